@@ -1,0 +1,110 @@
+# gradserve: `make` lists the targets. Each one builds the environment it needs; Python 3.11+ and make are enough.
+
+PYTHON      ?= python3
+PYTEST_ARGS ?=
+BENCH_ARGS  ?=
+DEMO_ARGS   ?=
+
+VENV := .venv
+BIN  := $(VENV)/bin
+PIP  := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
+BUF  := npm_config_loglevel=error npx --yes @bufbuild/buf@1.75.0
+
+PROTO_SOURCES   := $(wildcard proto/gradserve/*/*.proto)
+INSTALL_SOURCES := pyproject.toml proto/generate.py $(PROTO_SOURCES)
+
+# One BLAS thread per worker: on busy cores a second one costs more than it brings.
+export OPENBLAS_NUM_THREADS := 1
+export RAY_USAGE_STATS_ENABLED := 0
+export RAY_DEDUP_LOGS := 0
+
+.DEFAULT_GOAL := help
+.PHONY: help setup proto format lint lint-python lint-proto test demo bench clean
+
+help: ## list the targets
+	@echo "gradserve: make <target>"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+
+setup: $(VENV)/.dev ## build .venv with everything needed to develop
+	@echo "Ready: $(VENV)"
+
+proto: $(VENV)/.proto ## generate Python code from the .proto files
+	@echo "Ready: proto/gradserve/v1"
+
+format: $(VENV)/.dev ## format the code and mend what ruff can mend
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lint: lint-python lint-proto ## check style, types, imports between packages, and the protos
+
+lint-python: $(VENV)/.dev
+	@echo "==> Style (ruff)"
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@echo "==> Types (mypy --strict)"
+	@$(BIN)/mypy
+	@echo "==> Imports between packages (import-linter)"
+	@$(BIN)/lint-imports --no-logo
+
+lint-proto:
+	@echo "==> Protos (buf)"
+	@if ! command -v npx >/dev/null 2>&1; then echo "Skipped: npx is not installed."; exit 0; fi; \
+	(cd proto && $(BUF) lint) || exit 1; \
+	echo "Lint passed."; \
+	base=$$(git rev-parse --verify --quiet 'main^{commit}' || git rev-parse --verify --quiet 'origin/main^{commit}'); \
+	if [ -z "$$base" ] || ! git cat-file -e "$$base:proto/buf.yaml" 2>/dev/null; then \
+		echo "No protos on the main branch yet: nothing to break."; exit 0; \
+	fi; \
+	before=$$(mktemp -d) && trap 'rm -rf "$$before"' EXIT; \
+	git archive "$$base" proto | tar -x -C "$$before" || exit 1; \
+	(cd proto && $(BUF) breaking --against "$$before/proto") || exit 1; \
+	echo "No breaking change against the main branch."
+
+test: lint ## lint, then run all tests (PYTEST_ARGS="-k ops" narrows)
+	@echo "==> Tests"
+	@failed=0; code=0; \
+	$(BIN)/pytest -q -m 'not data' $(PYTEST_ARGS) || code=$$?; \
+	$(if $(strip $(PYTEST_ARGS)),[ $$code -ne 5 ] || code=0;) \
+	[ $$code -eq 0 ] || failed=1; \
+	echo "==> Tests that read the data folder"; \
+	if [ -z "$$GRADSERVE_DATA" ]; then \
+		echo "Not run: GRADSERVE_DATA is not set."; \
+	else \
+		code=0; $(BIN)/pytest -q -m data $(PYTEST_ARGS) || code=$$?; \
+		case $$code in 0|5) ;; *) failed=1 ;; esac; \
+	fi; \
+	exit $$failed
+
+demo: $(VENV)/.demo ## see gradserve work, from a fresh clone
+	@$(BIN)/gradserve demo $(DEMO_ARGS)
+
+bench: $(VENV)/.dev ## time gradserve (BENCH_ARGS passes options)
+	@$(BIN)/python tests/bench/run.py $(BENCH_ARGS)
+
+clean: ## remove .venv, generated code and caches
+	@echo "Removing .venv, generated code and caches"
+	@rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -f proto/gradserve/*/*_pb2.py proto/gradserve/*/*_pb2.pyi proto/gradserve/*/*_pb2_grpc.py proto/gradserve/*/py.typed
+	@find proto service workers clients tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "gradserve needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python"; exit 1; }
+	@echo "Creating .venv"
+	@$(PYTHON) -m venv $(VENV)
+
+# The development environment holds all that the demo needs, and every install generates the protos.
+$(VENV)/.dev: $(INSTALL_SOURCES) | $(BIN)/python
+	@echo "Installing gradserve and its development tools into .venv (minutes the first time)"
+	@$(PIP) install -e '.[dev]'
+	@touch $(VENV)/.proto $(VENV)/.demo $@
+
+$(VENV)/.demo: $(INSTALL_SOURCES) | $(BIN)/python
+	@echo "Installing gradserve for the demo into .venv (a minute or two the first time)"
+	@$(PIP) install -e '.[demo]'
+	@touch $(VENV)/.proto $@
+
+$(VENV)/.proto: $(INSTALL_SOURCES) | $(BIN)/python
+	@echo "Generating Python code from the .proto files"
+	@$(PIP) install --no-deps -e .
+	@touch $@

@@ -1,0 +1,56 @@
+"""Derivations: what a request asks of a graph, as small frozen values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluate:
+    """The outputs: `value:OUT`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gradient:
+    """The loss and its gradient: `value:OUT`, `gradient:NAME`."""
+
+    wrt: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Jvp:
+    """The outputs and J v for v in `tangent:NAME`: `value:OUT`, `tangent:OUT`."""
+
+    wrt: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Vjp:
+    """The outputs and J^T u for u in `cotangent:OUT`: `value:OUT`, `cotangent:NAME`."""
+
+    wrt: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hvp:
+    """The loss, its gradient and H v for v in `tangent:NAME`: `value:OUT`, `gradient:NAME`, `product:NAME`."""
+
+    wrt: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Curvature:
+    """The quadratic form <v, H v> for v in `tangent:NAME`: `value:curvature`."""
+
+    wrt: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Along:
+    """The outputs at x + step d for d in `direction:NAME` and a scalar `step`: `value:OUT`."""
+
+    wrt: tuple[str, ...]
+
+
+Derivation: TypeAlias = Evaluate | Gradient | Jvp | Vjp | Hvp | Curvature | Along

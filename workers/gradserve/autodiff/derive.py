@@ -1,0 +1,158 @@
+"""From a graph and a derivation to the derived graph, by composing transforms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gradserve.autodiff import names
+from gradserve.autodiff.derivation import (
+    Along,
+    Curvature,
+    Derivation,
+    Evaluate,
+    Gradient,
+    Hvp,
+    Jvp,
+    Vjp,
+)
+from gradserve.autodiff.jvp import jvp, push_forward
+from gradserve.autodiff.linearize import linearize
+from gradserve.autodiff.transpose import transpose
+from gradserve.autodiff.walk import declare_inputs, inline
+from gradserve.ir.errors import InvalidRequest, NotDifferentiable, Violation
+from gradserve.ir.graph import Graph
+from gradserve.ir.types import ElementType, TensorType
+from gradserve.ops import builder
+
+
+def derive(graph: Graph, derivation: Derivation) -> Graph:
+    """The derived graph. Its inputs are the graph's and those that the derivation adds; its outputs have roles.
+
+    Raises:
+        InvalidRequest: `wrt` names what cannot be differentiated.
+        NotDifferentiable: the loss is no floating-point scalar, or an op on the way has no derivative.
+    """
+    match derivation:
+        case Evaluate():
+            return _evaluate(graph)
+        case Gradient(wrt):
+            _check_loss(graph, wrt)
+            return _gradient(graph, wrt)
+        case Jvp(wrt):
+            _check_wrt(graph, wrt)
+            return _rename_values(graph, jvp(graph, wrt))
+        case Vjp(wrt):
+            _check_wrt(graph, wrt)
+            return _rename_values(graph, transpose(linearize(graph, wrt)))
+        case Hvp(wrt):
+            _check_loss(graph, wrt)
+            return _hvp(graph, wrt)
+        case Curvature(wrt):
+            _check_loss(graph, wrt)
+            return _curvature(graph, wrt)
+        case Along(wrt):
+            _check_wrt(graph, wrt)
+            return _along(graph, wrt)
+
+
+def _evaluate(graph: Graph) -> Graph:
+    g = builder()
+    outputs = inline(g, graph, declare_inputs(g, graph))
+    return g.build({names.value(name): value for name, value in outputs.items()})
+
+
+def _gradient(graph: Graph, wrt: Sequence[str]) -> Graph:
+    """vjp seeded with 1."""
+    pulled = transpose(linearize(graph, wrt))
+    (loss,) = graph.outputs
+    g = builder()
+    arguments = declare_inputs(g, graph)
+    seed = g.full(graph.output_types[loss.name], 1)
+    results = inline(g, pulled, {**arguments, names.cotangent(loss.name): seed})
+    outputs = {names.value(loss.name): results[loss.name]}
+    return g.build(outputs | {names.gradient(name): results[names.cotangent(name)] for name in wrt})
+
+
+def _hvp(graph: Graph, wrt: Sequence[str]) -> Graph:
+    """Forward over reverse: the jvp of the gradient, without the loss's own tangent."""
+    gradient = _gradient(graph, wrt)
+    g = builder()
+    primals = declare_inputs(g, graph)
+    tangents = {name: g.input(names.tangent(name), graph.input_types[name]) for name in wrt}
+    values, dots = push_forward(g, gradient, primals, tangents)
+    outputs = {o.name: values[o.value] for o in gradient.outputs}
+    for output in gradient.outputs:
+        role, name = names.split(output.name)
+        if role == "gradient":
+            dot = dots[output.value]
+            outputs[names.product(name)] = g.zeros(graph.input_types[name]) if dot is None else dot
+    return g.build(outputs)
+
+
+def _curvature(graph: Graph, wrt: Sequence[str]) -> Graph:
+    hvp = _hvp(graph, wrt)
+    g = builder()
+    arguments = declare_inputs(g, hvp)
+    results = inline(g, hvp, arguments)
+    parts = []
+    for name in wrt:
+        v, hv = arguments[names.tangent(name)], results[names.product(name)]
+        parts.append(g.convert(g.reduce_sum(g.mul(v, hv), axes=tuple(range(v.type.rank))), ElementType.FLOAT64))
+    total = parts[0]
+    for part in parts[1:]:
+        total = g.add(total, part)
+    return g.build({names.value("curvature"): total})
+
+
+def _along(graph: Graph, wrt: Sequence[str]) -> Graph:
+    g = builder()
+    arguments = declare_inputs(g, graph)
+    directions = {name: g.input(names.direction(name), graph.input_types[name]) for name in wrt}
+    step = g.input(names.STEP, TensorType(ElementType.FLOAT64))
+    moved = dict(arguments)
+    for name, direction in directions.items():
+        own_step = g.broadcast(g.convert(step, direction.type.element_type), direction.type.shape)
+        moved[name] = arguments[name] + direction * own_step
+    return g.build({names.value(name): value for name, value in inline(g, graph, moved).items()})
+
+
+def _rename_values(graph: Graph, derived: Graph) -> Graph:
+    """The derived graph with the graph's own outputs called `value:OUT`."""
+    own = {o.name for o in graph.outputs}
+    outputs = tuple(
+        type(o)(names.value(o.name), o.value) if o.name in own else o for o in derived.outputs
+    )
+    return Graph(derived.inputs, derived.constants, derived.nodes, outputs)
+
+
+def _check_wrt(graph: Graph, wrt: Sequence[str]) -> None:
+    violations = []
+    floats = [i.name for i in graph.inputs if i.type.is_float]
+    for position, name in enumerate(wrt):
+        type_ = graph.input_types.get(name)
+        if type_ is None:
+            known = ", ".join(graph.input_types) or "none"
+            text = f"the graph has no input {name!r}; its inputs are {known}"
+        elif not type_.is_float:
+            text = f"{name}: {type_} is not real; one can differentiate {', '.join(floats) or 'no input'}"
+        elif name in wrt[:position]:
+            text = f"{name!r} is named twice"
+        else:
+            continue
+        violations.append(Violation(f"wrt[{position}]", "W1", text))
+    if not wrt:
+        violations.append(Violation("wrt", "W2", "the graph has no floating-point input to differentiate"))
+    if violations:
+        raise InvalidRequest("the graph cannot be differentiated in these inputs", violations)
+
+
+def _check_loss(graph: Graph, wrt: Sequence[str]) -> None:
+    _check_wrt(graph, wrt)
+    types = graph.output_types
+    if len(types) == 1:
+        (type_,) = types.values()
+        if type_.is_float and not type_.shape:
+            return
+    shown = ", ".join(f"{name}: {type_}" for name, type_ in types.items())
+    advice = "a loss has one output, a floating-point scalar; reduce it with a sum or mean, or ask for Jvp or Vjp"
+    raise NotDifferentiable("the graph is no loss", [Violation("outputs", "W3", f"its outputs are {shown}; {advice}")])

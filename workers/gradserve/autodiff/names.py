@@ -1,0 +1,44 @@
+"""Names of the inputs and outputs that derivations add: a role, a colon, and the name it belongs to.
+
+Names of a client's graph have no colon, so the two never meet.
+"""
+
+from __future__ import annotations
+
+STEP = "step"
+
+
+def value(name: str) -> str:
+    """The output of the graph itself."""
+    return f"value:{name}"
+
+
+def tangent(name: str) -> str:
+    """The tangent of an input or of an output."""
+    return f"tangent:{name}"
+
+
+def cotangent(name: str) -> str:
+    """The cotangent of an output or of an input."""
+    return f"cotangent:{name}"
+
+
+def gradient(name: str) -> str:
+    """The gradient of the loss in an input."""
+    return f"gradient:{name}"
+
+
+def product(name: str) -> str:
+    """The Hessian-vector product in an input."""
+    return f"product:{name}"
+
+
+def direction(name: str) -> str:
+    """The direction in which an input moves."""
+    return f"direction:{name}"
+
+
+def split(name: str) -> tuple[str, str]:
+    """The role and the name it belongs to."""
+    role, _, own = name.partition(":")
+    return role, own

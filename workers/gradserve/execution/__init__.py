@@ -1,0 +1,6 @@
+"""Plans, and the executors that run them."""
+
+from gradserve.execution.executors import EXECUTORS, Executor, Program
+from gradserve.execution.plan import Plan, Step, make_plan
+
+__all__ = ["EXECUTORS", "Executor", "Plan", "Program", "Step", "make_plan"]

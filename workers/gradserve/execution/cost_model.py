@@ -1,0 +1,18 @@
+"""Seconds from costs: how long one core of an ordinary server takes for a step.
+
+The figures are round ones on purpose. They decide how work is cut and where it runs, so they are the same on every
+machine: a measured figure would make the chunks, and with them the bits, depend on the machine.
+"""
+
+from __future__ import annotations
+
+from gradserve.ir.op import Cost
+
+FLOPS_PER_SECOND = 4e9
+BYTES_PER_SECOND = 6e9
+SECONDS_PER_STEP = 1e-6
+
+
+def seconds(cost: Cost) -> float:
+    """Predicted seconds of one step on one core."""
+    return SECONDS_PER_STEP + max(cost.flops / FLOPS_PER_SECOND, cost.bytes / BYTES_PER_SECOND)

@@ -1,0 +1,161 @@
+"""The reference executor: a plan as straight-line Python over NumPy.
+
+The generated source holds only numbered names; what they stand for (NumPy functions, constants) is passed in as data,
+so nothing that a client has written ever becomes code.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from gradserve.execution import cost_model
+from gradserve.execution.lower import Step
+from gradserve.execution.plan import Plan
+from gradserve.ir.errors import Cancelled, NumericalFailure, Violation
+from gradserve.ir.graph import Literal
+from gradserve.ir.types import Array
+
+CHECK_SECONDS = 5e-3
+"""Predicted seconds of steps between two looks at `stopped`."""
+
+
+class NumpyExecutor:
+    """Runs plans on NumPy, one step after the other, freeing every value at its last use."""
+
+    name = "numpy"
+
+    def prepare(self, plan: Plan) -> NumpyProgram:
+        """The plan as a compiled Python function."""
+        return NumpyProgram(plan)
+
+
+class NumpyProgram:
+    """A plan compiled to a Python function."""
+
+    def __init__(self, plan: Plan) -> None:
+        """Generates and compiles the source."""
+        self.plan = plan
+        self._file = f"<plan {plan.digest[:12]}>"
+        self._source = _Source(plan)
+        self._function = self._source.compile(self._file)
+        self._inputs = [(i.name, i.type.element_type.dtype, not i.type.shape) for i in plan.graph.inputs]
+        self._outputs = [(o.name, plan.graph.value_types[o.value].element_type.dtype) for o in plan.graph.outputs]
+
+    @property
+    def source(self) -> str:
+        """The generated source."""
+        return self._source.text
+
+    def __call__(
+        self, arguments: Mapping[str, Array], stopped: Callable[[], bool] | None = None
+    ) -> dict[str, Array]:
+        """The outputs by name; see `Program`."""
+        given = [
+            arguments[name][()] if scalar else np.ascontiguousarray(arguments[name])
+            for name, _, scalar in self._inputs
+        ]
+        try:
+            with np.errstate(all="ignore"):
+                results = self._function(_checker(stopped), *given)
+        except (np.linalg.LinAlgError, IndexError, ValueError, MemoryError) as error:
+            raise self._failure(error) from None
+        return {
+            name: np.asarray(result, dtype) for (name, dtype), result in zip(self._outputs, results, strict=True)
+        }
+
+    def _failure(self, error: Exception) -> NumericalFailure:
+        """The failure of a step, with the node it came from."""
+        lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == self._file]
+        step = self._source.step_of_line.get(lines[-1] or 0) if lines else None
+        if step is None:
+            return NumericalFailure(f"the plan cannot be run on these numbers: {error}")
+        node = self.plan.graph.nodes[step.node]
+        types = ", ".join(str(t) for t in step.operand_types)
+        violation = Violation(
+            field=f"derived.nodes[{step.node}]",
+            constraint=node.op.name,
+            description=f"{error or type(error).__name__}; operands are {types}",
+            source=str(node.origin or ""),
+        )
+        return NumericalFailure("a step is impossible on these numbers", [violation])
+
+
+def _checker(stopped: Callable[[], bool] | None) -> Callable[[], None]:
+    if stopped is None:
+        return _go_on
+
+    def check() -> None:
+        if stopped():
+            raise Cancelled("the work was stopped between two steps")
+
+    return check
+
+
+def _go_on() -> None:
+    pass
+
+
+class _Source:
+    """The generated source of a plan, and the names that it refers to."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.step_of_line: dict[int, Step] = {}
+        self._names: dict[str, Any] = {}
+        self._lines: list[str] = []
+        inputs = len(plan.graph.inputs)
+        for position, constant in enumerate(plan.graph.constants):
+            assert isinstance(constant, Literal)
+            self._names[f"v{inputs + position}"] = constant.array[()] if not constant.type.shape else constant.array
+        parameters = ", ".join(["check", *(f"v{k}" for k in range(inputs))])
+        self._lines.append(f"def run({parameters}):")
+        self._write_steps(plan)
+        results = "".join(f"v{o.value}, " for o in plan.graph.outputs)
+        self._lines.append(f" return ({results})")
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self._lines)
+
+    def compile(self, file: str) -> Callable[..., tuple[Any, ...]]:
+        exec(compile(self.text, file, "exec"), self._names)  # noqa: S102  (numbered names only)
+        function: Callable[..., tuple[Any, ...]] = self._names["run"]
+        return function
+
+    def _write_steps(self, plan: Plan) -> None:
+        unchecked = 0.0
+        for step in plan.steps:
+            unchecked += cost_model.seconds(step.cost)
+            if unchecked > CHECK_SECONDS:
+                self._lines.append(" check()")
+                unchecked = 0.0
+            self._lines.append(f" {_assignment(step.results)} = {self._expression(step)}")
+            self.step_of_line[len(self._lines)] = step
+            if step.frees:
+                self._lines.append(f" {' = '.join(f'v{k}' for k in step.frees)} = None")
+
+    def _expression(self, step: Step) -> str:
+        operands = [f"v{k}" for k in step.operands]
+        symbol = step.op.symbol
+        if symbol and step.reuses is None and step.result_types[0].is_float:
+            return symbol.join(operands) if len(operands) > 1 else f"{symbol}{operands[0]}"
+        name = f"f{step.results[0]}"
+        if step.copies:
+            self._names[name] = _copying_reshape(step)
+        else:
+            self._names[name] = step.op.kernel(np, step.operand_types)
+        if step.reuses is not None:
+            operands.append(f"out=v{step.reuses}")
+        return f"{name}({', '.join(operands)})"
+
+
+def _assignment(results: tuple[int, ...]) -> str:
+    return ", ".join(f"v{k}" for k in results)
+
+
+def _copying_reshape(step: Step) -> Callable[[Array], Array]:
+    shape = step.result_types[0].lengths
+    return lambda x: np.array(x, order="C", copy=True).reshape(shape)

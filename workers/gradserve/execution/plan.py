@@ -1,0 +1,59 @@
+"""A plan: a graph lowered to steps with their memory and cost, from shapes alone."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from gradserve.execution import cost_model
+from gradserve.execution.lower import Step, lower
+from gradserve.ir.graph import Graph
+from gradserve.ir.op import Cost
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an executor runs. Made from shapes, so that work over a limit is refused before anything is allocated."""
+
+    graph: Graph
+    steps: tuple[Step, ...]
+    digest: str
+    flops: float
+    bytes: float
+    """Bytes read and written by all steps."""
+    seconds: float
+    """Predicted seconds on one core."""
+    peak_bytes: int
+    """The largest sum of live bytes: arguments, constants, and what steps have allocated and not yet freed."""
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Plan) and self.digest == other.digest
+
+
+def make_plan(graph: Graph) -> Plan:
+    """The plan of a concrete graph."""
+    steps = lower(graph)
+    costs = [step.cost for step in steps]
+    total = sum(costs, Cost(0.0, 0.0))
+    return Plan(
+        graph=graph,
+        steps=steps,
+        digest=hashlib.sha256(b"plan 1 " + graph.digest.encode()).hexdigest(),
+        flops=total.flops,
+        bytes=total.bytes,
+        seconds=sum(cost_model.seconds(cost) for cost in costs),
+        peak_bytes=_peak_bytes(graph, steps),
+    )
+
+
+def _peak_bytes(graph: Graph, steps: tuple[Step, ...]) -> int:
+    live = sum(i.type.nbytes for i in graph.inputs) + sum(c.type.nbytes for c in graph.constants)
+    peak = live
+    for step in steps:
+        live += step.allocates
+        peak = max(peak, live)
+        live -= step.releases
+    return peak

@@ -1,0 +1,300 @@
+"""The builder: the one way in which graphs are made, by tracing, by rules and by transforms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from gradserve.ir.errors import ConstraintError, InvalidGraph, Violation
+from gradserve.ir.graph import Constant, Graph, Input, Literal, Node, Origin, Output
+from gradserve.ir.op import Op, OpSet, make_op
+from gradserve.ir.types import Array, ElementType, Shape, TensorType
+
+Scalar: TypeAlias = bool | int | float
+Operand: TypeAlias = "Value | Scalar | Array | np.generic"
+
+
+class Value:
+    """A value of a graph under construction. Arithmetic on it emits nodes."""
+
+    __slots__ = ("builder", "index", "type")
+    __array_ufunc__ = None
+
+    def __init__(self, builder: Builder, index: int, type_: TensorType) -> None:
+        """Made by the builder only."""
+        self.builder = builder
+        self.index = index
+        self.type = type_
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its lengths, all numbers."""
+        return self.type.lengths
+
+    def __add__(self, other: Operand) -> Value:
+        return self.builder.emit("add", self, other)
+
+    def __radd__(self, other: Operand) -> Value:
+        return self.builder.emit("add", other, self)
+
+    def __sub__(self, other: Operand) -> Value:
+        return self.builder.emit("sub", self, other)
+
+    def __rsub__(self, other: Operand) -> Value:
+        return self.builder.emit("sub", other, self)
+
+    def __mul__(self, other: Operand) -> Value:
+        return self.builder.emit("mul", self, other)
+
+    def __rmul__(self, other: Operand) -> Value:
+        return self.builder.emit("mul", other, self)
+
+    def __truediv__(self, other: Operand) -> Value:
+        return self.builder.emit("div", self, other)
+
+    def __rtruediv__(self, other: Operand) -> Value:
+        return self.builder.emit("div", other, self)
+
+    def __neg__(self) -> Value:
+        return self.builder.emit("neg", self)
+
+    def __repr__(self) -> str:
+        return f"%{self.index}: {self.type}"
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """One node of a graph under construction."""
+
+    op: Op
+    operands: tuple[Value, ...]
+    results: tuple[Value, ...]
+    origin: Origin | None
+
+
+class Builder:
+    """Makes a graph. Equal applications become one node; dead nodes are dropped by `build`.
+
+    `g.name(*operands, **attributes)` emits the op called `name`: `g.reduce_sum(x, axes=(0,))`.
+    """
+
+    def __init__(self, op_set: OpSet) -> None:
+        """Starts an empty graph over the ops of `op_set`."""
+        self.op_set = op_set
+        self.origin: Origin | None = None
+        """The source position given to the nodes emitted next."""
+        self._inputs: list[tuple[Input, Value]] = []
+        self._constants: dict[Constant, Value] = {}
+        self._scalars: dict[tuple[ElementType, str], Value] = {}
+        self._applications: list[Application] = []
+        self._producers: dict[int, Application] = {}
+        self._known: dict[tuple[Op, tuple[int, ...]], tuple[Value, ...]] = {}
+        self._literals: dict[int, Constant] = {}
+        self._count = 0
+
+    def _new(self, type_: TensorType) -> Value:
+        self._count += 1
+        return Value(self, self._count - 1, type_)
+
+    def input(self, name: str, type_: TensorType) -> Value:
+        """A new named input.
+
+        Raises:
+            InvalidGraph: the name is taken.
+        """
+        if any(known.name == name for known, _ in self._inputs):
+            raise InvalidGraph(f"two inputs are named {name!r}")
+        value = self._new(type_)
+        self._inputs.append((Input(name, type_), value))
+        return value
+
+    def constant(self, literal: Constant | Array | Scalar | np.generic, element_type: ElementType | None = None) -> Value:
+        """The constant with these elements; equal constants are one value."""
+        if isinstance(literal, bool | int | float | np.generic) or (isinstance(literal, np.ndarray) and not literal.ndim):
+            array = np.asarray(literal, element_type.dtype if element_type else None)
+            key = (ElementType.of(array.dtype), repr(array.item()))
+            if key not in self._scalars:
+                self._scalars[key] = self._constant(Literal(array))
+            return self._scalars[key]
+        if isinstance(literal, np.ndarray):
+            literal = Literal(literal if element_type is None else literal.astype(element_type.dtype, copy=False))
+        return self._constant(literal)
+
+    def _constant(self, constant: Constant) -> Value:
+        found = self._constants.get(constant)
+        if found is None:
+            found = self._constants[constant] = self._new(constant.type)
+            self._literals[found.index] = constant
+        return found
+
+    def literal(self, value: Value) -> Constant | None:
+        """The constant behind a value, or None if it is not a constant."""
+        return self._literals.get(value.index)
+
+    def producer(self, value: Value) -> Application | None:
+        """The node that makes a value, or None for inputs and constants."""
+        return self._producers.get(value.index)
+
+    def lift(self, operand: Operand) -> Value:
+        """The operand as a value of this graph."""
+        if isinstance(operand, Value):
+            if operand.builder is not self:
+                raise InvalidGraph(f"{operand} belongs to another graph; pass it in as an argument")
+            return operand
+        return self.constant(operand)
+
+    def apply(self, op: Op, operands: Sequence[Value]) -> tuple[Value, ...]:
+        """The results of `op` on `operands`, exactly as they are.
+
+        Raises:
+            InvalidGraph: the operands break one of the op's constraints.
+        """
+        key = (op, tuple(operand.index for operand in operands))
+        known = self._known.get(key)
+        if known is not None:
+            return known
+        try:
+            types = op.infer(*(operand.type for operand in operands))
+        except ConstraintError as error:
+            raise self._refused(op, error, operands) from None
+        results = tuple(self._new(t) for t in types)
+        application = Application(op, tuple(operands), results, self.origin)
+        self._applications.append(application)
+        for result in results:
+            self._producers[result.index] = application
+        self._known[key] = results
+        return results
+
+    def _refused(self, op: Op, error: ConstraintError, operands: Sequence[Value]) -> InvalidGraph:
+        types = ", ".join(str(operand.type) for operand in operands)
+        violation = Violation(
+            field=op.name,
+            constraint=f"{op.name} ({error.constraint})",
+            description=f"{error.description}; operands are {types or 'none'}",
+            source=str(self.origin or ""),
+        )
+        return InvalidGraph("this operation is not possible", [violation])
+
+    def emit_all(self, name: str, *operands: Operand, **attributes: Any) -> tuple[Value, ...]:
+        """The results of the op called `name`, with conversions and broadcasts inserted."""
+        found = self.op_set.find(name)
+        if found is None:
+            raise InvalidGraph(f"there is no op called {name!r}")
+        try:
+            op = make_op(found, attributes)
+        except ConstraintError as error:
+            raise InvalidGraph(f"{name} ({error.constraint}): {error.description}") from None
+        return self.apply(op, op.coerce(self, operands))
+
+    def emit(self, name: str, *operands: Operand, **attributes: Any) -> Value:
+        """The only result of the op called `name`, with conversions and broadcasts inserted."""
+        (result,) = self.emit_all(name, *operands, **attributes)
+        return result
+
+    def __getattr__(self, name: str) -> Callable[..., Value]:
+        if name.startswith("_") or self.op_set.find(name) is None:
+            raise AttributeError(f"there is no op called {name!r}")
+        return lambda *operands, **attributes: self.emit(name, *operands, **attributes)
+
+    def convert(self, value: Value, element_type: ElementType) -> Value:
+        """The value with other elements; itself if it has them."""
+        if value.type.element_type is element_type:
+            return value
+        return self.emit("convert", value, element_type=element_type)
+
+    def broadcast(self, value: Value, shape: Shape) -> Value:
+        """The value broadcast to `shape` by NumPy's rule; itself if it has that shape."""
+        if value.type.shape == shape:
+            return value
+        return self.emit("broadcast_to", value, shape=shape)
+
+    def reshape(self, value: Value, shape: Shape) -> Value:
+        """The value in another shape; itself if it has that shape."""
+        if value.type.shape == shape:
+            return value
+        return self.emit("reshape", value, shape=shape)
+
+    def zeros(self, type_: TensorType) -> Value:
+        """Zeros of a type."""
+        return self.full(type_, 0)
+
+    def full(self, type_: TensorType, fill: Scalar) -> Value:
+        """An array of one number."""
+        return self.broadcast(self.constant(fill, type_.element_type), type_.shape)
+
+    def promote(self, operands: Sequence[Operand]) -> tuple[Value, ...]:
+        """The operands with one element type, by NumPy's rules: Python numbers adapt to arrays."""
+        element_type = common_element_type(operands)
+        return tuple(
+            self.convert(operand, element_type) if isinstance(operand, Value) else self.constant(operand, element_type)
+            for operand in operands
+        )
+
+    def align(self, values: Sequence[Value]) -> tuple[Value, ...]:
+        """The values broadcast to their common shape.
+
+        Raises:
+            ConstraintError: they have none.
+        """
+        shape = broadcast_shape([value.type.shape for value in values])
+        return tuple(self.broadcast(value, shape) for value in values)
+
+    def build(self, outputs: Mapping[str, Value]) -> Graph:
+        """The graph with these named outputs, its dead constants and nodes dropped."""
+        live = self._live(outputs.values())
+        number = {value.index: k for k, (_, value) in enumerate(self._inputs)}
+        constants = [(value.index, c) for c, value in self._constants.items() if value.index in live]
+        for index, _ in constants:
+            number[index] = len(number)
+        nodes = []
+        for application in self._applications:
+            if application.results[0].index not in live:
+                continue
+            operands = tuple(number[operand.index] for operand in application.operands)
+            nodes.append(Node(application.op, operands, tuple(r.type for r in application.results), application.origin))
+            for result in application.results:
+                number[result.index] = len(number)
+        return Graph(
+            inputs=tuple(input_ for input_, _ in self._inputs),
+            constants=tuple(c for _, c in constants),
+            nodes=tuple(nodes),
+            outputs=tuple(Output(name, number[value.index]) for name, value in outputs.items()),
+        )
+
+    def _live(self, roots: Iterable[Value]) -> set[int]:
+        """Indices of values that some output needs; with one result of a node, its first result is marked as well."""
+        live = {value.index for value in roots}
+        for application in reversed(self._applications):
+            if any(result.index in live for result in application.results):
+                live.add(application.results[0].index)
+                live.update(operand.index for operand in application.operands)
+        return live
+
+
+def common_element_type(operands: Sequence[Operand]) -> ElementType:
+    """The element type that NumPy gives to an operation on these operands."""
+    strong = [o.type.element_type.dtype if isinstance(o, Value) else o for o in operands]
+    return ElementType.of(np.result_type(*strong))
+
+
+def broadcast_shape(shapes: Sequence[Shape]) -> Shape:
+    """The common shape of arrays by NumPy's rule.
+
+    Raises:
+        ConstraintError: there is none.
+    """
+    if all(shape == shapes[0] for shape in shapes):
+        return shapes[0]
+    rank = max(len(shape) for shape in shapes)
+    padded = [(1,) * (rank - len(shape)) + tuple(shape) for shape in shapes]
+    result = []
+    for lengths in zip(*padded, strict=True):
+        stretched = {length for length in lengths if length != 1}
+        if len(stretched) > 1:
+            shown = " and ".join(f"[{','.join(map(str, shape))}]" for shape in shapes)
+            raise ConstraintError("C1", f"shapes {shown} do not broadcast")
+        result.append(stretched.pop() if stretched else 1)
+    return tuple(result)

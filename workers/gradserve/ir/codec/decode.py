@@ -1,0 +1,210 @@
+"""Protobuf messages to graphs: from what anyone may send to what is correct from there on."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from gradserve.ir.check import Draft, Incomplete, check_draft, origin_fault, shown
+from gradserve.ir.codec.encode import CASES
+from gradserve.ir.codec.tensors import Blobs, read_constant, resolve
+from gradserve.ir.codec.types import read_element_type, read_shape, read_type
+from gradserve.ir.errors import ConstraintError, InvalidGraph, UnsupportedOpSet, Violation
+from gradserve.ir.graph import Constant, Graph, Input, Node, Origin, Output
+from gradserve.ir.limits import DEFAULT_LIMITS, GraphLimits
+from gradserve.ir.op import Op, OpSet, attribute_types, make_op
+from gradserve.ir.types import TensorType
+from gradserve.v1 import graph_pb2
+
+
+def decode_graph(
+    message: graph_pb2.Graph,
+    op_set: OpSet,
+    blobs: Blobs | None = None,
+    limits: GraphLimits = DEFAULT_LIMITS,
+) -> Graph:
+    """The graph of a message, frozen and correct.
+
+    Args:
+        message: anything that parses.
+        op_set: the ops that there are.
+        blobs: where constants named by digest are; None leaves them as references.
+        limits: how large the graph may be; looked at before all else.
+
+    Raises:
+        LimitExceeded: the graph is over a limit.
+        UnsupportedOpSet: it is written in an op set newer than `op_set`.
+        InvalidGraph: it is not correct; names all violations.
+        BlobNotFound: names all blobs that are not there, of a graph that is correct otherwise.
+    """
+    if message.op_set_version > op_set.version:
+        raise UnsupportedOpSet(
+            f"the graph is written in op set {message.op_set_version}; this server knows up to {op_set.version}"
+        )
+    _require_within(message, limits)
+    reading = _Reading(message, op_set)
+    constants = reading.constants(limits)
+    inputs = reading.inputs()
+    nodes = reading.nodes()
+    outputs = tuple(Output(output.name, output.value) for output in message.outputs)
+    types = [None if constant is None else constant.type for constant in constants]
+    violations = reading.violations + check_draft(Draft(inputs, types, nodes, outputs))
+    if violations:
+        raise InvalidGraph("the graph is not correct", violations)
+    graph = Graph(
+        inputs=tuple(Input(name, t) for name, t in inputs if t is not None),
+        constants=tuple(constant for constant in constants if constant is not None),
+        nodes=tuple(node for node in nodes if isinstance(node, Node)),
+        outputs=outputs,
+    )
+    return graph if blobs is None else with_elements(graph, blobs)
+
+
+def with_elements(graph: Graph, blobs: Blobs) -> Graph:
+    """The graph with the elements of all its constants.
+
+    Raises:
+        BlobNotFound: names all blobs that are not there.
+        InvalidGraph: blobs do not fit their constants.
+    """
+    violations: list[Violation] = []
+    found = resolve({f"constants[{k}]": c for k, c in enumerate(graph.constants)}, blobs, violations)
+    if violations:
+        raise InvalidGraph("blobs do not fit their constants", violations)
+    return replace(graph, constants=tuple(found.values()))
+
+
+def _require_within(message: graph_pb2.Graph, limits: GraphLimits) -> None:
+    limits.require(
+        nodes=len(message.nodes),
+        inputs=len(message.inputs),
+        outputs=len(message.outputs),
+        constants=len(message.constants),
+        origins=len(message.origins),
+    )
+    names = [i.name for i in message.inputs] + [o.name for o in message.outputs] + [o.file for o in message.origins]
+    limits.require(
+        values=len(message.inputs) + len(message.constants) + sum(len(node.types) for node in message.nodes),
+        operands=sum(len(node.operands) for node in message.nodes),
+        name_length=max(map(len, names), default=0),
+    )
+
+
+class _Reading:
+    """What one message says, and what is wrong with how it says it."""
+
+    def __init__(self, message: graph_pb2.Graph, op_set: OpSet) -> None:
+        self.message = message
+        self.op_set = op_set
+        self.violations: list[Violation] = []
+        self.plain: dict[str, Op] = {}
+        """Ops without attributes, by name."""
+        if not message.op_set_version:
+            self.refuse("op_set_version", "G16", f"the op-set version is not stated; write {op_set.version}")
+        if message.functions:
+            self.refuse("functions", "G14", f"no op of op set {op_set.version} takes functions; leave them out")
+
+    def refuse(self, field: str, constraint: str, description: str, source: str = "") -> None:
+        self.violations.append(Violation(field, constraint, description, source))
+
+    def constants(self, limits: GraphLimits) -> list[Constant | None]:
+        read: list[Constant | None] = []
+        size = 0
+        for k, message in enumerate(self.message.constants):
+            constant = read_constant(message, f"constants[{k}]", self.violations)
+            size += constant.type.nbytes if constant is not None and message.HasField("inline") else 0
+            limits.require(inline_bytes=size)
+            read.append(constant)
+        return read
+
+    def inputs(self) -> list[tuple[str, TensorType | None]]:
+        return [
+            (message.name, read_type(message.type, f"inputs[{k}].type", self.violations))
+            for k, message in enumerate(self.message.inputs)
+        ]
+
+    def nodes(self) -> list[Node | Incomplete]:
+        origins = self.origins()
+        return [self.node(k, message, origins.get(k)) for k, message in enumerate(self.message.nodes)]
+
+    def origins(self) -> dict[int, Origin]:
+        origins: dict[int, Origin] = {}
+        count = len(self.message.nodes)
+        for k, message in enumerate(self.message.origins):
+            if message.node >= count:
+                self.refuse(f"origins[{k}].node", "G15", f"there is no node {message.node}; the graph has {count}")
+            elif message.node in origins:
+                self.refuse(f"origins[{k}].node", "G15", f"node {message.node} has an origin already")
+            elif fault := origin_fault(message.file, message.line):
+                self.refuse(f"origins[{k}]", "G15", fault)
+            else:
+                origins[message.node] = Origin(message.file, message.line)
+        return origins
+
+    def node(self, k: int, message: graph_pb2.Node, origin: Origin | None) -> Node | Incomplete:
+        op = self.plain.get(message.op)
+        if op is None or message.attributes or message.functions:
+            op = self.op(f"nodes[{k}]", message, str(origin or ""))
+        operands = tuple(message.operands)
+        types = tuple(
+            read_type(t, f"nodes[{k}].types[{j}]", self.violations) for j, t in enumerate(message.types)
+        )
+        known = tuple(t for t in types if t is not None)
+        if op is None or len(known) < len(types):
+            return Incomplete(op, operands, types, origin)
+        return Node(op, operands, known, origin)
+
+    def op(self, field: str, message: graph_pb2.Node, source: str) -> Op | None:
+        """The op of a node with its attributes; None, and violations, if there is none."""
+        version = self.message.op_set_version
+        if message.functions:
+            self.refuse(f"{field}.functions", "G14", "no op takes functions; leave them out", source)
+        found = self.op_set.find(message.op)
+        if found is None:
+            self.refuse(f"{field}.op", "G12", f"op set {self.op_set.version} has no op {shown(message.op)}", source)
+            return None
+        if version and found.since > version:
+            self.refuse(f"{field}.op", "G12", f"{found.name} came with op set {found.since}, not {version}", source)
+        attributes = self.attributes(field, found, message, source)
+        if attributes is None:
+            return None
+        try:
+            op = make_op(found, attributes)
+        except ConstraintError as error:
+            self.refuse(field, f"{found.name} ({error.constraint})", error.description, source)
+            return None
+        if not attributes:
+            self.plain[found.name] = op
+        return op
+
+    def attributes(self, field: str, op: type[Op], message: graph_pb2.Node, source: str) -> dict[str, Any] | None:
+        """The attributes by name; None, and violations, unless they are those that the op declares."""
+        declared = attribute_types(op)
+        before = len(self.violations)
+        values = {}
+        for name, attribute in message.attributes.items():
+            path = f"{field}.attributes[{json.dumps(name[:64])}]"
+            if name not in declared:
+                known = ", ".join(declared) or "none"
+                self.refuse(path, f"{op.name} (A1)", f"unknown attribute {shown(name)}; {op.name} has {known}", source)
+            else:
+                case = attribute.WhichOneof("value")
+                if case == CASES[declared[name]]:
+                    values[name] = self.attribute(path, attribute, case)
+                else:
+                    description = f"attribute {name} must be {CASES[declared[name]]}, not {case or 'empty'}"
+                    self.refuse(path, f"{op.name} (A3)", description, source)
+        for name in declared:
+            if name not in message.attributes:
+                self.refuse(f"{field}.attributes", f"{op.name} (A2)", f"attribute {name} is missing", source)
+        return values if len(self.violations) == before else None
+
+    def attribute(self, path: str, message: graph_pb2.Attribute, case: str) -> Any:
+        if case == "element_type":
+            return read_element_type(message.element_type, path, self.violations)
+        if case == "lengths":
+            return read_shape(message.lengths.values, f"{path}.lengths", self.violations)
+        return tuple(message.integers.values) if case == "integers" else getattr(message, case)

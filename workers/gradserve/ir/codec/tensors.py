@@ -1,0 +1,154 @@
+"""Arrays on the wire: row-major and little endian, inline or by the SHA-256 of their bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+import numpy as np
+
+from gradserve.ir.check import DIGEST, shown
+from gradserve.ir.codec.types import NUMBER_OF, read_element_type
+from gradserve.ir.errors import BlobNotFound, InvalidRequest, Violation
+from gradserve.ir.graph import BlobRef, Constant, Literal
+from gradserve.ir.shapes import MAX_RANK, shape_faults
+from gradserve.ir.types import Array, ElementType, TensorType
+from gradserve.v1 import tensor_pb2
+
+Blobs: TypeAlias = Callable[[str], bytes | None]
+"""Answers the bytes whose SHA-256 it is given, or None. The answer is trusted to have that digest."""
+
+_WIRE_DTYPE = {t: t.dtype.newbyteorder("<") for t in ElementType}
+
+
+def encode_tensor(array: Array, inline_limit: int | None = None) -> tensor_pb2.Tensor:
+    """The message of an array: inline, or the digest of its bytes if they are more than `inline_limit`.
+
+    Raises:
+        TypeError: gradserve has no such element type.
+    """
+    array = np.asarray(array)
+    element_type = ElementType.of(array.dtype)
+    if inline_limit is not None and array.nbytes > inline_limit:
+        return encode_constant(Literal(array), inline_limit)
+    inline = np.asarray(array, _WIRE_DTYPE[element_type]).tobytes()
+    return tensor_pb2.Tensor(element_type=NUMBER_OF[element_type], shape=array.shape, inline=inline)
+
+
+def encode_constant(constant: Constant, inline_limit: int) -> tensor_pb2.Tensor:
+    """The message of a constant: inline if its elements are here and at most `inline_limit` bytes."""
+    if isinstance(constant, Literal) and constant.array.nbytes <= inline_limit:
+        return encode_tensor(constant.array)
+    type_ = constant.type
+    return tensor_pb2.Tensor(
+        element_type=NUMBER_OF[type_.element_type], shape=type_.lengths, blob=constant.digest
+    )
+
+
+def decode_tensor(message: tensor_pb2.Tensor, blobs: Blobs | None = None, field: str = "") -> Array:
+    """The array of a message: read-only, and without a copy beyond the one that protobuf makes.
+
+    Raises:
+        InvalidRequest: the message is no tensor; names all violations, with paths below `field`.
+        BlobNotFound: it names a blob that is not there.
+    """
+    return _decode({field: message}, blobs)[field]
+
+
+def decode_tensors(
+    messages: Mapping[str, tensor_pb2.Tensor], blobs: Blobs | None = None, field: str = "arguments"
+) -> dict[str, Array]:
+    """The arrays of messages by name, such as the arguments of a call.
+
+    Raises:
+        InvalidRequest: a message is no tensor; names the violations of all.
+        BlobNotFound: names all blobs that are not there.
+    """
+    paths = {name: f"{field}[{json.dumps(name)}]" for name in messages}
+    arrays = _decode({paths[name]: message for name, message in messages.items()}, blobs)
+    return {name: arrays[path] for name, path in paths.items()}
+
+
+def _decode(messages: Mapping[str, tensor_pb2.Tensor], blobs: Blobs | None) -> dict[str, Array]:
+    violations: list[Violation] = []
+    constants = {field: read_constant(message, field, violations) for field, message in messages.items()}
+    if violations:
+        raise InvalidRequest("an array is not correct", violations)
+    literals = resolve({field: c for field, c in constants.items() if c is not None}, blobs, violations)
+    if violations:
+        raise InvalidRequest("a blob does not fit its array", violations)
+    return {field: literal.array for field, literal in literals.items()}
+
+
+def read_constant(message: tensor_pb2.Tensor, field: str, violations: list[Violation]) -> Constant | None:
+    """The constant of a message; None, and violations, if it is not one."""
+    before = len(violations)
+    type_ = _read_type(message, field, violations)
+    case = message.WhichOneof("payload")
+    if case is None:
+        violations.append(Violation(field, "G11", "neither elements nor the digest of a blob are there"))
+    if case == "blob" and not DIGEST.fullmatch(message.blob):
+        description = f"{shown(message.blob)} is not a SHA-256 in lower-case hexadecimal"
+        violations.append(Violation(f"{field}.blob", "G11", description))
+    if type_ is None or len(violations) > before:
+        return None
+    if case == "blob":
+        return BlobRef(type_, message.blob)
+    # Each look at `inline` copies all bytes: this is the only one.
+    array = read_elements(message.inline, type_, f"{field}.inline", violations)
+    return None if array is None else Literal(array)
+
+
+def resolve(constants: Mapping[str, Constant], blobs: Blobs | None, violations: list[Violation]) -> dict[str, Literal]:
+    """The constants, each with its elements, by their paths; leaves out those for which it adds violations.
+
+    Raises:
+        BlobNotFound: names all blobs that are not there.
+    """
+    named = [c.digest for c in constants.values() if isinstance(c, BlobRef)]
+    found = {digest: blobs(digest) if blobs else None for digest in dict.fromkeys(named)}
+    missing = [digest for digest, data in found.items() if data is None]
+    if missing:
+        raise BlobNotFound(missing)
+    literals = {}
+    for field, constant in constants.items():
+        literal = _filled(constant, found, f"{field}.blob", violations) if isinstance(constant, BlobRef) else constant
+        if literal is not None:
+            literals[field] = literal
+    return literals
+
+
+def _filled(
+    ref: BlobRef, found: Mapping[str, bytes | None], field: str, violations: list[Violation]
+) -> Literal | None:
+    array = read_elements(found[ref.digest] or b"", ref.type, field, violations)
+    if array is None:
+        return None
+    literal = Literal(array)
+    literal.__dict__["digest"] = ref.digest  # known already; hashing a large blob again takes seconds
+    return literal
+
+
+def read_elements(data: bytes, type_: TensorType, field: str, violations: list[Violation]) -> Array | None:
+    """The array of a type over these bytes; None, and a violation, if they are not its elements."""
+    if len(data) != type_.nbytes:
+        description = f"{len(data)} bytes are not the {type_.nbytes} of {type_}"
+        violations.append(Violation(field, "G11", description))
+        return None
+    if type_.element_type is ElementType.BOOL and data.translate(None, b"\0\1"):
+        violations.append(Violation(field, "G11", "a truth value is a byte other than 0 and 1"))
+        return None
+    array = np.frombuffer(data, _WIRE_DTYPE[type_.element_type]).reshape(type_.lengths)
+    native = array.astype(type_.element_type.dtype, copy=False)
+    native.flags.writeable = False
+    return native
+
+
+def _read_type(message: tensor_pb2.Tensor, field: str, violations: list[Violation]) -> TensorType | None:
+    before = len(violations)
+    element_type = read_element_type(message.element_type, f"{field}.element_type", violations)
+    shape = tuple(message.shape[: MAX_RANK + 1])
+    itemsize = element_type.itemsize if element_type else 1
+    violations += [Violation(f"{field}.shape", *fault) for fault in shape_faults(shape, itemsize)]
+    return None if element_type is None or len(violations) > before else TensorType(element_type, shape)

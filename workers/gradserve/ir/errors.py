@@ -1,0 +1,149 @@
+"""Every error that gradserve raises on purpose: values with coordinates, formatted here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+MAX_VIOLATIONS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One rule that one field breaks."""
+
+    field: str
+    """The path of the offending field, such as `nodes[17].operands[1]`."""
+    constraint: str
+    """The rule, such as `mul (C1)`."""
+    description: str
+    """What is wrong and what to do instead."""
+    source: str = ""
+    """The author's source line, such as `loss.py:31`."""
+
+    def under(self, path: str) -> Violation:
+        """The same violation with its field below `path`."""
+        return replace(self, field=f"{path}.{self.field}" if self.field else path)
+
+    def __str__(self) -> str:
+        traced = f"; traced at {self.source}" if self.source else ""
+        where = f"{self.field}: " if self.field else ""
+        return f"{where}{self.constraint}: {self.description}{traced}"
+
+
+class GradserveError(Exception):
+    """The root of all errors that gradserve raises on purpose."""
+
+    reason: ClassVar[str] = "INTERNAL"
+
+    def __init__(self, message: str, violations: Sequence[Violation] = ()) -> None:
+        """Keeps at most 50 violations and counts the rest."""
+        self.message = message
+        self.violations = tuple(violations[:MAX_VIOLATIONS])
+        self.omitted = len(violations) - len(self.violations)
+        super().__init__(self._text())
+
+    def _text(self) -> str:
+        lines = [self.message, *(f"  {violation}" for violation in self.violations)]
+        if self.omitted:
+            lines.append(f"  and {self.omitted} more")
+        return "\n".join(lines)
+
+
+class InvalidGraph(GradserveError):
+    """A graph breaks the rules of the IR or of an op."""
+
+    reason = "INVALID_GRAPH"
+
+
+class InvalidRequest(GradserveError):
+    """Arguments, `wrt`, batch or options do not fit the graph."""
+
+    reason = "INVALID_REQUEST"
+
+
+class UnsupportedOpSet(GradserveError):
+    """The graph is written in a newer op set than this server knows."""
+
+    reason = "OP_SET_NOT_SUPPORTED"
+
+
+class NotDifferentiable(GradserveError):
+    """A derivative was asked for that does not exist."""
+
+    reason = "NOT_DIFFERENTIABLE"
+
+
+class LimitExceeded(GradserveError):
+    """Work larger than a limit; refused before anything is allocated."""
+
+    reason = "LIMIT_EXCEEDED"
+
+    def __init__(self, limit: str, message: str, violations: Sequence[Violation] = ()) -> None:
+        """Names the limit, such as `peak_bytes`."""
+        self.limit = limit
+        super().__init__(message, violations)
+
+
+class GraphNotRegistered(GradserveError):
+    """The digest of a call names no registered graph."""
+
+    reason = "GRAPH_NOT_REGISTERED"
+
+
+class BlobNotFound(GradserveError):
+    """A tensor names a blob that is not there."""
+
+    reason = "BLOB_NOT_FOUND"
+
+    def __init__(self, digests: Sequence[str]) -> None:
+        """Names every missing blob."""
+        self.digests = tuple(digests)
+        super().__init__(f"blobs not found: {', '.join(digests)}; write them with BlobService.WriteBlob")
+
+
+class NumericalFailure(GradserveError):
+    """A step of a plan cannot be carried out on these numbers, such as a Cholesky of an indefinite matrix."""
+
+    reason = "NUMERICAL_FAILURE"
+
+
+class WorkerLost(GradserveError):
+    """Workers died more often than the job may be retried."""
+
+    reason = "WORKER_LOST"
+
+
+class Unavailable(GradserveError):
+    """The server takes no more work now; try again."""
+
+    reason = "UNAVAILABLE"
+
+
+class DeadlineExceeded(GradserveError):
+    """The deadline passed before the answer was there."""
+
+    reason = "DEADLINE_EXCEEDED"
+
+
+class Cancelled(GradserveError):
+    """The caller has gone away or cancelled."""
+
+    reason = "CANCELLED"
+
+
+class Untraceable(GradserveError, TypeError):
+    """Python code did something with a traced array that no graph can say."""
+
+    reason = "UNTRACEABLE"
+
+
+class ConstraintError(Exception):
+    """Raised by the rules of an op when operand types or attributes break one of its numbered constraints."""
+
+    def __init__(self, constraint: str, description: str) -> None:
+        """`constraint` is the number, such as `C2`."""
+        self.constraint = constraint
+        self.description = description
+        super().__init__(f"{constraint}: {description}")

@@ -1,0 +1,160 @@
+"""The graph: a pure function on arrays as frozen data, in static single assignment."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from gradserve.ir.op import Op
+from gradserve.ir.types import Array, TensorType, type_of
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a node came from in the author's source."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+class Literal:
+    """A constant with its elements. Equal to every constant of the same type and the same bytes."""
+
+    __slots__ = ("__dict__", "array", "type")
+
+    def __init__(self, array: Any) -> None:
+        """Freezes `array`: a read-only, row-major copy unless it is that already."""
+        given = np.asarray(array)
+        frozen = np.asarray(given, order="C")
+        if frozen.flags.writeable:
+            frozen = frozen.copy() if frozen is given or frozen.base is not None else frozen
+            frozen.flags.writeable = False
+        self.array: Array = frozen
+        self.type: TensorType = type_of(frozen)
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 of the elements' bytes, row-major and little endian: the name of the blob that holds them."""
+        return hashlib.sha256(self.array.data if self.array.size else b"").hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Literal | BlobRef) and self.type == other.type and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash((self.type, self.digest))
+
+    def __repr__(self) -> str:
+        return f"Literal({self.type}, {self.digest[:8]})"
+
+
+@dataclass(frozen=True, slots=True)
+class BlobRef:
+    """A constant whose elements are elsewhere, under their digest."""
+
+    type: TensorType
+    digest: str
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Literal | BlobRef) and self.type == other.type and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash((self.type, self.digest))
+
+
+Constant: TypeAlias = Literal | BlobRef
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A named input."""
+
+    name: str
+    type: TensorType
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A named output."""
+
+    name: str
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One application of an op: the values it reads and the types of the values it produces."""
+
+    op: Op
+    operands: tuple[int, ...]
+    types: tuple[TensorType, ...]
+    origin: Origin | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A function of one example.
+
+    Values are numbered densely: inputs, then constants, then the outputs of the nodes in order; an operand is smaller
+    than every value its node produces, which is the whole acyclicity check.
+    """
+
+    inputs: tuple[Input, ...]
+    constants: tuple[Constant, ...]
+    nodes: tuple[Node, ...]
+    outputs: tuple[Output, ...]
+
+    @functools.cached_property
+    def value_types(self) -> tuple[TensorType, ...]:
+        """The type of every value."""
+        given = [i.type for i in self.inputs] + [c.type for c in self.constants]
+        return tuple(given + [t for node in self.nodes for t in node.types])
+
+    @functools.cached_property
+    def input_types(self) -> Mapping[str, TensorType]:
+        """The type of every input, by name."""
+        return {i.name: i.type for i in self.inputs}
+
+    @functools.cached_property
+    def output_types(self) -> Mapping[str, TensorType]:
+        """The type of every output, by name."""
+        return {o.name: self.value_types[o.value] for o in self.outputs}
+
+    @property
+    def first_node_value(self) -> int:
+        """The number of inputs and constants: the value that the first node produces."""
+        return len(self.inputs) + len(self.constants)
+
+    def numbered_nodes(self) -> Iterator[tuple[Node, range]]:
+        """Every node with the values it produces."""
+        value = self.first_node_value
+        for node in self.nodes:
+            yield node, range(value, value + len(node.types))
+            value += len(node.types)
+
+    @property
+    def is_concrete(self) -> bool:
+        """Whether every length is a number."""
+        return all(t.is_concrete for t in self.value_types)
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 of the canonical form, in lower-case hexadecimal: the graph's identity."""
+        from gradserve.ir.canonical import digest
+
+        return digest(self)
+
+    def __hash__(self) -> int:
+        return hash((self.inputs, self.outputs, len(self.nodes)))
+
+    def __str__(self) -> str:
+        from gradserve.ir.text import to_text
+
+        return to_text(self)

@@ -1,0 +1,180 @@
+"""What an op is: one frozen class with its attributes as fields and its rules as methods."""
+
+from __future__ import annotations
+
+import abc
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, get_type_hints
+
+from gradserve.ir.errors import ConstraintError
+from gradserve.ir.types import Array, ElementType, Shape, Symbol, TensorType
+
+if TYPE_CHECKING:
+    from gradserve.ir.builder import Builder, Operand, Value
+
+Attribute: TypeAlias = bool | int | float | str | tuple[int, ...] | Shape | ElementType
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Floating-point operations and bytes moved, from shapes alone."""
+
+    flops: float
+    bytes: float
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.flops + other.flops, self.bytes + other.bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """An application of an op on which its laws are tried: the op with its attributes, and operands."""
+
+    op: Op
+    operands: tuple[Array, ...]
+    differentiable: bool = True
+    """Whether the op is smooth at these operands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Stands for the operand in which a node is to be transposed."""
+
+    type: TensorType
+
+
+@dataclass(frozen=True)
+class Op(abc.ABC):
+    """A primitive op with its attributes.
+
+    Subclasses are frozen dataclasses whose fields are the attributes. Rules build with the builder `g`, so that every
+    transform composes with itself.
+    """
+
+    name: ClassVar[str]
+    """The op's name in the registry, in the text form and on the wire."""
+    since: ClassVar[int] = 1
+    """The op-set version that brought it."""
+    constraints: ClassVar[Mapping[str, str]] = {}
+    """The numbered constraints that `infer` enforces."""
+    arity: ClassVar[int | None] = 1
+    """The number of operands; None means one or more."""
+    is_view: ClassVar[bool] = False
+    """Whether the NumPy result shares the memory of the first operand."""
+    broadcasts: ClassVar[bool] = False
+    """Whether `impl` broadcasts by itself, so that an executor may leave out broadcasts before it."""
+    overwrites: ClassVar[bool] = False
+    """Whether the NumPy kernel takes `out=`, so that the result may take the place of a dying operand."""
+    symbol: ClassVar[str] = ""
+    """The Python operator that computes it on real operands, if there is one: cheaper than a call."""
+    linear_in: ClassVar[tuple[int, ...] | None] = ()
+    """The operands in which the op is linear, one at a time; None means jointly linear in all."""
+
+    def attributes(self) -> dict[str, Attribute]:
+        """The attributes by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def coerce(self, g: Builder, operands: Sequence[Operand]) -> tuple[Value, ...]:
+        """The operands as values; families insert conversions and broadcasts here."""
+        return tuple(g.lift(operand) for operand in operands)
+
+    @abc.abstractmethod
+    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        """The types of the results.
+
+        Raises:
+            ConstraintError: the operand types or the attributes break a numbered constraint.
+        """
+
+    @abc.abstractmethod
+    def impl(self, xp: Any, *arrays: Array) -> Any:
+        """The result, or a tuple of results, computed in the array-API namespace `xp`."""
+
+    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
+        """A callable of the operands alone, specialised to their types."""
+        del types
+        return functools.partial(self.impl, xp)
+
+    def jvp(
+        self,
+        g: Builder,
+        outputs: Sequence[Value],
+        primals: Sequence[Value],
+        tangents: Sequence[Value | None],
+    ) -> tuple[Value | None, ...]:
+        """The op's differential: the tangent of each output. None stands for zero."""
+        raise ConstraintError("D1", f"{self.name} has no derivative")
+
+    def transpose(
+        self, g: Builder, cotangents: Sequence[Value | None], operands: Sequence[Value | Unknown]
+    ) -> tuple[Value | None, ...]:
+        """The cotangent of each unknown operand; None for known ones and for zero."""
+        raise ConstraintError("D2", f"{self.name} is not linear")
+
+    @abc.abstractmethod
+    def batch(
+        self, g: Builder, operands: Sequence[Value], batched: Sequence[bool], size: int
+    ) -> tuple[Value, ...]:
+        """The outputs over a batch: batched operands and all outputs carry a leading axis of length `size`."""
+
+    @abc.abstractmethod
+    def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:
+        """Floating-point operations and bytes moved by one application."""
+
+    @classmethod
+    @abc.abstractmethod
+    def samples(cls) -> Iterator[Sample]:
+        """Applications on which every law is tried, corner cases included."""
+
+
+class OpSet(Protocol):
+    """Op classes by name."""
+
+    version: int
+
+    def find(self, name: str) -> type[Op] | None:
+        """The op class of that name, or None."""
+        ...
+
+
+@functools.cache
+def attribute_types(op: type[Op]) -> dict[str, Any]:
+    """The attributes that an op class declares: names to annotations."""
+    hints = get_type_hints(op)
+    return {field.name: hints[field.name] for field in fields(op)}
+
+
+def make_op(op: type[Op], attributes: Mapping[str, Any]) -> Op:
+    """The op with these attributes, each checked against the type that the op declares.
+
+    Raises:
+        ConstraintError: an attribute is unknown, missing or of the wrong type.
+    """
+    declared = attribute_types(op)
+    for name in attributes:
+        if name not in declared:
+            raise ConstraintError("A1", f"unknown attribute {name}; {op.name} has {', '.join(declared) or 'none'}")
+    values = {}
+    for name, kind in declared.items():
+        if name not in attributes:
+            raise ConstraintError("A2", f"attribute {name} is missing")
+        values[name] = _typed(name, kind, attributes[name])
+    return op(**values)
+
+
+def _typed(name: str, kind: Any, value: Any) -> Any:
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if kind in (bool, int, float, str, ElementType):
+        matches = type(value) is kind
+    elif kind == Shape or kind == tuple[int, ...]:
+        allowed = (int, Symbol) if kind == Shape else (int,)
+        matches = isinstance(value, tuple) and all(isinstance(v, allowed) and not isinstance(v, bool) for v in value)
+    else:
+        raise TypeError(f"attribute {name} is declared as {kind}, which no graph can carry")
+    if not matches:
+        shown = getattr(kind, "__name__", str(kind))
+        raise ConstraintError("A3", f"attribute {name} must be {shown}, not {type(value).__name__}")
+    return value

@@ -1,0 +1,142 @@
+"""Types of arrays: an element type and a shape."""
+
+from __future__ import annotations
+
+import enum
+import math
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[Any]
+
+
+class ElementType(enum.Enum):
+    """The type of one array element; the value is its short name in the text form."""
+
+    BOOL = "bool"
+    INT32 = "i32"
+    INT64 = "i64"
+    FLOAT32 = "f32"
+    FLOAT64 = "f64"
+
+    __hash__ = object.__hash__
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The NumPy dtype of the same elements."""
+        return _DTYPES[self]
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one element."""
+        return _DTYPES[self].itemsize
+
+    @property
+    def is_float(self) -> bool:
+        """Whether one may differentiate with respect to it."""
+        return self in (ElementType.FLOAT32, ElementType.FLOAT64)
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether it is a signed integer (a truth value is not)."""
+        return self in (ElementType.INT32, ElementType.INT64)
+
+    @staticmethod
+    def of(dtype: Any) -> ElementType:
+        """The element type of a NumPy dtype.
+
+        Raises:
+            TypeError: gradserve has no such element type.
+        """
+        found = _BY_DTYPE.get(np.dtype(dtype))
+        if found is None:
+            names = ", ".join(str(t) for t in _BY_DTYPE)
+            raise TypeError(f"no element type for dtype {np.dtype(dtype)}; convert to one of {names}")
+        return found
+
+
+_DTYPES: dict[ElementType, np.dtype[Any]] = {
+    ElementType.BOOL: np.dtype(np.bool_),
+    ElementType.INT32: np.dtype(np.int32),
+    ElementType.INT64: np.dtype(np.int64),
+    ElementType.FLOAT32: np.dtype(np.float32),
+    ElementType.FLOAT64: np.dtype(np.float64),
+}
+_BY_DTYPE = {dtype: element_type for element_type, dtype in _DTYPES.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """A length that the author of a graph does not know; equal only to itself, bound at plan time."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+Length: TypeAlias = int | Symbol
+Shape: TypeAlias = tuple[Length, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TensorType:
+    """The type of an array, printed as `f64[3,4]`."""
+
+    element_type: ElementType
+    shape: Shape = ()
+
+    @property
+    def rank(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    @property
+    def is_concrete(self) -> bool:
+        """Whether every length is a number."""
+        return not any(isinstance(length, Symbol) for length in self.shape)
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """The shape, all numbers.
+
+        Raises:
+            TypeError: a length is still a symbol.
+        """
+        if not self.is_concrete:
+            raise TypeError(f"{self} has unbound lengths")
+        return self.shape  # type: ignore[return-value]
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return math.prod(self.lengths)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all elements."""
+        return self.size * self.element_type.itemsize
+
+    @property
+    def is_float(self) -> bool:
+        """Whether one may differentiate with respect to it."""
+        return self.element_type.is_float
+
+    def with_shape(self, shape: Shape) -> TensorType:
+        """The type of the same elements in another shape."""
+        return TensorType(self.element_type, shape)
+
+    def with_element_type(self, element_type: ElementType) -> TensorType:
+        """The type of other elements in the same shape."""
+        return TensorType(element_type, self.shape)
+
+    def __str__(self) -> str:
+        return f"{self.element_type.value}[{','.join(str(length) for length in self.shape)}]"
+
+
+def type_of(array: Array) -> TensorType:
+    """The type of a NumPy array."""
+    return TensorType(ElementType.of(array.dtype), array.shape)

@@ -1,0 +1,124 @@
+"""What jobs run in: pools, limits and remembered plans."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from gradserve.autodiff import Derivation
+from gradserve.execution import EXECUTORS, Plan
+from gradserve.ir.errors import InvalidRequest, LimitExceeded, Violation
+from gradserve.ir.graph import Graph
+from gradserve.jobs.call import Options, Placement
+from gradserve.jobs.cut import Piece, cut
+from gradserve.jobs.limits import Limits
+from gradserve.jobs.plans import Batching, PlanCache
+from gradserve.workers.control import Control
+from gradserve.workers.pool import Pool
+from gradserve.workers.work import ChunkResult, Work
+
+FRONT_END_SECONDS = 5e-3
+"""Predicted work below this stays in the front end: the way to a worker costs about 1 ms and a copy."""
+TRANSFER_BYTES_PER_SECOND = 5e8
+"""What sending arguments to a worker costs, to be weighed against the work itself."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """The pools that a process has, what it allows, and the plans it knows."""
+
+    front_end: Pool
+    cluster: Pool | None = None
+    limits: Limits = field(default_factory=Limits)
+    plans: PlanCache = field(default_factory=PlanCache)
+
+    def executor(self, options: Options) -> str:
+        """The executor that a call runs on.
+
+        Raises:
+            InvalidRequest: there is no executor of the name asked for.
+        """
+        if options.executor and options.executor not in EXECUTORS:
+            known = ", ".join(EXECUTORS)
+            text = f"there is no executor {options.executor!r}; known are {known}"
+            raise InvalidRequest("the options do not fit", [Violation("options.executor", "R7", text)])
+        return options.executor or "numpy"
+
+    def pieces(self, graph: Graph, derivation: Derivation, batching: Batching | None) -> tuple[tuple[Piece, ...], bool]:
+        """The pieces of a job within the limits, and whether all their plans were known.
+
+        Raises:
+            LimitExceeded: memory or operations above a limit.
+        """
+        hits = []
+
+        def plan_for(wanted: Batching | None) -> Plan:
+            plan, hit = self.plans.plan(graph, derivation, wanted)
+            hits.append(hit)
+            return plan
+
+        if batching is None:
+            pieces: tuple[Piece, ...] = (Piece(plan_for(None), 0, 1),)
+        else:
+            pieces = cut(plan_for, batching)
+        self._check_limits(pieces)
+        return pieces, all(hits)
+
+    def _check_limits(self, pieces: tuple[Piece, ...]) -> None:
+        peak = max(piece.plan.peak_bytes for piece in pieces)
+        if peak > self.limits.peak_bytes:
+            raise LimitExceeded(
+                "peak_bytes",
+                f"the plan needs {_binary(peak)} at once and the limit peak_bytes is {_binary(self.limits.peak_bytes)}; "
+                f"{_largest_step(pieces)}",
+            )
+        flops = sum(piece.plan.flops for piece in pieces)
+        if flops > self.limits.flops:
+            raise LimitExceeded(
+                "flops", f"the job takes {flops:.3g} floating-point operations and the limit is {self.limits.flops:.3g}"
+            )
+
+    def place(self, pieces: tuple[Piece, ...], data_bytes: int, options: Options) -> tuple[Pool, str]:
+        """The pool for a job, and the reason in words.
+
+        Raises:
+            InvalidRequest: the cluster is asked for and there is none.
+        """
+        if options.placement is Placement.CLUSTER and self.cluster is None:
+            text = "this server has no cluster; start it with Ray or ask for another placement"
+            raise InvalidRequest("the options do not fit", [Violation("options.placement", "R8", text)])
+        if self.cluster is None:
+            return self.front_end, "there is no cluster"
+        if options.placement is not Placement.AUTO:
+            pool = self.cluster if options.placement is Placement.CLUSTER else self.front_end
+            return pool, "as the request asks"
+        seconds = sum(piece.plan.seconds for piece in pieces)
+        worth = FRONT_END_SECONDS + data_bytes / TRANSFER_BYTES_PER_SECOND
+        if seconds <= worth:
+            return self.front_end, f"predicted {seconds * 1e3:.3g} ms of work, at most {worth * 1e3:.3g} ms stay here"
+        return self.cluster, f"predicted {seconds * 1e3:.3g} ms of work, over {worth * 1e3:.3g} ms go to workers"
+
+    def run(self, pool: Pool, work: Work, control: Control) -> Iterator[ChunkResult]:
+        """The results of the work's chunks, in chunk order."""
+        control.check()
+        return pool.run(work, control)
+
+
+def _binary(count: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.3g} {unit}"
+        count /= 1024
+    return f"{count:.4g} TiB"
+
+
+def _largest_step(pieces: tuple[Piece, ...]) -> str:
+    """The step with the largest results, for the one who must make it smaller."""
+    steps = [step for piece in pieces for step in piece.plan.steps]
+    if not steps:
+        return "its arguments alone are larger"
+    largest = max(steps, key=lambda step: sum(t.nbytes for t in step.result_types))
+    shown = ", ".join(str(t) for t in largest.result_types)
+    nodes = next(piece.plan.graph.nodes for piece in pieces if largest in piece.plan.steps)
+    origin = nodes[largest.node].origin
+    return f"its largest value is {largest.op.name}: {shown}" + (f", traced at {origin}" if origin else "")

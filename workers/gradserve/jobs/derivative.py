@@ -1,0 +1,185 @@
+"""Values and exact derivatives, at one point or at a batch of points."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from gradserve.autodiff import Derivation, Evaluate, Gradient, Hvp, Jvp, Vjp, names
+from gradserve.ir.errors import InvalidRequest, LimitExceeded, Violation
+from gradserve.ir.graph import Graph
+from gradserve.ir.types import Array, TensorType
+from gradserve.jobs.call import Call, Reduction, type_violations
+from gradserve.jobs.context import Context
+from gradserve.jobs.cut import Piece
+from gradserve.jobs.plans import Batching
+from gradserve.jobs.report import Report, count_nonfinite
+from gradserve.workers.control import Control
+from gradserve.workers.work import Chunk, ChunkResult, Rows, Shared, Source, Work
+
+
+@dataclass(frozen=True, slots=True)
+class Derivatives:
+    """The outputs of a derived graph, by role and name (`gradient:w`), and what they cost."""
+
+    outputs: dict[str, Array]
+    report: Report
+
+
+def float_inputs(graph: Graph, wrt: Sequence[str]) -> tuple[str, ...]:
+    """`wrt`, or every floating-point input if it is empty."""
+    return tuple(wrt) or tuple(i.name for i in graph.inputs if i.type.is_float)
+
+
+def differentiate(
+    context: Context, call: Call, derivation: Derivation, vectors: Mapping[str, Array], control: Control
+) -> Derivatives:
+    """What the derivation asks of the call's graph at its arguments.
+
+    `vectors` holds `tangent:NAME` for Jvp and Hvp and `cotangent:OUT` for Vjp. With a batch and no reduction every
+    output has a leading axis; with SUM or MEAN it has the shape of one example's output.
+
+    Raises:
+        InvalidRequest: vectors or options do not fit.
+        NotDifferentiable: there is no such derivative.
+        LimitExceeded: the plan is over a limit.
+        NumericalFailure, Cancelled, DeadlineExceeded, WorkerLost: while running.
+    """
+    started = time.perf_counter()
+    executor = context.executor(call.options)
+    batching = _batching(call, derivation)
+    _check_vectors(call, derivation, vectors, batching)
+    pieces, hit = context.pieces(call.graph, derivation, batching)
+    _check_results(context, pieces, call)
+    data = {**call.arguments, **vectors}
+    pool, _ = context.place(pieces, sum(a.nbytes for a in data.values()), call.options)
+    report = Report(
+        plan=time.perf_counter() - started,
+        plan_cache_hit=hit,
+        executor=executor,
+        placement=pool.name,
+        batch_size=batching.size if batching else 1,
+        flops=sum(piece.plan.flops for piece in pieces),
+        peak_bytes=max(piece.plan.peak_bytes for piece in pieces),
+    )
+    running = time.perf_counter()
+    results = list(context.run(pool, _work(pieces, data, batching, executor), control))
+    outputs = _gather(results, call.reduction, batching)
+    spent = time.perf_counter() - running
+    waited = min((result.waited for result in results), default=0.0)
+    for result in results:
+        report = report.with_result(result)
+    report = replace(
+        report, queue=waited, execute=max(0.0, spent - waited), nonfinite_outputs=count_nonfinite(outputs)
+    )
+    return Derivatives(outputs, report)
+
+
+def _batching(call: Call, derivation: Derivation) -> Batching | None:
+    """Which inputs of the derived graph are batched: a tangent with its argument, a cotangent always."""
+    size = call.batch_size
+    if size is None:
+        return None
+    inputs = set(call.batch)
+    if isinstance(derivation, Jvp | Hvp):
+        inputs |= {names.tangent(name) for name in derivation.wrt if name in call.batch}
+    if isinstance(derivation, Vjp):
+        inputs |= {names.cotangent(name) for name in _cotangent_types(call.graph)}
+    return Batching(frozenset(inputs), size, _sum_or_none(call.reduction))
+
+
+def _sum_or_none(reduction: Reduction) -> Reduction:
+    """A mean is a sum, divided once all chunks are there."""
+    return Reduction.NONE if reduction is Reduction.NONE else Reduction.SUM
+
+
+def _cotangent_types(graph: Graph) -> dict[str, TensorType]:
+    return {name: type_ for name, type_ in graph.output_types.items() if type_.is_float}
+
+
+def vector_types(graph: Graph, derivation: Derivation) -> dict[str, TensorType]:
+    """The vectors that a derivation takes besides the arguments: their names and types for one example."""
+    match derivation:
+        case Jvp(wrt) | Hvp(wrt):
+            return {names.tangent(n): graph.input_types[n] for n in wrt if n in graph.input_types}
+        case Vjp():
+            return {names.cotangent(n): t for n, t in _cotangent_types(graph).items()}
+        case _:
+            return {}
+
+
+def _check_vectors(call: Call, derivation: Derivation, vectors: Mapping[str, Array], batching: Batching | None) -> None:
+    expected = vector_types(call.graph, derivation)
+    violations = [
+        Violation(_vector_path(n), "R9", f"{n.replace(':', ' of ')}: {t} is missing")
+        for n, t in expected.items()
+        if n not in vectors
+    ]
+    for name, array in vectors.items():
+        if name not in expected:
+            text = f"there is no {name.replace(':', ' of ')} here; expected are {', '.join(expected) or 'none'}"
+            violations.append(Violation(_vector_path(name), "R10", text))
+            continue
+        batched = batching is not None and name in batching.inputs
+        found = type_violations(_vector_path(name), array, expected[name], batched)
+        violations += found
+        if batched and batching and not found and array.shape[0] != batching.size:
+            text = f"it has {array.shape[0]} points and the batch has {batching.size}"
+            violations.append(Violation(_vector_path(name), "R5", text))
+    if violations:
+        raise InvalidRequest("the vectors do not fit the graph", violations)
+
+
+def _vector_path(name: str) -> str:
+    role, own = names.split(name)
+    return f"{role}s[{own}]"
+
+
+def _check_results(context: Context, pieces: tuple[Piece, ...], call: Call) -> None:
+    """The bytes of all results, before they are made."""
+    each = [sum(t.nbytes for t in piece.plan.graph.output_types.values()) for piece in pieces]
+    total = sum(each) if call.reduction is Reduction.NONE else max(each)
+    if total > context.limits.result_bytes:
+        raise LimitExceeded(
+            "result_bytes",
+            f"the results take {total} bytes and the limit result_bytes is {context.limits.result_bytes}; "
+            "ask for fewer points or a reduction",
+        )
+
+
+def _work(pieces: tuple[Piece, ...], data: Mapping[str, Array], batching: Batching | None, executor: str) -> Work:
+    chunks = tuple(
+        Chunk(piece.plan.digest, {name: _source(name, piece, batching) for name in data}) for piece in pieces
+    )
+    return Work({piece.plan.digest: piece.plan for piece in pieces}, data, chunks, executor)
+
+
+def _source(name: str, piece: Piece, batching: Batching | None) -> Source:
+    if batching is None or name not in batching.inputs:
+        return Shared(name)
+    return Rows(name, piece.start, piece.stop)
+
+
+def _gather(results: Sequence[ChunkResult], reduction: Reduction, batching: Batching | None) -> dict[str, Array]:
+    """The outputs of all chunks put together, in chunk order."""
+    if len(results) == 1 and reduction is not Reduction.MEAN:
+        return results[0].outputs
+    keys = results[0].outputs
+    if reduction is Reduction.NONE or batching is None:
+        return {key: np.concatenate([r.outputs[key] for r in results]) for key in keys}
+    sums = {key: results[0].outputs[key] for key in keys}
+    for result in results[1:]:
+        sums = {key: total + result.outputs[key] for key, total in sums.items()}
+    if reduction is Reduction.SUM:
+        return {key: np.asarray(total) for key, total in sums.items()}
+    return {key: np.asarray(total / batching.size, total.dtype) for key, total in sums.items()}
+
+
+def derivation_of(name: str, wrt: tuple[str, ...]) -> Derivation:
+    """The derivation called `name` in requests: evaluate, gradient, jvp, vjp or hvp."""
+    if name == "evaluate":
+        return Evaluate()
+    return {"gradient": Gradient, "jvp": Jvp, "vjp": Vjp, "hvp": Hvp}[name](wrt)

@@ -1,0 +1,88 @@
+"""Plans by what they compute: derived, optimised and lowered once, then remembered."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from gradserve.autodiff import Derivation, derive, vmap
+from gradserve.autodiff.walk import declare_inputs, inline
+from gradserve.execution import Plan, make_plan
+from gradserve.ir.graph import Graph
+from gradserve.jobs.call import Reduction
+from gradserve.ops import builder
+from gradserve.optimize import optimize
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class Batching:
+    """Which inputs of a derived graph carry a batch, of how many points, and what becomes of the results."""
+
+    inputs: frozenset[str]
+    size: int
+    reduction: Reduction = Reduction.NONE
+
+
+class PlanCache:
+    """Derived graphs and plans, the least recently used forgotten first. Safe for threads."""
+
+    def __init__(self, capacity: int = 512) -> None:
+        """Keeps at most `capacity` plans."""
+        self._graphs: _Lru[tuple[str, Derivation], Graph] = _Lru(capacity)
+        self._plans: _Lru[tuple[str, Derivation, Batching | None], Plan] = _Lru(capacity)
+
+    def derived(self, graph: Graph, derivation: Derivation) -> Graph:
+        """The derived and optimised graph for one example."""
+        key = (graph.digest, derivation)
+        found = self._graphs.get(key)
+        if found is None:
+            found = optimize(derive(graph, derivation))
+            self._graphs.put(key, found)
+        return found
+
+    def plan(self, graph: Graph, derivation: Derivation, batching: Batching | None = None) -> tuple[Plan, bool]:
+        """The plan of a derivation, for one example or over a batch; and whether it was known."""
+        key = (graph.digest, derivation, batching)
+        found = self._plans.get(key)
+        if found is not None:
+            return found, True
+        derived = self.derived(graph, derivation)
+        plan = make_plan(derived if batching is None else optimize(_batched(derived, batching)))
+        self._plans.put(key, plan)
+        return plan, False
+
+
+def _batched(graph: Graph, batching: Batching) -> Graph:
+    mapped = vmap(graph, batching.inputs, batching.size)
+    if batching.reduction is Reduction.NONE:
+        return mapped
+    g = builder()
+    outputs = inline(g, mapped, declare_inputs(g, mapped))
+    return g.build({name: g.reduce_sum(value, axes=(0,)) for name, value in outputs.items()})
+
+
+class _Lru(Generic[K, V]):
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._lock = threading.Lock()
+        self._entries: OrderedDict[K, V] = OrderedDict()
+
+    def get(self, key: K) -> V | None:
+        with self._lock:
+            found = self._entries.get(key)
+            if found is not None:
+                self._entries.move_to_end(key)
+            return found
+
+    def put(self, key: K, value: V) -> None:
+        with self._lock:
+            self._entries[key] = value
+            self._entries.move_to_end(key)
+            while len(self._entries) > self._capacity:
+                self._entries.popitem(last=False)

@@ -1,0 +1,319 @@
+"""Sums, products and quotients; signs, rounding and the larger of two; conversion between element types."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gradserve.ir.builder import Builder, Value
+from gradserve.ir.op import Sample, Unknown
+from gradserve.ir.types import Array, ElementType, TensorType
+from gradserve.ops.family import (
+    DIVISION,
+    Binary,
+    Discrete,
+    Elementwise,
+    Linear,
+    Multilinear,
+    RealElementwise,
+    only,
+    total,
+)
+from gradserve.ops.registry import register
+
+
+@register
+@dataclass(frozen=True)
+class Add(Linear, Binary):
+    """x + y; of truth values, whether one is true."""
+
+    name = "add"
+    symbol = " + "
+    function = "add"
+    points = ((1.5, -2.0, 0.0), (0.25, 3.0, -0.0))
+
+    def accepts(self, element_type: ElementType) -> bool:
+        return True
+
+    def jvp(
+        self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
+    ) -> tuple[Value | None, ...]:
+        """dx + dy, without zeros."""
+        return (total(g, tangents),)
+
+    def transpose(
+        self, g: Builder, cotangents: Sequence[Value | None], operands: Sequence[Value | Unknown]
+    ) -> tuple[Value | None, ...]:
+        """The cotangent, for either operand."""
+        return tuple(cotangents[0] if isinstance(x, Unknown) else None for x in operands)
+
+
+@register
+@dataclass(frozen=True)
+class Sub(Linear, Binary):
+    """x - y."""
+
+    name = "sub"
+    symbol = " - "
+    function = "subtract"
+    points = ((1.5, -2.0, 0.0), (0.25, 3.0, -0.0))
+
+    def jvp(
+        self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
+    ) -> tuple[Value | None, ...]:
+        """dx - dy, without zeros."""
+        dx, dy = tangents
+        if dy is None:
+            return (dx,)
+        return (g.neg(dy) if dx is None else g.sub(dx, dy),)
+
+    def transpose(
+        self, g: Builder, cotangents: Sequence[Value | None], operands: Sequence[Value | Unknown]
+    ) -> tuple[Value | None, ...]:
+        """The cotangent for x, its negative for y."""
+        ct = only(cotangents)
+        x, y = operands
+        return (ct if isinstance(x, Unknown) else None, g.neg(ct) if isinstance(y, Unknown) else None)
+
+
+@register
+@dataclass(frozen=True)
+class Mul(Multilinear, Binary):
+    """x y, element by element; of truth values, whether both are true."""
+
+    name = "mul"
+    symbol = " * "
+    function = "multiply"
+    linear_in = (0, 1)
+    points = ((1.5, -2.0, 0.0), (0.25, 3.0, 1.0))
+
+    def accepts(self, element_type: ElementType) -> bool:
+        return True
+
+    def transpose(
+        self, g: Builder, cotangents: Sequence[Value | None], operands: Sequence[Value | Unknown]
+    ) -> tuple[Value | None, ...]:
+        """The cotangent times the other operand."""
+        ct = only(cotangents)
+        x, y = operands
+        return (g.mul(ct, y) if isinstance(x, Unknown) else None, g.mul(ct, x) if isinstance(y, Unknown) else None)
+
+
+@register
+@dataclass(frozen=True)
+class Div(RealElementwise, Binary):
+    """x / y."""
+
+    name = "div"
+    symbol = " / "
+    function = "divide"
+    flops = DIVISION
+    linear_in = (0,)
+    points = ((1.5, -2.0, 0.0), (0.25, 3.0, -4.0))
+    kinks = ((1.0, 0.0, np.inf), (0.0, 0.0, 2.0))
+
+    def differential(self, g: Builder, k: int, dx: Value, operands: Sequence[Value], y: Value) -> Value | None:
+        """For z = x / y: dz = dx / y - (z / y) dy."""
+        divisor = operands[1]
+        return g.div(dx, divisor) if k == 0 else g.mul(g.neg(g.div(y, divisor)), dx)
+
+    def transpose(
+        self, g: Builder, cotangents: Sequence[Value | None], operands: Sequence[Value | Unknown]
+    ) -> tuple[Value | None, ...]:
+        """The cotangent over the divisor."""
+        return (g.div(only(cotangents), operands[1]), None)
+
+
+@register
+@dataclass(frozen=True)
+class Remainder(Binary):
+    """x - floor(x / y) y, which has the sign of y."""
+
+    name = "remainder"
+    function = "remainder"
+    flops = DIVISION
+    points = ((7.5, -7.5, 7.5, -7.5, 0.5), (2.0, 2.0, -2.0, -2.0, 3.0))
+    kinks = ((6.0, 0.0), (2.0, 1.5))
+    integers = ((7, -3, 0, 2), (2, 5, -4, -2))
+
+    def differential(self, g: Builder, k: int, dx: Value, operands: Sequence[Value], y: Value) -> Value | None:
+        """For z = x mod y: dz = dx - q dy, with the quotient q taken from z, as floor(x / y) may round across."""
+        if k == 0:
+            return dx
+        x, divisor = operands
+        return g.mul(g.neg(g.emit("round", g.div(g.sub(x, y), divisor))), dx)
+
+
+@register
+@dataclass(frozen=True)
+class Neg(Linear, Elementwise):
+    """-x."""
+
+    name = "neg"
+    symbol = "-"
+    function = "negative"
+    points = ((1.5, -2.0, 0.0),)
+
+    def transpose(
+        self, g: Builder, cotangents: Sequence[Value | None], operands: Sequence[Value | Unknown]
+    ) -> tuple[Value | None, ...]:
+        """The negative of the cotangent."""
+        return (g.neg(only(cotangents)),)
+
+
+@register
+@dataclass(frozen=True)
+class Abs(Elementwise):
+    """|x|, whose derivative at 0 is taken as 0, the middle of its subgradients."""
+
+    name = "abs"
+    function = "abs"
+    points = ((1.5, -2.0, 1e-3),)
+    kinks = ((0.0, -0.0),)
+
+    def accepts(self, element_type: ElementType) -> bool:
+        return True
+
+    def jvp(
+        self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
+    ) -> tuple[Value | None, ...]:
+        """sign(x) dx."""
+        (dx,) = tangents
+        return (None if dx is None else g.mul(g.sign(primals[0]), dx),)
+
+
+@register
+@dataclass(frozen=True)
+class Sign(Discrete, Elementwise):
+    """-1, 0 or 1 by the sign of x."""
+
+    name = "sign"
+    function = "sign"
+    points = ((1.5, -2.0, 1e-3),)
+    kinks = ((0.0, -0.0),)
+
+
+@register
+@dataclass(frozen=True)
+class Floor(Discrete, Elementwise):
+    """The largest whole number not above x."""
+
+    name = "floor"
+    function = "floor"
+    points = ((1.5, -2.5, 0.9),)
+    kinks = ((0.0, -3.0),)
+
+
+@register
+@dataclass(frozen=True)
+class Ceil(Discrete, Elementwise):
+    """The smallest whole number not below x."""
+
+    name = "ceil"
+    function = "ceil"
+    points = ((1.5, -2.5, 0.9),)
+    kinks = ((0.0, -3.0),)
+
+
+@register
+@dataclass(frozen=True)
+class Round(Discrete, Elementwise):
+    """The nearest whole number; of two equally near, the even one."""
+
+    name = "round"
+    function = "round"
+    points = ((1.4, -2.3, 0.9),)
+    kinks = ((0.5, -1.5, 2.5),)
+
+    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
+        """np.rint for NumPy's reals: the same numbers without the detour through Python."""
+        return np.rint if xp is np and types[0].is_float else super().kernel(xp, types)
+
+
+class Extremum(Binary):
+    """The operand that comes first in one of the two orders. At a tie each has half of the derivative."""
+
+    flops = 1.0
+    wins: str
+    """The comparison that holds where an operand alone determines the result."""
+    points = ((1.5, -2.0, 0.0), (0.25, 3.0, -1.0))
+    kinks = ((1.5, 0.0, -np.inf), (1.5, -0.0, -np.inf))
+
+    def accepts(self, element_type: ElementType) -> bool:
+        return True
+
+    def differential(self, g: Builder, k: int, dx: Value, operands: Sequence[Value], y: Value) -> Value | None:
+        """The tangent times 1 where the operand wins, 1/2 at a tie, 0 elsewhere."""
+        own, other = operands[k], operands[1 - k]
+        won = g.convert(g.emit(self.wins, own, other), dx.type.element_type)
+        return g.mul(g.select(g.eq(own, other), 0.5, won), dx)
+
+
+@register
+@dataclass(frozen=True)
+class Maximum(Extremum):
+    """The larger of x and y; NaN if either is."""
+
+    name = "maximum"
+    function = "maximum"
+    wins = "gt"
+
+
+@register
+@dataclass(frozen=True)
+class Minimum(Extremum):
+    """The smaller of x and y; NaN if either is."""
+
+    name = "minimum"
+    function = "minimum"
+    wins = "lt"
+
+
+@register
+@dataclass(frozen=True)
+class Convert(Linear, Elementwise):
+    """x with elements of another type: reals lose their fraction as integers, and all but zero is true."""
+
+    element_type: ElementType
+
+    name = "convert"
+
+    def accepts(self, element_type: ElementType) -> bool:
+        return True
+
+    def result_type(self, operand: TensorType) -> TensorType:
+        return operand.with_element_type(self.element_type)
+
+    def impl(self, xp: Any, *arrays: Array) -> Any:
+        return xp.astype(arrays[0], self._dtype(xp))
+
+    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
+        """The array's own method, for NumPy."""
+        return operator.methodcaller("astype", self.element_type.dtype) if xp is np else super().kernel(xp, types)
+
+    def _dtype(self, xp: Any) -> Any:
+        name = self.element_type.dtype.name
+        return getattr(xp, name)
+
+    def transpose(
+        self, g: Builder, cotangents: Sequence[Value | None], operands: Sequence[Value | Unknown]
+    ) -> tuple[Value | None, ...]:
+        """The cotangent with the elements that the operand has. The op is linear between reals alone."""
+        return (g.convert(only(cotangents), operands[0].type.element_type),)
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        """Reals to reals, integers and truth values, and back."""
+        reals = np.array([1.75, -2.25, 0.0])
+        yield Sample(cls(ElementType.FLOAT32), (reals,))
+        yield Sample(cls(ElementType.FLOAT64), (reals.astype(np.float32),))
+        yield Sample(cls(ElementType.FLOAT64), (np.array(1.5),))
+        yield Sample(cls(ElementType.FLOAT32), (np.zeros((2, 0)),))
+        yield Sample(cls(ElementType.INT64), (reals,), differentiable=False)
+        yield Sample(cls(ElementType.INT32), (np.array([7, -3]),), differentiable=False)
+        yield Sample(cls(ElementType.BOOL), (reals,), differentiable=False)
+        yield Sample(cls(ElementType.FLOAT32), (np.array([True, False]),), differentiable=False)

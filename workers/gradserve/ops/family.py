@@ -1,0 +1,244 @@
+"""Families of ops: what infer, batch, cost, samples and the linear rules have in common."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeAlias
+
+import numpy as np
+
+from gradserve.ir.builder import Builder, Operand, Value
+from gradserve.ir.errors import ConstraintError
+from gradserve.ir.op import Cost, Op, Sample
+from gradserve.ir.types import Array, ElementType, Shape, TensorType
+
+Columns: TypeAlias = tuple[tuple[float, ...], ...]
+"""The elements of each operand in turn."""
+
+DIVISION = 4.0
+"""FLOPs of a quotient, a remainder or a root, in sums and products."""
+TRANSCENDENTAL = 12.0
+"""FLOPs of an exponential, a logarithm or an angle."""
+
+
+def moved_bytes(operands: Sequence[TensorType], results: Sequence[TensorType]) -> float:
+    """Bytes read and written when every operand and every result passes through memory once."""
+    return float(sum(t.nbytes for t in operands) + sum(t.nbytes for t in results))
+
+
+def total(g: Builder, terms: Sequence[Value | None]) -> Value | None:
+    """The sum of the terms that are not zero; None if all are."""
+    present = [term for term in terms if term is not None]
+    if not present:
+        return None
+    result = present[0]
+    for term in present[1:]:
+        result = g.add(result, term)
+    return result
+
+
+def require(condition: bool, constraint: str, description: str) -> None:
+    """Raises a ConstraintError unless the condition holds."""
+    if not condition:
+        raise ConstraintError(constraint, description)
+
+
+def require_arity(op: Op, types: Sequence[TensorType], count: int) -> None:
+    """C0: an op has as many operands as it has."""
+    require(len(types) == count, "C0", f"{op.name} takes {count} operand{'s' * (count != 1)}, not {len(types)}")
+
+
+def only(cotangents: Sequence[Value | None]) -> Value:
+    """The cotangent of the only result; a node without any is not transposed."""
+    (cotangent,) = cotangents
+    assert cotangent is not None
+    return cotangent
+
+
+def to_float(g: Builder, operand: Operand) -> Value:
+    """The operand with real elements: float64 unless they are real already."""
+    value = g.lift(operand)
+    return value if value.type.is_float else g.convert(value, ElementType.FLOAT64)
+
+
+def with_batch(g: Builder, value: Value, batched: bool, size: int) -> Value:
+    """The value with a leading batch axis, repeated if it had none."""
+    return value if batched else g.broadcast(value, (size, *value.type.shape))
+
+
+def expand(g: Builder, value: Value, axes: Sequence[int], shape: Shape) -> Value:
+    """The value repeated along the new axes `axes` of `shape`: undoes the shape of a reduction over them."""
+    if tuple(axes) != tuple(range(len(axes))):
+        value = g.reshape(value, tuple(1 if axis in axes else n for axis, n in enumerate(shape)))
+    return g.broadcast(value, shape)
+
+
+class Linear(Op):
+    """Jointly linear in all operands: the differential is the op itself."""
+
+    linear_in = None
+
+    def jvp(
+        self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
+    ) -> tuple[Value | None, ...]:
+        """The op applied to the tangents."""
+        filled = [g.zeros(x.type) if dx is None else dx for x, dx in zip(primals, tangents, strict=True)]
+        return g.apply(self, filled)
+
+
+class Multilinear(Op):
+    """Linear in each of the operands `linear_in` and constant in the others: the product rule."""
+
+    def jvp(
+        self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
+    ) -> tuple[Value | None, ...]:
+        """The sum over operands of the op with that operand replaced by its tangent."""
+        terms: list[Value | None] = []
+        for k in self.linear_in or ():
+            tangent = tangents[k]
+            if tangent is not None:
+                terms += g.apply(self, [*primals[:k], tangent, *primals[k + 1 :]])
+        return (total(g, terms),)
+
+
+class Discrete(Op):
+    """Locally constant wherever it is continuous: the differential is zero."""
+
+    def jvp(
+        self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
+    ) -> tuple[Value | None, ...]:
+        """Zero."""
+        return (None,) * len(outputs)
+
+
+@dataclass(frozen=True)
+class Elementwise(Op):
+    """One result in the shape of its operands, element by element."""
+
+    broadcasts: ClassVar[bool] = True
+    function: ClassVar[str]
+    """The array-API function that computes it."""
+    flops: ClassVar[float] = 1.0
+    """Floating-point operations of one element."""
+    points: ClassVar[Columns]
+    """Real operands at which the op is smooth."""
+    kinks: ClassVar[Columns] = ()
+    """Real operands at which it is not."""
+    integers: ClassVar[Columns] = ((7, -3, 0, 2), (2, 5, -4, 2))
+    """Integer operands, for ops that take them."""
+    constraints = {
+        "C0": "the number of operands",
+        "C1": "operands have equal shapes",
+        "C2": "operands have equal element types",
+        "C3": "the element type is one that the op takes",
+    }
+
+    def coerce(self, g: Builder, operands: Sequence[Operand]) -> tuple[Value, ...]:
+        """The operands promoted to one element type and broadcast to one shape."""
+        return g.align(g.promote(operands))
+
+    def accepts(self, element_type: ElementType) -> bool:
+        """Whether the op takes these elements: numbers, unless it says otherwise."""
+        return element_type is not ElementType.BOOL
+
+    def result_type(self, operand: TensorType) -> TensorType:
+        """The type of the result."""
+        return operand
+
+    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        """The common type of the operands, seen through `result_type`."""
+        assert self.arity is not None
+        require_arity(self, types, self.arity)
+        first = types[0]
+        for other in types[1:]:
+            require(other.shape == first.shape, "C1", f"shapes differ: {first} and {other}; broadcast one of them")
+            require(other.element_type is first.element_type, "C2", f"element types differ: {first} and {other}")
+        accepted = self.accepts(first.element_type)
+        require(accepted, "C3", f"{self.name} does not take {first.element_type.value} elements")
+        return (self.result_type(first),)
+
+    def impl(self, xp: Any, *arrays: Array) -> Any:
+        """The array-API function on the operands."""
+        return getattr(xp, self.function)(*arrays)
+
+    def __init_subclass__(cls) -> None:
+        """An op computed by one array-API function can write over an operand."""
+        super().__init_subclass__()
+        cls.overwrites = cls.impl is Elementwise.impl
+
+    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
+        """The array-API function itself."""
+        if self.overwrites:
+            return getattr(xp, self.function)  # type: ignore[no-any-return]
+        return super().kernel(xp, types)
+
+    def batch(self, g: Builder, operands: Sequence[Value], batched: Sequence[bool], size: int) -> tuple[Value, ...]:
+        """The op on operands that all carry the batch axis."""
+        return g.apply(self, [with_batch(g, x, b, size) for x, b in zip(operands, batched, strict=True)])
+
+    def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:
+        """`flops` for each element."""
+        return Cost(self.flops * results[0].size, moved_bytes(operands, results))
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        """Vectors, scalars, nothing at all, kinks; integers and truth values where the op takes them."""
+        op, columns = cls(), [np.array(column) for column in cls.points]
+        yield Sample(op, tuple(columns))
+        yield Sample(op, tuple(np.array(column[0]) for column in columns))
+        yield Sample(op, tuple(np.zeros((2, 0)) for _ in columns))
+        if cls.kinks:
+            yield Sample(op, tuple(np.array(column) for column in cls.kinks), differentiable=False)
+        if op.accepts(ElementType.INT64):
+            yield Sample(op, tuple(np.array(column) for column in cls.integers[: len(columns)]), differentiable=False)
+        if op.accepts(ElementType.BOOL):
+            truths = ([True, True, False, False], [True, False, True, False])[: len(columns)]
+            yield Sample(op, tuple(np.array(column) for column in truths), differentiable=False)
+
+
+class RealElementwise(Elementwise):
+    """Takes real numbers only; integers and truth values are converted to float64 first, as NumPy does."""
+
+    def coerce(self, g: Builder, operands: Sequence[Operand]) -> tuple[Value, ...]:
+        """The operands promoted to one real element type and broadcast to one shape."""
+        return g.align([to_float(g, value) for value in g.promote(operands)])
+
+    def accepts(self, element_type: ElementType) -> bool:
+        """Only real numbers."""
+        return element_type.is_float
+
+
+class Unary(RealElementwise):
+    """A differentiable function of one real variable."""
+
+    @abstractmethod
+    def differential(self, g: Builder, dx: Value, x: Value, y: Value) -> Value | None:
+        """dy in terms of dx, at y = op(x); None for zero."""
+
+    def jvp(
+        self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
+    ) -> tuple[Value | None, ...]:
+        """The differential."""
+        (dx,) = tangents
+        return (None if dx is None else self.differential(g, dx, primals[0], outputs[0]),)
+
+
+class Binary(Elementwise):
+    """A function of two operands of one type."""
+
+    arity = 2
+
+    def differential(self, g: Builder, k: int, dx: Value, operands: Sequence[Value], y: Value) -> Value | None:
+        """The part of dy that comes from operand `k` moving by dx; None for zero."""
+        raise ConstraintError("D1", f"{self.name} has no derivative")
+
+    def jvp(
+        self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
+    ) -> tuple[Value | None, ...]:
+        """The sum of the two partial differentials."""
+        terms = [
+            None if dx is None else self.differential(g, k, dx, primals, outputs[0]) for k, dx in enumerate(tangents)
+        ]
+        return (total(g, terms),)

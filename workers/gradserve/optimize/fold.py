@@ -1,0 +1,56 @@
+"""Constant folding: what depends on no input is computed once, when the plan is made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gradserve.ir.builder import Builder, Value
+from gradserve.ir.graph import Literal
+from gradserve.ir.op import Op
+from gradserve.optimize.splat import splat
+
+MAX_ELEMENTS = 1 << 16
+"""Results above this are computed anew each time: a broadcast is cheaper to make than to ship."""
+
+
+def fold(g: Builder, op: Op, operands: Sequence[Value]) -> tuple[Value, ...] | None:
+    """The results as constants, or None if the operands are not known or the results are large."""
+    return _fold_splats(g, op, operands) if op.broadcasts else _fold_constants(g, op, operands)
+
+
+def _fold_splats(g: Builder, op: Op, operands: Sequence[Value]) -> tuple[Value, ...] | None:
+    """An elementwise op on splats is a splat."""
+    numbers = [splat(g, operand) for operand in operands]
+    if any(number is None for number in numbers):
+        return _fold_constants(g, op, operands)
+    (type_,) = op.infer(*(operand.type for operand in operands))
+    result = _compute(op, [np.asarray(number) for number in numbers])
+    if result is None:
+        return None
+    return (g.broadcast(g.constant(result[0], type_.element_type), type_.shape),)
+
+
+def _fold_constants(g: Builder, op: Op, operands: Sequence[Value]) -> tuple[Value, ...] | None:
+    literals = [g.literal(operand) for operand in operands]
+    arrays = [literal.array for literal in literals if isinstance(literal, Literal)]
+    if op.is_view or len(arrays) < len(operands):
+        return None
+    types = op.infer(*(operand.type for operand in operands))
+    if sum(t.size for t in types) > MAX_ELEMENTS or sum(a.size for a in arrays) > MAX_ELEMENTS:
+        return None
+    results = _compute(op, arrays)
+    if results is None:
+        return None
+    return tuple(g.constant(Literal(np.asarray(r, t.element_type.dtype))) for r, t in zip(results, types, strict=True))
+
+
+def _compute(op: Op, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, ...] | None:  # type: ignore[type-arg]
+    """The results, or None if they are impossible: then the step fails when it is run, and says where."""
+    try:
+        with np.errstate(all="ignore"):
+            results = op.impl(np, *arrays)
+    except (np.linalg.LinAlgError, IndexError, ValueError):
+        return None
+    return results if isinstance(results, tuple) else (results,)

@@ -1,0 +1,48 @@
+"""The optimiser: a graph is built anew, node by node, through folding and simplification.
+
+Common subexpressions fall together and dead code falls away in the builder, which is where they cannot be forgotten.
+"""
+
+from __future__ import annotations
+
+from gradserve.autodiff.walk import declare_inputs, leaves
+from gradserve.ir.builder import Builder, Value
+from gradserve.ir.graph import Graph, Node
+from gradserve.ops import builder
+from gradserve.optimize.fold import fold
+from gradserve.optimize.simplify import simplify
+
+MAX_PASSES = 4
+
+
+def optimize(graph: Graph) -> Graph:
+    """A graph with the same inputs and outputs that computes the same with fewer or cheaper nodes.
+
+    Results may differ in the last bits, never with the workers or the batch.
+    """
+    for _ in range(MAX_PASSES):
+        rebuilt = _rebuild(graph)
+        if rebuilt.nodes == graph.nodes:
+            break
+        graph = rebuilt
+    return graph
+
+
+def _rebuild(graph: Graph) -> Graph:
+    g = builder()
+    values = leaves(g, graph, declare_inputs(g, graph))
+    for node in graph.nodes:
+        g.origin = node.origin
+        values += _node(g, node, tuple(values[k] for k in node.operands))
+    return g.build({o.name: values[o.value] for o in graph.outputs})
+
+
+def _node(g: Builder, node: Node, operands: tuple[Value, ...]) -> tuple[Value, ...]:
+    """The results of a node, by the first of: folding, a simpler form, the op itself."""
+    folded = fold(g, node.op, operands)
+    if folded is not None:
+        return folded
+    simpler = simplify(g, node.op, operands)
+    if simpler is not None:
+        return (simpler,)
+    return g.apply(node.op, operands)

@@ -1,0 +1,194 @@
+"""Simplification: local rules that replace an application by something cheaper and equal.
+
+No rule drops an operand that could be infinite or NaN: x * 0 stays.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeAlias, cast
+
+from gradserve.ir.builder import Builder, Value
+from gradserve.ir.op import Op
+from gradserve.ops.contraction import Contract
+from gradserve.optimize.splat import is_splat, splat
+
+Rule: TypeAlias = Callable[[Builder, Any, Sequence[Value]], Value | None]
+
+
+def simplify(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
+    """A value equal to the application, or None if no rule knows a better one."""
+    rule = RULES.get(op.name)
+    return rule(g, op, operands) if rule else None
+
+
+def _producer(g: Builder, value: Value, name: str) -> tuple[Any, tuple[Value, ...]] | None:
+    """The op and operands behind a value, if that op is called `name`."""
+    made = g.producer(value)
+    return (made.op, made.operands) if made is not None and made.op.name == name else None
+
+
+def _add(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
+    x, y = operands
+    if is_splat(g, x, 0):
+        return y
+    if is_splat(g, y, 0):
+        return x
+    negated = _producer(g, y, "neg")
+    return g.sub(x, negated[1][0]) if negated else None
+
+
+def _sub(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
+    x, y = operands
+    if is_splat(g, y, 0):
+        return x
+    if is_splat(g, x, 0) and x.type.is_float:
+        return g.neg(y)
+    negated = _producer(g, y, "neg")
+    return g.add(x, negated[1][0]) if negated else None
+
+
+def _mul(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
+    x, y = operands
+    for one, other in ((x, y), (y, x)):
+        if is_splat(g, one, 1):
+            return other
+        if is_splat(g, one, -1):
+            return g.neg(other)
+    return None
+
+
+def _div(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
+    return operands[0] if is_splat(g, operands[1], 1) and operands[0].type.is_float else None
+
+
+def _neg(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
+    twice = _producer(g, operands[0], "neg")
+    return twice[1][0] if twice else None
+
+
+def _pow(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
+    x, exponent = operands
+    if not x.type.is_float:
+        return None
+    if is_splat(g, exponent, 2):
+        return g.mul(x, x)
+    return x if is_splat(g, exponent, 1) else None
+
+
+def _convert(g: Builder, op: Any, operands: Sequence[Value]) -> Value | None:
+    return operands[0] if operands[0].type.element_type is op.element_type else None
+
+
+def _reshape(g: Builder, op: Any, operands: Sequence[Value]) -> Value | None:
+    x = operands[0]
+    if x.type.shape == op.shape:
+        return x
+    again = _producer(g, x, "reshape")
+    return g.reshape(again[1][0], op.shape) if again else None
+
+
+def _permute(g: Builder, op: Any, operands: Sequence[Value]) -> Value | None:
+    x = operands[0]
+    if op.order == tuple(range(len(op.order))):
+        return x
+    again = _producer(g, x, "permute")
+    return g.permute(again[1][0], order=tuple(again[0].order[k] for k in op.order)) if again else None
+
+
+def _broadcast_to(g: Builder, op: Any, operands: Sequence[Value]) -> Value | None:
+    x = operands[0]
+    if x.type.shape == op.shape:
+        return x
+    again = _producer(g, x, "broadcast_to")
+    return g.broadcast(again[1][0], op.shape) if again else None
+
+
+def _reduce_sum(g: Builder, op: Any, operands: Sequence[Value]) -> Value | None:
+    x = operands[0]
+    if not op.axes:
+        return x
+    return _sum_of_broadcast(g, op.axes, x) or _sum_of_product(g, op.axes, x)
+
+
+def _sum_of_broadcast(g: Builder, axes: tuple[int, ...], x: Value) -> Value | None:
+    """A sum along axes that were made by broadcasting is a multiple."""
+    spread = _producer(g, x, "broadcast_to")
+    if spread is None or not x.type.is_float:
+        return None
+    (source,) = spread[1]
+    new = x.type.rank - source.type.rank
+    lengths = x.shape
+    if not all(axis < new or (source.shape[axis - new] == 1 != lengths[axis]) for axis in axes):
+        return None
+    count = math.prod(lengths[axis] for axis in axes)
+    kept = tuple(lengths[axis] for axis in range(x.type.rank) if axis not in axes)
+    squeezed = tuple(n for axis, n in enumerate(source.shape, start=new) if axis not in axes)
+    return g.broadcast(g.mul(g.reshape(source, squeezed), float(count)), kept)
+
+
+def _sum_of_product(g: Builder, axes: tuple[int, ...], x: Value) -> Value | None:
+    """A sum of products is a contraction, which stores no product.
+
+    Only where BLAS takes it in one call: over all axes, or along one axis of matrices that meet in a vector.
+    """
+    product = _producer(g, x, "mul")
+    if product is None or not x.type.is_float or len(axes) < x.type.rank:
+        return None
+    left, right = product[1]
+    if splat(g, left) is not None or splat(g, right) is not None:
+        return None
+    size = (math.prod(x.shape),)
+    if any(_producer(g, operand, "broadcast_to") or _producer(g, operand, "permute") for operand in (left, right)):
+        return None
+    flat = Contract(lhs_contract=(0,), rhs_contract=(0,), lhs_batch=(), rhs_batch=())
+    (result,) = g.apply(flat, (g.reshape(left, size), g.reshape(right, size)))
+    return result
+
+
+def _contract(g: Builder, op: Any, operands: Sequence[Value]) -> Value | None:
+    """Transpositions before a contraction become a choice of axes."""
+    contract = cast("Contract", op)
+    lhs, rhs = operands
+    turned = _producer(g, lhs, "permute")
+    if turned and _free_order_kept(turned[0].order, contract.lhs_contract + contract.lhs_batch):
+        order = turned[0].order
+        changed = replace(
+            contract,
+            lhs_contract=tuple(order[k] for k in contract.lhs_contract),
+            lhs_batch=tuple(order[k] for k in contract.lhs_batch),
+        )
+        return g.apply(changed, (turned[1][0], rhs))[0]
+    turned = _producer(g, rhs, "permute")
+    if turned and _free_order_kept(turned[0].order, contract.rhs_contract + contract.rhs_batch):
+        order = turned[0].order
+        changed = replace(
+            contract,
+            rhs_contract=tuple(order[k] for k in contract.rhs_contract),
+            rhs_batch=tuple(order[k] for k in contract.rhs_batch),
+        )
+        return g.apply(changed, (lhs, turned[1][0]))[0]
+    return None
+
+
+def _free_order_kept(order: tuple[int, ...], used: tuple[int, ...]) -> bool:
+    free = [order[k] for k in range(len(order)) if k not in used]
+    return free == sorted(free)
+
+
+RULES: Mapping[str, Rule] = {
+    "add": _add,
+    "sub": _sub,
+    "mul": _mul,
+    "div": _div,
+    "neg": _neg,
+    "pow": _pow,
+    "convert": _convert,
+    "reshape": _reshape,
+    "permute": _permute,
+    "broadcast_to": _broadcast_to,
+    "reduce_sum": _reduce_sum,
+    "contract": _contract,
+}

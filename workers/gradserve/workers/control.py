@@ -1,0 +1,62 @@
+"""The caller's say over running work: a deadline and a way to cancel."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from gradserve.ir.errors import Cancelled, DeadlineExceeded
+
+
+class Control:
+    """A deadline and a cancellation flag, seen by every thread that works for one call."""
+
+    def __init__(self, deadline: float | None = None) -> None:
+        """`deadline` is in seconds since the epoch, so that it means the same on every machine."""
+        self.deadline = deadline
+        self._cancelled = threading.Event()
+        self._callbacks: list[Callable[[], None]] = []
+        self._lock = threading.Lock()
+
+    @staticmethod
+    def after(seconds: float | None) -> Control:
+        """A control whose deadline is `seconds` from now, or none."""
+        return Control(None if seconds is None else time.time() + seconds)
+
+    def on_cancel(self, callback: Callable[[], None]) -> None:
+        """Calls `callback` once when cancelled; at once if that has happened."""
+        with self._lock:
+            if not self._cancelled.is_set():
+                self._callbacks.append(callback)
+                return
+        callback()
+
+    def cancel(self) -> None:
+        """Asks all work for this call to end."""
+        with self._lock:
+            self._cancelled.set()
+            callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback()
+
+    @property
+    def remaining(self) -> float | None:
+        """Seconds to the deadline, at least 0; None without one."""
+        return None if self.deadline is None else max(0.0, self.deadline - time.time())
+
+    def stopped(self) -> bool:
+        """Whether work should end: cancelled, or past the deadline."""
+        return self._cancelled.is_set() or (self.deadline is not None and time.time() >= self.deadline)
+
+    def check(self) -> None:
+        """Returns while work may go on.
+
+        Raises:
+            Cancelled: the caller has cancelled or gone away.
+            DeadlineExceeded: the deadline has passed.
+        """
+        if self._cancelled.is_set():
+            raise Cancelled("the call was cancelled")
+        if self.deadline is not None and time.time() >= self.deadline:
+            raise DeadlineExceeded("the deadline passed before the work was done")

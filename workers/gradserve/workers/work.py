@@ -1,0 +1,79 @@
+"""Work for a pool: plans, data, and the chunks to be run, as frozen data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from gradserve.execution.plan import Plan
+from gradserve.ir.types import Array, ElementType
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """A whole array of the work's data."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows `start` to `stop` of an array of the work's data."""
+
+    key: str
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """Rademacher probes `start` to `stop`, made where they are used: shape (stop - start, *shape)."""
+
+    seed: int
+    purpose: str
+    start: int
+    stop: int
+    shape: tuple[int, ...]
+    element_type: ElementType
+
+
+Source: TypeAlias = Shared | Rows | Signs
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A unit of dispatch: a plan, and where each of its arguments comes from."""
+
+    plan: str
+    """The digest of a plan of the work."""
+    arguments: Mapping[str, Source]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Everything that a pool needs. How it is cut into chunks never depends on the pool."""
+
+    plans: Mapping[str, Plan]
+    """Plans by digest."""
+    data: Mapping[str, Array]
+    """Arrays that chunks draw from, by key."""
+    chunks: tuple[Chunk, ...]
+    executor: str
+    """The executor that every chunk runs on."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkResult:
+    """The outputs of one chunk and what it took."""
+
+    index: int
+    outputs: dict[str, Array]
+    seconds: float
+    """Seconds spent running the plan."""
+    waited: float
+    """Seconds between submission and the start of the plan."""
+    worker: str
+    """The name of the worker that ran it."""
+    retries: int
+    """How often it was run again because its worker died."""
