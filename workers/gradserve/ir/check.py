@@ -1,7 +1,7 @@
 """The static check of a graph: every rule of the IR that it breaks, with coordinates.
 
-Rules of the IR are numbered G1, G2, ... in `CONSTRAINTS`; rules of an op (C1, C2, ...) are its `infer`. A node that reads
-a length still unknown (a symbol) is checked for its structure only; its types are checked when the symbol is bound.
+Rules of the IR are numbered G1, G2, ... in `CONSTRAINTS`; rules of an op (C1, C2, ...) are its `infer`. A node that
+reads a length still unknown (a symbol) is checked for its structure only; its types are checked when it is bound.
 """
 
 from __future__ import annotations
@@ -132,7 +132,8 @@ class _Examination:
 
     def __init__(self, draft: Draft) -> None:
         self.draft = draft
-        self.faults: dict[TensorType, list[tuple[str, str]]] = {}
+        self.seen: dict[TensorType, tuple[list[tuple[str, str]], bool]] = {}
+        """The faults of each distinct type, and whether its lengths are numbers."""
         self.types: list[TensorType | None] = []
         """Types of the values so far; None for one that no op should see."""
         self.symbolic: set[int] = set()
@@ -143,7 +144,8 @@ class _Examination:
         draft = self.draft
         yield from self.names("inputs", [name for name, _ in draft.inputs], derived)
         for k, (_, type_) in enumerate(draft.inputs):
-            yield from self.value(type_, f"inputs[{k}].type")
+            for constraint, description in self.faults(type_):
+                yield Violation(f"inputs[{k}].type", constraint, description)
         for k, type_ in enumerate(draft.constants):
             yield from self.constant(type_, f"constants[{k}]")
         for k, node in enumerate(draft.nodes):
@@ -160,24 +162,26 @@ class _Examination:
             elif first.setdefault(name, k) != k:
                 yield Violation(where, "G5", f"{shown(name)} is the name of {field}[{first[name]}] as well")
 
-    def value(self, type_: TensorType | None, field: str, source: str = "") -> Iterator[Violation]:
-        """Takes the next value's type down."""
+    def faults(self, type_: TensorType | None) -> list[tuple[str, str]]:
+        """What is wrong with the next value's type, which is taken down."""
         if type_ is None:
             self.types.append(None)
-            return
-        faults = self.faults.get(type_)
-        if faults is None:
-            faults = self.faults[type_] = list(shape_faults(type_.shape, type_.element_type.itemsize))
-        if not type_.is_concrete:
+            return []
+        seen = self.seen.get(type_)
+        if seen is None:
+            faults = list(shape_faults(type_.shape, type_.element_type.itemsize))
+            seen = self.seen[type_] = faults, type_.is_concrete
+        faults, concrete = seen
+        if not concrete:
             self.symbolic.add(len(self.types))
         self.types.append(None if faults else type_)
-        for constraint, description in faults:
-            yield Violation(field, constraint, description, source)
+        return faults
 
     def constant(self, type_: TensorType | None, field: str) -> Iterator[Violation]:
         if type_ is not None and not type_.is_concrete:
             yield Violation(field, "G11", f"the type {type_} of a constant holds a symbol; write its length")
-        yield from self.value(type_, field)
+        for constraint, description in self.faults(type_):
+            yield Violation(field, constraint, description)
 
     def node(self, k: int, node: Node | Incomplete) -> Iterator[Violation]:
         source = str(node.origin) if node.origin else ""
@@ -192,7 +196,8 @@ class _Examination:
                 complete = False
                 yield Violation(f'nodes[{k}].attributes["{name}"]', "G13", description, source)
         for j, type_ in enumerate(node.types):
-            yield from self.value(type_, f"nodes[{k}].types[{j}]", source)
+            for constraint, description in self.faults(type_):
+                yield Violation(f"nodes[{k}].types[{j}]", constraint, description, source)
         if node.origin and (fault := origin_fault(node.origin.file, node.origin.line)):
             yield Violation(f"nodes[{k}].origin", "G15", fault)
         if complete and node.op is not None:
@@ -207,9 +212,8 @@ class _Examination:
 
     def inferred(self, k: int, op: Op, node: Node | Incomplete, source: str) -> Iterator[Violation]:
         """What the op says about the types, where all of them are known numbers."""
-        types = [self.types[operand] for operand in node.operands]
-        known = [t for t in types if t is not None]
-        if len(known) < len(types) or not self.symbolic.isdisjoint(node.operands) or has_symbols(op):
+        known = [t for operand in node.operands if (t := self.types[operand]) is not None]
+        if len(known) < len(node.operands) or not self.symbolic.isdisjoint(node.operands) or has_symbols(op):
             return
         try:
             results = op.infer(*known)
@@ -221,7 +225,8 @@ class _Examination:
         if results == node.types:
             return
         if len(results) != len(node.types):
-            description = f"{op.name} has {len(results)} results, not {len(node.types)}"
+            given = ", ".join(map(str, results))
+            description = f"{op.name} gives {given}; {len(node.types)} types are declared"
             yield Violation(f"nodes[{k}].types", "G10", description, source)
             return
         sound = self.types[len(self.types) - len(results) :]

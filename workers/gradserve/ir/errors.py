@@ -44,6 +44,18 @@ class GradserveError(Exception):
         self.omitted = len(violations) - len(self.violations)
         super().__init__(self._text())
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # From its fields, not by calling __init__: subclasses take other arguments, and workers send errors home.
+        return GradserveError._restored, (type(self), self.args, self.__dict__)
+
+    @staticmethod
+    def _restored(
+        kind: type[GradserveError], args: tuple[object, ...], fields: dict[str, object]
+    ) -> GradserveError:
+        error = kind.__new__(kind, *args)
+        error.__dict__.update(fields)
+        return error
+
     def _text(self) -> str:
         lines = [self.message, *(f"  {violation}" for violation in self.violations)]
         if self.omitted:

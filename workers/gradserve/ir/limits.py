@@ -36,7 +36,7 @@ class GraphLimits:
             limit = getattr(self, name)
             if count > limit:
                 words = name.replace("_", " ")
-                raise LimitExceeded(f"graph_{name}", f"the graph's {words} number {count}; at most {limit} are taken")
+                raise LimitExceeded(f"graph_{name}", f"{words} of the graph: {count}; the limit is {limit}")
 
 
 DEFAULT_LIMITS = GraphLimits()

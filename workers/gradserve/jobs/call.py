@@ -74,7 +74,7 @@ def make_call(
     violations = [
         v
         for name, array in arguments.items()
-        for v in type_violations(f"arguments[{name}]", array, expected[name], name in batch)
+        for v in type_violations(f'arguments["{name}"]', array, expected[name], name in batch)
     ]
     violations += _batch_violations(arguments, batch)
     if violations:
@@ -86,12 +86,12 @@ def _name_violations(graph: Graph, arguments: Mapping[str, Array], batch: Sequen
     names = list(graph.input_types)
     known = ", ".join(names) or "none"
     missing = [
-        Violation(f"arguments[{n}]", "R1", f"the argument {n}: {graph.input_types[n]} is missing")
+        Violation(f'arguments["{n}"]', "R1", f"the argument {n}: {graph.input_types[n]} is missing")
         for n in names
         if n not in arguments
     ]
     extra = [
-        Violation(f"arguments[{n}]", "R2", f"the graph has no input {n!r}; its inputs are {known}")
+        Violation(f'arguments["{n}"]', "R2", f"the graph has no input {n!r}; its inputs are {known}")
         for n in arguments
         if n not in graph.input_types
     ]

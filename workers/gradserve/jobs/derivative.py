@@ -50,7 +50,7 @@ def differentiate(
     """
     started = time.perf_counter()
     executor = context.executor(call.options)
-    batching = _batching(call, derivation)
+    batching = batching_of(call.graph, derivation, call.batch, call.batch_size or 1, call.reduction)
     _check_vectors(call, derivation, vectors, batching)
     pieces, hit = context.pieces(call.graph, derivation, batching)
     _check_results(context, pieces, call)
@@ -78,22 +78,22 @@ def differentiate(
     return Derivatives(outputs, report)
 
 
-def _batching(call: Call, derivation: Derivation) -> Batching | None:
-    """Which inputs of the derived graph are batched: a tangent with its argument, a cotangent always."""
-    size = call.batch_size
-    if size is None:
+def batching_of(
+    graph: Graph, derivation: Derivation, batch: Sequence[str], size: int, reduction: Reduction
+) -> Batching | None:
+    """Which inputs of the derived graph are batched: a tangent with its argument, a cotangent always.
+
+    None if `batch` is empty.
+    """
+    if not batch:
         return None
-    inputs = set(call.batch)
+    inputs = set(batch)
     if isinstance(derivation, Jvp | Hvp):
-        inputs |= {names.tangent(name) for name in derivation.wrt if name in call.batch}
+        inputs |= {names.tangent(name) for name in derivation.wrt if name in batch}
     if isinstance(derivation, Vjp):
-        inputs |= {names.cotangent(name) for name in _cotangent_types(call.graph)}
-    return Batching(frozenset(inputs), size, _sum_or_none(call.reduction))
-
-
-def _sum_or_none(reduction: Reduction) -> Reduction:
-    """A mean is a sum, divided once all chunks are there."""
-    return Reduction.NONE if reduction is Reduction.NONE else Reduction.SUM
+        inputs |= {names.cotangent(name) for name in _cotangent_types(graph)}
+    # A mean is a sum, divided once all chunks are there.
+    return Batching(frozenset(inputs), size, Reduction.NONE if reduction is Reduction.NONE else Reduction.SUM)
 
 
 def _cotangent_types(graph: Graph) -> dict[str, TensorType]:
@@ -133,9 +133,23 @@ def _check_vectors(call: Call, derivation: Derivation, vectors: Mapping[str, Arr
         raise InvalidRequest("the vectors do not fit the graph", violations)
 
 
+def vector_key(derivation: Derivation, name: str) -> str:
+    """The name in the derived graph of the vector that belongs to `name`."""
+    return names.cotangent(name) if isinstance(derivation, Vjp) else names.tangent(name)
+
+
+def split_roles(outputs: Mapping[str, Array]) -> dict[str, dict[str, Array]]:
+    """Outputs of a derived graph by role, then by name: `gradient:w` under `["gradient"]["w"]`."""
+    split: dict[str, dict[str, Array]] = {}
+    for key, array in outputs.items():
+        role, name = names.split(key)
+        split.setdefault(role, {})[name] = array
+    return split
+
+
 def _vector_path(name: str) -> str:
     role, own = names.split(name)
-    return f"{role}s[{own}]"
+    return f'{role}s["{own}"]'
 
 
 def _check_results(context: Context, pieces: tuple[Piece, ...], call: Call) -> None:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 from gradserve.autodiff import Derivation, derive, vmap
 from gradserve.autodiff.walk import declare_inputs, inline
@@ -15,9 +11,7 @@ from gradserve.ir.graph import Graph
 from gradserve.jobs.call import Reduction
 from gradserve.ops import builder
 from gradserve.optimize import optimize
-
-K = TypeVar("K", bound=Hashable)
-V = TypeVar("V")
+from gradserve.workers.lru import Lru
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +28,8 @@ class PlanCache:
 
     def __init__(self, capacity: int = 512) -> None:
         """Keeps at most `capacity` plans."""
-        self._graphs: _Lru[tuple[str, Derivation], Graph] = _Lru(capacity)
-        self._plans: _Lru[tuple[str, Derivation, Batching | None], Plan] = _Lru(capacity)
+        self._graphs: Lru[tuple[str, Derivation], Graph] = _Lru(capacity)
+        self._plans: Lru[tuple[str, Derivation, Batching | None], Plan] = _Lru(capacity)
 
     def derived(self, graph: Graph, derivation: Derivation) -> Graph:
         """The derived and optimised graph for one example."""
@@ -65,24 +59,3 @@ def _batched(graph: Graph, batching: Batching) -> Graph:
     g = builder()
     outputs = inline(g, mapped, declare_inputs(g, mapped))
     return g.build({name: g.reduce_sum(value, axes=(0,)) for name, value in outputs.items()})
-
-
-class _Lru(Generic[K, V]):
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._lock = threading.Lock()
-        self._entries: OrderedDict[K, V] = OrderedDict()
-
-    def get(self, key: K) -> V | None:
-        with self._lock:
-            found = self._entries.get(key)
-            if found is not None:
-                self._entries.move_to_end(key)
-            return found
-
-    def put(self, key: K, value: V) -> None:
-        with self._lock:
-            self._entries[key] = value
-            self._entries.move_to_end(key)
-            while len(self._entries) > self._capacity:
-                self._entries.popitem(last=False)

@@ -8,8 +8,12 @@ from gradserve.ops import (  # noqa: F401  (importing a module registers its ops
     indexing,
     linalg,
     movement,
+    ordered,
     placement,
     reduction,
+    rounding,
+    solve,
+    trigonometry,
 )
 from gradserve.ops.registry import OP_SET, Registry, builder
 

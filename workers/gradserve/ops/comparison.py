@@ -162,11 +162,12 @@ class IsFinite(Discrete, Elementwise):
 @register
 @dataclass(frozen=True)
 class Select(Elementwise):
-    """x where the condition holds, y elsewhere. The derivative is that of the branch chosen, whatever the other does."""
+    """x where the condition holds, y elsewhere. Only the branch chosen counts, in the derivative as well."""
 
     name = "select"
     function = "where"
     arity = 3
+    overwrites = False
     linear_in = (1, 2)
     constraints = {
         "C0": "three operands: condition, x, y",
@@ -230,8 +231,8 @@ class Clip(Elementwise):
     """min(max(x, low), high). The derivative in x is 1 in the closed interval, in a bound where the bound applies."""
 
     name = "clip"
-    function = "clip"
     arity = 3
+    overwrites = False
     flops = 2.0
     points = ((0.5, -2.0, 3.0), (-1.0, -1.0, -1.5), (1.0, 1.5, 1.0))
     kinks = ((-1.0, 1.0, 0.0), (-1.0, -1.0, 1.0), (1.0, 1.0, -1.0))
@@ -250,14 +251,13 @@ class Clip(Elementwise):
     ) -> tuple[Value | None, ...]:
         """The tangent of the operand that determines the result; of x where it equals a bound."""
         x, low, high = primals
-        ordered = g.le(low, high)
-        chosen = (
-            lambda: g.logical_and(g.le(low, x), g.le(x, high)),
-            lambda: g.logical_and(g.lt(x, low), ordered),
-            lambda: g.logical_or(g.gt(x, high), g.gt(low, high)),
+        determines = (
+            g.logical_and(g.le(low, x), g.le(x, high)),
+            g.logical_and(g.lt(x, low), g.le(low, high)),
+            g.logical_or(g.gt(x, high), g.gt(low, high)),
         )
         terms = [
-            None if dx is None else g.select(where(), dx, g.zeros(dx.type))
-            for where, dx in zip(chosen, tangents, strict=True)
+            None if dx is None else g.select(where, dx, g.zeros(dx.type))
+            for where, dx in zip(determines, tangents, strict=True)
         ]
         return (total(g, terms),)

@@ -117,7 +117,8 @@ class Discrete(Op):
 class Elementwise(Op):
     """One result in the shape of its operands, element by element."""
 
-    broadcasts: ClassVar[bool] = True
+    broadcasts = True
+    overwrites = True
     function: ClassVar[str]
     """The array-API function that computes it."""
     flops: ClassVar[float] = 1.0
@@ -129,7 +130,7 @@ class Elementwise(Op):
     integers: ClassVar[Columns] = ((7, -3, 0, 2), (2, 5, -4, 2))
     """Integer operands, for ops that take them."""
     constraints = {
-        "C0": "the number of operands",
+        "C0": "as many operands as the op takes",
         "C1": "operands have equal shapes",
         "C2": "operands have equal element types",
         "C3": "the element type is one that the op takes",
@@ -163,14 +164,9 @@ class Elementwise(Op):
         """The array-API function on the operands."""
         return getattr(xp, self.function)(*arrays)
 
-    def __init_subclass__(cls) -> None:
-        """An op computed by one array-API function can write over an operand."""
-        super().__init_subclass__()
-        cls.overwrites = cls.impl is Elementwise.impl
-
     def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
         """The array-API function itself."""
-        if self.overwrites:
+        if type(self).impl is Elementwise.impl:
             return getattr(xp, self.function)  # type: ignore[no-any-return]
         return super().kernel(xp, types)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Cost, Op, Sample, Unknown
 from gradserve.ir.types import Array, ElementType, Shape, TensorType
-from gradserve.ops.family import Multilinear, moved_bytes, require, require_arity, with_batch
+from gradserve.ops.family import Multilinear, moved_bytes, only, require, require_arity, with_batch
 from gradserve.ops.movement import permuted
 from gradserve.ops.registry import register
 
@@ -28,6 +29,7 @@ class Gather(Multilinear):
     axis: int
 
     name = "gather"
+    arity = 2
     linear_in = (0,)
     constraints = {"C0": "two operands", "C1": "axis is an axis of the first", "C2": "indices are integers"}
 
@@ -51,10 +53,9 @@ class Gather(Multilinear):
     ) -> tuple[Value | None, ...]:
         """The cotangents added up at the positions that they were taken from."""
         x, indices = operands
-        (ct,) = cotangents
-        if ct is None or not isinstance(indices, Value):
-            return (None, None)
-        return (g.emit("scatter_add", ct, indices, axis=self.axis, length=x.type.lengths[self.axis]), None)
+        assert isinstance(indices, Value)
+        length = x.type.lengths[self.axis]
+        return (g.emit("scatter_add", only(cotangents), indices, axis=self.axis, length=length), None)
 
     def batch(self, g: Builder, operands: Sequence[Value], batched: Sequence[bool], size: int) -> tuple[Value, ...]:
         x, indices = operands
@@ -95,6 +96,7 @@ class ScatterAdd(Multilinear):
     length: int
 
     name = "scatter_add"
+    arity = 2
     linear_in = (0,)
     constraints = {
         "C0": "two operands",
@@ -121,11 +123,11 @@ class ScatterAdd(Multilinear):
         before, after = updates.shape[: self.axis], updates.shape[end:]
         if xp is np:
             _require_inside(indices, self.length)
-            rows = np.moveaxis(updates.reshape(*before, -1, *after) if updates.size else updates, self.axis, 0)
-            if not updates.size:
-                return np.zeros((*before, self.length, *after), updates.dtype)
-            summed = _add_rows(rows.reshape(indices.size, -1), indices.reshape(-1), self.length)
-            return np.moveaxis(summed.reshape(self.length, *before, *after), 0, self.axis)
+            rows = np.moveaxis(updates.reshape(*before, indices.size, *after), self.axis, 0)
+            width = math.prod(before + after)
+            summed = _add_rows(rows.reshape(indices.size, width), indices.reshape(-1), self.length)
+            apart = summed.reshape(self.length, *before, *after)
+            return np.ascontiguousarray(np.moveaxis(apart, 0, self.axis))
         zeros = xp.zeros((*before, self.length, *after), dtype=updates.dtype)
         if hasattr(zeros, "at"):  # arrays that are changed by making new ones, as in JAX
             return zeros.at[(*(slice(None),) * self.axis, indices)].add(updates)
@@ -138,11 +140,9 @@ class ScatterAdd(Multilinear):
         self, g: Builder, cotangents: Sequence[Value | None], operands: Sequence[Value | Unknown]
     ) -> tuple[Value | None, ...]:
         """The cotangent at the positions that the updates were added to."""
-        (ct,) = cotangents
         indices = operands[1]
-        if ct is None or not isinstance(indices, Value):
-            return (None, None)
-        return (g.emit("gather", ct, indices, axis=self.axis), None)
+        assert isinstance(indices, Value)
+        return (g.emit("gather", only(cotangents), indices, axis=self.axis), None)
 
     def batch(self, g: Builder, operands: Sequence[Value], batched: Sequence[bool], size: int) -> tuple[Value, ...]:
         updates, indices = operands
@@ -178,6 +178,7 @@ class Iota(Op):
     element_type: ElementType
 
     name = "iota"
+    arity = 0
     constraints = {"C0": "no operands", "C1": "length is not negative", "C2": "the elements are numbers"}
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
@@ -218,8 +219,9 @@ def _joined(g: Builder, x: Value, axis: int) -> Value:
 
 def _offset(g: Builder, indices: Value, length: int) -> Value:
     """Indices into an axis joined with the batch axis; those outside their own part become -1, to be refused still."""
+    indices = g.convert(indices, ElementType.INT64)  # 32 bits may be too few for size * length
     size = indices.shape[0]
-    number = g.emit("iota", length=size, element_type=indices.type.element_type)
+    number = g.emit("iota", length=size, element_type=ElementType.INT64)
     first = g.broadcast(g.reshape(number * length, (size, *(1,) * (indices.type.rank - 1))), indices.type.shape)
     inside = g.emit("logical_and", g.emit("ge", indices, 0), g.emit("lt", indices, length))
     return g.emit("select", inside, indices + first, g.full(indices.type, -1))
@@ -259,6 +261,7 @@ def _add_rows(rows: Array, indices: Array, length: int) -> Array:
         return summed
     # On flat arrays np.add.at is five times as fast as along an axis.
     result = np.zeros(length * width, rows.dtype)
-    flat = indices if width == 1 else (indices[:, None] * width + np.arange(width)).reshape(-1)
+    wide = indices.astype(np.int64, copy=False)
+    flat = wide if width == 1 else (wide[:, None] * width + np.arange(width)).reshape(-1)
     np.add.at(result, flat, rows.reshape(-1))
     return result.reshape(length, width)

@@ -14,7 +14,7 @@ import numpy as np
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Cost, Sample, Unknown
 from gradserve.ir.types import Array, Length, Shape, Symbol, TensorType
-from gradserve.ops.family import Linear, moved_bytes, require, require_arity, with_batch
+from gradserve.ops.family import Linear, moved_bytes, only, require, require_arity, with_batch
 from gradserve.ops.registry import register
 
 
@@ -69,8 +69,7 @@ class Movement(Linear):
     def transpose(
         self, g: Builder, cotangents: Sequence[Value | None], operands: Sequence[Value | Unknown]
     ) -> tuple[Value | None, ...]:
-        (ct,) = cotangents
-        return (None if ct is None else self.pullback(g, ct, operands[0].type),)
+        return (self.pullback(g, only(cotangents), operands[0].type),)
 
     def batch(self, g: Builder, operands: Sequence[Value], batched: Sequence[bool], size: int) -> tuple[Value, ...]:
         return (self.push(g, with_batch(g, operands[0], batched[0], size), size),)
@@ -197,12 +196,13 @@ class BroadcastTo(Movement):
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
-        """New axes, stretched axes, both, neither, a scalar, and stretches to nothing."""
+        """New axes, stretched axes, both, neither, a scalar, stretches to nothing and of nothing."""
         yield Sample(cls((2, 3)), (np.arange(3.0),))
         yield Sample(cls((4, 2, 3)), (np.arange(2.0).reshape(2, 1),))
         yield Sample(cls((2,)), (np.arange(2.0),))
         yield Sample(cls((2, 2)), (np.array(2.5),))
         yield Sample(cls((3, 0)), (np.ones((3, 1)),))
+        yield Sample(cls((2, 0)), (np.zeros(0),))
 
 
 def _broadcaster(operand: TensorType, shape: tuple[int, ...]) -> Callable[[Any], Any]:

@@ -11,7 +11,7 @@ import numpy as np
 from gradserve.ir.builder import Builder, Operand, Value
 from gradserve.ir.op import Cost, Op, Sample, Unknown
 from gradserve.ir.types import Array, Shape, TensorType
-from gradserve.ops.family import Linear, moved_bytes, require, with_batch
+from gradserve.ops.family import Linear, moved_bytes, only, require, with_batch
 from gradserve.ops.movement import Movement, known
 from gradserve.ops.registry import register
 
@@ -67,10 +67,11 @@ class Slice(Movement):
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
-        """A block, strides that end before and at the edge, nothing, a scalar."""
+        """A block, strides that end before and at the edge, nothing taken, nothing there, a scalar."""
         yield Sample(cls((1, 0), (3, 2), (1, 1)), (np.arange(12.0).reshape(4, 3),))
         yield Sample(cls((1, 0), (6, 5), (2, 4)), (np.arange(42.0).reshape(7, 6),))
         yield Sample(cls((2,), (2,), (3,)), (np.arange(5.0),))
+        yield Sample(cls((0, 1), (0, 2), (1, 1)), (np.zeros((0, 3)),))
         yield Sample(cls((), (), ()), (np.array(2.5),))
 
 
@@ -190,10 +191,11 @@ class Reverse(Movement):
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
-        """Both axes, one, none."""
+        """Both axes, one, none; nothing to turn around."""
         yield Sample(cls((0, 1)), (np.arange(6.0).reshape(2, 3),))
         yield Sample(cls((1,)), (np.arange(6.0).reshape(2, 3),))
         yield Sample(cls(()), (np.array(2.5),))
+        yield Sample(cls((0,)), (np.zeros((0, 2)),))
 
 
 @register
@@ -204,6 +206,7 @@ class Concatenate(Linear, Op):
     axis: int
 
     name = "concatenate"
+    arity = None
     constraints = {
         "C0": "at least one operand",
         "C1": "axis is an axis of every operand",
@@ -236,16 +239,17 @@ class Concatenate(Linear, Op):
     def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
         if xp is not np:
             return super().kernel(xp, types)
-        axis, concatenate = self.axis, np.concatenate
-        return lambda *arrays: concatenate(arrays, axis)
+        axis, concatenate, empty = self.axis, np.concatenate, np.empty
+        (result,) = self.infer(*types)
+        shape, dtype = result.lengths, result.element_type.dtype
+        # Into an array made beforehand: by itself NumPy would follow the order of the operands' axes in memory.
+        return lambda *arrays: concatenate(arrays, axis, empty(shape, dtype))
 
     def transpose(
         self, g: Builder, cotangents: Sequence[Value | None], operands: Sequence[Value | Unknown]
     ) -> tuple[Value | None, ...]:
         """The cotangent's part that each unknown operand fills."""
-        (ct,) = cotangents
-        if ct is None:
-            return (None,) * len(operands)
+        ct = only(cotangents)
         parts: list[Value | None] = []
         offset = 0
         for operand in operands:

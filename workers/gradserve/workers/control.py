@@ -24,13 +24,19 @@ class Control:
         """A control whose deadline is `seconds` from now, or none."""
         return Control(None if seconds is None else time.time() + seconds)
 
-    def on_cancel(self, callback: Callable[[], None]) -> None:
-        """Calls `callback` once when cancelled; at once if that has happened."""
+    def on_cancel(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Calls `callback` once when cancelled, at once if that has happened. The result takes the wish back."""
         with self._lock:
             if not self._cancelled.is_set():
                 self._callbacks.append(callback)
-                return
+                return lambda: self._forget(callback)
         callback()
+        return lambda: None
+
+    def _forget(self, callback: Callable[[], None]) -> None:
+        with self._lock:
+            if callback in self._callbacks:
+                self._callbacks.remove(callback)
 
     def cancel(self) -> None:
         """Asks all work for this call to end."""

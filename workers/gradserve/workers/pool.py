@@ -14,18 +14,24 @@ class Pool(Protocol):
 
     name: str
     """`front-end` or `cluster`: what reports call the placement."""
-    size: int
-    """The number of workers."""
+
+    @property
+    def size(self) -> int:
+        """The number of workers."""
+        ...
 
     def run(self, work: Work, control: Control) -> Iterator[ChunkResult]:
         """The result of every chunk, in chunk order, computed a window ahead of what is consumed.
 
-        Closing the iterator early cancels the chunks that are under way.
+        Nothing runs before the first result is asked for. Closing the iterator early cancels the chunks that are under
+        way. Arrays of results may be read-only, and may share memory with the work's data.
 
         Raises:
             Cancelled, DeadlineExceeded: as `control` says.
             NumericalFailure: a step of a plan is impossible on these numbers.
+            LimitExceeded: a chunk needs more memory than any worker could have.
             WorkerLost: workers died more often than a chunk may be retried.
+            Unavailable: the pool is closed or has no room.
         """
         ...
 

@@ -72,7 +72,7 @@ class ChunkResult:
     seconds: float
     """Seconds spent running the plan."""
     waited: float
-    """Seconds between submission and the start of the plan."""
+    """Seconds between submission and the start of the plan; the ways to a worker and back are part of it."""
     worker: str
     """The name of the worker that ran it."""
     retries: int

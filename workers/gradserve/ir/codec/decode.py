@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -149,9 +147,7 @@ class _Reading:
         if op is None or message.attributes or message.functions:
             op = self.op(f"nodes[{k}]", message, str(origin or ""))
         operands = tuple(message.operands)
-        types = tuple(
-            read_type(t, f"nodes[{k}].types[{j}]", self.violations) for j, t in enumerate(message.types)
-        )
+        types = tuple(read_type(t, f"nodes[{k}].types[{j}]", self.violations) for j, t in enumerate(message.types))
         known = tuple(t for t in types if t is not None)
         if op is None or len(known) < len(types):
             return Incomplete(op, operands, types, origin)
@@ -176,7 +172,7 @@ class _Reading:
         except ConstraintError as error:
             self.refuse(field, f"{found.name} ({error.constraint})", error.description, source)
             return None
-        if not attributes:
+        if not attributes and found.since <= version:
             self.plain[found.name] = op
         return op
 

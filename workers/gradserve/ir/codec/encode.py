@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gradserve.ir.codec.tensors import encode_constant
 from gradserve.ir.codec.types import NUMBER_OF, encode_shape, encode_type
 from gradserve.ir.graph import Graph, Literal, Node
-from gradserve.ir.op import Attribute, attribute_types
+from gradserve.ir.op import attribute_types
 from gradserve.ir.types import Array, ElementType, Shape
 from gradserve.v1 import graph_pb2, graph_service_pb2
 
 INLINE_LIMIT = 1 << 20
 """Bytes of a constant up to which it travels inside its graph."""
 
-CASES = {
+CASES: dict[Any, str] = {
     bool: "boolean",
     int: "integer",
     float: "real",
@@ -58,13 +60,12 @@ def _encode_node(node: Node) -> graph_pb2.Node:
     return graph_pb2.Node(
         op=node.op.name,
         operands=node.operands,
-        attributes={name: _encode_attribute(kinds[name], v) for name, v in node.op.attributes().items()},
+        attributes={name: _encode_attribute(CASES[kinds[name]], v) for name, v in node.op.attributes().items()},
         types=[encode_type(t) for t in node.types],
     )
 
 
-def _encode_attribute(kind: object, value: Attribute) -> graph_pb2.Attribute:
-    case = CASES[kind]  # type: ignore[index]
+def _encode_attribute(case: str, value: Any) -> graph_pb2.Attribute:
     if case == "lengths":
         return graph_pb2.Attribute(lengths=graph_pb2.Lengths(values=encode_shape(value)))
     if case == "integers":

@@ -41,9 +41,7 @@ def encode_constant(constant: Constant, inline_limit: int) -> tensor_pb2.Tensor:
     if isinstance(constant, Literal) and constant.array.nbytes <= inline_limit:
         return encode_tensor(constant.array)
     type_ = constant.type
-    return tensor_pb2.Tensor(
-        element_type=NUMBER_OF[type_.element_type], shape=type_.lengths, blob=constant.digest
-    )
+    return tensor_pb2.Tensor(element_type=NUMBER_OF[type_.element_type], shape=type_.lengths, blob=constant.digest)
 
 
 def decode_tensor(message: tensor_pb2.Tensor, blobs: Blobs | None = None, field: str = "") -> Array:
@@ -119,9 +117,7 @@ def resolve(constants: Mapping[str, Constant], blobs: Blobs | None, violations: 
     return literals
 
 
-def _filled(
-    ref: BlobRef, found: Mapping[str, bytes | None], field: str, violations: list[Violation]
-) -> Literal | None:
+def _filled(ref: BlobRef, found: Mapping[str, bytes | None], field: str, violations: list[Violation]) -> Literal | None:
     array = read_elements(found[ref.digest] or b"", ref.type, field, violations)
     if array is None:
         return None

@@ -1,0 +1,137 @@
+"""The same jobs as the service's, in this process: what `Client()` without an address uses."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from gradserve.client import results
+from gradserve.client.backend import Answer, Question, TraceOptions, VerifyOptions
+from gradserve.ir.types import TensorType
+from gradserve.jobs.call import Call, Options, Placement, Reduction, make_call
+from gradserve.jobs.context import Context
+from gradserve.jobs.derivative import (
+    batching_of,
+    derivation_of,
+    differentiate,
+    float_inputs,
+    split_roles,
+    vector_key,
+)
+from gradserve.jobs.explain import explain
+from gradserve.jobs.report import Report
+from gradserve.jobs.trace import estimate_trace
+from gradserve.jobs.verify import verify_gradient
+from gradserve.verification.report import VerificationReport
+from gradserve.workers.control import Control
+from gradserve.workers.local_pool import LocalPool
+
+
+class EmbeddedBackend:
+    """Runs jobs on threads of this process."""
+
+    def __init__(self, threads: int | None = None) -> None:
+        """`threads` defaults to the number of processors."""
+        self._context = Context(LocalPool(threads or os.cpu_count() or 1))
+
+    def differentiate(self, question: Question, timeout: float) -> Answer:
+        """Values and derivatives."""
+        derivation = derivation_of(question.derivation, _wrt(question))
+        vectors = {vector_key(derivation, name): array for name, array in question.vectors.items()}
+        found = differentiate(self._context, _call(question), derivation, vectors, Control.after(timeout))
+        return Answer(split_roles(found.outputs), _report(found.report))
+
+    def estimate_trace(
+        self, question: Question, options: TraceOptions, timeout: float
+    ) -> Iterator[results.TraceEstimate]:
+        """Estimates of the Hessian's trace."""
+        for estimate in estimate_trace(
+            self._context,
+            _call(question),
+            _wrt(question),
+            seed=options.seed,
+            max_probes=options.max_probes,
+            relative_tolerance=options.relative_tolerance,
+            absolute_tolerance=options.absolute_tolerance,
+            confidence=options.confidence,
+            control=Control.after(timeout),
+        ):
+            yield results.TraceEstimate(
+                value=estimate.value,
+                standard_error=estimate.standard_error,
+                lower=estimate.lower,
+                upper=estimate.upper,
+                probes=estimate.probes,
+                confidence=estimate.confidence,
+                seed=estimate.seed,
+                stop_reason=estimate.stop_reason.value,
+                report=_report(estimate.report),
+            )
+
+    def verify_gradient(
+        self, question: Question, options: VerifyOptions, timeout: float
+    ) -> Iterator[results.VerificationProgress]:
+        """Progress, and the report at the end."""
+        for progress in verify_gradient(
+            self._context,
+            _call(question),
+            _wrt(question),
+            claimed=options.claimed or None,
+            directions=options.directions,
+            seed=options.seed,
+            relative_tolerance=options.relative_tolerance,
+            control=Control.after(timeout),
+        ):
+            yield results.VerificationProgress(
+                progress.stage, progress.evaluations, progress.report and _verification(progress.report)
+            )
+
+    def explain(self, question: Question, batch_size: int, timeout: float) -> results.Explanation:
+        """Cost and placement."""
+        derivation = derivation_of(question.derivation, _wrt(question))
+        batching = batching_of(question.graph, derivation, question.batch, batch_size, Reduction(question.reduction))
+        found = explain(self._context, question.graph, derivation, batching, _options(question))
+        shown = {"inputs": _shown(found.inputs), "outputs": _shown(found.outputs)}
+        return results.Explanation(**{**asdict(found), **shown})
+
+    def close(self) -> None:
+        """Ends the threads."""
+        self._context.front_end.close()
+
+
+def _wrt(question: Question) -> tuple[str, ...]:
+    return float_inputs(question.graph, question.wrt)
+
+
+def _options(question: Question) -> Options:
+    return Options(question.executor, Placement(question.placement))
+
+
+def _call(question: Question) -> Call:
+    reduction = Reduction(question.reduction)
+    return make_call(question.graph, question.arguments, question.batch, reduction, _options(question))
+
+
+def _report(report: Report) -> results.Report:
+    return results.Report(**asdict(report))
+
+
+def _verification(report: VerificationReport) -> results.VerificationReport:
+    def row(record: Any) -> dict[str, Any]:
+        return {**asdict(record), "verdict": record.verdict.value}
+
+    return results.VerificationReport(
+        verdict=report.verdict.value,
+        directions=tuple(results.DirectionReport(**row(d)) for d in report.directions),
+        inputs=tuple(results.InputReport(**row(i)) for i in report.inputs),
+        entries=tuple(results.EntryReport(**row(e)) for e in report.entries),
+        evaluations=report.evaluations,
+        noise=report.noise,
+        seed=report.seed,
+    )
+
+
+def _shown(types: dict[str, TensorType]) -> dict[str, str]:
+    return {name: str(type_) for name, type_ in types.items()}

@@ -1,0 +1,247 @@
+"""Questions to request messages, and reply messages to answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from gradserve.client.backend import Answer, Question, TraceOptions, VerifyOptions
+from gradserve.client.results import (
+    DirectionReport,
+    EntryReport,
+    Explanation,
+    InputReport,
+    Report,
+    TraceEstimate,
+    VerificationProgress,
+    VerificationReport,
+)
+from gradserve.ir import codec
+from gradserve.ir.types import Array
+from gradserve.v1 import (
+    derivative_service_pb2 as derivative_pb,
+)
+from gradserve.v1 import (
+    estimate_service_pb2 as estimate_pb,
+)
+from gradserve.v1 import (
+    execution_pb2,
+    tensor_pb2,
+)
+from gradserve.v1 import (
+    graph_service_pb2 as graph_pb,
+)
+from gradserve.v1 import (
+    verification_service_pb2 as verification_pb,
+)
+
+EncodeArray: TypeAlias = Callable[[Array], tensor_pb2.Tensor]
+ReadBlob: TypeAlias = Callable[[str], bytes | None]
+
+_REDUCTIONS = {
+    "none": execution_pb2.REDUCTION_NONE,
+    "sum": execution_pb2.REDUCTION_SUM,
+    "mean": execution_pb2.REDUCTION_MEAN,
+}
+_PLACEMENTS = {
+    "auto": execution_pb2.PLACEMENT_AUTO,
+    "front-end": execution_pb2.PLACEMENT_FRONT_END,
+    "cluster": execution_pb2.PLACEMENT_CLUSTER,
+}
+_ROLES = {
+    "value": ("value", "outputs"),
+    "gradient": ("gradients",),
+    "tangent": ("tangents",),
+    "cotangent": ("cotangents",),
+    "product": ("products",),
+}
+"""The fields of reply messages that hold each role."""
+
+
+def call(question: Question, encode: EncodeArray) -> execution_pb2.Call:
+    """Graph by digest, arguments, batch and options."""
+    return execution_pb2.Call(
+        graph=execution_pb2.GraphRef(digest=question.graph.digest),
+        arguments=_tensors(question.arguments, encode),
+        batch=_batch(question),
+        options=_options(question),
+    )
+
+
+def _tensors(arrays: Mapping[str, Array], encode: EncodeArray) -> dict[str, tensor_pb2.Tensor]:
+    return {name: encode(array) for name, array in arrays.items()}
+
+
+def _batch(question: Question) -> execution_pb2.Batch | None:
+    if not question.batch:
+        return None
+    return execution_pb2.Batch(inputs=question.batch, reduction=_REDUCTIONS[question.reduction])
+
+
+def _options(question: Question) -> execution_pb2.ExecutionOptions:
+    return execution_pb2.ExecutionOptions(executor=question.executor, placement=_PLACEMENTS[question.placement])
+
+
+def derivative_request(question: Question, call: execution_pb2.Call, encode: EncodeArray) -> Any:
+    """The request message of the question's derivation."""
+    vectors = _tensors(question.vectors, encode)
+    match question.derivation:
+        case "evaluate":
+            return derivative_pb.EvaluateRequest(call=call)
+        case "gradient":
+            return derivative_pb.GradientRequest(call=call, wrt=question.wrt)
+        case "jvp":
+            return derivative_pb.JvpRequest(call=call, tangents=vectors)
+        case "vjp":
+            return derivative_pb.VjpRequest(call=call, cotangents=vectors, wrt=question.wrt)
+        case "hvp":
+            return derivative_pb.HvpRequest(call=call, tangents=vectors)
+        case other:
+            raise ValueError(f"there is no derivation {other!r}")
+
+
+def answer(reply: Any, blobs: ReadBlob) -> Answer:
+    """The arrays of a reply by role, and its report. A lone `value` is named by the empty string."""
+    present = {name for name in reply.DESCRIPTOR.fields_by_name}
+    arrays: dict[str, dict[str, Array]] = {}
+    for role, fields in _ROLES.items():
+        for field in present.intersection(fields):
+            found = getattr(reply, field)
+            tensors = {"": found} if isinstance(found, tensor_pb2.Tensor) else found
+            arrays[role] = {name: codec.decode_tensor(tensor, blobs) for name, tensor in tensors.items()}
+    return Answer(arrays, report(reply.report))
+
+
+def report(message: execution_pb2.ExecutionReport) -> Report:
+    """The report of a reply."""
+    return Report(
+        queue=_seconds(message.queue),
+        decode=_seconds(message.decode),
+        plan=_seconds(message.plan),
+        execute=_seconds(message.execute),
+        encode=_seconds(message.encode),
+        plan_cache_hit=message.plan_cache_hit,
+        executor=message.executor,
+        placement=message.placement,
+        chunks=message.chunks,
+        retries=message.retries,
+        batch_size=message.batch_size,
+        flops=message.flops,
+        peak_bytes=message.peak_bytes,
+        nonfinite_outputs=message.nonfinite_outputs,
+        workers=tuple(message.workers),
+    )
+
+
+def _seconds(duration: Any) -> float:
+    return float(duration.seconds + 1e-9 * duration.nanos)
+
+
+def trace_request(
+    question: Question, options: TraceOptions, call: execution_pb2.Call
+) -> estimate_pb.EstimateTraceRequest:
+    """The request for a trace."""
+    return estimate_pb.EstimateTraceRequest(
+        call=call,
+        wrt=question.wrt,
+        seed=options.seed,
+        max_probes=options.max_probes,
+        relative_tolerance=options.relative_tolerance,
+        absolute_tolerance=options.absolute_tolerance,
+        confidence=options.confidence,
+    )
+
+
+def trace_estimate(message: estimate_pb.EstimateTraceResponse) -> TraceEstimate:
+    """One message of a stream of estimates."""
+    return TraceEstimate(
+        value=message.value,
+        standard_error=message.standard_error,
+        lower=message.lower,
+        upper=message.upper,
+        probes=message.probes,
+        confidence=message.confidence,
+        seed=message.seed,
+        stop_reason=_word(estimate_pb.StopReason, message.stop_reason, "STOP_REASON_"),
+        report=report(message.report),
+    )
+
+
+def verify_request(
+    question: Question, options: VerifyOptions, call: execution_pb2.Call, encode: EncodeArray
+) -> verification_pb.VerifyGradientRequest:
+    """The request for a verification."""
+    return verification_pb.VerifyGradientRequest(
+        call=call,
+        wrt=question.wrt,
+        claimed=_tensors(options.claimed, encode),
+        directions=options.directions,
+        seed=options.seed,
+        relative_tolerance=options.relative_tolerance,
+    )
+
+
+def verification_progress(message: verification_pb.VerifyGradientResponse) -> VerificationProgress:
+    """One message of a verification's stream."""
+    found = _verification(message.report) if message.HasField("report") else None
+    return VerificationProgress(message.stage, message.evaluations, found)
+
+
+def _verification(message: verification_pb.VerificationReport) -> VerificationReport:
+    return VerificationReport(
+        verdict=_verdict(message.verdict),
+        directions=tuple(
+            DirectionReport(_verdict(d.verdict), d.claimed, d.measured, d.error_bound, d.right, d.left, d.step)
+            for d in message.directions
+        ),
+        inputs=tuple(
+            InputReport(i.input, _verdict(i.verdict), i.claimed, i.measured, i.error_bound) for i in message.inputs
+        ),
+        entries=tuple(
+            EntryReport(e.input, tuple(e.index), e.claimed, e.measured, e.error_bound, _verdict(e.verdict))
+            for e in message.entries
+        ),
+        evaluations=message.evaluations,
+        noise=message.noise,
+        seed=message.seed,
+    )
+
+
+def _verdict(number: int) -> str:
+    return _word(verification_pb.Verdict, number, "VERDICT_")
+
+
+def _word(enum: Any, number: int, prefix: str) -> str:
+    """The name of an enum value in lower case without its prefix; empty for unspecified."""
+    word: str = enum.Name(number).removeprefix(prefix).lower()
+    return "" if word == "unspecified" else word
+
+
+def explain_request(question: Question, batch_size: int) -> graph_pb.ExplainGraphRequest:
+    """The request to explain a question."""
+    return graph_pb.ExplainGraphRequest(
+        graph=execution_pb2.GraphRef(digest=question.graph.digest),
+        derivation=graph_pb.Derivation.Value(f"DERIVATION_{question.derivation.upper()}"),
+        wrt=question.wrt,
+        batch=_batch(question),
+        batch_size=batch_size,
+        options=_options(question),
+    )
+
+
+def explanation(message: graph_pb.ExplainGraphResponse) -> Explanation:
+    """The prediction in a reply."""
+    return Explanation(
+        inputs={i.name: str(codec.decode_type(i.type)) for i in message.signature.inputs},
+        outputs={o.name: str(codec.decode_type(o.type)) for o in message.signature.outputs},
+        text=message.text,
+        flops=message.flops,
+        bytes=message.bytes,
+        peak_bytes=message.peak_bytes,
+        seconds=message.seconds,
+        chunks=tuple(message.chunks),
+        placement=message.placement,
+        executor=message.executor,
+        reason=message.reason,
+        loss_flops=message.loss_flops,
+    )

@@ -1,0 +1,19 @@
+"""The NumPy surface: which functions can be traced, and what each becomes in ops."""
+
+from gradserve.client.numpy_surface import (  # noqa: F401  (importing a module enters its functions in the table)
+    creation,
+    elementwise,
+    indexing,
+    joining,
+    linalg,
+    logic,
+    products,
+    reductions,
+    shapes,
+    special,
+    statistics,
+    ufuncs,
+)
+from gradserve.client.numpy_surface.table import supported_names
+
+__all__ = ["supported_names"]

@@ -1,0 +1,192 @@
+"""From a call of a NumPy function on traced arrays to its implementation on values."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gradserve.client.numpy_surface.operands import as_operand, unsqueezed
+from gradserve.client.numpy_surface.table import FUNCTIONS, HARMLESS, Entry, find_ufunc, supported_names
+from gradserve.client.origins import untraceable
+from gradserve.ir.builder import Builder, Value
+from gradserve.ir.types import ElementType
+
+INSTEAD = {
+    "np.nonzero": "the shape of its result depends on numbers; write np.where(condition, x, y)",
+    "np.argwhere": "the shape of its result depends on numbers; write np.where(condition, x, y)",
+    "np.flatnonzero": "the shape of its result depends on numbers; write np.where(condition, x, y)",
+    "np.extract": "the shape of its result depends on numbers; write np.where(condition, x, 0)",
+    "np.compress": "the shape of its result depends on numbers; write np.where(condition, x, 0)",
+    "np.unique": "the shape of its result depends on numbers; call it on captured data, outside of the function",
+    "np.cumprod": "for positive x, write np.exp(np.cumsum(np.log(x)))",
+    "np.apply_along_axis": "write the operation on whole arrays, or np.stack over a loop",
+    "np.put": "write the new array with np.where",
+    "np.copyto": "write the new array with np.where",
+    "np.place": "write the new array with np.where",
+    "np.putmask": "write np.where(mask, values, x)",
+    "np.fill_diagonal": "write np.where(np.eye(n, dtype=bool), values, x)",
+    "np.array2string": "print after the call, where there are numbers",
+    "np.array_repr": "print after the call, where there are numbers",
+    "np.array_str": "print after the call, where there are numbers",
+}
+
+_REDUCE: dict[np.ufunc, Callable[..., Any]] = {
+    np.add: np.sum,
+    np.multiply: np.prod,
+    np.maximum: np.max,
+    np.minimum: np.min,
+    np.logical_and: np.all,
+    np.logical_or: np.any,
+}
+
+
+def apply_function(g: Builder, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """What `function` returns, in values.
+
+    Raises:
+        Untraceable: the function, or one of the arguments, is not supported.
+    """
+    entry = FUNCTIONS.get(function)
+    name = name_of(function)
+    if entry is None:
+        raise untraceable(f"{name} cannot be traced", INSTEAD.get(name, _near(name)))
+    positional, named = _arguments(function, name, entry, args, kwargs)
+    return entry.call(g, *positional, **named)
+
+
+def name_of(function: Any) -> str:
+    """The name under which authors know a function, such as `np.linalg.norm`."""
+    module = getattr(function, "__module__", None) or "numpy"
+    name = getattr(function, "__name__", str(function))
+    if isinstance(function, np.ufunc):
+        module = "numpy" if getattr(np, name, None) is function else "scipy.special"
+    public = module.replace("numpy", "np", 1).split("._")[0]
+    return f"{public}.{name}"
+
+
+def _near(name: str) -> str:
+    short = {supported.rsplit(".", 1)[-1]: supported for supported in reversed(supported_names())}
+    found = [short[match] for match in difflib.get_close_matches(name.rsplit(".", 1)[-1], short, n=4, cutoff=0.5)]
+    near = f"near it are {', '.join(found)}; " if found else ""
+    return f"{near}gradserve.client.numpy_surface.supported_names() lists all that can"
+
+
+@functools.cache
+def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError):  # written in C, in a NumPy that does not tell
+        return None
+
+
+def _arguments(
+    function: Callable[..., Any], name: str, entry: Entry, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> tuple[Sequence[Any], dict[str, Any]]:
+    """The arguments that the implementation takes: those by name that NumPy's own signature gives them, less defaults."""
+    signature = _signature(function)
+    if signature is None:
+        return args, {key: value for key, value in kwargs.items() if _is_taken(name, entry, key, value, None)}
+    positional: Sequence[Any] = ()
+    named: dict[str, Any] = {}
+    for key, value in signature.bind(*args, **kwargs).arguments.items():
+        parameter = signature.parameters[key]
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            positional = value
+        elif parameter.kind is parameter.VAR_KEYWORD:
+            named.update({k: v for k, v in value.items() if _is_taken(name, entry, k, v, None)})
+        elif _is_taken(name, entry, key, value, parameter.default):
+            named[key] = value
+    return positional, named
+
+
+def _is_taken(name: str, entry: Entry, key: str, value: Any, default: Any) -> bool:
+    """Whether the implementation takes this argument; one that changes nothing is left out."""
+    if value is np._NoValue or value is default:
+        return False
+    if key in entry.accepted:
+        return True
+    if value is None or key in HARMLESS:
+        return False
+    raise refused_argument(name, key)
+
+
+def refused_argument(name: str, key: str) -> Exception:
+    """The refusal of an argument."""
+    instead = {
+        "out": "a traced array cannot be written into; use the result: y = y + x",
+        "where": "write np.where(condition, ..., ...) around it",
+        "dtype": "convert before or after, with .astype(...)",
+        "initial": "combine the result with the initial value",
+    }
+    return untraceable(f"{name} with {key}= cannot be traced", instead.get(key, "leave the argument out"))
+
+
+def apply_ufunc(g: Builder, ufunc: np.ufunc, method: str, inputs: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """What a ufunc, or one of its methods, returns, in values.
+
+    Raises:
+        Untraceable: the ufunc, the method or one of the arguments is not supported.
+    """
+    name = name_of(ufunc)
+    if method == "__call__":
+        _require_plain(name, kwargs)
+        return _call(g, name, ufunc, inputs)
+    if method == "reduce" and ufunc in _REDUCE:
+        array, *rest = inputs
+        axis = rest[0] if rest else kwargs.get("axis", 0)
+        return apply_function(g, _REDUCE[ufunc], (array,), {**kwargs, "axis": axis})
+    if method == "accumulate" and ufunc is np.add:
+        array, *rest = inputs
+        axis = rest[0] if rest else kwargs.get("axis", 0)
+        return apply_function(g, np.cumsum, (array,), {**kwargs, "axis": axis})
+    if method == "outer":
+        _require_plain(name, kwargs)
+        x, y = (g.lift(as_operand(g, operand)) for operand in inputs)
+        return _call(g, name, ufunc, (unsqueezed(g, x, y.type.rank), y))
+    raise untraceable(f"{name}.{method} cannot be traced", f"write it with {name} on whole arrays, or with np functions")
+
+
+def _require_plain(name: str, kwargs: Mapping[str, Any]) -> None:
+    for key, value in kwargs.items():
+        plain = key in HARMLESS or value is None or (key == "where" and value is True)
+        if not plain:
+            raise refused_argument(name, key)
+
+
+def _call(g: Builder, name: str, ufunc: np.ufunc, inputs: Sequence[Any]) -> Any:
+    implementation = find_ufunc(ufunc)
+    if implementation is None:
+        raise untraceable(f"{name} cannot be traced", INSTEAD.get(name, _near(name)))
+    operands = [as_operand(g, operand) for operand in inputs]
+    loop = ufunc.resolve_dtypes((*(_kind(operand) for operand in operands), *(None,) * ufunc.nout))
+    _require_element_types(name, loop)
+    values = [_in_loop(g, operand, dtype) for operand, dtype in zip(operands, loop, strict=False)]
+    return implementation(g, *values)
+
+
+def _kind(operand: Any) -> Any:
+    """What NumPy's promotion looks at: a dtype, or the type of a Python number, which adapts."""
+    if isinstance(operand, Value):
+        return operand.type.element_type.dtype
+    return type(operand) if type(operand) in (int, float, complex) else np.asarray(operand).dtype
+
+
+def _in_loop(g: Builder, operand: Any, dtype: np.dtype[Any]) -> Value:
+    element_type = ElementType.of(dtype)
+    return g.convert(operand, element_type) if isinstance(operand, Value) else g.constant(operand, element_type)
+
+
+def _require_element_types(name: str, loop: Sequence[np.dtype[Any]]) -> None:
+    for dtype in loop:
+        try:
+            ElementType.of(dtype)
+        except TypeError:
+            raise untraceable(
+                f"NumPy computes {name} of these operands in {dtype}, and no graph has such elements",
+                "convert them beforehand, such as by .astype(np.float64)",
+            ) from None

@@ -1,0 +1,51 @@
+"""Where traced code stands in its author's source, and refusals that say so."""
+
+from __future__ import annotations
+
+import linecache
+import sys
+from pathlib import PurePath
+from types import FrameType
+
+from gradserve.ir.errors import Untraceable
+from gradserve.ir.graph import Origin
+
+_TRACING = "gradserve.client"
+_INNER = {"numpy", "scipy", "gradserve.ir", "gradserve.ops"} | {
+    f"{_TRACING}.{module}" for module in ("numpy_surface", "origins", "recorder", "trace", "tracer", "trees")
+}
+"""Packages that stand between the author's code and its nodes."""
+
+_is_inner: dict[str, bool] = {}
+
+
+def origin() -> Origin | None:
+    """The author's nearest source line; the file without its folder, as graphs travel."""
+    frame = _author_frame()
+    return None if frame is None else Origin(PurePath(frame.f_code.co_filename).name, frame.f_lineno)
+
+
+def untraceable(problem: str, instead: str) -> Untraceable:
+    """The refusal of what the author's nearest line does, with what to write instead."""
+    frame = _author_frame()
+    if frame is None:
+        return Untraceable(f"{problem}; {instead}")
+    code = linecache.getline(frame.f_code.co_filename, frame.f_lineno, frame.f_globals).strip()
+    shown = f"\n    {code}" if code else ""
+    return Untraceable(f"{origin()}: {problem}; {instead}{shown}")
+
+
+def _author_frame() -> FrameType | None:
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and _stands_inside(frame.f_globals.get("__name__", "")):
+        frame = frame.f_back
+    return frame
+
+
+def _stands_inside(module: str) -> bool:
+    known = _is_inner.get(module)
+    if known is None:
+        parts = module.split(".")
+        packages = {".".join(parts[:k]) for k in range(1, len(parts) + 1)}
+        known = _is_inner[module] = not packages.isdisjoint(_INNER)
+    return known

@@ -1,0 +1,1 @@
+"""Handlers of the services: decode, job, encode."""

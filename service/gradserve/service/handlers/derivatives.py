@@ -1,0 +1,82 @@
+"""Values and exact derivatives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gradserve.autodiff import Derivation, Evaluate, Gradient, Hvp, Jvp, Vjp
+from gradserve.ir.errors import InvalidRequest, Violation
+from gradserve.ir.types import Array
+from gradserve.jobs.call import Call
+from gradserve.jobs.context import Context
+from gradserve.jobs.derivative import differentiate, float_inputs, split_roles, vector_key
+from gradserve.service.rpc import Rpc
+from gradserve.service.wire import Wire
+from gradserve.v1 import derivative_service_pb2 as pb
+
+Roles = Mapping[str, Mapping[str, Array]]
+
+
+class Derivatives:
+    """The methods of DerivativeService."""
+
+    def __init__(self, context: Context, wire: Wire) -> None:
+        """`context` is what jobs run in."""
+        self._context = context
+        self._wire = wire
+
+    def evaluate(self, request: pb.EvaluateRequest, rpc: Rpc) -> pb.EvaluateResponse:
+        """The outputs."""
+        call = self._wire.call(request.call, rpc)
+        found = self._run(call, Evaluate(), {}, rpc)
+        return self._wire.reply(pb.EvaluateResponse(), {"outputs": found["value"]}, request.call)
+
+    def gradient(self, request: pb.GradientRequest, rpc: Rpc) -> pb.GradientResponse:
+        """The loss and its gradient."""
+        call = self._wire.call(request.call, rpc)
+        found = self._run(call, Gradient(float_inputs(call.graph, request.wrt)), {}, rpc)
+        (value,) = found["value"].values()
+        return self._wire.reply(
+            pb.GradientResponse(), {"value": value, "gradients": found["gradient"]}, request.call
+        )
+
+    def jvp(self, request: pb.JvpRequest, rpc: Rpc) -> pb.JvpResponse:
+        """The outputs and J v."""
+        call = self._wire.call(request.call, rpc)
+        tangents = self._wire.arrays(request.tangents, "tangents")
+        found = self._run(call, Jvp(_moved(call, tangents)), tangents, rpc)
+        results = {"outputs": found["value"], "tangents": found.get("tangent", {})}
+        return self._wire.reply(pb.JvpResponse(), results, request.call)
+
+    def vjp(self, request: pb.VjpRequest, rpc: Rpc) -> pb.VjpResponse:
+        """The outputs and J^T u."""
+        call = self._wire.call(request.call, rpc)
+        cotangents = self._wire.arrays(request.cotangents, "cotangents")
+        found = self._run(call, Vjp(float_inputs(call.graph, request.wrt)), cotangents, rpc)
+        results = {"outputs": found["value"], "cotangents": found["cotangent"]}
+        return self._wire.reply(pb.VjpResponse(), results, request.call)
+
+    def hvp(self, request: pb.HvpRequest, rpc: Rpc) -> pb.HvpResponse:
+        """The loss, its gradient and H v."""
+        call = self._wire.call(request.call, rpc)
+        tangents = self._wire.arrays(request.tangents, "tangents")
+        found = self._run(call, Hvp(_moved(call, tangents)), tangents, rpc)
+        (value,) = found["value"].values()
+        results = {"value": value, "gradients": found["gradient"], "products": found["product"]}
+        return self._wire.reply(pb.HvpResponse(), results, request.call)
+
+    def _run(self, call: Call, derivation: Derivation, vectors: Mapping[str, Array], rpc: Rpc) -> Roles:
+        """The job's results by role."""
+        named = {vector_key(derivation, name): vector for name, vector in vectors.items()}
+        rpc.decoded()
+        found = differentiate(self._context, call, derivation, named, rpc.control)
+        rpc.ran(found.report)
+        return split_roles(found.outputs)
+
+
+def _moved(call: Call, tangents: Mapping[str, Array]) -> tuple[str, ...]:
+    """The inputs that tangents move, in the graph's order; the job refuses other names."""
+    if not tangents:
+        text = "there is none; give one for each input to differentiate"
+        raise InvalidRequest("the tangents are missing", [Violation("tangents", "M5", text)])
+    return tuple(i.name for i in call.graph.inputs if i.name in tangents and i.type.is_float)

@@ -1,0 +1,107 @@
+"""Graphs by content."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gradserve.ir import codec
+from gradserve.ir.bind import bind
+from gradserve.ir.errors import InvalidGraph, InvalidRequest, Violation
+from gradserve.ir.types import TensorType
+from gradserve.jobs.context import Context
+from gradserve.jobs.derivative import batching_of, derivation_of, float_inputs
+from gradserve.jobs.explain import Explanation, explain
+from gradserve.service.rpc import Rpc
+from gradserve.service.wire import IN_REQUEST, WHOLE_GRAPH, Wire, require_digest, word_of
+from gradserve.v1 import graph_pb2
+from gradserve.v1 import graph_service_pb2 as pb
+
+DERIVATIONS = {
+    pb.DERIVATION_UNSPECIFIED: "evaluate",
+    pb.DERIVATION_EVALUATE: "evaluate",
+    pb.DERIVATION_GRADIENT: "gradient",
+    pb.DERIVATION_JVP: "jvp",
+    pb.DERIVATION_VJP: "vjp",
+    pb.DERIVATION_HVP: "hvp",
+}
+
+
+class Graphs:
+    """The methods of GraphService."""
+
+    def __init__(self, context: Context, wire: Wire) -> None:
+        """`context` is what jobs run in."""
+        self._context = context
+        self._wire = wire
+
+    def register_graph(self, request: pb.RegisterGraphRequest, rpc: Rpc) -> pb.RegisterGraphResponse:
+        """Keeps a graph under its digest."""
+        rpc.places = WHOLE_GRAPH
+        graph = self._wire.inline_graph(request.graph)
+        rpc.decoded()
+        self._wire.graphs.put(graph.digest, graph)
+        return pb.RegisterGraphResponse(digest=graph.digest, signature=codec.encode_signature(graph))
+
+    def get_graph(self, request: pb.GetGraphRequest, rpc: Rpc) -> pb.GetGraphResponse:
+        """A registered graph as a message and as text."""
+        require_digest(request.digest, "digest")
+        graph = self._wire.graphs.get(request.digest)
+        return pb.GetGraphResponse(graph=self._wire.graph_message(graph), text=str(graph))
+
+    def check_graph(self, request: pb.CheckGraphRequest, rpc: Rpc) -> pb.CheckGraphResponse:
+        """Every violation of a graph; or its digest and signature, if there is none."""
+        rpc.places = WHOLE_GRAPH
+        try:
+            graph = self._wire.checked_graph(request.graph)
+        except InvalidGraph as refused:
+            return pb.CheckGraphResponse(violations=[_encode_violation(v) for v in refused.violations])
+        return pb.CheckGraphResponse(digest=graph.digest, signature=codec.encode_signature(graph))
+
+    def explain_graph(self, request: pb.ExplainGraphRequest, rpc: Rpc) -> pb.ExplainGraphResponse:
+        """What a derivation would cost and where it would run."""
+        graph = self._wire.graph(request.graph, IN_REQUEST, rpc)
+        if not graph.is_concrete:
+            graph = bind(graph, request.symbols)
+        name = word_of(DERIVATIONS, request.derivation, "derivation")
+        derivation = derivation_of(name, float_inputs(graph, request.wrt))
+        inputs, reduction = self._wire.batch(request.batch, "batch")
+        batching = batching_of(graph, derivation, inputs, _points(request), reduction)
+        options = self._wire.options(request.options, "options")
+        rpc.decoded()
+        return _encode_explanation(explain(self._context, graph, derivation, batching, options))
+
+
+def _points(request: pb.ExplainGraphRequest) -> int:
+    if request.batch.inputs and request.batch_size < 1:
+        text = f"{request.batch_size} are no points; a batch has at least one"
+        raise InvalidRequest("the request does not fit", [Violation("batch_size", "M4", text)])
+    return request.batch_size
+
+
+def _encode_violation(violation: Violation) -> pb.Violation:
+    return pb.Violation(
+        field=violation.field,
+        constraint=violation.constraint,
+        description=violation.description,
+        source=violation.source,
+    )
+
+
+def _encode_types(types: Mapping[str, TensorType]) -> list[graph_pb2.Input]:
+    return [graph_pb2.Input(name=name, type=codec.encode_type(type_)) for name, type_ in types.items()]
+
+
+def _encode_explanation(found: Explanation) -> pb.ExplainGraphResponse:
+    return pb.ExplainGraphResponse(
+        signature=pb.Signature(inputs=_encode_types(found.inputs), outputs=_encode_types(found.outputs)),
+        text=found.text,
+        flops=found.flops,
+        bytes=found.bytes,
+        peak_bytes=found.peak_bytes,
+        seconds=found.seconds,
+        chunks=found.chunks,
+        placement=found.placement,
+        executor=found.executor,
+        reason=found.reason,
+        loss_flops=found.loss_flops,
+    )

@@ -1,0 +1,68 @@
+"""Numerical verification, as a stream of progress that ends in a report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from gradserve.jobs.context import Context
+from gradserve.jobs.derivative import float_inputs
+from gradserve.jobs.verify import verify_gradient
+from gradserve.service.metrics import Metrics
+from gradserve.service.rpc import Rpc
+from gradserve.service.wire import Wire
+from gradserve.v1 import verification_service_pb2 as pb
+from gradserve.verification.report import VerificationReport, Verdict
+
+_VERDICTS = {verdict: pb.Verdict.Value(f"VERDICT_{verdict.name}") for verdict in Verdict}
+
+
+class Verification:
+    """The methods of VerificationService."""
+
+    def __init__(self, context: Context, wire: Wire, metrics: Metrics) -> None:
+        """`context` is what jobs run in."""
+        self._context = context
+        self._wire = wire
+        self._verifications = {verdict: metrics.verifications.labels(verdict.name.lower()) for verdict in Verdict}
+
+    def verify_gradient(self, request: pb.VerifyGradientRequest, rpc: Rpc) -> Iterator[pb.VerifyGradientResponse]:
+        """The gradient compared with finite differences."""
+        call = self._wire.call(request.call, rpc)
+        claimed = self._wire.arrays(request.claimed, "claimed") or None
+        rpc.decoded()
+        for progress in verify_gradient(
+            self._context,
+            call,
+            float_inputs(call.graph, request.wrt),
+            claimed=claimed,
+            directions=request.directions,
+            seed=request.seed,
+            relative_tolerance=request.relative_tolerance,
+            control=rpc.control,
+        ):
+            rpc.ran(progress.execution)
+            reply = pb.VerifyGradientResponse(evaluations=progress.evaluations, stage=progress.stage)
+            if progress.report is not None:
+                self._verifications[progress.report.verdict].inc()
+                reply.report.CopyFrom(encode_verification(progress.report))
+            yield reply
+
+
+def encode_verification(report: VerificationReport) -> pb.VerificationReport:
+    """The message of a verification's report."""
+    return pb.VerificationReport(
+        verdict=_VERDICTS[report.verdict],
+        directions=[pb.DirectionReport(**_fields(direction)) for direction in report.directions],
+        inputs=[pb.InputReport(**_fields(row)) for row in report.inputs],
+        entries=[pb.EntryReport(**_fields(entry)) for entry in report.entries],
+        evaluations=report.evaluations,
+        noise=report.noise,
+        seed=report.seed,
+    )
+
+
+def _fields(record: Any) -> dict[str, Any]:
+    """The fields of a record, which are those of its message."""
+    return {**asdict(record), "verdict": _VERDICTS[record.verdict]}

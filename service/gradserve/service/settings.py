@@ -1,0 +1,85 @@
+"""What one running service is told from outside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gradserve.ir.limits import DEFAULT_LIMITS, GraphLimits
+from gradserve.jobs.limits import Limits
+
+_SPARE_THREADS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """The files of a server's certificate chain and private key, in PEM."""
+
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting of a service. The defaults serve one machine, to that machine alone."""
+
+    address: str = "127.0.0.1:50051"
+    """Where to listen: `host:port`, where port 0 means any that is free."""
+    metrics_port: int | None = 9464
+    """Where the metrics page is, on the same host; 0 means any that is free, None no page."""
+    tls: Tls | None = None
+    """The server's certificate; without one, connections are plain."""
+
+    workers: int | None = None
+    """Threads of the front end's own pool and, with Ray, actors; None means the number of processors."""
+    ray: bool = False
+    """Whether there is a pool of Ray actors beside the front end's own."""
+    ray_address: str | None = None
+    """The Ray cluster to join; None starts one on this machine."""
+
+    limits: Limits = field(default_factory=Limits)
+    """The most that one call may cost."""
+    graph_limits: GraphLimits = DEFAULT_LIMITS
+    """How large a graph may be."""
+    max_seconds: float = 3600.0
+    """The longest deadline of a call, and its deadline if the client states none."""
+
+    max_in_flight: int = 64
+    """Calls that are worked on at once."""
+    max_in_flight_bytes: int = 1 << 30
+    """Bytes of the requests of those calls."""
+    max_queued: int = 64
+    """Calls that may wait for others to end; further ones are told to try again."""
+    queue_seconds: float = 1.0
+    """How long they may wait."""
+    threads: int | None = None
+    """Threads that hold calls; None means enough for all that run or wait, and some to turn others away."""
+
+    max_message_bytes: int = 64 << 20
+    """The largest request message. Larger arrays come as blobs."""
+    inline_limit: int = 32 << 20
+    """Bytes of results that one reply carries; larger ones are left in the blob store."""
+    graph_store_bytes: int = 1 << 30
+    """Memory for registered graphs; the least recently used are forgotten first."""
+    graph_store_count: int = 4096
+    """How many graphs are kept at most."""
+    blob_store_bytes: int = 4 << 30
+    """Memory for blobs, those half written included; the least recently used are forgotten first."""
+    max_blob_bytes: int = 2 << 30
+    """The largest blob."""
+
+    grace: float = 30.0
+    """Seconds that calls in flight have to end in when the service is told to stop."""
+    log_level: str = "INFO"
+    """The least severe messages that are logged."""
+
+    @property
+    def host(self) -> str:
+        """The host to listen on, without brackets; the local one for a Unix socket."""
+        host, colon, _ = self.address.rpartition(":")
+        return host.strip("[]") if colon and not host.startswith("unix") else "127.0.0.1"
+
+    @property
+    def handler_threads(self) -> int:
+        """Threads that hold calls."""
+        return self.threads or self.max_in_flight + self.max_queued + _SPARE_THREADS

@@ -1,0 +1,86 @@
+"""The standard services beside our own: health and reflection.
+
+They have threads of their own, so that a service whose threads are all taken still tells that it lives.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
+
+REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
+"""The newer name of a service whose messages are the same."""
+_HEALTH_THREADS = 2
+_REFLECTION_THREADS = 4
+
+
+class Standard:
+    """Health and reflection of one server."""
+
+    def __init__(self, server: grpc.Server, services: Sequence[str]) -> None:
+        """Adds both to a server not yet started; `services` are the full names of its own."""
+        self._health = health.HealthServicer()
+        self._services = [health.OVERALL_HEALTH, *services]
+        self._set(HealthCheckResponse.NOT_SERVING)
+        self._pools = [ThreadPoolExecutor(_HEALTH_THREADS, "health"), ThreadPoolExecutor(_REFLECTION_THREADS, "reflection")]
+        add_methods(server, health.SERVICE_NAME, _health_methods(self._health, self._pools[0]))
+        names = (*services, health.SERVICE_NAME, reflection.SERVICE_NAME, REFLECTION_V1)
+        methods = _reflection_methods(reflection.ReflectionServicer(names), self._pools[1])
+        add_methods(server, reflection.SERVICE_NAME, methods)
+        add_methods(server, REFLECTION_V1, methods)
+
+    def serving(self) -> None:
+        """Says from now on that every service takes calls."""
+        self._set(HealthCheckResponse.SERVING)
+
+    def draining(self) -> None:
+        """Says from now on that none does."""
+        self._health.enter_graceful_shutdown()
+
+    def close(self) -> None:
+        """Ends the threads."""
+        for pool in self._pools:
+            pool.shutdown(wait=False)
+
+    def _set(self, status: int) -> None:
+        for service in self._services:
+            self._health.set(service, status)
+
+
+def add_methods(server: grpc.Server, service: str, methods: Mapping[str, grpc.RpcMethodHandler[Any, Any]]) -> None:
+    """Adds the methods of a service, as generated code does."""
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, methods),))
+    server.add_registered_method_handlers(service, methods)
+
+
+def _health_methods(servicer: health.HealthServicer, pool: ThreadPoolExecutor) -> dict[str, Any]:
+    codecs = (HealthCheckRequest.FromString, HealthCheckResponse.SerializeToString)
+    return {
+        "Check": grpc.unary_unary_rpc_method_handler(_on(pool, servicer.Check), *codecs),
+        "Watch": grpc.unary_stream_rpc_method_handler(_on(pool, servicer.Watch), *codecs),
+    }
+
+
+def _reflection_methods(servicer: reflection.ReflectionServicer, pool: ThreadPoolExecutor) -> dict[str, Any]:
+    codecs = (ServerReflectionRequest.FromString, ServerReflectionResponse.SerializeToString)
+    behavior = _on(pool, servicer.ServerReflectionInfo)
+    return {"ServerReflectionInfo": grpc.stream_stream_rpc_method_handler(behavior, *codecs)}
+
+
+def _on(pool: ThreadPoolExecutor, behavior: Callable[..., Any]) -> Callable[..., Any]:
+    """The behavior on threads of its own; a gRPC that does not know the wish runs it among all others."""
+
+    @functools.wraps(behavior)
+    def run(*arguments: Any) -> Any:
+        return behavior(*arguments)
+
+    run.experimental_thread_pool = pool  # type: ignore[attr-defined]
+    return run

@@ -1,0 +1,195 @@
+"""Errors as gRPC statuses: the only place that knows both.
+
+A status carries one `ErrorInfo`, at most one `BadRequest` with every violation, `QuotaFailure` where a limit is
+exceeded and `RetryInfo` where trying again helps. It always fits the 8 KiB that gRPC takes for metadata.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import replace
+
+import grpc
+from google.protobuf import duration_pb2
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+
+from gradserve.ir.errors import (
+    BlobNotFound,
+    Cancelled,
+    DeadlineExceeded,
+    GradserveError,
+    GraphNotRegistered,
+    InvalidGraph,
+    InvalidRequest,
+    LimitExceeded,
+    NotDifferentiable,
+    NumericalFailure,
+    Unavailable,
+    UnsupportedOpSet,
+    Violation,
+    WorkerLost,
+)
+
+FieldViolation = error_details_pb2.BadRequest.FieldViolation
+
+DOMAIN = "gradserve"
+DETAILS_KEY = "grpc-status-details-bin"
+RETRY_SECONDS = 0.2
+"""How long a client waits that was turned away; clients add their own jitter."""
+
+CODES: Mapping[type[GradserveError], grpc.StatusCode] = {
+    InvalidGraph: grpc.StatusCode.INVALID_ARGUMENT,
+    InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
+    UnsupportedOpSet: grpc.StatusCode.UNIMPLEMENTED,
+    NotDifferentiable: grpc.StatusCode.FAILED_PRECONDITION,
+    NumericalFailure: grpc.StatusCode.FAILED_PRECONDITION,
+    LimitExceeded: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    GraphNotRegistered: grpc.StatusCode.NOT_FOUND,
+    BlobNotFound: grpc.StatusCode.NOT_FOUND,
+    WorkerLost: grpc.StatusCode.UNAVAILABLE,
+    Unavailable: grpc.StatusCode.UNAVAILABLE,
+    DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
+    Cancelled: grpc.StatusCode.CANCELLED,
+}
+"""What each error means to gRPC; any other is a fault of ours."""
+
+_MAX_BYTES = 7 << 10  # gRPC takes 8 KiB of metadata; the rest is for its own headers and for a proxy's
+_MAX_MESSAGE = 1500
+_MAX_DESCRIPTION = 600
+_MAX_FIELD = 300
+_MAX_DIGESTS = 32
+
+_logger = logging.getLogger(__name__)
+
+
+def code_of(error: BaseException) -> grpc.StatusCode:
+    """The code of an error."""
+    return next((CODES[kind] for kind in type(error).__mro__ if kind in CODES), grpc.StatusCode.INTERNAL)
+
+
+def status_of(error: BaseException, places: Mapping[str, str], method: str) -> status_pb2.Status:
+    """The status of an error that a method ended with.
+
+    `places` says where in the request the things lie that violations name: the first word of a violation's path to
+    the path of what holds it, such as `nodes` to `call.graph.inline`.
+    """
+    code = code_of(error)
+    if not isinstance(error, GradserveError) or code is grpc.StatusCode.INTERNAL:
+        return _incident(error, method)
+    violations = [_field_violation(_placed(violation, places)) for violation in error.violations]
+    total = len(violations) + error.omitted
+    kept = len(violations)
+    status = _status(code, error, violations, total)
+    while kept and _size(status) > _MAX_BYTES:
+        kept = min(kept - 1, kept * _MAX_BYTES // _size(status))
+        status = _status(code, error, violations[:kept], total)
+    return status
+
+
+def metadata_of(status: status_pb2.Status) -> tuple[tuple[str, str | bytes], ...]:
+    """The trailing metadata that carries a status."""
+    metadata: tuple[tuple[str, str | bytes], ...] = ((DETAILS_KEY, status.SerializeToString()),)
+    if status.code == grpc.StatusCode.UNAVAILABLE.value[0]:
+        # What gRPC's own retries look at; RetryInfo is for everyone else.
+        metadata += (("grpc-retry-pushback-ms", str(round(1e3 * RETRY_SECONDS))),)
+    return metadata
+
+
+def _status(
+    code: grpc.StatusCode, error: GradserveError, violations: list[FieldViolation], total: int
+) -> status_pb2.Status:
+    """The status with these violations out of `total`."""
+    details: list[Message] = [_error_info(error, len(violations), total)]
+    if violations:
+        details.append(error_details_pb2.BadRequest(field_violations=violations))
+    if isinstance(error, LimitExceeded):
+        quota = error_details_pb2.QuotaFailure.Violation(
+            subject=error.limit, description=_cut(error.message, _MAX_DESCRIPTION)
+        )
+        details.append(error_details_pb2.QuotaFailure(violations=[quota]))
+    if code is grpc.StatusCode.UNAVAILABLE:
+        delay = duration_pb2.Duration(nanos=round(1e9 * RETRY_SECONDS))
+        details.append(error_details_pb2.RetryInfo(retry_delay=delay))
+    return _packed(code, _message(error, violations, total), details)
+
+
+def _packed(code: grpc.StatusCode, message: str, details: list[Message]) -> status_pb2.Status:
+    status = status_pb2.Status(code=code.value[0], message=message)
+    for detail in details:
+        status.details.add().Pack(detail)
+    return status
+
+
+def _incident(error: BaseException, method: str) -> status_pb2.Status:
+    """What the client learns of a fault of ours: where the log tells the rest."""
+    incident = secrets.token_hex(6)
+    _logger.error("incident %s in %s", incident, method, exc_info=error)
+    info = error_details_pb2.ErrorInfo(reason="INTERNAL", domain=DOMAIN, metadata={"incident": incident})
+    text = f"an unexpected error; the service's log tells it under incident {incident}"
+    return _packed(grpc.StatusCode.INTERNAL, text, [info])
+
+
+def _error_info(error: GradserveError, listed: int, total: int) -> error_details_pb2.ErrorInfo:
+    metadata = {}
+    if total:
+        metadata["summary"] = _cut(error.message, _MAX_FIELD)
+    if listed < total:
+        metadata |= {"violations": str(total), "violations_left_out": str(total - listed)}
+    if isinstance(error, LimitExceeded):
+        metadata["limit"] = error.limit
+    if isinstance(error, BlobNotFound):
+        metadata["digests"] = ",".join(error.digests[:_MAX_DIGESTS])
+    return error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata)
+
+
+def _message(error: GradserveError, violations: list[FieldViolation], total: int) -> str:
+    """The error in words, with its first violation."""
+    text = _cut(error.message, _MAX_MESSAGE // 3 if total else _MAX_MESSAGE)
+    if violations:
+        text = _cut(f"{text}: {violations[0].field}: {violations[0].description}", _MAX_MESSAGE - 100)
+    if total > 1:
+        text += f" (and {total - 1} more)"
+    if len(violations) < total:
+        text += f"; {total - len(violations)} of them are left out here"
+    return text
+
+
+def _placed(violation: Violation, places: Mapping[str, str]) -> Violation:
+    """The violation with its path from the request on."""
+    word = _FIRST_WORD.match(violation.field)
+    place = places.get(word[0] if word else "")
+    return violation.under(place) if place else violation
+
+
+_FIRST_WORD = re.compile(r"\w+")
+
+
+def _field_violation(violation: Violation) -> FieldViolation:
+    unplaced = str(replace(violation, field=""))
+    return FieldViolation(
+        field=_cut(violation.field, _MAX_FIELD),
+        reason="RULE_" + re.sub(r"[^A-Z0-9]+", "_", violation.constraint.upper()).strip("_"),
+        description=_cut(unplaced, _MAX_DESCRIPTION),
+    )
+
+
+def _cut(text: str, size: int) -> str:
+    """The beginning of a text: at most `size` bytes on the wire, where all but plain ASCII takes more."""
+    if len(text) <= size and text.isascii() and text.isprintable() and "%" not in text:
+        return text
+    taken = 0
+    for position, character in enumerate(text):
+        taken += sum(1 if 0x20 <= byte <= 0x7E and byte != 0x25 else 3 for byte in character.encode())
+        if taken > size:
+            return text[: max(0, position - 1)] + "…"
+    return text
+
+
+def _size(status: status_pb2.Status) -> int:
+    """Bytes of metadata that a status takes: the details in base 64, the message with escapes."""
+    escaped = sum(1 if 0x20 <= byte <= 0x7E and byte != 0x25 else 3 for byte in status.message.encode())
+    return 4 * -(-status.ByteSize() // 3) + escaped

@@ -1,0 +1,133 @@
+"""Who computes a workload's value and gradient on this machine: gradserve, HIPS autograd, JAX."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+
+from gradserve.client import Client
+from gradserve.execution import EXECUTORS, Plan, make_plan
+from tests.bench import workloads
+from tests.bench.timing import Here
+from tests.bench.workloads import Workload
+
+Result = tuple[Any, Sequence[Any]]
+"""A value and its gradients, one for each parameter."""
+CLOSE = 1e-9
+"""The largest relative difference between two right gradients."""
+
+
+def engine(workload: Workload, plan: Plan) -> Callable[[], Result]:
+    """A prepared plan, as a worker runs it."""
+    program = EXECUTORS["numpy"].prepare(plan)
+    names = list(workload.parameters)
+
+    def call() -> Result:
+        outputs = program(workload.parameters)
+        return outputs["value:loss"], [outputs[f"gradient:{name}"] for name in names]
+
+    return call
+
+
+def client(workload: Workload, embedded: Client) -> Callable[[], Result]:
+    """The same through `Client()`: arguments checked, cost predicted, limits looked at, chunks run on threads."""
+    function = embedded.function(workload.using(np), *workload.point)
+    point, single = workload.point, len(workload.parameters) == 1
+
+    def call() -> Result:
+        value, gradients = function.value_and_grad(*point)
+        return value, [gradients] if single else list(gradients.values())
+
+    return call
+
+
+def autograd(workload: Workload) -> Callable[[], Result]:
+    """HIPS autograd on its own NumPy."""
+    import autograd
+    import autograd.numpy
+
+    positions = tuple(range(len(workload.parameters)))
+    function = autograd.value_and_grad(workload.using(autograd.numpy), positions)
+    point = workload.point
+    return lambda: function(*point)  # type: ignore[no-any-return]
+
+
+def difference(found: Result, expected: Result) -> float:
+    """The largest difference of a value or a gradient, relative to the largest entry expected."""
+    pairs = [(found[0], expected[0]), *zip(found[1], expected[1], strict=True)]
+    return max(float(np.max(np.abs(np.asarray(x) - y)) / (np.max(np.abs(y)) or 1.0)) for x, y in pairs)
+
+
+class Jax:
+    """jax.jit(jax.value_and_grad) in a process of its own, held to one core, which leaves XLA one thread."""
+
+    name = "jax"
+
+    def __init__(self) -> None:
+        """Starts the process."""
+        spawn = multiprocessing.get_context("spawn")
+        self._here, there = spawn.Pipe()
+        self._process = spawn.Process(target=_serve_jax, args=(there,), daemon=True)
+        self._process.start()
+        there.close()
+
+    def load(self, name: str) -> Result:
+        """Compiles the workload of that name and returns its result."""
+        self._here.send(name)
+        result: Result = self._here.recv()
+        return result
+
+    def turn(self, calls: int) -> float:
+        self._here.send(calls)
+        seconds: float = self._here.recv()
+        return seconds
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._here.close()
+        self._process.join(10)
+
+
+def _serve_jax(pipe: Connection) -> None:
+    """Loads workloads by name and runs turns of them, as asked through the pipe."""
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_platforms", "cpu")
+    subject = Here("jax", lambda: None)
+    while True:
+        try:
+            wanted = pipe.recv()
+        except EOFError:
+            return
+        if isinstance(wanted, int):
+            pipe.send(subject.turn(wanted))
+            continue
+        call = _jax_call(workloads.make(wanted))
+        subject = Here("jax", call)
+        value, gradients = call()
+        pipe.send((np.asarray(value), [np.asarray(gradient) for gradient in gradients]))
+
+
+def _jax_call(workload: Workload) -> Callable[[], Result]:
+    import jax
+    import jax.numpy
+
+    positions = tuple(range(len(workload.parameters)))
+    function = jax.jit(jax.value_and_grad(workload.using(jax.numpy), positions))
+    point = [jax.numpy.asarray(parameter) for parameter in workload.point]
+    return lambda: jax.block_until_ready(function(*point))
+
+
+def plan_of(graph: Any, derivation: Any) -> Plan:
+    """The plan of a derivation of a graph."""
+    from gradserve.autodiff import derive
+    from gradserve.optimize import optimize
+
+    return make_plan(optimize(derive(graph, derivation)))

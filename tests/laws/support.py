@@ -1,0 +1,142 @@
+"""What the laws share: the graph of a sample, its direct evaluation, random vectors, and difference quotients."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from gradserve.ir.builder import Builder, Value
+from gradserve.ir.graph import Graph, Literal
+from gradserve.ir.op import Op, Sample
+from gradserve.ir.types import Array, ElementType, TensorType, type_of
+from gradserve.ops import OP_SET, builder
+
+OPS: tuple[type[Op], ...] = tuple(sorted(OP_SET, key=lambda op: op.name))
+
+Arrays = Mapping[str, Array]
+
+
+def arguments(sample: Sample) -> dict[str, Array]:
+    """The operands by the names that `graph_of` gives them."""
+    return {f"x{k}": operand for k, operand in enumerate(sample.operands)}
+
+
+def apply(g: Builder, sample: Sample) -> dict[str, Value]:
+    """The results of the sample's op on new inputs of `g`."""
+    operands = [g.input(name, type_of(x)) for name, x in arguments(sample).items()]
+    return {f"y{k}": result for k, result in enumerate(g.apply(sample.op, operands))}
+
+
+def graph_of(sample: Sample) -> Graph:
+    """The graph of one node."""
+    g = builder()
+    return g.build(apply(g, sample))
+
+
+def loss_of(sample: Sample) -> Graph:
+    """A scalar in which the op's results enter both linearly and quadratically."""
+    g = builder()
+    terms = []
+    for k, y in enumerate(apply(g, sample).values()):
+        if y.type.is_float:
+            weights = random_like([y.type], seed=k)[0]
+            summand = y * g.constant(weights) + y * y * 0.5
+            terms.append(g.reduce_sum(summand, axes=tuple(range(y.type.rank))))
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + g.convert(term, total.type.element_type)
+    return g.build({"loss": total})
+
+
+def evaluate(graph: Graph, given: Arrays) -> dict[str, Array]:
+    """The outputs, computed node by node with each op's `impl`."""
+    values = [given[i.name] for i in graph.inputs]
+    for constant in graph.constants:
+        assert isinstance(constant, Literal)
+        values.append(constant.array)
+    with np.errstate(all="ignore"):
+        for node in graph.nodes:
+            values += results_of(node.op, [values[k] for k in node.operands])
+    return {o.name: np.asarray(values[o.value]) for o in graph.outputs}
+
+
+def results_of(op: Op, operands: Sequence[Array]) -> list[Array]:
+    """The results of `impl`, always as a list of arrays."""
+    with np.errstate(all="ignore"):
+        results = op.impl(np, *operands)
+    return [np.asarray(r) for r in (results if isinstance(results, tuple) else (results,))]
+
+
+def real_inputs(sample: Sample) -> tuple[str, ...]:
+    """The names of the operands that one may differentiate with respect to."""
+    return tuple(name for name, x in arguments(sample).items() if type_of(x).is_float)
+
+
+def real_outputs(graph: Graph) -> tuple[str, ...]:
+    """The names of the outputs that have a derivative."""
+    return tuple(name for name, type_ in graph.output_types.items() if type_.is_float)
+
+
+def has_derivative(sample: Sample) -> bool:
+    """Whether there is a real operand and a real result."""
+    return bool(real_inputs(sample) and real_outputs(graph_of(sample)))
+
+
+def narrowed(sample: Sample) -> Sample:
+    """The sample with reals and integers of 32 bits."""
+    narrow = {ElementType.FLOAT64: ElementType.FLOAT32, ElementType.INT64: ElementType.INT32}
+    types = [type_of(x).element_type for x in sample.operands]
+    operands = [x.astype(narrow.get(t, t).dtype) for t, x in zip(types, sample.operands, strict=True)]
+    return replace(sample, operands=tuple(operands))
+
+
+def random_like(types: Sequence[TensorType], seed: int) -> list[Array]:
+    """Uniform numbers in [-1, 1] of these types."""
+    generator = np.random.default_rng(seed)
+    return [np.asarray(generator.uniform(-1, 1, t.lengths), t.element_type.dtype) for t in types]
+
+
+def directions(sample: Sample, seed: int = 1) -> dict[str, Array]:
+    """A random vector for each real operand."""
+    given = arguments(sample)
+    names = real_inputs(sample)
+    return dict(zip(names, random_like([type_of(given[name]) for name in names], seed), strict=True))
+
+
+def cotangents(graph: Graph, seed: int = 2) -> dict[str, Array]:
+    """A random vector for each real output."""
+    names = real_outputs(graph)
+    return dict(zip(names, random_like([graph.output_types[name] for name in names], seed), strict=True))
+
+
+def prefixed(role: str, arrays: Arrays) -> dict[str, Array]:
+    """The arrays under the names that derived graphs give to a role."""
+    return {f"{role}:{name}": array for name, array in arrays.items()}
+
+
+def is_single(arrays: Sequence[Array]) -> bool:
+    """Whether some array is of single precision."""
+    return any(array.dtype == np.float32 for array in arrays)
+
+
+def difference_quotient(
+    function: Callable[[Arrays], Arrays], point: Arrays, direction: Arrays, step: float
+) -> dict[str, Array]:
+    """The derivative of `function` along `direction`, by five points, with an error of the fourth order in `step`."""
+
+    def at(multiple: int) -> Arrays:
+        h = multiple * step
+        return function({k: (x + h * direction[k]).astype(x.dtype) if k in direction else x for k, x in point.items()})
+
+    ahead, behind, far_ahead, far_behind = at(1), at(-1), at(2), at(-2)
+    return {
+        name: (8.0 * (ahead[name] - behind[name]) - (far_ahead[name] - far_behind[name])) / (12.0 * step)
+        for name in ahead
+        if ahead[name].dtype.kind == "f"
+    }
+
+
+def inner(left: Arrays, right: Arrays) -> float:
+    """The inner product of two collections of arrays with the same names."""
+    assert left.keys() == right.keys()
+    return float(sum(np.vdot(left[name].astype(float), right[name].astype(float)) for name in left))

@@ -1,0 +1,54 @@
+"""The laws reach every op: each has samples of every kind that it needs."""
+
+import pytest
+
+from gradserve.ir.op import Op
+from gradserve.ir.types import type_of
+from gradserve.ops.manifest import entry
+from tests.laws.support import OPS, has_derivative, results_of
+
+
+def names(op: type[Op]) -> str:
+    return op.name
+
+
+@pytest.mark.parametrize("op", OPS, ids=names)
+def test_op_has_a_sample_with_a_batchable_operand(op):
+    operands = [len(sample.operands) for sample in op.samples()]
+    assert max(operands) > 0 or op.arity == 0
+
+
+@pytest.mark.parametrize("op", OPS, ids=names)
+def test_samples_have_the_declared_arity(op):
+    counts = {len(sample.operands) for sample in op.samples()}
+    assert counts == {op.arity} if op.arity is not None else min(counts) >= 1
+
+
+@pytest.mark.parametrize("op", [op for op in OPS if entry(op)["differentiable"]], ids=names)
+def test_differentiable_op_has_a_differentiable_sample(op):
+    assert any(s.differentiable and has_derivative(s) and all(x.size for x in s.operands) for s in op.samples())
+
+
+@pytest.mark.parametrize("op", [op for op in OPS if op.arity != 0], ids=names)
+def test_op_has_a_sample_of_no_elements(op):
+    samples = [[*sample.operands, *results_of(sample.op, sample.operands)] for sample in op.samples()]
+    assert any(any(x.size == 0 for x in arrays) for arrays in samples)
+
+
+@pytest.mark.parametrize("op", [op for op in OPS if op.broadcasts], ids=names)
+def test_elementwise_op_has_a_sample_of_scalars(op):
+    assert any(all(x.shape == () for x in sample.operands) for sample in op.samples())
+
+
+@pytest.mark.parametrize("op", OPS, ids=names)
+def test_every_sample_is_correct(op):
+    for sample in op.samples():
+        assert type(sample.op) is op
+        assert sample.op.infer(*(type_of(x) for x in sample.operands))
+
+
+@pytest.mark.parametrize("op", OPS, ids=names)
+def test_op_is_documented(op):
+    assert op.__doc__
+    assert not op.__doc__.startswith(f"{op.__name__}(")  # what dataclasses write where nobody has
+    assert op.constraints

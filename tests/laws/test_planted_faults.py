@@ -1,0 +1,103 @@
+"""The laws can fail: each planted fault is seen by the law that watches over it."""
+
+import pytest
+
+from gradserve.ir.op import Cost
+from gradserve.ir.types import ElementType
+from gradserve.ops.arithmetic import Neg
+from gradserve.ops.calculus import Exp, LogAddExp
+from gradserve.ops.comparison import Gt, Select
+from gradserve.ops.family import only, with_batch
+from gradserve.ops.movement import BroadcastTo
+from gradserve.ops.ordered import Cumsum
+from gradserve.ops.reduction import ReduceSum
+from gradserve.ops.trigonometry import Sin
+from gradserve.optimize import simplify
+from tests.laws.laws import LAWS
+
+
+def result_of_the_operands_type(self, operand):
+    return operand
+
+
+def branches_swapped(self, xp, types):
+    return lambda condition, x, y: xp.where(condition, y, x)
+
+
+def sine_off_by_one_percent(self, g, dx, x, y):
+    return g.mul(g.mul(g.cos(x), 1.01), dx)
+
+
+def repeated_elements_averaged(self, g, cotangent, operand, right=BroadcastTo.pullback):
+    return g.div(right(self, g, cotangent, operand), max(1.0, cotangent.type.size / max(1, operand.size)))
+
+
+def cumsum_not_reversed(self, g, cotangents, operands):
+    return (g.cumsum(only(cotangents), axis=self.axis),)
+
+
+def exponential_of_the_cotangent(self, g, cotangents, operands):
+    return (g.exp(only(cotangents)),)
+
+
+def all_in_double_precision(self, g, dx, x, y):
+    return g.mul(g.convert(y, ElementType.FLOAT64), g.convert(dx, ElementType.FLOAT64))
+
+
+def gap_constant_at_ties(self, g, k, dx, operands, y):
+    own, other = operands[k], operands[1 - k]
+    return g.mul(g.logistic(g.select(g.eq(own, other), 0.0, g.sub(own, other))), dx)
+
+
+def axes_not_shifted(self, g, operands, batched, size):
+    return g.apply(self, [with_batch(g, operands[0], batched[0], size)])
+
+
+def first_axis_always(self):
+    return {"axis": 0}
+
+
+def paid_for(self, operands, results):
+    return Cost(-1.0, 0.0)
+
+
+FAULTS = [
+    ("infer_agrees_with_impl", Gt, "result_type", result_of_the_operands_type),
+    ("kernel_agrees_with_impl", Select, "kernel", branches_swapped),
+    ("kernel_agrees_with_impl", Select, "overwrites", True),
+    ("misuse_breaks_a_numbered_constraint", Sin, "constraints", {}),
+    ("jvp_agrees_with_differences", Sin, "differential", sine_off_by_one_percent),
+    ("transpose_keeps_inner_products", BroadcastTo, "pullback", repeated_elements_averaged),
+    ("transpose_keeps_inner_products", Cumsum, "transpose", cumsum_not_reversed),
+    ("transpose_is_linear", Neg, "transpose", exponential_of_the_cotangent),
+    ("derivatives_keep_types", Exp, "differential", all_in_double_precision),
+    ("second_derivative_agrees_with_differences", LogAddExp, "differential", gap_constant_at_ties),
+    ("vmap_agrees_with_loop", ReduceSum, "batch", axes_not_shifted),
+    ("text_round_trip", Cumsum, "attributes", first_axis_always),
+    ("proto_round_trip", Cumsum, "attributes", first_axis_always),
+    ("executor_agrees_with_impl", Select, "kernel", branches_swapped),
+    ("cost_is_not_negative", Sin, "cost", paid_for),
+]
+
+
+def check(law, op):
+    for sample in op.samples():
+        LAWS[law](sample)
+
+
+@pytest.mark.parametrize(("law", "op", "rule", "fault"), FAULTS)
+def test_law_sees_the_fault(law, op, rule, fault, monkeypatch):
+    check(law, op)
+    monkeypatch.setattr(op, rule, fault)
+    with pytest.raises((AssertionError, TypeError)):
+        check(law, op)
+
+
+def test_law_sees_a_wrong_simplification(monkeypatch):
+    monkeypatch.setitem(simplify.RULES, "neg", lambda g, op, operands: operands[0])
+    with pytest.raises(AssertionError):
+        check("optimize_keeps_results", Neg)
+
+
+def test_every_law_has_a_fault():
+    assert {law for law, *_ in FAULTS} | {"optimize_keeps_results"} == set(LAWS)

@@ -1,0 +1,62 @@
+"""The processes behind a service, and what it takes to kill one."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import psutil
+
+
+def worker_processes(service_pid: int) -> list[psutil.Process]:
+    """The service's Ray workers that hold actors."""
+    return [p for p in psutil.Process(service_pid).children(recursive=True) if is_actor(p)]
+
+
+def is_actor(process: psutil.Process) -> bool:
+    try:
+        title = " ".join(process.cmdline())
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
+    return title.startswith("ray::") and "IDLE" not in title
+
+
+class Killer(threading.Thread):
+    """Sends SIGKILL to one worker after another while work goes on."""
+
+    def __init__(self, service_pid: int, first: float, kills: int, pause: float) -> None:
+        super().__init__(daemon=True)
+        self.killed: list[int] = []
+        self._plan = (service_pid, first, kills, pause)
+
+    def run(self) -> None:
+        service_pid, first, kills, pause = self._plan
+        time.sleep(first)
+        for _ in range(kills):
+            workers = worker_processes(service_pid)
+            if workers:
+                workers[0].kill()
+                self.killed.append(workers[0].pid)
+            time.sleep(pause)
+
+
+def seconds_until_idle(service_pid: int, limit: float) -> float:
+    """Seconds until no worker of the service uses its processor."""
+    started = time.monotonic()
+    while time.monotonic() - started < limit:
+        before = _busy_seconds(service_pid)
+        time.sleep(0.1)
+        if _busy_seconds(service_pid) - before < 0.03:
+            return time.monotonic() - started
+    return limit
+
+
+def _busy_seconds(service_pid: int) -> float:
+    total = 0.0
+    for process in worker_processes(service_pid):
+        try:
+            times = process.cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        total += times.user + times.system
+    return total

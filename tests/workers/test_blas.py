@@ -1,0 +1,20 @@
+"""One BLAS thread while chunks run."""
+
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from gradserve.workers.blas import ONE_BLAS_THREAD
+
+
+def blas_threads():
+    return {info["num_threads"] for info in threadpool_info() if info["user_api"] == "blas"}
+
+
+def test_the_limit_holds_inside_and_the_setting_comes_back():
+    with threadpool_limits(2, "blas"):
+        assert blas_threads() == {2}
+        with ONE_BLAS_THREAD:
+            assert blas_threads() == {1}
+            with ONE_BLAS_THREAD:
+                assert blas_threads() == {1}
+            assert blas_threads() == {1}
+        assert blas_threads() == {2}

@@ -1,0 +1,135 @@
+"""The canonical form of a graph and its digest: one identity for all ways of writing the same thing down.
+
+The canonical form keeps every input in order, then the constants in use, each once, then the nodes that an output
+needs, all numbered by a depth-first walk from the outputs. So dead code, unused constants, repeated constants and the
+order of independent nodes make no difference. Neither do origins, which say where a graph was written, not what it is.
+
+Names of inputs and outputs *are* part of the identity, and so is their order: requests bind arguments and read results
+by name, so that two graphs that differ in a name alone must not share an entry of a cache.
+
+A transform adds cotangents up in the order of nodes. Two graphs with one digest but another order of nodes may
+therefore differ in the last bits of a derivative; deriving from `canonical(graph)` makes them depend on the digest
+alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+
+from gradserve.ir.graph import Constant, Graph, Literal, Node, Output
+from gradserve.ir.op import Attribute
+from gradserve.ir.types import ElementType, Symbol, TensorType
+
+_FORMAT = "gradserve graph 1"
+
+
+def digest(graph: Graph) -> str:
+    """SHA-256 of the canonical form of a correct graph, in lower-case hexadecimal."""
+    return hashlib.sha256("\n".join(_lines(canonical(graph))).encode("ascii")).hexdigest()
+
+
+def canonical(graph: Graph) -> Graph:
+    """The correct graph's canonical form: an equal function, written in the one way that the digest stands for."""
+    first = [values[0] for _, values in graph.numbered_nodes()]
+    order = _reached(graph, _producers(graph))
+    live = [graph.nodes[k] for k in order]
+    number = {value: value for value in range(len(graph.inputs))}
+    constants = _number_constants(graph, live, number)
+    count = len(graph.inputs) + len(constants)
+    for k, node in zip(order, live, strict=True):
+        for j in range(len(node.types)):
+            number[first[k] + j] = count + j
+        count += len(node.types)
+    return Graph(
+        inputs=graph.inputs,
+        constants=constants,
+        nodes=tuple(Node(n.op, tuple(number[o] for o in n.operands), n.types, n.origin) for n in live),
+        outputs=tuple(Output(output.name, number[output.value]) for output in graph.outputs),
+    )
+
+
+def _producers(graph: Graph) -> list[int]:
+    """The node that makes each value after inputs and constants."""
+    return [k for k, node in enumerate(graph.nodes) for _ in node.types]
+
+
+def _reached(graph: Graph, producers: Sequence[int]) -> list[int]:
+    """The nodes that the outputs need, operands before those who read them, in depth-first order."""
+    before = graph.first_node_value
+    entered = bytearray(len(graph.nodes))
+    order: list[int] = []
+    stack: list[tuple[int, bool]] = []
+    for output in graph.outputs:
+        if output.value >= before:
+            stack.append((producers[output.value - before], False))
+        while stack:
+            k, operands_done = stack.pop()
+            if operands_done:
+                order.append(k)
+            elif not entered[k]:
+                entered[k] = 1
+                stack.append((k, True))
+                needed = [producers[o - before] for o in reversed(graph.nodes[k].operands) if o >= before]
+                stack += [(n, False) for n in needed if not entered[n]]
+    return order
+
+
+def _number_constants(graph: Graph, nodes: Sequence[Node], number: dict[int, int]) -> tuple[Constant, ...]:
+    """The constants in use, each once, in the order of their first use; numbers them."""
+    start, stop = len(graph.inputs), graph.first_node_value
+    used = [operand for node in nodes for operand in node.operands] + [output.value for output in graph.outputs]
+    kept: dict[Constant, int] = {}
+    chosen: list[Constant] = []
+    for value in dict.fromkeys(used):
+        if start <= value < stop:
+            constant = graph.constants[value - start]
+            position = kept.setdefault(constant, len(kept))
+            if position == len(chosen):
+                chosen.append(constant)
+            elif isinstance(constant, Literal):
+                chosen[position] = constant  # of equal constants, the one whose elements are at hand
+            number[value] = start + position
+    return tuple(chosen)
+
+
+def _lines(graph: Graph) -> Iterator[str]:
+    """The lines that are hashed, ASCII; JSON strings hold no line breaks, so no two graphs have the same."""
+    yield _FORMAT
+    for given in graph.inputs:
+        yield f"input {json.dumps(given.name)} {_type(given.type)}"
+    for constant in graph.constants:
+        yield f"constant {_type(constant.type)} {constant.digest}"
+    for node in graph.nodes:
+        attributes = sorted(node.op.attributes().items())
+        yield " ".join(
+            (
+                "node",
+                node.op.name,
+                ",".join(map(str, node.operands)),
+                ",".join(f"{name}={_attribute(value)}" for name, value in attributes),
+                ";".join(map(_type, node.types)),
+            )
+        )
+    for output in graph.outputs:
+        yield f"output {json.dumps(output.name)} {output.value}"
+
+
+def _type(type_: TensorType) -> str:
+    return f"{type_.element_type.value}{_lengths(type_.shape)}"
+
+
+def _lengths(lengths: Sequence[int | Symbol]) -> str:
+    return "[" + ",".join(map(str, lengths)) + "]"
+
+
+def _attribute(value: Attribute) -> str:
+    """The attribute with its kind, so that `true`, `1`, `1.0` and `"1"` differ."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return value.hex()
+    if isinstance(value, ElementType):
+        return value.value
+    return _lengths(value) if isinstance(value, tuple) else json.dumps(value)

@@ -1,0 +1,215 @@
+"""Roots and powers, exponentials and logarithms, and the error function."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gradserve.ir.builder import Builder, Value
+from gradserve.ir.types import Array, TensorType
+from gradserve.ops.family import DIVISION, TRANSCENDENTAL, Binary, RealElementwise, Unary
+from gradserve.ops.registry import register
+
+
+@register
+@dataclass(frozen=True)
+class Sqrt(Unary):
+    """The square root; its derivative at 0 is infinite."""
+
+    name = "sqrt"
+    function = "sqrt"
+    flops = DIVISION
+    points = ((0.25, 2.0, 9.0),)
+    kinks = ((0.0, np.inf, -1.0),)
+
+    def differential(self, g: Builder, dx: Value, x: Value, y: Value) -> Value | None:
+        """d sqrt(x) = dx / (2 sqrt(x))."""
+        return g.mul(g.div(0.5, y), dx)
+
+
+@register
+@dataclass(frozen=True)
+class Exp(Unary):
+    """e to the power of x."""
+
+    name = "exp"
+    function = "exp"
+    flops = TRANSCENDENTAL
+    points = ((0.5, -2.0, 0.0, 3.0),)
+    kinks = ((np.inf, -np.inf, 800.0),)
+
+    def differential(self, g: Builder, dx: Value, x: Value, y: Value) -> Value | None:
+        """d exp(x) = exp(x) dx."""
+        return g.mul(y, dx)
+
+
+@register
+@dataclass(frozen=True)
+class Expm1(Unary):
+    """e to the power of x, less 1; exact to rounding near 0."""
+
+    name = "expm1"
+    function = "expm1"
+    flops = TRANSCENDENTAL
+    points = ((0.5, -2.0, 1e-9, 3.0),)
+    kinks = ((np.inf, -np.inf, -50.0),)
+
+    def differential(self, g: Builder, dx: Value, x: Value, y: Value) -> Value | None:
+        """d expm1(x) = exp(x) dx; 1 + y would lose all digits at large negative x."""
+        return g.mul(g.exp(x), dx)
+
+
+@register
+@dataclass(frozen=True)
+class Log(Unary):
+    """The natural logarithm."""
+
+    name = "log"
+    function = "log"
+    flops = TRANSCENDENTAL
+    points = ((0.5, 2.0, 10.0),)
+    kinks = ((0.0, np.inf, -1.0),)
+
+    def differential(self, g: Builder, dx: Value, x: Value, y: Value) -> Value | None:
+        """d log(x) = dx / x."""
+        return g.div(dx, x)
+
+
+@register
+@dataclass(frozen=True)
+class Log1p(Unary):
+    """The natural logarithm of 1 + x; exact to rounding near 0."""
+
+    name = "log1p"
+    function = "log1p"
+    flops = TRANSCENDENTAL
+    points = ((0.5, 2.0, 1e-9, -0.75),)
+    kinks = ((-1.0, np.inf, -2.0),)
+
+    def differential(self, g: Builder, dx: Value, x: Value, y: Value) -> Value | None:
+        """d log1p(x) = dx / (1 + x)."""
+        return g.div(dx, g.add(x, 1.0))
+
+
+@register
+@dataclass(frozen=True)
+class Logistic(Unary):
+    """1 / (1 + exp(-x)).
+
+    A primitive for a numerical reason: differentiated as a quotient, its second derivative is 0 times infinity as soon
+    as exp(-x) overflows, below x = -709.
+    """
+
+    name = "logistic"
+    flops = TRANSCENDENTAL
+    points = ((0.5, -2.0, 0.0, 6.0),)
+    kinks = ((np.inf, -np.inf, 800.0, -800.0),)
+
+    def impl(self, xp: Any, *arrays: Array) -> Any:
+        return 1.0 / (1.0 + xp.exp(-arrays[0]))
+
+    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
+        """In NumPy, one array for all four steps."""
+        if xp is not np or not types[0].shape:
+            return super().kernel(xp, types)
+
+        def logistic(x: Array, out: Array | None = None) -> Array:
+            y = np.negative(x, out=out)
+            np.exp(y, out=y)
+            np.add(y, 1.0, out=y)
+            return np.divide(1.0, y, out=y)
+
+        return logistic
+
+    def differential(self, g: Builder, dx: Value, x: Value, y: Value) -> Value | None:
+        """dy = y logistic(-x) dx; 1 - y in its place would lose all digits at large x."""
+        return g.mul(g.mul(y, g.logistic(g.neg(x))), dx)
+
+
+_SPECIAL = {"numpy": "scipy.special", "jax.numpy": "jax.scipy.special", "torch": "torch.special"}
+"""Where each array namespace keeps the special functions that the array API leaves out."""
+
+
+@register
+@dataclass(frozen=True)
+class Erf(Unary):
+    """The error function: 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x."""
+
+    name = "erf"
+    flops = TRANSCENDENTAL
+    points = ((0.5, -2.0, 0.0, 1e-9),)
+    kinks = ((np.inf, -np.inf, 30.0),)
+
+    def impl(self, xp: Any, *arrays: Array) -> Any:
+        return self._function(xp)(*arrays)
+
+    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
+        """The special function itself."""
+        return self._function(xp)
+
+    def _function(self, xp: Any) -> Callable[..., Any]:
+        return importlib.import_module(_SPECIAL[xp.__name__]).erf  # type: ignore[no-any-return]
+
+    def differential(self, g: Builder, dx: Value, x: Value, y: Value) -> Value | None:
+        """d erf(x) = 2 / sqrt(pi) exp(-x^2) dx."""
+        return g.mul(g.mul(g.exp(g.neg(g.mul(x, x))), 2.0 / math.sqrt(math.pi)), dx)
+
+
+@register
+@dataclass(frozen=True)
+class Pow(Binary):
+    """x to the power of y, with x^0 = 1 for every x; a negative x needs a whole y.
+
+    The differential is dz = y x^(y-1) dx + z log(x) dy, but for the products of zero and infinity in it that stand for
+    a limit. Integers must not have negative exponents.
+    """
+
+    name = "pow"
+    function = "pow"
+    flops = 2 * TRANSCENDENTAL
+    points = ((1.5, 2.0, 0.25, 3.0), (2.0, -1.5, 0.5, 0.0))
+    kinks = ((0.0, 0.0, 0.0, 0.0, -2.0, -2.0), (0.0, 1.0, 0.5, -1.0, 3.0, 0.5))
+    integers = ((7, -3, 0, 2), (2, 3, 0, 10))
+
+    def differential(self, g: Builder, k: int, dx: Value, operands: Sequence[Value], y: Value) -> Value | None:
+        """The part along the base or along the exponent."""
+        slope = self._slope_in_base(g, *operands) if k == 0 else self._slope_in_exponent(g, operands[0], y)
+        return g.mul(slope, dx)
+
+    @staticmethod
+    def _slope_in_base(g: Builder, x: Value, y: Value) -> Value:
+        """y x^(y-1), and 0 at x = y = 0, where the lowered exponent is 0 and not -1, in further derivatives as well."""
+        lowered = g.select(g.eq(y, 0.0), g.neg(g.convert(g.ne(x, 0.0), y.type.element_type)), g.sub(y, 1.0))
+        return g.mul(y, g.pow(x, lowered))
+
+    @staticmethod
+    def _slope_in_exponent(g: Builder, x: Value, z: Value) -> Value:
+        """z log(x), and 0 where z is: powers vanish faster than logarithms grow. NaN at negative x."""
+        vanished = g.logical_and(g.eq(z, 0.0), g.ge(x, 0.0))
+        return g.mul(z, g.log(g.select(vanished, 1.0, x)))
+
+
+@register
+@dataclass(frozen=True)
+class LogAddExp(RealElementwise, Binary):
+    """log(exp(x) + exp(y)), without overflow; the greater of the two where one is infinite."""
+
+    name = "logaddexp"
+    function = "logaddexp"
+    flops = 2 * TRANSCENDENTAL
+    points = ((0.5, -2.0, 0.0, 800.0), (0.25, 3.0, 0.0, -800.0))
+    kinks = ((np.inf, np.inf, -np.inf, -np.inf, np.inf), (1.0, np.inf, 1.0, -np.inf, -np.inf))
+
+    def differential(self, g: Builder, k: int, dx: Value, operands: Sequence[Value], y: Value) -> Value | None:
+        """logistic(x - y) dx for x, and likewise for y: 1/2 each at a tie, of infinities as well.
+
+        Infinities are clipped to the largest number, so that the gap between two equal ones is 0.
+        """
+        largest = float(np.finfo(dx.type.element_type.dtype).max)
+        own, other = (g.clip(operands[j], -largest, largest) for j in (k, 1 - k))
+        return g.mul(g.logistic(g.sub(own, other)), dx)

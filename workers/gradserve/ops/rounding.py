@@ -1,0 +1,82 @@
+"""Whole numbers and signs: what a real number keeps when its fraction or its magnitude is dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gradserve.ir.builder import Builder, Value
+from gradserve.ir.types import TensorType
+from gradserve.ops.family import DIVISION, Binary, Discrete, Elementwise
+from gradserve.ops.registry import register
+
+
+@register
+@dataclass(frozen=True)
+class Sign(Discrete, Elementwise):
+    """-1, 0 or 1 by the sign of x."""
+
+    name = "sign"
+    function = "sign"
+    points = ((1.5, -2.0, 0.125),)
+    kinks = ((0.0, -0.0),)
+
+
+@register
+@dataclass(frozen=True)
+class Floor(Discrete, Elementwise):
+    """The largest whole number not above x."""
+
+    name = "floor"
+    function = "floor"
+    points = ((1.5, -2.5, 0.9),)
+    kinks = ((0.0, -3.0),)
+
+
+@register
+@dataclass(frozen=True)
+class Ceil(Discrete, Elementwise):
+    """The smallest whole number not below x."""
+
+    name = "ceil"
+    function = "ceil"
+    points = ((1.5, -2.5, 0.9),)
+    kinks = ((0.0, -3.0),)
+
+
+@register
+@dataclass(frozen=True)
+class Round(Discrete, Elementwise):
+    """The nearest whole number; of two equally near, the even one."""
+
+    name = "round"
+    function = "round"
+    points = ((1.4, -2.3, 0.9),)
+    kinks = ((0.5, -1.5, 2.5),)
+
+    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
+        """np.rint for NumPy's reals: the same numbers without the detour through Python."""
+        return np.rint if xp is np and types[0].is_float else super().kernel(xp, types)
+
+
+@register
+@dataclass(frozen=True)
+class Remainder(Binary):
+    """x - floor(x / y) y, which has the sign of y."""
+
+    name = "remainder"
+    function = "remainder"
+    flops = DIVISION
+    points = ((7.5, -7.5, 7.5, -7.5, 0.5), (2.0, 2.0, -2.0, -2.0, 3.0))
+    kinks = ((6.0, 0.0), (2.0, 1.5))
+    integers = ((7, -3, 0, 2), (2, 5, -4, -2))
+
+    def differential(self, g: Builder, k: int, dx: Value, operands: Sequence[Value], y: Value) -> Value | None:
+        """For z = x mod y: dz = dx - q dy, with the quotient q taken from z, as floor(x / y) may round across."""
+        if k == 0:
+            return dx
+        x, divisor = operands
+        return g.mul(g.neg(g.round(g.div(g.sub(x, y), divisor))), dx)

@@ -1,0 +1,177 @@
+"""Derivatives from differences: Richardson tables that carry their weights, so that every entry knows its own noise.
+
+Central differences of a smooth loss have errors in even powers of the step, one-sided ones in all powers. A table
+combines differences at steps h, h/4, h/16, ... so that the leading powers cancel. Every entry of it is a fixed linear
+combination of loss values: the sum of w_i f(x + h_i d). Its error is bounded by two terms,
+
+    truncation: how far it is from the two entries it was combined from,
+    noise:      sigma times the root of the sum of squares of w_i,
+
+and the entry with the least bound is the answer (Ridders 1982; Moré and Wild 2012 for the noise).
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradserve.ir.types import Array
+
+RATIO = 4.0
+"""Each step is this many times smaller than the one before. A power of two keeps steps exact; 4 rather than 2 because
+the noise grows less in combining and fewer evaluations reach as far."""
+COLUMNS = 5
+"""The most powers of the step that are cancelled, plus one."""
+NOISE_FACTOR = 3.0
+"""Standard deviations of noise in a bound."""
+SAFETY = 4.0
+"""What the sum of truncation and noise is multiplied by to make a bound."""
+_LAST_BITS = 8.0
+
+
+class Side(enum.Enum):
+    """The points that a difference uses."""
+
+    BOTH = "both"
+    RIGHT = "right"
+    LEFT = "left"
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """The entries of a Richardson table, as linear combinations of f(x + h d) - f(x) and f(x - h d) - f(x)."""
+
+    weights: Array
+    """(entries, 2 levels): first for the points to the right, then for those to the left."""
+    parents: Array
+    """(entries, 2): the entries each is compared with; itself where there is none."""
+    orphans: Array
+    """(entries,): whether an entry has nothing to be compared with."""
+    level: Array
+    """(entries,): the finest level each uses."""
+    order: Array
+    """(entries,): the number of powers cancelled."""
+
+
+def steps_of(exponents: range) -> Array:
+    """The steps 4**-k for k in `exponents`."""
+    return np.power(RATIO, -np.arange(exponents.start, exponents.stop, dtype=np.float64))
+
+
+@functools.cache
+def table(exponents: range, side: Side) -> Table:
+    """The table over the steps 4**-k for k in `exponents`, coarse to fine."""
+    steps = steps_of(exponents)
+    power = 2 if side is Side.BOTH else 1
+    weights: list[Array] = []
+    parents: list[tuple[int, int]] = []
+    known: dict[tuple[int, int], int] = {}
+    for level in range(len(steps)):
+        for order in range(min(level + 1, COLUMNS)):
+            position = known[level, order] = len(weights)
+            coarse = known.get((level - 1, order - 1 if order else 0), position)
+            if order:
+                own = weights[known[level, order - 1]]
+                weights.append(own + (own - weights[coarse]) / (RATIO ** (power * order) - 1))
+                parents.append((coarse, known[level, order - 1]))
+            else:
+                weights.append(_difference(steps, level, side))
+                parents.append((coarse, coarse))
+    pairs = np.array(list(known), dtype=np.intp)
+    links = np.array(parents, dtype=np.intp)
+    return Table(
+        weights=np.array(weights),
+        parents=links,
+        orphans=links[:, 0] == np.arange(len(links)),
+        level=pairs[:, 0],
+        order=pairs[:, 1],
+    )
+
+
+def _difference(steps: Array, level: int, side: Side) -> Array:
+    row = np.zeros((2, len(steps)))
+    if side is Side.BOTH:
+        row[:, level] = 0.5 / steps[level], -0.5 / steps[level]
+    elif side is Side.RIGHT:
+        row[0, level] = 1 / steps[level]
+    else:
+        row[1, level] = -1 / steps[level]
+    return row.ravel()
+
+
+@dataclass(frozen=True, slots=True)
+class Slope:
+    """A derivative measured along a direction."""
+
+    value: float
+    bound: float
+    """The bound on its error; infinite where nothing could be measured."""
+    step: float
+    """The smallest step it rests on."""
+
+
+@dataclass(frozen=True, eq=False)
+class Differences:
+    """Loss values along one direction, less the value at its origin, with the noise in them."""
+
+    exponents: range
+    right: Array
+    """f(x + h d) - f(x) by level, coarse to fine; not finite where the loss is not."""
+    left: Array
+    """f(x - h d) - f(x)."""
+    right_noise: Array
+    """Standard deviations of the noise in f(x + h d)."""
+    left_noise: Array
+    origin_noise: float
+    rounding: float
+    """The spacing of floating-point numbers around the loss."""
+
+    @property
+    def constant(self) -> bool:
+        """Whether the loss does not change at any step, but for the last bits that the order of a sum decides."""
+        largest = np.abs(np.concatenate([self.right, self.left])).max()
+        return bool(largest <= _LAST_BITS * self.rounding)
+
+    @property
+    def steps(self) -> Array:
+        """The steps, coarse to fine."""
+        return steps_of(self.exponents)
+
+
+def slope(differences: Differences, side: Side) -> Slope:
+    """The derivative along the direction, from the entry of the table with the least bound.
+
+    An entry must also agree with every entry that rests on finer steps, as far as their noise allows: agreement
+    between coarse steps alone may be an accident, such as that of a function which has saturated.
+    """
+    grid = table(differences.exponents, side)
+    values = np.concatenate([differences.right, differences.left])
+    usable = ~((grid.weights != 0) & ~np.isfinite(values)).any(axis=1)
+    estimates = grid.weights @ np.where(np.isfinite(values), values, 0.0)
+    noise = _noise(grid, differences)
+    truncation = np.abs(estimates[:, None] - estimates[grid.parents]).max(axis=1)
+    truncation = np.where(usable & usable[grid.parents].all(axis=1) & ~grid.orphans, truncation, np.inf)
+    bounds = truncation + NOISE_FACTOR * noise
+    reach = truncation + 2 * NOISE_FACTOR * noise
+    finer = grid.level[None, :] > grid.level[:, None]
+    gaps = np.where(finer, np.abs(estimates[:, None] - estimates[None, :]) - reach[None, :], 0.0)
+    bounds = np.maximum(bounds, gaps.max(axis=1))
+    best = int(np.argmin(bounds))
+    if not np.isfinite(bounds[best]):
+        return Slope(float("nan"), float("inf"), float("nan"))
+    return Slope(float(estimates[best]), float(SAFETY * bounds[best]), float(differences.steps[grid.level[best]]))
+
+
+def _noise(grid: Table, differences: Differences) -> Array:
+    """The standard deviation of the noise in every entry, without overflow of its square."""
+    noise = np.concatenate([differences.right_noise, differences.left_noise])
+    noise = np.where(np.isfinite(noise), noise, 0.0)
+    largest = max(float(noise.max(initial=0.0)), differences.origin_noise)
+    if largest == 0:
+        return np.zeros(len(grid.weights))
+    own = np.square(grid.weights) @ np.square(noise / largest)
+    shared = np.square(grid.weights.sum(axis=1) * (differences.origin_noise / largest))
+    return np.asarray(largest * np.sqrt(own + shared))

@@ -1,0 +1,162 @@
+"""The verification of a gradient, from the first loss value to the report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from gradserve.ir.types import Array
+from gradserve.verification.directions import sign_directions, within
+from gradserve.verification.kinks import Finding
+from gradserve.verification.measure import Dialogue, Origin, Problem, Stage, measure
+from gradserve.verification.noise import noise_level, noise_steps
+from gradserve.verification.report import (
+    DirectionReport,
+    EntryReport,
+    InputReport,
+    Verdict,
+    VerificationReport,
+    worst,
+)
+from gradserve.verification.search import Entry, search, severity
+
+MAX_ENTRIES = 16
+"""The most entries that a report names."""
+ROUNDS = 3
+"""How often the entries found are set aside and the directions measured again."""
+
+
+def verify(problem: Problem, directions: int, seed: int) -> Dialogue[VerificationReport]:
+    """The report on a gradient; `evaluations` is left at 0 for whoever counts them.
+
+    1. The noise in the loss, from windows of close points.
+    2. Every direction of random signs, and one in each input alone, against extrapolated central differences.
+    3. Where one fails, a search for the entries that do, which are set aside; then 2 again for what is left. So a wrong
+       entry is not excused by a kink in another one.
+
+    A direction counts as a kink, not as a disagreement, if all single entries found in it are kinks whose one-sided
+    derivatives enclose the claim.
+    """
+    unclaimed = np.flatnonzero(~np.isfinite(problem.gradient))
+    base = sign_directions(problem.point, directions, seed)
+    (values,) = yield Stage("noise", [base[0]], [np.concatenate([[0.0], noise_steps()])])
+    origin = Origin(float(values[0]), noise_level(values[1:], float(values[0])))
+    if not math.isfinite(origin.value) or len(unclaimed):
+        return _not_finite(problem, origin, unclaimed, seed)
+    spans = problem.layout.spans
+    alone = [within(base[0], span) for span in spans.values()] if len(spans) > 1 else []
+    vectors = [*base, *alone]
+    findings = yield from measure(problem, origin, vectors, "differences")
+    resolved = yield from _explain(problem, origin, vectors, findings)
+    findings = [resolved.amended(finding) for finding in findings]
+    entries = [_entry_report(problem, entry) for entry in resolved.ranked[:MAX_ENTRIES]]
+    per_input = findings[directions:] or findings[:1]
+    inputs = [_input_report(n, f, entries) for n, f in zip(spans, per_input, strict=True)]
+    rows = tuple(_direction_report(finding) for finding in findings[:directions])
+    return VerificationReport(
+        verdict=worst([r.verdict for r in rows] + [r.verdict for r in inputs] + [e.verdict for e in entries]),
+        directions=rows,
+        inputs=tuple(inputs),
+        entries=tuple(entries),
+        evaluations=0,
+        noise=origin.noise,
+        seed=seed,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Explanation:
+    """The entries that make directions fail."""
+
+    entries: Mapping[int, Entry]
+    complete: bool
+    """Whether every disagreement was traced to entries."""
+
+    @property
+    def ranked(self) -> list[Entry]:
+        return sorted(self.entries.values(), key=severity, reverse=True)
+
+    def amended(self, finding: Finding) -> Finding:
+        """The finding, a kink if kinks are all that is behind it."""
+        only_kinks = self.entries and all(e.finding.verdict is Verdict.KINK for e in self.entries.values())
+        if finding.verdict is Verdict.DISAGREES and only_kinks and self.complete:
+            return replace(finding, verdict=Verdict.KINK)
+        return finding
+
+
+def _explain(
+    problem: Problem, origin: Origin, vectors: Sequence[Array], findings: Sequence[Finding]
+) -> Dialogue[_Explanation]:
+    """Searches the worst direction, sets aside what is found there, and measures again what is left."""
+    entries: dict[int, Entry] = {}
+    for _ in range(ROUNDS):
+        failed = [k for k, finding in enumerate(findings) if finding.failed]
+        if not failed or len(entries) >= MAX_ENTRIES:
+            break
+        target = max(failed, key=lambda k: (findings[k].verdict.severity, findings[k].excess))
+        found = yield from search(problem, origin, vectors[target])
+        if not found:
+            return _Explanation(entries, complete=False)
+        entries |= {entry.position: entry for entry in found}
+        vectors = [_without(vector, entries) for vector in vectors]
+        findings = yield from measure(problem, origin, vectors, "differences without these entries")
+    return _Explanation(entries, complete=True)
+
+
+def _without(vector: Array, positions: Mapping[int, object]) -> Array:
+    rest = vector.copy()
+    rest[list(positions)] = 0
+    return rest
+
+
+def _direction_report(finding: Finding) -> DirectionReport:
+    return DirectionReport(
+        verdict=finding.verdict,
+        claimed=finding.claim.value,
+        measured=finding.central.value,
+        error_bound=finding.central.bound,
+        right=finding.right.value,
+        left=finding.left.value,
+        step=finding.central.step,
+    )
+
+
+def _input_report(name: str, finding: Finding, entries: Sequence[EntryReport]) -> InputReport:
+    return InputReport(
+        input=name,
+        verdict=worst([finding.verdict, *(entry.verdict for entry in entries if entry.input == name)]),
+        claimed=finding.claim.value,
+        measured=finding.central.value,
+        error_bound=finding.central.bound,
+    )
+
+
+def _entry_report(problem: Problem, entry: Entry) -> EntryReport:
+    name, index = problem.layout.locate(entry.position)
+    return EntryReport(
+        input=name,
+        index=index,
+        claimed=float(problem.gradient[entry.position]),
+        measured=entry.finding.central.value / entry.scale,
+        error_bound=entry.finding.central.bound / abs(entry.scale),
+        verdict=entry.finding.verdict,
+    )
+
+
+def _not_finite(problem: Problem, origin: Origin, unclaimed: Array, seed: int) -> VerificationReport:
+    """The report where the loss or the claim is infinite or not a number: there is nothing to compare."""
+    nothing = math.nan
+    names = [problem.layout.locate(int(position)) for position in unclaimed[:MAX_ENTRIES]]
+    entries = tuple(
+        EntryReport(name, index, float(problem.gradient[k]), nothing, math.inf, Verdict.NOT_FINITE)
+        for (name, index), k in zip(names, unclaimed, strict=False)
+    )
+    inputs = []
+    for name, span in problem.layout.spans.items():
+        affected = not math.isfinite(origin.value) or any(int(k) in span for k in unclaimed)
+        verdict = Verdict.NOT_FINITE if affected else Verdict.INCONCLUSIVE
+        inputs.append(InputReport(name, verdict, nothing, nothing, math.inf))
+    return VerificationReport(Verdict.NOT_FINITE, (), tuple(inputs), entries, 0, origin.noise, seed)

@@ -1,0 +1,121 @@
+"""One derivative compared with its differences: agreement, a kink, a wrong gradient, or nothing to be said."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradserve.ir.types import Array
+from gradserve.verification.finite_differences import NOISE_FACTOR, Differences, Side, Slope, slope
+from gradserve.verification.report import Verdict
+
+BEYOND_DOUBT = 4.0
+"""Where the bound is wider than asked, a discrepancy must exceed it by this factor to count as a disagreement."""
+_GROWTH = 1.5
+_SIGNAL = 8.0
+_EDGE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A derivative claimed along a direction."""
+
+    value: float
+    """The gradient times the direction."""
+    rounding: float
+    """The rounding error that the claim may have."""
+    scale: float
+    """The size of a derivative along such a direction: the root of the sum of squares of g_i d_i."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one direction shows."""
+
+    verdict: Verdict
+    claim: Claim
+    central: Slope
+    right: Slope
+    left: Slope
+
+    @property
+    def failed(self) -> bool:
+        """Whether something is to be looked for in the direction's entries."""
+        return self.verdict.severity > Verdict.INCONCLUSIVE.severity
+
+    @property
+    def excess(self) -> float:
+        """How far the claim is from what was measured: from the interval of one-sided derivatives at a kink."""
+        if self.verdict is Verdict.NOT_FINITE:
+            return math.inf
+        if not is_kink(self):
+            return abs(self.claim.value - self.central.value)
+        low, high = sorted((self.left.value, self.right.value))
+        return max(0.0, low - self.claim.value, self.claim.value - high)
+
+
+def judge(claim: Claim, differences: Differences, relative_tolerance: float) -> Finding:
+    """The claim compared with the central and the one-sided differences along its direction."""
+    central = slope(differences, Side.BOTH)
+    right, left = one_sided(differences, Side.RIGHT), one_sided(differences, Side.LEFT)
+    finding = Finding(Verdict.INCONCLUSIVE, claim, central, right, left)
+    return Finding(_verdict(finding, differences, relative_tolerance), claim, central, right, left)
+
+
+def _verdict(finding: Finding, differences: Differences, relative_tolerance: float) -> Verdict:
+    claim, central = finding.claim, finding.central
+    if _ends_in_nothing(differences.right) or _ends_in_nothing(differences.left):
+        return Verdict.NOT_FINITE
+    if is_kink(finding):
+        margin = max(finding.right.bound, finding.left.bound) + claim.rounding
+        return Verdict.KINK if finding.excess <= margin else Verdict.DISAGREES
+    if claim.scale == 0 and differences.constant:
+        return Verdict.AGREES  # the loss does not change, and nothing else was claimed
+    bound = central.bound + claim.rounding
+    size = max(claim.scale, abs(central.value)) if claim.scale else _steepest(differences)
+    resolved = bound <= relative_tolerance * size
+    discrepancy = abs(claim.value - central.value)
+    if discrepancy <= bound:
+        return Verdict.AGREES if resolved else Verdict.INCONCLUSIVE
+    if resolved or discrepancy > BEYOND_DOUBT * bound:
+        return Verdict.DISAGREES
+    return Verdict.INCONCLUSIVE
+
+
+def is_kink(finding: Finding) -> bool:
+    """Whether the one-sided derivatives differ by more than their bounds, or one of them is infinite."""
+    right, left = finding.right, finding.left
+    if math.isinf(right.value) or math.isinf(left.value):
+        return True
+    return abs(right.value - left.value) > right.bound + left.bound + finding.claim.rounding
+
+
+def one_sided(differences: Differences, side: Side) -> Slope:
+    """The one-sided derivative; infinite if the difference quotients grow without end as steps shrink.
+
+    They grow like 1/h at a jump and like a root of it at a cusp.
+    """
+    values, noise, sign = differences.right, differences.right_noise, 1.0
+    if side is Side.LEFT:
+        values, noise, sign = differences.left, differences.left_noise, -1.0
+    steps = differences.steps
+    heard = np.isfinite(values) & (np.abs(values) > _SIGNAL * NOISE_FACTOR * (noise + differences.origin_noise))
+    quotients = sign * values[heard] / steps[heard]
+    if len(quotients) >= _EDGE and heard[: np.flatnonzero(heard)[-1] + 1][-_EDGE:].all():
+        last = quotients[-_EDGE:]
+        if (last[1:] / last[:-1] > _GROWTH).all():
+            return Slope(math.copysign(math.inf, last[-1]), 0.0, float(steps[heard][-1]))
+    return slope(differences, side)
+
+
+def _ends_in_nothing(values: Array) -> bool:
+    """Whether the loss is not finite at the finest steps of one side."""
+    return not np.isfinite(values[-_EDGE:]).any()
+
+
+def _steepest(differences: Differences) -> float:
+    """The size of a derivative where none is claimed: the steepest difference quotient around the point."""
+    quotients = np.concatenate([differences.right, differences.left]) / np.tile(differences.steps, 2)
+    return float(np.abs(quotients[np.isfinite(quotients)]).max(initial=0.0))

@@ -1,0 +1,120 @@
+"""Directions measured: which loss values are needed, and what each direction shows once they are there.
+
+Nothing here evaluates a loss. Generators yield a `Stage`, the points at which they want values, and are sent the
+values; whoever drives them decides where the loss runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias, TypeVar
+
+import numpy as np
+
+from gradserve.ir.types import Array
+from gradserve.verification.directions import Layout
+from gradserve.verification.finite_differences import Differences, steps_of
+from gradserve.verification.kinks import Claim, Finding, judge
+from gradserve.verification.noise import EPSILON
+from gradserve.verification.report import Verdict
+
+FIRST = range(1, 9)
+"""Exponents k of the steps 4**-k that every direction starts with: 1/4 to 1.5e-5."""
+ALL = range(-6, 18)
+"""Those used where the first do not settle it: 4096 to 5.8e-11."""
+_REST = np.concatenate([steps_of(range(ALL.start, FIRST.start)), steps_of(range(FIRST.stop, ALL.stop))])
+_LARGEST_GROWTH = 100.0
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """Points at which the loss is wanted: x + step * vector for each of the vector's steps."""
+
+    name: str
+    vectors: Sequence[Array]
+    steps: Sequence[Array]
+
+
+Dialogue: TypeAlias = Generator[Stage, Sequence[Array], T]
+"""Yields stages, is sent one array of loss values for each vector, and returns a T."""
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A gradient to be verified."""
+
+    layout: Layout
+    point: Array
+    gradient: Array
+    """What is claimed, laid out as one vector."""
+    residue: Array
+    """A known sample of the rounding error in `gradient`, such as single less double precision; zeros if none is."""
+    epsilon: float
+    """The spacing of the claim's floating-point numbers at 1."""
+    relative_tolerance: float
+
+    def claim(self, vector: Array) -> Claim:
+        """The claimed derivative along a vector.
+
+        Rounding errors of the entries are taken as mostly independent of each other, a small part as common to all.
+        """
+        terms, residues = self.gradient * vector, self.residue * vector
+        scale = float(np.linalg.norm(terms))
+        rounding = self.epsilon * (64 * scale + 4 * float(np.abs(terms).sum()))
+        rounding += 2 * (float(np.linalg.norm(residues)) + abs(float(residues.sum())))
+        return Claim(float(terms.sum()), rounding, scale)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The loss at the point itself."""
+
+    value: float
+    noise: float
+
+    def noise_at(self, values: Array) -> Array:
+        """The noise in other values: that of the origin, growing with the value."""
+        growth = min(_LARGEST_GROWTH, max(1.0, self.noise / (EPSILON * max(abs(self.value), 1e-300))))
+        sizes = np.where(np.isfinite(values), np.abs(values), 0.0)
+        return np.asarray(np.maximum(self.noise, growth * EPSILON * sizes))
+
+
+def measure(problem: Problem, origin: Origin, vectors: Sequence[Array], name: str) -> Dialogue[list[Finding]]:
+    """What each vector shows. Those that do not agree at ordinary steps get coarser and finer ones."""
+    values = yield Stage(name, vectors, [_both_sides(steps_of(FIRST))] * len(vectors))
+    findings = [_finding(problem, origin, v, FIRST, f) for v, f in zip(vectors, values, strict=True)]
+    doubtful = [k for k, finding in enumerate(findings) if finding.verdict is not Verdict.AGREES]
+    if doubtful:
+        more = yield Stage(
+            f"{name}, more steps", [vectors[k] for k in doubtful], [_both_sides(_REST)] * len(doubtful)
+        )
+        for k, rest in zip(doubtful, more, strict=True):
+            findings[k] = _finding(problem, origin, vectors[k], ALL, _woven(values[k], rest))
+    return findings
+
+
+def _both_sides(steps: Array) -> Array:
+    return np.concatenate([steps, -steps])
+
+
+def _woven(first: Array, rest: Array) -> Array:
+    """Values at all steps in order, from those at the first ones and at the rest."""
+    coarser = FIRST.start - ALL.start
+    sides = [
+        np.concatenate([outer[:coarser], inner, outer[coarser:]])
+        for inner, outer in zip(np.split(first, 2), np.split(rest, 2), strict=True)
+    ]
+    return np.concatenate(sides)
+
+
+def _finding(problem: Problem, origin: Origin, vector: Array, exponents: range, values: Array) -> Finding:
+    noise = origin.noise_at(values)
+    with np.errstate(invalid="ignore", over="ignore"):
+        right, left = np.split(values - origin.value, 2)
+    right_noise, left_noise = np.split(noise, 2)
+    rounding = EPSILON * abs(origin.value)
+    differences = Differences(exponents, right, left, right_noise, left_noise, origin.noise, rounding)
+    return judge(problem.claim(vector), differences, problem.relative_tolerance)

@@ -1,0 +1,71 @@
+"""The noise in computed values: ECNoise (Moré and Wild, SIAM J. Sci. Comput. 33, 2011).
+
+Differences of order k of a smooth function at equally spaced points vanish like the k-th power of the spacing, while
+those of noise do not: sigma^2 = (k!)^2 / (2k)! times the mean square of the k-th differences, as soon as three
+successive orders give the same sigma and the differences change sign.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gradserve.ir.types import Array
+
+WINDOW = 7
+"""Points of one window."""
+SPACINGS = (2.0**-36, 2.0**-28, 2.0**-20, 2.0**-12)
+"""Spacings to try: the smallest at which the values differ is the right one."""
+EPSILON = float(np.finfo(np.float64).eps)
+_SPREAD = 4.0
+"""The most by which the sigmas of three successive orders may differ."""
+
+
+def window_noise(values: Array) -> float | None:
+    """The standard deviation of the noise in values at equally spaced points.
+
+    None if half of the values equal their neighbours: the spacing is too small to see anything. Where no three orders
+    agree, the least sigma of all orders, which is an upper bound.
+    """
+    scale = float(np.abs(values).max())
+    if scale == 0 or 2 * np.count_nonzero(np.diff(values) == 0) >= len(values) - 1:
+        return None
+    gamma, differences = 1.0, values / scale
+    sigmas, signs_change = [], []
+    for k in range(1, len(values)):
+        differences = np.diff(differences)
+        gamma *= 0.5 * k / (2 * k - 1)
+        sigmas.append(scale * float(np.sqrt(gamma * np.mean(np.square(differences)))))
+        signs_change.append(bool(differences.min() < 0 < differences.max()))
+    for k in range(len(values) - 3):
+        if signs_change[k] and max(sigmas[k : k + 3]) <= _SPREAD * min(sigmas[k : k + 3]):
+            return sigmas[k]
+    return min(sigmas)
+
+
+def noise_steps() -> Array:
+    """Steps from the point at which `noise_level` wants values: one window for each side and spacing."""
+    places = np.arange(1, WINDOW + 1)
+    return np.concatenate([sign * spacing * places for sign in (1.0, -1.0) for spacing in SPACINGS])
+
+
+def noise_level(values: Array, origin: float) -> float:
+    """The standard deviation of the noise in a loss near its value `origin`.
+
+    Never below the rounding of the value itself. The two sides are looked at apart and the quieter one counts, so that
+    a kink at the point is no noise.
+    """
+    windows = values.reshape(2, len(SPACINGS), WINDOW)
+    floor = EPSILON * abs(origin)
+    sides = [sigma for side in windows if (sigma := _side_noise(side)) is not None]
+    return max(floor, min(sides, default=floor))
+
+
+def _side_noise(windows: Array) -> float | None:
+    """The noise at the smallest spacing where values differ; None if they never do or are not finite."""
+    for window in windows:
+        if not np.isfinite(window).all():
+            return None
+        sigma = window_noise(window)
+        if sigma is not None:
+            return sigma
+    return None

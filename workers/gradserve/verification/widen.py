@@ -1,0 +1,52 @@
+"""A graph in double precision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gradserve.ir.builder import Builder, Value
+from gradserve.ir.graph import Graph
+from gradserve.ir.op import Op
+from gradserve.ir.types import ElementType
+from gradserve.ops import builder
+
+_SINGLE, _DOUBLE = ElementType.FLOAT32, ElementType.FLOAT64
+
+
+def is_single(graph: Graph) -> bool:
+    """Whether any value of the graph is in single precision."""
+    return any(t.element_type is _SINGLE for t in graph.value_types)
+
+
+def widen(graph: Graph) -> Graph:
+    """The graph with every float32 value as float64: the function whose rounded version the graph computes.
+
+    Differences of single-precision values keep three or four digits; those of this graph keep ten or more, at the very
+    same point, as single-precision arguments are double-precision numbers too.
+    """
+    g = builder()
+    values = [
+        g.input(i.name, i.type.with_element_type(_DOUBLE) if i.type.element_type is _SINGLE else i.type)
+        for i in graph.inputs
+    ]
+    for constant in graph.constants:
+        value = g.constant(constant)
+        values.append(g.convert(value, _DOUBLE) if value.type.element_type is _SINGLE else value)
+    for node in graph.nodes:
+        g.origin = node.origin
+        values += _apply(g, _wide(node.op), [values[k] for k in node.operands])
+    return g.build({o.name: values[o.value] for o in graph.outputs})
+
+
+def _wide(op: Op) -> Op:
+    """The op with every attribute that says float32 saying float64."""
+    changes = {name: _DOUBLE for name, attribute in op.attributes().items() if attribute is _SINGLE}
+    return replace(op, **changes) if changes else op  # type: ignore[arg-type]
+
+
+def _apply(g: Builder, op: Op, operands: Sequence[Value]) -> tuple[Value, ...]:
+    """The results of the op; a conversion between equal types is left out."""
+    if op.name == "convert":
+        return (g.convert(operands[0], op.infer(operands[0].type)[0].element_type),)
+    return g.apply(op, operands)
