@@ -123,11 +123,3 @@ def _jax_call(workload: Workload) -> Callable[[], Result]:
     function = jax.jit(jax.value_and_grad(workload.using(jax.numpy), positions))
     point = [jax.numpy.asarray(parameter) for parameter in workload.point]
     return lambda: jax.block_until_ready(function(*point))
-
-
-def plan_of(graph: Any, derivation: Any) -> Plan:
-    """The plan of a derivation of a graph."""
-    from gradserve.autodiff import derive
-    from gradserve.optimize import optimize
-
-    return make_plan(optimize(derive(graph, derivation)))

@@ -27,7 +27,7 @@ def applications(op: type[Op]) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
 def arrays(draw: st.DrawFn, types: st.SearchStrategy[TensorType] = TYPES) -> np.ndarray:
     """Arrays of every element type, with NaN, infinities and both zeros among them."""
     type_ = draw(types)
-    return draw(hnp.arrays(type_.element_type.dtype, type_.shape))
+    return draw(hnp.arrays(type_.element_type.dtype, type_.lengths))
 
 
 @st.composite

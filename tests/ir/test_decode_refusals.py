@@ -229,7 +229,7 @@ def test_several_faults_of_one_node_are_all_found():
     m.nodes[SUM].operands[:] = [77]
     attribute(SUM, "axes", integer=1)(m)
     attribute(SUM, "more", word="?")(m)
-    m.nodes[SUM].types[0].element_type = 0
+    m.nodes[SUM].types[0].ClearField("element_type")
     assert sorted(v.constraint for v in refusal(m).violations) == ["G1", "G7", "reduce_sum (A1)", "reduce_sum (A3)"]
 
 
@@ -260,7 +260,7 @@ def test_missing_blobs_are_all_named():
     for k, constant in enumerate(m.constants):
         constant.blob = f"{k:064x}"
     with pytest.raises(BlobNotFound) as caught:
-        decode_graph(m, OP_SET, {}.get)
+        decode_graph(m, OP_SET, lambda digest: None)
     assert caught.value.digests == (f"{0:064x}", f"{1:064x}")
 
 
@@ -315,4 +315,4 @@ def test_a_long_chain_is_decoded_in_time_that_grows_with_it():
             best = min(best, time.perf_counter() - started)
         return best
 
-    assert seconds(8000) < 20 * seconds(1000)
+    assert seconds(4000) < 20 * seconds(500)

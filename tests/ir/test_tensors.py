@@ -1,6 +1,7 @@
 """Arrays on the wire."""
 
 import hashlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,9 @@ from gradserve.ir.errors import BlobNotFound, InvalidGraph, InvalidRequest
 from gradserve.ir.types import ElementType, Symbol, TensorType
 from gradserve.v1 import tensor_pb2
 from tests.ir.strategies import TYPES, arrays
+
+UNKNOWN: Any = 9
+"""A number that no element type has, so far."""
 
 
 @settings(deadline=None)
@@ -33,7 +37,7 @@ def test_a_type_keeps_its_symbols():
 
 
 def test_a_wrong_type_is_refused_with_its_path():
-    message = tensor_pb2.TensorType(element_type=9, shape=[{"size": 1}, {}])
+    message = tensor_pb2.TensorType(element_type=UNKNOWN, shape=[{"size": 1}, {}])
     with pytest.raises(InvalidGraph) as caught:
         decode_type(message, "inputs[0].type")
     fields = [violation.field for violation in caught.value.violations]
@@ -69,7 +73,7 @@ def test_an_array_of_foreign_elements_is_not_encoded():
 
 def test_faults_of_all_arguments_are_found_at_once():
     good = encode_tensor(np.ones(2))
-    short = tensor_pb2.Tensor(element_type=5, shape=[2], inline=b"123")
+    short = tensor_pb2.Tensor(element_type=tensor_pb2.ELEMENT_TYPE_FLOAT64, shape=[2], inline=b"123")
     with pytest.raises(InvalidRequest) as caught:
         decode_tensors({"w": good, "x": short, 'y"': tensor_pb2.Tensor()})
     assert [(v.field, v.constraint) for v in caught.value.violations] == [
@@ -81,7 +85,10 @@ def test_faults_of_all_arguments_are_found_at_once():
 
 def test_a_shape_of_many_axes_is_refused():
     with pytest.raises(InvalidRequest) as caught:
-        decode_tensor(tensor_pb2.Tensor(element_type=5, shape=[1] * 100_000, inline=b"12345678"), field="w")
+        decode_tensor(
+            tensor_pb2.Tensor(element_type=tensor_pb2.ELEMENT_TYPE_FLOAT64, shape=[1] * 100_000, inline=b"12345678"),
+            field="w",
+        )
     assert [(v.field, v.constraint) for v in caught.value.violations] == [("w.shape", "G8")]
 
 
@@ -97,6 +104,22 @@ def test_a_blob_of_another_length_is_refused(data):
     message = encode_tensor(np.ones(1), inline_limit=0)
     with pytest.raises(InvalidRequest, match="bytes are not the 8"):
         decode_tensor(message, lambda digest: data)
+
+
+def test_a_blob_of_many_constants_is_looked_at_once():
+    data = b"\1" * 4096
+    array = np.frombuffer(data, bool)
+    messages = {str(k): encode_tensor(array.reshape((1,) * (k % 30) + (-1,)), inline_limit=0) for k in range(200)}
+    looks = 0
+
+    def blobs(digest):
+        nonlocal looks
+        looks += 1
+        return data
+
+    decoded = decode_tensors(messages, blobs)
+    assert looks == 1
+    assert {a.__array_interface__["data"][0] for a in decoded.values()} == {array.__array_interface__["data"][0]}
 
 
 def test_truth_values_in_blobs_are_looked_at():

@@ -52,7 +52,10 @@ def test_what_the_builder_makes_reads_well():
 
 
 def test_space_and_comments_mean_nothing():
-    loose = '# a graph\n\n graph(%0"x":f64[ n ]){# its body\r\n\n%1 : f64[n]=neg   %0 # negated\n\nreturn"y"%1\n}\n\n# over\n'
+    loose = (
+        '# a graph\n\n graph(%0"x":f64[ n ]){# its body\r\n\n'
+        '%1 : f64[n]=neg   %0 # negated\n\nreturn"y"%1\n}\n\n# over\n'
+    )
     tight = 'graph (%0 "x": f64[n]) {\n  %1: f64[n] = neg %0\n  return "y" %1\n}'
     assert to_text(parse(loose, OP_SET)) == tight
 
@@ -64,6 +67,7 @@ def test_elements_survive_bit_by_bit(array):
     again = parse(to_text(graph), OP_SET).constants[0]
     assert again == graph.constants[0]
     if array.size <= 16:
+        assert isinstance(again, Literal)
         assert again.array.tobytes() == array.tobytes()
         assert not again.array.flags.writeable
 
@@ -144,7 +148,7 @@ REFUSED = {
     HEAD + "%1: f64[] = constant nan(0x1)" + TAIL: ("line 2", "T1", "is no f64"),
     HEAD + "%1: i32[] = constant " + "9" * 10_000 + TAIL: ("line 2", "T1", "is no i32"),
     HEAD + "%1: f64[] = constant " + "[" * 10_000 + TAIL: ("line 2", "T1", "deeper than 32"),
-    HEAD + "%1: f64[] = constant blob 12ab" + TAIL: ("line 2", "T1", "expected"),
+    HEAD + "%1: f64[] = constant blob 12ab" + TAIL: ("line 2", "T1", "'1' at column 27 begins no word"),
     HEAD + "%1: f64[2] = neg %0\n%2: f64[] = constant 1.0" + TAIL: ("line 3", "T1", "comes before all nodes"),
 }
 

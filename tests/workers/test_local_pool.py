@@ -10,7 +10,7 @@ from gradserve.ir.errors import Cancelled, DeadlineExceeded, NumericalFailure, U
 from gradserve.workers.control import Control
 from gradserve.workers.local_pool import LocalPool
 from tests.workers.test_blas import blas_threads
-from tests.workers.works import bits, indefinite, long_work, probes, products, squares, watched
+from tests.workers.works import bits, endless_work, indefinite, long_work, probes, products, squares, watched
 
 
 @pytest.fixture(scope="module")
@@ -66,14 +66,14 @@ def test_cancelling_ends_the_caller_and_frees_the_threads(pool):
     threading.Timer(0.2, control.cancel).start()
     started = time.monotonic()
     with pytest.raises(Cancelled):
-        list(pool.run(long_work(steps=4000, chunks=4), control))
+        list(pool.run(endless_work(chunks=4), control))
     assert time.monotonic() - started < 1
     assert seconds_until_free(pool) < 1
 
 
 @pytest.mark.parametrize("chunks", [1, 4])
 def test_the_deadline_ends_the_caller_and_frees_the_threads(pool, chunks):
-    work = long_work(steps=4000, chunks=chunks)
+    work = endless_work(chunks=chunks)
     started = time.monotonic()
     with pytest.raises(DeadlineExceeded):
         list(pool.run(work, Control.after(0.2)))
@@ -131,7 +131,7 @@ def test_closing_the_pool_ends_who_waits():
     pool = LocalPool(threads=1)
     threading.Timer(0.2, pool.close).start()
     with pytest.raises(Unavailable):
-        list(pool.run(long_work(steps=4000, chunks=4), Control()))
+        list(pool.run(endless_work(chunks=4), Control()))
 
 
 def test_a_pool_with_its_own_process_limits_blas_for_as_long_as_it_lives():

@@ -21,6 +21,7 @@ from gradserve.workers.ray_pool import RayPool
 from tests.workers.works import (
     F64,
     bits,
+    endless_work,
     indefinite,
     long_work,
     one_input,
@@ -163,7 +164,7 @@ def test_a_chunk_that_loses_its_worker_every_time_is_given_up():
     thread.start()
     try:
         with pytest.raises(WorkerLost):
-            list(pool.run(long_work(steps=4000, chunks=1), Control.after(60)))
+            list(pool.run(endless_work(chunks=1), Control.after(60)))
     finally:
         over.set()
         thread.join()
@@ -189,7 +190,7 @@ def test_cancelling_ends_the_caller_and_frees_the_workers(pool):
     threading.Timer(0.4, control.cancel).start()
     started = time.monotonic()
     with pytest.raises(Cancelled):
-        list(pool.run(long_work(steps=4000, chunks=8), control))
+        list(pool.run(endless_work(chunks=8), control))
     assert time.monotonic() - started < 1.4
     assert seconds_until_free(pool) < 1
     assert pool.worker_pids() == pids  # freed, not killed
@@ -198,7 +199,7 @@ def test_cancelling_ends_the_caller_and_frees_the_workers(pool):
 def test_the_deadline_ends_the_caller_and_frees_the_workers(pool):
     started = time.monotonic()
     with pytest.raises(DeadlineExceeded):
-        list(pool.run(long_work(steps=4000, chunks=8), Control.after(0.4)))
+        list(pool.run(endless_work(chunks=8), Control.after(0.4)))
     assert time.monotonic() - started < 1.4
     assert seconds_until_free(pool) < 1
 
@@ -302,7 +303,7 @@ def test_a_pool_for_which_there_is_no_room_is_unavailable(pool):
 
 def test_a_closed_pool_is_unavailable():
     closed = RayPool(workers=1, worker_memory=MEMORY)
-    results = closed.run(long_work(steps=2000, chunks=2), Control.after(30))
+    results = closed.run(endless_work(chunks=2), Control.after(30))
     threading.Timer(0.3, closed.close).start()
     with pytest.raises(Unavailable):
         list(results)

@@ -92,6 +92,11 @@ def long_work(steps, chunks, length=500_000):
     )
 
 
+def endless_work(chunks):
+    """Chunks of several seconds each, on plans that are quickly made ready."""
+    return long_work(steps=800, chunks=chunks, length=2_000_000)
+
+
 def indefinite(length=20):
     """A chunk that no Cholesky factor exists for, after one that is fine."""
     plan = cholesky_plan(length)

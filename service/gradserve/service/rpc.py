@@ -1,7 +1,7 @@
 """The one way from a gRPC method to its handler and back.
 
-Methods come from the service descriptors. A handler gets a parsed request and the `Rpc`, and answers a reply message (or
-yields replies); parsing, admission, deadlines, errors, reports and metrics are here, the same for all.
+Methods come from the service descriptors. A handler gets a parsed request and the `Rpc`, and answers a reply message,
+or yields replies; parsing, admission, deadlines, errors, reports and metrics are here, the same for all.
 """
 
 from __future__ import annotations

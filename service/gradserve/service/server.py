@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import signal
 import threading
-import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from types import FrameType
+from contextlib import ExitStack
+from queue import SimpleQueue
+from types import ModuleType
+from typing import Self
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
@@ -40,50 +41,177 @@ from gradserve.workers.pool import Pool
 
 _logger = logging.getLogger(__name__)
 
-_LAST_SECONDS = 2.0
-"""How long calls that were cut off have to notice it."""
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_LAST_SECONDS = 1.0
+"""How long replies have to leave, and streams of health checks to end, when all calls are done."""
+_OPTIONS = (
+    ("grpc.so_reuseport", 0),  # a second service on the port is a mistake, not half of the calls
+    ("grpc.max_send_message_length", -1),  # `inline_limit` keeps replies small
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+)
 
 
 class Server:
     """One running service."""
 
+    _server: grpc.Server
+    _standard: Standard
+
     def __init__(self, settings: Settings | None = None) -> None:
         """Nothing runs before `start`."""
-        self.settings = settings or Settings()
+        self.settings = settings = settings or Settings()
         self.metrics = Metrics()
+        self.graphs = GraphStore(settings.graph_store_bytes, settings.graph_store_count)
+        self.blobs = BlobStore(settings.blob_store_bytes, settings.max_blob_bytes)
+        self.admission = Admission(
+            settings.max_in_flight, settings.max_in_flight_bytes, settings.max_queued, settings.queue_seconds
+        )
         self.port = 0
         """The port that is listened on, once started."""
         self.metrics_port: int | None = None
         """The port of the metrics page, once started."""
-        limits = self.settings
-        self.graphs = GraphStore(limits.graph_store_bytes, limits.graph_store_count)
-        self.blobs = BlobStore(limits.blob_store_bytes, limits.max_blob_bytes)
-        self.admission = Admission(
-            limits.max_in_flight, limits.max_in_flight_bytes, limits.max_queued, limits.queue_seconds
-        )
-        self._ending: list[Callable[[], object]] = []
-        """What ends the parts that run, in the order in which they began."""
-        self._stopping = threading.Lock()
+        self._running = ExitStack()
+        """Ends the parts, the last begun first."""
+        self._lock = threading.Lock()
         self._stopped = threading.Event()
+        self._stopped.set()
 
-    def start(self) -> Server:
+    def start(self) -> Self:
         """Starts the pools, then takes calls.
 
         Raises:
-            OSError: a port is taken.
+            OSError: a port is taken, or a certificate cannot be read.
             Unavailable: the Ray cluster has no worker to offer.
         """
-        try:
-            self._start()
-        except BaseException:
-            self._end()
-            raise
-        _logger.info("serving on port %s, metrics on port %s", self.port, self.metrics_port)
+        with ExitStack() as running:
+            self._start(running)
+            self._running = running.pop_all()
+        self._stopped.clear()
+        _logger.info("serving on port %d, metrics on port %s", self.port, self.metrics_port)
         return self
 
-    def stop(self, grace: float | None = None) -> bool:
-        """Lets calls in flight end within `grace` seconds and ends everything; answers whether all of them did.
+    def cut_off(self) -> None:
+        """Cancels all calls at once, so that `stop` need not wait for them."""
+        self._server.stop(None)
 
-        New calls are refused at once, while health checks answer NOT_SERVING to the end.
+    def wait(self, seconds: float | None = None) -> bool:
+        """Waits until the service has stopped or `seconds` have passed; answers whether it has stopped."""
+        return self._stopped.wait(seconds)
+
+    def stop(self, grace: float | None = None) -> bool:
+        """Lets calls in flight end within `grace` seconds, then ends everything; answers whether all of them ended.
+
+        New calls are refused at once, while health checks are answered, by NOT_SERVING, as long as calls are in flight.
         """
-        ...
+        with self._lock:
+            if self._stopped.is_set():
+                return True
+            self._standard.draining()
+            self.admission.close()
+            idle = self.admission.wait_idle(self.settings.grace if grace is None else grace)
+            if not idle:
+                _logger.warning("cutting off %d calls that did not end in time", self.admission.calls)
+            self._server.stop(_LAST_SECONDS if idle else None).wait()
+            self._running.close()
+            self._stopped.set()
+            return idle
+
+    def _start(self, running: ExitStack) -> None:
+        settings = self.settings
+        front_end = LocalPool(settings.workers, own_process=True)
+        running.callback(front_end.close)
+        cluster = self._cluster()
+        if cluster is not None:
+            running.callback(cluster.close)
+        threads = ThreadPoolExecutor(settings.handler_threads, "rpc")
+        running.callback(threads.shutdown, wait=False, cancel_futures=True)
+        options = (*_OPTIONS, ("grpc.max_receive_message_length", settings.max_message_bytes))
+        self._server = grpc.server(threads, options=options)
+        services = self._services(Context(front_end, cluster, settings.limits))
+        for service, handlers in services.items():
+            methods = methods_of(service, handlers, self.admission, self.metrics, settings.max_seconds)
+            add_methods(self._server, service.full_name, methods)
+        self._standard = Standard(self._server, [service.full_name for service in services])
+        running.callback(self._standard.close)
+        self.port = self._listen()
+        self._server.start()
+        running.callback(self._server.stop, None)
+        self._publish(running, [pool for pool in (front_end, cluster) if pool])
+        self._standard.serving()
+
+    def _cluster(self) -> Pool | None:
+        if not self.settings.ray:
+            return None
+        from gradserve.workers.ray_pool import RayPool  # imports Ray, which takes half a second
+
+        return RayPool(self.settings.ray_address, self.settings.workers)
+
+    def _services(self, context: Context) -> dict[ServiceDescriptor, object]:
+        """Our services and what handles their methods."""
+        wire = Wire(self.graphs, self.blobs, self.settings.graph_limits, self.settings.inline_limit)
+        return {
+            _described(graph_service_pb2): Graphs(context, wire),
+            _described(derivative_service_pb2): Derivatives(context, wire),
+            _described(estimate_service_pb2): Estimates(context, wire, self.metrics),
+            _described(verification_service_pb2): Verification(context, wire, self.metrics),
+            _described(blob_service_pb2): Blobs(self.blobs),
+        }
+
+    def _listen(self) -> int:
+        address, tls = self.settings.address, self.settings.tls
+        try:
+            if tls is None:
+                return self._server.add_insecure_port(address)
+            pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
+            return self._server.add_secure_port(address, grpc.ssl_server_credentials([pair]))
+        except RuntimeError as error:
+            raise OSError(f"cannot listen on {address}: {error}") from None
+
+    def _publish(self, running: ExitStack, pools: list[Pool]) -> None:
+        """Starts the metrics page."""
+        metrics = self.metrics
+        metrics.in_flight.set_function(lambda: self.admission.calls)
+        metrics.stored_bytes.labels("blobs").set_function(lambda: self.blobs.bytes)
+        for pool in pools:
+            metrics.workers.labels(pool.name).set_function(functools.partial(getattr, pool, "size"))
+        if self.settings.metrics_port is None:
+            return
+        page, _ = start_http_server(self.settings.metrics_port, self.settings.host, metrics.registry)
+        running.callback(page.server_close)
+        running.callback(page.shutdown)
+        self.metrics_port = page.server_port
+
+
+def _described(module: ModuleType) -> ServiceDescriptor:
+    """The only service of a generated module."""
+    service: ServiceDescriptor
+    (service,) = module.DESCRIPTOR.services_by_name.values()
+    return service
+
+
+def serve(settings: Settings | None = None) -> None:
+    """Runs a service until SIGTERM or SIGINT, and returns when it has stopped.
+
+    The first signal lets calls in flight end within the grace period; a second one cuts them off.
+    """
+    server = Server(settings).start()
+    signals: SimpleQueue[int] = SimpleQueue()  # its `put` is safe in a signal handler
+    # Only now: starting Ray replaces the handler of SIGTERM.
+    before = {number: signal.signal(number, lambda got, _: signals.put(got)) for number in _SIGNALS}
+    try:
+        signals.get()
+        _logger.info("stopping: no new calls, up to %g s for those in flight", server.settings.grace)
+        threading.Thread(target=_cut_off_at_signal, args=(server, signals), daemon=True).start()
+        server.stop()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    _logger.info("stopped")
+
+
+def _cut_off_at_signal(server: Server, signals: SimpleQueue[int]) -> None:
+    signals.get()
+    server.cut_off()

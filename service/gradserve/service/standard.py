@@ -6,7 +6,7 @@ They have threads of their own, so that a service whose threads are all taken st
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -30,10 +30,11 @@ class Standard:
         self._health = health.HealthServicer()
         self._services = [health.OVERALL_HEALTH, *services]
         self._set(HealthCheckResponse.NOT_SERVING)
-        self._pools = [ThreadPoolExecutor(_HEALTH_THREADS, "health"), ThreadPoolExecutor(_REFLECTION_THREADS, "reflection")]
-        add_methods(server, health.SERVICE_NAME, _health_methods(self._health, self._pools[0]))
+        self._health_threads = ThreadPoolExecutor(_HEALTH_THREADS, "health")
+        self._reflection_threads = ThreadPoolExecutor(_REFLECTION_THREADS, "reflection")
+        add_methods(server, health.SERVICE_NAME, _health_methods(self._health, self._health_threads))
         names = (*services, health.SERVICE_NAME, reflection.SERVICE_NAME, REFLECTION_V1)
-        methods = _reflection_methods(reflection.ReflectionServicer(names), self._pools[1])
+        methods = _reflection_methods(reflection.ReflectionServicer(names), self._reflection_threads)
         add_methods(server, reflection.SERVICE_NAME, methods)
         add_methods(server, REFLECTION_V1, methods)
 
@@ -47,18 +48,18 @@ class Standard:
 
     def close(self) -> None:
         """Ends the threads."""
-        for pool in self._pools:
-            pool.shutdown(wait=False)
+        self._health_threads.shutdown(wait=False)
+        self._reflection_threads.shutdown(wait=False)
 
     def _set(self, status: int) -> None:
         for service in self._services:
             self._health.set(service, status)
 
 
-def add_methods(server: grpc.Server, service: str, methods: Mapping[str, grpc.RpcMethodHandler[Any, Any]]) -> None:
+def add_methods(server: grpc.Server, service: str, methods: dict[str, grpc.RpcMethodHandler[Any, Any]]) -> None:
     """Adds the methods of a service, as generated code does."""
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, methods),))
-    server.add_registered_method_handlers(service, methods)
+    server.add_registered_method_handlers(service, methods)  # type: ignore[attr-defined]  # newer than the stubs
 
 
 def _health_methods(servicer: health.HealthServicer, pool: ThreadPoolExecutor) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import grpc
 from google.protobuf import duration_pb2
@@ -33,8 +34,6 @@ from gradserve.ir.errors import (
     Violation,
     WorkerLost,
 )
-
-FieldViolation = error_details_pb2.BadRequest.FieldViolation
 
 DOMAIN = "gradserve"
 DETAILS_KEY = "grpc-status-details-bin"
@@ -99,9 +98,7 @@ def metadata_of(status: status_pb2.Status) -> tuple[tuple[str, str | bytes], ...
     return metadata
 
 
-def _status(
-    code: grpc.StatusCode, error: GradserveError, violations: list[FieldViolation], total: int
-) -> status_pb2.Status:
+def _status(code: grpc.StatusCode, error: GradserveError, violations: list[Any], total: int) -> status_pb2.Status:
     """The status with these violations out of `total`."""
     details: list[Message] = [_error_info(error, len(violations), total)]
     if violations:
@@ -146,7 +143,7 @@ def _error_info(error: GradserveError, listed: int, total: int) -> error_details
     return error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata)
 
 
-def _message(error: GradserveError, violations: list[FieldViolation], total: int) -> str:
+def _message(error: GradserveError, violations: list[Any], total: int) -> str:
     """The error in words, with its first violation."""
     text = _cut(error.message, _MAX_MESSAGE // 3 if total else _MAX_MESSAGE)
     if violations:
@@ -168,9 +165,9 @@ def _placed(violation: Violation, places: Mapping[str, str]) -> Violation:
 _FIRST_WORD = re.compile(r"\w+")
 
 
-def _field_violation(violation: Violation) -> FieldViolation:
+def _field_violation(violation: Violation) -> Any:
     unplaced = str(replace(violation, field=""))
-    return FieldViolation(
+    return error_details_pb2.BadRequest.FieldViolation(
         field=_cut(violation.field, _MAX_FIELD),
         reason="RULE_" + re.sub(r"[^A-Z0-9]+", "_", violation.constraint.upper()).strip("_"),
         description=_cut(unplaced, _MAX_DESCRIPTION),
@@ -192,4 +189,5 @@ def _cut(text: str, size: int) -> str:
 def _size(status: status_pb2.Status) -> int:
     """Bytes of metadata that a status takes: the details in base 64, the message with escapes."""
     escaped = sum(1 if 0x20 <= byte <= 0x7E and byte != 0x25 else 3 for byte in status.message.encode())
-    return 4 * -(-status.ByteSize() // 3) + escaped
+    details: int = status.ByteSize()
+    return 4 * -(-details // 3) + escaped

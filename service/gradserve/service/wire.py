@@ -5,18 +5,18 @@ What a message says that no job could be given is refused here, under the rules 
 
 from __future__ import annotations
 
-import enum
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from google.protobuf import duration_pb2
 from google.protobuf.message import Message
 
 from gradserve.ir import codec
 from gradserve.ir.check import DIGEST, shown
+from gradserve.ir.codec.encode import INLINE_LIMIT
 from gradserve.ir.errors import InvalidRequest, Violation
 from gradserve.ir.graph import Graph
 from gradserve.ir.limits import GraphLimits
@@ -36,7 +36,8 @@ CONSTRAINTS: Mapping[str, str] = {
 }
 """The rules of requests beyond those of graphs and arrays."""
 
-E = TypeVar("E", bound=enum.Enum)
+W = TypeVar("W")
+Results: TypeAlias = Array | Mapping[str, Array]
 M = TypeVar("M", bound=Message)
 
 REDUCTIONS = {
@@ -157,7 +158,7 @@ class Wire:
         """The batched inputs of a request and what becomes of the results."""
         return tuple(message.inputs), word_of(REDUCTIONS, message.reduction, f"{field}.reduction")
 
-    def reply(self, message: M, results: Mapping[str, Array | Mapping[str, Array]], call: execution_pb2.Call) -> M:
+    def reply(self, message: M, results: Mapping[str, Results], call: execution_pb2.Call) -> M:
         """The reply with arrays in the fields that `results` names; the large ones as blobs."""
         tensors = []
         for field, found in results.items():
@@ -181,7 +182,7 @@ class Wire:
 
     def graph_message(self, graph: Graph) -> graph_pb2.Graph:
         """The message of a graph, its large constants as blobs."""
-        limit = min(codec.INLINE_LIMIT, self._inline_limit // max(1, len(graph.constants)))
+        limit = min(INLINE_LIMIT, self._inline_limit // max(1, len(graph.constants)))
         for digest, array in codec.large_constants(graph, limit).items():
             self.blobs.put(digest, array.tobytes())
         return codec.encode_graph(graph, limit)
@@ -191,7 +192,7 @@ def _bytes_of(entry: tuple[Array, tensor_pb2.Tensor]) -> int:
     return entry[0].nbytes
 
 
-def word_of(words: Mapping[Any, E], number: int, field: str) -> E:
+def word_of(words: Mapping[Any, W], number: int, field: str) -> W:
     """What a number of an enum means.
 
     Raises:

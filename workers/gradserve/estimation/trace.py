@@ -29,8 +29,12 @@ FEWEST = 8
 class StopReason(enum.Enum):
     """Why an estimate has ended."""
 
-    TOLERANCE = "a tolerance is met"
-    MAX_PROBES = "all probes are spent"
+    NONE = ""
+    """It has not ended."""
+    TOLERANCE = "tolerance"
+    """A tolerance is met."""
+    MAX_PROBES = "max_probes"
+    """All probes are spent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +86,9 @@ def interval_at(samples: Running, target: Target, look: int, epsilon: float) -> 
     return samples.interval(error_probability(target, look), epsilon)
 
 
-def stop_reason(samples: Running, target: Target, interval: Interval) -> StopReason | None:
-    """Why to stop after this look; None to go on."""
+def stop_reason(samples: Running, target: Target, interval: Interval) -> StopReason:
+    """Why to stop after this look; NONE to go on."""
     allowed = max(target.absolute_tolerance, target.relative_tolerance * abs(samples.mean))
     if target.stops_early and interval.half_width <= allowed:
         return StopReason.TOLERANCE
-    return StopReason.MAX_PROBES if samples.count >= target.max_probes else None
+    return StopReason.MAX_PROBES if samples.count >= target.max_probes else StopReason.NONE

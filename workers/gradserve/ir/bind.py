@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -40,7 +41,7 @@ def solve_symbols(graph: Graph, shapes: Mapping[str, Sequence[int]]) -> dict[str
             if fault:
                 shown_shape = f"[{','.join(map(str, shape))}]"
                 description = f"an argument of shape {shown_shape} does not fit {given.type}: {fault}"
-                violations.append(Violation(f"arguments[{shown(given.name)}]", "G17", description))
+                violations.append(Violation(f"arguments[{json.dumps(given.name)}]", "G17", description))
     if violations:
         raise InvalidRequest("arguments do not fit the graph's inputs", violations)
     return lengths

@@ -40,7 +40,9 @@ CONSTRAINTS: Mapping[str, str] = {
 """The rules of the IR."""
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""A SHA-256 as it is written everywhere."""
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""Characters that no name holds: controls, separators of lines, halves of surrogate pairs."""
 _SHOWN_OPERANDS = 8
 
 
@@ -105,7 +107,7 @@ def name_fault(name: str, derived: bool = False) -> str | None:
     """What is wrong with a name; None if nothing is."""
     if not name:
         return "a name is missing"
-    if _UNPRINTABLE.search(name):
+    if UNPRINTABLE.search(name):
         return f"the name {shown(name)} holds a control character"
     if ":" in name and not derived:
         return f"the name {shown(name)} holds a colon, which sets derived names apart; write another sign"
@@ -114,7 +116,7 @@ def name_fault(name: str, derived: bool = False) -> str | None:
 
 def origin_fault(file: str, line: int) -> str | None:
     """What is wrong with an origin; None if nothing is."""
-    if not file or _UNPRINTABLE.search(file):
+    if not file or UNPRINTABLE.search(file):
         return f"{shown(file)} is not a file name"
     return None if 1 <= line < 2**32 else f"lines are counted from 1, not {line}"
 

@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Sequence
 
 import numpy as np
 
+from gradserve.ir.check import UNPRINTABLE
 from gradserve.ir.graph import Constant, Graph, Literal, Node
 from gradserve.ir.op import Attribute
 from gradserve.ir.parse import parse
@@ -30,7 +30,6 @@ from gradserve.ir.types import Array, ElementType, Symbol
 __all__ = ["constant_text", "node_text", "parse", "to_text"]
 
 _INLINE_ELEMENTS = 16
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def to_text(graph: Graph) -> str:
@@ -50,7 +49,7 @@ def node_text(node: Node, values: Sequence[int]) -> str:
     results = ", ".join(f"%{value}: {t}" for value, t in zip(values, node.types, strict=True))
     operands = "".join(f"{',' if k else ''} %{operand}" for k, operand in enumerate(node.operands))
     attributes = ", ".join(f"{name}={_attribute(v)}" for name, v in sorted(node.op.attributes().items()))
-    origin = f"  # {_CONTROL.sub('?', str(node.origin))}" if node.origin else ""
+    origin = f"  # {UNPRINTABLE.sub('?', str(node.origin))}" if node.origin else ""
     return f"{results} = {node.op.name}{operands}{f' {{{attributes}}}' if attributes else ''}{origin}"
 
 
@@ -62,7 +61,7 @@ def constant_text(constant: Constant) -> str:
 
 
 def _name(name: str) -> str:
-    return json.dumps(name, ensure_ascii=bool(_CONTROL.search(name)))
+    return json.dumps(name, ensure_ascii=bool(UNPRINTABLE.search(name)))
 
 
 def _nested(array: Array, element_type: ElementType) -> str:

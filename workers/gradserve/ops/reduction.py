@@ -193,13 +193,13 @@ class Extreme(Reduction):
     def jvp(
         self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
     ) -> tuple[Value | None, ...]:
-        """The mean of the tangents of those elements that equal the result."""
+        """The mean of the tangents of those elements that equal the result; none does if it is NaN, and 0/0 says so."""
         (x,), (dx,) = primals, tangents
         if dx is None:
             return (None,)
-        reached = g.eq(x, expand(g, outputs[0], self.axes, x.type.shape))
-        count = g.reduce_sum(g.convert(reached, dx.type.element_type), axes=self.axes)
-        return (g.div(g.reduce_sum(g.select(reached, dx, g.zeros(dx.type)), axes=self.axes), count),)
+        reached = g.convert(g.eq(x, expand(g, outputs[0], self.axes, x.type.shape)), dx.type.element_type)
+        count = g.reduce_sum(reached, axes=self.axes)
+        return (g.div(g.reduce_sum(g.mul(reached, dx), axes=self.axes), count),)
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:

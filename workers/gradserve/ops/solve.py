@@ -92,7 +92,6 @@ class Solve(System):
     """The X with A X = B: A is (..., n, n), B is (..., n, k). Raises LinAlgError where A is singular."""
 
     name = "solve"
-    arity = 2
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
         return xp.linalg.solve(*arrays)
@@ -133,7 +132,6 @@ class TriangularSolve(System):
     transposed: bool
 
     name = "triangular_solve"
-    arity = 2
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
         a, b = arrays

@@ -14,7 +14,7 @@ class Verdict(enum.Enum):
     INCONCLUSIVE = "inconclusive"
     KINK = "kink"
     DISAGREES = "disagrees"
-    NOT_FINITE = "not finite"
+    NOT_FINITE = "not_finite"
 
     @property
     def severity(self) -> int:

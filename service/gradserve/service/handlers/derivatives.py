@@ -11,7 +11,7 @@ from gradserve.jobs.call import Call
 from gradserve.jobs.context import Context
 from gradserve.jobs.derivative import differentiate, float_inputs, split_roles, vector_key
 from gradserve.service.rpc import Rpc
-from gradserve.service.wire import Wire
+from gradserve.service.wire import Results, Wire
 from gradserve.v1 import derivative_service_pb2 as pb
 
 Roles = Mapping[str, Mapping[str, Array]]
@@ -36,9 +36,7 @@ class Derivatives:
         call = self._wire.call(request.call, rpc)
         found = self._run(call, Gradient(float_inputs(call.graph, request.wrt)), {}, rpc)
         (value,) = found["value"].values()
-        return self._wire.reply(
-            pb.GradientResponse(), {"value": value, "gradients": found["gradient"]}, request.call
-        )
+        return self._wire.reply(pb.GradientResponse(), {"value": value, "gradients": found["gradient"]}, request.call)
 
     def jvp(self, request: pb.JvpRequest, rpc: Rpc) -> pb.JvpResponse:
         """The outputs and J v."""
@@ -62,7 +60,7 @@ class Derivatives:
         tangents = self._wire.arrays(request.tangents, "tangents")
         found = self._run(call, Hvp(_moved(call, tangents)), tangents, rpc)
         (value,) = found["value"].values()
-        results = {"value": value, "gradients": found["gradient"], "products": found["product"]}
+        results: dict[str, Results] = {"value": value, "gradients": found["gradient"], "products": found["product"]}
         return self._wire.reply(pb.HvpResponse(), results, request.call)
 
     def _run(self, call: Call, derivation: Derivation, vectors: Mapping[str, Array], rpc: Rpc) -> Roles:

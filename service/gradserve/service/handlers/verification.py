@@ -13,9 +13,9 @@ from gradserve.service.metrics import Metrics
 from gradserve.service.rpc import Rpc
 from gradserve.service.wire import Wire
 from gradserve.v1 import verification_service_pb2 as pb
-from gradserve.verification.report import VerificationReport, Verdict
+from gradserve.verification.report import Verdict, VerificationReport
 
-_VERDICTS = {verdict: pb.Verdict.Value(f"VERDICT_{verdict.name}") for verdict in Verdict}
+_VERDICTS: dict[Verdict, Any] = {verdict: pb.Verdict.Value(f"VERDICT_{verdict.name}") for verdict in Verdict}
 
 
 class Verification:

@@ -27,7 +27,7 @@ CASES: dict[Any, str] = {
 
 
 def encode_graph(graph: Graph, inline_limit: int = INLINE_LIMIT) -> graph_pb2.Graph:
-    """The message of a graph. Constants of more than `inline_limit` bytes are named by digest."""
+    """The message of a correct graph. Constants of more than `inline_limit` bytes are named by digest."""
     return graph_pb2.Graph(
         op_set_version=max((node.op.since for node in graph.nodes), default=1),
         inputs=[graph_pb2.Input(name=i.name, type=encode_type(i.type)) for i in graph.inputs],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
@@ -94,8 +95,11 @@ def read_constant(message: tensor_pb2.Tensor, field: str, violations: list[Viola
     if case == "blob":
         return BlobRef(type_, message.blob)
     # Each look at `inline` copies all bytes: this is the only one.
-    array = read_elements(message.inline, type_, f"{field}.inline", violations)
-    return None if array is None else Literal(array)
+    data = message.inline
+    fault = _elements_fault(data, type_, _are_truths)
+    if fault:
+        violations.append(Violation(f"{field}.inline", "G11", fault))
+    return None if fault else Literal(_array(data, type_))
 
 
 def resolve(constants: Mapping[str, Constant], blobs: Blobs | None, violations: list[Violation]) -> dict[str, Literal]:
@@ -109,32 +113,38 @@ def resolve(constants: Mapping[str, Constant], blobs: Blobs | None, violations: 
     missing = [digest for digest, data in found.items() if data is None]
     if missing:
         raise BlobNotFound(missing)
+    are_truths = functools.cache(_are_truths)  # one blob may be the elements of many constants
     literals = {}
     for field, constant in constants.items():
-        literal = _filled(constant, found, f"{field}.blob", violations) if isinstance(constant, BlobRef) else constant
-        if literal is not None:
-            literals[field] = literal
+        if isinstance(constant, Literal):
+            literals[field] = constant
+            continue
+        data = found[constant.digest] or b""
+        fault = _elements_fault(data, constant.type, are_truths)
+        if fault:
+            violations.append(Violation(f"{field}.blob", "G11", fault))
+        else:
+            literals[field] = Literal(_array(data, constant.type))
+            # The digest is known already; finding it again for a large blob takes seconds.
+            literals[field].__dict__["digest"] = constant.digest
     return literals
 
 
-def _filled(ref: BlobRef, found: Mapping[str, bytes | None], field: str, violations: list[Violation]) -> Literal | None:
-    array = read_elements(found[ref.digest] or b"", ref.type, field, violations)
-    if array is None:
-        return None
-    literal = Literal(array)
-    literal.__dict__["digest"] = ref.digest  # known already; hashing a large blob again takes seconds
-    return literal
-
-
-def read_elements(data: bytes, type_: TensorType, field: str, violations: list[Violation]) -> Array | None:
-    """The array of a type over these bytes; None, and a violation, if they are not its elements."""
+def _elements_fault(data: bytes, type_: TensorType, are_truths: Callable[[bytes], bool]) -> str:
+    """Why these bytes are not the elements of a type; empty if they are."""
     if len(data) != type_.nbytes:
-        description = f"{len(data)} bytes are not the {type_.nbytes} of {type_}"
-        violations.append(Violation(field, "G11", description))
-        return None
-    if type_.element_type is ElementType.BOOL and data.translate(None, b"\0\1"):
-        violations.append(Violation(field, "G11", "a truth value is a byte other than 0 and 1"))
-        return None
+        return f"{len(data)} bytes are not the {type_.nbytes} of {type_}"
+    if type_.element_type is ElementType.BOOL and not are_truths(data):
+        return "a truth value is a byte other than 0 and 1"
+    return ""
+
+
+def _are_truths(data: bytes) -> bool:
+    return not data.translate(None, b"\0\1")
+
+
+def _array(data: bytes, type_: TensorType) -> Array:
+    """The read-only array over its bytes, which are copied on machines of the other byte order only."""
     array = np.frombuffer(data, _WIRE_DTYPE[type_.element_type]).reshape(type_.lengths)
     native = array.astype(type_.element_type.dtype, copy=False)
     native.flags.writeable = False

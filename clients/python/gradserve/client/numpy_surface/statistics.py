@@ -160,9 +160,8 @@ def trapezoid(g: Builder, y: Any, x: Any = None, dx: Any = 1.0, axis: Any = -1) 
 @implements(np.polyval)
 def polyval(g: Builder, p: Any, x: Any) -> Value:
     """The polynomial with coefficients p, highest power first, at x."""
-    at: Any = as_operand(g, x)
-    coefficients = lift(g, p)
-    result = g.mul(at, 0)
+    at, coefficients = lift(g, x), lift(g, p)
+    result = g.zeros(at.type)
     for k in range(coefficients.shape[0]):
         result = g.add(g.mul(result, at), g.emit("gather", coefficients, g.constant(k), axis=0))
     return result

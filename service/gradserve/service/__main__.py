@@ -1,0 +1,68 @@
+"""`python -m gradserve.service`: what `gradserve serve` runs."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from gradserve.ir.errors import GradserveError
+from gradserve.service.server import serve
+from gradserve.service.settings import Settings, Tls
+
+_DEFAULTS = Settings()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serves until told to stop; returns the exit status."""
+    settings = _settings(_parser().parse_args(arguments))
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        serve(settings)
+    except (GradserveError, OSError, ImportError) as error:
+        print(f"gradserve: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:  # before the service was up
+        return 130
+    return 0
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    given = {name: value for name, value in vars(options).items() if value is not None}
+    certificate, key = given.pop("tls_certificate", None), given.pop("tls_key", None)
+    if (certificate is None) != (key is None):
+        _parser().error("--tls-certificate and --tls-key go together")
+    tls = Tls(certificate, key) if certificate else None
+    if given["metrics_port"] < 0:
+        given["metrics_port"] = None
+    return replace(_DEFAULTS, tls=tls, **given)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="gradserve serve",
+        description="Serves derivatives by gRPC, and metrics for Prometheus, until SIGTERM or SIGINT.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--address", metavar="HOST:PORT", default=_DEFAULTS.address, help="where to listen; 0.0.0.0 for all networks")
+    add("--metrics-port", type=int, metavar="PORT", default=_DEFAULTS.metrics_port, help="metrics page; -1 for none")
+    add("--workers", type=int, metavar="N", help="workers of each pool (default: the number of processors)")
+    add("--ray", action=argparse.BooleanOptionalAction, default=True, help="have a pool of Ray workers")
+    add("--ray-address", metavar="ADDRESS", help="the Ray cluster to join (default: start one on this machine)")
+    add("--max-in-flight", type=int, metavar="N", default=_DEFAULTS.max_in_flight, help="calls worked on at once")
+    add("--max-seconds", type=float, metavar="S", default=_DEFAULTS.max_seconds, help="the longest deadline of a call")
+    add("--grace", type=float, metavar="S", default=_DEFAULTS.grace, help="time for calls in flight at the end")
+    add("--tls-certificate", type=Path, metavar="FILE.pem", help="certificate chain of the server (default: no TLS)")
+    add("--tls-key", type=Path, metavar="FILE.pem", help="its private key")
+    add(
+        "--log-level", default=_DEFAULTS.log_level, choices=("DEBUG", "INFO", "WARNING", "ERROR"), help="what is logged"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

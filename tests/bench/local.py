@@ -1,0 +1,157 @@
+"""Value and gradient in this process against HIPS autograd and JAX; static costs; what a new graph costs once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from gradserve.autodiff import Derivation, Evaluate, Gradient, Hvp, derive
+from gradserve.client import Client
+from gradserve.execution import EXECUTORS, Plan, make_plan
+from gradserve.ir.graph import Graph
+from gradserve.optimize import optimize
+from tests.bench import peers_local, workloads
+from tests.bench.report import Floor, Screen, Section, duration
+from tests.bench.timing import Here, Timing, interleave
+from tests.bench.workloads import Workload
+
+T = TypeVar("T")
+
+AGAINST_AUTOGRAD = 1.2
+GRADIENT_FLOPS = 4.0
+HVP_FLOPS = 8.0
+
+
+def graph_of(workload: Workload, embedded: Client) -> Graph:
+    """The loss, traced from its NumPy source."""
+    return embedded.function(workload.using(np), *workload.point).graph
+
+
+def plan_of(graph: Graph, derivation: Derivation) -> Plan:
+    """The plan of a derivation."""
+    return make_plan(optimize(derive(graph, derivation)))
+
+
+def speed(names: Sequence[str], seconds: float, screen: Screen) -> tuple[Section, dict[str, dict[str, Timing]]]:
+    """Times by workload and library; the results agree before anything is timed."""
+    timings: dict[str, dict[str, Timing]] = {}
+    jax = peers_local.Jax()
+    with Client() as embedded:
+        for name in names:
+            timings[name] = _speed_of(workloads.make(name), embedded, jax, seconds)
+            screen.line(_speed_line(name, timings[name]))
+    jax.close()
+    header = ("workload", "gradserve", "`Client()`", "autograd", "JAX", "of autograd", "of JAX", "turns")
+    rows = [(f"`{name}` {workloads.make(name).title}", *_speed_cells(times)) for name, times in timings.items()]
+    floors = [
+        Floor(f"{name}: time of autograd's", times["gradserve"].median / times["autograd"].median, AGAINST_AUTOGRAD)
+        for name, times in timings.items()
+    ]
+    text = (
+        "float64, one thread each. Each cell is the median of interleaved turns and, in brackets, the best turn. "
+        "gradserve is a prepared plan on the NumPy executor, as a worker runs it; `Client()` is the public in-process "
+        "client with all its checks; autograd runs in the same process on the same BLAS; JAX is "
+        "`jit(value_and_grad)` in a process of its own held to one core. All results agree with autograd's to "
+        f"{peers_local.CLOSE:g} before anything is timed."
+    )
+    return Section("Value and gradient in one process", text, header, rows, floors), timings
+
+
+def _speed_of(workload: Workload, embedded: Client, jax: peers_local.Jax, seconds: float) -> dict[str, Timing]:
+    plan = plan_of(graph_of(workload, embedded), Gradient(tuple(workload.parameters)))
+    calls = {
+        "gradserve": peers_local.engine(workload, plan),
+        "client": peers_local.client(workload, embedded),
+        "autograd": peers_local.autograd(workload),
+    }
+    expected = calls["autograd"]()
+    results = {"jax": jax.load(workload.name), **{name: call() for name, call in calls.items()}}
+    for name, result in results.items():
+        off = peers_local.difference(result, expected)
+        assert off < peers_local.CLOSE, f"{workload.name}: {name} differs from autograd by {off:.1e}"
+    return interleave([*(Here(name, call) for name, call in calls.items()), jax], seconds)
+
+
+def _speed_line(name: str, times: dict[str, Timing]) -> str:
+    shown = "  ".join(f"{who} {duration(timing.median):>8}" for who, timing in times.items())
+    floor = Floor(name, times["gradserve"].median / times["autograd"].median, AGAINST_AUTOGRAD)
+    return f"{name:11} {shown}  of autograd {floor.measured:.2f}x  {floor.verdict}"
+
+
+def _speed_cells(times: dict[str, Timing]) -> list[str]:
+    cells = [f"{duration(t.median)} ({duration(t.best)})" for t in times.values()]
+    for peer in ("autograd", "jax"):
+        own, other = times["gradserve"], times[peer]
+        cells.append(f"{own.median / other.median:.2f} ({own.best / other.best:.2f})")
+    return [*cells, str(len(times["gradserve"].turns))]
+
+
+def operations(names: Sequence[str], screen: Screen) -> Section:
+    """Floating-point operations of derivatives in multiples of the loss's, from shapes alone."""
+    rows, floors = [], []
+    with Client() as embedded:
+        for name in names:
+            workload = workloads.make(name)
+            graph, wrt = graph_of(workload, embedded), tuple(workload.parameters)
+            loss, gradient, hvp = (plan_of(graph, d) for d in (Evaluate(), Gradient(wrt), Hvp(wrt)))
+            new = [
+                Floor(f"{name}: gradient of the loss", gradient.flops / loss.flops, GRADIENT_FLOPS),
+                Floor(f"{name}: HVP of the loss", hvp.flops / loss.flops, HVP_FLOPS),
+            ]
+            rows.append(
+                (
+                    f"`{name}`",
+                    *(f"{plan.flops:.3g}" for plan in (loss, gradient, hvp)),
+                    *(f"{floor.measured:.2f}" for floor in new),
+                    f"{gradient.peak_bytes / 2**20:.3g} MiB",
+                    f"{duration(gradient.seconds)}",
+                )
+            )
+            floors += new
+            screen.line("  ".join(map(str, new)))
+    header = ("workload", "loss", "gradient", "HVP", "gradient : loss", "HVP : loss", "peak", "predicted time")
+    text = (
+        "FLOPs of the optimised plans, counted from shapes: the loss alone, value and gradient, and value, gradient and "
+        "Hessian product. Peak memory and time are the gradient's, as predicted before anything runs."
+    )
+    return Section("Operations and memory, counted", text, header, rows, floors)
+
+
+def preparation(names: Sequence[str], repetitions: int, screen: Screen) -> Section:
+    """What a graph that nobody has seen costs before its first call."""
+    rows = []
+    with Client() as embedded:
+        for name in names:
+            workload = workloads.make(name)
+            stages = [_stages(workload, embedded) for _ in range(repetitions + 1)][1:]
+            medians = {key: float(np.median([s[key] for s in stages])) for key in stages[0] if key != "nodes"}
+            total = sum(medians.values())
+            rows.append((f"`{name}`", f"{stages[0]['nodes']:.0f}", *map(duration, medians.values()), duration(total)))
+            screen.line(f"{name:11} " + "  ".join(f"{stage} {duration(t)}" for stage, t in medians.items()))
+    header = ("workload", "nodes", "trace", "digest", "derive", "optimise", "plan", "prepare", "all")
+    text = (
+        "Median seconds of each stage from NumPy source to a program for value and gradient. Nodes are those of the "
+        "optimised gradient. The digest includes hashing captured data."
+    )
+    return Section("From source to program", text, header, rows)
+
+
+def _stages(workload: Workload, embedded: Client) -> dict[str, float]:
+    spent: dict[str, float] = {}
+
+    def timed(stage: str, function: Callable[..., T], *arguments: Any) -> T:
+        started = time.perf_counter()
+        result = function(*arguments)
+        spent[stage] = time.perf_counter() - started
+        return result
+
+    graph = timed("trace", graph_of, workload, embedded)
+    timed("digest", lambda: graph.digest)
+    derived = timed("derive", derive, graph, Gradient(tuple(workload.parameters)))
+    optimized = timed("optimise", optimize, derived)
+    plan = timed("plan", make_plan, optimized)
+    timed("prepare", EXECUTORS["numpy"].prepare, plan)
+    return {"nodes": len(optimized.nodes), **spent}

@@ -1,0 +1,116 @@
+"""The command line of the benchmark, and the order in which things are measured."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.bench import batch, dispatch, local, plot, remote, workloads
+from tests.bench.report import Screen, Section, markdown, screen
+from tests.bench.timing import Timing
+
+SECTIONS = ("speed", "operations", "preparation", "dispatch", "batch", "remote")
+
+
+def main(folder: Path, arguments: Sequence[str] | None = None) -> int:
+    """Runs what is asked for and writes RESULTS.md and latency.svg; the number of broken floors, at most 1."""
+    options = _parser().parse_args(arguments)
+    run = Run(options, screen())
+    started = time.perf_counter()
+    run.all()
+    minutes = (time.perf_counter() - started) / 60
+    partial = bool(options.only) or options.quick
+    target = Path(options.output) if options.output else folder
+    if partial and not options.output:
+        run.screen.line(f"\n{minutes:.1f} minutes. A partial or quick run keeps no results; name a folder with --output.")
+        return run.broken()
+    notes = ["", f"The run took {minutes:.1f} minutes. Rerun with `make bench`; `BENCH_ARGS=--help` lists the options."]
+    if run.timings or run.remote_timings:
+        notes += ["", "![times](latency.svg)"]
+        plot.draw(run.timings, run.remote_timings, target / "latency.svg")
+    (target / "RESULTS.md").write_text(markdown(run.sections, notes))
+    run.screen.line(f"\n{minutes:.1f} minutes. Results are in {target / 'RESULTS.md'}")
+    return run.broken()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="NAME",
+        choices=[*SECTIONS, *workloads.MAKERS],
+        help=f"a section ({', '.join(SECTIONS)}) or a workload ({', '.join(workloads.MAKERS)}); may be repeated",
+    )
+    parser.add_argument("--quick", action="store_true", help="a tenth of the time, for a first look")
+    parser.add_argument("--no-ray", action="store_true", help="leave out what needs a Ray cluster")
+    parser.add_argument("--output", metavar="FOLDER", help="where RESULTS.md and latency.svg go")
+    return parser
+
+
+class Run:
+    """One run: the sections so far, and the timings to be drawn."""
+
+    def __init__(self, options: argparse.Namespace, screen: Screen) -> None:
+        self.screen = screen
+        self.sections: list[Section] = []
+        self.timings: dict[str, dict[str, Timing]] = {}
+        self.remote_timings: dict[int, dict[str, Timing]] = {}
+        self._ray = not options.no_ray
+        self._share = 0.1 if options.quick else 1.0
+        self._wanted = [name for name in SECTIONS if name in options.only]
+        self._names = [name for name in workloads.MAKERS if name in options.only] or list(workloads.MAKERS)
+        if not self._wanted:
+            self._wanted = list(SECTIONS[:3] if options.only else SECTIONS)
+
+    def all(self) -> None:
+        """Everything wanted, in order."""
+        for name in self._wanted:
+            if name not in ("batch", "remote"):
+                self.screen.heading(name)
+                getattr(self, f"_{name}")()
+        if {"batch", "remote"} & set(self._wanted):
+            self._with_service()
+
+    def broken(self) -> int:
+        """1 if a floor is broken, else 0."""
+        floors = [floor for section in self.sections for floor in section.floors]
+        for floor in floors:
+            if not floor.passed:
+                self.screen.line(str(floor))
+        self.screen.line(f"{sum(f.passed for f in floors)} of {len(floors)} floors are kept.")
+        return int(not all(floor.passed for floor in floors))
+
+    def _speed(self) -> None:
+        section, self.timings = local.speed(self._names, 10.0 * self._share, self.screen)
+        self.sections.append(section)
+
+    def _operations(self) -> None:
+        self.sections.append(local.operations(self._names, self.screen))
+
+    def _preparation(self) -> None:
+        self.sections.append(local.preparation(self._names, 1 if self._share < 1 else 5, self.screen))
+
+    def _dispatch(self) -> None:
+        self.sections.append(dispatch.hops(self._ray, 10.0 * self._share, self.screen))
+
+    def _with_service(self) -> None:
+        from gradserve.client import Client
+        from gradserve.client.cli.demo_service import DemoService
+
+        service = DemoService(workers=2)
+        try:
+            if "batch" in self._wanted:
+                self.screen.heading("batch")
+                with Client() as embedded, Client(service.address) as distant:
+                    clients = {"in process": embedded, "remote": distant}
+                    self.sections.append(batch.many_points(clients, 5.0 * self._share, self.screen))
+            if "remote" in self._wanted:
+                self.screen.heading("remote")
+                section, self.remote_timings = remote.round_trip(service.address, 15.0 * self._share, self.screen)
+                self.sections.append(section)
+        finally:
+            service.stop()
