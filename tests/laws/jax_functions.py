@@ -63,7 +63,9 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "sub": lambda op, x, y: x - y,
     "tan": lambda op, x: jnp.tan(x),
     "tanh": lambda op, x: jnp.tanh(x),
-    "triangular_solve": lambda op, a, b: jax.scipy.linalg.solve_triangular(a, b, trans=int(op.transposed), lower=op.lower),
+    "triangular_solve": lambda op, a, b: jax.scipy.linalg.solve_triangular(
+        a, b, trans=int(op.transposed), lower=op.lower
+    ),
 }
 
 

@@ -1,5 +1,6 @@
 """What the tests of ops share: a function of values as a graph, run on NumPy; its derivatives; the refusals."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -85,13 +86,9 @@ def check_derivatives(
     graph, given = trace(function, *operands), named(operands)
     tangents = [normal(*x.shape, seed=k + 1) for k, x in enumerate(operands)]
     wrt = tuple(given)
+    u = normal(*graph.output_types["y0"].lengths, seed=99)
     with jax.enable_x64(True):
-        value, pushed = jax.jvp(reference, operands, tuple(tangents))
-        u = normal(*value.shape, seed=99)
-        pulled = jax.vjp(reference, *operands)[1](u)
-        # The product of the Hessian of <u, f> + |f|^2 / 2 with the tangents: forward over reverse.
-        gradient = jax.grad(lambda *x: (u * reference(*x)).sum() + (reference(*x) ** 2).sum() / 2, range(len(operands)))
-        product = jax.jvp(gradient, operands, tuple(tangents))[1]
+        value, pushed, pulled, product = jax.jit(functools.partial(_by_jax, reference))(operands, tangents, u)
 
     def close(actual: Array, expected: Any) -> None:
         np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance)
@@ -106,6 +103,18 @@ def check_derivatives(
         close(backward[f"cotangent:{name}"], pulled[k])
         close(second[f"product:{name}"], product[k])
     check_batches(function, *operands)
+
+
+def _by_jax(reference: Callable[..., Any], operands: Any, tangents: Any, u: Any) -> tuple[Any, ...]:
+    """The value, J v, J^T u, and the Hessian of the loss below times v: forward over reverse."""
+
+    def loss(*x: Any) -> Any:
+        y = reference(*x)
+        return (u * y + y * y / 2).sum()
+
+    value, pushed = jax.jvp(reference, operands, tuple(tangents))
+    gradient = jax.grad(loss, range(len(operands)))
+    return value, pushed, jax.vjp(reference, *operands)[1](u), jax.jvp(gradient, operands, tuple(tangents))[1]
 
 
 def _loss(function: Callable[..., Any], operands: Sequence[Array], u: Array) -> Graph:

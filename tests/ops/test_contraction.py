@@ -8,10 +8,22 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gradserve.autodiff import Vjp, derive, vmap
+from gradserve.autodiff import Jvp, Vjp, derive, vmap
 from gradserve.ir.types import ElementType, Symbol, TensorType
 from gradserve.ops.contraction import Contract
-from tests.ops.support import check_derivatives, evaluate, f64, infer, normal, refusal, trace
+from tests.ops.support import (
+    check_batches,
+    check_derivatives,
+    evaluate,
+    f64,
+    gradients,
+    infer,
+    named,
+    normal,
+    refusal,
+    run,
+    trace,
+)
 
 n = Symbol("n")
 LENGTHS = {"b": 2, "c": 3, "i": 4, "j": 1, "k": 5, "l": 2, "m": 3}
@@ -50,21 +62,38 @@ def test_values_are_those_of_einsum(subscripts):
         assert np.asarray(kernel(a, b)).flags.c_contiguous
     assert kernel(x, y).shape == expected.shape
     np.testing.assert_allclose(op.impl(np, x, y), expected, atol=1e-13)
-    np.testing.assert_allclose(evaluate(lambda a, b: a.builder.apply(op, [a, b]), x, y), expected, atol=1e-13)
+    np.testing.assert_allclose(evaluate(lambda a, b: a.builder.apply(op, [a, b])[0], x, y), expected, atol=1e-13)
 
 
 def layouts(x):
-    spread = np.zeros([2 * length for length in x.shape])
-    view = spread[(slice(None, None, 2),) * x.ndim]
+    if not x.ndim:
+        return (x,)
+    view = np.zeros([2 * length for length in x.shape])[(slice(None, None, 2),) * x.ndim]
     view[...] = x
-    repeated = np.broadcast_to(x[:1] if x.ndim else x, x.shape)
-    return x, np.asfortranarray(x), view, repeated
+    return x, np.asfortranarray(x), view, np.broadcast_to(x[:1], x.shape)
 
 
 @pytest.mark.parametrize("subscripts", PRODUCTS)
 def test_derivatives_and_batches(subscripts):
+    # A pullback of a sum of products is the sum of products with the operand and the result exchanged.
     op, full = from_letters(subscripts)
-    function = lambda a, b: a.builder.apply(op, [a, b])  # noqa: E731
+    function = lambda a, b: a.builder.apply(op, [a, b])[0]  # noqa: E731
+    (x, y), (dx, dy) = operands(subscripts), (-a for a in operands(subscripts))
+    first, second, result = full.replace("->", ",").split(",")
+    graph, given = trace(function, x, y), named([x, y])
+    pushed = run(derive(graph, Jvp(("x0", "x1"))), given | named([dx, dy], "tangent:x"))
+    np.testing.assert_allclose(pushed["tangent:y0"], np.einsum(full, dx, y) + np.einsum(full, x, dy), atol=1e-12)
+    u = normal(*(LENGTHS[label] for label in result), seed=9)
+    ct_x, ct_y = gradients(function, x, y, cotangent=u)
+    np.testing.assert_allclose(ct_x, np.einsum(f"{result},{second}->{first}", u, y), atol=1e-12)
+    np.testing.assert_allclose(ct_y, np.einsum(f"{result},{first}->{second}", u, x), atol=1e-12)
+    check_batches(function, x, y)
+
+
+@pytest.mark.parametrize("subscripts", ["ik,km", "bki,bmk", "cb,bc"])
+def test_second_derivatives(subscripts):
+    op, full = from_letters(subscripts)
+    function = lambda a, b: a.builder.apply(op, [a, b])[0]  # noqa: E731
     check_derivatives(function, lambda a, b: jnp.einsum(full, a, b), *operands(subscripts))
 
 

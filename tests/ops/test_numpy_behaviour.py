@@ -1,5 +1,8 @@
 """On integers and truth values, and on operands of different types and shapes, the builder does what NumPy does."""
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -14,7 +17,7 @@ TRUTHS = np.array([[True, False, True], [False, False, True]])
 REALS = np.array([[1.5, -2.0, 0.25], [0.5, 3.0, -1.0]])
 SINGLE = REALS.astype(np.float32)
 
-BINARY = {
+BINARY: Mapping[str, Callable[..., Any]] = {
     "add": np.add,
     "sub": np.subtract,
     "mul": np.multiply,
@@ -28,8 +31,15 @@ BINARY = {
     "lt": np.less,
     "logical_and": np.logical_and,
 }
-UNARY = {"abs": np.abs, "sign": np.sign, "floor": np.floor, "round": np.round, "sqrt": np.sqrt, "exp": np.exp}
-REDUCTIONS = {
+UNARY: Mapping[str, Callable[..., Any]] = {
+    "abs": np.abs,
+    "sign": np.sign,
+    "floor": np.floor,
+    "round": np.round,
+    "sqrt": np.sqrt,
+    "exp": np.exp,
+}
+REDUCTIONS: Mapping[str, Callable[..., Any]] = {
     "reduce_sum": np.sum,
     "reduce_prod": np.prod,
     "reduce_max": np.max,

@@ -10,7 +10,16 @@ from gradserve.ir.errors import Cancelled, DeadlineExceeded, NumericalFailure, U
 from gradserve.workers.control import Control
 from gradserve.workers.local_pool import LocalPool
 from tests.workers.test_blas import blas_threads
-from tests.workers.works import bits, endless_work, indefinite, long_work, probes, products, squares, watched
+from tests.workers.works import (
+    bits,
+    endless_work,
+    indefinite,
+    one_quick_then_endless,
+    probes,
+    products,
+    squares,
+    watched,
+)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +91,7 @@ def test_the_deadline_ends_the_caller_and_frees_the_threads(pool, chunks):
 
 
 def test_closing_the_results_frees_the_threads(pool):
-    results = pool.run(long_work(steps=100, chunks=200), Control())
+    results = pool.run(one_quick_then_endless(chunks=9), Control())
     next(results)
     results.close()
     assert seconds_until_free(pool) < 1

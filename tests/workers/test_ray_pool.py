@@ -25,6 +25,7 @@ from tests.workers.works import (
     indefinite,
     long_work,
     one_input,
+    one_quick_then_endless,
     outer_plan,
     probes,
     products,
@@ -205,7 +206,7 @@ def test_the_deadline_ends_the_caller_and_frees_the_workers(pool):
 
 
 def test_closing_the_results_frees_the_workers(pool):
-    results = pool.run(long_work(steps=200, chunks=200), Control.after(60))
+    results = pool.run(one_quick_then_endless(chunks=9), Control.after(60))
     next(results)
     results.close()
     assert seconds_until_free(pool) < 1
@@ -213,7 +214,7 @@ def test_closing_the_results_frees_the_workers(pool):
 
 def test_a_consumer_that_stops_asking_frees_the_workers_when_cancelled(pool):
     control = Control()
-    results = pool.run(long_work(steps=200, chunks=200), control)
+    results = pool.run(one_quick_then_endless(chunks=9), control)
     next(results)
     control.cancel()
     assert seconds_until_free(pool) < 1

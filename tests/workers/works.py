@@ -97,6 +97,14 @@ def endless_work(chunks):
     return long_work(steps=800, chunks=chunks, length=2_000_000)
 
 
+def one_quick_then_endless(chunks):
+    """A chunk that is done at once, and then chunks of several seconds each."""
+    endless = endless_work(chunks)
+    quick = long_plan(steps=1, length=2_000_000)
+    first = Chunk(quick.digest, endless.chunks[0].arguments)
+    return Work({quick.digest: quick, **endless.plans}, endless.data, (first, *endless.chunks[1:]), "numpy")
+
+
 def indefinite(length=20):
     """A chunk that no Cholesky factor exists for, after one that is fine."""
     plan = cholesky_plan(length)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from gradserve.autodiff import Derivation, derive, vmap
 from gradserve.autodiff.walk import declare_inputs, inline
 from gradserve.execution import Plan, make_plan
+from gradserve.ir.canonical import canonical
 from gradserve.ir.graph import Graph
 from gradserve.jobs.call import Reduction
 from gradserve.ops import builder
@@ -28,15 +29,16 @@ class PlanCache:
 
     def __init__(self, capacity: int = 512) -> None:
         """Keeps at most `capacity` plans."""
-        self._graphs: Lru[tuple[str, Derivation], Graph] = _Lru(capacity)
-        self._plans: Lru[tuple[str, Derivation, Batching | None], Plan] = _Lru(capacity)
+        self._graphs: Lru[tuple[str, Derivation], Graph] = Lru(capacity)
+        self._plans: Lru[tuple[str, Derivation, Batching | None], Plan] = Lru(capacity)
 
     def derived(self, graph: Graph, derivation: Derivation) -> Graph:
         """The derived and optimised graph for one example."""
         key = (graph.digest, derivation)
         found = self._graphs.get(key)
         if found is None:
-            found = optimize(derive(graph, derivation))
+            # Graphs of one digest may order their nodes differently, and with them their sums: one of them stands for all.
+            found = optimize(derive(canonical(graph), derivation))
             self._graphs.put(key, found)
         return found
 

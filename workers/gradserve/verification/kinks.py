@@ -8,14 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradserve.ir.types import Array
-from gradserve.verification.finite_differences import NOISE_FACTOR, Differences, Side, Slope, slope
+from gradserve.verification.finite_differences import Differences, Side, Slope, slope
 from gradserve.verification.report import Verdict
 
 BEYOND_DOUBT = 4.0
 """Where the bound is wider than asked, a discrepancy must exceed it by this factor to count as a disagreement."""
-_GROWTH = 1.5
-_SIGNAL = 8.0
 _EDGE = 3
+"""The finest steps that decide whether quotients grow without end."""
+_GROWTH = 1.5
+"""The growth from one step to the next that has no end in sight."""
+_SIGNAL = 24.0
+"""Standard deviations of noise above which a difference counts as heard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,18 +98,16 @@ def is_kink(finding: Finding) -> bool:
 def one_sided(differences: Differences, side: Side) -> Slope:
     """The one-sided derivative; infinite if the difference quotients grow without end as steps shrink.
 
-    They grow like 1/h at a jump and like a root of it at a cusp.
+    They grow like 1/h at a jump and like a root of it at a cusp, down to the finest steps.
     """
     values, noise, sign = differences.right, differences.right_noise, 1.0
     if side is Side.LEFT:
         values, noise, sign = differences.left, differences.left_noise, -1.0
-    steps = differences.steps
-    heard = np.isfinite(values) & (np.abs(values) > _SIGNAL * NOISE_FACTOR * (noise + differences.origin_noise))
-    quotients = sign * values[heard] / steps[heard]
-    if len(quotients) >= _EDGE and heard[: np.flatnonzero(heard)[-1] + 1][-_EDGE:].all():
-        last = quotients[-_EDGE:]
-        if (last[1:] / last[:-1] > _GROWTH).all():
-            return Slope(math.copysign(math.inf, last[-1]), 0.0, float(steps[heard][-1]))
+    last, steps = values[-_EDGE:], differences.steps[-_EDGE:]
+    if np.isfinite(last).all() and (np.abs(last) > _SIGNAL * (noise[-_EDGE:] + differences.origin_noise)).all():
+        quotients = sign * last / steps
+        if (quotients[1:] / quotients[:-1] > _GROWTH).all():
+            return Slope(math.copysign(math.inf, quotients[-1]), 0.0, float(steps[-1]))
     return slope(differences, side)
 
 

@@ -21,8 +21,8 @@ from gradserve.verification.report import Verdict
 
 FIRST = range(1, 9)
 """Exponents k of the steps 4**-k that every direction starts with: 1/4 to 1.5e-5."""
-ALL = range(-6, 18)
-"""Those used where the first do not settle it: 4096 to 5.8e-11."""
+ALL = range(0, 18)
+"""Those used where the first do not settle it: 1 to 5.8e-11."""
 _REST = np.concatenate([steps_of(range(ALL.start, FIRST.start)), steps_of(range(FIRST.stop, ALL.stop))])
 _LARGEST_GROWTH = 100.0
 

@@ -11,7 +11,6 @@ from gradserve.client import results
 from gradserve.client.backend import Answer, Question, TraceOptions, VerifyOptions
 from gradserve.ir.types import TensorType
 from gradserve.jobs.call import Call, Options, Placement, Reduction, make_call
-from gradserve.jobs.context import Context
 from gradserve.jobs.derivative import (
     batching_of,
     derivation_of,
@@ -20,13 +19,11 @@ from gradserve.jobs.derivative import (
     split_roles,
     vector_key,
 )
+from gradserve.jobs.embedded import Control, VerificationReport, embedded_context
 from gradserve.jobs.explain import explain
 from gradserve.jobs.report import Report
 from gradserve.jobs.trace import estimate_trace
 from gradserve.jobs.verify import verify_gradient
-from gradserve.verification.report import VerificationReport
-from gradserve.workers.control import Control
-from gradserve.workers.local_pool import LocalPool
 
 
 class EmbeddedBackend:
@@ -34,7 +31,7 @@ class EmbeddedBackend:
 
     def __init__(self, threads: int | None = None) -> None:
         """`threads` defaults to the number of processors."""
-        self._context = Context(LocalPool(threads or os.cpu_count() or 1))
+        self._context = embedded_context(threads or os.cpu_count() or 1)
 
     def differentiate(self, question: Question, timeout: float) -> Answer:
         """Values and derivatives."""

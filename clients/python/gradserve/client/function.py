@@ -16,6 +16,7 @@ from gradserve.client.results import (
     VerificationReport,
 )
 from gradserve.client.signature import Bound, Signatures
+from gradserve.client.trace import RESULT
 from gradserve.ir.graph import Graph
 
 Batch: TypeAlias = bool | Sequence[str]
@@ -69,7 +70,7 @@ class Function:
         bound = self._signatures.bind(arguments, named, wrt, batch)
         answer = self._ask("gradient", bound, reduction)
         (value,) = answer.arrays["value"].values()
-        return _plain(value), bound.parameters(answer.arrays["gradient"])
+        return bound.outputs({RESULT: value}), bound.parameters(answer.arrays["gradient"])
 
     def grad(self, *arguments: Any, **options: Any) -> Any:
         """The gradient of the loss; options as for `value_and_grad`."""
@@ -86,7 +87,7 @@ class Function:
     ) -> tuple[Any, Any]:
         """The value and J v: the derivative along `tangent`."""
         bound = self._signatures.bind(arguments, named, wrt, batch)
-        answer = self._ask("jvp", bound, reduction, bound.tangents(tangent))
+        answer = self._ask("jvp", bound, reduction, bound.vectors(tangent))
         return bound.outputs(answer.arrays["value"]), bound.outputs(answer.arrays["tangent"])
 
     def vjp(
@@ -114,7 +115,7 @@ class Function:
     ) -> Any:
         """H v: the Hessian of the loss applied to `tangent`."""
         bound = self._signatures.bind(arguments, named, wrt, batch)
-        answer = self._ask("hvp", bound, reduction, bound.tangents(tangent))
+        answer = self._ask("hvp", bound, reduction, bound.vectors(tangent))
         return bound.parameters(answer.arrays["product"])
 
     def hessian_trace(
@@ -158,7 +159,7 @@ class Function:
         """A finite-difference verification of the gradient, or of a `claimed` one. `.passed`, `.worst`; prints well."""
         bound = self._signatures.bind(arguments, named, wrt, False)
         options = VerifyOptions(
-            {} if claimed is None else bound.tangents(claimed), directions, seed, rel_tol
+            {} if claimed is None else bound.vectors(claimed), directions, seed, rel_tol
         )
         report = None
         for step in self._backend.verify_gradient(bound.question("gradient"), options, self.timeout):
@@ -192,7 +193,3 @@ class Function:
         self.last_report = answer.report
         return answer
 
-
-def _plain(value: Any) -> Any:
-    """A NumPy scalar for a 0-d array, as NumPy's own functions answer."""
-    return value[()] if value.ndim == 0 else value

@@ -12,7 +12,8 @@ from gradserve.ir.graph import Origin
 
 _TRACING = "gradserve.client"
 _INNER = {"numpy", "scipy", "gradserve.ir", "gradserve.ops"} | {
-    f"{_TRACING}.{module}" for module in ("numpy_surface", "origins", "recorder", "trace", "tracer", "trees")
+    f"{_TRACING}.{module}"
+    for module in ("numpy_surface", "origins", "recorder", "refusals", "trace", "tracer", "trees")
 }
 """Packages that stand between the author's code and its nodes."""
 

@@ -21,7 +21,9 @@ class Recorder(Builder):
         super().__init__(OP_SET)
         self._captured: dict[tuple[int, ElementType | None], tuple[Array, Literal, Value]] = {}
 
-    def constant(self, literal: Constant | Array | Scalar | np.generic, element_type: ElementType | None = None) -> Value:
+    def constant(
+        self, literal: Constant | Array | Scalar | np.generic, element_type: ElementType | None = None
+    ) -> Value:
         """The constant with these elements; an array captured again unchanged is found without hashing it.
 
         Raises:

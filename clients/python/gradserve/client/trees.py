@@ -1,10 +1,10 @@
-"""Parameter trees: dicts, lists, tuples and dataclasses of arrays, flattened to arrays with names and put together again."""
+"""Parameter trees: dicts, lists, tuples and dataclasses of arrays, flattened to named arrays and put together again."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -143,16 +143,16 @@ def _unflatten(structure: Structure, leaves: Iterator[Any]) -> Any:
     if isinstance(structure, Leaf):
         return next(leaves)
     children = [_unflatten(child, leaves) for child in structure.children]
-    return _construct(structure.container)(structure.keys, children)
+    return _built(structure.container, structure.keys, children)
 
 
-def _construct(container: type[Any]) -> Callable[[tuple[Any, ...], list[Any]], Any]:
+def _built(container: type[Any], keys: tuple[Any, ...], children: list[Any]) -> Any:
     if container is type(None):
-        return lambda keys, children: None
+        return None
     if container in (list, tuple):
-        return lambda keys, children: container(children)
+        return container(children)
     if container in (dict, OrderedDict):
-        return lambda keys, children: container(zip(keys, children, strict=True))
+        return container(zip(keys, children, strict=True))
     if _is_named_tuple(container):
-        return lambda keys, children: container(*children)
-    return lambda keys, children: container(**dict(zip(keys, children, strict=True)))
+        return container(*children)
+    return container(**dict(zip(keys, children, strict=True)))

@@ -47,7 +47,7 @@ def full_like(g: Builder, a: Any, fill_value: Any, dtype: Any = None, shape: Any
 
 
 @implements(np.vander)
-def vander(g: Builder, x: Any, N: Any = None, increasing: bool = False) -> Value:  # noqa: N803  (NumPy's name)
+def vander(g: Builder, x: Any, N: Any = None, increasing: bool = False) -> Value:
     """The powers of a vector as columns."""
     base = lift(g, x)
     count = base.type.size if N is None else integer(N, "a number of columns")

@@ -87,7 +87,7 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
 def _arguments(
     function: Callable[..., Any], name: str, entry: Entry, args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> tuple[Sequence[Any], dict[str, Any]]:
-    """The arguments that the implementation takes: those by name that NumPy's own signature gives them, less defaults."""
+    """The arguments that the implementation takes, by the names of NumPy's own signature; defaults are left out."""
     signature = _signature(function)
     if signature is None:
         return args, {key: value for key, value in kwargs.items() if _is_taken(name, entry, key, value, None)}
@@ -148,7 +148,7 @@ def apply_ufunc(g: Builder, ufunc: np.ufunc, method: str, inputs: Sequence[Any],
         _require_plain(name, kwargs)
         x, y = (g.lift(as_operand(g, operand)) for operand in inputs)
         return _call(g, name, ufunc, (unsqueezed(g, x, y.type.rank), y))
-    raise untraceable(f"{name}.{method} cannot be traced", f"write it with {name} on whole arrays, or with np functions")
+    raise untraceable(f"{name}.{method} cannot be traced", f"write it with {name} and other functions on whole arrays")
 
 
 def _require_plain(name: str, kwargs: Mapping[str, Any]) -> None:

@@ -37,9 +37,7 @@ def fix(g: Builder, x: Any) -> Value:
 
 
 @implements(np.clip)
-def clip(
-    g: Builder, a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None
-) -> Value:
+def clip(g: Builder, a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Value:
     """a, but a_min where it is below and a_max where it is above; in the closed interval the derivative is 1."""
     x = lift(g, a)
     low = as_operand(g, min if a_min is None else a_min) if a_min is not None or min is not None else None

@@ -52,7 +52,9 @@ def getitem(g: Builder, x: Value, key: Any) -> Value:
 def _is_integer(part: Any) -> bool:
     if isinstance(part, bool | np.bool_ | Value):
         return False
-    return isinstance(part, int | np.integer) or (isinstance(part, np.ndarray) and not part.ndim and part.dtype.kind in "iu")
+    if isinstance(part, np.ndarray):
+        return part.ndim == 0 and part.dtype.kind in "iu"
+    return isinstance(part, int | np.integer)
 
 
 def _is_array(part: Any) -> bool:
@@ -102,8 +104,7 @@ def _complete(x: Value, parts: list[Any]) -> list[Any]:
     missing = x.type.rank - sum(map(_consumed, parts))
     if missing < 0:
         raise IndexError(
-            f"too many indices for array: array is {x.type.rank}-dimensional, "
-            f"but {x.type.rank - missing} were indexed"
+            f"too many indices for array: array is {x.type.rank}-dimensional, but {x.type.rank - missing} were indexed"
         )
     dots = [k for k, part in enumerate(parts) if part is Ellipsis]
     if len(dots) > 1:

@@ -164,7 +164,7 @@ def pad(g: Builder, array: Any, pad_width: Any, mode: str = "constant", constant
     if mode == "constant":
         return _pad_constant(g, x, widths, constant_values)
     if mode not in ("edge", "reflect", "symmetric", "wrap"):
-        raise untraceable(f"np.pad with mode={mode!r} cannot be traced", "use constant, edge, reflect, symmetric or wrap")
+        raise untraceable(f"np.pad with mode={mode!r} cannot be traced", "edge, reflect, symmetric and wrap can")
     for axis, width in enumerate(widths):
         if any(width):
             positions = np.pad(np.arange(x.shape[axis]), width, mode=mode)  # type: ignore[call-overload]
@@ -179,17 +179,15 @@ def _pairs(widths: Any, rank: int, name: str) -> list[tuple[Any, Any]]:
 
 
 def _pad_constant(g: Builder, x: Value, widths: Sequence[tuple[int, int]], constants: Any) -> Value:
-    low, high = (tuple(width[k] for width in widths) for k in (0, 1))
-    if not isinstance(constants, Value) and not np.any(constants):
-        return g.emit("pad", x, low=low, high=high, interior=(0,) * x.type.rank) if any(low + high) else x
     if isinstance(constants, Value):
         raise untraceable("np.pad with a traced constant cannot be traced", "join the parts by np.concatenate")
-    for axis, (width, numbers) in enumerate(zip(widths, _pairs(constants, x.type.rank, "constant_values"), strict=True)):
-        ends = [
-            g.full(x.type.with_shape(tuple(count if k == axis else n for k, n in enumerate(x.shape))), number)
-            for count, number in zip(width, numbers, strict=True)
-        ]
-        x = shaping.concatenate([ends[0], x, ends[1]], axis)
+    if not np.any(constants):
+        before, after = (tuple(width[k] for width in widths) for k in (0, 1))
+        return g.emit("pad", x, low=before, high=after, interior=(0,) * x.type.rank) if any(before + after) else x
+    for axis, numbers in enumerate(_pairs(constants, x.type.rank, "constant_values")):
+        shapes = [(*x.shape[:axis], count, *x.shape[axis + 1 :]) for count in widths[axis]]
+        low, high = (g.full(x.type.with_shape(shape), c) for shape, c in zip(shapes, numbers, strict=True))
+        x = shaping.concatenate([low, x, high], axis)
     return x
 
 

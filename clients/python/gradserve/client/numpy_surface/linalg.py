@@ -37,14 +37,15 @@ def diagflat(g: Builder, v: Any, k: Any = 0) -> Value:
 @implements(np.diagonal, view=True)
 def diagonal(g: Builder, a: Any, offset: Any = 0, axis1: Any = 0, axis2: Any = 1) -> Value:
     """The elements on a diagonal of two axes."""
-    return matrices.diagonal(lift(g, a), integer(offset, "a diagonal"), integer(axis1, "an axis"), integer(axis2, "an axis"))
+    x = lift(g, a)
+    return matrices.diagonal(x, integer(offset, "a diagonal"), axis_of(x, axis1), axis_of(x, axis2))
 
 
 @implements(np.trace)
 def trace(g: Builder, a: Any, offset: Any = 0, axis1: Any = 0, axis2: Any = 1, dtype: Any = None) -> Value:
     """The sum of the elements on a diagonal of two axes."""
     x = with_dtype(g, lift(g, a), dtype)
-    found = matrices.trace(x, integer(offset, "a diagonal"), integer(axis1, "an axis"), integer(axis2, "an axis"))
+    found = matrices.trace(x, integer(offset, "a diagonal"), axis_of(x, axis1), axis_of(x, axis2))
     return with_dtype(g, found, dtype)
 
 
@@ -120,20 +121,24 @@ def norm(g: Builder, x: Any, ord: Any = None, axis: Any = None, keepdims: bool =
     value = lift(g, x)
     if axis is None and ord is not None and value.type.rank > 2:
         raise ValueError("Improper number of dimensions to norm.")
-    axes = None if axis is None else tuple(axis_of(value, k) for k in integers(axis, "an axis"))
+    axes = None if axis is None else _in_order(value, axis)
     if axes is None and ord is None and value.type.rank == 2:
         axes = (0, 1)
     rank = value.type.rank if axes is None else len(axes)
     if rank == 2 and ord in (2, -2, "nuc"):
-        raise untraceable(f"np.linalg.norm with ord={ord!r} of matrices needs singular values", "use 'fro', 1 or np.inf")
+        raise untraceable(f"the norm of order {ord!r} of matrices needs singular values", "use 'fro', 1 or np.inf")
     return algebra.norm(value, ord, axes, keepdims)
+
+
+def _in_order(x: Value, axis: Any) -> tuple[int, ...]:
+    return tuple(axis_of(x, k) for k in integers(axis, "an axis"))
 
 
 @implements(np.linalg.vector_norm)
 def vector_norm(g: Builder, x: Any, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Value:
     """The norm of vectors along axes, or of all elements as one vector."""
     value = lift(g, x)
-    axes = tuple(range(value.type.rank)) if axis is None else tuple(axis_of(value, k) for k in integers(axis, "an axis"))
+    axes = tuple(range(value.type.rank)) if axis is None else _in_order(value, axis)
     others = tuple(k for k in range(value.type.rank) if k not in axes)
     merged = shaping.transpose(value, (*others, *axes))
     merged = g.reshape(merged, (*(value.shape[k] for k in others), int(np.prod([value.shape[k] for k in axes]))))

@@ -83,9 +83,7 @@ def isneginf(g: Builder, x: Any) -> Value:
 
 
 @implements(np.isclose)
-def isclose(
-    g: Builder, a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False
-) -> Value:
+def isclose(g: Builder, a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False) -> Value:
     """Whether a and b differ by at most atol + rtol |b|."""
     x, y = g.promote([as_operand(g, a), as_operand(g, b)])
     bound = g.add(as_operand(g, atol), g.mul(as_operand(g, rtol), g.abs(y)))
@@ -97,9 +95,7 @@ def isclose(
 
 
 @implements(np.allclose)
-def allclose(
-    g: Builder, a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False
-) -> Value:
+def allclose(g: Builder, a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False) -> Value:
     """Whether all elements of a and b are close."""
     return reductions.all(isclose(g, a, b, rtol, atol, equal_nan))
 

@@ -107,7 +107,7 @@ def einsum(g: Builder, *operands: Any) -> Value:
     """Sums of products in Einstein's notation."""
     subscripts, *arrays = operands
     if not isinstance(subscripts, str):
-        raise untraceable("np.einsum with lists of axes cannot be traced", "write the subscripts as a string: 'ij,jk->ik'")
+        raise untraceable("np.einsum with lists of axes cannot be traced", "write subscripts, such as 'ij,jk->ik'")
     return einstein.einsum(subscripts, *(lift(g, array) for array in arrays))
 
 

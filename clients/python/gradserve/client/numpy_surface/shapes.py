@@ -160,7 +160,7 @@ def roll(g: Builder, a: Any, shift: Any, axis: Any = None) -> Value:
 
 
 @implements(np.tile)
-def tile(g: Builder, A: Any, reps: Any) -> Value:  # noqa: N803  (NumPy's name)
+def tile(g: Builder, A: Any, reps: Any) -> Value:
     """The array repeated as a whole."""
     return shaping.tile(lift(g, A), integers(reps, "a number of repetitions"))
 
@@ -179,9 +179,7 @@ def repeat(g: Builder, a: Any, repeats: Any, axis: Any = None) -> Value:
 
 
 @implements(np.meshgrid)
-def meshgrid(
-    g: Builder, *xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy"
-) -> tuple[Value, ...]:
+def meshgrid(g: Builder, *xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> tuple[Value, ...]:
     """The coordinates of a grid, each varying along its own axis."""
     del copy
     values = [shaping.ravel(lift(g, x)) for x in xi]

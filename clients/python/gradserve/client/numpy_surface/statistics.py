@@ -59,9 +59,7 @@ def average(g: Builder, a: Any, axis: Any = None, weights: Any = None, keepdims:
 
 
 @implements(np.cov)
-def cov(
-    g: Builder, m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None
-) -> Value:
+def cov(g: Builder, m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None) -> Value:
     """The covariances between rows, or between columns."""
     x = _observations(g, m, rowvar)
     if y is not None:

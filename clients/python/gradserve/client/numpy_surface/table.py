@@ -40,9 +40,7 @@ SPECIAL: dict[str, Callable[..., Any]] = {}
 """The same by name, for ufuncs of scipy.special, which need not be installed."""
 
 
-def implements(
-    *functions: Callable[..., Any], view: bool = False
-) -> Callable[[Implementation], Implementation]:
+def implements(*functions: Callable[..., Any], view: bool = False) -> Callable[[Implementation], Implementation]:
     """A decorator that enters an implementation for NumPy functions."""
 
     def enter(call: Implementation) -> Implementation:

@@ -1,0 +1,76 @@
+"""What a traced array refuses to do, and what to write instead."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from gradserve.client.origins import untraceable
+
+_NUMBER = "a traced array stands for any array of its shape and has no numbers yet"
+REFUSED = {
+    "item": "use the traced array itself: one with a single element acts as a number",
+    "tolist": "iterate over the traced array, or index it",
+    "nonzero": "write np.where(condition, x, y)",
+    "fill": "write np.full_like(x, value)",
+    "put": "write the new array with np.where",
+    "itemset": "write the new array with np.where",
+    "sort": "no graph sorts; np.max, np.min and np.argmax are there",
+    "argsort": "no graph sorts; np.max, np.min and np.argmax are there",
+    "partition": "no graph sorts; np.max, np.min and np.argmax are there",
+    "cumprod": "for positive x, write np.exp(np.cumsum(np.log(x)))",
+    "flat": "write x.ravel()",
+    "view": "write x.astype(...)",
+    "resize": "write x.reshape(...)",
+}
+"""What to write instead of some of NumPy's attributes."""
+
+
+class Numberless:
+    """An array without numbers: whatever needs one is refused, with the author's line and what to write there."""
+
+    __slots__ = ()
+
+    def __bool__(self) -> bool:
+        raise untraceable(
+            f"whether a traced array is true is not known: {_NUMBER}",
+            "write np.where(condition, x, y) instead of if; &, | and ~ instead of and, or and not; "
+            "np.maximum and np.minimum instead of max and min",
+        )
+
+    def __float__(self) -> float:
+        _refuse_number("float()", "use np.sin instead of math.sin, and the traced array itself instead of float(x)")
+
+    def __int__(self) -> int:
+        _refuse_number("int()", "write x.astype(np.int64), np.floor(x) or np.round(x)")
+
+    def __complex__(self) -> complex:
+        _refuse_number("complex()", "stay with real arrays: no graph has complex ones")
+
+    def __round__(self, digits: int | None = None) -> int:
+        _refuse_number("round()", "write np.round(x)")
+
+    def __index__(self) -> int:
+        _refuse_number("an index or a count", "write np.take(array, i) instead of array[i]; counts are plain numbers")
+
+    def __format__(self, spec: str) -> str:
+        if spec:
+            _refuse_number("a format", "print after the call, where there are numbers")
+        return repr(self)
+
+    def __setitem__(self, key: Any, item: Any) -> NoReturn:
+        raise untraceable(
+            "elements of a traced array cannot be assigned",
+            "write the new array: np.where(mask, new, x), np.concatenate or np.stack",
+        )
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
+        raise untraceable(
+            f"something asks for the elements of a traced array: {_NUMBER}",
+            "write np.stack([...]) instead of np.array([...]), np.take(array, i) instead of array[i], the traced array "
+            "itself instead of np.asarray(x), and new arrays by np.stack, np.concatenate or np.where instead of "
+            "assigning elements; a function that is not NumPy's own cannot be traced",
+        )
+
+
+def _refuse_number(what: str, instead: str) -> NoReturn:
+    raise untraceable(f"{what} needs a number: {_NUMBER}", instead)

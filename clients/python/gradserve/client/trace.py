@@ -1,0 +1,154 @@
+"""Tracing: a plain NumPy function becomes a graph by being run once on arrays without elements."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gradserve.client.origins import untraceable
+from gradserve.client.recorder import Recorder
+from gradserve.client.tracer import Memory, Tracer
+from gradserve.client.trees import Structure, flatten, paths, unflatten
+from gradserve.ir.errors import InvalidRequest, Untraceable
+from gradserve.ir.graph import Graph
+from gradserve.ir.types import Array, TensorType, type_of
+
+RESULT = "result"
+"""The name of the output of a function that returns a single array; stands before the paths of a tree."""
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A function as a graph, and how its arguments and its result become named arrays."""
+
+    graph: Graph
+    inputs: Mapping[str, Structure]
+    """The structure of each argument, by the name of the parameter."""
+    output: Structure
+    """The structure of what the function returns."""
+
+    def result(self, outputs: Mapping[str, Any]) -> Any:
+        """What the function returns, put together from named outputs of the graph."""
+        return unflatten(self.output, [outputs[path] for path in paths(self.output, RESULT)])
+
+
+def trace(function: Callable[..., Any], *arguments: Any, **named: Any) -> Traced:
+    """The graph of `function`, run once on arrays of the types of the example arguments.
+
+    Inputs are named after parameters and the paths in their trees: `w`, or `model.layers.0.weight`. NumPy arrays that
+    the function captures become constants of the graph; parameters that are not given keep their defaults.
+
+    Raises:
+        Untraceable: the code does something that no graph can say; names the line and what to write instead.
+        InvalidRequest: an example argument is not a tree of arrays and numbers.
+        TypeError: the examples do not fit the signature.
+    """
+    examples = bind(function, arguments, named)
+    g = Recorder()
+    inputs: dict[str, Structure] = {}
+    tracers: dict[str, Any] = {}
+    for name, example in examples.items():
+        leaves, inputs[name] = flatten(example, name)
+        values = [_input(g, path, leaf) for path, leaf in leaves]
+        tracers[name] = unflatten(inputs[name], values)
+    outputs, output = _flat_result(g, _run(function, tracers))
+    return Traced(g.build(outputs), inputs, output)
+
+
+def bind(function: Callable[..., Any], arguments: tuple[Any, ...], named: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments by the names of the function's parameters.
+
+    Raises:
+        TypeError: they do not fit the function's signature.
+    """
+    signature = _signature(function)
+    if signature is None:
+        return {f"x{k}": argument for k, argument in enumerate(arguments)} | dict(named)
+    bound = dict(signature.bind(*arguments, **named).arguments)
+    for parameter in signature.parameters.values():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            bound |= bound.pop(parameter.name, {})
+    return bound
+
+
+def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
+    try:
+        return inspect.signature(function)
+    except ValueError:  # written in C, and does not tell
+        return None
+
+
+def as_array(leaf: Any, path: str) -> Array:
+    """A leaf of an argument as an array.
+
+    Raises:
+        InvalidRequest: no graph has such elements.
+    """
+    array = np.asarray(leaf)
+    try:
+        type_of(array)
+    except TypeError as error:
+        raise InvalidRequest(f"argument {path}: {error}") from None
+    return array
+
+
+def _input(g: Recorder, path: str, leaf: Any) -> Tracer:
+    type_: TensorType = type_of(as_array(leaf, path))
+    is_array = isinstance(leaf, np.ndarray) or type_.rank > 0
+    return Tracer(g.input(path, type_), Memory() if is_array else None)
+
+
+def _run(function: Callable[..., Any], tracers: dict[str, Any]) -> Any:
+    try:
+        return _call(function, tracers)
+    except Untraceable:
+        raise
+    except Exception as error:
+        # NumPy puts an error of its own around some refusals, such as that of an assignment to an element.
+        refusal = _refusal_behind(error)
+        if refusal is not None:
+            raise refusal from error
+        raise
+
+
+def _refusal_behind(error: BaseException) -> Untraceable | None:
+    behind: BaseException | None = error
+    while behind is not None and not isinstance(behind, Untraceable):
+        behind = behind.__cause__ or behind.__context__
+    return behind
+
+
+def _call(function: Callable[..., Any], tracers: dict[str, Any]) -> Any:
+    signature = _signature(function)
+    if signature is None:
+        named = {name: tracer for name, tracer in tracers.items() if not name[1:].isdigit()}
+        return function(*(tracer for name, tracer in tracers.items() if name not in named), **named)
+    bound = inspect.BoundArguments(signature, {})  # type: ignore[arg-type]
+    rest = dict(tracers)
+    for parameter in signature.parameters.values():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            bound.arguments[parameter.name] = rest
+        elif parameter.name in rest:
+            bound.arguments[parameter.name] = rest.pop(parameter.name)
+    return function(*bound.args, **bound.kwargs)
+
+
+def _flat_result(g: Recorder, result: Any) -> tuple[dict[str, Any], Structure]:
+    """The values of what the function returned, by output name, and its structure."""
+    try:
+        leaves, structure = flatten(result, RESULT)
+    except InvalidRequest as error:
+        raise Untraceable(f"the function returned something that is not made of arrays: {error}") from None
+    outputs = {}
+    for path, leaf in leaves:
+        if not isinstance(leaf, Tracer):
+            outputs[path] = g.constant(as_array(leaf, path))
+        elif leaf.value.builder is g:
+            outputs[path] = leaf.value
+        else:
+            raise untraceable("the function returned a traced array of another call", "return what it computes itself")
+    return outputs, structure

@@ -1,0 +1,58 @@
+"""A running service and clients to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import grpc
+import pytest
+
+from gradserve.service.server import Server
+from gradserve.service.settings import Settings
+from tests.service.support import Stubs, graph_message
+
+
+def settings(**more):
+    return Settings(**{"address": "127.0.0.1:0", "metrics_port": 0, "workers": 2, **more})
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    running = Server(settings()).start()
+    yield running
+    assert running.stop(10)
+
+
+@pytest.fixture(scope="session")
+def stubs(server):
+    options = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}", options) as channel:
+        yield Stubs(channel)
+
+
+@pytest.fixture
+def start():
+    """Starts services of a test's own and stops them after it."""
+    running, channels = [], []
+
+    def begin(**more):
+        server = Server(settings(**more)).start()
+        running.append(server)
+        channel = grpc.insecure_channel(f"127.0.0.1:{server.port}")
+        channels.append(channel)
+        return server, Stubs(channel)
+
+    yield begin
+    for channel in channels:
+        channel.close()
+    for server in running:
+        server.stop(0)
+
+
+@pytest.fixture(scope="session")
+def digest(stubs) -> str:
+    """A registered loss, <w, w>."""
+    from gradserve.v1 import graph_service_pb2
+
+    request = graph_service_pb2.RegisterGraphRequest(graph=graph_message())
+    return stubs.graphs.RegisterGraph(request).digest

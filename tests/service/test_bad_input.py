@@ -1,0 +1,454 @@
+"""Everything a client may send that it should not: refused with the right code, in words that name what is wrong."""
+
+import os
+import subprocess
+import sys
+
+import grpc
+import numpy as np
+import psutil
+import pytest
+
+from gradserve.ir import codec
+from gradserve.ir.text import parse
+from gradserve.ops import OP_SET
+from gradserve.v1 import derivative_service_pb2 as pb
+from gradserve.v1 import execution_pb2, graph_pb2, graph_service_pb2, tensor_pb2
+from tests.service.support import QUADRATIC, SCALED, VECTOR, W, call_of, graph_message, refusal, tensors
+
+GRADIENT = "DerivativeService/Gradient"
+SCALED_ARGUMENTS = {"w": W, "scale": 0.5, "count": 3}
+
+
+@pytest.fixture(autouse=True)
+def _still_serves(stubs):
+    """Whatever a test sends, the next call is answered."""
+    yield
+    reply = stubs.derivatives.Gradient(pb.GradientRequest(call=call_of()))
+    assert codec.decode_tensor(reply.value) == 14.0
+
+
+def gradient(stubs, call, **more):
+    return refusal(lambda: stubs.derivatives.Gradient(pb.GradientRequest(call=call, **more)))
+
+
+def changed(change, text=QUADRATIC):
+    message = graph_message(text)
+    change(message)
+    return message
+
+
+def deep(message):
+    """A graph whose functions hold functions, a thousand deep."""
+    data = b""
+    for _ in range(1000):
+        data = b"\x32" + varint(len(data)) + data
+    return message.SerializeToString() + data
+
+
+def varint(number):
+    data = bytearray()
+    while number > 0x7F:
+        data.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*data, number])
+
+
+BAD_GRAPHS = {
+    "unknown op": (lambda g: setattr(g.nodes[0], "op", "frobnicate"), "nodes[0].op", "frobnicate"),
+    "operand from the future": (lambda g: g.nodes[0].operands.__setitem__(1, 2), "nodes[0].operands[1]", "%2"),
+    "operand that is nowhere": (lambda g: g.nodes[0].operands.__setitem__(1, 99), "nodes[0].operands[1]", "%99"),
+    "cycle": (lambda g: g.nodes[0].operands.__setitem__(0, 1), "nodes[0].operands[0]", "%1"),
+    "wrong arity": (lambda g: g.nodes[0].operands.append(0), "nodes[0]", "mul (C0)"),
+    "negative length": (lambda g: setattr(g.inputs[0].type.shape[0], "size", -3), "inputs[0].type", "-3"),
+    "unknown attribute": (lambda g: g.nodes[0].attributes["x"].SetInParent(), 'nodes[0].attributes["x"]', "unknown"),
+    "attribute that is not a number": (
+        lambda g: g.nodes[1].attributes["axes"].MergeFrom(graph_pb2.Attribute(real=float("nan"))),
+        'nodes[1].attributes["axes"]',
+        "integers",
+    ),
+    "output of nothing": (lambda g: setattr(g.outputs[0], "value", 7), "outputs[0].value", "%7"),
+    "two inputs of one name": (lambda g: g.inputs.append(g.inputs[0]), "inputs[1].name", "w"),
+    "unknown element type": (
+        lambda g: setattr(g.inputs[0].type, "element_type", 99),
+        "inputs[0].type.element_type",
+        "99",
+    ),
+    "no op set": (lambda g: setattr(g, "op_set_version", 0), "op_set_version", "op-set"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_GRAPHS)
+def test_bad_graph(stubs, name):
+    change, field, words = BAD_GRAPHS[name]
+    refused = gradient(stubs, call_of(changed(change)))
+    assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert refused.info.reason == "INVALID_GRAPH"
+    path = f"call.graph.inline.{field}"
+    assert words in refused.violations[path]
+    assert next(iter(refused.violations)) in refused.message
+
+
+def test_shapes_that_differ(stubs):
+    message = changed(lambda g: g.inputs.add(name="v", type=codec.encode_type(parse(VECTOR, OP_SET).inputs[0].type)))
+    message.inputs[1].type.shape[0].size = 4
+    message.nodes[0].operands[:] = [0, 1]
+    message.nodes[1].operands[:] = [2]
+    message.outputs[0].value = 3
+    refused = gradient(stubs, call_of(message, {"w": W, "v": np.zeros(4)}))
+    assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
+    description = refused.violations["call.graph.inline.nodes[0]"]
+    assert description.startswith("mul (C1): ")
+    assert "f64[3]" in description
+    assert "f64[4]" in description
+    assert description.endswith("traced at loss.py:2")
+
+
+def test_element_types_that_differ(stubs):
+    message = changed(lambda g: g.inputs.add(name="v", type=codec.encode_type(parse(VECTOR, OP_SET).inputs[0].type)))
+    message.inputs[1].type.element_type = tensor_pb2.ELEMENT_TYPE_FLOAT32
+    message.nodes[0].operands[:] = [0, 1]
+    message.nodes[1].operands[:] = [2]
+    message.outputs[0].value = 3
+    refused = gradient(stubs, call_of(message, {"w": W, "v": np.zeros(3, np.float32)}))
+    assert "mul (C2)" in refused.violations["call.graph.inline.nodes[0]"]
+
+
+def test_all_violations_of_a_graph_come_in_one_reply(stubs):
+    message = graph_message()
+    for _ in range(20):
+        message.nodes.add(op="frobnicate", operands=[0])
+    refused = gradient(stubs, call_of(message))
+    assert len(refused.violations) == 20
+    assert {f"call.graph.inline.nodes[{k}].op" for k in range(2, 22)} == set(refused.violations)
+    assert "and 19 more" in refused.message
+
+
+def test_violations_beyond_what_a_reply_holds_are_counted(stubs):
+    message = graph_message()
+    for _ in range(2000):
+        message.nodes.add(op="frobnicate" * 3, operands=[0])
+    refused = gradient(stubs, call_of(message))
+    assert refused.info.metadata["violations"] == "2000"
+    assert len(refused.violations) + int(refused.info.metadata["violations_left_out"]) == 2000
+    assert len(refused.violations) >= 20
+
+
+def test_graph_of_a_million_nodes(stubs):
+    message = graph_message()
+    data = message.nodes[0].SerializeToString()
+    node = b"\x22" + varint(len(data)) + data
+    call = call_of().SerializeToString()
+    inline = message.SerializeToString() + node * 1_000_000
+    ref = execution_pb2.GraphRef().SerializeToString() + b"\x0a" + varint(len(inline)) + inline
+    call = b"\x0a" + varint(len(ref)) + ref
+    refused = refusal(lambda: stubs.raw(GRADIENT)(b"\x0a" + varint(len(call)) + call))
+    assert refused.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert refused.limit == refused.info.metadata["limit"] == "graph_nodes"
+    assert "1000002" in refused.message
+
+
+def test_deep_nesting(stubs):
+    inline = deep(graph_message())
+    refused = refusal(lambda: stubs.raw("GraphService/RegisterGraph")(b"\x0a" + varint(len(inline)) + inline))
+    assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert "nesting" in refused.message
+
+
+def test_functions_that_no_op_takes(stubs):
+    refused = gradient(stubs, call_of(changed(lambda g: g.functions.add().CopyFrom(graph_message()))))
+    assert "call.graph.inline.functions" in refused.violations
+
+
+def test_newer_op_set(stubs):
+    refused = gradient(stubs, call_of(changed(lambda g: setattr(g, "op_set_version", 1000))))
+    assert refused.code is grpc.StatusCode.UNIMPLEMENTED
+    assert refused.info.reason == "OP_SET_NOT_SUPPORTED"
+    assert "1000" in refused.message
+
+
+@pytest.mark.parametrize("count", [0, 1, 23, 25])
+def test_tensor_bytes_that_do_not_match_the_shape(stubs, count):
+    call = call_of()
+    call.arguments["w"].inline = bytes(count)
+    refused = gradient(stubs, call)
+    assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert f"{count} bytes are not the 24 of f64[3]" in refused.violations['call.arguments["w"].inline']
+
+
+@pytest.mark.parametrize("shape", [[-3], [2**62], [2**40, 2**40], [1] * 33])
+def test_tensor_shapes_that_no_array_has(stubs, shape):
+    call = call_of()
+    call.arguments["w"].shape[:] = shape
+    refused = gradient(stubs, call)
+    assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert 'call.arguments["w"].shape' in refused.violations
+
+
+def test_tensor_without_contents(stubs):
+    call = call_of()
+    call.arguments["w"].ClearField("inline")
+    assert 'call.arguments["w"]' in gradient(stubs, call).violations
+
+
+BROADCAST = """\
+graph (%0 "w": f64[3]) {
+  %1: f64[1000000,1000000,3] = broadcast_to %0 {shape=[1000000,1000000,3]}  # loss.py:7
+  %2: f64[1000000,1000000,3] = exp %1  # loss.py:8
+  %3: f64[] = reduce_sum %2 {axes=[0,1,2]}
+  return "loss" %3
+}"""
+
+
+@pytest.mark.parametrize("method", ["Evaluate", "Gradient"])
+def test_plan_over_a_limit_is_refused_before_anything_is_allocated(stubs, method):
+    ours = psutil.Process()
+    before = ours.memory_info().rss
+    request = {"Evaluate": pb.EvaluateRequest, "Gradient": pb.GradientRequest}[method](call=call_of(BROADCAST))
+    refused = refusal(lambda: getattr(stubs.derivatives, method)(request))
+    assert refused.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert refused.limit == "peak_bytes"
+    assert "loss.py:" in refused.message
+    assert ours.memory_info().rss - before < 64 << 20
+
+
+def test_too_many_operations(start):
+    from gradserve.jobs.limits import Limits
+
+    _, stubs = start(limits=Limits(flops=3.0))
+    refused = gradient(stubs, call_of())
+    assert (refused.code, refused.limit) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "flops")
+
+
+def test_missing_argument(stubs):
+    refused = gradient(stubs, call_of(arguments={}))
+    assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
+    ((field, description),) = refused.violations.items()
+    assert field.startswith("call.arguments[")
+    assert "w: f64[3] is missing" in description
+
+
+def test_extra_arguments(stubs):
+    refused = gradient(stubs, call_of(arguments={"w": W, "x": W, "y": W}))
+    assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert len(refused.violations) == 2
+    assert all("its inputs are w" in description for description in refused.violations.values())
+
+
+@pytest.mark.parametrize("argument", [np.zeros(4), np.zeros((3, 1)), np.zeros(3, np.float32), np.zeros(3, np.int64)])
+def test_argument_of_another_type(stubs, argument):
+    refused = gradient(stubs, call_of(arguments={"w": argument}))
+    ((field, description),) = refused.violations.items()
+    assert field.startswith("call.arguments[")
+    assert "f64[3]" in description
+
+
+def test_symbol_of_two_lengths(stubs):
+    text = SCALED.replace('%1 "scale": f64[]', '%1 "scale": f64[n]').replace("f64[] = mul %4, %1", "f64[n] = mul %1, %1")
+    text = text.replace("%7: f64[] = mul %5, %6", "%7: f64[] = mul %4, %6")
+    refused = gradient(stubs, call_of(text, {"w": W, "scale": np.zeros(4), "count": 3}))
+    assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert "n = 3" in next(iter(refused.violations.values()))
+
+
+def test_loss_that_is_no_scalar(stubs):
+    refused = gradient(stubs, call_of(VECTOR))
+    assert refused.code is grpc.StatusCode.FAILED_PRECONDITION
+    assert refused.info.reason == "NOT_DIFFERENTIABLE"
+    assert "y: f64[3]" in refused.violations["call.graph.inline.outputs"]
+
+
+def test_loss_that_is_no_scalar_of_a_registered_graph(stubs):
+    request = graph_service_pb2.RegisterGraphRequest(graph=graph_message(VECTOR))
+    refused = gradient(stubs, call_of(stubs.graphs.RegisterGraph(request).digest))
+    assert "call.graph.outputs" in refused.violations
+
+
+def test_integer_parameter_in_wrt(stubs):
+    refused = gradient(stubs, call_of(SCALED, SCALED_ARGUMENTS), wrt=["w", "count"])
+    assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert "count: i64[]" in refused.violations["wrt[1]"]
+
+
+@pytest.mark.parametrize(("wrt", "field"), [(["w", "nope"], "wrt[1]"), (["w", "w"], "wrt[1]")])
+def test_unknown_or_repeated_name_in_wrt(stubs, wrt, field):
+    refused = gradient(stubs, call_of(), wrt=wrt)
+    assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert list(refused.violations) == [field]
+
+
+@pytest.mark.parametrize(
+    ("tangents", "field"),
+    [({}, "tangents"), ({"nope": W}, 'tangents["nope"]'), ({"w": W[:2]}, 'tangents["w"]'), ({"count": 1}, 'tangents["count"]')],
+)
+@pytest.mark.parametrize("method", ["Jvp", "Hvp"])
+def test_bad_tangents(stubs, method, tangents, field):
+    request = {"Jvp": pb.JvpRequest, "Hvp": pb.HvpRequest}[method]
+    call = call_of(SCALED, SCALED_ARGUMENTS)
+    refused = refusal(lambda: getattr(stubs.derivatives, method)(request(call=call, tangents=tensors(tangents))))
+    assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert field in refused.violations
+
+
+@pytest.mark.parametrize("cotangents", [{}, {"nope": W}, {"y": W[:2]}])
+def test_bad_cotangents(stubs, cotangents):
+    request = pb.VjpRequest(call=call_of(VECTOR), cotangents=tensors(cotangents))
+    refused = refusal(lambda: stubs.derivatives.Vjp(request))
+    assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert all(field.startswith("cotangents[") for field in refused.violations)
+
+
+BATCHES = {
+    "unknown input": ({"w": W[None]}, ["nope"], "call.batch.inputs[0]"),
+    "named twice": ({"w": W[None]}, ["w", "w"], "call.batch.inputs[1]"),
+    "no points": ({"w": np.zeros((0, 3))}, ["w"], "call.batch.inputs"),
+}
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_bad_batch(stubs, name):
+    arguments, inputs, field = BATCHES[name]
+    refused = gradient(stubs, call_of(arguments=arguments, batch=execution_pb2.Batch(inputs=inputs)))
+    assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert field in refused.violations
+
+
+def test_batched_argument_without_its_axis(stubs):
+    refused = gradient(stubs, call_of(arguments={"w": np.float64(1)}, batch=execution_pb2.Batch(inputs=["w"])))
+    assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize(
+    ("more", "field"),
+    [
+        ({"batch": execution_pb2.Batch(inputs=["w"], reduction=17)}, "call.batch.reduction"),
+        ({"options": execution_pb2.ExecutionOptions(placement=17)}, "call.options.placement"),
+        ({"options": execution_pb2.ExecutionOptions(executor="abacus")}, "call.options.executor"),
+        ({"options": execution_pb2.ExecutionOptions(inline_limit=-1)}, "call.options.inline_limit"),
+        ({"options": execution_pb2.ExecutionOptions(placement=execution_pb2.PLACEMENT_CLUSTER)}, "call.options.placement"),
+    ],
+)
+def test_wishes_that_have_no_meaning(stubs, more, field):
+    refused = gradient(stubs, call_of(arguments={"w": W[None]} if "batch" in more else {"w": W}, **more))
+    assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert list(refused.violations) == [field]
+
+
+@pytest.mark.parametrize("data", [b"\xff", b"not a protobuf", b"\x0a\xff\xff\xff\xff\x0f", os.urandom(4096)])
+@pytest.mark.parametrize("method", [GRADIENT, "GraphService/CheckGraph", "BlobService/FindMissingBlobs"])
+def test_garbage_bytes(stubs, method, data):
+    refused = refusal(lambda: stubs.raw(method)(data))
+    assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert refused.info.domain == "gradserve"
+
+
+@pytest.mark.parametrize("method", ["EstimateService/EstimateTrace", "VerificationService/VerifyGradient"])
+def test_garbage_bytes_to_streams(stubs, method):
+    stream = stubs.channel.unary_stream(f"/gradserve.v1.{method}")
+    assert refusal(lambda: list(stream(b"\xff"))).code is grpc.StatusCode.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize(
+    ("method", "field"),
+    [
+        ("DerivativeService/Evaluate", "call.graph"),
+        (GRADIENT, "call.graph"),
+        ("DerivativeService/Jvp", "call.graph"),
+        ("DerivativeService/Vjp", "call.graph"),
+        ("DerivativeService/Hvp", "call.graph"),
+        ("GraphService/ExplainGraph", "graph"),
+        ("GraphService/RegisterGraph", "graph.op_set_version"),
+        ("GraphService/GetGraph", "digest"),
+    ],
+)
+def test_empty_messages(stubs, method, field):
+    refused = refusal(lambda: stubs.raw(method)(b""))
+    assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert field in refused.violations
+
+
+@pytest.mark.parametrize("digest", ["abc", "A" * 64, "../../etc/passwd", "0" * 63 + "g"])
+def test_what_is_no_digest(stubs, digest):
+    call = call_of()
+    call.graph.digest = digest
+    refused = gradient(stubs, call)
+    assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert "call.graph.digest" in refused.violations
+
+
+def test_missing_blobs_are_all_named(stubs):
+    call = call_of(SCALED, SCALED_ARGUMENTS)
+    for name, digit in (("w", "1"), ("scale", "2")):
+        call.arguments[name].blob = digit * 64
+    refused = gradient(stubs, call)
+    assert refused.code is grpc.StatusCode.NOT_FOUND
+    assert refused.info.reason == "BLOB_NOT_FOUND"
+    assert sorted(refused.info.metadata["digests"].split(",")) == ["1" * 64, "2" * 64]
+
+
+def test_message_over_the_limit(stubs):
+    call = call_of(arguments={"w": np.zeros(100_000_000 // 8)})
+    refused = gradient(stubs, call)
+    assert refused.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert f"vs. {64 << 20}" in refused.message
+
+
+def test_unknown_method(stubs):
+    assert refusal(lambda: stubs.raw("DerivativeService/Integrate")(b"")).code is grpc.StatusCode.UNIMPLEMENTED
+
+
+IMPOSSIBLE = """\
+graph (%0 "a": f64[2,2]) {
+  %1: f64[2,2] = cholesky %0  # loss.py:5
+  %2: f64[] = reduce_sum %1 {axes=[0,1]}
+  return "loss" %2
+}"""
+
+
+def test_step_that_is_impossible_on_these_numbers(stubs):
+    call = call_of(IMPOSSIBLE, {"a": -np.eye(2)})
+    refused = refusal(lambda: stubs.derivatives.Evaluate(pb.EvaluateRequest(call=call)))
+    assert refused.code is grpc.StatusCode.FAILED_PRECONDITION
+    assert refused.info.reason == "NUMERICAL_FAILURE"
+    assert "cholesky" in refused.message
+    assert "loss.py:5" in refused.message
+
+
+_GROWTH = """
+import grpc, numpy as np, psutil, random
+from gradserve.service.server import Server
+from gradserve.v1 import derivative_service_pb2 as pb
+from tests.service.conftest import settings
+from tests.service.support import Stubs, call_of, graph_message
+
+server = Server(settings()).start()
+stubs = Stubs(grpc.insecure_channel(f"127.0.0.1:{server.port}", [("grpc.max_send_message_length", -1)]))
+good = pb.GradientRequest(call=call_of()).SerializeToString()
+big = pb.GradientRequest(call=call_of(arguments={"w": np.zeros(1 << 20)})).SerializeToString()
+random.seed(1)
+
+def abuse(rounds):
+    for k in range(rounds):
+        cut = bytearray(good)
+        for _ in range(3):
+            cut[random.randrange(len(cut))] = random.randrange(256)
+        for data in (bytes(cut), big):
+            try:
+                stubs.raw("DerivativeService/Gradient")(data)
+            except grpc.RpcError as error:
+                assert error.code() is not grpc.StatusCode.INTERNAL, error.details()
+
+abuse(150)
+before = psutil.Process().memory_info().rss
+abuse(300)
+print((psutil.Process().memory_info().rss - before) / 2**20)
+server.stop(0)
+"""
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_refusals():
+    # 300 refused requests of 8 MB each, and 300 with bytes changed at random, none of which is a fault of ours.
+    done = subprocess.run([sys.executable, "-c", _GROWTH], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 60

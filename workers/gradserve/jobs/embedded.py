@@ -1,0 +1,15 @@
+"""What a process needs that runs jobs in itself."""
+
+from __future__ import annotations
+
+from gradserve.jobs.context import Context
+from gradserve.verification.report import VerificationReport
+from gradserve.workers.control import Control
+from gradserve.workers.local_pool import LocalPool
+
+__all__ = ["Control", "VerificationReport", "embedded_context"]
+
+
+def embedded_context(threads: int) -> Context:
+    """A context whose only pool is threads of this process."""
+    return Context(LocalPool(threads))
