@@ -66,7 +66,9 @@ def test_slice(starts, stops, strides):
 
 def test_the_transpose_of_a_slice_lays_zeros_around():
     u = normal(2, 2)
-    (ct,) = gradients(lambda v: v.builder.slice(v, starts=(1, 0), stops=(6, 4), strides=(3, 2)), normal(6, 5), cotangent=u)
+    (ct,) = gradients(
+        lambda v: v.builder.slice(v, starts=(1, 0), stops=(6, 4), strides=(3, 2)), normal(6, 5), cotangent=u
+    )
     expected = np.zeros((6, 5))
     expected[1:6:3, 0:4:2] = u
     same(ct, expected)
@@ -110,7 +112,9 @@ def test_concatenate_is_row_major_whatever_its_operands_are():
 
 
 def test_concatenate_promotes():
-    assert evaluate(lambda a, b: a.builder.concatenate(a, b, axis=0), np.array([1]), np.array([0.5])).dtype == np.float64
+    assert (
+        evaluate(lambda a, b: a.builder.concatenate(a, b, axis=0), np.array([1]), np.array([0.5])).dtype == np.float64
+    )
 
 
 def test_the_transpose_of_concatenate_cuts():

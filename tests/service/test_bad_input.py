@@ -6,7 +6,6 @@ import sys
 
 import grpc
 import numpy as np
-import psutil
 import pytest
 
 from gradserve.ir import codec
@@ -36,6 +35,11 @@ def changed(change, text=QUADRATIC):
     message = graph_message(text)
     change(message)
     return message
+
+
+def resident(server):
+    """Bytes of memory of the server's process."""
+    return server.metrics.registry.get_sample_value("process_resident_memory_bytes")
 
 
 def deep(message):
@@ -201,15 +205,14 @@ graph (%0 "w": f64[3]) {
 
 
 @pytest.mark.parametrize("method", ["Evaluate", "Gradient"])
-def test_plan_over_a_limit_is_refused_before_anything_is_allocated(stubs, method):
-    ours = psutil.Process()
-    before = ours.memory_info().rss
+def test_plan_over_a_limit_is_refused_before_anything_is_allocated(stubs, server, method):
+    before = resident(server)
     request = {"Evaluate": pb.EvaluateRequest, "Gradient": pb.GradientRequest}[method](call=call_of(BROADCAST))
     refused = refusal(lambda: getattr(stubs.derivatives, method)(request))
     assert refused.code is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert refused.limit == "peak_bytes"
     assert "loss.py:" in refused.message
-    assert ours.memory_info().rss - before < 64 << 20
+    assert resident(server) - before < 64 << 20
 
 
 def test_too_many_operations(start):
@@ -415,7 +418,7 @@ def test_step_that_is_impossible_on_these_numbers(stubs):
 
 
 _GROWTH = """
-import grpc, numpy as np, psutil, random
+import grpc, numpy as np, random
 from gradserve.service.server import Server
 from gradserve.v1 import derivative_service_pb2 as pb
 from tests.service.conftest import settings
@@ -439,9 +442,12 @@ def abuse(rounds):
                 assert error.code() is not grpc.StatusCode.INTERNAL, error.details()
 
 abuse(150)
-before = psutil.Process().memory_info().rss
+def resident():
+    return server.metrics.registry.get_sample_value("process_resident_memory_bytes")
+
+before = resident()
 abuse(300)
-print((psutil.Process().memory_info().rss - before) / 2**20)
+print((resident() - before) / 2**20)
 server.stop(0)
 """
 

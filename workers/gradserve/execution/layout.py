@@ -1,37 +1,150 @@
-"""Which values a plan stores in row-major order, as far as shapes tell.
+"""Where the elements of every value lie in memory, as far as shapes tell: NumPy's own rules, followed on paper.
 
-Only reshapes ask: in row-major order a reshape is a view, in any other it is a copy, and memory must be known before
-anything runs.
+Strides are counted in elements; 0 along an axis whose elements are one and the same.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from gradserve.ir.op import Op
 from gradserve.ir.types import TensorType
+from gradserve.ops.movement import Permute, Reshape
+from gradserve.ops.placement import Reverse, Slice
+from gradserve.ops.reduction import Reduction
+
+Lengths: TypeAlias = tuple[int, ...]
+Strides: TypeAlias = tuple[int, ...]
+
+SHORT_LOOP = 16
+"""NumPy needs about as long to begin an inner loop as for so many elements."""
+_MUCH_SMALLER = 8
+_SMALL = 1 << 12
 
 
-def is_row_major(
-    op: Op, operand_types: Sequence[TensorType], operand_flags: Sequence[bool], result: TensorType
-) -> bool:
-    """Whether NumPy's result is in row-major order, given whether each operand is."""
-    if result.size <= 1 or result.rank <= 1 and not op.is_view:
-        return True
-    if op.name == "reshape":
-        return True
+def strides_of(lengths: Lengths, order: Sequence[int]) -> Strides:
+    """Those of a new array whose axes lie in `order`, the slowest first."""
+    strides, step = [0] * len(lengths), 1
+    for axis in reversed(order):
+        strides[axis] = step
+        step *= lengths[axis]
+    return tuple(strides)
+
+
+def row_major(lengths: Lengths) -> Strides:
+    """Those of a new array with its axes in their own order."""
+    return strides_of(lengths, range(len(lengths)))
+
+
+def is_row_major(lengths: Lengths, strides: Strides) -> bool:
+    """Whether the elements lie one after the other in row-major order."""
+    return math.prod(lengths) <= 1 or all(
+        n == 1 or s == t for n, s, t in zip(lengths, strides, row_major(lengths), strict=True)
+    )
+
+
+def result_strides(
+    op: Op, operands: Sequence[TensorType], strides: Sequence[Strides], result: TensorType
+) -> Strides | None:
+    """Those of a result; None for a reshape that NumPy can only make by copying."""
     if op.is_view:
-        return operand_flags[0] and _keeps_order(op, operand_types[0], result)
+        return _view_strides(op, operands[0].lengths, strides[0], result.lengths)
     if op.broadcasts:
-        # The result takes the order of the operands that have its shape.
-        full = [flag for t, flag in zip(operand_types, operand_flags, strict=True) if t.shape == result.shape]
-        return bool(full) and all(full)
-    return True
+        return strides_of(result.lengths, kept_order(spread(operands, strides, result.lengths)))
+    if isinstance(op, Reduction):
+        left = [axis for axis in range(operands[0].rank) if axis not in op.axes]
+        order = kept_order(spread(operands, strides, operands[0].lengths))
+        return strides_of(result.lengths, [left.index(axis) for axis in order if axis in left])
+    return row_major(result.lengths)
 
 
-def _keeps_order(op: Op, operand: TensorType, result: TensorType) -> bool:
-    if op.name == "permute":
-        order: tuple[int, ...] = op.attributes()["order"]  # type: ignore[assignment]
-        moved = [axis for axis in order if operand.lengths[axis] != 1]
-        return moved == sorted(moved)
-    return operand.shape == result.shape and op.name == "broadcast_to"
+def _view_strides(op: Op, lengths: Lengths, strides: Strides, result: Lengths) -> Strides | None:
+    match op:
+        case Reshape():
+            return _cut_anew(lengths, strides, result)
+        case Permute():
+            return tuple(strides[axis] for axis in op.order)
+        case Slice():
+            return tuple(s * step for s, step in zip(strides, op.strides, strict=True))
+        case Reverse():
+            return tuple(-s if axis in op.axes else s for axis, s in enumerate(strides))
+        case _:
+            return _spread_strides(lengths, strides, len(result))
+
+
+def _cut_anew(lengths: Lengths, strides: Strides, result: Lengths) -> Strides | None:
+    """Axes that follow each other in memory may be joined and cut in another way."""
+    if is_row_major(lengths, strides):
+        return row_major(result)
+    old = [(n, s) for n, s in zip(lengths, strides, strict=True) if n != 1]
+    found: list[int] = []
+    for n in reversed(result):
+        if n == 1:
+            found.append(0)
+            continue
+        length, stride = old.pop()
+        while length % n and old and old[-1][1] == length * stride:
+            length *= old.pop()[0]
+        if length % n:
+            return None
+        found.append(stride)
+        if length > n:
+            old.append((length // n, n * stride))
+    return tuple(reversed(found))
+
+
+def spread(operands: Sequence[TensorType], strides: Sequence[Strides], lengths: Lengths) -> list[Strides]:
+    """Each operand's strides when it is broadcast to these lengths."""
+    return [_spread_strides(t.lengths, s, len(lengths)) for t, s in zip(operands, strides, strict=True)]
+
+
+def _spread_strides(lengths: Lengths, strides: Strides, rank: int) -> Strides:
+    own = tuple(0 if n == 1 else s for n, s in zip(lengths, strides, strict=True))
+    return (0,) * (rank - len(own)) + own
+
+
+def kept_order(operands: Sequence[Strides]) -> list[int]:
+    """The order of axes, the slowest first, that NumPy gives to a new array computed from operands with these strides."""
+    order: list[int] = []
+    for axis in reversed(range(len(operands[0]))):
+        place = 0
+        for k, other in enumerate(order):
+            steps = [(abs(s[axis]), abs(s[other])) for s in operands if s[axis] and s[other]]
+            if steps and not all(mine < theirs for mine, theirs in steps):
+                break
+            place = k + 1 if steps else place
+        order.insert(place, axis)
+    return order
+
+
+def turned_order(
+    operands: Sequence[TensorType], strides: Sequence[Strides], result: TensorType
+) -> tuple[int, ...] | None:
+    """The order of axes in which an op that broadcasts small operands had better make its result; None for NumPy's own.
+
+    Points in space are the example: x[:, None, :] - x[None, :, :] has its short axis last, and NumPy would begin a loop
+    for every pair. With the operands copied so that a long axis comes last, results keep that order from there on.
+    """
+    lengths = result.lengths
+    if result.size < _SMALL or _MUCH_SMALLER * sum(t.size for t in operands) > result.size:
+        return None
+    given = spread(operands, strides, lengths)
+    if _loop_length(lengths, given, kept_order(given)) >= SHORT_LOOP:
+        return None
+    longest = max(range(len(lengths)), key=lambda axis: (lengths[axis], axis))
+    order = (*range(longest + 1, len(lengths)), *range(longest + 1))
+    return order if lengths[longest] >= SHORT_LOOP and longest < len(lengths) - 1 else None
+
+
+def _loop_length(lengths: Lengths, operands: Sequence[Strides], order: Sequence[int]) -> int:
+    """How many elements NumPy takes in one inner loop."""
+    run, previous = 1, None
+    for axis in reversed(order):
+        if lengths[axis] == 1:
+            continue
+        if previous is not None and any(s[axis] != s[previous] * lengths[previous] for s in operands):
+            break
+        run, previous = run * lengths[axis], axis
+    return run

@@ -139,7 +139,7 @@ class Graph:
             yield node, range(value, value + len(node.types))
             value += len(node.types)
 
-    @property
+    @functools.cached_property
     def is_concrete(self) -> bool:
         """Whether every length is a number."""
         return all(t.is_concrete for t in self.value_types)

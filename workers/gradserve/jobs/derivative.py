@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -56,24 +56,24 @@ def differentiate(
     _check_results(context, pieces, call)
     data = {**call.arguments, **vectors}
     pool, _ = context.place(pieces, sum(a.nbytes for a in data.values()), call.options)
+    planned = time.perf_counter()
+    results = list(context.run(pool, _work(pieces, data, batching, executor), control))
+    outputs = _gather(results, call.reduction, batching)
+    waited = min(result.waited for result in results)
     report = Report(
-        plan=time.perf_counter() - started,
+        queue=waited,
+        plan=planned - started,
+        execute=max(0.0, time.perf_counter() - planned - waited),
         plan_cache_hit=hit,
         executor=executor,
         placement=pool.name,
+        chunks=len(results),
+        retries=sum(result.retries for result in results),
         batch_size=batching.size if batching else 1,
         flops=sum(piece.plan.flops for piece in pieces),
         peak_bytes=max(piece.plan.peak_bytes for piece in pieces),
-    )
-    running = time.perf_counter()
-    results = list(context.run(pool, _work(pieces, data, batching, executor), control))
-    outputs = _gather(results, call.reduction, batching)
-    spent = time.perf_counter() - running
-    waited = min((result.waited for result in results), default=0.0)
-    for result in results:
-        report = report.with_result(result)
-    report = replace(
-        report, queue=waited, execute=max(0.0, spent - waited), nonfinite_outputs=count_nonfinite(outputs)
+        nonfinite_outputs=count_nonfinite(outputs),
+        workers=tuple(dict.fromkeys(result.worker for result in results)),
     )
     return Derivatives(outputs, report)
 

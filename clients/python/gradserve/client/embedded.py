@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from gradserve.client import results
@@ -24,6 +24,9 @@ from gradserve.jobs.explain import explain
 from gradserve.jobs.report import Report
 from gradserve.jobs.trace import estimate_trace
 from gradserve.jobs.verify import verify_gradient
+
+
+_REPORT_FIELDS = tuple(field.name for field in fields(results.Report))
 
 
 class EmbeddedBackend:
@@ -112,7 +115,7 @@ def _call(question: Question) -> Call:
 
 
 def _report(report: Report) -> results.Report:
-    return results.Report(**asdict(report))
+    return results.Report(*(getattr(report, name) for name in _REPORT_FIELDS))
 
 
 def _verification(report: VerificationReport) -> results.VerificationReport:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -75,6 +76,7 @@ def bind(function: Callable[..., Any], arguments: tuple[Any, ...], named: Mappin
     return bound
 
 
+@functools.lru_cache(maxsize=256)
 def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
     try:
         return inspect.signature(function)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from rich.progress import track
-from rich.table import Table
+from rich.table import Column, Table
 
 from gradserve.client.cli import show
 from gradserve.client.cli.demo_service import DemoService
@@ -79,7 +79,7 @@ def _softmax_regression(client: Client, images: Array, labels: Array, steps: int
     show.heading("trace of the Hessian by Hutchinson's estimator")
     with show.console.status("estimating") as status:
         estimate = f.hessian_trace(
-            **final, wrt=["w"], rel_tol=0.02, max_probes=2000, progress=lambda e: status.update(f"trace {e}")
+            **final, wrt=["w"], rel_tol=0.03, max_probes=4000, progress=lambda e: status.update(f"trace {e}")
         )
     show.trace(estimate)
 
@@ -137,7 +137,7 @@ def _curve(values: list[float]) -> str:
 
 def _metrics(service: DemoService) -> None:
     show.heading(f"what Prometheus sees at {service.metrics_url}")
-    table = Table("metric", "value", box=None, header_style="bold")
+    table = Table(Column("metric", overflow="fold"), "value", box=None, header_style="bold")
     for name, value in service.metrics():
         table.add_row(name, f"{value:g}")
     show.console.print(table)

@@ -12,7 +12,10 @@ from rich.table import Table
 from gradserve.client.results import Explanation, Report, TraceEstimate, VerificationReport
 from gradserve.ir.types import Array
 
-console = Console()
+console = Console(emoji=False)
+if not console.is_terminal:
+    # A log has no window to fit into; narrow tables would lose the ends of names.
+    console.width = 120
 _STYLES = {"agrees": "green", "disagrees": "bold red", "kink": "yellow", "inconclusive": "yellow", "not_finite": "red"}
 
 
