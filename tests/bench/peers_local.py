@@ -25,11 +25,12 @@ CLOSE = 1e-9
 def engine(workload: Workload, plan: Plan) -> Callable[[], Result]:
     """A prepared plan, as a worker runs it."""
     program = EXECUTORS["numpy"].prepare(plan)
-    names = list(workload.parameters)
+    value = next(name for name in plan.graph.output_types if name.startswith("value:"))
+    gradients = [f"gradient:{name}" for name in workload.parameters]
 
     def call() -> Result:
         outputs = program(workload.parameters)
-        return outputs["value:loss"], [outputs[f"gradient:{name}"] for name in names]
+        return outputs[value], [outputs[name] for name in gradients]
 
     return call
 

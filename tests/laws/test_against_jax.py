@@ -64,13 +64,13 @@ def pulled_back(sample, given, u, names):
 
 @pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
 def test_impl_runs_in_the_namespace_of_jax(op):
-    for sample in op.samples():
-        if sample.differentiable and all(x.size for x in sample.operands):
-            results = sample.op.impl(jnp, *map(jnp.asarray, sample.operands))
-            expected = results_of(sample.op, sample.operands)
-            for found, right in zip(results if isinstance(results, tuple) else (results,), expected, strict=True):
-                assert found.dtype == right.dtype
-                np.testing.assert_allclose(found, right, rtol=1e-6 if is_single([right]) else 1e-12, atol=1e-12)
+    filled = [s for s in op.samples() if all(x.size for x in s.operands)]
+    for sample in filled[:2]:  # each one costs JAX a compilation
+        results = sample.op.impl(jnp, *map(jnp.asarray, sample.operands))
+        expected = results_of(sample.op, sample.operands)
+        for found, right in zip(results if isinstance(results, tuple) else (results,), expected, strict=True):
+            assert found.dtype == right.dtype
+            np.testing.assert_allclose(found, right, rtol=1e-6 if is_single([right]) else 1e-12, atol=1e-12)
 
 
 def test_every_differentiable_op_is_compared():

@@ -56,6 +56,13 @@ def evaluate(function: Callable[..., Any], *operands: Any) -> Any:
     return outputs[0] if len(outputs) == 1 else outputs
 
 
+def agree(function: Callable[..., Any], reference: Callable[..., Any], *operands: Any) -> None:
+    """Values, element types and shapes are those of the reference."""
+    found, expected = evaluate(function, *operands), np.asarray(reference(*operands))
+    assert found.dtype == expected.dtype
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12, strict=True)
+
+
 def infer(op: Op, *types: TensorType) -> Shape:
     """The shape of the only result."""
     (result,) = op.infer(*types)

@@ -9,9 +9,8 @@ import scipy.special
 
 from gradserve.autodiff import Gradient, derive
 from gradserve.ir.errors import InvalidGraph
-from gradserve.ir.types import ElementType
 from gradserve.ops import builder, functions
-from tests.ops.support import check_derivatives, evaluate, f64, gradients, normal, trace
+from tests.ops.support import agree, check_derivatives, evaluate, f64, gradients, normal, trace
 
 X = normal(2, 3, 4)
 M = normal(3, 4, seed=1)
@@ -21,14 +20,6 @@ W = normal(4, seed=4)
 INTEGERS = np.array([[3, 0, 2], [1, 5, 5]])
 TRUTHS = np.array([[True, False], [True, True]])
 AXES = [None, 0, -1, (0, 2), (2, 0), ()]
-
-
-def agree(function, reference, *operands):
-    """Values, element types and shapes are those of the reference."""
-    found, expected = evaluate(function, *operands), reference(*operands)
-    expected = np.asarray(expected)
-    assert found.dtype == expected.dtype
-    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12, strict=True)
 
 
 @pytest.mark.parametrize("keepdims", [False, True])
@@ -47,15 +38,12 @@ def test_reductions_of_other_elements(name, x):
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("keepdims", [False, True])
 @pytest.mark.parametrize("axis", [None, 0, -1])
 @pytest.mark.parametrize("name", ["argmax", "argmin"])
-def test_positions(name, axis):
-    for keepdims in (False, True):
-        agree(
-            lambda x: getattr(functions, name)(x, axis, keepdims=keepdims),
-            lambda x: getattr(np, name)(x, axis, keepdims=keepdims),
-            X,
-        )
+def test_positions(name, axis, keepdims):
+    function, reference = getattr(functions, name), getattr(np, name)
+    agree(lambda x: function(x, axis, keepdims=keepdims), lambda x: reference(x, axis, keepdims=keepdims), X)
 
 
 @pytest.mark.parametrize("axis", [None, 0, -1])
@@ -149,137 +137,16 @@ def test_norms_of_vectors(order, keepdims):
     )
 
 
+@pytest.mark.parametrize("keepdims", [False, True])
 @pytest.mark.parametrize("axis", [(0, 1), (2, 0), (-1, 1)])
 @pytest.mark.parametrize("order", [None, "fro", 1, -1, np.inf, -np.inf])
-def test_norms_of_matrices(order, axis):
-    for keepdims in (False, True):
-        agree(
-            lambda x: functions.norm(x, order, axis, keepdims),
-            lambda x: np.linalg.norm(x, order, axis, keepdims),
-            X,
-        )
+def test_norms_of_matrices(order, axis, keepdims):
+    agree(lambda x: functions.norm(x, order, axis, keepdims), lambda x: np.linalg.norm(x, order, axis, keepdims), X)
     agree(lambda x: functions.norm(x, order), lambda x: np.linalg.norm(x, order), M)
 
 
 def test_norm_of_all_elements():
     agree(functions.norm, np.linalg.norm, X)
-
-
-@pytest.mark.parametrize("name", ["dot", "inner", "outer", "vdot"])
-@pytest.mark.parametrize(("x", "y"), [(V, W), (S, S), (X, S), (np.float64(2), X), (X, V), (V, S)])
-def test_products(name, x, y):
-    try:
-        getattr(np, name)(x, y)
-    except ValueError:
-        with pytest.raises(InvalidGraph):
-            evaluate(getattr(functions, name), x, y)
-    else:
-        agree(getattr(functions, name), getattr(np, name), x, y)
-
-
-@pytest.mark.parametrize(
-    ("x", "y"),
-    [
-        ((4,), (4,)), ((3, 4), (4,)), ((4,), (4, 3)), ((2, 3), (3, 4)), ((5, 2, 3), (3, 4)), ((5, 2, 3), (3,)),
-        ((2, 3), (5, 3, 4)), ((3,), (5, 3, 4)), ((5, 2, 3), (5, 3, 4)), ((1, 2, 3), (5, 3, 4)), ((5, 2, 3), (1, 3, 4)),
-        ((6, 1, 2, 3), (5, 3, 4)), ((6, 5, 2, 3), (5, 3, 4)), ((5, 2, 3), (6, 1, 3, 4)), ((1, 2, 3), (1, 3, 4)),
-        ((6, 1, 2, 3), (1, 5, 3, 1)), ((5, 2, 0), (0, 4)), ((0, 2, 3), (3, 4)), ((7, 1, 5, 2, 3), (6, 5, 3, 2)),
-    ],
-)  # fmt: skip
-def test_matmul(x, y):
-    agree(functions.matmul, np.matmul, normal(*x), normal(*y, seed=1))
-
-
-@pytest.mark.parametrize(("x", "y"), [((5, 2, 3), (3, 4)), ((2, 3), (5, 3, 4)), ((6, 1, 2, 3), (5, 3, 4))])
-def test_matmul_repeats_no_operand(x, y):
-    names = [node.op.name for node in trace(functions.matmul, normal(*x), normal(*y)).nodes]
-    assert names.count("contract") == 1
-    assert "broadcast_to" not in names
-
-
-@pytest.mark.parametrize("axes", [0, 1, 2, ([0, 1], [1, 0]), (1, 0), ((-1,), (-2,)), ([], [])], ids=str)
-def test_tensordot(axes):
-    agree(lambda x, y: functions.tensordot(x, y, axes), lambda x, y: np.tensordot(x, y, axes), S, S + 1)
-
-
-@pytest.mark.parametrize("axis", [0, -1])
-def test_vecdot(axis):
-    agree(lambda x, y: functions.vecdot(x, y, axis), lambda x, y: np.vecdot(x, y, axis=axis), S, S + 1)
-    agree(functions.vecdot, np.vecdot, X, V)
-
-
-@pytest.mark.parametrize(("x", "y"), [(M, S), (V, W), (M, V), (X, M)])
-def test_kron(x, y):
-    agree(functions.kron, np.kron, x, y)
-
-
-@pytest.mark.parametrize("offset", [-5, -2, 0, 1, 4])
-def test_diagonals(offset):
-    for x in (M, M.T, S):
-        agree(lambda x: functions.diagonal(x, offset), lambda x: np.diagonal(x, offset), x)
-        agree(lambda x: functions.trace(x, offset), lambda x: np.trace(x, offset), x)
-        agree(lambda x: functions.tril(x, offset), lambda x: np.tril(x, offset), x)
-        agree(lambda x: functions.triu(x, offset), lambda x: np.triu(x, offset), x)
-    for x in (V, M, V[:0]):
-        agree(lambda x: functions.diag(x, offset), lambda x: np.diag(x, offset), x)
-    agree(lambda x: functions.diagonal(x, offset, 2, 0), lambda x: np.diagonal(x, offset, 2, 0), X)
-    agree(lambda x: x + functions.eye(x.builder, 3, 4, offset), lambda x: x + np.eye(3, 4, offset), M)
-    agree(lambda x: functions.trace(x, 0, 1, 2), lambda x: np.trace(x, 0, 1, 2), X)
-
-
-def test_one_hot():
-    indices = np.array([[0, 2], [1, 7]])
-    expected = (indices[..., None] == np.arange(3)).astype(float)
-    agree(lambda i: functions.one_hot(i, 3), lambda i: expected, indices)
-    g = builder()
-    assert functions.one_hot(g.constant(indices), 3, ElementType.INT64).type.element_type is ElementType.INT64
-
-
-@pytest.mark.parametrize(
-    ("function", "shape"),
-    [
-        (lambda f, x: f.reshape(x, (-1, 2)), (2, 3, 4)),
-        (lambda f, x: f.reshape(x, 24), (2, 3, 4)),
-        (lambda f, x: f.ravel(x), (2, 3, 4)),
-        (lambda f, x: f.ravel(x), (0, 3)),
-        (lambda f, x: f.transpose(x), (2, 3, 4)),
-        (lambda f, x: f.transpose(x, (1, -1, 0)), (2, 3, 4)),
-        (lambda f, x: f.swapaxes(x, 0, -1), (2, 3, 4)),
-        (lambda f, x: f.moveaxis(x, 0, -1), (2, 3, 4)),
-        (lambda f, x: f.moveaxis(x, (0, 2), (1, 0)), (2, 3, 4)),
-        (lambda f, x: f.rollaxis(x, 2), (2, 3, 4)),
-        (lambda f, x: f.rollaxis(x, 0, 3), (2, 3, 4)),
-        (lambda f, x: f.expand_dims(x, 1), (2, 3)),
-        (lambda f, x: f.expand_dims(x, (0, -1)), (2, 3)),
-        (lambda f, x: f.squeeze(x), (2, 1, 3, 1)),
-        (lambda f, x: f.squeeze(x, -1), (2, 1, 3, 1)),
-        (lambda f, x: f.squeeze(x, (1, 3)), (2, 1, 3, 1)),
-        (lambda f, x: f.broadcast_to(x, (5, 2, 3)), (2, 1)),
-        (lambda f, x: f.stack([x, x], -1), (2, 3)),
-        (lambda f, x: f.stack([x]), (2, 3)),
-        (lambda f, x: f.concatenate([x, x], 1), (2, 3)),
-        (lambda f, x: f.concatenate([x, x], None), (2, 3)),
-        (lambda f, x: f.flip(x), (2, 3)),
-        (lambda f, x: f.flip(x, -1), (2, 3)),
-        (lambda f, x: f.roll(x, 2), (2, 3)),
-        (lambda f, x: f.roll(x, -7, 1), (2, 3)),
-        (lambda f, x: f.roll(x, (1, 2), (0, 1)), (2, 3)),
-        (lambda f, x: f.roll(x, 0, 0), (2, 3)),
-        (lambda f, x: f.roll(x, 1, 0), (0, 3)),
-        (lambda f, x: f.tile(x, 2), (2, 3)),
-        (lambda f, x: f.tile(x, (2, 1, 3)), (2, 3)),
-        (lambda f, x: f.repeat(x, 3), (2, 3)),
-        (lambda f, x: f.repeat(x, 2, -1), (2, 3)),
-        (lambda f, x: f.split(x, 3, 1)[1], (2, 6)),
-        (lambda f, x: f.split(x, [1, 4], 1)[1], (2, 6)),
-        (lambda f, x: f.split(x, [1, 4], 1)[2], (2, 6)),
-        (lambda f, x: f.where(x > 0 if f is np else x.builder.gt(x, 0), x, 1.0), (2, 3)),
-        (lambda f, x: f.isclose(x, x[:1] if f is np else x.builder.slice(x, starts=(0, 0), stops=(1, 3), strides=(1, 1))),
-         (2, 3)),
-    ],
-)  # fmt: skip
-def test_shapes(function, shape):
-    agree(lambda x: function(functions, x), lambda x: function(np, x), normal(*shape))
 
 
 def test_questions():
@@ -298,12 +165,11 @@ def test_systems():
     agree(functions.det, np.linalg.det, S)
     agree(lambda x: functions.slogdet(x)[1], lambda x: np.linalg.slogdet(x)[1], S)
     agree(lambda x: functions.det(x), lambda x: np.linalg.det(x), np.array([[1, 2], [3, 5]]))
-    for exponent in (0, 1, 2, 5, -3):
-        agree(
-            lambda x: functions.matrix_power(x, exponent),
-            lambda x: np.linalg.matrix_power(x, exponent),
-            S,
-        )
+
+
+@pytest.mark.parametrize("exponent", [0, 1, 2, 5, -3])
+def test_matrix_power(exponent):
+    agree(lambda x: functions.matrix_power(x, exponent), lambda x: np.linalg.matrix_power(x, exponent), S)
 
 
 def test_factors():
@@ -316,13 +182,14 @@ def test_factors():
         S,
         b,
     )
-    for lower in (True, False):
-        agree(
-            lambda a, b: functions.cho_solve((functions.cholesky(a, upper=not lower), lower), b),
-            np.linalg.solve,
-            symmetric,
-            b,
-        )
+
+
+@pytest.mark.parametrize("lower", [True, False])
+def test_cho_solve(lower):
+    def solved(a, b):
+        return functions.cho_solve((functions.cholesky(a, upper=not lower), lower), b)
+
+    agree(solved, np.linalg.solve, S @ S.T, normal(4, 2, seed=5))
 
 
 def test_arrays_and_numbers_become_constants():

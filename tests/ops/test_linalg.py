@@ -4,7 +4,6 @@ import jax.numpy as jnp
 import jax.scipy.linalg
 import numpy as np
 import pytest
-import scipy.linalg
 
 from gradserve.autodiff import Gradient, derive, vmap
 from gradserve.execution import make_plan
@@ -51,8 +50,7 @@ def test_values_of_slogdet():
         ("cholesky", lambda x: jnp.linalg.cholesky(x @ jnp.swapaxes(x, -1, -2))),
     ],
 )
-@pytest.mark.parametrize("x", [A, BATCH], ids=["matrix", "batch"])
-def test_derivatives(name, reference, x):
+def test_derivatives(name, reference):
     def function(value):
         g = value.builder
         rank = value.type.rank
@@ -62,7 +60,7 @@ def test_derivatives(name, reference, x):
             value = g.contract(value, value, lhs_contract=last, rhs_contract=last, lhs_batch=along, rhs_batch=along)
         return of(name)(value)
 
-    check_derivatives(function, reference, x, tolerance=1e-8)
+    check_derivatives(function, reference, BATCH, tolerance=1e-8)
 
 
 def test_cholesky_of_a_symmetric_matrix_is_numpys():
@@ -82,7 +80,6 @@ def test_values_of_solve(b):
 
 
 def test_derivatives_of_solve():
-    check_derivatives(of("solve"), jnp.linalg.solve, A, B, tolerance=1e-8)
     check_derivatives(of("solve"), jnp.linalg.solve, BATCH, normal(2, 4, 3), tolerance=1e-8)
 
 
@@ -91,7 +88,8 @@ def test_derivatives_of_solve():
 def test_triangular_solve(lower, transposed):
     # The elements of A outside the triangle are there, and are not read.
     function = triangular(lower, transposed)
-    expected = scipy.linalg.solve_triangular(A, B, trans=int(transposed), lower=lower)
+    triangle = np.tril(A) if lower else np.triu(A)
+    expected = np.linalg.solve(triangle.T if transposed else triangle, B)
     np.testing.assert_allclose(evaluate(function, A, B), expected)
     np.testing.assert_allclose(
         evaluate(function, np.stack([A, 2 * A]), np.stack([B, B])), np.stack([expected, expected / 2])

@@ -18,7 +18,7 @@ def is_actor(process: psutil.Process) -> bool:
         title = " ".join(process.cmdline())
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return False
-    return title.startswith("ray::") and "IDLE" not in title
+    return title.startswith("ray::Worker")
 
 
 class Killer(threading.Thread):

@@ -66,7 +66,7 @@ def test_equals_jax(service, data_folder, name):
     from gradserve.client import Client
 
     jax.config.update("jax_enable_x64", True)
-    mixture = read(data_folder / f"{name}.txt")
+    mixture = read(data_folder / "adbench" / f"{name}.txt")
     with Client(service.address, timeout=300.0) as client:
         f = client.function(lambda alpha, mu, icf: log_posterior(np, mixture, alpha, mu, icf), **mixture.parameters)
         value, gradient = f.value_and_grad(**mixture.parameters)

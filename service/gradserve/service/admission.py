@@ -28,7 +28,7 @@ class Admission:
         self.bytes = 0
         """Bytes of their requests."""
         self._closed = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a control cancelled before it is listened to calls `_wake` at once
         self._changed = threading.Condition(self._lock)
         self._waiting: deque[object] = deque()
 
@@ -79,14 +79,23 @@ class Admission:
         ticket = object()
         self._waiting.append(ticket)
         until = time.monotonic() + self.max_wait
+        forget = control.on_cancel(self._wake)
         try:
             while self._waiting[0] is not ticket or not self._fits(size):
-                if not self._changed.wait(until - time.monotonic()):
-                    raise self._busy()
                 control.check()
                 self._require_open()
+                left = until - time.monotonic()
+                if left <= 0:
+                    raise self._busy()
+                self._changed.wait(left if control.remaining is None else min(left, control.remaining))
+            self._require_open()
         finally:
+            forget()
             self._waiting.remove(ticket)
+            self._changed.notify_all()
+
+    def _wake(self) -> None:
+        with self._lock:
             self._changed.notify_all()
 
     def _busy(self) -> Unavailable:

@@ -33,6 +33,7 @@ CONSTRAINTS: Mapping[str, str] = {
     "M3": "a digest is a SHA-256 in lower-case hexadecimal",
     "M4": "a number of bytes or points is not negative",
     "M5": "at least one vector is given",
+    "M6": "what carries a batch is an input of the graph",
 }
 """The rules of requests beyond those of graphs and arrays."""
 

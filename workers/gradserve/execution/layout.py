@@ -21,7 +21,7 @@ Strides: TypeAlias = tuple[int, ...]
 SHORT_LOOP = 16
 """NumPy needs about as long to begin an inner loop as for so many elements."""
 _MUCH_SMALLER = 8
-_SMALL = 1 << 12
+_WORTH_TURNING = 1 << 12
 
 
 def strides_of(lengths: Lengths, order: Sequence[int]) -> Strides:
@@ -122,26 +122,37 @@ def kept_order(operands: Sequence[Strides]) -> list[int]:
 def turned_order(
     operands: Sequence[TensorType], strides: Sequence[Strides], result: TensorType
 ) -> tuple[int, ...] | None:
-    """The order of axes in which an op that broadcasts small operands had better make its result; None for NumPy's own.
+    """The order of axes in which small operands had better be copied before they are broadcast; None if that is no use.
 
-    Points in space are the example: x[:, None, :] - x[None, :, :] has its short axis last, and NumPy would begin a loop
-    for every pair. With the operands copied so that a long axis comes last, results keep that order from there on.
+    Points in space are the example: x[:, None, :] - x[None, :, :] has its short axis last, and NumPy would begin an
+    inner loop for every pair. Turned, a long axis comes last in memory, and what is computed from it keeps that order.
     """
     lengths = result.lengths
-    if result.size < _SMALL or _MUCH_SMALLER * sum(t.size for t in operands) > result.size:
+    if result.size < _WORTH_TURNING or _MUCH_SMALLER * sum(t.size for t in operands) > result.size:
         return None
-    given = spread(operands, strides, lengths)
-    if _loop_length(lengths, given, kept_order(given)) >= SHORT_LOOP:
+    if _loop_length(lengths, spread(operands, strides, lengths)) >= SHORT_LOOP:
         return None
     longest = max(range(len(lengths)), key=lambda axis: (lengths[axis], axis))
     order = (*range(longest + 1, len(lengths)), *range(longest + 1))
-    return order if lengths[longest] >= SHORT_LOOP and longest < len(lengths) - 1 else None
+    turned = spread(operands, [turned_strides(t.lengths, order) for t in operands], lengths)
+    return order if _loop_length(lengths, turned) >= SHORT_LOOP else None
 
 
-def _loop_length(lengths: Lengths, operands: Sequence[Strides], order: Sequence[int]) -> int:
-    """How many elements NumPy takes in one inner loop."""
+def own_order(order: Sequence[int], rank: int) -> tuple[int, ...]:
+    """The order of axes of a result, for an operand that has only the last `rank` of them."""
+    missing = len(order) - rank
+    return tuple(axis - missing for axis in order if axis >= missing)
+
+
+def turned_strides(lengths: Lengths, order: Sequence[int]) -> Strides:
+    """Those of an operand copied so that its axes lie in the order of a result's."""
+    return strides_of(lengths, own_order(order, len(lengths)))
+
+
+def _loop_length(lengths: Lengths, operands: Sequence[Strides]) -> int:
+    """How many elements NumPy takes in one inner loop over operands with these strides."""
     run, previous = 1, None
-    for axis in reversed(order):
+    for axis in reversed(kept_order(operands)):
         if lengths[axis] == 1:
             continue
         if previous is not None and any(s[axis] != s[previous] * lengths[previous] for s in operands):

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gradserve.execution.layout import is_row_major
+from gradserve.execution.layout import Strides, result_strides, row_major, turned_order, turned_strides
 from gradserve.ir.graph import Graph, Node
 from gradserve.ir.op import Cost, Op
 from gradserve.ir.types import Shape, TensorType
@@ -27,7 +27,9 @@ class Step:
     node: int
     """The position of its node in the graph."""
     copies: bool
-    """For a reshape: whether the operand is not in row-major order, so that it must be copied."""
+    """For a reshape: whether the operand does not lie in memory as the result needs it, so that it must be copied."""
+    order: tuple[int, ...] | None
+    """The order of axes in which operands are copied first, so that NumPy's inner loops are long; None for no copies."""
     reuses: int | None
     """The dying operand whose buffer takes the result."""
     frees: tuple[int, ...]
@@ -52,17 +54,22 @@ def lower(graph: Graph) -> tuple[Step, ...]:
     drafts = _without_needless_broadcasts(graph)
     types = graph.value_types
     last_use = _last_uses(graph, drafts)
-    row_major = [True] * graph.first_node_value + [False] * (len(types) - graph.first_node_value)
+    strides: dict[int, Strides] = {k: row_major(t.lengths) for k, t in enumerate(types[: graph.first_node_value])}
     buffers = _Buffers(graph, last_use)
     steps = []
     for time, draft in enumerate(drafts):
         op = draft.node.op
         operand_types = tuple(types[k] for k in draft.operands)
-        flags = [row_major[k] for k in draft.operands]
-        for value, type_ in zip(draft.results, draft.node.types, strict=True):
-            row_major[value] = is_row_major(op, operand_types, flags, type_)
-        copies = op.name == "reshape" and not flags[0]
         reuses = buffers.reusable(time, draft, operand_types) if op.overwrites else None
+        lies = [strides[k] for k in draft.operands]
+        order = turned_order(operand_types, lies, draft.node.types[0]) if op.broadcasts and reuses is None else None
+        if order is not None:
+            lies = [turned_strides(t.lengths, order) for t in operand_types]
+        copies = False
+        for value, type_ in zip(draft.results, draft.node.types, strict=True):
+            found = strides[reuses] if reuses is not None else result_strides(op, operand_types, lies, type_)
+            copies = copies or found is None
+            strides[value] = row_major(type_.lengths) if found is None else found
         allocates = buffers.make(time, draft, views=op.is_view and not copies, reuses=reuses)
         frees, releases = buffers.free(time, draft)
         steps.append(
@@ -74,6 +81,7 @@ def lower(graph: Graph) -> tuple[Step, ...]:
                 result_types=draft.node.types,
                 node=draft.position,
                 copies=copies,
+                order=order,
                 reuses=reuses,
                 frees=frees,
                 allocates=allocates,

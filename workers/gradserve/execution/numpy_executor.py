@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from gradserve.execution import cost_model
+from gradserve.execution.layout import own_order
 from gradserve.execution.lower import Step
 from gradserve.execution.plan import Plan
 from gradserve.ir.errors import Cancelled, NumericalFailure, Violation
@@ -140,13 +141,10 @@ class _Source:
     def _expression(self, step: Step) -> str:
         operands = [f"v{k}" for k in step.operands]
         symbol = step.op.symbol
-        if symbol and step.reuses is None and step.result_types[0].is_float:
+        if symbol and step.reuses is None and step.order is None and step.result_types[0].is_float:
             return symbol.join(operands) if len(operands) > 1 else f"{symbol}{operands[0]}"
         name = f"f{step.results[0]}"
-        if step.copies:
-            self._names[name] = _copying_reshape(step)
-        else:
-            self._names[name] = step.op.kernel(np, step.operand_types)
+        self._names[name] = kernel(step)
         if step.reuses is not None:
             operands.append(f"out=v{step.reuses}")
         return f"{name}({', '.join(operands)})"
@@ -156,6 +154,20 @@ def _assignment(results: tuple[int, ...]) -> str:
     return ", ".join(f"v{k}" for k in results)
 
 
-def _copying_reshape(step: Step) -> Callable[[Array], Array]:
-    shape = step.result_types[0].lengths
-    return lambda x: np.array(x, order="C", copy=True).reshape(shape)
+def kernel(step: Step) -> Callable[..., Any]:
+    """The function of a step's operands that NumPy is called by."""
+    if step.copies:
+        shape = step.result_types[0].lengths
+        return lambda x: np.array(x, order="C", copy=True).reshape(shape)
+    plain = step.op.kernel(np, step.operand_types)
+    return plain if step.order is None else _turning(plain, step.order)
+
+
+def _turning(plain: Callable[..., Any], order: tuple[int, ...]) -> Callable[..., Any]:
+    """The kernel on operands copied so that their axes lie in this order in memory."""
+
+    def turned(x: Array) -> Array:
+        own = own_order(order, np.ndim(x))
+        return np.ascontiguousarray(np.transpose(x, own)).transpose(np.argsort(own)) if own else x
+
+    return lambda *operands: plain(*map(turned, operands))

@@ -167,7 +167,7 @@ class Cholesky(OfMatrix):
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
         (a,) = arrays
-        return xp.linalg.cholesky((a + a.swapaxes(-1, -2)) / 2)
+        return xp.linalg.cholesky((a + xp.matrix_transpose(a)) / 2)
 
     def jvp(
         self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]

@@ -66,11 +66,20 @@ class Reduction(Op):
         return getattr(xp, self.function)(x, axis=self.axes)
 
     def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
-        """The ufunc's own reduction, for NumPy."""
+        """The ufunc's own reduction, for NumPy; slice by slice if the last axis is short."""
         if xp is not np:
             return super().kernel(xp, types)
-        axis = self.axes[0] if len(self.axes) == 1 else self.axes
-        return functools.partial(self.ufunc.reduce, axis=axis, dtype=self.infer(*types)[0].element_type.dtype)
+        (x,) = types
+        result = self.infer(x)[0]
+        whole = functools.partial(
+            self.ufunc.reduce, axis=self.axes[0] if len(self.axes) == 1 else self.axes, dtype=result.element_type.dtype
+        )
+        if x.rank < 2 or x.size < WORTH_SLICING or not 1 < x.lengths[-1] <= SHORT_AXIS:
+            return whole
+        if self.axes == (x.rank - 1,):
+            return _folded(self.ufunc, x.lengths[-1])
+        beside = self.axes[-1:] == (x.rank - 2,) and x.lengths[-2] > x.lengths[-1]
+        return _slice_by_slice(whole, result) if beside else whole
 
     def batch(self, g: Builder, operands: Sequence[Value], batched: Sequence[bool], size: int) -> tuple[Value, ...]:
         """The reduction one axis further."""
@@ -80,6 +89,36 @@ class Reduction(Op):
     def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:
         """One operation for each element."""
         return Cost(float(operands[0].size), moved_bytes(operands, results))
+
+
+SHORT_AXIS = 16
+"""NumPy begins an inner loop for each row of a last axis; for so few elements that takes longer than the elements."""
+WORTH_SLICING = 1 << 12
+
+
+def _folded(ufunc: np.ufunc, count: int) -> Callable[[Any], Any]:
+    """The reduction along a short last axis: all first elements with all second ones, then with all third ones."""
+
+    def fold(x: Any) -> Any:
+        total = ufunc(x[..., 0], x[..., 1])
+        for k in range(2, count):
+            ufunc(total, x[..., k], out=total)
+        return total
+
+    return fold
+
+
+def _slice_by_slice(reduce: Callable[..., Any], result: TensorType) -> Callable[[Any], Any]:
+    """The reduction along other axes, for one element of a short last axis at a time."""
+    shape, dtype, empty = result.lengths, result.element_type.dtype, np.empty
+
+    def slices(x: Any) -> Any:
+        reduced = empty(shape, dtype)
+        for k in range(shape[-1]):
+            reduce(x[..., k], out=reduced[..., k])
+        return reduced
+
+    return slices
 
 
 class Accumulation(Reduction):

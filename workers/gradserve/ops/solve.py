@@ -138,7 +138,7 @@ class TriangularSolve(System):
         if xp is np:
             return self._by_lapack(a, b)
         triangle = xp.tril(a) if self.lower else xp.triu(a)
-        return xp.linalg.solve(triangle.swapaxes(-1, -2) if self.transposed else triangle, b)
+        return xp.linalg.solve(xp.matrix_transpose(triangle) if self.transposed else triangle, b)
 
     def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
         return self._by_lapack if xp is np else super().kernel(xp, types)

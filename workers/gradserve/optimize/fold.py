@@ -9,6 +9,7 @@ import numpy as np
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Literal
 from gradserve.ir.op import Op
+from gradserve.ir.types import Array
 from gradserve.optimize.splat import splat
 
 MAX_ELEMENTS = 1 << 16
@@ -33,20 +34,29 @@ def _fold_splats(g: Builder, op: Op, operands: Sequence[Value]) -> tuple[Value, 
 
 
 def _fold_constants(g: Builder, op: Op, operands: Sequence[Value]) -> tuple[Value, ...] | None:
-    literals = [g.literal(operand) for operand in operands]
-    arrays = [literal.array for literal in literals if isinstance(literal, Literal)]
-    if op.is_view or len(arrays) < len(operands):
+    arrays = [_known(g, op, operand) for operand in operands]
+    if op.is_view or any(array is None for array in arrays):
         return None
     types = op.infer(*(operand.type for operand in operands))
-    if sum(t.size for t in types) > MAX_ELEMENTS or sum(a.size for a in arrays) > MAX_ELEMENTS:
+    known = [array for array in arrays if array is not None]
+    if max(sum(t.size for t in types), sum(array.size for array in known)) > MAX_ELEMENTS:
         return None
-    results = _compute(op, arrays)
+    results = _compute(op, known)
     if results is None:
         return None
     return tuple(g.constant(Literal(np.asarray(r, t.element_type.dtype))) for r, t in zip(results, types, strict=True))
 
 
-def _compute(op: Op, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, ...] | None:  # type: ignore[type-arg]
+def _known(g: Builder, op: Op, operand: Value) -> Array | None:
+    """The elements of a constant; of a splat its number, if the op broadcasts it."""
+    literal = g.literal(operand)
+    if isinstance(literal, Literal):
+        return literal.array
+    number = splat(g, operand) if op.broadcasts else None
+    return None if number is None else np.asarray(number)
+
+
+def _compute(op: Op, arrays: Sequence[Array]) -> tuple[Array, ...] | None:
     """The results, or None if they are impossible: then the step fails when it is run, and says where."""
     try:
         with np.errstate(all="ignore"):

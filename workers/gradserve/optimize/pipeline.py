@@ -13,6 +13,7 @@ from gradserve.optimize.fold import fold
 from gradserve.optimize.simplify import simplify
 
 MAX_PASSES = 4
+COMMUTATIVE = frozenset({"add", "mul", "maximum", "minimum", "eq", "ne", "logical_and", "logical_or", "logical_xor"})
 
 
 def optimize(graph: Graph) -> Graph:
@@ -39,6 +40,8 @@ def _rebuild(graph: Graph) -> Graph:
 
 def _node(g: Builder, node: Node, operands: tuple[Value, ...]) -> tuple[Value, ...]:
     """The results of a node, by the first of: folding, a simpler form, the op itself."""
+    if node.op.name in COMMUTATIVE:
+        operands = tuple(sorted(operands, key=lambda operand: operand.index))  # so that x y and y x fall together
     folded = fold(g, node.op, operands)
     if folded is not None:
         return folded

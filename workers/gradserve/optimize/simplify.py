@@ -13,6 +13,8 @@ from typing import Any, TypeAlias, cast
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Op
 from gradserve.ops.contraction import Contract
+from gradserve.ops.movement import permuted
+from gradserve.optimize.scaling import merged_scaling, scaling_taken_out, shared_scaling
 from gradserve.optimize.splat import is_splat, splat
 
 Rule: TypeAlias = Callable[[Builder, Any, Sequence[Value]], Value | None]
@@ -20,8 +22,22 @@ Rule: TypeAlias = Callable[[Builder, Any, Sequence[Value]], Value | None]
 
 def simplify(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
     """A value equal to the application, or None if no rule knows a better one."""
+    if op.broadcasts:
+        earlier = _before_broadcasts(g, op, operands)
+        if earlier is not None:
+            return earlier
     rule = RULES.get(op.name)
     return rule(g, op, operands) if rule else None
+
+
+def _before_broadcasts(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
+    """An elementwise op on broadcasts alone is done before them."""
+    found = [_producer(g, operand, "broadcast_to") for operand in operands]
+    if None in found:
+        return None
+    sources = g.align([made[1][0] for made in found if made is not None])
+    shape = operands[0].type.shape
+    return g.broadcast(g.apply(op, sources)[0], shape) if sources[0].type.shape != shape else None
 
 
 def _producer(g: Builder, value: Value, name: str) -> tuple[Any, tuple[Value, ...]] | None:
@@ -36,8 +52,9 @@ def _add(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
         return y
     if is_splat(g, y, 0):
         return x
-    negated = _producer(g, y, "neg")
-    return g.sub(x, negated[1][0]) if negated else None
+    if x is y and x.type.is_float:
+        return g.mul(x, 2.0)
+    return shared_scaling(g, 1.0, x, y)
 
 
 def _sub(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
@@ -46,8 +63,7 @@ def _sub(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
         return x
     if is_splat(g, x, 0) and x.type.is_float:
         return g.neg(y)
-    negated = _producer(g, y, "neg")
-    return g.add(x, negated[1][0]) if negated else None
+    return shared_scaling(g, -1.0, x, y)
 
 
 def _mul(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
@@ -57,7 +73,7 @@ def _mul(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
             return other
         if is_splat(g, one, -1):
             return g.neg(other)
-    return None
+    return merged_scaling(g, op, operands)
 
 
 def _div(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
@@ -66,16 +82,25 @@ def _div(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
 
 def _neg(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
     twice = _producer(g, operands[0], "neg")
-    return twice[1][0] if twice else None
+    return twice[1][0] if twice else merged_scaling(g, op, operands)
 
 
 def _pow(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
     x, exponent = operands
     if not x.type.is_float:
         return None
-    if is_splat(g, exponent, 2):
-        return g.mul(x, x)
-    return x if is_splat(g, exponent, 1) else None
+    power = splat(g, exponent)
+    if power is None or abs(power) not in (1, 2, 3, 4):
+        return None
+    square = g.mul(x, x)
+    whole = {1: x, 2: square, 3: g.mul(square, x), 4: g.mul(square, square)}[int(abs(power))]
+    return whole if power > 0 else g.div(1.0, whole)
+
+
+def _select(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
+    condition, x, y = operands
+    known = splat(g, condition)
+    return None if known is None else (x if known else y)
 
 
 def _convert(g: Builder, op: Any, operands: Sequence[Value]) -> Value | None:
@@ -87,7 +112,7 @@ def _reshape(g: Builder, op: Any, operands: Sequence[Value]) -> Value | None:
     if x.type.shape == op.shape:
         return x
     again = _producer(g, x, "reshape")
-    return g.reshape(again[1][0], op.shape) if again else None
+    return g.reshape(again[1][0], op.shape) if again else scaling_taken_out(g, op, operands, shrinks=False)
 
 
 def _permute(g: Builder, op: Any, operands: Sequence[Value]) -> Value | None:
@@ -95,7 +120,9 @@ def _permute(g: Builder, op: Any, operands: Sequence[Value]) -> Value | None:
     if op.order == tuple(range(len(op.order))):
         return x
     again = _producer(g, x, "permute")
-    return g.permute(again[1][0], order=tuple(again[0].order[k] for k in op.order)) if again else None
+    if again:
+        return permuted(g, again[1][0], tuple(again[0].order[k] for k in op.order))
+    return scaling_taken_out(g, op, operands, shrinks=False)
 
 
 def _broadcast_to(g: Builder, op: Any, operands: Sequence[Value]) -> Value | None:
@@ -110,7 +137,7 @@ def _reduce_sum(g: Builder, op: Any, operands: Sequence[Value]) -> Value | None:
     x = operands[0]
     if not op.axes:
         return x
-    return _sum_of_broadcast(g, op.axes, x) or _sum_of_product(g, op.axes, x)
+    return _sum_of_broadcast(g, op.axes, x) or scaling_taken_out(g, op, operands) or _sum_of_product(g, op.axes, x)
 
 
 def _sum_of_broadcast(g: Builder, axes: tuple[int, ...], x: Value) -> Value | None:
@@ -149,9 +176,25 @@ def _sum_of_product(g: Builder, axes: tuple[int, ...], x: Value) -> Value | None
 
 
 def _contract(g: Builder, op: Any, operands: Sequence[Value]) -> Value | None:
-    """Transpositions before a contraction become a choice of axes."""
     contract = cast("Contract", op)
-    lhs, rhs = operands
+    if not contract.lhs_contract:
+        return _product(g, contract, *operands)
+    return scaling_taken_out(g, op, operands) or _contract_of_permuted(g, contract, *operands)
+
+
+def _product(g: Builder, contract: Contract, lhs: Value, rhs: Value) -> Value:
+    """A contraction that sums nothing is a product of broadcasts."""
+    left, right = contract.free(lhs.type.rank, rhs.type.rank)
+    x = permuted(g, lhs, contract.lhs_batch + left)
+    y = permuted(g, rhs, contract.rhs_batch + right)
+    count = len(contract.lhs_batch)
+    return g.mul(
+        g.reshape(x, x.shape + (1,) * len(right)), g.reshape(y, y.shape[:count] + (1,) * len(left) + y.shape[count:])
+    )
+
+
+def _contract_of_permuted(g: Builder, contract: Contract, lhs: Value, rhs: Value) -> Value | None:
+    """Transpositions before a contraction become a choice of axes."""
     turned = _producer(g, lhs, "permute")
     if turned and _free_order_kept(turned[0].order, contract.lhs_contract + contract.lhs_batch):
         order = turned[0].order
@@ -185,6 +228,7 @@ RULES: Mapping[str, Rule] = {
     "div": _div,
     "neg": _neg,
     "pow": _pow,
+    "select": _select,
     "convert": _convert,
     "reshape": _reshape,
     "permute": _permute,

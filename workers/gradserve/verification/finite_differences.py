@@ -50,6 +50,8 @@ class Table:
     """(entries, 2): the entries each is compared with; itself where there is none."""
     orphans: Array
     """(entries,): whether an entry has nothing to be compared with."""
+    plain: Array
+    """(levels,): the entries that are plain differences, coarse to fine."""
     level: Array
     """(entries,): the finest level each uses."""
     order: Array
@@ -86,6 +88,7 @@ def table(exponents: range, side: Side) -> Table:
         weights=np.array(weights),
         parents=links,
         orphans=links[:, 0] == np.arange(len(links)),
+        plain=np.flatnonzero(pairs[:, 1] == 0),
         level=pairs[:, 0],
         order=pairs[:, 1],
     )
@@ -144,8 +147,9 @@ class Differences:
 def slope(differences: Differences, side: Side) -> Slope:
     """The derivative along the direction, from the entry of the table with the least bound.
 
-    An entry must also agree with every entry that rests on finer steps, as far as their noise allows: agreement
-    between coarse steps alone may be an accident, such as that of a function which has saturated.
+    Plain differences at finer steps must come closer to an entry than the one at its own step, but for noise; what they
+    miss by goes into the entry's bound. Agreement between coarse steps alone may be an accident, such as that of a
+    function which has saturated, or which has a kink nearer than they are.
     """
     grid = table(differences.exponents, side)
     values = np.concatenate([differences.right, differences.left])
@@ -154,11 +158,11 @@ def slope(differences: Differences, side: Side) -> Slope:
     noise = _noise(grid, differences)
     truncation = np.abs(estimates[:, None] - estimates[grid.parents]).max(axis=1)
     truncation = np.where(usable & usable[grid.parents].all(axis=1) & ~grid.orphans, truncation, np.inf)
-    bounds = truncation + NOISE_FACTOR * noise
-    reach = truncation + 2 * NOISE_FACTOR * noise
-    finer = grid.level[None, :] > grid.level[:, None]
-    gaps = np.where(finer, np.abs(estimates[:, None] - estimates[None, :]) - reach[None, :], 0.0)
-    bounds = np.maximum(bounds, gaps.max(axis=1))
+    distances = np.abs(estimates[:, None] - estimates[grid.plain])
+    allowed = distances[np.arange(len(distances)), grid.level, None] + 2 * NOISE_FACTOR * noise[grid.plain]
+    finer = (np.arange(len(grid.plain)) > grid.level[:, None]) & usable[grid.plain]
+    missed = np.where(finer, distances - allowed, 0.0).max(axis=1)
+    bounds = np.maximum(truncation + NOISE_FACTOR * noise, missed)
     best = int(np.argmin(bounds))
     if not np.isfinite(bounds[best]):
         return Slope(float("nan"), float("inf"), float("nan"))

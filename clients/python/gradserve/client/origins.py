@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import linecache
 import sys
 from pathlib import PurePath
@@ -17,13 +18,10 @@ _INNER = {"numpy", "scipy", "gradserve.ir", "gradserve.ops"} | {
 }
 """Packages that stand between the author's code and its nodes."""
 
-_is_inner: dict[str, bool] = {}
-
-
 def origin() -> Origin | None:
     """The author's nearest source line; the file without its folder, as graphs travel."""
     frame = _author_frame()
-    return None if frame is None else Origin(PurePath(frame.f_code.co_filename).name, frame.f_lineno)
+    return None if frame is None else Origin(_file_name(frame.f_code.co_filename), frame.f_lineno)
 
 
 def untraceable(problem: str, instead: str) -> Untraceable:
@@ -36,6 +34,11 @@ def untraceable(problem: str, instead: str) -> Untraceable:
     return Untraceable(f"{origin()}: {problem}; {instead}{shown}")
 
 
+@functools.cache
+def _file_name(path: str) -> str:
+    return PurePath(path).name
+
+
 def _author_frame() -> FrameType | None:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and _stands_inside(frame.f_globals.get("__name__", "")):
@@ -43,10 +46,7 @@ def _author_frame() -> FrameType | None:
     return frame
 
 
+@functools.cache
 def _stands_inside(module: str) -> bool:
-    known = _is_inner.get(module)
-    if known is None:
-        parts = module.split(".")
-        packages = {".".join(parts[:k]) for k in range(1, len(parts) + 1)}
-        known = _is_inner[module] = not packages.isdisjoint(_INNER)
-    return known
+    parts = module.split(".")
+    return not _INNER.isdisjoint(".".join(parts[:k]) for k in range(1, len(parts) + 1))

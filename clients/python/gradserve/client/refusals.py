@@ -50,7 +50,7 @@ class Numberless:
         _refuse_number("round()", "write np.round(x)")
 
     def __index__(self) -> int:
-        _refuse_number("an index or a count", "write np.take(array, i) instead of array[i]; counts are plain numbers")
+        _refuse_number("an index or a count", "use plain numbers; an array with traced indices must be an argument")
 
     def __format__(self, spec: str) -> str:
         if spec:
@@ -66,9 +66,9 @@ class Numberless:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
         raise untraceable(
             f"something asks for the elements of a traced array: {_NUMBER}",
-            "write np.stack([...]) instead of np.array([...]), np.take(array, i) instead of array[i], the traced array "
-            "itself instead of np.asarray(x), and new arrays by np.stack, np.concatenate or np.where instead of "
-            "assigning elements; a function that is not NumPy's own cannot be traced",
+            "write np.stack([...]) instead of np.array([...]), the traced array itself instead of np.asarray(x), and "
+            "np.stack, np.concatenate or np.where instead of assigning elements; an array with traced indices must be "
+            "an argument; a function that is not NumPy's own cannot be traced",
         )
 
 

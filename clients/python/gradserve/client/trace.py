@@ -22,6 +22,9 @@ RESULT = "result"
 """The name of the output of a function that returns a single array; stands before the paths of a tree."""
 
 
+_NAMELESS = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL)
+
+
 @dataclass(frozen=True)
 class Traced:
     """A function as a graph, and how its arguments and its result become named arrays."""
@@ -61,7 +64,7 @@ def trace(function: Callable[..., Any], *arguments: Any, **named: Any) -> Traced
 
 
 def bind(function: Callable[..., Any], arguments: tuple[Any, ...], named: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments by the names of the function's parameters.
+    """The arguments by the names of the function's parameters; what this returns can be given again by name.
 
     Raises:
         TypeError: they do not fit the function's signature.
@@ -69,8 +72,15 @@ def bind(function: Callable[..., Any], arguments: tuple[Any, ...], named: Mappin
     signature = _signature(function)
     if signature is None:
         return {f"x{k}": argument for k, argument in enumerate(arguments)} | dict(named)
-    bound = dict(signature.bind(*arguments, **named).arguments)
-    for parameter in signature.parameters.values():
+    parameters = signature.parameters
+    # By Python's own rules these have no names; here all arguments have.
+    nameless = {n for n in named if n in parameters and parameters[n].kind in _NAMELESS}
+    usual = {name: argument for name, argument in named.items() if name not in nameless}
+    if not nameless:
+        bound = dict(signature.bind(*arguments, **usual).arguments)
+    else:
+        bound = dict(signature.bind_partial(*arguments, **usual).arguments) | {n: named[n] for n in nameless}
+    for parameter in parameters.values():
         if parameter.kind is parameter.VAR_KEYWORD:
             bound |= bound.pop(parameter.name, {})
     return bound
@@ -129,7 +139,7 @@ def _call(function: Callable[..., Any], tracers: dict[str, Any]) -> Any:
     if signature is None:
         named = {name: tracer for name, tracer in tracers.items() if not name[1:].isdigit()}
         return function(*(tracer for name, tracer in tracers.items() if name not in named), **named)
-    bound = inspect.BoundArguments(signature, {})  # type: ignore[arg-type]
+    bound = inspect.BoundArguments(signature, {})
     rest = dict(tracers)
     for parameter in signature.parameters.values():
         if parameter.kind is parameter.VAR_KEYWORD:

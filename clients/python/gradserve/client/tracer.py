@@ -103,12 +103,12 @@ class Tracer(Numberless, NDArrayOperatorsMixin):
     @property
     def T(self) -> Any:
         """The axes in reverse order."""
-        return np.transpose(self)  # type: ignore[call-overload]
+        return np.transpose(self)
 
     @property
     def mT(self) -> Any:
         """The last two axes exchanged."""
-        return np.matrix_transpose(self)  # type: ignore[arg-type]
+        return np.matrix_transpose(self)
 
     @property
     def real(self) -> Tracer:
@@ -118,16 +118,16 @@ class Tracer(Numberless, NDArrayOperatorsMixin):
     @property
     def imag(self) -> Any:
         """Zeros: all elements are real."""
-        return np.zeros_like(self)  # type: ignore[call-overload]
+        return np.zeros_like(self)
 
     def reshape(self, *shape: Any, order: Any = "C") -> Any:
         """The elements in another shape, given as one tuple or as numbers."""
-        return np.reshape(self, shape[0] if len(shape) == 1 else shape, order=order)  # type: ignore[call-overload]
+        return np.reshape(self, shape[0] if len(shape) == 1 else shape, order=order)
 
     def transpose(self, *axes: Any) -> Any:
         """The axes in another order, given as one tuple or as numbers; reversed by default."""
         order = axes[0] if len(axes) == 1 else axes
-        return np.transpose(self, order or None)  # type: ignore[call-overload]
+        return np.transpose(self, order or None)
 
     def astype(self, dtype: Any, *, copy: bool = True, **layout: Any) -> Tracer:
         """The array with other elements."""
@@ -242,13 +242,15 @@ class _Operands:
         return self._builder
 
     def values(self, argument: Any) -> Any:
-        """The argument with values in place of tracers, within lists, tuples and dicts as well."""
+        """The argument with values in place of tracers, within lists, tuples, dicts and slices as well."""
         if isinstance(argument, Tracer):
             return self._value(argument)
         if type(argument) in (list, tuple):
             return type(argument)(self.values(part) for part in argument)
         if type(argument) is dict:
             return {key: self.values(part) for key, part in argument.items()}
+        if isinstance(argument, slice):
+            return slice(*(self.values(bound) for bound in (argument.start, argument.stop, argument.step)))
         return argument
 
     def _value(self, tracer: Tracer) -> Value:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from gradserve.ir import codec
 from gradserve.ir.bind import bind
+from gradserve.ir.check import shown
 from gradserve.ir.errors import InvalidGraph, InvalidRequest, Violation
+from gradserve.ir.graph import Graph
 from gradserve.ir.types import TensorType
 from gradserve.jobs.context import Context
 from gradserve.jobs.derivative import batching_of, derivation_of, float_inputs
@@ -65,10 +67,22 @@ class Graphs:
         name = word_of(DERIVATIONS, request.derivation, "derivation")
         derivation = derivation_of(name, float_inputs(graph, request.wrt))
         inputs, reduction = self._wire.batch(request.batch, "batch")
+        _require_inputs(graph, inputs)
         batching = batching_of(graph, derivation, inputs, _points(request), reduction)
         options = self._wire.options(request.options, "options")
         rpc.decoded()
         return _encode_explanation(explain(self._context, graph, derivation, batching, options))
+
+
+def _require_inputs(graph: Graph, names: Sequence[str]) -> None:
+    known = graph.input_types
+    violations = [
+        Violation(f"batch.inputs[{k}]", "M6", f"the graph has no input {shown(name)}; its inputs are {', '.join(known)}")
+        for k, name in enumerate(names)
+        if name not in known
+    ]
+    if violations:
+        raise InvalidRequest("the request does not fit", violations)
 
 
 def _points(request: pb.ExplainGraphRequest) -> int:

@@ -26,7 +26,7 @@ INSTEAD = {
     "np.cumprod": "for positive x, write np.exp(np.cumsum(np.log(x)))",
     "np.apply_along_axis": "write the operation on whole arrays, or np.stack over a loop",
     "np.put": "write the new array with np.where",
-    "np.copyto": "write the new array with np.where",
+    "np.copyto": "write np.where(mask, new, x); np.zeros(shape) + x instead of np.full(shape, x)",
     "np.place": "write the new array with np.where",
     "np.putmask": "write np.where(mask, values, x)",
     "np.fill_diagonal": "write np.where(np.eye(n, dtype=bool), values, x)",
@@ -96,7 +96,8 @@ def _arguments(
     for key, value in signature.bind(*args, **kwargs).arguments.items():
         parameter = signature.parameters[key]
         if parameter.kind is parameter.VAR_POSITIONAL:
-            positional = value
+            # What stands before it can only be given by position as well.
+            positional, named = (*named.values(), *value), {}
         elif parameter.kind is parameter.VAR_KEYWORD:
             named.update({k: v for k, v in value.items() if _is_taken(name, entry, k, v, None)})
         elif _is_taken(name, entry, key, value, parameter.default):
@@ -166,7 +167,10 @@ def _call(g: Builder, name: str, ufunc: np.ufunc, inputs: Sequence[Any]) -> Any:
     loop = ufunc.resolve_dtypes((*(_kind(operand) for operand in operands), *(None,) * ufunc.nout))
     _require_element_types(name, loop)
     values = [_in_loop(g, operand, dtype) for operand, dtype in zip(operands, loop, strict=False)]
-    return implementation(g, *values)
+    results = implementation(g, *values)
+    if ufunc.nout == 1:
+        return _in_loop(g, results, loop[-1])
+    return tuple(_in_loop(g, result, dtype) for result, dtype in zip(results, loop[ufunc.nin :], strict=True))
 
 
 def _kind(operand: Any) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 
 from gradserve.client.numpy_surface.operands import as_operand, axis_of, integer, integers, lift
 from gradserve.client.numpy_surface.reductions import with_dtype
-from gradserve.client.numpy_surface.shapes import atleast_1d, atleast_2d, atleast_3d
+from gradserve.client.numpy_surface.shapes import atleast_2d, atleast_3d
 from gradserve.client.numpy_surface.table import implements
 from gradserve.client.origins import untraceable
 from gradserve.ir.builder import Builder, Operand, Value
@@ -54,7 +54,7 @@ def vstack(g: Builder, tup: Any, dtype: Any = None) -> Value:
 @implements(np.hstack)
 def hstack(g: Builder, tup: Any, dtype: Any = None) -> Value:
     """Arrays beside each other."""
-    values = [atleast_1d(g, value) for value in g.promote(_parts(g, tup))]
+    values = [g.reshape(value, value.shape or (1,)) for value in g.promote(_parts(g, tup))]
     return with_dtype(g, shaping.concatenate(values, 0 if values[0].type.rank == 1 else 1), dtype)
 
 

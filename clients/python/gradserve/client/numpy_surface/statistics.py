@@ -120,9 +120,9 @@ def ediff1d(g: Builder, ary: Any) -> Value:
 
 
 @implements(np.gradient)
-def gradient(g: Builder, *operands: Any, axis: Any = None, edge_order: int = 1) -> Value | list[Value]:
+def gradient(g: Builder, f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Value | list[Value]:
     """Central differences along axes, one-sided at the edges, over even spacings."""
-    f, *spacings = operands
+    spacings = list(varargs)
     x = to_float(g, as_operand(g, f))
     axes = tuple(range(x.type.rank)) if axis is None else axes_of(x, axis)
     steps = [as_operand(g, spacing) for spacing in (spacings * len(axes) if len(spacings) == 1 else spacings)]

@@ -21,8 +21,6 @@ _OPS: dict[np.ufunc, str] = {
     np.absolute: "abs",
     np.fabs: "abs",
     np.sign: "sign",
-    np.floor: "floor",
-    np.ceil: "ceil",
     np.rint: "round",
     np.maximum: "maximum",
     np.minimum: "minimum",
@@ -157,10 +155,22 @@ def degrees(g: Builder, x: Value) -> Value:
     return g.mul(x, 180 / math.pi)
 
 
+@implements_ufunc(np.floor)
+def floor(g: Builder, x: Value) -> Value:
+    """The largest whole number not above x."""
+    return g.floor(x) if x.type.is_float else x
+
+
+@implements_ufunc(np.ceil)
+def ceil(g: Builder, x: Value) -> Value:
+    """The smallest whole number not below x."""
+    return g.ceil(x) if x.type.is_float else x
+
+
 @implements_ufunc(np.trunc)
 def trunc(g: Builder, x: Value) -> Value:
     """x without its fraction."""
-    return g.select(g.lt(x, 0), g.ceil(x), g.floor(x))
+    return x if not x.type.is_float else g.select(g.lt(x, 0), g.ceil(x), g.floor(x))
 
 
 @implements_ufunc(np.modf)

@@ -1,0 +1,158 @@
+"""How many calls are worked on at once."""
+
+import threading
+import time
+
+import pytest
+
+from gradserve.ir.errors import Cancelled, DeadlineExceeded, Unavailable
+from gradserve.service.admission import Admission
+from gradserve.workers.control import Control
+
+
+def admission(calls=2, nbytes=100, waiting=2, wait=5.0):
+    return Admission(calls, nbytes, waiting, wait)
+
+
+def enter_in_thread(gate, size=1, control=None):
+    """A thread that enters; what it ended with."""
+    outcome = []
+
+    def run():
+        try:
+            gate.enter(size, control or Control())
+            outcome.append(None)
+        except Exception as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread, outcome
+
+
+def wait_until(condition, seconds=5.0):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.002)
+
+
+def test_counts():
+    gate = admission()
+    gate.enter(10, Control())
+    gate.enter(20, Control())
+    assert (gate.calls, gate.bytes) == (2, 30)
+    gate.leave(10)
+    gate.leave(20)
+    assert (gate.calls, gate.bytes) == (0, 0)
+
+
+def test_waits_its_turn():
+    gate = admission(calls=1)
+    gate.enter(1, Control())
+    threads = []
+    for _ in range(2):
+        before = len(gate._waiting)
+        threads.append(enter_in_thread(gate))
+        wait_until(lambda: len(gate._waiting) > before)  # noqa: B023
+    gate.leave(1)
+    threads[0][0].join(5)
+    assert threads[0][1] == [None]
+    assert threads[1][1] == []
+    gate.leave(1)
+    threads[1][0].join(5)
+    assert threads[1][1] == [None]
+
+
+def test_turns_away_at_once_when_too_many_wait():
+    gate = admission(calls=1, waiting=1)
+    gate.enter(1, Control())
+    enter_in_thread(gate)
+    wait_until(lambda: gate._waiting)
+    started = time.monotonic()
+    with pytest.raises(Unavailable, match="max_in_flight"):
+        gate.enter(1, Control())
+    assert time.monotonic() - started < 1
+
+
+def test_turns_away_after_waiting():
+    gate = admission(calls=1, wait=0.05)
+    gate.enter(1, Control())
+    with pytest.raises(Unavailable, match="max_in_flight"):
+        gate.enter(1, Control())
+    assert not gate._waiting
+
+
+def test_bytes_are_bounded_but_one_large_request_may_come_alone():
+    gate = admission(calls=10, wait=0.05)
+    gate.enter(1000, Control())
+    with pytest.raises(Unavailable, match="max_in_flight_bytes"):
+        gate.enter(1, Control())
+    gate.leave(1000)
+    gate.enter(60, Control())
+    with pytest.raises(Unavailable, match="max_in_flight_bytes"):
+        gate.enter(60, Control())
+    gate.enter(40, Control())
+
+
+def test_closed_gate_lets_nobody_in():
+    gate = admission(calls=1)
+    gate.enter(1, Control())
+    thread, outcome = enter_in_thread(gate)
+    wait_until(lambda: gate._waiting)
+    gate.close()
+    thread.join(5)
+    assert isinstance(outcome[0], Unavailable)
+    with pytest.raises(Unavailable, match="stop"):
+        gate.enter(1, Control())
+    assert not gate.wait_idle(0.01)
+    gate.leave(1)
+    assert gate.wait_idle(0.01)
+
+
+def test_cancelled_call_does_not_wait_on():
+    gate, control = admission(calls=1), Control()
+    gate.enter(1, Control())
+    thread, outcome = enter_in_thread(gate, control=control)
+    wait_until(lambda: gate._waiting)
+    control.cancel()
+    thread.join(2)
+    assert isinstance(outcome[0], Cancelled)
+    assert not gate._waiting
+
+
+def test_call_that_is_cancelled_already_does_not_wait():
+    gate, control = admission(calls=1), Control()
+    gate.enter(1, Control())
+    control.cancel()
+    thread, outcome = enter_in_thread(gate, control=control)
+    thread.join(2)
+    assert isinstance(outcome[0], Cancelled)
+
+
+def test_nobody_waits_beyond_the_deadline():
+    gate = admission(calls=1)
+    gate.enter(1, Control())
+    started = time.monotonic()
+    with pytest.raises(DeadlineExceeded):
+        gate.enter(1, Control.after(0.05))
+    assert time.monotonic() - started < 2
+
+
+def test_many_threads_never_exceed_the_bound():
+    gate = admission(calls=3, waiting=100)
+    most = []
+
+    def work():
+        for _ in range(50):
+            gate.enter(1, Control())
+            most.append(gate.calls)
+            gate.leave(1)
+
+    threads = [threading.Thread(target=work) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert max(most) <= 3
+    assert (gate.calls, gate.bytes, len(most)) == (0, 0, 800)

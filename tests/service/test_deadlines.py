@@ -1,0 +1,129 @@
+"""Deadlines and cancellation: a call that nobody waits for ends and frees what it held."""
+
+import time
+
+import grpc
+import numpy as np
+import pytest
+
+from gradserve.ir import codec
+from gradserve.v1 import blob_service_pb2, estimate_service_pb2
+from gradserve.v1 import derivative_service_pb2 as pb
+from tests.service.support import QUADRATIC, call_of, refusal, slow_graph
+
+
+def slow_request(steps=20_000):
+    return pb.EvaluateRequest(call=call_of(slow_graph(steps=steps), {"w": np.eye(384)}))
+
+
+def in_flight(server, count):
+    until = time.monotonic() + 10
+    while server.admission.calls != count:
+        assert time.monotonic() < until
+        time.sleep(0.002)
+
+
+def workers_are_free(stubs):
+    """Whether a call on the pool's threads is answered soon."""
+    started = time.monotonic()
+    request = pb.EvaluateRequest(call=call_of(slow_graph(steps=2), {"w": np.eye(384)}))
+    stubs.derivatives.Evaluate(request, timeout=10)
+    return time.monotonic() - started < 5
+
+
+def test_deadline_frees_the_workers(start):
+    server, stubs = start(workers=1)
+    started = time.monotonic()
+    refused = refusal(lambda: stubs.derivatives.Evaluate(slow_request(), timeout=1.5))
+    assert refused.code is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert time.monotonic() - started < 3
+    assert server.admission.wait_idle(5)
+    assert workers_are_free(stubs)
+
+
+def test_cancelling_frees_the_workers(start):
+    server, stubs = start(workers=1)
+    call = stubs.derivatives.Evaluate.future(slow_request())
+    in_flight(server, 1)
+    time.sleep(0.5)
+    call.cancel()
+    assert server.admission.wait_idle(5)
+    assert workers_are_free(stubs)
+
+
+def test_client_that_goes_away_frees_the_workers(start):
+    server, stubs = start(workers=1)
+    channel = grpc.insecure_channel(f"127.0.0.1:{server.port}")
+    method = channel.unary_unary("/gradserve.v1.DerivativeService/Evaluate")
+    call = method.future(slow_request().SerializeToString())
+    in_flight(server, 1)
+    channel.close()
+    assert server.admission.wait_idle(5)
+    assert call.done()
+    assert workers_are_free(stubs)
+
+
+def test_longest_deadline_of_the_server_holds_without_one_of_the_client(start):
+    server, stubs = start(max_seconds=0.3)
+    refused = refusal(lambda: stubs.derivatives.Evaluate(slow_request()))
+    assert refused.code is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert refused.info.reason == "DEADLINE_EXCEEDED"
+    refused = refusal(lambda: stubs.derivatives.Evaluate(slow_request(), timeout=600))
+    assert refused.code is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert server.admission.wait_idle(5)
+
+
+def test_estimate_ends_at_the_deadline(start):
+    server, stubs = start()
+    request = estimate_service_pb2.EstimateTraceRequest(call=call_of(QUADRATIC), max_probes=1_000_000)
+    stream = stubs.estimates.EstimateTrace(request, timeout=0.3)
+    with pytest.raises(grpc.RpcError) as caught:
+        for _ in stream:
+            time.sleep(0.05)
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert server.admission.wait_idle(5)
+
+
+def test_stream_whose_client_sends_nothing_ends(start):
+    server, stubs = start(max_seconds=0.3)
+
+    def silent():
+        yield blob_service_pb2.WriteBlobRequest(digest="1" * 64, size=10, data=b"x")
+        time.sleep(5)
+
+    started = time.monotonic()
+    refused = refusal(lambda: stubs.blobs.WriteBlob(silent()))
+    assert refused.code is grpc.StatusCode.CANCELLED
+    assert time.monotonic() - started < 3
+    assert server.admission.wait_idle(5)
+
+
+def test_stream_whose_client_reads_nothing_ends(start):
+    server, stubs = start(max_seconds=0.5)
+    data = bytes(64 << 20)
+    server.blobs.put("1" * 64, data)
+    stream = stubs.blobs.ReadBlob(blob_service_pb2.ReadBlobRequest(digest="1" * 64))
+    next(stream)
+    in_flight(server, 1)
+    assert server.admission.wait_idle(5)
+
+
+def test_many_calls_are_answered_and_those_too_many_turned_away(start):
+    server, stubs = start(max_in_flight=2, max_queued=2, queue_seconds=0.2, workers=1)
+    calls = [stubs.derivatives.Evaluate.future(slow_request(steps=500)) for _ in range(12)]
+    codes = [call.code() for call in calls]
+    assert set(codes) <= {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}
+    assert codes.count(grpc.StatusCode.OK) >= 2
+    assert codes.count(grpc.StatusCode.UNAVAILABLE) >= 4
+    (turned_away, *_) = [call for call in calls if call.code() is grpc.StatusCode.UNAVAILABLE]
+    assert "max_in_flight" in turned_away.details()
+    assert server.admission.wait_idle(5)
+
+
+def test_a_call_does_not_wait_for_another_of_the_same_client(start):
+    server, stubs = start(workers=1)
+    slow = stubs.derivatives.Evaluate.future(slow_request())
+    in_flight(server, 1)
+    reply = stubs.derivatives.Gradient(pb.GradientRequest(call=call_of()), timeout=5)
+    assert codec.decode_tensor(reply.value) == 14.0
+    slow.cancel()

@@ -1,0 +1,81 @@
+"""Health and reflection."""
+
+import threading
+import time
+
+import grpc
+import pytest
+from google.protobuf import descriptor_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from gradserve.v1 import derivative_service_pb2 as pb
+from tests.service.support import call_of, refusal, slow_graph
+
+SERVICES = [
+    f"gradserve.v1.{name}Service" for name in ("Graph", "Derivative", "Estimate", "Verification", "Blob")
+]
+SERVING = health_pb2.HealthCheckResponse.SERVING
+
+
+def check(stubs, service=""):
+    stub = health_pb2_grpc.HealthStub(stubs.channel)
+    return stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=5).status
+
+
+@pytest.mark.parametrize("service", ["", *SERVICES])
+def test_health(stubs, service):
+    assert check(stubs, service) == SERVING
+
+
+def test_health_of_what_is_not_there(stubs):
+    assert refusal(lambda: check(stubs, "gradserve.v1.Nothing")).code is grpc.StatusCode.NOT_FOUND
+
+
+def test_health_is_answered_while_every_thread_is_taken(start):
+    # One call at work and as many as there are threads waiting: health has threads of its own.
+    server, stubs = start(max_in_flight=1, max_queued=2, threads=3, queue_seconds=20.0)
+    request = pb.EvaluateRequest(call=call_of(slow_graph(), {"w": [[0.0] * 384] * 384}))
+    calls = [stubs.derivatives.Evaluate.future(request) for _ in range(6)]
+    until = time.monotonic() + 5
+    while not server.admission.calls and time.monotonic() < until:
+        time.sleep(0.01)
+    assert check(stubs) == SERVING
+    for call in calls:
+        call.cancel()
+    assert server.admission.wait_idle(10)
+
+
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+def test_reflection(stubs, version):
+    method = stubs.channel.stream_stream(
+        f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+        request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
+        response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+    )
+    asked = [
+        reflection_pb2.ServerReflectionRequest(list_services=""),
+        reflection_pb2.ServerReflectionRequest(file_containing_symbol="gradserve.v1.DerivativeService"),
+    ]
+    listed, described = method(iter(asked))
+    names = {service.name for service in listed.list_services_response.service}
+    assert names >= {*SERVICES, "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"}
+    files = [descriptor_pb2.FileDescriptorProto.FromString(f) for f in described.file_descriptor_response.file_descriptor_proto]
+    methods = {method.name for file in files for service in file.service for method in service.method}
+    assert {"Evaluate", "Gradient", "Hvp"} <= methods
+
+
+def test_generated_reflection_stub_works(stubs):
+    stub = reflection_pb2_grpc.ServerReflectionStub(stubs.channel)
+    (reply,) = stub.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(list_services="")]))
+    assert len(reply.list_services_response.service) == len(SERVICES) + 3
+
+
+def test_health_watch_tells_of_the_end(start):
+    server, stubs = start()
+    watch = health_pb2_grpc.HealthStub(stubs.channel).Watch(health_pb2.HealthCheckRequest())
+    assert next(watch).status == SERVING
+    stopper = threading.Thread(target=server.stop)
+    stopper.start()
+    assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
+    stopper.join(10)

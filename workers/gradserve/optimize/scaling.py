@@ -1,0 +1,91 @@
+"""Scalings: known multiples are merged, and leave sums, so that few and small arrays are multiplied.
+
+A product of two factors is only formed if it can be told exactly enough, and a sum is only changed by a factor so near
+to 1 that no range is lost: x 1e-200 stays below the sum of squares that it saves from overflow.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from gradserve.ir.builder import Builder, Value
+from gradserve.ir.op import Op
+from gradserve.optimize.splat import splat
+
+MOST_SHIFTED = 1024.0
+"""A factor leaves a sum if it is at most this, and at least one over this."""
+
+
+def scaling(g: Builder, value: Value) -> tuple[float, Value]:
+    """The factor and the value that it multiplies: -1 for a negation, 1 and the value itself for anything else."""
+    made = g.producer(value)
+    if made is None or not value.type.is_float:
+        return 1.0, value
+    if made.op.name == "neg":
+        return -1.0, made.operands[0]
+    if made.op.name == "mul":
+        for one, other in (made.operands, made.operands[::-1]):
+            factor = splat(g, one)
+            if factor is not None and splat(g, other) is None:
+                return float(factor), other
+    return 1.0, value
+
+
+def scaled(g: Builder, factor: float, value: Value) -> Value:
+    """The multiple of a value."""
+    if factor == 1.0:
+        return value
+    return g.neg(value) if factor == -1.0 else g.mul(value, factor)
+
+
+def merged_scaling(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
+    """c (d x) becomes (c d) x, for a product or a negation."""
+    factor, inner = _outer_scaling(g, op, operands)
+    again, x = scaling(g, inner)
+    if factor == 1.0 or again == 1.0 or not _is_normal(factor * again, x):
+        return None
+    return scaled(g, factor * again, x)
+
+
+def _outer_scaling(g: Builder, op: Op, operands: Sequence[Value]) -> tuple[float, Value]:
+    if op.name == "neg":
+        return -1.0, operands[0]
+    for one, other in (tuple(operands), tuple(operands)[::-1]):
+        factor = splat(g, one)
+        if factor is not None and one.type.is_float:
+            return float(factor), other
+    return 1.0, operands[0]
+
+
+def scaling_taken_out(g: Builder, op: Op, operands: Sequence[Value], shrinks: bool = True) -> Value | None:
+    """f(c x) becomes c f(x), for an op that is linear in each operand; unless told otherwise, one that shrinks it."""
+    results = op.infer(*(operand.type for operand in operands))
+    for k, operand in enumerate(operands):
+        factor, x = scaling(g, operand)
+        if factor != 1.0 and _is_moderate(factor) and (not shrinks or 2 * results[0].size <= x.type.size):
+            (result,) = g.apply(op, [*operands[:k], x, *operands[k + 1 :]])
+            return scaled(g, factor, result)
+    return None
+
+
+def shared_scaling(g: Builder, sign: float, x: Value, y: Value) -> Value | None:
+    """For x + sign y: c a + c b becomes c (a + b), and c a - c b becomes c (a - b)."""
+    (c, a), (d, b) = scaling(g, x), scaling(g, y)
+    d *= sign
+    if (a is x and b is y) or abs(c) != abs(d) or not _is_moderate(c):
+        return None
+    if c == d:
+        return scaled(g, c, g.add(a, b))
+    return scaled(g, c, g.sub(a, b)) if c > 0 else scaled(g, d, g.sub(b, a))
+
+
+def _is_moderate(factor: float) -> bool:
+    return 1.0 / MOST_SHIFTED <= abs(factor) <= MOST_SHIFTED
+
+
+def _is_normal(factor: float, value: Value) -> bool:
+    limits = np.finfo(value.type.element_type.dtype)
+    return math.isfinite(factor) and float(limits.tiny) <= abs(factor) <= float(limits.max)
