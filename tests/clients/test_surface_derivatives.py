@@ -11,28 +11,25 @@ from gradserve.execution import EXECUTORS, make_plan
 from tests.clients.numpy_calls import flat_calls
 
 STEP = 1e-5
-POINTS = [np.array([[0.3, 0.9, 0.2], [0.5, 0.7, 0.1]]), np.array([[0.2, 0.4, 0.6], [0.8, 0.6, 0.3]])]
+POINTS = [np.array([[0.3, 0.9, 0.2], [0.45, 0.7, 0.1]]), np.array([[0.2, 0.4, 0.6], [0.8, 0.6, 0.3]])]
 SMOOTH = {
     **{f"np.{ufunc.__name__}": ufunc for ufunc in UFUNCS if ufunc.signature is None},
     **{f"scipy.special.{name}": getattr(scipy.special, name) for name in SPECIAL},
 }
 SMOOTH_CALLS = [
-    call
-    for call in flat_calls()
-    if all(np.asarray(x).dtype == np.float64 and np.isfinite(x).all() for x in call[2])
-    # A sum of NumPy's own derivative of the root at 0 is infinite times zero, not a difference of values.
-    and call[0] not in {"np.corrcoef"}
+    call for call in flat_calls() if all(np.asarray(x).dtype == np.float64 and np.isfinite(x).all() for x in call[2])
 ]
 
 
-def loss_of(function, arguments):
-    """The sum of all real results, each with a weight of its own."""
+def loss_of(function):
+    """The sum of all elements of float64 results, each with a weight of its own."""
 
     def loss(*args):
         results = function(*args)
         total = 0.0
         for result in results if isinstance(results, tuple | list) else [results]:
-            if result.dtype.kind == "f":
+            # Truth values and integers have no derivative, and single precision has no use for small steps.
+            if getattr(result, "dtype", None) == np.float64:
                 weights = np.cos(np.arange(result.size)).reshape(result.shape)
                 total = total + np.sum(weights * result)
         return total
@@ -46,11 +43,9 @@ def run(graph, arguments):
 
 
 def assert_gradient(function, arguments):
-    loss = loss_of(function, arguments)
+    loss = loss_of(function)
     graph = trace(loss, *arguments).graph
     names = [i.name for i in graph.inputs]
-    if graph.output_types["result"].element_type.value != "f64":
-        return
     found = run(derive(graph, Gradient(tuple(names))), dict(zip(names, arguments, strict=True)))
     for name, k in zip(names, range(len(arguments)), strict=True):
         direction = np.sin(1.0 + np.arange(np.size(arguments[k]))).reshape(np.shape(arguments[k]))
@@ -86,7 +81,7 @@ def hvp(function, at, direction):
 def test_curvature_at_removable_singularities():
     ones = np.ones(1)
     # sinc x = 1 - (pi x)^2 / 6 + ...; hypot(x, 1) = 1 + x^2 / 2 + ...; x^2 at 0.
-    np.testing.assert_allclose(hvp(lambda x: np.sum(np.sinc(x)), np.zeros(1), ones), -np.pi**2 / 3)
+    np.testing.assert_allclose(hvp(lambda x: np.sum(np.sinc(x)), np.zeros(1), ones), -(np.pi**2) / 3)
     np.testing.assert_allclose(hvp(lambda x: np.sum(np.hypot(x, 1.0)), np.zeros(1), ones), 1.0)
     np.testing.assert_allclose(hvp(lambda x: np.sum(x**2), np.zeros(1), ones), 2.0)
     np.testing.assert_allclose(hvp(lambda x: np.sum(x**0 + x**1), np.zeros(1), ones), 0.0)

@@ -58,15 +58,16 @@ def graph_message(text: str = QUADRATIC) -> graph_pb2.Graph:
     return codec.encode_graph(parse(text, OP_SET))
 
 
-def slow_graph(size: int = 384, steps: int = 400) -> graph_pb2.Graph:
-    """A loss that takes seconds: powers of a matrix, one after the other."""
+def slow_call(seconds: float) -> execution_pb2.Call:
+    """A call that takes about so long: products of matrices, one after the other, on the pool's threads."""
+    size = 768
+    steps = round(seconds / 0.03)
     lines = [f'graph (%0 "w": f64[{size},{size}]) {{']
     product = "contract %{}, %0 {{lhs_batch=[], lhs_contract=[1], rhs_batch=[], rhs_contract=[0]}}"
-    for step in range(steps):
-        lines.append(f"  %{step + 1}: f64[{size},{size}] = " + product.format(step))
+    lines += [f"  %{step + 1}: f64[{size},{size}] = " + product.format(step) for step in range(steps)]
     lines.append(f"  %{steps + 1}: f64[] = reduce_sum %{steps} {{axes=[0,1]}}")
     lines += [f'  return "loss" %{steps + 1}', "}"]
-    return graph_message("\n".join(lines))
+    return call_of("\n".join(lines), {"w": np.eye(size)})
 
 
 def call_of(

@@ -10,7 +10,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from gradserve.v1 import derivative_service_pb2 as pb
-from tests.service.support import call_of, refusal, slow_graph
+from tests.service.support import refusal, slow_call
 
 SERVICES = [
     f"gradserve.v1.{name}Service" for name in ("Graph", "Derivative", "Estimate", "Verification", "Blob")
@@ -35,7 +35,7 @@ def test_health_of_what_is_not_there(stubs):
 def test_health_is_answered_while_every_thread_is_taken(start):
     # One call at work and as many as there are threads waiting: health has threads of its own.
     server, stubs = start(max_in_flight=1, max_queued=2, threads=3, queue_seconds=20.0)
-    request = pb.EvaluateRequest(call=call_of(slow_graph(), {"w": [[0.0] * 384] * 384}))
+    request = pb.EvaluateRequest(call=slow_call(60))
     calls = [stubs.derivatives.Evaluate.future(request) for _ in range(6)]
     until = time.monotonic() + 5
     while not server.admission.calls and time.monotonic() < until:

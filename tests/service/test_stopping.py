@@ -8,20 +8,19 @@ import threading
 import time
 
 import grpc
-import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gradserve.service.server import Server
 from gradserve.v1 import derivative_service_pb2 as pb
 from tests.service.conftest import settings
-from tests.service.support import Stubs, call_of, refusal, slow_graph
+from tests.service.support import Stubs, call_of, refusal, slow_call
 
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
-def slow_request(steps):
-    return pb.EvaluateRequest(call=call_of(slow_graph(steps=steps), {"w": np.eye(384)}))
+def slow_request(seconds):
+    return pb.EvaluateRequest(call=slow_call(seconds))
 
 
 def in_flight(server, count=1):
@@ -33,7 +32,7 @@ def in_flight(server, count=1):
 
 def test_call_in_flight_finishes_and_new_ones_are_refused(start):
     server, stubs = start()
-    call = stubs.derivatives.Evaluate.future(slow_request(300))
+    call = stubs.derivatives.Evaluate.future(slow_request(3))
     in_flight(server)
     stopped = []
     stopper = threading.Thread(target=lambda: stopped.append(server.stop(60)))
@@ -55,7 +54,7 @@ def test_call_in_flight_finishes_and_new_ones_are_refused(start):
 
 def test_call_that_does_not_end_in_time_is_cut_off(start):
     server, stubs = start()
-    call = stubs.derivatives.Evaluate.future(slow_request(20_000))
+    call = stubs.derivatives.Evaluate.future(slow_request(60))
     in_flight(server)
     started = time.monotonic()
     assert not server.stop(0.2)
@@ -123,7 +122,7 @@ def process():
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_drains_the_process(process, number):
     service = process()
-    call = service.stubs.derivatives.Evaluate.future(slow_request(400))
+    call = service.stubs.derivatives.Evaluate.future(slow_request(3))
     health = health_pb2_grpc.HealthStub(service.stubs.channel)
     time.sleep(0.3)
     service.signal(number)
@@ -141,7 +140,7 @@ def test_signal_drains_the_process(process, number):
 
 def test_second_signal_cuts_off(process):
     service = process()
-    call = service.stubs.derivatives.Evaluate.future(slow_request(20_000))
+    call = service.stubs.derivatives.Evaluate.future(slow_request(60))
     time.sleep(0.5)
     service.signal(signal.SIGTERM)
     time.sleep(0.3)

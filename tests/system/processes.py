@@ -22,22 +22,28 @@ def is_actor(process: psutil.Process) -> bool:
 
 
 class Killer(threading.Thread):
-    """Sends SIGKILL to one worker after another while work goes on."""
+    """Sends SIGKILL to one worker after another while work goes on, until left."""
 
-    def __init__(self, service_pid: int, first: float, kills: int, pause: float) -> None:
+    def __init__(self, service_pid: int, pause: float, kills: int) -> None:
         super().__init__(daemon=True)
         self.killed: list[int] = []
-        self._plan = (service_pid, first, kills, pause)
+        self._plan = (service_pid, pause, kills)
+        self._over = threading.Event()
 
     def run(self) -> None:
-        service_pid, first, kills, pause = self._plan
-        time.sleep(first)
-        for _ in range(kills):
-            workers = worker_processes(service_pid)
-            if workers:
-                workers[0].kill()
-                self.killed.append(workers[0].pid)
-            time.sleep(pause)
+        service_pid, pause, kills = self._plan
+        while len(self.killed) < kills and not self._over.wait(pause):
+            for worker in worker_processes(service_pid)[:1]:
+                worker.kill()
+                self.killed.append(worker.pid)
+
+    def __enter__(self) -> "Killer":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self.join()
 
 
 def seconds_until_idle(service_pid: int, limit: float) -> float:

@@ -143,9 +143,9 @@ def test_closing_the_pool_ends_who_waits():
         list(pool.run(endless_work(chunks=4), Control()))
 
 
-def test_a_pool_with_its_own_process_limits_blas_for_as_long_as_it_lives():
+def test_a_pool_limits_blas_for_as_long_as_it_lives():
     before = blas_threads()
-    pool = LocalPool(threads=1, own_process=True)
+    pool = LocalPool(threads=1)
     assert blas_threads() == {1}
     list(pool.run(squares(), Control()))
     assert blas_threads() == {1}

@@ -51,8 +51,7 @@ class Admission:
         with self._lock:
             self.calls -= 1
             self.bytes -= size
-            if self._waiting or self._closed:
-                self._changed.notify_all()
+            self._changed.notify_all()
 
     def close(self) -> None:
         """Lets no more calls in, those that wait included."""

@@ -121,7 +121,7 @@ class Server:
 
     def _start(self, running: ExitStack) -> None:
         settings = self.settings
-        front_end = LocalPool(settings.workers, own_process=True)
+        front_end = LocalPool(settings.workers)
         running.callback(front_end.close)
         cluster = self._cluster()
         if cluster is not None:

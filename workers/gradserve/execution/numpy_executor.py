@@ -42,9 +42,9 @@ class NumpyProgram:
         self.plan = plan
         self._file = f"<plan {plan.digest[:12]}>"
         self._source = _Source(plan)
-        self._function = self._source.compile(self._file)
-        self._inputs = [(i.name, i.type.element_type.dtype, not i.type.shape) for i in plan.graph.inputs]
-        self._outputs = [(o.name, plan.graph.value_types[o.value].element_type.dtype) for o in plan.graph.outputs]
+        self._function = np.errstate(all="ignore")(self._source.compile(self._file))
+        self._inputs = [i.name for i in plan.graph.inputs]
+        self._outputs = [o.name for o in plan.graph.outputs]
 
     @property
     def source(self) -> str:
@@ -55,18 +55,12 @@ class NumpyProgram:
         self, arguments: Mapping[str, Array], stopped: Callable[[], bool] | None = None
     ) -> dict[str, Array]:
         """The outputs by name; see `Program`."""
-        given = [
-            arguments[name][()] if scalar else np.ascontiguousarray(arguments[name])
-            for name, _, scalar in self._inputs
-        ]
+        given = [arguments[name] for name in self._inputs]
         try:
-            with np.errstate(all="ignore"):
-                results = self._function(_checker(stopped), *given)
+            results = self._function(_checker(stopped), *given)
         except (np.linalg.LinAlgError, IndexError, ValueError, MemoryError) as error:
             raise self._failure(error) from None
-        return {
-            name: np.asarray(result, dtype) for (name, dtype), result in zip(self._outputs, results, strict=True)
-        }
+        return dict(zip(self._outputs, results, strict=True))
 
     def _failure(self, error: Exception) -> NumericalFailure:
         """The failure of a step, with the node it came from."""
@@ -105,16 +99,18 @@ class _Source:
 
     def __init__(self, plan: Plan) -> None:
         self.step_of_line: dict[int, Step] = {}
-        self._names: dict[str, Any] = {}
-        self._lines: list[str] = []
+        self._names: dict[str, Any] = {"row_major": np.ascontiguousarray, "array": np.asarray}
         inputs = len(plan.graph.inputs)
-        for position, constant in enumerate(plan.graph.constants):
+        self._lines = [f"def run({', '.join(['check', *(f'v{k}' for k in range(inputs))])}):"]
+        for k, given in enumerate(plan.graph.inputs):
+            self._lines.append(f" v{k} = row_major(v{k})" if given.type.shape else f" v{k} = v{k}[()]")
+        for k, constant in enumerate(plan.graph.constants, start=inputs):
             assert isinstance(constant, Literal)
-            self._names[f"v{inputs + position}"] = constant.array[()] if not constant.type.shape else constant.array
-        parameters = ", ".join(["check", *(f"v{k}" for k in range(inputs))])
-        self._lines.append(f"def run({parameters}):")
+            self._names[f"v{k}"] = constant.array if constant.type.shape else constant.array[()]
         self._write_steps(plan)
-        results = "".join(f"v{o.value}, " for o in plan.graph.outputs)
+        for k, output in enumerate(plan.graph.outputs):
+            self._names[f"t{k}"] = plan.graph.value_types[output.value].element_type.dtype
+        results = "".join(f"array(v{output.value}, t{k}), " for k, output in enumerate(plan.graph.outputs))
         self._lines.append(f" return ({results})")
 
     @property

@@ -169,6 +169,31 @@ def slope(differences: Differences, side: Side) -> Slope:
     return Slope(float(estimates[best]), float(SAFETY * bounds[best]), float(differences.steps[grid.level[best]]))
 
 
+@dataclass(frozen=True, eq=False)
+class Plain:
+    """Central differences without extrapolation, by level, and the noise in each."""
+
+    steps: Array
+    values: Array
+    """(f(x + h d) - f(x - h d)) / 2h."""
+    jumps: Array
+    """(f(x + h d) - 2 f(x) + f(x - h d)) / h: the right less the left difference quotient."""
+    noise: Array
+    """The standard deviation of the noise in `values`; that in `jumps` is not above 4 times this."""
+
+
+def plain(differences: Differences) -> Plain:
+    """The plain differences at every step."""
+    steps = differences.steps
+    noise = np.hypot(differences.right_noise, differences.left_noise) + differences.origin_noise / 2
+    return Plain(
+        steps=steps,
+        values=(differences.right - differences.left) / (2 * steps),
+        jumps=(differences.right + differences.left) / steps,
+        noise=noise / (2 * steps),
+    )
+
+
 def _noise(grid: Table, differences: Differences) -> Array:
     """The standard deviation of the noise in every entry, without overflow of its square."""
     noise = np.concatenate([differences.right_noise, differences.left_noise])

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from gradserve.ir.types import Array
-from gradserve.verification.finite_differences import Differences, Side, Slope, slope
+from gradserve.verification.finite_differences import Differences, Plain, Side, Slope, plain, slope
 from gradserve.verification.report import Verdict
 
 BEYOND_DOUBT = 4.0
 """Where the bound is wider than asked, a discrepancy must exceed it by this factor to count as a disagreement."""
+OF_NO_INTEREST = 1e-6
+"""No bound is below this part of the tolerance, so that an accident in an estimate of 1e-10 is no disagreement."""
+_DEVIATIONS = 6.0
+_CONFIRMATIONS = 2
 _EDGE = 3
 """The finest steps that decide whether quotients grow without end."""
 _GROWTH = 1.5
@@ -42,6 +46,8 @@ class Finding:
     central: Slope
     right: Slope
     left: Slope
+    kink: bool
+    """Whether the one-sided derivatives differ."""
 
     @property
     def failed(self) -> bool:
@@ -53,7 +59,7 @@ class Finding:
         """How far the claim is from what was measured: from the interval of one-sided derivatives at a kink."""
         if self.verdict is Verdict.NOT_FINITE:
             return math.inf
-        if not is_kink(self):
+        if not self.kink:
             return abs(self.claim.value - self.central.value)
         low, high = sorted((self.left.value, self.right.value))
         return max(0.0, low - self.claim.value, self.claim.value - high)
@@ -63,36 +69,51 @@ def judge(claim: Claim, differences: Differences, relative_tolerance: float) -> 
     """The claim compared with the central and the one-sided differences along its direction."""
     central = slope(differences, Side.BOTH)
     right, left = one_sided(differences, Side.RIGHT), one_sided(differences, Side.LEFT)
-    finding = Finding(Verdict.INCONCLUSIVE, claim, central, right, left)
-    return Finding(_verdict(finding, differences, relative_tolerance), claim, central, right, left)
+    kink = _is_kink(claim, right, left, plain(differences))
+    finding = Finding(Verdict.INCONCLUSIVE, claim, central, right, left, kink)
+    return replace(finding, verdict=_verdict(finding, differences, relative_tolerance))
 
 
 def _verdict(finding: Finding, differences: Differences, relative_tolerance: float) -> Verdict:
     claim, central = finding.claim, finding.central
     if _ends_in_nothing(differences.right) or _ends_in_nothing(differences.left):
         return Verdict.NOT_FINITE
-    if is_kink(finding):
+    if finding.kink:
         margin = max(finding.right.bound, finding.left.bound) + claim.rounding
         return Verdict.KINK if finding.excess <= margin else Verdict.DISAGREES
     if claim.scale == 0 and differences.constant:
         return Verdict.AGREES  # the loss does not change, and nothing else was claimed
-    bound = central.bound + claim.rounding
     size = max(claim.scale, abs(central.value)) if claim.scale else _steepest(differences)
+    bound = central.bound + claim.rounding + OF_NO_INTEREST * relative_tolerance * size
     resolved = bound <= relative_tolerance * size
-    discrepancy = abs(claim.value - central.value)
-    if discrepancy <= bound:
+    if finding.excess <= bound:
         return Verdict.AGREES if resolved else Verdict.INCONCLUSIVE
-    if resolved or discrepancy > BEYOND_DOUBT * bound:
+    if resolved or (finding.excess > BEYOND_DOUBT * bound and _seen_finer(finding, plain(differences))):
         return Verdict.DISAGREES
     return Verdict.INCONCLUSIVE
 
 
-def is_kink(finding: Finding) -> bool:
-    """Whether the one-sided derivatives differ by more than their bounds, or one of them is infinite."""
-    right, left = finding.right, finding.left
+def _seen_finer(finding: Finding, quotients: Plain) -> bool:
+    """Whether two plain differences at finer steps than the measured one's contradict the claim as well."""
+    audible = (quotients.steps < finding.central.step) & (2 * _DEVIATIONS * quotients.noise < finding.excess)
+    against = np.abs(quotients.values - finding.claim.value) > _DEVIATIONS * quotients.noise
+    return bool(np.count_nonzero(audible) >= _CONFIRMATIONS and against[audible].all())
+
+
+def _is_kink(claim: Claim, right: Slope, left: Slope, quotients: Plain) -> bool:
+    """Whether the one-sided derivatives differ by more than their bounds, or one of them is infinite.
+
+    Differences between the quotients of both sides vanish with the step where the loss is smooth. At a kink they come
+    to a halt: the two finest that noise lets one hear must be near the jump between the extrapolated ones.
+    """
     if math.isinf(right.value) or math.isinf(left.value):
         return True
-    return abs(right.value - left.value) > right.bound + left.bound + finding.claim.rounding
+    jump = right.value - left.value
+    if not abs(jump) > right.bound + left.bound + claim.rounding:
+        return False
+    audible = np.flatnonzero(4 * _DEVIATIONS * quotients.noise < abs(jump) / 4)[-_CONFIRMATIONS:]
+    near = np.abs(quotients.jumps[audible] - jump) <= abs(jump) / 2
+    return bool(len(audible) == _CONFIRMATIONS and near.all())
 
 
 def one_sided(differences: Differences, side: Side) -> Slope:

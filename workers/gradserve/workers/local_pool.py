@@ -31,19 +31,17 @@ class LocalPool:
 
     name = "front-end"
 
-    def __init__(self, threads: int | None = None, *, own_process: bool = False) -> None:
+    def __init__(self, threads: int | None = None) -> None:
         """`threads` is the number of CPUs unless given.
 
-        With `own_process`, BLAS is limited to one thread as long as the pool lives; otherwise only while chunks run, so
-        that a program which embeds the pool keeps its own setting in between.
+        BLAS is limited to one thread in the whole process as long as the pool lives. Limiting it only while chunks run
+        is not enough: with chunks on several threads, restoring and limiting again changed the last bits of products.
         """
         self.size = threads or os.cpu_count() or 1
-        self._own_process = own_process
         self._programs = Programs()
         self._closed = threading.Event()
         self._threads = ThreadPoolExecutor(self.size, thread_name_prefix=self.name)
-        if own_process:
-            ONE_BLAS_THREAD.__enter__()
+        ONE_BLAS_THREAD.__enter__()
 
     def run(self, work: Work, control: Control) -> Iterator[ChunkResult]:
         """The result of every chunk, in chunk order; see `Pool.run`."""
@@ -57,8 +55,7 @@ class LocalPool:
             return
         self._closed.set()
         self._threads.shutdown(wait=False)
-        if self._own_process:
-            ONE_BLAS_THREAD.__exit__(None, None, None)
+        ONE_BLAS_THREAD.__exit__(None, None, None)
 
     def _run_here(self, work: Work, control: Control) -> Iterator[ChunkResult]:
         if self._closed.is_set():
@@ -104,7 +101,7 @@ class LocalPool:
         chunk = work.chunks[index]
         program = self._programs.prepared(work.plans[chunk.plan], work.executor)
         arguments = arrays_of(chunk.arguments, work.data)
-        with ONE_BLAS_THREAD:
+        with ONE_BLAS_THREAD:  # again, for libraries that came with the program
             started = time.perf_counter()
             outputs = program(arguments, stopped)
             seconds = time.perf_counter() - started

@@ -23,7 +23,8 @@ class Client:
     """A gradserve service, or the same jobs in this process. Safe for threads.
 
     With an address every call goes to the service there; without one (`pip install 'gradserve[service]'`) it is
-    computed here, by the same code, to the same bits.
+    computed here, by the same code, to the same bits; BLAS then runs on one thread in this process until the client is
+    closed, because the number of its threads can change the last bits.
 
     Example:
         >>> import numpy as np

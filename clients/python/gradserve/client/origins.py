@@ -8,6 +8,8 @@ import sys
 from pathlib import PurePath
 from types import FrameType
 
+import numpy as np
+
 from gradserve.ir.errors import Untraceable
 from gradserve.ir.graph import Origin
 
@@ -17,6 +19,9 @@ _INNER = {"numpy", "scipy", "gradserve.ir", "gradserve.ops"} | {
     for module in ("numpy_surface", "origins", "recorder", "refusals", "trace", "tracer", "trees")
 }
 """Packages that stand between the author's code and its nodes."""
+_EXCERPT = 160
+"""Characters of a source line that are shown."""
+
 
 def origin() -> Origin | None:
     """The author's nearest source line; the file without its folder, as graphs travel."""
@@ -30,8 +35,20 @@ def untraceable(problem: str, instead: str) -> Untraceable:
     if frame is None:
         return Untraceable(f"{problem}; {instead}")
     code = linecache.getline(frame.f_code.co_filename, frame.f_lineno, frame.f_globals).strip()
-    shown = f"\n    {code}" if code else ""
+    shown = f"\n    {code[:_EXCERPT]}" if code else ""
     return Untraceable(f"{origin()}: {problem}; {instead}{shown}")
+
+
+def called_function() -> str:
+    """What the author's nearest line calls: a function of NumPy or SciPy if that can be seen, else NumPy itself."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and _stands_inside(frame.f_back.f_globals.get("__name__", "")):
+        frame = frame.f_back
+    name = frame.f_code.co_name
+    package, *modules = frame.f_globals.get("__name__", "").split(".")
+    if package == "scipy":
+        return ".".join([package, *(module for module in modules if not module.startswith("_")), name])
+    return f"np.{name}" if package == "numpy" and hasattr(np, name) else "NumPy"
 
 
 @functools.cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-from gradserve.client.origins import untraceable
+from gradserve.client.origins import called_function, untraceable
 
 _NUMBER = "a traced array stands for any array of its shape and has no numbers yet"
 REFUSED = {
@@ -23,6 +23,18 @@ REFUSED = {
     "resize": "write x.reshape(...)",
 }
 """What to write instead of some of NumPy's attributes."""
+_INSTEAD = {
+    "np.full": "write np.zeros(shape) + x",
+    "scipy.special.logsumexp": "write np.logaddexp.reduce(x, axis=...)",
+    "scipy.special.softmax": "write np.exp(x - np.logaddexp.reduce(x, axis=..., keepdims=True))",
+    "scipy.special.log_softmax": "write x - np.logaddexp.reduce(x, axis=..., keepdims=True)",
+}
+"""What to write instead of some functions."""
+_FOREIGN = "write it with functions of NumPy; ufuncs of scipy.special can be traced as well"
+_ELEMENTS = (
+    "write np.stack([...]) instead of np.array([...]), the traced array itself instead of np.asarray(x), and np.stack, "
+    "np.concatenate or np.where instead of assigning elements; an array with traced indices must be an argument"
+)
 
 
 class Numberless:
@@ -64,12 +76,9 @@ class Numberless:
         )
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
-        raise untraceable(
-            f"something asks for the elements of a traced array: {_NUMBER}",
-            "write np.stack([...]) instead of np.array([...]), the traced array itself instead of np.asarray(x), and "
-            "np.stack, np.concatenate or np.where instead of assigning elements; an array with traced indices must be "
-            "an argument; a function that is not NumPy's own cannot be traced",
-        )
+        asking = called_function()
+        instead = _FOREIGN if asking.startswith("scipy.") else _ELEMENTS
+        raise untraceable(f"{asking} asks for the elements of a traced array: {_NUMBER}", _INSTEAD.get(asking, instead))
 
 
 def _refuse_number(what: str, instead: str) -> NoReturn:

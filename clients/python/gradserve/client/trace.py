@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from gradserve.client.memory import Memory
 from gradserve.client.origins import untraceable
 from gradserve.client.recorder import Recorder
-from gradserve.client.tracer import Memory, Tracer
+from gradserve.client.tracer import Tracer
 from gradserve.client.trees import Structure, flatten, paths, unflatten
 from gradserve.ir.errors import InvalidRequest, Untraceable
 from gradserve.ir.graph import Graph

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 import gradserve.client.numpy_surface  # noqa: F401  (enters all functions in the table)
+from gradserve.client.memory import Memory
 from gradserve.client.numpy_surface.dispatch import apply_function, apply_ufunc, name_of
 from gradserve.client.numpy_surface.indexing import getitem, is_basic
 from gradserve.client.numpy_surface.table import FUNCTIONS
@@ -25,19 +26,8 @@ METHODS: dict[str, Callable[..., Any]] = {
         *("sum", "prod", "mean", "var", "std", "max", "min", "any", "all", "argmax", "argmin", "cumsum"),
         *("ravel", "squeeze", "swapaxes", "repeat", "take", "diagonal", "trace", "dot", "clip", "round", "copy"),
     )
-} | {"flatten": np.ravel, "conj": np.conjugate, "conjugate": np.conjugate}
+} | {"conj": np.conjugate, "conjugate": np.conjugate}
 """Methods that are NumPy functions of the array."""
-
-
-class Memory:
-    """What arrays that would share memory have in common: how often it was written, and where last."""
-
-    __slots__ = ("version", "written_at")
-
-    def __init__(self) -> None:
-        """Not written to yet."""
-        self.version = 0
-        self.written_at = ""
 
 
 class Tracer(Numberless, NDArrayOperatorsMixin):
@@ -131,8 +121,14 @@ class Tracer(Numberless, NDArrayOperatorsMixin):
 
     def astype(self, dtype: Any, *, copy: bool = True, **layout: Any) -> Tracer:
         """The array with other elements."""
-        del copy, layout
+        del layout
+        if not copy and np.dtype(dtype) == self.dtype:
+            return self
         return self._emit("astype", lambda g: g.convert(self.value, ElementType.of(dtype)))
+
+    def flatten(self, order: Any = "C") -> Any:
+        """A copy of the elements in row-major order."""
+        return np.copy(np.ravel(self, order))
 
     def __getattr__(self, name: str) -> Any:
         if name in METHODS:
@@ -184,6 +180,8 @@ class Tracer(Numberless, NDArrayOperatorsMixin):
             return result
         if result.shape != self.shape:
             raise ValueError(f"non-broadcastable output operand with shape {self.shape} for a result of {result.shape}")
+        if not self._memory.owner:
+            raise untraceable("an array that may share memory with another is changed in place", "write y = y + x")
         if not np.can_cast(result.dtype, self.dtype, "same_kind"):
             raise untraceable(f"an array of {self.dtype} cannot take {result.dtype}", "write y = y + x, not y += x")
         self._memory.version += 1
@@ -234,7 +232,7 @@ class _Operands:
     def __init__(self) -> None:
         self._builder: Builder | None = None
         self.memory: Memory | None = None
-        """That of the first tracer."""
+        """That of all tracers; one without an owner if they have several."""
 
     @property
     def builder(self) -> Builder:
@@ -257,6 +255,8 @@ class _Operands:
         value = tracer.value
         if self._builder is None:
             self._builder, self.memory = value.builder, tracer.memory
+        elif tracer.memory is not self.memory and value.builder is self._builder:
+            self.memory = Memory(owner=False)
         elif value.builder is not self._builder:
             raise untraceable(
                 "a traced array of another call takes part: it was kept in a global, or tracing is nested",

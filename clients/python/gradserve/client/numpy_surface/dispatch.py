@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gradserve.client.numpy_surface.operands import as_operand, unsqueezed
-from gradserve.client.numpy_surface.table import FUNCTIONS, HARMLESS, Entry, find_ufunc, supported_names
+from gradserve.client.numpy_surface.table import FUNCTIONS, HARMLESS, UFUNC_METHODS, Entry, find_ufunc, supported_names
 from gradserve.client.origins import untraceable
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType
@@ -33,15 +33,6 @@ INSTEAD = {
     "np.array2string": "print after the call, where there are numbers",
     "np.array_repr": "print after the call, where there are numbers",
     "np.array_str": "print after the call, where there are numbers",
-}
-
-_REDUCE: dict[np.ufunc, Callable[..., Any]] = {
-    np.add: np.sum,
-    np.multiply: np.prod,
-    np.maximum: np.max,
-    np.minimum: np.min,
-    np.logical_and: np.all,
-    np.logical_or: np.any,
 }
 
 
@@ -71,7 +62,7 @@ def name_of(function: Any) -> str:
 
 def _near(name: str) -> str:
     short = {supported.rsplit(".", 1)[-1]: supported for supported in reversed(supported_names())}
-    found = [short[match] for match in difflib.get_close_matches(name.rsplit(".", 1)[-1], short, n=4, cutoff=0.5)]
+    found = [short[match] for match in difflib.get_close_matches(name.rsplit(".", 1)[-1], short, n=3, cutoff=0.7)]
     near = f"near it are {', '.join(found)}; " if found else ""
     return f"{near}gradserve.client.numpy_surface.supported_names() lists all that can"
 
@@ -137,14 +128,11 @@ def apply_ufunc(g: Builder, ufunc: np.ufunc, method: str, inputs: Sequence[Any],
     if method == "__call__":
         _require_plain(name, kwargs)
         return _call(g, name, ufunc, inputs)
-    if method == "reduce" and ufunc in _REDUCE:
-        array, *rest = inputs
-        axis = rest[0] if rest else kwargs.get("axis", 0)
-        return apply_function(g, _REDUCE[ufunc], (array,), {**kwargs, "axis": axis})
-    if method == "accumulate" and ufunc is np.add:
-        array, *rest = inputs
-        axis = rest[0] if rest else kwargs.get("axis", 0)
-        return apply_function(g, np.cumsum, (array,), {**kwargs, "axis": axis})
+    entry = UFUNC_METHODS.get((ufunc, method))
+    if entry is not None:
+        own = f"{name}.{method}"
+        named = {"axis": 0, **kwargs}
+        return entry.call(g, *inputs, **{k: v for k, v in named.items() if _is_taken(own, entry, k, v, None)})
     if method == "outer":
         _require_plain(name, kwargs)
         x, y = (g.lift(as_operand(g, operand)) for operand in inputs)

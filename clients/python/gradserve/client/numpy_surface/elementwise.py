@@ -52,8 +52,10 @@ def clip(g: Builder, a: Any, a_min: Any = None, a_max: Any = None, *, min: Any =
 
 
 @implements(np.nan_to_num)
-def nan_to_num(g: Builder, x: Any, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Value:
+def nan_to_num(g: Builder, x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Value:
     """x with numbers in place of NaN and infinity."""
+    if not copy:
+        raise untraceable("np.nan_to_num with copy=False cannot be traced", "use the result: y = np.nan_to_num(x)")
     value = lift(g, x)
     if not value.type.is_float:
         return value

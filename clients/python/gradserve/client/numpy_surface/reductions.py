@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from gradserve.client.numpy_surface.operands import axes_of, axis_of, lift
-from gradserve.client.numpy_surface.table import implements
+from gradserve.client.numpy_surface.table import implements, implements_method
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType
-from gradserve.ops.functions import reductions
+from gradserve.ops.functions import exponentials, reductions
 from gradserve.ops.functions.arguments import kept
 
 
@@ -20,6 +20,7 @@ def with_dtype(g: Builder, x: Value, dtype: Any) -> Value:
 
 
 @implements(np.sum)
+@implements_method(np.add, "reduce")
 def sum_(g: Builder, a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Value:
     """The sum along axes."""
     x = with_dtype(g, lift(g, a), dtype)
@@ -27,6 +28,7 @@ def sum_(g: Builder, a: Any, axis: Any = None, dtype: Any = None, keepdims: bool
 
 
 @implements(np.prod)
+@implements_method(np.multiply, "reduce")
 def prod(g: Builder, a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Value:
     """The product along axes."""
     x = with_dtype(g, lift(g, a), dtype)
@@ -34,6 +36,7 @@ def prod(g: Builder, a: Any, axis: Any = None, dtype: Any = None, keepdims: bool
 
 
 @implements(np.max, np.amax)
+@implements_method(np.maximum, "reduce")
 def max_(g: Builder, a: Any, axis: Any = None, keepdims: bool = False) -> Value:
     """The largest element along axes."""
     x = lift(g, a)
@@ -41,10 +44,18 @@ def max_(g: Builder, a: Any, axis: Any = None, keepdims: bool = False) -> Value:
 
 
 @implements(np.min, np.amin)
+@implements_method(np.minimum, "reduce")
 def min_(g: Builder, a: Any, axis: Any = None, keepdims: bool = False) -> Value:
     """The smallest element along axes."""
     x = lift(g, a)
     return reductions.min(x, axes_of(x, axis), keepdims)
+
+
+@implements_method(np.logaddexp, "reduce")
+def logsumexp(g: Builder, a: Any, axis: Any = None, keepdims: bool = False) -> Value:
+    """The logarithm of the sum of exponentials along axes."""
+    x = lift(g, a)
+    return exponentials.logsumexp(x, axes_of(x, axis), keepdims)
 
 
 @implements(np.ptp)
@@ -54,6 +65,7 @@ def ptp(g: Builder, a: Any, axis: Any = None, keepdims: bool = False) -> Value:
 
 
 @implements(np.any)
+@implements_method(np.logical_or, "reduce")
 def any_(g: Builder, a: Any, axis: Any = None, keepdims: bool = False) -> Value:
     """Whether one element along axes is true."""
     x = lift(g, a)
@@ -61,6 +73,7 @@ def any_(g: Builder, a: Any, axis: Any = None, keepdims: bool = False) -> Value:
 
 
 @implements(np.all)
+@implements_method(np.logical_and, "reduce")
 def all_(g: Builder, a: Any, axis: Any = None, keepdims: bool = False) -> Value:
     """Whether all elements along axes are true."""
     x = lift(g, a)
@@ -89,6 +102,7 @@ def argmin(g: Builder, a: Any, axis: Any = None, keepdims: bool = False) -> Valu
 
 
 @implements(np.cumsum)
+@implements_method(np.add, "accumulate")
 def cumsum(g: Builder, a: Any, axis: Any = None, dtype: Any = None) -> Value:
     """The sums of the first elements."""
     x = with_dtype(g, lift(g, a), dtype)

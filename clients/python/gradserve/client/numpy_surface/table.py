@@ -13,7 +13,7 @@ import numpy as np
 
 Implementation = TypeVar("Implementation", bound=Callable[..., Any])
 
-HARMLESS = frozenset({"casting", "copy", "device", "optimize", "order", "subok", "writeable"})
+HARMLESS = frozenset({"casting", "device", "optimize", "order", "subok", "writeable"})
 """Parameters that decide on memory and speed, not on numbers; implementations for which `order` matters take it."""
 
 
@@ -36,6 +36,8 @@ FUNCTIONS: dict[Callable[..., Any], Entry] = {}
 """By NumPy function, for `__array_function__`."""
 UFUNCS: dict[np.ufunc, Callable[..., Any]] = {}
 """By ufunc, for `__array_ufunc__`; operands arrive with the element types of NumPy's own loop."""
+UFUNC_METHODS: dict[tuple[np.ufunc, str], Entry] = {}
+"""By ufunc and method, for `np.add.reduce` and the like; they take `axis` by name."""
 SPECIAL: dict[str, Callable[..., Any]] = {}
 """The same by name, for ufuncs of scipy.special, which need not be installed."""
 
@@ -55,6 +57,16 @@ def implements_ufunc(*ufuncs: np.ufunc) -> Callable[[Implementation], Implementa
 
     def enter(call: Implementation) -> Implementation:
         UFUNCS.update(dict.fromkeys(ufuncs, call))
+        return call
+
+    return enter
+
+
+def implements_method(ufunc: np.ufunc, method: str) -> Callable[[Implementation], Implementation]:
+    """A decorator that enters an implementation for a method of a ufunc."""
+
+    def enter(call: Implementation) -> Implementation:
+        UFUNC_METHODS[ufunc, method] = Entry(call, view=False)
         return call
 
     return enter

@@ -1,0 +1,314 @@
+"""What no graph can say is refused while tracing, with the author's line and what to write instead."""
+
+import copy
+import inspect
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.special
+
+from gradserve.client.trace import trace
+from gradserve.ir.errors import InvalidGraph, Untraceable
+from tests.clients.evaluation import assert_traces
+
+X = np.array([[0.5, -1.5, 2.0], [3.0, 0.25, -0.75]])
+
+
+def if_(x):
+    if x.sum() > 0:
+        return x
+    return -x
+
+
+def while_(x):
+    while x[0, 0] < 3:
+        x = x + 1
+    return x
+
+
+def and_(x):
+    return np.where(x > 0 and x < 1, x, 0)
+
+
+def max_(x):
+    return max(x[0, 0], x[0, 1])
+
+
+def math_(x):
+    return math.sin(x[0, 0])
+
+
+def float_(x):
+    return float(x[0, 0])
+
+
+def int_(x):
+    return int(x[0, 0])
+
+
+def round_(x):
+    return round(x[0, 0])
+
+
+def format_(x):
+    return f"{x[0, 0]:.3f}"
+
+
+def range_(x):
+    return range(x.argmax())
+
+
+def item_(x):
+    return x[0, 0].item()
+
+
+def tolist_(x):
+    return x.tolist()
+
+
+def assign_(x):
+    x[0] = 1.0
+    return x
+
+
+def assign_into_captured(x):
+    result = np.zeros(3)
+    result[0] = x[0, 0]
+    return result
+
+
+def slice_into_captured(x):
+    result = np.zeros(3)
+    result[:] = x[0]
+    return result
+
+
+def add_to_captured(x):
+    result = np.zeros(3)
+    result += x[0]
+    return result
+
+
+def array_(x):
+    return np.array([x[0, 0], x[1, 1]])
+
+
+def asarray_(x):
+    return np.asarray(x)
+
+
+def sum_of_list(x):
+    return np.sum([x[0], x[1]])
+
+
+def index_into_captured(x):
+    return X[np.argmax(x)]
+
+
+def out_(x):
+    return np.add(x, 1, out=x)
+
+
+def where_(x):
+    return np.sqrt(x, where=x > 0)
+
+
+def sum_where(x):
+    return np.sum(x, where=x > 0)
+
+
+def copy_(x):
+    return np.nan_to_num(x, copy=False)
+
+
+def initial_(x):
+    return np.max(x, initial=0.0)
+
+
+def sort_(x):
+    return np.sort(x)
+
+
+def sort_method(x):
+    return x.sort()
+
+
+def svd_(x):
+    return np.linalg.svd(x)
+
+
+def unknown_ufunc(x):
+    return np.spacing(x)
+
+
+def gamma_(x):
+    return scipy.special.gammaln(x)
+
+
+def erfc_(x):
+    return scipy.special.erfc(x)
+
+
+def logsumexp_(x):
+    return scipy.special.logsumexp(x)
+
+
+def scipy_(x):
+    return scipy.special.comb(x, 2)
+
+
+def full_(x):
+    return np.full(3, x[0])
+
+
+def nonzero_(x):
+    return np.nonzero(x)
+
+
+def where_alone(x):
+    return np.where(x > 0)
+
+
+def reduceat_(x):
+    return np.add.reduceat(x, [0, 1])
+
+
+def traced_shape(x):
+    return np.zeros_like(x, shape=x.argmax())
+
+
+def fortran(x):
+    return x.reshape(-1, order="F")
+
+
+def integer_and(x):
+    return x.astype(int) & 1
+
+
+def complex_(x):
+    return x * 1j
+
+
+def half(x):
+    return np.exp(x > 0)
+
+
+REFUSED = [
+    (if_, 1, "np.where(condition, x, y) instead of if"),
+    (while_, 1, "np.where(condition, x, y)"),
+    (and_, 1, "&, | and ~ instead of and, or and not"),
+    (max_, 1, "np.maximum"),
+    (math_, 1, "np.sin instead of math.sin"),
+    (float_, 1, "float() needs a number"),
+    (int_, 1, "x.astype(np.int64)"),
+    (round_, 1, "np.round(x)"),
+    (format_, 1, "print after the call"),
+    (range_, 1, "use plain numbers"),
+    (item_, 1, "use the traced array itself"),
+    (tolist_, 1, "iterate over the traced array"),
+    (assign_, 1, "np.where(mask, new, x)"),
+    (assign_into_captured, 2, "np.sin instead of math.sin"),
+    (slice_into_captured, 2, "instead of assigning elements"),
+    (add_to_captured, 2, "y = y + x"),
+    (array_, 1, "np.stack([...]) instead of np.array([...])"),
+    (asarray_, 1, "the traced array itself instead of np.asarray(x)"),
+    (sum_of_list, 1, "np.stack([...])"),
+    (index_into_captured, 1, "an array with traced indices must be an argument"),
+    (out_, 1, "np.add with out= cannot be traced; a traced array cannot be written into"),
+    (where_, 1, "np.where(condition, ..., ...)"),
+    (sum_where, 1, "np.sum with where= cannot be traced"),
+    (copy_, 1, "use the result: y = np.nan_to_num(x)"),
+    (initial_, 1, "np.max with initial= cannot be traced; combine"),
+    (sort_, 1, "np.sort cannot be traced"),
+    (sort_method, 1, "no graph sorts"),
+    (svd_, 1, "np.linalg.svd cannot be traced"),
+    (unknown_ufunc, 1, "np.spacing cannot be traced"),
+    (gamma_, 1, "scipy.special.gammaln cannot be traced"),
+    (erfc_, 1, "near it are scipy.special.erf"),
+    (logsumexp_, 1, "scipy.special.logsumexp asks for the elements of a traced array"),
+    (logsumexp_, 1, "write np.logaddexp.reduce(x, axis=...)"),
+    (scipy_, 1, "ufuncs of scipy.special can be traced"),
+    (full_, 1, "np.zeros(shape) + x"),
+    (nonzero_, 1, "np.where(condition, x, y)"),
+    (where_alone, 1, "write np.where(condition, x, y)"),
+    (reduceat_, 1, "np.add.reduceat cannot be traced"),
+    (traced_shape, 1, "a shape depends on a traced array"),
+    (fortran, 1, "order='F' cannot be traced"),
+    (integer_and, 1, "truth values"),
+    (complex_, 1, "in complex128, and no graph has such elements"),
+    (half, 1, "in float16, and no graph has such elements"),
+]
+
+
+@pytest.mark.parametrize(("function", "offset", "advice"), REFUSED, ids=[case[0].__name__ for case in REFUSED])
+def test_what_no_graph_can_say_is_refused_with_line_and_advice(function, offset, advice):
+    with pytest.raises(Untraceable) as refusal:
+        trace(function, X)
+    message = str(refusal.value)
+    line = function.__code__.co_firstlineno + offset
+    assert message.startswith(f"test_refusals.py:{line}: ")
+    assert advice in message
+    assert message.endswith(inspect.getsource(function).splitlines()[offset].strip())
+
+
+def test_refusals_are_type_errors_and_hold_no_folder():
+    with pytest.raises(TypeError) as refusal:
+        trace(if_, X)
+    assert "/" not in str(refusal.value)
+
+
+def test_shapes_that_do_not_fit_are_refused_with_line():
+    def function(x):
+        return x + np.zeros(2)
+
+    with pytest.raises(
+        InvalidGraph,
+        match=rf"np.add \(C1\).*\[2,3\] and \[2\].*test_refusals.py:{function.__code__.co_firstlineno + 1}",
+    ):
+        trace(function, X)
+
+
+def test_a_result_that_is_no_array_is_refused():
+    with pytest.raises(Untraceable, match="result is a str"):
+        trace(lambda x: "text", X)
+
+
+def test_a_traced_array_of_another_call_is_refused():
+    kept: list[Any] = []
+
+    def keeping(x):
+        kept.append(x)
+        return x
+
+    trace(keeping, X)
+    with pytest.raises(Untraceable, match="another call"):
+        trace(lambda x: x + kept[0], X)
+    with pytest.raises(Untraceable, match="another call"):
+        trace(lambda x: kept[0], X)
+
+
+def test_traced_arrays_have_no_attributes_that_arrays_do_not_have():
+    def function(x):
+        assert not hasattr(x, "todense")
+        assert not hasattr(x, "__cuda_array_interface__")
+        return copy.copy(x)
+
+    assert_traces(function, X)
+    with pytest.raises(TypeError, match="unhashable"):
+        trace(lambda x: {x: 1}, X)
+
+
+def test_errors_of_the_author_pass():
+    def function(x):
+        raise LookupError("mine")
+
+    with pytest.raises(LookupError, match="mine"):
+        trace(function, X)
+
+
+def test_a_ufunc_that_only_shares_its_name_is_refused():
+    own = np.frompyfunc(lambda x: x, 1, 1)
+    with pytest.raises(Untraceable, match="cannot be traced"):
+        trace(lambda x: own(x), X)
