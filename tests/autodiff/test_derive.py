@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from gradserve.autodiff import Along, Curvature, Evaluate, Gradient, Hvp, Jvp, Vjp, derive, vmap
+from gradserve.autodiff import Along, Curvature, Derivation, Evaluate, Gradient, Hvp, Jvp, Vjp, derive, vmap
 from gradserve.execution import EXECUTORS, make_plan
 from gradserve.ir.check import check
 from gradserve.ir.errors import InvalidRequest, NotDifferentiable
@@ -50,7 +50,7 @@ def test_every_derivation_of_a_quadratic():
     value, gradient = X @ A @ X, symmetric @ X
     graph = quadratic()
     wrt = ("x",)
-    cases = {
+    cases: dict[Derivation, dict[str, object]] = {
         Evaluate(): {"value:loss": value},
         Gradient(wrt): {"value:loss": value, "gradient:x": gradient},
         Jvp(wrt): {"value:loss": value, "tangent:loss": gradient @ V},

@@ -108,7 +108,12 @@ def test_another_name_of_an_array_changed_in_place_is_refused():
         y += 1
         return x * y
 
-    for changed in (function, view, same_type):
+    def part(x):
+        y = x[1:]
+        y += 1
+        return x
+
+    for changed in (function, view, same_type, part):
         line = changed.__code__.co_firstlineno + 2
         with pytest.raises(Untraceable, match=f"changed in place at test_captured_arrays.py:{line}; write y = y \\+ x"):
             trace(changed, X)

@@ -109,11 +109,11 @@ def test_a_key_that_does_not_fit_is_an_index_error(key, message):
 
 def test_a_traced_position_outside_its_own_axis_is_refused_when_run():
     # In row-major order (0, 5) would be inside of the array: the element (1, 1).
-    traced = trace(lambda x, i: x[0, i, i], C, np.array([1, 2]))
-    assert_same(evaluate(traced, {"x": C, "i": np.array([1, -1])}), C[0, [1, -1], [1, -1]])
-    for outside in ([0, 4], [-5, 0]):
+    traced = trace(lambda x, i, j: x[0, i, j], C, 1, 2)
+    assert_same(evaluate(traced, {"x": C, "i": -1, "j": -5}), C[0, -1, -5])
+    for i, j in ((0, 5), (1, -6), (4, 0), (-5, 0)):
         with pytest.raises(Exception, match="ind"):
-            evaluate(traced, {"x": C, "i": np.array(outside)})
+            evaluate(traced, {"x": C, "i": i, "j": j})
 
 
 def test_a_traced_mask_is_refused():

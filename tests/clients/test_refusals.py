@@ -308,7 +308,8 @@ def test_errors_of_the_author_pass():
         trace(function, X)
 
 
-def test_a_ufunc_that_only_shares_its_name_is_refused():
-    own = np.frompyfunc(lambda x: x, 1, 1)
+def test_a_ufunc_that_only_shares_its_name_is_refused(monkeypatch):
+    same_name = scipy.special.erf
+    monkeypatch.setattr(scipy.special, "erf", scipy.special.expit)
     with pytest.raises(Untraceable, match="cannot be traced"):
-        trace(lambda x: own(x), X)
+        trace(lambda x: same_name(x), X)

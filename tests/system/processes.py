@@ -37,7 +37,7 @@ class Killer(threading.Thread):
                 worker.kill()
                 self.killed.append(worker.pid)
 
-    def __enter__(self) -> "Killer":
+    def __enter__(self) -> Killer:
         self.start()
         return self
 

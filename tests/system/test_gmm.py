@@ -54,7 +54,9 @@ def log_posterior(np_, mixture: Mixture, alpha, mu, icf):
     top = np_.max(alpha)
     weights = top + np_.log(np_.sum(np_.exp(alpha - top)))
     gamma, m = mixture.gamma, mixture.m
-    prior = np_.sum(0.5 * gamma**2 * (np_.sum(np_.exp(2 * q), axis=1) + np_.sum(lower**2, axis=1)) - m * np_.sum(q, axis=1))
+    prior = np_.sum(
+        0.5 * gamma**2 * (np_.sum(np_.exp(2 * q), axis=1) + np_.sum(lower**2, axis=1)) - m * np_.sum(q, axis=1)
+    )
     big_n = d + m + 1
     log_gamma = 0.25 * d * (d - 1) * math.log(math.pi) + sum(math.lgamma(0.5 * (big_n - j)) for j in range(d))
     constant = k * (big_n * d * math.log(gamma / math.sqrt(2)) - log_gamma)
@@ -70,6 +72,7 @@ def test_equals_jax(service, data_folder, name):
     with Client(service.address, timeout=300.0) as client:
         f = client.function(lambda alpha, mu, icf: log_posterior(np, mixture, alpha, mu, icf), **mixture.parameters)
         value, gradient = f.value_and_grad(**mixture.parameters)
+        assert f.last_report
         assert f.last_report.placement == "cluster"
     names = list(mixture.parameters)
     expected, expected_gradient = jax.value_and_grad(

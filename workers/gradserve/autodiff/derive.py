@@ -119,9 +119,7 @@ def _along(graph: Graph, wrt: Sequence[str]) -> Graph:
 def _rename_values(graph: Graph, derived: Graph) -> Graph:
     """The derived graph with the graph's own outputs called `value:OUT`."""
     own = {o.name for o in graph.outputs}
-    outputs = tuple(
-        type(o)(names.value(o.name), o.value) if o.name in own else o for o in derived.outputs
-    )
+    outputs = tuple(type(o)(names.value(o.name), o.value) if o.name in own else o for o in derived.outputs)
     return Graph(derived.inputs, derived.constants, derived.nodes, outputs)
 
 

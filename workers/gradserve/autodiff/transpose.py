@@ -21,9 +21,7 @@ def transpose(linearized: Linearized) -> Graph:
     linear = reachable(graph, linearized.linear_inputs)
     g = builder()
     known = {i.name: g.input(i.name, i.type) for i in graph.inputs if i.name not in linearized.linear_inputs}
-    seeds = {
-        name: g.input(_turned(name), graph.output_types[name]) for name in linearized.linear_outputs
-    }
+    seeds = {name: g.input(_turned(name), graph.output_types[name]) for name in linearized.linear_outputs}
     values = _known_values(g, graph, known, linear)
     cotangents = _Cotangents(g, len(graph.value_types))
     for output in graph.outputs:

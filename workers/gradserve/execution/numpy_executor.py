@@ -51,9 +51,7 @@ class NumpyProgram:
         """The generated source."""
         return self._source.text
 
-    def __call__(
-        self, arguments: Mapping[str, Array], stopped: Callable[[], bool] | None = None
-    ) -> dict[str, Array]:
+    def __call__(self, arguments: Mapping[str, Array], stopped: Callable[[], bool] | None = None) -> dict[str, Array]:
         """The outputs by name; see `Program`."""
         given = [arguments[name] for name in self._inputs]
         try:
@@ -118,7 +116,7 @@ class _Source:
         return "\n".join(self._lines)
 
     def compile(self, file: str) -> Callable[..., tuple[Any, ...]]:
-        exec(compile(self.text, file, "exec"), self._names)  # noqa: S102  (numbered names only)
+        exec(compile(self.text, file, "exec"), self._names)
         function: Callable[..., tuple[Any, ...]] = self._names["run"]
         return function
 

@@ -111,9 +111,13 @@ class Builder:
         self._inputs.append((Input(name, type_), value))
         return value
 
-    def constant(self, literal: Constant | Array | Scalar | np.generic, element_type: ElementType | None = None) -> Value:
+    def constant(
+        self, literal: Constant | Array | Scalar | np.generic, element_type: ElementType | None = None
+    ) -> Value:
         """The constant with these elements; equal constants are one value."""
-        if isinstance(literal, bool | int | float | np.generic) or (isinstance(literal, np.ndarray) and not literal.ndim):
+        if isinstance(literal, bool | int | float | np.generic) or (
+            isinstance(literal, np.ndarray) and not literal.ndim
+        ):
             array = np.asarray(literal, element_type.dtype if element_type else None)
             key = (ElementType.of(array.dtype), repr(array.item()))
             if key not in self._scalars:

@@ -49,9 +49,7 @@ class GradserveError(Exception):
         return GradserveError._restored, (type(self), self.args, self.__dict__)
 
     @staticmethod
-    def _restored(
-        kind: type[GradserveError], args: tuple[object, ...], fields: dict[str, object]
-    ) -> GradserveError:
+    def _restored(kind: type[GradserveError], args: tuple[object, ...], fields: dict[str, object]) -> GradserveError:
         error = kind.__new__(kind, *args)
         error.__dict__.update(fields)
         return error

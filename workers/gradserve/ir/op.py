@@ -114,9 +114,7 @@ class Op(abc.ABC):
         raise ConstraintError("D2", f"{self.name} is not linear")
 
     @abc.abstractmethod
-    def batch(
-        self, g: Builder, operands: Sequence[Value], batched: Sequence[bool], size: int
-    ) -> tuple[Value, ...]:
+    def batch(self, g: Builder, operands: Sequence[Value], batched: Sequence[bool], size: int) -> tuple[Value, ...]:
         """The outputs over a batch: batched operands and all outputs carry a leading axis of length `size`."""
 
     @abc.abstractmethod

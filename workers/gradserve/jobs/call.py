@@ -101,9 +101,7 @@ def _name_violations(graph: Graph, arguments: Mapping[str, Array], batch: Sequen
         if n not in graph.input_types
     ]
     twice = [
-        Violation(f"batch.inputs[{k}]", "R3", f"{n!r} is named twice")
-        for k, n in enumerate(batch)
-        if n in batch[:k]
+        Violation(f"batch.inputs[{k}]", "R3", f"{n!r} is named twice") for k, n in enumerate(batch) if n in batch[:k]
     ]
     return missing + extra + unknown + twice
 

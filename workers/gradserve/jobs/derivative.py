@@ -194,6 +194,14 @@ def _gather(results: Sequence[ChunkResult], reduction: Reduction, batching: Batc
 
 def derivation_of(name: str, wrt: tuple[str, ...]) -> Derivation:
     """The derivation called `name` in requests: evaluate, gradient, jvp, vjp or hvp."""
-    if name == "evaluate":
-        return Evaluate()
-    return {"gradient": Gradient, "jvp": Jvp, "vjp": Vjp, "hvp": Hvp}[name](wrt)
+    match name:
+        case "gradient":
+            return Gradient(wrt)
+        case "jvp":
+            return Jvp(wrt)
+        case "vjp":
+            return Vjp(wrt)
+        case "hvp":
+            return Hvp(wrt)
+        case _:
+            return Evaluate()

@@ -76,7 +76,9 @@ def estimate_trace(
         NumericalFailure, Cancelled, DeadlineExceeded, WorkerLost: while running.
     """
     started = time.perf_counter()
-    target = Target(max_probes or DEFAULT_PROBES, relative_tolerance, absolute_tolerance, confidence or DEFAULT_CONFIDENCE)
+    target = Target(
+        max_probes or DEFAULT_PROBES, relative_tolerance, absolute_tolerance, confidence or DEFAULT_CONFIDENCE
+    )
     _check(context, call, target)
     probing = _Probing(context, call, tuple(wrt), seed, target, control)
     probing.report = replace(probing.report, plan=time.perf_counter() - started)
@@ -134,7 +136,8 @@ class _Probing:
         if flops > self._context.limits.flops:
             limit = self._context.limits.flops
             raise LimitExceeded(
-                "flops", f"{target.max_probes} probes take {flops:.3g} floating-point operations, the limit is {limit:.3g}"
+                "flops",
+                f"{target.max_probes} probes take {flops:.3g} floating-point operations, the limit is {limit:.3g}",
             )
         nbytes = sum(a.nbytes for a in self._call.arguments.values())
         piece = Piece(self._plan, 0, self._size)

@@ -89,11 +89,12 @@ def _pow(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
     x, exponent = operands
     if not x.type.is_float:
         return None
-    power = splat(g, exponent)
-    if power is None or abs(power) not in (1, 2, 3, 4):
+    filled = splat(g, exponent)
+    power = 0.0 if filled is None else float(filled)
+    if abs(power) not in (1.0, 2.0, 3.0, 4.0):
         return None
     square = g.mul(x, x)
-    whole = {1: x, 2: square, 3: g.mul(square, x), 4: g.mul(square, square)}[int(abs(power))]
+    whole = {1.0: x, 2.0: square, 3.0: g.mul(square, x), 4.0: g.mul(square, square)}[abs(power)]
     return whole if power > 0 else g.div(1.0, whole)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
@@ -12,7 +10,7 @@ from gradserve.ir.graph import Literal
 _SPREADING = frozenset({"broadcast_to", "reshape", "permute", "reverse"})
 
 
-def splat(g: Builder, value: Value) -> np.generic[Any] | None:
+def splat(g: Builder, value: Value) -> np.generic | None:
     """The number that fills `value`, or None if it is not known to be filled by one."""
     made = g.producer(value)
     while made is not None:
