@@ -1,6 +1,7 @@
 """What derivations compute, what they refuse, and what they cost."""
 
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,7 +51,7 @@ def test_every_derivation_of_a_quadratic():
     value, gradient = X @ A @ X, symmetric @ X
     graph = quadratic()
     wrt = ("x",)
-    cases: dict[Derivation, dict[str, object]] = {
+    cases: dict[Derivation, dict[str, Any]] = {
         Evaluate(): {"value:loss": value},
         Gradient(wrt): {"value:loss": value, "gradient:x": gradient},
         Jvp(wrt): {"value:loss": value, "tangent:loss": gradient @ V},

@@ -37,7 +37,7 @@ class PlanCache:
         key = (graph.digest, derivation)
         found = self._graphs.get(key)
         if found is None:
-            # Graphs of one digest may order their nodes differently, and with them their sums: one of them stands for all.
+            # Graphs of one digest may order their nodes, and with them their sums, differently: one stands for all.
             found = optimize(derive(canonical(graph), derivation))
             self._graphs.put(key, found)
         return found

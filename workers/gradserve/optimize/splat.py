@@ -20,7 +20,7 @@ def splat(g: Builder, value: Value) -> np.generic | None:
         made = g.producer(value)
     literal = g.literal(value)
     if isinstance(literal, Literal) and literal.array.size == 1:
-        return literal.array.reshape(())[()]  # type: ignore[no-any-return]
+        return cast("np.generic", literal.array.reshape(())[()])
     return None
 
 
