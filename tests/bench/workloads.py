@@ -36,7 +36,7 @@ def toy_loss(xp: Any, w1: Any, w2: Any) -> Any:
     return t + xp.sqrt(t)
 
 
-def toy(_: np.random.Generator) -> Workload:
+def toy(_: np.random.Generator, scale: float) -> Workload:
     parameters = {"w1": np.array(2.0), "w2": np.array(1.5)}
     return Workload("a_toy", "w2 log w1 + sqrt(w2 log w1), two scalars", toy_loss, parameters)
 
@@ -47,75 +47,83 @@ def _positive(rng: np.random.Generator, n: int) -> Any:
     return root @ root.T + np.eye(n)
 
 
-def quadratic(rng: np.random.Generator) -> Workload:
-    A, b = _positive(rng, 1000), rng.standard_normal(1000)
+def quadratic(rng: np.random.Generator, scale: float) -> Workload:
+    n = int(1000 * scale)
+    A, b = _positive(rng, n), rng.standard_normal(n)
 
     def loss(xp: Any, x: Any) -> Any:
         return xp.dot(x, xp.dot(A, x)) - xp.dot(b, x) + 3.0
 
-    return Workload("b_quad", "x'Ax - b'x + 3, n = 1000", loss, {"x": rng.standard_normal(1000)})
+    return Workload("b_quad", f"x'Ax - b'x + 3, n = {n}", loss, {"x": rng.standard_normal(n)})
 
 
-def log_quadratic(rng: np.random.Generator) -> Workload:
-    A = _positive(rng, 1000)
+def log_quadratic(rng: np.random.Generator, scale: float) -> Workload:
+    n = int(1000 * scale)
+    A = _positive(rng, n)
 
     def loss(xp: Any, x: Any) -> Any:
         return xp.log(xp.dot(x, xp.dot(A, x)))
 
-    return Workload("b_lnquad", "ln x'Ax, n = 1000", loss, {"x": rng.standard_normal(1000)})
+    return Workload("b_lnquad", f"ln x'Ax, n = {n}", loss, {"x": rng.standard_normal(n)})
 
 
-def log_determinant(rng: np.random.Generator) -> Workload:
-    S = rng.standard_normal((200, 200))
+def log_determinant(rng: np.random.Generator, scale: float) -> Workload:
+    n = int(200 * scale)
+    S = rng.standard_normal((n, n))
 
     def loss(xp: Any, X: Any) -> Any:
         return xp.sum(S * X) - xp.linalg.slogdet(X)[1]
 
-    return Workload("c_logdet", "<S, X> - ln |det X|, n = 200", loss, {"X": _positive(rng, 200)})
+    return Workload("c_logdet", f"<S, X> - ln |det X|, n = {n}", loss, {"X": _positive(rng, n)})
 
 
-def _dissimilarities(rng: np.random.Generator) -> Any:
-    half = np.abs(rng.standard_normal((500, 500)))
+def _dissimilarities(rng: np.random.Generator, n: int) -> Any:
+    half = np.abs(rng.standard_normal((n, n)))
     return half + half.T
 
 
-def scaling(rng: np.random.Generator) -> Workload:
-    D = _dissimilarities(rng)
+def scaling(rng: np.random.Generator, scale: float) -> Workload:
+    n = int(500 * scale)
+    D = _dissimilarities(rng, n)
 
     def loss(xp: Any, W: Any) -> Any:
         apart = W[:, None, :] - W[None, :, :]
         r = xp.sum(apart * apart, axis=2) - D
         return xp.sum(r * r)
 
-    return Workload("d_mds", "multidimensional scaling, 500 x 3, as written", loss, {"W": rng.standard_normal((500, 3))})
+    title = f"multidimensional scaling, {n} x 3, as written"
+    return Workload("d_mds", title, loss, {"W": rng.standard_normal((n, 3))})
 
 
-def gram_scaling(rng: np.random.Generator) -> Workload:
-    D = _dissimilarities(rng)
+def gram_scaling(rng: np.random.Generator, scale: float) -> Workload:
+    n = int(500 * scale)
+    D = _dissimilarities(rng, n)
 
     def loss(xp: Any, W: Any) -> Any:
         s = xp.sum(W * W, axis=1)
         r = s[:, None] + s[None, :] - 2.0 * xp.dot(W, W.T) - D
         return xp.sum(r * r)
 
-    title = "multidimensional scaling, 500 x 3, through the Gram matrix"
-    return Workload("d_mds_gram", title, loss, {"W": rng.standard_normal((500, 3))})
+    title = f"multidimensional scaling, {n} x 3, through the Gram matrix"
+    return Workload("d_mds_gram", title, loss, {"W": rng.standard_normal((n, 3))})
 
 
-def logistic_regression(rng: np.random.Generator) -> Workload:
-    X, y = rng.standard_normal((10_000, 200)), np.sign(rng.standard_normal(10_000))
+def logistic_regression(rng: np.random.Generator, scale: float) -> Workload:
+    n, m = int(10_000 * scale), int(200 * scale)
+    X, y = rng.standard_normal((n, m)), np.sign(rng.standard_normal(n))
 
     def loss(xp: Any, w: Any) -> Any:
         return xp.mean(xp.logaddexp(0.0, -(y * xp.dot(X, w))))
 
-    return Workload("e_logreg", "logistic regression, 10000 x 200", loss, {"w": 0.1 * rng.standard_normal(200)})
+    return Workload("e_logreg", f"logistic regression, {n} x {m}", loss, {"w": 0.1 * rng.standard_normal(m)})
 
 
-def perceptron(rng: np.random.Generator) -> Workload:
-    X = rng.standard_normal((256, 784))
-    Y = np.eye(10)[rng.integers(0, 10, 256)]
+def perceptron(rng: np.random.Generator, scale: float) -> Workload:
+    points, entries, hidden = (int(n * scale) for n in (256, 784, 512))
+    X = rng.standard_normal((points, entries))
+    Y = np.eye(10)[rng.integers(0, 10, points)]
     parameters = {}
-    for k, (n, m) in enumerate(((784, 512), (512, 512), (512, 10)), start=1):
+    for k, (n, m) in enumerate(((entries, hidden), (hidden, hidden), (hidden, 10)), start=1):
         parameters[f"W{k}"] = rng.standard_normal((n, m)) / np.sqrt(n)
         parameters[f"b{k}"] = 0.1 * rng.standard_normal(m)
 
@@ -126,31 +134,33 @@ def perceptron(rng: np.random.Generator) -> Workload:
         z = z - xp.max(z, axis=1, keepdims=True)
         return xp.mean(xp.log(xp.sum(xp.exp(z), axis=1)) - xp.sum(z * Y, axis=1))
 
-    return Workload("f_mlp", "perceptron 784-512-512-10, cross-entropy, batch 256", loss, parameters)
+    title = f"perceptron {entries}-{hidden}-{hidden}-10, cross-entropy, batch {points}"
+    return Workload("f_mlp", title, loss, parameters)
 
 
-def sine_chain(rng: np.random.Generator) -> Workload:
+def sine_chain(rng: np.random.Generator, scale: float) -> Workload:
     def loss(xp: Any, x: Any) -> Any:
         y = x
         for _ in range(40):
             y = xp.sin(y * 1.1 + 0.1) * x - 0.2
         return xp.sum(y)
 
-    return Workload("i_chain", "40 rounds of sin, 10^6 elements", loss, {"x": 0.5 + 0.5 * rng.random(1_000_000)})
+    n = int(1e6 * scale)
+    return Workload("i_chain", f"40 rounds of sin, {n} elements", loss, {"x": 0.5 + 0.5 * rng.random(n)})
 
 
-def polynomial_chain(rng: np.random.Generator) -> Workload:
+def polynomial_chain(rng: np.random.Generator, scale: float) -> Workload:
     def loss(xp: Any, x: Any) -> Any:
         y = x
         for _ in range(40):
             y = ((y * 0.9 + 0.1) * x - 0.2) * 0.5
         return xp.sum(y)
 
-    title = "40 rounds of a polynomial, 10^6 elements"
-    return Workload("i_poly", title, loss, {"x": 0.5 + 0.5 * rng.random(1_000_000)})
+    n = int(1e6 * scale)
+    return Workload("i_poly", f"40 rounds of a polynomial, {n} elements", loss, {"x": 0.5 + 0.5 * rng.random(n)})
 
 
-MAKERS: dict[str, Callable[[np.random.Generator], Workload]] = {
+MAKERS: dict[str, Callable[[np.random.Generator, float], Workload]] = {
     "a_toy": toy,
     "b_quad": quadratic,
     "b_lnquad": log_quadratic,
@@ -164,6 +174,6 @@ MAKERS: dict[str, Callable[[np.random.Generator], Workload]] = {
 }
 
 
-def make(name: str) -> Workload:
-    """The workload of that name; the same numbers each time."""
-    return MAKERS[name](np.random.default_rng(0))
+def make(name: str, scale: float = 1.0) -> Workload:
+    """The workload of that name, its lengths multiplied by `scale`; the same numbers each time."""
+    return MAKERS[name](np.random.default_rng(0), scale)

@@ -172,14 +172,11 @@ class Wire:
         largest = min(call.options.inline_limit or room, room)
         for array, tensor in sorted(tensors, key=_bytes_of):
             inline = array.nbytes <= min(largest, room)
-            tensor.CopyFrom(codec.encode_tensor(array) if inline else self._as_blob(array))
+            codec.write_tensor(tensor, array, None if inline else array.nbytes - 1)
+            if not inline:
+                self.blobs.put(tensor.blob, array.tobytes())
             room -= array.nbytes if inline else 0
         return message
-
-    def _as_blob(self, array: Array) -> tensor_pb2.Tensor:
-        tensor = codec.encode_tensor(array, array.nbytes - 1)
-        self.blobs.put(tensor.blob, array.tobytes())
-        return tensor
 
     def graph_message(self, graph: Graph) -> graph_pb2.Graph:
         """The message of a graph, its large constants as blobs."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from gradserve.ir.op import Op
@@ -45,7 +46,28 @@ def is_row_major(lengths: Lengths, strides: Strides) -> bool:
     )
 
 
-def result_strides(
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where the results of an op lie, and what is copied for that."""
+
+    strides: tuple[Strides, ...]
+    copies: bool = False
+    """Whether a reshape must copy its operand, because it does not lie in memory as the result needs it."""
+    order: tuple[int, ...] | None = None
+    """The order of axes in which small operands are copied first; None if they are not."""
+
+
+def place(op: Op, operands: Sequence[TensorType], strides: Sequence[Strides], results: Sequence[TensorType]) -> Placement:
+    """Where NumPy puts the results of an op on operands with these strides."""
+    order = _turned_order(operands, strides, results[0]) if op.broadcasts else None
+    if order is not None:
+        strides = [_turned_strides(t.lengths, order) for t in operands]
+    found = [_result_strides(op, operands, strides, result) for result in results]
+    placed = tuple(row_major(r.lengths) if s is None else s for r, s in zip(results, found, strict=True))
+    return Placement(placed, None in found, order)
+
+
+def _result_strides(
     op: Op, operands: Sequence[TensorType], strides: Sequence[Strides], result: TensorType
 ) -> Strides | None:
     """Those of a result; None for a reshape that NumPy can only make by copying."""
@@ -119,7 +141,7 @@ def kept_order(operands: Sequence[Strides]) -> list[int]:
     return order
 
 
-def turned_order(
+def _turned_order(
     operands: Sequence[TensorType], strides: Sequence[Strides], result: TensorType
 ) -> tuple[int, ...] | None:
     """The order of axes in which small operands had better be copied before they are broadcast; None if that is no use.
@@ -134,7 +156,7 @@ def turned_order(
         return None
     longest = max(range(len(lengths)), key=lambda axis: (lengths[axis], axis))
     order = (*range(longest + 1, len(lengths)), *range(longest + 1))
-    turned = spread(operands, [turned_strides(t.lengths, order) for t in operands], lengths)
+    turned = spread(operands, [_turned_strides(t.lengths, order) for t in operands], lengths)
     return order if _loop_length(lengths, turned) >= SHORT_LOOP else None
 
 
@@ -144,7 +166,7 @@ def own_order(order: Sequence[int], rank: int) -> tuple[int, ...]:
     return tuple(axis - missing for axis in order if axis >= missing)
 
 
-def turned_strides(lengths: Lengths, order: Sequence[int]) -> Strides:
+def _turned_strides(lengths: Lengths, order: Sequence[int]) -> Strides:
     """Those of an operand copied so that its axes lie in the order of a result's."""
     return strides_of(lengths, own_order(order, len(lengths)))
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gradserve.execution.layout import Strides, result_strides, row_major, turned_order, turned_strides
+from gradserve.execution.layout import Placement, Strides, place, row_major
 from gradserve.ir.graph import Graph, Node
 from gradserve.ir.op import Cost, Op
 from gradserve.ir.types import Shape, TensorType
@@ -27,9 +27,9 @@ class Step:
     node: int
     """The position of its node in the graph."""
     copies: bool
-    """For a reshape: whether the operand does not lie in memory as the result needs it, so that it must be copied."""
+    """Whether a reshape must copy its operand."""
     order: tuple[int, ...] | None
-    """The order of axes in which operands are copied first, so that NumPy's inner loops are long; None for no copies."""
+    """The order of axes in which small operands are copied first, so that NumPy's inner loops are long."""
     reuses: int | None
     """The dying operand whose buffer takes the result."""
     frees: tuple[int, ...]
@@ -61,16 +61,12 @@ def lower(graph: Graph) -> tuple[Step, ...]:
         op = draft.node.op
         operand_types = tuple(types[k] for k in draft.operands)
         reuses = buffers.reusable(time, draft, operand_types) if op.overwrites else None
-        lies = [strides[k] for k in draft.operands]
-        order = turned_order(operand_types, lies, draft.node.types[0]) if op.broadcasts and reuses is None else None
-        if order is not None:
-            lies = [turned_strides(t.lengths, order) for t in operand_types]
-        copies = False
-        for value, type_ in zip(draft.results, draft.node.types, strict=True):
-            found = strides[reuses] if reuses is not None else result_strides(op, operand_types, lies, type_)
-            copies = copies or found is None
-            strides[value] = row_major(type_.lengths) if found is None else found
-        allocates = buffers.make(time, draft, views=op.is_view and not copies, reuses=reuses)
+        if reuses is None:
+            placed = place(op, operand_types, [strides[k] for k in draft.operands], draft.node.types)
+        else:
+            placed = Placement((strides[reuses],))
+        strides.update(zip(draft.results, placed.strides, strict=True))
+        allocates = buffers.make(time, draft, views=op.is_view and not placed.copies, reuses=reuses)
         frees, releases = buffers.free(time, draft)
         steps.append(
             Step(
@@ -80,8 +76,8 @@ def lower(graph: Graph) -> tuple[Step, ...]:
                 operand_types=operand_types,
                 result_types=draft.node.types,
                 node=draft.position,
-                copies=copies,
-                order=order,
+                copies=placed.copies,
+                order=placed.order,
                 reuses=reuses,
                 frees=frees,
                 allocates=allocates,

@@ -30,6 +30,7 @@ NOISE_FACTOR = 3.0
 SAFETY = 4.0
 """What the sum of truncation and noise is multiplied by to make a bound."""
 _LAST_BITS = 8.0
+_VISIBLE = 1e3
 
 
 class Side(enum.Enum):
@@ -135,8 +136,26 @@ class Differences:
     @property
     def constant(self) -> bool:
         """Whether the loss does not change at any step, but for the last bits that the order of a sum decides."""
-        largest = np.abs(np.concatenate([self.right, self.left])).max()
-        return bool(largest <= _LAST_BITS * self.rounding)
+        return self.flat_step == self.steps[0]
+
+    @property
+    def locally_constant(self) -> bool:
+        """Whether it changes at large steps but not at small ones, where at the same rate one would see it: a stair."""
+        return self.steepest * self.flat_step > _VISIBLE * self.rounding
+
+    @property
+    def flat_step(self) -> float:
+        """The largest step up to which the loss does not change; 0 if it changes at all."""
+        largest = np.maximum(np.abs(self.right), np.abs(self.left))
+        changing = np.flatnonzero(~(largest <= _LAST_BITS * self.rounding))
+        first_flat = int(changing[-1]) + 1 if len(changing) else 0
+        return float(self.steps[first_flat]) if first_flat < len(self.steps) else 0.0
+
+    @property
+    def steepest(self) -> float:
+        """The size of the steepest difference quotient."""
+        quotients = np.abs(np.concatenate([self.right, self.left]) / np.tile(self.steps, 2))
+        return float(quotients[np.isfinite(quotients)].max(initial=0.0))
 
     @property
     def steps(self) -> Array:
@@ -152,21 +171,33 @@ def slope(differences: Differences, side: Side) -> Slope:
     function which has saturated, or which has a kink nearer than they are.
     """
     grid = table(differences.exponents, side)
-    values = np.concatenate([differences.right, differences.left])
+    values, noise, unit = _in_units(differences)
     usable = ~((grid.weights != 0) & ~np.isfinite(values)).any(axis=1)
     estimates = grid.weights @ np.where(np.isfinite(values), values, 0.0)
-    noise = _noise(grid, differences)
+    own = np.square(grid.weights) @ np.square(noise)
+    deviations = np.sqrt(own + np.square(grid.weights.sum(axis=1) * (differences.origin_noise / unit)))
     truncation = np.abs(estimates[:, None] - estimates[grid.parents]).max(axis=1)
     truncation = np.where(usable & usable[grid.parents].all(axis=1) & ~grid.orphans, truncation, np.inf)
     distances = np.abs(estimates[:, None] - estimates[grid.plain])
-    allowed = distances[np.arange(len(distances)), grid.level, None] + 2 * NOISE_FACTOR * noise[grid.plain]
+    allowed = distances[np.arange(len(distances)), grid.level, None] + 2 * NOISE_FACTOR * deviations[grid.plain]
     finer = (np.arange(len(grid.plain)) > grid.level[:, None]) & usable[grid.plain]
     missed = np.where(finer, distances - allowed, 0.0).max(axis=1)
-    bounds = np.maximum(truncation + NOISE_FACTOR * noise, missed)
+    bounds = np.maximum(truncation + NOISE_FACTOR * deviations, missed)
     best = int(np.argmin(bounds))
     if not np.isfinite(bounds[best]):
         return Slope(float("nan"), float("inf"), float("nan"))
-    return Slope(float(estimates[best]), float(SAFETY * bounds[best]), float(differences.steps[grid.level[best]]))
+    step = float(differences.steps[grid.level[best]])
+    return Slope(unit * float(estimates[best]), SAFETY * unit * float(bounds[best]), step)
+
+
+def _in_units(differences: Differences) -> tuple[Array, Array, float]:
+    """The differences and the noise in them, divided by a unit so that no square overflows; and the unit."""
+    values = np.concatenate([differences.right, differences.left])
+    noise = np.concatenate([differences.right_noise, differences.left_noise])
+    finite = np.isfinite(values)
+    largest = max(float(np.abs(values[finite]).max(initial=0.0)), float(noise.max()), differences.origin_noise)
+    unit = largest or 1.0
+    return values / unit, noise / unit, unit
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,22 +216,7 @@ class Plain:
 def plain(differences: Differences) -> Plain:
     """The plain differences at every step."""
     steps = differences.steps
+    right, left = differences.right / steps, differences.left / steps
     noise = np.hypot(differences.right_noise, differences.left_noise) + differences.origin_noise / 2
-    return Plain(
-        steps=steps,
-        values=(differences.right - differences.left) / (2 * steps),
-        jumps=(differences.right + differences.left) / steps,
-        noise=noise / (2 * steps),
-    )
-
-
-def _noise(grid: Table, differences: Differences) -> Array:
-    """The standard deviation of the noise in every entry, without overflow of its square."""
-    noise = np.concatenate([differences.right_noise, differences.left_noise])
-    noise = np.where(np.isfinite(noise), noise, 0.0)
-    largest = max(float(noise.max(initial=0.0)), differences.origin_noise)
-    if largest == 0:
-        return np.zeros(len(grid.weights))
-    own = np.square(grid.weights) @ np.square(noise / largest)
-    shared = np.square(grid.weights.sum(axis=1) * (differences.origin_noise / largest))
-    return np.asarray(largest * np.sqrt(own + shared))
+    with np.errstate(invalid="ignore"):  # infinite less infinite
+        return Plain(steps, values=right / 2 - left / 2, jumps=right + left, noise=noise / (2 * steps))

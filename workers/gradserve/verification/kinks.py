@@ -18,6 +18,7 @@ OF_NO_INTEREST = 1e-6
 """No bound is below this part of the tolerance, so that an accident in an estimate of 1e-10 is no disagreement."""
 _DEVIATIONS = 6.0
 _CONFIRMATIONS = 2
+_ROUGHLY = 0.1
 _EDGE = 3
 """The finest steps that decide whether quotients grow without end."""
 _GROWTH = 1.5
@@ -66,32 +67,47 @@ class Finding:
         return max(0.0, low - self.claim.value, self.claim.value - high)
 
 
-def judge(claim: Claim, differences: Differences, relative_tolerance: float) -> Finding:
-    """The claim compared with the central and the one-sided differences along its direction."""
+def judge(claim: Claim, differences: Differences, relative_tolerance: float, least_size: float = 0.0) -> Finding:
+    """The claim compared with the central and the one-sided differences along its direction.
+
+    The tolerance is relative to the size of the derivative, or to `least_size` if that is larger.
+    """
     central = slope(differences, Side.BOTH)
     right, left = one_sided(differences, Side.RIGHT), one_sided(differences, Side.LEFT)
     kink = _is_kink(claim, right, left, plain(differences))
     finding = Finding(Verdict.INCONCLUSIVE, claim, central, right, left, kink)
-    return replace(finding, verdict=_verdict(finding, differences, relative_tolerance))
+    return replace(finding, verdict=_verdict(finding, differences, relative_tolerance, least_size))
 
 
-def _verdict(finding: Finding, differences: Differences, relative_tolerance: float) -> Verdict:
+def _verdict(finding: Finding, differences: Differences, relative_tolerance: float, least_size: float) -> Verdict:
     claim, central = finding.claim, finding.central
     if _ends_in_nothing(differences.right) or _ends_in_nothing(differences.left):
         return Verdict.NOT_FINITE
     if finding.kink:
         margin = max(finding.right.bound, finding.left.bound) + claim.rounding
         return Verdict.KINK if finding.excess <= margin else Verdict.DISAGREES
-    if claim.scale == 0 and differences.constant:
-        return Verdict.AGREES  # the loss does not change, and nothing else was claimed
-    size = max(claim.scale, abs(central.value)) if claim.scale else _steepest(differences)
+    if claim.scale == 0 and (differences.constant or differences.locally_constant):
+        return Verdict.AGREES  # the loss does not change here, and nothing else was claimed
+    size = max(claim.scale, abs(central.value)) if claim.scale else differences.steepest
+    size = max(size, least_size)
     bound = central.bound + claim.rounding + OF_NO_INTEREST * relative_tolerance * size
     resolved = bound <= relative_tolerance * size
     if finding.excess <= bound:
         return Verdict.AGREES if resolved else Verdict.INCONCLUSIVE
-    if resolved or finding.excess > BEYOND_DOUBT * bound:
-        return Verdict.DISAGREES
-    return Verdict.INCONCLUSIVE
+    if _is_stair(claim, differences) or not (resolved or finding.excess > BEYOND_DOUBT * bound):
+        return Verdict.INCONCLUSIVE
+    return Verdict.DISAGREES
+
+
+def _is_stair(claim: Claim, differences: Differences) -> bool:
+    """Whether the loss is flat at small steps and follows the claim at large ones.
+
+    So it is where large numbers cancel: the values are a staircase, with derivative 0 on each stair.
+    """
+    if not differences.locally_constant:
+        return False
+    values = plain(differences).values[differences.steps > differences.flat_step]
+    return bool((np.abs(values - claim.value) <= _ROUGHLY * abs(claim.value)).any())
 
 
 def _is_kink(claim: Claim, right: Slope, left: Slope, quotients: Plain) -> bool:
@@ -129,9 +145,3 @@ def one_sided(differences: Differences, side: Side) -> Slope:
 def _ends_in_nothing(values: Array) -> bool:
     """Whether the loss is not finite at the finest steps of one side."""
     return not np.isfinite(values[-_EDGE:]).any()
-
-
-def _steepest(differences: Differences) -> float:
-    """The size of a derivative where none is claimed: the steepest difference quotient around the point."""
-    quotients = np.concatenate([differences.right, differences.left]) / np.tile(differences.steps, 2)
-    return float(np.abs(quotients[np.isfinite(quotients)]).max(initial=0.0))

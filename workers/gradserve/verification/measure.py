@@ -62,9 +62,9 @@ class Problem:
         Rounding errors of the entries are taken as mostly independent of each other, a small part as common to all.
         """
         terms, residues = self.gradient * vector, self.residue * vector
-        scale = float(np.linalg.norm(terms))
+        scale = _norm(terms)
         rounding = self.epsilon * (64 * scale + 4 * float(np.abs(terms).sum()))
-        rounding += 2 * (float(np.linalg.norm(residues)) + abs(float(residues.sum())))
+        rounding += 2 * (_norm(residues) + abs(float(residues.sum())))
         return Claim(float(terms.sum()), rounding, scale)
 
 
@@ -82,18 +82,29 @@ class Origin:
         return np.asarray(np.maximum(self.noise, growth * EPSILON * sizes))
 
 
-def measure(problem: Problem, origin: Origin, vectors: Sequence[Array], name: str) -> Dialogue[list[Finding]]:
-    """What each vector shows. Those that do not agree at ordinary steps get coarser and finer ones."""
+def measure(
+    problem: Problem, origin: Origin, vectors: Sequence[Array], name: str, least_size: float = 0.0
+) -> Dialogue[list[Finding]]:
+    """What each vector shows. Those that do not agree at ordinary steps get coarser and finer ones.
+
+    Tolerances are relative to the derivative, or to `least_size` if that is larger.
+    """
     values = yield Stage(name, vectors, [_both_sides(steps_of(FIRST))] * len(vectors))
-    findings = [_finding(problem, origin, v, FIRST, f) for v, f in zip(vectors, values, strict=True)]
+    findings = [_finding(problem, origin, v, FIRST, f, least_size) for v, f in zip(vectors, values, strict=True)]
     doubtful = [k for k, finding in enumerate(findings) if finding.verdict is not Verdict.AGREES]
     if doubtful:
         more = yield Stage(
             f"{name}, more steps", [vectors[k] for k in doubtful], [_both_sides(_REST)] * len(doubtful)
         )
         for k, rest in zip(doubtful, more, strict=True):
-            findings[k] = _finding(problem, origin, vectors[k], ALL, _woven(values[k], rest))
+            findings[k] = _finding(problem, origin, vectors[k], ALL, _woven(values[k], rest), least_size)
     return findings
+
+
+def _norm(terms: Array) -> float:
+    """The root of the sum of squares, without overflow."""
+    largest = float(np.abs(terms).max(initial=0.0))
+    return largest * float(np.linalg.norm(terms / largest)) if largest else 0.0
 
 
 def _both_sides(steps: Array) -> Array:
@@ -110,11 +121,13 @@ def _woven(first: Array, rest: Array) -> Array:
     return np.concatenate(sides)
 
 
-def _finding(problem: Problem, origin: Origin, vector: Array, exponents: range, values: Array) -> Finding:
+def _finding(
+    problem: Problem, origin: Origin, vector: Array, exponents: range, values: Array, least_size: float
+) -> Finding:
     noise = origin.noise_at(values)
     with np.errstate(invalid="ignore", over="ignore"):
         right, left = np.split(values - origin.value, 2)
     right_noise, left_noise = np.split(noise, 2)
     rounding = EPSILON * abs(origin.value)
     differences = Differences(exponents, right, left, right_noise, left_noise, origin.noise, rounding)
-    return judge(problem.claim(vector), differences, problem.relative_tolerance)
+    return judge(problem.claim(vector), differences, problem.relative_tolerance, least_size)

@@ -13,9 +13,10 @@ from gradserve.ir.types import Array
 
 WINDOW = 7
 """Points of one window."""
-SPACINGS = (2.0**-36, 2.0**-28, 2.0**-20, 2.0**-12)
+SPACINGS = (2.0**-36, 2.0**-28, 2.0**-20, 2.0**-12, 2.0**-4)
 """Spacings to try: the smallest at which the values differ is the right one."""
 EPSILON = float(np.finfo(np.float64).eps)
+_ALIKE = 8.0
 _SPREAD = 4.0
 """The most by which the sigmas of three successive orders may differ."""
 
@@ -51,13 +52,16 @@ def noise_steps() -> Array:
 def noise_level(values: Array, origin: float) -> float:
     """The standard deviation of the noise in a loss near its value `origin`.
 
-    Never below the rounding of the value itself. The two sides are looked at apart and the quieter one counts, so that
-    a kink at the point is no noise.
+    Never below the rounding of the value itself. The two sides are looked at apart, so that a kink at the point is no
+    noise; if one is much louder than the other, something else is near there, and the quieter one counts.
     """
     windows = values.reshape(2, len(SPACINGS), WINDOW)
     floor = EPSILON * abs(origin)
     sides = [sigma for side in windows if (sigma := _side_noise(side)) is not None]
-    return max(floor, min(sides, default=floor))
+    if not sides:
+        return floor
+    alike = max(sides) <= _ALIKE * min(sides)
+    return max(floor, float(np.sqrt(np.mean(np.square(sides)))) if alike else min(sides))
 
 
 def _side_noise(windows: Array) -> float | None:

@@ -42,20 +42,21 @@ class _Failure:
 def search(problem: Problem, origin: Origin, vector: Array) -> Dialogue[list[Entry]]:
     """The entries that fail when moved alone along the vector's component; empty if no single entry does.
 
-    All spans of a level are measured in one stage. Discrepancies add up over halves, so a span that fails has a half
+    All spans of a level are measured in one stage, against the tolerance of the whole direction. Discrepancies add up over halves, so a span that fails has a half
     that fails, unless the bound hides it; entries that cancel each other within a span can stay unseen.
     """
+    size = problem.claim(vector).scale
     spans = _live(vector, problem.layout.spans.values())
     found: list[Entry] = []
     guessed = False
     while spans:
-        findings = yield from measure(problem, origin, [within(vector, span) for span in spans], _stage(spans))
+        findings = yield from measure(problem, origin, [within(vector, span) for span in spans], _stage(spans), size)
         failures = [_Failure(s, f) for s, f in zip(spans, findings, strict=True) if f.failed]
         found += [_entry(failure, vector) for failure in failures if len(failure.span) == 1]
         wide = sorted((f for f in failures if len(f.span) > 1), key=lambda f: f.badness, reverse=True)[:WIDTH]
         if len(wide) == WIDTH and not guessed:
             guessed = True
-            lucky = yield from _guess(problem, origin, vector, wide)
+            lucky = yield from _guess(problem, origin, vector, wide, size)
             found += lucky
             if 2 * len(lucky) >= WIDTH:
                 return found
@@ -63,14 +64,17 @@ def search(problem: Problem, origin: Origin, vector: Array) -> Dialogue[list[Ent
     return _distinct(found)
 
 
-def _guess(problem: Problem, origin: Origin, vector: Array, wide: Sequence[_Failure]) -> Dialogue[list[Entry]]:
+def _guess(
+    problem: Problem, origin: Origin, vector: Array, wide: Sequence[_Failure], size: float
+) -> Dialogue[list[Entry]]:
     """The largest entry of every span, where it fails: where nearly all entries are wrong this ends the search."""
     terms = np.abs(problem.gradient * vector)
     spans = []
     for failure in wide:
         position = failure.span.start + int(np.argmax(terms[failure.span.start : failure.span.stop]))
         spans.append(range(position, position + 1))
-    findings = yield from measure(problem, origin, [within(vector, span) for span in spans], "trying single entries")
+    parts = [within(vector, span) for span in spans]
+    findings = yield from measure(problem, origin, parts, "trying single entries", size)
     return [_entry(_Failure(s, f), vector) for s, f in zip(spans, findings, strict=True) if f.failed]
 
 

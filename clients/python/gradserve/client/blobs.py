@@ -51,11 +51,11 @@ class Blobs:
         except grpc.RpcError as error:
             raise typed_error(error) from None
 
-    def encode(self, array: Array, inline_limit: int, timeout: float) -> tensor_pb2.Tensor:
-        """The array as a message: inline up to the limit, and as the name of a written blob above it."""
+    def fill(self, message: tensor_pb2.Tensor, array: Array, inline_limit: int, timeout: float) -> None:
+        """Fills a message with the array: inline up to the limit, and as the name of a written blob above it."""
         if array.nbytes > inline_limit:
             self.write([np.ascontiguousarray(array)], timeout)
-        return codec.encode_tensor(array, inline_limit)
+        codec.write_tensor(message, array, inline_limit)
 
     def resolver(self, timeout: float) -> Callable[[str], bytes | None]:
         """A function that reads the bytes of a blob."""

@@ -35,7 +35,7 @@ from gradserve.v1 import (
     verification_service_pb2 as verification_pb,
 )
 
-EncodeArray: TypeAlias = Callable[[Array], tensor_pb2.Tensor]
+FillTensor: TypeAlias = Callable[[tensor_pb2.Tensor, Array], None]
 ReadBlob: TypeAlias = Callable[[str], bytes | None]
 
 _REDUCTIONS = {
@@ -58,18 +58,20 @@ _ROLES = {
 """The fields of reply messages that hold each role."""
 
 
-def call(question: Question, encode: EncodeArray) -> execution_pb2.Call:
-    """Graph by digest, arguments, batch and options."""
-    return execution_pb2.Call(
-        graph=execution_pb2.GraphRef(digest=question.graph.digest),
-        arguments=_tensors(question.arguments, encode),
-        batch=_batch(question),
-        options=_options(question),
-    )
+def _fill_call(message: execution_pb2.Call, question: Question, fill: FillTensor) -> None:
+    """Graph by digest, arguments, batch and options. Filled in place: large arrays are not copied once more."""
+    message.graph.digest = question.graph.digest
+    _fill_tensors(message.arguments, question.arguments, fill)
+    batch = _batch(question)
+    if batch is not None:
+        message.batch.CopyFrom(batch)
+    if question.executor or question.placement != "auto":
+        message.options.CopyFrom(_options(question))
 
 
-def _tensors(arrays: Mapping[str, Array], encode: EncodeArray) -> dict[str, tensor_pb2.Tensor]:
-    return {name: encode(array) for name, array in arrays.items()}
+def _fill_tensors(messages: Any, arrays: Mapping[str, Array], fill: FillTensor) -> None:
+    for name, array in arrays.items():
+        fill(messages[name], array)
 
 
 def _batch(question: Question) -> execution_pb2.Batch | None:
@@ -82,22 +84,26 @@ def _options(question: Question) -> execution_pb2.ExecutionOptions:
     return execution_pb2.ExecutionOptions(executor=question.executor, placement=_PLACEMENTS[question.placement])
 
 
-def derivative_request(question: Question, call: execution_pb2.Call, encode: EncodeArray) -> Any:
+_REQUESTS: dict[str, tuple[type[Any], str]] = {
+    "evaluate": (derivative_pb.EvaluateRequest, ""),
+    "gradient": (derivative_pb.GradientRequest, ""),
+    "jvp": (derivative_pb.JvpRequest, "tangents"),
+    "vjp": (derivative_pb.VjpRequest, "cotangents"),
+    "hvp": (derivative_pb.HvpRequest, "tangents"),
+}
+"""The request message of each derivation, and its field for vectors."""
+
+
+def derivative_request(question: Question, fill: FillTensor) -> Any:
     """The request message of the question's derivation."""
-    vectors = _tensors(question.vectors, encode)
-    match question.derivation:
-        case "evaluate":
-            return derivative_pb.EvaluateRequest(call=call)
-        case "gradient":
-            return derivative_pb.GradientRequest(call=call, wrt=question.wrt)
-        case "jvp":
-            return derivative_pb.JvpRequest(call=call, tangents=vectors)
-        case "vjp":
-            return derivative_pb.VjpRequest(call=call, cotangents=vectors, wrt=question.wrt)
-        case "hvp":
-            return derivative_pb.HvpRequest(call=call, tangents=vectors)
-        case other:
-            raise ValueError(f"there is no derivation {other!r}")
+    kind, vectors = _REQUESTS[question.derivation]
+    request = kind()
+    _fill_call(request.call, question, fill)
+    if vectors:
+        _fill_tensors(getattr(request, vectors), question.vectors, fill)
+    if question.derivation in ("gradient", "vjp"):
+        request.wrt.extend(question.wrt)
+    return request
 
 
 def answer(reply: Any, blobs: ReadBlob) -> Answer:
@@ -137,12 +143,9 @@ def _seconds(duration: Any) -> float:
     return float(duration.seconds + 1e-9 * duration.nanos)
 
 
-def trace_request(
-    question: Question, options: TraceOptions, call: execution_pb2.Call
-) -> estimate_pb.EstimateTraceRequest:
+def trace_request(question: Question, options: TraceOptions, fill: FillTensor) -> estimate_pb.EstimateTraceRequest:
     """The request for a trace."""
-    return estimate_pb.EstimateTraceRequest(
-        call=call,
+    request = estimate_pb.EstimateTraceRequest(
         wrt=question.wrt,
         seed=options.seed,
         max_probes=options.max_probes,
@@ -150,6 +153,8 @@ def trace_request(
         absolute_tolerance=options.absolute_tolerance,
         confidence=options.confidence,
     )
+    _fill_call(request.call, question, fill)
+    return request
 
 
 def trace_estimate(message: estimate_pb.EstimateTraceResponse) -> TraceEstimate:
@@ -168,17 +173,18 @@ def trace_estimate(message: estimate_pb.EstimateTraceResponse) -> TraceEstimate:
 
 
 def verify_request(
-    question: Question, options: VerifyOptions, call: execution_pb2.Call, encode: EncodeArray
+    question: Question, options: VerifyOptions, fill: FillTensor
 ) -> verification_pb.VerifyGradientRequest:
     """The request for a verification."""
-    return verification_pb.VerifyGradientRequest(
-        call=call,
+    request = verification_pb.VerifyGradientRequest(
         wrt=question.wrt,
-        claimed=_tensors(options.claimed, encode),
         directions=options.directions,
         seed=options.seed,
         relative_tolerance=options.relative_tolerance,
     )
+    _fill_call(request.call, question, fill)
+    _fill_tensors(request.claimed, options.claimed, fill)
+    return request
 
 
 def verification_progress(message: verification_pb.VerifyGradientResponse) -> VerificationProgress:

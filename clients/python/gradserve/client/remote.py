@@ -19,7 +19,6 @@ from gradserve.ir.graph import Graph
 from gradserve.v1 import (
     derivative_service_pb2_grpc,
     estimate_service_pb2_grpc,
-    execution_pb2,
     graph_service_pb2,
     graph_service_pb2_grpc,
     verification_service_pb2_grpc,
@@ -67,7 +66,7 @@ class RemoteBackend:
         method: Callable[..., Any] = getattr(self._derivatives, question.derivation.capitalize())
 
         def ask() -> Answer:
-            request = messages.derivative_request(question, self._call(question, timeout), self._array(timeout))
+            request = messages.derivative_request(question, self._fill(timeout))
             reply = _unary(lambda: method(request, timeout=timeout))
             return messages.answer(reply, self._blobs.resolver(timeout))
 
@@ -78,7 +77,7 @@ class RemoteBackend:
         yield from self._stream(
             question,
             timeout,
-            lambda: messages.trace_request(question, options, self._call(question, timeout)),
+            lambda: messages.trace_request(question, options, self._fill(timeout)),
             self._estimates.EstimateTrace,
             messages.trace_estimate,
         )
@@ -90,7 +89,7 @@ class RemoteBackend:
         yield from self._stream(
             question,
             timeout,
-            lambda: messages.verify_request(question, options, self._call(question, timeout), self._array(timeout)),
+            lambda: messages.verify_request(question, options, self._fill(timeout)),
             self._verifications.VerifyGradient,
             messages.verification_progress,
         )
@@ -108,12 +107,9 @@ class RemoteBackend:
         """Closes the connection."""
         self._channel.close()
 
-    def _call(self, question: Question, timeout: float) -> execution_pb2.Call:
-        return messages.call(question, self._array(timeout))
-
-    def _array(self, timeout: float) -> messages.EncodeArray:
-        """How arrays of a request are encoded: inline, or written as blobs first if they are large."""
-        return lambda array: self._blobs.encode(array, INLINE_BYTES, timeout)
+    def _fill(self, timeout: float) -> messages.FillTensor:
+        """How arrays get into a request: inline, or written as blobs first if they are large."""
+        return lambda message, array: self._blobs.fill(message, array, INLINE_BYTES, timeout)
 
     def _stream(
         self,

@@ -2,7 +2,7 @@
 
 from gradserve.ir.codec.decode import decode_graph
 from gradserve.ir.codec.encode import encode_graph, encode_signature, large_constants
-from gradserve.ir.codec.tensors import Blobs, decode_tensor, decode_tensors, encode_tensor
+from gradserve.ir.codec.tensors import Blobs, decode_tensor, decode_tensors, encode_tensor, write_tensor
 from gradserve.ir.codec.types import Signature, decode_signature, decode_type, encode_type
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "encode_tensor",
     "encode_type",
     "large_constants",
+    "write_tensor",
 ]

@@ -29,12 +29,21 @@ def encode_tensor(array: Array, inline_limit: int | None = None) -> tensor_pb2.T
     Raises:
         TypeError: gradserve has no such element type.
     """
+    message = tensor_pb2.Tensor()
+    write_tensor(message, array, inline_limit)
+    return message
+
+
+def write_tensor(message: tensor_pb2.Tensor, array: Array, inline_limit: int | None = None) -> None:
+    """Fills an empty message as `encode_tensor` would. In its place in a larger message it needs no further copy."""
     array = np.asarray(array)
     element_type = ElementType.of(array.dtype)
+    message.element_type = NUMBER_OF[element_type]
+    message.shape.extend(array.shape)
     if inline_limit is not None and array.nbytes > inline_limit:
-        return encode_constant(Literal(array), inline_limit)
-    inline = np.asarray(array, _WIRE_DTYPE[element_type]).tobytes()
-    return tensor_pb2.Tensor(element_type=NUMBER_OF[element_type], shape=array.shape, inline=inline)
+        message.blob = Literal(array).digest
+    else:
+        message.inline = np.asarray(array, _WIRE_DTYPE[element_type]).tobytes()
 
 
 def encode_constant(constant: Constant, inline_limit: int) -> tensor_pb2.Tensor:
