@@ -210,7 +210,7 @@ def test_plan_over_a_limit_is_refused_before_anything_is_allocated(stubs, server
     request = {"Evaluate": pb.EvaluateRequest, "Gradient": pb.GradientRequest}[method](call=call_of(BROADCAST))
     refused = refusal(lambda: getattr(stubs.derivatives, method)(request))
     assert refused.code is grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert refused.limit == "peak_bytes"
+    assert refused.limit == "value_bytes"
     assert "loss.py:" in refused.message
     assert resident(server) - before < 64 << 20
 
@@ -247,7 +247,9 @@ def test_argument_of_another_type(stubs, argument):
 
 
 def test_symbol_of_two_lengths(stubs):
-    text = SCALED.replace('%1 "scale": f64[]', '%1 "scale": f64[n]').replace("f64[] = mul %4, %1", "f64[n] = mul %1, %1")
+    text = SCALED.replace('%1 "scale": f64[]', '%1 "scale": f64[n]').replace(
+        "f64[] = mul %4, %1", "f64[n] = mul %1, %1"
+    )
     text = text.replace("%7: f64[] = mul %5, %6", "%7: f64[] = mul %4, %6")
     refused = gradient(stubs, call_of(text, {"w": W, "scale": np.zeros(4), "count": 3}))
     assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
@@ -282,7 +284,12 @@ def test_unknown_or_repeated_name_in_wrt(stubs, wrt, field):
 
 @pytest.mark.parametrize(
     ("tangents", "field"),
-    [({}, "tangents"), ({"nope": W}, 'tangents["nope"]'), ({"w": W[:2]}, 'tangents["w"]'), ({"count": 1}, 'tangents["count"]')],
+    [
+        ({}, "tangents"),
+        ({"nope": W}, 'tangents["nope"]'),
+        ({"w": W[:2]}, 'tangents["w"]'),
+        ({"count": 1}, 'tangents["count"]'),
+    ],
 )
 @pytest.mark.parametrize("method", ["Jvp", "Hvp"])
 def test_bad_tangents(stubs, method, tangents, field):
@@ -328,7 +335,10 @@ def test_batched_argument_without_its_axis(stubs):
         ({"options": execution_pb2.ExecutionOptions(placement=17)}, "call.options.placement"),
         ({"options": execution_pb2.ExecutionOptions(executor="abacus")}, "call.options.executor"),
         ({"options": execution_pb2.ExecutionOptions(inline_limit=-1)}, "call.options.inline_limit"),
-        ({"options": execution_pb2.ExecutionOptions(placement=execution_pb2.PLACEMENT_CLUSTER)}, "call.options.placement"),
+        (
+            {"options": execution_pb2.ExecutionOptions(placement=execution_pb2.PLACEMENT_CLUSTER)},
+            "call.options.placement",
+        ),
     ],
 )
 def test_wishes_that_have_no_meaning(stubs, more, field):

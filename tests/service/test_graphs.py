@@ -53,8 +53,11 @@ def large_graph():
       return "loss" %3
     }"""
     name = hashlib.sha256(data.tobytes()).hexdigest()
-    message = graph_message(text.replace("blob DIGEST", "constant 0.0").replace("f64[262144] = c", "f64[] = c")
-                            .replace("reduce_sum %1 {axes=[0]}", "neg %1"))
+    message = graph_message(
+        text.replace("blob DIGEST", "constant 0.0")
+        .replace("f64[262144] = c", "f64[] = c")
+        .replace("reduce_sum %1 {axes=[0]}", "neg %1")
+    )
     constant = message.constants[0]
     constant.shape[:] = [1 << 18]
     constant.blob = name
@@ -160,7 +163,10 @@ def test_explaining_a_batch_of_a_symbolic_graph(stubs, digest):
 
 EXPLAINED = {
     "unknown derivation": ({"derivation": 99}, "derivation"),
-    "unknown reduction": ({"batch": execution_pb2.Batch(inputs=["w"], reduction=9), "batch_size": 1}, "batch.reduction"),
+    "unknown reduction": (
+        {"batch": execution_pb2.Batch(inputs=["w"], reduction=9), "batch_size": 1},
+        "batch.reduction",
+    ),
     "no points": ({"batch": execution_pb2.Batch(inputs=["w"])}, "batch_size"),
     "unknown batch input": ({"batch": execution_pb2.Batch(inputs=["x"]), "batch_size": 2}, "batch.inputs[0]"),
     "unknown wrt": ({"derivation": pb.DERIVATION_GRADIENT, "wrt": ["x"]}, "wrt[0]"),

@@ -12,9 +12,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from gradserve.v1 import derivative_service_pb2 as pb
 from tests.service.support import refusal, slow_call
 
-SERVICES = [
-    f"gradserve.v1.{name}Service" for name in ("Graph", "Derivative", "Estimate", "Verification", "Blob")
-]
+SERVICES = [f"gradserve.v1.{name}Service" for name in ("Graph", "Derivative", "Estimate", "Verification", "Blob")]
 SERVING = health_pb2.HealthCheckResponse.SERVING
 
 
@@ -60,7 +58,10 @@ def test_reflection(stubs, version):
     listed, described = method(iter(asked))
     names = {service.name for service in listed.list_services_response.service}
     assert names >= {*SERVICES, "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"}
-    files = [descriptor_pb2.FileDescriptorProto.FromString(f) for f in described.file_descriptor_response.file_descriptor_proto]
+    files = [
+        descriptor_pb2.FileDescriptorProto.FromString(f)
+        for f in described.file_descriptor_response.file_descriptor_proto
+    ]
     methods = {method.name for file in files for service in file.service for method in service.method}
     assert {"Evaluate", "Gradient", "Hvp"} <= methods
 

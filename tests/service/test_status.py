@@ -60,7 +60,9 @@ def test_violations_are_placed_in_the_request():
 
 
 def test_reasons_of_violations_are_those_that_google_rpc_allows():
-    violations = [Violation("x", constraint, "y") for constraint in ("G2", "mul (C1)", "broadcast_to (C12)", "cholesky")]
+    violations = [
+        Violation("x", constraint, "y") for constraint in ("G2", "mul (C1)", "broadcast_to (C12)", "cholesky")
+    ]
     bad = details_of(status_of(InvalidGraph("no", violations), {}, "S/M"))["BadRequest"]
     reasons = [v.reason for v in bad.field_violations]
     assert reasons == ["RULE_G2", "RULE_MUL_C1", "RULE_BROADCAST_TO_C12", "RULE_CHOLESKY"]

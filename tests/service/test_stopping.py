@@ -1,6 +1,5 @@
 """How a service ends: calls in flight finish, new ones are refused, and its process exits with 0."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -39,7 +38,7 @@ def test_call_in_flight_finishes_and_new_ones_are_refused(start):
     stopper.start()
     health = health_pb2_grpc.HealthStub(stubs.channel)
     until = time.monotonic() + 5
-    while health.Check(health_pb2.HealthCheckRequest()).status != NOT_SERVING:
+    while health.Check(health_pb2.HealthCheckRequest(), timeout=10).status != NOT_SERVING:
         assert time.monotonic() < until
     refused = refusal(lambda: stubs.derivatives.Evaluate(pb.EvaluateRequest(call=call_of())))
     assert refused.code is grpc.StatusCode.UNAVAILABLE
@@ -97,7 +96,7 @@ class Process:
         self.stubs = Stubs(grpc.insecure_channel(f"127.0.0.1:{port}"))
 
     def signal(self, number):
-        os.kill(self.process.pid, number)
+        self.process.send_signal(number)
 
     def end(self, seconds=30):
         self.stubs.channel.close()
@@ -127,7 +126,7 @@ def test_signal_drains_the_process(process, number):
     time.sleep(0.3)
     service.signal(number)
     until = time.monotonic() + 5
-    while health.Check(health_pb2.HealthCheckRequest()).status != NOT_SERVING:
+    while health.Check(health_pb2.HealthCheckRequest(), timeout=10).status != NOT_SERVING:
         assert time.monotonic() < until
     refused = refusal(lambda: service.stubs.derivatives.Evaluate(pb.EvaluateRequest(call=call_of())))
     assert refused.code is grpc.StatusCode.UNAVAILABLE

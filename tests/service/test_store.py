@@ -27,7 +27,7 @@ def write(blobs, data, chunk=10):
 
 
 def graph(scale):
-    text = f"graph (%0 \"w\": f64[]) {{\n  %1: f64[] = constant {scale}.0\n  %2: f64[] = mul %0, %1\n  return \"y\" %2\n}}"
+    text = f'graph (%0 "w": f64[]) {{\n  %1: f64[] = constant {scale}.0\n  %2: f64[] = mul %0, %1\n  return "y" %2\n}}'
     return parse(text, OP_SET)
 
 

@@ -99,7 +99,9 @@ def test_verification_ends_in_a_report(stubs):
 def test_wrong_claim_is_found(stubs):
     gradient = 6 * (W**3).sum() * W**2
     wrong = gradient * np.array([1.0, 1.01, 1.0])
-    assert verified(stubs, claimed=tensors({"w": gradient}))[-1].report.verdict == verification_service_pb2.VERDICT_AGREES
+    assert (
+        verified(stubs, claimed=tensors({"w": gradient}))[-1].report.verdict == verification_service_pb2.VERDICT_AGREES
+    )
     report = verified(stubs, claimed=tensors({"w": wrong}))[-1].report
     assert report.verdict == verification_service_pb2.VERDICT_DISAGREES
     assert [(entry.input, list(entry.index)) for entry in report.entries] == [("w", [1])]

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import functools
 import logging
-import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from queue import SimpleQueue
 from types import ModuleType
 from typing import Self
 
@@ -26,6 +24,7 @@ from gradserve.service.handlers.verification import Verification
 from gradserve.service.metrics import Metrics
 from gradserve.service.rpc import methods_of
 from gradserve.service.settings import Settings
+from gradserve.service.signals import Signals
 from gradserve.service.standard import Standard, add_methods
 from gradserve.service.store import BlobStore, GraphStore
 from gradserve.service.wire import Wire
@@ -41,7 +40,6 @@ from gradserve.workers.pool import Pool
 
 _logger = logging.getLogger(__name__)
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _LAST_SECONDS = 1.0
 """How long replies have to leave, and streams of health checks to end, when all calls are done."""
 _OPTIONS = (
@@ -198,20 +196,14 @@ def serve(settings: Settings | None = None) -> None:
     The first signal lets calls in flight end within the grace period; a second one cuts them off.
     """
     server = Server(settings).start()
-    signals: SimpleQueue[int] = SimpleQueue()  # its `put` is safe in a signal handler
-    # Only now: starting Ray replaces the handler of SIGTERM.
-    before = {number: signal.signal(number, lambda got, _: signals.put(got)) for number in _SIGNALS}
-    try:
-        signals.get()
+    with Signals() as signals:  # only now: starting Ray replaces the handler of SIGTERM
+        signals.wait()
         _logger.info("stopping: no new calls, up to %g s for those in flight", server.settings.grace)
-        threading.Thread(target=_cut_off_at_signal, args=(server, signals), daemon=True).start()
+        threading.Thread(target=_cut_off_at, args=(signals, server), daemon=True).start()
         server.stop()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
     _logger.info("stopped")
 
 
-def _cut_off_at_signal(server: Server, signals: SimpleQueue[int]) -> None:
-    signals.get()
+def _cut_off_at(signals: Signals, server: Server) -> None:
+    signals.wait()
     server.cut_off()

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from gradserve.ir.op import Op
 from gradserve.ir.types import TensorType
-from gradserve.ops.movement import Permute, Reshape
+from gradserve.ops.movement import BroadcastTo, Permute, Reshape
 from gradserve.ops.placement import Reverse, Slice
 from gradserve.ops.reduction import Reduction
 
@@ -52,12 +52,14 @@ class Placement:
 
     strides: tuple[Strides, ...]
     copies: bool = False
-    """Whether a reshape must copy its operand, because it does not lie in memory as the result needs it."""
+    """Whether what is mostly a view must be a copy: a reshape of what does not lie as the result needs it, or a scalar."""
     order: tuple[int, ...] | None = None
     """The order of axes in which small operands are copied first; None if they are not."""
 
 
-def place(op: Op, operands: Sequence[TensorType], strides: Sequence[Strides], results: Sequence[TensorType]) -> Placement:
+def place(
+    op: Op, operands: Sequence[TensorType], strides: Sequence[Strides], results: Sequence[TensorType]
+) -> Placement:
     """Where NumPy puts the results of an op on operands with these strides."""
     order = _turned_order(operands, strides, results[0]) if op.broadcasts else None
     if order is not None:
@@ -70,7 +72,7 @@ def place(op: Op, operands: Sequence[TensorType], strides: Sequence[Strides], re
 def _result_strides(
     op: Op, operands: Sequence[TensorType], strides: Sequence[Strides], result: TensorType
 ) -> Strides | None:
-    """Those of a result; None for a reshape that NumPy can only make by copying."""
+    """Those of a result; None for what is mostly a view and here is a copy."""
     if op.is_view:
         return _view_strides(op, operands[0].lengths, strides[0], result.lengths)
     if op.broadcasts:
@@ -84,6 +86,10 @@ def _result_strides(
 
 def _view_strides(op: Op, lengths: Lengths, strides: Strides, result: Lengths) -> Strides | None:
     match op:
+        case BroadcastTo():
+            return _spread_strides(lengths, strides, len(result))
+        case _ if not lengths:
+            return None  # a NumPy scalar has no memory to share
         case Reshape():
             return _cut_anew(lengths, strides, result)
         case Permute():
@@ -92,8 +98,7 @@ def _view_strides(op: Op, lengths: Lengths, strides: Strides, result: Lengths) -
             return tuple(s * step for s, step in zip(strides, op.strides, strict=True))
         case Reverse():
             return tuple(-s if axis in op.axes else s for axis, s in enumerate(strides))
-        case _:
-            return _spread_strides(lengths, strides, len(result))
+    raise TypeError(f"nobody has said where views by {op.name} lie")
 
 
 def _cut_anew(lengths: Lengths, strides: Strides, result: Lengths) -> Strides | None:

@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from gradserve.execution.layout import Placement, Strides, place, row_major
 from gradserve.ir.graph import Graph, Node
 from gradserve.ir.op import Cost, Op
@@ -27,7 +29,7 @@ class Step:
     node: int
     """The position of its node in the graph."""
     copies: bool
-    """Whether a reshape must copy its operand."""
+    """Whether what is mostly a view must be a copy."""
     order: tuple[int, ...] | None
     """The order of axes in which small operands are copied first, so that NumPy's inner loops are long."""
     reuses: int | None
@@ -109,7 +111,7 @@ def _unspread(
 ) -> tuple[int, ...]:
     """The operands before their broadcasts, as long as together they still have the shape of the result."""
     bare = [source.get(k, k) for k in operands]
-    if not _covers([types[k].lengths for k in bare], shape):
+    if tuple(bare) != operands and not _covers([types[k].lengths for k in bare], shape):
         full = next((k for k, operand in enumerate(operands) if bare[k] != operand), None)
         if full is not None:
             bare[full] = operands[full]
@@ -118,9 +120,7 @@ def _unspread(
 
 def _covers(shapes: Sequence[tuple[int, ...]], shape: Shape) -> bool:
     """Whether arrays of these shapes broadcast to `shape` and to nothing smaller."""
-    rank = len(shape)
-    padded = [(1,) * (rank - len(s)) + s for s in shapes]
-    return tuple(max(lengths) if 0 not in lengths else 0 for lengths in zip(*padded, strict=True)) == shape
+    return max(map(len, shapes)) == len(shape) and np.broadcast_shapes(*shapes) == shape
 
 
 def _needed(graph: Graph, drafts: list[_Draft]) -> list[_Draft]:

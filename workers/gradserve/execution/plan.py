@@ -23,6 +23,8 @@ class Plan:
     """Bytes read and written by all steps."""
     seconds: float
     """Predicted seconds on one core."""
+    longest_step_seconds: float
+    """Predicted seconds of the longest step, which is how long a cancellation may take to be seen."""
     peak_bytes: int
     """The largest sum of live bytes: arguments, constants, and what steps have allocated and not yet freed."""
 
@@ -37,6 +39,7 @@ def make_plan(graph: Graph) -> Plan:
     """The plan of a concrete graph."""
     steps = lower(graph)
     costs = [step.cost for step in steps]
+    seconds = [cost_model.seconds(cost) for cost in costs]
     total = sum(costs, Cost(0.0, 0.0))
     return Plan(
         graph=graph,
@@ -44,7 +47,8 @@ def make_plan(graph: Graph) -> Plan:
         digest=hashlib.sha256(b"plan 1 " + graph.digest.encode()).hexdigest(),
         flops=total.flops,
         bytes=total.bytes,
-        seconds=sum(cost_model.seconds(cost) for cost in costs),
+        seconds=sum(seconds),
+        longest_step_seconds=max(seconds, default=0.0),
         peak_bytes=_peak_bytes(graph, steps),
     )
 

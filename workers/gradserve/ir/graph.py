@@ -118,6 +118,12 @@ class Graph:
         return tuple(given + [t for node in self.nodes for t in node.types])
 
     @functools.cached_property
+    def largest_value(self) -> tuple[TensorType, Origin | None] | None:
+        """The type of the largest value that a node produces, and where the node came from; None without nodes."""
+        made = ((type_, node.origin) for node in self.nodes for type_ in node.types)
+        return max(made, key=lambda found: found[0].nbytes, default=None)
+
+    @functools.cached_property
     def input_types(self) -> Mapping[str, TensorType]:
         """The type of every input, by name."""
         return {i.name: i.type for i in self.inputs}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from gradserve.autodiff import Derivation
 from gradserve.execution import EXECUTORS, Plan
-from gradserve.ir.errors import InvalidRequest, LimitExceeded, Violation
+from gradserve.ir.errors import InvalidRequest, Violation
 from gradserve.ir.graph import Graph
 from gradserve.jobs.call import Options, Placement
 from gradserve.jobs.cut import Piece, cut
@@ -48,8 +48,9 @@ class Context:
         """The pieces of a job within the limits, and whether all their plans were known.
 
         Raises:
-            LimitExceeded: memory or operations above a limit.
+            LimitExceeded: memory, operations or time above a limit.
         """
+        self.limits.check_graph(graph)
         hits = []
 
         def plan_for(wanted: Batching | None) -> Plan:
@@ -61,22 +62,8 @@ class Context:
             pieces: tuple[Piece, ...] = (Piece(plan_for(None), 0, 1),)
         else:
             pieces = cut(plan_for, batching)
-        self._check_limits(pieces)
+        self.limits.check_plans([piece.plan for piece in pieces])
         return pieces, all(hits)
-
-    def _check_limits(self, pieces: tuple[Piece, ...]) -> None:
-        peak = max(piece.plan.peak_bytes for piece in pieces)
-        if peak > self.limits.peak_bytes:
-            raise LimitExceeded(
-                "peak_bytes",
-                f"the plan needs {_binary(peak)} at once and the limit peak_bytes is {_binary(self.limits.peak_bytes)}; "
-                f"{_largest_step(pieces)}",
-            )
-        flops = sum(piece.plan.flops for piece in pieces)
-        if flops > self.limits.flops:
-            raise LimitExceeded(
-                "flops", f"the job takes {flops:.3g} floating-point operations and the limit is {self.limits.flops:.3g}"
-            )
 
     def place(self, pieces: tuple[Piece, ...], data_bytes: int, options: Options) -> tuple[Pool, str]:
         """The pool for a job, and the reason in words.
@@ -103,22 +90,3 @@ class Context:
         control.check()
         return pool.run(work, control)
 
-
-def _binary(count: float) -> str:
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.3g} {unit}"
-        count /= 1024
-    return f"{count:.4g} TiB"
-
-
-def _largest_step(pieces: tuple[Piece, ...]) -> str:
-    """The step with the largest results, for the one who must make it smaller."""
-    steps = [step for piece in pieces for step in piece.plan.steps]
-    if not steps:
-        return "its arguments alone are larger"
-    largest = max(steps, key=lambda step: sum(t.nbytes for t in step.result_types))
-    shown = ", ".join(str(t) for t in largest.result_types)
-    nodes = next(piece.plan.graph.nodes for piece in pieces if largest in piece.plan.steps)
-    origin = nodes[largest.node].origin
-    return f"its largest value is {largest.op.name}: {shown}" + (f", traced at {origin}" if origin else "")

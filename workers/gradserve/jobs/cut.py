@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from gradserve.execution import Plan
 from gradserve.jobs.plans import Batching
@@ -38,7 +39,7 @@ def cut(plan_for: Callable[[Batching], Plan], batching: Batching) -> tuple[Piece
     bounds = [k * batching.size // count for k in range(count + 1)]
     return tuple(
         Piece(plan_for(replace(batching, size=stop - start)), start, stop)
-        for start, stop in zip(bounds, bounds[1:], strict=False)
+        for start, stop in pairwise(bounds)
     )
 
 

@@ -75,8 +75,7 @@ def verify_gradient(
     _check(context, call, wrt, claimed, directions, tolerance)
     context.plans.derived(call.graph, Gradient(tuple(wrt)))  # refuses what is no loss
     losses = _Losses(context, call, tuple(wrt), control)
-    gradient = claimed or losses.gradient(call.graph)
-    problem = _problem(losses, call.graph, gradient, tolerance)
+    problem = _problem(losses, call.graph, claimed, tolerance)
     dialogue = verify(problem, directions, seed)
     try:
         stage = next(dialogue)
@@ -89,15 +88,16 @@ def verify_gradient(
         yield Progress("done", losses.evaluations, losses.report, report)
 
 
-def _problem(losses: _Losses, graph: Graph, gradient: Mapping[str, Array], tolerance: float) -> Problem:
-    layout = losses.layout
-    packed = layout.pack(gradient)
-    residue, epsilon = np.zeros(layout.size), np.finfo(np.float64).eps
-    if is_single(graph):
-        epsilon = np.finfo(np.float32).eps
-        residue = layout.pack(losses.gradient(graph)) - layout.pack(losses.gradient(losses.graph))
-        residue[~np.isfinite(residue)] = 0
-    return Problem(layout, layout.pack(losses.arguments), packed, residue, float(epsilon), tolerance)
+def _problem(losses: _Losses, graph: Graph, claimed: Mapping[str, Array] | None, tolerance: float) -> Problem:
+    layout, point = losses.layout, losses.layout.pack(losses.arguments)
+    single = is_single(graph)
+    own = layout.pack(losses.gradient(graph)) if single or claimed is None else np.empty(0)
+    gradient = own if claimed is None else layout.pack(claimed)
+    if not single:
+        return Problem(layout, point, gradient, np.zeros(layout.size), float(np.finfo(np.float64).eps), tolerance)
+    residue = own - layout.pack(losses.gradient(losses.graph))
+    residue[~np.isfinite(residue)] = 0
+    return Problem(layout, point, gradient, residue, float(np.finfo(np.float32).eps), tolerance)
 
 
 class _Losses:
@@ -131,28 +131,28 @@ class _Losses:
         return {name: found.outputs[names.gradient(name)] for name in self._wrt}
 
     def at(self, stage: Stage) -> list[Array]:
-        """The losses that a stage wants. NaN where the loss cannot be computed, such as a Cholesky out of its domain."""
+        """The losses that a stage wants; NaN where the loss cannot be computed, as a Cholesky out of its domain."""
         started = time.perf_counter()
-        data = dict(self.arguments)
-        pieces: list[tuple[int, Piece]] = []
-        planned: dict[int, tuple[Piece, ...]] = {}
-        for k, (vector, steps) in enumerate(zip(stage.vectors, stage.steps, strict=True)):
-            types = self.graph.input_types
-            for name, part in self.layout.unpack(vector).items():
-                data[f"{names.direction(name)}:{k}"] = part.astype(types[name].element_type.dtype, copy=False)
-            data[f"{names.STEP}:{k}"] = steps
-            if len(steps) not in planned:
-                planned[len(steps)] = self._pieces(len(steps))
-            pieces += [(k, piece) for piece in planned[len(steps)]]
-        plan_seconds = time.perf_counter() - started
+        planned = {count: self._pieces(count) for count in sorted({len(steps) for steps in stage.steps})}
+        pieces = [(k, piece) for k, steps in enumerate(stage.steps) for piece in planned[len(steps)]]
         self._check_flops(pieces)
+        data = self._data(stage)
         nbytes = sum(a.nbytes for a in data.values())
         pool, _ = self._context.place(tuple(piece for _, piece in pieces), nbytes, self._call.options)
         values = [np.full(len(steps), np.nan) for steps in stage.steps]
+        ready = time.perf_counter()
         self._run(pool, data, pieces, values)
         self.evaluations += sum(len(steps) for steps in stage.steps)
-        self._account(pieces, pool, plan_seconds, time.perf_counter() - started - plan_seconds)
+        self._account(pieces, pool, ready - started, time.perf_counter() - ready)
         return values
+
+    def _data(self, stage: Stage) -> dict[str, Array]:
+        """The arguments, and the directions and steps of every vector under its number."""
+        data = dict(self.arguments)
+        for k, (vector, steps) in enumerate(zip(stage.vectors, stage.steps, strict=True)):
+            data |= {f"{names.direction(name)}:{k}": part for name, part in self.layout.unpack(vector).items()}
+            data[f"{names.STEP}:{k}"] = steps
+        return data
 
     def _pieces(self, count: int) -> tuple[Piece, ...]:
         batching = Batching(frozenset({names.STEP}), count)

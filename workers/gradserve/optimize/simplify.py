@@ -126,6 +126,17 @@ def _permute(g: Builder, op: Any, operands: Sequence[Value]) -> Value | None:
     return scaling_taken_out(g, op, operands, shrinks=False)
 
 
+def _reverse(g: Builder, op: Any, operands: Sequence[Value]) -> Value | None:
+    x = operands[0]
+    return x if all(x.shape[axis] == 1 for axis in op.axes) else None
+
+
+def _whole(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
+    """A slice or a pad that keeps the shape keeps everything."""
+    x = operands[0]
+    return x if op.infer(x.type) == (x.type,) else None
+
+
 def _broadcast_to(g: Builder, op: Any, operands: Sequence[Value]) -> Value | None:
     x = operands[0]
     if x.type.shape == op.shape:
@@ -188,10 +199,12 @@ def _product(g: Builder, contract: Contract, lhs: Value, rhs: Value) -> Value:
     left, right = contract.free(lhs.type.rank, rhs.type.rank)
     x = permuted(g, lhs, contract.lhs_batch + left)
     y = permuted(g, rhs, contract.rhs_batch + right)
-    count = len(contract.lhs_batch)
-    return g.mul(
-        g.reshape(x, x.shape + (1,) * len(right)), g.reshape(y, y.shape[:count] + (1,) * len(left) + y.shape[count:])
-    )
+    along = len(contract.lhs_batch)
+    if x.type.rank:
+        x = g.reshape(x, x.shape + (1,) * len(right))
+    if along:
+        y = g.reshape(y, y.shape[:along] + (1,) * len(left) + y.shape[along:])
+    return g.mul(x, y)
 
 
 def _contract_of_permuted(g: Builder, contract: Contract, lhs: Value, rhs: Value) -> Value | None:
@@ -233,6 +246,9 @@ RULES: Mapping[str, Rule] = {
     "convert": _convert,
     "reshape": _reshape,
     "permute": _permute,
+    "reverse": _reverse,
+    "slice": _whole,
+    "pad": _whole,
     "broadcast_to": _broadcast_to,
     "reduce_sum": _reduce_sum,
     "contract": _contract,

@@ -60,7 +60,7 @@ def scales(point: Array) -> Array:
     a power of two as well.
     """
     _, exponents = np.frexp(np.maximum(1.0, np.abs(point)))
-    return np.ldexp(1.0, exponents - 1)
+    return np.asarray(np.ldexp(1.0, exponents - 1))
 
 
 def sign_directions(point: Array, count: int, seed: int) -> Array:

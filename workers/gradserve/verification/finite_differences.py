@@ -136,12 +136,12 @@ class Differences:
     @property
     def constant(self) -> bool:
         """Whether the loss does not change at any step, but for the last bits that the order of a sum decides."""
-        return self.flat_step == self.steps[0]
+        return bool(self.flat_step == self.steps[0])
 
     @property
     def locally_constant(self) -> bool:
         """Whether it changes at large steps but not at small ones, where at the same rate one would see it: a stair."""
-        return self.steepest * self.flat_step > _VISIBLE * self.rounding
+        return bool(self.steepest * self.flat_step > _VISIBLE * self.rounding)
 
     @property
     def flat_step(self) -> float:
@@ -154,7 +154,8 @@ class Differences:
     @property
     def steepest(self) -> float:
         """The size of the steepest difference quotient."""
-        quotients = np.abs(np.concatenate([self.right, self.left]) / np.tile(self.steps, 2))
+        with np.errstate(over="ignore"):
+            quotients = np.abs(np.concatenate([self.right, self.left]) / np.tile(self.steps, 2))
         return float(quotients[np.isfinite(quotients)].max(initial=0.0))
 
     @property
@@ -216,7 +217,7 @@ class Plain:
 def plain(differences: Differences) -> Plain:
     """The plain differences at every step."""
     steps = differences.steps
-    right, left = differences.right / steps, differences.left / steps
     noise = np.hypot(differences.right_noise, differences.left_noise) + differences.origin_noise / 2
-    with np.errstate(invalid="ignore"):  # infinite less infinite
+    with np.errstate(invalid="ignore", over="ignore"):
+        right, left = differences.right / steps, differences.left / steps
         return Plain(steps, values=right / 2 - left / 2, jumps=right + left, noise=noise / (2 * steps))

@@ -97,7 +97,7 @@ def _explain(
         if not failed or len(entries) >= MAX_ENTRIES:
             break
         target = max(failed, key=lambda k: (findings[k].verdict.severity, findings[k].excess))
-        found = yield from search(problem, origin, vectors[target])
+        found = yield from search(problem, origin, vectors[target], findings[target])
         if not found:
             return _Explanation(entries, complete=False)
         entries |= {entry.position: entry for entry in found}

@@ -67,19 +67,19 @@ class Finding:
         return max(0.0, low - self.claim.value, self.claim.value - high)
 
 
-def judge(claim: Claim, differences: Differences, relative_tolerance: float, least_size: float = 0.0) -> Finding:
+def judge(claim: Claim, differences: Differences, relative_tolerance: float, wanted: float | None = None) -> Finding:
     """The claim compared with the central and the one-sided differences along its direction.
 
-    The tolerance is relative to the size of the derivative, or to `least_size` if that is larger.
+    A bound above `wanted` is inconclusive; unless given, that is the tolerance times the size of the derivative.
     """
     central = slope(differences, Side.BOTH)
     right, left = one_sided(differences, Side.RIGHT), one_sided(differences, Side.LEFT)
     kink = _is_kink(claim, right, left, plain(differences))
     finding = Finding(Verdict.INCONCLUSIVE, claim, central, right, left, kink)
-    return replace(finding, verdict=_verdict(finding, differences, relative_tolerance, least_size))
+    return replace(finding, verdict=_verdict(finding, differences, relative_tolerance, wanted))
 
 
-def _verdict(finding: Finding, differences: Differences, relative_tolerance: float, least_size: float) -> Verdict:
+def _verdict(finding: Finding, differences: Differences, relative_tolerance: float, wanted: float | None) -> Verdict:
     claim, central = finding.claim, finding.central
     if _ends_in_nothing(differences.right) or _ends_in_nothing(differences.left):
         return Verdict.NOT_FINITE
@@ -89,9 +89,8 @@ def _verdict(finding: Finding, differences: Differences, relative_tolerance: flo
     if claim.scale == 0 and (differences.constant or differences.locally_constant):
         return Verdict.AGREES  # the loss does not change here, and nothing else was claimed
     size = max(claim.scale, abs(central.value)) if claim.scale else differences.steepest
-    size = max(size, least_size)
     bound = central.bound + claim.rounding + OF_NO_INTEREST * relative_tolerance * size
-    resolved = bound <= relative_tolerance * size
+    resolved = bound <= (relative_tolerance * size if wanted is None else wanted)
     if finding.excess <= bound:
         return Verdict.AGREES if resolved else Verdict.INCONCLUSIVE
     if _is_stair(claim, differences) or not (resolved or finding.excess > BEYOND_DOUBT * bound):

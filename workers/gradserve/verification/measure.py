@@ -83,21 +83,19 @@ class Origin:
 
 
 def measure(
-    problem: Problem, origin: Origin, vectors: Sequence[Array], name: str, least_size: float = 0.0
+    problem: Problem, origin: Origin, vectors: Sequence[Array], name: str, wanted: float | None = None
 ) -> Dialogue[list[Finding]]:
     """What each vector shows. Those that do not agree at ordinary steps get coarser and finer ones.
 
-    Tolerances are relative to the derivative, or to `least_size` if that is larger.
+    Bounds above `wanted` are inconclusive; unless given, that is the tolerance times the derivative's size.
     """
     values = yield Stage(name, vectors, [_both_sides(steps_of(FIRST))] * len(vectors))
-    findings = [_finding(problem, origin, v, FIRST, f, least_size) for v, f in zip(vectors, values, strict=True)]
+    findings = [_finding(problem, origin, v, FIRST, f, wanted) for v, f in zip(vectors, values, strict=True)]
     doubtful = [k for k, finding in enumerate(findings) if finding.verdict is not Verdict.AGREES]
     if doubtful:
-        more = yield Stage(
-            f"{name}, more steps", [vectors[k] for k in doubtful], [_both_sides(_REST)] * len(doubtful)
-        )
+        more = yield Stage(f"{name}, more steps", [vectors[k] for k in doubtful], [_both_sides(_REST)] * len(doubtful))
         for k, rest in zip(doubtful, more, strict=True):
-            findings[k] = _finding(problem, origin, vectors[k], ALL, _woven(values[k], rest), least_size)
+            findings[k] = _finding(problem, origin, vectors[k], ALL, _woven(values[k], rest), wanted)
     return findings
 
 
@@ -122,7 +120,7 @@ def _woven(first: Array, rest: Array) -> Array:
 
 
 def _finding(
-    problem: Problem, origin: Origin, vector: Array, exponents: range, values: Array, least_size: float
+    problem: Problem, origin: Origin, vector: Array, exponents: range, values: Array, wanted: float | None
 ) -> Finding:
     noise = origin.noise_at(values)
     with np.errstate(invalid="ignore", over="ignore"):
@@ -130,4 +128,4 @@ def _finding(
     right_noise, left_noise = np.split(noise, 2)
     rounding = EPSILON * abs(origin.value)
     differences = Differences(exponents, right, left, right_noise, left_noise, origin.noise, rounding)
-    return judge(problem.claim(vector), differences, problem.relative_tolerance, least_size)
+    return judge(problem.claim(vector), differences, problem.relative_tolerance, wanted)

@@ -7,6 +7,8 @@ successive orders give the same sigma and the differences change sign.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from gradserve.ir.types import Array
@@ -14,21 +16,31 @@ from gradserve.ir.types import Array
 WINDOW = 7
 """Points of one window."""
 SPACINGS = (2.0**-36, 2.0**-28, 2.0**-20, 2.0**-12, 2.0**-4)
-"""Spacings to try: the smallest at which the values differ is the right one."""
+"""Spacings to try: the smallest ones at which the values differ are the right ones."""
 EPSILON = float(np.finfo(np.float64).eps)
 _ALIKE = 8.0
 _SPREAD = 4.0
 """The most by which the sigmas of three successive orders may differ."""
 
 
-def window_noise(values: Array) -> float | None:
-    """The standard deviation of the noise in values at equally spaced points.
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """The noise in one window of values."""
 
-    None if half of the values equal their neighbours: the spacing is too small to see anything. Where no three orders
-    agree, the least sigma of all orders, which is an upper bound.
+    sigma: float
+    """Its standard deviation."""
+    detected: bool
+    """Whether three orders agree on it; otherwise it is the least sigma of all orders, mostly an upper bound."""
+
+
+def window_noise(values: Array) -> Noise | None:
+    """The noise in values at equally spaced points.
+
+    None if half of the values equal their neighbours, or all lie on one polynomial exactly: the spacing is too small to
+    see anything.
     """
-    scale = float(np.abs(values).max())
-    if scale == 0 or 2 * np.count_nonzero(np.diff(values) == 0) >= len(values) - 1:
+    scale = float(np.ldexp(0.5, np.frexp(np.abs(values).max())[1]))  # a power of two, so that dividing by it is exact
+    if 2 * np.count_nonzero(np.diff(values) == 0) >= len(values) - 1:
         return None
     gamma, differences = 1.0, values / scale
     sigmas, signs_change = [], []
@@ -39,8 +51,8 @@ def window_noise(values: Array) -> float | None:
         signs_change.append(bool(differences.min() < 0 < differences.max()))
     for k in range(len(values) - 3):
         if signs_change[k] and max(sigmas[k : k + 3]) <= _SPREAD * min(sigmas[k : k + 3]):
-            return sigmas[k]
-    return min(sigmas)
+            return Noise(sigmas[k], detected=True)
+    return Noise(min(sigmas), detected=False) if min(sigmas) else None
 
 
 def noise_steps() -> Array:
@@ -53,7 +65,8 @@ def noise_level(values: Array, origin: float) -> float:
     """The standard deviation of the noise in a loss near its value `origin`.
 
     Never below the rounding of the value itself. The two sides are looked at apart, so that a kink at the point is no
-    noise; if one is much louder than the other, something else is near there, and the quieter one counts.
+    noise; if one is much louder than the other, something else is near there, and the quieter one
+    counts; otherwise the louder one.
     """
     windows = values.reshape(2, len(SPACINGS), WINDOW)
     floor = EPSILON * abs(origin)
@@ -61,15 +74,16 @@ def noise_level(values: Array, origin: float) -> float:
     if not sides:
         return floor
     alike = max(sides) <= _ALIKE * min(sides)
-    return max(floor, float(np.sqrt(np.mean(np.square(sides)))) if alike else min(sides))
+    return max(floor, max(sides) if alike else min(sides))
 
 
 def _side_noise(windows: Array) -> float | None:
-    """The noise at the smallest spacing where values differ; None if they never do or are not finite."""
-    for window in windows:
-        if not np.isfinite(window).all():
-            return None
-        sigma = window_noise(window)
-        if sigma is not None:
-            return sigma
-    return None
+    """The noise at the smallest spacing where values differ; None if they never do or are not finite.
+
+    Where it is not detected there, the next spacing is asked: steps may fall in with those of rounding.
+    """
+    found = [noise for window in windows if np.isfinite(window).all() and (noise := window_noise(window)) is not None]
+    for noise in found[:2]:
+        if noise.detected:
+            return noise.sigma
+    return min((noise.sigma for noise in found[:2]), default=None)

@@ -15,6 +15,7 @@ from gradserve.verification.report import Verdict
 
 WIDTH = 16
 """The most spans that are followed at once, worst first."""
+_CLEARLY = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,24 +40,26 @@ class _Failure:
         return self.finding.verdict.severity, excess if excess > 0 or np.isnan(one_sided) else one_sided
 
 
-def search(problem: Problem, origin: Origin, vector: Array) -> Dialogue[list[Entry]]:
+def search(problem: Problem, origin: Origin, vector: Array, finding: Finding) -> Dialogue[list[Entry]]:
     """The entries that fail when moved alone along the vector's component; empty if no single entry does.
 
-    All spans of a level are measured in one stage, against the tolerance of the whole direction. Discrepancies add up over halves, so a span that fails has a half
-    that fails, unless the bound hides it; entries that cancel each other within a span can stay unseen.
+    `finding` is what the whole vector shows; spans are measured well enough to see that in them, all spans of a level
+    in one stage. Discrepancies add up over halves, so a span that fails has a half that fails, unless the bound hides
+    it; entries that cancel each other within a span can stay unseen.
     """
-    size = problem.claim(vector).scale
+    wrong = finding.verdict is Verdict.DISAGREES
+    wanted = (finding.excess if wrong else problem.relative_tolerance * finding.claim.scale) / _CLEARLY
     spans = _live(vector, problem.layout.spans.values())
     found: list[Entry] = []
     guessed = False
     while spans:
-        findings = yield from measure(problem, origin, [within(vector, span) for span in spans], _stage(spans), size)
+        findings = yield from measure(problem, origin, [within(vector, span) for span in spans], _stage(spans), wanted)
         failures = [_Failure(s, f) for s, f in zip(spans, findings, strict=True) if f.failed]
         found += [_entry(failure, vector) for failure in failures if len(failure.span) == 1]
         wide = sorted((f for f in failures if len(f.span) > 1), key=lambda f: f.badness, reverse=True)[:WIDTH]
         if len(wide) == WIDTH and not guessed:
             guessed = True
-            lucky = yield from _guess(problem, origin, vector, wide, size)
+            lucky = yield from _guess(problem, origin, vector, wide, wanted)
             found += lucky
             if 2 * len(lucky) >= WIDTH:
                 return found
@@ -65,7 +68,7 @@ def search(problem: Problem, origin: Origin, vector: Array) -> Dialogue[list[Ent
 
 
 def _guess(
-    problem: Problem, origin: Origin, vector: Array, wide: Sequence[_Failure], size: float
+    problem: Problem, origin: Origin, vector: Array, wide: Sequence[_Failure], wanted: float
 ) -> Dialogue[list[Entry]]:
     """The largest entry of every span, where it fails: where nearly all entries are wrong this ends the search."""
     terms = np.abs(problem.gradient * vector)
@@ -74,7 +77,7 @@ def _guess(
         position = failure.span.start + int(np.argmax(terms[failure.span.start : failure.span.stop]))
         spans.append(range(position, position + 1))
     parts = [within(vector, span) for span in spans]
-    findings = yield from measure(problem, origin, parts, "trying single entries", size)
+    findings = yield from measure(problem, origin, parts, "trying single entries", wanted)
     return [_entry(_Failure(s, f), vector) for s, f in zip(spans, findings, strict=True) if f.failed]
 
 

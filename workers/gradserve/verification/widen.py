@@ -42,7 +42,7 @@ def widen(graph: Graph) -> Graph:
 def _wide(op: Op) -> Op:
     """The op with every attribute that says float32 saying float64."""
     changes = {name: _DOUBLE for name, attribute in op.attributes().items() if attribute is _SINGLE}
-    return replace(op, **changes) if changes else op  # type: ignore[arg-type]
+    return replace(op, **changes) if changes else op
 
 
 def _apply(g: Builder, op: Op, operands: Sequence[Value]) -> tuple[Value, ...]:

@@ -3,82 +3,106 @@
 from __future__ import annotations
 
 import hashlib
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeAlias
 
-import grpc
 import numpy as np
 
-from gradserve.client.errors import typed_error
+from gradserve.client.connection import Connection
+from gradserve.client.deadline import Deadline
 from gradserve.ir import codec
-from gradserve.ir.types import Array
+from gradserve.ir.errors import BlobNotFound, Unavailable
+from gradserve.ir.graph import BlobRef
+from gradserve.ir.types import Array, type_of
 from gradserve.v1 import blob_service_pb2 as pb
 from gradserve.v1 import blob_service_pb2_grpc, tensor_pb2
 
 CHUNK_BYTES = 1 << 20
+INLINE_BYTES = 16 << 20
+"""Arguments above this travel as blobs."""
+REQUEST_BYTES = 32 << 20
+"""What the arguments inside one request may take together; further ones travel as blobs."""
+ATTEMPTS = 4
+"""How often a transfer that breaks off is gone on with."""
+
+FillTensor: TypeAlias = Callable[[tensor_pb2.Tensor, Array], None]
 
 
 class Blobs:
     """The blobs of one server, as far as this client has written them. Safe for threads."""
 
-    def __init__(self, channel: grpc.Channel) -> None:
-        """Uses the client's channel."""
-        self._stub = blob_service_pb2_grpc.BlobServiceStub(channel)
+    def __init__(self, connection: Connection) -> None:
+        """Nothing is known to be there."""
+        self._connection = connection
+        self._stub = blob_service_pb2_grpc.BlobServiceStub(connection.channel)
         self._written: set[str] = set()
-        self._lock = threading.Lock()
 
     def forget(self) -> None:
         """Assumes no longer that the server has anything."""
-        with self._lock:
-            self._written.clear()
+        self._written = set()
 
-    def write(self, arrays: Sequence[Array], timeout: float) -> list[str]:
-        """The digests of the arrays, all of which the server then holds."""
-        contents = {_digest(array): array for array in arrays}
-        unknown = [digest for digest in contents if digest not in self._written]
-        if unknown:
-            self._write_missing({digest: contents[digest] for digest in unknown}, timeout)
-            with self._lock:
-                self._written.update(unknown)
-        return list(contents)
+    def write(self, contents: Mapping[str, Array], deadline: Deadline) -> None:
+        """Sees to it that the server has these arrays, given by digest. A write that breaks off is gone on with."""
+        wanted = {digest: array for digest, array in contents.items() if digest not in self._written}
+        for attempt in range(ATTEMPTS if wanted else 0):
+            try:
+                self._write_missing(wanted, deadline)
+            except Unavailable:
+                if attempt == ATTEMPTS - 1:
+                    raise
+                continue
+            self._written.update(wanted)
+            return
 
-    def _write_missing(self, contents: dict[str, Array], timeout: float) -> None:
+    def _write_missing(self, contents: Mapping[str, Array], deadline: Deadline) -> None:
         request = pb.FindMissingBlobsRequest(digests=list(contents))
-        try:
-            missing = self._stub.FindMissingBlobs(request, timeout=timeout).missing
-            for blob in missing:
-                self._stub.WriteBlob(_chunks(blob.digest, contents[blob.digest], blob.offset), timeout=timeout)
-        except grpc.RpcError as error:
-            raise typed_error(error) from None
+        for blob in self._connection.call(self._stub.FindMissingBlobs, request, deadline).missing:
+            chunks = _chunks(blob.digest, contents[blob.digest], blob.offset)
+            self._connection.call(self._stub.WriteBlob, chunks, deadline)
 
-    def fill(self, message: tensor_pb2.Tensor, array: Array, inline_limit: int, timeout: float) -> None:
-        """Fills a message with the array: inline up to the limit, and as the name of a written blob above it."""
-        if array.nbytes > inline_limit:
-            self.write([np.ascontiguousarray(array)], timeout)
-        codec.write_tensor(message, array, inline_limit)
+    def filler(self, deadline: Deadline) -> FillTensor:
+        """A function that puts the arrays of one request into messages: small ones inline, large ones as blobs."""
+        room = REQUEST_BYTES
 
-    def resolver(self, timeout: float) -> Callable[[str], bytes | None]:
+        def fill(message: tensor_pb2.Tensor, array: Array) -> None:
+            nonlocal room
+            if array.nbytes <= min(INLINE_BYTES, room):
+                room -= array.nbytes
+                codec.write_tensor(message, array)
+                return
+            array = np.ascontiguousarray(array)
+            digest = hashlib.sha256(array.data).hexdigest()
+            self.write({digest: array}, deadline)
+            message.CopyFrom(encode_constant(BlobRef(type_of(array), digest), 0))
+
+        return fill
+
+    def reader(self, deadline: Deadline) -> codec.Blobs:
         """A function that reads the bytes of a blob."""
-        return lambda digest: self.read(digest, timeout)
+        return lambda digest: self.read(digest, deadline)
 
-    def read(self, digest: str, timeout: float) -> bytes:
-        """The bytes of a blob."""
-        try:
-            request = pb.ReadBlobRequest(digest=digest)
-            return b"".join(reply.data for reply in self._stub.ReadBlob(request, timeout=timeout))
-        except grpc.RpcError as error:
-            raise typed_error(error) from None
+    def read(self, digest: str, deadline: Deadline) -> bytes:
+        """The bytes of a blob. A read that breaks off is gone on with.
 
-
-def _digest(array: Array) -> str:
-    return hashlib.sha256(array.data if array.size else b"").hexdigest()
+        Raises:
+            BlobNotFound: it is not there.
+        """
+        data = bytearray()
+        for attempt in range(ATTEMPTS):
+            request = pb.ReadBlobRequest(digest=digest, offset=len(data))
+            try:
+                for reply in self._connection.stream(self._stub.ReadBlob, request, deadline):
+                    data += reply.data
+                return bytes(data)
+            except Unavailable:
+                if attempt == ATTEMPTS - 1:
+                    raise
+        raise BlobNotFound([digest])
 
 
 def _chunks(digest: str, array: Array, offset: int) -> Iterator[pb.WriteBlobRequest]:
-    view = memoryview(array).cast("B") if array.size else memoryview(b"")
-    first = True
-    while first or offset < len(view):
-        data = bytes(view[offset : offset + CHUNK_BYTES])
-        yield pb.WriteBlobRequest(digest=digest if first else "", size=len(view), offset=offset, data=data)
-        offset += len(data)
-        first = False
+    """The bytes of an array from `offset` on; the first chunk says which blob it is and how long."""
+    view = array.data.cast("B")
+    yield pb.WriteBlobRequest(digest=digest, size=len(view), offset=offset, data=bytes(view[offset : offset + CHUNK_BYTES]))
+    for start in range(offset + CHUNK_BYTES, len(view), CHUNK_BYTES):
+        yield pb.WriteBlobRequest(offset=start, data=bytes(view[start : start + CHUNK_BYTES]))

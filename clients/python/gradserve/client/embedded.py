@@ -25,7 +25,6 @@ from gradserve.jobs.report import Report
 from gradserve.jobs.trace import estimate_trace
 from gradserve.jobs.verify import verify_gradient
 
-
 _REPORT_FIELDS = tuple(field.name for field in fields(results.Report))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from gradserve.client.backend import Answer, Backend, Question, TraceOptions, VerifyOptions
+from gradserve.client.backend import Answer, Backend, TraceOptions, VerifyOptions
 from gradserve.client.files import save_graph
 from gradserve.client.results import (
     Explanation,

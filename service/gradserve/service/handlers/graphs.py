@@ -77,7 +77,9 @@ class Graphs:
 def _require_inputs(graph: Graph, names: Sequence[str]) -> None:
     known = graph.input_types
     violations = [
-        Violation(f"batch.inputs[{k}]", "M6", f"the graph has no input {shown(name)}; its inputs are {', '.join(known)}")
+        Violation(
+            f"batch.inputs[{k}]", "M6", f"the graph has no input {shown(name)}; its inputs are {', '.join(known)}"
+        )
         for k, name in enumerate(names)
         if name not in known
     ]

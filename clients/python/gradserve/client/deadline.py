@@ -1,0 +1,50 @@
+"""How long an answer may take, however many messages it takes to get it."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from gradserve.ir.errors import DeadlineExceeded, InvalidRequest
+
+
+class Deadline:
+    """The moment by which a call must be answered. As a context, it tells whoever is late what the limit was."""
+
+    __slots__ = ("_moment", "_seconds")
+
+    def __init__(self, seconds: float | None) -> None:
+        """Counts from now; without `seconds` there is no end.
+
+        Raises:
+            InvalidRequest: no call can be answered in such a time.
+        """
+        if seconds is not None and not seconds > 0:
+            raise InvalidRequest(f"a timeout of {seconds} s leaves no time for an answer; None means no timeout")
+        self._seconds = seconds
+        self._moment = None if seconds is None else time.monotonic() + seconds
+
+    def left(self) -> float | None:
+        """Seconds until then; None if there is no end.
+
+        Raises:
+            DeadlineExceeded: none are left.
+        """
+        if self._moment is None:
+            return None
+        left = self._moment - time.monotonic()
+        if left <= 0:
+            raise DeadlineExceeded("the deadline passed before the answer was there")
+        return left
+
+    def __enter__(self) -> Deadline:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, DeadlineExceeded) and self._seconds is not None:
+            raise DeadlineExceeded(
+                f"no answer within {self._seconds:g} s; ask for less at once, or allow more time with "
+                "Client(..., timeout=...) or f.timeout = ..."
+            ) from None

@@ -1,0 +1,90 @@
+"""Plans of the benchmark's losses and of random graphs, and their steps run one at a time."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gradserve.autodiff import Derivation, Evaluate, Gradient, Hvp, derive
+from gradserve.client import Client
+from gradserve.execution import Plan, Step, make_plan
+from gradserve.execution.numpy_executor import kernel
+from gradserve.ir.graph import Graph, Literal
+from gradserve.optimize import optimize
+from tests.bench.workloads import MAKERS, Workload, make
+
+SCALE = 0.2
+WORKLOADS = tuple(MAKERS)
+DERIVATIONS = ("evaluate", "gradient", "hvp")
+
+
+@functools.cache
+def workload(name: str) -> Workload:
+    return make(name, SCALE)
+
+
+@functools.cache
+def graph(name: str) -> Graph:
+    """The graph of a workload's loss."""
+    with Client() as client:
+        return client.function(workload(name).using(np), *workload(name).point).graph
+
+
+def derivation(kind: str, wrt: tuple[str, ...]) -> Derivation:
+    return {"evaluate": Evaluate(), "gradient": Gradient(wrt), "hvp": Hvp(wrt)}[kind]
+
+
+@functools.cache
+def plan(name: str, kind: str) -> Plan:
+    return make_plan(optimize(derive(graph(name), derivation(kind, tuple(workload(name).parameters)))))
+
+
+def arguments(plan: Plan, known: dict[str, Any]) -> dict[str, Any]:
+    """The known arguments, and random numbers for tangents."""
+    rng = np.random.default_rng(3)
+    return {
+        i.name: known[i.name] if i.name in known else rng.standard_normal(i.type.lengths) for i in plan.graph.inputs
+    }
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Just after a step: its results, and the bytes alive before and after its dead values are freed."""
+
+    step: Step
+    results: tuple[Any, ...]
+    live_bytes: int
+    kept_bytes: int
+
+
+def moments(plan: Plan, known: dict[str, Any]) -> Iterator[Moment]:
+    """Runs the steps with the executor's own kernels, one at a time."""
+    given = [np.array(known[i.name]) for i in plan.graph.inputs]
+    leaves = given + [c.array for c in plan.graph.constants if isinstance(c, Literal)]
+    values: dict[int, Any] = dict(enumerate(a if a.ndim else a[()] for a in leaves))
+    always = {id(_buffer(value)): _buffer(value) for value in values.values()}
+    for step in plan.steps:
+        out = {} if step.reuses is None else {"out": values[step.reuses]}
+        made = kernel(step)(*(values[k] for k in step.operands), **out)
+        made = made if isinstance(made, tuple) else (made,)
+        values.update(zip(step.results, made, strict=True))
+        live = _bytes(values, always)
+        for dead in step.frees:
+            del values[dead]
+        yield Moment(step, made, live, _bytes(values, always))
+
+
+def _buffer(array: Any) -> Any:
+    """What owns the memory; a NumPy scalar owns its own."""
+    while isinstance(array, np.ndarray) and array.base is not None:
+        array = array.base
+    return array
+
+
+def _bytes(values: dict[int, Any], always: dict[int, Any]) -> int:
+    buffers = always | {id(_buffer(value)): _buffer(value) for value in values.values()}
+    return sum(buffer.nbytes for buffer in buffers.values())

@@ -1,0 +1,124 @@
+"""The strides that a plan predicts are those of NumPy's results."""
+
+import random
+
+import numpy as np
+import pytest
+
+from gradserve.execution import make_plan
+from gradserve.execution.layout import _cut_anew, kept_order, place, row_major, spread, strides_of
+from gradserve.execution.numpy_executor import kernel
+from gradserve.ir.types import ElementType, TensorType, type_of
+from gradserve.ops import OP_SET, builder
+
+F64 = ElementType.FLOAT64
+CASES = 400
+
+
+def strides(array):
+    return tuple(s // array.itemsize for s in np.asarray(array).strides)
+
+
+def agree(shape, predicted, array):
+    """Strides along axes of length 1 mean nothing, and nor do those of an empty array."""
+    return 0 in shape or all(n == 1 or s == t for n, s, t in zip(shape, predicted, strides(array), strict=True))
+
+
+def shuffled(rng, shape):
+    """An array whose axes lie in memory in a random order, some of them backwards."""
+    order = list(range(len(shape)))
+    rng.shuffle(order)
+    array = np.ones([shape[axis] for axis in order]).transpose(np.argsort(order)) if shape else np.ones(())
+    return array[tuple(slice(None, None, rng.choice([1, 1, -1])) for _ in shape)]
+
+
+def random_shape(rng, lengths):
+    return tuple(rng.choice(lengths) for _ in range(rng.randint(1, 4)))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_elementwise_results_keep_the_order_of_their_operands(count):
+    rng = random.Random(count)
+    compute = {1: np.negative, 2: np.add, 3: np.where}[count]
+    for _ in range(CASES):
+        full = random_shape(rng, [1, 2, 3, 4])
+        shapes = [tuple(rng.choice([n, n, 1]) for n in full[rng.randint(0, len(full)) :]) for _ in range(count)]
+        operands = [shuffled(rng, shape) for shape in shapes]
+        result = np.asarray(compute(*operands))
+        types = [TensorType(F64, x.shape) for x in operands]
+        order = kept_order(spread(types, [strides(x) for x in operands], result.shape)) if result.ndim else []
+        assert agree(result.shape, strides_of(result.shape, order), result), [strides(x) for x in operands]
+
+
+def test_a_reshape_is_a_view_where_numpy_makes_one():
+    rng = random.Random(0)
+    copies = 0
+    for _ in range(10 * CASES):
+        array = shuffled(rng, random_shape(rng, [1, 2, 3, 6]))
+        if rng.random() < 0.3:
+            array = np.broadcast_to(array, (2, *array.shape))
+        shape, left = [], array.size
+        while left > 1:
+            shape.append(rng.choice([n for n in range(2, left + 1) if left % n == 0]))
+            left //= shape[-1]
+        shape.insert(rng.randint(0, len(shape)), 1)
+        predicted = _cut_anew(array.shape, strides(array), tuple(shape))
+        view = array.view()
+        try:
+            reshaped = np.reshape(view, shape, copy=False)
+        except ValueError:
+            assert predicted is None
+            copies += 1
+        else:
+            assert predicted is not None
+            assert agree(tuple(shape), predicted, reshaped)
+    assert copies > CASES
+
+
+@pytest.mark.parametrize("op", list(OP_SET), ids=lambda op: op.name)
+def test_every_op_puts_its_results_where_predicted(op):
+    rng = random.Random(1)
+    for sample in op.samples():
+        for _ in range(4):
+            operands = [np.array(x) for x in sample.operands]
+            if True:
+                turned = [shuffled(rng, x.shape) for x in operands]
+                operands = [t.astype(x.dtype, order="K") for t, x in zip(turned, operands, strict=True)]
+            types = [type_of(x) for x in operands]
+            results = sample.op.infer(*types)
+            placed = place(sample.op, types, [strides(x) for x in operands], results)
+            if placed.copies:
+                continue
+            with np.errstate(all="ignore"):
+                made = sample.op.kernel(np, types)(*operands)
+            made = made if isinstance(made, tuple) else (made,)
+            for result, predicted in zip(made, placed.strides, strict=True):
+                assert agree(np.shape(result), predicted, result), (sample.op, types)
+
+
+def points_apart(n, d, square=True):
+    g = builder()
+    x = g.input("x", TensorType(F64, (n, d)))
+    apart = g.reshape(x, (n, 1, d)) - g.reshape(x, (1, n, d))
+    return make_plan(g.build({"y": g.mul(apart, apart) if square else apart}))
+
+
+def test_differences_of_points_lie_with_a_long_axis_last():
+    plan = points_apart(40, 3)
+    difference = next(step for step in plan.steps if step.op.name == "sub")
+    assert difference.order == (2, 0, 1)
+    x = np.random.default_rng(0).standard_normal((40, 3))
+    made = kernel(difference)(x[:, None, :], x[None, :, :])
+    assert np.array_equal(made, x[:, None, :] - x[None, :, :])
+    assert strides(made) == (40, 1, 1600)
+    assert strides(made * made) == (40, 1, 1600)
+
+
+@pytest.mark.parametrize(("n", "d"), [(40, 32), (4, 3)])
+def test_long_rows_and_small_results_stay_as_they_are(n, d):
+    assert all(step.order is None for step in points_apart(n, d).steps)
+
+
+def test_row_major_strides():
+    assert row_major((2, 3, 4)) == (12, 4, 1)
+    assert row_major(()) == ()

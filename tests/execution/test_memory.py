@@ -1,0 +1,69 @@
+"""The memory that a plan predicts is the memory that its steps take."""
+
+import gc
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from gradserve.execution import EXECUTORS, make_plan
+from tests.execution.graphs import random_arguments, random_graph
+from tests.execution.support import DERIVATIONS, WORKLOADS, arguments, moments, plan, workload
+
+TEMPORARIES = 0.3
+"""Kernels may take so much more for a moment, in multiples of what a plan allocates: the share of a logaddexp."""
+BOOKKEEPING = 50_000
+"""Bytes of Python objects that a run leaves or takes."""
+
+
+def leaf_bytes(plan):
+    return sum(i.type.nbytes for i in plan.graph.inputs) + sum(c.type.nbytes for c in plan.graph.constants)
+
+
+def check_every_step(plan, known):
+    """Live bytes agree after each step, before and after its dead values are freed; and so does their maximum."""
+    predicted = peak = leaf_bytes(plan)
+    for moment in moments(plan, known):
+        predicted += moment.step.allocates
+        assert predicted == moment.live_bytes, moment.step
+        peak = max(peak, predicted)
+        predicted -= moment.step.releases
+        assert predicted == moment.kept_bytes, moment.step
+    assert peak == plan.peak_bytes
+
+
+@pytest.mark.parametrize("kind", DERIVATIONS)
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_predicted_bytes_are_live_bytes(name, kind):
+    check_every_step(plan(name, kind), arguments(plan(name, kind), workload(name).parameters))
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_predicted_bytes_are_live_bytes_on_random_graphs(seed):
+    graph = random_graph(seed)
+    with np.errstate(all="ignore"):
+        check_every_step(make_plan(graph), random_arguments(graph, seed))
+
+
+@pytest.mark.parametrize("kind", DERIVATIONS)
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_a_run_takes_what_is_predicted(name, kind):
+    program = EXECUTORS["numpy"].prepare(plan(name, kind))
+    given = arguments(plan(name, kind), workload(name).parameters)
+    program(given)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        program(given)
+        taken = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    predicted = plan(name, kind).peak_bytes - leaf_bytes(plan(name, kind))
+    assert predicted - BOOKKEEPING < taken < (1 + TEMPORARIES) * predicted + BOOKKEEPING
+
+
+@pytest.mark.parametrize("name", ["i_chain", "i_poly"])
+def test_a_long_chain_alone_keeps_two_values(name):
+    chain = plan(name, "evaluate")
+    largest = max(t.nbytes for t in chain.graph.value_types)
+    assert chain.peak_bytes < leaf_bytes(chain) + 1.1 * largest

@@ -1,0 +1,54 @@
+"""Drives a verification over a Python function of one vector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradserve.verification.directions import Layout
+from gradserve.verification.gradient import verify
+from gradserve.verification.measure import Problem
+from gradserve.verification.report import VerificationReport
+
+EPSILON = float(np.finfo(float).eps)
+
+
+@dataclass
+class Counted:
+    """A report, and what it took."""
+
+    report: VerificationReport
+    evaluations: int
+    stages: list[str]
+
+
+def verified(
+    loss: Callable[[np.ndarray], float],
+    point,
+    gradient,
+    shapes: dict[str, tuple[int, ...]] | None = None,
+    directions: int = 8,
+    seed: int = 0,
+    relative_tolerance: float = 1e-3,
+) -> Counted:
+    """The report on a gradient, every loss value computed here."""
+    point, gradient = np.atleast_1d(np.asarray(point, float)), np.atleast_1d(np.asarray(gradient, float))
+    layout = Layout(shapes or {"x": point.shape})
+    problem = Problem(layout, point, gradient, np.zeros(layout.size), EPSILON, relative_tolerance)
+    dialogue = verify(problem, directions, seed)
+    evaluations, stages = 0, []
+    try:
+        stage = next(dialogue)
+        while True:
+            stages.append(stage.name)
+            evaluations += sum(len(steps) for steps in stage.steps)
+            with np.errstate(all="ignore"):
+                values = [
+                    np.array([loss(point + h * vector) for h in steps], float)
+                    for vector, steps in zip(stage.vectors, stage.steps, strict=True)
+                ]
+            stage = dialogue.send(values)
+    except StopIteration as ended:
+        return Counted(ended.value, evaluations, stages)
