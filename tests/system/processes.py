@@ -50,14 +50,14 @@ def seconds_until_idle(service_pid: int, limit: float) -> float:
     """Seconds until no worker of the service uses its processor."""
     started = time.monotonic()
     while time.monotonic() - started < limit:
-        before = _busy_seconds(service_pid)
+        before = busy_seconds(service_pid)
         time.sleep(0.1)
-        if _busy_seconds(service_pid) - before < 0.03:
+        if busy_seconds(service_pid) - before < 0.03:
             return time.monotonic() - started
     return limit
 
 
-def _busy_seconds(service_pid: int) -> float:
+def busy_seconds(service_pid: int) -> float:
     total = 0.0
     for process in worker_processes(service_pid):
         try:

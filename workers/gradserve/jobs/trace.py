@@ -192,4 +192,4 @@ def _check(context: Context, call: Call, target: Target) -> None:
         raise InvalidRequest("the request does not fit", violations)
     if target.max_probes > context.limits.probes:
         limit = context.limits.probes
-        raise LimitExceeded("probes", f"{target.max_probes} probes are asked for and the limit is {limit}")
+        raise LimitExceeded("probes", f"{target.max_probes} probes are asked for and the limit probes is {limit}")

@@ -202,7 +202,7 @@ class _Losses:
         flops = self.report.flops + sum(piece.plan.flops for _, piece in pieces)
         limit = self._context.limits.flops
         if flops > limit:
-            text = f"the verification takes {flops:.3g} floating-point operations and the limit is {limit:.3g}"
+            text = f"the verification takes {flops:.3g} floating-point operations and the limit flops is {limit:.3g}"
             raise LimitExceeded("flops", text)
 
     def _account(self, pieces: Sequence[tuple[int, Piece]], pool: Pool, planned: float, run: float) -> None:
@@ -244,4 +244,4 @@ def _check(
         raise InvalidRequest("the request does not fit", violations)
     if directions > context.limits.directions:
         limit = context.limits.directions
-        raise LimitExceeded("directions", f"{directions} directions are asked for and the limit is {limit}")
+        raise LimitExceeded("directions", f"{directions} directions are asked for and the limit directions is {limit}")

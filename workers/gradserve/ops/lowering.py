@@ -82,7 +82,9 @@ def product_kernel(
     x_inner, y_inner = _pair_order(x, x_axes, y, y_axes)
     (x_batch, x_free, _), (y_batch, y_free, _) = x_axes, y_axes
     shape = (*(x[a] for a in x_batch), *(x[a] for a in x_free), *(y[a] for a in y_free))
-    if not x_inner and (not x or not y or not (x_free or y_free)):
+    if math.prod(x) == 1 or math.prod(y) == 1:
+        return _multiple(shape, number_first=math.prod(x) == 1)
+    if not x_inner and not (x_free or y_free):
         forms = _in_order(x, x_batch + x_free), _in_order(y, y_batch + y_free)
         return _product(*forms, _multiply, shape, shape)
     if not x_batch:
@@ -94,6 +96,13 @@ def product_kernel(
     forms = _matrices(x, x_batch, x_free, x_inner), _matrices(y, y_batch, y_inner, y_free)
     made = (*along, math.prod(x[a] for a in x_free), math.prod(y[a] for a in y_free))
     return _product(*forms, partial(np.matmul, order="C") if x_inner else _multiply, made, shape)
+
+
+def _multiple(shape: Axes, number_first: bool) -> Callable[[Any, Any], Any]:
+    """A number times an array: `dot` would make 0 of 0 times infinity. All axes that could move have length 1."""
+    if number_first:
+        return lambda x, y: _multiply(x.reshape(()), y.reshape(shape))
+    return lambda x, y: _multiply(x.reshape(shape), y.reshape(()))
 
 
 def _flat_kernel(

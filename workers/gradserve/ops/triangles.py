@@ -22,12 +22,12 @@ def on_or_below(g: Builder, lengths: tuple[int, ...], offset: int = 0) -> Value:
 
 def lower(g: Builder, x: Value, offset: int = 0) -> Value:
     """The matrices x with zeros above the `offset`-th diagonal."""
-    return g.emit("select", on_or_below(g, x.shape, offset), x, 0)
+    return g.emit("select", on_or_below(g, x.shape, offset), x, g.zeros(x.type))
 
 
 def upper(g: Builder, x: Value, offset: int = 0) -> Value:
     """The matrices x with zeros below the `offset`-th diagonal."""
-    return g.emit("select", on_or_below(g, x.shape, offset - 1), 0, x)
+    return g.emit("select", on_or_below(g, x.shape, offset - 1), g.zeros(x.type), x)
 
 
 def halved_lower(g: Builder, x: Value) -> Value:

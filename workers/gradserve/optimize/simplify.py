@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias, cast
 
+import numpy as np
+
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Op
 from gradserve.ops.contraction import Contract
@@ -48,9 +50,9 @@ def _producer(g: Builder, value: Value, name: str) -> tuple[Any, tuple[Value, ..
 
 def _add(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
     x, y = operands
-    if is_splat(g, x, 0):
+    if _is_neutral(g, x, -0.0):
         return y
-    if is_splat(g, y, 0):
+    if _is_neutral(g, y, -0.0):
         return x
     if x is y and x.type.is_float:
         return g.mul(x, 2.0)
@@ -59,11 +61,17 @@ def _add(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
 
 def _sub(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
     x, y = operands
-    if is_splat(g, y, 0):
+    if _is_neutral(g, y, 0.0):
         return x
-    if is_splat(g, x, 0) and x.type.is_float:
+    if x.type.is_float and _is_neutral(g, x, -0.0):
         return g.neg(y)
     return shared_scaling(g, -1.0, x, y)
+
+
+def _is_neutral(g: Builder, value: Value, zero: float) -> bool:
+    """Whether `value` is filled by this zero. -0.0 + 0.0 is 0.0, and where to 1/x and atan2 one zero is not the other."""
+    found = splat(g, value)
+    return found is not None and bool(found == 0) and (not value.type.is_float or np.signbit(found) == np.signbit(zero))
 
 
 def _mul(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
@@ -160,6 +168,8 @@ def _sum_of_broadcast(g: Builder, axes: tuple[int, ...], x: Value) -> Value | No
     (source,) = spread[1]
     new = x.type.rank - source.type.rank
     lengths = x.shape
+    if not x.type.size:
+        return None  # a sum of nothing is 0, and 0 times infinity is not
     if not all(axis < new or (source.shape[axis - new] == 1 != lengths[axis]) for axis in axes):
         return None
     count = math.prod(lengths[axis] for axis in axes)

@@ -141,7 +141,7 @@ class Differences:
     @property
     def locally_constant(self) -> bool:
         """Whether it changes at large steps but not at small ones, where at the same rate one would see it: a stair."""
-        return bool(self.steepest * self.flat_step > _VISIBLE * self.rounding)
+        return bool(self.steepest() * self.flat_step > _VISIBLE * self.rounding)
 
     @property
     def flat_step(self) -> float:
@@ -151,11 +151,11 @@ class Differences:
         first_flat = int(changing[-1]) + 1 if len(changing) else 0
         return float(self.steps[first_flat]) if first_flat < len(self.steps) else 0.0
 
-    @property
-    def steepest(self) -> float:
-        """The size of the steepest difference quotient."""
+    def steepest(self, coarse: bool = False) -> float:
+        """The size of the steepest difference quotient, of the coarser half of the steps alone if `coarse`."""
+        levels = len(self.steps) // 2 if coarse else len(self.steps)
         with np.errstate(over="ignore"):
-            quotients = np.abs(np.concatenate([self.right, self.left]) / np.tile(self.steps, 2))
+            quotients = np.abs([self.right[:levels], self.left[:levels]]) / self.steps[:levels]
         return float(quotients[np.isfinite(quotients)].max(initial=0.0))
 
     @property

@@ -23,6 +23,7 @@ _EDGE = 3
 """The finest steps that decide whether quotients grow without end."""
 _GROWTH = 1.5
 """The growth from one step to the next that has no end in sight."""
+_BEYOND = 4.0
 _SIGNAL = 24.0
 """Standard deviations of noise above which a difference counts as heard."""
 
@@ -88,7 +89,7 @@ def _verdict(finding: Finding, differences: Differences, relative_tolerance: flo
         return Verdict.KINK if finding.excess <= margin else Verdict.DISAGREES
     if claim.scale == 0 and (differences.constant or differences.locally_constant):
         return Verdict.AGREES  # the loss does not change here, and nothing else was claimed
-    size = max(claim.scale, abs(central.value)) if claim.scale else differences.steepest
+    size = max(claim.scale, abs(central.value)) if claim.scale else differences.steepest()
     bound = central.bound + claim.rounding + OF_NO_INTEREST * relative_tolerance * size
     resolved = bound <= (relative_tolerance * size if wanted is None else wanted)
     if finding.excess <= bound:
@@ -128,16 +129,17 @@ def _is_kink(claim: Claim, right: Slope, left: Slope, quotients: Plain) -> bool:
 def one_sided(differences: Differences, side: Side) -> Slope:
     """The one-sided derivative; infinite if the difference quotients grow without end as steps shrink.
 
-    They grow like 1/h at a jump and like a root of it at a cusp, down to the finest steps.
+    They grow like 1/h at a jump and like a root of it at a cusp, down to the finest steps and beyond all coarse ones.
     """
     values, noise, sign = differences.right, differences.right_noise, 1.0
     if side is Side.LEFT:
         values, noise, sign = differences.left, differences.left_noise, -1.0
-    last, steps = values[-_EDGE:], differences.steps[-_EDGE:]
-    if np.isfinite(last).all() and (np.abs(last) > _SIGNAL * (noise[-_EDGE:] + differences.origin_noise)).all():
-        quotients = sign * last / steps
-        if (quotients[1:] / quotients[:-1] > _GROWTH).all():
-            return Slope(math.copysign(math.inf, quotients[-1]), 0.0, float(steps[-1]))
+    audible = np.abs(values) > _SIGNAL * (noise + differences.origin_noise)
+    if np.isfinite(values[-_EDGE:]).all() and audible[-_EDGE:].all():
+        quotients = sign * values[-_EDGE:] / differences.steps[-_EDGE:]
+        grows = (quotients[1:] / quotients[:-1] > _GROWTH).all()
+        if grows and abs(quotients[-1]) > _BEYOND * differences.steepest(coarse=True):
+            return Slope(math.copysign(math.inf, quotients[-1]), 0.0, float(differences.steps[-1]))
     return slope(differences, side)
 
 

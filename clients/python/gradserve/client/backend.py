@@ -6,9 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from gradserve.client.deadline import Deadline
 from gradserve.client.results import Explanation, Report, TraceEstimate, VerificationProgress
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array
+
+
+DERIVATIONS = ("evaluate", "gradient", "jvp", "vjp", "hvp")
+REDUCTIONS = ("none", "sum", "mean")
 
 
 @dataclass(frozen=True)
@@ -17,7 +22,7 @@ class Question:
 
     graph: Graph
     derivation: str
-    """`evaluate`, `gradient`, `jvp`, `vjp` or `hvp`."""
+    """One of `DERIVATIONS`."""
     arguments: Mapping[str, Array]
     wrt: tuple[str, ...] = ()
     vectors: Mapping[str, Array] = field(default_factory=dict)
@@ -30,9 +35,13 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Arrays by role, then by name: `arrays["gradient"]["w"]`; roles are value, gradient, tangent, cotangent, product."""
+    """What was asked for, and what it cost."""
 
     arrays: Mapping[str, Mapping[str, Array]]
+    """By role, then by name: `arrays["gradient"]["w"]`; roles are value, gradient, tangent, cotangent and product.
+
+    Each may be written to, and shares its memory with nothing else.
+    """
     report: Report
 
 
@@ -59,23 +68,23 @@ class VerifyOptions:
 
 
 class Backend(Protocol):
-    """Answers questions. Timeouts are in seconds."""
+    """Answers questions."""
 
-    def differentiate(self, question: Question, timeout: float) -> Answer:
+    def differentiate(self, question: Question, deadline: Deadline) -> Answer:
         """Values and derivatives."""
         ...
 
-    def estimate_trace(self, question: Question, options: TraceOptions, timeout: float) -> Iterator[TraceEstimate]:
+    def estimate_trace(self, question: Question, options: TraceOptions, deadline: Deadline) -> Iterator[TraceEstimate]:
         """Estimates of the Hessian's trace, each a full current answer."""
         ...
 
     def verify_gradient(
-        self, question: Question, options: VerifyOptions, timeout: float
+        self, question: Question, options: VerifyOptions, deadline: Deadline
     ) -> Iterator[VerificationProgress]:
         """Progress, and the report at the end."""
         ...
 
-    def explain(self, question: Question, batch_size: int, timeout: float) -> Explanation:
+    def explain(self, question: Question, batch_size: int, deadline: Deadline) -> Explanation:
         """Cost and placement; the question's arguments are not looked at."""
         ...
 

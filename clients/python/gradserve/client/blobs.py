@@ -11,7 +11,8 @@ import numpy as np
 from gradserve.client.connection import Connection
 from gradserve.client.deadline import Deadline
 from gradserve.ir import codec
-from gradserve.ir.errors import BlobNotFound, Unavailable
+from gradserve.ir.codec.tensors import encode_constant
+from gradserve.ir.errors import Unavailable
 from gradserve.ir.graph import BlobRef
 from gradserve.ir.types import Array, type_of
 from gradserve.v1 import blob_service_pb2 as pb
@@ -23,7 +24,7 @@ INLINE_BYTES = 16 << 20
 REQUEST_BYTES = 32 << 20
 """What the arguments inside one request may take together; further ones travel as blobs."""
 ATTEMPTS = 4
-"""How often a transfer that breaks off is gone on with."""
+"""How often a write that breaks off is gone on with."""
 
 FillTensor: TypeAlias = Callable[[tensor_pb2.Tensor, Array], None]
 
@@ -45,20 +46,17 @@ class Blobs:
         """Sees to it that the server has these arrays, given by digest. A write that breaks off is gone on with."""
         wanted = {digest: array for digest, array in contents.items() if digest not in self._written}
         for attempt in range(ATTEMPTS if wanted else 0):
+            request = pb.FindMissingBlobsRequest(digests=list(wanted))
+            missing = self._connection.call(self._stub.FindMissingBlobs, request, deadline).missing
             try:
-                self._write_missing(wanted, deadline)
+                for blob in missing:
+                    chunks = _chunks(blob.digest, wanted[blob.digest], blob.offset)
+                    self._connection.call(self._stub.WriteBlob, chunks, deadline)
+                self._written.update(wanted)
+                return
             except Unavailable:
                 if attempt == ATTEMPTS - 1:
                     raise
-                continue
-            self._written.update(wanted)
-            return
-
-    def _write_missing(self, contents: Mapping[str, Array], deadline: Deadline) -> None:
-        request = pb.FindMissingBlobsRequest(digests=list(contents))
-        for blob in self._connection.call(self._stub.FindMissingBlobs, request, deadline).missing:
-            chunks = _chunks(blob.digest, contents[blob.digest], blob.offset)
-            self._connection.call(self._stub.WriteBlob, chunks, deadline)
 
     def filler(self, deadline: Deadline) -> FillTensor:
         """A function that puts the arrays of one request into messages: small ones inline, large ones as blobs."""
@@ -82,27 +80,28 @@ class Blobs:
         return lambda digest: self.read(digest, deadline)
 
     def read(self, digest: str, deadline: Deadline) -> bytes:
-        """The bytes of a blob. A read that breaks off is gone on with.
+        """The bytes of a blob. A read that breaks off is gone on with, as long as that brings more bytes.
 
         Raises:
             BlobNotFound: it is not there.
         """
         data = bytearray()
-        for attempt in range(ATTEMPTS):
-            request = pb.ReadBlobRequest(digest=digest, offset=len(data))
+        while True:
+            have = len(data)
+            request = pb.ReadBlobRequest(digest=digest, offset=have)
             try:
                 for reply in self._connection.stream(self._stub.ReadBlob, request, deadline):
                     data += reply.data
                 return bytes(data)
             except Unavailable:
-                if attempt == ATTEMPTS - 1:
+                if len(data) == have:
                     raise
-        raise BlobNotFound([digest])
 
 
 def _chunks(digest: str, array: Array, offset: int) -> Iterator[pb.WriteBlobRequest]:
     """The bytes of an array from `offset` on; the first chunk says which blob it is and how long."""
     view = array.data.cast("B")
-    yield pb.WriteBlobRequest(digest=digest, size=len(view), offset=offset, data=bytes(view[offset : offset + CHUNK_BYTES]))
+    first = bytes(view[offset : offset + CHUNK_BYTES])
+    yield pb.WriteBlobRequest(digest=digest, size=len(view), offset=offset, data=first)
     for start in range(offset + CHUNK_BYTES, len(view), CHUNK_BYTES):
         yield pb.WriteBlobRequest(offset=start, data=bytes(view[start : start + CHUNK_BYTES]))

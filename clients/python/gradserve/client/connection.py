@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import grpc
@@ -74,7 +74,7 @@ class Connection:
         except ValueError as error:
             raise self._unless_closed(error) from None
 
-    def stream(self, method: Callable[..., Any], request: Any, deadline: Deadline) -> Iterator[Any]:
+    def stream(self, method: Callable[..., Any], request: Any, deadline: Deadline) -> Generator[Any]:
         """The replies of a method one by one, with errors as in `call`. Leaving early cancels the call."""
         try:
             replies = method(request, timeout=deadline.left())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from gradserve.client.backend import Answer, Backend, TraceOptions, VerifyOptions
+from gradserve.client.backend import DERIVATIONS, Answer, Backend, TraceOptions, VerifyOptions
+from gradserve.client.deadline import Deadline
 from gradserve.client.files import save_graph
 from gradserve.client.results import (
     Explanation,
@@ -15,108 +17,125 @@ from gradserve.client.results import (
     VerificationProgress,
     VerificationReport,
 )
-from gradserve.client.signature import Bound, Signatures
-from gradserve.client.trace import RESULT
+from gradserve.client.signature import Batch, Bound, Names, Signatures
+from gradserve.ir.errors import InvalidRequest
 from gradserve.ir.graph import Graph
 
-Batch: TypeAlias = bool | Sequence[str]
 Reduction: TypeAlias = Literal["none", "sum", "mean"]
 
 
 class Function:
-    """A function that can be asked for derivatives. Made by `Client.function` and `Client.load`.
+    """A function that can be asked for derivatives. Made by `Client.function` and `Client.load`. Safe for threads.
 
-    Parameters are given as to the function itself. `wrt` names the parameters to differentiate; by default all real
-    ones. What belongs to them (gradients, tangents, products) has the structure of the parameter if there is one, and
-    is a dict by parameter if there are several.
+    Parameters are given as to the function itself, by position or by name; one that has the name of an option below,
+    such as `batch`, by position. Options are the same everywhere:
 
-    `batch=True` says that every parameter differentiated carries a leading axis of points; `batch=["w"]` says which do.
+    - `wrt` names the parameters to differentiate; by default all that hold real numbers. What belongs to them
+      (gradients, tangents, products) has the structure of the parameter if it is one, and is a dict by parameter if
+      there are several. Integers in it have no derivative: None stands in their place.
+    - `batch=True` says that every parameter differentiated carries a leading axis of points; `batch=["w"]` says which
+      parameters do. Results then carry one too.
+    - `reduction="sum"` or `"mean"` adds the results of all points up instead, in one fixed order.
+
+    Results are arrays of your own: write into them as you like.
     """
 
-    def __init__(self, backend: Backend, signatures: Signatures, timeout: float) -> None:
-        """Asks `backend`; `timeout` in seconds bounds every call."""
+    def __init__(self, backend: Backend, signatures: Signatures, timeout: float | None) -> None:
+        """Asks `backend`."""
         self._backend = backend
         self._signatures = signatures
         self.timeout = timeout
+        """Seconds within which every call must be answered; None for as long as the service allows."""
         self.last_report: Report | None = None
-        """What the last answered call cost."""
+        """What the last answered call cost; of any thread's, if several share the function."""
 
     @property
     def graph(self) -> Graph:
-        """The graph last traced.
+        """The graph traced last; prints as text.
 
         Raises:
             RuntimeError: nothing has been traced yet; give examples or call the function.
         """
         return self._signatures.latest.graph
 
-    def __call__(
-        self, *arguments: Any, batch: Batch = False, reduction: Reduction = "none", **named: Any
-    ) -> Any:
+    def __repr__(self) -> str:
+        try:
+            graph = self.graph
+        except RuntimeError:
+            return f"<Function {self._signatures}, not traced yet>"
+        inputs = ", ".join(f"{name}: {type_}" for name, type_ in graph.input_types.items())
+        return f"<Function {self._signatures}({inputs}) -> {', '.join(map(str, graph.output_types.values()))}>"
+
+    def __call__(self, *arguments: Any, batch: Batch = False, reduction: Reduction = "none", **named: Any) -> Any:
         """The function's value."""
         bound = self._signatures.bind(arguments, named, (), batch)
-        answer = self._ask("evaluate", bound, reduction)
-        return bound.outputs(answer.arrays["value"])
+        return bound.outputs(self._ask("evaluate", bound, reduction).arrays["value"])
 
     def value_and_grad(
         self,
         *arguments: Any,
-        wrt: Sequence[str] = (),
+        wrt: Names = (),
         batch: Batch = False,
         reduction: Reduction = "none",
         **named: Any,
     ) -> tuple[Any, Any]:
         """The loss and its gradient, in one call."""
         bound = self._signatures.bind(arguments, named, wrt, batch)
-        answer = self._ask("gradient", bound, reduction)
-        (value,) = answer.arrays["value"].values()
-        return bound.outputs({RESULT: value}), bound.parameters(answer.arrays["gradient"])
+        found = self._ask("gradient", bound, reduction).arrays
+        return bound.outputs(found["value"]), bound.parameters(found["gradient"])
 
-    def grad(self, *arguments: Any, **options: Any) -> Any:
-        """The gradient of the loss; options as for `value_and_grad`."""
-        return self.value_and_grad(*arguments, **options)[1]
+    def grad(
+        self,
+        *arguments: Any,
+        wrt: Names = (),
+        batch: Batch = False,
+        reduction: Reduction = "none",
+        **named: Any,
+    ) -> Any:
+        """The gradient of the loss."""
+        return self.value_and_grad(*arguments, wrt=wrt, batch=batch, reduction=reduction, **named)[1]
 
     def jvp(
         self,
         *arguments: Any,
         tangent: Any,
-        wrt: Sequence[str] = (),
+        wrt: Names = (),
         batch: Batch = False,
         reduction: Reduction = "none",
         **named: Any,
     ) -> tuple[Any, Any]:
-        """The value and J v: the derivative along `tangent`."""
+        """The value and J v: the derivative along `tangent`, which has the structure of the parameters."""
         bound = self._signatures.bind(arguments, named, wrt, batch)
-        answer = self._ask("jvp", bound, reduction, bound.vectors(tangent))
-        return bound.outputs(answer.arrays["value"]), bound.outputs(answer.arrays["tangent"])
+        found = self._ask("jvp", bound, reduction, bound.vectors(tangent, "tangent")).arrays
+        return bound.outputs(found["value"]), bound.outputs(found["tangent"])
 
     def vjp(
         self,
         *arguments: Any,
         cotangent: Any,
-        wrt: Sequence[str] = (),
+        wrt: Names = (),
         batch: Batch = False,
         reduction: Reduction = "none",
         **named: Any,
     ) -> tuple[Any, Any]:
         """The value and J^T u: the pullback of `cotangent`, which has the structure of the value."""
         bound = self._signatures.bind(arguments, named, wrt, batch)
-        answer = self._ask("vjp", bound, reduction, bound.cotangents(cotangent))
-        return bound.outputs(answer.arrays["value"]), bound.parameters(answer.arrays["cotangent"])
+        found = self._ask("vjp", bound, reduction, bound.cotangents(cotangent)).arrays
+        return bound.outputs(found["value"]), bound.parameters(found["cotangent"])
 
     def hvp(
         self,
         *arguments: Any,
         tangent: Any,
-        wrt: Sequence[str] = (),
+        wrt: Names = (),
         batch: Batch = False,
         reduction: Reduction = "none",
         **named: Any,
     ) -> Any:
-        """H v: the Hessian of the loss applied to `tangent`."""
+        """H v: the Hessian of the loss applied to `tangent`, which has the structure of the parameters."""
         bound = self._signatures.bind(arguments, named, wrt, batch)
-        answer = self._ask("hvp", bound, reduction, bound.vectors(tangent))
-        return bound.parameters(answer.arrays["product"])
+        found = self._ask("hvp", bound, reduction, bound.vectors(tangent, "tangent")).arrays
+        return bound.parameters(found["product"])
 
     def hessian_trace(
         self,
@@ -126,23 +145,22 @@ class Function:
         max_probes: int = 0,
         seed: int = 0,
         confidence: float = 0.95,
-        wrt: Sequence[str] = (),
-        progress: Callable[[TraceEstimate], None] | None = None,
+        wrt: Names = (),
+        progress: Callable[[TraceEstimate], object] | None = None,
         **named: Any,
     ) -> TraceEstimate:
         """The trace of the Hessian by Hutchinson's estimator, with its Student-t interval.
 
         Stops when half the interval is at most `rel_tol` times the estimate or `abs_tol`, or when `max_probes` are
-        spent (0 for the service's default). `progress` is called with every estimate on the way.
+        spent (0 for the service's default). `progress` is called with every estimate on the way and may answer True to
+        leave with it.
         """
         bound = self._signatures.bind(arguments, named, wrt, False)
         options = TraceOptions(seed, max_probes, rel_tol, abs_tol, confidence)
-        estimate = None
-        for estimate in self._backend.estimate_trace(bound.question("gradient"), options, self.timeout):
-            self.last_report = estimate.report
-            if progress:
-                progress(estimate)
-        assert estimate is not None
+        with Deadline(self.timeout) as deadline:
+            estimates = self._backend.estimate_trace(bound.question("gradient"), options, deadline)
+            estimate = _last(estimates, progress)
+        self.last_report = estimate.report
         return estimate
 
     def verify(
@@ -152,44 +170,46 @@ class Function:
         directions: int = 0,
         seed: int = 0,
         rel_tol: float = 0.0,
-        wrt: Sequence[str] = (),
-        progress: Callable[[VerificationProgress], None] | None = None,
+        wrt: Names = (),
+        progress: Callable[[VerificationProgress], object] | None = None,
         **named: Any,
     ) -> VerificationReport:
-        """A finite-difference verification of the gradient, or of a `claimed` one. `.passed`, `.worst`; prints well."""
+        """A finite-difference verification of the gradient, or of a `claimed` one: `.passed`, `.worst`; prints well.
+
+        0 `directions` and 0 `rel_tol` are the service's defaults. `progress` is called with every stage on the way.
+        """
         bound = self._signatures.bind(arguments, named, wrt, False)
-        options = VerifyOptions(
-            {} if claimed is None else bound.vectors(claimed), directions, seed, rel_tol
-        )
-        report = None
-        for step in self._backend.verify_gradient(bound.question("gradient"), options, self.timeout):
-            report = step.report
-            if progress:
-                progress(step)
-        assert report is not None
-        return report
+        vectors = {} if claimed is None else bound.vectors(claimed, "claimed gradient")
+        options = VerifyOptions(vectors, directions, seed, rel_tol)
+        with Deadline(self.timeout) as deadline:
+            stages = self._backend.verify_gradient(bound.question("gradient"), options, deadline)
+            last = _last(stages, lambda stage: progress(stage) and None if progress else None)
+        self.last_report = last.execution
+        assert last.report is not None
+        return last.report
 
     def explain(
         self,
         *arguments: Any,
-        derivation: str = "gradient",
-        wrt: Sequence[str] = (),
+        derivation: Literal["evaluate", "gradient", "jvp", "vjp", "hvp"] = "gradient",
+        wrt: Names = (),
         batch: Batch = False,
         reduction: Reduction = "none",
         **named: Any,
     ) -> Explanation:
-        """Cost, memory, chunks and placement of a call, before anything runs."""
-        bound = self._signatures.bind(arguments, named, wrt, batch)
-        return self._backend.explain(bound.question(derivation, reduction), bound.batch_size, self.timeout)
+        """Cost, memory, chunks and placement of a call, before anything runs; prints as a page."""
+        if derivation not in DERIVATIONS:
+            raise InvalidRequest(f"there is no derivation {derivation!r}; there are {', '.join(DERIVATIONS)}")
+        bound = self._signatures.bind(arguments, named, wrt, batch).concrete()
+        with Deadline(self.timeout) as deadline:
+            return self._backend.explain(bound.question(derivation, reduction), bound.batch_size, deadline)
 
     def save(self, path: str | Path) -> None:
-        """Writes the graph last traced: text for `.txt` and `.graph`, protobuf otherwise."""
+        """Writes the graph traced last, constants included: text for `.txt` and `.graph`, protobuf otherwise."""
         save_graph(self.graph, Path(path))
 
-    def _ask(
-        self, derivation: str, bound: Bound, reduction: str, vectors: dict[str, Any] | None = None
-    ) -> Answer:
-        answer = self._backend.differentiate(bound.question(derivation, reduction, vectors), self.timeout)
+    def _ask(self, derivation: str, bound: Bound, reduction: str, vectors: dict[str, Any] | None = None) -> Answer:
+        with Deadline(self.timeout) as deadline:
+            answer = self._backend.differentiate(bound.question(derivation, reduction, vectors), deadline)
         self.last_report = answer.report
         return answer
-

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from gradserve.client.backend import Answer, Question, TraceOptions, VerifyOptions
+from gradserve.client.blobs import FillTensor
 from gradserve.client.results import (
     DirectionReport,
     EntryReport,
@@ -35,9 +37,6 @@ from gradserve.v1 import (
     verification_service_pb2 as verification_pb,
 )
 
-FillTensor: TypeAlias = Callable[[tensor_pb2.Tensor, Array], None]
-ReadBlob: TypeAlias = Callable[[str], bytes | None]
-
 _REDUCTIONS = {
     "none": execution_pb2.REDUCTION_NONE,
     "sum": execution_pb2.REDUCTION_SUM,
@@ -48,23 +47,36 @@ _PLACEMENTS = {
     "front-end": execution_pb2.PLACEMENT_FRONT_END,
     "cluster": execution_pb2.PLACEMENT_CLUSTER,
 }
-_ROLES = {
-    "value": ("value", "outputs"),
-    "gradient": ("gradients",),
-    "tangent": ("tangents",),
-    "cotangent": ("cotangents",),
-    "product": ("products",),
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How a derivation is asked for and answered."""
+
+    request: type[Any]
+    roles: Mapping[str, str]
+    """The field of the reply that holds each role."""
+    vectors: str = ""
+    """The field of the request for vectors."""
+    names_wrt: bool = False
+
+
+_VALUE, _LOSS = {"value": "outputs"}, {"value": "value", "gradient": "gradients"}
+_FORMS = {
+    "evaluate": _Form(derivative_pb.EvaluateRequest, _VALUE),
+    "gradient": _Form(derivative_pb.GradientRequest, _LOSS, names_wrt=True),
+    "jvp": _Form(derivative_pb.JvpRequest, {**_VALUE, "tangent": "tangents"}, "tangents"),
+    "vjp": _Form(derivative_pb.VjpRequest, {**_VALUE, "cotangent": "cotangents"}, "cotangents", names_wrt=True),
+    "hvp": _Form(derivative_pb.HvpRequest, {**_LOSS, "product": "products"}, "tangents"),
 }
-"""The fields of reply messages that hold each role."""
 
 
 def _fill_call(message: execution_pb2.Call, question: Question, fill: FillTensor) -> None:
     """Graph by digest, arguments, batch and options. Filled in place: large arrays are not copied once more."""
     message.graph.digest = question.graph.digest
     _fill_tensors(message.arguments, question.arguments, fill)
-    batch = _batch(question)
-    if batch is not None:
-        message.batch.CopyFrom(batch)
+    if question.batch:
+        message.batch.CopyFrom(_batch(question))
     if question.executor or question.placement != "auto":
         message.options.CopyFrom(_options(question))
 
@@ -74,9 +86,7 @@ def _fill_tensors(messages: Any, arrays: Mapping[str, Array], fill: FillTensor) 
         fill(messages[name], array)
 
 
-def _batch(question: Question) -> execution_pb2.Batch | None:
-    if not question.batch:
-        return None
+def _batch(question: Question) -> execution_pb2.Batch:
     return execution_pb2.Batch(inputs=question.batch, reduction=_REDUCTIONS[question.reduction])
 
 
@@ -84,37 +94,26 @@ def _options(question: Question) -> execution_pb2.ExecutionOptions:
     return execution_pb2.ExecutionOptions(executor=question.executor, placement=_PLACEMENTS[question.placement])
 
 
-_REQUESTS: dict[str, tuple[type[Any], str]] = {
-    "evaluate": (derivative_pb.EvaluateRequest, ""),
-    "gradient": (derivative_pb.GradientRequest, ""),
-    "jvp": (derivative_pb.JvpRequest, "tangents"),
-    "vjp": (derivative_pb.VjpRequest, "cotangents"),
-    "hvp": (derivative_pb.HvpRequest, "tangents"),
-}
-"""The request message of each derivation, and its field for vectors."""
-
-
 def derivative_request(question: Question, fill: FillTensor) -> Any:
     """The request message of the question's derivation."""
-    kind, vectors = _REQUESTS[question.derivation]
-    request = kind()
+    form = _FORMS[question.derivation]
+    request = form.request()
     _fill_call(request.call, question, fill)
-    if vectors:
-        _fill_tensors(getattr(request, vectors), question.vectors, fill)
-    if question.derivation in ("gradient", "vjp"):
+    if form.vectors:
+        _fill_tensors(getattr(request, form.vectors), question.vectors, fill)
+    if form.names_wrt:
         request.wrt.extend(question.wrt)
     return request
 
 
-def answer(reply: Any, blobs: ReadBlob) -> Answer:
-    """The arrays of a reply by role, and its report. A lone `value` is named by the empty string."""
-    present = {name for name in reply.DESCRIPTOR.fields_by_name}
-    arrays: dict[str, dict[str, Array]] = {}
-    for role, fields in _ROLES.items():
-        for field in present.intersection(fields):
-            found = getattr(reply, field)
-            tensors = {"": found} if isinstance(found, tensor_pb2.Tensor) else found
-            arrays[role] = {name: codec.decode_tensor(tensor, blobs) for name, tensor in tensors.items()}
+def answer(question: Question, reply: Any, blobs: codec.Blobs) -> Answer:
+    """The arrays of a reply by role and name, and its report."""
+    arrays: dict[str, Mapping[str, Array]] = {}
+    for role, field in _FORMS[question.derivation].roles.items():
+        found = getattr(reply, field)
+        tensors = {question.graph.outputs[0].name: found} if isinstance(found, tensor_pb2.Tensor) else found
+        # Copies, because what protobuf holds cannot be written to.
+        arrays[role] = {name: codec.decode_tensor(tensor, blobs).copy() for name, tensor in tensors.items()}
     return Answer(arrays, report(reply.report))
 
 
@@ -190,7 +189,7 @@ def verify_request(
 def verification_progress(message: verification_pb.VerifyGradientResponse) -> VerificationProgress:
     """One message of a verification's stream."""
     found = _verification(message.report) if message.HasField("report") else None
-    return VerificationProgress(message.stage, message.evaluations, found)
+    return VerificationProgress(message.stage, message.evaluations, report(message.execution), found)
 
 
 def _verification(message: verification_pb.VerificationReport) -> VerificationReport:
@@ -227,9 +226,9 @@ def explain_request(question: Question, batch_size: int) -> graph_pb.ExplainGrap
     """The request to explain a question."""
     return graph_pb.ExplainGraphRequest(
         graph=execution_pb2.GraphRef(digest=question.graph.digest),
-        derivation=graph_pb.Derivation.Value(f"DERIVATION_{question.derivation.upper()}"),
+        derivation=f"DERIVATION_{question.derivation.upper()}",
         wrt=question.wrt,
-        batch=_batch(question),
+        batch=_batch(question) if question.batch else None,
         batch_size=batch_size,
         options=_options(question),
     )

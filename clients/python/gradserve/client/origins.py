@@ -16,7 +16,10 @@ from gradserve.ir.graph import Origin
 _TRACING = "gradserve.client"
 _INNER = {"numpy", "scipy", "gradserve.ir", "gradserve.ops"} | {
     f"{_TRACING}.{module}"
-    for module in ("memory", "numpy_surface", "origins", "recorder", "refusals", "trace", "tracer", "trees")
+    for module in (
+        *("client", "function", "parameters", "traces"),
+        *("memory", "numpy_surface", "origins", "recorder", "refusals", "trace", "tracer", "trees"),
+    )
 }
 """Packages that stand between the author's code and its nodes."""
 _EXCERPT = 160

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -73,6 +75,9 @@ class DirectionReport:
     left: float
     step: float
 
+    def __str__(self) -> str:
+        return f"a direction: {_comparison(self)}"
+
 
 @dataclass(frozen=True, slots=True)
 class InputReport:
@@ -101,6 +106,9 @@ class EntryReport:
         """The entry as one would write it: `w[3,1]`."""
         return f"{self.input}[{','.join(map(str, self.index))}]" if self.index else self.input
 
+    def __str__(self) -> str:
+        return f"{self.name}: {_comparison(self)}"
+
 
 @dataclass(frozen=True, slots=True)
 class VerificationReport:
@@ -125,13 +133,14 @@ class VerificationReport:
         """The worst wrong entry, or else the direction with the largest discrepancy."""
         if self.entries:
             return self.entries[0]
-        return max(self.directions, key=lambda d: abs(d.claimed - d.measured) / (d.error_bound or 1.0), default=None)
+        return max(self.directions, key=_discrepancy, default=None)
 
     def __str__(self) -> str:
         head = f"verification: {self.verdict} ({self.evaluations} evaluations, noise {self.noise:.1e})"
-        parts = [head, *_table(("input", "verdict", "claimed", "measured", "bound"), map(_input_row, self.inputs))]
+        columns = ("verdict", "claimed", "measured", "bound")
+        parts = [head, *_table(("input", *columns), ((row.input, *_numbers(row)) for row in self.inputs))]
         if self.entries:
-            parts += ["", *_table(("entry", "verdict", "claimed", "measured", "bound"), map(_entry_row, self.entries))]
+            parts += ["", *_table(("entry", *columns), ((row.name, *_numbers(row)) for row in self.entries))]
         return "\n".join(parts)
 
 
@@ -141,6 +150,8 @@ class VerificationProgress:
 
     stage: str
     evaluations: int
+    execution: Report
+    """What it cost so far."""
     report: VerificationReport | None
     """The report; only in the last one."""
 
@@ -181,16 +192,23 @@ class Explanation:
         )
 
 
-def _input_row(row: InputReport) -> tuple[str, ...]:
-    return (row.input, row.verdict, f"{row.claimed:.9g}", f"{row.measured:.9g}", f"{row.error_bound:.1e}")
+def _comparison(row: DirectionReport | InputReport | EntryReport) -> str:
+    return f"{row.verdict}; claimed {row.claimed:.9g}, measured {row.measured:.9g} within {row.error_bound:.1e}"
 
 
-def _entry_row(row: EntryReport) -> tuple[str, ...]:
-    return (row.name, row.verdict, f"{row.claimed:.9g}", f"{row.measured:.9g}", f"{row.error_bound:.1e}")
+def _discrepancy(row: DirectionReport) -> float:
+    """The difference in units of its bound; infinite where there is no number."""
+    ratio = abs(row.claimed - row.measured) / (row.error_bound or sys.float_info.min)
+    return math.inf if math.isnan(ratio) else ratio
 
 
-def _table(header: Sequence[str], rows: Iterator[tuple[str, ...]]) -> list[str]:
+def _numbers(row: InputReport | EntryReport) -> tuple[str, ...]:
+    return row.verdict, f"{row.claimed:.9g}", f"{row.measured:.9g}", f"{row.error_bound:.1e}"
+
+
+def _table(header: Sequence[str], rows: Iterable[tuple[str, ...]]) -> list[str]:
     """Lines of a table with aligned columns."""
     lines = [tuple(header), *rows]
     widths = [max(len(line[k]) for line in lines) for k in range(len(header))]
-    return ["  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
+    padded = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
+    return [f"  {line}".rstrip() for line in padded]

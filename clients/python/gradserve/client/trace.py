@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 
 from gradserve.client.memory import Memory
 from gradserve.client.origins import untraceable
+from gradserve.client.parameters import Parameters
 from gradserve.client.recorder import Recorder
 from gradserve.client.tracer import Tracer
 from gradserve.client.trees import Structure, flatten, paths, unflatten
@@ -21,9 +21,6 @@ from gradserve.ir.types import Array, TensorType, type_of
 
 RESULT = "result"
 """The name of the output of a function that returns a single array; stands before the paths of a tree."""
-
-
-_NAMELESS = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL)
 
 
 @dataclass(frozen=True)
@@ -36,12 +33,17 @@ class Traced:
     output: Structure
     """The structure of what the function returns."""
 
+    @functools.cached_property
+    def paths(self) -> Mapping[str, tuple[str, ...]]:
+        """The inputs of the graph that belong to each argument, in the order of its leaves."""
+        return {name: tuple(paths(structure, name)) for name, structure in self.inputs.items()}
+
     def result(self, outputs: Mapping[str, Any]) -> Any:
-        """What the function returns, put together from named outputs of the graph."""
-        return unflatten(self.output, [outputs[path] for path in paths(self.output, RESULT)])
+        """What the function returns, put together from named outputs of the graph; None for those not given."""
+        return unflatten(self.output, [outputs.get(output.name) for output in self.graph.outputs])
 
 
-def trace(function: Callable[..., Any], *arguments: Any, **named: Any) -> Traced:
+def trace(function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Traced:
     """The graph of `function`, run once on arrays of the types of the example arguments.
 
     Inputs are named after parameters and the paths in their trees: `w`, or `model.layers.0.weight`. NumPy arrays that
@@ -52,59 +54,41 @@ def trace(function: Callable[..., Any], *arguments: Any, **named: Any) -> Traced
         InvalidRequest: an example argument is not a tree of arrays and numbers.
         TypeError: the examples do not fit the signature.
     """
-    examples = bind(function, arguments, named)
+    parameters = Parameters(function)
+    return trace_bound(parameters, parameters.bind(arguments, named))
+
+
+def trace_bound(parameters: Parameters, examples: Mapping[str, Any]) -> Traced:
+    """As `trace`, with examples by the names that `Parameters.bind` gives."""
     g = Recorder()
     inputs: dict[str, Structure] = {}
     tracers: dict[str, Any] = {}
     for name, example in examples.items():
         leaves, inputs[name] = flatten(example, name)
-        values = [_input(g, path, leaf) for path, leaf in leaves]
-        tracers[name] = unflatten(inputs[name], values)
-    outputs, output = _flat_result(g, _run(function, tracers))
+        tracers[name] = unflatten(inputs[name], [_input(g, path, leaf) for path, leaf in leaves])
+    outputs, output = _flat_result(g, _run(parameters, tracers))
     return Traced(g.build(outputs), inputs, output)
 
 
 def bind(function: Callable[..., Any], arguments: tuple[Any, ...], named: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments by the names of the function's parameters; what this returns can be given again by name.
-
-    Raises:
-        TypeError: they do not fit the function's signature.
-    """
-    signature = _signature(function)
-    if signature is None:
-        return {f"x{k}": argument for k, argument in enumerate(arguments)} | dict(named)
-    parameters = signature.parameters
-    # By Python's own rules these have no names; here all arguments have.
-    nameless = {n for n in named if n in parameters and parameters[n].kind in _NAMELESS}
-    usual = {name: argument for name, argument in named.items() if name not in nameless}
-    if not nameless:
-        bound = dict(signature.bind(*arguments, **usual).arguments)
-    else:
-        bound = dict(signature.bind_partial(*arguments, **usual).arguments) | {n: named[n] for n in nameless}
-    for parameter in parameters.values():
-        if parameter.kind is parameter.VAR_KEYWORD:
-            bound |= bound.pop(parameter.name, {})
-    return bound
-
-
-@functools.lru_cache(maxsize=256)
-def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
-    try:
-        return inspect.signature(function)
-    except ValueError:  # written in C, and does not tell
-        return None
+    """The arguments by the names of the function's parameters; see `Parameters.bind`."""
+    return Parameters(function).bind(arguments, named)
 
 
 def as_array(leaf: Any, path: str) -> Array:
-    """A leaf of an argument as an array.
+    """A leaf of an argument as an array, in this machine's byte order.
 
     Raises:
         InvalidRequest: no graph has such elements.
     """
-    array = np.asarray(leaf)
+    if isinstance(leaf, np.ma.MaskedArray):
+        raise InvalidRequest(f"argument {path} is masked, and no graph knows masks; give .filled() and a mask apart")
     try:
+        array = np.asarray(leaf)
+        if not array.dtype.isnative:
+            array = array.astype(array.dtype.newbyteorder("="))
         type_of(array)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise InvalidRequest(f"argument {path}: {error}") from None
     return array
 
@@ -115,9 +99,9 @@ def _input(g: Recorder, path: str, leaf: Any) -> Tracer:
     return Tracer(g.input(path, type_), Memory() if is_array else None)
 
 
-def _run(function: Callable[..., Any], tracers: dict[str, Any]) -> Any:
+def _run(parameters: Parameters, tracers: Mapping[str, Any]) -> Any:
     try:
-        return _call(function, tracers)
+        return parameters.call(tracers)
     except Untraceable:
         raise
     except Exception as error:
@@ -133,21 +117,6 @@ def _refusal_behind(error: BaseException) -> Untraceable | None:
     while behind is not None and not isinstance(behind, Untraceable):
         behind = behind.__cause__ or behind.__context__
     return behind
-
-
-def _call(function: Callable[..., Any], tracers: dict[str, Any]) -> Any:
-    signature = _signature(function)
-    if signature is None:
-        named = {name: tracer for name, tracer in tracers.items() if not name[1:].isdigit()}
-        return function(*(tracer for name, tracer in tracers.items() if name not in named), **named)
-    bound = inspect.BoundArguments(signature, {})
-    rest = dict(tracers)
-    for parameter in signature.parameters.values():
-        if parameter.kind is parameter.VAR_KEYWORD:
-            bound.arguments[parameter.name] = rest
-        elif parameter.name in rest:
-            bound.arguments[parameter.name] = rest.pop(parameter.name)
-    return function(*bound.args, **bound.kwargs)
 
 
 def _flat_result(g: Recorder, result: Any) -> tuple[dict[str, Any], Structure]:

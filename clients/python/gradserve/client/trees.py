@@ -70,9 +70,44 @@ def paths(structure: Structure, name: str = "") -> list[str]:
     return [path for key, child in _items(structure) for path in paths(child, _join(name, key))]
 
 
+def leaves_like(tree: Any, structure: Structure, name: str) -> list[tuple[str, Any]]:
+    """The leaves of a tree whose structure is known, with their paths.
+
+    Where the structure has a leaf, whatever the tree has there is one: a list of numbers stands for an array, and None
+    for nothing.
+
+    Raises:
+        InvalidRequest: the tree has another structure; names the first place.
+    """
+    if isinstance(structure, Leaf):
+        return [(name, tree)]
+    if type(tree) is not structure.container:
+        raise InvalidRequest(f"{name} is a {_kind(tree)} where a {structure.container.__name__} belongs")
+    parts = _parts(tree, name)
+    missing = [str(key) for key in structure.keys if key not in parts]
+    unknown = [str(key) for key in parts if key not in structure.keys]
+    if missing or unknown:
+        faults = [f"{what} {', '.join(keys)}" for what, keys in (("lacks", missing), ("has too much", unknown)) if keys]
+        raise InvalidRequest(f"{name} {' and '.join(faults)}")
+    return [leaf for key, child in _items(structure) for leaf in leaves_like(parts[key], child, _join(name, key))]
+
+
+def number_lists(tree: Structure, name: str) -> list[str]:
+    """The paths of all lists and tuples that hold numbers or arrays only."""
+    if isinstance(tree, Leaf):
+        return []
+    if tree.container in (list, tuple) and tree.children and all(isinstance(child, Leaf) for child in tree.children):
+        return [name]
+    return [path for key, child in _items(tree) for path in number_lists(child, _join(name, key))]
+
+
 def count(structure: Structure) -> int:
     """The number of leaves."""
     return 1 if isinstance(structure, Leaf) else sum(count(child) for child in structure.children)
+
+
+def _kind(tree: Any) -> str:
+    return "leaf" if _is_leaf(tree) else type(tree).__name__
 
 
 def _items(branch: Branch) -> Iterator[tuple[Any, Structure]]:

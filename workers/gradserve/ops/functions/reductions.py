@@ -8,7 +8,17 @@ import math
 from gradserve.ir.builder import Operand, Value
 from gradserve.ir.types import ElementType
 from gradserve.ops.family import to_float
-from gradserve.ops.functions.arguments import Axis, builder_of, kept, lifted, one_axis, reduced_axes, refuse
+from gradserve.ops.functions.arguments import (
+    Axis,
+    all_axes,
+    builder_of,
+    kept,
+    lifted,
+    one_axis,
+    reduced_axes,
+    refuse,
+)
+from gradserve.ops.movement import permuted
 
 
 def _reduced(op: str, x: Operand, axis: Axis, keepdims: bool) -> Value:
@@ -95,10 +105,12 @@ def average(x: Operand, axis: Axis = None, weights: Operand | None = None, keepd
     if weights is None:
         return mean(x, axis, keepdims)
     g, (value, weight) = lifted(x, weights)
-    axes = reduced_axes(value, axis, "average")
+    given = all_axes(value, axis, "average")
+    axes = tuple(sorted(given))
     if weight.type.shape != value.type.shape:
-        if weight.type.shape != tuple(value.type.shape[k] for k in axes):
-            refuse(g, "average", f"weights {weight.type} do not fit {value.type} along axes {axes}")
+        if weight.type.shape != tuple(value.type.shape[k] for k in given):
+            refuse(g, "average", f"weights {weight.type} do not fit {value.type} along axes {given}")
+        weight = permuted(g, weight, tuple(map(given.index, axes)))  # their axes come in the order given
         weight = g.reshape(weight, tuple(n if k in axes else 1 for k, n in enumerate(value.type.shape)))
         weight = g.broadcast(weight, value.type.shape)
     return sum(value * weight, axes, keepdims) / sum(weight, axes, keepdims)

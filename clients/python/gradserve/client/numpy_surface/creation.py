@@ -49,11 +49,14 @@ def full_like(g: Builder, a: Any, fill_value: Any, dtype: Any = None, shape: Any
 @implements(np.vander)
 def vander(g: Builder, x: Any, N: Any = None, increasing: bool = False) -> Value:
     """The powers of a vector as columns."""
-    base = lift(g, x)
+    given = lift(g, x)
+    base = g.convert(given, ElementType.of(np.promote_types(given.type.element_type.dtype, int)))  # as NumPy does
     count = base.type.size if N is None else integer(N, "a number of columns")
     powers = [g.full(base.type, 1)]
     for _ in range(count - 1):
         powers.append(g.mul(powers[-1], base))
+    if count <= 0:
+        return g.zeros(base.type.with_shape((base.type.size, 0)))
     return shaping.stack(powers[:count] if increasing else powers[:count][::-1], axis=1)
 
 

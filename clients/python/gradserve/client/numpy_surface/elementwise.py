@@ -60,9 +60,15 @@ def nan_to_num(g: Builder, x: Any, copy: bool = True, nan: Any = 0.0, posinf: An
     if not value.type.is_float:
         return value
     largest = float(np.finfo(value.type.element_type.dtype).max)
-    value = g.select(g.ne(value, value), as_operand(g, nan), value)
-    value = g.select(g.eq(value, math.inf), largest if posinf is None else as_operand(g, posinf), value)
-    return g.select(g.eq(value, -math.inf), -largest if neginf is None else as_operand(g, neginf), value)
+    result = value
+    for where, given, default in (
+        (g.ne(value, value), nan, 0.0),
+        (g.eq(value, math.inf), posinf, largest),
+        (g.eq(value, -math.inf), neginf, -largest),
+    ):
+        number = g.convert(lift(g, default if given is None else given), value.type.element_type)
+        result = g.select(where, number, result)
+    return result
 
 
 @implements(np.sinc)

@@ -78,10 +78,10 @@ def axis_of(value: Value, axis: Any) -> int:
 
 
 def axes_of(value: Value, axis: Any) -> tuple[int, ...]:
-    """Axes, counted from the first, ascending; None stands for all."""
+    """Axes, counted from the first, in the order given; None stands for all."""
     if axis is None:
         return tuple(range(value.type.rank))
-    return tuple(sorted(normalize_axis_tuple(integers(axis, "an axis"), value.type.rank)))
+    return tuple(normalize_axis_tuple(integers(axis, "an axis"), value.type.rank))
 
 
 def keeping(g: Builder, reduced: Value, axes: Sequence[int], shape: Shape, keepdims: bool) -> Value:

@@ -132,7 +132,7 @@ def nanmean(g: Builder, a: Any, axis: Any = None, dtype: Any = None, keepdims: b
     """The mean along axes of what is not NaN."""
     x = lift(g, a)
     total = sum_(g, _replaced(g, x, 0), axis, dtype, keepdims)
-    axes = axes_of(x, axis)
+    axes = tuple(sorted(axes_of(x, axis)))
     present = g.reduce_sum(g.convert(g.eq(x, x), ElementType.INT64), axes=axes)
     quotient = g.div(total, g.convert(kept(g, present, x, axes, keepdims), _real(total)))
     return with_dtype(g, quotient, dtype)

@@ -11,6 +11,7 @@ from gradserve.client.numpy_surface.reductions import with_dtype
 from gradserve.client.numpy_surface.table import implements
 from gradserve.client.origins import untraceable
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.types import ElementType
 from gradserve.ops.family import to_float
 from gradserve.ops.functions import products, reductions, shaping
 
@@ -97,12 +98,16 @@ def diff(g: Builder, a: Any, n: Any = 1, axis: Any = -1, prepend: Any = None, ap
     """Each element less the one before it, n times."""
     x = lift(g, a)
     along = axis_of(x, axis)
+    times = integer(n, "the number of differences")
+    if not times:
+        return x
     ends = [_end(g, x, along, end) for end in (prepend, append)]
     if any(end is not None for end in ends):
         x = shaping.concatenate([part for part in (ends[0], x, ends[1]) if part is not None], along)
-    for _ in range(integer(n, "the number of differences")):
+    difference = g.ne if x.type.element_type is ElementType.BOOL else g.sub
+    for _ in range(times):
         length = x.shape[along]
-        x = g.sub(shaping.part(x, along, min(1, length), length), shaping.part(x, along, 0, max(length - 1, 0)))
+        x = difference(shaping.part(x, along, min(1, length), length), shaping.part(x, along, 0, max(length - 1, 0)))
     return x
 
 
@@ -137,13 +142,13 @@ def _slope(g: Builder, x: Value, axis: int, step: Any) -> Value:
     steps = diff(g, x, 1, axis)
     first, last = shaping.part(steps, axis, 0, 1), shaping.part(steps, axis, n - 2, n - 1)
     inner = g.mul(g.sub(shaping.part(x, axis, 2, n), shaping.part(x, axis, 0, n - 2)), 0.5)
-    return g.div(shaping.concatenate([first, inner, last], axis), step)
+    return g.convert(g.div(shaping.concatenate([first, inner, last], axis), step), x.type.element_type)
 
 
 @implements(np.trapezoid)
 def trapezoid(g: Builder, y: Any, x: Any = None, dx: Any = 1.0, axis: Any = -1) -> Value:
     """The integral of the piecewise linear function through y, over x or with spacing dx."""
-    height = to_float(g, as_operand(g, y))
+    height = lift(g, y)  # of integers and truth values NumPy adds the pairs first
     along = axis_of(height, axis)
     n = height.shape[along]
     width: Any = as_operand(g, dx)

@@ -208,11 +208,10 @@ def divmod_(g: Builder, x: Value, y: Value) -> tuple[Value, Value]:
 
 @implements_ufunc(np.fmod)
 def fmod(g: Builder, x: Value, y: Value) -> Value:
-    """The remainder with the sign of x."""
-    size = g.abs(y)
-    remainder = g.remainder(x, size)
-    below = g.logical_and(g.lt(x, 0), g.ne(remainder, 0))
-    return g.select(below, g.sub(remainder, size), remainder)
+    """The remainder with the sign of x, from that of its magnitude: no digit of a small negative x is lost."""
+    below = g.lt(x, 0)
+    remainder = g.remainder(g.select(below, g.neg(x), x), g.abs(y))
+    return g.select(below, g.neg(remainder), remainder)
 
 
 @implements_ufunc(np.fmax)

@@ -1,0 +1,69 @@
+"""The parameters of a Python function, and how arguments come to them by name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+_NAMELESS = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL)
+
+
+class Parameters:
+    """The parameters of one function; all arguments have names here, also those that Python gives none."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        """Reads the function's signature.
+
+        Raises:
+            TypeError: it is no function.
+        """
+        self.function = function
+        self.name = getattr(function, "__name__", type(function).__name__)
+        self._signature = _signature(function)
+        parameters = self._signature.parameters if self._signature else {}
+        self._nameless = {name for name, parameter in parameters.items() if parameter.kind in _NAMELESS}
+        self._rest = next((n for n, parameter in parameters.items() if parameter.kind is parameter.VAR_KEYWORD), None)
+
+    def bind(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments by the names of the parameters; what this returns can be given again by name.
+
+        Raises:
+            TypeError: they do not fit the function's signature.
+        """
+        signature = self._signature
+        if signature is None:
+            return {f"x{k}": argument for k, argument in enumerate(arguments)} | dict(named)
+        nameless = self._nameless.intersection(named)
+        try:
+            if nameless:
+                usual = {name: argument for name, argument in named.items() if name not in nameless}
+                bound = dict(signature.bind_partial(*arguments, **usual).arguments) | {n: named[n] for n in nameless}
+            else:
+                bound = dict(signature.bind(*arguments, **named).arguments)
+        except TypeError as error:
+            raise TypeError(f"{self.name}{signature}: {error}") from None
+        if self._rest is not None:
+            bound |= bound.pop(self._rest, {})
+        return bound
+
+    def call(self, bound: Mapping[str, Any]) -> Any:
+        """What the function returns for arguments by name."""
+        if self._signature is None:
+            named = {name: argument for name, argument in bound.items() if not name[1:].isdigit()}
+            return self.function(*(argument for name, argument in bound.items() if name not in named), **named)
+        call = inspect.BoundArguments(self._signature, {})  # type: ignore[arg-type]
+        rest = dict(bound)
+        for parameter in self._signature.parameters.values():
+            if parameter.kind is parameter.VAR_KEYWORD:
+                call.arguments[parameter.name] = rest
+            elif parameter.name in rest:
+                call.arguments[parameter.name] = rest.pop(parameter.name)
+        return self.function(*call.args, **call.kwargs)
+
+
+def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
+    try:
+        return inspect.signature(function)
+    except ValueError:  # written in C, and does not tell
+        return None

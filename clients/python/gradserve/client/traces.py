@@ -1,0 +1,131 @@
+"""The graphs of one Python function, one for each set of argument types that it was called with."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gradserve.client.parameters import Parameters
+from gradserve.client.signature import Batch, Bound, Names, batched_names, converted, names_of, require_batched
+from gradserve.client.trace import Traced, as_array, trace_bound
+from gradserve.client.trees import Leaf, Structure, flatten, number_lists, paths, unflatten
+from gradserve.ir.errors import InvalidRequest, Untraceable
+from gradserve.ir.types import Array, TensorType
+
+MOST_GRAPHS = 64
+"""How many graphs of one function are kept: each holds the arrays that the function captures."""
+
+
+class Traces:
+    """Traces a function when it is called with arguments of new types. Safe for threads."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        """Nothing is traced before the first call.
+
+        Raises:
+            TypeError: it is no function.
+        """
+        if not callable(function):
+            raise TypeError(f"a function of NumPy arrays is wanted, not {function!r}")
+        self._parameters = Parameters(function)
+        self._traced: tuple[Traced, ...] = ()
+        self._lock = threading.RLock()
+
+    def __str__(self) -> str:
+        return self._parameters.name
+
+    @property
+    def latest(self) -> Traced:
+        """The graph traced last.
+
+        Raises:
+            RuntimeError: there is none yet.
+        """
+        if not self._traced:
+            raise RuntimeError("nothing is traced yet: give examples of the parameters, or call the function first")
+        return self._traced[-1]
+
+    def trace(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> Traced:
+        """The graph for arguments like these.
+
+        Raises:
+            Untraceable: the code does something that no graph can say, or returns nothing.
+        """
+        return self._trace(self._parameters.bind(arguments, named))
+
+    def bind(self, arguments: Sequence[Any], named: Mapping[str, Any], wrt: Names, batch: Batch) -> Bound:
+        """The arguments bound to the graph of their types, traced now if it is new."""
+        leaves: dict[str, Array] = {}
+        structures: dict[str, Structure] = {}
+        real = []
+        for name, tree in self._parameters.bind(arguments, named).items():
+            found, structures[name] = flatten(tree, name)
+            arrays = {path: as_array(leaf, path) for path, leaf in found}
+            if any(array.dtype.kind == "f" for array in arrays.values()):
+                real.append(name)
+            leaves |= arrays
+        differentiated = names_of(wrt, structures, "wrt") or tuple(real)
+        parameters = batched_names(batch, differentiated, structures)
+        batched = tuple(path for name in parameters for path in paths(structures[name], name))
+        require_batched(leaves, batched)
+        traced = self._find(structures, leaves, batched) or self._trace_example(structures, leaves, batched)
+        types = traced.graph.input_types
+        return Bound(
+            traced, {path: converted(leaf, types[path], path) for path, leaf in leaves.items()}, differentiated, batched
+        )
+
+    def _find(
+        self, structures: Mapping[str, Structure], leaves: Mapping[str, Array], batched: Sequence[str]
+    ) -> Traced | None:
+        """The known graph that takes these arguments, the one traced last first."""
+        for traced in reversed(self._traced):
+            types = traced.graph.input_types
+            if traced.inputs == structures and all(_fits(a, types[p], p in batched) for p, a in leaves.items()):
+                return traced
+        return None
+
+    def _trace_example(
+        self, structures: Mapping[str, Structure], leaves: Mapping[str, Array], batched: Sequence[str]
+    ) -> Traced:
+        """The graph for one point of the batch."""
+        points = {path: np.asarray(leaf[0]) if path in batched else leaf for path, leaf in leaves.items()}
+        with self._lock:
+            found = self._find(structures, points, ())  # by another thread, meanwhile
+            if found is not None:
+                return found
+            self._refuse_lists(structures)
+            return self._trace({n: unflatten(s, [points[p] for p in paths(s, n)]) for n, s in structures.items()})
+
+    def _trace(self, examples: Mapping[str, Any]) -> Traced:
+        with self._lock:
+            try:
+                traced = trace_bound(self._parameters, examples)
+            except Untraceable:
+                raise
+            except Exception as error:
+                for name, example in examples.items():
+                    for path in number_lists(flatten(example, name)[1], name):
+                        error.add_note(f"{path} is a list, whose numbers are parameters of their own; is an array meant?")
+                raise
+            if not traced.graph.outputs:
+                raise Untraceable(f"{self} returns no array; return what is to be computed")
+            self._traced = (*self._traced, traced)[-MOST_GRAPHS:]
+            return traced
+
+    def _refuse_lists(self, structures: Mapping[str, Structure]) -> None:
+        """Refuses a list of numbers where there was an array before: it would be another function."""
+        for traced in self._traced:
+            for name, structure in structures.items():
+                known = traced.inputs.get(name)
+                if isinstance(known, Leaf) and number_lists(structure, name) == [name]:
+                    type_ = traced.graph.input_types[name]
+                    raise InvalidRequest(f"{name} is a list of numbers and {self} takes an array, {type_}; write np.array")
+
+
+def _fits(array: Array, type_: TensorType, batched: bool) -> bool:
+    """Whether an argument can be given to an input without losing anything."""
+    shape = array.shape[1:] if batched else array.shape
+    return shape == type_.shape and np.can_cast(array.dtype, type_.element_type.dtype, "safe")

@@ -1,0 +1,123 @@
+"""Graphs and calls for the tests of jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from gradserve.ir.builder import Builder, Value
+from gradserve.ir.graph import Graph
+from gradserve.ir.types import Array, ElementType, TensorType
+from gradserve.jobs.call import Call, make_call
+from gradserve.jobs.context import Context
+from gradserve.jobs.trace import TraceEstimate, estimate_trace
+from gradserve.jobs.verify import Progress, verify_gradient
+from gradserve.ops import builder
+from gradserve.verification.report import VerificationReport
+from gradserve.workers.control import Control
+
+F64, F32 = ElementType.FLOAT64, ElementType.FLOAT32
+
+
+def real(*shape: int, element_type: ElementType = F64) -> TensorType:
+    return TensorType(element_type, shape)
+
+
+def total(g: Builder, x: Value) -> Value:
+    return g.reduce_sum(x, axes=tuple(range(x.type.rank)))
+
+
+def product(g: Builder, x: Value, y: Value) -> Value:
+    """x y over the last axis of x and the first of y."""
+    return g.contract(x, y, lhs_contract=(x.type.rank - 1,), rhs_contract=(0,), lhs_batch=(), rhs_batch=())
+
+
+def quadratic(matrix: Array) -> Graph:
+    """<x, A x> / 2, whose Hessian is A if A is symmetric."""
+    g = builder()
+    x = g.input("x", TensorType(ElementType.of(matrix.dtype), (len(matrix),)))
+    return g.build({"loss": total(g, x * product(g, g.constant(matrix), x)) * 0.5})
+
+
+def layer(element_type: ElementType = F64, width: int = 20) -> Graph:
+    """The sum of tanh(W x + b)^2, and an input that it does not use."""
+    g = builder()
+    w = g.input("W", real(width, width, element_type=element_type))
+    x, b = (g.input(name, real(width, element_type=element_type)) for name in ("x", "b"))
+    g.input("unused", real(3, element_type=element_type))
+    h = g.tanh(product(g, w, x) + b)
+    return g.build({"loss": total(g, h * h)})
+
+
+def arguments_of(graph: Graph, seed: int = 0) -> dict[str, Array]:
+    rng = np.random.default_rng(seed)
+    types = graph.input_types.items()
+    return {name: rng.standard_normal(t.lengths).astype(t.element_type.dtype) * 0.3 for name, t in types}
+
+
+def wrt_of(graph: Graph) -> tuple[str, ...]:
+    return tuple(i.name for i in graph.inputs if i.type.is_float)
+
+
+def call_of(graph: Graph, arguments: Mapping[str, Array]) -> Call:
+    return make_call(graph, arguments)
+
+
+def progress(
+    context: Context,
+    call: Call,
+    claimed: Mapping[str, Array] | None = None,
+    wrt: Sequence[str] = (),
+    directions: int = 0,
+    seed: int = 0,
+    relative_tolerance: float = 0.0,
+    control: Control | None = None,
+) -> list[Progress]:
+    """Every message of a verification."""
+    return list(
+        verify_gradient(
+            context,
+            call,
+            tuple(wrt) or wrt_of(call.graph),
+            claimed=claimed,
+            directions=directions,
+            seed=seed,
+            relative_tolerance=relative_tolerance,
+            control=control or Control(),
+        )
+    )
+
+
+def verified(context: Context, graph: Graph, arguments: Mapping[str, Array], **wishes) -> VerificationReport:
+    """The report of a verification."""
+    report = progress(context, call_of(graph, arguments), **wishes)[-1].report
+    assert report is not None
+    return report
+
+
+def estimates(
+    context: Context,
+    call: Call,
+    wrt: Sequence[str] = (),
+    seed: int = 0,
+    max_probes: int = 0,
+    relative_tolerance: float = 0.0,
+    absolute_tolerance: float = 0.0,
+    confidence: float = 0.0,
+    control: Control | None = None,
+) -> list[TraceEstimate]:
+    """Every message of an estimate."""
+    return list(
+        estimate_trace(
+            context,
+            call,
+            tuple(wrt) or wrt_of(call.graph),
+            seed=seed,
+            max_probes=max_probes,
+            relative_tolerance=relative_tolerance,
+            absolute_tolerance=absolute_tolerance,
+            confidence=confidence,
+            control=control or Control(),
+        )
+    )

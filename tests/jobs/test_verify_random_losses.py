@@ -1,0 +1,80 @@
+"""Right gradients pass: 200 random losses, none refused, none doubted."""
+
+from collections import Counter
+
+import numpy as np
+
+from gradserve.ops import builder
+from gradserve.verification.report import Verdict
+from tests.jobs.support import product, real, total, verified
+
+SMOOTH = [
+    lambda g, v: g.sin(v),
+    lambda g, v: g.tanh(v),
+    lambda g, v: g.logistic(v),
+    lambda g, v: g.sqrt(v * v + 1.0),
+    lambda g, v: g.log1p(v * v),
+    lambda g, v: g.exp(g.sin(v)),
+    lambda g, v: v / (v * v + 1.0),
+    lambda g, v: g.erf(v),
+    lambda g, v: g.atan(v),
+    lambda g, v: g.logaddexp(v, -v),
+    lambda g, v: g.cos(v) * v,
+]
+
+
+def random_loss(seed):
+    """A graph of 1 to 4 inputs with 1 to 1000 entries together, and arguments of sizes from 0.01 to 100."""
+    rng = np.random.default_rng(seed)
+    n = int(10 ** rng.uniform(0, 3))
+    count = min(n, int(rng.integers(1, 5)))
+    cuts = np.sort(rng.choice(np.arange(1, n), count - 1, replace=False)) if count > 1 else []
+    g = builder()
+    arguments, parts = {}, []
+    for k, size in enumerate(int(s) for s in np.diff([0, *cuts, n])):
+        scale = 10 ** rng.uniform(-2, 2)
+        x = g.input(f"x{k}", real(size))
+        arguments[f"x{k}"] = rng.standard_normal(size) * scale
+        v = x * (rng.uniform(0.3, 2) / scale)
+        for _ in range(rng.integers(1, 4)):
+            v = SMOOTH[rng.integers(len(SMOOTH))](g, v)
+            if rng.random() < 0.5:
+                v = v * g.constant(rng.standard_normal(v.shape)) + g.constant(rng.standard_normal(v.shape))
+            if rng.random() < 0.4 and v.shape[0] <= 400:
+                rows = int(rng.integers(1, v.shape[0] + 1))
+                mixing = rng.standard_normal((rows, v.shape[0])) / np.sqrt(v.shape[0])
+                v = product(g, g.constant(mixing), v)
+        parts.append(total(g, v) * (10 ** rng.uniform(-1, 1) / (v.shape[0] if rng.random() < 0.5 else 1)))
+    loss = parts[0]
+    for part in parts[1:]:
+        loss = loss + part if rng.random() < 0.5 else loss * g.sin(part) + part
+    return g.build({"loss": loss}), arguments
+
+
+def test_right_gradients_pass(context):
+    verdicts = Counter(verified(context, *random_loss(seed), seed=seed).verdict for seed in range(200))
+    assert verdicts == {Verdict.AGREES: 200}
+
+
+def test_the_same_losses_with_one_entry_off_by_a_thousandth_do_not(context):
+    """The planted fault, in the largest entry of one input."""
+    missed = 0
+    for seed in range(20):
+        graph, arguments = random_loss(seed)
+        report = verified(context, graph, arguments, directions=1)
+        assert report.passed
+        from gradserve.autodiff import Gradient
+        from gradserve.jobs.call import make_call
+        from gradserve.jobs.derivative import differentiate
+        from gradserve.workers.control import Control
+
+        wrt = tuple(arguments)
+        found = differentiate(context, make_call(graph, arguments), Gradient(wrt), {}, Control()).outputs
+        claimed = {name: found[f"gradient:{name}"].copy() for name in wrt}
+        largest = max(wrt, key=lambda name: np.abs(claimed[name]).max())  # noqa: B023
+        position = int(np.argmax(np.abs(claimed[largest])))
+        claimed[largest][position] *= 1.001
+        report = verified(context, graph, arguments, claimed=claimed, directions=1)
+        named = [(entry.input, entry.index) for entry in report.entries]
+        missed += named != [(largest, (position,))] or report.verdict is not Verdict.DISAGREES
+    assert missed == 0
