@@ -15,7 +15,7 @@ from gradserve.ir.graph import Graph
 from gradserve.optimize import optimize
 from tests.bench import peers_local, workloads
 from tests.bench.report import Floor, Screen, Section, duration
-from tests.bench.timing import Here, Timing, interleave
+from tests.bench.timing import Here, Timing, interleave, turns
 from tests.bench.workloads import Workload
 
 T = TypeVar("T")
@@ -51,7 +51,9 @@ def speed(names: Sequence[str], seconds: float, screen: Screen) -> tuple[Section
         for name, times in timings.items()
     ]
     text = (
-        "float64, one thread each. Each cell is the median of interleaved turns and, in brackets, the best turn. "
+        "float64, one thread each. Each cell is the median of interleaved turns and, in brackets, the best turn. Medians "
+        "are over turns that hardly waited for a processor; the last column says how many turns there were and, in "
+        "brackets, how many of them were so quiet (the fewest of any library; with fewer than 7, the 7 quietest count). "
         "gradserve is a prepared plan on the NumPy executor, as a worker runs it; `Client()` is the public in-process "
         "client with all its checks; autograd runs in the same process on the same BLAS; JAX is "
         "`jit(value_and_grad)` in a process of its own held to one core. All results agree with autograd's to "
@@ -86,7 +88,7 @@ def _speed_cells(times: dict[str, Timing]) -> list[str]:
     for peer in ("autograd", "jax"):
         own, other = times["gradserve"], times[peer]
         cells.append(f"{own.median / other.median:.2f} ({own.best / other.best:.2f})")
-    return [*cells, str(len(times["gradserve"].turns))]
+    return [*cells, turns(times)]
 
 
 def operations(names: Sequence[str], screen: Screen) -> Section:

@@ -13,7 +13,7 @@ import numpy as np
 from gradserve.client import Client
 from gradserve.execution import EXECUTORS, Plan, make_plan
 from tests.bench import workloads
-from tests.bench.timing import Here
+from tests.bench.timing import Here, Turn
 from tests.bench.workloads import Workload
 
 Result = tuple[Any, Sequence[Any]]
@@ -83,10 +83,10 @@ class Jax:
         result: Result = self._here.recv()
         return result
 
-    def turn(self, calls: int) -> float:
+    def turn(self, calls: int) -> Turn:
         self._here.send(calls)
-        seconds: float = self._here.recv()
-        return seconds
+        turn: Turn = self._here.recv()
+        return turn
 
     def close(self) -> None:
         """Ends the process."""

@@ -15,7 +15,7 @@ import numpy as np
 from gradserve.client import Client
 from tests.bench.report import Floor, Screen, Section, duration
 from tests.bench.servers import METHOD, OPTIONS, weights
-from tests.bench.timing import Here, Timing, interleave
+from tests.bench.timing import Here, Timing, interleave, turns
 
 LENGTHS = (2, 1000, 1_000_000)
 AGAINST_BARE = 2.0
@@ -98,4 +98,4 @@ def _ratio(times: dict[str, Timing], peer: str) -> float:
 def _row(length: int, times: dict[str, Timing]) -> Sequence[str]:
     cells = [f"{duration(t.median)} ({duration(t.best)})" for t in times.values()]
     ratios = [f"{_ratio(times, peer):.2f}" for peer in ("bare", "echo")]
-    return (f"{length}", *cells, *ratios, str(len(times["gradserve"].turns)))
+    return (f"{length}", *cells, *ratios, turns(times))

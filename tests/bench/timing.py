@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 TURN_SECONDS = 5e-3
@@ -13,13 +14,27 @@ TURN_SECONDS = 5e-3
 MOST_CALLS = 1000
 
 
+DELAYED = 0.03
+"""A turn is quiet if its thread waited for a processor for less than this share of the time."""
+QUIET_ENOUGH = 7
+"""With fewer quiet turns, as many of the least delayed ones count."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Seconds per call, and the share of the time in which the machine had other work to do first."""
+
+    seconds: float
+    delayed: float
+
+
 class Subject(Protocol):
     """Something whose calls are timed, in this process or another."""
 
     name: str
 
-    def turn(self, calls: int) -> float:
-        """Seconds of each of so many calls, on average."""
+    def turn(self, calls: int) -> Turn:
+        """The average of so many calls."""
         ...
 
 
@@ -30,27 +45,45 @@ class Here:
     name: str
     call: Callable[[], Any]
 
-    def turn(self, calls: int) -> float:
+    def turn(self, calls: int) -> Turn:
         call, repetitions = self.call, range(calls)
-        started = time.perf_counter()
+        waited, started = _seconds_waited(), time.perf_counter()
         for _ in repetitions:
             call()
-        return (time.perf_counter() - started) / calls
+        seconds = time.perf_counter() - started
+        return Turn(seconds / calls, (_seconds_waited() - waited) / seconds)
+
+
+def _seconds_waited() -> float:
+    """How long this process's threads have stood in line for a processor; 0 where nobody counts that."""
+    try:
+        tasks = list(Path("/proc/self/task").iterdir())
+        return sum(int((task / "schedstat").read_text().split()[1]) for task in tasks) * 1e-9
+    except (OSError, IndexError):
+        return 0.0
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds per call, one number for each turn."""
+    """The turns of one subject."""
 
-    turns: tuple[float, ...]
+    turns: tuple[Turn, ...]
+
+    @property
+    def quiet(self) -> int:
+        """How many turns were hardly delayed."""
+        return sum(turn.delayed <= DELAYED for turn in self.turns)
 
     @property
     def median(self) -> float:
-        return statistics.median(self.turns)
+        """Seconds per call in the middle of the quiet turns."""
+        by_delay = sorted(self.turns, key=lambda turn: turn.delayed)
+        return statistics.median(turn.seconds for turn in by_delay[: max(self.quiet, QUIET_ENOUGH)])
 
     @property
     def best(self) -> float:
-        return min(self.turns)
+        """Seconds per call in the fastest turn."""
+        return min(turn.seconds for turn in self.turns)
 
 
 def interleave(subjects: Sequence[Subject], seconds: float, turns: int = 15, fewest: int = 3) -> dict[str, Timing]:
@@ -59,7 +92,7 @@ def interleave(subjects: Sequence[Subject], seconds: float, turns: int = 15, few
     While there is time left more turns follow, up to four times as many.
     """
     calls = {subject.name: _calls_per_turn(subject) for subject in subjects}
-    times: dict[str, list[float]] = {subject.name: [] for subject in subjects}
+    times: dict[str, list[Turn]] = {subject.name: [] for subject in subjects}
     end = time.perf_counter() + seconds
     for done in range(4 * turns):
         if done >= fewest and time.perf_counter() > end:
@@ -72,4 +105,9 @@ def interleave(subjects: Sequence[Subject], seconds: float, turns: int = 15, few
 def _calls_per_turn(subject: Subject) -> int:
     """How many calls make a turn; the two calls that tell also warm the subject up."""
     subject.turn(1)
-    return max(1, min(MOST_CALLS, int(TURN_SECONDS / max(subject.turn(1), 1e-9))))
+    return max(1, min(MOST_CALLS, int(TURN_SECONDS / max(subject.turn(1).seconds, 1e-9))))
+
+
+def turns(times: dict[str, Timing]) -> str:
+    """How many turns each subject had, and the fewest of them that were quiet."""
+    return f"{len(next(iter(times.values())).turns)} ({min(timing.quiet for timing in times.values())})"

@@ -42,7 +42,7 @@ def test_equal_samples_at_the_first_look_prove_something(confidence):
 
 
 def test_the_worst_case_of_equal_samples():
-    """Of all quadratic forms in three signs, ones(3, 3) takes one value with probability 3/4: 1, where the trace is 3."""
+    """The matrix of ones in three dimensions: the form is 1 with probability 3/4, where the trace is 3."""
     rng = np.random.default_rng(0)
     target = Target(10**6, relative_tolerance=1e-3)
     missed = 0
@@ -96,7 +96,9 @@ SPECTRA = {"flat": np.linspace(1, 3, 60), "exp": 0.8 ** np.arange(60), "indefini
 
 
 @pytest.mark.parametrize("spectrum", SPECTRA)
-@pytest.mark.parametrize("target", [Target(64), Target(10_000, relative_tolerance=0.1, absolute_tolerance=0.5)], ids=str)
+@pytest.mark.parametrize(
+    "target", [Target(64), Target(10_000, relative_tolerance=0.1, absolute_tolerance=0.5)], ids=str
+)
 def test_intervals_cover_the_trace(spectrum, target):
     rng = np.random.default_rng(0)
     q, _ = np.linalg.qr(rng.standard_normal((60, 60)))

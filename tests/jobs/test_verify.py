@@ -34,7 +34,7 @@ def test_the_gradient_that_gradient_answers_agrees(context, element_type):
     assert all(message.report is None for message in messages[:-1])
     evaluations = [message.evaluations for message in messages]
     assert evaluations == sorted(evaluations)
-    assert report.evaluations == evaluations[-1] < 400
+    assert report.evaluations == evaluations[-1] < 300
     cost = messages[-1].execution
     assert cost.executor == "numpy"
     assert cost.placement == "front-end"
@@ -76,7 +76,9 @@ def test_one_wrong_entry_of_a_thousand_is_named(context):
     arguments = arguments_of(graph)
     claimed = gradient(context, graph, arguments)
     for seed in range(5):
-        index = tuple(int(k) for k in np.unravel_index(np.argsort(np.abs(claimed["x"]), axis=None)[500 + seed], (40, 25)))
+        index = tuple(
+            int(k) for k in np.unravel_index(np.argsort(np.abs(claimed["x"]), axis=None)[500 + seed], (40, 25))
+        )
         wrong = claimed["x"].copy()
         wrong[index] *= 1 + 1e-4
         report = verified(context, graph, arguments, claimed={**claimed, "x": wrong}, seed=seed)
@@ -97,7 +99,7 @@ def test_in_single_precision_a_wrong_entry_of_half_a_percent_is_named(context):
 def test_single_precision_that_rounding_has_spoilt_is_inconclusive(context):
     g = builder()
     x = g.input("x", real(20, element_type=F32))
-    c = g.constant(np.float32(3e3))
+    c = g.constant(np.float32(1e5))
     graph = g.build({"loss": total(g, g.sin((x + c) - c) * g.sin(x))})
     report = verified(context, graph, arguments_of(graph))
     assert report.verdict is Verdict.INCONCLUSIVE
@@ -114,7 +116,10 @@ def test_relu_at_zero_is_a_kink(context):
     assert report.verdict is Verdict.KINK
     assert [(entry.index, entry.verdict) for entry in report.entries] == [((1,), Verdict.KINK)]
     claimed = {"x": np.array([1 + np.cos(1.0), 2.5, np.cos(2.0), 1 + np.cos(0.5)])}
-    assert verified(context, relu_graph(), {"x": np.array([1.0, 0, -2, 0.5])}, claimed=claimed).verdict is Verdict.DISAGREES
+    assert (
+        verified(context, relu_graph(), {"x": np.array([1.0, 0, -2, 0.5])}, claimed=claimed).verdict
+        is Verdict.DISAGREES
+    )
 
 
 def test_points_where_a_step_is_impossible_are_left_out(context):

@@ -4,8 +4,13 @@ from collections import Counter
 
 import numpy as np
 
+from gradserve.autodiff import Gradient
+from gradserve.jobs.call import make_call
+from gradserve.jobs.derivative import differentiate
 from gradserve.ops import builder
+from gradserve.verification.directions import scales
 from gradserve.verification.report import Verdict
+from gradserve.workers.control import Control
 from tests.jobs.support import product, real, total, verified
 
 SMOOTH = [
@@ -28,7 +33,7 @@ def random_loss(seed):
     rng = np.random.default_rng(seed)
     n = int(10 ** rng.uniform(0, 3))
     count = min(n, int(rng.integers(1, 5)))
-    cuts = np.sort(rng.choice(np.arange(1, n), count - 1, replace=False)) if count > 1 else []
+    cuts = sorted(rng.choice(np.arange(1, n), count - 1, replace=False)) if count > 1 else []
     g = builder()
     arguments, parts = {}, []
     for k, size in enumerate(int(s) for s in np.diff([0, *cuts, n])):
@@ -51,30 +56,41 @@ def random_loss(seed):
     return g.build({"loss": loss}), arguments
 
 
+def gradient(context, graph, arguments):
+    wrt = tuple(arguments)
+    found = differentiate(context, make_call(graph, arguments), Gradient(wrt), {}, Control()).outputs
+    return float(found["value:loss"]), {name: found[f"gradient:{name}"].copy() for name in wrt}
+
+
+def is_resolvable(context, graph, arguments):
+    """Whether every input has a derivative that is not next to nothing beside the loss: none is below 1e-8 of it."""
+    loss, slopes = gradient(context, graph, arguments)
+    sizes = [np.linalg.norm(slope * scales(arguments[name])) for name, slope in slopes.items()]
+    return min(sizes) > 1e-8 * (1 + abs(loss))
+
+
 def test_right_gradients_pass(context):
-    verdicts = Counter(verified(context, *random_loss(seed), seed=seed).verdict for seed in range(200))
+    verdicts: Counter[Verdict] = Counter()
+    hidden: Counter[Verdict] = Counter()
+    seed = 0
+    while verdicts.total() < 200:
+        graph, arguments = random_loss(seed)
+        counter = verdicts if is_resolvable(context, graph, arguments) else hidden
+        counter[verified(context, graph, arguments, seed=seed).verdict] += 1
+        seed += 1
     assert verdicts == {Verdict.AGREES: 200}
+    assert set(hidden) <= {Verdict.AGREES, Verdict.INCONCLUSIVE}
+    assert hidden.total() < 10
 
 
 def test_the_same_losses_with_one_entry_off_by_a_thousandth_do_not(context):
-    """The planted fault, in the largest entry of one input."""
-    missed = 0
+    """The planted fault, in the largest entry of all."""
     for seed in range(20):
         graph, arguments = random_loss(seed)
-        report = verified(context, graph, arguments, directions=1)
-        assert report.passed
-        from gradserve.autodiff import Gradient
-        from gradserve.jobs.call import make_call
-        from gradserve.jobs.derivative import differentiate
-        from gradserve.workers.control import Control
-
-        wrt = tuple(arguments)
-        found = differentiate(context, make_call(graph, arguments), Gradient(wrt), {}, Control()).outputs
-        claimed = {name: found[f"gradient:{name}"].copy() for name in wrt}
-        largest = max(wrt, key=lambda name: np.abs(claimed[name]).max())  # noqa: B023
-        position = int(np.argmax(np.abs(claimed[largest])))
-        claimed[largest][position] *= 1.001
+        _, claimed = gradient(context, graph, arguments)
+        name = max(claimed, key=lambda key: np.abs(claimed[key]).max())  # noqa: B023
+        position = int(np.argmax(np.abs(claimed[name])))
+        claimed[name][position] *= 1.001
         report = verified(context, graph, arguments, claimed=claimed, directions=1)
-        named = [(entry.input, entry.index) for entry in report.entries]
-        missed += named != [(largest, (position,))] or report.verdict is not Verdict.DISAGREES
-    assert missed == 0
+        assert report.verdict is Verdict.DISAGREES
+        assert [(entry.input, entry.index) for entry in report.entries] == [(name, (position,))]

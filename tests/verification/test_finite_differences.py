@@ -1,5 +1,7 @@
 """Richardson tables: what they cancel, how small their error is, and that their bounds hold."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -37,7 +39,7 @@ def test_the_example_of_squire_and_trapp():
     assert found.bound < 1e-10
 
 
-FUNCTIONS = [
+FUNCTIONS: list[tuple[Any, Any]] = [
     (np.sin, np.cos),
     (np.exp, np.exp),
     (np.tanh, lambda x: 1 / np.cosh(x) ** 2),

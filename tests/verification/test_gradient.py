@@ -77,7 +77,9 @@ def test_inputs_are_verified_alone_as_well():
 @pytest.mark.parametrize("value", [0.0, 3.7, -1e300])
 def test_a_constant_loss_has_gradient_zero(value):
     assert verified(lambda y: value, np.ones(50), np.zeros(50)).report.verdict is Verdict.AGREES
-    assert verified(lambda y: value, np.ones(50), np.full(50, 1e-3 * (1 + abs(value)))).report.verdict is Verdict.DISAGREES
+    assert (
+        verified(lambda y: value, np.ones(50), np.full(50, 1e-3 * (1 + abs(value)))).report.verdict is Verdict.DISAGREES
+    )
 
 
 def test_a_minimum_has_gradient_zero():

@@ -18,6 +18,7 @@ def test_the_noise_of_one_window(sigma):
     ratios = []
     for _ in range(400):
         found = window_noise(np.sin(1 + x) + sigma * rng.standard_normal(7))
+        assert found is not None
         ratios.append(found.sigma / sigma)
     assert 0.7 < np.median(ratios) < 1.2
     low, high = np.quantile(ratios, [0.05, 0.95])

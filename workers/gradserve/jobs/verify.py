@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,12 +11,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gradserve.autodiff import Along, Gradient, names
+from gradserve.execution import Plan
 from gradserve.ir.errors import InvalidRequest, LimitExceeded, NumericalFailure, Violation
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array
 from gradserve.jobs.call import Call, type_violations
 from gradserve.jobs.context import Context
-from gradserve.jobs.cut import Piece
+from gradserve.jobs.cut import CHUNK_BYTES, CHUNK_SECONDS, Piece
 from gradserve.jobs.derivative import differentiate
 from gradserve.jobs.plans import Batching
 from gradserve.jobs.report import Report
@@ -28,6 +30,8 @@ from gradserve.workers.control import Control
 from gradserve.workers.pool import Pool
 from gradserve.workers.work import Chunk, Rows, Shared, Source, Work
 
+BLOCK = 16
+"""Steps of one direction that make a chunk, if they do not cost too much: one plan then serves every stage."""
 DEFAULT_DIRECTIONS = 8
 DEFAULT_TOLERANCE = 1e-3
 
@@ -133,36 +137,47 @@ class _Losses:
     def at(self, stage: Stage) -> list[Array]:
         """The losses that a stage wants; NaN where the loss cannot be computed, as a Cholesky out of its domain."""
         started = time.perf_counter()
-        planned = {count: self._pieces(count) for count in sorted({len(steps) for steps in stage.steps})}
-        pieces = [(k, piece) for k, steps in enumerate(stage.steps) for piece in planned[len(steps)]]
+        padded = [np.concatenate([steps, np.zeros(-len(steps) % BLOCK)]) for steps in stage.steps]
+        pieces = [(k, piece) for k, steps in enumerate(padded) for piece in self._pieces(len(steps))]
         self._check_flops(pieces)
-        data = self._data(stage)
+        data = self._data(stage.vectors, padded)
         nbytes = sum(a.nbytes for a in data.values())
         pool, _ = self._context.place(tuple(piece for _, piece in pieces), nbytes, self._call.options)
-        values = [np.full(len(steps), np.nan) for steps in stage.steps]
+        values = [np.full(len(steps), np.nan) for steps in padded]
         ready = time.perf_counter()
         self._run(pool, data, pieces, values)
-        self.evaluations += sum(len(steps) for steps in stage.steps)
+        self.evaluations += sum(len(steps) for steps in padded)
         self._account(pieces, pool, ready - started, time.perf_counter() - ready)
-        return values
+        return [v[: len(steps)] for v, steps in zip(values, stage.steps, strict=True)]
 
-    def _data(self, stage: Stage) -> dict[str, Array]:
-        """The arguments, and the directions and steps of every vector under its number."""
+    def _data(self, vectors: Sequence[Array], steps: Sequence[Array]) -> dict[str, Array]:
+        """The arguments, and the direction and the steps of every vector under its number."""
         data = dict(self.arguments)
-        for k, (vector, steps) in enumerate(zip(stage.vectors, stage.steps, strict=True)):
+        for k, vector in enumerate(vectors):
             data |= {f"{names.direction(name)}:{k}": part for name, part in self.layout.unpack(vector).items()}
-            data[f"{names.STEP}:{k}"] = steps
+            data[f"{names.STEP}:{k}"] = steps[k]
         return data
 
-    def _pieces(self, count: int) -> tuple[Piece, ...]:
-        batching = Batching(frozenset({names.STEP}), count)
-        pieces, hit = self._context.pieces(self.graph, Along(self._wrt), batching)
-        self.report = replace(self.report, plan_cache_hit=self.report.plan_cache_hit and hit)
-        return pieces
+    def _pieces(self, count: int) -> list[Piece]:
+        """The pieces of `count` steps, a multiple of BLOCK, all blocks alike."""
+        return [
+            replace(piece, start=first + piece.start, stop=first + piece.stop)
+            for first in range(0, count, BLOCK)
+            for piece in self._block
+        ]
 
-    def _single(self) -> Piece:
-        plan, _ = self._context.plans.plan(self.graph, Along(self._wrt), Batching(frozenset({names.STEP}), 1))
-        return Piece(plan, 0, 1)
+    @functools.cached_property
+    def _block(self) -> tuple[Piece, ...]:
+        """The pieces of one block: a single one, unless it would cost more than a chunk should."""
+        plan, hit = self._plan(BLOCK)
+        self.report = replace(self.report, plan_cache_hit=self.report.plan_cache_hit and hit)
+        if plan.seconds <= CHUNK_SECONDS and plan.peak_bytes <= CHUNK_BYTES:
+            return (Piece(plan, 0, BLOCK),)
+        return self._context.pieces(self.graph, Along(self._wrt), Batching(frozenset({names.STEP}), BLOCK))[0]
+
+    def _plan(self, count: int) -> tuple[Plan, bool]:
+        self._context.limits.check_graph(self.graph)
+        return self._context.plans.plan(self.graph, Along(self._wrt), Batching(frozenset({names.STEP}), count))
 
     def _run(
         self, pool: Pool, data: Mapping[str, Array], pieces: Sequence[tuple[int, Piece]], values: Sequence[Array]
@@ -187,9 +202,9 @@ class _Losses:
             except NumericalFailure:
                 k, piece = waiting.popleft()
                 if piece.stop - piece.start > 1:
-                    single = self._single()
-                    points = range(piece.start, piece.stop)
-                    waiting.extendleft((k, replace(single, start=p, stop=p + 1)) for p in reversed(points))
+                    single, _ = self._plan(1)
+                    points = reversed(range(piece.start, piece.stop))
+                    waiting.extendleft((k, Piece(single, point, point + 1)) for point in points)
         self.report = replace(self.report, queue=self.report.queue + min(waited, default=0.0))
 
     def _chunk(self, k: int, piece: Piece) -> Chunk:

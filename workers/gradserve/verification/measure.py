@@ -21,9 +21,9 @@ from gradserve.verification.report import Verdict
 
 FIRST = range(1, 9)
 """Exponents k of the steps 4**-k that every direction starts with: 1/4 to 1.5e-5."""
-ALL = range(0, 18)
-"""Those used where the first do not settle it: 1 to 5.8e-11."""
-_REST = np.concatenate([steps_of(range(ALL.start, FIRST.start)), steps_of(range(FIRST.stop, ALL.stop))])
+ALL = range(1, 17)
+"""Those used where the first do not settle it: down to 2.3e-10."""
+_FINER = range(FIRST.stop, ALL.stop)
 _LARGEST_GROWTH = 100.0
 
 T = TypeVar("T")
@@ -85,7 +85,7 @@ class Origin:
 def measure(
     problem: Problem, origin: Origin, vectors: Sequence[Array], name: str, wanted: float | None = None
 ) -> Dialogue[list[Finding]]:
-    """What each vector shows. Those that do not agree at ordinary steps get coarser and finer ones.
+    """What each vector shows. Those that do not agree at ordinary steps get finer ones.
 
     Bounds above `wanted` are inconclusive; unless given, that is the tolerance times the derivative's size.
     """
@@ -93,9 +93,12 @@ def measure(
     findings = [_finding(problem, origin, v, FIRST, f, wanted) for v, f in zip(vectors, values, strict=True)]
     doubtful = [k for k, finding in enumerate(findings) if finding.verdict is not Verdict.AGREES]
     if doubtful:
-        more = yield Stage(f"{name}, more steps", [vectors[k] for k in doubtful], [_both_sides(_REST)] * len(doubtful))
-        for k, rest in zip(doubtful, more, strict=True):
-            findings[k] = _finding(problem, origin, vectors[k], ALL, _woven(values[k], rest), wanted)
+        steps = [_both_sides(steps_of(_FINER))] * len(doubtful)
+        more = yield Stage(f"{name}, finer steps", [vectors[k] for k in doubtful], steps)
+        for k, finer in zip(doubtful, more, strict=True):
+            sides = zip(np.split(values[k], 2), np.split(finer, 2), strict=True)
+            every = np.concatenate([part for side in sides for part in side])
+            findings[k] = _finding(problem, origin, vectors[k], ALL, every, wanted)
     return findings
 
 
@@ -107,16 +110,6 @@ def _norm(terms: Array) -> float:
 
 def _both_sides(steps: Array) -> Array:
     return np.concatenate([steps, -steps])
-
-
-def _woven(first: Array, rest: Array) -> Array:
-    """Values at all steps in order, from those at the first ones and at the rest."""
-    coarser = FIRST.start - ALL.start
-    sides = [
-        np.concatenate([outer[:coarser], inner, outer[coarser:]])
-        for inner, outer in zip(np.split(first, 2), np.split(rest, 2), strict=True)
-    ]
-    return np.concatenate(sides)
 
 
 def _finding(

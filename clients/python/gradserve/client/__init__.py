@@ -3,6 +3,34 @@
 from gradserve.client.client import Client
 from gradserve.client.function import Function
 from gradserve.client.results import Explanation, Report, TraceEstimate, VerificationReport
-from gradserve.ir.errors import GradserveError
+from gradserve.ir.errors import (
+    DeadlineExceeded,
+    GradserveError,
+    InvalidGraph,
+    InvalidRequest,
+    LimitExceeded,
+    NotDifferentiable,
+    NumericalFailure,
+    Unavailable,
+    Untraceable,
+    Violation,
+)
 
-__all__ = ["Client", "Explanation", "Function", "GradserveError", "Report", "TraceEstimate", "VerificationReport"]
+__all__ = [
+    "Client",
+    "DeadlineExceeded",
+    "Explanation",
+    "Function",
+    "GradserveError",
+    "InvalidGraph",
+    "InvalidRequest",
+    "LimitExceeded",
+    "NotDifferentiable",
+    "NumericalFailure",
+    "Report",
+    "TraceEstimate",
+    "Unavailable",
+    "Untraceable",
+    "VerificationReport",
+    "Violation",
+]

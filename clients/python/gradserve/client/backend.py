@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -11,9 +11,9 @@ from gradserve.client.results import Explanation, Report, TraceEstimate, Verific
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array
 
-
 DERIVATIONS = ("evaluate", "gradient", "jvp", "vjp", "hvp")
 REDUCTIONS = ("none", "sum", "mean")
+CLOSED = "the client is closed; make a new one, and its functions with it"
 
 
 @dataclass(frozen=True)
@@ -74,13 +74,13 @@ class Backend(Protocol):
         """Values and derivatives."""
         ...
 
-    def estimate_trace(self, question: Question, options: TraceOptions, deadline: Deadline) -> Iterator[TraceEstimate]:
+    def estimate_trace(self, question: Question, options: TraceOptions, deadline: Deadline) -> Generator[TraceEstimate]:
         """Estimates of the Hessian's trace, each a full current answer."""
         ...
 
     def verify_gradient(
         self, question: Question, options: VerifyOptions, deadline: Deadline
-    ) -> Iterator[VerificationProgress]:
+    ) -> Generator[VerificationProgress]:
         """Progress, and the report at the end."""
         ...
 

@@ -12,15 +12,16 @@ import grpc
 from gradserve.client.backend import Backend
 from gradserve.client.files import load_graph
 from gradserve.client.function import Function
+from gradserve.client.loaded import LoadedGraph
 from gradserve.client.remote import RemoteBackend
-from gradserve.client.signature import LoadedGraph, Traces
+from gradserve.client.traces import Traces
 from gradserve.ir.graph import Graph
 
 DEFAULT_TIMEOUT = 60.0
 
 
 class Client:
-    """A gradserve service, or the same jobs in this process. Safe for threads.
+    """A gradserve service, or the same jobs in this process. Safe for threads; close it, or use it in a `with`.
 
     With an address every call goes to the service there; without one (`pip install 'gradserve[service]'`) it is
     computed here, by the same code, to the same bits; BLAS then runs on one thread in this process until the client is
@@ -39,38 +40,59 @@ class Client:
         self,
         address: str | None = None,
         *,
-        timeout: float = DEFAULT_TIMEOUT,
+        timeout: float | None = DEFAULT_TIMEOUT,
         credentials: grpc.ChannelCredentials | None = None,
         threads: int | None = None,
     ) -> None:
-        """`address` is `host:port`; `timeout` in seconds bounds every call; `threads` is for the in-process mode."""
+        """Connects on first use.
+
+        Args:
+            address: `host:port` of a service; None computes in this process.
+            timeout: seconds within which every call must be answered; None for as long as the service allows.
+            credentials: for TLS, such as `grpc.ssl_channel_credentials()`; without them the connection is plain.
+            threads: of the in-process mode; by default as many as there are processors.
+
+        Raises:
+            InvalidRequest: it is no address.
+            ImportError: the in-process mode is not installed.
+        """
         self.address = address
         self._timeout = timeout
         self._backend: Backend = _embedded(threads) if address is None else RemoteBackend(address, credentials)
 
-    def function(self, function: Callable[..., Any], *examples: Any, **named: Any) -> Function:
+    def function(self, function: Callable[..., Any], /, *examples: Any, **named: Any) -> Function:
         """`function`, plain NumPy code of its parameters, made ready to be asked for derivatives.
 
         With examples of its parameters (arrays or nested dicts, lists, tuples and dataclasses of them) it is traced at
         once, otherwise at the first call; arguments of other shapes trace it anew. Arrays that it captures become data
-        of the graph, sent once.
+        of the graph as they are when it is traced, and are sent once: what changes from call to call is a parameter.
 
         Raises:
             Untraceable: the code does something that no graph can say; names the line and what to write instead.
+            InvalidRequest: an example is not a tree of arrays and numbers.
+            TypeError: the examples do not fit the function's signature.
         """
         traces = Traces(function)
         if examples or named:
             traces.trace(examples, named)
         return Function(self._backend, traces, self._timeout)
 
-    def load(self, source: Graph | str | Path) -> Function:
-        """The function of a graph, or of a graph file that `Function.save` wrote."""
+    def load(self, source: Graph | str | Path, /) -> Function:
+        """The function of a graph, or of a graph file that `Function.save` wrote. Its parameters are the inputs.
+
+        Raises:
+            OSError: the file cannot be read.
+            InvalidGraph: it holds no correct graph; names all violations.
+        """
         graph = source if isinstance(source, Graph) else load_graph(Path(source))
         return Function(self._backend, LoadedGraph(graph), self._timeout)
 
     def close(self) -> None:
-        """Closes the connection, or ends the threads."""
+        """Closes the connection, or ends the threads. Functions of this client cannot be asked any more."""
         self._backend.close()
+
+    def __repr__(self) -> str:
+        return f"Client({self.address!r})" if self.address else "Client()"
 
     def __enter__(self) -> Client:
         return self

@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 
+from gradserve.client.backend import CLOSED
 from gradserve.client.deadline import Deadline
 from gradserve.client.errors import typed_error
 from gradserve.ir.errors import InvalidRequest, Unavailable
@@ -37,10 +38,9 @@ _OPTIONS = (
     ("grpc.service_config", json.dumps(_RETRIES)),
     # A service that comes back is found again within seconds, not within gRPC's two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 1000),
+    ("grpc.min_reconnect_backoff_ms", 5000),
     ("grpc.max_reconnect_backoff_ms", 2000),
 )
-_CLOSED = "the client is closed; make a new one, and its functions with it"
 _SCHEMES = re.compile(r"(dns|ipv4|ipv6|unix|unix-abstract):")
 _HOST_AND_PORT = re.compile(r"([^/:]+|\[[0-9a-fA-F:.%]+\]):([0-9]{1,5})")
 
@@ -93,11 +93,11 @@ class Connection:
         self.channel.close()
 
     def _typed(self, error: grpc.RpcError) -> Exception:
-        return Unavailable(_CLOSED) if self._closed else typed_error(error, self.address)
+        return Unavailable(CLOSED) if self._closed else typed_error(error, self.address)
 
     def _unless_closed(self, error: ValueError) -> Exception:
         """The error itself, unless it is gRPC's word for a channel that we have closed."""
-        return Unavailable(_CLOSED) if self._closed else error
+        return Unavailable(CLOSED) if self._closed else error
 
 
 def _checked(address: str) -> str:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
 from gradserve.client import results
-from gradserve.client.backend import Answer, Question, TraceOptions, VerifyOptions
-from gradserve.ir.types import TensorType
+from gradserve.client.backend import CLOSED, Answer, Question, TraceOptions, VerifyOptions
+from gradserve.client.deadline import Deadline
+from gradserve.ir.errors import Unavailable
+from gradserve.ir.types import Array, TensorType
 from gradserve.jobs.call import Call, Options, Placement, Reduction, make_call
+from gradserve.jobs.context import Context
 from gradserve.jobs.derivative import (
     batching_of,
     derivation_of,
@@ -34,20 +37,22 @@ class EmbeddedBackend:
     def __init__(self, threads: int | None = None) -> None:
         """`threads` defaults to the number of processors."""
         self._context = embedded_context(threads or os.cpu_count() or 1)
+        self._closed = False
 
-    def differentiate(self, question: Question, timeout: float) -> Answer:
+    def differentiate(self, question: Question, deadline: Deadline) -> Answer:
         """Values and derivatives."""
         derivation = derivation_of(question.derivation, _wrt(question))
         vectors = {vector_key(derivation, name): array for name, array in question.vectors.items()}
-        found = differentiate(self._context, _call(question), derivation, vectors, Control.after(timeout))
-        return Answer(split_roles(found.outputs), _report(found.report))
+        found = differentiate(self._open(), _call(question), derivation, vectors, _control(deadline))
+        given = [*question.arguments.values(), *question.vectors.values()]
+        return Answer(split_roles(_owned(found.outputs, given)), _report(found.report))
 
     def estimate_trace(
-        self, question: Question, options: TraceOptions, timeout: float
-    ) -> Iterator[results.TraceEstimate]:
+        self, question: Question, options: TraceOptions, deadline: Deadline
+    ) -> Generator[results.TraceEstimate]:
         """Estimates of the Hessian's trace."""
         for estimate in estimate_trace(
-            self._context,
+            self._open(),
             _call(question),
             _wrt(question),
             seed=options.seed,
@@ -55,7 +60,7 @@ class EmbeddedBackend:
             relative_tolerance=options.relative_tolerance,
             absolute_tolerance=options.absolute_tolerance,
             confidence=options.confidence,
-            control=Control.after(timeout),
+            control=_control(deadline),
         ):
             yield results.TraceEstimate(
                 value=estimate.value,
@@ -70,34 +75,57 @@ class EmbeddedBackend:
             )
 
     def verify_gradient(
-        self, question: Question, options: VerifyOptions, timeout: float
-    ) -> Iterator[results.VerificationProgress]:
+        self, question: Question, options: VerifyOptions, deadline: Deadline
+    ) -> Generator[results.VerificationProgress]:
         """Progress, and the report at the end."""
         for progress in verify_gradient(
-            self._context,
+            self._open(),
             _call(question),
             _wrt(question),
             claimed=options.claimed or None,
             directions=options.directions,
             seed=options.seed,
             relative_tolerance=options.relative_tolerance,
-            control=Control.after(timeout),
+            control=_control(deadline),
         ):
+            report = None if progress.report is None else _verification(progress.report)
             yield results.VerificationProgress(
-                progress.stage, progress.evaluations, progress.report and _verification(progress.report)
+                progress.stage, progress.evaluations, _report(progress.execution), report
             )
 
-    def explain(self, question: Question, batch_size: int, timeout: float) -> results.Explanation:
+    def explain(self, question: Question, batch_size: int, deadline: Deadline) -> results.Explanation:
         """Cost and placement."""
+        deadline.left()
         derivation = derivation_of(question.derivation, _wrt(question))
         batching = batching_of(question.graph, derivation, question.batch, batch_size, Reduction(question.reduction))
-        found = explain(self._context, question.graph, derivation, batching, _options(question))
+        found = explain(self._open(), question.graph, derivation, batching, _options(question))
         shown = {"inputs": _shown(found.inputs), "outputs": _shown(found.outputs)}
         return results.Explanation(**{**asdict(found), **shown})
 
     def close(self) -> None:
         """Ends the threads."""
+        self._closed = True
         self._context.front_end.close()
+
+    def _open(self) -> Context:
+        if self._closed:
+            raise Unavailable(CLOSED)
+        return self._context
+
+
+def _control(deadline: Deadline) -> Control:
+    return Control.after(deadline.left())
+
+
+def _owned(outputs: Mapping[str, Array], given: Iterable[Array]) -> dict[str, Array]:
+    """The outputs, those copied that share memory: with constants of the graph, with what was given, or each other."""
+    taken = {id(array) for array in given}
+    owned = {}
+    for name, array in outputs.items():
+        fresh = array.flags.owndata and array.flags.writeable and id(array) not in taken
+        taken.add(id(array))
+        owned[name] = array if fresh else array.copy()
+    return owned
 
 
 def _wrt(question: Question) -> tuple[str, ...]:

@@ -46,7 +46,7 @@ _BY_CODE: dict[grpc.StatusCode, type[GradserveError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: InvalidRequest,
     grpc.StatusCode.UNAVAILABLE: Unavailable,
 }
-_DESCRIPTION = re.compile(r"(?P<constraint>[^:]{1,80}): (?P<description>.*?)(; traced at (?P<source>[^;]+))?", re.DOTALL)
+_DESCRIPTION = re.compile(r"(?P<constraint>[^:]{1,80}): (?P<text>.*?)(; traced at (?P<source>[^;]+))?", re.DOTALL)
 """What the service makes of a violation's constraint, description and source."""
 _PLACE = re.compile(r"^(call\.graph\.inline|call\.graph|call|graph)\.")
 """Where in a request the things lie that violations name: nothing that the caller of a function has seen."""
@@ -72,11 +72,11 @@ def typed_error(error: grpc.RpcError, address: str) -> GradserveError:
 
 def _transport_error(error: grpc.Call, address: str) -> GradserveError:
     """The error of a call that gRPC itself has ended: no gradserve service has said anything."""
-    code, details = error.code(), (error.details() or "no details").strip()
+    code, details = error.code(), error.details() or "no details"
     if code is grpc.StatusCode.UNAVAILABLE:
-        return Unavailable(
-            f"no gradserve service answers at {address} ({details}); is it running there? `gradserve serve` starts one"
-        )
+        cause = details.rpartition(": ")[2].rstrip("]").strip()
+        text = f"no gradserve service answers at {address} ({cause}); is it running there? `gradserve serve` starts one"
+        return Unavailable(text)
     if code is grpc.StatusCode.UNIMPLEMENTED:
         return GradserveError(f"what answers at {address} is no gradserve service, or an older one: {details}")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
@@ -103,4 +103,4 @@ def _violation(message: error_details_pb2.BadRequest.FieldViolation) -> Violatio
     parts = _DESCRIPTION.fullmatch(message.description)
     if parts is None:
         return Violation(field, message.reason, message.description)
-    return Violation(field, parts["constraint"], parts["description"], parts["source"] or "")
+    return Violation(field, parts["constraint"], parts["text"], parts["source"] or "")

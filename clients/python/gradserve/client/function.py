@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from gradserve.client.backend import DERIVATIONS, Answer, Backend, TraceOptions, VerifyOptions
 from gradserve.client.deadline import Deadline
@@ -18,9 +18,10 @@ from gradserve.client.results import (
     VerificationReport,
 )
 from gradserve.client.signature import Batch, Bound, Names, Signatures
-from gradserve.ir.errors import InvalidRequest
+from gradserve.ir.errors import GradserveError, InvalidRequest
 from gradserve.ir.graph import Graph
 
+T = TypeVar("T")
 Reduction: TypeAlias = Literal["none", "sum", "mean"]
 
 
@@ -159,7 +160,7 @@ class Function:
         options = TraceOptions(seed, max_probes, rel_tol, abs_tol, confidence)
         with Deadline(self.timeout) as deadline:
             estimates = self._backend.estimate_trace(bound.question("gradient"), options, deadline)
-            estimate = _last(estimates, progress)
+            estimate = _last(estimates, progress or _go_on)
         self.last_report = estimate.report
         return estimate
 
@@ -183,7 +184,7 @@ class Function:
         options = VerifyOptions(vectors, directions, seed, rel_tol)
         with Deadline(self.timeout) as deadline:
             stages = self._backend.verify_gradient(bound.question("gradient"), options, deadline)
-            last = _last(stages, lambda stage: progress(stage) and None if progress else None)
+            last = _last(stages, progress or _go_on, may_leave=False)
         self.last_report = last.execution
         assert last.report is not None
         return last.report
@@ -213,3 +214,19 @@ class Function:
             answer = self._backend.differentiate(bound.question(derivation, reduction, vectors), deadline)
         self.last_report = answer.report
         return answer
+
+
+def _go_on(_: object) -> None:
+    """No progress to tell anyone."""
+
+
+def _last(stream: Generator[T], progress: Callable[[T], object], may_leave: bool = True) -> T:
+    """The last of a stream, each told to `progress`; an earlier one if that answers True and may. Ends the stream."""
+    last = None
+    with contextlib.closing(stream):
+        for last in stream:
+            if progress(last) and may_leave:
+                break
+    if last is None:
+        raise GradserveError("the service ended its answer before it began")
+    return last

@@ -52,7 +52,7 @@ class Parameters:
         if self._signature is None:
             named = {name: argument for name, argument in bound.items() if not name[1:].isdigit()}
             return self.function(*(argument for name, argument in bound.items() if name not in named), **named)
-        call = inspect.BoundArguments(self._signature, {})  # type: ignore[arg-type]
+        call = inspect.BoundArguments(self._signature, {})
         rest = dict(bound)
         for parameter in self._signature.parameters.values():
             if parameter.kind is parameter.VAR_KEYWORD:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
 import grpc
@@ -63,9 +63,7 @@ class RemoteBackend:
 
         return self._registry.with_graph(question.graph, deadline, ask)
 
-    def estimate_trace(
-        self, question: Question, options: TraceOptions, deadline: Deadline
-    ) -> Iterator[TraceEstimate]:
+    def estimate_trace(self, question: Question, options: TraceOptions, deadline: Deadline) -> Generator[TraceEstimate]:
         """Estimates of the Hessian's trace."""
         return self._stream(
             question,
@@ -77,7 +75,7 @@ class RemoteBackend:
 
     def verify_gradient(
         self, question: Question, options: VerifyOptions, deadline: Deadline
-    ) -> Iterator[VerificationProgress]:
+    ) -> Generator[VerificationProgress]:
         """Progress, and the report at the end."""
         return self._stream(
             question,
@@ -107,7 +105,7 @@ class RemoteBackend:
         request: Callable[[], Any],
         method: Callable[..., Any],
         decode: Callable[[Any], T],
-    ) -> Iterator[T]:
+    ) -> Generator[T]:
         """The decoded messages of a stream; leaving early cancels the call.
 
         One that breaks off is asked for again and what was seen of it left out: the same question has the same answers.

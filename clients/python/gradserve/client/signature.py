@@ -10,7 +10,7 @@ import numpy as np
 
 from gradserve.client.backend import REDUCTIONS, Question
 from gradserve.client.trace import RESULT, Traced, as_array
-from gradserve.client.trees import leaves_like, unflatten
+from gradserve.client.trees import kind_of, leaves_like, unflatten
 from gradserve.ir.bind import bind, solve_symbols
 from gradserve.ir.errors import InvalidRequest
 from gradserve.ir.types import Array, TensorType
@@ -88,7 +88,7 @@ class Bound:
         """
         trees = {self.wrt[0]: tree} if len(self.wrt) == 1 else tree
         if not isinstance(trees, Mapping) or set(trees) != set(self.wrt):
-            given = f"one with {', '.join(map(str, trees))}" if isinstance(trees, Mapping) else f"a {type(tree).__name__}"
+            given = f"one with {', '.join(map(str, trees))}" if isinstance(trees, Mapping) else f"a {kind_of(tree)}"
             raise InvalidRequest(f"the {what} must be a dict with {', '.join(self.wrt)}, not {given}")
         leaves = [leaf for name in self.wrt for leaf in leaves_like(trees[name], self.traced.inputs[name], name)]
         return _real_arrays(leaves, self.traced.graph.input_types, what)
@@ -109,7 +109,10 @@ class Bound:
         Of a parameter without any there are all inputs, so that they are refused.
         """
         types = self.traced.graph.input_types
-        found = set()
+        if not self.wrt:
+            shown = ", ".join(f"{name}: {type_}" for name, type_ in types.items()) or "nothing"
+            raise InvalidRequest(f"there is nothing to differentiate in {shown}; real numbers are written 3.0, not 3")
+        found: set[str] = set()
         for name in self.wrt:
             paths = self.traced.paths[name]
             found.update([path for path in paths if types[path].is_float] or paths)
@@ -163,7 +166,7 @@ def require_batched(leaves: Mapping[str, Array], batched: Iterable[str]) -> None
     for path in batched:
         if not leaves[path].ndim or not len(leaves[path]):
             shape = leaves[path].shape
-            raise InvalidRequest(f"{path} carries the batch and has the shape {shape}; its first axis is that of points")
+            raise InvalidRequest(f"{path} carries the batch and has the shape {shape}; the first axis is for points")
 
 
 def converted(array: Array, type_: TensorType, path: str) -> Array:

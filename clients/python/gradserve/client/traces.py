@@ -108,7 +108,7 @@ class Traces:
             except Exception as error:
                 for name, example in examples.items():
                     for path in number_lists(flatten(example, name)[1], name):
-                        error.add_note(f"{path} is a list, whose numbers are parameters of their own; is an array meant?")
+                        error.add_note(f"{path} is a list: its numbers are parameters of their own; is an array meant?")
                 raise
             if not traced.graph.outputs:
                 raise Untraceable(f"{self} returns no array; return what is to be computed")
@@ -122,7 +122,7 @@ class Traces:
                 known = traced.inputs.get(name)
                 if isinstance(known, Leaf) and number_lists(structure, name) == [name]:
                     type_ = traced.graph.input_types[name]
-                    raise InvalidRequest(f"{name} is a list of numbers and {self} takes an array, {type_}; write np.array")
+                    raise InvalidRequest(f"{name} is a list and {self} takes an array, {type_}; give np.array({name})")
 
 
 def _fits(array: Array, type_: TensorType, batched: bool) -> bool:

@@ -82,7 +82,7 @@ def leaves_like(tree: Any, structure: Structure, name: str) -> list[tuple[str, A
     if isinstance(structure, Leaf):
         return [(name, tree)]
     if type(tree) is not structure.container:
-        raise InvalidRequest(f"{name} is a {_kind(tree)} where a {structure.container.__name__} belongs")
+        raise InvalidRequest(f"{name} is a {kind_of(tree)} where a {structure.container.__name__} belongs")
     parts = _parts(tree, name)
     missing = [str(key) for key in structure.keys if key not in parts]
     unknown = [str(key) for key in parts if key not in structure.keys]
@@ -106,8 +106,9 @@ def count(structure: Structure) -> int:
     return 1 if isinstance(structure, Leaf) else sum(count(child) for child in structure.children)
 
 
-def _kind(tree: Any) -> str:
-    return "leaf" if _is_leaf(tree) else type(tree).__name__
+def kind_of(tree: Any) -> str:
+    """What a tree is at its root, in a word."""
+    return "number or array" if _is_leaf(tree) else type(tree).__name__
 
 
 def _items(branch: Branch) -> Iterator[tuple[Any, Structure]]:
