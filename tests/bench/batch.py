@@ -20,7 +20,9 @@ def many_points(clients: dict[str, Client], seconds: float, screen: Screen) -> S
     rows, floors = [], []
     for name, client in clients.items():
         one, many = _times(client, seconds)
-        floor = Floor(f"{name}: {POINTS} calls over one with {POINTS} points", POINTS * one.median / many.median, GAIN, True)
+        floor = Floor(
+            f"{name}: {POINTS} calls over one with {POINTS} points", POINTS * one.median / many.median, GAIN, True
+        )
         rows.append((name, duration(one.median), duration(many.median), f"{floor.measured:.0f}"))
         floors.append(floor)
         screen.line(str(floor))

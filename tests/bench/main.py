@@ -24,7 +24,9 @@ def main(folder: Path, arguments: Sequence[str] | None = None) -> int:
     partial = bool(options.only) or options.quick
     target = Path(options.output) if options.output else folder
     if partial and not options.output:
-        run.screen.line(f"\n{minutes:.1f} minutes. A partial or quick run keeps no results; name a folder with --output.")
+        run.screen.line(
+            f"\n{minutes:.1f} minutes. A partial or quick run keeps no results; name a folder with --output."
+        )
         return run.broken()
     notes = ["", f"The run took {minutes:.1f} minutes. Rerun with `make bench`; `BENCH_ARGS=--help` lists the options."]
     if run.timings or run.remote_timings:

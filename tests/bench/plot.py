@@ -35,7 +35,10 @@ def draw(local: dict[str, dict[str, Timing]], remote: dict[int, dict[str, Timing
     mpl.rcParams["svg.hashsalt"] = "gradserve"
     import matplotlib.pyplot as plt
 
-    groups = [(local, "Value and gradient in one process"), ({f"d = {d}": t for d, t in remote.items()}, "A remote call")]
+    groups = [
+        (local, "Value and gradient in one process"),
+        ({f"d = {d}": t for d, t in remote.items()}, "A remote call"),
+    ]
     shown = [(timings, title) for timings, title in groups if timings]
     widths = [len(timings) for timings, _ in shown]
     figure, axes = plt.subplots(

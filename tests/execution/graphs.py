@@ -42,7 +42,9 @@ def random_arguments(graph: Graph, seed: int) -> dict[str, np.ndarray]:
 
 def _scaled(g: Builder, rng: random.Random, x: Value, y: Value) -> Value:
     factor = rng.choice(FACTORS)
-    return rng.choice([lambda: g.mul(x, factor), lambda: g.neg(x), lambda: g.div(x, factor or 4.0), lambda: g.add(x, x)])()
+    return rng.choice(
+        [lambda: g.mul(x, factor), lambda: g.neg(x), lambda: g.div(x, factor or 4.0), lambda: g.add(x, x)]
+    )()
 
 
 def _unary(g: Builder, rng: random.Random, x: Value, y: Value) -> Value:
@@ -109,4 +111,18 @@ def _moved(g: Builder, rng: random.Random, x: Value, y: Value) -> Value | None:
     return rng.choice(kinds)()
 
 
-_MAKERS = [_scaled, _scaled, _unary, _binary, _binary, _binary, _select, _power, _sum, _sum, _contracted, _moved, _moved]
+_MAKERS = [
+    _scaled,
+    _scaled,
+    _unary,
+    _binary,
+    _binary,
+    _binary,
+    _select,
+    _power,
+    _sum,
+    _sum,
+    _contracted,
+    _moved,
+    _moved,
+]

@@ -126,7 +126,9 @@ def test_zero_times_infinity_is_not_zero_in_a_contraction_either():
     g = builder()
     x, y = g.input("x", TensorType(F64, (1, 1))), g.input("y", TensorType(F64, (1, 3)))
     z = g.contract(x, y, lhs_contract=(1,), rhs_contract=(0,), lhs_batch=(), rhs_batch=())
-    assert np.isnan(run(g.build({"z": z}), x=np.zeros((1, 1)), y=np.array([[np.inf, 1.0, np.nan]]))["z"])[0, [0, 2]].all()
+    assert np.isnan(run(g.build({"z": z}), x=np.zeros((1, 1)), y=np.array([[np.inf, 1.0, np.nan]]))["z"])[
+        0, [0, 2]
+    ].all()
 
 
 def failing(name, type_, **attributes):

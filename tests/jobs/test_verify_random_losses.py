@@ -88,7 +88,7 @@ def test_the_same_losses_with_one_entry_off_by_a_thousandth_do_not(context):
     for seed in range(20):
         graph, arguments = random_loss(seed)
         _, claimed = gradient(context, graph, arguments)
-        name = max(claimed, key=lambda key: np.abs(claimed[key]).max())  # noqa: B023
+        name = max(claimed, key=lambda key: np.abs(claimed[key]).max())
         position = int(np.argmax(np.abs(claimed[name])))
         claimed[name][position] *= 1.001
         report = verified(context, graph, arguments, claimed=claimed, directions=1)

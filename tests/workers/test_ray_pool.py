@@ -25,6 +25,7 @@ from tests.workers.works import (
     indefinite,
     long_work,
     one_input,
+    one_long_step,
     one_quick_then_endless,
     outer_plan,
     probes,
@@ -203,6 +204,19 @@ def test_the_deadline_ends_the_caller_and_frees_the_workers(pool):
         list(pool.run(endless_work(chunks=8), Control.after(0.4)))
     assert time.monotonic() - started < 1.4
     assert seconds_until_free(pool) < 1
+
+
+def test_a_worker_amid_a_long_step_is_ended_and_replaced(pool):
+    await_size(pool, 2)
+    before = set(pool.worker_pids().values())
+    started = time.monotonic()
+    with pytest.raises(DeadlineExceeded):
+        list(pool.run(one_long_step(), Control.after(1.5)))
+    assert time.monotonic() - started < 2.5
+    while set(pool.worker_pids().values()) == before:
+        assert time.monotonic() - started < 3.5
+        time.sleep(0.02)
+    await_size(pool, 2)
 
 
 def test_closing_the_results_frees_the_workers(pool):

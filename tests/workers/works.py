@@ -112,6 +112,14 @@ def indefinite(length=20):
     return Work({plan.digest: plan}, {"good": np.eye(length), "bad": -np.eye(length)}, cut, "numpy")
 
 
+def one_long_step(length=1_000_000, times=20_000):
+    """A chunk whose longest step takes many seconds, and little memory: a sum along an axis made by broadcasting."""
+    g = builder()
+    x = g.input("x", TensorType(F64, (length,)))
+    plan = make_plan(g.build({"y": g.reduce_sum(g.broadcast(x, (times, length)), axes=(0,))}))
+    return Work({plan.digest: plan}, {"x": np.ones(length)}, (Chunk(plan.digest, {"x": Shared("x")}),), "numpy")
+
+
 class Watched(tuple[Chunk, ...]):
     """Chunks that remember the last one that was asked for."""
 

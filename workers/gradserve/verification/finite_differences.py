@@ -51,6 +51,8 @@ class Table:
     """(entries, 2): the entries each is compared with; itself where there is none."""
     orphans: Array
     """(entries,): whether an entry has nothing to be compared with."""
+    finer: Array
+    """(entries,): the entry of the same order one level finer; itself at the finest."""
     plain: Array
     """(levels,): the entries that are plain differences, coarse to fine."""
     level: Array
@@ -83,12 +85,14 @@ def table(exponents: range, side: Side) -> Table:
             else:
                 weights.append(_difference(steps, level, side))
                 parents.append((coarse, coarse))
+    finer = [known.get((level + 1, order), position) for (level, order), position in known.items()]
     pairs = np.array(list(known), dtype=np.intp)
     links = np.array(parents, dtype=np.intp)
     return Table(
         weights=np.array(weights),
         parents=links,
         orphans=links[:, 0] == np.arange(len(links)),
+        finer=np.array(finer, dtype=np.intp),
         plain=np.flatnonzero(pairs[:, 1] == 0),
         level=pairs[:, 0],
         order=pairs[:, 1],
@@ -167,9 +171,9 @@ class Differences:
 def slope(differences: Differences, side: Side) -> Slope:
     """The derivative along the direction, from the entry of the table with the least bound.
 
-    Plain differences at finer steps must come closer to an entry than the one at its own step, but for noise; what they
-    miss by goes into the entry's bound. Agreement between coarse steps alone may be an accident, such as that of a
-    function which has saturated, or which has a kink nearer than they are.
+    Agreement between coarse steps may be an accident, such as that of a function which has saturated, or which has a
+    kink nearer than they are. So the next finer entry of the same order must agree as well, but for noise, and plain
+    differences at finer steps must come closer than the one at the entry's own; what they miss by goes into the bound.
     """
     grid = table(differences.exponents, side)
     values, noise, unit = _in_units(differences)
@@ -183,7 +187,8 @@ def slope(differences: Differences, side: Side) -> Slope:
     allowed = distances[np.arange(len(distances)), grid.level, None] + 2 * NOISE_FACTOR * deviations[grid.plain]
     finer = (np.arange(len(grid.plain)) > grid.level[:, None]) & usable[grid.plain]
     missed = np.where(finer, distances - allowed, 0.0).max(axis=1)
-    bounds = np.maximum(truncation + NOISE_FACTOR * deviations, missed)
+    apart = np.abs(estimates - estimates[grid.finer]) - 2 * NOISE_FACTOR * deviations[grid.finer]
+    bounds = np.maximum(truncation + NOISE_FACTOR * deviations, np.maximum(missed, apart))
     best = int(np.argmin(bounds))
     if not np.isfinite(bounds[best]):
         return Slope(float("nan"), float("inf"), float("nan"))

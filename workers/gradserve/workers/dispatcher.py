@@ -30,7 +30,9 @@ from gradserve.workers.work import ChunkResult
 CHUNKS_PER_WORKER = 2
 """One that runs, and one that waits beside it so that no worker idles for the length of a hop."""
 MAX_RETRIES = 5
-_TICK_SECONDS = 0.5
+_TICK_SECONDS = 0.25
+_STOP_SECONDS = 0.5
+"""How long a worker may take to stop a chunk that nobody wants any more; one amid a longer step is ended."""
 _DEATHS = (RayActorError, WorkerCrashedError, NodeDiedError, OutOfMemoryError)
 
 log = logging.getLogger("gradserve.workers")
@@ -67,6 +69,7 @@ class Task:
     call: ChunkCall
     offered: float
     retries: int = 0
+    unwanted_since: float | None = None
 
 
 class Dispatcher:
@@ -108,7 +111,12 @@ class Dispatcher:
                 return
             self._jobs.remove(job)
             job.pending.clear()
-            running = {member for member in job.members if any(task.job is job for task in member.tasks)}
+            running = set()
+            for member in job.members:
+                for task in member.tasks:
+                    if task.job is job:
+                        task.unwanted_since = time.monotonic()
+                        running.add(member)
             listening = [m for m in (job.members if job.parcels.keeps_data else running) if not m.lost]
         if job.own_members:
             self.crew.dismiss(job)
@@ -200,8 +208,7 @@ class Dispatcher:
         with self._lock:
             tasks = [task for task in member.tasks if task.job in self._jobs]
             member.tasks = []
-        if tasks:
-            log.warning("%s died with %d chunks, which run again: %s", member.name, len(tasks), reason)
+        log.warning("lost %s: %s; %d of its chunks run again", member.name, reason, len(tasks))
         # Only the oldest was running, so only that one may be to blame; the others are not charged with a retry.
         for waiting in reversed(tasks[1:]):
             self._put_back(waiting)
@@ -231,6 +238,8 @@ class Dispatcher:
                     self._lose(member, f"no answer for {self.crew.silent_seconds:.0f} s")
                 for job in list(self._stopped_jobs()):
                     self.end(job)
+                for member in self._stuck_members():
+                    self._lose(member, "it did not stop when asked to")
                 self._fail_stalled()
                 self._send()
             except Exception:
@@ -240,6 +249,13 @@ class Dispatcher:
         with self._lock:
             jobs = list(self._jobs)
         return (job for job in jobs if job.control.stopped())
+
+    def _stuck_members(self) -> list[Member]:
+        """Members still at work on a chunk that was to stop some time ago. A step cannot be interrupted otherwise."""
+        late = time.monotonic() - _STOP_SECONDS
+        with self._lock:
+            oldest = [(member, member.tasks[0].unwanted_since) for member in self.crew.everyone() if member.tasks]
+        return [member for member, since in oldest if since is not None and since < late]
 
     def _fail_stalled(self) -> None:
         """Fails jobs for whose chunks there has been no worker at all for long."""

@@ -1,4 +1,4 @@
-"""The command line: `gradserve serve | demo | gradient | verify | trace | describe`."""
+"""The command line: `gradserve serve | demo | describe | gradient | verify | trace`."""
 
 from gradserve.client.cli.main import main
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from gradserve.client.cli import show
 from gradserve.client.client import Client
-from gradserve.client.files import load_arrays
+from gradserve.client.files import load_arrays, save_arrays
 from gradserve.client.function import Function
 from gradserve.client.results import TraceEstimate, VerificationProgress
+from gradserve.ir.errors import InvalidRequest
+from gradserve.ir.types import Array, Symbol, TensorType
+
+_GRADIENT = "gradient:"
 
 
 def run(options: argparse.Namespace) -> int:
@@ -20,55 +25,54 @@ def run(options: argparse.Namespace) -> int:
         from gradserve.client.cli import demo
 
         return demo.run(options.workers, options.steps)
+    command = {"describe": describe, "gradient": gradient, "verify": verify, "trace": trace}[options.command]
     with Client(options.address, timeout=options.timeout) as client:
-        function = client.load(options.graph)
-        return {"describe": describe, "gradient": gradient, "verify": verify, "trace": trace}[options.command](
-            function, options
-        )
+        return command(client.load(options.graph), options)
 
 
 def describe(function: Function, options: argparse.Namespace) -> int:
     """Signature, cost, memory and placement."""
-    types = function.graph.input_types
+    lengths = dict(options.length)
     # Only the shapes count, so no memory is spent on the elements.
-    shapes = {n: np.broadcast_to(np.zeros((), t.element_type.dtype), t.lengths) for n, t in types.items()}
-    show.explanation(function.explain(**shapes, wrt=options.wrt), with_text=options.text)
+    shapes = [
+        _zeros(name, type_, lengths, options.points if _is_differentiated(name, type_, options) else None)
+        for name, type_ in function.graph.input_types.items()
+    ]
+    batch = bool(options.points)
+    show.explanation(
+        function.explain(*shapes, derivation=options.derivation, wrt=options.wrt, batch=batch), with_text=options.text
+    )
     return 0
 
 
 def gradient(function: Function, options: argparse.Namespace) -> int:
     """Loss and gradient, as a table and perhaps a file."""
-    value, gradients = function.value_and_grad(
-        **load_arrays(options.parameters), wrt=options.wrt, batch=options.batch, reduction=options.reduction
-    )
-    by_name = gradients if isinstance(gradients, dict) else {_only(function, options): gradients}
-    show.gradients(value, by_name)
+    if options.out is not None and not options.out.parent.is_dir():
+        raise InvalidRequest(f"{options.out}: there is no such folder to write into")
+    point = _point(function, options.point)
+    value, found = function.value_and_grad(*point, wrt=options.wrt, batch=options.batch, reduction=options.reduction)
+    gradients = found if isinstance(found, dict) else {_differentiated(function, options)[0]: found}
+    show.gradients(value, gradients)
     if function.last_report:
         show.report(function.last_report)
-    if options.out:
-        np.savez(options.out, value=value, **{f"gradient_{name}": array for name, array in by_name.items()})
+    if options.out is not None:
+        save_arrays(options.out, {"value": value, **{f"{_GRADIENT}{name}": array for name, array in gradients.items()}})
         show.line(f"written to {options.out}")
     return 0
 
 
-def _only(function: Function, options: argparse.Namespace) -> str:
-    """The name of the one input that is differentiated."""
-    return next(iter(options.wrt), None) or next(i.name for i in function.graph.inputs if i.type.is_float)
-
-
 def verify(function: Function, options: argparse.Namespace) -> int:
     """A verification report; exit status 0 if the gradient agrees."""
-    claimed = load_arrays(options.claimed) if options.claimed else None
-    if claimed is not None and len(claimed) == 1:
-        (claimed,) = claimed.values()  # type: ignore[assignment]
-    with _progress("verifying") as progress:
-        task = progress.add_task("starting", total=None)
+    point = _point(function, options.point)
+    claimed = _claimed(function, options) if options.claimed is not None else None
+    with show.progress("evaluations") as progress:
+        task = progress.add_task("verifying", total=None)
 
         def update(step: VerificationProgress) -> None:
             progress.update(task, description=step.stage, completed=step.evaluations)
 
         report = function.verify(
-            **load_arrays(options.parameters),
+            *point,
             wrt=options.wrt,
             claimed=claimed,
             directions=options.directions,
@@ -81,17 +85,20 @@ def verify(function: Function, options: argparse.Namespace) -> int:
 
 def trace(function: Function, options: argparse.Namespace) -> int:
     """An estimate of the Hessian's trace."""
-    with _progress("probes") as progress:
+    point = _point(function, options.point)
+    with show.progress("probes") as progress:
         task = progress.add_task("estimating", total=options.max_probes)
 
         def update(estimate: TraceEstimate) -> None:
             progress.update(task, completed=estimate.probes, description=f"trace {estimate}")
 
         estimate = function.hessian_trace(
-            **load_arrays(options.parameters),
+            *point,
             wrt=options.wrt,
             rel_tol=options.rel_tol,
+            abs_tol=options.abs_tol,
             max_probes=options.max_probes,
+            confidence=options.confidence,
             seed=options.seed,
             progress=update,
         )
@@ -99,12 +106,44 @@ def trace(function: Function, options: argparse.Namespace) -> int:
     return 0
 
 
-def _progress(unit: str) -> Progress:
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=30),
-        TextColumn("{task.completed} " + unit),
-        TimeElapsedColumn(),
-        transient=True,
-    )
+def _point(function: Function, path: Path) -> list[Array]:
+    """The arrays of a file in the order of the graph's inputs, so that none of them is taken for an option."""
+    arrays, types = load_arrays(path), function.graph.input_types
+    missing = [f"{name}: {type_}" for name, type_ in types.items() if name not in arrays]
+    unknown = [name for name in arrays if name not in types]
+    if missing or unknown:
+        faults = [f"{what} {', '.join(names)}" for what, names in (("lacks", missing), ("has", unknown)) if names]
+        raise InvalidRequest(f"{path} {' and '.join(faults)}; the graph takes {', '.join(types)}")
+    return [arrays[name] for name in types]
+
+
+def _claimed(function: Function, options: argparse.Namespace) -> Any:
+    """The claimed gradient in a file, as `Function.verify` takes it."""
+    arrays = load_arrays(options.claimed)
+    wrt = _differentiated(function, options)
+    names = {name: next((n for n in (f"{_GRADIENT}{name}", name) if n in arrays), None) for name in wrt}
+    missing = [name for name, found in names.items() if found is None]
+    if missing:
+        raise InvalidRequest(f"{options.claimed} lacks {', '.join(missing)}; name the arrays NAME or {_GRADIENT}NAME")
+    claimed = {name: arrays[found] for name, found in names.items() if found is not None}
+    return claimed if len(claimed) > 1 else next(iter(claimed.values()), None)
+
+
+def _differentiated(function: Function, options: argparse.Namespace) -> list[str]:
+    """The inputs that the options ask to differentiate."""
+    types = function.graph.input_types
+    return [name for name, type_ in types.items() if _is_differentiated(name, type_, options)]
+
+
+def _is_differentiated(name: str, type_: TensorType, options: argparse.Namespace) -> bool:
+    return name in options.wrt if options.wrt else type_.is_float
+
+
+def _zeros(name: str, type_: TensorType, lengths: dict[str, int], points: int | None) -> Array:
+    """An array of an input's type, and a leading axis of so many points."""
+    unknown = [n.name for n in type_.shape if isinstance(n, Symbol) and n.name not in lengths]
+    if unknown:
+        raise InvalidRequest(f"{name}: {type_} has an open length; give --length {unknown[0]}=N")
+    shape = tuple(lengths[n.name] if isinstance(n, Symbol) else n for n in type_.shape)
+    leading = () if points is None else (points,)
+    return np.broadcast_to(np.zeros((), type_.element_type.dtype), (*leading, *shape))

@@ -62,7 +62,7 @@ def _softmax_regression(client: Client, images: Array, labels: Array, steps: int
     show.line(str(f.explain(w=w, b=b)).partition("\n\n")[0])
 
     show.heading(f"loss and gradient at a batch of {POINTS} points, one call")
-    points = {"w": 0.1 * rng.standard_normal((POINTS, *w.shape)), "b": np.zeros((POINTS, CLASSES))}
+    points: dict[str, Any] = {"w": 0.1 * rng.standard_normal((POINTS, *w.shape)), "b": np.zeros((POINTS, CLASSES))}
     values, gradients = f.value_and_grad(**points, batch=True)
     show.gradients(values, gradients)
     if f.last_report:

@@ -7,45 +7,69 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Column, Table
+from rich.text import Text
 
-from gradserve.client.results import Explanation, Report, TraceEstimate, VerificationReport
+from gradserve.client.results import Explanation, InputReport, Report, TraceEstimate, VerificationReport
 from gradserve.ir.types import Array
 
-console = Console(emoji=False)
+console = Console(emoji=False, markup=False, highlight=False)
 if not console.is_terminal:
-    # A log has no window to fit into; narrow tables would lose the ends of names.
+    # A log has no window to fit into; narrow tables would break the ends of names.
     console.width = 120
 _STYLES = {"agrees": "green", "disagrees": "bold red", "kink": "yellow", "inconclusive": "yellow", "not_finite": "red"}
+_ENTRIES = 3
 
 
-def line(text: str) -> None:
-    """One line of text."""
-    console.print(text, highlight=False)
+def line(text: str | Text) -> None:
+    """One line of text, never broken."""
+    console.print(text, soft_wrap=True)
 
 
 def heading(text: str) -> None:
     """A line that opens a section."""
     console.print()
-    console.rule(f"[bold]{text}", align="left")
+    console.rule(Text(text, "bold"), align="left")
+
+
+def progress(unit: str) -> Progress:
+    """A bar that shows how far a job is, in units; on a terminal only, and gone when the job is done."""
+    errors = Console(stderr=True, emoji=False, markup=False, highlight=False)
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=30),
+        TextColumn("{task.completed} " + unit, markup=False),
+        TimeElapsedColumn(),
+        console=errors,
+        transient=True,
+        disable=not errors.is_terminal,
+    )
+
+
+def _table(*columns: str) -> Table:
+    """An empty table that breaks cells rather than cutting them."""
+    return Table(*(Column(name, overflow="fold") for name in columns), box=None, header_style="bold")
 
 
 def gradients(value: Any, by_name: Mapping[str, Array]) -> None:
     """The loss and a summary of each gradient."""
     shown = f"{value:.12g}" if np.ndim(value) == 0 else f"{np.size(value)} values, mean {np.mean(value):.6g}"
     line(f"loss  {shown}")
-    table = Table("input", "shape", "norm", "smallest", "largest", "first entries", box=None, header_style="bold")
+    table = _table("input", "shape", "norm", "smallest", "largest", "first entries")
     for name, array in by_name.items():
         flat = np.ravel(array)
-        first = " ".join(f"{x:.5g}" for x in flat[:4]) + (" ..." if flat.size > 4 else "")
+        shape = "x".join(map(str, np.shape(array))) or "scalar"
         bounds = (f"{flat.min():.4g}", f"{flat.max():.4g}") if flat.size else ("", "")
-        table.add_row(name, "x".join(map(str, np.shape(array))) or "scalar", f"{np.linalg.norm(flat):.6g}", *bounds, first)
+        first = " ".join(f"{x:.5g}" for x in flat[:_ENTRIES]) + (" ..." if flat.size > _ENTRIES else "")
+        table.add_row(name, shape, f"{np.linalg.norm(flat):.6g}", *bounds, first)
     console.print(table)
 
 
 def report(report: Report) -> None:
     """The timing breakdown of a call, with bars."""
-    table = Table("phase", "ms", "", box=None, header_style="bold")
+    table = _table("phase", "ms", "")
     total = sum(report.phases.values()) or 1.0
     for name, seconds in report.phases.items():
         table.add_row(name, f"{1e3 * seconds:.3f}", "█" * round(40 * seconds / total))
@@ -59,23 +83,22 @@ def report(report: Report) -> None:
 
 def verification(report: VerificationReport) -> None:
     """A verification: the verdict, a table of inputs, and the entries found."""
-    style = _STYLES.get(report.verdict, "")
-    line(
-        f"[{style}]{report.verdict}[/]  {len(report.directions)} directions, {report.evaluations} evaluations, "
-        f"noise in the loss {report.noise:.1e}, seed {report.seed}"
-    )
-    table = Table("input", "verdict", "claimed", "measured", "error bound", box=None, header_style="bold")
-    for row in report.inputs:
-        table.add_row(row.input, row.verdict, f"{row.claimed:.12g}", f"{row.measured:.12g}", f"{row.error_bound:.1e}")
-    for entry in report.entries:
-        numbers = (f"{entry.claimed:.12g}", f"{entry.measured:.12g}", f"{entry.error_bound:.1e}")
-        table.add_row(entry.name, entry.verdict, *numbers, style=_STYLES.get(entry.verdict, ""))
+    count = f"{len(report.directions)} directions, {report.evaluations} evaluations"
+    told = f"  {count}, noise in the loss {report.noise:.1e}, seed {report.seed}"
+    line(Text.assemble((report.verdict, _STYLES.get(report.verdict, "")), told))
+    table = _table("input", "verdict", "claimed", "measured", "error bound")
+    for row in [*report.inputs, *report.entries]:
+        name = row.input if isinstance(row, InputReport) else row.name
+        numbers = (f"{row.claimed:.12g}", f"{row.measured:.12g}", f"{row.error_bound:.1e}")
+        table.add_row(
+            name, row.verdict, *numbers, style=_STYLES.get(row.verdict, "") if row.verdict != "agrees" else ""
+        )
     console.print(table)
 
 
 def trace(estimate: TraceEstimate) -> None:
     """An estimate with its interval."""
-    line(f"trace of the Hessian  [bold]{estimate.value:.8g}[/]")
+    line(Text.assemble("trace of the Hessian  ", (f"{estimate.value:.8g}", "bold")))
     line(f"{estimate.confidence:.0%} interval          {estimate.lower:.8g} to {estimate.upper:.8g}")
     line(f"standard error        {estimate.standard_error:.3g} from {estimate.probes} probes, seed {estimate.seed}")
     line(f"stopped by            {estimate.stop_reason.replace('_', ' ')}")

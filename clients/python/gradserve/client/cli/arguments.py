@@ -1,0 +1,158 @@
+"""What the command line takes."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+from gradserve.client.backend import DERIVATIONS, REDUCTIONS
+
+_EPILOG = """\
+a first round, in two terminals:
+
+  gradserve serve --workers 2                      # a service with Ray on port 50051, metrics on port 9464
+  gradserve gradient loss.pb point.npz --address localhost:50051
+
+graph files and points come from Python:
+
+  f = Client().function(loss, w=np.zeros(200)); f.save("loss.pb")
+  np.savez("point.npz", w=w)
+
+Without --address a command computes in this process; the answer is the same to the bit.
+
+exit status: 0 done, 1 a verification that did not pass, 2 an error or a wrong argument, 130 interrupted
+"""
+_DESCRIBE = """\
+example:
+
+  gradserve describe loss.pb --points 1000         # the gradient at 1000 points at once
+  gradserve describe loss.pb --derivation hvp --text
+"""
+_GRADIENT = """\
+examples:
+
+  gradserve gradient loss.pb point.npz --out gradient.npz
+  gradserve gradient loss.pb points.npz --batch --reduction mean --address localhost:50051
+
+--out writes `value`, and `gradient:NAME` for each input.
+"""
+_VERIFY = """\
+examples:
+
+  gradserve verify loss.pb point.npz
+  gradserve verify loss.pb point.npz --claimed mine.npz     # arrays NAME or gradient:NAME, as gradient --out writes
+
+The exit status is 0 if the gradient agrees with the differences within their error bound, and 1 if not.
+"""
+_TRACE = """\
+example:
+
+  gradserve trace loss.pb point.npz --rel-tol 0.05 --seed 1
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    top = argparse.ArgumentParser(
+        prog="gradserve",
+        description="Derivatives of NumPy losses, by a service: gradients, verification, trace estimates.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"gradserve {_version()}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
+    commands.add_parser("serve", help="run a service (see gradserve serve --help)", add_help=False)
+    demo = commands.add_parser("demo", help="start a service, do its main jobs on real data, show what happened")
+    demo.add_argument("--workers", type=_count(1), default=2, metavar="N", help="Ray workers (default 2)")
+    demo.add_argument("--steps", type=_count(1), default=25, metavar="N", help="descent steps (default 25)")
+    _describe(_with_graph(commands, "describe", "signature, cost, memory and placement; runs nothing", _DESCRIBE))
+    _gradient(_at_point(commands, "gradient", "the loss and its gradient at a point or a batch", _GRADIENT))
+    _verify(_at_point(commands, "verify", "compare a gradient with finite differences", _VERIFY))
+    _trace(_at_point(commands, "trace", "estimate the trace of the Hessian, with an interval", _TRACE))
+    return top
+
+
+def _describe(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--derivation", choices=DERIVATIONS, default="gradient", help="of what (default gradient)")
+    add("--points", type=_count(1), metavar="N", help="for a batch of N points")
+    add("--length", type=_length, action="append", default=[], metavar="NAME=N", help="of an open axis; repeat")
+    add("--text", action="store_true", help="print the derived graph as text as well")
+
+
+def _gradient(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--batch", action="store_true", help="arrays to differentiate have a leading axis of points")
+    add("--reduction", choices=REDUCTIONS, default="none", help="over the points of a batch (default none)")
+    add("--out", type=Path, metavar="FILE.npz", help="write value and gradients there")
+
+
+def _verify(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--claimed", type=Path, metavar="FILE.npz", help="a gradient to verify instead of our own")
+    add("--directions", type=_count(0), default=0, metavar="N", help="random directions (default 8)")
+    add("--seed", type=_count(0), default=0, metavar="N", help="determines the directions (default 0)")
+
+
+def _trace(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--rel-tol", type=float, default=1e-2, metavar="X", help="stop at this relative half-width (default 0.01)")
+    add("--abs-tol", type=float, default=0.0, metavar="X", help="stop at this half-width")
+    add("--max-probes", type=_count(1), default=4096, metavar="N", help="the most to spend (default 4096)")
+    add("--confidence", type=float, default=0.95, metavar="P", help="of the interval (default 0.95)")
+    add("--seed", type=_count(0), default=0, metavar="N", help="determines the probes (default 0)")
+
+
+def _with_graph(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str, epilog: str
+) -> argparse.ArgumentParser:
+    """A command on a graph file, with the options that all of them take."""
+    command = commands.add_parser(
+        name,
+        help=text,
+        description=f"{text[0].upper()}{text[1:]}.",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = command.add_argument
+    add("graph", type=Path, metavar="GRAPH", help="a graph file, as Function.save writes it")
+    add("--address", metavar="HOST:PORT", help="a service (default: compute in this process)")
+    add("--wrt", action="append", default=[], metavar="NAME", help="an input to differentiate; repeat (default: all)")
+    add("--timeout", type=float, default=600.0, metavar="SECONDS", help="for the whole answer (default 600)")
+    return command
+
+
+def _at_point(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str, epilog: str
+) -> argparse.ArgumentParser:
+    command = _with_graph(commands, name, text, epilog)
+    command.add_argument("point", type=Path, metavar="POINT.npz", help="one array for each input, by name")
+    return command
+
+
+def _count(least: int) -> Callable[[str], int]:
+    """A parser of whole numbers from `least` on."""
+
+    def count(text: str) -> int:
+        number = int(text)
+        if number < least:
+            raise argparse.ArgumentTypeError(f"{number} is less than {least}")
+        return number
+
+    return count
+
+
+def _length(text: str) -> tuple[str, int]:
+    name, _, length = text.partition("=")
+    if not name.isidentifier() or not length.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no NAME=N, such as n=100")
+    return name, int(length)
+
+
+def _version() -> str:
+    try:
+        return metadata.version("gradserve")
+    except metadata.PackageNotFoundError:  # run from a checkout that is not installed
+        return "(not installed)"
