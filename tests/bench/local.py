@@ -51,9 +51,9 @@ def speed(names: Sequence[str], seconds: float, screen: Screen) -> tuple[Section
         for name, times in timings.items()
     ]
     text = (
-        "float64, one thread each. Each cell is the median of interleaved turns and, in brackets, the best turn. Medians "
-        "are over turns that hardly waited for a processor; the last column says how many turns there were and, in "
-        "brackets, how many of them were so quiet (the fewest of any library; with fewer than 7, the 7 quietest count). "
+        "float64, one thread each. Each cell is the median of interleaved turns and, in brackets, the best turn. "
+        "Medians are over turns that hardly waited for a processor. The last column counts the turns and, in brackets, "
+        "those that were so quiet for every library; with fewer than 7, the 7 quietest count. "
         "gradserve is a prepared plan on the NumPy executor, as a worker runs it; `Client()` is the public in-process "
         "client with all its checks; autograd runs in the same process on the same BLAS; JAX is "
         "`jit(value_and_grad)` in a process of its own held to one core. All results agree with autograd's to "
@@ -116,8 +116,10 @@ def operations(names: Sequence[str], screen: Screen) -> Section:
             screen.line("  ".join(map(str, new)))
     header = ("workload", "loss", "gradient", "HVP", "gradient : loss", "HVP : loss", "peak", "predicted time")
     text = (
-        "FLOPs of the optimised plans, counted from shapes: the loss alone, value and gradient, and value, gradient and "
-        "Hessian product. Peak memory and time are the gradient's, as predicted before anything runs."
+        "FLOPs of the optimised plans, counted from shapes: the loss alone; value and gradient; value, gradient and "
+        "Hessian product. Peak memory and time are the gradient's, as predicted before anything runs. "
+        "A determinant alone breaks the second floor, for good: its loss is an LU factorisation (2/3 n^3), and its "
+        "Hessian product X^-1 V X^-1 takes an inverse (2 n^3) and two products of matrices (2 n^3 each), 10 times as much."
     )
     return Section("Operations and memory, counted", text, header, rows, floors)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gradserve.client import Client
-from gradserve.execution import EXECUTORS, Plan, make_plan
+from gradserve.execution import EXECUTORS, Plan
 from tests.bench import workloads
 from tests.bench.timing import Here, Turn
 from tests.bench.workloads import Workload
@@ -55,7 +55,7 @@ def autograd(workload: Workload) -> Callable[[], Result]:
     positions = tuple(range(len(workload.parameters)))
     function = autograd.value_and_grad(workload.using(autograd.numpy), positions)
     point = workload.point
-    return lambda: function(*point)  # type: ignore[no-any-return]
+    return lambda: function(*point)
 
 
 def difference(found: Result, expected: Result) -> float:

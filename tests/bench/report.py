@@ -140,11 +140,11 @@ def _lines(sections: Sequence[Section], notes: Sequence[str]) -> Iterator[str]:
     yield f"Machine at the end of the run: {machine()}. {versions()}."
     yield from notes
     floors = [floor for section in sections for floor in section.floors]
+    broken = [floor for floor in floors if not floor.passed]
     if floors:
-        kept = sum(floor.passed for floor in floors)
         yield ""
-        yield f"**{kept} of {len(floors)} floors are kept.** Broken: "
-        yield "; ".join(str(floor) for floor in floors if not floor.passed) or "none."
+        yield f"**{len(floors) - len(broken)} of {len(floors)} floors are kept.**"
+        yield from (f"- {floor}" for floor in broken)
     for section in sections:
         yield from ("", f"## {section.title}", "", section.text, "")
         yield from _table(section.header, section.rows)

@@ -22,7 +22,7 @@ def weights(length: int) -> Any:
     return 1.0 + np.arange(length) % 7.0
 
 
-class Bytes(grpc.GenericRpcHandler):  # type: ignore[misc]
+class Bytes(grpc.GenericRpcHandler):  # type: ignore[type-arg]
     """One unary method from bytes to bytes."""
 
     def __init__(self, function: Callable[[bytes], bytes]) -> None:

@@ -31,7 +31,10 @@ class Turn:
 class Subject(Protocol):
     """Something whose calls are timed, in this process or another."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        ...
 
     def turn(self, calls: int) -> Turn:
         """The average of so many calls."""

@@ -35,7 +35,8 @@ def graph(name: str) -> Graph:
 
 
 def derivation(kind: str, wrt: tuple[str, ...]) -> Derivation:
-    return {"evaluate": Evaluate(), "gradient": Gradient(wrt), "hvp": Hvp(wrt)}[kind]
+    known: dict[str, Derivation] = {"evaluate": Evaluate(), "gradient": Gradient(wrt), "hvp": Hvp(wrt)}
+    return known[kind]
 
 
 @functools.cache

@@ -1,6 +1,7 @@
 """The strides that a plan predicts are those of NumPy's results."""
 
 import random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,12 +44,12 @@ def random_shape(rng, lengths):
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_elementwise_results_keep_the_order_of_their_operands(count):
     rng = random.Random(count)
-    compute = {1: np.negative, 2: np.add, 3: np.where}[count]
+    computed: dict[int, Any] = {1: np.negative, 2: np.add, 3: np.where}
     for _ in range(CASES):
         full = random_shape(rng, [1, 2, 3, 4])
         shapes = [tuple(rng.choice([n, n, 1]) for n in full[rng.randint(0, len(full)) :]) for _ in range(count)]
         operands = [shuffled(rng, np.ones(shape)) for shape in shapes]
-        result = np.asarray(compute(*operands))
+        result = np.asarray(computed[count](*operands))
         types = [TensorType(F64, x.shape) for x in operands]
         order = kept_order(spread(types, [strides(x) for x in operands], result.shape)) if result.ndim else []
         assert agree(result.shape, strides_of(result.shape, order), result), [strides(x) for x in operands]

@@ -10,6 +10,7 @@ import pytest
 
 from gradserve.client import Client
 from gradserve.execution import EXECUTORS, make_plan
+from gradserve.execution.numpy_executor import NumpyExecutor
 from gradserve.ir.errors import Cancelled, NumericalFailure
 from gradserve.ir.graph import Graph, Origin
 from gradserve.ir.types import ElementType, TensorType
@@ -24,7 +25,7 @@ CLOSE = 1e-10
 
 
 def prepare(graph):
-    return EXECUTORS["numpy"].prepare(make_plan(graph))
+    return NumpyExecutor().prepare(make_plan(graph))
 
 
 def run(graph, **given):
@@ -237,7 +238,7 @@ def test_nothing_that_a_client_wrote_is_in_the_source():
 
 def test_every_dead_value_is_forgotten_at_once():
     source = plan("f_mlp", "gradient")
-    program = EXECUTORS["numpy"].prepare(source)
+    program = NumpyExecutor().prepare(source)
     freed = re.findall(r"^ ((?:v\d+ = )+)None$", program.source, re.MULTILINE)
     named = {int(k) for line in freed for k in re.findall(r"v(\d+) =", line)}
     dying = {value for step in source.steps for value in step.frees}

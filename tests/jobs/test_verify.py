@@ -178,6 +178,8 @@ def test_what_does_not_fit_is_refused(context):
         progress(context, call, directions=10**6)
     with pytest.raises(LimitExceeded, match="flops"):
         progress(Context(context.front_end, limits=Limits(flops=1e4)), call)
+    with pytest.raises(LimitExceeded, match="peak_bytes"):
+        progress(Context(context.front_end, limits=Limits(peak_bytes=10_000)), call)
     g = builder()
     vector = g.build({"y": g.sin(g.input("x", real(3)))})
     with pytest.raises(NotDifferentiable):

@@ -123,12 +123,17 @@ CASES = {
     ),
     "pad with nothing": ("pad", lambda g, x, y: g.emit("pad", x, low=(0, 0), high=(0, 0), interior=(0, 0)), []),
     "broadcast to itself": ("broadcast_to", lambda g, x, y: g.emit("broadcast_to", x, shape=(4, 3)), []),
-    "sum over nothing": ("reduce_sum", lambda g, x, y: g.reduce_sum(x, axes=()), []),
-    "sum of a multiple": ("reduce_sum", lambda g, x, y: g.neg(g.reduce_sum(g.neg(x), axes=(0,))), ["reduce_sum"]),
+    "sum over nothing": ("reduce_sum", lambda g, x, y: g.reduce_sum(x, axes=()), ["add"]),
+    "sum of a multiple": (
+        "reduce_sum",
+        lambda g, x, y: g.mul(g.reduce_sum(g.mul(x, 4.0), axes=(0,)), 0.25),
+        ["reduce_sum"],
+    ),
+    "sum of a negative": ("reduce_sum", lambda g, x, y: g.reduce_sum(g.neg(x), axes=(0,)), ["reduce_sum", "sub"]),
     "sum of repeated elements": (
         "reduce_sum",
         lambda g, x, y: g.reduce_sum(g.broadcast(x, (5, 4, 3)), axes=(0,)),
-        ["mul"],
+        ["add", "mul"],
     ),
     "sum of a product": (
         "reduce_sum",
@@ -175,6 +180,19 @@ def test_what_is_left_computes_the_same(case):
     rng = np.random.default_rng(1)
     given = {"x": 1.0 + rng.random((4, 3)), "y": rng.standard_normal((4, 3))}
     assert_equal(run(optimize(graph), given), run(graph, given))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_zeros_keep_their_signs(case):
+    g = builder()
+    x, y = (g.input(name, TensorType(F64, (4, 3))) for name in ("x", "y"))
+    graph = g.build({"z": CASES[case][1](g, x, y)})
+    rng = np.random.default_rng(2)
+    for _ in range(50):
+        given = {name: rng.choice([0.0, -0.0, 0.0, -0.0, 1.0, -1.0, 2.0], (4, 3)) for name in ("x", "y")}
+        expected, found = run(graph, given)["z"], run(optimize(graph), given)["z"]
+        numbers = ~np.isnan(expected)
+        assert np.array_equal(np.signbit(found[numbers]), np.signbit(expected[numbers]))
 
 
 def test_every_rule_has_a_case():

@@ -66,6 +66,17 @@ def test_bounds_hold_and_are_tight_on_smooth_functions(side):
     assert failures <= total // 200
 
 
+def test_bounds_hold_on_rough_functions():
+    """Sums of sines with wavelengths from 0.02 to 60, where coarse entries of a table often agree by accident."""
+    rng = np.random.default_rng(3)
+    for _ in range(1000):
+        count = rng.integers(1, 30)
+        a, phase = rng.standard_normal(count), rng.uniform(0, 7, count)
+        w = rng.standard_normal(count) * 10 ** rng.uniform(-1, 2.5)
+        found = slope(differences(lambda x: a @ np.sin(w * x + phase), 0.0, noise=EPSILON * np.abs(a).sum()), Side.BOTH)  # noqa: B023
+        assert abs(found.value - (a * w) @ np.cos(phase)) <= found.bound
+
+
 def test_bounds_hold_on_noisy_functions():
     rng = np.random.default_rng(2)
     for sigma in (1e-10, 1e-6, 1e-3):

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from threading import Timer
 from types import MappingProxyType, TracebackType
 from typing import Any, Self, TypeAlias
@@ -111,10 +110,8 @@ class Rpc:
         report = self.report
         if report is not None:
             self._encode = time.perf_counter() - self._ran
-            queue, decode, plan, execute, encode = self._spans()
-            report = replace(report, queue=queue, decode=decode, plan=plan, execute=execute, encode=encode)
             # Messages merge where their bytes are joined: so the report can tell how long the rest took to encode.
-            data += self._method.encode_report(report)
+            data += self._method.encode_report(report, self._spans())
         self._sent += len(data)
         return data
 
@@ -173,9 +170,9 @@ class Method:
         report = execution_pb2.ExecutionReport.DESCRIPTOR
         self._report_field = next((f.name for f in descriptor.output_type.fields if f.message_type is report), "")
 
-    def encode_report(self, report: Report) -> bytes:
+    def encode_report(self, report: Report, spans: Sequence[float]) -> bytes:
         """The bytes of a reply that has nothing but a report."""
-        return self._reply(**{self._report_field: encode_report(report)}).SerializeToString()
+        return self._reply(**{self._report_field: encode_report(report, spans)}).SerializeToString()
 
     def grpc_handler(self) -> grpc.RpcMethodHandler[bytes, bytes]:
         """The method as gRPC calls it: bytes in, bytes out, so that parsing is ours."""

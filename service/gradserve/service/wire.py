@@ -6,7 +6,7 @@ What a message says that no job could be given is refused here, under the rules 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Protocol, TypeAlias, TypeVar
@@ -171,11 +171,12 @@ class Wire:
         room = self._inline_limit
         largest = min(call.options.inline_limit or room, room)
         for array, tensor in sorted(tensors, key=_bytes_of):
-            inline = array.nbytes <= min(largest, room)
-            codec.write_tensor(tensor, array, None if inline else array.nbytes - 1)
-            if not inline:
+            if array.nbytes <= min(largest, room):
+                codec.write_tensor(tensor, array)
+                room -= array.nbytes
+            else:
+                codec.write_tensor(tensor, array, array.nbytes - 1)
                 self.blobs.put(tensor.blob, array.tobytes())
-            room -= array.nbytes if inline else 0
         return message
 
     def graph_message(self, graph: Graph) -> graph_pb2.Graph:
@@ -216,14 +217,15 @@ def require_count(count: int, field: str) -> None:
         raise InvalidRequest("the request does not fit", [Violation(field, "M4", f"{count} is negative")])
 
 
-def encode_report(report: Report) -> execution_pb2.ExecutionReport:
-    """The message of a report."""
+def encode_report(report: Report, spans: Sequence[float]) -> execution_pb2.ExecutionReport:
+    """The message of a report, with the seconds of every phase as the whole call saw them."""
+    queue, decode, plan, execute, encode = map(_duration, spans)
     return execution_pb2.ExecutionReport(
-        queue=_duration(report.queue),
-        decode=_duration(report.decode),
-        plan=_duration(report.plan),
-        execute=_duration(report.execute),
-        encode=_duration(report.encode),
+        queue=queue,
+        decode=decode,
+        plan=plan,
+        execute=execute,
+        encode=encode,
         plan_cache_hit=report.plan_cache_hit,
         executor=report.executor,
         placement=report.placement,

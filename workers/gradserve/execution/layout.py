@@ -53,7 +53,7 @@ class Placement:
 
     strides: tuple[Strides, ...]
     copies: bool = False
-    """Whether what is mostly a view must be a copy: a reshape of what does not lie as the result needs it, or a scalar."""
+    """Whether what is mostly a view must be a copy: a reshape of what lies in another order, or of a scalar."""
     order: tuple[int, ...] | None = None
     """The order of axes in which small operands are copied first; None if they are not."""
 
@@ -134,7 +134,7 @@ def _spread_strides(lengths: Lengths, strides: Strides, rank: int) -> Strides:
 
 
 def kept_order(operands: Sequence[Strides]) -> list[int]:
-    """The order of axes, the slowest first, that NumPy gives to a new array computed from operands with these strides."""
+    """The order of axes, the slowest first, that NumPy gives to an array made from operands with these strides."""
     order: list[int] = []
     for axis in reversed(range(len(operands[0]))):
         place = 0

@@ -68,7 +68,7 @@ def lower(graph: Graph) -> tuple[Step, ...]:
         else:
             placed = Placement((strides[reuses],))
         strides.update(zip(draft.results, placed.strides, strict=True))
-        allocates = buffers.make(time, draft, views=op.is_view and not placed.copies, reuses=reuses)
+        allocates = buffers.make(draft, views=op.is_view and not placed.copies, reuses=reuses)
         frees, releases = buffers.free(time, draft)
         steps.append(
             Step(
@@ -173,7 +173,7 @@ class _Buffers:
                 return operand
         return None
 
-    def make(self, time: int, draft: _Draft, views: bool, reuses: int | None) -> int:
+    def make(self, draft: _Draft, views: bool, reuses: int | None) -> int:
         """Notes the results of a step and returns the bytes it allocates."""
         allocated = 0
         for value, type_ in zip(draft.results, draft.node.types, strict=True):

@@ -135,10 +135,8 @@ class _Probing:
         flops = count * self._plan.flops
         if flops > self._context.limits.flops:
             limit = self._context.limits.flops
-            raise LimitExceeded(
-                "flops",
-                f"{target.max_probes} probes take {flops:.3g} floating-point operations, the limit is {limit:.3g}",
-            )
+            text = f"{target.max_probes} probes take {flops:.3g} floating-point operations and the limit flops is"
+            raise LimitExceeded("flops", f"{text} {limit:.3g}; ask for fewer probes")
         nbytes = sum(a.nbytes for a in self._call.arguments.values())
         piece = Piece(self._plan, 0, self._size)
         return self._context.place((piece,) * count, nbytes, self._call.options)[0]

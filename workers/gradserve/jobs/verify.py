@@ -172,6 +172,7 @@ class _Losses:
         plan, hit = self._plan(BLOCK)
         self.report = replace(self.report, plan_cache_hit=self.report.plan_cache_hit and hit)
         if plan.seconds <= CHUNK_SECONDS and plan.peak_bytes <= CHUNK_BYTES:
+            self._context.limits.check_plans([plan])
             return (Piece(plan, 0, BLOCK),)
         return self._context.pieces(self.graph, Along(self._wrt), Batching(frozenset({names.STEP}), BLOCK))[0]
 

@@ -226,4 +226,5 @@ def _logaddexp(x: Any, y: Any, out: Array | None = None) -> Array:
     greater = np.maximum(x, y)
     gap = np.subtract(np.minimum(x, y, out=out), greater, out=out)
     share = np.fmin(np.exp(gap, out=gap), 1.0, out=gap)  # of two equal infinities the gap is NaN, and the share is 1
-    return np.add(greater, np.log1p(share, out=share), out=share)
+    total: Array = np.add(greater, np.log1p(share, out=share), out=share)
+    return total

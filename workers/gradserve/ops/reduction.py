@@ -103,7 +103,8 @@ def _folded(ufunc: np.ufunc, count: int) -> Callable[[Any], Any]:
         total = ufunc(x[..., 0], x[..., 1])
         for k in range(2, count):
             ufunc(total, x[..., k], out=total)
-        return total
+        # A sum begins with 0.0, so that it is never -0.0.
+        return ufunc(total, 0, out=total) if ufunc is np.add else total
 
     return fold
 

@@ -1,7 +1,8 @@
 """Scalings: known multiples are merged, and leave sums, so that few and small arrays are multiplied.
 
-A product of two factors is only formed if it can be told exactly enough, and a sum is only changed by a factor so near
-to 1 that no range is lost: x 1e-200 stays below the sum of squares that it saves from overflow.
+Nothing but the last bits may change. So two factors are only merged if their product is no denormal and finite, and a
+factor only leaves a sum if it is so near to 1 that no range is lost: x 1e-200 stays under the sum of squares that it
+saves from overflow. Signs of zeros stay as well.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Op
 from gradserve.optimize.splat import splat
 
-MOST_SHIFTED = 1024.0
-"""A factor leaves a sum if it is at most this, and at least one over this."""
+LARGEST = 1024.0
+"""A factor leaves a sum if its size is at most this, and at least one over this."""
 
 
 def scaling(g: Builder, value: Value) -> tuple[float, Value]:
@@ -60,30 +61,38 @@ def _outer_scaling(g: Builder, op: Op, operands: Sequence[Value]) -> tuple[float
     return 1.0, operands[0]
 
 
-def scaling_taken_out(g: Builder, op: Op, operands: Sequence[Value], shrinks: bool = True) -> Value | None:
-    """f(c x) becomes c f(x), for an op that is linear in each operand; unless told otherwise, one that shrinks it."""
+def scaling_of_view(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
+    """f(c x) becomes c f(x), for an op that moves elements."""
+    factor, x = scaling(g, operands[0])
+    return scaled(g, factor, g.apply(op, [x])[0]) if factor != 1.0 else None
+
+
+def scaling_of_sum(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
+    """f(c x) becomes c f(x), for an op that sums and is linear in each operand, if its result is the smaller one."""
     results = op.infer(*(operand.type for operand in operands))
     for k, operand in enumerate(operands):
         factor, x = scaling(g, operand)
-        if factor != 1.0 and _is_moderate(factor) and (not shrinks or 2 * results[0].size <= x.type.size):
-            (result,) = g.apply(op, [*operands[:k], x, *operands[k + 1 :]])
-            return scaled(g, factor, result)
+        if factor != 1.0 and _is_moderate(factor) and 2 * results[0].size <= x.type.size:
+            (total,) = g.apply(op, [*operands[:k], x, *operands[k + 1 :]])
+            multiple = scaled(g, abs(factor), total)
+            # A sum that cancels is 0.0, of either sign of its terms: -0.0 in its place would not be the same.
+            return multiple if factor > 0 else g.sub(0.0, multiple)
     return None
 
 
 def shared_scaling(g: Builder, sign: float, x: Value, y: Value) -> Value | None:
-    """For x + sign y: c a + c b becomes c (a + b), and c a - c b becomes c (a - b)."""
+    """For x + sign y: c a + c b becomes c (a + b), and c a - c b becomes c (a - b), for a positive c."""
     (c, a), (d, b) = scaling(g, x), scaling(g, y)
     d *= sign
     if (a is x and b is y) or abs(c) != abs(d) or not _is_moderate(c):
         return None
     if c == d:
-        return scaled(g, c, g.add(a, b))
+        return scaled(g, c, g.add(a, b)) if c > 0 else None
     return scaled(g, c, g.sub(a, b)) if c > 0 else scaled(g, d, g.sub(b, a))
 
 
 def _is_moderate(factor: float) -> bool:
-    return 1.0 / MOST_SHIFTED <= abs(factor) <= MOST_SHIFTED
+    return 1.0 / LARGEST <= abs(factor) <= LARGEST
 
 
 def _is_normal(factor: float, value: Value) -> bool:

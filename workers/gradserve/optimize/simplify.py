@@ -16,7 +16,7 @@ from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Op
 from gradserve.ops.contraction import Contract
 from gradserve.ops.movement import permuted
-from gradserve.optimize.scaling import merged_scaling, scaling_taken_out, shared_scaling
+from gradserve.optimize.scaling import merged_scaling, scaling_of_sum, scaling_of_view, shared_scaling
 from gradserve.optimize.splat import is_splat, splat
 
 Rule: TypeAlias = Callable[[Builder, Any, Sequence[Value]], Value | None]
@@ -69,7 +69,7 @@ def _sub(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
 
 
 def _is_neutral(g: Builder, value: Value, zero: float) -> bool:
-    """Whether `value` is filled by this zero. -0.0 + 0.0 is 0.0, and where to 1/x and atan2 one zero is not the other."""
+    """Whether `value` is filled by this zero: -0.0 + 0.0 is 0.0, and 1/x and atan2 tell the two apart."""
     found = splat(g, value)
     return found is not None and bool(found == 0) and (not value.type.is_float or np.signbit(found) == np.signbit(zero))
 
@@ -121,7 +121,7 @@ def _reshape(g: Builder, op: Any, operands: Sequence[Value]) -> Value | None:
     if x.type.shape == op.shape:
         return x
     again = _producer(g, x, "reshape")
-    return g.reshape(again[1][0], op.shape) if again else scaling_taken_out(g, op, operands, shrinks=False)
+    return g.reshape(again[1][0], op.shape) if again else scaling_of_view(g, op, operands)
 
 
 def _permute(g: Builder, op: Any, operands: Sequence[Value]) -> Value | None:
@@ -131,7 +131,7 @@ def _permute(g: Builder, op: Any, operands: Sequence[Value]) -> Value | None:
     again = _producer(g, x, "permute")
     if again:
         return permuted(g, again[1][0], tuple(again[0].order[k] for k in op.order))
-    return scaling_taken_out(g, op, operands, shrinks=False)
+    return scaling_of_view(g, op, operands)
 
 
 def _reverse(g: Builder, op: Any, operands: Sequence[Value]) -> Value | None:
@@ -156,8 +156,8 @@ def _broadcast_to(g: Builder, op: Any, operands: Sequence[Value]) -> Value | Non
 def _reduce_sum(g: Builder, op: Any, operands: Sequence[Value]) -> Value | None:
     x = operands[0]
     if not op.axes:
-        return x
-    return _sum_of_broadcast(g, op.axes, x) or scaling_taken_out(g, op, operands) or _sum_of_product(g, op.axes, x)
+        return _begun_with_zero(g, x)
+    return _sum_of_broadcast(g, op.axes, x) or scaling_of_sum(g, op, operands) or _sum_of_product(g, op.axes, x)
 
 
 def _sum_of_broadcast(g: Builder, axes: tuple[int, ...], x: Value) -> Value | None:
@@ -175,7 +175,12 @@ def _sum_of_broadcast(g: Builder, axes: tuple[int, ...], x: Value) -> Value | No
     count = math.prod(lengths[axis] for axis in axes)
     kept = tuple(lengths[axis] for axis in range(x.type.rank) if axis not in axes)
     squeezed = tuple(n for axis, n in enumerate(source.shape, start=new) if axis not in axes)
-    return g.broadcast(g.mul(g.reshape(source, squeezed), float(count)), kept)
+    return g.broadcast(_begun_with_zero(g, g.mul(g.reshape(source, squeezed), float(count))), kept)
+
+
+def _begun_with_zero(g: Builder, value: Value) -> Value:
+    """What a sum is that has the value as its only term: 0.0 + -0.0 is 0.0."""
+    return g.add(value, 0.0) if value.type.is_float else value
 
 
 def _sum_of_product(g: Builder, axes: tuple[int, ...], x: Value) -> Value | None:
@@ -201,7 +206,7 @@ def _contract(g: Builder, op: Any, operands: Sequence[Value]) -> Value | None:
     contract = cast("Contract", op)
     if not contract.lhs_contract:
         return _product(g, contract, *operands)
-    return scaling_taken_out(g, op, operands) or _contract_of_permuted(g, contract, *operands)
+    return scaling_of_sum(g, op, operands) or _contract_of_permuted(g, contract, *operands)
 
 
 def _product(g: Builder, contract: Contract, lhs: Value, rhs: Value) -> Value:

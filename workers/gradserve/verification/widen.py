@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gradserve.ir.builder import Builder, Value
-from gradserve.ir.graph import Graph
+from gradserve.ir.graph import Constant, Graph, Literal
 from gradserve.ir.op import Op
 from gradserve.ir.types import ElementType
 from gradserve.ops import builder
@@ -30,13 +30,19 @@ def widen(graph: Graph) -> Graph:
         g.input(i.name, i.type.with_element_type(_DOUBLE) if i.type.element_type is _SINGLE else i.type)
         for i in graph.inputs
     ]
-    for constant in graph.constants:
-        value = g.constant(constant)
-        values.append(g.convert(value, _DOUBLE) if value.type.element_type is _SINGLE else value)
+    values += [_constant(g, constant) for constant in graph.constants]
     for node in graph.nodes:
         g.origin = node.origin
         values += _apply(g, _wide(node.op), [values[k] for k in node.operands])
     return g.build({o.name: values[o.value] for o in graph.outputs})
+
+
+def _constant(g: Builder, constant: Constant) -> Value:
+    if constant.type.element_type is not _SINGLE:
+        return g.constant(constant)
+    if isinstance(constant, Literal):
+        return g.constant(Literal(constant.array.astype(_DOUBLE.dtype)))
+    return g.convert(g.constant(constant), _DOUBLE)
 
 
 def _wide(op: Op) -> Op:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Protocol
 
 from gradserve.client.deadline import Deadline
 from gradserve.client.results import Explanation, Report, TraceEstimate, VerificationProgress
+from gradserve.ir.errors import InvalidRequest
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array
 
@@ -55,6 +57,11 @@ class TraceOptions:
     absolute_tolerance: float = 0.0
     confidence: float = 0.95
 
+    def __post_init__(self) -> None:
+        """Refuses what no message can say."""
+        _require_count("seed", self.seed, 64)
+        _require_count("max_probes", self.max_probes, 32)
+
 
 @dataclass(frozen=True, slots=True)
 class VerifyOptions:
@@ -65,6 +72,16 @@ class VerifyOptions:
     directions: int = 0
     seed: int = 0
     relative_tolerance: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuses what no message can say."""
+        _require_count("seed", self.seed, 64)
+        _require_count("directions", self.directions, 32)
+
+
+def _require_count(name: str, number: int, bits: int) -> None:
+    if not isinstance(number, Integral) or not 0 <= number < 1 << bits:
+        raise InvalidRequest(f"{name} is {number}; it must be a whole number from 0 to 2^{bits} - 1")
 
 
 class Backend(Protocol):

@@ -83,7 +83,7 @@ def load_arrays(path: Path) -> dict[str, Array]:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile):
-        raise InvalidRequest(f"{path} holds no arrays by name; write it with np.savez({path.name!r}, w=w)") from None
+        raise InvalidRequest(f"{path} holds no arrays by name, as np.savez writes them") from None
 
 
 def save_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
@@ -133,9 +133,12 @@ def _blob(line: str) -> tuple[str, bytes]:
 
 
 def _decode_file(path: Path) -> Graph:
+    data = path.read_bytes()
     try:
-        message = graph_pb2.Graph.FromString(path.read_bytes())
+        message = graph_pb2.Graph.FromString(data)
     except DecodeError:
-        raise InvalidGraph("this is no graph; Function.save writes one") from None
+        message = None
+    if not data or message is None:
+        raise InvalidGraph("this is no graph; Function.save writes one")
     # Limits are for what strangers send.
     return codec.decode_graph(message, OP_SET, limits=replace(DEFAULT_LIMITS, inline_bytes=_EVERYTHING))

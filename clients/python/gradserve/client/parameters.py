@@ -6,6 +6,11 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+OPTIONS = frozenset(
+    {"abs_tol", "batch", "claimed", "confidence", "cotangent", "derivation", "directions", "max_probes", "progress"}
+    | {"reduction", "rel_tol", "seed", "tangent", "wrt"}
+)
+"""The names that methods of `Function` take for themselves."""
 _NAMELESS = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL)
 
 
@@ -42,7 +47,9 @@ class Parameters:
             else:
                 bound = dict(signature.bind(*arguments, **named).arguments)
         except TypeError as error:
-            raise TypeError(f"{self.name}{signature}: {error}") from None
+            taken = " and ".join(sorted(OPTIONS.intersection(signature.parameters)))
+            hint = f"; {taken} is the name of an option as well: give it by position" if taken else ""
+            raise TypeError(f"{self.name}{signature}: {error}{hint}") from None
         if self._rest is not None:
             bound |= bound.pop(self._rest, {})
         return bound

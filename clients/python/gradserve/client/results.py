@@ -89,6 +89,14 @@ class InputReport:
     measured: float
     error_bound: float
 
+    @property
+    def name(self) -> str:
+        """The input's name."""
+        return self.input
+
+    def __str__(self) -> str:
+        return f"{self.name}: {_comparison(self)}"
+
 
 @dataclass(frozen=True, slots=True)
 class EntryReport:
@@ -138,9 +146,9 @@ class VerificationReport:
     def __str__(self) -> str:
         head = f"verification: {self.verdict} ({self.evaluations} evaluations, noise {self.noise:.1e})"
         columns = ("verdict", "claimed", "measured", "bound")
-        parts = [head, *_table(("input", *columns), ((row.input, *_numbers(row)) for row in self.inputs))]
+        parts = [head, *_table(("input", *columns), map(_row, self.inputs))]
         if self.entries:
-            parts += ["", *_table(("entry", *columns), ((row.name, *_numbers(row)) for row in self.entries))]
+            parts += ["", *_table(("entry", *columns), map(_row, self.entries))]
         return "\n".join(parts)
 
 
@@ -202,8 +210,8 @@ def _discrepancy(row: DirectionReport) -> float:
     return math.inf if math.isnan(ratio) else ratio
 
 
-def _numbers(row: InputReport | EntryReport) -> tuple[str, ...]:
-    return row.verdict, f"{row.claimed:.9g}", f"{row.measured:.9g}", f"{row.error_bound:.1e}"
+def _row(row: InputReport | EntryReport) -> tuple[str, ...]:
+    return row.name, row.verdict, f"{row.claimed:.9g}", f"{row.measured:.9g}", f"{row.error_bound:.1e}"
 
 
 def _table(header: Sequence[str], rows: Iterable[tuple[str, ...]]) -> list[str]:

@@ -151,10 +151,16 @@ def names_of(given: Names, known: Iterable[str], option: str) -> tuple[str, ...]
 
 
 def batched_names(batch: Batch, wrt: tuple[str, ...], known: Iterable[str]) -> tuple[str, ...]:
-    """The parameters that carry a leading axis of points: for True, those that are differentiated."""
-    if isinstance(batch, bool):
-        return wrt if batch else ()
-    return names_of(batch, known, "batch")
+    """The parameters that carry a leading axis of points: for True, those that are differentiated.
+
+    Raises:
+        InvalidRequest: there are none.
+    """
+    if batch is False:
+        return ()
+    if batch is True and not wrt:
+        raise InvalidRequest("batch=True is for parameters of real numbers, and there are none; name those you mean")
+    return wrt if batch is True else names_of(batch, known, "batch")
 
 
 def require_batched(leaves: Mapping[str, Array], batched: Iterable[str]) -> None:

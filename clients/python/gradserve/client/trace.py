@@ -38,6 +38,12 @@ class Traced:
         """The inputs of the graph that belong to each argument, in the order of its leaves."""
         return {name: tuple(paths(structure, name)) for name, structure in self.inputs.items()}
 
+    @functools.cached_property
+    def real(self) -> tuple[str, ...]:
+        """The arguments that hold real numbers: what one differentiates unless told otherwise."""
+        types = self.graph.input_types
+        return tuple(name for name, inputs in self.paths.items() if any(types[path].is_float for path in inputs))
+
     def result(self, outputs: Mapping[str, Any]) -> Any:
         """What the function returns, put together from named outputs of the graph; None for those not given."""
         return unflatten(self.output, [outputs.get(output.name) for output in self.graph.outputs])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,22 +60,24 @@ class Traces:
         """The arguments bound to the graph of their types, traced now if it is new."""
         leaves: dict[str, Array] = {}
         structures: dict[str, Structure] = {}
-        real = []
+        real: tuple[str, ...] = ()
         for name, tree in self._parameters.bind(arguments, named).items():
             found, structures[name] = flatten(tree, name)
             arrays = {path: as_array(leaf, path) for path, leaf in found}
             if any(array.dtype.kind == "f" for array in arrays.values()):
-                real.append(name)
+                real += (name,)
             leaves |= arrays
-        differentiated = names_of(wrt, structures, "wrt") or tuple(real)
-        parameters = batched_names(batch, differentiated, structures)
+        chosen = names_of(wrt, structures, "wrt")
+        parameters = batched_names(batch, chosen or real, structures)
         batched = tuple(path for name in parameters for path in paths(structures[name], name))
         require_batched(leaves, batched)
         traced = self._find(structures, leaves, batched) or self._trace_example(structures, leaves, batched)
+        if batch is True and not chosen and traced.real != real:
+            whole = ", ".join(name for name in traced.real if name not in real)
+            raise InvalidRequest(f"batch=True is for parameters of real numbers; {whole} is given in whole ones")
         types = traced.graph.input_types
-        return Bound(
-            traced, {path: converted(leaf, types[path], path) for path, leaf in leaves.items()}, differentiated, batched
-        )
+        values = {path: converted(leaf, types[path], path) for path, leaf in leaves.items()}
+        return Bound(traced, values, chosen or traced.real, batched)
 
     def _find(
         self, structures: Mapping[str, Structure], leaves: Mapping[str, Array], batched: Sequence[str]
@@ -97,19 +99,16 @@ class Traces:
             if found is not None:
                 return found
             self._refuse_lists(structures)
-            return self._trace({n: unflatten(s, [points[p] for p in paths(s, n)]) for n, s in structures.items()})
+            try:
+                return self._trace({n: unflatten(s, [points[p] for p in paths(s, n)]) for n, s in structures.items()})
+            except Exception as error:
+                for hint in self._hints(structures, points):
+                    error.add_note(hint)
+                raise
 
     def _trace(self, examples: Mapping[str, Any]) -> Traced:
         with self._lock:
-            try:
-                traced = trace_bound(self._parameters, examples)
-            except Untraceable:
-                raise
-            except Exception as error:
-                for name, example in examples.items():
-                    for path in number_lists(flatten(example, name)[1], name):
-                        error.add_note(f"{path} is a list: its numbers are parameters of their own; is an array meant?")
-                raise
+            traced = trace_bound(self._parameters, examples)
             if not traced.graph.outputs:
                 raise Untraceable(f"{self} returns no array; return what is to be computed")
             self._traced = (*self._traced, traced)[-MOST_GRAPHS:]
@@ -123,6 +122,18 @@ class Traces:
                 if isinstance(known, Leaf) and number_lists(structure, name) == [name]:
                     type_ = traced.graph.input_types[name]
                     raise InvalidRequest(f"{name} is a list and {self} takes an array, {type_}; give np.array({name})")
+
+    def _hints(self, structures: Mapping[str, Structure], leaves: Mapping[str, Array]) -> Iterator[str]:
+        """What may have been meant by arguments that the function fails on."""
+        for name, structure in structures.items():
+            for path in number_lists(structure, name):
+                yield f"{path} is a list: its numbers are parameters of their own; is an array meant?"
+        for traced in self._traced:
+            shapes = {path: type_.shape for path, type_ in traced.graph.input_types.items()}
+            if traced.inputs == structures:
+                longer = [path for path, leaf in leaves.items() if leaf.shape != shapes[path]]
+                if all(leaves[path].shape[1:] == shapes[path] for path in longer):
+                    yield f"{', '.join(longer)} had one axis less before: is batch=True meant?"
 
 
 def _fits(array: Array, type_: TensorType, batched: bool) -> bool:

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Column, Table
 from rich.text import Text
 
-from gradserve.client.results import Explanation, InputReport, Report, TraceEstimate, VerificationReport
+from gradserve.client.results import EntryReport, Explanation, InputReport, Report, TraceEstimate, VerificationReport
 from gradserve.ir.types import Array
 
 console = Console(emoji=False, markup=False, highlight=False)
@@ -87,12 +87,11 @@ def verification(report: VerificationReport) -> None:
     told = f"  {count}, noise in the loss {report.noise:.1e}, seed {report.seed}"
     line(Text.assemble((report.verdict, _STYLES.get(report.verdict, "")), told))
     table = _table("input", "verdict", "claimed", "measured", "error bound")
-    for row in [*report.inputs, *report.entries]:
-        name = row.input if isinstance(row, InputReport) else row.name
+    rows: list[InputReport | EntryReport] = [*report.inputs, *report.entries]
+    for row in rows:
         numbers = (f"{row.claimed:.12g}", f"{row.measured:.12g}", f"{row.error_bound:.1e}")
-        table.add_row(
-            name, row.verdict, *numbers, style=_STYLES.get(row.verdict, "") if row.verdict != "agrees" else ""
-        )
+        style = "" if row.verdict == "agrees" else _STYLES.get(row.verdict, "")
+        table.add_row(row.name, row.verdict, *numbers, style=style)
     console.print(table)
 
 

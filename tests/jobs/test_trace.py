@@ -1,0 +1,158 @@
+"""Estimates of Hessian traces: right on average, honest at the end, the same bits everywhere."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gradserve.estimation.samplers import signs
+from gradserve.estimation.trace import StopReason
+from gradserve.ir.errors import Cancelled, InvalidRequest, LimitExceeded, NotDifferentiable
+from gradserve.jobs.call import make_call
+from gradserve.jobs.context import Context
+from gradserve.jobs.limits import Limits
+from gradserve.ops import builder
+from gradserve.workers.control import Control
+from gradserve.workers.local_pool import LocalPool
+from tests.jobs.support import F32, F64, arguments_of, estimates, layer, quadratic, real, total
+
+
+def symmetric(n, seed=0):
+    a = np.random.default_rng(seed).standard_normal((n, n))
+    return (a + a.T) / 2 + np.eye(n)
+
+
+def at_zero(graph):
+    return make_call(graph, {i.name: np.zeros(i.type.lengths, i.type.element_type.dtype) for i in graph.inputs})
+
+
+def test_estimates_are_the_means_of_the_quadratic_form(context):
+    matrix = symmetric(30)
+    found = estimates(context, at_zero(quadratic(matrix)), seed=5, max_probes=100)
+    assert [e.probes for e in found] == [16, 32, 64, 100]
+    assert [e.stop_reason for e in found] == [StopReason.NONE] * 3 + [StopReason.MAX_PROBES]
+    v = signs(5, "trace:x", 0, 100, (30,), F64)
+    samples = np.einsum("pi,ij,pj->p", v, matrix, v)
+    for estimate in found:
+        part = samples[: estimate.probes]
+        assert estimate.value == pytest.approx(part.mean(), rel=1e-12)
+        assert estimate.standard_error == pytest.approx(part.std(ddof=1) / np.sqrt(len(part)), rel=1e-9)
+        assert estimate.lower < estimate.value < estimate.upper
+        assert (estimate.seed, estimate.confidence) == (5, 0.95)
+    cost = found[-1].report
+    assert cost.executor == "numpy"
+    assert cost.batch_size >= 100
+    assert cost.flops > 0
+
+
+WAYS: dict[str, dict[str, Any]] = {
+    "fixed": {"max_probes": 48},
+    "stopping": {"max_probes": 4096, "relative_tolerance": 0.15},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_intervals_cover_the_trace(context, way):
+    matrix = symmetric(20) + 2 * np.eye(20)
+    call = at_zero(quadratic(matrix))
+    covered, stopped = 0, 0
+    for seed in range(400):
+        last = estimates(context, call, seed=seed, **WAYS[way])[-1]
+        covered += last.lower <= np.trace(matrix) <= last.upper
+        stopped += last.stop_reason is StopReason.TOLERANCE
+    assert covered >= 0.93 * 400
+    assert stopped == (400 if way == "stopping" else 0)
+
+
+@pytest.mark.parametrize("element_type", [F64, F32])
+def test_a_diagonal_hessian_is_found_at_the_first_look(context, element_type):
+    diagonal = np.random.default_rng(0).standard_normal(500)
+    graph = quadratic(np.diag(diagonal).astype(element_type.dtype))
+    (only,) = estimates(context, at_zero(graph), relative_tolerance=1e-3)
+    assert only.stop_reason is StopReason.TOLERANCE
+    assert only.probes == 16
+    assert only.lower <= diagonal.sum() <= only.upper
+    assert only.upper - only.lower < (1e-12 if element_type is F64 else 1e-3) * abs(diagonal.sum())
+
+
+def test_more_confidence_takes_more_equal_samples(context):
+    call = at_zero(quadratic(np.eye(10)))
+    probes = [estimates(context, call, absolute_tolerance=1e-3, confidence=c)[-1].probes for c in (0.5, 0.95, 0.9999)]
+    assert probes == [8, 16, 64]
+
+
+def test_a_linear_loss_has_trace_zero(context):
+    g = builder()
+    graph = g.build({"loss": total(g, g.input("x", real(5)))})
+    (only,) = estimates(context, at_zero(graph), relative_tolerance=1e-3)
+    assert (only.value, only.lower, only.upper) == (0.0, 0.0, 0.0)
+    assert only.stop_reason is StopReason.TOLERANCE
+
+
+def test_several_inputs_and_the_terms_between_them(context):
+    graph = layer(width=5)
+    arguments = arguments_of(graph)
+    last = estimates(context, make_call(graph, arguments), wrt=("x", "b"), max_probes=4000)[-1]
+    z = arguments["W"] @ arguments["x"] + arguments["b"]
+    t = np.tanh(z)
+    curvature = 2 * (1 - t**2) * (1 - 3 * t**2)
+    expected = curvature.sum() + np.sum(curvature[:, None] * arguments["W"] ** 2)
+    assert last.lower <= expected <= last.upper
+    assert last.upper - last.lower < 0.3 * abs(expected)
+
+
+def without_timings(found):
+    return [(e.value, e.standard_error, e.lower, e.upper, e.probes, e.stop_reason) for e in found]
+
+
+def test_the_same_bits_on_any_number_of_workers_and_for_any_budget(context):
+    graph = layer()
+    call = make_call(graph, arguments_of(graph))
+    expected = without_timings(estimates(context, call, seed=3, max_probes=300))
+    for threads in (1, 3):
+        pool = LocalPool(threads)
+        assert without_timings(estimates(Context(pool), call, seed=3, max_probes=300)) == expected
+        pool.close()
+    longer = without_timings(estimates(context, call, seed=3, max_probes=1000))
+    assert [e[:2] for e in longer[:4]] == [e[:2] for e in expected[:4]]
+    assert without_timings(estimates(context, call, seed=4, max_probes=300)) != expected
+
+
+def test_what_is_not_finite_never_counts_as_good(context):
+    g = builder()
+    graph = g.build({"loss": total(g, g.sqrt(g.input("x", real(3))))})
+    last = estimates(context, make_call(graph, {"x": -np.ones(3)}), max_probes=40, relative_tolerance=0.5)[-1]
+    assert last.stop_reason is StopReason.MAX_PROBES
+    assert np.isnan(last.value)
+    assert last.report.nonfinite_outputs > 0
+
+
+def test_what_does_not_fit_is_refused(context):
+    call = at_zero(quadratic(np.eye(3)))
+    for confidence in (1.0, -0.5, 2.0, float("nan")):
+        with pytest.raises(InvalidRequest, match="E2"):
+            estimates(context, call, confidence=confidence)
+    with pytest.raises(InvalidRequest, match="E3"):
+        estimates(context, call, relative_tolerance=-1.0)
+    with pytest.raises(InvalidRequest, match="E3"):
+        estimates(context, call, absolute_tolerance=float("nan"))
+    batched = make_call(quadratic(np.eye(3)), {"x": np.zeros((4, 3))}, batch=("x",))
+    with pytest.raises(InvalidRequest, match="E1"):
+        estimates(context, batched)
+    with pytest.raises(LimitExceeded, match="probes"):
+        estimates(context, call, max_probes=10**9)
+    with pytest.raises(LimitExceeded, match="flops"):
+        estimates(Context(context.front_end, limits=Limits(flops=1e5)), call, max_probes=10**5)
+    with pytest.raises(InvalidRequest, match="W1"):
+        estimates(context, call, wrt=("y",))
+    g = builder()
+    vector = g.build({"y": g.sin(g.input("x", real(3)))})
+    with pytest.raises(NotDifferentiable):
+        estimates(context, make_call(vector, {"x": np.zeros(3)}))
+
+
+def test_a_cancelled_estimate_ends(context):
+    control = Control()
+    control.cancel()
+    with pytest.raises(Cancelled):
+        estimates(context, at_zero(quadratic(np.eye(3))), control=control)
