@@ -151,7 +151,7 @@ def test_too_many_digests(stubs):
 
 
 def test_arguments_and_results_as_blobs(start):
-    server, stubs = start(inline_limit=1000)
+    _, stubs = start(inline_limit=1000)
     w = np.random.default_rng(7).standard_normal(1 << 18)
     text = """graph (%0 "w": f64[n]) {
       %1: f64[n] = mul %0, %0

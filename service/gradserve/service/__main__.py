@@ -18,7 +18,7 @@ _DEFAULTS = Settings()
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serves until told to stop; returns the exit status."""
-    settings = _settings(_parser().parse_args(arguments))
+    settings = settings_of(arguments)
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         serve(settings)
@@ -30,11 +30,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _settings(options: argparse.Namespace) -> Settings:
-    given = {name: value for name, value in vars(options).items() if value is not None}
+def settings_of(arguments: Sequence[str] | None) -> Settings:
+    """The settings that the command line asks for; ends the program where it makes no sense."""
+    parser = _parser()
+    given = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
     certificate, key = given.pop("tls_certificate", None), given.pop("tls_key", None)
     if (certificate is None) != (key is None):
-        _parser().error("--tls-certificate and --tls-key go together")
+        parser.error("--tls-certificate and --tls-key go together")
+    if given.get("workers", 1) < 1:
+        parser.error("--workers: at least 1")
     tls = Tls(certificate, key) if certificate else None
     if given["metrics_port"] < 0:
         given["metrics_port"] = None

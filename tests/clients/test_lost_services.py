@@ -1,0 +1,318 @@
+"""Services that forget, restart, are late or are not there."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from gradserve.client import Client, DeadlineExceeded, InvalidRequest, Unavailable
+from gradserve.client import remote as remote_module
+from gradserve.service.store import BlobStore, GraphStore
+from tests.clients.bits import same_bits
+
+DATA = np.random.default_rng(0).standard_normal(100_000)
+W = np.array([0.3, -0.2])
+
+
+def loss(w):
+    return np.sum(np.tanh(DATA * w[0] + w[1]) ** 2)
+
+
+def empty(server):
+    """Lets a running service forget all graphs and blobs."""
+    settings = server.settings
+    for store, fresh in (
+        (server.graphs, GraphStore(settings.graph_store_bytes, settings.graph_store_count)),
+        (server.blobs, BlobStore(settings.blob_store_bytes, settings.max_blob_bytes)),
+    ):
+        vars(store).clear()
+        vars(store).update(vars(fresh))
+
+
+@pytest.fixture
+def service(start):
+    return start()
+
+
+@pytest.fixture
+def own(service):
+    with Client(f"127.0.0.1:{service.port}", timeout=20) as client:
+        yield client
+
+
+def slow(w):
+    """Seconds of work in steps of some milliseconds."""
+    x = w
+    for _ in range(2000):
+        x = np.tanh(x @ w)
+    return np.sum(x)
+
+
+SLOW = 0.01 * np.eye(400)
+
+
+# ---- a service that forgets
+
+
+@pytest.mark.parametrize("method", ["grad", "verify", "hessian_trace", "explain"])
+def test_a_forgetful_service_is_told_again(own, service, method):
+    f = own.function(loss)
+    ask = {
+        "grad": lambda: f.grad(W),
+        "verify": lambda: f.verify(W, directions=2, seed=1),
+        "hessian_trace": lambda: f.hessian_trace(W, max_probes=4).value,
+        "explain": lambda: f.explain(W).flops,
+    }[method]
+    first = ask()
+    empty(service)
+    assert same_bits(ask(), first)
+
+
+def test_large_arguments_are_sent_again(own, service):
+    w = np.ones(3 << 20)
+    f = own.function(lambda w: np.sum(w * w))
+    assert f(w) == 3 << 20
+    empty(service)
+    assert f(w) == 3 << 20
+
+
+def test_a_result_forgotten_before_it_was_read_is_computed_again(start, monkeypatch):
+    service = start(inline_limit=1000)
+    real, lost = service.blobs.read, []
+
+    def read(digest):
+        if not lost:
+            lost.append(digest)
+            empty(service)
+        return real(digest)
+
+    monkeypatch.setattr(service.blobs, "read", read)
+    with Client(f"127.0.0.1:{service.port}") as client:
+        assert same_bits(client.function(lambda w: 2 * w)(DATA), 2 * DATA)
+    assert lost
+
+
+def test_a_write_that_breaks_off_goes_on_where_it_was(own, service, monkeypatch):
+    real, failed = service.blobs.append, []
+
+    def append(digest, offset, data):
+        if offset > 5 << 20 and not failed:
+            failed.append(offset)
+            raise Unavailable("just now")
+        return real(digest, offset, data)
+
+    monkeypatch.setattr(service.blobs, "append", append)
+    w = np.random.default_rng(1).standard_normal(20 << 17)
+    assert own.function(lambda w: np.sum(w))(w) == pytest.approx(w.sum())
+    assert failed
+    total = service.metrics.registry.get_sample_value(
+        "gradserve_received_bytes_total", {"method": "BlobService/WriteBlob"}
+    )
+    assert total < w.nbytes + (3 << 20)
+
+
+def test_a_read_that_breaks_off_goes_on_where_it_was(start, monkeypatch):
+    service = start(inline_limit=1000)
+    read, broken = service.blobs.read, []
+
+    class Torn(bytes):
+        def __getitem__(self, key):
+            if isinstance(key, slice) and key.start >= 2 << 20 and not broken:
+                broken.append(key.start)
+                raise Unavailable("just now")
+            return bytes.__getitem__(self, key)
+
+    monkeypatch.setattr(service.blobs, "read", lambda digest: Torn(read(digest)))
+    with Client(f"127.0.0.1:{service.port}") as client:
+        w = np.random.default_rng(1).standard_normal(5 << 17)
+        assert same_bits(client.function(lambda w: 2 * w)(w), 2 * w)
+    assert broken
+
+
+# ---- a service that restarts
+
+
+def test_another_service_at_the_same_place_is_told_everything(start):
+    first = start()
+    with Client(f"127.0.0.1:{first.port}", timeout=20) as client:
+        f = client.function(loss)
+        expected = f.grad(W)
+        assert first.stop(5)
+        with pytest.raises(Unavailable, match="no gradserve service answers"):
+            f.grad(W)
+        start(address=f"127.0.0.1:{first.port}")
+        time.sleep(0.5)
+        assert same_bits(f.grad(W), expected)
+
+
+def test_a_stream_goes_on_with_the_service_that_comes_back(start, monkeypatch):
+    """The one that comes back knows neither graph nor data; the caller sees every estimate once."""
+    monkeypatch.setattr(remote_module, "RESUME_SECONDS", (0.5, 0.5, 1.0, 1.0, 1.0))
+    first, seen = start(), []
+    with Client(f"127.0.0.1:{first.port}", timeout=60) as client:
+        f = client.function(loss)
+        expected = f.hessian_trace(W, max_probes=4096, seed=2)
+
+        def progress(estimate):
+            seen.append(estimate.probes)
+            if len(seen) == 5:
+                first.stop(0)
+                start(address=f"127.0.0.1:{first.port}")
+
+        found = f.hessian_trace(W, max_probes=4096, seed=2, progress=progress)
+    assert (found.value, found.interval, found.probes) == (expected.value, expected.interval, expected.probes)
+    assert seen == sorted(set(seen))
+
+
+def test_a_stream_without_its_service_ends(start, monkeypatch):
+    monkeypatch.setattr(remote_module, "RESUME_SECONDS", (0.1,))
+    service = start()
+    with (
+        Client(f"127.0.0.1:{service.port}") as client,
+        pytest.raises(Unavailable, match="no gradserve service answers"),
+    ):
+        client.function(loss).hessian_trace(W, max_probes=100_000, progress=lambda _: service.stop(0))
+
+
+# ---- no service at all
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_no_service_is_told_soon_and_clearly():
+    address = f"127.0.0.1:{free_port()}"
+    with Client(address) as client:
+        started = time.monotonic()
+        with pytest.raises(Unavailable) as caught:
+            client.function(loss).grad(W)
+        assert time.monotonic() - started < 3
+    assert str(caught.value) == (
+        f"no gradserve service answers at {address} (Connection refused); is it running there? "
+        "`gradserve serve` starts one"
+    )
+
+
+def test_a_name_that_does_not_resolve():
+    with Client("nowhere.invalid:50051") as client, pytest.raises(Unavailable, match=r"nowhere\.invalid:50051 \("):
+        client.function(loss).grad(W)
+
+
+def test_something_else_that_listens(start):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        with Client(address, timeout=1.0) as client, pytest.raises((DeadlineExceeded, Unavailable)):
+            client.function(loss).grad(W)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "localhost",
+        "http://localhost:50051",
+        "localhost:50051/",
+        "localhost:port",
+        "localhost:99999",
+        ":50051",
+        "a b",
+    ],
+)
+def test_what_is_no_address_is_refused_at_once(address):
+    with pytest.raises(InvalidRequest, match="write host:port, such as localhost:50051"):
+        Client(address)
+
+
+@pytest.mark.parametrize(
+    "address", ["localhost:1", "[::1]:50051", "dns:///host:50051", "unix:/tmp/x", "10.0.0.1:50051"]
+)
+def test_addresses(address):
+    Client(address).close()
+
+
+# ---- closed clients
+
+
+@pytest.mark.parametrize("remotely", [True, False])
+def test_a_closed_client_says_so(address, remotely):
+    client = Client(address) if remotely else Client(threads=1)
+    f = client.function(loss)
+    f.grad(W)
+    client.close()
+    client.close()
+    for ask in (f.grad, f.verify, f.hessian_trace, f.explain):
+        with pytest.raises(Unavailable, match="the client is closed"):
+            ask(W)
+
+
+@pytest.mark.parametrize("remotely", [True, False])
+def test_closing_ends_calls_under_way(address, remotely):
+    client = Client(address) if remotely else Client(threads=1)
+    f = client.function(slow, SLOW)
+    closing = threading.Timer(0.5, client.close)
+    closing.start()
+    started = time.monotonic()
+    with pytest.raises(Unavailable, match="closed"):
+        f(SLOW)
+    assert time.monotonic() - started < 5
+    closing.join()
+
+
+# ---- deadlines
+
+
+@pytest.mark.parametrize("remotely", [True, False])
+@pytest.mark.parametrize("method", ["__call__", "verify", "hessian_trace"])
+def test_a_late_call_ends_and_frees_its_worker(service, remotely, method):
+    with Client(f"127.0.0.1:{service.port}" if remotely else None, threads=2) as client:
+        f = client.function(slow, SLOW)
+        quick = client.function(loss, W)
+        quick(W)
+        f.explain(SLOW)  # so that deriving and planning are over
+        f.timeout = 0.5
+        started = time.monotonic()
+        with pytest.raises(DeadlineExceeded, match=r"no answer within 0\.5 s; .* f\.timeout = "):
+            getattr(f, method)(SLOW)
+        assert time.monotonic() - started < 2.0
+        started = time.monotonic()
+        quick(W)
+        assert time.monotonic() - started < 1.0
+    assert service.admission.wait_idle(2)
+
+
+def test_the_timeout_is_for_the_whole_call(own, service, monkeypatch):
+    """Registering, sending and asking share one deadline."""
+    real = service.graphs.put
+
+    def put(key, graph):
+        time.sleep(0.4)
+        real(key, graph)
+
+    monkeypatch.setattr(service.graphs, "put", put)
+    f = own.function(loss)
+    f.timeout = 0.6
+    started = time.monotonic()
+    with pytest.raises(DeadlineExceeded):
+        f.grad(W)
+    assert time.monotonic() - started < 0.9
+
+
+@pytest.mark.parametrize("timeout", [0, -1.0, float("nan")])
+def test_timeouts_that_leave_no_time(client, timeout):
+    f = client.function(loss)
+    f.timeout = timeout
+    with pytest.raises(InvalidRequest, match="leaves no time"):
+        f.grad(W)
+
+
+def test_no_timeout_at_all(address):
+    for client in (Client(address, timeout=None), Client(timeout=None, threads=1)):
+        with client:
+            assert client.function(loss).grad(W).shape == (2,)

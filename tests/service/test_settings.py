@@ -1,0 +1,119 @@
+"""Settings, the program's options, and TLS."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import grpc
+import pytest
+
+from gradserve.ir import codec
+from gradserve.service.__main__ import main, settings_of
+from gradserve.service.settings import Settings, Tls
+from gradserve.v1 import derivative_service_pb2 as pb
+from tests.service.support import Stubs, call_of, refusal
+
+
+def test_defaults_serve_this_machine_alone():
+    assert settings_of([]) == Settings(ray=True)
+    assert Settings().host == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [("0.0.0.0:1", "0.0.0.0"), ("[::1]:50051", "::1"), ("localhost:0", "localhost"), ("unix:/tmp/x:y", "127.0.0.1")],
+)
+def test_metrics_are_on_the_same_host(address, host):
+    assert Settings(address=address).host == host
+
+
+def test_threads_are_enough_for_all_that_run_or_wait():
+    assert Settings(max_in_flight=10, max_queued=5).handler_threads > 15
+    assert Settings(threads=3).handler_threads == 3
+
+
+def test_options():
+    words = (
+        "--address 0.0.0.0:1 --metrics-port -1 --workers 3 --no-ray --ray-address auto --max-in-flight 5 --grace 1.5 "
+        "--max-seconds 60 --log-level ERROR --tls-certificate c.pem --tls-key k.pem"
+    )
+    assert settings_of(words.split()) == Settings(
+        address="0.0.0.0:1",
+        metrics_port=None,
+        workers=3,
+        ray=False,
+        ray_address="auto",
+        max_in_flight=5,
+        grace=1.5,
+        max_seconds=60.0,
+        log_level="ERROR",
+        tls=Tls(Path("c.pem"), Path("k.pem")),
+    )
+
+
+@pytest.mark.parametrize(
+    "options", [["--tls-key", "k.pem"], ["--workers", "many"], ["--workers", "0"], ["--frobnicate"]]
+)
+def test_options_that_make_no_sense(options, capsys):
+    with pytest.raises(SystemExit) as ended:
+        settings_of(options)
+    assert ended.value.code == 2
+    assert "usage: gradserve serve" in capsys.readouterr().err
+
+
+def test_certificate_that_cannot_be_read(capsys):
+    missing = ["--tls-certificate", "/nowhere/c.pem", "--tls-key", "/nowhere/k.pem"]
+    assert main(["--no-ray", "--address", "127.0.0.1:0", "--metrics-port", "-1", *missing]) == 1
+    assert "/nowhere/" in capsys.readouterr().err
+
+
+def test_help_names_every_option():
+    command = [sys.executable, "-m", "gradserve.service", "--help"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    for option in ("--address", "--metrics-port", "--workers", "--no-ray", "--grace", "--tls-key"):
+        assert option in text
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A certificate for 127.0.0.1, and its key."""
+    import datetime
+    import ipaddress
+
+    x509 = pytest.importorskip("cryptography.x509")
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "gradserve test")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    folder = tmp_path_factory.mktemp("tls")
+    tls = Tls(folder / "certificate.pem", folder / "key.pem")
+    tls.certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    encoding = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    tls.key.write_bytes(key.private_bytes(*encoding))
+    return tls
+
+
+def test_tls(start, certificate):
+    server, plain = start(tls=certificate)
+    request = pb.GradientRequest(call=call_of())
+    trusted = grpc.ssl_channel_credentials(certificate.certificate.read_bytes())
+    with grpc.secure_channel(f"127.0.0.1:{server.port}", trusted) as channel:
+        reply = Stubs(channel).derivatives.Gradient(request, timeout=10)
+        assert codec.decode_tensor(reply.value) == 14.0
+    assert refusal(lambda: plain.derivatives.Gradient(request, timeout=10)).code is grpc.StatusCode.UNAVAILABLE
+    with grpc.secure_channel(f"127.0.0.1:{server.port}", grpc.ssl_channel_credentials()) as channel:
+        refused = refusal(lambda: Stubs(channel).derivatives.Gradient(request, timeout=10))
+        assert refused.code is grpc.StatusCode.UNAVAILABLE

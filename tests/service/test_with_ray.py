@@ -1,0 +1,74 @@
+"""The service with a pool of Ray actors."""
+
+import grpc
+import numpy as np
+import pytest
+
+from gradserve.ir import codec
+from gradserve.service.server import Server
+from gradserve.v1 import derivative_service_pb2 as pb
+from gradserve.v1 import execution_pb2
+from tests.service.conftest import settings
+from tests.service.support import Stubs, call_of, slow_call
+from tests.service.test_metrics import values
+
+
+@pytest.fixture(scope="module")
+def clustered():
+    server = Server(settings(ray=True)).start()
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        yield server, Stubs(channel)
+    assert server.stop(10)
+
+
+def placed(placement):
+    return execution_pb2.ExecutionOptions(placement=placement)
+
+
+def test_small_calls_stay_in_the_front_end(clustered):
+    _, stubs = clustered
+    assert stubs.derivatives.Gradient(pb.GradientRequest(call=call_of())).report.placement == "front-end"
+
+
+def test_bits_do_not_depend_on_the_placement(clustered):
+    _, stubs = clustered
+    points = np.random.default_rng(0).standard_normal((1000, 3))
+    batch = execution_pb2.Batch(inputs=["w"], reduction=execution_pb2.REDUCTION_SUM)
+    replies = [
+        stubs.derivatives.Gradient(
+            pb.GradientRequest(call=call_of(arguments={"w": points}, batch=batch, options=placed(placement)))
+        )
+        for placement in (execution_pb2.PLACEMENT_FRONT_END, execution_pb2.PLACEMENT_CLUSTER)
+    ]
+    assert [reply.report.placement for reply in replies] == ["front-end", "cluster"]
+    assert replies[0].gradients["w"] == replies[1].gradients["w"]
+    assert replies[0].value == replies[1].value
+
+
+def test_report_names_the_workers(clustered):
+    _, stubs = clustered
+    call = call_of(options=placed(execution_pb2.PLACEMENT_CLUSTER))
+    report = stubs.derivatives.Gradient(pb.GradientRequest(call=call)).report
+    assert len(report.workers) == 1
+    assert report.workers[0] != "front-end"
+
+
+def test_workers_are_counted(clustered):
+    server, _ = clustered
+    found = values(server)
+    assert found["gradserve_workers", "front-end"] == 2
+    assert found["gradserve_workers", "cluster"] == 2
+
+
+def test_cancelled_call_frees_the_cluster(clustered):
+    server, stubs = clustered
+    call = slow_call(60)
+    call.options.placement = execution_pb2.PLACEMENT_CLUSTER
+    running = stubs.derivatives.Evaluate.future(pb.EvaluateRequest(call=call))
+    with pytest.raises(grpc.FutureTimeoutError):
+        running.result(timeout=3)
+    running.cancel()
+    assert server.admission.wait_idle(5)
+    quick = call_of(options=placed(execution_pb2.PLACEMENT_CLUSTER))
+    reply = stubs.derivatives.Gradient(pb.GradientRequest(call=quick), timeout=10)
+    assert codec.decode_tensor(reply.value) == 14.0
