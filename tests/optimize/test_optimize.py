@@ -95,6 +95,8 @@ CASES = {
     "mul twice": ("mul", lambda g, x, y: g.mul(3.0, g.mul(x, 5.0)), ["mul"]),
     "mul of a negative": ("mul", lambda g, x, y: g.mul(g.neg(x), 5.0), ["mul"]),
     "mul undone": ("mul", lambda g, x, y: g.mul(0.5, g.mul(x, 2.0)), []),
+    "div by a power of two": ("div", lambda g, x, y: g.mul(g.div(x, 8.0), 8.0), []),
+    "div by three": ("div", lambda g, x, y: g.div(x, 3.0), ["div"]),
     "div by one": ("div", lambda g, x, y: g.div(x, 1.0), []),
     "neg twice": ("neg", lambda g, x, y: g.neg(g.neg(x)), []),
     "neg of a multiple": ("neg", lambda g, x, y: g.neg(g.mul(x, 5.0)), ["mul"]),
@@ -140,6 +142,21 @@ CASES = {
         lambda g, x, y: g.reduce_sum(g.mul(x, y), axes=(0, 1)),
         ["contract", "reshape", "reshape"],
     ),
+    "sum of a product with a vector": (
+        "reduce_sum",
+        lambda g, x, y: g.reduce_sum(g.mul(x, g.broadcast(g.reduce_max(y, axes=(0,)), (4, 3))), axes=(1,)),
+        ["contract", "reduce_max"],
+    ),
+    "sum of a product of matrices": (
+        "reduce_sum",
+        lambda g, x, y: g.reduce_sum(g.mul(g.reshape(x, (4, 1, 3)), g.reshape(y, (1, 4, 3))), axes=(2,)),
+        ["contract"],
+    ),
+    "sum of a product of short rows": (
+        "reduce_sum",
+        lambda g, x, y: g.reduce_sum(g.mul(x, y), axes=(1,)),
+        ["mul", "reduce_sum"],
+    ),
     "contract nothing": ("contract", lambda g, x, y: contract(g, x, y, (), (), (0, 1), (0, 1)), ["mul"]),
     "contract a transpose": (
         "contract",
@@ -170,6 +187,10 @@ CASES = {
 def test_what_is_left(case):
     _, make, left = CASES[case]
     assert ops_of(make) == left
+
+
+def test_a_sum_of_products_of_long_rows_is_a_contraction():
+    assert ops_of(lambda g, x, y: g.reduce_sum(g.mul(x, y), axes=(1,)), shape=(4, 64)) == ["contract"]
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -55,4 +55,4 @@ def digest(stubs) -> str:
     from gradserve.v1 import graph_service_pb2
 
     request = graph_service_pb2.RegisterGraphRequest(graph=graph_message())
-    return stubs.graphs.RegisterGraph(request).digest
+    return str(stubs.graphs.RegisterGraph(request).digest)

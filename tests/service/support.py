@@ -100,7 +100,7 @@ class Stubs:
 
     def raw(self, method: str) -> Callable[..., bytes]:
         """A unary method as bytes to bytes."""
-        return self.channel.unary_unary(f"/gradserve.v1.{method}")
+        return self.channel.unary_unary(f"/gradserve.v1.{method}", None, None)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ def admission(calls=2, nbytes=100, waiting=2, wait=5.0):
 
 def enter_in_thread(gate, size=1, control=None):
     """A thread that enters; what it ended with."""
-    outcome = []
+    outcome: list[Exception | None] = []
 
     def run():
         try:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from typing import Any
 
 import grpc
 import numpy as np
@@ -16,6 +17,8 @@ from gradserve.v1 import execution_pb2, graph_pb2, graph_service_pb2, tensor_pb2
 from tests.service.support import QUADRATIC, SCALED, VECTOR, W, call_of, graph_message, refusal, tensors
 
 GRADIENT = "DerivativeService/Gradient"
+UNKNOWN: Any = 99
+"""A number that no enum names."""
 SCALED_ARGUMENTS = {"w": W, "scale": 0.5, "count": 3}
 
 
@@ -331,8 +334,8 @@ def test_batched_argument_without_its_axis(stubs):
 @pytest.mark.parametrize(
     ("more", "field"),
     [
-        ({"batch": execution_pb2.Batch(inputs=["w"], reduction=17)}, "call.batch.reduction"),
-        ({"options": execution_pb2.ExecutionOptions(placement=17)}, "call.options.placement"),
+        ({"batch": execution_pb2.Batch(inputs=["w"], reduction=UNKNOWN)}, "call.batch.reduction"),
+        ({"options": execution_pb2.ExecutionOptions(placement=UNKNOWN)}, "call.options.placement"),
         ({"options": execution_pb2.ExecutionOptions(executor="abacus")}, "call.options.executor"),
         ({"options": execution_pb2.ExecutionOptions(inline_limit=-1)}, "call.options.inline_limit"),
         (

@@ -53,7 +53,7 @@ def test_cancelling_frees_the_workers(start):
 def test_client_that_goes_away_frees_the_workers(start):
     server, stubs = start(workers=1)
     channel = grpc.insecure_channel(f"127.0.0.1:{server.port}")
-    method = channel.unary_unary("/gradserve.v1.DerivativeService/Evaluate")
+    method = channel.unary_unary("/gradserve.v1.DerivativeService/Evaluate", None, None)
     call = method.future(slow_request().SerializeToString())
     in_flight(server, 1)
     channel.close()

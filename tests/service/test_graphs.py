@@ -1,6 +1,7 @@
 """Graphs by content: registering, reading, checking, explaining."""
 
 import hashlib
+from typing import Any
 
 import grpc
 import numpy as np
@@ -161,10 +162,11 @@ def test_explaining_a_batch_of_a_symbolic_graph(stubs, digest):
     assert explained(stubs, symbolic, symbols={"n": 1000}).flops > explained(stubs, symbolic, symbols={"n": 10}).flops
 
 
-EXPLAINED = {
+UNKNOWN: Any = 99
+EXPLAINED: dict[str, tuple[dict[str, Any], str]] = {
     "unknown derivation": ({"derivation": 99}, "derivation"),
     "unknown reduction": (
-        {"batch": execution_pb2.Batch(inputs=["w"], reduction=9), "batch_size": 1},
+        {"batch": execution_pb2.Batch(inputs=["w"], reduction=UNKNOWN), "batch_size": 1},
         "batch.reduction",
     ),
     "no points": ({"batch": execution_pb2.Batch(inputs=["w"])}, "batch_size"),

@@ -2,6 +2,7 @@
 
 import base64
 import logging
+from typing import Any
 
 import grpc
 import pytest
@@ -15,7 +16,7 @@ PLACES = {"nodes": "call.graph.inline", "arguments": "call"}
 
 
 def details_of(status):
-    found = {}
+    found: dict[str, Any] = {}
     for detail in status.details:
         message = getattr(error_details_pb2, detail.TypeName().rpartition(".")[2])()
         assert detail.Unpack(message)
@@ -75,6 +76,7 @@ def test_status_fits_metadata(text, count):
     status = status_of(InvalidGraph(text * 50, violations), PLACES, "S/M")
     ((key, value),) = metadata_of(status)
     assert key == DETAILS_KEY
+    assert isinstance(value, bytes)
     escaped = sum(1 if 0x20 <= byte <= 0x7E and byte != 0x25 else 3 for byte in status.message.encode())
     assert len(base64.b64encode(value)) + escaped < 7.5 * 1024
     found = details_of(status)

@@ -88,6 +88,7 @@ class Process:
         command += ["--address", "127.0.0.1:0", *options]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         self.lines = []
+        assert self.process.stderr
         for line in self.process.stderr:
             self.lines.append(line)
             if "serving on port" in line:

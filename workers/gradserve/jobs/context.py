@@ -89,4 +89,3 @@ class Context:
         """The results of the work's chunks, in chunk order."""
         control.check()
         return pool.run(work, control)
-

@@ -37,10 +37,7 @@ def cut(plan_for: Callable[[Batching], Plan], batching: Batching) -> tuple[Piece
     size = _points_per_chunk(plan_for, batching)
     count = -(-batching.size // size)
     bounds = [k * batching.size // count for k in range(count + 1)]
-    return tuple(
-        Piece(plan_for(replace(batching, size=stop - start)), start, stop)
-        for start, stop in pairwise(bounds)
-    )
+    return tuple(Piece(plan_for(replace(batching, size=stop - start)), start, stop) for start, stop in pairwise(bounds))
 
 
 def _points_per_chunk(plan_for: Callable[[Batching], Plan], batching: Batching) -> int:

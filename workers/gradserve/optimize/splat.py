@@ -1,8 +1,8 @@
-"""Splats: values all of whose elements are one known number."""
+"""What is known about a value: what made it, and whether all its elements are one number, which makes it a splat."""
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -10,6 +10,12 @@ from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Literal
 
 _SPREADING = frozenset({"broadcast_to", "reshape", "permute", "reverse"})
+
+
+def producer(g: Builder, value: Value, name: str) -> tuple[Any, tuple[Value, ...]] | None:
+    """The op and operands behind a value, if that op is called `name`."""
+    made = g.producer(value)
+    return (made.op, made.operands) if made is not None and made.op.name == name else None
 
 
 def splat(g: Builder, value: Value) -> np.generic | None:

@@ -138,7 +138,7 @@ def hypot(g: Builder, x: Value, y: Value) -> Value:
     do its derivatives, whatever that of the maximum is.
     """
     greater = g.maximum(g.abs(x), g.abs(y))
-    scale = g.select(g.eq(greater, 0), 1, greater)
+    scale = g.select(g.logical_and(g.gt(greater, 0), g.is_finite(greater)), greater, 1)
     p, q = g.div(x, scale), g.div(y, scale)
     return g.mul(scale, root(g.add(g.mul(p, p), g.mul(q, q))))
 
