@@ -19,5 +19,6 @@ def same_bits(one: Any, other: Any) -> bool:
     if isinstance(one, list | tuple):
         return len(one) == len(other) and all(map(same_bits, one, other))
     if dataclasses.is_dataclass(one):
-        return same_bits(vars(one), vars(other))
+        names = [field.name for field in dataclasses.fields(one)]
+        return all(same_bits(getattr(one, name), getattr(other, name)) for name in names)
     return bool(one == other)

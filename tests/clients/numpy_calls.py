@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tests.clients import numpy_calls_on_axes
-from tests.clients.operands import HOLES, A, B, C, Call, F, K, M, P, U, V
+from tests.clients.operands import HOLES, SS, A, B, C, Call, F, K, M, P, U, V
 
 CALLS: dict[str, list[Call]] = {
     # creation and types
@@ -23,7 +23,13 @@ CALLS: dict[str, list[Call]] = {
         (lambda x: np.full_like(x, 2.5), K),
         (lambda x: np.full_like(x, V[:4]), A),
     ],
-    "np.vander": [(np.vander, V), (lambda x: np.vander(x, 3), V), (lambda x: np.vander(x, 4, increasing=True), K[0])],
+    "np.vander": [
+        (np.vander, V),
+        (lambda x: np.vander(x, 3), V),
+        (lambda x: np.vander(x, 4, increasing=True), K[0]),
+        (np.vander, F[0]),
+        (lambda x: np.vander(x, 0), V),
+    ],
     "np.linspace": [
         (lambda x, y: np.linspace(x, y, 7), 0.5, 3.0),
         (lambda x: np.linspace(x, 2, 5, endpoint=False), np.array([0.0, 1.0])),
@@ -54,6 +60,7 @@ CALLS: dict[str, list[Call]] = {
     "np.nan_to_num": [
         (np.nan_to_num, HOLES),
         (lambda x: np.nan_to_num(x, nan=7.0, posinf=8.0, neginf=9.0), HOLES.astype(np.float32)),
+        (lambda x: np.nan_to_num(x, nan=-np.inf, posinf=-np.inf, neginf=np.inf), HOLES),
         (np.nan_to_num, K),
     ],
     "np.sinc": [(np.sinc, A), (np.sinc, np.array([0.0, 1e-9, 0.1, 0.159, 0.16, 1.0, 7.3])), (np.sinc, F), (np.sinc, K)],
@@ -132,6 +139,8 @@ CALLS: dict[str, list[Call]] = {
         (np.average, A),
         (lambda x, w: np.average(x, axis=1, weights=w), A, P[0]),
         (lambda x, w: np.average(x, weights=w), A, P),
+        (lambda x, w: np.average(x, axis=(1, 0), weights=w), SS, P[:, :2]),
+        (lambda x, w: np.average(x, axis=(2, 1), weights=w), SS, P[:, :3]),
         (np.average, K),
     ],
     "np.cov": [
@@ -148,6 +157,8 @@ CALLS: dict[str, list[Call]] = {
         (lambda x: np.diff(x, prepend=0, append=x[:, :1]), A),
         (np.diff, K),
         (lambda x: np.diff(x, 7), V),
+        (lambda x: np.diff(x, 0, prepend=1.0), A),
+        (lambda x: np.diff(x, 2), M),
     ],
     "np.ediff1d": [(np.ediff1d, A)],
     "np.gradient": [
@@ -155,12 +166,15 @@ CALLS: dict[str, list[Call]] = {
         (lambda x: np.gradient(x, 0.5, axis=1), A),
         (lambda x: np.gradient(x, 2.0, 3.0), A),
         (lambda x: np.gradient(x, 2.0), A),
+        (lambda x: np.gradient(x, 2.0, 3.0, axis=(-1, 0)), C),
+        (lambda x: np.gradient(x, np.float64(2.0), axis=1), F),
     ],
     "np.trapezoid": [
         (np.trapezoid, A),
         (lambda y, x: np.trapezoid(y, x), A, V[:4]),
         (lambda y, x: np.trapezoid(y, x, axis=0), A, B),
         (lambda y: np.trapezoid(y, dx=0.5, axis=0), A),
+        (lambda y: np.trapezoid(y > -1.0, dx=0.5), A),
     ],
     "np.polyval": [(np.polyval, V, A), (np.polyval, np.array([2, 0, 1]), 3.0)],
 }

@@ -182,8 +182,8 @@ CALLS: dict[str, list[Call]] = {
     "np.linalg.diagonal": [(np.linalg.diagonal, C), (lambda x: np.linalg.diagonal(x, offset=1), C)],
     "np.trace": [(np.trace, A), (lambda x: np.trace(x, 1, 1, 2), C), (lambda x: np.trace(x, dtype=np.float32), K)],
     "np.linalg.trace": [(np.linalg.trace, C), (lambda x: np.linalg.trace(x, offset=-1), C)],
-    "np.tril": [(np.tril, A), (lambda x: np.tril(x, -1), C)],
-    "np.triu": [(np.triu, A), (lambda x: np.triu(x, 1), K)],
+    "np.tril": [(np.tril, A), (lambda x: np.tril(x, -1), C), (lambda x: np.tril(x > 0), A)],
+    "np.triu": [(np.triu, A), (lambda x: np.triu(x, 1), K), (lambda x: np.triu(x > 0), A)],
     "np.linalg.solve": [
         (np.linalg.solve, S, V[:3]),
         (np.linalg.solve, S, A),

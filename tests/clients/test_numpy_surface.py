@@ -139,3 +139,10 @@ def test_floor_divide_is_exact_for_large_integers():
     with np.errstate(all="ignore"):
         expected = x // y
     np.testing.assert_array_equal(traced_result(np.floor_divide, x, y), expected)
+
+
+def test_remainders_of_small_negative_numbers_keep_their_digits():
+    x = np.array([-1e-20, 1e-20, -0.75, -np.inf, -1.5])
+    y = np.array([1.0, 1.0, 0.5, 1.0, np.inf])
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(traced_result(np.fmod, x, y), np.fmod(x, y))

@@ -280,6 +280,22 @@ def test_single_precision_has_a_smaller_range():
     assert_equal(run(optimize(graph), given), run(graph, given))
 
 
+def test_zeros_keep_their_sign():
+    g = builder()
+    x = g.input("x", TensorType(F64, (2,)))
+    graph = g.build({"plus": g.div(1.0, g.add(x, 0.0)), "minus": g.atan2(g.sub(0.0, x), -1.0)})
+    found = run(optimize(graph), {"x": np.array([0.0, -0.0])})
+    assert found["plus"].tolist() == [np.inf, np.inf]
+    assert found["minus"].tolist() == [np.pi, np.pi]
+
+
+def test_a_sum_of_nothing_is_zero_whatever_it_repeats():
+    g = builder()
+    x = g.input("x", TensorType(F64, (3,)))
+    graph = g.build({"z": g.reduce_sum(g.broadcast(x, (0, 3)), axes=(0,))})
+    assert run(optimize(graph), {"x": np.array([np.inf, np.nan, -1.0])})["z"].tolist() == [0.0, 0.0, 0.0]
+
+
 def test_integers_wrap_around_as_before():
     def make(g, x, y):
         return g.reduce_sum(g.add(g.mul(x, y), g.neg(x)), axes=(0,))

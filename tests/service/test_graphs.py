@@ -184,6 +184,12 @@ def test_what_cannot_be_explained(stubs, name):
     assert list(refused.violations) == [field]
 
 
+def test_explained_batches_are_bounded(stubs):
+    batch = execution_pb2.Batch(inputs=["w"])
+    refused = refusal(lambda: explained(stubs, batch=batch, batch_size=2**63 - 1))
+    assert (refused.code, refused.limit) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "explained_points")
+
+
 def test_symbol_without_a_length(stubs):
     refused = refusal(lambda: explained(stubs, execution_pb2.GraphRef(inline=graph_message(SCALED))))
     assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
@@ -191,7 +197,7 @@ def test_symbol_without_a_length(stubs):
 
 
 def test_registered_graphs_are_forgotten_in_the_end_and_can_come_again(start):
-    _, stubs = start(graph_store_count=3)
+    _, stubs = start(graph_store_count=2)
     texts = [QUADRATIC.replace("reduce_sum", op) for op in ("reduce_sum", "reduce_max", "reduce_min")]
     digests = [registered(stubs, graph_message(text)).digest for text in texts]
     request = derivative_service_pb2.EvaluateRequest(call=call_of(digests[0], {"w": W}))

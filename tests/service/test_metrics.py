@@ -28,7 +28,7 @@ DECLARED = {
     "gradserve_received_bytes": "counter",
     "gradserve_sent_bytes": "counter",
     "gradserve_workers": "gauge",
-    "gradserve_stored_bytes": "gauge",
+    "gradserve_blob_bytes": "gauge",
     "gradserve_build_info": "gauge",
 }
 
@@ -100,7 +100,7 @@ def test_numbers_move(used):
     assert moved("gradserve_sent_bytes_total", METHOD) > 3 * 32
     assert after["gradserve_in_flight",] == 0
     assert after["gradserve_workers", "front-end"] == 2
-    assert after["gradserve_stored_bytes", "blobs"] == 0
+    assert after["gradserve_blob_bytes",] == 0
 
 
 def test_report_and_histogram_have_the_same_spans(start):
@@ -133,7 +133,7 @@ def test_labels_hold_nothing_that_a_client_makes_up(used):
     assert not re.search(r"[0-9a-f]{64}", text)
     assert '"loss"' not in text
     labels = {label for family in families(used[0]).values() for s in family.samples for label in s.labels}
-    ours = {"method", "code", "phase", "verdict", "pool", "store", "le", "version", "python", "grpc"}
+    ours = {"method", "code", "phase", "verdict", "pool", "le", "version", "python", "grpc"}
     assert labels <= ours | {"implementation", "major", "minor", "patchlevel", "generation"}
 
 
@@ -144,7 +144,7 @@ def test_calls_in_flight_and_bytes_kept_are_seen(start):
     found = values(server)
     server.admission.calls -= 1
     assert found["gradserve_in_flight",] == 1
-    assert found["gradserve_stored_bytes", "blobs"] == 5
+    assert found["gradserve_blob_bytes",] == 5
 
 
 def test_service_without_a_page(start):

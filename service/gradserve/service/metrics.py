@@ -56,7 +56,7 @@ class Metrics:
         self.verifications = self._counter("verifications", "Verifications that have ended.", "verdict")
         self.in_flight = self._gauge("in_flight", "Calls that are worked on.")
         self.workers = self._gauge("workers", "Workers that run chunks.", "pool")
-        self.stored_bytes = self._gauge("stored_bytes", "Bytes that are kept between calls.", "store")
+        self.blob_bytes = self._gauge("blob_bytes", "Bytes of blobs that are kept, half-written ones included.")
         Info("gradserve_build", "What is running.", registry=self.registry).info(
             {"version": _version(), "python": platform.python_version(), "grpc": grpc.__version__}
         )

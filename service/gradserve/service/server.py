@@ -172,7 +172,7 @@ class Server:
         """Starts the metrics page."""
         metrics = self.metrics
         metrics.in_flight.set_function(lambda: self.admission.calls)
-        metrics.stored_bytes.labels("blobs").set_function(lambda: self.blobs.bytes)
+        metrics.blob_bytes.set_function(lambda: self.blobs.bytes)
         for pool in pools:
             metrics.workers.labels(pool.name).set_function(functools.partial(getattr, pool, "size"))
         if self.settings.metrics_port is None:

@@ -138,9 +138,13 @@ class Wire:
         key = "inline:" + hashlib.sha256(message.SerializeToString(deterministic=True)).hexdigest()
         found = self.graphs.find(key)
         if found is None:
-            found = codec.decode_graph(message, OP_SET, self.blobs.get, self._graph_limits)
+            found = self.whole_graph(message)
             self.graphs.put(key, found)
         return found
+
+    def whole_graph(self, message: graph_pb2.Graph) -> Graph:
+        """The graph of a message, with the blobs of its constants."""
+        return codec.decode_graph(message, OP_SET, self.blobs.get, self._graph_limits)
 
     def checked_graph(self, message: graph_pb2.Graph) -> Graph:
         """The graph of a message, blobs of its constants left aside."""

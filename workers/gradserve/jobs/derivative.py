@@ -189,7 +189,7 @@ def _gather(results: Sequence[ChunkResult], reduction: Reduction, batching: Batc
         sums = {key: total + result.outputs[key] for key, total in sums.items()}
     if reduction is Reduction.SUM:
         return {key: np.asarray(total) for key, total in sums.items()}
-    return {key: np.asarray(total / batching.size, total.dtype) for key, total in sums.items()}
+    return {key: np.asarray(total / batching.size) for key, total in sums.items()}  # of integers and truths a real
 
 
 def derivation_of(name: str, wrt: tuple[str, ...]) -> Derivation:

@@ -10,7 +10,8 @@ from typing import Any
 from gradserve.client import results
 from gradserve.client.backend import CLOSED, Answer, Question, TraceOptions, VerifyOptions
 from gradserve.client.deadline import Deadline
-from gradserve.ir.errors import Unavailable
+from gradserve.ir.errors import BlobNotFound, Unavailable
+from gradserve.ir.graph import BlobRef
 from gradserve.ir.types import Array, TensorType
 from gradserve.jobs.call import Call, Options, Placement, Reduction, make_call
 from gradserve.jobs.context import Context
@@ -137,6 +138,9 @@ def _options(question: Question) -> Options:
 
 
 def _call(question: Question) -> Call:
+    unknown = [constant.digest for constant in question.graph.constants if isinstance(constant, BlobRef)]
+    if unknown:
+        raise BlobNotFound(unknown)
     reduction = Reduction(question.reduction)
     return make_call(question.graph, question.arguments, question.batch, reduction, _options(question))
 

@@ -14,7 +14,7 @@ from gradserve.client.origins import untraceable
 from gradserve.client.parameters import Parameters
 from gradserve.client.recorder import Recorder
 from gradserve.client.tracer import Tracer
-from gradserve.client.trees import Structure, flatten, paths, unflatten
+from gradserve.client.trees import Structure, flatten, paths, require_keys, unflatten
 from gradserve.ir.errors import InvalidRequest, Untraceable
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array, TensorType, type_of
@@ -66,6 +66,7 @@ def trace(function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Tra
 
 def trace_bound(parameters: Parameters, examples: Mapping[str, Any]) -> Traced:
     """As `trace`, with examples by the names that `Parameters.bind` gives."""
+    require_keys(tuple(examples))
     g = Recorder()
     inputs: dict[str, Structure] = {}
     tracers: dict[str, Any] = {}

@@ -124,7 +124,7 @@ def _flatten(tree: Any, name: str, leaves: list[tuple[str, Any]]) -> Structure:
         leaves.append((name, tree))
         return Leaf()
     parts = _parts(tree, name)
-    _check_keys(tuple(parts), name)
+    require_keys(tuple(parts), name)
     children = tuple(_flatten(child, _join(name, key), leaves) for key, child in parts.items())
     return Branch(type(tree), tuple(parts), children)
 
@@ -161,7 +161,8 @@ def _given_fields(kind: type[Any]) -> list[dataclasses.Field[Any]]:
     return [field for field in dataclasses.fields(kind) if field.init]
 
 
-def _check_keys(keys: tuple[Any, ...], name: str) -> None:
+def require_keys(keys: tuple[Any, ...], name: str = "") -> None:
+    """Refuses keys of a container that cannot be parts of paths."""
     where = f" in {name}" if name else ""
     texts = [str(key) for key in keys]
     for key, text in zip(keys, texts, strict=True):

@@ -12,7 +12,11 @@ from gradserve.ir.errors import GradserveError
 
 ERROR = 2
 INTERRUPTED = 130
-_SERVICE_NEEDS = ("grpc_health", "grpc_reflection", "prometheus_client", "threadpoolctl")
+_NEEDS = {
+    "serve": ("service", ("grpc_health", "grpc_reflection", "prometheus_client", "threadpoolctl")),
+    "demo": ("demo", ("rich", "ray", "sklearn")),
+}
+"""The extra and the modules that a command needs; the others need those of `cli`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,23 +37,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _serve(arguments: Sequence[str]) -> int:
-    _require(*_SERVICE_NEEDS, extra="service")
+    _require_modules("serve")
     # The service is its own program: its process replaces this one, so that signals reach it.
     os.execv(sys.executable, [sys.executable, "-m", "gradserve.service", *arguments])
 
 
 def _run(arguments: Sequence[str]) -> int:
     options = parser().parse_args(arguments)
-    _require("rich", extra="cli")
+    _require_modules(options.command)
     from gradserve.client.cli import commands
 
     return commands.run(options)
 
 
-def _require(*modules: str, extra: str) -> None:
-    missing = [module for module in modules if importlib.util.find_spec(module) is None]
+def _require_modules(command: str) -> None:
+    extra, modules = _NEEDS.get(command, ("cli", ("rich",)))
+    missing = [module for module in modules if not _is_there(module)]
     if missing:
-        raise ImportError(f"this command needs {', '.join(missing)}: pip install 'gradserve[{extra}]'")
+        raise ImportError(f"{command} needs {', '.join(missing)}: pip install 'gradserve[{extra}]'")
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def _told(error: Exception) -> str:

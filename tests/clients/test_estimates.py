@@ -1,0 +1,250 @@
+"""Verification, traces of Hessians and predictions, as a user asks for them."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from gradserve.client import InvalidRequest, NotDifferentiable
+from gradserve.client.results import DirectionReport, EntryReport
+from tests.clients.bits import same_bits
+
+RNG = np.random.default_rng(3)
+X = RNG.standard_normal((20, 3))
+W, B = RNG.standard_normal((3, 2)), RNG.standard_normal(2)
+
+
+def loss(w, b):
+    return np.sum(np.tanh(X @ w + b) ** 2)
+
+
+def gradient(client):
+    return client.function(loss).grad(W, B)
+
+
+def without_times(estimate):
+    return (estimate.value, estimate.interval, estimate.standard_error, estimate.probes, estimate.stop_reason)
+
+
+# ---- verification
+
+
+def test_a_right_gradient_passes(agree):
+    report = agree(lambda c: c.function(loss).verify(W, B, seed=4))
+    assert report.passed
+    assert report.verdict == "agrees"
+    assert report.entries == ()
+    assert [row.name for row in report.inputs] == ["w", "b"]
+    assert isinstance(report.worst, DirectionReport)
+    assert report.seed == 4
+
+
+def test_a_report_prints_as_a_table(client):
+    lines = str(client.function(loss).verify(W, B)).splitlines()
+    assert lines[0].startswith("verification: agrees (")
+    assert lines[1].split() == ["input", "verdict", "claimed", "measured", "bound"]
+    assert [line.split()[:2] for line in lines[2:]] == [["w", "agrees"], ["b", "agrees"]]
+    assert all(line == line.rstrip() for line in lines)
+
+
+def test_a_wrong_gradient_names_its_entry(agree):
+    def verify(client):
+        claimed = gradient(client)
+        claimed["w"][2, 1] += 0.25
+        return client.function(loss).verify(W, B, claimed=claimed)
+
+    report = agree(verify)
+    assert not report.passed
+    assert isinstance(report.worst, EntryReport)
+    assert (report.worst.name, report.worst.input, report.worst.index) == ("w[2,1]", "w", (2, 1))
+    assert report.worst.claimed - report.worst.measured == pytest.approx(0.25)
+    assert str(report.worst).startswith("w[2,1]: disagrees; claimed ")
+    assert "w[2,1]  disagrees" in str(report)
+
+
+def test_a_part_alone_is_verified(agree):
+    report = agree(lambda c: c.function(loss).verify(W, B, wrt="b", claimed=gradient(c)["b"], directions=3))
+    assert report.passed
+    assert len(report.directions) == 3
+    assert [row.input for row in report.inputs] == ["b"]
+
+
+def test_a_kink_is_no_wrong_gradient(agree):
+    report = agree(lambda c: c.function(lambda w: np.sum(np.abs(w))).verify(np.array([1.0, 0.0, 2.0])))
+    assert report.verdict == "kink"
+    assert not report.passed
+
+
+@pytest.mark.parametrize(
+    ("claimed", "message"),
+    [
+        ({"w": W}, "the claimed gradient must be a dict with w, b, not one with w"),
+        (W, "the claimed gradient must be a dict with w, b, not a number or array"),
+        ({"w": W, "b": None}, "the claimed gradient has nothing for b"),
+        ({"w": W, "b": 1j}, "argument claimed gradient of b: no element type for dtype complex128"),
+        ({"w": W, "b": np.ones(5)}, r'claimed\["b"\].*f64\[5\] is given where f64\[2\] is expected'),
+    ],
+)
+def test_claims_that_do_not_fit(client, claimed, message):
+    with pytest.raises(InvalidRequest, match=message):
+        client.function(loss).verify(W, B, claimed=claimed)
+
+
+def test_progress_of_a_verification(client):
+    seen = []
+    f = client.function(loss)
+    report = f.verify(W, B, progress=seen.append)
+    assert [step.evaluations for step in seen] == sorted(step.evaluations for step in seen)
+    assert seen[-1].report is report
+    assert all(step.report is None for step in seen[:-1])
+    assert all(step.stage for step in seen)
+    assert f.last_report == seen[-1].execution
+    assert f.last_report.execute > 0
+
+
+# ---- traces
+
+
+def test_a_trace_and_its_interval(agree):
+    def ask(client):
+        return without_times(client.function(loss).hessian_trace(W, B, rel_tol=0.1, seed=7))
+
+    value, (lower, upper), error, probes, reason = agree(ask)
+    assert lower < value < upper
+    assert (upper - lower) / 2 <= 0.1 * abs(value)
+    assert error > 0
+    assert probes > 1
+    assert reason == "tolerance"
+
+
+def test_the_trace_of_a_diagonal_hessian_is_exact(client):
+    f = client.function(lambda w: np.sum(w**3))
+    estimate = f.hessian_trace(np.arange(1.0, 5.0), rel_tol=1e-6)
+    assert estimate.value == pytest.approx(60.0)
+    assert str(estimate).startswith("60 ± ")
+    assert f.last_report == estimate.report
+
+
+def test_several_parameters_and_a_selection(client):
+    f = client.function(loss)
+    whole = f.hessian_trace(W, B, max_probes=2000, seed=1)
+    parts = [f.hessian_trace(W, B, wrt=name, max_probes=2000, seed=1) for name in ("w", "b")]
+    assert parts[0].value != parts[1].value
+    assert abs(whole.value - sum(p.value for p in parts)) < sum(p.upper - p.lower for p in (whole, *parts))
+
+
+def test_progress_is_told_every_estimate(client):
+    seen = []
+    estimate = client.function(loss).hessian_trace(W, B, max_probes=64, progress=seen.append)
+    assert seen[-1] is estimate
+    assert [e.probes for e in seen] == sorted({e.probes for e in seen})
+    assert all(not e.stop_reason for e in seen[:-1])
+    assert estimate.stop_reason == "max_probes"
+
+
+def test_progress_may_leave(client, server):
+    def late(estimate):
+        return estimate.probes >= 16
+
+    estimate = client.function(loss).hessian_trace(W, B, max_probes=1_000_000, progress=late)
+    assert 16 <= estimate.probes < 1000
+    assert estimate.stop_reason == ""
+    assert server.admission.wait_idle(2)
+
+
+def test_an_error_in_progress_ends_the_work(client, server):
+    class Enough(Exception):
+        pass
+
+    def stop(estimate):
+        raise Enough
+
+    started = time.monotonic()
+    with pytest.raises(Enough) as caught:  # which keeps the traceback, and so whatever hangs on it
+        client.function(loss).hessian_trace(W, B, max_probes=1_000_000, progress=stop)
+    assert server.admission.wait_idle(2)
+    assert time.monotonic() - started < 3
+    assert caught.traceback
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seed": -1}, "seed is -1"),
+        ({"seed": 2**64}, "seed is 18446744073709551616"),
+        ({"seed": 1.5}, "seed is 1.5; it must be a whole number"),
+        ({"max_probes": -3}, "max_probes is -3"),
+        ({"rel_tol": -1.0}, "tolerance"),
+        ({"confidence": 2.0}, "confidence"),
+    ],
+)
+def test_options_that_do_not_fit(client, options, message):
+    with pytest.raises(InvalidRequest, match=message):
+        client.function(loss).hessian_trace(W, B, **options)
+
+
+def test_what_is_no_loss_has_no_hessian(client):
+    with pytest.raises(NotDifferentiable, match="no loss"):
+        client.function(lambda w: 2 * w).hessian_trace(B)
+
+
+# ---- predictions
+
+
+@pytest.mark.parametrize("derivation", ["evaluate", "gradient", "jvp", "vjp", "hvp"])
+def test_predictions(agree, derivation):
+    found = agree(lambda c: c.function(loss).explain(W, B, derivation=derivation))
+    assert found.flops >= found.loss_flops > 0
+    assert found.peak_bytes > 0
+    assert list(found.inputs)[:2] == ["w", "b"]
+
+
+def test_a_prediction_prints_as_a_page(agree):
+    points = np.zeros((500, 3, 2)), np.zeros((500, 2))
+    found = agree(lambda c: c.function(loss).explain(*points, batch=True, reduction="mean"))
+    page, text = str(found).split("\n\n")
+    titles = [line.split()[0] for line in page.splitlines()]
+    assert titles == ["inputs", "outputs", "cost", "loss", "memory", "chunks", "placement"]
+    assert sum(found.chunks) == 500
+    assert text.startswith('graph (%0 "w": f64[3,2], %1 "b": f64[2])')
+    assert "test_estimates.py:" in text
+
+
+def test_nothing_runs_for_a_prediction(client):
+    """A refused job is explained as well."""
+    huge = np.broadcast_to(np.zeros(()), (300_000,))
+    found = client.function(lambda w: np.sum(np.outer(w, w))).explain(huge)
+    assert found.placement == "refused"
+    assert "limit" in found.reason
+
+
+def test_unknown_derivations(client):
+    with pytest.raises(InvalidRequest, match="no derivation 'hessian'; there are evaluate, gradient, jvp, vjp, hvp"):
+        client.function(loss).explain(W, B, derivation="hessian")
+
+
+# ---- reports
+
+
+def test_a_report_of_each_call(client):
+    f = client.function(loss)
+    assert f.last_report is None
+    f.grad(W, B)
+    assert f.last_report.placement == "front-end"
+    assert f.last_report.executor == "numpy"
+    assert f.last_report.flops == f.explain(W, B).flops
+    assert list(f.last_report.phases) == ["queue", "decode", "plan", "execute", "encode"]
+    assert "1 chunk(s) on front-end by numpy, 0 retries" in str(f.last_report)
+    f.grad(W, B)
+    assert f.last_report.plan_cache_hit
+    f(np.full((3, 2), np.nan), B)
+    assert f.last_report.nonfinite_outputs == 1
+
+
+def test_the_comparison_can_fail(remote, embedded):
+    """A planted fault: another seed."""
+    one = embedded.function(loss).verify(W, B, seed=1)
+    assert same_bits(one, embedded.function(loss).verify(W, B, seed=1))
+    assert not same_bits(one, remote.function(loss).verify(W, B, seed=2))

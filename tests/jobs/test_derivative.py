@@ -1,0 +1,30 @@
+"""Values and derivatives over batches."""
+
+import numpy as np
+import pytest
+
+from gradserve.autodiff import Evaluate
+from gradserve.ir.types import ElementType
+from gradserve.jobs import cut
+from gradserve.jobs.call import Reduction, make_call
+from gradserve.jobs.derivative import differentiate
+from gradserve.ops import builder
+from gradserve.workers.control import Control
+from tests.jobs.support import F32, F64, real
+
+
+@pytest.mark.parametrize("seconds", [cut.CHUNK_SECONDS, 1e-9])
+def test_the_mean_of_whole_numbers_is_no_whole_number(context, monkeypatch, seconds):
+    monkeypatch.setattr(cut, "CHUNK_SECONDS", seconds)
+    g = builder()
+    x = g.input("x", real(3))
+    right = g.gt(x, 0.0)
+    outputs = {"right": right, "count": g.reduce_sum(right, axes=(0,)), "x": x, "single": g.convert(x, F32)}
+    points = np.array([[1.0, -1.0, 2.0], [3.0, 4.0, -2.0]])
+    call = make_call(g.build(outputs), {"x": points}, ["x"], Reduction.MEAN)
+    found = differentiate(context, call, Evaluate(), {}, Control.after(60.0)).outputs
+    assert found["value:right"].tolist() == [1.0, 0.5, 0.5]
+    assert found["value:count"] == 2.0
+    assert found["value:x"].tolist() == [2.0, 1.5, 0.0]
+    types = [ElementType.of(found[f"value:{name}"].dtype) for name in outputs]
+    assert types == [F64, F64, F64, F32]
