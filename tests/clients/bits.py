@@ -13,7 +13,7 @@ def same_bits(one: Any, other: Any) -> bool:
     if type(one) is not type(other):
         return False
     if isinstance(one, np.ndarray | np.generic):
-        return one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
+        return one.dtype == other.dtype and one.shape == other.shape and bool(one.tobytes() == other.tobytes())
     if isinstance(one, dict):
         return list(one) == list(other) and all(same_bits(one[key], other[key]) for key in one)
     if isinstance(one, list | tuple):

@@ -25,7 +25,8 @@ CALLS: dict[str, list[Call]] = {
     "np.linalg.matrix_transpose": [(np.linalg.matrix_transpose, C)],
     "np.swapaxes": [(lambda x: np.swapaxes(x, 0, -1), C)],
     "np.moveaxis": [(lambda x: np.moveaxis(x, 0, -1), C), (lambda x: np.moveaxis(x, (0, 1), (2, 0)), C)],
-    "np.rollaxis": [(lambda x: np.rollaxis(x, 2), C), (lambda x: np.rollaxis(x, 0, 3), C)],
+    "np.rollaxis": [(lambda x: np.rollaxis(x, 2), C), (lambda x: np.rollaxis(x, 0, 3), C)]
+    + [(lambda x, k=k: np.rollaxis(x, 1, k), C) for k in range(-3, 4)],
     "np.squeeze": [(np.squeeze, C[:1, :, :1]), (lambda x: np.squeeze(x, axis=-1), C[:1, :, :1])],
     "np.expand_dims": [(lambda x: np.expand_dims(x, 1), A), (lambda x: np.expand_dims(x, (0, -1)), A)],
     "np.broadcast_to": [(lambda x: np.broadcast_to(x, (2, 3, 4)), A), (lambda x: np.broadcast_to(x, 3), 1.5)],

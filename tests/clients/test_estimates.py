@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -93,7 +94,7 @@ def test_claims_that_do_not_fit(client, claimed, message):
 
 
 def test_progress_of_a_verification(client):
-    seen = []
+    seen: list[Any] = []
     f = client.function(loss)
     report = f.verify(W, B, progress=seen.append)
     assert [step.evaluations for step in seen] == sorted(step.evaluations for step in seen)
@@ -136,7 +137,7 @@ def test_several_parameters_and_a_selection(client):
 
 
 def test_progress_is_told_every_estimate(client):
-    seen = []
+    seen: list[Any] = []
     estimate = client.function(loss).hessian_trace(W, B, max_probes=64, progress=seen.append)
     assert seen[-1] is estimate
     assert [e.probes for e in seen] == sorted({e.probes for e in seen})
@@ -229,7 +230,7 @@ def test_unknown_derivations(client):
 
 
 def test_a_report_of_each_call(client):
-    f = client.function(loss)
+    f: Any = client.function(loss)
     assert f.last_report is None
     f.grad(W, B)
     assert f.last_report.placement == "front-end"

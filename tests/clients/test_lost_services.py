@@ -78,7 +78,8 @@ def test_large_arguments_are_sent_again(own, service):
 
 def test_a_result_forgotten_before_it_was_read_is_computed_again(start, monkeypatch):
     service = start(inline_limit=1000)
-    real, lost = service.blobs.read, []
+    real = service.blobs.read
+    lost: list[str] = []
 
     def read(digest):
         if not lost:
@@ -93,7 +94,8 @@ def test_a_result_forgotten_before_it_was_read_is_computed_again(start, monkeypa
 
 
 def test_a_write_that_breaks_off_goes_on_where_it_was(own, service, monkeypatch):
-    real, failed = service.blobs.append, []
+    real = service.blobs.append
+    failed: list[int] = []
 
     def append(digest, offset, data):
         if offset > 5 << 20 and not failed:
@@ -113,7 +115,8 @@ def test_a_write_that_breaks_off_goes_on_where_it_was(own, service, monkeypatch)
 
 def test_a_read_that_breaks_off_goes_on_where_it_was(start, monkeypatch):
     service = start(inline_limit=1000)
-    read, broken = service.blobs.read, []
+    read = service.blobs.read
+    broken: list[int] = []
 
     class Torn(bytes):
         def __getitem__(self, key):
@@ -269,21 +272,26 @@ def test_closing_ends_calls_under_way(address, remotely):
 def test_a_late_call_ends_and_frees_its_worker(service, remotely, method):
     with Client(f"127.0.0.1:{service.port}" if remotely else None, threads=2) as client:
         quick = client.function(loss, W)
-        if method == "hessian_trace":
-            late, argument, options = client.function(loss), W, {"max_probes": 1_000_000}
+        late, argument, options = client.function(loss), W, {}
+        if method == "__call__":
+            late, argument = client.function(slow), SLOW
+            late.explain(SLOW, derivation="evaluate")  # so that planning is over
+        elif method == "verify":
+            late.verify(W, directions=2)
+            options = {"directions": 1000}
         else:
-            late, argument, options = client.function(slow), SLOW, {}
-            late.explain(SLOW, derivation="evaluate")  # so that deriving and planning are over
-        quick.hessian_trace(W, max_probes=2)
+            late.hessian_trace(W, max_probes=2)
+            options = {"max_probes": 1_000_000}
+        quick(W)
         late.timeout = 0.5
         started = time.monotonic()
         with pytest.raises(DeadlineExceeded, match=r"no answer within 0\.5 s; .* f\.timeout = "):
             getattr(late, method)(argument, **options)
-        assert time.monotonic() - started < 2.0
+        assert time.monotonic() - started < 2.5
         started = time.monotonic()
         quick(W)
-        assert time.monotonic() - started < 1.0
-    assert service.admission.wait_idle(2)
+        assert time.monotonic() - started < 2.0
+    assert service.admission.wait_idle(5)
 
 
 def test_the_timeout_is_for_the_whole_call(own, service, monkeypatch):

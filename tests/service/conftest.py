@@ -7,9 +7,11 @@ from collections.abc import Iterator
 import grpc
 import pytest
 
+from gradserve.ir import codec
 from gradserve.service.server import Server
 from gradserve.service.settings import Settings
-from tests.service.support import Stubs, graph_message
+from gradserve.v1 import derivative_service_pb2, graph_service_pb2
+from tests.service.support import Stubs, call_of, graph_message
 
 
 def settings(**more):
@@ -49,10 +51,16 @@ def start():
         server.stop(0)
 
 
+@pytest.fixture
+def still_serves(stubs):
+    """Sees after a test that the next call is answered."""
+    yield
+    reply = stubs.derivatives.Gradient(derivative_service_pb2.GradientRequest(call=call_of()))
+    assert codec.decode_tensor(reply.value) == 14.0
+
+
 @pytest.fixture(scope="session")
 def digest(stubs) -> str:
     """A registered loss, <w, w>."""
-    from gradserve.v1 import graph_service_pb2
-
     request = graph_service_pb2.RegisterGraphRequest(graph=graph_message())
     return str(stubs.graphs.RegisterGraph(request).digest)

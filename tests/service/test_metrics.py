@@ -14,6 +14,7 @@ from gradserve.v1 import estimate_service_pb2, graph_service_pb2, verification_s
 from tests.service.support import QUADRATIC, call_of, graph_message
 
 METHOD = "DerivativeService/Gradient"
+PROMTOOL = shutil.which("promtool") or ""
 DECLARED = {
     "gradserve_calls": "counter",
     "gradserve_call_seconds": "histogram",
@@ -152,7 +153,10 @@ def test_service_without_a_page(start):
     assert server.metrics_port is None
 
 
-@pytest.mark.parametrize("tool", [tool for tool in [shutil.which("promtool")] if tool])
-def test_promtool_finds_nothing_to_complain_of(used, tool):
-    done = subprocess.run([tool, "check", "metrics"], input=page(used[0]), capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+if PROMTOOL:
+
+    def test_promtool_finds_nothing_to_complain_of(used):
+        done = subprocess.run(
+            [PROMTOOL, "check", "metrics"], input=page(used[0]), capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -62,7 +62,8 @@ def moveaxis(x: Operand, source: int | Sequence[int], destination: int | Sequenc
 def rollaxis(x: Operand, axis: int, start: int = 0) -> Value:
     """The axis moved to before the axis `start`."""
     _, (value,) = lifted(x)
-    source, target = one_axis(value, axis, "rollaxis"), one_axis(value, start, "rollaxis", value.type.rank + 1)
+    places = value.type.rank + (start >= 0)  # a negative start counts from the last axis, not from behind it
+    source, target = one_axis(value, axis, "rollaxis"), one_axis(value, start, "rollaxis", places)
     return moveaxis(value, source, target - (source < target))
 
 
