@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gradserve.client import Client
+from gradserve.client import Function
 from gradserve.execution import EXECUTORS, Plan
 from tests.bench import workloads
 from tests.bench.timing import Here, Turn
@@ -35,9 +35,8 @@ def engine(workload: Workload, plan: Plan) -> Callable[[], Result]:
     return call
 
 
-def client(workload: Workload, embedded: Client) -> Callable[[], Result]:
+def client(workload: Workload, function: Function) -> Callable[[], Result]:
     """The same through `Client()`: arguments checked, cost predicted, limits looked at, chunks run on threads."""
-    function = embedded.function(workload.using(np), *workload.point)
     point, single = workload.point, len(workload.parameters) == 1
 
     def call() -> Result:

@@ -9,6 +9,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -332,6 +333,7 @@ def test_an_interrupt_is_quiet(folder, address, remotely):
     arguments = ["trace", "loss.pb", "point.npz", "--rel-tol", 0, "--max-probes", 1_000_000, *place]
     running = program(*arguments, before=TOLD)
     with subprocess.Popen(running, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
         assert process.stdout.readline() == "begun\n"
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=10)
@@ -368,7 +370,7 @@ def test_a_reader_that_leaves_is_no_error(folder):
 
 def test_what_the_help_says_works(folder, monkeypatch):
     """The line of Python in the help, as it stands there."""
-    names = {"np": np, "w": np.zeros(200), "loss": lambda w: np.sum(w**2)}
+    names: dict[str, Any] = {"np": np, "w": np.zeros(200), "loss": lambda w: np.sum(w**2)}
     exec("from gradserve.client import Client", names)
     exec('f = Client().function(loss, w=np.zeros(200)); f.save("loss.pb")\nnp.savez("point.npz", w=w)', names)
     assert load_graph(folder / "loss.pb").input_types["w"].lengths == (200,)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradserve.client import InvalidRequest, NotDifferentiable
+from gradserve.client import GradserveError, InvalidRequest, NotDifferentiable
 from gradserve.client.results import DirectionReport, EntryReport
 from tests.clients.bits import same_bits
 
@@ -146,13 +146,27 @@ def test_progress_is_told_every_estimate(client):
 
 
 def test_progress_may_leave(client, server):
-    def late(estimate):
-        return estimate.probes >= 16
+    def enough(estimate):
+        if estimate.probes >= 16:
+            raise StopIteration
 
-    estimate = client.function(loss).hessian_trace(W, B, max_probes=1_000_000, progress=late)
+    estimate = client.function(loss).hessian_trace(W, B, max_probes=1_000_000, progress=enough)
     assert 16 <= estimate.probes < 1000
     assert estimate.stop_reason == ""
     assert server.admission.wait_idle(2)
+
+
+def test_what_progress_answers_makes_no_difference(client):
+    estimate = client.function(loss).hessian_trace(W, B, max_probes=64, progress=lambda _: True)
+    assert estimate.probes == 64
+
+
+def test_a_verification_that_is_left_has_no_report(client):
+    def leave(step):
+        raise StopIteration
+
+    with pytest.raises(GradserveError, match="left before it came to a report"):
+        client.function(loss).verify(W, B, progress=leave)
 
 
 def test_an_error_in_progress_ends_the_work(client, server):
@@ -230,18 +244,20 @@ def test_unknown_derivations(client):
 
 
 def test_a_report_of_each_call(client):
-    f: Any = client.function(loss)
+    f = client.function(loss)
     assert f.last_report is None
-    f.grad(W, B)
-    assert f.last_report.placement == "front-end"
-    assert f.last_report.executor == "numpy"
-    assert f.last_report.flops == f.explain(W, B).flops
-    assert list(f.last_report.phases) == ["queue", "decode", "plan", "execute", "encode"]
-    assert "1 chunk(s) on front-end by numpy, 0 retries" in str(f.last_report)
-    f.grad(W, B)
-    assert f.last_report.plan_cache_hit
-    f(np.full((3, 2), np.nan), B)
-    assert f.last_report.nonfinite_outputs == 1
+    first = reported(f, W)
+    assert (first.placement, first.executor) == ("front-end", "numpy")
+    assert first.flops == f.explain(W, B).flops
+    assert list(first.phases) == ["queue", "decode", "plan", "execute", "encode"]
+    assert "1 chunk(s) on front-end by numpy, 0 retries" in str(first)
+    assert reported(f, W).plan_cache_hit
+    assert reported(f, np.full((3, 2), np.nan)).nonfinite_outputs == 9
+
+
+def reported(f, w) -> Any:
+    f.value_and_grad(w, B)
+    return f.last_report
 
 
 def test_the_comparison_can_fail(remote, embedded):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -222,7 +224,7 @@ def test_nothing_traced_nothing_saved(tmp_path):
 
 
 def test_arrays_by_name(tmp_path):
-    arrays = {"w": W, "layers.0.bias": np.asarray(np.float32(2.0)), "gradient:w": np.arange(3)}
+    arrays: dict[str, Any] = {"w": W, "layers.0.bias": np.asarray(np.float32(2.0)), "gradient:w": np.arange(3)}
     save_arrays(tmp_path / "exactly.this", arrays)
     assert same_bits(load_arrays(tmp_path / "exactly.this"), arrays)
 

@@ -190,18 +190,21 @@ class Stop:
         return self.looks >= self._at
 
 
+LENGTH = 1 << 18
+
+
 def long_chain(steps):
     g = builder()
-    x = g.input("x", TensorType(F64, (1 << 16,)))
+    x = g.input("x", TensorType(F64, (LENGTH,)))
     y = x
     for _ in range(steps):
-        y = g.sin(y)
+        y = g.tanh(y)
     return prepare(g.build({"y": y}))
 
 
 def test_work_is_stopped_between_two_steps():
     program = long_chain(400)
-    x = {"x": np.ones(1 << 16)}
+    x = {"x": np.ones(LENGTH)}
     never = Stop(at=1 << 30)
     program(x, never)
     assert never.looks > 5
@@ -213,7 +216,7 @@ def test_work_is_stopped_between_two_steps():
 
 def test_nothing_looks_at_a_short_plan():
     never = Stop(at=1)
-    assert long_chain(1)({"x": np.ones(1 << 16)}, never)["y"][0] == np.sin(1.0)
+    assert long_chain(1)({"x": np.ones(LENGTH)}, never)["y"][0] == np.tanh(1.0)
 
 
 NASTY = ['"); import os; os.system("true")  #', "v0\n raise SystemExit", "__import__('os')", "f4", "check", "{0}"]

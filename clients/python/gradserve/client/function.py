@@ -153,14 +153,14 @@ class Function:
         """The trace of the Hessian by Hutchinson's estimator, with its Student-t interval.
 
         Stops when half the interval is at most `rel_tol` times the estimate or `abs_tol`, or when `max_probes` are
-        spent (0 for the service's default). `progress` is called with every estimate on the way and may answer True to
-        leave with it.
+        spent (0 for the service's default). `progress` is called with every estimate on the way; raising StopIteration
+        in it leaves with that one.
         """
         bound = self._signatures.bind(arguments, named, wrt, False)
         options = TraceOptions(seed, max_probes, rel_tol, abs_tol, confidence)
         with Deadline(self.timeout) as deadline:
             estimates = self._backend.estimate_trace(bound.question("gradient"), options, deadline)
-            estimate = _last(estimates, progress or _go_on)
+            estimate = _last(estimates, progress)
         self.last_report = estimate.report
         return estimate
 
@@ -184,9 +184,10 @@ class Function:
         options = VerifyOptions(vectors, directions, seed, rel_tol)
         with Deadline(self.timeout) as deadline:
             stages = self._backend.verify_gradient(bound.question("gradient"), options, deadline)
-            last = _last(stages, progress or _go_on, may_leave=False)
+            last = _last(stages, progress)
         self.last_report = last.execution
-        assert last.report is not None
+        if last.report is None:
+            raise GradserveError("the verification was left before it came to a report")
         return last.report
 
     def explain(
@@ -216,17 +217,16 @@ class Function:
         return answer
 
 
-def _go_on(_: object) -> None:
-    """No progress to tell anyone."""
-
-
-def _last(stream: Generator[T], progress: Callable[[T], object], may_leave: bool = True) -> T:
-    """The last of a stream, each told to `progress`; an earlier one if that answers True and may. Ends the stream."""
+def _last(stream: Generator[T], progress: Callable[[T], object] | None) -> T:
+    """The last of a stream, each told to `progress`; an earlier one if that raises StopIteration. Ends the stream."""
     last = None
     with contextlib.closing(stream):
         for last in stream:
-            if progress(last) and may_leave:
-                break
+            if progress is not None:
+                try:
+                    progress(last)
+                except StopIteration:
+                    break
     if last is None:
         raise GradserveError("the service ended its answer before it began")
     return last
