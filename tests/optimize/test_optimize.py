@@ -319,3 +319,20 @@ def test_large_constants_are_not_made():
     row = g.constant(np.linspace(0.0, 1.0, 1000))
     graph = optimize(g.build({"z": g.exp(g.add(ones, row))}))
     assert sum(constant.type.size for constant in graph.constants) <= 1001
+
+
+def test_a_check_that_raises_ends_a_long_optimisation():
+    g = builder()
+    y = x = g.input("x", TensorType(ElementType.FLOAT64))
+    for _ in range(2000):
+        y = g.sin(y) * x
+    calls = []
+
+    def check():
+        calls.append(None)
+        if len(calls) == 3:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        optimize(g.build({"y": y}), check)
+    assert len(calls) == 3

@@ -184,10 +184,10 @@ def test_what_cannot_be_explained(stubs, name):
     assert list(refused.violations) == [field]
 
 
-def test_explained_batches_are_bounded(stubs):
-    batch = execution_pb2.Batch(inputs=["w"])
-    refused = refusal(lambda: explained(stubs, batch=batch, batch_size=2**63 - 1))
-    assert (refused.code, refused.limit) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "explained_points")
+def test_a_batch_that_would_be_refused_is_explained_as_such(stubs):
+    found = explained(stubs, batch=execution_pb2.Batch(inputs=["w"]), batch_size=2**63 - 1)
+    assert found.placement == "refused"
+    assert "points" in found.reason
 
 
 def test_symbol_without_a_length(stubs):

@@ -12,7 +12,7 @@ from gradserve.ir.graph import Graph
 from gradserve.jobs.call import Options, Placement
 from gradserve.jobs.cut import Piece, cut
 from gradserve.jobs.limits import Limits
-from gradserve.jobs.plans import Batching, PlanCache
+from gradserve.jobs.plans import Batching, Check, PlanCache, go_on
 from gradserve.workers.control import Control
 from gradserve.workers.pool import Pool
 from gradserve.workers.work import ChunkResult, Work
@@ -44,23 +44,28 @@ class Context:
             raise InvalidRequest("the options do not fit", [Violation("options.executor", "R7", text)])
         return options.executor or "numpy"
 
-    def pieces(self, graph: Graph, derivation: Derivation, batching: Batching | None) -> tuple[tuple[Piece, ...], bool]:
+    def pieces(
+        self, graph: Graph, derivation: Derivation, batching: Batching | None, check: Check = go_on
+    ) -> tuple[tuple[Piece, ...], bool]:
         """The pieces of a job within the limits, and whether all their plans were known.
 
+        What `check` raises ends the work.
+
         Raises:
-            LimitExceeded: memory, operations or time above a limit.
+            LimitExceeded: points, memory, operations or time above a limit.
         """
         self.limits.check_graph(graph)
         hits = []
 
         def plan_for(wanted: Batching | None) -> Plan:
-            plan, hit = self.plans.plan(graph, derivation, wanted)
+            plan, hit = self.plans.plan(graph, derivation, wanted, check)
             hits.append(hit)
             return plan
 
         if batching is None:
             pieces: tuple[Piece, ...] = (Piece(plan_for(None), 0, 1),)
         else:
+            self.limits.check_points(batching.size)
             pieces = cut(plan_for, batching)
         self.limits.check_plans([piece.plan for piece in pieces])
         return pieces, all(hits)

@@ -52,7 +52,7 @@ def differentiate(
     executor = context.executor(call.options)
     batching = batching_of(call.graph, derivation, call.batch, call.batch_size or 1, call.reduction)
     _check_vectors(call, derivation, vectors, batching)
-    pieces, hit = context.pieces(call.graph, derivation, batching)
+    pieces, hit = context.pieces(call.graph, derivation, batching, control.check)
     _check_results(context, pieces, call)
     data = {**call.arguments, **vectors}
     pool, _ = context.place(pieces, sum(a.nbytes for a in data.values()), call.options)

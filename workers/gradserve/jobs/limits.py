@@ -24,6 +24,8 @@ class Limits:
     """Floating-point operations of the whole call."""
     result_bytes: int = 4 << 30
     """Bytes of all results."""
+    points: int = 1_000_000
+    """Points of one batch."""
     probes: int = 1_000_000
     """Probes of one estimate."""
     directions: int = 1_000
@@ -41,6 +43,15 @@ class Limits:
         if type_.nbytes > self.value_bytes:
             what = f"the graph has a value {type_} of {_binary(type_.nbytes)}{_traced(origin)}"
             raise _exceeded("value_bytes", what, _binary(self.value_bytes), "reduce before you broadcast")
+
+    def check_points(self, points: int) -> None:
+        """Refuses a batch of too many points, before it is cut.
+
+        Raises:
+            LimitExceeded: there are more than `points`.
+        """
+        if points > self.points:
+            raise _exceeded("points", f"the batch has {points} points", str(self.points), "send it in several calls")
 
     def check_plans(self, plans: Sequence[Plan]) -> None:
         """Refuses a job by the plans of its chunks.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from gradserve.autodiff import Derivation, derive, vmap
 from gradserve.autodiff.walk import declare_inputs, inline
@@ -13,6 +15,15 @@ from gradserve.jobs.call import Reduction
 from gradserve.ops import builder
 from gradserve.optimize import optimize
 from gradserve.workers.lru import Lru
+
+
+Check: TypeAlias = Callable[[], None]
+_NODE_BYTES = 1000
+"""What a node takes with its step: 840 bytes in a plan of 11,000 nodes."""
+
+
+def go_on() -> None:
+    """The check that always passes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,31 +38,44 @@ class Batching:
 class PlanCache:
     """Derived graphs and plans, the least recently used forgotten first. Safe for threads."""
 
-    def __init__(self, capacity: int = 512) -> None:
-        """Keeps at most `capacity` plans."""
+    def __init__(self, capacity: int = 1 << 30) -> None:
+        """Keeps about `capacity` bytes of graphs and as many of plans, the constants of each counted in full."""
         self._graphs: Lru[tuple[str, Derivation], Graph] = Lru(capacity)
         self._plans: Lru[tuple[str, Derivation, Batching | None], Plan] = Lru(capacity)
 
-    def derived(self, graph: Graph, derivation: Derivation) -> Graph:
-        """The derived and optimised graph for one example."""
+    def derived(self, graph: Graph, derivation: Derivation, check: Check = go_on) -> Graph:
+        """The derived and optimised graph for one example. What `check` raises ends the work."""
         key = (graph.digest, derivation)
         found = self._graphs.get(key)
         if found is None:
             # Graphs of one digest may order their nodes, and with them their sums, differently: one stands for all.
-            found = optimize(derive(canonical(graph), derivation))
-            self._graphs.put(key, found)
+            found = optimize(derive(canonical(graph), derivation), check)
+            self._graphs.put(key, found, _weight(found))
         return found
 
-    def plan(self, graph: Graph, derivation: Derivation, batching: Batching | None = None) -> tuple[Plan, bool]:
-        """The plan of a derivation, for one example or over a batch; and whether it was known."""
+    def plan(
+        self, graph: Graph, derivation: Derivation, batching: Batching | None = None, check: Check = go_on
+    ) -> tuple[Plan, bool]:
+        """The plan of a derivation, for one example or over a batch; and whether it was known.
+
+        What `check` raises ends the work: large graphs take seconds.
+        """
         key = (graph.digest, derivation, batching)
         found = self._plans.get(key)
         if found is not None:
             return found, True
-        derived = self.derived(graph, derivation)
-        plan = make_plan(derived if batching is None else optimize(_batched(derived, batching)))
-        self._plans.put(key, plan)
+        derived = self.derived(graph, derivation, check)
+        check()
+        final = derived if batching is None else optimize(_batched(derived, batching), check)
+        check()
+        plan = make_plan(final)
+        self._plans.put(key, plan, _weight(final))
         return plan, False
+
+
+def _weight(graph: Graph) -> int:
+    """The bytes that a graph holds, roughly."""
+    return _NODE_BYTES * (1 + len(graph.nodes)) + sum(constant.type.nbytes for constant in graph.constants)
 
 
 def _batched(graph: Graph, batching: Batching) -> Graph:

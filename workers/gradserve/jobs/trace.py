@@ -126,7 +126,9 @@ class _Probing:
         """One plan for all chunks, so that a sample's bits do not depend on how many are wanted."""
         derivation = Curvature(self._wrt)
         inputs = frozenset(names.tangent(name) for name in self._wrt)
-        pieces, _ = self._context.pieces(self._call.graph, derivation, Batching(inputs, CHUNK_PROBES))
+        pieces, _ = self._context.pieces(
+            self._call.graph, derivation, Batching(inputs, CHUNK_PROBES), self._control.check
+        )
         self._size = 1 << ((pieces[0].stop - pieces[0].start).bit_length() - 1)
         return self._context.plans.plan(self._call.graph, derivation, Batching(inputs, self._size))
 

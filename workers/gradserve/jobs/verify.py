@@ -77,7 +77,7 @@ def verify_gradient(
     """
     directions, tolerance = directions or DEFAULT_DIRECTIONS, relative_tolerance or DEFAULT_TOLERANCE
     _check(context, call, wrt, claimed, directions, tolerance)
-    context.plans.derived(call.graph, Gradient(tuple(wrt)))  # refuses what is no loss
+    context.plans.derived(call.graph, Gradient(tuple(wrt)), control.check)  # refuses what is no loss
     losses = _Losses(context, call, tuple(wrt), control)
     problem = _problem(losses, call.graph, claimed, tolerance)
     dialogue = verify(problem, directions, seed)

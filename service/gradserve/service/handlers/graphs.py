@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from gradserve.ir import codec
 from gradserve.ir.bind import bind
 from gradserve.ir.check import shown
-from gradserve.ir.errors import InvalidGraph, InvalidRequest, LimitExceeded, Violation
+from gradserve.ir.errors import InvalidGraph, InvalidRequest, Violation
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import TensorType
 from gradserve.jobs.context import Context
@@ -26,8 +26,6 @@ DERIVATIONS = {
     pb.DERIVATION_VJP: "vjp",
     pb.DERIVATION_HVP: "hvp",
 }
-MAX_POINTS = 1_000_000
-"""Points of a batch that is explained: nothing but this bounds a batch that nobody has sent."""
 
 
 class Graphs:
@@ -93,8 +91,6 @@ def _points(request: pb.ExplainGraphRequest) -> int:
     if request.batch.inputs and request.batch_size < 1:
         text = f"{request.batch_size} are no points; a batch has at least one"
         raise InvalidRequest("the request does not fit", [Violation("batch_size", "M4", text)])
-    if request.batch_size > MAX_POINTS:
-        raise LimitExceeded("explained_points", f"{request.batch_size} points are too many; at most {MAX_POINTS}")
     return request.batch_size
 
 
