@@ -326,7 +326,7 @@ def test_a_check_that_raises_ends_a_long_optimisation():
     y = x = g.input("x", TensorType(ElementType.FLOAT64))
     for _ in range(2000):
         y = g.sin(y) * x
-    calls = []
+    calls: list[None] = []
 
     def check():
         calls.append(None)

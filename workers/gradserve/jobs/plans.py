@@ -16,7 +16,6 @@ from gradserve.ops import builder
 from gradserve.optimize import optimize
 from gradserve.workers.lru import Lru
 
-
 Check: TypeAlias = Callable[[], None]
 _NODE_BYTES = 1000
 """What a node takes with its step: 840 bytes in a plan of 11,000 nodes."""
