@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 
 from gradserve.client import Client
+from gradserve.client.cli import main
 from gradserve.service.server import Server
 from gradserve.service.settings import Settings
 from tests.clients.bits import same_bits
+from tests.clients.command_line import CONTROL, POINTS, B, W, loss
 
 
 @pytest.fixture(scope="session")
@@ -66,3 +69,38 @@ def agree(remote, embedded):
         return there
 
     return ask
+
+
+# ---- the command line
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch, embedded):
+    """A folder with graphs and points, which is the current one."""
+    monkeypatch.chdir(tmp_path)
+    f = embedded.function(loss, W, B)
+    f.save("loss.pb")
+    f.save("loss.txt")
+    np.savez("point.npz", w=W, b=B)
+    np.savez("points.npz", w=POINTS["w"], b=POINTS["b"])
+    return tmp_path
+
+
+@pytest.fixture(params=["here", "there"])
+def place(request):
+    """The arguments that say where a command computes."""
+    return [] if request.param == "here" else ["--address", request.getfixturevalue("address")]
+
+
+@pytest.fixture
+def run(capsys):
+    """Runs a command; answers its status, output and errors. Neither holds control codes."""
+
+    def command(*arguments):
+        capsys.readouterr()
+        status = main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        assert not CONTROL.search(out + err)
+        return status, out, err
+
+    return command

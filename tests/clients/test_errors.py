@@ -26,14 +26,9 @@ from gradserve.ir.types import ElementType, TensorType
 from gradserve.ops import OP_SET
 from gradserve.service.status import CODES, code_of, metadata_of, status_of
 from gradserve.service.wire import IN_CALL, WHOLE_GRAPH
+from tests.clients.examples import SYMBOLIC
 
 W = np.array([1.0, 2.0, 3.0])
-SYMBOLIC = """\
-graph (%0 "x": f64[n], %1 "y": f64[n]) {
-  %2: f64[n] = mul %0, %1
-  %3: f64[] = reduce_sum %2 {axes=[0]}
-  return "loss" %3
-}"""
 
 
 class Failed(grpc.RpcError, grpc.Call):

@@ -228,9 +228,9 @@ def test_a_prediction_prints_as_a_page(agree):
 
 
 def test_nothing_runs_for_a_prediction(client):
-    """A refused job is explained as well."""
-    huge = np.broadcast_to(np.zeros(()), (300_000,))
-    found = client.function(lambda w: np.sum(np.outer(w, w))).explain(huge)
+    """A refused job is explained as well, and its 80 GB of arguments are never there."""
+    huge = np.broadcast_to(np.zeros(()), (10**10,))
+    found = client.function(lambda w: np.sum(w * w)).explain(huge)
     assert found.placement == "refused"
     assert "limit" in found.reason
 

@@ -15,16 +15,11 @@ from gradserve.ir.text import parse
 from gradserve.ir.types import ElementType, TensorType
 from gradserve.ops import OP_SET
 from tests.clients.bits import same_bits
+from tests.clients.examples import SYMBOLIC
 
 RNG = np.random.default_rng(8)
 DATA, W = RNG.standard_normal((300, 3)), RNG.standard_normal(3)
 FORMATS = ["loss.pb", "loss.bin", "loss.txt", "loss.graph"]
-SYMBOLIC = """\
-graph (%0 "x": f64[n], %1 "y": f64[n]) {
-  %2: f64[n] = mul %0, %1
-  %3: f64[] = reduce_sum %2 {axes=[0]}
-  return "loss" %3, "products" %2
-}"""
 
 
 def loss(w):

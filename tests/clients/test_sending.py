@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -61,6 +62,7 @@ def test_captured_arrays_are_sent_once(own, traffic):
         f.verify(w, directions=2)
         f.explain(w)
     assert traffic("calls", "BlobService/WriteBlob") == 2
+    assert traffic("calls", "BlobService/FindMissingBlobs") == 1
     assert data.nbytes + labels.nbytes < traffic("received_bytes", "BlobService/WriteBlob") < 1.001 * 1.25 * data.nbytes
     assert traffic("calls", "GraphService/RegisterGraph") == 2
     assert traffic("received_bytes", "GraphService/RegisterGraph") < 5000
@@ -155,6 +157,7 @@ def test_threads_trace_a_function_once(client):
 
     def loss(w):
         traced.append(w.shape)
+        time.sleep(0.05)  # for the others to come
         return np.sum(w**2)
 
     f = client.function(loss)

@@ -176,7 +176,7 @@ def require_batched(leaves: Mapping[str, Array], batched: Iterable[str]) -> None
 
 
 def converted(array: Array, type_: TensorType, path: str) -> Array:
-    """The argument with the input's elements, in row-major order.
+    """The argument with the input's elements; itself, however it lies in memory, if it has them.
 
     Raises:
         InvalidRequest: the conversion would lose something.
@@ -184,7 +184,7 @@ def converted(array: Array, type_: TensorType, path: str) -> Array:
     wanted = type_.element_type.dtype
     if not np.can_cast(array.dtype, wanted, "safe"):
         raise InvalidRequest(f"{path} is {array.dtype} and the function takes {wanted}; convert it yourself")
-    return array.astype(wanted, order="C", copy=False)
+    return array.astype(wanted, copy=False)
 
 
 def _real_arrays(leaves: Iterable[tuple[str, Any]], types: Mapping[str, TensorType], what: str) -> dict[str, Array]:

@@ -1,0 +1,119 @@
+"""Calls that are late, and clients that are closed."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from gradserve.client import Client, DeadlineExceeded, InvalidRequest, Unavailable
+from tests.clients.examples import PAIR, much_data
+
+
+@pytest.fixture
+def service(start):
+    return start()
+
+
+def slow(w):
+    """Seconds of work in steps of some milliseconds."""
+    x = w
+    for _ in range(300):
+        x = np.tanh(x @ w)
+    return np.sum(x)
+
+
+SLOW = 0.01 * np.eye(600)
+
+
+# ---- closed clients
+
+
+@pytest.mark.parametrize("remotely", [True, False])
+def test_a_closed_client_says_so(address, remotely):
+    client = Client(address) if remotely else Client(threads=1)
+    f = client.function(much_data)
+    f.grad(PAIR)
+    client.close()
+    client.close()
+    for ask in (f.grad, f.verify, f.hessian_trace, f.explain):
+        with pytest.raises(Unavailable, match="the client is closed"):
+            ask(PAIR)
+
+
+@pytest.mark.parametrize("remotely", [True, False])
+def test_closing_ends_calls_under_way(address, remotely):
+    client = Client(address) if remotely else Client(threads=1)
+    f = client.function(slow, SLOW)
+    closing = threading.Timer(0.5, client.close)
+    closing.start()
+    started = time.monotonic()
+    with pytest.raises(Unavailable, match="closed"):
+        f(SLOW)
+    assert time.monotonic() - started < 5
+    closing.join()
+
+
+# ---- deadlines
+
+
+@pytest.mark.parametrize("remotely", [True, False])
+@pytest.mark.parametrize("method", ["__call__", "verify", "hessian_trace"])
+def test_a_late_call_ends_and_frees_its_worker(service, remotely, method):
+    with Client(f"127.0.0.1:{service.port}" if remotely else None, threads=2) as client:
+        quick = client.function(much_data, PAIR)
+        late, argument, options = client.function(much_data), PAIR, {}
+        if method == "__call__":
+            late, argument = client.function(slow), SLOW
+            late.explain(SLOW, derivation="evaluate")  # so that planning is over
+        elif method == "verify":
+            late.verify(PAIR, directions=2)
+            options = {"directions": 1000}
+        else:
+            late.hessian_trace(PAIR, max_probes=2)
+            options = {"max_probes": 1_000_000}
+        quick(PAIR)
+        late.timeout = 0.5
+        started = time.monotonic()
+        with pytest.raises(DeadlineExceeded, match=r"no answer within 0\.5 s; .* f\.timeout = "):
+            getattr(late, method)(argument, **options)
+        assert time.monotonic() - started < 2.5
+        started = time.monotonic()
+        quick(PAIR)
+        assert time.monotonic() - started < 2.0
+    assert service.admission.wait_idle(5)
+
+
+def delayed(method, seconds):
+    def act(*arguments):
+        time.sleep(seconds)
+        return method(*arguments)
+
+    return act
+
+
+def test_the_timeout_is_for_the_whole_call(service, monkeypatch):
+    """Registering, sending and asking share one deadline."""
+    for store, name in ((service.blobs, "offset"), (service.graphs, "put")):
+        monkeypatch.setattr(store, name, delayed(getattr(store, name), 0.4))
+    with Client(f"127.0.0.1:{service.port}", timeout=0.6) as client:
+        started = time.monotonic()
+        with pytest.raises(DeadlineExceeded):
+            client.function(much_data).grad(PAIR)
+        assert time.monotonic() - started < 1.5
+
+
+@pytest.mark.parametrize("timeout", [0, -1.0, float("nan")])
+def test_timeouts_that_leave_no_time(client, timeout):
+    f = client.function(much_data)
+    f.timeout = timeout
+    with pytest.raises(InvalidRequest, match="leaves no time"):
+        f.grad(PAIR)
+
+
+def test_no_timeout_at_all(address):
+    for client in (Client(address, timeout=None), Client(timeout=None, threads=1)):
+        with client:
+            assert client.function(much_data).grad(PAIR).shape == (2,)
