@@ -118,8 +118,9 @@ def operations(names: Sequence[str], screen: Screen) -> Section:
     text = (
         "FLOPs of the optimised plans, counted from shapes: the loss alone; value and gradient; value, gradient and "
         "Hessian product. Peak memory and time are the gradient's, as predicted before anything runs. "
-        "The determinant breaks the second floor, and no way of computing it would not: its loss is one LU factorisation "
-        "(2/3 n^3), its Hessian product X^-1 V X^-1 takes the inverse and two products of matrices (2 n^3 each)."
+        "The determinant breaks the second floor: its loss is one LU factorisation (2/3 n^3), and its Hessian product "
+        "X^-1 V X^-1 takes an inverse (2 n^3) and two products of matrices (2 n^3 each). Even if both shared the "
+        "factorisation it would be 9 times the loss."
     )
     return Section("Operations and memory, counted", text, header, rows, floors)
 

@@ -89,15 +89,12 @@ class Timing:
         return min(turn.seconds for turn in self.turns)
 
 
-def interleave(subjects: Sequence[Subject], seconds: float, turns: int = 15, fewest: int = 3) -> dict[str, Timing]:
-    """Timings by name after `turns` turns each, or as many as fit in `seconds`, but at least `fewest`.
-
-    While there is time left more turns follow, up to four times as many.
-    """
+def interleave(subjects: Sequence[Subject], seconds: float, fewest: int = 3, most: int = 200) -> dict[str, Timing]:
+    """Timings by name after as many turns as fit in `seconds`, but at least `fewest` and at most `most` for each."""
     calls = {subject.name: _calls_per_turn(subject) for subject in subjects}
     times: dict[str, list[Turn]] = {subject.name: [] for subject in subjects}
     end = time.perf_counter() + seconds
-    for done in range(4 * turns):
+    for done in range(most):
         if done >= fewest and time.perf_counter() > end:
             break
         for subject in subjects:

@@ -177,8 +177,8 @@ def test_a_worker_that_falls_silent_counts_as_dead():
     # Stopped, a process neither works nor dies: so looks a worker behind a broken network.
     pool = RayPool(workers=1, worker_memory=MEMORY, silent_seconds=1.0)
     (pid,) = pool.worker_pids().values()
-    results = pool.run(long_work(steps=200, chunks=2), Control.after(30))
-    threading.Timer(0.1, os.kill, (pid, signal.SIGSTOP)).start()
+    results = pool.run(long_work(steps=400, chunks=2, length=2_000_000), Control.after(60))
+    threading.Timer(0.3, os.kill, (pid, signal.SIGSTOP)).start()
     got = list(results)
     assert sum(r.retries for r in got) == 1
     assert pid not in pool.worker_pids().values()

@@ -36,6 +36,7 @@ from gradserve.v1 import (
     verification_service_pb2,
 )
 from gradserve.workers.local_pool import LocalPool
+from gradserve.workers.memory import keep_freed_memory
 from gradserve.workers.pool import Pool
 
 _logger = logging.getLogger(__name__)
@@ -195,6 +196,7 @@ def serve(settings: Settings | None = None) -> None:
 
     The first signal lets calls in flight end within the grace period; a second one cuts them off.
     """
+    keep_freed_memory()
     server = Server(settings).start()
     with Signals() as signals:  # only now: starting Ray replaces the handler of SIGTERM
         signals.wait()

@@ -17,6 +17,7 @@ from gradserve.ir.errors import Cancelled, GradserveError
 from gradserve.ir.types import Array
 from gradserve.workers.blas import ONE_BLAS_THREAD
 from gradserve.workers.lru import Lru
+from gradserve.workers.memory import keep_freed_memory
 from gradserve.workers.programs import Programs
 from gradserve.workers.sources import arrays_of
 from gradserve.workers.work import Source
@@ -75,8 +76,9 @@ class Worker:
     """Runs one chunk at a time, and listens meanwhile on a second thread."""
 
     def __init__(self) -> None:
-        """Limits BLAS to one thread for good: the process is the worker's own."""
+        """Limits BLAS to one thread and keeps freed memory, both for good: the process is the worker's own."""
         ONE_BLAS_THREAD.__enter__()
+        keep_freed_memory()
         self._programs = Programs(PROGRAM_BYTES)
         self._kept: dict[int, dict[str, Array]] = {}
         self._finished: Lru[int, bool] = Lru(_WORKS_REMEMBERED)
