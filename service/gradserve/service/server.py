@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -198,6 +199,7 @@ def serve(settings: Settings | None = None) -> None:
     """
     keep_freed_memory()
     server = Server(settings).start()
+    gc.freeze()  # what has been imported by now stays, and need not be gone through again and again
     with Signals() as signals:  # only now: starting Ray replaces the handler of SIGTERM
         signals.wait()
         _logger.info("stopping: no new calls, up to %g s for those in flight", server.settings.grace)
