@@ -14,8 +14,8 @@ from gradserve.execution import EXECUTORS, Plan, make_plan
 from gradserve.ir.graph import Graph
 from gradserve.optimize import optimize
 from tests.bench import peers_local, workloads
-from tests.bench.report import Floor, Screen, Section, duration
-from tests.bench.timing import Here, Timing, interleave, turns
+from tests.bench.report import Floor, Screen, Section, duration, time_floor
+from tests.bench.timing import Here, Timing, interleave, ratio, turns
 from tests.bench.workloads import Workload
 
 T = TypeVar("T")
@@ -47,13 +47,13 @@ def speed(names: Sequence[str], seconds: float, screen: Screen) -> tuple[Section
     header = ("workload", "gradserve", "`Client()`", "autograd", "JAX", "of autograd", "of JAX", "turns")
     rows = [(f"`{name}` {workloads.make(name).title}", *_speed_cells(times)) for name, times in timings.items()]
     floors = [
-        Floor(f"{name}: time of autograd's", times["gradserve"].median / times["autograd"].median, AGAINST_AUTOGRAD)
+        time_floor(f"{name}: time of autograd's", ratio(times["gradserve"], times["autograd"]), AGAINST_AUTOGRAD)
         for name, times in timings.items()
     ]
     text = (
         "float64, one thread each. Each cell is the median of interleaved turns and, in brackets, the best turn. "
-        "Medians are over turns that hardly waited for a processor. The last column counts the turns and, in brackets, "
-        "those that were so quiet for every library; with fewer than 7, the 7 quietest count. "
+        "Ratios are medians of the ratios of each round, with their 95 % intervals. The last column counts the turns "
+        "and shows, in brackets, the share of time that the library worst off waited for a processor. "
         "gradserve is a prepared plan on the NumPy executor, as a worker runs it; `Client()` is the public in-process "
         "client with all its checks; autograd runs in the same process on the same BLAS; JAX is "
         "`jit(value_and_grad)` in a process of its own held to one core. All results agree with autograd's to "
@@ -79,15 +79,13 @@ def _speed_of(workload: Workload, embedded: Client, jax: peers_local.Jax, second
 
 def _speed_line(name: str, times: dict[str, Timing]) -> str:
     shown = "  ".join(f"{who} {duration(timing.median):>8}" for who, timing in times.items())
-    floor = Floor(name, times["gradserve"].median / times["autograd"].median, AGAINST_AUTOGRAD)
+    floor = time_floor(name, ratio(times["gradserve"], times["autograd"]), AGAINST_AUTOGRAD)
     return f"{name:11} {shown}  of autograd {floor.measured:.2f}x  {floor.verdict}"
 
 
 def _speed_cells(times: dict[str, Timing]) -> list[str]:
     cells = [f"{duration(t.median)} ({duration(t.best)})" for t in times.values()]
-    for peer in ("autograd", "jax"):
-        own, other = times["gradserve"], times[peer]
-        cells.append(f"{own.median / other.median:.2f} ({own.best / other.best:.2f})")
+    cells += [str(ratio(times["gradserve"], times[peer])) for peer in ("autograd", "jax")]
     return [*cells, turns(times)]
 
 

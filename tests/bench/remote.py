@@ -13,9 +13,9 @@ import grpc
 import numpy as np
 
 from gradserve.client import Client, Function
-from tests.bench.report import Floor, Screen, Section, duration
+from tests.bench.report import Screen, Section, duration, time_floor
 from tests.bench.servers import METHOD, OPTIONS, weights
-from tests.bench.timing import Here, Timing, interleave, turns
+from tests.bench.timing import Here, Timing, interleave, ratio, turns
 
 LENGTHS = (2, 1000, 1_000_000)
 AGAINST_BARE = 2.0
@@ -48,7 +48,9 @@ def round_trip(address: str, seconds: float, screen: Screen) -> tuple[Section, d
             w = np.random.default_rng(length).standard_normal(length)
             function = _function(client, w)
             times = timings[length] = interleave(_subjects(function, bare, echo, w), seconds)
-            floor = Floor(f"d = {length}: time of the bare server's", _ratio(times, "bare"), AGAINST_BARE)
+            floor = time_floor(
+                f"d = {length}: time of the bare server's", ratio(times["gradserve"], times["bare"]), AGAINST_BARE
+            )
             floors.append(floor)
             rows.append(_row(length, times, _seconds_inside(function, w)))
             screen.line(f"d = {length:<8} " + "  ".join(f"{n} {duration(t.median)}" for n, t in times.items()))
@@ -98,11 +100,7 @@ def _seconds_inside(function: Function, w: Any) -> float:
     return float(np.median(inside))
 
 
-def _ratio(times: dict[str, Timing], peer: str) -> float:
-    return times["gradserve"].median / times[peer].median
-
-
 def _row(length: int, times: dict[str, Timing], inside: float) -> Sequence[str]:
     cells = [f"{duration(t.median)} ({duration(t.best)})" for t in times.values()]
-    ratios = [f"{_ratio(times, peer):.2f}" for peer in ("bare", "echo")]
+    ratios = [str(ratio(times["gradserve"], times[peer])) for peer in ("bare", "echo")]
     return (f"{length}", *cells, *ratios, duration(inside), turns(times))

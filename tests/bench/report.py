@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from tests.bench.timing import Ratio
+
 PACKAGES = ("numpy", "scipy", "autograd", "jax", "jaxlib", "grpcio", "protobuf", "ray")
 
 
@@ -22,6 +24,8 @@ class Floor:
     measured: float
     limit: float
     at_least: bool = False
+    interval: tuple[float, float] | None = None
+    """Between what the measurement may lie, if it is one of time."""
 
     @property
     def margin(self) -> float:
@@ -34,11 +38,22 @@ class Floor:
 
     @property
     def verdict(self) -> str:
-        return f"{'pass' if self.passed else 'FAIL'} (margin {self.margin:.2f}x)"
+        open_ = self.interval is not None and self.interval[0] <= self.limit <= self.interval[1]
+        return f"{'pass' if self.passed else 'FAIL'}{', not resolved' if open_ else ''} (margin {self.margin:.2f}x)"
+
+    @property
+    def shown(self) -> str:
+        between = f" ({self.interval[0]:.3g} to {self.interval[1]:.3g})" if self.interval else ""
+        return f"{self.measured:.3g}x{between}"
 
     def __str__(self) -> str:
         bound = "at least" if self.at_least else "at most"
-        return f"{self.name}: {self.measured:.3g}x, {bound} {self.limit:g}x, {self.verdict}"
+        return f"{self.name}: {self.shown}, {bound} {self.limit:g}x, {self.verdict}"
+
+
+def time_floor(name: str, measured: Ratio, limit: float) -> Floor:
+    """A floor on a ratio of times."""
+    return Floor(name, measured.median, limit, interval=(measured.low, measured.high))
 
 
 @dataclass(frozen=True)
@@ -152,10 +167,7 @@ def _lines(sections: Sequence[Section], notes: Sequence[str]) -> Iterator[str]:
             yield ""
             yield from _table(
                 ("floor", "measured", "promised", "verdict"),
-                [
-                    (f.name, f"{f.measured:.3g}x", f"{'>=' if f.at_least else '<='} {f.limit:g}x", f.verdict)
-                    for f in section.floors
-                ],
+                [(f.name, f.shown, f"{'>=' if f.at_least else '<='} {f.limit:g}x", f.verdict) for f in section.floors],
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -14,18 +15,12 @@ TURN_SECONDS = 5e-3
 MOST_CALLS = 1000
 
 
-DELAYED = 0.03
-"""A turn is quiet if its thread waited for a processor for less than this share of the time."""
-QUIET_ENOUGH = 7
-"""With fewer quiet turns, as many of the least delayed ones count."""
-
-
 @dataclass(frozen=True)
 class Turn:
-    """Seconds per call, and the share of the time in which the machine had other work to do first."""
+    """Seconds per call, and the share of the time in which a thread of the process stood in line for a processor."""
 
     seconds: float
-    delayed: float
+    waited: float
 
 
 class Subject(Protocol):
@@ -73,20 +68,39 @@ class Timing:
     turns: tuple[Turn, ...]
 
     @property
-    def quiet(self) -> int:
-        """How many turns were hardly delayed."""
-        return sum(turn.delayed <= DELAYED for turn in self.turns)
+    def median(self) -> float:
+        """Seconds per call in the middle of all turns."""
+        return statistics.median(turn.seconds for turn in self.turns)
 
     @property
-    def median(self) -> float:
-        """Seconds per call in the middle of the quiet turns."""
-        by_delay = sorted(self.turns, key=lambda turn: turn.delayed)
-        return statistics.median(turn.seconds for turn in by_delay[: max(self.quiet, QUIET_ENOUGH)])
+    def waited(self) -> float:
+        """The share of a turn, in the middle of all turns, that went into waiting for a processor."""
+        return statistics.median(turn.waited for turn in self.turns)
 
     @property
     def best(self) -> float:
         """Seconds per call in the fastest turn."""
         return min(turn.seconds for turn in self.turns)
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """The median of the ratios of two subjects' turns, round by round, and its 95 % interval over the rounds."""
+
+    median: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.median:.2f} ({self.low:.2f} to {self.high:.2f})"
+
+
+def ratio(own: Timing, other: Timing) -> Ratio:
+    """How much longer `own` takes than `other`. Turns of one round saw the same machine, so they are compared first."""
+    ratios = sorted(mine.seconds / theirs.seconds for mine, theirs in zip(own.turns, other.turns, strict=True))
+    middle, reach = len(ratios) / 2, 0.98 * math.sqrt(len(ratios))  # order statistics: the number below is binomial
+    low, high = math.floor(middle - reach), math.ceil(middle + reach)
+    return Ratio(statistics.median(ratios), ratios[max(low, 0)], ratios[min(high, len(ratios) - 1)])
 
 
 def interleave(subjects: Sequence[Subject], seconds: float, fewest: int = 3, most: int = 200) -> dict[str, Timing]:
@@ -109,5 +123,5 @@ def _calls_per_turn(subject: Subject) -> int:
 
 
 def turns(times: dict[str, Timing]) -> str:
-    """How many turns each subject had, and the fewest of them that were quiet."""
-    return f"{len(next(iter(times.values())).turns)} ({min(timing.quiet for timing in times.values())})"
+    """How many turns each subject had, and how much the worst off waited for a processor."""
+    return f"{len(next(iter(times.values())).turns)} ({max(timing.waited for timing in times.values()):.0%})"

@@ -71,6 +71,7 @@ def test_equals_jax(service, data_folder, name):
     mixture = read(data_folder / "adbench" / f"{name}.txt")
     with Client(service.address, timeout=300.0) as client:
         f = client.function(lambda alpha, mu, icf: log_posterior(np, mixture, alpha, mu, icf), **mixture.parameters)
+        f.placement = "cluster"
         value, gradient = f.value_and_grad(**mixture.parameters)
         assert f.last_report
         assert f.last_report.placement == "cluster"
