@@ -19,7 +19,6 @@ from tests.bench.timing import Here, Timing, interleave, ratio, turns
 
 LENGTHS = (2, 1000, 1_000_000)
 AGAINST_BARE = 2.0
-ROW_SECONDS = 0.04
 _ROOT = Path(__file__).resolve().parents[2]
 
 Method = Callable[[bytes], bytes]
@@ -48,26 +47,21 @@ def round_trip(address: str, seconds: float, screen: Screen) -> tuple[Section, d
         for length in LENGTHS:
             w = np.random.default_rng(length).standard_normal(length)
             function = _function(client, w)
-            subjects = _subjects(function, bare, echo, w)
-            timings[length] = interleave(subjects, seconds, ROW_SECONDS)
-            single = interleave(subjects, seconds / 4, 0.0)
-            rows.append(_row(length, timings[length], single, _seconds_inside(function, w)))
-            shown = (f"{name} {duration(timing.median)}" for name, timing in timings[length].items())
-            screen.line(f"d = {length:<8} {'  '.join(shown)}")
-            for kind, times in (("calls in a row", timings[length]), ("single calls", single)):
-                name = f"d = {length}, {kind}: time of the bare server's"
-                floors.append(time_floor(name, ratio(times["gradserve"], times["bare"]), AGAINST_BARE))
-                screen.line(str(floors[-1]))
-    header = ("parameters", "gradserve", "bare gRPC + JAX", "bare gRPC echo", "of bare", "of echo")
+            times = timings[length] = interleave(_subjects(function, bare, echo, w), seconds)
+            floor = time_floor(
+                f"d = {length}: time of the bare server's", ratio(times["gradserve"], times["bare"]), AGAINST_BARE
+            )
+            floors.append(floor)
+            rows.append(_row(length, times, _seconds_inside(function, w)))
+            screen.line(f"d = {length:<8} " + "  ".join(f"{n} {duration(t.median)}" for n, t in times.items()))
+            screen.line(str(floor))
+    header = ("parameters", "gradserve", "bare gRPC + JAX", "bare gRPC echo", "of bare", "of echo", "inside", "turns")
     text = (
-        "Value and gradient of 0.5 mean(a (w - 1)^2), float64, over loopback, every server in a process of its own: "
-        f"median (best) of turns of {ROW_SECONDS * 1e3:.0f} ms of calls in a row. The bare server passes bytes through "
-        "synchronous gRPC to `jax.jit(value_and_grad)` and knows the loss beforehand; the echo only sends the parameters "
-        "back. gradserve's service runs with Ray behind it and was sent the loss as a graph; what its own report accounts "
-        "for is inside. A single call follows one of each other server: by then its processes sleep and their code has "
-        "left the caches, so that it takes about twice as long as one in a row, whoever serves it."
+        "Value and gradient of 0.5 mean(a (w - 1)^2), float64, over loopback, every server in a process of its own, in "
+        "interleaved turns: median (best). The bare server passes bytes through synchronous gRPC to "
+        "`jax.jit(value_and_grad)` and knows the loss beforehand; the echo only sends the parameters back. gradserve's "
+        "service runs with Ray behind it and was sent the loss as a graph; what its own report accounts for is inside."
     )
-    header = (*header, "gradserve, single", "bare, single", "of bare, single", "inside", "turns")
     return Section("A remote call", text, header, rows, floors), timings
 
 
@@ -106,8 +100,7 @@ def _seconds_inside(function: Function, w: Any) -> float:
     return float(np.median(inside))
 
 
-def _row(length: int, times: dict[str, Timing], single: dict[str, Timing], inside: float) -> Sequence[str]:
+def _row(length: int, times: dict[str, Timing], inside: float) -> Sequence[str]:
     cells = [f"{duration(t.median)} ({duration(t.best)})" for t in times.values()]
-    cells += [str(ratio(times["gradserve"], times[peer])) for peer in ("bare", "echo")]
-    cells += [duration(single[name].median) for name in ("gradserve", "bare")]
-    return (f"{length}", *cells, str(ratio(single["gradserve"], single["bare"])), duration(inside), turns(times))
+    ratios = [str(ratio(times["gradserve"], times[peer])) for peer in ("bare", "echo")]
+    return (f"{length}", *cells, *ratios, duration(inside), turns(times))

@@ -103,14 +103,9 @@ def ratio(own: Timing, other: Timing) -> Ratio:
     return Ratio(statistics.median(ratios), ratios[max(low, 0)], ratios[min(high, len(ratios) - 1)])
 
 
-def interleave(
-    subjects: Sequence[Subject], seconds: float, turn_seconds: float = TURN_SECONDS, fewest: int = 3, most: int = 200
-) -> dict[str, Timing]:
-    """Timings by name after as many turns as fit in `seconds`, but at least `fewest` and at most `most` for each.
-
-    A turn lasts about `turn_seconds`; with 0 it is a single call.
-    """
-    calls = {subject.name: _calls_per_turn(subject, turn_seconds) for subject in subjects}
+def interleave(subjects: Sequence[Subject], seconds: float, fewest: int = 3, most: int = 200) -> dict[str, Timing]:
+    """Timings by name after as many turns as fit in `seconds`, but at least `fewest` and at most `most` for each."""
+    calls = {subject.name: _calls_per_turn(subject) for subject in subjects}
     times: dict[str, list[Turn]] = {subject.name: [] for subject in subjects}
     end = time.perf_counter() + seconds
     for done in range(most):
@@ -121,10 +116,10 @@ def interleave(
     return {name: Timing(tuple(seen)) for name, seen in times.items()}
 
 
-def _calls_per_turn(subject: Subject, turn_seconds: float) -> int:
+def _calls_per_turn(subject: Subject) -> int:
     """How many calls make a turn; the two calls that tell also warm the subject up."""
     subject.turn(1)
-    return max(1, min(MOST_CALLS, int(turn_seconds / max(subject.turn(1).seconds, 1e-9))))
+    return max(1, min(MOST_CALLS, int(TURN_SECONDS / max(subject.turn(1).seconds, 1e-9))))
 
 
 def turns(times: dict[str, Timing]) -> str:
