@@ -31,6 +31,8 @@ Handler: TypeAlias = Callable[[Any, "Rpc"], Any]
 
 CHUNK_BYTES = 1 << 20
 """What a stream of requests is taken to hold in memory: chunks are no larger."""
+GRACE_SECONDS = 0.5
+"""How long after its deadline a stream is cut off: time for its handler to say what happened, as cutting off does not."""
 _NO_PLACES: Mapping[str, str] = MappingProxyType({})
 
 
@@ -79,7 +81,7 @@ class Rpc:
 
     def end_at_deadline(self) -> None:
         """Sees to it that a stream ends at the deadline, even if the client neither sends nor reads."""
-        self._timer = Timer(self.control.remaining or 0.0, self._context.cancel)
+        self._timer = Timer((self.control.remaining or 0.0) + GRACE_SECONDS, self._context.cancel)
         self._timer.daemon = True
         self._timer.start()
 
