@@ -103,9 +103,14 @@ def ratio(own: Timing, other: Timing) -> Ratio:
     return Ratio(statistics.median(ratios), ratios[max(low, 0)], ratios[min(high, len(ratios) - 1)])
 
 
-def interleave(subjects: Sequence[Subject], seconds: float, fewest: int = 3, most: int = 200) -> dict[str, Timing]:
-    """Timings by name after as many turns as fit in `seconds`, but at least `fewest` and at most `most` for each."""
-    calls = {subject.name: _calls_per_turn(subject) for subject in subjects}
+def interleave(
+    subjects: Sequence[Subject], seconds: float, calls_per_turn: int = 0, fewest: int = 3, most: int = 200
+) -> dict[str, Timing]:
+    """Timings by name after as many turns as fit in `seconds`, but at least `fewest` and at most `most` for each.
+
+    Turns are of about equal length unless `calls_per_turn` says how many calls make one, the same for all.
+    """
+    calls = {subject.name: calls_per_turn or _calls_per_turn(subject) for subject in subjects}
     times: dict[str, list[Turn]] = {subject.name: [] for subject in subjects}
     end = time.perf_counter() + seconds
     for done in range(most):

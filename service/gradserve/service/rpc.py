@@ -23,7 +23,7 @@ from gradserve.jobs.report import Report
 from gradserve.service.admission import Admission
 from gradserve.service.metrics import Metrics
 from gradserve.service.status import code_of, metadata_of, status_of
-from gradserve.service.wire import encode_report
+from gradserve.service.wire import write_report
 from gradserve.v1 import execution_pb2
 from gradserve.workers.control import Control
 
@@ -32,7 +32,7 @@ Handler: TypeAlias = Callable[[Any, "Rpc"], Any]
 CHUNK_BYTES = 1 << 20
 """What a stream of requests is taken to hold in memory: chunks are no larger."""
 GRACE_SECONDS = 0.5
-"""How long after its deadline a stream is cut off: time for its handler to say what happened, as cutting off does not."""
+"""How long after its deadline a stream is cut off: its handler may say what happened, and the cut does not."""
 _NO_PLACES: Mapping[str, str] = MappingProxyType({})
 
 
@@ -174,7 +174,10 @@ class Method:
 
     def encode_report(self, report: Report, spans: Sequence[float]) -> bytes:
         """The bytes of a reply that has nothing but a report."""
-        return self._reply(**{self._report_field: encode_report(report, spans)}).SerializeToString()
+        reply = self._reply()
+        write_report(getattr(reply, self._report_field), report, spans)
+        data: bytes = reply.SerializeToString()
+        return data
 
     def grpc_handler(self) -> grpc.RpcMethodHandler[bytes, bytes]:
         """The method as gRPC calls it: bytes in, bytes out, so that parsing is ours."""

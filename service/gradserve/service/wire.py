@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Protocol, TypeAlias, TypeVar
 
-from google.protobuf import duration_pb2
 from google.protobuf.message import Message
 
 from gradserve.ir import codec
@@ -221,28 +220,20 @@ def require_count(count: int, field: str) -> None:
         raise InvalidRequest("the request does not fit", [Violation(field, "M4", f"{count} is negative")])
 
 
-def encode_report(report: Report, spans: Sequence[float]) -> execution_pb2.ExecutionReport:
-    """The message of a report, with the seconds of every phase as the whole call saw them."""
-    queue, decode, plan, execute, encode = map(_duration, spans)
-    return execution_pb2.ExecutionReport(
-        queue=queue,
-        decode=decode,
-        plan=plan,
-        execute=execute,
-        encode=encode,
-        plan_cache_hit=report.plan_cache_hit,
-        executor=report.executor,
-        placement=report.placement,
-        chunks=report.chunks,
-        retries=report.retries,
-        batch_size=report.batch_size,
-        flops=report.flops,
-        peak_bytes=report.peak_bytes,
-        nonfinite_outputs=report.nonfinite_outputs,
-        workers=report.workers,
-    )
-
-
-def _duration(seconds: float) -> duration_pb2.Duration:
-    whole = int(seconds)
-    return duration_pb2.Duration(seconds=whole, nanos=int(1e9 * (seconds - whole)))
+def write_report(message: execution_pb2.ExecutionReport, report: Report, spans: Sequence[float]) -> None:
+    """Fills the empty message of a report, with the seconds of every phase as the whole call saw them."""
+    phases = (message.queue, message.decode, message.plan, message.execute, message.encode)
+    for duration, seconds in zip(phases, spans, strict=True):
+        whole = int(seconds)
+        duration.seconds = whole
+        duration.nanos = int(1e9 * (seconds - whole))
+    message.plan_cache_hit = report.plan_cache_hit
+    message.executor = report.executor
+    message.placement = report.placement
+    message.chunks = report.chunks
+    message.retries = report.retries
+    message.batch_size = report.batch_size
+    message.flops = report.flops
+    message.peak_bytes = report.peak_bytes
+    message.nonfinite_outputs = report.nonfinite_outputs
+    message.workers.extend(report.workers)

@@ -27,6 +27,8 @@ class Plan:
     """Predicted seconds of the longest step, which is how long a cancellation may take to be seen."""
     peak_bytes: int
     """The largest sum of live bytes: arguments, constants, and what steps have allocated and not yet freed."""
+    result_bytes: int
+    """Bytes of all outputs."""
 
     def __hash__(self) -> int:
         return hash(self.digest)
@@ -50,6 +52,7 @@ def make_plan(graph: Graph) -> Plan:
         seconds=sum(seconds),
         longest_step_seconds=max(seconds, default=0.0),
         peak_bytes=_peak_bytes(graph, steps),
+        result_bytes=sum(type_.nbytes for type_ in graph.output_types.values()),
     )
 
 

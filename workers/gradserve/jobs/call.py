@@ -83,6 +83,8 @@ def make_call(
 
 
 def _name_violations(graph: Graph, arguments: Mapping[str, Array], batch: Sequence[str]) -> list[Violation]:
+    if not batch and arguments.keys() == graph.input_types.keys():
+        return []
     names = list(graph.input_types)
     known = ", ".join(names) or "none"
     missing = [
@@ -109,14 +111,11 @@ def _name_violations(graph: Graph, arguments: Mapping[str, Array], batch: Sequen
 def type_violations(field_path: str, array: Array, expected: TensorType, batched: bool) -> list[Violation]:
     """Why an array does not have the expected type; with a leading batch axis if `batched`."""
     given = type_of(array)
+    fits = not batched or given.shape
+    if fits and given == (expected.with_shape((given.shape[0], *expected.shape)) if batched else expected):
+        return []
     axis = " with a leading batch axis" if batched else ""
-    wanted = f"{expected}{axis}"
-    if batched and not given.shape:
-        return [Violation(field_path, "R4", f"{given} is given where {wanted} is expected")]
-    core = given.shape[1:] if batched else given.shape
-    if given.element_type is not expected.element_type or core != expected.shape:
-        return [Violation(field_path, "R4", f"{given} is given where {wanted} is expected")]
-    return []
+    return [Violation(field_path, "R4", f"{given} is given where {expected}{axis} is expected")]
 
 
 def _batch_violations(arguments: Mapping[str, Array], batch: Sequence[str]) -> list[Violation]:

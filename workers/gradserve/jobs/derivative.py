@@ -154,7 +154,7 @@ def _vector_path(name: str) -> str:
 
 def _check_results(context: Context, pieces: tuple[Piece, ...], call: Call) -> None:
     """The bytes of all results, before they are made."""
-    each = [sum(t.nbytes for t in piece.plan.graph.output_types.values()) for piece in pieces]
+    each = [piece.plan.result_bytes for piece in pieces]
     total = sum(each) if call.reduction is Reduction.NONE else max(each)
     if total > context.limits.result_bytes:
         raise LimitExceeded(

@@ -15,7 +15,7 @@ class Control:
     def __init__(self, deadline: float | None = None) -> None:
         """`deadline` is in seconds since the epoch, so that it means the same on every machine."""
         self.deadline = deadline
-        self._cancelled = threading.Event()
+        self._cancelled = False
         self._callbacks: list[Callable[[], None]] = []
         self._lock = threading.Lock()
 
@@ -27,7 +27,7 @@ class Control:
     def on_cancel(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Calls `callback` once when cancelled, at once if that has happened. The result takes the wish back."""
         with self._lock:
-            if not self._cancelled.is_set():
+            if not self._cancelled:
                 self._callbacks.append(callback)
                 return lambda: self._forget(callback)
         callback()
@@ -41,7 +41,7 @@ class Control:
     def cancel(self) -> None:
         """Asks all work for this call to end."""
         with self._lock:
-            self._cancelled.set()
+            self._cancelled = True
             callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
             callback()
@@ -53,7 +53,7 @@ class Control:
 
     def stopped(self) -> bool:
         """Whether work should end: cancelled, or past the deadline."""
-        return self._cancelled.is_set() or (self.deadline is not None and time.time() >= self.deadline)
+        return self._cancelled or (self.deadline is not None and time.time() >= self.deadline)
 
     def check(self) -> None:
         """Returns while work may go on.
@@ -62,7 +62,7 @@ class Control:
             Cancelled: the caller has cancelled or gone away.
             DeadlineExceeded: the deadline has passed.
         """
-        if self._cancelled.is_set():
+        if self._cancelled:
             raise Cancelled("the call was cancelled")
         if self.deadline is not None and time.time() >= self.deadline:
             raise DeadlineExceeded("the deadline passed before the work was done")

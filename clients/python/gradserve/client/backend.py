@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Protocol
@@ -44,7 +44,8 @@ class Answer:
 
     Each may be written to, and shares its memory with nothing else.
     """
-    report: Report
+    report: Callable[[], Report]
+    """Tells what it cost. Most callers never ask, so it is read from the reply only then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import asdict, fields
@@ -46,7 +47,7 @@ class EmbeddedBackend:
         vectors = {vector_key(derivation, name): array for name, array in question.vectors.items()}
         found = differentiate(self._open(), _call(question), derivation, vectors, _control(deadline))
         given = [*question.arguments.values(), *question.vectors.values()]
-        return Answer(split_roles(_owned(found.outputs, given)), _report(found.report))
+        return Answer(split_roles(_owned(found.outputs, given)), functools.partial(_report, found.report))
 
     def estimate_trace(
         self, question: Question, options: TraceOptions, deadline: Deadline

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Generator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
-from gradserve.client.backend import DERIVATIONS, Answer, Backend, Question, TraceOptions, VerifyOptions
+from gradserve.client.backend import DERIVATIONS, Answer, Backend, TraceOptions, VerifyOptions
 from gradserve.client.deadline import Deadline
 from gradserve.client.files import save_graph
 from gradserve.client.results import (
@@ -50,8 +49,12 @@ class Function:
         """Seconds within which every call must be answered; None for as long as the service allows."""
         self.placement: Literal["auto", "front-end", "cluster"] = "auto"
         """Where calls run: `front-end`, `cluster`, or `auto` for the service's choice by predicted cost."""
-        self.last_report: Report | None = None
+        self._last_report: Callable[[], Report] | None = None
+
+    @property
+    def last_report(self) -> Report | None:
         """What the last answered call cost; of any thread's, if several share the function."""
+        return self._last_report and self._last_report()
 
     @property
     def graph(self) -> Graph:
@@ -162,9 +165,9 @@ class Function:
         bound = self._signatures.bind(arguments, named, wrt, False)
         options = TraceOptions(seed, max_probes, rel_tol, abs_tol, confidence)
         with Deadline(self.timeout) as deadline:
-            estimates = self._backend.estimate_trace(self._question(bound, "gradient"), options, deadline)
+            estimates = self._backend.estimate_trace(bound.question("gradient", self.placement), options, deadline)
             estimate = _last(estimates, progress)
-        self.last_report = estimate.report
+        self._last_report = lambda: estimate.report
         return estimate
 
     def verify(
@@ -186,9 +189,9 @@ class Function:
         vectors = {} if claimed is None else bound.vectors(claimed, "claimed gradient")
         options = VerifyOptions(vectors, directions, seed, rel_tol)
         with Deadline(self.timeout) as deadline:
-            stages = self._backend.verify_gradient(self._question(bound, "gradient"), options, deadline)
+            stages = self._backend.verify_gradient(bound.question("gradient", self.placement), options, deadline)
             last = _last(stages, progress)
-        self.last_report = last.execution
+        self._last_report = lambda: last.execution
         if last.report is None:
             raise GradserveError("the verification was left before it came to a report")
         return last.report
@@ -207,20 +210,20 @@ class Function:
             raise InvalidRequest(f"there is no derivation {derivation!r}; there are {', '.join(DERIVATIONS)}")
         bound = self._signatures.bind(arguments, named, wrt, batch).concrete()
         with Deadline(self.timeout) as deadline:
-            return self._backend.explain(self._question(bound, derivation, reduction), bound.batch_size, deadline)
+            return self._backend.explain(
+                bound.question(derivation, self.placement, reduction), bound.batch_size, deadline
+            )
 
     def save(self, path: str | Path) -> None:
         """Writes the graph traced last, constants included: text for `.txt` and `.graph`, protobuf otherwise."""
         save_graph(self.graph, Path(path))
 
-    def _question(self, bound: Bound, *about: Any) -> Question:
-        """What is asked of bound arguments, to be answered where this function's calls run."""
-        return replace(bound.question(*about), placement=self.placement)
-
     def _ask(self, derivation: str, bound: Bound, reduction: str, vectors: dict[str, Any] | None = None) -> Answer:
         with Deadline(self.timeout) as deadline:
-            answer = self._backend.differentiate(self._question(bound, derivation, reduction, vectors), deadline)
-        self.last_report = answer.report
+            answer = self._backend.differentiate(
+                bound.question(derivation, self.placement, reduction, vectors), deadline
+            )
+        self._last_report = answer.report
         return answer
 
 

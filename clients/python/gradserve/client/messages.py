@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -114,7 +115,12 @@ def answer(question: Question, reply: Any, blobs: codec.Blobs) -> Answer:
         tensors = {question.graph.outputs[0].name: found} if isinstance(found, tensor_pb2.Tensor) else found
         # Copies, because what protobuf holds cannot be written to.
         arrays[role] = {name: codec.decode_tensor(tensor, blobs).copy() for name, tensor in tensors.items()}
-    return Answer(arrays, report(reply.report))
+    # As bytes, because a message inside the reply would keep all of the reply in memory.
+    return Answer(arrays, functools.partial(_report_in, reply.report.SerializeToString()))
+
+
+def _report_in(data: bytes) -> Report:
+    return report(execution_pb2.ExecutionReport.FromString(data))
 
 
 def report(message: execution_pb2.ExecutionReport) -> Report:

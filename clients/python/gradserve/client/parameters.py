@@ -27,6 +27,8 @@ class Parameters:
         self.name = getattr(function, "__name__", type(function).__name__)
         self._signature = _signature(function)
         parameters = self._signature.parameters if self._signature else {}
+        kinds = {parameter.kind for parameter in parameters.values()}
+        self._positional = tuple(parameters) if kinds == {inspect.Parameter.POSITIONAL_OR_KEYWORD} else None
         self._nameless = {name for name, parameter in parameters.items() if parameter.kind in _NAMELESS}
         self._rest = next((n for n, parameter in parameters.items() if parameter.kind is parameter.VAR_KEYWORD), None)
 
@@ -37,6 +39,9 @@ class Parameters:
             TypeError: they do not fit the function's signature.
         """
         signature = self._signature
+        if self._positional and len(arguments) == len(self._positional) and not named:
+            # Most calls are such, and asking the signature would be the longest part of preparing one.
+            return dict(zip(self._positional, arguments, strict=True))
         if signature is None:
             return {f"x{k}": argument for k, argument in enumerate(arguments)} | dict(named)
         nameless = self._nameless.intersection(named)

@@ -36,9 +36,13 @@ class Bound:
         return self.arguments[self.batch[0]].shape[0] if self.batch else 1
 
     def question(
-        self, derivation: str, reduction: str = "none", vectors: Mapping[str, Array] | None = None
+        self,
+        derivation: str,
+        placement: str,
+        reduction: str = "none",
+        vectors: Mapping[str, Array] | None = None,
     ) -> Question:
-        """The question to ask a backend.
+        """The question to ask a backend, to be answered at that placement.
 
         Raises:
             InvalidRequest: there is no such reduction, or nothing to reduce.
@@ -55,6 +59,7 @@ class Bound:
             vectors=vectors or {},
             batch=self.batch,
             reduction=reduction,
+            placement=placement,
         )
 
     def concrete(self) -> Bound:
@@ -138,6 +143,8 @@ def names_of(given: Names, known: Iterable[str], option: str) -> tuple[str, ...]
     Raises:
         InvalidRequest: it gives something else.
     """
+    if isinstance(given, tuple) and not given:
+        return ()
     names = (given,) if isinstance(given, str) else given
     if not isinstance(names, Sequence | set | frozenset) or not all(isinstance(name, str) for name in names):
         raise InvalidRequest(
@@ -182,9 +189,11 @@ def converted(array: Array, type_: TensorType, path: str) -> Array:
         InvalidRequest: the conversion would lose something.
     """
     wanted = type_.element_type.dtype
+    if array.dtype == wanted:
+        return array
     if not np.can_cast(array.dtype, wanted, "safe"):
         raise InvalidRequest(f"{path} is {array.dtype} and the function takes {wanted}; convert it yourself")
-    return array.astype(wanted, copy=False)
+    return array.astype(wanted)
 
 
 def _real_arrays(leaves: Iterable[tuple[str, Any]], types: Mapping[str, TensorType], what: str) -> dict[str, Array]:

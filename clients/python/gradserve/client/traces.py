@@ -139,4 +139,5 @@ class Traces:
 def _fits(array: Array, type_: TensorType, batched: bool) -> bool:
     """Whether an argument can be given to an input without losing anything."""
     shape = array.shape[1:] if batched else array.shape
-    return shape == type_.shape and np.can_cast(array.dtype, type_.element_type.dtype, "safe")
+    wanted = type_.element_type.dtype
+    return shape == type_.shape and (array.dtype == wanted or np.can_cast(array.dtype, wanted, "safe"))

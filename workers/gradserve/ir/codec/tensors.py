@@ -63,7 +63,8 @@ def decode_tensor(message: tensor_pb2.Tensor, blobs: Blobs | None = None, field:
         InvalidRequest: the message is no tensor; names all violations, with paths below `field`.
         BlobNotFound: it names a blob that is not there.
     """
-    return _decode({field: message}, blobs)[field]
+    plain = _plain(message)
+    return _decode({field: message}, blobs)[field] if plain is None else plain
 
 
 def decode_tensors(
@@ -87,7 +88,7 @@ def decode_tensors(
 def _plain(message: tensor_pb2.Tensor) -> Array | None:
     """The array of a message with real or integer elements that are all there; None says to look closer.
 
-    Most arguments are such, and a small call has no time for a closer look.
+    Most arrays are such, and a small call has no time for a closer look.
     """
     element_type = _NUMERIC.get(message.element_type)
     shape = tuple(message.shape)
@@ -96,7 +97,7 @@ def _plain(message: tensor_pb2.Tensor) -> Array | None:
     data = message.inline
     if not data or len(data) != math.prod(shape) * element_type.itemsize:
         return None
-    return _array(data, TensorType(element_type, shape))
+    return _array(data, element_type, shape)
 
 
 def _decode(messages: Mapping[str, tensor_pb2.Tensor], blobs: Blobs | None) -> dict[str, Array]:
@@ -129,7 +130,7 @@ def read_constant(message: tensor_pb2.Tensor, field: str, violations: list[Viola
     fault = _elements_fault(data, type_, _are_truths)
     if fault:
         violations.append(Violation(f"{field}.inline", "G11", fault))
-    return None if fault else Literal(_array(data, type_))
+    return None if fault else Literal(_array(data, type_.element_type, type_.lengths))
 
 
 def resolve(constants: Mapping[str, Constant], blobs: Blobs | None, violations: list[Violation]) -> dict[str, Literal]:
@@ -154,7 +155,7 @@ def resolve(constants: Mapping[str, Constant], blobs: Blobs | None, violations: 
         if fault:
             violations.append(Violation(f"{field}.blob", "G11", fault))
         else:
-            literals[field] = Literal(_array(data, constant.type))
+            literals[field] = Literal(_array(data, constant.type.element_type, constant.type.lengths))
             # The digest is known already; finding it again for a large blob takes seconds.
             literals[field].__dict__["digest"] = constant.digest
     return literals
@@ -173,10 +174,10 @@ def _are_truths(data: bytes) -> bool:
     return not data.translate(None, b"\0\1")
 
 
-def _array(data: bytes, type_: TensorType) -> Array:
+def _array(data: bytes, element_type: ElementType, shape: tuple[int, ...]) -> Array:
     """The read-only array over its bytes, which are copied on machines of the other byte order only."""
-    array = np.frombuffer(data, _WIRE_DTYPE[type_.element_type]).reshape(type_.lengths)
-    native = array.astype(type_.element_type.dtype, copy=False)
+    array = np.frombuffer(data, _WIRE_DTYPE[element_type]).reshape(shape)
+    native = array.astype(element_type.dtype, copy=False)
     native.flags.writeable = False
     return native
 
