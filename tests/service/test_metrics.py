@@ -22,6 +22,8 @@ DECLARED = {
     "gradserve_chunks": "counter",
     "gradserve_worker_retries": "counter",
     "gradserve_in_flight": "gauge",
+    "gradserve_max_in_flight": "gauge",
+    "gradserve_queued": "gauge",
     "gradserve_plan_cache_hits": "counter",
     "gradserve_plan_cache_misses": "counter",
     "gradserve_probes": "counter",
@@ -29,7 +31,11 @@ DECLARED = {
     "gradserve_received_bytes": "counter",
     "gradserve_sent_bytes": "counter",
     "gradserve_workers": "gauge",
+    "gradserve_workers_wanted": "gauge",
+    "gradserve_graphs": "gauge",
     "gradserve_blob_bytes": "gauge",
+    "gradserve_blob_capacity_bytes": "gauge",
+    "gradserve_memory_limit_bytes": "gauge",
     "gradserve_build_info": "gauge",
 }
 
@@ -90,7 +96,8 @@ def test_numbers_move(used):
     for phase in ("queue", "decode"):
         assert moved("gradserve_call_seconds_count", METHOD, phase) == 4
     assert moved("gradserve_call_seconds_count", METHOD, "encode") == 3
-    assert moved("gradserve_batch_size_count") == 5
+    assert moved("gradserve_batch_size_count", METHOD) == 3
+    assert moved("gradserve_batch_size_count", "EstimateService/EstimateTrace") == 1
     assert moved("gradserve_chunks_total") >= 5
     assert moved("gradserve_plan_cache_hits_total") >= 2
     assert moved("gradserve_plan_cache_misses_total") >= 1
@@ -102,6 +109,10 @@ def test_numbers_move(used):
     assert after["gradserve_in_flight",] == 0
     assert after["gradserve_workers", "front-end"] == 2
     assert after["gradserve_blob_bytes",] == 0
+    assert after["gradserve_max_in_flight",] == 64
+    assert after["gradserve_queued",] == 0
+    assert after["gradserve_graphs",] >= 1
+    assert after["gradserve_memory_limit_bytes",] > 1 << 28
 
 
 def test_report_and_histogram_have_the_same_spans(start):

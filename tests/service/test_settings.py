@@ -52,7 +52,15 @@ def test_options():
 
 
 @pytest.mark.parametrize(
-    "options", [["--tls-key", "k.pem"], ["--workers", "many"], ["--workers", "0"], ["--frobnicate"]]
+    "options",
+    [
+        ["--tls-key", "k.pem"],
+        ["--workers", "many"],
+        *map(
+            str.split,
+            ("--workers 0", "--workers 2 --max-workers 1", "--ray-address auto --ray-join h:1", "--frobnicate"),
+        ),
+    ],
 )
 def test_options_that_make_no_sense(options, capsys):
     with pytest.raises(SystemExit) as ended:

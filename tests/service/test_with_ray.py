@@ -58,6 +58,9 @@ def test_workers_are_counted(clustered):
     found = values(server)
     assert found["gradserve_workers", "front-end"] == 2
     assert found["gradserve_workers", "cluster"] == 2
+    assert found["gradserve_workers_wanted", "cluster"] == 2
+    assert found["gradserve_workers_lost_total",] == 0
+    assert found["gradserve_chunks_waiting",] == 0
 
 
 def test_cancelled_call_frees_the_cluster(clustered):

@@ -14,7 +14,7 @@ from gradserve.execution.plan import make_plan
 from gradserve.ir.errors import Cancelled, DeadlineExceeded, LimitExceeded, NumericalFailure, Unavailable, WorkerLost
 from gradserve.ir.types import TensorType
 from gradserve.ops import builder
-from gradserve.workers import local_cluster
+from gradserve.workers import local_cluster, staffing
 from gradserve.workers.control import Control
 from gradserve.workers.local_pool import LocalPool
 from gradserve.workers.ray_pool import RayPool
@@ -71,6 +71,14 @@ def seconds_until_free(pool):
     while seen < set(pool.worker_pids()):
         seen |= {r.worker for r in pool.run(squares(chunks=4 * pool.size), control)}
     return time.monotonic() - started
+
+
+def until(holds, seconds=20):
+    """Whether something comes to hold."""
+    end = time.monotonic() + seconds
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.05)
+    return holds()
 
 
 def kill(pid):
@@ -309,6 +317,27 @@ def test_a_pool_starts_with_the_workers_there_is_room_for(pool, caplog):
     assert "2 of 3 workers are ready" in caplog.text
     assert len(list(other.run(squares(chunks=5), Control.after(30)))) == 5
     other.close()
+
+
+def test_a_pool_grows_while_work_waits_and_shrinks_when_idle(pool, monkeypatch):
+    monkeypatch.setattr(staffing, "IDLE_SECONDS", 0.5)
+    growing = RayPool(workers=1, max_workers=2, worker_memory=MEMORY)
+    try:
+        assert (growing.size, growing.wanted) == (1, 1)
+        results = growing.run(long_work(steps=50, chunks=5000), Control.after(60))
+        seen = {next(results).worker}
+        while len(seen) < 2:
+            seen.add(next(results).worker)
+        assert growing.wanted == 2
+        assert growing.waiting > 0
+        results.close()
+        assert until(lambda: (growing.size, growing.wanted, growing.waiting) == (1, 1, 0))
+        assert len(list(growing.run(squares(chunks=5), Control.after(30)))) == 5
+        assert growing.lost == 0
+        kill(*growing.worker_pids().values())
+        assert until(lambda: growing.lost == 1 and growing.size == 1)
+    finally:
+        growing.close()
 
 
 def test_a_pool_for_which_there_is_no_room_is_unavailable(pool):

@@ -39,6 +39,8 @@ def settings_of(arguments: Sequence[str] | None) -> Settings:
         parser.error("--tls-certificate and --tls-key go together")
     if given.get("workers", 1) < 1:
         parser.error("--workers: at least 1")
+    if given.get("max_workers", given.get("workers", 1)) < given.get("workers", 1):
+        parser.error("--max-workers: at least as many as --workers")
     tls = Tls(certificate, key) if certificate else None
     if given["metrics_port"] < 0:
         given["metrics_port"] = None
@@ -56,7 +58,14 @@ def _parser() -> argparse.ArgumentParser:
     add("--metrics-port", type=int, metavar="PORT", default=_DEFAULTS.metrics_port, help="metrics page; -1 for none")
     add("--workers", type=int, metavar="N", help="workers of each pool (default: the number of processors)")
     add("--ray", action=argparse.BooleanOptionalAction, default=True, help="have a pool of Ray workers")
-    add("--ray-address", metavar="ADDRESS", help="the Ray cluster to join (default: start one on this machine)")
+    add("--max-workers", type=int, metavar="N", help="Ray workers while work waits (default: no more than --workers)")
+    ray = parser.add_mutually_exclusive_group()
+    ray.add_argument("--ray-address", metavar="ADDRESS", help="the Ray cluster of this machine (default: start one)")
+    ray.add_argument(
+        "--ray-join", metavar="HOST:PORT", help="the head of a Ray cluster, to join with a node of our own"
+    )
+    add("--ray-metrics-port", type=int, metavar="PORT", default=_DEFAULTS.ray_metrics_port, help="of that node")
+    add("--max-connection-age", type=float, metavar="S", help="when clients are told to connect anew (default: never)")
     add("--max-in-flight", type=int, metavar="N", default=_DEFAULTS.max_in_flight, help="calls worked on at once")
     add("--max-seconds", type=float, metavar="S", default=_DEFAULTS.max_seconds, help="the longest deadline of a call")
     add("--grace", type=float, metavar="S", default=_DEFAULTS.grace, help="time for calls in flight at the end")

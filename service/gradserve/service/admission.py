@@ -32,6 +32,11 @@ class Admission:
         self._changed = threading.Condition(self._lock)
         self._waiting: deque[object] = deque()
 
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for others to end."""
+        return len(self._waiting)
+
     def enter(self, size: int, control: Control) -> None:
         """Returns when a call whose request has `size` bytes may be worked on; `leave` must follow.
 

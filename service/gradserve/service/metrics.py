@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
 
 import grpc
 from prometheus_client import (
@@ -20,9 +21,16 @@ from prometheus_client import (
     Metric,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
 )
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 from gradserve.jobs.report import Report
+from gradserve.workers.local_pool import LocalPool
+
+if TYPE_CHECKING:
+    from gradserve.workers.ray_pool import RayPool
 
 PHASES = ("queue", "decode", "plan", "execute", "encode")
 """The parts of a call, in the order in which they pass."""
@@ -45,6 +53,19 @@ class _Registry(CollectorRegistry):
         return super().collect()
 
 
+class _Count(Collector):
+    """A counter that is kept elsewhere."""
+
+    def __init__(self, name: str, text: str, read: Callable[[], int]) -> None:
+        self._name = name
+        self._text = text
+        self._read = read
+
+    def collect(self) -> Iterable[Metric]:
+        """The counter."""
+        yield CounterMetricFamily(self._name, self._text, value=self._read())
+
+
 class Metrics:
     """The metrics of one service, in a registry of their own.
 
@@ -54,6 +75,7 @@ class Metrics:
 
     def __init__(self) -> None:
         """All counts start at zero."""
+        disable_created_metrics()  # a gauge beside every counter that nobody asked for
         self._ended: deque[Callable[[], None]] = deque()
         self._catching_up = threading.Lock()
         self.registry = _Registry(self.catch_up)
@@ -70,7 +92,7 @@ class Metrics:
             registry=self.registry,
         )
         self.batch_size = Histogram(
-            "gradserve_batch_size", "Points in a call.", buckets=_POINTS, registry=self.registry
+            "gradserve_batch_size", "Points in a call.", ("method",), buckets=_POINTS, registry=self.registry
         )
         self.chunks = self._counter("chunks", "Chunks that have been run.")
         self.retries = self._counter("worker_retries", "Chunks that were run again because their worker died.")
@@ -79,8 +101,14 @@ class Metrics:
         self.probes = self._counter("probes", "Probes of estimates.")
         self.verifications = self._counter("verifications", "Verifications that have ended.", "verdict")
         self.in_flight = self._gauge("in_flight", "Calls that are worked on.")
+        self.max_in_flight = self._gauge("max_in_flight", "The most calls that are worked on at once.")
+        self.queued = self._gauge("queued", "Calls that wait for others to end.")
         self.workers = self._gauge("workers", "Workers that run chunks.", "pool")
+        self.workers_wanted = self._gauge("workers_wanted", "Workers asked for, ready or not.", "pool")
+        self.graphs = self._gauge("graphs", "Graphs that are kept.")
         self.blob_bytes = self._gauge("blob_bytes", "Bytes of blobs that are kept, half-written ones included.")
+        self.blob_capacity = self._gauge("blob_capacity_bytes", "The most bytes of blobs that are kept.")
+        self.memory_limit = self._gauge("memory_limit_bytes", "Memory that the process may take.")
         Info("gradserve_build", "What is running.", registry=self.registry).info(
             {"version": _version(), "python": platform.python_version(), "grpc": grpc.__version__}
         )
@@ -90,6 +118,20 @@ class Metrics:
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(f"gradserve_{name}", text, labels, registry=self.registry)
+
+    def watch_front_end(self, pool: LocalPool) -> None:
+        """Shows the front end's own pool from now on."""
+        self.workers.labels(pool.name).set_function(lambda: pool.size)
+        self.workers_wanted.labels(pool.name).set_function(lambda: pool.size)
+
+    def watch_cluster(self, pool: RayPool) -> None:
+        """Shows the pool of the cluster from now on."""
+        self.workers.labels(pool.name).set_function(lambda: pool.size)
+        self.workers_wanted.labels(pool.name).set_function(lambda: pool.wanted)
+        self._gauge("chunks_waiting", "Chunks that wait for a worker of the cluster.").set_function(
+            lambda: pool.waiting
+        )
+        self.registry.register(_Count("gradserve_workers_lost", "Workers of the cluster that died.", lambda: pool.lost))
 
     def note(self, count: Callable[[], None]) -> None:
         """Puts off counting a call."""
@@ -118,6 +160,7 @@ class MethodMetrics:
         self._seconds = [metrics.seconds.labels(name, phase) for phase in PHASES]
         self._received = metrics.received.labels(name)
         self._sent = metrics.sent.labels(name)
+        self._batch_size = metrics.batch_size.labels(name)
 
     def ended(
         self, code: grpc.StatusCode, spans: Sequence[float], received: int, sent: int, report: Report | None
@@ -135,7 +178,7 @@ class MethodMetrics:
         self._sent.inc(sent)
         if report is not None:
             metrics = self._metrics
-            metrics.batch_size.observe(report.batch_size)
+            self._batch_size.observe(report.batch_size)
             metrics.chunks.inc(report.chunks)
             (metrics.plan_hits if report.plan_cache_hit else metrics.plan_misses).inc()
             if report.retries:

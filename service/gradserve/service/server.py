@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 import gc
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from types import ModuleType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 from prometheus_client import start_http_server
 
+from gradserve.ir.errors import Unavailable
 from gradserve.jobs.context import Context
 from gradserve.service.admission import Admission
 from gradserve.service.handlers.blobs import Blobs
@@ -36,9 +36,12 @@ from gradserve.v1 import (
     graph_service_pb2,
     verification_service_pb2,
 )
+from gradserve.workers.joined_node import JoinedNode
 from gradserve.workers.local_pool import LocalPool
-from gradserve.workers.memory import keep_freed_memory
-from gradserve.workers.pool import Pool
+from gradserve.workers.memory import keep_freed_memory, memory_limit
+
+if TYPE_CHECKING:
+    from gradserve.workers.ray_pool import RayPool
 
 _logger = logging.getLogger(__name__)
 
@@ -76,6 +79,9 @@ class Server:
         self._running = ExitStack()
         """Ends the parts, the last begun first."""
         self._lock = threading.Lock()
+        self.failure = ""
+        """Why the service cannot go on; empty while it can."""
+        self._failed = threading.Event()
         self._stopped = threading.Event()
         self._stopped.set()
 
@@ -101,6 +107,10 @@ class Server:
         """Waits until the service has stopped or `seconds` have passed; answers whether it has stopped."""
         return self._stopped.wait(seconds)
 
+    def wait_failed(self) -> None:
+        """Returns when the service cannot go on: see `failure`."""
+        self._failed.wait()
+
     def stop(self, grace: float | None = None) -> bool:
         """Lets calls in flight end within `grace` seconds, then ends everything; answers whether all of them ended.
 
@@ -123,12 +133,14 @@ class Server:
         settings = self.settings
         front_end = LocalPool(settings.workers)
         running.callback(front_end.close)
-        cluster = self._cluster()
+        cluster = self._cluster(running)
         if cluster is not None:
             running.callback(cluster.close)
         threads = ThreadPoolExecutor(settings.handler_threads, "rpc")
         running.callback(threads.shutdown, wait=False, cancel_futures=True)
-        options = (*_OPTIONS, ("grpc.max_receive_message_length", settings.max_message_bytes))
+        options = [*_OPTIONS, ("grpc.max_receive_message_length", settings.max_message_bytes)]
+        if settings.max_connection_age is not None:
+            options.append(("grpc.max_connection_age_ms", round(1e3 * settings.max_connection_age)))
         self._server = grpc.server(threads, options=options)
         services = self._services(Context(front_end, cluster, settings.limits))
         for service, handlers in services.items():
@@ -139,15 +151,23 @@ class Server:
         self.port = self._listen()
         self._server.start()
         running.callback(self._server.stop, None)
-        self._publish(running, [pool for pool in (front_end, cluster) if pool])
+        self._publish(running, front_end, cluster)
         self._standard.serving()
 
-    def _cluster(self) -> Pool | None:
-        if not self.settings.ray:
+    def _cluster(self, running: ExitStack) -> RayPool | None:
+        settings = self.settings
+        if not settings.ray:
             return None
         from gradserve.workers.ray_pool import RayPool  # imports Ray, which takes half a second
 
-        return RayPool(self.settings.ray_address, self.settings.workers)
+        if settings.ray_join:
+            running.callback(JoinedNode(settings.ray_join, settings.ray_metrics_port, self._fail).close)
+        address = settings.ray_join or settings.ray_address
+        return RayPool(address, settings.workers, max_workers=settings.max_workers)
+
+    def _fail(self, reason: str) -> None:
+        self.failure = reason
+        self._failed.set()
 
     def _services(self, context: Context) -> dict[ServiceDescriptor, object]:
         """Our services and what handles their methods."""
@@ -170,13 +190,19 @@ class Server:
         except RuntimeError as error:
             raise OSError(f"cannot listen on {address}: {error}") from None
 
-    def _publish(self, running: ExitStack, pools: list[Pool]) -> None:
+    def _publish(self, running: ExitStack, front_end: LocalPool, cluster: RayPool | None) -> None:
         """Starts the metrics page."""
         metrics = self.metrics
         metrics.in_flight.set_function(lambda: self.admission.calls)
+        metrics.queued.set_function(lambda: self.admission.waiting)
+        metrics.max_in_flight.set(self.settings.max_in_flight)
+        metrics.graphs.set_function(lambda: len(self.graphs))
         metrics.blob_bytes.set_function(lambda: self.blobs.bytes)
-        for pool in pools:
-            metrics.workers.labels(pool.name).set_function(functools.partial(getattr, pool, "size"))
+        metrics.blob_capacity.set(self.blobs.capacity)
+        metrics.memory_limit.set(memory_limit())
+        metrics.watch_front_end(front_end)
+        if cluster is not None:
+            metrics.watch_cluster(cluster)
         if self.settings.metrics_port is None:
             return
         page, _ = start_http_server(self.settings.metrics_port, self.settings.host, metrics.registry)
@@ -196,16 +222,29 @@ def serve(settings: Settings | None = None) -> None:
     """Runs a service until SIGTERM or SIGINT, and returns when it has stopped.
 
     The first signal lets calls in flight end within the grace period; a second one cuts them off.
+
+    Raises:
+        OSError, Unavailable: it could not start; see `Server.start`.
+        Unavailable: it stopped because it could not go on.
     """
     keep_freed_memory()
     server = Server(settings).start()
     gc.freeze()  # what has been imported by now stays, and need not be gone through again and again
     with Signals() as signals:  # only now: starting Ray replaces the handler of SIGTERM
+        threading.Thread(target=_stop_on_failure, args=(signals, server), daemon=True).start()
         signals.wait()
         _logger.info("stopping: no new calls, up to %g s for those in flight", server.settings.grace)
         threading.Thread(target=_cut_off_at, args=(signals, server), daemon=True).start()
         server.stop()
+    if server.failure:
+        raise Unavailable(server.failure)
     _logger.info("stopped")
+
+
+def _stop_on_failure(signals: Signals, server: Server) -> None:
+    server.wait_failed()
+    _logger.error("%s", server.failure)
+    signals.send()
 
 
 def _cut_off_at(signals: Signals, server: Server) -> None:

@@ -35,12 +35,20 @@ class Settings:
     ray: bool = False
     """Whether there is a pool of Ray actors beside the front end's own."""
     ray_address: str | None = None
-    """The Ray cluster to join; None starts one on this machine."""
+    """The Ray cluster to use, through a Ray node that runs on this machine; None starts a cluster here."""
+    ray_join: str | None = None
+    """The head (`host:port`) of a Ray cluster to join with a Ray node of our own, which offers no processors."""
+    ray_metrics_port: int = 8080
+    """Where that node publishes Ray's metrics."""
+    max_workers: int | None = None
+    """The actors that there may be while work waits; None means no more than `workers`."""
 
     limits: Limits = field(default_factory=Limits)
     """The most that one call may cost."""
     graph_limits: GraphLimits = DEFAULT_LIMITS
     """How large a graph may be."""
+    max_connection_age: float | None = None
+    """Seconds after which clients are told to connect anew, so that they find new replicas; None means never."""
     max_seconds: float = 3600.0
     """The longest deadline of a call, and its deadline if the client states none."""
 

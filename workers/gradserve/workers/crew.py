@@ -16,7 +16,9 @@ import ray
 from gradserve.workers.actor import Hello, Worker
 
 SILENT_SECONDS = 30.0
-"""A worker at work that answers nothing for so long counts as dead. Ray took 68 s to notice a partition."""
+"""A worker that answers nothing for so long counts as dead. Ray took 68 s to notice a partition."""
+_IDLE_PING_SECONDS = 5.0
+"""How often a worker without work is asked whether it lives: one that has died is replaced before it is needed."""
 _FIRST_DELAY = 0.1
 _LONGEST_DELAY = 5.0
 
@@ -68,6 +70,8 @@ class Crew:
         self._vacancies: list[_Vacancy] = []
         self._discharged: list[Member] = []
         self._names = 0
+        self.lost = 0
+        """Members that were given up as dead."""
 
     def ready(self, owner: object) -> list[Member]:
         """The members that can take chunks of this owner."""
@@ -82,6 +86,24 @@ class Crew:
         """Asks for more members, each with `memory` bytes; `tend` starts them."""
         with self._lock:
             self._vacancies += [_Vacancy(memory, owner, due=0.0) for _ in range(count)]
+        self._changed()
+
+    def resize(self, count: int, memory: int) -> None:
+        """Makes the members that work for all `count`, counting those to come: asks for more, or lets idle ones go."""
+        with self._lock:
+            asked = [v for v in self._vacancies if v.owner is None]
+            starting = [m for m in self._starting if m.owner is None]
+            ready = self._ready.get(None, [])
+            surplus = len(asked) + len(starting) + len(ready) - count
+            if not surplus:
+                return
+            self._vacancies += [_Vacancy(memory, None, due=0.0) for _ in range(-surplus)]
+            if surplus > 0:
+                gone: list[object] = [*asked, *starting, *(m for m in ready if not m.tasks)][:surplus]
+                self._vacancies = [v for v in self._vacancies if v not in gone]
+                self._starting.difference_update(m for m in starting if m in gone)
+                self._ready[None] = [m for m in ready if m not in gone]
+                self._discharged += [m for m in (*starting, *ready) if m in gone]
         self._changed()
 
     def dismiss(self, owner: object) -> None:
@@ -100,6 +122,7 @@ class Crew:
             if member.lost:
                 return
             member.lost = True
+            self.lost += 1
             members = self._ready.get(member.owner, [])
             if member in members:
                 # Copied, as `ready` hands the list out.
@@ -109,7 +132,7 @@ class Crew:
         self._changed()
 
     def tend(self) -> list[Member]:
-        """Starts and ends actors as asked, and returns members at work that do not answer."""
+        """Starts and ends actors as asked, and returns members that do not answer."""
         with self._lock:
             due = [v for v in self._vacancies if v.due <= time.monotonic()]
             self._vacancies = [v for v in self._vacancies if v not in due]
@@ -118,7 +141,7 @@ class Crew:
             ray.kill(member.handle)
         for vacancy in due:
             self._start(vacancy)
-        return [member for member in self.everyone() if member.tasks and self._is_silent(member)]
+        return [member for member in self.everyone() if self._is_silent(member)]
 
     def close(self) -> None:
         """Ends all members."""
@@ -163,6 +186,7 @@ class Crew:
     def _is_silent(self, member: Member) -> bool:
         now = time.monotonic()
         if member.ping is None or (member.ping[1].done() and member.ping[1].exception() is None):
-            member.ping = (now, member.handle.hello.remote().future())
+            if member.ping is None or member.tasks or now - member.ping[0] > _IDLE_PING_SECONDS:
+                member.ping = (now, member.handle.hello.remote().future())
             return False
         return member.ping[1].done() or now - member.ping[0] > self.silent_seconds

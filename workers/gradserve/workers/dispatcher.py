@@ -25,6 +25,7 @@ from gradserve.workers.control import Control
 from gradserve.workers.crew import Crew, Member
 from gradserve.workers.in_order import Inbox
 from gradserve.workers.parcels import Parcels
+from gradserve.workers.staffing import Staffing
 from gradserve.workers.work import ChunkResult
 
 CHUNKS_PER_WORKER = 2
@@ -50,6 +51,7 @@ class Job:
 
     def __post_init__(self) -> None:
         """Starts with nothing pending."""
+        self.chunks_left = len(self.parcels.work.chunks)
         self.pending: deque[Task] = deque()
         self.members: set[Member] = set()
         self.stalled_since: float | None = None
@@ -75,16 +77,27 @@ class Task:
 class Dispatcher:
     """Jobs take turns, chunk by chunk. Threads that offer a chunk send it themselves if a worker is free."""
 
-    def __init__(self, cpus: float, start_seconds: float, silent_seconds: float) -> None:
-        """Starts without members; see `crew`."""
+    def __init__(
+        self, cpus: float, staffing: Staffing, worker_memory: int, start_seconds: float, silent_seconds: float
+    ) -> None:
+        """Keeps as many members with `worker_memory` bytes as `staffing` wants."""
+        self._staffing = staffing
+        self._worker_memory = worker_memory
         self._start_seconds = start_seconds
         self._lock = threading.Lock()
         self._jobs: deque[Job] = deque()
         self._closed = False
         self._wake = threading.Event()
+        self._wake.set()  # for the first members
         self.crew = Crew(cpus, self._wake.set, silent_seconds)
         self._thread = threading.Thread(target=self._attend, name="gradserve-dispatcher", daemon=True)
         self._thread.start()
+
+    @property
+    def chunks_left(self) -> int:
+        """Chunks that are not done, of all works that ordinary members run."""
+        with self._lock:
+            return sum(job.chunks_left for job in self._jobs if not job.own_members)
 
     def begin(self, job: Job) -> None:
         """Lets a job take part.
@@ -195,6 +208,7 @@ class Dispatcher:
             self._wake.set()
 
     def _accept(self, member: Member, task: Task, reply: Reply) -> None:
+        task.job.chunks_left -= 1
         match reply:
             case Done(outputs, seconds):
                 waited = time.perf_counter() - task.offered - seconds
@@ -234,6 +248,7 @@ class Dispatcher:
             self._wake.wait(_TICK_SECONDS)
             self._wake.clear()
             try:
+                self._staff()
                 for member in self.crew.tend():
                     self._lose(member, f"no answer for {self.crew.silent_seconds:.0f} s")
                 for job in list(self._stopped_jobs()):
@@ -244,6 +259,11 @@ class Dispatcher:
                 self._send()
             except Exception:
                 log.exception("the dispatcher goes on after an error")
+
+    def _staff(self) -> None:
+        wanted = self._staffing.update(self.chunks_left, time.monotonic())
+        with self._lock:  # so that nobody who is let go has just been given a chunk
+            self.crew.resize(wanted, self._worker_memory)
 
     def _stopped_jobs(self) -> Iterator[Job]:
         with self._lock:

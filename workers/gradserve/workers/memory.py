@@ -1,4 +1,4 @@
-"""Freed memory, kept for the next call.
+"""How much memory this process may take, and what becomes of memory that it frees.
 
 glibc hands large blocks back to the system when they are freed, and gets them again page by page: of the time to encode
 a reply of 8 MB, three quarters went into that.
@@ -7,11 +7,15 @@ a reply of 8 MB, three quarters went into that.
 from __future__ import annotations
 
 import ctypes
+import os
+from pathlib import Path
 
 KEPT_BYTES = 256 << 20
 """The most that is kept at the end of the heap."""
 LARGEST_BLOCK = 32 << 20
 """Larger blocks are the system's; it is the largest figure that every glibc takes."""
+_CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+"""Where a container finds its own limit, in the second version of control groups and in the first."""
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
 
@@ -25,3 +29,17 @@ def keep_freed_memory() -> bool:
     except (AttributeError, OSError, TypeError):  # not glibc
         return False
     return bool(mallopt(_MMAP_THRESHOLD, LARGEST_BLOCK)) and bool(mallopt(_TRIM_THRESHOLD, KEPT_BYTES))
+
+
+def memory_limit() -> int:
+    """The bytes that this process may take: its container's limit, or else the machine's memory."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min([machine, *(limit for path in _CGROUP_LIMITS if (limit := _limit_in(Path(path))))])
+
+
+def _limit_in(path: Path) -> int:
+    """The number in a file; 0 if there is none."""
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):  # "max" means no limit
+        return 0

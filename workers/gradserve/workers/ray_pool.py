@@ -16,10 +16,13 @@ from gradserve.workers.crew import SILENT_SECONDS
 from gradserve.workers.dispatcher import CHUNKS_PER_WORKER, Dispatcher, Job
 from gradserve.workers.in_order import Inbox, in_order
 from gradserve.workers.parcels import Parcels, PlanStore
+from gradserve.workers.staffing import Staffing
 from gradserve.workers.work import ChunkResult, Work
 
 WORKER_MEMORY = 1 << 30
 START_SECONDS = 60.0
+MACHINE_SECONDS = 300.0
+"""How long a cluster may take to start a machine for a worker."""
 _GRACE_SECONDS = 5.0
 _POLL_SECONDS = 0.01
 
@@ -46,32 +49,41 @@ class RayPool:
         address: str | None = None,
         workers: int | None = None,
         *,
+        max_workers: int | None = None,
         worker_memory: int = WORKER_MEMORY,
         cpus_per_worker: float = 1.0,
         object_store_bytes: int | None = None,
-        start_seconds: float = START_SECONDS,
+        start_seconds: float | None = None,
         silent_seconds: float = SILENT_SECONDS,
     ) -> None:
         """Connects to the cluster at `address` (`auto`: the one of this machine), or starts one here without address.
 
-        `workers` is the number of CPUs over `cpus_per_worker` unless given. Returns when at least one worker is ready;
-        workers for which the cluster has no room yet join later. `object_store_bytes` sizes the store of a cluster
-        started here. A worker at work that answers nothing for `silent_seconds` counts as dead.
+        `workers` is the number of CPUs over `cpus_per_worker` unless given; while more chunks wait than those hold,
+        there are up to `max_workers`. Workers for which the cluster has no room yet join later. A work for which there
+        is no worker at all for `start_seconds` fails. `object_store_bytes` sizes the store of a cluster started here. A
+        worker that answers nothing for `silent_seconds` counts as dead.
+
+        Returns when at least one worker is ready; in a cluster that runs already at once, because that may yet start a
+        machine for it.
 
         Raises:
-            Unavailable: no worker was ready after `start_seconds`.
+            Unavailable: no worker of a cluster started here was ready after `start_seconds`.
         """
+        if start_seconds is None:
+            start_seconds = START_SECONDS if address is None else MACHINE_SECONDS
         local_cluster.connect(address, workers or os.cpu_count() or 1, object_store_bytes)
-        self._wanted = workers or max(1, int(local_cluster.resources().get("CPU", 1) / cpus_per_worker))
+        least = workers or max(1, int(local_cluster.resources().get("CPU", 1) / cpus_per_worker))
+        self._staffing = Staffing(least, max_workers or least, CHUNKS_PER_WORKER)
         self._worker_memory = worker_memory
         self._plans = PlanStore()
         self._numbers = itertools.count()
         self._open = True
-        self._dispatcher = Dispatcher(cpus_per_worker, start_seconds, silent_seconds)
+        self._dispatcher = Dispatcher(cpus_per_worker, self._staffing, worker_memory, start_seconds, silent_seconds)
         self._crew = self._dispatcher.crew
-        self._crew.hire(self._wanted, worker_memory, None)
         try:
-            self._await_workers(start_seconds)
+            if address is None:
+                self._await_workers(start_seconds)
+            self._await_the_rest()
         except BaseException:
             self.close()
             raise
@@ -80,6 +92,21 @@ class RayPool:
     def size(self) -> int:
         """The number of workers that are ready."""
         return len(self._crew.ready(None))
+
+    @property
+    def wanted(self) -> int:
+        """The number of workers that the pool has asked for, ready or not."""
+        return self._staffing.wanted
+
+    @property
+    def lost(self) -> int:
+        """The number of workers that have died so far."""
+        return self._crew.lost
+
+    @property
+    def waiting(self) -> int:
+        """The number of chunks that are not done beyond those that the workers are at."""
+        return max(0, self._dispatcher.chunks_left - self.size)
 
     def run(self, work: Work, control: Control) -> Iterator[ChunkResult]:
         """The result of every chunk, in chunk order; see `Pool.run`.
@@ -96,7 +123,7 @@ class RayPool:
         job = Job(Parcels(next(self._numbers), work, self._plans), control, inbox, own_members=large)
         self._dispatcher.begin(job)
         if large:
-            self._crew.hire(min(len(work.chunks), self._wanted, room), memory, job)
+            self._crew.hire(min(len(work.chunks), self._staffing.most, room), memory, job)
         forget = control.on_cancel(functools.partial(self._dispatcher.end, job))
         try:
             window = functools.partial(self._window, job)
@@ -126,14 +153,16 @@ class RayPool:
             if time.monotonic() - started > start_seconds:
                 raise Unavailable(f"no worker was ready in {start_seconds:.0f} s; the cluster has {_resources()}")
             time.sleep(_POLL_SECONDS)
+
+    def _await_the_rest(self) -> None:
         first = time.monotonic()
-        while self.size < self._wanted and time.monotonic() - first < _GRACE_SECONDS:
+        while self.size < self.wanted and time.monotonic() - first < _GRACE_SECONDS:
             time.sleep(_POLL_SECONDS)
-        if self.size < self._wanted:
+        if self.size < self.wanted:
             log.warning(
                 "%d of %d workers are ready; the others join when there is room. The cluster has %s",
                 self.size,
-                self._wanted,
+                self.wanted,
                 _resources(),
             )
 

@@ -16,7 +16,9 @@ from gradserve.ir.errors import InvalidRequest, Unavailable
 
 MAX_MESSAGE_BYTES = 64 << 20
 
-_RETRIES = {
+_SERVICE = {
+    # Of a name that stands for several replicas, one at random: it alone knows what this client has sent.
+    "loadBalancingConfig": [{"pick_first": {"shuffleAddressList": True}}],
     "methodConfig": [
         {
             "name": [{}],
@@ -35,7 +37,10 @@ _RETRIES = {
 _OPTIONS = (
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.service_config", json.dumps(_RETRIES)),
+    ("grpc.service_config", json.dumps(_SERVICE)),
+    # A machine that vanished is noticed while an answer is awaited.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
     # A service that comes back is found again within seconds, not within gRPC's two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 5000),
@@ -54,7 +59,7 @@ class Connection:
         Raises:
             InvalidRequest: it is no address.
         """
-        self.address = _checked(address)
+        self.address = checked_address(address)
         self._closed = False
         if credentials is None:
             self.channel = grpc.insecure_channel(address, _OPTIONS)
@@ -100,7 +105,12 @@ class Connection:
         return Unavailable(CLOSED) if self._closed else error
 
 
-def _checked(address: str) -> str:
+def checked_address(address: str) -> str:
+    """The address itself.
+
+    Raises:
+        InvalidRequest: it is none.
+    """
     match = _HOST_AND_PORT.fullmatch(address)
     if _SCHEMES.match(address) or (match and int(match[2]) < 1 << 16):
         return address

@@ -46,6 +46,7 @@ examples:
 
 The exit status is 0 if the gradient agrees with the differences within their error bound, and 1 if not.
 """
+_PING = "exit status: 0 it does, 1 it does not or cannot be reached"
 _TRACE = """\
 example:
 
@@ -67,11 +68,20 @@ def parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="start a service, do its main jobs on real data, show what happened")
     demo.add_argument("--workers", type=_count(1), default=2, metavar="N", help="Ray workers (default 2)")
     demo.add_argument("--steps", type=_count(1), default=25, metavar="N", help="descent steps (default 25)")
+    _ping(commands.add_parser("ping", help="ask a service whether it takes calls", epilog=_PING))
     _describe(_with_graph(commands, "describe", "signature, cost, memory and placement; runs nothing", _DESCRIBE))
     _gradient(_at_point(commands, "gradient", "the loss and its gradient at a point or a batch", _GRADIENT))
     _verify(_at_point(commands, "verify", "compare a gradient with finite differences", _VERIFY))
     _trace(_at_point(commands, "trace", "estimate the trace of the Hessian, with an interval", _TRACE))
     return top
+
+
+def _ping(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--address", metavar="HOST:PORT", default="localhost:50051", help="the service (default localhost:50051)")
+    add("--timeout", type=float, default=3.0, metavar="SECONDS", help="for the answer (default 3)")
+    add("--ca", type=Path, metavar="FILE.pem", help="certificate to trust, for a service with TLS")
+    add("--server-name", default="", metavar="NAME", help="the name in the service's certificate")
 
 
 def _describe(command: argparse.ArgumentParser) -> None:

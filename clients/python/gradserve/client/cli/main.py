@@ -12,7 +12,8 @@ from gradserve.ir.errors import GradserveError
 
 ERROR = 2
 INTERRUPTED = 130
-_NEEDS = {
+_NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "ping": ("", ()),
     "serve": ("service", ("grpc_health", "grpc_reflection", "prometheus_client", "threadpoolctl")),
     "demo": ("demo", ("rich", "ray", "sklearn")),
 }
@@ -45,6 +46,10 @@ def _serve(arguments: Sequence[str]) -> int:
 def _run(arguments: Sequence[str]) -> int:
     options = parser().parse_args(arguments)
     _require_modules(options.command)
+    if options.command == "ping":
+        from gradserve.client.cli.ping import ping
+
+        return ping(options.address, options.timeout, options.ca, options.server_name)
     from gradserve.client.cli import commands
 
     return commands.run(options)

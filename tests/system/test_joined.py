@@ -1,0 +1,138 @@
+"""A service that joins a Ray cluster of other processes: machines that come later, machines that die."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gradserve.client import Client
+from gradserve.client.cli.ping import ping
+from gradserve.ir.errors import Unavailable
+from gradserve.workers import joined_node
+from gradserve.workers.joined_node import JoinedNode
+from tests.system.test_freeing import endless
+
+TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4, "RAY_USAGE_STATS_ENABLED": "0"}
+SMALL = ("--object-store-memory=100000000", "--disable-usage-stats", "--block")
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+@contextmanager
+def running(*command: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process, and whatever it started, until left."""
+    process = subprocess.Popen([sys.executable, *command], env={**os.environ, **environment}, start_new_session=True)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def ray_node(*options: str) -> tuple[str, ...]:
+    return ("-m", "ray.scripts.scripts", "start", *options, *SMALL)
+
+
+class Cluster:
+    """A head without processors and a service that has joined it."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self.head, self.address = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+        options = ("--head", f"--port={self.head.split(':')[1]}", "--num-cpus=0", f"--temp-dir={folder}")
+        stack.enter_context(running(*ray_node(*options, "--include-dashboard=false"), **TOKEN))
+        serve = (
+            "-m",
+            "gradserve.service",
+            "--address",
+            self.address,
+            "--metrics-port",
+            "-1",
+            "--ray-metrics-port",
+            "0",
+        )
+        joining = ("--ray-join", self.head, "--workers", "1", "--max-workers", "2", "--grace", "1")
+        self.service = stack.enter_context(running(*serve, *joining, **TOKEN))
+        end = time.monotonic() + 60
+        while ping(self.address, 1.0):
+            assert time.monotonic() < end, "the service did not start"
+            time.sleep(0.5)
+
+    def machine(self) -> tuple[str, ...]:
+        """The command of one more machine, with a processor."""
+        return ray_node(f"--address={self.head}", "--num-cpus=1", f"--memory={2 << 30}")
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """What all tests of this file share; the last of them ends the service."""
+    folder = Path(f"/tmp/gs-{free_port()}")  # short, because the names of sockets may not be long
+    with ExitStack() as stack:
+        yield Cluster(folder, stack)
+
+
+def test_machines_come_late_and_die_and_no_call_is_lost(cluster):
+    with Client(cluster.address, timeout=120) as client, ExitStack() as machines:
+        f = client.function(endless, w=np.ones(500))
+        f.placement = "cluster"
+        points = np.random.default_rng(0).uniform(0.5, 1.0, (40, 500))
+        answers = []
+        asking = threading.Thread(target=lambda: answers.append(f.value_and_grad(points, batch=True)[0]))
+        asking.start()
+        time.sleep(1.0)
+        assert not answers  # nobody is there to answer yet
+        first = machines.enter_context(running(*cluster.machine(), **TOKEN))
+        asking.join(60)
+        assert answers
+
+        asking = threading.Thread(target=lambda: answers.append(f.value_and_grad(points, batch=True)[0]))
+        asking.start()
+        machines.enter_context(running(*cluster.machine(), **TOKEN))
+        os.killpg(first.pid, signal.SIGKILL)
+        asking.join(90)
+        assert len(answers) == 2
+        np.testing.assert_array_equal(answers[0], answers[1])
+        np.testing.assert_allclose(answers[0], [endless(point) for point in points], rtol=1e-9)
+
+
+def test_a_machine_without_the_token_is_refused(cluster):
+    with running(*cluster.machine(), RAY_AUTH_MODE="token", RAY_AUTH_TOKEN="f" * 64) as stranger:
+        assert stranger.wait(60) != 0
+
+
+def test_a_service_ends_with_its_ray_node(cluster):
+    """It cannot use the cluster any more; whoever runs it starts it again."""
+    (node,) = [p for p in children(cluster.service.pid) if "ray.scripts.scripts" in p.cmdline()]
+    node.terminate()
+    assert cluster.service.wait(30) == 1
+
+
+def children(pid):
+    import psutil
+
+    return psutil.Process(pid).children()
+
+
+def test_a_service_without_a_head_to_join_does_not_start(monkeypatch):
+    monkeypatch.setattr(joined_node, "START_SECONDS", 1.0)
+    with pytest.raises(Unavailable, match=r"no Ray cluster at 127\.0\.0\.1:1 could be joined"):
+        JoinedNode("127.0.0.1:1", 0, pytest.fail)
