@@ -12,7 +12,7 @@ from gradserve.client import Client
 
 _BLOCK = """
 import sys
-BLOCKED = {"ray", "scipy", "prometheus_client", "threadpoolctl", "rich", "numba", "jax", "grpc_health", "matplotlib"}
+BLOCKED = {"ray", "scipy", "prometheus_client", "threadpoolctl", "rich", "jax", "grpc_health", "matplotlib"}
 BLOCKED |= {"grpc_reflection", "pandas", "sklearn"}
 
 class Blocker:

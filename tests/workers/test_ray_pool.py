@@ -330,7 +330,7 @@ def test_a_pool_grows_while_work_waits_and_shrinks_when_idle(pool, monkeypatch):
             seen.add(next(results).worker)
         assert growing.wanted == 2
         assert growing.waiting > 0
-        results.close()
+        results.close()  # type: ignore[attr-defined]
         assert until(lambda: (growing.size, growing.wanted, growing.waiting) == (1, 1, 0))
         assert len(list(growing.run(squares(chunks=5), Control.after(30)))) == 5
         assert growing.lost == 0
