@@ -36,7 +36,7 @@ class Failed(grpc.RpcError, grpc.Call):
 
     def __init__(self, error, places=None):
         status = status_of(error, places or {}, "Service/Method")
-        self._code, self._message, self._metadata = code_of(error), status.message, metadata_of(status)
+        self._code, self._message, self._metadata = code_of(error), status.message, metadata_of(error, status)
 
     def code(self):
         return self._code

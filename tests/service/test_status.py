@@ -73,8 +73,9 @@ def test_reasons_of_violations_are_those_that_google_rpc_allows():
 @pytest.mark.parametrize("count", [1, 49, 3000])
 def test_status_fits_metadata(text, count):
     violations = [Violation(f"nodes[{k}].{text}", f"op (C{k})", text * 20, text) for k in range(count)]
-    status = status_of(InvalidGraph(text * 50, violations), PLACES, "S/M")
-    ((key, value),) = metadata_of(status)
+    error = InvalidGraph(text * 50, violations)
+    status = status_of(error, PLACES, "S/M")
+    ((key, value),) = metadata_of(error, status)
     assert key == DETAILS_KEY
     assert isinstance(value, bytes)
     escaped = sum(1 if 0x20 <= byte <= 0x7E and byte != 0x25 else 3 for byte in status.message.encode())
@@ -101,9 +102,17 @@ def test_limit_is_named():
 
 
 def test_unavailable_tells_when_to_try_again():
-    status = status_of(errors.Unavailable("busy"), {}, "S/M")
+    error = errors.Unavailable("busy")
+    status = status_of(error, {}, "S/M")
     assert details_of(status)["RetryInfo"].retry_delay.ToMilliseconds() == 200
-    assert ("grpc-retry-pushback-ms", "200") in metadata_of(status)
+    assert ("grpc-retry-pushback-ms", "200") in metadata_of(error, status)
+
+
+def test_work_that_kills_workers_is_not_tried_again():
+    error = errors.WorkerLost("chunk 3 was lost 6 times")
+    status = status_of(error, {}, "S/M")
+    assert "RetryInfo" not in details_of(status)
+    assert ("grpc-retry-pushback-ms", "-1") in metadata_of(error, status)
 
 
 @pytest.mark.parametrize("fault", [ZeroDivisionError("secret"), GradserveError("secret"), MemoryError()])

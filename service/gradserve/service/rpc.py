@@ -146,7 +146,7 @@ class Rpc:
         code = code_of(error)
         self._ended(code)
         status = status_of(error, self.places, self._method.name)
-        self._context.set_trailing_metadata(metadata_of(status))
+        self._context.set_trailing_metadata(metadata_of(error, status))
         self._context.abort(code, status.message)
 
     def _ended(self, code: grpc.StatusCode) -> None:

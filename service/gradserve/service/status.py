@@ -89,13 +89,19 @@ def status_of(error: BaseException, places: Mapping[str, str], method: str) -> s
     return status
 
 
-def metadata_of(status: status_pb2.Status) -> tuple[tuple[str, str | bytes], ...]:
-    """The trailing metadata that carries a status."""
+def metadata_of(error: BaseException, status: status_pb2.Status) -> tuple[tuple[str, str | bytes], ...]:
+    """The trailing metadata that carries the status of an error."""
     metadata: tuple[tuple[str, str | bytes], ...] = ((DETAILS_KEY, status.SerializeToString()),)
     if status.code == grpc.StatusCode.UNAVAILABLE.value[0]:
         # What gRPC's own retries look at; RetryInfo is for everyone else.
-        metadata += (("grpc-retry-pushback-ms", str(round(1e3 * RETRY_SECONDS))),)
+        pause = round(1e3 * RETRY_SECONDS) if _may_pass(error) else -1
+        metadata += (("grpc-retry-pushback-ms", str(pause)),)
     return metadata
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Whether the same call may succeed soon. One that has cost several workers their lives would cost more."""
+    return code_of(error) is grpc.StatusCode.UNAVAILABLE and not isinstance(error, WorkerLost)
 
 
 def _status(code: grpc.StatusCode, error: GradserveError, violations: list[Any], total: int) -> status_pb2.Status:
@@ -108,7 +114,7 @@ def _status(code: grpc.StatusCode, error: GradserveError, violations: list[Any],
             subject=error.limit, description=_cut(error.message, _MAX_DESCRIPTION)
         )
         details.append(error_details_pb2.QuotaFailure(violations=[quota]))
-    if code is grpc.StatusCode.UNAVAILABLE:
+    if _may_pass(error):
         delay = duration_pb2.Duration(nanos=round(1e9 * RETRY_SECONDS))
         details.append(error_details_pb2.RetryInfo(retry_delay=delay))
     return _packed(code, _message(error, violations, total), details)
