@@ -162,9 +162,19 @@ class Wire:
         """The batched inputs of a request and what becomes of the results."""
         return tuple(message.inputs), word_of(REDUCTIONS, message.reduction, f"{field}.reduction")
 
-    def reply(self, message: M, results: Mapping[str, Results], call: execution_pb2.Call) -> M:
-        """The reply with arrays in the fields that `results` names; the large ones as blobs."""
-        tensors = []
+    def reply(
+        self,
+        message: M,
+        results: Mapping[str, Results],
+        call: execution_pb2.Call,
+        blocks: Mapping[str, Mapping[str, Array]] | None = None,
+    ) -> M:
+        """The reply with arrays in the fields that `results` names, and `blocks` in its own; the large ones as blobs."""
+        tensors = [
+            (array, message.blocks.add(row=row, column=column).tensor)  # type: ignore[attr-defined]
+            for row, columns in (blocks or {}).items()
+            for column, array in columns.items()
+        ]
         for field, found in results.items():
             target = getattr(message, field)
             if isinstance(found, Mapping):

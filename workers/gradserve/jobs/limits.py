@@ -53,8 +53,8 @@ class Limits:
         if points > self.points:
             raise _exceeded("points", f"the batch has {points} points", str(self.points), "send it in several calls")
 
-    def check_plans(self, plans: Sequence[Plan]) -> None:
-        """Refuses a job by the plans of its chunks.
+    def check_plans(self, plans: Sequence[Plan], times: int = 1) -> None:
+        """Refuses a job by the plans of its chunks, each of them run so many `times`.
 
         Raises:
             LimitExceeded: memory, time of a step, or operations over a limit.
@@ -67,7 +67,7 @@ class Limits:
         if longest > self.step_seconds:
             what = f"one step of the plan is predicted to take {longest:.3g} s"
             raise _exceeded("step_seconds", what, f"{self.step_seconds:.3g} s", _largest_step(plans))
-        flops = sum(plan.flops for plan in plans)
+        flops = times * sum(plan.flops for plan in plans)
         if flops > self.flops:
             what = f"the job takes {flops:.3g} floating-point operations"
             raise _exceeded("flops", what, f"{self.flops:.3g}", "ask for fewer points, or evaluate less data")

@@ -15,8 +15,8 @@ from gradserve.ir.types import Array
 from gradserve.workers.actor import ChunkCall, Reference
 from gradserve.workers.lru import Lru
 from gradserve.workers.programs import plan_bytes
-from gradserve.workers.sources import nbytes
-from gradserve.workers.work import Rows, Shared, Signs, Source, Work
+from gradserve.workers.sources import array_of, nbytes
+from gradserve.workers.work import Point, Rows, Shared, Source, Stored, Work
 
 INLINE_BYTES = 100_000
 """The most data that a call carries inside it. Ray itself stores a larger argument apart."""
@@ -82,15 +82,15 @@ class Parcels:
                 case Shared(key):
                     kept[key] = self._reference(key)
                     arguments[name] = source
-                case Rows(key, start, stop):
-                    # Only these rows travel, and only to the worker that needs them.
-                    part = f"{key}[{start}:{stop}]"
-                    rows = np.asarray(self.work.data[key][start:stop], order="C")
+                case Rows() | Point():
+                    # Only this part travels, and only to the worker that needs it.
+                    key = repr(source)
+                    part = np.asarray(array_of(source, self.work.data), order="C")
                     if name in inline:
-                        own[part] = rows
-                    elif part not in own:
-                        own[part] = put(rows)
-                    arguments[name] = Shared(part)
+                        own[key] = part
+                    elif key not in own:
+                        own[key] = put(part)
+                    arguments[name] = Shared(key)
                 case _:
                     arguments[name] = source
         return ChunkCall(
@@ -113,7 +113,7 @@ class Parcels:
         sizes = {
             name: nbytes(source, self.work.data)
             for name, source in self.work.chunks[index].arguments.items()
-            if not isinstance(source, Signs)
+            if isinstance(source, Stored)
         }
         names = sorted(sizes, key=sizes.__getitem__)
         ends = itertools.accumulate(sizes[name] for name in names)

@@ -27,6 +27,28 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True)
+class Point:
+    """One element of the leading axis of an array of the work's data."""
+
+    key: str
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class OneHots:
+    """Rows `start` to `stop` of an identity matrix, made where they are used: shape (stop - start, *shape).
+
+    Columns count from `offset` and are as many as `shape` has elements: together with others an input spans the matrix.
+    """
+
+    start: int
+    stop: int
+    offset: int
+    shape: tuple[int, ...]
+    element_type: ElementType
+
+
+@dataclass(frozen=True, slots=True)
 class Signs:
     """Rademacher probes `start` to `stop`, made where they are used: shape (stop - start, *shape)."""
 
@@ -38,7 +60,10 @@ class Signs:
     element_type: ElementType
 
 
-Source: TypeAlias = Shared | Rows | Signs
+Stored: TypeAlias = Shared | Rows | Point
+"""What is taken from the work's data."""
+Source: TypeAlias = Stored | OneHots | Signs
+"""Where an argument comes from."""
 
 
 @dataclass(frozen=True, slots=True)

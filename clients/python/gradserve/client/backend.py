@@ -14,6 +14,7 @@ from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array
 
 DERIVATIONS = ("evaluate", "gradient", "jvp", "vjp", "hvp")
+MODES = ("auto", "forward", "reverse")
 REDUCTIONS = ("none", "sum", "mean")
 CLOSED = "the client is closed; make a new one, and its functions with it"
 
@@ -24,7 +25,7 @@ class Question:
 
     graph: Graph
     derivation: str
-    """One of `DERIVATIONS`."""
+    """One of `DERIVATIONS`, `jacobian` or `hessian`."""
     arguments: Mapping[str, Array]
     wrt: tuple[str, ...] = ()
     vectors: Mapping[str, Array] = field(default_factory=dict)
@@ -33,6 +34,8 @@ class Question:
     reduction: str = "none"
     executor: str = ""
     placement: str = "auto"
+    mode: str = "auto"
+    """How a Jacobian is accumulated: one of `MODES`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,8 @@ class Answer:
     """
     report: Callable[[], Report]
     """Tells what it cost. Most callers never ask, so it is read from the reply only then."""
+    blocks: Mapping[str, Mapping[str, Array]] = field(default_factory=dict)
+    """Dense derivatives of a Jacobian or Hessian: by what is differentiated, then by what it is differentiated in."""
 
 
 @dataclass(frozen=True, slots=True)

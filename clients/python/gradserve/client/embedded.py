@@ -16,6 +16,7 @@ from gradserve.ir.graph import BlobRef
 from gradserve.ir.types import Array, TensorType
 from gradserve.jobs.call import Call, Options, Placement, Reduction, make_call
 from gradserve.jobs.context import Context
+from gradserve.jobs.dense import Mode, hessian, jacobian
 from gradserve.jobs.derivative import (
     batching_of,
     derivation_of,
@@ -43,11 +44,23 @@ class EmbeddedBackend:
 
     def differentiate(self, question: Question, deadline: Deadline) -> Answer:
         """Values and derivatives."""
+        if question.derivation in ("jacobian", "hessian"):
+            return self._dense(question, deadline)
         derivation = derivation_of(question.derivation, _wrt(question))
         vectors = {vector_key(derivation, name): array for name, array in question.vectors.items()}
         found = differentiate(self._open(), _call(question), derivation, vectors, _control(deadline))
         given = [*question.arguments.values(), *question.vectors.values()]
         return Answer(split_roles(_owned(found.outputs, given)), functools.partial(_report, found.report))
+
+    def _dense(self, question: Question, deadline: Deadline) -> Answer:
+        arguments = (self._open(), _call(question), _wrt(question))
+        if question.derivation == "hessian":
+            found = hessian(*arguments, _control(deadline))
+        else:
+            found = jacobian(*arguments, Mode(question.mode), _control(deadline))
+        values = _owned(found.values, question.arguments.values())
+        blocks = {row: _owned(columns, ()) for row, columns in found.blocks.items()}
+        return Answer(split_roles(values), functools.partial(_report, found.report), blocks)
 
     def estimate_trace(
         self, question: Question, options: TraceOptions, deadline: Deadline

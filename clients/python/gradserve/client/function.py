@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 from gradserve.client.backend import DERIVATIONS, Answer, Backend, TraceOptions, VerifyOptions
 from gradserve.client.deadline import Deadline
 from gradserve.client.files import save_graph
+from gradserve.client.operators import LinearOperator
 from gradserve.client.results import (
     Explanation,
     Report,
@@ -22,6 +23,7 @@ from gradserve.ir.errors import GradserveError, InvalidRequest
 from gradserve.ir.graph import Graph
 
 T = TypeVar("T")
+Mode: TypeAlias = Literal["auto", "forward", "reverse"]
 Reduction: TypeAlias = Literal["none", "sum", "mean"]
 
 
@@ -144,6 +146,54 @@ class Function:
         found = self._ask("hvp", bound, reduction, bound.vectors(tangent, "tangent")).arrays
         return bound.parameters(found["product"])
 
+    def jacobian(
+        self,
+        *arguments: Any,
+        wrt: Names = (),
+        mode: Mode = "auto",
+        batch: Batch = False,
+        reduction: Reduction = "none",
+        **named: Any,
+    ) -> Any:
+        """The dense Jacobian: for an array of shape s in a parameter of shape t, an array of shape (*s, *t).
+
+        It has the structure of the value, with the structure of the parameters in the place of each array. `forward`
+        accumulates it by columns, `reverse` by rows, `auto` in the way that is predicted to be faster.
+        """
+        bound = self._signatures.bind(arguments, named, wrt, batch)
+        return bound.jacobian(self._ask("jacobian", bound, reduction, mode=mode).blocks)
+
+    def hessian(
+        self,
+        *arguments: Any,
+        wrt: Names = (),
+        batch: Batch = False,
+        reduction: Reduction = "none",
+        **named: Any,
+    ) -> Any:
+        """The dense Hessian of the loss: for parameters of shapes s and t, an array of shape (*s, *t).
+
+        It has the structure of the parameters, with the same again in the place of each array.
+        """
+        bound = self._signatures.bind(arguments, named, wrt, batch)
+        return bound.hessian(self._ask("hessian", bound, reduction).blocks)
+
+    def jacobian_operator(self, *arguments: Any, wrt: Names = (), **named: Any) -> LinearOperator:
+        """The Jacobian at one point as a map: `mv` is J v, `rmv` is J^T u; each is one call."""
+        return LinearOperator(
+            mv=lambda v: self.jvp(*arguments, tangent=v, wrt=wrt, **named)[1],
+            rmv=lambda u: self.vjp(*arguments, cotangent=u, wrt=wrt, **named)[1],
+            to_dense=lambda: self.jacobian(*arguments, wrt=wrt, **named),
+        )
+
+    def hessian_operator(self, *arguments: Any, wrt: Names = (), **named: Any) -> LinearOperator:
+        """The Hessian of the loss at one point as a map, its own transpose: H v by `mv` and `rmv`; each is one call."""
+
+        def mv(v: Any) -> Any:
+            return self.hvp(*arguments, tangent=v, wrt=wrt, **named)
+
+        return LinearOperator(mv, mv, lambda: self.hessian(*arguments, wrt=wrt, **named))
+
     def hessian_trace(
         self,
         *arguments: Any,
@@ -218,11 +268,17 @@ class Function:
         """Writes the graph traced last, constants included: text for `.txt` and `.graph`, protobuf otherwise."""
         save_graph(self.graph, Path(path))
 
-    def _ask(self, derivation: str, bound: Bound, reduction: str, vectors: dict[str, Any] | None = None) -> Answer:
+    def _ask(
+        self,
+        derivation: str,
+        bound: Bound,
+        reduction: str,
+        vectors: dict[str, Any] | None = None,
+        mode: str = "auto",
+    ) -> Answer:
         with Deadline(self.timeout) as deadline:
-            answer = self._backend.differentiate(
-                bound.question(derivation, self.placement, reduction, vectors), deadline
-            )
+            question = bound.question(derivation, self.placement, reduction, vectors, mode)
+            answer = self._backend.differentiate(question, deadline)
         self._last_report = answer.report
         return answer
 

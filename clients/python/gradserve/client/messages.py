@@ -48,6 +48,11 @@ _PLACEMENTS = {
     "front-end": execution_pb2.PLACEMENT_FRONT_END,
     "cluster": execution_pb2.PLACEMENT_CLUSTER,
 }
+_MODES = {
+    "auto": derivative_pb.JACOBIAN_MODE_AUTO,
+    "forward": derivative_pb.JACOBIAN_MODE_FORWARD,
+    "reverse": derivative_pb.JACOBIAN_MODE_REVERSE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,7 @@ class _Form:
     vectors: str = ""
     """The field of the request for vectors."""
     names_wrt: bool = False
+    has_blocks: bool = False
 
 
 _VALUE, _LOSS = {"value": "outputs"}, {"value": "value", "gradient": "gradients"}
@@ -69,6 +75,8 @@ _FORMS = {
     "jvp": _Form(derivative_pb.JvpRequest, {**_VALUE, "tangent": "tangents"}, "tangents"),
     "vjp": _Form(derivative_pb.VjpRequest, {**_VALUE, "cotangent": "cotangents"}, "cotangents", names_wrt=True),
     "hvp": _Form(derivative_pb.HvpRequest, {**_LOSS, "product": "products"}, "tangents"),
+    "jacobian": _Form(derivative_pb.JacobianRequest, _VALUE, names_wrt=True, has_blocks=True),
+    "hessian": _Form(derivative_pb.HessianRequest, _LOSS, names_wrt=True, has_blocks=True),
 }
 
 
@@ -104,19 +112,29 @@ def derivative_request(question: Question, fill: FillTensor) -> Any:
         _fill_tensors(getattr(request, form.vectors), question.vectors, fill)
     if form.names_wrt:
         request.wrt.extend(question.wrt)
+    if question.mode != "auto":
+        request.mode = _MODES[question.mode]
     return request
 
 
 def answer(question: Question, reply: Any, blobs: codec.Blobs) -> Answer:
     """The arrays of a reply by role and name, and its report."""
+    form = _FORMS[question.derivation]
     arrays: dict[str, Mapping[str, Array]] = {}
-    for role, field in _FORMS[question.derivation].roles.items():
+    for role, field in form.roles.items():
         found = getattr(reply, field)
         tensors = {question.graph.outputs[0].name: found} if isinstance(found, tensor_pb2.Tensor) else found
-        # Copies, because what protobuf holds cannot be written to.
-        arrays[role] = {name: codec.decode_tensor(tensor, blobs).copy() for name, tensor in tensors.items()}
+        arrays[role] = {name: _own_array(tensor, blobs) for name, tensor in tensors.items()}
+    blocks: dict[str, dict[str, Array]] = {}
+    for block in reply.blocks if form.has_blocks else ():
+        blocks.setdefault(block.row, {})[block.column] = _own_array(block.tensor, blobs)
     # As bytes, because a message inside the reply would keep all of the reply in memory.
-    return Answer(arrays, functools.partial(_report_in, reply.report.SerializeToString()))
+    return Answer(arrays, functools.partial(_report_in, reply.report.SerializeToString()), blocks)
+
+
+def _own_array(tensor: tensor_pb2.Tensor, blobs: codec.Blobs) -> Array:
+    """The array of a message: a copy, because what protobuf holds cannot be written to."""
+    return codec.decode_tensor(tensor, blobs).copy()
 
 
 def _report_in(data: bytes) -> Report:

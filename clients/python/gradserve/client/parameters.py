@@ -7,7 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 OPTIONS = frozenset(
-    {"abs_tol", "batch", "claimed", "confidence", "cotangent", "derivation", "directions", "max_probes", "progress"}
+    {
+        "abs_tol",
+        "batch",
+        "claimed",
+        "confidence",
+        "cotangent",
+        "derivation",
+        "directions",
+        "max_probes",
+        "mode",
+        "progress",
+    }
     | {"reduction", "rel_tol", "seed", "tangent", "wrt"}
 )
 """The names that methods of `Function` take for themselves."""

@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from gradserve.client.backend import REDUCTIONS, Question
+from gradserve.client.backend import MODES, REDUCTIONS, Question
 from gradserve.client.trace import RESULT, Traced, as_array
 from gradserve.client.trees import kind_of, leaves_like, unflatten
 from gradserve.ir.bind import bind, solve_symbols
@@ -41,6 +41,7 @@ class Bound:
         placement: str,
         reduction: str = "none",
         vectors: Mapping[str, Array] | None = None,
+        mode: str = "auto",
     ) -> Question:
         """The question to ask a backend, to be answered at that placement.
 
@@ -49,6 +50,8 @@ class Bound:
         """
         if reduction not in REDUCTIONS:
             raise InvalidRequest(f"there is no reduction {reduction!r}; there are {', '.join(REDUCTIONS)}")
+        if mode not in MODES:
+            raise InvalidRequest(f"there is no mode {mode!r}; there are {', '.join(MODES)}")
         if reduction != "none" and not self.batch:
             raise InvalidRequest(f"reduction={reduction!r} is over the points of a batch, and there is none")
         return Question(
@@ -60,6 +63,7 @@ class Bound:
             batch=self.batch,
             reduction=reduction,
             placement=placement,
+            mode=mode,
         )
 
     def concrete(self) -> Bound:
@@ -74,7 +78,15 @@ class Bound:
         """What the function returns, from named outputs; scalars as NumPy's own. None for what has no derivative."""
         return self.traced.result({name: _plain(array) for name, array in arrays.items()})
 
-    def parameters(self, arrays: Mapping[str, Array]) -> Any:
+    def jacobian(self, blocks: Mapping[str, Mapping[str, Array]]) -> Any:
+        """What the function returns, with what belongs to the parameters in the place of each array."""
+        return self.traced.result({output: self.parameters(columns) for output, columns in blocks.items()})
+
+    def hessian(self, blocks: Mapping[str, Mapping[str, Array]]) -> Any:
+        """What belongs to the parameters, with the same again in the place of each array."""
+        return self.parameters({row: self.parameters(columns) for row, columns in blocks.items()})
+
+    def parameters(self, arrays: Mapping[str, Any]) -> Any:
         """What belongs to the parameters in `wrt`: one tree, or a dict of trees if there are several.
 
         None stands for a leaf that is not real.
@@ -208,9 +220,9 @@ def _real_arrays(leaves: Iterable[tuple[str, Any]], types: Mapping[str, TensorTy
     return arrays
 
 
-def _plain(array: Array | None) -> Any:
-    """A NumPy scalar for a 0-d array, as NumPy's own functions answer."""
-    return array[()] if array is not None and not array.ndim else array
+def _plain(leaf: Any) -> Any:
+    """A NumPy scalar for a 0-d array, as NumPy's own functions answer; whatever else it is itself."""
+    return leaf[()] if isinstance(leaf, np.ndarray) and not leaf.ndim else leaf
 
 
 def _shown(given: Any) -> str:

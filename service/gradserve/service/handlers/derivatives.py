@@ -9,12 +9,21 @@ from gradserve.ir.errors import InvalidRequest, Violation
 from gradserve.ir.types import Array
 from gradserve.jobs.call import Call
 from gradserve.jobs.context import Context
+from gradserve.jobs.dense import Mode, hessian, jacobian
 from gradserve.jobs.derivative import differentiate, float_inputs, split_roles, vector_key
 from gradserve.service.rpc import Rpc
-from gradserve.service.wire import Results, Wire
+from gradserve.service.wire import Results, Wire, word_of
 from gradserve.v1 import derivative_service_pb2 as pb
 
 Roles = Mapping[str, Mapping[str, Array]]
+
+MODES = {
+    pb.JACOBIAN_MODE_UNSPECIFIED: Mode.AUTO,
+    pb.JACOBIAN_MODE_AUTO: Mode.AUTO,
+    pb.JACOBIAN_MODE_FORWARD: Mode.FORWARD,
+    pb.JACOBIAN_MODE_REVERSE: Mode.REVERSE,
+}
+_NUMBER_OF_MODE = {mode: number for number, mode in MODES.items()}
 
 
 class Derivatives:
@@ -62,6 +71,28 @@ class Derivatives:
         (value,) = found["value"].values()
         results: dict[str, Results] = {"value": value, "gradients": found["gradient"], "products": found["product"]}
         return self._wire.reply(pb.HvpResponse(), results, request.call)
+
+    def jacobian(self, request: pb.JacobianRequest, rpc: Rpc) -> pb.JacobianResponse:
+        """The outputs and their derivatives in all inputs."""
+        call = self._wire.call(request.call, rpc)
+        mode = word_of(MODES, request.mode, "mode")
+        rpc.decoded()
+        found = jacobian(self._context, call, float_inputs(call.graph, request.wrt), mode, rpc.control)
+        rpc.ran(found.report)
+        reply = pb.JacobianResponse(mode=_NUMBER_OF_MODE[found.mode])
+        outputs = split_roles(found.values)["value"]
+        return self._wire.reply(reply, {"outputs": outputs}, request.call, found.blocks)
+
+    def hessian(self, request: pb.HessianRequest, rpc: Rpc) -> pb.HessianResponse:
+        """The loss, its gradient and its second derivatives."""
+        call = self._wire.call(request.call, rpc)
+        rpc.decoded()
+        found = hessian(self._context, call, float_inputs(call.graph, request.wrt), rpc.control)
+        rpc.ran(found.report)
+        roles = split_roles(found.values)
+        (value,) = roles["value"].values()
+        results: dict[str, Results] = {"value": value, "gradients": roles["gradient"]}
+        return self._wire.reply(pb.HessianResponse(), results, request.call, found.blocks)
 
     def _run(self, call: Call, derivation: Derivation, vectors: Mapping[str, Array], rpc: Rpc) -> Roles:
         """The job's results by role."""
