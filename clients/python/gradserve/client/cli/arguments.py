@@ -66,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
     commands.add_parser("serve", help="run a service (see gradserve serve --help)", add_help=False)
     demo = commands.add_parser("demo", help="start a service, do its main jobs on real data, show what happened")
+    demo.add_argument("--address", metavar="HOST:PORT", help="a running service (default: start one)")
     demo.add_argument("--workers", type=_count(1), default=2, metavar="N", help="Ray workers (default 2)")
     demo.add_argument("--steps", type=_count(1), default=25, metavar="N", help="descent steps (default 25)")
     _ping(commands.add_parser("ping", help="ask a service whether it takes calls", epilog=_PING))

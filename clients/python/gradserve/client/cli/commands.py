@@ -24,7 +24,7 @@ def run(options: argparse.Namespace) -> int:
     if options.command == "demo":
         from gradserve.client.cli import demo
 
-        return demo.run(options.workers, options.steps)
+        return demo.run(options.workers, options.steps, options.address)
     command = {"describe": describe, "gradient": gradient, "verify": verify, "trace": trace}[options.command]
     with Client(options.address, timeout=options.timeout) as client:
         return command(client.load(options.graph), options)

@@ -20,23 +20,33 @@ HIDDEN = 32
 POINTS = 64
 
 
-def run(workers: int, steps: int) -> int:
-    """Shows the main jobs on the handwritten digits that ship inside scikit-learn; returns the exit status."""
+def run(workers: int, steps: int, address: str | None) -> int:
+    """Shows the main jobs on the handwritten digits that ship inside scikit-learn; returns the exit status.
+
+    They are done by the service at `address`, or by one with so many `workers` that is started and stopped here.
+    """
     images, labels = _digits()
     show.line(f"{len(images)} handwritten digits of {images.shape[1]} pixels, {CLASSES} classes")
+    if address is not None:
+        _jobs(address, images, labels, steps)
+        return 0
     with show.console.status(f"starting a service with {workers} Ray workers"):
         service = DemoService(workers)
     try:
         show.line(f"service ready on {service.address} after {service.startup:.1f} s")
-        with Client(service.address, timeout=120.0) as client:
-            _softmax_regression(client, images, labels, steps)
-            _network(client, images, labels, steps)
+        _jobs(service.address, images, labels, steps)
         _metrics(service)
     finally:
         with show.console.status("draining the service"):
             status = service.stop()
     show.line(f"\nservice drained, exit status {status}")
     return status
+
+
+def _jobs(address: str, images: Array, labels: Array, steps: int) -> None:
+    with Client(address, timeout=120.0) as client:
+        _softmax_regression(client, images, labels, steps)
+        _network(client, images, labels, steps)
 
 
 def _digits() -> tuple[Array, Array]:
