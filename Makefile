@@ -19,7 +19,7 @@ export RAY_USAGE_STATS_ENABLED := 0
 export RAY_DEDUP_LOGS := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup proto format lint lint-python lint-proto test demo bench clean
+.PHONY: help setup proto format lint lint-python lint-proto test deploy-test dashboards demo bench clean
 
 help: ## list the targets
 	@echo "gradserve: make <target>"
@@ -63,9 +63,16 @@ lint-proto:
 test: lint ## lint, then run all tests (PYTEST_ARGS="-k ops" narrows)
 	@echo "==> Tests"
 	@failed=0; code=0; \
-	$(BIN)/pytest -q -m 'not data' $(PYTEST_ARGS) || code=$$?; \
+	$(BIN)/pytest -q -m 'not data and not deploy' $(PYTEST_ARGS) || code=$$?; \
 	$(if $(strip $(PYTEST_ARGS)),[ $$code -ne 5 ] || code=0;) \
 	[ $$code -eq 0 ] || failed=1; \
+	echo "==> Tests of the deployment's files"; \
+	if command -v npm >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1; then \
+		code=0; $(BIN)/pytest -q -m 'deploy and not live' $(PYTEST_ARGS) || code=$$?; \
+		case $$code in 0|5) ;; *) failed=1 ;; esac; \
+	else \
+		echo "Not run: helm comes from npm and Prometheus from apt-get, and one of the two is missing."; \
+	fi; \
 	echo "==> Tests that read the data folder"; \
 	if [ -z "$$GRADSERVE_DATA" ]; then \
 		echo "Not run: GRADSERVE_DATA is not set."; \
@@ -74,6 +81,15 @@ test: lint ## lint, then run all tests (PYTEST_ARGS="-k ops" narrows)
 		case $$code in 0|5) ;; *) failed=1 ;; esac; \
 	fi; \
 	exit $$failed
+
+deploy-test: $(VENV)/.dev ## build, run and break the deployment for real (needs root, buildah, podman, runc, debootstrap)
+	@missing=$$(for tool in npm ip unshare buildah podman runc debootstrap; do command -v $$tool >/dev/null 2>&1 || echo $$tool; done); \
+	if [ -n "$$missing" ]; then echo "Missing:" $$missing; exit 1; fi; \
+	if [ "$$(id -u)" -ne 0 ]; then echo "Containers and networks need root: sudo make deploy-test"; exit 1; fi
+	@$(BIN)/pytest -v -m deploy tests/deploy $(PYTEST_ARGS)
+
+dashboards: $(VENV)/.dev ## write Grafana's dashboards from the code in deploy/grafana
+	@$(BIN)/python -m deploy.grafana
 
 demo: $(VENV)/.demo ## see gradserve work, from a fresh clone
 	@$(BIN)/gradserve demo $(DEMO_ARGS)

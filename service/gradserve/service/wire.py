@@ -6,7 +6,7 @@ What a message says that no job could be given is refused here, under the rules 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Protocol, TypeAlias, TypeVar
@@ -167,14 +167,13 @@ class Wire:
         message: M,
         results: Mapping[str, Results],
         call: execution_pb2.Call,
-        blocks: Mapping[str, Mapping[str, Array]] | None = None,
+        more: Iterable[tuple[Array, tensor_pb2.Tensor]] = (),
     ) -> M:
-        """The reply with arrays in the fields that `results` names, and `blocks` in its own; the large ones as blobs."""
-        tensors = [
-            (array, message.blocks.add(row=row, column=column).tensor)  # type: ignore[attr-defined]
-            for row, columns in (blocks or {}).items()
-            for column, array in columns.items()
-        ]
+        """The reply with arrays in the fields that `results` names and in the tensors of it that `more` names.
+
+        The large ones are left as blobs.
+        """
+        tensors = list(more)
         for field, found in results.items():
             target = getattr(message, field)
             if isinstance(found, Mapping):

@@ -7,6 +7,7 @@ from gradserve.autodiff.derivation import (
     Evaluate,
     Gradient,
     Hvp,
+    Inspect,
     Jvp,
     Vjp,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "Evaluate",
     "Gradient",
     "Hvp",
+    "Inspect",
     "Jvp",
     "Linearized",
     "Vjp",

@@ -53,4 +53,14 @@ class Along:
     wrt: tuple[str, ...]
 
 
-Derivation: TypeAlias = Evaluate | Gradient | Jvp | Vjp | Hvp | Curvature | Along
+@dataclass(frozen=True, slots=True)
+class Inspect:
+    """Every value of the graph by its number: `value:K`, and where they are real `adjoint:K` and `tangent:K`.
+
+    Adjoints are there if the graph is a loss; tangents, along `tangent:NAME`, if `moved` names inputs.
+    """
+
+    moved: tuple[str, ...] = ()
+
+
+Derivation: TypeAlias = Evaluate | Gradient | Jvp | Vjp | Hvp | Curvature | Along | Inspect

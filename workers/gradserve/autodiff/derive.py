@@ -12,9 +12,11 @@ from gradserve.autodiff.derivation import (
     Evaluate,
     Gradient,
     Hvp,
+    Inspect,
     Jvp,
     Vjp,
 )
+from gradserve.autodiff.inspect import inspected
 from gradserve.autodiff.jvp import jvp, push_forward
 from gradserve.autodiff.linearize import linearize
 from gradserve.autodiff.transpose import transpose
@@ -53,6 +55,10 @@ def derive(graph: Graph, derivation: Derivation) -> Graph:
         case Along(wrt):
             _check_wrt(graph, wrt)
             return _along(graph, wrt)
+        case Inspect(moved):
+            if moved:
+                _check_wrt(graph, moved)
+            return inspected(graph, moved, _is_loss(graph))
 
 
 def _evaluate(graph: Graph) -> Graph:
@@ -144,13 +150,15 @@ def _check_wrt(graph: Graph, wrt: Sequence[str]) -> None:
         raise InvalidRequest("the graph cannot be differentiated in these inputs", violations)
 
 
+def _is_loss(graph: Graph) -> bool:
+    types = list(graph.output_types.values())
+    return len(types) == 1 and types[0].is_float and not types[0].shape
+
+
 def _check_loss(graph: Graph, wrt: Sequence[str]) -> None:
     _check_wrt(graph, wrt)
-    types = graph.output_types
-    if len(types) == 1:
-        (type_,) = types.values()
-        if type_.is_float and not type_.shape:
-            return
-    shown = ", ".join(f"{name}: {type_}" for name, type_ in types.items())
+    if _is_loss(graph):
+        return
+    shown = ", ".join(f"{name}: {type_}" for name, type_ in graph.output_types.items())
     advice = "a loss has one output, a floating-point scalar; reduce it with a sum or mean, or ask for Jvp or Vjp"
     raise NotDifferentiable("the graph is no loss", [Violation("outputs", "W3", f"its outputs are {shown}; {advice}")])

@@ -38,6 +38,16 @@ def direction(name: str) -> str:
     return f"direction:{name}"
 
 
+def adjoint(value: int) -> str:
+    """The derivative of the loss in a value of the graph."""
+    return f"adjoint:{value}"
+
+
+def perturbation(value: int) -> str:
+    """What is added to a value of the graph."""
+    return f"perturbation:{value}"
+
+
 def split(name: str) -> tuple[str, str]:
     """The role and the name it belongs to."""
     role, _, own = name.partition(":")

@@ -8,6 +8,7 @@ from numbers import Integral
 from typing import Protocol
 
 from gradserve.client.deadline import Deadline
+from gradserve.client.inspection import Inspection
 from gradserve.client.results import Explanation, Report, TraceEstimate, VerificationProgress
 from gradserve.ir.errors import InvalidRequest
 from gradserve.ir.graph import Graph
@@ -105,6 +106,10 @@ class Backend(Protocol):
         self, question: Question, options: VerifyOptions, deadline: Deadline
     ) -> Generator[VerificationProgress]:
         """Progress, and the report at the end."""
+        ...
+
+    def inspect(self, question: Question, deadline: Deadline) -> Inspection:
+        """Every value of the graph."""
         ...
 
     def explain(self, question: Question, batch_size: int, deadline: Deadline) -> Explanation:

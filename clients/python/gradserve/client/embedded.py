@@ -11,6 +11,7 @@ from typing import Any
 from gradserve.client import results
 from gradserve.client.backend import CLOSED, Answer, Question, TraceOptions, VerifyOptions
 from gradserve.client.deadline import Deadline
+from gradserve.client.inspection import InspectedValue, Inspection
 from gradserve.ir.errors import BlobNotFound, Unavailable
 from gradserve.ir.graph import BlobRef
 from gradserve.ir.types import Array, TensorType
@@ -27,10 +28,12 @@ from gradserve.jobs.derivative import (
 )
 from gradserve.jobs.embedded import Control, VerificationReport, embedded_context
 from gradserve.jobs.explain import explain
+from gradserve.jobs.inspect import inspect
 from gradserve.jobs.report import Report
 from gradserve.jobs.trace import estimate_trace
 from gradserve.jobs.verify import verify_gradient
 
+_VALUE_FIELDS = tuple(field.name for field in fields(InspectedValue))
 _REPORT_FIELDS = tuple(field.name for field in fields(results.Report))
 
 
@@ -107,6 +110,12 @@ class EmbeddedBackend:
             yield results.VerificationProgress(
                 progress.stage, progress.evaluations, _report(progress.execution), report
             )
+
+    def inspect(self, question: Question, deadline: Deadline) -> Inspection:
+        """Every value of the graph."""
+        found = inspect(self._open(), _call(question), question.vectors, _control(deadline))
+        values = (InspectedValue(*(getattr(value, name) for name in _VALUE_FIELDS)) for value in found.values)
+        return Inspection(tuple(values), _report(found.report))
 
     def explain(self, question: Question, batch_size: int, deadline: Deadline) -> results.Explanation:
         """Cost and placement."""

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 from gradserve.client.backend import DERIVATIONS, Answer, Backend, TraceOptions, VerifyOptions
 from gradserve.client.deadline import Deadline
 from gradserve.client.files import save_graph
+from gradserve.client.inspection import Inspection
 from gradserve.client.operators import LinearOperator
 from gradserve.client.results import (
     Explanation,
@@ -193,6 +194,19 @@ class Function:
             return self.hvp(*arguments, tangent=v, wrt=wrt, **named)
 
         return LinearOperator(mv, mv, lambda: self.hessian(*arguments, wrt=wrt, **named))
+
+    def inspect(self, *arguments: Any, tangent: Any = None, wrt: Names = (), **named: Any) -> Inspection:
+        """Every value inside the function at one point, with its adjoint, and its derivative along a `tangent`.
+
+        Prints as a table; `.dot()` and `.svg()` draw the graph with these numbers.
+        """
+        bound = self._signatures.bind(arguments, named, wrt, False)
+        vectors = {} if tangent is None else bound.vectors(tangent, "tangent")
+        with Deadline(self.timeout) as deadline:
+            question = bound.question("evaluate", self.placement, vectors=vectors)
+            inspection = self._backend.inspect(question, deadline)
+        self._last_report = lambda: inspection.report
+        return inspection
 
     def hessian_trace(
         self,

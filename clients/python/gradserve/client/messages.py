@@ -9,6 +9,7 @@ from typing import Any
 
 from gradserve.client.backend import Answer, Question, TraceOptions, VerifyOptions
 from gradserve.client.blobs import FillTensor
+from gradserve.client.inspection import InspectedValue, Inspection
 from gradserve.client.results import (
     DirectionReport,
     EntryReport,
@@ -130,6 +131,33 @@ def answer(question: Question, reply: Any, blobs: codec.Blobs) -> Answer:
         blocks.setdefault(block.row, {})[block.column] = _own_array(block.tensor, blobs)
     # As bytes, because a message inside the reply would keep all of the reply in memory.
     return Answer(arrays, functools.partial(_report_in, reply.report.SerializeToString()), blocks)
+
+
+def inspect_request(question: Question, fill: FillTensor) -> derivative_pb.InspectRequest:
+    """The request for every value of a graph."""
+    request = derivative_pb.InspectRequest()
+    _fill_call(request.call, question, fill)
+    _fill_tensors(request.tangents, question.vectors, fill)
+    return request
+
+
+def inspection(reply: derivative_pb.InspectResponse, blobs: codec.Blobs) -> Inspection:
+    """Every value of a graph."""
+    values = (
+        InspectedValue(
+            number=number,
+            op=message.op,
+            name=message.name,
+            operands=tuple(message.operands),
+            outputs=tuple(message.outputs),
+            source=message.source,
+            value=_own_array(message.value, blobs),
+            tangent=_own_array(message.tangent, blobs) if message.HasField("tangent") else None,
+            adjoint=_own_array(message.adjoint, blobs) if message.HasField("adjoint") else None,
+        )
+        for number, message in enumerate(reply.values)
+    )
+    return Inspection(tuple(values), report(reply.report))
 
 
 def _own_array(tensor: tensor_pb2.Tensor, blobs: codec.Blobs) -> Array:

@@ -15,6 +15,7 @@ from gradserve.client.backend import Answer, Question, TraceOptions, VerifyOptio
 from gradserve.client.blobs import Blobs
 from gradserve.client.connection import Connection
 from gradserve.client.deadline import Deadline
+from gradserve.client.inspection import Inspection
 from gradserve.client.registry import Registry
 from gradserve.client.results import Explanation, TraceEstimate, VerificationProgress
 from gradserve.ir.errors import Unavailable
@@ -84,6 +85,16 @@ class RemoteBackend:
             self._verifications.VerifyGradient,
             messages.verification_progress,
         )
+
+    def inspect(self, question: Question, deadline: Deadline) -> Inspection:
+        """Every value of the graph."""
+
+        def ask() -> Inspection:
+            request = messages.inspect_request(question, self._blobs.filler(deadline))
+            reply = self._connection.call(self._derivatives.Inspect, request, deadline)
+            return messages.inspection(reply, self._blobs.reader(deadline))
+
+        return self._registry.with_graph(question.graph, deadline, ask)
 
     def explain(self, question: Question, batch_size: int, deadline: Deadline) -> Explanation:
         """Cost and placement."""

@@ -9,11 +9,13 @@ from gradserve.ir.errors import InvalidRequest, Violation
 from gradserve.ir.types import Array
 from gradserve.jobs.call import Call
 from gradserve.jobs.context import Context
-from gradserve.jobs.dense import Mode, hessian, jacobian
+from gradserve.jobs.dense import Dense, Mode, hessian, jacobian
 from gradserve.jobs.derivative import differentiate, float_inputs, split_roles, vector_key
+from gradserve.jobs.inspect import inspect
 from gradserve.service.rpc import Rpc
 from gradserve.service.wire import Results, Wire, word_of
 from gradserve.v1 import derivative_service_pb2 as pb
+from gradserve.v1 import tensor_pb2
 
 Roles = Mapping[str, Mapping[str, Array]]
 
@@ -81,7 +83,7 @@ class Derivatives:
         rpc.ran(found.report)
         reply = pb.JacobianResponse(mode=_NUMBER_OF_MODE[found.mode])
         outputs = split_roles(found.values)["value"]
-        return self._wire.reply(reply, {"outputs": outputs}, request.call, found.blocks)
+        return self._wire.reply(reply, {"outputs": outputs}, request.call, _blocks(reply, found))
 
     def hessian(self, request: pb.HessianRequest, rpc: Rpc) -> pb.HessianResponse:
         """The loss, its gradient and its second derivatives."""
@@ -92,7 +94,25 @@ class Derivatives:
         roles = split_roles(found.values)
         (value,) = roles["value"].values()
         results: dict[str, Results] = {"value": value, "gradients": roles["gradient"]}
-        return self._wire.reply(pb.HessianResponse(), results, request.call, found.blocks)
+        reply = pb.HessianResponse()
+        return self._wire.reply(reply, results, request.call, _blocks(reply, found))
+
+    def inspect(self, request: pb.InspectRequest, rpc: Rpc) -> pb.InspectResponse:
+        """Every value of the graph."""
+        call = self._wire.call(request.call, rpc)
+        tangents = self._wire.arrays(request.tangents, "tangents")
+        rpc.decoded()
+        found = inspect(self._context, call, tangents, rpc.control)
+        rpc.ran(found.report)
+        reply, tensors = pb.InspectResponse(), []
+        for value in found.values:
+            message = reply.values.add(
+                op=value.op, name=value.name, operands=value.operands, outputs=value.outputs, source=value.source
+            )
+            tensors.append((value.value, message.value))
+            tensors += [(value.tangent, message.tangent)] if value.tangent is not None else []
+            tensors += [(value.adjoint, message.adjoint)] if value.adjoint is not None else []
+        return self._wire.reply(reply, {}, request.call, tensors)
 
     def _run(self, call: Call, derivation: Derivation, vectors: Mapping[str, Array], rpc: Rpc) -> Roles:
         """The job's results by role."""
@@ -109,3 +129,12 @@ def _moved(call: Call, tangents: Mapping[str, Array]) -> tuple[str, ...]:
         text = "there is none; give one for each input to differentiate"
         raise InvalidRequest("the tangents are missing", [Violation("tangents", "M5", text)])
     return tuple(i.name for i in call.graph.inputs if i.name in tangents and i.type.is_float)
+
+
+def _blocks(reply: pb.JacobianResponse | pb.HessianResponse, found: Dense) -> list[tuple[Array, tensor_pb2.Tensor]]:
+    """The blocks of a matrix, each with the place in the reply that it goes to."""
+    return [
+        (array, reply.blocks.add(row=row, column=column).tensor)
+        for row, columns in found.blocks.items()
+        for column, array in columns.items()
+    ]

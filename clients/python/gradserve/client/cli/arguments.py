@@ -46,6 +46,11 @@ examples:
 
 The exit status is 0 if the gradient agrees with the differences within their error bound, and 1 if not.
 """
+_INSPECT = """\
+example:
+
+  gradserve inspect loss.pb point.npz --svg loss.svg
+"""
 _PING = "exit status: 0 it does, 1 it does not or cannot be reached"
 _TRACE = """\
 example:
@@ -71,6 +76,7 @@ def parser() -> argparse.ArgumentParser:
     demo.add_argument("--steps", type=_count(1), default=25, metavar="N", help="descent steps (default 25)")
     _ping(commands.add_parser("ping", help="ask a service whether it takes calls", epilog=_PING))
     _describe(_with_graph(commands, "describe", "signature, cost, memory and placement; runs nothing", _DESCRIBE))
+    _inspect(_at_point(commands, "inspect", "every value inside the graph, with its adjoint", _INSPECT))
     _gradient(_at_point(commands, "gradient", "the loss and its gradient at a point or a batch", _GRADIENT))
     _verify(_at_point(commands, "verify", "compare a gradient with finite differences", _VERIFY))
     _trace(_at_point(commands, "trace", "estimate the trace of the Hessian, with an interval", _TRACE))
@@ -91,6 +97,12 @@ def _describe(command: argparse.ArgumentParser) -> None:
     add("--points", type=_count(1), metavar="N", help="for a batch of N points")
     add("--length", type=_length, action="append", default=[], metavar="NAME=N", help="of an open axis; repeat")
     add("--text", action="store_true", help="print the derived graph as text as well")
+
+
+def _inspect(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--dot", type=Path, metavar="FILE.dot", help="write the graph with its numbers for Graphviz")
+    add("--svg", type=Path, metavar="FILE.svg", help="write it as a picture")
 
 
 def _gradient(command: argparse.ArgumentParser) -> None:

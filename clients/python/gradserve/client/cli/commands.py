@@ -25,7 +25,9 @@ def run(options: argparse.Namespace) -> int:
         from gradserve.client.cli import demo
 
         return demo.run(options.workers, options.steps, options.address)
-    command = {"describe": describe, "gradient": gradient, "verify": verify, "trace": trace}[options.command]
+    command = {"describe": describe, "inspect": inspect, "gradient": gradient, "verify": verify, "trace": trace}[
+        options.command
+    ]
     with Client(options.address, timeout=options.timeout) as client:
         return command(client.load(options.graph), options)
 
@@ -42,6 +44,17 @@ def describe(function: Function, options: argparse.Namespace) -> int:
     show.explanation(
         function.explain(*shapes, derivation=options.derivation, wrt=options.wrt, batch=batch), with_text=options.text
     )
+    return 0
+
+
+def inspect(function: Function, options: argparse.Namespace) -> int:
+    """Every value of the graph, as a table and perhaps pictures."""
+    found = function.inspect(*_point(function, options.point))
+    show.line(str(found))
+    for file, picture in ((options.dot, found.dot), (options.svg, found.svg)):
+        if file is not None:
+            file.write_text(picture())
+            show.line(f"written to {file}")
     return 0
 
 

@@ -1,0 +1,92 @@
+"""What happens inside a derivative: every value with its tangent and its adjoint, as a table or as a picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradserve.client.drawing import Box, draw
+from gradserve.client.results import Report
+from gradserve.ir.types import Array, type_of
+
+_MOST_SHOWN = 4
+"""Elements of an array that are written out; of longer ones there is a summary."""
+
+
+@dataclass(frozen=True, slots=True)
+class InspectedValue:
+    """One value of a graph."""
+
+    number: int
+    op: str
+    """The op that it comes from; `input` or `constant` for what was given."""
+    name: str
+    """The name of an input; of a node its attributes as text."""
+    operands: tuple[int, ...]
+    outputs: tuple[str, ...]
+    """The outputs that it is."""
+    source: str
+    """The source line, such as `loss.py:31`; empty if unknown."""
+    value: Array
+    tangent: Array | None
+    """Its derivative along the tangent; None if none was given, or if it is not real."""
+    adjoint: Array | None
+    """The derivative of the loss in it; None if the function is no loss, or if it is not real."""
+
+    @property
+    def label(self) -> str:
+        """What it is in a few words, such as `%3 mul %1, %2` or `%0 w`."""
+        given = f"{self.name}" if self.op == "input" else self.op
+        operands = ", ".join(f"%{operand}" for operand in self.operands)
+        return f"%{self.number} {given} {operands}".rstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """All values of a graph in the order in which they are computed. Prints as a table."""
+
+    values: tuple[InspectedValue, ...]
+    report: Report
+
+    def __str__(self) -> str:
+        rows = [("value", "type", "primal", "tangent", "adjoint", "source")]
+        rows += [(v.label, str(type_of(v.value)), *_numbers(v), v.source) for v in self.values]
+        shown = [k for k, title in enumerate(rows[0]) if any(row[k] for row in rows[1:])]
+        widths = {k: max(len(row[k]) for row in rows) for k in shown}
+        return "\n".join("  ".join(row[k].ljust(widths[k]) for k in shown).rstrip() for row in rows)
+
+    def dot(self) -> str:
+        """The graph in the language of Graphviz."""
+        lines = ["digraph gradserve {", "  rankdir=BT; node [shape=box, fontname=monospace];"]
+        for value in self.values:
+            text = "\\n".join(_lines(value)).replace('"', '\\"')
+            lines.append(f'  v{value.number} [label="{text}"];')
+            lines += [f"  v{operand} -> v{value.number};" for operand in value.operands]
+        return "\n".join([*lines, "}"])
+
+    def svg(self) -> str:
+        """The graph as a picture, inputs below, with primal, tangent and adjoint in every box."""
+        return draw([Box(tuple(_lines(value)), value.operands) for value in self.values])
+
+
+def _lines(value: InspectedValue) -> list[str]:
+    titles = ("primal", "tangent", "adjoint")
+    numbers = [f"{title} {text}" for title, text in zip(titles, _numbers(value), strict=True) if text]
+    outputs = [f"= {', '.join(value.outputs)}"] if value.outputs else []
+    return [value.label, *numbers, *outputs]
+
+
+def _numbers(value: InspectedValue) -> tuple[str, str, str]:
+    return _shown(value.value), _shown(value.tangent), _shown(value.adjoint)
+
+
+def _shown(array: Array | None) -> str:
+    """An array in a few characters; empty for None."""
+    if array is None:
+        return ""
+    if array.size <= _MOST_SHOWN:
+        return np.array2string(array, precision=6, separator=" ", max_line_width=1000).replace("\n", "")
+    if array.dtype.kind != "f":
+        return f"{array.size} elements"
+    return f"|.| {np.linalg.norm(array):.6g}, {array.min():.4g} to {array.max():.4g}"

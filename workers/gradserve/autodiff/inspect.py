@@ -1,0 +1,55 @@
+"""Every value of a graph with its tangent and its adjoint.
+
+The adjoint of a value is the derivative of the loss in something added to it. So no transform of its own is needed: to
+every value a zero is added, and the gradient in all zeros is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gradserve.autodiff import names
+from gradserve.autodiff.jvp import push_forward
+from gradserve.autodiff.linearize import linearize
+from gradserve.autodiff.transpose import transpose
+from gradserve.autodiff.walk import copy_node, declare_inputs, inline, leaves
+from gradserve.ir.builder import Value
+from gradserve.ir.graph import Graph
+from gradserve.ops import builder
+
+
+def inspected(graph: Graph, moved: Sequence[str], is_loss: bool) -> Graph:
+    """The graph with all values as outputs: `value:K`, of a loss `adjoint:K`, and along `tangent:NAME` `tangent:K`."""
+    g = builder()
+    arguments = declare_inputs(g, graph)
+    tangents = {name: g.input(names.tangent(name), graph.input_types[name]) for name in moved}
+    values, dots = push_forward(g, graph, arguments, tangents)
+    outputs = {names.value(str(k)): value for k, value in enumerate(values)}
+    real = [k for k, type_ in enumerate(graph.value_types) if type_.is_float]
+    if moved:
+        for k in real:
+            dot = dots[k]
+            outputs[names.tangent(str(k))] = g.zeros(graph.value_types[k]) if dot is None else dot
+    if is_loss:
+        zeros = {names.perturbation(k): g.zeros(graph.value_types[k]) for k in real}
+        (loss,) = graph.outputs
+        seed = g.full(graph.output_types[loss.name], 1)
+        pulled = transpose(linearize(_perturbed(graph, real), list(zeros)))
+        results = inline(g, pulled, {**arguments, **zeros, names.cotangent(loss.name): seed})
+        outputs |= {names.adjoint(k): results[names.cotangent(names.perturbation(k))] for k in real}
+    return g.build(outputs)
+
+
+def _perturbed(graph: Graph, perturbed: Sequence[int]) -> Graph:
+    """The graph with something added to each of these values: `perturbation:K`."""
+    g = builder()
+    arguments = declare_inputs(g, graph)
+    added = {k: g.input(names.perturbation(k), graph.value_types[k]) for k in perturbed}
+
+    def moved(values: Sequence[Value], first: int) -> list[Value]:
+        return [g.add(value, added[k]) if k in added else value for k, value in enumerate(values, first)]
+
+    values = moved(leaves(g, graph, arguments), 0)
+    for node in graph.nodes:
+        values += moved(copy_node(g, node, values), len(values))
+    return g.build({output.name: values[output.value] for output in graph.outputs})
