@@ -9,6 +9,7 @@ from gradserve.autodiff.derivation import (
     Hvp,
     Inspect,
     Jvp,
+    Taylor,
     Vjp,
 )
 from gradserve.autodiff.derive import derive
@@ -27,6 +28,7 @@ __all__ = [
     "Inspect",
     "Jvp",
     "Linearized",
+    "Taylor",
     "Vjp",
     "derive",
     "jvp",

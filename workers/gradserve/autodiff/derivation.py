@@ -63,4 +63,12 @@ class Inspect:
     moved: tuple[str, ...] = ()
 
 
-Derivation: TypeAlias = Evaluate | Gradient | Jvp | Vjp | Hvp | Curvature | Along | Inspect
+@dataclass(frozen=True, slots=True)
+class Taylor:
+    """The coefficients of t^0 to t^order of the outputs at x + t v, for v in `tangent:NAME`: `orderK:OUT`."""
+
+    wrt: tuple[str, ...]
+    order: int
+
+
+Derivation: TypeAlias = Evaluate | Gradient | Jvp | Vjp | Hvp | Curvature | Along | Inspect | Taylor

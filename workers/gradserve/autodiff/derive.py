@@ -14,11 +14,13 @@ from gradserve.autodiff.derivation import (
     Hvp,
     Inspect,
     Jvp,
+    Taylor,
     Vjp,
 )
 from gradserve.autodiff.inspect import inspected
 from gradserve.autodiff.jvp import jvp, push_forward
 from gradserve.autodiff.linearize import linearize
+from gradserve.autodiff.taylor import taylor
 from gradserve.autodiff.transpose import transpose
 from gradserve.autodiff.walk import declare_inputs, inline
 from gradserve.ir.errors import InvalidRequest, NotDifferentiable, Violation
@@ -55,6 +57,9 @@ def derive(graph: Graph, derivation: Derivation) -> Graph:
         case Along(wrt):
             _check_wrt(graph, wrt)
             return _along(graph, wrt)
+        case Taylor(wrt, order):
+            _check_wrt(graph, wrt)
+            return taylor(graph, wrt, order)
         case Inspect(moved):
             if moved:
                 _check_wrt(graph, moved)

@@ -38,6 +38,11 @@ def direction(name: str) -> str:
     return f"direction:{name}"
 
 
+def coefficient(order: int, name: str) -> str:
+    """The Taylor coefficient of an output along a direction."""
+    return f"order{order}:{name}"
+
+
 def adjoint(value: int) -> str:
     """The derivative of the loss in a value of the graph."""
     return f"adjoint:{value}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradserve.autodiff import Derivation, Evaluate, Gradient, Hvp, Inspect, Jvp, Vjp, names
+from gradserve.autodiff import Derivation, Evaluate, Gradient, Hvp, Inspect, Jvp, Taylor, Vjp, names
 from gradserve.ir.errors import InvalidRequest, LimitExceeded, Violation
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array, TensorType
@@ -103,7 +103,7 @@ def _cotangent_types(graph: Graph) -> dict[str, TensorType]:
 def vector_types(graph: Graph, derivation: Derivation) -> dict[str, TensorType]:
     """The vectors that a derivation takes besides the arguments: their names and types for one example."""
     match derivation:
-        case Jvp(wrt) | Hvp(wrt) | Inspect(wrt):
+        case Jvp(wrt) | Hvp(wrt) | Inspect(wrt) | Taylor(wrt):
             return {names.tangent(n): graph.input_types[n] for n in wrt if n in graph.input_types}
         case Vjp():
             return {names.cotangent(n): t for n, t in _cotangent_types(graph).items()}

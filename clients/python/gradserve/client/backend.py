@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Protocol
@@ -10,6 +10,7 @@ from typing import Protocol
 from gradserve.client.deadline import Deadline
 from gradserve.client.inspection import Inspection
 from gradserve.client.results import Explanation, Report, TraceEstimate, VerificationProgress
+from gradserve.client.taylor import Deviation
 from gradserve.ir.errors import InvalidRequest
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array
@@ -52,6 +53,16 @@ class Answer:
     """Tells what it cost. Most callers never ask, so it is read from the reply only then."""
     blocks: Mapping[str, Mapping[str, Array]] = field(default_factory=dict)
     """Dense derivatives of a Jacobian or Hessian: by what is differentiated, then by what it is differentiated in."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaylorAnswer:
+    """Taylor coefficients along a direction by output, and how far the function is from them."""
+
+    coefficients: Mapping[str, Sequence[Array]]
+    deviations: tuple[Deviation, ...]
+    observed_order: float
+    report: Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +117,10 @@ class Backend(Protocol):
         self, question: Question, options: VerifyOptions, deadline: Deadline
     ) -> Generator[VerificationProgress]:
         """Progress, and the report at the end."""
+        ...
+
+    def taylor(self, question: Question, order: int, deadline: Deadline) -> TaylorAnswer:
+        """A Taylor model along the question's vectors."""
         ...
 
     def inspect(self, question: Question, deadline: Deadline) -> Inspection:

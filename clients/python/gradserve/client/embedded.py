@@ -9,9 +9,10 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from gradserve.client import results
-from gradserve.client.backend import CLOSED, Answer, Question, TraceOptions, VerifyOptions
+from gradserve.client.backend import CLOSED, Answer, Question, TaylorAnswer, TraceOptions, VerifyOptions
 from gradserve.client.deadline import Deadline
 from gradserve.client.inspection import InspectedValue, Inspection
+from gradserve.client.taylor import Deviation
 from gradserve.ir.errors import BlobNotFound, Unavailable
 from gradserve.ir.graph import BlobRef
 from gradserve.ir.types import Array, TensorType
@@ -30,6 +31,7 @@ from gradserve.jobs.embedded import Control, VerificationReport, embedded_contex
 from gradserve.jobs.explain import explain
 from gradserve.jobs.inspect import inspect
 from gradserve.jobs.report import Report
+from gradserve.jobs.taylor import taylor
 from gradserve.jobs.trace import estimate_trace
 from gradserve.jobs.verify import verify_gradient
 
@@ -110,6 +112,13 @@ class EmbeddedBackend:
             yield results.VerificationProgress(
                 progress.stage, progress.evaluations, _report(progress.execution), report
             )
+
+    def taylor(self, question: Question, order: int, deadline: Deadline) -> TaylorAnswer:
+        """A Taylor model along the question's vectors."""
+        found = taylor(self._open(), _call(question), order, question.vectors, _control(deadline))
+        deviations = tuple(Deviation(d.step, d.error, d.meaningful) for d in found.deviations)
+        coefficients = {name: [array.copy() for array in powers] for name, powers in found.coefficients.items()}
+        return TaylorAnswer(coefficients, deviations, found.observed_order, _report(found.report))
 
     def inspect(self, question: Question, deadline: Deadline) -> Inspection:
         """Every value of the graph."""

@@ -7,6 +7,8 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
+import numpy as np
+
 from gradserve.client.backend import DERIVATIONS, Answer, Backend, TraceOptions, VerifyOptions
 from gradserve.client.deadline import Deadline
 from gradserve.client.files import save_graph
@@ -20,6 +22,7 @@ from gradserve.client.results import (
     VerificationReport,
 )
 from gradserve.client.signature import Batch, Bound, Names, Signatures
+from gradserve.client.taylor import TaylorAlong, TaylorModel
 from gradserve.ir.errors import GradserveError, InvalidRequest
 from gradserve.ir.graph import Graph
 
@@ -194,6 +197,42 @@ class Function:
             return self.hvp(*arguments, tangent=v, wrt=wrt, **named)
 
         return LinearOperator(mv, mv, lambda: self.hessian(*arguments, wrt=wrt, **named))
+
+    def taylor_along(
+        self, *arguments: Any, direction: Any, order: int = 2, wrt: Names = (), **named: Any
+    ) -> TaylorAlong:
+        """The function along a direction as a polynomial of the step, up to the power `order`, with a check of it.
+
+        `direction` has the structure of the parameters.
+        """
+        bound = self._signatures.bind(arguments, named, wrt, False)
+        with Deadline(self.timeout) as deadline:
+            question = bound.question("evaluate", self.placement, vectors=bound.vectors(direction, "direction"))
+            found = self._backend.taylor(question, order, deadline)
+        self._last_report = lambda: found.report
+        powers = [{name: own[k] for name, own in found.coefficients.items()} for k in range(order + 1)]
+
+        def predict(step: float) -> Any:
+            return bound.outputs(
+                {n: np.asarray(sum(step**k * c for k, c in enumerate(own))) for n, own in found.coefficients.items()}
+            )
+
+        return TaylorAlong([bound.outputs(power) for power in powers], found.deviations, found.observed_order, predict)
+
+    def taylor(
+        self, *arguments: Any, order: Literal[1, 2] = 2, seed: int = 0, wrt: Names = (), **named: Any
+    ) -> TaylorModel:
+        """The loss around a point: its value, gradient and, in the second order, its Hessian as a map.
+
+        Comes with a check: how fast its deviation from the loss falls along one random direction, of signs by `seed`.
+        """
+        if order not in (1, 2):
+            raise InvalidRequest(f"a model around a point has order 1 or 2, not {order}; see taylor_along for more")
+        bound = self._signatures.bind(arguments, named, wrt, False)
+        value, gradient = self.value_and_grad(*arguments, wrt=wrt, **named)
+        along = self.taylor_along(*arguments, direction=bound.random_signs(seed), order=order, wrt=wrt, **named)
+        hessian = self.hessian_operator(*arguments, wrt=wrt, **named) if order == 2 else None
+        return TaylorModel(float(value), gradient, hessian, along, bound.inner)
 
     def inspect(self, *arguments: Any, tangent: Any = None, wrt: Names = (), **named: Any) -> Inspection:
         """Every value inside the function at one point, with its adjoint, and its derivative along a `tangent`.

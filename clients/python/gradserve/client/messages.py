@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gradserve.client.backend import Answer, Question, TraceOptions, VerifyOptions
+from gradserve.client.backend import Answer, Question, TaylorAnswer, TraceOptions, VerifyOptions
 from gradserve.client.blobs import FillTensor
 from gradserve.client.inspection import InspectedValue, Inspection
 from gradserve.client.results import (
@@ -20,6 +20,7 @@ from gradserve.client.results import (
     VerificationProgress,
     VerificationReport,
 )
+from gradserve.client.taylor import Deviation
 from gradserve.ir import codec
 from gradserve.ir.types import Array
 from gradserve.v1 import (
@@ -158,6 +159,24 @@ def inspection(reply: derivative_pb.InspectResponse, blobs: codec.Blobs) -> Insp
         for number, message in enumerate(reply.values)
     )
     return Inspection(tuple(values), report(reply.report))
+
+
+def taylor_request(question: Question, order: int, fill: FillTensor) -> derivative_pb.TaylorModelRequest:
+    """The request for a Taylor model."""
+    request = derivative_pb.TaylorModelRequest(order=order)
+    _fill_call(request.call, question, fill)
+    _fill_tensors(request.direction, question.vectors, fill)
+    return request
+
+
+def taylor_answer(reply: derivative_pb.TaylorModelResponse, blobs: codec.Blobs) -> TaylorAnswer:
+    """A Taylor model and its check."""
+    return TaylorAnswer(
+        {name: [_own_array(t, blobs) for t in found.powers] for name, found in reply.coefficients.items()},
+        tuple(Deviation(d.step, d.error, d.meaningful) for d in reply.deviations),
+        reply.observed_order,
+        report(reply.report),
+    )
 
 
 def _own_array(tensor: tensor_pb2.Tensor, blobs: codec.Blobs) -> Array:

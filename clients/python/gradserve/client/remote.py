@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import grpc
 
 from gradserve.client import messages
-from gradserve.client.backend import Answer, Question, TraceOptions, VerifyOptions
+from gradserve.client.backend import Answer, Question, TaylorAnswer, TraceOptions, VerifyOptions
 from gradserve.client.blobs import Blobs
 from gradserve.client.connection import Connection
 from gradserve.client.deadline import Deadline
@@ -85,6 +85,16 @@ class RemoteBackend:
             self._verifications.VerifyGradient,
             messages.verification_progress,
         )
+
+    def taylor(self, question: Question, order: int, deadline: Deadline) -> TaylorAnswer:
+        """A Taylor model along the question's vectors."""
+
+        def ask() -> TaylorAnswer:
+            request = messages.taylor_request(question, order, self._blobs.filler(deadline))
+            reply = self._connection.call(self._derivatives.TaylorModel, request, deadline)
+            return messages.taylor_answer(reply, self._blobs.reader(deadline))
+
+        return self._registry.with_graph(question.graph, deadline, ask)
 
     def inspect(self, question: Question, deadline: Deadline) -> Inspection:
         """Every value of the graph."""

@@ -110,6 +110,18 @@ class Bound:
         leaves = [leaf for name in self.wrt for leaf in leaves_like(trees[name], self.traced.inputs[name], name)]
         return _real_arrays(leaves, self.traced.graph.input_types, what)
 
+    def random_signs(self, seed: int) -> Any:
+        """A vector of ones and minus ones with the structure of the parameters in `wrt`."""
+        rng, types = np.random.default_rng(seed), self.traced.graph.input_types
+        return self.parameters(
+            {path: rng.choice([-1.0, 1.0], size=types[path].lengths) for path in self._real_inputs()}
+        )
+
+    def inner(self, left: Any, right: Any) -> float:
+        """The inner product of two vectors with the structure of the parameters in `wrt`."""
+        lefts, rights = self.vectors(left, "left vector"), self.vectors(right, "right vector")
+        return float(sum(np.vdot(array, rights[path]) for path, array in lefts.items()))
+
     def cotangents(self, tree: Any) -> dict[str, Array]:
         """Arrays by output from a tree with the structure of what the function returns.
 

@@ -12,6 +12,7 @@ from gradserve.jobs.context import Context
 from gradserve.jobs.dense import Dense, Mode, hessian, jacobian
 from gradserve.jobs.derivative import differentiate, float_inputs, split_roles, vector_key
 from gradserve.jobs.inspect import inspect
+from gradserve.jobs.taylor import taylor
 from gradserve.service.rpc import Rpc
 from gradserve.service.wire import Results, Wire, word_of
 from gradserve.v1 import derivative_service_pb2 as pb
@@ -112,6 +113,24 @@ class Derivatives:
             tensors.append((value.value, message.value))
             tensors += [(value.tangent, message.tangent)] if value.tangent is not None else []
             tensors += [(value.adjoint, message.adjoint)] if value.adjoint is not None else []
+        return self._wire.reply(reply, {}, request.call, tensors)
+
+    def taylor_model(self, request: pb.TaylorModelRequest, rpc: Rpc) -> pb.TaylorModelResponse:
+        """A Taylor model along a direction, and its check."""
+        call = self._wire.call(request.call, rpc)
+        direction = self._wire.arrays(request.direction, "direction")
+        rpc.decoded()
+        found = taylor(self._context, call, request.order, direction, rpc.control)
+        rpc.ran(found.report)
+        reply = pb.TaylorModelResponse(
+            deviations=[pb.Deviation(step=d.step, error=d.error, meaningful=d.meaningful) for d in found.deviations],
+            observed_order=found.observed_order,
+        )
+        tensors = [
+            (array, reply.coefficients[name].powers.add())
+            for name, powers in found.coefficients.items()
+            for array in powers
+        ]
         return self._wire.reply(reply, {}, request.call, tensors)
 
     def _run(self, call: Call, derivation: Derivation, vectors: Mapping[str, Array], rpc: Rpc) -> Roles:
