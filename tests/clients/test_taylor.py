@@ -108,7 +108,3 @@ def test_a_wrong_coefficient_would_be_seen(monkeypatch):
     monkeypatch.setattr(transform, "_with_next", lambda graph, wrt, own, order: true(graph, wrt, own, min(order, 1)))
     with Client() as client, pytest.raises((AssertionError, KeyError)):
         test_coefficients_of_the_exponential(client, 3)
-    monkeypatch.undo()
-    monkeypatch.setattr(transform.names, "coefficient", lambda order, name: f"order{order}:{name}")
-    with Client() as client:
-        test_coefficients_of_the_exponential(client, 3)

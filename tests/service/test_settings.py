@@ -32,6 +32,13 @@ def test_threads_are_enough_for_all_that_run_or_wait():
     assert Settings(threads=3).handler_threads == 3
 
 
+def test_what_is_kept_fits_into_the_memory():
+    small = Settings().within(1 << 30)
+    kept = small.max_in_flight_bytes + small.graph_store_bytes + 2 * small.plan_bytes + small.blob_store_bytes
+    assert kept <= 1 << 29
+    assert Settings().within(1 << 40) == Settings()
+
+
 def test_options():
     words = (
         "--address 0.0.0.0:1 --metrics-port -1 --workers 3 --no-ray --ray-address auto --max-in-flight 5 --grace 1.5 "

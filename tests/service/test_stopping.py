@@ -7,6 +7,7 @@ import threading
 import time
 
 import grpc
+import psutil
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -136,6 +137,19 @@ def test_signal_drains_the_process(process, number):
     assert status == 0, log
     assert "Traceback" not in log
     assert log.rstrip().endswith("stopped")
+
+
+def test_signal_ends_a_process_that_is_starting():
+    """Not only by the default of processes, which the first one of a container does not have."""
+    command = [sys.executable, "-m", "gradserve.service", "--address", "127.0.0.1:0", "--ray-join", "127.0.0.1:1"]
+    with subprocess.Popen(command) as starting:
+        until = time.monotonic() + 30
+        while not (joining := psutil.Process(starting.pid).children()):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        starting.send_signal(signal.SIGTERM)
+        assert starting.wait(10) == 0
+        assert not psutil.wait_procs(joining, timeout=5)[1]
 
 
 def test_second_signal_cuts_off(process):

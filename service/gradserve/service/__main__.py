@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,6 +20,8 @@ _DEFAULTS = Settings()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serves until told to stop; returns the exit status."""
     settings = settings_of(arguments)
+    # Until the service is up, and drains when told to stop: the first process of a container has no default for it.
+    signal.signal(signal.SIGTERM, _end)
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         serve(settings)
@@ -28,6 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:  # before the service was up
         return 130
     return 0
+
+
+def _end(_number: int, _frame: object) -> None:
+    sys.exit(0)
 
 
 def settings_of(arguments: Sequence[str] | None) -> Settings:

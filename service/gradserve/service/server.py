@@ -16,6 +16,7 @@ from prometheus_client import start_http_server
 
 from gradserve.ir.errors import Unavailable
 from gradserve.jobs.context import Context
+from gradserve.jobs.plans import PlanCache
 from gradserve.service.admission import Admission
 from gradserve.service.handlers.blobs import Blobs
 from gradserve.service.handlers.derivatives import Derivatives
@@ -65,7 +66,7 @@ class Server:
 
     def __init__(self, settings: Settings | None = None) -> None:
         """Nothing runs before `start`."""
-        self.settings = settings = settings or Settings()
+        self.settings = settings = (settings or Settings()).within(memory_limit())
         self.metrics = Metrics()
         self.graphs = GraphStore(settings.graph_store_bytes, settings.graph_store_count)
         self.blobs = BlobStore(settings.blob_store_bytes, settings.max_blob_bytes)
@@ -142,7 +143,8 @@ class Server:
         if settings.max_connection_age is not None:
             options.append(("grpc.max_connection_age_ms", round(1e3 * settings.max_connection_age)))
         self._server = grpc.server(threads, options=options)
-        services = self._services(Context(front_end, cluster, settings.limits))
+        plans = PlanCache(settings.plan_bytes)
+        services = self._services(Context(front_end, cluster, settings.limits, plans, settings.front_end_bytes))
         for service, handlers in services.items():
             methods = methods_of(service, handlers, self.admission, self.metrics, settings.max_seconds)
             add_methods(self._server, service.full_name, methods)

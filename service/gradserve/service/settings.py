@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gradserve.ir.limits import DEFAULT_LIMITS, GraphLimits
@@ -71,6 +71,10 @@ class Settings:
     """Memory for registered graphs; the least recently used are forgotten first."""
     graph_store_count: int = 4096
     """How many graphs are kept at most."""
+    plan_bytes: int = 1 << 30
+    """Memory for derived graphs, and as much for plans."""
+    front_end_bytes: int = 2 << 30
+    """Predicted live bytes of a chunk above which it goes to the cluster, if there is one, however short it is."""
     blob_store_bytes: int = 4 << 30
     """Memory for blobs, those half written included; the least recently used are forgotten first."""
     max_blob_bytes: int = 2 << 30
@@ -80,6 +84,17 @@ class Settings:
     """Seconds that calls in flight have to end in when the service is told to stop."""
     log_level: str = "INFO"
     """The least severe messages that are logged."""
+
+    def within(self, memory: int) -> Settings:
+        """The same for a process that may take so many bytes: what it keeps for clients takes up to half of them."""
+        return replace(
+            self,
+            max_in_flight_bytes=min(self.max_in_flight_bytes, memory // 8),
+            graph_store_bytes=min(self.graph_store_bytes, memory // 16),
+            plan_bytes=min(self.plan_bytes, memory // 32),
+            blob_store_bytes=min(self.blob_store_bytes, memory // 4),
+            front_end_bytes=min(self.front_end_bytes, memory // 4),
+        )
 
     @property
     def host(self) -> str:

@@ -31,6 +31,8 @@ class Context:
     cluster: Pool | None = None
     limits: Limits = field(default_factory=Limits)
     plans: PlanCache = field(default_factory=PlanCache)
+    front_end_bytes: int = 2 << 30
+    """Predicted live bytes of a chunk above which it goes to the cluster, however short it is."""
 
     def executor(self, options: Options) -> str:
         """The executor that a call runs on.
@@ -84,6 +86,9 @@ class Context:
         if options.placement is not Placement.AUTO:
             pool = self.cluster if options.placement is Placement.CLUSTER else self.front_end
             return pool, "as the request asks"
+        peak = max(piece.plan.peak_bytes for piece in pieces)
+        if peak > self.front_end_bytes:
+            return self.cluster, f"a chunk needs {peak} bytes; at most {self.front_end_bytes} stay here"
         seconds = sum(piece.plan.seconds for piece in pieces)
         worth = FRONT_END_SECONDS + data_bytes / TRANSFER_BYTES_PER_SECOND
         if seconds <= worth:

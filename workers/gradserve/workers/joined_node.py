@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from gradserve.ir.errors import Unavailable
+from gradserve.workers.memory import memory_limit
 
 START_SECONDS = 60.0
 _UP = "Ray runtime started"
+_REFUSED = "AuthenticationError"
+_SHARED_MEMORY = Path("/dev/shm")
+_LEAST_STORE_BYTES = 80 << 20
 _PAUSE_SECONDS = 1.0
 _END_SECONDS = 10.0
 _LINES_KEPT = 2
 _COLOURS = re.compile("\x1b\\[[0-9;]*m")
+
+
+def _store_bytes() -> int:
+    """Bytes for what is on its way to workers: a part of the memory, in as much of it as processes can share."""
+    shared = shutil.disk_usage(_SHARED_MEMORY).total * 9 // 10 if _SHARED_MEMORY.exists() else memory_limit()
+    return max(_LEAST_STORE_BYTES, min(shared, memory_limit() // 4))
 
 
 class JoinedNode:
@@ -32,13 +44,14 @@ class JoinedNode:
             Unavailable: it has not joined after `START_SECONDS`.
         """
         self._command = [sys.executable, "-m", "ray.scripts.scripts", "start", f"--address={head}", "--num-cpus=0"]
-        self._command += ["--memory=0", f"--metrics-export-port={metrics_port}", "--disable-usage-stats", "--block"]
+        self._command += ["--memory=0", f"--object-store-memory={_store_bytes()}"]
+        self._command += [f"--metrics-export-port={metrics_port}", "--disable-usage-stats", "--block"]
         self._ended = ended
         self._closing = False
         self._said: deque[str] = deque(maxlen=_LINES_KEPT)
         give_up = time.monotonic() + START_SECONDS
         while not self._start(give_up):
-            if time.monotonic() > give_up:
+            if time.monotonic() > give_up or any(_REFUSED in line for line in self._said):
                 raise Unavailable(f"no Ray cluster at {head} could be joined: {' / '.join(self._said)}")
             time.sleep(_PAUSE_SECONDS)
         threading.Thread(target=self._watch, name="gradserve-ray-node", daemon=True).start()
@@ -61,10 +74,14 @@ class JoinedNode:
         )
         impatience = threading.Timer(max(0.0, give_up - time.monotonic()), self._process.kill)
         impatience.start()
-        joined = any(_UP in line for line in self._lines())
-        impatience.cancel()
-        if not joined:
-            self._process.wait()
+        joined = False
+        try:
+            joined = any(_UP in line for line in self._lines())
+        finally:
+            impatience.cancel()
+            if not joined:
+                self._process.kill()
+                self._process.wait()
         return joined
 
     def _lines(self) -> Iterator[str]:

@@ -1,0 +1,98 @@
+"""What can be asked of Prometheus: the metrics that gradserve and Ray really export, with their labels."""
+
+from __future__ import annotations
+
+import functools
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import yaml
+from prometheus_client import Metric
+
+from deploy.grafana.__main__ import rendered
+from gradserve.service.metrics import Metrics
+from tests.deploy.promql import selectors
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+RULES = REPOSITORY / "deploy" / "helm" / "gradserve" / "files" / "rules.yaml"
+RAY_LIST = Path(__file__).with_name("ray_metrics.txt")
+FROM_SCRAPE = {"job", "namespace", "pod"}
+"""The labels that every scraped series gets."""
+_SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "info": ("_info",)}
+_LATER_LABELS = {
+    "gradserve_calls": {"method", "code"},
+    "gradserve_received_bytes": {"method"},
+    "gradserve_sent_bytes": {"method"},
+    "gradserve_call_seconds": {"method", "phase"},
+    "gradserve_batch_size": {"method"},
+    "gradserve_verifications": {"verdict"},
+    "gradserve_workers": {"pool"},
+    "gradserve_workers_wanted": {"pool"},
+}
+"""The labels of metrics that have no series before the service has started."""
+
+
+def rules() -> list[dict[str, Any]]:
+    """All recording rules and alerts."""
+    return [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+
+
+def alerts() -> list[dict[str, Any]]:
+    """All alerts."""
+    return [rule for rule in rules() if "alert" in rule]
+
+
+@functools.cache
+def known() -> dict[str, frozenset[str]]:
+    """The labels of every series that there can be, by its name."""
+    found = {"up": set(), "ALERTS": {"alertname", "alertstate", "severity", "family"}, **_service(), **_ray()}
+    found = {name: labels | FROM_SCRAPE for name, labels in found.items()}
+    found |= {rule["record"]: set(rule["record"].split(":")[0].split("_")) for rule in rules() if "record" in rule}
+    return {name: frozenset(labels) for name, labels in found.items()}
+
+
+def unknown(expr: str) -> list[str]:
+    """The selectors whose metric does not exist or has no such label, each with what is wrong."""
+    wrong = []
+    for selector in selectors(expr):
+        labels = known().get(selector.metric)
+        if labels is None:
+            wrong.append(f"{selector.text}: there is no such metric")
+        elif selector.labels - labels:
+            wrong.append(f"{selector.text}: no label {', '.join(sorted(selector.labels - labels))}")
+    return wrong
+
+
+def dashboards() -> dict[str, str]:
+    """The committed dashboards, by file name."""
+    folder = RULES.parent / "dashboards"
+    return {name: (folder / name).read_text() for name in rendered()}
+
+
+def _service() -> dict[str, set[str]]:
+    metrics = Metrics()
+    pool: Any = SimpleNamespace(name="cluster", size=0, wanted=0, waiting=0, lost=0)
+    metrics.watch_cluster(pool)
+    return {name: labels for family in metrics.registry.collect() for name, labels in _series(family)}
+
+
+def _series(family: Metric) -> list[tuple[str, set[str]]]:
+    labels = {label for sample in family.samples for label in sample.labels}
+    labels |= _LATER_LABELS.get(family.name, set())
+    if family.type == "histogram":
+        labels.add("le")
+    return [(family.name + suffix, labels) for suffix in _SUFFIXES.get(family.type, ("",))]
+
+
+def _ray() -> dict[str, set[str]]:
+    lines = [line.split() for line in RAY_LIST.read_text().splitlines() if not line.startswith("#")]
+    return {name: set(labels) for name, *labels in lines}
+
+
+def ray_version() -> str:
+    """The version of Ray that the list was taken from."""
+    found = re.search(r"Ray (\d+\.\d+\.\d+)", RAY_LIST.read_text())
+    assert found
+    return found[1]

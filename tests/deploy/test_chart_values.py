@@ -1,0 +1,215 @@
+"""The values explain themselves, and wrong ones are refused with a reason."""
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.deploy.chart import CHART, PRODUCTION, Refused, merged, render
+from tests.deploy.matrix import CERTIFICATE, TOKEN
+
+pytestmark = pytest.mark.deploy
+both_helms = pytest.mark.parametrize("helm", [3, 4], ids=["helm3", "helm4"])
+
+SCHEMA = json.loads((CHART / "values.schema.json").read_text())
+VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
+
+WRONG: dict[str, tuple[Any, ...]] = {
+    "misspelt value": ({"frontend": {"replicsa": 2}}, "frontend", "replicsa", "not allowed"),
+    "misspelt group": ({"fronted": {"replicas": 2}}, "", "fronted", "not allowed"),
+    "no replicas": ({"frontend": {"replicas": 0}}, "frontend.replicas", "greater than or equal to 1|got 0, want 1"),
+    "number as text": ({"frontend": {"workers": "two"}}, "frontend.workers", "integer", "string"),
+    "half a worker": ({"ray": {"worker": {"cpus": 0.5}}}, "ray.worker.cpus", "integer", "number"),
+    "text for a switch": ({"networkPolicy": {"enabled": "yes"}}, "networkPolicy.enabled", "boolean", "string"),
+    "port too high": ({"frontend": {"ports": {"grpc": 70000}}}, "frontend.ports.grpc", "65,?535"),
+    "unknown level": ({"frontend": {"logLevel": "LOUD"}}, "frontend.logLevel", "DEBUG.*INFO.*WARNING.*ERROR"),
+    "unknown service": ({"frontend": {"service": {"type": "Ingress"}}}, "frontend.service.type", "LoadBalancer"),
+    "unknown upscaling": ({"ray": {"autoscaling": {"upscalingMode": "Fast"}}}, "upscalingMode", "Aggressive"),
+    "unknown upgrade": ({"ray": {"upgradeStrategy": "Rolling"}}, "ray.upgradeStrategy", "Recreate.*None"),
+    "memory in MB": ({"frontend": {"sharedMemory": "512MB"}}, "frontend.sharedMemory", "Ki|Mi|Gi"),
+    "address without port": ({"ray": {"address": "ray.shared"}}, "ray.address", "pattern"),
+    "version in short": ({"ray": {"version": "2.60"}}, "ray.version", "pattern"),
+    "limit misspelt": ({"ray": {"head": {"resources": {"limit": {"cpu": 1}}}}}, "resources", "limit", "not allowed"),
+    "no memory limit": ({"ray": {"worker": {"resources": {"limits": {"memory": None}}}}}, "limits", "memory"),
+    "probe with a path": (
+        {"frontend": {"probes": {"liveness": {"httpGet": {}}}}},
+        "liveness",
+        "httpGet",
+        "not allowed",
+    ),
+    "variable without name": ({"frontend": {"extraEnv": [{"value": "1"}]}}, "frontend.extraEnv.0", "name"),
+    "number for ray start": ({"ray": {"head": {"rayStartParams": {"port": 1}}}}, "rayStartParams.port", "string"),
+    "no name servers": ({"networkPolicy": {"dns": []}}, "networkPolicy.dns", "1"),
+    "tag within the name": ({"frontend": {"image": {"repository": "gradserve:1"}}}, "image.repository", "pattern"),
+    "certificate by name": ({"frontend": {"tls": {"certificate": "my-cert"}}}, "tls.certificate", "BEGIN CERTIFICATE"),
+    "tolerant budget": ({"frontend": {"podDisruptionBudget": {"maxUnavailable": 0}}}, "maxUnavailable", "1"),
+}
+"""Values, where the fault is, and words of the reason."""
+
+AT_ODDS: dict[str, tuple[Any, str]] = {
+    "cluster given and not wanted": ({"ray": {"enabled": False, "address": "ray:6379"}}, "ray.enabled=false.*choose"),
+    "cluster without its token": ({"ray": {"address": "ray:6379"}}, "has a token of its own.*ray.auth.existingSecret"),
+    "cluster out of reach": (
+        {"ray": {"address": "ray:6379", "auth": {"enabled": False}}, "networkPolicy": {"enabled": True}},
+        "cannot reach.*networkPolicy.rayPeers",
+    ),
+    "two tokens": ({"ray": {"auth": {"token": TOKEN, "existingSecret": "s"}}}, "existingSecret or token, not both"),
+    "token to guess": ({"ray": {"auth": {"token": "secret"}}}, "has 6 characters.*at least 32"),
+    "certificate without key": ({"frontend": {"tls": {"certificate": CERTIFICATE}}}, "go together"),
+    "two certificates": (
+        {"frontend": {"tls": {"certificate": CERTIFICATE, "existingSecret": "s"}}},
+        "existingSecret, or certificate and key, not both",
+    ),
+    "fewest above most": ({"frontend": {"autoscaling": {"minReplicas": 9}}}, r"minReplicas \(9\).*maxReplicas \(6\)"),
+    "kept above grown": ({"frontend": {"workers": 5}}, r"workers \(5\) is more than frontend.maxWorkers \(4\)"),
+    "pods outside bounds": ({"ray": {"worker": {"replicas": 9}}}, r"replicas \(9\) must lie between"),
+    "worker too small": ({"ray": {"worker": {"cpus": 2}}}, "reserves 1Gi.*1536 Mi.*Raise"),
+    "more front ends than workers": ({"frontend": {"replicas": 5}}, "5 front ends keep 1 Ray workers.*CPUs for 4"),
+    "load without request": (
+        {"frontend": {"autoscaling": {"enabled": True, "maxReplicas": 2}, "resources": {"requests": {"cpu": None}}}},
+        "frontend.resources.requests.cpu",
+    ),
+    "name of the autoscaler's": (
+        {"frontend": {"extraEnv": [{"name": "RAY_CLOUD_INSTANCE_ID", "value": "x"}]}},
+        "RAY_CLOUD_INSTANCE_ID away",
+    ),
+}
+
+
+@both_helms
+@pytest.mark.parametrize("fault", WRONG)
+def test_the_schema_refuses(fault, helm):
+    values, where, *words = WRONG[fault]
+    with pytest.raises(Refused) as refusal:
+        render(values, helm=helm)
+    reason = str(refusal.value).replace("/", ".")
+    assert "values don't meet the specifications of the schema" in reason
+    for word in (re.escape(where), *words):
+        assert re.search(word, reason), reason
+
+
+@both_helms
+@pytest.mark.parametrize("conflict", AT_ODDS)
+def test_values_at_odds_are_refused_with_a_sentence(conflict, helm):
+    values, sentence = AT_ODDS[conflict]
+    with pytest.raises(Refused, match=sentence):
+        render(values, helm=helm)
+
+
+def test_a_release_whose_name_is_no_host_name():
+    with pytest.raises(Refused, match=r"must begin with a letter.*Set fullnameOverride"):
+        render(release="2gradserve")
+    assert render({"fullnameOverride": "gradserve"}, release="2gradserve")
+
+
+@pytest.mark.parametrize(
+    ("values", "lacking"),
+    [
+        ({}, "does not know RayCluster.*Install the KubeRay operator first.*ray.enabled=false"),
+        (
+            {"ray": {"enabled": False}, "monitoring": {"rules": {"enabled": True}}},
+            "does not know ServiceMonitor and PrometheusRule.*Install the Prometheus operator first",
+        ),
+    ],
+)
+def test_a_cluster_that_lacks_an_operator_is_told(values, lacking):
+    real, operators = ["apiregistration.k8s.io/v1"], ["ray.io/v1", "monitoring.coreos.com/v1"]
+    with pytest.raises(Refused, match=lacking):
+        render(values, apis=real)
+    assert render(values, apis=real + operators)
+    assert render(values)  # `helm template` knows of no cluster and must not complain
+
+
+def documented():
+    """The comment above each value, by its path."""
+    found: dict[tuple[str, ...], str] = {}
+    path: list[str] = []
+    comment: list[str] = []
+    for line in (CHART / "values.yaml").read_text().splitlines():
+        words = line.strip()
+        if words.startswith("#"):
+            comment.append(words.removeprefix("#").strip())
+        elif match := re.match(r"( *)([A-Za-z]+):", line):
+            path = [*path[: len(match[1]) // 2], match[2]]
+            found[tuple(path)] = " ".join(comment)
+            comment = []
+        else:
+            comment = []
+    return found
+
+
+def described(schema, path=()):
+    """The groups and values of the schema, by path, until they are Kubernetes' own."""
+    for name, part in schema.get("properties", {}).items():
+        yield (*path, name), part
+        if "properties" in part:
+            yield from described(part, (*path, name))
+
+
+OURS = {path: part for path, part in described(SCHEMA) if path != ("global",)}
+
+
+@pytest.mark.parametrize("path", OURS, ids=".".join)
+def test_every_value_has_a_sentence_that_the_schema_repeats(path):
+    comment = documented()[path]
+    assert comment.endswith(".")
+    assert OURS[path]["description"] == comment
+    assert OURS[path]["title"]
+
+
+def test_schema_and_values_name_the_same():
+    def names(values, path=()):
+        for name, value in values.items():
+            yield (*path, name)
+            if isinstance(value, dict) and "properties" in OURS.get((*path, name), {}):
+                yield from names(value, (*path, name))
+
+    assert set(names(VALUES)) == set(OURS)
+
+
+def test_no_group_takes_names_that_it_does_not_know():
+    groups = [SCHEMA, *(part for part in OURS.values() if "properties" in part)]
+    assert all(group["additionalProperties"] is False for group in groups)
+    assert SCHEMA["$schema"] == "http://json-schema.org/draft-07/schema#"
+
+
+def test_production_changes_known_values_only():
+    defaults, changed = merged([VALUES]), yaml.safe_load(PRODUCTION.read_text())
+
+    def same(given, known):
+        return [name for name in given if name not in known] + [
+            deeper
+            for name, value in given.items()
+            if isinstance(value, dict) and isinstance(known.get(name), dict)
+            for deeper in same(value, known[name])
+        ]
+
+    assert same(changed, defaults) == ["cpu"]  # of a worker's limits
+    assert same({"fronted": {}}, defaults) == ["fronted"]
+
+
+def test_versions_agree():
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    project = tomllib.loads(CHART.parents[2].joinpath("pyproject.toml").read_text())["project"]
+    locked = CHART.parents[1].joinpath("docker", "requirements.txt").read_text()
+    assert chart["appVersion"] == project["version"]
+    assert f"\nray=={VALUES['ray']['version']} " in locked
+
+
+def yamllint(*files):
+    """What yamllint says of files, or of a text."""
+    rules = "{extends: default, rules: {line-length: {max: 120}, document-start: disable}}"
+    command = [sys.executable, "-m", "yamllint", "--strict", "-d", rules, *files]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
+def test_yaml_is_tidy(tmp_path):
+    assert yamllint(*(CHART / name for name in ("Chart.yaml", "values.yaml", "values-production.yaml"))) == ""
+    untidy = tmp_path / "untidy.yaml"
+    untidy.write_text("a:  1\na: 2\n")
+    assert "duplication" in yamllint(untidy)
