@@ -28,7 +28,7 @@ def regression(w: Any) -> Any:
 
 
 def chain(w: Any) -> Any:
-    """A long chain of cheap steps: chunks of a fraction of a second."""
+    """A long chain of cheap steps: each point is a chunk of a fraction of a second."""
     y = w
     for _ in range(300):
         y = np.sin(y * 1.1 + 0.1) * w - 0.2
@@ -72,11 +72,11 @@ class Users:
                 yield
 
     def chunks(self, client: Client) -> Iterator[None]:
-        """Calls of several chunks that keep the cluster's workers busy for a second."""
-        f = client.function(chain, w=np.ones(5000))
+        """Calls of a dozen chunks that keep the cluster's workers busy for seconds."""
+        f = client.function(chain, w=np.ones(40_000))
         f.placement = "cluster"
         while True:
-            f.value_and_grad(np.ones((24, 5000)), batch=True)
+            f.value_and_grad(np.ones((12, 40_000)), batch=True)
             yield
 
     def mistakes(self, _: Client) -> Iterator[None]:

@@ -256,10 +256,10 @@ def _get(url: str) -> Any:
         return json.load(reply)
 
 
-def answers(address: str) -> bool:
-    """Whether a metrics page answers."""
+def answers(address: str, page: str = "/metrics") -> bool:
+    """Whether a page is there; `/-/ready` of Prometheus and Alertmanager is when they have read their files."""
     try:
-        with urlopen(f"http://{address}/metrics", timeout=2):
+        with urlopen(f"http://{address}{page}", timeout=2):
             return True
     except (URLError, OSError):
         return False

@@ -27,6 +27,11 @@ def scaled(duration: str) -> str:
     return f"{milliseconds}ms"
 
 
+def scaled_ranges(expr: str) -> str:
+    """An expression with every range divided by 60."""
+    return _RANGE.sub(lambda found: f"[{scaled(found[1])}]", expr)
+
+
 def scaled_rules(rules: dict[str, Any]) -> dict[str, Any]:
     """The rule file with every duration divided by 60."""
     rules = copy.deepcopy(rules)
@@ -34,7 +39,7 @@ def scaled_rules(rules: dict[str, Any]) -> dict[str, Any]:
         group["interval"] = "1s"
         for rule in group["rules"]:
             assert "offset" not in rule["expr"], "a duration that this does not scale"
-            rule["expr"] = _RANGE.sub(lambda found: f"[{scaled(found[1])}]", rule["expr"])
+            rule["expr"] = scaled_ranges(rule["expr"])
             if "for" in rule:
                 rule["for"] = scaled(rule["for"])
     return rules

@@ -8,67 +8,27 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
-import psutil
 import pytest
 import yaml
 
-from gradserve.client import Client
+from tests.deploy import faults
+from tests.deploy.asking import ONLY_WITH_FAULTS, Moment
 from tests.deploy.known_metrics import RULES, alerts, dashboards, rules
-from tests.deploy.load import Crowd, Users, regression
+from tests.deploy.load import Users
 from tests.deploy.monitored import START_SECONDS, Stack, answers, wait_until
-from tests.deploy.promql import building_blocks, selectors
-from tests.deploy.scaling import scaled, scaled_rules
+from tests.deploy.scaling import scaled_rules
 from tests.deploy.substitution import substituted
-from tests.system.processes import worker_processes
 
 pytestmark = [pytest.mark.deploy, pytest.mark.live, pytest.mark.slow]
 
 HEALTHY_SECONDS = 60.0
 """How long all must be quiet: longer than every `for` (sixty times as fast) but those of the slow burn rates."""
-FIRES_SECONDS = 90.0
 TARGETS = ("metrics", "ray", "head", "worker", "spare-metrics")
-ONLY_WITH_FAULTS = {"Alerts"}
-"""Panels that are empty while all is well."""
 FOLLOWED = ("DerivativeService/Gradient", "EstimateService/EstimateTrace", "VerificationService/VerifyGradient")
-
-
-class Healthy:
-    """The stack, and the moment that is asked for. It need not be a healthy one to be asked for."""
-
-    def __init__(self, stack: Stack, at: float) -> None:
-        self.stack = stack
-        self.at = at
-        self.told = list(stack.notified.messages)
-
-    def has_data(self, expr: str) -> bool:
-        """Whether an expression has a value that is a number."""
-        return any(math.isfinite(float(series["value"][1])) for series in self.stack.query(expr, self.at))
-
-    def empty_panels(self, board: dict[str, Any], **variables: str) -> list[tuple[str, str]]:
-        """The queries of a dashboard that find nothing, by the titles of their panels."""
-        return [
-            (panel["title"], target["expr"])
-            for panel in board["panels"]
-            for target in panel.get("targets", [])
-            if not self.has_data(faster(substituted(target["expr"], __rate_interval="15s", **variables)))
-        ]
-
-    def without_data(self, expr: str) -> list[str]:
-        """The building blocks and selectors of a rule that find nothing."""
-        parts = [*building_blocks(expr), *(selector.text for selector in selectors(expr))]
-        return [part for part in parts if not self.has_data(part)]
-
-
-def faster(expr: str) -> str:
-    """A panel's expression with the same windows as the rules have here."""
-    return expr.replace("[1h]", f"[{scaled('1h')}]").replace("[15m]", f"[{scaled('15m')}]")
 
 
 @pytest.fixture(scope="module")
@@ -87,19 +47,20 @@ def stack(tmp_path_factory) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="module")
-def healthy(stack) -> Healthy:
+def healthy(stack) -> Moment:
     """A minute of work, and a moment at its end."""
     stack.start_monitoring()
+    for name in ("prometheus", "alerts"):
+        wait_until(functools.partial(answers, stack.at(name), "/-/ready"), START_SECONDS, f"{name} answers")
     with Users(stack.at("service"), "all_sorts", "batches", "mistakes") as users:
-        wait_until(lambda: answers(stack.at("prometheus")), START_SECONDS, "Prometheus answers")
         # Rules run before the first scrape: for these seconds, an eternity here, there are no front ends.
         wait_until(lambda: stack.query(f"sum(up) == {len(TARGETS)} unless on () ALERTS"), 30, "all targets are scraped")
         stack.notified.messages.clear()
         time.sleep(HEALTHY_SECONDS)
         at = time.time()
         time.sleep(1.0)
-    assert users.errors == []
-    return Healthy(stack, at)
+    assert users.errors == [], users.errors
+    return Moment(stack, at)
 
 
 # --- all is well ------------------------------------------------------------------------------------------------------
@@ -192,122 +153,18 @@ def test_no_alert_fires_while_all_is_well(healthy):
 # --- faults -----------------------------------------------------------------------------------------------------------
 
 
-class Faults:
-    """Makes a fault, and waits until its alerts have reached the webhook."""
-
-    def __init__(self, stack: Stack) -> None:
-        self.stack = stack
-        self.seen: set[str] = set()
-
-    @contextmanager
-    def cause(self, *alerts: tuple[str, str]) -> Iterator[None]:
-        """Waits at the end of the block for these alerts, each a name and a severity; none may have come before."""
-        early = [alert for alert in alerts if self.stack.notified.told(*alert)]
-        assert early == [], "told of before the fault"
-        yield
-        for name, severity in alerts:
-            told = functools.partial(self.stack.notified.told, name, severity)
-            wait_until(told, FIRES_SECONDS, f"{name} {severity}")
-            self.seen.add(name)
-
-    def until_ended(self, name: str, severity: str) -> None:
-        """Waits until the webhook is told that an alert is over."""
-        wait_until(lambda: self.stack.notified.told(name, severity, "resolved"), FIRES_SECONDS, f"{name} is over")
-
-    def until_inhibited(self, name: str) -> None:
-        """Waits until Alertmanager keeps an alert to itself because of another one."""
-        wait_until(lambda: name in self._inhibited(), FIRES_SECONDS, f"{name} is inhibited")
-        self.seen.add(name)
-
-    def _inhibited(self) -> set[str]:
-        known = self.stack.alertmanager()
-        return {alert["labels"]["alertname"] for alert in known if alert["status"]["inhibitedBy"]}
-
-
 def test_faults_are_reported(healthy):
-    stack, faults = healthy.stack, Faults(healthy.stack)
-    _wrong_gradients(faults)
-    _a_crowd(faults)
-    _dying_workers(faults)
-    _a_front_end_that_restarts_and_is_short_of_memory(faults)
+    stack, made = healthy.stack, faults.Faults(healthy.stack)
+    faults.wrong_gradients(made)
+    faults.a_crowd(made)
+    faults.dying_workers(made)
+    faults.a_front_end_that_restarts_and_is_short_of_memory(made)
     with Users(stack.at("service"), "chunks"):
-        _a_machine_lost(faults)
-        _everything_lost(faults)
-    assert {alert["alert"] for alert in alerts()} > faults.seen
-    assert len(faults.seen) == 16, sorted(faults.seen)
+        faults.a_machine_lost(made)
+        faults.everything_lost(made)
+    assert {alert["alert"] for alert in alerts()} > made.seen
+    assert len(made.seen) == 16, sorted(made.seen)
     _messages_can_be_read(stack)
-
-
-def _wrong_gradients(faults: Faults) -> None:
-    """A user whose own gradient is wrong."""
-    with (
-        faults.cause(("GradserveVerificationsDisagree", "ticket")),
-        Client(faults.stack.at("service")) as client,
-    ):
-        f = client.function(regression, w=np.zeros(100))
-        for _ in range(100):  # among those of the last minute that agree
-            assert not f.verify(np.zeros(100), claimed=np.ones(100), directions=2).passed
-
-
-def _a_crowd(faults: Faults) -> None:
-    """More calls than the front end takes."""
-    saturated = ("GradserveCallsWaiting", "GradserveQueueNearLimit", "GradserveInFlightNearLimit")
-    alerts_panel = [panel for panel in operators()["panels"] if panel["title"] in ONLY_WITH_FAULTS]
-    with Crowd(faults.stack.at("service"), places=4, callers=12):
-        with faults.cause(("GradserveErrorBudgetBurn", "page"), *((name, "ticket") for name in saturated)):
-            pass  # it comes of itself
-        assert Healthy(faults.stack, time.time()).empty_panels({"panels": alerts_panel}) == []
-    for name in saturated:
-        faults.until_ended(name, "ticket")
-
-
-def operators() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(dashboards()["operators.json"])
-    return found
-
-
-def _dying_workers(faults: Faults) -> None:
-    """Ray workers that are killed again and again while they work; calls go on all the same."""
-    stack = faults.stack
-    node = stack.processes["worker"].pid
-    with (
-        Users(stack.at("service"), "chunks") as users,
-        faults.cause(("GradserveWorkersDying", "ticket"), ("GradserveChunksRetried", "ticket")),
-    ):
-        for _ in range(14):
-            for worker in worker_processes(node)[:1]:
-                worker.kill()
-            time.sleep(1.5)
-    assert users.errors == []
-
-
-def _a_front_end_that_restarts_and_is_short_of_memory(faults: Faults) -> None:
-    stack = faults.stack
-    taken = psutil.Process(stack.processes["spare"].pid).memory_info().rss
-    with faults.cause(("GradserveFrontEndRestarting", "ticket"), ("GradserveMemoryNearLimit", "page")):
-        for limit in (None, None, taken):
-            stack.kill("spare")
-            stack.start_spare(limit)
-            wait_until(lambda: answers(stack.at("spare-metrics")), START_SECONDS, "the front end answers again")
-            time.sleep(2.5)  # so that it is scraped
-
-
-def _a_machine_lost(faults: Faults) -> None:
-    """The only Ray node with processors, amid a call."""
-    lost = (("GradserveRayNodeDown", "ticket"), ("GradserveNoWorkers", "page"), ("GradserveChunksWaiting", "ticket"))
-    with faults.cause(*lost):
-        faults.stack.kill("worker")
-    faults.until_inhibited("GradserveWorkersMissing")
-
-
-def _everything_lost(faults: Faults) -> None:
-    stack = faults.stack
-    with faults.cause(("GradserveRayHeadDown", "page")):
-        stack.kill("head")
-    with faults.cause(("GradserveNoFrontEnds", "page")):
-        stack.kill("service")
-        stack.kill("spare")
-    faults.until_inhibited("GradserveFrontEndDown")
 
 
 def _messages_can_be_read(stack: Stack) -> None:
