@@ -12,6 +12,7 @@ import ray
 
 _untyped: Any = ray
 """Ray, for the functions of it that carry no annotations."""
+_logger = logging.getLogger(__name__)
 _lock = threading.Lock()
 _users = 0
 _ours = False
@@ -56,6 +57,14 @@ def _open(address: str | None, cpus: int, object_store_bytes: int | None) -> Non
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # the coming default; silences a warning
     with _KeptSignals():
         if address is None:
+            _start(cpus, object_store_bytes)
+        else:
+            ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+
+
+def _start(cpus: int, object_store_bytes: int | None, attempts: int = 3) -> None:
+    for left in reversed(range(attempts)):
+        try:
             ray.init(
                 "local",
                 num_cpus=cpus,
@@ -64,8 +73,13 @@ def _open(address: str | None, cpus: int, object_store_bytes: int | None) -> Non
                 log_to_driver=False,
                 logging_level=logging.ERROR,
             )
+        except Exception as error:  # Ray's own, without a type: a busy machine did not start a node within 30 s
+            if not left:
+                raise
+            _logger.warning("Ray did not start (%s); trying again", error)
+            ray.shutdown()
         else:
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+            return
 
 
 class _KeptSignals:

@@ -1,0 +1,46 @@
+"""A cluster that does not come up at once."""
+
+import logging
+import os
+
+import pytest
+import ray
+
+from gradserve.workers import local_cluster
+
+PATIENCE = "RAY_gcs_server_port_wait_time_s"
+"""The seconds that Ray waits for its own control process: none is too few."""
+
+
+class Mend(logging.Handler):
+    """Restores Ray's patience when the first failure is logged."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def emit(self, record):
+        self.seen.append(record.getMessage())
+        os.environ.pop(PATIENCE, None)
+
+
+def test_a_cluster_that_did_not_start_is_started_again(monkeypatch):
+    monkeypatch.setenv(PATIENCE, "0")
+    mend = Mend()
+    logger = logging.getLogger(local_cluster.__name__)
+    logger.addHandler(mend)
+    try:
+        local_cluster.connect(None, cpus=1, object_store_bytes=100 << 20)
+        assert local_cluster.resources()["CPU"] == 1
+        local_cluster.disconnect()
+    finally:
+        logger.removeHandler(mend)
+    assert len(mend.seen) == 1
+    assert not ray.is_initialized()
+
+
+def test_a_cluster_that_never_starts_says_why(monkeypatch):
+    monkeypatch.setenv(PATIENCE, "0")
+    with pytest.raises(Exception, match="port"):
+        local_cluster.connect(None, cpus=1, object_store_bytes=100 << 20)
+    assert not ray.is_initialized()
