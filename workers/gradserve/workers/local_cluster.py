@@ -9,6 +9,10 @@ import threading
 from typing import Any
 
 import ray
+from ray._private.authentication import authentication_token_setup as token_setup
+
+from gradserve.ir.errors import Unavailable
+from gradserve.workers.local_head import LocalHead
 
 _untyped: Any = ray
 """Ray, for the functions of it that carry no annotations."""
@@ -16,6 +20,7 @@ _logger = logging.getLogger(__name__)
 _lock = threading.Lock()
 _users = 0
 _ours = False
+_head: LocalHead | None = None
 
 
 def connect(address: str | None, cpus: int, object_store_bytes: int | None = None) -> None:
@@ -38,7 +43,7 @@ def disconnect() -> None:
         _users -= 1
         if not _users and _ours:
             _ours = False
-            ray.shutdown()
+            _close()
 
 
 def resources() -> dict[str, float]:
@@ -53,33 +58,46 @@ def machine_memory() -> dict[str, int]:
 
 
 def _open(address: str | None, cpus: int, object_store_bytes: int | None) -> None:
+    global _head
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # the coming default; silences a warning
-    with _KeptSignals():
-        if address is None:
-            _start(cpus, object_store_bytes)
-        else:
+    if address is None:
+        _show_token()
+        _head = _started(cpus, object_store_bytes)
+        address = _head.address
+    try:
+        with _KeptSignals():
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+    except BaseException:
+        _close()
+        raise
 
 
-def _start(cpus: int, object_store_bytes: int | None, attempts: int = 3) -> None:
-    for left in reversed(range(attempts)):
+def _show_token() -> None:
+    """Has this process show the token that a cluster which Ray starts here asks for, unless told otherwise.
+
+    Ray does so itself in a process that starts one; for others the environment counts, as it was when Ray was imported.
+    """
+    logging.getLogger(token_setup.__name__).setLevel(logging.ERROR)
+    token_setup.enable_token_auth_by_default()
+
+
+def _close() -> None:
+    global _head
+    ray.shutdown()
+    if _head is not None:
+        _head.close()
+        _head = None
+
+
+def _started(cpus: int, object_store_bytes: int | None, attempts: int = 3) -> LocalHead:
+    """A cluster on this machine. A busy machine may not start it in Ray's time, which cannot be changed; then again."""
+    for _ in range(1, attempts):
         try:
-            ray.init(
-                "local",
-                num_cpus=cpus,
-                object_store_memory=object_store_bytes,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
-        except Exception as error:  # Ray's own, without a type: a busy machine did not start a node within 30 s
-            if not left:
-                raise
-            _logger.warning("Ray did not start (%s); trying again", error)
-            ray.shutdown()
-        else:
-            return
+            return LocalHead(cpus, object_store_bytes)
+        except Unavailable as error:
+            _logger.warning("%s; trying again", error)
+    return LocalHead(cpus, object_store_bytes)
 
 
 class _KeptSignals:
