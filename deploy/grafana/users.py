@@ -158,9 +158,9 @@ def _verification() -> Section:
         [
             graph(
                 "Verdicts per minute",
-                "agrees: within the error bound of finite differences; disagrees: outside, so the gradient is wrong "
-                "there; kink: the loss has none there; inconclusive: the bound is too wide; not_finite: NaN or "
-                "infinity.",
+                "agrees: within the error bound of finite differences; disagrees: outside, so the gradient or Hessian "
+                "is wrong there; kink: the loss has none there; order_dependent: mixed partials depend on their order; "
+                "inconclusive: the bound is too wide; not_finite: NaN or infinity.",
                 "none",
                 Query(f"60 * sum by (verdict) ({rate('gradserve_verifications_total')})", "{{verdict}}"),
                 stacked=True,

@@ -7,11 +7,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench import batch, dispatch, local, plot, remote, workloads
+from tests.bench import batch, dense, dispatch, local, plot, remote, workloads
 from tests.bench.report import Screen, Section, markdown, screen
 from tests.bench.timing import Timing
 
-SECTIONS = ("speed", "operations", "preparation", "dispatch", "batch", "remote")
+SECTIONS = ("speed", "operations", "preparation", "chain", "jacobian", "dispatch", "batch", "hessian", "remote")
+_WITH_SERVICE = {"batch", "hessian", "remote"}
 
 
 def main(folder: Path, arguments: Sequence[str] | None = None) -> int:
@@ -35,11 +36,14 @@ def main(folder: Path, arguments: Sequence[str] | None = None) -> int:
 
 
 def _keep(run: Run, folder: Path, minutes: float) -> None:
-    """Writes RESULTS.md and latency.svg."""
+    """Writes RESULTS.md and the pictures."""
     notes = ["", f"The run took {minutes:.1f} minutes. `make bench BENCH_ARGS=--help` lists the options."]
     if run.timings or run.remote_timings:
         notes += ["", "![times](latency.svg)"]
         plot.draw(run.timings, run.remote_timings, folder / "latency.svg")
+    if run.jacobian_timings:
+        notes += ["", "![Jacobians](jacobian.svg)"]
+        plot.draw_jacobians(run.jacobian_timings, dense.INPUTS, folder / "jacobian.svg")
     (folder / "RESULTS.md").write_text(markdown(run.sections, notes))
     run.screen.line(f"Results are in {folder / 'RESULTS.md'}")
 
@@ -57,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="a tenth of the time, for a first look")
     parser.add_argument("--no-ray", action="store_true", help="leave out what needs a Ray cluster")
     parser.add_argument("--strict", action="store_true", help="fail if a floor is broken")
-    parser.add_argument("--output", metavar="FOLDER", help="where RESULTS.md and latency.svg go")
+    parser.add_argument("--output", metavar="FOLDER", help="where RESULTS.md and the pictures go")
     return parser
 
 
@@ -69,6 +73,7 @@ class Run:
         self.sections: list[Section] = []
         self.timings: dict[str, dict[str, Timing]] = {}
         self.remote_timings: dict[int, dict[str, Timing]] = {}
+        self.jacobian_timings: dict[int, dict[str, Timing]] = {}
         self._ray = not options.no_ray
         self._share = 0.1 if options.quick else 1.0
         self._wanted = [name for name in SECTIONS if name in options.only]
@@ -79,10 +84,10 @@ class Run:
     def all(self) -> None:
         """Everything wanted, in order."""
         for name in self._wanted:
-            if name not in ("batch", "remote"):
+            if name not in _WITH_SERVICE:
                 self.screen.heading(name)
                 getattr(self, f"_{name}")()
-        if {"batch", "remote"} & set(self._wanted):
+        if _WITH_SERVICE & set(self._wanted):
             self._with_service()
 
     def _speed(self) -> None:
@@ -94,6 +99,13 @@ class Run:
 
     def _preparation(self) -> None:
         self.sections.append(local.preparation(self._names, 1 if self._share < 1 else 5, self.screen))
+
+    def _chain(self) -> None:
+        self.sections.append(local.long_chain(1 if self._share < 1 else 5, self.screen))
+
+    def _jacobian(self) -> None:
+        section, self.jacobian_timings = dense.sweep(10.0 * self._share, self.screen)
+        self.sections.append(section)
 
     def _dispatch(self) -> None:
         self.sections.append(dispatch.hops(self._ray, 10.0 * self._share, self.screen))
@@ -109,6 +121,9 @@ class Run:
                 with Client() as embedded, Client(service.address) as distant:
                     clients = {"in process": embedded, "remote": distant}
                     self.sections.append(batch.many_points(clients, 5.0 * self._share, self.screen))
+            if "hessian" in self._wanted:
+                self.screen.heading("hessian")
+                self.sections.append(dense.hessian(service.address, 30.0 * self._share, self.screen))
             if "remote" in self._wanted:
                 self.screen.heading("remote")
                 section, self.remote_timings = remote.round_trip(service.address, 15.0 * self._share, self.screen)

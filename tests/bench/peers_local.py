@@ -64,12 +64,11 @@ def difference(found: Result, expected: Result) -> float:
 
 
 class Jax:
-    """jax.jit(jax.value_and_grad) in a process of its own, held to one core, which leaves XLA one thread."""
+    """jax.jit in a process of its own, held to one core, which leaves XLA one thread."""
 
-    name = "jax"
-
-    def __init__(self) -> None:
-        """Starts the process."""
+    def __init__(self, name: str = "jax") -> None:
+        """Starts the process; tables call it `name`."""
+        self.name = name
         spawn = multiprocessing.get_context("spawn")
         self._here, there = spawn.Pipe()
         self._process = spawn.Process(target=_serve_jax, args=(there,), daemon=True)
@@ -77,7 +76,10 @@ class Jax:
         there.close()
 
     def load(self, name: str) -> Result:
-        """Compiles the workload of that name and returns its result."""
+        """Compiles the value and gradient of the workload of that name and returns them.
+
+        `jacfwd 10` and `jacrev 10` are the Jacobian of ten outputs, in place of the value.
+        """
         self._here.send(name)
         result: Result = self._here.recv()
         return result
@@ -109,7 +111,7 @@ def _serve_jax(pipe: Connection) -> None:
         if isinstance(wanted, int):
             pipe.send(subject.turn(wanted))
             continue
-        call = _jax_call(workloads.make(wanted))
+        call = _jax_jacobian(*wanted.split()) if " " in wanted else _jax_call(workloads.make(wanted))
         subject = Here("jax", call)
         value, gradients = call()
         pipe.send((np.asarray(value), [np.asarray(gradient) for gradient in gradients]))
@@ -123,3 +125,13 @@ def _jax_call(workload: Workload) -> Callable[[], Result]:
     function = jax.jit(jax.value_and_grad(workload.using(jax.numpy), positions))
     point = [jax.numpy.asarray(parameter) for parameter in workload.point]
     return lambda: jax.block_until_ready(function(*point))
+
+
+def _jax_jacobian(mode: str, outputs: str) -> Callable[[], Result]:
+    import jax
+    import jax.numpy
+
+    workload = workloads.jacobian_network(int(outputs))
+    function = jax.jit(getattr(jax, mode)(workload.using(jax.numpy)))
+    point = [jax.numpy.asarray(parameter) for parameter in workload.point]
+    return lambda: (jax.block_until_ready(function(*point)), [])

@@ -1,4 +1,4 @@
-"""The two pictures: times in one process, and times over the wire."""
+"""The pictures: times in one process and over the wire as bars, Jacobians by their number of outputs as lines."""
 
 from __future__ import annotations
 
@@ -29,12 +29,7 @@ _NAMES = {
 
 def draw(local: dict[str, dict[str, Timing]], remote: dict[int, dict[str, Timing]], path: Path) -> None:
     """Writes the medians as bars, with the best turns as ticks, on logarithmic scales."""
-    import matplotlib as mpl
-
-    mpl.use("svg")
-    mpl.rcParams["svg.hashsalt"] = "gradserve"
-    import matplotlib.pyplot as plt
-
+    plt = _pyplot()
     groups = [
         (local, "Value and gradient in one process"),
         ({f"d = {d}": t for d, t in remote.items()}, "A remote call"),
@@ -48,6 +43,46 @@ def draw(local: dict[str, dict[str, Timing]], remote: dict[int, dict[str, Timing
         _bars(axis, timings, title)
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
+
+
+_LINES: dict[str, tuple[str, dict[str, Any]]] = {
+    "auto": ("gradserve, the mode chosen", {"color": "#7fb0e0", "linewidth": 5.0}),
+    "forward": ("gradserve, by columns", {"color": "#1f5fa8", "linestyle": "--"}),
+    "reverse": ("gradserve, by rows", {"color": "#1f5fa8", "linestyle": ":"}),
+    "jacfwd": ("jax.jit(jacfwd), one core", {"color": "#e0a030", "linestyle": "--"}),
+    "jacrev": ("jax.jit(jacrev), one core", {"color": "#e0a030", "linestyle": ":"}),
+}
+
+
+def draw_jacobians(timings: dict[int, dict[str, Timing]], inputs: int, path: Path) -> None:
+    """Writes the medians over outputs per input, as in the lecture's figure 27, on logarithmic scales."""
+    plt = _pyplot()
+    figure, axis = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
+    ratios = [outputs / inputs for outputs in timings]
+    for name, (label, style) in _LINES.items():
+        medians = [1e3 * times[name].median for times in timings.values()]
+        axis.plot(ratios, medians, label=label, **{"linewidth": 1.4, **style})
+    axis.axvline(1.0, color="#d8d8d8", linewidth=0.8, zorder=0)
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    axis.set_xlabel("outputs per input")
+    axis.set_ylabel("ms per Jacobian")
+    axis.set_title(f"The whole Jacobian of {inputs} inputs", loc="left", fontsize=10)
+    axis.legend(fontsize=7, frameon=False, loc="upper left")
+    axis.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
+
+
+def _pyplot() -> Any:
+    """Matplotlib, drawing the same file from the same numbers."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams["svg.hashsalt"] = "gradserve"
+    import matplotlib.pyplot as plt
+
+    return plt
 
 
 def _bars(axis: Any, timings: dict[str, dict[str, Timing]], title: str) -> None:

@@ -108,7 +108,8 @@ def interleave(
 ) -> dict[str, Timing]:
     """Timings by name after as many turns as fit in `seconds`, but at least `fewest` and at most `most` for each.
 
-    Turns are of about equal length unless `calls_per_turn` says how many calls make one, the same for all.
+    Turns are of about equal length unless `calls_per_turn` says how many calls make one, the same for all. Every other
+    round goes backwards, so that nobody always runs in the wake of the same one.
     """
     calls = {subject.name: calls_per_turn or _calls_per_turn(subject) for subject in subjects}
     times: dict[str, list[Turn]] = {subject.name: [] for subject in subjects}
@@ -116,7 +117,7 @@ def interleave(
     for done in range(most):
         if done >= fewest and time.perf_counter() > end:
             break
-        for subject in subjects:
+        for subject in subjects if done % 2 == 0 else reversed(subjects):
             times[subject.name].append(subject.turn(calls[subject.name]))
     return {name: Timing(tuple(seen)) for name, seen in times.items()}
 

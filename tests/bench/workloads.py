@@ -160,6 +160,19 @@ def polynomial_chain(rng: np.random.Generator, scale: float) -> Workload:
     return Workload("i_poly", f"40 rounds of a polynomial, {n} elements", loss, {"x": 0.5 + 0.5 * rng.random(n)})
 
 
+def jacobian_network(outputs: int) -> Workload:
+    """The lecture's figure 27: a function of 100 inputs, whose whole Jacobian is wanted."""
+    rng, inputs = np.random.default_rng(0), 100
+    W1 = rng.standard_normal((inputs, inputs)) / np.sqrt(inputs)
+    W2 = rng.standard_normal((outputs, inputs)) / np.sqrt(inputs)
+
+    def function(xp: Any, x: Any) -> Any:
+        return xp.sin(xp.dot(W2, xp.tanh(xp.dot(W1, x))))
+
+    title = f"sin(W2 tanh(W1 x)), {inputs} inputs, {outputs} outputs"
+    return Workload(f"jacobian {outputs}", title, function, {"x": rng.standard_normal(inputs)})
+
+
 MAKERS: dict[str, Callable[[np.random.Generator, float], Workload]] = {
     "a_toy": toy,
     "b_quad": quadratic,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.clients import numpy_calls_on_axes
+from tests.clients import numpy_calls_in_order, numpy_calls_of_matrices, numpy_calls_on_axes
 from tests.clients.operands import HOLES, SS, A, B, C, Call, F, K, M, P, U, V
 
 CALLS: dict[str, list[Call]] = {
@@ -34,7 +34,24 @@ CALLS: dict[str, list[Call]] = {
         (lambda x, y: np.linspace(x, y, 7), 0.5, 3.0),
         (lambda x: np.linspace(x, 2, 5, endpoint=False), np.array([0.0, 1.0])),
         (lambda x: np.linspace(0, x, 1), 2.0),
+        (lambda x: np.linspace(x, 3.0, 4, retstep=True), V),
+        (lambda x: np.linspace(x, 9.5, 4, dtype=np.int64, axis=-1), V),
     ],
+    "np.logspace": [
+        (lambda x, y: np.logspace(x, y, 5), 0.5, 2.0),
+        (lambda x: np.logspace(x, 2, 4, base=2.0, axis=-1), V),
+    ],
+    "np.geomspace": [
+        (lambda x, y: np.geomspace(x, y, 5), 0.5, 8.0),
+        (lambda x: np.geomspace(x, -4.0, 6, endpoint=False), np.array([-1.0, -3.0])),
+        (lambda x: np.geomspace(1, x, 3, axis=1), P[0]),
+    ],
+    "np.astype": [(lambda x: np.astype(x, np.float32), A)],
+    "np.common_type": [(lambda x: x.astype(np.common_type(x, F)), A)],
+    "np.ix_": [(lambda i: np.ix_(i, [0, 2], i + 1), np.array([2, 0]))],
+    "np.tril_indices_from": [(lambda x: x[np.tril_indices_from(x)], A), (lambda x: x[np.tril_indices_from(x, -1)], A)],
+    "np.triu_indices_from": [(lambda x: x[np.triu_indices_from(x, 1)], A)],
+    "np.diag_indices_from": [(lambda x: x[np.diag_indices_from(x)], A[:, :3])],
     "np.result_type": [(lambda x: x.astype(np.result_type(x, np.float64)), F)],
     "np.can_cast": [(lambda x: x * np.can_cast(x, np.float32), A)],
     "np.iscomplexobj": [(lambda x: x * np.iscomplexobj(x), A)],
@@ -66,10 +83,11 @@ CALLS: dict[str, list[Call]] = {
     "np.sinc": [(np.sinc, A), (np.sinc, np.array([0.0, 1e-9, 0.1, 0.159, 0.16, 1.0, 7.3])), (np.sinc, F), (np.sinc, K)],
     "np.real": [(np.real, A)],
     "np.imag": [(np.imag, A)],
-    "np.interp": [
-        (np.interp, np.array([[-9.0, 0.3], [1.1, 9.0]]), np.array([-1.0, 0.5, 1.0, 2.0]), U[:4]),
-        (np.interp, 0.7, np.array([0.0, 1.0]), np.array([2.0, 3.0])),
-    ],
+    "np.angle": [(np.angle, A), (lambda x: np.angle(x, deg=True), F), (np.angle, K)],
+    "np.real_if_close": [(np.real_if_close, A)],
+    "np.iscomplex": [(lambda x: x * 2 if np.iscomplex(x) else x, 1.5), (lambda x: x * np.iscomplex(x), A)],
+    "np.isreal": [(lambda x: x * 2 if np.isreal(x) else x, 1.5), (lambda x: x * np.isreal(x), A)],
+    "np.i0": [(np.i0, A)],
     # logic
     "np.where": [
         (lambda c, x, y: np.where(c > 0, x, y), A, B, P),
@@ -86,6 +104,8 @@ CALLS: dict[str, list[Call]] = {
     ],
     "np.allclose": [(np.allclose, A, A + 1e-9), (np.allclose, A, B)],
     "np.array_equal": [(np.array_equal, A, A), (np.array_equal, A, A[:2])],
+    "np.array_equiv": [(np.array_equiv, A, A[:1]), (np.array_equiv, K, K[:1].repeat(2, 0)), (np.array_equiv, A, V)],
+    "np.isin": [(np.isin, K, np.array([[1, 3], [5, 7]])), (lambda x: np.isin(x, [4, -9], invert=True), K)],
     "np.isposinf": [(np.isposinf, HOLES)],
     "np.isneginf": [(np.isneginf, HOLES)],
     # reductions
@@ -116,10 +136,6 @@ CALLS: dict[str, list[Call]] = {
         (lambda x: np.cumsum(x, axis=0), K.astype(np.int32)),
         (lambda x: np.cumsum(x, 1, "f"), A),
     ],
-    "np.nansum": [(np.nansum, HOLES), (lambda x: np.nansum(x, axis=0), HOLES), (np.nansum, K)],
-    "np.nanprod": [(lambda x: np.nanprod(x, axis=1), HOLES)],
-    "np.nancumsum": [(lambda x: np.nancumsum(x, axis=1), HOLES)],
-    "np.nanmean": [(lambda x: np.nanmean(x, axis=1), HOLES), (np.nanmean, HOLES[0]), (lambda x: np.nanmean(x, 0), K)],
     # statistics
     "np.mean": [
         (np.mean, A),
@@ -151,36 +167,11 @@ CALLS: dict[str, list[Call]] = {
         (lambda x: np.cov(x, bias=True), K),
     ],
     "np.corrcoef": [(np.corrcoef, A), (np.corrcoef, V, U)],
-    "np.diff": [
-        (np.diff, A),
-        (lambda x: np.diff(x, 2, axis=0), A),
-        (lambda x: np.diff(x, prepend=0, append=x[:, :1]), A),
-        (np.diff, K),
-        (lambda x: np.diff(x, 7), V),
-        (lambda x: np.diff(x, 0, prepend=1.0), A),
-        (lambda x: np.diff(x, 2), M),
-    ],
-    "np.ediff1d": [(np.ediff1d, A)],
-    "np.gradient": [
-        (np.gradient, V),
-        (lambda x: np.gradient(x, 0.5, axis=1), A),
-        (lambda x: np.gradient(x, 2.0, 3.0), A),
-        (lambda x: np.gradient(x, 2.0), A),
-        (lambda x: np.gradient(x, 2.0, 3.0, axis=(-1, 0)), C),
-        (lambda x: np.gradient(x, np.float64(2.0), axis=1), F),
-    ],
-    "np.trapezoid": [
-        (np.trapezoid, A),
-        (lambda y, x: np.trapezoid(y, x), A, V[:4]),
-        (lambda y, x: np.trapezoid(y, x, axis=0), A, B),
-        (lambda y: np.trapezoid(y, dx=0.5, axis=0), A),
-        (lambda y: np.trapezoid(y > -1.0, dx=0.5), A),
-    ],
-    "np.polyval": [(np.polyval, V, A), (np.polyval, np.array([2, 0, 1]), 3.0)],
 }
 """By name; a call is the function and its traced arguments."""
 
 
 def flat_calls() -> list[tuple[str, Callable[..., Any], tuple[Any, ...]]]:
     """All calls with their names."""
-    return [(name, call[0], call[1:]) for name, calls in (CALLS | numpy_calls_on_axes.CALLS).items() for call in calls]
+    everything = CALLS | numpy_calls_in_order.CALLS | numpy_calls_of_matrices.CALLS | numpy_calls_on_axes.CALLS
+    return [(name, call[0], call[1:]) for name, calls in everything.items() for call in calls]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.clients.numpy_calls_of_matrices import NORMS
 from tests.clients.operands import R3, SS, T3, A, B, C, Call, D, F, K, S, U, V
 
 linalg: Any = np.linalg  # the stubs of vecdot know no axis
@@ -99,14 +100,20 @@ CALLS: dict[str, list[Call]] = {
     "np.vsplit": [(lambda x: np.vsplit(x, 3), A)],
     "np.dsplit": [(lambda x: np.dsplit(x, 2), C)],
     "np.unstack": [(np.unstack, A), (lambda x: np.unstack(x, axis=1), A)],
-    "np.pad": [
-        (lambda x: np.pad(x, 2), A),
-        (lambda x: np.pad(x, (1, 0)), A),
-        (lambda x: np.pad(x, ((1, 2), (0, 3)), constant_values=1.5), A),
-        (lambda x: np.pad(x, ((1, 2), (0, 3)), constant_values=((1, 2), (3, 4))), K),
-        *[(lambda x, m=m: np.pad(x, ((1, 2), (2, 0)), mode=m), A) for m in ("edge", "reflect", "symmetric", "wrap")],
-    ],
     "np.delete": [(lambda x: np.delete(x, 1, axis=0), A), (lambda x: np.delete(x, [0, -1]), V)],
+    "np.insert": [
+        (lambda x: np.insert(x, 2, 7.0), V),
+        (lambda x, y: np.insert(x, [0, 3, 3], y), V, U[:3]),
+        (lambda x, y: np.insert(x, 1, y, axis=1), A, V[:3]),
+        (lambda x, y: np.insert(x, [1], y, axis=1), A, A[:, :1]),
+        (lambda x: np.insert(x, slice(0, 4, 2), 1.5), V),
+        (lambda x: np.insert(x, -1, 9, axis=0), K),
+    ],
+    "np.resize": [
+        (lambda x: np.resize(x, (3, 5)), A),
+        (lambda x: np.resize(x, 3), A),
+        (lambda x: np.resize(x, (2, 0)), V),
+    ],
     # indexing
     "np.take": [
         (lambda x: np.take(x, np.array([[0, 5], [11, -1]])), A),
@@ -122,6 +129,20 @@ CALLS: dict[str, list[Call]] = {
         (lambda x, i: np.take_along_axis(x, i, axis=0), A, np.array([[2, 0, -1, 1]])),
         (lambda x: np.take_along_axis(x, np.argmax(x, axis=1, keepdims=True), axis=1), A),
     ],
+    "np.compress": [
+        (lambda x: np.compress([True, False, True], x, axis=0), A),
+        (lambda x: np.compress([False, True, True], x), A),
+    ],
+    "np.choose": [
+        (lambda i, x, y: np.choose(i, [x, y]), np.array([1, 0, 1, 1]), A, B),
+        *[(lambda i, x, m=m: np.choose(i, [x, 0.5], mode=m), np.array([-1, 0, 1, 5]), V[:4]) for m in ("clip", "wrap")],
+    ],
+    "np.bincount": [
+        (lambda w: np.bincount([0, 3, 3, 1, 0], weights=w), V),
+        (lambda w: np.bincount([0, 1], weights=w, minlength=4), K[0, :2]),
+    ],
+    "np.fft.fftshift": [(np.fft.fftshift, A), (lambda x: np.fft.fftshift(x, axes=1), A), (np.fft.fftshift, V)],
+    "np.fft.ifftshift": [(np.fft.ifftshift, V), (lambda x: np.fft.ifftshift(x, axes=(0,)), A)],
     # products
     "np.dot": [
         (np.dot, A, D),
@@ -154,6 +175,8 @@ CALLS: dict[str, list[Call]] = {
         (lambda x, y: np.einsum("...i,...i", x, y), C, A),
         (lambda x, y: np.einsum("i,j", x, y), V, U),
         (lambda x: np.einsum("ij->", x), A),
+        (lambda x, y: np.einsum(x, [0, 1], y, [1, 2], [0, 2]), A, D),
+        (lambda x, y: np.einsum(x, [Ellipsis, 0], y, [0]), C, V[:4]),
     ],
     "np.linalg.multi_dot": [
         (lambda x, y, z: np.linalg.multi_dot([x, y, z]), A, D, D.T),
@@ -217,6 +240,7 @@ CALLS: dict[str, list[Call]] = {
         (lambda x: np.linalg.norm(x, -np.inf), V),
         (lambda x: np.linalg.norm(x, 0), V),
         (np.linalg.norm, K),
+        *NORMS,
     ],
     "np.linalg.vector_norm": [
         (np.linalg.vector_norm, A),

@@ -121,7 +121,7 @@ def test_both_places_print_the_same(folder, run, address):
 def test_inputs_may_be_named_like_options(folder, run, place, embedded):
     embedded.function(lambda seed, wrt: np.sum(seed * wrt**2), W, W).save("odd.pb")
     np.savez("odd.npz", wrt=W, seed=W)
-    for command in ("gradient", "verify", "trace", "describe"):
+    for command in ("gradient", "verify", "symmetry", "trace", "describe"):
         assert run(command, "odd.pb", *(["odd.npz"] if command != "describe" else []), *place)[0] == 0
 
 
@@ -131,11 +131,22 @@ def test_inputs_may_be_named_like_options(folder, run, place, embedded):
 def test_help_of_the_whole(run, capsys):
     assert exits(run, "--help") == 0
     out = capsys.readouterr().out
-    for word in ("serve", "demo", "describe", "gradient", "verify", "trace", "exit status", "np.savez", "--version"):
+    for word in (
+        "serve",
+        "demo",
+        "describe",
+        "gradient",
+        "verify",
+        "symmetry",
+        "trace",
+        "exit status",
+        "np.savez",
+        "--version",
+    ):
         assert word in out
 
 
-@pytest.mark.parametrize("command", ["describe", "gradient", "verify", "trace"])
+@pytest.mark.parametrize("command", ["describe", "gradient", "verify", "symmetry", "trace"])
 def test_help_of_each_command_has_an_example(run, capsys, command):
     assert exits(run, command, "--help") == 0
     out = capsys.readouterr().out

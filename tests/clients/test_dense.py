@@ -122,6 +122,28 @@ def test_the_cheaper_mode_is_taken(monkeypatch):
     assert [set(rows._seeds) for rows in chosen] == [{"cotangent:result"}, {"tangent:x"}]
 
 
+def test_the_mode_is_chosen_once(monkeypatch):
+    """Planning the other mode as well would cost small Jacobians as much as they take."""
+    planned = []
+    begin = dense._Rows.__init__
+
+    def noted(self, context, call, derivation, control):
+        planned.append(type(derivation).__name__)
+        begin(self, context, call, derivation, control)
+
+    monkeypatch.setattr(dense._Rows, "__init__", noted)
+    with Client() as client:
+        f = client.function(lambda x: np.tanh(A[:2] @ x))
+        first = f.jacobian(np.ones(6))
+        assert planned == ["Jvp", "Vjp"]
+        np.testing.assert_array_equal(f.jacobian(np.ones(6)), first)
+        assert planned[2:] == ["Vjp"]
+        f.jacobian(np.ones(6), mode="forward")
+        assert planned[3:] == ["Jvp"]
+        f.jacobian(np.ones((3, 6)), batch=True)  # another job, with limits of its own
+        assert planned[4:] == ["Jvp", "Vjp"]
+
+
 def test_what_is_whole_has_no_derivative(client):
     f = client.function(lambda x: {"real": x * x, "whole": np.argmax(x)})
     found = f.jacobian(np.ones(2))

@@ -191,6 +191,20 @@ def test_a_numerical_failure_names_its_line(refused):
     assert f"test_errors.py:{loss.__code__.co_firstlineno + 1}" in str(error)
 
 
+def test_a_loss_that_depends_on_the_choice_of_eigenvectors_names_op_cluster_gap_and_line(refused):
+    def loss(w):
+        return np.sum(np.linalg.eigh(w).eigenvectors ** 4)
+
+    near = np.diag([1.0, 1.0 + 1e-9, 3.0])
+    for derive in (lambda f: f.grad(near), lambda f: f.hvp(near, tangent=near), lambda f: f.jvp(near, tangent=near)):
+        error = refused(lambda c, derive=derive: derive(c.function(loss)))
+        assert isinstance(error, NotDifferentiable)
+        (violation,) = error.violations
+        assert violation.constraint == "eigh"
+        assert "eigenvalues 0 to 1 form a cluster near 1 with gap 1e-09" in violation.description
+        assert f"test_errors.py:{loss.__code__.co_firstlineno + 1}" in violation.source
+
+
 def test_limits_name_themselves_and_the_line(refused):
     def loss(w):
         return np.sum(np.outer(w, w))

@@ -40,6 +40,30 @@ def math_(x):
     return math.sin(x[0, 0])
 
 
+def bool_(x):
+    return bool(x[0, 0])
+
+
+def not_(x):
+    return -x if not x[0, 0] else x
+
+
+def in_(x):
+    return 1.0 in x
+
+
+def sorted_(x):
+    return sorted(x[0])
+
+
+def len_of_scalar(x):
+    return len(x[0, 0])
+
+
+def complex_number(x):
+    return complex(x[0, 0])
+
+
 def float_(x):
     return float(x[0, 0])
 
@@ -71,6 +95,61 @@ def tolist_(x):
 def assign_(x):
     x[0] = 1.0
     return x
+
+
+def assign_to_view(x):
+    row = x.T[0]
+    row[:] = 1.0
+    return x
+
+
+def add_to_element(x):
+    x[0] += 1.0
+    return x
+
+
+def add_to_view(x):
+    row = x[0]
+    row += 1.0
+    return x * row
+
+
+def add_to_view_of_captured(x):
+    result = np.zeros((2, 3))
+    result[0][:] += x[0]
+    return result
+
+
+def add_at_(x):
+    np.add.at(x, [0], 1.0)
+    return x
+
+
+def add_into_captured_at(x):
+    result = np.zeros(3)
+    np.add.at(result, [0, 0, 1], x[0])
+    return result
+
+
+def multiply_at(x):
+    np.multiply.at(x, [0], 2.0)
+    return x
+
+
+def vectorize_(x):
+    return np.vectorize(lambda number: number if number > 0 else 0.0)(x)
+
+
+def apply_along_axis_(x):
+    return np.apply_along_axis(np.sum, 0, x)
+
+
+def as_complex(x):
+    return x.astype(complex)
+
+
+def fft_(x):
+    return np.fft.fft(x)
 
 
 def assign_into_captured(x):
@@ -127,8 +206,8 @@ def initial_(x):
     return np.max(x, initial=0.0)
 
 
-def sort_(x):
-    return np.sort(x)
+def unique_(x):
+    return np.unique(x)
 
 
 def sort_method(x):
@@ -139,16 +218,28 @@ def svd_(x):
     return np.linalg.svd(x)
 
 
+def qr_(x):
+    return np.linalg.qr(x, mode="raw")
+
+
+def eig_(x):
+    return np.linalg.eigvals(x @ x.T)
+
+
 def unknown_ufunc(x):
     return np.spacing(x)
 
 
-def gamma_(x):
-    return scipy.special.gammaln(x)
+def spence_(x):
+    return scipy.special.spence(x)
 
 
-def erfc_(x):
-    return scipy.special.erfc(x)
+def erfi_(x):
+    return scipy.special.erfi(x)
+
+
+def order_(x):
+    return scipy.special.jv(x, x)
 
 
 def logsumexp_(x):
@@ -201,6 +292,12 @@ REFUSED = [
     (and_, 1, "&, | and ~ instead of and, or and not"),
     (max_, 1, "np.maximum"),
     (math_, 1, "np.sin instead of math.sin"),
+    (bool_, 1, "np.where(condition, x, y) instead of if"),
+    (not_, 1, "np.where(condition, x, y) instead of if"),
+    (in_, 1, "np.where(condition, x, y) instead of if"),
+    (sorted_, 1, "whether a traced array is true is not known"),
+    (len_of_scalar, 1, "ask for x.size"),
+    (complex_number, 1, "stay with real arrays"),
     (float_, 1, "float() needs a number"),
     (int_, 1, "x.astype(np.int64)"),
     (round_, 1, "np.round(x)"),
@@ -209,6 +306,19 @@ REFUSED = [
     (item_, 1, "use the traced array itself"),
     (tolist_, 1, "iterate over the traced array"),
     (assign_, 1, "np.where(mask, new, x)"),
+    (assign_to_view, 2, "np.where(mask, new, x)"),
+    (add_to_element, 1, "np.where(mask, new, x)"),
+    (add_to_view, 3, "changed in place at test_refusals.py"),
+    (add_to_view, 3, "write y = y + x there, not y += x"),
+    (add_to_view_of_captured, 2, "use the result: y = y + x"),
+    (add_at_, 1, "gradserve.client.functions.add_at(x, key, values)"),
+    (add_into_captured_at, 2, "gradserve.client.functions.add_at(x, key, values)"),
+    (multiply_at, 1, "write it with np.multiply and other functions on whole arrays"),
+    (vectorize_, 1, "np.vectorize asks for the elements"),
+    (vectorize_, 1, "functions of NumPy work on whole arrays"),
+    (apply_along_axis_, 1, "write the operation on whole arrays"),
+    (as_complex, 1, "convert to one of bool, int32, int64, float32, float64"),
+    (fft_, 1, "np.fft.fft cannot be traced"),
     (assign_into_captured, 2, "np.sin instead of math.sin"),
     (slice_into_captured, 2, "instead of assigning elements"),
     (add_to_captured, 2, "y = y + x"),
@@ -221,14 +331,17 @@ REFUSED = [
     (sum_where, 1, "np.sum with where= cannot be traced"),
     (copy_, 1, "use the result: y = np.nan_to_num(x)"),
     (initial_, 1, "np.max with initial= cannot be traced; combine"),
-    (sort_, 1, "np.sort cannot be traced"),
-    (sort_method, 1, "no graph sorts"),
-    (svd_, 1, "np.linalg.svd cannot be traced"),
+    (unique_, 1, "call it on captured data"),
+    (sort_method, 1, "write y = np.sort(x)"),
+    (svd_, 1, "write np.linalg.svd(x, full_matrices=False)"),
+    (qr_, 1, "np.linalg.qr with mode='raw' cannot be traced"),
+    (eig_, 1, "np.linalg.eigvals cannot be traced"),
     (unknown_ufunc, 1, "np.spacing cannot be traced"),
-    (gamma_, 1, "scipy.special.gammaln cannot be traced"),
-    (erfc_, 1, "near it are scipy.special.erf"),
+    (spence_, 1, "scipy.special.spence cannot be traced"),
+    (erfi_, 1, "near it are scipy.special.erf"),
+    (order_, 1, "use orders known while tracing"),
     (logsumexp_, 1, "scipy.special.logsumexp asks for the elements of a traced array"),
-    (logsumexp_, 1, "write np.logaddexp.reduce(x, axis=...)"),
+    (logsumexp_, 1, "gradserve.client.functions.logsumexp takes the same arguments"),
     (scipy_, 1, "ufuncs of scipy.special can be traced"),
     (full_, 1, "np.zeros(shape) + x"),
     (nonzero_, 1, "np.where(condition, x, y)"),

@@ -9,12 +9,19 @@ from gradserve.client.numpy_surface.table import SPECIAL, UFUNCS
 from gradserve.client.trace import trace
 from gradserve.execution import EXECUTORS, make_plan
 from tests.clients.numpy_calls import flat_calls
+from tests.clients.test_numpy_surface import OF_ORDER
 
 STEP = 1e-5
-POINTS = [np.array([[0.3, 0.9, 0.2], [0.45, 0.7, 0.1]]), np.array([[0.2, 0.4, 0.6], [0.8, 0.6, 0.3]])]
+POINTS = [
+    np.array([[0.3, 0.9, 0.2], [0.45, 0.7, 0.1]]),
+    np.array([[0.2, 0.4, 0.6], [0.8, 0.6, 0.3]]),
+    np.array([[0.5, 0.3, 0.1], [0.6, 0.2, 0.4]]),
+]
+SHAPES = {"scipy.special.betainc": 2, "scipy.special.gammainc": 1, "scipy.special.gammaincc": 1}
+"""How many of the first operands of a ufunc have no derivative, and must be known while tracing here."""
 SMOOTH = {
     **{f"np.{ufunc.__name__}": ufunc for ufunc in UFUNCS if ufunc.signature is None},
-    **{f"scipy.special.{name}": getattr(scipy.special, name) for name in SPECIAL},
+    **{f"scipy.special.{name}": getattr(scipy.special, name) for name in SPECIAL if name not in OF_ORDER},
 }
 SMOOTH_CALLS = [
     call for call in flat_calls() if all(np.asarray(x).dtype == np.float64 and np.isfinite(x).all() for x in call[2])
@@ -62,15 +69,42 @@ def test_gradient_of_a_function(name, function, arguments):
     assert_gradient(function, arguments)
 
 
+def assert_second_derivative(function, arguments):
+    """H v agrees with differences of the gradient, of a loss in which the results enter quadratically as well."""
+
+    def squared(*args):
+        results = function(*args)
+        listed = results if isinstance(results, tuple | list) else [results]
+        return [y + 0.5 * y * y for y in listed if getattr(y, "dtype", None) == np.float64]
+
+    graph = trace(loss_of(squared), *arguments).graph
+    given = dict(zip([i.name for i in graph.inputs], map(np.asarray, arguments), strict=True))
+    along = {name: np.cos(1.0 + np.arange(x.size)).reshape(x.shape) for name, x in given.items()}
+    product = run(derive(graph, Hvp(tuple(given))), given | {f"tangent:{name}": v for name, v in along.items()})
+    gradient = derive(graph, Gradient(tuple(given)))
+    ahead, behind = (run(gradient, {name: x + h * along[name] for name, x in given.items()}) for h in (STEP, -STEP))
+    for name in given:
+        quotient = (ahead[f"gradient:{name}"] - behind[f"gradient:{name}"]) / (2 * STEP)
+        scale = max(1.0, np.max(np.abs(quotient), initial=0.0))
+        np.testing.assert_allclose(product[f"product:{name}"], quotient, rtol=1e-5, atol=1e-6 * scale, err_msg=name)
+
+
+@pytest.mark.parametrize(("name", "function", "arguments"), SMOOTH_CALLS)
+def test_second_derivative_of_a_function(name, function, arguments):
+    assert_second_derivative(function, arguments)
+
+
 @pytest.mark.parametrize("name", sorted(SMOOTH))
-def test_gradient_of_a_ufunc(name):
+def test_derivatives_of_a_ufunc(name):
     ufunc = SMOOTH[name]
     points = [point + (1.0 if name == "np.arccosh" else 0.0) for point in POINTS[: ufunc.nin]]
     try:
         ufunc(*points)
     except TypeError:
         return
-    assert_gradient(ufunc, points)
+    shapes = points[: SHAPES.get(name, 0)]
+    for check in (assert_gradient, assert_second_derivative):
+        check(lambda *operands: ufunc(*shapes, *operands), points[len(shapes) :])
 
 
 def hvp(function, at, direction):

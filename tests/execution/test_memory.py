@@ -6,7 +6,11 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from gradserve.autodiff import Evaluate, Gradient, Hvp, derive
+from gradserve.client.functions import scan
+from gradserve.client.trace import trace
 from gradserve.execution import EXECUTORS, make_plan
+from gradserve.optimize import optimize
 from tests.execution.graphs import random_arguments, random_graph
 from tests.execution.support import DERIVATIONS, WORKLOADS, arguments, moments, plan, workload
 
@@ -67,3 +71,35 @@ def test_a_long_chain_alone_keeps_two_values(name):
     chain = plan(name, "evaluate")
     largest = max(t.nbytes for t in chain.graph.value_types)
     assert chain.peak_bytes < leaf_bytes(chain) + 1.1 * largest
+
+
+def loop_graph():
+    """A loop whose body makes several large values, and stacks some."""
+    rows = np.random.default_rng(0).standard_normal((5, 300, 300))
+
+    def loss(w):
+        def step(c, x):
+            y = np.tanh(c @ w + x)
+            return y * 0.5 + c, np.sin(y)
+
+        return np.sum(scan(step, w, rows).rows)
+
+    return trace(loss, rows[0]).graph
+
+
+@pytest.mark.parametrize("derivation", [Evaluate(), Gradient(("w",)), Hvp(("w",))])
+def test_a_loop_takes_what_is_predicted(derivation):
+    plan = make_plan(optimize(derive(loop_graph(), derivation)))
+    x = np.random.default_rng(1).standard_normal((300, 300))
+    given = {i.name: x for i in plan.graph.inputs}
+    program = EXECUTORS["numpy"].prepare(plan)
+    program(given)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        program(given)
+        taken = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    predicted = plan.peak_bytes - leaf_bytes(plan)
+    assert 0.7 * predicted < taken < (1 + TEMPORARIES) * predicted + BOOKKEEPING

@@ -68,7 +68,7 @@ def symbol_named(name):
 
 
 def function_table(m):
-    m.functions.add()
+    m.functions.add().CopyFrom(message())
 
 
 def two_origins(m):
@@ -185,7 +185,7 @@ REFUSED = {
         attribute(SUM, "axes", integers=INTEGERS(values=[5])),
         ("nodes[3]", "reduce_sum (C1)", "operands are %6: f64[2,3]"),
     ),
-    "functions": (function_table, ("functions", "G14", "leave them out")),
+    "functions": (function_table, ("functions[0]", "G14", "leave it out")),
     "node with functions": (assign("nodes.0", functions=[0]), ("nodes[0].functions", "G14", "leave them out")),
     "origin of no node": (assign("origins.0", node=5), ("origins[0].node", "G15", "no node 5; the graph has 5")),
     "two origins of one node": (two_origins, ("origins[2].node", "G15", "node 0 has an origin already")),

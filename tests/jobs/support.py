@@ -73,7 +73,7 @@ def progress(
     seed: int = 0,
     relative_tolerance: float = 0.0,
     control: Control | None = None,
-) -> list[Progress]:
+) -> list[Progress[VerificationReport]]:
     """Every message of a verification."""
     return list(
         verify_gradient(

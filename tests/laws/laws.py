@@ -1,17 +1,17 @@
 """The laws that every op keeps. Each takes a sample and raises AssertionError where the op breaks it there."""
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from unittest import mock
 
 import numpy as np
 
-from gradserve.autodiff import Gradient, Hvp, Vjp, derive, jvp, linearize, transpose, vmap
+from gradserve.autodiff import Gradient, Hvp, Vjp, derive, jvp, kinks, linearize, transpose, vmap
 from gradserve.execution import lower, make_plan
 from gradserve.execution.numpy_executor import NumpyExecutor
 from gradserve.ir.codec import decode_graph, encode_graph
-from gradserve.ir.errors import ConstraintError
+from gradserve.ir.errors import ConstraintError, NotDifferentiable
 from gradserve.ir.graph import Graph
 from gradserve.ir.op import Op, Sample
 from gradserve.ir.parse import parse
@@ -34,6 +34,8 @@ from tests.laws.support import (
 )
 
 BATCH = 3
+SINGLE = 2e-4
+"""The error to be allowed in single precision, relative to the largest number."""
 
 
 def infer_agrees_with_impl(sample: Sample) -> None:
@@ -132,6 +134,54 @@ def derivatives_keep_types(sample: Sample) -> None:
                 assert pulled.output_types[f"cotangent:{name}"] == graph.input_types[name]
 
 
+def single_precision_agrees_with_double(sample: Sample) -> None:
+    """Values, tangents, cotangents and Hessian-vector products of float32 are those of float64 up to its rounding."""
+    if not (sample.differentiable and has_derivative(sample)):
+        return
+    narrow = support.narrowed(sample)
+    for derived, wanted in zip(
+        _derived_with_vectors(narrow), _derived_with_vectors(support.widened(narrow)), strict=True
+    ):
+        _close(evaluate(*wanted), evaluate(*derived), SINGLE)
+
+
+def _derived_with_vectors(sample: Sample) -> Iterator[tuple[Graph, Arrays]]:
+    """The graphs of derivatives of both modes and orders, each with its arguments."""
+    graph, names = graph_of(sample), real_inputs(sample)
+    tangents = arguments(sample) | prefixed("tangent", directions(sample))
+    yield jvp(graph, names), tangents
+    yield derive(graph, Vjp(names)), arguments(sample) | prefixed("cotangent", cotangents(graph))
+    yield derive(support.loss_of(sample), Hvp(names)), tangents
+
+
+def missing_derivatives_are_refused(sample: Sample) -> None:
+    """A derivative in an operand in which the op has none to give is refused, never zero."""
+    for k in sample.op.refuses:
+        try:
+            jvp(graph_of(sample), (f"x{k}",))
+        except NotDifferentiable:
+            continue
+        raise AssertionError(f"{sample.op.name} gave a derivative in operand {k}")
+
+
+def kinks_are_where_it_is_not_smooth(sample: Sample) -> None:
+    """No element sits on a kink where the op is smooth; of the samples where it is not, some show one."""
+    if not real_inputs(sample):
+        return
+    on_kinks = _on_kinks(sample)
+    if sample.differentiable:
+        assert on_kinks == 0
+    elif on_kinks == 0 and type(sample.op).kink is not Op.kink:
+        others = [other for other in type(sample.op).samples() if real_inputs(other)]
+        assert any(_on_kinks(other) for other in others), f"no sample of {sample.op.name} sits on a kink"
+
+
+def _on_kinks(sample: Sample) -> int:
+    """How many elements of the sample sit on a kink."""
+    counts = evaluate(kinks(graph_of(sample), real_inputs(sample)), arguments(sample))
+    return sum(int(count) for count in counts.values())
+
+
 def second_derivative_agrees_with_differences(sample: Sample) -> None:
     """The Hessian-vector product is the limit of difference quotients of the gradient."""
     if not (sample.differentiable and has_derivative(sample)):
@@ -214,6 +264,9 @@ LAWS: Mapping[str, Callable[[Sample], None]] = {
         transpose_keeps_inner_products,
         transpose_is_linear,
         derivatives_keep_types,
+        kinks_are_where_it_is_not_smooth,
+        single_precision_agrees_with_double,
+        missing_derivatives_are_refused,
         second_derivative_agrees_with_differences,
         vmap_agrees_with_loop,
         text_round_trip,

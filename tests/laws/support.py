@@ -68,8 +68,9 @@ def results_of(op: Op, operands: Sequence[Array]) -> list[Array]:
 
 
 def real_inputs(sample: Sample) -> tuple[str, ...]:
-    """The names of the operands that one may differentiate with respect to."""
-    return tuple(name for name, x in arguments(sample).items() if type_of(x).is_float)
+    """The names of the real operands in which the op has a derivative to give."""
+    given = enumerate(arguments(sample).items())
+    return tuple(name for k, (name, x) in given if type_of(x).is_float and k not in sample.op.refuses)
 
 
 def real_outputs(graph: Graph) -> tuple[str, ...]:
@@ -83,10 +84,20 @@ def has_derivative(sample: Sample) -> bool:
 
 
 def narrowed(sample: Sample) -> Sample:
-    """The sample with reals and integers of 32 bits."""
-    narrow = {ElementType.FLOAT64: ElementType.FLOAT32, ElementType.INT64: ElementType.INT32}
+    """The sample with reals and integers of 32 bits; itself if it calls functions, whose types are their own."""
+    return _converted(sample, {ElementType.FLOAT64: ElementType.FLOAT32, ElementType.INT64: ElementType.INT32})
+
+
+def widened(sample: Sample) -> Sample:
+    """The sample with reals of 64 bits; itself if it calls functions, whose types are their own."""
+    return _converted(sample, {ElementType.FLOAT32: ElementType.FLOAT64})
+
+
+def _converted(sample: Sample, chosen: Mapping[ElementType, ElementType]) -> Sample:
+    if sample.op.functions:
+        return sample
     types = [type_of(x).element_type for x in sample.operands]
-    operands = [x.astype(narrow.get(t, t).dtype) for t, x in zip(types, sample.operands, strict=True)]
+    operands = [x.astype(chosen.get(t, t).dtype) for t, x in zip(types, sample.operands, strict=True)]
     return replace(sample, operands=tuple(operands))
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from gradserve.autodiff import Vjp, derive
 from gradserve.ops.manifest import entry
-from tests.laws.jax_functions import FUNCTIONS
+from tests.laws.jax_functions import ABSENT, FUNCTIONS, jax_has
 from tests.laws.support import (
     OPS,
     arguments,
@@ -21,7 +21,7 @@ from tests.laws.support import (
     results_of,
 )
 
-DIFFERENTIABLE = [op for op in OPS if entry(op)["differentiable"]]
+DIFFERENTIABLE = [op for op in OPS if entry(op)["differentiable"] and op.name not in ABSENT]
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +33,8 @@ def double_precision():
 @pytest.mark.parametrize("op", DIFFERENTIABLE, ids=lambda op: op.name)
 def test_pullback_agrees(op):
     for sample in op.samples():
-        if sample.differentiable and has_derivative(sample) and all(x.size for x in sample.operands):
+        filled = all(x.size for x in sample.operands)
+        if filled and sample.differentiable and has_derivative(sample) and jax_has(sample.op):
             check_pullback(sample)
 
 
@@ -62,9 +63,9 @@ def pulled_back(sample, given, u, names):
     return prefixed("value", values) | prefixed("cotangent", pulled)
 
 
-@pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
+@pytest.mark.parametrize("op", [op for op in OPS if op.name not in ABSENT], ids=lambda op: op.name)
 def test_impl_runs_in_the_namespace_of_jax(op):
-    filled = [s for s in op.samples() if all(x.size for x in s.operands)]
+    filled = [s for s in op.samples() if jax_has(s.op) and all(x.size for x in s.operands)]
     for sample in filled[:2]:  # each one costs JAX a compilation
         results = sample.op.impl(jnp, *map(jnp.asarray, sample.operands))
         expected = results_of(sample.op, sample.operands)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from gradserve.ir.errors import ConstraintError
 from gradserve.ir.op import Op
 from gradserve.ir.types import type_of
 from gradserve.ops.manifest import entry
@@ -38,6 +39,22 @@ def test_op_has_a_sample_of_no_elements(op):
 @pytest.mark.parametrize("op", [op for op in OPS if op.broadcasts], ids=names)
 def test_elementwise_op_has_a_sample_of_scalars(op):
     assert any(all(x.shape == () for x in sample.operands) for sample in op.samples())
+
+
+@pytest.mark.parametrize("op", OPS, ids=names)
+def test_op_that_takes_a_scalar_has_a_sample_of_one(op):
+    samples = list(op.samples())
+    shapes = {x.shape for sample in samples for x in sample.operands}
+    assert () in shapes or not any(takes_scalars(sample) for sample in samples)
+
+
+def takes_scalars(sample):
+    """Whether the op, with these attributes, takes scalars in place of all operands."""
+    try:
+        sample.op.infer(*(type_of(x).with_shape(()) for x in sample.operands))
+    except ConstraintError:
+        return False
+    return bool(sample.operands)
 
 
 @pytest.mark.parametrize("op", OPS, ids=names)

@@ -4,13 +4,15 @@ import pytest
 
 from gradserve.ir.op import Cost
 from gradserve.ir.types import ElementType
-from gradserve.ops.arithmetic import Neg
+from gradserve.ops.arithmetic import Abs, Neg
 from gradserve.ops.calculus import Exp, LogAddExp
 from gradserve.ops.comparison import Gt, Select
 from gradserve.ops.family import only, with_batch
+from gradserve.ops.gammas import Gammainc
 from gradserve.ops.movement import BroadcastTo
 from gradserve.ops.ordered import Cumsum
 from gradserve.ops.reduction import ReduceSum
+from gradserve.ops.sorting import Sort
 from gradserve.ops.trigonometry import Sin
 from gradserve.optimize import simplify
 from tests.laws.laws import LAWS
@@ -44,6 +46,23 @@ def all_in_double_precision(self, g, dx, x, y):
     return g.mul(g.convert(y, ElementType.FLOAT64), g.convert(dx, ElementType.FLOAT64))
 
 
+def rounded_away_in_single(self, g, dx, x, y):
+    near = g.sub(g.add(y, 1e6), 1e6)  # what is left of y has lost 6 digits
+    return g.mul(near, dx)
+
+
+def constant_in_its_shape(self, g, k, dx, operands, y):
+    return g.mul(dx, float(k))
+
+
+def at_one_instead_of_zero(self, g, operands, outputs):
+    return g.eq(operands[0], 1.5)
+
+
+def nowhere(self, g, operands, outputs):
+    return g.ne(operands[0], operands[0])
+
+
 def gap_constant_at_ties(self, g, k, dx, operands, y):
     own, other = operands[k], operands[1 - k]
     return g.mul(g.logistic(g.select(g.eq(own, other), 0.0, g.sub(own, other))), dx)
@@ -71,6 +90,10 @@ FAULTS = [
     ("transpose_keeps_inner_products", Cumsum, "transpose", cumsum_not_reversed),
     ("transpose_is_linear", Neg, "transpose", exponential_of_the_cotangent),
     ("derivatives_keep_types", Exp, "differential", all_in_double_precision),
+    ("single_precision_agrees_with_double", Exp, "differential", rounded_away_in_single),
+    ("missing_derivatives_are_refused", Gammainc, "differential", constant_in_its_shape),
+    ("kinks_are_where_it_is_not_smooth", Abs, "kink", at_one_instead_of_zero),
+    ("kinks_are_where_it_is_not_smooth", Sort, "kink", nowhere),
     ("second_derivative_agrees_with_differences", LogAddExp, "differential", gap_constant_at_ties),
     ("vmap_agrees_with_loop", ReduceSum, "batch", axes_not_shifted),
     ("text_round_trip", Cumsum, "attributes", first_axis_always),

@@ -32,15 +32,18 @@ def test_entries_say_what_an_op_takes():
         "summary": "",
         "since": 1,
         "arity": 2,
+        "functions": [],
         "attributes": {},
         "constraints": {},
         "linear_in": [0, 1],
+        "refuses": [],
         "differentiable": True,
     }
     assert entries()["reshape"]["attributes"] == {"shape": "shape"}
     assert entries()["convert"]["attributes"] == {"element_type": "element_type"}
     assert entries()["concatenate"]["arity"] is None
     assert entries()["add"]["linear_in"] is None
+    assert entries()["betainc"]["refuses"] == [0, 1]
     assert not entries()["argmax"]["differentiable"]
 
 

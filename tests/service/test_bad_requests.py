@@ -7,6 +7,8 @@ import grpc
 import numpy as np
 import pytest
 
+from gradserve.client.trace import trace
+from gradserve.ir.codec import encode_graph
 from gradserve.v1 import derivative_service_pb2 as pb
 from gradserve.v1 import execution_pb2, graph_service_pb2
 from tests.service.support import SCALED, VECTOR, W, call_of, graph_message, refusal, tensors
@@ -285,3 +287,14 @@ def test_step_that_is_impossible_on_these_numbers(stubs):
     assert refused.info.reason == "NUMERICAL_FAILURE"
     assert "cholesky" in refused.message
     assert "loss.py:5" in refused.message
+
+
+def test_loss_that_depends_on_the_choice_of_eigenvectors(stubs):
+    def loss(w):
+        return np.sum(np.linalg.eigh(w).eigenvectors ** 4)
+
+    refused = gradient(stubs, call_of(encode_graph(trace(loss, np.eye(3)).graph), {"w": np.eye(3)}))
+    assert refused.code is grpc.StatusCode.FAILED_PRECONDITION
+    assert refused.info.reason == "NOT_DIFFERENTIABLE"
+    (description,) = refused.violations.values()
+    assert "eigh: eigenvalues 0 to 2 form a cluster near 1 with gap 0" in description

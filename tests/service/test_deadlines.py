@@ -40,6 +40,26 @@ def test_deadline_frees_the_workers(start):
     assert workers_are_free(stubs)
 
 
+ENDLESS = """\
+function @0 (%0 "x0": f64[]) {
+  %1: f64[] = sin %0
+  return "y0" %1
+}
+graph (%0 "w": f64[]) {
+  %1: i64[] = constant 1000000000000
+  %2: f64[] = scan %1, %0 {body=@0, carries=1, length=1000000000000, reverse=false, scanned=0, stops=false}
+  return "y" %2
+}"""
+
+
+def test_deadline_ends_a_loop_of_small_steps(start):
+    server, stubs = start(workers=1)
+    request = pb.EvaluateRequest(call=call_of(ENDLESS, {"w": 0.5}))
+    assert refusal(lambda: stubs.derivatives.Evaluate(request, timeout=1.0)).code is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert server.admission.wait_idle(5)
+    assert workers_are_free(stubs)
+
+
 def test_cancelling_frees_the_workers(start):
     server, stubs = start(workers=1)
     call = stubs.derivatives.Evaluate.future(slow_request())

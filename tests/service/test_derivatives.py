@@ -8,6 +8,12 @@ from gradserve.v1 import derivative_service_pb2 as pb
 from gradserve.v1 import execution_pb2
 from tests.service.support import QUADRATIC, SCALED, VECTOR, W, call_of, graph_message, refusal, tensors
 
+KINKED = """\
+graph (%0 "w": f64[3]) {
+  %1: f64[3] = abs %0
+  %2: f64[] = reduce_sum %1 {axes=[0]}
+  return "loss" %2
+}"""
 POINTS = np.array([[1.0, -2.0, 3.0], [0.5, 0.25, 0.0]])
 V = np.array([0.0, 1.0, -1.0])
 
@@ -49,6 +55,16 @@ def test_hvp(stubs, quadratic):
     assert codec.decode_tensor(reply.value) == 14.0
     np.testing.assert_array_equal(arrays(reply.gradients)["w"], 2 * W)
     np.testing.assert_array_equal(arrays(reply.products)["w"], 2 * V)
+
+
+@pytest.mark.parametrize(("w", "nodes"), [([1.0, 0.0, 2.0], 1), ([1.0, -0.5, 2.0], 0)])
+def test_kinks_are_counted_on_request_alone(stubs, w, nodes):
+    call = call_of(KINKED, arguments={"w": np.array(w)})
+    assert not stubs.derivatives.Gradient(pb.GradientRequest(call=call)).report.HasField("kinks")
+    call.options.count_kinks = True
+    report = stubs.derivatives.Gradient(pb.GradientRequest(call=call)).report
+    assert report.HasField("kinks")
+    assert (report.kinks.nodes, report.kinks.examples) == (nodes, nodes)
 
 
 @pytest.mark.parametrize(

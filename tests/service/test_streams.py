@@ -123,6 +123,51 @@ def test_what_cannot_be_verified(stubs, more, code, field):
     assert field in refused.violations
 
 
+def symmetric(stubs, **more):
+    request = verification_service_pb2.VerifySymmetryRequest(**{"call": call_of(COUPLED), "seed": 1, **more})
+    return list(stubs.verification.VerifySymmetry(request))
+
+
+def test_symmetry_ends_in_a_report(stubs):
+    found = symmetric(stubs)
+    assert not any(progress.HasField("report") for progress in found[:-1])
+    report = found[-1].report
+    assert report.verdict == verification_service_pb2.VERDICT_AGREES
+    pairs = [(p.entries.u.index[0], p.entries.v.index[0]) for p in report.pairs]
+    assert sorted(pairs) == [(0, 1), (0, 2), (1, 2)]
+    for pair in report.pairs:
+        hessian = 18 * np.prod(W[[pair.entries.u.index[0], pair.entries.v.index[0]]] ** 2)
+        assert abs(pair.uv - hessian) <= pair.uv_bound
+        assert abs(pair.vu - hessian) <= pair.vu_bound
+        assert pair.u_hv == pytest.approx(hessian)
+    assert report.evaluations == found[-1].evaluations > 0
+    assert found[-1].execution.chunks > 0
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "field"),
+    [
+        (
+            {"pairs": [{"u": {"input": "w", "index": [0]}, "v": {"input": "w", "index": [3]}}]},
+            "INVALID_ARGUMENT",
+            "pairs[0].v",
+        ),
+        ({"pairs": [{"u": {"input": "w", "index": [0]}}]}, "INVALID_ARGUMENT", "pairs[0].v"),
+        (
+            {"pairs": [{"u": {"input": "w", "index": [0]}, "v": {"input": "w", "index": [0]}}]},
+            "INVALID_ARGUMENT",
+            "pairs[0]",
+        ),
+        ({"relative_tolerance": float("inf")}, "INVALID_ARGUMENT", "relative_tolerance"),
+        ({"call": call_of(VECTOR)}, "FAILED_PRECONDITION", "call.graph.inline.outputs"),
+    ],
+)
+def test_whose_symmetry_cannot_be_verified(stubs, more, code, field):
+    refused = refusal(lambda: symmetric(stubs, **more))
+    assert refused.code is grpc.StatusCode[code]
+    assert field in refused.violations
+
+
 def test_client_may_leave_a_stream(stubs, server):
     request = estimate_service_pb2.EstimateTraceRequest(call=call_of(QUADRATIC), max_probes=1_000_000)
     stream = stubs.estimates.EstimateTrace(request)

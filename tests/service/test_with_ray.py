@@ -7,7 +7,7 @@ import pytest
 from gradserve.ir import codec
 from gradserve.service.server import Server
 from gradserve.v1 import derivative_service_pb2 as pb
-from gradserve.v1 import execution_pb2
+from gradserve.v1 import execution_pb2, verification_service_pb2
 from tests.service.conftest import settings
 from tests.service.support import Stubs, call_of, slow_call
 from tests.service.test_metrics import values
@@ -43,6 +43,18 @@ def test_bits_do_not_depend_on_the_placement(clustered):
     assert [reply.report.placement for reply in replies] == ["front-end", "cluster"]
     assert replies[0].gradients["w"] == replies[1].gradients["w"]
     assert replies[0].value == replies[1].value
+
+
+def test_symmetry_has_the_same_bits_everywhere(clustered):
+    _, stubs = clustered
+    reports = []
+    for placement in (execution_pb2.PLACEMENT_FRONT_END, execution_pb2.PLACEMENT_CLUSTER):
+        call = call_of(options=placed(placement))
+        *_, last = stubs.verification.VerifySymmetry(verification_service_pb2.VerifySymmetryRequest(call=call))
+        reports.append(last.report)
+        assert last.execution.placement == ("front-end", "cluster")[len(reports) - 1]
+    assert reports[0].pairs
+    assert reports[0] == reports[1]
 
 
 def test_report_names_the_workers(clustered):

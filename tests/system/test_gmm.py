@@ -75,10 +75,16 @@ def test_equals_jax(service, data_folder, name):
         value, gradient = f.value_and_grad(**mixture.parameters)
         assert f.last_report
         assert f.last_report.placement == "cluster"
+        signs = np.random.default_rng(0)
+        direction = {key: signs.choice([-1.0, 1.0], x.shape) for key, x in mixture.parameters.items()}
+        product = f.hvp(**mixture.parameters, tangent=direction)
     names = list(mixture.parameters)
-    expected, expected_gradient = jax.value_and_grad(
-        lambda *p: log_posterior(jnp, mixture, *p), argnums=tuple(range(len(names)))
-    )(*mixture.parameters.values())
+    derivative = jax.value_and_grad(lambda *p: log_posterior(jnp, mixture, *p), argnums=tuple(range(len(names))))
+    point = tuple(mixture.parameters.values())
+    expected, expected_gradient = derivative(*point)
+    _, expected_product = jax.jvp(lambda *p: derivative(*p)[1], point, tuple(direction.values()))
     assert abs(value - expected) <= 1e-10 * abs(expected)
     for key, wanted in zip(names, expected_gradient, strict=True):
         assert np.max(np.abs(gradient[key] - wanted)) <= 1e-10 * np.max(np.abs(wanted)), key
+    for key, wanted in zip(names, expected_product, strict=True):
+        assert np.max(np.abs(product[key] - wanted)) <= 1e-9 * np.max(np.abs(wanted)), key

@@ -67,8 +67,9 @@ def single_samples():
     """Every sample of every op, its reals in single precision, where the op takes that."""
     for op in OP_SET:
         for sample in op.samples():
-            operands = tuple(a.astype(np.float32) if a.dtype == np.float64 else a for a in sample.operands)
-            yield Sample(sample.op, operands)
+            narrow = not sample.op.functions  # whose types are their own; their samples are in both precisions
+            operands = (a.astype(np.float32) if narrow and a.dtype == np.float64 else a for a in sample.operands)
+            yield Sample(sample.op, tuple(operands))
 
 
 def test_every_op_can_be_widened():

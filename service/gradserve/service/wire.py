@@ -156,7 +156,8 @@ class Wire:
     def options(self, message: execution_pb2.ExecutionOptions, field: str) -> Options:
         """The wishes of a request."""
         require_count(message.inline_limit, f"{field}.inline_limit")
-        return Options(message.executor, word_of(PLACEMENTS, message.placement, f"{field}.placement"))
+        placement = word_of(PLACEMENTS, message.placement, f"{field}.placement")
+        return Options(message.executor, placement, message.count_kinks)
 
     def batch(self, message: execution_pb2.Batch, field: str) -> tuple[tuple[str, ...], Reduction]:
         """The batched inputs of a request and what becomes of the results."""
@@ -246,3 +247,5 @@ def write_report(message: execution_pb2.ExecutionReport, report: Report, spans: 
     message.peak_bytes = report.peak_bytes
     message.nonfinite_outputs = report.nonfinite_outputs
     message.workers.extend(report.workers)
+    if report.kinks is not None:
+        message.kinks.CopyFrom(execution_pb2.Kinks(nodes=report.kinks.nodes, examples=report.kinks.examples))

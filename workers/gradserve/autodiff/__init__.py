@@ -1,5 +1,6 @@
 """Derivatives as functions from graphs to graphs."""
 
+from gradserve.autodiff import control  # noqa: F401  (registers the rules of ops that call functions)
 from gradserve.autodiff.derivation import (
     Along,
     Curvature,
@@ -11,9 +12,11 @@ from gradserve.autodiff.derivation import (
     Jvp,
     Taylor,
     Vjp,
+    WithKinks,
 )
 from gradserve.autodiff.derive import derive
 from gradserve.autodiff.jvp import jvp
+from gradserve.autodiff.kinks import kinks
 from gradserve.autodiff.linearize import Linearized, linearize
 from gradserve.autodiff.transpose import transpose
 from gradserve.autodiff.vmap import vmap
@@ -30,8 +33,10 @@ __all__ = [
     "Linearized",
     "Taylor",
     "Vjp",
+    "WithKinks",
     "derive",
     "jvp",
+    "kinks",
     "linearize",
     "transpose",
     "vmap",

@@ -37,6 +37,8 @@ class Hvp:
     """The loss, its gradient and H v for v in `tangent:NAME`: `value:OUT`, `gradient:NAME`, `product:NAME`."""
 
     wrt: tuple[str, ...]
+    product_only: bool = False
+    """Whether H v is all that is wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,8 @@ class Along:
 class Inspect:
     """Every value of the graph by its number: `value:K`, and where they are real `adjoint:K` and `tangent:K`.
 
-    Adjoints are there if the graph is a loss; tangents, along `tangent:NAME`, if `moved` names inputs.
+    Adjoints are there if the graph is a loss; tangents, along `tangent:NAME`, if `moved` names inputs. For each node
+    that can sit on a kink, how many of its elements do: `kinks:POSITION`.
     """
 
     moved: tuple[str, ...] = ()
@@ -71,4 +74,11 @@ class Taylor:
     order: int
 
 
-Derivation: TypeAlias = Evaluate | Gradient | Jvp | Vjp | Hvp | Curvature | Along | Inspect | Taylor
+@dataclass(frozen=True, slots=True)
+class WithKinks:
+    """What another derivation says, and where the graph is on kinks: `kinked:nodes`, `kinked:examples`."""
+
+    derivation: Derivation
+
+
+Derivation: TypeAlias = WithKinks | Evaluate | Gradient | Jvp | Vjp | Hvp | Curvature | Along | Inspect | Taylor

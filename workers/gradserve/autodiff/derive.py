@@ -16,10 +16,13 @@ from gradserve.autodiff.derivation import (
     Jvp,
     Taylor,
     Vjp,
+    WithKinks,
 )
 from gradserve.autodiff.inspect import inspected
 from gradserve.autodiff.jvp import jvp, push_forward
+from gradserve.autodiff.kinks import with_kinks
 from gradserve.autodiff.linearize import linearize
+from gradserve.autodiff.spectral import invariant
 from gradserve.autodiff.taylor import taylor
 from gradserve.autodiff.transpose import transpose
 from gradserve.autodiff.walk import declare_inputs, inline
@@ -37,6 +40,8 @@ def derive(graph: Graph, derivation: Derivation) -> Graph:
         NotDifferentiable: the loss is no floating-point scalar, or an op on the way has no derivative.
     """
     match derivation:
+        case WithKinks(of):
+            return with_kinks(graph, derive(graph, of), _moved(graph, of))
         case Evaluate():
             return _evaluate(graph)
         case Gradient(wrt):
@@ -48,9 +53,9 @@ def derive(graph: Graph, derivation: Derivation) -> Graph:
         case Vjp(wrt):
             _check_wrt(graph, wrt)
             return _rename_values(graph, transpose(linearize(graph, wrt)))
-        case Hvp(wrt):
+        case Hvp(wrt, product_only):
             _check_loss(graph, wrt)
-            return _hvp(graph, wrt)
+            return _hvp(graph, wrt, product_only)
         case Curvature(wrt):
             _check_loss(graph, wrt)
             return _curvature(graph, wrt)
@@ -64,6 +69,12 @@ def derive(graph: Graph, derivation: Derivation) -> Graph:
             if moved:
                 _check_wrt(graph, moved)
             return inspected(graph, moved, _is_loss(graph))
+
+
+def _moved(graph: Graph, derivation: Derivation) -> Sequence[str]:
+    """The inputs that a derivation differentiates: all real ones if it names none."""
+    wrt: Sequence[str] = getattr(derivation, "wrt", ())
+    return wrt or [i.name for i in graph.inputs if i.type.is_float]
 
 
 def _evaluate(graph: Graph) -> Graph:
@@ -84,14 +95,14 @@ def _gradient(graph: Graph, wrt: Sequence[str]) -> Graph:
     return g.build(outputs | {names.gradient(name): results[names.cotangent(name)] for name in wrt})
 
 
-def _hvp(graph: Graph, wrt: Sequence[str]) -> Graph:
+def _hvp(graph: Graph, wrt: Sequence[str], product_only: bool) -> Graph:
     """Forward over reverse: the jvp of the gradient, without the loss's own tangent."""
-    gradient = _gradient(graph, wrt)
+    gradient = invariant(_gradient(graph, wrt), wrt, forward=True)
     g = builder()
     primals = declare_inputs(g, graph)
     tangents = {name: g.input(names.tangent(name), graph.input_types[name]) for name in wrt}
     values, dots = push_forward(g, gradient, primals, tangents)
-    outputs = {o.name: values[o.value] for o in gradient.outputs}
+    outputs = {} if product_only else {o.name: values[o.value] for o in gradient.outputs}
     for output in gradient.outputs:
         role, name = names.split(output.name)
         if role == "gradient":
@@ -101,7 +112,7 @@ def _hvp(graph: Graph, wrt: Sequence[str]) -> Graph:
 
 
 def _curvature(graph: Graph, wrt: Sequence[str]) -> Graph:
-    hvp = _hvp(graph, wrt)
+    hvp = _hvp(graph, wrt, product_only=True)
     g = builder()
     arguments = declare_inputs(g, hvp)
     results = inline(g, hvp, arguments)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from gradserve.autodiff import names
 from gradserve.autodiff.jvp import push_forward
+from gradserve.autodiff.kinks import kink_counts
 from gradserve.autodiff.linearize import linearize
 from gradserve.autodiff.transpose import transpose
 from gradserve.autodiff.walk import copy_node, declare_inputs, inline, leaves
@@ -19,7 +20,10 @@ from gradserve.ops import builder
 
 
 def inspected(graph: Graph, moved: Sequence[str], is_loss: bool) -> Graph:
-    """The graph with all values as outputs: `value:K`, of a loss `adjoint:K`, and along `tangent:NAME` `tangent:K`."""
+    """The graph with all values as outputs: `value:K`, of a loss `adjoint:K`, and along `tangent:NAME` `tangent:K`.
+
+    And by a node's position, how many of its elements sit on a kink: `kinks:POSITION`.
+    """
     g = builder()
     arguments = declare_inputs(g, graph)
     tangents = {name: g.input(names.tangent(name), graph.input_types[name]) for name in moved}
@@ -30,6 +34,9 @@ def inspected(graph: Graph, moved: Sequence[str], is_loss: bool) -> Graph:
         for k in real:
             dot = dots[k]
             outputs[names.tangent(str(k))] = g.zeros(graph.value_types[k]) if dot is None else dot
+    everything = [i.name for i in graph.inputs]
+    counts = kink_counts(g, graph, everything, values)
+    outputs |= {names.kinks(position): count for position, count in counts.items()}
     if is_loss:
         zeros = {names.perturbation(k): g.zeros(graph.value_types[k]) for k in real}
         (loss,) = graph.outputs

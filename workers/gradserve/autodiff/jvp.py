@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gradserve.autodiff import names
+from gradserve.autodiff import names, rules
+from gradserve.autodiff.spectral import invariant
 from gradserve.autodiff.walk import copy_node, declare_inputs, differentiating, leaves
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Graph
 from gradserve.ops import builder
 
 
-def jvp(graph: Graph, wrt: Sequence[str]) -> Graph:
+def jvp(graph: Graph, wrt: Sequence[str], forward: bool = True) -> Graph:
     """The outputs and their tangents, as a graph.
 
     Adds an input `tangent:NAME` for each name in `wrt` and an output `tangent:OUT` for each floating-point output.
+    `forward` says that it is run like this, and not transposed first.
 
     Raises:
         NotDifferentiable: an op on the way has no derivative.
     """
+    graph = invariant(graph, wrt, forward)
     g = builder()
     primals = declare_inputs(g, graph)
     tangents = {name: g.input(names.tangent(name), graph.input_types[name]) for name in wrt}
@@ -39,12 +42,14 @@ def push_forward(
     dots: list[Value | None] = [tangents.get(i.name) for i in graph.inputs]
     dots += [None] * len(graph.constants)
     for position, node in enumerate(graph.nodes):
-        outputs = copy_node(g, node, values)
         moving = [dots[k] for k in node.operands]
         if all(dot is None for dot in moving) or not any(t.is_float for t in node.types):
-            dots += [None] * len(outputs)
-        else:
-            with differentiating(node, position):
-                dots += node.op.jvp(g, outputs, [values[k] for k in node.operands], moving)
+            values += copy_node(g, node, values)
+            dots += [None] * len(node.types)
+            continue
+        g.origin = node.origin
+        with differentiating(node, position):
+            outputs, pushed = rules.push(node.op, g, [values[k] for k in node.operands], moving)
         values += outputs
+        dots += pushed
     return values, dots

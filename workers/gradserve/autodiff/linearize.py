@@ -29,7 +29,7 @@ def linearize(graph: Graph, wrt: Sequence[str]) -> Linearized:
     Raises:
         NotDifferentiable: an op on the way has no derivative.
     """
-    pushed = jvp(graph, wrt)
+    pushed = jvp(graph, wrt, forward=False)
     return Linearized(
         graph=pushed,
         linear_inputs=tuple(names.tangent(name) for name in wrt),

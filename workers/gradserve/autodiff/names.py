@@ -6,6 +6,10 @@ Names of a client's graph have no colon, so the two never meet.
 from __future__ import annotations
 
 STEP = "step"
+KINKED_NODES = "kinked:nodes"
+KINKED_EXAMPLES = "kinked:examples"
+COUNTS = frozenset({KINKED_NODES, KINKED_EXAMPLES})
+"""The outputs that a batch has the sum of, whatever becomes of the others."""
 
 
 def value(name: str) -> str:
@@ -51,6 +55,11 @@ def adjoint(value: int) -> str:
 def perturbation(value: int) -> str:
     """What is added to a value of the graph."""
     return f"perturbation:{value}"
+
+
+def kinks(position: int) -> str:
+    """The number of elements on a kink of the node at a position."""
+    return f"kinks:{position}"
 
 
 def split(name: str) -> tuple[str, str]:

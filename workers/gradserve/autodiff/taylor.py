@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from gradserve.autodiff import names
 from gradserve.autodiff.jvp import push_forward
+from gradserve.autodiff.spectral import invariant
 from gradserve.autodiff.walk import declare_inputs, inline
 from gradserve.ir.graph import Graph
 from gradserve.ops import builder
@@ -24,6 +25,7 @@ def taylor(graph: Graph, wrt: Sequence[str], order: int) -> Graph:
     own = [name for name, type_ in graph.output_types.items() if type_.is_float]
     outputs = inline(g, graph, arguments)
     found = g.build({names.coefficient(0, name): outputs[name] for name in own})
+    found = invariant(found, wrt, forward=True, again=order > 1)
     for k in range(1, order + 1):
         found = _with_next(found, wrt, own, k)
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradserve.autodiff import names
+from gradserve.autodiff import names, rules
 from gradserve.autodiff.linearize import Linearized
 from gradserve.autodiff.walk import copy_node, differentiating, leaves, reachable
 from gradserve.ir.builder import Builder, Value
@@ -87,7 +87,7 @@ def _pull_back(
             continue
         g.origin = node.origin
         with differentiating(node, position):
-            leaving = node.op.transpose(g, arriving, _operands(node, graph, values))
+            leaving = rules.pull(node.op, g, arriving, _operands(node, graph, values))
         for operand, cotangent in zip(node.operands, leaving, strict=True):
             if cotangent is not None and linear[operand]:
                 cotangents.add(operand, cotangent)

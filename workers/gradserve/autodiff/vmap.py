@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from gradserve.autodiff import rules
 from gradserve.autodiff.walk import leaves
 from gradserve.ir.graph import Graph
 from gradserve.ops import builder
 
 
-def vmap(graph: Graph, inputs: Collection[str], size: int) -> Graph:
+def vmap(graph: Graph, inputs: Collection[str], size: int, alike: Collection[str] = ()) -> Graph:
     """The graph over a batch: the named inputs and every output have a leading axis of length `size`.
 
-    What depends on no batched input is computed once.
+    What depends on no batched input is computed once. Outputs among `alike` depend on none and stay as they are.
     """
     g = builder()
     arguments = {
@@ -26,12 +27,13 @@ def vmap(graph: Graph, inputs: Collection[str], size: int) -> Graph:
         operands = [values[k] for k in node.operands]
         flags = [batched[k] for k in node.operands]
         if any(flags):
-            values += node.op.batch(g, operands, flags, size)
+            values += rules.spread(node.op, g, operands, flags, size)
         else:
             values += g.apply(node.op, operands)
         batched += [any(flags)] * len(node.types)
     outputs = {}
     for output in graph.outputs:
         value = values[output.value]
-        outputs[output.name] = value if batched[output.value] else g.broadcast(value, (size, *value.type.shape))
+        as_it_is = batched[output.value] or output.name in alike
+        outputs[output.name] = value if as_it_is else g.broadcast(value, (size, *value.type.shape))
     return g.build(outputs)

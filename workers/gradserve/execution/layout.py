@@ -13,7 +13,7 @@ from typing import TypeAlias
 from gradserve.ir.op import Op
 from gradserve.ir.types import TensorType
 from gradserve.ops.movement import BroadcastTo, Permute, Reshape
-from gradserve.ops.ordered import Cumsum
+from gradserve.ops.ordered import Accumulation
 from gradserve.ops.placement import Reverse, Slice
 from gradserve.ops.reduction import Reduction
 
@@ -76,7 +76,7 @@ def _result_strides(
     """Those of a result; None for what is mostly a view and here is a copy."""
     if op.is_view:
         return _view_strides(op, operands[0].lengths, strides[0], result.lengths)
-    if op.broadcasts or isinstance(op, Cumsum):
+    if op.broadcasts or isinstance(op, Accumulation):
         return strides_of(result.lengths, kept_order(spread(operands, strides, result.lengths)))
     if isinstance(op, Reduction):
         left = [axis for axis in range(operands[0].rank) if axis not in op.axes]

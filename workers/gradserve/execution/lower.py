@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradserve.execution import cost_model
 from gradserve.execution.layout import Placement, Strides, place, row_major
 from gradserve.ir.graph import Graph, Node
 from gradserve.ir.op import Cost, Op
 from gradserve.ir.types import Shape, TensorType
+from gradserve.ops.calling import Calling
+
+if TYPE_CHECKING:
+    from gradserve.execution.plan import Plan
 
 REUSE_BYTES = 1 << 14
 """Smaller results are allocated afresh: NumPy's own cache of small blocks is quicker than an `out=` argument."""
@@ -41,6 +47,22 @@ class Step:
     releases: int
     """Bytes of buffers that no value refers to after the step."""
     cost: Cost
+    seconds: float
+    """Predicted seconds on one core."""
+    functions: Mapping[str, Plan]
+    """The plans of the functions that the op calls."""
+
+    @property
+    def unstoppable_seconds(self) -> float:
+        """Predicted seconds in which nobody looks whether to stop: a loop looks before each call."""
+        called = [function.longest_step_seconds for function in self.functions.values()]
+        return max(called) if called else self.seconds
+
+    @property
+    def workspace(self) -> int:
+        """Bytes that it takes beside its operands and results while it runs: those of a function without its inputs."""
+        taken = [f.peak_bytes - sum(i.type.nbytes for i in f.graph.inputs) for f in self.functions.values()]
+        return max(taken, default=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +73,8 @@ class _Draft:
     position: int
 
 
-def lower(graph: Graph) -> tuple[Step, ...]:
-    """The steps of a concrete graph, in its order."""
+def lower(graph: Graph, plan: Callable[[Graph], Plan]) -> tuple[Step, ...]:
+    """The steps of a concrete graph, in its order; `plan` makes the plans of functions."""
     drafts = _without_needless_broadcasts(graph)
     types = graph.value_types
     last_use = _last_uses(graph, drafts)
@@ -70,6 +92,8 @@ def lower(graph: Graph) -> tuple[Step, ...]:
         strides.update(zip(draft.results, placed.strides, strict=True))
         allocates = buffers.make(draft, views=op.is_view and not placed.copies, reuses=reuses)
         frees, releases = buffers.free(time, draft)
+        functions = {name: plan(function) for name, function in op.functions.items()}
+        cost = op.cost(operand_types, draft.node.types)
         steps.append(
             Step(
                 op=op,
@@ -84,10 +108,19 @@ def lower(graph: Graph) -> tuple[Step, ...]:
                 frees=frees,
                 allocates=allocates,
                 releases=releases,
-                cost=op.cost(operand_types, draft.node.types),
+                cost=cost,
+                seconds=_seconds(op, cost, functions),
+                functions=functions,
             )
         )
     return tuple(steps)
+
+
+def _seconds(op: Op, cost: Cost, functions: Mapping[str, Plan]) -> float:
+    """Predicted seconds of one step on one core; calls of functions take as long as all their steps."""
+    if not isinstance(op, Calling):
+        return cost_model.seconds(cost)
+    return cost_model.SECONDS_PER_STEP + op.calls * max(function.seconds for function in functions.values())
 
 
 def _without_needless_broadcasts(graph: Graph) -> list[_Draft]:

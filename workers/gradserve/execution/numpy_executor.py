@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from gradserve.execution import cost_model
 from gradserve.execution.layout import own_order
 from gradserve.execution.lower import Step
 from gradserve.execution.plan import Plan
-from gradserve.ir.errors import Cancelled, NumericalFailure, Violation
+from gradserve.ir.errors import Cancelled, NotDifferentiable, NumericalFailure, Violation
 from gradserve.ir.graph import Literal
 from gradserve.ir.types import Array
+from gradserve.ops.calling import Calling, Function, unpacked
 
 CHECK_SECONDS = 5e-3
 """Predicted seconds of steps between two looks at `stopped`."""
@@ -40,9 +40,10 @@ class NumpyProgram:
     def __init__(self, plan: Plan) -> None:
         """Generates and compiles the source."""
         self.plan = plan
-        self._file = f"<plan {plan.digest[:12]}>"
+        self._file = f"<plan {plan.digest[:12]} of {id(self):x}>"
         self._source = _Source(plan)
-        self._function = np.errstate(all="ignore")(self._source.compile(self._file))
+        self._function = self._source.compile(self._file)
+        self._quiet = np.errstate(all="ignore")(self.call)
         self._inputs = [i.name for i in plan.graph.inputs]
         self._outputs = [o.name for o in plan.graph.outputs]
 
@@ -53,28 +54,52 @@ class NumpyProgram:
 
     def __call__(self, arguments: Mapping[str, Array], stopped: Callable[[], bool] | None = None) -> dict[str, Array]:
         """The outputs by name; see `Program`."""
-        given = [arguments[name] for name in self._inputs]
+        results = self._quiet(_checker(stopped), *[arguments[name] for name in self._inputs])
+        return dict(zip(self._outputs, results, strict=True))
+
+    def call(self, check: Callable[[], None], *arguments: Array) -> tuple[Array, ...]:
+        """The outputs in their order, NumPy's warnings as they are; `check` is called between heavy steps.
+
+        Raises:
+            NumericalFailure: a step is impossible on these numbers.
+        """
         try:
-            results = self._function(_checker(stopped), *given)
+            return self._function(check, *arguments)
+        except NotDifferentiable as error:
+            # Raised by the op itself, as it depends on the numbers: it names what is missing, and here where.
+            raise self._located(error) from None
         except (np.linalg.LinAlgError, IndexError, ValueError, MemoryError) as error:
             raise self._failure(error) from None
-        return dict(zip(self._outputs, results, strict=True))
 
     def _failure(self, error: Exception) -> NumericalFailure:
         """The failure of a step, with the node it came from."""
-        lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == self._file]
-        step = self._source.step_of_line.get(lines[-1] or 0) if lines else None
+        step = self._step_of(error)
         if step is None:
             return NumericalFailure(f"the plan cannot be run on these numbers: {error}")
-        node = self.plan.graph.nodes[step.node]
-        types = ", ".join(str(t) for t in step.operand_types)
-        violation = Violation(
-            field=f"derived.nodes[{step.node}]",
-            constraint=node.op.name,
-            description=f"{error or type(error).__name__}; operands are {types}",
-            source=str(node.origin or ""),
-        )
+        violation = self._at(step, step.op.name, str(error) or type(error).__name__)
         return NumericalFailure("a step is impossible on these numbers", [violation])
+
+    def _located(self, error: NotDifferentiable) -> NotDifferentiable:
+        """The refusal of a step, with the node it came from."""
+        step = self._step_of(error)
+        if step is None:
+            return error
+        violations = [v if v.field else self._at(step, v.constraint, v.description) for v in error.violations]
+        return NotDifferentiable(error.message, violations)
+
+    def _step_of(self, error: Exception) -> Step | None:
+        lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == self._file]
+        return self._source.step_of_line.get(lines[-1] or 0) if lines else None
+
+    def _at(self, step: Step, constraint: str, description: str) -> Violation:
+        """What a step breaks, where, and on what operands."""
+        types = ", ".join(str(t) for t in step.operand_types)
+        return Violation(
+            field=f"derived.nodes[{step.node}]",
+            constraint=constraint,
+            description=f"{description}; operands are {types}",
+            source=str(self.plan.graph.nodes[step.node].origin or ""),
+        )
 
 
 def _checker(stopped: Callable[[], bool] | None) -> Callable[[], None]:
@@ -123,7 +148,7 @@ class _Source:
     def _write_steps(self, plan: Plan) -> None:
         unchecked = 0.0
         for step in plan.steps:
-            unchecked += cost_model.seconds(step.cost)
+            unchecked += step.seconds
             if unchecked > CHECK_SECONDS:
                 self._lines.append(" check()")
                 unchecked = 0.0
@@ -139,6 +164,8 @@ class _Source:
             return symbol.join(operands) if len(operands) > 1 else f"{symbol}{operands[0]}"
         name = f"f{step.results[0]}"
         self._names[name] = kernel(step)
+        if step.functions:
+            operands.insert(0, "check")
         if step.reuses is not None:
             operands.append(f"out=v{step.reuses}")
         return f"{name}({', '.join(operands)})"
@@ -149,12 +176,30 @@ def _assignment(results: tuple[int, ...]) -> str:
 
 
 def kernel(step: Step) -> Callable[..., Any]:
-    """The function of a step's operands that NumPy is called by."""
+    """The function of a step's operands that NumPy is called by; of what checks as well, if it calls functions."""
+    if isinstance(step.op, Calling):
+        return _calling(step.op, {name: NumpyProgram(function) for name, function in step.functions.items()})
     if step.copies:
         shape = step.result_types[0].lengths
         return lambda x: np.array(x, order="C", copy=True).reshape(shape)
     plain = step.op.kernel(np, step.operand_types)
     return plain if step.order is None else _turning(plain, step.order)
+
+
+def _calling(op: Calling, programs: Mapping[str, NumpyProgram]) -> Callable[..., Any]:
+    """The kernel of an op that calls functions: it may be stopped before each call."""
+
+    def run(check: Callable[[], None], *operands: Array) -> Any:
+        def called(program: NumpyProgram) -> Function:
+            def call(*arguments: Array) -> tuple[Array, ...]:
+                check()
+                return program.call(check, *arguments)
+
+            return call
+
+        return unpacked(op.run({name: called(program) for name, program in programs.items()}, *operands))
+
+    return run
 
 
 def _turning(plain: Callable[..., Any], order: tuple[int, ...]) -> Callable[..., Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from gradserve.execution import cost_model
 from gradserve.execution.lower import Step, lower
 from gradserve.ir.graph import Graph
 from gradserve.ir.op import Cost
@@ -39,18 +38,16 @@ class Plan:
 
 def make_plan(graph: Graph) -> Plan:
     """The plan of a concrete graph."""
-    steps = lower(graph)
-    costs = [step.cost for step in steps]
-    seconds = [cost_model.seconds(cost) for cost in costs]
-    total = sum(costs, Cost(0.0, 0.0))
+    steps = lower(graph, make_plan)
+    total = sum((step.cost for step in steps), Cost(0.0, 0.0))
     return Plan(
         graph=graph,
         steps=steps,
         digest=hashlib.sha256(b"plan 1 " + graph.digest.encode()).hexdigest(),
         flops=total.flops,
         bytes=total.bytes,
-        seconds=sum(seconds),
-        longest_step_seconds=max(seconds, default=0.0),
+        seconds=sum(step.seconds for step in steps),
+        longest_step_seconds=max((step.unstoppable_seconds for step in steps), default=0.0),
         peak_bytes=_peak_bytes(graph, steps),
         result_bytes=sum(type_.nbytes for type_ in graph.output_types.values()),
     )
@@ -61,6 +58,6 @@ def _peak_bytes(graph: Graph, steps: tuple[Step, ...]) -> int:
     peak = live
     for step in steps:
         live += step.allocates
-        peak = max(peak, live)
+        peak = max(peak, live + step.workspace)
         live -= step.releases
     return peak

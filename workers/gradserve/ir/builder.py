@@ -246,10 +246,17 @@ class Builder:
         shape = broadcast_shape([value.type.shape for value in values])
         return tuple(self.broadcast(value, shape) for value in values)
 
-    def build(self, outputs: Mapping[str, Value]) -> Graph:
-        """The graph with these named outputs, its dead constants and nodes dropped."""
-        live = self._live(outputs.values())
-        number = {value.index: k for k, (_, value) in enumerate(self._inputs)}
+    def build(self, outputs: Mapping[str, Value], inputs: Sequence[Value] | None = None) -> Graph:
+        """The graph with these named outputs, its dead constants and nodes dropped.
+
+        Args:
+            outputs: the values it gives.
+            inputs: the inputs that it takes, in their order, among them all that the outputs need; by default all.
+        """
+        live = self.live(outputs.values())
+        declared = {value.index: input_ for input_, value in self._inputs}
+        taken = [*declared] if inputs is None else [value.index for value in inputs]
+        number = {index: k for k, index in enumerate(taken)}
         constants = [(value.index, c) for c, value in self._constants.items() if value.index in live]
         for index, _ in constants:
             number[index] = len(number)
@@ -262,14 +269,14 @@ class Builder:
             for result in application.results:
                 number[result.index] = len(number)
         return Graph(
-            inputs=tuple(input_ for input_, _ in self._inputs),
+            inputs=tuple(declared[index] for index in taken),
             constants=tuple(c for _, c in constants),
             nodes=tuple(nodes),
             outputs=tuple(Output(name, number[value.index]) for name, value in outputs.items()),
         )
 
-    def _live(self, roots: Iterable[Value]) -> set[int]:
-        """Indices of values that some output needs; with one result of a node, its first result is marked as well."""
+    def live(self, roots: Iterable[Value]) -> set[int]:
+        """Indices of the values that these need; with one result of a node, its first result is marked as well."""
         live = {value.index for value in roots}
         for application in reversed(self._applications):
             if any(result.index in live for result in application.results):

@@ -102,13 +102,14 @@ def _lines(graph: Graph) -> Iterator[str]:
     for constant in graph.constants:
         yield f"constant {_type(constant.type)} {constant.digest}"
     for node in graph.nodes:
-        attributes = sorted(node.op.attributes().items())
+        attributes = [f"{name}={_attribute(value)}" for name, value in sorted(node.op.attributes().items())]
+        functions = [f"{name}=graph {function.digest}" for name, function in sorted(node.op.functions.items())]
         yield " ".join(
             (
                 "node",
                 node.op.name,
                 ",".join(map(str, node.operands)),
-                ",".join(f"{name}={_attribute(value)}" for name, value in attributes),
+                ",".join(attributes + functions),
                 ";".join(map(_type, node.types)),
             )
         )

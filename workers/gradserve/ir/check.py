@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gradserve.ir.attributes import attribute_faults, has_symbols
 from gradserve.ir.errors import ConstraintError, Violation
@@ -32,7 +32,7 @@ CONSTRAINTS: Mapping[str, str] = {
     "G11": "a constant's lengths are numbers, and its elements fill it",
     "G12": "an op is in the graph's op set",
     "G13": "a list attribute has at most 32 entries, a number fits 64 bits and is not NaN",
-    "G14": "no op takes functions",
+    "G14": "a function is named by a node after it, and its lengths are numbers",
     "G15": "an origin is the only one of its node and has a file and a line from 1",
     "G16": "the op-set version is stated",
     "G17": "every symbol has one length",
@@ -90,7 +90,29 @@ def check(graph: Graph, *, derived: bool = False, limits: GraphLimits | None = N
         for k, c in enumerate(graph.constants)
         if isinstance(c, BlobRef) and not DIGEST.fullmatch(c.digest)
     ]
-    return blobs + check_draft(draft, derived=derived)
+    return blobs + check_draft(draft, derived=derived) + _function_violations(graph)
+
+
+def _function_violations(graph: Graph) -> list[Violation]:
+    """All violations within the functions that the nodes call, each function looked at once."""
+    found: list[Violation] = []
+    seen: set[int] = set()
+    for k, node in enumerate(graph.nodes):
+        for name, function in node.op.functions.items():
+            if id(function) not in seen:
+                seen.add(id(function))
+                own = [*check(function, derived=True), *symbol_faults(function)]
+                found += [replace(v, field=f"nodes[{k}].{name}.{v.field}") for v in own]
+    return found
+
+
+def symbol_faults(function: Graph) -> list[Violation]:
+    """The inputs of a function whose lengths are not all numbers."""
+    return [
+        Violation(f"inputs[{k}].type", "G14", f"{i.type} holds a symbol; a function's lengths are numbers")
+        for k, i in enumerate(function.inputs)
+        if not i.type.is_concrete
+    ]
 
 
 def check_draft(draft: Draft, *, derived: bool = False) -> list[Violation]:

@@ -146,6 +146,15 @@ class Graph:
             value += len(node.types)
 
     @functools.cached_property
+    def functions(self) -> tuple[Graph, ...]:
+        """The functions that its nodes call and those that these call, each once and before its callers."""
+        found: dict[Graph, None] = {}
+        for node in self.nodes:
+            for function in node.op.functions.values():
+                found |= dict.fromkeys((*function.functions, function))
+        return tuple(found)
+
+    @functools.cached_property
     def is_concrete(self) -> bool:
         """Whether every length is a number."""
         return all(t.is_concrete for t in self.value_types)

@@ -13,6 +13,9 @@ class GraphLimits:
     """The largest graph that is taken."""
 
     nodes: int = 100_000
+    """Nodes, those of functions counted at every node that calls them."""
+    depth: int = 16
+    """How deep functions call functions."""
     inputs: int = 10_000
     outputs: int = 10_000
     constants: int = 10_000
@@ -48,8 +51,10 @@ def require_within(graph: Graph, limits: GraphLimits) -> None:
     Raises:
         LimitExceeded: naming the first limit that it exceeds.
     """
+    nodes, depth = _extent(graph, {})
     limits.require(
-        nodes=len(graph.nodes),
+        nodes=nodes,
+        depth=depth,
         inputs=len(graph.inputs),
         outputs=len(graph.outputs),
         constants=len(graph.constants),
@@ -62,3 +67,13 @@ def require_within(graph: Graph, limits: GraphLimits) -> None:
         name_length=max(map(len, names), default=0),
         inline_bytes=sum(c.array.nbytes for c in graph.constants if isinstance(c, Literal)),
     )
+
+
+def _extent(graph: Graph, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
+    """Nodes with those of functions, and how deep functions call functions."""
+    found = known.get(id(graph))
+    if found is None:
+        called = [_extent(f, known) for node in graph.nodes for f in node.op.functions.values()]
+        depth = 1 + max(depth for _, depth in called) if called else 0
+        found = known[id(graph)] = len(graph.nodes) + sum(nodes for nodes, _ in called), depth
+    return found

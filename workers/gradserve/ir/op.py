@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, get_type_hints
 
 from gradserve.ir.errors import ConstraintError
@@ -13,6 +13,7 @@ from gradserve.ir.types import Array, ElementType, Shape, Symbol, TensorType
 
 if TYPE_CHECKING:
     from gradserve.ir.builder import Builder, Operand, Value
+    from gradserve.ir.graph import Graph
 
 Attribute: TypeAlias = bool | int | float | str | tuple[int, ...] | Shape | ElementType
 
@@ -47,10 +48,10 @@ class Unknown:
 
 @dataclass(frozen=True)
 class Op(abc.ABC):
-    """A primitive op with its attributes.
+    """A primitive op with its attributes and functions.
 
-    Subclasses are frozen dataclasses whose fields are the attributes. Rules build with the builder `g`, so that every
-    transform composes with itself.
+    Subclasses are frozen dataclasses. Fields that are graphs are the functions that the op calls; all others are its
+    attributes. Rules build with the builder `g`, so that every transform composes with itself.
     """
 
     name: ClassVar[str]
@@ -71,10 +72,22 @@ class Op(abc.ABC):
     """The Python operator that computes it on real operands, if there is one: cheaper than a call."""
     linear_in: ClassVar[tuple[int, ...] | None] = ()
     """The operands in which the op is linear, one at a time; None means jointly linear in all."""
+    refuses: ClassVar[tuple[int, ...]] = ()
+    """The operands in which it has a derivative that no op computes: asking for it is refused."""
 
     def attributes(self) -> dict[str, Attribute]:
         """The attributes by name."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: getattr(self, name) for name in attribute_types(type(self))}
+
+    @property
+    def functions(self) -> dict[str, Graph]:
+        """The graphs that it calls, by name: closed, so that all they read are their inputs."""
+        return {name: getattr(self, name) for name in function_names(type(self))}
+
+    def with_functions(self, change: Callable[[Graph], Graph]) -> Op:
+        """The op with each of its functions changed; itself if it has none."""
+        changed = {name: change(function) for name, function in self.functions.items()}
+        return replace(self, **changed) if changed else self
 
     def coerce(self, g: Builder, operands: Sequence[Operand]) -> tuple[Value, ...]:
         """The operands as values; families insert conversions and broadcasts here."""
@@ -113,6 +126,10 @@ class Op(abc.ABC):
         """The cotangent of each unknown operand; None for known ones and for zero."""
         raise ConstraintError("D2", f"{self.name} is not linear")
 
+    def kink(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
+        """Where the op has no derivative and follows its convention, as truth values of any shape; None for nowhere."""
+        return None
+
     @abc.abstractmethod
     def batch(self, g: Builder, operands: Sequence[Value], batched: Sequence[bool], size: int) -> tuple[Value, ...]:
         """The outputs over a batch: batched operands and all outputs carry a leading axis of length `size`."""
@@ -141,15 +158,28 @@ class OpSet(Protocol):
 def attribute_types(op: type[Op]) -> dict[str, Any]:
     """The attributes that an op class declares: names to annotations."""
     hints = get_type_hints(op)
-    return {field.name: hints[field.name] for field in fields(op)}
+    functions = function_names(op)
+    return {field.name: hints[field.name] for field in fields(op) if field.name not in functions}
 
 
-def make_op(op: type[Op], attributes: Mapping[str, Any]) -> Op:
-    """The op with these attributes, each checked against the type that the op declares.
+@functools.cache
+def function_names(op: type[Op]) -> tuple[str, ...]:
+    """The functions that an op class declares."""
+    from gradserve.ir.graph import Graph
+
+    hints = get_type_hints(op)
+    return tuple(field.name for field in fields(op) if hints[field.name] is Graph)
+
+
+def make_op(op: type[Op], attributes: Mapping[str, Any], functions: Sequence[Graph] = ()) -> Op:
+    """The op with these attributes, each checked against the type that the op declares, and these functions.
 
     Raises:
-        ConstraintError: an attribute is unknown, missing or of the wrong type.
+        ConstraintError: an attribute is unknown, missing or of the wrong type, or there are too few or many functions.
     """
+    named = function_names(op)
+    if len(functions) != len(named):
+        raise ConstraintError("A4", f"{op.name} takes {len(named)} functions, not {len(functions)}")
     declared = attribute_types(op)
     for name in attributes:
         if name not in declared:
@@ -159,7 +189,7 @@ def make_op(op: type[Op], attributes: Mapping[str, Any]) -> Op:
         if name not in attributes:
             raise ConstraintError("A2", f"attribute {name} is missing")
         values[name] = _typed(name, kind, attributes[name])
-    return op(**values)
+    return op(**values, **dict(zip(named, functions, strict=True)))
 
 
 def _typed(name: str, kind: Any, value: Any) -> Any:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from gradserve.ir.check import Draft, Incomplete, check_draft, shown
+from gradserve.ir.check import Draft, Incomplete, check_draft, shown, symbol_faults
 from gradserve.ir.elements import parse_elements
 from gradserve.ir.errors import ConstraintError, InvalidGraph, Violation
 from gradserve.ir.graph import BlobRef, Constant, Graph, Input, Literal, Node, Origin, Output
-from gradserve.ir.op import Op, OpSet, attribute_types, make_op
+from gradserve.ir.op import Op, OpSet, attribute_types, function_names, make_op
 from gradserve.ir.tokens import Line, SyntaxFault
 from gradserve.ir.types import ElementType, Length, Shape, Symbol, TensorType
 
@@ -22,6 +23,13 @@ Word: TypeAlias = Symbol
 """A bare word in the place of an attribute's value; what it means depends on what the op declares."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Called:
+    """A function named in the place of an attribute's value."""
+
+    number: int
+
+
 def parse(text: str, op_set: OpSet) -> Graph:
     """The graph of its text form. Names of derived graphs, such as `tangent:w`, are taken too.
 
@@ -30,17 +38,23 @@ def parse(text: str, op_set: OpSet) -> Graph:
     Raises:
         InvalidGraph: the text is no correct graph; names all violations with their lines.
     """
-    reading = _Reading(op_set)
+    functions: list[Graph] = []
+    reading = _Reading(op_set, functions)
     for number, line in enumerate(text.split("\n"), 1):
         reading.read(number, line)
+        if reading.part == "after" and reading.is_function:
+            functions.append(reading.graph())
+            reading = _Reading(op_set, functions)
     return reading.graph()
 
 
 class _Reading:
-    """What was read so far, and where."""
+    """What was read of a function or of the graph so far, and where."""
 
-    def __init__(self, op_set: OpSet) -> None:
+    def __init__(self, op_set: OpSet, functions: Sequence[Graph]) -> None:
         self.op_set = op_set
+        self.functions = functions
+        self.is_function = False
         self.inputs: list[tuple[str, TensorType]] = []
         self.constants: list[Constant] = []
         self.nodes: list[Node | Incomplete] = []
@@ -77,12 +91,15 @@ class _Reading:
             self.violations += [self.located(v) for v in check_draft(draft, derived=True)]
         if self.violations:
             raise InvalidGraph("the text is not a correct graph", self.violations)
-        return Graph(
+        graph = Graph(
             inputs=tuple(Input(name, t) for name, t in self.inputs),
             constants=tuple(self.constants),
             nodes=tuple(node for node in self.nodes if isinstance(node, Node)),
             outputs=tuple(self.outputs),
         )
+        if self.is_function and (faults := symbol_faults(graph)):
+            raise InvalidGraph("the text is not a correct graph", [self.located(v) for v in faults])
+        return graph
 
     def located(self, violation: Violation) -> Violation:
         """The violation with the line of its field before it."""
@@ -91,7 +108,11 @@ class _Reading:
         return replace(violation, field=f"line {line}, {violation.field}")
 
     def _header(self, line: Line) -> None:
-        line.take("word", "graph")
+        self.is_function = line.accept("word", "function")
+        if self.is_function:
+            self.number_function(line)
+        else:
+            line.take("word", "graph")
         line.take("mark", "(")
         while not line.accept("mark", ")"):
             if self.inputs:
@@ -120,6 +141,13 @@ class _Reading:
 
     def _after(self, line: Line) -> None:
         raise SyntaxFault(f"the graph has ended above; {line.token.text[:64]!r} is too much")
+
+    def number_function(self, line: Line) -> None:
+        """Takes the function's number, which says nothing that is not known."""
+        column = line.token.column
+        if line.function() != len(self.functions):
+            known = len(self.functions)
+            raise SyntaxFault(f"the function at column {column} must be @{known}: functions are numbered one by one")
 
     def define(self, line: Line) -> None:
         """Takes the next value's number, which says nothing that is not known."""
@@ -168,13 +196,20 @@ class _Reading:
         if found is None:
             self.refuse("G12", f"op set {self.op_set.version} has no op {shown(name)}")
             return None
-        declared = attribute_types(found)
-        meant = {key: _meaning(declared.get(key), value) for key, value in attributes.items()}
+        declared, called = attribute_types(found), function_names(found)
+        meant = {k: _meaning(declared.get(k), value) for k, value in attributes.items() if k not in called}
         try:
-            return make_op(found, meant)
+            return make_op(found, meant, [self.function(attributes[k]) for k in called if k in attributes])
         except ConstraintError as error:
             self.refuse(f"{name} ({error.constraint})", error.description)
             return None
+
+    def function(self, value: Any) -> Graph:
+        """The function that an attribute names."""
+        if not isinstance(value, _Called) or value.number >= len(self.functions):
+            known = f"@0 to @{len(self.functions) - 1}" if self.functions else "none"
+            raise ConstraintError("A4", f"a function written above is wanted; there are {known}")
+        return self.functions[value.number]
 
 
 def _typed(line: Line) -> TensorType:
@@ -222,6 +257,8 @@ def _attributes(line: Line) -> dict[str, Any]:
 def _attribute(line: Line) -> Any:
     if line.at("mark", "["):
         return _lengths(line)
+    if line.at("function"):
+        return _Called(line.function())
     if line.at("string"):
         return line.string()
     if line.at("word"):

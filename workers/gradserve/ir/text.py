@@ -9,15 +9,16 @@ Such as:
       return "loss" %4
     }
 
-Constants of more than 16 elements are written as `blob` and their digest. `parse` reads it back to an equal graph, bit
-by bit for the numbers that are written out.
+Functions that nodes call come before the graph, each as `function @0 (...) {`; a node names them as it names its
+attributes, such as `body=@0`. Constants of more than 16 elements are written as `blob` and their digest. `parse` reads
+it back to an equal graph, bit by bit for the numbers that are written out.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -34,21 +35,33 @@ _INLINE_ELEMENTS = 16
 
 def to_text(graph: Graph) -> str:
     """The graph in text form, without a line break at its end."""
+    table = {function: k for k, function in enumerate(graph.functions)}
+    texts = [_section(f"function @{k}", function, table) for function, k in table.items()]
+    return "\n".join([*texts, _section("graph", graph, table)])
+
+
+def _section(title: str, graph: Graph, table: Mapping[Graph, int]) -> str:
     given = ", ".join(f"%{k} {_name(i.name)}: {i.type}" for k, i in enumerate(graph.inputs))
-    lines = [f"graph ({given}) {{"]
+    lines = [f"{title} ({given}) {{"]
     for k, constant in enumerate(graph.constants, len(graph.inputs)):
         lines.append(f"  %{k}: {constant.type} = constant {constant_text(constant)}")
     for node, values in graph.numbered_nodes():
-        lines.append("  " + node_text(node, values))
+        lines.append("  " + node_text(node, values, table))
     lines.append("  return " + ", ".join(f"{_name(o.name)} %{o.value}" for o in graph.outputs))
     return "\n".join([*lines, "}"])
 
 
-def node_text(node: Node, values: Sequence[int]) -> str:
-    """A node and the values it produces, such as `%3: f64[5] = mul %2, %0  # loss.py:31`."""
+def node_text(node: Node, values: Sequence[int], table: Mapping[Graph, int] | None = None) -> str:
+    """A node and the values it produces, such as `%3: f64[5] = mul %2, %0  # loss.py:31`.
+
+    Functions are written by their number in `table`, and by their digest without one.
+    """
     results = ", ".join(f"%{value}: {t}" for value, t in zip(values, node.types, strict=True))
     operands = "".join(f"{',' if k else ''} %{operand}" for k, operand in enumerate(node.operands))
-    attributes = ", ".join(f"{name}={_attribute(v)}" for name, v in sorted(node.op.attributes().items()))
+    written = {name: _attribute(v) for name, v in node.op.attributes().items()}
+    for name, function in node.op.functions.items():
+        written[name] = f"@{function.digest[:8] if table is None else table[function]}"
+    attributes = ", ".join(f"{name}={text}" for name, text in sorted(written.items()))
     origin = f"  # {UNPRINTABLE.sub('?', str(node.origin))}" if node.origin else ""
     return f"{results} = {node.op.name}{operands}{f' {{{attributes}}}' if attributes else ''}{origin}"
 

@@ -10,6 +10,7 @@ _TOKEN = re.compile(
     r"""(?P<space>[ \t\r]+)
     | (?P<comment>\#.*)
     | (?P<value>%[0-9]{1,18}(?![0-9A-Za-z_]))
+    | (?P<function>@[0-9]{1,9}(?![0-9A-Za-z_]))
     | (?P<string>"(?:[^"\\]|\\.)*")
     | (?P<blob>blob[ ]+[0-9a-f]{64}(?![0-9A-Za-z_]))
     | (?P<nan>nan\(0x[0-9a-f]{1,16}\))
@@ -20,7 +21,12 @@ _TOKEN = re.compile(
 )
 
 
-_WANTED = {"value": "a value such as %3", "string": "a name in quotes", "end": "the end of the line"}
+_WANTED = {
+    "value": "a value such as %3",
+    "function": "a function such as @0",
+    "string": "a name in quotes",
+    "end": "the end of the line",
+}
 
 
 class SyntaxFault(Exception):
@@ -96,6 +102,14 @@ class Line:
             SyntaxFault: something else is next.
         """
         return int(self.take("value")[1:])
+
+    def function(self) -> int:
+        """The number of a function.
+
+        Raises:
+            SyntaxFault: something else is next.
+        """
+        return int(self.take("function")[1:])
 
     def string(self) -> str:
         """The text between quotes, unescaped.

@@ -34,6 +34,8 @@ class Options:
 
     executor: str = ""
     placement: Placement = Placement.AUTO
+    count_kinks: bool = False
+    """Whether the report says how many nodes sit on a kink."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 
 from gradserve.autodiff import Derivation
@@ -14,6 +14,7 @@ from gradserve.jobs.cut import Piece, cut
 from gradserve.jobs.limits import Limits
 from gradserve.jobs.plans import Batching, Check, PlanCache, go_on
 from gradserve.workers.control import Control
+from gradserve.workers.lru import Lru
 from gradserve.workers.pool import Pool
 from gradserve.workers.work import ChunkResult, Work
 
@@ -33,6 +34,8 @@ class Context:
     plans: PlanCache = field(default_factory=PlanCache)
     front_end_bytes: int = 2 << 30
     """Predicted live bytes of a chunk above which it goes to the cluster, however short it is."""
+    modes: Lru[Hashable, str] = field(default_factory=lambda: Lru(1 << 14))
+    """How Jacobians are accumulated, chosen once: looking up a second plan takes as long as a small one runs."""
 
     def executor(self, options: Options) -> str:
         """The executor that a call runs on.

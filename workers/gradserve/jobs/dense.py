@@ -20,6 +20,7 @@ from gradserve.jobs.call import Call, Reduction
 from gradserve.jobs.context import Context
 from gradserve.jobs.cut import Piece
 from gradserve.jobs.derivative import vector_types
+from gradserve.jobs.kinks import counting, counts_at_a_point, found_kinks
 from gradserve.jobs.plans import Batching
 from gradserve.jobs.report import Report, count_nonfinite
 from gradserve.workers.control import Control
@@ -60,9 +61,22 @@ def jacobian(context: Context, call: Call, wrt: Sequence[str], mode: Mode, contr
         NumericalFailure, Cancelled, DeadlineExceeded, WorkerLost: while running.
     """
     started = time.perf_counter()
-    forward, reverse = Jvp(tuple(wrt)), Vjp(tuple(wrt))
+    key = (call.graph.digest, tuple(wrt), call.batch_size, call.options.count_kinks)
+    known = context.modes.get(key) if mode is Mode.AUTO else None
+    chosen, rows = _cheapest(context, call, wrt, Mode(known) if known else mode, control)
+    if mode is Mode.AUTO and not known:
+        context.modes.put(key, chosen.value)
+    outputs = {name: type_ for name, type_ in call.graph.output_types.items() if type_.is_float}
+    inputs = {name: call.graph.input_types[name] for name in wrt}
+    if chosen is Mode.FORWARD:
+        return rows.run(names.tangent, outputs, inputs, chosen, started, transposed=True)
+    return rows.run(names.cotangent, inputs, outputs, chosen, started)
+
+
+def _cheapest(context: Context, call: Call, wrt: Sequence[str], mode: Mode, control: Control) -> tuple[Mode, _Rows]:
+    """The mode that is predicted to be faster if it is for us to choose, and its rows."""
     plans: dict[Mode, _Rows | LimitExceeded] = {}
-    for candidate, derivation in ((Mode.FORWARD, forward), (Mode.REVERSE, reverse)):
+    for candidate, derivation in ((Mode.FORWARD, Jvp(tuple(wrt))), (Mode.REVERSE, Vjp(tuple(wrt)))):
         if mode in (Mode.AUTO, candidate):
             try:
                 plans[candidate] = _Rows(context, call, derivation, control)
@@ -71,11 +85,7 @@ def jacobian(context: Context, call: Call, wrt: Sequence[str], mode: Mode, contr
     chosen, rows = min(plans.items(), key=lambda entry: _seconds(entry[1]))
     if isinstance(rows, LimitExceeded):
         raise rows
-    outputs = {name: type_ for name, type_ in call.graph.output_types.items() if type_.is_float}
-    inputs = {name: call.graph.input_types[name] for name in wrt}
-    if chosen is Mode.FORWARD:
-        return rows.run(names.tangent, outputs, inputs, chosen, started, transposed=True)
-    return rows.run(names.cotangent, inputs, outputs, chosen, started)
+    return chosen, rows
 
 
 def hessian(context: Context, call: Call, wrt: Sequence[str], control: Control) -> Dense:
@@ -102,7 +112,8 @@ class _Rows:
         self._count = sum(type_.size for type_ in self._seeds.values())
         batching = Batching(frozenset(self._seeds), max(1, self._count))
         self._executor = context.executor(call.options)
-        self._pieces, self._hit = context.pieces(call.graph, derivation, batching, control.check)
+        counted = counting(derivation, call.options)
+        self._pieces, self._hit = context.pieces(call.graph, counted, batching, control.check)
         self._points = call.batch_size or 1
         context.limits.check_plans([piece.plan for piece in self._pieces], self._points)
         self.seconds = self._points * sum(piece.plan.seconds for piece in self._pieces)
@@ -133,7 +144,7 @@ class _Rows:
             peak_bytes=max(piece.plan.peak_bytes for piece in self._pieces),
         )
         planned, waited = time.perf_counter(), []
-        gathered = _Gathered(self._call)
+        gathered, counts = _Gathered(self._call), []
         results = self._context.run(pool, self._work(), self._control)
         for _ in range(self._points):
             parts = []
@@ -142,6 +153,7 @@ class _Rows:
                 report = report.with_result(result)
                 waited.append(result.waited)
                 parts.append(result.outputs)
+            counts.append(counts_at_a_point(parts[0]))
             gathered.add(
                 {key: array[0] for key, array in parts[0].items() if names.split(key)[0] in ("value", "gradient")},
                 self._blocks(
@@ -155,6 +167,7 @@ class _Rows:
             queue=queue,
             execute=max(0.0, spent - queue),
             nonfinite_outputs=count_nonfinite(array for row in blocks.values() for array in row.values()),
+            kinks=found_kinks(counts),
         )
         return Dense(values, blocks, mode, report)
 

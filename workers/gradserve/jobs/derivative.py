@@ -15,6 +15,7 @@ from gradserve.ir.types import Array, TensorType
 from gradserve.jobs.call import Call, Reduction, type_violations
 from gradserve.jobs.context import Context
 from gradserve.jobs.cut import Piece
+from gradserve.jobs.kinks import counting, found_kinks
 from gradserve.jobs.plans import Batching
 from gradserve.jobs.report import Report, count_nonfinite
 from gradserve.workers.control import Control
@@ -52,7 +53,7 @@ def differentiate(
     executor = context.executor(call.options)
     batching = batching_of(call.graph, derivation, call.batch, call.batch_size or 1, call.reduction)
     _check_vectors(call, derivation, vectors, batching)
-    pieces, hit = context.pieces(call.graph, derivation, batching, control.check)
+    pieces, hit = context.pieces(call.graph, counting(derivation, call.options), batching, control.check)
     _check_results(context, pieces, call)
     data = {**call.arguments, **vectors}
     pool, _ = context.place(pieces, sum(a.nbytes for a in data.values()), call.options)
@@ -74,6 +75,7 @@ def differentiate(
         peak_bytes=max(piece.plan.peak_bytes for piece in pieces),
         nonfinite_outputs=count_nonfinite(outputs),
         workers=tuple(dict.fromkeys(result.worker for result in results)),
+        kinks=found_kinks(result.outputs for result in results),
     )
     return Derivatives(outputs, report)
 
@@ -179,9 +181,9 @@ def _source(name: str, piece: Piece, batching: Batching | None) -> Source:
 
 def _gather(results: Sequence[ChunkResult], reduction: Reduction, batching: Batching | None) -> dict[str, Array]:
     """The outputs of all chunks put together, in chunk order."""
+    keys = [key for key in results[0].outputs if key not in names.COUNTS]
     if len(results) == 1 and reduction is not Reduction.MEAN:
-        return results[0].outputs
-    keys = results[0].outputs
+        return {key: results[0].outputs[key] for key in keys}
     if reduction is Reduction.NONE or batching is None:
         return {key: np.concatenate([r.outputs[key] for r in results]) for key in keys}
     sums = {key: results[0].outputs[key] for key in keys}
@@ -202,6 +204,6 @@ def derivation_of(name: str, wrt: tuple[str, ...]) -> Derivation:
         case "vjp":
             return Vjp(wrt)
         case "hvp":
-            return Hvp(wrt)
+            return Hvp(wrt, product_only=True)
         case _:
             return Evaluate()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from gradserve.jobs.context import Context
-from gradserve.verification.report import VerificationReport
+from gradserve.verification.report import PairReport as PairFound
+from gradserve.verification.report import Place, VerificationReport
+from gradserve.verification.report import SymmetryReport as SymmetryFound
 from gradserve.workers.control import Control
 from gradserve.workers.local_pool import LocalPool
 
-__all__ = ["Control", "VerificationReport", "embedded_context"]
+__all__ = ["Control", "PairFound", "Place", "SymmetryFound", "VerificationReport", "embedded_context"]
 
 
 def embedded_context(threads: int) -> Context:

@@ -11,6 +11,7 @@ from gradserve.ir.graph import Graph
 from gradserve.ir.types import TensorType
 from gradserve.jobs.call import Options
 from gradserve.jobs.context import Context
+from gradserve.jobs.kinks import counting
 from gradserve.jobs.plans import Batching
 
 
@@ -40,7 +41,7 @@ def explain(
     context: Context, graph: Graph, derivation: Derivation, batching: Batching | None, options: Options
 ) -> Explanation:
     """The prediction for a derivation of a concrete graph. A job over a limit is explained as well, and says so."""
-    executor = context.executor(options)
+    executor, derivation = context.executor(options), counting(derivation, options)
     derived = context.plans.derived(graph, derivation)
     loss, _ = context.plans.plan(graph, Evaluate())
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gradserve.autodiff import Inspect
 from gradserve.ir.canonical import canonical
@@ -36,6 +36,8 @@ class InspectedValue:
     """Its derivative along the tangents; None if none were given, or if it is not real."""
     adjoint: Array | None
     """The derivative of the loss in it; None if the graph is no loss, or if it is not real."""
+    kinks: int
+    """How many elements of the node sit on a kink."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ def inspect(context: Context, call: Call, tangents: Mapping[str, Array], control
         raise InvalidRequest("the request does not fit", [Violation("call.batch", "I1", text)])
     derivation = Inspect(tuple(tangents))
     vectors = {vector_key(derivation, name): tangent for name, tangent in tangents.items()}
+    call = replace(call, options=replace(call.options, count_kinks=True))
     found = differentiate(context, call, derivation, vectors, control)
     return Inspection(tuple(_values(canonical(call.graph), split_roles(found.outputs))), found.report)
 
@@ -71,16 +74,20 @@ def _values(graph: Graph, roles: Mapping[str, Mapping[str, Array]]) -> Iterator[
     for output in graph.outputs:
         outputs[output.value] = (*outputs.get(output.value, ()), output.name)
 
-    def value(number: int, op: str, name: str, operands: tuple[int, ...] = (), source: str = "") -> InspectedValue:
-        arrays = (roles.get(role, {}).get(str(number)) for role in ("tangent", "adjoint"))
+    def value(
+        number: int, op: str, name: str, operands: tuple[int, ...] = (), source: str = "", kinks: int = 0
+    ) -> InspectedValue:
+        tangent, adjoint = (roles.get(role, {}).get(str(number)) for role in ("tangent", "adjoint"))
         own = roles["value"][str(number)]
-        return InspectedValue(number, op, name, operands, outputs.get(number, ()), source, own, *arrays)
+        return InspectedValue(number, op, name, operands, outputs.get(number, ()), source, own, tangent, adjoint, kinks)
 
     for number, given in enumerate(graph.inputs):
         yield value(number, "input", given.name)
     for number in range(len(graph.inputs), graph.first_node_value):
         yield value(number, "constant", "")
-    for node, numbers in graph.numbered_nodes():
+    kinks = roles.get("kinks", {})
+    for position, (node, numbers) in enumerate(graph.numbered_nodes()):
+        on_kinks = int(kinks.get(str(position), 0))
         attributes = ", ".join(f"{name}={attribute}" for name, attribute in sorted(node.op.attributes().items()))
         for number in numbers:
-            yield value(number, node.op.name, attributes, node.operands, str(node.origin or ""))
+            yield value(number, node.op.name, attributes, node.operands, str(node.origin or ""), on_kinks)

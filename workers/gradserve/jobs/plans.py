@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from gradserve.autodiff import Derivation, derive, vmap
+from gradserve.autodiff import Derivation, derive, names, vmap
 from gradserve.autodiff.walk import declare_inputs, inline
 from gradserve.execution import Plan, make_plan
 from gradserve.ir.canonical import canonical
@@ -79,8 +79,9 @@ def _weight(graph: Graph) -> int:
 
 def _batched(graph: Graph, batching: Batching) -> Graph:
     mapped = vmap(graph, batching.inputs, batching.size)
-    if batching.reduction is Reduction.NONE:
+    added = set(mapped.output_types) if batching.reduction is not Reduction.NONE else names.COUNTS
+    if added.isdisjoint(mapped.output_types):
         return mapped
     g = builder()
     outputs = inline(g, mapped, declare_inputs(g, mapped))
-    return g.build({name: g.reduce_sum(value, axes=(0,)) for name, value in outputs.items()})
+    return g.build({n: g.reduce_sum(value, axes=(0,)) if n in added else value for n, value in outputs.items()})

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gradserve.ir.types import Array
+from gradserve.jobs.kinks import Kinks
 from gradserve.workers.work import ChunkResult
 
 
@@ -30,6 +31,8 @@ class Report:
     peak_bytes: int = 0
     nonfinite_outputs: int = 0
     workers: tuple[str, ...] = ()
+    kinks: Kinks | None = None
+    """Unless it was asked for, None."""
 
     def with_result(self, result: ChunkResult) -> Report:
         """The report after one more chunk."""

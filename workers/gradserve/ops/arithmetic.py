@@ -147,7 +147,7 @@ class Neg(Linear, Elementwise):
 @register
 @dataclass(frozen=True)
 class Abs(Elementwise):
-    """|x|, whose derivative at 0 is taken as 0, the middle of its subgradients."""
+    """|x|, with derivative 0 at 0."""
 
     name = "abs"
     function = "abs"
@@ -164,9 +164,13 @@ class Abs(Elementwise):
         (dx,) = tangents
         return (None if dx is None else g.mul(g.sign(primals[0]), dx),)
 
+    def kink(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
+        """Where x is 0. The derivative is 0, the middle of its subgradients."""
+        return g.eq(operands[0], 0)
+
 
 class Extremum(Binary):
-    """The operand that comes first in one of the two orders. At a tie each has half of the derivative."""
+    """The operand that comes first in one of the two orders."""
 
     flops = 1.0
     wins: ClassVar[str]
@@ -182,6 +186,10 @@ class Extremum(Binary):
         own, other = operands[k], operands[1 - k]
         won = g.convert(g.emit(self.wins, own, other), dx.type.element_type)
         return g.mul(g.select(g.eq(own, other), 0.5, won), dx)
+
+    def kink(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
+        """Where x and y are equal. Each has half of the derivative: so max(x, 0) has 1/2 at 0."""
+        return g.eq(*operands)
 
 
 @register
@@ -230,6 +238,16 @@ class Convert(Linear, Elementwise):
     def _dtype(self, xp: Any) -> Any:
         name = self.element_type.dtype.name
         return getattr(xp, name)
+
+    def kink(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
+        """Where a whole x becomes an integer, or 0 a truth value: it jumps. There is no derivative in the result."""
+        (x,), (y,) = operands, outputs
+        if self.element_type.is_float:
+            return None
+        zero = g.eq(x, 0)
+        if self.element_type is ElementType.BOOL:
+            return zero
+        return g.logical_and(g.eq(x, g.convert(y, x.type.element_type)), g.logical_not(zero))
 
     def transpose(
         self, g: Builder, cotangents: Sequence[Value | None], operands: Sequence[Value | Unknown]

@@ -1,9 +1,7 @@
-"""Roots and powers, exponentials and logarithms, and the error function."""
+"""Roots and powers, exponentials and logarithms."""
 
 from __future__ import annotations
 
-import importlib
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -129,35 +127,6 @@ class Logistic(Unary):
     def differential(self, g: Builder, dx: Value, x: Value, y: Value) -> Value | None:
         """dy = y logistic(-x) dx; 1 - y in its place would lose all digits at large x."""
         return g.mul(g.mul(y, g.logistic(g.neg(x))), dx)
-
-
-_SPECIAL = {"numpy": "scipy.special", "jax.numpy": "jax.scipy.special", "torch": "torch.special"}
-"""Where each array namespace keeps the special functions that the array API leaves out."""
-
-
-@register
-@dataclass(frozen=True)
-class Erf(Unary):
-    """The error function: 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x."""
-
-    name = "erf"
-    flops = TRANSCENDENTAL
-    points = ((0.5, -2.0, 0.0, 1e-9),)
-    kinks = ((np.inf, -np.inf, 30.0),)
-
-    def impl(self, xp: Any, *arrays: Array) -> Any:
-        return self._function(xp)(*arrays)
-
-    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
-        """The special function itself."""
-        return self._function(xp)
-
-    def _function(self, xp: Any) -> Callable[..., Any]:
-        return importlib.import_module(_SPECIAL[xp.__name__]).erf  # type: ignore[no-any-return]
-
-    def differential(self, g: Builder, dx: Value, x: Value, y: Value) -> Value | None:
-        """d erf(x) = 2 / sqrt(pi) exp(-x^2) dx."""
-        return g.mul(g.mul(g.exp(g.neg(g.mul(x, x))), 2.0 / math.sqrt(math.pi)), dx)
 
 
 @register

@@ -27,6 +27,11 @@ class Comparison(Discrete, Binary):
     def result_type(self, operand: TensorType) -> TensorType:
         return operand.with_element_type(ElementType.BOOL)
 
+    def kink(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
+        """Where the operands are equal: it jumps. What it chooses has its own derivative, whatever the rest has."""
+        x, y = operands
+        return None if x is y else g.eq(x, y)  # x = x asks for NaN, and that does not change near a number
+
 
 @register
 @dataclass(frozen=True)
@@ -261,3 +266,8 @@ class Clip(Elementwise):
             for where, dx in zip(determines, tangents, strict=True)
         ]
         return (total(g, terms),)
+
+    def kink(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
+        """Where x equals a bound. The derivative is that of x, as inside."""
+        x, low, high = operands
+        return g.logical_or(g.eq(x, low), g.eq(x, high))

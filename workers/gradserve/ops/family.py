@@ -154,8 +154,9 @@ class Elementwise(Op):
         require_arity(self, types, self.arity)
         first = types[0]
         for other in types[1:]:
-            require(other.shape == first.shape, "C1", f"shapes differ: {first} and {other}; broadcast one of them")
-            require(other.element_type is first.element_type, "C2", f"element types differ: {first} and {other}")
+            if other != first:  # asked first, because writing the messages takes longer than all the rest
+                require(other.shape == first.shape, "C1", f"shapes differ: {first} and {other}; broadcast one of them")
+                require(other.element_type is first.element_type, "C2", f"element types differ: {first} and {other}")
         accepted = self.accepts(first.element_type)
         require(accepted, "C3", f"{self.name} does not take {first.element_type.value} elements")
         return (self.result_type(first),)

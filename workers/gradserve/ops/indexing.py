@@ -14,7 +14,7 @@ from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Cost, Op, Sample, Unknown
 from gradserve.ir.types import Array, ElementType, Shape, TensorType
 from gradserve.ops.family import Multilinear, moved_bytes, only, require, require_arity, with_batch
-from gradserve.ops.movement import permuted
+from gradserve.ops.movement import inverse, permuted
 from gradserve.ops.registry import register
 
 
@@ -208,6 +208,18 @@ class Iota(Op):
         yield Sample(cls(5, ElementType.INT64), ())
         yield Sample(cls(5, ElementType.FLOAT32), ())
         yield Sample(cls(0, ElementType.FLOAT64), ())
+
+
+def taken_along(g: Builder, x: Value, positions: Value, axis: int) -> Value:
+    """For each vector of x along the axis, its elements at the positions in the same place."""
+    rank = x.type.rank
+    order = (*(k for k in range(rank) if k != axis), axis)
+    rows, places = permuted(g, x, order), permuted(g, positions, order)
+    *before, length = rows.shape
+    count = math.prod(before)
+    flat = _offset(g, g.reshape(places, (count, places.shape[-1])), length)
+    taken = g.emit("gather", g.reshape(rows, (count * length,)), flat, axis=0)
+    return permuted(g, g.reshape(taken, places.shape), inverse(order))
 
 
 def _joined(g: Builder, x: Value, axis: int) -> Value:

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
-from gradserve.ir.op import Op, attribute_types
+from gradserve.ir.op import Op, attribute_types, function_names
 from gradserve.ir.types import ElementType, Shape
 from gradserve.ops.family import Discrete
 from gradserve.ops.registry import Registry
@@ -30,11 +30,15 @@ class Entry(TypedDict):
     """The op-set version that brought it."""
     arity: int | None
     """The number of operands; None means one or more."""
+    functions: list[str]
+    """The functions that it calls, in the order in which a node names them."""
     attributes: dict[str, str]
     """Names to types: bool, int, float, string, element_type, ints, or shape (whose lengths may be symbols)."""
     constraints: dict[str, str]
     linear_in: Sequence[int] | None
     """The operands in which the op is linear, one at a time; None means jointly linear in all."""
+    refuses: Sequence[int]
+    """The operands in which a derivative is refused, as no op computes it."""
     differentiable: bool
     """Whether the op has a derivative that is not zero everywhere."""
 
@@ -58,9 +62,11 @@ def entry(op: type[Op]) -> Entry:
         summary=_summary(op),
         since=op.since,
         arity=op.arity,
+        functions=list(function_names(op)),
         attributes={name: attribute_type(kind) for name, kind in attribute_types(op).items()},
         constraints=dict(op.constraints),
         linear_in=None if op.linear_in is None else list(op.linear_in),
+        refuses=list(op.refuses),
         differentiable=op.arity != 0 and op.jvp not in (Op.jvp, Discrete.jvp),
     )
 

@@ -14,7 +14,6 @@ from gradserve.ir.builder import Builder, Operand, Value
 from gradserve.ir.op import Cost, Op, Sample, Unknown
 from gradserve.ir.types import Array, ElementType, TensorType
 from gradserve.ops.family import (
-    Discrete,
     Linear,
     expand,
     moved_bytes,
@@ -241,6 +240,12 @@ class Extreme(Reduction):
         count = g.reduce_sum(reached, axes=self.axes)
         return (g.div(g.reduce_sum(g.mul(reached, dx), axes=self.axes), count),)
 
+    def kink(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
+        """Where several elements are extreme. They share the derivative equally."""
+        (x,) = operands
+        reached = g.eq(x, expand(g, outputs[0], self.axes, x.type.shape))
+        return g.gt(g.reduce_sum(g.convert(reached, ElementType.INT64), axes=self.axes), 1)
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         """One axis, several, all, none; ties; nothing left; integers and truth values."""
@@ -272,44 +277,3 @@ class ReduceMin(Extreme):
     name = "reduce_min"
     function = "min"
     ufunc = np.minimum
-
-
-class Quantifier(Discrete, Reduction):
-    """A statement about all truth values along the axes."""
-
-    def coerce(self, g: Builder, operands: Sequence[Operand]) -> tuple[Value, ...]:
-        """Numbers become truth values: all but zero are true."""
-        return tuple(g.convert(g.lift(operand), ElementType.BOOL) for operand in operands)
-
-    def accepts(self, element_type: ElementType) -> bool:
-        """Only truth values."""
-        return element_type is ElementType.BOOL
-
-    @classmethod
-    def samples(cls) -> Iterator[Sample]:
-        """One axis, both, none; a scalar, nothing to look at."""
-        table = np.array([[True, True, False], [True, False, False]])
-        for axes in ((0,), (0, 1), ()):
-            yield Sample(cls(axes), (table,), differentiable=False)
-        yield Sample(cls(()), (np.array(True),), differentiable=False)
-        yield Sample(cls((0,)), (np.zeros((0, 2), bool),), differentiable=False)
-
-
-@register
-@dataclass(frozen=True)
-class ReduceAny(Quantifier):
-    """Whether one is true along the axes."""
-
-    name = "reduce_any"
-    function = "any"
-    ufunc = np.logical_or
-
-
-@register
-@dataclass(frozen=True)
-class ReduceAll(Quantifier):
-    """Whether all are true along the axes."""
-
-    name = "reduce_all"
-    function = "all"
-    ufunc = np.logical_and

@@ -24,10 +24,22 @@ class Sign(Discrete, Elementwise):
     points = ((1.5, -2.0, 0.125),)
     kinks = ((0.0, -0.0),)
 
+    def kink(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
+        """Where x is 0: it jumps. The derivative is 0, as everywhere."""
+        return g.eq(operands[0], 0)
+
+
+class ToWhole(Discrete, Elementwise):
+    """A whole number near x."""
+
+    def kink(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
+        """Where x is whole: it jumps. The derivative is 0, as everywhere."""
+        return g.eq(operands[0], outputs[0])
+
 
 @register
 @dataclass(frozen=True)
-class Floor(Discrete, Elementwise):
+class Floor(ToWhole):
     """The largest whole number not above x."""
 
     name = "floor"
@@ -38,7 +50,7 @@ class Floor(Discrete, Elementwise):
 
 @register
 @dataclass(frozen=True)
-class Ceil(Discrete, Elementwise):
+class Ceil(ToWhole):
     """The smallest whole number not below x."""
 
     name = "ceil"
@@ -61,6 +73,10 @@ class Round(Discrete, Elementwise):
         """np.rint for NumPy's reals: the same numbers without the detour through Python."""
         return np.rint if xp is np and types[0].is_float else super().kernel(xp, types)
 
+    def kink(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
+        """Where x is in the middle of two whole numbers: it jumps. The derivative is 0, as everywhere."""
+        return g.eq(g.abs(g.sub(operands[0], outputs[0])), 0.5)
+
 
 @register
 @dataclass(frozen=True)
@@ -80,3 +96,7 @@ class Remainder(Binary):
             return dx
         x, divisor = operands
         return g.mul(g.neg(g.round(g.div(g.sub(x, y), divisor))), dx)
+
+    def kink(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
+        """Where the quotient is whole: it jumps. The derivative is that on the side of the value."""
+        return g.eq(outputs[0], 0)

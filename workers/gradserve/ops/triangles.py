@@ -20,6 +20,12 @@ def on_or_below(g: Builder, lengths: tuple[int, ...], offset: int = 0) -> Value:
     return g.emit("ge", row + offset, g.emit("iota", length=columns, element_type=ElementType.INT64))
 
 
+def on_diagonal(g: Builder, length: int, element_type: ElementType) -> Value:
+    """The identity matrix."""
+    row = g.reshape(g.emit("iota", length=length, element_type=ElementType.INT64), (length, 1))
+    return g.convert(g.emit("eq", row, g.emit("iota", length=length, element_type=ElementType.INT64)), element_type)
+
+
 def lower(g: Builder, x: Value, offset: int = 0) -> Value:
     """The matrices x with zeros above the `offset`-th diagonal."""
     return g.emit("select", on_or_below(g, x.shape, offset), x, g.zeros(x.type))
@@ -28,8 +34,3 @@ def lower(g: Builder, x: Value, offset: int = 0) -> Value:
 def upper(g: Builder, x: Value, offset: int = 0) -> Value:
     """The matrices x with zeros below the `offset`-th diagonal."""
     return g.emit("select", on_or_below(g, x.shape, offset - 1), g.zeros(x.type), x)
-
-
-def halved_lower(g: Builder, x: Value) -> Value:
-    """The lower triangle of the matrices x with half their diagonal: phi with phi(x) + phi(x)^T = x if x = x^T."""
-    return (lower(g, x) + lower(g, x, -1)) * 0.5

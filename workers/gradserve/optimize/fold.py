@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.errors import NotDifferentiable
 from gradserve.ir.graph import Literal
 from gradserve.ir.op import Op
 from gradserve.ir.types import Array
@@ -34,11 +35,15 @@ def _fold_splats(g: Builder, op: Op, operands: Sequence[Value]) -> tuple[Value, 
 
 
 def _fold_constants(g: Builder, op: Op, operands: Sequence[Value]) -> tuple[Value, ...] | None:
-    arrays = [_known(g, op, operand) for operand in operands]
-    if op.is_view or any(array is None for array in arrays):
-        return None
+    if op.is_view or op.functions:
+        return None  # a loop may take as long as the whole run, and here nobody could stop it
+    known = []
+    for operand in operands:
+        array = _known(g, op, operand)
+        if array is None:
+            return None
+        known.append(array)
     types = op.infer(*(operand.type for operand in operands))
-    known = [array for array in arrays if array is not None]
     if max(sum(t.size for t in types), sum(array.size for array in known)) > MAX_ELEMENTS:
         return None
     results = _compute(op, known)
@@ -61,6 +66,6 @@ def _compute(op: Op, arrays: Sequence[Array]) -> tuple[Array, ...] | None:
     try:
         with np.errstate(all="ignore"):
             results = op.impl(np, *arrays)
-    except (np.linalg.LinAlgError, IndexError, ValueError):
+    except (np.linalg.LinAlgError, NotDifferentiable, IndexError, ValueError):
         return None
     return results if isinstance(results, tuple) else (results,)

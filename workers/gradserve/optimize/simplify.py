@@ -150,6 +150,10 @@ def _broadcast_to(g: Builder, op: Any, operands: Sequence[Value]) -> Value | Non
     return g.broadcast(again[1][0], op.shape) if again else None
 
 
+def _stop_gradient(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
+    return operands[0]  # derivatives are there by now
+
+
 RULES: Mapping[str, Rule] = {
     "add": _add,
     "sub": _sub,
@@ -158,6 +162,7 @@ RULES: Mapping[str, Rule] = {
     "neg": _neg,
     "pow": _pow,
     "select": _select,
+    "stop_gradient": _stop_gradient,
     "convert": _convert,
     "reshape": _reshape,
     "permute": _permute,

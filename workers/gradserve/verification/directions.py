@@ -52,6 +52,10 @@ class Layout:
                 return name, tuple(int(k) for k in index)
         raise IndexError(f"there is no position {position} in a vector of {self.size}")
 
+    def position(self, name: str, index: tuple[int, ...]) -> int:
+        """The position of the entry at an index of an input: the inverse of `locate`."""
+        return self.spans[name].start + int(np.ravel_multi_index(index, self.shapes[name]) if index else 0)
+
 
 def scales(point: Array) -> Array:
     """The largest power of two up to max(1, |x_i|), for every entry.

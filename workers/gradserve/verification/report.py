@@ -13,6 +13,8 @@ class Verdict(enum.Enum):
     AGREES = "agrees"
     INCONCLUSIVE = "inconclusive"
     KINK = "kink"
+    ORDER_DEPENDENT = "order_dependent"
+    """Of mixed partials only: they exist and depend on the order in which they are taken."""
     DISAGREES = "disagrees"
     NOT_FINITE = "not_finite"
 
@@ -91,4 +93,54 @@ class VerificationReport:
     @property
     def passed(self) -> bool:
         """Whether the gradient agrees with the differences, everything else being no pass."""
+        return self.verdict is Verdict.AGREES
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One entry of an input."""
+
+    input: str
+    index: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PairReport:
+    """The mixed partials of a loss along two directions u and v, in both orders.
+
+    The directions are those of two entries, or random signs over all inputs, in the units that steps have.
+    """
+
+    verdict: Verdict
+    entries: tuple[Place, Place] | None
+    """The entries that move; None for random signs."""
+    uv: float
+    """The derivative along u of the derivative along v, from values of the loss."""
+    uv_bound: float
+    """The bound on the error of `uv`; infinite where nothing could be measured."""
+    vu: float
+    """The derivative along v of the derivative along u."""
+    vu_bound: float
+    u_hv: float
+    """<u, H v> with the Hessian as it is derived."""
+    v_hu: float
+    """<v, H u>, which equals `u_hv` but for rounding wherever the rules of second order are right."""
+
+
+@dataclass(frozen=True, slots=True)
+class SymmetryReport:
+    """Whether the order of mixed partials matters."""
+
+    verdict: Verdict
+    pairs: tuple[PairReport, ...]
+    """Worst first."""
+    evaluations: int
+    """Evaluations of the loss spent."""
+    noise: float
+    """The standard deviation of the noise in the loss's values."""
+    seed: int
+
+    @property
+    def passed(self) -> bool:
+        """Whether both orders and the derived Hessian agree in every pair, everything else being no pass."""
         return self.verdict is Verdict.AGREES

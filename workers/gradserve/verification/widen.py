@@ -16,7 +16,7 @@ _SINGLE, _DOUBLE = ElementType.FLOAT32, ElementType.FLOAT64
 
 def is_single(graph: Graph) -> bool:
     """Whether any value of the graph is in single precision."""
-    return any(t.element_type is _SINGLE for t in graph.value_types)
+    return any(t.element_type is _SINGLE for each in (graph, *graph.functions) for t in each.value_types)
 
 
 def widen(graph: Graph) -> Graph:
@@ -46,9 +46,9 @@ def _constant(g: Builder, constant: Constant) -> Value:
 
 
 def _wide(op: Op) -> Op:
-    """The op with every attribute that says float32 saying float64."""
+    """The op with every attribute that says float32 saying float64, and with its functions in double precision."""
     changes = {name: _DOUBLE for name, attribute in op.attributes().items() if attribute is _SINGLE}
-    return replace(op, **changes) if changes else op
+    return (replace(op, **changes) if changes else op).with_functions(widen)
 
 
 def _apply(g: Builder, op: Op, operands: Sequence[Value]) -> tuple[Value, ...]:

@@ -3,6 +3,7 @@
 from gradserve.client.client import Client
 from gradserve.client.function import Function
 from gradserve.client.results import Explanation, Report, TraceEstimate, VerificationReport
+from gradserve.client.symmetry import SymmetryReport
 from gradserve.ir.errors import (
     DeadlineExceeded,
     GradserveError,
@@ -28,6 +29,7 @@ __all__ = [
     "NotDifferentiable",
     "NumericalFailure",
     "Report",
+    "SymmetryReport",
     "TraceEstimate",
     "Unavailable",
     "Untraceable",

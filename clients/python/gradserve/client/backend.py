@@ -10,6 +10,7 @@ from typing import Protocol
 from gradserve.client.deadline import Deadline
 from gradserve.client.inspection import Inspection
 from gradserve.client.results import Explanation, Report, TraceEstimate, VerificationProgress
+from gradserve.client.symmetry import Entry, SymmetryProgress
 from gradserve.client.taylor import Deviation
 from gradserve.ir.errors import InvalidRequest
 from gradserve.ir.graph import Graph
@@ -38,6 +39,8 @@ class Question:
     placement: str = "auto"
     mode: str = "auto"
     """How a Jacobian is accumulated: one of `MODES`."""
+    count_kinks: bool = False
+    """Whether the report says how many nodes sit on a kink."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,25 @@ class VerifyOptions:
         _require_count("directions", self.directions, 32)
 
 
+@dataclass(frozen=True, slots=True)
+class SymmetryOptions:
+    """How the symmetry of a Hessian is verified."""
+
+    pairs: tuple[tuple[Entry, Entry], ...] = ()
+    """The pairs of entries to look at; empty for `count` of the service's choice."""
+    count: int = 0
+    seed: int = 0
+    relative_tolerance: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuses what no message can say."""
+        _require_count("seed", self.seed, 64)
+        _require_count("count", self.count, 32)
+        for entry in (entry for pair in self.pairs for entry in pair):
+            for position in entry.index:
+                _require_count(f"an index of {entry.input}", position, 63)
+
+
 def _require_count(name: str, number: int, bits: int) -> None:
     if not isinstance(number, Integral) or not 0 <= number < 1 << bits:
         raise InvalidRequest(f"{name} is {number}; it must be a whole number from 0 to 2^{bits} - 1")
@@ -116,6 +138,12 @@ class Backend(Protocol):
     def verify_gradient(
         self, question: Question, options: VerifyOptions, deadline: Deadline
     ) -> Generator[VerificationProgress]:
+        """Progress, and the report at the end."""
+        ...
+
+    def verify_symmetry(
+        self, question: Question, options: SymmetryOptions, deadline: Deadline
+    ) -> Generator[SymmetryProgress]:
         """Progress, and the report at the end."""
         ...
 

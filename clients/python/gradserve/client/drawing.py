@@ -15,10 +15,11 @@ _SWEEPS = 4
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """Lines of text, and the positions of the earlier boxes that arrows come from."""
+    """Lines of text, the positions of the earlier boxes that arrows come from, and the frame's color."""
 
     lines: tuple[str, ...]
     sources: tuple[int, ...]
+    color: str = "black"
 
     @property
     def width(self) -> float:
@@ -88,7 +89,7 @@ def _arrow(boxes: Sequence[Box], middles: dict[int, tuple[float, float]], source
 def _box(box: Box, x: float, y: float) -> str:
     left, top = x - box.width / 2, y - box.height / 2
     size = f'width="{box.width:.0f}" height="{box.height:.0f}"'
-    frame = f'<rect x="{left:.0f}" y="{top:.0f}" {size} rx="4" fill="white" stroke="black"/>'
+    frame = f'<rect x="{left:.0f}" y="{top:.0f}" {size} rx="4" fill="white" stroke="{box.color}"/>'
     rows = [
         f'<text x="{left + _PADDING:.0f}" y="{top + _PADDING + (k + 0.8) * _LINE:.0f}">{escape(line)}</text>'
         for k, line in enumerate(box.lines)

@@ -5,13 +5,22 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Generator, Iterable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, astuple, fields, replace
 from typing import Any
 
 from gradserve.client import results
-from gradserve.client.backend import CLOSED, Answer, Question, TaylorAnswer, TraceOptions, VerifyOptions
+from gradserve.client.backend import (
+    CLOSED,
+    Answer,
+    Question,
+    SymmetryOptions,
+    TaylorAnswer,
+    TraceOptions,
+    VerifyOptions,
+)
 from gradserve.client.deadline import Deadline
 from gradserve.client.inspection import InspectedValue, Inspection
+from gradserve.client.symmetry import Entry, PairReport, SymmetryProgress, SymmetryReport
 from gradserve.client.taylor import Deviation
 from gradserve.ir.errors import BlobNotFound, Unavailable
 from gradserve.ir.graph import BlobRef
@@ -27,10 +36,11 @@ from gradserve.jobs.derivative import (
     split_roles,
     vector_key,
 )
-from gradserve.jobs.embedded import Control, VerificationReport, embedded_context
+from gradserve.jobs.embedded import Control, PairFound, Place, SymmetryFound, VerificationReport, embedded_context
 from gradserve.jobs.explain import explain
 from gradserve.jobs.inspect import inspect
 from gradserve.jobs.report import Report
+from gradserve.jobs.symmetry import verify_symmetry
 from gradserve.jobs.taylor import taylor
 from gradserve.jobs.trace import estimate_trace
 from gradserve.jobs.verify import verify_gradient
@@ -113,6 +123,23 @@ class EmbeddedBackend:
                 progress.stage, progress.evaluations, _report(progress.execution), report
             )
 
+    def verify_symmetry(
+        self, question: Question, options: SymmetryOptions, deadline: Deadline
+    ) -> Generator[SymmetryProgress]:
+        """Progress, and the report at the end."""
+        for progress in verify_symmetry(
+            self._open(),
+            _call(question),
+            _wrt(question),
+            pairs=[(Place(u.input, u.index), Place(v.input, v.index)) for u, v in options.pairs],
+            count=options.count,
+            seed=options.seed,
+            relative_tolerance=options.relative_tolerance,
+            control=_control(deadline),
+        ):
+            report = None if progress.report is None else _symmetry(progress.report)
+            yield SymmetryProgress(progress.stage, progress.evaluations, _report(progress.execution), report)
+
     def taylor(self, question: Question, order: int, deadline: Deadline) -> TaylorAnswer:
         """A Taylor model along the question's vectors."""
         found = taylor(self._open(), _call(question), order, question.vectors, _control(deadline))
@@ -166,7 +193,7 @@ def _wrt(question: Question) -> tuple[str, ...]:
 
 
 def _options(question: Question) -> Options:
-    return Options(question.executor, Placement(question.placement))
+    return Options(question.executor, Placement(question.placement), question.count_kinks)
 
 
 def _call(question: Question) -> Call:
@@ -178,7 +205,8 @@ def _call(question: Question) -> Call:
 
 
 def _report(report: Report) -> results.Report:
-    return results.Report(*(getattr(report, name) for name in _REPORT_FIELDS))
+    found = results.Report(*(getattr(report, name) for name in _REPORT_FIELDS))
+    return replace(found, kinks=results.Kinks(**asdict(report.kinks)) if report.kinks else None)
 
 
 def _verification(report: VerificationReport) -> results.VerificationReport:
@@ -194,6 +222,16 @@ def _verification(report: VerificationReport) -> results.VerificationReport:
         noise=report.noise,
         seed=report.seed,
     )
+
+
+def _symmetry(report: SymmetryFound) -> SymmetryReport:
+    def row(found: PairFound) -> PairReport:
+        places = found.entries
+        entries = None if places is None else (Entry(*astuple(places[0])), Entry(*astuple(places[1])))
+        return PairReport(**{**asdict(found), "verdict": found.verdict.value, "entries": entries})
+
+    pairs = tuple(row(pair) for pair in report.pairs)
+    return SymmetryReport(report.verdict.value, pairs, report.evaluations, report.noise, report.seed)
 
 
 def _shown(types: dict[str, TensorType]) -> dict[str, str]:

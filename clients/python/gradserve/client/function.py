@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
-from gradserve.client.backend import DERIVATIONS, Answer, Backend, TraceOptions, VerifyOptions
+from gradserve.client.backend import DERIVATIONS, Answer, Backend, SymmetryOptions, TraceOptions, VerifyOptions
 from gradserve.client.deadline import Deadline
 from gradserve.client.files import save_graph
 from gradserve.client.inspection import Inspection
@@ -22,6 +22,7 @@ from gradserve.client.results import (
     VerificationReport,
 )
 from gradserve.client.signature import Batch, Bound, Names, Signatures
+from gradserve.client.symmetry import SymmetryProgress, SymmetryReport, parse_pairs
 from gradserve.client.taylor import TaylorAlong, TaylorModel
 from gradserve.ir.errors import GradserveError, InvalidRequest
 from gradserve.ir.graph import Graph
@@ -55,6 +56,11 @@ class Function:
         """Seconds within which every call must be answered; None for as long as the service allows."""
         self.placement: Literal["auto", "front-end", "cluster"] = "auto"
         """Where calls run: `front-end`, `cluster`, or `auto` for the service's choice by predicted cost."""
+        self.count_kinks = False
+        """Whether `last_report.kinks` tells, of values and derivatives, how many nodes sit on a kink.
+
+        There the function is not differentiable, and each op follows its convention. Counting costs comparisons.
+        """
         self._last_report: Callable[[], Report] | None = None
 
     @property
@@ -237,7 +243,8 @@ class Function:
     def inspect(self, *arguments: Any, tangent: Any = None, wrt: Names = (), **named: Any) -> Inspection:
         """Every value inside the function at one point, with its adjoint, and its derivative along a `tangent`.
 
-        Prints as a table; `.dot()` and `.svg()` draw the graph with these numbers.
+        Prints as a table; `.dot()` and `.svg()` draw the graph with these numbers. Nodes that sit on a kink are marked
+        in all three, and `.kinks` has them.
         """
         bound = self._signatures.bind(arguments, named, wrt, False)
         vectors = {} if tangent is None else bound.vectors(tangent, "tangent")
@@ -299,6 +306,36 @@ class Function:
             raise GradserveError("the verification was left before it came to a report")
         return last.report
 
+    def verify_symmetry(
+        self,
+        *arguments: Any,
+        pairs: Sequence[tuple[str, str]] = (),
+        count: int = 0,
+        seed: int = 0,
+        rel_tol: float = 0.0,
+        wrt: Names = (),
+        progress: Callable[[SymmetryProgress], object] | None = None,
+        **named: Any,
+    ) -> SymmetryReport:
+        """Whether mixed partials depend on the order in which they are taken: `.passed`, `.worst`; prints as a table.
+
+        Both orders are taken from values of the loss, as limits of mixed differences in which one step vanishes before
+        the other, and compared with the derived Hessian, which is symmetric even where the true one is not.
+
+        `pairs` names entries, as in `[("w[0]", "w[3]"), ("w[0]", "b")]`; otherwise `count` pairs are looked at, 0 for
+        the service's default: all pairs of entries if they are so few, random signs and random entries if not. Where
+        random signs find a dependence, the entries that it comes from are searched for.
+        """
+        bound = self._signatures.bind(arguments, named, wrt, False)
+        options = SymmetryOptions(parse_pairs(pairs), count, seed, rel_tol)
+        with Deadline(self.timeout) as deadline:
+            stages = self._backend.verify_symmetry(bound.question("hvp", self.placement), options, deadline)
+            last = _last(stages, progress)
+        self._last_report = lambda: last.execution
+        if last.report is None:
+            raise GradserveError("the verification was left before it came to a report")
+        return last.report
+
     def explain(
         self,
         *arguments: Any,
@@ -314,7 +351,9 @@ class Function:
         bound = self._signatures.bind(arguments, named, wrt, batch).concrete()
         with Deadline(self.timeout) as deadline:
             return self._backend.explain(
-                bound.question(derivation, self.placement, reduction), bound.batch_size, deadline
+                bound.question(derivation, self.placement, reduction, count_kinks=self.count_kinks),
+                bound.batch_size,
+                deadline,
             )
 
     def save(self, path: str | Path) -> None:
@@ -330,7 +369,7 @@ class Function:
         mode: str = "auto",
     ) -> Answer:
         with Deadline(self.timeout) as deadline:
-            question = bound.question(derivation, self.placement, reduction, vectors, mode)
+            question = bound.question(derivation, self.placement, reduction, vectors, mode, self.count_kinks)
             answer = self._backend.differentiate(question, deadline)
         self._last_report = answer.report
         return answer

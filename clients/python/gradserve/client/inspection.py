@@ -10,6 +10,7 @@ from gradserve.client.drawing import Box, draw
 from gradserve.client.results import Report
 from gradserve.ir.types import Array, type_of
 
+KINK_COLOR = "darkorange"
 _MOST_SHOWN = 4
 """Elements of an array that are written out; of longer ones there is a summary."""
 
@@ -33,6 +34,8 @@ class InspectedValue:
     """Its derivative along the tangent; None if none was given, or if it is not real."""
     adjoint: Array | None
     """The derivative of the loss in it; None if the function is no loss, or if it is not real."""
+    kinks: int
+    """How many elements of the node sit on a kink, where the op has no derivative and follows its convention."""
 
     @property
     def label(self) -> str:
@@ -49,9 +52,14 @@ class Inspection:
     values: tuple[InspectedValue, ...]
     report: Report
 
+    @property
+    def kinks(self) -> tuple[InspectedValue, ...]:
+        """The values of nodes that sit on a kink."""
+        return tuple(value for value in self.values if value.kinks)
+
     def __str__(self) -> str:
-        rows = [("value", "type", "primal", "tangent", "adjoint", "source")]
-        rows += [(v.label, str(type_of(v.value)), *_numbers(v), v.source) for v in self.values]
+        rows = [("value", "type", "primal", "tangent", "adjoint", "kinks", "source")]
+        rows += [(v.label, str(type_of(v.value)), *_numbers(v), _kinks(v), v.source) for v in self.values]
         shown = [k for k, title in enumerate(rows[0]) if any(row[k] for row in rows[1:])]
         widths = {k: max(len(row[k]) for row in rows) for k in shown}
         return "\n".join("  ".join(row[k].ljust(widths[k]) for k in shown).rstrip() for row in rows)
@@ -61,20 +69,29 @@ class Inspection:
         lines = ["digraph gradserve {", "  rankdir=BT; node [shape=box, fontname=monospace];"]
         for value in self.values:
             text = "\\n".join(_lines(value)).replace('"', '\\"')
-            lines.append(f'  v{value.number} [label="{text}"];')
+            marked = f", color={KINK_COLOR}, penwidth=2" if value.kinks else ""
+            lines.append(f'  v{value.number} [label="{text}"{marked}];')
             lines += [f"  v{operand} -> v{value.number};" for operand in value.operands]
         return "\n".join([*lines, "}"])
 
     def svg(self) -> str:
         """The graph as a picture, inputs below, with primal, tangent and adjoint in every box."""
-        return draw([Box(tuple(_lines(value)), value.operands) for value in self.values])
+        colors = (KINK_COLOR if value.kinks else "black" for value in self.values)
+        boxes = zip(self.values, colors, strict=True)
+        return draw([Box(tuple(_lines(value)), value.operands, color) for value, color in boxes])
 
 
 def _lines(value: InspectedValue) -> list[str]:
     titles = ("primal", "tangent", "adjoint")
     numbers = [f"{title} {text}" for title, text in zip(titles, _numbers(value), strict=True) if text]
     outputs = [f"= {', '.join(value.outputs)}"] if value.outputs else []
-    return [value.label, *numbers, *outputs]
+    kinks = [_kinks(value)] if value.kinks else []
+    return [value.label, *numbers, *kinks, *outputs]
+
+
+def _kinks(value: InspectedValue) -> str:
+    """How many elements sit on a kink, in words; empty for none."""
+    return f"{value.kinks} on a kink" if value.kinks else ""
 
 
 def _numbers(value: InspectedValue) -> tuple[str, str, str]:

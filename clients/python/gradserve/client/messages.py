@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gradserve.client.backend import Answer, Question, TaylorAnswer, TraceOptions, VerifyOptions
+from gradserve.client.backend import Answer, Question, SymmetryOptions, TaylorAnswer, TraceOptions, VerifyOptions
 from gradserve.client.blobs import FillTensor
 from gradserve.client.inspection import InspectedValue, Inspection
 from gradserve.client.results import (
@@ -15,11 +15,13 @@ from gradserve.client.results import (
     EntryReport,
     Explanation,
     InputReport,
+    Kinks,
     Report,
     TraceEstimate,
     VerificationProgress,
     VerificationReport,
 )
+from gradserve.client.symmetry import Entry, PairReport, SymmetryProgress, SymmetryReport
 from gradserve.client.taylor import Deviation
 from gradserve.ir import codec
 from gradserve.ir.types import Array
@@ -61,7 +63,7 @@ _MODES = {
 class _Form:
     """How a derivation is asked for and answered."""
 
-    request: type[Any]
+    request: Callable[[], Any]
     roles: Mapping[str, str]
     """The field of the reply that holds each role."""
     vectors: str = ""
@@ -76,7 +78,7 @@ _FORMS = {
     "gradient": _Form(derivative_pb.GradientRequest, _LOSS, names_wrt=True),
     "jvp": _Form(derivative_pb.JvpRequest, {**_VALUE, "tangent": "tangents"}, "tangents"),
     "vjp": _Form(derivative_pb.VjpRequest, {**_VALUE, "cotangent": "cotangents"}, "cotangents", names_wrt=True),
-    "hvp": _Form(derivative_pb.HvpRequest, {**_LOSS, "product": "products"}, "tangents"),
+    "hvp": _Form(functools.partial(derivative_pb.HvpRequest, product_only=True), {"product": "products"}, "tangents"),
     "jacobian": _Form(derivative_pb.JacobianRequest, _VALUE, names_wrt=True, has_blocks=True),
     "hessian": _Form(derivative_pb.HessianRequest, _LOSS, names_wrt=True, has_blocks=True),
 }
@@ -88,7 +90,7 @@ def _fill_call(message: execution_pb2.Call, question: Question, fill: FillTensor
     _fill_tensors(message.arguments, question.arguments, fill)
     if question.batch:
         message.batch.CopyFrom(_batch(question))
-    if question.executor or question.placement != "auto":
+    if question.executor or question.placement != "auto" or question.count_kinks:
         message.options.CopyFrom(_options(question))
 
 
@@ -102,7 +104,10 @@ def _batch(question: Question) -> execution_pb2.Batch:
 
 
 def _options(question: Question) -> execution_pb2.ExecutionOptions:
-    return execution_pb2.ExecutionOptions(executor=question.executor, placement=_PLACEMENTS[question.placement])
+    placement = _PLACEMENTS[question.placement]
+    return execution_pb2.ExecutionOptions(
+        executor=question.executor, placement=placement, count_kinks=question.count_kinks
+    )
 
 
 def derivative_request(question: Question, fill: FillTensor) -> Any:
@@ -155,6 +160,7 @@ def inspection(reply: derivative_pb.InspectResponse, blobs: codec.Blobs) -> Insp
             value=_own_array(message.value, blobs),
             tangent=_own_array(message.tangent, blobs) if message.HasField("tangent") else None,
             adjoint=_own_array(message.adjoint, blobs) if message.HasField("adjoint") else None,
+            kinks=message.kinks,
         )
         for number, message in enumerate(reply.values)
     )
@@ -206,6 +212,7 @@ def report(message: execution_pb2.ExecutionReport) -> Report:
         peak_bytes=message.peak_bytes,
         nonfinite_outputs=message.nonfinite_outputs,
         workers=tuple(message.workers),
+        kinks=Kinks(message.kinks.nodes, message.kinks.examples) if message.HasField("kinks") else None,
     )
 
 
@@ -281,6 +288,57 @@ def _verification(message: verification_pb.VerificationReport) -> VerificationRe
         noise=message.noise,
         seed=message.seed,
     )
+
+
+def symmetry_request(
+    question: Question, options: SymmetryOptions, fill: FillTensor
+) -> verification_pb.VerifySymmetryRequest:
+    """The request for a verification of symmetry."""
+    request = verification_pb.VerifySymmetryRequest(
+        wrt=question.wrt,
+        pairs=[verification_pb.EntryPair(u=_entry_message(u), v=_entry_message(v)) for u, v in options.pairs],
+        count=options.count,
+        seed=options.seed,
+        relative_tolerance=options.relative_tolerance,
+    )
+    _fill_call(request.call, question, fill)
+    return request
+
+
+def _entry_message(entry: Entry) -> verification_pb.Entry:
+    return verification_pb.Entry(input=entry.input, index=entry.index)
+
+
+def symmetry_progress(message: verification_pb.VerifySymmetryResponse) -> SymmetryProgress:
+    """One message of the stream of a verification of symmetry."""
+    found = _symmetry(message.report) if message.HasField("report") else None
+    return SymmetryProgress(message.stage, message.evaluations, report(message.execution), found)
+
+
+def _symmetry(message: verification_pb.SymmetryReport) -> SymmetryReport:
+    return SymmetryReport(
+        verdict=_verdict(message.verdict),
+        pairs=tuple(
+            PairReport(
+                verdict=_verdict(p.verdict),
+                entries=(_entry(p.entries.u), _entry(p.entries.v)) if p.HasField("entries") else None,
+                uv=p.uv,
+                uv_bound=p.uv_bound,
+                vu=p.vu,
+                vu_bound=p.vu_bound,
+                u_hv=p.u_hv,
+                v_hu=p.v_hu,
+            )
+            for p in message.pairs
+        ),
+        evaluations=message.evaluations,
+        noise=message.noise,
+        seed=message.seed,
+    )
+
+
+def _entry(message: verification_pb.Entry) -> Entry:
+    return Entry(message.input, tuple(message.index))
 
 
 def _verdict(number: int) -> str:

@@ -18,7 +18,7 @@ _INNER = {"numpy", "scipy", "gradserve.ir", "gradserve.ops"} | {
     f"{_TRACING}.{module}"
     for module in (
         *("client", "function", "parameters", "traces"),
-        *("memory", "numpy_surface", "origins", "recorder", "refusals", "trace", "tracer", "trees"),
+        *("functions", "memory", "numpy_surface", "origins", "recorder", "refusals", "trace", "tracer", "trees"),
     )
 }
 """Packages that stand between the author's code and its nodes."""
@@ -48,6 +48,8 @@ def called_function() -> str:
     while frame.f_back is not None and _stands_inside(frame.f_back.f_globals.get("__name__", "")):
         frame = frame.f_back
     name = frame.f_code.co_name
+    if name == "__call__":
+        name = type(frame.f_locals["self"]).__name__
     package, *modules = frame.f_globals.get("__name__", "").split(".")
     if package == "scipy":
         return ".".join([package, *(module for module in modules if not module.startswith("_")), name])

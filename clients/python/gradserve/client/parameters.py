@@ -7,8 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 OPTIONS = frozenset(
-    {"abs_tol", "batch", "claimed", "confidence", "cotangent", "derivation", "direction", "directions", "max_probes"}
-    | {"mode", "order", "progress", "reduction", "rel_tol", "seed", "tangent", "wrt"}
+    {
+        "abs_tol",
+        "batch",
+        "claimed",
+        "confidence",
+        "cotangent",
+        "count",
+        "derivation",
+        "direction",
+        "directions",
+        "max_probes",
+    }
+    | {"mode", "order", "pairs", "progress", "reduction", "rel_tol", "seed", "tangent", "wrt"}
 )
 """The names that methods of `Function` take for themselves."""
 _NAMELESS = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL)

@@ -12,12 +12,10 @@ REFUSED = {
     "tolist": "iterate over the traced array, or index it",
     "nonzero": "write np.where(condition, x, y)",
     "fill": "write np.full_like(x, value)",
-    "put": "write the new array with np.where",
-    "itemset": "write the new array with np.where",
-    "sort": "no graph sorts; np.max, np.min and np.argmax are there",
-    "argsort": "no graph sorts; np.max, np.min and np.argmax are there",
-    "partition": "no graph sorts; np.max, np.min and np.argmax are there",
-    "cumprod": "for positive x, write np.exp(np.cumsum(np.log(x)))",
+    "put": "gradserve.client.functions.put(x, positions, values) gives the new array",
+    "itemset": "gradserve.client.functions.set_at(x, key, values) gives the new array",
+    "sort": "it sorts in place; write y = np.sort(x)",
+    "partition": "it sorts in place; write y = np.partition(x, kth)",
     "flat": "write x.ravel()",
     "view": "write x.astype(...)",
     "resize": "write x.reshape(...)",
@@ -25,9 +23,15 @@ REFUSED = {
 """What to write instead of some of NumPy's attributes."""
 _INSTEAD = {
     "np.full": "write np.zeros(shape) + x",
-    "scipy.special.logsumexp": "write np.logaddexp.reduce(x, axis=...)",
-    "scipy.special.softmax": "write np.exp(x - np.logaddexp.reduce(x, axis=..., keepdims=True))",
-    "scipy.special.log_softmax": "write x - np.logaddexp.reduce(x, axis=..., keepdims=True)",
+    "np.vectorize": "call the function itself: functions of NumPy work on whole arrays",
+    **{
+        f"scipy.special.{name}": f"gradserve.client.functions.{name} takes the same arguments"
+        for name in ("log_softmax", "logsumexp", "multigammaln", "polygamma", "softmax", "softplus")
+    },
+    **{
+        f"scipy.signal.{name}": "gradserve.client.functions.convolve takes the same arguments"
+        for name in ("convolve", "fftconvolve", "oaconvolve")
+    },
 }
 """What to write instead of some functions."""
 _FOREIGN = "write it with functions of NumPy; ufuncs of scipy.special can be traced as well"
@@ -72,7 +76,8 @@ class Numberless:
     def __setitem__(self, key: Any, item: Any) -> NoReturn:
         raise untraceable(
             "elements of a traced array cannot be assigned",
-            "write the new array: np.where(mask, new, x), np.concatenate or np.stack",
+            "write the new array: np.where(mask, new, x), np.concatenate, np.stack, or "
+            "gradserve.client.functions.set_at(x, key, values)",
         )
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:

@@ -11,13 +11,14 @@ from typing import Any, TypeVar
 import grpc
 
 from gradserve.client import messages
-from gradserve.client.backend import Answer, Question, TaylorAnswer, TraceOptions, VerifyOptions
+from gradserve.client.backend import Answer, Question, SymmetryOptions, TaylorAnswer, TraceOptions, VerifyOptions
 from gradserve.client.blobs import Blobs
 from gradserve.client.connection import Connection
 from gradserve.client.deadline import Deadline
 from gradserve.client.inspection import Inspection
 from gradserve.client.registry import Registry
 from gradserve.client.results import Explanation, TraceEstimate, VerificationProgress
+from gradserve.client.symmetry import SymmetryProgress
 from gradserve.ir.errors import Unavailable
 from gradserve.v1 import (
     derivative_service_pb2_grpc,
@@ -84,6 +85,18 @@ class RemoteBackend:
             lambda: messages.verify_request(question, options, self._blobs.filler(deadline)),
             self._verifications.VerifyGradient,
             messages.verification_progress,
+        )
+
+    def verify_symmetry(
+        self, question: Question, options: SymmetryOptions, deadline: Deadline
+    ) -> Generator[SymmetryProgress]:
+        """Progress, and the report at the end."""
+        return self._stream(
+            question,
+            deadline,
+            lambda: messages.symmetry_request(question, options, self._blobs.filler(deadline)),
+            self._verifications.VerifySymmetry,
+            messages.symmetry_progress,
         )
 
     def taylor(self, question: Question, order: int, deadline: Deadline) -> TaylorAnswer:

@@ -9,6 +9,19 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class Kinks:
+    """How much of a function sits where it is not differentiable, and ops follow their conventions."""
+
+    nodes: int
+    """Nodes of the graph that do at one point or more; `Function.inspect` names them."""
+    examples: int
+    """Points at which a node does."""
+
+    def __str__(self) -> str:
+        return f"{self.nodes} node(s) on a kink at {self.examples} point(s)"
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What a call cost, as the server measured it; durations in seconds."""
 
@@ -27,6 +40,8 @@ class Report:
     peak_bytes: int = 0
     nonfinite_outputs: int = 0
     workers: tuple[str, ...] = ()
+    kinks: Kinks | None = None
+    """What sits on a kink, if `Function.count_kinks` asked for it."""
 
     @property
     def phases(self) -> dict[str, float]:
@@ -35,7 +50,8 @@ class Report:
 
     def __str__(self) -> str:
         spent = ", ".join(f"{name} {1e3 * seconds:.2f} ms" for name, seconds in self.phases.items())
-        return f"{spent}; {self.chunks} chunk(s) on {self.placement} by {self.executor}, {self.retries} retries"
+        ran = f"{self.chunks} chunk(s) on {self.placement} by {self.executor}, {self.retries} retries"
+        return f"{spent}; {ran}" + (f"; {self.kinks}" if self.kinks else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +162,9 @@ class VerificationReport:
     def __str__(self) -> str:
         head = f"verification: {self.verdict} ({self.evaluations} evaluations, noise {self.noise:.1e})"
         columns = ("verdict", "claimed", "measured", "bound")
-        parts = [head, *_table(("input", *columns), map(_row, self.inputs))]
+        parts = [head, *table(("input", *columns), map(_row, self.inputs))]
         if self.entries:
-            parts += ["", *_table(("entry", *columns), map(_row, self.entries))]
+            parts += ["", *table(("entry", *columns), map(_row, self.entries))]
         return "\n".join(parts)
 
 
@@ -214,7 +230,7 @@ def _row(row: InputReport | EntryReport) -> tuple[str, ...]:
     return row.name, row.verdict, f"{row.claimed:.9g}", f"{row.measured:.9g}", f"{row.error_bound:.1e}"
 
 
-def _table(header: Sequence[str], rows: Iterable[tuple[str, ...]]) -> list[str]:
+def table(header: Sequence[str], rows: Iterable[tuple[str, ...]]) -> list[str]:
     """Lines of a table with aligned columns."""
     lines = [tuple(header), *rows]
     widths = [max(len(line[k]) for line in lines) for k in range(len(header))]

@@ -42,6 +42,7 @@ class Bound:
         reduction: str = "none",
         vectors: Mapping[str, Array] | None = None,
         mode: str = "auto",
+        count_kinks: bool = False,
     ) -> Question:
         """The question to ask a backend, to be answered at that placement.
 
@@ -64,6 +65,7 @@ class Bound:
             reduction=reduction,
             placement=placement,
             mode=mode,
+            count_kinks=count_kinks,
         )
 
     def concrete(self) -> Bound:

@@ -73,7 +73,8 @@ def trace_bound(parameters: Parameters, examples: Mapping[str, Any]) -> Traced:
     for name, example in examples.items():
         leaves, inputs[name] = flatten(example, name)
         tracers[name] = unflatten(inputs[name], [_input(g, path, leaf) for path, leaf in leaves])
-    outputs, output = _flat_result(g, _run(parameters, tracers))
+    with g.recording():
+        outputs, output = flat_result(g, _run(parameters, tracers))
     return Traced(g.build(outputs), inputs, output)
 
 
@@ -126,7 +127,7 @@ def _refusal_behind(error: BaseException) -> Untraceable | None:
     return behind
 
 
-def _flat_result(g: Recorder, result: Any) -> tuple[dict[str, Any], Structure]:
+def flat_result(g: Recorder, result: Any) -> tuple[dict[str, Any], Structure]:
     """The values of what the function returned, by output name, and its structure."""
     try:
         leaves, structure = flatten(result, RESULT)
@@ -136,8 +137,8 @@ def _flat_result(g: Recorder, result: Any) -> tuple[dict[str, Any], Structure]:
     for path, leaf in leaves:
         if not isinstance(leaf, Tracer):
             outputs[path] = g.constant(as_array(leaf, path))
-        elif leaf.value.builder is g:
-            outputs[path] = leaf.value
+        elif g.is_within(leaf.value.builder):
+            outputs[path] = g.adopt(leaf.value)
         else:
             raise untraceable("the function returned a traced array of another call", "return what it computes itself")
     return outputs, structure

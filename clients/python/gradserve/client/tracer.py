@@ -15,6 +15,7 @@ from gradserve.client.numpy_surface.dispatch import apply_function, apply_ufunc,
 from gradserve.client.numpy_surface.indexing import getitem, is_basic
 from gradserve.client.numpy_surface.table import FUNCTIONS
 from gradserve.client.origins import origin, untraceable
+from gradserve.client.recorder import Recorder
 from gradserve.client.refusals import REFUSED, Numberless
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.errors import ConstraintError, InvalidGraph, Untraceable, Violation
@@ -24,6 +25,7 @@ METHODS: dict[str, Callable[..., Any]] = {
     name: getattr(np, name)
     for name in (
         *("sum", "prod", "mean", "var", "std", "max", "min", "any", "all", "argmax", "argmin", "cumsum"),
+        *("argpartition", "argsort", "choose", "cumprod", "searchsorted"),
         *("ravel", "squeeze", "swapaxes", "repeat", "take", "diagonal", "trace", "dot", "clip", "round", "copy"),
     )
 } | {"conj": np.conjugate, "conjugate": np.conjugate}
@@ -124,7 +126,8 @@ class Tracer(Numberless, NDArrayOperatorsMixin):
         del layout
         if not copy and np.dtype(dtype) == self.dtype:
             return self
-        return self._emit("astype", lambda g: g.convert(self.value, ElementType.of(dtype)))
+        g, value = recorded(self.value)
+        return _tracer(traced(g, "astype", lambda g: g.convert(value, ElementType.of(dtype))))
 
     def flatten(self, order: Any = "C") -> Any:
         """A copy of the elements in row-major order."""
@@ -145,20 +148,18 @@ class Tracer(Numberless, NDArrayOperatorsMixin):
         entry = FUNCTIONS.get(func)
         operands = _Operands()
         args, kwargs = operands.values(args), operands.values(kwargs)
-        result = _traced(operands.builder, name_of(func), lambda g: apply_function(g, func, args, kwargs))
-        return _tracers(result, operands.memory if entry is not None and entry.view else None)
+        result = traced(operands.builder, name_of(func), lambda g: apply_function(g, func, args, kwargs))
+        return tracers(result, operands.memory if entry is not None and entry.view else None)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: Any, *inputs: Any, **kwargs: Any) -> Any:
         operands = _Operands()
         values, named = operands.values(inputs), operands.values(kwargs)
-        return _tracers(
-            _traced(operands.builder, name_of(ufunc), lambda g: apply_ufunc(g, ufunc, method, values, named))
-        )
+        return tracers(traced(operands.builder, name_of(ufunc), lambda g: apply_ufunc(g, ufunc, method, values, named)))
 
     def __getitem__(self, key: Any) -> Tracer:
         operands = _Operands()
         value, inner = operands.values((self, key))
-        result = _traced(operands.builder, "indexing", lambda g: getitem(g, value, inner))
+        result = traced(operands.builder, "indexing", lambda g: getitem(g, value, inner))
         # An element alone is one of NumPy's scalars, which shares no memory.
         return _tracer(result, self._memory if result.type.rank and is_basic(key) else None)
 
@@ -167,11 +168,8 @@ class Tracer(Numberless, NDArrayOperatorsMixin):
 
     def __len__(self) -> int:
         if not self.ndim:
-            raise TypeError("len() of unsized object")
+            raise untraceable("a scalar has no length", "ask for x.size, which is 1, or write np.atleast_1d(x)")
         return self.shape[0]
-
-    def _emit(self, name: str, emit: Callable[[Builder], Value]) -> Tracer:
-        return _tracer(_traced(self._value.builder, name, emit))
 
     def _in_place(self, ufunc: np.ufunc, other: Any) -> Any:
         """The result under the same name; every other name of the same memory is refused from now on."""
@@ -186,7 +184,7 @@ class Tracer(Numberless, NDArrayOperatorsMixin):
             raise untraceable(f"an array of {self.dtype} cannot take {result.dtype}", "write y = y + x, not y += x")
         self._memory.version += 1
         self._memory.written_at = str(origin())
-        g = self._value.builder
+        g = result.value.builder
         return Tracer(g.convert(result.value, self._value.type.element_type), self._memory)
 
     def __iadd__(self, other: Any) -> Any:
@@ -252,20 +250,37 @@ class _Operands:
         return argument
 
     def _value(self, tracer: Tracer) -> Value:
-        value = tracer.value
+        target, value = recorded(tracer.value)
         if self._builder is None:
-            self._builder, self.memory = value.builder, tracer.memory
-        elif tracer.memory is not self.memory and value.builder is self._builder:
-            self.memory = Memory(owner=False)
-        elif value.builder is not self._builder:
+            self._builder, self.memory = target, tracer.memory
+        elif target is not self._builder:
             raise untraceable(
                 "a traced array of another call takes part: it was kept in a global, or tracing is nested",
                 "pass it in as an argument",
             )
+        elif tracer.memory is not self.memory:
+            self.memory = Memory(owner=False)
         return value
 
 
-def _traced(g: Builder, name: str, emit: Callable[[Builder], Any]) -> Any:
+def recorded(value: Value) -> tuple[Builder, Value]:
+    """Where an operation on a value is recorded, and the value there: an input of a function if it is from around it.
+
+    Raises:
+        Untraceable: it belongs to a function that has returned.
+    """
+    current = Recorder.current()
+    if current is not None and current.is_within(value.builder):
+        return current, current.adopt(value)
+    if isinstance(value.builder, Recorder) and value.builder.closed and value.builder.parent is not None:
+        raise untraceable(
+            "a traced array was kept from a function that is called within the graph",
+            "return it from that function, as a part of its result",
+        )
+    return value.builder, value
+
+
+def traced(g: Builder, name: str, emit: Callable[[Builder], Any]) -> Any:
     """What `emit` returns, its nodes marked with the author's line; refusals say it as well."""
     g.origin = origin()
     try:
@@ -279,14 +294,14 @@ def _traced(g: Builder, name: str, emit: Callable[[Builder], Any]) -> Any:
         raise untraceable(f"{name} does not take these arguments", str(error)) from error
 
 
-def _tracers(result: Any, memory: Memory | None = None) -> Any:
+def tracers(result: Any, memory: Memory | None = None) -> Any:
     """The result with tracers in place of values; views keep the memory that they look at."""
     if isinstance(result, Value):
         return _tracer(result, memory)
     if isinstance(result, tuple) and hasattr(result, "_fields"):
-        return type(result)(*(_tracers(part, memory) for part in result))
+        return type(result)(*(tracers(part, memory) for part in result))
     if type(result) in (list, tuple):
-        return type(result)(_tracers(part, memory) for part in result)
+        return type(result)(tracers(part, memory) for part in result)
     return result
 
 

@@ -70,9 +70,11 @@ class Derivatives:
         """The loss, its gradient and H v."""
         call = self._wire.call(request.call, rpc)
         tangents = self._wire.arrays(request.tangents, "tangents")
-        found = self._run(call, Hvp(_moved(call, tangents)), tangents, rpc)
-        (value,) = found["value"].values()
-        results: dict[str, Results] = {"value": value, "gradients": found["gradient"], "products": found["product"]}
+        found = self._run(call, Hvp(_moved(call, tangents), request.product_only), tangents, rpc)
+        results: dict[str, Results] = {"products": found["product"]}
+        if not request.product_only:
+            (value,) = found["value"].values()
+            results |= {"value": value, "gradients": found["gradient"]}
         return self._wire.reply(pb.HvpResponse(), results, request.call)
 
     def jacobian(self, request: pb.JacobianRequest, rpc: Rpc) -> pb.JacobianResponse:
@@ -108,7 +110,12 @@ class Derivatives:
         reply, tensors = pb.InspectResponse(), []
         for value in found.values:
             message = reply.values.add(
-                op=value.op, name=value.name, operands=value.operands, outputs=value.outputs, source=value.source
+                op=value.op,
+                name=value.name,
+                operands=value.operands,
+                outputs=value.outputs,
+                source=value.source,
+                kinks=value.kinks,
             )
             tensors.append((value.value, message.value))
             tensors += [(value.tangent, message.tangent)] if value.tangent is not None else []

@@ -8,12 +8,13 @@ from typing import Any
 
 from gradserve.jobs.context import Context
 from gradserve.jobs.derivative import float_inputs
+from gradserve.jobs.symmetry import verify_symmetry
 from gradserve.jobs.verify import verify_gradient
 from gradserve.service.metrics import Metrics
 from gradserve.service.rpc import Rpc
 from gradserve.service.wire import Wire
 from gradserve.v1 import verification_service_pb2 as pb
-from gradserve.verification.report import Verdict, VerificationReport
+from gradserve.verification.report import Place, SymmetryReport, Verdict, VerificationReport
 
 _VERDICTS: dict[Verdict, Any] = {verdict: pb.Verdict.Value(f"VERDICT_{verdict.name}") for verdict in Verdict}
 
@@ -49,6 +50,27 @@ class Verification:
                 reply.report.CopyFrom(encode_verification(progress.report))
             yield reply
 
+    def verify_symmetry(self, request: pb.VerifySymmetryRequest, rpc: Rpc) -> Iterator[pb.VerifySymmetryResponse]:
+        """Both orders of mixed partials compared with each other and with the derived Hessian."""
+        call = self._wire.call(request.call, rpc)
+        rpc.decoded()
+        for progress in verify_symmetry(
+            self._context,
+            call,
+            float_inputs(call.graph, request.wrt),
+            pairs=[(_place(pair.u), _place(pair.v)) for pair in request.pairs],
+            count=request.count,
+            seed=request.seed,
+            relative_tolerance=request.relative_tolerance,
+            control=rpc.control,
+        ):
+            rpc.ran(progress.execution)
+            reply = pb.VerifySymmetryResponse(evaluations=progress.evaluations, stage=progress.stage)
+            if progress.report is not None:
+                self._verifications[progress.report.verdict].inc()
+                reply.report.CopyFrom(encode_symmetry(progress.report))
+            yield reply
+
 
 def encode_verification(report: VerificationReport) -> pb.VerificationReport:
     """The message of a verification's report."""
@@ -61,6 +83,28 @@ def encode_verification(report: VerificationReport) -> pb.VerificationReport:
         noise=report.noise,
         seed=report.seed,
     )
+
+
+def encode_symmetry(report: SymmetryReport) -> pb.SymmetryReport:
+    """The message of a symmetry's report."""
+    return pb.SymmetryReport(
+        verdict=_VERDICTS[report.verdict],
+        pairs=[pb.PairReport(**{**_fields(pair), "entries": _entries(pair.entries)}) for pair in report.pairs],
+        evaluations=report.evaluations,
+        noise=report.noise,
+        seed=report.seed,
+    )
+
+
+def _place(message: pb.Entry) -> Place:
+    return Place(message.input, tuple(message.index))
+
+
+def _entries(places: tuple[Place, Place] | None) -> pb.EntryPair | None:
+    if places is None:
+        return None
+    u, v = (pb.Entry(input=place.input, index=place.index) for place in places)
+    return pb.EntryPair(u=u, v=v)
 
 
 def _fields(record: Any) -> dict[str, Any]:

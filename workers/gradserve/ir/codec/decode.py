@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from gradserve.ir.check import Draft, Incomplete, check_draft, origin_fault, shown
+from gradserve.ir.check import Draft, Incomplete, check_draft, origin_fault, shown, symbol_faults
 from gradserve.ir.codec.encode import CASES
 from gradserve.ir.codec.tensors import Blobs, read_constant, resolve
 from gradserve.ir.codec.types import read_element_type, read_shape, read_type
 from gradserve.ir.errors import ConstraintError, InvalidGraph, UnsupportedOpSet, Violation
-from gradserve.ir.graph import Constant, Graph, Input, Node, Origin, Output
+from gradserve.ir.graph import BlobRef, Constant, Graph, Input, Node, Origin, Output
 from gradserve.ir.limits import DEFAULT_LIMITS, GraphLimits
-from gradserve.ir.op import Op, OpSet, attribute_types, make_op
+from gradserve.ir.op import Op, OpSet, attribute_types, function_names, make_op
 from gradserve.ir.types import TensorType
 from gradserve.v1 import graph_pb2
 
@@ -43,22 +44,41 @@ def decode_graph(
             f"the graph is written in op set {message.op_set_version}; this server knows up to {op_set.version}"
         )
     _require_within(message, limits)
-    reading = _Reading(message, op_set)
-    constants = reading.constants(limits)
-    inputs = reading.inputs()
-    nodes = reading.nodes()
-    outputs = tuple(Output(output.name, output.value) for output in message.outputs)
-    types = [None if constant is None else constant.type for constant in constants]
-    violations = reading.violations + check_draft(Draft(inputs, types, nodes, outputs))
-    if violations:
+    violations: list[Violation] = []
+    if not message.op_set_version:
+        text = f"the op-set version is not stated; write {op_set.version}"
+        violations.append(Violation("op_set_version", "G16", text))
+    functions, faults = _decode_functions(message, op_set, limits)
+    graph, own = _Reading(message, op_set, message.op_set_version, functions).graph(limits)
+    violations += [*own, *faults]
+    if violations or graph is None:
         raise InvalidGraph("the graph is not correct", violations)
-    graph = Graph(
-        inputs=tuple(Input(name, t) for name, t in inputs if t is not None),
-        constants=tuple(constant for constant in constants if constant is not None),
-        nodes=tuple(node for node in nodes if isinstance(node, Node)),
-        outputs=outputs,
-    )
     return graph if blobs is None else with_elements(graph, blobs)
+
+
+def _decode_functions(
+    message: graph_pb2.Graph, op_set: OpSet, limits: GraphLimits
+) -> tuple[list[Graph | None], list[Violation]]:
+    """The functions of the table, each with those before it; None, and violations, for one that is not correct."""
+    called = {k for each in (message, *message.functions) for node in each.nodes for k in node.functions}
+    functions: list[Graph | None] = []
+    violations: list[Violation] = []
+    for k, each in enumerate(message.functions):
+        function, faults = _Reading(each, op_set, message.op_set_version, functions).graph(limits)
+        if each.functions:
+            faults.append(Violation("functions", "G14", "only the outermost graph has a table of functions"))
+        if function is not None:
+            faults += symbol_faults(function)
+            faults += [
+                Violation(f"constants[{j}]", "G14", "a function's constants travel inside it; pass others as operands")
+                for j, constant in enumerate(function.constants)
+                if isinstance(constant, BlobRef)
+            ]
+        functions.append(None if faults else function)
+        if k not in called:
+            faults.append(Violation("", "G14", "no node calls it; leave it out"))
+        violations += [replace(v, field=f"functions[{k}].{v.field}".rstrip(".")) for v in faults]
+    return functions, violations
 
 
 def with_elements(graph: Graph, blobs: Blobs) -> Graph:
@@ -76,34 +96,66 @@ def with_elements(graph: Graph, blobs: Blobs) -> Graph:
 
 
 def _require_within(message: graph_pb2.Graph, limits: GraphLimits) -> None:
+    graphs = (message, *message.functions)
+    limits.require(nodes=sum(len(g.nodes) for g in graphs))
+    nodes, depth = _extent(message)
     limits.require(
-        nodes=len(message.nodes),
-        inputs=len(message.inputs),
-        outputs=len(message.outputs),
-        constants=len(message.constants),
-        origins=len(message.origins),
+        nodes=nodes,
+        depth=depth,
+        inputs=sum(len(g.inputs) for g in graphs),
+        outputs=sum(len(g.outputs) for g in graphs),
+        constants=sum(len(g.constants) for g in graphs),
+        origins=sum(len(g.origins) for g in graphs),
     )
-    names = [i.name for i in message.inputs] + [o.name for o in message.outputs] + [o.file for o in message.origins]
+    names = [i.name for g in graphs for i in g.inputs] + [o.name for g in graphs for o in g.outputs]
+    names += [origin.file for g in graphs for origin in g.origins]
     limits.require(
-        values=len(message.inputs) + len(message.constants) + sum(len(node.types) for node in message.nodes),
-        operands=sum(len(node.operands) for node in message.nodes),
+        values=sum(len(g.inputs) + len(g.constants) + sum(len(n.types) for n in g.nodes) for g in graphs),
+        operands=sum(len(node.operands) for g in graphs for node in g.nodes),
         name_length=max(map(len, names), default=0),
     )
+
+
+def _extent(message: graph_pb2.Graph) -> tuple[int, int]:
+    """Nodes, those of functions counted at every node that calls them, and how deep functions call functions."""
+    found: list[tuple[int, int]] = []
+    for graph in (*message.functions, message):
+        called = [found[k] for node in graph.nodes for k in node.functions if k < len(found)]
+        depth = 1 + max(depth for _, depth in called) if called else 0
+        found.append((len(graph.nodes) + sum(nodes for nodes, _ in called), depth))
+    return found[-1]
 
 
 class _Reading:
     """What one message says, and what is wrong with how it says it."""
 
-    def __init__(self, message: graph_pb2.Graph, op_set: OpSet) -> None:
+    def __init__(
+        self, message: graph_pb2.Graph, op_set: OpSet, version: int, functions: Sequence[Graph | None]
+    ) -> None:
         self.message = message
         self.op_set = op_set
+        self.version = version
+        self.functions = functions
+        """Those that nodes may call; None for one that is not correct."""
         self.violations: list[Violation] = []
         self.plain: dict[str, Op] = {}
-        """Ops without attributes, by name."""
-        if not message.op_set_version:
-            self.refuse("op_set_version", "G16", f"the op-set version is not stated; write {op_set.version}")
-        if message.functions:
-            self.refuse("functions", "G14", f"no op of op set {op_set.version} takes functions; leave them out")
+        """Ops without attributes and functions, by name."""
+
+    def graph(self, limits: GraphLimits) -> tuple[Graph | None, list[Violation]]:
+        """The graph, or None, and all violations."""
+        constants, inputs, nodes = self.constants(limits), self.inputs(), self.nodes()
+        outputs = tuple(Output(output.name, output.value) for output in self.message.outputs)
+        types = [None if constant is None else constant.type for constant in constants]
+        violations = self.violations + check_draft(Draft(inputs, types, nodes, outputs))
+        if violations or any(isinstance(node, Incomplete) for node in nodes):
+            return None, violations
+        graph = Graph(
+            inputs=tuple(Input(name, t) for name, t in inputs if t is not None),
+            constants=tuple(constant for constant in constants if constant is not None),
+            nodes=tuple(node for node in nodes if isinstance(node, Node)),
+            outputs=outputs,
+        )
+        return graph, violations
 
     def refuse(self, field: str, constraint: str, description: str, source: str = "") -> None:
         self.violations.append(Violation(field, constraint, description, source))
@@ -155,9 +207,7 @@ class _Reading:
 
     def op(self, field: str, message: graph_pb2.Node, source: str) -> Op | None:
         """The op of a node with its attributes; None, and violations, if there is none."""
-        version = self.message.op_set_version
-        if message.functions:
-            self.refuse(f"{field}.functions", "G14", "no op takes functions; leave them out", source)
+        version = self.version
         found = self.op_set.find(message.op)
         if found is None:
             self.refuse(f"{field}.op", "G12", f"op set {self.op_set.version} has no op {shown(message.op)}", source)
@@ -165,16 +215,33 @@ class _Reading:
         if version and found.since > version:
             self.refuse(f"{field}.op", "G12", f"{found.name} came with op set {found.since}, not {version}", source)
         attributes = self.attributes(field, found, message, source)
-        if attributes is None:
+        functions = self.called(field, found, message, source)
+        if attributes is None or functions is None:
             return None
         try:
-            op = make_op(found, attributes)
+            op = make_op(found, attributes, functions)
         except ConstraintError as error:
             self.refuse(field, f"{found.name} ({error.constraint})", error.description, source)
             return None
-        if not attributes and found.since <= version:
+        if not attributes and not functions and found.since <= version:
             self.plain[found.name] = op
         return op
+
+    def called(self, field: str, op: type[Op], message: graph_pb2.Node, source: str) -> list[Graph] | None:
+        """The functions that the node calls; None if one is not there, or not correct."""
+        wanted = len(function_names(op))
+        if len(message.functions) != wanted:
+            text = f"{op.name} calls {wanted or 'no'} functions, not {len(message.functions)}"
+            self.refuse(f"{field}.functions", "G14", text if wanted else f"{text}; leave them out", source)
+            return None
+        for j, k in enumerate(message.functions):
+            if k >= len(self.functions):
+                known = f"those before are 0 to {len(self.functions) - 1}" if self.functions else "there is none before"
+                self.refuse(f"{field}.functions[{j}]", "G14", f"there is no function {k} here; {known}", source)
+                return None
+        found = [self.functions[k] for k in message.functions]
+        correct = [function for function in found if function is not None]
+        return correct if len(correct) == len(found) else None
 
     def attributes(self, field: str, op: type[Op], message: graph_pb2.Node, source: str) -> dict[str, Any] | None:
         """The attributes by name; None, and violations, unless they are those that the op declares."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from typing import Any
 
 from gradserve.ir.codec.tensors import encode_constant
@@ -28,11 +30,19 @@ CASES: dict[Any, str] = {
 
 def encode_graph(graph: Graph, inline_limit: int = INLINE_LIMIT) -> graph_pb2.Graph:
     """The message of a correct graph. Constants of more than `inline_limit` bytes are named by digest."""
+    table = {function: k for k, function in enumerate(graph.functions)}
+    message = _encode(graph, inline_limit, table)
+    nodes = [node for each in (graph, *table) for node in each.nodes]
+    message.op_set_version = max((node.op.since for node in nodes), default=1)
+    message.functions.extend(_encode(function, sys.maxsize, table) for function in table)
+    return message
+
+
+def _encode(graph: Graph, inline_limit: int, table: Mapping[Graph, int]) -> graph_pb2.Graph:
     return graph_pb2.Graph(
-        op_set_version=max((node.op.since for node in graph.nodes), default=1),
         inputs=[graph_pb2.Input(name=i.name, type=encode_type(i.type)) for i in graph.inputs],
         constants=[encode_constant(constant, inline_limit) for constant in graph.constants],
-        nodes=[_encode_node(node) for node in graph.nodes],
+        nodes=[_encode_node(node, table) for node in graph.nodes],
         outputs=[graph_pb2.Output(name=o.name, value=o.value) for o in graph.outputs],
         origins=[
             graph_pb2.Origin(node=k, file=node.origin.file, line=node.origin.line)
@@ -55,12 +65,13 @@ def encode_signature(graph: Graph) -> graph_service_pb2.Signature:
     )
 
 
-def _encode_node(node: Node) -> graph_pb2.Node:
+def _encode_node(node: Node, table: Mapping[Graph, int]) -> graph_pb2.Node:
     kinds = attribute_types(type(node.op))
     return graph_pb2.Node(
         op=node.op.name,
         operands=node.operands,
         attributes={name: _encode_attribute(CASES[kinds[name]], v) for name, v in node.op.attributes().items()},
+        functions=[table[function] for function in node.op.functions.values()],
         types=[encode_type(t) for t in node.types],
     )
 

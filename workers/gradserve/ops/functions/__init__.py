@@ -4,6 +4,7 @@ Each takes values of a graph under construction (at least one; arrays and number
 nodes into the builder of these values.
 """
 
+from gradserve.ops.functions.accumulations import cummax, cummin, cumprod, logcumsumexp
 from gradserve.ops.functions.algebra import (
     cho_solve,
     cholesky,
@@ -17,8 +18,20 @@ from gradserve.ops.functions.algebra import (
 )
 from gradserve.ops.functions.choices import isclose, isinf, isnan, where
 from gradserve.ops.functions.einstein import einsum
-from gradserve.ops.functions.exponentials import log_softmax, logsumexp, softmax
+from gradserve.ops.functions.exponentials import log_softmax, logsumexp, softmax, weighted_logsumexp
 from gradserve.ops.functions.matrices import diag, diagonal, eye, one_hot, trace, tril, triu
+from gradserve.ops.functions.ordering import argsort, median, nanquantile, quantile, sort
+from gradserve.ops.functions.probability import (
+    entr,
+    gammasgn,
+    log_ndtr,
+    multigammaln,
+    ndtr,
+    ndtri,
+    polygamma,
+    rel_entr,
+    rgamma,
+)
 from gradserve.ops.functions.products import dot, inner, kron, matmul, outer, tensordot, vdot, vecdot
 from gradserve.ops.functions.reductions import (
     all,
@@ -54,54 +67,77 @@ from gradserve.ops.functions.shaping import (
     tile,
     transpose,
 )
+from gradserve.ops.functions.windows import convolution, convolve, max_pool, mean_pool
 
 __all__ = [
     "all",
     "any",
     "argmax",
     "argmin",
+    "argsort",
     "average",
     "broadcast_to",
     "cho_solve",
     "cholesky",
     "concatenate",
+    "convolution",
+    "convolve",
     "count_nonzero",
+    "cummax",
+    "cummin",
+    "cumprod",
     "cumsum",
     "det",
     "diag",
     "diagonal",
     "dot",
     "einsum",
+    "entr",
     "expand_dims",
     "eye",
     "flip",
+    "gammasgn",
     "inner",
     "inv",
     "isclose",
     "isinf",
     "isnan",
     "kron",
+    "log_ndtr",
     "log_softmax",
+    "logcumsumexp",
     "logsumexp",
     "matmul",
     "matrix_power",
     "max",
+    "max_pool",
     "mean",
+    "mean_pool",
+    "median",
     "min",
     "moveaxis",
+    "multigammaln",
+    "nanquantile",
+    "ndtr",
+    "ndtri",
     "norm",
     "one_hot",
     "outer",
+    "polygamma",
     "prod",
+    "quantile",
     "ravel",
+    "rel_entr",
     "repeat",
     "reshape",
+    "rgamma",
     "roll",
     "rollaxis",
     "slogdet",
     "softmax",
     "solve",
     "solve_triangular",
+    "sort",
     "split",
     "squeeze",
     "stack",
@@ -117,5 +153,6 @@ __all__ = [
     "var",
     "vdot",
     "vecdot",
+    "weighted_logsumexp",
     "where",
 ]

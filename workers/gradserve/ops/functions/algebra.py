@@ -10,14 +10,18 @@ from gradserve.ops import triangles
 from gradserve.ops.family import to_float
 from gradserve.ops.functions import reductions
 from gradserve.ops.functions.arguments import Axis, all_axes, builder_of, lifted, reduced_axes, refuse
+from gradserve.ops.functions.decompositions import svdvals
 from gradserve.ops.functions.matrices import eye
 from gradserve.ops.functions.products import matmul
+from gradserve.ops.movement import permuted
+from gradserve.ops.stacked import part
 
 
 def norm(x: Operand, ord: float | str | None = None, axis: Axis = None, keepdims: bool = False) -> Value:
-    """The norm of vectors or matrices, as np.linalg.norm, but for those that need singular values.
+    """The norm of vectors or matrices, as np.linalg.norm.
 
-    Its derivative where the norm is 0 is 0: the shortest of the subgradients there.
+    Its derivative where the norm is 0 is 0: the shortest of the subgradients there. So it is for the nuclear norm in
+    what singular values of 0 add to it. Norms of order 2 and -2 have none where the extreme singular value is repeated.
     """
     value = to_float(builder_of(x), x)
     g = value.builder
@@ -26,6 +30,8 @@ def norm(x: Operand, ord: float | str | None = None, axis: Axis = None, keepdims
         return reductions.root(reductions.sum(value * value, axes, keepdims))
     if len(axes) == 1 and not isinstance(ord, str):
         return _vector_norm(value, float(ord), axes, keepdims)
+    if len(axes) == 2 and ord in (2, -2, "nuc"):
+        return _singular_norm(value, ord, all_axes(value, axis, "norm"), keepdims)
     if len(axes) != 2 or ord not in (1, -1, math.inf, -math.inf):
         refuse(g, "norm", f"there is no norm of order {ord!r} along {len(axes)} axes")
     # The sum of sizes in each column (1) or row (inf); then the largest or the smallest of these.
@@ -34,6 +40,34 @@ def norm(x: Operand, ord: float | str | None = None, axis: Axis = None, keepdims
     sizes = reductions.sum(g.emit("abs", value), along, keepdims=True)
     extreme = (reductions.max if float(ord) > 0 else reductions.min)(sizes, axes, keepdims=True)
     return extreme if keepdims else reductions.sum(extreme, axes)
+
+
+def _singular_norm(x: Value, order: float | str, axes: tuple[int, ...], keepdims: bool) -> Value:
+    """The sum, the largest or the smallest of the singular values of matrices along two axes."""
+    others = tuple(axis for axis in range(x.type.rank) if axis not in axes)
+    matrices = permuted(x.builder, x, (*others, *axes))
+    s = svdvals(matrices, free=order == "nuc")
+    count = s.shape[-1]
+    if order != "nuc":
+        first = 0 if order == 2 else count - 1
+        s = part(x.builder, s, first, min(first + 1, count))
+    found = reductions.sum(s, -1)
+    kept = tuple(1 if axis in axes else n for axis, n in enumerate(x.type.shape))
+    return x.builder.reshape(found, kept) if keepdims else found
+
+
+def cond(x: Operand, p: float | str | None = None) -> Value:
+    """The condition number of each matrix in a norm, as np.linalg.cond."""
+    g = builder_of(x)
+    value = to_float(g, x)
+    if value.type.rank < 2 or not value.type.size:
+        refuse(g, "cond", f"{value.type} is no matrix, or empty")
+    if p is None or p in (2, -2):
+        s = svdvals(value)
+        count = s.shape[-1]
+        largest, smallest = (reductions.sum(part(g, s, k, k + 1), -1) for k in (0, count - 1))
+        return g.emit("div", smallest, largest) if p == -2 else g.emit("div", largest, smallest)
+    return norm(value, p, (-2, -1)) * norm(inv(value), p, (-2, -1))
 
 
 def _vector_norm(x: Value, order: float, axes: tuple[int, ...], keepdims: bool) -> Value:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from gradserve.ir.builder import Operand, Value
 from gradserve.ops.family import to_float
-from gradserve.ops.functions.arguments import Axis, builder_of, kept, reduced_axes
+from gradserve.ops.functions.arguments import Axis, builder_of, kept, promoted, reduced_axes
 from gradserve.ops.functions.reductions import sum as sum_along
 
 
 def _shift(x: Value, axes: tuple[int, ...]) -> Value:
-    """A number for each sum, within 1 of its largest term and with derivative zero; axes kept.
+    """The largest term of each sum, or 0 if that is infinite; axes kept.
 
-    Any shift near the maximum keeps exp in range. A whole one is constant between kinks that the sum does not have,
-    so that the maximum is never differentiated.
+    The sum does not depend on its shift, so that it is a constant, and the kinks of the maximum are none of the sum.
     """
     g = x.builder
-    low = g.emit("floor", g.emit("reduce_max", x, axes=axes))
-    finite = g.emit("select", g.emit("is_finite", low), low, 0)
+    largest = g.emit("reduce_max", g.emit("stop_gradient", x), axes=axes)
+    finite = g.emit("select", g.emit("is_finite", largest), largest, 0)
     return kept(g, finite, x, axes, keepdims=True)
 
 
@@ -38,6 +39,30 @@ def logsumexp(x: Operand, axis: Axis = None, keepdims: bool = False) -> Value:
     logarithm = g.emit("log", g.emit("select", nothing, 1, total)) + shift
     result = g.emit("select", nothing, -math.inf, logarithm)
     return result if keepdims else sum_along(result, axes)
+
+
+def weighted_logsumexp(x: Operand, weights: Operand, axis: Axis = None, keepdims: bool = False) -> tuple[Value, Value]:
+    """log |sum w exp x| along the axes, and the sign of the sum, as scipy.special.logsumexp with b.
+
+    Terms of weight 0 do not set the scale, whatever their exponent, but keep their derivative in the weight.
+    """
+    g, (value, weight) = promoted(to_float(builder_of(x, weights), x), weights)
+    value, weight = g.align([value, weight])
+    axes = reduced_axes(value, axis, "logsumexp")
+    if not value.type.size:
+        nothing = sum_along(value, axes, keepdims)
+        return g.full(nothing.type, -math.inf), nothing
+    shift = _shift(g.select(g.eq(weight, 0), -math.inf, value), axes)
+    largest = float(np.finfo(value.type.element_type.dtype).max)
+    power = g.minimum(g.emit("exp", value - shift), largest)  # 0 times infinity would be NaN
+    total = sum_along(weight * power, axes, keepdims=True)
+    empty = g.eq(total, 0)
+    logarithm = g.emit("log", g.abs(g.select(empty, 1, total))) + shift
+    results = (g.select(empty, -math.inf, logarithm), g.sign(total))
+    if keepdims:
+        return results
+    size, sign = (sum_along(result, axes) for result in results)
+    return size, sign
 
 
 def softmax(x: Operand, axis: Axis = None) -> Value:

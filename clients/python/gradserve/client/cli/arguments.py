@@ -46,6 +46,25 @@ examples:
 
 The exit status is 0 if the gradient agrees with the differences within their error bound, and 1 if not.
 """
+_SYMMETRY = """\
+The Hessian that is derived is symmetric by construction. The true one is where second derivatives are continuous, by
+the theorem of Schwarz; at 0 of x y (x^2 - y^2) / (x^2 + y^2) it is not: there d/dx d/dy is 1 and d/dy d/dx is -1.
+Both orders are measured here from values of the loss, as limits of mixed differences in which one step vanishes before
+the other.
+
+examples:
+
+  gradserve symmetry loss.pb point.npz
+  gradserve symmetry loss.pb point.npz --pair "w[0]" "w[3]" --pair "w[0]" b
+
+verdicts: agrees            both orders and the derived Hessian are the same within the bounds
+          order_dependent   the two orders differ
+          disagrees         both orders are the same, and the derived Hessian is another
+          kink              there is no such derivative
+          inconclusive      rounding hides more than 1e-3 of the second derivatives
+
+The exit status is 0 if every pair agrees, and 1 if not.
+"""
 _INSPECT = """\
 example:
 
@@ -79,6 +98,7 @@ def parser() -> argparse.ArgumentParser:
     _inspect(_at_point(commands, "inspect", "every value inside the graph, with its adjoint", _INSPECT))
     _gradient(_at_point(commands, "gradient", "the loss and its gradient at a point or a batch", _GRADIENT))
     _verify(_at_point(commands, "verify", "compare a gradient with finite differences", _VERIFY))
+    _symmetry(_at_point(commands, "symmetry", "find where mixed partials depend on their order", _SYMMETRY))
     _trace(_at_point(commands, "trace", "estimate the trace of the Hessian, with an interval", _TRACE))
     return top
 
@@ -109,6 +129,7 @@ def _gradient(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("--batch", action="store_true", help="arrays to differentiate have a leading axis of points")
     add("--reduction", choices=REDUCTIONS, default="none", help="over the points of a batch (default none)")
+    add("--kinks", action="store_true", help="count the nodes that sit on a kink, such as abs at 0")
     add("--out", type=Path, metavar="FILE.npz", help="write value and gradients there")
 
 
@@ -117,6 +138,13 @@ def _verify(command: argparse.ArgumentParser) -> None:
     add("--claimed", type=Path, metavar="FILE.npz", help="a gradient to verify instead of our own")
     add("--directions", type=_count(0), default=0, metavar="N", help="random directions (default 8)")
     add("--seed", type=_count(0), default=0, metavar="N", help="determines the directions (default 0)")
+
+
+def _symmetry(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--pair", nargs=2, action="append", default=[], metavar="ENTRY", help="two entries to look at; repeat")
+    add("--count", type=_count(0), default=0, metavar="N", help="pairs to look at if none are named (default 16)")
+    add("--seed", type=_count(0), default=0, metavar="N", help="determines the random ones of them (default 0)")
 
 
 def _trace(command: argparse.ArgumentParser) -> None:

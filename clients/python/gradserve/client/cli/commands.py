@@ -13,6 +13,7 @@ from gradserve.client.client import Client
 from gradserve.client.files import load_arrays, save_arrays
 from gradserve.client.function import Function
 from gradserve.client.results import TraceEstimate, VerificationProgress
+from gradserve.client.symmetry import SymmetryProgress
 from gradserve.ir.errors import InvalidRequest
 from gradserve.ir.types import Array, Symbol, TensorType
 
@@ -25,9 +26,15 @@ def run(options: argparse.Namespace) -> int:
         from gradserve.client.cli import demo
 
         return demo.run(options.workers, options.steps, options.address)
-    command = {"describe": describe, "inspect": inspect, "gradient": gradient, "verify": verify, "trace": trace}[
-        options.command
-    ]
+    commands = {
+        "describe": describe,
+        "inspect": inspect,
+        "gradient": gradient,
+        "verify": verify,
+        "symmetry": symmetry,
+        "trace": trace,
+    }
+    command = commands[options.command]
     with Client(options.address, timeout=options.timeout) as client:
         return command(client.load(options.graph), options)
 
@@ -51,6 +58,8 @@ def inspect(function: Function, options: argparse.Namespace) -> int:
     """Every value of the graph, as a table and perhaps pictures."""
     found = function.inspect(*_point(function, options.point))
     show.line(str(found))
+    if found.kinks:
+        show.line(f"{found.report.kinks}, where derivatives follow the conventions of docs/NUMPY.md")
     for file, picture in ((options.dot, found.dot), (options.svg, found.svg)):
         if file is not None:
             file.write_text(picture())
@@ -63,6 +72,7 @@ def gradient(function: Function, options: argparse.Namespace) -> int:
     if options.out is not None and not options.out.parent.is_dir():
         raise InvalidRequest(f"{options.out}: there is no such folder to write into")
     point = _point(function, options.point)
+    function.count_kinks = options.kinks
     value, found = function.value_and_grad(*point, wrt=options.wrt, batch=options.batch, reduction=options.reduction)
     gradients = found if isinstance(found, dict) else {_differentiated(function, options)[0]: found}
     show.gradients(value, gradients)
@@ -93,6 +103,22 @@ def verify(function: Function, options: argparse.Namespace) -> int:
             progress=update,
         )
     show.verification(report)
+    return 0 if report.passed else 1
+
+
+def symmetry(function: Function, options: argparse.Namespace) -> int:
+    """A report on mixed partials; exit status 0 if they do not depend on their order."""
+    point = _point(function, options.point)
+    with show.progress("evaluations") as progress:
+        task = progress.add_task("looking", total=None)
+
+        def update(step: SymmetryProgress) -> None:
+            progress.update(task, description=step.stage, completed=step.evaluations)
+
+        report = function.verify_symmetry(
+            *point, wrt=options.wrt, pairs=options.pair, count=options.count, seed=options.seed, progress=update
+        )
+    show.symmetry(report)
     return 0 if report.passed else 1
 
 

@@ -12,13 +12,21 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from gradserve.client.results import EntryReport, Explanation, InputReport, Report, TraceEstimate, VerificationReport
+from gradserve.client.symmetry import SymmetryReport, cells
 from gradserve.ir.types import Array
 
 console = Console(emoji=False, markup=False, highlight=False)
 if not console.is_terminal:
     # A log has no window to fit into; narrow tables would break the ends of names.
     console.width = 120
-_STYLES = {"agrees": "green", "disagrees": "bold red", "kink": "yellow", "inconclusive": "yellow", "not_finite": "red"}
+_STYLES = {
+    "agrees": "green",
+    "disagrees": "bold red",
+    "order_dependent": "bold red",
+    "kink": "yellow",
+    "inconclusive": "yellow",
+    "not_finite": "red",
+}
 _ENTRIES = 3
 
 
@@ -79,6 +87,8 @@ def report(report: Report) -> None:
         f"{report.chunks} chunk(s) on {report.placement} by {report.executor}, {hit}, {report.retries} retries, "
         f"{report.flops:.3g} flops, at most {report.peak_bytes / 2**20:.3g} MiB"
     )
+    if report.kinks:
+        line(str(report.kinks))
 
 
 def verification(report: VerificationReport) -> None:
@@ -92,6 +102,16 @@ def verification(report: VerificationReport) -> None:
         numbers = (f"{row.claimed:.12g}", f"{row.measured:.12g}", f"{row.error_bound:.1e}")
         style = "" if row.verdict == "agrees" else _STYLES.get(row.verdict, "")
         table.add_row(row.name, row.verdict, *numbers, style=style)
+    console.print(table)
+
+
+def symmetry(report: SymmetryReport) -> None:
+    """A verification of symmetry: the verdict and a table of pairs."""
+    told = f"  {len(report.pairs)} pairs, {report.evaluations} evaluations, noise in the loss {report.noise:.1e}"
+    line(Text.assemble((report.verdict, _STYLES.get(report.verdict, "")), f"{told}, seed {report.seed}"))
+    table = _table("u, v", "verdict", "d/du d/dv", "error bound", "d/dv d/du", "error bound", "derived")
+    for pair in report.pairs:
+        table.add_row(*cells(pair), style="" if pair.verdict == "agrees" else _STYLES.get(pair.verdict, ""))
     console.print(table)
 
 

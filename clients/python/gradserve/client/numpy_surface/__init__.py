@@ -2,11 +2,17 @@
 
 from gradserve.client.numpy_surface import (  # noqa: F401  (importing a module enters its functions in the table)
     creation,
+    decompositions,
+    differences,
     elementwise,
     indexing,
     joining,
     linalg,
     logic,
+    nans,
+    ordering,
+    padding,
+    polynomials,
     products,
     reductions,
     shapes,

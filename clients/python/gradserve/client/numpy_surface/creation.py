@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from gradserve.client.numpy_surface.operands import as_operand, integer, integers, lift
 from gradserve.client.numpy_surface.table import implements
-from gradserve.client.origins import untraceable
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType, TensorType
+from gradserve.ops.family import to_float
 from gradserve.ops.functions import shaping
 
 
@@ -46,20 +47,6 @@ def full_like(g: Builder, a: Any, fill_value: Any, dtype: Any = None, shape: Any
     return g.broadcast(g.convert(lift(g, as_operand(g, fill_value)), pattern.element_type), pattern.shape)
 
 
-@implements(np.vander)
-def vander(g: Builder, x: Any, N: Any = None, increasing: bool = False) -> Value:
-    """The powers of a vector as columns."""
-    given = lift(g, x)
-    base = g.convert(given, ElementType.of(np.promote_types(given.type.element_type.dtype, int)))  # as NumPy does
-    count = base.type.size if N is None else integer(N, "a number of columns")
-    powers = [g.full(base.type, 1)]
-    for _ in range(count - 1):
-        powers.append(g.mul(powers[-1], base))
-    if count <= 0:
-        return g.zeros(base.type.with_shape((base.type.size, 0)))
-    return shaping.stack(powers[:count] if increasing else powers[:count][::-1], axis=1)
-
-
 @implements(np.result_type)
 def result_type(g: Builder, *arrays_and_dtypes: Any) -> np.dtype[Any]:
     """The element type of an operation on these, as a dtype."""
@@ -85,17 +72,92 @@ def isrealobj(g: Builder, x: Any) -> bool:
     return True
 
 
+@implements(np.common_type)
+def common_type(g: Builder, *arrays: Any) -> type[Any]:
+    """The real element type that all arrays fit into."""
+    return np.common_type(*(np.zeros(1, lift(g, array).type.element_type.dtype) for array in arrays))
+
+
+@implements(np.astype)
+def astype(g: Builder, x: Any, dtype: Any, *, copy: bool = True) -> Value:
+    """The array with other elements."""
+    return g.convert(lift(g, x), ElementType.of(dtype))
+
+
 @implements(np.linspace)
 def linspace(
+    g: Builder,
+    start: Any,
+    stop: Any,
+    num: Any = 50,
+    endpoint: bool = True,
+    retstep: bool = False,
+    dtype: Any = None,
+    axis: Any = 0,
+) -> Value | tuple[Value, Value]:
+    """Evenly spaced numbers from start to stop, and how far they are apart if asked for."""
+    count = integer(num, "a number of points")
+    first, last = (lift(g, as_operand(g, end)) for end in (start, stop))
+    first, last = g.align(g.promote([first, last, 0.0])[:2])
+    steps = count - 1 if endpoint else count
+    at = g.constant(np.arange(count) / max(steps, 1), first.type.element_type)
+    at = g.reshape(at, (count, *(1,) * first.type.rank))
+    # As a mixture of the ends, so that both are met exactly.
+    line = g.add(g.mul(first, g.sub(1, at)), g.mul(last, at))
+    line = shaping.moveaxis(line, 0, integer(axis, "an axis"))
+    if dtype is not None:
+        kind = ElementType.of(dtype)
+        line = g.convert(line if kind.is_float else g.floor(line), kind)
+    return (line, g.mul(g.sub(last, first), 1 / steps if steps > 0 else math.nan)) if retstep else line
+
+
+@implements(np.logspace)
+def logspace(
+    g: Builder,
+    start: Any,
+    stop: Any,
+    num: Any = 50,
+    endpoint: bool = True,
+    base: Any = 10.0,
+    dtype: Any = None,
+    axis: Any = 0,
+) -> Value:
+    """Numbers whose logarithms are evenly spaced."""
+    line = linspace(g, start, stop, num, endpoint, axis=axis)
+    powers = g.pow(as_operand(g, base), line)
+    return powers if dtype is None else g.convert(powers, ElementType.of(dtype))
+
+
+@implements(np.geomspace)
+def geomspace(
     g: Builder, start: Any, stop: Any, num: Any = 50, endpoint: bool = True, dtype: Any = None, axis: Any = 0
 ) -> Value:
-    """Evenly spaced numbers from start to stop."""
-    if dtype is not None or axis != 0:
-        raise untraceable("np.linspace with dtype= or axis= cannot be traced", "convert or move the axis afterwards")
-    count = integer(num, "a number of points")
-    first, last = (lift(g, end) for end in (start, stop))
-    first, last = g.align(g.promote([first, last, 0.0])[:2])
-    steps = max(count - 1 if endpoint else count, 1)
-    at = g.reshape(g.constant(np.arange(count) / steps, first.type.element_type), (count, *(1,) * first.type.rank))
-    # As a mixture of the ends, so that both are met exactly.
-    return g.add(g.mul(first, g.sub(1, at)), g.mul(last, at))
+    """Numbers from start to stop, each the one before it times the same factor; both ends of one sign."""
+    first, last = (to_float(g, as_operand(g, end)) for end in (start, stop))
+    line = linspace(g, g.log(g.abs(first)), g.log(g.abs(last)), num, endpoint, axis=axis)
+    signs = g.sign(g.add(first, g.zeros(last.type)))
+    powers = g.mul(g.exp(line), shaping.expand_dims(signs, axis) if signs.type.rank else signs)
+    return powers if dtype is None else g.convert(powers, ElementType.of(dtype))
+
+
+@implements(np.ix_)
+def ix_(g: Builder, *args: Any) -> tuple[Value, ...]:
+    """Vectors of positions, each along its own axis, that select a grid."""
+    vectors = [lift(g, positions) for positions in args]
+    rank = len(vectors)
+    return tuple(g.reshape(v, tuple(v.shape[0] if j == k else 1 for j in range(rank))) for k, v in enumerate(vectors))
+
+
+def _of_shape(function: Any) -> Any:
+    """An implementation that needs the lengths alone and gives positions known while tracing."""
+
+    def apply(g: Builder, arr: Any, k: Any = 0) -> Any:
+        """The positions of a part of a matrix, known while tracing."""
+        pattern = np.zeros(lift(g, arr).shape, np.bool_)
+        return function(pattern, integer(k, "an offset")) if k else function(pattern)
+
+    return apply
+
+
+for _function in (np.tril_indices_from, np.triu_indices_from, np.diag_indices_from):
+    implements(_function)(_of_shape(_function))

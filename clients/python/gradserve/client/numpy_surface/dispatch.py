@@ -21,15 +21,16 @@ INSTEAD = {
     "np.argwhere": "the shape of its result depends on numbers; write np.where(condition, x, y)",
     "np.flatnonzero": "the shape of its result depends on numbers; write np.where(condition, x, y)",
     "np.extract": "the shape of its result depends on numbers; write np.where(condition, x, 0)",
-    "np.compress": "the shape of its result depends on numbers; write np.where(condition, x, 0)",
     "np.unique": "the shape of its result depends on numbers; call it on captured data, outside of the function",
-    "np.cumprod": "for positive x, write np.exp(np.cumsum(np.log(x)))",
     "np.apply_along_axis": "write the operation on whole arrays, or np.stack over a loop",
-    "np.put": "write the new array with np.where",
+    "np.add.at": "gradserve.client.functions.add_at(x, key, values) gives the new array",
+    "np.put": "gradserve.client.functions.put(x, positions, values) gives the new array",
+    "np.put_along_axis": "gradserve.client.functions.put_along_axis(x, positions, values, axis) gives the new array",
     "np.copyto": "write np.where(mask, new, x); np.zeros(shape) + x instead of np.full(shape, x)",
     "np.place": "write the new array with np.where",
     "np.putmask": "write np.where(mask, values, x)",
     "np.fill_diagonal": "write np.where(np.eye(n, dtype=bool), values, x)",
+    "np.piecewise": "write np.select([condition, ...], [value, ...], default)",
     "np.array2string": "print after the call, where there are numbers",
     "np.array_repr": "print after the call, where there are numbers",
     "np.array_str": "print after the call, where there are numbers",
@@ -45,7 +46,7 @@ def apply_function(g: Builder, function: Callable[..., Any], args: Sequence[Any]
     entry = FUNCTIONS.get(function)
     name = name_of(function)
     if entry is None:
-        raise untraceable(f"{name} cannot be traced", INSTEAD.get(name, _near(name)))
+        raise untraceable(f"{name} cannot be traced", _instead(name))
     positional, named = _arguments(function, name, entry, args, kwargs)
     return entry.call(g, *positional, **named)
 
@@ -58,6 +59,12 @@ def name_of(function: Any) -> str:
         module = "numpy" if getattr(np, name, None) is function else "scipy.special"
     public = module.replace("numpy", "np", 1).split("._")[0]
     return f"{public}.{name}"
+
+
+def _instead(name: str) -> str:
+    if name.startswith("np.fft."):
+        return "its result is complex, and no graph has complex elements; multiply by captured cosines and sines"
+    return INSTEAD.get(name) or _near(name)
 
 
 def _near(name: str) -> str:
@@ -137,7 +144,8 @@ def apply_ufunc(g: Builder, ufunc: np.ufunc, method: str, inputs: Sequence[Any],
         _require_plain(name, kwargs)
         x, y = (g.lift(as_operand(g, operand)) for operand in inputs)
         return _call(g, name, ufunc, (unsqueezed(g, x, y.type.rank), y))
-    raise untraceable(f"{name}.{method} cannot be traced", f"write it with {name} and other functions on whole arrays")
+    whole = f"write it with {name} and other functions on whole arrays"
+    raise untraceable(f"{name}.{method} cannot be traced", INSTEAD.get(f"{name}.{method}", whole))
 
 
 def _require_plain(name: str, kwargs: Mapping[str, Any]) -> None:
@@ -150,7 +158,7 @@ def _require_plain(name: str, kwargs: Mapping[str, Any]) -> None:
 def _call(g: Builder, name: str, ufunc: np.ufunc, inputs: Sequence[Any]) -> Any:
     implementation = find_ufunc(ufunc)
     if implementation is None:
-        raise untraceable(f"{name} cannot be traced", INSTEAD.get(name, _near(name)))
+        raise untraceable(f"{name} cannot be traced", _instead(name))
     operands = [as_operand(g, operand) for operand in inputs]
     loop = ufunc.resolve_dtypes((*(_kind(operand) for operand in operands), *(None,) * ufunc.nout))
     _require_element_types(name, loop)

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from gradserve.client.numpy_surface.operands import as_operand, integer, lift
-from gradserve.client.numpy_surface.table import implements
+from gradserve.client.numpy_surface.table import implements, implements_ufunc
 from gradserve.client.numpy_surface.ufuncs import trunc
 from gradserve.client.origins import untraceable
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType
 from gradserve.ops.family import to_float
+from gradserve.ops.functions import shaping
 
 
 @implements(np.round, np.around)
@@ -99,17 +100,75 @@ def imag(g: Builder, val: Any) -> Value:
     return g.zeros(lift(g, val).type)
 
 
+@implements(np.angle)
+def angle(g: Builder, z: Any, deg: bool = False) -> Value:
+    """0 for positive numbers and pi for negative ones: all elements are real."""
+    x = to_float(g, as_operand(g, z))
+    return g.select(signbit(g, x), 180.0 if deg else math.pi, g.mul(x, 0))
+
+
+@implements(np.real_if_close, view=True)
+def real_if_close(g: Builder, a: Any, tol: Any = 100) -> Value:
+    """The array itself: all elements are real."""
+    return lift(g, a)
+
+
+@implements(np.iscomplex)
+def iscomplex(g: Builder, x: Any) -> Any:
+    """False for all elements, known while tracing."""
+    return np.zeros(lift(g, x).shape, np.bool_)[()]
+
+
+@implements(np.isreal)
+def isreal(g: Builder, x: Any) -> Any:
+    """True for all elements, known while tracing."""
+    return np.ones(lift(g, x).shape, np.bool_)[()]
+
+
+@implements_ufunc(np.signbit)
+def signbit(g: Builder, x: Value) -> Value:
+    """Whether x is negative, or zero from below."""
+    zero = g.eq(x, 0)
+    return g.logical_or(g.lt(x, 0), g.logical_and(zero, g.lt(g.div(1, g.select(zero, x, 1)), 0)))
+
+
+@implements_ufunc(np.copysign)
+def copysign(g: Builder, x: Value, y: Value) -> Value:
+    """|x| with the sign of y, which zero has as well."""
+    return g.select(signbit(g, y), g.neg(g.abs(x)), g.abs(x))
+
+
 @implements(np.interp)
-def interp(g: Builder, x: Any, xp: Any, fp: Any) -> Value:
-    """The piecewise linear function through the points (xp, fp) at x; constant outside of them."""
+def interp(g: Builder, x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Value:
+    """The piecewise linear function through the points (xp, fp) at x; constant outside of them, unless it is periodic.
+
+    At a point the slope is that on its right.
+    """
     at, xs, fs = (to_float(g, as_operand(g, operand)) for operand in (x, xp, fp))
+    if period is not None:
+        at, xs, fs = _unrolled(g, at, xs, fs, as_operand(g, period))
     (n,) = xs.shape
     if n < 2:
         raise untraceable("np.interp through fewer than two points cannot be traced", "use the constant itself")
     first, last = (g.emit("gather", xs, g.constant(k), axis=0) for k in (0, n - 1))
-    at = g.clip(at, first, last)
-    passed = g.ge(g.reshape(at, (*at.type.shape, 1)), xs)
-    left = g.clip(g.sub(g.reduce_sum(g.convert(passed, ElementType.INT64), axes=(at.type.rank,)), 1), 0, n - 2)
-    right = g.add(left, 1)
-    x0, x1, f0, f1 = (g.emit("gather", v, k, axis=0) for v in (xs, fs) for k in (left, right))
-    return g.add(f0, g.mul(g.sub(at, x0), g.div(g.sub(f1, f0), g.sub(x1, x0))))
+    inside = g.clip(at, first, last)
+    below = g.clip(g.sub(g.emit("searchsorted", xs, inside, right=True), 1), 0, n - 2)
+    x0, x1, f0, f1 = (g.emit("gather", v, k, axis=0) for v in (xs, fs) for k in (below, g.add(below, 1)))
+    result = g.add(f0, g.mul(g.sub(inside, x0), g.div(g.sub(f1, f0), g.sub(x1, x0))))
+    if period is not None:
+        return result
+    for outside, given in ((g.lt(at, first), left), (g.gt(at, last), right)):
+        result = result if given is None else g.select(outside, as_operand(g, given), result)
+    return result
+
+
+def _unrolled(g: Builder, at: Value, xs: Value, fs: Value, period: Any) -> tuple[Value, Value, Value]:
+    """Points of a periodic function in order, with one more on either side, and x brought among them."""
+    length = g.abs(period)
+    at, xs = g.remainder(at, length), g.remainder(xs, length)
+    order = g.argsort(xs, axis=0)
+    xs, fs = (g.emit("gather", v, order, axis=0) for v in (xs, fs))
+    n = xs.shape[0]
+    (x_last, x_first), (f_last, f_first) = ((shaping.part(v, 0, n - 1, n), shaping.part(v, 0, 0, 1)) for v in (xs, fs))
+    xs = shaping.concatenate([g.sub(x_last, length), xs, g.add(x_first, length)])
+    return at, xs, shaping.concatenate([f_last, fs, f_first])

@@ -219,9 +219,59 @@ def take_along_axis(g: Builder, arr: Any, indices: Any, axis: Any = -1) -> Value
     x, index = lift(g, arr), as_operand(g, indices)
     if axis is None:
         x, axis = shaping.ravel(x), 0
-    along = axis_of(x, axis)
-    if np.ndim(index) != x.type.rank if not isinstance(index, Value) else index.type.rank != x.type.rank:
-        raise ValueError("`indices` and `arr` must have the same number of dimensions")
+    return getitem(g, x, along_axis(g, x, index, axis_of(x, axis)))
+
+
+def along_axis(g: Builder, x: Value, index: Operand, axis: int) -> tuple[Any, ...]:
+    """The key that selects, for each vector along an axis, its elements at the positions in the same place."""
     rank = x.type.rank
+    if (index.type.rank if isinstance(index, Value) else np.ndim(index)) != rank:
+        raise ValueError("`indices` and `arr` must have the same number of dimensions")
     key = [np.arange(n).reshape((1,) * k + (-1,) + (1,) * (rank - k - 1)) for k, n in enumerate(x.shape)]
-    return getitem(g, x, (*key[:along], index, *key[along + 1 :]))
+    return (*key[:axis], index, *key[axis + 1 :])
+
+
+@implements(np.compress)
+def compress(g: Builder, condition: Any, a: Any, axis: Any = None) -> Value:
+    """The slices along an axis where a captured condition holds."""
+    if isinstance(condition, Value):
+        raise untraceable(
+            "np.compress by a traced condition selects a number of elements that depends on numbers",
+            "write np.where(condition, x, 0)",
+        )
+    x = lift(g, a)
+    if axis is None:
+        x, axis = shaping.ravel(x), 0
+    along = axis_of(x, axis)
+    return g.emit("gather", x, np.compress(condition, np.arange(x.shape[along])), axis=along)
+
+
+@implements(np.choose)
+def choose(g: Builder, a: Any, choices: Any, mode: str = "raise") -> Value:
+    """For each position in a, the element there of the choice that it names."""
+    index, options = lift(g, a), g.promote([as_operand(g, choice) for choice in choices])
+    count = len(options)
+    if mode == "raise":
+        index = _wrapped_by_nothing(g, index, count)
+    index = g.clip(index, 0, count - 1) if mode == "clip" else g.remainder(index, count)
+    result = options[0]
+    for k, option in enumerate(options[1:], start=1):
+        result = g.select(g.eq(index, k), option, result)
+    return g.broadcast(result, g.align([index, *options])[0].type.shape)
+
+
+def _wrapped_by_nothing(g: Builder, index: Value, count: int) -> Value:
+    """The positions, each looked up in 0, 1, 2, ..., which is refused when run if one is not there."""
+    return g.emit("gather", np.arange(count), g.convert(index, ElementType.INT64), axis=0)
+
+
+@implements(np.bincount)
+def bincount(g: Builder, x: Any, weights: Any = None, minlength: Any = 0) -> Value:
+    """How often each whole number occurs among captured ones, or the sums of their weights."""
+    if isinstance(x, Value):
+        raise untraceable("np.bincount of traced numbers has a length that depends on them", "capture the numbers")
+    count = max(len(np.bincount(x)), integer(minlength, "a length"))
+    values = g.convert(lift(g, weights), ElementType.FLOAT64)
+    if values.type.shape != np.shape(x):
+        raise ValueError("The weights and list don't have the same length.")
+    return g.emit("scatter_add", values, np.asarray(x, np.int64), axis=0, length=count)

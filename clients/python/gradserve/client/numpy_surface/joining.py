@@ -1,8 +1,9 @@
-"""Arrays laid side by side, cut apart and padded."""
+"""Arrays laid side by side, cut apart, and put into one another."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -156,41 +157,6 @@ if hasattr(np, "unstack"):  # since NumPy 2.1
     implements(np.unstack, view=True)(unstack)
 
 
-@implements(np.pad)
-def pad(g: Builder, array: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Value:
-    """The array with more elements around it: a constant, or its own repeated."""
-    x = lift(g, array)
-    widths = _pairs(pad_width, x.type.rank, "pad_width")
-    if mode == "constant":
-        return _pad_constant(g, x, widths, constant_values)
-    if mode not in ("edge", "reflect", "symmetric", "wrap"):
-        raise untraceable(f"np.pad with mode={mode!r} cannot be traced", "edge, reflect, symmetric and wrap can")
-    for axis, width in enumerate(widths):
-        if any(width):
-            positions = np.pad(np.arange(x.shape[axis]), width, mode=mode)  # type: ignore[call-overload]
-            x = g.emit("gather", x, positions, axis=axis)
-    return x
-
-
-def _pairs(widths: Any, rank: int, name: str) -> list[tuple[Any, Any]]:
-    if isinstance(widths, dict):
-        raise untraceable(f"np.pad with a dict as {name}= cannot be traced", "write one pair for each axis")
-    return [tuple(pair) for pair in np.broadcast_to(np.asarray(widths), (rank, 2)).tolist()]
-
-
-def _pad_constant(g: Builder, x: Value, widths: Sequence[tuple[int, int]], constants: Any) -> Value:
-    if isinstance(constants, Value):
-        raise untraceable("np.pad with a traced constant cannot be traced", "join the parts by np.concatenate")
-    if not np.any(constants):
-        before, after = (tuple(width[k] for width in widths) for k in (0, 1))
-        return g.emit("pad", x, low=before, high=after, interior=(0,) * x.type.rank) if any(before + after) else x
-    for axis, numbers in enumerate(_pairs(constants, x.type.rank, "constant_values")):
-        shapes = [(*x.shape[:axis], count, *x.shape[axis + 1 :]) for count in widths[axis]]
-        low, high = (g.full(x.type.with_shape(shape), c) for shape, c in zip(shapes, numbers, strict=True))
-        x = shaping.concatenate([low, x, high], axis)
-    return x
-
-
 @implements(np.delete)
 def delete(g: Builder, arr: Any, obj: Any, axis: Any = None) -> Value:
     """The array without the slices at some positions along an axis."""
@@ -201,3 +167,36 @@ def delete(g: Builder, arr: Any, obj: Any, axis: Any = None) -> Value:
         x, axis = shaping.ravel(x), 0
     along = axis_of(x, axis)
     return g.emit("gather", x, np.delete(np.arange(x.shape[along]), obj), axis=along)
+
+
+@implements(np.insert)
+def insert(g: Builder, arr: Any, obj: Any, values: Any, axis: Any = None) -> Value:
+    """The array with values put in before some positions along an axis."""
+    if isinstance(obj, Value):
+        raise untraceable("np.insert at a traced position cannot be traced", "use positions known while tracing")
+    x = lift(g, arr)
+    if axis is None:
+        x, axis = shaping.ravel(x), 0
+    along = axis_of(x, axis)
+    n = x.shape[along]
+    added = g.convert(lift(g, values), x.type.element_type)
+    if np.ndim(obj) == 0 and not isinstance(obj, slice) and added.type.rank:
+        # NumPy takes the first axis of the values as that of the insertion where one position is given.
+        leading = (*(1,) * (x.type.rank - added.type.rank), *added.shape)
+        added = shaping.moveaxis(g.reshape(added, leading), 0, along)
+    marks = np.insert(np.arange(n), obj, n + np.arange(len(np.insert(np.empty(n), obj, 0)) - n))
+    count = len(marks) - n
+    shape = tuple(count if k == along else length for k, length in enumerate(x.shape))
+    both = shaping.concatenate([x, g.broadcast(added, shape)], along)
+    return g.emit("gather", both, marks, axis=along)
+
+
+@implements(np.resize)
+def resize(g: Builder, a: Any, new_shape: Any) -> Value:
+    """The elements in row-major order in another shape, begun anew as often as it takes, or cut off."""
+    x, shape = shaping.ravel(lift(g, a)), integers(new_shape, "a shape")
+    size = math.prod(shape)
+    if not x.type.size:
+        return g.zeros(x.type.with_shape(shape))
+    copies = -(-size // x.type.size)
+    return g.reshape(shaping.part(shaping.tile(x, copies), 0, 0, size), shape)

@@ -9,7 +9,6 @@ import numpy as np
 from gradserve.client.numpy_surface.operands import as_operand, axis_of, integer, integers, lift
 from gradserve.client.numpy_surface.reductions import with_dtype
 from gradserve.client.numpy_surface.table import implements
-from gradserve.client.origins import untraceable
 from gradserve.ir.builder import Builder, Value
 from gradserve.ops.family import to_float
 from gradserve.ops.functions import algebra, matrices, shaping
@@ -117,16 +116,13 @@ def cholesky(g: Builder, a: Any, upper: bool = False) -> Value:
 
 @implements(np.linalg.norm)
 def norm(g: Builder, x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Value:
-    """The norm of vectors or matrices, but for those that need singular values."""
+    """The norm of vectors or matrices."""
     value = lift(g, x)
     if axis is None and ord is not None and value.type.rank > 2:
         raise ValueError("Improper number of dimensions to norm.")
     axes = None if axis is None else _in_order(value, axis)
     if axes is None and ord is None and value.type.rank == 2:
         axes = (0, 1)
-    rank = value.type.rank if axes is None else len(axes)
-    if rank == 2 and ord in (2, -2, "nuc"):
-        raise untraceable(f"the norm of order {ord!r} of matrices needs singular values", "use 'fro', 1 or np.inf")
     return algebra.norm(value, ord, axes, keepdims)
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from gradserve.client.numpy_surface.operands import as_operand, lift
-from gradserve.client.numpy_surface.table import implements, implements_ufunc
+from gradserve.client.numpy_surface.table import emitting, implements, implements_ufunc
 from gradserve.client.origins import untraceable
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType
-from gradserve.ops.functions import reductions
+from gradserve.ops.functions import reductions, shaping
 
 _OPS: dict[np.ufunc, str] = {
     np.equal: "eq",
@@ -39,21 +39,18 @@ _BITWISE: dict[np.ufunc, str] = {
 """Ufuncs that are one op on truth values, and that no graph has on integers."""
 
 
-def _emitting(op: str) -> Callable[..., Value]:
-    return lambda g, *operands: g.emit(op, *operands)
-
-
 def _on_truth_values(name: str, op: str) -> Callable[..., Value]:
     def apply(g: Builder, *operands: Value) -> Value:
         if operands[0].type.element_type is not ElementType.BOOL:
             raise untraceable(f"{name} of integers cannot be traced", "compare them first: it takes truth values")
         return g.emit(op, *operands)
 
+    apply.__doc__ = f"{emitting(op).__doc__} Of truth values alone."
     return apply
 
 
 for _ufunc, _op in _OPS.items():
-    implements_ufunc(_ufunc)(_emitting(_op))
+    implements_ufunc(_ufunc)(emitting(_op))
 for _ufunc, _op in _BITWISE.items():
     implements_ufunc(_ufunc)(_on_truth_values(f"np.{_ufunc.__name__}", _op))
 
@@ -107,6 +104,25 @@ def array_equal(g: Builder, a1: Any, a2: Any) -> Value:
     if x.type.shape != y.type.shape:
         return g.constant(False)
     return reductions.all(g.eq(x, y))
+
+
+@implements(np.array_equiv)
+def array_equiv(g: Builder, a1: Any, a2: Any) -> Value:
+    """Whether a1 and a2 broadcast to one shape, and have equal elements there."""
+    x, y = lift(g, a1), lift(g, a2)
+    try:
+        np.broadcast_shapes(x.shape, y.shape)
+    except ValueError:
+        return g.constant(False)
+    return reductions.all(g.eq(x, y))
+
+
+@implements(np.isin)
+def isin(g: Builder, element: Any, test_elements: Any, assume_unique: bool = False, invert: bool = False) -> Value:
+    """Whether each element equals one of the others."""
+    x, others = lift(g, element), shaping.ravel(lift(g, test_elements))
+    found = g.reduce_any(g.eq(g.reshape(x, (*x.type.shape, 1)), others), axes=(x.type.rank,))
+    return g.logical_not(found) if invert else found
 
 
 @implements(np.where)

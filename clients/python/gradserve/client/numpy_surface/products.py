@@ -9,9 +9,8 @@ import numpy as np
 
 from gradserve.client.numpy_surface.operands import as_operand, axis_of, integer, integers, lift
 from gradserve.client.numpy_surface.table import implements, implements_ufunc
-from gradserve.client.origins import untraceable
 from gradserve.ir.builder import Builder, Value
-from gradserve.ops.functions import einstein, matrices, products, shaping
+from gradserve.ops.functions import einstein, matrices, products, shaping, windows
 
 
 @implements_ufunc(np.matmul)
@@ -107,8 +106,16 @@ def einsum(g: Builder, *operands: Any) -> Value:
     """Sums of products in Einstein's notation."""
     subscripts, *arrays = operands
     if not isinstance(subscripts, str):
-        raise untraceable("np.einsum with lists of axes cannot be traced", "write subscripts, such as 'ij,jk->ik'")
+        subscripts, arrays = _as_subscripts(list(operands))
     return einstein.einsum(subscripts, *(lift(g, array) for array in arrays))
+
+
+def _as_subscripts(operands: list[Any]) -> tuple[str, list[Any]]:
+    """Operands with lists of axes behind each, and perhaps one of the result, as subscripts and operands."""
+    result = operands.pop() if len(operands) % 2 else None
+    terms = ["".join("..." if axis is Ellipsis else string.ascii_letters[axis] for axis in t) for t in operands[1::2]]
+    arrow = "" if result is None else f"->{_as_subscripts([None, result])[0]}"
+    return ",".join(terms) + arrow, operands[::2]
 
 
 @implements(np.linalg.multi_dot)
@@ -183,8 +190,9 @@ def correlate(g: Builder, a: Any, v: Any, mode: str = "valid") -> Value:
 
 def _windows_dot(g: Builder, x: Value, y: Value, mode: str) -> Value:
     """The inner products of y with all windows of x, which is padded by zeros; y is not the longer one."""
-    n, m = x.type.size, y.type.size
+    m = y.type.size
+    if not m:
+        raise ValueError("v cannot be empty")
     padding = {"valid": (0, 0), "same": (m // 2, m - 1 - m // 2), "full": (m - 1, m - 1)}[mode]
     padded = g.emit("pad", x, low=padding[:1], high=padding[1:], interior=(0,)) if any(padding) else x
-    windows = g.emit("gather", padded, np.arange(n + sum(padding) - m + 1)[:, None] + np.arange(m), axis=0)
-    return products.dot(windows, y)
+    return products.dot(windows.windows(padded, (m,), (0,)), y)

@@ -10,8 +10,7 @@ from gradserve.client.numpy_surface.operands import axes_of, axis_of, lift
 from gradserve.client.numpy_surface.table import implements, implements_method
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType
-from gradserve.ops.functions import exponentials, reductions
-from gradserve.ops.functions.arguments import kept
+from gradserve.ops.functions import accumulations, exponentials, reductions, shaping
 
 
 def with_dtype(g: Builder, x: Value, dtype: Any) -> Value:
@@ -109,38 +108,60 @@ def cumsum(g: Builder, a: Any, axis: Any = None, dtype: Any = None) -> Value:
     return with_dtype(g, reductions.cumsum(x, None if axis is None else axis_of(x, axis)), dtype)
 
 
-@implements(np.nansum)
-def nansum(g: Builder, a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Value:
-    """The sum along axes of what is not NaN."""
-    return sum_(g, _replaced(g, lift(g, a), 0), axis, dtype, keepdims)
+def cumulative_sum(g: Builder, x: Any, axis: Any = None, dtype: Any = None, include_initial: bool = False) -> Value:
+    """The sums of the first elements; of none of them first, if asked for."""
+    return _with_initial(g, cumsum(g, _on_axis(g, x, axis), axis or 0, dtype), axis or 0, include_initial, 0)
 
 
-@implements(np.nanprod)
-def nanprod(g: Builder, a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Value:
-    """The product along axes of what is not NaN."""
-    return prod(g, _replaced(g, lift(g, a), 1), axis, dtype, keepdims)
+def _on_axis(g: Builder, x: Any, axis: Any) -> Value:
+    value = lift(g, x)
+    if axis is None and value.type.rank != 1:
+        raise ValueError("For arrays which have more than one dimension ``axis`` argument is required.")
+    return value
 
 
-@implements(np.nancumsum)
-def nancumsum(g: Builder, a: Any, axis: Any = None, dtype: Any = None) -> Value:
-    """The sums of the first elements that are not NaN."""
-    return cumsum(g, _replaced(g, lift(g, a), 0), axis, dtype)
+def _with_initial(g: Builder, x: Value, axis: Any, include: bool, number: int) -> Value:
+    if not include:
+        return x
+    along = axis_of(x, axis)
+    first = g.full(x.type.with_shape(tuple(1 if k == along else n for k, n in enumerate(x.shape))), number)
+    return shaping.concatenate([first, x], along)
 
 
-@implements(np.nanmean)
-def nanmean(g: Builder, a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Value:
-    """The mean along axes of what is not NaN."""
+@implements(np.cumprod)
+@implements_method(np.multiply, "accumulate")
+def cumprod(g: Builder, a: Any, axis: Any = None, dtype: Any = None) -> Value:
+    """The products of the first elements."""
+    x = with_dtype(g, lift(g, a), dtype)
+    return with_dtype(g, accumulations.cumprod(x, None if axis is None else axis_of(x, axis)), dtype)
+
+
+def cumulative_prod(g: Builder, x: Any, axis: Any = None, dtype: Any = None, include_initial: bool = False) -> Value:
+    """The products of the first elements; of none of them first, if asked for."""
+    return _with_initial(g, cumprod(g, _on_axis(g, x, axis), axis or 0, dtype), axis or 0, include_initial, 1)
+
+
+if hasattr(np, "cumulative_sum"):  # since NumPy 2.1
+    implements(np.cumulative_sum)(cumulative_sum)
+    implements(np.cumulative_prod)(cumulative_prod)
+
+
+@implements_method(np.maximum, "accumulate")
+def cummax(g: Builder, a: Any, axis: Any = None) -> Value:
+    """The largest of the first elements."""
     x = lift(g, a)
-    total = sum_(g, _replaced(g, x, 0), axis, dtype, keepdims)
-    axes = tuple(sorted(axes_of(x, axis)))
-    present = g.reduce_sum(g.convert(g.eq(x, x), ElementType.INT64), axes=axes)
-    quotient = g.div(total, g.convert(kept(g, present, x, axes, keepdims), _real(total)))
-    return with_dtype(g, quotient, dtype)
+    return accumulations.cummax(x, axis_of(x, axis))
 
 
-def _real(value: Value) -> ElementType:
-    return value.type.element_type if value.type.is_float else ElementType.FLOAT64
+@implements_method(np.minimum, "accumulate")
+def cummin(g: Builder, a: Any, axis: Any = None) -> Value:
+    """The smallest of the first elements."""
+    x = lift(g, a)
+    return accumulations.cummin(x, axis_of(x, axis))
 
 
-def _replaced(g: Builder, x: Value, number: int) -> Value:
-    return g.select(g.ne(x, x), number, x) if x.type.is_float else x
+@implements_method(np.logaddexp, "accumulate")
+def logcumsumexp(g: Builder, a: Any, axis: Any = None) -> Value:
+    """The logarithms of the sums of the first exponentials."""
+    x = lift(g, a)
+    return accumulations.logcumsumexp(x, axis_of(x, axis))

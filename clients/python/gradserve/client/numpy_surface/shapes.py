@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ from gradserve.client.numpy_surface.operands import axes_of, axis_of, integer, i
 from gradserve.client.numpy_surface.table import implements
 from gradserve.client.origins import untraceable
 from gradserve.ir.builder import Builder, Value
-from gradserve.ops.functions import shaping
+from gradserve.ops.functions import shaping, windows
 
 
 def _require_row_major(order: str) -> None:
@@ -214,21 +216,39 @@ def ndim(g: Builder, a: Any) -> int:
 
 @implements(np.size)
 def size(g: Builder, a: Any, axis: Any = None) -> int:
-    """The number of elements, or the length along an axis."""
+    """The number of elements, of all or along axes."""
     x = lift(g, a)
-    return x.type.size if axis is None else x.shape[axis_of(x, axis)]
+    return math.prod(x.shape[k] for k in axes_of(x, axis))
 
 
 @implements(np.lib.stride_tricks.sliding_window_view, view=True)
 def sliding_window_view(g: Builder, x: Any, window_shape: Any, axis: Any = None) -> Value:
     """All windows of a shape, along new last axes."""
     value = lift(g, x)
-    windows = integers(window_shape, "a window")
-    axes = range(value.type.rank) if axis is None else [axis_of(value, k) for k in integers(axis, "an axis")]
-    for along, window in zip(axes, windows, strict=True):
-        count = value.shape[along] - window + 1
-        if count < 1:
+    sizes = integers(window_shape, "a window")
+    named = range(value.type.rank) if axis is None else [axis_of(value, k) for k in integers(axis, "an axis")]
+    if len(sizes) != len(named):
+        raise ValueError("Must provide window_shape for all dimensions of `x`, or one for each axis")
+    for along, window in zip(named, sizes, strict=True):  # one after the other, as an axis may be named twice
+        if window > value.shape[along]:
             raise ValueError("window shape cannot be larger than input array shape")
-        positions = np.arange(count)[:, None] + np.arange(window)
-        value = shaping.moveaxis(g.emit("gather", value, positions, axis=along), along + 1, -1)
+        value = windows.windows(value, (window,), (along,))
     return value
+
+
+@implements(np.fft.fftshift)
+def fftshift(g: Builder, x: Any, axes: Any = None) -> Value:
+    """The halves along axes exchanged, so that the first element comes into the middle."""
+    return _shifted(g, x, axes, lambda n: n // 2)
+
+
+@implements(np.fft.ifftshift)
+def ifftshift(g: Builder, x: Any, axes: Any = None) -> Value:
+    """What fftshift undoes."""
+    return _shifted(g, x, axes, lambda n: -(n // 2))
+
+
+def _shifted(g: Builder, x: Any, axes: Any, distance: Callable[[int], int]) -> Value:
+    value = lift(g, x)
+    named = axes_of(value, axes)
+    return shaping.roll(value, [distance(value.shape[k]) for k in named], named) if named else value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import sys
 from collections.abc import Callable, Iterator
@@ -10,6 +11,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
+
+from gradserve.ir.builder import Builder, Value
+from gradserve.ops import OP_SET
 
 Implementation = TypeVar("Implementation", bound=Callable[..., Any])
 
@@ -40,6 +44,13 @@ UFUNC_METHODS: dict[tuple[np.ufunc, str], Entry] = {}
 """By ufunc and method, for `np.add.reduce` and the like; they take `axis` by name."""
 SPECIAL: dict[str, Callable[..., Any]] = {}
 """The same by name, for ufuncs of scipy.special, which need not be installed."""
+OWN: list[str] = []
+"""The names of our own functions of arrays."""
+
+
+def enter(function: Callable[..., Any], entry: Entry) -> None:
+    """Enters what a function becomes."""
+    FUNCTIONS[function] = entry
 
 
 def implements(*functions: Callable[..., Any], view: bool = False) -> Callable[[Implementation], Implementation]:
@@ -82,6 +93,17 @@ def implements_special(name: str) -> Callable[[Implementation], Implementation]:
     return enter
 
 
+def emitting(op: str) -> Callable[..., Any]:
+    """An implementation that is one op."""
+
+    def emit(g: Builder, *operands: Value) -> Value:
+        return g.emit(op, *operands)
+
+    found = OP_SET.find(op)
+    emit.__doc__ = found.__doc__ if found else None
+    return emit
+
+
 def find_ufunc(ufunc: np.ufunc) -> Callable[..., Any] | None:
     """The implementation of a ufunc, or None."""
     found = UFUNCS.get(ufunc)
@@ -93,11 +115,12 @@ def find_ufunc(ufunc: np.ufunc) -> Callable[..., Any] | None:
 
 def supported_names() -> list[str]:
     """Every function that can be traced, under each of its names, such as `np.linalg.norm`; sorted."""
-    return sorted({*_numpy_names(), *(f"scipy.special.{name}" for name in SPECIAL)})
+    importlib.import_module("gradserve.client.functions")  # enters its names; it needs the whole surface itself
+    return sorted({*_numpy_names(), *(f"scipy.special.{name}" for name in SPECIAL), *OWN})
 
 
 def _numpy_names() -> Iterator[str]:
-    modules = {"np": np, "np.linalg": np.linalg, "np.lib.stride_tricks": np.lib.stride_tricks}
+    modules = {"np": np, "np.fft": np.fft, "np.linalg": np.linalg, "np.lib.stride_tricks": np.lib.stride_tricks}
     for prefix, module in modules.items():
         for name, member in vars(module).items():
             if callable(member) and not name.startswith("_") and (member in FUNCTIONS or member in UFUNCS):

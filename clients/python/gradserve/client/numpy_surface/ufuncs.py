@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 
-from gradserve.client.numpy_surface.table import implements_ufunc
+from gradserve.client.numpy_surface.table import emitting, implements_ufunc
 from gradserve.ir.builder import Builder, Scalar, Value
 from gradserve.ir.graph import Literal
 from gradserve.ops.functions.reductions import root
@@ -48,12 +47,8 @@ _OPS: dict[np.ufunc, str] = {
 """Ufuncs that are one op."""
 
 
-def _emitting(op: str) -> Callable[..., Value]:
-    return lambda g, *operands: g.emit(op, *operands)
-
-
 for _ufunc, _op in _OPS.items():
-    implements_ufunc(_ufunc)(_emitting(_op))
+    implements_ufunc(_ufunc)(emitting(_op))
 
 
 @implements_ufunc(np.positive, np.conjugate)
@@ -134,10 +129,10 @@ def cbrt(g: Builder, x: Value) -> Value:
 def hypot(g: Builder, x: Value, y: Value) -> Value:
     """The root of x^2 + y^2; at the origin its derivative is 0, as that of a norm.
 
-    Scaled by the greater of the two, so that no square overflows. The result does not depend on the scale, so neither
-    do its derivatives, whatever that of the maximum is.
+    Scaled by the greater of the two, so that no square overflows. The result does not depend on the scale, which is a
+    constant.
     """
-    greater = g.maximum(g.abs(x), g.abs(y))
+    greater = g.maximum(g.abs(g.stop_gradient(x)), g.abs(g.stop_gradient(y)))
     scale = g.select(g.logical_and(g.gt(greater, 0), g.is_finite(greater)), greater, 1)
     p, q = g.div(x, scale), g.div(y, scale)
     return g.mul(scale, root(g.add(g.mul(p, p), g.mul(q, q))))

@@ -1,0 +1,109 @@
+"""Functions that a graph calls: traced once, and closed, so that all they read are their inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from gradserve.client.memory import Memory
+from gradserve.client.recorder import Recorder
+from gradserve.client.trace import as_array, flat_result
+from gradserve.client.tracer import Tracer, tracers
+from gradserve.client.trees import Structure, flatten, unflatten
+from gradserve.ir.builder import Value
+from gradserve.ir.graph import Graph, Input, Literal
+from gradserve.ir.op import Op
+from gradserve.ir.types import Array, TensorType, type_of
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A tree of arrays, traced or not: its leaves by path, and its structure."""
+
+    leaves: tuple[tuple[str, Any], ...]
+    structure: Structure
+
+    @staticmethod
+    def of(tree: Any, name: str) -> Tree:
+        """The tree, whose paths begin with a name."""
+        leaves, structure = flatten(tree, name)
+        return Tree(tuple(leaves), structure)
+
+    @property
+    def types(self) -> list[TensorType]:
+        """The types of its leaves."""
+        return [leaf.value.type if isinstance(leaf, Tracer) else type_of(as_array(leaf, p)) for p, leaf in self.leaves]
+
+    def adapted(self, types: Sequence[TensorType]) -> Tree:
+        """The tree with Python's numbers as scalars of these types."""
+        leaves = tuple(
+            (path, np.array(leaf, t.element_type.dtype) if type(leaf) in (bool, int, float) and not t.rank else leaf)
+            for (path, leaf), t in zip(self.leaves, types, strict=True)
+        )
+        return Tree(leaves, self.structure)
+
+    def values(self, g: Recorder) -> list[Value]:
+        """Its leaves as values of a graph."""
+        return [
+            g.adopt(leaf.value) if isinstance(leaf, Tracer) else g.constant(as_array(leaf, path))
+            for path, leaf in self.leaves
+        ]
+
+
+class Closed:
+    """A traced function of trees."""
+
+    def __init__(
+        self, outer: Recorder, function: Callable[..., Any], *arguments: tuple[Structure, Sequence[TensorType]]
+    ) -> None:
+        """Calls the function once, on arrays without elements."""
+        self.recorder = Recorder(outer)
+        leaves = enumerate(type_ for _, types in arguments for type_ in types)
+        self.inputs = [self.recorder.input(f"x{k}", type_) for k, type_ in leaves]
+        given = iter(self.inputs)
+        trees = [
+            unflatten(structure, [Tracer(next(given), Memory() if t.rank else None) for t in types])
+            for structure, types in arguments
+        ]
+        with self.recorder.recording():
+            outputs, self.structure = flat_result(self.recorder, function(*trees))
+        self.paths = tuple(outputs)
+        self.outputs = list(outputs.values())
+
+    @property
+    def types(self) -> list[TensorType]:
+        """The types of what it returns."""
+        return [value.type for value in self.outputs]
+
+    def reads(self, outputs: Sequence[Value]) -> list[Value]:
+        """The values around it that these outputs need."""
+        live = self.recorder.live(outputs)
+        return [outer for outer, inner in self.recorder.captured.values() if inner.index in live]
+
+    def graph(self, outputs: Sequence[Value], captured: Sequence[Value]) -> Graph:
+        """The function of its arguments, and of these values around it."""
+        inputs = [*self.inputs, *(self.recorder.adopt(value) for value in captured)]
+        graph = self.recorder.build({f"y{k}": value for k, value in enumerate(outputs)}, inputs)
+        # What is captured was numbered in the order in which it was met, which says nothing.
+        return replace(graph, inputs=tuple(Input(f"x{k}", i.type) for k, i in enumerate(graph.inputs)))
+
+
+def around() -> Recorder:
+    """The graph in which a function would be called: a new one where nothing is being traced."""
+    return Recorder.current() or Recorder()
+
+
+def applied(g: Recorder, op: Op, operands: Sequence[Value]) -> list[Any]:
+    """The results of an op: numbers if all its operands are known, and traced arrays otherwise."""
+    arrays: list[Array] = []
+    for operand in operands:
+        literal = g.literal(operand)
+        if not isinstance(literal, Literal):
+            return list(tracers(g.apply(op, operands)))
+        arrays.append(literal.array)
+    with np.errstate(all="ignore"):
+        results = op.impl(np, *arrays)
+    return [np.asarray(result)[()] for result in (results if isinstance(results, tuple) else (results,))]

@@ -1,0 +1,235 @@
+"""Control flow within a graph: a choice, a loop over rows, and a loop with an end that depends on numbers.
+
+A Python `if` on a traced array has no answer while the graph is made, and a Python loop writes its body down once for
+each step. These functions take Python functions instead, trace each once, and put the choice or the loop into the graph
+as one node. What the functions capture, arrays and traced arrays, is passed to them by itself.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from gradserve.client.functions.closed import Closed, Tree, applied, around
+from gradserve.client.numpy_surface.table import OWN
+from gradserve.client.origins import untraceable
+from gradserve.client.recorder import Recorder
+from gradserve.client.tracer import traced
+from gradserve.client.trees import Branch, Structure, unflatten
+from gradserve.ir.builder import Value
+from gradserve.ir.graph import Literal
+from gradserve.ir.types import ElementType, TensorType
+from gradserve.ops.cond import Cond
+from gradserve.ops.scan import Scan
+
+
+class Scanned(NamedTuple):
+    """What a scan returns."""
+
+    carry: Any
+    """What the last step carries on."""
+    rows: Any
+    """What the steps have made, stacked along a new first axis."""
+
+
+class Ended(NamedTuple):
+    """What a while loop returns."""
+
+    carry: Any
+    """What the last step carries on."""
+    steps: Any
+    """How many steps were done, an int64: `most` where the bound may have ended the loop."""
+
+
+def cond(predicate: Any, then: Callable[..., Any], otherwise: Callable[..., Any], *operands: Any) -> Any:
+    """What `then(*operands)` returns if the predicate is true, and else what `otherwise(*operands)` does.
+
+    Only the chosen function is computed. The derivative is that of the chosen function; of the predicate there is none.
+
+    Args:
+        predicate: a truth value, a scalar.
+        then: a function of the operands, which are trees of arrays; it may capture others.
+        otherwise: one that returns a tree of the same structure and types.
+        operands: trees of arrays, given to both.
+
+    Raises:
+        Untraceable: the functions return different structures or types.
+    """
+    outer = around()
+    trees = [Tree.of(operand, f"operands.{k}") for k, operand in enumerate(operands)]
+    arguments = [(tree.structure, tree.types) for tree in trees]
+    both = [Closed(outer, function, *arguments) for function in (then, otherwise)]
+    _require_alike(*both)
+    captured = [*{value.index: value for closed in both for value in closed.reads(closed.outputs)}.values()]
+    graphs = [closed.graph(closed.outputs, captured) for closed in both]
+
+    def emit(g: Any) -> list[Any]:
+        truth = g.convert(_scalar(g, predicate, "the predicate"), ElementType.BOOL)
+        return applied(g, Cond(*graphs), [truth, *(v for tree in trees for v in tree.values(g)), *captured])
+
+    return unflatten(both[0].structure, traced(outer, "cond", emit))
+
+
+def scan(
+    function: Callable[[Any, Any], Any], init: Any, rows: Any = None, length: int | None = None, reverse: bool = False
+) -> Scanned:
+    """The last carry and the stacked rows of `carry, row = function(carry, row)`, done once for each row given.
+
+    Args:
+        function: from a carry and a row of `rows` to the next carry, of the same structure and types, and a row of what
+            is returned; each is a tree of arrays, and None is a tree without any.
+        init: the first carry.
+        rows: a tree of arrays with as many rows, along their first axes; None if all steps are alike.
+        length: the number of steps; needed without `rows`.
+        reverse: whether to begin with the last row.
+
+    Raises:
+        Untraceable: the function does not return a pair, or changes the carry's structure or types.
+        ValueError: the arrays have different numbers of rows.
+    """
+    outer = around()
+    first, scanned = Tree.of(init, "init"), Tree.of(rows, "rows")
+    length = _length(scanned, length)
+    row_types = [t.with_shape(t.shape[1:]) for t in scanned.types]
+    first, body, split = _traced_body(outer, _paired(function), first, (scanned.structure, row_types))
+    captured = body.reads(body.outputs)
+    op = Scan(body.graph(body.outputs, captured), length, split, len(row_types), reverse, stops=False)
+
+    def emit(g: Any) -> list[Any]:
+        return applied(g, op, [g.constant(length, ElementType.INT64), *first.values(g), *scanned.values(g), *captured])
+
+    results = traced(outer, "scan", emit)
+    assert isinstance(body.structure, Branch)
+    _, stacked = body.structure.children
+    return Scanned(unflatten(first.structure, results[:split]), unflatten(stacked, results[split:]))
+
+
+def while_loop(go_on: Callable[[Any], Any], function: Callable[[Any], Any], init: Any, most: int) -> Ended:
+    """The last carry and the number of steps of `carry = function(carry)`, done as long as `go_on(carry)` is true.
+
+    It is differentiated in both modes; reverse mode keeps what it needs of `most` steps, so choose a close bound.
+
+    Args:
+        go_on: from a carry to a truth value, a scalar.
+        function: from a carry to the next, of the same structure and types.
+        init: the first carry, a tree of arrays.
+        most: the largest number of steps; a loop that would go on ends there, which `steps` tells.
+
+    Raises:
+        Untraceable: the function changes the carry's structure or types, or `go_on` returns no truth value.
+    """
+    outer = around()
+
+    def step(carry: Any, _: Any) -> tuple[Any, Any]:
+        following = function(carry)
+        return following, go_on(following)
+
+    first, body, split = _traced_body(outer, step, Tree.of(init, "init"), (Tree.of(None, "").structure, []))
+    if len(body.outputs) != split + 1 or body.outputs[-1].type.rank:
+        raise untraceable("go_on returns no scalar", "reduce it, such as by np.all or np.any")
+    outputs = [body.recorder.convert(body.outputs[-1], ElementType.BOOL), *body.outputs[:-1]]
+    captured = body.reads(outputs)
+    op = Scan(body.graph(outputs, captured), most, split, 0, reverse=False, stops=True)
+    begins = go_on(unflatten(first.structure, [leaf for _, leaf in first.leaves]))
+
+    def emit(g: Any) -> list[Any]:
+        truth = g.convert(_scalar(g, begins, "what go_on returns"), ElementType.BOOL)
+        return applied(g, op, [_steps(g, truth, most), *first.values(g), *captured])
+
+    steps, *carries = traced(outer, "while_loop", emit)
+    return Ended(unflatten(first.structure, carries), steps)
+
+
+def _paired(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], tuple[Any, Any]]:
+    """The function, seen to return a pair."""
+
+    def pair(carry: Any, row: Any) -> tuple[Any, Any]:
+        result = function(carry, row)
+        if type(result) is not tuple or len(result) != 2:
+            shown = f"{len(result)} things" if type(result) is tuple else f"a {type(result).__name__}"
+            raise untraceable(f"the function of a scan returns {shown}", "return a pair, the carry and a row (or None)")
+        return result
+
+    return pair
+
+
+def _traced_body(
+    outer: Recorder,
+    step: Callable[[Any, Any], tuple[Any, Any]],
+    first: Tree,
+    rows: tuple[Structure, Sequence[TensorType]],
+) -> tuple[Tree, Closed, int]:
+    """The first carry, the traced step, and how many of its outputs belong to the carry.
+
+    Python's numbers become what the step makes of them: a loop that begins with 0 may go on with real numbers.
+    """
+    body = Closed(outer, step, (first.structure, first.types), rows)
+    carried = _carried(first, body)
+    adapted = first.adapted(carried)
+    if adapted.types != first.types:
+        first, body = adapted, Closed(outer, step, (adapted.structure, adapted.types), rows)
+        carried = _carried(first, body)
+    for (path, _), before, after in zip(first.leaves, first.types, carried, strict=True):
+        if before != after:
+            raise untraceable(
+                f"the carry's {path} is {before} before a step and {after} after it",
+                "begin with an array of the type that a step makes, or convert what it makes",
+            )
+    return first, body, len(first.leaves)
+
+
+def _carried(first: Tree, body: Closed) -> list[TensorType]:
+    """The types of the carry after a step."""
+    assert isinstance(body.structure, Branch)
+    after = body.structure.children[0]
+    if after != first.structure:
+        raise untraceable(
+            f"the carry is {first.structure} before a step and {after} after it", "return it in the same structure"
+        )
+    return body.types[: len(first.leaves)]
+
+
+def _length(scanned: Tree, length: int | None) -> int:
+    """The number of steps, on which all rows agree."""
+    lengths = {} if length is None else {"length": operator.index(length)}
+    for (path, _), type_ in zip(scanned.leaves, scanned.types, strict=True):
+        if not type_.rank:
+            raise ValueError(f"{path} is a scalar and has no rows; give arrays, np.array(...) of a list")
+        lengths[path] = type_.lengths[0]
+    if not lengths:
+        raise ValueError("a scan without rows needs its length")
+    if len(set(lengths.values())) > 1:
+        raise ValueError("numbers of rows differ: " + ", ".join(f"{path} {n}" for path, n in lengths.items()))
+    return next(iter(lengths.values()))
+
+
+def _require_alike(then: Closed, otherwise: Closed) -> None:
+    if then.structure != otherwise.structure:
+        raise untraceable(
+            f"one function returns {then.structure}, the other {otherwise.structure}", "return the same structure"
+        )
+    for path, one, other in zip(then.paths, then.types, otherwise.types, strict=True):
+        if one != other:
+            raise untraceable(
+                f"{path} is {one} in one function and {other} in the other", "return the same types from both"
+            )
+
+
+def _scalar(g: Recorder, truth: Any, what: str) -> Value:
+    (value,) = Tree.of(truth, what).values(g)
+    if value.type.rank:
+        raise untraceable(f"{what} is {value.type}, no scalar", "reduce it, such as by np.all or np.any")
+    return value
+
+
+def _steps(g: Recorder, begins: Value, most: int) -> Value:
+    """The bound, or 0 if the loop does not begin."""
+    known = g.literal(begins)
+    if isinstance(known, Literal):
+        return g.constant(most if known.array else 0, ElementType.INT64)
+    return g.select(begins, g.constant(most, ElementType.INT64), g.constant(0, ElementType.INT64))
+
+
+for _function in (cond, scan, while_loop):
+    OWN.append(f"gradserve.client.functions.{_function.__name__}")

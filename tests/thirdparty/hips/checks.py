@@ -1,0 +1,100 @@
+"""Derivatives against differences, in both modes and to the order asked for, as the suite's own helpers do."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from gradserve.client.trees import flatten, unflatten
+from tests.thirdparty.hips.operators import in_argument, jvp, vjp
+from tests.thirdparty.hips.tracing import Traced
+
+STEP = 1e-6
+TOLERANCE = 1e-6
+_RANDOM = np.random.default_rng(0)
+complex_left_out = 0
+"""How many points were left out because they hold complex numbers, which no graph has."""
+
+
+def close(a: float, b: float) -> bool:
+    """Whether two numbers differ by little, or by little of their size."""
+    return bool(abs(a - b) < TOLERANCE or abs(a - b) < TOLERANCE * abs(a + b))
+
+
+def check_equivalent(x: Any, y: Any) -> None:
+    """Two trees have one shape, and the same inner product with a random one."""
+    weights = _random_like(x)
+    assert close(_inner(x, weights), _inner(y, weights)), f"{x} differs from {y}"
+
+
+@in_argument
+def check_grads(f: Callable[..., Any], x: Any, modes: Sequence[str] = ("fwd", "rev"), order: int = 2) -> None:
+    """The value is that of the function, and derivatives up to the order are those of its differences."""
+    global complex_left_out
+    if _holds_complex([leaf for _, leaf in flatten(x)[0]]):
+        complex_left_out += 1
+        return
+    check_equivalent(Traced(f, x).value(), f(x))
+    for mode in modes:
+        u, v = _random_like(f(x)), _random_like(x)
+        if mode == "fwd":
+            along, derivative = v, lambda x, v: jvp(f, x)(v)[1]
+            found = _inner(derivative(x, v), u)
+        else:
+            along, derivative = u, lambda x, u: vjp(f, x)[0](u)
+            found = _inner(derivative(x, u), v)
+        expected = _inner(_difference(f, x, v), u)
+        name = f"{'JVP' if mode == 'fwd' else 'VJP'}"
+        assert close(found, expected), f"({name}) check of {f.__name__} failed: {found} for {expected} at {x}"
+        if order > 1:
+            derivative.__name__ = f"{name.lower()}_{f.__name__}"
+            check_grads(derivative, (0, 1), modes=modes, order=order - 1)(x, along)
+
+
+def combo_check(f: Callable[..., Any], argnum: Any = 0, **options: Any) -> Callable[..., None]:
+    """The check at every combination of the arguments given."""
+
+    def check(*args: Any, **named: Any) -> None:
+        for point in itertools.product(*args):
+            for values in itertools.product(*named.values()):
+                _check_real(check_grads(f, argnum, **options), point, dict(zip(named, values, strict=True)))
+
+    return check
+
+
+def _check_real(check: Callable[..., None], args: Any, named: Any) -> None:
+    global complex_left_out
+    if _holds_complex(args):
+        complex_left_out += 1
+    else:
+        check(*args, **named)
+
+
+def _holds_complex(tree: Any) -> bool:
+    parts = tree if isinstance(tree, list | tuple) else ()
+    return any(map(_holds_complex, parts)) if parts else np.iscomplexobj(tree)
+
+
+def _difference(f: Callable[..., Any], x: Any, v: Any) -> Any:
+    ahead, behind = (f(_moved(x, v, sign * STEP / 2)) for sign in (1, -1))
+    return _moved(ahead, behind, -1.0, 1 / STEP)
+
+
+def _moved(x: Any, v: Any, step: float, scale: float = 1.0) -> Any:
+    """scale (x + step v), leaf by leaf."""
+    leaves, structure = flatten(x)
+    return unflatten(structure, [scale * (a + step * b) for (_, a), (_, b) in zip(leaves, flatten(v)[0], strict=True)])
+
+
+def _random_like(tree: Any) -> Any:
+    leaves, structure = flatten(tree)
+    return unflatten(structure, [_RANDOM.standard_normal(np.shape(leaf))[()] for _, leaf in leaves])
+
+
+def _inner(x: Any, y: Any) -> float:
+    pairs = list(zip(flatten(x)[0], flatten(y)[0], strict=True))
+    assert all(np.shape(a) == np.shape(b) for (_, a), (_, b) in pairs)
+    return float(sum(np.vdot(a, b) for (_, a), (_, b) in pairs))

@@ -1,0 +1,46 @@
+"""Drives a verification of symmetry over a Python function of one vector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from gradserve.verification.directions import Layout
+from gradserve.verification.pairs import DEFAULT_PAIRS, choose_pairs, entry_pair
+from gradserve.verification.report import SymmetryReport
+from gradserve.verification.symmetry import Problem, Products, verify
+
+EPSILON = float(np.finfo(float).eps)
+
+
+def verified(
+    loss: Callable[[np.ndarray], float],
+    point,
+    gradient,
+    hessian,
+    pairs=(),
+    count: int = DEFAULT_PAIRS,
+    seed: int = 0,
+    tolerance: float = 1e-3,
+) -> SymmetryReport:
+    """The report on a loss whose derived gradient and Hessian are given, every loss value computed here."""
+    point, gradient, hessian = (np.asarray(array, float) for array in (point, gradient, hessian))
+    problem = Problem(Layout({"x": point.shape}), point, gradient, EPSILON, tolerance)
+    chosen = [entry_pair(point, *pair) for pair in pairs] or choose_pairs(point, count, seed)
+    dialogue = verify(problem, chosen, seed)
+    try:
+        wanted = next(dialogue)
+        while True:
+            if isinstance(wanted, Products):
+                answer = [hessian @ vector for vector in wanted.vectors]
+            else:
+                with np.errstate(all="ignore"):
+                    answer = [
+                        np.array([loss(point + h * vector) for h in steps], float)
+                        for vector, steps in zip(wanted.vectors, wanted.steps, strict=True)
+                    ]
+            wanted = dialogue.send(answer)
+    except StopIteration as ended:
+        report: SymmetryReport = ended.value
+        return report

@@ -1,0 +1,135 @@
+"""The transforms of a conditional, which records what the differential of the chosen function reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gradserve.autodiff import rules
+from gradserve.autodiff.control.differential import Differential
+from gradserve.autodiff.control.functions import any_kink, call, function, parameters, values_of
+from gradserve.autodiff.control.mapped import mapped
+from gradserve.autodiff.control.pullback import pullback
+from gradserve.autodiff.vmap import vmap
+from gradserve.ir.builder import Builder, Value
+from gradserve.ir.graph import Graph
+from gradserve.ir.op import Unknown
+from gradserve.ir.types import TensorType
+from gradserve.ops import builder
+from gradserve.ops.cond import Cond
+from gradserve.ops.contraction import Contract
+from gradserve.ops.family import Elementwise
+from gradserve.ops.reduction import Reduction
+
+
+@rules.push.register
+def push(
+    op: Cond, g: Builder, primals: Sequence[Value], tangents: Sequence[Value | None]
+) -> tuple[tuple[Value, ...], tuple[Value | None, ...]]:
+    """A conditional that records what the linear part of either function reads, and one of the linear parts."""
+    moving = [tangent is not None for tangent in tangents[1:]]
+    both = [Differential(graph, moving) for graph in (op.then, op.otherwise)]
+    moved = [k for k in range(len(both[0].moves)) if any(d.moves[k] for d in both)]
+    dots = [[d.dot(k) for k in moved] for d in both]
+    boundaries = [d.boundary(own) for d, own in zip(both, dots, strict=True)]
+    read = sorted({k for boundary in boundaries for k in boundary if k < len(moving)})
+    kept = [[k for k in boundary if k >= len(moving)] for boundary in boundaries]
+
+    count = len(both[0].outputs)
+    results = g.apply(_recording(both, kept), primals)
+    outputs, residuals = results[:count], results[count:]
+    if not moved:
+        return outputs, (None,) * count
+    operands = [*residuals, *(primals[1 + k] for k in read)]
+    operands += [tangent for tangent in tangents[1:] if tangent is not None]
+    types = [value.type for value in operands]
+    linear = []
+    for d, own, start, residual in zip(both, dots, (0, len(kept[0])), kept, strict=True):
+        given = {k: position for position, k in enumerate(residual, start)}
+        given |= {k: position for position, k in enumerate([*read, *d.tangents.values()], len(residuals))}
+        linear.append(_picking(d.cut([*given], own), types, [*given.values()]))
+    pushed = dict(zip(moved, g.apply(Cond(*linear), [primals[0], *operands]), strict=True))
+    return outputs, tuple(pushed.get(k) for k in range(count))
+
+
+def _recording(both: Sequence[Differential], kept: Sequence[Sequence[int]]) -> Cond:
+    """The conditional of functions that give their residuals as well, and zeros for those of the other."""
+    functions = []
+    for chosen, d in enumerate(both):
+        inner = builder()
+        types = d.graph.value_types
+        own = parameters(inner, [types[k] for k in d.inputs])
+        values = call(inner, d.cut(d.inputs, [*d.outputs, *kept[chosen]]), own)
+        found = [values[: len(d.outputs)], values[len(d.outputs) :]]
+        other = both[1 - chosen].graph.value_types
+        found.insert(1 if chosen else 2, [inner.zeros(other[k]) for k in kept[1 - chosen]])
+        functions.append(function(inner, [value for part in found for value in part]))
+    return Cond(*functions)
+
+
+def _picking(graph: Graph, types: Sequence[TensorType], positions: Sequence[int]) -> Graph:
+    """The function of more inputs than it reads: those at these positions."""
+    inner = builder()
+    own = parameters(inner, types)
+    return function(inner, call(inner, graph, [own[k] for k in positions]))
+
+
+@rules.pull.register
+def pull(
+    op: Cond, g: Builder, cotangents: Sequence[Value | None], operands: Sequence[Value | Unknown]
+) -> tuple[Value | None, ...]:
+    """The conditional of the transposes."""
+    truth, *others = operands
+    assert isinstance(truth, Value)
+    unknown = [isinstance(operand, Unknown) for operand in others]
+    seeded = [k for k, ct in enumerate(cotangents) if ct is not None]
+    back = [pullback(graph, unknown, seeded) for graph in (op.then, op.otherwise)]
+    given = [operand for operand in others if isinstance(operand, Value)]
+    given += [ct for ct in cotangents if ct is not None]
+    types = [value.type for value in given]
+    functions = [_picking(graph, types, range(len(types))) for graph in back]
+    found = iter(g.apply(Cond(*functions), [truth, *given]))
+    return (None, *(next(found) if is_unknown else None for is_unknown in unknown))
+
+
+@rules.spread.register
+def spread(op: Cond, g: Builder, operands: Sequence[Value], batched: Sequence[bool], size: int) -> tuple[Value, ...]:
+    """The conditional of the batched functions; with a truth value for each example, both, or each example by itself.
+
+    Both are computed, and chosen from, only if neither can fail where the other would be taken.
+    """
+    truth, *others = operands
+    if batched[0] and not all(_never_fails(graph) for graph in (op.then, op.otherwise)):
+        return mapped(op, g, operands, batched, size)
+    then, otherwise = (vmap(graph, _named(graph, batched[1:]), size) for graph in (op.then, op.otherwise))
+    if not batched[0]:
+        return g.apply(Cond(then, otherwise), operands)
+    pairs = zip(call(g, then, others), call(g, otherwise, others), strict=True)
+    return tuple(g.select(_spread_over(g, truth, x), x, y) for x, y in pairs)
+
+
+def _named(graph: Graph, chosen: Sequence[bool]) -> list[str]:
+    return [i.name for i, is_chosen in zip(graph.inputs, chosen, strict=True) if is_chosen]
+
+
+def _never_fails(graph: Graph) -> bool:
+    """Whether the function has a value for all numbers, such as a matrix that has no inverse."""
+    return all(isinstance(node.op, Elementwise | Reduction | Contract) or node.op.is_view for node in graph.nodes)
+
+
+def _spread_over(g: Builder, truth: Value, x: Value) -> Value:
+    """A truth value for each example, repeated for all its elements."""
+    return g.broadcast(g.reshape(truth, truth.type.shape + (1,) * (x.type.rank - 1)), x.type.shape)
+
+
+@rules.kink.register
+def kink(
+    op: Cond, g: Builder, operands: Sequence[Value], _outputs: Sequence[Value], moving: Sequence[bool]
+) -> Value | None:
+    """Where the chosen function sits on one."""
+    functions = []
+    for graph in (op.then, op.otherwise):
+        inner = builder()
+        values = values_of(inner, graph, parameters(inner, [i.type for i in graph.inputs]))
+        found = any_kink(inner, graph, moving[1:], values)
+        functions.append(function(inner, [inner.constant(False) if found is None else found]))
+    return g.apply(Cond(*functions), operands)[0]

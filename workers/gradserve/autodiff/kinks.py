@@ -1,0 +1,85 @@
+"""Where a function is not differentiable, and each op follows its own convention."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from gradserve.autodiff import names, rules
+from gradserve.autodiff.walk import copy_node, declare_inputs, inline, leaves
+from gradserve.ir.builder import Builder, Value
+from gradserve.ir.graph import Graph, Node
+from gradserve.ir.types import ElementType, TensorType
+from gradserve.ops import builder
+from gradserve.ops.family import Discrete
+from gradserve.ops.stop_gradient import StopGradient
+
+
+def kinks(graph: Graph, wrt: Sequence[str]) -> Graph:
+    """For each node that can sit on a kink, how many of its elements do: `kinks:POSITION`, int64."""
+    g = builder()
+    values = leaves(g, graph, declare_inputs(g, graph))
+    for node in graph.nodes:
+        values += copy_node(g, node, values)
+    return g.build({names.kinks(position): count for position, count in kink_counts(g, graph, wrt, values).items()})
+
+
+def with_kinks(graph: Graph, derived: Graph, wrt: Sequence[str]) -> Graph:
+    """The derived graph that also says which nodes sit on a kink, and whether any does.
+
+    As 0 or 1 in int64, so that sums over examples count them: `kinked:nodes` holds one for each node that can sit on
+    a kink, `kinked:examples` is a scalar.
+    """
+    g = builder()
+    arguments = declare_inputs(g, derived)
+    outputs = inline(g, derived, arguments)
+    counts = inline(g, kinks(graph, wrt), arguments)
+    flags = [g.reshape(g.convert(g.gt(count, 0), ElementType.INT64), (1,)) for count in counts.values()]
+    nodes = g.emit("concatenate", *flags, axis=0) if flags else g.zeros(TensorType(ElementType.INT64, (0,)))
+    outputs[names.KINKED_NODES] = nodes
+    outputs[names.KINKED_EXAMPLES] = g.convert(g.gt(g.reduce_sum(nodes, axes=(0,)), 0), ElementType.INT64)
+    return g.build(outputs)
+
+
+def kink_counts(g: Builder, graph: Graph, wrt: Sequence[str], values: Sequence[Value]) -> Mapping[int, Value]:
+    """By a node's position, how many of its elements sit on a kink, built in `g` from the graph's values there.
+
+    Nodes that do not move with `wrt` sit on none, and kinks that nothing but jumps is computed from do not count: a
+    maximum of which only the floor is taken is constant but for jumps of the floor, which count themselves.
+    """
+    moving, felt = _moving(graph, wrt), _felt(graph)
+    counts: dict[int, Value] = {}
+    for position, (node, results) in enumerate(graph.numbered_nodes()):
+        real = any(moving[k] and values[k].type.is_float for k in node.operands)
+        if real and (_jumps(node) or any(felt[k] for k in results)):
+            operands, moves = [values[k] for k in node.operands], [moving[k] for k in node.operands]
+            where = rules.kink(node.op, g, operands, [values[k] for k in results], moves)
+            if where is not None:
+                axes = tuple(range(where.type.rank))
+                counts[position] = g.reduce_sum(g.convert(where, ElementType.INT64), axes=axes)
+    return counts
+
+
+def _moving(graph: Graph, wrt: Sequence[str]) -> list[bool]:
+    """For each value, whether it moves with the inputs `wrt`."""
+    moving = [i.name in wrt for i in graph.inputs] + [False] * len(graph.constants)
+    for node in graph.nodes:
+        moves = any(moving[k] for k in node.operands) and not isinstance(node.op, StopGradient)
+        moving += [moves] * len(node.types)
+    return moving
+
+
+def _felt(graph: Graph) -> list[bool]:
+    """For each value, whether an output follows it continuously."""
+    felt = [False] * len(graph.value_types)
+    for output in graph.outputs:
+        felt[output.value] = True
+    for node, results in reversed(list(graph.numbered_nodes())):
+        if not _jumps(node) and any(felt[k] for k in results):
+            for operand in node.operands:
+                felt[operand] = True
+    return felt
+
+
+def _jumps(node: Node) -> bool:
+    """Whether the node is constant wherever it is continuous."""
+    return isinstance(node.op, Discrete) or not any(type_.is_float for type_ in node.types)

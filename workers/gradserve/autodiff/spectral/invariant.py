@@ -1,0 +1,181 @@
+"""Losses through eigenvectors, written as functions of the matrix where they are.
+
+What a loss makes of eigenvalues w and eigenvectors Q often does not depend on which eigenvectors a repeated eigenvalue
+has: Q f(w) Q^T, a sum of f(w), quadratic forms of these. Its derivative cannot be found from those of w and Q, which do
+not exist there, as the part that lies within a cluster does not go through them. So before a graph is differentiated,
+such parts are recognised and written as functions of the matrix itself, whose derivatives exist (Daleckii, Krein).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+from gradserve.autodiff.spectral.algebras import Decomposition
+from gradserve.autodiff.spectral.expressions import Expression
+from gradserve.autodiff.spectral.forms import Form, Sums
+from gradserve.autodiff.spectral.known import Known, Part, diagonal_of, form_of_result, number_of, values_of
+from gradserve.autodiff.spectral.rules import RULES
+from gradserve.autodiff.spectral.sums import contracted, extreme, single, summed
+from gradserve.autodiff.walk import declare_inputs, leaves, reachable
+from gradserve.ir.builder import Value
+from gradserve.ir.graph import Graph
+from gradserve.ir.op import Op
+from gradserve.ops import builder
+from gradserve.ops.eigen import Eigh, Eigvalsh
+from gradserve.ops.placement import Pad
+from gradserve.ops.singular import Svd, Svdvals
+from gradserve.ops.spectra import SpectrumCotangent
+
+_SOURCES = frozenset({"eigh", "eigvalsh", "svd", "svdvals", "spectrum_cotangent"})
+
+
+def invariant(graph: Graph, moving: Iterable[str], forward: bool, again: bool = False) -> Graph:
+    """The graph, with functions of eigenvalues and eigenvectors that do not depend on their choice as such.
+
+    Only what depends on the inputs `moving` is looked at. In forward mode each sum over eigenvalues counts for itself.
+    In reverse mode a cotangent of eigenvalues is tested as a whole: it may be even within a cluster only together.
+    `again` says that tangents will be differentiated too.
+    """
+    if not any(node.op.name in _SOURCES for node in graph.nodes):
+        return graph
+    moving = tuple(moving)
+    sums = Sums.OF_MATRIX if again else Sums.EACH if forward else Sums.FREE
+    found = _Rewriter(graph, moving, sums).graph()
+    if forward or not _has_both(found):
+        return found
+    return _Rewriter(graph, moving, Sums.CHECKED).graph()
+
+
+def _has_both(graph: Graph) -> bool:
+    """Whether eigenvalues of one matrix are summed as such and used otherwise as well."""
+    read = {k for node in graph.nodes for k in node.operands} | {o.value for o in graph.outputs}
+    summed, otherwise = set(), set()
+    for node, results in graph.numbered_nodes():
+        if isinstance(node.op, Eigvalsh | Svdvals) and node.op.free:
+            summed.add(node.operands)
+        elif isinstance(node.op, Eigh | Eigvalsh | Svd | Svdvals) and results[values_of(node.op)] in read:
+            otherwise.add(node.operands)
+    return bool(summed & otherwise)
+
+
+Weights: TypeAlias = tuple[Expression, int, int]
+"""A function of eigenvalues, and the first of those that it is for, and the one after the last."""
+
+
+class _Rewriter:
+    """Builds the graph anew, node by node, and keeps what is known of its values."""
+
+    def __init__(self, graph: Graph, moving: Sequence[str], sums: Sums) -> None:
+        self._graph = graph
+        self._moves = reachable(graph, moving)
+        self._sums = sums
+        self._g = builder()
+        self._known: dict[int, Known] = {}
+
+    def graph(self) -> Graph:
+        """The new graph."""
+        values = leaves(self._g, self._graph, declare_inputs(self._g, self._graph))
+        for node, results in self._graph.numbered_nodes():
+            operands = [values[k] for k in node.operands]
+            self._g.origin = node.origin
+            values += self._apply(node.op, operands) if self._moves[results[0]] else self._g.apply(node.op, operands)
+        return self._g.build({o.name: values[o.value] for o in self._graph.outputs})
+
+    def _apply(self, op: Op, operands: list[Value]) -> tuple[Value, ...]:
+        if isinstance(op, Eigh | Eigvalsh | Svd | Svdvals):
+            return self._decomposed(op, operands)
+        known = [self._known.get(x.index) or Known(x) for x in operands]
+        made = self._made(op, known)
+        if isinstance(made, Value):
+            return (made,)
+        results = self._g.apply(op, operands)
+        if isinstance(made, Form):
+            made = Known(results[0], made)
+        if made is not None:
+            self._note(replace(made, value=results[0]))
+        return results
+
+    def _made(self, op: Any, known: Sequence[Known]) -> Value | Form | Known | None:
+        """The value as a function of the matrix, or what is known of it; None for values of any other kind."""
+        if isinstance(op, SpectrumCotangent):
+            return self._cotangent(op, known)
+        alone = single(op, known[0]) if known and self._sums is Sums.OF_MATRIX else None
+        if alone is not None:
+            return alone
+        part = known[0].part if known else None
+        if part is not None and (self._sums is not Sums.CHECKED or not part.is_values):
+            found = part.taken(self._g, op)
+            if found is not None:
+                self._note(found)
+                return found.value
+        if op.name in ("reduce_max", "reduce_min"):
+            whole = part is not None and part.is_values
+            return part.extreme(self._g, op, known[0].value) if part and whole else extreme(self._g, op, known[0])
+        if op.name == "contract":
+            return contracted(self._g, op, known, self._sums)
+        if op.name == "reduce_sum":
+            return summed(op, known[0], self._sums)
+        if op.name in RULES and any(k.form is not None for k in known):
+            return RULES[op.name](self._g, op, known)
+        return diagonal_of(op, known[0]) if known else None
+
+    def _decomposed(self, op: Eigh | Eigvalsh | Svd | Svdvals, operands: list[Value]) -> tuple[Value, ...]:
+        results = self._g.apply(op, operands)
+        source = Decomposition(operands[0], "eigh" if isinstance(op, Eigh | Eigvalsh) else "svd")
+        for k, value in enumerate(results):
+            self._note(Known(value, form_of_result(source, op, k), Part(op, operands[0], k)))
+        return results
+
+    def _note(self, known: Known) -> None:
+        self._known[known.value.index] = known
+
+    def _cotangent(self, op: SpectrumCotangent, known: Sequence[Known]) -> Value | None:
+        """L diag(v) R^T, for v a sum of functions of the eigenvalues, and of numbers for some of them."""
+        source, weights = _whole_source(known), known[3]
+        if source is None or weights.value.shape[:-1] != source.stack:
+            return None
+        total: Value | None = None
+        for term in self._terms(weights.value):
+            found = self._weights(source, term, op.start, op.stop)
+            if found is None:
+                return None
+            made = source.sandwich(*found, left=True, right=op.of == "eigh")
+            total = made if total is None else total + made
+        return total
+
+    def _terms(self, value: Value) -> list[Value]:
+        """The terms of a sum."""
+        made = self._g.producer(value)
+        if made is None or made.op.name != "add":
+            return [value]
+        return [term for operand in made.operands for term in self._terms(operand)]
+
+    def _weights(self, source: Decomposition, value: Value, start: int, stop: int) -> Weights | None:
+        """Weights of the values `start` to `stop`, as an expression and the values that it is for."""
+        known = self._known.get(value.index)
+        form = None if known is None else known.form
+        if form is not None:
+            same = form.source == source and (form.start, form.stop, form.backwards) == (start, stop, False)
+            return (form.expression, start, stop) if same and not form.rows else None
+        number = number_of(self._g, value, source.stack)
+        if number is not None:
+            return (number, start, stop)
+        padded = self._g.producer(value)
+        if padded is None or not isinstance(padded.op, Pad) or any(padded.op.interior):
+            return None
+        before = padded.op.low[-1]
+        inner = padded.operands[0]
+        if any((*padded.op.low[:-1], *padded.op.high[:-1])) or min(before, padded.op.high[-1]) < 0:
+            return None
+        return self._weights(source, inner, start + before, start + before + inner.shape[-1])
+
+
+def _whole_source(known: Sequence[Known]) -> Decomposition | None:
+    """The matrix of which the first three values are all eigenvalues and their vectors on either side."""
+    values, left, right = (k.form for k in known[:3])
+    if values is None or left is None or right is None:
+        return None
+    whole = values.is_whole and left.is_whole and right.is_whole
+    return values.source if whole and values.source == left.source == right.source else None

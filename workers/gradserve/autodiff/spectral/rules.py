@@ -1,0 +1,234 @@
+"""What becomes of forms in each op: a rule sees the operands with their forms, and says the form of the result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+from gradserve.autodiff.spectral.expressions import Applied, Expression, Number, Sum, converted, multiple
+from gradserve.autodiff.spectral.forms import Form, multiplied
+from gradserve.autodiff.spectral.known import Known, number_of
+from gradserve.ir.builder import Builder
+from gradserve.ir.graph import Literal
+from gradserve.ir.types import ElementType
+
+PRODUCTS = range(1, 33)
+"""Exponents of powers that are taken for products."""
+
+Rule: TypeAlias = Callable[[Builder, Any, Sequence[Known]], Form | None]
+
+
+def _literal(g: Builder, number: Number) -> float | None:
+    """The number behind a constant."""
+    value = number.value
+    while value is not None and (made := g.producer(value)) is not None:
+        if made.op.name not in ("broadcast_to", "reshape", "convert"):
+            return None
+        value = made.operands[0]
+    literal = None if value is None else g.literal(value)
+    return float(literal.array.reshape(())) if isinstance(literal, Literal) and literal.array.size == 1 else None
+
+
+def _applied(function: str) -> Rule:
+    def rule(g: Builder, op: Any, operands: Sequence[Known]) -> Form | None:
+        form = operands[0].form
+        if form is None or form.rows:
+            return None
+        return replace(form, expression=Applied(function, form.expression))
+
+    return rule
+
+
+def _neg(g: Builder, op: Any, operands: Sequence[Known]) -> Form | None:
+    form = operands[0].form
+    return None if form is None else replace(form, expression=_times(g, -1.0, form))
+
+
+def _times(g: Builder, factor: float, form: Form) -> Expression:
+    return multiple(g, factor, form.expression, form.source.stack, form.source.matrix)
+
+
+def _other(g: Builder, form: Form, known: Known) -> Number | None:
+    """The number that stands beside a form."""
+    return None if known.form is not None else number_of(g, known.value, form.source.stack)
+
+
+def _mul(g: Builder, op: Any, operands: Sequence[Known]) -> Form | None:
+    x, y = operands
+    if x.form is not None and y.form is not None:
+        return x.form.times(y.form)
+    for one, other in ((x, y), (y, x)):
+        if one.form is not None:
+            number = _other(g, one.form, other)
+            return None if number is None else multiplied(one.form, number)
+    return None
+
+
+def _div(g: Builder, op: Any, operands: Sequence[Known]) -> Form | None:
+    x, y = operands
+    if y.form is not None and not y.form.rows:
+        inverse = replace(y.form, expression=Applied("reciprocal", y.form.expression))
+        if x.form is not None:
+            return x.form.times(inverse)
+        number = _other(g, y.form, x)
+        return None if number is None else multiplied(inverse, number)
+    if x.form is not None and y.form is None:
+        number = _other(g, x.form, y)
+        if number is not None and number.value is not None:
+            return multiplied(x.form, Number(g.emit("div", 1.0, number.value)))
+    return None
+
+
+def _sum(sign: float) -> Rule:
+    def rule(g: Builder, op: Any, operands: Sequence[Known]) -> Form | None:
+        x, y = operands
+        form = x.form or y.form
+        if form is None:
+            return None
+        terms: list[Expression] = []
+        for known, factor in ((x, 1.0), (y, sign)):
+            own = known.form.expression if known.form is not None else _other(g, form, known)
+            alike = known.form is None or (not known.form.rows and known.form.times(form) is not None)
+            if own is None or not alike:
+                return None
+            like = form.source
+            terms.append(own if factor == 1.0 else multiple(g, factor, own, like.stack, like.matrix))
+        return replace(form, expression=Sum(*terms))
+
+    return rule
+
+
+def _pow(g: Builder, op: Any, operands: Sequence[Known]) -> Form | None:
+    x, y = operands
+    form = x.form
+    number = None if form is None else _other(g, form, y)
+    exponent = None if number is None else _literal(g, number)
+    if form is None or exponent is None:
+        return None
+    if exponent in PRODUCTS:
+        return _product(form, int(exponent))
+    if form.rows:
+        return None
+    function = "reciprocal" if exponent == -1.0 else "power"
+    return replace(form, expression=Applied(function, form.expression, exponent))
+
+
+def _product(form: Form | None, count: int) -> Form | None:
+    """The form times itself, by squaring: unlike other powers, it has no kink at 0."""
+    if form is None or count == 1:
+        return form
+    half = _product(form, count // 2)
+    square = None if half is None else half.times(half)
+    return square if square is None or count % 2 == 0 else square.times(form)
+
+
+def _maximum(sign: float) -> Rule:
+    """max(x, c) = c + positive(x - c), and min(x, c) = c - positive(c - x)."""
+
+    def rule(g: Builder, op: Any, operands: Sequence[Known]) -> Form | None:
+        x, y = operands if operands[0].form is not None else operands[::-1]
+        form = x.form
+        number = None if form is None or form.rows else _other(g, form, y)
+        return None if form is None or number is None else _bounded(g, form, number, sign)
+
+    return rule
+
+
+def _bounded(g: Builder, form: Form, bound: Number, sign: float) -> Form:
+    own, like = form.expression, form.source
+
+    def scaled(factor: float, of: Expression) -> Expression:
+        return multiple(g, factor, of, like.stack, like.matrix)
+
+    beyond = Applied("positive", Sum(scaled(sign, own), scaled(-sign, bound)))
+    return replace(form, expression=Sum(bound, scaled(sign, beyond)))
+
+
+def _clip(g: Builder, op: Any, operands: Sequence[Known]) -> Form | None:
+    x, *bounds = operands
+    form = x.form
+    if form is None or form.rows:
+        return None
+    for known, sign in zip(bounds, (1.0, -1.0), strict=True):
+        number = _other(g, form, known)
+        if number is None:
+            return None
+        form = _bounded(g, form, number, sign)
+    return form
+
+
+def _convert(g: Builder, op: Any, operands: Sequence[Known]) -> Form | None:
+    """The form of the matrix in double precision: constants are often more precise than arguments."""
+    form, wide = operands[0].form, ElementType.FLOAT64
+    if form is None or op.element_type is not wide:
+        return None
+    source = replace(form.source, matrix=g.convert(form.source.matrix, wide))
+    rows = tuple(replace(row, base=None if row.base is None else g.convert(row.base, wide)) for row in form.rows)
+    return replace(form, source=source, expression=converted(form.expression, wide), rows=rows)
+
+
+def _permute(g: Builder, op: Any, operands: Sequence[Known]) -> Form | None:
+    form = operands[0].form
+    return None if form is None else form.renumbered({axis: k for k, axis in enumerate(op.order)}, form.rank)
+
+
+def _reshape(g: Builder, op: Any, operands: Sequence[Known]) -> Form | None:
+    """Axes of length 1 come and go."""
+    x = operands[0]
+    if x.form is None:
+        return None
+    before = [axis for axis, n in enumerate(x.value.shape) if n != 1]
+    after = [axis for axis, n in enumerate(op.shape) if n != 1]
+    if [x.value.shape[axis] for axis in before] != [op.shape[axis] for axis in after]:
+        return None
+    return x.form.renumbered(dict(zip(before, after, strict=True)), len(op.shape))
+
+
+def _broadcast_to(g: Builder, op: Any, operands: Sequence[Known]) -> Form | None:
+    x = operands[0]
+    if x.form is None:
+        return None
+    new = len(op.shape) - x.value.type.rank
+    same = {axis: axis + new for axis, n in enumerate(x.value.shape) if n == op.shape[axis + new]}
+    return x.form.renumbered(same, len(op.shape))
+
+
+def _slice(g: Builder, op: Any, operands: Sequence[Known]) -> Form | None:
+    x = operands[0]
+    if x.form is None or any(stride != 1 for stride in op.strides):
+        return None
+    axis = x.form.axis
+    others_kept = all(
+        (start, stop) == (0, n)
+        for k, (start, stop, n) in enumerate(zip(op.starts, op.stops, x.value.shape, strict=True))
+        if k != axis
+    )
+    return x.form.sliced(op.starts[axis], op.stops[axis]) if others_kept else None
+
+
+def _reverse(g: Builder, op: Any, operands: Sequence[Known]) -> Form | None:
+    form = operands[0].form
+    return None if form is None or op.axes != (form.axis,) else replace(form, backwards=not form.backwards)
+
+
+RULES: Mapping[str, Rule] = {
+    **{name: _applied(name) for name in ("exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "sinh", "cosh")},
+    **{name: _applied(name) for name in ("tanh", "logistic", "abs", "sign")},
+    "neg": _neg,
+    "add": _sum(1.0),
+    "sub": _sum(-1.0),
+    "mul": _mul,
+    "div": _div,
+    "pow": _pow,
+    "maximum": _maximum(1.0),
+    "minimum": _maximum(-1.0),
+    "clip": _clip,
+    "convert": _convert,
+    "permute": _permute,
+    "reshape": _reshape,
+    "broadcast_to": _broadcast_to,
+    "slice": _slice,
+    "reverse": _reverse,
+}
+"""By op: the rules for results with a form."""

@@ -1,0 +1,108 @@
+"""Ops that call functions: closed graphs that read their inputs and nothing else."""
+
+from __future__ import annotations
+
+import functools
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from gradserve.ir.builder import Builder, Value
+from gradserve.ir.graph import Graph, Literal
+from gradserve.ir.op import Cost, Op
+from gradserve.ir.types import Array, TensorType
+from gradserve.ops.family import require
+
+Function: TypeAlias = Callable[..., Sequence[Array]]
+"""What computes the outputs of a graph, in their order, from its inputs."""
+
+
+class Calling(Op):
+    """Calls its functions on parts of its operands.
+
+    The transforms of such an op are made of the same transforms of its functions, so they are in `autodiff.control`.
+    """
+
+    arity = None
+
+    @property
+    @abstractmethod
+    def calls(self) -> int:
+        """How often a function is called, at most."""
+
+    @abstractmethod
+    def run(self, functions: Mapping[str, Function], *arrays: Array) -> list[Array]:
+        """The results, given what computes each function."""
+
+    def impl(self, xp: Any, *arrays: Array) -> Any:
+        """The results, with functions computed node by node."""
+        callables = {name: functools.partial(interpret, graph, xp) for name, graph in self.functions.items()}
+        return unpacked(self.run(callables, *arrays))
+
+    def batch(self, g: Builder, operands: Sequence[Value], batched: Sequence[bool], size: int) -> tuple[Value, ...]:
+        """Not here: it needs the transform of graphs."""
+        raise TypeError(f"{self.name} is batched by autodiff.control")
+
+    def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:
+        """That of the costliest function, as often as one is called."""
+        costs = [function_cost(function) for function in self.functions.values()]
+        return Cost(
+            flops=self.calls * max(cost.flops for cost in costs),
+            bytes=self.calls * max(cost.bytes for cost in costs) + sum(t.nbytes for t in results),
+        )
+
+
+def interpret(graph: Graph, xp: Any, *arrays: Array) -> list[Array]:
+    """The outputs of a function, node by node."""
+    values = [*arrays]
+    values += [constant.array for constant in graph.constants if isinstance(constant, Literal)]
+    for node in graph.nodes:
+        found = node.op.impl(xp, *(values[k] for k in node.operands))
+        values += found if isinstance(found, tuple) else (found,)
+    return [values[output.value] for output in graph.outputs]
+
+
+def unpacked(results: Sequence[Array]) -> Any:
+    """The only result, or a tuple of several: what executors take from an op."""
+    return results[0] if len(results) == 1 else tuple(results)
+
+
+def own(arrays: Sequence[Array], others: Sequence[Array]) -> list[Array]:
+    """The arrays, row-major and each in memory of its own: copied where it may lie in that of another."""
+    taken = {id(other) for other in others}
+    found = []
+    for array in arrays:
+        if not np.ndim(array):
+            found.append(array)
+        elif isinstance(array, np.ndarray) and (id(array) in taken or array.base is not None):
+            found.append(np.array(array, order="C", copy=True))
+        else:
+            found.append(np.asarray(array, order="C"))
+        taken.add(id(array))
+    return found
+
+
+def require_signature(function: Graph, inputs: Sequence[TensorType], constraint: str) -> None:
+    """Sees that a function takes these types."""
+    taken = [i.type for i in function.inputs]
+    text = f"the function takes {_listed(taken)}; it is given {_listed(inputs)}"
+    require(taken == list(inputs), constraint, text)
+
+
+def output_types(function: Graph) -> list[TensorType]:
+    """The types of a function's outputs, in their order."""
+    return [function.value_types[output.value] for output in function.outputs]
+
+
+def _listed(types: Sequence[TensorType]) -> str:
+    return ", ".join(map(str, types)) or "nothing"
+
+
+@functools.lru_cache(maxsize=1024)
+def function_cost(function: Graph) -> Cost:
+    """The cost of all nodes of a concrete graph."""
+    types = function.value_types
+    costs = [node.op.cost([types[k] for k in node.operands], node.types) for node in function.nodes]
+    return sum(costs, Cost(0.0, 0.0))
