@@ -107,31 +107,37 @@ def test_a_jacobian_as_an_operator(client):
     np.testing.assert_array_equal(operator.to_dense(), dense)
 
 
-def test_the_cheaper_mode_is_taken(monkeypatch):
-    chosen = []
-    run = dense._Rows.run
+def test_the_cheaper_mode_is_taken_and_explained(client):
+    wide = client.function(lambda x: np.tanh(A[:1] @ x))
+    tall = client.function(lambda x: np.tanh(np.outer(A, x[0])))
+    for f, x, mode, seed in (
+        (wide, np.ones(6), "reverse", "cotangent:result"),
+        (tall, np.ones(1), "forward", "tangent:x"),
+    ):
+        f.jacobian(x)
+        found = f.explain(x, derivation="jacobian")
+        assert (found.mode, found.chunks) == (mode, (1,))
+        assert seed in found.inputs
+        assert mode in str(found)
 
-    def noted(self, *arguments, **named):
-        chosen.append(self)
-        return run(self, *arguments, **named)
 
-    monkeypatch.setattr(dense._Rows, "run", noted)
-    with Client() as client:
-        client.function(lambda x: np.tanh(A[:1] @ x)).jacobian(np.ones(6))
-        client.function(lambda x: np.tanh(np.outer(A, x[0]))).jacobian(np.ones(1))
-    assert [set(rows._seeds) for rows in chosen] == [{"cotangent:result"}, {"tangent:x"}]
+def test_a_hessian_is_explained(client):
+    f = client.function(lambda x: np.sum(np.tanh(A @ x)))
+    found = f.explain(np.ones((3, 6)), derivation="hessian", batch=True)
+    assert (found.mode, found.chunks) == ("forward", (6, 6, 6))
+    assert found.flops == 3 * f.explain(np.ones(6), derivation="hessian").flops
 
 
 def test_the_mode_is_chosen_once(monkeypatch):
     """Planning the other mode as well would cost small Jacobians as much as they take."""
     planned = []
-    begin = dense._Rows.__init__
+    plan = dense.basis_of
 
-    def noted(self, context, call, derivation, control):
+    def noted(context, graph, derivation, options, check):
         planned.append(type(derivation).__name__)
-        begin(self, context, call, derivation, control)
+        return plan(context, graph, derivation, options, check)
 
-    monkeypatch.setattr(dense._Rows, "__init__", noted)
+    monkeypatch.setattr(dense, "basis_of", noted)
     with Client() as client:
         f = client.function(lambda x: np.tanh(A[:2] @ x))
         first = f.jacobian(np.ones(6))

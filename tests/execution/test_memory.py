@@ -49,19 +49,23 @@ def test_predicted_bytes_are_live_bytes_on_random_graphs(seed):
         check_every_step(make_plan(graph), random_arguments(graph, seed))
 
 
-@pytest.mark.parametrize("kind", DERIVATIONS)
-@pytest.mark.parametrize("name", WORKLOADS)
-def test_a_run_takes_what_is_predicted(name, kind):
-    program = EXECUTORS["numpy"].prepare(plan(name, kind))
-    given = arguments(plan(name, kind), workload(name).parameters)
+def peak_taken(plan, given):
+    """The most bytes that a run allocates at once, after a first one."""
+    program = EXECUTORS["numpy"].prepare(plan)
     program(given)
     gc.collect()
     tracemalloc.start()
     try:
         program(given)
-        taken = tracemalloc.get_traced_memory()[1]
+        return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("kind", DERIVATIONS)
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_a_run_takes_what_is_predicted(name, kind):
+    taken = peak_taken(plan(name, kind), arguments(plan(name, kind), workload(name).parameters))
     predicted = plan(name, kind).peak_bytes - leaf_bytes(plan(name, kind))
     assert predicted - BOOKKEEPING < taken < (1 + TEMPORARIES) * predicted + BOOKKEEPING
 
@@ -91,15 +95,6 @@ def loop_graph():
 def test_a_loop_takes_what_is_predicted(derivation):
     plan = make_plan(optimize(derive(loop_graph(), derivation)))
     x = np.random.default_rng(1).standard_normal((300, 300))
-    given = {i.name: x for i in plan.graph.inputs}
-    program = EXECUTORS["numpy"].prepare(plan)
-    program(given)
-    gc.collect()
-    tracemalloc.start()
-    try:
-        program(given)
-        taken = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    taken = peak_taken(plan, {i.name: x for i in plan.graph.inputs})
     predicted = plan.peak_bytes - leaf_bytes(plan)
     assert 0.7 * predicted < taken < (1 + TEMPORARIES) * predicted + BOOKKEEPING

@@ -15,8 +15,9 @@ import numpy as np
 
 from gradserve.autodiff import Derivation, Hvp, Jvp, Vjp, names
 from gradserve.ir.errors import LimitExceeded
+from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array, TensorType
-from gradserve.jobs.call import Call, Reduction
+from gradserve.jobs.call import Call, Options, Reduction
 from gradserve.jobs.context import Context
 from gradserve.jobs.cut import Piece
 from gradserve.jobs.derivative import vector_types
@@ -63,29 +64,15 @@ def jacobian(context: Context, call: Call, wrt: Sequence[str], mode: Mode, contr
     started = time.perf_counter()
     key = (call.graph.digest, tuple(wrt), call.batch_size, call.options.count_kinks)
     known = context.modes.get(key) if mode is Mode.AUTO else None
-    chosen, rows = _cheapest(context, call, wrt, Mode(known) if known else mode, control)
+    chosen, basis = cheapest(context, call.graph, wrt, call.options, Mode(known) if known else mode, control.check)
     if mode is Mode.AUTO and not known:
         context.modes.put(key, chosen.value)
     outputs = {name: type_ for name, type_ in call.graph.output_types.items() if type_.is_float}
     inputs = {name: call.graph.input_types[name] for name in wrt}
+    rows = _Rows(context, call, basis, control)
     if chosen is Mode.FORWARD:
         return rows.run(names.tangent, outputs, inputs, chosen, started, transposed=True)
     return rows.run(names.cotangent, inputs, outputs, chosen, started)
-
-
-def _cheapest(context: Context, call: Call, wrt: Sequence[str], mode: Mode, control: Control) -> tuple[Mode, _Rows]:
-    """The mode that is predicted to be faster if it is for us to choose, and its rows."""
-    plans: dict[Mode, _Rows | LimitExceeded] = {}
-    for candidate, derivation in ((Mode.FORWARD, Jvp(tuple(wrt))), (Mode.REVERSE, Vjp(tuple(wrt)))):
-        if mode in (Mode.AUTO, candidate):
-            try:
-                plans[candidate] = _Rows(context, call, derivation, control)
-            except LimitExceeded as error:
-                plans[candidate] = error
-    chosen, rows = min(plans.items(), key=lambda entry: _seconds(entry[1]))
-    if isinstance(rows, LimitExceeded):
-        raise rows
-    return chosen, rows
 
 
 def hessian(context: Context, call: Call, wrt: Sequence[str], control: Control) -> Dense:
@@ -96,27 +83,78 @@ def hessian(context: Context, call: Call, wrt: Sequence[str], control: Control) 
     """
     started = time.perf_counter()
     inputs = {name: call.graph.input_types[name] for name in wrt if name in call.graph.input_types}
-    return _Rows(context, call, Hvp(tuple(wrt)), control).run(names.product, inputs, inputs, Mode.FORWARD, started)
+    basis = basis_of(context, call.graph, Hvp(tuple(wrt)), call.options, control.check)
+    return _Rows(context, call, basis, control).run(names.product, inputs, inputs, Mode.FORWARD, started)
 
 
-def _seconds(rows: _Rows | LimitExceeded) -> float:
-    return float("inf") if isinstance(rows, LimitExceeded) else rows.seconds
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """The products of one derivation with every column of the identity, as they will run at one point."""
+
+    derivation: Derivation
+    seeds: Mapping[str, TensorType]
+    """The vectors that the columns are cut into."""
+    pieces: tuple[Piece, ...]
+    plan_cache_hit: bool
+
+    @property
+    def count(self) -> int:
+        """The number of columns."""
+        return sum(type_.size for type_ in self.seeds.values())
+
+    @property
+    def seconds(self) -> float:
+        """Predicted seconds on one worker."""
+        return sum(piece.plan.seconds for piece in self.pieces)
+
+
+def basis_of(
+    context: Context, graph: Graph, derivation: Derivation, options: Options, check: Callable[[], None]
+) -> Basis:
+    """The plans of the products; `check` is called now and then, and what it raises ends the work.
+
+    Raises:
+        LimitExceeded: a piece is over a limit.
+    """
+    seeds = vector_types(graph, derivation)
+    batching = Batching(frozenset(seeds), max(1, sum(type_.size for type_ in seeds.values())))
+    pieces, hit = context.pieces(graph, counting(derivation, options), batching, check)
+    return Basis(derivation, seeds, pieces, hit)
+
+
+def cheapest(
+    context: Context, graph: Graph, wrt: Sequence[str], options: Options, mode: Mode, check: Callable[[], None]
+) -> tuple[Mode, Basis]:
+    """The mode that is predicted to be faster if it is for us to choose, and its products.
+
+    Raises:
+        LimitExceeded: that mode is over a limit.
+    """
+    found: dict[Mode, Basis | LimitExceeded] = {}
+    for candidate, derivation in ((Mode.FORWARD, Jvp(tuple(wrt))), (Mode.REVERSE, Vjp(tuple(wrt)))):
+        if mode in (Mode.AUTO, candidate):
+            try:
+                found[candidate] = basis_of(context, graph, derivation, options, check)
+            except LimitExceeded as error:
+                found[candidate] = error
+    chosen, basis = min(found.items(), key=lambda entry: _seconds(entry[1]))
+    if isinstance(basis, LimitExceeded):
+        raise basis
+    return chosen, basis
+
+
+def _seconds(basis: Basis | LimitExceeded) -> float:
+    return float("inf") if isinstance(basis, LimitExceeded) else basis.seconds
 
 
 class _Rows:
-    """Products of one derivation with every column of the identity, at every point."""
+    """The matrix that such products make, at every point of a call."""
 
-    def __init__(self, context: Context, call: Call, derivation: Derivation, control: Control) -> None:
-        self._context, self._call, self._control = context, call, control
-        self._seeds = vector_types(call.graph, derivation)
-        self._count = sum(type_.size for type_ in self._seeds.values())
-        batching = Batching(frozenset(self._seeds), max(1, self._count))
-        self._executor = context.executor(call.options)
-        counted = counting(derivation, call.options)
-        self._pieces, self._hit = context.pieces(call.graph, counted, batching, control.check)
+    def __init__(self, context: Context, call: Call, basis: Basis, control: Control) -> None:
+        self._context, self._call, self._basis, self._control = context, call, basis, control
         self._points = call.batch_size or 1
-        context.limits.check_plans([piece.plan for piece in self._pieces], self._points)
-        self.seconds = self._points * sum(piece.plan.seconds for piece in self._pieces)
+        self._executor = context.executor(call.options)
+        context.limits.check_plans([piece.plan for piece in basis.pieces], self._points)
 
     def run(
         self,
@@ -133,22 +171,22 @@ class _Rows:
         """
         self._check_size(rows)
         nbytes = sum(array.nbytes for array in self._call.arguments.values())
-        pool, _ = self._context.place(self._pieces * self._points, nbytes, self._call.options)
+        pool, _ = self._context.place(self._basis.pieces * self._points, nbytes, self._call.options)
         report = Report(
             plan=time.perf_counter() - started,
-            plan_cache_hit=self._hit,
+            plan_cache_hit=self._basis.plan_cache_hit,
             executor=self._executor,
             placement=pool.name,
             batch_size=self._points,
-            flops=self._points * sum(piece.plan.flops for piece in self._pieces),
-            peak_bytes=max(piece.plan.peak_bytes for piece in self._pieces),
+            flops=self._points * sum(piece.plan.flops for piece in self._basis.pieces),
+            peak_bytes=max(piece.plan.peak_bytes for piece in self._basis.pieces),
         )
         planned, waited = time.perf_counter(), []
         gathered, counts = _Gathered(self._call), []
         results = self._context.run(pool, self._work(), self._control)
         for _ in range(self._points):
             parts = []
-            for _ in self._pieces:
+            for _ in self._basis.pieces:
                 result = next(results)
                 report = report.with_result(result)
                 waited.append(result.waited)
@@ -157,7 +195,7 @@ class _Rows:
             gathered.add(
                 {key: array[0] for key, array in parts[0].items() if names.split(key)[0] in ("value", "gradient")},
                 self._blocks(
-                    {name: _stacked(parts, role(name), self._count) for name in rows}, rows, seeds, transposed
+                    {name: _stacked(parts, role(name), self._basis.count) for name in rows}, rows, seeds, transposed
                 ),
             )
         values, blocks = gathered.done()
@@ -191,7 +229,7 @@ class _Rows:
 
     def _check_size(self, rows: Mapping[str, TensorType]) -> None:
         kept = self._points if self._call.reduction is Reduction.NONE else 1
-        total = kept * self._count * sum(type_.nbytes for type_ in rows.values())
+        total = kept * self._basis.count * sum(type_.nbytes for type_ in rows.values())
         if total > self._context.limits.result_bytes:
             raise LimitExceeded(
                 "result_bytes",
@@ -200,15 +238,15 @@ class _Rows:
             )
 
     def _work(self) -> Work:
-        chunks = tuple(self._chunk(piece, point) for point in range(self._points) for piece in self._pieces)
-        plans = {piece.plan.digest: piece.plan for piece in self._pieces}
+        chunks = tuple(self._chunk(piece, point) for point in range(self._points) for piece in self._basis.pieces)
+        plans = {piece.plan.digest: piece.plan for piece in self._basis.pieces}
         return Work(plans, self._call.arguments, chunks, self._executor)
 
     def _chunk(self, piece: Piece, point: int) -> Chunk:
         sources: dict[str, Source] = {
             name: Point(name, point) if name in self._call.batch else Shared(name) for name in self._call.arguments
         }
-        for (name, type_), offset in zip(self._seeds.items(), _offsets(self._seeds), strict=True):
+        for (name, type_), offset in zip(self._basis.seeds.items(), _offsets(self._basis.seeds), strict=True):
             sources[name] = OneHots(piece.start, piece.stop, offset, type_.lengths, type_.element_type)
         return Chunk(piece.plan.digest, sources)
 

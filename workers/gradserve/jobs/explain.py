@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gradserve.autodiff import Derivation, Evaluate
+from gradserve.autodiff import Derivation, Evaluate, Hvp, Jvp
 from gradserve.execution import Plan
 from gradserve.ir.errors import LimitExceeded
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import TensorType
-from gradserve.jobs.call import Options
+from gradserve.jobs.call import Options, Reduction
 from gradserve.jobs.context import Context
+from gradserve.jobs.cut import Piece
+from gradserve.jobs.dense import Basis, Mode, basis_of, cheapest
+from gradserve.jobs.derivative import batching_of, derivation_of
 from gradserve.jobs.kinks import counting
-from gradserve.jobs.plans import Batching
+from gradserve.jobs.plans import go_on
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """A job that might be asked for."""
+
+    graph: Graph
+    derivation: str
+    """evaluate, gradient, jvp, vjp, hvp, jacobian or hessian."""
+    wrt: tuple[str, ...]
+    options: Options
+    batch: Sequence[str] = ()
+    """The inputs that would carry a batch."""
+    points: int = 1
+    """The number of points; ignored without a batch."""
+    reduction: Reduction = Reduction.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,42 +49,74 @@ class Explanation:
     seconds: float
     """Predicted seconds on one worker."""
     chunks: tuple[int, ...]
-    """Points in each chunk."""
+    """Points in each chunk; of a dense derivative, columns or rows."""
     placement: str
     executor: str
     reason: str
     loss_flops: float
     """Floating-point operations of the graph itself, for one example."""
+    mode: str = ""
+    """How a dense derivative is accumulated: forward, by columns, or reverse, by rows."""
 
 
-def explain(
-    context: Context, graph: Graph, derivation: Derivation, batching: Batching | None, options: Options
-) -> Explanation:
-    """The prediction for a derivation of a concrete graph. A job over a limit is explained as well, and says so."""
-    executor, derivation = context.executor(options), counting(derivation, options)
-    derived = context.plans.derived(graph, derivation)
-    loss, _ = context.plans.plan(graph, Evaluate())
+def explain(context: Context, inquiry: Inquiry) -> Explanation:
+    """The prediction for a job on a concrete graph. A job over a limit is explained as well, and says so."""
+    if inquiry.derivation in ("jacobian", "hessian"):
+        return _explain_dense(context, inquiry)
+    graph, options = inquiry.graph, inquiry.options
+    derivation = counting(derivation_of(inquiry.derivation, inquiry.wrt), options)
+    batching = batching_of(graph, derivation, inquiry.batch, inquiry.points, inquiry.reduction)
     try:
         pieces, _ = context.pieces(graph, derivation, batching)
     except LimitExceeded as error:
-        single, _ = context.plans.plan(graph, derivation)
-        return _explanation(derived, executor, loss.flops, [single], (1,), "refused", error.message)
-    data_bytes = sum(t.nbytes for t in pieces[0].plan.graph.input_types.values())
-    pool, reason = context.place(pieces, data_bytes, options)
-    sizes = tuple(piece.stop - piece.start for piece in pieces)
-    plans = [piece.plan for piece in pieces]
-    return _explanation(derived, executor, loss.flops, plans, sizes, pool.name, reason)
+        return _refused(context, inquiry, derivation, error)
+    return _explanation(context, inquiry, derivation, pieces)
+
+
+def _explain_dense(context: Context, inquiry: Inquiry) -> Explanation:
+    try:
+        mode, basis = _basis(context, inquiry)
+    except LimitExceeded as error:
+        wrt = inquiry.wrt
+        return _refused(context, inquiry, Jvp(wrt) if inquiry.derivation == "jacobian" else Hvp(wrt), error)
+    points = inquiry.points if inquiry.batch else 1
+    derivation = counting(basis.derivation, inquiry.options)
+    return _explanation(context, inquiry, derivation, basis.pieces * points, mode.value)
+
+
+def _basis(context: Context, inquiry: Inquiry) -> tuple[Mode, Basis]:
+    if inquiry.derivation == "jacobian":
+        return cheapest(context, inquiry.graph, inquiry.wrt, inquiry.options, Mode.AUTO, go_on)
+    return Mode.FORWARD, basis_of(context, inquiry.graph, Hvp(inquiry.wrt), inquiry.options, go_on)
+
+
+def _refused(context: Context, inquiry: Inquiry, derivation: Derivation, error: LimitExceeded) -> Explanation:
+    single, _ = context.plans.plan(inquiry.graph, derivation)
+    return _described(context, inquiry, derivation, [single], (1,), ("refused", error.message))
 
 
 def _explanation(
-    derived: Graph,
-    executor: str,
-    loss_flops: float,
-    plans: list[Plan],
-    chunks: tuple[int, ...],
-    placement: str,
-    reason: str,
+    context: Context, inquiry: Inquiry, derivation: Derivation, pieces: tuple[Piece, ...], mode: str = ""
 ) -> Explanation:
+    data_bytes = sum(t.nbytes for t in pieces[0].plan.graph.input_types.values())
+    pool, reason = context.place(pieces, data_bytes, inquiry.options)
+    sizes = tuple(piece.stop - piece.start for piece in pieces)
+    plans = [piece.plan for piece in pieces]
+    return _described(context, inquiry, derivation, plans, sizes, (pool.name, reason), mode)
+
+
+def _described(
+    context: Context,
+    inquiry: Inquiry,
+    derivation: Derivation,
+    plans: Sequence[Plan],
+    chunks: tuple[int, ...],
+    placed: tuple[str, str],
+    mode: str = "",
+) -> Explanation:
+    derived = context.plans.derived(inquiry.graph, derivation)
+    loss, _ = context.plans.plan(inquiry.graph, Evaluate())
+    placement, reason = placed
     return Explanation(
         inputs=dict(derived.input_types),
         outputs=dict(derived.output_types),
@@ -75,7 +127,8 @@ def _explanation(
         seconds=sum(plan.seconds for plan in plans),
         chunks=chunks,
         placement=placement,
-        executor=executor,
+        executor=context.executor(inquiry.options),
         reason=reason,
-        loss_flops=loss_flops,
+        loss_flops=loss.flops,
+        mode=mode,
     )

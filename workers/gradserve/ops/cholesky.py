@@ -13,10 +13,10 @@ from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Cost, Op, Sample, Unknown
 from gradserve.ir.types import Array, ElementType, TensorType
 from gradserve.ops import triangular_factors
-from gradserve.ops.family import moved_bytes, only, require, require_arity, total
+from gradserve.ops.family import moved_bytes, only, total
 from gradserve.ops.linalg import OfMatrix
 from gradserve.ops.registry import register
-from gradserve.ops.stacked import Beside, stacked_product
+from gradserve.ops.stacked import AtSquare, stacked_product
 from gradserve.ops.triangles import lower
 
 
@@ -60,26 +60,8 @@ class Cholesky(OfMatrix):
         yield Sample(cls(), (next(definite()).astype(ElementType.FLOAT32.dtype),))
 
 
-class AtFactor(Beside):
+class AtFactor(AtSquare):
     """At a lower triangular factor L, whose elements above the diagonal are not read; linear in a matrix beside it."""
-
-    arity = 2
-    linear_in = (1,)
-    factor_ranks = (2,)
-    beside_rank = 2
-    constraints = {
-        "C0": "two operands",
-        "C1": "both are square matrices of one size, or batches of them",
-        **Beside.stack_constraints,
-    }
-
-    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        require_arity(self, types, 2)
-        self.leading(types)
-        factor, beside = types
-        fits = factor.shape[-2:] == beside.shape[-2:] and factor.shape[-1] == factor.shape[-2]
-        require(fits, "C1", f"{factor} and {beside} are no square matrices of one size")
-        return (beside,)
 
     @abstractmethod
     def adjoint(self) -> Op:

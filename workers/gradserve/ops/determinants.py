@@ -11,11 +11,11 @@ import numpy as np
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Cost, Sample, Unknown
 from gradserve.ir.types import Array, TensorType
-from gradserve.ops.family import moved_bytes, only, require, require_arity, total
+from gradserve.ops.family import moved_bytes, only, total
 from gradserve.ops.linalg import OfMatrix, invertible
 from gradserve.ops.minors import cofactor_change, cofactors
 from gradserve.ops.registry import register
-from gradserve.ops.stacked import Beside, stacked_product
+from gradserve.ops.stacked import AtSquare, stacked_product
 from gradserve.ops.triangles import flipped, on_diagonal
 
 
@@ -87,27 +87,10 @@ class Cofactors(OfMatrix):
 
 @register
 @dataclass(frozen=True)
-class CofactorChange(Beside):
+class CofactorChange(AtSquare):
     """How the cofactors of X move along E: the second derivative of the determinant, applied to E."""
 
     name = "cofactor_change"
-    arity = 2
-    linear_in = (1,)
-    factor_ranks = (2,)
-    beside_rank = 2
-    constraints = {
-        "C0": "two operands",
-        "C1": "both are square matrices of one size, or batches of them",
-        **Beside.stack_constraints,
-    }
-
-    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        require_arity(self, types, 2)
-        self.leading(types)
-        x, e = types
-        fits = x.shape[-2:] == e.shape[-2:] and x.shape[-1] == x.shape[-2]
-        require(fits, "C1", f"{x} and {e} are no square matrices of one size")
-        return (e,)
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
         return cofactor_change(xp, *arrays)

@@ -10,7 +10,7 @@ from gradserve.ir.builder import Builder, Operand, Value
 from gradserve.ir.op import Op
 from gradserve.ir.types import Shape, TensorType
 from gradserve.ops.contraction import matrix_product
-from gradserve.ops.family import require
+from gradserve.ops.family import require, require_arity
 from gradserve.ops.lapack import row_major
 
 
@@ -72,6 +72,28 @@ class Beside(Op):
             whole = g.reshape(_spread(g, x, is_batched, size), (size, *(1,) * front, *stack, *own))
             factors.append(g.broadcast(whole, (size, *further, *own)))
         return g.apply(self, [*factors, *beside])
+
+
+class AtSquare(Beside):
+    """At a square matrix, linear in one of its size beside it."""
+
+    arity = 2
+    linear_in = (1,)
+    factor_ranks = (2,)
+    beside_rank = 2
+    constraints = {
+        "C0": "two operands",
+        "C1": "both are square matrices of one size, or batches of them",
+        **Beside.stack_constraints,
+    }
+
+    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        require_arity(self, types, 2)
+        self.leading(types)
+        square, beside = types
+        fits = square.shape[-2:] == beside.shape[-2:] and square.shape[-1] == square.shape[-2]
+        require(fits, "C1", f"{square} and {beside} are no square matrices of one size")
+        return (beside,)
 
 
 def _spread(g: Builder, x: Value, batched: bool, size: int) -> Value:

@@ -16,7 +16,7 @@ from gradserve.ir.errors import InvalidRequest
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array
 
-DERIVATIONS = ("evaluate", "gradient", "jvp", "vjp", "hvp")
+DERIVATIONS = ("evaluate", "gradient", "jvp", "vjp", "hvp", "jacobian", "hessian")
 MODES = ("auto", "forward", "reverse")
 REDUCTIONS = ("none", "sum", "mean")
 CLOSED = "the client is closed; make a new one, and its functions with it"
@@ -28,7 +28,7 @@ class Question:
 
     graph: Graph
     derivation: str
-    """One of `DERIVATIONS`, `jacobian` or `hessian`."""
+    """One of `DERIVATIONS`."""
     arguments: Mapping[str, Array]
     wrt: tuple[str, ...] = ()
     vectors: Mapping[str, Array] = field(default_factory=dict)

@@ -29,7 +29,6 @@ from gradserve.jobs.call import Call, Options, Placement, Reduction, make_call
 from gradserve.jobs.context import Context
 from gradserve.jobs.dense import Mode, hessian, jacobian
 from gradserve.jobs.derivative import (
-    batching_of,
     derivation_of,
     differentiate,
     float_inputs,
@@ -37,7 +36,7 @@ from gradserve.jobs.derivative import (
     vector_key,
 )
 from gradserve.jobs.embedded import Control, PairFound, Place, SymmetryFound, VerificationReport, embedded_context
-from gradserve.jobs.explain import explain
+from gradserve.jobs.explain import Inquiry, explain
 from gradserve.jobs.inspect import inspect
 from gradserve.jobs.report import Report
 from gradserve.jobs.symmetry import verify_symmetry
@@ -156,9 +155,17 @@ class EmbeddedBackend:
     def explain(self, question: Question, batch_size: int, deadline: Deadline) -> results.Explanation:
         """Cost and placement."""
         deadline.left()
-        derivation = derivation_of(question.derivation, _wrt(question))
-        batching = batching_of(question.graph, derivation, question.batch, batch_size, Reduction(question.reduction))
-        found = explain(self._open(), question.graph, derivation, batching, _options(question))
+        reduction = Reduction(question.reduction)
+        inquiry = Inquiry(
+            question.graph,
+            question.derivation,
+            _wrt(question),
+            _options(question),
+            question.batch,
+            batch_size,
+            reduction,
+        )
+        found = explain(self._open(), inquiry)
         shown = {"inputs": _shown(found.inputs), "outputs": _shown(found.outputs)}
         return results.Explanation(**{**asdict(found), **shown})
 

@@ -339,7 +339,7 @@ class Function:
     def explain(
         self,
         *arguments: Any,
-        derivation: Literal["evaluate", "gradient", "jvp", "vjp", "hvp"] = "gradient",
+        derivation: Literal["evaluate", "gradient", "jvp", "vjp", "hvp", "jacobian", "hessian"] = "gradient",
         wrt: Names = (),
         batch: Batch = False,
         reduction: Reduction = "none",

@@ -378,4 +378,5 @@ def explanation(message: graph_pb.ExplainGraphResponse) -> Explanation:
         executor=message.executor,
         reason=message.reason,
         loss_flops=message.loss_flops,
+        mode=message.mode,
     )

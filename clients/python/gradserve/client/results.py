@@ -196,11 +196,14 @@ class Explanation:
     executor: str
     reason: str
     loss_flops: float
+    mode: str = ""
+    """How a Jacobian or Hessian is accumulated: `forward`, by columns, or `reverse`, by rows."""
 
     def __str__(self) -> str:
         inputs = ", ".join(f"{n}: {t}" for n, t in self.inputs.items())
         outputs = ", ".join(f"{n}: {t}" for n, t in self.outputs.items())
         sizes = ", ".join(map(str, self.chunks[:8])) + (", ..." if len(self.chunks) > 8 else "")
+        units = {"forward": "column(s), forward", "reverse": "row(s), reverse"}.get(self.mode, "point(s)")
         return "\n".join(
             [
                 f"inputs     {inputs}",
@@ -208,7 +211,7 @@ class Explanation:
                 f"cost       {self.flops:.3g} flops, {self.bytes:.3g} bytes moved, predicted {self.seconds:.2g} s",
                 f"loss       {self.loss_flops:.3g} flops for one example",
                 f"memory     {self.peak_bytes:,} bytes at most in one chunk",
-                f"chunks     {len(self.chunks)} of {sizes} point(s)",
+                f"chunks     {len(self.chunks)} of {sizes} {units}",
                 f"placement  {self.placement} by {self.executor}: {self.reason}",
                 "",
                 self.text,

@@ -11,8 +11,8 @@ from gradserve.ir.errors import InvalidGraph, InvalidRequest, Violation
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import TensorType
 from gradserve.jobs.context import Context
-from gradserve.jobs.derivative import batching_of, derivation_of, float_inputs
-from gradserve.jobs.explain import Explanation, explain
+from gradserve.jobs.derivative import float_inputs
+from gradserve.jobs.explain import Explanation, Inquiry, explain
 from gradserve.service.rpc import Rpc
 from gradserve.service.wire import IN_REQUEST, WHOLE_GRAPH, Wire, require_digest, word_of
 from gradserve.v1 import graph_pb2
@@ -25,6 +25,8 @@ DERIVATIONS = {
     pb.DERIVATION_JVP: "jvp",
     pb.DERIVATION_VJP: "vjp",
     pb.DERIVATION_HVP: "hvp",
+    pb.DERIVATION_JACOBIAN: "jacobian",
+    pb.DERIVATION_HESSIAN: "hessian",
 }
 
 
@@ -65,13 +67,13 @@ class Graphs:
         if not graph.is_concrete:
             graph = bind(graph, request.symbols)
         name = word_of(DERIVATIONS, request.derivation, "derivation")
-        derivation = derivation_of(name, float_inputs(graph, request.wrt))
         inputs, reduction = self._wire.batch(request.batch, "batch")
         _require_inputs(graph, inputs)
-        batching = batching_of(graph, derivation, inputs, _points(request), reduction)
         options = self._wire.options(request.options, "options")
+        wrt = float_inputs(graph, request.wrt)
         rpc.decoded()
-        return _encode_explanation(explain(self._context, graph, derivation, batching, options))
+        found = explain(self._context, Inquiry(graph, name, wrt, options, inputs, _points(request), reduction))
+        return _encode_explanation(found)
 
 
 def _require_inputs(graph: Graph, names: Sequence[str]) -> None:
@@ -120,4 +122,5 @@ def _encode_explanation(found: Explanation) -> pb.ExplainGraphResponse:
         executor=found.executor,
         reason=found.reason,
         loss_flops=found.loss_flops,
+        mode=found.mode,
     )
