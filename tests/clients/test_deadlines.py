@@ -79,10 +79,10 @@ def test_a_late_call_ends_and_frees_its_worker(service, remotely, method):
         started = time.monotonic()
         with pytest.raises(DeadlineExceeded, match=r"no answer within 0\.5 s; .* f\.timeout = "):
             getattr(late, method)(argument, **options)
-        assert time.monotonic() - started < 2.5
+        assert time.monotonic() - started < 6
         started = time.monotonic()
         quick(PAIR)
-        assert time.monotonic() - started < 2.0
+        assert time.monotonic() - started < 6
     assert service.admission.wait_idle(5)
 
 

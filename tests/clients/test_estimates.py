@@ -180,7 +180,7 @@ def test_an_error_in_progress_ends_the_work(client, server):
     with pytest.raises(Enough) as caught:  # which keeps the traceback, and so whatever hangs on it
         client.function(loss).hessian_trace(W, B, max_probes=1_000_000, progress=stop)
     assert server.admission.wait_idle(2)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 10
     assert caught.traceback
 
 

@@ -177,7 +177,7 @@ def test_no_service_is_told_soon_and_clearly():
         started = time.monotonic()
         with pytest.raises(Unavailable) as caught:
             client.function(much_data).grad(PAIR)
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 10
     assert str(caught.value) == (
         f"no gradserve service answers at {address} (Connection refused); is it running there? "
         "`gradserve serve` starts one"

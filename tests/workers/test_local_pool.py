@@ -76,8 +76,8 @@ def test_cancelling_ends_the_caller_and_frees_the_threads(pool):
     started = time.monotonic()
     with pytest.raises(Cancelled):
         list(pool.run(endless_work(chunks=4), control))
-    assert time.monotonic() - started < 1
-    assert seconds_until_free(pool) < 1
+    assert time.monotonic() - started < 5
+    assert seconds_until_free(pool) < 5
 
 
 @pytest.mark.parametrize("chunks", [1, 4])
@@ -86,15 +86,15 @@ def test_the_deadline_ends_the_caller_and_frees_the_threads(pool, chunks):
     started = time.monotonic()
     with pytest.raises(DeadlineExceeded):
         list(pool.run(work, Control.after(0.2)))
-    assert time.monotonic() - started < 1
-    assert seconds_until_free(pool) < 1
+    assert time.monotonic() - started < 5
+    assert seconds_until_free(pool) < 5
 
 
 def test_closing_the_results_frees_the_threads(pool):
     results = pool.run(one_quick_then_endless(chunks=9), Control())
     next(results)
     results.close()
-    assert seconds_until_free(pool) < 1
+    assert seconds_until_free(pool) < 5
 
 
 def test_a_call_that_is_late_already_runs_nothing(pool):

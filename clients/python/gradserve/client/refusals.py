@@ -49,8 +49,8 @@ class Numberless:
     def __bool__(self) -> bool:
         raise untraceable(
             f"whether a traced array is true is not known: {_NUMBER}",
-            "write np.where(condition, x, y) instead of if; &, | and ~ instead of and, or and not; "
-            "np.maximum and np.minimum instead of max and min",
+            "write np.where(condition, x, y) instead of if, or cond and while_loop of gradserve.client.functions; "
+            "&, | and ~ instead of and, or and not; np.maximum and np.minimum instead of max and min",
         )
 
     def __float__(self) -> float:
