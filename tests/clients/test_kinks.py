@@ -28,13 +28,11 @@ def loss(w):
 
 def count(client, ask, function=loss):
     f = client.function(function)
-    f.count_kinks = True
     ask(f)
     return f.last_report.kinks
 
 
 ASKED = {
-    "value": lambda f, w, **options: f(w, **options),
     "grad": lambda f, w, **options: f.grad(w, **options),
     "jvp": lambda f, w, **options: f.jvp(w, tangent=np.ones_like(w), **options),
     "vjp": lambda f, w, **options: f.vjp(w, cotangent=np.ones(np.shape(w)[:-1]), **options),
@@ -65,7 +63,6 @@ def test_a_batch_counts_nodes_and_points(client, ask, reduction):
 def test_a_batch_in_many_chunks_counts_them_all(client, monkeypatch):
     monkeypatch.setattr(cut, "CHUNK_SECONDS", 1e-4)
     f = client.function(loss)
-    f.count_kinks = True
     f.grad(np.tile(POINTS, (5000, 1)), batch=True, reduction="sum")
     assert f.last_report.chunks > 1
     assert f.last_report.kinks == Kinks(3, 10_000)
@@ -73,6 +70,7 @@ def test_a_batch_in_many_chunks_counts_them_all(client, monkeypatch):
 
 def test_counting_leaves_the_bits(client):
     f = client.function(loss)
+    f.count_kinks = False
     plain = f.value_and_grad(POINTS, batch=True)
     assert f.last_report.kinks is None
     f.count_kinks = True
@@ -82,17 +80,27 @@ def test_counting_leaves_the_bits(client):
 
 def test_only_what_moves_counts(client):
     f = client.function(lambda v, w: np.abs(v).sum() * np.maximum(w, 0).sum())
-    f.count_kinks = True
     f.grad(W, W, wrt="v")
     assert f.last_report.kinks == Kinks(1, 1)
 
 
 def test_smooth_functions_have_no_kinks_inside(client):
     """What a softmax shifts by, and what a mean without NaN asks, are nobody's kinks."""
-    assert count(client, lambda f: f(np.zeros(4)), softmax) == Kinks(0, 0)
-    assert count(client, lambda f: f(np.zeros(4)), lambda w: np.nanmean(w) + np.hypot(w, 1.0) + np.sinc(w)) == Kinks(
-        0, 0
-    )
+    for function in (softmax, lambda w: np.nanmean(w) + np.hypot(w, 1.0) + np.sinc(w)):
+        assert count(client, lambda f: f.jacobian(np.zeros(4)), function) == Kinks(0, 0)
+
+
+def test_a_value_alone_needs_no_derivative(client):
+    assert count(client, lambda f: f(W)) is None
+
+
+def test_what_cannot_have_kinks_is_computed_as_without_counting(client):
+    f = client.function(lambda w: np.sum(np.exp(w)))
+    texts = []
+    for f.count_kinks in (True, False):
+        texts.append(f.explain(W).text)
+    assert texts[0] == texts[1]
+    assert count(client, lambda f: f.grad(W), lambda w: np.sum(np.exp(w))) == Kinks(0, 0)
 
 
 def test_inspect_names_them(client):
@@ -125,8 +133,8 @@ def test_the_command_line_tells_of_them(folder, run, place, embedded):
     assert "3 node(s) on a kink at 1 point(s), where derivatives follow the conventions of docs/NUMPY.md" in out
     assert (folder / "w.dot").read_text().count("on a kink") == (folder / "w.svg").read_text().count("on a kink") == 3
     assert "on a kink" not in run("inspect", "kinked.pb", "smooth.npz", *place)[1]
-    assert "3 node(s) on a kink" in run("gradient", "kinked.pb", "w.npz", "--kinks", *place)[1]
-    assert "on a kink" not in run("gradient", "kinked.pb", "w.npz", *place)[1]
+    assert "3 node(s) on a kink" in run("gradient", "kinked.pb", "w.npz", *place)[1]
+    assert "on a kink" not in run("gradient", "kinked.pb", "smooth.npz", *place)[1]
 
 
 def test_a_wrong_count_would_be_seen(monkeypatch):

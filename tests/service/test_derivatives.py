@@ -58,13 +58,13 @@ def test_hvp(stubs, quadratic):
 
 
 @pytest.mark.parametrize(("w", "nodes"), [([1.0, 0.0, 2.0], 1), ([1.0, -0.5, 2.0], 0)])
-def test_kinks_are_counted_on_request_alone(stubs, w, nodes):
+def test_kinks_are_counted_unless_declined(stubs, w, nodes):
     call = call_of(KINKED, arguments={"w": np.array(w)})
-    assert not stubs.derivatives.Gradient(pb.GradientRequest(call=call)).report.HasField("kinks")
-    call.options.count_kinks = True
     report = stubs.derivatives.Gradient(pb.GradientRequest(call=call)).report
     assert report.HasField("kinks")
     assert (report.kinks.nodes, report.kinks.examples) == (nodes, nodes)
+    call.options.ignore_kinks = True
+    assert not stubs.derivatives.Gradient(pb.GradientRequest(call=call)).report.HasField("kinks")
 
 
 @pytest.mark.parametrize(

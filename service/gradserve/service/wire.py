@@ -157,7 +157,7 @@ class Wire:
         """The wishes of a request."""
         require_count(message.inline_limit, f"{field}.inline_limit")
         placement = word_of(PLACEMENTS, message.placement, f"{field}.placement")
-        return Options(message.executor, placement, message.count_kinks)
+        return Options(message.executor, placement, not message.ignore_kinks)
 
     def batch(self, message: execution_pb2.Batch, field: str) -> tuple[tuple[str, ...], Reduction]:
         """The batched inputs of a request and what becomes of the results."""

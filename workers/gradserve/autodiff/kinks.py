@@ -8,7 +8,7 @@ from gradserve.autodiff import names, rules
 from gradserve.autodiff.walk import copy_node, declare_inputs, inline, leaves
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Graph, Node
-from gradserve.ir.types import ElementType, TensorType
+from gradserve.ir.types import ElementType
 from gradserve.ops import builder
 from gradserve.ops.family import Discrete
 from gradserve.ops.stop_gradient import StopGradient
@@ -24,7 +24,7 @@ def kinks(graph: Graph, wrt: Sequence[str]) -> Graph:
 
 
 def with_kinks(graph: Graph, derived: Graph, wrt: Sequence[str]) -> Graph:
-    """The derived graph that also says which nodes sit on a kink, and whether any does.
+    """The derived graph that also says which nodes sit on a kink, and whether any does; itself if none ever can.
 
     As 0 or 1 in int64, so that sums over examples count them: `kinked:nodes` holds one for each node that can sit on
     a kink, `kinked:examples` is a scalar.
@@ -32,9 +32,12 @@ def with_kinks(graph: Graph, derived: Graph, wrt: Sequence[str]) -> Graph:
     g = builder()
     arguments = declare_inputs(g, derived)
     outputs = inline(g, derived, arguments)
-    counts = inline(g, kinks(graph, wrt), arguments)
+    counting = kinks(graph, wrt)
+    if not counting.outputs:
+        return derived
+    counts = inline(g, counting, arguments)
     flags = [g.reshape(g.convert(g.gt(count, 0), ElementType.INT64), (1,)) for count in counts.values()]
-    nodes = g.emit("concatenate", *flags, axis=0) if flags else g.zeros(TensorType(ElementType.INT64, (0,)))
+    nodes = g.emit("concatenate", *flags, axis=0)
     outputs[names.KINKED_NODES] = nodes
     outputs[names.KINKED_EXAMPLES] = g.convert(g.gt(g.reduce_sum(nodes, axes=(0,)), 0), ElementType.INT64)
     return g.build(outputs)

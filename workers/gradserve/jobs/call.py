@@ -34,8 +34,8 @@ class Options:
 
     executor: str = ""
     placement: Placement = Placement.AUTO
-    count_kinks: bool = False
-    """Whether the report says how many nodes sit on a kink."""
+    count_kinks: bool = True
+    """Whether the report on a derivative says how many nodes sit on a kink."""
 
 
 @dataclass(frozen=True)

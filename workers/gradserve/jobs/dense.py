@@ -118,8 +118,9 @@ def basis_of(
     """
     seeds = vector_types(graph, derivation)
     batching = Batching(frozenset(seeds), max(1, sum(type_.size for type_ in seeds.values())))
-    pieces, hit = context.pieces(graph, counting(derivation, options), batching, check)
-    return Basis(derivation, seeds, pieces, hit)
+    counted = counting(derivation, options)
+    pieces, hit = context.pieces(graph, counted, batching, check)
+    return Basis(counted, seeds, pieces, hit)
 
 
 def cheapest(
@@ -205,7 +206,7 @@ class _Rows:
             queue=queue,
             execute=max(0.0, spent - queue),
             nonfinite_outputs=count_nonfinite(array for row in blocks.values() for array in row.values()),
-            kinks=found_kinks(counts),
+            kinks=found_kinks(self._basis.derivation, counts),
         )
         return Dense(values, blocks, mode, report)
 

@@ -53,7 +53,8 @@ def differentiate(
     executor = context.executor(call.options)
     batching = batching_of(call.graph, derivation, call.batch, call.batch_size or 1, call.reduction)
     _check_vectors(call, derivation, vectors, batching)
-    pieces, hit = context.pieces(call.graph, counting(derivation, call.options), batching, control.check)
+    counted = counting(derivation, call.options)
+    pieces, hit = context.pieces(call.graph, counted, batching, control.check)
     _check_results(context, pieces, call)
     data = {**call.arguments, **vectors}
     pool, _ = context.place(pieces, sum(a.nbytes for a in data.values()), call.options)
@@ -75,7 +76,7 @@ def differentiate(
         peak_bytes=max(piece.plan.peak_bytes for piece in pieces),
         nonfinite_outputs=count_nonfinite(outputs),
         workers=tuple(dict.fromkeys(result.worker for result in results)),
-        kinks=found_kinks(result.outputs for result in results),
+        kinks=found_kinks(counted, (result.outputs for result in results)),
     )
     return Derivatives(outputs, report)
 

@@ -80,8 +80,7 @@ def _explain_dense(context: Context, inquiry: Inquiry) -> Explanation:
         wrt = inquiry.wrt
         return _refused(context, inquiry, Jvp(wrt) if inquiry.derivation == "jacobian" else Hvp(wrt), error)
     points = inquiry.points if inquiry.batch else 1
-    derivation = counting(basis.derivation, inquiry.options)
-    return _explanation(context, inquiry, derivation, basis.pieces * points, mode.value)
+    return _explanation(context, inquiry, basis.derivation, basis.pieces * points, mode.value)
 
 
 def _basis(context: Context, inquiry: Inquiry) -> tuple[Mode, Basis]:

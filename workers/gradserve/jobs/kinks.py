@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradserve.autodiff import Derivation, WithKinks, names
+from gradserve.autodiff import Derivation, Evaluate, WithKinks, names
 from gradserve.ir.types import Array
 from gradserve.jobs.call import Options
 
@@ -23,8 +23,8 @@ class Kinks:
 
 
 def counting(derivation: Derivation, options: Options) -> Derivation:
-    """The derivation, with counts of kinks if the options ask for them."""
-    return WithKinks(derivation) if options.count_kinks else derivation
+    """The derivation, with counts of kinks if it is one of derivatives and the options do not decline them."""
+    return WithKinks(derivation) if options.count_kinks and not isinstance(derivation, Evaluate) else derivation
 
 
 def counts_at_a_point(chunk: Mapping[str, Array]) -> dict[str, Array]:
@@ -32,10 +32,12 @@ def counts_at_a_point(chunk: Mapping[str, Array]) -> dict[str, Array]:
     return {name: np.minimum(chunk[name], 1) for name in names.COUNTS if name in chunk}
 
 
-def found_kinks(chunks: Iterable[Mapping[str, Array]]) -> Kinks | None:
-    """What chunks of points say of kinks in their outputs; None if they were not asked."""
+def found_kinks(counted: Derivation, chunks: Iterable[Mapping[str, Array]]) -> Kinks | None:
+    """What chunks of points say of kinks in their outputs; None if the derivation does not count them."""
+    if not isinstance(counted, WithKinks):
+        return None
     told = [chunk for chunk in chunks if names.KINKED_NODES in chunk]
     if not told:
-        return None
+        return Kinks(0, 0)  # no node of the graph ever sits on one
     nodes = np.any([chunk[names.KINKED_NODES] > 0 for chunk in told], axis=0)
     return Kinks(int(np.count_nonzero(nodes)), sum(int(chunk[names.KINKED_EXAMPLES]) for chunk in told))

@@ -39,7 +39,7 @@ class Question:
     placement: str = "auto"
     mode: str = "auto"
     """How a Jacobian is accumulated: one of `MODES`."""
-    count_kinks: bool = False
+    count_kinks: bool = True
     """Whether the report says how many nodes sit on a kink."""
 
 

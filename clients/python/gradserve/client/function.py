@@ -56,10 +56,11 @@ class Function:
         """Seconds within which every call must be answered; None for as long as the service allows."""
         self.placement: Literal["auto", "front-end", "cluster"] = "auto"
         """Where calls run: `front-end`, `cluster`, or `auto` for the service's choice by predicted cost."""
-        self.count_kinks = False
-        """Whether `last_report.kinks` tells, of values and derivatives, how many nodes sit on a kink.
+        self.count_kinks = True
+        """Whether `last_report.kinks` tells, of derivatives, how many nodes sit on a kink.
 
-        There the function is not differentiable, and each op follows its convention. Counting costs comparisons.
+        There the function is not differentiable, and each op follows its convention. Counting takes some comparisons
+        where the graph can have kinks at all.
         """
         self._last_report: Callable[[], Report] | None = None
 

@@ -90,7 +90,7 @@ def _fill_call(message: execution_pb2.Call, question: Question, fill: FillTensor
     _fill_tensors(message.arguments, question.arguments, fill)
     if question.batch:
         message.batch.CopyFrom(_batch(question))
-    if question.executor or question.placement != "auto" or question.count_kinks:
+    if question.executor or question.placement != "auto" or not question.count_kinks:
         message.options.CopyFrom(_options(question))
 
 
@@ -106,7 +106,7 @@ def _batch(question: Question) -> execution_pb2.Batch:
 def _options(question: Question) -> execution_pb2.ExecutionOptions:
     placement = _PLACEMENTS[question.placement]
     return execution_pb2.ExecutionOptions(
-        executor=question.executor, placement=placement, count_kinks=question.count_kinks
+        executor=question.executor, placement=placement, ignore_kinks=not question.count_kinks
     )
 
 

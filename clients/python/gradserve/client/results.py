@@ -41,7 +41,7 @@ class Report:
     nonfinite_outputs: int = 0
     workers: tuple[str, ...] = ()
     kinks: Kinks | None = None
-    """What sits on a kink, if `Function.count_kinks` asked for it."""
+    """What sits on a kink, of derivatives, unless `Function.count_kinks` is False."""
 
     @property
     def phases(self) -> dict[str, float]:
@@ -51,7 +51,7 @@ class Report:
     def __str__(self) -> str:
         spent = ", ".join(f"{name} {1e3 * seconds:.2f} ms" for name, seconds in self.phases.items())
         ran = f"{self.chunks} chunk(s) on {self.placement} by {self.executor}, {self.retries} retries"
-        return f"{spent}; {ran}" + (f"; {self.kinks}" if self.kinks else "")
+        return f"{spent}; {ran}" + (f"; {self.kinks}" if self.kinks and self.kinks.nodes else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ class Bound:
         reduction: str = "none",
         vectors: Mapping[str, Array] | None = None,
         mode: str = "auto",
-        count_kinks: bool = False,
+        count_kinks: bool = True,
     ) -> Question:
         """The question to ask a backend, to be answered at that placement.
 

@@ -129,7 +129,6 @@ def _gradient(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("--batch", action="store_true", help="arrays to differentiate have a leading axis of points")
     add("--reduction", choices=REDUCTIONS, default="none", help="over the points of a batch (default none)")
-    add("--kinks", action="store_true", help="count the nodes that sit on a kink, such as abs at 0")
     add("--out", type=Path, metavar="FILE.npz", help="write value and gradients there")
 
 

@@ -72,7 +72,6 @@ def gradient(function: Function, options: argparse.Namespace) -> int:
     if options.out is not None and not options.out.parent.is_dir():
         raise InvalidRequest(f"{options.out}: there is no such folder to write into")
     point = _point(function, options.point)
-    function.count_kinks = options.kinks
     value, found = function.value_and_grad(*point, wrt=options.wrt, batch=options.batch, reduction=options.reduction)
     gradients = found if isinstance(found, dict) else {_differentiated(function, options)[0]: found}
     show.gradients(value, gradients)

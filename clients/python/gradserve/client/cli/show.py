@@ -87,8 +87,8 @@ def report(report: Report) -> None:
         f"{report.chunks} chunk(s) on {report.placement} by {report.executor}, {hit}, {report.retries} retries, "
         f"{report.flops:.3g} flops, at most {report.peak_bytes / 2**20:.3g} MiB"
     )
-    if report.kinks:
-        line(str(report.kinks))
+    if report.kinks and report.kinks.nodes:
+        line(f"{report.kinks}, where derivatives follow the conventions of docs/NUMPY.md")
 
 
 def verification(report: VerificationReport) -> None:

@@ -25,7 +25,7 @@ _KINKS = """
 ## Kinks
 
 Where an op has no derivative, as |x| at 0, its derivative follows one convention, given here by op; functions made of
-ops inherit theirs. With `f.count_kinks = True`, `f.last_report.kinks` tells how many nodes sit on a kink at the points
+ops inherit theirs. `f.last_report.kinks` tells of every derivative how many nodes sit on a kink at the points
 asked for, and `f.inspect(w).kinks` names them. They count where an op has no derivative even if the function has one,
 as `np.where(x > 0, x**2, 0)` has at 0.
 
