@@ -236,8 +236,8 @@ def test_nothing_runs_for_a_prediction(client):
 
 
 def test_unknown_derivations(client):
-    with pytest.raises(InvalidRequest, match="no derivation 'hessian'; there are evaluate, gradient, jvp, vjp, hvp"):
-        client.function(loss).explain(W, B, derivation="hessian")
+    with pytest.raises(InvalidRequest, match="no derivation 'laplacian'; there are evaluate, gradient, jvp, vjp, hvp"):
+        client.function(loss).explain(W, B, derivation="laplacian")
 
 
 # ---- reports
