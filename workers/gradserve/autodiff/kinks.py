@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from gradserve.autodiff import names, rules
-from gradserve.autodiff.walk import copy_node, declare_inputs, inline, leaves
+from gradserve.autodiff.walk import declare_inputs, inline, values_of
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Graph, Node
 from gradserve.ir.types import ElementType
@@ -17,9 +17,7 @@ from gradserve.ops.stop_gradient import StopGradient
 def kinks(graph: Graph, wrt: Sequence[str]) -> Graph:
     """For each node that can sit on a kink, how many of its elements do: `kinks:POSITION`, int64."""
     g = builder()
-    values = leaves(g, graph, declare_inputs(g, graph))
-    for node in graph.nodes:
-        values += copy_node(g, node, values)
+    values = values_of(g, graph, declare_inputs(g, graph))
     return g.build({names.kinks(position): count for position, count in kink_counts(g, graph, wrt, values).items()})
 
 

@@ -26,11 +26,17 @@ def copy_node(g: Builder, node: Node, values: Sequence[Value]) -> tuple[Value, .
     return g.apply(node.op, [values[k] for k in node.operands])
 
 
-def inline(g: Builder, graph: Graph, arguments: Mapping[str, Value]) -> dict[str, Value]:
-    """The graph's outputs, computed in `g` from `arguments`."""
+def values_of(g: Builder, graph: Graph, arguments: Mapping[str, Value]) -> list[Value]:
+    """Every value of the graph, computed in `g` from `arguments`."""
     values = leaves(g, graph, arguments)
     for node in graph.nodes:
         values += copy_node(g, node, values)
+    return values
+
+
+def inline(g: Builder, graph: Graph, arguments: Mapping[str, Value]) -> dict[str, Value]:
+    """The graph's outputs, computed in `g` from `arguments`."""
+    values = values_of(g, graph, arguments)
     return {o.name: values[o.value] for o in graph.outputs}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
-from gradserve.autodiff.control.functions import call, cut
+from gradserve.autodiff.control.functions import call, cut, needed_for
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Graph, Literal
 from gradserve.ir.op import Op
@@ -67,8 +67,5 @@ def _cut(function: Graph, inputs: Sequence[int], outputs: Iterable[int]) -> Grap
 
 def _inputs_of(function: Graph, outputs: Iterable[int]) -> set[int]:
     """The inputs that these outputs depend on."""
-    needed = {function.outputs[k].value for k in outputs}
-    for node, results in reversed([*function.numbered_nodes()]):
-        if any(k in needed for k in results):
-            needed.update(node.operands)
+    needed = needed_for(function, [function.outputs[k].value for k in outputs])
     return {k for k in needed if k < len(function.inputs)}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gradserve.autodiff import rules
 from gradserve.autodiff.control.differential import Differential
-from gradserve.autodiff.control.functions import any_kink, call, function, parameters, values_of
+from gradserve.autodiff.control.functions import any_kink, call, function, names_of, parameters
 from gradserve.autodiff.control.mapped import mapped
 from gradserve.autodiff.control.pullback import pullback
 from gradserve.autodiff.vmap import vmap
@@ -100,15 +100,11 @@ def spread(op: Cond, g: Builder, operands: Sequence[Value], batched: Sequence[bo
     truth, *others = operands
     if batched[0] and not all(_never_fails(graph) for graph in (op.then, op.otherwise)):
         return mapped(op, g, operands, batched, size)
-    then, otherwise = (vmap(graph, _named(graph, batched[1:]), size) for graph in (op.then, op.otherwise))
+    then, otherwise = (vmap(graph, names_of(graph, batched[1:]), size) for graph in (op.then, op.otherwise))
     if not batched[0]:
         return g.apply(Cond(then, otherwise), operands)
     pairs = zip(call(g, then, others), call(g, otherwise, others), strict=True)
     return tuple(g.select(_spread_over(g, truth, x), x, y) for x, y in pairs)
-
-
-def _named(graph: Graph, chosen: Sequence[bool]) -> list[str]:
-    return [i.name for i, is_chosen in zip(graph.inputs, chosen, strict=True) if is_chosen]
 
 
 def _never_fails(graph: Graph) -> bool:
@@ -129,7 +125,6 @@ def kink(
     functions = []
     for graph in (op.then, op.otherwise):
         inner = builder()
-        values = values_of(inner, graph, parameters(inner, [i.type for i in graph.inputs]))
-        found = any_kink(inner, graph, moving[1:], values)
+        _, found = any_kink(inner, graph, moving[1:])
         functions.append(function(inner, [inner.constant(False) if found is None else found]))
     return g.apply(Cond(*functions), operands)[0]

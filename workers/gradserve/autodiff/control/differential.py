@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gradserve.autodiff import names
-from gradserve.autodiff.control.functions import cut
+from gradserve.autodiff.control.functions import cut, names_of
 from gradserve.autodiff.jvp import push_forward
 from gradserve.autodiff.spectral import invariant
 from gradserve.autodiff.walk import declare_inputs, reachable
@@ -22,7 +22,7 @@ class Differential:
 
     def __init__(self, function: Graph, moving: Sequence[bool]) -> None:
         """Differentiates in the inputs that move."""
-        moved_names = [i.name for i, moves in zip(function.inputs, moving, strict=True) if moves]
+        moved_names = names_of(function, moving)
         plain = invariant(function, moved_names, forward=False)
         g = builder()
         primals = declare_inputs(g, plain)

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from gradserve.autodiff.kinks import kink_counts
-from gradserve.autodiff.walk import copy_node, inline, leaves
+from gradserve.autodiff.walk import inline, values_of
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import TensorType
 from gradserve.ops import builder
+
+
+def names_of(graph: Graph, chosen: Sequence[bool]) -> list[str]:
+    """The names of the chosen inputs."""
+    return [i.name for i, is_chosen in zip(graph.inputs, chosen, strict=True) if is_chosen]
+
+
+def _bound(graph: Graph, arguments: Sequence[Value]) -> dict[str, Value]:
+    return {i.name: value for i, value in zip(graph.inputs, arguments, strict=True)}
 
 
 def parameters(g: Builder, types: Sequence[TensorType]) -> list[Value]:
@@ -25,25 +34,16 @@ def function(g: Builder, outputs: Sequence[Value]) -> Graph:
 
 def call(g: Builder, graph: Graph, arguments: Sequence[Value]) -> list[Value]:
     """The outputs of a function of these arguments, its nodes written in place."""
-    given = {i.name: value for i, value in zip(graph.inputs, arguments, strict=True)}
-    results = inline(g, graph, given)
+    results = inline(g, graph, _bound(graph, arguments))
     return [results[output.name] for output in graph.outputs]
 
 
-def values_of(g: Builder, graph: Graph, arguments: Sequence[Value]) -> list[Value]:
-    """All values of a function of these arguments, its nodes written in place."""
-    given = {i.name: value for i, value in zip(graph.inputs, arguments, strict=True)}
-    values = leaves(g, graph, given)
-    for node in graph.nodes:
-        values += copy_node(g, node, values)
-    return values
-
-
-def any_kink(g: Builder, graph: Graph, moving: Sequence[bool], values: Sequence[Value]) -> Value | None:
-    """Whether a node of the function sits on a kink, given all its values; None if none ever does."""
-    counts = kink_counts(g, graph, [i.name for i, moves in zip(graph.inputs, moving, strict=True) if moves], values)
-    truths = [g.gt(count, 0) for count in counts.values()]
-    return functools.reduce(g.logical_or, truths) if truths else None
+def any_kink(g: Builder, graph: Graph, moving: Sequence[bool]) -> tuple[list[Value], Value | None]:
+    """All values of a function of the builder's inputs, and whether a node sits on a kink; None if none ever does."""
+    own = parameters(g, [i.type for i in graph.inputs])
+    values = values_of(g, graph, _bound(graph, own))
+    truths = [g.gt(count, 0) for count in kink_counts(g, graph, names_of(graph, moving), values).values()]
+    return values, functools.reduce(g.logical_or, truths) if truths else None
 
 
 def cut(graph: Graph, given: Sequence[int], wanted: Sequence[int]) -> Graph:
@@ -51,7 +51,7 @@ def cut(graph: Graph, given: Sequence[int], wanted: Sequence[int]) -> Graph:
     g = builder()
     types = graph.value_types
     values = dict(zip(given, parameters(g, [types[k] for k in given]), strict=True))
-    needed = _needed(graph, values, wanted)
+    needed = needed_for(graph, wanted, values)
     for k, constant in enumerate(graph.constants, len(graph.inputs)):
         if k in needed:
             values.setdefault(k, g.constant(constant))
@@ -64,8 +64,8 @@ def cut(graph: Graph, given: Sequence[int], wanted: Sequence[int]) -> Graph:
     return function(g, [values[k] for k in wanted])
 
 
-def _needed(graph: Graph, given: Collection[int], wanted: Sequence[int]) -> set[int]:
-    """The values on the way from the given to the wanted ones, without the given."""
+def needed_for(graph: Graph, wanted: Iterable[int], given: Collection[int] = ()) -> set[int]:
+    """The values that the wanted ones are made of, these included; without the given ones, and what only they need."""
     needed = {k for k in wanted if k not in given}
     for node, results in reversed([*graph.numbered_nodes()]):
         if any(k in needed for k in results):

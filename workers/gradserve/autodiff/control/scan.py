@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from gradserve.autodiff import rules
 from gradserve.autodiff.control.differential import Differential
-from gradserve.autodiff.control.functions import any_kink, call, function, parameters, values_of
+from gradserve.autodiff.control.functions import any_kink, call, function, names_of, parameters
 from gradserve.autodiff.control.mapped import mapped
 from gradserve.autodiff.control.pullback import pullback
 from gradserve.autodiff.vmap import vmap
@@ -136,9 +136,8 @@ def spread(op: Scan, g: Builder, operands: Sequence[Value], batched: Sequence[bo
     first = int(op.stops)
     if batched[0] or any(reached[:first]):
         return mapped(op, g, operands, batched, size)
-    names = [i.name for i, b in zip(op.body.inputs, inside, strict=True) if b]
     alike = [o.name for o, b in zip(op.body.outputs[: first + op.carries], reached, strict=False) if not b]
-    scan = replace(op, body=vmap(op.body, names, size, alike))
+    scan = replace(op, body=vmap(op.body, names_of(op.body, inside), size, alike))
     steps, carries, scanned, shared = op.parts([(x, b) for x, b in zip(operands, batched, strict=True)])
     results = g.apply(
         scan,
@@ -157,7 +156,7 @@ def _reached(op: Scan, batched: list[bool]) -> tuple[list[bool], list[bool]]:
     """Which inputs and outputs of the body differ between examples once all steps are done."""
     first = int(op.stops)
     while True:
-        marks = reachable(op.body, [i.name for i, b in zip(op.body.inputs, batched, strict=True) if b])
+        marks = reachable(op.body, names_of(op.body, batched))
         reached = [marks[output.value] for output in op.body.outputs]
         late = [k for k in range(op.carries) if reached[first + k] and not batched[k]]
         if not late:
@@ -178,8 +177,7 @@ def kink(
 ) -> Value | None:
     """At the steps in which the body sits on a kink."""
     inner = builder()
-    values = values_of(inner, op.body, parameters(inner, [i.type for i in op.body.inputs]))
-    found = any_kink(inner, op.body, _settled(op, list(moving[1:]))[0], values)
+    values, found = any_kink(inner, op.body, _settled(op, list(moving[1:]))[0])
     if found is None:
         return None
     carried = [values[output.value] for output in op.body.outputs[: int(op.stops) + op.carries]]
