@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from gradserve.ir.errors import LimitExceeded
@@ -51,7 +52,7 @@ def require_within(graph: Graph, limits: GraphLimits) -> None:
     Raises:
         LimitExceeded: naming the first limit that it exceeds.
     """
-    nodes, depth = _extent(graph, {})
+    nodes, depth = extent(_table(graph))
     limits.require(
         nodes=nodes,
         depth=depth,
@@ -69,11 +70,22 @@ def require_within(graph: Graph, limits: GraphLimits) -> None:
     )
 
 
-def _extent(graph: Graph, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
-    """Nodes with those of functions, and how deep functions call functions."""
-    found = known.get(id(graph))
-    if found is None:
-        called = [_extent(f, known) for node in graph.nodes for f in node.op.functions.values()]
+def extent(table: Iterable[tuple[int, Iterable[int]]]) -> tuple[int, int]:
+    """Nodes, those of functions counted at every node that calls them, and how deep functions call functions.
+
+    Args:
+        table: for each function and at last the graph itself, the number of its nodes, and for each call the position
+            of what is called; such as are not before it do not count.
+    """
+    found: list[tuple[int, int]] = []
+    for count, calls in table:
+        called = [found[k] for k in calls if k < len(found)]
         depth = 1 + max(depth for _, depth in called) if called else 0
-        found = known[id(graph)] = len(graph.nodes) + sum(nodes for nodes, _ in called), depth
-    return found
+        found.append((count + sum(nodes for nodes, _ in called), depth))
+    return found[-1]
+
+
+def _table(graph: Graph) -> Iterator[tuple[int, list[int]]]:
+    position = {function: k for k, function in enumerate(graph.functions)}
+    for each in (*graph.functions, graph):
+        yield len(each.nodes), [position[f] for node in each.nodes for f in node.op.functions.values()]

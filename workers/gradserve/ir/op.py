@@ -105,6 +105,11 @@ class Op(abc.ABC):
     def impl(self, xp: Any, *arrays: Array) -> Any:
         """The result, or a tuple of results, computed in the array-API namespace `xp`."""
 
+    def results(self, xp: Any, *arrays: Array) -> tuple[Array, ...]:
+        """What `impl` gives, always as a tuple."""
+        found = self.impl(xp, *arrays)
+        return found if isinstance(found, tuple) else (found,)
+
     def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
         """A callable of the operands alone, specialised to their types."""
         del types

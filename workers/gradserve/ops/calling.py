@@ -59,8 +59,7 @@ def interpret(graph: Graph, xp: Any, *arrays: Array) -> list[Array]:
     values = [*arrays]
     values += [constant.array for constant in graph.constants if isinstance(constant, Literal)]
     for node in graph.nodes:
-        found = node.op.impl(xp, *(values[k] for k in node.operands))
-        values += found if isinstance(found, tuple) else (found,)
+        values += node.op.results(xp, *(values[k] for k in node.operands))
     return [values[output.value] for output in graph.outputs]
 
 

@@ -65,7 +65,6 @@ def _compute(op: Op, arrays: Sequence[Array]) -> tuple[Array, ...] | None:
     """The results, or None if they are impossible: then the step fails when it is run, and says where."""
     try:
         with np.errstate(all="ignore"):
-            results = op.impl(np, *arrays)
+            return op.results(np, *arrays)
     except (np.linalg.LinAlgError, NotDifferentiable, IndexError, ValueError):
         return None
-    return results if isinstance(results, tuple) else (results,)

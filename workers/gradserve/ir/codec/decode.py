@@ -13,7 +13,7 @@ from gradserve.ir.codec.tensors import Blobs, read_constant, resolve
 from gradserve.ir.codec.types import read_element_type, read_shape, read_type
 from gradserve.ir.errors import ConstraintError, InvalidGraph, UnsupportedOpSet, Violation
 from gradserve.ir.graph import BlobRef, Constant, Graph, Input, Node, Origin, Output
-from gradserve.ir.limits import DEFAULT_LIMITS, GraphLimits
+from gradserve.ir.limits import DEFAULT_LIMITS, GraphLimits, extent
 from gradserve.ir.op import Op, OpSet, attribute_types, function_names, make_op
 from gradserve.ir.types import TensorType
 from gradserve.v1 import graph_pb2
@@ -98,7 +98,8 @@ def with_elements(graph: Graph, blobs: Blobs) -> Graph:
 def _require_within(message: graph_pb2.Graph, limits: GraphLimits) -> None:
     graphs = (message, *message.functions)
     limits.require(nodes=sum(len(g.nodes) for g in graphs))
-    nodes, depth = _extent(message)
+    table = ((len(g.nodes), [k for node in g.nodes for k in node.functions]) for g in (*message.functions, message))
+    nodes, depth = extent(table)
     limits.require(
         nodes=nodes,
         depth=depth,
@@ -114,16 +115,6 @@ def _require_within(message: graph_pb2.Graph, limits: GraphLimits) -> None:
         operands=sum(len(node.operands) for g in graphs for node in g.nodes),
         name_length=max(map(len, names), default=0),
     )
-
-
-def _extent(message: graph_pb2.Graph) -> tuple[int, int]:
-    """Nodes, those of functions counted at every node that calls them, and how deep functions call functions."""
-    found: list[tuple[int, int]] = []
-    for graph in (*message.functions, message):
-        called = [found[k] for node in graph.nodes for k in node.functions if k < len(found)]
-        depth = 1 + max(depth for _, depth in called) if called else 0
-        found.append((len(graph.nodes) + sum(nodes for nodes, _ in called), depth))
-    return found[-1]
 
 
 class _Reading:
