@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 from gradserve.jobs.context import Context
 from gradserve.jobs.derivative import float_inputs
 from gradserve.jobs.symmetry import verify_symmetry
-from gradserve.jobs.verify import verify_gradient
+from gradserve.jobs.verify import Progress, verify_gradient
 from gradserve.service.metrics import Metrics
 from gradserve.service.rpc import Rpc
 from gradserve.service.wire import Wire
 from gradserve.v1 import verification_service_pb2 as pb
 from gradserve.verification.report import Place, SymmetryReport, Verdict, VerificationReport
+
+R = TypeVar("R", VerificationReport, SymmetryReport)
+M = TypeVar("M", pb.VerifyGradientResponse, pb.VerifySymmetryResponse)
 
 _VERDICTS: dict[Verdict, Any] = {verdict: pb.Verdict.Value(f"VERDICT_{verdict.name}") for verdict in Verdict}
 
@@ -33,7 +36,7 @@ class Verification:
         call = self._wire.call(request.call, rpc)
         claimed = self._wire.arrays(request.claimed, "claimed") or None
         rpc.decoded()
-        for progress in verify_gradient(
+        stages = verify_gradient(
             self._context,
             call,
             float_inputs(call.graph, request.wrt),
@@ -42,19 +45,14 @@ class Verification:
             seed=request.seed,
             relative_tolerance=request.relative_tolerance,
             control=rpc.control,
-        ):
-            rpc.ran(progress.execution)
-            reply = pb.VerifyGradientResponse(evaluations=progress.evaluations, stage=progress.stage)
-            if progress.report is not None:
-                self._verifications[progress.report.verdict].inc()
-                reply.report.CopyFrom(encode_verification(progress.report))
-            yield reply
+        )
+        yield from self._replies(stages, pb.VerifyGradientResponse, encode_verification, rpc)
 
     def verify_symmetry(self, request: pb.VerifySymmetryRequest, rpc: Rpc) -> Iterator[pb.VerifySymmetryResponse]:
         """Both orders of mixed partials compared with each other and with the derived Hessian."""
         call = self._wire.call(request.call, rpc)
         rpc.decoded()
-        for progress in verify_symmetry(
+        stages = verify_symmetry(
             self._context,
             call,
             float_inputs(call.graph, request.wrt),
@@ -63,13 +61,20 @@ class Verification:
             seed=request.seed,
             relative_tolerance=request.relative_tolerance,
             control=rpc.control,
-        ):
+        )
+        yield from self._replies(stages, pb.VerifySymmetryResponse, encode_symmetry, rpc)
+
+    def _replies(
+        self, stages: Iterable[Progress[R]], reply: type[M], encode: Callable[[R], Any], rpc: Rpc
+    ) -> Iterator[M]:
+        """A message for each stage, with the report in the last."""
+        for progress in stages:
             rpc.ran(progress.execution)
-            reply = pb.VerifySymmetryResponse(evaluations=progress.evaluations, stage=progress.stage)
+            message = reply(evaluations=progress.evaluations, stage=progress.stage)
             if progress.report is not None:
                 self._verifications[progress.report.verdict].inc()
-                reply.report.CopyFrom(encode_symmetry(progress.report))
-            yield reply
+                message.report.CopyFrom(encode(progress.report))
+            yield message
 
 
 def encode_verification(report: VerificationReport) -> pb.VerificationReport:
