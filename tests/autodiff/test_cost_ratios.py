@@ -18,7 +18,7 @@ from gradserve.client import functions as gs
 from gradserve.execution import Plan
 from gradserve.ir.graph import Graph
 from gradserve.jobs.plans import PlanCache
-from gradserve.ops.trigonometry import Sin
+from gradserve.ops.elementwise.trigonometry import Sin
 from tests.bench.workloads import MAKERS, make
 
 GRADIENT, HVP = 4.0, 8.0

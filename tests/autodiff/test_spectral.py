@@ -8,9 +8,9 @@ import pytest
 
 from gradserve.autodiff import Derivation, Gradient, Hvp, Jvp, Taylor, derive
 from gradserve.autodiff.spectral import invariant
-from gradserve.client.trace import trace
+from gradserve.client.tracing.trace import trace
 from gradserve.execution import make_plan
-from gradserve.execution.numpy_executor import NumpyExecutor
+from gradserve.execution.numpy.executor import NumpyExecutor
 from gradserve.ir.errors import NotDifferentiable
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array

@@ -11,10 +11,10 @@ import numpy as np
 from gradserve.execution import EXECUTORS, make_plan
 from gradserve.ir.types import ElementType, TensorType
 from gradserve.ops import builder
-from gradserve.workers.control import Control
-from gradserve.workers.local_pool import LocalPool
-from gradserve.workers.pool import Pool
-from gradserve.workers.work import Chunk, Rows, Work
+from gradserve.pools.local.pool import LocalPool
+from gradserve.pools.pool import Pool
+from gradserve.pools.work import Chunk, Rows, Work
+from gradserve.runtime.control import Control
 from tests.bench.report import Screen, Section, duration
 from tests.bench.timing import Here, interleave
 
@@ -63,8 +63,8 @@ def _runner(pool: Pool, work: Work) -> Callable[[], Any]:
 
 
 def _ray_pool(stack: ExitStack) -> Pool:
-    from gradserve.workers import local_cluster
-    from gradserve.workers.ray_pool import RayPool
+    from gradserve.pools.ray import cluster as local_cluster
+    from gradserve.pools.ray.pool import RayPool
 
     local_cluster.connect(None, cpus=2, object_store_bytes=256 << 20)
     stack.callback(local_cluster.disconnect)

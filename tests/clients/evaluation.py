@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from gradserve.client.trace import Traced, as_array, bind, trace
-from gradserve.client.trees import flatten
+from gradserve.client.tracing.trace import Traced, as_array, bind, trace
+from gradserve.client.tracing.trees import flatten
 from gradserve.execution import EXECUTORS, make_plan
 
 

@@ -15,10 +15,10 @@ import pytest
 from gradserve.autodiff import Vjp, derive
 from gradserve.client.numpy_surface import supported_names
 from gradserve.client.numpy_surface.table import FUNCTIONS
-from gradserve.client.trace import trace
+from gradserve.client.tracing.trace import trace
 from gradserve.execution import EXECUTORS, make_plan
 from gradserve.ir.errors import GradserveError
-from gradserve.ops.movement import BroadcastTo
+from gradserve.ops.movement.shapes import BroadcastTo
 from tests.clients.evaluation import assert_same, traced_result
 from tests.clients.test_numpy_surface import ELEMENTWISE
 from tests.clients.test_surface_derivatives import SHAPES as SHAPES_OF

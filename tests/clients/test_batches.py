@@ -9,7 +9,7 @@ import pytest
 
 from gradserve.client import InvalidGraph, InvalidRequest
 from gradserve.client.function import Function
-from gradserve.client.parameters import OPTIONS
+from gradserve.client.tracing.parameters import OPTIONS
 
 RNG = np.random.default_rng(5)
 POINTS = 7

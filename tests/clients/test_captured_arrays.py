@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gradserve.client.trace import trace
+from gradserve.client.tracing.trace import trace
 from gradserve.ir.errors import Untraceable
 from tests.clients.evaluation import assert_same, assert_traces, evaluate
 

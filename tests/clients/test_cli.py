@@ -7,9 +7,9 @@ import re
 import numpy as np
 import pytest
 
-from gradserve.client.files import load_arrays
-from gradserve.ir.text import parse
+from gradserve.client.importers.files import load_arrays
 from gradserve.ops import OP_SET
+from gradserve.text.parsing import parse
 from tests.clients.bits import same_bits
 from tests.clients.command_line import B, W, exits, loss
 from tests.clients.examples import SYMBOLIC

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from gradserve.client.cli import main
-from gradserve.client.files import load_graph
+from gradserve.client.importers.files import load_graph
 from tests.clients.command_line import CONTROL, B, W, exits
 
 # ---- errors

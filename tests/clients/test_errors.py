@@ -17,15 +17,15 @@ from gradserve.client import (
     Unavailable,
     Untraceable,
 )
-from gradserve.client.errors import typed_error
+from gradserve.client.transport.errors import typed_error
 from gradserve.ir import errors
 from gradserve.ir.errors import MAX_VIOLATIONS, BlobNotFound, Violation
 from gradserve.ir.graph import BlobRef, Graph, Output
-from gradserve.ir.text import parse
 from gradserve.ir.types import ElementType, TensorType
 from gradserve.ops import OP_SET
 from gradserve.service.status import CODES, code_of, metadata_of, status_of
 from gradserve.service.wire import IN_CALL, WHOLE_GRAPH
+from gradserve.text.parsing import parse
 from tests.clients.examples import SYMBOLIC
 
 W = np.array([1.0, 2.0, 3.0])

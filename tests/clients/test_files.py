@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradserve.client import Client, InvalidGraph, InvalidRequest, LimitExceeded, files
-from gradserve.client.files import load_arrays, load_graph, save_arrays, save_graph
+from gradserve.client import Client, InvalidGraph, InvalidRequest, LimitExceeded
+from gradserve.client.importers import files
+from gradserve.client.importers.files import load_arrays, load_graph, save_arrays, save_graph
 from gradserve.ir.graph import BlobRef, Graph, Literal, Output
 from gradserve.ir.limits import GraphLimits
-from gradserve.ir.text import parse
 from gradserve.ir.types import ElementType, TensorType
 from gradserve.ops import OP_SET
+from gradserve.text.parsing import parse
+from gradserve.text.printing import to_text
 from tests.clients.bits import same_bits
 from tests.clients.examples import SYMBOLIC
 
@@ -60,7 +62,7 @@ def test_what_is_loaded_is_what_was_saved(saved, embedded, name):
     assert all(isinstance(constant, Literal) for constant in found.constants)
     assert found.constants == graph.constants
     assert [node.origin for node in found.nodes] == [node.origin for node in graph.nodes]
-    assert str(found) == str(graph)
+    assert to_text(found) == to_text(graph)
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -12,7 +12,7 @@ import scipy.special
 from gradserve.autodiff import Gradient, Hvp, derive
 from gradserve.client import functions
 from gradserve.client.numpy_surface.table import OWN
-from gradserve.client.trace import trace
+from gradserve.client.tracing.trace import trace
 from gradserve.ir.errors import InvalidGraph, Untraceable
 from tests.clients.evaluation import assert_same, evaluate
 from tests.clients.test_surface_derivatives import assert_gradient, assert_second_derivative, run

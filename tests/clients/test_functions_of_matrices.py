@@ -11,7 +11,7 @@ import scipy.linalg
 
 from gradserve.autodiff import Hvp, derive
 from gradserve.client import Client, functions
-from gradserve.client.trace import trace
+from gradserve.client.tracing.trace import trace
 from gradserve.ir.errors import InvalidGraph, NotDifferentiable, NumericalFailure
 from tests.clients.evaluation import assert_same, assert_traces, evaluate
 from tests.clients.test_surface_derivatives import assert_gradient, assert_second_derivative, run

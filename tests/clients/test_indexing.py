@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from gradserve.client.trace import trace
+from gradserve.client.tracing.trace import trace
 from gradserve.ir.errors import Untraceable
 from tests.clients.evaluation import assert_same, assert_traces, evaluate, traced_result
 

@@ -25,7 +25,7 @@ sys.meta_path.insert(0, Blocker())
 _TRACE = """
 import numpy as np
 from gradserve.client import Client, Untraceable
-from gradserve.ir import codec
+from gradserve import wire
 
 X = np.ones((300, 3))
 client = Client(sys.argv[1])
@@ -34,7 +34,7 @@ def loss(w):
     return np.mean(np.logaddexp(0.0, X @ w)) + np.linalg.slogdet(np.outer(w, w) + np.eye(3))[1]
 
 f = client.function(loss, np.ones(3))
-data = codec.encode_graph(f.graph).SerializeToString()
+data = wire.encode_graph(f.graph).SerializeToString()
 assert len(data) > 1000
 f.save(sys.argv[2])
 assert client.load(sys.argv[2]).graph.digest == f.graph.digest

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gradserve.client import Client, DeadlineExceeded, InvalidRequest, Unavailable
-from gradserve.client import remote as remote_module
+from gradserve.client.transport import remote as remote_module
 from gradserve.service.store import BlobStore, GraphStore
 from tests.clients.bits import same_bits
 from tests.clients.examples import DATA, PAIR, much_data

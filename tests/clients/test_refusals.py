@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.special
 
-from gradserve.client.trace import trace
+from gradserve.client.tracing.trace import trace
 from gradserve.ir.errors import InvalidGraph, Untraceable
 from tests.clients.evaluation import assert_traces
 

@@ -6,7 +6,7 @@ import scipy.special
 from numpy.testing import assert_allclose
 
 from gradserve.autodiff import Gradient, Hvp, derive
-from gradserve.client.trace import trace
+from gradserve.client.tracing.trace import trace
 from gradserve.ir.errors import NotDifferentiable, Untraceable
 from tests.clients.evaluation import assert_traces
 from tests.clients.test_surface_derivatives import assert_gradient, run

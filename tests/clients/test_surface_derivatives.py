@@ -6,7 +6,7 @@ import scipy.special
 
 from gradserve.autodiff import Gradient, Hvp, derive
 from gradserve.client.numpy_surface.table import SPECIAL, UFUNCS
-from gradserve.client.trace import trace
+from gradserve.client.tracing.trace import trace
 from gradserve.execution import EXECUTORS, make_plan
 from tests.clients.numpy_calls import flat_calls
 from tests.clients.test_numpy_surface import OF_ORDER

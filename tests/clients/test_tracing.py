@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gradserve.client.numpy_surface import table
-from gradserve.client.trace import bind, trace
+from gradserve.client.tracing.trace import bind, trace
 from gradserve.ir.errors import InvalidRequest, Untraceable
 from gradserve.ir.types import ElementType, TensorType
 from tests.clients.evaluation import assert_same, assert_traces, evaluate, traced_result

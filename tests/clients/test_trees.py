@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradserve.client.trace import trace
-from gradserve.client.trees import count, flatten, paths, unflatten
+from gradserve.client.tracing.trace import trace
+from gradserve.client.tracing.trees import count, flatten, paths, unflatten
 from gradserve.ir.errors import InvalidRequest
 from tests.clients.evaluation import evaluate
 

@@ -39,7 +39,7 @@ _SMALL = ("--object-store-memory=100000000",)
 _UP = "Ray runtime started"
 # A container finds its limit in a file of its control group; here the file is ours.
 _LIMITED = (
-    "import sys; from gradserve.workers import memory; memory._CGROUP_LIMITS = (sys.argv.pop(1),); "
+    "import sys; from gradserve.runtime import memory; memory._CGROUP_LIMITS = (sys.argv.pop(1),); "
     "from gradserve.service.__main__ import main; sys.exit(main())"
 )
 

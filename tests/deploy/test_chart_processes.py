@@ -9,9 +9,9 @@ from ray._private import ray_constants
 from ray.autoscaler._private.kuberay import autoscaling_config
 from ray.scripts import scripts
 
+from gradserve.pools.ray.pool import WORKER_MEMORY
 from gradserve.service.__main__ import settings_of
 from gradserve.service.settings import Settings, Tls
-from gradserve.workers.ray_pool import WORKER_MEMORY
 from tests.deploy.chart import PRODUCTION, processes, render, the
 from tests.deploy.kuberay import Process
 from tests.deploy.matrix import SETS, rendered

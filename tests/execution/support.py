@@ -12,7 +12,7 @@ import numpy as np
 from gradserve.autodiff import Derivation, Evaluate, Gradient, Hvp, derive
 from gradserve.client import Client
 from gradserve.execution import Plan, Step, make_plan
-from gradserve.execution.numpy_executor import kernel
+from gradserve.execution.numpy.executor import kernel
 from gradserve.ir.graph import Graph, Literal
 from gradserve.optimize import optimize
 from tests.bench.workloads import MAKERS, Workload, make

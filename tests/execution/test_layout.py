@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from gradserve.execution import make_plan
-from gradserve.execution.layout import _cut_anew, kept_order, place, row_major, spread, strides_of
-from gradserve.execution.numpy_executor import kernel
+from gradserve.execution.numpy.executor import kernel
+from gradserve.execution.numpy.layout import _cut_anew, kept_order, place, row_major, spread, strides_of
 from gradserve.ir.types import ElementType, TensorType, type_of
 from gradserve.ops import OP_SET, builder
 

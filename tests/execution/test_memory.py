@@ -8,7 +8,7 @@ import pytest
 
 from gradserve.autodiff import Evaluate, Gradient, Hvp, derive
 from gradserve.client.functions import scan
-from gradserve.client.trace import trace
+from gradserve.client.tracing.trace import trace
 from gradserve.execution import EXECUTORS, make_plan
 from gradserve.optimize import optimize
 from tests.execution.graphs import random_arguments, random_graph

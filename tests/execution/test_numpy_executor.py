@@ -10,7 +10,7 @@ import pytest
 
 from gradserve.client import Client
 from gradserve.execution import EXECUTORS, make_plan
-from gradserve.execution.numpy_executor import NumpyExecutor
+from gradserve.execution.numpy.executor import NumpyExecutor
 from gradserve.ir.errors import Cancelled, NumericalFailure
 from gradserve.ir.graph import Graph, Origin
 from gradserve.ir.types import ElementType, TensorType

@@ -7,8 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from gradserve.ir.bind import bind, solve_symbols, symbols
 from gradserve.ir.check import check
 from gradserve.ir.errors import InvalidGraph, InvalidRequest
-from gradserve.ir.text import parse, to_text
 from gradserve.ops import OP_SET
+from gradserve.text.parsing import parse
+from gradserve.text.printing import to_text
 from tests.ir.strategies import graphs
 
 TEXT = """\

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from gradserve.ir.canonical import canonical, digest
 from gradserve.ir.check import check
 from gradserve.ir.graph import BlobRef, Graph, Input, Literal, Node, Origin, Output
-from gradserve.ir.text import parse
 from gradserve.ir.types import ElementType, TensorType
 from gradserve.ops import OP_SET
-from gradserve.ops.arithmetic import Add
+from gradserve.ops.elementwise.arithmetic import Add
+from gradserve.text.parsing import parse
 from tests.ir.strategies import graphs
 
 SMALL = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))

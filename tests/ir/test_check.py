@@ -11,8 +11,8 @@ from gradserve.ir.graph import BlobRef, Graph, Input, Literal, Node, Origin, Out
 from gradserve.ir.limits import GraphLimits
 from gradserve.ir.types import ElementType, Symbol, TensorType
 from gradserve.ops import OP_SET
-from gradserve.ops.arithmetic import Add, Mul
-from gradserve.ops.movement import BroadcastTo, Permute
+from gradserve.ops.elementwise.arithmetic import Add, Mul
+from gradserve.ops.movement.shapes import BroadcastTo, Permute
 
 F64, BOOL = ElementType.FLOAT64, ElementType.BOOL
 VECTOR = TensorType(F64, (3,))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from gradserve.ir.check import check
-from gradserve.ir.codec import decode_graph, encode_graph
 from gradserve.ir.errors import InvalidGraph, LimitExceeded
 from gradserve.ir.limits import GraphLimits
-from gradserve.ir.parse import parse
-from gradserve.ir.text import to_text
 from gradserve.ops import OP_SET
+from gradserve.text.parsing import parse
+from gradserve.text.printing import to_text
 from gradserve.v1 import graph_pb2
+from gradserve.wire import decode_graph, encode_graph
 
 TEXT = """\
 function @0 (%0 "x0": f64[]) {

@@ -3,7 +3,7 @@
 import pytest
 
 from gradserve.jobs.context import Context
-from gradserve.workers.local_pool import LocalPool
+from gradserve.pools.local.pool import LocalPool
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from gradserve.jobs import cut
 from gradserve.jobs.call import Reduction, make_call
 from gradserve.jobs.derivative import differentiate
 from gradserve.ops import builder
-from gradserve.workers.control import Control
+from gradserve.runtime.control import Control
 from tests.jobs.support import F32, F64, real
 
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from gradserve.autodiff import Evaluate
-from gradserve.client.trace import trace
+from gradserve.client.tracing.trace import trace
 from gradserve.ir.errors import InvalidRequest
 from gradserve.jobs.call import Options, Placement
 from gradserve.jobs.context import Context
-from gradserve.workers.local_pool import LocalPool
+from gradserve.pools.local.pool import LocalPool
 
 
 @pytest.fixture

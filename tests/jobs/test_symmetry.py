@@ -9,12 +9,12 @@ from gradserve.jobs.context import Context
 from gradserve.jobs.limits import Limits
 from gradserve.jobs.symmetry import verify_symmetry
 from gradserve.ops import builder
-from gradserve.ops.arithmetic import Mul
-from gradserve.ops.calculus import Exp
+from gradserve.ops.elementwise.arithmetic import Mul
+from gradserve.ops.elementwise.powers import Exp
 from gradserve.ops.family import total
+from gradserve.pools.local.pool import LocalPool
+from gradserve.runtime.control import Control
 from gradserve.verification.report import Place, Verdict
-from gradserve.workers.control import Control
-from gradserve.workers.local_pool import LocalPool
 from tests.jobs.support import F32, F64, arguments_of, layer, real, wrt_of
 
 

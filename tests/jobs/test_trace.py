@@ -12,8 +12,8 @@ from gradserve.jobs.call import make_call
 from gradserve.jobs.context import Context
 from gradserve.jobs.limits import Limits
 from gradserve.ops import builder
-from gradserve.workers.control import Control
-from gradserve.workers.local_pool import LocalPool
+from gradserve.pools.local.pool import LocalPool
+from gradserve.runtime.control import Control
 from tests.jobs.support import F32, F64, arguments_of, estimates, layer, quadratic, real, total
 
 

@@ -10,9 +10,9 @@ from gradserve.jobs.context import Context
 from gradserve.jobs.derivative import differentiate
 from gradserve.jobs.limits import Limits
 from gradserve.ops import builder
+from gradserve.pools.local.pool import LocalPool
+from gradserve.runtime.control import Control
 from gradserve.verification.report import Verdict
-from gradserve.workers.control import Control
-from gradserve.workers.local_pool import LocalPool
 from tests.jobs.support import F32, F64, arguments_of, layer, product, progress, real, total, verified, wrt_of
 
 

@@ -8,9 +8,9 @@ from gradserve.autodiff import Gradient
 from gradserve.jobs.call import make_call
 from gradserve.jobs.derivative import differentiate
 from gradserve.ops import builder
+from gradserve.runtime.control import Control
 from gradserve.verification.directions import scales
 from gradserve.verification.report import Verdict
-from gradserve.workers.control import Control
 from tests.jobs.support import product, real, total, verified
 
 SMOOTH = [

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import jax.scipy.linalg
 
-from gradserve.ops.exponential import Expm
+from gradserve.ops.linalg.exponential import Expm
 
 
 def symmetric(a: Any) -> Any:

@@ -8,17 +8,18 @@ from unittest import mock
 import numpy as np
 
 from gradserve.autodiff import Gradient, Hvp, Vjp, derive, jvp, kinks, linearize, transpose, vmap
-from gradserve.execution import lower, make_plan
-from gradserve.execution.numpy_executor import NumpyExecutor
-from gradserve.ir.codec import decode_graph, encode_graph
+from gradserve.execution import make_plan
+from gradserve.execution.numpy import schedule as lower
+from gradserve.execution.numpy.executor import NumpyExecutor
 from gradserve.ir.errors import ConstraintError, NotDifferentiable
 from gradserve.ir.graph import Graph
 from gradserve.ir.op import Op, Sample
-from gradserve.ir.parse import parse
-from gradserve.ir.text import to_text
 from gradserve.ir.types import Array, ElementType, TensorType, type_of
 from gradserve.ops import OP_SET
 from gradserve.optimize import optimize
+from gradserve.text.parsing import parse
+from gradserve.text.printing import to_text
+from gradserve.wire import decode_graph, encode_graph
 from tests.laws import support
 from tests.laws.support import (
     Arrays,

@@ -4,16 +4,16 @@ import pytest
 
 from gradserve.ir.op import Cost
 from gradserve.ir.types import ElementType
-from gradserve.ops.arithmetic import Abs, Neg
-from gradserve.ops.calculus import Exp, LogAddExp
-from gradserve.ops.comparison import Gt, Select
+from gradserve.ops.elementwise.arithmetic import Abs, Neg
+from gradserve.ops.elementwise.comparison import Gt, Select
+from gradserve.ops.elementwise.powers import Exp, LogAddExp
+from gradserve.ops.elementwise.trigonometry import Sin
 from gradserve.ops.family import only, with_batch
-from gradserve.ops.gammas import Gammainc
-from gradserve.ops.movement import BroadcastTo
-from gradserve.ops.ordered import Cumsum
-from gradserve.ops.reduction import ReduceSum
-from gradserve.ops.sorting import Sort
-from gradserve.ops.trigonometry import Sin
+from gradserve.ops.indexing.sorting import Sort
+from gradserve.ops.movement.shapes import BroadcastTo
+from gradserve.ops.reduction.ordered import Cumsum
+from gradserve.ops.reduction.reductions import ReduceSum
+from gradserve.ops.special.gammas import Gammainc
 from gradserve.optimize import simplify
 from tests.laws.laws import LAWS
 

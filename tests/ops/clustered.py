@@ -8,9 +8,9 @@ import numpy as np
 import scipy.linalg
 
 from gradserve.autodiff import Gradient, Hvp, derive
-from gradserve.client.trace import trace
+from gradserve.client.tracing.trace import trace
 from gradserve.execution import make_plan
-from gradserve.execution.numpy_executor import NumpyExecutor
+from gradserve.execution.numpy.executor import NumpyExecutor
 from gradserve.ir.types import Array
 from gradserve.optimize import optimize
 

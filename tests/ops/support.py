@@ -10,7 +10,7 @@ import pytest
 
 from gradserve.autodiff import Hvp, Jvp, Vjp, derive, vmap
 from gradserve.execution import make_plan
-from gradserve.execution.numpy_executor import NumpyExecutor
+from gradserve.execution.numpy.executor import NumpyExecutor
 from gradserve.ir.errors import ConstraintError
 from gradserve.ir.graph import Graph
 from gradserve.ir.op import Op

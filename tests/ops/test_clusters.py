@@ -10,7 +10,7 @@ import scipy.linalg
 from gradserve.autodiff import Hvp
 from gradserve.ir.errors import NotDifferentiable
 from gradserve.ir.types import Array
-from gradserve.ops import rotation, spectra
+from gradserve.ops.spectral import rotation, spectra
 from tests.ops.clustered import (
     DEPENDENT,
     DEPENDENT_SINGULAR,

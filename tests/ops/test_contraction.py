@@ -10,7 +10,7 @@ import pytest
 
 from gradserve.autodiff import Jvp, Vjp, derive, vmap
 from gradserve.ir.types import ElementType, Symbol, TensorType
-from gradserve.ops.contraction import Contract
+from gradserve.ops.contraction.contract import Contract
 from tests.ops.support import (
     check_batches,
     check_derivatives,

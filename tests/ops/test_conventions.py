@@ -8,7 +8,7 @@ import pytest
 from gradserve.ir.op import Op
 from gradserve.ir.types import ElementType
 from gradserve.ops import OP_SET
-from gradserve.ops.arithmetic import Abs
+from gradserve.ops.elementwise.arithmetic import Abs
 from gradserve.ops.family import Discrete
 from tests.ops.differentiation import slopes
 

@@ -14,9 +14,9 @@ import scipy.linalg
 
 from gradserve.autodiff import Gradient, Hvp, Jvp, derive
 from gradserve.client import Client, functions
-from gradserve.client.trace import trace
+from gradserve.client.tracing.trace import trace
 from gradserve.execution import make_plan
-from gradserve.execution.numpy_executor import NumpyExecutor
+from gradserve.execution.numpy.executor import NumpyExecutor
 from gradserve.ir.errors import NotDifferentiable, NumericalFailure
 from gradserve.ir.types import Array
 from gradserve.optimize import optimize

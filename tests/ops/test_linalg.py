@@ -12,10 +12,10 @@ from gradserve.autodiff import Gradient, derive, vmap
 from gradserve.execution import make_plan
 from gradserve.ir.errors import NumericalFailure
 from gradserve.ir.types import ElementType, TensorType
-from gradserve.ops.cholesky import Cholesky, CholeskyCotangent, CholeskyTangent
-from gradserve.ops.determinants import Det, Slogdet
-from gradserve.ops.linalg import Inv
-from gradserve.ops.solve import Solve, TriangularSolve
+from gradserve.ops.linalg.cholesky import Cholesky, CholeskyCotangent, CholeskyTangent
+from gradserve.ops.linalg.determinants import Det, Slogdet
+from gradserve.ops.linalg.matrices import Inv
+from gradserve.ops.linalg.solve import Solve, TriangularSolve
 from tests.ops.support import check_derivatives, evaluate, f64, gradients, infer, normal, refusal, run, trace
 
 A = normal(3, 3) + 2 * np.eye(3)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from gradserve.ir.types import Symbol
-from gradserve.ops.movement import BroadcastTo, Permute, Reshape
-from gradserve.ops.placement import Concatenate, Pad, Reverse, Slice
+from gradserve.ops.movement.placement import Concatenate, Pad, Reverse, Slice
+from gradserve.ops.movement.shapes import BroadcastTo, Permute, Reshape
 from tests.ops.support import evaluate, f64, gradients, i64, infer, normal, refusal
 
 n = Symbol("n")

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from gradserve.ops import functions
-from gradserve.ops.sorting import Argsort, Sort
+from gradserve import numpy as functions
+from gradserve.ops.indexing.sorting import Argsort, Sort
 from tests.ops.differentiation import curvatures, slopes
 from tests.ops.support import agree, check_derivatives, evaluate, f64, gradients, infer, normal, refusal
 

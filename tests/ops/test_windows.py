@@ -5,10 +5,10 @@ import itertools
 import numpy as np
 import pytest
 
+from gradserve import numpy as functions
 from gradserve.autodiff import Gradient, derive
 from gradserve.execution import make_plan
-from gradserve.ops import functions
-from gradserve.ops.windows import OverlapAdd, Windows
+from gradserve.ops.windows.windows import OverlapAdd, Windows
 from gradserve.optimize import optimize
 from tests.ops.support import evaluate, f64, infer, normal, refusal, trace
 

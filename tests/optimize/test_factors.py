@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from gradserve.autodiff import Evaluate, Gradient, Hvp, derive, vmap
-from gradserve.client.trace import trace
+from gradserve.client.tracing.trace import trace
 from gradserve.execution import make_plan
-from gradserve.execution.numpy_executor import NumpyExecutor
+from gradserve.execution.numpy.executor import NumpyExecutor
 from gradserve.ir.errors import NumericalFailure
 from gradserve.ir.graph import Graph
 from gradserve.optimize import optimize

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import grpc
 import pytest
 
-from gradserve.ir import codec
+from gradserve import wire
 from gradserve.service.server import Server
 from gradserve.service.settings import Settings
 from gradserve.v1 import derivative_service_pb2, graph_service_pb2
@@ -56,7 +56,7 @@ def still_serves(stubs):
     """Sees after a test that the next call is answered."""
     yield
     reply = stubs.derivatives.Gradient(derivative_service_pb2.GradientRequest(call=call_of()))
-    assert codec.decode_tensor(reply.value) == 14.0
+    assert wire.decode_tensor(reply.value) == 14.0
 
 
 @pytest.fixture(scope="session")

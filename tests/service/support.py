@@ -12,9 +12,9 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from gradserve.ir import codec
-from gradserve.ir.text import parse
+from gradserve import wire
 from gradserve.ops import OP_SET
+from gradserve.text.parsing import parse
 from gradserve.v1 import (
     blob_service_pb2_grpc,
     derivative_service_pb2_grpc,
@@ -55,7 +55,7 @@ W = np.array([1.0, -2.0, 3.0])
 
 
 def graph_message(text: str = QUADRATIC) -> graph_pb2.Graph:
-    return codec.encode_graph(parse(text, OP_SET))
+    return wire.encode_graph(parse(text, OP_SET))
 
 
 def slow_call(seconds: float) -> execution_pb2.Call:
@@ -84,7 +84,7 @@ def call_of(
 
 
 def tensors(arrays: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: codec.encode_tensor(np.asarray(array)) for name, array in arrays.items()}
+    return {name: wire.encode_tensor(np.asarray(array)) for name, array in arrays.items()}
 
 
 class Stubs:

@@ -6,8 +6,8 @@ import time
 import pytest
 
 from gradserve.ir.errors import Cancelled, DeadlineExceeded, Unavailable
+from gradserve.runtime.control import Control
 from gradserve.service.admission import Admission
-from gradserve.workers.control import Control
 
 
 def admission(calls=2, nbytes=100, waiting=2, wait=5.0):

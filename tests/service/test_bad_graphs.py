@@ -4,9 +4,9 @@ import grpc
 import numpy as np
 import pytest
 
-from gradserve.ir import codec
-from gradserve.ir.text import parse
+from gradserve import wire
 from gradserve.ops import OP_SET
+from gradserve.text.parsing import parse
 from gradserve.v1 import derivative_service_pb2 as pb
 from gradserve.v1 import execution_pb2, graph_pb2, tensor_pb2
 from tests.service.support import QUADRATIC, VECTOR, W, call_of, graph_message, refusal
@@ -79,7 +79,7 @@ def test_bad_graph(stubs, name):
 
 
 def test_shapes_that_differ(stubs):
-    message = changed(lambda g: g.inputs.add(name="v", type=codec.encode_type(parse(VECTOR, OP_SET).inputs[0].type)))
+    message = changed(lambda g: g.inputs.add(name="v", type=wire.encode_type(parse(VECTOR, OP_SET).inputs[0].type)))
     message.inputs[1].type.shape[0].size = 4
     message.nodes[0].operands[:] = [0, 1]
     message.nodes[1].operands[:] = [2]
@@ -94,7 +94,7 @@ def test_shapes_that_differ(stubs):
 
 
 def test_element_types_that_differ(stubs):
-    message = changed(lambda g: g.inputs.add(name="v", type=codec.encode_type(parse(VECTOR, OP_SET).inputs[0].type)))
+    message = changed(lambda g: g.inputs.add(name="v", type=wire.encode_type(parse(VECTOR, OP_SET).inputs[0].type)))
     message.inputs[1].type.element_type = tensor_pb2.ELEMENT_TYPE_FLOAT32
     message.nodes[0].operands[:] = [0, 1]
     message.nodes[1].operands[:] = [2]

@@ -7,10 +7,10 @@ import grpc
 import numpy as np
 import pytest
 
-from gradserve.client.trace import trace
-from gradserve.ir.codec import encode_graph
+from gradserve.client.tracing.trace import trace
 from gradserve.v1 import derivative_service_pb2 as pb
 from gradserve.v1 import execution_pb2, graph_service_pb2
+from gradserve.wire import encode_graph
 from tests.service.support import SCALED, VECTOR, W, call_of, graph_message, refusal, tensors
 
 GRADIENT = "DerivativeService/Gradient"

@@ -7,7 +7,7 @@ import grpc
 import numpy as np
 import pytest
 
-from gradserve.ir import codec
+from gradserve import wire
 from gradserve.v1 import blob_service_pb2 as pb
 from gradserve.v1 import derivative_service_pb2
 from tests.service.support import call_of, refusal
@@ -162,7 +162,7 @@ def test_arguments_and_results_as_blobs(start):
     call = call_of(text, {"w": w})
     call.arguments["w"].blob = digest(w.tobytes())
     reply = stubs.derivatives.Gradient(derivative_service_pb2.GradientRequest(call=call))
-    gradient = codec.decode_tensor(reply.gradients["w"], lambda name: read(stubs, name))
+    gradient = wire.decode_tensor(reply.gradients["w"], lambda name: read(stubs, name))
     np.testing.assert_array_equal(gradient, 2 * w)
 
 

@@ -4,7 +4,7 @@ import time
 
 import grpc
 
-from gradserve.ir import codec
+from gradserve import wire
 from gradserve.v1 import blob_service_pb2, estimate_service_pb2
 from gradserve.v1 import derivative_service_pb2 as pb
 from tests.service.support import QUADRATIC, call_of, refusal, slow_call
@@ -141,5 +141,5 @@ def test_a_call_does_not_wait_for_another_of_the_same_client(start):
     slow = stubs.derivatives.Evaluate.future(slow_request())
     in_flight(server, 1)
     reply = stubs.derivatives.Gradient(pb.GradientRequest(call=call_of()), timeout=5)
-    assert codec.decode_tensor(reply.value) == 14.0
+    assert wire.decode_tensor(reply.value) == 14.0
     slow.cancel()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gradserve.ir import codec
+from gradserve import wire
 from gradserve.v1 import derivative_service_pb2 as pb
 from gradserve.v1 import execution_pb2
 from tests.service.support import QUADRATIC, SCALED, VECTOR, W, call_of, graph_message, refusal, tensors
@@ -19,7 +19,7 @@ V = np.array([0.0, 1.0, -1.0])
 
 
 def arrays(messages):
-    return {name: codec.decode_tensor(message) for name, message in messages.items()}
+    return {name: wire.decode_tensor(message) for name, message in messages.items()}
 
 
 @pytest.fixture(params=["inline", "digest"])
@@ -34,7 +34,7 @@ def test_evaluate(stubs, quadratic):
 
 def test_gradient(stubs, quadratic):
     reply = stubs.derivatives.Gradient(pb.GradientRequest(call=call_of(quadratic)))
-    assert codec.decode_tensor(reply.value) == 14.0
+    assert wire.decode_tensor(reply.value) == 14.0
     np.testing.assert_array_equal(arrays(reply.gradients)["w"], 2 * W)
 
 
@@ -52,7 +52,7 @@ def test_vjp(stubs):
 
 def test_hvp(stubs, quadratic):
     reply = stubs.derivatives.Hvp(pb.HvpRequest(call=call_of(quadratic), tangents=tensors({"w": V})))
-    assert codec.decode_tensor(reply.value) == 14.0
+    assert wire.decode_tensor(reply.value) == 14.0
     np.testing.assert_array_equal(arrays(reply.gradients)["w"], 2 * W)
     np.testing.assert_array_equal(arrays(reply.products)["w"], 2 * V)
 
@@ -79,7 +79,7 @@ def test_kinks_are_counted_unless_declined(stubs, w, nodes):
 def test_batch(stubs, quadratic, reduction, value, gradient):
     call = call_of(quadratic, {"w": POINTS}, batch=execution_pb2.Batch(inputs=["w"], reduction=reduction))
     reply = stubs.derivatives.Gradient(pb.GradientRequest(call=call))
-    np.testing.assert_array_equal(codec.decode_tensor(reply.value), value)
+    np.testing.assert_array_equal(wire.decode_tensor(reply.value), value)
     np.testing.assert_array_equal(arrays(reply.gradients)["w"], gradient)
     assert reply.report.batch_size == 2
 
@@ -115,7 +115,7 @@ def test_report_has_every_phase_and_knows_the_plan_the_second_time(stubs):
 
 def test_nan_is_data(stubs):
     reply = stubs.derivatives.Gradient(pb.GradientRequest(call=call_of(arguments={"w": [np.nan, np.inf, 1.0]})))
-    assert np.isnan(codec.decode_tensor(reply.value))
+    assert np.isnan(wire.decode_tensor(reply.value))
     assert reply.report.nonfinite_outputs == 3  # the loss and two entries of the gradient
 
 
@@ -124,7 +124,7 @@ def test_large_results_come_as_blobs(stubs, server):
     reply = stubs.derivatives.Gradient(pb.GradientRequest(call=call_of(options=options)))
     assert reply.value.WhichOneof("payload") == "inline"
     assert reply.gradients["w"].WhichOneof("payload") == "blob"
-    np.testing.assert_array_equal(codec.decode_tensor(reply.gradients["w"], server.blobs.get), 2 * W)
+    np.testing.assert_array_equal(wire.decode_tensor(reply.gradients["w"], server.blobs.get), 2 * W)
 
 
 def test_reply_stays_small_however_many_results_there_are(start):

@@ -7,9 +7,9 @@ import grpc
 import numpy as np
 import pytest
 
-from gradserve.ir import codec
-from gradserve.ir.text import parse
+from gradserve import wire
 from gradserve.ops import OP_SET
+from gradserve.text.parsing import parse
 from gradserve.v1 import blob_service_pb2, derivative_service_pb2, execution_pb2, graph_pb2
 from gradserve.v1 import graph_service_pb2 as pb
 from tests.service.support import QUADRATIC, SCALED, W, call_of, graph_message, refusal
@@ -35,7 +35,7 @@ def test_identity_does_not_depend_on_origins(stubs):
 
 def test_reading_back(stubs, digest):
     reply = stubs.graphs.GetGraph(pb.GetGraphRequest(digest=digest))
-    assert codec.decode_graph(reply.graph, OP_SET).digest == digest
+    assert wire.decode_graph(reply.graph, OP_SET).digest == digest
     assert parse(reply.text, OP_SET).digest == digest
 
 
@@ -79,7 +79,7 @@ def test_large_constants_travel_as_blobs_both_ways(stubs):
     digest = registered(stubs, message).digest
     call = call_of(digest, {"w": 2.0})
     value = stubs.derivatives.Evaluate(derivative_service_pb2.EvaluateRequest(call=call)).outputs["loss"]
-    assert codec.decode_tensor(value) == 2.0 * data.sum()
+    assert wire.decode_tensor(value) == 2.0 * data.sum()
     back = stubs.graphs.GetGraph(pb.GetGraphRequest(digest=digest)).graph
     assert back.constants[0].blob == name
 

@@ -7,8 +7,9 @@ import grpc
 import numpy as np
 import pytest
 
-from gradserve.ir import codec
+from gradserve import wire
 from gradserve.jobs.derivative import differentiate
+from gradserve.runtime.control import Control
 from gradserve.service.handlers import derivatives
 from gradserve.v1 import (
     blob_service_pb2,
@@ -17,7 +18,6 @@ from gradserve.v1 import (
     verification_service_pb2,
 )
 from gradserve.v1 import derivative_service_pb2 as pb
-from gradserve.workers.control import Control
 from tests.service.support import W, call_of, refusal
 
 MODULES = (graph_service_pb2, pb, estimate_service_pb2, verification_service_pb2, blob_service_pb2)
@@ -79,7 +79,7 @@ def test_many_clients_at_once_get_their_own_answers(start):
             request = pb.GradientRequest(call=call_of(arguments={"w": w})).SerializeToString()
             for _ in range(10):
                 reply = pb.GradientResponse.FromString(method(request))
-                np.testing.assert_array_equal(codec.decode_tensor(reply.gradients["w"]), 2 * w)
+                np.testing.assert_array_equal(wire.decode_tensor(reply.gradients["w"]), 2 * w)
         return True
 
     with ThreadPoolExecutor(40) as clients:

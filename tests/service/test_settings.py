@@ -7,7 +7,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from gradserve.ir import codec
+from gradserve import wire
 from gradserve.service.__main__ import main, settings_of
 from gradserve.service.settings import Settings, Tls
 from gradserve.v1 import derivative_service_pb2 as pb
@@ -127,7 +127,7 @@ def test_tls(start, certificate):
     trusted = grpc.ssl_channel_credentials(certificate.certificate.read_bytes())
     with grpc.secure_channel(f"127.0.0.1:{server.port}", trusted) as channel:
         reply = Stubs(channel).derivatives.Gradient(request, timeout=10)
-        assert codec.decode_tensor(reply.value) == 14.0
+        assert wire.decode_tensor(reply.value) == 14.0
     assert refusal(lambda: plain.derivatives.Gradient(request, timeout=10)).code is grpc.StatusCode.UNAVAILABLE
     with grpc.secure_channel(f"127.0.0.1:{server.port}", grpc.ssl_channel_credentials()) as channel:
         refused = refusal(lambda: Stubs(channel).derivatives.Gradient(request, timeout=10))

@@ -6,10 +6,10 @@ import threading
 import pytest
 
 from gradserve.ir.errors import BlobNotFound, GraphNotRegistered, InvalidRequest, LimitExceeded
-from gradserve.ir.text import parse
 from gradserve.ops import OP_SET
 from gradserve.service import store
 from gradserve.service.store import BlobStore, GraphStore, size_of
+from gradserve.text.parsing import parse
 from tests.service.support import QUADRATIC
 
 

@@ -4,7 +4,7 @@ import grpc
 import numpy as np
 import pytest
 
-from gradserve.ir import codec
+from gradserve import wire
 from gradserve.service.server import Server
 from gradserve.v1 import derivative_service_pb2 as pb
 from gradserve.v1 import execution_pb2, verification_service_pb2
@@ -86,4 +86,4 @@ def test_cancelled_call_frees_the_cluster(clustered):
     assert server.admission.wait_idle(5)
     quick = call_of(options=placed(execution_pb2.PLACEMENT_CLUSTER))
     reply = stubs.derivatives.Gradient(pb.GradientRequest(call=quick), timeout=10)
-    assert codec.decode_tensor(reply.value) == 14.0
+    assert wire.decode_tensor(reply.value) == 14.0

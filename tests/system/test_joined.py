@@ -19,8 +19,8 @@ import pytest
 from gradserve.client import Client
 from gradserve.client.cli.ping import ping
 from gradserve.ir.errors import Unavailable
-from gradserve.workers import joined_node
-from gradserve.workers.joined_node import JoinedNode
+from gradserve.pools.ray import joined_node
+from gradserve.pools.ray.joined_node import JoinedNode
 from tests.system.test_freeing import endless
 
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4, "RAY_USAGE_STATS_ENABLED": "0"}

@@ -7,7 +7,7 @@ import time
 from collections import deque
 
 from gradserve.ir.errors import Unavailable
-from gradserve.workers.control import Control
+from gradserve.runtime.control import Control
 
 
 class Admission:

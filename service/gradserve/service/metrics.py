@@ -27,10 +27,10 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 from gradserve.jobs.report import Report
-from gradserve.workers.local_pool import LocalPool
+from gradserve.pools.local.pool import LocalPool
 
 if TYPE_CHECKING:
-    from gradserve.workers.ray_pool import RayPool
+    from gradserve.pools.ray.pool import RayPool
 
 PHASES = ("queue", "decode", "plan", "execute", "encode")
 """The parts of a call, in the order in which they pass."""

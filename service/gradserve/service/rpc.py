@@ -20,12 +20,12 @@ from google.protobuf.message import DecodeError, Message
 
 from gradserve.ir.errors import InvalidRequest
 from gradserve.jobs.report import Report
+from gradserve.runtime.control import Control
 from gradserve.service.admission import Admission
 from gradserve.service.metrics import Metrics
 from gradserve.service.status import code_of, metadata_of, status_of
 from gradserve.service.wire import write_report
 from gradserve.v1 import execution_pb2
-from gradserve.workers.control import Control
 
 Handler: TypeAlias = Callable[[Any, "Rpc"], Any]
 

@@ -17,6 +17,9 @@ from prometheus_client import start_http_server
 from gradserve.ir.errors import Unavailable
 from gradserve.jobs.context import Context
 from gradserve.jobs.plans import PlanCache
+from gradserve.pools.local.pool import LocalPool
+from gradserve.pools.ray.joined_node import JoinedNode
+from gradserve.runtime.memory import keep_freed_memory, memory_limit
 from gradserve.service.admission import Admission
 from gradserve.service.handlers.blobs import Blobs
 from gradserve.service.handlers.derivatives import Derivatives
@@ -37,12 +40,9 @@ from gradserve.v1 import (
     graph_service_pb2,
     verification_service_pb2,
 )
-from gradserve.workers.joined_node import JoinedNode
-from gradserve.workers.local_pool import LocalPool
-from gradserve.workers.memory import keep_freed_memory, memory_limit
 
 if TYPE_CHECKING:
-    from gradserve.workers.ray_pool import RayPool
+    from gradserve.pools.ray.pool import RayPool
 
 _logger = logging.getLogger(__name__)
 
@@ -160,7 +160,7 @@ class Server:
         settings = self.settings
         if not settings.ray:
             return None
-        from gradserve.workers.ray_pool import RayPool  # imports Ray, which takes half a second
+        from gradserve.pools.ray.pool import RayPool  # imports Ray, which takes half a second
 
         if settings.ray_join:
             running.callback(JoinedNode(settings.ray_join, settings.ray_metrics_port, self._fail).close)

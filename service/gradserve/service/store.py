@@ -10,7 +10,7 @@ from collections import OrderedDict
 
 from gradserve.ir.errors import BlobNotFound, GraphNotRegistered, InvalidRequest, LimitExceeded, Violation
 from gradserve.ir.graph import Graph, Literal
-from gradserve.workers.lru import Lru
+from gradserve.runtime.caches import Lru
 
 PARTIAL_SECONDS = 600.0
 """How long a broken-off write can be gone on with."""

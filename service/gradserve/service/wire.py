@@ -13,9 +13,8 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 from google.protobuf.message import Message
 
-from gradserve.ir import codec
+from gradserve import wire
 from gradserve.ir.check import DIGEST, shown
-from gradserve.ir.codec.encode import INLINE_LIMIT
 from gradserve.ir.errors import InvalidRequest, Violation
 from gradserve.ir.graph import Graph
 from gradserve.ir.limits import GraphLimits
@@ -25,6 +24,7 @@ from gradserve.jobs.report import Report
 from gradserve.ops import OP_SET
 from gradserve.service.store import BlobStore, GraphStore
 from gradserve.v1 import execution_pb2, graph_pb2, tensor_pb2
+from gradserve.wire.graph_encode import INLINE_LIMIT
 
 CONSTRAINTS: Mapping[str, str] = {
     "M1": "a graph is there, inline or by digest",
@@ -143,15 +143,15 @@ class Wire:
 
     def whole_graph(self, message: graph_pb2.Graph) -> Graph:
         """The graph of a message, with the blobs of its constants."""
-        return codec.decode_graph(message, OP_SET, self.blobs.get, self._graph_limits)
+        return wire.decode_graph(message, OP_SET, self.blobs.get, self._graph_limits)
 
     def checked_graph(self, message: graph_pb2.Graph) -> Graph:
         """The graph of a message, blobs of its constants left aside."""
-        return codec.decode_graph(message, OP_SET, limits=self._graph_limits)
+        return wire.decode_graph(message, OP_SET, limits=self._graph_limits)
 
     def arrays(self, messages: Mapping[str, tensor_pb2.Tensor], field: str) -> dict[str, Array]:
         """The arrays of a request by name."""
-        return codec.decode_tensors(messages, self.blobs.get, field)
+        return wire.decode_tensors(messages, self.blobs.get, field)
 
     def options(self, message: execution_pb2.ExecutionOptions, field: str) -> Options:
         """The wishes of a request."""
@@ -185,19 +185,19 @@ class Wire:
         largest = min(call.options.inline_limit or room, room)
         for array, tensor in sorted(tensors, key=_bytes_of):
             if array.nbytes <= min(largest, room):
-                codec.write_tensor(tensor, array)
+                wire.write_tensor(tensor, array)
                 room -= array.nbytes
             else:
-                codec.write_tensor(tensor, array, array.nbytes - 1)
+                wire.write_tensor(tensor, array, array.nbytes - 1)
                 self.blobs.put(tensor.blob, array.tobytes())
         return message
 
     def graph_message(self, graph: Graph) -> graph_pb2.Graph:
         """The message of a graph, its large constants as blobs."""
         limit = min(INLINE_LIMIT, self._inline_limit // max(1, len(graph.constants)))
-        for digest, array in codec.large_constants(graph, limit).items():
+        for digest, array in wire.large_constants(graph, limit).items():
             self.blobs.put(digest, array.tobytes())
-        return codec.encode_graph(graph, limit)
+        return wire.encode_graph(graph, limit)
 
 
 def _bytes_of(entry: tuple[Array, tensor_pb2.Tensor]) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gradserve.client.tracer import Tracer
+from gradserve.client.tracing.tracer import Tracer
 
 _OF_ARRAYS = frozenset({"append", "mean", "norm", "std", "var"})
 """Functions that NumPy does not pass on when an array is given as a list of traced ones."""

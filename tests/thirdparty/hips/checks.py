@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gradserve.client.trees import flatten, unflatten
+from gradserve.client.tracing.trees import flatten, unflatten
 from tests.thirdparty.hips.operators import in_argument, jvp, vjp
 from tests.thirdparty.hips.tracing import Traced
 

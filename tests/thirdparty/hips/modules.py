@@ -13,7 +13,7 @@ import scipy.special
 import scipy.stats
 
 from gradserve.client import functions
-from gradserve.client.tracer import Tracer
+from gradserve.client.tracing.tracer import Tracer
 from tests.thirdparty.hips import arrays, checks, operators
 from tests.thirdparty.hips.tracing import counted
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from gradserve.ops.elementwise.trigonometry import Sin
 from gradserve.ops.family import only
-from gradserve.ops.movement import BroadcastTo
-from gradserve.ops.ordered import Cumsum
-from gradserve.ops.trigonometry import Sin
+from gradserve.ops.movement.shapes import BroadcastTo
+from gradserve.ops.reduction.ordered import Cumsum
 from tests.thirdparty.hips import checks, modules, tracing
 
 FAULTS: Mapping[str, tuple[Callable[[], None], str, int]] = {

@@ -14,11 +14,11 @@ import numpy as np
 
 from gradserve.autodiff import Derivation, Evaluate, Jvp, Vjp, derive
 from gradserve.autodiff.walk import inline
-from gradserve.client.memory import Memory
-from gradserve.client.recorder import Recorder
-from gradserve.client.trace import as_array
-from gradserve.client.tracer import Tracer
-from gradserve.client.trees import flatten, unflatten
+from gradserve.client.tracing.memory import Memory
+from gradserve.client.tracing.recorder import Recorder
+from gradserve.client.tracing.trace import as_array
+from gradserve.client.tracing.tracer import Tracer
+from gradserve.client.tracing.trees import flatten, unflatten
 from gradserve.execution import EXECUTORS, make_plan
 from gradserve.ir.builder import Value
 from gradserve.ir.graph import Graph

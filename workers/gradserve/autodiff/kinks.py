@@ -10,8 +10,8 @@ from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Graph, Node
 from gradserve.ir.types import ElementType
 from gradserve.ops import builder
+from gradserve.ops.elementwise.stop_gradient import StopGradient
 from gradserve.ops.family import Discrete
-from gradserve.ops.stop_gradient import StopGradient
 
 
 def kinks(graph: Graph, wrt: Sequence[str]) -> Graph:

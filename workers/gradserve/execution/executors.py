@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Protocol, TypeAlias
 
-from gradserve.execution.numpy_executor import NumpyExecutor
+from gradserve.execution.numpy.executor import NumpyExecutor
 from gradserve.execution.plan import Plan
 from gradserve.ir.types import Array
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from gradserve.execution.lower import Step, lower
+from gradserve.execution.numpy.schedule import Step, lower
 from gradserve.ir.graph import Graph
 from gradserve.ir.op import Cost
 

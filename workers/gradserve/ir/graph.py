@@ -170,6 +170,6 @@ class Graph:
         return hash((self.inputs, self.outputs, len(self.nodes)))
 
     def __str__(self) -> str:
-        from gradserve.ir.text import to_text
-
-        return to_text(self)
+        given = ", ".join(f"{i.name}: {i.type}" for i in self.inputs)
+        made = ", ".join(f"{name}: {type_}" for name, type_ in self.output_types.items())
+        return f"graph ({given}) -> ({made}) of {len(self.nodes)} nodes"

@@ -50,8 +50,8 @@ class Unknown:
 class Op(abc.ABC):
     """A primitive op with its attributes and functions.
 
-    Subclasses are frozen dataclasses. Fields that are graphs are the functions that the op calls; all others are its
-    attributes. Rules build with the builder `g`, so that every transform composes with itself.
+    Subclasses are frozen dataclasses. The fields named in `calls_functions` are the functions that the op calls; all
+    others are its attributes. Rules build with the builder `g`, so that every transform composes with itself.
     """
 
     name: ClassVar[str]
@@ -75,6 +75,9 @@ class Op(abc.ABC):
     refuses: ClassVar[tuple[int, ...]] = ()
     """The operands in which it has a derivative that no op computes: asking for it is refused."""
 
+    calls_functions: ClassVar[tuple[str, ...]] = ()
+    """The fields that are functions: graphs that it calls."""
+
     def attributes(self) -> dict[str, Attribute]:
         """The attributes by name."""
         return {name: getattr(self, name) for name in attribute_types(type(self))}
@@ -82,7 +85,7 @@ class Op(abc.ABC):
     @property
     def functions(self) -> dict[str, Graph]:
         """The graphs that it calls, by name: closed, so that all they read are their inputs."""
-        return {name: getattr(self, name) for name in function_names(type(self))}
+        return {name: getattr(self, name) for name in self.calls_functions}
 
     def with_functions(self, change: Callable[[Graph], Graph]) -> Op:
         """The op with each of its functions changed; itself if it has none."""
@@ -163,17 +166,7 @@ class OpSet(Protocol):
 def attribute_types(op: type[Op]) -> dict[str, Any]:
     """The attributes that an op class declares: names to annotations."""
     hints = get_type_hints(op)
-    functions = function_names(op)
-    return {field.name: hints[field.name] for field in fields(op) if field.name not in functions}
-
-
-@functools.cache
-def function_names(op: type[Op]) -> tuple[str, ...]:
-    """The functions that an op class declares."""
-    from gradserve.ir.graph import Graph
-
-    hints = get_type_hints(op)
-    return tuple(field.name for field in fields(op) if hints[field.name] is Graph)
+    return {field.name: hints[field.name] for field in fields(op) if field.name not in op.calls_functions}
 
 
 def make_op(op: type[Op], attributes: Mapping[str, Any], functions: Sequence[Graph] = ()) -> Op:
@@ -182,7 +175,7 @@ def make_op(op: type[Op], attributes: Mapping[str, Any], functions: Sequence[Gra
     Raises:
         ConstraintError: an attribute is unknown, missing or of the wrong type, or there are too few or many functions.
     """
-    named = function_names(op)
+    named = op.calls_functions
     if len(functions) != len(named):
         raise ConstraintError("A4", f"{op.name} takes {len(named)} functions, not {len(functions)}")
     declared = attribute_types(op)

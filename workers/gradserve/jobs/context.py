@@ -13,10 +13,10 @@ from gradserve.jobs.call import Options, Placement
 from gradserve.jobs.cut import Piece, cut
 from gradserve.jobs.limits import Limits
 from gradserve.jobs.plans import Batching, Check, PlanCache, go_on
-from gradserve.workers.control import Control
-from gradserve.workers.lru import Lru
-from gradserve.workers.pool import Pool
-from gradserve.workers.work import ChunkResult, Work
+from gradserve.pools.pool import Pool
+from gradserve.pools.work import ChunkResult, Work
+from gradserve.runtime.caches import Lru
+from gradserve.runtime.control import Control
 
 FRONT_END_SECONDS = 5e-3
 """Predicted work below this stays in the front end: the way to a worker costs about 1 ms and a copy."""

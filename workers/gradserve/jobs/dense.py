@@ -24,8 +24,8 @@ from gradserve.jobs.derivative import vector_types
 from gradserve.jobs.kinks import counting, counts_at_a_point, found_kinks
 from gradserve.jobs.plans import Batching
 from gradserve.jobs.report import Report, count_nonfinite
-from gradserve.workers.control import Control
-from gradserve.workers.work import Chunk, OneHots, Point, Shared, Source, Work
+from gradserve.pools.work import Chunk, OneHots, Point, Shared, Source, Work
+from gradserve.runtime.control import Control
 
 
 class Mode(enum.Enum):

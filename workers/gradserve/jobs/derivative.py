@@ -18,8 +18,8 @@ from gradserve.jobs.cut import Piece
 from gradserve.jobs.kinks import counting, found_kinks
 from gradserve.jobs.plans import Batching
 from gradserve.jobs.report import Report, count_nonfinite
-from gradserve.workers.control import Control
-from gradserve.workers.work import Chunk, ChunkResult, Rows, Shared, Source, Work
+from gradserve.pools.work import Chunk, ChunkResult, Rows, Shared, Source, Work
+from gradserve.runtime.control import Control
 
 
 @dataclass(frozen=True, slots=True)

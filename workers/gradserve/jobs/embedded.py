@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from gradserve.jobs.context import Context
+from gradserve.pools.local.pool import LocalPool
+from gradserve.runtime.control import Control
 from gradserve.verification.report import PairReport as PairFound
 from gradserve.verification.report import Place, VerificationReport
 from gradserve.verification.report import SymmetryReport as SymmetryFound
-from gradserve.workers.control import Control
-from gradserve.workers.local_pool import LocalPool
 
 __all__ = ["Control", "PairFound", "Place", "SymmetryFound", "VerificationReport", "embedded_context"]
 

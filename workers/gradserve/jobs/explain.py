@@ -17,6 +17,7 @@ from gradserve.jobs.dense import Basis, Mode, basis_of, cheapest
 from gradserve.jobs.derivative import batching_of, derivation_of
 from gradserve.jobs.kinks import counting
 from gradserve.jobs.plans import go_on
+from gradserve.text.printing import to_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ def _described(
     return Explanation(
         inputs=dict(derived.input_types),
         outputs=dict(derived.output_types),
-        text=str(derived),
+        text=to_text(derived),
         flops=sum(plan.flops for plan in plans),
         bytes=sum(plan.bytes for plan in plans),
         peak_bytes=max(plan.peak_bytes for plan in plans),

@@ -14,7 +14,7 @@ from gradserve.jobs.call import Call
 from gradserve.jobs.context import Context
 from gradserve.jobs.derivative import differentiate, split_roles, vector_key
 from gradserve.jobs.report import Report
-from gradserve.workers.control import Control
+from gradserve.runtime.control import Control
 
 
 @dataclass(frozen=True, slots=True)

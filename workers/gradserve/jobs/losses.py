@@ -21,12 +21,12 @@ from gradserve.jobs.cut import CHUNK_BYTES, CHUNK_SECONDS, Piece
 from gradserve.jobs.derivative import differentiate
 from gradserve.jobs.plans import Batching
 from gradserve.jobs.report import Report
+from gradserve.pools.pool import Pool
+from gradserve.pools.work import Chunk, Rows, Shared, Source, Work
+from gradserve.runtime.control import Control
 from gradserve.verification.directions import Layout
 from gradserve.verification.measure import Stage
 from gradserve.verification.widen import is_single, widen
-from gradserve.workers.control import Control
-from gradserve.workers.pool import Pool
-from gradserve.workers.work import Chunk, Rows, Shared, Source, Work
 
 BLOCK = 16
 """Steps of one direction that make a chunk, if they do not cost too much: one plan then serves every stage."""

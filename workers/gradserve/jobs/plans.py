@@ -14,7 +14,7 @@ from gradserve.ir.graph import Graph
 from gradserve.jobs.call import Reduction
 from gradserve.ops import builder
 from gradserve.optimize import optimize
-from gradserve.workers.lru import Lru
+from gradserve.runtime.caches import Lru
 
 Check: TypeAlias = Callable[[], None]
 _NODE_BYTES = 1000

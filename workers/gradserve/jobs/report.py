@@ -9,7 +9,7 @@ import numpy as np
 
 from gradserve.ir.types import Array
 from gradserve.jobs.kinks import Kinks
-from gradserve.workers.work import ChunkResult
+from gradserve.pools.work import ChunkResult
 
 
 @dataclass(frozen=True, slots=True)

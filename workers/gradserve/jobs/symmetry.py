@@ -13,12 +13,12 @@ from gradserve.jobs.call import Call
 from gradserve.jobs.context import Context
 from gradserve.jobs.losses import Losses
 from gradserve.jobs.verify import DEFAULT_TOLERANCE, Progress
+from gradserve.runtime.control import Control
 from gradserve.verification.directions import Layout
 from gradserve.verification.pairs import DEFAULT_PAIRS, Pair, choose_pairs, entry_pair
 from gradserve.verification.report import Place, SymmetryReport
 from gradserve.verification.symmetry import Problem, Products, verify
 from gradserve.verification.widen import is_single
-from gradserve.workers.control import Control
 
 
 def verify_symmetry(

@@ -19,8 +19,8 @@ from gradserve.jobs.context import Context
 from gradserve.jobs.derivative import differentiate, split_roles, vector_key
 from gradserve.jobs.plans import Batching
 from gradserve.jobs.report import Report
-from gradserve.workers.control import Control
-from gradserve.workers.work import Chunk, Rows, Shared, Source, Work
+from gradserve.pools.work import Chunk, Rows, Shared, Source, Work
+from gradserve.runtime.control import Control
 
 MOST_ORDERS = 10
 STEPS = 16

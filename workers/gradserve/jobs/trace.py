@@ -19,9 +19,9 @@ from gradserve.jobs.context import Context
 from gradserve.jobs.cut import Piece
 from gradserve.jobs.plans import Batching
 from gradserve.jobs.report import Report
-from gradserve.workers.control import Control
-from gradserve.workers.pool import Pool
-from gradserve.workers.work import Chunk, Shared, Signs, Source, Work
+from gradserve.pools.pool import Pool
+from gradserve.pools.work import Chunk, Shared, Signs, Source, Work
+from gradserve.runtime.control import Control
 
 DEFAULT_PROBES = 4096
 DEFAULT_CONFIDENCE = 0.95

@@ -16,11 +16,11 @@ from gradserve.jobs.call import Call, type_violations
 from gradserve.jobs.context import Context
 from gradserve.jobs.losses import Losses
 from gradserve.jobs.report import Report
+from gradserve.runtime.control import Control
 from gradserve.verification.gradient import verify
 from gradserve.verification.measure import Problem
 from gradserve.verification.report import VerificationReport
 from gradserve.verification.widen import is_single
-from gradserve.workers.control import Control
 
 DEFAULT_DIRECTIONS = 8
 DEFAULT_TOLERANCE = 1e-3

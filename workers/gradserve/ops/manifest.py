@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
-from gradserve.ir.op import Op, attribute_types, function_names
+from gradserve.ir.op import Op, attribute_types
 from gradserve.ir.types import ElementType, Shape
 from gradserve.ops.family import Discrete
 from gradserve.ops.registry import Registry
@@ -62,7 +62,7 @@ def entry(op: type[Op]) -> Entry:
         summary=_summary(op),
         since=op.since,
         arity=op.arity,
-        functions=list(function_names(op)),
+        functions=list(op.calls_functions),
         attributes={name: attribute_type(kind) for name, kind in attribute_types(op).items()},
         constraints=dict(op.constraints),
         linear_in=None if op.linear_in is None else list(op.linear_in),

@@ -9,8 +9,8 @@ from gradserve.autodiff.control.functions import call, cut, needed_for
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Graph, Literal
 from gradserve.ir.op import Op
-from gradserve.ops.cond import Cond
-from gradserve.ops.scan import Scan
+from gradserve.ops.control.cond import Cond
+from gradserve.ops.control.scan import Scan
 
 
 def called(g: Builder, op: Op, operands: Sequence[Value], read: Collection[int]) -> tuple[Value, ...] | None:

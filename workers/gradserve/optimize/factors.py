@@ -12,15 +12,15 @@ from typing import Any
 from gradserve.autodiff.walk import declare_inputs, leaves
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Graph, Node
+from gradserve.numpy.matrices import diagonal
 from gradserve.ops import builder
-from gradserve.ops.eigen import Eigh, Eigvalsh
-from gradserve.ops.factors import Lu, LuInverse, LuSolve
-from gradserve.ops.functions.matrices import diagonal
-from gradserve.ops.matrix_functions import Spectral, SpectralByFactors
-from gradserve.ops.movement import Permute
-from gradserve.ops.singular import Svd, Svdvals
-from gradserve.ops.stacked import part
-from gradserve.ops.triangles import flipped
+from gradserve.ops.linalg.factors import Lu, LuInverse, LuSolve
+from gradserve.ops.linalg.stacked import part
+from gradserve.ops.linalg.triangles import flipped
+from gradserve.ops.movement.shapes import Permute
+from gradserve.ops.spectral.eigen import Eigh, Eigvalsh
+from gradserve.ops.spectral.matrix_functions import Spectral, SpectralByFactors
+from gradserve.ops.spectral.singular import Svd, Svdvals
 
 WORTH_FACTORS = 32
 """Rows from which matrices are worth LAPACK's calls one by one; NumPy's own loops over a stack are quicker below."""

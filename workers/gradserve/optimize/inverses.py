@@ -9,8 +9,8 @@ from gradserve.autodiff.walk import declare_inputs, leaves
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Graph, Node
 from gradserve.ops import builder
-from gradserve.ops.contraction import Contract
-from gradserve.ops.triangles import flipped
+from gradserve.ops.contraction.contract import Contract
+from gradserve.ops.linalg.triangles import flipped
 
 
 def without_inverses(graph: Graph) -> Graph:

@@ -13,7 +13,7 @@ import numpy as np
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Op
-from gradserve.ops.movement import permuted
+from gradserve.ops.movement.shapes import permuted
 from gradserve.optimize.scaling import merged_scaling, scaling_of_view, shared_scaling
 from gradserve.optimize.splat import is_splat, producer, splat
 from gradserve.optimize.sums import simpler_contraction, simpler_sum

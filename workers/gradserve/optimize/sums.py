@@ -9,8 +9,8 @@ from typing import Any, cast
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Op
-from gradserve.ops.contraction import Contract
-from gradserve.ops.movement import permuted
+from gradserve.ops.contraction.contract import Contract
+from gradserve.ops.movement.shapes import permuted
 from gradserve.optimize.scaling import scaling_of_sum
 from gradserve.optimize.splat import producer, splat
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Protocol
 
-from gradserve.client.deadline import Deadline
 from gradserve.client.inspection import Inspection
 from gradserve.client.results import Explanation, Report, TraceEstimate, VerificationProgress
 from gradserve.client.symmetry import Entry, SymmetryProgress
 from gradserve.client.taylor import Deviation
+from gradserve.client.transport.deadline import Deadline
 from gradserve.ir.errors import InvalidRequest
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array

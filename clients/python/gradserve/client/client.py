@@ -10,11 +10,11 @@ from typing import Any
 import grpc
 
 from gradserve.client.backend import Backend
-from gradserve.client.files import load_graph
 from gradserve.client.function import Function
-from gradserve.client.loaded import LoadedGraph
-from gradserve.client.remote import RemoteBackend
-from gradserve.client.traces import Traces
+from gradserve.client.importers.files import load_graph
+from gradserve.client.importers.loaded import LoadedGraph
+from gradserve.client.tracing.graphs import Traces
+from gradserve.client.transport.remote import RemoteBackend
 from gradserve.ir.graph import Graph
 
 DEFAULT_TIMEOUT = 60.0

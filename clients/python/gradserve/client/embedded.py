@@ -18,10 +18,10 @@ from gradserve.client.backend import (
     TraceOptions,
     VerifyOptions,
 )
-from gradserve.client.deadline import Deadline
 from gradserve.client.inspection import InspectedValue, Inspection
 from gradserve.client.symmetry import Entry, PairReport, SymmetryProgress, SymmetryReport
 from gradserve.client.taylor import Deviation
+from gradserve.client.transport.deadline import Deadline
 from gradserve.ir.errors import BlobNotFound, Unavailable
 from gradserve.ir.graph import BlobRef
 from gradserve.ir.types import Array, TensorType

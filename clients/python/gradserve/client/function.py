@@ -10,8 +10,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 import numpy as np
 
 from gradserve.client.backend import DERIVATIONS, Answer, Backend, SymmetryOptions, TraceOptions, VerifyOptions
-from gradserve.client.deadline import Deadline
-from gradserve.client.files import save_graph
+from gradserve.client.importers.files import save_graph
 from gradserve.client.inspection import Inspection
 from gradserve.client.operators import LinearOperator
 from gradserve.client.results import (
@@ -21,9 +20,10 @@ from gradserve.client.results import (
     VerificationProgress,
     VerificationReport,
 )
-from gradserve.client.signature import Batch, Bound, Names, Signatures
 from gradserve.client.symmetry import SymmetryProgress, SymmetryReport, parse_pairs
 from gradserve.client.taylor import TaylorAlong, TaylorModel
+from gradserve.client.tracing.signature import Batch, Bound, Names, Signatures
+from gradserve.client.transport.deadline import Deadline
 from gradserve.ir.errors import GradserveError, InvalidRequest
 from gradserve.ir.graph import Graph
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from gradserve.ir import codec
+from gradserve import wire
 from gradserve.ir.bind import bind
 from gradserve.ir.check import shown
 from gradserve.ir.errors import InvalidGraph, InvalidRequest, Violation
@@ -15,6 +15,7 @@ from gradserve.jobs.derivative import float_inputs
 from gradserve.jobs.explain import Explanation, Inquiry, explain
 from gradserve.service.rpc import Rpc
 from gradserve.service.wire import IN_REQUEST, WHOLE_GRAPH, Wire, require_digest, word_of
+from gradserve.text.printing import to_text
 from gradserve.v1 import graph_pb2
 from gradserve.v1 import graph_service_pb2 as pb
 
@@ -44,13 +45,13 @@ class Graphs:
         graph = self._wire.whole_graph(request.graph)
         rpc.decoded()
         self._wire.graphs.put(graph.digest, graph)
-        return pb.RegisterGraphResponse(digest=graph.digest, signature=codec.encode_signature(graph))
+        return pb.RegisterGraphResponse(digest=graph.digest, signature=wire.encode_signature(graph))
 
     def get_graph(self, request: pb.GetGraphRequest, rpc: Rpc) -> pb.GetGraphResponse:
         """A registered graph as a message and as text."""
         require_digest(request.digest, "digest")
         graph = self._wire.graphs.get(request.digest)
-        return pb.GetGraphResponse(graph=self._wire.graph_message(graph), text=str(graph))
+        return pb.GetGraphResponse(graph=self._wire.graph_message(graph), text=to_text(graph))
 
     def check_graph(self, request: pb.CheckGraphRequest, rpc: Rpc) -> pb.CheckGraphResponse:
         """Every violation of a graph; or its digest and signature, if there is none."""
@@ -59,7 +60,7 @@ class Graphs:
             graph = self._wire.checked_graph(request.graph)
         except InvalidGraph as refused:
             return pb.CheckGraphResponse(violations=[_encode_violation(v) for v in refused.violations])
-        return pb.CheckGraphResponse(digest=graph.digest, signature=codec.encode_signature(graph))
+        return pb.CheckGraphResponse(digest=graph.digest, signature=wire.encode_signature(graph))
 
     def explain_graph(self, request: pb.ExplainGraphRequest, rpc: Rpc) -> pb.ExplainGraphResponse:
         """What a derivation would cost and where it would run."""
@@ -106,7 +107,7 @@ def _encode_violation(violation: Violation) -> pb.Violation:
 
 
 def _encode_types(types: Mapping[str, TensorType]) -> list[graph_pb2.Input]:
-    return [graph_pb2.Input(name=name, type=codec.encode_type(type_)) for name, type_ in types.items()]
+    return [graph_pb2.Input(name=name, type=wire.encode_type(type_)) for name, type_ in types.items()]
 
 
 def _encode_explanation(found: Explanation) -> pb.ExplainGraphResponse:

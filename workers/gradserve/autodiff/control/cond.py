@@ -15,10 +15,10 @@ from gradserve.ir.graph import Graph
 from gradserve.ir.op import Unknown
 from gradserve.ir.types import TensorType
 from gradserve.ops import builder
-from gradserve.ops.cond import Cond
-from gradserve.ops.contraction import Contract
+from gradserve.ops.contraction.contract import Contract
+from gradserve.ops.control.cond import Cond
 from gradserve.ops.family import Elementwise
-from gradserve.ops.reduction import Reduction
+from gradserve.ops.reduction.reductions import Reduction
 
 
 @rules.push.register

@@ -9,7 +9,7 @@ from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Op
 from gradserve.ir.types import ElementType
 from gradserve.ops import builder
-from gradserve.ops.scan import Scan
+from gradserve.ops.control.scan import Scan
 
 
 def mapped(op: Op, g: Builder, operands: Sequence[Value], batched: Sequence[bool], size: int) -> tuple[Value, ...]:

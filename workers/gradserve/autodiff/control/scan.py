@@ -23,10 +23,10 @@ from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Unknown
 from gradserve.ir.types import TensorType
 from gradserve.ops import builder
-from gradserve.ops.calling import output_types
+from gradserve.ops.control.calling import output_types
+from gradserve.ops.control.scan import Scan
 from gradserve.ops.family import with_batch
-from gradserve.ops.movement import permuted
-from gradserve.ops.scan import Scan
+from gradserve.ops.movement.shapes import permuted
 
 _Fed: TypeAlias = list[tuple[int, Value]]
 """Values of the differential's graph, and the operands that they are in the linear scan."""

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 
 from gradserve.autodiff.spectral.expressions import Algebra, Element, Expression, has_kink, is_linear, product, taken
 from gradserve.ir.builder import Builder, Value
-from gradserve.ops.contraction import matrix_product
-from gradserve.ops.eigen import symmetric_part
-from gradserve.ops.matrix_functions import Spectral
-from gradserve.ops.orthogonal import Qr
-from gradserve.ops.scalar_functions import FUNCTIONS
-from gradserve.ops.spectral_forms import BAND
-from gradserve.ops.triangles import flipped, on_diagonal
+from gradserve.ops.contraction.contract import matrix_product
+from gradserve.ops.linalg.orthogonal import Qr
+from gradserve.ops.linalg.triangles import flipped, on_diagonal
+from gradserve.ops.spectral.eigen import symmetric_part
+from gradserve.ops.spectral.matrix_functions import Spectral
+from gradserve.ops.spectral.scalar_functions import FUNCTIONS
+from gradserve.ops.spectral.spectral_forms import BAND
 
 LONG = 300
 """The rows and columns together up to which matrices that are not square are taken as they are.

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType
-from gradserve.ops.scalar_functions import FUNCTIONS
+from gradserve.ops.spectral.scalar_functions import FUNCTIONS
 
 Expression: TypeAlias = "Variable | Number | Sum | Product | Applied"
 

@@ -15,10 +15,10 @@ from string import ascii_letters
 from gradserve.autodiff.spectral.algebras import Decomposition
 from gradserve.autodiff.spectral.expressions import Expression, has_kink, times, vector
 from gradserve.ir.builder import Value
-from gradserve.ops.eigen import Eigvalsh
-from gradserve.ops.functions.einstein import einsum
-from gradserve.ops.functions.matrices import trace
-from gradserve.ops.singular import Svdvals
+from gradserve.numpy.einstein import einsum
+from gradserve.numpy.matrices import trace
+from gradserve.ops.spectral.eigen import Eigvalsh
+from gradserve.ops.spectral.singular import Svdvals
 
 
 class Sums(Enum):

@@ -23,10 +23,10 @@ from gradserve.ir.builder import Value
 from gradserve.ir.graph import Graph
 from gradserve.ir.op import Op
 from gradserve.ops import builder
-from gradserve.ops.eigen import Eigh, Eigvalsh
-from gradserve.ops.placement import Pad
-from gradserve.ops.singular import Svd, Svdvals
-from gradserve.ops.spectra import SpectrumCotangent
+from gradserve.ops.movement.placement import Pad
+from gradserve.ops.spectral.eigen import Eigh, Eigvalsh
+from gradserve.ops.spectral.singular import Svd, Svdvals
+from gradserve.ops.spectral.spectra import SpectrumCotangent
 
 _SOURCES = frozenset({"eigh", "eigvalsh", "svd", "svdvals", "spectrum_cotangent"})
 

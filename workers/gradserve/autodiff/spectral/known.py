@@ -9,10 +9,10 @@ from gradserve.autodiff.spectral.algebras import Decomposition
 from gradserve.autodiff.spectral.expressions import ONE, Number, Variable
 from gradserve.autodiff.spectral.forms import Form, Row
 from gradserve.ir.builder import Builder, Value
-from gradserve.ops.eigen import Eigh, Eigvalsh
 from gradserve.ops.family import Elementwise
-from gradserve.ops.singular import Svd, Svdvals
-from gradserve.ops.stacked import part
+from gradserve.ops.linalg.stacked import part
+from gradserve.ops.spectral.eigen import Eigh, Eigvalsh
+from gradserve.ops.spectral.singular import Svd, Svdvals
 
 Source: TypeAlias = Eigh | Eigvalsh | Svd | Svdvals
 

@@ -9,10 +9,10 @@ from typing import Any
 from gradserve.autodiff.spectral.forms import Form, Sums, through
 from gradserve.autodiff.spectral.known import Known
 from gradserve.ir.builder import Builder, Value
-from gradserve.ops.eigen import Eigvalsh
-from gradserve.ops.movement import permuted
-from gradserve.ops.singular import Svdvals
-from gradserve.ops.stacked import part
+from gradserve.ops.linalg.stacked import part
+from gradserve.ops.movement.shapes import permuted
+from gradserve.ops.spectral.eigen import Eigvalsh
+from gradserve.ops.spectral.singular import Svdvals
 
 
 def summed(op: Any, operand: Known, sums: Sums) -> Form | Value | None:

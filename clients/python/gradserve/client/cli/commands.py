@@ -10,8 +10,8 @@ import numpy as np
 
 from gradserve.client.cli import show
 from gradserve.client.client import Client
-from gradserve.client.files import load_arrays, save_arrays
 from gradserve.client.function import Function
+from gradserve.client.importers.files import load_arrays, save_arrays
 from gradserve.client.results import TraceEstimate, VerificationProgress
 from gradserve.client.symmetry import SymmetryProgress
 from gradserve.ir.errors import InvalidRequest

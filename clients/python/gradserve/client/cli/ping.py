@@ -8,7 +8,7 @@ from pathlib import Path
 
 import grpc
 
-from gradserve.client.connection import checked_address
+from gradserve.client.transport.connection import checked_address
 
 _CHECK = "/grpc.health.v1.Health/Check"
 _SERVING = b"\x08\x01"

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from gradserve.client.memory import Memory
-from gradserve.client.recorder import Recorder
-from gradserve.client.trace import as_array, flat_result
-from gradserve.client.tracer import Tracer, tracers
-from gradserve.client.trees import Structure, flatten, unflatten
+from gradserve.client.tracing.memory import Memory
+from gradserve.client.tracing.recorder import Recorder
+from gradserve.client.tracing.trace import as_array, flat_result
+from gradserve.client.tracing.tracer import Tracer, tracers
+from gradserve.client.tracing.trees import Structure, flatten, unflatten
 from gradserve.ir.builder import Value
 from gradserve.ir.graph import Graph, Input, Literal
 from gradserve.ir.op import Op

@@ -13,15 +13,15 @@ from typing import Any, NamedTuple
 
 from gradserve.client.functions.closed import Closed, Tree, applied, around
 from gradserve.client.numpy_surface.table import OWN
-from gradserve.client.origins import untraceable
-from gradserve.client.recorder import Recorder
-from gradserve.client.tracer import traced
-from gradserve.client.trees import Branch, Structure, unflatten
+from gradserve.client.tracing.origins import untraceable
+from gradserve.client.tracing.recorder import Recorder
+from gradserve.client.tracing.tracer import traced
+from gradserve.client.tracing.trees import Branch, Structure, unflatten
 from gradserve.ir.builder import Value
 from gradserve.ir.graph import Literal
 from gradserve.ir.types import ElementType, TensorType
-from gradserve.ops.cond import Cond
-from gradserve.ops.scan import Scan
+from gradserve.ops.control.cond import Cond
+from gradserve.ops.control.scan import Scan
 
 
 class Scanned(NamedTuple):

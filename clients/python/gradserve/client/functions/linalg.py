@@ -10,8 +10,8 @@ from typing import Any
 from gradserve.client.functions.of_arrays import of_arrays
 from gradserve.client.numpy_surface.operands import as_operand
 from gradserve.ir.builder import Builder, Value
+from gradserve.numpy import algebra, decompositions
 from gradserve.ops.family import to_float
-from gradserve.ops.functions import algebra, decompositions
 
 
 def _real(g: Builder, a: Any) -> Value:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from gradserve.client.numpy_surface.table import OWN, Entry, enter
-from gradserve.client.recorder import Recorder
-from gradserve.client.tracer import Tracer
+from gradserve.client.tracing.recorder import Recorder
+from gradserve.client.tracing.tracer import Tracer
 from gradserve.ir.builder import Value
 from gradserve.ir.graph import Literal
 from gradserve.ir.types import Array, type_of

@@ -7,8 +7,8 @@ from typing import Any
 from gradserve.client.functions.of_arrays import of_arrays
 from gradserve.client.numpy_surface.operands import as_operand, axes_of, integer, lift
 from gradserve.ir.builder import Builder, Value
+from gradserve.numpy import exponentials, probability
 from gradserve.ops.family import to_float
-from gradserve.ops.functions import exponentials, probability
 
 
 @of_arrays

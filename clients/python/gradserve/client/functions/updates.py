@@ -17,7 +17,7 @@ from gradserve.client.numpy_surface.operands import as_operand, axis_of, lift
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Literal
 from gradserve.ir.types import Array, ElementType
-from gradserve.ops.functions import shaping
+from gradserve.numpy import shaping
 
 
 @of_arrays

@@ -12,7 +12,7 @@ import numpy as np
 from gradserve.client.functions.of_arrays import of_arrays
 from gradserve.client.numpy_surface.operands import integer, integers, lift
 from gradserve.ir.builder import Builder, Value
-from gradserve.ops.functions import windows as of_values
+from gradserve.numpy import windows as of_values
 
 
 def _numbers(argument: Any, what: str) -> int | tuple[int, ...]:

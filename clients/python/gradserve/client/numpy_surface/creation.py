@@ -11,8 +11,8 @@ from gradserve.client.numpy_surface.operands import as_operand, integer, integer
 from gradserve.client.numpy_surface.table import implements
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType, TensorType
+from gradserve.numpy import shaping
 from gradserve.ops.family import to_float
-from gradserve.ops.functions import shaping
 
 
 def _like(g: Builder, a: Any, dtype: Any, shape: Any) -> TensorType:

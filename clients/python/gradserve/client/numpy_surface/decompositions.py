@@ -14,12 +14,12 @@ import numpy as np
 
 from gradserve.client.numpy_surface.operands import as_operand, integer, integers, lift
 from gradserve.client.numpy_surface.table import implements
-from gradserve.client.origins import untraceable
+from gradserve.client.tracing.origins import untraceable
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType
-from gradserve.ops.eigen import symmetric_part
+from gradserve.numpy import algebra, decompositions, reductions, shaping
 from gradserve.ops.family import to_float
-from gradserve.ops.functions import algebra, decompositions, reductions, shaping
+from gradserve.ops.spectral.eigen import symmetric_part
 
 
 class EighResult(NamedTuple):

@@ -10,8 +10,8 @@ from gradserve.client.numpy_surface.operands import as_operand, axes_of, axis_of
 from gradserve.client.numpy_surface.table import implements
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType
+from gradserve.numpy import reductions, shaping
 from gradserve.ops.family import to_float
-from gradserve.ops.functions import reductions, shaping
 
 
 @implements(np.diff)

@@ -12,7 +12,7 @@ import numpy as np
 
 from gradserve.client.numpy_surface.operands import as_operand, unsqueezed
 from gradserve.client.numpy_surface.table import FUNCTIONS, HARMLESS, UFUNC_METHODS, Entry, find_ufunc, supported_names
-from gradserve.client.origins import untraceable
+from gradserve.client.tracing.origins import untraceable
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType
 

@@ -10,11 +10,11 @@ import numpy as np
 from gradserve.client.numpy_surface.operands import as_operand, integer, lift
 from gradserve.client.numpy_surface.table import implements, implements_ufunc
 from gradserve.client.numpy_surface.ufuncs import trunc
-from gradserve.client.origins import untraceable
+from gradserve.client.tracing.origins import untraceable
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType
+from gradserve.numpy import shaping
 from gradserve.ops.family import to_float
-from gradserve.ops.functions import shaping
 
 
 @implements(np.round, np.around)

@@ -12,11 +12,11 @@ import numpy as np
 
 from gradserve.client.numpy_surface.operands import as_operand, axis_of, integer, lift
 from gradserve.client.numpy_surface.table import implements
-from gradserve.client.origins import untraceable
+from gradserve.client.tracing.origins import untraceable
 from gradserve.ir.builder import Builder, Operand, Value
 from gradserve.ir.types import Array, ElementType
-from gradserve.ops.functions import shaping
-from gradserve.ops.movement import permuted
+from gradserve.numpy import shaping
+from gradserve.ops.movement.shapes import permuted
 
 ALL = slice(None)
 

@@ -12,9 +12,9 @@ from gradserve.client.numpy_surface.operands import as_operand, axis_of, integer
 from gradserve.client.numpy_surface.reductions import with_dtype
 from gradserve.client.numpy_surface.shapes import atleast_2d, atleast_3d
 from gradserve.client.numpy_surface.table import implements
-from gradserve.client.origins import untraceable
+from gradserve.client.tracing.origins import untraceable
 from gradserve.ir.builder import Builder, Operand, Value
-from gradserve.ops.functions import shaping
+from gradserve.numpy import shaping
 
 
 def _parts(g: Builder, arrays: Any) -> list[Operand]:

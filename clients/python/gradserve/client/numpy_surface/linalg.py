@@ -10,8 +10,8 @@ from gradserve.client.numpy_surface.operands import as_operand, axis_of, integer
 from gradserve.client.numpy_surface.reductions import with_dtype
 from gradserve.client.numpy_surface.table import implements
 from gradserve.ir.builder import Builder, Value
+from gradserve.numpy import algebra, matrices, shaping
 from gradserve.ops.family import to_float
-from gradserve.ops.functions import algebra, matrices, shaping
 
 
 class SlogdetResult(NamedTuple):

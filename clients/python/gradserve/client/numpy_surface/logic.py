@@ -10,10 +10,10 @@ import numpy as np
 
 from gradserve.client.numpy_surface.operands import as_operand, lift
 from gradserve.client.numpy_surface.table import emitting, implements, implements_ufunc
-from gradserve.client.origins import untraceable
+from gradserve.client.tracing.origins import untraceable
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType
-from gradserve.ops.functions import reductions, shaping
+from gradserve.numpy import reductions, shaping
 
 _OPS: dict[np.ufunc, str] = {
     np.equal: "eq",

@@ -12,8 +12,8 @@ from gradserve.client.numpy_surface.reductions import argmax, argmin, cumsum, ma
 from gradserve.client.numpy_surface.table import implements
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType
-from gradserve.ops.functions import accumulations, reductions
-from gradserve.ops.functions.arguments import kept
+from gradserve.numpy import accumulations, reductions
+from gradserve.numpy.arguments import kept
 
 
 def _replaced(g: Builder, x: Value, number: float) -> Value:

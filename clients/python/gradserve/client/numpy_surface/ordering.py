@@ -9,10 +9,10 @@ import numpy as np
 
 from gradserve.client.numpy_surface.operands import axes_of, integer, lift
 from gradserve.client.numpy_surface.table import implements
-from gradserve.client.origins import untraceable
+from gradserve.client.tracing.origins import untraceable
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import Array, ElementType
-from gradserve.ops.functions import ordering, shaping
+from gradserve.numpy import ordering, shaping
 
 
 def _axis(axis: Any) -> int | None:

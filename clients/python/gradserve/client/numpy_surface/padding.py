@@ -9,9 +9,9 @@ import numpy as np
 
 from gradserve.client.numpy_surface.operands import lift
 from gradserve.client.numpy_surface.table import implements
-from gradserve.client.origins import untraceable
+from gradserve.client.tracing.origins import untraceable
 from gradserve.ir.builder import Builder, Value
-from gradserve.ops.functions import ordering, reductions, shaping
+from gradserve.numpy import ordering, reductions, shaping
 
 _MOVED = ("edge", "reflect", "symmetric", "wrap")
 """Modes that repeat elements of the array."""

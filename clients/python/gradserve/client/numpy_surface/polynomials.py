@@ -11,8 +11,8 @@ from gradserve.client.numpy_surface.products import convolve
 from gradserve.client.numpy_surface.table import implements
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType
+from gradserve.numpy import shaping
 from gradserve.ops.family import to_float
-from gradserve.ops.functions import shaping
 
 
 @implements(np.polyval)

@@ -10,7 +10,7 @@ import numpy as np
 from gradserve.client.numpy_surface.operands import as_operand, axis_of, integer, integers, lift
 from gradserve.client.numpy_surface.table import implements, implements_ufunc
 from gradserve.ir.builder import Builder, Value
-from gradserve.ops.functions import einstein, matrices, products, shaping, windows
+from gradserve.numpy import einstein, matrices, products, shaping, windows
 
 
 @implements_ufunc(np.matmul)

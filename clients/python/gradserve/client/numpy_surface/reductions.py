@@ -10,7 +10,7 @@ from gradserve.client.numpy_surface.operands import axes_of, axis_of, lift
 from gradserve.client.numpy_surface.table import implements, implements_method
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType
-from gradserve.ops.functions import accumulations, exponentials, reductions, shaping
+from gradserve.numpy import accumulations, exponentials, reductions, shaping
 
 
 def with_dtype(g: Builder, x: Value, dtype: Any) -> Value:

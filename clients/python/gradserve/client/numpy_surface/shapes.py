@@ -10,9 +10,9 @@ import numpy as np
 
 from gradserve.client.numpy_surface.operands import axes_of, axis_of, integer, integers, lift
 from gradserve.client.numpy_surface.table import implements
-from gradserve.client.origins import untraceable
+from gradserve.client.tracing.origins import untraceable
 from gradserve.ir.builder import Builder, Value
-from gradserve.ops.functions import shaping, windows
+from gradserve.numpy import shaping, windows
 
 
 def _require_row_major(order: str) -> None:

@@ -10,11 +10,11 @@ import numpy as np
 from gradserve.client.numpy_surface.operands import lift
 from gradserve.client.numpy_surface.table import emitting, implements, implements_special
 from gradserve.client.numpy_surface.ufuncs import cbrt, exp2
-from gradserve.client.origins import untraceable
+from gradserve.client.tracing.origins import untraceable
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Literal
+from gradserve.numpy import probability
 from gradserve.ops.family import to_float
-from gradserve.ops.functions import probability
 
 _OPS = {
     "beta": "beta",

@@ -10,8 +10,8 @@ from gradserve.client.numpy_surface.operands import as_operand, axes_of, lift
 from gradserve.client.numpy_surface.reductions import with_dtype
 from gradserve.client.numpy_surface.table import implements
 from gradserve.ir.builder import Builder, Value
+from gradserve.numpy import products, reductions, shaping
 from gradserve.ops.family import to_float
-from gradserve.ops.functions import products, reductions, shaping
 
 
 @implements(np.mean)

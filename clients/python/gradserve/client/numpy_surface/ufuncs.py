@@ -9,7 +9,7 @@ import numpy as np
 from gradserve.client.numpy_surface.table import emitting, implements_ufunc
 from gradserve.ir.builder import Builder, Scalar, Value
 from gradserve.ir.graph import Literal
-from gradserve.ops.functions.reductions import root
+from gradserve.numpy.reductions import root
 
 _OPS: dict[np.ufunc, str] = {
     np.add: "add",

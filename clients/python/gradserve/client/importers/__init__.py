@@ -1,0 +1,1 @@
+"""Graphs that come from elsewhere than traced code."""

@@ -1,0 +1,143 @@
+"""The graphs of one Python function, one for each set of argument types that it was called with."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gradserve.client.tracing.parameters import Parameters
+from gradserve.client.tracing.signature import Batch, Bound, Names, batched_names, converted, names_of, require_batched
+from gradserve.client.tracing.trace import Traced, as_array, trace_bound
+from gradserve.client.tracing.trees import Leaf, Structure, flatten, number_lists, paths, unflatten
+from gradserve.ir.errors import InvalidRequest, Untraceable
+from gradserve.ir.types import Array, TensorType
+
+MOST_GRAPHS = 64
+"""How many graphs of one function are kept: each holds the arrays that the function captures."""
+
+
+class Traces:
+    """Traces a function when it is called with arguments of new types. Safe for threads."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        """Nothing is traced before the first call.
+
+        Raises:
+            TypeError: it is no function.
+        """
+        if not callable(function):
+            raise TypeError(f"a function of NumPy arrays is wanted, not {function!r}")
+        self._parameters = Parameters(function)
+        self._traced: tuple[Traced, ...] = ()
+        self._lock = threading.RLock()
+
+    def __str__(self) -> str:
+        return self._parameters.name
+
+    @property
+    def latest(self) -> Traced:
+        """The graph traced last.
+
+        Raises:
+            RuntimeError: there is none yet.
+        """
+        if not self._traced:
+            raise RuntimeError("nothing is traced yet: give examples of the parameters, or call the function first")
+        return self._traced[-1]
+
+    def trace(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> Traced:
+        """The graph for arguments like these.
+
+        Raises:
+            Untraceable: the code does something that no graph can say, or returns nothing.
+        """
+        return self._trace(self._parameters.bind(arguments, named))
+
+    def bind(self, arguments: Sequence[Any], named: Mapping[str, Any], wrt: Names, batch: Batch) -> Bound:
+        """The arguments bound to the graph of their types, traced now if it is new."""
+        leaves: dict[str, Array] = {}
+        structures: dict[str, Structure] = {}
+        real: tuple[str, ...] = ()
+        for name, tree in self._parameters.bind(arguments, named).items():
+            found, structures[name] = flatten(tree, name)
+            arrays = {path: as_array(leaf, path) for path, leaf in found}
+            if any(array.dtype.kind == "f" for array in arrays.values()):
+                real += (name,)
+            leaves |= arrays
+        chosen = names_of(wrt, structures, "wrt")
+        parameters = batched_names(batch, chosen or real, structures)
+        batched = tuple(path for name in parameters for path in paths(structures[name], name))
+        require_batched(leaves, batched)
+        traced = self._find(structures, leaves, batched) or self._trace_example(structures, leaves, batched)
+        if batch is True and not chosen and traced.real != real:
+            whole = ", ".join(name for name in traced.real if name not in real)
+            raise InvalidRequest(f"batch=True is for parameters of real numbers; {whole} is given in whole ones")
+        types = traced.graph.input_types
+        values = {path: converted(leaf, types[path], path) for path, leaf in leaves.items()}
+        return Bound(traced, values, chosen or traced.real, batched)
+
+    def _find(
+        self, structures: Mapping[str, Structure], leaves: Mapping[str, Array], batched: Sequence[str]
+    ) -> Traced | None:
+        """The known graph that takes these arguments, the one traced last first."""
+        for traced in reversed(self._traced):
+            types = traced.graph.input_types
+            if traced.inputs == structures and all(_fits(a, types[p], p in batched) for p, a in leaves.items()):
+                return traced
+        return None
+
+    def _trace_example(
+        self, structures: Mapping[str, Structure], leaves: Mapping[str, Array], batched: Sequence[str]
+    ) -> Traced:
+        """The graph for one point of the batch."""
+        points = {path: np.asarray(leaf[0]) if path in batched else leaf for path, leaf in leaves.items()}
+        with self._lock:
+            found = self._find(structures, points, ())  # by another thread, meanwhile
+            if found is not None:
+                return found
+            self._refuse_lists(structures)
+            try:
+                return self._trace({n: unflatten(s, [points[p] for p in paths(s, n)]) for n, s in structures.items()})
+            except Exception as error:
+                for hint in self._hints(structures, points):
+                    error.add_note(hint)
+                raise
+
+    def _trace(self, examples: Mapping[str, Any]) -> Traced:
+        with self._lock:
+            traced = trace_bound(self._parameters, examples)
+            if not traced.graph.outputs:
+                raise Untraceable(f"{self} returns no array; return what is to be computed")
+            self._traced = (*self._traced, traced)[-MOST_GRAPHS:]
+            return traced
+
+    def _refuse_lists(self, structures: Mapping[str, Structure]) -> None:
+        """Refuses a list of numbers where there was an array before: it would be another function."""
+        for traced in self._traced:
+            for name, structure in structures.items():
+                known = traced.inputs.get(name)
+                if isinstance(known, Leaf) and number_lists(structure, name) == [name]:
+                    type_ = traced.graph.input_types[name]
+                    raise InvalidRequest(f"{name} is a list and {self} takes an array, {type_}; give np.array({name})")
+
+    def _hints(self, structures: Mapping[str, Structure], leaves: Mapping[str, Array]) -> Iterator[str]:
+        """What may have been meant by arguments that the function fails on."""
+        for name, structure in structures.items():
+            for path in number_lists(structure, name):
+                yield f"{path} is a list: its numbers are parameters of their own; is an array meant?"
+        for traced in self._traced:
+            shapes = {path: type_.shape for path, type_ in traced.graph.input_types.items()}
+            if traced.inputs == structures:
+                longer = [path for path, leaf in leaves.items() if leaf.shape != shapes[path]]
+                if all(leaves[path].shape[1:] == shapes[path] for path in longer):
+                    yield f"{', '.join(longer)} had one axis less before: is batch=True meant?"
+
+
+def _fits(array: Array, type_: TensorType, batched: bool) -> bool:
+    """Whether an argument can be given to an input without losing anything."""
+    shape = array.shape[1:] if batched else array.shape
+    wanted = type_.element_type.dtype
+    return shape == type_.shape and (array.dtype == wanted or np.can_cast(array.dtype, wanted, "safe"))

@@ -1,0 +1,70 @@
+"""Where traced code stands in its author's source, and refusals that say so."""
+
+from __future__ import annotations
+
+import functools
+import linecache
+import sys
+from pathlib import PurePath
+from types import FrameType
+
+import numpy as np
+
+from gradserve.ir.errors import Untraceable
+from gradserve.ir.graph import Origin
+
+_TRACING = "gradserve.client"
+_INNER = {"numpy", "scipy", "gradserve.ir", "gradserve.numpy", "gradserve.ops"} | {
+    f"{_TRACING}.{module}" for module in ("client", "function", "functions", "numpy_surface", "tracing")
+}
+"""Packages that stand between the author's code and its nodes."""
+_EXCERPT = 160
+"""Characters of a source line that are shown."""
+
+
+def origin() -> Origin | None:
+    """The author's nearest source line; the file without its folder, as graphs travel."""
+    frame = _author_frame()
+    return None if frame is None else Origin(_file_name(frame.f_code.co_filename), frame.f_lineno)
+
+
+def untraceable(problem: str, instead: str) -> Untraceable:
+    """The refusal of what the author's nearest line does, with what to write instead."""
+    frame = _author_frame()
+    if frame is None:
+        return Untraceable(f"{problem}; {instead}")
+    code = linecache.getline(frame.f_code.co_filename, frame.f_lineno, frame.f_globals).strip()
+    shown = f"\n    {code[:_EXCERPT]}" if code else ""
+    return Untraceable(f"{origin()}: {problem}; {instead}{shown}")
+
+
+def called_function() -> str:
+    """What the author's nearest line calls: a function of NumPy or SciPy if that can be seen, else NumPy itself."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and _stands_inside(frame.f_back.f_globals.get("__name__", "")):
+        frame = frame.f_back
+    name = frame.f_code.co_name
+    if name == "__call__":
+        name = type(frame.f_locals["self"]).__name__
+    package, *modules = frame.f_globals.get("__name__", "").split(".")
+    if package == "scipy":
+        return ".".join([package, *(module for module in modules if not module.startswith("_")), name])
+    return f"np.{name}" if package == "numpy" and hasattr(np, name) else "NumPy"
+
+
+@functools.cache
+def _file_name(path: str) -> str:
+    return PurePath(path).name
+
+
+def _author_frame() -> FrameType | None:
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and _stands_inside(frame.f_globals.get("__name__", "")):
+        frame = frame.f_back
+    return frame
+
+
+@functools.cache
+def _stands_inside(module: str) -> bool:
+    parts = module.split(".")
+    return not _INNER.isdisjoint(".".join(parts[:k]) for k in range(1, len(parts) + 1))

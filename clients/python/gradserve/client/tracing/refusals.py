@@ -1,0 +1,90 @@
+"""What a traced array refuses to do, and what to write instead."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from gradserve.client.tracing.origins import called_function, untraceable
+
+_NUMBER = "a traced array stands for any array of its shape and has no numbers yet"
+REFUSED = {
+    "item": "use the traced array itself: one with a single element acts as a number",
+    "tolist": "iterate over the traced array, or index it",
+    "nonzero": "write np.where(condition, x, y)",
+    "fill": "write np.full_like(x, value)",
+    "put": "gradserve.client.functions.put(x, positions, values) gives the new array",
+    "itemset": "gradserve.client.functions.set_at(x, key, values) gives the new array",
+    "sort": "it sorts in place; write y = np.sort(x)",
+    "partition": "it sorts in place; write y = np.partition(x, kth)",
+    "flat": "write x.ravel()",
+    "view": "write x.astype(...)",
+    "resize": "write x.reshape(...)",
+}
+"""What to write instead of some of NumPy's attributes."""
+_INSTEAD = {
+    "np.full": "write np.zeros(shape) + x",
+    "np.vectorize": "call the function itself: functions of NumPy work on whole arrays",
+    **{
+        f"scipy.special.{name}": f"gradserve.client.functions.{name} takes the same arguments"
+        for name in ("log_softmax", "logsumexp", "multigammaln", "polygamma", "softmax", "softplus")
+    },
+    **{
+        f"scipy.signal.{name}": "gradserve.client.functions.convolve takes the same arguments"
+        for name in ("convolve", "fftconvolve", "oaconvolve")
+    },
+}
+"""What to write instead of some functions."""
+_FOREIGN = "write it with functions of NumPy; ufuncs of scipy.special can be traced as well"
+_ELEMENTS = (
+    "write np.stack([...]) instead of np.array([...]), the traced array itself instead of np.asarray(x), and np.stack, "
+    "np.concatenate or np.where instead of assigning elements; an array with traced indices must be an argument"
+)
+
+
+class Numberless:
+    """An array without numbers: whatever needs one is refused, with the author's line and what to write there."""
+
+    __slots__ = ()
+
+    def __bool__(self) -> bool:
+        raise untraceable(
+            f"whether a traced array is true is not known: {_NUMBER}",
+            "write np.where(condition, x, y) instead of if, or cond and while_loop of gradserve.client.functions; "
+            "&, | and ~ instead of and, or and not; np.maximum and np.minimum instead of max and min",
+        )
+
+    def __float__(self) -> float:
+        _refuse_number("float()", "use np.sin instead of math.sin, and the traced array itself instead of float(x)")
+
+    def __int__(self) -> int:
+        _refuse_number("int()", "write x.astype(np.int64), np.floor(x) or np.round(x)")
+
+    def __complex__(self) -> complex:
+        _refuse_number("complex()", "stay with real arrays: no graph has complex ones")
+
+    def __round__(self, digits: int | None = None) -> int:
+        _refuse_number("round()", "write np.round(x)")
+
+    def __index__(self) -> int:
+        _refuse_number("an index or a count", "use plain numbers; an array with traced indices must be an argument")
+
+    def __format__(self, spec: str) -> str:
+        if spec:
+            _refuse_number("a format", "print after the call, where there are numbers")
+        return repr(self)
+
+    def __setitem__(self, key: Any, item: Any) -> NoReturn:
+        raise untraceable(
+            "elements of a traced array cannot be assigned",
+            "write the new array: np.where(mask, new, x), np.concatenate, np.stack, or "
+            "gradserve.client.functions.set_at(x, key, values)",
+        )
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
+        asking = called_function()
+        instead = _FOREIGN if asking.startswith("scipy.") else _ELEMENTS
+        raise untraceable(f"{asking} asks for the elements of a traced array: {_NUMBER}", _INSTEAD.get(asking, instead))
+
+
+def _refuse_number(what: str, instead: str) -> NoReturn:
+    raise untraceable(f"{what} needs a number: {_NUMBER}", instead)

@@ -1,0 +1,144 @@
+"""Tracing: a plain NumPy function becomes a graph by being run once on arrays without elements."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gradserve.client.tracing.memory import Memory
+from gradserve.client.tracing.origins import untraceable
+from gradserve.client.tracing.parameters import Parameters
+from gradserve.client.tracing.recorder import Recorder
+from gradserve.client.tracing.tracer import Tracer
+from gradserve.client.tracing.trees import Structure, flatten, paths, require_keys, unflatten
+from gradserve.ir.errors import InvalidRequest, Untraceable
+from gradserve.ir.graph import Graph
+from gradserve.ir.types import Array, TensorType, type_of
+
+RESULT = "result"
+"""The name of the output of a function that returns a single array; stands before the paths of a tree."""
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A function as a graph, and how its arguments and its result become named arrays."""
+
+    graph: Graph
+    inputs: Mapping[str, Structure]
+    """The structure of each argument, by the name of the parameter."""
+    output: Structure
+    """The structure of what the function returns."""
+
+    @functools.cached_property
+    def paths(self) -> Mapping[str, tuple[str, ...]]:
+        """The inputs of the graph that belong to each argument, in the order of its leaves."""
+        return {name: tuple(paths(structure, name)) for name, structure in self.inputs.items()}
+
+    @functools.cached_property
+    def real(self) -> tuple[str, ...]:
+        """The arguments that hold real numbers: what one differentiates unless told otherwise."""
+        types = self.graph.input_types
+        return tuple(name for name, inputs in self.paths.items() if any(types[path].is_float for path in inputs))
+
+    def result(self, outputs: Mapping[str, Any]) -> Any:
+        """What the function returns, put together from named outputs of the graph; None for those not given."""
+        return unflatten(self.output, [outputs.get(output.name) for output in self.graph.outputs])
+
+
+def trace(function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Traced:
+    """The graph of `function`, run once on arrays of the types of the example arguments.
+
+    Inputs are named after parameters and the paths in their trees: `w`, or `model.layers.0.weight`. NumPy arrays that
+    the function captures become constants of the graph; parameters that are not given keep their defaults.
+
+    Raises:
+        Untraceable: the code does something that no graph can say; names the line and what to write instead.
+        InvalidRequest: an example argument is not a tree of arrays and numbers.
+        TypeError: the examples do not fit the signature.
+    """
+    parameters = Parameters(function)
+    return trace_bound(parameters, parameters.bind(arguments, named))
+
+
+def trace_bound(parameters: Parameters, examples: Mapping[str, Any]) -> Traced:
+    """As `trace`, with examples by the names that `Parameters.bind` gives."""
+    require_keys(tuple(examples))
+    g = Recorder()
+    inputs: dict[str, Structure] = {}
+    tracers: dict[str, Any] = {}
+    for name, example in examples.items():
+        leaves, inputs[name] = flatten(example, name)
+        tracers[name] = unflatten(inputs[name], [_input(g, path, leaf) for path, leaf in leaves])
+    with g.recording():
+        outputs, output = flat_result(g, _run(parameters, tracers))
+    return Traced(g.build(outputs), inputs, output)
+
+
+def bind(function: Callable[..., Any], arguments: tuple[Any, ...], named: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments by the names of the function's parameters; see `Parameters.bind`."""
+    return Parameters(function).bind(arguments, named)
+
+
+def as_array(leaf: Any, path: str) -> Array:
+    """A leaf of an argument as an array, in this machine's byte order.
+
+    Raises:
+        InvalidRequest: no graph has such elements.
+    """
+    if isinstance(leaf, np.ma.MaskedArray):
+        raise InvalidRequest(f"argument {path} is masked, and no graph knows masks; give .filled() and a mask apart")
+    try:
+        array = np.asarray(leaf)
+        if not array.dtype.isnative:
+            array = array.astype(array.dtype.newbyteorder("="))
+        type_of(array)
+    except (TypeError, ValueError) as error:
+        raise InvalidRequest(f"argument {path}: {error}") from None
+    return array
+
+
+def _input(g: Recorder, path: str, leaf: Any) -> Tracer:
+    type_: TensorType = type_of(as_array(leaf, path))
+    is_array = isinstance(leaf, np.ndarray) or type_.rank > 0
+    return Tracer(g.input(path, type_), Memory() if is_array else None)
+
+
+def _run(parameters: Parameters, tracers: Mapping[str, Any]) -> Any:
+    try:
+        return parameters.call(tracers)
+    except Untraceable:
+        raise
+    except Exception as error:
+        # NumPy puts an error of its own around some refusals, such as that of an assignment to an element.
+        refusal = _refusal_behind(error)
+        if refusal is not None:
+            raise refusal from error
+        raise
+
+
+def _refusal_behind(error: BaseException) -> Untraceable | None:
+    behind: BaseException | None = error
+    while behind is not None and not isinstance(behind, Untraceable):
+        behind = behind.__cause__ or behind.__context__
+    return behind
+
+
+def flat_result(g: Recorder, result: Any) -> tuple[dict[str, Any], Structure]:
+    """The values of what the function returned, by output name, and its structure."""
+    try:
+        leaves, structure = flatten(result, RESULT)
+    except InvalidRequest as error:
+        raise Untraceable(f"the function returned something that is not made of arrays: {error}") from None
+    outputs = {}
+    for path, leaf in leaves:
+        if not isinstance(leaf, Tracer):
+            outputs[path] = g.constant(as_array(leaf, path))
+        elif g.is_within(leaf.value.builder):
+            outputs[path] = g.adopt(leaf.value)
+        else:
+            raise untraceable("the function returned a traced array of another call", "return what it computes itself")
+    return outputs, structure

@@ -1,0 +1,309 @@
+"""The array that stands for the author's argument while a function is traced."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+import gradserve.client.numpy_surface  # noqa: F401  (enters all functions in the table)
+from gradserve.client.numpy_surface.dispatch import apply_function, apply_ufunc, name_of
+from gradserve.client.numpy_surface.indexing import getitem, is_basic
+from gradserve.client.numpy_surface.table import FUNCTIONS
+from gradserve.client.tracing.memory import Memory
+from gradserve.client.tracing.origins import origin, untraceable
+from gradserve.client.tracing.recorder import Recorder
+from gradserve.client.tracing.refusals import REFUSED, Numberless
+from gradserve.ir.builder import Builder, Value
+from gradserve.ir.errors import ConstraintError, InvalidGraph, Untraceable, Violation
+from gradserve.ir.types import ElementType
+
+METHODS: dict[str, Callable[..., Any]] = {
+    name: getattr(np, name)
+    for name in (
+        *("sum", "prod", "mean", "var", "std", "max", "min", "any", "all", "argmax", "argmin", "cumsum"),
+        *("argpartition", "argsort", "choose", "cumprod", "searchsorted"),
+        *("ravel", "squeeze", "swapaxes", "repeat", "take", "diagonal", "trace", "dot", "clip", "round", "copy"),
+    )
+} | {"conj": np.conjugate, "conjugate": np.conjugate}
+"""Methods that are NumPy functions of the array."""
+
+
+class Tracer(Numberless, NDArrayOperatorsMixin):
+    """An array of known type and unknown elements. NumPy functions of it emit nodes of the graph."""
+
+    __slots__ = ("_memory", "_value", "_version")
+
+    def __init__(self, value: Value, memory: Memory | None = None) -> None:
+        """`memory` is that of an array, and None for NumPy's scalars, which nobody can write to."""
+        self._value = value
+        self._memory = memory
+        self._version = memory.version if memory else 0
+
+    @property
+    def value(self) -> Value:
+        """The value of the graph.
+
+        Raises:
+            Untraceable: the array was written to under another name, so that it has other elements by now.
+        """
+        if self._memory is not None and self._memory.version != self._version:
+            raise untraceable(
+                f"this array shares memory with one that was changed in place at {self._memory.written_at}",
+                "write y = y + x there, not y += x",
+            )
+        return self._value
+
+    @property
+    def memory(self) -> Memory | None:
+        """The memory that it would have."""
+        return self._memory
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The lengths."""
+        return self._value.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self._value.type.rank
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self._value.type.size
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of its elements."""
+        return self._value.type.element_type.dtype
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one element."""
+        return self._value.type.element_type.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all elements."""
+        return self._value.type.nbytes
+
+    @property
+    def T(self) -> Any:
+        """The axes in reverse order."""
+        return np.transpose(self)
+
+    @property
+    def mT(self) -> Any:
+        """The last two axes exchanged."""
+        return np.matrix_transpose(self)
+
+    @property
+    def real(self) -> Tracer:
+        """Itself: all elements are real."""
+        return self
+
+    @property
+    def imag(self) -> Any:
+        """Zeros: all elements are real."""
+        return np.zeros_like(self)
+
+    def reshape(self, *shape: Any, order: Any = "C") -> Any:
+        """The elements in another shape, given as one tuple or as numbers."""
+        return np.reshape(self, shape[0] if len(shape) == 1 else shape, order=order)
+
+    def transpose(self, *axes: Any) -> Any:
+        """The axes in another order, given as one tuple or as numbers; reversed by default."""
+        order = axes[0] if len(axes) == 1 else axes
+        return np.transpose(self, order or None)
+
+    def astype(self, dtype: Any, *, copy: bool = True, **layout: Any) -> Tracer:
+        """The array with other elements."""
+        del layout
+        if not copy and np.dtype(dtype) == self.dtype:
+            return self
+        g, value = recorded(self.value)
+        return _tracer(traced(g, "astype", lambda g: g.convert(value, ElementType.of(dtype))))
+
+    def flatten(self, order: Any = "C") -> Any:
+        """A copy of the elements in row-major order."""
+        return np.copy(np.ravel(self, order))
+
+    def __getattr__(self, name: str) -> Any:
+        if name in METHODS:
+            return functools.partial(METHODS[name], self)
+        if name.startswith("_") or not hasattr(np.ndarray, name):
+            raise AttributeError(f"a traced array has no attribute {name!r}")
+        instead = REFUSED.get(name, "write it with functions of NumPy")
+        raise untraceable(f".{name} of a traced array cannot be traced", instead)
+
+    def __array_function__(
+        self, func: Callable[..., Any], types: Iterable[type], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        del types
+        entry = FUNCTIONS.get(func)
+        operands = _Operands()
+        args, kwargs = operands.values(args), operands.values(kwargs)
+        result = traced(operands.builder, name_of(func), lambda g: apply_function(g, func, args, kwargs))
+        return tracers(result, operands.memory if entry is not None and entry.view else None)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: Any, *inputs: Any, **kwargs: Any) -> Any:
+        operands = _Operands()
+        values, named = operands.values(inputs), operands.values(kwargs)
+        return tracers(traced(operands.builder, name_of(ufunc), lambda g: apply_ufunc(g, ufunc, method, values, named)))
+
+    def __getitem__(self, key: Any) -> Tracer:
+        operands = _Operands()
+        value, inner = operands.values((self, key))
+        result = traced(operands.builder, "indexing", lambda g: getitem(g, value, inner))
+        # An element alone is one of NumPy's scalars, which shares no memory.
+        return _tracer(result, self._memory if result.type.rank and is_basic(key) else None)
+
+    def __iter__(self) -> Iterator[Tracer]:
+        return (self[k] for k in range(len(self)))
+
+    def __len__(self) -> int:
+        if not self.ndim:
+            raise untraceable("a scalar has no length", "ask for x.size, which is 1, or write np.atleast_1d(x)")
+        return self.shape[0]
+
+    def _in_place(self, ufunc: np.ufunc, other: Any) -> Any:
+        """The result under the same name; every other name of the same memory is refused from now on."""
+        result = ufunc(self, other)
+        if self._memory is None:
+            return result
+        if result.shape != self.shape:
+            raise ValueError(f"non-broadcastable output operand with shape {self.shape} for a result of {result.shape}")
+        if not self._memory.owner:
+            raise untraceable("an array that may share memory with another is changed in place", "write y = y + x")
+        if not np.can_cast(result.dtype, self.dtype, "same_kind"):
+            raise untraceable(f"an array of {self.dtype} cannot take {result.dtype}", "write y = y + x, not y += x")
+        self._memory.version += 1
+        self._memory.written_at = str(origin())
+        g = result.value.builder
+        return Tracer(g.convert(result.value, self._value.type.element_type), self._memory)
+
+    def __iadd__(self, other: Any) -> Any:
+        return self._in_place(np.add, other)
+
+    def __isub__(self, other: Any) -> Any:
+        return self._in_place(np.subtract, other)
+
+    def __imul__(self, other: Any) -> Any:
+        return self._in_place(np.multiply, other)
+
+    def __itruediv__(self, other: Any) -> Any:
+        return self._in_place(np.divide, other)
+
+    def __ifloordiv__(self, other: Any) -> Any:
+        return self._in_place(np.floor_divide, other)
+
+    def __imod__(self, other: Any) -> Any:
+        return self._in_place(np.remainder, other)
+
+    def __ipow__(self, other: Any) -> Any:
+        return self._in_place(np.power, other)
+
+    def __imatmul__(self, other: Any) -> Any:
+        return self._in_place(np.matmul, other)
+
+    def __iand__(self, other: Any) -> Any:
+        return self._in_place(np.bitwise_and, other)
+
+    def __ior__(self, other: Any) -> Any:
+        return self._in_place(np.bitwise_or, other)
+
+    def __ixor__(self, other: Any) -> Any:
+        return self._in_place(np.bitwise_xor, other)
+
+    def __repr__(self) -> str:
+        return f"Tracer({self._value.type})"
+
+
+class _Operands:
+    """What NumPy passes on, with values in place of tracers; remembers to whom these belong."""
+
+    def __init__(self) -> None:
+        self._builder: Builder | None = None
+        self.memory: Memory | None = None
+        """That of all tracers; one without an owner if they have several."""
+
+    @property
+    def builder(self) -> Builder:
+        assert self._builder is not None
+        return self._builder
+
+    def values(self, argument: Any) -> Any:
+        """The argument with values in place of tracers, within lists, tuples, dicts and slices as well."""
+        if isinstance(argument, Tracer):
+            return self._value(argument)
+        if type(argument) in (list, tuple):
+            return type(argument)(self.values(part) for part in argument)
+        if type(argument) is dict:
+            return {key: self.values(part) for key, part in argument.items()}
+        if isinstance(argument, slice):
+            return slice(*(self.values(bound) for bound in (argument.start, argument.stop, argument.step)))
+        return argument
+
+    def _value(self, tracer: Tracer) -> Value:
+        target, value = recorded(tracer.value)
+        if self._builder is None:
+            self._builder, self.memory = target, tracer.memory
+        elif target is not self._builder:
+            raise untraceable(
+                "a traced array of another call takes part: it was kept in a global, or tracing is nested",
+                "pass it in as an argument",
+            )
+        elif tracer.memory is not self.memory:
+            self.memory = Memory(owner=False)
+        return value
+
+
+def recorded(value: Value) -> tuple[Builder, Value]:
+    """Where an operation on a value is recorded, and the value there: an input of a function if it is from around it.
+
+    Raises:
+        Untraceable: it belongs to a function that has returned.
+    """
+    current = Recorder.current()
+    if current is not None and current.is_within(value.builder):
+        return current, current.adopt(value)
+    if isinstance(value.builder, Recorder) and value.builder.closed and value.builder.parent is not None:
+        raise untraceable(
+            "a traced array was kept from a function that is called within the graph",
+            "return it from that function, as a part of its result",
+        )
+    return value.builder, value
+
+
+def traced(g: Builder, name: str, emit: Callable[[Builder], Any]) -> Any:
+    """What `emit` returns, its nodes marked with the author's line; refusals say it as well."""
+    g.origin = origin()
+    try:
+        return emit(g)
+    except Untraceable:
+        raise
+    except ConstraintError as error:
+        violation = Violation("", f"{name} ({error.constraint})", error.description, str(g.origin or ""))
+        raise InvalidGraph("this operation is not possible", [violation]) from None
+    except TypeError as error:
+        raise untraceable(f"{name} does not take these arguments", str(error)) from error
+
+
+def tracers(result: Any, memory: Memory | None = None) -> Any:
+    """The result with tracers in place of values; views keep the memory that they look at."""
+    if isinstance(result, Value):
+        return _tracer(result, memory)
+    if isinstance(result, tuple) and hasattr(result, "_fields"):
+        return type(result)(*(tracers(part, memory) for part in result))
+    if type(result) in (list, tuple):
+        return type(result)(tracers(part, memory) for part in result)
+    return result
+
+
+def _tracer(value: Value, memory: Memory | None = None) -> Tracer:
+    return Tracer(value, memory if memory is not None or not value.type.rank else Memory())

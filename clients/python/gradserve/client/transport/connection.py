@@ -1,0 +1,118 @@
+"""The channel to one service: calls that end in a reply or in a typed error."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Generator
+from typing import Any
+
+import grpc
+
+from gradserve.client.backend import CLOSED
+from gradserve.client.transport.deadline import Deadline
+from gradserve.client.transport.errors import typed_error
+from gradserve.ir.errors import InvalidRequest, Unavailable
+
+MAX_MESSAGE_BYTES = 64 << 20
+
+_SERVICE = {
+    # Of a name that stands for several replicas, one at random: it alone knows what this client has sent.
+    "loadBalancingConfig": [{"pick_first": {"shuffleAddressList": True}}],
+    "methodConfig": [
+        {
+            "name": [{}],
+            "retryPolicy": {
+                "maxAttempts": 4,
+                "initialBackoff": "0.1s",
+                "maxBackoff": "2s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ],
+    "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
+}
+"""gRPC repeats calls that were turned away or did not get through: all of ours may be repeated."""
+_OPTIONS = (
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.service_config", json.dumps(_SERVICE)),
+    # A machine that vanished is noticed while an answer is awaited.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    # A service that comes back is found again within seconds, not within gRPC's two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 5000),
+    ("grpc.max_reconnect_backoff_ms", 2000),
+)
+_SCHEMES = re.compile(r"(dns|ipv4|ipv6|unix|unix-abstract):")
+_HOST_AND_PORT = re.compile(r"([^/:]+|\[[0-9a-fA-F:.%]+\]):([0-9]{1,5})")
+
+
+class Connection:
+    """A connection that is made on first use and made again when it is lost. Safe for threads."""
+
+    def __init__(self, address: str, credentials: grpc.ChannelCredentials | None = None) -> None:
+        """Without credentials the connection is plain.
+
+        Raises:
+            InvalidRequest: it is no address.
+        """
+        self.address = checked_address(address)
+        self._closed = False
+        if credentials is None:
+            self.channel = grpc.insecure_channel(address, _OPTIONS)
+        else:
+            self.channel = grpc.secure_channel(address, credentials, _OPTIONS)
+
+    def call(self, method: Callable[..., Any], request: Any, deadline: Deadline) -> Any:
+        """The one reply of a method to a request, or to a stream of them.
+
+        Raises:
+            GradserveError: the typed error that the status stands for.
+        """
+        try:
+            return method(request, timeout=deadline.left())
+        except grpc.RpcError as error:
+            raise self._typed(error) from None
+        except ValueError as error:
+            raise self._unless_closed(error) from None
+
+    def stream(self, method: Callable[..., Any], request: Any, deadline: Deadline) -> Generator[Any]:
+        """The replies of a method one by one, with errors as in `call`. Leaving early cancels the call."""
+        try:
+            replies = method(request, timeout=deadline.left())
+        except ValueError as error:
+            raise self._unless_closed(error) from None
+        try:
+            yield from replies
+        except grpc.RpcError as error:
+            raise self._typed(error) from None
+        finally:
+            replies.cancel()
+
+    def close(self) -> None:
+        """Ends calls under way and takes no more."""
+        self._closed = True
+        self.channel.close()
+
+    def _typed(self, error: grpc.RpcError) -> Exception:
+        return Unavailable(CLOSED) if self._closed else typed_error(error, self.address)
+
+    def _unless_closed(self, error: ValueError) -> Exception:
+        """The error itself, unless it is gRPC's word for a channel that we have closed."""
+        return Unavailable(CLOSED) if self._closed else error
+
+
+def checked_address(address: str) -> str:
+    """The address itself.
+
+    Raises:
+        InvalidRequest: it is none.
+    """
+    match = _HOST_AND_PORT.fullmatch(address)
+    if _SCHEMES.match(address) or (match and int(match[2]) < 1 << 16):
+        return address
+    hint = "; leave http:// and paths away" if "/" in address else ""
+    raise InvalidRequest(f"{address!r} is not the address of a service; write host:port, such as localhost:50051{hint}")

@@ -1,0 +1,69 @@
+"""A cluster that does not come up at once."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+import ray
+
+from gradserve.ir.errors import Unavailable
+from gradserve.pools.ray import cluster as local_cluster
+
+PATIENCE = "RAY_gcs_server_port_wait_time_s"
+"""The seconds that Ray waits for its own control process: none is too few."""
+
+
+class Mend(logging.Handler):
+    """Restores Ray's patience when the first failure is logged."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def emit(self, record):
+        self.seen.append(record.getMessage())
+        os.environ.pop(PATIENCE, None)
+
+
+def test_a_cluster_that_did_not_start_is_started_again(monkeypatch):
+    monkeypatch.setenv(PATIENCE, "0")
+    mend = Mend()
+    logger = logging.getLogger(local_cluster.__name__)
+    logger.addHandler(mend)
+    try:
+        local_cluster.connect(None, cpus=1, object_store_bytes=100 << 20)
+        assert local_cluster.resources()["CPU"] == 1
+        local_cluster.disconnect()
+    finally:
+        logger.removeHandler(mend)
+    assert len(mend.seen) == 1
+    assert not ray.is_initialized()
+
+
+def test_a_cluster_that_never_starts_says_why(monkeypatch):
+    monkeypatch.setenv(PATIENCE, "0")
+    with pytest.raises(Unavailable, match="port"):
+        local_cluster.connect(None, cpus=1, object_store_bytes=100 << 20)
+    assert not ray.is_initialized()
+
+
+OWNER = """
+import os, signal, sys
+from gradserve.pools.ray import cluster as local_cluster
+local_cluster.connect(None, cpus=1, object_store_bytes=100 << 20)
+print(local_cluster._head._process.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_cluster_ends_with_the_process_that_started_it():
+    done = subprocess.run([sys.executable, "-c", OWNER], capture_output=True, text=True, timeout=120, check=False)
+    head = psutil.Process(int(done.stdout)) if psutil.pid_exists(int(done.stdout)) else None
+    assert done.returncode == -signal.SIGKILL
+    if head is not None:
+        psutil.wait_procs([head, *head.children(recursive=True)], timeout=60)
+    assert not psutil.pid_exists(int(done.stdout))

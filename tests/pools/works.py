@@ -1,0 +1,142 @@
+"""Works on real plans that the tests of all pools run, with answers computed by plain NumPy."""
+
+import numpy as np
+
+from gradserve.execution.plan import make_plan
+from gradserve.ir.types import ElementType, TensorType
+from gradserve.ops import builder
+from gradserve.pools.work import Chunk, Rows, Shared, Signs, Work
+
+F64 = ElementType.FLOAT64
+I64 = ElementType.INT64
+
+
+def square_plan(length=4):
+    """y = x x + 1."""
+    g = builder()
+    x = g.input("x", TensorType(F64, (length,)))
+    return make_plan(g.build({"y": x * x + 1.0}))
+
+
+def product_plan(rows, length):
+    """y = tanh(a w), a matrix times a vector."""
+    g = builder()
+    a = g.input("a", TensorType(F64, (rows, length)))
+    w = g.input("w", TensorType(F64, (length,)))
+    y = g.contract(a, w, lhs_contract=(1,), rhs_contract=(0,), lhs_batch=(), rhs_batch=())
+    return make_plan(g.build({"y": g.tanh(y), "sum": g.reduce_sum(y, axes=(0,))}))
+
+
+def long_plan(steps, length=500_000):
+    """`steps` times x <- x a + b, then the sum: half a millisecond or more for each step."""
+    g = builder()
+    x = g.input("x", TensorType(F64, (length,)))
+    b = g.input("b", TensorType(F64, (length,)))
+    for _ in range(steps):
+        x = x * 0.999 + b
+    return make_plan(g.build({"y": g.reduce_sum(x, axes=(0,))}))
+
+
+def cholesky_plan(length):
+    """The Cholesky factor of x."""
+    g = builder()
+    x = g.input("x", TensorType(F64, (length, length)))
+    return make_plan(g.build({"y": g.cholesky(x)}))
+
+
+def outer_plan(length):
+    """The sum of x_i x_j over all i and j, with the whole matrix in memory."""
+    g = builder()
+    x = g.input("x", TensorType(F64, (length,)))
+    row = g.broadcast_to(g.reshape(x, (1, length)), shape=(length, length))
+    column = g.broadcast_to(g.reshape(x, (length, 1)), shape=(length, length))
+    return make_plan(g.build({"y": g.reduce_sum(g.exp(row * column), axes=(0, 1))}))
+
+
+def one_input(plan, array, chunks=1, executor="numpy"):
+    """The same chunk many times."""
+    return Work({plan.digest: plan}, {"x": array}, (Chunk(plan.digest, {"x": Shared("x")}),) * chunks, executor)
+
+
+def squares(length=4, chunks=1):
+    """Tiny chunks; each result is `x x + 1`."""
+    return one_input(square_plan(length), np.arange(float(length)), chunks)
+
+
+def products(chunks, rows=16, length=300, seed=0):
+    """Chunks along the rows of a matrix, and the matrix and the vector themselves."""
+    rng = np.random.default_rng(seed)
+    a, w = rng.standard_normal((chunks * rows, length)), rng.standard_normal(length)
+    plan = product_plan(rows, length)
+    cut = tuple(Chunk(plan.digest, {"a": Rows("a", k * rows, (k + 1) * rows), "w": Shared("w")}) for k in range(chunks))
+    return Work({plan.digest: plan}, {"a": a, "w": w}, cut, "numpy"), a, w
+
+
+def probes(chunks, count=8, length=300):
+    """Chunks that make their own probes."""
+    plan = product_plan(count, length)
+    w = np.random.default_rng(1).standard_normal(length)
+    cut = tuple(
+        Chunk(plan.digest, {"a": Signs(5, "test", k * count, (k + 1) * count, (length,), F64), "w": Shared("w")})
+        for k in range(chunks)
+    )
+    return Work({plan.digest: plan}, {"w": w}, cut, "numpy")
+
+
+def long_work(steps, chunks, length=500_000):
+    """Chunks that take half a millisecond or more for each step."""
+    plan = long_plan(steps, length)
+    data = {"x": np.linspace(0.0, 1.0, length), "b": np.full(length, 1e-3)}
+    return Work(
+        {plan.digest: plan}, data, (Chunk(plan.digest, {"x": Shared("x"), "b": Shared("b")}),) * chunks, "numpy"
+    )
+
+
+def endless_work(chunks):
+    """Chunks of several seconds each, on plans that are quickly made ready."""
+    return long_work(steps=800, chunks=chunks, length=2_000_000)
+
+
+def one_quick_then_endless(chunks):
+    """A chunk that is done at once, and then chunks of several seconds each."""
+    endless = endless_work(chunks)
+    quick = long_plan(steps=1, length=2_000_000)
+    first = Chunk(quick.digest, endless.chunks[0].arguments)
+    return Work({quick.digest: quick, **endless.plans}, endless.data, (first, *endless.chunks[1:]), "numpy")
+
+
+def indefinite(length=20):
+    """A chunk that no Cholesky factor exists for, after one that is fine."""
+    plan = cholesky_plan(length)
+    cut = (Chunk(plan.digest, {"x": Shared("good")}), Chunk(plan.digest, {"x": Shared("bad")}))
+    return Work({plan.digest: plan}, {"good": np.eye(length), "bad": -np.eye(length)}, cut, "numpy")
+
+
+def one_long_step(length=1_000_000, times=20_000):
+    """A chunk whose longest step takes many seconds, and little memory: a sum along an axis made by broadcasting."""
+    g = builder()
+    x = g.input("x", TensorType(F64, (length,)))
+    plan = make_plan(g.build({"y": g.reduce_sum(g.broadcast(x, (times, length)), axes=(0,))}))
+    return Work({plan.digest: plan}, {"x": np.ones(length)}, (Chunk(plan.digest, {"x": Shared("x")}),), "numpy")
+
+
+class Watched(tuple[Chunk, ...]):
+    """Chunks that remember the last one that was asked for."""
+
+    last = -1
+
+    def __getitem__(self, index):
+        self.last = max(self.last, index)
+        return super().__getitem__(index)
+
+
+def watched(work):
+    """The same work with chunks that are watched."""
+    return Work(work.plans, work.data, Watched(work.chunks), work.executor)
+
+
+def bits(results):
+    """Everything about results that must not depend on the pool."""
+    return [
+        (r.index, sorted((name, x.dtype.str, x.shape, x.tobytes()) for name, x in r.outputs.items())) for r in results
+    ]

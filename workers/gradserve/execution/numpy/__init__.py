@@ -1,0 +1,1 @@
+"""The reference executor, on NumPy."""

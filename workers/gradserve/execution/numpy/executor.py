@@ -1,0 +1,212 @@
+"""The reference executor: a plan as straight-line Python over NumPy.
+
+The generated source holds only numbered names; what they stand for (NumPy functions, constants) is passed in as data,
+so nothing that a client has written ever becomes code.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from gradserve.execution.numpy.layout import own_order
+from gradserve.execution.numpy.schedule import Step
+from gradserve.execution.plan import Plan
+from gradserve.ir.errors import Cancelled, NotDifferentiable, NumericalFailure, Violation
+from gradserve.ir.graph import Literal
+from gradserve.ir.types import Array
+from gradserve.ops.control.calling import Calling, Function, unpacked
+
+CHECK_SECONDS = 5e-3
+"""Predicted seconds of steps between two looks at `stopped`."""
+
+
+class NumpyExecutor:
+    """Runs plans on NumPy, one step after the other, freeing every value at its last use."""
+
+    name = "numpy"
+
+    def prepare(self, plan: Plan) -> NumpyProgram:
+        """The plan as a compiled Python function."""
+        return NumpyProgram(plan)
+
+
+class NumpyProgram:
+    """A plan compiled to a Python function."""
+
+    def __init__(self, plan: Plan) -> None:
+        """Generates and compiles the source."""
+        self.plan = plan
+        self._file = f"<plan {plan.digest[:12]} of {id(self):x}>"
+        self._source = _Source(plan)
+        self._function = self._source.compile(self._file)
+        self._quiet = np.errstate(all="ignore")(self.call)
+        self._inputs = [i.name for i in plan.graph.inputs]
+        self._outputs = [o.name for o in plan.graph.outputs]
+
+    @property
+    def source(self) -> str:
+        """The generated source."""
+        return self._source.text
+
+    def __call__(self, arguments: Mapping[str, Array], stopped: Callable[[], bool] | None = None) -> dict[str, Array]:
+        """The outputs by name; see `Program`."""
+        results = self._quiet(_checker(stopped), *[arguments[name] for name in self._inputs])
+        return dict(zip(self._outputs, results, strict=True))
+
+    def call(self, check: Callable[[], None], *arguments: Array) -> tuple[Array, ...]:
+        """The outputs in their order, NumPy's warnings as they are; `check` is called between heavy steps.
+
+        Raises:
+            NumericalFailure: a step is impossible on these numbers.
+        """
+        try:
+            return self._function(check, *arguments)
+        except NotDifferentiable as error:
+            # Raised by the op itself, as it depends on the numbers: it names what is missing, and here where.
+            raise self._located(error) from None
+        except (np.linalg.LinAlgError, IndexError, ValueError, MemoryError) as error:
+            raise self._failure(error) from None
+
+    def _failure(self, error: Exception) -> NumericalFailure:
+        """The failure of a step, with the node it came from."""
+        step = self._step_of(error)
+        if step is None:
+            return NumericalFailure(f"the plan cannot be run on these numbers: {error}")
+        violation = self._at(step, step.op.name, str(error) or type(error).__name__)
+        return NumericalFailure("a step is impossible on these numbers", [violation])
+
+    def _located(self, error: NotDifferentiable) -> NotDifferentiable:
+        """The refusal of a step, with the node it came from."""
+        step = self._step_of(error)
+        if step is None:
+            return error
+        violations = [v if v.field else self._at(step, v.constraint, v.description) for v in error.violations]
+        return NotDifferentiable(error.message, violations)
+
+    def _step_of(self, error: Exception) -> Step | None:
+        lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == self._file]
+        return self._source.step_of_line.get(lines[-1] or 0) if lines else None
+
+    def _at(self, step: Step, constraint: str, description: str) -> Violation:
+        """What a step breaks, where, and on what operands."""
+        types = ", ".join(str(t) for t in step.operand_types)
+        return Violation(
+            field=f"derived.nodes[{step.node}]",
+            constraint=constraint,
+            description=f"{description}; operands are {types}",
+            source=str(self.plan.graph.nodes[step.node].origin or ""),
+        )
+
+
+def _checker(stopped: Callable[[], bool] | None) -> Callable[[], None]:
+    if stopped is None:
+        return _go_on
+
+    def check() -> None:
+        if stopped():
+            raise Cancelled("the work was stopped between two steps")
+
+    return check
+
+
+def _go_on() -> None:
+    pass
+
+
+class _Source:
+    """The generated source of a plan, and the names that it refers to."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.step_of_line: dict[int, Step] = {}
+        self._names: dict[str, Any] = {"row_major": np.ascontiguousarray, "array": np.asarray}
+        inputs = len(plan.graph.inputs)
+        self._lines = [f"def run({', '.join(['check', *(f'v{k}' for k in range(inputs))])}):"]
+        for k, given in enumerate(plan.graph.inputs):
+            self._lines.append(f" v{k} = row_major(v{k})" if given.type.shape else f" v{k} = v{k}[()]")
+        for k, constant in enumerate(plan.graph.constants, start=inputs):
+            assert isinstance(constant, Literal)
+            self._names[f"v{k}"] = constant.array if constant.type.shape else constant.array[()]
+        self._write_steps(plan)
+        for k, output in enumerate(plan.graph.outputs):
+            self._names[f"t{k}"] = plan.graph.value_types[output.value].element_type.dtype
+        results = "".join(f"array(v{output.value}, t{k}), " for k, output in enumerate(plan.graph.outputs))
+        self._lines.append(f" return ({results})")
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self._lines)
+
+    def compile(self, file: str) -> Callable[..., tuple[Any, ...]]:
+        exec(compile(self.text, file, "exec"), self._names)
+        function: Callable[..., tuple[Any, ...]] = self._names["run"]
+        return function
+
+    def _write_steps(self, plan: Plan) -> None:
+        unchecked = 0.0
+        for step in plan.steps:
+            unchecked += step.seconds
+            if unchecked > CHECK_SECONDS:
+                self._lines.append(" check()")
+                unchecked = 0.0
+            self._lines.append(f" {_assignment(step.results)} = {self._expression(step)}")
+            self.step_of_line[len(self._lines)] = step
+            if step.frees:
+                self._lines.append(f" {' = '.join(f'v{k}' for k in step.frees)} = None")
+
+    def _expression(self, step: Step) -> str:
+        operands = [f"v{k}" for k in step.operands]
+        symbol = step.op.symbol
+        if symbol and step.reuses is None and step.order is None and step.result_types[0].is_float:
+            return symbol.join(operands) if len(operands) > 1 else f"{symbol}{operands[0]}"
+        name = f"f{step.results[0]}"
+        self._names[name] = kernel(step)
+        if step.functions:
+            operands.insert(0, "check")
+        if step.reuses is not None:
+            operands.append(f"out=v{step.reuses}")
+        return f"{name}({', '.join(operands)})"
+
+
+def _assignment(results: tuple[int, ...]) -> str:
+    return ", ".join(f"v{k}" for k in results)
+
+
+def kernel(step: Step) -> Callable[..., Any]:
+    """The function of a step's operands that NumPy is called by; of what checks as well, if it calls functions."""
+    if isinstance(step.op, Calling):
+        return _calling(step.op, {name: NumpyProgram(function) for name, function in step.functions.items()})
+    if step.copies:
+        shape = step.result_types[0].lengths
+        return lambda x: np.array(x, order="C", copy=True).reshape(shape)
+    plain = step.op.kernel(np, step.operand_types)
+    return plain if step.order is None else _turning(plain, step.order)
+
+
+def _calling(op: Calling, programs: Mapping[str, NumpyProgram]) -> Callable[..., Any]:
+    """The kernel of an op that calls functions: it may be stopped before each call."""
+
+    def run(check: Callable[[], None], *operands: Array) -> Any:
+        def called(program: NumpyProgram) -> Function:
+            def call(*arguments: Array) -> tuple[Array, ...]:
+                check()
+                return program.call(check, *arguments)
+
+            return call
+
+        return unpacked(op.run({name: called(program) for name, program in programs.items()}, *operands))
+
+    return run
+
+
+def _turning(plain: Callable[..., Any], order: tuple[int, ...]) -> Callable[..., Any]:
+    """The kernel on operands copied so that their axes lie in this order in memory."""
+
+    def turned(x: Array) -> Array:
+        own = own_order(order, np.ndim(x))
+        return np.ascontiguousarray(np.transpose(x, own)).transpose(np.argsort(own)) if own else x
+
+    return lambda *operands: plain(*map(turned, operands))

@@ -1,0 +1,242 @@
+"""Lowering: from the nodes of a graph to steps, with the last use of every value and the fate of every buffer."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gradserve.execution import cost_model
+from gradserve.execution.numpy.layout import Placement, Strides, place, row_major
+from gradserve.ir.graph import Graph, Node
+from gradserve.ir.op import Cost, Op
+from gradserve.ir.types import Shape, TensorType
+from gradserve.ops.control.calling import Calling
+
+if TYPE_CHECKING:
+    from gradserve.execution.plan import Plan
+
+REUSE_BYTES = 1 << 14
+"""Smaller results are allocated afresh: NumPy's own cache of small blocks is quicker than an `out=` argument."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One application of an op on concrete arrays."""
+
+    op: Op
+    operands: tuple[int, ...]
+    results: tuple[int, ...]
+    operand_types: tuple[TensorType, ...]
+    result_types: tuple[TensorType, ...]
+    node: int
+    """The position of its node in the graph."""
+    copies: bool
+    """Whether what is mostly a view must be a copy."""
+    order: tuple[int, ...] | None
+    """The order of axes in which small operands are copied first, so that NumPy's inner loops are long."""
+    reuses: int | None
+    """The dying operand whose buffer takes the result."""
+    frees: tuple[int, ...]
+    """Values that no later step reads."""
+    allocates: int
+    """Bytes of new buffers."""
+    releases: int
+    """Bytes of buffers that no value refers to after the step."""
+    cost: Cost
+    seconds: float
+    """Predicted seconds on one core."""
+    functions: Mapping[str, Plan]
+    """The plans of the functions that the op calls."""
+
+    @property
+    def unstoppable_seconds(self) -> float:
+        """Predicted seconds in which nobody looks whether to stop: a loop looks before each call."""
+        called = [function.longest_step_seconds for function in self.functions.values()]
+        return max(called) if called else self.seconds
+
+    @property
+    def workspace(self) -> int:
+        """Bytes that it takes beside its operands and results while it runs: those of a function without its inputs."""
+        taken = [f.peak_bytes - sum(i.type.nbytes for i in f.graph.inputs) for f in self.functions.values()]
+        return max(taken, default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    node: Node
+    operands: tuple[int, ...]
+    results: tuple[int, ...]
+    position: int
+
+
+def lower(graph: Graph, plan: Callable[[Graph], Plan]) -> tuple[Step, ...]:
+    """The steps of a concrete graph, in its order; `plan` makes the plans of functions."""
+    drafts = _without_needless_broadcasts(graph)
+    types = graph.value_types
+    last_use = _last_uses(graph, drafts)
+    strides: dict[int, Strides] = {k: row_major(t.lengths) for k, t in enumerate(types[: graph.first_node_value])}
+    buffers = _Buffers(graph, last_use)
+    steps = []
+    for time, draft in enumerate(drafts):
+        op = draft.node.op
+        operand_types = tuple(types[k] for k in draft.operands)
+        reuses = buffers.reusable(time, draft, operand_types) if op.overwrites else None
+        if reuses is None:
+            placed = place(op, operand_types, [strides[k] for k in draft.operands], draft.node.types)
+        else:
+            placed = Placement((strides[reuses],))
+        strides.update(zip(draft.results, placed.strides, strict=True))
+        allocates = buffers.make(draft, views=op.is_view and not placed.copies, reuses=reuses)
+        frees, releases = buffers.free(time, draft)
+        functions = {name: plan(function) for name, function in op.functions.items()}
+        cost = op.cost(operand_types, draft.node.types)
+        steps.append(
+            Step(
+                op=op,
+                operands=draft.operands,
+                results=draft.results,
+                operand_types=operand_types,
+                result_types=draft.node.types,
+                node=draft.position,
+                copies=placed.copies,
+                order=placed.order,
+                reuses=reuses,
+                frees=frees,
+                allocates=allocates,
+                releases=releases,
+                cost=cost,
+                seconds=_seconds(op, cost, functions),
+                functions=functions,
+            )
+        )
+    return tuple(steps)
+
+
+def _seconds(op: Op, cost: Cost, functions: Mapping[str, Plan]) -> float:
+    """Predicted seconds of one step on one core; calls of functions take as long as all their steps."""
+    if not isinstance(op, Calling):
+        return cost_model.seconds(cost)
+    return cost_model.SECONDS_PER_STEP + op.calls * max(function.seconds for function in functions.values())
+
+
+def _without_needless_broadcasts(graph: Graph) -> list[_Draft]:
+    """The nodes without the broadcasts that NumPy does by itself, and without what only those needed."""
+    source: dict[int, int] = {}
+    drafts = []
+    types = graph.value_types
+    for position, (node, results) in enumerate(graph.numbered_nodes()):
+        if node.op.name == "broadcast_to":
+            (operand,) = node.operands
+            source[results[0]] = source.get(operand, operand)
+        operands = node.operands
+        if node.op.broadcasts:
+            operands = _unspread(operands, source, types, node.types[0].shape)
+        drafts.append(_Draft(node, operands, tuple(results), position))
+    return _needed(graph, drafts)
+
+
+def _unspread(
+    operands: tuple[int, ...], source: dict[int, int], types: Sequence[TensorType], shape: Shape
+) -> tuple[int, ...]:
+    """The operands before their broadcasts, as long as together they still have the shape of the result."""
+    bare = [source.get(k, k) for k in operands]
+    if tuple(bare) != operands and not _covers([types[k].lengths for k in bare], shape):
+        full = next((k for k, operand in enumerate(operands) if bare[k] != operand), None)
+        if full is not None:
+            bare[full] = operands[full]
+    return tuple(bare)
+
+
+def _covers(shapes: Sequence[tuple[int, ...]], shape: Shape) -> bool:
+    """Whether arrays of these shapes broadcast to `shape` and to nothing smaller."""
+    return max(map(len, shapes)) == len(shape) and np.broadcast_shapes(*shapes) == shape
+
+
+def _needed(graph: Graph, drafts: list[_Draft]) -> list[_Draft]:
+    live = {o.value for o in graph.outputs}
+    kept = []
+    for draft in reversed(drafts):
+        if any(value in live for value in draft.results):
+            live.update(draft.operands)
+            kept.append(draft)
+    return kept[::-1]
+
+
+def _last_uses(graph: Graph, drafts: Sequence[_Draft]) -> dict[int, int]:
+    """The time of the last step that reads each value; outputs are read after all steps."""
+    last = {}
+    for time, draft in enumerate(drafts):
+        for value in draft.results:
+            last[value] = time
+        for value in draft.operands:
+            last[value] = time
+    for output in graph.outputs:
+        last[output.value] = len(drafts)
+    return last
+
+
+class _Buffers:
+    """Which values share which memory, and until when."""
+
+    def __init__(self, graph: Graph, last_use: dict[int, int]) -> None:
+        self._first = graph.first_node_value
+        self._types = graph.value_types
+        self._last_use = last_use
+        self._owner: dict[int, int] = {}
+        """The value whose step allocated the memory that a value lies in."""
+        self._size: dict[int, int] = {}
+        self._users: dict[int, set[int]] = defaultdict(set)
+        """Values alive in each owner's memory."""
+
+    def _owner_of(self, value: int) -> int:
+        return self._owner.get(value, value)
+
+    def reusable(self, time: int, draft: _Draft, operand_types: Sequence[TensorType]) -> int | None:
+        """An operand that dies here and whose memory, its own alone, fits the result."""
+        (result,) = draft.node.types
+        if result.nbytes < REUSE_BYTES:
+            return None
+        for operand, type_ in zip(draft.operands, operand_types, strict=True):
+            alone = self._users.get(operand) == {operand} and self._owner.get(operand) == operand
+            if type_ == result and alone and self._last_use[operand] == time:
+                return operand
+        return None
+
+    def make(self, draft: _Draft, views: bool, reuses: int | None) -> int:
+        """Notes the results of a step and returns the bytes it allocates."""
+        allocated = 0
+        for value, type_ in zip(draft.results, draft.node.types, strict=True):
+            if views:
+                owner = self._owner_of(draft.operands[0])
+            elif reuses is not None:
+                owner = value
+                self._size[owner] = self._size.pop(reuses)
+                self._users.pop(reuses)
+                del self._owner[reuses]
+            else:
+                owner = value
+                self._size[owner] = type_.nbytes
+                allocated += type_.nbytes
+            self._owner[value] = owner
+            self._users[owner].add(value)
+        return allocated
+
+    def free(self, time: int, draft: _Draft) -> tuple[tuple[int, ...], int]:
+        """The values that die with a step, and the bytes that come free."""
+        frees, released = [], 0
+        for value in dict.fromkeys((*draft.operands, *draft.results)):
+            if value < self._first or self._last_use[value] > time:
+                continue
+            frees.append(value)
+            owner = self._owner.get(value)
+            if owner is None:
+                continue
+            users = self._users[owner]
+            users.discard(value)
+            if not users and owner >= self._first:
+                released += self._size.pop(owner, 0)
+        return tuple(frees), released

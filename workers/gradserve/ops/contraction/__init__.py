@@ -1,0 +1,3 @@
+"""The one bilinear contraction."""
+
+from gradserve.ops.contraction import contract

@@ -1,0 +1,3 @@
+"""Ops that call functions."""
+
+from gradserve.ops.control import cond, scan

@@ -1,0 +1,147 @@
+"""Cholesky factors, and how they move, batched over leading axes."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gradserve.ir.builder import Builder, Value
+from gradserve.ir.op import Cost, Op, Sample, Unknown
+from gradserve.ir.types import Array, ElementType, TensorType
+from gradserve.ops.family import moved_bytes, only, total
+from gradserve.ops.linalg import triangular_factors
+from gradserve.ops.linalg.matrices import OfMatrix
+from gradserve.ops.linalg.stacked import AtSquare, stacked_product
+from gradserve.ops.linalg.triangles import lower
+from gradserve.ops.registry import register
+
+
+def definite() -> Iterator[Array]:
+    """A matrix, a batch, a single element, and nothing."""
+    a = np.array([[4.0, 1.0, 0.5], [1.0, 3.0, -0.2], [0.5, -0.2, 2.0]])
+    yield a
+    yield np.stack([a, 2 * a + np.eye(3)])
+    yield np.array([[2.25]])
+    yield np.zeros((0, 0))
+
+
+@register
+@dataclass(frozen=True)
+class Cholesky(OfMatrix):
+    """The lower triangular L with L L^T = (A + A^T) / 2 and a positive diagonal.
+
+    NumPy reads the lower triangle alone; here, as in JAX, the symmetric part is factorised. For a symmetric A that is
+    the same, and it makes the derivative a symmetric matrix that agrees with finite differences in every direction.
+    Raises LinAlgError where A is not positive definite.
+    """
+
+    name = "cholesky"
+    flops = 1 / 3
+
+    def impl(self, xp: Any, *arrays: Array) -> Any:
+        (a,) = arrays
+        return xp.linalg.cholesky((a + xp.matrix_transpose(a)) / 2)
+
+    def jvp(
+        self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
+    ) -> tuple[Value | None, ...]:
+        """An op of its own."""
+        (factor,), (da,) = outputs, tangents
+        return (None,) if da is None else g.apply(CholeskyTangent(), [factor, da])
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        """Positive definite matrices, one in single precision."""
+        yield from (Sample(cls(), (a,)) for a in definite())
+        yield Sample(cls(), (next(definite()).astype(ElementType.FLOAT32.dtype),))
+
+
+class AtFactor(AtSquare):
+    """At a lower triangular factor L, whose elements above the diagonal are not read; linear in a matrix beside it."""
+
+    @abstractmethod
+    def adjoint(self) -> Op:
+        """The op that is the transpose."""
+
+    @abstractmethod
+    def change(self, g: Builder, y: Value, factor: Value) -> Value:
+        """What the other operand would have to change by to make up for a change of the factor."""
+
+    def jvp(
+        self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
+    ) -> tuple[Value | None, ...]:
+        """The equation that the op solves, differentiated, is one of the same kind."""
+        (y,), (factor, _), (d_factor, d_beside) = outputs, primals, tangents
+        moved = total(g, [d_beside, None if d_factor is None else self.change(g, y, lower(g, d_factor))])
+        return (None,) if moved is None else g.apply(self, [factor, moved])
+
+    def transpose(
+        self, g: Builder, cotangents: Sequence[Value | None], operands: Sequence[Value | Unknown]
+    ) -> tuple[Value | None, ...]:
+        """The adjoint."""
+        factor = operands[0]
+        assert isinstance(factor, Value)
+        return (None, g.apply(self.adjoint(), [factor, only(cotangents)])[0])
+
+    def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:
+        n = operands[0].lengths[-1]
+        stack = results[0].size // max(1, n * n)
+        return Cost(stack * triangular_factors.flops(n), moved_bytes(operands, results))
+
+    @classmethod
+    def factors(cls) -> Iterator[tuple[Array, Array]]:
+        """Factors with matrices beside them: one, a batch, a single element, nothing; two beside one."""
+        for a in definite():
+            yield np.linalg.cholesky(a), np.cos(np.arange(float(a.size))).reshape(a.shape)
+        factor = np.linalg.cholesky(next(definite()))
+        yield factor, np.sin(np.arange(18.0)).reshape(2, 3, 3)
+
+
+@register
+@dataclass(frozen=True)
+class CholeskyTangent(AtFactor):
+    """The lower triangular Y with L Y^T + Y L^T = (E + E^T) / 2: how L moves when L L^T moves along E."""
+
+    name = "cholesky_tangent"
+
+    def impl(self, xp: Any, *arrays: Array) -> Any:
+        return triangular_factors.tangent(xp, *arrays)
+
+    def change(self, g: Builder, y: Value, factor: Value) -> Value:
+        """The symmetric part of -2 Y dL^T."""
+        return stacked_product(g, y, factor, flip_y=True) * -2.0
+
+    def adjoint(self) -> Op:
+        return CholeskyCotangent()
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        """At several factors."""
+        return (Sample(cls(), operands) for operands in cls.factors())
+
+
+@register
+@dataclass(frozen=True)
+class CholeskyCotangent(AtFactor):
+    """The symmetric S such that 2 S L has the lower triangle of X: the cotangent of L L^T for a cotangent X of L."""
+
+    name = "cholesky_cotangent"
+
+    def impl(self, xp: Any, *arrays: Array) -> Any:
+        return triangular_factors.cotangent(xp, *arrays)
+
+    def change(self, g: Builder, y: Value, factor: Value) -> Value:
+        """-2 S dL."""
+        return stacked_product(g, y, factor) * -2.0
+
+    def adjoint(self) -> Op:
+        return CholeskyTangent()
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        """At several factors."""
+        return (Sample(cls(), operands) for operands in cls.factors())

@@ -1,0 +1,88 @@
+"""Functions of square matrices, and inverses, batched over leading axes.
+
+Each differential is written with solves and inverses, never by elements. A matrix that cannot be inverted raises
+`LinAlgError`, in the value as in the derivative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+
+from gradserve.ir.builder import Builder, Value
+from gradserve.ir.op import Cost, Op, Sample
+from gradserve.ir.types import Array, TensorType
+from gradserve.ops.contraction.contract import matrix_product
+from gradserve.ops.family import moved_bytes, require, require_arity, with_batch
+from gradserve.ops.linalg.lapack import row_major
+from gradserve.ops.registry import register
+
+
+class OfMatrix(Op):
+    """A function of one square matrix, or of each of a batch of them."""
+
+    flops: ClassVar[float]
+    """FLOPs in multiples of n^3."""
+    constraints = {"C0": "one operand", "C1": "the last two lengths are equal", "C2": "elements are real numbers"}
+
+    def require_square(self, types: Sequence[TensorType]) -> TensorType:
+        """The only operand's type.
+
+        Raises:
+            ConstraintError: it is not a square matrix of real numbers, or a batch of them.
+        """
+        require_arity(self, types, 1)
+        (x,) = types
+        require(x.rank >= 2 and x.shape[-1] == x.shape[-2], "C1", f"{x} is no square matrix")
+        require(x.is_float, "C2", f"elements must be real, not {x.element_type.value}; convert them")
+        return x
+
+    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        return (self.require_square(types),)
+
+    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
+        return row_major(partial(self.impl, xp), xp)
+
+    def batch(self, g: Builder, operands: Sequence[Value], batched: Sequence[bool], size: int) -> tuple[Value, ...]:
+        """One more leading axis."""
+        return g.apply(self, [with_batch(g, operands[0], batched[0], size)])
+
+    def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:
+        n = operands[0].lengths[-1]
+        return Cost(self.flops * n * operands[0].size, moved_bytes(operands, results))
+
+
+def invertible() -> Iterator[Array]:
+    """A matrix that can be inverted, a batch, a single element, and nothing."""
+    yield np.array([[2.0, -1.0, 0.5], [0.3, 1.5, 0.2], [-0.4, 0.6, -1.8]])
+    yield np.array([[[1.0, 2.0], [3.0, -1.0]], [[0.5, 0.1], [-0.2, 2.0]]])
+    yield np.array([[-0.7]])
+    yield np.zeros((2, 0, 0))
+
+
+@register
+@dataclass(frozen=True)
+class Inv(OfMatrix):
+    """The inverse X^-1."""
+
+    name = "inv"
+    flops = 2.0
+
+    def impl(self, xp: Any, *arrays: Array) -> Any:
+        return xp.linalg.inv(arrays[0])
+
+    def jvp(
+        self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
+    ) -> tuple[Value | None, ...]:
+        """d(X^-1) = -X^-1 dX X^-1."""
+        (y,), (dx,) = outputs, tangents
+        return (None if dx is None else -matrix_product(g, matrix_product(g, y, dx), y),)
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        """Matrices that can be inverted."""
+        return (Sample(cls(), (x,)) for x in invertible())

@@ -1,0 +1,154 @@
+"""The factors Q and R of matrices with at least as many rows as columns, batched over leading axes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from gradserve.ir.builder import Builder, Value
+from gradserve.ir.op import Cost, Op, Sample, Unknown
+from gradserve.ir.types import Array, TensorType
+from gradserve.ops.contraction.contract import matrix_product
+from gradserve.ops.family import Linear, moved_bytes, only, require, require_arity, with_batch
+from gradserve.ops.linalg.lapack import row_major
+from gradserve.ops.linalg.triangles import flipped, lower
+from gradserve.ops.registry import register
+from gradserve.ops.spectral.clusters import eps, place, refuse
+from gradserve.ops.spectral.eigen import decomposition_cost
+
+
+@register
+@dataclass(frozen=True)
+class Qr(Op):
+    """Q with orthonormal columns and R upper triangular with A = Q R, the signs of R's diagonal as LAPACK leaves them.
+
+    Where the columns of A are linearly dependent, Q is not determined and its derivative is refused.
+    """
+
+    name = "qr"
+    constraints = {
+        "C0": "one operand",
+        "C1": "it is a matrix with at least as many rows as columns, or a batch of them",
+        "C2": "elements are real numbers",
+    }
+
+    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        require_arity(self, types, 1)
+        (a,) = types
+        require(
+            a.rank >= 2 and a.lengths[-2] >= a.lengths[-1], "C1", f"{a} has fewer rows than columns or is no matrix"
+        )
+        require(a.is_float, "C2", f"elements must be real, not {a.element_type.value}; convert them")
+        return (a, a.with_shape((*a.shape[:-2], a.shape[-1], a.shape[-1])))
+
+    def impl(self, xp: Any, *arrays: Array) -> Any:
+        q, r = xp.linalg.qr(arrays[0])
+        return q, r
+
+    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
+        return row_major(partial(self.impl, xp), xp)
+
+    def jvp(
+        self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
+    ) -> tuple[Value | None, ...]:
+        """With C = dA R^-1, M = Q^T C and W = tril(M, -1) - tril(M, -1)^T: dQ = C - Q (M - W) and dR = (M - W) R."""
+        (q, r), (da,) = outputs, tangents
+        if da is None:
+            return (None, None)
+        triangle = g.apply(FullRank("qr"), [r])[0]
+        c = over_triangle(g, da, triangle)
+        m = matrix_product(g, q, c, flip_x=True)
+        below = lower(g, m, -1)
+        upper = m - below + flipped(g, below)
+        return (c - matrix_product(g, q, upper), matrix_product(g, upper, triangle))
+
+    def batch(self, g: Builder, operands: Sequence[Value], batched: Sequence[bool], size: int) -> tuple[Value, ...]:
+        """One more leading axis."""
+        return g.apply(self, [with_batch(g, operands[0], batched[0], size)])
+
+    def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:
+        """Twice 2 m n^2 less 2/3 n^3: the reflections, and their product."""
+        return decomposition_cost(10 / 3, operands, results)
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        """Tall and square, a batch, one element, no rows, nothing."""
+        a = np.array([[2.0, -1.0, 0.5], [0.3, 1.5, 0.2], [-0.4, 0.6, -0.9], [1.0, 0.2, 0.1]])
+        yield Sample(cls(), (a,))
+        yield Sample(cls(), (a[:3],))
+        yield Sample(cls(), (np.stack([a[:, :2], -2.0 * a[:, 1:]]),))
+        yield Sample(cls(), (np.array([[-0.75]]),))
+        yield Sample(cls(), (np.zeros((2, 3, 0)),))
+
+
+def over_triangle(g: Builder, x: Value, r: Value) -> Value:
+    """X R^-1 for an upper triangular R."""
+    return flipped(g, g.emit("triangular_solve", r, flipped(g, x), lower=False, transposed=True))
+
+
+@register
+@dataclass(frozen=True)
+class FullRank(Linear):
+    """A triangular factor itself; NotDifferentiable is raised if its diagonal shows that the rank is not full."""
+
+    of: str
+
+    name = "full_rank"
+    constraints = {"C0": "one operand", "C1": "it is a square matrix of real numbers, or a batch of them"}
+
+    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        require_arity(self, types, 1)
+        (r,) = types
+        fits = r.rank >= 2 and r.shape[-1] == r.shape[-2] and r.is_float
+        require(fits, "C1", f"{r} is no square matrix of real numbers")
+        return (r,)
+
+    def impl(self, xp: Any, *arrays: Array) -> Any:
+        (r,) = arrays
+        if xp is np:
+            self._check(r)
+        return r + 0.0
+
+    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
+        return row_major(partial(self.impl, xp), xp)
+
+    def _check(self, r: Array) -> None:
+        diagonal = np.abs(np.diagonal(r, axis1=-2, axis2=-1))
+        limit = r.shape[-1] * eps(r) * np.max(diagonal, axis=-1, initial=0.0)
+        ranks = np.sum(diagonal > limit[..., None], axis=-1)
+        full = np.logical_or(ranks == r.shape[-1], np.isnan(diagonal).any(axis=-1))
+        for position in map(tuple, np.argwhere(~full).tolist()):
+            rank = f"the rank{place(position)} is {int(ranks[position])} to rounding, less than {r.shape[-1]}"
+            refuse(self.of, f"{rank}: the factors are not determined, or jump with the rank")
+
+    def jvp(
+        self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
+    ) -> tuple[Value | None, ...]:
+        """The tangent: it is the primal that is checked."""
+        return tuple(tangents)
+
+    def transpose(
+        self, g: Builder, cotangents: Sequence[Value | None], operands: Sequence[Value | Unknown]
+    ) -> tuple[Value | None, ...]:
+        """The cotangent."""
+        return (only(cotangents),)
+
+    def batch(self, g: Builder, operands: Sequence[Value], batched: Sequence[bool], size: int) -> tuple[Value, ...]:
+        """One more leading axis."""
+        return g.apply(self, [with_batch(g, operands[0], batched[0], size)])
+
+    def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:
+        """A copy."""
+        return Cost(0.0, moved_bytes(operands, results))
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        """A triangle, a batch, nothing."""
+        r = np.array([[2.0, -1.0], [0.0, 0.5]])
+        yield Sample(cls("qr"), (r,))
+        yield Sample(cls("qr"), (np.stack([r, -r]),))
+        yield Sample(cls("qr"), (np.zeros((2, 0, 0)),))

@@ -1,0 +1,36 @@
+"""Parts of matrices as values: transposes and triangles of the last two axes."""
+
+from __future__ import annotations
+
+from gradserve.ir.builder import Builder, Value
+from gradserve.ir.types import ElementType
+from gradserve.ops.movement.shapes import permuted
+
+
+def flipped(g: Builder, x: Value) -> Value:
+    """The matrices x transposed."""
+    rank = x.type.rank
+    return permuted(g, x, (*range(rank - 2), rank - 1, rank - 2))
+
+
+def on_or_below(g: Builder, lengths: tuple[int, ...], offset: int = 0) -> Value:
+    """Truth values over the last two of these lengths: whether an element is on the `offset`-th diagonal or below."""
+    rows, columns = lengths[-2:]
+    row = g.reshape(g.emit("iota", length=rows, element_type=ElementType.INT64), (rows, 1))
+    return g.emit("ge", row + offset, g.emit("iota", length=columns, element_type=ElementType.INT64))
+
+
+def on_diagonal(g: Builder, length: int, element_type: ElementType) -> Value:
+    """The identity matrix."""
+    row = g.reshape(g.emit("iota", length=length, element_type=ElementType.INT64), (length, 1))
+    return g.convert(g.emit("eq", row, g.emit("iota", length=length, element_type=ElementType.INT64)), element_type)
+
+
+def lower(g: Builder, x: Value, offset: int = 0) -> Value:
+    """The matrices x with zeros above the `offset`-th diagonal."""
+    return g.emit("select", on_or_below(g, x.shape, offset), x, g.zeros(x.type))
+
+
+def upper(g: Builder, x: Value, offset: int = 0) -> Value:
+    """The matrices x with zeros below the `offset`-th diagonal."""
+    return g.emit("select", on_or_below(g, x.shape, offset - 1), g.zeros(x.type), x)

@@ -1,0 +1,3 @@
+"""Ops that move elements and compute nothing."""
+
+from gradserve.ops.movement import placement, shapes

@@ -1,0 +1,193 @@
+"""Ops along one axis whose order matters: running sums and products, and where the extreme elements are."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from gradserve.ir.builder import Builder, Operand, Value
+from gradserve.ir.op import Cost, Op, Sample, Unknown
+from gradserve.ir.types import Array, ElementType, TensorType
+from gradserve.ops.family import Discrete, Linear, expand, moved_bytes, only, require, require_arity, with_batch
+from gradserve.ops.reduction.reductions import widened
+from gradserve.ops.registry import register
+
+
+@dataclass(frozen=True)
+class AlongAxis(Op):
+    """One operand, read along `axis`."""
+
+    axis: int
+
+    constraints = {"C0": "one operand", "C1": "axis is an axis of the operand"}
+
+    def operand(self, *types: TensorType) -> TensorType:
+        """The type of the operand, once C0 and C1 hold."""
+        require_arity(self, types, 1)
+        require(0 <= self.axis < types[0].rank, "C1", f"{types[0]} has no axis {self.axis}")
+        return types[0]
+
+    def batch(self, g: Builder, operands: Sequence[Value], batched: Sequence[bool], size: int) -> tuple[Value, ...]:
+        """The op one axis further."""
+        return g.apply(replace(self, axis=self.axis + 1), [with_batch(g, operands[0], batched[0], size)])
+
+    def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:
+        """One operation for each element."""
+        return Cost(float(operands[0].size), moved_bytes(operands, results))
+
+
+@dataclass(frozen=True)
+class Accumulation(AlongAxis):
+    """What a ufunc gives of all elements up to each one along the axis."""
+
+    function: ClassVar[str]
+    """The array-API function that computes it."""
+    ufunc: ClassVar[np.ufunc]
+    """The NumPy ufunc that it applies between elements."""
+    constraints = {**AlongAxis.constraints, "C2": "the elements are numbers"}
+
+    def coerce(self, g: Builder, operands: Sequence[Operand]) -> tuple[Value, ...]:
+        """Integers and truth values widened to int64, as NumPy does."""
+        return tuple(widened(g, operand) for operand in operands)
+
+    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        x = self.operand(*types)
+        require(x.element_type is not ElementType.BOOL, "C2", f"{self.name} does not take bool elements")
+        return (x,)
+
+    def impl(self, xp: Any, *arrays: Array) -> Any:
+        (x,) = arrays
+        return getattr(xp, self.function)(x, axis=self.axis, dtype=x.dtype)
+
+    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
+        """The ufunc's own accumulation, for NumPy."""
+        if xp is not np:
+            return super().kernel(xp, types)
+        return functools.partial(self.ufunc.accumulate, axis=self.axis, dtype=types[0].element_type.dtype)
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        """Each axis of a matrix, one element, nothing, integers."""
+        matrix = np.linspace(-1.5, 2.5, 6).reshape(2, 3)
+        yield Sample(cls(0), (matrix,))
+        yield Sample(cls(1), (matrix,))
+        yield Sample(cls(0), (np.array([2.5]),))
+        yield Sample(cls(1), (np.zeros((2, 0)),))
+        yield Sample(cls(0), (np.array([1, 2, -4]),), differentiable=False)
+
+
+@register
+@dataclass(frozen=True)
+class Cumsum(Linear, Accumulation):
+    """The sums of all elements up to each one along the axis."""
+
+    name = "cumsum"
+    function = "cumulative_sum"
+    ufunc = np.add
+
+    def transpose(
+        self, g: Builder, cotangents: Sequence[Value | None], operands: Sequence[Value | Unknown]
+    ) -> tuple[Value | None, ...]:
+        """The sums of the cotangent from each element to the last."""
+        backwards = g.reverse(only(cotangents), axes=(self.axis,))
+        return (g.reverse(g.cumsum(backwards, axis=self.axis), axes=(self.axis,)),)
+
+
+@register
+@dataclass(frozen=True)
+class Cumprod(Accumulation):
+    """The products of all elements up to each one along the axis."""
+
+    name = "cumprod"
+    function = "cumulative_prod"
+    ufunc = np.multiply
+
+    def jvp(
+        self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
+    ) -> tuple[Value | None, ...]:
+        """The product rule over spans of 1, 2, 4, ... elements: no division, so that zeros do no harm."""
+        (x,), (dx,) = primals, tangents
+        if dx is None:
+            return (None,)
+        span, length = 1, x.shape[self.axis]
+        while span < length:
+            before, tangent_before = (self._part(g, v, 0, length - span) for v in (x, dx))
+            (first, rest), (tangent_first, tangent_rest) = (
+                (self._part(g, v, 0, span), self._part(g, v, span, length)) for v in (x, dx)
+            )
+            moved = g.add(g.mul(before, tangent_rest), g.mul(rest, tangent_before))
+            x = g.emit("concatenate", first, g.mul(before, rest), axis=self.axis)
+            dx = g.emit("concatenate", tangent_first, moved, axis=self.axis)
+            span *= 2
+        return (dx,)
+
+    def _part(self, g: Builder, x: Value, start: int, stop: int) -> Value:
+        starts = tuple(start if axis == self.axis else 0 for axis in range(x.type.rank))
+        stops = tuple(stop if axis == self.axis else n for axis, n in enumerate(x.shape))
+        return g.emit("slice", x, starts=starts, stops=stops, strides=(1,) * x.type.rank)
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        """As for sums, and zeros among the elements."""
+        yield from super().samples()
+        yield Sample(cls(0), (np.array([1.5, 0.0, -2.0, 0.0, 3.0]),))
+
+
+class Position(Discrete, AlongAxis):
+    """The position along the axis, which is dropped, of the first extreme element, as int64. NaN counts as extreme."""
+
+    function: ClassVar[str]
+    """The array-API function that computes it."""
+    constraints = {**AlongAxis.constraints, "C2": "there is an element to choose"}
+
+    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        x = self.operand(*types)
+        require(x.shape[self.axis] != 0, "C2", f"{x} has no element along axis {self.axis}")
+        return (TensorType(ElementType.INT64, (*x.shape[: self.axis], *x.shape[self.axis + 1 :])),)
+
+    def impl(self, xp: Any, *arrays: Array) -> Any:
+        (x,) = arrays
+        return xp.astype(getattr(xp, self.function)(x, axis=self.axis), xp.int64)
+
+    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
+        """The array's own method, for NumPy; its results are int64 already."""
+        return operator.methodcaller(self.function, self.axis) if xp is np else super().kernel(xp, types)
+
+    def kink(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
+        """Where several elements are extreme: the position jumps. The derivative is 0, as everywhere."""
+        (x,), reduction = operands, {"argmax": "reduce_max", "argmin": "reduce_min"}[self.name]
+        extreme = expand(g, g.emit(reduction, x, axes=(self.axis,)), (self.axis,), x.type.shape)
+        return g.gt(g.reduce_sum(g.convert(g.eq(x, extreme), ElementType.INT64), axes=(self.axis,)), 1)
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        """Each axis of a matrix, ties, one element, nothing left, integers and truth values."""
+        matrix = np.cos(np.arange(6.0)).reshape(2, 3)
+        for array in (matrix, np.zeros((2, 3)), np.array([[2, 1], [2, 3]]), np.array([[True, True], [False, True]])):
+            yield Sample(cls(0), (array,), differentiable=False)
+        yield Sample(cls(1), (matrix,), differentiable=False)
+        yield Sample(cls(0), (np.array([2.5]),), differentiable=False)
+        yield Sample(cls(1), (np.zeros((0, 2)),), differentiable=False)
+
+
+@register
+@dataclass(frozen=True)
+class Argmax(Position):
+    """The position of the first largest element along the axis."""
+
+    name = "argmax"
+    function = "argmax"
+
+
+@register
+@dataclass(frozen=True)
+class Argmin(Position):
+    """The position of the first smallest element along the axis."""
+
+    name = "argmin"
+    function = "argmin"

@@ -1,0 +1,3 @@
+"""Special functions."""
+
+from gradserve.ops.special import bessel, erf, gammas

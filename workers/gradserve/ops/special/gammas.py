@@ -1,0 +1,226 @@
+"""The gamma function and its relatives: digamma, Hurwitz's zeta, beta, and the incomplete ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from gradserve.ir.builder import Builder, Value
+from gradserve.ir.errors import ConstraintError
+from gradserve.ir.op import Sample
+from gradserve.ir.types import TensorType
+from gradserve.ops.family import Binary, RealElementwise, Unary, require
+from gradserve.ops.registry import register
+from gradserve.ops.special.erf import Special
+
+
+@register
+@dataclass(frozen=True)
+class Gamma(Special, Unary):
+    """The gamma function: (x - 1)! at whole x."""
+
+    name = "gamma"
+    function = "gamma"
+    points = ((0.5, 3.0, -1.5, 6.25),)
+    kinks = ((0.0, -1.0, 200.0, math.inf),)
+
+    def differential(self, g: Builder, dx: Value, x: Value, y: Value) -> Value | None:
+        """dy = y digamma(x) dx."""
+        return g.mul(g.mul(y, g.digamma(x)), dx)
+
+
+@register
+@dataclass(frozen=True)
+class Gammaln(Special, Unary):
+    """The logarithm of the absolute value of the gamma function, which does not overflow."""
+
+    name = "gammaln"
+    function = "gammaln"
+    points = ((0.5, 3.0, -1.5, 50.0),)
+    kinks = ((0.0, -1.0, math.inf),)
+
+    def differential(self, g: Builder, dx: Value, x: Value, y: Value) -> Value | None:
+        """dy = digamma(x) dx."""
+        return g.mul(g.digamma(x), dx)
+
+
+@register
+@dataclass(frozen=True)
+class Digamma(Special, Unary):
+    """The derivative of the logarithm of the gamma function."""
+
+    name = "digamma"
+    function = "digamma"
+    points = ((0.5, 3.0, -1.5, 50.0),)
+    kinks = ((0.0, -1.0, math.inf),)
+
+    def differential(self, g: Builder, dx: Value, x: Value, y: Value) -> Value | None:
+        """dy = zeta(2, x) dx."""
+        return g.mul(g.zeta(x, exponent=2.0), dx)
+
+
+@register
+@dataclass(frozen=True)
+class Zeta(Special, Unary):
+    """Hurwitz's zeta function: the sum of (k + x)^-exponent over k = 0, 1, 2, ...; below 0 for whole exponents only.
+
+    The derivatives of digamma are its multiples.
+    """
+
+    exponent: float
+
+    name = "zeta"
+    function = "zeta"
+    points = ((0.5, 3.0, 50.0),)
+    kinks = ((0.0, -1.0, math.inf),)
+    constraints = {**Special.constraints, "C4": "the exponent is above 1"}
+
+    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        results = super().infer(*types)
+        require(self.exponent > 1.0, "C4", f"the sum with exponent {self.exponent} has no limit")
+        return results
+
+    def chosen(self, xp: Any) -> Callable[..., Any]:
+        return partial(super().chosen(xp), self.exponent)
+
+    def differential(self, g: Builder, dx: Value, x: Value, y: Value) -> Value | None:
+        """dy = -s zeta(s + 1, x) dx for the exponent s."""
+        return g.mul(g.mul(g.zeta(x, exponent=self.exponent + 1.0), -self.exponent), dx)
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        """Whole exponents and another one; a scalar, nothing, poles."""
+        (points,), (kinks,) = cls.points, cls.kinks
+        yield Sample(cls(2.0), (np.array(points),))
+        yield Sample(cls(3.5), (np.array(points),))
+        yield Sample(cls(4.0), (np.array(points[0]),))
+        yield Sample(cls(2.0), (np.zeros((2, 0)),))
+        yield Sample(cls(2.0), (np.array(kinks),), differentiable=False)
+
+
+@register
+@dataclass(frozen=True)
+class Betaln(Special, RealElementwise, Binary):
+    """The logarithm of the absolute value of the beta function, Gamma(x) Gamma(y) / Gamma(x + y).
+
+    A primitive for a numerical reason: for x much greater than y the logarithms of the gamma functions cancel.
+    """
+
+    name = "betaln"
+    function = "betaln"
+    points = ((0.5, 3.0, 2.5), (2.0, 0.25, 1.5))
+    kinks = ((0.0, 1.0), (1.0, 0.0))
+
+    def differential(self, g: Builder, k: int, dx: Value, operands: Sequence[Value], y: Value) -> Value | None:
+        """(digamma(x) - digamma(x + y)) dx, and likewise for y."""
+        return g.mul(g.neg(_digamma_rise(g, operands[k], operands[1 - k])), dx)
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        """Far apart as well."""
+        yield from super().samples()
+        yield Sample(cls(), (np.array([50.0, 2.5, 1e3]), np.array([1.5, 100.0, 0.5])))
+
+
+@register
+@dataclass(frozen=True)
+class Beta(Special, RealElementwise, Binary):
+    """The beta function, Gamma(x) Gamma(y) / Gamma(x + y)."""
+
+    name = "beta"
+    function = "beta"
+    points = ((0.5, 3.0, 2.5), (2.0, 0.25, 1.5))
+    kinks = ((0.0, 1.0, -7.0), (1.0, 0.0, 2.0))
+
+    def differential(self, g: Builder, k: int, dx: Value, operands: Sequence[Value], y: Value) -> Value | None:
+        """For z = Beta(x, y): dz = z (digamma(x) - digamma(x + y)) dx, and likewise for y."""
+        return g.mul(g.mul(y, g.neg(_digamma_rise(g, operands[k], operands[1 - k]))), dx)
+
+
+_FAR = 16.0
+_BERNOULLI = (1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760)
+"""B_2k / 2k, the coefficients in digamma(x) = log x - 1 / (2 x) - sum_k (B_2k / 2k) x^-2k."""
+
+
+def _digamma_rise(g: Builder, x: Value, step: Value) -> Value:
+    """digamma(x + step) - digamma(x); at large x term by term, so that nothing cancels where the step is small."""
+    far = g.logical_and(g.ge(x, _FAR), g.ge(step, 0.0))
+    near = g.sub(g.digamma(g.add(x, step)), g.digamma(x))
+    base = g.select(far, x, _FAR)
+    growth = g.log1p(g.div(g.select(far, step, 1.0), base))
+    rise = g.sub(growth, g.div(g.expm1(g.neg(growth)), g.mul(base, 2.0)))
+    for k, coefficient in enumerate(_BERNOULLI, start=1):
+        fall = g.expm1(g.mul(growth, -2.0 * k))
+        rise = g.sub(rise, g.mul(g.mul(g.pow(base, -2.0 * k), coefficient), fall))
+    return g.select(far, rise, near)
+
+
+class IncompleteGamma(Special, RealElementwise, Binary):
+    """A regularised incomplete gamma function of a shape a and an argument x. There is no derivative in the shape."""
+
+    refuses = (0,)
+    points = ((0.5, 3.0, 2.0, 1.0), (2.0, 0.25, 1.5, 0.5))
+    kinks = ((1.0, 0.5, 3.0), (0.0, 0.0, math.inf))
+    sign = 1.0
+
+    def differential(self, g: Builder, k: int, dx: Value, operands: Sequence[Value], y: Value) -> Value | None:
+        """x^(a-1) exp(-x) / Gamma(a) dx."""
+        a, x = operands
+        if k == 0:
+            raise ConstraintError("D1", f"{self.name} has no derivative in its shape; only in its argument")
+        exponent = g.sub(g.sub(_times_log(g, g.sub(a, 1.0), x), x), g.gammaln(a))
+        return g.mul(g.mul(g.exp(exponent), self.sign), dx)
+
+
+@register
+@dataclass(frozen=True)
+class Gammainc(IncompleteGamma):
+    """The integral of t^(a-1) exp(-t) from 0 to x, divided by Gamma(a): no derivative in a."""
+
+    name = "gammainc"
+    function = "gammainc"
+
+
+@register
+@dataclass(frozen=True)
+class Gammaincc(IncompleteGamma):
+    """The integral of t^(a-1) exp(-t) from x to infinity, divided by Gamma(a): no derivative in a."""
+
+    name = "gammaincc"
+    function = "gammaincc"
+    sign = -1.0
+
+
+@register
+@dataclass(frozen=True)
+class Betainc(Special, RealElementwise):
+    """The integral of t^(a-1) (1-t)^(b-1) from 0 to x, divided by Beta(a, b): no derivative in a and b."""
+
+    name = "betainc"
+    function = "betainc"
+    arity = 3
+    refuses = (0, 1)
+    points = ((0.5, 3.0, 2.0), (2.0, 0.75, 1.0), (0.25, 0.5, 0.75))
+    kinks = ((1.0, 2.0), (1.0, 2.0), (0.0, 1.0))
+
+    def jvp(
+        self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
+    ) -> tuple[Value | None, ...]:
+        """x^(a-1) (1-x)^(b-1) / Beta(a, b) dx."""
+        if tangents[0] is not None or tangents[1] is not None:
+            raise ConstraintError("D1", f"{self.name} has no derivative in its shapes; only in its argument")
+        a, b, x = primals
+        logarithm = g.add(_times_log(g, g.sub(a, 1.0), x), _times_log(g, g.sub(b, 1.0), g.sub(1.0, x)))
+        dx = tangents[2]
+        return (None if dx is None else g.mul(g.exp(g.sub(logarithm, g.betaln(a, b))), dx),)
+
+
+def _times_log(g: Builder, x: Value, y: Value) -> Value:
+    """x log(y), and 0 at x = y = 0, where it stands for y^0."""
+    vanishes = g.logical_and(g.eq(x, 0.0), g.eq(y, 0.0))
+    return g.mul(x, g.log(g.select(vanishes, 1.0, y)))

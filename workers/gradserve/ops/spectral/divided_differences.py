@@ -1,0 +1,75 @@
+"""Divided differences f[x0, ..., xk] of any order, right however near the points are to each other.
+
+f[x] = f(x), and f[x0, ..., xk] = (f[x1, ..., xk] - f[x0, ..., xk-1]) / (xk - x0); at k + 1 equal points it is the k-th
+derivative over k!. The quotient loses digits where points are near. There the Taylor series at their mean c is summed
+instead: f[x0, ..., xk] is the sum of its coefficients a_m, m >= k, times the complete homogeneous symmetric polynomial
+of degree m - k in the x - c (C. de Boor, "Divided differences", Surveys in Approximation Theory 1, 2005).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from gradserve.ops.spectral.scalar_functions import ScalarFunction
+
+NEAR = 0.05
+"""Points are near if they spread over less than this part of the function's radius at their mean."""
+TERMS = 11
+"""Terms of the series that are summed: the next is below 1e-13 of the first."""
+
+
+def divided_difference(xp: Any, function: ScalarFunction, parameter: float, points: Sequence[Any]) -> Any:
+    """f[x0, ..., xk] for arrays of points of one shape."""
+    if len(points) == 1:
+        return function.value(xp, points[0], parameter)
+    if len(points) == 2:
+        return function.slope(xp, points[0], points[1], parameter)
+    ordered = xp.sort(xp.stack(points, axis=-1), axis=-1)
+    ascending = [ordered[..., k] for k in range(len(points))]
+    return _ascending(xp, function, parameter, ascending)
+
+
+def _ascending(xp: Any, function: ScalarFunction, parameter: float, points: list[Any]) -> Any:
+    """As `divided_difference`, for points that ascend."""
+    if len(points) == 2:
+        return function.slope(xp, points[0], points[1], parameter)
+    spread = points[-1] - points[0]
+    later, earlier = (_ascending(xp, function, parameter, some) for some in (points[1:], points[:-1]))
+    if function.series is None:
+        # Of straight pieces: points on one of them, apart or not, have no difference of the second order. At a kink
+        # the first derivative is taken by convention, and the second is not there.
+        at_kink = sum(xp.astype(x == 0, x.dtype) for x in points) >= 2
+        straight = xp.where(later == earlier, xp.zeros_like(spread), (later - earlier) / spread)
+        return xp.where(at_kink, xp.full_like(spread, xp.nan), straight)
+    center = sum(points[1:], points[0]) * (1.0 / len(points))
+    near = spread <= NEAR * function.radius(xp, center)
+    apart = (later - earlier) / xp.where(near, xp.ones_like(spread), spread)
+    if xp is not np:
+        return xp.where(near, _by_series(xp, function, parameter, points, center), apart)
+    if np.any(near):
+        apart = np.asarray(apart)
+        apart[near] = _by_series(np, function, parameter, [x[near] for x in points], center[near])
+    return apart
+
+
+def _by_series(xp: Any, function: ScalarFunction, parameter: float, points: list[Any], center: Any) -> Any:
+    assert function.series is not None
+    order = len(points) - 1
+    coefficients = islice(function.series(xp, center, parameter), order, order + TERMS)
+    offsets = [x - center for x in points]
+    # symmetric[i] is the polynomial of the current degree in the offsets 0 to i.
+    symmetric = [xp.ones_like(center)] * len(offsets)
+    total = xp.zeros_like(center)
+    for coefficient in coefficients:
+        total = total + coefficient * symmetric[-1]
+        before = xp.zeros_like(center)
+        raised = []
+        for offset, same in zip(offsets, symmetric, strict=True):
+            before = before + offset * same
+            raised.append(before)
+        symmetric = raised
+    return total

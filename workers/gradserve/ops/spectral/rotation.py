@@ -1,0 +1,119 @@
+"""How the vectors of eigenvalues and singular values turn, where they are determined."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from gradserve.ir.builder import Builder, Value
+from gradserve.ir.op import Cost, Sample, Unknown
+from gradserve.ir.types import Array, TensorType
+from gradserve.ops.family import DIVISION, moved_bytes, only, require, require_arity, total
+from gradserve.ops.linalg.stacked import Beside, part
+from gradserve.ops.registry import register
+from gradserve.ops.spectral.clusters import refuse_clusters, refuse_inexact
+from gradserve.ops.spectral.spectra import DIAGONAL, KINDS
+
+
+@register
+@dataclass(frozen=True)
+class Rotation(Beside):
+    """F o X, with F_ij = 1 / (x_j - x_i) and F_ii = 0 for values x in order, j from `start` to `stop`.
+
+    It turns X = Q^T dA Q into how the eigenvectors `start` to `stop` move, and if `back` a cotangent of these into one
+    of the matrix. Raises NotDifferentiable if one of their values lies in a cluster or is a singular value of zero, or
+    if rounding leaves less than half of the digits.
+    """
+
+    of: str
+    start: int
+    stop: int
+    back: bool
+
+    name = "rotation"
+    arity = 2
+    linear_in = (1,)
+    factor_ranks = (1,)
+    beside_rank = 2
+    constraints: ClassVar[dict[str, str]] = {
+        "C0": "two operands: values, and a matrix",
+        "C1": "the matrix has a row for each value and a column for each of those chosen",
+        "C2": "start and stop are positions among the values, and the values are those of eigh or svd",
+        **Beside.stack_constraints,
+    }
+
+    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        require_arity(self, types, 2)
+        self.leading(types)
+        x, matrix = types
+        n = x.lengths[-1]
+        require(self.of in KINDS and 0 <= self.start <= self.stop <= n, "C2", f"{self.start}:{self.stop} of {x}")
+        fits = matrix.lengths[-2:] == (n, self.stop - self.start)
+        require(fits, "C1", f"{matrix} does not go with {self.start}:{self.stop} of {x}")
+        return (matrix,)
+
+    def impl(self, xp: Any, *arrays: Array) -> Any:
+        x, matrix = arrays
+        if xp is np:
+            refuse_clusters(self.of, x, self.start, self.stop)
+        n = x.shape[-1]
+        gaps = xp.expand_dims(x[..., self.start : self.stop], axis=-2) - xp.expand_dims(x, axis=-1)
+        own = xp.expand_dims(xp.arange(n), axis=-1) == xp.arange(self.start, self.stop)
+        inverse = xp.where(own, xp.zeros_like(gaps), 1.0 / xp.where(own, xp.ones_like(gaps), gaps))
+        result = inverse * matrix
+        if xp is np and result.size:
+            refuse_inexact(self.of, x, inverse, matrix, self._without_symmetric(result), self.start)
+        return result
+
+    def _without_symmetric(self, result: Array) -> Array:
+        """What counts of the result: going back, only its symmetric part, and among the values chosen."""
+        if not self.back:
+            return result
+        found = result.copy()
+        chosen = slice(self.start, self.stop)
+        inside = found[..., chosen, :]
+        found[..., chosen, :] = (inside + np.swapaxes(inside, -1, -2)) / 2
+        return found
+
+    def jvp(
+        self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
+    ) -> tuple[Value | None, ...]:
+        """dF_ij = F_ij^2 (dx_i - dx_j)."""
+        (y,), (x, _), (dx, dm) = outputs, primals, tangents
+        terms = [dm]
+        if dx is not None:
+            chosen = part(g, dx, self.start, self.stop)
+            rows = g.reshape(dx, (*dx.shape, 1))
+            apart = g.emit("sub", rows, g.reshape(chosen, (*chosen.shape[:-1], 1, chosen.shape[-1])))
+            terms.append(g.emit("mul", y, apart))
+        moved = total(g, terms)
+        return (None,) if moved is None else g.apply(self, [x, moved])
+
+    def transpose(
+        self, g: Builder, cotangents: Sequence[Value | None], operands: Sequence[Value | Unknown]
+    ) -> tuple[Value | None, ...]:
+        """Itself, the other way."""
+        x = operands[0]
+        assert isinstance(x, Value)
+        return (None, g.apply(replace(self, back=not self.back), [x, only(cotangents)])[0])
+
+    def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:
+        """A difference, a quotient and a product for each pair."""
+        return Cost((2.0 + DIVISION) * results[0].size, moved_bytes(operands, results))
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        """All values, some, several matrices, two matrices for one set of values, one value, nothing."""
+        square = np.cos(np.arange(9.0)).reshape(3, 3)
+        descending = DIAGONAL[::-1].copy()
+        yield Sample(cls("eigh", 0, 3, False), (DIAGONAL, square))
+        yield Sample(cls("svd", 0, 2, True), (descending, square[:, :2]))
+        yield Sample(
+            cls("eigh", 1, 3, False), (np.stack([DIAGONAL, -descending]), np.stack([square, square.T])[..., 1:])
+        )
+        yield Sample(cls("eigh", 0, 3, True), (DIAGONAL, np.stack([square, square.T])))
+        yield Sample(cls("eigh", 0, 1, False), (np.array([0.5]), np.array([[2.0]])))
+        yield Sample(cls("eigh", 0, 0, False), (np.zeros((2, 0)), np.zeros((2, 0, 0))))

@@ -1,0 +1,3 @@
+"""Windows of arrays."""
+
+from gradserve.ops.windows import windows

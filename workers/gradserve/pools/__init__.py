@@ -1,0 +1,1 @@
+"""Work and its sources, and the workers that run it."""

@@ -1,0 +1,108 @@
+"""A pool of threads in this process."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from gradserve.ir.errors import Cancelled, Unavailable
+from gradserve.pools.in_order import Inbox, in_order
+from gradserve.pools.prepared import Programs
+from gradserve.pools.sources import arrays_of
+from gradserve.pools.work import ChunkResult, Work
+from gradserve.runtime.blas import ONE_BLAS_THREAD
+from gradserve.runtime.control import Control
+
+CALLER_SECONDS = 2e-3
+"""A single chunk predicted to be shorter runs in the caller's thread: the hop to another would cost as much."""
+_CHUNKS_PER_THREAD = 2
+_CLOSED = "the pool is closed"
+
+
+class LocalPool:
+    """Threads that run chunks beside each other, each on one BLAS thread.
+
+    Results may share memory with the work's data: treat them as read-only. A chunk ends early only between two steps
+    of its plan, but whoever waits for a pooled chunk returns at once when cancelled or late.
+    """
+
+    name = "front-end"
+
+    def __init__(self, threads: int | None = None) -> None:
+        """`threads` is the number of CPUs unless given.
+
+        BLAS is limited to one thread in the whole process as long as the pool lives. Limiting it only while chunks run
+        is not enough: with chunks on several threads, restoring and limiting again changed the last bits of products.
+        """
+        self.size = threads or os.cpu_count() or 1
+        self._programs = Programs()
+        self._closed = threading.Event()
+        self._threads = ThreadPoolExecutor(self.size, thread_name_prefix=self.name)
+        ONE_BLAS_THREAD.__enter__()
+
+    def run(self, work: Work, control: Control) -> Iterator[ChunkResult]:
+        """The result of every chunk, in chunk order; see `Pool.run`."""
+        if len(work.chunks) == 1 and work.plans[work.chunks[0].plan].seconds <= CALLER_SECONDS:
+            return self._run_here(work, control)
+        return self._run_in_threads(work, control)
+
+    def close(self) -> None:
+        """Stops running chunks at their next step and ends the threads."""
+        if self._closed.is_set():
+            return
+        self._closed.set()
+        self._threads.shutdown(wait=False)
+        ONE_BLAS_THREAD.__exit__(None, None, None)
+
+    def _run_here(self, work: Work, control: Control) -> Iterator[ChunkResult]:
+        if self._closed.is_set():
+            raise Unavailable(_CLOSED)
+        control.check()
+        try:
+            result = self._result(work, 0, time.perf_counter(), control.stopped, self.name)
+        except Cancelled:
+            control.check()
+            raise
+        yield result
+
+    def _run_in_threads(self, work: Work, control: Control) -> Iterator[ChunkResult]:
+        abandoned = threading.Event()
+        inbox = Inbox(control)
+
+        def stopped() -> bool:
+            return abandoned.is_set() or self._closed.is_set() or control.stopped()
+
+        def offer(index: int) -> None:
+            try:
+                self._threads.submit(self._deliver, inbox, work, index, time.perf_counter(), stopped)
+            except RuntimeError:  # shut down
+                raise Unavailable(_CLOSED) from None
+
+        try:
+            yield from in_order(len(work.chunks), lambda: _CHUNKS_PER_THREAD * self.size, offer, inbox)
+        finally:
+            abandoned.set()
+            inbox.close()
+
+    def _deliver(self, inbox: Inbox, work: Work, index: int, submitted: float, stopped: Callable[[], bool]) -> None:
+        try:
+            if stopped():
+                raise Cancelled("the work was stopped before this chunk began")
+            inbox.put(index, self._result(work, index, submitted, stopped, threading.current_thread().name))
+        except BaseException as error:
+            inbox.put(index, Unavailable(_CLOSED) if self._closed.is_set() else error)
+
+    def _result(
+        self, work: Work, index: int, submitted: float, stopped: Callable[[], bool], worker: str
+    ) -> ChunkResult:
+        chunk = work.chunks[index]
+        program = self._programs.prepared(work.plans[chunk.plan], work.executor)
+        arguments = arrays_of(chunk.arguments, work.data)
+        with ONE_BLAS_THREAD:  # again, for libraries that came with the program
+            started = time.perf_counter()
+            outputs = program(arguments, stopped)
+            seconds = time.perf_counter() - started
+        return ChunkResult(index, outputs, seconds, started - submitted, worker, retries=0)

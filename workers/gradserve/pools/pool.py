@@ -1,0 +1,40 @@
+"""What a pool of workers does, whichever kind it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from gradserve.pools.work import ChunkResult, Work
+from gradserve.runtime.control import Control
+
+
+class Pool(Protocol):
+    """Workers that run chunks."""
+
+    name: str
+    """`front-end` or `cluster`: what reports call the placement."""
+
+    @property
+    def size(self) -> int:
+        """The number of workers."""
+        ...
+
+    def run(self, work: Work, control: Control) -> Iterator[ChunkResult]:
+        """The result of every chunk, in chunk order, computed a window ahead of what is consumed.
+
+        Nothing runs before the first result is asked for. Closing the iterator early cancels the chunks that are under
+        way. Arrays of results may be read-only, and may share memory with the work's data.
+
+        Raises:
+            Cancelled, DeadlineExceeded: as `control` says.
+            NumericalFailure: a step of a plan is impossible on these numbers.
+            LimitExceeded: a chunk needs more memory than any worker could have.
+            WorkerLost: workers died more often than a chunk may be retried.
+            Unavailable: the pool is closed or has no room.
+        """
+        ...
+
+    def close(self) -> None:
+        """Ends the workers."""
+        ...

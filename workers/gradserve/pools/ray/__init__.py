@@ -1,0 +1,1 @@
+"""A pool of Ray actors; the only package that imports ray."""

@@ -1,0 +1,112 @@
+"""This process's connection to Ray: to a running cluster, or to one started here."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from typing import Any
+
+import ray
+from ray._private.authentication import authentication_token_setup as token_setup
+
+from gradserve.ir.errors import Unavailable
+from gradserve.pools.ray.local_head import LocalHead
+
+_untyped: Any = ray
+"""Ray, for the functions of it that carry no annotations."""
+_logger = logging.getLogger(__name__)
+_lock = threading.Lock()
+_users = 0
+_ours = False
+_head: LocalHead | None = None
+
+
+def connect(address: str | None, cpus: int, object_store_bytes: int | None = None) -> None:
+    """Connects to the cluster at `address`, or starts one on this machine with `cpus` CPUs.
+
+    A process has one connection. If it has one already, that is shared; each `connect` needs its `disconnect`.
+    """
+    global _users, _ours  # as Ray's connection is
+    with _lock:
+        if not ray.is_initialized():
+            _open(address, cpus, object_store_bytes)
+            _ours = True
+        _users += 1
+
+
+def disconnect() -> None:
+    """Ends the connection when its last user leaves, and the cluster with it if it was started here."""
+    global _users, _ours
+    with _lock:
+        _users -= 1
+        if not _users and _ours:
+            _ours = False
+            _close()
+
+
+def resources() -> dict[str, float]:
+    """What the whole cluster has: `CPU`, `memory` in bytes, and more."""
+    found: dict[str, float] = _untyped.cluster_resources()
+    return found
+
+
+def machine_memory() -> dict[str, int]:
+    """Bytes of memory that may be reserved on each machine, by node id."""
+    return {node["NodeID"]: int(node["Resources"].get("memory", 0)) for node in _untyped.nodes() if node["Alive"]}
+
+
+def _open(address: str | None, cpus: int, object_store_bytes: int | None) -> None:
+    global _head
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # the coming default; silences a warning
+    if address is None:
+        _show_token()
+        _head = _started(cpus, object_store_bytes)
+        address = _head.address
+    try:
+        with _KeptSignals():
+            ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+    except BaseException:
+        _close()
+        raise
+
+
+def _show_token() -> None:
+    """Has this process show the token that a cluster which Ray starts here asks for, unless told otherwise.
+
+    Ray does so itself in a process that starts one; for others the environment counts, as it was when Ray was imported.
+    """
+    logging.getLogger(token_setup.__name__).setLevel(logging.ERROR)
+    token_setup.enable_token_auth_by_default()
+
+
+def _close() -> None:
+    global _head
+    ray.shutdown()
+    if _head is not None:
+        _head.close()
+        _head = None
+
+
+def _started(cpus: int, object_store_bytes: int | None, attempts: int = 3) -> LocalHead:
+    """A cluster on this machine. A busy machine may not start it in Ray's time, which cannot be changed; then again."""
+    for _ in range(1, attempts):
+        try:
+            return LocalHead(cpus, object_store_bytes)
+        except Unavailable as error:
+            _logger.warning("%s; trying again", error)
+    return LocalHead(cpus, object_store_bytes)
+
+
+class _KeptSignals:
+    """A context after which SIGTERM is handled as before: Ray puts its own handler there."""
+
+    def __enter__(self) -> None:
+        self._before = signal.getsignal(signal.SIGTERM)
+
+    def __exit__(self, *_: object) -> None:
+        handler: signal.Handlers | signal._HANDLER | None = self._before
+        if threading.current_thread() is threading.main_thread() and handler is not None:
+            signal.signal(signal.SIGTERM, handler)

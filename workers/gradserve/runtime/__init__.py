@@ -1,0 +1,1 @@
+"""Deadlines and cancellation, bounded caches, memory, BLAS threads."""

@@ -1,0 +1,110 @@
+"""The text form of a graph, one line for each node.
+
+Such as:
+
+    graph (%0 "w": f64[3], %1 "x": f64[n,3]) {
+      %2: f64[] = constant 0.5
+      %3: f64[n] = contract %1, %0 {lhs_batch=[], lhs_contract=[1], rhs_batch=[], rhs_contract=[0]}  # loss.py:31
+      %4: f64[] = reduce_sum %3 {axes=[0]}
+      return "loss" %4
+    }
+
+Functions that nodes call come before the graph, each as `function @0 (...) {`; a node names them as it names its
+attributes, such as `body=@0`. Constants of more than 16 elements are written as `blob` and their digest. `parse` reads
+it back to an equal graph, bit by bit for the numbers that are written out.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from gradserve.ir.check import UNPRINTABLE
+from gradserve.ir.graph import Constant, Graph, Literal, Node
+from gradserve.ir.op import Attribute
+from gradserve.ir.types import Array, ElementType, Symbol
+
+_INLINE_ELEMENTS = 16
+
+
+def to_text(graph: Graph) -> str:
+    """The graph in text form, without a line break at its end."""
+    table = {function: k for k, function in enumerate(graph.functions)}
+    texts = [_section(f"function @{k}", function, table) for function, k in table.items()]
+    return "\n".join([*texts, _section("graph", graph, table)])
+
+
+def _section(title: str, graph: Graph, table: Mapping[Graph, int]) -> str:
+    given = ", ".join(f"%{k} {_name(i.name)}: {i.type}" for k, i in enumerate(graph.inputs))
+    lines = [f"{title} ({given}) {{"]
+    for k, constant in enumerate(graph.constants, len(graph.inputs)):
+        lines.append(f"  %{k}: {constant.type} = constant {constant_text(constant)}")
+    for node, values in graph.numbered_nodes():
+        lines.append("  " + node_text(node, values, table))
+    lines.append("  return " + ", ".join(f"{_name(o.name)} %{o.value}" for o in graph.outputs))
+    return "\n".join([*lines, "}"])
+
+
+def node_text(node: Node, values: Sequence[int], table: Mapping[Graph, int] | None = None) -> str:
+    """A node and the values it produces, such as `%3: f64[5] = mul %2, %0  # loss.py:31`.
+
+    Functions are written by their number in `table`, and by their digest without one.
+    """
+    results = ", ".join(f"%{value}: {t}" for value, t in zip(values, node.types, strict=True))
+    operands = "".join(f"{',' if k else ''} %{operand}" for k, operand in enumerate(node.operands))
+    written = {name: _attribute(v) for name, v in node.op.attributes().items()}
+    for name, function in node.op.functions.items():
+        written[name] = f"@{function.digest[:8] if table is None else table[function]}"
+    attributes = ", ".join(f"{name}={text}" for name, text in sorted(written.items()))
+    origin = f"  # {UNPRINTABLE.sub('?', str(node.origin))}" if node.origin else ""
+    return f"{results} = {node.op.name}{operands}{f' {{{attributes}}}' if attributes else ''}{origin}"
+
+
+def constant_text(constant: Constant) -> str:
+    """The elements of a small constant, such as `[[1.0, 2.0], [3.0, -inf]]`; the digest of a large one."""
+    if not isinstance(constant, Literal) or constant.array.size > _INLINE_ELEMENTS:
+        return f"blob {constant.digest}"
+    return _nested(constant.array, constant.type.element_type) if constant.array.size else "[]"
+
+
+def _name(name: str) -> str:
+    return json.dumps(name, ensure_ascii=bool(UNPRINTABLE.search(name)))
+
+
+def _nested(array: Array, element_type: ElementType) -> str:
+    if array.ndim:
+        return "[" + ", ".join(_nested(part, element_type) for part in array) + "]"
+    if element_type is ElementType.BOOL:
+        return _boolean(bool(array))
+    return _real(array) if element_type.is_float else str(int(array))
+
+
+def _boolean(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def _real(array: Array) -> str:
+    """The shortest decimal that parses to the same bits; NaN that differs from NumPy's in its bits shows them."""
+    scalar = array[()]
+    if math.isnan(scalar):
+        same = scalar.tobytes() == array.dtype.type(np.nan).tobytes()
+        return "nan" if same else f"nan({int(array.view(f'u{array.itemsize}')):#x})"
+    short = str(scalar)
+    return short if array.dtype.type(float(short)) == scalar else repr(float(scalar))
+
+
+def _attribute(value: Attribute) -> str:
+    if isinstance(value, bool):
+        return _boolean(value)
+    if isinstance(value, ElementType):
+        return value.value
+    if isinstance(value, tuple):
+        return "[" + ",".join(map(_length, value)) + "]"
+    return json.dumps(value) if isinstance(value, str) else repr(value)
+
+
+def _length(length: int | Symbol) -> str:
+    return str(length)
