@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
-from gradserve.client.drawing import Box, draw
-from gradserve.client.results import Report
 from gradserve.ir.types import Array, type_of
+from gradserve.questions.call import Argument, Call
+from gradserve.questions.drawing import Box, draw
+from gradserve.questions.report import Report
 
 KINK_COLOR = "darkorange"
 _MOST_SHOWN = 4
@@ -107,3 +110,15 @@ def _shown(array: Array | None) -> str:
     if array.dtype.kind != "f":
         return f"{array.size} elements"
     return f"|.| {np.linalg.norm(array):.6g}, {array.min():.4g} to {array.max():.4g}"
+
+
+@dataclass(frozen=True)
+class Inspect:
+    """Asks for every value of a call's graph at one point, with its tangent and its adjoint."""
+
+    call: Call
+    tangents: Mapping[str, Argument] = field(default_factory=dict)
+    """By input; empty leaves tangents out."""
+
+    rpc: ClassVar[str] = "Inspect"
+    answer: ClassVar[type] = Inspection

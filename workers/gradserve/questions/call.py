@@ -1,0 +1,82 @@
+"""A call: a graph with its arguments, which of them carry a batch, and wishes about how it is run."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from gradserve.ir.graph import Graph
+from gradserve.ir.types import Array, TensorType, type_of
+
+Argument: TypeAlias = Array | TensorType
+"""An array; or its type alone, where a question is to be explained and not answered."""
+
+
+class Reduction(enum.StrEnum):
+    """How the results of a batch are put together."""
+
+    NONE = "none"
+    SUM = "sum"
+    MEAN = "mean"
+
+
+class Placement(enum.StrEnum):
+    """Where chunks run."""
+
+    AUTO = "auto"
+    FRONT_END = "front-end"
+    CLUSTER = "cluster"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The inputs whose arguments carry a leading axis of points, and what becomes of the results."""
+
+    inputs: tuple[str, ...]
+    reduction: Reduction = Reduction.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Wishes about how a call is run; none of them changes the mathematics."""
+
+    executor: str = ""
+    """The executor to run on; empty for the one that is predicted to be fastest."""
+    placement: Placement = Placement.AUTO
+    inline_limit: int = 0
+    """Bytes of a result above which it comes back as a blob; 0 means the server's default."""
+    count_kinks: bool = True
+    """Whether the report on a derivative says how many nodes sit on a kink."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """What every question is about."""
+
+    graph: Graph
+    arguments: Mapping[str, Argument]
+    """One for each input, by name."""
+    batch: Batch | None = None
+    options: Options = Options()
+
+    @property
+    def batched(self) -> tuple[str, ...]:
+        """The inputs that carry the batch; empty without one."""
+        return self.batch.inputs if self.batch else ()
+
+    @property
+    def reduction(self) -> Reduction:
+        """What becomes of the results of a batch."""
+        return self.batch.reduction if self.batch else Reduction.NONE
+
+    @property
+    def batch_size(self) -> int | None:
+        """The number of points, of a checked call; None without a batch."""
+        return types_of(self.arguments)[self.batched[0]].lengths[0] if self.batched else None
+
+
+def types_of(arguments: Mapping[str, Argument]) -> dict[str, TensorType]:
+    """The type of every argument."""
+    return {name: a if isinstance(a, TensorType) else type_of(a) for name, a in arguments.items()}

@@ -1,0 +1,82 @@
+"""What a call cost, as measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+PHASES = ("queue", "decode", "plan", "execute", "encode")
+"""The parts of a call, in the order in which they pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kinks:
+    """How much of a function sits where it is not differentiable, and ops follow their conventions."""
+
+    nodes: int
+    """Nodes of the graph that do at one point or more; `Function.inspect` names them."""
+    examples: int
+    """Points at which a node does."""
+
+    def __str__(self) -> str:
+        return f"{self.nodes} node(s) on a kink at {self.examples} point(s)"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Seconds by phase, and counts."""
+
+    queue: float = 0.0
+    """Seconds of waiting for admission and for workers."""
+    decode: float = 0.0
+    """Seconds of reading and checking the request; 0 in process."""
+    plan: float = 0.0
+    """Seconds of deriving, optimising and scheduling."""
+    execute: float = 0.0
+    """Seconds of running programs."""
+    encode: float = 0.0
+    """Seconds of writing the reply; 0 in process."""
+    plan_cache_hit: bool = False
+    """Whether every program was known from an earlier call."""
+    executor: str = ""
+    """The name of the executor that ran all chunks."""
+    placement: str = ""
+    """Where the chunks ran: `front-end` or `cluster`."""
+    chunks: int = 0
+    retries: int = 0
+    """Chunks that were run again because their worker died."""
+    batch_size: int = 1
+    """Points of the batch, probes or evaluations; 1 without."""
+    flops: float = 0.0
+    """Floating-point operations, from shapes."""
+    peak_bytes: int = 0
+    """The largest number of live bytes of one chunk, from shapes."""
+    nonfinite_outputs: int = 0
+    """Elements of the results that are infinite or not a number."""
+    workers: tuple[str, ...] = ()
+    """The workers that took part, by name."""
+    kinks: Kinks | None = None
+    """What sits on a kink, of derivatives, unless `Function.count_kinks` is False."""
+
+    @property
+    def phases(self) -> dict[str, float]:
+        """Seconds by phase, in the order in which they pass."""
+        return {name: getattr(self, name) for name in PHASES}
+
+    def __add__(self, other: Report) -> Report:
+        """The report on two pieces of work of one job, done one after the other."""
+        return replace(
+            self,
+            **{name: seconds + getattr(other, name) for name, seconds in self.phases.items()},
+            plan_cache_hit=self.plan_cache_hit and other.plan_cache_hit,
+            chunks=self.chunks + other.chunks,
+            retries=self.retries + other.retries,
+            flops=self.flops + other.flops,
+            peak_bytes=max(self.peak_bytes, other.peak_bytes),
+            nonfinite_outputs=self.nonfinite_outputs + other.nonfinite_outputs,
+            workers=tuple(dict.fromkeys(self.workers + other.workers)),
+        )
+
+    def __str__(self) -> str:
+        spent = ", ".join(f"{name} {1e3 * seconds:.2f} ms" for name, seconds in self.phases.items())
+        ran = f"{self.chunks} chunk(s) on {self.placement} by {self.executor}, {self.retries} retries"
+        return f"{spent}; {ran}" + (f"; {self.kinks}" if self.kinks and self.kinks.nodes else "")

@@ -1,0 +1,204 @@
+"""A gradient compared with finite differences: what is asked, progress, and the report."""
+
+from __future__ import annotations
+
+import enum
+import math
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, TypeAlias
+
+from gradserve.questions.call import Argument, Call
+from gradserve.questions.options import option
+from gradserve.questions.report import Report
+from gradserve.questions.tables import table
+
+
+class Verdict(enum.StrEnum):
+    """What a comparison of a derivative with differences found; the worst one last."""
+
+    AGREES = "agrees"
+    """It agrees with the differences within their error bound."""
+    INCONCLUSIVE = "inconclusive"
+    """The bound is too wide to tell."""
+    KINK = "kink"
+    """The one-sided differences disagree with each other."""
+    ORDER_DEPENDENT = "order_dependent"
+    """Of mixed partials only: they exist and depend on the order in which they are taken."""
+    DISAGREES = "disagrees"
+    """It differs from the differences by more than their error bound."""
+    NOT_FINITE = "not_finite"
+    """The loss or the derivative is infinite or not a number there."""
+
+    @property
+    def severity(self) -> int:
+        """0 for AGREES, larger for worse."""
+        return _SEVERITY[self]
+
+
+_SEVERITY = {verdict: position for position, verdict in enumerate(Verdict)}
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """The worst of the verdicts; AGREES if there are none."""
+    return max(verdicts, key=lambda verdict: verdict.severity, default=Verdict.AGREES)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of an input."""
+
+    input: str
+    index: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.input}[{','.join(map(str, self.index))}]" if self.index else self.input
+
+
+@dataclass(frozen=True, slots=True)
+class DirectionReport:
+    """One direction: the derivative claimed along it and the one measured."""
+
+    verdict: Verdict
+    claimed: float
+    """The gradient times the direction."""
+    measured: float
+    """The extrapolated central difference."""
+    error_bound: float
+    """The bound on the error of `measured`."""
+    right: float
+    """The forward one-sided difference, extrapolated; infinite where the loss jumps."""
+    left: float
+    """The backward one-sided difference, extrapolated."""
+    step: float
+    """The smallest step that `measured` rests on."""
+
+    def __str__(self) -> str:
+        return f"a direction: {_comparison(self)}"
+
+
+@dataclass(frozen=True, slots=True)
+class InputReport:
+    """One input: the derivative along a direction in this input alone."""
+
+    input: str
+    verdict: Verdict
+    """The worst verdict among its direction and its entries."""
+    claimed: float
+    measured: float
+    error_bound: float
+
+    @property
+    def name(self) -> str:
+        """The input's name."""
+        return self.input
+
+    def __str__(self) -> str:
+        return f"{self.name}: {_comparison(self)}"
+
+
+@dataclass(frozen=True, slots=True)
+class EntryReport:
+    """One entry of a gradient that was found wrong, on a kink or not finite."""
+
+    input: str
+    index: tuple[int, ...]
+    claimed: float
+    measured: float
+    error_bound: float
+    verdict: Verdict
+
+    @property
+    def name(self) -> str:
+        """The entry as one would write it: `w[3,1]`."""
+        return str(Entry(self.input, self.index))
+
+    def __str__(self) -> str:
+        return f"{self.name}: {_comparison(self)}"
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationReport:
+    """A gradient compared with finite differences. Prints as a table."""
+
+    verdict: Verdict
+    directions: tuple[DirectionReport, ...]
+    inputs: tuple[InputReport, ...]
+    entries: tuple[EntryReport, ...]
+    """Worst first."""
+    evaluations: int
+    """Evaluations of the loss spent."""
+    noise: float
+    """The standard deviation of the noise in the loss's values."""
+    seed: int
+
+    @property
+    def passed(self) -> bool:
+        """Whether the gradient agrees with the differences within their error bound, everywhere."""
+        return self.verdict is Verdict.AGREES
+
+    @property
+    def worst(self) -> EntryReport | DirectionReport | None:
+        """The worst wrong entry, or else the direction with the largest discrepancy."""
+        if self.entries:
+            return self.entries[0]
+        return max(self.directions, key=_discrepancy, default=None)
+
+    def __str__(self) -> str:
+        head = f"verification: {self.verdict} ({self.evaluations} evaluations, noise {self.noise:.1e})"
+        columns = ("verdict", "claimed", "measured", "bound")
+        parts = [head, *table(("input", *columns), map(_row, self.inputs))]
+        if self.entries:
+            parts += ["", *table(("entry", *columns), map(_row, self.entries))]
+        return "\n".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationProgress:
+    """How far a verification is."""
+
+    stage: str
+    """What it is doing, in a few words."""
+    evaluations: int
+    """Evaluations of the loss so far."""
+    execution: Report
+    """What it cost so far."""
+    report: VerificationReport | None = None
+    """The report; only in the last one."""
+
+
+@dataclass(frozen=True)
+class VerifyGradient:
+    """Asks for the verification of a gradient, as a stream of progress that ends in a report."""
+
+    call: Call
+    wrt: tuple[str, ...] = ()
+    """The inputs in question; empty for all that are real."""
+    claimed: Mapping[str, Argument] = field(default_factory=dict)
+    """A gradient to verify, by input; empty for the one that Gradient answers."""
+    directions: int = option(0, "random directions to try; 0 for 8")
+    seed: int = option(0, "determines the directions")
+    relative_tolerance: float = option(
+        0.0, "a direction whose error bound exceeds this times the derivative is inconclusive; 0 for 1e-3", "rel_tol"
+    )
+
+    rpc: ClassVar[str] = "VerifyGradient"
+    answer: ClassVar[type] = VerificationProgress
+
+
+_Row: TypeAlias = DirectionReport | InputReport | EntryReport
+
+
+def _comparison(row: _Row) -> str:
+    return f"{row.verdict}; claimed {row.claimed:.9g}, measured {row.measured:.9g} within {row.error_bound:.1e}"
+
+
+def _discrepancy(row: DirectionReport) -> float:
+    """The difference in units of its bound; infinite where there is no number."""
+    ratio = abs(row.claimed - row.measured) / (row.error_bound or sys.float_info.min)
+    return math.inf if math.isnan(ratio) else ratio
+
+
+def _row(row: InputReport | EntryReport) -> tuple[str, ...]:
+    return row.name, row.verdict, f"{row.claimed:.9g}", f"{row.measured:.9g}", f"{row.error_bound:.1e}"
