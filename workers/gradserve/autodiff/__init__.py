@@ -1,19 +1,6 @@
 """Derivatives as functions from graphs to graphs."""
 
 from gradserve.autodiff import control  # noqa: F401  (registers the rules of ops that call functions)
-from gradserve.autodiff.derivation import (
-    Along,
-    Curvature,
-    Derivation,
-    Evaluate,
-    Gradient,
-    Hvp,
-    Inspect,
-    Jvp,
-    Taylor,
-    Vjp,
-    WithKinks,
-)
 from gradserve.autodiff.derive import derive
 from gradserve.autodiff.jvp import jvp
 from gradserve.autodiff.kinks import kinks
@@ -21,23 +8,4 @@ from gradserve.autodiff.linearize import Linearized, linearize
 from gradserve.autodiff.transpose import transpose
 from gradserve.autodiff.vmap import vmap
 
-__all__ = [
-    "Along",
-    "Curvature",
-    "Derivation",
-    "Evaluate",
-    "Gradient",
-    "Hvp",
-    "Inspect",
-    "Jvp",
-    "Linearized",
-    "Taylor",
-    "Vjp",
-    "WithKinks",
-    "derive",
-    "jvp",
-    "kinks",
-    "linearize",
-    "transpose",
-    "vmap",
-]
+__all__ = ["Linearized", "derive", "jvp", "kinks", "linearize", "transpose", "vmap"]

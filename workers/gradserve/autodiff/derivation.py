@@ -1,84 +1,63 @@
-"""Derivations: what a request asks of a graph, as small frozen values."""
+"""Derivations that no client asks for: what jobs derive on their way to an answer."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, field
+
+from gradserve.autodiff import names
+from gradserve.ir.graph import Graph
+from gradserve.ir.types import ElementType, TensorType
+from gradserve.questions.derivations import TANGENTS, Derivation
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluate:
-    """The outputs: `value:OUT`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Gradient:
-    """The loss and its gradient: `value:OUT`, `gradient:NAME`."""
-
-    wrt: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Jvp:
-    """The outputs and J v for v in `tangent:NAME`: `value:OUT`, `tangent:OUT`."""
-
-    wrt: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Vjp:
-    """The outputs and J^T u for u in `cotangent:OUT`: `value:OUT`, `cotangent:NAME`."""
-
-    wrt: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Hvp:
-    """The loss, its gradient and H v for v in `tangent:NAME`: `value:OUT`, `gradient:NAME`, `product:NAME`."""
-
-    wrt: tuple[str, ...]
-    product_only: bool = False
-    """Whether H v is all that is wanted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Curvature:
+@dataclass(frozen=True)
+class Curvature(Derivation):
     """The quadratic form <v, H v> for v in `tangent:NAME`: `value:curvature`."""
 
-    wrt: tuple[str, ...]
+    takes = TANGENTS
 
 
-@dataclass(frozen=True, slots=True)
-class Along:
+@dataclass(frozen=True)
+class Along(Derivation):
     """The outputs at x + step d for d in `direction:NAME` and a scalar `step`: `value:OUT`."""
 
-    wrt: tuple[str, ...]
 
-
-@dataclass(frozen=True, slots=True)
-class Inspect:
+@dataclass(frozen=True)
+class EveryValue(Derivation):
     """Every value of the graph by its number: `value:K`, and where they are real `adjoint:K` and `tangent:K`.
 
-    Adjoints are there if the graph is a loss; tangents, along `tangent:NAME`, if `moved` names inputs. For each node
-    that can sit on a kink, how many of its elements do: `kinks:POSITION`.
+    Adjoints are there if the graph is a loss; tangents, along `tangent:NAME`, if `wrt` names inputs. For each node that
+    can sit on a kink, how many of its elements do: `kinks:POSITION`.
     """
 
-    moved: tuple[str, ...] = ()
+    takes = TANGENTS
 
 
-@dataclass(frozen=True, slots=True)
-class Taylor:
+@dataclass(frozen=True)
+class TaylorSeries(Derivation):
     """The coefficients of t^0 to t^order of the outputs at x + t v, for v in `tangent:NAME`: `orderK:OUT`."""
 
-    wrt: tuple[str, ...]
-    order: int
+    order: int = 1
+
+    takes = TANGENTS
 
 
-@dataclass(frozen=True, slots=True)
-class WithKinks:
+@dataclass(frozen=True)
+class WithKinks(Derivation):
     """What another derivation says, and where the graph is on kinks: `kinked:nodes`, `kinked:examples`."""
 
-    derivation: Derivation
+    derivation: Derivation = field(default_factory=Derivation)
+
+    def vector_types(self, graph: Graph) -> dict[str, TensorType]:
+        """Those of the other derivation."""
+        return self.derivation.vector_types(graph)
 
 
-Derivation: TypeAlias = WithKinks | Evaluate | Gradient | Jvp | Vjp | Hvp | Curvature | Along | Inspect | Taylor
+def added_inputs(graph: Graph, derivation: Derivation) -> dict[str, TensorType]:
+    """The inputs that a derived graph has besides the graph's own, with their types for one example."""
+    if isinstance(derivation, WithKinks):
+        return added_inputs(graph, derivation.derivation)
+    if isinstance(derivation, Along):
+        step = {names.STEP: TensorType(ElementType.FLOAT64)}
+        return {names.direction(name): graph.input_types[name] for name in derivation.wrt} | step
+    return {names.vector(derivation.takes, n): type_ for n, type_ in derivation.vector_types(graph).items()}

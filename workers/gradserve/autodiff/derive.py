@@ -5,19 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gradserve.autodiff import names
-from gradserve.autodiff.derivation import (
-    Along,
-    Curvature,
-    Derivation,
-    Evaluate,
-    Gradient,
-    Hvp,
-    Inspect,
-    Jvp,
-    Taylor,
-    Vjp,
-    WithKinks,
-)
+from gradserve.autodiff.derivation import Along, Curvature, EveryValue, TaylorSeries, WithKinks
 from gradserve.autodiff.inspect import inspected
 from gradserve.autodiff.jvp import jvp, push_forward
 from gradserve.autodiff.kinks import with_kinks
@@ -30,6 +18,7 @@ from gradserve.ir.errors import InvalidRequest, NotDifferentiable, Violation
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import ElementType, TensorType
 from gradserve.ops import builder
+from gradserve.questions.derivations import Derivation, Evaluate, Gradient, Hvp, Jvp, Vjp
 
 
 def derive(graph: Graph, derivation: Derivation) -> Graph:
@@ -40,7 +29,7 @@ def derive(graph: Graph, derivation: Derivation) -> Graph:
         NotDifferentiable: the loss is no floating-point scalar, or an op on the way has no derivative.
     """
     match derivation:
-        case WithKinks(of):
+        case WithKinks(derivation=of):
             return with_kinks(graph, derive(graph, of), _moved(graph, of))
         case Evaluate():
             return _evaluate(graph)
@@ -62,19 +51,20 @@ def derive(graph: Graph, derivation: Derivation) -> Graph:
         case Along(wrt):
             _check_wrt(graph, wrt)
             return _along(graph, wrt)
-        case Taylor(wrt, order):
+        case TaylorSeries(wrt, order):
             _check_wrt(graph, wrt)
             return taylor(graph, wrt, order)
-        case Inspect(moved):
+        case EveryValue(moved):
             if moved:
                 _check_wrt(graph, moved)
             return inspected(graph, moved, _is_loss(graph))
+        case _:
+            raise TypeError(f"a graph is derived by products for {derivation}, not at once")
 
 
 def _moved(graph: Graph, derivation: Derivation) -> Sequence[str]:
     """The inputs that a derivation differentiates: all real ones if it names none."""
-    wrt: Sequence[str] = getattr(derivation, "wrt", ())
-    return wrt or [i.name for i in graph.inputs if i.type.is_float]
+    return derivation.wrt or [i.name for i in graph.inputs if i.type.is_float]
 
 
 def _evaluate(graph: Graph) -> Graph:

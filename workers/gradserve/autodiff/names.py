@@ -27,6 +27,11 @@ def cotangent(name: str) -> str:
     return f"cotangent:{name}"
 
 
+def vector(takes: str, name: str) -> str:
+    """The vector that a derivation takes for an input or an output; `takes` is `tangents` or `cotangents`."""
+    return f"{takes.removesuffix('s')}:{name}"
+
+
 def gradient(name: str) -> str:
     """The gradient of the loss in an input."""
     return f"gradient:{name}"

@@ -1,94 +1,67 @@
-"""Hutchinson's estimate of a trace, with an interval that holds although the number of probes depends on it.
+"""Hutchinson's estimate of a trace: the mean of <v, A v> over independent random signs v.
 
-For independent random signs v, the mean of <v, A v> is the trace of A, and its variance is 2 (|A|_F^2 - sum a_ii^2)
-for symmetric A: nothing for a diagonal one.
-
-Whoever looks again and again and stops when the interval is narrow stops too often by luck. So looks are at doubling
-numbers of probes, and look j spends alpha_j = alpha / (j (j + 1)) of the error probability alpha = 1 - confidence.
-These sum to at most alpha: with probability `confidence` the intervals of *all* looks cover the trace, hence also that
-of the look one stops at. Without a tolerance there is nothing to stop at, the number of probes is fixed beforehand,
-and every interval is the plain one: each covers with probability `confidence`.
-
-Both hold as far as the mean of the samples is normal, which is the central limit theorem's business; the first look is
-at enough probes that equal samples prove something (see `first_look`).
+Its variance is 2 (|A|_F^2 - sum a_ii^2) for symmetric A: nothing for a diagonal one.
 """
 
 from __future__ import annotations
 
-import enum
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
+from gradserve.autodiff import names
+from gradserve.autodiff.derivation import Curvature
+from gradserve.estimation.estimator import ProbesOf
+from gradserve.estimation.looks import Target, error_probability, first_look, stop_reason
 from gradserve.estimation.running import Interval, Running
+from gradserve.ir.types import Array
+from gradserve.questions.estimates import TraceEstimate
+from gradserve.questions.report import Report
 
-FEWEST = 8
-"""Probes before the first look."""
-
-
-class StopReason(enum.Enum):
-    """Why an estimate has ended."""
-
-    NONE = ""
-    """It has not ended."""
-    TOLERANCE = "tolerance"
-    """A tolerance is met."""
-    MAX_PROBES = "max_probes"
-    """All probes are spent."""
+SAMPLE = names.value("curvature")
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """How good an estimate is wanted."""
+@dataclass(frozen=True)
+class TraceSoFar:
+    """The samples of <v, H v> so far; an `Estimator`."""
 
-    max_probes: int
-    relative_tolerance: float = 0.0
-    """Stop when half the interval is at most this times the estimate's size; 0 means never."""
-    absolute_tolerance: float = 0.0
-    """Stop when half the interval is at most this; 0 means never."""
-    confidence: float = 0.95
+    seed: int
+    epsilon: float
+    samples: Running = field(default_factory=Running)
 
-    @property
-    def stops_early(self) -> bool:
-        """Whether there is a tolerance to be met."""
-        return self.relative_tolerance > 0 or self.absolute_tolerance > 0
+    @staticmethod
+    def derivation(wrt: tuple[str, ...]) -> Curvature:
+        """What every probe is asked of."""
+        return Curvature(wrt)
 
+    @staticmethod
+    def samples_of(outputs: Mapping[str, Array], probes: ProbesOf) -> Mapping[str, Array]:
+        """The samples of a chunk, one for each probe."""
+        del probes
+        return {SAMPLE: outputs[SAMPLE]}
 
-def error_probability(target: Target, look: int) -> float:
-    """The probability that the interval of look 1, 2, ... may miss: alpha_j with a tolerance, alpha without."""
-    alpha = 1 - target.confidence
-    return alpha / (look * (look + 1)) if target.stops_early else alpha
+    def with_samples(self, samples: Mapping[str, Array]) -> TraceSoFar:
+        """The estimate after more probes."""
+        return replace(self, samples=self.samples.with_samples(samples[SAMPLE]))
 
+    def answer(self, target: Target, look: int, report: Report) -> TraceEstimate:
+        """The answer of look 1, 2, ..."""
+        samples, interval = self.samples, self._interval(target, look)
+        return TraceEstimate(
+            value=samples.mean,
+            standard_error=samples.standard_error,
+            lower=interval.lower,
+            upper=interval.upper,
+            probes=samples.count,
+            stop_reason=stop_reason(target, samples.count, interval.half_width, abs(samples.mean)),
+            seed=self.seed,
+            confidence=target.confidence,
+            report=report,
+        )
 
-def first_look(target: Target) -> int:
-    """The probes before the first look, a power of two.
-
-    Enough that equal samples mean no variance: a quadratic form in random signs that is not constant takes no value
-    with a probability above 3/4 (Schwartz-Zippel, degree 2), so m equal samples have probability (3/4)^(m-1) at most.
-    """
-    equal = 1 + math.log(error_probability(target, 1)) / math.log(0.75)
-    return 1 << (max(FEWEST, math.ceil(equal)) - 1).bit_length()
-
-
-def looks(target: Target) -> Iterator[int]:
-    """The numbers of probes after which one looks: doubling, and all of them at the end."""
-    probes = first_look(target)
-    while probes < target.max_probes:
-        yield probes
-        probes *= 2
-    yield target.max_probes
-
-
-def interval_at(samples: Running, target: Target, look: int, epsilon: float) -> Interval:
-    """The interval that look 1, 2, ... promises: the whole line if samples are equal and too few to prove anything."""
-    if samples.count < first_look(target) and math.sqrt(samples.variance) <= samples.rounding(epsilon):
-        return Interval(-math.inf, math.inf)
-    return samples.interval(error_probability(target, look), epsilon)
-
-
-def stop_reason(samples: Running, target: Target, interval: Interval) -> StopReason:
-    """Why to stop after this look; NONE to go on."""
-    allowed = max(target.absolute_tolerance, target.relative_tolerance * abs(samples.mean))
-    if target.stops_early and interval.half_width <= allowed:
-        return StopReason.TOLERANCE
-    return StopReason.MAX_PROBES if samples.count >= target.max_probes else StopReason.NONE
+    def _interval(self, target: Target, look: int) -> Interval:
+        """What the look promises: the whole line if samples are equal and too few to prove anything."""
+        samples = self.samples
+        if samples.count < first_look(target) and math.sqrt(samples.variance) <= samples.rounding(self.epsilon):
+            return Interval(-math.inf, math.inf)
+        return samples.interval(error_probability(target, look), self.epsilon)

@@ -1,7 +1,7 @@
-"""Plans, and the executors that run them."""
+"""Programs, and the executors that run them."""
 
-from gradserve.execution.executors import EXECUTORS, Executor, Program
-from gradserve.execution.numpy.schedule import Step
-from gradserve.execution.plan import Plan, make_plan
+from gradserve.execution.executor import Executor, Prepared, Schedule
+from gradserve.execution.executors import EXECUTORS, candidates
+from gradserve.execution.program import Instance, Program, instance_of
 
-__all__ = ["EXECUTORS", "Executor", "Plan", "Program", "Step", "make_plan"]
+__all__ = ["EXECUTORS", "Executor", "Instance", "Prepared", "Program", "Schedule", "candidates", "instance_of"]

@@ -1,38 +1,26 @@
-"""Executors by name, and what one is."""
+"""All executors by name, and which of them a job may run on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Protocol, TypeAlias
+from collections.abc import Mapping
 
+from gradserve.execution.executor import Executor
 from gradserve.execution.numpy.executor import NumpyExecutor
-from gradserve.execution.plan import Plan
-from gradserve.ir.types import Array
+from gradserve.ir.errors import InvalidRequest, Violation
 
-Stopped: TypeAlias = Callable[[], bool]
-
-
-class Program(Protocol):
-    """A plan made ready to run."""
-
-    def __call__(self, arguments: Mapping[str, Array], stopped: Stopped | None = None) -> dict[str, Array]:
-        """The outputs by name. Looks at `stopped` between heavy steps.
-
-        Raises:
-            Cancelled: `stopped` said so.
-            NumericalFailure: a step is impossible on these numbers.
-        """
-        ...
+EXECUTORS: Mapping[str, Executor] = {executor.name: executor for executor in (NumpyExecutor(),)}
 
 
-class Executor(Protocol):
-    """Makes plans ready to run."""
+def candidates(pinned: str) -> tuple[Executor, ...]:
+    """The executor asked for, or if `pinned` is empty all that may be chosen by predicted cost.
 
-    name: str
-
-    def prepare(self, plan: Plan) -> Program:
-        """The program of a plan."""
-        ...
-
-
-EXECUTORS: Mapping[str, Executor] = {"numpy": NumpyExecutor()}
+    Raises:
+        InvalidRequest: there is no executor of the name asked for.
+    """
+    if not pinned:
+        return tuple(executor for executor in EXECUTORS.values() if executor.automatic)
+    found = EXECUTORS.get(pinned)
+    if found is None:
+        text = f"there is no executor {pinned!r}; known are {', '.join(EXECUTORS)}"
+        raise InvalidRequest("the options do not fit", [Violation("options.executor", "R7", text)])
+    return (found,)

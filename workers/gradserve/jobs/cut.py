@@ -1,4 +1,4 @@
-"""Cutting a batch into chunks, by predicted cost alone.
+"""Cutting an axis into chunks, by predicted cost alone.
 
 Nothing here knows how many workers there are: the same job is cut the same way everywhere, which is what makes its
 bits the same.
@@ -7,51 +7,60 @@ bits the same.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
-from gradserve.execution import Plan
-from gradserve.jobs.plans import Batching
+from gradserve.execution import Instance, Schedule
 
 CHUNK_SECONDS = 0.05
 """Predicted seconds of a chunk: eighty times the way to a worker, and short enough to cancel."""
 CHUNK_BYTES = 256 << 20
-"""Predicted live bytes of a chunk, where the points can be divided."""
+"""Predicted live bytes of a chunk, where the axis can be divided."""
 _PILOT = 9
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Points `start` to `stop` and the plan for that many."""
+    """The positions `start` to `stop` of an axis, and what runs them."""
 
-    plan: Plan
+    instance: Instance
+    schedule: Schedule
     start: int
     stop: int
 
 
-def cut(plan_for: Callable[[Batching], Plan], batching: Batching) -> tuple[Piece, ...]:
-    """The pieces of a batch, in order, nearly equal in size.
+PieceOf = Callable[[int, int], Piece]
+"""The piece from one position to another."""
 
-    Two small plans tell what a point costs beyond what all points share.
+
+def cut(piece: PieceOf, size: int) -> tuple[Piece, ...]:
+    """The pieces of an axis of `size` positions, in order, nearly equal in size.
+
+    Two small pieces tell what a position costs beyond what all share; an axis no longer than those is tried whole.
     """
-    size = _points_per_chunk(plan_for, batching)
-    count = -(-batching.size // size)
-    bounds = [k * batching.size // count for k in range(count + 1)]
-    return tuple(Piece(plan_for(replace(batching, size=stop - start)), start, stop) for start, stop in pairwise(bounds))
+    if size <= _PILOT:
+        whole = piece(0, size)
+        if size <= 1 or _fits(whole.schedule):
+            return (whole,)
+    count = -(-size // _positions_per_chunk(piece, size))
+    bounds = [k * size // count for k in range(count + 1)]
+    return tuple(piece(start, stop) for start, stop in pairwise(bounds))
 
 
-def _points_per_chunk(plan_for: Callable[[Batching], Plan], batching: Batching) -> int:
-    if batching.size <= 1:
-        return 1
-    one, many = (plan_for(replace(batching, size=size)) for size in (1, min(_PILOT, batching.size)))
-    more = min(_PILOT, batching.size) - 1
+def _fits(schedule: Schedule) -> bool:
+    return schedule.seconds <= CHUNK_SECONDS and schedule.peak_bytes <= CHUNK_BYTES
+
+
+def _positions_per_chunk(piece: PieceOf, size: int) -> int:
+    one, many = (piece(0, length).schedule for length in (1, min(_PILOT, size)))
+    more = min(_PILOT, size) - 1
     by_time = _affordable(CHUNK_SECONDS, one.seconds, (many.seconds - one.seconds) / more)
     by_memory = _affordable(CHUNK_BYTES, one.peak_bytes, (many.peak_bytes - one.peak_bytes) / more)
-    return max(1, min(batching.size, by_time, by_memory))
+    return max(1, min(size, by_time, by_memory))
 
 
 def _affordable(budget: float, first: float, each: float) -> int:
-    """How many points fit, if the first costs `first` and every further one `each`."""
+    """How many positions fit, if the first costs `first` and every further one `each`."""
     if each <= 0:
         return 1 << 62
     return 1 + max(0, int((budget - first) / each))

@@ -6,299 +6,164 @@ on a basis.
 
 from __future__ import annotations
 
-import enum
+import functools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gradserve.autodiff import Derivation, Hvp, Jvp, Vjp, names
+from gradserve.autodiff import names
+from gradserve.autodiff.derivation import added_inputs
 from gradserve.ir.errors import LimitExceeded
 from gradserve.ir.graph import Graph
-from gradserve.ir.types import Array, TensorType
-from gradserve.jobs.call import Call, Options, Reduction
+from gradserve.ir.types import Array
 from gradserve.jobs.context import Context
-from gradserve.jobs.cut import Piece
-from gradserve.jobs.derivative import vector_types
-from gradserve.jobs.kinks import counting, counts_at_a_point, found_kinks
-from gradserve.jobs.plans import Batching
-from gradserve.jobs.report import Report, count_nonfinite
-from gradserve.pools.work import Chunk, OneHots, Point, Shared, Source, Work
+from gradserve.jobs.derivative import with_inputs
+from gradserve.jobs.folds import KinkCount, by_role, count_nonfinite
+from gradserve.jobs.matrices import BasisLayout, Matrices
+from gradserve.jobs.programs import Axis, Check
+from gradserve.jobs.sweep import Lap, Sweep, SweepSchedule, counting
+from gradserve.pools.work import OneHots, Point, Shared, Source
+from gradserve.questions.call import Call, Reduction, types_of
+from gradserve.questions.derivations import Derivation, Hessian, Hvp, Jacobian, Jvp, Mode, Vjp
+from gradserve.questions.derivatives import Derivatives, Differentiate
 from gradserve.runtime.control import Control
 
 
-class Mode(enum.Enum):
-    """How a Jacobian is accumulated: forward a column at a time, or reverse a row at a time."""
-
-    AUTO = "auto"
-    FORWARD = "forward"
-    REVERSE = "reverse"
-
-
 @dataclass(frozen=True, slots=True)
-class Dense:
-    """The blocks of a matrix: by the name of what is differentiated, then of what it is differentiated in.
+class Products:
+    """A matrix as products of one derivation with every column of the identity."""
 
-    The block of an output of shape s in an input of shape t has the shape (*s, *t), after the axis of points if there
-    is one.
-    """
-
-    values: dict[str, Array]
-    """Outputs of the graph, and gradients beside a Hessian, by role and name."""
-    blocks: dict[str, dict[str, Array]]
     mode: Mode
-    """How it was accumulated; for a Hessian FORWARD, over reverse."""
-    report: Report
+    derivation: Derivation
+    role: str
+    """The role of the products among the outputs of the derived graph."""
+    layout: BasisLayout
 
 
-def jacobian(context: Context, call: Call, wrt: Sequence[str], mode: Mode, control: Control) -> Dense:
-    """The outputs, and their derivatives in the inputs `wrt`; AUTO takes the mode that is predicted to be faster.
+def schedule(context: Context, question: Differentiate, check: Check) -> SweepSchedule:
+    """How the question will be answered; AUTO takes the mode that is predicted to be faster.
 
     Raises:
-        InvalidRequest: `wrt` or an option does not fit.
-        NotDifferentiable: an op on the way has no derivative.
+        InvalidRequest: the call, `wrt` or an option does not fit.
+        NotDifferentiable: an op on the way has no derivative, or the graph of a Hessian is no loss.
         LimitExceeded: memory, operations or the size of the result over a limit.
+    """
+    return _chosen(context, with_inputs(question), check)[1]
+
+
+def mode_of(scheduled: SweepSchedule) -> Mode:
+    """The mode of a schedule of dense derivatives."""
+    of = scheduled.sweep.derivation
+    return Mode.REVERSE if isinstance(getattr(of, "derivation", of), Vjp) else Mode.FORWARD
+
+
+def answers(context: Context, question: Differentiate, control: Control) -> Iterator[Derivatives]:
+    """The one answer: outputs, gradients beside a Hessian, and the blocks of the matrix.
+
+    Raises:
+        InvalidRequest, NotDifferentiable, LimitExceeded: as `schedule` does.
         NumericalFailure, Cancelled, DeadlineExceeded, WorkerLost: while running.
     """
     started = time.perf_counter()
-    key = (call.graph.digest, tuple(wrt), call.batch_size, call.options.count_kinks)
-    known = context.modes.get(key) if mode is Mode.AUTO else None
-    chosen, basis = cheapest(context, call.graph, wrt, call.options, Mode(known) if known else mode, control.check)
-    if mode is Mode.AUTO and not known:
-        context.modes.put(key, chosen.value)
-    outputs = {name: type_ for name, type_ in call.graph.output_types.items() if type_.is_float}
-    inputs = {name: call.graph.input_types[name] for name in wrt}
-    rows = _Rows(context, call, basis, control)
-    if chosen is Mode.FORWARD:
-        return rows.run(names.tangent, outputs, inputs, chosen, started, transposed=True)
-    return rows.run(names.cotangent, inputs, outputs, chosen, started)
+    question = with_inputs(question)
+    call = question.call
+    products, scheduled = _chosen(context, question, control.check)
+    matrices = Matrices(call)
+    kinks = KinkCount(scheduled.sweep.derivation)
+    planned = time.perf_counter() - started
+    data: Mapping[str, Array] = call.arguments  # type: ignore[assignment]
+    running = scheduled.run(functools.partial(_lap, call, products), data, control)
+    results = iter(running)
+    for _ in range(scheduled.sweep.laps):
+        parts = [next(results).outputs for _ in scheduled.pieces]
+        kinks.add(parts[0], one_point=True)
+        matrices.add(_values(parts[0]), products.layout.blocks(_rows(parts, products)))
+    next(results, None)  # so that the pool ends its work here, and not when it is collected
+    values, blocks = matrices.done()
+    report = replace(
+        running.report(planned),
+        batch_size=call.batch_size or 1,
+        nonfinite_outputs=sum(count_nonfinite(columns) for columns in blocks.values()),
+        kinks=kinks.done(),
+    )
+    yield Derivatives(by_role(values), report, blocks, products.mode)
 
 
-def hessian(context: Context, call: Call, wrt: Sequence[str], control: Control) -> Dense:
-    """The loss, its gradient and its second derivatives in the inputs `wrt`, forward over reverse.
-
-    Raises:
-        As `jacobian` does; and NotDifferentiable: the graph is no loss.
-    """
-    started = time.perf_counter()
-    inputs = {name: call.graph.input_types[name] for name in wrt if name in call.graph.input_types}
-    basis = basis_of(context, call.graph, Hvp(tuple(wrt)), call.options, control.check)
-    return _Rows(context, call, basis, control).run(names.product, inputs, inputs, Mode.FORWARD, started)
-
-
-@dataclass(frozen=True, slots=True)
-class Basis:
-    """The products of one derivation with every column of the identity, as they will run at one point."""
-
-    derivation: Derivation
-    seeds: Mapping[str, TensorType]
-    """The vectors that the columns are cut into."""
-    pieces: tuple[Piece, ...]
-    plan_cache_hit: bool
-
-    @property
-    def count(self) -> int:
-        """The number of columns."""
-        return sum(type_.size for type_ in self.seeds.values())
-
-    @property
-    def seconds(self) -> float:
-        """Predicted seconds on one worker."""
-        return sum(piece.plan.seconds for piece in self.pieces)
-
-
-def basis_of(
-    context: Context, graph: Graph, derivation: Derivation, options: Options, check: Callable[[], None]
-) -> Basis:
-    """The plans of the products; `check` is called now and then, and what it raises ends the work.
+def _chosen(context: Context, question: Differentiate, check: Check) -> tuple[Products, SweepSchedule]:
+    """What is predicted to be fastest of all ways to make the matrix that the question allows.
 
     Raises:
-        LimitExceeded: a piece is over a limit.
+        LimitExceeded: that one is over a limit.
     """
-    seeds = vector_types(graph, derivation)
-    batching = Batching(frozenset(seeds), max(1, sum(type_.size for type_ in seeds.values())))
-    counted = counting(derivation, options)
-    pieces, hit = context.pieces(graph, counted, batching, check)
-    return Basis(counted, seeds, pieces, hit)
+    found = [
+        (products, _attempt(context, question.call, products, check))
+        for products in ways(question.call.graph, question.derivation)
+    ]
+    products, chosen = min(found, key=lambda way: np.inf if isinstance(way[1], LimitExceeded) else way[1].seconds)
+    if isinstance(chosen, LimitExceeded):
+        raise chosen
+    _check_size(context, question.call, products.layout)
+    return products, chosen
 
 
-def cheapest(
-    context: Context, graph: Graph, wrt: Sequence[str], options: Options, mode: Mode, check: Callable[[], None]
-) -> tuple[Mode, Basis]:
-    """The mode that is predicted to be faster if it is for us to choose, and its products.
-
-    Raises:
-        LimitExceeded: that mode is over a limit.
-    """
-    found: dict[Mode, Basis | LimitExceeded] = {}
-    for candidate, derivation in ((Mode.FORWARD, Jvp(tuple(wrt))), (Mode.REVERSE, Vjp(tuple(wrt)))):
-        if mode in (Mode.AUTO, candidate):
-            try:
-                found[candidate] = basis_of(context, graph, derivation, options, check)
-            except LimitExceeded as error:
-                found[candidate] = error
-    chosen, basis = min(found.items(), key=lambda entry: _seconds(entry[1]))
-    if isinstance(basis, LimitExceeded):
-        raise basis
-    return chosen, basis
+def ways(graph: Graph, derivation: Derivation) -> list[Products]:
+    """The ways in which a dense derivative may be made."""
+    wrt = derivation.wrt
+    inputs = {name: graph.input_types[name] for name in wrt if name in graph.input_types}
+    outputs = {name: type_ for name, type_ in graph.output_types.items() if type_.is_float}
+    match derivation:
+        case Hessian():
+            return [Products(Mode.FORWARD, Hvp(wrt), "product", BasisLayout(inputs, inputs))]
+        case Jacobian(mode=mode):
+            forward = Products(Mode.FORWARD, Jvp(wrt), "tangent", BasisLayout(inputs, outputs, transposed=True))
+            reverse = Products(Mode.REVERSE, Vjp(wrt), "cotangent", BasisLayout(outputs, inputs))
+            return [way for way in (forward, reverse) if mode in (Mode.AUTO, way.mode)]
+    raise TypeError(f"{derivation} is no dense derivative")
 
 
-def _seconds(basis: Basis | LimitExceeded) -> float:
-    return float("inf") if isinstance(basis, LimitExceeded) else basis.seconds
+def _attempt(context: Context, call: Call, products: Products, check: Check) -> SweepSchedule | LimitExceeded:
+    vectors = added_inputs(call.graph, products.derivation)
+    sweep = Sweep(
+        graph=call.graph,
+        derivation=counting(products.derivation, call.options),
+        options=call.options,
+        data_bytes=sum(type_.nbytes for type_ in types_of(call.arguments).values()),
+        axis=Axis(frozenset(vectors), max(1, products.layout.count)),
+        laps=call.batch_size or 1,
+    )
+    try:
+        return sweep.schedule(context, check)
+    except LimitExceeded as error:
+        return error
 
 
-class _Rows:
-    """The matrix that such products make, at every point of a call."""
-
-    def __init__(self, context: Context, call: Call, basis: Basis, control: Control) -> None:
-        self._context, self._call, self._basis, self._control = context, call, basis, control
-        self._points = call.batch_size or 1
-        self._executor = context.executor(call.options)
-        context.limits.check_plans([piece.plan for piece in basis.pieces], self._points)
-
-    def run(
-        self,
-        role: Callable[[str], str],
-        rows: Mapping[str, TensorType],
-        seeds: Mapping[str, TensorType],
-        mode: Mode,
-        started: float,
-        transposed: bool = False,
-    ) -> Dense:
-        """The matrix whose rows belong to `seeds`, each row holding a result for each of `rows`.
-
-        `transposed` says that a seed is a column of what is wanted.
-        """
-        self._check_size(rows)
-        nbytes = sum(array.nbytes for array in self._call.arguments.values())
-        pool, _ = self._context.place(self._basis.pieces * self._points, nbytes, self._call.options)
-        report = Report(
-            plan=time.perf_counter() - started,
-            plan_cache_hit=self._basis.plan_cache_hit,
-            executor=self._executor,
-            placement=pool.name,
-            batch_size=self._points,
-            flops=self._points * sum(piece.plan.flops for piece in self._basis.pieces),
-            peak_bytes=max(piece.plan.peak_bytes for piece in self._basis.pieces),
-        )
-        planned, waited = time.perf_counter(), []
-        gathered, counts = _Gathered(self._call), []
-        results = self._context.run(pool, self._work(), self._control)
-        for _ in range(self._points):
-            parts = []
-            for _ in self._basis.pieces:
-                result = next(results)
-                report = report.with_result(result)
-                waited.append(result.waited)
-                parts.append(result.outputs)
-            counts.append(counts_at_a_point(parts[0]))
-            gathered.add(
-                {key: array[0] for key, array in parts[0].items() if names.split(key)[0] in ("value", "gradient")},
-                self._blocks(
-                    {name: _stacked(parts, role(name), self._basis.count) for name in rows}, rows, seeds, transposed
-                ),
-            )
-        values, blocks = gathered.done()
-        spent, queue = time.perf_counter() - planned, min(waited)
-        report = replace(
-            report,
-            queue=queue,
-            execute=max(0.0, spent - queue),
-            nonfinite_outputs=count_nonfinite(array for row in blocks.values() for array in row.values()),
-            kinks=found_kinks(self._basis.derivation, counts),
-        )
-        return Dense(values, blocks, mode, report)
-
-    def _blocks(
-        self,
-        stacked: Mapping[str, Array],
-        rows: Mapping[str, TensorType],
-        seeds: Mapping[str, TensorType],
-        transposed: bool,
-    ) -> dict[str, dict[str, Array]]:
-        blocks: dict[str, dict[str, Array]] = {}
-        for (seed, seed_type), offset in zip(seeds.items(), _offsets(seeds), strict=True):
-            for name, type_ in rows.items():
-                part = stacked[name][offset : offset + seed_type.size]
-                if transposed:
-                    flat = part.reshape(seed_type.size, type_.size).T
-                    blocks.setdefault(name, {})[seed] = flat.reshape(type_.lengths + seed_type.lengths)
-                else:
-                    blocks.setdefault(seed, {})[name] = part.reshape(seed_type.lengths + type_.lengths)
-        return blocks
-
-    def _check_size(self, rows: Mapping[str, TensorType]) -> None:
-        kept = self._points if self._call.reduction is Reduction.NONE else 1
-        total = kept * self._basis.count * sum(type_.nbytes for type_ in rows.values())
-        if total > self._context.limits.result_bytes:
-            raise LimitExceeded(
-                "result_bytes",
-                f"the matrix takes {total} bytes and the limit result_bytes is {self._context.limits.result_bytes}; "
-                "ask for its products with vectors instead",
-            )
-
-    def _work(self) -> Work:
-        chunks = tuple(self._chunk(piece, point) for point in range(self._points) for piece in self._basis.pieces)
-        plans = {piece.plan.digest: piece.plan for piece in self._basis.pieces}
-        return Work(plans, self._call.arguments, chunks, self._executor)
-
-    def _chunk(self, piece: Piece, point: int) -> Chunk:
-        sources: dict[str, Source] = {
-            name: Point(name, point) if name in self._call.batch else Shared(name) for name in self._call.arguments
-        }
-        for (name, type_), offset in zip(self._basis.seeds.items(), _offsets(self._basis.seeds), strict=True):
-            sources[name] = OneHots(piece.start, piece.stop, offset, type_.lengths, type_.element_type)
-        return Chunk(piece.plan.digest, sources)
+def _check_size(context: Context, call: Call, layout: BasisLayout) -> None:
+    kept = (call.batch_size or 1) if call.reduction is Reduction.NONE else 1
+    context.limits.check_results(kept * layout.nbytes, "the matrix takes", "ask for its products with vectors instead")
 
 
-class _Gathered:
-    """The results at all points: side by side, or added up in the order of the points."""
-
-    def __init__(self, call: Call) -> None:
-        self._call = call
-        self._values: dict[str, list[Array]] = {}
-        self._blocks: dict[tuple[str, str], list[Array]] = {}
-
-    def add(self, values: Mapping[str, Array], blocks: Mapping[str, Mapping[str, Array]]) -> None:
-        for name, array in values.items():
-            self._note(self._values.setdefault(name, []), array)
-        for row, columns in blocks.items():
-            for column, array in columns.items():
-                self._note(self._blocks.setdefault((row, column), []), array)
-
-    def _note(self, seen: list[Array], array: Array) -> None:
-        if seen and self._call.reduction is not Reduction.NONE:
-            seen[0] = np.asarray(seen[0] + array)
-        else:
-            seen.append(array)
-
-    def done(self) -> tuple[dict[str, Array], dict[str, dict[str, Array]]]:
-        blocks: dict[str, dict[str, Array]] = {}
-        for (row, column), seen in self._blocks.items():
-            blocks.setdefault(row, {})[column] = self._together(seen)
-        return {name: self._together(seen) for name, seen in self._values.items()}, blocks
-
-    def _together(self, seen: list[Array]) -> Array:
-        if not self._call.batch:
-            return seen[0]
-        match self._call.reduction:
-            case Reduction.NONE:
-                return np.stack(seen)
-            case Reduction.SUM:
-                return seen[0]
-            case Reduction.MEAN:
-                return np.asarray(seen[0] / self._call.batch_size)
+def _lap(call: Call, products: Products, point: int) -> Lap:
+    """The arguments at one point, along all columns of the identity."""
+    batched = call.batched
+    lap: dict[str, Source] = {name: Point(name, point) if name in batched else Shared(name) for name in call.arguments}
+    layout = products.layout
+    for (name, type_), offset in zip(layout.seeds.items(), layout.offsets, strict=True):
+        key = names.vector(products.derivation.takes, name)
+        lap[key] = OneHots(0, layout.count, offset, type_.lengths, type_.element_type)
+    return lap
 
 
-def _stacked(parts: Sequence[Mapping[str, Array]], key: str, count: int) -> Array:
-    arrays = [part[key] for part in parts]
-    return (arrays[0] if len(arrays) == 1 else np.concatenate(arrays))[:count]
+def _values(outputs: Mapping[str, Array]) -> dict[str, Array]:
+    """What every row of a chunk has in common: the outputs of the graph, and gradients beside a Hessian."""
+    return {key: array[0] for key, array in outputs.items() if names.split(key)[0] in ("value", "gradient")}
 
 
-def _offsets(types: Mapping[str, TensorType]) -> Iterator[int]:
-    """Where each begins when all are laid out one behind the other."""
-    offset = 0
-    for type_ in types.values():
-        yield offset
-        offset += type_.size
+def _rows(parts: Sequence[Mapping[str, Array]], products: Products) -> dict[str, Array]:
+    """The products with all columns, by name, with an axis of columns."""
+    rows: dict[str, Array] = {}
+    for name in products.layout.rows:
+        arrays = [part[f"{products.role}:{name}"] for part in parts]
+        rows[name] = (arrays[0] if len(arrays) == 1 else np.concatenate(arrays))[: products.layout.count]
+    return rows

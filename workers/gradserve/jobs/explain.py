@@ -1,134 +1,82 @@
-"""What a job would cost and where it would run, without running it."""
+"""What a question would cost and where it would run: its schedule, told and not run."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import replace
 
-from gradserve.autodiff import Derivation, Evaluate, Hvp, Jvp
-from gradserve.execution import Plan
 from gradserve.ir.errors import LimitExceeded
 from gradserve.ir.graph import Graph
-from gradserve.ir.types import TensorType
-from gradserve.jobs.call import Options, Reduction
+from gradserve.jobs.calls import checked
 from gradserve.jobs.context import Context
-from gradserve.jobs.cut import Piece
-from gradserve.jobs.dense import Basis, Mode, basis_of, cheapest
-from gradserve.jobs.derivative import batching_of, derivation_of
-from gradserve.jobs.kinks import counting
-from gradserve.jobs.plans import go_on
+from gradserve.jobs.dense import mode_of, ways
+from gradserve.jobs.dense import schedule as schedule_dense
+from gradserve.jobs.derivative import schedule as schedule_derivative
+from gradserve.jobs.estimates import probed
+from gradserve.jobs.estimates import schedule as schedule_estimate
+from gradserve.jobs.programs import Check
+from gradserve.jobs.sweep import Sweep, SweepSchedule, counting
+from gradserve.questions.derivations import Derivation, Evaluate
+from gradserve.questions.derivatives import Differentiate
+from gradserve.questions.estimates import Estimate
+from gradserve.questions.explanation import Explain, Explanation, Refusal
+from gradserve.runtime.control import Control
 from gradserve.text.printing import to_text
 
 
-@dataclass(frozen=True, slots=True)
-class Inquiry:
-    """A job that might be asked for."""
+def answers(context: Context, question: Explain, control: Control) -> Iterator[Explanation]:
+    """The prediction for a question. One over a limit is explained as well, and says so.
 
-    graph: Graph
-    derivation: str
-    """evaluate, gradient, jvp, vjp, hvp, jacobian or hessian."""
-    wrt: tuple[str, ...]
-    options: Options
-    batch: Sequence[str] = ()
-    """The inputs that would carry a batch."""
-    points: int = 1
-    """The number of points; ignored without a batch."""
-    reduction: Reduction = Reduction.NONE
+    Raises:
+        InvalidRequest, NotDifferentiable: as asking itself would.
+    """
+    yield explain(context, question.question, control.check)
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """The prediction for one job."""
-
-    inputs: dict[str, TensorType]
-    outputs: dict[str, TensorType]
-    text: str
-    """The derived and optimised graph for one example."""
-    flops: float
-    bytes: float
-    peak_bytes: int
-    seconds: float
-    """Predicted seconds on one worker."""
-    chunks: tuple[int, ...]
-    """Points in each chunk; of a dense derivative, columns or rows."""
-    placement: str
-    executor: str
-    reason: str
-    loss_flops: float
-    """Floating-point operations of the graph itself, for one example."""
-    mode: str = ""
-    """How a dense derivative is accumulated: forward, by columns, or reverse, by rows."""
-
-
-def explain(context: Context, inquiry: Inquiry) -> Explanation:
-    """The prediction for a job on a concrete graph. A job over a limit is explained as well, and says so."""
-    if inquiry.derivation in ("jacobian", "hessian"):
-        return _explain_dense(context, inquiry)
-    graph, options = inquiry.graph, inquiry.options
-    derivation = counting(derivation_of(inquiry.derivation, inquiry.wrt), options)
-    batching = batching_of(graph, derivation, inquiry.batch, inquiry.points, inquiry.reduction)
+def explain(context: Context, question: Differentiate | Estimate, check: Check) -> Explanation:
+    """The schedule of a question as an explanation."""
+    graph = checked(question.call).graph
+    loss = context.programs.instance(graph, Evaluate(), None, check)[0].program
     try:
-        pieces, _ = context.pieces(graph, derivation, batching)
+        scheduled = _schedule(context, question, check)
     except LimitExceeded as error:
-        return _refused(context, inquiry, derivation, error)
-    return _explanation(context, inquiry, derivation, pieces)
+        single = Sweep(graph, _one_example(question, graph), question.call.options, 0).unlimited(context, check)
+        told = _explanation(context, single, loss.flops, check)
+        return replace(
+            told, chunks=(), placement="refused", reason=error.message, refusal=Refusal(error.limit, error.message)
+        )
+    dense = isinstance(question, Differentiate) and question.derivation.dense
+    return replace(_explanation(context, scheduled, loss.flops, check), mode=mode_of(scheduled) if dense else "")
 
 
-def _explain_dense(context: Context, inquiry: Inquiry) -> Explanation:
-    try:
-        mode, basis = _basis(context, inquiry)
-    except LimitExceeded as error:
-        wrt = inquiry.wrt
-        return _refused(context, inquiry, Jvp(wrt) if inquiry.derivation == "jacobian" else Hvp(wrt), error)
-    points = inquiry.points if inquiry.batch else 1
-    return _explanation(context, inquiry, basis.derivation, basis.pieces * points, mode.value)
-
-
-def _basis(context: Context, inquiry: Inquiry) -> tuple[Mode, Basis]:
-    if inquiry.derivation == "jacobian":
-        return cheapest(context, inquiry.graph, inquiry.wrt, inquiry.options, Mode.AUTO, go_on)
-    return Mode.FORWARD, basis_of(context, inquiry.graph, Hvp(inquiry.wrt), inquiry.options, go_on)
-
-
-def _refused(context: Context, inquiry: Inquiry, derivation: Derivation, error: LimitExceeded) -> Explanation:
-    single, _ = context.plans.plan(inquiry.graph, derivation)
-    return _described(context, inquiry, derivation, [single], (1,), ("refused", error.message))
-
-
-def _explanation(
-    context: Context, inquiry: Inquiry, derivation: Derivation, pieces: tuple[Piece, ...], mode: str = ""
-) -> Explanation:
-    data_bytes = sum(t.nbytes for t in pieces[0].plan.graph.input_types.values())
-    pool, reason = context.place(pieces, data_bytes, inquiry.options)
-    sizes = tuple(piece.stop - piece.start for piece in pieces)
-    plans = [piece.plan for piece in pieces]
-    return _described(context, inquiry, derivation, plans, sizes, (pool.name, reason), mode)
-
-
-def _described(
-    context: Context,
-    inquiry: Inquiry,
-    derivation: Derivation,
-    plans: Sequence[Plan],
-    chunks: tuple[int, ...],
-    placed: tuple[str, str],
-    mode: str = "",
-) -> Explanation:
-    derived = context.plans.derived(inquiry.graph, derivation)
-    loss, _ = context.plans.plan(inquiry.graph, Evaluate())
-    placement, reason = placed
+def _explanation(context: Context, scheduled: SweepSchedule, loss_flops: float, check: Check) -> Explanation:
+    derived = context.programs.derived(scheduled.sweep.graph, scheduled.sweep.derivation, check)
     return Explanation(
-        inputs=dict(derived.input_types),
-        outputs=dict(derived.output_types),
+        inputs=derived.input_types,
+        outputs=derived.output_types,
         text=to_text(derived),
-        flops=sum(plan.flops for plan in plans),
-        bytes=sum(plan.bytes for plan in plans),
-        peak_bytes=max(plan.peak_bytes for plan in plans),
-        seconds=sum(plan.seconds for plan in plans),
-        chunks=chunks,
-        placement=placement,
-        executor=context.executor(inquiry.options),
-        reason=reason,
-        loss_flops=loss.flops,
-        mode=mode,
+        flops=scheduled.flops,
+        bytes=scheduled.bytes,
+        peak_bytes=scheduled.peak_bytes,
+        seconds=scheduled.seconds,
+        chunks=scheduled.sizes,
+        placement=scheduled.pool.name,
+        executor=scheduled.executor,
+        reason=scheduled.reason,
+        loss_flops=loss_flops,
     )
+
+
+def _schedule(context: Context, question: Differentiate | Estimate, check: Check) -> SweepSchedule:
+    if isinstance(question, Estimate):
+        return schedule_estimate(context, question, check)
+    schedule = schedule_dense if question.derivation.dense else schedule_derivative
+    return schedule(context, question, check)
+
+
+def _one_example(question: Differentiate | Estimate, graph: Graph) -> Derivation:
+    """What is derived for one example, or for one row, one column or one probe."""
+    if isinstance(question, Estimate):
+        return probed(question, graph)
+    named = question.derivation.resolved(graph, question.vectors)
+    return counting(ways(graph, named)[0].derivation if named.dense else named, question.call.options)

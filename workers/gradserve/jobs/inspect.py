@@ -3,53 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from gradserve.autodiff import Inspect
+from gradserve.autodiff.derivation import EveryValue
 from gradserve.ir.canonical import canonical
-from gradserve.ir.errors import InvalidRequest, Violation
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array
-from gradserve.jobs.call import Call
+from gradserve.jobs.calls import checked, require_no_batch
 from gradserve.jobs.context import Context
-from gradserve.jobs.derivative import differentiate, split_roles, vector_key
-from gradserve.jobs.report import Report
+from gradserve.jobs.derivative import differentiate
+from gradserve.jobs.folds import by_role
+from gradserve.questions.inspection import Inspect, InspectedValue, Inspection
 from gradserve.runtime.control import Control
 
 
-@dataclass(frozen=True, slots=True)
-class InspectedValue:
-    """One value of the graph."""
-
-    number: int
-    op: str
-    """The op that it comes from; `input` or `constant` for what was given."""
-    name: str
-    """The name of an input; of a node its attributes as text."""
-    operands: tuple[int, ...]
-    outputs: tuple[str, ...]
-    """The outputs that it is."""
-    source: str
-    """The author's source line, such as `loss.py:31`; empty if unknown."""
-    value: Array
-    tangent: Array | None
-    """Its derivative along the tangents; None if none were given, or if it is not real."""
-    adjoint: Array | None
-    """The derivative of the loss in it; None if the graph is no loss, or if it is not real."""
-    kinks: int
-    """How many elements of the node sit on a kink."""
-
-
-@dataclass(frozen=True, slots=True)
-class Inspection:
-    """All values in the order in which they are computed, and what it cost."""
-
-    values: tuple[InspectedValue, ...]
-    report: Report
-
-
-def inspect(context: Context, call: Call, tangents: Mapping[str, Array], control: Control) -> Inspection:
-    """All values at the call's arguments, with their derivatives along `tangents` and those of the loss in them.
+def answers(context: Context, question: Inspect, control: Control) -> Iterator[Inspection]:
+    """All values at the call's arguments, with their derivatives along the tangents and those of the loss in them.
 
     Nodes are in the graph's canonical order, which every graph of the same digest has.
 
@@ -59,14 +28,11 @@ def inspect(context: Context, call: Call, tangents: Mapping[str, Array], control
         LimitExceeded: all values together are over a limit.
         NumericalFailure, Cancelled, DeadlineExceeded, WorkerLost: while running.
     """
-    if call.batch:
-        text = "values are inspected at one point; leave the batch out"
-        raise InvalidRequest("the request does not fit", [Violation("call.batch", "I1", text)])
-    derivation = Inspect(tuple(tangents))
-    vectors = {vector_key(derivation, name): tangent for name, tangent in tangents.items()}
+    call = checked(question.call)
+    require_no_batch(call, "I1", "values are inspected at one point; leave the batch out")
     call = replace(call, options=replace(call.options, count_kinks=True))
-    found = differentiate(context, call, derivation, vectors, control)
-    return Inspection(tuple(_values(canonical(call.graph), split_roles(found.outputs))), found.report)
+    outputs, report = differentiate(context, call, EveryValue(tuple(question.tangents)), question.tangents, control)
+    yield Inspection(tuple(_values(canonical(call.graph), by_role(outputs))), report)
 
 
 def _values(graph: Graph, roles: Mapping[str, Mapping[str, Array]]) -> Iterator[InspectedValue]:

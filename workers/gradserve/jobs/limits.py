@@ -1,11 +1,11 @@
-"""Limits on one call. Work over a limit is refused from its graph or its plan, before anything is allocated."""
+"""Limits on one call. Work over a limit is refused from its graph or its schedules, before anything is allocated."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gradserve.execution import Plan
+from gradserve.execution import Schedule
 from gradserve.ir.errors import LimitExceeded
 from gradserve.ir.graph import Graph, Origin
 
@@ -15,7 +15,7 @@ class Limits:
     """The most that one call may cost."""
 
     value_bytes: int = 128 << 30
-    """Bytes of any one value of the graph as it was sent, even if a plan need not store it."""
+    """Bytes of any one value of the graph as it was sent, even if no step need store it."""
     peak_bytes: int = 8 << 30
     """Live bytes of one chunk."""
     step_seconds: float = 60.0
@@ -53,24 +53,50 @@ class Limits:
         if points > self.points:
             raise _exceeded("points", f"the batch has {points} points", str(self.points), "send it in several calls")
 
-    def check_plans(self, plans: Sequence[Plan], times: int = 1) -> None:
-        """Refuses a job by the plans of its chunks, each of them run so many `times`.
+    def check_chunks(self, schedules: Sequence[Schedule], times: int = 1) -> None:
+        """Refuses a job by the schedules of its chunks, each of them run so many `times`.
 
         Raises:
             LimitExceeded: memory, time of a step, or operations over a limit.
         """
-        peak = max(plan.peak_bytes for plan in plans)
+        peak = max(schedule.peak_bytes for schedule in schedules)
         if peak > self.peak_bytes:
-            what = f"the plan needs {_binary(peak)} at once"
-            raise _exceeded("peak_bytes", what, _binary(self.peak_bytes), _largest_step(plans))
-        longest = max(plan.longest_step_seconds for plan in plans)
+            what = f"the program needs {_binary(peak)} at once"
+            raise _exceeded("peak_bytes", what, _binary(self.peak_bytes), _largest_value(schedules))
+        longest = max(schedule.longest_step_seconds for schedule in schedules)
         if longest > self.step_seconds:
-            what = f"one step of the plan is predicted to take {longest:.3g} s"
-            raise _exceeded("step_seconds", what, f"{self.step_seconds:.3g} s", _largest_step(plans))
-        flops = times * sum(plan.flops for plan in plans)
+            what = f"one step of the program is predicted to take {longest:.3g} s"
+            raise _exceeded("step_seconds", what, f"{self.step_seconds:.3g} s", _largest_value(schedules))
+        self.check_flops(times * sum(schedule.program.flops for schedule in schedules), "the job")
+
+    def check_flops(self, flops: float, what: str) -> None:
+        """Refuses a job of so many operations.
+
+        Raises:
+            LimitExceeded: they are over `flops`.
+        """
         if flops > self.flops:
-            what = f"the job takes {flops:.3g} floating-point operations"
-            raise _exceeded("flops", what, f"{self.flops:.3g}", "ask for fewer points, or evaluate less data")
+            text = f"{what} takes {flops:.3g} floating-point operations"
+            raise _exceeded("flops", text, f"{self.flops:.3g}", "ask for fewer points or probes, or evaluate less data")
+
+    def check_results(self, nbytes: int, what: str, advice: str) -> None:
+        """Refuses results of so many bytes, before they are made.
+
+        Raises:
+            LimitExceeded: they are over `result_bytes`.
+        """
+        if nbytes > self.result_bytes:
+            raise _exceeded("result_bytes", f"{what} {nbytes} bytes", str(self.result_bytes), advice)
+
+    def check_count(self, limit: str, count: int) -> None:
+        """Refuses more probes or directions than the limit of that name.
+
+        Raises:
+            LimitExceeded: there are more.
+        """
+        most = getattr(self, limit)
+        if count > most:
+            raise LimitExceeded(limit, f"{count} {limit} are asked for and the limit {limit} is {most}")
 
 
 def _exceeded(limit: str, what: str, most: str, advice: str) -> LimitExceeded:
@@ -85,14 +111,15 @@ def _binary(count: float) -> str:
     return f"{count:.4g} TiB"
 
 
-def _largest_step(plans: Sequence[Plan]) -> str:
-    """The step with the largest results, for the one who must make it smaller."""
-    steps = [(step, plan) for plan in plans for step in plan.steps]
-    if not steps:
+def _largest_value(schedules: Sequence[Schedule]) -> str:
+    """The node with the largest results, for the one who must make it smaller."""
+    graphs = [schedule.program.graph for schedule in schedules]
+    nodes = [node for graph in graphs for node in graph.nodes if not node.op.is_view]
+    if not nodes:
         return "its arguments alone are larger"
-    step, plan = max(steps, key=lambda found: sum(t.nbytes for t in found[0].result_types))
-    shown = ", ".join(str(t) for t in step.result_types)
-    return f"its largest value is {step.op.name}: {shown}{_traced(plan.graph.nodes[step.node].origin)}"
+    node = max(nodes, key=lambda node: sum(type_.nbytes for type_ in node.types))
+    shown = ", ".join(str(type_) for type_ in node.types)
+    return f"its largest value is {node.op.name}: {shown}{_traced(node.origin)}"
 
 
 def _traced(origin: Origin | None) -> str:

@@ -1,59 +1,37 @@
-"""A gradient compared with finite differences of its loss."""
+"""A gradient compared with finite differences of its loss, and mixed partials compared in both orders."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from gradserve.autodiff import Gradient
-from gradserve.ir.errors import InvalidRequest, LimitExceeded, Violation
+from gradserve.ir.errors import InvalidRequest, Violation
 from gradserve.ir.graph import Graph
-from gradserve.ir.types import Array
-from gradserve.jobs.call import Call, type_violations
+from gradserve.ir.types import Array, type_of
+from gradserve.jobs.calls import checked, inputs_in_question, require_no_batch, type_violations
 from gradserve.jobs.context import Context
 from gradserve.jobs.losses import Losses
-from gradserve.jobs.report import Report
+from gradserve.questions.derivations import Gradient, Hvp
+from gradserve.questions.symmetry import EntryPair, SymmetryProgress, VerifySymmetry
+from gradserve.questions.verification import Entry, VerificationProgress, VerifyGradient
 from gradserve.runtime.control import Control
-from gradserve.verification.gradient import verify
+from gradserve.verification import gradient, symmetry
+from gradserve.verification.directions import Layout
 from gradserve.verification.measure import Problem
-from gradserve.verification.report import VerificationReport
+from gradserve.verification.pairs import DEFAULT_PAIRS, Pair, choose_pairs, entry_pair
 from gradserve.verification.widen import is_single
 
 DEFAULT_DIRECTIONS = 8
 DEFAULT_TOLERANCE = 1e-3
 
-R = TypeVar("R")
 
-
-@dataclass(frozen=True, slots=True)
-class Progress(Generic[R]):
-    """How far a verification is; the last one carries the report."""
-
-    stage: str
-    evaluations: int
-    """Evaluations of the loss so far."""
-    execution: Report
-    report: R | None = None
-
-
-def verify_gradient(
-    context: Context,
-    call: Call,
-    wrt: Sequence[str],
-    *,
-    claimed: Mapping[str, Array] | None,
-    directions: int,
-    seed: int,
-    relative_tolerance: float,
-    control: Control,
-) -> Iterator[Progress[VerificationReport]]:
+def verify_gradient(context: Context, question: VerifyGradient, control: Control) -> Iterator[VerificationProgress]:
     """Progress stage by stage, and at the end the report on the claimed gradient, or on the one that Gradient answers.
 
-    0 directions and 0 tolerance mean the defaults. All evaluations of a stage are one job, cut into chunks by cost; the
-    report does not depend on how many workers there are.
+    All evaluations of a stage are one sweep; the report does not depend on how many workers there are.
 
     Losses in single precision are evaluated in double (see `widen`): their own differences would keep three digits at
     best. What Gradient answers in single precision is still what is verified. Its rounding error is allowed for: 64
@@ -67,60 +45,122 @@ def verify_gradient(
         NumericalFailure: the gradient cannot be computed at the point itself.
         Cancelled, DeadlineExceeded, WorkerLost: while running.
     """
-    directions, tolerance = directions or DEFAULT_DIRECTIONS, relative_tolerance or DEFAULT_TOLERANCE
-    _check(context, call, wrt, claimed, directions, tolerance)
-    context.plans.derived(call.graph, Gradient(tuple(wrt)), control.check)  # refuses what is no loss
-    losses = Losses(context, call, tuple(wrt), control)
+    call = checked(question.call)
+    require_no_batch(call, "V1", "a gradient is verified at one point; leave the batch out")
+    wrt = inputs_in_question(call.graph, question.wrt)
+    claimed: Mapping[str, Array] = question.claimed  # type: ignore[assignment]
+    tolerance = question.relative_tolerance or DEFAULT_TOLERANCE
+    _refuse(_tolerance_violations(tolerance) + (_claim_violations(call.graph, wrt, claimed) if claimed else []))
+    directions = question.directions or DEFAULT_DIRECTIONS
+    context.limits.check_count("directions", directions)
+    context.programs.derived(call.graph, Gradient(wrt), control.check)  # refuses what is no loss
+    losses = Losses(context, call, wrt, control)
     problem = _problem(losses, call.graph, claimed, tolerance)
-    dialogue = verify(problem, directions, seed)
+    yield from _stages(gradient.verify(problem, directions, question.seed), losses, VerificationProgress)
+
+
+def verify_symmetry(context: Context, question: VerifySymmetry, control: Control) -> Iterator[SymmetryProgress]:
+    """Progress stage by stage, and at the end the report on the pairs named, or else on `count` pairs.
+
+    As in `verify_gradient`, the report does not depend on how many workers there are, and losses in single precision
+    are evaluated in double; the Hessian is the one that Hvp answers.
+
+    Raises:
+        InvalidRequest: `wrt`, a pair or the tolerance do not fit, or the call has a batch.
+        NotDifferentiable: there is no Hessian.
+        LimitExceeded: more pairs, memory or operations than allowed.
+        NumericalFailure: the gradient or the Hessian cannot be computed at the point itself.
+        Cancelled, DeadlineExceeded, WorkerLost: while running.
+    """
+    call = checked(question.call)
+    require_no_batch(call, "V1", "symmetry is verified at one point; leave the batch out")
+    wrt = inputs_in_question(call.graph, question.wrt)
+    context.programs.derived(call.graph, Hvp(wrt, product_only=True), control.check)  # refuses what is no loss
+    layout = Layout({name: call.graph.input_types[name].lengths for name in wrt})
+    tolerance = question.relative_tolerance or DEFAULT_TOLERANCE
+    _refuse(_tolerance_violations(tolerance) + _pair_violations(layout, question.pairs))
+    count = question.count or DEFAULT_PAIRS
+    context.limits.check_count("directions", max(count, len(question.pairs)))
+    losses = Losses(context, call, wrt, control)
+    point = layout.pack(losses.arguments)
+    chosen = [_named(layout, point, pair) for pair in question.pairs] or choose_pairs(point, count, question.seed)
+    epsilon = float(np.finfo(np.float32 if is_single(call.graph) else np.float64).eps)
+    problem = symmetry.Plane(layout, point, layout.pack(losses.gradient(call.graph)), epsilon, tolerance)
+    yield from _stages(symmetry.verify(problem, chosen, question.seed), losses, SymmetryProgress)
+
+
+def _stages(dialogue: Generator[Any, Sequence[Array], Any], losses: Losses, progress: Any) -> Iterator[Any]:
+    """Progress for each stage of a dialogue, which is told the numbers that it wants, and at the end its report."""
     try:
-        stage = next(dialogue)
+        wanted = next(dialogue)
         while True:
-            values = losses.at(stage)
-            yield Progress(stage.name, losses.evaluations, losses.report)
-            stage = dialogue.send(values)
+            numbers = losses.products(wanted.vectors) if isinstance(wanted, symmetry.Products) else losses.at(wanted)
+            yield progress(wanted.name, losses.evaluations, losses.report)
+            wanted = dialogue.send(numbers)
     except StopIteration as ended:
-        report: VerificationReport = replace(ended.value, evaluations=losses.evaluations)
-        yield Progress("done", losses.evaluations, losses.report, report)
+        report = replace(ended.value, evaluations=losses.evaluations)
+        yield progress("done", losses.evaluations, losses.report, report)
 
 
-def _problem(losses: Losses, graph: Graph, claimed: Mapping[str, Array] | None, tolerance: float) -> Problem:
+def _problem(losses: Losses, graph: Graph, claimed: Mapping[str, Array], tolerance: float) -> Problem:
     layout, point = losses.layout, losses.layout.pack(losses.arguments)
     single = is_single(graph)
-    own = layout.pack(losses.gradient(graph)) if single or claimed is None else np.empty(0)
-    gradient = own if claimed is None else layout.pack(claimed)
+    own = layout.pack(losses.gradient(graph)) if single or not claimed else np.empty(0)
+    wanted = layout.pack(claimed) if claimed else own
     if not single:
-        return Problem(layout, point, gradient, np.zeros(layout.size), float(np.finfo(np.float64).eps), tolerance)
+        return Problem(layout, point, wanted, np.zeros(layout.size), float(np.finfo(np.float64).eps), tolerance)
     residue = own - layout.pack(losses.gradient(losses.graph))
     residue[~np.isfinite(residue)] = 0
-    return Problem(layout, point, gradient, residue, float(np.finfo(np.float32).eps), tolerance)
+    return Problem(layout, point, wanted, residue, float(np.finfo(np.float32).eps), tolerance)
 
 
-def _check(
-    context: Context,
-    call: Call,
-    wrt: Sequence[str],
-    claimed: Mapping[str, Array] | None,
-    directions: int,
-    tolerance: float,
-) -> None:
+def _named(layout: Layout, point: Array, pair: EntryPair) -> Pair:
+    positions = (layout.position(entry.input, entry.index) for entry in (pair.u, pair.v))
+    return entry_pair(point, *positions)
+
+
+def _refuse(violations: Sequence[Violation]) -> None:
+    if violations:
+        raise InvalidRequest("the request does not fit", violations)
+
+
+def _tolerance_violations(tolerance: float) -> list[Violation]:
+    if 0 < tolerance < np.inf:
+        return []
+    return [Violation("relative_tolerance", "V2", f"{tolerance} is no tolerance; 0 means the default")]
+
+
+def _claim_violations(graph: Graph, wrt: Sequence[str], claimed: Mapping[str, Array]) -> list[Violation]:
     violations = []
-    if call.batch:
-        violations.append(Violation("call.batch", "V1", "a gradient is verified at one point; leave the batch out"))
-    if not tolerance > 0:
-        violations.append(Violation("relative_tolerance", "V2", f"{tolerance} is no tolerance; 0 means the default"))
-    for name in () if claimed is None else wrt:
-        type_ = call.graph.input_types.get(name)
-        if name not in claimed:  # type: ignore[operator]
-            violations.append(Violation(f'claimed["{name}"]', "V3", "the claimed gradient in this input is missing"))
+    for name in wrt:
+        type_, path = graph.input_types.get(name), f'claimed["{name}"]'
+        if name not in claimed:
+            violations.append(Violation(path, "V3", "the claimed gradient in this input is missing"))
         elif type_ is not None:
-            violations += type_violations(f'claimed["{name}"]', claimed[name], type_, batched=False)  # type: ignore[index]
-    for name in claimed or ():
+            violations += type_violations(path, type_of(claimed[name]), type_, batched=False)
+    for name in claimed:
         if name not in wrt:
             text = f"{name!r} is not among the inputs to verify: {', '.join(wrt)}"
             violations.append(Violation(f'claimed["{name}"]', "V4", text))
-    if violations:
-        raise InvalidRequest("the request does not fit", violations)
-    if directions > context.limits.directions:
-        limit = context.limits.directions
-        raise LimitExceeded("directions", f"{directions} directions are asked for and the limit directions is {limit}")
+    return violations
+
+
+def _pair_violations(layout: Layout, pairs: Sequence[EntryPair]) -> list[Violation]:
+    violations = []
+    for k, pair in enumerate(pairs):
+        violations += _entry_violations(layout, f"pairs[{k}].u", pair.u)
+        violations += _entry_violations(layout, f"pairs[{k}].v", pair.v)
+        if pair.u == pair.v:
+            violations.append(Violation(f"pairs[{k}]", "V6", "both are the same entry; a mixed partial takes two"))
+    return violations
+
+
+def _entry_violations(layout: Layout, field_path: str, entry: Entry) -> list[Violation]:
+    shape = layout.shapes.get(entry.input)
+    if shape is None:
+        text = f"{entry.input!r} is not among the inputs to verify: {', '.join(layout.shapes)}"
+    elif len(entry.index) != len(shape) or not all(0 <= k < n for k, n in zip(entry.index, shape, strict=True)):
+        text = f"there is no entry {list(entry.index)} in {entry.input} of shape {list(shape)}"
+    else:
+        return []
+    return [Violation(field_path, "V5", text)]

@@ -28,7 +28,7 @@ class Pool(Protocol):
 
         Raises:
             Cancelled, DeadlineExceeded: as `control` says.
-            NumericalFailure: a step of a plan is impossible on these numbers.
+            NumericalFailure: a step is impossible on these numbers.
             LimitExceeded: a chunk needs more memory than any worker could have.
             WorkerLost: workers died more often than a chunk may be retried.
             Unavailable: the pool is closed or has no room.

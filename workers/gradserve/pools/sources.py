@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import assert_never
 
 import numpy as np
 
 from gradserve.estimation.samplers import signs
+from gradserve.ir.graph import Literal
 from gradserve.ir.types import Array
-from gradserve.pools.work import OneHots, Point, Rows, Shared, Signs, Source, Stored
+from gradserve.pools.work import Constant, OneHots, Point, Rows, Shared, Signs, Source, Stored
 
 
-def array_of(source: Source, data: Mapping[str, Array]) -> Array:
+def array_of(source: Source, data: Mapping[str, Array], constants: Mapping[str, Literal]) -> Array:
     """The array that a source stands for; a view of `data` where it is part of it."""
     match source:
         case Shared(key):
             return data[key]
+        case Constant(digest):
+            return constants[digest].array
         case Rows(key, start, stop):
             return data[key][start:stop]
         case Point(key, index):
@@ -26,6 +30,16 @@ def array_of(source: Source, data: Mapping[str, Array]) -> Array:
             return _one_hots(source)
         case Signs(seed, purpose, start, stop, shape, element_type):
             return signs(seed, purpose, start, stop, shape, element_type)
+    assert_never(source)
+
+
+def part(source: Source, start: int, stop: int) -> Source:
+    """What the rows `start` to `stop` of a source come from; itself where every row comes from all of it."""
+    match source:
+        case Rows() | OneHots() | Signs():
+            return replace(source, start=source.start + start, stop=source.start + stop)
+        case Shared() | Constant() | Point():
+            return source
     assert_never(source)
 
 
@@ -49,6 +63,8 @@ def _one_hots(source: OneHots) -> Array:
     return rows.reshape(len(rows), *source.shape)
 
 
-def arrays_of(sources: Mapping[str, Source], data: Mapping[str, Array]) -> dict[str, Array]:
-    """The array of every source."""
-    return {name: array_of(source, data) for name, source in sources.items()}
+def arrays_of(
+    sources: Mapping[str, Source], data: Mapping[str, Array], constants: Mapping[str, Literal]
+) -> dict[str, Array]:
+    """The array of every source, from a work's data and constants."""
+    return {name: array_of(source, data, constants) for name, source in sources.items()}

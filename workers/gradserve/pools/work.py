@@ -1,12 +1,13 @@
-"""Work for a pool: plans, data, and the chunks to be run, as frozen data."""
+"""Work for a pool: schedules, data, and the chunks to be run, as frozen data."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from gradserve.execution.plan import Plan
+from gradserve.execution import Schedule
+from gradserve.ir.graph import Literal
 from gradserve.ir.types import Array, ElementType
 
 
@@ -32,6 +33,13 @@ class Point:
 
     key: str
     index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A constant of the work's programs, by the digest of its elements: workers keep it for works to come."""
+
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +70,16 @@ class Signs:
 
 Stored: TypeAlias = Shared | Rows | Point
 """What is taken from the work's data."""
-Source: TypeAlias = Stored | OneHots | Signs
+Source: TypeAlias = Stored | Constant | OneHots | Signs
 """Where an argument comes from."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A unit of dispatch: a plan, and where each of its arguments comes from."""
+    """A unit of dispatch: a program, and where each of its arguments comes from."""
 
-    plan: str
-    """The digest of a plan of the work."""
+    program: str
+    """The digest of a program of the work."""
     arguments: Mapping[str, Source]
 
 
@@ -79,11 +87,13 @@ class Chunk:
 class Work:
     """Everything that a pool needs. How it is cut into chunks never depends on the pool."""
 
-    plans: Mapping[str, Plan]
-    """Plans by digest."""
+    schedules: Mapping[str, Schedule]
+    """How the executor runs each program, by the program's digest."""
     data: Mapping[str, Array]
     """Arrays that chunks draw from, by key."""
-    chunks: tuple[Chunk, ...]
+    constants: Mapping[str, Literal]
+    """Constants of the programs, by digest."""
+    chunks: Sequence[Chunk]
     executor: str
     """The executor that every chunk runs on."""
 
@@ -95,9 +105,9 @@ class ChunkResult:
     index: int
     outputs: dict[str, Array]
     seconds: float
-    """Seconds spent running the plan."""
+    """Seconds spent running the program."""
     waited: float
-    """Seconds between submission and the start of the plan; the ways to a worker and back are part of it."""
+    """Seconds between submission and the start of the program; the ways to a worker and back are part of it."""
     worker: str
     """The name of the worker that ran it."""
     retries: int

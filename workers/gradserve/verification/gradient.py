@@ -9,11 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gradserve.ir.types import Array
-from gradserve.verification.directions import sign_directions, within
-from gradserve.verification.kinks import Finding
-from gradserve.verification.measure import Dialogue, Origin, Problem, Stage, measure
-from gradserve.verification.noise import noise_level, noise_steps
-from gradserve.verification.report import (
+from gradserve.questions.verification import (
     DirectionReport,
     EntryReport,
     InputReport,
@@ -21,7 +17,11 @@ from gradserve.verification.report import (
     VerificationReport,
     worst,
 )
-from gradserve.verification.search import Entry, search, severity
+from gradserve.verification.directions import sign_directions, within
+from gradserve.verification.kinks import Finding
+from gradserve.verification.measure import Dialogue, Origin, Problem, Stage, measure
+from gradserve.verification.noise import noise_level, noise_steps
+from gradserve.verification.search import SuspectEntry, search, severity
 
 MAX_ENTRIES = 16
 """The most entries that a report names."""
@@ -71,12 +71,12 @@ def verify(problem: Problem, directions: int, seed: int) -> Dialogue[Verificatio
 class _Explanation:
     """The entries that make directions fail."""
 
-    entries: Mapping[int, Entry]
+    entries: Mapping[int, SuspectEntry]
     complete: bool
     """Whether every disagreement was traced to entries."""
 
     @property
-    def ranked(self) -> list[Entry]:
+    def ranked(self) -> list[SuspectEntry]:
         return sorted(self.entries.values(), key=severity, reverse=True)
 
     def amended(self, finding: Finding) -> Finding:
@@ -91,7 +91,7 @@ def _explain(
     problem: Problem, origin: Origin, vectors: Sequence[Array], findings: Sequence[Finding]
 ) -> Dialogue[_Explanation]:
     """Searches the worst direction, sets aside what is found there, and measures again what is left."""
-    entries: dict[int, Entry] = {}
+    entries: dict[int, SuspectEntry] = {}
     for _ in range(ROUNDS):
         failed = [k for k, finding in enumerate(findings) if finding.failed]
         if not failed or len(entries) >= MAX_ENTRIES:
@@ -134,7 +134,7 @@ def _input_report(name: str, finding: Finding, entries: Sequence[EntryReport]) -
     )
 
 
-def _entry_report(problem: Problem, entry: Entry) -> EntryReport:
+def _entry_report(problem: Problem, entry: SuspectEntry) -> EntryReport:
     name, index = problem.layout.locate(entry.position)
     return EntryReport(
         input=name,

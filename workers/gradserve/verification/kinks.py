@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gradserve.ir.types import Array
+from gradserve.questions.verification import Verdict
 from gradserve.verification.finite_differences import Differences, Plain, Side, Slope, plain, slope
-from gradserve.verification.report import Verdict
 
 BEYOND_DOUBT = 64.0
 """Where the bound is wider than asked, a discrepancy must exceed it by this factor to count as a disagreement: bounds

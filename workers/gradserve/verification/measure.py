@@ -13,11 +13,11 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 
 from gradserve.ir.types import Array
+from gradserve.questions.verification import Verdict
 from gradserve.verification.directions import Layout
 from gradserve.verification.finite_differences import Differences, steps_of
 from gradserve.verification.kinks import Claim, Finding, judge
 from gradserve.verification.noise import EPSILON
-from gradserve.verification.report import Verdict
 
 FIRST = range(1, 9)
 """Exponents k of the steps 4**-k that every direction starts with: 1/4 to 1.5e-5."""

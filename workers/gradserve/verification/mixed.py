@@ -21,10 +21,10 @@ from itertools import accumulate, pairwise
 import numpy as np
 
 from gradserve.ir.types import Array
+from gradserve.questions.verification import Verdict
 from gradserve.verification.finite_differences import RATIO, Differences, plain, steps_of
 from gradserve.verification.kinks import Claim, judge
 from gradserve.verification.measure import Origin
-from gradserve.verification.report import Verdict
 
 FLATNESS = (2, 4, 6, 8)
 """Exponents e of the rays k = 4**-e h: from 1/16, where noise is least, to 1/65536."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradserve.ir.types import Array
+from gradserve.questions.verification import Verdict
 from gradserve.verification.directions import within
 from gradserve.verification.kinks import Finding
 from gradserve.verification.measure import Dialogue, Origin, Problem, measure
-from gradserve.verification.report import Verdict
 
 WIDTH = 16
 """The most spans that are followed at once, worst first."""
@@ -19,7 +19,7 @@ _CLEARLY = 4.0
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class SuspectEntry:
     """One position, and what moving it alone shows."""
 
     position: int
@@ -40,7 +40,7 @@ class _Failure:
         return self.finding.verdict.severity, excess if excess > 0 or np.isnan(one_sided) else one_sided
 
 
-def search(problem: Problem, origin: Origin, vector: Array, finding: Finding) -> Dialogue[list[Entry]]:
+def search(problem: Problem, origin: Origin, vector: Array, finding: Finding) -> Dialogue[list[SuspectEntry]]:
     """The entries that fail when moved alone along the vector's component; empty if no single entry does.
 
     `finding` is what the whole vector shows; spans are measured well enough to see that in them, all spans of a level
@@ -50,7 +50,7 @@ def search(problem: Problem, origin: Origin, vector: Array, finding: Finding) ->
     wrong = finding.verdict is Verdict.DISAGREES
     wanted = (finding.excess if wrong else problem.relative_tolerance * finding.claim.scale) / _CLEARLY
     spans = _live(vector, problem.layout.spans.values())
-    found: list[Entry] = []
+    found: list[SuspectEntry] = []
     guessed = False
     while spans:
         findings = yield from measure(problem, origin, [within(vector, span) for span in spans], _stage(spans), wanted)
@@ -69,7 +69,7 @@ def search(problem: Problem, origin: Origin, vector: Array, finding: Finding) ->
 
 def _guess(
     problem: Problem, origin: Origin, vector: Array, wide: Sequence[_Failure], wanted: float
-) -> Dialogue[list[Entry]]:
+) -> Dialogue[list[SuspectEntry]]:
     """The largest entry of every span, where it fails: where nearly all entries are wrong this ends the search."""
     terms = np.abs(problem.gradient * vector)
     spans = []
@@ -81,12 +81,12 @@ def _guess(
     return [_entry(_Failure(s, f), vector) for s, f in zip(spans, findings, strict=True) if f.failed]
 
 
-def _entry(failure: _Failure, vector: Array) -> Entry:
+def _entry(failure: _Failure, vector: Array) -> SuspectEntry:
     position = failure.span.start
-    return Entry(position, float(vector[position]), failure.finding)
+    return SuspectEntry(position, float(vector[position]), failure.finding)
 
 
-def _distinct(entries: Sequence[Entry]) -> list[Entry]:
+def _distinct(entries: Sequence[SuspectEntry]) -> list[SuspectEntry]:
     return list({entry.position: entry for entry in entries}.values())
 
 
@@ -104,7 +104,7 @@ def _stage(spans: Sequence[range]) -> str:
     return "searching entries" if all(len(span) == 1 for span in spans) else f"searching spans of {len(spans[0])}"
 
 
-def severity(entry: Entry) -> tuple[int, float]:
+def severity(entry: SuspectEntry) -> tuple[int, float]:
     """For sorting entries, worst last."""
     excess = entry.finding.excess / abs(entry.scale)
     return entry.finding.verdict.severity, 0.0 if entry.finding.verdict is Verdict.NOT_FINITE else excess

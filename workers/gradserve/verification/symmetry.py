@@ -10,6 +10,8 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 
 from gradserve.ir.types import Array
+from gradserve.questions.symmetry import EntryPair, PairReport, SymmetryReport
+from gradserve.questions.verification import Entry, Verdict, worst
 from gradserve.verification.directions import Layout, scales, sign_directions
 from gradserve.verification.finite_differences import steps_of
 from gradserve.verification.kinks import BEYOND_DOUBT
@@ -17,7 +19,6 @@ from gradserve.verification.measure import Origin, Stage
 from gradserve.verification.mixed import Limit, iterated_limit, rays
 from gradserve.verification.noise import EPSILON, noise_level, noise_steps
 from gradserve.verification.pairs import Pair, entry_pair
-from gradserve.verification.report import PairReport, Place, SymmetryReport, Verdict, worst
 
 FIRST = range(1, 9)
 """Exponents k of the steps 4**-k that every pair starts with: 1/4 to 1.5e-5."""
@@ -47,7 +48,7 @@ Dialogue: TypeAlias = Generator[Stage | Products, Sequence[Array], T]
 
 
 @dataclass(frozen=True, eq=False)
-class Problem:
+class Plane:
     """A loss whose mixed partials are looked at."""
 
     layout: Layout
@@ -74,7 +75,7 @@ class Derived:
 class _Setting:
     """What all pairs have in common."""
 
-    problem: Problem
+    problem: Plane
     origin: Origin
     change: float
     """How much the loss changes where everything moves."""
@@ -89,7 +90,7 @@ class _Finding:
     verdict: Verdict
 
 
-def verify(problem: Problem, pairs: Sequence[Pair], seed: int) -> Dialogue[SymmetryReport]:
+def verify(problem: Plane, pairs: Sequence[Pair], seed: int) -> Dialogue[SymmetryReport]:
     """The report on mixed partials; `evaluations` is left at 0 for whoever counts them.
 
     Both iterated limits in the plane of every pair are compared with each other and with the derived Hessian. Where
@@ -119,7 +120,7 @@ def _measure(setting: _Setting, pairs: Sequence[Pair]) -> Dialogue[list[_Finding
     return findings
 
 
-def _derive(problem: Problem, pairs: Sequence[Pair]) -> Dialogue[list[Derived]]:
+def _derive(problem: Plane, pairs: Sequence[Pair]) -> Dialogue[list[Derived]]:
     found: list[Derived] = []
     for group in _groups(pairs):
         products = yield Products("derived products", [vector for pair in group for vector in (pair.u, pair.v)])
@@ -128,7 +129,7 @@ def _derive(problem: Problem, pairs: Sequence[Pair]) -> Dialogue[list[Derived]]:
     return found
 
 
-def _derived(problem: Problem, pair: Pair, hu: Array, hv: Array) -> Derived:
+def _derived(problem: Plane, pair: Pair, hu: Array, hv: Array) -> Derived:
     """The products, with half of their digits allowed to be lost in rounding: wrong rules lose all of them."""
     one, other = pair.u * hv, pair.v * hu
     cross = max(_norm(one), _norm(other))
@@ -242,13 +243,13 @@ def _badness(row: PairReport) -> tuple[int, bool, float]:
     return row.verdict.severity, row.entries is not None, 0.0 if math.isnan(gap) else gap
 
 
-def _report(problem: Problem, finding: _Finding) -> PairReport:
+def _report(problem: Plane, finding: _Finding) -> PairReport:
     """In units of the entries where they are two, of the directions otherwise."""
     entries = finding.pair.entries
     unit = 1.0 if entries is None else float(np.prod(scales(problem.point)[list(entries)]))
     return PairReport(
         verdict=finding.verdict,
-        entries=None if entries is None else _places(problem.layout, *entries),
+        entries=None if entries is None else _entry_pair(problem.layout, *entries),
         uv=finding.uv.value / unit,
         uv_bound=finding.uv.bound / unit,
         vu=finding.vu.value / unit,
@@ -258,8 +259,8 @@ def _report(problem: Problem, finding: _Finding) -> PairReport:
     )
 
 
-def _places(layout: Layout, u: int, v: int) -> tuple[Place, Place]:
-    return Place(*layout.locate(u)), Place(*layout.locate(v))
+def _entry_pair(layout: Layout, u: int, v: int) -> EntryPair:
+    return EntryPair(Entry(*layout.locate(u)), Entry(*layout.locate(v)))
 
 
 def _norm(terms: Array) -> float:

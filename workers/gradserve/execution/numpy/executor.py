@@ -1,4 +1,4 @@
-"""The reference executor: a plan as straight-line Python over NumPy.
+"""The reference executor: a schedule as straight-line Python over NumPy.
 
 The generated source holds only numbered names; what they stand for (NumPy functions, constants) is passed in as data,
 so nothing that a client has written ever becomes code.
@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from gradserve.execution.executor import Schedule
 from gradserve.execution.numpy.layout import own_order
-from gradserve.execution.numpy.schedule import Step
-from gradserve.execution.plan import Plan
+from gradserve.execution.numpy.schedule import NumpySchedule, Step, schedule_of
+from gradserve.execution.program import CONSTANT, Program
 from gradserve.ir.errors import Cancelled, NotDifferentiable, NumericalFailure, Violation
 from gradserve.ir.graph import Literal
 from gradserve.ir.types import Array
@@ -25,27 +26,33 @@ CHECK_SECONDS = 5e-3
 
 
 class NumpyExecutor:
-    """Runs plans on NumPy, one step after the other, freeing every value at its last use."""
+    """Runs programs on NumPy, one step after the other, freeing every value at its last use."""
 
     name = "numpy"
+    automatic = True
 
-    def prepare(self, plan: Plan) -> NumpyProgram:
-        """The plan as a compiled Python function."""
-        return NumpyProgram(plan)
+    def schedule(self, program: Program) -> NumpySchedule:
+        """The steps, in the order of the program's nodes."""
+        return schedule_of(program)
+
+    def prepare(self, schedule: Schedule) -> NumpyPrepared:
+        """The schedule as a compiled Python function."""
+        assert isinstance(schedule, NumpySchedule), "a schedule is prepared by the executor that made it"
+        return NumpyPrepared(schedule)
 
 
-class NumpyProgram:
-    """A plan compiled to a Python function."""
+class NumpyPrepared:
+    """A schedule compiled to a Python function."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, schedule: NumpySchedule) -> None:
         """Generates and compiles the source."""
-        self.plan = plan
-        self._file = f"<plan {plan.digest[:12]} of {id(self):x}>"
-        self._source = _Source(plan)
+        self._graph = schedule.program.graph
+        self._file = f"<program of {len(self._graph.nodes)} nodes at {id(self):x}>"
+        self._source = _Source(schedule)
         self._function = self._source.compile(self._file)
         self._quiet = np.errstate(all="ignore")(self.call)
-        self._inputs = [i.name for i in plan.graph.inputs]
-        self._outputs = [o.name for o in plan.graph.outputs]
+        self._inputs = [i.name for i in self._graph.inputs]
+        self._outputs = [o.name for o in self._graph.outputs]
 
     @property
     def source(self) -> str:
@@ -53,7 +60,7 @@ class NumpyProgram:
         return self._source.text
 
     def __call__(self, arguments: Mapping[str, Array], stopped: Callable[[], bool] | None = None) -> dict[str, Array]:
-        """The outputs by name; see `Program`."""
+        """The outputs by name; see `Prepared`."""
         results = self._quiet(_checker(stopped), *[arguments[name] for name in self._inputs])
         return dict(zip(self._outputs, results, strict=True))
 
@@ -75,7 +82,7 @@ class NumpyProgram:
         """The failure of a step, with the node it came from."""
         step = self._step_of(error)
         if step is None:
-            return NumericalFailure(f"the plan cannot be run on these numbers: {error}")
+            return NumericalFailure(f"the program cannot be run on these numbers: {error}")
         violation = self._at(step, step.op.name, str(error) or type(error).__name__)
         return NumericalFailure("a step is impossible on these numbers", [violation])
 
@@ -98,7 +105,7 @@ class NumpyProgram:
             field=f"derived.nodes[{step.node}]",
             constraint=constraint,
             description=f"{description}; operands are {types}",
-            source=str(self.plan.graph.nodes[step.node].origin or ""),
+            source=str(self._graph.nodes[step.node].origin or ""),
         )
 
 
@@ -118,22 +125,24 @@ def _go_on() -> None:
 
 
 class _Source:
-    """The generated source of a plan, and the names that it refers to."""
+    """The generated source of a schedule, and the names that it refers to."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, schedule: NumpySchedule) -> None:
+        graph = schedule.program.graph
         self.step_of_line: dict[int, Step] = {}
         self._names: dict[str, Any] = {"row_major": np.ascontiguousarray, "array": np.asarray}
-        inputs = len(plan.graph.inputs)
+        inputs = len(graph.inputs)
         self._lines = [f"def run({', '.join(['check', *(f'v{k}' for k in range(inputs))])}):"]
-        for k, given in enumerate(plan.graph.inputs):
-            self._lines.append(f" v{k} = row_major(v{k})" if given.type.shape else f" v{k} = v{k}[()]")
-        for k, constant in enumerate(plan.graph.constants, start=inputs):
+        for k, given in enumerate(graph.inputs):
+            if not given.name.startswith(CONSTANT):  # those are row-major already
+                self._lines.append(f" v{k} = row_major(v{k})" if given.type.shape else f" v{k} = v{k}[()]")
+        for k, constant in enumerate(graph.constants, start=inputs):
             assert isinstance(constant, Literal)
-            self._names[f"v{k}"] = constant.array if constant.type.shape else constant.array[()]
-        self._write_steps(plan)
-        for k, output in enumerate(plan.graph.outputs):
-            self._names[f"t{k}"] = plan.graph.value_types[output.value].element_type.dtype
-        results = "".join(f"array(v{output.value}, t{k}), " for k, output in enumerate(plan.graph.outputs))
+            self._names[f"v{k}"] = constant.array[()]
+        self._write_steps(schedule)
+        for k, output in enumerate(graph.outputs):
+            self._names[f"t{k}"] = graph.value_types[output.value].element_type.dtype
+        results = "".join(f"array(v{output.value}, t{k}), " for k, output in enumerate(graph.outputs))
         self._lines.append(f" return ({results})")
 
     @property
@@ -145,9 +154,9 @@ class _Source:
         function: Callable[..., tuple[Any, ...]] = self._names["run"]
         return function
 
-    def _write_steps(self, plan: Plan) -> None:
+    def _write_steps(self, schedule: NumpySchedule) -> None:
         unchecked = 0.0
-        for step in plan.steps:
+        for step in schedule.steps:
             unchecked += step.seconds
             if unchecked > CHECK_SECONDS:
                 self._lines.append(" check()")
@@ -178,7 +187,7 @@ def _assignment(results: tuple[int, ...]) -> str:
 def kernel(step: Step) -> Callable[..., Any]:
     """The function of a step's operands that NumPy is called by; of what checks as well, if it calls functions."""
     if isinstance(step.op, Calling):
-        return _calling(step.op, {name: NumpyProgram(function) for name, function in step.functions.items()})
+        return _calling(step.op, {name: NumpyPrepared(function) for name, function in step.functions.items()})
     if step.copies:
         shape = step.result_types[0].lengths
         return lambda x: np.array(x, order="C", copy=True).reshape(shape)
@@ -186,11 +195,11 @@ def kernel(step: Step) -> Callable[..., Any]:
     return plain if step.order is None else _turning(plain, step.order)
 
 
-def _calling(op: Calling, programs: Mapping[str, NumpyProgram]) -> Callable[..., Any]:
+def _calling(op: Calling, programs: Mapping[str, NumpyPrepared]) -> Callable[..., Any]:
     """The kernel of an op that calls functions: it may be stopped before each call."""
 
     def run(check: Callable[[], None], *operands: Array) -> Any:
-        def called(program: NumpyProgram) -> Function:
+        def called(program: NumpyPrepared) -> Function:
             def call(*arguments: Array) -> tuple[Array, ...]:
                 check()
                 return program.call(check, *arguments)

@@ -1,23 +1,20 @@
-"""Lowering: from the nodes of a graph to steps, with the last use of every value and the fate of every buffer."""
+"""Schedules: the nodes of a graph as steps, with the last use of every value and the fate of every buffer."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradserve.execution import cost_model
+from gradserve.execution import costs
 from gradserve.execution.numpy.layout import Placement, Strides, place, row_major
+from gradserve.execution.program import Program
 from gradserve.ir.graph import Graph, Node
 from gradserve.ir.op import Cost, Op
 from gradserve.ir.types import Shape, TensorType
 from gradserve.ops.control.calling import Calling
-
-if TYPE_CHECKING:
-    from gradserve.execution.plan import Plan
 
 REUSE_BYTES = 1 << 14
 """Smaller results are allocated afresh: NumPy's own cache of small blocks is quicker than an `out=` argument."""
@@ -49,8 +46,8 @@ class Step:
     cost: Cost
     seconds: float
     """Predicted seconds on one core."""
-    functions: Mapping[str, Plan]
-    """The plans of the functions that the op calls."""
+    functions: Mapping[str, NumpySchedule]
+    """The schedules of the functions that the op calls."""
 
     @property
     def unstoppable_seconds(self) -> float:
@@ -61,8 +58,44 @@ class Step:
     @property
     def workspace(self) -> int:
         """Bytes that it takes beside its operands and results while it runs: those of a function without its inputs."""
-        taken = [f.peak_bytes - sum(i.type.nbytes for i in f.graph.inputs) for f in self.functions.values()]
+        taken = [f.peak_bytes - sum(i.type.nbytes for i in f.program.graph.inputs) for f in self.functions.values()]
         return max(taken, default=0)
+
+
+@dataclass(frozen=True)
+class NumpySchedule:
+    """A program's steps, and what they take."""
+
+    program: Program
+    steps: tuple[Step, ...]
+    seconds: float
+    """Predicted seconds on one core."""
+    longest_step_seconds: float
+    """Predicted seconds of the longest step, which is how long a cancellation may take to be seen."""
+    peak_bytes: int
+    """The largest sum of live bytes: arguments, constants, and what steps have allocated and not yet freed."""
+
+
+def schedule_of(program: Program) -> NumpySchedule:
+    """The schedule of a program."""
+    steps = _steps(program.graph)
+    return NumpySchedule(
+        program=program,
+        steps=steps,
+        seconds=sum(step.seconds for step in steps),
+        longest_step_seconds=max((step.unstoppable_seconds for step in steps), default=0.0),
+        peak_bytes=_peak_bytes(program, steps),
+    )
+
+
+def _peak_bytes(program: Program, steps: tuple[Step, ...]) -> int:
+    live = program.argument_bytes + sum(c.type.nbytes for c in program.graph.constants)
+    peak = live
+    for step in steps:
+        live += step.allocates
+        peak = max(peak, live + step.workspace)
+        live -= step.releases
+    return peak
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +106,8 @@ class _Draft:
     position: int
 
 
-def lower(graph: Graph, plan: Callable[[Graph], Plan]) -> tuple[Step, ...]:
-    """The steps of a concrete graph, in its order; `plan` makes the plans of functions."""
+def _steps(graph: Graph) -> tuple[Step, ...]:
+    """The steps of a concrete graph, in its order."""
     drafts = _without_needless_broadcasts(graph)
     types = graph.value_types
     last_use = _last_uses(graph, drafts)
@@ -92,7 +125,7 @@ def lower(graph: Graph, plan: Callable[[Graph], Plan]) -> tuple[Step, ...]:
         strides.update(zip(draft.results, placed.strides, strict=True))
         allocates = buffers.make(draft, views=op.is_view and not placed.copies, reuses=reuses)
         frees, releases = buffers.free(time, draft)
-        functions = {name: plan(function) for name, function in op.functions.items()}
+        functions = {name: schedule_of(Program(function)) for name, function in op.functions.items()}
         cost = op.cost(operand_types, draft.node.types)
         steps.append(
             Step(
@@ -116,11 +149,11 @@ def lower(graph: Graph, plan: Callable[[Graph], Plan]) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def _seconds(op: Op, cost: Cost, functions: Mapping[str, Plan]) -> float:
+def _seconds(op: Op, cost: Cost, functions: Mapping[str, NumpySchedule]) -> float:
     """Predicted seconds of one step on one core; calls of functions take as long as all their steps."""
     if not isinstance(op, Calling):
-        return cost_model.seconds(cost)
-    return cost_model.SECONDS_PER_STEP + op.calls * max(function.seconds for function in functions.values())
+        return costs.seconds(cost)
+    return costs.SECONDS_PER_STEP + op.calls * max(function.seconds for function in functions.values())
 
 
 def _without_needless_broadcasts(graph: Graph) -> list[_Draft]:

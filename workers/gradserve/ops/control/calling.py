@@ -47,7 +47,7 @@ class Calling(Op):
 
     def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:
         """That of the costliest function, as often as one is called."""
-        costs = [function_cost(function) for function in self.functions.values()]
+        costs = [_function_cost(function) for function in self.functions.values()]
         return Cost(
             flops=self.calls * max(cost.flops for cost in costs),
             bytes=self.calls * max(cost.bytes for cost in costs) + sum(t.nbytes for t in results),
@@ -99,9 +99,11 @@ def _listed(types: Sequence[TensorType]) -> str:
     return ", ".join(map(str, types)) or "nothing"
 
 
-@functools.lru_cache(maxsize=1024)
-def function_cost(function: Graph) -> Cost:
+def graph_cost(graph: Graph) -> Cost:
     """The cost of all nodes of a concrete graph."""
-    types = function.value_types
-    costs = [node.op.cost([types[k] for k in node.operands], node.types) for node in function.nodes]
+    types = graph.value_types
+    costs = [node.op.cost([types[k] for k in node.operands], node.types) for node in graph.nodes]
     return sum(costs, Cost(0.0, 0.0))
+
+
+_function_cost = functools.lru_cache(maxsize=1024)(graph_cost)

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from gradserve.ir.errors import Cancelled, Unavailable
 from gradserve.pools.in_order import Inbox, in_order
-from gradserve.pools.prepared import Programs
+from gradserve.pools.prepared import PreparedSchedules
 from gradserve.pools.sources import arrays_of
 from gradserve.pools.work import ChunkResult, Work
 from gradserve.runtime.blas import ONE_BLAS_THREAD
@@ -26,7 +26,7 @@ class LocalPool:
     """Threads that run chunks beside each other, each on one BLAS thread.
 
     Results may share memory with the work's data: treat them as read-only. A chunk ends early only between two steps
-    of its plan, but whoever waits for a pooled chunk returns at once when cancelled or late.
+    of its schedule, but whoever waits for a pooled chunk returns at once when cancelled or late.
     """
 
     name = "front-end"
@@ -38,14 +38,15 @@ class LocalPool:
         is not enough: with chunks on several threads, restoring and limiting again changed the last bits of products.
         """
         self.size = threads or os.cpu_count() or 1
-        self._programs = Programs()
+        self._prepared = PreparedSchedules()
         self._closed = threading.Event()
         self._threads = ThreadPoolExecutor(self.size, thread_name_prefix=self.name)
         ONE_BLAS_THREAD.__enter__()
 
     def run(self, work: Work, control: Control) -> Iterator[ChunkResult]:
         """The result of every chunk, in chunk order; see `Pool.run`."""
-        if len(work.chunks) == 1 and work.plans[work.chunks[0].plan].seconds <= CALLER_SECONDS:
+        longest = max(schedule.seconds for schedule in work.schedules.values())
+        if len(work.chunks) == 1 and longest <= CALLER_SECONDS:
             return self._run_here(work, control)
         return self._run_in_threads(work, control)
 
@@ -99,10 +100,10 @@ class LocalPool:
         self, work: Work, index: int, submitted: float, stopped: Callable[[], bool], worker: str
     ) -> ChunkResult:
         chunk = work.chunks[index]
-        program = self._programs.prepared(work.plans[chunk.plan], work.executor)
-        arguments = arrays_of(chunk.arguments, work.data)
+        prepared = self._prepared.prepared(work.schedules[chunk.program], work.executor)
+        arguments = arrays_of(chunk.arguments, work.data, work.constants)
         with ONE_BLAS_THREAD:  # again, for libraries that came with the program
             started = time.perf_counter()
-            outputs = program(arguments, stopped)
+            outputs = prepared(arguments, stopped)
             seconds = time.perf_counter() - started
         return ChunkResult(index, outputs, seconds, started - submitted, worker, retries=0)

@@ -12,18 +12,19 @@ from typing import Any, TypeAlias
 import ray
 from ray.exceptions import GetTimeoutError
 
-from gradserve.execution.executors import Program
+from gradserve.execution import Prepared
 from gradserve.ir.errors import Cancelled, GradserveError
+from gradserve.ir.graph import Literal
 from gradserve.ir.types import Array
-from gradserve.pools.prepared import Programs
+from gradserve.pools.prepared import PreparedSchedules
 from gradserve.pools.sources import arrays_of
 from gradserve.pools.work import Source
 from gradserve.runtime.blas import ONE_BLAS_THREAD
 from gradserve.runtime.caches import Lru
 from gradserve.runtime.memory import keep_freed_memory
 
-PROGRAM_BYTES = 512 << 20
-"""Plans that a worker keeps; they lie in the object store of its machine."""
+CONSTANT_BYTES = 512 << 20
+"""Constants that a worker keeps; they lie in the object store of its machine."""
 _FETCH_SECONDS = 0.2
 _WORKS_REMEMBERED = 4096
 
@@ -36,12 +37,15 @@ class ChunkCall:
     """A chunk as it is sent to a worker."""
 
     work: int
-    plan: str
-    plan_reference: Reference
+    program: str
+    """The digest of its program."""
+    schedule: Reference
     executor: str
     arguments: Mapping[str, Source]
     kept: Mapping[str, Reference]
     """Data that other chunks of the work need as well: the worker keeps it until the work ends."""
+    constants: Mapping[str, Reference]
+    """Constants of the program by digest, which works to come may need as well."""
     own: Mapping[str, Array | Reference]
     """Data of this chunk alone, or too small to be worth keeping."""
 
@@ -72,14 +76,15 @@ class Hello:
     node: str
 
 
-class Worker:
+class WorkerActor:
     """Runs one chunk at a time, and listens meanwhile on a second thread."""
 
     def __init__(self) -> None:
         """Limits BLAS to one thread and keeps freed memory, both for good: the process is the worker's own."""
         ONE_BLAS_THREAD.__enter__()
         keep_freed_memory()
-        self._programs = Programs(PROGRAM_BYTES)
+        self._prepared = PreparedSchedules()
+        self._constants: Lru[str, Literal] = Lru(CONSTANT_BYTES)
         self._kept: dict[int, dict[str, Array]] = {}
         self._finished: Lru[int, bool] = Lru(_WORKS_REMEMBERED)
         self._lock = threading.Lock()
@@ -106,17 +111,27 @@ class Worker:
         try:
             if stopped():
                 raise Cancelled("the work was stopped before this chunk began")
-            program = self._program(call, stopped)
-            arguments = arrays_of(call.arguments, self._data(call, stopped))
+            prepared = self._prepare(call, stopped)
+            arguments = arrays_of(call.arguments, self._data(call, stopped), self._constants_of(call, stopped))
             with ONE_BLAS_THREAD:  # again, for libraries that came with the program
                 started = time.perf_counter()
-                return Done(program(arguments, stopped), time.perf_counter() - started)
+                return Done(prepared(arguments, stopped), time.perf_counter() - started)
         except GradserveError as error:
             return Failed(error)
 
-    def _program(self, call: ChunkCall, stopped: Callable[[], bool]) -> Program:
-        found = self._programs.find(call.plan, call.executor)
-        return found or self._programs.prepared(_fetch(call.plan_reference, stopped), call.executor)
+    def _prepare(self, call: ChunkCall, stopped: Callable[[], bool]) -> Prepared:
+        found = self._prepared.find(call.program, call.executor)
+        return found or self._prepared.prepared(_fetch(call.schedule, stopped), call.executor)
+
+    def _constants_of(self, call: ChunkCall, stopped: Callable[[], bool]) -> dict[str, Literal]:
+        found = {}
+        for digest, reference in call.constants.items():
+            literal = self._constants.get(digest)
+            if literal is None:
+                literal = Literal(_fetch(reference, stopped))
+                self._constants.put(digest, literal, literal.array.nbytes)
+            found[digest] = literal
+        return found
 
     def _data(self, call: ChunkCall, stopped: Callable[[], bool]) -> dict[str, Array]:
         kept = self._kept.get(call.work, {})

@@ -22,9 +22,9 @@ from ray.exceptions import (
 from gradserve.ir.errors import Unavailable, WorkerLost
 from gradserve.pools.in_order import Inbox
 from gradserve.pools.ray.actor import ChunkCall, Done, Failed, Reply
-from gradserve.pools.ray.scaling import Staffing
-from gradserve.pools.ray.sending import Parcels
-from gradserve.pools.ray.workers import Crew, Member
+from gradserve.pools.ray.scaling import Scaling
+from gradserve.pools.ray.sending import ChunkCalls
+from gradserve.pools.ray.workers import Worker, Workers
 from gradserve.pools.work import ChunkResult
 from gradserve.runtime.control import Control
 
@@ -43,23 +43,23 @@ log = logging.getLogger("gradserve.pools")
 class Job:
     """One work under way."""
 
-    parcels: Parcels
+    calls: ChunkCalls
     control: Control
     inbox: Inbox
-    own_members: bool
+    own_workers: bool
     """Whether its chunks need more memory than ordinary workers have, and so workers of its own."""
 
     def __post_init__(self) -> None:
         """Starts with nothing pending."""
-        self.chunks_left = len(self.parcels.work.chunks)
+        self.chunks_left = len(self.calls.work.chunks)
         self.pending: deque[Task] = deque()
-        self.members: set[Member] = set()
+        self.workers: set[Worker] = set()
         self.stalled_since: float | None = None
 
     @property
     def owner(self) -> Job | None:
-        """The owner of the members that may run its chunks."""
-        return self if self.own_members else None
+        """The owner of the workers that may run its chunks."""
+        return self if self.own_workers else None
 
 
 @dataclass(eq=False)
@@ -78,26 +78,26 @@ class Dispatcher:
     """Jobs take turns, chunk by chunk. Threads that offer a chunk send it themselves if a worker is free."""
 
     def __init__(
-        self, cpus: float, staffing: Staffing, worker_memory: int, start_seconds: float, silent_seconds: float
+        self, cpus: float, scaling: Scaling, worker_memory: int, start_seconds: float, silent_seconds: float
     ) -> None:
-        """Keeps as many members with `worker_memory` bytes as `staffing` wants."""
-        self._staffing = staffing
+        """Keeps as many workers with `worker_memory` bytes as `scaling` wants."""
+        self._scaling = scaling
         self._worker_memory = worker_memory
         self._start_seconds = start_seconds
         self._lock = threading.Lock()
         self._jobs: deque[Job] = deque()
         self._closed = False
         self._wake = threading.Event()
-        self._wake.set()  # for the first members
-        self.crew = Crew(cpus, self._wake.set, silent_seconds)
+        self._wake.set()  # for the first workers
+        self.workers = Workers(cpus, self._wake.set, silent_seconds)
         self._thread = threading.Thread(target=self._attend, name="gradserve-dispatcher", daemon=True)
         self._thread.start()
 
     @property
     def chunks_left(self) -> int:
-        """Chunks that are not done, of all works that ordinary members run."""
+        """Chunks that are not done, of all works that ordinary workers run."""
         with self._lock:
-            return sum(job.chunks_left for job in self._jobs if not job.own_members)
+            return sum(job.chunks_left for job in self._jobs if not job.own_workers)
 
     def begin(self, job: Job) -> None:
         """Lets a job take part.
@@ -112,7 +112,7 @@ class Dispatcher:
 
     def offer(self, job: Job, index: int) -> None:
         """Sends a chunk as soon as a worker can take it."""
-        task = Task(job, index, job.parcels.call(index), time.perf_counter())
+        task = Task(job, index, job.calls.call(index), time.perf_counter())
         with self._lock:
             job.pending.append(task)
         self._send()
@@ -125,20 +125,20 @@ class Dispatcher:
             self._jobs.remove(job)
             job.pending.clear()
             running = set()
-            for member in job.members:
-                for task in member.tasks:
+            for worker in job.workers:
+                for task in worker.tasks:
                     if task.job is job:
                         task.unwanted_since = time.monotonic()
-                        running.add(member)
-            listening = [m for m in (job.members if job.parcels.keeps_data else running) if not m.lost]
-        if job.own_members:
-            self.crew.dismiss(job)
+                        running.add(worker)
+            listening = [m for m in (job.workers if job.calls.keeps_data else running) if not m.lost]
+        if job.own_workers:
+            self.workers.end_all_of(job)
             return
-        for member in listening:
-            member.handle.finish.remote(job.parcels.number)
+        for worker in listening:
+            worker.handle.finish.remote(job.calls.number)
 
     def close(self) -> None:
-        """Ends all jobs and all members."""
+        """Ends all jobs and all workers."""
         with self._lock:
             self._closed = True
             jobs = list(self._jobs)
@@ -147,7 +147,7 @@ class Dispatcher:
             self.end(job)
         self._wake.set()
         self._thread.join()
-        self.crew.close()
+        self.workers.close()
 
     def _send(self) -> None:
         """Sends pending chunks to free workers until there are no more of the one or the other."""
@@ -158,71 +158,71 @@ class Dispatcher:
                 return
             self._submit(*picked)
 
-    def _pick(self) -> tuple[Member, Task] | None:
+    def _pick(self) -> tuple[Worker, Task] | None:
         for _ in range(len(self._jobs)):
             job = self._jobs[0]
             self._jobs.rotate(-1)
             if not job.pending:
                 continue
-            member = min(self.crew.ready(job.owner), key=lambda m: len(m.tasks), default=None)
-            if member is not None and len(member.tasks) < CHUNKS_PER_WORKER:
+            worker = min(self.workers.ready(job.owner), key=lambda m: len(m.tasks), default=None)
+            if worker is not None and len(worker.tasks) < CHUNKS_PER_WORKER:
                 task = job.pending.popleft()
-                member.tasks.append(task)
-                job.members.add(member)
-                return member, task
+                worker.tasks.append(task)
+                job.workers.add(worker)
+                return worker, task
         return None
 
-    def _submit(self, member: Member, task: Task) -> None:
+    def _submit(self, worker: Worker, task: Task) -> None:
         try:
-            future = member.handle.run.remote(task.call, task.job.control.remaining).future()
+            future = worker.handle.run.remote(task.call, task.job.control.remaining).future()
         except Exception as error:
-            self._release(member, task)
+            self._release(worker, task)
             task.job.inbox.put(task.index, error)
             return
-        future.add_done_callback(functools.partial(self._arrived, member, task))
+        future.add_done_callback(functools.partial(self._arrived, worker, task))
 
-    def _release(self, member: Member, task: Task) -> bool:
-        """Takes a chunk back from a member; false if that has been done."""
+    def _release(self, worker: Worker, task: Task) -> bool:
+        """Takes a chunk back from a worker; false if that has been done."""
         with self._lock:
-            if task not in member.tasks:
+            if task not in worker.tasks:
                 return False
-            member.tasks.remove(task)
+            worker.tasks.remove(task)
             return True
 
-    def _arrived(self, member: Member, task: Task, future: Future[Reply]) -> None:
+    def _arrived(self, worker: Worker, task: Task, future: Future[Reply]) -> None:
         """Called by Ray's own thread, which must not wait: it hands over and leaves the rest to `_attend`."""
         error = future.exception()
         if isinstance(error, _DEATHS):
-            self._lose(member, error)
-        elif self._release(member, task):
+            self._lose(worker, error)
+        elif self._release(worker, task):
             cause = getattr(error, "cause", None) or error  # what the worker raised, without Ray's wrapping
             if isinstance(cause, ObjectLostError):
                 self._retry(task, str(cause))
             elif cause is not None:
                 task.job.inbox.put(task.index, cause)
             else:
-                self._accept(member, task, future.result())
+                self._accept(worker, task, future.result())
         with self._lock:
             more = any(job.pending for job in self._jobs)
         if more:
             self._wake.set()
 
-    def _accept(self, member: Member, task: Task, reply: Reply) -> None:
+    def _accept(self, worker: Worker, task: Task, reply: Reply) -> None:
         task.job.chunks_left -= 1
         match reply:
             case Done(outputs, seconds):
                 waited = time.perf_counter() - task.offered - seconds
-                result = ChunkResult(task.index, outputs, seconds, waited, member.name, task.retries)
+                result = ChunkResult(task.index, outputs, seconds, waited, worker.name, task.retries)
                 task.job.inbox.put(task.index, result)
             case Failed(error):
                 task.job.inbox.put(task.index, error)
 
-    def _lose(self, member: Member, reason: object) -> None:
-        self.crew.replace(member)  # first, so that nobody gives it more
+    def _lose(self, worker: Worker, reason: object) -> None:
+        self.workers.replace(worker)  # first, so that nobody gives it more
         with self._lock:
-            tasks = [task for task in member.tasks if task.job in self._jobs]
-            member.tasks = []
-        log.warning("lost %s: %s; %d of its chunks run again", member.name, reason, len(tasks))
+            tasks = [task for task in worker.tasks if task.job in self._jobs]
+            worker.tasks = []
+        log.warning("lost %s: %s; %d of its chunks run again", worker.name, reason, len(tasks))
         # Only the oldest was running, so only that one may be to blame; the others are not charged with a retry.
         for waiting in reversed(tasks[1:]):
             self._put_back(waiting)
@@ -248,34 +248,34 @@ class Dispatcher:
             self._wake.wait(_TICK_SECONDS)
             self._wake.clear()
             try:
-                self._staff()
-                for member in self.crew.tend():
-                    self._lose(member, f"no answer for {self.crew.silent_seconds:.0f} s")
+                self._scale()
+                for worker in self.workers.tend():
+                    self._lose(worker, f"no answer for {self.workers.silent_seconds:.0f} s")
                 for job in list(self._stopped_jobs()):
                     self.end(job)
-                for member in self._stuck_members():
-                    self._lose(member, "it did not stop when asked to")
+                for worker in self._stuck_workers():
+                    self._lose(worker, "it did not stop when asked to")
                 self._fail_stalled()
                 self._send()
             except Exception:
                 log.exception("the dispatcher goes on after an error")
 
-    def _staff(self) -> None:
-        wanted = self._staffing.update(self.chunks_left, time.monotonic())
+    def _scale(self) -> None:
+        wanted = self._scaling.update(self.chunks_left, time.monotonic())
         with self._lock:  # so that nobody who is let go has just been given a chunk
-            self.crew.resize(wanted, self._worker_memory)
+            self.workers.resize(wanted, self._worker_memory)
 
     def _stopped_jobs(self) -> Iterator[Job]:
         with self._lock:
             jobs = list(self._jobs)
         return (job for job in jobs if job.control.stopped())
 
-    def _stuck_members(self) -> list[Member]:
-        """Members still at work on a chunk that was to stop some time ago. A step cannot be interrupted otherwise."""
+    def _stuck_workers(self) -> list[Worker]:
+        """Workers still at work on a chunk that was to stop some time ago. A step cannot be interrupted otherwise."""
         late = time.monotonic() - _STOP_SECONDS
         with self._lock:
-            oldest = [(member, member.tasks[0].unwanted_since) for member in self.crew.everyone() if member.tasks]
-        return [member for member, since in oldest if since is not None and since < late]
+            oldest = [(worker, worker.tasks[0].unwanted_since) for worker in self.workers.all_ready() if worker.tasks]
+        return [worker for worker, since in oldest if since is not None and since < late]
 
     def _fail_stalled(self) -> None:
         """Fails jobs for whose chunks there has been no worker at all for long."""
@@ -283,7 +283,7 @@ class Dispatcher:
         with self._lock:
             jobs = list(self._jobs)
         for job in jobs:
-            if not job.pending or self.crew.ready(job.owner):
+            if not job.pending or self.workers.ready(job.owner):
                 job.stalled_since = None
             elif job.stalled_since is None:
                 job.stalled_since = now
@@ -292,7 +292,7 @@ class Dispatcher:
 
     def _fail(self, job: Job, error: Exception) -> None:
         with self._lock:
-            pending = [*job.pending, *(task for member in job.members for task in member.tasks if task.job is job)]
+            pending = [*job.pending, *(task for worker in job.workers for task in worker.tasks if task.job is job)]
             job.pending.clear()
         for task in pending:
             job.inbox.put(task.index, error)

@@ -13,8 +13,8 @@ from gradserve.ir.errors import LimitExceeded, Unavailable
 from gradserve.pools.in_order import Inbox, in_order
 from gradserve.pools.ray import cluster as local_cluster
 from gradserve.pools.ray.dispatcher import CHUNKS_PER_WORKER, Dispatcher, Job
-from gradserve.pools.ray.scaling import Staffing
-from gradserve.pools.ray.sending import Parcels, PlanStore
+from gradserve.pools.ray.scaling import Scaling
+from gradserve.pools.ray.sending import ChunkCalls, Kept
 from gradserve.pools.ray.workers import SILENT_SECONDS
 from gradserve.pools.work import ChunkResult, Work
 from gradserve.runtime.control import Control
@@ -34,9 +34,9 @@ class RayPool:
 
     Results may be read-only views of Ray's store.
 
-    Memory: a worker reserves `worker_memory` bytes as a Ray resource. A work with a chunk whose plan predicts more runs
-    those and all its other chunks in workers of its own, which reserve what the largest chunk needs, are started on
-    demand and end with the work. If no machine could offer that beside the ordinary workers, the work is refused.
+    Memory: a worker reserves `worker_memory` bytes as a Ray resource. A work with a chunk whose schedule predicts more
+    runs all its chunks in workers of its own, which reserve what the largest chunk needs, are started on demand and
+    end with the work. If no machine could offer that beside the ordinary workers, the work is refused.
 
     Deaths: chunks of a worker that dies run again elsewhere, and the pool starts another worker in its place. Ray's own
     restarts are off: they report a death after 1.5 s, where an actor that stays dead is reported after 0.01 s.
@@ -73,13 +73,13 @@ class RayPool:
             start_seconds = START_SECONDS if address is None else MACHINE_SECONDS
         local_cluster.connect(address, workers or os.cpu_count() or 1, object_store_bytes)
         least = workers or max(1, int(local_cluster.resources().get("CPU", 1) / cpus_per_worker))
-        self._staffing = Staffing(least, max_workers or least, CHUNKS_PER_WORKER)
+        self._scaling = Scaling(least, max_workers or least, CHUNKS_PER_WORKER)
         self._worker_memory = worker_memory
-        self._plans = PlanStore()
+        self._kept = Kept()
         self._numbers = itertools.count()
         self._open = True
-        self._dispatcher = Dispatcher(cpus_per_worker, self._staffing, worker_memory, start_seconds, silent_seconds)
-        self._crew = self._dispatcher.crew
+        self._dispatcher = Dispatcher(cpus_per_worker, self._scaling, worker_memory, start_seconds, silent_seconds)
+        self._workers = self._dispatcher.workers
         try:
             if address is None:
                 self._await_workers(start_seconds)
@@ -91,17 +91,17 @@ class RayPool:
     @property
     def size(self) -> int:
         """The number of workers that are ready."""
-        return len(self._crew.ready(None))
+        return len(self._workers.ready(None))
 
     @property
     def wanted(self) -> int:
         """The number of workers that the pool has asked for, ready or not."""
-        return self._staffing.wanted
+        return self._scaling.wanted
 
     @property
     def lost(self) -> int:
         """The number of workers that have died so far."""
-        return self._crew.lost
+        return self._workers.lost
 
     @property
     def waiting(self) -> int:
@@ -116,14 +116,14 @@ class RayPool:
             Unavailable: the pool is closed, or the cluster has had no room for a worker for long.
         """
         control.check()
-        memory = max((work.plans[chunk.plan].peak_bytes for chunk in work.chunks), default=0)
+        memory = max((work.schedules[chunk.program].peak_bytes for chunk in work.chunks), default=0)
         large = memory > self._worker_memory
         room = self._room(memory) if large else 0
         inbox = Inbox(control)
-        job = Job(Parcels(next(self._numbers), work, self._plans), control, inbox, own_members=large)
+        job = Job(ChunkCalls(next(self._numbers), work, self._kept), control, inbox, own_workers=large)
         self._dispatcher.begin(job)
         if large:
-            self._crew.hire(min(len(work.chunks), self._staffing.most, room), memory, job)
+            self._workers.start(min(len(work.chunks), self._scaling.most, room), memory, job)
         forget = control.on_cancel(functools.partial(self._dispatcher.end, job))
         try:
             window = functools.partial(self._window, job)
@@ -135,7 +135,7 @@ class RayPool:
 
     def worker_pids(self) -> dict[str, int]:
         """The process of every worker that is ready, by the worker's name."""
-        return {member.name: member.hello.pid for member in self._crew.everyone() if member.hello}
+        return {worker.name: worker.hello.pid for worker in self._workers.all_ready() if worker.hello}
 
     def close(self) -> None:
         """Ends the workers, and the cluster if it was started here."""
@@ -145,7 +145,7 @@ class RayPool:
             local_cluster.disconnect()
 
     def _window(self, job: Job) -> int:
-        return CHUNKS_PER_WORKER * len(self._crew.ready(job.owner))
+        return CHUNKS_PER_WORKER * len(self._workers.ready(job.owner))
 
     def _await_workers(self, start_seconds: float) -> None:
         started = time.monotonic()
@@ -172,7 +172,7 @@ class RayPool:
         Raises:
             LimitExceeded: none.
         """
-        taken = [m.hello.node for m in self._crew.ready(None) if m.hello]
+        taken = [m.hello.node for m in self._workers.ready(None) if m.hello]
         offered = local_cluster.machine_memory()
         free = [max(0, total - taken.count(node) * self._worker_memory) for node, total in offered.items()]
         room = sum(bytes_free // memory for bytes_free in free)

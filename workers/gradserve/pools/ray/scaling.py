@@ -10,7 +10,7 @@ IDLE_SECONDS = 60.0
 """How long fewer must have been enough before some are let go: starting one again takes seconds, or a machine."""
 
 
-class Staffing:
+class Scaling:
     """The number of workers wanted, from how many chunks are under way; between `least` and `most`."""
 
     def __init__(self, least: int, most: int, chunks_per_worker: int) -> None:

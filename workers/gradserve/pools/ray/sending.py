@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import itertools
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import ray
 from ray.exceptions import ObjectStoreFullError, OutOfDiskError
 
-from gradserve.execution.plan import Plan
+from gradserve.execution import Schedule
 from gradserve.ir.errors import LimitExceeded
+from gradserve.ir.graph import Literal
 from gradserve.ir.types import Array
-from gradserve.pools.prepared import plan_bytes
+from gradserve.pools.prepared import schedule_bytes
 from gradserve.pools.ray.actor import ChunkCall, Reference
 from gradserve.pools.sources import array_of, nbytes
-from gradserve.pools.work import Point, Rows, Shared, Source, Stored, Work
+from gradserve.pools.work import Constant, Point, Rows, Shared, Source, Stored, Work
 from gradserve.runtime.caches import Lru
 
 INLINE_BYTES = 100_000
 """The most data that a call carries inside it. Ray itself stores a larger argument apart."""
-PLAN_BYTES = 1 << 30
-"""Plans kept in Ray's store for works to come."""
+SCHEDULE_BYTES = 1 << 28
+"""Schedules kept in Ray's store for works to come."""
+CONSTANT_BYTES = 1 << 30
+"""Constants kept there."""
 
 
 def put(value: Any) -> Reference:
@@ -36,30 +41,43 @@ def put(value: Any) -> Reference:
         raise LimitExceeded("object_store_bytes", f"the cluster's object store has no room: {error}") from error
 
 
-class PlanStore:
-    """Plans in Ray's store, put there once for all works. Safe for threads."""
+class Kept:
+    """Schedules and constants in Ray's store, put there once for all works. Safe for threads."""
 
     def __init__(self) -> None:
         """Starts empty."""
-        self._references: Lru[str, Reference] = Lru(PLAN_BYTES)
+        self._schedules: Lru[str, Reference] = Lru(SCHEDULE_BYTES)
+        self._constants: Lru[str, Reference] = Lru(CONSTANT_BYTES)
+        self._putting = threading.Lock()
 
-    def reference(self, plan: Plan) -> Reference:
-        """A reference to the plan."""
-        found = self._references.get(plan.digest)
+    def schedule(self, schedule: Schedule, executor: str) -> Reference:
+        """A reference to a schedule of this executor."""
+        key = f"{executor}:{schedule.program.digest}"
+        return self._reference(self._schedules, key, lambda: schedule, schedule_bytes(schedule))
+
+    def constant(self, literal: Literal) -> Reference:
+        """A reference to the elements of a constant."""
+        return self._reference(self._constants, literal.digest, lambda: literal.array, literal.array.nbytes)
+
+    def _reference(self, known: Lru[str, Reference], key: str, value: Callable[[], Any], size: int) -> Reference:
+        found = known.get(key)
         if found is None:
-            found = put(plan)
-            self._references.put(plan.digest, found, plan_bytes(plan))
+            with self._putting:  # works that begin together often bring the same data
+                found = known.get(key)
+                if found is None:
+                    found = put(value())
+                    known.put(key, found, size)
         return found
 
 
-class Parcels:
+class ChunkCalls:
     """The calls of one work."""
 
-    def __init__(self, number: int, work: Work, plans: PlanStore) -> None:
+    def __init__(self, number: int, work: Work, stored: Kept) -> None:
         """`number` tells the work from all others of the pool."""
         self.number = number
         self.work = work
-        self._plans = plans
+        self._stored = stored
         self._references: dict[str, Reference] = {}
 
     @property
@@ -73,6 +91,7 @@ class Parcels:
         arguments: dict[str, Source] = {}
         own: dict[str, Array | Reference] = {}
         kept: dict[str, Reference] = {}
+        constants: dict[str, Reference] = {}
         inline = self._inline(index)
         for name, source in chunk.arguments.items():
             match source:
@@ -82,10 +101,13 @@ class Parcels:
                 case Shared(key):
                     kept[key] = self._reference(key)
                     arguments[name] = source
+                case Constant(digest):
+                    constants[digest] = self._stored.constant(self.work.constants[digest])
+                    arguments[name] = source
                 case Rows() | Point():
                     # Only this part travels, and only to the worker that needs it.
                     key = repr(source)
-                    part = np.asarray(array_of(source, self.work.data), order="C")
+                    part = np.asarray(array_of(source, self.work.data, {}), order="C")
                     if name in inline:
                         own[key] = part
                     elif key not in own:
@@ -95,11 +117,12 @@ class Parcels:
                     arguments[name] = source
         return ChunkCall(
             work=self.number,
-            plan=chunk.plan,
-            plan_reference=self._plans.reference(self.work.plans[chunk.plan]),
+            program=chunk.program,
+            schedule=self._stored.schedule(self.work.schedules[chunk.program], self.work.executor),
             executor=self.work.executor,
             arguments=arguments,
             kept=kept,
+            constants=constants,
             own=own,
         )
 

@@ -1,0 +1,174 @@
+"""Estimates from random probes: samples from a sweep, looked at again and again until they say enough.
+
+Probes depend on the seed alone, and samples are folded in the order of probes: the same seed gives the same bits on any
+number of workers, and a longer estimate begins with the samples of a shorter one.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from gradserve.autodiff import names
+from gradserve.autodiff.derivation import added_inputs
+from gradserve.estimation.estimator import Estimator
+from gradserve.estimation.looks import Target, looks
+from gradserve.estimation.trace import TraceSoFar
+from gradserve.ir.errors import InvalidRequest, Violation
+from gradserve.ir.graph import Graph
+from gradserve.ir.types import Array
+from gradserve.jobs.calls import checked, inputs_in_question, require_no_batch
+from gradserve.jobs.context import Context
+from gradserve.jobs.folds import count_nonfinite
+from gradserve.jobs.programs import Axis, Check
+from gradserve.jobs.sweep import Lap, Sweep, SweepSchedule
+from gradserve.pools.sources import array_of
+from gradserve.pools.work import Shared, Signs
+from gradserve.questions.call import types_of
+from gradserve.questions.derivations import Derivation
+from gradserve.questions.estimates import Estimate, EstimateTrace, StopReason
+from gradserve.questions.report import Report
+from gradserve.runtime.control import Control
+from gradserve.verification.widen import is_single
+
+ESTIMATORS: Mapping[type[Estimate], type[Estimator]] = {EstimateTrace: TraceSoFar}
+"""What answers each question."""
+DEFAULT_PROBES = 4096
+DEFAULT_CONFIDENCE = 0.95
+CHUNK_PROBES = 64
+"""The most probes of a chunk, a power of two; fewer if they cost more than a chunk should."""
+
+
+def schedule(context: Context, question: Estimate, check: Check) -> SweepSchedule:
+    """How the probes will be run, if all of them are: chunks of one size, so that bits do not depend on their number.
+
+    Raises:
+        InvalidRequest: `wrt`, a tolerance or the confidence do not fit, or the call has a batch.
+        NotDifferentiable: there is no Hessian.
+        LimitExceeded: more probes, memory or operations than allowed.
+    """
+    call, target = checked(question.call), target_of(question)
+    require_no_batch(call, "E1", "an estimate is made at one point; leave the batch out")
+    _check(target)
+    context.limits.check_count("probes", target.max_probes)
+    derivation = probed(question, call.graph)
+    vectors = frozenset(added_inputs(call.graph, derivation))
+    nbytes = sum(type_.nbytes for type_ in types_of(call.arguments).values())
+    largest = Sweep(call.graph, derivation, call.options, nbytes, Axis(vectors, CHUNK_PROBES)).unlimited(context, check)
+    size = 1 << (largest.sizes[0].bit_length() - 1)
+    laps = -(-target.max_probes // size)
+    axis = Axis(vectors, size)
+    return Sweep(call.graph, derivation, call.options, nbytes, axis, laps, divisible=False).schedule(context, check)
+
+
+def answers(context: Context, question: Estimate, control: Control) -> Iterator[Any]:
+    """Ever better estimates, the last one with a stop reason.
+
+    They come after numbers of probes that double. With a tolerance, all of their intervals together hold with
+    probability `confidence`, so the last one does so whatever made it stop. Without one, each does by itself.
+
+    Raises:
+        InvalidRequest, NotDifferentiable, LimitExceeded: as `schedule` does.
+        NumericalFailure, Cancelled, DeadlineExceeded, WorkerLost: while running.
+    """
+    started = time.perf_counter()
+    question = replace(question, call=checked(question.call))
+    scheduled = schedule(context, question, control.check)
+    probing = _Probing(question, scheduled, control, time.perf_counter() - started)
+    epsilon = np.finfo(np.float32 if is_single(question.call.graph) else np.float64).eps
+    estimator = ESTIMATORS[type(question)](question.seed, float(epsilon))
+    target, taken = target_of(question), 0
+    for look, probes in enumerate(looks(target), start=1):
+        for samples in probing.samples(taken, probes):
+            estimator = estimator.with_samples(samples)
+        taken = probes
+        answer = estimator.answer(target, look, probing.report)
+        yield answer
+        if answer.stop_reason is not StopReason.NONE:
+            return
+
+
+def probed(question: Estimate, graph: Graph) -> Derivation:
+    """What every probe is asked of."""
+    return ESTIMATORS[type(question)].derivation(inputs_in_question(graph, question.wrt))
+
+
+def target_of(question: Estimate) -> Target:
+    """How good an estimate is wanted, defaults filled in."""
+    return Target(
+        question.max_probes or DEFAULT_PROBES,
+        question.relative_tolerance,
+        question.absolute_tolerance,
+        question.confidence or DEFAULT_CONFIDENCE,
+    )
+
+
+class _Probing:
+    """Samples, probe by probe, from a pool."""
+
+    def __init__(self, question: Estimate, scheduled: SweepSchedule, control: Control, planned: float) -> None:
+        self._call, self._seed = question.call, question.seed
+        self._estimator = ESTIMATORS[type(question)]
+        self._scheduled, self._control, self._planned = scheduled, control, planned
+        self._size = scheduled.sizes[0]
+        types = question.call.graph.input_types
+        self._types = {name: types[name] for name in inputs_in_question(question.call.graph, question.wrt)}
+        self._left: list[tuple[int, Mapping[str, Array]]] = []
+        self._chunks_run = 0
+        self.report = Report()
+
+    def samples(self, start: int, stop: int) -> Iterator[Mapping[str, Array]]:
+        """Samples `start` to `stop`. Whole chunks are run; what they have beyond `stop` waits for the next look."""
+        left, self._left = self._left, []
+        for first, samples in left:
+            yield self._between(first, samples, start, stop)
+        chunks = range(self._chunks_run, max(self._chunks_run, -(-stop // self._size)))
+        if not chunks:
+            return
+        data: Mapping[str, Array] = self._call.arguments  # type: ignore[assignment]
+        running, nonfinite = self._scheduled.run(self._lap, data, self._control, chunks), 0
+        for k, result in zip(chunks, running, strict=True):
+            samples = self._estimator.samples_of(result.outputs, functools.partial(self._probes, k))
+            nonfinite += count_nonfinite(samples)
+            yield self._between(k * self._size, samples, start, stop)
+        report = replace(running.report(self._planned), nonfinite_outputs=nonfinite)
+        report = self.report + report if self._chunks_run else report
+        self.report = replace(report, batch_size=chunks.stop * self._size)
+        self._chunks_run, self._planned = chunks.stop, 0.0
+
+    def _between(self, first: int, samples: Mapping[str, Array], start: int, stop: int) -> Mapping[str, Array]:
+        """The part of a chunk between two probes; keeps the chunk if there is more of it."""
+        if first + self._size > stop:
+            self._left.append((first, samples))
+        low, high = max(start - first, 0), stop - first
+        return {name: array[low:high] for name, array in samples.items()}
+
+    def _lap(self, k: int) -> Lap:
+        """Where the arguments of chunk `k` come from."""
+        shared = {name: Shared(name) for name in self._call.arguments}
+        return {**shared, **{names.tangent(name): self._signs(k, name) for name in self._types}}
+
+    def _signs(self, k: int, name: str) -> Signs:
+        first, type_ = k * self._size, self._types[name]
+        return Signs(self._seed, f"probe:{name}", first, first + self._size, type_.lengths, type_.element_type)
+
+    def _probes(self, k: int, name: str) -> Array:
+        """The probes of chunk `k` in an input, made again where they are looked at."""
+        return array_of(self._signs(k, name), {}, {})
+
+
+def _check(target: Target) -> None:
+    violations = []
+    if not 0 < target.confidence < 1:
+        violations.append(Violation("confidence", "E2", f"{target.confidence} is not between 0 and 1"))
+    for name in ("relative_tolerance", "absolute_tolerance"):
+        tolerance = getattr(target, name)
+        if not tolerance >= 0:
+            violations.append(Violation(name, "E3", f"{tolerance} is no tolerance; 0 means none"))
+    if violations:
+        raise InvalidRequest("the request does not fit", violations)

@@ -1,0 +1,82 @@
+"""Folds: how the results of chunks are put together, in chunk order and as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from gradserve.autodiff import names
+from gradserve.autodiff.derivation import WithKinks
+from gradserve.ir.types import Array
+from gradserve.questions.call import Reduction
+from gradserve.questions.derivations import Derivation
+from gradserve.questions.report import Kinks
+
+
+class Gathered:
+    """The outputs of chunks side by side along the axis, or their sum, of which there is never more than one."""
+
+    def __init__(self, reduction: Reduction, size: int) -> None:
+        """`size` is the number of points that a mean is taken over."""
+        self._reduction, self._size = reduction, size
+        self._parts: dict[str, list[Array]] = {}
+
+    def add(self, outputs: Mapping[str, Array]) -> None:
+        """Takes the outputs of the next chunk."""
+        for key, array in outputs.items():
+            if key in names.COUNTS:
+                continue
+            seen = self._parts.setdefault(key, [])
+            if seen and self._reduction is not Reduction.NONE:
+                seen[0] = np.asarray(seen[0] + array)
+            else:
+                seen.append(array)
+
+    def done(self) -> dict[str, Array]:
+        """The outputs of all chunks; parts are given up one by one, so that one output at most is held twice."""
+        return {key: self._together(self._parts.pop(key)) for key in list(self._parts)}
+
+    def _together(self, seen: list[Array]) -> Array:
+        if self._reduction is Reduction.MEAN:
+            return np.asarray(seen[0] / self._size)  # of integers and truths a real
+        return seen[0] if len(seen) == 1 else np.concatenate(seen)
+
+
+class KinkCount:
+    """How many nodes sit on a kink at one point or more, and at how many points."""
+
+    def __init__(self, derivation: Derivation) -> None:
+        """Counts if the derivation does."""
+        self._counts = isinstance(derivation, WithKinks)
+        self._nodes: Array | None = None
+        self._examples = 0
+
+    def add(self, outputs: Mapping[str, Array], one_point: bool = False) -> None:
+        """Takes the counts of the next chunk; `one_point` says that all its examples are at one point."""
+        if names.KINKED_NODES not in outputs:
+            return  # no node of the graph ever sits on one
+        nodes = outputs[names.KINKED_NODES] > 0
+        self._nodes = nodes if self._nodes is None else self._nodes | nodes
+        examples = int(outputs[names.KINKED_EXAMPLES])
+        self._examples += min(examples, 1) if one_point else examples
+
+    def done(self) -> Kinks | None:
+        """The counts; None if the derivation does not count."""
+        if not self._counts:
+            return None
+        return Kinks(0 if self._nodes is None else int(np.count_nonzero(self._nodes)), self._examples)
+
+
+def count_nonfinite(arrays: Mapping[str, Array]) -> int:
+    """The number of elements that are infinite or not a number."""
+    return sum(int(a.size - np.count_nonzero(np.isfinite(a))) for a in arrays.values() if a.dtype.kind == "f")
+
+
+def by_role(outputs: Mapping[str, Array]) -> dict[str, dict[str, Array]]:
+    """Outputs of a derived graph by role, then by name: `gradient:w` under `["gradient"]["w"]`."""
+    split: dict[str, dict[str, Array]] = {}
+    for key, array in outputs.items():
+        role, name = names.split(key)
+        split.setdefault(role, {})[name] = array
+    return split

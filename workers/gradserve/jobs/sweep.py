@@ -1,0 +1,211 @@
+"""Sweeps: one derivation run over an axis of independent chunks. Every job is one sweep or several.
+
+`schedule` says everything that can be known from shapes: programs, chunks, executor, placement, or the refusal. `run`
+runs that, so explaining a job and running it cannot disagree.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias, overload
+
+from gradserve.autodiff.derivation import WithKinks
+from gradserve.execution import Executor, candidates
+from gradserve.ir.graph import Graph
+from gradserve.ir.types import Array
+from gradserve.jobs.context import Context
+from gradserve.jobs.cut import Piece, cut
+from gradserve.jobs.programs import Axis, Check, go_on, weight
+from gradserve.pools.pool import Pool
+from gradserve.pools.sources import part
+from gradserve.pools.work import Chunk, ChunkResult, Constant, Source, Work
+from gradserve.questions.call import Options
+from gradserve.questions.derivations import Derivation, Evaluate
+from gradserve.questions.report import Report
+from gradserve.runtime.control import Control
+
+Lap: TypeAlias = Mapping[str, Source]
+"""Where the arguments of one run of the whole axis come from; those that carry the axis are cut along it."""
+LapOf: TypeAlias = Callable[[int], Lap]
+"""The laps by their numbers, each made when it is run."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A derivation of a graph, run over an axis, and that perhaps several times with other arguments."""
+
+    graph: Graph
+    derivation: Derivation
+    options: Options
+    data_bytes: int
+    """Bytes of all arrays that chunks draw from."""
+    axis: Axis | None = None
+    """None for a single example."""
+    laps: int = 1
+    """How often the axis is run."""
+    divisible: bool = True
+    """Whether the axis may be cut; chunks depend on predicted cost alone."""
+
+    def schedule(self, context: Context, check: Check = go_on) -> SweepSchedule:
+        """What is run, where and by what. What `check` raises ends the work.
+
+        Raises:
+            LimitExceeded: points, memory, operations or time above a limit.
+            InvalidRequest: an option asks for what is not there.
+            NotDifferentiable: there is no such derivative.
+        """
+        key = (self.graph.digest, self.derivation, self.axis, self.laps, self.divisible, self.options, self.data_bytes)
+        found = context.schedules.get(key)
+        if found is not None:
+            return found
+        context.limits.check_graph(self.graph)
+        if self.axis is not None:
+            context.limits.check_points(self.axis.size)
+        made = self.unlimited(context, check)
+        context.limits.check_chunks([piece.schedule for piece in made.pieces], self.laps)
+        constants = sum(array.nbytes for array in made.pieces[0].instance.arrays.values())
+        size = sum(weight(piece.instance.program.graph) for piece in made.pieces[:3]) + constants
+        context.schedules.put(key, replace(made, known=True), size)
+        return made
+
+    def unlimited(self, context: Context, check: Check = go_on) -> SweepSchedule:
+        """The schedule, whether it is over a limit or not."""
+        schedules = [self._on(executor, context, check) for executor in candidates(self.options.executor)]
+        return min(schedules, key=lambda schedule: schedule.seconds)
+
+    def _on(self, executor: Executor, context: Context, check: Check) -> SweepSchedule:
+        known = True
+
+        def piece(start: int, stop: int) -> Piece:
+            nonlocal known
+            axis = None if self.axis is None else replace(self.axis, size=stop - start)
+            instance, hit = context.programs.instance(self.graph, self.derivation, axis, check)
+            known &= hit
+            return Piece(instance, context.programs.schedule(instance.program, executor), start, stop)
+
+        size = 1 if self.axis is None else self.axis.size
+        pieces = cut(piece, size) if self.divisible else (piece(0, size),)
+        peak = max(piece.schedule.peak_bytes for piece in pieces)
+        seconds = self.laps * sum(piece.schedule.seconds for piece in pieces)
+        pool, reason = context.place(peak, seconds, self.data_bytes, self.options)
+        return SweepSchedule(self, pieces, executor.name, pool, reason, known, peak, seconds)
+
+
+@dataclass(frozen=True, eq=False)
+class SweepSchedule:
+    """How a sweep will be run."""
+
+    sweep: Sweep
+    pieces: tuple[Piece, ...]
+    """The chunks of one lap."""
+    executor: str
+    pool: Pool
+    reason: str
+    """Why this placement."""
+    known: bool
+    """Whether every program was known from an earlier job."""
+    peak_bytes: int
+    """The largest number of live bytes of one chunk."""
+    seconds: float
+    """Predicted seconds of all chunks on one worker."""
+
+    @property
+    def flops(self) -> float:
+        """Floating-point operations of all chunks."""
+        return self.sweep.laps * sum(piece.instance.program.flops for piece in self.pieces)
+
+    @property
+    def bytes(self) -> float:
+        """Bytes read and written by all chunks."""
+        return self.sweep.laps * sum(piece.instance.program.cost.bytes for piece in self.pieces)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The positions of the axis in each chunk, lap by lap."""
+        return tuple(piece.stop - piece.start for piece in self.pieces) * self.sweep.laps
+
+    def run(self, laps: LapOf, data: Mapping[str, Array], control: Control, chunks: range | None = None) -> SweepRun:
+        """The results in chunk order, lap after lap; of all chunks, or of some alone."""
+        wanted = range(len(self.pieces) * self.sweep.laps) if chunks is None else chunks
+        work = Work(
+            schedules={piece.instance.program.digest: piece.schedule for piece in self.pieces},
+            data=data,
+            constants={c.digest: c for piece in self.pieces for c in piece.instance.constants.values()},
+            chunks=_Chunks(self.pieces, laps, wanted),
+            executor=self.executor,
+        )
+        return SweepRun(self, work, control)
+
+
+class _Chunks(Sequence[Chunk]):
+    """The chunks of a work, each made when it is asked for: there may be millions."""
+
+    def __init__(self, pieces: Sequence[Piece], laps: LapOf, wanted: range) -> None:
+        self._pieces, self._laps, self._wanted = pieces, laps, wanted
+
+    def __len__(self) -> int:
+        return len(self._wanted)
+
+    @overload
+    def __getitem__(self, index: int) -> Chunk: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Chunk]: ...
+    def __getitem__(self, index: int | slice) -> Chunk | Sequence[Chunk]:
+        if isinstance(index, slice):
+            return _Chunks(self._pieces, self._laps, self._wanted[index])
+        lap, position = divmod(self._wanted[index], len(self._pieces))
+        piece = self._pieces[position]
+        arguments = {name: part(source, piece.start, piece.stop) for name, source in self._laps(lap).items()}
+        constants = {name: Constant(literal.digest) for name, literal in piece.instance.constants.items()}
+        return Chunk(piece.instance.program.digest, arguments | constants)
+
+
+class SweepRun:
+    """The results of a sweep's chunks in their order, and at any time the report so far."""
+
+    def __init__(self, schedule: SweepSchedule, work: Work, control: Control) -> None:
+        """Runs nothing before the first result is asked for."""
+        self._schedule, self._work, self._control = schedule, work, control
+        self._started = time.perf_counter()
+        self._waited = float("inf")
+        self._done = self._retries = 0
+        self._workers: dict[str, None] = {}
+
+    def __iter__(self) -> Iterator[ChunkResult]:
+        self._control.check()
+        for result in self._schedule.pool.run(self._work, self._control):
+            self._waited = min(self._waited, result.waited)
+            self._done += 1
+            self._retries += result.retries
+            self._workers[result.worker] = None
+            yield result
+
+    def report(self, planned: float) -> Report:
+        """What has been run, after `planned` seconds of planning; without what only the results tell."""
+        spent = time.perf_counter() - self._started
+        queue = self._waited if self._done else 0.0
+        schedule = self._schedule
+        share = self._done / (len(schedule.pieces) * schedule.sweep.laps)
+        return Report(
+            queue=queue,
+            plan=planned,
+            execute=max(0.0, spent - queue),
+            plan_cache_hit=schedule.known,
+            executor=schedule.executor,
+            placement=schedule.pool.name,
+            chunks=self._done,
+            retries=self._retries,
+            batch_size=schedule.sweep.axis.size if schedule.sweep.axis else 1,
+            flops=schedule.flops * share,
+            peak_bytes=schedule.peak_bytes,
+            workers=tuple(self._workers),
+        )
+
+
+def counting(derivation: Derivation, options: Options) -> Derivation:
+    """The derivation, with counts of kinks if it is one of derivatives and the options do not decline them."""
+    if isinstance(derivation, Evaluate) or not options.count_kinks:
+        return derivation
+    return WithKinks(derivation.wrt, derivation)
