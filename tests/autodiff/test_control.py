@@ -8,20 +8,20 @@ from typing import TypeVar
 import numpy as np
 import pytest
 
-from gradserve.autodiff import Gradient, Hvp, derive, rules, vmap
+from gradserve.autodiff import derive, rules, vmap
 from gradserve.autodiff.control import cond, scan
 from gradserve.client.functions import cond as choose
 from gradserve.client.functions import scan as loop
 from gradserve.client.tracing.trace import trace
-from gradserve.execution import make_plan
-from gradserve.execution.numpy.executor import NumpyExecutor
 from gradserve.ir.errors import Cancelled
 from gradserve.ir.graph import Graph
 from gradserve.ops.control.cond import Cond
 from gradserve.ops.control.scan import Scan
 from gradserve.optimize import optimize
+from gradserve.questions.derivations import Gradient, Hvp
 from gradserve.text.printing import to_text
 from tests.laws.laws import LAWS
+from tests.running import prepared, program_of
 
 T = TypeVar("T")
 RNG = np.random.default_rng(0)
@@ -45,9 +45,9 @@ def ops_of(graph: Graph, kind: type[T]) -> list[T]:
 @pytest.mark.parametrize("loss", [recurrent, chosen])
 def test_flops_of_derivatives(loss):
     graph = trace(loss, WEIGHTS).graph
-    flops = make_plan(optimize(graph)).flops
-    assert make_plan(optimize(derive(graph, Gradient(("w",))))).flops <= 4 * flops
-    assert make_plan(optimize(derive(graph, Hvp(("w",), product_only=True)))).flops <= 8 * flops
+    flops = program_of(optimize(graph)).flops
+    assert program_of(optimize(derive(graph, Gradient(("w",))))).flops <= 4 * flops
+    assert program_of(optimize(derive(graph, Hvp(("w",), product_only=True)))).flops <= 8 * flops
 
 
 def test_nothing_is_computed_twice():
@@ -110,7 +110,7 @@ def test_a_carry_that_does_not_differ_is_not_batched():
 
 
 def test_a_loop_can_be_stopped():
-    program = NumpyExecutor().prepare(make_plan(trace(recurrent, WEIGHTS).graph))
+    program = prepared(trace(recurrent, WEIGHTS).graph)
     calls = []
 
     def stopped():

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradserve.autodiff import Derivation, Evaluate, Gradient, Hvp
 from gradserve.client import Client
 from gradserve.client import functions as gs
 from gradserve.execution import Plan
 from gradserve.ir.graph import Graph
 from gradserve.jobs.plans import PlanCache
 from gradserve.ops.elementwise.trigonometry import Sin
+from gradserve.questions.derivations import Derivation, Evaluate, Gradient, Hvp
 from tests.bench.workloads import MAKERS, make
 
 GRADIENT, HVP = 4.0, 8.0

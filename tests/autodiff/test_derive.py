@@ -6,15 +6,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradserve.autodiff import Along, Curvature, Derivation, Evaluate, Gradient, Hvp, Jvp, Vjp, derive, vmap
-from gradserve.execution import EXECUTORS, make_plan
+from gradserve.autodiff import derive, vmap
+from gradserve.autodiff.derivation import Along, Curvature
+from gradserve.execution import make_plan
 from gradserve.ir.check import check
 from gradserve.ir.errors import InvalidRequest, NotDifferentiable
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import ElementType, TensorType
 from gradserve.ops import builder
 from gradserve.optimize import optimize
+from gradserve.questions.derivations import Derivation, Evaluate, Gradient, Hvp, Jvp, Vjp
 from tests.laws.support import evaluate
+from tests.running import prepared, program_of
 
 F64 = TensorType(ElementType.FLOAT64)
 RNG = np.random.default_rng(0)
@@ -126,13 +129,13 @@ def test_long_chains_derive_quickly_and_cheaply():
     assert time.perf_counter() - started < 20, "quadratic, or worse"
     loss = make_plan(optimize(derive(graph, Evaluate())))
     assert gradient.flops <= 4 * loss.flops
-    assert make_plan(optimize(derive(graph, Hvp(("x",))))).flops <= 8 * loss.flops
+    assert program_of(optimize(derive(graph, Hvp(("x",))))).flops <= 8 * loss.flops
 
 
 def test_the_batch_is_the_loop():
     derived = optimize(derive(quadratic(), Gradient(("x",))))
     points = RNG.standard_normal((5, 4))
-    program = EXECUTORS["numpy"].prepare(make_plan(optimize(vmap(derived, ["x"], 5))))
+    program = prepared(optimize(vmap(derived, ["x"], 5)))
     found = program({"x": points})
     for k, point in enumerate(points):
         single = evaluate(derived, {"x": point})

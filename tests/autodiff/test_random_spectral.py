@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradserve.autodiff import Gradient, Hvp, Jvp, derive
+from gradserve.autodiff import derive
 from gradserve.autodiff.spectral import forms, invariant, known, rules
 from gradserve.autodiff.spectral.expressions import Number
 from gradserve.ir.errors import NotDifferentiable
+from gradserve.questions.derivations import Gradient, Hvp, Jvp
 from tests.autodiff.test_spectral import (
     G3,
     REWRITES,

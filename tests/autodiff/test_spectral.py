@@ -6,15 +6,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradserve.autodiff import Derivation, Gradient, Hvp, Jvp, Taylor, derive
+from gradserve.autodiff import derive
+from gradserve.autodiff.derivation import TaylorSeries
 from gradserve.autodiff.spectral import invariant
 from gradserve.client.tracing.trace import trace
-from gradserve.execution import make_plan
-from gradserve.execution.numpy.executor import NumpyExecutor
 from gradserve.ir.errors import NotDifferentiable
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array
 from gradserve.optimize import optimize
+from gradserve.questions.derivations import Derivation, Gradient, Hvp, Jvp
+from tests.running import prepared
 
 N = 4
 RNG = np.random.default_rng(5)
@@ -144,7 +145,7 @@ STACKED: dict[str, Callable[[Any], Any]] = {
 
 
 def run(graph: Graph, **arguments: Array) -> dict[str, Array]:
-    return NumpyExecutor().prepare(make_plan(optimize(graph)))(arguments)
+    return prepared(optimize(graph))(arguments)
 
 
 def graph_of(loss: Callable[[Any], Any], at: Array) -> Graph:
@@ -209,7 +210,7 @@ def test_second_derivatives_at_simple_values(name, loss, at):
     given = {"a": at, "tangent:a": direction}
     product = run(derive(graph, Hvp(("a",))), **given)["product:a"]
     np.testing.assert_allclose(np.sum(product * direction), expected, rtol=1e-4, atol=1e-4)
-    coefficients = run(derive(graph, Taylor(("a",), 2)), **given)
+    coefficients = run(derive(graph, TaylorSeries(("a",), 2)), **given)
     np.testing.assert_allclose(2 * coefficients["order2:result"], expected, rtol=1e-4, atol=1e-4)
 
 
@@ -233,7 +234,7 @@ def test_derivatives_at_repeated_values(name, loss, at):
     expected = quadratic(loss, at, given["tangent:a"])
     product = run(derive(graph, Hvp(("a",))), **given)["product:a"]
     np.testing.assert_allclose(np.sum(product * given["tangent:a"]), expected, rtol=1e-4, atol=1e-4)
-    coefficients = run(derive(graph, Taylor(("a",), 2)), **given)
+    coefficients = run(derive(graph, TaylorSeries(("a",), 2)), **given)
     np.testing.assert_allclose(2 * coefficients["order2:result"], expected, rtol=1e-4, atol=1e-4)
 
 
@@ -251,7 +252,7 @@ REFUSED = [
 def test_what_depends_on_the_choice_is_refused(name, loss, at):
     graph, direction = graph_of(loss, at), symmetric_direction(at)
     moving = {"a": at, "tangent:a": direction}
-    derivations: list[Derivation] = [Gradient(("a",)), Jvp(("a",)), Hvp(("a",)), Taylor(("a",), 2)]
+    derivations: list[Derivation] = [Gradient(("a",)), Jvp(("a",)), Hvp(("a",)), TaylorSeries(("a",), 2)]
     for derivation in derivations:
         given = {"a": at} if isinstance(derivation, Gradient) else moving
         with pytest.raises(NotDifferentiable, match=r"values \d to \d.* form a cluster near .* with gap"):

@@ -8,11 +8,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from gradserve.autodiff import Derivation, Evaluate, Gradient, Hvp, derive
+from gradserve.autodiff import derive
 from gradserve.client import Client
 from gradserve.execution import EXECUTORS, Plan, make_plan
 from gradserve.ir.graph import Graph
 from gradserve.optimize import optimize
+from gradserve.questions.derivations import Derivation, Evaluate, Gradient, Hvp
 from tests.bench import peers_local, workloads
 from tests.bench.report import Floor, Screen, Section, duration, time_floor
 from tests.bench.timing import Here, Timing, interleave, ratio, turns

@@ -9,13 +9,13 @@ import numpy as np
 
 from gradserve.client.tracing.trace import Traced, as_array, bind, trace
 from gradserve.client.tracing.trees import flatten
-from gradserve.execution import EXECUTORS, make_plan
+from tests.running import prepared
 
 
 def evaluate(traced: Traced, arguments: dict[str, Any]) -> Any:
     """The function's result on arguments by name, computed from its graph."""
     leaves = [leaf for name, tree in arguments.items() for leaf in flatten(tree, name)[0]]
-    program = EXECUTORS["numpy"].prepare(make_plan(traced.graph))
+    program = prepared(traced.graph)
     with np.errstate(all="ignore"):
         outputs = program({path: as_array(leaf, path) for path, leaf in leaves})
     return traced.result({name: np.asarray(array) for name, array in outputs.items()})

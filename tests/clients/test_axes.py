@@ -12,16 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradserve.autodiff import Vjp, derive
+from gradserve.autodiff import derive
 from gradserve.client.numpy_surface import supported_names
 from gradserve.client.numpy_surface.table import FUNCTIONS
 from gradserve.client.tracing.trace import trace
-from gradserve.execution import EXECUTORS, make_plan
 from gradserve.ir.errors import GradserveError
 from gradserve.ops.movement.shapes import BroadcastTo
+from gradserve.questions.derivations import Vjp
 from tests.clients.evaluation import assert_same, traced_result
 from tests.clients.test_numpy_surface import ELEMENTWISE
 from tests.clients.test_surface_derivatives import SHAPES as SHAPES_OF
+from tests.running import prepared
 
 SHAPES = [(), (1,), (4,), (0,), (2, 3), (2, 0), (2, 3, 4)]
 AXES = [None, 0, 1, 5, -1, -2, -6, (0,), (-1, 0), ()]
@@ -125,7 +126,7 @@ def assert_pullbacks_fit(call, operands, fixed):
     if not types:
         return
     cotangents = {name: np.ones(t.lengths, t.element_type.dtype) for name, t in types.items()}
-    program = EXECUTORS["numpy"].prepare(make_plan(derive(graph, Vjp(names))))
+    program = prepared(derive(graph, Vjp(names)))
     found = program(dict(zip(graph.input_types, operands, strict=True)) | cotangents)
     for name, operand in zip(names, operands[fixed:], strict=True):
         assert found[f"cotangent:{name}"].shape == operand.shape

@@ -9,11 +9,12 @@ import pytest
 import scipy.signal
 import scipy.special
 
-from gradserve.autodiff import Gradient, Hvp, derive
+from gradserve.autodiff import derive
 from gradserve.client import functions
 from gradserve.client.numpy_surface.table import OWN
 from gradserve.client.tracing.trace import trace
 from gradserve.ir.errors import InvalidGraph, Untraceable
+from gradserve.questions.derivations import Gradient, Hvp
 from tests.clients.evaluation import assert_same, evaluate
 from tests.clients.test_surface_derivatives import assert_gradient, assert_second_derivative, run
 

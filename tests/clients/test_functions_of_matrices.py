@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from gradserve.autodiff import Hvp, derive
+from gradserve.autodiff import derive
 from gradserve.client import Client, functions
 from gradserve.client.tracing.trace import trace
 from gradserve.ir.errors import InvalidGraph, NotDifferentiable, NumericalFailure
+from gradserve.questions.derivations import Hvp
 from tests.clients.evaluation import assert_same, assert_traces, evaluate
 from tests.clients.test_surface_derivatives import assert_gradient, assert_second_derivative, run
 

@@ -5,9 +5,10 @@ import pytest
 import scipy.special
 from numpy.testing import assert_allclose
 
-from gradserve.autodiff import Gradient, Hvp, derive
+from gradserve.autodiff import derive
 from gradserve.client.tracing.trace import trace
 from gradserve.ir.errors import NotDifferentiable, Untraceable
+from gradserve.questions.derivations import Gradient, Hvp
 from tests.clients.evaluation import assert_traces
 from tests.clients.test_surface_derivatives import assert_gradient, run
 

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import scipy.special
 
-from gradserve.autodiff import Gradient, Hvp, derive
+from gradserve.autodiff import derive
 from gradserve.client.numpy_surface.table import SPECIAL, UFUNCS
 from gradserve.client.tracing.trace import trace
-from gradserve.execution import EXECUTORS, make_plan
+from gradserve.questions.derivations import Gradient, Hvp
 from tests.clients.numpy_calls import flat_calls
 from tests.clients.test_numpy_surface import OF_ORDER
+from tests.running import prepared
 
 STEP = 1e-5
 POINTS = [
@@ -46,7 +47,7 @@ def loss_of(function):
 
 def run(graph, arguments):
     with np.errstate(all="ignore"):
-        return EXECUTORS["numpy"].prepare(make_plan(graph))({k: np.asarray(a) for k, a in arguments.items()})
+        return prepared(graph)({k: np.asarray(a) for k, a in arguments.items()})
 
 
 def assert_gradient(function, arguments):

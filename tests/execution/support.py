@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from gradserve.autodiff import Derivation, Evaluate, Gradient, Hvp, derive
+from gradserve.autodiff import derive
 from gradserve.client import Client
 from gradserve.execution import Plan, Step, make_plan
 from gradserve.execution.numpy.executor import kernel
 from gradserve.ir.graph import Graph, Literal
 from gradserve.optimize import optimize
+from gradserve.questions.derivations import Derivation, Evaluate, Gradient, Hvp
 from tests.bench.workloads import MAKERS, Workload, make
 
 SCALE = 0.2

@@ -6,11 +6,12 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from gradserve.autodiff import Evaluate, Gradient, Hvp, derive
+from gradserve.autodiff import derive
 from gradserve.client.functions import scan
 from gradserve.client.tracing.trace import trace
 from gradserve.execution import EXECUTORS, make_plan
 from gradserve.optimize import optimize
+from gradserve.questions.derivations import Evaluate, Gradient, Hvp
 from tests.execution.graphs import random_arguments, random_graph
 from tests.execution.support import DERIVATIONS, WORKLOADS, arguments, moments, plan, workload
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from gradserve.client import Client
-from gradserve.execution import EXECUTORS, make_plan
 from gradserve.execution.numpy.executor import NumpyExecutor
 from gradserve.ir.errors import Cancelled, NumericalFailure
 from gradserve.ir.graph import Graph, Origin
@@ -17,6 +16,7 @@ from gradserve.ir.types import ElementType, TensorType
 from gradserve.ops import builder
 from tests.execution.graphs import random_arguments, random_graph
 from tests.execution.support import WORKLOADS, arguments, plan, workload
+from tests.running import prepared
 
 jax.config.update("jax_enable_x64", True)
 
@@ -25,7 +25,7 @@ CLOSE = 1e-10
 
 
 def prepare(graph):
-    return NumpyExecutor().prepare(make_plan(graph))
+    return prepared(graph)
 
 
 def run(graph, **given):

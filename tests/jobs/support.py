@@ -14,8 +14,8 @@ from gradserve.jobs.context import Context
 from gradserve.jobs.trace import TraceEstimate, estimate_trace
 from gradserve.jobs.verify import Progress, verify_gradient
 from gradserve.ops import builder
+from gradserve.questions.verification import VerificationReport
 from gradserve.runtime.control import Control
-from gradserve.verification.report import VerificationReport
 
 F64, F32 = ElementType.FLOAT64, ElementType.FLOAT32
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from gradserve.autodiff import Evaluate
 from gradserve.ir.types import ElementType
 from gradserve.jobs import cut
 from gradserve.jobs.call import Reduction, make_call
 from gradserve.jobs.derivative import differentiate
 from gradserve.ops import builder
+from gradserve.questions.derivations import Evaluate
 from gradserve.runtime.control import Control
 from tests.jobs.support import F32, F64, real
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from gradserve.autodiff import Evaluate
 from gradserve.client.tracing.trace import trace
 from gradserve.ir.errors import InvalidRequest
 from gradserve.jobs.call import Options, Placement
 from gradserve.jobs.context import Context
 from gradserve.pools.local.pool import LocalPool
+from gradserve.questions.derivations import Evaluate
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from gradserve.ops.elementwise.arithmetic import Mul
 from gradserve.ops.elementwise.powers import Exp
 from gradserve.ops.family import total
 from gradserve.pools.local.pool import LocalPool
+from gradserve.questions.verification import Place, Verdict
 from gradserve.runtime.control import Control
-from gradserve.verification.report import Place, Verdict
 from tests.jobs.support import F32, F64, arguments_of, layer, real, wrt_of
 
 

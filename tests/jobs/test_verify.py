@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from gradserve.autodiff import Gradient
 from gradserve.ir.errors import Cancelled, InvalidRequest, LimitExceeded, NotDifferentiable
 from gradserve.jobs.call import make_call
 from gradserve.jobs.context import Context
@@ -11,8 +10,9 @@ from gradserve.jobs.derivative import differentiate
 from gradserve.jobs.limits import Limits
 from gradserve.ops import builder
 from gradserve.pools.local.pool import LocalPool
+from gradserve.questions.derivations import Gradient
+from gradserve.questions.verification import Verdict
 from gradserve.runtime.control import Control
-from gradserve.verification.report import Verdict
 from tests.jobs.support import F32, F64, arguments_of, layer, product, progress, real, total, verified, wrt_of
 
 

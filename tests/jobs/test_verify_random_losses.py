@@ -4,13 +4,13 @@ from collections import Counter
 
 import numpy as np
 
-from gradserve.autodiff import Gradient
 from gradserve.jobs.call import make_call
 from gradserve.jobs.derivative import differentiate
 from gradserve.ops import builder
+from gradserve.questions.derivations import Gradient
+from gradserve.questions.verification import Verdict
 from gradserve.runtime.control import Control
 from gradserve.verification.directions import scales
-from gradserve.verification.report import Verdict
 from tests.jobs.support import product, real, total, verified
 
 SMOOTH = [

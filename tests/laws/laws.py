@@ -7,16 +7,15 @@ from unittest import mock
 
 import numpy as np
 
-from gradserve.autodiff import Gradient, Hvp, Vjp, derive, jvp, kinks, linearize, transpose, vmap
-from gradserve.execution import make_plan
+from gradserve.autodiff import derive, jvp, kinks, linearize, transpose, vmap
 from gradserve.execution.numpy import schedule as lower
-from gradserve.execution.numpy.executor import NumpyExecutor
 from gradserve.ir.errors import ConstraintError, NotDifferentiable
 from gradserve.ir.graph import Graph
 from gradserve.ir.op import Op, Sample
 from gradserve.ir.types import Array, ElementType, TensorType, type_of
 from gradserve.ops import OP_SET
 from gradserve.optimize import optimize
+from gradserve.questions.derivations import Gradient, Hvp, Vjp
 from gradserve.text.parsing import parse
 from gradserve.text.printing import to_text
 from gradserve.wire import decode_graph, encode_graph
@@ -33,6 +32,7 @@ from tests.laws.support import (
     prefixed,
     real_inputs,
 )
+from tests.running import prepared
 
 BATCH = 3
 SINGLE = 2e-4
@@ -234,7 +234,7 @@ def executor_agrees_with_impl(sample: Sample) -> None:
         expected = evaluate(graph, given)
         for smallest in (lower.REUSE_BYTES, 2 * np.dtype(np.float64).itemsize):
             with mock.patch.object(lower, "REUSE_BYTES", smallest):
-                program = NumpyExecutor().prepare(make_plan(graph))
+                program = prepared(graph)
             _close(expected, program(given), 1e-12)
 
 

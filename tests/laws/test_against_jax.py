@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gradserve.autodiff import Vjp, derive
+from gradserve.autodiff import derive
 from gradserve.ops.manifest import entry
+from gradserve.questions.derivations import Vjp
 from tests.laws.jax_functions import ABSENT, FUNCTIONS, jax_has
 from tests.laws.support import (
     OPS,

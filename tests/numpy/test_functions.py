@@ -8,9 +8,10 @@ import scipy.linalg
 import scipy.special
 
 from gradserve import numpy as functions
-from gradserve.autodiff import Gradient, derive
+from gradserve.autodiff import derive
 from gradserve.ir.errors import InvalidGraph
 from gradserve.ops import builder
+from gradserve.questions.derivations import Gradient
 from tests.ops.support import agree, check_derivatives, evaluate, f64, gradients, normal, trace
 
 X = normal(2, 3, 4)

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 
-from gradserve.autodiff import Gradient, Hvp, derive
+from gradserve.autodiff import derive
 from gradserve.client.tracing.trace import trace
-from gradserve.execution import make_plan
-from gradserve.execution.numpy.executor import NumpyExecutor
 from gradserve.ir.types import Array
 from gradserve.optimize import optimize
+from gradserve.questions.derivations import Gradient, Hvp
+from tests.running import prepared
 
 GAPS = (0.0, *(10.0**-k for k in range(16, 3, -1)))
 SIZE = 7
@@ -168,7 +168,7 @@ def program(
 ) -> Callable[..., Array]:
     """The gradient of a loss, or its Hessian times a direction, compiled once."""
     graph = optimize(derive(trace(function, np.eye(SIZE, dtype=dtype)).graph, derivation))
-    run = NumpyExecutor().prepare(make_plan(graph))
+    run = prepared(graph)
     inputs, result = [i.name for i in graph.inputs], graph.outputs[-1].name
     return lambda *matrices: run(dict(zip(inputs, matrices, strict=True)))[result]
 

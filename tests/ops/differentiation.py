@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from gradserve.autodiff import Gradient, Hvp, derive
+from gradserve.autodiff import derive
 from gradserve.ir.builder import Value
 from gradserve.ir.types import Array, type_of
 from gradserve.ops import builder
+from gradserve.questions.derivations import Gradient, Hvp
 from tests.laws.support import evaluate, prefixed
 
 Function = Callable[..., Value]

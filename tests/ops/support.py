@@ -8,14 +8,14 @@ import jax
 import numpy as np
 import pytest
 
-from gradserve.autodiff import Hvp, Jvp, Vjp, derive, vmap
-from gradserve.execution import make_plan
-from gradserve.execution.numpy.executor import NumpyExecutor
+from gradserve.autodiff import derive, vmap
 from gradserve.ir.errors import ConstraintError
 from gradserve.ir.graph import Graph
 from gradserve.ir.op import Op
 from gradserve.ir.types import Array, ElementType, Shape, TensorType, type_of
 from gradserve.ops import builder
+from gradserve.questions.derivations import Hvp, Jvp, Vjp
+from tests.running import prepared
 
 
 def f64(*shape: Any) -> TensorType:
@@ -44,7 +44,7 @@ def named(operands: Sequence[Array], prefix: str = "x") -> dict[str, Array]:
 
 def run(graph: Graph, given: Mapping[str, Array]) -> dict[str, Array]:
     """The outputs, run as the executor runs them, of the types that the graph declares."""
-    outputs = NumpyExecutor().prepare(make_plan(graph))(given)
+    outputs = prepared(graph)(given)
     assert {name: type_of(y) for name, y in outputs.items()} == graph.output_types
     return outputs
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from gradserve.autodiff import Hvp
 from gradserve.ir.errors import NotDifferentiable
 from gradserve.ir.types import Array
 from gradserve.ops.spectral import rotation, spectra
+from gradserve.questions.derivations import Hvp
 from tests.ops.clustered import (
     DEPENDENT,
     DEPENDENT_SINGULAR,

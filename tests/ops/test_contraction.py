@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gradserve.autodiff import Jvp, Vjp, derive, vmap
+from gradserve.autodiff import derive, vmap
 from gradserve.ir.types import ElementType, Symbol, TensorType
 from gradserve.ops.contraction.contract import Contract
+from gradserve.questions.derivations import Jvp, Vjp
 from tests.ops.support import (
     check_batches,
     check_derivatives,

@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from gradserve.autodiff import Gradient, Hvp, Jvp, derive
+from gradserve.autodiff import derive
 from gradserve.client import Client, functions
 from gradserve.client.tracing.trace import trace
-from gradserve.execution import make_plan
-from gradserve.execution.numpy.executor import NumpyExecutor
 from gradserve.ir.errors import NotDifferentiable, NumericalFailure
 from gradserve.ir.types import Array
 from gradserve.optimize import optimize
+from gradserve.questions.derivations import Gradient, Hvp, Jvp
 from tests.ops.support import normal
+from tests.running import prepared
 
 STEP = 1e-30  # of complex steps, which do not cancel
 N = 4
@@ -196,7 +196,7 @@ CASES = {
 
 
 def run(graph: Any, **arguments: Array) -> dict[str, Array]:
-    return NumpyExecutor().prepare(make_plan(optimize(graph)))(arguments)
+    return prepared(optimize(graph))(arguments)
 
 
 def gradient_of(loss: Callable[[Any], Any], at: Array) -> Array:

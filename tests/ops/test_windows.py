@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from gradserve import numpy as functions
-from gradserve.autodiff import Gradient, derive
-from gradserve.execution import make_plan
+from gradserve.autodiff import derive
 from gradserve.ops.windows.windows import OverlapAdd, Windows
 from gradserve.optimize import optimize
+from gradserve.questions.derivations import Gradient
 from tests.ops.support import evaluate, f64, infer, normal, refusal, trace
+from tests.running import program_of
 
 SHAPE = (2, 7, 6)
 
@@ -68,6 +69,6 @@ def test_a_convolution_and_its_gradient_cost_what_the_products_cost():
     x, kernel = normal(8, 3, 16, 16), normal(5, 3, 3, 3)
     graph = trace(lambda x, w: functions.sum(functions.convolution(x, w, padding="same")), x, kernel)
     products = 2.0 * 8 * 5 * 16 * 16 * 3 * 9
-    value, gradient = (make_plan(optimize(g)).flops for g in (graph, derive(graph, Gradient(("x0", "x1")))))
+    value, gradient = (program_of(optimize(g)).flops for g in (graph, derive(graph, Gradient(("x0", "x1")))))
     assert products < value < 1.2 * products
     assert gradient < 3.5 * products

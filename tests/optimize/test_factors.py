@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradserve.autodiff import Evaluate, Gradient, Hvp, derive, vmap
+from gradserve.autodiff import derive, vmap
 from gradserve.client.tracing.trace import trace
-from gradserve.execution import make_plan
-from gradserve.execution.numpy.executor import NumpyExecutor
 from gradserve.ir.errors import NumericalFailure
 from gradserve.ir.graph import Graph
 from gradserve.optimize import optimize
 from gradserve.optimize.factors import WORTH_FACTORS
+from gradserve.questions.derivations import Evaluate, Gradient, Hvp
+from tests.running import prepared, program_of
 
 N = WORTH_FACTORS + 8
 RNG = np.random.default_rng(3)
@@ -62,7 +62,7 @@ def graph_of(loss: Callable[[Any], Any]) -> Graph:
 
 
 def run(graph: Graph, **arguments: Any) -> dict[str, Any]:
-    return NumpyExecutor().prepare(make_plan(graph))(arguments)
+    return prepared(graph)(arguments)
 
 
 def factorised(graph: Graph) -> dict[str, int]:
@@ -100,9 +100,9 @@ def test_stacks_share_their_factors_too():
 @pytest.mark.parametrize("name", ["log det", "a Gaussian's logarithm", "the inverse itself"])
 def test_a_hessian_times_a_vector_costs_at_most_eight_losses(name):
     graph = graph_of(LOSSES[name][0])
-    loss = make_plan(optimize(graph)).flops
-    assert make_plan(optimize(derive(graph, Hvp(("a",), product_only=True)))).flops <= 8 * loss
-    assert make_plan(optimize(derive(graph, Gradient(("a",))))).flops <= 4 * loss
+    loss = program_of(optimize(graph)).flops
+    assert program_of(optimize(derive(graph, Hvp(("a",), product_only=True)))).flops <= 8 * loss
+    assert program_of(optimize(derive(graph, Gradient(("a",))))).flops <= 4 * loss
 
 
 @pytest.mark.parametrize("name", ["an inverse times a vector", "a Gaussian's logarithm", "both sides"])

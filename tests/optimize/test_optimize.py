@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
-from gradserve.autodiff import Gradient, derive
-from gradserve.execution import EXECUTORS, make_plan
+from gradserve.autodiff import derive
 from gradserve.ir.types import ElementType, TensorType
 from gradserve.ops import builder
 from gradserve.optimize import optimize
 from gradserve.optimize.simplify import RULES
+from gradserve.questions.derivations import Gradient
 from tests.execution.graphs import random_arguments, random_graph
+from tests.running import prepared, program_of
 
 F64, F32, I64 = ElementType.FLOAT64, ElementType.FLOAT32, ElementType.INT64
 CLOSE = 1e-9
@@ -17,7 +18,7 @@ SEEDS = range(150)
 
 
 def run(graph, given):
-    return EXECUTORS["numpy"].prepare(make_plan(graph))({name: np.asarray(array) for name, array in given.items()})
+    return prepared(graph)({name: np.asarray(array) for name, array in given.items()})
 
 
 def assert_equal(found, expected):
@@ -44,7 +45,7 @@ def test_optimising_twice_changes_nothing_more(seed):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_an_optimised_graph_costs_no_more(seed):
     graph = random_graph(seed)
-    assert make_plan(optimize(graph)).flops <= make_plan(graph).flops
+    assert program_of(optimize(graph)).flops <= program_of(graph).flops
 
 
 @pytest.mark.parametrize("seed", range(60))

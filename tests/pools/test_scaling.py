@@ -3,7 +3,7 @@
 import pytest
 
 from gradserve.pools.ray import scaling as staffing
-from gradserve.pools.ray.scaling import IDLE_SECONDS, PATIENCE_SECONDS, Staffing
+from gradserve.pools.ray.scaling import IDLE_SECONDS, PATIENCE_SECONDS, Scaling
 
 
 def over_time(rule, chunks, seconds, start=0.0, step=0.25):
@@ -15,24 +15,24 @@ def over_time(rule, chunks, seconds, start=0.0, step=0.25):
 
 
 def test_it_begins_with_the_least():
-    assert Staffing(2, 8, 2).wanted == 2
-    assert Staffing(2, 1, 2).most == 2
+    assert Scaling(2, 8, 2).wanted == 2
+    assert Scaling(2, 1, 2).most == 2
 
 
 @pytest.mark.parametrize(("chunks", "wanted"), [(0, 1), (2, 1), (3, 2), (7, 4), (1000, 8)])
 def test_work_that_waits_brings_workers_up_to_the_most(chunks, wanted):
-    assert over_time(Staffing(1, 8, 2), chunks, PATIENCE_SECONDS) == wanted
+    assert over_time(Scaling(1, 8, 2), chunks, PATIENCE_SECONDS) == wanted
 
 
 def test_a_short_burst_brings_none():
-    rule = Staffing(1, 8, 2)
+    rule = Scaling(1, 8, 2)
     assert over_time(rule, 100, PATIENCE_SECONDS - 0.25) == 1
     assert over_time(rule, 0, 0.0, start=1.0) == 1
     assert over_time(rule, 100, PATIENCE_SECONDS - 0.25, start=2.0) == 1  # patience begins anew
 
 
 def test_idle_workers_are_kept_for_a_while():
-    rule = Staffing(1, 8, 2)
+    rule = Scaling(1, 8, 2)
     assert over_time(rule, 100, PATIENCE_SECONDS) == 8
     assert over_time(rule, 0, IDLE_SECONDS - 1, start=10.0) == 8
     assert over_time(rule, 16, 0.0, start=70.0) == 8  # all needed once more

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gradserve.questions.verification import VerificationReport
 from gradserve.verification.directions import Layout
 from gradserve.verification.gradient import verify
 from gradserve.verification.measure import Problem
-from gradserve.verification.report import VerificationReport
 
 EPSILON = float(np.finfo(float).eps)
 

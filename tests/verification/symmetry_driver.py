@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from gradserve.questions.verification import SymmetryReport
 from gradserve.verification.directions import Layout
 from gradserve.verification.pairs import DEFAULT_PAIRS, choose_pairs, entry_pair
-from gradserve.verification.report import SymmetryReport
 from gradserve.verification.symmetry import Problem, Products, verify
 
 EPSILON = float(np.finfo(float).eps)

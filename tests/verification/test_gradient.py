@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from gradserve.verification.report import Verdict
+from gradserve.questions.verification import Verdict
 from tests.verification.driver import verified
 
 

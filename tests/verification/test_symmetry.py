@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from gradserve.questions.verification import Verdict
 from gradserve.verification import symmetry
 from gradserve.verification.mixed import Limit
 from gradserve.verification.pairs import choose_pairs, entry_pair
-from gradserve.verification.report import Verdict
 from tests.verification.symmetry_driver import verified
 
 

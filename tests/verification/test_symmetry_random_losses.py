@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradserve.verification.report import Verdict
+from gradserve.questions.verification import Verdict
 from tests.verification.symmetry_driver import verified
 
 jax.config.update("jax_enable_x64", True)

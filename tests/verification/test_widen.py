@@ -5,18 +5,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradserve.execution import EXECUTORS, make_plan
 from gradserve.ir.check import check
 from gradserve.ir.op import Sample
 from gradserve.ir.types import ElementType, TensorType, type_of
 from gradserve.ops import OP_SET, builder
 from gradserve.verification.widen import is_single, widen
+from tests.running import prepared
 
 SINGLE, DOUBLE = ElementType.FLOAT32, ElementType.FLOAT64
 
 
 def evaluated(graph, arguments):
-    return EXECUTORS["numpy"].prepare(make_plan(graph))(arguments)
+    return prepared(graph)(arguments)
 
 
 def mixed():

@@ -12,18 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from gradserve.autodiff import Derivation, Evaluate, Jvp, Vjp, derive
+from gradserve.autodiff import derive
 from gradserve.autodiff.walk import inline
 from gradserve.client.tracing.memory import Memory
 from gradserve.client.tracing.recorder import Recorder
 from gradserve.client.tracing.trace import as_array
 from gradserve.client.tracing.tracer import Tracer
 from gradserve.client.tracing.trees import flatten, unflatten
-from gradserve.execution import EXECUTORS, make_plan
 from gradserve.ir.builder import Value
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import type_of
 from gradserve.optimize import optimize
+from gradserve.questions.derivations import Derivation, Evaluate, Jvp, Vjp
+from tests.running import prepared
 
 calls = 0
 """How many functions were traced, or computed by what the client has of its own: a test without any tests nothing."""
@@ -138,7 +139,7 @@ def _derived(graph: Graph, derivation: Derivation) -> Graph:
 
 @functools.lru_cache(512)
 def _program(derived: Graph) -> Any:
-    return EXECUTORS["numpy"].prepare(make_plan(optimize(derived)))
+    return prepared(optimize(derived))
 
 
 def _run(derived: Graph, known: Mapping[str, Any]) -> dict[str, Any]:

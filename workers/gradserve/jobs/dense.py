@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from gradserve.jobs.matrices import BasisLayout, Matrices
 from gradserve.jobs.programs import Axis, Check
 from gradserve.jobs.sweep import Lap, Sweep, SweepSchedule, counting
 from gradserve.pools.work import OneHots, Point, Shared, Source
-from gradserve.questions.call import Call, Reduction, types_of
+from gradserve.questions.call import Call, Reduction
 from gradserve.questions.derivations import Derivation, Hessian, Hvp, Jacobian, Jvp, Mode, Vjp
 from gradserve.questions.derivatives import Derivatives, Differentiate
 from gradserve.runtime.control import Control
@@ -82,8 +82,8 @@ def answers(context: Context, question: Differentiate, control: Control) -> Iter
         matrices.add(_values(parts[0]), products.layout.blocks(_rows(parts, products)))
     next(results, None)  # so that the pool ends its work here, and not when it is collected
     values, blocks = matrices.done()
-    report = replace(
-        running.report(planned),
+    report = running.report(
+        planned,
         batch_size=call.batch_size or 1,
         nonfinite_outputs=sum(count_nonfinite(columns) for columns in blocks.values()),
         kinks=kinks.done(),
@@ -129,7 +129,7 @@ def _attempt(context: Context, call: Call, products: Products, check: Check) -> 
         graph=call.graph,
         derivation=counting(products.derivation, call.options),
         options=call.options,
-        data_bytes=sum(type_.nbytes for type_ in types_of(call.arguments).values()),
+        data_bytes=sum(argument.nbytes for argument in call.arguments.values()),
         axis=Axis(frozenset(vectors), max(1, products.layout.count)),
         laps=call.batch_size or 1,
     )

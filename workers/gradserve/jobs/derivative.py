@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 from gradserve.autodiff import names
 from gradserve.autodiff.derivation import added_inputs
@@ -56,7 +55,7 @@ def with_inputs(question: Differentiate) -> Differentiate:
         text = "there is none; give one for each input to differentiate"
         raise InvalidRequest("the tangents are missing", [Violation("tangents", "M5", text)])
     derivation = question.derivation.resolved(call.graph, question.vectors)
-    return replace(question, call=call, derivation=derivation)
+    return Differentiate(call, derivation, question.vectors)
 
 
 def differentiate(
@@ -83,8 +82,7 @@ def run_rows(
         gathered.add(result.outputs)
         kinks.add(result.outputs)
     outputs = gathered.done()
-    report = running.report(planned)
-    return outputs, replace(report, nonfinite_outputs=count_nonfinite(outputs), kinks=kinks.done())
+    return outputs, running.report(planned, nonfinite_outputs=count_nonfinite(outputs), kinks=kinks.done())
 
 
 def _schedule(context: Context, question: Differentiate, check: Check) -> SweepSchedule:
@@ -96,7 +94,7 @@ def _schedule(context: Context, question: Differentiate, check: Check) -> SweepS
         graph=call.graph,
         derivation=counting(derivation, call.options),
         options=call.options,
-        data_bytes=sum(t.nbytes for t in (*types_of(call.arguments).values(), *vectors.values())),
+        data_bytes=sum(a.nbytes for a in (*call.arguments.values(), *question.vectors.values())),
         axis=axis,
     )
     scheduled = sweep.schedule(context, check)

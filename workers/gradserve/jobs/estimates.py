@@ -29,7 +29,6 @@ from gradserve.jobs.programs import Axis, Check
 from gradserve.jobs.sweep import Lap, Sweep, SweepSchedule
 from gradserve.pools.sources import array_of
 from gradserve.pools.work import Shared, Signs
-from gradserve.questions.call import types_of
 from gradserve.questions.derivations import Derivation
 from gradserve.questions.estimates import Estimate, EstimateTrace, StopReason
 from gradserve.questions.report import Report
@@ -58,7 +57,7 @@ def schedule(context: Context, question: Estimate, check: Check) -> SweepSchedul
     context.limits.check_count("probes", target.max_probes)
     derivation = probed(question, call.graph)
     vectors = frozenset(added_inputs(call.graph, derivation))
-    nbytes = sum(type_.nbytes for type_ in types_of(call.arguments).values())
+    nbytes = sum(argument.nbytes for argument in call.arguments.values())
     largest = Sweep(call.graph, derivation, call.options, nbytes, Axis(vectors, CHUNK_PROBES)).unlimited(context, check)
     size = 1 << (largest.sizes[0].bit_length() - 1)
     laps = -(-target.max_probes // size)
@@ -136,7 +135,7 @@ class _Probing:
             samples = self._estimator.samples_of(result.outputs, functools.partial(self._probes, k))
             nonfinite += count_nonfinite(samples)
             yield self._between(k * self._size, samples, start, stop)
-        report = replace(running.report(self._planned), nonfinite_outputs=nonfinite)
+        report = running.report(self._planned, nonfinite_outputs=nonfinite)
         report = self.report + report if self._chunks_run else report
         self.report = replace(report, batch_size=chunks.stop * self._size)
         self._chunks_run, self._planned = chunks.stop, 0.0

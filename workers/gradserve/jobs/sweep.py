@@ -23,7 +23,7 @@ from gradserve.pools.sources import part
 from gradserve.pools.work import Chunk, ChunkResult, Constant, Source, Work
 from gradserve.questions.call import Options
 from gradserve.questions.derivations import Derivation, Evaluate
-from gradserve.questions.report import Report
+from gradserve.questions.report import Kinks, Report
 from gradserve.runtime.control import Control
 
 Lap: TypeAlias = Mapping[str, Source]
@@ -182,8 +182,11 @@ class SweepRun:
             self._workers[result.worker] = None
             yield result
 
-    def report(self, planned: float) -> Report:
-        """What has been run, after `planned` seconds of planning; without what only the results tell."""
+    def report(
+        self, planned: float, batch_size: int | None = None, nonfinite_outputs: int = 0, kinks: Kinks | None = None
+    ) -> Report:
+        """What has been run, after `planned` seconds of planning. The number of points is the axis's unless given."""
+        axis = self._schedule.sweep.axis
         spent = time.perf_counter() - self._started
         queue = self._waited if self._done else 0.0
         schedule = self._schedule
@@ -197,10 +200,12 @@ class SweepRun:
             placement=schedule.pool.name,
             chunks=self._done,
             retries=self._retries,
-            batch_size=schedule.sweep.axis.size if schedule.sweep.axis else 1,
+            batch_size=batch_size or (axis.size if axis else 1),
             flops=schedule.flops * share,
             peak_bytes=schedule.peak_bytes,
+            nonfinite_outputs=nonfinite_outputs,
             workers=tuple(self._workers),
+            kinks=kinks,
         )
 
 
