@@ -10,7 +10,7 @@ import numpy as np
 
 from gradserve.autodiff import derive
 from gradserve.client import Client
-from gradserve.execution import EXECUTORS, Plan, make_plan
+from gradserve.execution import EXECUTORS, Program, instance_of
 from gradserve.ir.graph import Graph
 from gradserve.optimize import optimize
 from gradserve.questions.derivations import Derivation, Evaluate, Gradient, Hvp
@@ -32,9 +32,14 @@ def graph_of(workload: Workload, embedded: Client) -> Graph:
     return embedded.function(workload.using(np), *workload.point).graph
 
 
-def plan_of(graph: Graph, derivation: Derivation) -> Plan:
-    """The plan of a derivation."""
-    return make_plan(optimize(derive(graph, derivation)))
+def derived_graph(graph: Graph, derivation: Derivation) -> Graph:
+    """What is run for a derivation."""
+    return optimize(derive(graph, derivation))
+
+
+def program_of(graph: Graph, derivation: Derivation) -> Program:
+    """The program of a derivation."""
+    return instance_of(derived_graph(graph, derivation)).program
 
 
 def speed(names: Sequence[str], seconds: float, screen: Screen) -> tuple[Section, dict[str, dict[str, Timing]]]:
@@ -56,8 +61,8 @@ def speed(names: Sequence[str], seconds: float, screen: Screen) -> tuple[Section
         "float64, one thread each. Each cell is the median of interleaved turns and, in brackets, the best turn. "
         "Ratios are medians of the ratios of each round, with their 95 % intervals. The last column counts the turns "
         "and shows, in brackets, the share of time that the library worst off waited for a processor. "
-        "gradserve is a prepared plan on the NumPy executor, as a worker runs it; `Client()` is the public in-process "
-        "client with all its checks; autograd runs in the same process on the same BLAS; JAX is "
+        "gradserve is a prepared program on the NumPy executor, as a worker runs it; `Client()` is the public "
+        "in-process client with all its checks; autograd runs in the same process on the same BLAS; JAX is "
         "`jit(value_and_grad)` in a process of its own held to one core. All results agree with autograd's to "
         f"{peers_local.CLOSE:g} before anything is timed."
     )
@@ -67,7 +72,7 @@ def speed(names: Sequence[str], seconds: float, screen: Screen) -> tuple[Section
 def _speed_of(workload: Workload, embedded: Client, jax: peers_local.Jax, seconds: float) -> dict[str, Timing]:
     function = embedded.function(workload.using(np), *workload.point)
     calls = {
-        "gradserve": peers_local.engine(workload, plan_of(function.graph, Gradient(tuple(workload.parameters)))),
+        "gradserve": peers_local.engine(workload, derived_graph(function.graph, Gradient(tuple(workload.parameters)))),
         "client": peers_local.client(workload, function),
         "autograd": peers_local.autograd(workload),
     }
@@ -99,7 +104,8 @@ def operations(names: Sequence[str], screen: Screen) -> Section:
             workload = workloads.make(name)
             graph, wrt = graph_of(workload, embedded), tuple(workload.parameters)
             derivations = (Evaluate(), Gradient(wrt), Hvp(wrt, product_only=True), Hvp(wrt))
-            loss, gradient, hvp, everything = (plan_of(graph, d) for d in derivations)
+            loss, gradient, hvp, everything = (program_of(graph, d) for d in derivations)
+            schedule = EXECUTORS["numpy"].schedule(gradient)
             new = [
                 Floor(f"{name}: gradient of the loss", gradient.flops / loss.flops, GRADIENT_FLOPS),
                 Floor(f"{name}: HVP of the loss", hvp.flops / loss.flops, HVP_FLOPS),
@@ -107,10 +113,10 @@ def operations(names: Sequence[str], screen: Screen) -> Section:
             rows.append(
                 (
                     f"`{name}`",
-                    *(f"{plan.flops:.3g}" for plan in (loss, gradient, hvp, everything)),
-                    *(f"{plan.flops / loss.flops:.2f}" for plan in (gradient, hvp, everything)),
-                    f"{gradient.peak_bytes / 2**20:.3g} MiB",
-                    f"{duration(gradient.seconds)}",
+                    *(f"{program.flops:.3g}" for program in (loss, gradient, hvp, everything)),
+                    *(f"{program.flops / loss.flops:.2f}" for program in (gradient, hvp, everything)),
+                    f"{schedule.peak_bytes / 2**20:.3g} MiB",
+                    f"{duration(schedule.seconds)}",
                 )
             )
             floors += new
@@ -118,7 +124,7 @@ def operations(names: Sequence[str], screen: Screen) -> Section:
     counted = ("gradient", "HVP", "all three")
     header = ("workload", "loss", *counted, *(f"{name} : loss" for name in counted), "peak", "predicted time")
     text = (
-        "FLOPs of the optimised plans, counted from shapes: the loss alone; value and gradient; the Hessian product "
+        "FLOPs of the optimised programs, counted from shapes: the loss alone; value and gradient; the Hessian product "
         "alone; value, gradient and Hessian product in one. Peak memory and time are the gradient's, as predicted "
         "before anything runs. For the determinant all three take 9 losses, and cannot take fewer: its loss is one LU "
         "factorisation (2/3 n^3), its gradient an inverse from it (4/3 n^3), and X^-1 V X^-1 two products (2 n^3 each)."
@@ -137,7 +143,7 @@ def preparation(names: Sequence[str], repetitions: int, screen: Screen) -> Secti
             total = sum(medians.values())
             rows.append((f"`{name}`", f"{stages[0]['nodes']:.0f}", *map(duration, medians.values()), duration(total)))
             screen.line(f"{name:11} " + "  ".join(f"{stage} {duration(t)}" for stage, t in medians.items()))
-    header = ("workload", "nodes", "trace", "digest", "derive", "optimise", "plan", "prepare", "all")
+    header = ("workload", "nodes", "trace", "digest", "derive", "optimise", "plan", "schedule", "prepare", "all")
     text = (
         "Median seconds of each stage from NumPy source to a program for value and gradient. Nodes are those of the "
         "optimised gradient. The digest includes hashing captured data."
@@ -169,12 +175,13 @@ def _chain(x: Any) -> Any:
 
 
 def _derived(graph: Graph, derivation: Derivation) -> dict[str, float]:
+    numpy = EXECUTORS["numpy"]
     started = time.perf_counter()
     derived = derive(graph, derivation)
     then = time.perf_counter()
     optimized = optimize(derived)
     optimised = time.perf_counter()
-    make_plan(optimized)
+    numpy.schedule(instance_of(optimized).program)
     planned = time.perf_counter()
     spent = {"derive": then - started, "optimise": optimised - then, "plan": planned - optimised}
     return {"nodes": len(optimized.nodes), **spent}
@@ -193,6 +200,7 @@ def _stages(workload: Workload, embedded: Client) -> dict[str, float]:
     timed("digest", lambda: graph.digest)
     derived = timed("derive", derive, graph, Gradient(tuple(workload.parameters)))
     optimized = timed("optimise", optimize, derived)
-    plan = timed("plan", make_plan, optimized)
-    timed("prepare", EXECUTORS["numpy"].prepare, plan)
+    instance = timed("plan", instance_of, optimized)
+    schedule = timed("schedule", EXECUTORS["numpy"].schedule, instance.program)
+    timed("prepare", EXECUTORS["numpy"].prepare, schedule)
     return {"nodes": len(optimized.nodes), **spent}

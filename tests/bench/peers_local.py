@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from gradserve.client import Function
-from gradserve.execution import EXECUTORS, Plan
+from gradserve.ir.graph import Graph
 from tests.bench import workloads
 from tests.bench.timing import Here, Turn
 from tests.bench.workloads import Workload
+from tests.running import prepared
 
 Result = tuple[Any, Sequence[Any]]
 """A value and its gradients, one for each parameter."""
@@ -22,10 +23,10 @@ CLOSE = 1e-9
 """The largest relative difference between two right gradients."""
 
 
-def engine(workload: Workload, plan: Plan) -> Callable[[], Result]:
-    """A prepared plan, as a worker runs it."""
-    program = EXECUTORS["numpy"].prepare(plan)
-    value = next(name for name in plan.graph.output_types if name.startswith("value:"))
+def engine(workload: Workload, graph: Graph) -> Callable[[], Result]:
+    """A prepared program, as a worker runs it."""
+    program = prepared(graph)
+    value = next(name for name in graph.output_types if name.startswith("value:"))
     gradients = [f"gradient:{name}" for name in workload.parameters]
 
     def call() -> Result:
