@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, get_type_hints
 
 from gradserve.ir.errors import ConstraintError
+from gradserve.ir.guards import Guard
 from gradserve.ir.types import Array, ElementType, Shape, Symbol, TensorType
 
 if TYPE_CHECKING:
@@ -103,6 +104,11 @@ class Op(abc.ABC):
         Raises:
             ConstraintError: the operand types or the attributes break a numbered constraint.
         """
+
+    @property
+    def guards(self) -> tuple[Guard, ...]:
+        """The conditions on numbers under which its results are refused."""
+        return ()
 
     @abc.abstractmethod
     def impl(self, xp: Any, *arrays: Array) -> Any:

@@ -1,0 +1,1 @@
+"""Kernels of the NumPy executor, one module for each package of ops."""
