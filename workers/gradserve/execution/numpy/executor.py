@@ -13,11 +13,14 @@ from typing import Any
 import numpy as np
 
 from gradserve.execution.executor import Schedule
+from gradserve.execution.numpy.kernels.table import entry
 from gradserve.execution.numpy.layout import own_order
 from gradserve.execution.numpy.schedule import NumpySchedule, Step, schedule_of
 from gradserve.execution.program import CONSTANT, Program
-from gradserve.ir.errors import Cancelled, NotDifferentiable, NumericalFailure, Violation
+from gradserve.ir.errors import Cancelled, GradserveError, NotDifferentiable, NumericalFailure, Violation
 from gradserve.ir.graph import Literal
+from gradserve.ir.guards import refusal
+from gradserve.ir.op import Op
 from gradserve.ir.types import Array
 from gradserve.ops.control.calling import Calling, Function, unpacked
 
@@ -72,8 +75,8 @@ class NumpyPrepared:
         """
         try:
             return self._function(check, *arguments)
-        except NotDifferentiable as error:
-            # Raised by the op itself, as it depends on the numbers: it names what is missing, and here where.
+        except (NotDifferentiable, NumericalFailure) as error:
+            # Raised by a guard: it says what is wrong, and here where.
             raise self._located(error) from None
         except (np.linalg.LinAlgError, IndexError, ValueError, MemoryError) as error:
             raise self._failure(error) from None
@@ -86,13 +89,13 @@ class NumpyPrepared:
         violation = self._at(step, step.op.name, str(error) or type(error).__name__)
         return NumericalFailure("a step is impossible on these numbers", [violation])
 
-    def _located(self, error: NotDifferentiable) -> NotDifferentiable:
+    def _located(self, error: GradserveError) -> GradserveError:
         """The refusal of a step, with the node it came from."""
         step = self._step_of(error)
         if step is None:
             return error
         violations = [v if v.field else self._at(step, v.constraint, v.description) for v in error.violations]
-        return NotDifferentiable(error.message, violations)
+        return type(error)(error.message, violations)
 
     def _step_of(self, error: Exception) -> Step | None:
         lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == self._file]
@@ -191,8 +194,26 @@ def kernel(step: Step) -> Callable[..., Any]:
     if step.copies:
         shape = step.result_types[0].lengths
         return lambda x: np.array(x, order="C", copy=True).reshape(shape)
-    plain = step.op.kernel(np, step.operand_types)
+    plain = _guarded(step.op, step.op.kernel(np, step.operand_types))
     return plain if step.order is None else _turning(plain, step.order)
+
+
+def _guarded(op: Op, plain: Callable[..., Any]) -> Callable[..., Any]:
+    """The kernel with those of the op's guards that it does not enforce itself."""
+    guards = [guard for guard in op.guards if guard.constraint not in entry(type(op)).covers]
+    if not guards:
+        return plain
+
+    def run(*operands: Array) -> Any:
+        results = plain(*operands)
+        every = results if isinstance(results, tuple) else (results,)
+        for guard in guards:
+            flags = guard.test(op, np, operands, every)
+            if np.any(flags):
+                raise refusal(op, guard, flags)
+        return results
+
+    return run
 
 
 def _calling(op: Calling, programs: Mapping[str, NumpyPrepared]) -> Callable[..., Any]:
