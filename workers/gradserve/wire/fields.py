@@ -13,10 +13,10 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 from google.protobuf.descriptor import FieldDescriptor
 
-from gradserve.ir.errors import InvalidRequest, Violation
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import TensorType
 from gradserve.v1 import graph_pb2
+from gradserve.wire.rules import broken, require_count
 from gradserve.wire.source import Fill, Source
 from gradserve.wire.types import decode_type, encode_type
 
@@ -113,8 +113,8 @@ def _guarded(name: str, found: FieldDescriptor, default: Any) -> Pair:
 
     def read(message: Any, source: Source, path: str) -> Any:
         value = default if optional and not message.HasField(name) else getattr(message, name)
-        if signed and value < 0:
-            raise _refused(f"{path}{name}", "M4", f"{value} is negative")
+        if signed:
+            require_count(value, f"{path}{name}")
         return value
 
     return write, read
@@ -142,7 +142,7 @@ class _Names:
         member = self.member.get(number)
         if member is None:
             known = ", ".join(map(str, sorted(self.member)))
-            raise _refused(field, "M2", f"{number} has no meaning here; known are {known}")
+            raise broken(field, "M2", f"{number} has no meaning here; known are {known}")
         return member
 
 
@@ -264,7 +264,3 @@ def signature_of(name: str) -> Pair:
         return {row.name: decode_type(row.type, f"{path}signature.{name}[{k}].type") for k, row in enumerate(rows)}
 
     return write, read
-
-
-def _refused(field: str, constraint: str, text: str) -> InvalidRequest:
-    return InvalidRequest("the request does not fit", [Violation(field, constraint, text)])

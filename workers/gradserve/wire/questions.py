@@ -9,7 +9,6 @@ from typing import Any, Protocol
 
 from google.protobuf.descriptor import Descriptor
 
-from gradserve.ir.errors import InvalidRequest, Violation
 from gradserve.ir.types import TensorType, type_of
 from gradserve.questions.asked import QUESTIONS, Question
 from gradserve.questions.call import Argument, Call
@@ -19,6 +18,7 @@ from gradserve.questions.explanation import Explain
 from gradserve.v1 import tensor_pb2
 from gradserve.wire.codec import codec_of
 from gradserve.wire.methods import METHODS, new_request
+from gradserve.wire.rules import broken
 from gradserve.wire.source import Fill, Source, fill_inline
 from gradserve.wire.tensors import write_type
 
@@ -112,7 +112,7 @@ class _OfDerivation:
         vectors = source.named(getattr(message, self._takes), f"{path}{self._takes}")
         if self._takes == TANGENTS and not vectors:
             text = "there is none; give one for each input to differentiate"
-            raise InvalidRequest("the tangents are missing", [Violation(f"{path}{TANGENTS}", "M5", text)])
+            raise broken(f"{path}{TANGENTS}", "M5", text, "the tangents are missing")
         return Differentiate(call, derivation, vectors)
 
     def require_sayable(self, record: Differentiate, path: str = "") -> None:
@@ -137,7 +137,7 @@ class _OfExplanation:
         field = message.WhichOneof(EXPLAINED)
         if field is None:
             text = f"there is none; give one of {', '.join(self._rpcs)}"
-            raise InvalidRequest("the request has no question", [Violation(f"{path}{EXPLAINED}", "M6", text)])
+            raise broken(f"{path}{EXPLAINED}", "M6", text, "the request has no question")
         # Paths begin at the question, as those of jobs do: who answers knows in which field it lies.
         return Explain(_codec(self._rpcs[field]).read(getattr(message, field), replace(source, types_alone=True)))
 
