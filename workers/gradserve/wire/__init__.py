@@ -1,6 +1,6 @@
 """Between protobuf messages and records: graphs, tensors, questions, answers and errors. Messages go no further."""
 
-from gradserve.wire.answers import decode_answer, encode_answer
+from gradserve.wire.answers import decode_answer, encode_answer, report_later
 from gradserve.wire.graph_decode import decode_graph
 from gradserve.wire.graph_encode import encode_graph, encode_signature, large_constants
 from gradserve.wire.questions import decode_question, encode_question, require_sayable
@@ -27,6 +27,7 @@ __all__ = [
     "encode_tensor",
     "encode_type",
     "large_constants",
+    "report_later",
     "require_sayable",
     "write_tensor",
 ]

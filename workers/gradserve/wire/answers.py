@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -49,6 +49,14 @@ def decode_answer(question: Question, reply: Any, source: Source) -> Answer:
         BlobNotFound: arrays are blobs, and are not there.
     """
     return _codec(question.rpc).read(reply, source, question)
+
+
+def report_later(answer: Answer) -> Callable[[], Report]:
+    """Tells the report of an answer that calls it so, and keeps nothing else of the answer in memory."""
+    if isinstance(answer, _Received):
+        return functools.partial(decode_report, vars(answer)["_bytes"])
+    report: Report = answer.report
+    return lambda: report
 
 
 @functools.cache
