@@ -23,8 +23,8 @@ from gradserve.ir.errors import MAX_VIOLATIONS, BlobNotFound, Violation
 from gradserve.ir.graph import BlobRef, Graph, Output
 from gradserve.ir.types import ElementType, TensorType
 from gradserve.ops import OP_SET
+from gradserve.service.places import WHOLE_GRAPH, places_of
 from gradserve.service.status import CODES, code_of, metadata_of, status_of
-from gradserve.service.wire import IN_CALL, WHOLE_GRAPH
 from gradserve.text.parsing import parse
 from tests.clients.examples import SYMBOLIC
 
@@ -83,7 +83,7 @@ VIOLATIONS = [
 
 @pytest.mark.parametrize("kind", [kind for kind in CODES if kind not in (LimitExceeded, BlobNotFound)])
 @pytest.mark.parametrize("violations", [[], VIOLATIONS[:1], VIOLATIONS])
-@pytest.mark.parametrize("places", [{}, IN_CALL.inline, IN_CALL.registered, WHOLE_GRAPH])
+@pytest.mark.parametrize("places", [{}, places_of(True), places_of(False), places_of(True, "gradient"), WHOLE_GRAPH])
 def test_every_error_arrives_as_it_was(kind, violations, places):
     sent = kind("it did not work: why", violations)
     found = arrived(sent, places)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gradserve.client import GradserveError, InvalidRequest, NotDifferentiable
-from gradserve.client.results import DirectionReport, EntryReport
+from gradserve.questions.verification import DirectionReport, EntryReport
 from tests.clients.bits import same_bits
 
 RNG = np.random.default_rng(3)

@@ -7,9 +7,9 @@ import pytest
 
 from gradserve.client import Client
 from gradserve.client.functions import softmax
-from gradserve.client.results import Kinks
 from gradserve.jobs import cut
 from gradserve.ops.elementwise.arithmetic import Abs
+from gradserve.questions.report import Kinks
 
 W = np.array([0.0, 1.0, -1.0, 0.0])
 POINTS = np.array([[0.5, 1.0, -1.5, 2.0], W, [0.5, 1.5, -1.5, 2.0], [0.5, 1.0, -1.5, 0.0]])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gradserve.client import Client, DeadlineExceeded, InvalidRequest, Unavailable
-from gradserve.client.transport import remote as remote_module
+from gradserve.client.transport import session
 from gradserve.service.store import BlobStore, GraphStore
 from tests.clients.bits import same_bits
 from tests.clients.examples import DATA, PAIR, much_data
@@ -132,7 +132,7 @@ def test_another_service_at_the_same_place_is_told_everything(start):
 
 def test_a_stream_goes_on_with_the_service_that_comes_back(start, monkeypatch):
     """The one that comes back knows neither graph nor data; the caller sees every estimate once."""
-    monkeypatch.setattr(remote_module, "RESUME_SECONDS", (0.5, 0.5, 1.0, 1.0, 1.0))
+    monkeypatch.setattr(session, "RESUME_SECONDS", (0.5, 0.5, 1.0, 1.0, 1.0))
     services, seen = [start()], []
     address = f"127.0.0.1:{services[0].port}"
 
@@ -153,7 +153,7 @@ def test_a_stream_goes_on_with_the_service_that_comes_back(start, monkeypatch):
 
 
 def test_a_stream_without_its_service_ends(start, monkeypatch):
-    monkeypatch.setattr(remote_module, "RESUME_SECONDS", (0.1,))
+    monkeypatch.setattr(session, "RESUME_SECONDS", (0.1,))
     service = start()
     with (
         Client(f"127.0.0.1:{service.port}") as client,

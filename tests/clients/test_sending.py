@@ -35,8 +35,14 @@ class Traffic:
         self._seen = {}
 
     def __call__(self, name, method):
-        labels = {"method": method} if name.endswith("bytes") else {"method": method, "code": "OK"}
-        total = self._server.metrics.registry.get_sample_value(f"gradserve_{name}_total", labels) or 0
+        total = sum(
+            sample.value
+            for family in self._server.metrics.registry.collect()
+            for sample in family.samples
+            if sample.name == f"gradserve_{name}_total"
+            and sample.labels["method"] == method
+            and sample.labels.get("code", "OK") == "OK"
+        )
         new = total - self._seen.get((name, method), 0)
         self._seen[name, method] = total
         return int(new)

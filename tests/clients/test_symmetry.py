@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gradserve.client import GradserveError, InvalidRequest
-from gradserve.client.symmetry import Entry
+from gradserve.questions.verification import Entry
 from tests.clients.bits import same_bits
 from tests.clients.command_line import exits
 

@@ -231,7 +231,7 @@ def test_garbage_bytes_to_streams(stubs, method):
         ("DerivativeService/Jvp", "call.graph"),
         ("DerivativeService/Vjp", "call.graph"),
         ("DerivativeService/Hvp", "call.graph"),
-        ("GraphService/ExplainGraph", "graph"),
+        ("GraphService/ExplainGraph", "question"),
         ("GraphService/RegisterGraph", "graph.op_set_version"),
         ("GraphService/GetGraph", "digest"),
     ],

@@ -63,7 +63,7 @@ def test_kinks_are_counted_unless_declined(stubs, w, nodes):
     report = stubs.derivatives.Gradient(pb.GradientRequest(call=call)).report
     assert report.HasField("kinks")
     assert (report.kinks.nodes, report.kinks.examples) == (nodes, nodes)
-    call.options.ignore_kinks = True
+    call.options.count_kinks = False
     assert not stubs.derivatives.Gradient(pb.GradientRequest(call=call)).report.HasField("kinks")
 
 

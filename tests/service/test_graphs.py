@@ -10,7 +10,7 @@ import pytest
 from gradserve import wire
 from gradserve.ops import OP_SET
 from gradserve.text.parsing import parse
-from gradserve.v1 import blob_service_pb2, derivative_service_pb2, execution_pb2, graph_pb2
+from gradserve.v1 import blob_service_pb2, derivative_service_pb2, execution_pb2, graph_pb2, tensor_pb2
 from gradserve.v1 import graph_service_pb2 as pb
 from tests.service.support import QUADRATIC, SCALED, W, call_of, graph_message, refusal
 
@@ -123,24 +123,31 @@ def test_registering_names_violations_below_the_graph(stubs):
     assert list(refused.violations) == ["graph.outputs"]
 
 
-def explained(stubs, graph=None, **more):
+def of_type(*shape: int, element_type: Any = tensor_pb2.ELEMENT_TYPE_FLOAT64) -> tensor_pb2.Tensor:
+    """A tensor without elements."""
+    return tensor_pb2.Tensor(element_type=element_type, shape=shape)
+
+
+def explained(stubs, question="evaluate", graph=None, arguments=None, more=(), **call):
     ref = graph or execution_pb2.GraphRef(inline=graph_message())
-    return stubs.graphs.ExplainGraph(pb.ExplainGraphRequest(graph=ref, **more))
+    asked = execution_pb2.Call(graph=ref, arguments=arguments or {"w": of_type(3)}, **call)
+    request = pb.ExplainGraphRequest()
+    field = getattr(request, question)
+    field.MergeFrom(type(field)(call=asked, **dict(more)))
+    return stubs.graphs.ExplainGraph(request)
 
 
 @pytest.mark.parametrize(
-    ("derivation", "inputs", "outputs"),
+    ("question", "more", "inputs", "outputs"),
     [
-        (pb.DERIVATION_UNSPECIFIED, ["w"], ["value:loss"]),
-        (pb.DERIVATION_EVALUATE, ["w"], ["value:loss"]),
-        (pb.DERIVATION_GRADIENT, ["w"], ["value:loss", "gradient:w"]),
-        (pb.DERIVATION_JVP, ["w", "tangent:w"], ["value:loss", "tangent:loss"]),
-        (pb.DERIVATION_VJP, ["w", "cotangent:loss"], ["value:loss", "cotangent:w"]),
-        (pb.DERIVATION_HVP, ["w", "tangent:w"], ["product:w"]),
+        ("evaluate", {}, ["w"], ["value:loss"]),
+        ("gradient", {}, ["w"], ["value:loss", "gradient:w"]),
+        ("jvp", {"tangents": {"w": of_type(3)}}, ["w", "tangent:w"], ["value:loss", "tangent:loss"]),
+        ("vjp", {"cotangents": {"loss": of_type()}}, ["w", "cotangent:loss"], ["value:loss", "cotangent:w"]),
     ],
 )
-def test_explaining(stubs, derivation, inputs, outputs):
-    reply = explained(stubs, derivation=derivation)
+def test_explaining(stubs, question, more, inputs, outputs):
+    reply = explained(stubs, question, more=more)
     assert [i.name for i in reply.signature.inputs] == inputs
     assert [o.name for o in reply.signature.outputs] == outputs
     assert reply.text.startswith("graph (")
@@ -148,52 +155,86 @@ def test_explaining(stubs, derivation, inputs, outputs):
     assert list(reply.chunks) == [1]
     assert (reply.placement, reply.executor) == ("front-end", "numpy")
     assert reply.reason
+    assert not reply.HasField("refusal")
+
+
+def test_explaining_products_with_and_without_the_gradient(stubs):
+    for alone, outputs in ((False, ["value:loss", "gradient:w", "product:w"]), (True, ["product:w"])):
+        reply = explained(stubs, "hvp", more={"tangents": {"w": of_type(3)}, "product_only": alone})
+        assert [o.name for o in reply.signature.outputs] == outputs
+
+
+def test_explaining_an_estimate(stubs):
+    few, many = (explained(stubs, "estimate_trace", more={"max_probes": probes}) for probes in (64, 4096))
+    assert many.flops > 32 * few.flops > 0
+
+
+def test_a_question_with_its_elements_is_explained_as_well(stubs):
+    arguments = call_of().arguments
+    assert explained(stubs, "gradient", arguments=arguments) == explained(stubs, "gradient")
 
 
 def test_explaining_a_batch_of_a_symbolic_graph(stubs, digest):
-    one = explained(stubs, execution_pb2.GraphRef(digest=digest), derivation=pb.DERIVATION_GRADIENT)
+    registered_graph = execution_pb2.GraphRef(digest=digest)
+    one = explained(stubs, "gradient", registered_graph)
     batch = execution_pb2.Batch(inputs=["w"])
-    many = explained(
-        stubs, execution_pb2.GraphRef(digest=digest), derivation=pb.DERIVATION_GRADIENT, batch=batch, batch_size=1000
-    )
+    many = explained(stubs, "gradient", registered_graph, {"w": of_type(1000, 3)}, batch=batch)
     assert sum(many.chunks) == 1000
     assert many.flops > 500 * one.flops
     symbolic = execution_pb2.GraphRef(inline=graph_message(SCALED))
-    assert explained(stubs, symbolic, symbols={"n": 1000}).flops > explained(stubs, symbolic, symbols={"n": 10}).flops
+
+    def flops(length):
+        types = {"w": of_type(length), "scale": of_type()}
+        count = of_type(element_type=tensor_pb2.ELEMENT_TYPE_INT64)
+        return explained(stubs, "evaluate", symbolic, {**types, "count": count}).flops
+
+    assert flops(1000) > flops(10)
 
 
 UNKNOWN: Any = 99
+IN_BATCH = {"arguments": {"w": of_type(2, 3)}}
 EXPLAINED: dict[str, tuple[dict[str, Any], str]] = {
-    "unknown derivation": ({"derivation": 99}, "derivation"),
     "unknown reduction": (
-        {"batch": execution_pb2.Batch(inputs=["w"], reduction=UNKNOWN), "batch_size": 1},
-        "batch.reduction",
+        {**IN_BATCH, "batch": execution_pb2.Batch(inputs=["w"], reduction=UNKNOWN)},
+        "gradient.call.batch.reduction",
     ),
-    "no points": ({"batch": execution_pb2.Batch(inputs=["w"])}, "batch_size"),
-    "unknown batch input": ({"batch": execution_pb2.Batch(inputs=["x"]), "batch_size": 2}, "batch.inputs[0]"),
-    "unknown wrt": ({"derivation": pb.DERIVATION_GRADIENT, "wrt": ["x"]}, "wrt[0]"),
-    "unknown executor": ({"options": execution_pb2.ExecutionOptions(executor="abacus")}, "options.executor"),
+    "unknown batch input": (
+        {**IN_BATCH, "batch": execution_pb2.Batch(inputs=["x"])},
+        "gradient.call.batch.inputs[0]",
+    ),
+    "unknown wrt": ({"more": {"wrt": ["x"]}}, "gradient.wrt[0]"),
+    "unknown executor": (
+        {"options": execution_pb2.ExecutionOptions(executor="abacus")},
+        "gradient.call.options.executor",
+    ),
+    "negative length": ({"arguments": {"w": of_type(-1)}}, 'gradient.call.arguments["w"].shape'),
+    "other type": ({"arguments": {"w": of_type(4)}}, 'gradient.call.arguments["w"]'),
 }
 
 
 @pytest.mark.parametrize("name", EXPLAINED)
 def test_what_cannot_be_explained(stubs, name):
     more, field = EXPLAINED[name]
-    refused = refusal(lambda: explained(stubs, **more))
+    refused = refusal(lambda: explained(stubs, "gradient", **more))
     assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
     assert list(refused.violations) == [field]
 
 
 def test_a_batch_that_would_be_refused_is_explained_as_such(stubs):
-    found = explained(stubs, batch=execution_pb2.Batch(inputs=["w"]), batch_size=2**63 - 1)
+    batch = execution_pb2.Batch(inputs=["w"])
+    found = explained(stubs, "gradient", arguments={"w": of_type(2**40, 3)}, batch=batch)
     assert found.placement == "refused"
     assert "points" in found.reason
+    assert found.refusal.limit == "points"
+    assert found.refusal.message in found.reason
+    assert not found.chunks
 
 
-def test_symbol_without_a_length(stubs):
-    refused = refusal(lambda: explained(stubs, execution_pb2.GraphRef(inline=graph_message(SCALED))))
-    assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
-    assert list(refused.violations) == ["graph.inline.inputs[0].type"]
+def test_faults_of_graphs_are_found_where_they_lie(stubs):
+    broken = graph_message(SCALED)
+    broken.nodes[0].operands[1] = 99
+    refused = refusal(lambda: explained(stubs, "gradient", execution_pb2.GraphRef(inline=broken)))
+    assert list(refused.violations) == ["gradient.call.graph.inline.nodes[0].operands[1]"]
 
 
 def test_registered_graphs_are_forgotten_in_the_end_and_can_come_again(start):

@@ -2,6 +2,7 @@
 
 import re
 import urllib.request
+from collections import Counter
 
 import grpc
 import pytest
@@ -47,11 +48,13 @@ def families(server):
 
 
 def values(server):
-    return {
-        (sample.name, *sorted(sample.labels.values())): sample.value
-        for family in families(server).values()
-        for sample in family.samples
-    }
+    """Values by name and labels, those of all executors together."""
+    found: Counter[tuple[str, ...]] = Counter()
+    for family in families(server).values():
+        for sample in family.samples:
+            labels = sorted(value for label, value in sample.labels.items() if label != "executor")
+            found[sample.name, *labels] += sample.value
+    return found
 
 
 @pytest.fixture
@@ -112,6 +115,23 @@ def test_numbers_move(used):
     assert after["gradserve_memory_limit_bytes",] > 1 << 28
 
 
+def test_calls_are_told_apart_by_executor(used):
+    """What no executor has run has an empty label."""
+    calls, seconds = families(used[0])["gradserve_calls"], families(used[0])["gradserve_call_seconds"]
+    ended = {
+        (sample.labels["code"], sample.labels["executor"]): sample.value
+        for sample in calls.samples
+        if sample.labels["method"] == METHOD and sample.value
+    }
+    assert ended == {("OK", "numpy"): 3, ("INVALID_ARGUMENT", ""): 1}
+    executed = {
+        sample.labels["executor"]: sample.value
+        for sample in seconds.samples
+        if sample.name.endswith("_count") and sample.labels["method"] == METHOD and sample.labels["phase"] == "encode"
+    }
+    assert executed == {"numpy": 3, "": 0}
+
+
 def test_report_and_histogram_have_the_same_spans(start):
     server, stubs = start()
     stubs.derivatives.Gradient(pb.GradientRequest(call=call_of(QUADRATIC)))
@@ -142,7 +162,7 @@ def test_labels_hold_nothing_that_a_client_makes_up(used):
     assert not re.search(r"[0-9a-f]{64}", text)
     assert '"loss"' not in text
     labels = {label for family in families(used[0]).values() for s in family.samples for label in s.labels}
-    ours = {"method", "code", "phase", "verdict", "pool", "le", "version", "python", "grpc"}
+    ours = {"method", "code", "phase", "executor", "verdict", "pool", "le", "version", "python", "grpc"}
     assert labels <= ours | {"implementation", "major", "minor", "patchlevel", "generation"}
 
 

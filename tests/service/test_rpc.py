@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from gradserve import wire
-from gradserve.jobs.derivative import differentiate
+from gradserve.jobs.answering import answers
 from gradserve.runtime.control import Control
-from gradserve.service.handlers import derivatives
+from gradserve.service.handlers import questions
 from gradserve.v1 import (
     blob_service_pb2,
     estimate_service_pb2,
@@ -40,7 +40,7 @@ def test_faults_of_ours_show_no_more_than_where_to_look(stubs, monkeypatch, capl
     def fails(*_):
         raise ZeroDivisionError("a secret of ours")
 
-    monkeypatch.setattr(derivatives, "differentiate", fails)
+    monkeypatch.setattr(questions, "answers", fails)
     with caplog.at_level(logging.ERROR):
         refused = refusal(lambda: stubs.derivatives.Gradient(pb.GradientRequest(call=call_of())))
     assert refused.code is grpc.StatusCode.INTERNAL
@@ -55,11 +55,11 @@ def test_faults_of_ours_show_no_more_than_where_to_look(stubs, monkeypatch, capl
 def test_deadline_of_the_call_is_that_of_the_job(stubs, monkeypatch):
     seen: list[Control] = []
 
-    def watching(context, call, derivation, vectors, control):
+    def watching(context, question, control):
         seen.append(control)
-        return differentiate(context, call, derivation, vectors, control)
+        return answers(context, question, control)
 
-    monkeypatch.setattr(derivatives, "differentiate", watching)
+    monkeypatch.setattr(questions, "answers", watching)
     for timeout in (None, 100):
         stubs.derivatives.Gradient(pb.GradientRequest(call=call_of()), timeout=timeout)
     without, within = (control.remaining for control in seen)

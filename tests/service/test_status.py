@@ -11,6 +11,8 @@ from google.rpc import error_details_pb2
 from gradserve.ir import errors
 from gradserve.ir.errors import GradserveError, InvalidGraph, LimitExceeded, Violation
 from gradserve.service.status import CODES, DETAILS_KEY, code_of, metadata_of, status_of
+from gradserve.v1 import errors_pb2
+from gradserve.wire.errors import decode_violation
 
 PLACES = {"nodes": "call.graph.inline", "arguments": "call"}
 
@@ -18,7 +20,8 @@ PLACES = {"nodes": "call.graph.inline", "arguments": "call"}
 def details_of(status):
     found: dict[str, Any] = {}
     for detail in status.details:
-        message = getattr(error_details_pb2, detail.TypeName().rpartition(".")[2])()
+        name = detail.TypeName().rpartition(".")[2]
+        message = getattr(errors_pb2 if name == "Violations" else error_details_pb2, name)()
         assert detail.Unpack(message)
         assert found.setdefault(type(message).__name__, message) is message
     return found
@@ -46,7 +49,8 @@ def test_violations_are_placed_in_the_request():
     ]
     status = status_of(InvalidGraph("the graph is not correct", violations), PLACES, "S/M")
     found = details_of(status)
-    assert set(found) == {"ErrorInfo", "BadRequest"}
+    assert set(found) == {"ErrorInfo", "BadRequest", "Violations"}
+    assert [decode_violation(violation) for violation in found["Violations"].violations] == violations
     first, second, third, fourth = found["BadRequest"].field_violations
     assert first.field == "call.graph.inline.nodes[17].operands[1]"
     assert first.description == "G2: %9 is not known yet; traced at loss.py:31"
@@ -82,6 +86,7 @@ def test_status_fits_metadata(text, count):
     assert len(base64.b64encode(value)) + escaped < 7.5 * 1024
     found = details_of(status)
     listed = len(found["BadRequest"].field_violations)
+    assert len(found["Violations"].violations) == listed
     assert 1 <= listed <= 50
     if listed < count:
         assert found["ErrorInfo"].metadata["violations_left_out"] == str(count - listed)

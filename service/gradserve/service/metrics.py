@@ -26,14 +26,12 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
-from gradserve.jobs.report import Report
 from gradserve.pools.local.pool import LocalPool
+from gradserve.questions.report import PHASES, Report
+from gradserve.questions.verification import Verdict
 
 if TYPE_CHECKING:
     from gradserve.pools.ray.pool import RayPool
-
-PHASES = ("queue", "decode", "plan", "execute", "encode")
-"""The parts of a call, in the order in which they pass."""
 
 _SECONDS = tuple(m * 10.0**e for e in range(-5, 3) for m in (1.0, 2.5, 5.0))
 _MOST_NOTED = 1000
@@ -81,13 +79,13 @@ class Metrics:
         self.registry = _Registry(self.catch_up)
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
-        self.calls = self._counter("calls", "Calls that have ended.", "method", "code")
+        self.calls = self._counter("calls", "Calls that have ended.", "method", "code", "executor")
         self.received = self._counter("received_bytes", "Bytes of request messages.", "method")
         self.sent = self._counter("sent_bytes", "Bytes of reply messages.", "method")
         self.seconds = Histogram(
             "gradserve_call_seconds",
             "Time that calls spent in each phase.",
-            ("method", "phase"),
+            ("method", "phase", "executor"),
             buckets=_SECONDS,
             registry=self.registry,
         )
@@ -100,6 +98,8 @@ class Metrics:
         self.plan_misses = self._counter("plan_cache_misses", "Calls whose plan had to be made.")
         self.probes = self._counter("probes", "Probes of estimates.")
         self.verifications = self._counter("verifications", "Verifications that have ended.", "verdict")
+        for verdict in Verdict:
+            self.verifications.labels(verdict.value)
         self.in_flight = self._gauge("in_flight", "Calls that are worked on.")
         self.max_in_flight = self._gauge("max_in_flight", "The most calls that are worked on at once.")
         self.queued = self._gauge("queued", "Calls that wait for others to end.")
@@ -154,10 +154,14 @@ class MethodMetrics:
     """The metrics of one method, their labels looked up once: a call spends microseconds here."""
 
     def __init__(self, metrics: Metrics, name: str) -> None:
-        """Every phase of the method is there from the start."""
+        """Every code and phase of the method is there from the start, of calls that no executor has run."""
         self._metrics = metrics
-        self._calls = {code: metrics.calls.labels(name, code.name) for code in grpc.StatusCode}
-        self._seconds = [metrics.seconds.labels(name, phase) for phase in PHASES]
+        self._name = name
+        self._calls: dict[tuple[grpc.StatusCode, str], Counter] = {}
+        self._seconds: dict[str, list[Histogram]] = {}
+        for code in grpc.StatusCode:
+            self._calls_of(code, "")
+        self._seconds_of("")
         self._received = metrics.received.labels(name)
         self._sent = metrics.sent.labels(name)
         self._batch_size = metrics.batch_size.labels(name)
@@ -171,8 +175,9 @@ class MethodMetrics:
     def _count(
         self, code: grpc.StatusCode, spans: Sequence[float], received: int, sent: int, report: Report | None
     ) -> None:
-        self._calls[code].inc()
-        for histogram, span in zip(self._seconds, spans, strict=False):
+        executor = "" if report is None else report.executor
+        self._calls_of(code, executor).inc()
+        for histogram, span in zip(self._seconds_of(executor), spans, strict=False):
             histogram.observe(span)
         self._received.inc(received)
         self._sent.inc(sent)
@@ -183,6 +188,19 @@ class MethodMetrics:
             (metrics.plan_hits if report.plan_cache_hit else metrics.plan_misses).inc()
             if report.retries:
                 metrics.retries.inc(report.retries)
+
+    def _calls_of(self, code: grpc.StatusCode, executor: str) -> Counter:
+        """The count of calls that ended so; `executor` is empty for those that none has run."""
+        key = (code, executor)
+        if key not in self._calls:
+            self._calls[key] = self._metrics.calls.labels(self._name, code.name, executor)
+        return self._calls[key]
+
+    def _seconds_of(self, executor: str) -> list[Histogram]:
+        """The seconds by phase."""
+        if executor not in self._seconds:
+            self._seconds[executor] = [self._metrics.seconds.labels(self._name, phase, executor) for phase in PHASES]
+        return self._seconds[executor]
 
 
 def _version() -> str:

@@ -6,7 +6,6 @@ or yields replies; parsing, admission, deadlines, errors, reports and metrics ar
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from threading import Timer
@@ -19,13 +18,13 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 
 from gradserve.ir.errors import InvalidRequest
-from gradserve.jobs.report import Report
+from gradserve.questions.report import Report
 from gradserve.runtime.control import Control
 from gradserve.service.admission import Admission
 from gradserve.service.metrics import Metrics
 from gradserve.service.status import code_of, metadata_of, status_of
-from gradserve.service.wire import write_report
 from gradserve.v1 import execution_pb2
+from gradserve.wire.reports import write_report
 
 Handler: TypeAlias = Callable[[Any, "Rpc"], Any]
 
@@ -210,16 +209,14 @@ class Method:
 
 
 def methods_of(
-    service: ServiceDescriptor, handlers: object, admission: Admission, metrics: Metrics, max_seconds: float
+    service: ServiceDescriptor,
+    handlers: Mapping[str, Handler],
+    admission: Admission,
+    metrics: Metrics,
+    max_seconds: float,
 ) -> dict[str, grpc.RpcMethodHandler[bytes, bytes]]:
-    """The methods of a service by name. The handler of `FindMissingBlobs` is `handlers.find_missing_blobs`."""
+    """The methods of a service by name, each with its handler."""
     return {
-        method.name: Method(
-            method, getattr(handlers, _snake_case(method.name)), admission, metrics, max_seconds
-        ).grpc_handler()
+        method.name: Method(method, handlers[method.name], admission, metrics, max_seconds).grpc_handler()
         for method in service.methods
     }
-
-
-def _snake_case(name: str) -> str:
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()

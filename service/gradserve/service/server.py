@@ -7,11 +7,9 @@ import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from types import ModuleType
 from typing import TYPE_CHECKING, Self
 
 import grpc
-from google.protobuf.descriptor import ServiceDescriptor
 from prometheus_client import start_http_server
 
 from gradserve.ir.errors import Unavailable
@@ -19,27 +17,20 @@ from gradserve.jobs.context import Context
 from gradserve.jobs.plans import PlanCache
 from gradserve.pools.local.pool import LocalPool
 from gradserve.pools.ray.joined_node import JoinedNode
+from gradserve.questions.asked import QUESTIONS
 from gradserve.runtime.memory import keep_freed_memory, memory_limit
 from gradserve.service.admission import Admission
+from gradserve.service.content import Content
 from gradserve.service.handlers.blobs import Blobs
-from gradserve.service.handlers.derivatives import Derivatives
-from gradserve.service.handlers.estimates import Estimates
 from gradserve.service.handlers.graphs import Graphs
-from gradserve.service.handlers.verification import Verification
+from gradserve.service.handlers.questions import Questions
 from gradserve.service.metrics import Metrics
-from gradserve.service.rpc import methods_of
+from gradserve.service.rpc import Handler, methods_of
 from gradserve.service.settings import Settings
 from gradserve.service.signals import Signals
 from gradserve.service.standard import Standard, add_methods
 from gradserve.service.store import BlobStore, GraphStore
-from gradserve.service.wire import Wire
-from gradserve.v1 import (
-    blob_service_pb2,
-    derivative_service_pb2,
-    estimate_service_pb2,
-    graph_service_pb2,
-    verification_service_pb2,
-)
+from gradserve.wire.methods import SERVICES
 
 if TYPE_CHECKING:
     from gradserve.pools.ray.pool import RayPool
@@ -144,11 +135,11 @@ class Server:
             options.append(("grpc.max_connection_age_ms", round(1e3 * settings.max_connection_age)))
         self._server = grpc.server(threads, options=options)
         plans = PlanCache(settings.plan_bytes)
-        services = self._services(Context(front_end, cluster, settings.limits, plans, settings.front_end_bytes))
-        for service, handlers in services.items():
+        handlers = self._handlers(Context(front_end, cluster, settings.limits, plans, settings.front_end_bytes))
+        for service in SERVICES:
             methods = methods_of(service, handlers, self.admission, self.metrics, settings.max_seconds)
             add_methods(self._server, service.full_name, methods)
-        self._standard = Standard(self._server, [service.full_name for service in services])
+        self._standard = Standard(self._server, [service.full_name for service in SERVICES])
         running.callback(self._standard.close)
         self.port = self._listen()
         self._server.start()
@@ -171,15 +162,18 @@ class Server:
         self.failure = reason
         self._failed.set()
 
-    def _services(self, context: Context) -> dict[ServiceDescriptor, object]:
-        """Our services and what handles their methods."""
-        wire = Wire(self.graphs, self.blobs, self.settings.graph_limits, self.settings.inline_limit)
+    def _handlers(self, context: Context) -> dict[str, Handler]:
+        """What handles each method: questions all alike, and what is kept for them in its own way."""
+        content = Content(self.graphs, self.blobs, self.settings.graph_limits, self.settings.inline_limit)
+        questions, graphs, blobs = Questions(context, content, self.metrics), Graphs(content), Blobs(self.blobs)
         return {
-            _described(graph_service_pb2): Graphs(context, wire),
-            _described(derivative_service_pb2): Derivatives(context, wire),
-            _described(estimate_service_pb2): Estimates(context, wire, self.metrics),
-            _described(verification_service_pb2): Verification(context, wire, self.metrics),
-            _described(blob_service_pb2): Blobs(self.blobs),
+            **{method: questions.handler(method) for method in QUESTIONS},
+            "RegisterGraph": graphs.register_graph,
+            "GetGraph": graphs.get_graph,
+            "CheckGraph": graphs.check_graph,
+            "FindMissingBlobs": blobs.find_missing_blobs,
+            "WriteBlob": blobs.write_blob,
+            "ReadBlob": blobs.read_blob,
         }
 
     def _listen(self) -> int:
@@ -211,13 +205,6 @@ class Server:
         running.callback(page.server_close)
         running.callback(page.shutdown)
         self.metrics_port = page.server_port
-
-
-def _described(module: ModuleType) -> ServiceDescriptor:
-    """The only service of a generated module."""
-    service: ServiceDescriptor
-    (service,) = module.DESCRIPTOR.services_by_name.values()
-    return service
 
 
 def serve(settings: Settings | None = None) -> None:

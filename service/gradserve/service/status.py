@@ -1,7 +1,8 @@
 """Errors as gRPC statuses: the only place that knows both.
 
-A status carries one `ErrorInfo`, at most one `BadRequest` with every violation, `QuotaFailure` where a limit is
-exceeded and `RetryInfo` where trying again helps. It always fits the 8 KiB that gRPC takes for metadata.
+A status carries one `ErrorInfo`, at most one `BadRequest` with every violation and beside it the same as `Violations`,
+`QuotaFailure` where a limit is exceeded and `RetryInfo` where trying again helps. It always fits the 8 KiB that gRPC
+takes for metadata.
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ from gradserve.ir.errors import (
     Violation,
     WorkerLost,
 )
+from gradserve.v1 import errors_pb2
+from gradserve.wire.errors import DOMAIN, encode_violation, error_info
 
-DOMAIN = "gradserve"
 DETAILS_KEY = "grpc-status-details-bin"
 RETRY_SECONDS = 0.2
 """How long a client waits that was turned away; clients add their own jitter."""
@@ -60,7 +62,6 @@ _MAX_BYTES = 7 << 10  # gRPC takes 8 KiB of metadata; the rest is for its own he
 _MAX_MESSAGE = 1500
 _MAX_DESCRIPTION = 600
 _MAX_FIELD = 300
-_MAX_DIGESTS = 32
 
 _logger = logging.getLogger(__name__)
 
@@ -79,13 +80,11 @@ def status_of(error: BaseException, places: Mapping[str, str], method: str) -> s
     code = code_of(error)
     if not isinstance(error, GradserveError) or code is grpc.StatusCode.INTERNAL:
         return _incident(error, method)
-    violations = [_field_violation(_placed(violation, places)) for violation in error.violations]
-    total = len(violations) + error.omitted
-    kept = len(violations)
-    status = _status(code, error, violations, total)
+    kept = len(error.violations)
+    status = _status(code, error, kept, places)
     while kept and _size(status) > _MAX_BYTES:
         kept = min(kept - 1, kept * _MAX_BYTES // _size(status))
-        status = _status(code, error, violations[:kept], total)
+        status = _status(code, error, kept, places)
     return status
 
 
@@ -104,11 +103,15 @@ def _may_pass(error: BaseException) -> bool:
     return code_of(error) is grpc.StatusCode.UNAVAILABLE and not isinstance(error, WorkerLost)
 
 
-def _status(code: grpc.StatusCode, error: GradserveError, violations: list[Any], total: int) -> status_pb2.Status:
-    """The status with these violations out of `total`."""
-    details: list[Message] = [_error_info(error, len(violations), total)]
-    if violations:
+def _status(code: grpc.StatusCode, error: GradserveError, kept: int, places: Mapping[str, str]) -> status_pb2.Status:
+    """The status with so many of the violations."""
+    total = len(error.violations) + error.omitted
+    listed = error.violations[:kept]
+    violations = [_field_violation(_placed(violation, places)) for violation in listed]
+    details: list[Message] = [error_info(error, _cut(error.message, _MAX_FIELD), kept, total)]
+    if listed:
         details.append(error_details_pb2.BadRequest(field_violations=violations))
+        details.append(errors_pb2.Violations(violations=[encode_violation(_shortened(each)) for each in listed]))
     if isinstance(error, LimitExceeded):
         quota = error_details_pb2.QuotaFailure.Violation(
             subject=error.limit, description=_cut(error.message, _MAX_DESCRIPTION)
@@ -136,19 +139,6 @@ def _incident(error: BaseException, method: str) -> status_pb2.Status:
     return _packed(grpc.StatusCode.INTERNAL, text, [info])
 
 
-def _error_info(error: GradserveError, listed: int, total: int) -> error_details_pb2.ErrorInfo:
-    metadata = {}
-    if total:
-        metadata["summary"] = _cut(error.message, _MAX_FIELD)
-    if listed < total:
-        metadata |= {"violations": str(total), "violations_left_out": str(total - listed)}
-    if isinstance(error, LimitExceeded):
-        metadata["limit"] = error.limit
-    if isinstance(error, BlobNotFound):
-        metadata["digests"] = ",".join(error.digests[:_MAX_DIGESTS])
-    return error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata)
-
-
 def _message(error: GradserveError, violations: list[Any], total: int) -> str:
     """The error in words, with its first violation."""
     text = _cut(error.message, _MAX_MESSAGE // 3 if total else _MAX_MESSAGE)
@@ -166,6 +156,15 @@ def _placed(violation: Violation, places: Mapping[str, str]) -> Violation:
     word = _FIRST_WORD.match(violation.field)
     place = places.get(word[0] if word else "")
     return violation.under(place) if place else violation
+
+
+def _shortened(violation: Violation) -> Violation:
+    return Violation(
+        _cut(violation.field, _MAX_FIELD),
+        violation.constraint,
+        _cut(violation.description, _MAX_DESCRIPTION),
+        _cut(violation.source, _MAX_FIELD),
+    )
 
 
 _FIRST_WORD = re.compile(r"\w+")

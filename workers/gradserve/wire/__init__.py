@@ -1,22 +1,33 @@
-"""Between protobuf messages and the IR. Messages of `gradserve.v1` for graphs and tensors go no further than this."""
+"""Between protobuf messages and records: graphs, tensors, questions, answers and errors. Messages go no further."""
 
+from gradserve.wire.answers import decode_answer, encode_answer, report_later
 from gradserve.wire.graph_decode import decode_graph
 from gradserve.wire.graph_encode import encode_graph, encode_signature, large_constants
+from gradserve.wire.questions import decode_question, encode_question, require_sayable
+from gradserve.wire.source import Fill, Source
 from gradserve.wire.tensors import Blobs, decode_tensor, decode_tensors, encode_tensor, write_tensor
 from gradserve.wire.types import Signature, decode_signature, decode_type, encode_type
 
 __all__ = [
     "Blobs",
+    "Fill",
     "Signature",
+    "Source",
+    "decode_answer",
     "decode_graph",
+    "decode_question",
     "decode_signature",
     "decode_tensor",
     "decode_tensors",
     "decode_type",
+    "encode_answer",
     "encode_graph",
+    "encode_question",
     "encode_signature",
     "encode_tensor",
     "encode_type",
     "large_constants",
+    "report_later",
+    "require_sayable",
     "write_tensor",
 ]

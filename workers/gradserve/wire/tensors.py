@@ -48,6 +48,12 @@ def write_tensor(message: tensor_pb2.Tensor, array: Array, inline_limit: int | N
         message.inline = np.asarray(array, _WIRE_DTYPE[element_type]).tobytes()
 
 
+def write_type(message: tensor_pb2.Tensor, type_: TensorType) -> None:
+    """Fills an empty message with a type, and no elements."""
+    message.element_type = NUMBER_OF[type_.element_type]
+    message.shape.extend(type_.lengths)
+
+
 def encode_constant(constant: Constant, inline_limit: int) -> tensor_pb2.Tensor:
     """The message of a constant: inline if its elements are here and at most `inline_limit` bytes."""
     if isinstance(constant, Literal) and constant.array.nbytes <= inline_limit:
@@ -114,7 +120,7 @@ def _decode(messages: Mapping[str, tensor_pb2.Tensor], blobs: Blobs | None) -> d
 def read_constant(message: tensor_pb2.Tensor, field: str, violations: list[Violation]) -> Constant | None:
     """The constant of a message; None, and violations, if it is not one."""
     before = len(violations)
-    type_ = _read_type(message, field, violations)
+    type_ = read_tensor_type(message, field, violations)
     case = message.WhichOneof("payload")
     if case is None:
         violations.append(Violation(field, "G11", "neither elements nor the digest of a blob are there"))
@@ -182,7 +188,8 @@ def _array(data: bytes, element_type: ElementType, shape: tuple[int, ...]) -> Ar
     return native
 
 
-def _read_type(message: tensor_pb2.Tensor, field: str, violations: list[Violation]) -> TensorType | None:
+def read_tensor_type(message: tensor_pb2.Tensor, field: str, violations: list[Violation]) -> TensorType | None:
+    """The type of a message, elements or none; None, and violations, if it states none that an array has."""
     before = len(violations)
     element_type = read_element_type(message.element_type, f"{field}.element_type", violations)
     shape = tuple(message.shape[: MAX_RANK + 1])

@@ -2,8 +2,6 @@
 
 from gradserve.client.client import Client
 from gradserve.client.function import Function
-from gradserve.client.results import Explanation, Report, TraceEstimate, VerificationReport
-from gradserve.client.symmetry import SymmetryReport
 from gradserve.ir.errors import (
     DeadlineExceeded,
     GradserveError,
@@ -16,6 +14,11 @@ from gradserve.ir.errors import (
     Untraceable,
     Violation,
 )
+from gradserve.questions.estimates import TraceEstimate
+from gradserve.questions.explanation import Explanation
+from gradserve.questions.report import Report
+from gradserve.questions.symmetry import SymmetryReport
+from gradserve.questions.verification import VerificationReport
 
 __all__ = [
     "Client",

@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias
 
-import numpy as np
-
-from gradserve.client.backend import DERIVATIONS, Answer, Backend, SymmetryOptions, TraceOptions, VerifyOptions
+from gradserve.client.asker import Asker
+from gradserve.client.asking import explained
+from gradserve.client.entries import parse_pairs
 from gradserve.client.importers.files import save_graph
-from gradserve.client.inspection import Inspection
 from gradserve.client.operators import LinearOperator
-from gradserve.client.results import (
-    Explanation,
-    Report,
-    TraceEstimate,
-    VerificationProgress,
-    VerificationReport,
-)
-from gradserve.client.symmetry import SymmetryProgress, SymmetryReport, parse_pairs
-from gradserve.client.taylor import TaylorAlong, TaylorModel
-from gradserve.client.tracing.signature import Batch, Bound, Names, Signatures
-from gradserve.client.transport.deadline import Deadline
-from gradserve.ir.errors import GradserveError, InvalidRequest
-from gradserve.ir.graph import Graph
+from gradserve.client.taylor import TaylorAlong, TaylorModel, along_direction
+from gradserve.client.tracing.signature import Batch, Names
+from gradserve.ir.errors import InvalidRequest
+from gradserve.questions.derivations import Evaluate, Gradient, Hessian, Hvp, Jacobian, Jvp, Vjp
+from gradserve.questions.estimates import EstimateTrace, TraceEstimate
+from gradserve.questions.explanation import Explanation
+from gradserve.questions.inspection import Inspect, Inspection
+from gradserve.questions.symmetry import SymmetryProgress, SymmetryReport, VerifySymmetry
+from gradserve.questions.taylor import ExpandAlong
+from gradserve.questions.verification import VerificationProgress, VerificationReport, VerifyGradient
 
-T = TypeVar("T")
 Mode: TypeAlias = Literal["auto", "forward", "reverse"]
 Reduction: TypeAlias = Literal["none", "sum", "mean"]
 
 
-class Function:
+class Function(Asker):
     """A function that can be asked for derivatives. Made by `Client.function` and `Client.load`. Safe for threads.
 
     Parameters are given as to the function itself, by position or by name; one that has the name of an option below,
@@ -48,36 +42,6 @@ class Function:
     Results are arrays of your own: write into them as you like.
     """
 
-    def __init__(self, backend: Backend, signatures: Signatures, timeout: float | None) -> None:
-        """Asks `backend`."""
-        self._backend = backend
-        self._signatures = signatures
-        self.timeout = timeout
-        """Seconds within which every call must be answered; None for as long as the service allows."""
-        self.placement: Literal["auto", "front-end", "cluster"] = "auto"
-        """Where calls run: `front-end`, `cluster`, or `auto` for the service's choice by predicted cost."""
-        self.count_kinks = True
-        """Whether `last_report.kinks` tells, of derivatives, how many nodes sit on a kink.
-
-        There the function is not differentiable, and each op follows its convention. Counting takes some comparisons
-        where the graph can have kinks at all.
-        """
-        self._last_report: Callable[[], Report] | None = None
-
-    @property
-    def last_report(self) -> Report | None:
-        """What the last answered call cost; of any thread's, if several share the function."""
-        return self._last_report and self._last_report()
-
-    @property
-    def graph(self) -> Graph:
-        """The graph traced last; prints as text.
-
-        Raises:
-            RuntimeError: nothing has been traced yet; give examples or call the function.
-        """
-        return self._signatures.latest.graph
-
     def __repr__(self) -> str:
         try:
             graph = self.graph
@@ -88,8 +52,7 @@ class Function:
 
     def __call__(self, *arguments: Any, batch: Batch = False, reduction: Reduction = "none", **named: Any) -> Any:
         """The function's value."""
-        bound = self._signatures.bind(arguments, named, (), batch)
-        return bound.outputs(self._ask("evaluate", bound, reduction).arrays["value"])
+        return self._derive(Evaluate, arguments, named, batch=batch, reduction=reduction)
 
     def value_and_grad(
         self,
@@ -100,9 +63,8 @@ class Function:
         **named: Any,
     ) -> tuple[Any, Any]:
         """The loss and its gradient, in one call."""
-        bound = self._signatures.bind(arguments, named, wrt, batch)
-        found = self._ask("gradient", bound, reduction).arrays
-        return bound.outputs(found["value"]), bound.parameters(found["gradient"])
+        found: tuple[Any, Any] = self._derive(Gradient, arguments, named, wrt=wrt, batch=batch, reduction=reduction)
+        return found
 
     def grad(
         self,
@@ -125,9 +87,10 @@ class Function:
         **named: Any,
     ) -> tuple[Any, Any]:
         """The value and J v: the derivative along `tangent`, which has the structure of the parameters."""
-        bound = self._signatures.bind(arguments, named, wrt, batch)
-        found = self._ask("jvp", bound, reduction, bound.vectors(tangent, "tangent")).arrays
-        return bound.outputs(found["value"]), bound.outputs(found["tangent"])
+        found: tuple[Any, Any] = self._derive(
+            Jvp, arguments, named, tangent=tangent, wrt=wrt, batch=batch, reduction=reduction
+        )
+        return found
 
     def vjp(
         self,
@@ -139,9 +102,10 @@ class Function:
         **named: Any,
     ) -> tuple[Any, Any]:
         """The value and J^T u: the pullback of `cotangent`, which has the structure of the value."""
-        bound = self._signatures.bind(arguments, named, wrt, batch)
-        found = self._ask("vjp", bound, reduction, bound.cotangents(cotangent)).arrays
-        return bound.outputs(found["value"]), bound.parameters(found["cotangent"])
+        found: tuple[Any, Any] = self._derive(
+            Vjp, arguments, named, cotangent=cotangent, wrt=wrt, batch=batch, reduction=reduction
+        )
+        return found
 
     def hvp(
         self,
@@ -153,9 +117,7 @@ class Function:
         **named: Any,
     ) -> Any:
         """H v: the Hessian of the loss applied to `tangent`, which has the structure of the parameters."""
-        bound = self._signatures.bind(arguments, named, wrt, batch)
-        found = self._ask("hvp", bound, reduction, bound.vectors(tangent, "tangent")).arrays
-        return bound.parameters(found["product"])
+        return self._derive(Hvp, arguments, named, tangent=tangent, wrt=wrt, batch=batch, reduction=reduction)
 
     def jacobian(
         self,
@@ -171,8 +133,7 @@ class Function:
         It has the structure of the value, with the structure of the parameters in the place of each array. `forward`
         accumulates it by columns, `reverse` by rows, `auto` in the way that is predicted to be faster.
         """
-        bound = self._signatures.bind(arguments, named, wrt, batch)
-        return bound.jacobian(self._ask("jacobian", bound, reduction, mode=mode).blocks)
+        return self._derive(Jacobian, arguments, named, mode=mode, wrt=wrt, batch=batch, reduction=reduction)
 
     def hessian(
         self,
@@ -186,8 +147,7 @@ class Function:
 
         It has the structure of the parameters, with the same again in the place of each array.
         """
-        bound = self._signatures.bind(arguments, named, wrt, batch)
-        return bound.hessian(self._ask("hessian", bound, reduction).blocks)
+        return self._derive(Hessian, arguments, named, wrt=wrt, batch=batch, reduction=reduction)
 
     def jacobian_operator(self, *arguments: Any, wrt: Names = (), **named: Any) -> LinearOperator:
         """The Jacobian at one point as a map: `mv` is J v, `rmv` is J^T u; each is one call."""
@@ -213,18 +173,8 @@ class Function:
         `direction` has the structure of the parameters.
         """
         bound = self._signatures.bind(arguments, named, wrt, False)
-        with Deadline(self.timeout) as deadline:
-            question = bound.question("evaluate", self.placement, vectors=bound.vectors(direction, "direction"))
-            found = self._backend.taylor(question, order, deadline)
-        self._last_report = lambda: found.report
-        powers = [{name: own[k] for name, own in found.coefficients.items()} for k in range(order + 1)]
-
-        def predict(step: float) -> Any:
-            return bound.outputs(
-                {n: np.asarray(sum(step**k * c for k, c in enumerate(own))) for n, own in found.coefficients.items()}
-            )
-
-        return TaylorAlong([bound.outputs(power) for power in powers], found.deviations, found.observed_order, predict)
+        found = self._ask(ExpandAlong(self._call(bound), order, bound.vectors(direction, "direction")))
+        return along_direction(bound.outputs, found)
 
     def taylor(
         self, *arguments: Any, order: Literal[1, 2] = 2, seed: int = 0, wrt: Names = (), **named: Any
@@ -249,10 +199,7 @@ class Function:
         """
         bound = self._signatures.bind(arguments, named, wrt, False)
         vectors = {} if tangent is None else bound.vectors(tangent, "tangent")
-        with Deadline(self.timeout) as deadline:
-            question = bound.question("evaluate", self.placement, vectors=vectors)
-            inspection = self._backend.inspect(question, deadline)
-        self._last_report = lambda: inspection.report
+        inspection: Inspection = self._ask(Inspect(self._call(bound), vectors))
         return inspection
 
     def hessian_trace(
@@ -273,12 +220,10 @@ class Function:
         spent (0 for the service's default). `progress` is called with every estimate on the way; raising StopIteration
         in it leaves with that one.
         """
-        bound = self._signatures.bind(arguments, named, wrt, False)
-        options = TraceOptions(seed, max_probes, rel_tol, abs_tol, confidence)
-        with Deadline(self.timeout) as deadline:
-            estimates = self._backend.estimate_trace(bound.question("gradient", self.placement), options, deadline)
-            estimate = _last(estimates, progress)
-        self._last_report = lambda: estimate.report
+        options = {"rel_tol": rel_tol, "abs_tol": abs_tol, "max_probes": max_probes, "seed": seed}
+        estimate: TraceEstimate = self._estimate(
+            EstimateTrace, arguments, named, wrt=wrt, progress=progress, confidence=confidence, **options
+        )
         return estimate
 
     def verify(
@@ -298,14 +243,9 @@ class Function:
         """
         bound = self._signatures.bind(arguments, named, wrt, False)
         vectors = {} if claimed is None else bound.vectors(claimed, "claimed gradient")
-        options = VerifyOptions(vectors, directions, seed, rel_tol)
-        with Deadline(self.timeout) as deadline:
-            stages = self._backend.verify_gradient(bound.question("gradient", self.placement), options, deadline)
-            last = _last(stages, progress)
-        self._last_report = lambda: last.execution
-        if last.report is None:
-            raise GradserveError("the verification was left before it came to a report")
-        return last.report
+        question = VerifyGradient(self._call(bound), bound.real_inputs(), vectors, directions, seed, rel_tol)
+        report: VerificationReport = self._verified(question, progress)
+        return report
 
     def verify_symmetry(
         self,
@@ -328,64 +268,28 @@ class Function:
         random signs find a dependence, the entries that it comes from are searched for.
         """
         bound = self._signatures.bind(arguments, named, wrt, False)
-        options = SymmetryOptions(parse_pairs(pairs), count, seed, rel_tol)
-        with Deadline(self.timeout) as deadline:
-            stages = self._backend.verify_symmetry(bound.question("hvp", self.placement), options, deadline)
-            last = _last(stages, progress)
-        self._last_report = lambda: last.execution
-        if last.report is None:
-            raise GradserveError("the verification was left before it came to a report")
-        return last.report
+        named_pairs = parse_pairs(pairs)
+        question = VerifySymmetry(self._call(bound), bound.real_inputs(), named_pairs, count, seed, rel_tol)
+        report: SymmetryReport = self._verified(question, progress)
+        return report
 
     def explain(
         self,
         *arguments: Any,
-        derivation: Literal["evaluate", "gradient", "jvp", "vjp", "hvp", "jacobian", "hessian"] = "gradient",
+        derivation: str = "gradient",
         wrt: Names = (),
         batch: Batch = False,
         reduction: Reduction = "none",
         **named: Any,
     ) -> Explanation:
-        """Cost, memory, chunks and placement of a call, before anything runs; prints as a page."""
-        if derivation not in DERIVATIONS:
-            raise InvalidRequest(f"there is no derivation {derivation!r}; there are {', '.join(DERIVATIONS)}")
-        bound = self._signatures.bind(arguments, named, wrt, batch).concrete()
-        with Deadline(self.timeout) as deadline:
-            return self._backend.explain(
-                bound.question(derivation, self.placement, reduction, count_kinks=self.count_kinks),
-                bound.batch_size,
-                deadline,
-            )
+        """Cost, memory, chunks and placement of a call, before anything runs; prints as a page.
+
+        `derivation` is the name of what would be asked: of a derivation, such as `hvp`, or of an estimate.
+        """
+        bound = self._signatures.bind(arguments, named, wrt, batch)
+        explanation: Explanation = self._ask(explained(derivation, bound, self._call(bound, reduction)))
+        return explanation
 
     def save(self, path: str | Path) -> None:
         """Writes the graph traced last, constants included: text for `.txt` and `.graph`, protobuf otherwise."""
         save_graph(self.graph, Path(path))
-
-    def _ask(
-        self,
-        derivation: str,
-        bound: Bound,
-        reduction: str,
-        vectors: dict[str, Any] | None = None,
-        mode: str = "auto",
-    ) -> Answer:
-        with Deadline(self.timeout) as deadline:
-            question = bound.question(derivation, self.placement, reduction, vectors, mode, self.count_kinks)
-            answer = self._backend.differentiate(question, deadline)
-        self._last_report = answer.report
-        return answer
-
-
-def _last(stream: Generator[T], progress: Callable[[T], object] | None) -> T:
-    """The last of a stream, each told to `progress`; an earlier one if that raises StopIteration. Ends the stream."""
-    last = None
-    with contextlib.closing(stream):
-        for last in stream:
-            if progress is not None:
-                try:
-                    progress(last)
-                except StopIteration:
-                    break
-    if last is None:
-        raise GradserveError("the service ended its answer before it began")
-    return last

@@ -6,17 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from gradserve.client.operators import LinearOperator
-
-
-@dataclass(frozen=True, slots=True)
-class Deviation:
-    """The distance of a function from its model at one step."""
-
-    step: float
-    error: float
-    meaningful: bool
-    """Whether it is more than rounding errors."""
+from gradserve.questions.taylor import Deviation, Expansion
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +75,15 @@ class TaylorModel:
 
     def __str__(self) -> str:
         return str(self.along)
+
+
+def along_direction(outputs: Callable[[dict[str, Any]], Any], found: Expansion) -> TaylorAlong:
+    """An expansion as a model of the function; `outputs` makes of arrays by output what the function returns."""
+    coefficients = found.coefficients
+    count = max(map(len, coefficients.values()), default=0)
+    powers = [{name: own[k] for name, own in coefficients.items()} for k in range(count)]
+
+    def predict(step: float) -> Any:
+        return outputs({n: np.asarray(sum(step**k * c for k, c in enumerate(own))) for n, own in coefficients.items()})
+
+    return TaylorAlong([outputs(power) for power in powers], found.deviations, found.observed_order, predict)

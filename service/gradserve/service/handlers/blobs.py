@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from gradserve.ir.errors import InvalidRequest, LimitExceeded, Violation
 from gradserve.service.rpc import CHUNK_BYTES, Rpc
 from gradserve.service.store import BlobStore
-from gradserve.service.wire import require_count, require_digest
 from gradserve.v1 import blob_service_pb2 as pb
+from gradserve.wire.rules import require_count, require_digest
 
 MAX_DIGESTS = 10_000
 

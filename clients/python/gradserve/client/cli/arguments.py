@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import enum
+import inspect
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
-from gradserve.client.backend import DERIVATIONS, REDUCTIONS
+from gradserve.questions.call import Reduction
+from gradserve.questions.derivations import DERIVATIONS, Derivation
+from gradserve.questions.estimates import ESTIMATES, Estimate
+from gradserve.questions.options import Option, options_of
 
 _EPILOG = """\
 a first round, in two terminals:
@@ -78,6 +84,17 @@ example:
 """
 
 
+_VECTORS = """\
+example:
+
+  gradserve {name} loss.pb point.npz --{takes} v.npz --out results.npz
+
+The file of {takes} has one array for each, by name. --out writes arrays ROLE:NAME, such as value:loss.
+"""
+_OWN = frozenset({"gradient", "hessian_trace"})
+"""What has a command of its own; that of `hessian_trace` is `trace`."""
+
+
 def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     top = argparse.ArgumentParser(
@@ -100,6 +117,13 @@ def parser() -> argparse.ArgumentParser:
     _verify(_at_point(commands, "verify", "compare a gradient with finite differences", _VERIFY))
     _symmetry(_at_point(commands, "symmetry", "find where mixed partials depend on their order", _SYMMETRY))
     _trace(_at_point(commands, "trace", "estimate the trace of the Hessian, with an interval", _TRACE))
+    for name, derivation in DERIVATIONS.items():
+        if name not in _OWN:
+            epilog = _VECTORS.format(name=name, takes=derivation.takes) if derivation.takes else ""
+            _derivation(_at_point(commands, name, _said(derivation), epilog), derivation)
+    for name, estimate in ESTIMATES.items():
+        if name not in _OWN:
+            _estimate(_at_point(commands, name, _said(estimate), ""), estimate)
     return top
 
 
@@ -113,7 +137,7 @@ def _ping(command: argparse.ArgumentParser) -> None:
 
 def _describe(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
-    add("--derivation", choices=DERIVATIONS, default="gradient", help="of what (default gradient)")
+    add("--derivation", choices=[*DERIVATIONS, *ESTIMATES], default="gradient", help="of what (default gradient)")
     add("--points", type=_count(1), metavar="N", help="for a batch of N points")
     add("--length", type=_length, action="append", default=[], metavar="NAME=N", help="of an open axis; repeat")
     add("--text", action="store_true", help="print the derived graph as text as well")
@@ -128,8 +152,46 @@ def _inspect(command: argparse.ArgumentParser) -> None:
 def _gradient(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("--batch", action="store_true", help="arrays to differentiate have a leading axis of points")
-    add("--reduction", choices=REDUCTIONS, default="none", help="over the points of a batch (default none)")
-    add("--out", type=Path, metavar="FILE.npz", help="write value and gradients there")
+    add("--reduction", choices=[*Reduction], default="none", help="over the points of a batch (default none)")
+    add("--out", type=Path, metavar="FILE.npz", help="write what was asked for there")
+
+
+def _derivation(command: argparse.ArgumentParser, kind: type[Derivation]) -> None:
+    _gradient(command)
+    if kind.takes:
+        command.add_argument(
+            f"--{kind.takes}", type=Path, metavar="FILE.npz", required=True, help="what it is applied to"
+        )
+    _options(command, options_of(kind))
+
+
+def _estimate(command: argparse.ArgumentParser, kind: type[Estimate]) -> None:
+    command.add_argument("--out", type=Path, metavar="FILE.npz", help="write the arrays of the estimate there")
+    _options(command, options_of(kind))
+
+
+def _options(command: argparse.ArgumentParser, options: tuple[Option, ...]) -> None:
+    """The options of a question, by their keywords."""
+    for option in options:
+        described: dict[str, Any] = {"dest": option.keyword, "default": option.default, "help": option.help}
+        if isinstance(option.default, bool):
+            described["action"] = argparse.BooleanOptionalAction
+        elif isinstance(option.default, enum.StrEnum):
+            described["choices"] = [*type(option.default)]
+        else:
+            described |= (
+                {"metavar": "N", "type": _count(0)}
+                if isinstance(option.default, int)
+                else {"metavar": "X", "type": float}
+            )
+        command.add_argument(f"--{option.keyword.replace('_', '-')}", **described)
+
+
+def _said(kind: type[Derivation | Estimate]) -> str:
+    """What a question asks for, in a few words of its own."""
+    text = (inspect.getdoc(kind) or "").partition("\n")[0].rstrip(".").replace("%", "%%")
+    asked = text.removeprefix("Asks for ")
+    return asked[0].lower() + asked[1:] if asked[1:2].islower() else asked
 
 
 def _verify(command: argparse.ArgumentParser) -> None:

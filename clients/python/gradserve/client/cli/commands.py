@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,13 @@ from gradserve.client.cli import show
 from gradserve.client.client import Client
 from gradserve.client.function import Function
 from gradserve.client.importers.files import load_arrays, save_arrays
-from gradserve.client.results import TraceEstimate, VerificationProgress
-from gradserve.client.symmetry import SymmetryProgress
 from gradserve.ir.errors import InvalidRequest
 from gradserve.ir.types import Array, Symbol, TensorType
+from gradserve.questions.derivations import DERIVATIONS, TANGENTS
+from gradserve.questions.estimates import ESTIMATES, TraceEstimate
+from gradserve.questions.options import options_of
+from gradserve.questions.symmetry import SymmetryProgress
+from gradserve.questions.verification import VerificationProgress
 
 _GRADIENT = "gradient:"
 
@@ -34,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
         "symmetry": symmetry,
         "trace": trace,
     }
-    command = commands[options.command]
+    command = commands.get(options.command) or (derivation if options.command in DERIVATIONS else estimate)
     with Client(options.address, timeout=options.timeout) as client:
         return command(client.load(options.graph), options)
 
@@ -69,18 +74,79 @@ def inspect(function: Function, options: argparse.Namespace) -> int:
 
 def gradient(function: Function, options: argparse.Namespace) -> int:
     """Loss and gradient, as a table and perhaps a file."""
-    if options.out is not None and not options.out.parent.is_dir():
-        raise InvalidRequest(f"{options.out}: there is no such folder to write into")
+    _require_folder(options.out)
     point = _point(function, options.point)
     value, found = function.value_and_grad(*point, wrt=options.wrt, batch=options.batch, reduction=options.reduction)
     gradients = found if isinstance(found, dict) else {_differentiated(function, options)[0]: found}
     show.gradients(value, gradients)
     if function.last_report:
         show.report(function.last_report)
-    if options.out is not None:
-        save_arrays(options.out, {"value": value, **{f"{_GRADIENT}{name}": array for name, array in gradients.items()}})
-        show.line(f"written to {options.out}")
+    _write(options.out, {"value": value, **{f"{_GRADIENT}{name}": array for name, array in gradients.items()}})
     return 0
+
+
+def derivation(function: Function, options: argparse.Namespace) -> int:
+    """What a derivation gives, as a table and perhaps a file."""
+    _require_folder(options.out)
+    kind = DERIVATIONS[options.command]
+    vectors = load_arrays(getattr(options, kind.takes)) if kind.takes else {}
+    found = function.derivatives(
+        options.command,
+        _point(function, options.point),
+        vectors,
+        wrt=options.wrt or tuple(vectors if kind.takes == TANGENTS else ()),
+        batch=options.batch,
+        reduction=options.reduction,
+        **_given(kind, options),
+    )
+    arrays = {f"{role}:{name}": array for role, named in found.arrays.items() for name, array in named.items()}
+    blocks = {f"{row}:{column}": block for row, columns in found.blocks.items() for column, block in columns.items()}
+    show.arrays({**arrays, **blocks})
+    show.report(found.report)
+    _write(options.out, {**arrays, **blocks})
+    return 0
+
+
+def estimate(function: Function, options: argparse.Namespace) -> int:
+    """An estimate of the table, in words and perhaps a file."""
+    _require_folder(options.out)
+    kind = ESTIMATES[options.command]
+    point = _point(function, options.point)
+    with show.progress("probes") as progress:
+        task = progress.add_task("estimating", total=options.max_probes or None)
+
+        def update(found: Any) -> None:
+            progress.update(task, completed=found.probes)
+
+        method = getattr(function, options.command)
+        found = method(*point, wrt=options.wrt, progress=update, **_given(kind, options))
+    wrt = _differentiated(function, options)
+    arrays: dict[str, Array] = {}
+    for field in fields(found):
+        value = getattr(found, field.name)
+        if isinstance(value, np.ndarray | Mapping):
+            named = value if isinstance(value, Mapping) else {wrt[0]: value}
+            arrays |= {f"{field.name}:{name}": array for name, array in named.items()}
+    show.line(str(found))
+    show.arrays(arrays)
+    _write(options.out, arrays)
+    return 0
+
+
+def _given(kind: Any, options: argparse.Namespace) -> dict[str, Any]:
+    """The options of a question, by keyword."""
+    return {option.keyword: getattr(options, option.keyword) for option in options_of(kind)}
+
+
+def _require_folder(out: Path | None) -> None:
+    if out is not None and not out.parent.is_dir():
+        raise InvalidRequest(f"{out}: there is no such folder to write into")
+
+
+def _write(out: Path | None, arrays: Mapping[str, Array]) -> None:
+    if out is not None:
+        save_arrays(out, arrays)
+        show.line(f"written to {out}")
 
 
 def verify(function: Function, options: argparse.Namespace) -> int:

@@ -11,9 +11,12 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Column, Table
 from rich.text import Text
 
-from gradserve.client.results import EntryReport, Explanation, InputReport, Report, TraceEstimate, VerificationReport
-from gradserve.client.symmetry import SymmetryReport, cells
 from gradserve.ir.types import Array
+from gradserve.questions.estimates import TraceEstimate
+from gradserve.questions.explanation import Explanation
+from gradserve.questions.report import Report
+from gradserve.questions.symmetry import SymmetryReport
+from gradserve.questions.verification import EntryReport, InputReport, VerificationReport
 
 console = Console(emoji=False, markup=False, highlight=False)
 if not console.is_terminal:
@@ -65,7 +68,14 @@ def gradients(value: Any, by_name: Mapping[str, Array]) -> None:
     """The loss and a summary of each gradient."""
     shown = f"{value:.12g}" if np.ndim(value) == 0 else f"{np.size(value)} values, mean {np.mean(value):.6g}"
     line(f"loss  {shown}")
-    table = _table("input", "shape", "norm", "smallest", "largest", "first entries")
+    arrays(by_name, "input")
+
+
+def arrays(by_name: Mapping[str, Array], title: str = "array") -> None:
+    """A summary of each array; nothing if there are none."""
+    if not by_name:
+        return
+    table = _table(title, "shape", "norm", "smallest", "largest", "first entries")
     for name, array in by_name.items():
         flat = np.ravel(array)
         shape = "x".join(map(str, np.shape(array))) or "scalar"
@@ -111,7 +121,7 @@ def symmetry(report: SymmetryReport) -> None:
     line(Text.assemble((report.verdict, _STYLES.get(report.verdict, "")), f"{told}, seed {report.seed}"))
     table = _table("u, v", "verdict", "d/du d/dv", "error bound", "d/dv d/du", "error bound", "derived")
     for pair in report.pairs:
-        table.add_row(*cells(pair), style="" if pair.verdict == "agrees" else _STYLES.get(pair.verdict, ""))
+        table.add_row(*pair.cells, style="" if pair.verdict == "agrees" else _STYLES.get(pair.verdict, ""))
     console.print(table)
 
 

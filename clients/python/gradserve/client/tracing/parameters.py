@@ -6,6 +6,10 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from gradserve.questions.derivations import DERIVATIONS
+from gradserve.questions.estimates import ESTIMATES
+from gradserve.questions.options import options_of
+
 OPTIONS = frozenset(
     {
         "abs_tol",
@@ -20,6 +24,7 @@ OPTIONS = frozenset(
         "max_probes",
     }
     | {"mode", "order", "pairs", "progress", "reduction", "rel_tol", "seed", "tangent", "wrt"}
+    | {option.keyword for asked in (DERIVATIONS, ESTIMATES) for each in asked.values() for option in options_of(each)}
 )
 """The names that methods of `Function` take for themselves."""
 _NAMELESS = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL)

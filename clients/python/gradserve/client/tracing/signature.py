@@ -8,7 +8,6 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from gradserve.client.backend import MODES, REDUCTIONS, Question
 from gradserve.client.tracing.trace import RESULT, Traced, as_array
 from gradserve.client.tracing.trees import kind_of, leaves_like, unflatten
 from gradserve.ir.bind import bind, solve_symbols
@@ -34,39 +33,6 @@ class Bound:
     def batch_size(self) -> int:
         """The number of points; 1 without a batch."""
         return self.arguments[self.batch[0]].shape[0] if self.batch else 1
-
-    def question(
-        self,
-        derivation: str,
-        placement: str,
-        reduction: str = "none",
-        vectors: Mapping[str, Array] | None = None,
-        mode: str = "auto",
-        count_kinks: bool = True,
-    ) -> Question:
-        """The question to ask a backend, to be answered at that placement.
-
-        Raises:
-            InvalidRequest: there is no such reduction, or nothing to reduce.
-        """
-        if reduction not in REDUCTIONS:
-            raise InvalidRequest(f"there is no reduction {reduction!r}; there are {', '.join(REDUCTIONS)}")
-        if mode not in MODES:
-            raise InvalidRequest(f"there is no mode {mode!r}; there are {', '.join(MODES)}")
-        if reduction != "none" and not self.batch:
-            raise InvalidRequest(f"reduction={reduction!r} is over the points of a batch, and there is none")
-        return Question(
-            graph=self.traced.graph,
-            derivation=derivation,
-            arguments=self.arguments,
-            wrt=() if derivation == "evaluate" else self._real_inputs(),
-            vectors=vectors or {},
-            batch=self.batch,
-            reduction=reduction,
-            placement=placement,
-            mode=mode,
-            count_kinks=count_kinks,
-        )
 
     def concrete(self) -> Bound:
         """The same with the lengths of the arguments in the place of the graph's symbols."""
@@ -115,9 +81,7 @@ class Bound:
     def random_signs(self, seed: int) -> Any:
         """A vector of ones and minus ones with the structure of the parameters in `wrt`."""
         rng, types = np.random.default_rng(seed), self.traced.graph.input_types
-        return self.parameters(
-            {path: rng.choice([-1.0, 1.0], size=types[path].lengths) for path in self._real_inputs()}
-        )
+        return self.parameters({path: rng.choice([-1.0, 1.0], size=types[path].lengths) for path in self.real_inputs()})
 
     def inner(self, left: Any, right: Any) -> float:
         """The inner product of two vectors with the structure of the parameters in `wrt`."""
@@ -134,7 +98,7 @@ class Bound:
         named = [(output.name, leaf) for output, (_, leaf) in zip(self.traced.graph.outputs, leaves, strict=True)]
         return _real_arrays(named, self.traced.graph.output_types, "cotangent")
 
-    def _real_inputs(self) -> tuple[str, ...]:
+    def real_inputs(self) -> tuple[str, ...]:
         """The real inputs of the parameters in `wrt`, in the graph's order.
 
         Of a parameter without any there are all inputs, so that they are refused.

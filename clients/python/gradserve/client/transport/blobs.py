@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
-from typing import TypeAlias
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from gradserve import wire
-from gradserve.client.transport.connection import Connection
-from gradserve.client.transport.deadline import Deadline
+from gradserve.client.transport.steps import Begin, Call, Next, Steps
 from gradserve.ir.errors import Unavailable
 from gradserve.ir.graph import BlobRef
-from gradserve.ir.types import Array, type_of
+from gradserve.ir.types import Array, TensorType, type_of
+from gradserve.questions.call import Argument
 from gradserve.v1 import blob_service_pb2 as pb
-from gradserve.v1 import blob_service_pb2_grpc, tensor_pb2
+from gradserve.v1 import tensor_pb2
+from gradserve.wire.source import fill_inline
 from gradserve.wire.tensors import encode_constant
 
 CHUNK_BYTES = 1 << 20
@@ -26,60 +25,33 @@ REQUEST_BYTES = 32 << 20
 ATTEMPTS = 4
 """How often a write that breaks off is gone on with."""
 
-FillTensor: TypeAlias = Callable[[tensor_pb2.Tensor, Array], None]
-
 
 class Blobs:
     """The blobs of one server, as far as this client has written them. Safe for threads."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self) -> None:
         """Nothing is known to be there."""
-        self._connection = connection
-        self._stub = blob_service_pb2_grpc.BlobServiceStub(connection.channel)
         self._written: set[str] = set()
 
     def forget(self) -> None:
         """Assumes no longer that the server has anything."""
         self._written = set()
 
-    def write(self, contents: Mapping[str, Array], deadline: Deadline) -> None:
+    def write(self, contents: Mapping[str, Array]) -> Steps[None]:
         """Sees to it that the server has these arrays, given by digest. A write that breaks off is gone on with."""
         wanted = {digest: array for digest, array in contents.items() if digest not in self._written}
         for attempt in range(ATTEMPTS if wanted else 0):
-            request = pb.FindMissingBlobsRequest(digests=list(wanted))
-            missing = self._connection.call(self._stub.FindMissingBlobs, request, deadline).missing
+            reply = yield Call("FindMissingBlobs", pb.FindMissingBlobsRequest(digests=list(wanted)))
             try:
-                for blob in missing:
-                    chunks = _chunks(blob.digest, wanted[blob.digest], blob.offset)
-                    self._connection.call(self._stub.WriteBlob, chunks, deadline)
+                for blob in reply.missing:
+                    yield Call("WriteBlob", _chunks(blob.digest, wanted[blob.digest], blob.offset))
                 self._written.update(wanted)
                 return
             except Unavailable:
                 if attempt == ATTEMPTS - 1:
                     raise
 
-    def filler(self, deadline: Deadline) -> FillTensor:
-        """A function that puts the arrays of one request into messages: small ones inline, large ones as blobs."""
-        room = REQUEST_BYTES
-
-        def fill(message: tensor_pb2.Tensor, array: Array) -> None:
-            nonlocal room
-            if array.nbytes <= min(INLINE_BYTES, room):
-                room -= array.nbytes
-                wire.write_tensor(message, array)
-                return
-            array = np.ascontiguousarray(array)
-            digest = hashlib.sha256(array.data).hexdigest()
-            self.write({digest: array}, deadline)
-            message.CopyFrom(encode_constant(BlobRef(type_of(array), digest), 0))
-
-        return fill
-
-    def reader(self, deadline: Deadline) -> wire.Blobs:
-        """A function that reads the bytes of a blob."""
-        return lambda digest: self.read(digest, deadline)
-
-    def read(self, digest: str, deadline: Deadline) -> bytes:
+    def read(self, digest: str) -> Steps[bytes]:
         """The bytes of a blob. A read that breaks off is gone on with, as long as that brings more bytes.
 
         Raises:
@@ -88,14 +60,35 @@ class Blobs:
         data = bytearray()
         while True:
             have = len(data)
-            request = pb.ReadBlobRequest(digest=digest, offset=have)
             try:
-                for reply in self._connection.stream(self._stub.ReadBlob, request, deadline):
+                stream = yield Begin("ReadBlob", pb.ReadBlobRequest(digest=digest, offset=have))
+                while (reply := (yield Next(stream))) is not None:
                     data += reply.data
                 return bytes(data)
             except Unavailable:
                 if len(data) == have:
                     raise
+
+
+class Filler:
+    """Puts the arrays of one request into its messages: small ones inline, of large ones the digest."""
+
+    def __init__(self) -> None:
+        """There is room for `REQUEST_BYTES`."""
+        self._room = REQUEST_BYTES
+        self.large: dict[str, Array] = {}
+        """Those that the server must have before it gets the request, by digest."""
+
+    def __call__(self, message: tensor_pb2.Tensor, argument: Argument) -> None:
+        """Fills an empty message."""
+        if isinstance(argument, TensorType) or argument.nbytes <= min(INLINE_BYTES, self._room):
+            self._room -= 0 if isinstance(argument, TensorType) else argument.nbytes
+            fill_inline(message, argument)
+            return
+        array = np.ascontiguousarray(argument)
+        digest = hashlib.sha256(array.data).hexdigest()
+        self.large[digest] = array
+        message.CopyFrom(encode_constant(BlobRef(type_of(array), digest), 0))
 
 
 def _chunks(digest: str, array: Array, offset: int) -> Iterator[pb.WriteBlobRequest]:

@@ -9,8 +9,7 @@ from typing import Any
 
 import grpc
 
-from gradserve.client.backend import CLOSED
-from gradserve.client.transport.deadline import Deadline
+from gradserve.client.transport.deadline import CLOSED, Deadline
 from gradserve.client.transport.errors import typed_error
 from gradserve.ir.errors import InvalidRequest, Unavailable
 

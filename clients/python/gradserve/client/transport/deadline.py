@@ -7,6 +7,8 @@ from types import TracebackType
 
 from gradserve.ir.errors import DeadlineExceeded, InvalidRequest
 
+CLOSED = "the client is closed; make a new one, and its functions with it"
+
 
 class Deadline:
     """The moment by which a call must be answered. As a context, it tells whoever is late what the limit was."""

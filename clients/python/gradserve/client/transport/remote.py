@@ -1,43 +1,40 @@
-"""The same questions asked of a gradserve service."""
+"""A service, asked over gRPC from threads: the session says what to do, and it is done here."""
 
 from __future__ import annotations
 
 import contextlib
-import itertools
+import threading
 import time
-from collections.abc import Callable, Generator
-from typing import Any, TypeVar
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
 
 import grpc
 
-from gradserve.client.backend import Answer, Question, SymmetryOptions, TaylorAnswer, TraceOptions, VerifyOptions
-from gradserve.client.inspection import Inspection
-from gradserve.client.results import Explanation, TraceEstimate, VerificationProgress
-from gradserve.client.symmetry import SymmetryProgress
-from gradserve.client.transport import messages
-from gradserve.client.transport.blobs import Blobs
 from gradserve.client.transport.connection import Connection
 from gradserve.client.transport.deadline import Deadline
-from gradserve.client.transport.registry import Registry
-from gradserve.ir.errors import Unavailable
+from gradserve.client.transport.session import Session
+from gradserve.client.transport.steps import Alone, Begin, Call, Next, Pause, Step, Steps, Tell
+from gradserve.ir.errors import DeadlineExceeded, GradserveError
+from gradserve.questions.asked import Answer, Question
 from gradserve.v1 import (
+    blob_service_pb2_grpc,
     derivative_service_pb2_grpc,
     estimate_service_pb2_grpc,
     graph_service_pb2_grpc,
     verification_service_pb2_grpc,
 )
 
-T = TypeVar("T")
-
-RESUME_SECONDS = (0.25, 0.5, 1.0, 2.0)
-"""The pauses after which a stream that broke off is asked for again."""
+_STUBS: tuple[Callable[[grpc.Channel], Any], ...] = (
+    blob_service_pb2_grpc.BlobServiceStub,
+    derivative_service_pb2_grpc.DerivativeServiceStub,
+    estimate_service_pb2_grpc.EstimateServiceStub,
+    graph_service_pb2_grpc.GraphServiceStub,
+    verification_service_pb2_grpc.VerificationServiceStub,
+)
 
 
 class RemoteBackend:
-    """Asks a gradserve service. Safe for threads.
-
-    The service may forget graphs and blobs at any time, or be another one than before: what it lacks is sent again.
-    """
+    """Asks a gradserve service. Safe for threads."""
 
     def __init__(self, address: str, credentials: grpc.ChannelCredentials | None = None) -> None:
         """Connects on first use.
@@ -46,120 +43,74 @@ class RemoteBackend:
             InvalidRequest: it is no address.
         """
         self._connection = Connection(address, credentials)
-        channel = self._connection.channel
-        self._derivatives = derivative_service_pb2_grpc.DerivativeServiceStub(channel)
-        self._estimates = estimate_service_pb2_grpc.EstimateServiceStub(channel)
-        self._verifications = verification_service_pb2_grpc.VerificationServiceStub(channel)
-        self._graphs = graph_service_pb2_grpc.GraphServiceStub(channel)
-        self._blobs = Blobs(self._connection)
-        self._registry = Registry(self._connection, self._blobs)
+        self._methods: dict[str, Callable[..., Any]] = {}
+        for stub in _STUBS:
+            self._methods |= vars(stub(self._connection.channel))
+        self._session = Session()
+        self._alone: dict[str, threading.Lock] = {}
 
-    def differentiate(self, question: Question, deadline: Deadline) -> Answer:
-        """Values and derivatives."""
-        method: Callable[..., Any] = getattr(self._derivatives, question.derivation.capitalize())
+    def ask(self, question: Question, deadline: Deadline) -> Answer:
+        """The one answer to a question."""
+        return self._finish(self._session.ask(question), deadline)
 
-        def ask() -> Answer:
-            request = messages.derivative_request(question, self._blobs.filler(deadline))
-            reply = self._connection.call(method, request, deadline)
-            return messages.answer(question, reply, self._blobs.reader(deadline))
-
-        return self._registry.with_graph(question.graph, deadline, ask)
-
-    def estimate_trace(self, question: Question, options: TraceOptions, deadline: Deadline) -> Generator[TraceEstimate]:
-        """Estimates of the Hessian's trace."""
-        return self._stream(
-            question,
-            deadline,
-            lambda: messages.trace_request(question, options, self._blobs.filler(deadline)),
-            self._estimates.EstimateTrace,
-            messages.trace_estimate,
-        )
-
-    def verify_gradient(
-        self, question: Question, options: VerifyOptions, deadline: Deadline
-    ) -> Generator[VerificationProgress]:
-        """Progress, and the report at the end."""
-        return self._stream(
-            question,
-            deadline,
-            lambda: messages.verify_request(question, options, self._blobs.filler(deadline)),
-            self._verifications.VerifyGradient,
-            messages.verification_progress,
-        )
-
-    def verify_symmetry(
-        self, question: Question, options: SymmetryOptions, deadline: Deadline
-    ) -> Generator[SymmetryProgress]:
-        """Progress, and the report at the end."""
-        return self._stream(
-            question,
-            deadline,
-            lambda: messages.symmetry_request(question, options, self._blobs.filler(deadline)),
-            self._verifications.VerifySymmetry,
-            messages.symmetry_progress,
-        )
-
-    def taylor(self, question: Question, order: int, deadline: Deadline) -> TaylorAnswer:
-        """A Taylor model along the question's vectors."""
-
-        def ask() -> TaylorAnswer:
-            request = messages.taylor_request(question, order, self._blobs.filler(deadline))
-            reply = self._connection.call(self._derivatives.TaylorModel, request, deadline)
-            return messages.taylor_answer(reply, self._blobs.reader(deadline))
-
-        return self._registry.with_graph(question.graph, deadline, ask)
-
-    def inspect(self, question: Question, deadline: Deadline) -> Inspection:
-        """Every value of the graph."""
-
-        def ask() -> Inspection:
-            request = messages.inspect_request(question, self._blobs.filler(deadline))
-            reply = self._connection.call(self._derivatives.Inspect, request, deadline)
-            return messages.inspection(reply, self._blobs.reader(deadline))
-
-        return self._registry.with_graph(question.graph, deadline, ask)
-
-    def explain(self, question: Question, batch_size: int, deadline: Deadline) -> Explanation:
-        """Cost and placement."""
-        request = messages.explain_request(question, batch_size)
-
-        def ask() -> Explanation:
-            return messages.explanation(self._connection.call(self._graphs.ExplainGraph, request, deadline))
-
-        return self._registry.with_graph(question.graph, deadline, ask)
+    def stream(self, question: Question, deadline: Deadline) -> Generator[Answer]:
+        """The answers to a question one by one; leaving early cancels the call."""
+        return self._drive(self._session.stream(question), deadline)
 
     def close(self) -> None:
         """Closes the connection."""
         self._connection.close()
 
-    def _stream(
-        self,
-        question: Question,
-        deadline: Deadline,
-        request: Callable[[], Any],
-        method: Callable[..., Any],
-        decode: Callable[[Any], T],
-    ) -> Generator[T]:
-        """The decoded messages of a stream; leaving early cancels the call.
+    def _finish(self, steps: Steps[Any], deadline: Deadline) -> Any:
+        """What steps come to that tell nothing on the way."""
+        try:
+            told = next(self._drive(steps, deadline))
+        except StopIteration as done:
+            return done.value
+        raise AssertionError(f"{told} is the answer of a stream")
 
-        One that breaks off is asked for again and what was seen of it left out: the same question has the same answers.
-        """
+    def _drive(self, steps: Steps[Any], deadline: Deadline) -> Generator[Any, None, Any]:
+        """What the steps tell; returns what they come to. Streams that they began end with them."""
+        with contextlib.ExitStack() as streams:
+            found, error = None, None
+            while True:
+                try:
+                    step = steps.send(found) if error is None else steps.throw(error)
+                except StopIteration as done:
+                    return done.value
+                found = error = None
+                if isinstance(step, Tell):
+                    yield step.answer
+                    continue
+                try:
+                    found = self._do(step, deadline, streams)
+                except GradserveError as raised:
+                    error = raised
 
-        def begin() -> tuple[list[Any], Generator[Any]]:
-            replies = self._connection.stream(method, request(), deadline)
-            return list(itertools.islice(replies, 1)), replies
+    def _do(self, step: Step, deadline: Deadline, streams: contextlib.ExitStack) -> Any:
+        match step:
+            case Call(method, request):
+                return self._connection.call(self._methods[method], request, deadline)
+            case Begin(method, request):
+                stream = self._connection.stream(self._methods[method], request, deadline)
+                return streams.enter_context(contextlib.closing(stream))
+            case Next(replies):
+                return next(replies, None)
+            case Pause(seconds):
+                return time.sleep(seconds)
+            case Alone(key, inner):
+                with self._held(key, deadline):
+                    return self._finish(inner, deadline)
+        raise AssertionError(f"no shell knows how to do {step}")
 
-        seen, waits = 0, iter(RESUME_SECONDS)
-        while True:
-            try:
-                first, rest = self._registry.with_graph(question.graph, deadline, begin)
-                with contextlib.closing(rest):
-                    for reply in itertools.islice(itertools.chain(first, rest), seen, None):
-                        yield decode(reply)
-                        seen += 1
-                return
-            except Unavailable:
-                wait = next(waits, None) if seen else None
-                if wait is None:
-                    raise
-                time.sleep(wait)
+    @contextlib.contextmanager
+    def _held(self, key: str, deadline: Deadline) -> Iterator[None]:
+        one = self._alone.setdefault(key, threading.Lock())
+        left = deadline.left()
+        if not one.acquire(timeout=-1 if left is None else left):
+            raise DeadlineExceeded("the deadline passed before the graph was sent")
+        try:
+            yield
+        finally:
+            one.release()
+            self._alone.pop(key, None)

@@ -1,0 +1,173 @@
+"""Asking questions about the function that a user has, and what every question is asked with."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from typing import Any, Literal, TypeVar
+
+from gradserve import wire
+from gradserve.client import asking
+from gradserve.client.backend import Backend
+from gradserve.client.methods import NAMES, method_of
+from gradserve.client.tracing.signature import Batch, Bound, Names, Signatures
+from gradserve.client.transport.deadline import Deadline
+from gradserve.ir.errors import GradserveError
+from gradserve.ir.graph import Graph
+from gradserve.ir.types import Array
+from gradserve.questions.asked import Answer, Question
+from gradserve.questions.call import Call
+from gradserve.questions.derivations import DERIVATIONS, Derivation
+from gradserve.questions.derivatives import Derivatives, Differentiate
+from gradserve.questions.estimates import Estimate
+from gradserve.questions.explanation import Explain
+from gradserve.questions.report import Report
+
+T = TypeVar("T")
+
+
+class Asker:
+    """Asks a backend about one function. Safe for threads."""
+
+    def __init__(self, backend: Backend, signatures: Signatures, timeout: float | None) -> None:
+        """Asks `backend`."""
+        self._backend = backend
+        self._signatures = signatures
+        self.timeout = timeout
+        """Seconds within which every call must be answered; None for as long as the service allows."""
+        self.placement: Literal["auto", "front-end", "cluster"] = "auto"
+        """Where calls run: `front-end`, `cluster`, or `auto` for the service's choice by predicted cost."""
+        self.count_kinks = True
+        """Whether `last_report.kinks` tells, of derivatives, how many nodes sit on a kink.
+
+        There the function is not differentiable, and each op follows its convention. Counting takes some comparisons
+        where the graph can have kinks at all.
+        """
+        self._last_report: Callable[[], Report] | None = None
+
+    @property
+    def last_report(self) -> Report | None:
+        """What the last answered call cost; of any thread's, if several share the function."""
+        return self._last_report and self._last_report()
+
+    @property
+    def graph(self) -> Graph:
+        """The graph traced last; prints as text.
+
+        Raises:
+            RuntimeError: nothing has been traced yet; give examples or call the function.
+        """
+        return self._signatures.latest.graph
+
+    def __getattr__(self, name: str) -> Any:
+        """The method of a derivation or an estimate that has none of its own here."""
+        if name not in NAMES:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+        return method_of(name, self._derive, self._estimate)
+
+    def __dir__(self) -> Iterable[str]:
+        return sorted({*super().__dir__(), *NAMES})
+
+    def _derive(
+        self,
+        kind: type[Derivation],
+        arguments: Sequence[Any],
+        named: Mapping[str, Any],
+        *,
+        wrt: Names = (),
+        batch: Batch = False,
+        reduction: str = "none",
+        tangent: Any = None,
+        cotangent: Any = None,
+        **options: Any,
+    ) -> Any:
+        """What a derivation gives, as trees; `options` are its own."""
+        bound = self._signatures.bind(arguments, named, wrt, batch)
+        vectors = asking.vectors_of(kind, bound, tangent if cotangent is None else cotangent)
+        call = self._call(bound, reduction)
+        found = self._ask(Differentiate(call, asking.derivation_of(kind, bound, options), vectors))
+        return asking.result_of(kind, bound, found)
+
+    def derivatives(
+        self,
+        name: str,
+        arguments: Sequence[Any],
+        vectors: Mapping[str, Array],
+        *,
+        wrt: Names = (),
+        batch: Batch = False,
+        reduction: str = "none",
+        **options: Any,
+    ) -> Derivatives:
+        """What the derivation of that name gives, as it is answered: arrays by role and by input or output.
+
+        Raises:
+            InvalidRequest: the arguments or the vectors do not fit.
+        """
+        kind = DERIVATIONS[name]
+        bound = self._signatures.bind(arguments, {}, wrt, batch)
+        call = self._call(bound, reduction)
+        found: Derivatives = self._ask(Differentiate(call, asking.derivation_of(kind, bound, options), vectors))
+        return found
+
+    def _estimate(
+        self,
+        kind: type[Estimate],
+        arguments: Sequence[Any],
+        named: Mapping[str, Any],
+        *,
+        wrt: Names = (),
+        progress: Callable[[Any], object] | None = None,
+        **options: Any,
+    ) -> Any:
+        """The last of the estimates, or that with which `progress` leaves; `options` are its own."""
+        bound = self._signatures.bind(arguments, named, wrt, False)
+        question = kind(self._call(bound), bound.real_inputs(), **asking.options_from(kind, options))
+
+        def told(estimate: Any) -> None:
+            if progress is not None:
+                progress(asking.in_parameters(bound, estimate))
+
+        estimate = self._last(question, told)
+        self._last_report = wire.report_later(estimate)
+        return asking.in_parameters(bound, estimate)
+
+    def _verified(self, question: Question, progress: Callable[[Any], object] | None) -> Any:
+        """The report at the end of a verification."""
+        last = self._last(question, progress)
+        self._last_report = lambda: last.execution
+        if last.report is None:
+            raise GradserveError("the verification was left before it came to a report")
+        return last.report
+
+    def _call(self, bound: Bound, reduction: str = "none") -> Call:
+        return asking.call_of(bound, reduction, self.placement, self.count_kinks)
+
+    def _ask(self, question: Question) -> Any:
+        """The one answer to a question."""
+        with Deadline(self.timeout) as deadline:
+            answer = self._backend.ask(question, deadline)
+        if not isinstance(question, Explain):
+            self._last_report = wire.report_later(answer)
+        return answer
+
+    def _last(self, question: Question, progress: Callable[[Any], object] | None) -> Answer:
+        """The last answer to a question that has several."""
+        wire.require_sayable(question)
+        with Deadline(self.timeout) as deadline:
+            return _last(self._backend.stream(question, deadline), progress)
+
+
+def _last(stream: Generator[T], progress: Callable[[T], object] | None) -> T:
+    """The last of a stream, each told to `progress`; an earlier one if that raises StopIteration. Ends the stream."""
+    last = None
+    with contextlib.closing(stream):
+        for last in stream:
+            if progress is not None:
+                try:
+                    progress(last)
+                except StopIteration:
+                    break
+    if last is None:
+        raise GradserveError("the service ended its answer before it began")
+    return last

@@ -1,0 +1,137 @@
+"""From what a caller says to questions, and from answers to trees: by what the records of derivations say."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar
+
+from gradserve.client.tracing.signature import Bound
+from gradserve.ir.errors import InvalidRequest
+from gradserve.ir.types import TensorType, type_of
+from gradserve.questions.asked import Answer
+from gradserve.questions.call import Batch, Call, Options, Placement, Reduction
+from gradserve.questions.derivations import COTANGENTS, DERIVATIONS, TANGENTS, Derivation, Evaluate, Hvp
+from gradserve.questions.derivatives import Derivatives, Differentiate
+from gradserve.questions.estimates import ESTIMATES
+from gradserve.questions.explanation import Explain
+from gradserve.questions.options import options_of
+
+E = TypeVar("E", bound=enum.StrEnum)
+
+KEYWORDS = {TANGENTS: "tangent", COTANGENTS: "cotangent"}
+"""What a caller says for the vectors that a derivation takes."""
+_ALWAYS: Mapping[type[Derivation], Mapping[str, Any]] = {Hvp: {"product_only": True}}
+"""How functions of this client ask."""
+
+
+def choice(kind: type[E], word: str, what: str) -> E:
+    """The member of that name.
+
+    Raises:
+        InvalidRequest: there is none.
+    """
+    try:
+        return kind(word)
+    except ValueError:
+        raise InvalidRequest(f"there is no {what} {word!r}; there are {', '.join(kind)}") from None
+
+
+def call_of(bound: Bound, reduction: str = "none", placement: str = "auto", count_kinks: bool = True) -> Call:
+    """The call of a graph with its arguments.
+
+    Raises:
+        InvalidRequest: there is no such reduction or placement, or nothing to reduce.
+    """
+    reduced = choice(Reduction, reduction, "reduction")
+    if reduced is not Reduction.NONE and not bound.batch:
+        raise InvalidRequest(f"reduction={reduction!r} is over the points of a batch, and there is none")
+    batch = Batch(bound.batch, reduced) if bound.batch else None
+    options = Options(placement=choice(Placement, placement, "placement"), count_kinks=count_kinks)
+    return Call(bound.traced.graph, bound.arguments, batch, options)
+
+
+def options_from(kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a question by the names of its fields, from what is given by keyword; takes others as they are.
+
+    Raises:
+        InvalidRequest: a word is none of those that there are.
+    """
+    found = dict(given)
+    for option in options_of(kind):
+        if option.keyword in found:
+            value = found.pop(option.keyword)
+            if isinstance(option.default, enum.StrEnum):
+                value = choice(type(option.default), value, option.keyword)
+            found[option.name] = value
+    return found
+
+
+def derivation_of(kind: type[Derivation], bound: Bound, options: Mapping[str, Any]) -> Derivation:
+    """The derivation in the parameters to differentiate.
+
+    Raises:
+        InvalidRequest: an option has no such value, or there is nothing to differentiate.
+    """
+    chosen = options_from(kind, {**_ALWAYS.get(kind, {}), **options})
+    return kind(wrt=() if kind is Evaluate else bound.real_inputs(), **chosen)
+
+
+def vectors_of(kind: type[Derivation], bound: Bound, tree: Any) -> dict[str, Any]:
+    """The vectors that a derivation takes, by input or by output, from a tree.
+
+    Raises:
+        InvalidRequest: it has not the structure of the parameters, or of the value.
+    """
+    if kind.takes == TANGENTS:
+        return bound.vectors(tree, KEYWORDS[TANGENTS])
+    return bound.cotangents(tree) if kind.takes == COTANGENTS else {}
+
+
+def vector_types(kind: type[Derivation], bound: Bound) -> dict[str, TensorType]:
+    """The types of the vectors that a derivation would take."""
+    if kind.takes == TANGENTS:
+        return {name: type_of(bound.arguments[name]) for name in bound.real_inputs()}
+    if kind.takes == COTANGENTS:
+        points = (bound.batch_size,) if bound.batch else ()
+        types = bound.concrete().traced.graph.output_types
+        return {name: t.with_shape((*points, *t.shape)) for name, t in types.items() if t.is_float}
+    return {}
+
+
+def explained(name: str, bound: Bound, call: Call) -> Explain:
+    """The question to explain a derivation or an estimate, as a function of this client would ask it.
+
+    Raises:
+        InvalidRequest: there is nothing of that name, or nothing to differentiate.
+    """
+    if name in ESTIMATES:
+        return Explain(ESTIMATES[name](call, bound.real_inputs()))
+    if name not in DERIVATIONS:
+        raise InvalidRequest(f"there is no derivation {name!r}; there are {', '.join([*DERIVATIONS, *ESTIMATES])}")
+    kind = DERIVATIONS[name]
+    return Explain(Differentiate(call, derivation_of(kind, bound, {}), vector_types(kind, bound)))
+
+
+def result_of(kind: type[Derivation], bound: Bound, found: Derivatives) -> Any:
+    """What a derivation gives, as trees: a tuple if it is several things. Of a dense one the matrix alone.
+
+    Values and gradients that were left out are left out.
+    """
+    if kind.dense:
+        return bound.hessian(found.blocks) if "gradient" in kind.gives.values() else bound.jacobian(found.blocks)
+    given = []
+    for role in kind.gives.values():
+        arrays = found.arrays.get(role, {})
+        if arrays or role not in ("value", "gradient"):
+            given.append(bound.outputs(arrays) if role in ("value", "tangent") else bound.parameters(arrays))
+    return given[0] if len(given) == 1 else tuple(given)
+
+
+def in_parameters(bound: Bound, answer: Answer) -> Answer:
+    """An estimate, what it has for each input in the structure of the parameters."""
+    assert is_dataclass(answer)
+    named = {field.name: getattr(answer, field.name) for field in fields(answer)}
+    trees = {name: bound.parameters(each) for name, each in named.items() if isinstance(each, Mapping)}
+    return replace(answer, **trees) if trees and not isinstance(answer, type) else answer

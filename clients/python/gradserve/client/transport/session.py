@@ -1,0 +1,146 @@
+"""The dialogue with one service: what to send, how to read what comes, what to try again. Nothing is sent from here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from gradserve import wire
+from gradserve.client.transport.blobs import INLINE_BYTES, Blobs, Filler
+from gradserve.client.transport.steps import Alone, Begin, Call, Next, Pause, Steps, Tell
+from gradserve.ir.errors import BlobNotFound, GraphNotRegistered, Unavailable
+from gradserve.ir.graph import Graph
+from gradserve.questions.asked import Answer, Question
+from gradserve.questions.call import Argument
+from gradserve.questions.derivatives import Differentiate
+from gradserve.questions.estimates import Estimate
+from gradserve.questions.explanation import Explain
+from gradserve.v1 import graph_service_pb2
+
+T = TypeVar("T")
+
+CONSTANT_BYTES = 64 << 10
+"""Constants above this travel as blobs, once."""
+GRAPH_BYTES = 16 << 20
+"""What the other constants of a graph may take together."""
+ATTEMPTS = 4
+"""How often a call is tried when the service lacks a graph or a blob."""
+RESUME_SECONDS = (0.25, 0.5, 1.0, 2.0)
+"""The pauses after which a stream that broke off is asked for again."""
+
+
+class Session:
+    """What one client has told one service. Safe for threads.
+
+    The service may forget graphs and blobs at any time, or be another one than before: what it lacks is sent again.
+    """
+
+    def __init__(self) -> None:
+        """Nothing is known to be there."""
+        self._blobs = Blobs()
+        self._registered: set[str] = set()
+
+    def ask(self, question: Question) -> Steps[Answer]:
+        """The one answer to a question."""
+        return (yield from self._with_graph(graph_of(question), lambda: self._ask(question)))
+
+    def stream(self, question: Question) -> Steps[None]:
+        """Tells the answers to a question one by one.
+
+        A stream that breaks off is asked for again and what was seen of it left out: the same question has the same
+        answers.
+        """
+        seen, waits = 0, iter(RESUME_SECONDS)
+        while True:
+            try:
+                replies, reply = yield from self._with_graph(graph_of(question), lambda: self._begin(question))
+                position = 0
+                while reply is not None:
+                    position += 1
+                    if position > seen:
+                        yield Tell((yield from self._answer(question, reply)))
+                        seen = position
+                    reply = yield Next(replies)
+                return
+            except Unavailable:
+                wait = next(waits, None) if seen else None
+                if wait is None:
+                    raise
+                yield Pause(wait)
+
+    def _ask(self, question: Question) -> Steps[Answer]:
+        request = yield from self._request(question)
+        reply = yield Call(question.rpc, request)
+        return (yield from self._answer(question, reply))
+
+    def _begin(self, question: Question) -> Steps[tuple[Iterator[Any], Any]]:
+        """The replies to a question, and the first: only then it is known whether the service knows the graph."""
+        request = yield from self._request(question)
+        replies = yield Begin(question.rpc, request)
+        return replies, (yield Next(replies))
+
+    def _request(self, question: Question) -> Steps[Any]:
+        """The request of a question, once the service has all of its large arrays."""
+        if isinstance(question, Differentiate | Estimate) and _size(question) > INLINE_BYTES:
+            # What is refused is refused before anything is uploaded.
+            explanation = yield from self._ask(Explain(question))
+            if explanation.refusal is not None:
+                raise explanation.refusal.error()
+        fill = Filler()
+        request = wire.encode_question(question, fill)
+        yield from self._blobs.write(fill.large)
+        return request
+
+    def _answer(self, question: Question, reply: Any) -> Steps[Answer]:
+        """The answer in a reply, once its blobs are read."""
+        found: dict[str, bytes] = {}
+        while True:
+            try:
+                return wire.decode_answer(question, reply, wire.Source(blobs=found.get, writable=True))
+            except BlobNotFound as missing:
+                for digest in missing.digests:
+                    found[digest] = yield from self._blobs.read(digest)
+
+    def _with_graph(self, graph: Graph, ask: Callable[[], Steps[T]]) -> Steps[T]:
+        """What `ask` comes to, which names the graph by its digest; what the service lacks is sent again."""
+        for _ in range(ATTEMPTS - 1):
+            try:
+                yield from self._register(graph)
+                return (yield from ask())
+            except GraphNotRegistered:
+                self._registered.discard(graph.digest)
+            except BlobNotFound:
+                self._blobs.forget()
+        yield from self._register(graph)
+        return (yield from ask())
+
+    def _register(self, graph: Graph) -> Steps[None]:
+        """Registers the graph, unless that has been done. Who wants the same at the same time waits for the first."""
+        if graph.digest not in self._registered:
+            yield Alone(graph.digest, self._send(graph))
+
+    def _send(self, graph: Graph) -> Steps[None]:
+        if graph.digest in self._registered:
+            return
+        limit = min(CONSTANT_BYTES, GRAPH_BYTES // max(1, len(graph.constants)))
+        yield from self._blobs.write(wire.large_constants(graph, limit))
+        request = graph_service_pb2.RegisterGraphRequest(graph=wire.encode_graph(graph, limit))
+        yield Call("RegisterGraph", request)
+        self._registered.add(graph.digest)
+
+
+def graph_of(question: Question) -> Graph:
+    """The graph that a question is about."""
+    return graph_of(question.question) if isinstance(question, Explain) else question.call.graph
+
+
+def arrays_of(question: Question) -> list[Argument]:
+    """The arrays that a question holds."""
+    if isinstance(question, Explain):
+        return arrays_of(question.question)
+    named = [question.call.arguments, *(each for each in vars(question).values() if isinstance(each, Mapping))]
+    return [array for arrays in named for array in arrays.values()]
+
+
+def _size(question: Question) -> int:
+    return sum(array.nbytes for array in arrays_of(question))

@@ -1,0 +1,59 @@
+"""What a session wants done: the effects of its dialogue with a service, as data. A shell does them, in its own way."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Send a request to a method, or an iterator of requests to one that takes a stream; comes to the reply."""
+
+    method: str
+    request: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Send a request to a method that replies by a stream; comes to the stream."""
+
+    method: str
+    request: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """Comes to the next reply of a stream; None at its end."""
+
+    stream: Iterator[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Wait."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """Take these steps while nobody else takes some under the same key; comes to what they come to."""
+
+    key: str
+    steps: Steps[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Hand an answer of a stream to whoever asked."""
+
+    answer: Any
+
+
+Step: TypeAlias = Call | Begin | Next | Pause | Alone | Tell
+Steps: TypeAlias = Generator[Step, Any, T]
+"""Steps on the way to a value. Errors of a step are raised where it was yielded."""

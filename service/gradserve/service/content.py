@@ -1,0 +1,116 @@
+"""What messages only name: graphs and blobs, as the front end remembers them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from gradserve import wire
+from gradserve.ir.graph import Graph
+from gradserve.ir.limits import GraphLimits
+from gradserve.ops import OP_SET
+from gradserve.questions.asked import Answer, Question
+from gradserve.questions.call import Argument
+from gradserve.questions.explanation import Explain
+from gradserve.service.places import places_of
+from gradserve.service.store import BlobStore, GraphStore
+from gradserve.v1 import execution_pb2, graph_pb2, tensor_pb2
+from gradserve.wire.graph_encode import INLINE_LIMIT
+from gradserve.wire.rules import broken, require_digest
+
+
+class HasPlaces(Protocol):
+    """Whoever tells the client of violations."""
+
+    places: Mapping[str, str]
+
+
+class Content:
+    """Reads questions and writes answers, with what the front end remembers. Safe for threads."""
+
+    def __init__(self, graphs: GraphStore, blobs: BlobStore, graph_limits: GraphLimits, inline_limit: int) -> None:
+        """`inline_limit` is the number of bytes of arrays that one reply carries."""
+        self.graphs = graphs
+        self.blobs = blobs
+        self._graph_limits = graph_limits
+        self._inline_limit = inline_limit
+
+    def question(self, method: str, request: Any, rpc: HasPlaces, explained: str = "") -> Question:
+        """The question of a request; for `explained` see `places_of`.
+
+        Raises:
+            GraphNotRegistered, BlobNotFound: it names what is not here.
+            InvalidGraph, UnsupportedOpSet, LimitExceeded: its graph is refused.
+            InvalidRequest: what else it says has no meaning; names all violations found.
+        """
+
+        def graph(message: execution_pb2.GraphRef) -> Graph:
+            rpc.places = places_of(message.WhichOneof("graph") == "inline", explained)
+            return self._graph(message)
+
+        return wire.decode_question(method, request, wire.Source(graph, self.blobs.get))
+
+    def reply(self, question: Question, answer: Answer) -> Any:
+        """The reply that gives an answer, all but its report. The large arrays are left as blobs."""
+        tensors: list[tuple[int, Any, tensor_pb2.Tensor]] = []
+
+        def fill(tensor: tensor_pb2.Tensor, array: Argument) -> None:
+            tensors.append((array.nbytes, array, tensor))
+
+        reply = wire.encode_answer(question, answer, fill)
+        if tensors and not isinstance(question, Explain):
+            room = self._inline_limit
+            largest = min(question.call.options.inline_limit or room, room)
+            tensors.sort(key=_first)
+            for size, array, tensor in tensors:
+                if size <= min(largest, room):
+                    wire.write_tensor(tensor, array)
+                    room -= size
+                else:
+                    wire.write_tensor(tensor, array, size - 1)
+                    self.blobs.put(tensor.blob, array.tobytes())
+        return reply
+
+    def whole_graph(self, message: graph_pb2.Graph) -> Graph:
+        """The graph of a message, with the blobs of its constants."""
+        return wire.decode_graph(message, OP_SET, self.blobs.get, self._graph_limits)
+
+    def checked_graph(self, message: graph_pb2.Graph) -> Graph:
+        """The graph of a message, blobs of its constants left aside."""
+        return wire.decode_graph(message, OP_SET, limits=self._graph_limits)
+
+    def graph_message(self, graph: Graph) -> graph_pb2.Graph:
+        """The message of a graph, its large constants as blobs."""
+        limit = min(INLINE_LIMIT, self._inline_limit // max(1, len(graph.constants)))
+        for digest, array in wire.large_constants(graph, limit).items():
+            self.blobs.put(digest, array.tobytes())
+        return wire.encode_graph(graph, limit)
+
+    def _graph(self, message: execution_pb2.GraphRef) -> Graph:
+        """The graph that a call sends along or names."""
+        case = message.WhichOneof("graph")
+        if case == "digest":
+            found = self.graphs.find(message.digest)
+            if found is not None:
+                return found
+            require_digest(message.digest, "call.graph.digest")
+            return self.graphs.get(message.digest)
+        if case is None:
+            text = "neither a graph nor the digest of one is there"
+            raise broken("call.graph", "M1", text, "the request has no graph")
+        return self._inline_graph(message.inline)
+
+    def _inline_graph(self, message: graph_pb2.Graph) -> Graph:
+        """The graph of a message, decoded and checked once for equal messages."""
+        # A registered graph's key is 64 characters, so that the two kinds never meet.
+        key = "inline:" + hashlib.sha256(message.SerializeToString(deterministic=True)).hexdigest()
+        found = self.graphs.find(key)
+        if found is None:
+            found = self.whole_graph(message)
+            self.graphs.put(key, found)
+        return found
+
+
+def _first(entry: tuple[int, Any, Any]) -> int:
+    return entry[0]

@@ -1,0 +1,72 @@
+"""Every method that asks a question: decode, answer, encode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeAlias
+
+from gradserve.jobs.answering import answers
+from gradserve.jobs.context import Context
+from gradserve.questions.estimates import ESTIMATES
+from gradserve.questions.explanation import Explain
+from gradserve.questions.symmetry import SymmetryProgress
+from gradserve.questions.verification import VerificationProgress
+from gradserve.service.content import Content
+from gradserve.service.metrics import Metrics
+from gradserve.service.rpc import Handler, Rpc
+from gradserve.wire.answers import report_field
+from gradserve.wire.methods import METHODS
+from gradserve.wire.questions import EXPLAINED
+
+Count: TypeAlias = Callable[[Metrics, Any, Any], None]
+"""Counts one answer of a stream; the one before it is None for the first."""
+
+
+def _count_probes(metrics: Metrics, answer: Any, before: Any) -> None:
+    metrics.probes.inc(answer.probes - (before.probes if before else 0))
+
+
+def _count_verdict(metrics: Metrics, answer: Any, before: Any) -> None:
+    if answer.report is not None:
+        metrics.verifications.labels(answer.report.verdict.value).inc()
+
+
+_COUNTS: Mapping[type, Count] = {
+    **{estimate.answer: _count_probes for estimate in ESTIMATES.values()},
+    VerificationProgress: _count_verdict,
+    SymmetryProgress: _count_verdict,
+}
+"""What is counted of the answers of a kind, besides what is counted of every call."""
+
+
+class Questions:
+    """Handles the methods that ask questions."""
+
+    def __init__(self, context: Context, content: Content, metrics: Metrics) -> None:
+        """`context` is what jobs run in."""
+        self._context = context
+        self._content = content
+        self._metrics = metrics
+
+    def handler(self, method: str) -> Handler:
+        """The handler of a method: of one reply, or of a stream of them."""
+        report, explains = report_field(method), method == Explain.rpc
+
+        def stream(request: Any, rpc: Rpc) -> Iterator[Any]:
+            explained = (request.WhichOneof(EXPLAINED) or "") if explains else ""
+            question = self._content.question(method, request, rpc, explained)
+            rpc.decoded()
+            count, before = _COUNTS.get(question.answer), None
+            for answer in answers(self._context, question, rpc.control):
+                if report:
+                    rpc.ran(getattr(answer, report))
+                if count is not None:
+                    count(self._metrics, answer, before)
+                    before = answer
+                yield self._content.reply(question, answer)
+
+        def single(request: Any, rpc: Rpc) -> Any:
+            (reply,) = stream(request, rpc)
+            return reply
+
+        return stream if METHODS[method].server_streaming else single

@@ -1,0 +1,97 @@
+"""Errors as details of a google.rpc.Status, and back. What gRPC makes of a status is not known here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.rpc import error_details_pb2, status_pb2
+
+from gradserve.ir.errors import (
+    BlobNotFound,
+    Cancelled,
+    DeadlineExceeded,
+    GradserveError,
+    GraphNotRegistered,
+    InvalidGraph,
+    InvalidRequest,
+    LimitExceeded,
+    NotDifferentiable,
+    NumericalFailure,
+    Unavailable,
+    UnsupportedOpSet,
+    Violation,
+    WorkerLost,
+)
+from gradserve.v1 import errors_pb2
+
+DOMAIN = "gradserve"
+_MAX_DIGESTS = 32
+_SUMMARY, _TOTAL, _LEFT_OUT = "summary", "violations", "violations_left_out"
+_LIMIT, _DIGESTS = "limit", "digests"
+
+_BY_REASON: dict[str, type[GradserveError]] = {
+    error.reason: error
+    for error in (
+        Cancelled,
+        DeadlineExceeded,
+        GraphNotRegistered,
+        InvalidGraph,
+        InvalidRequest,
+        NotDifferentiable,
+        NumericalFailure,
+        Unavailable,
+        UnsupportedOpSet,
+        WorkerLost,
+    )
+}
+"""Errors that are made of a message and violations."""
+
+
+def encode_violation(violation: Violation) -> errors_pb2.Violation:
+    """The message of a violation."""
+    return errors_pb2.Violation(
+        field=violation.field,
+        constraint=violation.constraint,
+        description=violation.description,
+        source=violation.source,
+    )
+
+
+def decode_violation(message: errors_pb2.Violation) -> Violation:
+    """The violation of a message."""
+    return Violation(message.field, message.constraint, message.description, message.source)
+
+
+def error_info(error: GradserveError, summary: str, listed: int, total: int) -> Any:
+    """The ErrorInfo of an error of whose violations so many are listed beside it; `summary` is its message."""
+    metadata = {}
+    if total:
+        metadata[_SUMMARY] = summary
+    if listed < total:
+        metadata |= {_TOTAL: str(total), _LEFT_OUT: str(total - listed)}
+    if isinstance(error, LimitExceeded):
+        metadata[_LIMIT] = error.limit
+    if isinstance(error, BlobNotFound):
+        metadata[_DIGESTS] = ",".join(error.digests[:_MAX_DIGESTS])
+    return error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata)
+
+
+def decode_error(status: status_pb2.Status) -> GradserveError | None:
+    """The error that a gradserve service meant; None if no such service has said anything."""
+    info, violations = error_details_pb2.ErrorInfo(), errors_pb2.Violations()
+    for detail in status.details:
+        for message in (info, violations):
+            if detail.Is(message.DESCRIPTOR):
+                detail.Unpack(message)
+    if not info.reason:
+        return None
+    if info.reason == BlobNotFound.reason:
+        return BlobNotFound([digest for digest in info.metadata[_DIGESTS].split(",") if digest])
+    message = info.metadata.get(_SUMMARY) or status.message or info.reason
+    found = [decode_violation(violation) for violation in violations.violations]
+    if info.reason == LimitExceeded.reason:
+        return LimitExceeded(info.metadata.get(_LIMIT, ""), message, found)
+    left_out = info.metadata.get(_LEFT_OUT)
+    if left_out:
+        message += f" ({left_out} more violations are left out)"
+    return _BY_REASON.get(info.reason, GradserveError)(message, found)
