@@ -9,7 +9,7 @@ from gradserve.questions.call import Call
 from gradserve.questions.derivations import Gradient
 from gradserve.questions.verification import Verdict
 from gradserve.verification.directions import scales
-from tests.jobs.support import product, real, total, verified
+from tests.jobs.support import differentiated, product, real, total, verified
 
 SMOOTH = [
     lambda g, v: g.sin(v),

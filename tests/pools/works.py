@@ -87,7 +87,7 @@ def probes(chunks, count=8, length=300):
     digest = schedule.program.digest
     cut = tuple(
         Chunk(
-            schedule.program.digest,
+            digest,
             {"a": Signs(5, "test", k * count, (k + 1) * count, (length,), F64), "w": Shared("w")},
         )
         for k in range(chunks)

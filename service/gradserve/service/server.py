@@ -14,7 +14,7 @@ from prometheus_client import start_http_server
 
 from gradserve.ir.errors import Unavailable
 from gradserve.jobs.context import Context
-from gradserve.jobs.plans import PlanCache
+from gradserve.jobs.programs import Programs
 from gradserve.pools.local.pool import LocalPool
 from gradserve.pools.ray.joined_node import JoinedNode
 from gradserve.questions.asked import QUESTIONS
@@ -134,8 +134,8 @@ class Server:
         if settings.max_connection_age is not None:
             options.append(("grpc.max_connection_age_ms", round(1e3 * settings.max_connection_age)))
         self._server = grpc.server(threads, options=options)
-        plans = PlanCache(settings.plan_bytes)
-        handlers = self._handlers(Context(front_end, cluster, settings.limits, plans, settings.front_end_bytes))
+        programs = Programs(settings.plan_bytes)
+        handlers = self._handlers(Context(front_end, cluster, settings.limits, programs, settings.front_end_bytes))
         for service in SERVICES:
             methods = methods_of(service, handlers, self.admission, self.metrics, settings.max_seconds)
             add_methods(self._server, service.full_name, methods)

@@ -72,7 +72,7 @@ class Settings:
     graph_store_count: int = 4096
     """How many graphs are kept at most."""
     plan_bytes: int = 1 << 30
-    """Memory for derived graphs, and as much for plans."""
+    """Memory for derived graphs, as much for programs and for schedules."""
     front_end_bytes: int = 2 << 30
     """Predicted live bytes of a chunk above which it goes to the cluster, if there is one, however short it is."""
     blob_store_bytes: int = 4 << 30
