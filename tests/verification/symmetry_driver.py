@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from gradserve.questions.verification import SymmetryReport
+from gradserve.questions.symmetry import SymmetryReport
 from gradserve.verification.directions import Layout
 from gradserve.verification.pairs import DEFAULT_PAIRS, choose_pairs, entry_pair
-from gradserve.verification.symmetry import Problem, Products, verify
+from gradserve.verification.symmetry import Plane, Products, verify
 
 EPSILON = float(np.finfo(float).eps)
 
@@ -26,7 +26,7 @@ def verified(
 ) -> SymmetryReport:
     """The report on a loss whose derived gradient and Hessian are given, every loss value computed here."""
     point, gradient, hessian = (np.asarray(array, float) for array in (point, gradient, hessian))
-    problem = Problem(Layout({"x": point.shape}), point, gradient, EPSILON, tolerance)
+    problem = Plane(Layout({"x": point.shape}), point, gradient, EPSILON, tolerance)
     chosen = [entry_pair(point, *pair) for pair in pairs] or choose_pairs(point, count, seed)
     dialogue = verify(problem, chosen, seed)
     try:
