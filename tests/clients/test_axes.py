@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from gradserve.autodiff import Vjp, derive
-from gradserve.client.numpy_surface import supported_names
-from gradserve.client.numpy_surface.table import FUNCTIONS
 from gradserve.client.tracing.trace import trace
 from gradserve.execution import EXECUTORS, make_plan
 from gradserve.ir.errors import GradserveError
+from gradserve.numpy import supported_names
+from gradserve.numpy.table import FUNCTIONS
 from gradserve.ops.movement.shapes import BroadcastTo
 from tests.clients.evaluation import assert_same, traced_result
 from tests.clients.test_numpy_surface import ELEMENTWISE

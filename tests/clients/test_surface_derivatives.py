@@ -5,9 +5,9 @@ import pytest
 import scipy.special
 
 from gradserve.autodiff import Gradient, Hvp, derive
-from gradserve.client.numpy_surface.table import SPECIAL, UFUNCS
 from gradserve.client.tracing.trace import trace
 from gradserve.execution import EXECUTORS, make_plan
+from gradserve.numpy.table import SPECIAL, UFUNCS
 from tests.clients.numpy_calls import flat_calls
 from tests.clients.test_numpy_surface import OF_ORDER
 

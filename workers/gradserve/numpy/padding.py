@@ -6,20 +6,23 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-
-from gradserve.client.numpy_surface.operands import lift
-from gradserve.client.numpy_surface.table import implements
-from gradserve.client.tracing.origins import untraceable
 from gradserve.ir.builder import Builder, Value
-from gradserve.numpy import ordering, reductions, shaping
+from gradserve.numpy.arguments import Unsupported, lift
+from gradserve.numpy.joining import concatenate
+from gradserve.numpy.quantiles import median
+from gradserve.numpy.reductions import max as max_along
+from gradserve.numpy.reductions import min as min_along
+from gradserve.numpy.shaping import part
+from gradserve.numpy.statistics import mean
+from gradserve.numpy.table import implements
 
 _MOVED = ("edge", "reflect", "symmetric", "wrap")
 """Modes that repeat elements of the array."""
 _REDUCED: dict[str, Callable[..., Value]] = {
-    "maximum": reductions.max,
-    "mean": reductions.mean,
-    "median": ordering.median,
-    "minimum": reductions.min,
+    "maximum": max_along,
+    "mean": mean,
+    "median": median,
+    "minimum": min_along,
 }
 """Modes that reduce the elements at an edge to one."""
 
@@ -50,7 +53,7 @@ def pad(
         return _each_axis(x, widths, lambda x, axis, width: _statistics(g, x, axis, width, lengths[axis], mode))
     if mode not in _MOVED:
         known = ", ".join(("constant", "empty", "linear_ramp", *sorted(_REDUCED), *_MOVED))
-        raise untraceable(f"np.pad with mode={mode!r} cannot be traced", f"{known} can")
+        raise Unsupported(f"np.pad with mode={mode!r} cannot be traced", f"{known} can")
     if reflect_type != "even" and mode in ("reflect", "symmetric"):
         return _each_axis(x, widths, lambda x, axis, width: _odd(g, x, axis, width, mode))
     return _each_axis(x, widths, lambda x, axis, width: _moved(g, x, axis, width, mode))
@@ -65,7 +68,7 @@ def _each_axis(x: Value, widths: Sequence[Any], extend: Callable[[Value, int, An
 
 def _pairs(numbers: Any, rank: int, name: str) -> list[tuple[Any, Any]]:
     if isinstance(numbers, Value):
-        raise untraceable(f"np.pad with a traced {name}= cannot be traced", "join the parts by np.concatenate")
+        raise Unsupported(f"np.pad with a traced {name}= cannot be traced", "join the parts by np.concatenate")
     if isinstance(numbers, dict):
         pairs = [(0, 0)] * rank
         for axis, number in numbers.items():
@@ -81,7 +84,7 @@ def _pad_constant(g: Builder, x: Value, widths: Sequence[tuple[int, int]], const
         return g.emit("pad", x, low=before, high=after, interior=(0,) * x.type.rank) if any(before + after) else x
     for axis, numbers in enumerate(pairs):
         low, high = (g.full(_edge_type(x, axis, n), c) for n, c in zip(widths[axis], numbers, strict=True))
-        x = shaping.concatenate([low, x, high], axis)
+        x = concatenate([low, x, high], axis)
     return x
 
 
@@ -105,7 +108,7 @@ def _odd(g: Builder, x: Value, axis: int, width: tuple[int, int], mode: Any) -> 
     rounds = np.floor_divide(straight, period)
     mirrored = (np.mod(straight, period) >= n).astype(int)
     signs = np.where(mirrored, -1.0, 1.0)
-    first, last = (shaping.part(x, axis, k, k + 1) for k in (0, n - 1))
+    first, last = (part(x, axis, k, k + 1) for k in (0, n - 1))
     along = tuple(-1 if k == axis else 1 for k in range(x.type.rank))
     element_type = x.type.element_type
     moved = g.mul(g.emit("gather", x, places, axis=axis), g.constant(signs.reshape(along), element_type))
@@ -119,12 +122,12 @@ def _ramps(g: Builder, x: Value, axis: int, width: tuple[int, int], ends: tuple[
     parts = []
     for side, (count, end) in enumerate(zip(width, ends, strict=True)):
         at = 0 if side == 0 else x.shape[axis] - 1
-        edge = shaping.part(x, axis, at, at + 1)
+        edge = part(x, axis, at, at + 1)
         share = np.arange(count) / max(count, 1)
         share = (share if side == 0 else share[::-1]).reshape(tuple(-1 if k == axis else 1 for k in range(x.type.rank)))
         ramp = g.add(g.mul(edge, share), (1 - share) * float(end))
         parts.append(g.convert(ramp if x.type.is_float else g.floor(ramp), x.type.element_type))
-    return shaping.concatenate([parts[0], x, parts[1]], axis)
+    return concatenate([parts[0], x, parts[1]], axis)
 
 
 def _statistics(g: Builder, x: Value, axis: int, width: tuple[int, int], lengths: Any, mode: str) -> Value:
@@ -133,8 +136,8 @@ def _statistics(g: Builder, x: Value, axis: int, width: tuple[int, int], lengths
     parts = []
     for side, (count, length) in enumerate(zip(width, lengths, strict=True)):
         taken = min(length, n)
-        block = shaping.part(x, axis, 0, taken) if side == 0 else shaping.part(x, axis, n - taken, n)
+        block = part(x, axis, 0, taken) if side == 0 else part(x, axis, n - taken, n)
         number = _REDUCED[mode](block, axis, keepdims=True)
         number = g.round(number) if number.type.is_float and not x.type.is_float else number
         parts.append(g.broadcast(g.convert(number, x.type.element_type), _edge_type(x, axis, count).shape))
-    return shaping.concatenate([parts[0], x, parts[1]], axis)
+    return concatenate([parts[0], x, parts[1]], axis)

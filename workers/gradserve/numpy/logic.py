@@ -7,13 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-
-from gradserve.client.numpy_surface.operands import as_operand, lift
-from gradserve.client.numpy_surface.table import emitting, implements, implements_ufunc
-from gradserve.client.tracing.origins import untraceable
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType
-from gradserve.numpy import reductions, shaping
+from gradserve.numpy.arguments import Unsupported, as_operand, lift, promoted
+from gradserve.numpy.reductions import all as all_along
+from gradserve.numpy.shaping import ravel
+from gradserve.numpy.table import emitting, implements
 
 _OPS: dict[np.ufunc, str] = {
     np.equal: "eq",
@@ -42,7 +41,7 @@ _BITWISE: dict[np.ufunc, str] = {
 def _on_truth_values(name: str, op: str) -> Callable[..., Value]:
     def apply(g: Builder, *operands: Value) -> Value:
         if operands[0].type.element_type is not ElementType.BOOL:
-            raise untraceable(f"{name} of integers cannot be traced", "compare them first: it takes truth values")
+            raise Unsupported(f"{name} of integers cannot be traced", "compare them first: it takes truth values")
         return g.emit(op, *operands)
 
     apply.__doc__ = f"{emitting(op).__doc__} Of truth values alone."
@@ -50,18 +49,18 @@ def _on_truth_values(name: str, op: str) -> Callable[..., Value]:
 
 
 for _ufunc, _op in _OPS.items():
-    implements_ufunc(_ufunc)(emitting(_op))
+    implements(_ufunc)(emitting(_op))
 for _ufunc, _op in _BITWISE.items():
-    implements_ufunc(_ufunc)(_on_truth_values(f"np.{_ufunc.__name__}", _op))
+    implements(_ufunc)(_on_truth_values(f"np.{_ufunc.__name__}", _op))
 
 
-@implements_ufunc(np.isnan)
+@implements(np.isnan)
 def isnan(g: Builder, x: Value) -> Value:
     """Whether x is not a number."""
     return g.ne(x, x)
 
 
-@implements_ufunc(np.isinf)
+@implements(np.isinf)
 def isinf(g: Builder, x: Value) -> Value:
     """Whether x is infinite, of either sign."""
     return g.eq(g.abs(x), math.inf)
@@ -82,7 +81,7 @@ def isneginf(g: Builder, x: Any) -> Value:
 @implements(np.isclose)
 def isclose(g: Builder, a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False) -> Value:
     """Whether a and b differ by at most atol + rtol |b|."""
-    x, y = g.promote([as_operand(g, a), as_operand(g, b)])
+    x, y = promoted(g, a, b)
     bound = g.add(as_operand(g, atol), g.mul(as_operand(g, rtol), g.abs(y)))
     near = g.logical_and(g.le(g.abs(g.sub(x, y)), bound), g.is_finite(y))
     close = g.logical_or(near, g.eq(x, y))
@@ -94,7 +93,7 @@ def isclose(g: Builder, a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equa
 @implements(np.allclose)
 def allclose(g: Builder, a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False) -> Value:
     """Whether all elements of a and b are close."""
-    return reductions.all(isclose(g, a, b, rtol, atol, equal_nan))
+    return all_along(isclose(a, b, rtol, atol, equal_nan))
 
 
 @implements(np.array_equal)
@@ -103,7 +102,7 @@ def array_equal(g: Builder, a1: Any, a2: Any) -> Value:
     x, y = lift(g, a1), lift(g, a2)
     if x.type.shape != y.type.shape:
         return g.constant(False)
-    return reductions.all(g.eq(x, y))
+    return all_along(g.eq(x, y))
 
 
 @implements(np.array_equiv)
@@ -114,13 +113,13 @@ def array_equiv(g: Builder, a1: Any, a2: Any) -> Value:
         np.broadcast_shapes(x.shape, y.shape)
     except ValueError:
         return g.constant(False)
-    return reductions.all(g.eq(x, y))
+    return all_along(g.eq(x, y))
 
 
 @implements(np.isin)
 def isin(g: Builder, element: Any, test_elements: Any, assume_unique: bool = False, invert: bool = False) -> Value:
     """Whether each element equals one of the others."""
-    x, others = lift(g, element), shaping.ravel(lift(g, test_elements))
+    x, others = lift(g, element), ravel(lift(g, test_elements))
     found = g.reduce_any(g.eq(g.reshape(x, (*x.type.shape, 1)), others), axes=(x.type.rank,))
     return g.logical_not(found) if invert else found
 
@@ -129,7 +128,7 @@ def isin(g: Builder, element: Any, test_elements: Any, assume_unique: bool = Fal
 def where(g: Builder, condition: Any, x: Any = None, y: Any = None) -> Value:
     """x where the condition holds, y elsewhere."""
     if x is None or y is None:
-        raise untraceable(
+        raise Unsupported(
             "np.where with the condition alone gives positions, whose number depends on numbers",
             "write np.where(condition, x, y)",
         )
@@ -141,7 +140,7 @@ def select(g: Builder, condlist: Sequence[Any], choicelist: Sequence[Any], defau
     """The choice of the first condition that holds."""
     if len(condlist) != len(choicelist):
         raise ValueError("list of cases must be same length as list of conditions")
-    *choices, result = g.promote([as_operand(g, choice) for choice in (*choicelist, default)])
+    *choices, result = promoted(g, *choicelist, default)
     for condition, choice in reversed(list(zip(condlist, choices, strict=True))):
         result = g.select(as_operand(g, condition), choice, result)
     return result

@@ -1,18 +1,46 @@
-"""Polynomials as vectors of coefficients, the highest power first."""
+"""Polynomials as vectors of coefficients, the highest power first, and the sequences that they multiply as."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-
-from gradserve.client.numpy_surface.operands import as_operand, integer, lift
-from gradserve.client.numpy_surface.products import convolve
-from gradserve.client.numpy_surface.table import implements
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType
-from gradserve.numpy import shaping
-from gradserve.ops.family import to_float
+from gradserve.numpy.arguments import integer, lift, to_float
+from gradserve.numpy.joining import concatenate, stack
+from gradserve.numpy.products import dot
+from gradserve.numpy.shaping import flip, part
+from gradserve.numpy.table import implements
+from gradserve.numpy.windowing import windows
+
+
+@implements(np.convolve)
+def convolve(g: Builder, a: Any, v: Any, mode: str = "full") -> Value:
+    """The coefficients of the product of two polynomials."""
+    x, y = lift(g, a), lift(g, v)
+    if y.type.size > x.type.size:
+        x, y = y, x
+    return _windows_dot(g, x, flip(y), mode)
+
+
+@implements(np.correlate)
+def correlate(g: Builder, a: Any, v: Any, mode: str = "valid") -> Value:
+    """The inner products of v with a, moved on step by step."""
+    x, y = lift(g, a), lift(g, v)
+    if y.type.size > x.type.size:
+        return flip(_windows_dot(g, y, x, mode))
+    return _windows_dot(g, x, y, mode)
+
+
+def _windows_dot(g: Builder, x: Value, y: Value, mode: str) -> Value:
+    """The inner products of y with all windows of x, which is padded by zeros; y is not the longer one."""
+    m = y.type.size
+    if not m:
+        raise ValueError("v cannot be empty")
+    padding = {"valid": (0, 0), "same": (m // 2, m - 1 - m // 2), "full": (m - 1, m - 1)}[mode]
+    padded = g.emit("pad", x, low=padding[:1], high=padding[1:], interior=(0,)) if any(padding) else x
+    return dot(windows(padded, (m,), (0,)), y)
 
 
 @implements(np.polyval)
@@ -51,7 +79,7 @@ def _of_one_length(g: Builder, *polynomials: Any) -> list[Value]:
 @implements(np.polymul)
 def polymul(g: Builder, a1: Any, a2: Any) -> Value:
     """The product of two polynomials."""
-    return convolve(g, _vector(g, a1), _vector(g, a2))
+    return convolve(_vector(g, a1), _vector(g, a2))
 
 
 @implements(np.polyder)
@@ -60,7 +88,7 @@ def polyder(g: Builder, p: Any, m: Any = 1) -> Value:
     value = _vector(g, p)
     for _ in range(_times(m)):
         n = value.type.size
-        value = g.mul(shaping.part(value, 0, 0, max(n - 1, 0)), np.arange(n - 1, 0, -1))
+        value = g.mul(part(value, 0, 0, max(n - 1, 0)), np.arange(n - 1, 0, -1))
     return value
 
 
@@ -68,12 +96,12 @@ def polyder(g: Builder, p: Any, m: Any = 1) -> Value:
 def polyint(g: Builder, p: Any, m: Any = 1, k: Any = None) -> Value:
     """The antiderivative of a polynomial, m times, with constants k of integration."""
     value, times = _vector(g, p), _times(m)
-    constants = to_float(g, as_operand(g, np.zeros(times) if k is None else k))
+    constants = to_float(g, np.zeros(times) if k is None else k)
     constants = g.broadcast(g.reshape(constants, constants.shape or (1,)), (times,))
     for step in range(times):
         raised = g.div(value, np.arange(value.type.size, 0, -1.0))
-        last = shaping.part(constants, 0, step, step + 1)
-        value = shaping.concatenate([raised, g.convert(last, raised.type.element_type)])
+        last = part(constants, 0, step, step + 1)
+        value = concatenate([raised, g.convert(last, raised.type.element_type)])
     return value
 
 
@@ -95,4 +123,4 @@ def vander(g: Builder, x: Any, N: Any = None, increasing: bool = False) -> Value
         powers.append(g.mul(powers[-1], base))
     if count <= 0:
         return g.zeros(base.type.with_shape((base.type.size, 0)))
-    return shaping.stack(powers[:count] if increasing else powers[:count][::-1], axis=1)
+    return stack(powers[:count] if increasing else powers[:count][::-1], axis=1)

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-
-from gradserve.client.numpy_surface.operands import lift
-from gradserve.client.numpy_surface.table import emitting, implements, implements_special
-from gradserve.client.numpy_surface.ufuncs import cbrt, exp2
-from gradserve.client.tracing.origins import untraceable
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Literal
-from gradserve.numpy import probability
-from gradserve.ops.family import to_float
+from gradserve.numpy.arguments import Unsupported, to_float
+from gradserve.numpy.table import UFUNCS, emitting, implements, implements_special
 
 _OPS = {
     "beta": "beta",
@@ -36,16 +32,6 @@ _OPS = {
     "psi": "digamma",
 }
 """Ufuncs that are one op."""
-_FUNCTIONS: dict[str, Callable[..., Value]] = {
-    "entr": probability.entr,
-    "gammasgn": probability.gammasgn,
-    "log_ndtr": probability.log_ndtr,
-    "ndtr": probability.ndtr,
-    "ndtri": probability.ndtri,
-    "rel_entr": probability.rel_entr,
-    "rgamma": probability.rgamma,
-}
-"""Ufuncs that are derived functions."""
 _OF_ORDER = {"iv": "bessel_i", "ive": "bessel_ie", "jv": "bessel_j", "kv": "bessel_k", "yv": "bessel_y"}
 """Bessel functions whose order is their first operand."""
 _OF_WHOLE_ORDER = {"jn": "bessel_j", "kn": "bessel_k", "yn": "bessel_y"}
@@ -53,19 +39,11 @@ _FIXED = {"i0": "bessel_i", "i0e": "bessel_ie", "j0": "bessel_j", "k0": "bessel_
 """Bessel functions of order 0; those of order 1 are named likewise."""
 
 
-def _calling(function: Callable[..., Value]) -> Callable[..., Value]:
-    def apply(g: Builder, *operands: Value) -> Value:
-        return function(*operands)
-
-    apply.__doc__ = function.__doc__
-    return apply
-
-
 def _of_order(name: str, op: str) -> Callable[..., Value]:
     def apply(g: Builder, order: Value, x: Value) -> Value:
         literal = g.literal(order)
         if not isinstance(literal, Literal):
-            raise untraceable(f"the order of scipy.special.{name} is traced", "use orders known while tracing")
+            raise Unsupported(f"the order of scipy.special.{name} is traced", "use orders known while tracing")
         orders, result = np.unique(literal.array), None
         for each in orders:
             of_each = g.emit(op, x, order=float(each))
@@ -90,8 +68,6 @@ def _said_of(op: str) -> str:
 
 for _name, _op in _OPS.items():
     implements_special(_name)(emitting(_op))
-for _name, _function in _FUNCTIONS.items():
-    implements_special(_name)(_calling(_function))
 for _name, _op in (_OF_ORDER | _OF_WHOLE_ORDER).items():
     implements_special(_name)(_of_order(_name, _op))
 for _name, _op in _FIXED.items():
@@ -100,13 +76,13 @@ for _name, _op in _FIXED.items():
 
 
 @implements(np.i0)
-def i0(g: Builder, x: object) -> Value:
+def i0(g: Builder, x: Any) -> Value:
     """The modified Bessel function of the first kind and order 0, of real numbers as float64."""
-    return g.emit("bessel_i", to_float(g, lift(g, x)), order=0.0)
+    return g.emit("bessel_i", to_float(g, x), order=0.0)
 
 
-implements_special("cbrt")(cbrt)
-implements_special("exp2")(exp2)
+implements_special("cbrt")(UFUNCS[np.cbrt])
+implements_special("exp2")(UFUNCS[np.exp2])
 
 
 @implements_special("log_expit")
@@ -139,15 +115,6 @@ def xlog1py(g: Builder, x: Value, y: Value) -> Value:
     """x log(1 + y), and 0 at x = 0 with any number y; its derivatives at x = 0, y = -1 are taken as 0."""
     vanishes = g.logical_and(g.eq(x, 0), g.le(y, -1))
     return g.mul(x, g.log1p(g.select(vanishes, 0, y)))
-
-
-@implements_special("kl_div")
-def kl_div(g: Builder, x: Value, y: Value) -> Value:
-    """x log(x / y) - x + y; y at x = 0 with y at least 0, and inf where one is negative or y alone is 0."""
-    relative = probability.rel_entr(x, y)
-    inside = g.logical_and(g.gt(x, 0), g.gt(y, 0))
-    nothing = g.logical_and(g.eq(x, 0), g.ge(y, 0))
-    return g.select(inside, g.add(g.sub(relative, x), y), g.select(nothing, y, relative))
 
 
 @implements_special("huber")

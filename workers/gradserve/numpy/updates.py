@@ -10,55 +10,57 @@ import math
 from typing import Any
 
 import numpy as np
-
-from gradserve.client.functions.of_arrays import of_arrays
-from gradserve.client.numpy_surface.indexing import along_axis, getitem
-from gradserve.client.numpy_surface.operands import as_operand, axis_of, lift
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.evaluate import evaluated
 from gradserve.ir.graph import Literal
-from gradserve.ir.types import Array, ElementType
-from gradserve.numpy import shaping
+from gradserve.ir.types import ElementType
+from gradserve.numpy.arguments import as_operand, axis_of, lift, promoted
+from gradserve.numpy.indexing import along_axis, getitem
+from gradserve.numpy.joining import concatenate
+from gradserve.numpy.repeating import tile
+from gradserve.numpy.shaping import part, ravel
+from gradserve.numpy.table import own
 
 
-@of_arrays
+@own
 def set_at(g: Builder, x: Any, key: Any, values: Any) -> Value:
     """x with values in place of the elements x[key]."""
     whole = lift(g, x)
     return _replaced(g, whole, _positions(g, whole, key), values)
 
 
-@of_arrays
+@own
 def add_at(g: Builder, x: Any, key: Any, values: Any) -> Value:
     """x with values added to the elements x[key], all of them where positions repeat."""
     whole = lift(g, x)
     positions = _positions(g, whole, key)
-    addends = _fitted(g, g.promote([whole, as_operand(g, values)])[1], positions.type.shape)
-    added = g.emit("scatter_add", shaping.ravel(addends), shaping.ravel(positions), axis=0, length=whole.type.size)
+    addends = _fitted(g, promoted(g, whole, values)[1], positions.type.shape)
+    added = g.emit("scatter_add", ravel(addends), ravel(positions), axis=0, length=whole.type.size)
     return g.add(whole, g.reshape(added, whole.type.shape))
 
 
-@of_arrays
+@own
 def put(g: Builder, a: Any, ind: Any, v: Any) -> Value:
     """The array with values at positions in row-major order; as NumPy's put, but for a new array."""
-    flat = shaping.ravel(lift(g, a))
+    flat = ravel(lift(g, a))
     positions = _positions(g, flat, as_operand(g, ind))
-    values = shaping.ravel(lift(g, v))
+    values = ravel(lift(g, v))
     if values.type.size and values.type.size != positions.type.size:
         copies = -(-positions.type.size // values.type.size)
-        values = shaping.part(shaping.tile(values, copies), 0, 0, positions.type.size)
-    placed = _replaced(g, flat, shaping.ravel(positions), values)
+        values = part(tile(values, copies), 0, 0, positions.type.size)
+    placed = _replaced(g, flat, ravel(positions), values)
     return g.reshape(placed, lift(g, a).type.shape)
 
 
-@of_arrays
+@own
 def put_along_axis(g: Builder, arr: Any, indices: Any, values: Any, axis: Any = -1) -> Value:
     """For each vector along an axis, values at the positions in the same place; as NumPy's, but for a new array."""
     whole = lift(g, arr)
     if axis is None:
-        flat = shaping.ravel(whole)
-        positions = _positions(g, flat, shaping.ravel(lift(g, indices)))
+        flat = ravel(whole)
+        positions = _positions(g, flat, ravel(lift(g, indices)))
         return g.reshape(_replaced(g, flat, positions, values), whole.type.shape)
-    key = along_axis(g, whole, as_operand(g, indices), axis_of(whole, axis))
+    key = along_axis(g, whole, as_operand(g, indices), axis_of(whole, axis, "put_along_axis"))
     return _replaced(g, whole, _positions(g, whole, key), values)
 
 
@@ -71,19 +73,6 @@ def _positions(g: Builder, x: Value, key: Any) -> Value:
     return getitem(g, g.constant(everything), key)
 
 
-def _known(g: Builder, positions: Value) -> Array | None:
-    """The positions as numbers, unless they depend on traced arrays."""
-    literal = g.literal(positions)
-    if isinstance(literal, Literal):
-        return literal.array
-    made = g.producer(positions)
-    if made is None:
-        return None
-    operands = [_known(g, operand) for operand in made.operands]
-    known = [operand for operand in operands if operand is not None]
-    return np.asarray(made.op.impl(np, *known)) if len(known) == len(operands) else None
-
-
 def _fitted(g: Builder, values: Value, shape: Any) -> Value:
     """Values broadcast to what is assigned; axes of length 1 in front may be too many, as in NumPy."""
     while values.type.rank > len(shape) and values.shape[0] == 1:
@@ -93,13 +82,13 @@ def _fitted(g: Builder, values: Value, shape: Any) -> Value:
 
 def _replaced(g: Builder, x: Value, positions: Value, values: Any) -> Value:
     new = _fitted(g, g.convert(lift(g, values), x.type.element_type), positions.type.shape)
-    known, size = _known(g, positions), x.type.size
+    (known,), size = evaluated(g, [positions]), x.type.size
     if known is not None:
         source = np.arange(size)
         source[known.reshape(-1)] = size + np.arange(known.size)
-        both = shaping.concatenate([shaping.ravel(x), shaping.ravel(new)])
+        both = concatenate([ravel(x), ravel(new)])
         return g.reshape(g.emit("gather", both, source, axis=0), x.type.shape)
-    return _replaced_later(g, x, shaping.ravel(positions), shaping.ravel(new))
+    return _replaced_later(g, x, ravel(positions), ravel(new))
 
 
 def _replaced_later(g: Builder, x: Value, positions: Value, values: Value) -> Value:
@@ -107,7 +96,7 @@ def _replaced_later(g: Builder, x: Value, positions: Value, values: Value) -> Va
     order, size = g.argsort(positions, axis=0), x.type.size
     ordered, sorted_values = (g.emit("gather", v, order, axis=0) for v in (positions, values))
     count = ordered.type.size
-    following = shaping.concatenate([shaping.part(ordered, 0, 1, count), g.constant(np.array([-1]))])
+    following = concatenate([part(ordered, 0, 1, count), g.constant(np.array([-1]))])
     last = g.ne(ordered, following)
     placed = g.emit("scatter_add", g.select(last, sorted_values, 0), ordered, axis=0, length=size)
     hits = g.emit("scatter_add", g.convert(last, ElementType.INT64), ordered, axis=0, length=size)

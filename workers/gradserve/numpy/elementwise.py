@@ -6,15 +6,13 @@ import math
 from typing import Any
 
 import numpy as np
-
-from gradserve.client.numpy_surface.operands import as_operand, integer, lift
-from gradserve.client.numpy_surface.table import implements, implements_ufunc
-from gradserve.client.numpy_surface.ufuncs import trunc
-from gradserve.client.tracing.origins import untraceable
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType
-from gradserve.numpy import shaping
-from gradserve.ops.family import to_float
+from gradserve.numpy.arguments import Unsupported, as_operand, integer, lift, to_float
+from gradserve.numpy.joining import concatenate
+from gradserve.numpy.shaping import part
+from gradserve.numpy.table import implements
+from gradserve.numpy.ufuncs import trunc
 
 
 @implements(np.round, np.around)
@@ -23,7 +21,7 @@ def round_(g: Builder, a: Any, decimals: Any = 0) -> Value:
     x, places = lift(g, a), integer(decimals, "the number of decimals")
     if not x.type.is_float:
         if places < 0 or x.type.element_type is ElementType.BOOL:
-            raise untraceable("np.round of integers to tens cannot be traced", "convert them by .astype(np.float64)")
+            raise Unsupported("np.round of integers to tens cannot be traced", "convert them by .astype(np.float64)")
         return x
     if not places:
         return g.round(x)
@@ -34,7 +32,7 @@ def round_(g: Builder, a: Any, decimals: Any = 0) -> Value:
 @implements(np.fix)
 def fix(g: Builder, x: Any) -> Value:
     """x without its fraction."""
-    return trunc(g, lift(g, x))
+    return trunc(lift(g, x))
 
 
 @implements(np.clip)
@@ -56,7 +54,7 @@ def clip(g: Builder, a: Any, a_min: Any = None, a_max: Any = None, *, min: Any =
 def nan_to_num(g: Builder, x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Value:
     """x with numbers in place of NaN and infinity."""
     if not copy:
-        raise untraceable("np.nan_to_num with copy=False cannot be traced", "use the result: y = np.nan_to_num(x)")
+        raise Unsupported("np.nan_to_num with copy=False cannot be traced", "use the result: y = np.nan_to_num(x)")
     value = lift(g, x)
     if not value.type.is_float:
         return value
@@ -78,7 +76,7 @@ def sinc(g: Builder, x: Any) -> Value:
 
     Near 0 it is its power series, so that derivatives of every order are right there as well.
     """
-    y = g.mul(to_float(g, as_operand(g, x)), math.pi)
+    y = g.mul(to_float(g, x), math.pi)
     near = g.lt(g.abs(y), 0.5)
     t = g.select(near, g.mul(y, y), 0)
     series: Any = 0.0
@@ -103,8 +101,8 @@ def imag(g: Builder, val: Any) -> Value:
 @implements(np.angle)
 def angle(g: Builder, z: Any, deg: bool = False) -> Value:
     """0 for positive numbers and pi for negative ones: all elements are real."""
-    x = to_float(g, as_operand(g, z))
-    return g.select(signbit(g, x), 180.0 if deg else math.pi, g.mul(x, 0))
+    x = to_float(g, z)
+    return g.select(signbit(x), 180.0 if deg else math.pi, g.mul(x, 0))
 
 
 @implements(np.real_if_close, view=True)
@@ -125,17 +123,17 @@ def isreal(g: Builder, x: Any) -> Any:
     return np.ones(lift(g, x).shape, np.bool_)[()]
 
 
-@implements_ufunc(np.signbit)
+@implements(np.signbit)
 def signbit(g: Builder, x: Value) -> Value:
     """Whether x is negative, or zero from below."""
     zero = g.eq(x, 0)
     return g.logical_or(g.lt(x, 0), g.logical_and(zero, g.lt(g.div(1, g.select(zero, x, 1)), 0)))
 
 
-@implements_ufunc(np.copysign)
+@implements(np.copysign)
 def copysign(g: Builder, x: Value, y: Value) -> Value:
     """|x| with the sign of y, which zero has as well."""
-    return g.select(signbit(g, y), g.neg(g.abs(x)), g.abs(x))
+    return g.select(signbit(y), g.neg(g.abs(x)), g.abs(x))
 
 
 @implements(np.interp)
@@ -144,12 +142,12 @@ def interp(g: Builder, x: Any, xp: Any, fp: Any, left: Any = None, right: Any = 
 
     At a point the slope is that on its right.
     """
-    at, xs, fs = (to_float(g, as_operand(g, operand)) for operand in (x, xp, fp))
+    at, xs, fs = (to_float(g, operand) for operand in (x, xp, fp))
     if period is not None:
         at, xs, fs = _unrolled(g, at, xs, fs, as_operand(g, period))
     (n,) = xs.shape
     if n < 2:
-        raise untraceable("np.interp through fewer than two points cannot be traced", "use the constant itself")
+        raise Unsupported("np.interp through fewer than two points cannot be traced", "use the constant itself")
     first, last = (g.emit("gather", xs, g.constant(k), axis=0) for k in (0, n - 1))
     inside = g.clip(at, first, last)
     below = g.clip(g.sub(g.emit("searchsorted", xs, inside, right=True), 1), 0, n - 2)
@@ -169,6 +167,6 @@ def _unrolled(g: Builder, at: Value, xs: Value, fs: Value, period: Any) -> tuple
     order = g.argsort(xs, axis=0)
     xs, fs = (g.emit("gather", v, order, axis=0) for v in (xs, fs))
     n = xs.shape[0]
-    (x_last, x_first), (f_last, f_first) = ((shaping.part(v, 0, n - 1, n), shaping.part(v, 0, 0, 1)) for v in (xs, fs))
-    xs = shaping.concatenate([g.sub(x_last, length), xs, g.add(x_first, length)])
-    return at, xs, shaping.concatenate([f_last, fs, f_first])
+    (x_last, x_first), (f_last, f_first) = ((part(v, 0, n - 1, n), part(v, 0, 0, 1)) for v in (xs, fs))
+    xs = concatenate([g.sub(x_last, length), xs, g.add(x_first, length)])
+    return at, xs, concatenate([f_last, fs, f_first])

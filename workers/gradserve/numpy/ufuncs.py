@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-
-from gradserve.client.numpy_surface.table import emitting, implements_ufunc
 from gradserve.ir.builder import Builder, Scalar, Value
 from gradserve.ir.graph import Literal
-from gradserve.numpy.reductions import root
+from gradserve.numpy.statistics import root
+from gradserve.numpy.table import emitting, implements
 
 _OPS: dict[np.ufunc, str] = {
     np.add: "add",
@@ -48,28 +47,28 @@ _OPS: dict[np.ufunc, str] = {
 
 
 for _ufunc, _op in _OPS.items():
-    implements_ufunc(_ufunc)(emitting(_op))
+    implements(_ufunc)(emitting(_op))
 
 
-@implements_ufunc(np.positive, np.conjugate)
+@implements(np.positive, np.conjugate)
 def identity(g: Builder, x: Value) -> Value:
     """x."""
     return x
 
 
-@implements_ufunc(np.square)
+@implements(np.square)
 def square(g: Builder, x: Value) -> Value:
     """x x."""
     return g.mul(x, x)
 
 
-@implements_ufunc(np.reciprocal)
+@implements(np.reciprocal)
 def reciprocal(g: Builder, x: Value) -> Value:
     """1 / x."""
     return g.div(1, x)
 
 
-@implements_ufunc(np.power, np.float_power)
+@implements(np.power, np.float_power)
 def power(g: Builder, x: Value, y: Value) -> Value:
     """x to the power of y; some constant exponents have cheaper forms, the same that NumPy takes."""
     exponent = _known_scalar(g, y)
@@ -95,37 +94,37 @@ def _known_scalar(g: Builder, value: Value) -> Scalar | None:
     return literal.array.item()  # type: ignore[no-any-return]
 
 
-@implements_ufunc(np.exp2)
+@implements(np.exp2)
 def exp2(g: Builder, x: Value) -> Value:
     """2 to the power of x."""
     return g.pow(2, x)
 
 
-@implements_ufunc(np.log2)
+@implements(np.log2)
 def log2(g: Builder, x: Value) -> Value:
     """The logarithm to base 2."""
     return g.div(g.log(x), math.log(2))
 
 
-@implements_ufunc(np.log10)
+@implements(np.log10)
 def log10(g: Builder, x: Value) -> Value:
     """The logarithm to base 10."""
     return g.div(g.log(x), math.log(10))
 
 
-@implements_ufunc(np.logaddexp2)
+@implements(np.logaddexp2)
 def logaddexp2(g: Builder, x: Value, y: Value) -> Value:
     """log2(2^x + 2^y)."""
     return g.div(g.logaddexp(g.mul(x, math.log(2)), g.mul(y, math.log(2))), math.log(2))
 
 
-@implements_ufunc(np.cbrt)
+@implements(np.cbrt)
 def cbrt(g: Builder, x: Value) -> Value:
     """The cube root, of negative numbers as well."""
     return g.mul(g.sign(x), g.pow(g.abs(x), 1 / 3))
 
 
-@implements_ufunc(np.hypot)
+@implements(np.hypot)
 def hypot(g: Builder, x: Value, y: Value) -> Value:
     """The root of x^2 + y^2; at the origin its derivative is 0, as that of a norm.
 
@@ -138,44 +137,44 @@ def hypot(g: Builder, x: Value, y: Value) -> Value:
     return g.mul(scale, root(g.add(g.mul(p, p), g.mul(q, q))))
 
 
-@implements_ufunc(np.deg2rad, np.radians)
+@implements(np.deg2rad, np.radians)
 def radians(g: Builder, x: Value) -> Value:
     """An angle in degrees, in radians."""
     return g.mul(x, math.pi / 180)
 
 
-@implements_ufunc(np.rad2deg, np.degrees)
+@implements(np.rad2deg, np.degrees)
 def degrees(g: Builder, x: Value) -> Value:
     """An angle in radians, in degrees."""
     return g.mul(x, 180 / math.pi)
 
 
-@implements_ufunc(np.floor)
+@implements(np.floor)
 def floor(g: Builder, x: Value) -> Value:
     """The largest whole number not above x."""
     return g.floor(x) if x.type.is_float else x
 
 
-@implements_ufunc(np.ceil)
+@implements(np.ceil)
 def ceil(g: Builder, x: Value) -> Value:
     """The smallest whole number not below x."""
     return g.ceil(x) if x.type.is_float else x
 
 
-@implements_ufunc(np.trunc)
+@implements(np.trunc)
 def trunc(g: Builder, x: Value) -> Value:
     """x without its fraction."""
     return x if not x.type.is_float else g.select(g.lt(x, 0), g.ceil(x), g.floor(x))
 
 
-@implements_ufunc(np.modf)
+@implements(np.modf)
 def modf(g: Builder, x: Value) -> tuple[Value, Value]:
     """The fraction of x, and x without it."""
-    whole = trunc(g, x)
+    whole = trunc(x)
     return g.sub(x, whole), whole
 
 
-@implements_ufunc(np.floor_divide)
+@implements(np.floor_divide)
 def floor_divide(g: Builder, x: Value, y: Value) -> Value:
     """The whole number of times that y goes into x, rounded down.
 
@@ -195,13 +194,13 @@ def _nearest_quotient(g: Builder, x: Value, y: Value) -> Value:
     return g.convert(g.round(g.div(x, y)), x.type.element_type)
 
 
-@implements_ufunc(np.divmod)
+@implements(np.divmod)
 def divmod_(g: Builder, x: Value, y: Value) -> tuple[Value, Value]:
     """The whole quotient and the remainder."""
-    return floor_divide(g, x, y), g.remainder(x, y)
+    return floor_divide(x, y), g.remainder(x, y)
 
 
-@implements_ufunc(np.fmod)
+@implements(np.fmod)
 def fmod(g: Builder, x: Value, y: Value) -> Value:
     """The remainder with the sign of x, from that of its magnitude: no digit of a small negative x is lost."""
     below = g.lt(x, 0)
@@ -209,13 +208,13 @@ def fmod(g: Builder, x: Value, y: Value) -> Value:
     return g.select(below, g.neg(remainder), remainder)
 
 
-@implements_ufunc(np.fmax)
+@implements(np.fmax)
 def fmax(g: Builder, x: Value, y: Value) -> Value:
     """The larger of the two; the other one where one is NaN."""
     return _without_nan(g, x, y, "maximum")
 
 
-@implements_ufunc(np.fmin)
+@implements(np.fmin)
 def fmin(g: Builder, x: Value, y: Value) -> Value:
     """The smaller of the two; the other one where one is NaN."""
     return _without_nan(g, x, y, "minimum")
@@ -225,7 +224,7 @@ def _without_nan(g: Builder, x: Value, y: Value, op: str) -> Value:
     return g.select(g.ne(x, x), y, g.select(g.ne(y, y), x, g.emit(op, x, y)))
 
 
-@implements_ufunc(np.heaviside)
+@implements(np.heaviside)
 def heaviside(g: Builder, x: Value, y: Value) -> Value:
     """0 at negative x, 1 at positive x, y at 0."""
     return g.select(g.eq(x, 0), y, g.mul(g.add(g.sign(x), 1), 0.5))

@@ -9,13 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-
-from gradserve.client.numpy_surface.operands import as_operand, axis_of, integer, lift
-from gradserve.client.numpy_surface.table import implements
-from gradserve.client.tracing.origins import untraceable
 from gradserve.ir.builder import Builder, Operand, Value
 from gradserve.ir.types import Array, ElementType
-from gradserve.numpy import shaping
+from gradserve.numpy.arguments import Unsupported, as_operand, axis_of, integer, lift, promoted
+from gradserve.numpy.shaping import ravel
+from gradserve.numpy.table import implements
 from gradserve.ops.movement.shapes import permuted
 
 ALL = slice(None)
@@ -83,7 +81,7 @@ def _part(g: Builder, part: Any) -> Any:
 
 def _traced(g: Builder, index: Value) -> Value:
     if index.type.element_type is ElementType.BOOL:
-        raise untraceable(
+        raise Unsupported(
             "a traced mask selects a number of elements that depends on numbers",
             "write np.where(mask, x, 0), or use a mask of captured data",
         )
@@ -203,8 +201,8 @@ def take(g: Builder, a: Any, indices: Any, axis: Any = None, mode: str = "raise"
     """The slices at positions along an axis."""
     x, index = lift(g, a), as_operand(g, indices)
     if axis is None:
-        x, axis = shaping.ravel(x), 0
-    along = axis_of(x, axis)
+        x, axis = ravel(x), 0
+    along = axis_of(x, axis, "take")
     n = x.shape[along]
     if mode == "clip":
         index = g.clip(g.lift(index), 0, n - 1) if isinstance(index, Value) else np.clip(index, 0, n - 1)
@@ -218,8 +216,8 @@ def take_along_axis(g: Builder, arr: Any, indices: Any, axis: Any = -1) -> Value
     """For each vector along an axis, its elements at the positions in the same place."""
     x, index = lift(g, arr), as_operand(g, indices)
     if axis is None:
-        x, axis = shaping.ravel(x), 0
-    return getitem(g, x, along_axis(g, x, index, axis_of(x, axis)))
+        x, axis = ravel(x), 0
+    return getitem(g, x, along_axis(g, x, index, axis_of(x, axis, "take_along_axis")))
 
 
 def along_axis(g: Builder, x: Value, index: Operand, axis: int) -> tuple[Any, ...]:
@@ -235,21 +233,21 @@ def along_axis(g: Builder, x: Value, index: Operand, axis: int) -> tuple[Any, ..
 def compress(g: Builder, condition: Any, a: Any, axis: Any = None) -> Value:
     """The slices along an axis where a captured condition holds."""
     if isinstance(condition, Value):
-        raise untraceable(
+        raise Unsupported(
             "np.compress by a traced condition selects a number of elements that depends on numbers",
             "write np.where(condition, x, 0)",
         )
     x = lift(g, a)
     if axis is None:
-        x, axis = shaping.ravel(x), 0
-    along = axis_of(x, axis)
+        x, axis = ravel(x), 0
+    along = axis_of(x, axis, "compress")
     return g.emit("gather", x, np.compress(condition, np.arange(x.shape[along])), axis=along)
 
 
 @implements(np.choose)
 def choose(g: Builder, a: Any, choices: Any, mode: str = "raise") -> Value:
     """For each position in a, the element there of the choice that it names."""
-    index, options = lift(g, a), g.promote([as_operand(g, choice) for choice in choices])
+    index, options = lift(g, a), promoted(g, *choices)
     count = len(options)
     if mode == "raise":
         index = _wrapped_by_nothing(g, index, count)
@@ -269,7 +267,7 @@ def _wrapped_by_nothing(g: Builder, index: Value, count: int) -> Value:
 def bincount(g: Builder, x: Any, weights: Any = None, minlength: Any = 0) -> Value:
     """How often each whole number occurs among captured ones, or the sums of their weights."""
     if isinstance(x, Value):
-        raise untraceable("np.bincount of traced numbers has a length that depends on them", "capture the numbers")
+        raise Unsupported("np.bincount of traced numbers has a length that depends on them", "capture the numbers")
     count = max(len(np.bincount(x)), integer(minlength, "a length"))
     values = g.convert(lift(g, weights), ElementType.FLOAT64)
     if values.type.shape != np.shape(x):

@@ -1,18 +1,19 @@
 """The documentation of what can be traced is made from the code."""
 
+import inspect
 import subprocess
 import sys
 
-from gradserve.client.numpy_surface import supported_names
-from gradserve.client.numpy_surface.documentation import documentation, kink_conventions
+from gradserve.client import functions
 from gradserve.ir.op import Op
+from gradserve.numpy.documentation import CONTROL, documentation, kink_conventions, supported_names
 from gradserve.ops import OP_SET
 from tests.test_layout import REPOSITORY
 
 
 def test_the_committed_documentation_is_current():
     written = (REPOSITORY / "docs" / "NUMPY.md").read_text()
-    assert written == documentation(), "run: python -m gradserve.client.numpy_surface > docs/NUMPY.md"
+    assert written == documentation(), "run: python -m gradserve.numpy > docs/NUMPY.md"
 
 
 def test_every_name_is_described():
@@ -35,6 +36,19 @@ def test_every_convention_is_described():
         assert taken
 
 
+def test_functions_of_functions_are_described_as_they_are():
+    """The client has them; what is said below it of their arguments and results is what they say themselves."""
+    for call, gives in CONTROL.items():
+        name, _, arguments = call.partition("(")
+        function = getattr(functions, name)
+        bare = [
+            parameter.replace(annotation=parameter.empty)
+            for parameter in inspect.signature(function).parameters.values()
+        ]
+        assert f"({arguments}" == str(inspect.Signature(bare))
+        assert inspect.getdoc(function).split("\n\n")[0] == gives
+
+
 def test_the_command_prints_it():
-    command = [sys.executable, "-m", "gradserve.client.numpy_surface"]
+    command = [sys.executable, "-m", "gradserve.numpy"]
     assert subprocess.run(command, capture_output=True, check=True, text=True).stdout == documentation()

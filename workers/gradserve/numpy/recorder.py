@@ -1,28 +1,22 @@
-"""The builder that tracing records into: it knows the author's arrays by identity and converts constants at once."""
+"""The builder that tracers and importers record into: it knows arrays by identity and converts constants at once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
-
-from gradserve.client.tracing.origins import untraceable
 from gradserve.ir.builder import Builder, Scalar, Value
 from gradserve.ir.graph import Constant, Literal
 from gradserve.ir.types import Array, ElementType
+from gradserve.numpy.arguments import Unsupported
 from gradserve.ops import OP_SET
-
-_current: ContextVar[Recorder | None] = ContextVar("recorder", default=None)
 
 
 class Recorder(Builder):
-    """The graph of one traced call, or of a function that is called within it.
+    """The graph of one call, or of a function that is called within it.
 
-    A function reads its inputs and nothing else. What its author captures, arrays and traced arrays of the graph around
-    it, becomes further inputs.
+    A function reads its inputs and nothing else. What it captures, arrays and values of the graph around it, becomes
+    further inputs.
     """
 
     def __init__(self, parent: Recorder | None = None) -> None:
@@ -30,27 +24,12 @@ class Recorder(Builder):
         super().__init__(OP_SET)
         self.parent = parent
         self.closed = False
-        """Whether the traced code has returned."""
+        """Whether all is recorded: the function has returned."""
         self.captured: dict[int, tuple[Value, Value]] = {}
         """Values of the parent and the inputs that stand for them, by the numbers of the former."""
         self._around: dict[int, Value] = {}
         """The values of the parent that inputs stand for."""
         self._captured: dict[tuple[int, ElementType | None], tuple[Array, Literal, Value]] = {}
-
-    @staticmethod
-    def current() -> Recorder | None:
-        """That of the innermost function that is being traced."""
-        return _current.get()
-
-    @contextmanager
-    def recording(self) -> Iterator[None]:
-        """A context in which what is traced goes into this graph."""
-        token = _current.set(self)
-        try:
-            yield
-        finally:
-            _current.reset(token)
-            self.closed = True
 
     def is_within(self, builder: Builder) -> bool:
         """Whether this is the graph of that builder, or of a function in it."""
@@ -78,7 +57,7 @@ class Recorder(Builder):
         """The constant with these elements; an array captured again unchanged is found without hashing it.
 
         Raises:
-            Untraceable: no graph has such elements.
+            Unsupported: no graph has such elements.
         """
         if isinstance(literal, np.ndarray | np.generic) and element_type is None:
             _require_element_type(literal.dtype)
@@ -127,7 +106,7 @@ def _require_element_type(dtype: np.dtype[Any]) -> None:
     try:
         ElementType.of(dtype)
     except TypeError:
-        raise untraceable(
+        raise Unsupported(
             f"an array of {dtype} takes part in a traced computation, and no graph has such elements",
             "convert it beforehand, such as by .astype(np.float64)",
         ) from None

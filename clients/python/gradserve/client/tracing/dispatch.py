@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from gradserve.client.numpy_surface.operands import as_operand, unsqueezed
-from gradserve.client.numpy_surface.table import FUNCTIONS, HARMLESS, UFUNC_METHODS, Entry, find_ufunc, supported_names
-from gradserve.client.tracing.origins import untraceable
-from gradserve.ir.builder import Builder, Value
-from gradserve.ir.types import ElementType
+from gradserve.ir.builder import Builder
+from gradserve.numpy import supported_names
+from gradserve.numpy.arguments import Unsupported, lift
+from gradserve.numpy.loops import apply_ufunc as apply_implementation
+from gradserve.numpy.table import FUNCTIONS, UFUNC_METHODS, Entry, find_ufunc
 
+HARMLESS = frozenset({"casting", "device", "optimize", "order", "subok", "writeable"})
+"""Parameters that decide on memory and speed, not on numbers; implementations for which `order` matters take it."""
 INSTEAD = {
     "np.nonzero": "the shape of its result depends on numbers; write np.where(condition, x, y)",
     "np.argwhere": "the shape of its result depends on numbers; write np.where(condition, x, y)",
@@ -41,12 +43,12 @@ def apply_function(g: Builder, function: Callable[..., Any], args: Sequence[Any]
     """What `function` returns, in values.
 
     Raises:
-        Untraceable: the function, or one of the arguments, is not supported.
+        Unsupported: the function, or one of the arguments, is not supported.
     """
     entry = FUNCTIONS.get(function)
     name = name_of(function)
     if entry is None:
-        raise untraceable(f"{name} cannot be traced", _instead(name))
+        raise Unsupported(f"{name} cannot be traced", _instead(name))
     positional, named = _arguments(function, name, entry, args, kwargs)
     return entry.call(g, *positional, **named)
 
@@ -71,7 +73,7 @@ def _near(name: str) -> str:
     short = {supported.rsplit(".", 1)[-1]: supported for supported in reversed(supported_names())}
     found = [short[match] for match in difflib.get_close_matches(name.rsplit(".", 1)[-1], short, n=3, cutoff=0.7)]
     near = f"near it are {', '.join(found)}; " if found else ""
-    return f"{near}gradserve.client.numpy_surface.supported_names() lists all that can"
+    return f"{near}gradserve.numpy.supported_names() lists all that can"
 
 
 @functools.cache
@@ -122,14 +124,14 @@ def refused_argument(name: str, key: str) -> Exception:
         "dtype": "convert before or after, with .astype(...)",
         "initial": "combine the result with the initial value",
     }
-    return untraceable(f"{name} with {key}= cannot be traced", instead.get(key, "leave the argument out"))
+    return Unsupported(f"{name} with {key}= cannot be traced", instead.get(key, "leave the argument out"))
 
 
 def apply_ufunc(g: Builder, ufunc: np.ufunc, method: str, inputs: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """What a ufunc, or one of its methods, returns, in values.
 
     Raises:
-        Untraceable: the ufunc, the method or one of the arguments is not supported.
+        Unsupported: the ufunc, the method or one of the arguments is not supported.
     """
     name = name_of(ufunc)
     if method == "__call__":
@@ -142,10 +144,10 @@ def apply_ufunc(g: Builder, ufunc: np.ufunc, method: str, inputs: Sequence[Any],
         return entry.call(g, *inputs, **{k: v for k, v in named.items() if _is_taken(own, entry, k, v, None)})
     if method == "outer":
         _require_plain(name, kwargs)
-        x, y = (g.lift(as_operand(g, operand)) for operand in inputs)
-        return _call(g, name, ufunc, (unsqueezed(g, x, y.type.rank), y))
+        x, y = (lift(g, operand) for operand in inputs)
+        return _call(g, name, ufunc, (g.reshape(x, (*x.type.shape, *(1,) * y.type.rank)), y))
     whole = f"write it with {name} and other functions on whole arrays"
-    raise untraceable(f"{name}.{method} cannot be traced", INSTEAD.get(f"{name}.{method}", whole))
+    raise Unsupported(f"{name}.{method} cannot be traced", INSTEAD.get(f"{name}.{method}", whole))
 
 
 def _require_plain(name: str, kwargs: Mapping[str, Any]) -> None:
@@ -158,35 +160,5 @@ def _require_plain(name: str, kwargs: Mapping[str, Any]) -> None:
 def _call(g: Builder, name: str, ufunc: np.ufunc, inputs: Sequence[Any]) -> Any:
     implementation = find_ufunc(ufunc)
     if implementation is None:
-        raise untraceable(f"{name} cannot be traced", _instead(name))
-    operands = [as_operand(g, operand) for operand in inputs]
-    loop = ufunc.resolve_dtypes((*(_kind(operand) for operand in operands), *(None,) * ufunc.nout))
-    _require_element_types(name, loop)
-    values = [_in_loop(g, operand, dtype) for operand, dtype in zip(operands, loop, strict=False)]
-    results = implementation(g, *values)
-    if ufunc.nout == 1:
-        return _in_loop(g, results, loop[-1])
-    return tuple(_in_loop(g, result, dtype) for result, dtype in zip(results, loop[ufunc.nin :], strict=True))
-
-
-def _kind(operand: Any) -> Any:
-    """What NumPy's promotion looks at: a dtype, or the type of a Python number, which adapts."""
-    if isinstance(operand, Value):
-        return operand.type.element_type.dtype
-    return type(operand) if type(operand) in (int, float, complex) else np.asarray(operand).dtype
-
-
-def _in_loop(g: Builder, operand: Any, dtype: np.dtype[Any]) -> Value:
-    element_type = ElementType.of(dtype)
-    return g.convert(operand, element_type) if isinstance(operand, Value) else g.constant(operand, element_type)
-
-
-def _require_element_types(name: str, loop: Sequence[np.dtype[Any]]) -> None:
-    for dtype in loop:
-        try:
-            ElementType.of(dtype)
-        except TypeError:
-            raise untraceable(
-                f"NumPy computes {name} of these operands in {dtype}, and no graph has such elements",
-                "convert them beforehand, such as by .astype(np.float64)",
-            ) from None
+        raise Unsupported(f"{name} cannot be traced", _instead(name))
+    return apply_implementation(g, ufunc, implementation, name, inputs)

@@ -6,13 +6,11 @@ import math
 from typing import Any
 
 import numpy as np
-
-from gradserve.client.numpy_surface.operands import as_operand, integer, integers, lift
-from gradserve.client.numpy_surface.table import implements
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType, TensorType
-from gradserve.numpy import shaping
-from gradserve.ops.family import to_float
+from gradserve.numpy.arguments import as_operand, integer, integers, lift, to_float, with_dtype
+from gradserve.numpy.shaping import expand_dims, moveaxis
+from gradserve.numpy.table import implements
 
 
 def _like(g: Builder, a: Any, dtype: Any, shape: Any) -> TensorType:
@@ -44,7 +42,7 @@ def ones_like(g: Builder, a: Any, dtype: Any = None, shape: Any = None) -> Value
 def full_like(g: Builder, a: Any, fill_value: Any, dtype: Any = None, shape: Any = None) -> Value:
     """One number, or one array, in the shape of another array."""
     pattern = _like(g, a, dtype, shape)
-    return g.broadcast(g.convert(lift(g, as_operand(g, fill_value)), pattern.element_type), pattern.shape)
+    return g.broadcast(g.convert(lift(g, fill_value), pattern.element_type), pattern.shape)
 
 
 @implements(np.result_type)
@@ -97,14 +95,14 @@ def linspace(
 ) -> Value | tuple[Value, Value]:
     """Evenly spaced numbers from start to stop, and how far they are apart if asked for."""
     count = integer(num, "a number of points")
-    first, last = (lift(g, as_operand(g, end)) for end in (start, stop))
+    first, last = (lift(g, end) for end in (start, stop))
     first, last = g.align(g.promote([first, last, 0.0])[:2])
     steps = count - 1 if endpoint else count
     at = g.constant(np.arange(count) / max(steps, 1), first.type.element_type)
     at = g.reshape(at, (count, *(1,) * first.type.rank))
     # As a mixture of the ends, so that both are met exactly.
     line = g.add(g.mul(first, g.sub(1, at)), g.mul(last, at))
-    line = shaping.moveaxis(line, 0, integer(axis, "an axis"))
+    line = moveaxis(line, 0, integer(axis, "an axis"))
     if dtype is not None:
         kind = ElementType.of(dtype)
         line = g.convert(line if kind.is_float else g.floor(line), kind)
@@ -123,9 +121,9 @@ def logspace(
     axis: Any = 0,
 ) -> Value:
     """Numbers whose logarithms are evenly spaced."""
-    line = linspace(g, start, stop, num, endpoint, axis=axis)
+    line = linspace(start, stop, num, endpoint, axis=axis)
     powers = g.pow(as_operand(g, base), line)
-    return powers if dtype is None else g.convert(powers, ElementType.of(dtype))
+    return with_dtype(g, powers, dtype)
 
 
 @implements(np.geomspace)
@@ -133,11 +131,11 @@ def geomspace(
     g: Builder, start: Any, stop: Any, num: Any = 50, endpoint: bool = True, dtype: Any = None, axis: Any = 0
 ) -> Value:
     """Numbers from start to stop, each the one before it times the same factor; both ends of one sign."""
-    first, last = (to_float(g, as_operand(g, end)) for end in (start, stop))
-    line = linspace(g, g.log(g.abs(first)), g.log(g.abs(last)), num, endpoint, axis=axis)
+    first, last = (to_float(g, end) for end in (start, stop))
+    line = linspace(g.log(g.abs(first)), g.log(g.abs(last)), num, endpoint, axis=axis)
     signs = g.sign(g.add(first, g.zeros(last.type)))
-    powers = g.mul(g.exp(line), shaping.expand_dims(signs, axis) if signs.type.rank else signs)
-    return powers if dtype is None else g.convert(powers, ElementType.of(dtype))
+    powers = g.mul(g.exp(line), expand_dims(signs, axis) if signs.type.rank else signs)
+    return with_dtype(g, powers, dtype)
 
 
 @implements(np.ix_)
