@@ -16,7 +16,7 @@ from gradserve.ir.errors import InvalidGraph, Untraceable
 from gradserve.numpy.documentation import CONTROL
 from gradserve.numpy.table import OWN
 from tests.clients.evaluation import assert_same, evaluate
-from tests.clients.test_surface_derivatives import assert_gradient, assert_second_derivative, run
+from tests.numpy.test_derivatives import assert_gradient, assert_second_derivative, run
 
 RANDOM = np.random.default_rng(5)
 V, W = RANDOM.normal(size=6), RANDOM.normal(size=3)

@@ -38,6 +38,9 @@ def builder_of(*operands: Any) -> Builder:
     Raises:
         TypeError: there is none.
     """
+    for operand in operands:
+        if isinstance(operand, Value):
+            return operand.builder
     for value in values_in(operands):
         return value.builder
     raise TypeError("at least one operand must be a value of a graph")

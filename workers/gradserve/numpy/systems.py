@@ -6,8 +6,9 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from gradserve.ir.builder import Builder, Value, broadcast_shape
+from gradserve.ir.builder import Builder, Value
 from gradserve.ir.errors import ConstraintError
+from gradserve.ir.shapes import broadcast_shape
 from gradserve.numpy.arguments import integer, integers, lift, promoted, refuse, to_float
 from gradserve.numpy.products import matmul
 from gradserve.numpy.shaping import swapaxes, transpose

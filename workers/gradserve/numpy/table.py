@@ -128,6 +128,6 @@ def numpy_names() -> Iterator[tuple[str, Any]]:
     """The functions and ufuncs of NumPy in the table under each of their names, such as `np.linalg.norm`."""
     modules = {"np": np, "np.linalg": np.linalg, "np.fft": np.fft, "np.lib.stride_tricks": np.lib.stride_tricks}
     for prefix, module in modules.items():
-        for name, member in vars(module).items():
+        for name, member in tuple(vars(module).items()):  # NumPy imports some of its parts on use
             if callable(member) and not name.startswith("_") and (member in FUNCTIONS or member in UFUNCS):
                 yield f"{prefix}.{name}", member

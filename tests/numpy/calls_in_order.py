@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.clients.operands import HOLES, A, B, C, Call, F, K, M, P, U, V
+from tests.numpy.operands import HOLES, A, B, C, Call, F, K, M, P, U, V
 
 PADS: dict[str, dict[str, Any]] = {
     **{mode: {} for mode in ("edge", "reflect", "symmetric", "wrap", "maximum", "mean", "median", "minimum")},

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tests.clients import numpy_calls_in_order, numpy_calls_of_matrices, numpy_calls_on_axes
-from tests.clients.operands import HOLES, SS, A, B, C, Call, F, K, M, P, U, V
+from tests.numpy import calls_in_order, calls_of_matrices, calls_on_axes
+from tests.numpy.operands import HOLES, SS, A, B, C, Call, F, K, M, P, U, V
 
 CALLS: dict[str, list[Call]] = {
     # creation and types
@@ -173,5 +173,5 @@ CALLS: dict[str, list[Call]] = {
 
 def flat_calls() -> list[tuple[str, Callable[..., Any], tuple[Any, ...]]]:
     """All calls with their names."""
-    everything = CALLS | numpy_calls_in_order.CALLS | numpy_calls_of_matrices.CALLS | numpy_calls_on_axes.CALLS
+    everything = CALLS | calls_in_order.CALLS | calls_of_matrices.CALLS | calls_on_axes.CALLS
     return [(name, call[0], call[1:]) for name, calls in everything.items() for call in calls]

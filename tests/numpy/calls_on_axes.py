@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from tests.clients.numpy_calls_of_matrices import NORMS
-from tests.clients.operands import R3, SS, T3, A, B, C, Call, D, F, K, S, U, V
+from tests.numpy.calls_of_matrices import NORMS
+from tests.numpy.operands import R3, SS, T3, A, B, C, Call, D, F, K, S, U, V
 
 linalg: Any = np.linalg  # the stubs of vecdot know no axis
 sliding_window_view = np.lib.stride_tricks.sliding_window_view

@@ -20,8 +20,8 @@ from gradserve.numpy import supported_names
 from gradserve.numpy.table import FUNCTIONS
 from gradserve.ops.movement.shapes import BroadcastTo
 from tests.clients.evaluation import assert_same, traced_result
-from tests.clients.test_numpy_surface import ELEMENTWISE
-from tests.clients.test_surface_derivatives import SHAPES as SHAPES_OF
+from tests.numpy.test_calls import ELEMENTWISE
+from tests.numpy.test_derivatives import SHAPES as SHAPES_OF
 
 SHAPES = [(), (1,), (4,), (0,), (2, 3), (2, 0), (2, 3, 4)]
 AXES = [None, 0, 1, 5, -1, -2, -6, (0,), (-1, 0), ()]
@@ -50,7 +50,7 @@ OTHERWISE = {"compress", "cross", "geomspace", "lib.stride_tricks.sliding_window
     "linspace",
     "logspace",
 }
-"""Functions with an axis that are called in tests/clients/numpy_calls_on_axes.py and beside it: they need more."""
+"""Functions with an axis that are called in tests/numpy/calls_on_axes.py and beside it: they need more."""
 
 
 def functions_with_axis():

@@ -11,11 +11,11 @@ from gradserve.ir.types import ElementType
 from gradserve.numpy import supported_names
 from gradserve.numpy.table import PACKAGE, SPECIAL, UFUNCS
 from tests.clients.evaluation import assert_same, assert_traces, traced_result
-from tests.clients.numpy_calls import flat_calls
+from tests.numpy.calls import flat_calls
 
 MATRIX_UFUNCS = {"matmul", "vecdot", "matvec", "vecmat"}
 OF_ORDER = {"iv", "ive", "jn", "jv", "kn", "kv", "yn", "yv"}
-"""Functions whose first operand cannot be traced; tests/clients/test_special_functions.py calls them."""
+"""Functions whose first operand cannot be traced; tests/numpy/test_special_functions.py calls them."""
 ELEMENTWISE = {ufunc.__name__: ufunc for ufunc in UFUNCS if ufunc.__name__ not in MATRIX_UFUNCS} | {
     f"scipy.special.{name}": getattr(scipy.special, name) for name in SPECIAL if name not in OF_ORDER
 }

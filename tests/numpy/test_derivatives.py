@@ -8,8 +8,8 @@ from gradserve.autodiff import Gradient, Hvp, derive
 from gradserve.client.tracing.trace import trace
 from gradserve.execution import EXECUTORS, make_plan
 from gradserve.numpy.table import SPECIAL, UFUNCS
-from tests.clients.numpy_calls import flat_calls
-from tests.clients.test_numpy_surface import OF_ORDER
+from tests.numpy.calls import flat_calls
+from tests.numpy.test_calls import OF_ORDER
 
 STEP = 1e-5
 POINTS = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.clients.operands import SS, A, C, Call, D, F, K, S, U, V
+from tests.numpy.operands import SS, A, C, Call, D, F, K, S, U, V
 
 SYMMETRIC, TALL, WIDE = S + S.T, A.T, A
 TENSOR = np.cos(np.arange(36.0)).reshape(2, 3, 6) + np.eye(6).reshape(2, 3, 6)

@@ -9,7 +9,7 @@ from gradserve.autodiff import Gradient, Hvp, derive
 from gradserve.client.tracing.trace import trace
 from gradserve.ir.errors import NotDifferentiable, Untraceable
 from tests.clients.evaluation import assert_traces
-from tests.clients.test_surface_derivatives import assert_gradient, run
+from tests.numpy.test_derivatives import assert_gradient, run
 
 X = np.array([0.3, 1.0, 4.5, 20.0])
 ORDERS = [0, 1, 2, 2.5]
