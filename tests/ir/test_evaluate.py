@@ -16,7 +16,7 @@ def test_what_follows_from_constants_is_known():
     a, x = g.constant(X), g.input("x", type_of(X))
     known, given_later = g.mul(g.sin(a), 2.0), g.add(g.sin(a), x)
     found, nothing = evaluated(g, [known, given_later])
-    np.testing.assert_allclose(found, 2 * np.sin(X))
+    np.testing.assert_allclose(np.asarray(found), 2 * np.sin(X))
     assert nothing is None
 
 
@@ -25,7 +25,7 @@ def test_elements_of_inputs_can_be_given():
     x, y = g.input("x", type_of(X)), g.input("y", type_of(X))
     product = g.mul(x, y)
     (found,) = evaluated(g, [product], {x.index: X, y.index: X + 1})
-    np.testing.assert_allclose(found, X * (X + 1))
+    np.testing.assert_allclose(np.asarray(found), X * (X + 1))
     assert evaluated(g, [product], {x.index: X}) == [None]
 
 
@@ -40,7 +40,8 @@ def test_long_chains_are_no_deeper_than_short_ones():
     value = g.constant(X)
     for _ in range(3000):
         value = g.add(value, 1.0)
-    np.testing.assert_allclose(evaluated(g, [value])[0], X + 3000)
+    (found,) = evaluated(g, [value])
+    np.testing.assert_allclose(np.asarray(found), X + 3000)
 
 
 def test_only_what_is_needed_is_computed():
@@ -52,4 +53,5 @@ def test_only_what_is_needed_is_computed():
 
 @pytest.mark.filterwarnings("error")
 def test_infinities_raise_no_warnings():
-    assert applied(Log(), [np.array(0.0)]) == (-np.inf,)
+    (found,) = applied(Log(), [np.array(0.0)])
+    assert found == -np.inf

@@ -46,7 +46,7 @@ def test_functions_of_functions_are_described_as_they_are():
             for parameter in inspect.signature(function).parameters.values()
         ]
         assert f"({arguments}" == str(inspect.Signature(bare))
-        assert inspect.getdoc(function).split("\n\n")[0] == gives
+        assert str(inspect.getdoc(function)).split("\n\n")[0] == gives
 
 
 def test_the_command_prints_it():
