@@ -11,12 +11,13 @@ import scipy.special
 
 from gradserve.autodiff import derive
 from gradserve.client import functions
-from gradserve.client.numpy_surface.table import OWN
 from gradserve.client.tracing.trace import trace
 from gradserve.ir.errors import InvalidGraph, Untraceable
+from gradserve.numpy.documentation import CONTROL
+from gradserve.numpy.table import OWN
 from gradserve.questions.derivations import Gradient, Hvp
 from tests.clients.evaluation import assert_same, evaluate
-from tests.clients.test_surface_derivatives import assert_gradient, assert_second_derivative, run
+from tests.numpy.test_derivatives import assert_gradient, assert_second_derivative, run
 
 RANDOM = np.random.default_rng(5)
 V, W = RANDOM.normal(size=6), RANDOM.normal(size=3)
@@ -358,7 +359,7 @@ def test_refusals_name_the_line_and_the_alternative():
 
 
 def test_functions_look_like_functions_of_arrays():
-    assert {name.rsplit(".", 1)[1] for name in OWN} == set(functions.__all__)
+    assert {*OWN, *(call.partition("(")[0] for call in CONTROL)} == set(functions.__all__)
     assert list(inspect.signature(functions.set_at).parameters) == ["x", "key", "values"]
     for name in functions.__all__:
         assert getattr(functions, name).__doc__

@@ -15,7 +15,7 @@ from gradserve.client.tracing.trace import trace
 from gradserve.ir.errors import InvalidGraph, NotDifferentiable, NumericalFailure
 from gradserve.questions.derivations import Hvp
 from tests.clients.evaluation import assert_same, assert_traces, evaluate
-from tests.clients.test_surface_derivatives import assert_gradient, assert_second_derivative, run
+from tests.numpy.test_derivatives import assert_gradient, assert_second_derivative, run
 
 RANDOM = np.random.default_rng(11)
 A, C = RANDOM.normal(size=(3, 3)), RANDOM.normal(size=(3, 2))

@@ -6,10 +6,10 @@ import math
 import numpy as np
 import pytest
 
-from gradserve.client.numpy_surface import table
 from gradserve.client.tracing.trace import bind, trace
 from gradserve.ir.errors import InvalidRequest, Untraceable
 from gradserve.ir.types import ElementType, TensorType
+from gradserve.numpy import table
 from tests.clients.evaluation import assert_same, assert_traces, evaluate, traced_result
 
 X = np.array([[0.5, -1.5, 2.0], [3.0, 0.25, -0.75]])

@@ -15,13 +15,13 @@ import numpy as np
 from gradserve.autodiff import derive
 from gradserve.autodiff.walk import inline
 from gradserve.client.tracing.memory import Memory
-from gradserve.client.tracing.recorder import Recorder
 from gradserve.client.tracing.trace import as_array
 from gradserve.client.tracing.tracer import Tracer
 from gradserve.client.tracing.trees import flatten, unflatten
 from gradserve.ir.builder import Value
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import type_of
+from gradserve.numpy.recorder import Recorder
 from gradserve.optimize import optimize
 from gradserve.questions.derivations import Derivation, Evaluate, Jvp, Vjp
 from tests.running import prepared

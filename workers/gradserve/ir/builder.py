@@ -11,6 +11,7 @@ import numpy as np
 from gradserve.ir.errors import ConstraintError, InvalidGraph, Violation
 from gradserve.ir.graph import Constant, Graph, Input, Literal, Node, Origin, Output
 from gradserve.ir.op import Op, OpSet, make_op
+from gradserve.ir.shapes import broadcast_shape
 from gradserve.ir.types import Array, ElementType, Shape, TensorType
 
 Scalar: TypeAlias = bool | int | float
@@ -289,23 +290,3 @@ def common_element_type(operands: Sequence[Operand]) -> ElementType:
     """The element type that NumPy gives to an operation on these operands."""
     strong = [o.type.element_type.dtype if isinstance(o, Value) else o for o in operands]
     return ElementType.of(np.result_type(*strong))
-
-
-def broadcast_shape(shapes: Sequence[Shape]) -> Shape:
-    """The common shape of arrays by NumPy's rule.
-
-    Raises:
-        ConstraintError: there is none.
-    """
-    if all(shape == shapes[0] for shape in shapes):
-        return shapes[0]
-    rank = max(len(shape) for shape in shapes)
-    padded = [(1,) * (rank - len(shape)) + tuple(shape) for shape in shapes]
-    result = []
-    for lengths in zip(*padded, strict=True):
-        stretched = {length for length in lengths if length != 1}
-        if len(stretched) > 1:
-            shown = " and ".join(f"[{','.join(map(str, shape))}]" for shape in shapes)
-            raise ConstraintError("C1", f"shapes {shown} do not broadcast")
-        result.append(stretched.pop() if stretched else 1)
-    return tuple(result)

@@ -1,158 +1,72 @@
-"""Derived functions: what NumPy and SciPy have beyond the primitive ops, built from these, with their arguments.
+"""NumPy's, SciPy's and our own functions on values of a graph in the making, with their names and arguments.
 
-Each takes values of a graph under construction (at least one; arrays and numbers beside it become constants) and emits
-nodes into the builder of these values.
+At least one argument is a value; arrays and numbers beside it become constants. `gradserve.numpy.sum(x, axis=0)` emits
+nodes into the builder of x. Importers call these as the tracer and the rules do.
 """
 
-from gradserve.numpy.accumulations import cummax, cummin, cumprod, logcumsumexp
-from gradserve.numpy.algebra import (
-    cho_solve,
-    cholesky,
-    det,
-    inv,
-    matrix_power,
-    norm,
-    slogdet,
-    solve,
-    solve_triangular,
-)
-from gradserve.numpy.choices import isclose, isinf, isnan, where
-from gradserve.numpy.einstein import einsum
-from gradserve.numpy.exponentials import log_softmax, logsumexp, softmax, weighted_logsumexp
-from gradserve.numpy.matrices import diag, diagonal, eye, one_hot, trace, tril, triu
-from gradserve.numpy.ordering import argsort, median, nanquantile, quantile, sort
-from gradserve.numpy.probability import (
-    entr,
-    gammasgn,
-    log_ndtr,
-    multigammaln,
-    ndtr,
-    ndtri,
-    polygamma,
-    rel_entr,
-    rgamma,
-)
-from gradserve.numpy.products import dot, inner, kron, matmul, outer, tensordot, vdot, vecdot
-from gradserve.numpy.reductions import (
-    all,
-    any,
-    argmax,
-    argmin,
-    average,
-    count_nonzero,
-    cumsum,
-    max,
-    mean,
-    min,
-    prod,
-    std,
-    sum,
-    var,
-)
-from gradserve.numpy.shaping import (
-    broadcast_to,
-    concatenate,
-    expand_dims,
-    flip,
-    moveaxis,
-    ravel,
-    repeat,
-    reshape,
-    roll,
-    rollaxis,
-    split,
-    squeeze,
-    stack,
-    swapaxes,
-    tile,
-    transpose,
-)
-from gradserve.numpy.windows import convolution, convolve, max_pool, mean_pool
+from __future__ import annotations
 
-__all__ = [
-    "all",
-    "any",
-    "argmax",
-    "argmin",
-    "argsort",
-    "average",
-    "broadcast_to",
-    "cho_solve",
-    "cholesky",
-    "concatenate",
-    "convolution",
-    "convolve",
-    "count_nonzero",
-    "cummax",
-    "cummin",
-    "cumprod",
-    "cumsum",
-    "det",
-    "diag",
-    "diagonal",
-    "dot",
-    "einsum",
-    "entr",
-    "expand_dims",
-    "eye",
-    "flip",
-    "gammasgn",
-    "inner",
-    "inv",
-    "isclose",
-    "isinf",
-    "isnan",
-    "kron",
-    "log_ndtr",
-    "log_softmax",
-    "logcumsumexp",
-    "logsumexp",
-    "matmul",
-    "matrix_power",
-    "max",
-    "max_pool",
-    "mean",
-    "mean_pool",
-    "median",
-    "min",
-    "moveaxis",
-    "multigammaln",
-    "nanquantile",
-    "ndtr",
-    "ndtri",
-    "norm",
-    "one_hot",
-    "outer",
-    "polygamma",
-    "prod",
-    "quantile",
-    "ravel",
-    "rel_entr",
-    "repeat",
-    "reshape",
-    "rgamma",
-    "roll",
-    "rollaxis",
-    "slogdet",
-    "softmax",
-    "solve",
-    "solve_triangular",
-    "sort",
-    "split",
-    "squeeze",
-    "stack",
-    "std",
-    "sum",
-    "swapaxes",
-    "tensordot",
-    "tile",
-    "trace",
-    "transpose",
-    "tril",
-    "triu",
-    "var",
-    "vdot",
-    "vecdot",
-    "weighted_logsumexp",
-    "where",
-]
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from gradserve.numpy import (  # noqa: F401  (importing a module enters its functions in the table)
+    accumulations,
+    creation,
+    decompositions,
+    differences,
+    einstein,
+    elementwise,
+    exponentials,
+    indexing,
+    joining,
+    logic,
+    matrices,
+    matrix_functions,
+    nans,
+    norms,
+    ordering,
+    padding,
+    polynomials,
+    probability,
+    products,
+    quantiles,
+    reductions,
+    repeating,
+    shaping,
+    special,
+    statistics,
+    systems,
+    ufuncs,
+    updates,
+    windowing,
+)
+from gradserve.numpy.documentation import supported_names
+from gradserve.numpy.loops import apply_ufunc
+from gradserve.numpy.table import FUNCTIONS, OWN, SPECIAL, UFUNCS, numpy_names, on_values
+
+__all__ = ["supported_names"]
+
+
+@functools.cache
+def _by_name() -> dict[str, Callable[..., Any]]:
+    """Functions by their own names; NumPy's before those of its packages, SciPy's and ours, where names coincide."""
+    found = {name: on_values(entry.call) for name, entry in OWN.items()}
+    found |= {name: on_values(call) for name, call in SPECIAL.items()}
+    for name, member in reversed(list(numpy_names())):
+        found[name.rpartition(".")[2]] = (
+            _ufunc(member, name) if isinstance(member, np.ufunc) else on_values(FUNCTIONS[member].call)
+        )
+    return found
+
+
+def _ufunc(ufunc: np.ufunc, name: str) -> Callable[..., Any]:
+    return on_values(lambda g, *operands: apply_ufunc(g, ufunc, UFUNCS[ufunc], name, operands))
+
+
+def __getattr__(name: str) -> Callable[..., Any]:
+    """The function of that name."""
+    if name in _by_name():
+        return _by_name()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,49 +1,92 @@
-"""What is known after each element along an axis: running products, extrema and logarithms of sums."""
+"""What is known after each element along an axis: running sums and products, extrema, logarithms of sums."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
-from gradserve.ir.builder import Operand, Value
-from gradserve.numpy.arguments import builder_of, lifted, one_axis
-from gradserve.numpy.shaping import concatenate, part, ravel
-from gradserve.ops.family import to_float
-
-
-def cumprod(x: Operand, axis: int | None = None) -> Value:
-    """The products of the first elements, as np.cumprod; in row-major order if no axis is given."""
-    value, along = _placed(x, axis, "cumprod")
-    return value.builder.emit("cumprod", value, axis=along)
+import numpy as np
+from gradserve.ir.builder import Builder, Value
+from gradserve.numpy.arguments import axis_of, lift, to_float, with_dtype
+from gradserve.numpy.joining import concatenate
+from gradserve.numpy.shaping import part, ravel
+from gradserve.numpy.table import implements
 
 
-def cummax(x: Operand, axis: int | None = None) -> Value:
-    """The largest of the first elements, as np.maximum.accumulate. Of two equal ones each has half the derivative."""
-    return scanned(x, axis, lambda a, b: a.builder.emit("maximum", a, b))
+@implements(np.cumsum, np.add.accumulate)
+def cumsum(g: Builder, a: Any, axis: Any = None, dtype: Any = None) -> Value:
+    """The sums of the first elements."""
+    return _accumulated(g, "cumsum", lift(g, a), axis, dtype)
 
 
-def cummin(x: Operand, axis: int | None = None) -> Value:
-    """The smallest of the first elements, as np.minimum.accumulate. Of two equal ones each has half the derivative."""
-    return scanned(x, axis, lambda a, b: a.builder.emit("minimum", a, b))
+@implements(np.cumprod, np.multiply.accumulate)
+def cumprod(g: Builder, a: Any, axis: Any = None, dtype: Any = None) -> Value:
+    """The products of the first elements."""
+    return _accumulated(g, "cumprod", lift(g, a), axis, dtype)
 
 
-def logcumsumexp(x: Operand, axis: int | None = None) -> Value:
-    """The logarithms of the sums of the first exponentials, as np.logaddexp.accumulate."""
-    return scanned(to_float(builder_of(x), x), axis, lambda a, b: a.builder.emit("logaddexp", a, b))
+def _accumulated(g: Builder, op: str, x: Value, axis: Any, dtype: Any) -> Value:
+    x, along = _placed(with_dtype(g, x, dtype), axis, op)
+    return with_dtype(g, g.emit(op, x, axis=along), dtype)
 
 
-def scanned(x: Operand, axis: int | None, combine: Callable[[Value, Value], Value]) -> Value:
-    """The first elements combined by an associative function, over spans of 1, 2, 4, ... of them."""
-    value, along = _placed(x, axis, "accumulate")
-    span, length = 1, value.shape[along]
-    while span < length:
-        first, rest = part(value, along, 0, span), part(value, along, span, length)
-        value = concatenate([first, combine(part(value, along, 0, length - span), rest)], along)
-        span *= 2
+def _placed(x: Value, axis: Any, function: str) -> tuple[Value, int]:
+    return (ravel(x), 0) if axis is None else (x, axis_of(x, axis, function))
+
+
+def _cumulative_sum(g: Builder, x: Any, axis: Any = None, dtype: Any = None, include_initial: bool = False) -> Value:
+    """The sums of the first elements; of none of them first, if asked for."""
+    return _with_initial(g, cumsum(_on_axis(g, x, axis), axis or 0, dtype), axis or 0, include_initial, 0)
+
+
+def _cumulative_prod(g: Builder, x: Any, axis: Any = None, dtype: Any = None, include_initial: bool = False) -> Value:
+    """The products of the first elements; of none of them first, if asked for."""
+    return _with_initial(g, cumprod(_on_axis(g, x, axis), axis or 0, dtype), axis or 0, include_initial, 1)
+
+
+def _on_axis(g: Builder, x: Any, axis: Any) -> Value:
+    value = lift(g, x)
+    if axis is None and value.type.rank != 1:
+        raise ValueError("For arrays which have more than one dimension ``axis`` argument is required.")
     return value
 
 
-def _placed(x: Operand, axis: int | None, function: str) -> tuple[Value, int]:
-    if axis is None:
-        return ravel(x), 0
-    _, (value,) = lifted(x)
-    return value, one_axis(value, axis, function)
+def _with_initial(g: Builder, x: Value, axis: Any, include: bool, number: int) -> Value:
+    if not include:
+        return x
+    along = axis_of(x, axis, "accumulate")
+    first = g.full(x.type.with_shape(tuple(1 if k == along else n for k, n in enumerate(x.shape))), number)
+    return concatenate([first, x], along)
+
+
+if hasattr(np, "cumulative_sum"):  # since NumPy 2.1
+    implements(np.cumulative_sum)(_cumulative_sum)
+    implements(np.cumulative_prod)(_cumulative_prod)
+
+
+@implements(np.maximum.accumulate)
+def cummax(g: Builder, a: Any, axis: Any = None) -> Value:
+    """The largest of the first elements."""
+    return _scanned(g, "maximum", lift(g, a), axis)
+
+
+@implements(np.minimum.accumulate)
+def cummin(g: Builder, a: Any, axis: Any = None) -> Value:
+    """The smallest of the first elements."""
+    return _scanned(g, "minimum", lift(g, a), axis)
+
+
+@implements(np.logaddexp.accumulate)
+def logcumsumexp(g: Builder, a: Any, axis: Any = None) -> Value:
+    """The logarithms of the sums of the first exponentials."""
+    return _scanned(g, "logaddexp", to_float(g, a), axis)
+
+
+def _scanned(g: Builder, op: str, x: Value, axis: Any) -> Value:
+    """The first elements combined by an associative op, over spans of 1, 2, 4, ... of them."""
+    x, along = _placed(x, axis, "accumulate")
+    span, length = 1, x.shape[along]
+    while span < length:
+        first, rest = part(x, along, 0, span), part(x, along, span, length)
+        x = concatenate([first, g.emit(op, part(x, along, 0, length - span), rest)], along)
+        span *= 2
+    return x

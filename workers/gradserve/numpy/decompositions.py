@@ -1,104 +1,180 @@
-"""Eigenvalues, singular values, least squares and functions of matrices, with the arguments of NumPy and SciPy."""
+"""np.linalg beyond square systems: eigenvalues, singular values, least squares, pseudoinverses.
+
+Derivatives are right at repeated eigenvalues and singular values as well, if the result does not depend on which
+vectors they have: functions such as Q f(w) Q.T and U f(s) Vh, and sums of f(w). What depends on them is refused there
+with NotDifferentiable.
+"""
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
-from gradserve.ir.builder import Builder, Operand, Value
+from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType
-from gradserve.numpy import reductions
-from gradserve.numpy.arguments import builder_of, refuse
-from gradserve.numpy.shaping import concatenate, squeeze
+from gradserve.numpy.arguments import Unsupported, refuse, to_float
+from gradserve.numpy.joining import concatenate
+from gradserve.numpy.products import dot
+from gradserve.numpy.reductions import count_nonzero
+from gradserve.numpy.reductions import max as max_along
+from gradserve.numpy.reductions import sum as sum_along
+from gradserve.numpy.shaping import part, squeeze
+from gradserve.numpy.table import implements
 from gradserve.ops.contraction.contract import matrix_product
-from gradserve.ops.family import to_float
-from gradserve.ops.linalg import triangles
-from gradserve.ops.linalg.exponential import Expm
 from gradserve.ops.linalg.least_squares import Lstsq, Pinv
 from gradserve.ops.linalg.orthogonal import Qr
-from gradserve.ops.linalg.sylvester import Sylvester
-from gradserve.ops.spectral.eigen import Eigh, Eigvalsh
-from gradserve.ops.spectral.matrix_functions import Spectral
-from gradserve.ops.spectral.scalar_functions import FUNCTIONS
+from gradserve.ops.spectral.eigen import Eigh, Eigvalsh, symmetric_part
 from gradserve.ops.spectral.singular import Svd, Svdvals
 
 
-def _matrix(x: Operand, function: str, square: bool = False) -> tuple[Builder, Value]:
-    g = builder_of(x)
-    value = to_float(g, x)
-    if value.type.rank < 2:
-        refuse(g, function, f"{value.type} is no matrix")
-    if square and value.type.shape[-1] != value.type.shape[-2]:
-        refuse(g, function, f"{value.type} is no square matrix")
-    return g, value
+class EighResult(NamedTuple):
+    """What np.linalg.eigh returns."""
+
+    eigenvalues: Value
+    eigenvectors: Value
 
 
-def eigh(x: Operand) -> tuple[Value, Value]:
-    """Eigenvalues, ascending, and eigenvectors of the symmetric part of each matrix, as np.linalg.eigh."""
-    g, value = _matrix(x, "eigh", square=True)
-    w, q = g.apply(Eigh(0, value.shape[-1]), [value])
-    return w, q
+class SVDResult(NamedTuple):
+    """What np.linalg.svd returns."""
+
+    U: Value
+    S: Value
+    Vh: Value
 
 
-def eigvalsh(x: Operand) -> Value:
-    """Eigenvalues, ascending, of the symmetric part of each matrix, as np.linalg.eigvalsh."""
-    g, value = _matrix(x, "eigvalsh", square=True)
-    return g.apply(Eigvalsh(0, value.shape[-1], free=False), [value])[0]
+class QRResult(NamedTuple):
+    """What np.linalg.qr returns."""
+
+    Q: Value
+    R: Value
 
 
-def svd(x: Operand) -> tuple[Value, Value, Value]:
-    """U, s and V^T of each matrix, as np.linalg.svd with full_matrices=False."""
-    g, value = _matrix(x, "svd")
-    u, s, vh = g.apply(Svd(0, min(value.shape[-2:])), [value])
-    return u, s, vh
+def matrix(g: Builder, a: Any, function: str, square: bool = False, hermitian: bool = False) -> Value:
+    """The argument as real matrices; their symmetric part if NumPy would read one triangle alone.
+
+    Raises:
+        InvalidGraph: it has fewer than two axes, or its matrices are not square where they have to be.
+    """
+    x = to_float(g, a)
+    if x.type.rank < 2:
+        refuse(g, function, f"{x.type} is no matrix")
+    if square and x.type.shape[-1] != x.type.shape[-2]:
+        refuse(g, function, f"{x.type} is no square matrix")
+    return symmetric_part(g, x) if hermitian else x
 
 
-def svdvals(x: Operand, free: bool = False) -> Value:
-    """Singular values, descending, as np.linalg.svdvals; `free` if what becomes of them treats equal ones alike."""
-    g, value = _matrix(x, "svdvals")
-    return g.apply(Svdvals(0, min(value.shape[-2:]), free), [value])[0]
+def _number(argument: Any, what: str) -> float | None:
+    if argument is None:
+        return None
+    if isinstance(argument, Value) or np.ndim(argument):
+        raise Unsupported(f"{what} must be a plain number", "leave it out, or give a number")
+    return float(argument)
 
 
-def qr(x: Operand) -> tuple[Value, Value]:
-    """Q and R of each matrix, as np.linalg.qr in mode reduced.
+@implements(np.linalg.eigh)
+def eigh(g: Builder, a: Any, UPLO: str = "L") -> EighResult:
+    """Eigenvalues, ascending, and eigenvectors of the symmetric part (a + a.T) / 2."""
+    x = matrix(g, a, "eigh", square=True)
+    return EighResult(*g.apply(Eigh(0, x.shape[-1]), [x]))
+
+
+@implements(np.linalg.eigvalsh)
+def eigvalsh(g: Builder, a: Any, UPLO: str = "L") -> Value:
+    """Eigenvalues, ascending, of the symmetric part (a + a.T) / 2."""
+    x = matrix(g, a, "eigvalsh", square=True)
+    return g.apply(Eigvalsh(0, x.shape[-1], free=False), [x])[0]
+
+
+@implements(np.linalg.svd)
+def svd(
+    g: Builder, a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False
+) -> SVDResult | Value:
+    """Singular values, descending, and their vectors; for matrices that are not square, with full_matrices=False."""
+    x = matrix(g, a, "svd", hermitian=hermitian)
+    if not compute_uv:
+        return singular_values(g, x)
+    if full_matrices and x.shape[-1] != x.shape[-2]:
+        raise Unsupported(
+            "np.linalg.svd with full_matrices=True adds vectors that any others may replace: they have no derivative",
+            "write np.linalg.svd(x, full_matrices=False)",
+        )
+    return SVDResult(*thin_svd(g, x))
+
+
+def thin_svd(g: Builder, x: Value) -> tuple[Value, ...]:
+    """U, s and V^T of each matrix, with as many columns and rows as there are singular values."""
+    return g.apply(Svd(0, min(x.shape[-2:])), [x])
+
+
+@implements(np.linalg.svdvals)
+def svdvals(g: Builder, x: Any) -> Value:
+    """Singular values, descending."""
+    return singular_values(g, matrix(g, x, "svdvals"))
+
+
+def singular_values(g: Builder, x: Value, free: bool = False) -> Value:
+    """Singular values, descending; `free` if what becomes of them treats equal ones alike."""
+    return g.apply(Svdvals(0, min(x.shape[-2:]), free), [x])[0]
+
+
+@implements(np.linalg.qr)
+def qr(g: Builder, a: Any, mode: str = "reduced") -> QRResult | Value:
+    """Q with orthonormal columns and R upper triangular; R alone in mode r.
 
     The Q of a wide matrix is that of its first columns, and the rest of R is Q^T times the others.
     """
-    g, value = _matrix(x, "qr")
-    *_, rows, columns = value.shape
-    if rows >= columns:
-        q, r = g.apply(Qr(), [value])
-        return q, r
-    first, rest = (_columns(value, start, stop) for start, stop in ((0, rows), (rows, columns)))
-    q, r = g.apply(Qr(), [first])
-    return q, concatenate([r, matrix_product(g, q, rest, flip_x=True)], -1)
+    x = matrix(g, a, "qr")
+    *_, rows, columns = x.shape
+    if mode == "complete" and rows > columns:
+        raise Unsupported(
+            "np.linalg.qr with mode='complete' adds vectors that any others may replace: they have no derivative",
+            "write np.linalg.qr(x)",
+        )
+    if mode not in ("reduced", "complete", "r"):
+        raise Unsupported(f"np.linalg.qr with mode={mode!r} cannot be traced", "write np.linalg.qr(x)")
+    last = x.type.rank - 1
+    q, r = g.apply(Qr(), [part(x, last, 0, min(rows, columns))])
+    if rows < columns:
+        r = concatenate([r, matrix_product(g, q, part(x, last, rows, columns), flip_x=True)], -1)
+    return r if mode == "r" else QRResult(q, r)
 
 
-def _columns(x: Value, start: int, stop: int) -> Value:
-    *before, _ = x.shape
-    starts = (*(0 for _ in before), start)
-    return x.builder.emit("slice", x, starts=starts, stops=(*before, stop), strides=(1,) * x.type.rank)
-
-
-def pinv(x: Operand, rcond: float | None = None) -> Value:
-    """The pseudoinverse of each matrix, as np.linalg.pinv: its derivative is that along matrices of the same rank.
+@implements(np.linalg.pinv)
+def pinv(g: Builder, a: Any, rcond: Any = None, hermitian: bool = False, rtol: Any = None) -> Value:
+    """The pseudoinverse; its derivative is that along matrices of the same rank.
 
     In single precision, NumPy's limit of 1e-15 would take rounding for rank; there it is that of lstsq.
     """
-    g, value = _matrix(x, "pinv")
-    limit = 1e-15 if value.type.element_type is ElementType.FLOAT64 else _rounding(value)
-    return g.apply(Pinv(limit if rcond is None else float(rcond), full=False), [value])[0]
+    x = matrix(g, a, "pinv", hermitian=hermitian)
+    given = _number(rcond if rtol is None else rtol, "rcond")
+    limit = 1e-15 if x.type.element_type is ElementType.FLOAT64 else _rounding(x)
+    return g.apply(Pinv(limit if given is None else given, full=False), [x])[0]
 
 
-def lstsq(a: Operand, b: Operand, rcond: float | None = None) -> Value:
-    """The solution of least norm of least squares, the first result of np.linalg.lstsq; also for several matrices."""
-    g = builder_of(a, b)
+@implements(np.linalg.lstsq)
+def lstsq(g: Builder, a: Any, b: Any, rcond: Any = None) -> tuple[Value, Value, Value, Value]:
+    """The solution of least norm, the sums of squared residuals, rank and singular values.
+
+    Where the rank is not full, the derivative is refused. There the residuals are given all the same: shapes are known
+    before numbers.
+    """
     left, right = g.promote([to_float(g, a), to_float(g, b)])
-    if left.type.rank < 2 or right.type.rank < left.type.rank - 1:
+    if left.type.rank != 2 or right.type.rank not in (1, 2):
         refuse(g, "lstsq", f"{left.type} is no matrix or {right.type} is no right-hand side")
-    limit = float(rcond) if rcond is not None and rcond >= 0 else _rounding(left)
-    if right.type.rank == left.type.rank - 1:
-        column = g.reshape(right, (*right.shape, 1))
-        return squeeze(g.apply(Lstsq(limit), [left, column])[0], -1)
-    return g.apply(Lstsq(limit), [left, right])[0]
+    given = _number(rcond, "rcond")
+    limit = given if given is not None and given >= 0 else _rounding(left)
+    columns = right if right.type.rank == 2 else g.reshape(right, (*right.shape, 1))
+    (solution,) = g.apply(Lstsq(limit), [left, columns])
+    if right.type.rank == 1:
+        solution = squeeze(solution, -1)
+    s = singular_values(g, left)
+    known = s.shape[-1] > 0
+    rank = count_nonzero(g.gt(s, g.mul(max_along(s), limit))) if known else g.constant(0, ElementType.INT32)
+    apart = g.sub(right, dot(left, solution))
+    squares = sum_along(g.mul(apart, apart), 0, keepdims=right.type.rank == 1)
+    rows, unknowns = left.shape
+    residuals = squares if rows > unknowns else g.zeros(right.type.with_shape((0,)))
+    return solution, residuals, g.convert(rank, ElementType.INT32), s
 
 
 def _rounding(x: Value) -> float:
@@ -106,54 +182,14 @@ def _rounding(x: Value) -> float:
     return float(np.finfo(x.type.element_type.dtype).eps) * max(x.shape[-2:])
 
 
-def matrix_rank(x: Operand, tol: float | None = None, rtol: float | None = None) -> Value:
-    """The number of singular values that are not zero, as np.linalg.matrix_rank."""
-    g, value = _matrix(x, "matrix_rank")
-    s = svdvals(value, free=True)
+@implements(np.linalg.matrix_rank)
+def matrix_rank(g: Builder, A: Any, tol: Any = None, hermitian: bool = False, rtol: Any = None) -> Value:
+    """The number of singular values that are not zero to rounding."""
+    x = matrix(g, A, "matrix_rank", hermitian=hermitian)
+    s, relative, limit = singular_values(g, x, free=True), _number(rtol, "rtol"), _number(tol, "tol")
     if not s.shape[-1]:
-        return reductions.count_nonzero(s, -1)
-    relative = _rounding(value) if rtol is None else float(rtol)
-    limit = reductions.max(s, -1, keepdims=True) * relative if tol is None else g.constant(float(tol))
-    return reductions.count_nonzero(g.emit("gt", s, limit), -1)
-
-
-def expm(x: Operand) -> Value:
-    """The exponential of each matrix, as scipy.linalg.expm."""
-    g, value = _matrix(x, "expm", square=True)
-    return g.apply(Expm(), [value])[0]
-
-
-def funm_sym(x: Operand, function: str, parameter: float = 0.0) -> Value:
-    """A function of the symmetric part of each matrix A = Q diag(w) Q^T: Q diag(f(w)) Q^T.
-
-    The names are those of `gradserve.ops.spectral.scalar_functions`; the parameter is the exponent of a power.
-    """
-    g, value = _matrix(x, "funm_sym", square=True)
-    if function not in FUNCTIONS:
-        refuse(g, "funm_sym", f"{function!r} is none of {', '.join(FUNCTIONS)}")
-    return g.apply(Spectral(function, float(parameter), 0, value.shape[-1]), [value])[0]
-
-
-def sqrtm(x: Operand) -> Value:
-    """The square root of each symmetric matrix without negative eigenvalues."""
-    return funm_sym(x, "sqrt")
-
-
-def logm(x: Operand) -> Value:
-    """The logarithm of each symmetric positive definite matrix."""
-    return funm_sym(x, "log")
-
-
-def polar(x: Operand) -> tuple[Value, Value]:
-    """W with orthonormal columns, or rows if there are fewer, and P = (A^T A)^(1/2) with A = W P for each matrix A."""
-    g, value = _matrix(x, "polar")
-    u, s, vh = svd(value)
-    v = triangles.flipped(g, vh)
-    scaled = g.emit("mul", v, g.reshape(s, (*s.shape[:-1], 1, s.shape[-1])))
-    return matrix_product(g, u, vh), matrix_product(g, scaled, vh)
-
-
-def solve_sylvester(a: Operand, b: Operand, c: Operand) -> Value:
-    """The solution X of A X + X B = C, as scipy.linalg.solve_sylvester; also for several."""
-    g = builder_of(a, b, c)
-    return g.apply(Sylvester(), g.promote([to_float(g, x) for x in (a, b, c)]))[0]
+        return count_nonzero(s, -1)
+    if limit is not None:
+        return count_nonzero(g.gt(s, limit), -1)
+    largest = max_along(s, -1, keepdims=True)
+    return count_nonzero(g.gt(s, g.mul(largest, _rounding(x) if relative is None else relative)), -1)

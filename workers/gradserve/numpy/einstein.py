@@ -7,24 +7,25 @@ from string import ascii_letters
 from typing import Any
 
 import numpy as np
-from gradserve.ir.builder import Builder, Operand, Value
-from gradserve.numpy.arguments import promoted, refuse
+from gradserve.ir.builder import Builder, Value
+from gradserve.numpy.arguments import lift, promoted, refuse
 from gradserve.numpy.labelled import Label, Labelled, product
 from gradserve.numpy.matrices import diagonal
+from gradserve.numpy.table import implements
 
 _FEW = 5
 """Operands up to which the best order of contractions is looked for among all; above, it is built greedily."""
 
 
-def einsum(subscripts: str | Operand, *operands: Any) -> Value:
-    """The sum of products that the subscripts name, as np.einsum: `ij,jk->ik` is a product of matrices.
+@implements(np.einsum)
+def einsum(g: Builder, *operands: Any) -> Value:
+    """Sums of products in Einstein's notation.
 
     Indices repeated in one operand take its diagonal, those absent from the result are summed over, an ellipsis stands
     for axes that broadcast. Lists of numbers may follow the operands in the place of subscripts before them.
     """
-    if not isinstance(subscripts, str):
-        return einsum(*_with_subscripts([subscripts, *operands]))
-    g, values = promoted(*operands)
+    subscripts, *given = operands if isinstance(operands[0], str) else _with_subscripts(operands)
+    values = promoted(g, *given)
     terms, result = _parse(g, subscripts, values)
     arrays = [_diagonals(g, value, labels) for value, labels in zip(values, terms, strict=True)]
     lengths = _lengths(g, arrays)
@@ -37,6 +38,19 @@ def einsum(subscripts: str | Operand, *operands: Any) -> Value:
         arrays.append(_combined(chosen, needed, result))
     (last,) = arrays
     return last.summed(set(result)).ordered(result)
+
+
+@implements(np.linalg.multi_dot)
+def multi_dot(g: Builder, arrays: Any) -> Value:
+    """The product of several matrices, in the cheapest order; the first and the last may be vectors."""
+    values = [lift(g, array) for array in arrays]
+    terms = [ascii_letters[k : k + 2] for k in range(len(values))]
+    if values[0].type.rank == 1:
+        terms[0] = terms[0][1:]
+    if values[-1].type.rank == 1:
+        terms[-1] = terms[-1][:1]
+    free = (terms[0][:-1] if values[0].type.rank > 1 else "") + (terms[-1][1:] if values[-1].type.rank > 1 else "")
+    return einsum(f"{','.join(terms)}->{free}", *values)
 
 
 def _combined(arrays: Sequence[Labelled], needed: set[Label], result: Sequence[Label]) -> Labelled:

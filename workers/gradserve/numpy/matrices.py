@@ -1,21 +1,27 @@
-"""Diagonals, triangles and special matrices, with NumPy's arguments."""
+"""Diagonals, triangles and special matrices."""
 
 from __future__ import annotations
 
-from gradserve.ir.builder import Builder, Operand, Value
-from gradserve.ir.types import ElementType
-from gradserve.numpy.arguments import lifted, one_axis, refuse
+from typing import Any
+
+import numpy as np
+from gradserve.ir.builder import Builder, Value
+from gradserve.numpy.arguments import axis_of, integer, lift, refuse
+from gradserve.numpy.reductions import sum as sum_along
+from gradserve.numpy.shaping import ravel
+from gradserve.numpy.table import implements
 from gradserve.ops.linalg import triangles
 from gradserve.ops.movement.shapes import permuted
 
 
-def diagonal(x: Operand, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Value:
-    """The elements on a diagonal of two axes, along a new last axis, as np.diagonal.
+@implements(np.diagonal, view=True)
+def diagonal(g: Builder, a: Any, offset: Any = 0, axis1: Any = 0, axis2: Any = 1) -> Value:
+    """The elements on a diagonal of two axes.
 
     With the two axes laid end to end these are equally spaced, so that a slice takes them and nothing is computed.
     """
-    g, (value,) = lifted(x)
-    first, second = one_axis(value, axis1, "diagonal"), one_axis(value, axis2, "diagonal")
+    value, offset = lift(g, a), integer(offset, "a diagonal")
+    first, second = axis_of(value, axis1, "diagonal"), axis_of(value, axis2, "diagonal")
     if first == second:
         refuse(g, "diagonal", f"axes {axis1} and {axis2} of {value.type} are one")
     others = tuple(axis for axis in range(value.type.rank) if axis not in (first, second))
@@ -33,15 +39,28 @@ def diagonal(x: Operand, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Val
     )
 
 
-def trace(x: Operand, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Value:
-    """The sum of the elements on a diagonal, as np.trace."""
-    line = diagonal(x, offset, axis1, axis2)
-    return line.builder.emit("reduce_sum", line, axes=(line.type.rank - 1,))
+@implements(np.trace)
+def trace(g: Builder, a: Any, offset: Any = 0, axis1: Any = 0, axis2: Any = 1, dtype: Any = None) -> Value:
+    """The sum of the elements on a diagonal of two axes."""
+    return sum_along(diagonal(lift(g, a), offset, axis1, axis2), -1, dtype)
 
 
-def diag(x: Operand, k: int = 0) -> Value:
-    """A matrix with the vector x on its k-th diagonal, or the k-th diagonal of the matrix x, as np.diag."""
-    g, (value,) = lifted(x)
+@implements(np.linalg.diagonal, view=True)
+def linalg_diagonal(g: Builder, x: Any, offset: Any = 0) -> Value:
+    """The elements on a diagonal of the last two axes."""
+    return diagonal(lift(g, x), offset, -2, -1)
+
+
+@implements(np.linalg.trace)
+def linalg_trace(g: Builder, x: Any, offset: Any = 0, dtype: Any = None) -> Value:
+    """The sum of the elements on a diagonal of the last two axes."""
+    return trace(lift(g, x), offset, -2, -1, dtype)
+
+
+@implements(np.diag)
+def diag(g: Builder, v: Any, k: Any = 0) -> Value:
+    """The diagonal of a matrix, or the matrix with a diagonal."""
+    value, k = lift(g, v), integer(k, "a diagonal")
     if value.type.rank == 2:
         return diagonal(value, k)
     if value.type.rank != 1:
@@ -54,37 +73,26 @@ def diag(x: Operand, k: int = 0) -> Value:
     return g.reshape(flat, (size, size))
 
 
-def tril(x: Operand, k: int = 0) -> Value:
-    """The matrices x with zeros above the k-th diagonal, as np.tril."""
-    g, (value,) = lifted(x)
-    _require_matrix(g, value, "tril")
-    return triangles.lower(g, value, k)
+@implements(np.diagflat)
+def diagflat(g: Builder, v: Any, k: Any = 0) -> Value:
+    """The matrix with all elements on a diagonal."""
+    return diag(ravel(lift(g, v)), k)
 
 
-def triu(x: Operand, k: int = 0) -> Value:
-    """The matrices x with zeros below the k-th diagonal, as np.triu."""
-    g, (value,) = lifted(x)
-    _require_matrix(g, value, "triu")
-    return triangles.upper(g, value, k)
+@implements(np.tril)
+def tril(g: Builder, m: Any, k: Any = 0) -> Value:
+    """The matrix with zeros above a diagonal."""
+    return triangles.lower(g, _matrix(g, m, "tril"), integer(k, "a diagonal"))
 
 
-def _require_matrix(g: Builder, value: Value, function: str) -> None:
+@implements(np.triu)
+def triu(g: Builder, m: Any, k: Any = 0) -> Value:
+    """The matrix with zeros below a diagonal."""
+    return triangles.upper(g, _matrix(g, m, "triu"), integer(k, "a diagonal"))
+
+
+def _matrix(g: Builder, m: Any, function: str) -> Value:
+    value = lift(g, m)
     if value.type.rank < 2:
         refuse(g, function, f"{value.type} is no matrix")
-
-
-def eye(
-    g: Builder, rows: int, columns: int | None = None, k: int = 0, element_type: ElementType = ElementType.FLOAT64
-) -> Value:
-    """Ones on the k-th diagonal and zeros elsewhere, as np.eye."""
-    width = rows if columns is None else columns
-    row = g.reshape(g.emit("iota", length=rows, element_type=ElementType.INT64), (rows, 1))
-    column = g.emit("iota", length=width, element_type=ElementType.INT64)
-    return g.convert(g.emit("eq", row + k, column), element_type)
-
-
-def one_hot(indices: Operand, length: int, element_type: ElementType = ElementType.FLOAT64) -> Value:
-    """For each index a vector of zeros with a one at that position, along a new last axis; no one if it is outside."""
-    g, (value,) = lifted(indices)
-    positions = g.emit("iota", length=length, element_type=value.type.element_type)
-    return g.convert(g.emit("eq", g.reshape(value, (*value.type.shape, 1)), positions), element_type)
+    return value

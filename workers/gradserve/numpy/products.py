@@ -1,57 +1,32 @@
-"""Products of vectors, matrices and arrays, with NumPy's rules for their axes."""
+"""Products of vectors, matrices and arrays."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from gradserve.ir.builder import Operand, Value
-from gradserve.numpy.arguments import all_axes, one_axis, promoted, refuse
+import numpy as np
+from gradserve.ir.builder import Builder, Value
+from gradserve.numpy.arguments import axes_of, axis_of, integer, lift, promoted, refuse
 from gradserve.numpy.labelled import Label, Labelled, product
-from gradserve.numpy.shaping import ravel
+from gradserve.numpy.repeating import roll
+from gradserve.numpy.shaping import expand_dims, moveaxis, ravel, squeeze
+from gradserve.numpy.table import implements
 from gradserve.ops.movement.shapes import permuted
 
 
-def _contracted(x: Value, y: Value, lhs: Sequence[int], rhs: Sequence[int]) -> Value:
-    return x.builder.emit(
-        "contract", x, y, lhs_contract=tuple(lhs), rhs_contract=tuple(rhs), lhs_batch=(), rhs_batch=()
-    )
+def _contracted(g: Builder, x: Value, y: Value, lhs: Sequence[int], rhs: Sequence[int]) -> Value:
+    return g.emit("contract", x, y, lhs_contract=tuple(lhs), rhs_contract=tuple(rhs), lhs_batch=(), rhs_batch=())
 
 
-def dot(x: Operand, y: Operand) -> Value:
-    """Sums over the last axis of x and the last but one of y, or its only one, as np.dot; scalars multiply."""
-    _, (a, b) = promoted(x, y)
-    if not a.type.rank or not b.type.rank:
-        return a * b
-    return _contracted(a, b, (a.type.rank - 1,), (max(b.type.rank - 2, 0),))
-
-
-def vdot(x: Operand, y: Operand) -> Value:
-    """The inner product of all elements, as np.vdot."""
-    _, (a, b) = promoted(x, y)
-    return _contracted(ravel(a), ravel(b), (0,), (0,))
-
-
-def inner(x: Operand, y: Operand) -> Value:
-    """Sums over the last axes of both, as np.inner; scalars multiply."""
-    _, (a, b) = promoted(x, y)
-    if not a.type.rank or not b.type.rank:
-        return a * b
-    return _contracted(a, b, (a.type.rank - 1,), (b.type.rank - 1,))
-
-
-def outer(x: Operand, y: Operand) -> Value:
-    """All products of an element of x and an element of y, as np.outer."""
-    _, (a, b) = promoted(x, y)
-    return _contracted(ravel(a), ravel(b), (), ())
-
-
-def matmul(x: Operand, y: Operand) -> Value:
-    """The product of matrices over the last two axes, as np.matmul.
+@implements(np.matmul, np.linalg.matmul)
+def matmul(g: Builder, x1: Any, x2: Any) -> Value:
+    """The product of matrices.
 
     Leading axes run together by the rule of broadcasting, but nothing is repeated: an axis that only one operand has
     is a free axis of one contraction. A vector is a row on the left and a column on the right.
     """
-    g, (a, b) = promoted(x, y)
+    a, b = promoted(g, x1, x2)
     if not a.type.rank or not b.type.rank:
         refuse(g, "matmul", f"scalars have no product of matrices: {a.type} and {b.type}; use *")
     rank = max(a.type.rank, b.type.rank, 2) - 2
@@ -85,40 +60,123 @@ def _ones(operand: Labelled) -> set[Label]:
     return {label for label, n in pairs if n == 1 and isinstance(label, int)}
 
 
-def tensordot(x: Operand, y: Operand, axes: int | Sequence[int | Sequence[int]] = 2) -> Value:
-    """Sums over pairs of axes, as np.tensordot: the last of x with the first of y, or those named."""
-    g, (a, b) = promoted(x, y)
-    if isinstance(axes, int):
-        if not 0 <= axes <= min(a.type.rank, b.type.rank):
-            refuse(g, "tensordot", f"{a.type} and {b.type} do not both have {axes} axes")
-        return _contracted(a, b, range(a.type.rank - axes, a.type.rank), range(axes))
-    lhs, rhs = (all_axes(value, named, "tensordot") for value, named in zip((a, b), axes, strict=True))
-    if len(lhs) != len(rhs):
-        refuse(g, "tensordot", f"axes {lhs} and {rhs} differ in number")
-    return _contracted(a, b, lhs, rhs)
-
-
-def vecdot(x: Operand, y: Operand, axis: int = -1) -> Value:
-    """The inner products along an axis, the others running together by the rule of broadcasting, as np.vecdot."""
-    g, (a, b) = promoted(x, y)
+@implements(np.vecdot, np.linalg.vecdot)
+def vecdot(g: Builder, x1: Any, x2: Any, axis: Any = -1) -> Value:
+    """The inner products along an axis, the last one unless named."""
+    a, b = promoted(g, x1, x2)
     a, b = (
         permuted(g, v, (*(k for k in range(v.type.rank) if k != along), along))
-        for v, along in ((a, one_axis(a, axis, "vecdot")), (b, one_axis(b, axis, "vecdot")))
+        for v, along in ((a, axis_of(a, axis, "vecdot")), (b, axis_of(b, axis, "vecdot")))
     )
     rank = a.type.rank
     if a.type.shape == b.type.shape:
         along = tuple(range(rank - 1))
         last = (rank - 1,)
         return g.emit("contract", a, b, lhs_contract=last, rhs_contract=last, lhs_batch=along, rhs_batch=along)
-    both = a * b
+    both = g.mul(a, b)
     return g.emit("reduce_sum", both, axes=(both.type.rank - 1,))
 
 
-def kron(x: Operand, y: Operand) -> Value:
-    """Every element of x times the whole of y, laid out as blocks, as np.kron."""
-    g, (a, b) = promoted(x, y)
-    rank = max(a.type.rank, b.type.rank)
-    a, b = (g.reshape(v, (1,) * (rank - v.type.rank) + v.shape) for v in (a, b))
-    blocks = _contracted(a, b, (), ())
+def _matvec(g: Builder, x: Value, y: Value) -> Value:
+    """The products of matrices and vectors."""
+    return squeeze(matmul(x, expand_dims(y, -1)), -1)
+
+
+def _vecmat(g: Builder, x: Value, y: Value) -> Value:
+    """The products of vectors and matrices."""
+    return squeeze(matmul(expand_dims(x, -2), y), -2)
+
+
+if hasattr(np, "matvec"):  # since NumPy 2.2
+    implements(np.matvec)(_matvec)
+    implements(np.vecmat)(_vecmat)
+
+
+@implements(np.dot)
+def dot(g: Builder, a: Any, b: Any) -> Value:
+    """Sums over the last axis of a and the last but one of b."""
+    x, y = promoted(g, a, b)
+    if not x.type.rank or not y.type.rank:
+        return g.mul(x, y)
+    return _contracted(g, x, y, (x.type.rank - 1,), (max(y.type.rank - 2, 0),))
+
+
+@implements(np.vdot)
+def vdot(g: Builder, a: Any, b: Any) -> Value:
+    """The inner product of all elements."""
+    x, y = promoted(g, a, b)
+    return _contracted(g, ravel(x), ravel(y), (0,), (0,))
+
+
+@implements(np.inner)
+def inner(g: Builder, a: Any, b: Any) -> Value:
+    """Sums over the last axes of both."""
+    x, y = promoted(g, a, b)
+    if not x.type.rank or not y.type.rank:
+        return g.mul(x, y)
+    return _contracted(g, x, y, (x.type.rank - 1,), (y.type.rank - 1,))
+
+
+@implements(np.outer)
+def outer(g: Builder, a: Any, b: Any) -> Value:
+    """All products of two elements."""
+    x, y = promoted(g, a, b)
+    return _contracted(g, ravel(x), ravel(y), (), ())
+
+
+@implements(np.linalg.outer)
+def linalg_outer(g: Builder, x1: Any, x2: Any) -> Value:
+    """All products of two elements."""
+    return outer(x1, x2)
+
+
+@implements(np.kron)
+def kron(g: Builder, a: Any, b: Any) -> Value:
+    """Blocks: each element of a times b."""
+    x, y = promoted(g, a, b)
+    rank = max(x.type.rank, y.type.rank)
+    x, y = (g.reshape(v, (1,) * (rank - v.type.rank) + v.shape) for v in (x, y))
     order = [axis for pair in zip(range(rank), range(rank, 2 * rank), strict=True) for axis in pair]
-    return g.reshape(permuted(g, blocks, order), tuple(m * n for m, n in zip(a.shape, b.shape, strict=True)))
+    blocks = permuted(g, _contracted(g, x, y, (), ()), order)
+    return g.reshape(blocks, tuple(m * n for m, n in zip(x.shape, y.shape, strict=True)))
+
+
+@implements(np.tensordot)
+def tensordot(g: Builder, a: Any, b: Any, axes: Any = 2) -> Value:
+    """Sums over pairs of axes."""
+    x, y = promoted(g, a, b)
+    if not np.iterable(axes):
+        count = integer(axes, "axes")
+        if not 0 <= count <= min(x.type.rank, y.type.rank):
+            refuse(g, "tensordot", f"{x.type} and {y.type} do not both have {count} axes")
+        return _contracted(g, x, y, range(x.type.rank - count, x.type.rank), range(count))
+    lhs, rhs = (axes_of(value, named, "tensordot") for value, named in zip((x, y), axes, strict=True))
+    if len(lhs) != len(rhs):
+        refuse(g, "tensordot", f"axes {lhs} and {rhs} differ in number")
+    return _contracted(g, x, y, lhs, rhs)
+
+
+@implements(np.linalg.tensordot)
+def linalg_tensordot(g: Builder, x1: Any, x2: Any, axes: Any = 2) -> Value:
+    """Sums over pairs of axes."""
+    return tensordot(x1, x2, axes)
+
+
+@implements(np.cross)
+def cross(g: Builder, a: Any, b: Any, axisa: Any = -1, axisb: Any = -1, axisc: Any = -1, axis: Any = None) -> Value:
+    """The products of vectors with three elements, at right angles to both."""
+    if axis is not None:
+        axisa = axisb = axisc = axis
+    x, y = lift(g, a), lift(g, b)
+    x, y = moveaxis(x, axis_of(x, axisa, "cross"), -1), moveaxis(y, axis_of(y, axisb, "cross"), -1)
+    if x.shape[-1] != 3 or y.shape[-1] != 3:
+        raise ValueError("both arrays must be (arrays of) 3-dimensional vectors")
+    x1, x2, y1, y2 = (roll(v, -k, -1) for v in (x, y) for k in (1, 2))
+    result = g.sub(g.mul(x1, y2), g.mul(x2, y1))
+    return moveaxis(result, -1, axis_of(result, axisc, "cross"))
+
+
+@implements(np.linalg.cross)
+def linalg_cross(g: Builder, x1: Any, x2: Any, axis: Any = -1) -> Value:
+    """The products of vectors with three elements."""
+    return cross(x1, x2, axis=axis)

@@ -1,141 +1,92 @@
-"""Sums, extrema and moments along axes, with NumPy's arguments."""
+"""Sums, products, extrema, quantifiers and positions along axes."""
 
 from __future__ import annotations
 
-import builtins
-import math
+from typing import Any
 
-from gradserve.ir.builder import Operand, Value
+import numpy as np
+from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType
-from gradserve.numpy.arguments import (
-    Axis,
-    all_axes,
-    builder_of,
-    kept,
-    lifted,
-    one_axis,
-    reduced_axes,
-    refuse,
-)
-from gradserve.ops.family import to_float
-from gradserve.ops.movement.shapes import permuted
+from gradserve.numpy.arguments import axis_of, kept, lift, reduced_axes, with_dtype
+from gradserve.numpy.table import implements
 
 
-def _reduced(op: str, x: Operand, axis: Axis, keepdims: bool) -> Value:
-    g, (value,) = lifted(x)
-    axes = reduced_axes(value, axis, op.removeprefix("reduce_"))
-    return kept(g, g.emit(op, value, axes=axes), value, axes, keepdims)
+def _reduced(g: Builder, op: str, x: Value, axis: Any, keepdims: bool) -> Value:
+    axes = reduced_axes(x, axis, op.removeprefix("reduce_"))
+    return kept(g, g.emit(op, x, axes=axes), x, axes, keepdims)
 
 
-def sum(x: Operand, axis: Axis = None, keepdims: bool = False) -> Value:
-    """The sum along the axes, as np.sum."""
-    return _reduced("reduce_sum", x, axis, keepdims)
+@implements(np.sum, np.add.reduce)
+def sum(g: Builder, a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Value:
+    """The sum along axes."""
+    x = with_dtype(g, lift(g, a), dtype)
+    return with_dtype(g, _reduced(g, "reduce_sum", x, axis, keepdims), dtype)
 
 
-def prod(x: Operand, axis: Axis = None, keepdims: bool = False) -> Value:
-    """The product along the axes, as np.prod."""
-    return _reduced("reduce_prod", x, axis, keepdims)
+@implements(np.prod, np.multiply.reduce)
+def prod(g: Builder, a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Value:
+    """The product along axes."""
+    x = with_dtype(g, lift(g, a), dtype)
+    return with_dtype(g, _reduced(g, "reduce_prod", x, axis, keepdims), dtype)
 
 
-def max(x: Operand, axis: Axis = None, keepdims: bool = False) -> Value:
-    """The largest element along the axes, as np.max."""
-    return _reduced("reduce_max", x, axis, keepdims)
+@implements(np.max, np.amax, np.maximum.reduce)
+def max(g: Builder, a: Any, axis: Any = None, keepdims: bool = False) -> Value:
+    """The largest element along axes."""
+    return _reduced(g, "reduce_max", lift(g, a), axis, keepdims)
 
 
-def min(x: Operand, axis: Axis = None, keepdims: bool = False) -> Value:
-    """The smallest element along the axes, as np.min."""
-    return _reduced("reduce_min", x, axis, keepdims)
+@implements(np.min, np.amin, np.minimum.reduce)
+def min(g: Builder, a: Any, axis: Any = None, keepdims: bool = False) -> Value:
+    """The smallest element along axes."""
+    return _reduced(g, "reduce_min", lift(g, a), axis, keepdims)
 
 
-def any(x: Operand, axis: Axis = None, keepdims: bool = False) -> Value:
-    """Whether an element along the axes is true or not zero, as np.any."""
-    return _reduced("reduce_any", _truth(x), axis, keepdims)
+@implements(np.ptp)
+def ptp(g: Builder, a: Any, axis: Any = None, keepdims: bool = False) -> Value:
+    """The largest less the smallest element along axes."""
+    x = lift(g, a)
+    return g.sub(max(x, axis, keepdims), min(x, axis, keepdims))
 
 
-def all(x: Operand, axis: Axis = None, keepdims: bool = False) -> Value:
-    """Whether every element along the axes is true or not zero, as np.all."""
-    return _reduced("reduce_all", _truth(x), axis, keepdims)
+@implements(np.any, np.logical_or.reduce)
+def any(g: Builder, a: Any, axis: Any = None, keepdims: bool = False) -> Value:
+    """Whether one element along axes is true."""
+    return _reduced(g, "reduce_any", _truth(g, a), axis, keepdims)
 
 
-def _truth(x: Operand) -> Value:
-    g, (value,) = lifted(x)
-    return value if value.type.element_type is ElementType.BOOL else g.emit("ne", value, 0)
+@implements(np.all, np.logical_and.reduce)
+def all(g: Builder, a: Any, axis: Any = None, keepdims: bool = False) -> Value:
+    """Whether all elements along axes are true."""
+    return _reduced(g, "reduce_all", _truth(g, a), axis, keepdims)
 
 
-def count_nonzero(x: Operand, axis: Axis = None, keepdims: bool = False) -> Value:
-    """The number of elements that are true or not zero, as np.count_nonzero."""
-    return sum(_truth(x), axis, keepdims)
+def _truth(g: Builder, a: Any) -> Value:
+    x = lift(g, a)
+    return x if x.type.element_type is ElementType.BOOL else g.ne(x, 0)
 
 
-def argmax(x: Operand, axis: int | None = None, keepdims: bool = False) -> Value:
-    """The first position of the largest element, as np.argmax; in row-major order if no axis is given."""
-    return _position("argmax", x, axis, keepdims)
+@implements(np.count_nonzero)
+def count_nonzero(g: Builder, a: Any, axis: Any = None, keepdims: bool = False) -> Value:
+    """How many elements along axes are not zero."""
+    return _reduced(g, "reduce_sum", _truth(g, a), axis, keepdims)
 
 
-def argmin(x: Operand, axis: int | None = None, keepdims: bool = False) -> Value:
-    """The first position of the smallest element, as np.argmin; in row-major order if no axis is given."""
-    return _position("argmin", x, axis, keepdims)
+@implements(np.argmax)
+def argmax(g: Builder, a: Any, axis: Any = None, keepdims: bool = False) -> Value:
+    """The first position of the largest element."""
+    return _position(g, "argmax", lift(g, a), axis, keepdims)
 
 
-def _position(op: str, x: Operand, axis: int | None, keepdims: bool) -> Value:
-    g, (value,) = lifted(x)
+@implements(np.argmin)
+def argmin(g: Builder, a: Any, axis: Any = None, keepdims: bool = False) -> Value:
+    """The first position of the smallest element."""
+    return _position(g, "argmin", lift(g, a), axis, keepdims)
+
+
+def _position(g: Builder, op: str, x: Value, axis: Any, keepdims: bool) -> Value:
     if axis is None:
-        found = g.emit(op, g.reshape(value, (value.type.size,)), axis=0)
-        return kept(g, found, value, tuple(range(value.type.rank)), keepdims)
-    along = one_axis(value, axis, op)
-    return kept(g, g.emit(op, value, axis=along), value, (along,), keepdims)
-
-
-def cumsum(x: Operand, axis: int | None = None) -> Value:
-    """The sums of the first elements, as np.cumsum; in row-major order if no axis is given."""
-    g, (value,) = lifted(x)
-    if axis is None:
-        return g.emit("cumsum", g.reshape(value, (value.type.size,)), axis=0)
-    return g.emit("cumsum", value, axis=one_axis(value, axis, "cumsum"))
-
-
-def mean(x: Operand, axis: Axis = None, keepdims: bool = False) -> Value:
-    """The mean along the axes, as np.mean; NaN over no elements."""
-    value = to_float(builder_of(x), x)
-    return sum(value, axis, keepdims) / float(_count(value, reduced_axes(value, axis, "mean")))
-
-
-def average(x: Operand, axis: Axis = None, weights: Operand | None = None, keepdims: bool = False) -> Value:
-    """The weighted mean along the axes, as np.average: weights have the shape of x, or one for each of one axis."""
-    if weights is None:
-        return mean(x, axis, keepdims)
-    g, (value, weight) = lifted(x, weights)
-    given = all_axes(value, axis, "average")
-    axes = tuple(sorted(given))
-    if weight.type.shape != value.type.shape:
-        if weight.type.shape != tuple(value.type.shape[k] for k in given):
-            refuse(g, "average", f"weights {weight.type} do not fit {value.type} along axes {given}")
-        weight = permuted(g, weight, tuple(map(given.index, axes)))  # their axes come in the order given
-        weight = g.reshape(weight, tuple(n if k in axes else 1 for k, n in enumerate(value.type.shape)))
-        weight = g.broadcast(weight, value.type.shape)
-    return sum(value * weight, axes, keepdims) / sum(weight, axes, keepdims)
-
-
-def var(x: Operand, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Value:
-    """The mean squared distance from the mean, as np.var; divided by the number of elements less `ddof`."""
-    value = to_float(builder_of(x), x)
-    axes = reduced_axes(value, axis, "var")
-    distance = value - mean(value, axes, keepdims=True)
-    # No more elements than ddof: division by zero, and so NaN, as in NumPy.
-    return sum(distance * distance, axes, keepdims) / float(builtins.max(_count(value, axes) - ddof, 0))
-
-
-def std(x: Operand, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Value:
-    """The root of the variance, as np.std. Its derivative where all elements are equal is 0, as that of `norm`."""
-    return root(var(x, axis, ddof, keepdims))
-
-
-def root(square: Value) -> Value:
-    """The root of a sum of squares; its derivative at 0 is 0, the shortest of the subgradients of a norm there."""
-    g = square.builder
-    vanishes = g.emit("eq", square, 0)
-    return g.emit("select", vanishes, 0, g.emit("sqrt", g.emit("select", vanishes, 1, square)))
-
-
-def _count(x: Value, axes: tuple[int, ...]) -> int:
-    return math.prod(x.shape[axis] for axis in axes)
+        found = g.emit(op, g.reshape(x, (x.type.size,)), axis=0)
+        return kept(g, found, x, range(x.type.rank), keepdims)
+    along = axis_of(x, axis, op)
+    return kept(g, g.emit(op, x, axis=along), x, (along,), keepdims)

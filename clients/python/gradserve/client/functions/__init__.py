@@ -6,19 +6,31 @@ in place of assignments; choices and loops within the graph; and what networks c
 """
 
 from gradserve.client.functions.control import cond, scan, while_loop
-from gradserve.client.functions.linalg import (
-    cho_solve,
-    expm,
-    funm_sym,
-    logm,
-    polar,
-    solve_sylvester,
-    solve_triangular,
-    sqrtm,
-)
-from gradserve.client.functions.special import log_softmax, logsumexp, multigammaln, polygamma, softmax, softplus
-from gradserve.client.functions.updates import add_at, put, put_along_axis, set_at
-from gradserve.client.functions.windows import convolution, convolve, max_pool, mean_pool, windows
+from gradserve.client.functions.of_arrays import of_arrays
+
+add_at = of_arrays("add_at")
+cho_solve = of_arrays("cho_solve")
+convolution = of_arrays("convolution")
+convolve = of_arrays("convolve")
+expm = of_arrays("expm")
+funm_sym = of_arrays("funm_sym")
+log_softmax = of_arrays("log_softmax")
+logm = of_arrays("logm")
+logsumexp = of_arrays("logsumexp")
+max_pool = of_arrays("max_pool")
+mean_pool = of_arrays("mean_pool")
+multigammaln = of_arrays("multigammaln")
+polar = of_arrays("polar")
+polygamma = of_arrays("polygamma")
+put = of_arrays("put")
+put_along_axis = of_arrays("put_along_axis")
+set_at = of_arrays("set_at")
+softmax = of_arrays("softmax")
+softplus = of_arrays("softplus")
+solve_sylvester = of_arrays("solve_sylvester")
+solve_triangular = of_arrays("solve_triangular")
+sqrtm = of_arrays("sqrtm")
+windows = of_arrays("windows")
 
 __all__ = [
     "add_at",

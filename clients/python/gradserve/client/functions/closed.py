@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 
 from gradserve.client.tracing.memory import Memory
-from gradserve.client.tracing.recorder import Recorder
+from gradserve.client.tracing.recording import current, recording
 from gradserve.client.tracing.trace import as_array, flat_result
 from gradserve.client.tracing.tracer import Tracer, tracers
 from gradserve.client.tracing.trees import Structure, flatten, unflatten
+from gradserve.ir import evaluate
 from gradserve.ir.builder import Value
 from gradserve.ir.graph import Graph, Input, Literal
 from gradserve.ir.op import Op
-from gradserve.ir.types import Array, TensorType, type_of
+from gradserve.ir.types import TensorType, type_of
+from gradserve.numpy.recorder import Recorder
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Closed:
             unflatten(structure, [Tracer(next(given), Memory() if t.rank else None) for t in types])
             for structure, types in arguments
         ]
-        with self.recorder.recording():
+        with recording(self.recorder):
             outputs, self.structure = flat_result(self.recorder, function(*trees))
         self.paths = tuple(outputs)
         self.outputs = list(outputs.values())
@@ -93,16 +95,12 @@ class Closed:
 
 def around() -> Recorder:
     """The graph in which a function would be called: a new one where nothing is being traced."""
-    return Recorder.current() or Recorder()
+    return current() or Recorder()
 
 
 def applied(g: Recorder, op: Op, operands: Sequence[Value]) -> list[Any]:
     """The results of an op: numbers if all its operands are known, and traced arrays otherwise."""
-    arrays: list[Array] = []
-    for operand in operands:
-        literal = g.literal(operand)
-        if not isinstance(literal, Literal):
-            return list(tracers(g.apply(op, operands)))
-        arrays.append(literal.array)
-    with np.errstate(all="ignore"):
-        return [np.asarray(result)[()] for result in op.results(np, *arrays)]
+    literals = [literal for literal in map(g.literal, operands) if isinstance(literal, Literal)]
+    if len(literals) < len(operands):
+        return list(tracers(g.apply(op, operands)))
+    return [array[()] for array in evaluate.applied(op, [literal.array for literal in literals])]

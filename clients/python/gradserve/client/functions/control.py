@@ -12,14 +12,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from gradserve.client.functions.closed import Closed, Tree, applied, around
-from gradserve.client.numpy_surface.table import OWN
 from gradserve.client.tracing.origins import untraceable
-from gradserve.client.tracing.recorder import Recorder
-from gradserve.client.tracing.tracer import traced
+from gradserve.client.tracing.recording import traced
 from gradserve.client.tracing.trees import Branch, Structure, unflatten
 from gradserve.ir.builder import Value
 from gradserve.ir.graph import Literal
 from gradserve.ir.types import ElementType, TensorType
+from gradserve.numpy.recorder import Recorder
 from gradserve.ops.control.cond import Cond
 from gradserve.ops.control.scan import Scan
 
@@ -229,7 +228,3 @@ def _steps(g: Recorder, begins: Value, most: int) -> Value:
     if isinstance(known, Literal):
         return g.constant(most if known.array else 0, ElementType.INT64)
     return g.select(begins, g.constant(most, ElementType.INT64), g.constant(0, ElementType.INT64))
-
-
-for _function in (cond, scan, while_loop):
-    OWN.append(f"gradserve.client.functions.{_function.__name__}")

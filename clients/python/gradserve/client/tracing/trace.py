@@ -12,12 +12,13 @@ import numpy as np
 from gradserve.client.tracing.memory import Memory
 from gradserve.client.tracing.origins import untraceable
 from gradserve.client.tracing.parameters import Parameters
-from gradserve.client.tracing.recorder import Recorder
+from gradserve.client.tracing.recording import recording
 from gradserve.client.tracing.tracer import Tracer
 from gradserve.client.tracing.trees import Structure, flatten, paths, require_keys, unflatten
 from gradserve.ir.errors import InvalidRequest, Untraceable
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array, TensorType, type_of
+from gradserve.numpy.recorder import Recorder
 
 RESULT = "result"
 """The name of the output of a function that returns a single array; stands before the paths of a tree."""
@@ -73,7 +74,7 @@ def trace_bound(parameters: Parameters, examples: Mapping[str, Any]) -> Traced:
     for name, example in examples.items():
         leaves, inputs[name] = flatten(example, name)
         tracers[name] = unflatten(inputs[name], [_input(g, path, leaf) for path, leaf in leaves])
-    with g.recording():
+    with recording(g):
         outputs, output = flat_result(g, _run(parameters, tracers))
     return Traced(g.build(outputs), inputs, output)
 

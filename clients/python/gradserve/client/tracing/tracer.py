@@ -9,17 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-import gradserve.client.numpy_surface  # noqa: F401  (enters all functions in the table)
-from gradserve.client.numpy_surface.dispatch import apply_function, apply_ufunc, name_of
-from gradserve.client.numpy_surface.indexing import getitem, is_basic
-from gradserve.client.numpy_surface.table import FUNCTIONS
+from gradserve.client.tracing.dispatch import apply_function, apply_ufunc, name_of
 from gradserve.client.tracing.memory import Memory
 from gradserve.client.tracing.origins import origin, untraceable
-from gradserve.client.tracing.recorder import Recorder
+from gradserve.client.tracing.recording import recorded, traced
 from gradserve.client.tracing.refusals import REFUSED, Numberless
 from gradserve.ir.builder import Builder, Value
-from gradserve.ir.errors import ConstraintError, InvalidGraph, Untraceable, Violation
 from gradserve.ir.types import ElementType
+from gradserve.numpy.indexing import getitem, is_basic
+from gradserve.numpy.table import FUNCTIONS
 
 METHODS: dict[str, Callable[..., Any]] = {
     name: getattr(np, name)
@@ -146,18 +144,18 @@ class Tracer(Numberless, NDArrayOperatorsMixin):
     ) -> Any:
         del types
         entry = FUNCTIONS.get(func)
-        operands = _Operands()
+        operands = Operands()
         args, kwargs = operands.values(args), operands.values(kwargs)
         result = traced(operands.builder, name_of(func), lambda g: apply_function(g, func, args, kwargs))
         return tracers(result, operands.memory if entry is not None and entry.view else None)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: Any, *inputs: Any, **kwargs: Any) -> Any:
-        operands = _Operands()
+        operands = Operands()
         values, named = operands.values(inputs), operands.values(kwargs)
         return tracers(traced(operands.builder, name_of(ufunc), lambda g: apply_ufunc(g, ufunc, method, values, named)))
 
     def __getitem__(self, key: Any) -> Tracer:
-        operands = _Operands()
+        operands = Operands()
         value, inner = operands.values((self, key))
         result = traced(operands.builder, "indexing", lambda g: getitem(g, value, inner))
         # An element alone is one of NumPy's scalars, which shares no memory.
@@ -224,18 +222,25 @@ class Tracer(Numberless, NDArrayOperatorsMixin):
         return f"Tracer({self._value.type})"
 
 
-class _Operands:
+class Operands:
     """What NumPy passes on, with values in place of tracers; remembers to whom these belong."""
 
     def __init__(self) -> None:
+        """Nothing was passed on yet."""
         self._builder: Builder | None = None
         self.memory: Memory | None = None
         """That of all tracers; one without an owner if they have several."""
 
     @property
     def builder(self) -> Builder:
+        """That of the tracers, of which there is one."""
         assert self._builder is not None
         return self._builder
+
+    @property
+    def are_traced(self) -> bool:
+        """Whether there was any tracer."""
+        return self._builder is not None
 
     def values(self, argument: Any) -> Any:
         """The argument with values in place of tracers, within lists, tuples, dicts and slices as well."""
@@ -261,37 +266,6 @@ class _Operands:
         elif tracer.memory is not self.memory:
             self.memory = Memory(owner=False)
         return value
-
-
-def recorded(value: Value) -> tuple[Builder, Value]:
-    """Where an operation on a value is recorded, and the value there: an input of a function if it is from around it.
-
-    Raises:
-        Untraceable: it belongs to a function that has returned.
-    """
-    current = Recorder.current()
-    if current is not None and current.is_within(value.builder):
-        return current, current.adopt(value)
-    if isinstance(value.builder, Recorder) and value.builder.closed and value.builder.parent is not None:
-        raise untraceable(
-            "a traced array was kept from a function that is called within the graph",
-            "return it from that function, as a part of its result",
-        )
-    return value.builder, value
-
-
-def traced(g: Builder, name: str, emit: Callable[[Builder], Any]) -> Any:
-    """What `emit` returns, its nodes marked with the author's line; refusals say it as well."""
-    g.origin = origin()
-    try:
-        return emit(g)
-    except Untraceable:
-        raise
-    except ConstraintError as error:
-        violation = Violation("", f"{name} ({error.constraint})", error.description, str(g.origin or ""))
-        raise InvalidGraph("this operation is not possible", [violation]) from None
-    except TypeError as error:
-        raise untraceable(f"{name} does not take these arguments", str(error)) from error
 
 
 def tracers(result: Any, memory: Memory | None = None) -> Any:

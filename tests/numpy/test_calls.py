@@ -1,0 +1,165 @@
+"""Every supported NumPy function, traced and evaluated, gives what NumPy gives: numbers, shapes and element types."""
+
+import itertools
+
+import numpy as np
+import pytest
+import scipy.special
+
+from gradserve.ir.errors import Untraceable
+from gradserve.ir.types import ElementType
+from gradserve.numpy import supported_names
+from gradserve.numpy.table import PACKAGE, SPECIAL, UFUNCS
+from tests.clients.evaluation import assert_same, assert_traces, traced_result
+from tests.numpy.calls import flat_calls
+
+MATRIX_UFUNCS = {"matmul", "vecdot", "matvec", "vecmat"}
+OF_ORDER = {"iv", "ive", "jn", "jv", "kn", "kv", "yn", "yv"}
+"""Functions whose first operand cannot be traced; tests/numpy/test_special_functions.py calls them."""
+ELEMENTWISE = {ufunc.__name__: ufunc for ufunc in UFUNCS if ufunc.__name__ not in MATRIX_UFUNCS} | {
+    f"scipy.special.{name}": getattr(scipy.special, name) for name in SPECIAL if name not in OF_ORDER
+}
+OPERANDS = [
+    np.array([[0.3, 0.9, 1.0], [0.5, 0.7, 0.1]]),
+    np.array([[0.2, 0.4, 1.0], [0.6, 0.7, 0.8]]),
+    np.array([[0.1, 0.8, 0.5], [0.9, 0.3, 1.0]]),
+]
+SIGNED = [
+    np.array([0.0, -0.0, 1.5, -2.5, 7.0, -7.0, np.inf, -np.inf, np.nan, 3.0]),
+    np.array([0.0, 2.0, -0.5, 2.5, 2.0, 2.0, 3.0, 4.0, 1.0, np.nan]),
+    np.array([0.0, 0.5, 0.25, 1.0, 0.5, -1.0, 2.0, 1.0, 0.5, 0.5]),
+]
+TYPES = [np.bool_, np.int32, np.int64, np.float32, np.float64]
+# Where NumPy's and our order of operations differ at infinity, without a derivative anywhere near.
+NOT_AT_INFINITY = {"modf", "floor_divide", "divmod", "cbrt", "logaddexp2", "scipy.special.rgamma"}
+
+
+@pytest.mark.parametrize(("name", "function", "arguments"), flat_calls())
+def test_traced_function_gives_what_numpy_gives(name, function, arguments):
+    assert_traces(function, *arguments)
+
+
+def test_every_supported_name_is_called():
+    ufuncs = {f"np.{name}" for name, member in vars(np).items() if isinstance(member, np.ufunc)}
+    special = {f"scipy.special.{name}" for name in SPECIAL}
+    own = {name for name in supported_names() if name.startswith(PACKAGE)}
+    assert set(supported_names()) - ufuncs - special - own == {name for name, _, _ in flat_calls()}
+
+
+def test_surface_is_wide():
+    assert len(supported_names()) > 340
+
+
+def operands_of(name, ufunc, types):
+    greater = 1.0 if name == "arccosh" else 0.0
+    for k, kind in enumerate(types):
+        if kind in (int, float):
+            yield kind(2)
+        elif np.dtype(kind).kind in "if":
+            yield (OPERANDS[k] * (1 if np.dtype(kind).kind == "f" else 3) + greater).astype(kind)
+        else:
+            yield OPERANDS[k] > 0.5
+
+
+@pytest.mark.parametrize("name", sorted(ELEMENTWISE))
+def test_ufunc_has_the_types_and_numbers_of_numpy(name):
+    ufunc = ELEMENTWISE[name]
+    kinds = [*TYPES, int, float] if ufunc.nin > 1 else TYPES
+    for types in itertools.product(kinds, repeat=ufunc.nin):
+        if all(kind in (int, float) for kind in types):
+            continue
+        operands = list(operands_of(name, ufunc, types))
+
+        def function(*arrays, operands=operands):
+            given = iter(arrays)
+            return ufunc(*(next(given) if isinstance(x, np.ndarray) else x for x in operands))
+
+        arrays = [x for x in operands if isinstance(x, np.ndarray)]
+        try:
+            with np.errstate(all="ignore"):
+                expected = function(*arrays)
+        except TypeError:
+            with pytest.raises(TypeError):
+                traced_result(function, *arrays)
+            continue
+        if any(result.dtype not in [t.dtype for t in ElementType] for result in np.atleast_1d(expected)):
+            with pytest.raises(Untraceable, match="no graph has such elements"):
+                traced_result(function, *arrays)
+            continue
+        if name == "signbit" and types == (np.bool_,):
+            with pytest.raises(Untraceable, match="float16"):
+                traced_result(function, *arrays)
+            continue
+        if name in ("bitwise_and", "bitwise_or", "bitwise_xor", "invert") and expected.dtype != np.bool_:
+            with pytest.raises(Untraceable, match="truth values"):
+                traced_result(function, *arrays)
+            continue
+        assert_same(traced_result(function, *arrays), expected)
+
+
+@pytest.mark.parametrize("name", sorted(ELEMENTWISE))
+def test_ufunc_at_zero_infinity_and_nan(name):
+    ufunc = ELEMENTWISE[name]
+    finite = np.isfinite(SIGNED[:2]).all(axis=0) if name in NOT_AT_INFINITY else slice(None)
+    operands = [x[finite] for x in SIGNED[: ufunc.nin]]
+    try:
+        with np.errstate(all="ignore"):
+            expected = ufunc(*operands)
+    except TypeError:
+        return
+    assert_same(traced_result(ufunc, *operands), expected)
+
+
+@pytest.mark.parametrize("name", sorted(MATRIX_UFUNCS & set(vars(np))))
+def test_matrix_ufuncs(name):
+    random = np.random.default_rng(3)
+    shapes = {"matmul": ((3, 4), (4, 2)), "vecdot": ((3, 4), (4,)), "matvec": ((3, 4), (4,)), "vecmat": ((4,), (4, 2))}
+    first, second = shapes[name]
+    for size in (first, (2, *first)):
+        assert_traces(getattr(np, name), random.normal(size=size), random.normal(size=second))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: np.add.reduce(x),
+        lambda x: np.add.reduce(x, axis=None),
+        lambda x: np.multiply.reduce(x, 1, keepdims=True),
+        lambda x: np.maximum.reduce(x, axis=(0, 1)),
+        lambda x: np.minimum.reduce(x),
+        lambda x: np.logaddexp.reduce(x, axis=1, keepdims=True),
+        lambda x: np.logaddexp.reduce(x, axis=None),
+        lambda x: np.logaddexp.reduce(x.astype(np.float32)),
+        lambda x: np.logical_and.reduce(x > 0),
+        lambda x: np.logical_or.reduce(x > 0, axis=1),
+        lambda x: np.add.accumulate(x),
+        lambda x: np.add.accumulate(x, axis=1),
+        lambda x: np.multiply.accumulate(x, axis=1),
+        lambda x: np.maximum.accumulate(x),
+        lambda x: np.minimum.accumulate(x, axis=-1),
+        lambda x: np.logaddexp.accumulate(x, axis=1),
+        lambda x: np.multiply.outer(x, x[0]),
+        lambda x: np.subtract.outer([1.0, 2.0], x),
+    ],
+)
+def test_methods_of_ufuncs(function):
+    assert_traces(function, OPERANDS[0] - 0.5)
+
+
+def test_median_of_nothing_is_nan():
+    assert np.isnan(traced_result(lambda x: np.median(x, axis=0), np.zeros((0, 3)))).all()
+
+
+def test_floor_divide_is_exact_for_large_integers():
+    x = np.array([2**62 + 1, -(2**62) - 3, 2**53 + 1, 7])
+    y = np.array([3, 7, -1, 0])
+    with np.errstate(all="ignore"):
+        expected = x // y
+    np.testing.assert_array_equal(traced_result(np.floor_divide, x, y), expected)
+
+
+def test_remainders_of_small_negative_numbers_keep_their_digits():
+    x = np.array([-1e-20, 1e-20, -0.75, -np.inf, -1.5])
+    y = np.array([1.0, 1.0, 0.5, 1.0, np.inf])
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(traced_result(np.fmod, x, y), np.fmod(x, y))

@@ -1,0 +1,118 @@
+"""The documentation of all that can be traced, made from the table and its implementations."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from gradserve.ir.op import Op
+from gradserve.numpy.table import FUNCTIONS, OWN, PACKAGE, SPECIAL, UFUNC_METHODS, UFUNCS, numpy_names
+from gradserve.ops import OP_SET
+
+CONTROL = {
+    "cond(predicate, then, otherwise, *operands)": (
+        "What `then(*operands)` returns if the predicate is true, and else what `otherwise(*operands)` does."
+    ),
+    "scan(function, init, rows=None, length=None, reverse=False)": (
+        "The last carry and the stacked rows of `carry, row = function(carry, row)`, done once for each row given."
+    ),
+    "while_loop(go_on, function, init, most)": (
+        "The last carry and the number of steps of `carry = function(carry)`, done as long as `go_on(carry)` is true."
+    ),
+}
+"""Our functions of Python functions. They are the client's, since nothing below it calls an author's code."""
+_HEAD = """# What can be traced
+
+Made by `python -m gradserve.numpy`; do not edit.
+
+Functions of NumPy and ufuncs of SciPy are called by their own names and arguments. An argument that is missing here is
+refused while tracing, with the line and what to write instead. The [last section](#kinks) says which number is taken
+where a function has no derivative.
+"""
+_KINKS = """
+## Kinks
+
+Where an op has no derivative, as |x| at 0, its derivative follows one convention, given here by op; functions made of
+ops inherit theirs. `f.last_report.kinks` tells of every derivative how many nodes sit on a kink at the points
+asked for, and `f.inspect(w).kinks` names them. They count where an op has no derivative even if the function has one,
+as `np.where(x > 0, x**2, 0)` has at 0.
+
+| op | has no derivative |
+| --- | --- |"""
+_SECTIONS = {
+    "np": "NumPy",
+    "np.linalg": "Linear algebra",
+    "np.fft": "Fourier transforms",
+    "np.lib.stride_tricks": "Windows as views",
+    "scipy.special": "Ufuncs of SciPy",
+    PACKAGE: "Functions that NumPy lacks",
+}
+
+
+def supported_names() -> list[str]:
+    """Every function that can be traced, under each of its names, such as `np.linalg.norm`; sorted."""
+    return sorted(name.partition("(")[0] for name in _rows())
+
+
+def documentation() -> str:
+    """The documentation as Markdown."""
+    rows = _rows()
+    parts = [_HEAD]
+    for section, title in _SECTIONS.items():
+        named = [name for name in sorted(rows) if name.partition("(")[0].rpartition(".")[0] == section]
+        parts += [f"\n## {title}\n", *_table((name, rows[name]) for name in named)]
+    methods = {f"np.{u.__name__}.{method}": _summary(entry.call) for (u, method), entry in UFUNC_METHODS.items()}
+    parts += ["\n## Methods of ufuncs\n", *_table(sorted(methods.items()))]
+    parts += [_KINKS, *(f"| {', '.join(ops)} | {convention} |" for convention, ops in kink_conventions().items())]
+    return "\n".join(parts) + "\n"
+
+
+def _rows() -> dict[str, str]:
+    """What each function gives, by its name and the arguments that can be given; those of ufuncs are their operands."""
+    rows = {}
+    for name, member in numpy_names():
+        if member in FUNCTIONS:
+            call = FUNCTIONS[member].call
+            rows[f"{name}({', '.join(map(_bare, _parameters(call)))})"] = _summary(call)
+        else:
+            rows[name] = _summary(UFUNCS[member])
+    rows |= {f"scipy.special.{name}": _summary(call) for name, call in SPECIAL.items()}
+    for name, entry in OWN.items():
+        rows[f"{PACKAGE}.{name}({', '.join(map(_shown, _parameters(entry.call)))})"] = _summary(entry.call)
+    return rows | {f"{PACKAGE}.{call}": gives for call, gives in CONTROL.items()}
+
+
+def kink_conventions() -> dict[str, list[str]]:
+    """Ops with kinks by where these are and what is taken there, as their rules say."""
+    conventions: dict[str, list[str]] = {}
+    for op in sorted(OP_SET, key=lambda op: op.name):
+        if op.kink is not Op.kink:
+            conventions.setdefault(_summary(op.kink), []).append(f"`{op.name}`")
+    return conventions
+
+
+def _table(rows: Iterable[tuple[str, str]]) -> Iterator[str]:
+    yield "| name | gives |"
+    yield "| --- | --- |"
+    for name, gives in rows:
+        yield f"| `{name}` | {gives} |"
+
+
+def _parameters(call: Callable[..., Any]) -> list[inspect.Parameter]:
+    """The function's own arguments, without the builder."""
+    return list(inspect.signature(call).parameters.values())[1:]
+
+
+def _bare(parameter: inspect.Parameter) -> str:
+    return f"{'*' * (parameter.kind is parameter.VAR_POSITIONAL)}{parameter.name}"
+
+
+def _shown(parameter: inspect.Parameter) -> str:
+    default = f"={parameter.default!r}" if parameter.default is not parameter.empty else ""
+    return f"{_bare(parameter)}{default}"
+
+
+def _summary(implementation: Callable[..., Any]) -> str:
+    """The first paragraph of the documentation, on one line."""
+    return " ".join((inspect.getdoc(implementation) or "").split("\n\n")[0].split()).replace("|", "\\|")

@@ -1,0 +1,161 @@
+"""Ufuncs of scipy.special."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from gradserve.ir.builder import Builder, Value
+from gradserve.ir.graph import Literal
+from gradserve.numpy.arguments import Unsupported, to_float
+from gradserve.numpy.table import UFUNCS, emitting, implements, implements_special
+
+_OPS = {
+    "beta": "beta",
+    "betainc": "betainc",
+    "betaln": "betaln",
+    "digamma": "digamma",
+    "erf": "erf",
+    "erfc": "erfc",
+    "erfcinv": "erfcinv",
+    "erfcx": "erfcx",
+    "erfinv": "erfinv",
+    "expit": "logistic",
+    "expm1": "expm1",
+    "gamma": "gamma",
+    "gammainc": "gammainc",
+    "gammaincc": "gammaincc",
+    "gammaln": "gammaln",
+    "log1p": "log1p",
+    "psi": "digamma",
+}
+"""Ufuncs that are one op."""
+_OF_ORDER = {"iv": "bessel_i", "ive": "bessel_ie", "jv": "bessel_j", "kv": "bessel_k", "yv": "bessel_y"}
+"""Bessel functions whose order is their first operand."""
+_OF_WHOLE_ORDER = {"jn": "bessel_j", "kn": "bessel_k", "yn": "bessel_y"}
+_FIXED = {"i0": "bessel_i", "i0e": "bessel_ie", "j0": "bessel_j", "k0": "bessel_k", "y0": "bessel_y"}
+"""Bessel functions of order 0; those of order 1 are named likewise."""
+
+
+def _of_order(name: str, op: str) -> Callable[..., Value]:
+    def apply(g: Builder, order: Value, x: Value) -> Value:
+        literal = g.literal(order)
+        if not isinstance(literal, Literal):
+            raise Unsupported(f"the order of scipy.special.{name} is traced", "use orders known while tracing")
+        orders, result = np.unique(literal.array), None
+        for each in orders:
+            of_each = g.emit(op, x, order=float(each))
+            result = of_each if result is None else g.select(g.eq(order, float(each)), of_each, result)
+        return g.zeros(g.align([order, x])[1].type) if result is None else result
+
+    apply.__doc__ = f"{_said_of(op)} The order must be known while tracing."
+    return apply
+
+
+def _of_fixed_order(op: str, order: float) -> Callable[..., Value]:
+    def apply(g: Builder, x: Value) -> Value:
+        return g.emit(op, x, order=order)
+
+    apply.__doc__ = f"{_said_of(op)} Of order {order:.0f}."
+    return apply
+
+
+def _said_of(op: str) -> str:
+    return (emitting(op).__doc__ or "").split("\n\n")[0]
+
+
+for _name, _op in _OPS.items():
+    implements_special(_name)(emitting(_op))
+for _name, _op in (_OF_ORDER | _OF_WHOLE_ORDER).items():
+    implements_special(_name)(_of_order(_name, _op))
+for _name, _op in _FIXED.items():
+    implements_special(_name)(_of_fixed_order(_op, 0.0))
+    implements_special(_name.replace("0", "1"))(_of_fixed_order(_op, 1.0))
+
+
+@implements(np.i0)
+def i0(g: Builder, x: Any) -> Value:
+    """The modified Bessel function of the first kind and order 0, of real numbers as float64."""
+    return g.emit("bessel_i", to_float(g, x), order=0.0)
+
+
+implements_special("cbrt")(UFUNCS[np.cbrt])
+implements_special("exp2")(UFUNCS[np.exp2])
+
+
+@implements_special("log_expit")
+def log_expit(g: Builder, x: Value) -> Value:
+    """The logarithm of expit, without underflow."""
+    return g.neg(g.logaddexp(0, g.neg(x)))
+
+
+@implements_special("logit")
+def logit(g: Builder, x: Value) -> Value:
+    """The inverse of expit."""
+    return g.sub(g.log(x), g.log1p(g.neg(x)))
+
+
+@implements_special("exp10")
+def exp10(g: Builder, x: Value) -> Value:
+    """10 to the power of x."""
+    return g.pow(10, x)
+
+
+@implements_special("xlogy")
+def xlogy(g: Builder, x: Value, y: Value) -> Value:
+    """x log(y), and 0 at x = 0 with any number y; its derivatives at x = y = 0 are taken as 0."""
+    vanishes = g.logical_and(g.eq(x, 0), g.le(y, 0))
+    return g.mul(x, g.log(g.select(vanishes, 1, y)))
+
+
+@implements_special("xlog1py")
+def xlog1py(g: Builder, x: Value, y: Value) -> Value:
+    """x log(1 + y), and 0 at x = 0 with any number y; its derivatives at x = 0, y = -1 are taken as 0."""
+    vanishes = g.logical_and(g.eq(x, 0), g.le(y, -1))
+    return g.mul(x, g.log1p(g.select(vanishes, 0, y)))
+
+
+@implements_special("huber")
+def huber(g: Builder, delta: Value, r: Value) -> Value:
+    """r^2 / 2 up to |r| = delta, and linear beyond; inf at negative delta."""
+    near = g.clip(r, g.neg(delta), delta)
+    loss = g.mul(near, g.sub(r, g.mul(near, 0.5)))
+    return g.select(g.lt(delta, 0), math.inf, loss)
+
+
+@implements_special("pseudo_huber")
+def pseudo_huber(g: Builder, delta: Value, r: Value) -> Value:
+    """delta^2 (sqrt(1 + (r / delta)^2) - 1): smooth, and near the Huber loss; 0 at r = 0, inf at negative delta."""
+    known = g.gt(delta, 0)
+    scale = g.select(known, delta, 1)
+    ratio = g.div(r, scale)
+    square = g.mul(ratio, ratio)
+    # Without the difference of near numbers: sqrt(1 + s) - 1 = s / (1 + sqrt(1 + s)).
+    loss = g.mul(g.mul(scale, scale), g.div(square, g.add(1, g.sqrt(g.add(1, square)))))
+    return g.select(known, loss, g.select(g.lt(delta, 0), math.inf, g.mul(g.mul(delta, 0), r)))
+
+
+@implements_special("boxcox")
+def boxcox(g: Builder, x: Value, power: Value) -> Value:
+    """(x^power - 1) / power, and log(x) at power 0."""
+    return _box(g, g.log(x), power)
+
+
+@implements_special("boxcox1p")
+def boxcox1p(g: Builder, x: Value, power: Value) -> Value:
+    """((1 + x)^power - 1) / power, and log(1 + x) at power 0."""
+    return _box(g, g.log1p(x), power)
+
+
+def _box(g: Builder, logarithm: Value, power: Value) -> Value:
+    """(exp(power logarithm) - 1) / power; near power 0 its power series, with derivatives of every order."""
+    exponent = g.mul(power, logarithm)
+    near = g.logical_or(g.eq(power, 0), g.lt(g.abs(exponent), 0.5))
+    t = g.mul(power, g.select(g.logical_and(near, g.is_finite(logarithm)), logarithm, 0))
+    series: Value | float = 0.0
+    for k in range(16, 0, -1):
+        series = g.add(g.mul(t, series), 1 / math.factorial(k))
+    far = g.div(g.expm1(exponent), g.select(near, 1, power))
+    return g.select(near, g.mul(logarithm, series), far)
