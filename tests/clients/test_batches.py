@@ -9,6 +9,7 @@ import pytest
 
 from gradserve.client import InvalidGraph, InvalidRequest
 from gradserve.client.function import Function
+from gradserve.client.methods import NAMES, method_of
 from gradserve.client.tracing.parameters import OPTIONS
 
 RNG = np.random.default_rng(5)
@@ -178,5 +179,6 @@ def test_a_batch_of_many_chunks_has_the_bits_of_one_call(agree):
 
 def test_every_option_of_every_method_is_known_to_hints():
     methods = [Function.__call__, *(m for n, m in vars(Function).items() if callable(m) and not n.startswith("_"))]
+    methods += [method_of(name, print, print) for name in NAMES]
     keywords = {p.name for m in methods for p in inspect.signature(m).parameters.values() if p.kind is p.KEYWORD_ONLY}
     assert keywords == OPTIONS

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from gradserve.client import GradserveError, InvalidRequest
+from gradserve.questions.symmetry import EntryPair
 from gradserve.questions.verification import Entry
 from tests.clients.bits import same_bits
 from tests.clients.command_line import exits
@@ -100,7 +101,7 @@ def test_dependence_on_the_order_is_found_with_both_limits(embedded, name):
     report = f.verify_symmetry(point)
     assert report.verdict == "order_dependent"
     assert not report.passed
-    assert report.worst.entries == (Entry("w", (0,)), Entry("w", (1,)))
+    assert report.worst.entries == EntryPair(Entry("w", (0,)), Entry("w", (1,)))
     assert (report.worst.uv, report.worst.vu) == pytest.approx(limits, abs=1e-3)
     assert abs(report.worst.uv - limits[0]) <= report.worst.uv_bound
     assert abs(report.worst.vu - limits[1]) <= report.worst.vu_bound
@@ -117,7 +118,7 @@ def test_large_third_derivatives_are_no_dependence_on_the_order(embedded, name):
     assert len(report.pairs) == len(point) * (len(point) - 1) // 2
     scale = np.abs(hessian).max()
     for pair in report.pairs:
-        i, j = (entry.index[0] for entry in pair.entries)
+        i, j = pair.entries.u.index[0], pair.entries.v.index[0]
         assert abs(pair.uv - hessian[i, j]) <= pair.uv_bound + 1e-12 * scale
         assert abs(pair.vu - hessian[i, j]) <= pair.vu_bound + 1e-12 * scale
         assert pair.u_hv == pytest.approx(hessian[i, j], rel=1e-10, abs=1e-10 * scale)

@@ -22,10 +22,10 @@ FROM_SCRAPE = {"job", "namespace", "pod"}
 """The labels that every scraped series gets."""
 _SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "info": ("_info",)}
 _LATER_LABELS = {
-    "gradserve_calls": {"method", "code"},
+    "gradserve_calls": {"method", "code", "executor"},
     "gradserve_received_bytes": {"method"},
     "gradserve_sent_bytes": {"method"},
-    "gradserve_call_seconds": {"method", "phase"},
+    "gradserve_call_seconds": {"method", "phase", "executor"},
     "gradserve_batch_size": {"method"},
     "gradserve_verifications": {"verdict"},
     "gradserve_workers": {"pool"},

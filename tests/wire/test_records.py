@@ -27,7 +27,7 @@ from gradserve.text.parsing import parse
 from gradserve.v1 import execution_pb2
 from gradserve.wire import Source, decode_answer, decode_question, encode_answer, encode_question, require_sayable
 from gradserve.wire.answers import report_field
-from gradserve.wire.methods import METHODS, reply_class, request_class
+from gradserve.wire.methods import METHODS, new_reply, new_request, reply_class, request_class
 from gradserve.wire.reports import decode_report, write_report
 from gradserve.wire.source import no_graph
 from tests.wire.records import ARRAYS, GRAPHS, answers, questions, records, same
@@ -48,6 +48,10 @@ def through_bytes(message: Any) -> Any:
     return type(message).FromString(message.SerializeToString())
 
 
+def understood(rpc: str, request: Any) -> Any:
+    return decode_question(rpc, request, SOURCE)
+
+
 def asked_again(question: Any) -> Any:
     return decode_question(question.rpc, through_bytes(encode_question(question)), SOURCE)
 
@@ -56,7 +60,7 @@ def reply_of(question: Any, answer: Any) -> Any:
     """The whole reply, put together as a service does: bytes of the answer, then bytes of its report."""
     data, field = encode_answer(question, answer).SerializeToString(), report_field(question.rpc)
     if field:
-        last, report = reply_class(question.rpc)(), getattr(answer, field)
+        last, report = new_reply(question.rpc), getattr(answer, field)
         write_report(getattr(last, field), report, tuple(report.phases.values()))
         data += last.SerializeToString()
     return reply_class(question.rpc).FromString(data)
@@ -124,11 +128,11 @@ def test_what_is_not_said_is_the_default():
     request = encode_question(Differentiate(CALL, Jacobian()))
     assert not request.call.HasField("batch")
     assert not request.call.HasField("options")
-    request = request_class("Jacobian")()
+    request = new_request("Jacobian")
     request.call.graph.digest = GRAPHS[0].digest
     request.call.batch.inputs.append("w")
     request.call.options.executor = "numpy"
-    found = decode_question("Jacobian", request, SOURCE)
+    found = understood("Jacobian", request)
     assert found.call.options == Options(executor="numpy")
     assert found.call.options.count_kinks
     assert found.call.batch == Batch(("w",))
@@ -155,7 +159,7 @@ def test_numbers_below_zero_and_what_is_missing():
     assert refused("Gradient", request) == ("call.options.inline_limit", "M4")
     request = encode_question(Differentiate(CALL, Jvp()))
     assert refused("Jvp", request) == ("tangents", "M5")
-    assert refused("ExplainGraph", request_class("ExplainGraph")()) == ("question", "M6")
+    assert refused("ExplainGraph", new_request("ExplainGraph")) == ("question", "M6")
 
 
 def refused(rpc: str, request: Any) -> tuple[str, str]:
@@ -170,27 +174,27 @@ def test_tensors_without_elements_are_for_explanations_alone():
     request = encode_question(explained)
     assert request.WhichOneof("question") == "jvp"
     assert request.jvp.call.arguments["w"].WhichOneof("payload") is None
-    found = decode_question("ExplainGraph", request, SOURCE).question
+    found = understood("ExplainGraph", request).question
     assert {**found.call.arguments, **found.vectors} == {"w": GRAPHS[0].input_types["w"]}
     with pytest.raises(InvalidRequest) as caught:
-        decode_question("Jvp", request.jvp, SOURCE)
+        understood("Jvp", request.jvp)
     assert caught.value.violations[0].field == 'call.arguments["w"]'
     request.jvp.tangents["w"].shape[0] = -1
     assert refused("ExplainGraph", request) == ('tangents["w"].shape', "G8")
 
 
 def test_elements_are_not_looked_at_where_types_are_enough():
-    request = request_class("ExplainGraph")()
+    request = new_request("ExplainGraph")
     request.gradient.CopyFrom(encode_question(Differentiate(CALL, Gradient())))
     request.gradient.call.arguments["w"].blob = "no digest"
-    found = decode_question("ExplainGraph", request, SOURCE).question
+    found = understood("ExplainGraph", request).question
     assert found.call.arguments == {"w": GRAPHS[0].input_types["w"]}
 
 
 def test_arrays_of_answers_can_be_written_to_and_those_of_questions_cannot():
     question = Differentiate(CALL, Gradient())
     assert not asked_again(question).call.arguments["w"].flags.writeable
-    reply = reply_class("Gradient")()
+    reply = new_reply("Gradient")
     (reply.gradients["w"]).CopyFrom(encode_question(question).call.arguments["w"])
     found = decode_answer(question, reply, dataclasses.replace(SOURCE, writable=True))
     found.arrays["gradient"]["w"][0] = 7.0
@@ -200,7 +204,7 @@ def test_blobs_that_are_not_here_are_named():
     request = encode_question(Differentiate(CALL, Gradient()))
     request.call.arguments["w"].blob = "0" * 64
     with pytest.raises(BlobNotFound) as caught:
-        decode_question("Gradient", request, SOURCE)
+        understood("Gradient", request)
     assert caught.value.digests == ("0" * 64,)
 
 
@@ -238,7 +242,7 @@ def test_every_method_that_asks_has_a_question():
 
 def test_enum_members_without_a_name_are_unspecified():
     question = EstimateTrace(CALL)
-    reply = reply_class("EstimateTrace")()
+    reply = new_reply("EstimateTrace")
     assert decode_answer(question, reply, SOURCE).stop_reason is StopReason.NONE
     assert Options().placement is Placement.AUTO
 

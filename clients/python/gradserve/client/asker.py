@@ -52,7 +52,7 @@ class Asker:
 
     @property
     def graph(self) -> Graph:
-        """The graph traced last; prints as text.
+        """The graph traced last; `gradserve.text.printing.to_text` prints it.
 
         Raises:
             RuntimeError: nothing has been traced yet; give examples or call the function.

@@ -1,0 +1,156 @@
+"""The dialogue with a service, played without one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gradserve import wire
+from gradserve.client.transport.blobs import INLINE_BYTES
+from gradserve.client.transport.session import RESUME_SECONDS, Session
+from gradserve.client.transport.steps import Alone, Begin, Call, Next, Pause, Steps, Tell
+from gradserve.ir.errors import GradserveError, GraphNotRegistered, LimitExceeded, Unavailable
+from gradserve.ops import OP_SET
+from gradserve.questions import call, derivations, derivatives, estimates, explanation, report
+from gradserve.text.parsing import parse
+from gradserve.v1 import blob_service_pb2, graph_service_pb2
+from gradserve.wire.methods import reply_class
+
+GRAPH = parse('graph (%0 "w": f64[n]) {\n  %1: f64[n] = mul %0, %0\n  return "y" %1\n}', OP_SET)
+SMALL, LARGE = np.ones(3), np.zeros(1 + INLINE_BYTES // 8)
+
+
+def evaluation(array):
+    return derivatives.Differentiate(call.Call(GRAPH, {"w": array}), derivations.Evaluate())
+
+
+class Service:
+    """Answers the steps of a session from a script, and writes down what was called."""
+
+    def __init__(self, **replies: Any) -> None:
+        self.replies = {
+            "RegisterGraph": graph_service_pb2.RegisterGraphResponse(),
+            "FindMissingBlobs": blob_service_pb2.FindMissingBlobsResponse(),
+            **replies,
+        }
+        self.called: list[str] = []
+        self.paused: list[float] = []
+
+    def run(self, steps: Steps[Any]) -> tuple[list[Any], Any]:
+        """What the steps tell and what they come to."""
+        told, found, error = [], None, None
+        try:
+            while True:
+                step = steps.send(found) if error is None else steps.throw(error)
+                found = error = None
+                if isinstance(step, Tell):
+                    told.append(step.answer)
+                    continue
+                try:
+                    found = self.do(step)
+                except GradserveError as raised:
+                    error = raised
+        except StopIteration as done:
+            return told, done.value
+
+    def do(self, step: Any) -> Any:
+        match step:
+            case Call(method, request):
+                self.called.append(method)
+                return self.reply(method, request)
+            case Begin(method, request):
+                self.called.append(method)
+                return iter(self.reply(method, request))
+            case Next(replies):
+                found = next(replies, None)
+                if isinstance(found, GradserveError):
+                    raise found
+                return found
+            case Pause(seconds):
+                return self.paused.append(seconds)
+            case Alone(_, inner):
+                return self.run(inner)[1]
+        raise AssertionError(step)
+
+    def reply(self, method: str, request: Any) -> Any:
+        reply = self.replies[method]
+        if isinstance(reply, list):
+            reply = reply.pop(0)
+        if isinstance(reply, GradserveError):
+            raise reply
+        return reply(request) if callable(reply) else reply
+
+
+def reply_to_evaluation(array=SMALL):
+    reply = reply_class("Evaluate")()
+    assert hasattr(reply, "outputs")
+    wire.write_tensor(reply.outputs["y"], array)
+    return reply
+
+
+def test_a_graph_is_registered_once_and_again_when_it_is_forgotten():
+    service = Service(
+        Evaluate=[reply_to_evaluation(), reply_to_evaluation(), GraphNotRegistered("?"), reply_to_evaluation()]
+    )
+    session = Session()
+    for _ in range(3):
+        _, answer = service.run(session.ask(evaluation(SMALL)))
+        np.testing.assert_array_equal(answer.arrays["value"]["y"], SMALL)
+    assert service.called == ["RegisterGraph", "Evaluate", "Evaluate", "Evaluate", "RegisterGraph", "Evaluate"]
+
+
+def explained(refusal=None):
+    return wire.encode_answer(
+        explanation.Explain(evaluation(SMALL)),
+        explanation.Explanation({}, {}, "", 0.0, 0.0, 0, 0.0, (), "refused", "", "", 0.0, refusal=refusal),
+    )
+
+
+def test_what_would_be_refused_is_not_uploaded():
+    refusal = explanation.Refusal("points", "too many")
+    service = Service(ExplainGraph=explained(refusal))
+    with pytest.raises(LimitExceeded, match="too many") as caught:
+        service.run(Session().ask(evaluation(LARGE)))
+    assert caught.value.limit == "points"
+    assert service.called == ["RegisterGraph", "ExplainGraph"]
+
+
+def test_the_question_before_the_upload_has_types_alone():
+    requests: list[Any] = []
+
+    def explain(request):
+        requests.append(request)
+        return explained()
+
+    service = Service(ExplainGraph=explain, Evaluate=reply_to_evaluation())
+    service.run(Session().ask(evaluation(LARGE)))
+    assert service.called == ["RegisterGraph", "ExplainGraph", "FindMissingBlobs", "Evaluate"]
+    assert requests[0].ByteSize() < 200
+    assert list(requests[0].evaluate.call.arguments["w"].shape) == [len(LARGE)]
+    service.called.clear()
+    service.run(Session().ask(evaluation(SMALL)))
+    assert "ExplainGraph" not in service.called
+
+
+def trace(probes):
+    return wire.encode_answer(
+        estimates.EstimateTrace(call.Call(GRAPH, {})),
+        estimates.TraceEstimate(1.0, 0.0, 0.0, 2.0, probes, estimates.StopReason.NONE, 0, 0.95, report.Report()),
+    )
+
+
+def test_a_stream_that_breaks_off_is_gone_on_with():
+    broken = [trace(1), trace(2), Unavailable("gone")]
+    service = Service(EstimateTrace=[broken, Unavailable("not yet"), [trace(k) for k in (1, 2, 3)]])
+    told, _ = service.run(Session().stream(estimates.EstimateTrace(call.Call(GRAPH, {"w": SMALL}))))
+    assert [estimate.probes for estimate in told] == [1, 2, 3]
+    assert service.paused == list(RESUME_SECONDS[:2])
+
+
+def test_a_stream_that_never_began_is_not_waited_for():
+    service = Service(EstimateTrace=Unavailable("gone"))
+    with pytest.raises(Unavailable):
+        service.run(Session().stream(estimates.EstimateTrace(call.Call(GRAPH, {"w": SMALL}))))
+    assert not service.paused
