@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping
 
-from gradserve.execution import EXECUTORS, Program, Schedule, instance_of
+from gradserve.execution import Program, Schedule, instance_of
+from gradserve.execution import executor as executor_of
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array
 
@@ -14,13 +15,13 @@ def program_of(graph: Graph) -> Program:
 
 def schedule_of(graph: Graph, executor: str = "numpy") -> Schedule:
     """How an executor runs a graph."""
-    return EXECUTORS[executor].schedule(program_of(graph))
+    return executor_of(executor).schedule(program_of(graph))
 
 
 def prepared(graph: Graph, executor: str = "numpy") -> Callable[..., dict[str, Array]]:
     """A function from arguments by name (and perhaps `stopped`) to outputs by name."""
     instance = instance_of(graph)
-    run = EXECUTORS[executor].prepare(EXECUTORS[executor].schedule(instance.program))
+    run = executor_of(executor).prepare(executor_of(executor).schedule(instance.program))
 
     def call(arguments: Mapping[str, Array], stopped: Callable[[], bool] | None = None) -> dict[str, Array]:
         return run({**arguments, **instance.arrays}, stopped)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gradserve.execution import EXECUTORS, instance_of
+from gradserve.execution import executor, instance_of
 from gradserve.ir.types import ElementType, TensorType
 from gradserve.ops import builder
 from gradserve.pools.local.pool import LocalPool
@@ -51,9 +51,9 @@ def _works() -> tuple[Callable[[], Any], Work, Work]:
     """A program called directly, the same as one chunk, and as many."""
     g = builder()
     x = g.input("x", TensorType(ElementType.FLOAT64, (1,)))
-    schedule = EXECUTORS["numpy"].schedule(instance_of(g.build({"y": x * x + 1.0})).program)
+    schedule = executor("numpy").schedule(instance_of(g.build({"y": x * x + 1.0})).program)
     digest = schedule.program.digest
-    program, data = EXECUTORS["numpy"].prepare(schedule), {"x": np.arange(float(CHUNKS))}
+    program, data = executor("numpy").prepare(schedule), {"x": np.arange(float(CHUNKS))}
     chunks = tuple(Chunk(digest, {"x": Rows("x", k, k + 1)}) for k in range(CHUNKS))
     one, many = (Work({digest: schedule}, data, {}, chunks[:count], "numpy") for count in (1, CHUNKS))
     return (lambda: program({"x": data["x"][:1]})), one, many

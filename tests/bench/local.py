@@ -10,7 +10,7 @@ import numpy as np
 
 from gradserve.autodiff import derive
 from gradserve.client import Client
-from gradserve.execution import EXECUTORS, Program, instance_of
+from gradserve.execution import Program, executor, instance_of
 from gradserve.ir.graph import Graph
 from gradserve.optimize import optimize
 from gradserve.questions.derivations import Derivation, Evaluate, Gradient, Hvp
@@ -105,7 +105,7 @@ def operations(names: Sequence[str], screen: Screen) -> Section:
             graph, wrt = graph_of(workload, embedded), tuple(workload.parameters)
             derivations = (Evaluate(), Gradient(wrt), Hvp(wrt, product_only=True), Hvp(wrt))
             loss, gradient, hvp, everything = (program_of(graph, d) for d in derivations)
-            schedule = EXECUTORS["numpy"].schedule(gradient)
+            schedule = executor("numpy").schedule(gradient)
             new = [
                 Floor(f"{name}: gradient of the loss", gradient.flops / loss.flops, GRADIENT_FLOPS),
                 Floor(f"{name}: HVP of the loss", hvp.flops / loss.flops, HVP_FLOPS),
@@ -175,7 +175,7 @@ def _chain(x: Any) -> Any:
 
 
 def _derived(graph: Graph, derivation: Derivation) -> dict[str, float]:
-    numpy = EXECUTORS["numpy"]
+    numpy = executor("numpy")
     started = time.perf_counter()
     derived = derive(graph, derivation)
     then = time.perf_counter()
@@ -201,6 +201,6 @@ def _stages(workload: Workload, embedded: Client) -> dict[str, float]:
     derived = timed("derive", derive, graph, Gradient(tuple(workload.parameters)))
     optimized = timed("optimise", optimize, derived)
     instance = timed("plan", instance_of, optimized)
-    schedule = timed("schedule", EXECUTORS["numpy"].schedule, instance.program)
-    timed("prepare", EXECUTORS["numpy"].prepare, schedule)
+    schedule = timed("schedule", executor("numpy").schedule, instance.program)
+    timed("prepare", executor("numpy").prepare, schedule)
     return {"nodes": len(optimized.nodes), **spent}

@@ -9,7 +9,7 @@ import pytest
 from gradserve.autodiff import derive
 from gradserve.client.functions import scan
 from gradserve.client.tracing.trace import trace
-from gradserve.execution import EXECUTORS
+from gradserve.execution import executor
 from gradserve.optimize import optimize
 from gradserve.questions.derivations import Evaluate, Gradient, Hvp
 from tests.execution.graphs import random_arguments, random_graph
@@ -55,7 +55,7 @@ def test_predicted_bytes_are_live_bytes_on_random_graphs(seed):
 
 def peak_taken(of, given):
     """The most bytes that a run allocates at once, after a first one."""
-    program = EXECUTORS["numpy"].prepare(of.schedule)
+    program = executor("numpy").prepare(of.schedule)
     program(given)
     gc.collect()
     tracemalloc.start()

@@ -53,8 +53,6 @@ class Executor(Protocol):
     """One way to run programs."""
 
     name: str
-    automatic: bool
-    """Whether it may be chosen without being asked for."""
 
     def schedule(self, program: Program) -> Schedule:
         """How the program will be run."""

@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 
 from gradserve.execution.executor import Executor
 from gradserve.execution.numpy.executor import NumpyExecutor
 from gradserve.ir.errors import InvalidRequest, Violation
 
-EXECUTORS: Mapping[str, Executor] = {executor.name: executor for executor in (NumpyExecutor(),)}
+
+def _xla() -> Executor:
+    from gradserve.execution.xla.executor import XlaExecutor  # imports JAX, which is an extra and takes a second
+
+    return XlaExecutor()
+
+
+_MAKERS: Mapping[str, Callable[[], Executor]] = {"numpy": NumpyExecutor, "xla": _xla}
+_AUTOMATIC = ("numpy",)
+"""Those that may be chosen without being asked for."""
+
+
+@functools.cache
+def executor(name: str) -> Executor:
+    """The executor of a name.
+
+    Raises:
+        ImportError: what it runs on is not installed.
+    """
+    return _MAKERS[name]()
 
 
 def candidates(pinned: str) -> tuple[Executor, ...]:
@@ -18,9 +38,15 @@ def candidates(pinned: str) -> tuple[Executor, ...]:
         InvalidRequest: there is no executor of the name asked for.
     """
     if not pinned:
-        return tuple(executor for executor in EXECUTORS.values() if executor.automatic)
-    found = EXECUTORS.get(pinned)
-    if found is None:
-        text = f"there is no executor {pinned!r}; known are {', '.join(EXECUTORS)}"
-        raise InvalidRequest("the options do not fit", [Violation("options.executor", "R7", text)])
-    return (found,)
+        return tuple(map(executor, _AUTOMATIC))
+    if pinned not in _MAKERS:
+        raise _refused(f"there is no executor {pinned!r}; known are {', '.join(_MAKERS)}")
+    try:
+        return (executor(pinned),)
+    except ImportError as error:
+        text = f"the executor {pinned} needs {error.name}, which is not installed; pip install 'gradserve[jax]'"
+        raise _refused(text) from error
+
+
+def _refused(text: str) -> InvalidRequest:
+    return InvalidRequest("the options do not fit", [Violation("options.executor", "R7", text)])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from gradserve.execution import EXECUTORS, Prepared, Schedule
+from gradserve.execution import Prepared, Schedule
+from gradserve.execution import executor as executor_of
 from gradserve.runtime.caches import Lru
 
 CAPACITY_BYTES = 1 << 28
@@ -38,6 +39,6 @@ class PreparedSchedules:
         with self._preparing:
             found = self._prepared.get(key)
             if found is None:
-                found = EXECUTORS[executor].prepare(schedule)
+                found = executor_of(executor).prepare(schedule)
                 self._prepared.put(key, found, schedule_bytes(schedule))
         return found

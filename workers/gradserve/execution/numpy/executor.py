@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from gradserve.execution.executor import Schedule
+from gradserve.execution.failures import located, violation_at
 from gradserve.execution.numpy.kernels.table import entry
 from gradserve.execution.numpy.layout import own_order
 from gradserve.execution.numpy.schedule import NumpySchedule, Step, schedule_of
 from gradserve.execution.program import CONSTANT, Program
-from gradserve.ir.errors import Cancelled, GradserveError, NotDifferentiable, NumericalFailure, Violation
+from gradserve.ir.errors import Cancelled, GradserveError, NotDifferentiable, NumericalFailure
 from gradserve.ir.graph import Literal
 from gradserve.ir.guards import refusal
 from gradserve.ir.op import Op
@@ -32,7 +33,6 @@ class NumpyExecutor:
     """Runs programs on NumPy, one step after the other, freeing every value at its last use."""
 
     name = "numpy"
-    automatic = True
 
     def schedule(self, program: Program) -> NumpySchedule:
         """The steps, in the order of the program's nodes."""
@@ -86,30 +86,17 @@ class NumpyPrepared:
         step = self._step_of(error)
         if step is None:
             return NumericalFailure(f"the program cannot be run on these numbers: {error}")
-        violation = self._at(step, step.op.name, str(error) or type(error).__name__)
+        violation = violation_at(self._graph, step.node, step.op.name, str(error) or type(error).__name__)
         return NumericalFailure("a step is impossible on these numbers", [violation])
 
     def _located(self, error: GradserveError) -> GradserveError:
         """The refusal of a step, with the node it came from."""
         step = self._step_of(error)
-        if step is None:
-            return error
-        violations = [v if v.field else self._at(step, v.constraint, v.description) for v in error.violations]
-        return type(error)(error.message, violations)
+        return error if step is None else located(error, self._graph, step.node)
 
     def _step_of(self, error: Exception) -> Step | None:
         lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == self._file]
         return self._source.step_of_line.get(lines[-1] or 0) if lines else None
-
-    def _at(self, step: Step, constraint: str, description: str) -> Violation:
-        """What a step breaks, where, and on what operands."""
-        types = ", ".join(str(t) for t in step.operand_types)
-        return Violation(
-            field=f"derived.nodes[{step.node}]",
-            constraint=constraint,
-            description=f"{description}; operands are {types}",
-            source=str(self._graph.nodes[step.node].origin or ""),
-        )
 
 
 def _checker(stopped: Callable[[], bool] | None) -> Callable[[], None]:

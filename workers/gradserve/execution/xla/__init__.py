@@ -1,0 +1,1 @@
+"""The executor that compiles programs by XLA, through JAX: the extra `jax`."""
