@@ -28,6 +28,7 @@ def called_back(op: Op, types: Sequence[TensorType], operands: Sequence[Any]) ->
                 for result, type_ in zip(op.results(np, *map(np.asarray, arrays)), types, strict=True)
             )
 
-    shapes = tuple(jax.ShapeDtypeStruct(type_.lengths, type_.element_type.dtype) for type_ in types)
+    described: Any = jax.ShapeDtypeStruct  # which carries no annotations
+    shapes = tuple(described(type_.lengths, type_.element_type.dtype) for type_ in types)
     results: Sequence[Any] = jax.pure_callback(compute, shapes, *operands)
     return results
