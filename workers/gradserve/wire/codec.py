@@ -67,8 +67,9 @@ class Codec:
 
     def write(self, message: Any, record: Any, fill: Fill) -> None:
         """Fills the empty message; `fill` puts an array into an empty Tensor."""
-        for name, value in zip(self._plain, self._values(record), strict=True):
-            setattr(message, name, value)
+        if self._plain:
+            for name, value in zip(self._plain, self._values(record), strict=True):
+                setattr(message, name, value)
         for name, write, _ in self._fields:
             write(message, getattr(record, name), fill)
 
@@ -83,7 +84,7 @@ class Codec:
 
     def values(self, message: Any, source: Source, path: str = "") -> dict[str, Any]:
         """The fields of the record by name; raises what `read` does."""
-        values = dict(zip(self._plain, self._values(message), strict=True))
+        values = dict(zip(self._plain, self._values(message), strict=True)) if self._plain else {}
         for name, _, read in self._fields:
             values[name] = read(message, source, path)
         return values
