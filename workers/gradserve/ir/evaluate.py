@@ -22,9 +22,9 @@ def applied(op: Op, arrays: Sequence[Array]) -> tuple[Array, ...]:
     with np.errstate(all="ignore"):
         results = tuple(map(np.asarray, op.results(np, *arrays)))
         for guard in op.guards:
-            flags = guard.test(op, np, arrays, results)
-            if np.any(flags):
-                raise refusal(op, guard, flags)
+            flags = guard.tripped(op, np, arrays, results)
+            if flags is not None:
+                raise refusal(op, guard, flags, arrays, results)
         return results
 
 

@@ -18,8 +18,10 @@ from gradserve.ir.types import Array
 if TYPE_CHECKING:
     from gradserve.ir.op import Op
 
-Test: TypeAlias = Callable[["Op", Any, Sequence[Any], Sequence[Any]], Any]
+Test: TypeAlias = Callable[[Any, Any, Sequence[Any], Sequence[Any]], Any]
 """Of the op, an array namespace, its operands and its results: truth values of any shape, true where it is refused."""
+Detail: TypeAlias = Callable[[Any, Sequence[Array], Sequence[Array], tuple[int, ...]], str]
+"""Of the op, its operands and results in NumPy, and the first position where it is refused: what is wrong there."""
 
 _MESSAGES = {
     NotDifferentiable: "there is no derivative at these numbers",
@@ -37,11 +39,37 @@ class Guard:
     """What is wrong and what to do instead; `{where}` stands for the first position at which it is."""
     error: type[NotDifferentiable] | type[NumericalFailure]
     test: Test
+    of: str = ""
+    """What a client calls the computation that is refused; empty for the name of the op."""
+    suspect: Test | None = None
+    """A cheaper test that is true somewhere wherever `test` is: executors may look at it first."""
+    detail: Detail | None = None
+    """The description in numbers, for executors that still have them."""
+
+    def tripped(self, op: Op, xp: Any, operands: Sequence[Any], results: Sequence[Any]) -> Any:
+        """The flags, or None if a cheaper test tells that all are false; for namespaces that compute at once."""
+        if self.suspect is not None and not xp.any(self.suspect(op, xp, operands, results)):
+            return None
+        flags = self.test(op, xp, operands, results)
+        return flags if xp.any(flags) else None
 
 
-def refusal(op: Op, guard: Guard, flags: Array) -> GradserveError:
-    """The error of a guard whose flags are true somewhere; the executor adds the node, its operands and its source."""
-    first = np.argwhere(np.asarray(flags))[0].tolist()
-    where = f"[{', '.join(map(str, first))}]" if first else ""
-    text = guard.description.format(where=where).strip()
-    return guard.error(_MESSAGES[guard.error], [Violation("", f"{op.name} ({guard.constraint})", text)])
+def named(op: Op, guard: Guard) -> str:
+    """The constraint that a refusal reports."""
+    return f"{guard.of or op.name} ({guard.constraint})"
+
+
+def refusal(
+    op: Op, guard: Guard, flags: Array, operands: Sequence[Array] = (), results: Sequence[Array] = ()
+) -> GradserveError:
+    """The error of a guard whose flags are true somewhere, in numbers if there are operands.
+
+    The executor adds the node, the types of its operands and its source.
+    """
+    first = tuple(np.argwhere(np.asarray(flags))[0].tolist())
+    if guard.detail is not None and operands:
+        text = guard.detail(op, operands, results, first)
+    else:
+        where = f"[{', '.join(map(str, first))}]" if first else ""
+        text = guard.description.format(where=where).replace("  ", " ").strip()
+    return guard.error(_MESSAGES[guard.error], [Violation("", named(op, guard), text)])

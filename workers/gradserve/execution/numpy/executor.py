@@ -14,13 +14,13 @@ import numpy as np
 
 from gradserve.execution.executor import Schedule
 from gradserve.execution.failures import located, violation_at
-from gradserve.execution.numpy.kernels.table import entry
+from gradserve.execution.numpy.kernels.table import enforce, entry, has_entry
 from gradserve.execution.numpy.layout import own_order
 from gradserve.execution.numpy.schedule import NumpySchedule, Step, schedule_of
 from gradserve.execution.program import CONSTANT, Program
 from gradserve.ir.errors import Cancelled, GradserveError, NotDifferentiable, NumericalFailure
 from gradserve.ir.graph import Literal
-from gradserve.ir.guards import refusal
+from gradserve.ir.guards import named
 from gradserve.ir.op import Op
 from gradserve.ir.types import Array
 from gradserve.ops.control.calling import Calling, Function, unpacked
@@ -86,7 +86,11 @@ class NumpyPrepared:
         step = self._step_of(error)
         if step is None:
             return NumericalFailure(f"the program cannot be run on these numbers: {error}")
-        violation = violation_at(self._graph, step.node, step.op.name, str(error) or type(error).__name__)
+        covers = entry(type(step.op)).covers
+        names = [named(step.op, guard) for guard in step.op.guards if guard.constraint in covers]
+        violation = violation_at(
+            self._graph, step.node, names[0] if names else step.op.name, str(error) or type(error).__name__
+        )
         return NumericalFailure("a step is impossible on these numbers", [violation])
 
     def _located(self, error: GradserveError) -> GradserveError:
@@ -181,7 +185,9 @@ def kernel(step: Step) -> Callable[..., Any]:
     if step.copies:
         shape = step.result_types[0].lengths
         return lambda x: np.array(x, order="C", copy=True).reshape(shape)
-    plain = _guarded(step.op, step.op.kernel(np, step.operand_types))
+    own = has_entry(type(step.op))
+    plain = entry(type(step.op)).make(step.op, step.operand_types) if own else step.op.kernel(np, step.operand_types)
+    plain = _guarded(step.op, plain)
     return plain if step.order is None else _turning(plain, step.order)
 
 
@@ -194,10 +200,7 @@ def _guarded(op: Op, plain: Callable[..., Any]) -> Callable[..., Any]:
     def run(*operands: Array) -> Any:
         results = plain(*operands)
         every = results if isinstance(results, tuple) else (results,)
-        for guard in guards:
-            flags = guard.test(op, np, operands, every)
-            if np.any(flags):
-                raise refusal(op, guard, flags)
+        enforce(op, guards, operands, every)
         return results
 
     return run

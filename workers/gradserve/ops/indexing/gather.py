@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.errors import NumericalFailure
+from gradserve.ir.guards import Guard
 from gradserve.ir.op import Cost, Op, Sample, Unknown
 from gradserve.ir.types import Array, ElementType, Shape, TensorType
 from gradserve.ops.family import Multilinear, moved_bytes, only, require, require_arity, with_batch
@@ -23,7 +24,7 @@ from gradserve.ops.registry import register
 class Gather(Multilinear):
     """The slices of x along `axis` at the indices; shape: lengths before the axis, of the indices, after the axis.
 
-    Indices lie in [0, length); `impl` raises IndexError at any other.
+    Indices lie in [0, length); any other is refused.
     """
 
     axis: int
@@ -42,11 +43,13 @@ class Gather(Multilinear):
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
         x, indices = arrays
-        if xp is np:
-            _require_inside(indices, x.shape[self.axis])
-            return np.take(x, indices, self.axis)
         flat = xp.take(x, xp.reshape(indices, (-1,)), axis=self.axis)
         return xp.reshape(flat, (*x.shape[: self.axis], *indices.shape, *x.shape[self.axis + 1 :]))
+
+    @property
+    def guards(self) -> tuple[Guard, ...]:
+        """Indices outside."""
+        return (inside_guard(lambda op, operands: operands[0].shape[op.axis]),)
 
     def transpose(
         self, g: Builder, cotangents: Sequence[Value | None], operands: Sequence[Value | Unknown]
@@ -88,8 +91,8 @@ class Gather(Multilinear):
 class ScatterAdd(Multilinear):
     """Zeros with the updates added at the indices along `axis`: the transpose of gather.
 
-    Updates that share an index are added in their order, so that the sum has the same bits each time. Indices lie in
-    [0, length); `impl` raises IndexError at any other.
+    Executors add updates that share an index in their order, so that the sum has the same bits each time. Indices lie
+    in [0, length); any other is refused.
     """
 
     axis: int
@@ -121,20 +124,15 @@ class ScatterAdd(Multilinear):
         updates, indices = arrays
         end = self.axis + len(indices.shape)
         before, after = updates.shape[: self.axis], updates.shape[end:]
-        if xp is np:
-            _require_inside(indices, self.length)
-            rows = np.moveaxis(updates.reshape(*before, indices.size, *after), self.axis, 0)
-            width = math.prod(before + after)
-            summed = _add_rows(rows.reshape(indices.size, width), indices.reshape(-1), self.length)
-            apart = summed.reshape(self.length, *before, *after)
-            return np.ascontiguousarray(np.moveaxis(apart, 0, self.axis))
-        zeros = xp.zeros((*before, self.length, *after), dtype=updates.dtype)
-        if hasattr(zeros, "at"):  # arrays that are changed by making new ones, as in JAX
-            return zeros.at[(*(slice(None),) * self.axis, indices)].add(updates)
         flat = xp.reshape(updates, (*before, 1, indices.size, *after))
         hits = xp.reshape(indices, (1, -1)) == xp.reshape(xp.arange(self.length), (-1, 1))
         hits = xp.reshape(hits, (*hits.shape, *(1,) * len(after)))
-        return xp.sum(xp.where(hits, flat, xp.zeros_like(flat)), axis=self.axis + 1)
+        return xp.sum(xp.where(hits, flat, xp.zeros_like(flat)), axis=self.axis + 1, dtype=updates.dtype)
+
+    @property
+    def guards(self) -> tuple[Guard, ...]:
+        """Indices outside."""
+        return (inside_guard(lambda op, operands: op.length),)
 
     def transpose(
         self, g: Builder, cotangents: Sequence[Value | None], operands: Sequence[Value | Unknown]
@@ -239,41 +237,14 @@ def _offset(g: Builder, indices: Value, length: int) -> Value:
     return g.emit("select", inside, indices + first, g.full(indices.type, -1))
 
 
-def _require_inside(indices: Any, length: int) -> None:
-    """Refuses what NumPy would count from the end.
-
-    Raises:
-        IndexError: an index lies outside [0, length).
-    """
-    if indices.size and (indices.min() < 0 or indices.max() >= length):
-        raise IndexError("an index lies outside the axis that it points into")
+OUTSIDE = "an index lies outside the axis that it points into"
 
 
-@functools.cache
-def _sparse() -> Any:
-    """scipy.sparse, or None where SciPy is not installed."""
-    try:
-        from scipy import sparse
-    except ImportError:
-        return None
-    return sparse
+def inside_guard(length: Callable[[Any, Sequence[Any]], int]) -> Guard:
+    """That of the second operand, indices into an axis of this length, which is told from the op and its operands."""
 
+    def outside(op: Op, xp: Any, operands: Sequence[Any], results: Sequence[Any]) -> Any:
+        indices = operands[1]
+        return xp.logical_or(indices < 0, indices >= length(op, operands))
 
-_WORTH_A_SPARSE_PRODUCT = 4096
-"""Elements from which a sparse product beats np.add.at (3 to 5 times) despite its 20 us of preparation."""
-
-
-def _add_rows(rows: Array, indices: Array, length: int) -> Array:
-    """Row `i` of the result is the sum of the rows whose index is i, added in their order on either path."""
-    count, width = rows.shape
-    if width > 1 and rows.size >= _WORTH_A_SPARSE_PRODUCT and rows.dtype.kind == "f" and _sparse():
-        ones = np.ones(count, rows.dtype)
-        selection = _sparse().csc_array((ones, indices, np.arange(count + 1)), shape=(length, count))
-        summed: Array = selection @ np.ascontiguousarray(rows)
-        return summed
-    # On flat arrays np.add.at is five times as fast as along an axis.
-    result = np.zeros(length * width, rows.dtype)
-    wide = indices.astype(np.int64, copy=False)
-    flat = wide if width == 1 else (wide[:, None] * width + np.arange(width)).reshape(-1)
-    np.add.at(result, flat, rows.reshape(-1))
-    return result.reshape(length, width)
+    return Guard("R1", f"{OUTSIDE}: that at {{where}}", NumericalFailure, outside)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,12 +71,6 @@ class Argsort(Discrete, Ordering):
     def impl(self, xp: Any, *arrays: Array) -> Any:
         return xp.astype(xp.argsort(arrays[0], axis=self.axis, stable=True), xp.int64)
 
-    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
-        """The array's own method, for NumPy; its results are int64 already."""
-        if xp is not np:
-            return super().kernel(xp, types)
-        return operator.methodcaller("argsort", axis=self.axis, kind="stable")
-
 
 @register
 @dataclass(frozen=True)
@@ -91,19 +84,6 @@ class Sort(Ordering):
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
         return xp.sort(arrays[0], axis=self.axis)
-
-    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
-        """A row-major copy sorted in place, for NumPy: by itself it would keep the operand's order in memory."""
-        if xp is not np:
-            return super().kernel(xp, types)
-        axis = self.axis
-
-        def sort(x: Any) -> Any:
-            result = np.array(x, order="C", copy=True)
-            result.sort(axis)
-            return result
-
-        return sort
 
     def jvp(
         self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]

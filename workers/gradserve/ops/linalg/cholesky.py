@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.errors import NumericalFailure
+from gradserve.ir.guards import Guard
 from gradserve.ir.op import Cost, Op, Sample, Unknown
 from gradserve.ir.types import Array, ElementType, TensorType
 from gradserve.ops.family import moved_bytes, only, total
@@ -36,7 +38,7 @@ class Cholesky(OfMatrix):
 
     NumPy reads the lower triangle alone; here, as in JAX, the symmetric part is factorised. For a symmetric A that is
     the same, and it makes the derivative a symmetric matrix that agrees with finite differences in every direction.
-    Raises LinAlgError where A is not positive definite.
+    Refused where A is not positive definite.
     """
 
     name = "cholesky"
@@ -45,6 +47,12 @@ class Cholesky(OfMatrix):
     def impl(self, xp: Any, *arrays: Array) -> Any:
         (a,) = arrays
         return xp.linalg.cholesky((a + xp.matrix_transpose(a)) / 2)
+
+    @property
+    def guards(self) -> tuple[Guard, ...]:
+        """A matrix that is not positive definite."""
+        text = "Matrix {where} is not positive definite: add to its diagonal, or use eigh"
+        return (Guard("R1", text, NumericalFailure, _indefinite),)
 
     def jvp(
         self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
@@ -58,6 +66,13 @@ class Cholesky(OfMatrix):
         """Positive definite matrices, one in single precision."""
         yield from (Sample(cls(), (a,)) for a in definite())
         yield Sample(cls(), (next(definite()).astype(ElementType.FLOAT32.dtype),))
+
+
+def _indefinite(op: Cholesky, xp: Any, operands: Sequence[Any], results: Sequence[Any]) -> Any:
+    """Of each matrix: namespaces that do not refuse it by themselves leave a factor that is not finite."""
+    (a,), (factor,) = operands, results
+    lost = xp.any(xp.logical_not(xp.isfinite(factor)), axis=(-2, -1))
+    return xp.logical_and(lost, xp.all(xp.isfinite(a), axis=(-2, -1)))
 
 
 class AtFactor(AtSquare):
@@ -109,7 +124,8 @@ class CholeskyTangent(AtFactor):
     name = "cholesky_tangent"
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
-        return triangular_factors.tangent(xp, *arrays)
+        factor, direction = arrays
+        return triangular_factors.tangent(xp, factor, (direction + xp.matrix_transpose(direction)) / 2)
 
     def change(self, g: Builder, y: Value, factor: Value) -> Value:
         """The symmetric part of -2 Y dL^T."""
@@ -132,7 +148,8 @@ class CholeskyCotangent(AtFactor):
     name = "cholesky_cotangent"
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
-        return triangular_factors.cotangent(xp, *arrays)
+        factor, weights = arrays
+        return triangular_factors.cotangent(xp, factor, weights)
 
     def change(self, g: Builder, y: Value, factor: Value) -> Value:
         """-2 S dL."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,10 +14,8 @@ from gradserve.ir.types import Array, TensorType
 from gradserve.ops.family import moved_bytes
 from gradserve.ops.linalg.triangles import flipped
 from gradserve.ops.registry import register
+from gradserve.ops.routines import routine
 from gradserve.ops.spectral.matrix_functions import OfSquare
-
-_EXPM = {"numpy": "scipy.linalg", "jax.numpy": "jax.scipy.linalg", "torch": "torch.linalg"}
-"""Where each array namespace keeps the exponential of matrices."""
 
 
 @register
@@ -40,7 +37,7 @@ class Expm(OfSquare):
         return [flipped(g, a) for a in factors]
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
-        expm = getattr(importlib.import_module(_EXPM[xp.__name__]), "matrix_exp" if "torch" in xp.__name__ else "expm")
+        expm = routine(xp, "expm")
         a, *directions = arrays
         if not directions or not a.shape[-1]:
             return expm(a) if a.size else arrays[-1]

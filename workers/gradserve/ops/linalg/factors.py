@@ -6,24 +6,20 @@ derivatives are taken. So they have none in the factors.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
 from gradserve.ir.builder import Builder, Operand, Value
+from gradserve.ir.errors import NumericalFailure
+from gradserve.ir.guards import Guard
 from gradserve.ir.op import Cost, Op, Sample, Unknown
 from gradserve.ir.types import Array, ElementType, TensorType
 from gradserve.ops.family import moved_bytes, only, require, require_arity, with_batch
-from gradserve.ops.linalg.lapack import routine
 from gradserve.ops.linalg.matrices import OfMatrix, invertible
 from gradserve.ops.registry import register
-
-
-def _columns_first(stack: Array) -> Array:
-    """Memory for the results of LAPACK, which writes columns: the same matrices seen as their transposes."""
-    return np.swapaxes(stack, -1, -2)
 
 
 @register
@@ -65,26 +61,6 @@ class Lu(OfMatrix):
         found = xp.stack(exchanges, axis=-1) if n else xp.zeros(a.shape[:-1])
         return xp.matrix_transpose(packed), xp.astype(found, xp.int32)
 
-    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
-        """LAPACK's getrf, for NumPy."""
-        if xp is not np:
-            return super().kernel(xp, types)
-        getrf = routine("getrf", types[0].element_type.dtype)
-
-        def factorised(a: Array) -> tuple[Array, Array]:
-            packed, exchanges = np.empty(a.shape, a.dtype), np.empty(a.shape[:-1], np.int32)
-            for k in np.ndindex(a.shape[:-2]):
-                if a.size:
-                    factors, exchanges[k], _ = getrf(a[k])
-                    packed[k] = factors.T
-            return packed, exchanges
-
-        def single(a: Array) -> tuple[Array, Array]:
-            factors, exchanges, _ = getrf(a)
-            return factors.T, exchanges
-
-        return single if types[0].rank == 2 and types[0].size else factorised
-
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         """Matrices that can be inverted."""
@@ -102,6 +78,11 @@ class OfLu(Op):
         "C3": "the right-hand sides are of the same elements, rows and leading axes",
     }
     refuses = (0,)
+
+    @property
+    def guards(self) -> tuple[Guard, ...]:
+        """A singular matrix."""
+        return (Guard("R1", "Singular matrix: pivot {where} is zero", NumericalFailure, _zero_pivot),)
 
     def require_factors(self, types: Sequence[TensorType]) -> TensorType:
         """The type of the factors.
@@ -150,15 +131,15 @@ class OfLu(Op):
         return packed, exchanges
 
 
-def _require_regular(packed: Array) -> None:
-    if not np.all(np.diagonal(packed, axis1=-2, axis2=-1)):
-        raise np.linalg.LinAlgError("Singular matrix")
+def _zero_pivot(op: OfLu, xp: Any, operands: Sequence[Any], results: Sequence[Any]) -> Any:
+    """Of each pivot."""
+    return xp.linalg.diagonal(operands[0]) == 0
 
 
 @register
 @dataclass(frozen=True)
 class LuSolve(OfLu):
-    """The X with A X = B, or A^T X = B if `transposed`, given the results of Lu. LinAlgError where A is singular."""
+    """The X with A X = B, or A^T X = B if `transposed`, given the results of Lu. Refused where A is singular."""
 
     transposed: bool
 
@@ -180,22 +161,6 @@ class LuSolve(OfLu):
             return xp.linalg.solve(upper, xp.linalg.solve(lower, self.exchanged(xp, exchanges, b, backwards=False)))
         found = xp.linalg.solve(xp.matrix_transpose(upper), b)
         return self.exchanged(xp, exchanges, xp.linalg.solve(xp.matrix_transpose(lower), found), backwards=True)
-
-    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
-        """LAPACK's getrs, for NumPy."""
-        if xp is not np:
-            return super().kernel(xp, types)
-        getrs, trans = routine("getrs", types[0].element_type.dtype), int(self.transposed)
-
-        def solved(packed: Array, exchanges: Array, b: Array) -> Array:
-            _require_regular(packed)
-            result = np.empty(b.shape, b.dtype)
-            for k in np.ndindex(b.shape[:-2]):
-                if b.size:
-                    result[k] = getrs(packed[k].T, exchanges[k], b[k], trans=trans)[0]
-            return result
-
-        return solved
 
     def jvp(
         self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
@@ -229,7 +194,7 @@ class LuSolve(OfLu):
 @register
 @dataclass(frozen=True)
 class LuInverse(OfLu):
-    """The inverse, given the results of Lu. Raises LinAlgError where the matrix is singular."""
+    """The inverse, given the results of Lu. Refused where the matrix is singular."""
 
     name = "lu_inverse"
     arity = 2
@@ -241,24 +206,6 @@ class LuInverse(OfLu):
         packed, exchanges = arrays
         identity = xp.broadcast_to(xp.eye(packed.shape[-1], dtype=packed.dtype), packed.shape)
         return LuSolve(transposed=False).impl(xp, packed, exchanges, identity)
-
-    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
-        """LAPACK's getri, for NumPy."""
-        if xp is not np:
-            return super().kernel(xp, types)
-        dtype = types[0].element_type.dtype
-        getri, query = routine("getri", dtype), routine("getri_lwork", dtype)
-        room = int(np.real(query(types[0].lengths[-1])[0])) if types[0].size else 0
-
-        def inverted(packed: Array, exchanges: Array) -> Array:
-            _require_regular(packed)
-            result = np.empty(packed.shape, packed.dtype)
-            for k in np.ndindex(packed.shape[:-2]):
-                if packed.size:
-                    result[k] = getri(packed[k].T, exchanges[k], lwork=room)[0]
-            return result
-
-        return inverted
 
     def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:
         """4/3 n^3."""

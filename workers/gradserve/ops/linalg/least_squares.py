@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from gradserve.ir.builder import Builder, Operand, Value
+from gradserve.ir.errors import NotDifferentiable
+from gradserve.ir.guards import Guard
 from gradserve.ir.op import Cost, Op, Sample, Unknown
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.contraction.contract import matrix_product
 from gradserve.ops.family import moved_bytes, only, require, require_arity, total, with_batch
-from gradserve.ops.linalg.lapack import row_major
 from gradserve.ops.linalg.stacked import Beside, stacked_product
 from gradserve.ops.linalg.triangles import flipped
 from gradserve.ops.registry import register
-from gradserve.ops.spectral.clusters import eps, place, refuse
+from gradserve.ops.spectral.clusters import eps, largest, own_position, place
 from gradserve.ops.spectral.eigen import decomposition_cost
 
 
@@ -48,19 +49,25 @@ class Pinv(Op):
         return (a.with_shape((*a.shape[:-2], a.shape[-1], a.shape[-2])),)
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
-        u, s, vh = xp.linalg.svd(arrays[0], full_matrices=False)
-        kept = s > self.rcond * s[..., :1]
-        if xp is np and self.full:
-            self._require_full(kept)
+        return self.inverse(xp, *xp.linalg.svd(arrays[0], full_matrices=False))
+
+    def kept(self, s: Array) -> Any:
+        """Which singular values are not taken for zero."""
+        return s > self.rcond * s[..., :1]
+
+    def inverse(self, xp: Any, u: Array, s: Array, vh: Array) -> Any:
+        """The pseudoinverse of U diag(s) V^T."""
+        kept = self.kept(s)
         inverse = xp.where(kept, 1.0 / xp.where(kept, s, xp.ones_like(s)), xp.zeros_like(s))
         scaled = xp.matrix_transpose(vh) * xp.expand_dims(inverse, axis=-2)
         return xp.matmul(scaled, xp.matrix_transpose(u))
 
-    def _require_full(self, kept: Array) -> None:
-        for position in map(tuple, np.argwhere(~kept.all(axis=-1)).tolist()):
-            rank, most = int(kept[position].sum()), kept.shape[-1]
-            known = f"the rank{place(position)} is {rank}, less than {most}, for rcond = {self.rcond:.2g}"
-            refuse("lstsq", f"{known}: the solution of least norm jumps with the rank")
+    @property
+    def guards(self) -> tuple[Guard, ...]:
+        """A rank that is not full."""
+        text = f"the rank of matrix {{where}} is not full: {_LEAST}"
+        deficient = Guard("R1", text, NotDifferentiable, _deficient, "lstsq", detail=_rank)
+        return (deficient,) if self.full else ()
 
     def jvp(
         self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
@@ -105,7 +112,7 @@ class Pinv(Op):
 class SameRank(Beside):
     """A direction E at a matrix A with pseudoinverse P, as it is, if the rank of A does not change along it.
 
-    Else, that is if (I - A P) E (I - P A) is not zero, NotDifferentiable is raised. As cotangents they pass: for those
+    Else, that is if (I - A P) E (I - P A) is not zero, it is refused. As cotangents they pass: for those
     there is nothing to check.
     """
 
@@ -129,22 +136,13 @@ class SameRank(Beside):
         return (direction,)
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
-        if xp is np:
-            self._check(*arrays)
         return arrays[2] + 0.0
 
-    @staticmethod
-    def _check(a: Array, p: Array, direction: Array) -> None:
-        rank = np.rint(np.sum(a * np.swapaxes(p, -1, -2), axis=(-2, -1)))  # the trace of the projection A P
-        if np.all(rank >= min(a.shape[-2:])):
-            return
-        beside = direction - a @ (p @ direction)
-        outside = beside - (beside @ p) @ a
-        size = np.max(np.abs(direction), axis=(-2, -1), initial=0.0)
-        limit = np.sqrt(eps(a)) * size
-        grows = np.max(np.abs(outside), axis=(-2, -1), initial=0.0) > limit
-        for position in map(tuple, np.argwhere(grows).tolist()):
-            refuse("pinv", f"in this direction the rank{place(position)} grows: the pseudoinverse jumps with the rank")
+    @property
+    def guards(self) -> tuple[Guard, ...]:
+        """A rank that changes."""
+        text = f"in this direction the rank of matrix {{where}} grows: {_GROWS}"
+        return (Guard("R1", text, NotDifferentiable, _grows, "pinv", suspect=_may_grow, detail=_which_grows),)
 
     def jvp(
         self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
@@ -208,13 +206,6 @@ class Lstsq(Beside):
         a, b = arrays
         return xp.matmul(Pinv(self.rcond, full=False).impl(xp, a), b)
 
-    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
-        """LAPACK's own, for the only matrix that NumPy takes at a time."""
-        if xp is not np or any(t.rank != 2 for t in types) or not all(t.size for t in types):
-            return super().kernel(xp, types)
-        rcond = self.rcond
-        return row_major(lambda a, b: np.linalg.lstsq(a, b, rcond=rcond)[0], xp)
-
     def jvp(
         self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
     ) -> tuple[Value | None, ...]:
@@ -259,3 +250,45 @@ class Lstsq(Beside):
         yield Sample(cls(1e-15), (np.stack([a, np.cos(a)]), np.stack([b, 2.0 * b])))
         yield Sample(cls(1e-15), (a, np.stack([b, np.sin(b)])))
         yield Sample(cls(1e-15), (np.zeros((3, 0)), b))
+
+
+_LEAST = "the solution of least norm jumps with the rank"
+_GROWS = "the pseudoinverse jumps with the rank"
+
+
+def _deficient(op: Pinv, xp: Any, operands: Sequence[Any], results: Sequence[Any]) -> Any:
+    """Of each matrix."""
+    _, s, _ = xp.linalg.svd(operands[0], full_matrices=False)  # as in `impl`, so that compilers take it but once
+    return xp.logical_not(xp.all(op.kept(s), axis=-1))
+
+
+def _rank(op: Pinv, operands: Sequence[Array], results: Sequence[Array], position: tuple[int, ...]) -> str:
+    kept = op.kept(np.linalg.svd(operands[0], full_matrices=False)[1])[position]
+    known = f"the rank{place(position)} is {int(kept.sum())}, less than {len(kept)}, for rcond = {op.rcond:.2g}"
+    return f"{known}: {_LEAST}"
+
+
+def _may_grow(op: SameRank, xp: Any, operands: Sequence[Any], results: Sequence[Any]) -> Any:
+    """Of each matrix, whether its rank is not full already."""
+    a, p, _ = operands
+    rank = xp.round(xp.sum(a * xp.matrix_transpose(p), axis=(-2, -1)))  # the trace of the projection A P
+    return xp.logical_not(rank >= min(a.shape[-2:]))
+
+
+def _grows(op: SameRank, xp: Any, operands: Sequence[Any], results: Sequence[Any]) -> Any:
+    """Of each direction."""
+    a, p, direction = operands
+    beside = direction - xp.matmul(a, xp.matmul(p, direction))
+    outside = beside - xp.matmul(xp.matmul(beside, p), a)
+    limit = eps(xp, a) ** 0.5 * _size(xp, direction)
+    return xp.logical_and(_size(xp, outside) > limit, _may_grow(op, xp, operands, results))
+
+
+def _size(xp: Any, x: Array) -> Any:
+    """The greatest absolute value of each matrix, 0 of none."""
+    return largest(xp, largest(xp, x)[..., 0])[..., 0]
+
+
+def _which_grows(op: SameRank, operands: Sequence[Array], results: Sequence[Array], position: tuple[int, ...]) -> str:
+    stack = place(own_position(position, operands[0][..., 0]))
+    return f"in this direction the rank{stack} grows: {_GROWS}"

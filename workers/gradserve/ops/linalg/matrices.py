@@ -1,24 +1,24 @@
 """Functions of square matrices, and inverses, batched over leading axes.
 
-Each differential is written with solves and inverses, never by elements. A matrix that cannot be inverted raises
-`LinAlgError`, in the value as in the derivative.
+Each differential is written with solves and inverses, never by elements. A matrix that cannot be inverted is refused,
+in the value as in the derivative.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.errors import NumericalFailure
+from gradserve.ir.guards import Guard
 from gradserve.ir.op import Cost, Op, Sample
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.contraction.contract import matrix_product
 from gradserve.ops.family import moved_bytes, require, require_arity, with_batch
-from gradserve.ops.linalg.lapack import row_major
 from gradserve.ops.registry import register
 
 
@@ -44,9 +44,6 @@ class OfMatrix(Op):
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         return (self.require_square(types),)
 
-    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
-        return row_major(partial(self.impl, xp), xp)
-
     def batch(self, g: Builder, operands: Sequence[Value], batched: Sequence[bool], size: int) -> tuple[Value, ...]:
         """One more leading axis."""
         return g.apply(self, [with_batch(g, operands[0], batched[0], size)])
@@ -64,6 +61,15 @@ def invertible() -> Iterator[Array]:
     yield np.zeros((2, 0, 0))
 
 
+def _singular(op: Op, xp: Any, operands: Sequence[Any], results: Sequence[Any]) -> Any:
+    """Of each matrix: a pivot is zero."""
+    return xp.linalg.slogdet(operands[0])[0] == 0
+
+
+REGULAR = Guard("R1", "Singular matrix {where}: use pinv or lstsq, or add to its diagonal", NumericalFailure, _singular)
+"""That of a first operand which is inverted."""
+
+
 @register
 @dataclass(frozen=True)
 class Inv(OfMatrix):
@@ -74,6 +80,11 @@ class Inv(OfMatrix):
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
         return xp.linalg.inv(arrays[0])
+
+    @property
+    def guards(self) -> tuple[Guard, ...]:
+        """A singular matrix."""
+        return (REGULAR,)
 
     def jvp(
         self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]

@@ -2,74 +2,28 @@
 
 For A = U diag(s) V^T the cofactors are det U det V U diag(p) V^T, p_i the product of all s but s_i, and their change in
 the direction E has det U det V U M V^T with M_ii = sum over j of p_ij F_jj and M_ij = -p_ij F_ji, where F = U^T E V and
-p_ij is the product of all s but two. Nothing is divided by a singular value. Where the inverse has few enough digits
-wrong, it is used instead, at a tenth of the work.
+p_ij is the product of all s but two. Nothing is divided by a singular value.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
-
-import numpy as np
 
 from gradserve.ir.types import Array
 
 
 def cofactors(xp: Any, a: Array) -> Any:
     """The derivative of det in each element: det A A^-T where there is an inverse."""
-    return _by_inverse(_cofactors_of_inverse, _cofactors_of_any, xp, a)
-
-
-def cofactor_change(xp: Any, a: Array, e: Array) -> Any:
-    """The derivative of the cofactors of A along E, with an inverse det A (tr(A^-1 E) A^-T - (A^-1 E A^-1)^T)."""
-    return _by_inverse(_change_of_inverse, _change_of_any, xp, a, e)
-
-
-def _by_inverse(quick: Callable[..., Array], safe: Callable[..., Any], xp: Any, a: Array, *rest: Array) -> Any:
-    """`quick`, from the inverse, where it has nearly all digits; `safe` for the other matrices."""
-    if xp is not np or not a.size:
-        return safe(xp, a, *rest)
-    try:
-        inverse = np.linalg.inv(a)
-    except np.linalg.LinAlgError:
-        return safe(np, a, *rest)
-    condition = np.abs(a).sum(axis=-2).max(axis=-1) * np.abs(inverse).sum(axis=-2).max(axis=-1)
-    good = condition < np.finfo(a.dtype).eps ** (-1 / 3)
-    if good.all():
-        return quick(a, inverse, *rest)
-    if not good.any():
-        return safe(np, a, *rest)
-    lead = rest[0].shape[:-2] if rest else a.shape[:-2]
-    chosen = np.broadcast_to(good, lead)[..., None, None]
-    return np.where(chosen, quick(a, inverse, *rest), safe(np, a, *rest))
-
-
-def _turned(x: Array) -> Array:
-    return np.swapaxes(x, -1, -2)
-
-
-def _cofactors_of_inverse(a: Array, inverse: Array) -> Array:
-    return np.asarray(np.linalg.det(a)[..., None, None] * _turned(inverse))
-
-
-def _change_of_inverse(a: Array, inverse: Array, e: Array) -> Array:
-    moved = inverse @ e
-    trace = np.trace(moved, axis1=-2, axis2=-1)[..., None, None]
-    return np.asarray(np.linalg.det(a)[..., None, None] * _turned(trace * inverse - moved @ inverse))
-
-
-def _cofactors_of_any(xp: Any, a: Array) -> Any:
     u, s, vh = xp.linalg.svd(a)
     return xp.matmul(_sign(xp, u, vh) * u * xp.expand_dims(_all_but_one(xp, s), axis=-2), vh)
 
 
-def _change_of_any(xp: Any, a: Array, e: Array) -> Any:
+def cofactor_change(xp: Any, a: Array, e: Array) -> Any:
+    """The derivative of the cofactors of A along E, with an inverse det A (tr(A^-1 E) A^-T - (A^-1 E A^-1)^T)."""
     u, s, vh = xp.linalg.svd(a)
     f = xp.matmul(xp.matmul(xp.matrix_transpose(u), e), xp.matrix_transpose(vh))
     p = _all_but_two(xp, s)
-    diagonal = xp.sum(xp.where(xp.eye(s.shape[-1], dtype=bool), f, xp.zeros_like(f)), axis=-1)
-    own = xp.sum(p * xp.expand_dims(diagonal, axis=-2), axis=-1)
+    own = xp.sum(p * xp.expand_dims(xp.linalg.diagonal(f), axis=-2), axis=-1)
     crossed = -p * xp.matrix_transpose(f)
     m = crossed + xp.expand_dims(own, axis=-1) * xp.eye(s.shape[-1], dtype=a.dtype)
     return xp.matmul(_sign(xp, u, vh) * xp.matmul(u, m), vh)
@@ -83,7 +37,7 @@ def _sign(xp: Any, u: Array, vh: Array) -> Any:
 def _before(xp: Any, s: Array) -> Any:
     """For each element the product of those before it."""
     ones = xp.ones_like(s[..., :1])
-    return xp.cumprod(xp.concat([ones, s], axis=-1), axis=-1)[..., :-1]
+    return xp.cumulative_prod(xp.concat([ones, s], axis=-1), axis=-1)[..., :-1]
 
 
 def _after(xp: Any, s: Array) -> Any:

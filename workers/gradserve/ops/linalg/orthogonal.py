@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.errors import NotDifferentiable
+from gradserve.ir.guards import Guard
 from gradserve.ir.op import Cost, Op, Sample, Unknown
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.contraction.contract import matrix_product
 from gradserve.ops.family import Linear, moved_bytes, only, require, require_arity, with_batch
-from gradserve.ops.linalg.lapack import row_major
 from gradserve.ops.linalg.triangles import flipped, lower
 from gradserve.ops.registry import register
-from gradserve.ops.spectral.clusters import eps, place, refuse
+from gradserve.ops.spectral.clusters import eps, largest, place
 from gradserve.ops.spectral.eigen import decomposition_cost
 
 
@@ -48,9 +48,6 @@ class Qr(Op):
     def impl(self, xp: Any, *arrays: Array) -> Any:
         q, r = xp.linalg.qr(arrays[0])
         return q, r
-
-    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
-        return row_major(partial(self.impl, xp), xp)
 
     def jvp(
         self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
@@ -93,7 +90,7 @@ def over_triangle(g: Builder, x: Value, r: Value) -> Value:
 @register
 @dataclass(frozen=True)
 class FullRank(Linear):
-    """A triangular factor itself; NotDifferentiable is raised if its diagonal shows that the rank is not full."""
+    """A triangular factor itself; refused if its diagonal shows that the rank is not full."""
 
     of: str
 
@@ -108,22 +105,13 @@ class FullRank(Linear):
         return (r,)
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
-        (r,) = arrays
-        if xp is np:
-            self._check(r)
-        return r + 0.0
+        return arrays[0] + 0.0
 
-    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
-        return row_major(partial(self.impl, xp), xp)
-
-    def _check(self, r: Array) -> None:
-        diagonal = np.abs(np.diagonal(r, axis1=-2, axis2=-1))
-        limit = r.shape[-1] * eps(r) * np.max(diagonal, axis=-1, initial=0.0)
-        ranks = np.sum(diagonal > limit[..., None], axis=-1)
-        full = np.logical_or(ranks == r.shape[-1], np.isnan(diagonal).any(axis=-1))
-        for position in map(tuple, np.argwhere(~full).tolist()):
-            rank = f"the rank{place(position)} is {int(ranks[position])} to rounding, less than {r.shape[-1]}"
-            refuse(self.of, f"{rank}: the factors are not determined, or jump with the rank")
+    @property
+    def guards(self) -> tuple[Guard, ...]:
+        """A rank that is not full."""
+        text = f"the rank of matrix {{where}} is not full to rounding: {_JUMPS}"
+        return (Guard("R1", text, NotDifferentiable, _deficient, self.of, detail=_rank),)
 
     def jvp(
         self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
@@ -152,3 +140,26 @@ class FullRank(Linear):
         yield Sample(cls("qr"), (r,))
         yield Sample(cls("qr"), (np.stack([r, -r]),))
         yield Sample(cls("qr"), (np.zeros((2, 0, 0)),))
+
+
+_JUMPS = "the factors are not determined, or jump with the rank"
+
+
+def _ranks(xp: Any, r: Array) -> tuple[Any, Any]:
+    """Of each triangle: the elements of its diagonal that are not zero to rounding, and whether there is NaN."""
+    diagonal = xp.abs(xp.linalg.diagonal(r))
+    limit = r.shape[-1] * eps(xp, r) * largest(xp, diagonal)
+    return xp.sum(xp.astype(diagonal > limit, xp.int64), axis=-1), xp.any(xp.isnan(diagonal), axis=-1)
+
+
+def _deficient(op: FullRank, xp: Any, operands: Sequence[Any], results: Sequence[Any]) -> Any:
+    """Of each triangle."""
+    (r,) = operands
+    ranks, is_nan = _ranks(xp, r)
+    return xp.logical_and(ranks < r.shape[-1], xp.logical_not(is_nan))
+
+
+def _rank(op: FullRank, operands: Sequence[Array], results: Sequence[Array], position: tuple[int, ...]) -> str:
+    (r,) = operands
+    rank = int(_ranks(np, r)[0][position])
+    return f"the rank{place(position)} is {rank} to rounding, less than {r.shape[-1]}: {_JUMPS}"

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from gradserve.ir.builder import Builder, Operand, Value
+from gradserve.ir.errors import NumericalFailure
+from gradserve.ir.guards import Guard
 from gradserve.ir.op import Cost, Op, Sample, Unknown
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.contraction.contract import matrix_product
 from gradserve.ops.family import moved_bytes, only, require, require_arity, with_batch
+from gradserve.ops.linalg.matrices import REGULAR
 from gradserve.ops.linalg.triangles import flipped, lower, upper
 from gradserve.ops.movement.shapes import permuted
 from gradserve.ops.registry import register
@@ -89,12 +92,17 @@ class System(Op):
 @register
 @dataclass(frozen=True)
 class Solve(System):
-    """The X with A X = B: A is (..., n, n), B is (..., n, k). Raises LinAlgError where A is singular."""
+    """The X with A X = B: A is (..., n, n), B is (..., n, k). Refused where A is singular."""
 
     name = "solve"
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
         return xp.linalg.solve(*arrays)
+
+    @property
+    def guards(self) -> tuple[Guard, ...]:
+        """A singular matrix."""
+        return (REGULAR,)
 
     def matrix(self, g: Builder, a: Value) -> Value:
         return a
@@ -125,7 +133,7 @@ class Solve(System):
 class TriangularSolve(System):
     """The X with T X = B, or T^T X = B if `transposed`: T is the lower triangle of A if `lower`, else the upper one.
 
-    Elements of A outside the triangle are not read. Raises LinAlgError where the diagonal has a zero.
+    Elements of A outside the triangle are not read. It is refused where the diagonal has a zero.
     """
 
     lower: bool
@@ -135,25 +143,14 @@ class TriangularSolve(System):
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
         a, b = arrays
-        if xp is np:
-            return self._by_lapack(a, b)
         triangle = xp.tril(a) if self.lower else xp.triu(a)
         return xp.linalg.solve(xp.matrix_transpose(triangle) if self.transposed else triangle, b)
 
-    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
-        return self._by_lapack if xp is np else super().kernel(xp, types)
-
-    def _by_lapack(self, a: Array, b: Array) -> Array:
-        from scipy.linalg import solve_triangular  # an executor has SciPy; a client that only traces need not
-
-        trans: Literal["N", "T"] = "T" if self.transposed else "N"
-        result = np.empty(b.shape, b.dtype)
-        if not b.size:
-            return result
-        for k in np.ndindex(a.shape[:-2]):
-            # NaN is data: it goes through, as in every other op.
-            result[k] = solve_triangular(a[k], b[k], trans=trans, lower=self.lower, check_finite=False)
-        return result
+    @property
+    def guards(self) -> tuple[Guard, ...]:
+        """A zero on the diagonal."""
+        text = "Singular matrix: element {where} of the diagonal is zero"
+        return (Guard("R1", text, NumericalFailure, _zero_on_diagonal),)
 
     def matrix(self, g: Builder, a: Value) -> Value:
         triangle = lower(g, a) if self.lower else upper(g, a)
@@ -178,3 +175,9 @@ class TriangularSolve(System):
         yield Sample(cls(True, False), (np.stack([a, a.T + np.eye(3)]), np.stack([b, 2 * b])))
         yield Sample(cls(False, False), (a, b[:, :0]))
         yield Sample(cls(True, True), (np.zeros((2, 0, 0)), np.zeros((2, 0, 1))))
+
+
+def _zero_on_diagonal(op: TriangularSolve, xp: Any, operands: Sequence[Any], results: Sequence[Any]) -> Any:
+    """Of each element of the diagonal, if there is something to solve for."""
+    a, b = operands
+    return xp.logical_and(xp.linalg.diagonal(a) == 0, b.shape[-1] > 0)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import ClassVar
 
 from gradserve.ir.builder import Builder, Operand, Value
 from gradserve.ir.op import Op
 from gradserve.ir.types import Shape, TensorType
 from gradserve.ops.contraction.contract import matrix_product
 from gradserve.ops.family import require, require_arity
-from gradserve.ops.linalg.lapack import row_major
 
 
 class Beside(Op):
@@ -33,9 +31,6 @@ class Beside(Op):
     def coerce(self, g: Builder, operands: Sequence[Operand]) -> tuple[Value, ...]:
         """The operands promoted to one element type."""
         return g.promote(operands)
-
-    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
-        return row_major(partial(self.impl, xp), xp)
 
     def leading(self, types: Sequence[TensorType]) -> tuple[Shape, Shape]:
         """The leading axes of the factors, and of the arrays beside them.

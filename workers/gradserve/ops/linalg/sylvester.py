@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.errors import NumericalFailure
+from gradserve.ir.guards import Guard
 from gradserve.ir.op import Cost, Sample, Unknown
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.family import moved_bytes, only, require, require_arity, total
-from gradserve.ops.linalg.lapack import routine
 from gradserve.ops.linalg.stacked import Beside, stacked_product
 from gradserve.ops.linalg.triangles import flipped
 from gradserve.ops.registry import register
@@ -21,7 +22,7 @@ from gradserve.ops.registry import register
 @register
 @dataclass(frozen=True)
 class Sylvester(Beside):
-    """The X with A X + X B = C. Raises LinAlgError where an eigenvalue of A is the opposite of one of B."""
+    """The X with A X + X B = C. Refused where an eigenvalue of A is the opposite of one of B."""
 
     name = "sylvester"
     arity = 3
@@ -47,16 +48,15 @@ class Sylvester(Beside):
     def impl(self, xp: Any, *arrays: Array) -> Any:
         """As one linear system for all elements of X, row by row."""
         a, b, c = arrays
-        m, n = a.shape[-1], b.shape[-1]
-        left = a[..., :, None, :, None] * xp.eye(n, dtype=a.dtype)[:, None, :]
-        right = xp.eye(m, dtype=a.dtype)[:, None, :, None] * xp.matrix_transpose(b)[..., None, :, None, :]
-        system = xp.reshape(left + right, (*a.shape[:-2], m * n, m * n))
-        system = xp.broadcast_to(system, (*c.shape[:-2], m * n, m * n))
-        return xp.reshape(xp.linalg.solve(system, xp.reshape(c, (*c.shape[:-2], m * n, 1))), c.shape)
+        system = _system(xp, a, b)
+        size = system.shape[-1]
+        system = xp.broadcast_to(system, (*c.shape[:-2], size, size))
+        return xp.reshape(xp.linalg.solve(system, xp.reshape(c, (*c.shape[:-2], size, 1))), c.shape)
 
-    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
-        """By the Schur forms of A and B (Bartels, Stewart 1972)."""
-        return _by_lapack if xp is np else super().kernel(xp, types)
+    @property
+    def guards(self) -> tuple[Guard, ...]:
+        """Opposite eigenvalues."""
+        return (Guard("R1", f"{OPPOSITE} {{where}}", NumericalFailure, _opposite),)
 
     def jvp(
         self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
@@ -98,21 +98,22 @@ class Sylvester(Beside):
         yield Sample(cls(), (np.zeros((0, 0)), b, np.zeros((0, 2))))
 
 
-def _by_lapack(a: Array, b: Array, c: Array) -> Array:
-    from scipy.linalg import schur  # an executor has SciPy; a client that only traces need not
+OPPOSITE = "an eigenvalue of A is the opposite of one of B: no solution or many"
 
-    result = np.empty(c.shape, c.dtype)
-    if not c.size:
-        return result
-    trsyl = routine("trsyl", c.dtype)
-    front = c.ndim - a.ndim
-    for k in np.ndindex(a.shape[:-2]):
-        r, u = schur(a[k], check_finite=False)
-        s, v = schur(b[k].T, check_finite=False)
-        for before in np.ndindex(c.shape[:front]):
-            turned = u.T @ c[before + k] @ v
-            y, scale, info = trsyl(r, s, turned, tranb="T")
-            if info:
-                raise np.linalg.LinAlgError("an eigenvalue of A is the opposite of one of B: no solution or many")
-            result[before + k] = scale * (u @ y @ v.T)
-    return result
+
+def _system(xp: Any, a: Array, b: Array) -> Any:
+    """The matrix of the equations for all elements of X, row by row."""
+    m, n = a.shape[-1], b.shape[-1]
+    left = a[..., :, None, :, None] * xp.eye(n, dtype=a.dtype)[:, None, :]
+    right = xp.eye(m, dtype=a.dtype)[:, None, :, None] * xp.matrix_transpose(b)[..., None, :, None, :]
+    return xp.reshape(left + right, (*a.shape[:-2], m * n, m * n))
+
+
+def _opposite(op: Sylvester, xp: Any, operands: Sequence[Any], results: Sequence[Any]) -> Any:
+    """Of each equation: the system of all elements is singular to rounding."""
+    a, b, _ = operands
+    size = a.shape[-1] * b.shape[-1]
+    if not size:
+        return xp.zeros(a.shape[:-2], dtype=xp.bool)
+    s = xp.linalg.svdvals(_system(xp, a, b))
+    return s[..., -1] <= size * float(xp.finfo(a.dtype).eps) * s[..., 0]

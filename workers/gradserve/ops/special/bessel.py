@@ -13,7 +13,8 @@ from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Sample
 from gradserve.ops.family import Unary
 from gradserve.ops.registry import register
-from gradserve.ops.special.erf import Special, special_function
+from gradserve.ops.routines import routine
+from gradserve.ops.special.erf import Special
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,8 @@ class Bessel(Special, Unary):
 
     def chosen(self, xp: Any) -> Callable[..., Any]:
         if self.order in (0.0, 1.0):
-            return special_function(xp.__name__, self.fixed[int(self.order)])
-        return partial(special_function(xp.__name__, self.function), self.order)
+            return routine(xp, self.fixed[int(self.order)])
+        return partial(routine(xp, self.function), self.order)
 
     def neighbours(self, g: Builder, x: Value) -> Value:
         """The derivative by the recurrence of the family; at order 0 both neighbours are order 1, but for the sign."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import importlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,19 +11,7 @@ from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.family import TRANSCENDENTAL, Elementwise, Unary
 from gradserve.ops.registry import register
-
-_MODULES = {"numpy": "scipy.special", "jax.numpy": "jax.scipy.special", "torch": "torch.special"}
-"""Where each array namespace keeps the special functions that the array API leaves out."""
-
-
-@functools.cache
-def special_function(namespace: str, name: str) -> Callable[..., Any]:
-    """The special function that goes with the arrays of a namespace.
-
-    Raises:
-        AttributeError: there is none.
-    """
-    return getattr(importlib.import_module(_MODULES[namespace]), name)  # type: ignore[no-any-return]
+from gradserve.ops.routines import routine
 
 
 class Special(Elementwise):
@@ -35,7 +21,7 @@ class Special(Elementwise):
 
     def chosen(self, xp: Any) -> Callable[..., Any]:
         """The function of the operands."""
-        return special_function(xp.__name__, self.function)
+        return routine(xp, self.function)
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
         return self.chosen(xp)(*arrays)

@@ -4,79 +4,126 @@ Rounding turns the vectors of two values by about eps |A| / gap, and a derivativ
 relative to its size. Values nearer than `tolerance` form a cluster: below it fewer than five digits of eight are left.
 In a cluster any orthonormal basis of the space that the vectors span would do as well. What depends on the choice has
 no derivative, and what does not cannot be told from one choice: it is written as a function of the matrix instead.
+
+Everything but the words is written for any array namespace `xp`. Values are in order along the last axis.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
-from gradserve.ir.errors import NotDifferentiable, Violation
 from gradserve.ir.types import Array
 
 NOISE = 8.0
 """What rounding does to a matrix while it is decomposed, in multiples of eps sqrt(n) |A|."""
 
-_WORDS: Mapping[str, tuple[str, str]] = {
-    "eigh": ("eigenvalue", "eigenvectors"),
-    "svd": ("singular value", "singular vectors"),
+WORDS: Mapping[str, tuple[str, str, str]] = {
+    "eigh": ("eigenvalue", "eigenvectors", "Q f(w) Q.T"),
+    "svd": ("singular value", "singular vectors", "U f(s) Vh"),
 }
+"""What the values and the vectors are called, and a product that does not depend on the choice."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cluster:
-    """The values `first` to `last` of one matrix, which is at `position` in the stack of matrices."""
-
-    position: tuple[int, ...]
-    first: int
-    last: int
-
-
-def eps(x: Array) -> float:
+def eps(xp: Any, x: Array) -> float:
     """The spacing of the numbers of this precision at 1."""
-    return float(np.finfo(x.dtype).eps)
+    return float(xp.finfo(x.dtype).eps)
 
 
-def tolerance(x: Array) -> float:
+def tolerance(xp: Any, x: Array) -> float:
     """The gap, relative to the largest value, below which values form a cluster: 1.3e-6, or 2.5e-3 of 32 bits."""
-    return float(eps(x) ** 0.375)
+    return float(eps(xp, x) ** 0.375)
 
 
-def zero(x: Array) -> Array:
-    """For each matrix, the size up to which its values are zero to rounding."""
-    return np.asarray(x.shape[-1] * eps(x) * np.max(np.abs(x), axis=-1, initial=0.0))
+def largest(xp: Any, x: Array) -> Any:
+    """The greatest absolute value along the last axis, which is kept; 0 of none."""
+    if not x.shape[-1]:
+        return xp.zeros((*x.shape[:-1], 1), dtype=x.dtype)
+    return xp.max(xp.abs(x), axis=-1, keepdims=True)
 
 
-def clusters(x: Array) -> Iterator[Cluster]:
-    """The clusters among values in order, along the last axis."""
-    largest = np.max(np.abs(x), axis=-1, initial=0.0)
-    near = np.abs(np.diff(x, axis=-1)) <= tolerance(x) * largest[..., None]
-    for position in map(tuple, np.argwhere(near.any(axis=-1)).tolist()):
-        links = np.flatnonzero(near[position])
-        for run in np.split(links, np.flatnonzero(np.diff(links) > 1) + 1):
-            yield Cluster(position, int(run[0]), int(run[-1]) + 1)
+def zero(xp: Any, x: Array) -> Any:
+    """For each matrix, the size up to which its values are zero to rounding; the last axis is kept."""
+    return largest(xp, x) * (x.shape[-1] * eps(xp, x))
 
 
-def mixing(x: Array, cluster: Cluster) -> Array:
-    """How far rounding may turn the vectors of each pair in a cluster into each other: from 0 to 1."""
-    values = x[cluster.position]
-    inside = values[cluster.first : cluster.last + 1]
-    gaps = np.abs(inside[:, None] - inside[None, :])
-    noise = 16 * len(values) * eps(x) * np.max(np.abs(values))
-    with np.errstate(all="ignore"):
-        return np.where(gaps > noise, noise / gaps, 1.0) * ~np.eye(len(inside), dtype=bool)
+def near(xp: Any, x: Array) -> Any:
+    """Whether each value is in one cluster with the next: one element fewer than there are values."""
+    return xp.abs(x[..., 1:] - x[..., :-1]) <= tolerance(xp, x) * largest(xp, x)
 
 
-def refuse(of: str, description: str) -> NoReturn:
-    """Says that there is no derivative at these numbers; where, the executor adds.
+def clustered(xp: Any, x: Array) -> Any:
+    """Whether each value lies in a cluster."""
+    if not x.shape[-1]:
+        return xp.zeros(x.shape, dtype=xp.bool)
+    links = near(xp, x)
+    none = xp.zeros((*x.shape[:-1], 1), dtype=xp.bool)
+    return xp.logical_or(xp.concat([none, links], axis=-1), xp.concat([links, none], axis=-1))
 
-    Raises:
-        NotDifferentiable: always.
+
+def together(xp: Any, x: Array) -> Any:
+    """For each pair of values whether they are of one cluster, or the same."""
+    breaks = xp.astype(xp.logical_not(near(xp, x)), xp.int32)
+    labels = xp.cumulative_sum(breaks, axis=-1, include_initial=True)[..., : x.shape[-1]]
+    return xp.expand_dims(labels, axis=-1) == xp.expand_dims(labels, axis=-2)
+
+
+def touched(xp: Any, x: Array, start: int, stop: int) -> Any:
+    """For each value whether one of its cluster, or it itself, is one of `start` to `stop`."""
+    return xp.any(together(xp, x)[..., start:stop], axis=-1)
+
+
+def mixing(xp: Any, x: Array) -> Any:
+    """How far rounding may turn the vectors of each pair in a cluster into each other: from 0 to 1; 0 of others."""
+    n = x.shape[-1]
+    gaps = xp.abs(xp.expand_dims(x, axis=-1) - xp.expand_dims(x, axis=-2))
+    noise = xp.expand_dims(16 * n * eps(xp, x) * largest(xp, x), axis=-1)
+    wide = gaps > noise
+    share = xp.where(wide, noise / xp.where(wide, gaps, xp.ones_like(gaps)), xp.ones_like(gaps))
+    pairs = xp.logical_and(together(xp, x), xp.logical_not(xp.eye(n, dtype=xp.bool)))
+    return xp.where(pairs, share, xp.zeros_like(share))
+
+
+def uneven(xp: Any, x: Array, weights: Array, start: int) -> Any:
+    """The pairs of a cluster whose cotangents differ, so that the pullback depends on the choice of vectors.
+
+    The weights are those of the values from `start` on; there may be further axes in front.
     """
-    raise NotDifferentiable("there is no derivative at these numbers", [Violation("", of, description)])
+    *lead, count = weights.shape
+    before = xp.zeros((*lead, start), dtype=weights.dtype)
+    after = xp.zeros((*lead, x.shape[-1] - start - count), dtype=weights.dtype)
+    whole = xp.concat([before, weights, after], axis=-1)
+    spread = xp.abs(xp.expand_dims(whole, axis=-1) - xp.expand_dims(whole, axis=-2)) * mixing(xp, x)
+    return spread > eps(xp, x) ** 0.5 * xp.expand_dims(largest(xp, weights), axis=-1)
+
+
+def splitting(xp: Any, x: Array, between: Array, size: Array, start: int, stop: int) -> Any:
+    """The pairs of a cluster that a direction parts, so that they have directional derivatives alone.
+
+    `between` is the direction between the vectors, and `size` its size; clusters beside `start` to `stop` are let pass.
+    """
+    between = (between + xp.matrix_transpose(between)) / 2
+    diagonal = xp.linalg.diagonal(between)
+    apart = xp.abs(xp.expand_dims(diagonal, axis=-1) - xp.expand_dims(diagonal, axis=-2)) + xp.abs(between)
+    parted = apart * mixing(xp, x) > eps(xp, x) ** 0.5 * size
+    return xp.logical_and(parted, xp.expand_dims(touched(xp, x, start, stop), axis=-1))
+
+
+def inexact(xp: Any, x: Array, inverse: Array, factor: Array, result: Array) -> Any:
+    """For each matrix whether rounding leaves vectors that nearly vanish fewer than half of the digits.
+
+    The vectors of a pair are known up to a rotation by eps |A| / gap; it moves `factor` by so much of its own size, and
+    the result by as much, divided by the gap. A result that vanishes though all values lie apart is no worse than other
+    differences: it is measured by |factor| / |A|. The limit is a part sqrt(eps) of the result.
+    """
+    scale = largest(xp, x)[..., 0]
+    noise = NOISE * eps(xp, x) * x.shape[-1] ** 0.5 * scale
+    size = xp.max(xp.abs(factor), axis=(-2, -1))
+    blurred = noise * xp.max(inverse**2, axis=(-2, -1)) * size
+    apart = size / (2 * scale)
+    return blurred > eps(xp, x) ** 0.5 * xp.maximum(xp.max(xp.abs(result), axis=(-2, -1)), apart)
 
 
 def place(position: tuple[int, ...]) -> str:
@@ -84,126 +131,31 @@ def place(position: tuple[int, ...]) -> str:
     return f" of matrix [{', '.join(map(str, position))}]" if position else ""
 
 
-def described(of: str, x: Array, cluster: Cluster) -> str:
-    """A cluster in words: which values, near what, and their largest gap."""
-    word, _ = _WORDS[of]
-    values = x[cluster.position][cluster.first : cluster.last + 1]
+def own_position(position: tuple[int, ...], x: Array) -> tuple[int, ...]:
+    """The position in the stack of x of one that may have further axes in front."""
+    return position[len(position) - (x.ndim - 1) :]
+
+
+def described(of: str, x: Array, position: tuple[int, ...], first: int, last: int) -> str:
+    """Values of one matrix in words: which ones, near what, and their largest gap."""
+    values = x[position][first : last + 1]
     gap = float(np.max(np.abs(np.diff(values))))
     return (
-        f"{word}s {cluster.first} to {cluster.last}{place(cluster.position)} form a cluster near "
+        f"{WORDS[of][0]}s {first} to {last}{place(position)} form a cluster near "
         f"{float(values[0]):.6g} with gap {gap:.2g}"
     )
 
 
-def refuse_choice(of: str, x: Array, cluster: Cluster) -> NoReturn:
-    """Refuses what depends, or may depend, on the choice of vectors in a cluster.
+def described_at(of: str, x: Array, position: tuple[int, ...], k: int) -> str:
+    """The cluster of value k in words."""
+    members = np.flatnonzero(together(np, x[position])[k])
+    return described(of, x, position, int(members[0]), int(members[-1]))
 
-    Raises:
-        NotDifferentiable: always.
-    """
-    _, vectors = _WORDS[of]
-    sandwich = "Q f(w) Q.T" if of == "eigh" else "U f(s) Vh"
-    refuse(
-        of,
-        f"{described(of, x, cluster)}: the result depends on which {vectors} of the cluster are chosen, unless it is "
-        f"made of products such as {sandwich} and of sums over f of all values, which have derivatives",
+
+def choice(of: str) -> str:
+    """Why what depends, or may depend, on the choice of vectors in a cluster is refused."""
+    _, vectors, sandwich = WORDS[of]
+    return (
+        f"the result depends on which {vectors} of the cluster are chosen, unless it is made of products such as "
+        f"{sandwich} and of sums over f of all values, which have derivatives"
     )
-
-
-def refuse_clusters(of: str, x: Array, start: int, stop: int) -> None:
-    """Refuses derivatives of the vectors `start` to `stop` that lie in a cluster.
-
-    Raises:
-        NotDifferentiable: one of them does, or belongs to a singular value of zero.
-    """
-    for cluster in clusters(x):
-        if cluster.first < stop and start <= cluster.last:
-            refuse_choice(of, x, cluster)
-    if of == "svd":
-        small = x[..., start:stop] <= tolerance(x) * np.max(x, axis=-1, initial=0.0, keepdims=True)
-        for *position, k in np.argwhere(small).tolist():
-            value = x[(*position, start + k)]
-            refuse(
-                of, f"singular value {start + k}{place(tuple(position))} is {value:.2g}: its vectors have no derivative"
-            )
-
-
-def refuse_inexact(of: str, x: Array, inverse: Array, factor: Array, result: Array, start: int) -> None:
-    """Refuses derivatives of vectors that rounding leaves fewer than half of the digits, as they nearly vanish.
-
-    The vectors of a pair are known up to a rotation by eps |A| / gap; it moves `factor` by so much of its own size, and
-    the result by as much, divided by the gap. A result that vanishes though all values lie apart is no worse than other
-    differences: it is measured by |factor| / |A|.
-
-    Raises:
-        NotDifferentiable: that is more than a part sqrt(eps) of the result.
-    """
-    largest = np.max(np.abs(x), axis=-1)
-    noise = NOISE * eps(x) * np.sqrt(x.shape[-1]) * largest[..., None, None]
-    size = np.max(np.abs(factor), axis=(-2, -1), keepdims=True)
-    blurred = np.max(noise * inverse**2 * size, axis=(-2, -1))
-    with np.errstate(all="ignore"):
-        apart = size[..., 0, 0] / (2 * largest)
-    broken = blurred > np.sqrt(eps(x)) * np.maximum(np.max(np.abs(result), axis=(-2, -1)), apart)
-    for position in map(tuple, np.argwhere(broken).tolist()):
-        own = position[len(position) - (x.ndim - 1) :]
-        steepest = np.argmax(np.max(np.abs(inverse[own]), axis=0))
-        row = int(np.argmax(np.abs(inverse[own][:, steepest])))
-        first, last = sorted((row, start + int(steepest)))
-        cluster = Cluster(own, first, last)
-        refuse(
-            of,
-            f"{described(of, x, cluster)}: rounding leaves the derivative of their vectors less than half its digits",
-        )
-
-
-def refuse_uneven(of: str, x: Array, weights: Array, start: int) -> None:
-    """Refuses cotangents of the values from `start` on that differ within a cluster, for what vectors they have.
-
-    Raises:
-        NotDifferentiable: the pullback depends on the choice of vectors.
-    """
-    for cluster in clusters(x):
-        own = overlapping(weights, cluster.position, 1)
-        whole = np.zeros((*own.shape[:-1], x.shape[-1]), x.dtype)
-        whole[..., start : start + own.shape[-1]] = own
-        inside = whole[..., cluster.first : cluster.last + 1]
-        spread = np.abs(inside[..., :, None] - inside[..., None, :]) * mixing(x, cluster)
-        size = np.max(np.abs(own), axis=-1, initial=0.0)
-        if np.any(np.max(spread, axis=(-2, -1)) > np.sqrt(eps(x)) * size):
-            refuse_choice(of, x, cluster)
-
-
-def refuse_at_zero(x: Array, weights: Array, start: int) -> None:
-    """Refuses cotangents of singular values at 0, but for those of a zero matrix, where a norm has derivative 0.
-
-    Raises:
-        NotDifferentiable: a singular value of zero has a cotangent.
-    """
-    largest = np.max(x, axis=-1, initial=0.0)[..., None]
-    at_zero = np.logical_and(x <= zero(x)[..., None], largest > 0)[..., start : start + weights.shape[-1]]
-    for *position, k in np.argwhere(np.logical_and(at_zero, weights != 0)).tolist():
-        matrix = place(tuple(position[len(position) - (x.ndim - 1) :]))
-        refuse("svd", f"singular value {start + k}{matrix} is zero to rounding, where it is at a kink as |x| is at 0")
-
-
-def refuse_splitting(of: str, x: Array, start: int, stop: int, moved: Callable[[Cluster], Array], size: Array) -> None:
-    """Refuses directions in which a cluster parts: `moved` gives the direction between the vectors of a cluster.
-
-    Raises:
-        NotDifferentiable: values `start` to `stop` of a cluster have directional derivatives alone.
-    """
-    for cluster in clusters(x):
-        if cluster.first < stop and start <= cluster.last:
-            block = moved(cluster)
-            diagonal = np.diagonal(block, axis1=-2, axis2=-1)
-            apart = np.abs(diagonal[..., :, None] - diagonal[..., None, :]) + np.abs(block)
-            limit = np.sqrt(eps(x)) * overlapping(size, cluster.position, 0)
-            if np.any(np.max(apart * mixing(x, cluster), axis=(-2, -1)) > limit):
-                refuse_choice(of, x, cluster)
-
-
-def overlapping(array: Array, position: tuple[int, ...], rank: int) -> Array:
-    """The parts of an array that belong to the matrix at `position`: there may be further axes in front of it."""
-    index: tuple[Any, ...] = (Ellipsis, *position, *(slice(None) for _ in range(rank)))
-    return np.asarray(array[index])

@@ -8,11 +8,10 @@ of degree m - k in the x - c (C. de Boor, "Divided differences", Surveys in Appr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import islice
-from typing import Any
-
-import numpy as np
+from typing import Any, TypeAlias
 
 from gradserve.ops.spectral.scalar_functions import ScalarFunction
 
@@ -22,7 +21,20 @@ TERMS = 11
 """Terms of the series that are summed: the next is below 1e-13 of the first."""
 
 
-def divided_difference(xp: Any, function: ScalarFunction, parameter: float, points: Sequence[Any]) -> Any:
+Series: TypeAlias = Callable[[Sequence[Any], Any], Any]
+"""A sum of the series, of points and their mean."""
+Blend: TypeAlias = Callable[[Any, Any, Series, Sequence[Any], Any], Any]
+"""Of truth values, what holds where they are false, and the series with its points and their mean, for the others."""
+
+
+def everywhere(xp: Any) -> Blend:
+    """Both are computed at all points."""
+    return lambda near, apart, series, points, center: xp.where(near, series(points, center), apart)
+
+
+def divided_difference(
+    xp: Any, function: ScalarFunction, parameter: float, points: Sequence[Any], blend: Blend | None = None
+) -> Any:
     """f[x0, ..., xk] for arrays of points of one shape."""
     if len(points) == 1:
         return function.value(xp, points[0], parameter)
@@ -30,15 +42,15 @@ def divided_difference(xp: Any, function: ScalarFunction, parameter: float, poin
         return function.slope(xp, points[0], points[1], parameter)
     ordered = xp.sort(xp.stack(points, axis=-1), axis=-1)
     ascending = [ordered[..., k] for k in range(len(points))]
-    return _ascending(xp, function, parameter, ascending)
+    return _ascending(xp, function, parameter, ascending, blend or everywhere(xp))
 
 
-def _ascending(xp: Any, function: ScalarFunction, parameter: float, points: list[Any]) -> Any:
+def _ascending(xp: Any, function: ScalarFunction, parameter: float, points: list[Any], blend: Blend) -> Any:
     """As `divided_difference`, for points that ascend."""
     if len(points) == 2:
         return function.slope(xp, points[0], points[1], parameter)
     spread = points[-1] - points[0]
-    later, earlier = (_ascending(xp, function, parameter, some) for some in (points[1:], points[:-1]))
+    later, earlier = (_ascending(xp, function, parameter, some, blend) for some in (points[1:], points[:-1]))
     if function.series is None:
         # Of straight pieces: points on one of them, apart or not, have no difference of the second order. At a kink
         # the first derivative is taken by convention, and the second is not there.
@@ -48,15 +60,10 @@ def _ascending(xp: Any, function: ScalarFunction, parameter: float, points: list
     center = sum(points[1:], points[0]) * (1.0 / len(points))
     near = spread <= NEAR * function.radius(xp, center)
     apart = (later - earlier) / xp.where(near, xp.ones_like(spread), spread)
-    if xp is not np:
-        return xp.where(near, _by_series(xp, function, parameter, points, center), apart)
-    if np.any(near):
-        apart = np.asarray(apart)
-        apart[near] = _by_series(np, function, parameter, [x[near] for x in points], center[near])
-    return apart
+    return blend(near, apart, partial(_by_series, xp, function, parameter), points, center)
 
 
-def _by_series(xp: Any, function: ScalarFunction, parameter: float, points: list[Any], center: Any) -> Any:
+def _by_series(xp: Any, function: ScalarFunction, parameter: float, points: Sequence[Any], center: Any) -> Any:
     assert function.series is not None
     order = len(points) - 1
     coefficients = islice(function.series(xp, center, parameter), order, order + TERMS)

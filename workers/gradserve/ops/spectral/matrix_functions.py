@@ -10,12 +10,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
-from gradserve.ir.errors import ConstraintError
+from gradserve.ir.errors import ConstraintError, NotDifferentiable
+from gradserve.ir.guards import Guard
 from gradserve.ir.op import Cost, Sample, Unknown
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.family import moved_bytes, only, require, total
@@ -23,6 +24,7 @@ from gradserve.ops.linalg.stacked import Beside
 from gradserve.ops.linalg.triangles import flipped
 from gradserve.ops.registry import register
 from gradserve.ops.spectral import spectral_forms
+from gradserve.ops.spectral.clusters import described_at, place
 from gradserve.ops.spectral.eigen import symmetric_part, symmetrised
 from gradserve.ops.spectral.scalar_functions import FUNCTIONS
 
@@ -117,8 +119,8 @@ class Spectral(OfSquare):
     path of the Q^T E Q (Daleckii, Krein 1956).
 
     `function` names f, and `parameter` is its exponent if f is a power. For `band`, f(w) is 1 for the eigenvalues
-    `start` to `stop` and 0 for the others. Derivatives are right at repeated eigenvalues as elsewhere; where f has
-    none, NotDifferentiable is raised.
+    `start` to `stop` and 0 for the others. Derivatives are right at repeated eigenvalues as elsewhere, and refused
+    where f has none.
     """
 
     function: str
@@ -158,8 +160,19 @@ class Spectral(OfSquare):
         return spectral_forms.Form(self.function, self.parameter, self.start, self.stop)
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
-        w, q = xp.linalg.eigh(symmetrised(xp, arrays[0]))
+        w, q = self.factors(xp, arrays)
         return self.form.sandwich(xp, w, q, arrays[1:])
+
+    @property
+    def guards(self) -> tuple[Guard, ...]:
+        """Bands that end in a cluster, and derivatives that f has not."""
+        return form_guards(self.form)
+
+    @staticmethod
+    def factors(xp: Any, arrays: Sequence[Array]) -> tuple[Any, Any]:
+        """Eigenvalues and eigenvectors, from the operands."""
+        w, q = xp.linalg.eigh(symmetrised(xp, arrays[0]))
+        return w, q
 
     def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:
         """A decomposition, and what `Form` takes."""
@@ -228,7 +241,23 @@ class SpectralByFactors(AlongDirections):
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
         w, q, *directions = arrays
-        return self.whole.form.sandwich(xp, w, q, directions)
+        return self.form.sandwich(xp, w, q, directions)
+
+    @property
+    def guards(self) -> tuple[Guard, ...]:
+        """Those of Spectral."""
+        return form_guards(self.form)
+
+    @property
+    def form(self) -> spectral_forms.Form:
+        """The numbers behind the op."""
+        return self.whole.form
+
+    @staticmethod
+    def factors(xp: Any, arrays: Sequence[Array]) -> tuple[Any, Any]:
+        """Eigenvalues and eigenvectors, from the operands."""
+        del xp
+        return arrays[0], arrays[1]
 
     def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:
         """What `Form` takes."""
@@ -244,3 +273,49 @@ class SpectralByFactors(AlongDirections):
             w, q = np.linalg.eigh(symmetrised(np, a))
             own = cls(op.function, op.parameter, op.start, op.stop)
             yield Sample(own, (w, q, *directions), differentiable=bool(directions))
+
+
+def form_guards(form: spectral_forms.Form) -> tuple[Guard, ...]:
+    """What a form refuses of its eigenvalues."""
+    if form.function == spectral_forms.BAND:
+        text = f"a band of eigenvalues ends in a cluster at {{where}}: {_PART}"
+        return (Guard("R1", text, NotDifferentiable, _splits, "eigh", detail=_which_cluster),)
+    text = f"{form.function} of a symmetric matrix {{where}} has no derivative at its eigenvalues"
+    return (Guard("R1", text, NotDifferentiable, _breaks, form.function, detail=_nearest),)
+
+
+_PART = "a part of it has no space of its own"
+Forming: TypeAlias = Spectral | SpectralByFactors
+
+
+def _eigenvalues(op: Forming, xp: Any, operands: Sequence[Any]) -> tuple[Any, int]:
+    """Those that count, and the order of the derivative."""
+    w, _ = op.factors(xp, operands)
+    return op.form.rounded(xp, w), len(operands) - len(op.factor_ranks)
+
+
+def _splits(op: Forming, xp: Any, operands: Sequence[Any], results: Sequence[Any]) -> Any:
+    """Of each end of the band."""
+    w, order = _eigenvalues(op, xp, operands)
+    return op.form.splits(xp, w) if order else xp.zeros((), dtype=xp.bool)
+
+
+def _which_cluster(op: Forming, operands: Sequence[Array], results: Sequence[Array], position: tuple[int, ...]) -> str:
+    w, _ = _eigenvalues(op, np, operands)
+    *stack, k = position
+    return f"{described_at('eigh', w, tuple(stack), op.form.ends(w.shape[-1])[k])}: {_PART}"
+
+
+def _breaks(op: Forming, xp: Any, operands: Sequence[Any], results: Sequence[Any]) -> Any:
+    """Of each matrix."""
+    w, order = _eigenvalues(op, xp, operands)
+    return op.form.breaks(xp, w, op.form.of_order(xp, w, order)) if order else xp.zeros((), dtype=xp.bool)
+
+
+def _nearest(op: Forming, operands: Sequence[Array], results: Sequence[Array], position: tuple[int, ...]) -> str:
+    w, _ = _eigenvalues(op, np, operands)
+    own = w[position]
+    return (
+        f"{op.function}{place(position)} of a symmetric matrix has no derivative at its eigenvalues, "
+        f"of which {float(own[np.argmin(np.abs(own))]):.3g} is the nearest to 0"
+    )

@@ -9,12 +9,25 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.errors import NotDifferentiable
+from gradserve.ir.guards import Guard
 from gradserve.ir.op import Cost, Sample, Unknown
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.family import DIVISION, moved_bytes, only, require, require_arity, total
 from gradserve.ops.linalg.stacked import Beside, part
 from gradserve.ops.registry import register
-from gradserve.ops.spectral.clusters import refuse_clusters, refuse_inexact
+from gradserve.ops.spectral.clusters import (
+    WORDS,
+    choice,
+    clustered,
+    described,
+    described_at,
+    inexact,
+    largest,
+    own_position,
+    place,
+    tolerance,
+)
 from gradserve.ops.spectral.spectra import DIAGONAL, KINDS
 
 
@@ -24,8 +37,8 @@ class Rotation(Beside):
     """F o X, with F_ij = 1 / (x_j - x_i) and F_ii = 0 for values x in order, j from `start` to `stop`.
 
     It turns X = Q^T dA Q into how the eigenvectors `start` to `stop` move, and if `back` a cotangent of these into one
-    of the matrix. Raises NotDifferentiable if one of their values lies in a cluster or is a singular value of zero, or
-    if rounding leaves less than half of the digits.
+    of the matrix. It is refused if one of their values lies in a cluster or is a singular value of zero, or if
+    rounding leaves less than half of the digits.
     """
 
     of: str
@@ -57,26 +70,32 @@ class Rotation(Beside):
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
         x, matrix = arrays
-        if xp is np:
-            refuse_clusters(self.of, x, self.start, self.stop)
+        return self._inverse(xp, x) * matrix
+
+    def _inverse(self, xp: Any, x: Array) -> Any:
+        """F."""
         n = x.shape[-1]
         gaps = xp.expand_dims(x[..., self.start : self.stop], axis=-2) - xp.expand_dims(x, axis=-1)
         own = xp.expand_dims(xp.arange(n), axis=-1) == xp.arange(self.start, self.stop)
-        inverse = xp.where(own, xp.zeros_like(gaps), 1.0 / xp.where(own, xp.ones_like(gaps), gaps))
-        result = inverse * matrix
-        if xp is np and result.size:
-            refuse_inexact(self.of, x, inverse, matrix, self._without_symmetric(result), self.start)
-        return result
+        return xp.where(own, xp.zeros_like(gaps), 1.0 / xp.where(own, xp.ones_like(gaps), gaps))
 
-    def _without_symmetric(self, result: Array) -> Array:
+    @property
+    def guards(self) -> tuple[Guard, ...]:
+        """Clusters, singular values of zero, and vectors that nearly vanish."""
+        of, kind = self.of, NotDifferentiable
+        word, _, _ = WORDS[of]
+        apart = Guard("R1", f"{word} {{where}} lies in a cluster: {choice(of)}", kind, _in_cluster, of, detail=_which)
+        positive = Guard("R2", f"{word} {{where}} is zero: {_NONE}", kind, _small, of, detail=_how_small)
+        exact = Guard("R3", f"{word}s {{where}} nearly form a cluster: {_LOST}", kind, _blurred, of, detail=_steepest)
+        return (apart, positive, exact) if of == "svd" else (apart, exact)
+
+    def _counted(self, xp: Any, result: Array) -> Any:
         """What counts of the result: going back, only its symmetric part, and among the values chosen."""
         if not self.back:
             return result
-        found = result.copy()
-        chosen = slice(self.start, self.stop)
-        inside = found[..., chosen, :]
-        found[..., chosen, :] = (inside + np.swapaxes(inside, -1, -2)) / 2
-        return found
+        inside = result[..., self.start : self.stop, :]
+        inside = (inside + xp.matrix_transpose(inside)) / 2
+        return xp.concat([result[..., : self.start, :], inside, result[..., self.stop :, :]], axis=-2)
 
     def jvp(
         self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
@@ -117,3 +136,46 @@ class Rotation(Beside):
         yield Sample(cls("eigh", 0, 3, True), (DIAGONAL, np.stack([square, square.T])))
         yield Sample(cls("eigh", 0, 1, False), (np.array([0.5]), np.array([[2.0]])))
         yield Sample(cls("eigh", 0, 0, False), (np.zeros((2, 0)), np.zeros((2, 0, 0))))
+
+
+_NONE = "its vectors have no derivative"
+_LOST = "rounding leaves the derivative of their vectors less than half its digits"
+
+
+def _in_cluster(op: Rotation, xp: Any, operands: Sequence[Any], results: Sequence[Any]) -> Any:
+    """Of each value chosen."""
+    return clustered(xp, operands[0])[..., op.start : op.stop]
+
+
+def _which(op: Rotation, operands: Sequence[Array], results: Sequence[Array], position: tuple[int, ...]) -> str:
+    *stack, k = position
+    return f"{described_at(op.of, operands[0], tuple(stack), op.start + k)}: {choice(op.of)}"
+
+
+def _small(op: Rotation, xp: Any, operands: Sequence[Any], results: Sequence[Any]) -> Any:
+    """Of each value chosen."""
+    x = operands[0]
+    return x[..., op.start : op.stop] <= tolerance(xp, x) * largest(xp, x)
+
+
+def _how_small(op: Rotation, operands: Sequence[Array], results: Sequence[Array], position: tuple[int, ...]) -> str:
+    *stack, k = position
+    value = operands[0][(*stack, op.start + k)]
+    return f"singular value {op.start + k}{place(tuple(stack))} is {value:.2g}: {_NONE}"
+
+
+def _blurred(op: Rotation, xp: Any, operands: Sequence[Any], results: Sequence[Any]) -> Any:
+    """Of each matrix."""
+    x, matrix = operands
+    if not (op.stop - op.start):
+        return xp.zeros(matrix.shape[:-2], dtype=xp.bool)
+    return inexact(xp, x, op._inverse(xp, x), matrix, op._counted(xp, results[0]))
+
+
+def _steepest(op: Rotation, operands: Sequence[Array], results: Sequence[Array], position: tuple[int, ...]) -> str:
+    x = operands[0]
+    own = own_position(position, x)
+    steep = np.abs(op._inverse(np, x)[own])
+    row, column = np.unravel_index(np.argmax(steep), steep.shape)
+    first, last = sorted((int(row), op.start + int(column)))
+    return f"{described(op.of, x, own, first, last)}: {_LOST}"

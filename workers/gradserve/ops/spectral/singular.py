@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ from gradserve.ir.op import Cost, Op, Sample
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.contraction.contract import matrix_product
 from gradserve.ops.family import expand, require, require_arity, with_batch
-from gradserve.ops.linalg.lapack import row_major
 from gradserve.ops.linalg.stacked import part
 from gradserve.ops.linalg.triangles import flipped
 from gradserve.ops.registry import register
@@ -50,9 +48,6 @@ class OfSingular(Op):
         fits = 0 <= self.start <= self.stop <= min(a.lengths[-2:])
         require(fits, "C3", f"{self.start}:{self.stop} of {a}")
         return a, self.stop - self.start
-
-    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
-        return row_major(partial(self.impl, xp), xp)
 
     def batch(self, g: Builder, operands: Sequence[Value], batched: Sequence[bool], size: int) -> tuple[Value, ...]:
         """One more leading axis."""
@@ -137,7 +132,7 @@ class Svdvals(OfSingular):
         return (a.with_shape((*a.shape[:-2], count)),)
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
-        return xp.linalg.svd(arrays[0], compute_uv=False)[..., self.start : self.stop]
+        return xp.linalg.svdvals(arrays[0])[..., self.start : self.stop]
 
     def jvp(
         self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]

@@ -14,17 +14,24 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.errors import NotDifferentiable
+from gradserve.ir.guards import Guard, Test
 from gradserve.ir.op import Cost, Sample, Unknown
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.family import moved_bytes, only, require, require_arity, total
 from gradserve.ops.linalg.stacked import Beside, part, stacked_product
 from gradserve.ops.registry import register
 from gradserve.ops.spectral.clusters import (
-    Cluster,
-    overlapping,
-    refuse_at_zero,
-    refuse_splitting,
-    refuse_uneven,
+    WORDS,
+    choice,
+    clustered,
+    described_at,
+    largest,
+    own_position,
+    place,
+    splitting,
+    uneven,
+    zero,
 )
 
 KINDS = ("eigh", "svd")
@@ -36,7 +43,7 @@ class AlongSpectrum(Beside):
     """Values x in order with their vectors, the columns of L and of R; linear in the last operand.
 
     Only the values `start` to `stop` are looked at. Unless `free`, a result that depends on the choice of vectors in a
-    cluster raises NotDifferentiable. `free` says that it is known not to, as in a sum of f(x) over all values.
+    cluster is refused. `free` says that it is known not to, as in a sum of f(x) over all values.
     Singular values that are zero to rounding are at a kink, as |x| is at 0: if `free`, they have derivative 0.
     """
 
@@ -78,8 +85,12 @@ class AlongSpectrum(Beside):
         """1 for values that may move, 0 for singular values that are zero to rounding."""
         if self.of == "eigh" or not x.shape[-1]:
             return xp.ones_like(self.selected(x))
-        limit = x.shape[-1] * xp.finfo(x.dtype).eps * xp.max(xp.abs(x), axis=-1, keepdims=True)
-        return xp.astype(self.selected(x) > limit, x.dtype)
+        return xp.astype(self.selected(x) > zero(xp, x), x.dtype)
+
+    def choice_guard(self, constraint: str, test: Test) -> Guard:
+        """That of results which depend on the choice of vectors in a cluster; flags are of pairs of values."""
+        text = f"{WORDS[self.of][0]}s {{where}} lie in a cluster: {choice(self.of)}"
+        return Guard(constraint, text, NotDifferentiable, test, self.of, suspect=_in_cluster, detail=_which)
 
     def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:
         """A product of matrices, and one more for each value."""
@@ -116,19 +127,13 @@ class SpectrumTangent(AlongSpectrum):
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
         x, left, right, direction = arrays
-        if xp is np and not self.free:
-            self._check(x, left, right, direction)
         moved = xp.matmul(direction, self.selected(right))
         return xp.sum(self.selected(left) * moved, axis=-2) * self.moving(xp, x)
 
-    def _check(self, x: Array, left: Array, right: Array, direction: Array) -> None:
-        def between(cluster: Cluster) -> Array:
-            own, other = (m[cluster.position][:, cluster.first : cluster.last + 1] for m in (left, right))
-            inside = own.T @ overlapping(direction, cluster.position, 2) @ other
-            return np.asarray(inside + np.swapaxes(inside, -1, -2)) / 2
-
-        size = np.max(np.abs(direction), axis=(-2, -1), initial=0.0)
-        refuse_splitting(self.of, x, self.start, self.stop, between, size)
+    @property
+    def guards(self) -> tuple[Guard, ...]:
+        """Directions in which a cluster parts."""
+        return () if self.free else (self.choice_guard("R1", _parts),)
 
     def jvp(
         self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
@@ -183,14 +188,19 @@ class SpectrumCotangent(AlongSpectrum):
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
         x, left, right, weights = arrays
-        checked = xp is np and not self.free
-        if checked and self.of == "svd":
-            refuse_at_zero(x, weights, self.start)
         weights = weights * self.moving(xp, x)
-        if checked:
-            refuse_uneven(self.of, x, weights, self.start)
         scaled = self.selected(left) * xp.expand_dims(weights, axis=-2)
         return xp.matmul(scaled, xp.matrix_transpose(self.selected(right)))
+
+    @property
+    def guards(self) -> tuple[Guard, ...]:
+        """Cotangents of singular values at 0, and those that differ within a cluster."""
+        if self.free:
+            return ()
+        text = f"{WORDS[self.of][0]} {{where}} {_KINK}"
+        positive = Guard("R2", text, NotDifferentiable, _at_zero, self.of, detail=_which_zero)
+        even = self.choice_guard("R1", _uneven)
+        return (positive, even) if self.of == "svd" else (even,)
 
     def jvp(
         self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
@@ -227,3 +237,45 @@ class SpectrumCotangent(AlongSpectrum):
             yield Sample(cls("eigh", start, stop, free), (x, left, right, weights))
         x, left, right = next(cls.stacks())[2]
         yield Sample(cls("svd", 0, 2, False), (x[::-1].copy(), left, right, np.array([[1.0, -2.0], [0.5, 3.0]])))
+
+
+_KINK = "is zero to rounding, where it is at a kink as |x| is at 0"
+
+
+def _in_cluster(op: AlongSpectrum, xp: Any, operands: Sequence[Any], results: Sequence[Any]) -> Any:
+    """Of each value chosen."""
+    return op.selected(clustered(xp, operands[0]))
+
+
+def _which(op: AlongSpectrum, operands: Sequence[Array], results: Sequence[Array], position: tuple[int, ...]) -> str:
+    *before, k, _ = position
+    stack = own_position(tuple(before), operands[0])
+    return f"{described_at(op.of, operands[0], stack, k)}: {choice(op.of)}"
+
+
+def _parts(op: SpectrumTangent, xp: Any, operands: Sequence[Any], results: Sequence[Any]) -> Any:
+    """Of each pair of values."""
+    x, left, right, direction = operands
+    between = xp.matmul(xp.matrix_transpose(left), xp.matmul(direction, right))
+    size = largest(xp, largest(xp, direction)[..., 0])[..., None]
+    return splitting(xp, x, between, size, op.start, op.stop)
+
+
+def _uneven(op: SpectrumCotangent, xp: Any, operands: Sequence[Any], results: Sequence[Any]) -> Any:
+    """Of each pair of values, for what vectors they have."""
+    x, weights = operands[0], operands[3]
+    return uneven(xp, x, weights * op.moving(xp, x), op.start)
+
+
+def _at_zero(op: SpectrumCotangent, xp: Any, operands: Sequence[Any], results: Sequence[Any]) -> Any:
+    """Of each value with a cotangent, but for those of a zero matrix, where a norm has derivative 0."""
+    x, weights = operands[0], operands[3]
+    at_zero = xp.logical_and(x <= zero(xp, x), largest(xp, x) > 0)
+    return xp.logical_and(op.selected(at_zero), weights != 0)
+
+
+def _which_zero(
+    op: SpectrumCotangent, operands: Sequence[Array], results: Sequence[Array], position: tuple[int, ...]
+) -> str:
+    *before, k = position
+    return f"singular value {op.start + k}{place(own_position(tuple(before), operands[0]))} {_KINK}"

@@ -9,8 +9,9 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
+from gradserve.ir.guards import Guard, refusal
 from gradserve.ir.op import Op
-from gradserve.ir.types import TensorType
+from gradserve.ir.types import Array, TensorType
 
 Kernel: TypeAlias = Callable[..., Any]
 """A function of the operands, and of `out` where the entry overwrites: the result, or a tuple of several."""
@@ -38,7 +39,7 @@ _ENTRIES: dict[type[Op], Entry] = {}
 
 
 def kernel(
-    *ops: type[Op],
+    *ops: type[Any],
     broadcasts: bool = False,
     overwrites: bool = False,
     symbol: str = "",
@@ -58,6 +59,23 @@ def kernel(
 def entry(op: type[Op]) -> Entry:
     """The entry of the nearest base of an op's class; of most ops that is `impl` itself."""
     return next((_ENTRIES[base] for base in op.__mro__ if base in _ENTRIES), _PLAIN)
+
+
+def has_entry(op: type[Op]) -> bool:
+    """Whether an op's class has an entry."""
+    return entry(op) is not _PLAIN
+
+
+def enforce(op: Op, guards: Sequence[Guard], operands: Sequence[Array], results: Sequence[Array]) -> None:
+    """Runs guards on NumPy arrays.
+
+    Raises:
+        NotDifferentiable, NumericalFailure: one of them refuses the results; the error of the first that does.
+    """
+    for guard in guards:
+        flags = guard.tripped(op, np, operands, results)
+        if flags is not None:
+            raise refusal(op, guard, flags, operands, results)
 
 
 def _plain(op: Op, types: Sequence[TensorType]) -> Kernel:

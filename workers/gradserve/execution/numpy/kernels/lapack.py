@@ -3,35 +3,41 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from gradserve.ir.types import Array
+from gradserve.execution.numpy.kernels.table import Kernel
+from gradserve.ir.op import Op
+from gradserve.ir.types import Array, TensorType
 
 
 @functools.cache
-def routine(name: str, dtype: np.dtype[Any]) -> Any:
+def lapack(name: str, dtype: np.dtype[Any]) -> Any:
     """The routine for this precision, as SciPy wraps it."""
     from scipy.linalg.lapack import get_lapack_funcs  # an executor has SciPy; a client that only traces need not
 
     return get_lapack_funcs(name, dtype=dtype)
 
 
-def row_major(compute: Callable[..., Any], xp: Any) -> Callable[..., Any]:
-    """The same function, with results that lie in row-major order where they are NumPy's: so a plan predicts it.
+def row_major(compute: Callable[..., Any]) -> Kernel:
+    """The same function with results that lie in row-major order, so that a schedule predicts it.
 
     LAPACK leaves columns one after the other, and a slice or a copy of what it leaves keeps their order.
     """
-    if xp is not np:
-        return compute
 
     def in_rows(*arrays: Array) -> Any:
         results = compute(*arrays)
         return tuple(map(_in_rows, results)) if isinstance(results, tuple) else _in_rows(results)
 
     return in_rows
+
+
+def plain_rows(op: Op, types: Sequence[TensorType]) -> Kernel:
+    """The op's `impl`, with results in row-major order."""
+    del types
+    return row_major(functools.partial(op.impl, np))
 
 
 def _in_rows(x: Any) -> Any:
