@@ -210,5 +210,12 @@ def test_every_metric_of_a_rule_exists(rule):
     assert unknown(rule["expr"]) == []
 
 
+@pytest.mark.parametrize("path", RULE_TESTS, ids=lambda path: path.stem)
+def test_every_series_of_the_alerts_tests_exists(path):
+    """Or a metric misspelt in a rule and in its test would pass both."""
+    series = [line["series"] for case in yaml.safe_load(path.read_text())["tests"] for line in case["input_series"]]
+    assert [wrong for each in series for wrong in unknown(each)] == []
+
+
 def test_the_list_of_rays_metrics_is_of_the_version_that_is_deployed():
     assert ray_version() == locked(REPOSITORY / "deploy" / "docker" / "requirements.txt")["ray"]

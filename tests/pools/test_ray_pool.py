@@ -35,6 +35,8 @@ from tests.pools.works import (
     watched,
 )
 
+pytestmark = pytest.mark.ray
+
 MEMORY = 64 << 20
 
 
