@@ -20,7 +20,7 @@ RULES = REPOSITORY / "deploy" / "helm" / "gradserve" / "files" / "rules.yaml"
 RAY_LIST = Path(__file__).with_name("ray_metrics.txt")
 FROM_SCRAPE = {"job", "namespace", "pod"}
 """The labels that every scraped series gets."""
-# A name with matchers, or one that can be nothing but a metric's: that it is written where one may stand, promtool says.
+# A name with matchers, or one that can be nothing but a metric's. That it stands where one may, promtool says.
 _SELECTOR = re.compile(
     r"(?P<named>[A-Za-z_][\w:]*)\{(?P<matchers>[^{}]*)\}|\b(?P<bare>(?:gradserve|ray|process)_\w+|[A-Za-z_]\w*:[\w:]+)"
 )
