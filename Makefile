@@ -5,6 +5,9 @@ PYTEST_ARGS ?=
 BENCH_ARGS  ?=
 DEMO_ARGS   ?=
 
+# Of the tests, at a time; each takes a GiB.
+TEST_PROCESSES ?= 4
+
 VENV := .venv
 BIN  := $(VENV)/bin
 PIP  := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
@@ -19,7 +22,7 @@ export RAY_USAGE_STATS_ENABLED := 0
 export RAY_DEDUP_LOGS := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup proto format lint lint-python lint-proto test deploy-test dashboards demo bench clean
+.PHONY: help setup proto format lint lint-python lint-proto test deploy-test dashboards golden demo bench clean
 
 help: ## list the targets
 	@echo "gradserve: make <target>"
@@ -60,36 +63,42 @@ lint-proto:
 	(cd proto && $(BUF) breaking --against "$$before/proto") || exit 1; \
 	echo "No breaking change against the main branch."
 
-test: lint ## lint, then run all tests (PYTEST_ARGS="-k ops" narrows)
-	@echo "==> Tests"
-	@failed=0; code=0; \
-	$(BIN)/pytest -q -m 'not data and not deploy' $(PYTEST_ARGS) || code=$$?; \
+# Lint takes one core and so do the tests of the deployment's files: they run side by side, and lint is heard first.
+test: $(VENV)/.dev ## lint, then run all tests (PYTEST_ARGS="-k ops" narrows)
+	@said=$$(mktemp -d) && trap 'rm -rf "$$said"' EXIT; \
+	$(MAKE) --no-print-directory lint >"$$said/lint" 2>&1 & lint=$$!; \
+	failed=0; code=0; \
+	if command -v npm >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1; then \
+		$(BIN)/pytest -q -m 'deploy and not live' $(PYTEST_ARGS) >"$$said/deploy" 2>&1 || code=$$?; \
+	else \
+		echo "Not run: helm comes from npm and Prometheus from apt-get, and one of the two is missing." >"$$said/deploy"; \
+	fi; \
+	wait $$lint || failed=1; \
+	cat "$$said/lint"; \
+	[ $$failed -eq 0 ] || exit 1; \
+	echo "==> Tests of the deployment's files"; \
+	cat "$$said/deploy"; \
+	case $$code in 0|5) ;; *) failed=1 ;; esac; \
+	echo "==> Tests"; \
+	[ -n "$$GRADSERVE_DATA" ] || echo "Those that read the data folder are not run: GRADSERVE_DATA is not set."; \
+	code=0; \
+	$(BIN)/pytest -q -m 'not deploy' -n logical --maxprocesses $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder \
+		$(PYTEST_ARGS) || code=$$?; \
 	$(if $(strip $(PYTEST_ARGS)),[ $$code -ne 5 ] || code=0;) \
 	[ $$code -eq 0 ] || failed=1; \
-	echo "==> Tests of the deployment's files"; \
-	if command -v npm >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1; then \
-		code=0; $(BIN)/pytest -q -m 'deploy and not live' $(PYTEST_ARGS) || code=$$?; \
-		case $$code in 0|5) ;; *) failed=1 ;; esac; \
-	else \
-		echo "Not run: helm comes from npm and Prometheus from apt-get, and one of the two is missing."; \
-	fi; \
-	echo "==> Tests that read the data folder"; \
-	if [ -z "$$GRADSERVE_DATA" ]; then \
-		echo "Not run: GRADSERVE_DATA is not set."; \
-	else \
-		code=0; $(BIN)/pytest -q -m data $(PYTEST_ARGS) || code=$$?; \
-		case $$code in 0|5) ;; *) failed=1 ;; esac; \
-	fi; \
 	exit $$failed
 
 deploy-test: $(VENV)/.dev ## build, run and break the deployment for real (needs root, buildah, podman, runc, debootstrap)
-	@missing=$$(for tool in npm ip unshare buildah podman runc debootstrap; do command -v $$tool >/dev/null 2>&1 || echo $$tool; done); \
+	@missing=$$(for tool in npm buildah podman runc debootstrap; do command -v $$tool >/dev/null 2>&1 || echo $$tool; done); \
 	if [ -n "$$missing" ]; then echo "Missing:" $$missing; exit 1; fi; \
 	if [ "$$(id -u)" -ne 0 ]; then echo "Containers and networks need root: sudo make deploy-test"; exit 1; fi
 	@$(BIN)/pytest -v -m deploy tests/deploy $(PYTEST_ARGS)
 
 dashboards: $(VENV)/.dev ## write Grafana's dashboards from the code in deploy/grafana
 	@$(BIN)/python -m deploy.grafana
+
+golden: $(VENV)/.dev ## write the renders of the Helm chart that its tests compare with
+	@$(BIN)/python -m tests.deploy.golden
 
 demo: $(VENV)/.demo ## see gradserve work, from a fresh clone
 	@$(BIN)/gradserve demo $(DEMO_ARGS)

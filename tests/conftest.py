@@ -1,12 +1,21 @@
 """Fixtures shared by all tests."""
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Readies what was collected for the machine that it runs on."""
+    _leave_out_data(config, items)
+    if hasattr(config, "workerinput"):
+        _share_among_workers(items)
+
+
+def _leave_out_data(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leaves tests marked `data` out where no data folder is named, so that none counts as skipped."""
     if os.environ.get("GRADSERVE_DATA"):
         return
@@ -14,6 +23,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if without_folder:
         config.hook.pytest_deselected(items=without_folder)
         items[:] = [item for item in items if item not in without_folder]
+
+
+def _share_among_workers(items: list[pytest.Item]) -> None:
+    """Puts tests into groups that each stay on one worker of pytest-xdist: those with Ray, then file by file.
+
+    One Ray cluster at a time is as much as a small machine bears. That group goes first, as it waits more than it
+    computes; of the others the largest do, so that the workers end together.
+    """
+    groups = {item: _group(item) for item in items}
+    sizes = Counter(groups.values())
+    items.sort(key=lambda item: (groups[item] != "ray", -sizes[groups[item]], groups[item]))
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(groups[item]))
+
+
+def _group(item: pytest.Item) -> str:
+    in_system = item.path.parent.name == "system"  # whose service has a cluster
+    return "ray" if in_system or item.get_closest_marker("ray") else item.nodeid.partition("::")[0]
 
 
 @pytest.fixture(scope="session")

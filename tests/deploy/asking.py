@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from tests.deploy.known_metrics import selectors
 from tests.deploy.monitored import Stack
-from tests.deploy.promql import building_blocks, selectors
 from tests.deploy.scaling import scaled_ranges
 from tests.deploy.substitution import substituted
 
@@ -38,6 +38,6 @@ class Moment:
         return [(title, expr) for title, expr in asked if not self.has_data(substituted(scaled_ranges(expr), **values))]
 
     def without_data(self, expr: str) -> list[str]:
-        """The building blocks and selectors of a rule that find nothing."""
-        parts = [*building_blocks(expr), *(selector.text for selector in selectors(expr))]
+        """The metrics that a rule names, with its matchers, of which there are no series."""
+        parts = (f"{metric}{{{matchers}}}" for metric, matchers in selectors(expr))
         return [part for part in parts if not self.has_data(part)]

@@ -1,20 +1,6 @@
-"""The Helm chart as data: what it renders, why it refuses, and the processes that its pods start.
+"""The Helm chart as data: what it renders, and why it refuses.
 
-    manifests = render({"frontend": {"replicas": 3}}, PRODUCTION)      # values, left to right; files or mappings
-    running = processes(manifests, head_host="127.0.0.1")
-    subprocess.Popen(running.head.argv, env={**os.environ, **running.head.env})
-
-`processes` gives the command lines and environments of the Ray head, a Ray worker and a front end as the pods have
-them: for Ray those that KubeRay makes of the RayCluster (see `kuberay.py`), with the token out of the rendered Secret.
-Nothing of the machine is in them: whoever starts them adds PATH, and chooses ports and addresses by values, such as
-
-    {"frontend": {"ports": {"grpc": 20051, "metrics": 29464}},
-     "ray": {"ports": {"gcs": 26379, "metrics": 28080, "agent": 25236, "dashboard": 28265},
-             "head": {"rayStartParams": {"node-ip-address": "127.0.0.1", "min-worker-port": "0", ...}},
-             "worker": {"rayStartParams": {...}}}}
-
-`head_host` takes the place of the host names by which pods find the head. Ray's nodes share one machine in such a test,
-so that each needs ports of its own: `worker_params` overrides parameters of `ray start` for one more worker.
+manifests = render({"frontend": {"replicas": 3}}, PRODUCTION)      # values, left to right; files or mappings
 """
 
 from __future__ import annotations
@@ -23,7 +9,6 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -31,8 +16,6 @@ from typing import Any, Literal, TypeAlias
 import helm_python
 import yaml
 
-from tests.deploy import kuberay
-from tests.deploy.kuberay import Process
 from tests.deploy.tools import tool
 
 CHART = Path(__file__).resolve().parents[2] / "deploy" / "helm" / "gradserve"
@@ -56,7 +39,7 @@ def render(
     *values: Values | Path,
     release: str = "demo",
     namespace: str = "default",
-    helm: HelmVersion = 3,
+    helm: HelmVersion = 4,
     apis: Iterable[str] = (),
     chart: Path = CHART,
 ) -> list[Manifest]:
@@ -93,37 +76,16 @@ def the(manifests: Iterable[Manifest], kind: str, name_end: str = "") -> Manifes
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Processes:
-    """What the pods of a release run."""
-
-    front_end: Process
-    head: Process | None
-    """The Ray head; None if the release makes no Ray cluster."""
-    worker: Process | None
-    """A Ray worker."""
-
-
-def processes(
-    manifests: list[Manifest],
-    *,
-    head_host: str | None = None,
-    worker_params: Mapping[str, str] | None = None,
-    secrets: Mapping[str, Mapping[str, str]] | None = None,
-    namespace: str = "default",
-) -> Processes:
-    """The processes of a release in a namespace. `secrets` are those not rendered: `{name: {key: text}}`."""
-    known = {**kuberay.secrets_of(manifests), **(secrets or {})}
-    container = the(manifests, "Deployment")["spec"]["template"]["spec"]["containers"][0]
-    env = kuberay.environment(container.get("env", []), known, kuberay.fields_of("front-end", namespace))
-    front_end = Process((*container["command"], *container["args"]), env)
-    clusters = [m for m in manifests if m["kind"] == "RayCluster"]
-    if not clusters:
-        return Processes(front_end, None, None)
-    cluster = kuberay.Cluster(clusters[0], namespace, known)
-    found = (front_end, cluster.head(), cluster.worker(worker_params or {}))
-    moved = [process.moved(cluster.hosts, head_host) if head_host else process for process in found]
-    return Processes(*moved)
+def pod_templates(manifest: Manifest) -> list[Manifest]:
+    """The pods that a manifest starts, with metadata and spec: of a RayCluster the head's, then the workers'."""
+    if manifest["kind"] == "Pod":
+        return [manifest]
+    if manifest["kind"] == "Deployment":
+        return [manifest["spec"]["template"]]
+    if manifest["kind"] == "RayCluster":
+        spec = manifest["spec"]
+        return [group["template"] for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"])]
+    return []
 
 
 def _render_3(

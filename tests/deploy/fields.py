@@ -1,7 +1,7 @@
 """The fields of the custom resources that the chart makes, as far as it may need them.
 
-Written down from the APIs of KubeRay 1.6 and 1.7 (ray.io/v1) and of the Prometheus operator (monitoring.coreos.com/v1);
-`test_chart_crds.py` compares them with the operators' definitions where those are at hand. A field is a type, a tuple
+Written down from the APIs of KubeRay 1.6 and 1.7 (ray.io/v1) and of the Prometheus operator (monitoring.coreos.com/v1).
+A field is a type, a tuple
 of the words it may be, a list of such a thing, or a mapping of fields; `ANY` is a mapping that others look at, `TEXTS`
 one from text to text. A name that ends in ! must be there.
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,13 +14,17 @@ from prometheus_client import Metric
 
 from deploy.grafana.__main__ import rendered
 from gradserve.service.metrics import Metrics
-from tests.deploy.promql import selectors
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RULES = REPOSITORY / "deploy" / "helm" / "gradserve" / "files" / "rules.yaml"
 RAY_LIST = Path(__file__).with_name("ray_metrics.txt")
 FROM_SCRAPE = {"job", "namespace", "pod"}
 """The labels that every scraped series gets."""
+# A name with matchers, or one that can be nothing but a metric's. That it stands where one may, promtool says.
+_SELECTOR = re.compile(
+    r"(?P<named>[A-Za-z_][\w:]*)\{(?P<matchers>[^{}]*)\}|\b(?P<bare>(?:gradserve|ray|process)_\w+|[A-Za-z_]\w*:[\w:]+)"
+)
+_MATCHER = re.compile(r'(\w+)(?:=~|!~|!=|=)"')
 _SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "info": ("_info",)}
 _LATER_LABELS = {
     "gradserve_calls": {"method", "code", "executor"},
@@ -53,15 +58,21 @@ def known() -> dict[str, frozenset[str]]:
     return {name: frozenset(labels) for name, labels in found.items()}
 
 
+def selectors(expr: str) -> Iterator[tuple[str, str]]:
+    """The metrics that an expression names, each with its matchers as they are written."""
+    for found in _SELECTOR.finditer(expr):
+        yield found["named"] or found["bare"], found["matchers"] or ""
+
+
 def unknown(expr: str) -> list[str]:
-    """The selectors whose metric does not exist or has no such label, each with what is wrong."""
+    """What is wrong with each metric that does not exist or has no such label."""
     wrong = []
-    for selector in selectors(expr):
-        labels = known().get(selector.metric)
+    for metric, matchers in selectors(expr):
+        labels = known().get(metric)
         if labels is None:
-            wrong.append(f"{selector.text}: there is no such metric")
-        elif selector.labels - labels:
-            wrong.append(f"{selector.text}: no label {', '.join(sorted(selector.labels - labels))}")
+            wrong.append(f"{metric}: there is no such metric")
+        elif lacking := set(_MATCHER.findall(matchers)) - labels:
+            wrong.append(f"{metric}: no label {', '.join(sorted(lacking))}")
     return wrong
 
 

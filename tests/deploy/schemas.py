@@ -1,8 +1,7 @@
 """Whether a manifest is what Kubernetes, KubeRay and the Prometheus operator take: no unknown field, no wrong type.
 
 Kubernetes' own kinds are checked against its published schemas in their strict form. For custom resources there are the
-lists of fields in `fields.py`, and pods within a RayCluster are checked as pods. The operators' own schemas are used as
-well where GRADSERVE_CRDS names a folder that holds them (see `test_chart_crds.py`).
+lists of fields in `fields.py`, and pods within a RayCluster are checked as pods.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from kubernetes_validate import utils
 from referencing import Registry, Resource
 
 from tests.deploy import fields
+from tests.deploy.chart import pod_templates
 
 KUBERNETES = "1.33.0"
 _FOLDER = f"v{KUBERNETES}-local-strict"
@@ -46,33 +46,6 @@ def faults_of(manifest: dict[str, Any]) -> Iterator[str]:
         for template in pod_templates(manifest):
             pod = {"apiVersion": "v1", "kind": "PodTemplate", "metadata": {}, "template": template}
             yield from _errors(_builtin("PodTemplate", "v1"), pod)
-
-
-def pod_templates(cluster: dict[str, Any]) -> list[dict[str, Any]]:
-    """The pods of a RayCluster: the head's, then one for each group of workers."""
-    spec = cluster.get("spec", {})
-    groups = [spec.get("headGroupSpec", {}), *spec.get("workerGroupSpecs", [])]
-    return [group["template"] for group in groups if "template" in group]
-
-
-def strict(schema: Any) -> Any:
-    """A schema as custom resource definitions have it, in which unknown fields are faults."""
-    if isinstance(schema, list):
-        return [strict(part) for part in schema]
-    if not isinstance(schema, dict):
-        return schema
-    tight = {key: strict(value) for key, value in schema.items()}
-    closed = "properties" in schema and "additionalProperties" not in schema
-    if closed and not schema.get("x-kubernetes-preserve-unknown-fields"):
-        tight["additionalProperties"] = False
-    if schema.get("x-kubernetes-int-or-string"):
-        tight["type"] = ["integer", "string"]
-    return tight
-
-
-def errors(schema: dict[str, Any], manifest: dict[str, Any]) -> list[str]:
-    """The faults of a manifest by a schema that is not cached."""
-    return list(_errors(Draft202012Validator(schema), manifest))
 
 
 def _errors(validator: Draft202012Validator, manifest: dict[str, Any]) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """What the pods start is understood by what they start: gradserve's own parser, and Ray's."""
 
-import shlex
-from pathlib import Path
+from __future__ import annotations
+
+from typing import Any
 
 import click
 import pytest
@@ -11,44 +12,51 @@ from ray.scripts import scripts
 
 from gradserve.pools.ray.pool import WORKER_MEMORY
 from gradserve.service.__main__ import settings_of
-from gradserve.service.settings import Settings, Tls
-from tests.deploy.chart import PRODUCTION, processes, render, the
-from tests.deploy.kuberay import Process
-from tests.deploy.matrix import SETS, rendered
+from gradserve.service.settings import Settings
+from tests.deploy.chart import PRODUCTION, Manifest, render, the
+from tests.deploy.golden import SETS, rendered
 
 pytestmark = pytest.mark.deploy
 every_set = pytest.mark.parametrize("name", SETS)
-OUTSIDE = {name: {"auth_token": "o" * 40} for name in ("our-token", "shared-token")}
 
 
-def running(name, **more):
-    return processes(rendered(name), secrets=OUTSIDE, **more)
+def front_end(manifests: list[Manifest]) -> dict[str, Any]:
+    container: dict[str, Any] = the(manifests, "Deployment")["spec"]["template"]["spec"]["containers"][0]
+    return container
 
 
-def settings(name):
-    program, command, *arguments = running(name).front_end.argv
+def settings(manifests: list[Manifest]) -> Settings:
+    container = front_end(manifests)
+    program, command, *arguments = *container["command"], *container["args"]
     assert (program, command) == ("gradserve", "serve")
     return settings_of(arguments)
 
 
-def ray_options(process):
-    """The options of `ray start`, read by Ray's own parser."""
-    program, command, *arguments = process.plain
-    assert (program, command) == ("ray", "start")
-    return scripts.start.make_context("start", arguments).params
+def ray_options(group: dict[str, Any], *more: str) -> dict[str, Any]:
+    """The options of `ray start` that KubeRay makes of a group's parameters, read by Ray's own parser."""
+    flags = [f"--{name}" if value == "true" else f"--{name}={value}" for name, value in group["rayStartParams"].items()]
+    return dict(scripts.start.make_context("start", [*flags, *more]).params)
+
+
+def groups(manifests: list[Manifest]) -> list[dict[str, Any]]:
+    """The groups of the RayClusters, head first."""
+    clusters = [m["spec"] for m in manifests if m["kind"] == "RayCluster"]
+    return [group for spec in clusters for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"])]
 
 
 @every_set
 def test_front_ends_start_with_what_the_values_say(name):
-    found = settings(name)
+    found = settings(rendered(name))
     assert found.host == "0.0.0.0"  # or nobody outside the pod would reach it
     assert found.workers
     assert not found.ray or found.ray_join
-    assert found.grace == 30
+    spec = the(rendered(name), "Deployment")["spec"]["template"]["spec"]
+    pause = front_end(rendered(name)).get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command", ["", "0"])
+    assert spec["terminationGracePeriodSeconds"] >= int(pause[1]) + found.grace + 10
 
 
 def test_front_end_of_the_defaults():
-    found, plain = settings("defaults"), Settings()
+    found, plain = settings(rendered("defaults")), Settings()
     assert found == Settings(
         address="0.0.0.0:50051",
         workers=1,
@@ -63,80 +71,52 @@ def test_front_end_of_the_defaults():
     assert found.address.rpartition(":")[2] == plain.address.rpartition(":")[2]
 
 
-def test_front_end_of_other_sets():
-    alone = settings("no Ray")
-    assert (alone.ray, alone.ray_join, alone.max_workers) == (False, None, None)
-    assert settings("another Ray cluster").ray_join == "ray.shared:6379"
-    assert settings("TLS by a secret").tls == Tls(
-        Path("/etc/gradserve/tls/tls.crt"), Path("/etc/gradserve/tls/tls.key")
-    )
-    assert settings("TLS by values").tls == settings("TLS by a secret").tls
-    moved = settings("ports and parameters")
-    assert (moved.address, moved.metrics_port, moved.ray_metrics_port) == ("0.0.0.0:20051", 29464, 28080)
-    assert moved.log_level == "DEBUG"  # extraArgs come last
-
-
 def test_planted_unknown_option_is_found(capsys):
-    found = processes(render({"frontend": {"extraArgs": ["--works=2"]}}))
     with pytest.raises(SystemExit):
-        settings_of(found.front_end.argv[2:])
+        settings(render({"frontend": {"extraArgs": ["--works=2"]}}))
     assert "--works=2" in capsys.readouterr().err
 
 
 @every_set
-def test_ray_understands_its_commands(name):
-    found = running(name)
-    for process in (found.head, found.worker):
-        if process:
-            options = ray_options(process)
-            assert options["block"]
-            assert options["object_store_memory"] >= ray_constants.OBJECT_STORE_MINIMUM_MEMORY_BYTES
-    if found.head and found.worker:
-        assert ray_options(found.head)["head"]
-        release = "derivatives" if name == "names of its own" else "demo-gradserve"
-        assert ray_options(found.worker)["address"].startswith(f"{release}-ray-head-svc.default.svc.cluster.local:")
+def test_ray_understands_its_parameters(name):
+    for group in groups(rendered(name)):
+        assert ray_options(group)["object_store_memory"] >= ray_constants.OBJECT_STORE_MINIMUM_MEMORY_BYTES
 
 
 def test_planted_unknown_parameter_is_found():
-    found = processes(render({"ray": {"worker": {"rayStartParams": {"num-cpu": "1"}}}}))
+    _, worker = groups(render({"ray": {"worker": {"rayStartParams": {"num-cpu": "1"}}}}))
     with pytest.raises(click.NoSuchOption, match="num-cpu"):
-        ray_options(found.worker)
-
-
-def test_ports_of_ray_are_those_it_uses_by_itself():
-    found = running("defaults")
-    head, worker = ray_options(found.head), ray_options(found.worker)
-    plain = scripts.start.make_context("start", []).params
-    assert head["port"] == ray_constants.DEFAULT_PORT
-    assert head["dashboard_port"] == ray_constants.DEFAULT_DASHBOARD_PORT
-    assert head["dashboard_agent_listen_port"] == plain["dashboard_agent_listen_port"]
-    assert worker["dashboard_agent_listen_port"] == plain["dashboard_agent_listen_port"]
+        ray_options(worker)
 
 
 def test_the_head_does_no_work_and_shows_its_dashboard_to_itself():
-    head = ray_options(running("production").head)
+    head = ray_options(groups(rendered("production"))[0])
     assert (head["num_cpus"], int(head["memory"]), head["dashboard_host"]) == (0, 0, "127.0.0.1")
+    plain = scripts.start.make_context("start", []).params
+    assert head["dashboard_agent_listen_port"] == plain["dashboard_agent_listen_port"]
+    assert head["dashboard_port"] == ray_constants.DEFAULT_DASHBOARD_PORT
 
 
 @every_set
 def test_everybody_has_the_same_token(name):
-    found = running(name)
-    if found.front_end.env.get("RAY_AUTH_MODE") == "token":
-        tokens = {p.env["RAY_AUTH_TOKEN"] for p in (found.front_end, found.head, found.worker) if p}
-        assert len(tokens) == 1
-        assert len(tokens.pop()) >= 32
-    else:
-        for process in (found.front_end, found.head, found.worker):
-            assert process is None or "RAY_AUTH_TOKEN" not in process.env
-    for process in (found.head, found.worker):
-        assert process is None or process.env["RAY_USAGE_STATS_ENABLED"] == "0"
+    manifests = rendered(name)
+    containers = [front_end(manifests), *(group["template"]["spec"]["containers"][0] for group in groups(manifests))]
+    environments = [{entry["name"]: entry for entry in each.get("env", [])} for each in containers]
+    tokens = [env["RAY_AUTH_TOKEN"]["valueFrom"] for env in environments if "RAY_AUTH_TOKEN" in env]
+    assert all(token == tokens[0] for token in tokens)
+    assert len(tokens) in (0, len(containers))
+    modes = [env.get("RAY_AUTH_MODE", {}).get("value") == "token" for env in environments]
+    assert modes == [bool(tokens)] * len(containers)
+    for cluster in (m["spec"] for m in manifests if m["kind"] == "RayCluster"):
+        asked = cluster.get("authOptions", {})
+        assert asked.get("secretName") == (tokens[0]["secretKeyRef"]["name"] if tokens else None)
 
 
 def test_front_ends_are_strangers_to_the_autoscaler():
     """A Ray node with the name of a pod that is not KubeRay's would stop Ray's autoscaler."""
-    assert "RAY_CLOUD_INSTANCE_ID" not in running("production").front_end.env
-    labels = the(rendered("production"), "Deployment")["spec"]["template"]["metadata"]["labels"]
-    assert not any(label.startswith("ray.io/") for label in labels)
+    pod = the(rendered("production"), "Deployment")["spec"]["template"]
+    assert "RAY_CLOUD_INSTANCE_ID" not in {entry["name"] for entry in front_end(rendered("production"))["env"]}
+    assert not any(label.startswith("ray.io/") for label in pod["metadata"]["labels"])
 
 
 @pytest.mark.parametrize("values", [{}, PRODUCTION], ids=["defaults", "production"])
@@ -148,29 +128,12 @@ def test_rays_autoscaler_reads_what_a_pod_offers(values):
     types = config["available_node_types"]
     assert types["headgroup"]["resources"] == {"CPU": 0, "memory": 0}
     group, offered = cluster["spec"]["workerGroupSpecs"][0], types["workers"]["resources"]
-    assert (types["workers"]["min_workers"], types["workers"]["max_workers"]) == (
-        group["minReplicas"],
-        group["maxReplicas"],
-    )
+    bounds = types["workers"]["min_workers"], types["workers"]["max_workers"]
+    assert bounds == (group["minReplicas"], group["maxReplicas"])
     assert offered["memory"] // WORKER_MEMORY >= offered["CPU"] >= 1  # so that every CPU can have its worker
     assert config["idle_timeout_minutes"] == 2
 
 
 def test_the_schema_knows_what_a_worker_reserves():
-    values = {"ray": {"worker": {"resources": {"limits": {"memory": "1536Mi"}}}}}
-    offered = ray_options(processes(render(values)).worker)["memory"]
-    assert int(offered) == WORKER_MEMORY == 1 << 30
-
-
-def test_processes_as_a_live_test_wants_them():
-    """The interface that `tests/deploy/chart.py` promises."""
-    found = processes(render({}), head_host="10.0.0.1", worker_params={"metrics-export-port": "0"})
-    assert found.head
-    assert found.worker
-    assert "--ray-join=10.0.0.1:6379" in found.front_end.argv
-    assert {"--address=10.0.0.1:6379", "--metrics-export-port=0"} <= set(found.worker.plain)
-    assert found.worker.env["RAY_ADDRESS"] == "10.0.0.1:6379"
-    assert found.head.argv[:3] == ("/bin/bash", "-c", "--")
-    assert found.head.plain == tuple(shlex.split(found.head.argv[3].partition("; ")[2]))
-    assert processes(render({"ray": {"enabled": False}})).head is None
-    assert Process(("a", "b"), {"HOST": "x.y"}).moved(["x.y"], "z") == Process(("a", "b"), {"HOST": "z"})
+    _, worker = groups(render({"ray": {"worker": {"resources": {"limits": {"memory": "1536Mi"}}}}}))
+    assert int(ray_options(worker)["memory"]) == WORKER_MEMORY == 1 << 30

@@ -11,10 +11,11 @@ import pytest
 import yaml
 
 from tests.deploy.chart import CHART, PRODUCTION, Refused, merged, render
-from tests.deploy.matrix import CERTIFICATE, TOKEN
 
 pytestmark = pytest.mark.deploy
-both_helms = pytest.mark.parametrize("helm", [3, 4], ids=["helm3", "helm4"])
+
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+TOKEN = "t" * 40
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
@@ -81,24 +82,22 @@ AT_ODDS: dict[str, tuple[Any, str]] = {
 }
 
 
-@both_helms
 @pytest.mark.parametrize("fault", WRONG)
-def test_the_schema_refuses(fault, helm):
+def test_the_schema_refuses(fault):
     values, where, *words = WRONG[fault]
     with pytest.raises(Refused) as refusal:
-        render(values, helm=helm)
+        render(values)
     reason = str(refusal.value).replace("/", ".")
     assert "values don't meet the specifications of the schema" in reason
     for word in (re.escape(where), *words):
         assert re.search(word, reason), reason
 
 
-@both_helms
 @pytest.mark.parametrize("conflict", AT_ODDS)
-def test_values_at_odds_are_refused_with_a_sentence(conflict, helm):
+def test_values_at_odds_are_refused_with_a_sentence(conflict):
     values, sentence = AT_ODDS[conflict]
     with pytest.raises(Refused, match=sentence):
-        render(values, helm=helm)
+        render(values)
 
 
 def test_a_release_whose_name_is_no_host_name():
@@ -120,8 +119,8 @@ def test_a_release_whose_name_is_no_host_name():
 def test_a_cluster_that_lacks_an_operator_is_told(values, lacking):
     real, operators = ["apiregistration.k8s.io/v1"], ["ray.io/v1", "monitoring.coreos.com/v1"]
     with pytest.raises(Refused, match=lacking):
-        render(values, apis=real)
-    assert render(values, apis=real + operators)
+        render(values, helm=3, apis=real)
+    assert render(values, helm=3, apis=real + operators)
     assert render(values)  # `helm template` knows of no cluster and must not complain
 
 
@@ -154,12 +153,12 @@ def described(schema, path=()):
 OURS = {path: part for path, part in described(SCHEMA) if path != ("global",)}
 
 
-@pytest.mark.parametrize("path", OURS, ids=".".join)
-def test_every_value_has_a_sentence_that_the_schema_repeats(path):
-    comment = documented()[path]
-    assert comment.endswith(".")
-    assert OURS[path]["description"] == comment
-    assert OURS[path]["title"]
+def test_every_value_has_a_sentence_that_the_schema_repeats():
+    comments = documented()
+    told = {path: comments[path] for path in OURS}
+    assert {path: part["description"] for path, part in OURS.items()} == told
+    assert [path for path, sentence in told.items() if not sentence.endswith(".")] == []
+    assert all(part["title"] for part in OURS.values())
 
 
 def test_schema_and_values_name_the_same():

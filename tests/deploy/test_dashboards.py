@@ -18,8 +18,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from deploy.grafana import __main__ as command
 from deploy.grafana.__main__ import rendered
-from tests.deploy.known_metrics import REPOSITORY, dashboards, unknown
-from tests.deploy.promql import selectors
+from tests.deploy.known_metrics import REPOSITORY, dashboards, selectors, unknown
 from tests.deploy.substitution import substituted
 from tests.deploy.tools import tool
 
@@ -196,16 +195,31 @@ def test_variables(board):
 
 def test_every_query_uses_the_variables(board):
     for title, expr in expressions(board):
-        for selector in selectors(expr):
-            assert 'namespace=~"$namespace"' in selector.text, (title, selector.text)
-            recorded = ":" in selector.metric or selector.metric == "ALERTS"
-            assert ('pod=~"$pod"' in selector.text) != recorded, (title, selector.text)
+        for metric, matchers in selectors(expr):
+            assert 'namespace=~"$namespace"' in matchers, (title, metric)
+            recorded = ":" in metric or metric == "ALERTS"
+            assert ('pod=~"$pod"' in matchers) != recorded, (title, metric)
             if board["uid"] == "gradserve-method" and title not in ("Alerts", "Front ends start"):
-                assert 'method="$method"' in selector.text, (title, selector.text)
+                assert 'method="$method"' in matchers, (title, metric)
 
 
 def test_every_metric_of_a_panel_exists(board):
     assert [wrong for _, expr in expressions(board) for wrong in unknown(expr)] == []
+
+
+@pytest.mark.parametrize(
+    ("planted", "complaint"),
+    [
+        ("sum(rate(gradserve_call_total[5m]))", "gradserve_call_total: there is no such metric"),
+        ('sum(rate(gradserv_calls_total{job="a"}[5m]))', "gradserv_calls_total: there is no such metric"),
+        ('gradserve_workers{pools="cluster"} > 1', "gradserve_workers: no label pools"),
+        ('a + ray_actors{state="ALIVE"}', "ray_actors: no label state"),
+        ("histogram_quantile(0.9, gradserve_batch_size)", "gradserve_batch_size: there is no such metric"),
+        ("avg(namespace:gradserve_calls:rate6m) > 1", "namespace:gradserve_calls:rate6m: there is no such metric"),
+    ],
+)
+def test_what_there_is_not_is_found_out(planted, complaint):
+    assert unknown(planted) == [complaint]
 
 
 def test_every_expression_parses(board, tmp_path):

@@ -27,48 +27,61 @@ DIFFERENTIABLE = [op for op in OPS if entry(op)["differentiable"] and op.name no
 
 @pytest.fixture(autouse=True)
 def double_precision():
+    """And programs that are compiled fast, not fast: each runs once."""
+    jax.config.update("jax_disable_most_optimizations", True)
     with jax.enable_x64(True):
         yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.mark.parametrize("op", DIFFERENTIABLE, ids=lambda op: op.name)
 def test_pullback_agrees(op):
-    for sample in op.samples():
-        filled = all(x.size for x in sample.operands)
-        if filled and sample.differentiable and has_derivative(sample) and jax_has(sample.op):
-            check_pullback(sample)
+    filled = [s for s in op.samples() if all(x.size for x in s.operands)]
+    questions = [Question(s) for s in filled if s.differentiable and has_derivative(s) and jax_has(s.op)]
+    for question, answer in zip(questions, pulled_back(questions), strict=True):
+        found, tolerance = question.found(), 1e-5 if question.is_single() else 1e-10
+        for name, expected in answer.items():
+            np.testing.assert_allclose(found[name], expected, rtol=tolerance, atol=tolerance, err_msg=name)
 
 
-def check_pullback(sample):
-    graph, given, names = graph_of(sample), arguments(sample), real_inputs(sample)
-    u = cotangents(graph)
-    found = evaluate(derive(graph, Vjp(names)), given | prefixed("cotangent", u))
-    tolerance = 1e-5 if is_single([*given.values(), *u.values()]) else 1e-10
-    for name, expected in pulled_back(sample, given, u, names).items():
-        np.testing.assert_allclose(found[name], expected, rtol=tolerance, atol=tolerance, err_msg=name)
+class Question:
+    """The pullback of one sample of an op."""
 
+    def __init__(self, sample):
+        self.op = sample.op
+        self.graph, self.given, self.names = graph_of(sample), arguments(sample), real_inputs(sample)
+        self.u = cotangents(self.graph)
+        self.real = {name: self.given[name] for name in self.names}
 
-def pulled_back(sample, given, u, names):
-    """JAX's values and cotangents, under our names; integer operands are indices and stay constants."""
+    def is_single(self):
+        return is_single([*self.given.values(), *self.u.values()])
 
-    def function(real):
-        results = FUNCTIONS[sample.op.name](sample.op, *(given | real).values())
+    def found(self):
+        return evaluate(derive(self.graph, Vjp(self.names)), self.given | prefixed("cotangent", self.u))
+
+    def function(self, real):
+        """JAX's, of the real operands; integer ones are indices and stay constants."""
+        results = FUNCTIONS[self.op.name](self.op, *(self.given | real).values())
         return {f"y{k}": y for k, y in enumerate(results if isinstance(results, tuple) else (results,))}
 
-    @jax.jit
-    def values_and_cotangents(real, u):
-        values, pullback = jax.vjp(function, real)
-        return values, pullback(u)[0]
 
-    values, pulled = values_and_cotangents({name: given[name] for name in names}, u)
-    return prefixed("value", values) | prefixed("cotangent", pulled)
+def pulled_back(questions):
+    """JAX's values and cotangents, under our names. All are compiled at once: each compilation costs a good deal."""
+
+    @jax.jit
+    def values_and_cotangents(given):
+        pulled = [jax.vjp(question.function, real) for question, (real, _) in zip(questions, given, strict=True)]
+        return [(values, back(u)[0]) for (values, back), (_, u) in zip(pulled, given, strict=True)]
+
+    answers = values_and_cotangents([(question.real, question.u) for question in questions])
+    return [prefixed("value", values) | prefixed("cotangent", pulled) for values, pulled in answers]
 
 
 @pytest.mark.parametrize("op", [op for op in OPS if op.name not in ABSENT], ids=lambda op: op.name)
 def test_impl_runs_in_the_namespace_of_jax(op):
     filled = [s for s in op.samples() if jax_has(s.op) and all(x.size for x in s.operands)]
     for sample in filled[:2]:  # each one costs JAX a compilation
-        results = sample.op.impl(jnp, *map(jnp.asarray, sample.operands))
+        results = sample.op.impl(jnp, *map(jax.device_put, sample.operands))
         expected = results_of(sample.op, sample.operands)
         for found, right in zip(results if isinstance(results, tuple) else (results,), expected, strict=True):
             assert found.dtype == right.dtype

@@ -13,6 +13,8 @@ import ray
 from gradserve.ir.errors import Unavailable
 from gradserve.pools.ray import cluster as local_cluster
 
+pytestmark = pytest.mark.ray
+
 PATIENCE = "RAY_gcs_server_port_wait_time_s"
 """The seconds that Ray waits for its own control process: none is too few."""
 

@@ -12,6 +12,8 @@ from tests.service.conftest import settings
 from tests.service.support import Stubs, call_of, slow_call
 from tests.service.test_metrics import values
 
+pytestmark = pytest.mark.ray
+
 
 @pytest.fixture(scope="module")
 def clustered():
