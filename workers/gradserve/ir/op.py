@@ -63,14 +63,12 @@ class Op(abc.ABC):
     """The numbered constraints that `infer` enforces."""
     arity: ClassVar[int | None] = 1
     """The number of operands; None means one or more."""
-    is_view: ClassVar[bool] = False
-    """Whether the NumPy result shares the memory of the first operand."""
-    broadcasts: ClassVar[bool] = False
-    """Whether `impl` broadcasts by itself, so that an executor may leave out broadcasts before it."""
-    overwrites: ClassVar[bool] = False
-    """Whether the NumPy kernel takes `out=`, so that the result may take the place of a dying operand."""
-    symbol: ClassVar[str] = ""
-    """The Python operator that computes it on real operands, if there is one: cheaper than a call."""
+    view: ClassVar[bool] = False
+    """Whether the result has elements of the operand in other places, and nothing is computed."""
+    commutative: ClassVar[bool] = False
+    """Whether its two operands may change places."""
+    internal: ClassVar[bool] = False
+    """Whether rules and the optimiser alone introduce it: no client may send it."""
     linear_in: ClassVar[tuple[int, ...] | None] = ()
     """The operands in which the op is linear, one at a time; None means jointly linear in all."""
     refuses: ClassVar[tuple[int, ...]] = ()
@@ -118,11 +116,6 @@ class Op(abc.ABC):
         """What `impl` gives, always as a tuple."""
         found = self.impl(xp, *arrays)
         return found if isinstance(found, tuple) else (found,)
-
-    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
-        """A callable of the operands alone, specialised to their types."""
-        del types
-        return functools.partial(self.impl, xp)
 
     def jvp(
         self,

@@ -114,7 +114,7 @@ def _binary(count: float) -> str:
 def _largest_value(schedules: Sequence[Schedule]) -> str:
     """The node with the largest results, for the one who must make it smaller."""
     graphs = [schedule.program.graph for schedule in schedules]
-    nodes = [node for graph in graphs for node in graph.nodes if not node.op.is_view]
+    nodes = [node for graph in graphs for node in graph.nodes if not node.op.view]
     if not nodes:
         return "its arguments alone are larger"
     node = max(nodes, key=lambda node: sum(type_.nbytes for type_ in node.types))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
@@ -117,8 +117,6 @@ class Discrete(Op):
 class Elementwise(Op):
     """One result in the shape of its operands, element by element."""
 
-    broadcasts = True
-    overwrites = True
     function: ClassVar[str]
     """The array-API function that computes it."""
     flops: ClassVar[float] = 1.0
@@ -164,12 +162,6 @@ class Elementwise(Op):
     def impl(self, xp: Any, *arrays: Array) -> Any:
         """The array-API function on the operands."""
         return getattr(xp, self.function)(*arrays)
-
-    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
-        """The array-API function itself."""
-        if type(self).impl is Elementwise.impl:
-            return getattr(xp, self.function)  # type: ignore[no-any-return]
-        return super().kernel(xp, types)
 
     def batch(self, g: Builder, operands: Sequence[Value], batched: Sequence[bool], size: int) -> tuple[Value, ...]:
         """The op on operands that all carry the batch axis."""

@@ -12,6 +12,7 @@ from gradserve.ir.evaluate import applied
 from gradserve.ir.graph import Literal
 from gradserve.ir.op import Op
 from gradserve.ir.types import Array
+from gradserve.ops.family import Elementwise
 from gradserve.optimize.splat import splat
 
 MAX_ELEMENTS = 1 << 16
@@ -20,7 +21,7 @@ MAX_ELEMENTS = 1 << 16
 
 def fold(g: Builder, op: Op, operands: Sequence[Value]) -> tuple[Value, ...] | None:
     """The results as constants, or None if the operands are not known or the results are large."""
-    return _fold_splats(g, op, operands) if op.broadcasts else _fold_constants(g, op, operands)
+    return _fold_splats(g, op, operands) if isinstance(op, Elementwise) else _fold_constants(g, op, operands)
 
 
 def _fold_splats(g: Builder, op: Op, operands: Sequence[Value]) -> tuple[Value, ...] | None:
@@ -36,7 +37,7 @@ def _fold_splats(g: Builder, op: Op, operands: Sequence[Value]) -> tuple[Value, 
 
 
 def _fold_constants(g: Builder, op: Op, operands: Sequence[Value]) -> tuple[Value, ...] | None:
-    if op.is_view or op.functions:
+    if op.view or op.functions:
         return None  # a loop may take as long as the whole run, and here nobody could stop it
     known = []
     for operand in operands:
@@ -58,7 +59,7 @@ def _known(g: Builder, op: Op, operand: Value) -> Array | None:
     literal = g.literal(operand)
     if isinstance(literal, Literal):
         return literal.array
-    number = splat(g, operand) if op.broadcasts else None
+    number = splat(g, operand) if isinstance(op, Elementwise) else None
     return None if number is None else np.asarray(number)
 
 

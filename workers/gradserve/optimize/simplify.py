@@ -13,6 +13,7 @@ import numpy as np
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Op
+from gradserve.ops.family import Elementwise
 from gradserve.ops.movement.shapes import permuted
 from gradserve.optimize.scaling import merged_scaling, scaling_of_view, shared_scaling
 from gradserve.optimize.splat import is_splat, producer, splat
@@ -23,7 +24,7 @@ Rule: TypeAlias = Callable[[Builder, Any, Sequence[Value]], Value | None]
 
 def simplify(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
     """A value equal to the application, or None if no rule knows a better one."""
-    if op.broadcasts:
+    if isinstance(op, Elementwise):
         earlier = _before_broadcasts(g, op, operands)
         if earlier is not None:
             return earlier

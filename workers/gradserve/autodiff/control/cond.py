@@ -109,7 +109,7 @@ def spread(op: Cond, g: Builder, operands: Sequence[Value], batched: Sequence[bo
 
 def _never_fails(graph: Graph) -> bool:
     """Whether the function has a value for all numbers, such as a matrix that has no inverse."""
-    return all(isinstance(node.op, Elementwise | Reduction | Contract) or node.op.is_view for node in graph.nodes)
+    return all(isinstance(node.op, Elementwise | Reduction | Contract) or node.op.view for node in graph.nodes)
 
 
 def _spread_over(g: Builder, truth: Value, x: Value) -> Value:

@@ -69,7 +69,7 @@ class Differential:
             seen.add(k)
             if k in self.inputs:
                 found.add(k)
-            elif self._linear[k] or producers[k - first].op.is_view:
+            elif self._linear[k] or producers[k - first].op.view:
                 stack += producers[k - first].operands
             else:
                 found.add(k)

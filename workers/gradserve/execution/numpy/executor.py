@@ -14,7 +14,8 @@ import numpy as np
 
 from gradserve.execution.executor import Schedule
 from gradserve.execution.failures import located, violation_at
-from gradserve.execution.numpy.kernels.table import enforce, entry, has_entry
+from gradserve.execution.numpy.kernels import control
+from gradserve.execution.numpy.kernels.table import enforce, entry
 from gradserve.execution.numpy.layout import own_order
 from gradserve.execution.numpy.schedule import NumpySchedule, Step, schedule_of
 from gradserve.execution.program import CONSTANT, Program
@@ -162,7 +163,7 @@ class _Source:
 
     def _expression(self, step: Step) -> str:
         operands = [f"v{k}" for k in step.operands]
-        symbol = step.op.symbol
+        symbol = entry(type(step.op)).symbol
         if symbol and step.reuses is None and step.order is None and step.result_types[0].is_float:
             return symbol.join(operands) if len(operands) > 1 else f"{symbol}{operands[0]}"
         name = f"f{step.results[0]}"
@@ -185,9 +186,7 @@ def kernel(step: Step) -> Callable[..., Any]:
     if step.copies:
         shape = step.result_types[0].lengths
         return lambda x: np.array(x, order="C", copy=True).reshape(shape)
-    own = has_entry(type(step.op))
-    plain = entry(type(step.op)).make(step.op, step.operand_types) if own else step.op.kernel(np, step.operand_types)
-    plain = _guarded(step.op, plain)
+    plain = _guarded(step.op, entry(type(step.op)).make(step.op, step.operand_types))
     return plain if step.order is None else _turning(plain, step.order)
 
 
@@ -217,7 +216,7 @@ def _calling(op: Calling, programs: Mapping[str, NumpyPrepared]) -> Callable[...
 
             return call
 
-        return unpacked(op.run({name: called(program) for name, program in programs.items()}, *operands))
+        return unpacked(control.run(op, {name: called(program) for name, program in programs.items()}, *operands))
 
     return run
 

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from gradserve.execution.numpy.kernels.table import entry
 from gradserve.ir.op import Op
 from gradserve.ir.types import TensorType
 from gradserve.ops.movement.placement import Reverse, Slice
 from gradserve.ops.movement.shapes import BroadcastTo, Permute, Reshape
-from gradserve.ops.reduction.ordered import Accumulation
+from gradserve.ops.reduction.ordered import RunningTotal
 from gradserve.ops.reduction.reductions import Reduction
 
 Lengths: TypeAlias = tuple[int, ...]
@@ -48,7 +49,7 @@ def is_row_major(lengths: Lengths, strides: Strides) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Placement:
+class Laid:
     """Where the results of an op lie, and what is copied for that."""
 
     strides: tuple[Strides, ...]
@@ -58,25 +59,23 @@ class Placement:
     """The order of axes in which small operands are copied first; None if they are not."""
 
 
-def place(
-    op: Op, operands: Sequence[TensorType], strides: Sequence[Strides], results: Sequence[TensorType]
-) -> Placement:
+def place(op: Op, operands: Sequence[TensorType], strides: Sequence[Strides], results: Sequence[TensorType]) -> Laid:
     """Where NumPy puts the results of an op on operands with these strides."""
-    order = _turned_order(operands, strides, results[0]) if op.broadcasts else None
+    order = _turned_order(operands, strides, results[0]) if entry(type(op)).broadcasts else None
     if order is not None:
         strides = [_turned_strides(t.lengths, order) for t in operands]
     found = [_result_strides(op, operands, strides, result) for result in results]
     placed = tuple(row_major(r.lengths) if s is None else s for r, s in zip(results, found, strict=True))
-    return Placement(placed, None in found, order)
+    return Laid(placed, None in found, order)
 
 
 def _result_strides(
     op: Op, operands: Sequence[TensorType], strides: Sequence[Strides], result: TensorType
 ) -> Strides | None:
     """Those of a result; None for what is mostly a view and here is a copy."""
-    if op.is_view:
+    if op.view:
         return _view_strides(op, operands[0].lengths, strides[0], result.lengths)
-    if op.broadcasts or isinstance(op, Accumulation):
+    if entry(type(op)).broadcasts or isinstance(op, RunningTotal):
         return strides_of(result.lengths, kept_order(spread(operands, strides, result.lengths)))
     if isinstance(op, Reduction):
         left = [axis for axis in range(operands[0].rank) if axis not in op.axes]

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradserve.execution import costs
-from gradserve.execution.numpy.layout import Placement, Strides, place, row_major
+from gradserve.execution.numpy.kernels.table import entry
+from gradserve.execution.numpy.layout import Laid, Strides, place, row_major
 from gradserve.execution.program import Program
 from gradserve.ir.graph import Graph, Node
 from gradserve.ir.op import Cost, Op
@@ -117,13 +118,13 @@ def _steps(graph: Graph) -> tuple[Step, ...]:
     for time, draft in enumerate(drafts):
         op = draft.node.op
         operand_types = tuple(types[k] for k in draft.operands)
-        reuses = buffers.reusable(time, draft, operand_types) if op.overwrites else None
+        reuses = buffers.reusable(time, draft, operand_types) if entry(type(op)).overwrites else None
         if reuses is None:
             placed = place(op, operand_types, [strides[k] for k in draft.operands], draft.node.types)
         else:
-            placed = Placement((strides[reuses],))
+            placed = Laid((strides[reuses],))
         strides.update(zip(draft.results, placed.strides, strict=True))
-        allocates = buffers.make(draft, views=op.is_view and not placed.copies, reuses=reuses)
+        allocates = buffers.make(draft, views=op.view and not placed.copies, reuses=reuses)
         frees, releases = buffers.free(time, draft)
         functions = {name: schedule_of(Program(function)) for name, function in op.functions.items()}
         cost = op.cost(operand_types, draft.node.types)
@@ -166,7 +167,7 @@ def _without_needless_broadcasts(graph: Graph) -> list[_Draft]:
             (operand,) = node.operands
             source[results[0]] = source.get(operand, operand)
         operands = node.operands
-        if node.op.broadcasts:
+        if entry(type(node.op)).broadcasts:
             operands = _unspread(operands, source, types, node.types[0].shape)
         drafts.append(_Draft(node, operands, tuple(results), position))
     return _needed(graph, drafts)

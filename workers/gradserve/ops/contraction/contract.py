@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,6 @@ import numpy as np
 from gradserve.ir.builder import Builder, Operand, Value
 from gradserve.ir.op import Cost, Sample, Unknown
 from gradserve.ir.types import Array, ElementType, TensorType
-from gradserve.ops.contraction.lowering import product_kernel
 from gradserve.ops.family import Multilinear, moved_bytes, only, require, require_arity
 from gradserve.ops.movement.shapes import inverse, permuted
 from gradserve.ops.registry import register
@@ -97,16 +96,6 @@ class Contract(Multilinear):
         x = xp.reshape(xp.permute_dims(x, self.lhs_batch + left + self.lhs_contract), (*batch, rows, inner))
         y = xp.reshape(xp.permute_dims(y, self.rhs_batch + self.rhs_contract + right), (*batch, inner, columns))
         return xp.reshape(xp.matmul(x, y), tuple(shape))
-
-    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
-        """The BLAS call for these types, on views wherever the layout allows."""
-        if xp is not np:
-            return super().kernel(xp, types)
-        x, y = types
-        left, right = self.free(x.rank, y.rank)
-        return product_kernel(
-            x.lengths, (self.lhs_batch, left, self.lhs_contract), y.lengths, (self.rhs_batch, right, self.rhs_contract)
-        )
 
     def transpose(
         self, g: Builder, cotangents: Sequence[Value | None], operands: Sequence[Value | Unknown]

@@ -7,8 +7,6 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-import numpy as np
-
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Graph, Literal
 from gradserve.ir.op import Cost, Op
@@ -33,13 +31,13 @@ class Calling(Op):
         """How often a function is called, at most."""
 
     @abstractmethod
-    def run(self, functions: Mapping[str, Function], *arrays: Array) -> list[Array]:
-        """The results, given what computes each function."""
+    def run(self, xp: Any, functions: Mapping[str, Function], *arrays: Array) -> list[Array]:
+        """The results in the array namespace `xp`, given what computes each function."""
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
         """The results, with functions computed node by node."""
         callables = {name: functools.partial(interpret, graph, xp) for name, graph in self.functions.items()}
-        return unpacked(self.run(callables, *arrays))
+        return unpacked(self.run(xp, callables, *arrays))
 
     def batch(self, g: Builder, operands: Sequence[Value], batched: Sequence[bool], size: int) -> tuple[Value, ...]:
         """Not here: it needs the transform of graphs."""
@@ -66,21 +64,6 @@ def interpret(graph: Graph, xp: Any, *arrays: Array) -> list[Array]:
 def unpacked(results: Sequence[Array]) -> Any:
     """The only result, or a tuple of several: what executors take from an op."""
     return results[0] if len(results) == 1 else tuple(results)
-
-
-def own(arrays: Sequence[Array], others: Sequence[Array]) -> list[Array]:
-    """The arrays, row-major and each in memory of its own: copied where it may lie in that of another."""
-    taken = {id(other) for other in others}
-    found = []
-    for array in arrays:
-        if not np.ndim(array):
-            found.append(array)
-        elif isinstance(array, np.ndarray) and (id(array) in taken or array.base is not None):
-            found.append(np.array(array, order="C", copy=True))
-        else:
-            found.append(np.asarray(array, order="C"))
-        taken.add(id(array))
-    return found
 
 
 def require_signature(function: Graph, inputs: Sequence[TensorType], constraint: str) -> None:

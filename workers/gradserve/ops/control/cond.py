@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from gradserve.ir.builder import Builder, Operand, Value
 from gradserve.ir.graph import Graph
 from gradserve.ir.op import Sample
 from gradserve.ir.types import Array, ElementType, TensorType
-from gradserve.ops.control.calling import Calling, Function, output_types, own, require_signature
+from gradserve.ops.control.calling import Calling, Function, output_types, require_signature
 from gradserve.ops.family import require
 from gradserve.ops.registry import builder, register
 
@@ -57,10 +58,10 @@ class Cond(Calling):
         require(bool(given) and given == other, "C3", text)
         return tuple(given)
 
-    def run(self, functions: Mapping[str, Function], *arrays: Array) -> list[Array]:
+    def run(self, xp: Any, functions: Mapping[str, Function], *arrays: Array) -> list[Array]:
         """The outputs of the chosen function."""
         truth, *others = arrays
-        return own(functions["then" if truth else "otherwise"](*others), arrays)
+        return list(functions["then" if bool(truth) else "otherwise"](*others))
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from gradserve.ir.builder import Builder, Operand, Value
 from gradserve.ir.graph import Graph
 from gradserve.ir.op import Sample
 from gradserve.ir.types import Array, ElementType, TensorType
-from gradserve.ops.control.calling import Calling, Function, output_types, own, require_signature
+from gradserve.ops.control.calling import Calling, Function, output_types, require_signature
 from gradserve.ops.family import require
 from gradserve.ops.registry import builder, register
 
@@ -96,24 +96,25 @@ class Scan(Calling):
         stacked = [type_.with_shape((self.length, *type_.shape)) for type_ in given[len(wanted) :]]
         return (*[_STEPS] * self.stops, *carries, *stacked)
 
-    def run(self, functions: Mapping[str, Function], *arrays: Array) -> list[Array]:
-        """The results, step after step."""
+    def run(self, xp: Any, functions: Mapping[str, Function], *arrays: Array) -> list[Array]:
+        """The results, step after step; the loop is Python's, so that any namespace serves."""
         steps, carries, scanned, shared = self.parts(arrays)
-        body = functions["body"]
-        first = int(self.stops)
-        types = output_types(self.body)[first + self.carries :]
-        stacked = [np.zeros((self.length, *t.lengths), t.element_type.dtype) for t in types]
-        count = min(int(steps), self.length)
-        done = 0
+        first, count, goes_on = int(self.stops), min(int(steps), self.length), True
+        rows: dict[int, Sequence[Array]] = {}
         for row in range(count - 1, -1, -1) if self.reverse else range(count):
-            outputs = body(*carries, *(array[row] for array in scanned), *shared)
-            carries = tuple(outputs[first : first + self.carries])
-            for into, output in zip(stacked, outputs[first + self.carries :], strict=True):
-                into[row] = output
-            done += 1
-            if self.stops and not outputs[0]:
+            if not goes_on:
                 break
-        return [*[np.asarray(done, np.int64)] * self.stops, *own(carries, arrays), *stacked]
+            outputs = functions["body"](*carries, *(array[row, ...] for array in scanned), *shared)
+            goes_on = not self.stops or bool(outputs[0])
+            carries, rows[row] = tuple(outputs[first : first + self.carries]), outputs[first + self.carries :]
+        stacked = []
+        for k, type_ in enumerate(output_types(self.body)[first + self.carries :]):
+            dtype = getattr(xp, type_.element_type.dtype.name)
+            nothing = xp.zeros(type_.lengths, dtype=dtype)
+            made = [rows[row][k] if row in rows else nothing for row in range(self.length)]
+            stacked.append(xp.stack(made) if made else xp.zeros((0, *type_.lengths), dtype=dtype))
+        done = [xp.asarray(len(rows), dtype=xp.int64)] * self.stops
+        return [*done, *carries, *stacked]
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:

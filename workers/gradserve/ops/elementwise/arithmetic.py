@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -31,7 +30,6 @@ class Add(Linear, Binary):
     """x + y; of truth values, whether one is true."""
 
     name = "add"
-    symbol = " + "
     function = "add"
     points = ((1.5, -2.0, 0.0), (0.25, 3.0, -0.0))
 
@@ -57,7 +55,6 @@ class Sub(Linear, Binary):
     """x - y."""
 
     name = "sub"
-    symbol = " - "
     function = "subtract"
     points = ((1.5, -2.0, 0.0), (0.25, 3.0, -0.0))
 
@@ -85,7 +82,6 @@ class Mul(Multilinear, Binary):
     """x y, element by element; of truth values, whether both are true."""
 
     name = "mul"
-    symbol = " * "
     function = "multiply"
     linear_in = (0, 1)
     points = ((1.5, -2.0, 0.0), (0.25, 3.0, 1.0))
@@ -108,7 +104,6 @@ class Div(RealElementwise, Binary):
     """x / y."""
 
     name = "div"
-    symbol = " / "
     function = "divide"
     flops = DIVISION
     linear_in = (0,)
@@ -133,7 +128,6 @@ class Neg(Linear, Elementwise):
     """-x."""
 
     name = "neg"
-    symbol = "-"
     function = "negative"
     points = ((1.5, -2.0, 0.0),)
 
@@ -220,7 +214,6 @@ class Convert(Linear, Elementwise):
     element_type: ElementType
 
     name = "convert"
-    overwrites = False
 
     def accepts(self, element_type: ElementType) -> bool:
         return True
@@ -230,10 +223,6 @@ class Convert(Linear, Elementwise):
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
         return xp.astype(arrays[0], self._dtype(xp))
-
-    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
-        """The array's own method, for NumPy."""
-        return operator.methodcaller("astype", self.element_type.dtype) if xp is np else super().kernel(xp, types)
 
     def _dtype(self, xp: Any) -> Any:
         name = self.element_type.dtype.name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -172,7 +172,6 @@ class Select(Elementwise):
     name = "select"
     function = "where"
     arity = 3
-    overwrites = False
     linear_in = (1, 2)
     constraints = {
         "C0": "three operands: condition, x, y",
@@ -237,7 +236,6 @@ class Clip(Elementwise):
 
     name = "clip"
     arity = 3
-    overwrites = False
     flops = 2.0
     points = ((0.5, -2.0, 3.0), (-1.0, -1.0, -1.5), (1.0, 1.5, 1.0))
     kinks = ((-1.0, 1.0, 0.0), (-1.0, -1.0, 1.0), (1.0, 1.0, -1.0))
@@ -246,10 +244,6 @@ class Clip(Elementwise):
     def impl(self, xp: Any, *arrays: Array) -> Any:
         x, low, high = arrays
         return xp.minimum(xp.maximum(x, low), high)
-
-    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
-        maximum, minimum = xp.maximum, xp.minimum
-        return lambda x, low, high: minimum(maximum(x, low), high)
 
     def jvp(
         self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
-from gradserve.ir.types import Array, TensorType
+from gradserve.ir.types import Array
 from gradserve.ops.family import DIVISION, TRANSCENDENTAL, Binary, RealElementwise, Unary
 from gradserve.ops.registry import register
 
@@ -111,19 +111,6 @@ class Logistic(Unary):
     def impl(self, xp: Any, *arrays: Array) -> Any:
         return 1.0 / (1.0 + xp.exp(-arrays[0]))
 
-    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
-        """In NumPy, one array for all four steps."""
-        if xp is not np or not types[0].shape:
-            return super().kernel(xp, types)
-
-        def logistic(x: Array, out: Array | None = None) -> Array:
-            y = np.negative(x, out=out)
-            np.exp(y, out=y)
-            np.add(y, 1.0, out=y)
-            return np.divide(1.0, y, out=y)
-
-        return logistic
-
     def differential(self, g: Builder, dx: Value, x: Value, y: Value) -> Value | None:
         """dy = y logistic(-x) dx; 1 - y in its place would lose all digits at large x."""
         return g.mul(g.mul(y, g.logistic(g.neg(x))), dx)
@@ -174,10 +161,6 @@ class LogAddExp(RealElementwise, Binary):
     points = ((0.5, -2.0, 0.0, 800.0), (0.25, 3.0, 0.0, -800.0))
     kinks = ((np.inf, np.inf, -np.inf, -np.inf, np.inf), (1.0, np.inf, 1.0, -np.inf, -np.inf))
 
-    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
-        """In NumPy, by its vectorised exp and log1p: np.logaddexp takes seven times as long on arrays."""
-        return _logaddexp if xp is np and any(t.size >= _WORTH_VECTORS for t in types) else super().kernel(xp, types)
-
     def differential(self, g: Builder, k: int, dx: Value, operands: Sequence[Value], y: Value) -> Value | None:
         """logistic(x - y) dx for x, and likewise for y: 1/2 each at a tie, of infinities as well.
 
@@ -186,14 +169,3 @@ class LogAddExp(RealElementwise, Binary):
         largest = float(np.finfo(dx.type.element_type.dtype).max)
         own, other = (g.clip(operands[j], -largest, largest) for j in (k, 1 - k))
         return g.mul(g.logistic(g.sub(own, other)), dx)
-
-
-_WORTH_VECTORS = 64
-
-
-def _logaddexp(x: Any, y: Any, out: Array | None = None) -> Array:
-    greater = np.maximum(x, y)
-    gap = np.subtract(np.minimum(x, y, out=out), greater, out=out)
-    share = np.fmin(np.exp(gap, out=gap), 1.0, out=gap)  # of two equal infinities the gap is NaN, and the share is 1
-    total: Array = np.add(greater, np.log1p(share, out=share), out=share)
-    return total

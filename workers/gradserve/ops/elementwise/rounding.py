@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
 
 from gradserve.ir.builder import Builder, Value
-from gradserve.ir.types import TensorType
 from gradserve.ops.family import DIVISION, Binary, Discrete, Elementwise
 from gradserve.ops.registry import register
 
@@ -68,10 +64,6 @@ class Round(Discrete, Elementwise):
     function = "round"
     points = ((1.4, -2.3, 0.9),)
     kinks = ((0.5, -1.5, 2.5),)
-
-    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
-        """np.rint for NumPy's reals: the same numbers without the detour through Python."""
-        return np.rint if xp is np and types[0].is_float else super().kernel(xp, types)
 
     def kink(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
         """Where x is in the middle of two whole numbers: it jumps. The derivative is 0, as everywhere."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,10 +49,6 @@ class Slice(Movement):
     def impl(self, xp: Any, *arrays: Array) -> Any:
         return arrays[0][self.key]
 
-    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
-        key = self.key
-        return lambda x: x[key]
-
     def pullback(self, g: Builder, cotangent: Value, operand: TensorType) -> Value:
         """The cotangent among zeros: they lie between strides, below starts and above the last element taken."""
         high = []
@@ -85,7 +81,7 @@ class Pad(Movement):
     interior: tuple[int, ...]
 
     name = "pad"
-    is_view = False
+    view = False
     constraints = {
         "C0": "one operand",
         "C1": "low, high and interior have one number for each axis",
@@ -119,24 +115,6 @@ class Pad(Movement):
                 ends = [xp.zeros((*before, k, *after), dtype=x.dtype) for k in (low, high)]
                 x = xp.concat([ends[0], x, ends[1]], axis=axis)
         return x
-
-    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
-        """Zeros with the operand written into them."""
-        if xp is not np:
-            return super().kernel(xp, types)
-        (result,) = self.infer(*types)
-        shape, dtype, zeros = result.lengths, result.element_type.dtype, np.zeros
-        where = tuple(
-            slice(low, low + (n - 1) * (gap + 1) + 1 if n else low, gap + 1)
-            for n, low, gap in zip(types[0].lengths, self.low, self.interior, strict=True)
-        )
-
-        def pad(x: Any) -> Any:
-            padded = zeros(shape, dtype)
-            padded[where] = x
-            return padded
-
-        return pad
 
     def pullback(self, g: Builder, cotangent: Value, operand: TensorType) -> Value:
         strides = tuple(gap + 1 for gap in self.interior)
@@ -178,10 +156,6 @@ class Reverse(Movement):
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
         return xp.flip(arrays[0], axis=self.axes)
-
-    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
-        key = tuple(slice(None, None, -1 if axis in self.axes else None) for axis in range(types[0].rank))
-        return lambda x: x[key]
 
     def pullback(self, g: Builder, cotangent: Value, operand: TensorType) -> Value:
         return g.apply(self, [cotangent])[0]
@@ -235,15 +209,6 @@ class Concatenate(Linear, Op):
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
         return xp.concat(arrays, axis=self.axis)
-
-    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
-        if xp is not np:
-            return super().kernel(xp, types)
-        axis, concatenate, empty = self.axis, np.concatenate, np.empty
-        (result,) = self.infer(*types)
-        shape, dtype = result.lengths, result.element_type.dtype
-        # Into an array made beforehand: by itself NumPy would follow the order of the operands' axes in memory.
-        return lambda *arrays: concatenate(arrays, axis, empty(shape, dtype))
 
     def transpose(
         self, g: Builder, cotangents: Sequence[Value | None], operands: Sequence[Value | Unknown]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +44,7 @@ def known(length: Length, constraint: str) -> int:
 class Movement(Linear):
     """One operand, whose elements appear unchanged in the result."""
 
-    is_view = True
+    view = True
 
     @abstractmethod
     def result_shape(self, operand: TensorType) -> Shape:
@@ -76,7 +76,7 @@ class Movement(Linear):
 
     def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:
         """No FLOPs; a view moves no bytes either."""
-        return Cost(0.0, 0.0 if self.is_view else moved_bytes(operands, results))
+        return Cost(0.0, 0.0 if self.view else moved_bytes(operands, results))
 
 
 @register
@@ -97,10 +97,6 @@ class Reshape(Movement):
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
         return xp.reshape(arrays[0], self.shape)
-
-    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
-        shape = self.shape
-        return (lambda x: x.reshape(shape)) if xp is np else super().kernel(xp, types)
 
     def pullback(self, g: Builder, cotangent: Value, operand: TensorType) -> Value:
         return g.reshape(cotangent, operand.shape)
@@ -141,10 +137,6 @@ class Permute(Movement):
     def impl(self, xp: Any, *arrays: Array) -> Any:
         return xp.permute_dims(arrays[0], self.order)
 
-    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
-        order = self.order
-        return (lambda x: x.transpose(order)) if xp is np else super().kernel(xp, types)
-
     def pullback(self, g: Builder, cotangent: Value, operand: TensorType) -> Value:
         return permuted(g, cotangent, inverse(self.order))
 
@@ -178,11 +170,6 @@ class BroadcastTo(Movement):
     def impl(self, xp: Any, *arrays: Array) -> Any:
         return xp.broadcast_to(arrays[0], self.shape)
 
-    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
-        if xp is not np:
-            return super().kernel(xp, types)
-        return _broadcaster(types[0], self.infer(*types)[0].lengths)
-
     def pullback(self, g: Builder, cotangent: Value, operand: TensorType) -> Value:
         """The sum over repeated elements: the one place where a broadcast is undone."""
         new = len(self.shape) - operand.rank
@@ -203,23 +190,3 @@ class BroadcastTo(Movement):
         yield Sample(cls((2, 2)), (np.array(2.5),))
         yield Sample(cls((3, 0)), (np.ones((3, 1)),))
         yield Sample(cls((2, 0)), (np.zeros(0),))
-
-
-def _broadcaster(operand: TensorType, shape: tuple[int, ...]) -> Callable[[Any], Any]:
-    """np.broadcast_to for one type: its strides are known beforehand, which saves most of its time."""
-    dtype = operand.element_type.dtype
-    strides: list[int] = []
-    step = dtype.itemsize
-    for n in reversed(operand.lengths):
-        strides.insert(0, 0 if n == 1 else step)
-        step *= n
-    strides = [0] * (len(shape) - operand.rank) + strides
-
-    def broadcast(x: Any) -> Any:
-        if not x.flags.c_contiguous or not x.size:
-            return np.broadcast_to(x, shape)
-        result = np.ndarray(shape, dtype, x, 0, strides)
-        result.flags.writeable = False  # its elements share memory with each other
-        return result
-
-    return broadcast

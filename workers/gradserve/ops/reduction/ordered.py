@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -42,13 +40,11 @@ class AlongAxis(Op):
 
 
 @dataclass(frozen=True)
-class Accumulation(AlongAxis):
+class RunningTotal(AlongAxis):
     """What a ufunc gives of all elements up to each one along the axis."""
 
     function: ClassVar[str]
     """The array-API function that computes it."""
-    ufunc: ClassVar[np.ufunc]
-    """The NumPy ufunc that it applies between elements."""
     constraints = {**AlongAxis.constraints, "C2": "the elements are numbers"}
 
     def coerce(self, g: Builder, operands: Sequence[Operand]) -> tuple[Value, ...]:
@@ -64,12 +60,6 @@ class Accumulation(AlongAxis):
         (x,) = arrays
         return getattr(xp, self.function)(x, axis=self.axis, dtype=x.dtype)
 
-    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
-        """The ufunc's own accumulation, for NumPy."""
-        if xp is not np:
-            return super().kernel(xp, types)
-        return functools.partial(self.ufunc.accumulate, axis=self.axis, dtype=types[0].element_type.dtype)
-
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         """Each axis of a matrix, one element, nothing, integers."""
@@ -83,12 +73,11 @@ class Accumulation(AlongAxis):
 
 @register
 @dataclass(frozen=True)
-class Cumsum(Linear, Accumulation):
+class Cumsum(Linear, RunningTotal):
     """The sums of all elements up to each one along the axis."""
 
     name = "cumsum"
     function = "cumulative_sum"
-    ufunc = np.add
 
     def transpose(
         self, g: Builder, cotangents: Sequence[Value | None], operands: Sequence[Value | Unknown]
@@ -100,12 +89,11 @@ class Cumsum(Linear, Accumulation):
 
 @register
 @dataclass(frozen=True)
-class Cumprod(Accumulation):
+class Cumprod(RunningTotal):
     """The products of all elements up to each one along the axis."""
 
     name = "cumprod"
     function = "cumulative_prod"
-    ufunc = np.multiply
 
     def jvp(
         self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
@@ -153,10 +141,6 @@ class Position(Discrete, AlongAxis):
     def impl(self, xp: Any, *arrays: Array) -> Any:
         (x,) = arrays
         return xp.astype(getattr(xp, self.function)(x, axis=self.axis), xp.int64)
-
-    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
-        """The array's own method, for NumPy; its results are int64 already."""
-        return operator.methodcaller(self.function, self.axis) if xp is np else super().kernel(xp, types)
 
     def kink(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
         """Where several elements are extreme: the position jumps. The derivative is 0, as everywhere."""

@@ -43,7 +43,6 @@ class ReduceAny(Quantifier):
 
     name = "reduce_any"
     function = "any"
-    ufunc = np.logical_or
 
 
 @register
@@ -53,4 +52,3 @@ class ReduceAll(Quantifier):
 
     name = "reduce_all"
     function = "all"
-    ufunc = np.logical_and

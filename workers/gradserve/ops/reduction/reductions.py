@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -39,8 +38,6 @@ class Reduction(Op):
 
     function: ClassVar[str]
     """The array-API function that computes it."""
-    ufunc: ClassVar[np.ufunc]
-    """The NumPy ufunc that it applies between elements."""
     constraints = {
         "C0": "one operand",
         "C1": "axes are axes of the operand, ascending",
@@ -64,22 +61,6 @@ class Reduction(Op):
         (x,) = arrays
         return getattr(xp, self.function)(x, axis=self.axes)
 
-    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
-        """The ufunc's own reduction, for NumPy; slice by slice if the last axis is short."""
-        if xp is not np:
-            return super().kernel(xp, types)
-        (x,) = types
-        result = self.infer(x)[0]
-        whole = functools.partial(
-            self.ufunc.reduce, axis=self.axes[0] if len(self.axes) == 1 else self.axes, dtype=result.element_type.dtype
-        )
-        if x.rank < 2 or x.size < WORTH_SLICING or not 1 < x.lengths[-1] <= SHORT_AXIS:
-            return whole
-        if self.axes == (x.rank - 1,):
-            return _folded(self.ufunc, x.lengths[-1])
-        beside = self.axes[-1:] == (x.rank - 2,) and x.lengths[-2] > x.lengths[-1]
-        return _slice_by_slice(whole, result) if beside else whole
-
     def batch(self, g: Builder, operands: Sequence[Value], batched: Sequence[bool], size: int) -> tuple[Value, ...]:
         """The reduction one axis further."""
         shifted = replace(self, axes=tuple(axis + 1 for axis in self.axes))
@@ -90,38 +71,7 @@ class Reduction(Op):
         return Cost(float(operands[0].size), moved_bytes(operands, results))
 
 
-SHORT_AXIS = 16
-"""NumPy begins an inner loop for each row of a last axis; for so few elements that takes longer than the elements."""
-WORTH_SLICING = 1 << 12
-
-
-def _folded(ufunc: np.ufunc, count: int) -> Callable[[Any], Any]:
-    """The reduction along a short last axis: all first elements with all second ones, then with all third ones."""
-
-    def fold(x: Any) -> Any:
-        total = ufunc(x[..., 0], x[..., 1])
-        for k in range(2, count):
-            ufunc(total, x[..., k], out=total)
-        # A sum begins with 0.0, so that it is never -0.0.
-        return ufunc(total, 0, out=total) if ufunc is np.add else total
-
-    return fold
-
-
-def _slice_by_slice(reduce: Callable[..., Any], result: TensorType) -> Callable[[Any], Any]:
-    """The reduction along other axes, for one element of a short last axis at a time."""
-    shape, dtype, empty = result.lengths, result.element_type.dtype, np.empty
-
-    def slices(x: Any) -> Any:
-        reduced = empty(shape, dtype)
-        for k in range(shape[-1]):
-            reduce(x[..., k], out=reduced[..., k])
-        return reduced
-
-    return slices
-
-
-class Accumulation(Reduction):
+class Total(Reduction):
     """A sum or a product: 0 or 1 where there is nothing to combine."""
 
     def coerce(self, g: Builder, operands: Sequence[Operand]) -> tuple[Value, ...]:
@@ -147,12 +97,11 @@ class Accumulation(Reduction):
 
 @register
 @dataclass(frozen=True)
-class ReduceSum(Linear, Accumulation):
+class ReduceSum(Linear, Total):
     """The sum along the axes."""
 
     name = "reduce_sum"
     function = "sum"
-    ufunc = np.add
 
     def transpose(
         self, g: Builder, cotangents: Sequence[Value | None], operands: Sequence[Value | Unknown]
@@ -163,12 +112,11 @@ class ReduceSum(Linear, Accumulation):
 
 @register
 @dataclass(frozen=True)
-class ReduceProd(Accumulation):
+class ReduceProd(Total):
     """The product along the axes."""
 
     name = "reduce_prod"
     function = "prod"
-    ufunc = np.multiply
 
     def jvp(
         self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
@@ -266,7 +214,6 @@ class ReduceMax(Extreme):
 
     name = "reduce_max"
     function = "max"
-    ufunc = np.maximum
 
 
 @register
@@ -276,4 +223,3 @@ class ReduceMin(Extreme):
 
     name = "reduce_min"
     function = "min"
-    ufunc = np.minimum

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from gradserve.ir.builder import Builder, Value
-from gradserve.ir.types import Array, TensorType
+from gradserve.ir.types import Array
 from gradserve.ops.family import TRANSCENDENTAL, Elementwise, Unary
 from gradserve.ops.registry import register
 from gradserve.ops.routines import routine
@@ -25,10 +25,6 @@ class Special(Elementwise):
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
         return self.chosen(xp)(*arrays)
-
-    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
-        """The special function itself."""
-        return self.chosen(xp)
 
 
 @register

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -90,21 +90,6 @@ class Windows(OfWindows):
             x = xp.moveaxis(apart, axis + 1, -1)
         return x
 
-    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
-        """One copy out of a view whose windows overlap."""
-        if xp is not np:
-            return super().kernel(xp, types)
-        shape = self.infer(*types)[0].lengths
-        steps = dict(zip(self.axes, self.strides, strict=True))
-        axes, dilations = self.axes, self.dilations
-
-        def windows(x: Any) -> Any:
-            strides = [s * steps.get(axis, 1) for axis, s in enumerate(x.strides)]
-            strides += [x.strides[axis] * gap for axis, gap in zip(axes, dilations, strict=True)]
-            return np.array(np.lib.stride_tricks.as_strided(x, shape, strides, writeable=False), order="C")
-
-        return windows
-
     def transpose(
         self, g: Builder, cotangents: Sequence[Value | None], operands: Sequence[Value | Unknown]
     ) -> tuple[Value | None, ...]:
@@ -173,30 +158,6 @@ class OverlapAdd(OfWindows):
                 low[axis], high[axis], interior[axis] = start, n - start - spread, stride - 1
             total = total + Pad(tuple(low), tuple(high), tuple(interior)).impl(xp, piece)
         return total
-
-    def kernel(self, xp: Any, types: Sequence[TensorType]) -> Callable[..., Any]:
-        """The same, added in place."""
-        if xp is not np:
-            return super().kernel(xp, types)
-        (x,), (result,) = types, self.infer(*types)
-        shape, dtype = result.lengths, result.element_type.dtype
-        whole = (slice(None),) * result.rank
-        moves = [(self._where(first, x), (*whole, *index)) for index, first in self.offsets()]
-
-        def overlap_add(windows: Any) -> Any:
-            total = np.zeros(shape, dtype)
-            for where, index in moves:
-                total[where] += windows[index]
-            return total
-
-        return overlap_add
-
-    def _where(self, first: Sequence[int], windows: TensorType) -> tuple[slice, ...]:
-        """The elements of the array that one element of every window lies on."""
-        where = [slice(None)] * (windows.rank - len(self.axes))
-        for axis, start, stride in zip(self.axes, first, self.strides, strict=True):
-            where[axis] = slice(start, start + (windows.lengths[axis] - 1) * stride + 1, stride)
-        return tuple(where)
 
     def transpose(
         self, g: Builder, cotangents: Sequence[Value | None], operands: Sequence[Value | Unknown]

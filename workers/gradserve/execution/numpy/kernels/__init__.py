@@ -1,3 +1,13 @@
-"""Kernels of the NumPy executor, one module for each package of ops."""
+"""Kernels of the NumPy executor, one module for each package of ops; importing this enters all of them."""
 
-from gradserve.execution.numpy.kernels import factors, indexing, linalg, spectral
+from gradserve.execution.numpy.kernels import (
+    contraction,
+    elementwise,
+    indexing,
+    linalg,
+    movement,
+    reduction,
+    special,
+    spectral,
+    windows,
+)

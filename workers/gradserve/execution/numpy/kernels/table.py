@@ -21,7 +21,7 @@ M = TypeVar("M", bound=Make)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class NumpyKernel:
     """How NumPy computes the ops of a class, and what is known about that."""
 
     make: Make
@@ -35,7 +35,7 @@ class Entry:
     """The guards, by constraint, that the kernel itself enforces by raising what the guard would."""
 
 
-_ENTRIES: dict[type[Op], Entry] = {}
+_ENTRIES: dict[type[Op], NumpyKernel] = {}
 
 
 def kernel(
@@ -49,21 +49,16 @@ def kernel(
 
     def enter(make: M) -> M:
         for op in ops:
-            _ENTRIES[op] = Entry(make, broadcasts, overwrites, symbol, frozenset(covers))
+            _ENTRIES[op] = NumpyKernel(make, broadcasts, overwrites, symbol, frozenset(covers))
         return make
 
     return enter
 
 
 @functools.cache
-def entry(op: type[Op]) -> Entry:
+def entry(op: type[Op]) -> NumpyKernel:
     """The entry of the nearest base of an op's class; of most ops that is `impl` itself."""
     return next((_ENTRIES[base] for base in op.__mro__ if base in _ENTRIES), _PLAIN)
-
-
-def has_entry(op: type[Op]) -> bool:
-    """Whether an op's class has an entry."""
-    return entry(op) is not _PLAIN
 
 
 def enforce(op: Op, guards: Sequence[Guard], operands: Sequence[Array], results: Sequence[Array]) -> None:
@@ -78,9 +73,10 @@ def enforce(op: Op, guards: Sequence[Guard], operands: Sequence[Array], results:
             raise refusal(op, guard, flags, operands, results)
 
 
-def _plain(op: Op, types: Sequence[TensorType]) -> Kernel:
+def plain(op: Op, types: Sequence[TensorType]) -> Kernel:
+    """The op's own mathematics."""
     del types
     return functools.partial(op.impl, np)
 
 
-_PLAIN = Entry(_plain)
+_PLAIN = NumpyKernel(plain)

@@ -1,0 +1,63 @@
+"""Calls of functions: NumPy's loop writes rows in place, and results never share memory with operands."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gradserve.ir.op import Op
+from gradserve.ir.types import Array
+from gradserve.ops.control.calling import Function, output_types
+from gradserve.ops.control.cond import Cond
+from gradserve.ops.control.scan import Scan
+
+
+@functools.singledispatch
+def run(op: Op, functions: Mapping[str, Function], *operands: Array) -> list[Array]:
+    """The results of an op that calls functions, given what computes each of them."""
+    del functions, operands
+    raise TypeError(f"{op.name} calls no functions")
+
+
+@run.register
+def _(op: Cond, functions: Mapping[str, Function], *operands: Array) -> list[Array]:
+    truth, *others = operands
+    return _own(functions["then" if truth else "otherwise"](*others), operands)
+
+
+@run.register
+def _(op: Scan, functions: Mapping[str, Function], *operands: Array) -> list[Array]:
+    steps, carries, scanned, shared = op.parts(operands)
+    body = functions["body"]
+    first = int(op.stops)
+    types = output_types(op.body)[first + op.carries :]
+    stacked = [np.zeros((op.length, *t.lengths), t.element_type.dtype) for t in types]
+    count = min(int(steps), op.length)
+    done = 0
+    for row in range(count - 1, -1, -1) if op.reverse else range(count):
+        outputs = body(*carries, *(array[row] for array in scanned), *shared)
+        carries = tuple(outputs[first : first + op.carries])
+        for into, output in zip(stacked, outputs[first + op.carries :], strict=True):
+            into[row] = output
+        done += 1
+        if op.stops and not outputs[0]:
+            break
+    return [*[np.asarray(done, np.int64)] * op.stops, *_own(carries, operands), *stacked]
+
+
+def _own(arrays: Sequence[Array], others: Sequence[Array]) -> list[Array]:
+    """The arrays, row-major and each in memory of its own: copied where it may lie in that of another."""
+    taken = {id(other) for other in others}
+    found: list[Any] = []
+    for array in arrays:
+        if not np.ndim(array):
+            found.append(array)
+        elif isinstance(array, np.ndarray) and (id(array) in taken or array.base is not None):
+            found.append(np.array(array, order="C", copy=True))
+        else:
+            found.append(np.asarray(array, order="C"))
+        taken.add(id(array))
+    return found
