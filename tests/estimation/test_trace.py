@@ -5,18 +5,17 @@ import math
 import numpy as np
 import pytest
 
+from gradserve.estimation import looks as looking
+from gradserve.estimation.looks import Target, error_probability, first_look, looks
 from gradserve.estimation.running import Running
-from gradserve.estimation.trace import (
-    StopReason,
-    Target,
-    error_probability,
-    first_look,
-    interval_at,
-    looks,
-    stop_reason,
-)
+from gradserve.estimation.trace import interval_at
+from gradserve.questions.estimates import StopReason
 
 EPSILON = float(np.finfo(float).eps)
+
+
+def stop_reason(samples, target, interval):
+    return looking.stop_reason(target, samples.count, interval.half_width, abs(samples.mean))
 
 
 def test_looks_double_and_end_with_all_probes():

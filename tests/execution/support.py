@@ -1,4 +1,4 @@
-"""Plans of the benchmark's losses and of random graphs, and their steps run one at a time."""
+"""Schedules of the benchmark's losses and of random graphs, and their steps run one at a time."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ import numpy as np
 
 from gradserve.autodiff import derive
 from gradserve.client import Client
-from gradserve.execution import Plan, Step, make_plan
+from gradserve.execution import instance_of
 from gradserve.execution.numpy.executor import kernel
+from gradserve.execution.numpy.schedule import NumpySchedule, Step, schedule_of
 from gradserve.ir.graph import Graph, Literal
+from gradserve.ir.types import Array
 from gradserve.optimize import optimize
 from gradserve.questions.derivations import Derivation, Evaluate, Gradient, Hvp
 from tests.bench.workloads import MAKERS, Workload, make
@@ -40,17 +42,32 @@ def derivation(kind: str, wrt: tuple[str, ...]) -> Derivation:
     return known[kind]
 
 
+@dataclass(frozen=True)
+class Scheduled:
+    """A schedule, and the constants of the graph that it came from."""
+
+    schedule: NumpySchedule
+    constants: dict[str, Array]
+
+    @property
+    def graph(self) -> Graph:
+        return self.schedule.program.graph
+
+
+def scheduled(of: Graph) -> Scheduled:
+    instance = instance_of(of)
+    return Scheduled(schedule_of(instance.program), instance.arrays)
+
+
 @functools.cache
-def plan(name: str, kind: str) -> Plan:
-    return make_plan(optimize(derive(graph(name), derivation(kind, tuple(workload(name).parameters)))))
+def scheduled_workload(name: str, kind: str) -> Scheduled:
+    return scheduled(optimize(derive(graph(name), derivation(kind, tuple(workload(name).parameters)))))
 
 
-def arguments(plan: Plan, known: dict[str, Any]) -> dict[str, Any]:
-    """The known arguments, and random numbers for tangents."""
-    rng = np.random.default_rng(3)
-    return {
-        i.name: known[i.name] if i.name in known else rng.standard_normal(i.type.lengths) for i in plan.graph.inputs
-    }
+def arguments(of: Scheduled, known: dict[str, Any]) -> dict[str, Any]:
+    """The known arguments, constants, and random numbers for tangents."""
+    rng, known = np.random.default_rng(3), {**of.constants, **known}
+    return {i.name: known[i.name] if i.name in known else rng.standard_normal(i.type.lengths) for i in of.graph.inputs}
 
 
 @dataclass(frozen=True)
@@ -63,13 +80,13 @@ class Moment:
     kept_bytes: int
 
 
-def moments(plan: Plan, known: dict[str, Any]) -> Iterator[Moment]:
+def moments(of: Scheduled, known: dict[str, Any]) -> Iterator[Moment]:
     """Runs the steps with the executor's own kernels, one at a time."""
-    given = [np.array(known[i.name]) for i in plan.graph.inputs]
-    leaves = given + [c.array for c in plan.graph.constants if isinstance(c, Literal)]
+    given = [np.array(known[i.name]) for i in of.graph.inputs]
+    leaves = given + [c.array for c in of.graph.constants if isinstance(c, Literal)]
     values: dict[int, Any] = dict(enumerate(a if a.ndim else a[()] for a in leaves))
     always = {id(_buffer(value)): _buffer(value) for value in values.values()}
-    for step in plan.steps:
+    for step in of.schedule.steps:
         out = {} if step.reuses is None else {"out": values[step.reuses]}
         made = kernel(step)(*(values[k] for k in step.operands), **out)
         made = made if isinstance(made, tuple) else (made,)

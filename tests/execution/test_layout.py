@@ -1,4 +1,4 @@
-"""The strides that a plan predicts are those of NumPy's results."""
+"""The strides that a schedule predicts are those of NumPy's results."""
 
 import random
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradserve.execution import make_plan
 from gradserve.execution.numpy.executor import kernel
 from gradserve.execution.numpy.layout import _cut_anew, kept_order, place, row_major, spread, strides_of
 from gradserve.ir.types import ElementType, TensorType, type_of
 from gradserve.ops import OP_SET, builder
+from tests.running import schedule_of
 
 F64 = ElementType.FLOAT64
 CASES = 400
@@ -102,12 +102,12 @@ def points_apart(n, d, square=True):
     g = builder()
     x = g.input("x", TensorType(F64, (n, d)))
     apart = g.reshape(x, (n, 1, d)) - g.reshape(x, (1, n, d))
-    return make_plan(g.build({"y": g.mul(apart, apart) if square else apart}))
+    return schedule_of(g.build({"y": g.mul(apart, apart) if square else apart}))
 
 
 def test_differences_of_points_lie_with_a_long_axis_last():
-    plan = points_apart(40, 3)
-    difference = next(step for step in plan.steps if step.op.name == "sub")
+    schedule = points_apart(40, 3)
+    difference = next(step for step in schedule.steps if step.op.name == "sub")
     assert difference.order == (2, 0, 1)
     x = np.random.default_rng(0).standard_normal((40, 3))
     made = kernel(difference)(x[:, None, :], x[None, :, :])

@@ -1,4 +1,4 @@
-"""The memory that a plan predicts is the memory that its steps take."""
+"""The memory that a schedule predicts is the memory that its steps take."""
 
 import gc
 import tracemalloc
@@ -9,11 +9,11 @@ import pytest
 from gradserve.autodiff import derive
 from gradserve.client.functions import scan
 from gradserve.client.tracing.trace import trace
-from gradserve.execution import EXECUTORS, make_plan
+from gradserve.execution import EXECUTORS
 from gradserve.optimize import optimize
 from gradserve.questions.derivations import Evaluate, Gradient, Hvp
 from tests.execution.graphs import random_arguments, random_graph
-from tests.execution.support import DERIVATIONS, WORKLOADS, arguments, moments, plan, workload
+from tests.execution.support import DERIVATIONS, WORKLOADS, arguments, moments, scheduled, scheduled_workload, workload
 
 TEMPORARIES = 0.3
 """Kernels may take so much more for a moment, in multiples of what a plan allocates: the share of a logaddexp."""
@@ -21,38 +21,41 @@ BOOKKEEPING = 50_000
 """Bytes of Python objects that a run leaves or takes."""
 
 
-def leaf_bytes(plan):
-    return sum(i.type.nbytes for i in plan.graph.inputs) + sum(c.type.nbytes for c in plan.graph.constants)
+def leaf_bytes(of):
+    return sum(i.type.nbytes for i in of.graph.inputs) + sum(c.type.nbytes for c in of.graph.constants)
 
 
-def check_every_step(plan, known):
+def check_every_step(of, known):
     """Live bytes agree after each step, before and after its dead values are freed; and so does their maximum."""
-    predicted = peak = leaf_bytes(plan)
-    for moment in moments(plan, known):
+    predicted = peak = leaf_bytes(of)
+    for moment in moments(of, known):
         predicted += moment.step.allocates
         assert predicted == moment.live_bytes, moment.step
         peak = max(peak, predicted)
         predicted -= moment.step.releases
         assert predicted == moment.kept_bytes, moment.step
-    assert peak == plan.peak_bytes
+    assert peak == of.schedule.peak_bytes
 
 
 @pytest.mark.parametrize("kind", DERIVATIONS)
 @pytest.mark.parametrize("name", WORKLOADS)
 def test_predicted_bytes_are_live_bytes(name, kind):
-    check_every_step(plan(name, kind), arguments(plan(name, kind), workload(name).parameters))
+    check_every_step(
+        scheduled_workload(name, kind), arguments(scheduled_workload(name, kind), workload(name).parameters)
+    )
 
 
 @pytest.mark.parametrize("seed", range(60))
 def test_predicted_bytes_are_live_bytes_on_random_graphs(seed):
     graph = random_graph(seed)
     with np.errstate(all="ignore"):
-        check_every_step(make_plan(graph), random_arguments(graph, seed))
+        of = scheduled(graph)
+        check_every_step(of, {**random_arguments(graph, seed), **of.constants})
 
 
-def peak_taken(plan, given):
+def peak_taken(of, given):
     """The most bytes that a run allocates at once, after a first one."""
-    program = EXECUTORS["numpy"].prepare(plan)
+    program = EXECUTORS["numpy"].prepare(of.schedule)
     program(given)
     gc.collect()
     tracemalloc.start()
@@ -66,16 +69,17 @@ def peak_taken(plan, given):
 @pytest.mark.parametrize("kind", DERIVATIONS)
 @pytest.mark.parametrize("name", WORKLOADS)
 def test_a_run_takes_what_is_predicted(name, kind):
-    taken = peak_taken(plan(name, kind), arguments(plan(name, kind), workload(name).parameters))
-    predicted = plan(name, kind).peak_bytes - leaf_bytes(plan(name, kind))
+    of = scheduled_workload(name, kind)
+    taken = peak_taken(of, arguments(of, workload(name).parameters))
+    predicted = of.schedule.peak_bytes - leaf_bytes(of)
     assert predicted - BOOKKEEPING < taken < (1 + TEMPORARIES) * predicted + BOOKKEEPING
 
 
 @pytest.mark.parametrize("name", ["i_chain", "i_poly"])
 def test_a_long_chain_alone_keeps_two_values(name):
-    chain = plan(name, "evaluate")
+    chain = scheduled_workload(name, "evaluate")
     largest = max(t.nbytes for t in chain.graph.value_types)
-    assert chain.peak_bytes < leaf_bytes(chain) + 1.1 * largest
+    assert chain.schedule.peak_bytes < leaf_bytes(chain) + 1.1 * largest
 
 
 def loop_graph():
@@ -94,8 +98,8 @@ def loop_graph():
 
 @pytest.mark.parametrize("derivation", [Evaluate(), Gradient(("w",)), Hvp(("w",))])
 def test_a_loop_takes_what_is_predicted(derivation):
-    plan = make_plan(optimize(derive(loop_graph(), derivation)))
+    of = scheduled(optimize(derive(loop_graph(), derivation)))
     x = np.random.default_rng(1).standard_normal((300, 300))
-    taken = peak_taken(plan, {i.name: x for i in plan.graph.inputs})
-    predicted = plan.peak_bytes - leaf_bytes(plan)
+    taken = peak_taken(of, {**{i.name: x for i in of.graph.inputs}, **of.constants})
+    predicted = of.schedule.peak_bytes - leaf_bytes(of)
     assert 0.7 * predicted < taken < (1 + TEMPORARIES) * predicted + BOOKKEEPING

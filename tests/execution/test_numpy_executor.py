@@ -15,7 +15,7 @@ from gradserve.ir.graph import Graph, Origin
 from gradserve.ir.types import ElementType, TensorType
 from gradserve.ops import builder
 from tests.execution.graphs import random_arguments, random_graph
-from tests.execution.support import WORKLOADS, arguments, plan, workload
+from tests.execution.support import WORKLOADS, arguments, scheduled_workload, workload
 from tests.running import prepared
 
 jax.config.update("jax_enable_x64", True)
@@ -26,6 +26,10 @@ CLOSE = 1e-10
 
 def prepare(graph):
     return prepared(graph)
+
+
+def run_of(name, kind, given):
+    return NumpyExecutor().prepare(scheduled_workload(name, kind).schedule)(given)
 
 
 def run(graph, **given):
@@ -40,7 +44,7 @@ def close(found, expected):
 @pytest.mark.parametrize("name", WORKLOADS)
 def test_value_and_gradient_are_those_of_jax(name):
     loss, point = workload(name).using(jnp), [jnp.asarray(p) for p in workload(name).point]
-    outputs = EXECUTORS["numpy"].prepare(plan(name, "gradient"))(workload(name).parameters)
+    outputs = run_of(name, "gradient", arguments(scheduled_workload(name, "gradient"), workload(name).parameters))
     value, gradients = jax.value_and_grad(loss, tuple(range(len(point))))(*point)
     (found,) = (array for key, array in outputs.items() if key.startswith("value:"))
     assert close(found, value)
@@ -51,8 +55,8 @@ def test_value_and_gradient_are_those_of_jax(name):
 @pytest.mark.parametrize("name", WORKLOADS)
 def test_hessian_products_are_those_of_jax(name):
     loss, point = workload(name).using(jnp), tuple(jnp.asarray(p) for p in workload(name).point)
-    given = arguments(plan(name, "hvp"), workload(name).parameters)
-    outputs = EXECUTORS["numpy"].prepare(plan(name, "hvp"))(given)
+    given = arguments(scheduled_workload(name, "hvp"), workload(name).parameters)
+    outputs = run_of(name, "hvp", given)
     tangents = tuple(jnp.asarray(given[f"tangent:{parameter}"]) for parameter in workload(name).parameters)
     gradient = jax.grad(loss, tuple(range(len(point))))
     products = jax.jvp(lambda *p: gradient(*p), point, tangents)[1]
@@ -240,11 +244,11 @@ def test_nothing_that_a_client_wrote_is_in_the_source():
 
 
 def test_every_dead_value_is_forgotten_at_once():
-    source = plan("f_mlp", "gradient")
+    source = scheduled_workload("f_mlp", "gradient").schedule
     program = NumpyExecutor().prepare(source)
     freed = re.findall(r"^ ((?:v\d+ = )+)None$", program.source, re.MULTILINE)
     named = {int(k) for line in freed for k in re.findall(r"v(\d+) =", line)}
     dying = {value for step in source.steps for value in step.frees}
-    outputs = {o.value for o in source.graph.outputs}
+    outputs = {o.value for o in source.program.graph.outputs}
     made = {value for step in source.steps for value in step.results}
     assert named == dying == made - outputs

@@ -9,12 +9,14 @@ import numpy as np
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array, ElementType, TensorType
-from gradserve.jobs.call import Call, make_call
+from gradserve.jobs.answering import answers
 from gradserve.jobs.context import Context
-from gradserve.jobs.trace import TraceEstimate, estimate_trace
-from gradserve.jobs.verify import Progress, verify_gradient
 from gradserve.ops import builder
-from gradserve.questions.verification import VerificationReport
+from gradserve.questions.call import Call
+from gradserve.questions.derivations import Derivation
+from gradserve.questions.derivatives import Derivatives, Differentiate
+from gradserve.questions.estimates import EstimateTrace, TraceEstimate
+from gradserve.questions.verification import VerificationProgress, VerificationReport, VerifyGradient
 from gradserve.runtime.control import Control
 
 F64, F32 = ElementType.FLOAT64, ElementType.FLOAT32
@@ -61,7 +63,7 @@ def wrt_of(graph: Graph) -> tuple[str, ...]:
 
 
 def call_of(graph: Graph, arguments: Mapping[str, Array]) -> Call:
-    return make_call(graph, arguments)
+    return Call(graph, arguments)
 
 
 def progress(
@@ -69,24 +71,12 @@ def progress(
     call: Call,
     claimed: Mapping[str, Array] | None = None,
     wrt: Sequence[str] = (),
-    directions: int = 0,
-    seed: int = 0,
-    relative_tolerance: float = 0.0,
     control: Control | None = None,
-) -> list[Progress[VerificationReport]]:
+    **options,
+) -> list[VerificationProgress]:
     """Every message of a verification."""
-    return list(
-        verify_gradient(
-            context,
-            call,
-            tuple(wrt) or wrt_of(call.graph),
-            claimed=claimed,
-            directions=directions,
-            seed=seed,
-            relative_tolerance=relative_tolerance,
-            control=control or Control(),
-        )
-    )
+    question = VerifyGradient(call, tuple(wrt), claimed or {}, **options)
+    return list(answers(context, question, control or Control()))
 
 
 def verified(context: Context, graph: Graph, arguments: Mapping[str, Array], **wishes) -> VerificationReport:
@@ -97,27 +87,16 @@ def verified(context: Context, graph: Graph, arguments: Mapping[str, Array], **w
 
 
 def estimates(
-    context: Context,
-    call: Call,
-    wrt: Sequence[str] = (),
-    seed: int = 0,
-    max_probes: int = 0,
-    relative_tolerance: float = 0.0,
-    absolute_tolerance: float = 0.0,
-    confidence: float = 0.0,
-    control: Control | None = None,
+    context: Context, call: Call, wrt: Sequence[str] = (), control: Control | None = None, **options
 ) -> list[TraceEstimate]:
     """Every message of an estimate."""
-    return list(
-        estimate_trace(
-            context,
-            call,
-            tuple(wrt) or wrt_of(call.graph),
-            seed=seed,
-            max_probes=max_probes,
-            relative_tolerance=relative_tolerance,
-            absolute_tolerance=absolute_tolerance,
-            confidence=confidence,
-            control=control or Control(),
-        )
-    )
+    return list(answers(context, EstimateTrace(call, tuple(wrt), **options), control or Control()))
+
+
+def differentiated(
+    context: Context, call: Call, derivation: Derivation, vectors: Mapping[str, Array] | None = None
+) -> Derivatives:
+    """The answer to a derivation."""
+    found: Derivatives
+    (found,) = answers(context, Differentiate(call, derivation, vectors or {}), Control.after(60.0))
+    return found

@@ -5,12 +5,10 @@ import pytest
 
 from gradserve.ir.types import ElementType
 from gradserve.jobs import cut
-from gradserve.jobs.call import Reduction, make_call
-from gradserve.jobs.derivative import differentiate
 from gradserve.ops import builder
+from gradserve.questions.call import Batch, Call, Reduction
 from gradserve.questions.derivations import Evaluate
-from gradserve.runtime.control import Control
-from tests.jobs.support import F32, F64, real
+from tests.jobs.support import F32, F64, differentiated, real
 
 
 @pytest.mark.parametrize("seconds", [cut.CHUNK_SECONDS, 1e-9])
@@ -21,10 +19,10 @@ def test_the_mean_of_whole_numbers_is_no_whole_number(context, monkeypatch, seco
     right = g.gt(x, 0.0)
     outputs = {"right": right, "count": g.reduce_sum(right, axes=(0,)), "x": x, "single": g.convert(x, F32)}
     points = np.array([[1.0, -1.0, 2.0], [3.0, 4.0, -2.0]])
-    call = make_call(g.build(outputs), {"x": points}, ["x"], Reduction.MEAN)
-    found = differentiate(context, call, Evaluate(), {}, Control.after(60.0)).outputs
-    assert found["value:right"].tolist() == [1.0, 0.5, 0.5]
-    assert found["value:count"] == 2.0
-    assert found["value:x"].tolist() == [2.0, 1.5, 0.0]
-    types = [ElementType.of(found[f"value:{name}"].dtype) for name in outputs]
+    call = Call(g.build(outputs), {"x": points}, Batch(("x",), Reduction.MEAN))
+    found = differentiated(context, call, Evaluate()).arrays["value"]
+    assert found["right"].tolist() == [1.0, 0.5, 0.5]
+    assert found["count"] == 2.0
+    assert found["x"].tolist() == [2.0, 1.5, 0.0]
+    types = [ElementType.of(found[name].dtype) for name in outputs]
     assert types == [F64, F64, F64, F32]

@@ -5,9 +5,10 @@ import pytest
 
 from gradserve.client.tracing.trace import trace
 from gradserve.ir.errors import InvalidRequest
-from gradserve.jobs.call import Options, Placement
 from gradserve.jobs.context import Context
+from gradserve.jobs.sweep import Sweep
 from gradserve.pools.local.pool import LocalPool
+from gradserve.questions.call import Options, Placement
 from gradserve.questions.derivations import Evaluate
 
 
@@ -19,9 +20,11 @@ def pools():
         pool.close()
 
 
-def pieces(context, size):
+def placed(context, size, data, **wishes):
+    """Where the sum of so many sines runs, and why."""
     graph = trace(lambda x: np.sum(np.sin(x)), np.zeros(size)).graph
-    return context.pieces(graph, Evaluate(), None)[0]
+    scheduled = Sweep(graph, Evaluate(), Options(**wishes), data).schedule(context)
+    return scheduled.pool, scheduled.reason
 
 
 @pytest.mark.parametrize(
@@ -36,22 +39,22 @@ def pieces(context, size):
 )
 def test_time_and_wishes(pools, size, data, wish, stays):
     context = Context(*pools)
-    pool, reason = context.place(pieces(context, size), data, Options(placement=wish))
+    pool, reason = placed(context, size, data, placement=wish)
     assert pool is pools[0 if stays else 1], reason
 
 
 def test_what_takes_much_memory_goes_to_the_cluster_however_short(pools):
     front_end, cluster = pools
     context = Context(front_end, cluster, front_end_bytes=100_000)
-    assert context.place(pieces(context, 1000), 8000, Options())[0] is pools[0]
-    pool, reason = context.place(pieces(context, 10_000), 80_000, Options())
+    assert placed(context, 1000, 8000)[0] is pools[0]
+    pool, reason = placed(context, 10_000, 80_000)
     assert pool is pools[1]
     assert "at most 100000 stay here" in reason
 
 
 def test_without_a_cluster_all_stays(pools):
     context = Context(pools[0], front_end_bytes=100)
-    assert context.place(pieces(context, 1000), 8000, Options())[0] is pools[0]
+    assert placed(context, 1000, 8000)[0] is pools[0]
     with pytest.raises(InvalidRequest, match="has no cluster") as raised:
-        context.place(pieces(context, 10), 80, Options(placement=Placement.CLUSTER))
+        placed(context, 10, 80, placement=Placement.CLUSTER)
     assert raised.value.violations[0].constraint == "R8"

@@ -4,24 +4,26 @@ import numpy as np
 import pytest
 
 from gradserve.ir.errors import Cancelled, InvalidRequest, LimitExceeded, NotDifferentiable
-from gradserve.jobs.call import make_call
+from gradserve.jobs.answering import answers
 from gradserve.jobs.context import Context
 from gradserve.jobs.limits import Limits
-from gradserve.jobs.symmetry import verify_symmetry
 from gradserve.ops import builder
 from gradserve.ops.elementwise.arithmetic import Mul
 from gradserve.ops.elementwise.powers import Exp
 from gradserve.ops.family import total
 from gradserve.pools.local.pool import LocalPool
-from gradserve.questions.verification import Place, Verdict
+from gradserve.questions.call import Batch, Call
+from gradserve.questions.symmetry import EntryPair, VerifySymmetry
+from gradserve.questions.verification import Entry, Verdict
 from gradserve.runtime.control import Control
 from tests.jobs.support import F32, F64, arguments_of, layer, real, wrt_of
 
 
 def progress(context, graph, arguments, wrt=(), pairs=(), count=0, seed=0, tolerance=0.0, control=None, batch=()):
-    call = make_call(graph, arguments, batch)
-    wishes = {"pairs": pairs, "count": count, "seed": seed, "relative_tolerance": tolerance}
-    return list(verify_symmetry(context, call, wrt or wrt_of(graph), **wishes, control=control or Control()))
+    call = Call(graph, arguments, Batch(batch) if batch else None)
+    pairs = tuple(EntryPair(u, v) for u, v in pairs)
+    question = VerifySymmetry(call, wrt or wrt_of(graph), pairs, count, seed, tolerance)
+    return list(answers(context, question, control or Control()))
 
 
 def verified(*given, **wishes):
@@ -55,9 +57,9 @@ def test_a_right_hessian_agrees(context, element_type):
 
 
 def test_named_pairs(context):
-    pairs = [(Place("y", ()), Place("x", ()))]
+    pairs = [(Entry("y", ()), Entry("x", ()))]
     (pair,) = verified(context, product_of_two(), POINT, pairs=pairs).pairs
-    assert pair.entries == pairs[0]
+    assert pair.entries == EntryPair(*pairs[0])
     x, y = 0.7, -0.4
     assert pair.uv == pytest.approx((2 * x + x * x * y) * np.exp(x * y), rel=1e-6)
 
@@ -103,11 +105,11 @@ def test_the_report_does_not_depend_on_the_number_of_threads():
 @pytest.mark.parametrize(
     ("wishes", "field"),
     [
-        ({"pairs": [(Place("x", (0,)), Place("b", (20,)))]}, "pairs[0].v"),
-        ({"pairs": [(Place("x", ()), Place("b", (1,)))]}, "pairs[0].u"),
-        ({"pairs": [(Place("z", ()), Place("b", (1,)))]}, "pairs[0].u"),
-        ({"pairs": [(Place("b", (1,)), Place("b", (1,)))]}, "pairs[0]"),
-        ({"wrt": ("b",), "pairs": [(Place("b", (1,)), Place("x", (1,)))]}, "pairs[0].v"),
+        ({"pairs": [(Entry("x", (0,)), Entry("b", (20,)))]}, "pairs[0].v"),
+        ({"pairs": [(Entry("x", ()), Entry("b", (1,)))]}, "pairs[0].u"),
+        ({"pairs": [(Entry("z", ()), Entry("b", (1,)))]}, "pairs[0].u"),
+        ({"pairs": [(Entry("b", (1,)), Entry("b", (1,)))]}, "pairs[0]"),
+        ({"wrt": ("b",), "pairs": [(Entry("b", (1,)), Entry("x", (1,)))]}, "pairs[0].v"),
         ({"tolerance": -1.0}, "relative_tolerance"),
         ({"wrt": ("nothing",)}, "wrt[0]"),
     ],

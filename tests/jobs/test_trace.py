@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from gradserve.estimation.samplers import signs
-from gradserve.estimation.trace import StopReason
 from gradserve.ir.errors import Cancelled, InvalidRequest, LimitExceeded, NotDifferentiable
-from gradserve.jobs.call import make_call
 from gradserve.jobs.context import Context
 from gradserve.jobs.limits import Limits
 from gradserve.ops import builder
 from gradserve.pools.local.pool import LocalPool
+from gradserve.questions.call import Batch, Call
+from gradserve.questions.estimates import StopReason
 from gradserve.runtime.control import Control
 from tests.jobs.support import F32, F64, arguments_of, estimates, layer, quadratic, real, total
 
@@ -23,7 +23,7 @@ def symmetric(n, seed=0):
 
 
 def at_zero(graph):
-    return make_call(graph, {i.name: np.zeros(i.type.lengths, i.type.element_type.dtype) for i in graph.inputs})
+    return Call(graph, {i.name: np.zeros(i.type.lengths, i.type.element_type.dtype) for i in graph.inputs})
 
 
 def test_estimates_are_the_means_of_the_quadratic_form(context):
@@ -31,7 +31,7 @@ def test_estimates_are_the_means_of_the_quadratic_form(context):
     found = estimates(context, at_zero(quadratic(matrix)), seed=5, max_probes=100)
     assert [e.probes for e in found] == [16, 32, 64, 100]
     assert [e.stop_reason for e in found] == [StopReason.NONE] * 3 + [StopReason.MAX_PROBES]
-    v = signs(5, "trace:x", 0, 100, (30,), F64)
+    v = signs(5, "probe:x", 0, 100, (30,), F64)
     samples = np.einsum("pi,ij,pj->p", v, matrix, v)
     for estimate in found:
         part = samples[: estimate.probes]
@@ -92,7 +92,7 @@ def test_a_linear_loss_has_trace_zero(context):
 def test_several_inputs_and_the_terms_between_them(context):
     graph = layer(width=5)
     arguments = arguments_of(graph)
-    last = estimates(context, make_call(graph, arguments), wrt=("x", "b"), max_probes=4000)[-1]
+    last = estimates(context, Call(graph, arguments), wrt=("x", "b"), max_probes=4000)[-1]
     z = arguments["W"] @ arguments["x"] + arguments["b"]
     t = np.tanh(z)
     curvature = 2 * (1 - t**2) * (1 - 3 * t**2)
@@ -107,7 +107,7 @@ def without_timings(found):
 
 def test_the_same_bits_on_any_number_of_workers_and_for_any_budget(context):
     graph = layer()
-    call = make_call(graph, arguments_of(graph))
+    call = Call(graph, arguments_of(graph))
     expected = without_timings(estimates(context, call, seed=3, max_probes=300))
     for threads in (1, 3):
         pool = LocalPool(threads)
@@ -121,7 +121,7 @@ def test_the_same_bits_on_any_number_of_workers_and_for_any_budget(context):
 def test_what_is_not_finite_never_counts_as_good(context):
     g = builder()
     graph = g.build({"loss": total(g, g.sqrt(g.input("x", real(3))))})
-    last = estimates(context, make_call(graph, {"x": -np.ones(3)}), max_probes=40, relative_tolerance=0.5)[-1]
+    last = estimates(context, Call(graph, {"x": -np.ones(3)}), max_probes=40, relative_tolerance=0.5)[-1]
     assert last.stop_reason is StopReason.MAX_PROBES
     assert np.isnan(last.value)
     assert last.report.nonfinite_outputs > 0
@@ -136,7 +136,7 @@ def test_what_does_not_fit_is_refused(context):
         estimates(context, call, relative_tolerance=-1.0)
     with pytest.raises(InvalidRequest, match="E3"):
         estimates(context, call, absolute_tolerance=float("nan"))
-    batched = make_call(quadratic(np.eye(3)), {"x": np.zeros((4, 3))}, batch=("x",))
+    batched = Call(quadratic(np.eye(3)), {"x": np.zeros((4, 3))}, Batch(("x",)))
     with pytest.raises(InvalidRequest, match="E1"):
         estimates(context, batched)
     with pytest.raises(LimitExceeded, match="probes"):
@@ -148,7 +148,7 @@ def test_what_does_not_fit_is_refused(context):
     g = builder()
     vector = g.build({"y": g.sin(g.input("x", real(3)))})
     with pytest.raises(NotDifferentiable):
-        estimates(context, make_call(vector, {"x": np.zeros(3)}))
+        estimates(context, Call(vector, {"x": np.zeros(3)}))
 
 
 def test_a_cancelled_estimate_ends(context):

@@ -4,27 +4,38 @@ import numpy as np
 import pytest
 
 from gradserve.ir.errors import Cancelled, InvalidRequest, LimitExceeded, NotDifferentiable
-from gradserve.jobs.call import make_call
 from gradserve.jobs.context import Context
-from gradserve.jobs.derivative import differentiate
 from gradserve.jobs.limits import Limits
 from gradserve.ops import builder
 from gradserve.pools.local.pool import LocalPool
+from gradserve.questions.call import Batch, Call
 from gradserve.questions.derivations import Gradient
 from gradserve.questions.verification import Verdict
 from gradserve.runtime.control import Control
-from tests.jobs.support import F32, F64, arguments_of, layer, product, progress, real, total, verified, wrt_of
+from tests.jobs.support import (
+    F32,
+    F64,
+    arguments_of,
+    differentiated,
+    layer,
+    product,
+    progress,
+    real,
+    total,
+    verified,
+    wrt_of,
+)
 
 
 def gradient(context, graph, arguments):
-    found = differentiate(context, make_call(graph, arguments), Gradient(wrt_of(graph)), {}, Control()).outputs
-    return {name: found[f"gradient:{name}"].copy() for name in wrt_of(graph)}
+    found = differentiated(context, Call(graph, arguments), Gradient()).arrays["gradient"]
+    return {name: found[name].copy() for name in wrt_of(graph)}
 
 
 @pytest.mark.parametrize("element_type", [F64, F32])
 def test_the_gradient_that_gradient_answers_agrees(context, element_type):
     graph = layer(element_type)
-    messages = progress(context, make_call(graph, arguments_of(graph)))
+    messages = progress(context, Call(graph, arguments_of(graph)))
     report = messages[-1].report
     assert report is not None
     assert report.passed
@@ -160,7 +171,7 @@ def test_what_does_not_fit_is_refused(context):
     graph = layer()
     arguments = arguments_of(graph)
     claimed = gradient(context, graph, arguments)
-    call = make_call(graph, arguments)
+    call = Call(graph, arguments)
     missing = {name: claimed[name] for name in ("W", "x", "b")}
     with pytest.raises(InvalidRequest, match=r'claimed\["unused"\]: V3'):
         progress(context, call, claimed=missing)
@@ -171,7 +182,7 @@ def test_what_does_not_fit_is_refused(context):
     for tolerance in (-1.0, float("nan")):
         with pytest.raises(InvalidRequest, match="V2"):
             progress(context, call, relative_tolerance=tolerance)
-    batched = make_call(graph, {**arguments, "x": np.zeros((3, 20))}, batch=("x",))
+    batched = Call(graph, {**arguments, "x": np.zeros((3, 20))}, Batch(("x",)))
     with pytest.raises(InvalidRequest, match="V1"):
         progress(context, batched)
     with pytest.raises(LimitExceeded, match="directions"):
@@ -183,7 +194,7 @@ def test_what_does_not_fit_is_refused(context):
     g = builder()
     vector = g.build({"y": g.sin(g.input("x", real(3)))})
     with pytest.raises(NotDifferentiable):
-        progress(context, make_call(vector, {"x": np.zeros(3)}), claimed={"x": np.zeros(3)})
+        progress(context, Call(vector, {"x": np.zeros(3)}), claimed={"x": np.zeros(3)})
 
 
 def test_a_cancelled_verification_ends(context):
@@ -191,7 +202,7 @@ def test_a_cancelled_verification_ends(context):
     control.cancel()
     graph = layer()
     with pytest.raises(Cancelled):
-        progress(context, make_call(graph, arguments_of(graph)), control=control)
+        progress(context, Call(graph, arguments_of(graph)), control=control)
 
 
 def test_a_loss_with_matrices_and_many_parameters(context):

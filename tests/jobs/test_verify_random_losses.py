@@ -4,14 +4,12 @@ from collections import Counter
 
 import numpy as np
 
-from gradserve.jobs.call import make_call
-from gradserve.jobs.derivative import differentiate
 from gradserve.ops import builder
+from gradserve.questions.call import Call
 from gradserve.questions.derivations import Gradient
 from gradserve.questions.verification import Verdict
-from gradserve.runtime.control import Control
 from gradserve.verification.directions import scales
-from tests.jobs.support import product, real, total, verified
+from tests.jobs.support import differentiated, product, real, total, verified
 
 SMOOTH = [
     lambda g, v: g.sin(v),
@@ -58,8 +56,8 @@ def random_loss(seed):
 
 def gradient(context, graph, arguments):
     wrt = tuple(arguments)
-    found = differentiate(context, make_call(graph, arguments), Gradient(wrt), {}, Control()).outputs
-    return float(found["value:loss"]), {name: found[f"gradient:{name}"].copy() for name in wrt}
+    found = differentiated(context, Call(graph, arguments), Gradient(wrt)).arrays
+    return float(found["value"]["loss"]), {name: found["gradient"][name].copy() for name in wrt}
 
 
 def is_resolvable(context, graph, arguments):

@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 import ray
 
-from gradserve.execution.plan import make_plan
 from gradserve.ir.errors import Cancelled, DeadlineExceeded, LimitExceeded, NumericalFailure, Unavailable, WorkerLost
 from gradserve.ir.types import TensorType
 from gradserve.ops import builder
 from gradserve.pools.local.pool import LocalPool
 from gradserve.pools.ray import cluster as local_cluster
-from gradserve.pools.ray import scaling as staffing
+from gradserve.pools.ray import scaling
 from gradserve.pools.ray.pool import RayPool
 from gradserve.runtime.control import Control
 from tests.pools.works import (
@@ -28,12 +27,13 @@ from tests.pools.works import (
     one_input,
     one_long_step,
     one_quick_then_endless,
-    outer_plan,
+    outer_schedule,
     probes,
     products,
     squares,
     watched,
 )
+from tests.running import schedule_of
 
 MEMORY = 64 << 20
 
@@ -132,7 +132,7 @@ def test_large_data_is_put_once_and_not_for_each_chunk(pool, monkeypatch):
     list(pool.run(work, Control.after(30)))
     sizes = sorted(value.nbytes for value in puts if isinstance(value, np.ndarray))
     assert sizes == [4_000_000] * 4  # x and b, in each of the two works
-    assert len(puts) == 5  # and the plan, once for both
+    assert len(puts) == 5  # and the schedule, once for both
 
 
 def test_chunks_run_a_window_ahead_and_no_further(pool):
@@ -255,7 +255,7 @@ def test_an_impossible_step_is_a_typed_failure_after_the_chunks_before_it(pool):
 
 
 def test_an_error_that_nobody_planned_keeps_its_type(pool):
-    work = one_input(next(iter(squares().plans.values())), np.zeros(4), executor="no such executor")
+    work = one_input(next(iter(squares().schedules.values())), np.zeros(4), executor="no such executor")
     with pytest.raises(KeyError, match="no such executor"):
         list(pool.run(work, Control.after(30)))
 
@@ -287,11 +287,11 @@ def test_a_small_work_does_not_wait_for_a_large_one(pool):
 
 
 def test_a_work_over_the_memory_of_a_worker_gets_a_worker_of_its_own(pool):
-    plan = outer_plan(3000)
-    assert plan.peak_bytes > MEMORY
+    schedule = outer_schedule(3000)
+    assert schedule.peak_bytes > MEMORY
     x = np.linspace(0.0, 1.0, 3000)
     ordinary = set(pool.worker_pids())
-    (result,) = pool.run(one_input(plan, x), Control.after(30))
+    (result,) = pool.run(one_input(schedule, x), Control.after(30))
     np.testing.assert_allclose(result.outputs["y"], np.exp(np.outer(x, x)).sum(), rtol=1e-10)
     assert result.worker not in ordinary
     deadline = time.monotonic() + 10
@@ -303,10 +303,10 @@ def test_a_work_over_the_memory_of_a_worker_gets_a_worker_of_its_own(pool):
 def test_a_work_over_the_memory_of_the_cluster_is_refused_by_name(pool):
     g = builder()
     x = g.input("x", TensorType(F64, (1,)))
-    plan = make_plan(g.build({"y": g.exp(g.broadcast_to(x, shape=(10**6, 10**6)) * 2.0)}))
+    schedule = schedule_of(g.build({"y": g.exp(g.broadcast_to(x, shape=(10**6, 10**6)) * 2.0)}))
     started = time.monotonic()
     with pytest.raises(LimitExceeded) as raised:
-        list(pool.run(one_input(plan, np.zeros(1)), Control.after(30)))
+        list(pool.run(one_input(schedule, np.zeros(1)), Control.after(30)))
     assert raised.value.limit == "cluster_memory"
     assert time.monotonic() - started < 5
 
@@ -321,7 +321,7 @@ def test_a_pool_starts_with_the_workers_there_is_room_for(pool, caplog):
 
 
 def test_a_pool_grows_while_work_waits_and_shrinks_when_idle(pool, monkeypatch):
-    monkeypatch.setattr(staffing, "IDLE_SECONDS", 0.5)
+    monkeypatch.setattr(scaling, "IDLE_SECONDS", 0.5)
     growing = RayPool(workers=1, max_workers=2, worker_memory=MEMORY)
     try:
         assert (growing.size, growing.wanted) == (1, 1)

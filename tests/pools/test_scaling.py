@@ -2,7 +2,7 @@
 
 import pytest
 
-from gradserve.pools.ray import scaling as staffing
+from gradserve.pools.ray import scaling
 from gradserve.pools.ray.scaling import IDLE_SECONDS, PATIENCE_SECONDS, Scaling
 
 
@@ -41,6 +41,6 @@ def test_idle_workers_are_kept_for_a_while():
 
 
 def test_the_planted_fault_of_no_patience_is_found(monkeypatch):
-    monkeypatch.setattr(staffing, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(scaling, "PATIENCE_SECONDS", 0.0)
     with pytest.raises(AssertionError):
         test_a_short_burst_brings_none()

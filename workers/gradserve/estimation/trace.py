@@ -46,7 +46,7 @@ class TraceSoFar:
 
     def answer(self, target: Target, look: int, report: Report) -> TraceEstimate:
         """The answer of look 1, 2, ..."""
-        samples, interval = self.samples, self._interval(target, look)
+        samples, interval = self.samples, interval_at(self.samples, target, look, self.epsilon)
         return TraceEstimate(
             value=samples.mean,
             standard_error=samples.standard_error,
@@ -59,9 +59,9 @@ class TraceSoFar:
             report=report,
         )
 
-    def _interval(self, target: Target, look: int) -> Interval:
-        """What the look promises: the whole line if samples are equal and too few to prove anything."""
-        samples = self.samples
-        if samples.count < first_look(target) and math.sqrt(samples.variance) <= samples.rounding(self.epsilon):
-            return Interval(-math.inf, math.inf)
-        return samples.interval(error_probability(target, look), self.epsilon)
+
+def interval_at(samples: Running, target: Target, look: int, epsilon: float) -> Interval:
+    """The interval that look 1, 2, ... promises: the whole line if samples are equal and too few to prove anything."""
+    if samples.count < first_look(target) and math.sqrt(samples.variance) <= samples.rounding(epsilon):
+        return Interval(-math.inf, math.inf)
+    return samples.interval(error_probability(target, look), epsilon)
