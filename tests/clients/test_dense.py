@@ -7,7 +7,8 @@ import pytest
 
 from gradserve.client import Client
 from gradserve.ir.errors import InvalidRequest, LimitExceeded, NotDifferentiable
-from gradserve.jobs import dense
+from gradserve.jobs.matrices import BasisLayout
+from gradserve.jobs.sweep import Sweep
 
 jax.config.update("jax_enable_x64", True)
 
@@ -129,25 +130,24 @@ def test_a_hessian_is_explained(client):
 
 
 def test_the_mode_is_chosen_once(monkeypatch):
-    """Planning the other mode as well would cost small Jacobians as much as they take."""
-    planned = []
-    plan = dense.basis_of
+    """Scheduling both modes again would cost small Jacobians as much as they take."""
+    scheduled = []
+    schedule = Sweep.unlimited
 
-    def noted(context, graph, derivation, options, check):
-        planned.append(type(derivation).__name__)
-        return plan(context, graph, derivation, options, check)
+    def noted(self, context, check):
+        scheduled.append(type(self.derivation.derivation).__name__)
+        return schedule(self, context, check)
 
-    monkeypatch.setattr(dense, "basis_of", noted)
+    monkeypatch.setattr(Sweep, "unlimited", noted)
     with Client() as client:
         f = client.function(lambda x: np.tanh(A[:2] @ x))
         first = f.jacobian(np.ones(6))
-        assert planned == ["Jvp", "Vjp"]
+        assert scheduled == ["Jvp", "Vjp"]
         np.testing.assert_array_equal(f.jacobian(np.ones(6)), first)
-        assert planned[2:] == ["Vjp"]
         f.jacobian(np.ones(6), mode="forward")
-        assert planned[3:] == ["Jvp"]
+        assert scheduled == ["Jvp", "Vjp"]
         f.jacobian(np.ones((3, 6)), batch=True)  # another job, with limits of its own
-        assert planned[4:] == ["Jvp", "Vjp"]
+        assert scheduled[2:] == ["Jvp", "Vjp"]
 
 
 def test_what_is_whole_has_no_derivative(client):
@@ -182,7 +182,7 @@ def test_an_enormous_matrix_is_refused_before_it_is_made(client):
 
 def test_a_wrong_block_would_be_seen(monkeypatch):
     """The planted fault: columns of different inputs swapped."""
-    true = dense._offsets
-    monkeypatch.setattr(dense, "_offsets", lambda types: reversed(list(true(types))))
+    true = BasisLayout.offsets.fget
+    monkeypatch.setattr(BasisLayout, "offsets", property(lambda self: reversed(list(true(self)))))
     with Client() as client, pytest.raises((AssertionError, ValueError)):
         test_jacobian_of_trees(client, "forward")

@@ -27,7 +27,7 @@ def front_end(manifests: list[Manifest]) -> dict[str, Any]:
 
 def settings(manifests: list[Manifest]) -> Settings:
     container = front_end(manifests)
-    program, command, *arguments = *container["command"], *container["args"]
+    program, command, *arguments = [str(word) for word in (*container["command"], *container["args"])]
     assert (program, command) == ("gradserve", "serve")
     return settings_of(arguments)
 

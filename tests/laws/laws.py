@@ -9,6 +9,7 @@ import numpy as np
 
 from gradserve.autodiff import derive, jvp, kinks, linearize, transpose, vmap
 from gradserve.execution.numpy import schedule as lower
+from gradserve.execution.numpy.kernels.table import entry
 from gradserve.ir.errors import ConstraintError, NotDifferentiable
 from gradserve.ir.graph import Graph
 from gradserve.ir.op import Op, Sample
@@ -55,11 +56,11 @@ def kernel_agrees_with_impl(sample: Sample) -> None:
         with np.errstate(all="ignore"):
             results = kernel(*chosen.operands)
             _same(results if isinstance(results, tuple) else (results,), expected)
-            if chosen.op.overwrites and expected[0].shape:
+            if entry(type(chosen.op)).overwrites and expected[0].shape:
                 memory = np.empty_like(expected[0])
                 kernel(*chosen.operands, out=memory)
                 _same([memory], expected)
-    if sample.op.broadcasts and len(sample.operands) > 1:
+    if entry(type(sample.op)).broadcasts and len(sample.operands) > 1:
         first, *rest = sample.operands
         single = first[(slice(0, 1),) * first.ndim]
         spread = np.broadcast_to(single, first.shape)

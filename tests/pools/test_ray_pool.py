@@ -35,8 +35,6 @@ from tests.pools.works import (
 )
 from tests.running import schedule_of
 
-pytestmark = pytest.mark.ray
-
 MEMORY = 64 << 20
 
 

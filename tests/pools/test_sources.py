@@ -9,7 +9,7 @@ from gradserve.estimation.samplers import signs
 from gradserve.ir.graph import Literal
 from gradserve.ir.types import ElementType
 from gradserve.pools.sources import array_of, nbytes, part
-from gradserve.pools.work import Constant, OneHots, Point, Rows, Shared, Signs
+from gradserve.pools.work import Constant, OneHots, Point, Rows, Shared, Signs, key_of
 
 DATA = {"a": np.arange(12.0).reshape(4, 3), "s": np.array(2.0)}
 
@@ -48,9 +48,9 @@ def test_signs_are_those_of_the_sampler():
     np.testing.assert_array_equal(made, signs(1, "p", 2, 5, (3, 2), ElementType.FLOAT32))
 
 
-def test_a_constant_is_found_by_its_digest():
+def test_a_constant_is_found_by_its_key():
     literal = Literal(np.arange(3.0))
-    assert array_of(Constant(literal.digest), DATA, {literal.digest: literal}) is literal.array
+    assert array_of(Constant(key_of(literal)), DATA, {key_of(literal): literal}) is literal.array
 
 
 @pytest.mark.parametrize("source", [Shared("a"), Rows("a", 1, 3), Point("a", 1), Constant("0")])

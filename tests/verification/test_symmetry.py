@@ -175,7 +175,7 @@ def test_the_entries_behind_random_signs_are_found():
     worst = report.pairs[0]
     assert worst.verdict is Verdict.ORDER_DEPENDENT
     assert worst.entries is not None
-    assert [place.index for place in worst.entries] == [(7,), (41,)]
+    assert [entry.index for entry in (worst.entries.u, worst.entries.v)] == [(7,), (41,)]
     assert (worst.uv, worst.vu) == pytest.approx((1.0, -1.0), abs=1e-3)
     assert sum(p.entries is None and p.verdict is Verdict.ORDER_DEPENDENT for p in report.pairs) >= 1
 

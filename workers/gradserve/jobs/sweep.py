@@ -20,7 +20,7 @@ from gradserve.jobs.cut import Piece, cut
 from gradserve.jobs.programs import Axis, Check, go_on, weight
 from gradserve.pools.pool import Pool
 from gradserve.pools.sources import part
-from gradserve.pools.work import Chunk, ChunkResult, Constant, Source, Work
+from gradserve.pools.work import Chunk, ChunkResult, Constant, Source, Work, key_of
 from gradserve.questions.call import Options
 from gradserve.questions.derivations import Derivation, Evaluate
 from gradserve.questions.report import Kinks, Report
@@ -132,7 +132,7 @@ class SweepSchedule:
         work = Work(
             schedules={piece.instance.program.digest: piece.schedule for piece in self.pieces},
             data=data,
-            constants={c.digest: c for piece in self.pieces for c in piece.instance.constants.values()},
+            constants={key_of(c): c for piece in self.pieces for c in piece.instance.constants.values()},
             chunks=_Chunks(self.pieces, laps, wanted),
             executor=self.executor,
         )
@@ -158,7 +158,7 @@ class _Chunks(Sequence[Chunk]):
         lap, position = divmod(self._wanted[index], len(self._pieces))
         piece = self._pieces[position]
         arguments = {name: part(source, piece.start, piece.stop) for name, source in self._laps(lap).items()}
-        constants = {name: Constant(literal.digest) for name, literal in piece.instance.constants.items()}
+        constants = {name: Constant(key_of(literal)) for name, literal in piece.instance.constants.items()}
         return Chunk(piece.instance.program.digest, arguments | constants)
 
 

@@ -20,8 +20,8 @@ def array_of(source: Source, data: Mapping[str, Array], constants: Mapping[str, 
     match source:
         case Shared(key):
             return data[key]
-        case Constant(digest):
-            return constants[digest].array
+        case Constant(key):
+            return constants[key].array
         case Rows(key, start, stop):
             return data[key][start:stop]
         case Point(key, index):

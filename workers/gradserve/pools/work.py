@@ -37,9 +37,9 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A constant of the work's programs, by the digest of its elements: workers keep it for works to come."""
+    """A constant of the work's programs, by `key_of`: workers keep it for works to come."""
 
-    digest: str
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +92,15 @@ class Work:
     data: Mapping[str, Array]
     """Arrays that chunks draw from, by key."""
     constants: Mapping[str, Literal]
-    """Constants of the programs, by digest."""
+    """Constants of the programs, by `key_of`."""
     chunks: Sequence[Chunk]
     executor: str
     """The executor that every chunk runs on."""
+
+
+def key_of(constant: Literal) -> str:
+    """What tells a constant from all others: the digest of its elements, and its type, as these are bytes alone."""
+    return f"{constant.type} {constant.digest}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ class ChunkCall:
     kept: Mapping[str, Reference]
     """Data that other chunks of the work need as well: the worker keeps it until the work ends."""
     constants: Mapping[str, Reference]
-    """Constants of the program by digest, which works to come may need as well."""
+    """Constants of the program by their keys, which works to come may need as well."""
     own: Mapping[str, Array | Reference]
     """Data of this chunk alone, or too small to be worth keeping."""
 
@@ -125,12 +125,12 @@ class WorkerActor:
 
     def _constants_of(self, call: ChunkCall, stopped: Callable[[], bool]) -> dict[str, Literal]:
         found = {}
-        for digest, reference in call.constants.items():
-            literal = self._constants.get(digest)
+        for key, reference in call.constants.items():
+            literal = self._constants.get(key)
             if literal is None:
                 literal = Literal(_fetch(reference, stopped))
-                self._constants.put(digest, literal, literal.array.nbytes)
-            found[digest] = literal
+                self._constants.put(key, literal, literal.array.nbytes)
+            found[key] = literal
         return found
 
     def _data(self, call: ChunkCall, stopped: Callable[[], bool]) -> dict[str, Array]:

@@ -55,9 +55,9 @@ class Kept:
         key = f"{executor}:{schedule.program.digest}"
         return self._reference(self._schedules, key, lambda: schedule, schedule_bytes(schedule))
 
-    def constant(self, literal: Literal) -> Reference:
-        """A reference to the elements of a constant."""
-        return self._reference(self._constants, literal.digest, lambda: literal.array, literal.array.nbytes)
+    def constant(self, key: str, literal: Literal) -> Reference:
+        """A reference to the elements of the constant that has this key."""
+        return self._reference(self._constants, key, lambda: literal.array, literal.array.nbytes)
 
     def _reference(self, known: Lru[str, Reference], key: str, value: Callable[[], Any], size: int) -> Reference:
         found = known.get(key)
@@ -101,8 +101,8 @@ class ChunkCalls:
                 case Shared(key):
                     kept[key] = self._reference(key)
                     arguments[name] = source
-                case Constant(digest):
-                    constants[digest] = self._stored.constant(self.work.constants[digest])
+                case Constant(key):
+                    constants[key] = self._stored.constant(key, self.work.constants[key])
                     arguments[name] = source
                 case Rows() | Point():
                     # Only this part travels, and only to the worker that needs it.

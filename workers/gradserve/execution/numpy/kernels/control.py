@@ -24,8 +24,8 @@ def run(op: Op, functions: Mapping[str, Function], *operands: Array) -> list[Arr
 
 @run.register
 def _(op: Cond, functions: Mapping[str, Function], *operands: Array) -> list[Array]:
-    truth, *others = operands
-    return _own(functions["then" if truth else "otherwise"](*others), operands)
+    chosen = functions[op.calls_functions[0 if operands[0] else 1]]
+    return _own(chosen(*operands[1:]), operands)
 
 
 @run.register
