@@ -8,7 +8,7 @@ import pytest
 from gradserve.autodiff import derive
 from gradserve.execution import Instance, Program, executor, instance_of
 from gradserve.execution.program import CONSTANT
-from gradserve.ir.graph import Graph
+from gradserve.ir.graph import Graph, Literal
 from gradserve.ir.types import ElementType, TensorType
 from gradserve.jobs.programs import Axis, Programs
 from gradserve.ops import builder

@@ -1,5 +1,7 @@
 """Ops that move elements: their values are NumPy's, their transposes move elements back."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ from tests.ops.support import evaluate, f64, gradients, i64, infer, normal, refu
 n = Symbol("n")
 
 
-def numpy_kernel(op, types):
+def numpy_kernel(op: Any, types):
     return entry(type(op)).make(op, types)
 
 
