@@ -179,17 +179,17 @@ def few_frames(count: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("derivation", [Gradient(("x",)), Hvp(("x",))], ids=["gradient", "hvp"])
-def test_a_chain_of_5000_nodes_is_derived_without_recursion(derivation):
-    loss, parameters = chain(2500)
+def test_a_long_chain_is_derived_without_recursion(derivation):
+    loss, parameters = chain(500)
     with Client(threads=1) as client:
         f = client.function(loss, **parameters)
-        assert len(f.graph.nodes) == 5000
+        assert len(f.graph.nodes) == 1000  # ten for each frame
         with few_frames(100):
             (program,) = programs(f.graph, derivation)
             gradient = f.grad(**parameters)
-    assert len(program.graph.nodes) > 5000
+    assert len(program.graph.nodes) > 1000
     x, slope = parameters["x"], 1.0
-    for _ in range(2500):
+    for _ in range(500):
         x, slope = np.sin(x) + 0.1, slope * np.cos(x)
     assert gradient == pytest.approx(slope, rel=1e-12)
 

@@ -120,15 +120,26 @@ def test_a_loss_is_one_real_scalar(derivation):
         derive(g.build({"y": g.gt(g.reduce_sum(x, axes=(0,)), 0.0)}), derivation)
 
 
-def test_long_chains_derive_quickly_and_cheaply():
-    graph = chain(5000)
-    assert len(graph.nodes) >= 5000
-    started = time.perf_counter()
-    gradient = program_of(optimize(derive(graph, Gradient(("x",)))))
-    assert time.perf_counter() - started < 20, "quadratic, or worse"
-    loss = program_of(optimize(derive(graph, Evaluate())))
-    assert gradient.flops <= 4 * loss.flops
-    assert program_of(optimize(derive(graph, Hvp(("x",))))).flops <= 8 * loss.flops
+def seconds_to_derive(length):
+    """Of this thread's own time, which others on the machine do not take."""
+    graph = chain(length)
+    assert len(graph.nodes) >= length
+    started = time.thread_time()
+    program_of(optimize(derive(graph, Gradient(("x",)))))
+    return time.thread_time() - started
+
+
+def test_long_chains_derive_quickly():
+    seconds_to_derive(50)  # what is done once
+    assert seconds_to_derive(2000) < 10 * seconds_to_derive(500), "quadratic, or worse"
+
+
+def test_long_chains_derive_to_cheap_graphs():
+    graph = chain(1000)
+    flops = {d: program_of(optimize(derive(graph, d))).flops for d in (Evaluate(), Gradient(("x",)), Hvp(("x",)))}
+    loss, gradient, product = flops.values()
+    assert gradient <= 4 * loss
+    assert product <= 8 * loss
 
 
 def test_the_batch_is_the_loop():

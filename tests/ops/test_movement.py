@@ -1,11 +1,10 @@
 """Ops that move elements: their values are NumPy's, their transposes move elements back."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 
 from gradserve.execution.numpy.kernels.table import entry
+from gradserve.ir.op import Op
 from gradserve.ir.types import Symbol
 from gradserve.ops.movement.placement import Concatenate, Pad, Reverse, Slice
 from gradserve.ops.movement.shapes import BroadcastTo, Permute, Reshape
@@ -14,7 +13,7 @@ from tests.ops.support import evaluate, f64, gradients, i64, infer, normal, refu
 n = Symbol("n")
 
 
-def numpy_kernel(op: Any, types):
+def numpy_kernel(op: Op, types):
     return entry(type(op)).make(op, types)
 
 
