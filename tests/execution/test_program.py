@@ -1,5 +1,7 @@
 """Programs hold no data: one digest for all data of the same shapes, and constants that are arguments."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -16,7 +18,7 @@ from gradserve.questions.derivations import Derivation, Evaluate, Gradient, Hvp
 from tests.execution.functions import random_calls
 
 F64 = ElementType.FLOAT64
-SEEDS = range(40)
+SEEDS = range(25)
 WRT = ("x", "y")
 
 
@@ -127,7 +129,7 @@ def test_the_planted_fault_of_two_constants_exchanged_is_found():
         right = run(instance, arguments)
         names = list(instance.constants)
         assert names == [f"{CONSTANT}{k}" for k in range(len(names))]
-        for one, other in zip(names, names[1:], strict=False):
+        for one, other in pairwise(names):
             swapped = {**instance.constants, one: instance.constants[other], other: instance.constants[one]}
             exchanged += 1
             caught += not same(run(Instance(instance.program, swapped), arguments), right)
