@@ -1,6 +1,6 @@
 """Programs hold no data: one digest for all data of the same shapes, and constants that are arguments."""
 
-import itertools
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ import pytest
 from gradserve.autodiff import derive
 from gradserve.execution import Instance, Program, executor, instance_of
 from gradserve.execution.program import CONSTANT
-from gradserve.ir.graph import Graph, Literal
+from gradserve.ir.graph import Graph
 from gradserve.ir.types import ElementType, TensorType
 from gradserve.jobs.programs import Axis, Programs
 from gradserve.ops import builder
@@ -18,7 +18,7 @@ from gradserve.questions.derivations import Derivation, Evaluate, Gradient, Hvp
 from tests.execution.functions import random_calls
 
 F64 = ElementType.FLOAT64
-SEEDS = range(40)
+SEEDS = range(25)
 WRT = ("x", "y")
 
 
@@ -114,7 +114,7 @@ def with_other_data(graph: Graph) -> Graph:
     """The same graph with every array constant, those of its functions included, one larger."""
     g = builder()
     values = [g.input(given.name, given.type) for given in graph.inputs]
-    values += [g.constant(c.array + 1.0 if isinstance(c, Literal) and c.type.shape else c) for c in graph.constants]
+    values += [g.constant(c if not c.type.shape else c.array + 1.0) for c in graph.constants]
     for node in graph.nodes:
         values += g.apply(node.op.with_functions(with_other_data), [values[k] for k in node.operands])
     return g.build({output.name: values[output.value] for output in graph.outputs})
@@ -129,7 +129,7 @@ def test_the_planted_fault_of_two_constants_exchanged_is_found():
         right = run(instance, arguments)
         names = list(instance.constants)
         assert names == [f"{CONSTANT}{k}" for k in range(len(names))]
-        for one, other in itertools.pairwise(names):
+        for one, other in pairwise(names):
             swapped = {**instance.constants, one: instance.constants[other], other: instance.constants[one]}
             exchanged += 1
             caught += not same(run(Instance(instance.program, swapped), arguments), right)
