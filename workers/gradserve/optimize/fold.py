@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
-from gradserve.ir.errors import NotDifferentiable
+from gradserve.ir.errors import NotDifferentiable, NumericalFailure
 from gradserve.ir.graph import Literal
 from gradserve.ir.op import Op
 from gradserve.ir.types import Array
@@ -65,6 +65,6 @@ def _compute(op: Op, arrays: Sequence[Array]) -> tuple[Array, ...] | None:
     """The results, or None if they are impossible: then the step fails when it is run, and says where."""
     try:
         with np.errstate(all="ignore"):
-            return op.results(np, *arrays)
-    except (np.linalg.LinAlgError, NotDifferentiable, IndexError, ValueError):
+            return op.numbers(*arrays)
+    except (np.linalg.LinAlgError, NotDifferentiable, NumericalFailure, IndexError, ValueError):
         return None

@@ -9,9 +9,8 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from gradserve.ir.guards import Guard, refusal
 from gradserve.ir.op import Op
-from gradserve.ir.types import Array, TensorType
+from gradserve.ir.types import TensorType
 
 Kernel: TypeAlias = Callable[..., Any]
 """A function of the operands, and of `out` where the entry overwrites: the result, or a tuple of several."""
@@ -64,18 +63,6 @@ def entry(op: type[Op]) -> Entry:
 def has_entry(op: type[Op]) -> bool:
     """Whether an op's class has an entry."""
     return entry(op) is not _PLAIN
-
-
-def enforce(op: Op, guards: Sequence[Guard], operands: Sequence[Array], results: Sequence[Array]) -> None:
-    """Runs guards on NumPy arrays.
-
-    Raises:
-        NotDifferentiable, NumericalFailure: one of them refuses the results; the error of the first that does.
-    """
-    for guard in guards:
-        flags = guard.tripped(op, np, operands, results)
-        if flags is not None:
-            raise refusal(op, guard, flags, operands, results)
 
 
 def _plain(op: Op, types: Sequence[TensorType]) -> Kernel:
