@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gradserve.execution.executor import Schedule
-from gradserve.execution.numpy.kernels.table import entry, has_entry
+from gradserve.execution.numpy.kernels.table import entry, made
 from gradserve.execution.numpy.layout import own_order
 from gradserve.execution.numpy.schedule import NumpySchedule, Step, schedule_of
 from gradserve.execution.program import CONSTANT, Program
@@ -194,9 +194,7 @@ def kernel(step: Step) -> Callable[..., Any]:
     if step.copies:
         shape = step.result_types[0].lengths
         return lambda x: np.array(x, order="C", copy=True).reshape(shape)
-    own = has_entry(type(step.op))
-    plain = entry(type(step.op)).make(step.op, step.operand_types) if own else step.op.kernel(np, step.operand_types)
-    plain = _guarded(step.op, plain)
+    plain = _guarded(step.op, made(step.op, step.operand_types))
     return plain if step.order is None else _turning(plain, step.order)
 
 

@@ -60,9 +60,10 @@ def entry(op: type[Op]) -> Entry:
     return next((_ENTRIES[base] for base in op.__mro__ if base in _ENTRIES), _PLAIN)
 
 
-def has_entry(op: type[Op]) -> bool:
-    """Whether an op's class has an entry."""
-    return entry(op) is not _PLAIN
+def made(op: Op, types: Sequence[TensorType]) -> Kernel:
+    """The kernel of an op for operands of these types."""
+    own = entry(type(op))
+    return own.make(op, types) if own is not _PLAIN else op.kernel(np, types)
 
 
 def _plain(op: Op, types: Sequence[TensorType]) -> Kernel:
