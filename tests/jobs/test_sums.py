@@ -6,6 +6,7 @@ import gc
 import tracemalloc
 import weakref
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,7 +55,8 @@ def test_a_million_points_of_a_thousand_parameters():
     taken = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     pool.close()
-    np.testing.assert_allclose(answer.arrays["gradient"]["w"], points * asked.arguments["w"][0], rtol=1e-3, atol=1.0)
+    first: Any = asked.arguments["w"]
+    np.testing.assert_allclose(answer.arrays["gradient"]["w"], points * first[0], rtol=1e-3, atol=1.0)
     assert answer.report.chunks == len(scheduled.pieces)
     assert scheduled.peak_bytes < taken < CHUNKS * scheduled.peak_bytes
 

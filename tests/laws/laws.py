@@ -9,7 +9,7 @@ import numpy as np
 
 from gradserve.autodiff import derive, jvp, kinks, linearize, transpose, vmap
 from gradserve.execution.numpy import schedule as lower
-from gradserve.execution.numpy.kernels.table import entry
+from gradserve.execution.numpy.kernels.table import entry, made
 from gradserve.ir.errors import ConstraintError, NotDifferentiable
 from gradserve.ir.graph import Graph
 from gradserve.ir.op import Op, Sample
@@ -52,7 +52,7 @@ def kernel_agrees_with_impl(sample: Sample) -> None:
     """The specialised callable gives the same up to rounding, also into given memory; so do operands that broadcast."""
     for chosen in (sample, support.narrowed(sample)):
         expected = support.results_of(chosen.op, chosen.operands)
-        kernel = entry(type(chosen.op)).make(chosen.op, [type_of(x) for x in chosen.operands])
+        kernel = made(chosen.op, [type_of(x) for x in chosen.operands])
         with np.errstate(all="ignore"):
             results = kernel(*chosen.operands)
             _same(results if isinstance(results, tuple) else (results,), expected)
@@ -236,7 +236,7 @@ def executor_agrees_with_impl(sample: Sample) -> None:
         for smallest in (lower.REUSE_BYTES, 2 * np.dtype(np.float64).itemsize):
             with mock.patch.object(lower, "REUSE_BYTES", smallest):
                 program = prepared(graph)
-            _close(expected, program(given), 1e-12)
+            _close(expected, program(given), 2e-6 if support.is_single(sample.operands) else 1e-12)
 
 
 def optimize_keeps_results(sample: Sample) -> None:

@@ -9,7 +9,8 @@ import scipy.linalg
 
 from gradserve.ir.errors import NotDifferentiable
 from gradserve.ir.types import Array
-from gradserve.ops.spectral import rotation, spectra
+from gradserve.ops.spectral.rotation import Rotation
+from gradserve.ops.spectral.spectra import SpectrumCotangent, SpectrumTangent
 from gradserve.questions.derivations import Hvp
 from tests.ops.clustered import (
     DEPENDENT,
@@ -138,22 +139,13 @@ def test_what_depends_on_the_choice_is_refused_and_nothing_else(name):
         assert np.isfinite(off) or touched, p
 
 
-def let_pass(*arguments: object) -> None:
-    """No test of any cluster."""
-
-
 @pytest.fixture
-def without_checks(monkeypatch):
-    for module, name in [
-        (rotation, "refuse_clusters"),
-        (rotation, "refuse_inexact"),
-        (spectra, "refuse_uneven"),
-        (spectra, "refuse_splitting"),
-    ]:
-        monkeypatch.setattr(module, name, let_pass)
+def without_guards(monkeypatch):
+    for op in (Rotation, SpectrumTangent, SpectrumCotangent):
+        monkeypatch.setattr(op, "guards", ())
 
 
-@pytest.mark.usefixtures("without_checks")
+@pytest.mark.usefixtures("without_guards")
 @pytest.mark.parametrize(
     ("losses", "symmetric", "name"),
     [
@@ -164,11 +156,11 @@ def without_checks(monkeypatch):
         (DEPENDENT_SINGULAR, False, "sum u^4"),
     ],
 )
-def test_without_the_checks_wrong_gradients_come_back(losses, symmetric, name):
+def test_without_the_guards_wrong_gradients_come_back(losses, symmetric, name):
     assert silent(trials(losses, symmetric, name, 50))
 
 
-@pytest.mark.usefixtures("without_checks")
+@pytest.mark.usefixtures("without_guards")
 @pytest.mark.parametrize("name", ["tr(G Q e^w Q^T)", "b^T (A + c)^-1 b by eigenvectors", "tr(G Q sqrt(w) Q^T)"])
 def test_without_functions_of_the_matrix_wrong_gradients_come_back(name, monkeypatch):
     monkeypatch.setattr(sys.modules["gradserve.autodiff.jvp"], "invariant", lambda graph, wrt, forward: graph)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from gradserve.autodiff import vmap
+from gradserve.execution.numpy.kernels.table import made
 from gradserve.ir.errors import NumericalFailure
-from gradserve.ir.types import ElementType, Symbol
+from gradserve.ir.types import ElementType, Symbol, type_of
 from gradserve.ops.indexing.gather import Gather, Iota, ScatterAdd
 from tests.ops.support import check_batches, evaluate, f64, gradients, i64, infer, named, normal, refusal, run, trace
 
@@ -54,6 +55,10 @@ def test_each_is_the_transpose_of_the_other(axis):
     np.testing.assert_allclose(ct, np.take(x, indices, axis))
 
 
+def kernel_of(op, *operands):
+    return made(op, [type_of(x) for x in operands])(*operands)
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64, np.int32])
 @pytest.mark.parametrize("width", [1, 3])
 @pytest.mark.parametrize("count", [50, 5000])
@@ -64,14 +69,14 @@ def test_sums_have_the_bits_of_additions_in_order(dtype, width, count):
     expected = np.zeros((7, width), dtype)
     for row, index in zip(updates, indices, strict=True):
         expected[index] += row
-    np.testing.assert_array_equal(ScatterAdd(0, 7).impl(np, updates, indices), expected)
+    np.testing.assert_array_equal(kernel_of(ScatterAdd(0, 7), updates, indices), expected)
 
 
 def test_sums_are_the_same_without_scipy(monkeypatch):
     updates, indices = normal(3000, 4), np.arange(3000) % 11
-    expected = ScatterAdd(0, 11).impl(np, updates, indices)
-    monkeypatch.setattr("gradserve.ops.indexing.gather._sparse", lambda: None)
-    np.testing.assert_array_equal(ScatterAdd(0, 11).impl(np, updates, indices), expected)
+    expected = kernel_of(ScatterAdd(0, 11), updates, indices)
+    monkeypatch.setattr("gradserve.execution.numpy.kernels.indexing._sparse", lambda: None)
+    np.testing.assert_array_equal(kernel_of(ScatterAdd(0, 11), updates, indices), expected)
 
 
 @pytest.mark.parametrize("index", [-1, 3])

@@ -6,7 +6,7 @@ depends on numbers, so that it can be compiled. Executors differ in when they lo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -40,7 +40,7 @@ class Guard:
     error: type[NotDifferentiable] | type[NumericalFailure]
     test: Test
     of: str = ""
-    """What a client calls the computation that is refused; empty for the name of the op."""
+    """What a client calls the computation that is refused, which the error names; empty for the name of the op."""
     suspect: Test | None = None
     """A cheaper test that is true somewhere wherever `test` is: executors may look at it first."""
     detail: Detail | None = None
@@ -52,11 +52,6 @@ class Guard:
             return None
         flags = self.test(op, xp, operands, results)
         return flags if xp.any(flags) else None
-
-
-def named(op: Op, guard: Guard) -> str:
-    """The constraint that a refusal reports."""
-    return f"{guard.of or op.name} ({guard.constraint})"
 
 
 def refusal(
@@ -72,4 +67,16 @@ def refusal(
     else:
         where = f"[{', '.join(map(str, first))}]" if first else ""
         text = guard.description.format(where=where).replace("  ", " ").strip()
-    return guard.error(_MESSAGES[guard.error], [Violation("", named(op, guard), text)])
+    return guard.error(_MESSAGES[guard.error], [Violation("", guard.of or op.name, text)])
+
+
+def enforce(op: Op, operands: Sequence[Array], results: Sequence[Array], but: Collection[str] = frozenset()) -> None:
+    """Looks at an op's guards, all but those of these constraints, on NumPy arrays.
+
+    Raises:
+        NotDifferentiable, NumericalFailure: the results are refused; by the first guard that does.
+    """
+    for guard in op.guards:
+        flags = None if guard.constraint in but else guard.tripped(op, np, operands, results)
+        if flags is not None:
+            raise refusal(op, guard, flags, operands, results)

@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, get_type_hints
 
+import numpy as np
+
 from gradserve.ir.errors import ConstraintError
-from gradserve.ir.guards import Guard
+from gradserve.ir.guards import Guard, enforce
 from gradserve.ir.types import Array, ElementType, Shape, Symbol, TensorType
 
 if TYPE_CHECKING:
@@ -117,6 +119,16 @@ class Op(abc.ABC):
         found = self.impl(xp, *arrays)
         return found if isinstance(found, tuple) else (found,)
 
+    def numbers(self, *arrays: Array) -> tuple[Array, ...]:
+        """The results in NumPy, for those who have no executor.
+
+        Raises:
+            NotDifferentiable, NumericalFailure: a guard refuses them.
+        """
+        results = self.results(np, *arrays)
+        enforce(self, arrays, results)
+        return results
+
     def jvp(
         self,
         g: Builder,
@@ -149,6 +161,11 @@ class Op(abc.ABC):
     @abc.abstractmethod
     def samples(cls) -> Iterator[Sample]:
         """Applications on which every law is tried, corner cases included."""
+
+    @classmethod
+    def refused_samples(cls) -> Iterator[tuple[str, Sample]]:
+        """For each guard of the op its constraint, and an application that it is the first to refuse."""
+        yield from ()
 
 
 class OpSet(Protocol):

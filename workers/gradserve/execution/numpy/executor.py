@@ -15,13 +15,13 @@ import numpy as np
 from gradserve.execution.executor import Schedule
 from gradserve.execution.failures import located, violation_at
 from gradserve.execution.numpy.kernels import control
-from gradserve.execution.numpy.kernels.table import enforce, entry
+from gradserve.execution.numpy.kernels.table import entry, made
 from gradserve.execution.numpy.layout import own_order
 from gradserve.execution.numpy.schedule import NumpySchedule, Step, schedule_of
 from gradserve.execution.program import CONSTANT, Program
 from gradserve.ir.errors import Cancelled, GradserveError, NotDifferentiable, NumericalFailure
 from gradserve.ir.graph import Literal
-from gradserve.ir.guards import named
+from gradserve.ir.guards import enforce
 from gradserve.ir.op import Op
 from gradserve.ir.types import Array
 from gradserve.ops.control.calling import Calling, Function, unpacked
@@ -87,11 +87,7 @@ class NumpyPrepared:
         step = self._step_of(error)
         if step is None:
             return NumericalFailure(f"the program cannot be run on these numbers: {error}")
-        covers = entry(type(step.op)).covers
-        names = [named(step.op, guard) for guard in step.op.guards if guard.constraint in covers]
-        violation = violation_at(
-            self._graph, step.node, names[0] if names else step.op.name, str(error) or type(error).__name__
-        )
+        violation = violation_at(self._graph, step.node, step.op.name, str(error) or type(error).__name__)
         return NumericalFailure("a step is impossible on these numbers", [violation])
 
     def _located(self, error: GradserveError) -> GradserveError:
@@ -186,20 +182,20 @@ def kernel(step: Step) -> Callable[..., Any]:
     if step.copies:
         shape = step.result_types[0].lengths
         return lambda x: np.array(x, order="C", copy=True).reshape(shape)
-    plain = _guarded(step.op, entry(type(step.op)).make(step.op, step.operand_types))
+    plain = _guarded(step.op, made(step.op, step.operand_types))
     return plain if step.order is None else _turning(plain, step.order)
 
 
 def _guarded(op: Op, plain: Callable[..., Any]) -> Callable[..., Any]:
     """The kernel with those of the op's guards that it does not enforce itself."""
-    guards = [guard for guard in op.guards if guard.constraint not in entry(type(op)).covers]
-    if not guards:
+    covers = entry(type(op)).covers
+    if covers.issuperset(guard.constraint for guard in op.guards):
         return plain
 
     def run(*operands: Array) -> Any:
         results = plain(*operands)
         every = results if isinstance(results, tuple) else (results,)
-        enforce(op, guards, operands, every)
+        enforce(op, operands, every, but=covers)
         return results
 
     return run

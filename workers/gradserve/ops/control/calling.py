@@ -7,6 +7,8 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Graph, Literal
 from gradserve.ir.op import Cost, Op
@@ -36,8 +38,16 @@ class Calling(Op):
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
         """The results, with functions computed node by node."""
-        callables = {name: functools.partial(interpret, graph, xp) for name, graph in self.functions.items()}
+        callables = {
+            name: functools.partial(interpret, graph, functools.partial(_results, xp))
+            for name, graph in self.functions.items()
+        }
         return unpacked(self.run(xp, callables, *arrays))
+
+    def numbers(self, *arrays: Array) -> tuple[Array, ...]:
+        """The results in NumPy, with guards of what the functions compute."""
+        callables = {name: functools.partial(interpret, graph, _numbers) for name, graph in self.functions.items()}
+        return tuple(self.run(np, callables, *arrays))
 
     def batch(self, g: Builder, operands: Sequence[Value], batched: Sequence[bool], size: int) -> tuple[Value, ...]:
         """Not here: it needs the transform of graphs."""
@@ -52,12 +62,20 @@ class Calling(Op):
         )
 
 
-def interpret(graph: Graph, xp: Any, *arrays: Array) -> list[Array]:
-    """The outputs of a function, node by node."""
+def _results(xp: Any, op: Op, *arrays: Array) -> tuple[Array, ...]:
+    return op.results(xp, *arrays)
+
+
+def _numbers(op: Op, *arrays: Array) -> tuple[Array, ...]:
+    return op.numbers(*arrays)
+
+
+def interpret(graph: Graph, results: Callable[..., tuple[Array, ...]], *arrays: Array) -> list[Array]:
+    """The outputs of a function, node by node, by what gives the results of an op at its operands."""
     values = [*arrays]
     values += [constant.array for constant in graph.constants if isinstance(constant, Literal)]
     for node in graph.nodes:
-        values += node.op.results(xp, *(values[k] for k in node.operands))
+        values += results(node.op, *(values[k] for k in node.operands))
     return [values[output.value] for output in graph.outputs]
 
 

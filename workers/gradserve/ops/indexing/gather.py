@@ -85,6 +85,12 @@ class Gather(Multilinear):
         yield Sample(cls(1), (x, np.array(2)))
         yield Sample(cls(0), (x[:0], np.zeros((0, 2), np.int64)))
 
+    @classmethod
+    def refused_samples(cls) -> Iterator[tuple[str, Sample]]:
+        """Indices behind the end and before the beginning."""
+        for index in (3, -1):
+            yield "R1", Sample(cls(0), (np.arange(3.0), np.array([[0, index]])))
+
 
 @register
 @dataclass(frozen=True)
@@ -165,6 +171,12 @@ class ScatterAdd(Multilinear):
         yield Sample(cls(1, 3), (np.arange(16.0).reshape(2, 2, 2, 2), np.array([[2, 0], [0, 0]])))
         yield Sample(cls(1, 3), (np.arange(2.0), np.array(2)))
         yield Sample(cls(0, 2), (np.zeros((0, 3)), np.zeros(0, np.int64)))
+
+    @classmethod
+    def refused_samples(cls) -> Iterator[tuple[str, Sample]]:
+        """Indices behind the end and before the beginning."""
+        for index in (3, -1):
+            yield "R1", Sample(cls(0, 3), (np.arange(2.0), np.array([0, index])))
 
 
 @register

@@ -67,6 +67,13 @@ class Cholesky(OfMatrix):
         yield from (Sample(cls(), (a,)) for a in definite())
         yield Sample(cls(), (next(definite()).astype(ElementType.FLOAT32.dtype),))
 
+    @classmethod
+    def refused_samples(cls) -> Iterator[tuple[str, Sample]]:
+        """An indefinite matrix, and one of a batch."""
+        indefinite = np.array([[1.0, 2.0], [2.0, 1.0]])
+        yield "R1", Sample(cls(), (indefinite,))
+        yield "R1", Sample(cls(), (np.stack([np.eye(2), indefinite]),))
+
 
 def _indefinite(op: Cholesky, xp: Any, operands: Sequence[Any], results: Sequence[Any]) -> Any:
     """Of each matrix: namespaces that do not refuse it by themselves leave a factor that is not finite."""

@@ -190,6 +190,11 @@ class LuSolve(OfLu):
         x = next(invertible())
         yield Sample(cls(True), (*cls.factors_of(x), np.sin(x)))
 
+    @classmethod
+    def refused_samples(cls) -> Iterator[tuple[str, Sample]]:
+        """A matrix of rank one."""
+        yield "R1", Sample(cls(False), (*cls.factors_of(np.ones((2, 2))), np.ones((2, 1))))
+
 
 @register
 @dataclass(frozen=True)
@@ -215,3 +220,8 @@ class LuInverse(OfLu):
     def samples(cls) -> Iterator[Sample]:
         """Matrices that can be inverted."""
         return (Sample(cls(), cls.factors_of(x)) for x in invertible())
+
+    @classmethod
+    def refused_samples(cls) -> Iterator[tuple[str, Sample]]:
+        """A matrix of rank one."""
+        yield "R1", Sample(cls(), cls.factors_of(np.ones((2, 2))))

@@ -106,6 +106,11 @@ class Pinv(Op):
         yield Sample(cls(1e-15, True), (np.stack([a[:2, :2], a[2:, 1:]]),))
         yield Sample(cls(1e-15, False), (np.zeros((3, 0)),))
 
+    @classmethod
+    def refused_samples(cls) -> Iterator[tuple[str, Sample]]:
+        """A matrix of rank one."""
+        yield "R1", Sample(cls(1e-15, True), (np.outer([1.0, 2.0, 3.0], [1.0, -1.0]),))
+
 
 @register
 @dataclass(frozen=True)
@@ -168,6 +173,12 @@ class SameRank(Beside):
         yield Sample(cls(), (a, p, np.cos(a)))
         yield Sample(cls(), (a, p, np.stack([a, np.sin(a)])))
         yield Sample(cls(), (np.zeros((0, 2)), np.zeros((2, 0)), np.zeros((0, 2))))
+
+    @classmethod
+    def refused_samples(cls) -> Iterator[tuple[str, Sample]]:
+        """A direction in which a matrix of rank one gets rank two."""
+        a = np.outer([1.0, 2.0, 3.0], [1.0, -1.0])
+        yield "R1", Sample(cls(), (a, np.linalg.pinv(a), np.eye(3)[:, :2]))
 
 
 @register

@@ -97,3 +97,9 @@ class Inv(OfMatrix):
     def samples(cls) -> Iterator[Sample]:
         """Matrices that can be inverted."""
         return (Sample(cls(), (x,)) for x in invertible())
+
+    @classmethod
+    def refused_samples(cls) -> Iterator[tuple[str, Sample]]:
+        """A matrix of rank one, and one of a batch."""
+        yield "R1", Sample(cls(), (np.ones((2, 2)),))
+        yield "R1", Sample(cls(), (np.stack([np.eye(2), np.ones((2, 2))]),))

@@ -141,6 +141,11 @@ class FullRank(Linear):
         yield Sample(cls("qr"), (np.stack([r, -r]),))
         yield Sample(cls("qr"), (np.zeros((2, 0, 0)),))
 
+    @classmethod
+    def refused_samples(cls) -> Iterator[tuple[str, Sample]]:
+        """A zero on the diagonal, in the second of two triangles."""
+        yield "R1", Sample(cls("qr"), (np.array([np.eye(2), [[2.0, 1.0], [0.0, 0.0]]]),))
+
 
 _JUMPS = "the factors are not determined, or jump with the rank"
 

@@ -127,6 +127,11 @@ class Solve(System):
         yield Sample(cls(), (a, b[:, :0]))
         yield Sample(cls(), (np.zeros((0, 0)), np.zeros((0, 2))))
 
+    @classmethod
+    def refused_samples(cls) -> Iterator[tuple[str, Sample]]:
+        """A matrix of rank one."""
+        yield "R1", Sample(cls(), (np.ones((2, 2)), np.array([[1.0], [2.0]])))
+
 
 @register
 @dataclass(frozen=True)
@@ -175,6 +180,11 @@ class TriangularSolve(System):
         yield Sample(cls(True, False), (np.stack([a, a.T + np.eye(3)]), np.stack([b, 2 * b])))
         yield Sample(cls(False, False), (a, b[:, :0]))
         yield Sample(cls(True, True), (np.zeros((2, 0, 0)), np.zeros((2, 0, 1))))
+
+    @classmethod
+    def refused_samples(cls) -> Iterator[tuple[str, Sample]]:
+        """A zero on the diagonal."""
+        yield "R1", Sample(cls(True, False), (np.array([[1.0, 2.0], [3.0, 0.0]]), np.ones((2, 1))))
 
 
 def _zero_on_diagonal(op: TriangularSolve, xp: Any, operands: Sequence[Any], results: Sequence[Any]) -> Any:

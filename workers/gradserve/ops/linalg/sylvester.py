@@ -97,6 +97,11 @@ class Sylvester(Beside):
         yield Sample(cls(), (np.array([[1.5]]), np.array([[-0.25]]), np.array([[2.0]])))
         yield Sample(cls(), (np.zeros((0, 0)), b, np.zeros((0, 2))))
 
+    @classmethod
+    def refused_samples(cls) -> Iterator[tuple[str, Sample]]:
+        """Opposite eigenvalues."""
+        yield "R1", Sample(cls(), (np.diag([1.0, 2.0]), np.array([[3.0, 1.0], [0.0, -2.0]]), np.ones((2, 2))))
+
 
 OPPOSITE = "an eigenvalue of A is the opposite of one of B: no solution or many"
 

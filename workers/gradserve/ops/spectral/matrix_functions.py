@@ -199,6 +199,15 @@ class Spectral(OfSquare):
         yield Sample(cls("log", 0.0, 0, 1), (np.array([[2.5]]),))
         yield Sample(cls("exp", 0.0, 0, 0), (np.zeros((2, 0, 0)),))
 
+    @classmethod
+    def refused_samples(cls) -> Iterator[tuple[str, Sample]]:
+        """Kinks and singularities at zero, also in one of a batch; a band that parts a cluster."""
+        singular, e = np.diag([0.0, 1.0, 2.0]), np.ones((3, 3))
+        for function in ("sqrt", "log", "reciprocal", "sign"):
+            yield "R1", Sample(cls(function, 0.0, 0, 3), (singular, e))
+        yield "R1", Sample(cls("sqrt", 0.0, 0, 3), (np.stack([np.eye(3), singular]), np.stack([e, e])))
+        yield "R1", Sample(cls("band", 0.0, 0, 1), (np.diag([1.0, 1.0, 2.0]), e))
+
 
 @register
 @dataclass(frozen=True)
@@ -273,6 +282,15 @@ class SpectralByFactors(AlongDirections):
             w, q = np.linalg.eigh(symmetrised(np, a))
             own = cls(op.function, op.parameter, op.start, op.stop)
             yield Sample(own, (w, q, *directions), differentiable=bool(directions))
+
+    @classmethod
+    def refused_samples(cls) -> Iterator[tuple[str, Sample]]:
+        """Those of Spectral."""
+        for constraint, sample in Spectral.refused_samples():
+            op, (a, *directions) = sample.op, sample.operands
+            assert isinstance(op, Spectral)
+            w, q = np.linalg.eigh(symmetrised(np, a))
+            yield constraint, Sample(cls(op.function, op.parameter, op.start, op.stop), (w, q, *directions))
 
 
 def form_guards(form: spectral_forms.Form) -> tuple[Guard, ...]:

@@ -137,6 +137,20 @@ class Rotation(Beside):
         yield Sample(cls("eigh", 0, 1, False), (np.array([0.5]), np.array([[2.0]])))
         yield Sample(cls("eigh", 0, 0, False), (np.zeros((2, 0)), np.zeros((2, 0, 0))))
 
+    @classmethod
+    def refused_samples(cls) -> Iterator[tuple[str, Sample]]:
+        """A cluster, singular values of zero, and a result that nearly vanishes beside what it is made of."""
+        square = np.cos(np.arange(9.0)).reshape(3, 3)
+        near = np.array([1.0, 2.0, 2.0 + 1e-7])
+        yield "R1", Sample(cls("eigh", 0, 3, False), (near, square))
+        yield "R1", Sample(cls("eigh", 1, 2, True), (np.stack([DIAGONAL, near]), np.stack([square, square])[..., 1:2]))
+        yield "R1", Sample(cls("svd", 0, 3, False), (near[::-1].copy(), square))
+        yield "R2", Sample(cls("svd", 0, 3, False), (np.array([3.0, 1.0, 1e-9]), square))
+        step = np.array([1.0, 1.0 + 1e-5, 3.0])
+        for of, values in (("eigh", step), ("svd", step[::-1].copy())):
+            # Going back, only the symmetric part counts, and F o X of a symmetric X has none.
+            yield "R3", Sample(cls(of, 0, 3, True), (values, square + square.T))
+
 
 _NONE = "its vectors have no derivative"
 _LOST = "rounding leaves the derivative of their vectors less than half its digits"

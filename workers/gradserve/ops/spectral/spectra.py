@@ -171,6 +171,15 @@ class SpectrumTangent(AlongSpectrum):
         several = np.sin(np.arange(18.0)).reshape(2, 3, 3)
         yield Sample(cls("svd", 0, 3, False), (x[::-1].copy(), left, right, several))
 
+    @classmethod
+    def refused_samples(cls) -> Iterator[tuple[str, Sample]]:
+        """Directions that part a cluster: of several, of which it parts one; of singular values."""
+        _, _, (_, left, right) = next(cls.stacks())
+        values = np.array([1.0, 1.0, 3.0])
+        direction = np.cos(np.arange(9.0)).reshape(3, 3)
+        yield "R1", Sample(cls("eigh", 0, 2, False), (values, left, left, np.stack([np.eye(3), direction])))
+        yield "R1", Sample(cls("svd", 2, 3, False), (values[::-1].copy(), left, right, direction))
+
 
 @register
 @dataclass(frozen=True)
@@ -237,6 +246,15 @@ class SpectrumCotangent(AlongSpectrum):
             yield Sample(cls("eigh", start, stop, free), (x, left, right, weights))
         x, left, right = next(cls.stacks())[2]
         yield Sample(cls("svd", 0, 2, False), (x[::-1].copy(), left, right, np.array([[1.0, -2.0], [0.5, 3.0]])))
+
+    @classmethod
+    def refused_samples(cls) -> Iterator[tuple[str, Sample]]:
+        """Cotangents that differ in a cluster, and one of a singular value of zero."""
+        _, _, (_, left, right) = next(cls.stacks())
+        weights = np.array([1.0, 2.0, 3.0])
+        yield "R1", Sample(cls("eigh", 0, 3, False), (np.array([1.0, 1.0, 3.0]), left, left, weights))
+        yield "R1", Sample(cls("svd", 0, 1, False), (np.array([3.0, 3.0, 1.0]), left, right, weights[:1]))
+        yield "R2", Sample(cls("svd", 1, 3, False), (np.array([3.0, 1.0, 0.0]), left, right, weights[1:]))
 
 
 _KINK = "is zero to rounding, where it is at a kink as |x| is at 0"

@@ -9,7 +9,8 @@ from typing import Any, Literal
 import numpy as np
 
 from gradserve.execution.numpy.kernels.lapack import lapack, plain_rows, row_major
-from gradserve.execution.numpy.kernels.table import Kernel, enforce, kernel
+from gradserve.execution.numpy.kernels.table import Kernel, kernel
+from gradserve.ir.guards import enforce
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.linalg.cholesky import Cholesky
 from gradserve.ops.linalg.determinants import CofactorChange, Cofactors
@@ -84,7 +85,7 @@ def _pinv(op: Pinv, types: Sequence[TensorType]) -> Kernel:
     def pinv(a: Array) -> Array:
         u, s, vh = np.linalg.svd(a, full_matrices=False)
         if op.full and not np.all(op.kept(s)):
-            enforce(op, op.guards, [a], [])
+            enforce(op, [a], [])
         return np.asarray(op.inverse(np, u, s, vh))
 
     return pinv

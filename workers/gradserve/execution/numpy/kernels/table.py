@@ -9,9 +9,8 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from gradserve.ir.guards import Guard, refusal
 from gradserve.ir.op import Op
-from gradserve.ir.types import Array, TensorType
+from gradserve.ir.types import TensorType
 
 Kernel: TypeAlias = Callable[..., Any]
 """A function of the operands, and of `out` where the entry overwrites: the result, or a tuple of several."""
@@ -61,16 +60,9 @@ def entry(op: type[Op]) -> NumpyKernel:
     return next((_ENTRIES[base] for base in op.__mro__ if base in _ENTRIES), _PLAIN)
 
 
-def enforce(op: Op, guards: Sequence[Guard], operands: Sequence[Array], results: Sequence[Array]) -> None:
-    """Runs guards on NumPy arrays.
-
-    Raises:
-        NotDifferentiable, NumericalFailure: one of them refuses the results; the error of the first that does.
-    """
-    for guard in guards:
-        flags = guard.tripped(op, np, operands, results)
-        if flags is not None:
-            raise refusal(op, guard, flags, operands, results)
+def made(op: Op, types: Sequence[TensorType]) -> Kernel:
+    """The kernel of an op for operands of these types."""
+    return entry(type(op)).make(op, types)
 
 
 def plain(op: Op, types: Sequence[TensorType]) -> Kernel:
