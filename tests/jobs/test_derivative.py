@@ -8,7 +8,7 @@ from gradserve.jobs import cut
 from gradserve.ops import builder
 from gradserve.questions.call import Batch, Call, Reduction
 from gradserve.questions.derivations import Evaluate
-from tests.jobs.support import F32, F64, differentiated, real
+from tests.jobs.support import F32, F64, call_of, differentiated, real, total
 
 
 @pytest.mark.parametrize("seconds", [cut.CHUNK_SECONDS, 1e-9])
@@ -26,3 +26,15 @@ def test_the_mean_of_whole_numbers_is_no_whole_number(context, monkeypatch, seco
     assert found["x"].tolist() == [2.0, 1.5, 0.0]
     types = [ElementType.of(found[name].dtype) for name in outputs]
     assert types == [F64, F64, F64, F32]
+
+
+@pytest.mark.parametrize("others", [np.int64, np.float64])
+def test_constants_of_the_same_bytes_and_another_type_are_kept_apart(context, others):
+    """The bytes of the elements do not tell a vector from a matrix, or integers from reals."""
+    vector = np.arange(1.0, 7.0)
+    matrix = vector.view(others).reshape(2, 3)
+    g = builder()
+    x, y = g.input("x", real(6)), g.input("y", real(2, 3, element_type=ElementType.of(matrix.dtype)))
+    graph = g.build({"loss": total(g, x * g.constant(vector)) + total(g, g.convert(y * g.constant(matrix), F64))})
+    found = differentiated(context, call_of(graph, {"x": np.ones(6), "y": np.ones_like(matrix)}), Evaluate())
+    np.testing.assert_allclose(found.arrays["value"]["loss"], vector.sum() + matrix.astype(float).sum())
