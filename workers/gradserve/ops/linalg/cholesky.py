@@ -155,7 +155,8 @@ class CholeskyCotangent(AtFactor):
     name = "cholesky_cotangent"
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
-        return triangular_factors.cotangent(xp, *arrays)
+        factor, weights = arrays
+        return triangular_factors.cotangent(xp, factor, weights)
 
     def change(self, g: Builder, y: Value, factor: Value) -> Value:
         """-2 S dL."""

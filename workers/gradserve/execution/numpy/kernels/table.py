@@ -38,7 +38,7 @@ _ENTRIES: dict[type[Op], Entry] = {}
 
 
 def kernel(
-    *ops: type[Op],
+    *ops: type[Any],
     broadcasts: bool = False,
     overwrites: bool = False,
     symbol: str = "",
