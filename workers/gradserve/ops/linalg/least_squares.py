@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 
 from gradserve.ir.builder import Builder, Operand, Value
-from gradserve.ir.errors import NotDifferentiable
 from gradserve.ir.guards import Guard
 from gradserve.ir.op import Cost, Op, Sample, Unknown
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.contraction.contract import matrix_product
 from gradserve.ops.family import moved_bytes, only, require, require_arity, total, with_batch
+from gradserve.ops.linalg.ranks import FULL, SAME
 from gradserve.ops.linalg.stacked import Beside, stacked_product
 from gradserve.ops.linalg.triangles import flipped
 from gradserve.ops.registry import register
-from gradserve.ops.spectral.clusters import eps, largest, own_position, place
 from gradserve.ops.spectral.eigen import decomposition_cost
 
 
@@ -65,9 +64,7 @@ class Pinv(Op):
     @property
     def guards(self) -> tuple[Guard, ...]:
         """A rank that is not full."""
-        text = f"the rank of matrix {{where}} is not full: {_LEAST}"
-        deficient = Guard("R1", text, NotDifferentiable, _deficient, "lstsq", detail=_rank)
-        return (deficient,) if self.full else ()
+        return (FULL,) if self.full else ()
 
     def jvp(
         self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
@@ -146,8 +143,7 @@ class SameRank(Beside):
     @property
     def guards(self) -> tuple[Guard, ...]:
         """A rank that changes."""
-        text = f"in this direction the rank of matrix {{where}} grows: {_GROWS}"
-        return (Guard("R1", text, NotDifferentiable, _grows, "pinv", suspect=_may_grow, detail=_which_grows),)
+        return (SAME,)
 
     def jvp(
         self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
@@ -261,45 +257,3 @@ class Lstsq(Beside):
         yield Sample(cls(1e-15), (np.stack([a, np.cos(a)]), np.stack([b, 2.0 * b])))
         yield Sample(cls(1e-15), (a, np.stack([b, np.sin(b)])))
         yield Sample(cls(1e-15), (np.zeros((3, 0)), b))
-
-
-_LEAST = "the solution of least norm jumps with the rank"
-_GROWS = "the pseudoinverse jumps with the rank"
-
-
-def _deficient(op: Pinv, xp: Any, operands: Sequence[Any], results: Sequence[Any]) -> Any:
-    """Of each matrix."""
-    _, s, _ = xp.linalg.svd(operands[0], full_matrices=False)  # as in `impl`, so that compilers take it but once
-    return xp.logical_not(xp.all(op.kept(s), axis=-1))
-
-
-def _rank(op: Pinv, operands: Sequence[Array], results: Sequence[Array], position: tuple[int, ...]) -> str:
-    kept = op.kept(np.linalg.svd(operands[0], full_matrices=False)[1])[position]
-    known = f"the rank{place(position)} is {int(kept.sum())}, less than {len(kept)}, for rcond = {op.rcond:.2g}"
-    return f"{known}: {_LEAST}"
-
-
-def _may_grow(op: SameRank, xp: Any, operands: Sequence[Any], results: Sequence[Any]) -> Any:
-    """Of each matrix, whether its rank is not full already."""
-    a, p, _ = operands
-    rank = xp.round(xp.sum(a * xp.matrix_transpose(p), axis=(-2, -1)))  # the trace of the projection A P
-    return xp.logical_not(rank >= min(a.shape[-2:]))
-
-
-def _grows(op: SameRank, xp: Any, operands: Sequence[Any], results: Sequence[Any]) -> Any:
-    """Of each direction."""
-    a, p, direction = operands
-    beside = direction - xp.matmul(a, xp.matmul(p, direction))
-    outside = beside - xp.matmul(xp.matmul(beside, p), a)
-    limit = eps(xp, a) ** 0.5 * _size(xp, direction)
-    return xp.logical_and(_size(xp, outside) > limit, _may_grow(op, xp, operands, results))
-
-
-def _size(xp: Any, x: Array) -> Any:
-    """The greatest absolute value of each matrix, 0 of none."""
-    return largest(xp, largest(xp, x)[..., 0])[..., 0]
-
-
-def _which_grows(op: SameRank, operands: Sequence[Array], results: Sequence[Array], position: tuple[int, ...]) -> str:
-    stack = place(own_position(position, operands[0][..., 0]))
-    return f"in this direction the rank{stack} grows: {_GROWS}"

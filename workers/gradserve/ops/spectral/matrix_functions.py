@@ -10,12 +10,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar
 
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
-from gradserve.ir.errors import ConstraintError, NotDifferentiable
+from gradserve.ir.errors import ConstraintError
 from gradserve.ir.guards import Guard
 from gradserve.ir.op import Cost, Sample, Unknown
 from gradserve.ir.types import Array, TensorType
@@ -24,8 +24,8 @@ from gradserve.ops.linalg.stacked import Beside
 from gradserve.ops.linalg.triangles import flipped
 from gradserve.ops.registry import register
 from gradserve.ops.spectral import spectral_forms
-from gradserve.ops.spectral.clusters import described_at, place
 from gradserve.ops.spectral.eigen import symmetric_part, symmetrised
+from gradserve.ops.spectral.form_guards import form_guards
 from gradserve.ops.spectral.scalar_functions import FUNCTIONS
 
 
@@ -291,49 +291,3 @@ class SpectralByFactors(AlongDirections):
             assert isinstance(op, Spectral)
             w, q = np.linalg.eigh(symmetrised(np, a))
             yield constraint, Sample(cls(op.function, op.parameter, op.start, op.stop), (w, q, *directions))
-
-
-def form_guards(form: spectral_forms.Form) -> tuple[Guard, ...]:
-    """What a form refuses of its eigenvalues."""
-    if form.function == spectral_forms.BAND:
-        text = f"a band of eigenvalues ends in a cluster at {{where}}: {_PART}"
-        return (Guard("R1", text, NotDifferentiable, _splits, "eigh", detail=_which_cluster),)
-    text = f"{form.function} of a symmetric matrix {{where}} has no derivative at its eigenvalues"
-    return (Guard("R1", text, NotDifferentiable, _breaks, form.function, detail=_nearest),)
-
-
-_PART = "a part of it has no space of its own"
-Forming: TypeAlias = Spectral | SpectralByFactors
-
-
-def _eigenvalues(op: Forming, xp: Any, operands: Sequence[Any]) -> tuple[Any, int]:
-    """Those that count, and the order of the derivative."""
-    w, _ = op.factors(xp, operands)
-    return op.form.rounded(xp, w), len(operands) - len(op.factor_ranks)
-
-
-def _splits(op: Forming, xp: Any, operands: Sequence[Any], results: Sequence[Any]) -> Any:
-    """Of each end of the band."""
-    w, order = _eigenvalues(op, xp, operands)
-    return op.form.splits(xp, w) if order else xp.zeros((), dtype=xp.bool)
-
-
-def _which_cluster(op: Forming, operands: Sequence[Array], results: Sequence[Array], position: tuple[int, ...]) -> str:
-    w, _ = _eigenvalues(op, np, operands)
-    *stack, k = position
-    return f"{described_at('eigh', w, tuple(stack), op.form.ends(w.shape[-1])[k])}: {_PART}"
-
-
-def _breaks(op: Forming, xp: Any, operands: Sequence[Any], results: Sequence[Any]) -> Any:
-    """Of each matrix."""
-    w, order = _eigenvalues(op, xp, operands)
-    return op.form.breaks(xp, w, op.form.of_order(xp, w, order)) if order else xp.zeros((), dtype=xp.bool)
-
-
-def _nearest(op: Forming, operands: Sequence[Array], results: Sequence[Array], position: tuple[int, ...]) -> str:
-    w, _ = _eigenvalues(op, np, operands)
-    own = w[position]
-    return (
-        f"{op.function}{place(position)} of a symmetric matrix has no derivative at its eigenvalues, "
-        f"of which {float(own[np.argmin(np.abs(own))]):.3g} is the nearest to 0"
-    )
