@@ -65,7 +65,7 @@ lint-proto:
 
 # Lint takes one core and so do the tests of the deployment's files: they run side by side, and lint is heard first.
 test: $(VENV)/.dev ## lint, then run all tests (PYTEST_ARGS="-k ops" narrows)
-	@said=$$(mktemp -d) && trap 'rm -rf "$$said"' EXIT; \
+	@said=$$(mktemp -d); lint=; trap 'kill $$lint 2>/dev/null; rm -rf "$$said"' EXIT; trap 'exit 130' INT TERM; \
 	$(MAKE) --no-print-directory lint >"$$said/lint" 2>&1 & lint=$$!; \
 	failed=0; code=0; \
 	if command -v npm >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1; then \

@@ -26,7 +26,7 @@ from tests.autodiff.test_spectral import (
     symmetric_direction,
 )
 
-COUNT = 120
+COUNT = 80
 STEP = 1e-5
 Loss = Callable[[Any], Any]
 
@@ -182,7 +182,7 @@ def test_derivatives_agree_with_differences(make, is_stack):
     at = SQUARE if is_stack else SIMPLE
     direction = symmetric_direction(at) / 10
     checked = 0
-    for seed, loss in losses(make, is_stack)[:40]:
+    for seed, loss in losses(make, is_stack)[:30]:
         graph = graph_of(loss, at)
         gradient = derive(graph, Gradient(("a",)))
         ahead, behind = at + STEP * direction, at - STEP * direction
@@ -201,4 +201,4 @@ def test_derivatives_agree_with_differences(make, is_stack):
         scale = 1.0 + np.max(np.abs(change)) / (2 * STEP)
         np.testing.assert_allclose(product, change / (2 * STEP), rtol=1e-3, atol=1e-3 * scale, err_msg=str(seed))
         checked += 1
-    assert checked > 25
+    assert checked > 19
