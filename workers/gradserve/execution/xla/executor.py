@@ -12,7 +12,7 @@ import numpy as np
 from gradserve.execution.executor import Schedule, Stopped
 from gradserve.execution.failures import located
 from gradserve.execution.program import Program
-from gradserve.execution.xla.lowering import NOWHERE, Guarded, Lowering, guarded
+from gradserve.execution.xla.programs import NOWHERE, Guarded, Lowering, guarded
 from gradserve.execution.xla.schedule import XlaSchedule, schedule_of
 from gradserve.ir.errors import Cancelled, GradserveError
 from gradserve.ir.guards import refusal

@@ -13,9 +13,10 @@ from typing import Any, TypeAlias
 import jax.numpy as jnp
 from jax import lax
 
-from gradserve.execution.xla.callbacks import BY_CALLBACK, called_back
+from gradserve.execution.xla.lowerings import lowered
 from gradserve.ir.graph import Graph, Literal, Node
 from gradserve.ir.guards import Guard
+from gradserve.ir.types import TensorType
 from gradserve.ops.control.calling import output_types
 from gradserve.ops.control.cond import Cond
 from gradserve.ops.control.scan import Scan
@@ -57,9 +58,10 @@ class Lowering:
         """The outputs of a graph in their order, and its flags."""
         values = [*arguments, *(jnp.asarray(c.array) for c in graph.constants if isinstance(c, Literal))]
         flags: list[Traced] = []
+        types = graph.value_types
         for position, node in enumerate(graph.nodes):
             operands = [values[k] for k in node.operands]
-            results, inner = self._node(node, operands)
+            results, inner = self._node(node, operands, [types[k] for k in node.operands])
             results = [jnp.asarray(r, t.element_type.dtype) for r, t in zip(results, node.types, strict=True)]
             for guard in node.op.guards:
                 test = jnp.asarray(guard.test(node.op, jnp, operands, results))
@@ -69,7 +71,9 @@ class Lowering:
             values += results
         return [values[output.value] for output in graph.outputs], flags
 
-    def _node(self, node: Node, operands: Sequence[Traced]) -> tuple[Sequence[Traced], list[Traced]]:
+    def _node(
+        self, node: Node, operands: Sequence[Traced], types: Sequence[TensorType]
+    ) -> tuple[Sequence[Traced], list[Traced]]:
         op = node.op
         calls = {name: self._call(function) for name, function in op.functions.items()}
         match op:
@@ -77,9 +81,7 @@ class Lowering:
                 return _scan(op, calls["body"], len(guarded(op.body)), operands)
             case Cond():
                 return _cond(op, calls, operands)
-            case _ if isinstance(op, BY_CALLBACK):
-                return called_back(op, node.types, operands), []
-        return op.results(jnp, *operands), []
+        return lowered(op, node, operands, types), []
 
     def _call(self, function: Graph) -> Call:
         return lambda *arguments: self.run(function, arguments)
