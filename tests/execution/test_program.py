@@ -8,7 +8,7 @@ import pytest
 from gradserve.autodiff import derive
 from gradserve.execution import EXECUTORS, Instance, Program, instance_of
 from gradserve.execution.program import CONSTANT
-from gradserve.ir.graph import Graph
+from gradserve.ir.graph import Graph, Literal
 from gradserve.ir.types import ElementType, TensorType
 from gradserve.jobs.programs import Axis, Programs
 from gradserve.ops import builder
@@ -114,7 +114,9 @@ def with_other_data(graph: Graph) -> Graph:
     """The same graph with every array constant, those of its functions included, one larger."""
     g = builder()
     values = [g.input(given.name, given.type) for given in graph.inputs]
-    values += [g.constant(c if not c.type.shape else c.array + 1.0) for c in graph.constants]
+    for constant in graph.constants:
+        assert isinstance(constant, Literal)
+        values.append(g.constant(constant.array + 1.0 if constant.type.shape else constant))
     for node in graph.nodes:
         values += g.apply(node.op.with_functions(with_other_data), [values[k] for k in node.operands])
     return g.build({output.name: values[output.value] for output in graph.outputs})
