@@ -114,7 +114,9 @@ def with_other_data(graph: Graph) -> Graph:
     """The same graph with every array constant, those of its functions included, one larger."""
     g = builder()
     values = [g.input(given.name, given.type) for given in graph.inputs]
-    values += [g.constant(c.array + 1.0 if isinstance(c, Literal) and c.type.shape else c) for c in graph.constants]
+    for constant in graph.constants:
+        assert isinstance(constant, Literal)
+        values.append(g.constant(constant.array + 1.0 if constant.type.shape else constant))
     for node in graph.nodes:
         values += g.apply(node.op.with_functions(with_other_data), [values[k] for k in node.operands])
     return g.build({output.name: values[output.value] for output in graph.outputs})

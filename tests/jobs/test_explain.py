@@ -76,7 +76,7 @@ class House:
         ran, told = Ran(tuple(pool.sizes), executor, pool.name, pool.flops, pool.peak_bytes), answer.report
         assert (len(ran.chunks), executor, pool.name) == (told.chunks, told.executor, told.placement)
         assert told.flops == pytest.approx(ran.flops)
-        assert ran.peak_bytes == told.peak_bytes
+        assert told.peak_bytes == ran.peak_bytes
         return ran
 
 

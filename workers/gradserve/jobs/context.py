@@ -35,8 +35,8 @@ class Context:
     schedules: Lru[Hashable, SweepSchedule] = field(default_factory=lambda: Lru(1 << 28))
     """Schedules of sweeps: a small call has no time to make its own anew."""
 
-    def place(self, peak_bytes: int, seconds: float, data_bytes: int, options: Options) -> tuple[Pool, str]:
-        """The pool for a job whose chunks need so much memory and time in all, and the reason in words.
+    def require_pool(self, options: Options) -> None:
+        """Refuses a placement that there is no pool for.
 
         Raises:
             InvalidRequest: the cluster is asked for and there is none.
@@ -44,6 +44,9 @@ class Context:
         if options.placement is Placement.CLUSTER and self.cluster is None:
             text = "this server has no cluster; start it with Ray or ask for another placement"
             raise InvalidRequest("the options do not fit", [Violation("options.placement", "R8", text)])
+
+    def place(self, peak_bytes: int, seconds: float, data_bytes: int, options: Options) -> tuple[Pool, str]:
+        """The pool for a job whose chunks need so much memory and time in all, and the reason in words."""
         if self.cluster is None:
             return self.front_end, "there is no cluster"
         if options.placement is not Placement.AUTO:

@@ -55,6 +55,7 @@ def schedule(context: Context, question: Estimate, check: Check) -> SweepSchedul
     require_no_batch(call, "E1", "an estimate is made at one point; leave the batch out")
     _check(target)
     context.limits.check_count("probes", target.max_probes)
+    context.limits.check_graph(call.graph)
     derivation = probed(question, call.graph)
     vectors = frozenset(added_inputs(call.graph, derivation))
     nbytes = sum(argument.nbytes for argument in call.arguments.values())

@@ -60,6 +60,8 @@ class Sweep:
         found = context.schedules.get(key)
         if found is not None:
             return found
+        candidates(self.options.executor)  # before any limit, so that explaining ends in the same error as running
+        context.require_pool(self.options)
         context.limits.check_graph(self.graph)
         if self.axis is not None:
             context.limits.check_points(self.axis.size)

@@ -11,13 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from ray.exceptions import (
-    NodeDiedError,
-    ObjectLostError,
-    OutOfMemoryError,
-    RayActorError,
-    WorkerCrashedError,
-)
+from ray.exceptions import NodeDiedError, ObjectLostError, OutOfMemoryError, RayActorError, WorkerCrashedError
 
 from gradserve.ir.errors import Unavailable, WorkerLost
 from gradserve.pools.in_order import Inbox
@@ -35,6 +29,7 @@ _TICK_SECONDS = 0.25
 _STOP_SECONDS = 0.5
 """How long a worker may take to stop a chunk that nobody wants any more; one amid a longer step is ended."""
 _DEATHS = (RayActorError, WorkerCrashedError, NodeDiedError, OutOfMemoryError)
+_CLOSED = "the pool is closed"
 
 log = logging.getLogger("gradserve.pools")
 
@@ -107,13 +102,15 @@ class Dispatcher:
         """
         with self._lock:
             if self._closed:
-                raise Unavailable("the pool is closed")
+                raise Unavailable(_CLOSED)
             self._jobs.append(job)
 
     def offer(self, job: Job, index: int) -> None:
-        """Sends a chunk as soon as a worker can take it."""
+        """Sends a chunk as soon as a worker can take it; raises `Unavailable` if the pool is closed."""
         task = Task(job, index, job.calls.call(index), time.perf_counter())
         with self._lock:
+            if self._closed:  # perhaps while the call was made
+                raise Unavailable(_CLOSED)
             job.pending.append(task)
         self._send()
 
@@ -143,7 +140,7 @@ class Dispatcher:
             self._closed = True
             jobs = list(self._jobs)
         for job in jobs:
-            self._fail(job, Unavailable("the pool is closed"))
+            self._fail(job, Unavailable(_CLOSED))
             self.end(job)
         self._wake.set()
         self._thread.join()
