@@ -31,13 +31,13 @@ def arrays(draw: st.DrawFn, types: st.SearchStrategy[TensorType] = TYPES) -> np.
 
 
 @st.composite
-def graphs(draw: st.DrawFn) -> Graph:
-    """Correct graphs of some nodes; operands are shared values, new inputs or constants."""
+def graphs(draw: st.DrawFn, internal: bool = True) -> Graph:
+    """Correct graphs of some nodes; operands are shared values, new inputs or constants. Perhaps with internal ops."""
     g = builder()
     values: list[Value] = [g.input(name, draw(TYPES)) for name in draw(st.lists(NAMES, max_size=3, unique=True))]
     for array in draw(st.lists(arrays(), max_size=2)):
         values.append(g.constant(Literal(array)))
-    ops = sorted(OP_SET, key=lambda op: op.name)
+    ops = sorted((op for op in OP_SET if internal or not op.internal), key=lambda op: op.name)
     for op in draw(st.lists(st.sampled_from(ops), min_size=1, max_size=6)):
         g.origin = draw(ORIGINS)
         applied, types = draw(st.sampled_from(applications(op)))

@@ -6,11 +6,12 @@ from dataclasses import replace
 from unittest import mock
 
 import numpy as np
+import pytest
 
 from gradserve.autodiff import derive, jvp, kinks, linearize, transpose, vmap
 from gradserve.execution.numpy import schedule as lower
 from gradserve.execution.numpy.kernels.table import entry, made
-from gradserve.ir.errors import ConstraintError, NotDifferentiable
+from gradserve.ir.errors import ConstraintError, InvalidGraph, NotDifferentiable
 from gradserve.ir.graph import Graph
 from gradserve.ir.op import Op, Sample
 from gradserve.ir.types import Array, ElementType, TensorType, type_of
@@ -219,9 +220,13 @@ def text_round_trip(sample: Sample) -> None:
 
 
 def proto_round_trip(sample: Sample) -> None:
-    """The message tells a graph and its derivative wholly."""
+    """The message tells a graph and its derivative wholly, unless an op in it is internal: then it is refused."""
     for derived in _with_derivative(sample):
         graph = _as_sent(derived)
+        if any(node.op.internal for each in (graph, *graph.functions) for node in each.nodes):
+            with pytest.raises(InvalidGraph, match="internal"):
+                decode_graph(encode_graph(graph), OP_SET)
+            continue
         decoded = decode_graph(encode_graph(graph), OP_SET)
         assert decoded == graph
         assert decoded.digest == graph.digest

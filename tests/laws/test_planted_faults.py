@@ -1,7 +1,11 @@
 """The laws can fail: each planted fault is seen by the law that watches over it."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
+from gradserve.execution.numpy.kernels import table
 from gradserve.ir.op import Cost
 from gradserve.ir.types import ElementType
 from gradserve.ops.elementwise.arithmetic import Abs, Neg
@@ -22,8 +26,8 @@ def result_of_the_operands_type(self, operand):
     return operand
 
 
-def branches_swapped(self, xp, types):
-    return lambda condition, x, y: xp.where(condition, y, x)
+def branches_swapped(op, types):
+    return lambda condition, x, y: np.where(condition, y, x)
 
 
 def sine_off_by_one_percent(self, g, dx, x, y):
@@ -82,8 +86,6 @@ def paid_for(self, operands, results):
 
 FAULTS = [
     ("infer_agrees_with_impl", Gt, "result_type", result_of_the_operands_type),
-    ("kernel_agrees_with_impl", Select, "kernel", branches_swapped),
-    ("kernel_agrees_with_impl", Select, "overwrites", True),
     ("misuse_breaks_a_numbered_constraint", Sin, "constraints", {}),
     ("jvp_agrees_with_differences", Sin, "differential", sine_off_by_one_percent),
     ("transpose_keeps_inner_products", BroadcastTo, "pullback", repeated_elements_averaged),
@@ -98,8 +100,14 @@ FAULTS = [
     ("vmap_agrees_with_loop", ReduceSum, "batch", axes_not_shifted),
     ("text_round_trip", Cumsum, "attributes", first_axis_always),
     ("proto_round_trip", Cumsum, "attributes", first_axis_always),
-    ("executor_agrees_with_impl", Select, "kernel", branches_swapped),
     ("cost_is_not_negative", Sin, "cost", paid_for),
+]
+
+
+ENTRIES = [
+    ("kernel_agrees_with_impl", Select, {"make": branches_swapped}),
+    ("kernel_agrees_with_impl", Select, {"overwrites": True}),
+    ("executor_agrees_with_impl", Select, {"make": branches_swapped}),
 ]
 
 
@@ -116,11 +124,22 @@ def test_law_sees_the_fault(law, op, rule, fault, monkeypatch):
         check(law, op)
 
 
+@pytest.mark.parametrize(("law", "op", "fault"), ENTRIES)
+def test_law_sees_the_wrong_kernel(law, op, fault, monkeypatch):
+    check(law, op)
+    with monkeypatch.context() as planted:
+        planted.setitem(table._ENTRIES, op, replace(table.entry(op), **fault))
+        table.entry.cache_clear()
+        with pytest.raises((AssertionError, TypeError)):
+            check(law, op)
+    table.entry.cache_clear()
+
+
 def test_law_sees_a_wrong_simplification(monkeypatch):
-    monkeypatch.setitem(simplify.RULES, "neg", lambda g, op, operands: operands[0])
+    monkeypatch.setitem(simplify.RULES, Neg, lambda g, op, operands: operands[0])
     with pytest.raises(AssertionError):
         check("optimize_keeps_results", Neg)
 
 
 def test_every_law_has_a_fault():
-    assert {law for law, *_ in FAULTS} | {"optimize_keeps_results"} == set(LAWS)
+    assert {law for law, *_ in FAULTS + ENTRIES} | {"optimize_keeps_results"} == set(LAWS)

@@ -38,6 +38,7 @@ def test_entries_say_what_an_op_takes():
         "linear_in": [0, 1],
         "refuses": [],
         "differentiable": True,
+        "internal": False,
     }
     assert entries()["reshape"]["attributes"] == {"shape": "shape"}
     assert entries()["convert"]["attributes"] == {"element_type": "element_type"}
@@ -45,6 +46,7 @@ def test_entries_say_what_an_op_takes():
     assert entries()["add"]["linear_in"] is None
     assert entries()["betainc"]["refuses"] == [0, 1]
     assert not entries()["argmax"]["differentiable"]
+    assert entries()["lu"]["internal"]
 
 
 def test_every_entry_is_complete():

@@ -6,8 +6,10 @@ import pytest
 
 from gradserve.ir.errors import BlobNotFound, InvalidGraph, LimitExceeded, UnsupportedOpSet
 from gradserve.ir.limits import GraphLimits
-from gradserve.ops import OP_SET
+from gradserve.ir.types import type_of
+from gradserve.ops import OP_SET, builder
 from gradserve.text.parsing import parse
+from gradserve.text.printing import to_text
 from gradserve.v1 import graph_pb2, tensor_pb2
 from gradserve.wire import decode_graph, encode_graph
 
@@ -291,6 +293,33 @@ def test_a_graph_over_a_limit_is_refused_by_its_name(name, limit):
     with pytest.raises(LimitExceeded) as caught:
         decode_graph(message(), OP_SET, limits=GraphLimits(**{name: limit}))
     assert caught.value.limit == f"graph_{name}"
+
+
+INTERNAL = [op for op in OP_SET if op.internal]
+
+
+@pytest.mark.parametrize("op", INTERNAL, ids=lambda op: op.name)
+def test_an_internal_op_is_refused_as_such(op):
+    g = builder()
+    sample = next(op.samples())
+    results = g.apply(sample.op, [g.input(f"x{k}", type_of(x)) for k, x in enumerate(sample.operands)])
+    graph = g.build({"y": results[0]})
+    (violation,) = refusal(encode_graph(graph)).violations
+    assert (violation.field, violation.constraint) == ("nodes[0].op", "G12")
+    assert f"{op.name} is internal" in violation.description
+    assert parse(to_text(graph), OP_SET) == graph
+
+
+def test_functions_hold_no_internal_op():
+    m = encode_graph(parse(TEXT, OP_SET))
+    function_table(m)
+    m.nodes.add(op="cond", functions=[0, 0], operands=[3, 0])
+    m.functions[0].nodes.add(op="lu", operands=[0])
+    assert "functions[0].nodes[5].op" in {v.field for v in refusal(m).violations}
+
+
+def test_some_ops_are_internal():
+    assert {op.name for op in INTERNAL} >= {"lu", "rotation", "spectrum_cotangent"}
 
 
 def test_a_million_nodes_are_refused_at_once():

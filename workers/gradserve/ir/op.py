@@ -65,12 +65,20 @@ class Op(abc.ABC):
     """The numbered constraints that `infer` enforces."""
     arity: ClassVar[int | None] = 1
     """The number of operands; None means one or more."""
+    internal: ClassVar[bool] = False
+    """Whether only rules and the optimiser write it: clients may not send it."""
+    elementwise: ClassVar[bool] = False
+    """Whether each element of the result is computed from those in the same place of the operands."""
+    commutative: ClassVar[bool] = False
+    """Whether its operands may be exchanged."""
     view: ClassVar[bool] = False
     """Whether the result has elements of the operand in other places, and nothing is computed."""
-    commutative: ClassVar[bool] = False
-    """Whether its two operands may change places."""
-    internal: ClassVar[bool] = False
-    """Whether rules and the optimiser alone introduce it: no client may send it."""
+    fills: ClassVar[bool] = False
+    """Whether a number that fills the first operand fills the result as well."""
+    total: ClassVar[bool] = False
+    """Whether it has a result for all numbers: no guard and no failure, such as that of a matrix without inverse."""
+    spectral_function: ClassVar[str] = ""
+    """The function of `ops.spectral.scalar_functions` that it applies to each element, if there is one."""
     linear_in: ClassVar[tuple[int, ...] | None] = ()
     """The operands in which the op is linear, one at a time; None means jointly linear in all."""
     refuses: ClassVar[tuple[int, ...]] = ()

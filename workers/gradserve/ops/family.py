@@ -117,6 +117,8 @@ class Discrete(Op):
 class Elementwise(Op):
     """One result in the shape of its operands, element by element."""
 
+    elementwise = True
+    total = True
     function: ClassVar[str]
     """The array-API function that computes it."""
     flops: ClassVar[float] = 1.0

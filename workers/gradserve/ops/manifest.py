@@ -20,7 +20,7 @@ _ATTRIBUTE_TYPES: Mapping[Any, str] = {
 }
 
 
-class Entry(TypedDict):
+class OpEntry(TypedDict):
     """One op of the manifest."""
 
     name: str
@@ -41,13 +41,15 @@ class Entry(TypedDict):
     """The operands in which a derivative is refused, as no op computes it."""
     differentiable: bool
     """Whether the op has a derivative that is not zero everywhere."""
+    internal: bool
+    """Whether only derivatives and the optimiser write it: a graph with it is refused."""
 
 
 class Manifest(TypedDict):
     """The op set of one version."""
 
     version: int
-    ops: list[Entry]
+    ops: list[OpEntry]
 
 
 def manifest(op_set: Registry) -> Manifest:
@@ -55,9 +57,9 @@ def manifest(op_set: Registry) -> Manifest:
     return Manifest(version=op_set.version, ops=[entry(op) for op in sorted(op_set, key=lambda op: op.name)])
 
 
-def entry(op: type[Op]) -> Entry:
+def entry(op: type[Op]) -> OpEntry:
     """What the manifest says about one op."""
-    return Entry(
+    return OpEntry(
         name=op.name,
         summary=_summary(op),
         since=op.since,
@@ -68,6 +70,7 @@ def entry(op: type[Op]) -> Entry:
         linear_in=None if op.linear_in is None else list(op.linear_in),
         refuses=list(op.refuses),
         differentiable=op.arity != 0 and op.jvp not in (Op.jvp, Discrete.jvp),
+        internal=op.internal,
     )
 
 

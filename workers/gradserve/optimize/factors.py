@@ -14,13 +14,16 @@ from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Graph, Node
 from gradserve.numpy.matrices import diagonal
 from gradserve.ops import builder
+from gradserve.ops.linalg.determinants import Slogdet
 from gradserve.ops.linalg.factors import Lu, LuInverse, LuSolve
+from gradserve.ops.linalg.matrices import Inv
+from gradserve.ops.linalg.solve import Solve
 from gradserve.ops.linalg.stacked import part
 from gradserve.ops.linalg.triangles import flipped
 from gradserve.ops.movement.shapes import Permute
-from gradserve.ops.spectral.eigen import Eigh, Eigvalsh
+from gradserve.ops.spectral.eigen import Eigh, Eigvalsh, OfSpectrum
 from gradserve.ops.spectral.matrix_functions import Spectral, SpectralByFactors
-from gradserve.ops.spectral.singular import Svd, Svdvals
+from gradserve.ops.spectral.singular import OfSingular, Svd, Svdvals
 
 WORTH_FACTORS = 32
 """Rows from which matrices are worth LAPACK's calls one by one; NumPy's own loops over a stack are quicker below."""
@@ -51,12 +54,12 @@ def shared_factors(graph: Graph) -> Graph:
 def _family(graph: Graph, producers: Mapping[int, Node], node: Node) -> tuple[str, int] | None:
     """The kind of factorisation, and the value of the matrix, of which that of the transpose is the same."""
     op = node.op
-    if op.name in ("inv", "slogdet", "solve"):
+    if isinstance(op, Inv | Slogdet | Solve):
         matrix = _not_flipped(producers, node.operands[0])
         return ("lu", matrix) if graph.value_types[matrix].lengths[-1] >= WORTH_FACTORS else None
-    if isinstance(op, Eigh | Eigvalsh | Spectral):
+    if isinstance(op, OfSpectrum | Spectral):
         return ("eigh", node.operands[0])
-    return ("svd", node.operands[0]) if isinstance(op, Svd | Svdvals) else None
+    return ("svd", node.operands[0]) if isinstance(op, OfSingular) else None
 
 
 def _not_flipped(producers: Mapping[int, Node], value: int) -> int:
@@ -72,9 +75,9 @@ def _not_flipped(producers: Mapping[int, Node], value: int) -> int:
 def _by_lu(g: Builder, op: Any, matrix: Value, operands: list[Value]) -> Iterable[Value]:
     turned = operands[0] is not matrix
     packed, exchanges = g.apply(Lu(), [matrix])
-    if op.name == "solve":
+    if isinstance(op, Solve):
         return g.apply(LuSolve(transposed=turned), [packed, exchanges, operands[1]])
-    if op.name == "inv":
+    if isinstance(op, Inv):
         (inverse,) = g.apply(LuInverse(), [packed, exchanges])
         return (flipped(g, inverse) if turned else inverse,)
     return _slogdet(g, packed, exchanges)

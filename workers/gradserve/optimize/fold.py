@@ -12,7 +12,6 @@ from gradserve.ir.evaluate import applied
 from gradserve.ir.graph import Literal
 from gradserve.ir.op import Op
 from gradserve.ir.types import Array
-from gradserve.ops.family import Elementwise
 from gradserve.optimize.splat import splat
 
 MAX_ELEMENTS = 1 << 16
@@ -21,7 +20,7 @@ MAX_ELEMENTS = 1 << 16
 
 def fold(g: Builder, op: Op, operands: Sequence[Value]) -> tuple[Value, ...] | None:
     """The results as constants, or None if the operands are not known or the results are large."""
-    return _fold_splats(g, op, operands) if isinstance(op, Elementwise) else _fold_constants(g, op, operands)
+    return _fold_splats(g, op, operands) if op.elementwise else _fold_constants(g, op, operands)
 
 
 def _fold_splats(g: Builder, op: Op, operands: Sequence[Value]) -> tuple[Value, ...] | None:
@@ -59,7 +58,7 @@ def _known(g: Builder, op: Op, operand: Value) -> Array | None:
     literal = g.literal(operand)
     if isinstance(literal, Literal):
         return literal.array
-    number = splat(g, operand) if isinstance(op, Elementwise) else None
+    number = splat(g, operand) if op.elementwise else None
     return None if number is None else np.asarray(number)
 
 

@@ -10,6 +10,7 @@ from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Graph, Node
 from gradserve.ops import builder
 from gradserve.ops.contraction.contract import Contract
+from gradserve.ops.linalg.matrices import Inv
 from gradserve.ops.linalg.triangles import flipped
 
 
@@ -18,7 +19,7 @@ def without_inverses(graph: Graph) -> Graph:
 
     Only the inverse of one matrix, and products of matrices and vectors without further axes.
     """
-    matrices = {results[0]: node.operands[0] for node, results in graph.numbered_nodes() if node.op.name == "inv"}
+    matrices = {results[0]: node.operands[0] for node, results in graph.numbered_nodes() if isinstance(node.op, Inv)}
     useless = _in_products_alone(graph, matrices)
     if not useless:
         return graph

@@ -20,7 +20,6 @@ from gradserve.optimize.simplify import simplify
 
 MAX_PASSES = 4
 _NODES_BETWEEN_CHECKS = 500
-COMMUTATIVE = frozenset({"add", "mul", "maximum", "minimum", "eq", "ne", "logical_and", "logical_or", "logical_xor"})
 
 
 def _go_on() -> None:
@@ -69,7 +68,7 @@ def _optimized(function: Graph) -> Graph:
 def _node(g: Builder, node: Node, operands: tuple[Value, ...], read: Sequence[int]) -> tuple[Value, ...]:
     """The results of a node of which some are read, by the first of: folding, a simpler form, the op itself."""
     op = node.op.with_functions(_optimized)
-    if node.op.name in COMMUTATIVE:
+    if op.commutative:
         operands = tuple(sorted(operands, key=lambda operand: operand.index))  # so that x y and y x fall together
     folded = fold(g, op, operands)
     if folded is not None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Op
+from gradserve.ops.elementwise.arithmetic import Mul, Neg
 from gradserve.optimize.splat import splat
 
 LARGEST = 1024.0
@@ -25,9 +26,9 @@ def scaling(g: Builder, value: Value) -> tuple[float, Value]:
     made = g.producer(value)
     if made is None or not value.type.is_float:
         return 1.0, value
-    if made.op.name == "neg":
+    if isinstance(made.op, Neg):
         return -1.0, made.operands[0]
-    if made.op.name == "mul":
+    if isinstance(made.op, Mul):
         for one, other in (made.operands, made.operands[::-1]):
             factor = splat(g, one)
             if factor is not None and splat(g, other) is None:
@@ -52,7 +53,7 @@ def merged_scaling(g: Builder, op: Op, operands: Sequence[Value]) -> Value | Non
 
 
 def _outer_scaling(g: Builder, op: Op, operands: Sequence[Value]) -> tuple[float, Value]:
-    if op.name == "neg":
+    if isinstance(op, Neg):
         return -1.0, operands[0]
     for one, other in (tuple(operands), tuple(operands)[::-1]):
         factor = splat(g, one)

@@ -13,8 +13,14 @@ import numpy as np
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Op
-from gradserve.ops.family import Elementwise
-from gradserve.ops.movement.shapes import permuted
+from gradserve.ops.contraction.contract import Contract
+from gradserve.ops.elementwise.arithmetic import Add, Convert, Div, Mul, Neg, Sub
+from gradserve.ops.elementwise.comparison import Select
+from gradserve.ops.elementwise.powers import Pow
+from gradserve.ops.elementwise.stop_gradient import StopGradient
+from gradserve.ops.movement.placement import Pad, Reverse, Slice
+from gradserve.ops.movement.shapes import BroadcastTo, Permute, Reshape, permuted
+from gradserve.ops.reduction.reductions import ReduceSum
 from gradserve.optimize.scaling import merged_scaling, scaling_of_view, shared_scaling
 from gradserve.optimize.splat import is_splat, producer, splat
 from gradserve.optimize.sums import simpler_contraction, simpler_sum
@@ -24,17 +30,17 @@ Rule: TypeAlias = Callable[[Builder, Any, Sequence[Value]], Value | None]
 
 def simplify(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
     """A value equal to the application, or None if no rule knows a better one."""
-    if isinstance(op, Elementwise):
+    if op.elementwise:
         earlier = _before_broadcasts(g, op, operands)
         if earlier is not None:
             return earlier
-    rule = RULES.get(op.name)
+    rule = RULES.get(type(op))
     return rule(g, op, operands) if rule else None
 
 
 def _before_broadcasts(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
     """An elementwise op on broadcasts alone is done before them."""
-    found = [producer(g, operand, "broadcast_to") for operand in operands]
+    found = [producer(g, operand, BroadcastTo) for operand in operands]
     if None in found:
         return None
     sources = g.align([made[1][0] for made in found if made is not None])
@@ -87,7 +93,7 @@ def _div(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
 
 
 def _neg(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
-    twice = producer(g, operands[0], "neg")
+    twice = producer(g, operands[0], Neg)
     return twice[1][0] if twice else merged_scaling(g, op, operands)
 
 
@@ -118,7 +124,7 @@ def _reshape(g: Builder, op: Any, operands: Sequence[Value]) -> Value | None:
     x = operands[0]
     if x.type.shape == op.shape:
         return x
-    again = producer(g, x, "reshape")
+    again = producer(g, x, Reshape)
     return g.reshape(again[1][0], op.shape) if again else scaling_of_view(g, op, operands)
 
 
@@ -126,7 +132,7 @@ def _permute(g: Builder, op: Any, operands: Sequence[Value]) -> Value | None:
     x = operands[0]
     if op.order == tuple(range(len(op.order))):
         return x
-    again = producer(g, x, "permute")
+    again = producer(g, x, Permute)
     if again:
         return permuted(g, again[1][0], tuple(again[0].order[k] for k in op.order))
     return scaling_of_view(g, op, operands)
@@ -147,7 +153,7 @@ def _broadcast_to(g: Builder, op: Any, operands: Sequence[Value]) -> Value | Non
     x = operands[0]
     if x.type.shape == op.shape:
         return x
-    again = producer(g, x, "broadcast_to")
+    again = producer(g, x, BroadcastTo)
     return g.broadcast(again[1][0], op.shape) if again else None
 
 
@@ -155,22 +161,22 @@ def _stop_gradient(g: Builder, op: Op, operands: Sequence[Value]) -> Value | Non
     return operands[0]  # derivatives are there by now
 
 
-RULES: Mapping[str, Rule] = {
-    "add": _add,
-    "sub": _sub,
-    "mul": _mul,
-    "div": _div,
-    "neg": _neg,
-    "pow": _pow,
-    "select": _select,
-    "stop_gradient": _stop_gradient,
-    "convert": _convert,
-    "reshape": _reshape,
-    "permute": _permute,
-    "reverse": _reverse,
-    "slice": _whole,
-    "pad": _whole,
-    "broadcast_to": _broadcast_to,
-    "reduce_sum": simpler_sum,
-    "contract": simpler_contraction,
+RULES: Mapping[type[Op], Rule] = {
+    Add: _add,
+    Sub: _sub,
+    Mul: _mul,
+    Div: _div,
+    Neg: _neg,
+    Pow: _pow,
+    Select: _select,
+    StopGradient: _stop_gradient,
+    Convert: _convert,
+    Reshape: _reshape,
+    Permute: _permute,
+    Reverse: _reverse,
+    Slice: _whole,
+    Pad: _whole,
+    BroadcastTo: _broadcast_to,
+    ReduceSum: simpler_sum,
+    Contract: simpler_contraction,
 }

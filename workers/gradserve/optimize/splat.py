@@ -8,21 +8,20 @@ import numpy as np
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Literal
+from gradserve.ir.op import Op
 
-_SPREADING = frozenset({"broadcast_to", "reshape", "permute", "reverse"})
 
-
-def producer(g: Builder, value: Value, name: str) -> tuple[Any, tuple[Value, ...]] | None:
-    """The op and operands behind a value, if that op is called `name`."""
+def producer(g: Builder, value: Value, kind: type[Op]) -> tuple[Any, tuple[Value, ...]] | None:
+    """The op and operands behind a value, if that op is of this class."""
     made = g.producer(value)
-    return (made.op, made.operands) if made is not None and made.op.name == name else None
+    return (made.op, made.operands) if made is not None and type(made.op) is kind else None
 
 
 def splat(g: Builder, value: Value) -> np.generic | None:
     """The number that fills `value`, or None if it is not known to be filled by one."""
     made = g.producer(value)
     while made is not None:
-        if made.op.name not in _SPREADING:
+        if not made.op.fills:
             return None
         value = made.operands[0]
         made = g.producer(value)

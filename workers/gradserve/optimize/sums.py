@@ -10,7 +10,8 @@ from typing import Any, cast
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Op
 from gradserve.ops.contraction.contract import Contract
-from gradserve.ops.movement.shapes import permuted
+from gradserve.ops.elementwise.arithmetic import Mul
+from gradserve.ops.movement.shapes import BroadcastTo, Permute, permuted
 from gradserve.optimize.scaling import scaling_of_sum
 from gradserve.optimize.splat import producer, splat
 
@@ -28,7 +29,7 @@ def simpler_sum(g: Builder, op: Any, operands: Sequence[Value]) -> Value | None:
 
 def _sum_of_broadcast(g: Builder, axes: tuple[int, ...], x: Value) -> Value | None:
     """A sum along axes that were made by broadcasting is a multiple."""
-    spread = producer(g, x, "broadcast_to")
+    spread = producer(g, x, BroadcastTo)
     if spread is None or not x.type.is_float:
         return None
     (source,) = spread[1]
@@ -62,7 +63,7 @@ class _Factor:
 
 
 def _factor(g: Builder, value: Value) -> _Factor:
-    spread = producer(g, value, "broadcast_to")
+    spread = producer(g, value, BroadcastTo)
     if spread is None:
         return _Factor(value, tuple(range(value.type.rank)))
     (source,) = spread[1]
@@ -76,7 +77,7 @@ def _sum_of_product(g: Builder, axes: tuple[int, ...], x: Value) -> Value | None
 
     Where it is one BLAS call, that is: a product of vectors, matrices or both, or of all long rows of two matrices.
     """
-    product = producer(g, x, "mul")
+    product = producer(g, x, Mul)
     if product is None or not x.type.is_float or any(splat(g, operand) is not None for operand in product[1]):
         return None
     left, right = (_factor(g, operand) for operand in product[1])
@@ -97,7 +98,7 @@ def _sum_of_product(g: Builder, axes: tuple[int, ...], x: Value) -> Value | None
 
 def _inner_product(g: Builder, left: Value, right: Value) -> Value | None:
     """The sum of all products as one of vectors, unless flattening would copy what it saves."""
-    if producer(g, left, "permute") or producer(g, right, "permute"):
+    if producer(g, left, Permute) or producer(g, right, Permute):
         return None
     size = (left.type.size,)
     flat = Contract(lhs_contract=(0,), rhs_contract=(0,), lhs_batch=(), rhs_batch=())
@@ -143,7 +144,7 @@ def _unturned(
     g: Builder, value: Value, inner: tuple[int, ...], along: tuple[int, ...]
 ) -> tuple[Value, tuple[int, ...], tuple[int, ...]] | None:
     """The value before its transposition and its axes there, if its free axes come in the same order."""
-    turned = producer(g, value, "permute")
+    turned = producer(g, value, Permute)
     if turned is None:
         return None
     order = turned[0].order

@@ -10,6 +10,7 @@ from gradserve.ir.graph import Constant, Graph, Literal
 from gradserve.ir.op import Op
 from gradserve.ir.types import ElementType
 from gradserve.ops import builder
+from gradserve.ops.elementwise.arithmetic import Convert
 
 _SINGLE, _DOUBLE = ElementType.FLOAT32, ElementType.FLOAT64
 
@@ -53,6 +54,6 @@ def _wide(op: Op) -> Op:
 
 def _apply(g: Builder, op: Op, operands: Sequence[Value]) -> tuple[Value, ...]:
     """The results of the op; a conversion between equal types is left out."""
-    if op.name == "convert":
+    if isinstance(op, Convert):
         return (g.convert(operands[0], op.infer(operands[0].type)[0].element_type),)
     return g.apply(op, operands)

@@ -203,6 +203,10 @@ class _Reading:
         if found is None:
             self.refuse(f"{field}.op", "G12", f"op set {self.op_set.version} has no op {shown(message.op)}", source)
             return None
+        if found.internal:
+            text = f"{found.name} is internal: derivatives and the optimiser write it, and no client may"
+            self.refuse(f"{field}.op", "G12", text, source)
+            return None
         if version and found.since > version:
             self.refuse(f"{field}.op", "G12", f"{found.name} came with op set {found.since}, not {version}", source)
         attributes = self.attributes(field, found, message, source)

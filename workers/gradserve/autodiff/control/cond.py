@@ -15,10 +15,7 @@ from gradserve.ir.graph import Graph
 from gradserve.ir.op import Unknown
 from gradserve.ir.types import TensorType
 from gradserve.ops import builder
-from gradserve.ops.contraction.contract import Contract
 from gradserve.ops.control.cond import Cond
-from gradserve.ops.family import Elementwise
-from gradserve.ops.reduction.reductions import Reduction
 
 
 @rules.push.register
@@ -109,7 +106,7 @@ def spread(op: Cond, g: Builder, operands: Sequence[Value], batched: Sequence[bo
 
 def _never_fails(graph: Graph) -> bool:
     """Whether the function has a value for all numbers, such as a matrix that has no inverse."""
-    return all(isinstance(node.op, Elementwise | Reduction | Contract) or node.op.view for node in graph.nodes)
+    return all(node.op.total for node in graph.nodes)
 
 
 def _spread_over(g: Builder, truth: Value, x: Value) -> Value:

@@ -9,9 +9,10 @@ from gradserve.ir.builder import Builder, Value
 from gradserve.ops.contraction.contract import matrix_product
 from gradserve.ops.linalg.orthogonal import Qr
 from gradserve.ops.linalg.triangles import flipped, on_diagonal
-from gradserve.ops.spectral.eigen import symmetric_part
+from gradserve.ops.spectral.eigen import Eigvalsh, symmetric_part
 from gradserve.ops.spectral.matrix_functions import Spectral
 from gradserve.ops.spectral.scalar_functions import FUNCTIONS
+from gradserve.ops.spectral.singular import Svdvals
 from gradserve.ops.spectral.spectral_forms import BAND
 
 LONG = 300
@@ -140,8 +141,8 @@ class Decomposition:
     """The eigenvalues and eigenvectors of a matrix, or its singular values and vectors."""
 
     matrix: Value
-    of: str
-    """The op that makes it: eigh or svd."""
+    symmetric: bool
+    """Whether it is that of a symmetric matrix: into eigenvalues, not singular values."""
 
     @property
     def stack(self) -> tuple[int, ...]:
@@ -153,13 +154,18 @@ class Decomposition:
         """The number of values."""
         return min(self.matrix.shape[-2:])
 
+    def values(self, start: int, stop: int, free: bool) -> Value:
+        """The values `start` to `stop`; `free` as the ops have it."""
+        kind = Eigvalsh if self.symmetric else Svdvals
+        return self.matrix.builder.apply(kind(start, stop, free), [self.matrix])[0]
+
     def sandwich(self, expression: Expression, start: int, stop: int, left: bool, right: bool) -> Value:
         """X diag(f) Y^T over the values `start` to `stop`, f the expression of them.
 
         X and Y are the eigenvectors, or the left singular vectors if `left` and `right` say so, else the right ones.
         """
         g = self.matrix.builder
-        if self.of == "eigh":
+        if self.symmetric:
             algebra = OfSymmetric(symmetric_part(g, self.matrix), self.matrix)
             return algebra.whole(product(algebra.band(start, stop), taken(expression, algebra), algebra))
         if left != right and is_linear(expression) and (start, stop) == (0, self.length):

@@ -17,8 +17,6 @@ from gradserve.autodiff.spectral.expressions import Expression, has_kink, times,
 from gradserve.ir.builder import Value
 from gradserve.numpy.einstein import einsum
 from gradserve.numpy.matrices import trace
-from gradserve.ops.spectral.eigen import Eigvalsh
-from gradserve.ops.spectral.singular import Svdvals
 
 
 class Sums(Enum):
@@ -141,7 +139,7 @@ class Form:
         The trace of a function of the matrix for some of its values looks by itself whether they are part of a cluster.
         """
         # Singular values of zero are at a kink of their own, which only functions that are smooth there bear.
-        smooth = self.source.of == "eigh" or not has_kink(self.expression)
+        smooth = self.source.symmetric or not has_kink(self.expression)
         return smooth and (sums in (Sums.EACH, Sums.OF_MATRIX) or (sums is Sums.FREE and self.is_whole))
 
     def _contracted(self, kept: Sequence[int]) -> Value:
@@ -159,14 +157,12 @@ class Form:
         return einsum(f"{','.join([*terms, stack + ends])}->{_letters(kept)}", *operands, middle)
 
     def _trace(self, shape: Sequence[int], gone: set[int], sums: Sums) -> Value:
-        matrix = self.source.matrix
-        g = matrix.builder
+        g = self.source.matrix.builder
         if sums is Sums.OF_MATRIX or not self.is_whole or has_kink(self.expression):
             # The function of the matrix knows which eigenvalues are zero to rounding, and which form a cluster.
             total = trace(self.source.sandwich(self.expression, self.start, self.stop, True, True), 0, -2, -1)
         else:
-            kind = Eigvalsh if self.source.of == "eigh" else Svdvals
-            (x,) = g.apply(kind(0, self.source.length, free=True), [matrix])
+            x = self.source.values(0, self.source.length, free=True)
             total = g.emit("reduce_sum", vector(self.expression, x), axes=(x.type.rank - 1,))
         over = tuple(axis for axis in range(self.stack_rank) if axis in gone)
         total = g.emit("reduce_sum", total, axes=over) if over else total

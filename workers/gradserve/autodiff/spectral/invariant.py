@@ -15,20 +15,21 @@ from typing import Any, TypeAlias
 from gradserve.autodiff.spectral.algebras import Decomposition
 from gradserve.autodiff.spectral.expressions import Expression
 from gradserve.autodiff.spectral.forms import Form, Sums
-from gradserve.autodiff.spectral.known import Known, Part, diagonal_of, form_of_result, number_of, values_of
-from gradserve.autodiff.spectral.rules import RULES
+from gradserve.autodiff.spectral.known import Known, Part, Source, diagonal_of, form_of_result, number_of
+from gradserve.autodiff.spectral.rules import form_of
 from gradserve.autodiff.spectral.sums import contracted, extreme, single, summed
 from gradserve.autodiff.walk import declare_inputs, leaves, reachable
 from gradserve.ir.builder import Value
 from gradserve.ir.graph import Graph
 from gradserve.ir.op import Op
 from gradserve.ops import builder
+from gradserve.ops.contraction.contract import Contract
+from gradserve.ops.elementwise.arithmetic import Add
 from gradserve.ops.movement.placement import Pad
-from gradserve.ops.spectral.eigen import Eigh, Eigvalsh
-from gradserve.ops.spectral.singular import Svd, Svdvals
+from gradserve.ops.reduction.reductions import Extreme, ReduceSum
+from gradserve.ops.spectral.eigen import Eigvalsh, OfSpectrum
+from gradserve.ops.spectral.singular import Svdvals
 from gradserve.ops.spectral.spectra import SpectrumCotangent
-
-_SOURCES = frozenset({"eigh", "eigvalsh", "svd", "svdvals", "spectrum_cotangent"})
 
 
 def invariant(graph: Graph, moving: Iterable[str], forward: bool, again: bool = False) -> Graph:
@@ -38,7 +39,7 @@ def invariant(graph: Graph, moving: Iterable[str], forward: bool, again: bool = 
     In reverse mode a cotangent of eigenvalues is tested as a whole: it may be even within a cluster only together.
     `again` says that tangents will be differentiated too.
     """
-    if not any(node.op.name in _SOURCES for node in graph.nodes):
+    if not any(isinstance(node.op, Source | SpectrumCotangent) for node in graph.nodes):
         return graph
     moving = tuple(moving)
     sums = Sums.OF_MATRIX if again else Sums.EACH if forward else Sums.FREE
@@ -55,7 +56,7 @@ def _has_both(graph: Graph) -> bool:
     for node, results in graph.numbered_nodes():
         if isinstance(node.op, Eigvalsh | Svdvals) and node.op.free:
             summed.add(node.operands)
-        elif isinstance(node.op, Eigh | Eigvalsh | Svd | Svdvals) and results[values_of(node.op)] in read:
+        elif isinstance(node.op, Source) and results[node.op.values] in read:
             otherwise.add(node.operands)
     return bool(summed & otherwise)
 
@@ -84,7 +85,7 @@ class _Rewriter:
         return self._g.build({o.name: values[o.value] for o in self._graph.outputs})
 
     def _apply(self, op: Op, operands: list[Value]) -> tuple[Value, ...]:
-        if isinstance(op, Eigh | Eigvalsh | Svd | Svdvals):
+        if isinstance(op, Source):
             return self._decomposed(op, operands)
         known = [self._known.get(x.index) or Known(x) for x in operands]
         made = self._made(op, known)
@@ -110,20 +111,18 @@ class _Rewriter:
             if found is not None:
                 self._note(found)
                 return found.value
-        if op.name in ("reduce_max", "reduce_min"):
+        if isinstance(op, Extreme):
             whole = part is not None and part.is_values
             return part.extreme(self._g, op, known[0].value) if part and whole else extreme(self._g, op, known[0])
-        if op.name == "contract":
+        if isinstance(op, Contract):
             return contracted(self._g, op, known, self._sums)
-        if op.name == "reduce_sum":
+        if isinstance(op, ReduceSum):
             return summed(op, known[0], self._sums)
-        if op.name in RULES and any(k.form is not None for k in known):
-            return RULES[op.name](self._g, op, known)
-        return diagonal_of(op, known[0]) if known else None
+        return form_of(self._g, op, known) or (diagonal_of(op, known[0]) if known else None)
 
-    def _decomposed(self, op: Eigh | Eigvalsh | Svd | Svdvals, operands: list[Value]) -> tuple[Value, ...]:
+    def _decomposed(self, op: Source, operands: list[Value]) -> tuple[Value, ...]:
         results = self._g.apply(op, operands)
-        source = Decomposition(operands[0], "eigh" if isinstance(op, Eigh | Eigvalsh) else "svd")
+        source = Decomposition(operands[0], isinstance(op, OfSpectrum))
         for k, value in enumerate(results):
             self._note(Known(value, form_of_result(source, op, k), Part(op, operands[0], k)))
         return results
@@ -141,14 +140,14 @@ class _Rewriter:
             found = self._weights(source, term, op.start, op.stop)
             if found is None:
                 return None
-            made = source.sandwich(*found, left=True, right=op.of == "eigh")
+            made = source.sandwich(*found, left=True, right=source.symmetric)
             total = made if total is None else total + made
         return total
 
     def _terms(self, value: Value) -> list[Value]:
         """The terms of a sum."""
         made = self._g.producer(value)
-        if made is None or made.op.name != "add":
+        if made is None or not isinstance(made.op, Add):
             return [value]
         return [term for operand in made.operands for term in self._terms(operand)]
 

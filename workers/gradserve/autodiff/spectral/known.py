@@ -11,10 +11,13 @@ from gradserve.autodiff.spectral.forms import Form, Row
 from gradserve.ir.builder import Builder, Value
 from gradserve.ops.family import Elementwise
 from gradserve.ops.linalg.stacked import part
-from gradserve.ops.spectral.eigen import Eigh, Eigvalsh
-from gradserve.ops.spectral.singular import Svd, Svdvals
+from gradserve.ops.movement.placement import Pad, Reverse, Slice
+from gradserve.ops.movement.shapes import BroadcastTo, Reshape
+from gradserve.ops.reduction.reductions import Extreme, ReduceMax
+from gradserve.ops.spectral.eigen import OfSpectrum
+from gradserve.ops.spectral.singular import OfSingular
 
-Source: TypeAlias = Eigh | Eigvalsh | Svd | Svdvals
+Source: TypeAlias = OfSpectrum | OfSingular
 
 
 @dataclass(frozen=True)
@@ -29,22 +32,22 @@ class Part:
     @property
     def is_values(self) -> bool:
         """Whether these are eigenvalues or singular values, and not vectors."""
-        return self.result == values_of(self.op)
+        return self.result == self.op.values
 
     def _form(self, op: Source) -> Form:
-        source = Decomposition(self.matrix, "eigh" if isinstance(self.op, Eigh | Eigvalsh) else "svd")
+        source = Decomposition(self.matrix, isinstance(self.op, OfSpectrum))
         return replace(form_of_result(source, op, self.result), backwards=self.reversed)
 
     def taken(self, g: Builder, op: Any) -> Known | None:
         """A slice of it as the result of an op that decomposes that much: a cluster elsewhere does it no harm."""
         value = self._value(g, self.op)
         axis = value.type.rank - (2 if self.result == 2 else 1)
-        if op.name == "reverse" and op.axes == (axis,):
+        if isinstance(op, Reverse) and op.axes == (axis,):
             turned = replace(self, reversed=not self.reversed)
             return Known(turned._value(g, self.op), turned._form(self.op), turned)
-        if op.name in ("reduce_max", "reduce_min") and self.is_values and op.axes == (axis,):
+        if isinstance(op, Extreme) and self.is_values and op.axes == (axis,):
             return Known(self._without_axis(g, self._value(g, self._extreme(op))))
-        if op.name != "slice":
+        if not isinstance(op, Slice):
             return None
         others = [(0, n) for k, n in enumerate(value.shape) if k != axis]
         given = [(a, b) for k, (a, b) in enumerate(zip(op.starts, op.stops, strict=True)) if k != axis]
@@ -70,8 +73,8 @@ class Part:
         return self._without_axis(g, part(g, value, start, start + 1))
 
     def _extreme(self, op: Any) -> Source:
-        ascending = isinstance(self.op, Eigh | Eigvalsh)
-        last = ascending == (op.name == "reduce_max")
+        ascending = isinstance(self.op, OfSpectrum)
+        last = ascending == isinstance(op, ReduceMax)
         start = self.op.stop - 1 if last else self.op.start
         return replace(self.op, start=start, stop=start + 1)
 
@@ -98,15 +101,10 @@ class Known:
     """The form of the vector on its diagonal, if it is a matrix of zeros elsewhere."""
 
 
-def values_of(op: Source) -> int:
-    """Which result holds eigenvalues or singular values."""
-    return 1 if isinstance(op, Svd) else 0
-
-
 def form_of_result(source: Decomposition, op: Source, result: int) -> Form:
     """The form of a result of a decomposition: of its values, or of the left or right vectors."""
     rank = len(source.stack) + 2
-    if result == values_of(op):
+    if result == op.values:
         rank = len(source.stack) + 1
         return Form(source, rank - 1, Variable(), (), op.start, op.stop, rank)
     if result == 2:
@@ -136,10 +134,10 @@ def _without_others(g: Builder, value: Value, first: int) -> Value | None:
         found = [_without_others(g, operand, first) for operand in made.operands]
         known = [x for x in found if x is not None]
         return g.apply(made.op, known)[0] if len(known) == len(found) else None
-    if made.op.name not in ("broadcast_to", "reshape"):
+    if not isinstance(made.op, BroadcastTo | Reshape):
         return None
     (source,) = made.operands
-    if made.op.name == "broadcast_to":
+    if isinstance(made.op, BroadcastTo):
         count = max(0, first - (value.type.rank - source.type.rank))  # a broadcast aligns the last axes
     elif _long(source.shape) == _long(value.shape):
         long_axes = [axis for axis, n in enumerate(source.shape) if n != 1]
@@ -151,7 +149,7 @@ def _without_others(g: Builder, value: Value, first: int) -> Value | None:
     if same is None:
         return None
     kept = value.shape[:first]
-    return g.broadcast(same, kept) if made.op.name == "broadcast_to" else g.reshape(same, kept)
+    return g.broadcast(same, kept) if isinstance(made.op, BroadcastTo) else g.reshape(same, kept)
 
 
 def _long(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -161,11 +159,11 @@ def _long(shape: tuple[int, ...]) -> tuple[int, ...]:
 def diagonal_of(op: Any, operand: Known) -> Known | None:
     """What becomes of a vector that is laid on a diagonal: zeros between its elements, then the shape of a matrix."""
     form = operand.form
-    if op.name == "pad" and form is not None and not form.rows and form.rank == 1:
+    if isinstance(op, Pad) and form is not None and not form.rows and form.rank == 1:
         n = form.stop - form.start
         is_spread = (op.low, op.high, op.interior) == ((0,), (0,), (n,))
         return Known(operand.value, spread=form) if is_spread else None
-    if op.name == "reshape" and operand.spread is not None:
+    if isinstance(op, Reshape) and operand.spread is not None:
         n = operand.spread.stop - operand.spread.start
         return Known(operand.value, diagonal=operand.spread) if op.shape == (n, n) else None
     return None

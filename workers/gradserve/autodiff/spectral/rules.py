@@ -11,7 +11,13 @@ from gradserve.autodiff.spectral.forms import Form, multiplied
 from gradserve.autodiff.spectral.known import Known, number_of
 from gradserve.ir.builder import Builder
 from gradserve.ir.graph import Literal
+from gradserve.ir.op import Op
 from gradserve.ir.types import ElementType
+from gradserve.ops.elementwise.arithmetic import Add, Convert, Div, Maximum, Minimum, Mul, Neg, Sub
+from gradserve.ops.elementwise.comparison import Clip
+from gradserve.ops.elementwise.powers import Pow
+from gradserve.ops.movement.placement import Reverse, Slice
+from gradserve.ops.movement.shapes import BroadcastTo, Permute, Reshape
 
 PRODUCTS = range(1, 33)
 """Exponents of powers that are taken for products."""
@@ -23,21 +29,26 @@ def _literal(g: Builder, number: Number) -> float | None:
     """The number behind a constant."""
     value = number.value
     while value is not None and (made := g.producer(value)) is not None:
-        if made.op.name not in ("broadcast_to", "reshape", "convert"):
+        if not (made.op.fills or isinstance(made.op, Convert)):
             return None
         value = made.operands[0]
     literal = None if value is None else g.literal(value)
     return float(literal.array.reshape(())) if isinstance(literal, Literal) and literal.array.size == 1 else None
 
 
-def _applied(function: str) -> Rule:
-    def rule(g: Builder, op: Any, operands: Sequence[Known]) -> Form | None:
-        form = operands[0].form
-        if form is None or form.rows:
-            return None
-        return replace(form, expression=Applied(function, form.expression))
+def form_of(g: Builder, op: Op, operands: Sequence[Known]) -> Form | None:
+    """The form of a result, if one of the operands has a form and the op keeps it."""
+    if all(known.form is None for known in operands):
+        return None
+    rule = _applied if op.spectral_function else RULES.get(type(op))
+    return None if rule is None else rule(g, op, operands)
 
-    return rule
+
+def _applied(g: Builder, op: Op, operands: Sequence[Known]) -> Form | None:
+    form = operands[0].form
+    if form is None or form.rows:
+        return None
+    return replace(form, expression=Applied(op.spectral_function, form.expression))
 
 
 def _neg(g: Builder, op: Any, operands: Sequence[Known]) -> Form | None:
@@ -212,23 +223,21 @@ def _reverse(g: Builder, op: Any, operands: Sequence[Known]) -> Form | None:
     return None if form is None or op.axes != (form.axis,) else replace(form, backwards=not form.backwards)
 
 
-RULES: Mapping[str, Rule] = {
-    **{name: _applied(name) for name in ("exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "sinh", "cosh")},
-    **{name: _applied(name) for name in ("tanh", "logistic", "abs", "sign")},
-    "neg": _neg,
-    "add": _sum(1.0),
-    "sub": _sum(-1.0),
-    "mul": _mul,
-    "div": _div,
-    "pow": _pow,
-    "maximum": _maximum(1.0),
-    "minimum": _maximum(-1.0),
-    "clip": _clip,
-    "convert": _convert,
-    "permute": _permute,
-    "reshape": _reshape,
-    "broadcast_to": _broadcast_to,
-    "slice": _slice,
-    "reverse": _reverse,
+RULES: Mapping[type[Op], Rule] = {
+    Neg: _neg,
+    Add: _sum(1.0),
+    Sub: _sum(-1.0),
+    Mul: _mul,
+    Div: _div,
+    Pow: _pow,
+    Maximum: _maximum(1.0),
+    Minimum: _maximum(-1.0),
+    Clip: _clip,
+    Convert: _convert,
+    Permute: _permute,
+    Reshape: _reshape,
+    BroadcastTo: _broadcast_to,
+    Slice: _slice,
+    Reverse: _reverse,
 }
 """By op: the rules for results with a form."""

@@ -10,9 +10,8 @@ from gradserve.autodiff.spectral.forms import Form, Sums, through
 from gradserve.autodiff.spectral.known import Known
 from gradserve.ir.builder import Builder, Value
 from gradserve.ops.linalg.stacked import part
-from gradserve.ops.movement.shapes import permuted
-from gradserve.ops.spectral.eigen import Eigvalsh
-from gradserve.ops.spectral.singular import Svdvals
+from gradserve.ops.movement.shapes import Reshape, permuted
+from gradserve.ops.reduction.reductions import Extreme
 
 
 def summed(op: Any, operand: Known, sums: Sums) -> Form | Value | None:
@@ -35,8 +34,7 @@ def extreme(g: Builder, op: Any, operand: Known) -> Value | None:
     plain = form is not None and not form.rows and not form.backwards
     if form is None or not plain or op.axes != (axis,) or form.axis != axis or form.stack_rank != axis:
         return None
-    kind = Eigvalsh if form.source.of == "eigh" else Svdvals
-    (x,) = g.apply(kind(form.start, form.stop, free=False), [form.source.matrix])
+    x = form.source.values(form.start, form.stop, free=False)
     count = x.shape[-1]
     fresh = g.emit("ne", part(g, x, 1, count), part(g, x, 0, count - 1))
     first = g.full(fresh.type.with_shape((*fresh.shape[:-1], 1)), True)
@@ -50,10 +48,10 @@ def extreme(g: Builder, op: Any, operand: Known) -> Value | None:
 def single(op: Any, operand: Known) -> Value | None:
     """The largest or the smallest value, or the only one of a form whose axis is dropped, as a trace; else None."""
     form, part, shape = operand.form, operand.part, operand.value.shape
-    if op.name == "reshape" and form is not None and form.stop - form.start == 1:
+    if isinstance(op, Reshape) and form is not None and form.stop - form.start == 1:
         only = op.shape == (*shape[: form.axis], *shape[form.axis + 1 :])
         return form.summed((form.axis,), shape, Sums.OF_MATRIX) if only else None
-    if op.name in ("reduce_max", "reduce_min") and part is not None and part.is_values and op.axes == (len(shape) - 1,):
+    if isinstance(op, Extreme) and part is not None and part.is_values and op.axes == (len(shape) - 1,):
         return part.extreme_form(op).summed(op.axes, (*shape[:-1], 1), Sums.OF_MATRIX)
     return None
 

@@ -33,6 +33,7 @@ class Contract(Multilinear):
     rhs_batch: tuple[int, ...]
 
     name = "contract"
+    total = True
     arity = 2
     linear_in = (0, 1)
     constraints = {

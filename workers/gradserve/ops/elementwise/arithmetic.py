@@ -30,6 +30,7 @@ class Add(Linear, Binary):
     """x + y; of truth values, whether one is true."""
 
     name = "add"
+    commutative = True
     function = "add"
     points = ((1.5, -2.0, 0.0), (0.25, 3.0, -0.0))
 
@@ -82,6 +83,7 @@ class Mul(Multilinear, Binary):
     """x y, element by element; of truth values, whether both are true."""
 
     name = "mul"
+    commutative = True
     function = "multiply"
     linear_in = (0, 1)
     points = ((1.5, -2.0, 0.0), (0.25, 3.0, 1.0))
@@ -144,6 +146,7 @@ class Abs(Elementwise):
     """|x|, with derivative 0 at 0."""
 
     name = "abs"
+    spectral_function = "abs"
     function = "abs"
     points = ((1.5, -2.0, 0.125),)
     kinks = ((0.0, -0.0),)
@@ -192,6 +195,7 @@ class Maximum(Extremum):
     """The larger of x and y; NaN if either is."""
 
     name = "maximum"
+    commutative = True
     function = "maximum"
     wins = "gt"
 
@@ -202,6 +206,7 @@ class Minimum(Extremum):
     """The smaller of x and y; NaN if either is."""
 
     name = "minimum"
+    commutative = True
     function = "minimum"
     wins = "lt"
 

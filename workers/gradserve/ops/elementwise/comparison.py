@@ -39,6 +39,7 @@ class Eq(Comparison):
     """x = y."""
 
     name = "eq"
+    commutative = True
     function = "equal"
 
 
@@ -48,6 +49,7 @@ class Ne(Comparison):
     """x differs from y."""
 
     name = "ne"
+    commutative = True
     function = "not_equal"
 
 
@@ -114,6 +116,7 @@ class LogicalAnd(Logic):
     """Whether both are true."""
 
     name = "logical_and"
+    commutative = True
     function = "logical_and"
     arity = 2
 
@@ -124,6 +127,7 @@ class LogicalOr(Logic):
     """Whether one is true."""
 
     name = "logical_or"
+    commutative = True
     function = "logical_or"
     arity = 2
 
@@ -134,6 +138,7 @@ class LogicalXor(Logic):
     """Whether just one is true."""
 
     name = "logical_xor"
+    commutative = True
     function = "logical_xor"
     arity = 2
 

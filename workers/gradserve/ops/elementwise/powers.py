@@ -20,6 +20,7 @@ class Sqrt(Unary):
     """The square root; its derivative at 0 is infinite."""
 
     name = "sqrt"
+    spectral_function = "sqrt"
     function = "sqrt"
     flops = DIVISION
     points = ((0.25, 2.0, 9.0),)
@@ -36,6 +37,7 @@ class Exp(Unary):
     """e to the power of x."""
 
     name = "exp"
+    spectral_function = "exp"
     function = "exp"
     flops = TRANSCENDENTAL
     points = ((0.5, -2.0, 0.0, 3.0),)
@@ -52,6 +54,7 @@ class Expm1(Unary):
     """e to the power of x, less 1; exact to rounding near 0."""
 
     name = "expm1"
+    spectral_function = "expm1"
     function = "expm1"
     flops = TRANSCENDENTAL
     points = ((0.5, -2.0, 1e-9, 3.0),)
@@ -68,6 +71,7 @@ class Log(Unary):
     """The natural logarithm."""
 
     name = "log"
+    spectral_function = "log"
     function = "log"
     flops = TRANSCENDENTAL
     points = ((0.5, 2.0, 10.0),)
@@ -84,6 +88,7 @@ class Log1p(Unary):
     """The natural logarithm of 1 + x; exact to rounding near 0."""
 
     name = "log1p"
+    spectral_function = "log1p"
     function = "log1p"
     flops = TRANSCENDENTAL
     points = ((0.5, 2.0, 1e-9, -0.75),)
@@ -104,6 +109,7 @@ class Logistic(Unary):
     """
 
     name = "logistic"
+    spectral_function = "logistic"
     flops = TRANSCENDENTAL
     points = ((0.5, -2.0, 0.0, 6.0),)
     kinks = ((np.inf, -np.inf, 800.0, -800.0),)

@@ -16,6 +16,7 @@ class Sign(Discrete, Elementwise):
     """-1, 0 or 1 by the sign of x."""
 
     name = "sign"
+    spectral_function = "sign"
     function = "sign"
     points = ((1.5, -2.0, 0.125),)
     kinks = ((0.0, -0.0),)

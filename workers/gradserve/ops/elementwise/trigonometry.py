@@ -18,6 +18,7 @@ class Sin(Unary):
     """The sine of x radians."""
 
     name = "sin"
+    spectral_function = "sin"
     function = "sin"
     flops = TRANSCENDENTAL
     points = ((0.5, -2.0, 0.0, 30.0),)
@@ -33,6 +34,7 @@ class Cos(Unary):
     """The cosine of x radians."""
 
     name = "cos"
+    spectral_function = "cos"
     function = "cos"
     flops = TRANSCENDENTAL
     points = ((0.5, -2.0, 0.0, 30.0),)
@@ -131,6 +133,7 @@ class Sinh(Unary):
     """The hyperbolic sine."""
 
     name = "sinh"
+    spectral_function = "sinh"
     function = "sinh"
     flops = TRANSCENDENTAL
     points = ((0.5, -2.0, 0.0),)
@@ -146,6 +149,7 @@ class Cosh(Unary):
     """The hyperbolic cosine."""
 
     name = "cosh"
+    spectral_function = "cosh"
     function = "cosh"
     flops = TRANSCENDENTAL
     points = ((0.5, -2.0, 0.0),)
@@ -161,6 +165,7 @@ class Tanh(Unary):
     """The hyperbolic tangent."""
 
     name = "tanh"
+    spectral_function = "tanh"
     function = "tanh"
     flops = TRANSCENDENTAL
     points = ((0.5, -2.0, 0.0),)

@@ -129,6 +129,7 @@ class CholeskyTangent(AtFactor):
     """The lower triangular Y with L Y^T + Y L^T = (E + E^T) / 2: how L moves when L L^T moves along E."""
 
     name = "cholesky_tangent"
+    internal = True
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
         factor, direction = arrays
@@ -153,6 +154,7 @@ class CholeskyCotangent(AtFactor):
     """The symmetric S such that 2 S L has the lower triangle of X: the cotangent of L L^T for a cotangent X of L."""
 
     name = "cholesky_cotangent"
+    internal = True
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
         factor, weights = arrays

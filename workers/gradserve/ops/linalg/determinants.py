@@ -66,6 +66,7 @@ class Cofactors(OfMatrix):
     """The matrix of cofactors, the gradient of the determinant: det X X^-T where X has an inverse."""
 
     name = "cofactors"
+    internal = True
     flops = 8 / 3
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
@@ -91,6 +92,7 @@ class CofactorChange(AtSquare):
     """How the cofactors of X move along E: the second derivative of the determinant, applied to E."""
 
     name = "cofactor_change"
+    internal = True
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
         return cofactor_change(xp, *arrays)

@@ -31,6 +31,7 @@ class Lu(OfMatrix):
     """
 
     name = "lu"
+    internal = True
     flops = 2 / 3
     refuses = (0,)
 
@@ -144,6 +145,7 @@ class LuSolve(OfLu):
     transposed: bool
 
     name = "lu_solve"
+    internal = True
     arity = 3
     linear_in = (2,)
 
@@ -202,6 +204,7 @@ class LuInverse(OfLu):
     """The inverse, given the results of Lu. Refused where the matrix is singular."""
 
     name = "lu_inverse"
+    internal = True
     arity = 2
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:

@@ -119,6 +119,7 @@ class SameRank(Beside):
     """
 
     name = "same_rank"
+    internal = True
     arity = 3
     linear_in = (2,)
     factor_ranks = (2, 2)

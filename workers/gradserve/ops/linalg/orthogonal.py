@@ -95,6 +95,7 @@ class FullRank(Linear):
     of: str
 
     name = "full_rank"
+    internal = True
     constraints = {"C0": "one operand", "C1": "it is a square matrix of real numbers, or a batch of them"}
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:

@@ -82,6 +82,7 @@ class Pad(Movement):
 
     name = "pad"
     view = False
+    fills = False
     constraints = {
         "C0": "one operand",
         "C1": "low, high and interior have one number for each axis",

@@ -45,6 +45,8 @@ class Movement(Linear):
     """One operand, whose elements appear unchanged in the result."""
 
     view = True
+    fills = True
+    total = True
 
     @abstractmethod
     def result_shape(self, operand: TensorType) -> Shape:

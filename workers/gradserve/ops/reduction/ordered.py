@@ -131,6 +131,8 @@ class Position(Discrete, AlongAxis):
 
     function: ClassVar[str]
     """The array-API function that computes it."""
+    extreme: ClassVar[str]
+    """The reduction to the element itself."""
     constraints = {**AlongAxis.constraints, "C2": "there is an element to choose"}
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
@@ -144,8 +146,8 @@ class Position(Discrete, AlongAxis):
 
     def kink(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
         """Where several elements are extreme: the position jumps. The derivative is 0, as everywhere."""
-        (x,), reduction = operands, {"argmax": "reduce_max", "argmin": "reduce_min"}[self.name]
-        extreme = expand(g, g.emit(reduction, x, axes=(self.axis,)), (self.axis,), x.type.shape)
+        (x,) = operands
+        extreme = expand(g, g.emit(self.extreme, x, axes=(self.axis,)), (self.axis,), x.type.shape)
         return g.gt(g.reduce_sum(g.convert(g.eq(x, extreme), ElementType.INT64), axes=(self.axis,)), 1)
 
     @classmethod
@@ -165,6 +167,7 @@ class Argmax(Position):
     """The position of the first largest element along the axis."""
 
     name = "argmax"
+    extreme = "reduce_max"
     function = "argmax"
 
 
@@ -174,4 +177,5 @@ class Argmin(Position):
     """The position of the first smallest element along the axis."""
 
     name = "argmin"
+    extreme = "reduce_min"
     function = "argmin"

@@ -36,6 +36,7 @@ class Reduction(Op):
 
     axes: tuple[int, ...]
 
+    total = True
     function: ClassVar[str]
     """The array-API function that computes it."""
     constraints = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -42,6 +42,8 @@ class OfSpectrum(OfMatrix):
     start: int
     stop: int
 
+    values: ClassVar[int] = 0
+    """Which result holds the eigenvalues."""
     constraints = {**OfMatrix.constraints, "C3": "start and stop are positions among the eigenvalues"}
 
     def require_range(self, types: Sequence[TensorType]) -> tuple[TensorType, int]:

@@ -224,6 +224,7 @@ class SpectralByFactors(AlongDirections):
     stop: int
 
     name = "spectral_by_factors"
+    internal = True
     factor_ranks = (1, 2)
     refuses = (0, 1)
     constraints: ClassVar[dict[str, str]] = {

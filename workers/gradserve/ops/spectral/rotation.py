@@ -47,6 +47,7 @@ class Rotation(Beside):
     back: bool
 
     name = "rotation"
+    internal = True
     arity = 2
     linear_in = (1,)
     factor_ranks = (1,)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -28,6 +28,8 @@ class OfSingular(Op):
     start: int
     stop: int
 
+    values: ClassVar[int] = 0
+    """Which result holds the singular values."""
     constraints = {
         "C0": "one operand",
         "C1": "it is a matrix or a batch of them",
@@ -63,6 +65,7 @@ class Svd(OfSingular):
     """
 
     name = "svd"
+    values = 1
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         a, count = self.require_range(types)

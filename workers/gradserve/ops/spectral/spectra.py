@@ -116,6 +116,7 @@ class SpectrumTangent(AlongSpectrum):
     """diag(L^T E R): how the values move with the matrix, in the direction E."""
 
     name = "spectrum_tangent"
+    internal = True
     beside_rank = 2
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
@@ -187,6 +188,7 @@ class SpectrumCotangent(AlongSpectrum):
     """L diag(w) R^T: the cotangent of the matrix for cotangents w of the values."""
 
     name = "spectrum_cotangent"
+    internal = True
     beside_rank = 1
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
