@@ -1,11 +1,19 @@
 """Graphs run as they are, without a job around them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
 
 from gradserve.execution import Program, Schedule, instance_of
 from gradserve.execution import executor as executor_of
+from gradserve.execution.numpy.kernels import control
+from gradserve.execution.numpy.kernels.table import made
 from gradserve.ir.graph import Graph
-from gradserve.ir.types import Array
+from gradserve.ir.op import Op
+from gradserve.ir.types import Array, TensorType
+from gradserve.ops.control.calling import interpret, unpacked
 
 
 def program_of(graph: Graph) -> Program:
@@ -27,3 +35,15 @@ def prepared(graph: Graph, executor: str = "numpy") -> Callable[..., dict[str, A
         return run({**arguments, **instance.arrays}, stopped)
 
     return call
+
+
+def kernel_of(op: Op, types: Sequence[TensorType]) -> Callable[..., Any]:
+    """NumPy's kernel of an op on operands of these types; functions that it calls are computed node by node."""
+    if not op.functions:
+        return made(op, types)
+    functions = {name: partial(interpret, graph, _results) for name, graph in op.functions.items()}
+    return lambda *operands: unpacked(control.run(op, functions, *operands))
+
+
+def _results(op: Op, *arrays: Array) -> tuple[Array, ...]:
+    return op.results(np, *arrays)

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 
 from gradserve.execution.numpy.executor import kernel
-from gradserve.execution.numpy.kernels.table import made
 from gradserve.execution.numpy.layout import _cut_anew, kept_order, place, row_major, spread, strides_of
 from gradserve.ir.types import ElementType, TensorType, type_of
 from gradserve.ops import OP_SET, builder
-from tests.running import schedule_of
+from tests.running import kernel_of, schedule_of
 
 F64 = ElementType.FLOAT64
 CASES = 400
@@ -93,7 +92,7 @@ def test_every_op_puts_its_results_where_predicted(op):
             if placed.copies:
                 continue
             with np.errstate(all="ignore"):
-                found = made(sample.op, types)(*operands)
+                found = kernel_of(sample.op, types)(*operands)
             found = found if isinstance(found, tuple) else (found,)
             for result, predicted in zip(found, placed.strides, strict=True):
                 assert agree(np.shape(result), predicted, result), (sample.op, types)

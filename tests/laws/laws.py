@@ -10,7 +10,7 @@ import pytest
 
 from gradserve.autodiff import derive, jvp, kinks, linearize, transpose, vmap
 from gradserve.execution.numpy import schedule as lower
-from gradserve.execution.numpy.kernels.table import entry, made
+from gradserve.execution.numpy.kernels.table import entry
 from gradserve.ir.errors import ConstraintError, InvalidGraph, NotDifferentiable
 from gradserve.ir.graph import Graph
 from gradserve.ir.op import Op, Sample
@@ -34,7 +34,7 @@ from tests.laws.support import (
     prefixed,
     real_inputs,
 )
-from tests.running import prepared
+from tests.running import kernel_of, prepared
 
 BATCH = 3
 SINGLE = 2e-4
@@ -53,7 +53,7 @@ def kernel_agrees_with_impl(sample: Sample) -> None:
     """The specialised callable gives the same up to rounding, also into given memory; so do operands that broadcast."""
     for chosen in (sample, support.narrowed(sample)):
         expected = support.results_of(chosen.op, chosen.operands)
-        kernel = made(chosen.op, [type_of(x) for x in chosen.operands])
+        kernel = kernel_of(chosen.op, [type_of(x) for x in chosen.operands])
         with np.errstate(all="ignore"):
             results = kernel(*chosen.operands)
             _same(results if isinstance(results, tuple) else (results,), expected)
