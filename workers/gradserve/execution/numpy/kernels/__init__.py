@@ -3,6 +3,7 @@
 from gradserve.execution.numpy.kernels import (
     contraction,
     elementwise,
+    factors,
     indexing,
     linalg,
     movement,
