@@ -26,9 +26,9 @@ def scaling(g: Builder, value: Value) -> tuple[float, Value]:
     made = g.producer(value)
     if made is None or not value.type.is_float:
         return 1.0, value
-    if isinstance(made.op, Neg):
+    if type(made.op) is Neg:
         return -1.0, made.operands[0]
-    if isinstance(made.op, Mul):
+    if type(made.op) is Mul:
         for one, other in (made.operands, made.operands[::-1]):
             factor = splat(g, one)
             if factor is not None and splat(g, other) is None:
@@ -53,7 +53,7 @@ def merged_scaling(g: Builder, op: Op, operands: Sequence[Value]) -> Value | Non
 
 
 def _outer_scaling(g: Builder, op: Op, operands: Sequence[Value]) -> tuple[float, Value]:
-    if isinstance(op, Neg):
+    if type(op) is Neg:
         return -1.0, operands[0]
     for one, other in (tuple(operands), tuple(operands)[::-1]):
         factor = splat(g, one)
