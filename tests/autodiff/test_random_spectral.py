@@ -172,7 +172,7 @@ def test_weights_of_the_wrong_axis_would_be_seen(monkeypatch):
 
 
 def test_axes_taken_for_one_another_would_be_seen(monkeypatch):
-    monkeypatch.setattr(forms.Form, "inner", property(lambda self: -1))
+    monkeypatch.setattr(forms.SpectralForm, "inner", property(lambda self: -1))
     assert wrong(random_product, True)[0]
 
 

@@ -10,7 +10,7 @@ import pytest
 from gradserve import wire
 from gradserve.client.transport.blobs import INLINE_BYTES
 from gradserve.client.transport.session import RESUME_SECONDS, Session
-from gradserve.client.transport.steps import Alone, Begin, Call, Next, Pause, Steps, Tell
+from gradserve.client.transport.steps import Alone, Begin, Next, Pause, Send, Steps, Tell
 from gradserve.ir.errors import GradserveError, GraphNotRegistered, LimitExceeded, Unavailable
 from gradserve.ops import OP_SET
 from gradserve.questions import call, derivations, derivatives, estimates, explanation, report
@@ -57,7 +57,7 @@ class Service:
 
     def do(self, step: Any) -> Any:
         match step:
-            case Call(method, request):
+            case Send(method, request):
                 self.called.append(method)
                 return self.reply(method, request)
             case Begin(method, request):

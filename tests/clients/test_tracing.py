@@ -215,7 +215,9 @@ def test_a_wrong_implementation_is_noticed(monkeypatch):
 
 def test_a_wrong_element_type_is_noticed(monkeypatch):
     entry = table.FUNCTIONS[np.mean]
-    wrong = table.Entry(lambda g, a, axis=None: g.convert(entry.call(g, a, axis), ElementType.FLOAT64), entry.view)
+    wrong = table.NumpyFunction(
+        lambda g, a, axis=None: g.convert(entry.call(g, a, axis), ElementType.FLOAT64), entry.view
+    )
     monkeypatch.setitem(table.FUNCTIONS, np.mean, wrong)
     with pytest.raises(AssertionError):
         assert_traces(np.mean, F)

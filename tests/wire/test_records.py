@@ -101,7 +101,7 @@ def test_the_law_sees_every_field(rpc, side):
     """A planted fault: each field of the message lost on the way, one after the other."""
     seen = set()
 
-    @settings(LAW, max_examples=80 if rpc == "ExplainGraph" else 25)
+    @settings(LAW, max_examples=250 if rpc == "ExplainGraph" else 25)
     @given(st.data(), questions(rpc))
     def law(data, question):
         if side == "request":

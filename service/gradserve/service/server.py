@@ -21,7 +21,7 @@ from gradserve.questions.asked import QUESTIONS
 from gradserve.runtime.memory import keep_freed_memory, memory_limit
 from gradserve.service.admission import Admission
 from gradserve.service.content import Content
-from gradserve.service.handlers.blobs import Blobs
+from gradserve.service.handlers.blobs import BlobHandlers
 from gradserve.service.handlers.graphs import Graphs
 from gradserve.service.handlers.questions import Questions
 from gradserve.service.metrics import Metrics
@@ -165,7 +165,7 @@ class Server:
     def _handlers(self, context: Context) -> dict[str, Handler]:
         """What handles each method: questions all alike, and what is kept for them in its own way."""
         content = Content(self.graphs, self.blobs, self.settings.graph_limits, self.settings.inline_limit)
-        questions, graphs, blobs = Questions(context, content, self.metrics), Graphs(content), Blobs(self.blobs)
+        questions, graphs, blobs = Questions(context, content, self.metrics), Graphs(content), BlobHandlers(self.blobs)
         return {
             **{method: questions.handler(method) for method in QUESTIONS},
             "RegisterGraph": graphs.register_graph,

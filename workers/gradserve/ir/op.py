@@ -144,26 +144,57 @@ class Op(abc.ABC):
         primals: Sequence[Value],
         tangents: Sequence[Value | None],
     ) -> tuple[Value | None, ...]:
-        """The op's differential: the tangent of each output. None stands for zero."""
+        """The op's differential: the tangent of each output, of its output's type; None for one that is zero.
+
+        Args:
+            g: where the tangents are built.
+            outputs: the op's results at the primals, for rules that can use them.
+            primals: the operands.
+            tangents: for each operand a value of its type; None for one that does not move.
+
+        Raises:
+            ConstraintError: the op has no derivative.
+        """
         raise ConstraintError("D1", f"{self.name} has no derivative")
 
     def transpose(
         self, g: Builder, cotangents: Sequence[Value | None], operands: Sequence[Value | Unknown]
     ) -> tuple[Value | None, ...]:
-        """The cotangent of each unknown operand; None for known ones and for zero."""
+        """The cotangent of each operand: of the operand's type; None for a known operand, and for one that is zero.
+
+        Args:
+            g: where the cotangents are built.
+            cotangents: for each result a value of its type; None for one that is zero.
+            operands: the values of those that are known; `Unknown`, with its type, for those in which the op is
+                transposed, and is linear.
+
+        Raises:
+            ConstraintError: the op is not linear in these operands.
+        """
         raise ConstraintError("D2", f"{self.name} is not linear")
 
     def kink(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
-        """Where the op has no derivative and follows its convention, as truth values of any shape; None for nowhere."""
+        """Where the op has no derivative, and its rule gives one by convention.
+
+        Truth values, in whatever shape the op can best tell them, such as that of the result: each true one counts as a
+        kink. None if the op is smooth everywhere.
+        """
         return None
 
     @abc.abstractmethod
     def batch(self, g: Builder, operands: Sequence[Value], batched: Sequence[bool], size: int) -> tuple[Value, ...]:
-        """The outputs over a batch: batched operands and all outputs carry a leading axis of length `size`."""
+        """The results for a batch of `size` applications, each with a leading axis of that length.
+
+        Args:
+            g: where the results are built.
+            operands: with a leading axis of length `size` where `batched` says so, else the same for all.
+            batched: for each operand, whether it has the leading axis; true for at least one.
+            size: the number of applications.
+        """
 
     @abc.abstractmethod
     def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:
-        """Floating-point operations and bytes moved by one application."""
+        """Floating-point operations and bytes read and written by one application, from types with known lengths."""
 
     @classmethod
     @abc.abstractmethod

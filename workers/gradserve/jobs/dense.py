@@ -32,7 +32,7 @@ from gradserve.runtime.control import Control
 
 
 @dataclass(frozen=True, slots=True)
-class Products:
+class Way:
     """A matrix as products of one derivation with every column of the identity."""
 
     mode: Mode
@@ -91,7 +91,7 @@ def answers(context: Context, question: Differentiate, control: Control) -> Iter
     yield Derivatives(by_role(values), report, blocks, products.mode)
 
 
-def _chosen(context: Context, question: Differentiate, check: Check) -> tuple[Products, SweepSchedule]:
+def _chosen(context: Context, question: Differentiate, check: Check) -> tuple[Way, SweepSchedule]:
     """What is predicted to be fastest of all ways to make the matrix that the question allows.
 
     Raises:
@@ -108,22 +108,22 @@ def _chosen(context: Context, question: Differentiate, check: Check) -> tuple[Pr
     return products, chosen
 
 
-def ways(graph: Graph, derivation: Derivation) -> list[Products]:
+def ways(graph: Graph, derivation: Derivation) -> list[Way]:
     """The ways in which a dense derivative may be made."""
     wrt = derivation.wrt
     inputs = {name: graph.input_types[name] for name in wrt if name in graph.input_types}
     outputs = {name: type_ for name, type_ in graph.output_types.items() if type_.is_float}
     match derivation:
         case Hessian():
-            return [Products(Mode.FORWARD, Hvp(wrt), "product", BasisLayout(inputs, inputs))]
+            return [Way(Mode.FORWARD, Hvp(wrt), "product", BasisLayout(inputs, inputs))]
         case Jacobian(mode=mode):
-            forward = Products(Mode.FORWARD, Jvp(wrt), "tangent", BasisLayout(inputs, outputs, transposed=True))
-            reverse = Products(Mode.REVERSE, Vjp(wrt), "cotangent", BasisLayout(outputs, inputs))
+            forward = Way(Mode.FORWARD, Jvp(wrt), "tangent", BasisLayout(inputs, outputs, transposed=True))
+            reverse = Way(Mode.REVERSE, Vjp(wrt), "cotangent", BasisLayout(outputs, inputs))
             return [way for way in (forward, reverse) if mode in (Mode.AUTO, way.mode)]
     raise TypeError(f"{derivation} is no dense derivative")
 
 
-def _attempt(context: Context, call: Call, products: Products, check: Check) -> SweepSchedule | LimitExceeded:
+def _attempt(context: Context, call: Call, products: Way, check: Check) -> SweepSchedule | LimitExceeded:
     vectors = added_inputs(call.graph, products.derivation)
     sweep = Sweep(
         graph=call.graph,
@@ -144,7 +144,7 @@ def _check_size(context: Context, call: Call, layout: BasisLayout) -> None:
     context.limits.check_results(kept * layout.nbytes, "the matrix takes", "ask for its products with vectors instead")
 
 
-def _lap(call: Call, products: Products, point: int) -> Lap:
+def _lap(call: Call, products: Way, point: int) -> Lap:
     """The arguments at one point, along all columns of the identity."""
     batched = call.batched
     lap: dict[str, Source] = {name: Point(name, point) if name in batched else Shared(name) for name in call.arguments}
@@ -160,7 +160,7 @@ def _values(outputs: Mapping[str, Array]) -> dict[str, Array]:
     return {key: array[0] for key, array in outputs.items() if names.split(key)[0] in ("value", "gradient")}
 
 
-def _rows(parts: Sequence[Mapping[str, Array]], products: Products) -> dict[str, Array]:
+def _rows(parts: Sequence[Mapping[str, Array]], products: Way) -> dict[str, Array]:
     """The products with all columns, by name, with an axis of columns."""
     rows: dict[str, Array] = {}
     for name in products.layout.rows:

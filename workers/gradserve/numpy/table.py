@@ -27,7 +27,7 @@ PACKAGE = "gradserve.client.functions"
 
 
 @dataclass(frozen=True)
-class Entry:
+class NumpyFunction:
     """What a function becomes."""
 
     call: Callable[..., Any]
@@ -41,15 +41,15 @@ class Entry:
         return frozenset(list(inspect.signature(self.call).parameters)[1:])
 
 
-FUNCTIONS: dict[Callable[..., Any], Entry] = {}
+FUNCTIONS: dict[Callable[..., Any], NumpyFunction] = {}
 """By function of NumPy."""
 UFUNCS: dict[np.ufunc, Callable[..., Any]] = {}
 """By ufunc; operands arrive with the element types of NumPy's own loop, scalars not yet broadcast."""
-UFUNC_METHODS: dict[tuple[np.ufunc, str], Entry] = {}
+UFUNC_METHODS: dict[tuple[np.ufunc, str], NumpyFunction] = {}
 """By ufunc and method, for `np.add.reduce` and the like; they take `axis` by name."""
 SPECIAL: dict[str, Callable[..., Any]] = {}
 """The same by name, for ufuncs of scipy.special, which need not be installed."""
-OWN: dict[str, Entry] = {}
+OWN: dict[str, NumpyFunction] = {}
 """Our own functions of arrays, by name."""
 
 
@@ -64,9 +64,9 @@ def implements(
             if isinstance(function, np.ufunc):
                 UFUNCS[function] = call
             elif isinstance(ufunc, np.ufunc):
-                UFUNC_METHODS[ufunc, function.__name__] = Entry(call)
+                UFUNC_METHODS[ufunc, function.__name__] = NumpyFunction(call)
             else:
-                FUNCTIONS[function] = Entry(call, view)
+                FUNCTIONS[function] = NumpyFunction(call, view)
         return on_values(call)
 
     return enter
@@ -86,7 +86,7 @@ def implements_special(
 
 def own(call: Implementation[Arguments, Result]) -> Callable[Arguments, Result]:
     """A decorator that enters a function that NumPy lacks."""
-    OWN[call.__name__] = Entry(call)
+    OWN[call.__name__] = NumpyFunction(call)
     return on_values(call)
 
 

@@ -29,7 +29,7 @@ def moved_bytes(operands: Sequence[TensorType], results: Sequence[TensorType]) -
 
 
 def total(g: Builder, terms: Sequence[Value | None]) -> Value | None:
-    """The sum of the terms that are not zero; None if all are."""
+    """The sum of the terms, None standing for zero; None if all are zero."""
     present = [term for term in terms if term is not None]
     if not present:
         return None
@@ -51,7 +51,7 @@ def require_arity(op: Op, types: Sequence[TensorType], count: int) -> None:
 
 
 def only(cotangents: Sequence[Value | None]) -> Value:
-    """The cotangent of the only result; a node without any is not transposed."""
+    """The cotangent of an op's only result. It is there: nodes all of whose cotangents are zero are not transposed."""
     (cotangent,) = cotangents
     assert cotangent is not None
     return cotangent
@@ -69,32 +69,35 @@ def with_batch(g: Builder, value: Value, batched: bool, size: int) -> Value:
 
 
 def expand(g: Builder, value: Value, axes: Sequence[int], shape: Shape) -> Value:
-    """The value repeated along the new axes `axes` of `shape`: undoes the shape of a reduction over them."""
+    """The value with axes of `shape` that it lacks, those numbered `axes`, along which it is repeated.
+
+    So the result of a reduction over these axes gets the shape of its operand again.
+    """
     if tuple(axes) != tuple(range(len(axes))):
         value = g.reshape(value, tuple(1 if axis in axes else n for axis, n in enumerate(shape)))
     return g.broadcast(value, shape)
 
 
 class Linear(Op):
-    """Jointly linear in all operands: the differential is the op itself."""
+    """An op that is linear in all its operands together: its differential is the op itself."""
 
     linear_in = None
 
     def jvp(
         self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
     ) -> tuple[Value | None, ...]:
-        """The op applied to the tangents."""
+        """The op applied to the tangents, zeros in the place of None."""
         filled = [g.zeros(x.type) if dx is None else dx for x, dx in zip(primals, tangents, strict=True)]
         return g.apply(self, filled)
 
 
 class Multilinear(Op):
-    """Linear in each of the operands `linear_in` and constant in the others: the product rule."""
+    """An op that is linear in each of the operands `linear_in`; the others, such as indices, have no tangent."""
 
     def jvp(
         self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
     ) -> tuple[Value | None, ...]:
-        """The sum over operands of the op with that operand replaced by its tangent."""
+        """The product rule: the sum over the operands that move of the op with that operand's tangent in its place."""
         terms: list[Value | None] = []
         for k in self.linear_in or ():
             tangent = tangents[k]
@@ -104,12 +107,12 @@ class Multilinear(Op):
 
 
 class Discrete(Op):
-    """Locally constant wherever it is continuous: the differential is zero."""
+    """An op that is constant between its jumps, or whose results are no reals: its differential is zero."""
 
     def jvp(
         self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
     ) -> tuple[Value | None, ...]:
-        """Zero."""
+        """None, for zero, in the place of each tangent."""
         return (None,) * len(outputs)
 
 
@@ -126,7 +129,7 @@ class Elementwise(Op):
     points: ClassVar[Columns]
     """Real operands at which the op is smooth."""
     kinks: ClassVar[Columns] = ()
-    """Real operands at which it is not."""
+    """Real operands at which it is not smooth, or not finite."""
     integers: ClassVar[Columns] = ((7, -3, 0, 2), (2, 5, -4, 2))
     """Integer operands, for ops that take them."""
     constraints = {
@@ -145,11 +148,11 @@ class Elementwise(Op):
         return element_type is not ElementType.BOOL
 
     def result_type(self, operand: TensorType) -> TensorType:
-        """The type of the result."""
+        """The type of the result for operands of this type: the same, unless the op says otherwise."""
         return operand
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        """The common type of the operands, seen through `result_type`."""
+        """What `result_type` makes of the one type that all operands have."""
         assert self.arity is not None
         require_arity(self, types, self.arity)
         first = types[0]
@@ -170,7 +173,7 @@ class Elementwise(Op):
         return g.apply(self, [with_batch(g, x, b, size) for x, b in zip(operands, batched, strict=True)])
 
     def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:
-        """`flops` for each element."""
+        """`flops` for each element of the result; every operand and the result pass through memory once."""
         return Cost(self.flops * results[0].size, moved_bytes(operands, results))
 
     @classmethod
@@ -206,7 +209,7 @@ class Unary(RealElementwise):
 
     @abstractmethod
     def differential(self, g: Builder, dx: Value, x: Value, y: Value) -> Value | None:
-        """dy in terms of dx, at y = op(x); None for zero."""
+        """The tangent dy of y = op(x) for a tangent dx, all of one type; None for zero."""
 
     def jvp(
         self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
@@ -222,7 +225,7 @@ class Binary(Elementwise):
     arity = 2
 
     def differential(self, g: Builder, k: int, dx: Value, operands: Sequence[Value], y: Value) -> Value | None:
-        """The part of dy that comes from operand `k` moving by dx; None for zero."""
+        """The tangent of the result y if operand `k` alone moves, by dx; None for zero."""
         raise ConstraintError("D1", f"{self.name} has no derivative")
 
     def jvp(

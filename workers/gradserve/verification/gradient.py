@@ -19,7 +19,7 @@ from gradserve.questions.verification import (
 )
 from gradserve.verification.directions import sign_directions, within
 from gradserve.verification.kinks import Finding
-from gradserve.verification.measure import Dialogue, Origin, Problem, Stage, measure
+from gradserve.verification.measure import Centre, Dialogue, Problem, Stage, measure
 from gradserve.verification.noise import noise_level, noise_steps
 from gradserve.verification.search import SuspectEntry, search, severity
 
@@ -43,7 +43,7 @@ def verify(problem: Problem, directions: int, seed: int) -> Dialogue[Verificatio
     unclaimed = np.flatnonzero(~np.isfinite(problem.gradient))
     base = sign_directions(problem.point, directions, seed)
     (values,) = yield Stage("noise", [base[0]], [np.concatenate([[0.0], noise_steps()])])
-    origin = Origin(float(values[0]), noise_level(values[1:], float(values[0])))
+    origin = Centre(float(values[0]), noise_level(values[1:], float(values[0])))
     if not math.isfinite(origin.value) or len(unclaimed):
         return _not_finite(problem, origin, unclaimed, seed)
     spans = problem.layout.spans
@@ -88,7 +88,7 @@ class _Explanation:
 
 
 def _explain(
-    problem: Problem, origin: Origin, vectors: Sequence[Array], findings: Sequence[Finding]
+    problem: Problem, origin: Centre, vectors: Sequence[Array], findings: Sequence[Finding]
 ) -> Dialogue[_Explanation]:
     """Searches the worst direction, sets aside what is found there, and measures again what is left."""
     entries: dict[int, SuspectEntry] = {}
@@ -146,7 +146,7 @@ def _entry_report(problem: Problem, entry: SuspectEntry) -> EntryReport:
     )
 
 
-def _not_finite(problem: Problem, origin: Origin, unclaimed: Array, seed: int) -> VerificationReport:
+def _not_finite(problem: Problem, origin: Centre, unclaimed: Array, seed: int) -> VerificationReport:
     """The report where the loss or the claim is infinite or not a number: there is nothing to compare."""
     nothing = math.nan
     names = [problem.layout.locate(int(position)) for position in unclaimed[:MAX_ENTRIES]]

@@ -69,7 +69,7 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class Centre:
     """The loss at the point itself."""
 
     value: float
@@ -83,7 +83,7 @@ class Origin:
 
 
 def measure(
-    problem: Problem, origin: Origin, vectors: Sequence[Array], name: str, wanted: float | None = None
+    problem: Problem, origin: Centre, vectors: Sequence[Array], name: str, wanted: float | None = None
 ) -> Dialogue[list[Finding]]:
     """What each vector shows. Those that do not agree at ordinary steps get finer ones.
 
@@ -113,7 +113,7 @@ def _both_sides(steps: Array) -> Array:
 
 
 def _finding(
-    problem: Problem, origin: Origin, vector: Array, exponents: range, values: Array, wanted: float | None
+    problem: Problem, origin: Centre, vector: Array, exponents: range, values: Array, wanted: float | None
 ) -> Finding:
     noise = origin.noise_at(values)
     with np.errstate(invalid="ignore", over="ignore"):

@@ -24,7 +24,7 @@ from gradserve.ir.types import Array
 from gradserve.questions.verification import Verdict
 from gradserve.verification.finite_differences import RATIO, Differences, plain, steps_of
 from gradserve.verification.kinks import Claim, judge
-from gradserve.verification.measure import Origin
+from gradserve.verification.measure import Centre
 
 FLATNESS = (2, 4, 6, 8)
 """Exponents e of the rays k = 4**-e h: from 1/16, where noise is least, to 1/65536."""
@@ -56,7 +56,7 @@ def rays(u: Array, v: Array) -> list[Array]:
 
 
 def iterated_limit(
-    exponents: range, values: Sequence[Array], origin: Origin, displacements: tuple[float, float]
+    exponents: range, values: Sequence[Array], origin: Centre, displacements: tuple[float, float]
 ) -> Limit:
     """The limit from the values along `rays`, at the steps h and then -h, coarse to fine.
 
@@ -98,7 +98,7 @@ def _slopes() -> list[float]:
 
 
 def _inner_derivative(
-    exponents: range, r: float, values: Sequence[Array], origin: Origin, displacements: tuple[float, float]
+    exponents: range, r: float, values: Sequence[Array], origin: Centre, displacements: tuple[float, float]
 ) -> Differences:
     """The derivative along v as a function of h, less its value at 0.
 

@@ -11,7 +11,7 @@ from gradserve.ir.types import Array
 from gradserve.questions.verification import Verdict
 from gradserve.verification.directions import within
 from gradserve.verification.kinks import Finding
-from gradserve.verification.measure import Dialogue, Origin, Problem, measure
+from gradserve.verification.measure import Centre, Dialogue, Problem, measure
 
 WIDTH = 16
 """The most spans that are followed at once, worst first."""
@@ -40,7 +40,7 @@ class _Failure:
         return self.finding.verdict.severity, excess if excess > 0 or np.isnan(one_sided) else one_sided
 
 
-def search(problem: Problem, origin: Origin, vector: Array, finding: Finding) -> Dialogue[list[SuspectEntry]]:
+def search(problem: Problem, origin: Centre, vector: Array, finding: Finding) -> Dialogue[list[SuspectEntry]]:
     """The entries that fail when moved alone along the vector's component; empty if no single entry does.
 
     `finding` is what the whole vector shows; spans are measured well enough to see that in them, all spans of a level
@@ -68,7 +68,7 @@ def search(problem: Problem, origin: Origin, vector: Array, finding: Finding) ->
 
 
 def _guess(
-    problem: Problem, origin: Origin, vector: Array, wide: Sequence[_Failure], wanted: float
+    problem: Problem, origin: Centre, vector: Array, wide: Sequence[_Failure], wanted: float
 ) -> Dialogue[list[SuspectEntry]]:
     """The largest entry of every span, where it fails: where nearly all entries are wrong this ends the search."""
     terms = np.abs(problem.gradient * vector)

@@ -15,7 +15,7 @@ from gradserve.questions.verification import Entry, Verdict, worst
 from gradserve.verification.directions import Layout, scales, sign_directions
 from gradserve.verification.finite_differences import steps_of
 from gradserve.verification.kinks import BEYOND_DOUBT
-from gradserve.verification.measure import Origin, Stage
+from gradserve.verification.measure import Centre, Stage
 from gradserve.verification.mixed import Limit, iterated_limit, rays
 from gradserve.verification.noise import EPSILON, noise_level, noise_steps
 from gradserve.verification.pairs import Pair, entry_pair
@@ -76,7 +76,7 @@ class _Setting:
     """What all pairs have in common."""
 
     problem: Plane
-    origin: Origin
+    origin: Centre
     change: float
     """How much the loss changes where everything moves."""
 
@@ -98,7 +98,7 @@ def verify(problem: Plane, pairs: Sequence[Pair], seed: int) -> Dialogue[Symmetr
     """
     (base,) = sign_directions(problem.point, 1, seed)
     (values,) = yield Stage("noise", [base], [np.concatenate([[0.0], noise_steps()])])
-    origin = Origin(float(values[0]), noise_level(values[1:], float(values[0])))
+    origin = Centre(float(values[0]), noise_level(values[1:], float(values[0])))
     setting = _Setting(problem, origin, float(np.abs(values[np.isfinite(values)] - origin.value).max(initial=0.0)))
     findings = yield from _measure(setting, pairs)
     found = yield from _search(setting, findings)

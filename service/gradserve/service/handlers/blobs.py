@@ -13,7 +13,7 @@ from gradserve.wire.rules import require_count, require_digest
 MAX_DIGESTS = 10_000
 
 
-class Blobs:
+class BlobHandlers:
     """The methods of BlobService."""
 
     def __init__(self, store: BlobStore) -> None:

@@ -49,7 +49,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Form:
+class SpectralForm:
     """A value by what its elements are; its leading axes are those of the stack of matrices."""
 
     source: Decomposition
@@ -66,7 +66,7 @@ class Form:
     backwards: bool = False
     """Whether the values run in the opposite order."""
 
-    def times(self, other: Form) -> Form | None:
+    def times(self, other: SpectralForm) -> SpectralForm | None:
         """The product, element by element; None if it is not known to have a form."""
         if self._values != other._values or len(self.rows) + len(other.rows) > 2:
             return None
@@ -77,7 +77,7 @@ class Form:
     def _values(self) -> tuple[Decomposition, int, int, int, bool]:
         return (self.source, self.axis, self.start, self.stop, self.backwards)
 
-    def sliced(self, start: int, stop: int) -> Form:
+    def sliced(self, start: int, stop: int) -> SpectralForm:
         """The form of a part along the axis of the values."""
         if self.backwards:
             return replace(self, start=self.stop - stop, stop=self.stop - start)
@@ -88,7 +88,7 @@ class Form:
         """The number of axes that are summed over."""
         return -min((axis for row in self.rows for axis in row.axes if axis < 0), default=0)
 
-    def within(self, axes: Iterable[int], kept: Sequence[int]) -> Form | None:
+    def within(self, axes: Iterable[int], kept: Sequence[int]) -> SpectralForm | None:
         """The sum over axes of the bases; `kept` are the other axes in their new order. None if it has no form."""
         gone = sorted(set(axes))
         if not set(gone) <= {axis for row in self.rows for axis in row.axes}:
@@ -97,7 +97,7 @@ class Form:
         numbers = {axis: k for k, axis in enumerate(kept)} | {axis: -(first + k) for k, axis in enumerate(gone)}
         return self.renumbered(numbers, len(kept))
 
-    def renumbered(self, axes: Mapping[int, int], rank: int) -> Form | None:
+    def renumbered(self, axes: Mapping[int, int], rank: int) -> SpectralForm | None:
         """The form with its axes under other numbers; None if one is gone, or the stack does not come first."""
         known = {self.axis, *range(self.stack_rank), *(axis for row in self.rows for axis in row.axes if axis >= 0)}
         if not known <= set(axes) or any(axes[k] != k for k in range(self.stack_rank)):
@@ -171,12 +171,14 @@ class Form:
         return g.broadcast(g.reshape(total, lengths), tuple(shape[axis] for axis in kept))
 
 
-def multiplied(form: Form, factor: Expression) -> Form:
+def multiplied(form: SpectralForm, factor: Expression) -> SpectralForm:
     """The form times a number for each matrix, or a function of its eigenvalues."""
     return replace(form, expression=times(form.expression, factor))
 
 
-def through(form: Form, own: Sequence[int], other: Value, theirs: Sequence[int], result: Sequence[int]) -> Form | None:
+def through(
+    form: SpectralForm, own: Sequence[int], other: Value, theirs: Sequence[int], result: Sequence[int]
+) -> SpectralForm | None:
     """The form of a contraction with a value that has none, over axes of the only row; None if it has no form.
 
     `own` and `theirs` are the labels of the axes of both, `result` those of the result, all as numbers.

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from gradserve.autodiff.spectral.algebras import Decomposition
 from gradserve.autodiff.spectral.expressions import Expression
-from gradserve.autodiff.spectral.forms import Form, Sums
+from gradserve.autodiff.spectral.forms import SpectralForm, Sums
 from gradserve.autodiff.spectral.known import Known, Part, Source, diagonal_of, form_of_result, number_of
 from gradserve.autodiff.spectral.rules import form_of
 from gradserve.autodiff.spectral.sums import contracted, extreme, single, summed
@@ -92,13 +92,13 @@ class _Rewriter:
         if isinstance(made, Value):
             return (made,)
         results = self._g.apply(op, operands)
-        if isinstance(made, Form):
+        if isinstance(made, SpectralForm):
             made = Known(results[0], made)
         if made is not None:
             self._note(replace(made, value=results[0]))
         return results
 
-    def _made(self, op: Any, known: Sequence[Known]) -> Value | Form | Known | None:
+    def _made(self, op: Any, known: Sequence[Known]) -> Value | SpectralForm | Known | None:
         """The value as a function of the matrix, or what is known of it; None for values of any other kind."""
         if isinstance(op, SpectrumCotangent):
             return self._cotangent(op, known)

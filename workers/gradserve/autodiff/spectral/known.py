@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from gradserve.autodiff.spectral.algebras import Decomposition
 from gradserve.autodiff.spectral.expressions import ONE, Number, Variable
-from gradserve.autodiff.spectral.forms import Form, Row
+from gradserve.autodiff.spectral.forms import Row, SpectralForm
 from gradserve.ir.builder import Builder, Value
 from gradserve.ops.family import Elementwise
 from gradserve.ops.linalg.stacked import part
@@ -34,7 +34,7 @@ class Part:
         """Whether these are eigenvalues or singular values, and not vectors."""
         return self.result == self.op.values
 
-    def _form(self, op: Source) -> Form:
+    def _form(self, op: Source) -> SpectralForm:
         source = Decomposition(self.matrix, isinstance(self.op, OfSpectrum))
         return replace(form_of_result(source, op, self.result), backwards=self.reversed)
 
@@ -59,7 +59,7 @@ class Part:
         less = replace(self, op=replace(self.op, start=self.op.start + start, stop=self.op.start + stop))
         return Known(less._value(g, less.op), self._form(less.op), less)
 
-    def extreme_form(self, op: Any) -> Form:
+    def extreme_form(self, op: Any) -> SpectralForm:
         """The form of the largest or smallest of all values, with the axis along which they run."""
         return self._form(self._extreme(op))
 
@@ -93,23 +93,23 @@ class Known:
     """A value, and its form if it has one."""
 
     value: Value
-    form: Form | None = None
+    form: SpectralForm | None = None
     part: Part | None = None
-    spread: Form | None = None
+    spread: SpectralForm | None = None
     """The form of the vector whose elements lie in it with as many zeros between them."""
-    diagonal: Form | None = None
+    diagonal: SpectralForm | None = None
     """The form of the vector on its diagonal, if it is a matrix of zeros elsewhere."""
 
 
-def form_of_result(source: Decomposition, op: Source, result: int) -> Form:
+def form_of_result(source: Decomposition, op: Source, result: int) -> SpectralForm:
     """The form of a result of a decomposition: of its values, or of the left or right vectors."""
     rank = len(source.stack) + 2
     if result == op.values:
         rank = len(source.stack) + 1
-        return Form(source, rank - 1, Variable(), (), op.start, op.stop, rank)
+        return SpectralForm(source, rank - 1, Variable(), (), op.start, op.stop, rank)
     if result == 2:
-        return Form(source, rank - 2, ONE, (Row(False, None, (rank - 1,)),), op.start, op.stop, rank)
-    return Form(source, rank - 1, ONE, (Row(True, None, (rank - 2,)),), op.start, op.stop, rank)
+        return SpectralForm(source, rank - 2, ONE, (Row(False, None, (rank - 1,)),), op.start, op.stop, rank)
+    return SpectralForm(source, rank - 1, ONE, (Row(True, None, (rank - 2,)),), op.start, op.stop, rank)
 
 
 def number_of(g: Builder, value: Value, stack: tuple[int, ...]) -> Number | None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 from gradserve.autodiff.spectral.expressions import Applied, Expression, Number, Sum, converted, multiple
-from gradserve.autodiff.spectral.forms import Form, multiplied
+from gradserve.autodiff.spectral.forms import SpectralForm, multiplied
 from gradserve.autodiff.spectral.known import Known, number_of
 from gradserve.ir.builder import Builder
 from gradserve.ir.graph import Literal
@@ -22,7 +22,7 @@ from gradserve.ops.movement.shapes import BroadcastTo, Permute, Reshape
 PRODUCTS = range(1, 33)
 """Exponents of powers that are taken for products."""
 
-Rule: TypeAlias = Callable[[Builder, Any, Sequence[Known]], Form | None]
+Rule: TypeAlias = Callable[[Builder, Any, Sequence[Known]], SpectralForm | None]
 
 
 def _literal(g: Builder, number: Number) -> float | None:
@@ -36,7 +36,7 @@ def _literal(g: Builder, number: Number) -> float | None:
     return float(literal.array.reshape(())) if isinstance(literal, Literal) and literal.array.size == 1 else None
 
 
-def form_of(g: Builder, op: Op, operands: Sequence[Known]) -> Form | None:
+def form_of(g: Builder, op: Op, operands: Sequence[Known]) -> SpectralForm | None:
     """The form of a result, if one of the operands has a form and the op keeps it."""
     if all(known.form is None for known in operands):
         return None
@@ -44,28 +44,28 @@ def form_of(g: Builder, op: Op, operands: Sequence[Known]) -> Form | None:
     return None if rule is None else rule(g, op, operands)
 
 
-def _applied(g: Builder, op: Op, operands: Sequence[Known]) -> Form | None:
+def _applied(g: Builder, op: Op, operands: Sequence[Known]) -> SpectralForm | None:
     form = operands[0].form
     if form is None or form.rows:
         return None
     return replace(form, expression=Applied(op.spectral_function, form.expression))
 
 
-def _neg(g: Builder, op: Any, operands: Sequence[Known]) -> Form | None:
+def _neg(g: Builder, op: Any, operands: Sequence[Known]) -> SpectralForm | None:
     form = operands[0].form
     return None if form is None else replace(form, expression=_times(g, -1.0, form))
 
 
-def _times(g: Builder, factor: float, form: Form) -> Expression:
+def _times(g: Builder, factor: float, form: SpectralForm) -> Expression:
     return multiple(g, factor, form.expression, form.source.stack, form.source.matrix)
 
 
-def _other(g: Builder, form: Form, known: Known) -> Number | None:
+def _other(g: Builder, form: SpectralForm, known: Known) -> Number | None:
     """The number that stands beside a form."""
     return None if known.form is not None else number_of(g, known.value, form.source.stack)
 
 
-def _mul(g: Builder, op: Any, operands: Sequence[Known]) -> Form | None:
+def _mul(g: Builder, op: Any, operands: Sequence[Known]) -> SpectralForm | None:
     x, y = operands
     if x.form is not None and y.form is not None:
         return x.form.times(y.form)
@@ -76,7 +76,7 @@ def _mul(g: Builder, op: Any, operands: Sequence[Known]) -> Form | None:
     return None
 
 
-def _div(g: Builder, op: Any, operands: Sequence[Known]) -> Form | None:
+def _div(g: Builder, op: Any, operands: Sequence[Known]) -> SpectralForm | None:
     x, y = operands
     if y.form is not None and not y.form.rows:
         inverse = replace(y.form, expression=Applied("reciprocal", y.form.expression))
@@ -92,7 +92,7 @@ def _div(g: Builder, op: Any, operands: Sequence[Known]) -> Form | None:
 
 
 def _sum(sign: float) -> Rule:
-    def rule(g: Builder, op: Any, operands: Sequence[Known]) -> Form | None:
+    def rule(g: Builder, op: Any, operands: Sequence[Known]) -> SpectralForm | None:
         x, y = operands
         form = x.form or y.form
         if form is None:
@@ -110,7 +110,7 @@ def _sum(sign: float) -> Rule:
     return rule
 
 
-def _pow(g: Builder, op: Any, operands: Sequence[Known]) -> Form | None:
+def _pow(g: Builder, op: Any, operands: Sequence[Known]) -> SpectralForm | None:
     x, y = operands
     form = x.form
     number = None if form is None else _other(g, form, y)
@@ -125,7 +125,7 @@ def _pow(g: Builder, op: Any, operands: Sequence[Known]) -> Form | None:
     return replace(form, expression=Applied(function, form.expression, exponent))
 
 
-def _product(form: Form | None, count: int) -> Form | None:
+def _product(form: SpectralForm | None, count: int) -> SpectralForm | None:
     """The form times itself, by squaring: unlike other powers, it has no kink at 0."""
     if form is None or count == 1:
         return form
@@ -137,7 +137,7 @@ def _product(form: Form | None, count: int) -> Form | None:
 def _maximum(sign: float) -> Rule:
     """max(x, c) = c + positive(x - c), and min(x, c) = c - positive(c - x)."""
 
-    def rule(g: Builder, op: Any, operands: Sequence[Known]) -> Form | None:
+    def rule(g: Builder, op: Any, operands: Sequence[Known]) -> SpectralForm | None:
         x, y = operands if operands[0].form is not None else operands[::-1]
         form = x.form
         number = None if form is None or form.rows else _other(g, form, y)
@@ -146,7 +146,7 @@ def _maximum(sign: float) -> Rule:
     return rule
 
 
-def _bounded(g: Builder, form: Form, bound: Number, sign: float) -> Form:
+def _bounded(g: Builder, form: SpectralForm, bound: Number, sign: float) -> SpectralForm:
     own, like = form.expression, form.source
 
     def scaled(factor: float, of: Expression) -> Expression:
@@ -156,7 +156,7 @@ def _bounded(g: Builder, form: Form, bound: Number, sign: float) -> Form:
     return replace(form, expression=Sum(bound, scaled(sign, beyond)))
 
 
-def _clip(g: Builder, op: Any, operands: Sequence[Known]) -> Form | None:
+def _clip(g: Builder, op: Any, operands: Sequence[Known]) -> SpectralForm | None:
     x, *bounds = operands
     form = x.form
     if form is None or form.rows:
@@ -169,7 +169,7 @@ def _clip(g: Builder, op: Any, operands: Sequence[Known]) -> Form | None:
     return form
 
 
-def _convert(g: Builder, op: Any, operands: Sequence[Known]) -> Form | None:
+def _convert(g: Builder, op: Any, operands: Sequence[Known]) -> SpectralForm | None:
     """The form of the matrix in double precision: constants are often more precise than arguments."""
     form, wide = operands[0].form, ElementType.FLOAT64
     if form is None or op.element_type is not wide:
@@ -179,12 +179,12 @@ def _convert(g: Builder, op: Any, operands: Sequence[Known]) -> Form | None:
     return replace(form, source=source, expression=converted(form.expression, wide), rows=rows)
 
 
-def _permute(g: Builder, op: Any, operands: Sequence[Known]) -> Form | None:
+def _permute(g: Builder, op: Any, operands: Sequence[Known]) -> SpectralForm | None:
     form = operands[0].form
     return None if form is None else form.renumbered({axis: k for k, axis in enumerate(op.order)}, form.rank)
 
 
-def _reshape(g: Builder, op: Any, operands: Sequence[Known]) -> Form | None:
+def _reshape(g: Builder, op: Any, operands: Sequence[Known]) -> SpectralForm | None:
     """Axes of length 1 come and go."""
     x = operands[0]
     if x.form is None:
@@ -196,7 +196,7 @@ def _reshape(g: Builder, op: Any, operands: Sequence[Known]) -> Form | None:
     return x.form.renumbered(dict(zip(before, after, strict=True)), len(op.shape))
 
 
-def _broadcast_to(g: Builder, op: Any, operands: Sequence[Known]) -> Form | None:
+def _broadcast_to(g: Builder, op: Any, operands: Sequence[Known]) -> SpectralForm | None:
     x = operands[0]
     if x.form is None:
         return None
@@ -205,7 +205,7 @@ def _broadcast_to(g: Builder, op: Any, operands: Sequence[Known]) -> Form | None
     return x.form.renumbered(same, len(op.shape))
 
 
-def _slice(g: Builder, op: Any, operands: Sequence[Known]) -> Form | None:
+def _slice(g: Builder, op: Any, operands: Sequence[Known]) -> SpectralForm | None:
     x = operands[0]
     if x.form is None or any(stride != 1 for stride in op.strides):
         return None
@@ -218,7 +218,7 @@ def _slice(g: Builder, op: Any, operands: Sequence[Known]) -> Form | None:
     return x.form.sliced(op.starts[axis], op.stops[axis]) if others_kept else None
 
 
-def _reverse(g: Builder, op: Any, operands: Sequence[Known]) -> Form | None:
+def _reverse(g: Builder, op: Any, operands: Sequence[Known]) -> SpectralForm | None:
     form = operands[0].form
     return None if form is None or op.axes != (form.axis,) else replace(form, backwards=not form.backwards)
 

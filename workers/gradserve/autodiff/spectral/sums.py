@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from gradserve.autodiff.spectral.forms import Form, Sums, through
+from gradserve.autodiff.spectral.forms import SpectralForm, Sums, through
 from gradserve.autodiff.spectral.known import Known
 from gradserve.ir.builder import Builder, Value
 from gradserve.ops.linalg.stacked import part
@@ -14,7 +14,7 @@ from gradserve.ops.movement.shapes import Reshape, permuted
 from gradserve.ops.reduction.reductions import Extreme
 
 
-def summed(op: Any, operand: Known, sums: Sums) -> Form | Value | None:
+def summed(op: Any, operand: Known, sums: Sums) -> SpectralForm | Value | None:
     """The value of a sum along axes with that of the eigenvalues, the form of one along others."""
     form = operand.form
     if form is None:
@@ -56,7 +56,7 @@ def single(op: Any, operand: Known) -> Value | None:
     return None
 
 
-def contracted(g: Builder, op: Any, operands: Sequence[Known], sums: Sums) -> Form | Value | None:
+def contracted(g: Builder, op: Any, operands: Sequence[Known], sums: Sums) -> SpectralForm | Value | None:
     """The form of a contraction, or its value where a sum over eigenvalues is taken."""
     x, y = operands
     own = list(range(x.value.type.rank))
@@ -75,7 +75,9 @@ def contracted(g: Builder, op: Any, operands: Sequence[Known], sums: Sums) -> Fo
     return None if y.form is None else through(y.form, theirs, x.value, own, result)
 
 
-def _both(x: Known, own: list[int], y: Known, theirs: list[int], result: list[int], sums: Sums) -> Form | Value | None:
+def _both(
+    x: Known, own: list[int], y: Known, theirs: list[int], result: list[int], sums: Sums
+) -> SpectralForm | Value | None:
     """The product of two forms, summed over the common axis of eigenvalues or along it."""
     assert x.form is not None
     assert y.form is not None
@@ -100,7 +102,9 @@ def _both(x: Known, own: list[int], y: Known, theirs: list[int], result: list[in
     return None if total is None else permuted(total.builder, total, [in_order.index(label) for label in result])
 
 
-def _scaled(x: Known, own: Sequence[int], y: Known, theirs: Sequence[int], result: Sequence[int]) -> Form | None:
+def _scaled(
+    x: Known, own: Sequence[int], y: Known, theirs: Sequence[int], result: Sequence[int]
+) -> SpectralForm | None:
     """The form of x with each of its vectors multiplied by an element of the diagonal of y."""
     if x.form is None or y.diagonal is None or y.diagonal.rows or own[x.form.axis] not in theirs:
         return None

@@ -16,7 +16,7 @@ from gradserve.ir.types import TensorType
 from gradserve.ops.movement.placement import Reverse, Slice
 from gradserve.ops.movement.shapes import BroadcastTo, Permute, Reshape
 from gradserve.ops.reduction.ordered import RunningTotal
-from gradserve.ops.reduction.reductions import Reduction
+from gradserve.ops.reduction.reductions import OverAxes
 
 Lengths: TypeAlias = tuple[int, ...]
 Strides: TypeAlias = tuple[int, ...]
@@ -77,7 +77,7 @@ def _result_strides(
         return _view_strides(op, operands[0].lengths, strides[0], result.lengths)
     if entry(type(op)).broadcasts or isinstance(op, RunningTotal):
         return strides_of(result.lengths, kept_order(spread(operands, strides, result.lengths)))
-    if isinstance(op, Reduction):
+    if isinstance(op, OverAxes):
         left = [axis for axis in range(operands[0].rank) if axis not in op.axes]
         order = kept_order(spread(operands, strides, operands[0].lengths))
         return strides_of(result.lengths, [left.index(axis) for axis in order if axis in left])

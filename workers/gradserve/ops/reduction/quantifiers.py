@@ -11,11 +11,11 @@ from gradserve.ir.builder import Builder, Operand, Value
 from gradserve.ir.op import Sample
 from gradserve.ir.types import ElementType
 from gradserve.ops.family import Discrete
-from gradserve.ops.reduction.reductions import Reduction
+from gradserve.ops.reduction.reductions import OverAxes
 from gradserve.ops.registry import register
 
 
-class Quantifier(Discrete, Reduction):
+class Quantifier(Discrete, OverAxes):
     """A statement about all truth values along the axes."""
 
     def coerce(self, g: Builder, operands: Sequence[Operand]) -> tuple[Value, ...]:

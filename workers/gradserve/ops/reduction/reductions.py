@@ -31,7 +31,7 @@ def widened(g: Builder, operand: Operand) -> Value:
 
 
 @dataclass(frozen=True)
-class Reduction(Op):
+class OverAxes(Op):
     """One element for all those along `axes`, which are dropped."""
 
     axes: tuple[int, ...]
@@ -72,7 +72,7 @@ class Reduction(Op):
         return Cost(float(operands[0].size), moved_bytes(operands, results))
 
 
-class Total(Reduction):
+class Total(OverAxes):
     """A sum or a product: 0 or 1 where there is nothing to combine."""
 
     def coerce(self, g: Builder, operands: Sequence[Operand]) -> tuple[Value, ...]:
@@ -164,10 +164,10 @@ def _product(g: Builder, left: tuple[Value, Value], right: tuple[Value, Value]) 
     return g.mul(x, y), g.add(g.mul(y, dx), g.mul(x, dy))
 
 
-class Extreme(Reduction):
+class Extreme(OverAxes):
     """The first element in one of the two orders. Equal ones share the derivative evenly."""
 
-    constraints = {**Reduction.constraints, "C3": "there is an element to choose"}
+    constraints = {**OverAxes.constraints, "C3": "there is an element to choose"}
 
     def accepts(self, element_type: ElementType) -> bool:
         return True

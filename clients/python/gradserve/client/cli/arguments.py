@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import enum
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -119,11 +119,11 @@ def parser() -> argparse.ArgumentParser:
     _trace(_at_point(commands, "trace", "estimate the trace of the Hessian, with an interval", _TRACE))
     for name, derivation in DERIVATIONS.items():
         if name not in _OWN:
-            epilog = _VECTORS.format(name=name, takes=derivation.takes) if derivation.takes else ""
-            _derivation(_at_point(commands, name, _said(derivation), epilog), derivation)
+            epilog = _VECTORS.format(name=_dashed(name), takes=derivation.takes) if derivation.takes else ""
+            _derivation(_of_question(commands, name, _said(derivation), epilog), derivation)
     for name, estimate in ESTIMATES.items():
         if name not in _OWN:
-            _estimate(_at_point(commands, name, _said(estimate), ""), estimate)
+            _estimate(_of_question(commands, name, _said(estimate), ""), estimate)
     return top
 
 
@@ -179,12 +179,9 @@ def _options(command: argparse.ArgumentParser, options: tuple[Option, ...]) -> N
         elif isinstance(option.default, enum.StrEnum):
             described["choices"] = [*type(option.default)]
         else:
-            described |= (
-                {"metavar": "N", "type": _count(0)}
-                if isinstance(option.default, int)
-                else {"metavar": "X", "type": float}
-            )
-        command.add_argument(f"--{option.keyword.replace('_', '-')}", **described)
+            metavar, type_ = _VALUES[type(option.default)]
+            described |= {"metavar": metavar, "type": type_}
+        command.add_argument(f"--{_dashed(option.keyword)}", **described)
 
 
 def _said(kind: type[Derivation | Estimate]) -> str:
@@ -244,6 +241,19 @@ def _at_point(
     return command
 
 
+def _of_question(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str, epilog: str
+) -> argparse.ArgumentParser:
+    """The command of a question that has none of its own."""
+    command = _at_point(commands, _dashed(name), text, epilog)
+    command.set_defaults(question=name)
+    return command
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")
+
+
 def _count(least: int) -> Callable[[str], int]:
     """A parser of whole numbers from `least` on."""
 
@@ -261,6 +271,14 @@ def _length(text: str) -> tuple[str, int]:
     if not name.isidentifier() or not length.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is no NAME=N, such as n=100")
     return name, int(length)
+
+
+_VALUES: Mapping[type[Any], tuple[str, Callable[[str], Any]]] = {
+    int: ("N", _count(0)),
+    float: ("X", float),
+    str: ("NAME", str),
+}
+"""How values of an option are called in the help and read, by the type of its default."""
 
 
 def _version() -> str:

@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
         "symmetry": symmetry,
         "trace": trace,
     }
-    command = commands.get(options.command) or (derivation if options.command in DERIVATIONS else estimate)
+    command = commands.get(options.command) or (derivation if options.question in DERIVATIONS else estimate)
     with Client(options.address, timeout=options.timeout) as client:
         return command(client.load(options.graph), options)
 
@@ -88,10 +88,10 @@ def gradient(function: Function, options: argparse.Namespace) -> int:
 def derivation(function: Function, options: argparse.Namespace) -> int:
     """What a derivation gives, as a table and perhaps a file."""
     _require_folder(options.out)
-    kind = DERIVATIONS[options.command]
+    kind = DERIVATIONS[options.question]
     vectors = load_arrays(getattr(options, kind.takes)) if kind.takes else {}
     found = function.derivatives(
-        options.command,
+        options.question,
         _point(function, options.point),
         vectors,
         wrt=options.wrt or tuple(vectors if kind.takes == TANGENTS else ()),
@@ -110,7 +110,7 @@ def derivation(function: Function, options: argparse.Namespace) -> int:
 def estimate(function: Function, options: argparse.Namespace) -> int:
     """An estimate of the table, in words and perhaps a file."""
     _require_folder(options.out)
-    kind = ESTIMATES[options.command]
+    kind = ESTIMATES[options.question]
     point = _point(function, options.point)
     with show.progress("probes") as progress:
         task = progress.add_task("estimating", total=options.max_probes or None)
@@ -118,7 +118,7 @@ def estimate(function: Function, options: argparse.Namespace) -> int:
         def update(found: Any) -> None:
             progress.update(task, completed=found.probes)
 
-        method = getattr(function, options.command)
+        method = getattr(function, options.question)
         found = method(*point, wrt=options.wrt, progress=update, **_given(kind, options))
     wrt = _differentiated(function, options)
     arrays: dict[str, Array] = {}

@@ -14,7 +14,7 @@ from gradserve.ir.builder import Builder
 from gradserve.numpy import supported_names
 from gradserve.numpy.arguments import Unsupported, lift
 from gradserve.numpy.loops import apply_ufunc as apply_implementation
-from gradserve.numpy.table import FUNCTIONS, UFUNC_METHODS, Entry, find_ufunc
+from gradserve.numpy.table import FUNCTIONS, UFUNC_METHODS, NumpyFunction, find_ufunc
 
 HARMLESS = frozenset({"casting", "device", "optimize", "order", "subok", "writeable"})
 """Parameters that decide on memory and speed, not on numbers; implementations for which `order` matters take it."""
@@ -85,7 +85,7 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
 
 
 def _arguments(
-    function: Callable[..., Any], name: str, entry: Entry, args: Sequence[Any], kwargs: Mapping[str, Any]
+    function: Callable[..., Any], name: str, entry: NumpyFunction, args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> tuple[Sequence[Any], dict[str, Any]]:
     """The arguments that the implementation takes, by the names of NumPy's own signature; defaults are left out."""
     signature = _signature(function)
@@ -105,7 +105,7 @@ def _arguments(
     return positional, named
 
 
-def _is_taken(name: str, entry: Entry, key: str, value: Any, default: Any) -> bool:
+def _is_taken(name: str, entry: NumpyFunction, key: str, value: Any, default: Any) -> bool:
     """Whether the implementation takes this argument; one that changes nothing is left out."""
     if value is np._NoValue or value is default:
         return False

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from gradserve.client.transport.steps import Begin, Call, Next, Steps
+from gradserve.client.transport.steps import Begin, Next, Send, Steps
 from gradserve.ir.errors import Unavailable
 from gradserve.ir.graph import BlobRef
 from gradserve.ir.types import Array, TensorType, type_of
@@ -41,10 +41,10 @@ class Blobs:
         """Sees to it that the server has these arrays, given by digest. A write that breaks off is gone on with."""
         wanted = {digest: array for digest, array in contents.items() if digest not in self._written}
         for attempt in range(ATTEMPTS if wanted else 0):
-            reply = yield Call("FindMissingBlobs", pb.FindMissingBlobsRequest(digests=list(wanted)))
+            reply = yield Send("FindMissingBlobs", pb.FindMissingBlobsRequest(digests=list(wanted)))
             try:
                 for blob in reply.missing:
-                    yield Call("WriteBlob", _chunks(blob.digest, wanted[blob.digest], blob.offset))
+                    yield Send("WriteBlob", _chunks(blob.digest, wanted[blob.digest], blob.offset))
                 self._written.update(wanted)
                 return
             except Unavailable:

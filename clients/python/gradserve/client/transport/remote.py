@@ -13,7 +13,7 @@ import grpc
 from gradserve.client.transport.connection import Connection
 from gradserve.client.transport.deadline import Deadline
 from gradserve.client.transport.session import Session
-from gradserve.client.transport.steps import Alone, Begin, Call, Next, Pause, Step, Steps, Tell
+from gradserve.client.transport.steps import Alone, Begin, Next, Pause, Send, Step, Steps, Tell
 from gradserve.ir.errors import DeadlineExceeded, GradserveError
 from gradserve.questions.asked import Answer, Question
 from gradserve.v1 import (
@@ -89,7 +89,7 @@ class RemoteBackend:
 
     def _do(self, step: Step, deadline: Deadline, streams: contextlib.ExitStack) -> Any:
         match step:
-            case Call(method, request):
+            case Send(method, request):
                 return self._connection.call(self._methods[method], request, deadline)
             case Begin(method, request):
                 stream = self._connection.stream(self._methods[method], request, deadline)

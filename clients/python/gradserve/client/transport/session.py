@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from gradserve import wire
 from gradserve.client.transport.blobs import INLINE_BYTES, Blobs, Filler
-from gradserve.client.transport.steps import Alone, Begin, Call, Next, Pause, Steps, Tell
+from gradserve.client.transport.steps import Alone, Begin, Next, Pause, Send, Steps, Tell
 from gradserve.ir.errors import BlobNotFound, GraphNotRegistered, Unavailable
 from gradserve.ir.graph import Graph
 from gradserve.questions.asked import Answer, Question
@@ -70,7 +70,7 @@ class Session:
 
     def _ask(self, question: Question) -> Steps[Answer]:
         request = yield from self._request(question)
-        reply = yield Call(question.rpc, request)
+        reply = yield Send(question.rpc, request)
         return (yield from self._answer(question, reply))
 
     def _begin(self, question: Question) -> Steps[tuple[Iterator[Any], Any]]:
@@ -125,7 +125,7 @@ class Session:
         limit = min(CONSTANT_BYTES, GRAPH_BYTES // max(1, len(graph.constants)))
         yield from self._blobs.write(wire.large_constants(graph, limit))
         request = graph_service_pb2.RegisterGraphRequest(graph=wire.encode_graph(graph, limit))
-        yield Call("RegisterGraph", request)
+        yield Send("RegisterGraph", request)
         self._registered.add(graph.digest)
 
 

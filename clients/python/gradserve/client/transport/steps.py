@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class Send:
     """Send a request to a method, or an iterator of requests to one that takes a stream; comes to the reply."""
 
     method: str
@@ -54,6 +54,6 @@ class Tell:
     answer: Any
 
 
-Step: TypeAlias = Call | Begin | Next | Pause | Alone | Tell
+Step: TypeAlias = Send | Begin | Next | Pause | Alone | Tell
 Steps: TypeAlias = Generator[Step, Any, T]
 """Steps on the way to a value. Errors of a step are raised where it was yielded."""

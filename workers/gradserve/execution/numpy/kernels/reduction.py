@@ -14,7 +14,7 @@ from gradserve.ir.op import Op
 from gradserve.ir.types import TensorType
 from gradserve.ops.reduction.ordered import Cumprod, Cumsum, Position, RunningTotal
 from gradserve.ops.reduction.quantifiers import ReduceAll, ReduceAny
-from gradserve.ops.reduction.reductions import ReduceMax, ReduceMin, ReduceProd, ReduceSum, Reduction
+from gradserve.ops.reduction.reductions import OverAxes, ReduceMax, ReduceMin, ReduceProd, ReduceSum
 
 UFUNCS: Mapping[type[Op], np.ufunc] = {
     ReduceSum: np.add,
@@ -32,8 +32,8 @@ SHORT_AXIS = 16
 WORTH_SLICING = 1 << 12
 
 
-@kernel(Reduction)
-def _reduction(op: Reduction, types: Sequence[TensorType]) -> Kernel:
+@kernel(OverAxes)
+def _reduction(op: OverAxes, types: Sequence[TensorType]) -> Kernel:
     (x,) = types
     result, ufunc = op.infer(x)[0], UFUNCS[type(op)]
     axis = op.axes[0] if len(op.axes) == 1 else op.axes
