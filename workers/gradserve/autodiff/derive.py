@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gradserve.autodiff import names
 from gradserve.autodiff.derivation import Along, Curvature, EveryValue, TaylorSeries, WithKinks
@@ -13,12 +14,12 @@ from gradserve.autodiff.linearize import linearize
 from gradserve.autodiff.spectral import invariant
 from gradserve.autodiff.taylor import taylor
 from gradserve.autodiff.transpose import transpose
-from gradserve.autodiff.walk import declare_inputs, inline
+from gradserve.autodiff.walk import copy_node, declare_inputs, inline, leaves, reachable
 from gradserve.ir.errors import InvalidRequest, NotDifferentiable, Violation
-from gradserve.ir.graph import Graph
+from gradserve.ir.graph import Graph, Output
 from gradserve.ir.types import ElementType, TensorType
 from gradserve.ops import builder
-from gradserve.questions.derivations import Derivation, Evaluate, Gradient, Hvp, Jvp, Vjp
+from gradserve.questions.derivations import Derivation, Evaluate, GaussNewtonProduct, Gradient, Hvp, Jvp, Vjp
 
 
 def derive(graph: Graph, derivation: Derivation) -> Graph:
@@ -45,6 +46,9 @@ def derive(graph: Graph, derivation: Derivation) -> Graph:
         case Hvp(wrt, product_only):
             _check_loss(graph, wrt)
             return _hvp(graph, wrt, product_only)
+        case GaussNewtonProduct(wrt, loss):
+            _check_wrt(graph, wrt)
+            return _gauss_newton_product(graph, wrt, loss)
         case Curvature(wrt):
             _check_loss(graph, wrt)
             return _curvature(graph, wrt)
@@ -114,6 +118,57 @@ def _curvature(graph: Graph, wrt: Sequence[str]) -> Graph:
     for part in parts[1:]:
         total = g.add(total, part)
     return g.build({names.value("curvature"): total})
+
+
+def _gauss_newton_product(graph: Graph, wrt: Sequence[str], loss: str) -> Graph:
+    """Forward through the inner outputs, through the Hessian of the loss in them, and back (Schraudolph 2002)."""
+    inner = [o for o in graph.outputs if o.name != loss and graph.output_types[o.name].is_float]
+    if not inner:
+        text = "there is no other real output of which it is one; return what the loss is computed from as well"
+        raise NotDifferentiable("the graph has no inner function", [Violation("loss", "W4", text)])
+    within = replace(graph, outputs=tuple(inner))
+    g = builder()
+    arguments = declare_inputs(g, graph)
+    tangents = {names.tangent(name): g.input(names.tangent(name), graph.input_types[name]) for name in wrt}
+    pushed = inline(g, jvp(within, wrt), {**arguments, **tangents})
+    weighted = {o.name: pushed[names.tangent(o.name)] for o in inner}
+    values = inline(g, graph, arguments)
+    if loss:
+        outer = _outer(graph, inner, loss, wrt)
+        moved = {_inner(o.name): pushed[o.name] for o in inner}
+        dots = {names.tangent(_inner(name)): dot for name, dot in weighted.items()}
+        products = inline(g, _hvp(outer, list(moved), product_only=True), {**arguments, **moved, **dots})
+        weighted = {o.name: products[names.product(_inner(o.name))] for o in inner}
+    cotangents = {names.cotangent(name): vector for name, vector in weighted.items()}
+    pulled = inline(g, transpose(linearize(within, wrt)), {**arguments, **cotangents})
+    outputs = {names.value(name): value for name, value in values.items()}
+    return g.build(outputs | {names.product(name): pulled[names.cotangent(name)] for name in wrt})
+
+
+def _inner(name: str) -> str:
+    """The input of the outer function that stands for an output of the inner one."""
+    return f"inner:{name}"
+
+
+def _outer(graph: Graph, inner: Sequence[Output], loss: str, wrt: Sequence[str]) -> Graph:
+    """The loss as a function of the inner outputs, `inner:OUT`, and of inputs that are not differentiated."""
+    g = builder()
+    arguments = declare_inputs(g, graph)
+    cut = {o.value: g.input(_inner(o.name), graph.output_types[o.name]) for o in inner}
+    values = [cut.get(k, value) for k, value in enumerate(leaves(g, graph, arguments))]
+    for node, numbers in graph.numbered_nodes():
+        values += [cut.get(k, value) for k, value in zip(numbers, copy_node(g, node, values), strict=True)]
+    known = {o.name: values[o.value] for o in graph.outputs}
+    if loss not in known:
+        text = f"there is no output {loss!r}; there are {', '.join(known)}"
+        raise InvalidRequest("the request does not fit", [Violation("loss", "W5", text)])
+    outer = g.build({loss: known[loss]})
+    _check_loss(outer, [_inner(o.name) for o in inner])
+    (output,) = outer.outputs
+    if reachable(outer, wrt)[output.value]:
+        text = f"{loss} depends on {', '.join(wrt)} beside the other outputs; return all that it is computed from"
+        raise NotDifferentiable("the loss is no function of the other outputs", [Violation("loss", "W6", text)])
+    return outer
 
 
 def _along(graph: Graph, wrt: Sequence[str]) -> Graph:

@@ -124,7 +124,21 @@ class Hessian(Derivation):
     dense = True
 
 
+@dataclass(frozen=True)
+class GaussNewtonProduct(Derivation):
+    """The outputs and G v, the Gauss-Newton matrix applied to the tangents v: J^T H J v for a loss of other outputs.
+
+    J is the Jacobian of the other outputs, and H the Hessian of the loss in them; without a loss G is J^T J.
+    """
+
+    loss: str = option("", "the output that is a loss of the others; empty for half the sum of their squares")
+
+    takes = TANGENTS
+    gives: ClassVar[Mapping[str, str]] = {"outputs": "value", "products": "product"}
+
+
 DERIVATIONS: Mapping[str, type[Derivation]] = {
-    derivation.called(): derivation for derivation in (Evaluate, Gradient, Jvp, Vjp, Hvp, Jacobian, Hessian)
+    derivation.called(): derivation
+    for derivation in (Evaluate, Gradient, Jvp, Vjp, Hvp, GaussNewtonProduct, Jacobian, Hessian)
 }
 """Those that clients may ask for, by name."""
