@@ -16,6 +16,7 @@ import numpy as np
 
 from gradserve.autodiff import names
 from gradserve.autodiff.derivation import added_inputs
+from gradserve.estimation.diagonal import DiagonalSoFar
 from gradserve.estimation.estimator import Estimator
 from gradserve.estimation.looks import Target, looks
 from gradserve.estimation.trace import TraceSoFar
@@ -30,12 +31,12 @@ from gradserve.jobs.sweep import Lap, Sweep, SweepSchedule
 from gradserve.pools.sources import array_of
 from gradserve.pools.work import Shared, Signs
 from gradserve.questions.derivations import Derivation
-from gradserve.questions.estimates import Estimate, EstimateTrace, StopReason
+from gradserve.questions.estimates import Estimate, EstimateDiagonal, EstimateTrace, StopReason
 from gradserve.questions.report import Report
 from gradserve.runtime.control import Control
 from gradserve.verification.widen import is_single
 
-ESTIMATORS: Mapping[type[Estimate], type[Estimator]] = {EstimateTrace: TraceSoFar}
+ESTIMATORS: Mapping[type[Estimate], type[Estimator]] = {EstimateTrace: TraceSoFar, EstimateDiagonal: DiagonalSoFar}
 """What answers each question."""
 DEFAULT_PROBES = 4096
 DEFAULT_CONFIDENCE = 0.95

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from gradserve.ir.types import Array
 from gradserve.questions.call import Call
 from gradserve.questions.options import option
 from gradserve.questions.report import Report
@@ -85,5 +86,39 @@ class EstimateTrace(Estimate):
     answer = TraceEstimate
 
 
-ESTIMATES: Mapping[str, type[Estimate]] = {question.method: question for question in (EstimateTrace,)}
+@dataclass(frozen=True)
+class DiagonalEstimate:
+    """The current estimate of a diagonal: for each entry the mean of samples and its Student-t interval."""
+
+    values: Mapping[str, Array]
+    """By input, in its shape."""
+    standard_errors: Mapping[str, Array]
+    half_widths: Mapping[str, Array]
+    """Half the interval of each entry: it covers that entry with probability `confidence`."""
+    widest: float
+    """The largest of the half widths."""
+    probes: int
+    stop_reason: StopReason
+    """NONE in all but the last."""
+    seed: int
+    confidence: float
+    report: Report
+
+    def __str__(self) -> str:
+        return f"each entry ± {self.widest:.2g} or less ({self.confidence:.0%} intervals, {self.probes} probes)"
+
+
+@dataclass(frozen=True)
+class EstimateDiagonal(Estimate):
+    """Asks for the diagonal of the Hessian of a loss, by the mean of v times H v over random signs v.
+
+    A tolerance is met when half of every entry's interval is within it; relative ones count from the largest entry.
+    """
+
+    method = "hessian_diagonal"
+    rpc = "EstimateDiagonal"
+    answer = DiagonalEstimate
+
+
+ESTIMATES: Mapping[str, type[Estimate]] = {question.method: question for question in (EstimateTrace, EstimateDiagonal)}
 """The estimates that clients may ask for, by the name of their method."""
