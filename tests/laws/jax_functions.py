@@ -50,6 +50,7 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "erfc": lambda op, x: jax.scipy.special.erfc(x),
     "erfinv": lambda op, x: jax.scipy.special.erfinv(x),
     "exp": lambda op, x: jnp.exp(x),
+    "expi": lambda op, x: jax.scipy.special.expi(x),
     "expm1": lambda op, x: jnp.expm1(x),
     "gamma": lambda op, x: jax.scipy.special.gamma(x),
     "gammainc": lambda op, a, x: jax.scipy.special.gammainc(a, x),

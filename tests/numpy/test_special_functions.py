@@ -86,6 +86,14 @@ def test_digamma_and_its_derivatives():
     assert_allclose(curvatures(scipy.special.digamma, x), scipy.special.polygamma(2, x), rtol=1e-13)
 
 
+def test_exponential_integral():
+    x = np.array([-700.0, -30.0, -1.0, -1e-8, 1e-8, 0.3725, 1.0, 40.0, 700.0])
+    assert_traces(scipy.special.expi, x)
+    assert_allclose(slopes(scipy.special.expi, x), np.exp(x) / x, rtol=1e-14)
+    assert_allclose(curvatures(scipy.special.expi, x), np.exp(x) * (x - 1) / x**2, rtol=1e-13)
+    assert_gradient(scipy.special.expi, [np.array([-3.0, -0.5, 0.75, 2.0])])
+
+
 @pytest.mark.parametrize("x", [1e2, 1e6, 1e12])
 @pytest.mark.parametrize("y", [1e-9, 1.0, 3.5])
 def test_slope_of_betaln_keeps_its_digits_far_apart(x, y):

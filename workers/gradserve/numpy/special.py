@@ -22,6 +22,7 @@ _OPS = {
     "erfcinv": "erfcinv",
     "erfcx": "erfcx",
     "erfinv": "erfinv",
+    "expi": "expi",
     "expit": "logistic",
     "expm1": "expm1",
     "gamma": "gamma",

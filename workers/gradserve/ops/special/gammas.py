@@ -1,4 +1,4 @@
-"""The gamma function and its relatives: digamma, Hurwitz's zeta, beta, and the incomplete ones."""
+"""The gamma function and its relatives: digamma, Hurwitz's zeta, beta, the incomplete ones, and the exponential integral."""
 
 from __future__ import annotations
 
@@ -158,6 +158,24 @@ def _digamma_rise(g: Builder, x: Value, step: Value) -> Value:
         fall = g.expm1(g.mul(growth, -2.0 * k))
         rise = g.sub(rise, g.mul(g.mul(g.pow(base, -2.0 * k), coefficient), fall))
     return g.select(far, rise, near)
+
+
+@register
+@dataclass(frozen=True)
+class Expi(Special, Unary):
+    """The exponential integral: that of exp(t) / t from -infinity to x, its principal value where x is above 0.
+
+    At x below 0 it is -Gamma(0, -x), an incomplete gamma function that has no regularised form.
+    """
+
+    name = "expi"
+    function = "expi"
+    points = ((0.5, -2.0, 3.0, -0.25),)
+    kinks = ((0.0, math.inf, -math.inf, -800.0),)
+
+    def differential(self, g: Builder, dx: Value, x: Value, y: Value) -> Value | None:
+        """dy = exp(x) / x dx."""
+        return g.mul(g.div(g.exp(x), x), dx)
 
 
 class IncompleteGamma(Special, RealElementwise, Binary):
