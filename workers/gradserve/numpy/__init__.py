@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
 from gradserve.numpy import (  # noqa: F401  (importing a module enters its functions in the table)
     accumulations,
     creation,

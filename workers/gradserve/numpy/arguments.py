@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
+
 from gradserve.ir.builder import Builder, Operand, Value
 from gradserve.ir.errors import InvalidGraph, Untraceable, Violation
 from gradserve.ir.types import ElementType

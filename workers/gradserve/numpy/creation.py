@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType, TensorType
 from gradserve.numpy.arguments import as_operand, integer, integers, lift, to_float, with_dtype

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType
 from gradserve.numpy.arguments import Unsupported, refuse, to_float

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType
 from gradserve.numpy.arguments import as_operand, axes_of, axis_of, integer, lift, to_float

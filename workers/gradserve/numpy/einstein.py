@@ -7,6 +7,7 @@ from string import ascii_letters
 from typing import Any
 
 import numpy as np
+
 from gradserve.ir.builder import Builder, Value
 from gradserve.numpy.arguments import lift, promoted, refuse
 from gradserve.numpy.labelled import Label, Labelled, product

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType
 from gradserve.numpy.arguments import Unsupported, as_operand, integer, lift, to_float

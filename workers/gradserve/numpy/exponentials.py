@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+
 from gradserve.ir.builder import Builder, Value
 from gradserve.numpy.arguments import kept, promoted, reduced_axes, to_float
 from gradserve.numpy.reductions import sum as sum_along

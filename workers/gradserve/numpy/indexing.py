@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
 from gradserve.ir.builder import Builder, Operand, Value
 from gradserve.ir.types import Array, ElementType
 from gradserve.numpy.arguments import Unsupported, as_operand, axis_of, integer, lift, promoted

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
 from gradserve.ir.builder import Builder, Value
 from gradserve.numpy.arguments import Unsupported, axis_of, integer, integers, lift, promoted, refuse, with_dtype
 from gradserve.numpy.shaping import atleast_2d, atleast_3d, expand_dims, moveaxis, part, ravel

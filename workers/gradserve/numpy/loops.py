@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType
 from gradserve.numpy.arguments import Unsupported, as_operand

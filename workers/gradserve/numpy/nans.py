@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType
 from gradserve.numpy.accumulations import cumprod, cumsum

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+
 from gradserve.ir.builder import Builder, Value
 from gradserve.numpy import reductions
 from gradserve.numpy.arguments import axes_of, kept, lift, refuse, to_float

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+
 from gradserve.ir.builder import Builder, Value
 from gradserve.numpy.arguments import Unsupported, lift
 from gradserve.numpy.joining import concatenate

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
 from gradserve.ir.builder import Builder, Value
 from gradserve.numpy.arguments import axes_of, axis_of, integer, lift, promoted, refuse
 from gradserve.numpy.labelled import Label, Labelled, product

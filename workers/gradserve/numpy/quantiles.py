@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import Array, ElementType
 from gradserve.numpy.arguments import Unsupported, kept, lift, reduced_axes, refuse, to_float

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from gradserve.ir.builder import Builder, Scalar, Value
 from gradserve.ir.graph import Constant, Literal
 from gradserve.ir.types import Array, ElementType

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
 from gradserve.ir.builder import Builder, Value
 from gradserve.numpy.arguments import axes_of, axis_of, integers, lift
 from gradserve.numpy.shaping import part, ravel

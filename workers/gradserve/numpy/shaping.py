@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+
 from gradserve.ir.builder import Builder, Value
 from gradserve.numpy.arguments import Unsupported, axes_of, axis_of, integer, integers, lift, refuse
 from gradserve.numpy.table import implements

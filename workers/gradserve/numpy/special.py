@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Literal
 from gradserve.numpy.arguments import Unsupported, to_float

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+
 from gradserve.ir.builder import Builder, Value
 from gradserve.numpy.arguments import axes_of, lift, reduced_axes, refuse, to_float, with_dtype
 from gradserve.numpy.joining import concatenate

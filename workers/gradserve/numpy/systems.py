@@ -6,6 +6,7 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
+
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.errors import ConstraintError
 from gradserve.ir.shapes import broadcast_shape

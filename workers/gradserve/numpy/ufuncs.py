@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+
 from gradserve.ir.builder import Builder, Scalar, Value
 from gradserve.ir.graph import Literal
 from gradserve.numpy.statistics import root

@@ -10,6 +10,7 @@ import math
 from typing import Any
 
 import numpy as np
+
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.evaluate import evaluated
 from gradserve.ir.graph import Literal

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
 from gradserve.ir.builder import Builder, Value
 from gradserve.numpy.arguments import axes_of, axis_of, integer, integers, lift, promoted, refuse
 from gradserve.numpy.shaping import flip, moveaxis

@@ -1,4 +1,4 @@
-"""The gamma function and its relatives: digamma, Hurwitz's zeta, beta, the incomplete ones, and the exponential integral."""
+"""The gamma function and its relatives: digamma, zeta, beta, the incomplete ones, the exponential integral."""
 
 from __future__ import annotations
 
