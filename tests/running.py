@@ -41,7 +41,7 @@ def kernel_of(op: Op, types: Sequence[TensorType]) -> Callable[..., Any]:
     """NumPy's kernel of an op on operands of these types; functions that it calls are computed node by node."""
     if not op.functions:
         return made(op, types)
-    functions = {name: partial(interpret, graph, _results) for name, graph in op.functions.items()}
+    functions = {name: partial(interpret, np, graph, _results) for name, graph in op.functions.items()}
     return lambda *operands: unpacked(control.run(op, functions, *operands))
 
 

@@ -75,7 +75,7 @@ def test_constants_of_functions_are_arguments_and_bits_stay(derivation: Derivati
         found = run(instance, arguments)
         assert same(found, run(Instance(Program(graph)), arguments))
         if derivation is None:
-            plain = interpret(graph, lambda op, *x: op.results(np, *x), *arguments.values())
+            plain = interpret(np, graph, lambda op, *x: op.results(np, *x), *arguments.values())
             assert same(found, dict(zip(graph.output_types, map(np.asarray, plain), strict=True)))
         assert not [f for f in (instance.program.graph, *instance.program.graph.functions) if arrays_in(f)]
         depths.add(depth(graph))

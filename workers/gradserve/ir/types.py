@@ -29,6 +29,10 @@ class ElementType(enum.Enum):
         """The NumPy dtype of the same elements."""
         return _DTYPES[self]
 
+    def dtype_in(self, xp: Any) -> Any:
+        """The dtype of the same elements in an array namespace."""
+        return getattr(xp, self.dtype.name)
+
     @property
     def itemsize(self) -> int:
         """Bytes of one element."""

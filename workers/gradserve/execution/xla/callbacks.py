@@ -12,11 +12,17 @@ from gradserve.ir.types import Array, TensorType
 
 
 def called_back(kernel: Callable[..., Any], types: Sequence[TensorType], operands: Sequence[Any]) -> Sequence[Any]:
-    """The results of a NumPy kernel, of these types, while the compiled program waits."""
+    """The results of a NumPy kernel, of these types, while the compiled program waits.
+
+    NaN where the kernel refuses: an exception would end the program without a word of where, which the guards have.
+    """
 
     def compute(*arrays: Array) -> tuple[Array, ...]:
-        with np.errstate(all="ignore"):
-            found = kernel(*map(np.asarray, arrays))
+        try:
+            with np.errstate(all="ignore"):
+                found = kernel(*map(np.asarray, arrays))
+        except np.linalg.LinAlgError:
+            return tuple(np.full(t.lengths, np.nan, t.element_type.dtype) for t in types)
         results = found if isinstance(found, tuple) else (found,)
         return tuple(np.asarray(r, t.element_type.dtype) for r, t in zip(results, types, strict=True))
 

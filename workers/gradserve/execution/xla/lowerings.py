@@ -19,7 +19,7 @@ from gradserve.ops.linalg.factors import Lu, LuInverse, LuSolve
 from gradserve.ops.linalg.sylvester import Sylvester
 from gradserve.ops.special.bessel import Bessel
 from gradserve.ops.special.erf import Erfcinv
-from gradserve.ops.special.gammas import Beta, Digamma, Zeta
+from gradserve.ops.special.gammas import Beta, Digamma, Expi, Zeta
 
 Traced: TypeAlias = Any
 """An array that JAX traces."""
@@ -37,9 +37,10 @@ def lowered(op: Op, node: Node, operands: Sequence[Traced], types: Sequence[Tens
 @lowered.register(Digamma)
 @lowered.register(Zeta)
 @lowered.register(Beta)
+@lowered.register(Expi)
 @lowered.register(Sylvester)
 def _(op: Op, node: Node, operands: Sequence[Traced], types: Sequence[TensorType]) -> Sequence[Traced]:
-    """By NumPy and SciPy: JAX (0.10) lacks the first two and the last, and at some poles gives NaN for the others."""
+    """By NumPy and SciPy: JAX (0.10) lacks the first two and the last, and at poles or far out errs for the others."""
     return called_back(made(op, types), node.types, operands)
 
 

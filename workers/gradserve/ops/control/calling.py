@@ -39,14 +39,14 @@ class Calling(Op):
     def impl(self, xp: Any, *arrays: Array) -> Any:
         """The results, with functions computed node by node."""
         callables = {
-            name: functools.partial(interpret, graph, functools.partial(_results, xp))
+            name: functools.partial(interpret, xp, graph, functools.partial(_results, xp))
             for name, graph in self.functions.items()
         }
         return unpacked(self.run(xp, callables, *arrays))
 
     def numbers(self, *arrays: Array) -> tuple[Array, ...]:
         """The results in NumPy, with guards of what the functions compute."""
-        callables = {name: functools.partial(interpret, graph, _numbers) for name, graph in self.functions.items()}
+        callables = {name: functools.partial(interpret, np, graph, _numbers) for name, graph in self.functions.items()}
         return tuple(self.run(np, callables, *arrays))
 
     def batch(self, g: Builder, operands: Sequence[Value], batched: Sequence[bool], size: int) -> tuple[Value, ...]:
@@ -70,10 +70,10 @@ def _numbers(op: Op, *arrays: Array) -> tuple[Array, ...]:
     return op.numbers(*arrays)
 
 
-def interpret(graph: Graph, results: Callable[..., tuple[Array, ...]], *arrays: Array) -> list[Array]:
-    """The outputs of a function, node by node, by what gives the results of an op at its operands."""
+def interpret(xp: Any, graph: Graph, results: Callable[..., tuple[Array, ...]], *arrays: Array) -> list[Array]:
+    """The outputs of a function on arrays of a namespace, node by node; `results` gives those of an op at operands."""
     values = [*arrays]
-    values += [constant.array for constant in graph.constants if isinstance(constant, Literal)]
+    values += [xp.asarray(constant.array) for constant in graph.constants if isinstance(constant, Literal)]
     for node in graph.nodes:
         values += results(node.op, *(values[k] for k in node.operands))
     return [values[output.value] for output in graph.outputs]

@@ -109,7 +109,7 @@ class Scan(Calling):
             carries, rows[row] = tuple(outputs[first : first + self.carries]), outputs[first + self.carries :]
         stacked = []
         for k, type_ in enumerate(output_types(self.body)[first + self.carries :]):
-            dtype = getattr(xp, type_.element_type.dtype.name)
+            dtype = type_.element_type.dtype_in(xp)
             nothing = xp.zeros(type_.lengths, dtype=dtype)
             made = [rows[row][k] if row in rows else nothing for row in range(self.length)]
             stacked.append(xp.stack(made) if made else xp.zeros((0, *type_.lengths), dtype=dtype))

@@ -227,11 +227,7 @@ class Convert(Linear, Elementwise):
         return operand.with_element_type(self.element_type)
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
-        return xp.astype(arrays[0], self._dtype(xp))
-
-    def _dtype(self, xp: Any) -> Any:
-        name = self.element_type.dtype.name
-        return getattr(xp, name)
+        return xp.astype(arrays[0], self.element_type.dtype_in(xp))
 
     def kink(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
         """Where a whole x becomes an integer, or 0 a truth value: it jumps. There is no derivative in the result."""

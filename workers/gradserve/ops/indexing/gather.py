@@ -198,7 +198,7 @@ class Iota(Op):
         return (TensorType(self.element_type, (self.length,)),)
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
-        return xp.arange(self.length, dtype=self.element_type.dtype)
+        return xp.arange(self.length, dtype=self.element_type.dtype_in(xp))
 
     def jvp(
         self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]

@@ -52,7 +52,7 @@ class Pinv(Op):
 
     def kept(self, s: Array) -> Any:
         """Which singular values are not taken for zero."""
-        return s > self.rcond * s[..., :1]
+        return s > self.rcond * s[..., : min(1, s.shape[-1])]
 
     def inverse(self, xp: Any, u: Array, s: Array, vh: Array) -> Any:
         """The pseudoinverse of U diag(s) V^T."""

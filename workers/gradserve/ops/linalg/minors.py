@@ -36,7 +36,7 @@ def _sign(xp: Any, u: Array, vh: Array) -> Any:
 
 def _before(xp: Any, s: Array) -> Any:
     """For each element the product of those before it."""
-    ones = xp.ones_like(s[..., :1])
+    ones = xp.ones((*s.shape[:-1], 1), dtype=s.dtype)
     return xp.cumulative_prod(xp.concat([ones, s], axis=-1), axis=-1)[..., :-1]
 
 

@@ -1,0 +1,23 @@
+"""SciPy's functions for arrays of array_api_strict, which has none of its own."""
+
+from collections.abc import Callable
+from typing import Any
+
+import array_api_strict as strict
+import numpy as np
+import scipy.linalg
+import scipy.special
+
+
+def __getattr__(name: str) -> Callable[..., Any]:
+    function = getattr(scipy.special, name, None) or getattr(scipy.linalg, name)
+
+    def call(*operands: Any, **options: Any) -> Any:
+        results = function(*map(_in_numpy, operands), **options)
+        return tuple(map(strict.asarray, results)) if isinstance(results, tuple) else strict.asarray(results)
+
+    return call
+
+
+def _in_numpy(x: Any) -> Any:
+    return np.asarray(x) if hasattr(x, "__array_namespace__") else x

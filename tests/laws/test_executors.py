@@ -1,0 +1,132 @@
+"""NumPy, XLA and a strict array API give the same results to rounding, and the same refusals."""
+
+from collections.abc import Callable, Sequence
+
+import array_api_strict as strict
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gradserve.execution.numpy.kernels.table import entry
+from gradserve.execution.xla import programs
+from gradserve.ir.errors import GradserveError, NotDifferentiable, NumericalFailure
+from gradserve.ir.op import Op, Sample
+from gradserve.ir.types import Array, ElementType, type_of
+from gradserve.ops import builder, routines
+from gradserve.ops.elementwise.trigonometry import Cos
+from gradserve.ops.indexing.gather import Gather
+from tests.laws.support import OPS, arguments, graph_of
+from tests.running import prepared
+
+REFUSING = [op for op in OPS if any(True for _ in op.refused_samples())]
+BEYOND_THE_STANDARD = {
+    "abs", "add", "argmax", "argmin", "argsort", "ge", "gt", "is_finite", "le", "lt", "maximum", "minimum", "mul",
+    "reduce_max", "reduce_min", "sort",
+}  # fmt: skip
+"""What the array API does not define on truth values."""
+
+
+@pytest.fixture(autouse=True)
+def conventions(monkeypatch):
+    """Programs that run once are compiled fast, not fast; the version of the standard that all ops keep to."""
+    monkeypatch.setitem(routines.MODULES, strict.__name__, ("tests.laws.strict_routines",))
+    jax.config.update("jax_disable_most_optimizations", True)
+    with strict.ArrayAPIStrictFlags(api_version="2024.12"), np.errstate(all="ignore"):
+        yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+def in_xla(samples: Sequence[Sample]) -> list[Array]:
+    """The results of all samples, by one compiled program."""
+    g, given, results = builder(), {}, []
+    for k, sample in enumerate(samples):
+        given |= {f"s{k}_{name}": array for name, array in arguments(sample).items()}
+        operands = [g.input(f"s{k}_{name}", type_of(array)) for name, array in arguments(sample).items()]
+        results += g.apply(sample.op, operands)
+    found = prepared(g.build({f"y{k}": value for k, value in enumerate(results)}), "xla")(given)
+    return list(found.values())
+
+
+def in_strict(samples: Sequence[Sample]) -> list[Array]:
+    """The results of all samples, by their ops' mathematics on arrays that allow nothing but the standard."""
+    found = []
+    for sample in samples:
+        found += sample.op.results(strict, *map(strict.asarray, sample.operands))
+    return [np.asarray(array) for array in found]
+
+
+def agree(op: type[Op], compute: Callable[[Sequence[Sample]], list[Array]], *, bool_operands: bool = True) -> None:
+    """The results are those of the reference."""
+    samples = [sample for sample in op.samples() if bool_operands or not of_truth_values(sample)]
+    expected = [array for sample in samples for array in prepared(graph_of(sample))(arguments(sample)).values()]
+    for found, wanted in zip(compute(samples), expected, strict=True):
+        assert (found.shape, found.dtype) == (wanted.shape, wanted.dtype)
+        tolerance = 2e-4 if wanted.dtype == np.float32 else 1e-10
+        scale = np.max(np.abs(wanted[np.isfinite(wanted)]), initial=1.0) if wanted.dtype.kind in "fi" else 1.0
+        np.testing.assert_allclose(found, wanted, rtol=tolerance, atol=tolerance * scale)
+
+
+def of_truth_values(sample: Sample) -> bool:
+    return any(type_of(x).element_type is ElementType.BOOL for x in sample.operands)
+
+
+@pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
+def test_xla_gives_the_results_of_numpy(op):
+    agree(op, in_xla)
+
+
+@pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
+def test_mathematics_keep_to_the_array_api(op):
+    agree(op, in_strict, bool_operands=op.name not in BEYOND_THE_STANDARD)
+
+
+def refused(sample: Sample, executor: str) -> GradserveError:
+    with pytest.raises((NotDifferentiable, NumericalFailure)) as caught:
+        prepared(graph_of(sample), executor)(arguments(sample))
+    return caught.value
+
+
+@pytest.mark.parametrize("op", REFUSING, ids=lambda op: op.name)
+def test_xla_refuses_what_numpy_refuses(op):
+    for _, sample in op.refused_samples():
+        found, expected = refused(sample, "xla"), refused(sample, "numpy")
+        assert type(found) is type(expected)
+        assert [(v.field, v.constraint) for v in found.violations] == [
+            (v.field, v.constraint) for v in expected.violations
+        ]
+
+
+@pytest.mark.parametrize("op", REFUSING, ids=lambda op: op.name)
+def test_guards_keep_to_the_array_api(op):
+    for constraint, sample in op.refused_samples():
+        try:
+            assert tripped(sample)[:1] == [constraint]
+        except (np.linalg.LinAlgError, IndexError):  # this namespace refuses by itself what others have a guard for
+            assert constraint in entry(op).covers
+
+
+def tripped(sample: Sample) -> list[str]:
+    operands = [strict.asarray(x) for x in sample.operands]
+    results = sample.op.results(strict, *operands)
+    flags = ((guard, guard.test(sample.op, strict, operands, results)) for guard in sample.op.guards)
+    return [guard.constraint for guard, flag in flags if np.any(np.asarray(flag))]
+
+
+def test_another_result_is_seen(monkeypatch):
+    monkeypatch.setattr(programs, "lowered", lambda op, node, operands, types: operands)
+    with pytest.raises(AssertionError):
+        agree(Cos, in_xla)
+
+
+def test_a_namespace_beyond_the_standard_is_seen(monkeypatch):
+    monkeypatch.setattr(Cos, "impl", lambda self, xp, x: xp.cos(x).copy())
+    with pytest.raises(AttributeError):
+        agree(Cos, in_strict)
+
+
+def test_a_missing_guard_is_seen(monkeypatch):
+    _, sample = next(iter(Gather.refused_samples()))
+    monkeypatch.setattr(programs, "_first", lambda test: jnp.asarray(programs.NOWHERE))
+    with pytest.raises(pytest.fail.Exception):
+        refused(sample, "xla")
