@@ -14,7 +14,6 @@ from gradserve.client import InvalidRequest
 from gradserve.client.importers.files import load_arrays
 from gradserve.client.methods import NAMES, method_of
 from gradserve.questions.derivations import DERIVATIONS, TANGENTS, Derivation
-from gradserve.questions.estimates import ESTIMATES
 from gradserve.questions.options import option
 from tests.clients.bits import same_bits
 from tests.clients.command_line import B, W, exits, loss
@@ -124,12 +123,15 @@ def test_matrices_on_the_command_line(folder, run, place, embedded):
 
 def test_estimates_on_the_command_line_say_what_they_are(folder, run, capsys):
     """The trace has a command of its own; others have those of the table."""
-    for name in DERIVATIONS:
-        assert exits(run, name, "--help") == 0
+    for name in (*DERIVATIONS, "hessian_diagonal"):
+        assert exits(run, name.replace("_", "-"), "--help") == 0
         assert "--out FILE.npz" in capsys.readouterr().out
     assert exits(run, "vjp", "loss.pb", "point.npz") == 2
     assert "--cotangents" in capsys.readouterr().err
     status, out, _ = run("describe", "loss.pb", "--derivation", "hessian_trace")
     assert status == 0
     assert "placement" in out
-    assert set(ESTIMATES) == {"hessian_trace"}
+    status, out, _ = run("hessian-diagonal", "loss.pb", "point.npz", "--max-probes", "64", "--out", "d.npz")
+    assert status == 0
+    assert "64 probes" in out
+    assert {"values:w", "half_widths:b"} <= set(load_arrays(folder / "d.npz"))

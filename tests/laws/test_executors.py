@@ -1,6 +1,7 @@
 """NumPy, XLA and a strict array API give the same results to rounding, and the same refusals."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import array_api_strict as strict
 import jax
@@ -50,9 +51,10 @@ def in_xla(samples: Sequence[Sample]) -> list[Array]:
 
 def in_strict(samples: Sequence[Sample]) -> list[Array]:
     """The results of all samples, by their ops' mathematics on arrays that allow nothing but the standard."""
-    found = []
+    found: list[Any] = []
     for sample in samples:
-        found += sample.op.results(strict, *map(strict.asarray, sample.operands))
+        operands: list[Any] = [strict.asarray(x) for x in sample.operands]
+        found += sample.op.results(strict, *operands)
     return [np.asarray(array) for array in found]
 
 
@@ -107,7 +109,7 @@ def test_guards_keep_to_the_array_api(op):
 
 
 def tripped(sample: Sample) -> list[str]:
-    operands = [strict.asarray(x) for x in sample.operands]
+    operands: list[Any] = [strict.asarray(x) for x in sample.operands]
     results = sample.op.results(strict, *operands)
     flags = ((guard, guard.test(sample.op, strict, operands, results)) for guard in sample.op.guards)
     return [guard.constraint for guard, flag in flags if np.any(np.asarray(flag))]

@@ -17,7 +17,7 @@ from gradserve.questions.asked import QUESTIONS
 from gradserve.questions.call import Batch, Call, Options, Placement
 from gradserve.questions.derivations import DERIVATIONS, Gradient, Jacobian, Jvp, Mode
 from gradserve.questions.derivatives import Differentiate
-from gradserve.questions.estimates import EstimateTrace, StopReason
+from gradserve.questions.estimates import ESTIMATES, EstimateTrace, StopReason
 from gradserve.questions.explanation import Explain
 from gradserve.questions.report import Report
 from gradserve.questions.symmetry import EntryPair, VerifySymmetry
@@ -237,7 +237,7 @@ def test_every_method_that_asks_has_a_question():
     fields = METHODS["ExplainGraph"].input_type.oneofs_by_name["question"].fields
     explained = {field.message_type.name.removesuffix("Request") for field in fields if field.message_type}
     derivations = {derivation.__name__ for derivation in DERIVATIONS.values()}
-    assert explained == derivations | {"EstimateTrace"}
+    assert explained == derivations | {estimate.rpc for estimate in ESTIMATES.values()}
 
 
 def test_enum_members_without_a_name_are_unspecified():
