@@ -40,7 +40,9 @@ def conventions(monkeypatch):
 
 def in_xla(samples: Sequence[Sample]) -> list[Array]:
     """The results of all samples, by one compiled program."""
-    g, given, results = builder(), {}, []
+    g = builder()
+    given: dict[str, Array] = {}
+    results: list[Any] = []
     for k, sample in enumerate(samples):
         given |= {f"s{k}_{name}": array for name, array in arguments(sample).items()}
         operands = [g.input(f"s{k}_{name}", type_of(array)) for name, array in arguments(sample).items()]

@@ -37,6 +37,8 @@ class Asker:
         """Seconds within which every call must be answered; None for as long as the service allows."""
         self.placement: Literal["auto", "front-end", "cluster"] = "auto"
         """Where calls run: `front-end`, `cluster`, or `auto` for the service's choice by predicted cost."""
+        self.executor = ""
+        """The executor to run on, `numpy` or `xla`; empty for the service's choice by predicted cost."""
         self.count_kinks = True
         """Whether `last_report.kinks` tells, of derivatives, how many nodes sit on a kink.
 
@@ -141,7 +143,7 @@ class Asker:
         return last.report
 
     def _call(self, bound: Bound, reduction: str = "none") -> Call:
-        return asking.call_of(bound, reduction, self.placement, self.count_kinks)
+        return asking.call_of(bound, reduction, self.placement, self.count_kinks, self.executor)
 
     def _ask(self, question: Question) -> Any:
         """The one answer to a question."""

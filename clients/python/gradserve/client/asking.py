@@ -38,7 +38,9 @@ def choice(kind: type[E], word: str, what: str) -> E:
         raise InvalidRequest(f"there is no {what} {word!r}; there are {', '.join(kind)}") from None
 
 
-def call_of(bound: Bound, reduction: str = "none", placement: str = "auto", count_kinks: bool = True) -> Call:
+def call_of(
+    bound: Bound, reduction: str = "none", placement: str = "auto", count_kinks: bool = True, executor: str = ""
+) -> Call:
     """The call of a graph with its arguments.
 
     Raises:
@@ -48,7 +50,7 @@ def call_of(bound: Bound, reduction: str = "none", placement: str = "auto", coun
     if reduced is not Reduction.NONE and not bound.batch:
         raise InvalidRequest(f"reduction={reduction!r} is over the points of a batch, and there is none")
     batch = Batch(bound.batch, reduced) if bound.batch else None
-    options = Options(placement=choice(Placement, placement, "placement"), count_kinks=count_kinks)
+    options = Options(executor, choice(Placement, placement, "placement"), count_kinks=count_kinks)
     return Call(bound.traced.graph, bound.arguments, batch, options)
 
 

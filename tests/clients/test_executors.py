@@ -1,0 +1,29 @@
+"""Calls run on the executor that is asked for, and say so."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from gradserve.client import Client
+from gradserve.ir.errors import InvalidRequest
+
+W = np.linspace(-1.0, 2.0, 7)
+
+
+def test_an_executor_is_named_and_kept_to():
+    with Client() as client:
+        f = client.function(lambda w: np.sum(np.sin(w) * w), w=W)
+        expected = f.grad(W)
+        assert f.last_report.executor == "numpy"
+        f.executor = "xla"
+        assert_allclose(f.grad(W), expected, rtol=1e-13)
+        assert f.last_report.executor == f.explain(W).executor == "xla"
+        assert_allclose(expected, np.sin(W) + W * np.cos(W), rtol=1e-14)
+
+
+def test_an_executor_that_there_is_not():
+    with Client() as client:
+        f = client.function(lambda w: np.sum(w), w=W)
+        f.executor = "moon"
+        with pytest.raises(InvalidRequest, match="there is no executor 'moon'; known are numpy, xla"):
+            f.grad(W)
