@@ -277,8 +277,7 @@ def _parts(op: SpectrumTangent, xp: Any, operands: Sequence[Any], results: Seque
     """Of each pair of values."""
     x, left, right, direction = operands
     between = xp.matmul(xp.matrix_transpose(left), xp.matmul(direction, right))
-    size = largest(xp, largest(xp, direction)[..., 0])[..., None]
-    return splitting(xp, x, between, size, op.start, op.stop)
+    return splitting(xp, x, between, largest(xp, largest(xp, direction)[..., 0])[..., None], op.start, op.stop)
 
 
 def _uneven(op: SpectrumCotangent, xp: Any, operands: Sequence[Any], results: Sequence[Any]) -> Any:
