@@ -25,6 +25,7 @@ from tests.ops.support import (
     run,
     trace,
 )
+from tests.running import kernel_of
 
 n = Symbol("n")
 LENGTHS = {"b": 2, "c": 3, "i": 4, "j": 1, "k": 5, "l": 2, "m": 3}
@@ -56,7 +57,7 @@ def test_values_are_those_of_einsum(subscripts):
     op, full = from_letters(subscripts)
     x, y = operands(subscripts)
     expected = np.einsum(full, x, y)
-    kernel = op.kernel(np, [f64(*x.shape), f64(*y.shape)])
+    kernel = kernel_of(op, [f64(*x.shape), f64(*y.shape)])
     # Every layout that an operand may have in memory: row-major, column-major, a strided view, repeated elements.
     for a, b in itertools.product(layouts(x), layouts(y)):
         np.testing.assert_allclose(kernel(a, b), np.einsum(full, a, b), atol=1e-13)
@@ -151,7 +152,7 @@ def test_matrices_are_read_where_they_lie(subscripts):
     op, _ = from_letters(subscripts)
     lengths = {"b": 2, "i": 100, "k": 110, "m": 120, "l": 1}
     x, y = (np.ones([lengths[label] for label in term]) for term in subscripts.split(","))
-    kernel = op.kernel(np, [f64(*x.shape), f64(*y.shape)])
+    kernel = kernel_of(op, [f64(*x.shape), f64(*y.shape)])
     tracemalloc.start()
     result = kernel(x, y)
     _, peak = tracemalloc.get_traced_memory()
