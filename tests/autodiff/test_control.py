@@ -15,13 +15,14 @@ from gradserve.client.functions import scan as loop
 from gradserve.client.tracing.trace import trace
 from gradserve.ir.errors import Cancelled
 from gradserve.ir.graph import Graph
+from gradserve.ir.types import type_of
 from gradserve.ops.control.cond import Cond
 from gradserve.ops.control.scan import Scan
 from gradserve.optimize import optimize
 from gradserve.questions.derivations import Gradient, Hvp
 from gradserve.text.printing import to_text
 from tests.laws.laws import LAWS
-from tests.running import prepared, program_of
+from tests.running import kernel_of, prepared, program_of
 
 T = TypeVar("T")
 RNG = np.random.default_rng(0)
@@ -126,7 +127,7 @@ def test_a_carry_that_is_an_operand_is_copied():
     """Results of their own memory: a later step may write into them."""
     x = np.arange(3.0)
     (scan_op,) = ops_of(trace(lambda x: loop(lambda c, _: (c, None), x, None, 2).carry, x).graph, Scan)
-    found = scan_op.impl(np, np.array(2), x)
+    found = kernel_of(scan_op, [type_of(np.array(2)), type_of(x)])(np.array(2), x)
     assert np.array_equal(found, x)
     assert not np.shares_memory(found, x)
 
