@@ -25,7 +25,7 @@ from gradserve.jobs.matrices import BasisLayout, Matrices
 from gradserve.jobs.programs import Axis, Check
 from gradserve.jobs.sweep import Lap, Sweep, SweepSchedule, counting
 from gradserve.pools.work import OneHots, Point, Shared, Source
-from gradserve.questions.call import Call, Reduction
+from gradserve.questions.call import Call, Reduction, arrays_of
 from gradserve.questions.derivations import Derivation, Hessian, Hvp, Jacobian, Jvp, Mode, Vjp
 from gradserve.questions.derivatives import Derivatives, Differentiate
 from gradserve.runtime.control import Control
@@ -73,7 +73,7 @@ def answers(context: Context, question: Differentiate, control: Control) -> Iter
     matrices = Matrices(call)
     kinks = KinkCount(scheduled.sweep.derivation)
     planned = time.perf_counter() - started
-    data: Mapping[str, Array] = call.arguments  # type: ignore[assignment]
+    data = arrays_of(call.arguments)
     running = scheduled.run(functools.partial(_lap, call, products), data, control)
     results = iter(running)
     for _ in range(scheduled.sweep.laps):

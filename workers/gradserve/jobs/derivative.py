@@ -16,7 +16,7 @@ from gradserve.jobs.folds import Gathered, KinkCount, by_role, count_nonfinite
 from gradserve.jobs.programs import Axis, Check
 from gradserve.jobs.sweep import Lap, Sweep, SweepSchedule, counting
 from gradserve.pools.work import Rows, Shared, Source
-from gradserve.questions.call import Argument, Call, Reduction, types_of
+from gradserve.questions.call import Argument, Call, Reduction, arrays_of, types_of
 from gradserve.questions.derivations import TANGENTS, Derivation
 from gradserve.questions.derivatives import Derivatives, Differentiate
 from gradserve.questions.report import Report
@@ -64,7 +64,7 @@ def differentiate(
     """The outputs of the derived graph of a checked call by their names in it, such as `gradient:w`; and the report."""
     started = time.perf_counter()
     scheduled = _schedule(context, Differentiate(call, derivation, vectors), control.check)
-    data: dict[str, Array] = {**call.arguments, **_named(derivation, vectors)}  # type: ignore[dict-item]
+    data: dict[str, Array] = {**arrays_of(call.arguments), **arrays_of(_named(derivation, vectors))}
     return run_rows(scheduled, data, call.reduction, control, started)
 
 

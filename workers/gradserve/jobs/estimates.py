@@ -30,6 +30,7 @@ from gradserve.jobs.programs import Axis, Check
 from gradserve.jobs.sweep import Lap, Sweep, SweepSchedule
 from gradserve.pools.sources import array_of
 from gradserve.pools.work import Shared, Signs
+from gradserve.questions.call import arrays_of
 from gradserve.questions.derivations import Derivation
 from gradserve.questions.estimates import Estimate, EstimateDiagonal, EstimateTrace, StopReason
 from gradserve.questions.report import Report
@@ -131,7 +132,7 @@ class _Probing:
         chunks = range(self._chunks_run, max(self._chunks_run, -(-stop // self._size)))
         if not chunks:
             return
-        data: Mapping[str, Array] = self._call.arguments  # type: ignore[assignment]
+        data = arrays_of(self._call.arguments)
         running, nonfinite = self._scheduled.run(self._lap, data, self._control, chunks), 0
         for k, result in zip(chunks, running, strict=True):
             samples = self._estimator.samples_of(result.outputs, functools.partial(self._probes, k))

@@ -18,7 +18,7 @@ from gradserve.jobs.derivative import differentiate, run_rows
 from gradserve.jobs.programs import Axis
 from gradserve.jobs.sweep import Lap, Sweep
 from gradserve.pools.work import Rows, Shared, Source
-from gradserve.questions.call import Call, Reduction
+from gradserve.questions.call import Call, Reduction, arrays_of
 from gradserve.questions.derivations import Gradient, Hvp
 from gradserve.questions.report import Report
 from gradserve.runtime.control import Control
@@ -50,7 +50,7 @@ class Losses:
         self._context, self._call, self._wrt, self._control = context, call, wrt, control
         self.graph = widen(call.graph) if is_single(call.graph) else call.graph
         types = self.graph.input_types
-        given: Mapping[str, Array] = call.arguments  # type: ignore[assignment]
+        given = arrays_of(call.arguments)
         self.arguments = {n: a.astype(types[n].element_type.dtype, copy=False) for n, a in given.items()}
         self.layout = Layout({name: types[name].lengths for name in wrt})
         self.evaluations = 0
@@ -75,7 +75,7 @@ class Losses:
             names.tangent(name): np.stack([part[name] for part in parts]).astype(types[name].element_type.dtype)
             for name in self._wrt
         }
-        data: dict[str, Array] = {**self._call.arguments, **tangents}  # type: ignore[dict-item]
+        data: dict[str, Array] = {**arrays_of(self._call.arguments), **tangents}
         axis = Axis(frozenset(tangents), len(vectors))
         sweep = Sweep(self._call.graph, Hvp(self._wrt, product_only=True), self._call.options, _nbytes(data), axis)
         scheduled = sweep.schedule(self._context, self._control.check)

@@ -20,7 +20,7 @@ from gradserve.jobs.derivative import differentiate, run_rows
 from gradserve.jobs.folds import by_role
 from gradserve.jobs.programs import Axis
 from gradserve.jobs.sweep import Sweep
-from gradserve.questions.call import Call, Reduction
+from gradserve.questions.call import Call, Reduction, arrays_of
 from gradserve.questions.report import Report
 from gradserve.questions.taylor import Deviation, ExpandAlong, Expansion
 from gradserve.runtime.control import Control
@@ -44,7 +44,7 @@ def answers(context: Context, question: ExpandAlong, control: Control) -> Iterat
         NumericalFailure, Cancelled, DeadlineExceeded, WorkerLost: while running.
     """
     call, order = checked(question.call), question.order
-    direction: Mapping[str, Array] = question.direction  # type: ignore[assignment]
+    direction = arrays_of(question.direction)
     require_no_batch(call, "T2", "a model is made at one point; leave the batch out")
     _check(order, direction)
     outputs, report = differentiate(context, call, TaylorSeries(tuple(direction), order), direction, control)
@@ -70,7 +70,7 @@ def _check(order: int, direction: Mapping[str, Array]) -> None:
 
 def _steps(call: Call, direction: Mapping[str, Array]) -> Array:
     """Falling steps, the first of which moves the point by a fraction of its own size."""
-    sizes = [np.max(np.abs(call.arguments[name]), initial=0.0) for name in direction]  # type: ignore[arg-type]
+    sizes = [np.max(np.abs(arrays_of(call.arguments)[name]), initial=0.0) for name in direction]
     speed = max(float(np.max(np.abs(vector), initial=0.0)) for vector in direction.values())
     return _FIRST_STEP * max(1.0, *map(float, sizes)) / speed * 0.5 ** np.arange(STEPS, dtype=np.float64)
 
@@ -81,7 +81,7 @@ def _values_along(
     """The outputs at all steps, with a leading axis, and what they cost."""
     started = time.perf_counter()
     directions = {names.direction(name): vector for name, vector in direction.items()}
-    data: dict[str, Array] = {**call.arguments, **directions, names.STEP: steps}  # type: ignore[dict-item]
+    data: dict[str, Array] = {**arrays_of(call.arguments), **directions, names.STEP: steps}
     axis, nbytes = Axis(frozenset({names.STEP}), len(steps)), sum(array.nbytes for array in data.values())
     sweep = Sweep(call.graph, Along(tuple(direction)), call.options, nbytes, axis)
     scheduled = sweep.schedule(context, control.check)

@@ -14,6 +14,7 @@ from gradserve.ir.types import Array, type_of
 from gradserve.jobs.calls import checked, inputs_in_question, require_no_batch, type_violations
 from gradserve.jobs.context import Context
 from gradserve.jobs.losses import Losses
+from gradserve.questions.call import arrays_of
 from gradserve.questions.derivations import Gradient, Hvp
 from gradserve.questions.symmetry import EntryPair, SymmetryProgress, VerifySymmetry
 from gradserve.questions.verification import Entry, VerificationProgress, VerifyGradient
@@ -48,7 +49,7 @@ def verify_gradient(context: Context, question: VerifyGradient, control: Control
     call = checked(question.call)
     require_no_batch(call, "V1", "a gradient is verified at one point; leave the batch out")
     wrt = inputs_in_question(call.graph, question.wrt)
-    claimed: Mapping[str, Array] = question.claimed  # type: ignore[assignment]
+    claimed = arrays_of(question.claimed)
     tolerance = question.relative_tolerance or DEFAULT_TOLERANCE
     _refuse(_tolerance_violations(tolerance) + (_claim_violations(call.graph, wrt, claimed) if claimed else []))
     directions = question.directions or DEFAULT_DIRECTIONS

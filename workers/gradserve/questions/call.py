@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array, TensorType, type_of
@@ -80,3 +80,8 @@ class Call:
 def types_of(arguments: Mapping[str, Argument]) -> dict[str, TensorType]:
     """The type of every argument."""
     return {name: a if isinstance(a, TensorType) else type_of(a) for name, a in arguments.items()}
+
+
+def arrays_of(arguments: Mapping[str, Argument]) -> Mapping[str, Array]:
+    """The arguments themselves, of a question that is to be answered: there none is a type alone."""
+    return cast("Mapping[str, Array]", arguments)
