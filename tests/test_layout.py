@@ -40,3 +40,17 @@ def test_every_package_is_typed(root):
 def test_no_source_file_is_long(root):
     lengths = {str(path.relative_to(REPOSITORY)): len(path.read_text().splitlines()) for path in sources(root)}
     assert {name: length for name, length in lengths.items() if length > LONGEST_FILE} == {}
+
+
+def test_tests_that_start_ray_are_marked():
+    # Two clusters at a time are more than a small machine bears: pytest-xdist keeps what is marked on one worker.
+    starts = ("local_cluster.connect(", "RayPool(")
+    files = {
+        path: path.read_text() for path in (REPOSITORY / "tests").rglob("test_*.py") if path.parent.name != "system"
+    }
+    unmarked = [
+        path.name
+        for path, text in files.items()
+        if path != Path(__file__) and any(start in text for start in starts) and "pytest.mark.ray" not in text
+    ]
+    assert unmarked == []

@@ -35,6 +35,8 @@ from tests.pools.works import (
 )
 from tests.running import schedule_of
 
+pytestmark = pytest.mark.ray
+
 MEMORY = 64 << 20
 
 
@@ -50,11 +52,18 @@ def cluster():
 
 
 @pytest.fixture(scope="module")
-def pool(cluster):
+def shared_pool(cluster):
     pool = RayPool(workers=2, worker_memory=MEMORY)
     yield pool
     pool.close()
     assert ray.is_initialized()  # it did not start the cluster
+
+
+@pytest.fixture
+def pool(shared_pool):
+    """The pool of this file with both workers: the test before may have cost it one."""
+    await_size(shared_pool, 2)
+    return shared_pool
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ from gradserve.questions.call import Batch, Call, Options, Placement
 from gradserve.questions.derivations import Gradient
 from tests.jobs.support import differentiated, product, real, total
 
+pytestmark = pytest.mark.ray
+
 ROWS, PARAMETERS = 10_000, 1000
 DATA_BYTES = 8 * ROWS * PARAMETERS
 SLACK_BYTES = 2 << 20

@@ -19,22 +19,8 @@ from google.protobuf import duration_pb2
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
-from gradserve.ir.errors import (
-    BlobNotFound,
-    Cancelled,
-    DeadlineExceeded,
-    GradserveError,
-    GraphNotRegistered,
-    InvalidGraph,
-    InvalidRequest,
-    LimitExceeded,
-    NotDifferentiable,
-    NumericalFailure,
-    Unavailable,
-    UnsupportedOpSet,
-    Violation,
-    WorkerLost,
-)
+from gradserve.ir import errors
+from gradserve.ir.errors import GradserveError, Violation
 from gradserve.v1 import errors_pb2
 from gradserve.wire.errors import DOMAIN, encode_violation, error_info
 
@@ -43,18 +29,18 @@ RETRY_SECONDS = 0.2
 """How long a client waits that was turned away; clients add their own jitter."""
 
 CODES: Mapping[type[GradserveError], grpc.StatusCode] = {
-    InvalidGraph: grpc.StatusCode.INVALID_ARGUMENT,
-    InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
-    UnsupportedOpSet: grpc.StatusCode.UNIMPLEMENTED,
-    NotDifferentiable: grpc.StatusCode.FAILED_PRECONDITION,
-    NumericalFailure: grpc.StatusCode.FAILED_PRECONDITION,
-    LimitExceeded: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    GraphNotRegistered: grpc.StatusCode.NOT_FOUND,
-    BlobNotFound: grpc.StatusCode.NOT_FOUND,
-    WorkerLost: grpc.StatusCode.UNAVAILABLE,
-    Unavailable: grpc.StatusCode.UNAVAILABLE,
-    DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
-    Cancelled: grpc.StatusCode.CANCELLED,
+    errors.InvalidGraph: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.UnsupportedOpSet: grpc.StatusCode.UNIMPLEMENTED,
+    errors.NotDifferentiable: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.NumericalFailure: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.LimitExceeded: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.GraphNotRegistered: grpc.StatusCode.NOT_FOUND,
+    errors.BlobNotFound: grpc.StatusCode.NOT_FOUND,
+    errors.WorkerLost: grpc.StatusCode.UNAVAILABLE,
+    errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
+    errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
+    errors.Cancelled: grpc.StatusCode.CANCELLED,
 }
 """What each error means to gRPC; any other is a fault of ours."""
 
@@ -100,7 +86,7 @@ def metadata_of(error: BaseException, status: status_pb2.Status) -> tuple[tuple[
 
 def _may_pass(error: BaseException) -> bool:
     """Whether the same call may succeed soon. One that has cost several workers their lives would cost more."""
-    return code_of(error) is grpc.StatusCode.UNAVAILABLE and not isinstance(error, WorkerLost)
+    return code_of(error) is grpc.StatusCode.UNAVAILABLE and not isinstance(error, errors.WorkerLost)
 
 
 def _status(code: grpc.StatusCode, error: GradserveError, kept: int, places: Mapping[str, str]) -> status_pb2.Status:
@@ -112,7 +98,7 @@ def _status(code: grpc.StatusCode, error: GradserveError, kept: int, places: Map
     if listed:
         details.append(error_details_pb2.BadRequest(field_violations=violations))
         details.append(errors_pb2.Violations(violations=[encode_violation(_shortened(each)) for each in listed]))
-    if isinstance(error, LimitExceeded):
+    if isinstance(error, errors.LimitExceeded):
         quota = error_details_pb2.QuotaFailure.Violation(
             subject=error.limit, description=_cut(error.message, _MAX_DESCRIPTION)
         )
