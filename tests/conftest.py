@@ -15,6 +15,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         _share_among_workers(items)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuses to run a worker whose tests lost their groups: each cluster and each costly fixture would be twice."""
+    groups_kept = all("@" in item.nodeid for item in session.items)
+    if getattr(session.config.option, "loadgroup", False) and not groups_kept:
+        raise pytest.UsageError("this pytest-xdist does not keep groups of tests with this pytest")
+
+
 def _leave_out_data(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leaves tests marked `data` out where no data folder is named, so that none counts as skipped."""
     if os.environ.get("GRADSERVE_DATA"):
