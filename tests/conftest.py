@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+# What JAX compiles in tests runs once: it is compiled fast, not fast.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

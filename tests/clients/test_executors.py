@@ -1,5 +1,6 @@
 """Calls run on the executor that is asked for, and say so."""
 
+import jax
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -8,6 +9,15 @@ from gradserve.client import Client
 from gradserve.ir.errors import InvalidRequest
 
 W = np.linspace(-1.0, 2.0, 7)
+
+
+@pytest.fixture(autouse=True)
+def all_optimizations():
+    """Programs are compiled as for users."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
 
 
 def named_in(f):

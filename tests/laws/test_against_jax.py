@@ -27,11 +27,8 @@ DIFFERENTIABLE = [op for op in OPS if entry(op)["differentiable"] and op.name no
 
 @pytest.fixture(autouse=True)
 def double_precision():
-    """And programs that are compiled fast, not fast: each runs once."""
-    jax.config.update("jax_disable_most_optimizations", True)
     with jax.enable_x64(True):
         yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.mark.parametrize("op", DIFFERENTIABLE, ids=lambda op: op.name)

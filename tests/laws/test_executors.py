@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import array_api_strict as strict
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -30,12 +29,10 @@ BEYOND_THE_STANDARD = {
 
 @pytest.fixture(autouse=True)
 def conventions(monkeypatch):
-    """Programs that run once are compiled fast, not fast; the version of the standard that all ops keep to."""
+    """The version of the standard that all ops keep to."""
     monkeypatch.setitem(routines.MODULES, strict.__name__, ("tests.laws.strict_routines",))
-    jax.config.update("jax_disable_most_optimizations", True)
     with strict.ArrayAPIStrictFlags(api_version="2024.12"), np.errstate(all="ignore"):
         yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def in_xla(samples: Sequence[Sample]) -> list[Array]:

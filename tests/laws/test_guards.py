@@ -1,6 +1,5 @@
 """Every guard has samples that it refuses, on every executor alike; none refuses a sample of the laws."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +14,6 @@ from gradserve.ir.guards import Guard, refusal
 from gradserve.ir.op import Op, Sample
 from gradserve.ir.types import Array
 from gradserve.ops.indexing.gather import Gather
-from gradserve.ops.linalg.cholesky import Cholesky
 from gradserve.ops.linalg.solve import TriangularSolve
 from gradserve.ops.spectral.matrix_functions import Spectral
 from gradserve.ops.spectral.rotation import Rotation
@@ -23,8 +21,6 @@ from gradserve.ops.spectral.spectra import SpectrumCotangent, SpectrumTangent
 from tests.laws.support import OPS, arguments, graph_of
 from tests.running import prepared
 
-PACKAGES = ("indexing", "linalg", "spectral")
-OF_PACKAGES = [op for op in OPS if op.__module__.split(".")[2] in PACKAGES]
 REFUSING = [op for op in OPS if any(True for _ in op.refused_samples())]
 
 
@@ -40,7 +36,7 @@ def refused_by_their_guards(op: type[Op]) -> None:
         guards = [guard.constraint for guard in sample.op.guards]
         assert constraint in guards
         (guard,) = (guard for guard in sample.op.guards if guard.constraint == constraint)
-        flags = compiled(sample)[1]
+        flags = compiled_flags(sample)
         tripped = [name for name, flag in zip(guards, flags, strict=True) if np.any(flag)]
         assert tripped[:1] == [constraint]
         check_refusal(sample, guard, flags[guards.index(constraint)])
@@ -60,20 +56,15 @@ def check_refusal(sample: Sample, guard: Guard, flags: Array) -> None:
     assert "{" not in short.description
 
 
-def compiled(sample: Sample) -> tuple[list[Array], list[Array]]:
-    """The results and the flags of the guards, from one compiled program."""
+def compiled_flags(sample: Sample) -> list[Array]:
+    """The flags of the guards, from one compiled program."""
 
     @jax.jit
     def run(*operands: Any) -> Any:
         results = sample.op.results(jnp, *operands)
-        return results, [guard.test(sample.op, jnp, operands, results) for guard in sample.op.guards]
+        return [guard.test(sample.op, jnp, operands, results) for guard in sample.op.guards]
 
-    results, flags = run(*map(jnp.asarray, sample.operands))
-    return [np.asarray(result) for result in results], [np.asarray(flag) for flag in flags]
-
-
-def own_flags(sample: Sample, results: Sequence[Array]) -> list[Array]:
-    return [guard.test(sample.op, np, sample.operands, results) for guard in sample.op.guards]
+    return [np.asarray(flag) for flag in run(*map(jnp.asarray, sample.operands))]
 
 
 @pytest.mark.parametrize("op", REFUSING, ids=lambda op: op.name)
@@ -86,29 +77,6 @@ def test_every_guard_has_a_sample_that_it_refuses(op):
     samples = [*op.samples(), *(sample for _, sample in op.refused_samples())]
     guards = {guard.constraint for sample in samples for guard in sample.op.guards}
     assert guards == {constraint for constraint, _ in op.refused_samples()}
-
-
-@pytest.mark.parametrize("op", OF_PACKAGES, ids=lambda op: op.name)
-def test_compiled_results_and_flags_are_those_of_numpy(op):
-    for sample in op.samples():
-        results, flags = compiled(sample)
-        expected = sample.op.results(np, *sample.operands)
-        single = any(x.dtype == np.float32 for x in (*expected, *sample.operands))
-        for found, wanted in zip(results, expected, strict=True):
-            assert found.shape == wanted.shape
-            assert found.dtype == wanted.dtype
-            np.testing.assert_allclose(found, wanted, rtol=1e-4 if single else 1e-9, atol=1e-5 if single else 1e-10)
-        for found, wanted in zip(flags, own_flags(sample, expected), strict=True):
-            np.testing.assert_array_equal(found, wanted)
-            assert not np.any(found)
-
-
-@pytest.mark.parametrize("op", [op for op in REFUSING if op is not Cholesky], ids=lambda op: op.name)
-def test_compiled_flags_of_what_is_refused_are_those_of_numpy(op):
-    for _, sample in op.refused_samples():
-        results, flags = compiled(sample)
-        for found, wanted in zip(flags, own_flags(sample, results), strict=True):
-            np.testing.assert_array_equal(found, wanted)
 
 
 @pytest.mark.parametrize("op", REFUSING, ids=lambda op: op.name)
