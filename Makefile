@@ -5,8 +5,8 @@ PYTEST_ARGS ?=
 BENCH_ARGS  ?=
 DEMO_ARGS   ?=
 
-# Of the tests, at a time; each takes a GiB.
-TEST_PROCESSES ?= 4
+# Of the tests, at a time: one more than there are processors, as some wait; each takes a GiB or two.
+TEST_PROCESSES ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) < 4 ? $$(getconf _NPROCESSORS_ONLN) + 1 : 4 )))
 
 VENV := .venv
 BIN  := $(VENV)/bin
@@ -82,7 +82,7 @@ test: $(VENV)/.dev ## lint, then run all tests (PYTEST_ARGS="-k ops" narrows)
 	echo "==> Tests"; \
 	[ -n "$$GRADSERVE_DATA" ] || echo "Those that read the data folder are not run: GRADSERVE_DATA is not set."; \
 	code=0; \
-	$(BIN)/pytest -q -m 'not deploy' -n logical --maxprocesses $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder \
+	$(BIN)/pytest -q -m 'not deploy' -n $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder \
 		$(PYTEST_ARGS) || code=$$?; \
 	$(if $(strip $(PYTEST_ARGS)),[ $$code -ne 5 ] || code=0;) \
 	[ $$code -eq 0 ] || failed=1; \

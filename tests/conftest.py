@@ -39,11 +39,12 @@ def _share_among_workers(items: list[pytest.Item]) -> None:
     """Puts tests into groups that each stay on one worker of pytest-xdist: those with Ray, then file by file.
 
     One Ray cluster at a time is as much as a small machine bears. That group goes first, as it waits more than it
-    computes; of the others the largest do, so that the workers end together.
+    computes, then those with slow tests; of the others the largest do, so that the workers end together.
     """
     groups = {item: _group(item) for item in items}
     sizes = Counter(groups.values())
-    items.sort(key=lambda item: (groups[item] != "ray", -sizes[groups[item]], groups[item]))
+    slow = {groups[item] for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (groups[item] != "ray", groups[item] not in slow, -sizes[groups[item]], groups[item]))
     for item in items:
         item.add_marker(pytest.mark.xdist_group(groups[item]))
 

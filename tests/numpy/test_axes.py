@@ -97,7 +97,7 @@ def test_along_every_axis(own):
 def test_operands_that_broadcast(name):
     ufunc = ELEMENTWISE[name]
     shift = 1.0 if name == "arccosh" else 0.0
-    for shapes, width in itertools.product(BROADCAST, WIDTHS):
+    for shapes, width in zip(BROADCAST, itertools.cycle(WIDTHS), strict=False):
         for chosen in (shapes, shapes[::-1]):
             operands = [numbers(shape, width) + width(shift) for shape in (*chosen, chosen[0])[: ufunc.nin]]
             agree(ufunc, operands, fixed=SHAPES_OF.get(name, 0))

@@ -15,7 +15,7 @@ from tests.verification.symmetry_driver import verified
 
 jax.config.update("jax_enable_x64", True)
 
-LOSSES = 40
+LOSSES = 25
 Term = Callable[[Any, Any, Any, float], Any]
 TERMS: tuple[Term, ...] = (
     lambda m, x, y, c: m.sin(c * x + 0.3),
