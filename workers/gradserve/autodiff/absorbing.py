@@ -21,8 +21,8 @@ from gradserve.ops import builder
 def absorbing(graph: Graph) -> Graph:
     """The derived graph in this form, in its inputs `tangent:NAME` and `cotangent:NAME`.
 
-    `kinked:absorbed` is 1 if a zero met a partial that is not finite though all on the way to it had been chosen, as in
-    sqrt(x)^2 at 0: the result follows a convention there. It is 0 if such partials are only those of what is not chosen.
+    `kinked:absorbed` is 1 if a zero met a partial that is not finite though all on the way had been chosen, as in
+    sqrt(x)^2 at 0: the result follows a convention. It is 0 if only partials of what is not chosen are not finite.
     """
     g = builder()
     arguments = declare_inputs(g, graph)

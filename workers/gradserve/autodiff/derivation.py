@@ -55,7 +55,7 @@ class WithKinks(Derivation):
 
 @dataclass(frozen=True)
 class Careful(Derivation):
-    """What another derivation says, where zeros absorb partials that are not finite; `kinked:absorbed` tells of some."""
+    """What another derivation says, where zeros absorb what is not finite; `kinked:absorbed` tells of some."""
 
     derivation: Derivation = field(default_factory=Derivation)
 

@@ -49,7 +49,7 @@ def derive(graph: Graph, derivation: Derivation) -> Graph:
 
 
 def _careful(graph: Graph, derivation: Derivation) -> Graph:
-    """The derived graph where zeros absorb partials that are not finite: seeds are cotangents as well, until the end."""
+    """The derived graph where zeros absorb what is not finite; seeds are cotangents as well, until the end."""
     derived = absorbing(_derived(graph, derivation, sown=False))
     g = builder()
     own = {*graph.input_types, *added_inputs(graph, derivation)}
@@ -58,7 +58,7 @@ def _careful(graph: Graph, derivation: Derivation) -> Graph:
 
 
 def _derived(graph: Graph, derivation: Derivation, sown: bool) -> Graph:
-    """The derived graph; if it is not `sown`, the seed of every loss that is pulled back is an input, `cotangent:LOSS`."""
+    """The derived graph; if it is not `sown`, the seed of the loss is an input, `cotangent:LOSS`."""
     match derivation:
         case Evaluate():
             return _evaluate(graph)

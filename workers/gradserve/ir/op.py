@@ -51,7 +51,7 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class Absorbed:
-    """An op applied to values of which some are linear in tangents or cotangents, so that zeros absorb what is not finite."""
+    """An op applied to values, some linear in tangents or cotangents, so that zeros absorb what is not finite."""
 
     results: tuple[Value, ...]
     reach: tuple[Value | None, ...]

@@ -6,7 +6,6 @@ again depends on their numbers alone. What was not NaN keeps its bits.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ import numpy as np
 from gradserve.autodiff import names
 from gradserve.ir.errors import LimitExceeded, NotDifferentiable, NumericalFailure
 from gradserve.ir.types import Array
+from gradserve.jobs.folds import count_nonfinite
 from gradserve.pools.work import ChunkResult, Work, key_of
 from gradserve.runtime.control import Control
 
@@ -26,31 +26,28 @@ WINDOW = 64
 """Results that may wait for others to be run again, all at once."""
 
 
-def is_finite(array: Array) -> bool:
-    """Whether all elements are finite; may be False for some that are very large."""
-    if array.dtype.kind != "f":
-        return True
-    flat = array.ravel()
-    return math.isfinite(flat.dot(flat))  # a third of the time of a mask for small arrays, and no warnings
-
-
 class Mending:
     """The results of some chunks of a sweep, those with NaN among their derivatives run again."""
 
     def __init__(self, schedule: SweepSchedule, work: Work, chunks: Chunks, control: Control) -> None:
         """Runs nothing before the first result is asked for."""
         self._schedule, self._work, self._chunks, self._control = schedule, work, chunks, control
+        self.nonfinite = 0
+        """Elements of derivatives that are infinite or not a number, in all results so far."""
 
-    def results(self) -> Iterator[ChunkResult]:
+    def __iter__(self) -> Iterator[ChunkResult]:
         """The results in chunk order."""
         waiting: list[ChunkResult] = []
         lost: list[ChunkResult] = []
         for result in self._schedule.pool.run(self._work, self._control):
-            if self._is_lost(result.outputs):
+            nonfinite = count_nonfinite(result.outputs, self._schedule.derivatives)
+            if nonfinite and self._is_lost(result.outputs):
                 lost.append(result)
-            elif not lost:
-                yield result
-                continue
+            else:
+                self.nonfinite += nonfinite
+                if not lost:
+                    yield result
+                    continue
             waiting.append(result)
             if len(waiting) == WINDOW:
                 yield from self._mended(waiting, lost)
@@ -58,14 +55,19 @@ class Mending:
         yield from self._mended(waiting, lost)
 
     def _is_lost(self, outputs: Mapping[str, Array]) -> bool:
-        return any(not is_finite(outputs[n]) and bool(np.any(np.isnan(outputs[n]))) for n in self._schedule.derivatives)
+        return any(np.any(np.isnan(outputs[name])) for name in self._schedule.derivatives)
 
     def _mended(self, waiting: Sequence[ChunkResult], lost: Sequence[ChunkResult]) -> Iterator[ChunkResult]:
         """All that wait, of the lost ones what is found by running them again."""
         again = self._again(lost)
         positions = {result.index for result in lost}
         for result in waiting:
-            yield replace(result, outputs=next(again)) if result.index in positions else result
+            if result.index in positions:
+                outputs = next(again)
+                self.nonfinite += count_nonfinite(outputs, self._schedule.derivatives)
+                yield replace(result, outputs=outputs)
+            else:
+                yield result
 
     def _again(self, lost: Sequence[ChunkResult]) -> Iterator[dict[str, Array]]:
         """The outputs of each; as they were if the other form cannot be had within the limits."""

@@ -20,6 +20,7 @@ from gradserve.ir.types import Array
 from gradserve.jobs.careful import Mending
 from gradserve.jobs.context import Context
 from gradserve.jobs.cut import Piece, cut
+from gradserve.jobs.folds import count_nonfinite
 from gradserve.jobs.programs import Axis, Check, go_on, weight
 from gradserve.pools.pool import Pool
 from gradserve.pools.sources import part
@@ -168,8 +169,7 @@ class SweepSchedule:
             chunks=cut,
             executor=self.executor,
         )
-        results = Mending(self, work, cut, control).results() if self.derivatives else self.pool.run(work, control)
-        return SweepRun(self, results, control)
+        return SweepRun(self, Mending(self, work, cut, control), control)
 
 
 class Chunks(Sequence[Chunk]):
@@ -205,7 +205,7 @@ class Chunks(Sequence[Chunk]):
 class SweepRun:
     """The results of a sweep's chunks in their order, and at any time the report so far."""
 
-    def __init__(self, schedule: SweepSchedule, results: Iterator[ChunkResult], control: Control) -> None:
+    def __init__(self, schedule: SweepSchedule, results: Mending, control: Control) -> None:
         """Runs nothing before the first result is asked for."""
         self._schedule, self._results, self._control = schedule, results, control
         self._started = time.perf_counter()
@@ -221,6 +221,13 @@ class SweepRun:
             self._retries += result.retries
             self._workers[result.worker] = None
             yield result
+
+    def nonfinite(self, outputs: Mapping[str, Array], apart: bool) -> int:
+        """Elements of the outputs that are infinite or NaN; `apart` says that those of chunks lie side by side."""
+        if not apart and self._done > 1:
+            return count_nonfinite(outputs)
+        derivatives = self._schedule.derivatives
+        return self._results.nonfinite + count_nonfinite(outputs, [n for n in outputs if n not in derivatives])
 
     def report(
         self, planned: float, batch_size: int | None = None, nonfinite_outputs: int = 0, kinks: Kinks | None = None
