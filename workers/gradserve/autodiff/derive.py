@@ -50,7 +50,7 @@ def derive(graph: Graph, derivation: Derivation) -> Graph:
 
 def _careful(graph: Graph, derivation: Derivation) -> Graph:
     """The derived graph where zeros absorb what is not finite; seeds are cotangents as well, until the end."""
-    derived = absorbing(_derived(graph, derivation, sown=False))
+    derived = absorbing(_derived(graph, derivation, sown=False), _moved(graph, derivation))
     g = builder()
     own = {*graph.input_types, *added_inputs(graph, derivation)}
     arguments = {i.name: g.input(i.name, i.type) if i.name in own else g.full(i.type, 1) for i in derived.inputs}

@@ -193,7 +193,8 @@ class Op(abc.ABC):
         Args:
             g: where the results are built.
             operands: of which some are linear in tangents or cotangents.
-            reach: for each of those what `Absorbed` says of results; None for all others.
+            reach: for each of those what `Absorbed` says of results, and for factors that do not move near the point as
+                well; None for all others.
         """
         results = g.apply(self, operands)
         return Absorbed(results, tuple(g.full(result.type, 1) for result in results))

@@ -52,7 +52,7 @@ def absorbed(g: Builder, graph: Graph, linear: Sequence[bool]) -> tuple[list[Val
     """The outputs of a function of the builder's inputs where zeros absorb, and whether a computed one has done so."""
     own = parameters(g, [i.type for i in graph.inputs])
     reach = {i.name: g.full(i.type, 1) for i, is_linear in zip(graph.inputs, linear, strict=True) if is_linear}
-    values, hits = absorbed_values(g, graph, _bound(graph, own), reach)
+    values, hits = absorbed_values(g, graph, _bound(graph, own), reach, [i.name for i in graph.inputs])
     return [values[output.value] for output in graph.outputs], hits
 
 
