@@ -33,14 +33,17 @@ class Mending:
         """Runs nothing before the first result is asked for."""
         self._schedule, self._work, self._chunks, self._control = schedule, work, chunks, control
         self.nonfinite = 0
-        """Elements of derivatives that are infinite or not a number, in all results so far."""
+        """Elements that are infinite or not a number in all results so far, if there are derivatives among them."""
 
     def __iter__(self) -> Iterator[ChunkResult]:
         """The results in chunk order."""
+        if not self._schedule.derivatives:
+            yield from self._schedule.pool.run(self._work, self._control)
+            return
         waiting: list[ChunkResult] = []
         lost: list[ChunkResult] = []
         for result in self._schedule.pool.run(self._work, self._control):
-            nonfinite = count_nonfinite(result.outputs, self._schedule.derivatives)
+            nonfinite = count_nonfinite(result.outputs)
             if nonfinite and self._is_lost(result.outputs):
                 lost.append(result)
             else:
@@ -52,7 +55,8 @@ class Mending:
             if len(waiting) == WINDOW:
                 yield from self._mended(waiting, lost)
                 waiting, lost = [], []
-        yield from self._mended(waiting, lost)
+        if waiting:
+            yield from self._mended(waiting, lost)
 
     def _is_lost(self, outputs: Mapping[str, Array]) -> bool:
         return any(np.any(np.isnan(outputs[name])) for name in self._schedule.derivatives)
@@ -64,7 +68,7 @@ class Mending:
         for result in waiting:
             if result.index in positions:
                 outputs = next(again)
-                self.nonfinite += count_nonfinite(outputs, self._schedule.derivatives)
+                self.nonfinite += count_nonfinite(outputs)
                 yield replace(result, outputs=outputs)
             else:
                 yield result

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -72,10 +72,9 @@ class KinkCount:
         return Kinks(nodes + self._absorbed, self._examples)
 
 
-def count_nonfinite(arrays: Mapping[str, Array], keys: Iterable[str] | None = None) -> int:
-    """The number of elements that are infinite or not a number, of all arrays or of some."""
-    chosen = arrays.values() if keys is None else [arrays[key] for key in keys]
-    return sum(int(a.size - np.count_nonzero(np.isfinite(a))) for a in chosen if a.dtype.kind == "f")
+def count_nonfinite(arrays: Mapping[str, Array]) -> int:
+    """The number of elements that are infinite or not a number."""
+    return sum(int(a.size - np.count_nonzero(np.isfinite(a))) for a in arrays.values() if a.dtype.kind == "f")
 
 
 def by_role(outputs: Mapping[str, Array]) -> dict[str, dict[str, Array]]:

@@ -224,10 +224,8 @@ class SweepRun:
 
     def nonfinite(self, outputs: Mapping[str, Array], apart: bool) -> int:
         """Elements of the outputs that are infinite or NaN; `apart` says that those of chunks lie side by side."""
-        if not apart and self._done > 1:
-            return count_nonfinite(outputs)
-        derivatives = self._schedule.derivatives
-        return self._results.nonfinite + count_nonfinite(outputs, [n for n in outputs if n not in derivatives])
+        known = self._schedule.derivatives and (apart or self._done == 1)
+        return self._results.nonfinite if known else count_nonfinite(outputs)
 
     def report(
         self, planned: float, batch_size: int | None = None, nonfinite_outputs: int = 0, kinks: Kinks | None = None
