@@ -8,7 +8,7 @@ import numpy as np
 from gradserve.client.functions import cond, scan
 from gradserve.ir.types import Array
 
-POINTS = (-1.0, -0.5, 0.0, 0.25, 0.5, 1.0, 2.0, 3.0, 40.0, 800.0, -800.0, 1e-200, np.nan, np.inf)
+POINTS = (-1.0, -0.5, 0.0, 0.25, 0.5, 1.0, 2.0, 3.0, 40.0, 800.0, -800.0, 1e-6, np.nan, np.inf)
 WEIGHTS = (0.3, 0.3, 1.0, 0.3, 1.0, 1.0, 1.0, 1.0, 0.3, 0.3, 0.3, 0.1, 0.1, 0.1)
 UNARY: tuple[Callable[[Any], Any], ...] = (
     np.log,

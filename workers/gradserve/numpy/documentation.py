@@ -39,8 +39,8 @@ asked for, and `f.inspect(w).kinks` names them. They count where an op has no de
 as `np.where(x > 0, x**2, 0)` has at 0.
 
 What is not chosen contributes nothing to a derivative: a zero stays zero, though it meets partials that are infinite or
-NaN. So `np.sum(np.where(w > 1, np.log(w), 0))` and `np.nansum` have the derivatives that one expects. A zero that is not
-chosen but computed, as that of `np.sqrt(w)**2` at 0, stays as well, and counts as one more node on a kink.
+NaN. So `np.sum(np.where(w > 1, np.log(w), 0))` and `np.nansum` have the derivatives that one expects. A zero that
+is not chosen but computed, as that of `np.sqrt(w)**2` at 0, stays as well, and counts as one more node on a kink.
 
 | op | has no derivative |
 | --- | --- |"""
