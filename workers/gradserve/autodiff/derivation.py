@@ -12,7 +12,7 @@ from gradserve.questions.derivations import TANGENTS, Derivation
 
 @dataclass(frozen=True)
 class Curvature(Derivation):
-    """The quadratic form <v, H v> for v in `tangent:NAME`: `value:curvature`."""
+    """The quadratic form <v, H v> for v in `tangent:NAME`: `product:curvature`."""
 
     takes = TANGENTS
 
@@ -53,9 +53,20 @@ class WithKinks(Derivation):
         return self.derivation.vector_types(graph)
 
 
+@dataclass(frozen=True)
+class Careful(Derivation):
+    """What another derivation says, where zeros absorb what is not finite; `kinked:absorbed` tells of some."""
+
+    derivation: Derivation = field(default_factory=Derivation)
+
+    def vector_types(self, graph: Graph) -> dict[str, TensorType]:
+        """Those of the other derivation."""
+        return self.derivation.vector_types(graph)
+
+
 def added_inputs(graph: Graph, derivation: Derivation) -> dict[str, TensorType]:
     """The inputs that a derived graph has besides the graph's own, with their types for one example."""
-    if isinstance(derivation, WithKinks):
+    if isinstance(derivation, WithKinks | Careful):
         return added_inputs(graph, derivation.derivation)
     if isinstance(derivation, Along):
         step = {names.STEP: TensorType(ElementType.FLOAT64)}

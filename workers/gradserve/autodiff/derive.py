@@ -6,14 +6,23 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gradserve.autodiff import names
-from gradserve.autodiff.derivation import Along, Curvature, EveryValue, TaylorSeries, WithKinks
+from gradserve.autodiff.absorbing import absorbing
+from gradserve.autodiff.derivation import (
+    Along,
+    Careful,
+    Curvature,
+    EveryValue,
+    TaylorSeries,
+    WithKinks,
+    added_inputs,
+)
 from gradserve.autodiff.inspect import inspected
 from gradserve.autodiff.jvp import jvp, push_forward
-from gradserve.autodiff.kinks import with_kinks
+from gradserve.autodiff.kinks import with_absorbed, with_kinks
 from gradserve.autodiff.linearize import linearize
 from gradserve.autodiff.spectral import invariant
 from gradserve.autodiff.taylor import taylor
-from gradserve.autodiff.transpose import transpose
+from gradserve.autodiff.transpose import seed_of, transpose
 from gradserve.autodiff.walk import copy_node, declare_inputs, inline, leaves, reachable
 from gradserve.ir.errors import InvalidRequest, NotDifferentiable, Violation
 from gradserve.ir.graph import Graph, Output
@@ -30,13 +39,32 @@ def derive(graph: Graph, derivation: Derivation) -> Graph:
         NotDifferentiable: the loss is no floating-point scalar, or an op on the way has no derivative.
     """
     match derivation:
+        case Careful(derivation=WithKinks(derivation=of)):
+            return with_absorbed(with_kinks(graph, _careful(graph, of), _moved(graph, of)))
+        case Careful(derivation=of):
+            return _careful(graph, of)
         case WithKinks(derivation=of):
             return with_kinks(graph, derive(graph, of), _moved(graph, of))
+    return _derived(graph, derivation, sown=True)
+
+
+def _careful(graph: Graph, derivation: Derivation) -> Graph:
+    """The derived graph where zeros absorb what is not finite; seeds are cotangents as well, until the end."""
+    derived = absorbing(_derived(graph, derivation, sown=False), _moved(graph, derivation))
+    g = builder()
+    own = {*graph.input_types, *added_inputs(graph, derivation)}
+    arguments = {i.name: g.input(i.name, i.type) if i.name in own else g.full(i.type, 1) for i in derived.inputs}
+    return g.build(inline(g, derived, arguments))
+
+
+def _derived(graph: Graph, derivation: Derivation, sown: bool) -> Graph:
+    """The derived graph; if it is not `sown`, the seed of the loss is an input, `cotangent:LOSS`."""
+    match derivation:
         case Evaluate():
             return _evaluate(graph)
         case Gradient(wrt):
             _check_loss(graph, wrt)
-            return _gradient(graph, wrt)
+            return _gradient(graph, wrt, sown)
         case Jvp(wrt):
             _check_wrt(graph, wrt)
             return _rename_values(graph, jvp(graph, wrt))
@@ -45,13 +73,13 @@ def derive(graph: Graph, derivation: Derivation) -> Graph:
             return _rename_values(graph, transpose(linearize(graph, wrt)))
         case Hvp(wrt, product_only):
             _check_loss(graph, wrt)
-            return _hvp(graph, wrt, product_only)
+            return _hvp(graph, wrt, product_only, sown)
         case GaussNewtonProduct(wrt, loss):
             _check_wrt(graph, wrt)
-            return _gauss_newton_product(graph, wrt, loss)
+            return _gauss_newton_product(graph, wrt, loss, sown)
         case Curvature(wrt):
             _check_loss(graph, wrt)
-            return _curvature(graph, wrt)
+            return _curvature(graph, wrt, sown)
         case Along(wrt):
             _check_wrt(graph, wrt)
             return _along(graph, wrt)
@@ -61,7 +89,7 @@ def derive(graph: Graph, derivation: Derivation) -> Graph:
         case EveryValue(moved):
             if moved:
                 _check_wrt(graph, moved)
-            return inspected(graph, moved, _is_loss(graph))
+            return inspected(graph, moved, _is_loss(graph), sown)
         case _:
             raise TypeError(f"a graph is derived by products for {derivation}, not at once")
 
@@ -77,23 +105,23 @@ def _evaluate(graph: Graph) -> Graph:
     return g.build({names.value(name): value for name, value in outputs.items()})
 
 
-def _gradient(graph: Graph, wrt: Sequence[str]) -> Graph:
-    """vjp seeded with 1."""
+def _gradient(graph: Graph, wrt: Sequence[str], sown: bool) -> Graph:
+    """vjp seeded with 1, or not `sown`."""
     pulled = transpose(linearize(graph, wrt))
     (loss,) = graph.outputs
     g = builder()
     arguments = declare_inputs(g, graph)
-    seed = g.full(graph.output_types[loss.name], 1)
+    seed = seed_of(g, graph, sown)
     results = inline(g, pulled, {**arguments, names.cotangent(loss.name): seed})
     outputs = {names.value(loss.name): results[loss.name]}
     return g.build(outputs | {names.gradient(name): results[names.cotangent(name)] for name in wrt})
 
 
-def _hvp(graph: Graph, wrt: Sequence[str], product_only: bool) -> Graph:
+def _hvp(graph: Graph, wrt: Sequence[str], product_only: bool, sown: bool) -> Graph:
     """Forward over reverse: the jvp of the gradient, without the loss's own tangent."""
-    gradient = invariant(_gradient(graph, wrt), wrt, forward=True)
+    gradient = invariant(_gradient(graph, wrt, sown), wrt, forward=True)
     g = builder()
-    primals = declare_inputs(g, graph)
+    primals = declare_inputs(g, gradient)
     tangents = {name: g.input(names.tangent(name), graph.input_types[name]) for name in wrt}
     values, dots = push_forward(g, gradient, primals, tangents)
     outputs = {} if product_only else {o.name: values[o.value] for o in gradient.outputs}
@@ -105,8 +133,8 @@ def _hvp(graph: Graph, wrt: Sequence[str], product_only: bool) -> Graph:
     return g.build(outputs)
 
 
-def _curvature(graph: Graph, wrt: Sequence[str]) -> Graph:
-    hvp = _hvp(graph, wrt, product_only=True)
+def _curvature(graph: Graph, wrt: Sequence[str], sown: bool) -> Graph:
+    hvp = _hvp(graph, wrt, True, sown)
     g = builder()
     arguments = declare_inputs(g, hvp)
     results = inline(g, hvp, arguments)
@@ -117,10 +145,10 @@ def _curvature(graph: Graph, wrt: Sequence[str]) -> Graph:
     total = parts[0]
     for part in parts[1:]:
         total = g.add(total, part)
-    return g.build({names.value("curvature"): total})
+    return g.build({names.product("curvature"): total})
 
 
-def _gauss_newton_product(graph: Graph, wrt: Sequence[str], loss: str) -> Graph:
+def _gauss_newton_product(graph: Graph, wrt: Sequence[str], loss: str, sown: bool) -> Graph:
     """Forward through the inner outputs, through the Hessian of the loss in them, and back (Schraudolph 2002)."""
     inner = [o for o in graph.outputs if o.name != loss and graph.output_types[o.name].is_float]
     if not inner:
@@ -137,7 +165,8 @@ def _gauss_newton_product(graph: Graph, wrt: Sequence[str], loss: str) -> Graph:
         outer = _outer(graph, inner, loss, wrt)
         moved = {_inner(o.name): pushed[o.name] for o in inner}
         dots = {names.tangent(_inner(name)): dot for name, dot in weighted.items()}
-        products = inline(g, _hvp(outer, list(moved), product_only=True), {**arguments, **moved, **dots})
+        seed = {names.cotangent(loss): seed_of(g, outer, sown)}
+        products = inline(g, _hvp(outer, list(moved), True, sown), {**arguments, **moved, **dots, **seed})
         weighted = {o.name: products[names.product(_inner(o.name))] for o in inner}
     cotangents = {names.cotangent(name): vector for name, vector in weighted.items()}
     pulled = inline(g, transpose(linearize(within, wrt)), {**arguments, **cotangents})

@@ -12,14 +12,14 @@ from gradserve.autodiff import names
 from gradserve.autodiff.jvp import push_forward
 from gradserve.autodiff.kinks import kink_counts
 from gradserve.autodiff.linearize import linearize
-from gradserve.autodiff.transpose import transpose
+from gradserve.autodiff.transpose import seed_of, transpose
 from gradserve.autodiff.walk import copy_node, declare_inputs, inline, leaves
 from gradserve.ir.builder import Value
 from gradserve.ir.graph import Graph
 from gradserve.ops import builder
 
 
-def inspected(graph: Graph, moved: Sequence[str], is_loss: bool) -> Graph:
+def inspected(graph: Graph, moved: Sequence[str], is_loss: bool, sown: bool) -> Graph:
     """The graph with all values as outputs: `value:K`, of a loss `adjoint:K`, and along `tangent:NAME` `tangent:K`.
 
     And by a node's position, how many of its elements sit on a kink: `kinks:POSITION`.
@@ -40,7 +40,7 @@ def inspected(graph: Graph, moved: Sequence[str], is_loss: bool) -> Graph:
     if is_loss:
         zeros = {names.perturbation(k): g.zeros(graph.value_types[k]) for k in real}
         (loss,) = graph.outputs
-        seed = g.full(graph.output_types[loss.name], 1)
+        seed = seed_of(g, graph, sown)
         pulled = transpose(linearize(_perturbed(graph, real), list(zeros)))
         results = inline(g, pulled, {**arguments, **zeros, names.cotangent(loss.name): seed})
         outputs |= {names.adjoint(k): results[names.cotangent(names.perturbation(k))] for k in real}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 
 from gradserve.autodiff import names, rules
@@ -39,6 +40,15 @@ def with_kinks(graph: Graph, derived: Graph, wrt: Sequence[str]) -> Graph:
     outputs[names.KINKED_NODES] = nodes
     outputs[names.KINKED_EXAMPLES] = g.convert(g.gt(g.reduce_sum(nodes, axes=(0,)), 0), ElementType.INT64)
     return g.build(outputs)
+
+
+def with_absorbed(derived: Graph) -> Graph:
+    """The derived graph, with examples that a computed zero has absorbed something at among those on kinks."""
+    g = builder()
+    outputs = inline(g, derived, declare_inputs(g, derived))
+    counts = [outputs[name] for name in (names.KINKED_EXAMPLES, names.ABSORBED) if name in outputs]
+    some = functools.reduce(g.logical_or, [g.gt(count, 0) for count in counts])
+    return g.build(outputs | {names.KINKED_EXAMPLES: g.convert(some, ElementType.INT64)})
 
 
 def kink_counts(g: Builder, graph: Graph, wrt: Sequence[str], values: Sequence[Value]) -> Mapping[int, Value]:

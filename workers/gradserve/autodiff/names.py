@@ -8,7 +8,8 @@ from __future__ import annotations
 STEP = "step"
 KINKED_NODES = "kinked:nodes"
 KINKED_EXAMPLES = "kinked:examples"
-COUNTS = frozenset({KINKED_NODES, KINKED_EXAMPLES})
+ABSORBED = "kinked:absorbed"
+COUNTS = frozenset({KINKED_NODES, KINKED_EXAMPLES, ABSORBED})
 """The outputs that a batch has the sum of, whatever becomes of the others."""
 
 
@@ -65,6 +66,11 @@ def perturbation(value: int) -> str:
 def kinks(position: int) -> str:
     """The number of elements on a kink of the node at a position."""
     return f"kinks:{position}"
+
+
+def is_derivative(name: str) -> bool:
+    """Whether an output is linear in tangents or cotangents, and not a value or a count."""
+    return split(name)[0] not in ("value", "order0", "kinks", "kinked")
 
 
 def split(name: str) -> tuple[str, str]:

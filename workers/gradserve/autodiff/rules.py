@@ -10,7 +10,7 @@ import functools
 from collections.abc import Sequence
 
 from gradserve.ir.builder import Builder, Value
-from gradserve.ir.op import Op, Unknown
+from gradserve.ir.op import Absorbed, Op, Unknown
 
 
 @functools.singledispatch
@@ -34,6 +34,12 @@ def pull(
 def spread(op: Op, g: Builder, operands: Sequence[Value], batched: Sequence[bool], size: int) -> tuple[Value, ...]:
     """The outputs over a batch: batched operands and all outputs carry a leading axis of length `size`."""
     return op.batch(g, operands, batched, size)
+
+
+@functools.singledispatch
+def absorb(op: Op, g: Builder, operands: Sequence[Value], reach: Sequence[Value | None]) -> Absorbed:
+    """The outputs where zeros absorb what is not finite; operands with a reach are linear in what is differentiated."""
+    return op.absorbing(g, operands, reach)
 
 
 @functools.singledispatch

@@ -41,6 +41,13 @@ def transpose(linearized: Linearized) -> Graph:
     return g.build(outputs)
 
 
+def seed_of(g: Builder, graph: Graph, sown: bool) -> Value:
+    """What a loss is pulled back from: 1 if it is `sown`, else an input `cotangent:LOSS`."""
+    (loss,) = graph.outputs
+    type_ = graph.output_types[loss.name]
+    return g.full(type_, 1) if sown else g.input(names.cotangent(loss.name), type_)
+
+
 def _turned(tangent_name: str) -> str:
     return names.cotangent(names.split(tangent_name)[1])
 

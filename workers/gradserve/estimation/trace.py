@@ -18,7 +18,7 @@ from gradserve.ir.types import Array
 from gradserve.questions.estimates import TraceEstimate
 from gradserve.questions.report import Report
 
-SAMPLE = names.value("curvature")
+SAMPLE = names.product("curvature")
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,20 @@ class Unknown:
     type: TensorType
 
 
+@dataclass(frozen=True, slots=True)
+class Absorbed:
+    """An op applied to values, some linear in tangents or cotangents, so that zeros absorb what is not finite."""
+
+    results: tuple[Value, ...]
+    reach: tuple[Value | None, ...]
+    """For each result numbers of its type: 0 where it is zero because nothing was chosen, positive elsewhere.
+
+    None for a result that is not linear.
+    """
+    hits: Value | None = None
+    """Truth values of any shape: where a zero that was not chosen but computed has absorbed something."""
+
+
 @dataclass(frozen=True)
 class Op(abc.ABC):
     """A primitive op with its attributes and functions.
@@ -172,6 +186,18 @@ class Op(abc.ABC):
             ConstraintError: the op is not linear in these operands.
         """
         raise ConstraintError("D2", f"{self.name} is not linear")
+
+    def absorbing(self, g: Builder, operands: Sequence[Value], reach: Sequence[Value | None]) -> Absorbed:
+        """The results where the op multiplies nothing that is zero by something that is infinite or NaN.
+
+        Args:
+            g: where the results are built.
+            operands: of which some are linear in tangents or cotangents.
+            reach: for each of those what `Absorbed` says of results, and for factors that do not move near the point as
+                well; None for all others.
+        """
+        results = g.apply(self, operands)
+        return Absorbed(results, tuple(g.full(result.type, 1) for result in results))
 
     def kink(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
         """Where the op has no derivative, and its rule gives one by convention.

@@ -12,7 +12,7 @@ from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array, TensorType
 from gradserve.jobs.calls import checked, type_violations
 from gradserve.jobs.context import Context
-from gradserve.jobs.folds import Gathered, KinkCount, by_role, count_nonfinite
+from gradserve.jobs.folds import Gathered, KinkCount, by_role
 from gradserve.jobs.programs import Axis, Check
 from gradserve.jobs.sweep import Lap, Sweep, SweepSchedule, counting
 from gradserve.pools.work import Rows, Shared, Source
@@ -82,7 +82,8 @@ def run_rows(
         gathered.add(result.outputs)
         kinks.add(result.outputs)
     outputs = gathered.done()
-    return outputs, running.report(planned, nonfinite_outputs=count_nonfinite(outputs), kinks=kinks.done())
+    nonfinite = running.nonfinite(outputs, apart=reduction is Reduction.NONE)
+    return outputs, running.report(planned, nonfinite_outputs=nonfinite, kinks=kinks.done())
 
 
 def _schedule(context: Context, question: Differentiate, check: Check) -> SweepSchedule:

@@ -50,14 +50,17 @@ class KinkCount:
         """Counts if the derivation does."""
         self._counts = isinstance(derivation, WithKinks)
         self._nodes: Array | None = None
+        self._absorbed = False
         self._examples = 0
 
     def add(self, outputs: Mapping[str, Array], one_point: bool = False) -> None:
         """Takes the counts of the next chunk; `one_point` says that all its examples are at one point."""
-        if names.KINKED_NODES not in outputs:
+        if names.KINKED_EXAMPLES not in outputs:
             return  # no node of the graph ever sits on one
-        nodes = outputs[names.KINKED_NODES] > 0
-        self._nodes = nodes if self._nodes is None else self._nodes | nodes
+        if names.KINKED_NODES in outputs:
+            nodes = outputs[names.KINKED_NODES] > 0
+            self._nodes = nodes if self._nodes is None else self._nodes | nodes
+        self._absorbed |= bool(outputs.get(names.ABSORBED, 0))
         examples = int(outputs[names.KINKED_EXAMPLES])
         self._examples += min(examples, 1) if one_point else examples
 
@@ -65,7 +68,8 @@ class KinkCount:
         """The counts; None if the derivation does not count."""
         if not self._counts:
             return None
-        return Kinks(0 if self._nodes is None else int(np.count_nonzero(self._nodes)), self._examples)
+        nodes = 0 if self._nodes is None else int(np.count_nonzero(self._nodes))
+        return Kinks(nodes + self._absorbed, self._examples)
 
 
 def count_nonfinite(arrays: Mapping[str, Array]) -> int:

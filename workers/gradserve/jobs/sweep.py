@@ -6,17 +6,21 @@ runs that, so explaining a job and running it cannot disagree.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias, overload
 
-from gradserve.autodiff.derivation import WithKinks
+from gradserve.autodiff import names
+from gradserve.autodiff.derivation import Careful, WithKinks
 from gradserve.execution import Executor, candidates
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array
+from gradserve.jobs.careful import Mending
 from gradserve.jobs.context import Context
 from gradserve.jobs.cut import Piece, cut
+from gradserve.jobs.folds import count_nonfinite
 from gradserve.jobs.programs import Axis, Check, go_on, weight
 from gradserve.pools.pool import Pool
 from gradserve.pools.sources import part
@@ -92,7 +96,7 @@ class Sweep:
         peak = max(piece.schedule.peak_bytes for piece in pieces)
         seconds = self.laps * sum(piece.schedule.seconds for piece in pieces)
         pool, reason = context.place(peak, seconds, self.data_bytes, self.options)
-        return SweepSchedule(self, pieces, executor.name, pool, reason, known, peak, seconds)
+        return SweepSchedule(self, context, pieces, executor, pool, reason, known, peak, seconds)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,9 +104,10 @@ class SweepSchedule:
     """How a sweep will be run."""
 
     sweep: Sweep
+    context: Context
     pieces: tuple[Piece, ...]
     """The chunks of one lap."""
-    executor: str
+    runs_on: Executor
     pool: Pool
     reason: str
     """Why this placement."""
@@ -112,6 +117,31 @@ class SweepSchedule:
     """The largest number of live bytes of one chunk."""
     seconds: float
     """Predicted seconds of all chunks on one worker."""
+
+    @property
+    def executor(self) -> str:
+        """The name of what runs all chunks."""
+        return self.runs_on.name
+
+    @functools.cached_property
+    def derivatives(self) -> tuple[str, ...]:
+        """The outputs that are derivatives."""
+        types = self.pieces[0].instance.program.graph.output_types
+        return tuple(name for name, type_ in types.items() if type_.is_float and names.is_derivative(name))
+
+    def careful(self, piece: Piece, check: Check) -> Piece:
+        """A piece in the form in which zeros absorb partials that are not finite.
+
+        Raises:
+            LimitExceeded: it is over a limit.
+            NotDifferentiable: there is no such form.
+        """
+        sweep, programs = self.sweep, self.context.programs
+        axis = None if sweep.axis is None else replace(sweep.axis, size=piece.stop - piece.start)
+        instance, _ = programs.instance(sweep.graph, Careful(sweep.derivation.wrt, sweep.derivation), axis, check)
+        schedule = programs.schedule(instance.program, self.runs_on)
+        self.context.limits.check_chunks([schedule])
+        return Piece(instance, schedule, piece.start, piece.stop)
 
     @property
     def flops(self) -> float:
@@ -131,17 +161,18 @@ class SweepSchedule:
     def run(self, laps: LapOf, data: Mapping[str, Array], control: Control, chunks: range | None = None) -> SweepRun:
         """The results in chunk order, lap after lap; of all chunks, or of some alone."""
         wanted = range(len(self.pieces) * self.sweep.laps) if chunks is None else chunks
+        cut = Chunks(self.pieces, laps, wanted)
         work = Work(
             schedules={piece.instance.program.digest: piece.schedule for piece in self.pieces},
             data=data,
             constants={key_of(c): c for piece in self.pieces for c in piece.instance.constants.values()},
-            chunks=_Chunks(self.pieces, laps, wanted),
+            chunks=cut,
             executor=self.executor,
         )
-        return SweepRun(self, work, control)
+        return SweepRun(self, Mending(self, work, cut, control), control)
 
 
-class _Chunks(Sequence[Chunk]):
+class Chunks(Sequence[Chunk]):
     """The chunks of a work, each made when it is asked for: there may be millions."""
 
     def __init__(self, pieces: Sequence[Piece], laps: LapOf, wanted: range) -> None:
@@ -156,9 +187,16 @@ class _Chunks(Sequence[Chunk]):
     def __getitem__(self, index: slice) -> Sequence[Chunk]: ...
     def __getitem__(self, index: int | slice) -> Chunk | Sequence[Chunk]:
         if isinstance(index, slice):
-            return _Chunks(self._pieces, self._laps, self._wanted[index])
-        lap, position = divmod(self._wanted[index], len(self._pieces))
-        piece = self._pieces[position]
+            return Chunks(self._pieces, self._laps, self._wanted[index])
+        return self.chunk(index, self.piece(index))
+
+    def piece(self, index: int) -> Piece:
+        """The piece that a chunk runs."""
+        return self._pieces[self._wanted[index] % len(self._pieces)]
+
+    def chunk(self, index: int, piece: Piece) -> Chunk:
+        """A chunk, by a piece that has its bounds."""
+        lap = self._wanted[index] // len(self._pieces)
         arguments = {name: part(source, piece.start, piece.stop) for name, source in self._laps(lap).items()}
         constants = {name: Constant(key_of(literal)) for name, literal in piece.instance.constants.items()}
         return Chunk(piece.instance.program.digest, arguments | constants)
@@ -167,9 +205,9 @@ class _Chunks(Sequence[Chunk]):
 class SweepRun:
     """The results of a sweep's chunks in their order, and at any time the report so far."""
 
-    def __init__(self, schedule: SweepSchedule, work: Work, control: Control) -> None:
+    def __init__(self, schedule: SweepSchedule, results: Mending, control: Control) -> None:
         """Runs nothing before the first result is asked for."""
-        self._schedule, self._work, self._control = schedule, work, control
+        self._schedule, self._results, self._control = schedule, results, control
         self._started = time.perf_counter()
         self._waited = float("inf")
         self._done = self._retries = 0
@@ -177,12 +215,17 @@ class SweepRun:
 
     def __iter__(self) -> Iterator[ChunkResult]:
         self._control.check()
-        for result in self._schedule.pool.run(self._work, self._control):
+        for result in self._results:
             self._waited = min(self._waited, result.waited)
             self._done += 1
             self._retries += result.retries
             self._workers[result.worker] = None
             yield result
+
+    def nonfinite(self, outputs: Mapping[str, Array], apart: bool) -> int:
+        """Elements of the outputs that are infinite or NaN; `apart` says that those of chunks lie side by side."""
+        known = self._schedule.derivatives and (apart or self._done == 1)
+        return self._results.nonfinite if known else count_nonfinite(outputs)
 
     def report(
         self, planned: float, batch_size: int | None = None, nonfinite_outputs: int = 0, kinks: Kinks | None = None

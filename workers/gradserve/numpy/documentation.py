@@ -38,6 +38,10 @@ ops inherit theirs. `f.last_report.kinks` tells of every derivative how many nod
 asked for, and `f.inspect(w).kinks` names them. They count where an op has no derivative even if the function has one,
 as `np.where(x > 0, x**2, 0)` has at 0.
 
+What is not chosen contributes nothing to a derivative: a zero stays zero, though it meets partials that are infinite or
+NaN. So `np.sum(np.where(w > 1, np.log(w), 0))` and `np.nansum` have the derivatives that one expects. A zero that
+is not chosen but computed, as that of `np.sqrt(w)**2` at 0, stays as well, and counts as one more node on a kink.
+
 | op | has no derivative |
 | --- | --- |"""
 _SECTIONS = {

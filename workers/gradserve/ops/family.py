@@ -11,7 +11,7 @@ import numpy as np
 
 from gradserve.ir.builder import Builder, Operand, Value
 from gradserve.ir.errors import ConstraintError
-from gradserve.ir.op import Cost, Op, Sample
+from gradserve.ir.op import Absorbed, Cost, Op, Sample
 from gradserve.ir.types import Array, ElementType, Shape, TensorType
 
 Columns: TypeAlias = tuple[tuple[float, ...], ...]
@@ -90,6 +90,14 @@ class Linear(Op):
         filled = [g.zeros(x.type) if dx is None else dx for x, dx in zip(primals, tangents, strict=True)]
         return g.apply(self, filled)
 
+    def absorbing(self, g: Builder, operands: Sequence[Value], reach: Sequence[Value | None]) -> Absorbed:
+        """The op itself, which multiplies nothing."""
+        return Absorbed(g.apply(self, operands), self.reached(g, operands, reach))
+
+    def reached(self, g: Builder, operands: Sequence[Value], reach: Sequence[Value | None]) -> tuple[Value, ...]:
+        """The op applied to what says where its operands are zero by choice: sums of what is not negative."""
+        return g.apply(self, [g.zeros(x.type) if r is None else r for x, r in zip(operands, reach, strict=True)])
+
 
 class Multilinear(Op):
     """An op that is linear in each of the operands `linear_in`; the others, such as indices, have no tangent."""
@@ -104,6 +112,18 @@ class Multilinear(Op):
             if tangent is not None:
                 terms += g.apply(self, [*primals[:k], tangent, *primals[k + 1 :]])
         return (total(g, terms),)
+
+    def absorbing(self, g: Builder, operands: Sequence[Value], reach: Sequence[Value | None]) -> Absorbed:
+        """The op itself, which only moves elements, unless it says otherwise."""
+        return Absorbed(g.apply(self, operands), self.reached(g, operands, reach))
+
+    def reached(self, g: Builder, operands: Sequence[Value], reach: Sequence[Value | None]) -> tuple[Value, ...]:
+        """The op applied to what says where its operands are zero by choice, and to ones in the place of factors."""
+        filled = [
+            g.full(x.type, 1) if r is None and k in (self.linear_in or ()) else x if r is None else r
+            for k, (x, r) in enumerate(zip(operands, reach, strict=True))
+        ]
+        return g.apply(self, filled)
 
 
 class Discrete(Op):

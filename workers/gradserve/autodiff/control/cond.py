@@ -6,13 +6,22 @@ from collections.abc import Sequence
 
 from gradserve.autodiff import rules
 from gradserve.autodiff.control.differential import Differential
-from gradserve.autodiff.control.functions import any_kink, call, function, names_of, parameters
+from gradserve.autodiff.control.functions import (
+    absorbed,
+    any_kink,
+    call,
+    function,
+    names_of,
+    parameters,
+    with_hits,
+)
 from gradserve.autodiff.control.mapped import mapped
 from gradserve.autodiff.control.pullback import pullback
 from gradserve.autodiff.vmap import vmap
+from gradserve.autodiff.walk import reachable
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Graph
-from gradserve.ir.op import Unknown
+from gradserve.ir.op import Absorbed, Unknown
 from gradserve.ir.types import TensorType
 from gradserve.ops import builder
 from gradserve.ops.control.cond import Cond
@@ -112,6 +121,20 @@ def _never_fails(graph: Graph) -> bool:
 def _spread_over(g: Builder, truth: Value, x: Value) -> Value:
     """A truth value for each example, repeated for all its elements."""
     return g.broadcast(g.reshape(truth, truth.type.shape + (1,) * (x.type.rank - 1)), x.type.shape)
+
+
+@rules.absorb.register
+def absorb(op: Cond, g: Builder, operands: Sequence[Value], reach: Sequence[Value | None]) -> Absorbed:
+    """The conditional of functions in which zeros absorb."""
+    functions, linear = [], [own is not None for own in reach[1:]]
+    reached = [False] * len(op.then.outputs)
+    for graph in (op.then, op.otherwise):
+        inner = builder()
+        outputs, hits = absorbed(inner, graph, linear)
+        functions.append(function(inner, [*outputs, hits]))
+        marks = reachable(graph, names_of(graph, linear))
+        reached = [known or marks[output.value] for known, output in zip(reached, graph.outputs, strict=True)]
+    return with_hits(g, g.apply(Cond(*functions), operands), reached)
 
 
 @rules.kink.register

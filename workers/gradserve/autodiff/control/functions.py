@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Collection, Iterable, Sequence
 
+from gradserve.autodiff.absorbing import absorbed_values
 from gradserve.autodiff.kinks import kink_counts
 from gradserve.autodiff.walk import inline, values_of
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Graph
+from gradserve.ir.op import Absorbed
 from gradserve.ir.types import TensorType
 from gradserve.ops import builder
 
@@ -44,6 +46,21 @@ def any_kink(g: Builder, graph: Graph, moving: Sequence[bool]) -> tuple[list[Val
     values = values_of(g, graph, _bound(graph, own))
     truths = [g.gt(count, 0) for count in kink_counts(g, graph, names_of(graph, moving), values).values()]
     return values, functools.reduce(g.logical_or, truths) if truths else None
+
+
+def absorbed(g: Builder, graph: Graph, linear: Sequence[bool]) -> tuple[list[Value], Value]:
+    """The outputs of a function of the builder's inputs where zeros absorb, and whether a computed one has done so."""
+    own = parameters(g, [i.type for i in graph.inputs])
+    reach = {i.name: g.full(i.type, 1) for i, is_linear in zip(graph.inputs, linear, strict=True) if is_linear}
+    values, hits = absorbed_values(g, graph, _bound(graph, own), reach, [i.name for i in graph.inputs])
+    return [values[output.value] for output in graph.outputs], hits
+
+
+def with_hits(g: Builder, results: Sequence[Value], linear: Sequence[bool]) -> Absorbed:
+    """The results of an op whose functions say last whether a computed zero has absorbed something."""
+    *own, hits = results
+    reach = (g.full(x.type, 1) if is_linear else None for x, is_linear in zip(own, linear, strict=True))
+    return Absorbed(tuple(own), tuple(reach), hits)
 
 
 def cut(graph: Graph, given: Sequence[int], wanted: Sequence[int]) -> Graph:

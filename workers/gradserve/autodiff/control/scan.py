@@ -14,13 +14,21 @@ from typing import TypeAlias
 
 from gradserve.autodiff import rules
 from gradserve.autodiff.control.differential import Differential
-from gradserve.autodiff.control.functions import any_kink, call, function, names_of, parameters
+from gradserve.autodiff.control.functions import (
+    absorbed,
+    any_kink,
+    call,
+    function,
+    names_of,
+    parameters,
+    with_hits,
+)
 from gradserve.autodiff.control.mapped import mapped
 from gradserve.autodiff.control.pullback import pullback
 from gradserve.autodiff.vmap import vmap
 from gradserve.autodiff.walk import reachable
 from gradserve.ir.builder import Builder, Value
-from gradserve.ir.op import Unknown
+from gradserve.ir.op import Absorbed, Unknown
 from gradserve.ir.types import TensorType
 from gradserve.ops import builder
 from gradserve.ops.control.calling import output_types
@@ -169,6 +177,15 @@ def _reached(op: Scan, batched: list[bool]) -> tuple[list[bool], list[bool]]:
 def _exchanged(g: Builder, x: Value) -> Value:
     """The array with its first two axes exchanged: examples and rows."""
     return permuted(g, x, (1, 0, *range(2, x.type.rank)))
+
+
+@rules.absorb.register
+def absorb(op: Scan, g: Builder, operands: Sequence[Value], reach: Sequence[Value | None]) -> Absorbed:
+    """The scan of a body in which zeros absorb."""
+    linear, reached = _reached(op, [own is not None for own in reach[1:]])
+    inner = builder()
+    outputs, hits = absorbed(inner, op.body, linear)
+    return with_hits(g, g.apply(replace(op, body=function(inner, [*outputs, hits])), operands), reached)
 
 
 @rules.kink.register

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gradserve.ir.builder import Builder, Operand, Value
-from gradserve.ir.op import Cost, Sample, Unknown
+from gradserve.ir.op import Absorbed, Cost, Sample, Unknown
 from gradserve.ir.types import Array, ElementType, TensorType
 from gradserve.ops.family import Multilinear, moved_bytes, only, require, require_arity
 from gradserve.ops.movement.shapes import inverse, permuted
@@ -113,6 +113,22 @@ class Contract(Multilinear):
         mine, other = (self.rhs_batch, right, self.rhs_contract), (self.lhs_batch, left, self.lhs_contract)
         return (None, _pullback(g, ct, range(len(self.lhs_batch), split), x, mine, other))
 
+    def absorbing(self, g: Builder, operands: Sequence[Value], reach: Sequence[Value | None]) -> Absorbed:
+        """The sum of all finite products, and what the others add: found from how many there are, of which sign."""
+        x, y = (_Factor(g, operand, own) for operand, own in zip(operands, reach, strict=True))
+
+        def product(left: Value, right: Value) -> Value:
+            return g.apply(self, [left, right])[0]
+
+        finite = product(x.finite, y.finite)
+        strange = g.add(product(x.strange, y.present), product(x.present, y.strange))
+        signed = g.add(product(x.infinite, y.sign), product(x.sign, y.infinite))
+        infinity = g.select(g.gt(signed, 0), np.inf, -np.inf)
+        beyond = g.select(g.eq(g.abs(signed), strange), infinity, np.nan)
+        hits = g.add(product(x.strange_reached, y.zero_reached), product(x.zero_reached, y.strange_reached))
+        result = g.select(g.gt(strange, 0), g.add(finite, beyond), finite)
+        return Absorbed((result,), self.reached(g, operands, reach), g.gt(hits, 0))
+
     def batch(self, g: Builder, operands: Sequence[Value], batched: Sequence[bool], size: int) -> tuple[Value, ...]:
         """One contraction: a batch axis of both operands runs along, one of a single operand is one more free axis.
 
@@ -157,6 +173,24 @@ class Contract(Multilinear):
         yield Sample(cls((), (), (0,), (0,)), (a[:3], a[3:6]))
         yield Sample(cls((), (), (), ()), (np.array(2.5), a[:2]))
         yield Sample(cls((1,), (0,), (), ()), (np.zeros((2, 0)), np.zeros((0, 3))))
+
+
+class _Factor:
+    """A factor taken apart into what is finite and where it is what, as numbers of its type."""
+
+    def __init__(self, g: Builder, x: Value, reach: Value | None) -> None:
+        def where(truth: Value) -> Value:
+            return g.convert(truth, x.type.element_type)
+
+        is_finite = g.is_finite(x)
+        self.finite = g.select(is_finite, x, 0.0)
+        self.strange = where(g.logical_not(is_finite))
+        self.present = where(g.ne(x, 0))
+        self.sign = g.select(g.eq(x, x), g.sign(x), 0.0)
+        self.infinite = g.mul(self.strange, self.sign)
+        reached = g.full(x.type, 1) if reach is None else where(g.gt(reach, 0))
+        self.strange_reached = g.mul(self.strange, reached)
+        self.zero_reached = g.mul(where(g.eq(x, 0)), reached)
 
 
 Axes = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]

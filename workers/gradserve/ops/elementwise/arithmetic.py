@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
-from gradserve.ir.op import Sample, Unknown
+from gradserve.ir.op import Absorbed, Sample, Unknown
 from gradserve.ir.types import Array, ElementType, TensorType
+from gradserve.ops.absorption import absorbed
 from gradserve.ops.family import (
     DIVISION,
     Binary,
@@ -76,6 +77,10 @@ class Sub(Linear, Binary):
         x, y = operands
         return (ct if isinstance(x, Unknown) else None, g.neg(ct) if isinstance(y, Unknown) else None)
 
+    def reached(self, g: Builder, operands: Sequence[Value], reach: Sequence[Value | None]) -> tuple[Value, ...]:
+        """That of a sum."""
+        return Add().reached(g, operands, reach)
+
 
 @register
 @dataclass(frozen=True)
@@ -98,6 +103,12 @@ class Mul(Multilinear, Binary):
         ct = only(cotangents)
         x, y = operands
         return (g.mul(ct, y) if isinstance(x, Unknown) else None, g.mul(ct, x) if isinstance(y, Unknown) else None)
+
+    def absorbing(self, g: Builder, operands: Sequence[Value], reach: Sequence[Value | None]) -> Absorbed:
+        """0 where a factor is."""
+        x, y = operands
+        zero = g.logical_or(g.eq(x, 0), g.eq(y, 0))
+        return absorbed(g, zero, g.mul(x, y), *self.reached(g, operands, reach))
 
 
 @register
@@ -123,6 +134,13 @@ class Div(RealElementwise, Binary):
         """The cotangent over the divisor."""
         return (g.div(only(cotangents), operands[1]), None)
 
+    def absorbing(self, g: Builder, operands: Sequence[Value], reach: Sequence[Value | None]) -> Absorbed:
+        """0 where x is, and where the reciprocal of y is."""
+        x, y = operands
+        assert reach[0] is not None
+        zero = g.logical_or(g.eq(x, 0), g.eq(g.abs(y), np.inf))
+        return absorbed(g, zero, g.div(x, y), reach[0])
+
 
 @register
 @dataclass(frozen=True)
@@ -138,6 +156,11 @@ class Neg(Linear, Elementwise):
     ) -> tuple[Value | None, ...]:
         """The negative of the cotangent."""
         return (g.neg(only(cotangents)),)
+
+    def reached(self, g: Builder, operands: Sequence[Value], reach: Sequence[Value | None]) -> tuple[Value, ...]:
+        """That of the operand."""
+        assert reach[0] is not None
+        return (reach[0],)
 
 
 @register

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gradserve.ir.builder import Builder, Operand, Value
-from gradserve.ir.op import Sample, Unknown
+from gradserve.ir.op import Absorbed, Sample, Unknown
 from gradserve.ir.types import Array, ElementType, TensorType
 from gradserve.ops.family import Binary, Discrete, Elementwise, only, require, require_arity, total
 from gradserve.ops.registry import register
@@ -222,6 +222,12 @@ class Select(Elementwise):
             g.select(condition, ct, zeros) if isinstance(x, Unknown) else None,
             g.select(condition, zeros, ct) if isinstance(y, Unknown) else None,
         )
+
+    def absorbing(self, g: Builder, operands: Sequence[Value], reach: Sequence[Value | None]) -> Absorbed:
+        """The op itself: where it chooses a branch that is zero, or that does not move, nothing is reached."""
+        condition, *branches = operands
+        own = [g.zeros(x.type) if r is None else r for x, r in zip(branches, reach[1:], strict=True)]
+        return Absorbed(g.apply(self, operands), g.apply(self, [condition, *own]))
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:

@@ -15,8 +15,9 @@ import numpy as np
 from gradserve.ir.builder import Builder, Operand, Value
 from gradserve.ir.errors import NumericalFailure
 from gradserve.ir.guards import Guard
-from gradserve.ir.op import Cost, Op, Sample, Unknown
+from gradserve.ir.op import Absorbed, Cost, Op, Sample, Unknown
 from gradserve.ir.types import Array, ElementType, TensorType
+from gradserve.ops.absorption import absorbed_over
 from gradserve.ops.family import moved_bytes, only, require, require_arity, with_batch
 from gradserve.ops.linalg.matrices import OfMatrix, invertible
 from gradserve.ops.registry import register
@@ -179,6 +180,11 @@ class LuSolve(OfLu):
         known = [x for x in operands[:2] if isinstance(x, Value)]
         turned = replace(self, transposed=not self.transposed)
         return (None, None, g.apply(turned, [*known, only(cotangents)])[0])
+
+    def absorbing(self, g: Builder, operands: Sequence[Value], reach: Sequence[Value | None]) -> Absorbed:
+        """0 for a right-hand side of zeros."""
+        assert reach[2] is not None
+        return absorbed_over(g, g.apply(self, operands)[0], [(operands[2], reach[2])], 2, (-2,))
 
     def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:
         """2 n^2 for each column."""

@@ -12,8 +12,9 @@ import numpy as np
 from gradserve.ir.builder import Builder, Operand, Value
 from gradserve.ir.errors import NumericalFailure
 from gradserve.ir.guards import Guard
-from gradserve.ir.op import Cost, Op, Sample, Unknown
+from gradserve.ir.op import Absorbed, Cost, Op, Sample, Unknown
 from gradserve.ir.types import Array, TensorType
+from gradserve.ops.absorption import absorbed_over
 from gradserve.ops.contraction.contract import matrix_product
 from gradserve.ops.family import moved_bytes, only, require, require_arity, with_batch
 from gradserve.ops.linalg.matrices import REGULAR
@@ -76,6 +77,11 @@ class System(Op):
         a = operands[0]
         assert isinstance(a, Value)
         return (None, self.adjoint(g, a, only(cotangents)))
+
+    def absorbing(self, g: Builder, operands: Sequence[Value], reach: Sequence[Value | None]) -> Absorbed:
+        """0 for a right-hand side of zeros."""
+        assert reach[1] is not None
+        return absorbed_over(g, g.apply(self, operands)[0], [(operands[1], reach[1])], 2, (-2,))
 
     def batch(self, g: Builder, operands: Sequence[Value], batched: Sequence[bool], size: int) -> tuple[Value, ...]:
         """One more leading axis; a batch of right-hand sides alone becomes columns, so that A is factorised once."""

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from gradserve.ir.builder import Builder, Operand, Value
-from gradserve.ir.op import Op
+from gradserve.ir.op import Absorbed, Op
 from gradserve.ir.types import Shape, TensorType
+from gradserve.ops.absorption import absorbed_over
 from gradserve.ops.contraction.contract import matrix_product
 from gradserve.ops.family import require, require_arity
 
@@ -51,6 +52,12 @@ class Beside(Op):
         same = len({t.element_type for t in types}) == 1 and types[0].is_float
         require(same, "S3", f"element types are not real and equal: {_listed(types)}")
         return stacks[0], further[0]
+
+    def absorbing(self, g: Builder, operands: Sequence[Value], reach: Sequence[Value | None]) -> Absorbed:
+        """0 where an array beside the factors that the op is linear in is zero as a whole."""
+        linear = [(x, own) for x, own in zip(operands, reach, strict=True) if own is not None]
+        axes = tuple(range(-self.beside_rank, 0))
+        return absorbed_over(g, g.apply(self, operands)[0], linear, self.beside_rank, axes)
 
     def batch(self, g: Builder, operands: Sequence[Value], batched: Sequence[bool], size: int) -> tuple[Value, ...]:
         """One more leading axis; of the arrays beside alone where no factor has it."""
