@@ -23,7 +23,7 @@ from gradserve.ops.linalg.triangles import flipped
 from gradserve.ops.movement.shapes import Permute
 from gradserve.ops.spectral.eigen import Eigh, Eigvalsh, OfSpectrum
 from gradserve.ops.spectral.matrix_functions import Spectral, SpectralByFactors
-from gradserve.ops.spectral.singular import OfSingular, Svd, Svdvals
+from gradserve.ops.spectral.singular import HermitianSvd, OfSingular, Svd, Svdvals
 
 WORTH_FACTORS = 32
 """Rows from which matrices are worth LAPACK's calls one by one; NumPy's own loops over a stack are quicker below."""
@@ -59,6 +59,8 @@ def _family(graph: Graph, producers: Mapping[int, Node], node: Node) -> tuple[st
         return ("lu", matrix) if graph.value_types[matrix].lengths[-1] >= WORTH_FACTORS else None
     if isinstance(op, OfSpectrum | Spectral):
         return ("eigh", node.operands[0])
+    if isinstance(op, HermitianSvd):  # its vectors have signs of their own
+        return ("hermitian", node.operands[0])
     return ("svd", node.operands[0]) if isinstance(op, OfSingular) else None
 
 
@@ -104,7 +106,8 @@ def _by_eigh(g: Builder, op: Any, matrix: Value, operands: list[Value]) -> Itera
 
 
 def _by_svd(g: Builder, op: Any, matrix: Value, operands: list[Value]) -> Iterable[Value]:
-    u, s, vh = g.apply(Svd(0, min(matrix.shape[-2:])), [matrix])
+    kind = HermitianSvd if isinstance(op, HermitianSvd) else Svd
+    u, s, vh = g.apply(kind(0, min(matrix.shape[-2:])), [matrix])
     chosen = part(g, s, op.start, op.stop)
     if isinstance(op, Svdvals):
         return (chosen,)
@@ -113,6 +116,7 @@ def _by_svd(g: Builder, op: Any, matrix: Value, operands: list[Value]) -> Iterab
 
 _REWRITES: dict[str, Callable[[Builder, Any, Value, list[Value]], Iterable[Value]]] = {
     "eigh": _by_eigh,
+    "hermitian": _by_svd,
     "lu": _by_lu,
     "svd": _by_svd,
 }

@@ -8,8 +8,8 @@ from gradserve.autodiff.spectral.expressions import Algebra, Element, Expression
 from gradserve.ir.builder import Builder, Value
 from gradserve.ops.contraction.contract import matrix_product
 from gradserve.ops.linalg.orthogonal import Qr
-from gradserve.ops.linalg.triangles import flipped, on_diagonal
-from gradserve.ops.spectral.eigen import Eigvalsh, symmetric_part
+from gradserve.ops.linalg.triangles import flipped, mirrored, on_diagonal
+from gradserve.ops.spectral.eigen import Eigvalsh
 from gradserve.ops.spectral.matrix_functions import Spectral
 from gradserve.ops.spectral.scalar_functions import FUNCTIONS
 from gradserve.ops.spectral.singular import Svdvals
@@ -26,7 +26,7 @@ class OfSymmetric(Algebra):
     """Functions of a symmetric matrix with `size` rows."""
 
     def __init__(self, matrix: Value, original: Value | None = None) -> None:
-        """`matrix` is symmetric: the symmetric part of the original, if that is given."""
+        """`matrix` is symmetric: that with the lower triangle of the original, if that is given."""
         self.matrix = matrix
         self.original = matrix if original is None else original
         self.g: Builder = matrix.builder
@@ -36,7 +36,7 @@ class OfSymmetric(Algebra):
         return Element(matrix=self.matrix)
 
     def apply(self, function: str, parameter: float, of: Element) -> Element:
-        # Functions take the symmetric part themselves; of the original they share one decomposition.
+        # Functions read the lower triangle alone themselves; of the original they share one decomposition.
         is_variable = of.number is None and of.matrix is self.matrix
         argument = self.original if is_variable else self.whole(of)
         return Element(matrix=self._spectral(function, parameter, 0, self.size, argument))
@@ -166,7 +166,7 @@ class Decomposition:
         """
         g = self.matrix.builder
         if self.symmetric:
-            algebra = OfSymmetric(symmetric_part(g, self.matrix), self.matrix)
+            algebra = OfSymmetric(mirrored(g, self.matrix), self.matrix)
             return algebra.whole(product(algebra.band(start, stop), taken(expression, algebra), algebra))
         if left != right and is_linear(expression) and (start, stop) == (0, self.length):
             # U diag(s) V^T is the matrix itself, of whatever rank.
