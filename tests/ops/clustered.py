@@ -152,7 +152,9 @@ INVARIANT = {
     "variance of w": Loss(
         lambda a: np.var(np.linalg.eigvalsh(a)), lambda p: function_of(p, lambda x: 2 * (x - x.mean()) / SIZE)
     ),
-    "log det": Loss(lambda a: np.linalg.slogdet(a)[1], lambda p: function_of(p, lambda x: 1 / x)),
+    "log det": Loss(
+        lambda a: np.linalg.slogdet(np.tril(a) + np.tril(a, -1).T)[1], lambda p: function_of(p, lambda x: 1 / x)
+    ),
 }
 
 OF_SINGULAR = {
