@@ -25,7 +25,7 @@ from gradserve.ops.contraction.contract import matrix_product
 from gradserve.ops.linalg.least_squares import Lstsq, Pinv
 from gradserve.ops.linalg.orthogonal import Qr
 from gradserve.ops.linalg.triangles import flipped, mirrored
-from gradserve.ops.spectral.eigen import Eigh, Eigvalsh
+from gradserve.ops.spectral.eigen import Eigh, Eigvalsh, UpperEigh
 from gradserve.ops.spectral.singular import HermitianSvd, Svd, Svdvals
 
 
@@ -78,14 +78,15 @@ def _one_triangle(g: Builder, a: Any, function: str, triangle: str) -> Value:
     x = matrix(g, a, function, square=True)
     if triangle.upper() not in ("L", "U"):
         raise ValueError("UPLO argument must be 'L' or 'U'")
-    return x if triangle.upper() == "L" else flipped(g, x)
+    return x if triangle.upper() == "L" else mirrored(g, flipped(g, x))
 
 
 @implements(np.linalg.eigh)
 def eigh(g: Builder, a: Any, UPLO: str = "L") -> EighResult:
     """Eigenvalues, ascending, and eigenvectors of the symmetric matrix of which one triangle is read: L or U."""
     x = _one_triangle(g, a, "eigh", UPLO)
-    return EighResult(*g.apply(Eigh(0, x.shape[-1]), [x]))
+    kind = Eigh if UPLO.upper() == "L" else UpperEigh
+    return EighResult(*g.apply(kind(0, x.shape[-1]), [x]))
 
 
 @implements(np.linalg.eigvalsh)

@@ -21,7 +21,7 @@ from gradserve.ops.linalg.solve import Solve
 from gradserve.ops.linalg.stacked import part
 from gradserve.ops.linalg.triangles import flipped
 from gradserve.ops.movement.shapes import Permute
-from gradserve.ops.spectral.eigen import Eigh, Eigvalsh, OfSpectrum
+from gradserve.ops.spectral.eigen import Eigh, Eigvalsh, OfSpectrum, UpperEigh
 from gradserve.ops.spectral.matrix_functions import Spectral, SpectralByFactors
 from gradserve.ops.spectral.singular import HermitianSvd, OfSingular, Svd, Svdvals
 
@@ -57,9 +57,11 @@ def _family(graph: Graph, producers: Mapping[int, Node], node: Node) -> tuple[st
     if isinstance(op, Inv | Slogdet | Solve):
         matrix = _not_flipped(producers, node.operands[0])
         return ("lu", matrix) if graph.value_types[matrix].lengths[-1] >= WORTH_FACTORS else None
+    if isinstance(op, UpperEigh):  # its vectors have signs of their own
+        return ("upper", node.operands[0])
     if isinstance(op, OfSpectrum | Spectral):
         return ("eigh", node.operands[0])
-    if isinstance(op, HermitianSvd):  # its vectors have signs of their own
+    if isinstance(op, HermitianSvd):  # and so have these
         return ("hermitian", node.operands[0])
     return ("svd", node.operands[0]) if isinstance(op, OfSingular) else None
 
@@ -97,7 +99,8 @@ def _slogdet(g: Builder, packed: Value, exchanges: Value) -> tuple[Value, Value]
 
 
 def _by_eigh(g: Builder, op: Any, matrix: Value, operands: list[Value]) -> Iterable[Value]:
-    w, q = g.apply(Eigh(0, matrix.shape[-1]), [matrix])
+    kind = UpperEigh if isinstance(op, UpperEigh) else Eigh
+    w, q = g.apply(kind(0, matrix.shape[-1]), [matrix])
     if isinstance(op, Spectral):
         known = SpectralByFactors(op.function, op.parameter, op.start, op.stop)
         return g.apply(known, [w, q, *operands[1:]])
@@ -119,4 +122,5 @@ _REWRITES: dict[str, Callable[[Builder, Any, Value, list[Value]], Iterable[Value
     "hermitian": _by_svd,
     "lu": _by_lu,
     "svd": _by_svd,
+    "upper": _by_eigh,
 }

@@ -73,7 +73,7 @@ class Eigh(OfSpectrum):
         if da is None:
             return (None, None)
         da = mirrored(g, da)
-        w, q = g.apply(Eigh(0, a.shape[-1]), [a])
+        w, q = g.apply(type(self)(0, a.shape[-1]), [a])
         (dw,) = g.apply(SpectrumTangent("eigh", self.start, self.stop, free=False), [w, q, q, da])
         moved = matrix_product(g, da, part(g, q, self.start, self.stop))
         turned = g.apply(
@@ -90,6 +90,26 @@ class Eigh(OfSpectrum):
         yield Sample(cls(0, 3), (np.stack([a, a + np.diag([4.0, 0.0, -1.0])]),))
         yield Sample(cls(0, 1), (np.array([[-0.75]]),))
         yield Sample(cls(0, 0), (np.zeros((2, 0, 0)),))
+
+
+@register
+@dataclass(frozen=True)
+class UpperEigh(Eigh):
+    """Eigenvalues and eigenvectors with the signs that LAPACK gives them where it reads the upper triangle.
+
+    Those are NumPy's for UPLO="U"; a namespace without this choice has other signs. The matrix is symmetric.
+    """
+
+    name = "upper_eigh"
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        """Those of Eigh, as long as both triangles lead to the same signs."""
+        for sample in Eigh.samples():
+            op, (a,) = sample.op, sample.operands
+            assert isinstance(op, Eigh)
+            if a.shape[-1] < 3:
+                yield Sample(cls(op.start, op.stop), (a,))
 
 
 @register

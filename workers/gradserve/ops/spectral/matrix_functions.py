@@ -114,8 +114,8 @@ class OfSquare(AlongDirections):
 class Spectral(OfSquare):
     """f of a symmetric matrix A = Q diag(w) Q^T, Q diag(f(w)) Q^T, or its derivative along directions E.
 
-    Of A, the lower triangle alone is read. The derivative is Q M Q^T, where M_ij is the sum over all paths from i to j of f[w_i, ..., w_j] times the elements on the
-    path of the Q^T E Q (Daleckii, Krein 1956).
+    That is Q M Q^T, where M_ij is the sum over all paths from i to j of f[w_i, ..., w_j] times the elements on the
+    path of the Q^T E Q (Daleckii, Krein 1956). Of A, the lower triangle alone is read.
 
     `function` names f, and `parameter` is its exponent if f is a power. For `band`, f(w) is 1 for the eigenvalues
     `start` to `stop` and 0 for the others. Derivatives are right at repeated eigenvalues as elsewhere, and refused

@@ -124,9 +124,9 @@ class Svd(OfSingular):
 @register
 @dataclass(frozen=True)
 class HermitianSvd(Svd):
-    """U, s and V^T of a symmetric matrix from its eigenvectors, which gives them other signs: as NumPy's hermitian=True.
+    """U, s and V^T of a symmetric matrix from its eigenvectors, which gives them other signs.
 
-    Of A, the lower triangle alone is read.
+    As NumPy's svd with hermitian=True. Of A, the lower triangle alone is read.
     """
 
     name = "hermitian_svd"

@@ -13,7 +13,7 @@ from gradserve.execution.numpy.kernels.table import Kernel, kernel
 from gradserve.ir.guards import refusal
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.spectral.divided_differences import Series
-from gradserve.ops.spectral.eigen import Eigh, Eigvalsh
+from gradserve.ops.spectral.eigen import Eigh, Eigvalsh, UpperEigh
 from gradserve.ops.spectral.matrix_functions import Spectral, SpectralByFactors
 from gradserve.ops.spectral.singular import OfSingular
 from gradserve.ops.spectral.spectral_forms import BAND, along
@@ -32,7 +32,12 @@ def _eigenvalues(op: Eigh | Eigvalsh, types: Sequence[TensorType]) -> Kernel:
     chosen = slice(op.start, op.stop)
     if isinstance(op, Eigvalsh):
         return row_major(lambda a: np.linalg.eigvalsh(a)[..., chosen])
-    return row_major(lambda a: tuple(x[..., chosen] for x in np.linalg.eigh(a)))
+    triangle = "U" if isinstance(op, UpperEigh) else "L"  # of a symmetric matrix
+
+    def eigh(a: Array) -> tuple[Array, ...]:
+        return tuple(x[..., chosen] for x in np.linalg.eigh(a, triangle))
+
+    return row_major(eigh)
 
 
 @kernel(Spectral, SpectralByFactors, covers=("R1",))
