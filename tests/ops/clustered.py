@@ -68,6 +68,11 @@ def symmetric_part(x: Array) -> Array:
     return (x + x.T) / 2
 
 
+def as_read(p: Planted, gradient: Array) -> Array:
+    """The gradient in what is read of the matrix: the lower triangle alone of a symmetric one."""
+    return np.tril(gradient) + np.tril(gradient.T, -1) if p.left is p.right else gradient
+
+
 G = np.random.default_rng(99).normal(size=(SIZE, SIZE))
 B = np.random.default_rng(98).normal(size=(SIZE, 2))
 WEIGHTS = np.linspace(0.5, 2.0, SIZE)
@@ -147,7 +152,9 @@ INVARIANT = {
     "variance of w": Loss(
         lambda a: np.var(np.linalg.eigvalsh(a)), lambda p: function_of(p, lambda x: 2 * (x - x.mean()) / SIZE)
     ),
-    "log det": Loss(lambda a: np.linalg.slogdet(a)[1], lambda p: function_of(p, lambda x: 1 / x)),
+    "log det": Loss(
+        lambda a: np.linalg.slogdet(np.tril(a) + np.tril(a, -1).T)[1], lambda p: function_of(p, lambda x: 1 / x)
+    ),
 }
 
 OF_SINGULAR = {

@@ -123,7 +123,7 @@ def reconstructed(a: Any) -> Any:
 
 
 def exponential(a: Any) -> Any:
-    w, q = np.linalg.eigh(a)
+    w, q = np.linalg.eigh(symmetric(a))
     return np.trace((q * np.exp(w)) @ q.T @ G)
 
 
@@ -160,7 +160,10 @@ CASES = {
         lambda a, v: -(np.linalg.inv(a) @ v @ np.linalg.inv(a)).T,
     ),
     "sum of squares of eigenvalues": Case(
-        lambda a: np.sum(np.linalg.eigvalsh(a) ** 2), REPEATED, lambda a: 2 * a, lambda a, v: 2 * symmetric(v)
+        lambda a: np.sum(np.linalg.eigvalsh(symmetric(a)) ** 2),
+        REPEATED,
+        lambda a: 2 * a,
+        lambda a, v: 2 * symmetric(v),
     ),
     "nuclear norm": Case(lambda a: np.linalg.norm(a, "nuc"), TWICE, lambda a: scipy.linalg.polar(a)[0], polar_change),
     "tr(Q e^w Q^T G)": Case(
@@ -187,7 +190,9 @@ CASES = {
     "QR, tall": Case(lambda a: qr_loss(np.linalg.qr, a), TALL, by_complex_steps(lambda a: qr_loss(gram_schmidt, a))),
     "QR, wide": Case(lambda a: qr_loss(np.linalg.qr, a), WIDE, by_complex_steps(lambda a: qr_loss(gram_schmidt, a))),
     "Cholesky": Case(
-        lambda a: np.sum(np.linalg.cholesky(a) * G), POSITIVE, by_complex_steps(lambda a: np.sum(cholesky(a) * G))
+        lambda a: np.sum(np.linalg.cholesky(symmetric(a)) * G),
+        POSITIVE,
+        by_complex_steps(lambda a: np.sum(cholesky(a) * G)),
     ),
     "pinv at constant rank": Case(lambda a: np.sum(np.linalg.pinv(a) * G_WIDE), TALL_RANK_2, pinv_gradient),
     "|x| at 0": Case(np.linalg.norm, np.zeros(N), np.zeros_like),

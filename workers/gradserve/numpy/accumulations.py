@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
-from gradserve.numpy.arguments import axis_of, lift, to_float, with_dtype
+from gradserve.numpy.arguments import axis_of, is_of_scalar, lift, to_float, with_dtype
 from gradserve.numpy.joining import concatenate
 from gradserve.numpy.shaping import part, ravel
 from gradserve.numpy.table import implements
@@ -31,7 +31,7 @@ def _accumulated(g: Builder, op: str, x: Value, axis: Any, dtype: Any) -> Value:
 
 
 def _placed(x: Value, axis: Any, function: str) -> tuple[Value, int]:
-    return (ravel(x), 0) if axis is None else (x, axis_of(x, axis, function))
+    return (ravel(x), 0) if axis is None or is_of_scalar(x, axis) else (x, axis_of(x, axis, function))
 
 
 def _cumulative_sum(g: Builder, x: Any, axis: Any = None, dtype: Any = None, include_initial: bool = False) -> Value:
@@ -46,6 +46,7 @@ def _cumulative_prod(g: Builder, x: Any, axis: Any = None, dtype: Any = None, in
 
 def _on_axis(g: Builder, x: Any, axis: Any) -> Value:
     value = lift(g, x)
+    value = value if value.type.rank else ravel(value)
     if axis is None and value.type.rank != 1:
         raise ValueError("For arrays which have more than one dimension ``axis`` argument is required.")
     return value

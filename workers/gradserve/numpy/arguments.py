@@ -72,8 +72,14 @@ def as_operand(g: Builder, argument: Any) -> Operand:
     return array
 
 
+def strict(g: Builder, argument: Any) -> Operand:
+    """As `as_operand`, with Python's numbers as arrays of their own type, which do not adapt to others."""
+    found = as_operand(g, argument)
+    return np.asarray(found) if isinstance(found, bool | int | float) else found
+
+
 def _stacked(g: Builder, parts: Sequence[Operand]) -> Value:
-    values = g.promote(parts)
+    values = g.promote([strict(g, part) for part in parts])
     shapes = {value.type.shape for value in values}
     if len(shapes) > 1:
         raise ValueError(f"all input arrays must have the same shape, not {' and '.join(map(str, sorted(shapes)))}")
@@ -144,6 +150,11 @@ def axes_of(x: Value, axis: Any, function: str, rank: int | None = None) -> tupl
     if len(set(axes)) < len(axes):
         refuse(x.builder, function, f"axes {given} name an axis twice")
     return axes
+
+
+def is_of_scalar(x: Value, axis: Any) -> bool:
+    """Whether the axis is one that NumPy lets a single number have where it reduces: 0 or -1."""
+    return not x.type.rank and not isinstance(axis, Value) and not np.iterable(axis) and axis in (0, -1)
 
 
 def reduced_axes(x: Value, axis: Any, function: str) -> tuple[int, ...]:

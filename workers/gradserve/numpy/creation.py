@@ -9,7 +9,7 @@ import numpy as np
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType, TensorType
-from gradserve.numpy.arguments import as_operand, integer, integers, lift, to_float, with_dtype
+from gradserve.numpy.arguments import as_operand, integer, integers, lift, strict, to_float, with_dtype
 from gradserve.numpy.shaping import expand_dims, moveaxis
 from gradserve.numpy.table import implements
 
@@ -96,8 +96,7 @@ def linspace(
 ) -> Value | tuple[Value, Value]:
     """Evenly spaced numbers from start to stop, and how far they are apart if asked for."""
     count = integer(num, "a number of points")
-    first, last = (lift(g, end) for end in (start, stop))
-    first, last = g.align(g.promote([first, last, 0.0])[:2])
+    first, last = g.align(g.promote([as_operand(g, start), as_operand(g, stop), 0.0])[:2])
     steps = count - 1 if endpoint else count
     at = g.constant(np.arange(count) / max(steps, 1), first.type.element_type)
     at = g.reshape(at, (count, *(1,) * first.type.rank))
@@ -132,7 +131,7 @@ def geomspace(
     g: Builder, start: Any, stop: Any, num: Any = 50, endpoint: bool = True, dtype: Any = None, axis: Any = 0
 ) -> Value:
     """Numbers from start to stop, each the one before it times the same factor; both ends of one sign."""
-    first, last = (to_float(g, end) for end in (start, stop))
+    first, last = (to_float(g, strict(g, end)) for end in (start, stop))
     line = linspace(g.log(g.abs(first)), g.log(g.abs(last)), num, endpoint, axis=axis)
     signs = g.sign(g.add(first, g.zeros(last.type)))
     powers = g.mul(g.exp(line), expand_dims(signs, axis) if signs.type.rank else signs)

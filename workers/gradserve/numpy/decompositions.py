@@ -24,8 +24,9 @@ from gradserve.numpy.table import implements
 from gradserve.ops.contraction.contract import matrix_product
 from gradserve.ops.linalg.least_squares import Lstsq, Pinv
 from gradserve.ops.linalg.orthogonal import Qr
-from gradserve.ops.spectral.eigen import Eigh, Eigvalsh, symmetric_part
-from gradserve.ops.spectral.singular import Svd, Svdvals
+from gradserve.ops.linalg.triangles import flipped, mirrored
+from gradserve.ops.spectral.eigen import Eigh, Eigvalsh, UpperEigh
+from gradserve.ops.spectral.singular import HermitianSvd, Svd, Svdvals
 
 
 class EighResult(NamedTuple):
@@ -51,7 +52,7 @@ class QRResult(NamedTuple):
 
 
 def matrix(g: Builder, a: Any, function: str, square: bool = False, hermitian: bool = False) -> Value:
-    """The argument as real matrices; their symmetric part if NumPy would read one triangle alone.
+    """The argument as real matrices; with their lower triangles mirrored if NumPy reads these alone.
 
     Raises:
         InvalidGraph: it has fewer than two axes, or its matrices are not square where they have to be.
@@ -59,9 +60,9 @@ def matrix(g: Builder, a: Any, function: str, square: bool = False, hermitian: b
     x = to_float(g, a)
     if x.type.rank < 2:
         refuse(g, function, f"{x.type} is no matrix")
-    if square and x.type.shape[-1] != x.type.shape[-2]:
+    if (square or hermitian) and x.type.shape[-1] != x.type.shape[-2]:
         refuse(g, function, f"{x.type} is no square matrix")
-    return symmetric_part(g, x) if hermitian else x
+    return mirrored(g, x) if hermitian else x
 
 
 def _number(argument: Any, what: str) -> float | None:
@@ -72,17 +73,26 @@ def _number(argument: Any, what: str) -> float | None:
     return float(argument)
 
 
+def _one_triangle(g: Builder, a: Any, function: str, triangle: str) -> Value:
+    """The argument with that triangle as the lower one, which the ops read."""
+    x = matrix(g, a, function, square=True)
+    if triangle.upper() not in ("L", "U"):
+        raise ValueError("UPLO argument must be 'L' or 'U'")
+    return x if triangle.upper() == "L" else mirrored(g, flipped(g, x))
+
+
 @implements(np.linalg.eigh)
 def eigh(g: Builder, a: Any, UPLO: str = "L") -> EighResult:
-    """Eigenvalues, ascending, and eigenvectors of the symmetric part (a + a.T) / 2."""
-    x = matrix(g, a, "eigh", square=True)
-    return EighResult(*g.apply(Eigh(0, x.shape[-1]), [x]))
+    """Eigenvalues, ascending, and eigenvectors of the symmetric matrix of which one triangle is read: L or U."""
+    x = _one_triangle(g, a, "eigh", UPLO)
+    kind = Eigh if UPLO.upper() == "L" else UpperEigh
+    return EighResult(*g.apply(kind(0, x.shape[-1]), [x]))
 
 
 @implements(np.linalg.eigvalsh)
 def eigvalsh(g: Builder, a: Any, UPLO: str = "L") -> Value:
-    """Eigenvalues, ascending, of the symmetric part (a + a.T) / 2."""
-    x = matrix(g, a, "eigvalsh", square=True)
+    """Eigenvalues, ascending, of the symmetric matrix of which one triangle is read: L or U."""
+    x = _one_triangle(g, a, "eigvalsh", UPLO)
     return g.apply(Eigvalsh(0, x.shape[-1], free=False), [x])[0]
 
 
@@ -94,6 +104,8 @@ def svd(
     x = matrix(g, a, "svd", hermitian=hermitian)
     if not compute_uv:
         return singular_values(g, x)
+    if hermitian:
+        return SVDResult(*g.apply(HermitianSvd(0, x.shape[-1]), [x]))
     if full_matrices and x.shape[-1] != x.shape[-2]:
         raise Unsupported(
             "np.linalg.svd with full_matrices=True adds vectors that any others may replace: they have no derivative",

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
-from gradserve.numpy.arguments import lift, promoted, refuse
+from gradserve.ir.types import ElementType
+from gradserve.numpy.arguments import Unsupported, lift, promoted, refuse
 from gradserve.numpy.labelled import Label, Labelled, product
 from gradserve.numpy.matrices import diagonal
 from gradserve.numpy.table import implements
@@ -27,6 +28,8 @@ def einsum(g: Builder, *operands: Any) -> Value:
     """
     subscripts, *given = operands if isinstance(operands[0], str) else _with_subscripts(operands)
     values = promoted(g, *given)
+    if values[0].type.element_type is ElementType.BOOL:
+        raise Unsupported("np.einsum of truth values cannot be traced", "convert them by .astype(int)")
     terms, result = _parse(g, subscripts, values)
     arrays = [_diagonals(g, value, labels) for value, labels in zip(values, terms, strict=True)]
     lengths = _lengths(g, arrays)
@@ -38,7 +41,7 @@ def einsum(g: Builder, *operands: Any) -> Value:
         needed = {label for array in arrays for label in array.labels} | set(result)
         arrays.append(_combined(chosen, needed, result))
     (last,) = arrays
-    return last.summed(set(result)).ordered(result)
+    return g.convert(last.summed(set(result)).ordered(result), values[0].type.element_type)
 
 
 @implements(np.linalg.multi_dot)

@@ -143,7 +143,7 @@ def interp(g: Builder, x: Any, xp: Any, fp: Any, left: Any = None, right: Any = 
 
     At a point the slope is that on its right.
     """
-    at, xs, fs = (to_float(g, operand) for operand in (x, xp, fp))
+    at, xs, fs = (g.convert(lift(g, operand), ElementType.FLOAT64) for operand in (x, xp, fp))  # as NumPy does
     if period is not None:
         at, xs, fs = _unrolled(g, at, xs, fs, as_operand(g, period))
     (n,) = xs.shape
@@ -153,7 +153,10 @@ def interp(g: Builder, x: Any, xp: Any, fp: Any, left: Any = None, right: Any = 
     inside = g.clip(at, first, last)
     below = g.clip(g.sub(g.emit("searchsorted", xs, inside, right=True), 1), 0, n - 2)
     x0, x1, f0, f1 = (g.emit("gather", v, k, axis=0) for v in (xs, fs) for k in (below, g.add(below, 1)))
-    result = g.add(f0, g.mul(g.sub(inside, x0), g.div(g.sub(f1, f0), g.sub(x1, x0))))
+    width = g.sub(x1, x0)
+    met = g.eq(width, 0)  # the last of the points, of several at one place
+    slope = g.div(g.sub(f1, f0), g.select(met, 1.0, width))
+    result = g.add(g.select(met, f1, f0), g.mul(g.sub(inside, x0), slope))
     if period is not None:
         return result
     for outside, given in ((g.lt(at, first), left), (g.gt(at, last), right)):

@@ -14,11 +14,8 @@ from gradserve.numpy.table import implements, own
 
 
 def _shift(g: Builder, x: Value, axes: tuple[int, ...]) -> Value:
-    """The largest term of each sum, or 0 if that is infinite; axes kept.
-
-    The sum does not depend on its shift, so that it is a constant, and the kinks of the maximum are none of the sum.
-    """
-    largest = g.reduce_max(g.stop_gradient(x), axes=axes)
+    """The largest term of each sum, or 0 if that is infinite; axes kept."""
+    largest = g.emit("largest_term", x, axes=axes)
     return kept(g, g.select(g.is_finite(largest), largest, 0), x, axes, keepdims=True)
 
 

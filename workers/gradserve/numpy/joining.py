@@ -9,13 +9,22 @@ from typing import Any
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
-from gradserve.numpy.arguments import Unsupported, axis_of, integer, integers, lift, promoted, refuse, with_dtype
+from gradserve.numpy.arguments import (
+    Unsupported,
+    axis_of,
+    integer,
+    integers,
+    lift,
+    refuse,
+    strict,
+    with_dtype,
+)
 from gradserve.numpy.shaping import atleast_2d, atleast_3d, expand_dims, moveaxis, part, ravel
 from gradserve.numpy.table import implements
 
 
 def _parts(g: Builder, arrays: Any) -> tuple[Value, ...]:
-    return tuple(rows(arrays)) if isinstance(arrays, Value) else promoted(g, *arrays)
+    return tuple(rows(arrays)) if isinstance(arrays, Value) else g.promote([strict(g, array) for array in arrays])
 
 
 def rows(x: Value) -> list[Value]:

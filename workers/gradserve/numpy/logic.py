@@ -83,6 +83,8 @@ def isneginf(g: Builder, x: Any) -> Value:
 def isclose(g: Builder, a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False) -> Value:
     """Whether a and b differ by at most atol + rtol |b|."""
     x, y = promoted(g, a, b)
+    if x.type.element_type is ElementType.BOOL:
+        return g.eq(x, y)
     bound = g.add(as_operand(g, atol), g.mul(as_operand(g, rtol), g.abs(y)))
     near = g.logical_and(g.le(g.abs(g.sub(x, y)), bound), g.is_finite(y))
     close = g.logical_or(near, g.eq(x, y))

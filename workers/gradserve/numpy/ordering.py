@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
-from gradserve.numpy.arguments import Unsupported, axis_of, lift
+from gradserve.numpy.arguments import Unsupported, axis_of, is_of_scalar, lift
 from gradserve.numpy.joining import concatenate
 from gradserve.numpy.shaping import part, ravel
 from gradserve.numpy.table import implements
@@ -23,7 +23,8 @@ def sort(g: Builder, a: Any, axis: Any = -1, kind: Any = None, *, stable: Any = 
 @implements(np.argsort)
 def argsort(g: Builder, a: Any, axis: Any = -1, kind: Any = None, *, stable: Any = None) -> Value:
     """The positions that sort; equal elements keep their order, whatever kind of algorithm is asked for."""
-    x, along = _placed(lift(g, a), axis, "argsort")
+    x = lift(g, a)
+    x, along = _placed(x, None if is_of_scalar(x, axis) else axis, "argsort")
     return g.argsort(x, axis=along)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.types import ElementType
 from gradserve.numpy.arguments import Unsupported, lift
 from gradserve.numpy.joining import concatenate
 from gradserve.numpy.quantiles import median
@@ -42,6 +43,8 @@ def pad(
     """The array with more elements around it: a constant, its own repeated or mirrored, ramps, means of its edges."""
     x = lift(g, array)
     widths = _pairs(pad_width, x.type.rank, "pad_width")
+    if x.type.element_type is ElementType.BOOL and mode in ("linear_ramp", "mean", "median"):
+        raise Unsupported(f"np.pad of truth values with mode={mode!r} cannot be traced", "convert them by .astype(int)")
     if mode == "constant":
         return _pad_constant(g, x, widths, constant_values)
     if mode == "empty":  # of which NumPy promises nothing

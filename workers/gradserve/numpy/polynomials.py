@@ -19,7 +19,7 @@ from gradserve.numpy.windowing import windows
 @implements(np.convolve)
 def convolve(g: Builder, a: Any, v: Any, mode: str = "full") -> Value:
     """The coefficients of the product of two polynomials."""
-    x, y = lift(g, a), lift(g, v)
+    x, y = _vector(g, a), _vector(g, v)
     if y.type.size > x.type.size:
         x, y = y, x
     return _windows_dot(g, x, flip(y), mode)
@@ -28,7 +28,7 @@ def convolve(g: Builder, a: Any, v: Any, mode: str = "full") -> Value:
 @implements(np.correlate)
 def correlate(g: Builder, a: Any, v: Any, mode: str = "valid") -> Value:
     """The inner products of v with a, moved on step by step."""
-    x, y = lift(g, a), lift(g, v)
+    x, y = _vector(g, a), _vector(g, v)
     if y.type.size > x.type.size:
         return flip(_windows_dot(g, y, x, mode))
     return _windows_dot(g, x, y, mode)
@@ -79,8 +79,8 @@ def _of_one_length(g: Builder, *polynomials: Any) -> list[Value]:
 
 @implements(np.polymul)
 def polymul(g: Builder, a1: Any, a2: Any) -> Value:
-    """The product of two polynomials."""
-    return convolve(_vector(g, a1), _vector(g, a2))
+    """The product of two polynomials. Leading coefficients of 0 stay: NumPy leaves them out by the numbers."""
+    return convolve(lift(g, a1), a2)
 
 
 @implements(np.polyder)

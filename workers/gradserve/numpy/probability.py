@@ -13,8 +13,7 @@ from gradserve.numpy.table import implements_special, own
 @implements_special("ndtr")
 def ndtr(g: Builder, x: Value) -> Value:
     """The probability that a standard normal variable is below x."""
-    value = to_float(g, x)
-    return g.mul(g.erfc(g.mul(value, -math.sqrt(0.5))), 0.5)
+    return g.emit("ndtr", to_float(g, x))
 
 
 @implements_special("log_ndtr")
@@ -23,9 +22,9 @@ def log_ndtr(g: Builder, x: Value) -> Value:
     value = to_float(g, x)
     scaled = g.mul(value, math.sqrt(0.5))
     below = g.lt(scaled, -0.5)
-    low, high = g.select(below, scaled, -1.0), g.select(below, 0.0, scaled)
+    low = g.select(below, scaled, -1.0)
     tail = g.sub(g.log(g.mul(g.erfcx(g.neg(low)), 0.5)), g.mul(low, low))
-    return g.select(below, tail, g.log1p(g.mul(g.erfc(high), -0.5)))
+    return g.select(below, tail, g.log1p(g.neg(g.emit("ndtr", g.select(below, 0.0, g.neg(value))))))
 
 
 @implements_special("ndtri")

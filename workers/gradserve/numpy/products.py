@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
-from gradserve.numpy.arguments import axes_of, axis_of, integer, lift, promoted, refuse
+from gradserve.numpy.arguments import Unsupported, axes_of, axis_of, integer, lift, promoted, refuse
 from gradserve.numpy.labelled import Label, Labelled, product
 from gradserve.numpy.repeating import roll
 from gradserve.numpy.shaping import expand_dims, moveaxis, ravel, squeeze
@@ -171,7 +171,9 @@ def cross(g: Builder, a: Any, b: Any, axisa: Any = -1, axisb: Any = -1, axisc: A
     x, y = lift(g, a), lift(g, b)
     x, y = moveaxis(x, axis_of(x, axisa, "cross"), -1), moveaxis(y, axis_of(y, axisb, "cross"), -1)
     if x.shape[-1] != 3 or y.shape[-1] != 3:
-        raise ValueError("both arrays must be (arrays of) 3-dimensional vectors")
+        raise Unsupported(
+            "np.cross of vectors without three elements", "write x[..., 0] * y[..., 1] - x[..., 1] * y[..., 0]"
+        )
     x1, x2, y1, y2 = (roll(v, -k, -1) for v in (x, y) for k in (1, 2))
     result = g.sub(g.mul(x1, y2), g.mul(x2, y1))
     return moveaxis(result, -1, axis_of(result, axisc, "cross"))

@@ -109,8 +109,8 @@ def _of_quantiles(function: Callable[..., Any], name: str) -> Callable[..., Valu
         result = function(np.zeros(1, x.type.element_type.dtype), q, method=method)  # its type, and NumPy's own errors
         # Of 0, 1, 2, ... the quantile is the position of that of other elements.
         positions = np.asarray(function(np.arange(float(count)), fractions, method=method))
-        found = _at_positions(g, to_float(g, x), positions, axes, keepdims)
-        return g.convert(found, ElementType.of(np.asarray(result).dtype))
+        kind = ElementType.of(np.asarray(result).dtype)
+        return g.convert(_at_positions(g, to_float(g, g.convert(x, kind)), positions, axes, keepdims), kind)
 
     return apply
 
@@ -146,8 +146,8 @@ def _of_nanquantiles(function: Callable[..., Any], name: str, whole: float) -> C
             raise Unsupported(f"{name} with method={method!r} cannot be traced", "use the method 'linear'")
         x, fractions = lift(g, a), _known(q, name)
         result = function(np.zeros(1, x.type.element_type.dtype), q)
-        found = _of_present(g, x, fractions / whole, axis, keepdims)
-        return g.convert(found, ElementType.of(np.asarray(result).dtype))
+        kind = ElementType.of(np.asarray(result).dtype)
+        return _of_present(g, g.convert(x, kind), fractions / whole, axis, keepdims)
 
     return apply
 

@@ -8,12 +8,12 @@ import numpy as np
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType
-from gradserve.numpy.arguments import axis_of, kept, lift, reduced_axes, with_dtype
+from gradserve.numpy.arguments import axis_of, is_of_scalar, kept, lift, reduced_axes, with_dtype
 from gradserve.numpy.table import implements
 
 
 def _reduced(g: Builder, op: str, x: Value, axis: Any, keepdims: bool) -> Value:
-    axes = reduced_axes(x, axis, op.removeprefix("reduce_"))
+    axes = () if is_of_scalar(x, axis) else reduced_axes(x, axis, op.removeprefix("reduce_"))
     return kept(g, g.emit(op, x, axes=axes), x, axes, keepdims)
 
 
@@ -86,7 +86,7 @@ def argmin(g: Builder, a: Any, axis: Any = None, keepdims: bool = False) -> Valu
 
 
 def _position(g: Builder, op: str, x: Value, axis: Any, keepdims: bool) -> Value:
-    if axis is None:
+    if axis is None or is_of_scalar(x, axis):
         found = g.emit(op, g.reshape(x, (x.type.size,)), axis=0)
         return kept(g, found, x, range(x.type.rank), keepdims)
     along = axis_of(x, axis, op)

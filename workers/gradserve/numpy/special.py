@@ -132,32 +132,32 @@ def pseudo_huber(g: Builder, delta: Value, r: Value) -> Value:
     """delta^2 (sqrt(1 + (r / delta)^2) - 1): smooth, and near the Huber loss; 0 at r = 0, inf at negative delta."""
     known = g.gt(delta, 0)
     scale = g.select(known, delta, 1)
-    ratio = g.div(r, scale)
-    square = g.mul(ratio, ratio)
-    # Without the difference of near numbers: sqrt(1 + s) - 1 = s / (1 + sqrt(1 + s)).
-    loss = g.mul(g.mul(scale, scale), g.div(square, g.add(1, g.sqrt(g.add(1, square)))))
+    loss = g.mul(scale, g.emit("hypot_excess", r, scale))
     return g.select(known, loss, g.select(g.lt(delta, 0), math.inf, g.mul(g.mul(delta, 0), r)))
 
 
 @implements_special("boxcox")
 def boxcox(g: Builder, x: Value, power: Value) -> Value:
     """(x^power - 1) / power, and log(x) at power 0."""
-    return _box(g, g.log(x), power)
+    return _box(g, g.log(x), power, g.sub(g.pow(x, power), 1))
 
 
 @implements_special("boxcox1p")
 def boxcox1p(g: Builder, x: Value, power: Value) -> Value:
     """((1 + x)^power - 1) / power, and log(1 + x) at power 0."""
-    return _box(g, g.log1p(x), power)
+    return _box(g, g.log1p(x), power, g.sub(g.pow(g.add(x, 1), power), 1))
 
 
-def _box(g: Builder, logarithm: Value, power: Value) -> Value:
-    """(exp(power logarithm) - 1) / power; near power 0 its power series, with derivatives of every order."""
+def _box(g: Builder, logarithm: Value, power: Value, excess: Value) -> Value:
+    """The excess of a power over 1, divided by the exponent; near power 0 by the power series of exp(power logarithm).
+
+    So derivatives of every order are right there as well.
+    """
     exponent = g.mul(power, logarithm)
     near = g.logical_or(g.eq(power, 0), g.lt(g.abs(exponent), 0.5))
     t = g.mul(power, g.select(g.logical_and(near, g.is_finite(logarithm)), logarithm, 0))
     series: Value | float = 0.0
     for k in range(16, 0, -1):
         series = g.add(g.mul(t, series), 1 / math.factorial(k))
-    far = g.div(g.expm1(exponent), g.select(near, 1, power))
+    far = g.div(excess, g.select(near, 1, power))
     return g.select(near, g.mul(logarithm, series), far)

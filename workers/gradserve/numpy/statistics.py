@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
-from gradserve.numpy.arguments import axes_of, lift, reduced_axes, refuse, to_float, with_dtype
+from gradserve.ir.types import ElementType
+from gradserve.numpy.arguments import Unsupported, axes_of, lift, reduced_axes, refuse, to_float, with_dtype
 from gradserve.numpy.joining import concatenate
 from gradserve.numpy.products import inner
 from gradserve.numpy.reductions import sum as sum_along
@@ -41,6 +42,8 @@ def var(
 ) -> Value:
     """The mean squared distance from the mean along axes."""
     x = to_float(g, with_dtype(g, lift(g, a), dtype))
+    if dtype is not None and not ElementType.of(dtype).is_float:
+        raise Unsupported("a variance of whole numbers cannot be traced", "leave dtype out, and convert the result")
     axes = reduced_axes(x, axis, "var")
     distance = g.sub(x, mean(x, axes, keepdims=True))
     squares = sum_along(g.mul(distance, distance), axes, keepdims=keepdims)
@@ -99,8 +102,8 @@ def cov(g: Builder, m: Any, y: Any = None, rowvar: bool = True, bias: bool = Fal
 
 
 def _observations(g: Builder, m: Any, rowvar: bool) -> Value:
-    """The variables as rows, their observations as columns."""
-    x = to_float(g, m)
+    """The variables as rows, their observations as columns; in double precision, as in NumPy."""
+    x = g.convert(lift(g, m), ElementType.FLOAT64)
     if x.type.rank > 2:
         raise ValueError("m has more than 2 dimensions")
     if x.type.rank < 2:

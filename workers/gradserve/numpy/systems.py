@@ -44,9 +44,9 @@ def slogdet(g: Builder, a: Any) -> SlogdetResult:
 
 @implements(np.linalg.cholesky)
 def cholesky(g: Builder, a: Any, upper: bool = False) -> Value:
-    """The lower factor L with L L^T = a, or its transpose."""
-    lower = g.cholesky(to_float(g, a))
-    return swapaxes(lower, -1, -2) if upper else lower
+    """The lower factor L with L L^T = a, or its transpose; of a, the lower triangle alone is read, or the upper one."""
+    x = to_float(g, a)
+    return swapaxes(g.cholesky(swapaxes(x, -1, -2)), -1, -2) if upper else g.cholesky(x)
 
 
 @implements(np.linalg.solve)

@@ -8,7 +8,6 @@ import numpy as np
 
 from gradserve.ir.builder import Builder, Scalar, Value
 from gradserve.ir.graph import Literal
-from gradserve.numpy.statistics import root
 from gradserve.numpy.table import emitting, implements
 
 _OPS: dict[np.ufunc, str] = {
@@ -25,6 +24,8 @@ _OPS: dict[np.ufunc, str] = {
     np.minimum: "minimum",
     np.remainder: "remainder",
     np.sqrt: "sqrt",
+    np.cbrt: "cbrt",
+    np.hypot: "hypot",
     np.exp: "exp",
     np.expm1: "expm1",
     np.log: "log",
@@ -117,25 +118,6 @@ def log10(g: Builder, x: Value) -> Value:
 def logaddexp2(g: Builder, x: Value, y: Value) -> Value:
     """log2(2^x + 2^y)."""
     return g.div(g.logaddexp(g.mul(x, math.log(2)), g.mul(y, math.log(2))), math.log(2))
-
-
-@implements(np.cbrt)
-def cbrt(g: Builder, x: Value) -> Value:
-    """The cube root, of negative numbers as well."""
-    return g.mul(g.sign(x), g.pow(g.abs(x), 1 / 3))
-
-
-@implements(np.hypot)
-def hypot(g: Builder, x: Value, y: Value) -> Value:
-    """The root of x^2 + y^2; at the origin its derivative is 0, as that of a norm.
-
-    Scaled by the greater of the two, so that no square overflows. The result does not depend on the scale, which is a
-    constant.
-    """
-    greater = g.maximum(g.abs(g.stop_gradient(x)), g.abs(g.stop_gradient(y)))
-    scale = g.select(g.logical_and(g.gt(greater, 0), g.is_finite(greater)), greater, 1)
-    p, q = g.div(x, scale), g.div(y, scale)
-    return g.mul(scale, root(g.add(g.mul(p, p), g.mul(q, q))))
 
 
 @implements(np.deg2rad, np.radians)

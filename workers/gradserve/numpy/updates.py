@@ -84,12 +84,32 @@ def _fitted(g: Builder, values: Value, shape: Any) -> Value:
 def _replaced(g: Builder, x: Value, positions: Value, values: Any) -> Value:
     new = _fitted(g, g.convert(lift(g, values), x.type.element_type), positions.type.shape)
     (known,), size = evaluated(g, [positions]), x.type.size
+    if known is not None and (slab := _slab(x.shape, known)) is not None:
+        axis, start, stop = slab
+        wide = g.reshape(new, (*x.shape[:axis], stop - start, *x.shape[axis + 1 :]))
+        sides = (part(x, axis, 0, start), part(x, axis, stop, x.shape[axis]))
+        return concatenate([piece for piece in (sides[0], wide, sides[1]) if piece.shape[axis]], axis)
     if known is not None:
         source = np.arange(size)
         source[known.reshape(-1)] = size + np.arange(known.size)
         both = concatenate([ravel(x), ravel(new)])
         return g.reshape(g.emit("gather", both, source, axis=0), x.type.shape)
     return _replaced_later(g, x, ravel(positions), ravel(new))
+
+
+def _slab(shape: Any, positions: Any) -> tuple[int, int, int] | None:
+    """The axis along which positions are all from a start to a stop, and the whole others; None if they are not so."""
+    everything = np.arange(math.prod(shape)).reshape(shape)
+    for axis, length in enumerate(shape):
+        across = everything.size // max(1, length)
+        if not positions.size or positions.size % across:
+            continue
+        start = int(positions.reshape(-1)[0]) // math.prod(shape[axis + 1 :]) % length
+        stop = start + positions.size // across
+        chosen = everything.take(np.arange(start, stop), axis, mode="clip")
+        if stop <= length and np.array_equal(chosen.reshape(-1), positions.reshape(-1)):
+            return axis, start, stop
+    return None
 
 
 def _replaced_later(g: Builder, x: Value, positions: Value, values: Value) -> Value:

@@ -9,7 +9,7 @@ from typing import Any
 
 MODULES: dict[str, tuple[str, ...]] = {
     "numpy": ("scipy.special", "scipy.linalg"),
-    "jax.numpy": ("jax.scipy.special", "jax.scipy.linalg"),
+    "jax.numpy": ("jax.scipy.special", "jax.scipy.linalg", "jax.numpy"),
 }
 """Where each namespace keeps them, the first that has one first. Executors put modules of their own in front."""
 

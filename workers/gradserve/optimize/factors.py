@@ -21,9 +21,9 @@ from gradserve.ops.linalg.solve import Solve
 from gradserve.ops.linalg.stacked import part
 from gradserve.ops.linalg.triangles import flipped
 from gradserve.ops.movement.shapes import Permute
-from gradserve.ops.spectral.eigen import Eigh, Eigvalsh, OfSpectrum
+from gradserve.ops.spectral.eigen import Eigh, Eigvalsh, OfSpectrum, UpperEigh
 from gradserve.ops.spectral.matrix_functions import Spectral, SpectralByFactors
-from gradserve.ops.spectral.singular import OfSingular, Svd, Svdvals
+from gradserve.ops.spectral.singular import HermitianSvd, OfSingular, Svd, Svdvals
 
 WORTH_FACTORS = 32
 """Rows from which matrices are worth LAPACK's calls one by one; NumPy's own loops over a stack are quicker below."""
@@ -57,8 +57,12 @@ def _family(graph: Graph, producers: Mapping[int, Node], node: Node) -> tuple[st
     if isinstance(op, Inv | Slogdet | Solve):
         matrix = _not_flipped(producers, node.operands[0])
         return ("lu", matrix) if graph.value_types[matrix].lengths[-1] >= WORTH_FACTORS else None
+    if isinstance(op, UpperEigh):  # its vectors have signs of their own
+        return ("upper", node.operands[0])
     if isinstance(op, OfSpectrum | Spectral):
         return ("eigh", node.operands[0])
+    if isinstance(op, HermitianSvd):  # and so have these
+        return ("hermitian", node.operands[0])
     return ("svd", node.operands[0]) if isinstance(op, OfSingular) else None
 
 
@@ -95,7 +99,8 @@ def _slogdet(g: Builder, packed: Value, exchanges: Value) -> tuple[Value, Value]
 
 
 def _by_eigh(g: Builder, op: Any, matrix: Value, operands: list[Value]) -> Iterable[Value]:
-    w, q = g.apply(Eigh(0, matrix.shape[-1]), [matrix])
+    kind = UpperEigh if isinstance(op, UpperEigh) else Eigh
+    w, q = g.apply(kind(0, matrix.shape[-1]), [matrix])
     if isinstance(op, Spectral):
         known = SpectralByFactors(op.function, op.parameter, op.start, op.stop)
         return g.apply(known, [w, q, *operands[1:]])
@@ -104,7 +109,8 @@ def _by_eigh(g: Builder, op: Any, matrix: Value, operands: list[Value]) -> Itera
 
 
 def _by_svd(g: Builder, op: Any, matrix: Value, operands: list[Value]) -> Iterable[Value]:
-    u, s, vh = g.apply(Svd(0, min(matrix.shape[-2:])), [matrix])
+    kind = HermitianSvd if isinstance(op, HermitianSvd) else Svd
+    u, s, vh = g.apply(kind(0, min(matrix.shape[-2:])), [matrix])
     chosen = part(g, s, op.start, op.stop)
     if isinstance(op, Svdvals):
         return (chosen,)
@@ -113,6 +119,8 @@ def _by_svd(g: Builder, op: Any, matrix: Value, operands: list[Value]) -> Iterab
 
 _REWRITES: dict[str, Callable[[Builder, Any, Value, list[Value]], Iterable[Value]]] = {
     "eigh": _by_eigh,
+    "hermitian": _by_svd,
     "lu": _by_lu,
     "svd": _by_svd,
+    "upper": _by_eigh,
 }

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from gradserve.autodiff.spectral.expressions import Algebra, Element, Expression, has_kink, is_linear, product, taken
+from gradserve.autodiff.spectral.expressions import (
+    Algebra,
+    Element,
+    Expression,
+    Number,
+    has_kink,
+    is_linear,
+    product,
+    taken,
+    times,
+    without_turn,
+)
 from gradserve.ir.builder import Builder, Value
 from gradserve.ops.contraction.contract import matrix_product
 from gradserve.ops.linalg.orthogonal import Qr
-from gradserve.ops.linalg.triangles import flipped, on_diagonal
-from gradserve.ops.spectral.eigen import Eigvalsh, symmetric_part
+from gradserve.ops.linalg.triangles import flipped, mirrored, on_diagonal
+from gradserve.ops.spectral.eigen import Eigvalsh
 from gradserve.ops.spectral.matrix_functions import Spectral
+from gradserve.ops.spectral.nearest_rotation import NearestRotation, Orientation
 from gradserve.ops.spectral.scalar_functions import FUNCTIONS
 from gradserve.ops.spectral.singular import Svdvals
 from gradserve.ops.spectral.spectral_forms import BAND
@@ -26,7 +38,7 @@ class OfSymmetric(Algebra):
     """Functions of a symmetric matrix with `size` rows."""
 
     def __init__(self, matrix: Value, original: Value | None = None) -> None:
-        """`matrix` is symmetric: the symmetric part of the original, if that is given."""
+        """`matrix` is symmetric: that with the lower triangle of the original, if that is given."""
         self.matrix = matrix
         self.original = matrix if original is None else original
         self.g: Builder = matrix.builder
@@ -36,7 +48,7 @@ class OfSymmetric(Algebra):
         return Element(matrix=self.matrix)
 
     def apply(self, function: str, parameter: float, of: Element) -> Element:
-        # Functions take the symmetric part themselves; of the original they share one decomposition.
+        # Functions read the lower triangle alone themselves; of the original they share one decomposition.
         is_variable = of.number is None and of.matrix is self.matrix
         argument = self.original if is_variable else self.whole(of)
         return Element(matrix=self._spectral(function, parameter, 0, self.size, argument))
@@ -159,20 +171,42 @@ class Decomposition:
         kind = Eigvalsh if self.symmetric else Svdvals
         return self.matrix.builder.apply(kind(start, stop, free), [self.matrix])[0]
 
-    def sandwich(self, expression: Expression, start: int, stop: int, left: bool, right: bool) -> Value:
-        """X diag(f) Y^T over the values `start` to `stop`, f the expression of them.
+    def sandwich(self, expression: Expression, start: int, stop: int, left: bool, right: bool) -> Value | None:
+        """X diag(f) Y^T over the values `start` to `stop`, f the expression of them; None if it is not known to exist.
 
         X and Y are the eigenvectors, or the left singular vectors if `left` and `right` say so, else the right ones.
         """
         g = self.matrix.builder
+        split = without_turn(expression)
+        if split is None:
+            return None
+        turned, expression = split
+        if turned and (start, stop) == (0, self.length):
+            return self._turned(expression, left, right)
+        if turned and stop == self.length:
+            if stop - start > 1:
+                return None
+            expression = times(expression, Number(g.apply(Orientation(), [self.matrix])[0]))
         if self.symmetric:
-            algebra = OfSymmetric(symmetric_part(g, self.matrix), self.matrix)
+            algebra = OfSymmetric(mirrored(g, self.matrix), self.matrix)
             return algebra.whole(product(algebra.band(start, stop), taken(expression, algebra), algebra))
         if left != right and is_linear(expression) and (start, stop) == (0, self.length):
             # U diag(s) V^T is the matrix itself, of whatever rank.
             own = self.matrix if left else flipped(g, self.matrix)
             return OfSymmetric(own).whole(taken(expression, OfSymmetric(own)))
         return self._of_singular(expression, start, stop, left, right)
+
+    def _turned(self, expression: Expression, left: bool, right: bool) -> Value | None:
+        """As `sandwich`, with an orientation on the last value: of the nearest rotation R, R itself, R A^T or R^T A."""
+        g = self.matrix.builder
+        (rotation,) = g.apply(NearestRotation(), [self.matrix])
+        if left != right:
+            own = rotation if left else flipped(g, rotation)
+            return OfSymmetric(own).whole(Element(expression.value, own)) if isinstance(expression, Number) else None
+        if not is_linear(expression):
+            return None
+        own = matrix_product(g, rotation, self.matrix, flip_x=not left, flip_y=left)
+        return OfSymmetric(own).whole(taken(expression, OfSymmetric(own)))
 
     def _of_singular(self, expression: Expression, start: int, stop: int, left: bool, right: bool) -> Value:
         g, a = self.matrix.builder, self.matrix

@@ -14,7 +14,7 @@ from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType
 from gradserve.ops.spectral.scalar_functions import FUNCTIONS
 
-Expression: TypeAlias = "Variable | Number | Sum | Product | Applied"
+Expression: TypeAlias = "Variable | Number | Sum | Product | Applied | Turn"
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +54,11 @@ class Applied:
     parameter: float = 0.0
 
 
+@dataclass(frozen=True, eq=False)
+class Turn:
+    """1 for all singular values but the last, and for that the orientation det U det V of the singular vectors."""
+
+
 ONE = Number(None)
 
 
@@ -84,6 +89,22 @@ def converted(expression: Expression, element_type: ElementType) -> Expression:
             return Applied(function, converted(of, element_type), parameter)
         case _:
             return expression
+
+
+def without_turn(expression: Expression) -> tuple[bool, Expression] | None:
+    """Whether a turn is a factor of the expression, and the other factors; None if it stands within a function."""
+    match expression:
+        case Turn():
+            return True, ONE
+        case Product(left, right):
+            one, other = without_turn(left), without_turn(right)
+            return None if one is None or other is None else (one[0] != other[0], times(one[1], other[1]))
+        case Sum(left, right):
+            return (False, expression) if without_turn(left) == (False, left) == without_turn(right) else None
+        case Applied(_, of):
+            return (False, expression) if without_turn(of) == (False, of) else None
+        case _:
+            return False, expression
 
 
 class Algebra(ABC):
@@ -129,6 +150,8 @@ def taken(expression: Expression, algebra: Algebra) -> Element:
             return product(taken(left, algebra), taken(right, algebra), algebra)
         case Applied(function, of, parameter):
             return algebra.apply(function, parameter, taken(of, algebra))
+        case Turn():
+            raise AssertionError("turns are taken out before")
 
 
 def product(left: Element, right: Element, algebra: Algebra) -> Element:
@@ -155,6 +178,8 @@ def vector(expression: Expression, x: Value) -> Value:
             return vector(left, x) * vector(right, x)
         case Applied(function, of, parameter):
             return _element_by_element(function, parameter, vector(of, x))
+        case Turn():
+            raise AssertionError("turns are taken out before")
 
 
 def _element_by_element(function: str, parameter: float, x: Value) -> Value:

@@ -13,7 +13,7 @@ from enum import Enum, auto
 from string import ascii_letters
 
 from gradserve.autodiff.spectral.algebras import Decomposition
-from gradserve.autodiff.spectral.expressions import Expression, has_kink, times, vector
+from gradserve.autodiff.spectral.expressions import Expression, has_kink, times, vector, without_turn
 from gradserve.ir.builder import Value
 from gradserve.numpy.einstein import einsum
 from gradserve.numpy.matrices import trace
@@ -129,6 +129,8 @@ class SpectralForm:
         kept = [axis for axis in range(self.rank) if axis not in gone]
         found = [axis for axis in kept if axis in named]
         result = self._contracted(found)
+        if result is None:
+            return None
         lengths = [shape[axis] if axis in found else 1 for axis in kept]
         g = result.builder
         return g.broadcast(g.reshape(result, tuple(lengths)), tuple(shape[axis] for axis in kept))
@@ -138,14 +140,18 @@ class SpectralForm:
 
         The trace of a function of the matrix for some of its values looks by itself whether they are part of a cluster.
         """
+        if without_turn(self.expression) != (False, self.expression):
+            return self.is_whole
         # Singular values of zero are at a kink of their own, which only functions that are smooth there bear.
         smooth = self.source.symmetric or not has_kink(self.expression)
         return smooth and (sums in (Sums.EACH, Sums.OF_MATRIX) or (sums is Sums.FREE and self.is_whole))
 
-    def _contracted(self, kept: Sequence[int]) -> Value:
+    def _contracted(self, kept: Sequence[int]) -> Value | None:
         """The bilinear form of f(A), with these axes."""
         one, other = self.rows
         middle = self.source.sandwich(self.expression, self.start, self.stop, one.left, other.left)
+        if middle is None:
+            return None
         stack = _letters(range(self.stack_rank))
         ends, terms, operands = "", [], []
         for row, spare in zip((one, other), (self.rank, self.rank + 1), strict=True):
@@ -156,11 +162,15 @@ class SpectralForm:
                 operands.append(row.base)
         return einsum(f"{','.join([*terms, stack + ends])}->{_letters(kept)}", *operands, middle)
 
-    def _trace(self, shape: Sequence[int], gone: set[int], sums: Sums) -> Value:
+    def _trace(self, shape: Sequence[int], gone: set[int], sums: Sums) -> Value | None:
         g = self.source.matrix.builder
-        if sums is Sums.OF_MATRIX or not self.is_whole or has_kink(self.expression):
+        turned = without_turn(self.expression) != (False, self.expression)
+        if turned or sums is Sums.OF_MATRIX or not self.is_whole or has_kink(self.expression):
             # The function of the matrix knows which eigenvalues are zero to rounding, and which form a cluster.
-            total = trace(self.source.sandwich(self.expression, self.start, self.stop, True, True), 0, -2, -1)
+            whole = self.source.sandwich(self.expression, self.start, self.stop, True, True)
+            if whole is None:
+                return None
+            total = trace(whole, 0, -2, -1)
         else:
             x = self.source.values(0, self.source.length, free=True)
             total = g.emit("reduce_sum", vector(self.expression, x), axes=(x.type.rank - 1,))

@@ -16,6 +16,7 @@ from gradserve.autodiff.spectral.algebras import Decomposition
 from gradserve.autodiff.spectral.expressions import Expression
 from gradserve.autodiff.spectral.forms import SpectralForm, Sums
 from gradserve.autodiff.spectral.known import Known, Part, Source, diagonal_of, form_of_result, number_of
+from gradserve.autodiff.spectral.orientations import oriented, polar_factor, sign_of_determinant
 from gradserve.autodiff.spectral.rules import form_of
 from gradserve.autodiff.spectral.sums import contracted, extreme, single, summed
 from gradserve.autodiff.walk import declare_inputs, leaves, reachable
@@ -25,8 +26,9 @@ from gradserve.ir.op import Op
 from gradserve.ops import builder
 from gradserve.ops.contraction.contract import Contract
 from gradserve.ops.elementwise.arithmetic import Add
+from gradserve.ops.linalg.determinants import Slogdet
 from gradserve.ops.movement.placement import Pad
-from gradserve.ops.reduction.reductions import Extreme, ReduceSum
+from gradserve.ops.reduction.reductions import Extreme, LargestTerm, ReduceSum
 from gradserve.ops.spectral.eigen import Eigvalsh, OfSpectrum
 from gradserve.ops.spectral.singular import Svdvals
 from gradserve.ops.spectral.spectra import SpectrumCotangent
@@ -88,6 +90,9 @@ class _Rewriter:
         if isinstance(op, Source):
             return self._decomposed(op, operands)
         known = [self._known.get(x.index) or Known(x) for x in operands]
+        if isinstance(op, Slogdet) and (sign := sign_of_determinant(self._g, known[0])) is not None:
+            self._note(sign)
+            return (sign.value, self._g.apply(op, operands)[1])
         made = self._made(op, known)
         if isinstance(made, Value):
             return (made,)
@@ -102,6 +107,12 @@ class _Rewriter:
         """The value as a function of the matrix, or what is known of it; None for values of any other kind."""
         if isinstance(op, SpectrumCotangent):
             return self._cotangent(op, known)
+        if isinstance(op, LargestTerm) and known[0].form is not None:
+            return self._g.apply(op, [self._g.stop_gradient(known[0].value)])[0]
+        turned = oriented(self._g, op, known)
+        if turned is not None:
+            self._note(turned)
+            return turned.value
         alone = single(op, known[0]) if known and self._sums is Sums.OF_MATRIX else None
         if alone is not None:
             return alone
@@ -115,7 +126,10 @@ class _Rewriter:
             whole = part is not None and part.is_values
             return part.extreme(self._g, op, known[0].value) if part and whole else extreme(self._g, op, known[0])
         if isinstance(op, Contract):
-            return contracted(self._g, op, known, self._sums)
+            made = contracted(self._g, op, known, self._sums)
+            if isinstance(made, Value) and (polar := polar_factor(known)) is not None:
+                self._note(Known(made, polar=polar))
+            return made
         if isinstance(op, ReduceSum):
             return summed(op, known[0], self._sums)
         return form_of(self._g, op, known) or (diagonal_of(op, known[0]) if known else None)
@@ -141,6 +155,8 @@ class _Rewriter:
             if found is None:
                 return None
             made = source.sandwich(*found, left=True, right=source.symmetric)
+            if made is None:
+                return None
             total = made if total is None else total + made
         return total
 

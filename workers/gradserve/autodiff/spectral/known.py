@@ -9,6 +9,7 @@ from gradserve.autodiff.spectral.algebras import Decomposition
 from gradserve.autodiff.spectral.expressions import ONE, Number, Variable
 from gradserve.autodiff.spectral.forms import Row, SpectralForm
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.types import Array
 from gradserve.ops.family import Elementwise
 from gradserve.ops.linalg.stacked import part
 from gradserve.ops.movement.placement import Pad, Reverse, Slice
@@ -99,6 +100,14 @@ class Known:
     """The form of the vector whose elements lie in it with as many zeros between them."""
     diagonal: SpectralForm | None = None
     """The form of the vector on its diagonal, if it is a matrix of zeros elsewhere."""
+    numbers: tuple[Decomposition, tuple[Array, ...]] | None = None
+    """What it is made of, if that is d = det U det V and constants: its elements for some values of d."""
+    dropped: SpectralForm | None = None
+    """The form that it has with one more axis of length 1, that of the values."""
+    half: tuple[Decomposition, bool] | None = None
+    """What it is det U, or det V, of."""
+    polar: Decomposition | None = None
+    """What it is U V^T, or V U^T, of."""
 
 
 def form_of_result(source: Decomposition, op: Source, result: int) -> SpectralForm:

@@ -6,17 +6,30 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from gradserve.autodiff.spectral.expressions import Applied, Expression, Number, Sum, converted, multiple
+from gradserve.autodiff.spectral.expressions import (
+    ONE,
+    Applied,
+    Expression,
+    Number,
+    Product,
+    Sum,
+    Turn,
+    converted,
+    multiple,
+    without_turn,
+)
 from gradserve.autodiff.spectral.forms import SpectralForm, multiplied
 from gradserve.autodiff.spectral.known import Known, number_of
+from gradserve.autodiff.spectral.orientations import is_orientation
 from gradserve.ir.builder import Builder
 from gradserve.ir.graph import Literal
 from gradserve.ir.op import Op
 from gradserve.ir.types import ElementType
 from gradserve.ops.elementwise.arithmetic import Add, Convert, Div, Maximum, Minimum, Mul, Neg, Sub
 from gradserve.ops.elementwise.comparison import Clip
-from gradserve.ops.elementwise.powers import Pow
-from gradserve.ops.movement.placement import Reverse, Slice
+from gradserve.ops.elementwise.powers import Cbrt, Pow
+from gradserve.ops.elementwise.slopes import LogisticSlope, TanhSlope
+from gradserve.ops.movement.placement import Concatenate, Reverse, Slice
 from gradserve.ops.movement.shapes import BroadcastTo, Permute, Reshape
 
 PRODUCTS = range(1, 33)
@@ -71,6 +84,9 @@ def _mul(g: Builder, op: Any, operands: Sequence[Known]) -> SpectralForm | None:
         return x.form.times(y.form)
     for one, other in ((x, y), (y, x)):
         if one.form is not None:
+            form, n = one.form, one.form.source.length
+            if (form.start, form.stop) == (n - 1, n) and is_orientation(other, form.source):
+                return multiplied(form, Turn())
             number = _other(g, one.form, other)
             return None if number is None else multiplied(one.form, number)
     return None
@@ -223,6 +239,43 @@ def _reverse(g: Builder, op: Any, operands: Sequence[Known]) -> SpectralForm | N
     return None if form is None or op.axes != (form.axis,) else replace(form, backwards=not form.backwards)
 
 
+def _concatenate(g: Builder, op: Any, operands: Sequence[Known]) -> SpectralForm | None:
+    """All vectors, of which the last has the orientation for a factor."""
+    forms = [known.form for known in operands]
+    if len(forms) != 2 or forms[0] is None or forms[1] is None or forms[0].axis != op.axis:
+        return None
+    first, end = forms[0], forms[1]
+    same = (first.source, first.rows, first.axis, first.stop) == (end.source, end.rows, end.axis, end.start)
+    if not same or first.backwards or end.backwards or first.start or end.stop != first.source.length:
+        return None
+    split = without_turn(end.expression)
+    return multiplied(replace(first, stop=end.stop), Turn()) if split == (True, first.expression) else None
+
+
+def _cbrt(g: Builder, op: Any, operands: Sequence[Known]) -> SpectralForm | None:
+    form = operands[0].form
+    if form is None or form.rows:
+        return None
+    size = Applied("power", Applied("abs", form.expression), 1 / 3)
+    return replace(form, expression=Product(Applied("sign", form.expression), size))
+
+
+def _tanh_slope(g: Builder, op: Any, operands: Sequence[Known]) -> SpectralForm | None:
+    """1 - y^2."""
+    form = operands[1].form
+    if form is None or form.rows:
+        return None
+    return replace(form, expression=Sum(ONE, Product(_times(g, -1.0, form), form.expression)))
+
+
+def _logistic_slope(g: Builder, op: Any, operands: Sequence[Known]) -> SpectralForm | None:
+    form = operands[0].form
+    if form is None or form.rows:
+        return None
+    sides = Applied("logistic", form.expression), Applied("logistic", _times(g, -1.0, form))
+    return replace(form, expression=Product(*sides))
+
+
 RULES: Mapping[type[Op], Rule] = {
     Neg: _neg,
     Add: _sum(1.0),
@@ -230,6 +283,10 @@ RULES: Mapping[type[Op], Rule] = {
     Mul: _mul,
     Div: _div,
     Pow: _pow,
+    Cbrt: _cbrt,
+    TanhSlope: _tanh_slope,
+    LogisticSlope: _logistic_slope,
+    Concatenate: _concatenate,
     Maximum: _maximum(1.0),
     Minimum: _maximum(-1.0),
     Clip: _clip,

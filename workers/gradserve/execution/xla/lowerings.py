@@ -20,6 +20,7 @@ from gradserve.ops.linalg.sylvester import Sylvester
 from gradserve.ops.special.bessel import Bessel
 from gradserve.ops.special.erf import Erfcinv
 from gradserve.ops.special.gammas import Beta, Digamma, Expi, Zeta
+from gradserve.ops.spectral.eigen import UpperEigh
 
 Traced: TypeAlias = Any
 """An array that JAX traces."""
@@ -42,6 +43,12 @@ def lowered(op: Op, node: Node, operands: Sequence[Traced], types: Sequence[Tens
 def _(op: Op, node: Node, operands: Sequence[Traced], types: Sequence[TensorType]) -> Sequence[Traced]:
     """By NumPy and SciPy: JAX (0.10) lacks the first two and the last, and at poles or far out errs for the others."""
     return called_back(made(op, types), node.types, operands)
+
+
+@lowered.register
+def _(op: UpperEigh, node: Node, operands: Sequence[Traced], types: Sequence[TensorType]) -> Sequence[Traced]:
+    del node, types
+    return [x[..., op.start : op.stop] for x in jnp.linalg.eigh(operands[0], UPLO="U", symmetrize_input=False)]
 
 
 @lowered.register

@@ -63,7 +63,11 @@ class Contract(Multilinear):
                 m, n = x.shape[i], y.shape[j]
                 require(m == n, constraint, f"{what} lengths differ: {m} from {x} and {n} from {y}")
         require(x.element_type is y.element_type, "C5", f"element types differ: {x} and {y}")
-        require(x.element_type is not ElementType.BOOL, "C5", f"truth values cannot be multiplied: {x} and {y}")
+        require(
+            x.element_type is not ElementType.BOOL,
+            "C5",
+            f"truth values cannot be multiplied: {x} and {y}; convert them, as by .astype(int)",
+        )
         left, right = self.free(x.rank, y.rank)
         shape = (
             *(x.shape[axis] for axis in self.lhs_batch),

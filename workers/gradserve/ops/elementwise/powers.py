@@ -9,9 +9,13 @@ from typing import Any
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.graph import Literal
 from gradserve.ir.types import Array
+from gradserve.ops.elementwise.slopes import LogisticSlope
 from gradserve.ops.family import DIVISION, TRANSCENDENTAL, Binary, RealElementwise, Unary
+from gradserve.ops.movement.shapes import BroadcastTo, Reshape
 from gradserve.ops.registry import register
+from gradserve.ops.routines import routine
 
 
 @register
@@ -29,6 +33,28 @@ class Sqrt(Unary):
     def differential(self, g: Builder, dx: Value, x: Value, y: Value) -> Value | None:
         """d sqrt(x) = dx / (2 sqrt(x))."""
         return g.mul(g.div(0.5, y), dx)
+
+
+@register
+@dataclass(frozen=True)
+class Cbrt(Unary):
+    """The cube root, of negative numbers as well.
+
+    A primitive for a numerical reason: a third is rounded, and as an exponent it costs log(x) digits.
+    """
+
+    name = "cbrt"
+    function = "cbrt"
+    flops = TRANSCENDENTAL
+    points = ((0.25, -2.0, 27.0),)
+    kinks = ((0.0, np.inf, -np.inf),)
+
+    def impl(self, xp: Any, *arrays: Array) -> Any:
+        return routine(xp, self.function)(*arrays)
+
+    def differential(self, g: Builder, dx: Value, x: Value, y: Value) -> Value | None:
+        """d cbrt(x) = dx / (3 y^2)."""
+        return g.mul(g.div(1.0, g.mul(g.mul(y, y), 3.0)), dx)
 
 
 @register
@@ -118,8 +144,8 @@ class Logistic(Unary):
         return 1.0 / (1.0 + xp.exp(-arrays[0]))
 
     def differential(self, g: Builder, dx: Value, x: Value, y: Value) -> Value | None:
-        """dy = y logistic(-x) dx; 1 - y in its place would lose all digits at large x."""
-        return g.mul(g.mul(y, g.logistic(g.neg(x))), dx)
+        """dy = y (1 - y) dx, which would lose all digits at large x."""
+        return g.mul(g.apply(LogisticSlope(), [x])[0], dx)
 
 
 @register
@@ -140,12 +166,27 @@ class Pow(Binary):
 
     def differential(self, g: Builder, k: int, dx: Value, operands: Sequence[Value], y: Value) -> Value | None:
         """The part along the base or along the exponent."""
-        slope = self._slope_in_base(g, *operands) if k == 0 else self._slope_in_exponent(g, operands[0], y)
+        slope = self._slope_in_base(g, *operands, y) if k == 0 else self._slope_in_exponent(g, operands[0], y)
         return g.mul(slope, dx)
 
     @staticmethod
-    def _slope_in_base(g: Builder, x: Value, y: Value) -> Value:
-        """y x^(y-1), and 0 at x = y = 0, where the lowered exponent is 0 and not -1, in further derivatives as well."""
+    def _slope_in_base(g: Builder, x: Value, y: Value, z: Value) -> Value:
+        """y x^(y-1), and 0 at x = y = 0, where the lowered exponent is 0 and not -1, in further derivatives as well.
+
+        Below 1/2, y - 1 is rounded, which as an exponent costs log(x) digits: there it is y z / x where z is finite.
+        """
+        known = _constant(g, y)
+        if known is not None and known.size == 1 and known.item() != 0 and known.item() - 1 + 1 == known.item():
+            return g.mul(y, g.pow(x, known.item() - 1))
+        if known is None or not np.all(known - 1 + 1 == known):
+            exact = g.logical_or(g.ge(y, 0.5), g.eq(y, 0.0))
+            direct = g.logical_not(g.logical_or(exact, g.logical_or(g.eq(z, 0.0), g.logical_not(g.is_finite(z)))))
+            over = g.div(z, g.select(direct, x, 1.0))
+            return g.select(direct, g.mul(y, over), Pow._lowered(g, g.select(direct, 1.0, x), y))
+        return Pow._lowered(g, x, y)
+
+    @staticmethod
+    def _lowered(g: Builder, x: Value, y: Value) -> Value:
         lowered = g.select(g.eq(y, 0.0), g.neg(g.convert(g.ne(x, 0.0), y.type.element_type)), g.sub(y, 1.0))
         return g.mul(y, g.pow(x, lowered))
 
@@ -154,6 +195,16 @@ class Pow(Binary):
         """z log(x), and 0 where z is: powers vanish faster than logarithms grow. NaN at negative x."""
         vanished = g.logical_and(g.eq(z, 0.0), g.ge(x, 0.0))
         return g.mul(z, g.log(g.select(vanished, 1.0, x)))
+
+
+def _constant(g: Builder, value: Value) -> Array | None:
+    """The numbers of a value that is known, but for its shape."""
+    made = g.producer(value)
+    while made is not None and isinstance(made.op, BroadcastTo | Reshape):
+        value = made.operands[0]
+        made = g.producer(value)
+    literal = g.literal(value)
+    return literal.array if isinstance(literal, Literal) else None
 
 
 @register

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
+from gradserve.ops.elementwise.slopes import OneMinusSquare, TanhSlope
 from gradserve.ops.family import TRANSCENDENTAL, Binary, RealElementwise, Unary
 from gradserve.ops.registry import register
 
@@ -72,7 +73,7 @@ class Asin(Unary):
 
     def differential(self, g: Builder, dx: Value, x: Value, y: Value) -> Value | None:
         """d asin(x) = dx / sqrt(1 - x^2)."""
-        return g.div(dx, g.sqrt(_one_minus_square(g, x)))
+        return g.div(dx, g.sqrt(g.apply(OneMinusSquare(), [x])[0]))
 
 
 @register
@@ -88,7 +89,7 @@ class Acos(Unary):
 
     def differential(self, g: Builder, dx: Value, x: Value, y: Value) -> Value | None:
         """d acos(x) = -dx / sqrt(1 - x^2)."""
-        return g.div(dx, g.neg(g.sqrt(_one_minus_square(g, x))))
+        return g.div(dx, g.neg(g.sqrt(g.apply(OneMinusSquare(), [x])[0])))
 
 
 @register
@@ -172,8 +173,8 @@ class Tanh(Unary):
     kinks = ((np.inf, -np.inf, 800.0),)
 
     def differential(self, g: Builder, dx: Value, x: Value, y: Value) -> Value | None:
-        """d tanh(x) = (1 - y^2) dx: bounded, so that no order of derivative overflows."""
-        return g.mul(g.sub(1.0, g.mul(y, y)), dx)
+        """d tanh(x) = dx / cosh(x)^2, bounded, so that no order of derivative overflows."""
+        return g.mul(g.apply(TanhSlope(), [x, y])[0], dx)
 
 
 @register
@@ -187,8 +188,8 @@ class Asinh(Unary):
     points = ((0.5, -2.0, 0.0),)
 
     def differential(self, g: Builder, dx: Value, x: Value, y: Value) -> Value | None:
-        """d asinh(x) = dx / cosh(y), which is sqrt(1 + x^2) without the square that overflows."""
-        return g.div(dx, g.cosh(y))
+        """d asinh(x) = dx / sqrt(1 + x^2), without the square that overflows."""
+        return g.div(dx, g.emit("hypot", x, 1.0))
 
 
 @register
@@ -220,9 +221,4 @@ class Atanh(Unary):
 
     def differential(self, g: Builder, dx: Value, x: Value, y: Value) -> Value | None:
         """d atanh(x) = dx / (1 - x^2)."""
-        return g.div(dx, _one_minus_square(g, x))
-
-
-def _one_minus_square(g: Builder, x: Value) -> Value:
-    """1 - x^2 as (1 - x)(1 + x), which loses no digits near 1."""
-    return g.mul(g.sub(1.0, x), g.add(1.0, x))
+        return g.div(dx, g.apply(OneMinusSquare(), [x])[0])

@@ -18,7 +18,7 @@ from gradserve.ops.family import moved_bytes, only, total
 from gradserve.ops.linalg import triangular_factors
 from gradserve.ops.linalg.matrices import OfMatrix
 from gradserve.ops.linalg.stacked import AtSquare, stacked_product
-from gradserve.ops.linalg.triangles import lower
+from gradserve.ops.linalg.triangles import lower, mirror, mirrored
 from gradserve.ops.registry import register
 
 
@@ -34,11 +34,9 @@ def definite() -> Iterator[Array]:
 @register
 @dataclass(frozen=True)
 class Cholesky(OfMatrix):
-    """The lower triangular L with L L^T = (A + A^T) / 2 and a positive diagonal.
+    """The lower triangular L with a positive diagonal and L L^T = A, of which the lower triangle alone is read.
 
-    NumPy reads the lower triangle alone; here, as in JAX, the symmetric part is factorised. For a symmetric A that is
-    the same, and it makes the derivative a symmetric matrix that agrees with finite differences in every direction.
-    Refused where A is not positive definite.
+    As in NumPy: so the cotangent of A is a lower triangular matrix. Refused where A is not positive definite.
     """
 
     name = "cholesky"
@@ -46,7 +44,7 @@ class Cholesky(OfMatrix):
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
         (a,) = arrays
-        return xp.linalg.cholesky((a + xp.matrix_transpose(a)) / 2)
+        return xp.linalg.cholesky(mirror(xp, a))
 
     @property
     def guards(self) -> tuple[Guard, ...]:
@@ -59,7 +57,7 @@ class Cholesky(OfMatrix):
     ) -> tuple[Value | None, ...]:
         """An op of its own."""
         (factor,), (da,) = outputs, tangents
-        return (None,) if da is None else g.apply(CholeskyTangent(), [factor, da])
+        return (None,) if da is None else g.apply(CholeskyTangent(), [factor, mirrored(g, da)])
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
@@ -79,7 +77,7 @@ def _indefinite(op: Cholesky, xp: Any, operands: Sequence[Any], results: Sequenc
     """Of each matrix: namespaces that do not refuse it by themselves leave a factor that is not finite."""
     (a,), (factor,) = operands, results
     lost = xp.any(xp.logical_not(xp.isfinite(factor)), axis=(-2, -1))
-    return xp.logical_and(lost, xp.all(xp.isfinite(a), axis=(-2, -1)))
+    return xp.logical_and(lost, xp.all(xp.isfinite(xp.tril(a)), axis=(-2, -1)))
 
 
 class AtFactor(AtSquare):

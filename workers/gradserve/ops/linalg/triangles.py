@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gradserve.ir.builder import Builder, Value
-from gradserve.ir.types import ElementType
+from gradserve.ir.types import Array, ElementType
 from gradserve.ops.movement.shapes import permuted
 
 
@@ -24,6 +26,16 @@ def on_diagonal(g: Builder, length: int, element_type: ElementType) -> Value:
     """The identity matrix."""
     row = g.reshape(g.emit("iota", length=length, element_type=ElementType.INT64), (length, 1))
     return g.convert(g.emit("eq", row, g.emit("iota", length=length, element_type=ElementType.INT64)), element_type)
+
+
+def mirrored(g: Builder, x: Value) -> Value:
+    """The symmetric matrices that have the lower triangles of the square matrices x."""
+    return g.emit("select", on_or_below(g, x.shape), x, flipped(g, x))
+
+
+def mirror(xp: Any, a: Array) -> Any:
+    """The same, of arrays: what is above the diagonal is not read, be it infinite or NaN."""
+    return xp.tril(a) + xp.matrix_transpose(xp.tril(a, k=-1))
 
 
 def lower(g: Builder, x: Value, offset: int = 0) -> Value:

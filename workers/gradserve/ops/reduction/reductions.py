@@ -219,6 +219,22 @@ class ReduceMax(Extreme):
 
 @register
 @dataclass(frozen=True)
+class LargestTerm(ReduceMax):
+    """The largest element along the axes, by which sums of exponentials are scaled.
+
+    A primitive for a numerical reason: the sum does not depend on its scale, so that the kinks of the maximum are none
+    of the sum; but with the scale's derivative taken, that of the largest term is subtracted from all others, and the
+    small difference that is left in its own derivative comes out with all digits.
+    """
+
+    name = "largest_term"
+
+    def kink(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
+        return None
+
+
+@register
+@dataclass(frozen=True)
 class ReduceMin(Extreme):
     """The smallest element along the axes; NaN if there is one."""
 

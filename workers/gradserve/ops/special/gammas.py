@@ -13,7 +13,7 @@ import numpy as np
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.errors import ConstraintError
 from gradserve.ir.op import Sample
-from gradserve.ir.types import TensorType
+from gradserve.ir.types import ElementType, TensorType
 from gradserve.ops.family import Binary, RealElementwise, Unary, require
 from gradserve.ops.registry import register
 from gradserve.ops.special.erf import Special
@@ -148,16 +148,24 @@ _BERNOULLI = (1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760)
 
 
 def _digamma_rise(g: Builder, x: Value, step: Value) -> Value:
-    """digamma(x + step) - digamma(x); at large x term by term, so that nothing cancels where the step is small."""
-    far = g.logical_and(g.ge(x, _FAR), g.ge(step, 0.0))
+    """digamma(x + step) - digamma(x), term by term, so that nothing cancels where the step is small.
+
+    That is the rise further on, at x + n, and the sum of step / ((x + k)(x + k + step)) over k below n.
+    """
+    far = g.logical_and(g.gt(x, 0.0), g.gt(step, 0.0))
     near = g.sub(g.digamma(g.add(x, step)), g.digamma(x))
-    base = g.select(far, x, _FAR)
-    growth = g.log1p(g.div(g.select(far, step, 1.0), base))
+    first, length = g.select(far, x, 1.0), g.select(far, step, 1.0)
+    places = g.add(g.reshape(first, (*x.shape, 1)), np.arange(_FAR))
+    beyond = g.add(places, g.reshape(length, (*x.shape, 1)))
+    terms = g.div(g.div(g.reshape(length, (*x.shape, 1)), places), beyond)
+    passed = g.reduce_sum(terms, axes=(x.type.rank,))
+    base = g.add(first, _FAR)
+    growth = g.log1p(g.div(length, base))
     rise = g.sub(growth, g.div(g.expm1(g.neg(growth)), g.mul(base, 2.0)))
     for k, coefficient in enumerate(_BERNOULLI, start=1):
         fall = g.expm1(g.mul(growth, -2.0 * k))
         rise = g.sub(rise, g.mul(g.mul(g.pow(base, -2.0 * k), coefficient), fall))
-    return g.select(far, rise, near)
+    return g.select(far, g.add(passed, rise), near)
 
 
 @register
@@ -178,6 +186,10 @@ class Expi(Special, Unary):
         return g.mul(g.div(g.exp(x), x), dx)
 
 
+_LIMITS = {ElementType.FLOAT64: (160.0, 2800.0), ElementType.FLOAT32: (30.0, 340.0)}
+"""Shapes up to which the gamma function is finite, and arguments up to which exp(-x / 4) is normal."""
+
+
 class IncompleteGamma(Special, RealElementwise, Binary):
     """A regularised incomplete gamma function of a shape a and an argument x. There is no derivative in the shape."""
 
@@ -191,8 +203,16 @@ class IncompleteGamma(Special, RealElementwise, Binary):
         a, x = operands
         if k == 0:
             raise ConstraintError("D1", f"{self.name} has no derivative in its shape; only in its argument")
-        exponent = g.sub(g.sub(_times_log(g, g.sub(a, 1.0), x), x), g.gammaln(a))
-        return g.mul(g.mul(g.exp(exponent), self.sign), dx)
+        lowered = g.sub(a, 1.0)
+        exponent = g.sub(g.sub(_times_log(g, lowered, x), x), g.gammaln(a))
+        # The rounding of a large exponent costs digits; powers and the gamma function do not while they are finite.
+        finite, normal = _LIMITS[a.type.element_type]
+        few = g.logical_and(g.lt(a, finite), g.lt(x, normal))
+        small, at = g.select(few, lowered, 1.0), g.select(few, x, 1.0)
+        root = g.mul(g.pow(at, g.mul(small, 0.25)), g.exp(g.mul(at, -0.25)))
+        square = g.mul(root, root)
+        density = g.mul(g.div(square, g.gamma(g.select(few, a, 1.0))), square)
+        return g.mul(g.mul(g.select(few, density, g.exp(exponent)), self.sign), dx)
 
 
 @register
@@ -233,9 +253,16 @@ class Betainc(Special, RealElementwise):
         if tangents[0] is not None or tangents[1] is not None:
             raise ConstraintError("D1", f"{self.name} has no derivative in its shapes; only in its argument")
         a, b, x = primals
-        logarithm = g.add(_times_log(g, g.sub(a, 1.0), x), _times_log(g, g.sub(b, 1.0), g.sub(1.0, x)))
         dx = tangents[2]
-        return (None if dx is None else g.mul(g.exp(g.sub(logarithm, g.betaln(a, b))), dx),)
+        if dx is None:
+            return (None,)
+        p, q, other = g.sub(a, 1.0), g.sub(b, 1.0), g.sub(1.0, x)
+        logarithm = g.sub(g.add(_times_log(g, p, x), _times_log(g, q, other)), g.betaln(a, b))
+        finite, _ = _LIMITS[a.type.element_type]
+        few = g.logical_and(g.lt(a, finite), g.lt(b, finite))  # as above
+        powers = g.mul(g.pow(x, g.select(few, p, 1.0)), g.pow(other, g.select(few, q, 1.0)))
+        density = g.div(powers, g.emit("beta", g.select(few, a, 1.0), g.select(few, b, 1.0)))
+        return (g.mul(g.select(few, density, g.exp(logarithm)), dx),)
 
 
 def _times_log(g: Builder, x: Value, y: Value) -> Value:

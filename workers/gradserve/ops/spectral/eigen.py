@@ -1,7 +1,6 @@
 """Eigenvalues and eigenvectors of symmetric matrices, in ascending order, batched over leading axes.
 
-NumPy reads one triangle; here, as in Cholesky, the symmetric part is decomposed. For a symmetric A that is the same,
-and it makes the derivative a symmetric matrix that agrees with finite differences in every direction.
+The lower triangle alone is read, as in NumPy: so the cotangent of A is a lower triangular matrix.
 """
 
 from __future__ import annotations
@@ -19,20 +18,10 @@ from gradserve.ops.contraction.contract import matrix_product
 from gradserve.ops.family import moved_bytes, require
 from gradserve.ops.linalg.matrices import OfMatrix
 from gradserve.ops.linalg.stacked import part
-from gradserve.ops.linalg.triangles import flipped
+from gradserve.ops.linalg.triangles import mirror, mirrored
 from gradserve.ops.registry import register
 from gradserve.ops.spectral.rotation import Rotation
 from gradserve.ops.spectral.spectra import SpectrumTangent
-
-
-def symmetric_part(g: Builder, x: Value) -> Value:
-    """(X + X^T) / 2."""
-    return (x + flipped(g, x)) * 0.5
-
-
-def symmetrised(xp: Any, a: Array) -> Any:
-    """(A + A^T) / 2, of arrays."""
-    return (a + xp.matrix_transpose(a)) / 2
 
 
 @dataclass(frozen=True)
@@ -73,19 +62,20 @@ class Eigh(OfSpectrum):
         return (a.with_shape((*a.shape[:-2], count)), a.with_shape((*a.shape[:-1], count)))
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
-        w, q = xp.linalg.eigh(symmetrised(xp, arrays[0]))
+        w, q = xp.linalg.eigh(mirror(xp, arrays[0]))
         return w[..., self.start : self.stop], q[..., self.start : self.stop]
 
     def jvp(
         self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
     ) -> tuple[Value | None, ...]:
-        """dw = diag(Q^T dA Q) and dQ = Q (F o Q^T dA Q), dA symmetrised."""
+        """dw = diag(Q^T dA Q) and dQ = Q (F o Q^T dA Q)."""
         (a,), (da,) = primals, tangents
         if da is None:
             return (None, None)
-        w, q = g.apply(Eigh(0, a.shape[-1]), [a])
+        da = mirrored(g, da)
+        w, q = g.apply(type(self)(0, a.shape[-1]), [a])
         (dw,) = g.apply(SpectrumTangent("eigh", self.start, self.stop, free=False), [w, q, q, da])
-        moved = matrix_product(g, symmetric_part(g, da), part(g, q, self.start, self.stop))
+        moved = matrix_product(g, da, part(g, q, self.start, self.stop))
         turned = g.apply(
             Rotation("eigh", self.start, self.stop, back=False), [w, matrix_product(g, q, moved, flip_x=True)]
         )
@@ -104,6 +94,26 @@ class Eigh(OfSpectrum):
 
 @register
 @dataclass(frozen=True)
+class UpperEigh(Eigh):
+    """Eigenvalues and eigenvectors with the signs that LAPACK gives them where it reads the upper triangle.
+
+    Those are NumPy's for UPLO="U"; a namespace without this choice has other signs. The matrix is symmetric.
+    """
+
+    name = "upper_eigh"
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        """Those of Eigh, as long as both triangles lead to the same signs."""
+        for sample in Eigh.samples():
+            op, (a,) = sample.op, sample.operands
+            assert isinstance(op, Eigh)
+            if a.shape[-1] < 3:
+                yield Sample(cls(op.start, op.stop), (a,))
+
+
+@register
+@dataclass(frozen=True)
 class Eigvalsh(OfSpectrum):
     """Eigenvalues alone; `free` if what becomes of them is known not to tell those of a cluster apart."""
 
@@ -117,7 +127,7 @@ class Eigvalsh(OfSpectrum):
         return (a.with_shape((*a.shape[:-2], count)),)
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
-        return xp.linalg.eigvalsh(symmetrised(xp, arrays[0]))[..., self.start : self.stop]
+        return xp.linalg.eigvalsh(mirror(xp, arrays[0]))[..., self.start : self.stop]
 
     def jvp(
         self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
@@ -127,7 +137,7 @@ class Eigvalsh(OfSpectrum):
         if da is None:
             return (None,)
         w, q = g.apply(Eigh(0, a.shape[-1]), [a])
-        return g.apply(SpectrumTangent("eigh", self.start, self.stop, self.free), [w, q, q, da])
+        return g.apply(SpectrumTangent("eigh", self.start, self.stop, self.free), [w, q, q, mirrored(g, da)])
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:

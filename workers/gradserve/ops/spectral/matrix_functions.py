@@ -21,10 +21,9 @@ from gradserve.ir.op import Cost, Sample, Unknown
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.family import moved_bytes, only, require, total
 from gradserve.ops.linalg.stacked import Beside
-from gradserve.ops.linalg.triangles import flipped
+from gradserve.ops.linalg.triangles import flipped, mirror, mirrored
 from gradserve.ops.registry import register
 from gradserve.ops.spectral import spectral_forms
-from gradserve.ops.spectral.eigen import symmetric_part, symmetrised
 from gradserve.ops.spectral.form_guards import form_guards
 from gradserve.ops.spectral.scalar_functions import FUNCTIONS
 
@@ -113,10 +112,10 @@ class OfSquare(AlongDirections):
 @register
 @dataclass(frozen=True)
 class Spectral(OfSquare):
-    """f of the symmetric part of a matrix A = Q diag(w) Q^T, Q diag(f(w)) Q^T, or its derivative along directions E.
+    """f of a symmetric matrix A = Q diag(w) Q^T, Q diag(f(w)) Q^T, or its derivative along directions E.
 
     That is Q M Q^T, where M_ij is the sum over all paths from i to j of f[w_i, ..., w_j] times the elements on the
-    path of the Q^T E Q (Daleckii, Krein 1956).
+    path of the Q^T E Q (Daleckii, Krein 1956). Of A, the lower triangle alone is read.
 
     `function` names f, and `parameter` is its exponent if f is a power. For `band`, f(w) is 1 for the eigenvalues
     `start` to `stop` and 0 for the others. Derivatives are right at repeated eigenvalues as elsewhere, and refused
@@ -152,7 +151,7 @@ class Spectral(OfSquare):
         require(fits, "C3", f"there are no eigenvalues {self.start}:{self.stop} of {a}")
 
     def moved(self, g: Builder, da: Value) -> Value:
-        return symmetric_part(g, da)
+        return mirrored(g, da)
 
     @property
     def form(self) -> spectral_forms.Form:
@@ -171,7 +170,7 @@ class Spectral(OfSquare):
     @staticmethod
     def factors(xp: Any, arrays: Sequence[Array]) -> tuple[Any, Any]:
         """Eigenvalues and eigenvectors, from the operands."""
-        w, q = xp.linalg.eigh(symmetrised(xp, arrays[0]))
+        w, q = xp.linalg.eigh(mirror(xp, arrays[0]))
         return w, q
 
     def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:
@@ -280,7 +279,7 @@ class SpectralByFactors(AlongDirections):
         for sample in Spectral.samples():
             op, (a, *directions) = sample.op, sample.operands
             assert isinstance(op, Spectral)
-            w, q = np.linalg.eigh(symmetrised(np, a))
+            w, q = np.linalg.eigh(mirror(np, a))
             own = cls(op.function, op.parameter, op.start, op.stop)
             yield Sample(own, (w, q, *directions), differentiable=bool(directions))
 
@@ -290,5 +289,5 @@ class SpectralByFactors(AlongDirections):
         for constraint, sample in Spectral.refused_samples():
             op, (a, *directions) = sample.op, sample.operands
             assert isinstance(op, Spectral)
-            w, q = np.linalg.eigh(symmetrised(np, a))
+            w, q = np.linalg.eigh(mirror(np, a))
             yield constraint, Sample(cls(op.function, op.parameter, op.start, op.stop), (w, q, *directions))

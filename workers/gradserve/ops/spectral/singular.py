@@ -14,7 +14,7 @@ from gradserve.ir.types import Array, TensorType
 from gradserve.ops.contraction.contract import matrix_product
 from gradserve.ops.family import expand, require, require_arity, with_batch
 from gradserve.ops.linalg.stacked import part
-from gradserve.ops.linalg.triangles import flipped
+from gradserve.ops.linalg.triangles import flipped, mirror, mirrored
 from gradserve.ops.registry import register
 from gradserve.ops.spectral.eigen import decomposition_cost
 from gradserve.ops.spectral.rotation import Rotation
@@ -88,7 +88,7 @@ class Svd(OfSingular):
         (a,), (da,) = primals, tangents
         if da is None:
             return (None, None, None)
-        u, s, vh = g.apply(Svd(0, min(a.shape[-2:])), [a])
+        u, s, vh = g.apply(type(self)(0, min(a.shape[-2:])), [a])
         v = flipped(g, vh)
         (ds,) = g.apply(SpectrumTangent("svd", self.start, self.stop, free=False), [s, u, v, da])
         u1, s1, v1 = (part(g, x, self.start, self.stop) for x in (u, s, v))
@@ -119,6 +119,49 @@ class Svd(OfSingular):
         yield Sample(cls(0, 2), (np.stack([a[:3, :2], -2.0 * a[1:, 1:]]),))
         yield Sample(cls(0, 1), (np.array([[-0.75]]),))
         yield Sample(cls(0, 0), (np.zeros((2, 0, 3)),))
+
+
+@register
+@dataclass(frozen=True)
+class HermitianSvd(Svd):
+    """U, s and V^T of a symmetric matrix from its eigenvectors, which gives them other signs.
+
+    As NumPy's svd with hermitian=True. Of A, the lower triangle alone is read.
+    """
+
+    name = "hermitian_svd"
+    constraints = {**Svd.constraints, "C4": "the matrix is square"}
+
+    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        results = super().infer(*types)
+        require(types[0].shape[-2] == types[0].shape[-1], "C4", f"{types[0]} is not square")
+        return results
+
+    def impl(self, xp: Any, *arrays: Array) -> Any:
+        w, q = xp.linalg.eigh(mirror(xp, arrays[0]))
+        order = xp.flip(xp.argsort(xp.abs(w), axis=-1), axis=-1)
+        w = xp.take_along_axis(w, order, axis=-1)[..., self.start : self.stop]
+        u = xp.take_along_axis(q, order[..., None, :], axis=-1)[..., self.start : self.stop]
+        return u, xp.abs(w), xp.matrix_transpose(u * xp.sign(w)[..., None, :])
+
+    def jvp(
+        self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
+    ) -> tuple[Value | None, ...]:
+        """Along the direction's lower triangle, mirrored."""
+        (a,), (da,) = primals, tangents
+        return super().jvp(g, outputs, [a], [None if da is None else mirrored(g, da)])
+
+    def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:
+        return decomposition_cost(9.0, operands, results)
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        """Those of square matrices, with eigenvalues of both signs."""
+        for sample in Svd.samples():
+            op, (a,) = sample.op, sample.operands
+            assert isinstance(op, Svd)
+            if a.shape[-2] == a.shape[-1]:
+                yield Sample(cls(op.start, op.stop), (a,))
 
 
 @register

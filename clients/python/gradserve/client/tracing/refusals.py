@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
+import numpy as np
+
 from gradserve.client.tracing.origins import called_function, untraceable
 
 _NUMBER = "a traced array stands for any array of its shape and has no numbers yet"
@@ -34,6 +36,8 @@ _INSTEAD = {
     },
 }
 """What to write instead of some functions."""
+_OF_LISTS = frozenset({"np.diag", "np.diagflat"})
+"""Functions that take lists of numbers and only lay these out."""
 _FOREIGN = "write it with functions of NumPy; ufuncs of scipy.special can be traced as well"
 _ELEMENTS = (
     "write np.stack([...]) instead of np.array([...]), the traced array itself instead of np.asarray(x), and np.stack, "
@@ -80,8 +84,13 @@ class Numberless:
             "gradserve.client.functions.set_at(x, key, values)",
         )
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         asking = called_function()
+        if asking in _OF_LISTS and getattr(self, "ndim", None) == 0:
+            # An element of a list, which NumPy hands on as it is: the array of objects is stacked where it is used.
+            holder = np.empty((), object)
+            holder[()] = self
+            return holder
         instead = _FOREIGN if asking.startswith("scipy.") else _ELEMENTS
         raise untraceable(f"{asking} asks for the elements of a traced array: {_NUMBER}", _INSTEAD.get(asking, instead))
 

@@ -250,6 +250,8 @@ class Operands:
             return type(argument)(self.values(part) for part in argument)
         if type(argument) is dict:
             return {key: self.values(part) for key, part in argument.items()}
+        if isinstance(argument, np.ndarray) and argument.dtype == object:
+            return self.values(argument.tolist())
         if isinstance(argument, slice):
             return slice(*(self.values(bound) for bound in (argument.start, argument.stop, argument.step)))
         return argument

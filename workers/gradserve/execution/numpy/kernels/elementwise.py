@@ -14,6 +14,7 @@ from gradserve.ops.elementwise.arithmetic import Add, Convert, Div, Mul, Neg, Su
 from gradserve.ops.elementwise.comparison import Clip, Select
 from gradserve.ops.elementwise.powers import LogAddExp, Logistic
 from gradserve.ops.elementwise.rounding import Round
+from gradserve.ops.elementwise.slopes import NEAR, TanhSlope
 from gradserve.ops.elementwise.stop_gradient import StopGradient
 from gradserve.ops.family import Elementwise
 
@@ -72,6 +73,21 @@ def _logistic_of_arrays(x: Array, out: Array | None = None) -> Array:
     np.exp(y, out=y)
     np.add(y, 1.0, out=y)
     return np.divide(1.0, y, out=y)
+
+
+@kernel(TanhSlope, broadcasts=True)
+def _tanh_slope(op: TanhSlope, types: Sequence[TensorType]) -> Kernel:
+    """From x where it is needed."""
+    return _tanh_slope_of_arrays if types[0].shape else plain(op, types)
+
+
+def _tanh_slope_of_arrays(x: Array, y: Array) -> Array:
+    slope = np.multiply(y, y)
+    np.subtract(1.0, slope, out=slope)
+    far = slope < 1.0 - NEAR
+    if np.count_nonzero(far):
+        slope[far] = TanhSlope.far(np, np.broadcast_to(x, slope.shape)[far])
+    return slope
 
 
 @_elementwise(LogAddExp)

@@ -24,7 +24,14 @@ from gradserve.ops.linalg.sylvester import OPPOSITE, Sylvester
 
 kernel(OfMatrix, Beside, Qr, FullRank)(plain_rows)
 # NumPy raises LinAlgError by itself.
-kernel(Cholesky, Inv, covers=("R1",))(plain_rows)
+kernel(Inv, covers=("R1",))(plain_rows)
+
+
+@kernel(Cholesky, covers=("R1",))
+def _cholesky(op: Cholesky, types: Sequence[TensorType]) -> Kernel:
+    """LAPACK reads the lower triangle alone."""
+    del op, types
+    return row_major(np.linalg.cholesky)
 
 
 @kernel(Solve, covers=("R1",))

@@ -14,12 +14,13 @@ from gradserve.ir.op import Op
 from gradserve.ir.types import TensorType
 from gradserve.ops.reduction.ordered import Cumprod, Cumsum, Position, RunningTotal
 from gradserve.ops.reduction.quantifiers import ReduceAll, ReduceAny
-from gradserve.ops.reduction.reductions import OverAxes, ReduceMax, ReduceMin, ReduceProd, ReduceSum
+from gradserve.ops.reduction.reductions import LargestTerm, OverAxes, ReduceMax, ReduceMin, ReduceProd, ReduceSum
 
 UFUNCS: Mapping[type[Op], np.ufunc] = {
     ReduceSum: np.add,
     ReduceProd: np.multiply,
     ReduceMax: np.maximum,
+    LargestTerm: np.maximum,
     ReduceMin: np.minimum,
     ReduceAny: np.logical_or,
     ReduceAll: np.logical_and,

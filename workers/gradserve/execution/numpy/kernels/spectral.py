@@ -13,6 +13,7 @@ from gradserve.execution.numpy.kernels.table import Kernel, kernel
 from gradserve.ir.guards import refusal
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.spectral.divided_differences import Series
+from gradserve.ops.spectral.eigen import Eigh, Eigvalsh, UpperEigh
 from gradserve.ops.spectral.matrix_functions import Spectral, SpectralByFactors
 from gradserve.ops.spectral.singular import OfSingular
 from gradserve.ops.spectral.spectral_forms import BAND, along
@@ -24,15 +25,30 @@ Forming: TypeAlias = Spectral | SpectralByFactors
 kernel(OfSingular)(plain_rows)
 
 
+@kernel(Eigh, Eigvalsh)
+def _eigenvalues(op: Eigh | Eigvalsh, types: Sequence[TensorType]) -> Kernel:
+    """LAPACK reads the lower triangle alone."""
+    del types
+    chosen = slice(op.start, op.stop)
+    if isinstance(op, Eigvalsh):
+        return row_major(lambda a: np.linalg.eigvalsh(a)[..., chosen])
+    triangle = "U" if isinstance(op, UpperEigh) else "L"  # of a symmetric matrix
+
+    def eigh(a: Array) -> tuple[Array, ...]:
+        return tuple(x[..., chosen] for x in np.linalg.eigh(a, triangle))
+
+    return row_major(eigh)
+
+
 @kernel(Spectral, SpectralByFactors, covers=("R1",))
 def _formed(op: Forming, types: Sequence[TensorType]) -> Kernel:
     """The decomposition is taken once, and the differences block by block, for the guard as for the result."""
     form, count = op.form, len(op.factor_ranks)
-    if len(types) == count:
-        return plain_rows(op, types)
 
     def formed(*arrays: Array) -> Any:
-        w, q = op.factors(np, arrays)
+        w, q = np.linalg.eigh(arrays[0]) if isinstance(op, Spectral) else arrays[:2]
+        if len(types) == count:
+            return form.sandwich(np, w, q, ())
         w, qt = form.rounded(np, w), np.matrix_transpose(q)
         if form.function == BAND:
             _refuse(op, form.splits(np, w), arrays)
