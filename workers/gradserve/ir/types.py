@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 import math
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -41,7 +42,7 @@ class ElementType(enum.Enum):
     @property
     def is_float(self) -> bool:
         """Whether one may differentiate with respect to it."""
-        return self in (ElementType.FLOAT32, ElementType.FLOAT64)
+        return self in _REAL
 
     @property
     def is_integer(self) -> bool:
@@ -69,6 +70,7 @@ _DTYPES: dict[ElementType, np.dtype[Any]] = {
     ElementType.FLOAT32: np.dtype(np.float32),
     ElementType.FLOAT64: np.dtype(np.float64),
 }
+_REAL = frozenset({ElementType.FLOAT32, ElementType.FLOAT64})
 _BY_DTYPE = {dtype: element_type for element_type, dtype in _DTYPES.items()}
 
 
@@ -86,24 +88,24 @@ Length: TypeAlias = int | Symbol
 Shape: TypeAlias = tuple[Length, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TensorType:
-    """The type of an array, printed as `f64[3,4]`."""
+    """The type of an array, printed as `f64[3,4]`. What is asked of it is worked out once: values share their types."""
 
     element_type: ElementType
     shape: Shape = ()
 
-    @property
+    @functools.cached_property
     def rank(self) -> int:
         """The number of axes."""
         return len(self.shape)
 
-    @property
+    @functools.cached_property
     def is_concrete(self) -> bool:
         """Whether every length is a number."""
         return not any(isinstance(length, Symbol) for length in self.shape)
 
-    @property
+    @functools.cached_property
     def lengths(self) -> tuple[int, ...]:
         """The shape, all numbers.
 
@@ -114,17 +116,17 @@ class TensorType:
             raise TypeError(f"{self} has unbound lengths")
         return self.shape  # type: ignore[return-value]
 
-    @property
+    @functools.cached_property
     def size(self) -> int:
         """The number of elements."""
         return math.prod(self.lengths)
 
-    @property
+    @functools.cached_property
     def nbytes(self) -> int:
         """The bytes of all elements."""
         return self.size * self.element_type.itemsize
 
-    @property
+    @functools.cached_property
     def is_float(self) -> bool:
         """Whether one may differentiate with respect to it."""
         return self.element_type.is_float
