@@ -15,6 +15,7 @@ from gradserve.ops import builder
 from gradserve.optimize import optimize
 from gradserve.questions.derivations import Derivation
 from gradserve.runtime.caches import Lru
+from gradserve.runtime.garbage import uncollected
 
 Check: TypeAlias = Callable[[], None]
 _NODE_BYTES = 1000
@@ -49,7 +50,8 @@ class Programs:
         found = self._graphs.get(key)
         if found is None:
             # Graphs of one digest may order their nodes, and with them their sums, differently: one stands for all.
-            found = optimize(derive(canonical(graph), derivation), check)
+            with uncollected():
+                found = optimize(derive(canonical(graph), derivation), check)
             self._graphs.put(key, found, weight(found))
         return found
 
@@ -66,9 +68,10 @@ class Programs:
             return found, True
         derived = self.derived(graph, derivation, check)
         check()
-        final = derived if axis is None else optimize(_along(derived, axis), check)
-        check()
-        instance = instance_of(final)
+        with uncollected():
+            final = derived if axis is None else optimize(_along(derived, axis), check)
+            check()
+            instance = instance_of(final)
         self._instances.put(key, instance, weight(final))
         return instance, False
 
@@ -77,7 +80,8 @@ class Programs:
         key = (program.digest, executor.name)
         found = self._schedules.get(key)
         if found is None:
-            found = executor.schedule(program)
+            with uncollected():
+                found = executor.schedule(program)
             self._schedules.put(key, found, weight(program.graph))
         return found
 

@@ -12,7 +12,8 @@ from operator import attrgetter
 
 from gradserve.autodiff.walk import declare_inputs, leaves
 from gradserve.ir.builder import Builder, Value
-from gradserve.ir.graph import Graph, Node
+from gradserve.ir.graph import Graph
+from gradserve.ir.op import Op
 from gradserve.ops import builder
 from gradserve.optimize.calls import called
 from gradserve.optimize.factors import shared_factors
@@ -98,9 +99,7 @@ def _optimized(function: Graph) -> Graph:
     return optimize(function)
 
 
-def _rewritten(
-    g: Builder, op: Op, operands: tuple[Value, ...], read: Sequence[int]
-) -> tuple[Value, ...] | None:
+def _rewritten(g: Builder, op: Op, operands: tuple[Value, ...], read: Sequence[int]) -> tuple[Value, ...] | None:
     """The results of a node of which some are read, by folding or in a simpler form; None if it stays as it is."""
     folded = fold(g, op, operands)
     if folded is not None:
