@@ -11,6 +11,8 @@ KINKED_EXAMPLES = "kinked:examples"
 COUNTS = frozenset({KINKED_NODES, KINKED_EXAMPLES})
 """The outputs that a batch has the sum of, whatever becomes of the others."""
 
+_OF_POINT = frozenset({"value", "gradient", "kinked"})
+
 
 def value(name: str) -> str:
     """The output of the graph itself."""
@@ -65,6 +67,11 @@ def perturbation(value: int) -> str:
 def kinks(position: int) -> str:
     """The number of elements on a kink of the node at a position."""
     return f"kinks:{position}"
+
+
+def is_of_point(name: str) -> bool:
+    """Whether an output of a product with a vector depends on the point alone, and not on the vector."""
+    return split(name)[0] in _OF_POINT
 
 
 def split(name: str) -> tuple[str, str]:

@@ -33,6 +33,8 @@ class Axis:
     inputs: frozenset[str]
     size: int
     summed: bool = False
+    within: Axis | None = None
+    """An axis that is there as a whole at every position, such as that of the columns of a basis at every point."""
 
 
 class Programs:
@@ -93,6 +95,9 @@ def weight(graph: Graph) -> int:
 
 def _along(graph: Graph, axis: Axis) -> Graph:
     """The derived graph along an axis; counts, and where asked for all outputs, are summed along it."""
+    if axis.within is not None:
+        once = [name for name in graph.output_types if names.is_of_point(name)]
+        graph = vmap(graph, axis.within.inputs, axis.within.size, once)
     mapped = vmap(graph, axis.inputs, axis.size)
     summed = set(mapped.output_types) if axis.summed else names.COUNTS
     if summed.isdisjoint(mapped.output_types):

@@ -135,7 +135,7 @@ class SweepSchedule:
             schedules={piece.instance.program.digest: piece.schedule for piece in self.pieces},
             data=data,
             constants={key_of(c): c for piece in self.pieces for c in piece.instance.constants.values()},
-            chunks=_Chunks(self.pieces, laps, wanted),
+            chunks=_Chunks(self.pieces, self.sweep.axis, laps, wanted),
             executor=self.executor,
         )
         return SweepRun(self, work, control)
@@ -144,8 +144,8 @@ class SweepSchedule:
 class _Chunks(Sequence[Chunk]):
     """The chunks of a work, each made when it is asked for: there may be millions."""
 
-    def __init__(self, pieces: Sequence[Piece], laps: LapOf, wanted: range) -> None:
-        self._pieces, self._laps, self._wanted = pieces, laps, wanted
+    def __init__(self, pieces: Sequence[Piece], axis: Axis | None, laps: LapOf, wanted: range) -> None:
+        self._pieces, self._axis, self._laps, self._wanted = pieces, axis, laps, wanted
 
     def __len__(self) -> int:
         return len(self._wanted)
@@ -156,10 +156,14 @@ class _Chunks(Sequence[Chunk]):
     def __getitem__(self, index: slice) -> Sequence[Chunk]: ...
     def __getitem__(self, index: int | slice) -> Chunk | Sequence[Chunk]:
         if isinstance(index, slice):
-            return _Chunks(self._pieces, self._laps, self._wanted[index])
+            return _Chunks(self._pieces, self._axis, self._laps, self._wanted[index])
         lap, position = divmod(self._wanted[index], len(self._pieces))
         piece = self._pieces[position]
-        arguments = {name: part(source, piece.start, piece.stop) for name, source in self._laps(lap).items()}
+        along = self._axis.inputs if self._axis else ()
+        arguments = {
+            name: part(source, piece.start, piece.stop) if name in along else source
+            for name, source in self._laps(lap).items()
+        }
         constants = {name: Constant(key_of(literal)) for name, literal in piece.instance.constants.items()}
         return Chunk(piece.instance.program.digest, arguments | constants)
 
