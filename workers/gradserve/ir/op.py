@@ -76,7 +76,10 @@ class Op(abc.ABC):
     fills: ClassVar[bool] = False
     """Whether a number that fills the first operand fills the result as well."""
     total: ClassVar[bool] = False
-    """Whether it has a result for all numbers: no guard and no failure, such as that of a matrix without inverse."""
+    """Whether it has a result for all numbers: no guard and no failure, such as that of a matrix without inverse.
+
+    Of one that calls functions, if these have results.
+    """
     spectral_function: ClassVar[str] = ""
     """The function of `ops.spectral.scalar_functions` that it applies to each element, if there is one."""
     linear_in: ClassVar[tuple[int, ...] | None] = ()
@@ -102,6 +105,10 @@ class Op(abc.ABC):
             return self
         changed = {name: change(function) for name, function in self.functions.items()}
         return replace(self, **changed)
+
+    def is_total(self, *types: TensorType) -> bool:
+        """Whether it has a result for all numbers of these types."""
+        return self.total
 
     def coerce(self, g: Builder, operands: Sequence[Operand]) -> tuple[Value, ...]:
         """The operands as values; families insert conversions and broadcasts here."""

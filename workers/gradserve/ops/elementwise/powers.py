@@ -138,6 +138,10 @@ class Pow(Binary):
     kinks = ((0.0, 0.0, 0.0, 0.0, -2.0, -2.0), (0.0, 1.0, 0.5, -1.0, 3.0, 0.5))
     integers = ((7, -3, 0, 2), (2, 3, 0, 10))
 
+    def is_total(self, *types: TensorType) -> bool:
+        """Not of integers, which have no negative powers."""
+        return types[0].is_float
+
     def differential(self, g: Builder, k: int, dx: Value, operands: Sequence[Value], y: Value) -> Value | None:
         """The part along the base or along the exponent."""
         slope = self._slope_in_base(g, *operands) if k == 0 else self._slope_in_exponent(g, operands[0], y)

@@ -181,6 +181,7 @@ class Concatenate(Linear, Op):
     axis: int
 
     name = "concatenate"
+    total = True
     arity = None
     constraints = {
         "C0": "at least one operand",
