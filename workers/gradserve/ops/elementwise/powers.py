@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
-from gradserve.ir.types import Array
+from gradserve.ir.types import Array, TensorType
 from gradserve.ops.family import DIVISION, TRANSCENDENTAL, Binary, RealElementwise, Unary
 from gradserve.ops.registry import register
 
