@@ -103,6 +103,8 @@ class Builder:
         """Results by the identity of the op and the operands' indices."""
         self._inferred: dict[tuple[int, ...], tuple[TensorType, ...]] = {}
         """Types of results by the identities of the op and of the operands' types."""
+        self._kinds: dict[TensorType, TensorType] = {}
+        """Of equal types one, which stands for all of them."""
         self._literals: dict[int, Constant] = {}
         self._count = 0
 
@@ -119,7 +121,7 @@ class Builder:
         """
         if any(known.name == name for known, _ in self._inputs):
             raise InvalidGraph(f"two inputs are named {name!r}")
-        value = self._new(type_)
+        value = self._new(self._kinds.setdefault(type_, type_))
         self._inputs.append((Input(name, type_), value))
         return value
 
@@ -142,7 +144,7 @@ class Builder:
     def _constant(self, constant: Constant) -> Value:
         found = self._constants.get(constant)
         if found is None:
-            found = self._constants[constant] = self._new(constant.type)
+            found = self._constants[constant] = self._new(self._kinds.setdefault(constant.type, constant.type))
             self._literals[found.index] = constant
         return found
 
@@ -197,7 +199,7 @@ class Builder:
                 types = op.infer(*(operand.type for operand in operands))
             except ConstraintError as error:
                 raise self._refused(op, error, operands) from None
-            self._inferred[key] = types
+            types = self._inferred[key] = tuple([self._kinds.setdefault(t, t) for t in types])
         return types
 
     def _refused(self, op: Op, error: ConstraintError, operands: Sequence[Value]) -> InvalidGraph:

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import enum
-import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[Any]
+T = TypeVar("T")
+
+
+class once(Generic[T]):
+    """An attribute that is worked out when it is first asked for, as `cached_property`, which takes a lock for that."""
+
+    def __init__(self, make: Callable[[Any], T]) -> None:
+        """Decorates the method that works it out."""
+        self.make = make
+        self.__doc__ = make.__doc__
+
+    def __get__(self, instance: Any, owner: type[Any]) -> T:
+        found = instance.__dict__[self.make.__name__] = self.make(instance)
+        return found
 
 
 class ElementType(enum.Enum):
@@ -95,17 +109,17 @@ class TensorType:
     element_type: ElementType
     shape: Shape = ()
 
-    @functools.cached_property
+    @once
     def rank(self) -> int:
         """The number of axes."""
         return len(self.shape)
 
-    @functools.cached_property
+    @once
     def is_concrete(self) -> bool:
         """Whether every length is a number."""
         return not any(isinstance(length, Symbol) for length in self.shape)
 
-    @functools.cached_property
+    @once
     def lengths(self) -> tuple[int, ...]:
         """The shape, all numbers.
 
@@ -116,17 +130,17 @@ class TensorType:
             raise TypeError(f"{self} has unbound lengths")
         return self.shape  # type: ignore[return-value]
 
-    @functools.cached_property
+    @once
     def size(self) -> int:
         """The number of elements."""
         return math.prod(self.lengths)
 
-    @functools.cached_property
+    @once
     def nbytes(self) -> int:
         """The bytes of all elements."""
         return self.size * self.element_type.itemsize
 
-    @functools.cached_property
+    @once
     def is_float(self) -> bool:
         """Whether one may differentiate with respect to it."""
         return self.element_type.is_float
