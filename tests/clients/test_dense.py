@@ -125,8 +125,9 @@ def test_the_cheaper_mode_is_taken_and_explained(client):
 def test_a_hessian_is_explained(client):
     f = client.function(lambda x: np.sum(np.tanh(A @ x)))
     found = f.explain(np.ones((3, 6)), derivation="hessian", batch=True)
-    assert (found.mode, found.chunks) == ("forward", (6, 6, 6))
-    assert found.flops == 3 * f.explain(np.ones(6), derivation="hessian").flops
+    assert (found.mode, found.chunks) == ("forward", (3,))
+    one = f.explain(np.ones(6), derivation="hessian")
+    assert 2 * one.flops < found.flops <= 3 * one.flops  # what depends on the point alone is computed once
 
 
 def test_the_mode_is_chosen_once(monkeypatch):

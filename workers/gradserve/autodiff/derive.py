@@ -107,14 +107,10 @@ def _evaluate(graph: Graph) -> Graph:
 
 def _gradient(graph: Graph, wrt: Sequence[str], sown: bool) -> Graph:
     """vjp seeded with 1, or not `sown`."""
-    pulled = transpose(linearize(graph, wrt))
+    pulled = transpose(linearize(graph, wrt), seed=1 if sown else None)
     (loss,) = graph.outputs
-    g = builder()
-    arguments = declare_inputs(g, graph)
-    seed = seed_of(g, graph, sown)
-    results = inline(g, pulled, {**arguments, names.cotangent(loss.name): seed})
-    outputs = {names.value(loss.name): results[loss.name]}
-    return g.build(outputs | {names.gradient(name): results[names.cotangent(name)] for name in wrt})
+    called = {loss.name: names.value(loss.name)} | {names.cotangent(n): names.gradient(n) for n in wrt}
+    return replace(pulled, outputs=tuple(Output(called[o.name], o.value) for o in pulled.outputs))
 
 
 def _hvp(graph: Graph, wrt: Sequence[str], product_only: bool, sown: bool) -> Graph:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gradserve.autodiff import names, rules
 from gradserve.autodiff.spectral import invariant
-from gradserve.autodiff.walk import copy_node, declare_inputs, differentiating, leaves
+from gradserve.autodiff.walk import Differentiating, copy_node, declare_inputs, leaves
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Graph
 from gradserve.ops import builder
@@ -48,7 +48,7 @@ def push_forward(
             dots += [None] * len(node.types)
             continue
         g.origin = node.origin
-        with differentiating(node, position):
+        with Differentiating(node, position):
             outputs, pushed = rules.push(node.op, g, [values[k] for k in node.operands], moving)
         values += outputs
         dots += pushed

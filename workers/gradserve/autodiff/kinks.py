@@ -28,12 +28,12 @@ def with_kinks(graph: Graph, derived: Graph, wrt: Sequence[str]) -> Graph:
     As 0 or 1 in int64, so that sums over examples count them: `kinked:nodes` holds one for each node that can sit on
     a kink, `kinked:examples` is a scalar.
     """
-    g = builder()
-    arguments = declare_inputs(g, derived)
-    outputs = inline(g, derived, arguments)
     counting = kinks(graph, wrt)
     if not counting.outputs:
         return derived
+    g = builder()
+    arguments = declare_inputs(g, derived)
+    outputs = inline(g, derived, arguments)
     counts = inline(g, counting, arguments)
     flags = [g.reshape(g.convert(g.gt(count, 0), ElementType.INT64), (1,)) for count in counts.values()]
     nodes = g.emit("concatenate", *flags, axis=0)

@@ -12,6 +12,8 @@ ABSORBED = "kinked:absorbed"
 COUNTS = frozenset({KINKED_NODES, KINKED_EXAMPLES, ABSORBED})
 """The outputs that a batch has the sum of, whatever becomes of the others."""
 
+_OF_POINT = frozenset({"value", "gradient", "kinked"})
+
 
 def value(name: str) -> str:
     """The output of the graph itself."""
@@ -71,6 +73,11 @@ def kinks(position: int) -> str:
 def is_derivative(name: str) -> bool:
     """Whether an output is linear in tangents or cotangents, and not a value or a count."""
     return split(name)[0] not in ("value", "order0", "kinks", "kinked")
+
+
+def is_of_point(name: str) -> bool:
+    """Whether an output of a product with a vector depends on the point alone, and not on the vector."""
+    return split(name)[0] in _OF_POINT
 
 
 def split(name: str) -> tuple[str, str]:

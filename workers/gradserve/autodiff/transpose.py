@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from gradserve.autodiff import names, rules
 from gradserve.autodiff.linearize import Linearized
-from gradserve.autodiff.walk import copy_node, differentiating, leaves, reachable
+from gradserve.autodiff.walk import Differentiating, copy_node, leaves, reachable
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Graph, Node
 from gradserve.ir.op import Unknown
 from gradserve.ops import builder
 
 
-def transpose(linearized: Linearized) -> Graph:
+def transpose(linearized: Linearized, seed: float | None = None) -> Graph:
     """The graph with its linear part transposed.
 
-    Inputs `tangent:NAME` become outputs `cotangent:NAME`, outputs `tangent:OUT` become inputs `cotangent:OUT`. What
-    does not depend on the linear inputs stays as it is.
+    Inputs `tangent:NAME` become outputs `cotangent:NAME`, outputs `tangent:OUT` become inputs `cotangent:OUT`, or all
+    of them are filled with the number `seed`. What does not depend on the linear inputs stays as it is.
     """
     graph = linearized.graph
     linear = reachable(graph, linearized.linear_inputs)
     g = builder()
     known = {i.name: g.input(i.name, i.type) for i in graph.inputs if i.name not in linearized.linear_inputs}
-    seeds = {name: g.input(_turned(name), graph.output_types[name]) for name in linearized.linear_outputs}
+    types = {name: graph.output_types[name] for name in linearized.linear_outputs}
+    seeds = {n: g.input(_turned(n), t) if seed is None else g.full(t, seed) for n, t in types.items()}
     values = _known_values(g, graph, known, linear)
     cotangents = _Cotangents(g, len(graph.value_types))
     for output in graph.outputs:
@@ -93,7 +94,7 @@ def _pull_back(
         if not linear[results[0]] or all(ct is None for ct in arriving):
             continue
         g.origin = node.origin
-        with differentiating(node, position):
+        with Differentiating(node, position):
             leaving = rules.pull(node.op, g, arriving, _operands(node, graph, values))
         for operand, cotangent in zip(node.operands, leaving, strict=True):
             if cotangent is not None and linear[operand]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.errors import ConstraintError, NotDifferentiable, Violation
@@ -49,16 +48,25 @@ def reachable(graph: Graph, inputs: Iterable[str]) -> list[bool]:
     return marks
 
 
-@contextmanager
-def differentiating(node: Node, position: int) -> Iterator[None]:
+class Differentiating:
     """Turns a missing rule into a refusal that names the node."""
-    try:
-        yield
-    except ConstraintError as error:
-        violation = Violation(
-            field=f"nodes[{position}]",
-            constraint=f"{node.op.name} ({error.constraint})",
-            description=error.description,
-            source=str(node.origin or ""),
-        )
-        raise NotDifferentiable("the graph cannot be differentiated", [violation]) from None
+
+    __slots__ = ("_node", "_position")
+
+    def __init__(self, node: Node, position: int) -> None:
+        """Of the node at this position."""
+        self._node, self._position = node, position
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, ConstraintError):
+            node = self._node
+            violation = Violation(
+                field=f"nodes[{self._position}]",
+                constraint=f"{node.op.name} ({error.constraint})",
+                description=error.description,
+                source=str(node.origin or ""),
+            )
+            raise NotDifferentiable("the graph cannot be differentiated", [violation]) from None

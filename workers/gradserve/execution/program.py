@@ -96,7 +96,8 @@ def _hoist(graph: Graph) -> tuple[Graph, list[Constant]]:
     nodes, extra = [], first + own
     for node, (changed, constants) in zip(graph.nodes, called, strict=True):
         added = range(extra, extra + len(constants))
-        nodes.append(replace(changed, operands=(*map(moved, node.operands), *added)))
+        operands = (*[moved(k) for k in node.operands], *added)
+        nodes.append(Node(changed.op, operands, node.types, node.origin))
         extra += len(constants)
     names = [Input(f"{CONSTANT}{k}", constant.type) for k, constant in enumerate(hoisted)]
     return (

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from operator import attrgetter
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from gradserve.ir.errors import ConstraintError, InvalidGraph, Violation
 from gradserve.ir.graph import Constant, Graph, Input, Literal, Node, Origin, Output
-from gradserve.ir.op import Op, OpSet, make_op
+from gradserve.ir.op import Op, OpSet, make_op, plain_op
 from gradserve.ir.shapes import broadcast_shape
 from gradserve.ir.types import Array, ElementType, Shape, TensorType
 
 Scalar: TypeAlias = bool | int | float
 Operand: TypeAlias = "Value | Scalar | Array | np.generic"
+_PYTHON = frozenset({bool, int, float})
+"""The types of Python's numbers, which adapt to arrays."""
+_index = attrgetter("index")
 
 
 class Value:
@@ -66,13 +69,13 @@ class Value:
         return f"%{self.index}: {self.type}"
 
 
-@dataclass(frozen=True, slots=True)
-class Application:
+class Application(NamedTuple):
     """One node of a graph under construction."""
 
     op: Op
     operands: tuple[Value, ...]
     results: tuple[Value, ...]
+    types: tuple[TensorType, ...]
     origin: Origin | None
 
 
@@ -92,13 +95,23 @@ class Builder:
         self._scalars: dict[tuple[ElementType, str], Value] = {}
         self._applications: list[Application] = []
         self._producers: dict[int, Application] = {}
-        self._known: dict[tuple[Op, tuple[int, ...]], tuple[Value, ...]] = {}
+        self._ops: dict[Op, Op] = {}
+        """Of equal ops one, which stands for all of them."""
+        self._met: dict[int, tuple[Op, Op]] = {}
+        """Every op by its identity, with the one that stands for it: hashing an op takes longer than all the rest."""
+        self._known: dict[tuple[int, ...], tuple[Value, ...]] = {}
+        """Results by the identity of the op and the operands' indices."""
+        self._inferred: dict[tuple[int, ...], tuple[TensorType, ...]] = {}
+        """Types of results by the identities of the op and of the operands' types."""
+        self._kinds: dict[TensorType, TensorType] = {}
+        """Of equal types one, which stands for all of them."""
         self._literals: dict[int, Constant] = {}
         self._count = 0
 
     def _new(self, type_: TensorType) -> Value:
+        value = Value(self, self._count, type_)
         self._count += 1
-        return Value(self, self._count - 1, type_)
+        return value
 
     def input(self, name: str, type_: TensorType) -> Value:
         """A new named input.
@@ -108,7 +121,7 @@ class Builder:
         """
         if any(known.name == name for known, _ in self._inputs):
             raise InvalidGraph(f"two inputs are named {name!r}")
-        value = self._new(type_)
+        value = self._new(self._kinds.setdefault(type_, type_))
         self._inputs.append((Input(name, type_), value))
         return value
 
@@ -131,7 +144,7 @@ class Builder:
     def _constant(self, constant: Constant) -> Value:
         found = self._constants.get(constant)
         if found is None:
-            found = self._constants[constant] = self._new(constant.type)
+            found = self._constants[constant] = self._new(self._kinds.setdefault(constant.type, constant.type))
             self._literals[found.index] = constant
         return found
 
@@ -157,21 +170,37 @@ class Builder:
         Raises:
             InvalidGraph: the operands break one of the op's constraints.
         """
-        key = (op, tuple(operand.index for operand in operands))
+        met = self._met.get(id(op))
+        op = self._standing_for(op) if met is None else met[1]
+        key = (id(op), *map(_index, operands))
         known = self._known.get(key)
         if known is not None:
             return known
-        try:
-            types = op.infer(*(operand.type for operand in operands))
-        except ConstraintError as error:
-            raise self._refused(op, error, operands) from None
-        results = tuple(self._new(t) for t in types)
-        application = Application(op, tuple(operands), results, self.origin)
+        types = self._types(op, operands)
+        results = (self._new(types[0]),) if len(types) == 1 else tuple(map(self._new, types))
+        application = Application(op, tuple(operands), results, types, self.origin)
         self._applications.append(application)
         for result in results:
             self._producers[result.index] = application
         self._known[key] = results
         return results
+
+    def _standing_for(self, op: Op) -> Op:
+        found = self._ops.setdefault(op, op)
+        self._met[id(op)] = op, found  # kept alive, so that no other op gets its identity
+        return found
+
+    def _types(self, op: Op, operands: Sequence[Value]) -> tuple[TensorType, ...]:
+        """The types of the results: asked of the op once for each combination of operand types."""
+        key = (id(op), *[id(operand.type) for operand in operands])
+        types = self._inferred.get(key)
+        if types is None:
+            try:
+                types = op.infer(*(operand.type for operand in operands))
+            except ConstraintError as error:
+                raise self._refused(op, error, operands) from None
+            types = self._inferred[key] = tuple([self._kinds.setdefault(t, t) for t in types])
+        return types
 
     def _refused(self, op: Op, error: ConstraintError, operands: Sequence[Value]) -> InvalidGraph:
         types = ", ".join(str(operand.type) for operand in operands)
@@ -189,7 +218,7 @@ class Builder:
         if found is None:
             raise InvalidGraph(f"there is no op called {name!r}")
         try:
-            op = make_op(found, attributes)
+            op = make_op(found, attributes) if attributes else plain_op(found)
         except ConstraintError as error:
             raise InvalidGraph(f"{name} ({error.constraint}): {error.description}") from None
         return self.apply(op, op.coerce(self, operands))
@@ -254,7 +283,8 @@ class Builder:
             outputs: the values it gives.
             inputs: the inputs that it takes, in their order, among them all that the outputs need; by default all.
         """
-        live = self.live(outputs.values())
+        needed = self.needed(outputs.values())
+        live = _read(needed, outputs.values())
         declared = {value.index: input_ for input_, value in self._inputs}
         taken = [*declared] if inputs is None else [value.index for value in inputs]
         number = {index: k for k, index in enumerate(taken)}
@@ -262,12 +292,9 @@ class Builder:
         for index, _ in constants:
             number[index] = len(number)
         nodes = []
-        for application in self._applications:
-            if application.results[0].index not in live:
-                continue
-            operands = tuple(number[operand.index] for operand in application.operands)
-            nodes.append(Node(application.op, operands, tuple(r.type for r in application.results), application.origin))
-            for result in application.results:
+        for op, operands, results, types, origin in needed:
+            nodes.append(Node(op, tuple([number[operand.index] for operand in operands]), types, origin))
+            for result in results:
                 number[result.index] = len(number)
         return Graph(
             inputs=tuple(declared[index] for index in taken),
@@ -276,17 +303,40 @@ class Builder:
             outputs=tuple(Output(name, number[value.index]) for name, value in outputs.items()),
         )
 
-    def live(self, roots: Iterable[Value]) -> set[int]:
-        """Indices of the values that these need; with one result of a node, its first result is marked as well."""
+    def needed(self, roots: Iterable[Value]) -> list[Application]:
+        """The applications that these values need, in their order: the nodes of the graph with these outputs."""
         live = {value.index for value in roots}
+        found = []
         for application in reversed(self._applications):
-            if any(result.index in live for result in application.results):
-                live.add(application.results[0].index)
-                live.update(operand.index for operand in application.operands)
-        return live
+            results = application.results
+            if results[0].index in live or (len(results) > 1 and not live.isdisjoint(map(_index, results))):
+                live.update(map(_index, application.operands))
+                found.append(application)
+        return found[::-1]
+
+    def live(self, roots: Iterable[Value]) -> set[int]:
+        """Indices of these values and of all that they are made of."""
+        return _read(self.needed(roots), roots)
+
+    @property
+    def count(self) -> int:
+        """The number of values so far, which is the index of the next one."""
+        return self._count
+
+
+def _read(needed: Iterable[Application], roots: Iterable[Value]) -> set[int]:
+    read = {operand.index for application in needed for operand in application.operands}
+    read.update(map(_index, roots))
+    return read
 
 
 def common_element_type(operands: Sequence[Operand]) -> ElementType:
     """The element type that NumPy gives to an operation on these operands."""
+    found = {o.type.element_type if isinstance(o, Value) else type(o) for o in operands}
+    given = found - _PYTHON
+    if len(given) == 1 and (len(found) == 1 or ElementType.FLOAT64 in found):
+        (only,) = given
+        if isinstance(only, ElementType):
+            return only  # the usual case, which NumPy takes long to tell
     strong = [o.type.element_type.dtype if isinstance(o, Value) else o for o in operands]
     return ElementType.of(np.result_type(*strong))

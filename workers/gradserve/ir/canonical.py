@@ -19,7 +19,7 @@ import json
 from collections.abc import Iterator, Sequence
 
 from gradserve.ir.graph import Constant, Graph, Literal, Node, Output
-from gradserve.ir.op import Attribute
+from gradserve.ir.op import Attribute, Op
 from gradserve.ir.types import ElementType, Symbol, TensorType
 
 _FORMAT = "gradserve graph 1"
@@ -101,20 +101,23 @@ def _lines(graph: Graph) -> Iterator[str]:
         yield f"input {json.dumps(given.name)} {_type(given.type)}"
     for constant in graph.constants:
         yield f"constant {_type(constant.type)} {constant.digest}"
-    for node in graph.nodes:
-        attributes = [f"{name}={_attribute(value)}" for name, value in sorted(node.op.attributes().items())]
-        functions = [f"{name}=graph {function.digest}" for name, function in sorted(node.op.functions.items())]
-        yield " ".join(
-            (
-                "node",
-                node.op.name,
-                ",".join(map(str, node.operands)),
-                ",".join(attributes + functions),
-                ";".join(map(_type, node.types)),
-            )
-        )
+    ops: dict[int, str] = {}
+    types: dict[int, str] = {}
+    for node in graph.nodes:  # most of which share their ops and their types with others
+        op, own = id(node.op), id(node.types)
+        if op not in ops:
+            ops[op] = _op(node.op)
+        if own not in types:
+            types[own] = ";".join(map(_type, node.types))
+        yield f"node {node.op.name} {','.join(map(str, node.operands))} {ops[op]} {types[own]}"
     for output in graph.outputs:
         yield f"output {json.dumps(output.name)} {output.value}"
+
+
+def _op(op: Op) -> str:
+    attributes = [f"{name}={_attribute(value)}" for name, value in sorted(op.attributes().items())]
+    functions = [f"{name}=graph {function.digest}" for name, function in sorted(op.functions.items())]
+    return ",".join(attributes + functions)
 
 
 def _type(type_: TensorType) -> str:

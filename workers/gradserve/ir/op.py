@@ -90,7 +90,10 @@ class Op(abc.ABC):
     fills: ClassVar[bool] = False
     """Whether a number that fills the first operand fills the result as well."""
     total: ClassVar[bool] = False
-    """Whether it has a result for all numbers: no guard and no failure, such as that of a matrix without inverse."""
+    """Whether it has a result for all numbers: no guard and no failure, such as that of a matrix without inverse.
+
+    Of one that calls functions, if these have results.
+    """
     spectral_function: ClassVar[str] = ""
     """The function of `ops.spectral.scalar_functions` that it applies to each element, if there is one."""
     linear_in: ClassVar[tuple[int, ...] | None] = ()
@@ -108,12 +111,18 @@ class Op(abc.ABC):
     @property
     def functions(self) -> dict[str, Graph]:
         """The graphs that it calls, by name: closed, so that all they read are their inputs."""
-        return {name: getattr(self, name) for name in self.calls_functions}
+        return {name: getattr(self, name) for name in self.calls_functions} if self.calls_functions else {}
 
     def with_functions(self, change: Callable[[Graph], Graph]) -> Op:
         """The op with each of its functions changed; itself if it has none."""
+        if not self.calls_functions:
+            return self
         changed = {name: change(function) for name, function in self.functions.items()}
-        return replace(self, **changed) if changed else self
+        return replace(self, **changed)
+
+    def is_total(self, *types: TensorType) -> bool:
+        """Whether it has a result for all numbers of these types."""
+        return self.total
 
     def coerce(self, g: Builder, operands: Sequence[Operand]) -> tuple[Value, ...]:
         """The operands as values; families insert conversions and broadcasts here."""
@@ -248,6 +257,16 @@ def attribute_types(op: type[Op]) -> dict[str, Any]:
     """The attributes that an op class declares: names to annotations."""
     hints = get_type_hints(op)
     return {field.name: hints[field.name] for field in fields(op) if field.name not in op.calls_functions}
+
+
+@functools.cache
+def plain_op(op: type[Op]) -> Op:
+    """The op of a class without attributes and functions: one for all its applications.
+
+    Raises:
+        ConstraintError: it has some.
+    """
+    return make_op(op, {})
 
 
 def make_op(op: type[Op], attributes: Mapping[str, Any], functions: Sequence[Graph] = ()) -> Op:

@@ -4,13 +4,28 @@ from __future__ import annotations
 
 import enum
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[Any]
+T = TypeVar("T")
+
+
+class once(Generic[T]):
+    """An attribute that is worked out when it is first asked for, as `cached_property`, which takes a lock for that."""
+
+    def __init__(self, make: Callable[[Any], T]) -> None:
+        """Decorates the method that works it out."""
+        self.make = make
+        self.__doc__ = make.__doc__
+
+    def __get__(self, instance: Any, owner: type[Any]) -> T:
+        found = instance.__dict__[self.make.__name__] = self.make(instance)
+        return found
 
 
 class ElementType(enum.Enum):
@@ -41,7 +56,7 @@ class ElementType(enum.Enum):
     @property
     def is_float(self) -> bool:
         """Whether one may differentiate with respect to it."""
-        return self in (ElementType.FLOAT32, ElementType.FLOAT64)
+        return self in _REAL
 
     @property
     def is_integer(self) -> bool:
@@ -69,6 +84,7 @@ _DTYPES: dict[ElementType, np.dtype[Any]] = {
     ElementType.FLOAT32: np.dtype(np.float32),
     ElementType.FLOAT64: np.dtype(np.float64),
 }
+_REAL = frozenset({ElementType.FLOAT32, ElementType.FLOAT64})
 _BY_DTYPE = {dtype: element_type for element_type, dtype in _DTYPES.items()}
 
 
@@ -86,24 +102,24 @@ Length: TypeAlias = int | Symbol
 Shape: TypeAlias = tuple[Length, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TensorType:
-    """The type of an array, printed as `f64[3,4]`."""
+    """The type of an array, printed as `f64[3,4]`. What is asked of it is worked out once: values share their types."""
 
     element_type: ElementType
     shape: Shape = ()
 
-    @property
+    @once
     def rank(self) -> int:
         """The number of axes."""
         return len(self.shape)
 
-    @property
+    @once
     def is_concrete(self) -> bool:
         """Whether every length is a number."""
         return not any(isinstance(length, Symbol) for length in self.shape)
 
-    @property
+    @once
     def lengths(self) -> tuple[int, ...]:
         """The shape, all numbers.
 
@@ -114,17 +130,17 @@ class TensorType:
             raise TypeError(f"{self} has unbound lengths")
         return self.shape  # type: ignore[return-value]
 
-    @property
+    @once
     def size(self) -> int:
         """The number of elements."""
         return math.prod(self.lengths)
 
-    @property
+    @once
     def nbytes(self) -> int:
         """The bytes of all elements."""
         return self.size * self.element_type.itemsize
 
-    @property
+    @once
     def is_float(self) -> bool:
         """Whether one may differentiate with respect to it."""
         return self.element_type.is_float

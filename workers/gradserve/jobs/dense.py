@@ -1,7 +1,7 @@
-"""Dense derivatives: Jacobians and Hessians, assembled from chunks of rows.
+"""Dense derivatives: Jacobians and Hessians, assembled from products with every column of the identity.
 
-Every row is a product with one column of the identity, so that what is assembled has the bits of `Jvp`, `Vjp` and `Hvp`
-on a basis.
+So what is assembled at one point has the bits of `Jvp`, `Vjp` and `Hvp` on a basis. Of a batch, chunks are points with
+all their columns; where the columns of one point fill more than a chunk, they are chunks of columns, point by point.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,11 +20,11 @@ from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array
 from gradserve.jobs.context import Context
 from gradserve.jobs.derivative import with_inputs
-from gradserve.jobs.folds import KinkCount, by_role, count_nonfinite
-from gradserve.jobs.matrices import BasisLayout, Matrices
+from gradserve.jobs.folds import Gathered, KinkCount, by_role, count_nonfinite
+from gradserve.jobs.matrices import BasisLayout
 from gradserve.jobs.programs import Axis, Check
-from gradserve.jobs.sweep import Lap, Sweep, SweepSchedule, counting
-from gradserve.pools.work import OneHots, Point, Shared, Source
+from gradserve.jobs.sweep import Lap, Sweep, SweepRun, SweepSchedule, counting
+from gradserve.pools.work import OneHots, Point, Rows, Shared, Source
 from gradserve.questions.call import Call, Reduction, arrays_of
 from gradserve.questions.derivations import Derivation, Hessian, Hvp, Jacobian, Jvp, Mode, Vjp
 from gradserve.questions.derivatives import Derivatives, Differentiate
@@ -70,18 +70,19 @@ def answers(context: Context, question: Differentiate, control: Control) -> Iter
     question = with_inputs(question)
     call = question.call
     products, scheduled = _chosen(context, question, control.check)
-    matrices = Matrices(call)
+    gathered = Gathered(call.reduction, call.batch_size or 1)
     kinks = KinkCount(scheduled.sweep.derivation)
     planned = time.perf_counter() - started
     data = arrays_of(call.arguments)
-    running = scheduled.run(functools.partial(_lap, call, products), data, control)
-    results = iter(running)
-    for _ in range(scheduled.sweep.laps):
-        parts = [next(results).outputs for _ in scheduled.pieces]
-        kinks.add(parts[0], one_point=True)
-        matrices.add(_values(parts[0]), products.layout.blocks(_rows(parts, products)))
-    next(results, None)  # so that the pool ends its work here, and not when it is collected
-    values, blocks = matrices.done()
+    running = scheduled.run(functools.partial(_lap, call, products, scheduled), data, control)
+    kept = bool(call.batch) and call.reduction is Reduction.NONE
+    for outputs in _outputs(scheduled, running, products, kept):
+        kinks.add(outputs)
+        gathered.add(outputs)
+    found = gathered.done()
+    values = {key: array for key, array in found.items() if names.is_of_point(key)}
+    rows = {name: found[f"{products.role}:{name}"] for name in products.layout.rows}
+    blocks = products.layout.blocks(rows, points=int(kept))
     report = running.report(
         planned,
         batch_size=call.batch_size or 1,
@@ -106,6 +107,18 @@ def _chosen(context: Context, question: Differentiate, check: Check) -> tuple[Wa
         raise chosen
     _check_size(context, question.call, products.layout)
     return products, chosen
+
+
+def _with_all_points(context: Context, call: Call, single: SweepSchedule, check: Check) -> SweepSchedule:
+    """The schedule along the points of a batch, given that point by point; that one itself if it cuts the columns."""
+    if call.batch_size is None or len(single.pieces) > 1:
+        return single
+    summed = call.reduction is not Reduction.NONE
+    axis = Axis(frozenset(call.batched), call.batch_size, summed, within=single.sweep.axis)
+    try:
+        return replace(single.sweep, axis=axis, laps=1).schedule(context, check)
+    except LimitExceeded:  # of memory, which one point by itself keeps to
+        return single
 
 
 def ways(graph: Graph, derivation: Derivation) -> list[Way]:
@@ -134,7 +147,7 @@ def _attempt(context: Context, call: Call, products: Way, check: Check) -> Sweep
         laps=call.batch_size or 1,
     )
     try:
-        return sweep.schedule(context, check)
+        return _with_all_points(context, call, sweep.schedule(context, check), check)
     except LimitExceeded as error:
         return error
 
@@ -144,26 +157,43 @@ def _check_size(context: Context, call: Call, layout: BasisLayout) -> None:
     context.limits.check_results(kept * layout.nbytes, "the matrix takes", "ask for its products with vectors instead")
 
 
-def _lap(call: Call, products: Way, point: int) -> Lap:
-    """The arguments at one point, along all columns of the identity."""
-    batched = call.batched
-    lap: dict[str, Source] = {name: Point(name, point) if name in batched else Shared(name) for name in call.arguments}
-    layout = products.layout
+def _lap(call: Call, products: Way, scheduled: SweepSchedule, point: int) -> Lap:
+    """The arguments at one point, or of the batch, along all columns of the identity."""
+    batched, layout, axis = call.batched, products.layout, scheduled.sweep.axis
+    assert axis is not None
+    along: dict[str, Source] = {n: Point(n, point) if axis.within is None else Rows(n, 0, axis.size) for n in batched}
+    lap: dict[str, Source] = {name: along.get(name, Shared(name)) for name in call.arguments}
     for (name, type_), offset in zip(layout.seeds.items(), layout.offsets, strict=True):
         key = names.vector(products.derivation.takes, name)
-        lap[key] = OneHots(0, layout.count, offset, type_.lengths, type_.element_type)
+        lap[key] = OneHots(0, max(1, layout.count), offset, type_.lengths, type_.element_type)
     return lap
 
 
-def _values(outputs: Mapping[str, Array]) -> dict[str, Array]:
-    """What every row of a chunk has in common: the outputs of the graph, and gradients beside a Hessian."""
-    return {key: array[0] for key, array in outputs.items() if names.split(key)[0] in ("value", "gradient")}
+def _outputs(scheduled: SweepSchedule, running: SweepRun, products: Way, kept: bool) -> Iterator[Mapping[str, Array]]:
+    """What depends on the point alone, and the products with all columns; with an axis of points if these are kept."""
+    axis, count = scheduled.sweep.axis, products.layout.count
+    if axis is not None and axis.within is not None:
+        every = (slice(None),) * kept
+        for result in running:
+            yield {n: y if names.is_of_point(n) else y[*every, :count] for n, y in result.outputs.items()}
+        return
+    results = iter(running)
+    for _ in range(scheduled.sweep.laps):
+        parts = [next(results).outputs for _ in scheduled.pieces]
+        found = {n for part in parts for n in part}
+        outputs = {n: _of_point(n, parts) if names.is_of_point(n) else _rows(n, parts)[:count] for n in sorted(found)}
+        yield {n: y[None] if kept and n not in names.COUNTS else y for n, y in outputs.items()}
+    next(results, None)  # so that the pool ends its work here, and not when it is collected
 
 
-def _rows(parts: Sequence[Mapping[str, Array]], products: Way) -> dict[str, Array]:
-    """The products with all columns, by name, with an axis of columns."""
-    rows: dict[str, Array] = {}
-    for name in products.layout.rows:
-        arrays = [part[f"{products.role}:{name}"] for part in parts]
-        rows[name] = (arrays[0] if len(arrays) == 1 else np.concatenate(arrays))[: products.layout.count]
-    return rows
+def _of_point(name: str, parts: Sequence[Mapping[str, Array]]) -> Array:
+    """What every row has in common; a count, which is a sum over the rows, as one of a single example."""
+    if name in names.COUNTS:
+        return np.minimum(functools.reduce(np.maximum, (part[name] for part in parts if name in part)), 1)
+    return np.asarray(parts[0][name][0])
+
+
+def _rows(name: str, parts: Sequence[Mapping[str, Array]]) -> Array:
+    """The products with all columns."""
+    arrays = [part[name] for part in parts]
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)

@@ -15,6 +15,7 @@ from gradserve.ops import builder
 from gradserve.optimize import optimize
 from gradserve.questions.derivations import Derivation
 from gradserve.runtime.caches import Lru
+from gradserve.runtime.garbage import uncollected
 
 Check: TypeAlias = Callable[[], None]
 _NODE_BYTES = 1000
@@ -32,6 +33,8 @@ class Axis:
     inputs: frozenset[str]
     size: int
     summed: bool = False
+    within: Axis | None = None
+    """An axis that is there as a whole at every position, such as that of the columns of a basis at every point."""
 
 
 class Programs:
@@ -49,7 +52,8 @@ class Programs:
         found = self._graphs.get(key)
         if found is None:
             # Graphs of one digest may order their nodes, and with them their sums, differently: one stands for all.
-            found = optimize(derive(canonical(graph), derivation), check)
+            with uncollected():
+                found = optimize(derive(canonical(graph), derivation), check)
             self._graphs.put(key, found, weight(found))
         return found
 
@@ -66,9 +70,10 @@ class Programs:
             return found, True
         derived = self.derived(graph, derivation, check)
         check()
-        final = derived if axis is None else optimize(_along(derived, axis), check)
-        check()
-        instance = instance_of(final)
+        with uncollected():
+            final = derived if axis is None else optimize(_along(derived, axis), check)
+            check()
+            instance = instance_of(final)
         self._instances.put(key, instance, weight(final))
         return instance, False
 
@@ -77,7 +82,8 @@ class Programs:
         key = (program.digest, executor.name)
         found = self._schedules.get(key)
         if found is None:
-            found = executor.schedule(program)
+            with uncollected():
+                found = executor.schedule(program)
             self._schedules.put(key, found, weight(program.graph))
         return found
 
@@ -89,6 +95,9 @@ def weight(graph: Graph) -> int:
 
 def _along(graph: Graph, axis: Axis) -> Graph:
     """The derived graph along an axis; counts, and where asked for all outputs, are summed along it."""
+    if axis.within is not None:
+        once = [name for name in graph.output_types if names.is_of_point(name)]
+        graph = _counted_once(vmap(graph, axis.within.inputs, axis.within.size, once))
     mapped = vmap(graph, axis.inputs, axis.size)
     summed = set(mapped.output_types) if axis.summed else names.COUNTS
     if summed.isdisjoint(mapped.output_types):
@@ -96,3 +105,15 @@ def _along(graph: Graph, axis: Axis) -> Graph:
     g = builder()
     outputs = inline(g, mapped, declare_inputs(g, mapped))
     return g.build({n: g.reduce_sum(value, axes=(0,)) if n in summed else value for n, value in outputs.items()})
+
+
+def _counted_once(graph: Graph) -> Graph:
+    """The graph along many vectors at one point, which counts as one example if it does so for any of them."""
+    several = [
+        n for n in (names.KINKED_EXAMPLES, names.ABSORBED) if n in graph.output_types and graph.output_types[n].rank
+    ]
+    if not several:
+        return graph
+    g = builder()
+    outputs = inline(g, graph, declare_inputs(g, graph))
+    return g.build(outputs | {name: g.emit("reduce_max", outputs[name], axes=(0,)) for name in several})

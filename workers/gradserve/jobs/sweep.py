@@ -161,7 +161,7 @@ class SweepSchedule:
     def run(self, laps: LapOf, data: Mapping[str, Array], control: Control, chunks: range | None = None) -> SweepRun:
         """The results in chunk order, lap after lap; of all chunks, or of some alone."""
         wanted = range(len(self.pieces) * self.sweep.laps) if chunks is None else chunks
-        cut = Chunks(self.pieces, laps, wanted)
+        cut = Chunks(self.pieces, self.sweep.axis, laps, wanted)
         work = Work(
             schedules={piece.instance.program.digest: piece.schedule for piece in self.pieces},
             data=data,
@@ -175,8 +175,8 @@ class SweepSchedule:
 class Chunks(Sequence[Chunk]):
     """The chunks of a work, each made when it is asked for: there may be millions."""
 
-    def __init__(self, pieces: Sequence[Piece], laps: LapOf, wanted: range) -> None:
-        self._pieces, self._laps, self._wanted = pieces, laps, wanted
+    def __init__(self, pieces: Sequence[Piece], axis: Axis | None, laps: LapOf, wanted: range) -> None:
+        self._pieces, self._axis, self._laps, self._wanted = pieces, axis, laps, wanted
 
     def __len__(self) -> int:
         return len(self._wanted)
@@ -187,7 +187,7 @@ class Chunks(Sequence[Chunk]):
     def __getitem__(self, index: slice) -> Sequence[Chunk]: ...
     def __getitem__(self, index: int | slice) -> Chunk | Sequence[Chunk]:
         if isinstance(index, slice):
-            return Chunks(self._pieces, self._laps, self._wanted[index])
+            return Chunks(self._pieces, self._axis, self._laps, self._wanted[index])
         return self.chunk(index, self.piece(index))
 
     def piece(self, index: int) -> Piece:
@@ -196,8 +196,11 @@ class Chunks(Sequence[Chunk]):
 
     def chunk(self, index: int, piece: Piece) -> Chunk:
         """A chunk, by a piece that has its bounds."""
-        lap = self._wanted[index] // len(self._pieces)
-        arguments = {name: part(source, piece.start, piece.stop) for name, source in self._laps(lap).items()}
+        lap, along = self._wanted[index] // len(self._pieces), self._axis.inputs if self._axis else ()
+        arguments = {
+            name: part(source, piece.start, piece.stop) if name in along else source
+            for name, source in self._laps(lap).items()
+        }
         constants = {name: Constant(key_of(literal)) for name, literal in piece.instance.constants.items()}
         return Chunk(piece.instance.program.digest, arguments | constants)
 

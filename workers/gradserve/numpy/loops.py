@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,12 +22,11 @@ def apply_ufunc(
         Unsupported: NumPy computes it in elements that no graph has.
     """
     given = [as_operand(g, operand) for operand in operands]
-    loop = ufunc.resolve_dtypes((*(_kind(operand) for operand in given), *(None,) * ufunc.nout))
-    _require_element_types(name, loop)
-    results = implementation(g, *(_in_loop(g, x, dtype) for x, dtype in zip(given, loop, strict=False)))
+    loop = _loop(ufunc, name, *map(_kind, given))
+    results = implementation(g, *(_in_loop(g, x, own) for x, own in zip(given, loop, strict=False)))
     if ufunc.nout == 1:
         return _in_loop(g, results, loop[-1])
-    return tuple(_in_loop(g, result, dtype) for result, dtype in zip(results, loop[ufunc.nin :], strict=True))
+    return tuple(_in_loop(g, result, own) for result, own in zip(results, loop[ufunc.nin :], strict=True))
 
 
 def _kind(operand: Any) -> Any:
@@ -36,17 +36,20 @@ def _kind(operand: Any) -> Any:
     return type(operand) if type(operand) in (int, float, complex) else np.asarray(operand).dtype
 
 
-def _in_loop(g: Builder, operand: Any, dtype: np.dtype[Any]) -> Value:
-    element_type = ElementType.of(dtype)
+def _in_loop(g: Builder, operand: Any, element_type: ElementType) -> Value:
     return g.convert(operand, element_type) if isinstance(operand, Value) else g.constant(operand, element_type)
 
 
-def _require_element_types(name: str, loop: Sequence[np.dtype[Any]]) -> None:
-    for dtype in loop:
+@functools.lru_cache(maxsize=1024)
+def _loop(ufunc: np.ufunc, name: str, *kinds: Any) -> tuple[ElementType, ...]:
+    """The element types of operands and results in the loop that NumPy takes for operands of these kinds."""
+    found = []
+    for dtype in ufunc.resolve_dtypes((*kinds, *(None,) * ufunc.nout)):
         try:
-            ElementType.of(dtype)
+            found.append(ElementType.of(dtype))
         except TypeError:
             raise Unsupported(
                 f"NumPy computes {name} of these operands in {dtype}, and no graph has such elements",
                 "convert them beforehand, such as by .astype(np.float64)",
             ) from None
+    return tuple(found)

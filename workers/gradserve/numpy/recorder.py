@@ -83,8 +83,10 @@ class Recorder(Builder):
 
     def convert(self, value: Value, element_type: ElementType) -> Value:
         """The value with other elements; a constant is converted here and now."""
+        if value.type.element_type is element_type:
+            return value
         literal = self.literal(value)
-        if isinstance(literal, Literal) and literal.type.element_type is not element_type:
+        if isinstance(literal, Literal):
             return self.constant(literal.array.astype(element_type.dtype))
         return super().convert(value, element_type)
 

@@ -161,6 +161,9 @@ class Elementwise(Op):
 
     def coerce(self, g: Builder, operands: Sequence[Operand]) -> tuple[Value, ...]:
         """The operands promoted to one element type and broadcast to one shape."""
+        first = operands[0] if operands else None
+        if isinstance(first, Value) and all(isinstance(x, Value) and x.type is first.type for x in operands):
+            return tuple(x for x in operands if isinstance(x, Value))
         return g.align(g.promote(operands))
 
     def accepts(self, element_type: ElementType) -> bool:

@@ -20,6 +20,10 @@ MAX_ELEMENTS = 1 << 16
 
 def fold(g: Builder, op: Op, operands: Sequence[Value]) -> tuple[Value, ...] | None:
     """The results as constants, or None if the operands are not known or the results are large."""
+    for operand in operands:
+        made = g.producer(operand)
+        if (g.literal(operand) is None) if made is None else not made.op.fills:
+            return None
     return _fold_splats(g, op, operands) if op.elementwise else _fold_constants(g, op, operands)
 
 

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
 
 from gradserve.autodiff.walk import declare_inputs, leaves
 from gradserve.ir.builder import Builder, Value
-from gradserve.ir.graph import Graph, Node
+from gradserve.ir.graph import Graph
+from gradserve.ir.op import Op
 from gradserve.ops import builder
 from gradserve.optimize.calls import called
 from gradserve.optimize.factors import shared_factors
@@ -19,6 +22,8 @@ from gradserve.optimize.inverses import without_inverses
 from gradserve.optimize.simplify import simplify
 
 MAX_PASSES = 4
+REACH = 4
+"""How many nodes, one behind the other, a rule looks at."""
 _NODES_BETWEEN_CHECKS = 500
 
 
@@ -38,25 +43,54 @@ def optimize(graph: Graph, check: Callable[[], None] = _go_on) -> Graph:
 
 
 def _simplified(graph: Graph, check: Callable[[], None]) -> Graph:
-    for _ in range(MAX_PASSES):
-        rebuilt = _rebuild(graph, check)
-        if rebuilt.nodes == graph.nodes:
+    """The graph simplified again and again, until nothing changes; only what is new is looked at again."""
+    rebuilt = _rebuild(graph, [True] * len(graph.nodes), check)
+    for _ in range(MAX_PASSES - 1):
+        if not any(rebuilt.new):
             break
-        graph = rebuilt
-    return graph
+        rebuilt = _rebuild(rebuilt.graph, rebuilt.new, check)
+    return rebuilt.graph
 
 
-def _rebuild(graph: Graph, check: Callable[[], None]) -> Graph:
+@dataclass(frozen=True, slots=True)
+class _Rebuilt:
+    """A graph, and which of its nodes a rule has made, which no rule has seen yet."""
+
+    graph: Graph
+    new: Sequence[bool]
+
+
+def _rebuild(graph: Graph, new: Sequence[bool], check: Callable[[], None]) -> _Rebuilt:
+    """The graph with rules applied to its new nodes, and to those that see a change from where they stand."""
     g = builder()
     values = leaves(g, graph, declare_inputs(g, graph))
     read = {k for node in graph.nodes for k in node.operands} | {output.value for output in graph.outputs}
+    distances = [REACH] * len(values)
+    """Of each value, how far the nearest change is behind it."""
+    made: set[int] = set()
+    """The values that rules have made."""
     for position, (node, results) in enumerate(graph.numbered_nodes()):
         if position % _NODES_BETWEEN_CHECKS == 0:
             check()
         g.origin = node.origin
-        wanted = [k for k, value in enumerate(results) if value in read]
-        values += _node(g, node, tuple(values[k] for k in node.operands), wanted)
-    return g.build({o.name: values[o.value] for o in graph.outputs})
+        operands = tuple([values[k] for k in node.operands])
+        if node.op.commutative:
+            operands = tuple(sorted(operands, key=attrgetter("index")))  # so that x y and y x fall together
+        distance = min([distances[k] for k in node.operands], default=REACH)
+        found = None
+        if new[position] or distance < REACH or node.op.calls_functions:
+            before = g.count
+            found = _rewritten(g, node.op, operands, [k for k, value in enumerate(results) if value in read])
+        if found is None:
+            values += g.apply(node.op, operands)
+            distances += [min(distance + 1, REACH)] * len(results)
+        else:
+            made.update(range(before, g.count))
+            values += found
+            distances += [0] * len(results)
+    outputs = {o.name: values[o.value] for o in graph.outputs}
+    applied = g.needed(outputs.values())
+    return _Rebuilt(g.build(outputs), [application.results[0].index in made for application in applied])
 
 
 @functools.lru_cache(maxsize=256)
@@ -65,15 +99,15 @@ def _optimized(function: Graph) -> Graph:
     return optimize(function)
 
 
-def _node(g: Builder, node: Node, operands: tuple[Value, ...], read: Sequence[int]) -> tuple[Value, ...]:
-    """The results of a node of which some are read, by the first of: folding, a simpler form, the op itself."""
-    op = node.op.with_functions(_optimized)
-    if op.commutative:
-        operands = tuple(sorted(operands, key=lambda operand: operand.index))  # so that x y and y x fall together
+def _rewritten(g: Builder, op: Op, operands: tuple[Value, ...], read: Sequence[int]) -> tuple[Value, ...] | None:
+    """The results of a node of which some are read, by folding or in a simpler form; None if it stays as it is."""
     folded = fold(g, op, operands)
     if folded is not None:
         return folded
     simpler = simplify(g, op, operands)
     if simpler is not None:
         return (simpler,)
-    return called(g, op, operands, read) or g.apply(op, operands)
+    if not op.calls_functions:
+        return None
+    inside = op.with_functions(_optimized)
+    return called(g, inside, operands, read) or (None if inside == op else g.apply(inside, operands))

@@ -22,7 +22,7 @@ from gradserve.ops.movement.placement import Pad, Reverse, Slice
 from gradserve.ops.movement.shapes import BroadcastTo, Permute, Reshape, permuted
 from gradserve.ops.reduction.reductions import ReduceSum
 from gradserve.optimize.scaling import merged_scaling, scaling_of_view, shared_scaling
-from gradserve.optimize.splat import is_splat, producer, splat
+from gradserve.optimize.splat import producer, splat
 from gradserve.optimize.sums import simpler_contraction, simpler_sum
 
 Rule: TypeAlias = Callable[[Builder, Any, Sequence[Value]], Value | None]
@@ -40,10 +40,13 @@ def simplify(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
 
 def _before_broadcasts(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
     """An elementwise op on broadcasts alone is done before them."""
-    found = [producer(g, operand, BroadcastTo) for operand in operands]
-    if None in found:
-        return None
-    sources = g.align([made[1][0] for made in found if made is not None])
+    found = []
+    for operand in operands:
+        made = g.producer(operand)
+        if made is None or type(made.op) is not BroadcastTo:
+            return None
+        found.append(made.operands[0])
+    sources = g.align(found)
     shape = operands[0].type.shape
     return g.broadcast(g.apply(op, sources)[0], shape) if sources[0].type.shape != shape else None
 
@@ -77,9 +80,10 @@ def _is_neutral(g: Builder, value: Value, zero: float) -> bool:
 def _mul(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
     x, y = operands
     for one, other in ((x, y), (y, x)):
-        if is_splat(g, one, 1):
+        filled = splat(g, one)
+        if filled is not None and filled == 1:
             return other
-        if is_splat(g, one, -1):
+        if filled is not None and filled == -1:
             return g.neg(other)
     return merged_scaling(g, op, operands)
 

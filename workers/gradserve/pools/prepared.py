@@ -7,6 +7,7 @@ import threading
 from gradserve.execution import Prepared, Schedule
 from gradserve.execution import executor as executor_of
 from gradserve.runtime.caches import Lru
+from gradserve.runtime.garbage import uncollected
 
 CAPACITY_BYTES = 1 << 28
 _NODE_BYTES = 1 << 10
@@ -39,6 +40,7 @@ class PreparedSchedules:
         with self._preparing:
             found = self._prepared.get(key)
             if found is None:
-                found = executor_of(executor).prepare(schedule)
+                with uncollected():
+                    found = executor_of(executor).prepare(schedule)
                 self._prepared.put(key, found, schedule_bytes(schedule))
         return found

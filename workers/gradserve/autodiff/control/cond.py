@@ -114,8 +114,12 @@ def spread(op: Cond, g: Builder, operands: Sequence[Value], batched: Sequence[bo
 
 
 def _never_fails(graph: Graph) -> bool:
-    """Whether the function has a value for all numbers, such as a matrix that has no inverse."""
-    return all(node.op.total for node in graph.nodes)
+    """Whether the function has a value for all numbers: no inverse of a matrix that may have none."""
+    types = graph.value_types
+    return all(
+        node.op.is_total(*(types[k] for k in node.operands)) and all(map(_never_fails, node.op.functions.values()))
+        for node in graph.nodes
+    )
 
 
 def _spread_over(g: Builder, truth: Value, x: Value) -> Value:

@@ -122,6 +122,12 @@ class _Source:
         graph = schedule.program.graph
         self.step_of_line: dict[int, Step] = {}
         self._names: dict[str, Any] = {"row_major": np.ascontiguousarray, "array": np.asarray}
+        self._variables: dict[int, str] = {}
+        """The variable of each value that a step has made and that is alive."""
+        self._free: list[str] = []
+        """Variables whose values died, to be taken again."""
+        self._scalars: set[str] = set()
+        """Variables that hold a number of their own: to free each by a statement would take longer than it is worth."""
         inputs = len(graph.inputs)
         self._lines = [f"def run({', '.join(['check', *(f'v{k}' for k in range(inputs))])}):"]
         for k, given in enumerate(graph.inputs):
@@ -133,7 +139,7 @@ class _Source:
         self._write_steps(schedule)
         for k, output in enumerate(graph.outputs):
             self._names[f"t{k}"] = graph.value_types[output.value].element_type.dtype
-        results = "".join(f"array(v{output.value}, t{k}), " for k, output in enumerate(graph.outputs))
+        results = "".join(f"array({self._variable(o.value)}, t{k}), " for k, o in enumerate(graph.outputs))
         self._lines.append(f" return ({results})")
 
     @property
@@ -152,13 +158,31 @@ class _Source:
             if unchecked > CHECK_SECONDS:
                 self._lines.append(" check()")
                 unchecked = 0.0
-            self._lines.append(f" {_assignment(step.results)} = {self._expression(step)}")
-            self.step_of_line[len(self._lines)] = step
-            if step.frees:
-                self._lines.append(f" {' = '.join(f'v{k}' for k in step.frees)} = None")
+            self._write_step(step)
+
+    def _write_step(self, step: Step) -> None:
+        """The step's line. Its results take the variables of operands that die with it, which frees those."""
+        expression = self._expression(step)
+        dying = [self._variables.pop(k) for k in step.frees if k not in step.results]
+        dying.sort(key=self._scalars.__contains__, reverse=True)
+        chosen = [(dying or self._free or [f"v{k}"]).pop() for k in step.results]
+        self._variables.update(zip(step.results, chosen, strict=True))
+        self._lines.append(f" {', '.join(chosen)} = {expression}")
+        self.step_of_line[len(self._lines)] = step
+        self._scalars.difference_update(chosen)
+        if step.allocates and not step.result_types[0].shape:
+            self._scalars.update(chosen[:1])
+        dying += [self._variables.pop(k) for k in step.results if k in step.frees]
+        arrays = [name for name in dying if name not in self._scalars]
+        if arrays:
+            self._lines.append(f" {' = '.join(arrays)} = None")
+        self._free += dying
+
+    def _variable(self, value: int) -> str:
+        return self._variables.get(value) or f"v{value}"
 
     def _expression(self, step: Step) -> str:
-        operands = [f"v{k}" for k in step.operands]
+        operands = [self._variable(k) for k in step.operands]
         symbol = entry(type(step.op)).symbol
         if symbol and step.reuses is None and step.order is None and step.result_types[0].is_float:
             return symbol.join(operands) if len(operands) > 1 else f"{symbol}{operands[0]}"
@@ -167,12 +191,8 @@ class _Source:
         if step.functions:
             operands.insert(0, "check")
         if step.reuses is not None:
-            operands.append(f"out=v{step.reuses}")
+            operands.append(f"out={self._variable(step.reuses)}")
         return f"{name}({', '.join(operands)})"
-
-
-def _assignment(results: tuple[int, ...]) -> str:
-    return ", ".join(f"v{k}" for k in results)
 
 
 def kernel(step: Step) -> Callable[..., Any]:

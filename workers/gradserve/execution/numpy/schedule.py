@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from gradserve.ir.graph import Graph, Node
 from gradserve.ir.op import Cost, Op
 from gradserve.ir.types import Shape, TensorType
 from gradserve.ops.control.calling import Calling
+from gradserve.ops.movement.shapes import BroadcastTo
 
 REUSE_BYTES = 1 << 14
 """Smaller results are allocated afresh: NumPy's own cache of small blocks is quicker than an `out=` argument."""
@@ -99,8 +101,7 @@ def _peak_bytes(program: Program, steps: tuple[Step, ...]) -> int:
     return peak
 
 
-@dataclass(frozen=True, slots=True)
-class _Draft:
+class _Draft(NamedTuple):
     node: Node
     operands: tuple[int, ...]
     results: tuple[int, ...]
@@ -114,20 +115,20 @@ def _steps(graph: Graph) -> tuple[Step, ...]:
     last_use = _last_uses(graph, drafts)
     strides: dict[int, Strides] = {k: row_major(t.lengths) for k, t in enumerate(types[: graph.first_node_value])}
     buffers = _Buffers(graph, last_use)
+    measure = _Measures()
     steps = []
     for time, draft in enumerate(drafts):
         op = draft.node.op
         operand_types = tuple(types[k] for k in draft.operands)
         reuses = buffers.reusable(time, draft, operand_types) if entry(type(op)).overwrites else None
         if reuses is None:
-            placed = place(op, operand_types, [strides[k] for k in draft.operands], draft.node.types)
+            placed = measure.place(op, operand_types, tuple([strides[k] for k in draft.operands]), draft.node.types)
         else:
             placed = Laid((strides[reuses],))
         strides.update(zip(draft.results, placed.strides, strict=True))
         allocates = buffers.make(draft, views=op.view and not placed.copies, reuses=reuses)
         frees, releases = buffers.free(time, draft)
-        functions = {name: schedule_of(Program(function)) for name, function in op.functions.items()}
-        cost = op.cost(operand_types, draft.node.types)
+        cost, seconds, functions = measure.costs(op, operand_types, draft.node.types)
         steps.append(
             Step(
                 op=op,
@@ -143,11 +144,41 @@ def _steps(graph: Graph) -> tuple[Step, ...]:
                 allocates=allocates,
                 releases=releases,
                 cost=cost,
-                seconds=_seconds(op, cost, functions),
+                seconds=seconds,
                 functions=functions,
             )
         )
     return tuple(steps)
+
+
+class _Measures:
+    """What steps of one op on arrays of one kind have in common: graphs mostly repeat few of these."""
+
+    def __init__(self) -> None:
+        self._placed: dict[tuple[object, ...], Laid] = {}
+        self._costs: dict[tuple[int, ...], tuple[Cost, float, Mapping[str, NumpySchedule]]] = {}
+
+    def place(
+        self, op: Op, operands: Sequence[TensorType], strides: tuple[Strides, ...], results: Sequence[TensorType]
+    ) -> Laid:
+        """Where the results lie; see `layout.place`."""
+        key = (id(op), strides, *map(id, operands))
+        found = self._placed.get(key)
+        if found is None:
+            found = self._placed[key] = place(op, operands, strides, results)
+        return found
+
+    def costs(
+        self, op: Op, operands: Sequence[TensorType], results: Sequence[TensorType]
+    ) -> tuple[Cost, float, Mapping[str, NumpySchedule]]:
+        """The cost of a step, its predicted seconds, and the schedules of the functions that it calls."""
+        key = (id(op), *map(id, operands))
+        found = self._costs.get(key)
+        if found is None:
+            functions = {name: schedule_of(Program(function)) for name, function in op.functions.items()}
+            cost = op.cost(operands, results)
+            found = self._costs[key] = cost, _seconds(op, cost, functions), functions
+        return found
 
 
 def _seconds(op: Op, cost: Cost, functions: Mapping[str, NumpySchedule]) -> float:
@@ -163,11 +194,11 @@ def _without_needless_broadcasts(graph: Graph) -> list[_Draft]:
     drafts = []
     types = graph.value_types
     for position, (node, results) in enumerate(graph.numbered_nodes()):
-        if node.op.name == "broadcast_to":
+        if isinstance(node.op, BroadcastTo):
             (operand,) = node.operands
             source[results[0]] = source.get(operand, operand)
         operands = node.operands
-        if entry(type(node.op)).broadcasts:
+        if not source.keys().isdisjoint(operands) and entry(type(node.op)).broadcasts:
             operands = _unspread(operands, source, types, node.types[0].shape)
         drafts.append(_Draft(node, operands, tuple(results), position))
     return _needed(graph, drafts)
@@ -194,7 +225,7 @@ def _needed(graph: Graph, drafts: list[_Draft]) -> list[_Draft]:
     live = {o.value for o in graph.outputs}
     kept = []
     for draft in reversed(drafts):
-        if any(value in live for value in draft.results):
+        if not live.isdisjoint(draft.results):
             live.update(draft.operands)
             kept.append(draft)
     return kept[::-1]

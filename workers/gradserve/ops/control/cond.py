@@ -29,6 +29,7 @@ class Cond(Calling):
     """
 
     name = "cond"
+    total = True
     calls_functions = ("then", "otherwise")
     constraints = {
         "C1": "the first operand is a truth value",

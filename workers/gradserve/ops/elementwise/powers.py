@@ -10,7 +10,7 @@ import numpy as np
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Literal
-from gradserve.ir.types import Array
+from gradserve.ir.types import Array, TensorType
 from gradserve.ops.elementwise.slopes import LogisticSlope
 from gradserve.ops.family import DIVISION, TRANSCENDENTAL, Binary, RealElementwise, Unary
 from gradserve.ops.movement.shapes import BroadcastTo, Reshape
@@ -163,6 +163,10 @@ class Pow(Binary):
     points = ((1.5, 2.0, 0.25, 3.0), (2.0, -1.5, 0.5, 0.0))
     kinks = ((0.0, 0.0, 0.0, 0.0, -2.0, -2.0), (0.0, 1.0, 0.5, -1.0, 3.0, 0.5))
     integers = ((7, -3, 0, 2), (2, 3, 0, 10))
+
+    def is_total(self, *types: TensorType) -> bool:
+        """Not of integers, which have no negative powers."""
+        return types[0].is_float
 
     def differential(self, g: Builder, k: int, dx: Value, operands: Sequence[Value], y: Value) -> Value | None:
         """The part along the base or along the exponent."""

@@ -188,6 +188,7 @@ class Iota(Op):
     element_type: ElementType
 
     name = "iota"
+    total = True
     arity = 0
     constraints = {"C0": "no operands", "C1": "length is not negative", "C2": "the elements are numbers"}
 

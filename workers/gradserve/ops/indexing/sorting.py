@@ -104,6 +104,7 @@ class Searchsorted(Discrete, Op):
     right: bool
 
     name = "searchsorted"
+    total = True
     arity = 2
     constraints = {"C0": "two operands", "C1": "x is a vector", "C2": "element types are equal"}
 

@@ -36,8 +36,8 @@ class Slice(Movement):
     def result_shape(self, operand: TensorType) -> Shape:
         _one_for_each_axis(operand, starts=self.starts, stops=self.stops, strides=self.strides)
         for axis, (start, stop) in enumerate(zip(self.starts, self.stops, strict=True)):
-            inside = 0 <= start <= stop <= known(operand.shape[axis], "C2")
-            require(inside, "C2", f"{start}:{stop} does not lie inside axis {axis} of {operand}")
+            if not 0 <= start <= stop <= known(operand.shape[axis], "C2"):
+                require(False, "C2", f"{start}:{stop} does not lie inside axis {axis} of {operand}")
         require(all(stride >= 1 for stride in self.strides), "C3", f"strides {self.strides} must be at least 1")
         return tuple(len(range(*bounds)) for bounds in zip(self.starts, self.stops, self.strides, strict=True))
 
@@ -137,7 +137,8 @@ class Pad(Movement):
 
 def _one_for_each_axis(operand: TensorType, **lists: tuple[int, ...]) -> None:
     for name, numbers in lists.items():
-        require(len(numbers) == operand.rank, "C1", f"{name} has {len(numbers)} numbers for the axes of {operand}")
+        if len(numbers) != operand.rank:
+            require(False, "C1", f"{name} has {len(numbers)} numbers for the axes of {operand}")
 
 
 @register
@@ -181,6 +182,7 @@ class Concatenate(Linear, Op):
     axis: int
 
     name = "concatenate"
+    total = True
     arity = None
     constraints = {
         "C0": "at least one operand",

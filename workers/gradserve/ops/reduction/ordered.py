@@ -22,6 +22,7 @@ class AlongAxis(Op):
 
     axis: int
 
+    total = True
     constraints = {"C0": "one operand", "C1": "axis is an axis of the operand"}
 
     def operand(self, *types: TensorType) -> TensorType:

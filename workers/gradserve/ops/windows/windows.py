@@ -27,6 +27,7 @@ class OfWindows(Linear, Op):
     strides: tuple[int, ...]
     dilations: tuple[int, ...]
 
+    total = True
     constraints = {
         "C0": "one operand",
         "C1": "axes are axes of the array, ascending; sizes, strides and dilations have one number for each",

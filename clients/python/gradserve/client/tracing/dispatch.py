@@ -53,6 +53,7 @@ def apply_function(g: Builder, function: Callable[..., Any], args: Sequence[Any]
     return entry.call(g, *positional, **named)
 
 
+@functools.lru_cache(maxsize=1024)
 def name_of(function: Any) -> str:
     """The name under which authors know a function, such as `np.linalg.norm`."""
     module = getattr(function, "__module__", None) or "numpy"

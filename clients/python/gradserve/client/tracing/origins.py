@@ -25,7 +25,7 @@ _EXCERPT = 160
 def origin() -> Origin | None:
     """The author's nearest source line; the file without its folder, as graphs travel."""
     frame = _author_frame()
-    return None if frame is None else Origin(_file_name(frame.f_code.co_filename), frame.f_lineno)
+    return None if frame is None else _origin(frame.f_code.co_filename, frame.f_lineno)
 
 
 def untraceable(problem: str, instead: str) -> Untraceable:
@@ -52,9 +52,9 @@ def called_function() -> str:
     return f"np.{name}" if package == "numpy" and hasattr(np, name) else "NumPy"
 
 
-@functools.cache
-def _file_name(path: str) -> str:
-    return PurePath(path).name
+@functools.lru_cache(maxsize=4096)
+def _origin(path: str, line: int) -> Origin:
+    return Origin(PurePath(path).name, line)
 
 
 def _author_frame() -> FrameType | None:
