@@ -98,9 +98,12 @@ def without_turn(expression: Expression) -> tuple[bool, Expression] | None:
             return True, ONE
         case Product(left, right):
             one, other = without_turn(left), without_turn(right)
-            return None if one is None or other is None else (one[0] != other[0], times(one[1], other[1]))
+            if one is None or other is None:
+                return None
+            return (one[0] != other[0], times(one[1], other[1])) if one[0] or other[0] else (False, expression)
         case Sum(left, right):
-            return (False, expression) if without_turn(left) == (False, left) == without_turn(right) else None
+            plain = without_turn(left) == (False, left) and without_turn(right) == (False, right)
+            return (False, expression) if plain else None
         case Applied(_, of):
             return (False, expression) if without_turn(of) == (False, of) else None
         case _:

@@ -161,7 +161,8 @@ def _dropped(g: Builder, op: Op, operands: Sequence[Known]) -> Known | None:
         return None
     (known,), shape = operands, op.shape
     old, form = known.value.shape, known.form
-    if form is not None and form.stop - form.start == 1 and shape == (*old[: form.axis], *old[form.axis + 1 :]):
+    one = form is not None and form.rows and form.stop - form.start == 1
+    if one and shape == (*old[: form.axis], *old[form.axis + 1 :]):
         return Known(g.apply(op, [known.value])[0], dropped=form)
     form = known.dropped
     if form is not None and shape == (*old[: form.axis], 1, *old[form.axis :]):
