@@ -45,8 +45,8 @@ JOINED: tuple[Callable[[Any, Any], Any], ...] = (
 
 
 def joined(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """A function of two arrays, one of them turned around: tangents that cancel to 0 cancel in one mode alone."""
-    return lambda x, y: function(x, y[::-1])
+    """A function of two arrays, one turned around and scaled: partials that cancel exactly do so in one mode alone."""
+    return lambda x, y: function(x, 0.75 * y[::-1])
 
 
 def cleaned(rng: np.random.Generator) -> Callable[[Any, Any], Any]:
