@@ -105,7 +105,7 @@ def linspace(
     line = moveaxis(line, 0, integer(axis, "an axis"))
     if dtype is not None:
         kind = ElementType.of(dtype)
-        line = g.convert(line if kind.is_float else g.floor(line), kind)
+        line = g.convert(g.floor(line) if kind in (ElementType.INT32, ElementType.INT64) else line, kind)
     return (line, g.mul(g.sub(last, first), 1 / steps if steps > 0 else math.nan)) if retstep else line
 
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import Array, ElementType
-from gradserve.numpy.arguments import Unsupported, kept, lift, reduced_axes, refuse, to_float
+from gradserve.numpy.arguments import Unsupported, kept, lift, reduced_axes, to_float
+from gradserve.numpy.nans import nanmean
 from gradserve.numpy.ordering import sort
 from gradserve.numpy.shaping import moveaxis, part
 from gradserve.numpy.table import implements
@@ -76,10 +77,10 @@ def _mixture(g: Builder, low: Value, high: Value, weight: Value) -> Value:
 def _of_present(g: Builder, x: Any, fractions: Array, axis: Any, keepdims: bool) -> Value:
     """The elements at these fractions of the elements that are not NaN; NaN where there is none."""
     value = to_float(g, x)
+    if not value.type.size:
+        return nanmean(value, axis, keepdims=keepdims)  # as NumPy does, whatever fractions are asked for
     axes = reduced_axes(value, axis, "nanquantile")
     rows = _rows(value, axes)
-    if not rows.shape[-1]:
-        refuse(g, "nanquantile", f"{value.type} has no element along axes {axes}")
     ordered, last = sort(rows), rows.type.rank - 1
     present = g.reduce_sum(g.convert(g.eq(rows, rows), ElementType.INT64), axes=(last,))
     final = g.reshape(g.maximum(g.sub(present, 1), 0), (*present.shape, 1))

@@ -6,6 +6,7 @@ is rounded before it is multiplied by its own size. No derivative of these ops, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -49,7 +50,7 @@ class TanhSlope(RealElementwise, Binary):
     name = "tanh_slope"
     internal = True
     flops = 3.0
-    points = ((0.5, -2.0, 0.0, 3.0, 30.0), (0.25, -0.5, 0.0, 0.999, 1.0))
+    points = ((0.5, -2.0, 0.0, 3.0, 30.0), (0.25, -0.5, 0.0, math.tanh(3.0), 1.0))
     kinks = ((np.inf, -np.inf, 800.0), (1.0, -1.0, 1.0))
 
     def impl(self, xp: Any, *arrays: Array) -> Any:

@@ -155,7 +155,7 @@ def _digamma_rise(g: Builder, x: Value, step: Value) -> Value:
     far = g.logical_and(g.gt(x, 0.0), g.gt(step, 0.0))
     near = g.sub(g.digamma(g.add(x, step)), g.digamma(x))
     first, length = g.select(far, x, 1.0), g.select(far, step, 1.0)
-    places = g.add(g.reshape(first, (*x.shape, 1)), np.arange(_FAR))
+    places = g.add(g.reshape(first, (*x.shape, 1)), g.constant(np.arange(_FAR), x.type.element_type))
     beyond = g.add(places, g.reshape(length, (*x.shape, 1)))
     terms = g.div(g.div(g.reshape(length, (*x.shape, 1)), places), beyond)
     passed = g.reduce_sum(terms, axes=(x.type.rank,))

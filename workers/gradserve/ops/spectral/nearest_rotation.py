@@ -50,7 +50,7 @@ class Orientation(Discrete, OfMatrix):
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
-        """Of either sign; a batch, one element."""
+        """Of either sign; a batch, one element, nothing."""
         for a in _matrices():
             yield Sample(cls(), (a,))
 
@@ -83,7 +83,7 @@ class NearestRotation(OfMatrix):
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
-        """Of either determinant; a batch, one element."""
+        """Of either determinant; a batch, one element, nothing."""
         for a in _matrices():
             yield Sample(cls(), (a,))
 
@@ -146,6 +146,7 @@ class Turning(AtSquare):
         yield Sample(cls(), (np.stack(several[:2]), np.stack([k, k.T])))
         yield Sample(cls(), (several[0], np.stack([k, k.T])))
         yield Sample(cls(), (np.array([[2.0]]), np.array([[1.0]])))
+        yield Sample(cls(), (np.zeros((2, 0, 0)), np.zeros((2, 0, 0))))
 
     @classmethod
     def refused_samples(cls) -> Iterator[tuple[str, Sample]]:
@@ -185,3 +186,4 @@ def _matrices() -> Iterator[Array]:
     yield -a
     yield np.stack([a[:2, :2], a[1:, 1:]])
     yield np.array([[-0.75]])
+    yield np.zeros((2, 0, 0))

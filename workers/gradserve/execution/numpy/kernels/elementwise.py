@@ -12,9 +12,10 @@ from gradserve.execution.numpy.kernels.table import Kernel, M, kernel, plain
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.elementwise.arithmetic import Add, Convert, Div, Mul, Neg, Sub
 from gradserve.ops.elementwise.comparison import Clip, Select
-from gradserve.ops.elementwise.powers import LogAddExp, Logistic
+from gradserve.ops.elementwise.hypotenuse import Cosine, HypotExcess
+from gradserve.ops.elementwise.powers import Cbrt, LogAddExp, Logistic
 from gradserve.ops.elementwise.rounding import Round
-from gradserve.ops.elementwise.slopes import NEAR, TanhSlope
+from gradserve.ops.elementwise.slopes import NEAR, Bell, LogisticSlope, OneMinusSquare, TanhSlope
 from gradserve.ops.elementwise.stop_gradient import StopGradient
 from gradserve.ops.family import Elementwise
 
@@ -73,6 +74,15 @@ def _logistic_of_arrays(x: Array, out: Array | None = None) -> Array:
     np.exp(y, out=y)
     np.add(y, 1.0, out=y)
     return np.divide(1.0, y, out=y)
+
+
+@_elementwise(Cbrt)
+def _cbrt(op: Cbrt, types: Sequence[TensorType]) -> Kernel:
+    del op, types
+    return np.cbrt
+
+
+kernel(Bell, Cosine, HypotExcess, LogisticSlope, OneMinusSquare, broadcasts=True)(plain)
 
 
 @kernel(TanhSlope, broadcasts=True)
