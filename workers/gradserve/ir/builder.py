@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple, TypeAlias
@@ -231,7 +232,8 @@ class Builder:
     def __getattr__(self, name: str) -> Callable[..., Value]:
         if name.startswith("_") or self.op_set.find(name) is None:
             raise AttributeError(f"there is no op called {name!r}")
-        return lambda *operands, **attributes: self.emit(name, *operands, **attributes)
+        emitting = self.__dict__[name] = functools.partial(self.emit, name)
+        return emitting
 
     def convert(self, value: Value, element_type: ElementType) -> Value:
         """The value with other elements; itself if it has them."""
