@@ -7,11 +7,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench import batch, dense, dispatch, local, plot, remote, workloads
+from tests.bench import batch, dense, dispatch, first, local, plot, remote, workloads
 from tests.bench.report import Screen, Section, markdown, screen
 from tests.bench.timing import Timing
 
-SECTIONS = ("speed", "operations", "preparation", "chain", "jacobian", "dispatch", "batch", "hessian", "remote")
+SECTIONS = (
+    *("speed", "operations", "preparation", "chain", "first"),
+    *("jacobian", "dispatch", "batch", "hessian", "remote"),
+)
 _WITH_SERVICE = {"batch", "hessian", "remote"}
 
 
@@ -102,6 +105,9 @@ class Run:
 
     def _chain(self) -> None:
         self.sections.append(local.long_chain(1 if self._share < 1 else 5, self.screen))
+
+    def _first(self) -> None:
+        self.sections.append(first.calls(1 if self._share < 1 else 3, self.screen))
 
     def _jacobian(self) -> None:
         section, self.jacobian_timings = dense.sweep(10.0 * self._share, self.screen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple, TypeAlias
@@ -24,7 +25,7 @@ _index = attrgetter("index")
 class Value:
     """A value of a graph under construction. Arithmetic on it emits nodes."""
 
-    __slots__ = ("builder", "index", "type")
+    __slots__ = ("builder", "index", "producer", "type")
     __array_ufunc__ = None
 
     def __init__(self, builder: Builder, index: int, type_: TensorType) -> None:
@@ -32,6 +33,7 @@ class Value:
         self.builder = builder
         self.index = index
         self.type = type_
+        self.producer: Application | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -94,7 +96,6 @@ class Builder:
         self._constants: dict[Constant, Value] = {}
         self._scalars: dict[tuple[ElementType, str], Value] = {}
         self._applications: list[Application] = []
-        self._producers: dict[int, Application] = {}
         self._ops: dict[Op, Op] = {}
         """Of equal ops one, which stands for all of them."""
         self._met: dict[int, tuple[Op, Op]] = {}
@@ -154,7 +155,7 @@ class Builder:
 
     def producer(self, value: Value) -> Application | None:
         """The node that makes a value, or None for inputs and constants."""
-        return self._producers.get(value.index)
+        return value.producer
 
     def lift(self, operand: Operand) -> Value:
         """The operand as a value of this graph."""
@@ -172,16 +173,18 @@ class Builder:
         """
         met = self._met.get(id(op))
         op = self._standing_for(op) if met is None else met[1]
-        key = (id(op), *map(_index, operands))
+        key = (id(op), *[operand.index for operand in operands])
         known = self._known.get(key)
         if known is not None:
             return known
-        types = self._types(op, operands)
-        results = (self._new(types[0]),) if len(types) == 1 else tuple(map(self._new, types))
+        types = self._inferred.get((id(op), *[id(operand.type) for operand in operands]))
+        if types is None:
+            types = self._infer(op, operands)
+        results = (self._new(types[0]),) if len(types) == 1 else tuple([self._new(type_) for type_ in types])
         application = Application(op, tuple(operands), results, types, self.origin)
         self._applications.append(application)
         for result in results:
-            self._producers[result.index] = application
+            result.producer = application
         self._known[key] = results
         return results
 
@@ -190,16 +193,14 @@ class Builder:
         self._met[id(op)] = op, found  # kept alive, so that no other op gets its identity
         return found
 
-    def _types(self, op: Op, operands: Sequence[Value]) -> tuple[TensorType, ...]:
+    def _infer(self, op: Op, operands: Sequence[Value]) -> tuple[TensorType, ...]:
         """The types of the results: asked of the op once for each combination of operand types."""
-        key = (id(op), *[id(operand.type) for operand in operands])
-        types = self._inferred.get(key)
-        if types is None:
-            try:
-                types = op.infer(*(operand.type for operand in operands))
-            except ConstraintError as error:
-                raise self._refused(op, error, operands) from None
-            types = self._inferred[key] = tuple([self._kinds.setdefault(t, t) for t in types])
+        given = [operand.type for operand in operands]
+        try:
+            types = tuple([self._kinds.setdefault(t, t) for t in op.infer(*given)])
+        except ConstraintError as error:
+            raise self._refused(op, error, operands) from None
+        self._inferred[(id(op), *map(id, given))] = types
         return types
 
     def _refused(self, op: Op, error: ConstraintError, operands: Sequence[Value]) -> InvalidGraph:
@@ -231,7 +232,8 @@ class Builder:
     def __getattr__(self, name: str) -> Callable[..., Value]:
         if name.startswith("_") or self.op_set.find(name) is None:
             raise AttributeError(f"there is no op called {name!r}")
-        return lambda *operands, **attributes: self.emit(name, *operands, **attributes)
+        emitting = self.__dict__[name] = functools.partial(self.emit, name)
+        return emitting
 
     def convert(self, value: Value, element_type: ElementType) -> Value:
         """The value with other elements; itself if it has them."""

@@ -6,15 +6,14 @@ Common subexpressions fall together and dead code falls away in the builder, whi
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 
 from gradserve.autodiff.walk import declare_inputs, leaves
-from gradserve.ir.builder import Builder, Value
+from gradserve.ir.builder import Application, Builder, Value
 from gradserve.ir.graph import Graph
 from gradserve.ir.op import Op
-from gradserve.ops import builder
+from gradserve.ops import OP_SET
 from gradserve.optimize.calls import called
 from gradserve.optimize.factors import shared_factors
 from gradserve.optimize.fold import fold
@@ -46,23 +45,38 @@ def _simplified(graph: Graph, check: Callable[[], None]) -> Graph:
     """The graph simplified again and again, until nothing changes; only what is new is looked at again."""
     rebuilt = _rebuild(graph, [True] * len(graph.nodes), check)
     for _ in range(MAX_PASSES - 1):
-        if not any(rebuilt.new):
+        if not any(rebuilt.open):
             break
-        rebuilt = _rebuild(rebuilt.graph, rebuilt.new, check)
+        rebuilt = _rebuild(rebuilt.graph, rebuilt.open, check)
     return rebuilt.graph
+
+
+class _Ordered(Builder):
+    """Gives an order to the operands of commutative ops, so that x y and y x fall together."""
+
+    def apply(self, op: Op, operands: Sequence[Value]) -> tuple[Value, ...]:
+        """The results of the op."""
+        if op.commutative:
+            operands = sorted(operands, key=_place)
+        return super().apply(op, operands)
+
+
+def _place(value: Value) -> tuple[bool, int]:
+    """Where a value stands in a graph: inputs and constants come first, whenever they were met."""
+    return value.producer is not None, value.index
 
 
 @dataclass(frozen=True, slots=True)
 class _Rebuilt:
-    """A graph, and which of its nodes a rule has made, which no rule has seen yet."""
+    """A graph, and which of its nodes may be simplified further."""
 
     graph: Graph
-    new: Sequence[bool]
+    open: Sequence[bool]
 
 
-def _rebuild(graph: Graph, new: Sequence[bool], check: Callable[[], None]) -> _Rebuilt:
-    """The graph with rules applied to its new nodes, and to those that see a change from where they stand."""
-    g = builder()
+def _rebuild(graph: Graph, open_: Sequence[bool], check: Callable[[], None]) -> _Rebuilt:
+    """The graph with rules applied to nodes that are open, and to those that see a change from where they stand."""
+    g = _Ordered(OP_SET)
     values = leaves(g, graph, declare_inputs(g, graph))
     read = {k for node in graph.nodes for k in node.operands} | {output.value for output in graph.outputs}
     distances = [REACH] * len(values)
@@ -74,11 +88,9 @@ def _rebuild(graph: Graph, new: Sequence[bool], check: Callable[[], None]) -> _R
             check()
         g.origin = node.origin
         operands = tuple([values[k] for k in node.operands])
-        if node.op.commutative:
-            operands = tuple(sorted(operands, key=attrgetter("index")))  # so that x y and y x fall together
         distance = min([distances[k] for k in node.operands], default=REACH)
         found = None
-        if new[position] or distance < REACH or node.op.calls_functions:
+        if open_[position] or distance < REACH:
             before = g.count
             found = _rewritten(g, node.op, operands, [k for k, value in enumerate(results) if value in read])
         if found is None:
@@ -89,8 +101,15 @@ def _rebuild(graph: Graph, new: Sequence[bool], check: Callable[[], None]) -> _R
             values += found
             distances += [0] * len(results)
     outputs = {o.name: values[o.value] for o in graph.outputs}
-    applied = g.needed(outputs.values())
-    return _Rebuilt(g.build(outputs), [application.results[0].index in made for application in applied])
+    needed = g.needed(outputs.values())
+    return _Rebuilt(g.build(outputs), [_is_open(g, application, made) for application in needed])
+
+
+def _is_open(g: Builder, made: Application, new: Collection[int]) -> bool:
+    """Whether a rule applies to what a rule has made; of calls too much may depend on who still reads their results."""
+    if made.op.calls_functions:
+        return bool(new)
+    return made.results[0].index in new and _rewritten(g, made.op, made.operands, ()) is not None
 
 
 @functools.lru_cache(maxsize=256)
