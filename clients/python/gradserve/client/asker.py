@@ -48,6 +48,21 @@ class Asker:
         self._last_report: Callable[[], Report] | None = None
 
     @property
+    def watch(self) -> bool:
+        """Whether every call looks if what the function captured, names or reads of objects has changed.
+
+        If so the function is traced anew. Names, numbers and small arrays are compared at every call, in a few
+        microseconds; of arrays beyond 32 KiB a sample, and the whole if the last such comparison is fifty times its own
+        length ago. So only a change of few elements of a large array, between calls in quick succession, may be seen
+        some calls late. What code of installed libraries reads is not followed.
+        """
+        return self._signatures.watch
+
+    @watch.setter
+    def watch(self, watch: bool) -> None:
+        self._signatures.watch = watch
+
+    @property
     def last_report(self) -> Report | None:
         """What the last answered call cost; of any thread's, if several share the function."""
         return self._last_report and self._last_report()

@@ -19,6 +19,7 @@ class LoadedGraph:
         """The graph may be symbolic; its symbols are bound by the arguments of each call."""
         names = tuple(output.name for output in graph.outputs)
         output: Structure = Leaf() if len(names) == 1 else Branch(dict, names, (Leaf(),) * len(names))
+        self.watch = False  # a file reads nothing
         self.latest = Traced(graph, {given.name: Leaf() for given in graph.inputs}, output)
 
     def __str__(self) -> str:

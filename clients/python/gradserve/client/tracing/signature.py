@@ -117,6 +117,9 @@ class Bound:
 class Signatures(Protocol):
     """Finds or makes the graph for given arguments."""
 
+    watch: bool
+    """Whether to look at each call if what the function reads by itself has changed."""
+
     @property
     def latest(self) -> Traced:
         """The graph made last."""
