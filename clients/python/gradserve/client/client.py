@@ -14,6 +14,7 @@ from gradserve.client.function import Function
 from gradserve.client.importers.files import load_graph
 from gradserve.client.importers.loaded import LoadedGraph
 from gradserve.client.tracing.graphs import Traces
+from gradserve.client.tracing.watching import Watch
 from gradserve.client.transport.remote import RemoteBackend
 from gradserve.ir.graph import Graph
 
@@ -43,7 +44,7 @@ class Client:
         timeout: float | None = DEFAULT_TIMEOUT,
         credentials: grpc.ChannelCredentials | None = None,
         threads: int | None = None,
-        watch: bool = True,
+        watch: Watch = True,
     ) -> None:
         """Connects on first use.
 

@@ -1,4 +1,4 @@
-"""Whether arrays hold what they held: small ones at every call, large ones by a sample, and whole now and then."""
+"""Whether arrays hold what they held: all of their elements, or a sample of them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ import numpy as np
 
 from gradserve.ir.types import Array
 
-SMALL = 1 << 15
-"""The most bytes of an array that is compared whole at every call: a microsecond or two."""
 SAMPLES = 64
-"""About how many elements of a large array are compared at every call."""
+"""About how many elements a sample has."""
 _BLOCK = 1 << 20
 """Bytes that are compared at once."""
 
@@ -20,42 +18,41 @@ _BLOCK = 1 << 20
 class Content:
     """The elements of an array as they were, and whether it still has them."""
 
-    __slots__ = ("_array", "_kept", "_sample", "_sampled", "_shape", "array", "small")
+    __slots__ = ("_array", "_kept", "_same", "_sample", "_sampled", "_shape", "array", "whole")
 
-    def __init__(self, array: Array, copies: Iterable[Array] = ()) -> None:
-        """Remembers the elements of `array`: in one of the `copies`, which nobody changes, or in one of its own."""
+    def __init__(self, array: Array, whole: bool = True, copies: Iterable[Array] = ()) -> None:
+        """Remembers the elements of `array`: in one of the `copies`, which nobody changes, or in one of its own.
+
+        `whole` says whether `unchanged` looks at all of them.
+        """
         self.array, self._shape = array, array.shape
         self._array = array.T if array.flags.f_contiguous and not array.flags.c_contiguous else array
-        self.small = array.nbytes <= SMALL
-        self._kept: Array | bytearray
-        if self.small and self._array.flags.c_contiguous:
-            self._kept = bytearray(self._array.tobytes())  # which compares itself with an array by memcmp
-        else:
-            apart = (copy for copy in copies if not np.may_share_memory(copy, array) and _alike(array, copy))
-            found = next(apart, None)
-            self._kept = array.copy() if found is None else found
+        self.whole = whole
+        apart = (copy for copy in copies if not np.may_share_memory(copy, array) and _alike(array, copy))
+        found = None if whole else next(apart, None)
+        self._kept = array.copy() if found is None else found
+        # A bytearray compares itself with an array by memcmp.
+        memory = self._array.flags.c_contiguous and whole
+        self._same = bytearray(self._array.tobytes()).__eq__ if memory else None
         self._sample = array[_spread(array.shape)]
         self._sampled = self._sample.tobytes()
 
     def unchanged(self) -> bool:
-        """Whether the elements are the same bits, as far as is looked at in a microsecond or two."""
+        """Whether the elements are the same bits, all of them or those of the sample."""
         if self.array.shape != self._shape:
             return False
-        if self.small:
-            return self.entirely_unchanged()
-        return self._sample.tobytes() == self._sampled
+        if self._same is not None:
+            return self._same(self._array) is True
+        return self.entirely_unchanged() if self.whole else self._sample.tobytes() == self._sampled
 
     def entirely_unchanged(self) -> bool:
         """Whether all elements are the same bits."""
-        if isinstance(self._kept, bytearray):
-            return self._kept.__eq__(self._array) is True
+        if self._same is not None:
+            return self._same(self._array) is True
         return _alike(self.array, self._kept)
 
     def holds(self, other: Array) -> bool:
         """Whether another array has the elements that this one had."""
-        if isinstance(self._kept, bytearray):
-            same = other.shape == self._shape and other.dtype == self._array.dtype
-            return same and (other.T if self._array is not self.array else other).tobytes() == self._kept
         return _alike(other, self._kept)
 
 

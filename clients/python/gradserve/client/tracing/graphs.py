@@ -13,7 +13,7 @@ from gradserve.client.tracing.repeats import traced_repeatably
 from gradserve.client.tracing.signature import Batch, Bound, Names, batched_names, converted, names_of, require_batched
 from gradserve.client.tracing.trace import Traced, as_array, trace_bound
 from gradserve.client.tracing.trees import Leaf, Structure, flatten, number_lists, paths, unflatten
-from gradserve.client.tracing.watching import Watched
+from gradserve.client.tracing.watching import Watch, Watched
 from gradserve.ir.errors import InvalidRequest, Untraceable
 from gradserve.ir.graph import Literal
 from gradserve.ir.types import Array, TensorType
@@ -25,7 +25,7 @@ MOST_GRAPHS = 64
 class Traces:
     """Traces a function when it is called with arguments of new types. Safe for threads."""
 
-    def __init__(self, function: Callable[..., Any], watch: bool = True) -> None:
+    def __init__(self, function: Callable[..., Any], watch: Watch = True) -> None:
         """Nothing is traced before the first call. `watch` says whether to trace anew if what it reads has changed.
 
         Raises:
@@ -121,20 +121,21 @@ class Traces:
             self._traced = (*self._traced, traced)[-MOST_GRAPHS:]
             # Afterwards: a function may fill what it keeps for itself while it is run.
             copies = [constant.array for constant in traced.graph.constants if isinstance(constant, Literal)]
-            self._watched = Watched(function, copies)
+            stale = self._watched
+            self._watched = Watched(function, copies) if stale is None else stale.after_change(function, copies)
             return traced
 
     def _forget_stale(self) -> None:
         """Drops all graphs if the function reads something else by now than when they were traced."""
         watched = self._watched
-        if watched is None or not self.watch:
+        if watched is None or not self.watch or not self._traced:
             return
-        renewed = watched.renewed(self._parameters.function)
+        renewed = watched.renewed(self._parameters.function, self.watch == "whole")
         if renewed is watched:
             return
         with self._lock:
             if self._watched is watched:  # else another thread has done so
-                self._watched = renewed
+                self._watched = renewed or watched
                 self._traced = self._traced if renewed else ()
 
     def _refuse_lists(self, structures: Mapping[str, Structure]) -> None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import argparse
 import array
 import functools
+import operator
 import random
 import sys
 import sysconfig
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, FunctionType, MappingProxyType, MethodType, ModuleType, SimpleNamespace
@@ -21,7 +22,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-Read: TypeAlias = Callable[[], Sequence[Any]]
+Read: TypeAlias = Callable[[], Iterable[Any]]
 """The objects that are in a place now; raises LookupError, ValueError or AttributeError if one is missing."""
 
 MOST_PLACES = 2000
@@ -30,6 +31,8 @@ LARGE = 256
 """Elements of a container from which on it counts as large."""
 PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype, range, slice, type(Ellipsis))
 """Objects that never change."""
+_PARTS = operator.attrgetter("__code__", "__defaults__", "__kwdefaults__")
+_CONTENTS = operator.attrgetter("cell_contents")
 _REFLECTION = frozenset({"__dict__", "asdict", "astuple", "fields", "getattr", "vars"})
 """Names by which code may read attributes that it does not name."""
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
@@ -37,7 +40,13 @@ _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib"
 _FOREIGN = frozenset({"builtins", "gradserve", "numpy", "scipy"})
 _OPEN = (SimpleNamespace, argparse.Namespace)
 """Classes of the standard library that hold what their users put there."""
-_MADE = frozenset({"__class_getitem__", "__del__", "__init__", "__init_subclass__", "__new__", "__repr__", "__str__"})
+_MADE = frozenset(
+    f"__{name}__"
+    for name in (
+        *("class_getitem", "del", "delattr", "eq", "getstate", "hash", "init", "init_subclass", "new", "post_init"),
+        *("reduce", "reduce_ex", "replace", "repr", "setattr", "setstate", "str"),
+    )
+)
 """Methods that Python calls, but not where numbers are computed."""
 
 
@@ -49,9 +58,9 @@ _HOLDERS = (np.ndarray, list, tuple, set, frozenset, dict, deque, MappingProxyTy
 class Reached:
     """What a walk has found, in its order."""
 
-    places: list[tuple[Read, Sequence[Any]]] = field(default_factory=list)
+    places: list[tuple[Read, list[Any]]] = field(default_factory=list)
     """Small places, and the objects in them."""
-    large: list[tuple[Read, Sequence[Any]]] = field(default_factory=list)
+    large: list[tuple[Read, list[Any]]] = field(default_factory=list)
     """Containers of many elements."""
     arrays: list[np.ndarray[Any, Any]] = field(default_factory=list)
     generators: list[Any] = field(default_factory=list)
@@ -106,9 +115,9 @@ class _Walk:
         elif isinstance(each, classmethod | staticmethod):
             self._place(lambda: (each.__func__,), names)
         elif isinstance(each, list | tuple | set | frozenset | deque):
-            self._place(lambda: [*each], names)
+            self._place(lambda: (*each, len(each)), names)
         elif isinstance(each, dict | MappingProxyType):
-            self._place(lambda: [*each, *each.values()], names)
+            self._place(lambda: (*each, *each.values(), len(each)), names)
         elif isinstance(each, ModuleType | type):
             self._named(each, names)
         else:
@@ -117,7 +126,7 @@ class _Walk:
     def _place(self, read: Read, names: frozenset[str]) -> None:
         """Notes what is in a place."""
         try:
-            now = read()
+            now = [*read()]
         except (LookupError, ValueError, AttributeError):
             return
         self.found.facts.append(len(now))
@@ -137,14 +146,14 @@ class _Walk:
         codes = [*_codes(function.__code__)]
         names = frozenset(name for code in codes for name in code.co_names)
         self.found.names |= names
-        self._place(lambda: (function.__code__, function.__defaults__, function.__kwdefaults__), names)
+        self._place(functools.partial(_PARTS, function), names)
         cells = [cell for cell in function.__closure__ or () if _is_filled(cell)]
         if cells:
-            self._place(lambda: [cell.cell_contents for cell in cells], names)
+            self._place(functools.partial(map, _CONTENTS, cells), names)
         around = function.__globals__
         used = [name for name in sorted(names) if name in around]
         if used:
-            self._place(lambda: [around[name] for name in used], names)
+            self._place(functools.partial(map, around.__getitem__, used), names)
         imported = [module for name in sorted(names - around.keys()) if (module := sys.modules.get(name)) is not None]
         if imported:
             self._place(lambda: imported, names)
@@ -170,15 +179,18 @@ class _Walk:
             return
         if kind.__module__.partition(".")[0] == "gradserve":
             return
-        if hasattr(each, "__wrapped__"):  # as functools.cache makes it
-            self._place(lambda: (each.__wrapped__,), names)
+        wrapped = getattr(each, "__wrapped__", None)  # as functools.cache makes it
+        if isinstance(wrapped, FunctionType) and _is_own(wrapped.__code__.co_filename, wrapped.__module__):
+            self.visit(wrapped, names)
         if hasattr(kind, "__array__") or isinstance(each, bytearray | memoryview | array.array):
             self._of_array(each)
         elif _is_own_owner(kind) or isinstance(each, _OPEN):
             self._attributes(each, names | _names_of(kind, names))
         elif isinstance(space := getattr(each, "__dict__", None), dict):
-            shown = [name for name, value in space.items() if isinstance(value, (*PLAIN, *_HOLDERS))]
-            self._place(functools.partial(_values, space, shown), names)
+            held = (*PLAIN, *_HOLDERS)
+            shown = [name for name, value in space.items() if isinstance(value, held) and not name.startswith("__")]
+            if shown:
+                self._place(functools.partial(_values, space, shown), names)
 
     def _attributes(self, each: Any, names: frozenset[str]) -> None:
         """What the code that reads an object names of it, and what the methods of its class do."""
