@@ -8,9 +8,12 @@ import os
 import numpy as np
 import pytest
 
+from gradserve.autodiff.curvature import SHARES as MOST_SHARES
+from gradserve.client import Client
 from gradserve.estimation.diagonal import DiagonalSoFar
 from gradserve.estimation.looks import Target
-from gradserve.estimation.running import student_t
+from gradserve.estimation.running import student_t, widening
+from gradserve.estimation.shares import Shares
 from gradserve.estimation.trace import SAMPLE, SHARES, TraceSoFar
 from gradserve.questions.report import Report
 from tests.estimation.coverage import covered, covered_at_the_end, drawn, family, own, own_diagonal
@@ -67,6 +70,21 @@ def test_well_behaved_samples_have_intervals_hardly_wider_than_student_s(name):
         assert np.median(own(forms, shares, 0.05) / student(forms, shares, 0.05)) < most
 
 
+def test_shares_of_many_entries_are_sums_with_signs_that_keep_the_variance():
+    """With more entries than shares: a spike in the spectrum, where samples are skewed, is covered all the same."""
+    n, rng = 3 * MOST_SHARES + 100, np.random.default_rng(5)
+    u = rng.standard_normal(n) / np.sqrt(n)
+    size, hits, spreads = float(u @ u), 0, []
+    with Client(threads=1) as client:
+        f = client.function(lambda w: 0.5 * np.sum(w**2) + 25.0 * (u @ w) ** 2, w=np.zeros(n))
+        for seed in range(150):
+            found = f.hessian_trace(np.zeros(n), max_probes=16, seed=seed)
+            hits += found.lower <= n + 50 * size <= found.upper
+            spreads.append((found.upper - found.value) / widening(0.05, 16) * 4)
+    assert hits >= 0.93 * 150
+    assert np.median(spreads) == pytest.approx(np.sqrt(2) * 50 * size, rel=0.15)
+
+
 @pytest.mark.parametrize("probes", [4, 8, 16, 40])
 def test_the_estimators_follow_the_rule(probes):
     matrix = FAMILY["rank one"][:7, :7]
@@ -79,3 +97,13 @@ def test_the_estimators_follow_the_rule(probes):
         diagonal = DiagonalSoFar(0, np.finfo(float).eps).with_samples({"w": shares[run]})
         half = diagonal.answer(target, 1, Report()).half_widths["w"]
         np.testing.assert_allclose(half, own_diagonal(shares[run, None], 0.05)[0], rtol=1e-9)
+
+
+def test_bits_of_shares_do_not_depend_on_how_they_are_cut():
+    samples = np.random.default_rng(6).standard_normal((200, 37)) + 1e6
+    whole = Shares().with_samples(samples)
+    parts = Shares()
+    for part in np.split(samples, [1, 1, 3, 64, 65, 190]):
+        parts = parts.with_samples(part)
+    assert (whole.squares, whole.total.tobytes()) == (parts.squares, parts.total.tobytes())
+    assert whole.deviation(0.05) == pytest.approx(np.sqrt(2 * samples.var(axis=0, ddof=1).sum()), rel=1e-9)

@@ -45,4 +45,5 @@ def _shares(g: Builder, products: Value) -> Value:
     rows = -(-size // SHARES)
     padded = g.emit("pad", flat, low=(0,), high=(rows * SHARES - size,), interior=(0,))
     signs = np.array([1.0 - 2.0 * (row.bit_count() & 1) for row in range(rows)], products.type.element_type.dtype)
-    return g.matmul(g.constant(signs), g.reshape(padded, (rows, SHARES)))
+    each = g.broadcast(g.reshape(g.constant(signs), (rows, 1)), (rows, SHARES))
+    return g.reduce_sum(g.mul(each, g.reshape(padded, (rows, SHARES))), axes=(0,))
