@@ -18,8 +18,7 @@ CONTROL = {
         "The last carry and the stacked rows of `carry, row = function(carry, row)`, done once for each row given."
     ),
     "while_loop(go_on, function, init, most, on_most='refuse')": (
-        "The last carry and the number of steps of `carry = function(carry)`, done as long as `go_on(carry)` is true. "
-        "A loop that would go on after `most` steps is refused; with `on_most='report'` a third result says so."
+        "The last carry and the number of steps of `carry = function(carry)`, done as long as `go_on(carry)` is true."
     ),
 }
 """Our functions of Python functions. They are the client's, since nothing below it calls an author's code."""
