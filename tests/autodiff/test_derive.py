@@ -59,7 +59,7 @@ def test_every_derivation_of_a_quadratic():
         Jvp(wrt): {"value:loss": value, "tangent:loss": gradient @ V},
         Vjp(wrt): {"value:loss": value, "cotangent:x": 2.0 * gradient},
         Hvp(wrt): {"value:loss": value, "gradient:x": gradient, "product:x": symmetric @ V},
-        Curvature(wrt): {"product:curvature": V @ symmetric @ V},
+        Curvature(wrt): {"product:curvature": V @ symmetric @ V, "share:x": V * (symmetric @ V)},
         Along(wrt): {"value:loss": (X + 0.5 * V) @ A @ (X + 0.5 * V)},
     }
     for derivation, expected in cases.items():

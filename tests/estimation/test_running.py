@@ -37,11 +37,16 @@ def test_quantiles_of_student(degrees, alpha):
     assert student_t(alpha, degrees) == pytest.approx(scipy.stats.t.isf(alpha / 2, degrees), rel=1e-9)
 
 
-def test_the_interval_is_that_of_a_t_test():
+def test_the_interval_is_that_of_a_t_test_and_a_little_wider():
     samples = np.random.default_rng(2).standard_normal(20)
-    interval = Running().with_samples(samples).interval(0.1, 0.0)
+    found = Running().with_samples(samples)
+    interval = found.interval(0.1, 0.0)
     expected = scipy.stats.ttest_1samp(samples, 0.0).confidence_interval(0.9)
-    assert (interval.lower, interval.upper) == pytest.approx((expected.low, expected.high))
+    more = (1 + 8 / 20) / np.sqrt(20) * found.standard_error
+    assert (interval.lower, interval.upper) == pytest.approx((expected.low - more, expected.high + more))
+    wide = found.interval(0.1, 0.0, deviation=3 * np.sqrt(found.variance))
+    assert wide.half_width == pytest.approx(3 * interval.half_width)
+    assert found.interval(0.1, 0.0, deviation=1e-3) == interval
 
 
 def test_too_few_samples_say_nothing():

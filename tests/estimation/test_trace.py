@@ -7,7 +7,7 @@ import pytest
 
 from gradserve.estimation import looks as looking
 from gradserve.estimation.looks import Target, error_probability, first_look, looks
-from gradserve.estimation.running import Running
+from gradserve.estimation.running import Running, student_t
 from gradserve.estimation.trace import interval_at
 from gradserve.questions.estimates import StopReason
 
@@ -115,8 +115,8 @@ def test_looking_again_and_again_without_paying_for_it_covers_less():
         samples = Running()
         for probes in (8, 16, 32, 64, 128, 256, 512):
             samples = samples.with_samples(rng.standard_normal(probes - samples.count) + 0.5)
-            interval = samples.interval(0.2, EPSILON)
-            if interval.half_width <= 0.3 * abs(samples.mean):
+            half = student_t(0.2, probes - 1) * samples.standard_error
+            if half <= 0.3 * abs(samples.mean):
                 break
-        covered += interval.lower <= 0.5 <= interval.upper
+        covered += abs(samples.mean - 0.5) <= half
     assert covered < 0.8 * 2000

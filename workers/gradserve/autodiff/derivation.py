@@ -12,7 +12,7 @@ from gradserve.questions.derivations import TANGENTS, Derivation
 
 @dataclass(frozen=True)
 class Curvature(Derivation):
-    """The quadratic form <v, H v> for v in `tangent:NAME`: `product:curvature`."""
+    """The quadratic form <v, H v> for v in `tangent:NAME`: `product:curvature`, and the shares `share:NAME` in it."""
 
     takes = TANGENTS
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from gradserve.autodiff import names
 from gradserve.autodiff.absorbing import absorbing
+from gradserve.autodiff.curvature import curvature
 from gradserve.autodiff.derivation import (
     Along,
     Careful,
@@ -79,7 +80,7 @@ def _derived(graph: Graph, derivation: Derivation, sown: bool) -> Graph:
             return _gauss_newton_product(graph, wrt, loss, sown)
         case Curvature(wrt):
             _check_loss(graph, wrt)
-            return _curvature(graph, wrt, sown)
+            return curvature(_hvp(graph, wrt, True, sown), wrt)
         case Along(wrt):
             _check_wrt(graph, wrt)
             return _along(graph, wrt)
@@ -127,21 +128,6 @@ def _hvp(graph: Graph, wrt: Sequence[str], product_only: bool, sown: bool) -> Gr
             dot = dots[output.value]
             outputs[names.product(name)] = g.zeros(graph.input_types[name]) if dot is None else dot
     return g.build(outputs)
-
-
-def _curvature(graph: Graph, wrt: Sequence[str], sown: bool) -> Graph:
-    hvp = _hvp(graph, wrt, True, sown)
-    g = builder()
-    arguments = declare_inputs(g, hvp)
-    results = inline(g, hvp, arguments)
-    parts = []
-    for name in wrt:
-        v, hv = arguments[names.tangent(name)], results[names.product(name)]
-        parts.append(g.convert(g.reduce_sum(g.mul(v, hv), axes=tuple(range(v.type.rank))), ElementType.FLOAT64))
-    total = parts[0]
-    for part in parts[1:]:
-        total = g.add(total, part)
-    return g.build({names.product("curvature"): total})
 
 
 def _gauss_newton_product(graph: Graph, wrt: Sequence[str], loss: str, sown: bool) -> Graph:

@@ -45,6 +45,11 @@ def product(name: str) -> str:
     return f"product:{name}"
 
 
+def share(name: str) -> str:
+    """The shares of an input in a quadratic form."""
+    return f"share:{name}"
+
+
 def direction(name: str) -> str:
     """The direction in which an input moves."""
     return f"direction:{name}"

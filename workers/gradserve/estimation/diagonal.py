@@ -14,7 +14,7 @@ import numpy as np
 from gradserve.autodiff import names
 from gradserve.estimation.estimator import ProbesOf
 from gradserve.estimation.looks import Target, error_probability, first_look, stop_reason
-from gradserve.estimation.running import ROUNDING, student_t
+from gradserve.estimation.running import ROUNDING, few, widening
 from gradserve.ir.types import Array
 from gradserve.questions.derivations import Hvp
 from gradserve.questions.estimates import DiagonalEstimate
@@ -95,7 +95,10 @@ class DiagonalSoFar:
         if self.count < 2:
             return np.full_like(entries.mean, np.inf)
         rounding = ROUNDING * self.epsilon * entries.largest
-        half = student_t(error_probability(target, look), self.count - 1) * error + rounding
+        alpha = error_probability(target, look)
+        if few(alpha, self.count):  # equal ones tell nothing of the other entries; their size bounds these
+            error = np.hypot(error, entries.mean / np.sqrt(self.count))
+        half = widening(alpha, self.count) * error + rounding
         unproven = self.count < first_look(target)
         return np.where(unproven & (error * np.sqrt(self.count) <= rounding), np.inf, half)
 

@@ -6,8 +6,9 @@ These sum to at most alpha: with probability `confidence` the intervals of *all*
 of the look one stops at. Without a tolerance there is nothing to stop at, the number of probes is fixed beforehand,
 and every interval is the plain one: each covers with probability `confidence`.
 
-Both hold as far as the mean of the samples is normal, which is the central limit theorem's business; the first look is
-at enough probes that equal samples prove something (see `first_look`).
+Both hold for quadratic forms in random signs from the first look on, be they as skewed as they may: the standard
+deviation comes from their shares (see `gradserve.estimation.shares`), and the width allows for samples of few values
+(see `widening`). The first look is at enough probes that equal samples prove something (see `first_look`).
 """
 
 from __future__ import annotations

@@ -66,15 +66,34 @@ class Running:
         """The rounding error that the mean may have, if samples are numbers with the spacing `epsilon` at 1."""
         return ROUNDING * epsilon * self.largest
 
-    def interval(self, error_probability: float, epsilon: float) -> Interval:
-        """The Student-t interval that misses the mean with `error_probability`, widened by rounding.
+    def interval(self, error_probability: float, epsilon: float, deviation: float = 0.0) -> Interval:
+        """The interval that misses the mean with `error_probability`, widened by rounding.
 
-        Exact for normal samples, and for others as their mean becomes normal.
+        `deviation` is what else is known of the samples' standard deviation; the larger counts.
         """
         if self.count < 2:
             return Interval(-math.inf, math.inf)
-        half = student_t(error_probability, self.count - 1) * self.standard_error + self.rounding(epsilon)
+        spread = deviation if deviation > math.sqrt(self.variance) else math.sqrt(self.variance)
+        half = widening(error_probability, self.count) * spread / math.sqrt(self.count) + self.rounding(epsilon)
         return Interval(self.mean - half, self.mean + half)
+
+
+def widening(error_probability: float, count: int) -> float:
+    """The standard errors of a mean of `count` quadratic forms in random signs that half an interval has.
+
+    Student's t, which is exact for normal samples, and what those take that are furthest from normal: one pair of
+    entries makes samples of two values, whose mean lies on a lattice of steps 2 / sqrt(count). Half a step is what a
+    correction for continuity adds; the rest is for counts up to 8, and lets the binomial itself be covered.
+    """
+    return student_t(error_probability, count - 1) + (1 + 8 / count) / math.sqrt(count)
+
+
+def few(error_probability: float, count: int) -> bool:
+    """Whether so few samples may all be equal by chance though there is a variance.
+
+    A sum of other entries in random signs takes each of its values with probability 1/2 at most.
+    """
+    return 2.0 ** (1 - count) > error_probability
 
 
 def student_t(error_probability: float, degrees: int) -> float:

@@ -1,6 +1,7 @@
 """Hutchinson's estimate of a trace: the mean of <v, A v> over independent random signs v.
 
-Its variance is 2 (|A|_F^2 - sum a_ii^2) for symmetric A: nothing for a diagonal one.
+Its variance is 2 (|A|_F^2 - sum a_ii^2) for symmetric A: nothing for a diagonal one. It is estimated from samples, and
+from the shares of single entries in them; the larger estimate makes the interval.
 """
 
 from __future__ import annotations
@@ -9,16 +10,20 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from gradserve.autodiff import names
 from gradserve.autodiff.derivation import Curvature
 from gradserve.estimation.estimator import ProbesOf
 from gradserve.estimation.looks import Target, error_probability, first_look, stop_reason
 from gradserve.estimation.running import Interval, Running
+from gradserve.estimation.shares import Shares
 from gradserve.ir.types import Array
 from gradserve.questions.estimates import TraceEstimate
 from gradserve.questions.report import Report
 
 SAMPLE = names.product("curvature")
+SHARES = "shares"
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,7 @@ class TraceSoFar:
     seed: int
     epsilon: float
     samples: Running = field(default_factory=Running)
+    shares: Shares = field(default_factory=Shares)
 
     @staticmethod
     def derivation(wrt: tuple[str, ...]) -> Curvature:
@@ -36,17 +42,22 @@ class TraceSoFar:
 
     @staticmethod
     def samples_of(outputs: Mapping[str, Array], probes: ProbesOf) -> Mapping[str, Array]:
-        """The samples of a chunk, one for each probe."""
+        """The samples of a chunk, one for each probe, and their shares."""
         del probes
-        return {SAMPLE: outputs[SAMPLE]}
+        parts = [array for key, array in outputs.items() if names.split(key)[0] == "share"]
+        # What is not a number is counted as the form that it is in.
+        finite = np.isfinite(outputs[SAMPLE])[:, None]
+        return {SAMPLE: outputs[SAMPLE], SHARES: np.where(finite, np.concatenate(parts, axis=1), 0.0)}
 
     def with_samples(self, samples: Mapping[str, Array]) -> TraceSoFar:
         """The estimate after more probes."""
-        return replace(self, samples=self.samples.with_samples(samples[SAMPLE]))
+        found = self.samples.with_samples(samples[SAMPLE])
+        return replace(self, samples=found, shares=self.shares.with_samples(samples[SHARES]))
 
     def answer(self, target: Target, look: int, report: Report) -> TraceEstimate:
         """The answer of look 1, 2, ..."""
-        samples, interval = self.samples, interval_at(self.samples, target, look, self.epsilon)
+        samples, deviation = self.samples, self.shares.deviation(error_probability(target, look))
+        interval = interval_at(samples, target, look, self.epsilon, deviation)
         return TraceEstimate(
             value=samples.mean,
             standard_error=samples.standard_error,
@@ -60,8 +71,12 @@ class TraceSoFar:
         )
 
 
-def interval_at(samples: Running, target: Target, look: int, epsilon: float) -> Interval:
-    """The interval that look 1, 2, ... promises: the whole line if samples are equal and too few to prove anything."""
-    if samples.count < first_look(target) and math.sqrt(samples.variance) <= samples.rounding(epsilon):
+def interval_at(samples: Running, target: Target, look: int, epsilon: float, deviation: float = 0.0) -> Interval:
+    """The interval that look 1, 2, ... promises: the whole line if samples are equal and too few to prove anything.
+
+    `deviation` is what else is known of the samples' standard deviation.
+    """
+    spread = max(math.sqrt(samples.variance), deviation)
+    if samples.count < first_look(target) and spread <= samples.rounding(epsilon):
         return Interval(-math.inf, math.inf)
-    return samples.interval(error_probability(target, look), epsilon)
+    return samples.interval(error_probability(target, look), epsilon, deviation)

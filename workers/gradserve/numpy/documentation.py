@@ -17,7 +17,7 @@ CONTROL = {
     "scan(function, init, rows=None, length=None, reverse=False)": (
         "The last carry and the stacked rows of `carry, row = function(carry, row)`, done once for each row given."
     ),
-    "while_loop(go_on, function, init, most)": (
+    "while_loop(go_on, function, init, most, on_most='refuse')": (
         "The last carry and the number of steps of `carry = function(carry)`, done as long as `go_on(carry)` is true."
     ),
 }

@@ -75,7 +75,8 @@ class Recorder(Builder):
         # The author may have written into the array since: its identity alone does not tell.
         if known is not None and _same_bytes(wanted, known[1].array):
             return known[2]
-        literal = Literal(wanted)
+        # Of an array that is read-only here, its owner may still write into the memory.
+        literal = Literal(wanted if wanted.flags.writeable or wanted.base is None else wanted.copy())
         value = super().constant(literal)
         # The array is kept alive, so that no other array gets its id.
         self._captured[key] = (array, literal, value)

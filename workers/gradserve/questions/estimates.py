@@ -51,7 +51,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class TraceEstimate:
-    """The current estimate of a trace: the mean of samples and its Student-t interval."""
+    """The current estimate of a trace: the mean of samples and its interval."""
 
     value: float
     """The mean of the samples."""
@@ -88,7 +88,7 @@ class EstimateTrace(Estimate):
 
 @dataclass(frozen=True)
 class DiagonalEstimate:
-    """The current estimate of a diagonal: for each entry the mean of samples and its Student-t interval."""
+    """The current estimate of a diagonal: for each entry the mean of samples and its interval."""
 
     values: Mapping[str, Array]
     """By input, in its shape."""

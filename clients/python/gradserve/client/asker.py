@@ -11,6 +11,7 @@ from gradserve.client import asking
 from gradserve.client.backend import Backend
 from gradserve.client.methods import NAMES, method_of
 from gradserve.client.tracing.signature import Batch, Bound, Names, Signatures
+from gradserve.client.tracing.watching import Watch
 from gradserve.client.transport.deadline import Deadline
 from gradserve.ir.errors import GradserveError
 from gradserve.ir.graph import Graph
@@ -46,6 +47,21 @@ class Asker:
         where the graph can have kinks at all.
         """
         self._last_report: Callable[[], Report] | None = None
+
+    @property
+    def watch(self) -> Watch:
+        """Whether every call looks if what the function captured, names or reads of objects has changed.
+
+        If so the function is traced anew. Names, numbers and small arrays are compared at every call, in a few
+        microseconds; of arrays beyond 64 KiB a sample, and the whole at some calls, at most 1 % of the time. So a
+        change of few elements of a large array at once after a call may be seen some calls late, with a warning;
+        `"whole"` compares all elements at every call. What code of installed libraries reads is not followed.
+        """
+        return self._signatures.watch
+
+    @watch.setter
+    def watch(self, watch: Watch) -> None:
+        self._signatures.watch = watch
 
     @property
     def last_report(self) -> Report | None:

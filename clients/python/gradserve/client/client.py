@@ -14,6 +14,7 @@ from gradserve.client.function import Function
 from gradserve.client.importers.files import load_graph
 from gradserve.client.importers.loaded import LoadedGraph
 from gradserve.client.tracing.graphs import Traces
+from gradserve.client.tracing.watching import Watch
 from gradserve.client.transport.remote import RemoteBackend
 from gradserve.ir.graph import Graph
 
@@ -43,6 +44,7 @@ class Client:
         timeout: float | None = DEFAULT_TIMEOUT,
         credentials: grpc.ChannelCredentials | None = None,
         threads: int | None = None,
+        watch: Watch = True,
     ) -> None:
         """Connects on first use.
 
@@ -51,6 +53,7 @@ class Client:
             timeout: seconds within which every call must be answered; None for as long as the service allows.
             credentials: for TLS, such as `grpc.ssl_channel_credentials()`; without them the connection is plain.
             threads: of the in-process mode; by default as many as there are processors.
+            watch: whether functions look at each call if what they captured has changed; see `Function.watch`.
 
         Raises:
             InvalidRequest: it is no address.
@@ -58,6 +61,7 @@ class Client:
         """
         self.address = address
         self._timeout = timeout
+        self._watch = watch
         self._backend: Backend = _embedded(threads) if address is None else RemoteBackend(address, credentials)
 
     def function(self, function: Callable[..., Any], /, *examples: Any, **named: Any) -> Function:
@@ -65,14 +69,15 @@ class Client:
 
         With examples of its parameters (arrays or nested dicts, lists, tuples and dataclasses of them) it is traced at
         once, otherwise at the first call; arguments of other shapes trace it anew. Arrays that it captures become data
-        of the graph as they are when it is traced, and are sent once: what changes from call to call is a parameter.
+        of the graph, and are sent once. If what it captures is replaced or changed in place, the next call traces it
+        anew (see `Function.watch`); what changes from call to call is better a parameter.
 
         Raises:
             Untraceable: the code does something that no graph can say; names the line and what to write instead.
             InvalidRequest: an example is not a tree of arrays and numbers.
             TypeError: the examples do not fit the function's signature.
         """
-        traces = Traces(function)
+        traces = Traces(function, self._watch)
         if examples or named:
             traces.trace(examples, named)
         return Function(self._backend, traces, self._timeout)

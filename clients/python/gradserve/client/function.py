@@ -214,7 +214,7 @@ class Function(Asker):
         progress: Callable[[TraceEstimate], object] | None = None,
         **named: Any,
     ) -> TraceEstimate:
-        """The trace of the Hessian by Hutchinson's estimator, with its Student-t interval.
+        """The trace of the Hessian by Hutchinson's estimator, with an interval that holds for skewed samples too.
 
         Stops when half the interval is at most `rel_tol` times the estimate or `abs_tol`, or when `max_probes` are
         spent (0 for the service's default). `progress` is called with every estimate on the way; raising StopIteration

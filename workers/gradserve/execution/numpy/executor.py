@@ -232,7 +232,9 @@ def _calling(op: Calling, programs: Mapping[str, NumpyPrepared]) -> Callable[...
 
             return call
 
-        return unpacked(control.run(op, {name: called(program) for name, program in programs.items()}, *operands))
+        results = control.run(op, {name: called(program) for name, program in programs.items()}, *operands)
+        enforce(op, operands, results)
+        return unpacked(results)
 
     return run
 

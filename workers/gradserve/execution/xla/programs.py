@@ -102,7 +102,7 @@ def _scan(op: Scan, body: Call, guards: int, operands: Sequence[Traced]) -> tupl
     stacked = [jnp.zeros((op.length, *t.lengths), t.element_type.dtype) for t in types]
     nothing = [jnp.asarray(NOWHERE)] * guards
     if not op.length:
-        return [*[jnp.asarray(0)] * first, *carries, *stacked], nothing
+        return [*[jnp.asarray(op.cut_off(0, True, steps), int)] * first, *carries, *stacked], nothing
     count = jnp.minimum(steps, op.length)
 
     def goes_on(state: Any) -> Traced:
@@ -124,8 +124,8 @@ def _scan(op: Scan, body: Call, guards: int, operands: Sequence[Traced]) -> tupl
         )
 
     start = (jnp.asarray(0), jnp.asarray(True), list(carries), stacked, nothing)
-    done, _, last, rows, flags = lax.while_loop(goes_on, step, start)
-    return [*[done] * first, *last, *rows], flags
+    done, wanted, last, rows, flags = lax.while_loop(goes_on, step, start)
+    return [*[done + op.cut_off(done, wanted, steps)] * first, *last, *rows], flags
 
 
 def _cond(op: Cond, calls: Mapping[str, Call], operands: Sequence[Traced]) -> tuple[Sequence[Traced], list[Traced]]:

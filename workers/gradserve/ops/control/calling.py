@@ -11,6 +11,7 @@ import numpy as np
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Graph, Literal
+from gradserve.ir.guards import enforce
 from gradserve.ir.op import Cost, Op
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.family import require
@@ -47,7 +48,9 @@ class Calling(Op):
     def numbers(self, *arrays: Array) -> tuple[Array, ...]:
         """The results in NumPy, with guards of what the functions compute."""
         callables = {name: functools.partial(interpret, np, graph, _numbers) for name, graph in self.functions.items()}
-        return tuple(self.run(np, callables, *arrays))
+        results = self.run(np, callables, *arrays)
+        enforce(self, arrays, results)
+        return tuple(results)
 
     def batch(self, g: Builder, operands: Sequence[Value], batched: Sequence[bool], size: int) -> tuple[Value, ...]:
         """Not here: it needs the transform of graphs."""

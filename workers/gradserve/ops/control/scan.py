@@ -9,10 +9,13 @@ from typing import Any, TypeVar
 import numpy as np
 
 from gradserve.ir.builder import Builder, Operand, Value
+from gradserve.ir.errors import NumericalFailure
 from gradserve.ir.graph import Graph
+from gradserve.ir.guards import Guard
 from gradserve.ir.op import Sample
 from gradserve.ir.types import Array, ElementType, TensorType
 from gradserve.ops.control.calling import Calling, Function, output_types, require_signature
+from gradserve.ops.control.conditions import compared
 from gradserve.ops.family import require
 from gradserve.ops.registry import builder, register
 
@@ -32,7 +35,7 @@ class Scan(Calling):
     are 0. Steps go from the first row to the last, or with `reverse` back from the last step to be done.
 
     If it `stops`, the body has one more output before all others, whether to go on, and the first result is the number
-    of steps that were done.
+    of steps that were done. A loop that would go on after `length` steps is refused: what it carries is not its result.
     """
 
     name = "scan"
@@ -60,6 +63,11 @@ class Scan(Calling):
     def calls(self) -> int:
         """The number of rows."""
         return self.length
+
+    @property
+    def guards(self) -> tuple[Guard, ...]:
+        """Whoever stops by a condition has to come to its end."""
+        return (UNENDED,) if self.stops else ()
 
     def parts(self, operands: Sequence[T]) -> tuple[T, tuple[T, ...], tuple[T, ...], tuple[T, ...]]:
         """The number of steps, the carries, the scanned arrays, and what is shared."""
@@ -113,8 +121,12 @@ class Scan(Calling):
             nothing = xp.zeros(type_.lengths, dtype=dtype)
             made = [rows[row][k] if row in rows else nothing for row in range(self.length)]
             stacked.append(xp.stack(made) if made else xp.zeros((0, *type_.lengths), dtype=dtype))
-        done = [xp.asarray(len(rows), dtype=xp.int64)] * self.stops
-        return [*done, *carries, *stacked]
+        done = len(rows) + self.cut_off(len(rows), goes_on, int(steps))
+        return [*[xp.asarray(done, dtype=xp.int64)] * self.stops, *carries, *stacked]
+
+    def cut_off(self, done: Any, goes_on: Any, steps: Any) -> Any:
+        """Whether a loop that has done all its rows would go on, which counts as one more step: the guard's mark."""
+        return (done == self.length) & goes_on & (steps > 0)
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
@@ -131,6 +143,44 @@ class Scan(Calling):
             yield Sample(nothing, (np.array(0), real[0], real[1][:0], real[2]))
             stopping = cls(doubling, length=8, carries=1, scanned=0, reverse=False, stops=True)
             yield Sample(stopping, (np.array(8), np.array(0.75, dtype), np.array(10.0, dtype)))
+
+    @classmethod
+    def refused_samples(cls) -> Iterator[tuple[str, Sample]]:
+        """A bound below the steps that are needed, and none at all."""
+        for length in (3, 0):
+            stopping = cls(_doubling(ElementType.FLOAT64), length, carries=1, scanned=0, reverse=False, stops=True)
+            yield "R1", Sample(stopping, (np.array(8), np.array(0.75), np.array(10.0)))
+
+
+def _would_go_on(op: Scan, _xp: Any, _operands: Sequence[Any], results: Sequence[Any]) -> Any:
+    return results[0] > op.length
+
+
+def _still_true(op: Scan, operands: Sequence[Array], results: Sequence[Array], _first: tuple[int, ...]) -> str:
+    """The refusal with what the condition compares, as far as that follows from what is carried and shared."""
+    shown = compared(op.body, _known(op, operands, results))
+    return UNENDED.description.format(where=f"({op.length} steps{shown and f'; {shown}'})")
+
+
+def _known(op: Scan, operands: Sequence[Array], results: Sequence[Array]) -> dict[int, Array]:
+    """The values of the body that are known once all steps are done: what it gave last, and what is shared."""
+    *_, shared = op.parts(operands)
+    _, carries, _ = op.result_parts(results)
+    known = dict(enumerate(shared, start=op.carries + op.scanned))
+    given = {output.value: carry for output, carry in zip(op.body.outputs[1:], carries, strict=False)}
+    return {value: array for value, array in given.items() if value >= op.carries + op.scanned} | known
+
+
+UNENDED = Guard(
+    "R1",
+    "the condition of a loop still holds at its bound {where}, so its result is unfinished; "
+    "give a larger `most`, or on_most='report'",
+    NumericalFailure,
+    _would_go_on,
+    of="while_loop",
+    detail=_still_true,
+)
+"""A loop that was cut off."""
 
 
 def _recurrence(element_type: ElementType) -> Graph:

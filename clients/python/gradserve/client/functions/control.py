@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
+from typing import Literal as Word
+
+import numpy as np
 
 from gradserve.client.functions.closed import Closed, Tree, applied, around
 from gradserve.client.tracing.origins import untraceable
@@ -38,7 +41,18 @@ class Ended(NamedTuple):
     carry: Any
     """What the last step carries on."""
     steps: Any
-    """How many steps were done, an int64: `most` where the bound may have ended the loop."""
+    """How many steps were done, an int64."""
+
+
+class Reported(NamedTuple):
+    """What a while loop returns that may be cut off."""
+
+    carry: Any
+    """What the last step carries on."""
+    steps: Any
+    """How many steps were done, an int64."""
+    ended: Any
+    """Whether the condition ended it; false where the loop would go on after `most` steps."""
 
 
 def cond(predicate: Any, then: Callable[..., Any], otherwise: Callable[..., Any], *operands: Any) -> Any:
@@ -104,20 +118,42 @@ def scan(
     return Scanned(unflatten(first.structure, results[:split]), unflatten(stacked, results[split:]))
 
 
-def while_loop(go_on: Callable[[Any], Any], function: Callable[[Any], Any], init: Any, most: int) -> Ended:
+@overload
+def while_loop(
+    go_on: Callable[[Any], Any], function: Callable[[Any], Any], init: Any, most: int, on_most: Word["refuse"] = ...
+) -> Ended: ...
+@overload
+def while_loop(
+    go_on: Callable[[Any], Any], function: Callable[[Any], Any], init: Any, most: int, on_most: Word["report"]
+) -> Reported: ...
+def while_loop(
+    go_on: Callable[[Any], Any], function: Callable[[Any], Any], init: Any, most: int, on_most: str = "refuse"
+) -> Ended | Reported:
     """The last carry and the number of steps of `carry = function(carry)`, done as long as `go_on(carry)` is true.
 
-    It is differentiated in both modes; reverse mode keeps what it needs of `most` steps, so choose a close bound.
+    It is differentiated in both modes; reverse mode keeps what it needs of `most` steps, so choose a close bound. A
+    loop that would go on after `most` steps has no result: the call is refused, with what the condition compares,
+    unless `on_most="report"` asks for the carry as it is, and for a truth value `ended` that says so.
 
     Args:
         go_on: from a carry to a truth value, a scalar.
         function: from a carry to the next, of the same structure and types.
         init: the first carry, a tree of arrays.
-        most: the largest number of steps; a loop that would go on ends there, which `steps` tells.
+        most: the largest number of steps.
+        on_most: what becomes of a loop that would go on, `refuse` or `report`.
 
     Raises:
+        NumericalFailure: the condition still holds after `most` steps of numbers; of traced arrays, the call raises it.
+        ValueError: `most` is negative, or there is no such `on_most`.
         Untraceable: the function changes the carry's structure or types, or `go_on` returns no truth value.
     """
+    if on_most not in ("refuse", "report") or operator.index(most) < 0:
+        raise ValueError(f"most={most!r} is a number of steps and on_most={on_most!r} one of 'refuse' and 'report'")
+    return _refusing(go_on, function, init, most) if on_most == "refuse" else _reporting(go_on, function, init, most)
+
+
+def _refusing(go_on: Callable[[Any], Any], function: Callable[[Any], Any], init: Any, most: int) -> Ended:
+    """A loop that its condition ends."""
     outer = around()
 
     def step(carry: Any, _: Any) -> tuple[Any, Any]:
@@ -138,6 +174,22 @@ def while_loop(go_on: Callable[[Any], Any], function: Callable[[Any], Any], init
 
     steps, *carries = traced(outer, "while_loop", emit)
     return Ended(unflatten(first.structure, carries), steps)
+
+
+def _reporting(go_on: Callable[[Any], Any], function: Callable[[Any], Any], init: Any, most: int) -> Reported:
+    """A loop that a count of its steps may end as well, which is carried with what the condition says."""
+
+    def goes_on(state: Any) -> Any:
+        _, wanted, left = state
+        return np.logical_and(wanted, left > 0)
+
+    def step(state: Any) -> Any:
+        carry, _, left = state
+        following = function(carry)
+        return following, np.not_equal(go_on(following), False), left - 1
+
+    (_, wanted, _), steps = (found := _refusing(goes_on, step, (init, np.not_equal(go_on(init), False), most), most))
+    return Reported(found.carry[0], steps, np.logical_not(wanted))
 
 
 def _paired(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], tuple[Any, Any]]:
@@ -223,7 +275,8 @@ def _scalar(g: Recorder, truth: Any, what: str) -> Value:
 
 
 def _steps(g: Recorder, begins: Value, most: int) -> Value:
-    """The bound, or 0 if the loop does not begin."""
+    """The bound, or 0 if the loop does not begin; one that would begin without any step has one to do."""
+    most = max(most, 1)
     known = g.literal(begins)
     if isinstance(known, Literal):
         return g.constant(most if known.array else 0, ElementType.INT64)

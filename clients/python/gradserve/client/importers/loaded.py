@@ -8,6 +8,7 @@ from typing import Any
 from gradserve.client.tracing.signature import Batch, Bound, Names, batched_names, converted, names_of, require_batched
 from gradserve.client.tracing.trace import Traced, as_array
 from gradserve.client.tracing.trees import Branch, Leaf, Structure, flatten
+from gradserve.client.tracing.watching import Watch
 from gradserve.ir.errors import InvalidRequest
 from gradserve.ir.graph import Graph
 
@@ -19,6 +20,7 @@ class LoadedGraph:
         """The graph may be symbolic; its symbols are bound by the arguments of each call."""
         names = tuple(output.name for output in graph.outputs)
         output: Structure = Leaf() if len(names) == 1 else Branch(dict, names, (Leaf(),) * len(names))
+        self.watch: Watch = False  # a file reads nothing
         self.latest = Traced(graph, {given.name: Leaf() for given in graph.inputs}, output)
 
     def __str__(self) -> str:

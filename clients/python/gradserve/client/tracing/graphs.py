@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 
 from gradserve.client.tracing.parameters import Parameters
+from gradserve.client.tracing.repeats import traced_repeatably
 from gradserve.client.tracing.signature import Batch, Bound, Names, batched_names, converted, names_of, require_batched
 from gradserve.client.tracing.trace import Traced, as_array, trace_bound
 from gradserve.client.tracing.trees import Leaf, Structure, flatten, number_lists, paths, unflatten
+from gradserve.client.tracing.watching import Watch, Watched
 from gradserve.ir.errors import InvalidRequest, Untraceable
+from gradserve.ir.graph import Literal
 from gradserve.ir.types import Array, TensorType
 
 MOST_GRAPHS = 64
@@ -22,8 +25,8 @@ MOST_GRAPHS = 64
 class Traces:
     """Traces a function when it is called with arguments of new types. Safe for threads."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        """Nothing is traced before the first call.
+    def __init__(self, function: Callable[..., Any], watch: Watch = True) -> None:
+        """Nothing is traced before the first call. `watch` says whether to trace anew if what it reads has changed.
 
         Raises:
             TypeError: it is no function.
@@ -32,6 +35,8 @@ class Traces:
             raise TypeError(f"a function of NumPy arrays is wanted, not {function!r}")
         self._parameters = Parameters(function)
         self._traced: tuple[Traced, ...] = ()
+        self.watch = watch
+        self._watched: Watched | None = None
         self._lock = threading.RLock()
 
     def __str__(self) -> str:
@@ -57,7 +62,8 @@ class Traces:
         return self._trace(self._parameters.bind(arguments, named))
 
     def bind(self, arguments: Sequence[Any], named: Mapping[str, Any], wrt: Names, batch: Batch) -> Bound:
-        """The arguments bound to the graph of their types, traced now if it is new."""
+        """The arguments bound to the graph of their types, traced now if it is new, or reads what has changed."""
+        self._forget_stale()
         leaves: dict[str, Array] = {}
         structures: dict[str, Structure] = {}
         real: tuple[str, ...] = ()
@@ -108,11 +114,29 @@ class Traces:
 
     def _trace(self, examples: Mapping[str, Any]) -> Traced:
         with self._lock:
-            traced = trace_bound(self._parameters, examples)
+            function = self._parameters.function
+            traced = traced_repeatably(function, lambda: trace_bound(self._parameters, examples))
             if not traced.graph.outputs:
                 raise Untraceable(f"{self} returns no array; return what is to be computed")
             self._traced = (*self._traced, traced)[-MOST_GRAPHS:]
+            # Afterwards: a function may fill what it keeps for itself while it is run.
+            copies = [constant.array for constant in traced.graph.constants if isinstance(constant, Literal)]
+            stale = self._watched
+            self._watched = Watched(function, copies) if stale is None else stale.after_change(function, copies)
             return traced
+
+    def _forget_stale(self) -> None:
+        """Drops all graphs if the function reads something else by now than when they were traced."""
+        watched = self._watched
+        if watched is None or not self.watch or not self._traced:
+            return
+        renewed = watched.renewed(self._parameters.function, self.watch == "whole")
+        if renewed is watched:
+            return
+        with self._lock:
+            if self._watched is watched:  # else another thread has done so
+                self._watched = renewed or watched
+                self._traced = self._traced if renewed else ()
 
     def _refuse_lists(self, structures: Mapping[str, Structure]) -> None:
         """Refuses a list of numbers where there was an array before: it would be another function."""

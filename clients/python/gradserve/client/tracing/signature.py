@@ -10,6 +10,7 @@ import numpy as np
 
 from gradserve.client.tracing.trace import RESULT, Traced, as_array
 from gradserve.client.tracing.trees import kind_of, leaves_like, unflatten
+from gradserve.client.tracing.watching import Watch
 from gradserve.ir.bind import bind, solve_symbols
 from gradserve.ir.errors import InvalidRequest
 from gradserve.ir.types import Array, TensorType
@@ -116,6 +117,9 @@ class Bound:
 
 class Signatures(Protocol):
     """Finds or makes the graph for given arguments."""
+
+    watch: Watch
+    """Whether to look at each call if what the function reads by itself has changed."""
 
     @property
     def latest(self) -> Traced:

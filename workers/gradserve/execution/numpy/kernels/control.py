@@ -36,7 +36,7 @@ def _(op: Scan, functions: Mapping[str, Function], *operands: Array) -> list[Arr
     types = output_types(op.body)[first + op.carries :]
     stacked = [np.zeros((op.length, *t.lengths), t.element_type.dtype) for t in types]
     count = min(int(steps), op.length)
-    done = 0
+    done, goes_on = 0, True
     for row in range(count - 1, -1, -1) if op.reverse else range(count):
         outputs = body(*carries, *(array[row] for array in scanned), *shared)
         carries = tuple(outputs[first : first + op.carries])
@@ -44,7 +44,9 @@ def _(op: Scan, functions: Mapping[str, Function], *operands: Array) -> list[Arr
             into[row] = output
         done += 1
         if op.stops and not outputs[0]:
+            goes_on = False
             break
+    done += op.cut_off(done, goes_on, int(steps))
     return [*[np.asarray(done, np.int64)] * op.stops, *_own(carries, operands), *stacked]
 
 

@@ -1,0 +1,49 @@
+"""The quadratic form of a Hessian, and the shares that entries of the vector have in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gradserve.autodiff import names
+from gradserve.autodiff.walk import declare_inputs, inline
+from gradserve.ir.builder import Builder, Value
+from gradserve.ir.graph import Graph
+from gradserve.ir.types import ElementType
+from gradserve.ops import builder
+
+SHARES = 509
+"""The most shares of an input. A prime, so that what lies a row or a block apart seldom falls into the same one."""
+
+
+def curvature(hvp: Graph, wrt: Sequence[str]) -> Graph:
+    """<v, H v> of a graph that gives H v, as `product:curvature`, and the shares `share:NAME` of each input in it.
+
+    They are the products v_i (H v)_i; of an input with more entries than `SHARES` sums of some of them with signs.
+    """
+    g = builder()
+    arguments = declare_inputs(g, hvp)
+    results = inline(g, hvp, arguments)
+    parts, shares = [], {}
+    for name in wrt:
+        v, hv = arguments[names.tangent(name)], results[names.product(name)]
+        products = g.mul(v, hv)
+        parts.append(g.convert(g.reduce_sum(products, axes=tuple(range(v.type.rank))), ElementType.FLOAT64))
+        shares[names.share(name)] = g.convert(_shares(g, products), ElementType.FLOAT64)
+    total = parts[0]
+    for part in parts[1:]:
+        total = g.add(total, part)
+    return g.build({names.product("curvature"): total, **shares})
+
+
+def _shares(g: Builder, products: Value) -> Value:
+    size = products.type.size
+    flat = g.reshape(products, (size,))
+    if size <= SHARES:
+        return flat
+    rows = -(-size // SHARES)
+    padded = g.emit("pad", flat, low=(0,), high=(rows * SHARES - size,), interior=(0,))
+    signs = np.array([1.0 - 2.0 * (row.bit_count() & 1) for row in range(rows)], products.type.element_type.dtype)
+    each = g.broadcast(g.reshape(g.constant(signs), (rows, 1)), (rows, SHARES))
+    return g.reduce_sum(g.mul(each, g.reshape(padded, (rows, SHARES))), axes=(0,))
