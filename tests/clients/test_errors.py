@@ -14,10 +14,9 @@ from gradserve.client import (
     LimitExceeded,
     NotDifferentiable,
     NumericalFailure,
-    Unavailable,
     Untraceable,
 )
-from gradserve.client.transport.errors import typed_error
+from gradserve.client.transport.errors import Unreachable, typed_error
 from gradserve.ir import errors
 from gradserve.ir.errors import MAX_VIOLATIONS, BlobNotFound, Violation
 from gradserve.ir.graph import BlobRef, Graph, Output
@@ -125,11 +124,11 @@ def test_faults_of_the_service_keep_its_incident():
 @pytest.mark.parametrize(
     ("code", "kind", "message"),
     [
-        ("UNAVAILABLE", Unavailable, r"no gradserve service answers at here:1 \(Connection refused\); is it running"),
+        ("UNAVAILABLE", Unreachable, r"no gradserve service answers at here:1 \(Connection refused\); is it running"),
         ("UNIMPLEMENTED", GradserveError, "what answers at here:1 is no gradserve service, or an older one"),
         ("RESOURCE_EXHAUSTED", LimitExceeded, "a message is too large for gRPC"),
         ("UNKNOWN", GradserveError, "the call to here:1 failed"),
-        ("CANCELLED", errors.Cancelled, "the call to here:1 failed"),
+        ("CANCELLED", Unreachable, "the call to here:1 failed"),
     ],
 )
 def test_what_grpc_itself_says(code, kind, message):

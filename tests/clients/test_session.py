@@ -9,7 +9,8 @@ import pytest
 
 from gradserve import wire
 from gradserve.client.transport.blobs import INLINE_BYTES
-from gradserve.client.transport.session import RESUME_SECONDS, Session
+from gradserve.client.transport.errors import Closed, Unreachable
+from gradserve.client.transport.session import ENDLESS_SECONDS, FIRST_SECONDS, PAUSES, Session
 from gradserve.client.transport.steps import Alone, Begin, Next, Pause, Send, Steps, Tell
 from gradserve.ir.errors import GradserveError, GraphNotRegistered, LimitExceeded, Unavailable
 from gradserve.ops import OP_SET
@@ -37,6 +38,8 @@ class Service:
         }
         self.called: list[str] = []
         self.paused: list[float] = []
+        self.left: float | None = None
+        """Seconds until the deadline."""
 
     def run(self, steps: Steps[Any]) -> tuple[list[Any], Any]:
         """What the steps tell and what they come to."""
@@ -69,7 +72,10 @@ class Service:
                     raise found
                 return found
             case Pause(seconds):
-                return self.paused.append(seconds)
+                self.paused.append(seconds)
+                if self.left is not None:
+                    self.left = max(0.0, self.left - seconds)
+                return self.left
             case Alone(_, inner):
                 return self.run(inner)[1]
         raise AssertionError(step)
@@ -146,11 +152,51 @@ def test_a_stream_that_breaks_off_is_gone_on_with():
     service = Service(EstimateTrace=[broken, Unavailable("not yet"), [trace(k) for k in (1, 2, 3)]])
     told, _ = service.run(Session().stream(estimates.EstimateTrace(call.Call(GRAPH, {"w": SMALL}))))
     assert [estimate.probes for estimate in told] == [1, 2, 3]
-    assert service.paused == list(RESUME_SECONDS[:2])
+    assert service.paused == list(PAUSES[:2])
 
 
-def test_a_stream_that_never_began_is_not_waited_for():
-    service = Service(EstimateTrace=Unavailable("gone"))
-    with pytest.raises(Unavailable):
-        service.run(Session().stream(estimates.EstimateTrace(call.Call(GRAPH, {"w": SMALL}))))
+QUESTIONS = {
+    "ask": evaluation(SMALL),
+    "stream": estimates.EstimateTrace(call.Call(GRAPH, {"w": SMALL})),
+}
+
+
+@pytest.fixture(params=QUESTIONS)
+def attempt(request):
+    """A way to ask a session, which nothing answers."""
+    return lambda session: getattr(session, request.param)(QUESTIONS[request.param])
+
+
+def run(service, steps):
+    with pytest.raises(Unavailable) as caught:
+        service.run(steps)
+    return caught.value
+
+
+def test_a_service_that_never_answered_is_soon_given_up(attempt):
+    service = Service(RegisterGraph=Unreachable("nobody there"))
+    service.left = 1000.0
+    assert "nobody there" in str(run(service, attempt(Session())))
+    assert FIRST_SECONDS < sum(service.paused) < FIRST_SECONDS + 1
+
+
+def test_a_service_that_has_answered_is_waited_for_until_the_deadline(attempt):
+    service, session = Service(Evaluate=[reply_to_evaluation()]), Session()
+    service.run(session.ask(evaluation(SMALL)))
+    service.replies |= {"Evaluate": Unreachable("away"), "EstimateTrace": Unreachable("away")}
+    service.left = 1000.0
+    assert "away" in str(run(service, attempt(session)))
+    assert sum(service.paused) == pytest.approx(1000.0, abs=1.0)
+    assert max(service.paused) < 1.0
+
+
+def test_without_a_deadline_waiting_ends_too(attempt):
+    service = Service(Evaluate=Unavailable("full"), EstimateTrace=Unavailable("full"))
+    assert "full" in str(run(service, attempt(Session())))
+    assert ENDLESS_SECONDS < sum(service.paused) < ENDLESS_SECONDS + 1
+
+
+def test_a_closed_client_does_not_try_again(attempt):
+    service = Service(RegisterGraph=Closed())
+    assert isinstance(run(service, attempt(Session())), Closed)
     assert not service.paused

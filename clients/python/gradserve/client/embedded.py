@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from gradserve.client.transport.deadline import CLOSED, Deadline
+from gradserve.client.transport.deadline import Deadline
+from gradserve.client.transport.errors import Closed
 from gradserve.client.transport.session import arrays_of, graph_of
-from gradserve.ir.errors import BlobNotFound, Unavailable
+from gradserve.ir.errors import BlobNotFound
 from gradserve.ir.graph import BlobRef
 from gradserve.jobs.answering import answers
 from gradserve.jobs.context import Context
@@ -51,7 +52,7 @@ class EmbeddedBackend:
 
     def _open(self) -> Context:
         if self._closed:
-            raise Unavailable(CLOSED)
+            raise Closed
         return self._context
 
 

@@ -6,21 +6,29 @@ import logging
 import os
 import signal
 import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import ray
-from ray._private.authentication import authentication_token_setup as token_setup
+from ray import _raylet
+from ray._private import ray_constants
 
 from gradserve.ir.errors import Unavailable
 from gradserve.pools.ray.local_head import LocalHead
 
 _untyped: Any = ray
 """Ray, for the functions of it that carry no annotations."""
+_core: Any = _raylet
+"""Its part in C++, which carries none at all."""
 _logger = logging.getLogger(__name__)
 _lock = threading.Lock()
 _users = 0
 _ours = False
 _head: LocalHead | None = None
+_TOKEN_VARIABLES = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+_before: dict[str, str | None] = {}
+"""What those variables were before they told of our own cluster."""
 
 
 def connect(address: str | None, cpus: int, object_store_bytes: int | None = None) -> None:
@@ -62,30 +70,63 @@ def _open(address: str | None, cpus: int, object_store_bytes: int | None) -> Non
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # the coming default; silences a warning
     if address is None:
-        _show_token()
         _head = _started(cpus, object_store_bytes)
-        address = _head.address
     try:
         with _KeptSignals():
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+            if _head is None:
+                _connect(address)
+            else:
+                _show(_head.environment)
+                with _at_loopback():
+                    _connect(_head.address)
     except BaseException:
         _close()
         raise
 
 
-def _show_token() -> None:
-    """Has this process show the token that a cluster which Ray starts here asks for, unless told otherwise.
+def _connect(address: str | None) -> None:
+    ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
 
-    Ray does so itself in a process that starts one; for others the environment counts, as it was when Ray was imported.
-    """
-    logging.getLogger(token_setup.__name__).setLevel(logging.ERROR)
-    token_setup.enable_token_auth_by_default()
+
+def _show(environment: Mapping[str, str]) -> None:
+    """Has this process show the token that the cluster asks for: Ray keeps the one that it read first."""
+    global _before
+    _before = {name: os.environ.pop(name, None) for name in _TOKEN_VARIABLES}
+    os.environ.update(environment)
+    _read_token_again()
+
+
+def _forget_token() -> None:
+    global _before
+    for name, value in _before.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
+    _before = {}
+    _read_token_again()
+
+
+def _read_token_again() -> None:
+    _core.Config.initialize("")
+    _core.AuthenticationTokenLoader.instance().reset_cache()
+
+
+@contextmanager
+def _at_loopback() -> Iterator[None]:
+    """A context in which Ray takes the loopback address for this machine's own, as `LocalHead` does."""
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
 
 
 def _close() -> None:
     global _head
     ray.shutdown()
     if _head is not None:
+        _forget_token()
         _head.close()
         _head = None
 

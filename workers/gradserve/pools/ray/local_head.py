@@ -1,26 +1,42 @@
-"""A Ray cluster on this machine, in a process of its own that ends with ours.
+"""A Ray cluster on this machine and for this user alone, in a process of its own that ends with ours.
 
 Ray forks its processes, and Python code runs in them before they become what they are. In a process with threads, such
 as those of gRPC, the fork may find a lock held that nobody will ever release.
+
+Whoever may talk to a Ray cluster may run commands as its user. So every socket of this one is bound to the loopback
+interface and asks for a token, which lies with Ray's Unix sockets and logs in a folder that other users cannot enter.
 """
 
 from __future__ import annotations
 
 import argparse
-import logging
+import os
 import re
+import secrets
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections import deque
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
-import ray
+from ray._private import utils
+from ray._private.node import Node
+from ray._private.parameter import RayParams
 
 from gradserve.ir.errors import Unavailable
 
 _READY = re.compile(r"gradserve-head at (\S+)")
 _END_SECONDS = 10.0
 _LINES_KEPT = 2
+_LOOPBACK = "127.0.0.1"
+_KEEP_TO_LOOPBACK = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's switch, on any system, for the loopback address as the node's own
+    "RAY_enable_metrics_collection": "0",  # nobody asks for them, and the agent that would take them is off
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
 
 
 class LocalHead:
@@ -32,8 +48,15 @@ class LocalHead:
         Raises:
             Unavailable: it did not start; says what it said last.
         """
-        command = [sys.executable, "-m", __name__, f"--cpus={cpus}"]
+        self._folder = Path(tempfile.mkdtemp(prefix="gradserve-ray-"))  # which nobody else may enter
+        token = self._folder / "token"
+        token.touch(0o600, exist_ok=False)
+        token.write_text(secrets.token_hex(32))
+        self.environment = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
+        """The variables of a process that may connect."""
+        command = [sys.executable, "-m", __name__, f"--cpus={cpus}", f"--folder={self._folder}"]
         command += [f"--object-store-bytes={object_store_bytes}"] if object_store_bytes else []
+        others = {name: value for name, value in os.environ.items() if name != "RAY_AUTH_TOKEN"}  # it would win
         # A session of its own, so that an interrupt at a terminal reaches it through `close` only.
         self._process = subprocess.Popen(
             command,
@@ -42,6 +65,7 @@ class LocalHead:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            env={**others, **_KEEP_TO_LOOPBACK, **self.environment},
         )
         said: deque[str] = deque(maxlen=_LINES_KEPT)
         found = next(filter(None, map(_READY.match, self._lines(said))), None)
@@ -62,6 +86,7 @@ class LocalHead:
             self._process.kill()
             self._process.wait()
         self._process.stdout.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _lines(self, said: deque[str]) -> Iterator[str]:
         assert self._process.stdout
@@ -70,23 +95,38 @@ class LocalHead:
             yield line
 
 
+class _PrivateNode(Node):
+    """Ray's processes of one machine without those that are for others to look in."""
+
+    def start_api_server(self, **_: Any) -> None:
+        """Nothing: there is no dashboard."""
+
+
 def main() -> None:
     """Starts a cluster, says where it is, and ends it when the standard input does, and so when our parent does."""
     parser = argparse.ArgumentParser(prog=f"python -m {__name__}", description=main.__doc__)
     parser.add_argument("--cpus", type=int, required=True)
+    parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--object-store-bytes", type=int)
     options = parser.parse_args()
-    ray.init(
-        "local",
+    # Ray takes its agent for one without HTTP, and so without jobs to submit, where it thinks that it cannot have one.
+    utils.get_dashboard_dependency_error = lambda: ImportError("there is no dashboard")
+    parameters = RayParams(
+        node_ip_address=_LOOPBACK,
         num_cpus=options.cpus,
         object_store_memory=options.object_store_bytes,
+        temp_dir=str(options.folder / "ray"),
         include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
+        include_log_monitor="",  # nobody reads logs from elsewhere
+        no_monitor=True,
     )
-    print(f"gradserve-head at {ray.get_runtime_context().gcs_address}", flush=True)
-    sys.stdin.read()
-    ray.shutdown()
+    try:
+        node = _PrivateNode(parameters, head=True, shutdown_at_exit=False, spawn_reaper=True)
+        print(f"gradserve-head at {node.gcs_address}", flush=True)
+        sys.stdin.read()
+        node.kill_all_processes(check_alive=False, allow_graceful=True)
+    finally:
+        shutil.rmtree(options.folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

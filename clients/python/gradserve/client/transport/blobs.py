@@ -22,8 +22,6 @@ INLINE_BYTES = 16 << 20
 """Arguments above this travel as blobs."""
 REQUEST_BYTES = 32 << 20
 """What the arguments inside one request may take together; further ones travel as blobs."""
-ATTEMPTS = 4
-"""How often a write that breaks off is gone on with."""
 
 
 class Blobs:
@@ -38,18 +36,14 @@ class Blobs:
         self._written = set()
 
     def write(self, contents: Mapping[str, Array]) -> Steps[None]:
-        """Sees to it that the server has these arrays, given by digest. A write that breaks off is gone on with."""
+        """Sees to it that the server has these arrays, given by digest; what it has of them is not sent again."""
         wanted = {digest: array for digest, array in contents.items() if digest not in self._written}
-        for attempt in range(ATTEMPTS if wanted else 0):
-            reply = yield Send("FindMissingBlobs", pb.FindMissingBlobsRequest(digests=list(wanted)))
-            try:
-                for blob in reply.missing:
-                    yield Send("WriteBlob", _chunks(blob.digest, wanted[blob.digest], blob.offset))
-                self._written.update(wanted)
-                return
-            except Unavailable:
-                if attempt == ATTEMPTS - 1:
-                    raise
+        if not wanted:
+            return
+        reply = yield Send("FindMissingBlobs", pb.FindMissingBlobsRequest(digests=list(wanted)))
+        for blob in reply.missing:
+            yield Send("WriteBlob", _chunks(blob.digest, wanted[blob.digest], blob.offset))
+        self._written.update(wanted)
 
     def read(self, digest: str) -> Steps[bytes]:
         """The bytes of a blob. A read that breaks off is gone on with, as long as that brings more bytes.

@@ -9,41 +9,28 @@ from typing import Any
 
 import grpc
 
-from gradserve.client.transport.deadline import CLOSED, Deadline
-from gradserve.client.transport.errors import typed_error
-from gradserve.ir.errors import InvalidRequest, Unavailable
+from gradserve.client.transport.deadline import Deadline
+from gradserve.client.transport.errors import Closed, typed_error
+from gradserve.ir.errors import InvalidRequest
 
 MAX_MESSAGE_BYTES = 64 << 20
 
-_SERVICE = {
-    # Of a name that stands for several replicas, one at random: it alone knows what this client has sent.
-    "loadBalancingConfig": [{"pick_first": {"shuffleAddressList": True}}],
-    "methodConfig": [
-        {
-            "name": [{}],
-            "retryPolicy": {
-                "maxAttempts": 4,
-                "initialBackoff": "0.1s",
-                "maxBackoff": "2s",
-                "backoffMultiplier": 2,
-                "retryableStatusCodes": ["UNAVAILABLE"],
-            },
-        }
-    ],
-    "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
-}
-"""gRPC repeats calls that were turned away or did not get through: all of ours may be repeated."""
+# Of a name that stands for several replicas, one at random: it alone knows what this client has sent.
+_SERVICE = {"loadBalancingConfig": [{"pick_first": {"shuffleAddressList": True}}]}
 _OPTIONS = (
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.service_config", json.dumps(_SERVICE)),
+    # The session repeats calls itself: with gRPC's retries a stream that its server cuts off may wait for ever, past
+    # its deadline, and they end long before a service has restarted.
+    ("grpc.enable_retries", 0),
     # A machine that vanished is noticed while an answer is awaited.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     # A service that comes back is found again within seconds, not within gRPC's two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 5000),
-    ("grpc.max_reconnect_backoff_ms", 2000),
+    ("grpc.max_reconnect_backoff_ms", 1000),
 )
 _SCHEMES = re.compile(r"(dns|ipv4|ipv6|unix|unix-abstract):")
 _HOST_AND_PORT = re.compile(r"([^/:]+|\[[0-9a-fA-F:.%]+\]):([0-9]{1,5})")
@@ -97,11 +84,11 @@ class Connection:
         self.channel.close()
 
     def _typed(self, error: grpc.RpcError) -> Exception:
-        return Unavailable(CLOSED) if self._closed else typed_error(error, self.address)
+        return Closed() if self._closed else typed_error(error, self.address)
 
     def _unless_closed(self, error: ValueError) -> Exception:
         """The error itself, unless it is gRPC's word for a channel that we have closed."""
-        return Unavailable(CLOSED) if self._closed else error
+        return Closed() if self._closed else error
 
 
 def checked_address(address: str) -> str:

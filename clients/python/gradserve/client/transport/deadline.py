@@ -7,8 +7,6 @@ from types import TracebackType
 
 from gradserve.ir.errors import DeadlineExceeded, InvalidRequest
 
-CLOSED = "the client is closed; make a new one, and its functions with it"
-
 
 class Deadline:
     """The moment by which a call must be answered. As a context, it tells whoever is late what the limit was."""
@@ -38,6 +36,14 @@ class Deadline:
         if left <= 0:
             raise DeadlineExceeded("the deadline passed before the answer was there")
         return left
+
+    def pause(self, seconds: float) -> float | None:
+        """Waits so long, but no longer than until then; comes to the seconds that are left afterwards."""
+        if self._moment is None:
+            time.sleep(seconds)
+            return None
+        time.sleep(max(0.0, min(seconds, self._moment - time.monotonic())))
+        return max(0.0, self._moment - time.monotonic())
 
     def __enter__(self) -> Deadline:
         return self

@@ -6,7 +6,6 @@ import grpc
 from grpc_status import rpc_status
 
 from gradserve.ir.errors import (
-    Cancelled,
     DeadlineExceeded,
     GradserveError,
     InvalidRequest,
@@ -15,18 +14,32 @@ from gradserve.ir.errors import (
 )
 from gradserve.wire.errors import decode_error
 
+CLOSED = "the client is closed; make a new one, and its functions with it"
+
+
+class Closed(Unavailable):
+    """The caller has closed the client: trying again cannot help."""
+
+    def __init__(self) -> None:
+        """Says what to do instead."""
+        super().__init__(CLOSED)
+
+
+class Unreachable(Unavailable):
+    """No service has said anything: there is none, or it ended amid a call."""
+
+
 _BY_CODE: dict[grpc.StatusCode, type[GradserveError]] = {
-    grpc.StatusCode.CANCELLED: Cancelled,
+    grpc.StatusCode.CANCELLED: Unreachable,  # not by us: a service that ends cuts off what is under way
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
     grpc.StatusCode.INVALID_ARGUMENT: InvalidRequest,
-    grpc.StatusCode.UNAVAILABLE: Unavailable,
 }
 
 
 def typed_error(error: grpc.RpcError, address: str) -> GradserveError:
     """The typed error behind a failed call, as the same job would raise it in this process."""
     if not isinstance(error, grpc.Call):
-        return Unavailable(f"the call to {address} failed: {error}")
+        return Unreachable(f"the call to {address} failed: {error}")
     status = rpc_status.from_call(error)
     found = None if status is None else decode_error(status)
     return found or _transport_error(error, address)
@@ -38,7 +51,7 @@ def _transport_error(error: grpc.Call, address: str) -> GradserveError:
     if code is grpc.StatusCode.UNAVAILABLE:
         cause = details.rpartition(": ")[2].rstrip("]").strip()
         text = f"no gradserve service answers at {address} ({cause}); is it running there? `gradserve serve` starts one"
-        return Unavailable(text)
+        return Unreachable(text)
     if code is grpc.StatusCode.UNIMPLEMENTED:
         return GradserveError(f"what answers at {address} is no gradserve service, or an older one: {details}")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:

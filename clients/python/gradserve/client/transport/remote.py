@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import threading
-import time
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
@@ -97,7 +97,8 @@ class RemoteBackend:
             case Next(replies):
                 return next(replies, None)
             case Pause(seconds):
-                return time.sleep(seconds)
+                # Not all at the same moment: many clients wait for one service.
+                return deadline.pause(seconds * random.uniform(0.5, 1.0))
             case Alone(key, inner):
                 with self._held(key, deadline):
                     return self._finish(inner, deadline)

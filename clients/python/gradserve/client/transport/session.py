@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from gradserve import wire
 from gradserve.client.transport.blobs import INLINE_BYTES, Blobs, Filler
+from gradserve.client.transport.errors import Closed, Unreachable
 from gradserve.client.transport.steps import Alone, Begin, Next, Pause, Send, Steps, Tell
 from gradserve.ir.errors import BlobNotFound, GraphNotRegistered, Unavailable
 from gradserve.ir.graph import Graph
@@ -25,24 +27,30 @@ GRAPH_BYTES = 16 << 20
 """What the other constants of a graph may take together."""
 ATTEMPTS = 4
 """How often a call is tried when the service lacks a graph or a blob."""
-RESUME_SECONDS = (0.25, 0.5, 1.0, 2.0)
-"""The pauses after which a stream that broke off is asked for again."""
+PAUSES = (0.1, 0.2, 0.4, 0.8)
+"""Seconds before a call that did not get through is tried again; from then on the last of them."""
+FIRST_SECONDS = 3.0
+"""The pauses altogether after which a service that has never answered is taken for one that is not there."""
+ENDLESS_SECONDS = 60.0
+"""The pauses altogether after which a call without a deadline gives up."""
 
 
 class Session:
     """What one client has told one service. Safe for threads.
 
-    The service may forget graphs and blobs at any time, or be another one than before: what it lacks is sent again.
+    The service may forget graphs and blobs at any time, or be another one than before: what it lacks is sent again. It
+    may end at any time and come back: until the deadline a call is tried again, as all of them may be.
     """
 
     def __init__(self) -> None:
         """Nothing is known to be there."""
         self._blobs = Blobs()
         self._registered: set[str] = set()
+        self._reached = False
 
     def ask(self, question: Question) -> Steps[Answer]:
         """The one answer to a question."""
-        return (yield from self._with_graph(graph_of(question), lambda: self._ask(question)))
+        return (yield from self._insist(lambda: self._with_graph(graph_of(question), lambda: self._ask(question))))
 
     def stream(self, question: Question) -> Steps[None]:
         """Tells the answers to a question one by one.
@@ -50,23 +58,42 @@ class Session:
         A stream that breaks off is asked for again and what was seen of it left out: the same question has the same
         answers.
         """
-        seen, waits = 0, iter(RESUME_SECONDS)
+        seen = 0
+
+        def go_on() -> Steps[None]:
+            nonlocal seen
+            replies, reply = yield from self._with_graph(graph_of(question), lambda: self._begin(question))
+            position = 0
+            while reply is not None:
+                position += 1
+                if position > seen:
+                    yield Tell((yield from self._answer(question, reply)))
+                    seen = position
+                reply = yield Next(replies)
+
+        yield from self._insist(go_on)
+
+    def _insist(self, attempt: Callable[[], Steps[T]]) -> Steps[T]:
+        """What an attempt comes to; tried again while the service is away, restarts or is full, until the deadline."""
+        waited, pauses, pause = 0.0, iter(PAUSES), 0.0
         while True:
             try:
-                replies, reply = yield from self._with_graph(graph_of(question), lambda: self._begin(question))
-                position = 0
-                while reply is not None:
-                    position += 1
-                    if position > seen:
-                        yield Tell((yield from self._answer(question, reply)))
-                        seen = position
-                    reply = yield Next(replies)
-                return
-            except Unavailable:
-                wait = next(waits, None) if seen else None
-                if wait is None:
+                return (yield from attempt())
+            except Closed:
+                raise
+            except Unavailable as error:
+                self._reached |= not isinstance(error, Unreachable)
+                pause = next(pauses, pause)
+                left = yield Pause(pause)
+                waited += pause
+                if left == 0.0 or waited > self._patience(left):
                     raise
-                yield Pause(wait)
+
+    def _patience(self, left: float | None) -> float:
+        """Seconds to wait altogether for a service that does not answer, of those that are left."""
+        if not self._reached:
+            return FIRST_SECONDS
+        return ENDLESS_SECONDS if left is None else math.inf
 
     def _ask(self, question: Question) -> Steps[Answer]:
         request = yield from self._request(question)
@@ -126,6 +153,7 @@ class Session:
         yield from self._blobs.write(wire.large_constants(graph, limit))
         request = graph_service_pb2.RegisterGraphRequest(graph=wire.encode_graph(graph, limit))
         yield Send("RegisterGraph", request)
+        self._reached = True
         self._registered.add(graph.digest)
 
 

@@ -34,7 +34,7 @@ class Next:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Wait."""
+    """Wait about so long, at most until the deadline; comes to the seconds left then, None if there is no end."""
 
     seconds: float
 
