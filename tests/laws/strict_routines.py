@@ -1,4 +1,4 @@
-"""SciPy's functions for arrays of array_api_strict, which has none of its own."""
+"""SciPy's functions for arrays of array_api_strict, which has none of its own; and those of matrices that are finite."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,8 +8,13 @@ import numpy as np
 import scipy.linalg
 import scipy.special
 
+from gradserve.ops.linalg.finite import NAMES, where_finite
+
 
 def __getattr__(name: str) -> Callable[..., Any]:
+    if name in NAMES:
+        own = getattr(strict.linalg, name)
+        return lambda a, **options: where_finite(strict, lambda x: own(x, **options), a)
     function = getattr(scipy.special, name, None) or getattr(scipy.linalg, name)
 
     def call(*operands: Any, **options: Any) -> Any:

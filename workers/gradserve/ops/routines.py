@@ -1,4 +1,6 @@
-"""Functions that the array API leaves out, such as special functions, by the namespace of the arrays."""
+"""Functions by the namespace of the arrays: those that the array API leaves out, such as special functions, and those
+that are ours because its own may fail us, such as factorisations of matrices that are not finite.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +10,14 @@ from collections.abc import Callable
 from typing import Any
 
 MODULES: dict[str, tuple[str, ...]] = {
-    "numpy": ("scipy.special", "scipy.linalg"),
-    "jax.numpy": ("jax.scipy.special", "jax.scipy.linalg", "jax.numpy"),
+    "numpy": ("gradserve.ops.linalg.finite", "scipy.special", "scipy.linalg"),
+    "jax.numpy": ("gradserve.execution.xla.finite", "jax.scipy.special", "jax.scipy.linalg", "jax.numpy"),
 }
-"""Where each namespace keeps them, the first that has one first. Executors put modules of their own in front."""
+"""Where each namespace keeps them, the first that has one first."""
 
 
 def routine(xp: Any, name: str) -> Callable[..., Any]:
-    """The function of this name in SciPy, for the arrays of a namespace.
+    """The function of this name, for the arrays of a namespace.
 
     Raises:
         AttributeError: the namespace has none.

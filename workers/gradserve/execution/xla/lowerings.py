@@ -16,6 +16,7 @@ from gradserve.ir.op import Op
 from gradserve.ir.types import TensorType
 from gradserve.ops.indexing.gather import ScatterAdd
 from gradserve.ops.linalg.factors import Lu, LuInverse, LuSolve
+from gradserve.ops.linalg.finite import where_finite
 from gradserve.ops.linalg.sylvester import Sylvester
 from gradserve.ops.special.bessel import Bessel
 from gradserve.ops.special.erf import Erfcinv
@@ -48,7 +49,8 @@ def _(op: Op, node: Node, operands: Sequence[Traced], types: Sequence[TensorType
 @lowered.register
 def _(op: UpperEigh, node: Node, operands: Sequence[Traced], types: Sequence[TensorType]) -> Sequence[Traced]:
     del node, types
-    return [x[..., op.start : op.stop] for x in jnp.linalg.eigh(operands[0], UPLO="U", symmetrize_input=False)]
+    upper = functools.partial(jnp.linalg.eigh, UPLO="U", symmetrize_input=False)
+    return [x[..., op.start : op.stop] for x in where_finite(jnp, upper, operands[0])]
 
 
 @lowered.register

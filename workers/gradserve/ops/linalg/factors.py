@@ -83,8 +83,11 @@ class OfLu(Op):
 
     @property
     def guards(self) -> tuple[Guard, ...]:
-        """A singular matrix."""
-        return (Guard("R1", "Singular matrix: pivot {where} is zero", NumericalFailure, _zero_pivot),)
+        """A singular matrix, and exchanges with rows that are not there."""
+        return (
+            Guard("R1", "Singular matrix: pivot {where} is zero", NumericalFailure, _zero_pivot),
+            Guard("R2", f"{OUTSIDE}: that at {{where}}", NumericalFailure, _no_row),
+        )
 
     def require_factors(self, types: Sequence[TensorType]) -> TensorType:
         """The type of the factors.
@@ -132,10 +135,26 @@ class OfLu(Op):
         packed, exchanges = Lu().impl(np, x)
         return packed, exchanges
 
+    @classmethod
+    def with_wrong_rows(cls) -> Iterator[tuple[Array, Array]]:
+        """Factors with exchanges behind the last row, before the first, and far away."""
+        packed, exchanges = cls.factors_of(np.eye(2))
+        for row in (2, -1, 2**31 - 1):
+            yield packed, exchanges * 0 + np.asarray(row, exchanges.dtype)
+
+
+OUTSIDE = "a row is exchanged with one that the matrix does not have"
+
 
 def _zero_pivot(op: OfLu, xp: Any, operands: Sequence[Any], results: Sequence[Any]) -> Any:
     """Of each pivot."""
     return xp.linalg.diagonal(operands[0]) == 0
+
+
+def _no_row(op: OfLu, xp: Any, operands: Sequence[Any], results: Sequence[Any]) -> Any:
+    """Of each exchange."""
+    packed, exchanges = operands[:2]
+    return xp.logical_or(exchanges < 0, exchanges >= packed.shape[-1])
 
 
 @register
@@ -200,8 +219,10 @@ class LuSolve(OfLu):
 
     @classmethod
     def refused_samples(cls) -> Iterator[tuple[str, Sample]]:
-        """A matrix of rank one."""
+        """A matrix of rank one, and rows that are not there."""
         yield "R1", Sample(cls(False), (*cls.factors_of(np.ones((2, 2))), np.ones((2, 1))))
+        for operands in cls.with_wrong_rows():
+            yield "R2", Sample(cls(False), (*operands, np.ones((2, 1))))
 
 
 @register
@@ -232,5 +253,7 @@ class LuInverse(OfLu):
 
     @classmethod
     def refused_samples(cls) -> Iterator[tuple[str, Sample]]:
-        """A matrix of rank one."""
+        """A matrix of rank one, and rows that are not there."""
         yield "R1", Sample(cls(), cls.factors_of(np.ones((2, 2))))
+        for operands in cls.with_wrong_rows():
+            yield "R2", Sample(cls(), operands)

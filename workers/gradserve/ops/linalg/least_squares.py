@@ -18,6 +18,7 @@ from gradserve.ops.linalg.ranks import FULL, SAME
 from gradserve.ops.linalg.stacked import Beside, stacked_product
 from gradserve.ops.linalg.triangles import flipped
 from gradserve.ops.registry import register
+from gradserve.ops.routines import routine
 from gradserve.ops.spectral.eigen import decomposition_cost
 
 
@@ -48,15 +49,15 @@ class Pinv(Op):
         return (a.with_shape((*a.shape[:-2], a.shape[-1], a.shape[-2])),)
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
-        return self.inverse(xp, *xp.linalg.svd(arrays[0], full_matrices=False))
+        return self.inverse(xp, *routine(xp, "svd")(arrays[0], full_matrices=False))
 
-    def kept(self, s: Array) -> Any:
-        """Which singular values are not taken for zero."""
-        return s > self.rcond * s[..., : min(1, s.shape[-1])]
+    def kept(self, xp: Any, s: Array) -> Any:
+        """Which singular values are not taken for zero: NaN is not, so that it goes through."""
+        return xp.logical_not(s <= self.rcond * s[..., : min(1, s.shape[-1])])
 
     def inverse(self, xp: Any, u: Array, s: Array, vh: Array) -> Any:
         """The pseudoinverse of U diag(s) V^T."""
-        kept = self.kept(s)
+        kept = self.kept(xp, s)
         inverse = xp.where(kept, 1.0 / xp.where(kept, s, xp.ones_like(s)), xp.zeros_like(s))
         scaled = xp.matrix_transpose(vh) * xp.expand_dims(inverse, axis=-2)
         return xp.matmul(scaled, xp.matrix_transpose(u))

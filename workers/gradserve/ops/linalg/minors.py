@@ -10,17 +10,18 @@ from __future__ import annotations
 from typing import Any
 
 from gradserve.ir.types import Array
+from gradserve.ops.routines import routine
 
 
 def cofactors(xp: Any, a: Array) -> Any:
     """The derivative of det in each element: det A A^-T where there is an inverse."""
-    u, s, vh = xp.linalg.svd(a)
+    u, s, vh = routine(xp, "svd")(a)
     return xp.matmul(_sign(xp, u, vh) * u * xp.expand_dims(_all_but_one(xp, s), axis=-2), vh)
 
 
 def cofactor_change(xp: Any, a: Array, e: Array) -> Any:
     """The derivative of the cofactors of A along E, with an inverse det A (tr(A^-1 E) A^-T - (A^-1 E A^-1)^T)."""
-    u, s, vh = xp.linalg.svd(a)
+    u, s, vh = routine(xp, "svd")(a)
     f = xp.matmul(xp.matmul(xp.matrix_transpose(u), e), xp.matrix_transpose(vh))
     p = _all_but_two(xp, s)
     own = xp.sum(p * xp.expand_dims(xp.linalg.diagonal(f), axis=-2), axis=-1)

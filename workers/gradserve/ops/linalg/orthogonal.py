@@ -17,6 +17,7 @@ from gradserve.ops.contraction.contract import matrix_product
 from gradserve.ops.family import Linear, moved_bytes, only, require, require_arity, with_batch
 from gradserve.ops.linalg.triangles import flipped, lower
 from gradserve.ops.registry import register
+from gradserve.ops.routines import routine
 from gradserve.ops.spectral.clusters import eps, largest, place
 from gradserve.ops.spectral.eigen import decomposition_cost
 
@@ -46,7 +47,7 @@ class Qr(Op):
         return (a, a.with_shape((*a.shape[:-2], a.shape[-1], a.shape[-1])))
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
-        q, r = xp.linalg.qr(arrays[0])
+        q, r = routine(xp, "qr")(arrays[0])
         return q, r
 
     def jvp(

@@ -10,6 +10,7 @@ import numpy as np
 from gradserve.ir.errors import NotDifferentiable
 from gradserve.ir.guards import Guard
 from gradserve.ir.types import Array
+from gradserve.ops.routines import routine
 from gradserve.ops.spectral.clusters import eps, largest, own_position, place
 
 if TYPE_CHECKING:
@@ -21,12 +22,12 @@ _GROWS = "the pseudoinverse jumps with the rank"
 
 def _deficient(op: Pinv, xp: Any, operands: Sequence[Any], results: Sequence[Any]) -> Any:
     """Of each matrix."""
-    _, s, _ = xp.linalg.svd(operands[0], full_matrices=False)  # as in `impl`, so that compilers take it but once
-    return xp.logical_not(xp.all(op.kept(s), axis=-1))
+    _, s, _ = routine(xp, "svd")(operands[0], full_matrices=False)  # as in `impl`, so that compilers take it but once
+    return xp.logical_not(xp.all(op.kept(xp, s), axis=-1))
 
 
 def _rank(op: Pinv, operands: Sequence[Array], results: Sequence[Array], position: tuple[int, ...]) -> str:
-    kept = op.kept(np.linalg.svd(operands[0], full_matrices=False)[1])[position]
+    kept = op.kept(np, routine(np, "svd")(operands[0], full_matrices=False)[1])[position]
     known = f"the rank{place(position)} is {int(kept.sum())}, less than {len(kept)}, for rcond = {op.rcond:.2g}"
     return f"{known}: {_LEAST}"
 

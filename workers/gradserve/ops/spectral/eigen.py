@@ -20,6 +20,7 @@ from gradserve.ops.linalg.matrices import OfMatrix
 from gradserve.ops.linalg.stacked import part
 from gradserve.ops.linalg.triangles import mirror, mirrored
 from gradserve.ops.registry import register
+from gradserve.ops.routines import routine
 from gradserve.ops.spectral.rotation import Rotation
 from gradserve.ops.spectral.spectra import SpectrumTangent
 
@@ -62,7 +63,7 @@ class Eigh(OfSpectrum):
         return (a.with_shape((*a.shape[:-2], count)), a.with_shape((*a.shape[:-1], count)))
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
-        w, q = xp.linalg.eigh(mirror(xp, arrays[0]))
+        w, q = routine(xp, "eigh")(mirror(xp, arrays[0]))
         return w[..., self.start : self.stop], q[..., self.start : self.stop]
 
     def jvp(
@@ -127,7 +128,7 @@ class Eigvalsh(OfSpectrum):
         return (a.with_shape((*a.shape[:-2], count)),)
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
-        return xp.linalg.eigvalsh(mirror(xp, arrays[0]))[..., self.start : self.stop]
+        return routine(xp, "eigvalsh")(mirror(xp, arrays[0]))[..., self.start : self.stop]
 
     def jvp(
         self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]

@@ -23,6 +23,7 @@ from gradserve.ops.family import moved_bytes, only, require, total
 from gradserve.ops.linalg.stacked import Beside
 from gradserve.ops.linalg.triangles import flipped, mirror, mirrored
 from gradserve.ops.registry import register
+from gradserve.ops.routines import routine
 from gradserve.ops.spectral import spectral_forms
 from gradserve.ops.spectral.form_guards import form_guards
 from gradserve.ops.spectral.scalar_functions import FUNCTIONS
@@ -170,7 +171,7 @@ class Spectral(OfSquare):
     @staticmethod
     def factors(xp: Any, arrays: Sequence[Array]) -> tuple[Any, Any]:
         """Eigenvalues and eigenvectors, from the operands."""
-        w, q = xp.linalg.eigh(mirror(xp, arrays[0]))
+        w, q = routine(xp, "eigh")(mirror(xp, arrays[0]))
         return w, q
 
     def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:

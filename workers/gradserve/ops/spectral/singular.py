@@ -16,6 +16,7 @@ from gradserve.ops.family import expand, require, require_arity, with_batch
 from gradserve.ops.linalg.stacked import part
 from gradserve.ops.linalg.triangles import flipped, mirror, mirrored
 from gradserve.ops.registry import register
+from gradserve.ops.routines import routine
 from gradserve.ops.spectral.eigen import decomposition_cost
 from gradserve.ops.spectral.rotation import Rotation
 from gradserve.ops.spectral.spectra import SpectrumTangent
@@ -73,7 +74,7 @@ class Svd(OfSingular):
         return (a.with_shape((*stack, m, count)), a.with_shape((*stack, count)), a.with_shape((*stack, count, n)))
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
-        u, s, vh = xp.linalg.svd(arrays[0], full_matrices=False)
+        u, s, vh = routine(xp, "svd")(arrays[0], full_matrices=False)
         chosen = slice(self.start, self.stop)
         return u[..., chosen], s[..., chosen], vh[..., chosen, :]
 
@@ -179,7 +180,7 @@ class Svdvals(OfSingular):
         return (a.with_shape((*a.shape[:-2], count)),)
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
-        return xp.linalg.svdvals(arrays[0])[..., self.start : self.stop]
+        return routine(xp, "svdvals")(arrays[0])[..., self.start : self.stop]
 
     def jvp(
         self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]

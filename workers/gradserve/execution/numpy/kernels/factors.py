@@ -7,12 +7,13 @@ from functools import partial
 
 import numpy as np
 
+from gradserve.execution.numpy.kernels.indexing import require_inside
 from gradserve.execution.numpy.kernels.lapack import lapack
 from gradserve.execution.numpy.kernels.table import Kernel, kernel
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.linalg import triangular_factors
 from gradserve.ops.linalg.cholesky import CholeskyCotangent, CholeskyTangent
-from gradserve.ops.linalg.factors import Lu, LuInverse, LuSolve
+from gradserve.ops.linalg.factors import OUTSIDE, Lu, LuInverse, LuSolve
 from gradserve.ops.linalg.triangular_factors import FEW
 
 
@@ -36,13 +37,13 @@ def _lu(op: Lu, types: Sequence[TensorType]) -> Kernel:
     return single if types[0].rank == 2 and types[0].size else factorised
 
 
-@kernel(LuSolve, covers=("R1",))
+@kernel(LuSolve, covers=("R1", "R2"))
 def _lu_solve(op: LuSolve, types: Sequence[TensorType]) -> Kernel:
     """LAPACK's getrs."""
     getrs, trans = lapack("getrs", types[0].element_type.dtype), int(op.transposed)
 
     def solved(packed: Array, exchanges: Array, b: Array) -> Array:
-        _require_regular(packed)
+        _require_sound(packed, exchanges)
         result = np.empty(b.shape, b.dtype)
         for k in np.ndindex(b.shape[:-2] if b.size else (0,)):
             result[k] = getrs(packed[k].T, exchanges[k], b[k], trans=trans)[0]
@@ -51,7 +52,7 @@ def _lu_solve(op: LuSolve, types: Sequence[TensorType]) -> Kernel:
     return solved
 
 
-@kernel(LuInverse, covers=("R1",))
+@kernel(LuInverse, covers=("R1", "R2"))
 def _lu_inverse(op: LuInverse, types: Sequence[TensorType]) -> Kernel:
     """LAPACK's getri."""
     del op
@@ -60,7 +61,7 @@ def _lu_inverse(op: LuInverse, types: Sequence[TensorType]) -> Kernel:
     room = int(np.real(query(types[0].lengths[-1])[0])) if types[0].size else 0
 
     def inverted(packed: Array, exchanges: Array) -> Array:
-        _require_regular(packed)
+        _require_sound(packed, exchanges)
         result = np.empty(packed.shape, packed.dtype)
         for k in np.ndindex(packed.shape[:-2] if packed.size else (0,)):
             result[k] = getri(packed[k].T, exchanges[k], lwork=room)[0]
@@ -69,9 +70,11 @@ def _lu_inverse(op: LuInverse, types: Sequence[TensorType]) -> Kernel:
     return inverted
 
 
-def _require_regular(packed: Array) -> None:
+def _require_sound(packed: Array, exchanges: Array) -> None:
+    """Refuses what LAPACK would take at its word: it moves memory by these numbers."""
     if not np.all(np.diagonal(packed, axis1=-2, axis2=-1)):
         raise np.linalg.LinAlgError("Singular matrix")
+    require_inside(exchanges, packed.shape[-1], OUTSIDE)
 
 
 @kernel(CholeskyTangent)

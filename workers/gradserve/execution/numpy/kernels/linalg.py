@@ -12,6 +12,7 @@ from gradserve.execution.numpy.kernels.lapack import lapack, plain_rows, row_maj
 from gradserve.execution.numpy.kernels.table import Kernel, kernel
 from gradserve.ir.guards import enforce
 from gradserve.ir.types import Array, TensorType
+from gradserve.ops.linalg import finite
 from gradserve.ops.linalg.cholesky import Cholesky
 from gradserve.ops.linalg.determinants import CofactorChange, Cofactors
 from gradserve.ops.linalg.least_squares import Lstsq, Pinv
@@ -65,15 +66,13 @@ def _triangular_solve(op: TriangularSolve, types: Sequence[TensorType]) -> Kerne
 def _sylvester(op: Sylvester, types: Sequence[TensorType]) -> Kernel:
     """By the Schur forms of A and B (Bartels, Stewart 1972)."""
     del op
-    from scipy.linalg import schur  # an executor has SciPy; a client that only traces need not
-
     trsyl = lapack("trsyl", types[2].element_type.dtype)
 
     def solved(a: Array, b: Array, c: Array) -> Array:
         result = np.empty(c.shape, c.dtype)
         for k in np.ndindex(a.shape[:-2] if c.size else (0,)):
-            r, u = schur(a[k], check_finite=False)
-            s, v = schur(b[k].T, check_finite=False)
+            r, u = finite.schur(a[k])
+            s, v = finite.schur(b[k].T)
             for before in np.ndindex(c.shape[: c.ndim - a.ndim]):
                 y, scale, info = trsyl(r, s, u.T @ c[before + k] @ v, tranb="T")
                 if info:
@@ -90,8 +89,8 @@ def _pinv(op: Pinv, types: Sequence[TensorType]) -> Kernel:
     del types
 
     def pinv(a: Array) -> Array:
-        u, s, vh = np.linalg.svd(a, full_matrices=False)
-        if op.full and not np.all(op.kept(s)):
+        u, s, vh = finite.svd(a, full_matrices=False)
+        if op.full and not np.all(op.kept(np, s)):
             enforce(op, [a], [])
         return np.asarray(op.inverse(np, u, s, vh))
 
@@ -104,7 +103,13 @@ def _lstsq(op: Lstsq, types: Sequence[TensorType]) -> Kernel:
     if any(t.rank != 2 for t in types) or not all(t.size for t in types):
         return plain_rows(op, types)
     rcond = op.rcond
-    return row_major(lambda a, b: np.linalg.lstsq(a, b, rcond=rcond)[0])
+
+    def lstsq(a: Array, b: Array) -> Any:
+        if not (finite.is_finite(a) and finite.is_finite(b)):
+            return op.impl(np, a, b)
+        return np.linalg.lstsq(a, b, rcond=rcond)[0]
+
+    return row_major(lstsq)
 
 
 @kernel(Cofactors)

@@ -12,6 +12,8 @@ from gradserve.execution.numpy.kernels.lapack import plain_rows, row_major
 from gradserve.execution.numpy.kernels.table import Kernel, kernel
 from gradserve.ir.guards import refusal
 from gradserve.ir.types import Array, TensorType
+from gradserve.ops.linalg import finite
+from gradserve.ops.linalg.triangles import mirror
 from gradserve.ops.spectral.divided_differences import Series
 from gradserve.ops.spectral.eigen import Eigh, Eigvalsh, UpperEigh
 from gradserve.ops.spectral.matrix_functions import Spectral, SpectralByFactors
@@ -31,13 +33,18 @@ def _eigenvalues(op: Eigh | Eigvalsh, types: Sequence[TensorType]) -> Kernel:
     del types
     chosen = slice(op.start, op.stop)
     if isinstance(op, Eigvalsh):
-        return row_major(lambda a: np.linalg.eigvalsh(a)[..., chosen])
+        return row_major(lambda a: finite.eigvalsh(_read(a))[..., chosen])
     triangle = "U" if isinstance(op, UpperEigh) else "L"  # of a symmetric matrix
 
     def eigh(a: Array) -> tuple[Array, ...]:
-        return tuple(x[..., chosen] for x in np.linalg.eigh(a, triangle))
+        return tuple(x[..., chosen] for x in finite.eigh(_read(a), UPLO=triangle))
 
     return row_major(eigh)
+
+
+def _read(a: Array) -> Array:
+    """The matrix, what is not finite of it only where the lower triangle has it."""
+    return a if finite.is_finite(a) else np.asarray(mirror(np, a))
 
 
 @kernel(Spectral, SpectralByFactors, covers=("R1",))
@@ -46,7 +53,7 @@ def _formed(op: Forming, types: Sequence[TensorType]) -> Kernel:
     form, count = op.form, len(op.factor_ranks)
 
     def formed(*arrays: Array) -> Any:
-        w, q = np.linalg.eigh(arrays[0]) if isinstance(op, Spectral) else arrays[:2]
+        w, q = finite.eigh(_read(arrays[0])) if isinstance(op, Spectral) else arrays[:2]
         if len(types) == count:
             return form.sandwich(np, w, q, ())
         w, qt = form.rounded(np, w), np.matrix_transpose(q)
