@@ -1,5 +1,6 @@
-"""Functions by the namespace of the arrays: those that the array API leaves out, such as special functions, and those
-that are ours because its own may fail us, such as factorisations of matrices that are not finite.
+"""Functions by the namespace of the arrays: what the array API leaves out, and what of it may fail us.
+
+The former are special functions and the like, the latter factorisations of matrices that are not finite.
 """
 
 from __future__ import annotations
