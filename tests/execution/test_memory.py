@@ -99,7 +99,7 @@ def loop_graph():
 @pytest.mark.parametrize("derivation", [Evaluate(), Gradient(("w",)), Hvp(("w",))])
 def test_a_loop_takes_what_is_predicted(derivation):
     of = scheduled(optimize(derive(loop_graph(), derivation)))
-    x = np.random.default_rng(1).standard_normal((300, 300))
+    x = 0.01 * np.random.default_rng(1).standard_normal((300, 300))  # where no slope needs more than its value
     taken = peak_taken(of, {**{i.name: x for i in of.graph.inputs}, **of.constants})
     predicted = of.schedule.peak_bytes - leaf_bytes(of)
     assert 0.7 * predicted < taken < (1 + TEMPORARIES) * predicted + BOOKKEEPING

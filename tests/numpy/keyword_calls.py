@@ -62,15 +62,15 @@ def _along_axes() -> Iterator[tuple[Any, dict[str, Any], Any]]:
     for name, axis in itertools.product(names.split(), (0, 1, -1, -2)):
         yield getattr(np, name), {"axis": axis}, C
         yield getattr(np, name), {"axis": axis % 2}, F
-    for axis in ((0, 1), (1, 0), (-1, 0), (2, 1)):
-        yield np.rot90, {"k": 3, "axes": axis}, C
-        yield np.roll, {"shift": (1, 2), "axis": axis}, C
-        yield np.flip, {"axis": axis}, C
-        yield np.expand_dims, {"axis": axis}, C
-        yield np.fft.fftshift, {"axes": axis}, C
+    for axes in ((0, 1), (1, 0), (-1, 0), (2, 1)):
+        yield np.rot90, {"k": 3, "axes": axes}, C
+        yield np.roll, {"shift": (1, 2), "axis": axes}, C
+        yield np.flip, {"axis": axes}, C
+        yield np.expand_dims, {"axis": axes}, C
+        yield np.fft.fftshift, {"axes": axes}, C
         for offset in (-1, 0, 1):
-            yield np.diagonal, {"offset": offset, "axis1": axis[0], "axis2": axis[1]}, C
-            yield np.trace, {"offset": offset, "axis1": axis[0], "axis2": axis[1]}, C
+            yield np.diagonal, {"offset": offset, "axis1": axes[0], "axis2": axes[1]}, C
+            yield np.trace, {"offset": offset, "axis1": axes[0], "axis2": axes[1]}, C
     for axis in (0, -1, 1):
         yield np.take, {"indices": [[0, 1], [1, -1]], "axis": axis}, C
         yield np.repeat, {"repeats": 2, "axis": axis}, C
@@ -129,7 +129,8 @@ def _types() -> Iterator[tuple[Any, dict[str, Any], Any]]:
     for x in (3 * A, K, F, np.array([0.5], np.float32)):
         for low, high in ((-1, 1), (None, 1), (0.5, None), (np.float32(0.3), 2), (-1, 2.5)):
             yield np.clip, {"a_min": low, "a_max": high}, x
-        for function in (np.cov, np.corrcoef, np.sinc, np.i0, np.unwrap, np.nan_to_num, np.round, np.angle):
+        several: tuple[Any, ...] = (np.cov, np.corrcoef, np.sinc, np.i0, np.unwrap, np.nan_to_num, np.round, np.angle)
+        for function in several:
             yield function, {}, x
         yield np.append, {"values": 1}, x
         yield np.append, {"values": 1.5}, x

@@ -82,4 +82,4 @@ def test_another_implementation_would_be_seen(monkeypatch):
     """The planted fault: values and traced arrays go different ways."""
     monkeypatch.setitem(UFUNCS, np.cbrt, UFUNCS[np.exp2])
     with pytest.raises(AssertionError):
-        assert recorded(ufuncs.cbrt, SQUARE) == contents(trace(np.cbrt, SQUARE).graph)
+        assert recorded(vars(ufuncs)["cbrt"], SQUARE) == contents(trace(np.cbrt, SQUARE).graph)

@@ -205,7 +205,7 @@ def test_symbols_pass_through():
         (
             Contract((0,), (0,), (), ()),
             [TensorType(ElementType.BOOL, (3,))] * 2,
-            "C5: truth values cannot be multiplied: bool[3] and bool[3]",
+            "C5: truth values cannot be multiplied: bool[3] and bool[3]; convert them, as by .astype(int)",
         ),
     ],
 )

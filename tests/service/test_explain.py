@@ -61,8 +61,8 @@ def services() -> Iterator[Services]:
 
 def without_arrays(question: Differentiate) -> Differentiate:
     call = question.call
-    types = {name: type_of(array) for name, array in call.arguments.items()}
-    vectors = {name: type_of(array) for name, array in question.vectors.items()}
+    types = {name: type_of(array) for name, array in call.arguments.items()}  # type: ignore[arg-type]
+    vectors = {name: type_of(array) for name, array in question.vectors.items()}  # type: ignore[arg-type]
     return replace(question, call=replace(call, arguments=types), vectors=vectors)
 
 

@@ -92,8 +92,9 @@ def _numbers(g: Builder, op: Op, operands: Sequence[Known]) -> Known | None:
     constants = evaluated(g, [known.value for known in operands])
     cases = []
     for k, _ in enumerate(_signs(source)):
-        arrays = [known.numbers[1][k] if known.numbers else c for known, c in zip(operands, constants, strict=True)]
-        if any(array is None for array in arrays):
+        cases_of = [known.numbers[1][k] if known.numbers else c for known, c in zip(operands, constants, strict=True)]
+        arrays = [array for array in cases_of if array is not None]
+        if len(arrays) < len(operands):
             return None
         with np.errstate(all="ignore"):
             cases.append(np.asarray(op.results(np, *arrays)[0]))
@@ -161,8 +162,8 @@ def _dropped(g: Builder, op: Op, operands: Sequence[Known]) -> Known | None:
         return None
     (known,), shape = operands, op.shape
     old, form = known.value.shape, known.form
-    one = form is not None and form.rows and form.stop - form.start == 1
-    if one and shape == (*old[: form.axis], *old[form.axis + 1 :]):
+    one = form if form is not None and form.rows and form.stop - form.start == 1 else None
+    if one is not None and shape == (*old[: one.axis], *old[one.axis + 1 :]):
         return Known(g.apply(op, [known.value])[0], dropped=form)
     form = known.dropped
     if form is not None and shape == (*old[: form.axis], 1, *old[form.axis :]):

@@ -170,7 +170,8 @@ class Pow(Binary):
 
     def differential(self, g: Builder, k: int, dx: Value, operands: Sequence[Value], y: Value) -> Value | None:
         """The part along the base or along the exponent."""
-        slope = self._slope_in_base(g, *operands, y) if k == 0 else self._slope_in_exponent(g, operands[0], y)
+        base, exponent = operands
+        slope = self._slope_in_base(g, base, exponent, y) if k == 0 else self._slope_in_exponent(g, base, y)
         return g.mul(slope, dx)
 
     @staticmethod
