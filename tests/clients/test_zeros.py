@@ -139,7 +139,9 @@ def test_many_chunks_keep_their_order(monkeypatch):
     with Client(threads=2) as client:
         f = client.function(logarithm, w=W)
         assert_allclose(f.grad(points, batch=True), np.where(points > 1, 1 / np.maximum(points, 1), 0))
-        assert f.last_report.chunks == 10
+        report = f.last_report
+    assert report is not None
+    assert report.chunks == 10
 
 
 def kinks(client, function, w):
