@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from gradserve.client import Client
 from gradserve.client.functions import cond, log_softmax, logsumexp, scan, softmax, while_loop
-from gradserve.jobs import careful
+from gradserve.jobs import careful, cut
 
 HOLE = np.array([1.0, np.nan, 3.0])
 ROWS = np.array([[1, 2, 3], [np.nan] * 3, [3, 2, 1]])
@@ -103,6 +103,7 @@ def test_every_derivative(client):
     residuals = client.function(lambda w: np.where(w > 1, np.log(w), 0.0), w=W)
     assert_allclose(residuals.gauss_newton_product(W, tangent=np.ones(3))[1], [0, 0, 0.25])
     assert_allclose(residuals.jacobian(POINTS, batch=True)[1], np.diag([0, 0, 0.5]))
+    assert residuals.last_report.kinks.nodes == 0
 
 
 def test_points_that_are_smooth_keep_their_bits(client):
@@ -131,13 +132,16 @@ def test_vectors_choose_as_well(client):
     assert_array_equal(f.jvp(point, tangent=chosen)[1], [0, 0.25, 0])
 
 
-def test_many_chunks_keep_their_order(client, monkeypatch):
+def test_many_chunks_keep_their_order(monkeypatch):
+    monkeypatch.setattr(cut, "CHUNK_SECONDS", 0.0)
     monkeypatch.setattr(careful, "WINDOW", 3)
     points = np.where(np.arange(10)[:, None] % 3 == 1, W, np.arange(2.0, 32.0).reshape(10, 3))
-    f = client.function(lambda w: np.where(w > 1, np.log(w), 0.0), w=W)
-    found = f.jacobian(points, batch=True, mode="reverse")
-    assert f.last_report.chunks == 10
-    assert_allclose(found[:, range(3), range(3)], np.where(points > 1, 1 / np.maximum(points, 1), 0))
+    with Client(threads=2) as client:
+        f = client.function(logarithm, w=W)
+        assert_allclose(f.grad(points, batch=True), np.where(points > 1, 1 / np.maximum(points, 1), 0))
+        report = f.last_report
+    assert report is not None
+    assert report.chunks == 10
 
 
 def kinks(client, function, w):
@@ -150,6 +154,9 @@ def test_zeros_that_follow_a_convention_are_told(client):
     assert kinks(client, lambda w: np.sum(np.sqrt(w) ** 2), [0.0, 1.0]) == 1
     assert kinks(client, lambda w: np.sum(np.arctan(1 / w)), [0.0, 1.0]) == 1
     assert kinks(client, lambda w: scan(lambda c, r: (c + np.sqrt(r) ** 2, c), 0.0, w)[0], [0.0, 1.0]) == 1
+    f = client.function(lambda w: np.sqrt(w) ** 2, w=W)
+    f.jacobian(np.array([[0.0, 1.0], [2.0, 1.0], [0.0, 0.0]]), batch=True)
+    assert (f.last_report.kinks.nodes, f.last_report.kinks.examples) == (1, 2)
 
 
 def test_zeros_that_are_chosen_are_not(client):
