@@ -161,7 +161,7 @@ CASES: dict[str, Case] = {
     "hypot of x and 1": Case(lambda x: np.hypot(x, 1.0), leveled, real),
     "hypot of x and 2 x": Case(lambda x: np.hypot(x, 2 * x), lambda x: mp.sqrt(5) * mp.sign(x), real, second=False),
     "pseudo-Huber": Case(lambda x: sc.pseudo_huber(1.0, x), leveled, real),
-    "sqrt(1 + x^2) - 1": Case(lambda x: np.sqrt(1 + x**2) - 1, leveled, moderate, second=False),
+    "sqrt(1 + x^2) - 1": Case(lambda x: np.sqrt(1 + x**2) - 1, leveled, real),
     "expit": Case(sc.expit, logistic_slope, real),
     "log_expit": Case(sc.log_expit, lambda x: logistic(-x), real),
     "logit": Case(sc.logit, lambda x: 1 / (x * (1 - x)), fraction),

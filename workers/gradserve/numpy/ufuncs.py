@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from gradserve.ir.builder import Builder, Scalar, Value
 from gradserve.ir.graph import Literal
 from gradserve.numpy.table import emitting, implements
+from gradserve.ops.elementwise.arithmetic import Add, Mul
+from gradserve.ops.movement.shapes import constant_behind
 
 _OPS: dict[np.ufunc, str] = {
     np.add: "add",
@@ -23,7 +26,6 @@ _OPS: dict[np.ufunc, str] = {
     np.maximum: "maximum",
     np.minimum: "minimum",
     np.remainder: "remainder",
-    np.sqrt: "sqrt",
     np.cbrt: "cbrt",
     np.hypot: "hypot",
     np.exp: "exp",
@@ -50,6 +52,23 @@ _OPS: dict[np.ufunc, str] = {
 
 for _ufunc, _op in _OPS.items():
     implements(_ufunc)(emitting(_op))
+
+
+@implements(np.sqrt)
+def sqrt(g: Builder, x: Value) -> Value:
+    """The square root; its derivative at 0 is infinite. That of u^2 + c, c a number above 0, is one op of u."""
+    made = g.producer(x)
+    if made is not None and isinstance(made.op, Add) and x.type.is_float:
+        for square, other in (made.operands, made.operands[::-1]):
+            factors, offset = g.producer(square), constant_behind(g, other)
+            known = offset is not None and offset.size == 1 and 0 < offset.item() < math.inf
+            if known and factors is not None and isinstance(factors.op, Mul) and _is_square(factors.operands):
+                return g.emit("root_sum_square", factors.operands[0], offset=float(offset.item()))
+    return g.sqrt(x)
+
+
+def _is_square(operands: Sequence[Value]) -> bool:
+    return operands[0].index == operands[1].index
 
 
 @implements(np.positive, np.conjugate)

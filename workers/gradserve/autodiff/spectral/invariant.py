@@ -109,10 +109,6 @@ class _Rewriter:
             return self._cotangent(op, known)
         if isinstance(op, LargestTerm) and known[0].form is not None:
             return self._g.apply(op, [self._g.stop_gradient(known[0].value)])[0]
-        turned = oriented(self._g, op, known)
-        if turned is not None:
-            self._note(turned)
-            return turned.value
         alone = single(op, known[0]) if known and self._sums is Sums.OF_MATRIX else None
         if alone is not None:
             return alone
@@ -125,6 +121,10 @@ class _Rewriter:
         if isinstance(op, Extreme):
             whole = part is not None and part.is_values
             return part.extreme(self._g, op, known[0].value) if part and whole else extreme(self._g, op, known[0])
+        turned = oriented(self._g, op, known)
+        if turned is not None:
+            self._note(turned)
+            return turned.value
         if isinstance(op, Contract):
             made = contracted(self._g, op, known, self._sums)
             if isinstance(made, Value) and (polar := polar_factor(known)) is not None:

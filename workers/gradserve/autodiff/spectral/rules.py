@@ -7,11 +7,9 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 from gradserve.autodiff.spectral.expressions import (
-    ONE,
     Applied,
     Expression,
     Number,
-    Product,
     Sum,
     Turn,
     converted,
@@ -21,14 +19,14 @@ from gradserve.autodiff.spectral.expressions import (
 from gradserve.autodiff.spectral.forms import SpectralForm, multiplied
 from gradserve.autodiff.spectral.known import Known, number_of
 from gradserve.autodiff.spectral.orientations import is_orientation
+from gradserve.autodiff.spectral.scalar_rules import SCALAR_RULES
 from gradserve.ir.builder import Builder
 from gradserve.ir.graph import Literal
 from gradserve.ir.op import Op
 from gradserve.ir.types import ElementType
 from gradserve.ops.elementwise.arithmetic import Add, Convert, Div, Maximum, Minimum, Mul, Neg, Sub
 from gradserve.ops.elementwise.comparison import Clip
-from gradserve.ops.elementwise.powers import Cbrt, Pow
-from gradserve.ops.elementwise.slopes import LogisticSlope, TanhSlope
+from gradserve.ops.elementwise.powers import Pow
 from gradserve.ops.movement.placement import Concatenate, Reverse, Slice
 from gradserve.ops.movement.shapes import BroadcastTo, Permute, Reshape
 
@@ -252,30 +250,6 @@ def _concatenate(g: Builder, op: Any, operands: Sequence[Known]) -> SpectralForm
     return multiplied(replace(first, stop=end.stop), Turn()) if split == (True, first.expression) else None
 
 
-def _cbrt(g: Builder, op: Any, operands: Sequence[Known]) -> SpectralForm | None:
-    form = operands[0].form
-    if form is None or form.rows:
-        return None
-    size = Applied("power", Applied("abs", form.expression), 1 / 3)
-    return replace(form, expression=Product(Applied("sign", form.expression), size))
-
-
-def _tanh_slope(g: Builder, op: Any, operands: Sequence[Known]) -> SpectralForm | None:
-    """1 - y^2."""
-    form = operands[1].form
-    if form is None or form.rows:
-        return None
-    return replace(form, expression=Sum(ONE, Product(_times(g, -1.0, form), form.expression)))
-
-
-def _logistic_slope(g: Builder, op: Any, operands: Sequence[Known]) -> SpectralForm | None:
-    form = operands[0].form
-    if form is None or form.rows:
-        return None
-    sides = Applied("logistic", form.expression), Applied("logistic", _times(g, -1.0, form))
-    return replace(form, expression=Product(*sides))
-
-
 RULES: Mapping[type[Op], Rule] = {
     Neg: _neg,
     Add: _sum(1.0),
@@ -283,9 +257,6 @@ RULES: Mapping[type[Op], Rule] = {
     Mul: _mul,
     Div: _div,
     Pow: _pow,
-    Cbrt: _cbrt,
-    TanhSlope: _tanh_slope,
-    LogisticSlope: _logistic_slope,
     Concatenate: _concatenate,
     Maximum: _maximum(1.0),
     Minimum: _maximum(-1.0),
@@ -296,5 +267,6 @@ RULES: Mapping[type[Op], Rule] = {
     BroadcastTo: _broadcast_to,
     Slice: _slice,
     Reverse: _reverse,
+    **SCALAR_RULES,
 }
 """By op: the rules for results with a form."""

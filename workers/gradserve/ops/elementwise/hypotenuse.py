@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
+
+import numpy as np
 
 from gradserve.ir.builder import Builder, Value
-from gradserve.ir.types import Array
-from gradserve.ops.family import DIVISION, Binary, RealElementwise
+from gradserve.ir.op import Sample
+from gradserve.ir.types import Array, TensorType
+from gradserve.ops.family import DIVISION, Binary, RealElementwise, Unary, require
 from gradserve.ops.registry import register
 
 
@@ -80,6 +83,47 @@ class Cosine(OfSides):
         sine = cosine(g, operands[1], operands[0])
         other = sine if k == 0 else g.neg(y)
         return g.mul(g.mul(sine, g.div(other, g.select(g.eq(long, 0.0), 1.0, long))), dx)
+
+
+@register
+@dataclass(frozen=True)
+class RootSumSquare(Unary):
+    """sqrt(x^2 + offset) as it is written, for an offset above 0.
+
+    A primitive for a numerical reason: by the chain rule its second derivative, offset / (x^2 + offset)^(3/2), is a
+    difference of near numbers at large x, and the first is infinity over infinity where x^2 overflows.
+    """
+
+    offset: float
+
+    name = "root_sum_square"
+    flops = 2 * DIVISION
+    points = ((0.5, 2.0, -1.0, 0.0),)
+    kinks = ((float("inf"), float("-inf")),)
+    constraints: ClassVar[dict[str, str]] = {**Unary.constraints, "C4": "the offset is a number above 0"}
+
+    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        require(0.0 < self.offset < float("inf"), "C4", f"{self.offset} is not above 0")
+        return super().infer(*types)
+
+    def impl(self, xp: Any, *arrays: Array) -> Any:
+        (x,) = arrays
+        return xp.sqrt(x * x + self.offset)
+
+    def differential(self, g: Builder, dx: Value, x: Value, y: Value) -> Value | None:
+        """The cosine of the angle between the sides x and sqrt(offset)."""
+        side = g.full(x.type, self.offset**0.5)
+        return g.mul(cosine(g, x, side), dx)
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        """A small offset and a large one; a scalar, nothing, infinity."""
+        (points,), (kinks,) = cls.points, cls.kinks
+        for offset in (0.25, 4.0):
+            yield Sample(cls(offset), (np.array(points),))
+        yield Sample(cls(1.0), (np.array(points[0]),))
+        yield Sample(cls(1.0), (np.zeros((2, 0)),))
+        yield Sample(cls(1.0), (np.array(kinks),), differentiable=False)
 
 
 def cosine(g: Builder, x: Value, y: Value) -> Value:

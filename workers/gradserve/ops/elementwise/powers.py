@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
-from gradserve.ir.graph import Literal
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.elementwise.slopes import LogisticSlope
 from gradserve.ops.family import DIVISION, TRANSCENDENTAL, Binary, RealElementwise, Unary
-from gradserve.ops.movement.shapes import BroadcastTo, Reshape
+from gradserve.ops.movement.shapes import constant_behind
 from gradserve.ops.registry import register
 from gradserve.ops.routines import routine
 
@@ -180,7 +179,7 @@ class Pow(Binary):
 
         Below 1/2, y - 1 is rounded, which as an exponent costs log(x) digits: there it is y z / x where z is finite.
         """
-        known = _constant(g, y)
+        known = constant_behind(g, y)
         if known is not None and known.size == 1 and known.item() != 0 and known.item() - 1 + 1 == known.item():
             return g.mul(y, g.pow(x, known.item() - 1))
         if known is None or not np.all(known - 1 + 1 == known):
@@ -200,16 +199,6 @@ class Pow(Binary):
         """z log(x), and 0 where z is: powers vanish faster than logarithms grow. NaN at negative x."""
         vanished = g.logical_and(g.eq(z, 0.0), g.ge(x, 0.0))
         return g.mul(z, g.log(g.select(vanished, 1.0, x)))
-
-
-def _constant(g: Builder, value: Value) -> Array | None:
-    """The numbers of a value that is known, but for its shape."""
-    made = g.producer(value)
-    while made is not None and isinstance(made.op, BroadcastTo | Reshape):
-        value = made.operands[0]
-        made = g.producer(value)
-    literal = g.literal(value)
-    return literal.array if isinstance(literal, Literal) else None
 
 
 @register

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.graph import Literal
 from gradserve.ir.op import Cost, Sample, Unknown
 from gradserve.ir.types import Array, Length, Shape, Symbol, TensorType
 from gradserve.ops.family import Linear, moved_bytes, only, require, require_arity, with_batch
@@ -192,3 +193,13 @@ class BroadcastTo(Movement):
         yield Sample(cls((2, 2)), (np.array(2.5),))
         yield Sample(cls((3, 0)), (np.ones((3, 1)),))
         yield Sample(cls((2, 0)), (np.zeros(0),))
+
+
+def constant_behind(g: Builder, value: Value) -> Array | None:
+    """The numbers that a value repeats or arranges; None if they are not known."""
+    made = g.producer(value)
+    while made is not None and isinstance(made.op, BroadcastTo | Reshape):
+        value = made.operands[0]
+        made = g.producer(value)
+    literal = g.literal(value)
+    return literal.array if isinstance(literal, Literal) else None

@@ -12,7 +12,7 @@ from gradserve.execution.numpy.kernels.table import Kernel, M, kernel, plain
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.elementwise.arithmetic import Add, Convert, Div, Mul, Neg, Sub
 from gradserve.ops.elementwise.comparison import Clip, Select
-from gradserve.ops.elementwise.hypotenuse import Cosine, HypotExcess
+from gradserve.ops.elementwise.hypotenuse import Cosine, HypotExcess, RootSumSquare
 from gradserve.ops.elementwise.powers import Cbrt, LogAddExp, Logistic
 from gradserve.ops.elementwise.rounding import Round
 from gradserve.ops.elementwise.slopes import NEAR, Bell, LogisticSlope, OneMinusSquare, TanhSlope
@@ -82,7 +82,7 @@ def _cbrt(op: Cbrt, types: Sequence[TensorType]) -> Kernel:
     return np.cbrt
 
 
-kernel(Bell, Cosine, HypotExcess, LogisticSlope, OneMinusSquare, broadcasts=True)(plain)
+kernel(Bell, Cosine, HypotExcess, LogisticSlope, OneMinusSquare, RootSumSquare, broadcasts=True)(plain)
 
 
 @kernel(TanhSlope, broadcasts=True)
