@@ -65,11 +65,12 @@ def test_a_batch_is_its_points(client, way, asked, wrt, reduction):
         POINTS, SHIFTS, SCALE, wrt=wrt, batch=["x", "shift"], reduction=reduction, **options
     )
     singles = each(getattr(function, name), wrt, **options)
-    fold: Callable[[Any], Any] = {
+    folds: dict[str, Callable[[Any], Any]] = {
         "none": np.stack,
         "sum": lambda parts: np.sum(parts, 0),
         "mean": lambda parts: np.mean(parts, 0),
-    }[reduction]
+    }
+    fold = folds[reduction]
     for leaf, *parts in zip(leaves(found), *singles, strict=True):
         expected = fold(parts)
         assert np.shape(leaf) == np.shape(expected)
