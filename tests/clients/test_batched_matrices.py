@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,12 @@ def test_a_batch_is_its_points(client, way, asked, wrt, reduction):
         POINTS, SHIFTS, SCALE, wrt=wrt, batch=["x", "shift"], reduction=reduction, **options
     )
     singles = each(getattr(function, name), wrt, **options)
-    fold = {"none": np.stack, "sum": lambda parts: np.sum(parts, 0), "mean": lambda parts: np.mean(parts, 0)}[reduction]
+    folds: dict[str, Callable[[Any], Any]] = {
+        "none": np.stack,
+        "sum": lambda parts: np.sum(parts, 0),
+        "mean": lambda parts: np.mean(parts, 0),
+    }
+    fold = folds[reduction]
     for leaf, *parts in zip(leaves(found), *singles, strict=True):
         expected = fold(parts)
         assert np.shape(leaf) == np.shape(expected)
@@ -76,6 +82,8 @@ def test_kinks_are_counted_by_points(client, way):
     points = POINTS.copy()
     points[2:5, 2] = 0.0
     function.jacobian(points, SHIFTS, SCALE, batch=["x", "shift"], wrt="x")
+    assert function.last_report is not None
+    assert function.last_report.kinks is not None
     assert function.last_report.kinks.examples == 3
 
 
@@ -102,6 +110,7 @@ def test_bits_do_not_depend_on_workers(monkeypatch):
         with Client(threads=threads) as client:
             function = client.function(loss)
             asked = function.hessian(points, shifts, SCALE, batch=["x", "shift"], reduction="sum")
+            assert function.last_report is not None
             assert function.last_report.chunks > 1
             found.append(leaves(asked))
     for one, other in zip(*found, strict=True):
