@@ -90,17 +90,15 @@ UNROLLED = (
 
 def calls(repetitions: int, screen: Screen) -> Section:
     """Processor seconds of first gradients and first Hessian-vector products, each by a client that knows nothing."""
-    rows: list[tuple[str, ...]] = []
-    floors = []
+    rows, floors = [], []
     for unrolled in UNROLLED:
         measured = [_first(unrolled) for _ in range(repetitions)]
         nodes = measured[0][0]
         gradient, hvp = (min(m[k] for m in measured) for k in (1, 2))
         peers = [min(_of_autograd(unrolled, order) for _ in range(repetitions)) for order in (1, 2)]
         each = [f"{seconds / nodes * 1e6:.0f} us" for seconds in (gradient, hvp)]
-        rows.append(
-            (unrolled.name, str(nodes), duration(gradient), each[0], duration(hvp), each[1], *map(duration, peers))
-        )
+        shown = duration(gradient), each[0], duration(hvp), each[1], *map(duration, peers)
+        rows.append((unrolled.name, str(nodes), *shown))
         screen.line("  ".join(rows[-1]))
         if unrolled.using is euler:
             floors = [

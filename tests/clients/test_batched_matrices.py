@@ -82,6 +82,8 @@ def test_kinks_are_counted_by_points(client, way):
     points = POINTS.copy()
     points[2:5, 2] = 0.0
     function.jacobian(points, SHIFTS, SCALE, batch=["x", "shift"], wrt="x")
+    assert function.last_report is not None
+    assert function.last_report.kinks is not None
     assert function.last_report.kinks.examples == 3
 
 

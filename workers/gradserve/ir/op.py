@@ -12,7 +12,7 @@ import numpy as np
 
 from gradserve.ir.errors import ConstraintError
 from gradserve.ir.guards import Guard, enforce
-from gradserve.ir.types import Array, ElementType, Shape, Symbol, TensorType
+from gradserve.ir.types import Array, ElementType, Shape, TensorType
 
 if TYPE_CHECKING:
     from gradserve.ir.builder import Builder, Operand, Value
@@ -257,50 +257,3 @@ def attribute_types(op: type[Op]) -> dict[str, Any]:
     """The attributes that an op class declares: names to annotations."""
     hints = get_type_hints(op)
     return {field.name: hints[field.name] for field in fields(op) if field.name not in op.calls_functions}
-
-
-@functools.cache
-def plain_op(op: type[Op]) -> Op:
-    """The op of a class without attributes and functions: one for all its applications.
-
-    Raises:
-        ConstraintError: it has some.
-    """
-    return make_op(op, {})
-
-
-def make_op(op: type[Op], attributes: Mapping[str, Any], functions: Sequence[Graph] = ()) -> Op:
-    """The op with these attributes, each checked against the type that the op declares, and these functions.
-
-    Raises:
-        ConstraintError: an attribute is unknown, missing or of the wrong type, or there are too few or many functions.
-    """
-    named = op.calls_functions
-    if len(functions) != len(named):
-        raise ConstraintError("A4", f"{op.name} takes {len(named)} functions, not {len(functions)}")
-    declared = attribute_types(op)
-    for name in attributes:
-        if name not in declared:
-            raise ConstraintError("A1", f"unknown attribute {name}; {op.name} has {', '.join(declared) or 'none'}")
-    values = {}
-    for name, kind in declared.items():
-        if name not in attributes:
-            raise ConstraintError("A2", f"attribute {name} is missing")
-        values[name] = _typed(name, kind, attributes[name])
-    return op(**values, **dict(zip(named, functions, strict=True)))
-
-
-def _typed(name: str, kind: Any, value: Any) -> Any:
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if kind in (bool, int, float, str, ElementType):
-        matches = type(value) is kind
-    elif kind == Shape or kind == tuple[int, ...]:
-        allowed = (int, Symbol) if kind == Shape else (int,)
-        matches = isinstance(value, tuple) and all(isinstance(v, allowed) and not isinstance(v, bool) for v in value)
-    else:
-        raise TypeError(f"attribute {name} is declared as {kind}, which no graph can carry")
-    if not matches:
-        shown = getattr(kind, "__name__", str(kind))
-        raise ConstraintError("A3", f"attribute {name} must be {shown}, not {type(value).__name__}")
-    return value

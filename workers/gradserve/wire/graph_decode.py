@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from gradserve.ir.attributes import make_op
 from gradserve.ir.check import Draft, Incomplete, check_draft, origin_fault, shown, symbol_faults
 from gradserve.ir.errors import ConstraintError, InvalidGraph, UnsupportedOpSet, Violation
 from gradserve.ir.graph import BlobRef, Constant, Graph, Input, Node, Origin, Output
 from gradserve.ir.limits import DEFAULT_LIMITS, GraphLimits, extent
-from gradserve.ir.op import Op, OpSet, attribute_types, make_op
+from gradserve.ir.op import Op, OpSet, attribute_types
 from gradserve.ir.types import TensorType
 from gradserve.v1 import graph_pb2
 from gradserve.wire.graph_encode import CASES

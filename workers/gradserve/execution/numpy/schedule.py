@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
-
-import numpy as np
 
 from gradserve.execution import costs
+from gradserve.execution.numpy.drafts import Draft, drafts_of
 from gradserve.execution.numpy.kernels.table import entry
 from gradserve.execution.numpy.layout import Laid, Strides, place, row_major
 from gradserve.execution.program import Program
-from gradserve.ir.graph import Graph, Node
+from gradserve.ir.graph import Graph
 from gradserve.ir.op import Cost, Op
-from gradserve.ir.types import Shape, TensorType
+from gradserve.ir.types import TensorType
 from gradserve.ops.control.calling import Calling
-from gradserve.ops.movement.shapes import BroadcastTo
 
 REUSE_BYTES = 1 << 14
 """Smaller results are allocated afresh: NumPy's own cache of small blocks is quicker than an `out=` argument."""
@@ -101,16 +98,9 @@ def _peak_bytes(program: Program, steps: tuple[Step, ...]) -> int:
     return peak
 
 
-class _Draft(NamedTuple):
-    node: Node
-    operands: tuple[int, ...]
-    results: tuple[int, ...]
-    position: int
-
-
 def _steps(graph: Graph) -> tuple[Step, ...]:
     """The steps of a concrete graph, in its order."""
-    drafts = _without_needless_broadcasts(graph)
+    drafts = drafts_of(graph)
     types = graph.value_types
     last_use = _last_uses(graph, drafts)
     strides: dict[int, Strides] = {k: row_major(t.lengths) for k, t in enumerate(types[: graph.first_node_value])}
@@ -188,50 +178,7 @@ def _seconds(op: Op, cost: Cost, functions: Mapping[str, NumpySchedule]) -> floa
     return costs.SECONDS_PER_STEP + op.calls * max(function.seconds for function in functions.values())
 
 
-def _without_needless_broadcasts(graph: Graph) -> list[_Draft]:
-    """The nodes without the broadcasts that NumPy does by itself, and without what only those needed."""
-    source: dict[int, int] = {}
-    drafts = []
-    types = graph.value_types
-    for position, (node, results) in enumerate(graph.numbered_nodes()):
-        if isinstance(node.op, BroadcastTo):
-            (operand,) = node.operands
-            source[results[0]] = source.get(operand, operand)
-        operands = node.operands
-        if not source.keys().isdisjoint(operands) and entry(type(node.op)).broadcasts:
-            operands = _unspread(operands, source, types, node.types[0].shape)
-        drafts.append(_Draft(node, operands, tuple(results), position))
-    return _needed(graph, drafts)
-
-
-def _unspread(
-    operands: tuple[int, ...], source: dict[int, int], types: Sequence[TensorType], shape: Shape
-) -> tuple[int, ...]:
-    """The operands before their broadcasts, as long as together they still have the shape of the result."""
-    bare = [source.get(k, k) for k in operands]
-    if tuple(bare) != operands and not _covers([types[k].lengths for k in bare], shape):
-        full = next((k for k, operand in enumerate(operands) if bare[k] != operand), None)
-        if full is not None:
-            bare[full] = operands[full]
-    return tuple(bare)
-
-
-def _covers(shapes: Sequence[tuple[int, ...]], shape: Shape) -> bool:
-    """Whether arrays of these shapes broadcast to `shape` and to nothing smaller."""
-    return max(map(len, shapes)) == len(shape) and np.broadcast_shapes(*shapes) == shape
-
-
-def _needed(graph: Graph, drafts: list[_Draft]) -> list[_Draft]:
-    live = {o.value for o in graph.outputs}
-    kept = []
-    for draft in reversed(drafts):
-        if not live.isdisjoint(draft.results):
-            live.update(draft.operands)
-            kept.append(draft)
-    return kept[::-1]
-
-
-def _last_uses(graph: Graph, drafts: Sequence[_Draft]) -> dict[int, int]:
+def _last_uses(graph: Graph, drafts: Sequence[Draft]) -> dict[int, int]:
     """The time of the last step that reads each value; outputs are read after all steps."""
     last = {}
     for time, draft in enumerate(drafts):
@@ -260,7 +207,7 @@ class _Buffers:
     def _owner_of(self, value: int) -> int:
         return self._owner.get(value, value)
 
-    def reusable(self, time: int, draft: _Draft, operand_types: Sequence[TensorType]) -> int | None:
+    def reusable(self, time: int, draft: Draft, operand_types: Sequence[TensorType]) -> int | None:
         """An operand that dies here and whose memory, its own alone, fits the result."""
         (result,) = draft.node.types
         if result.nbytes < REUSE_BYTES:
@@ -271,7 +218,7 @@ class _Buffers:
                 return operand
         return None
 
-    def make(self, draft: _Draft, views: bool, reuses: int | None) -> int:
+    def make(self, draft: Draft, views: bool, reuses: int | None) -> int:
         """Notes the results of a step and returns the bytes it allocates."""
         allocated = 0
         for value, type_ in zip(draft.results, draft.node.types, strict=True):
@@ -290,7 +237,7 @@ class _Buffers:
             self._users[owner].add(value)
         return allocated
 
-    def free(self, time: int, draft: _Draft) -> tuple[tuple[int, ...], int]:
+    def free(self, time: int, draft: Draft) -> tuple[tuple[int, ...], int]:
         """The values that die with a step, and the bytes that come free."""
         frees, released = [], 0
         for value in dict.fromkeys((*draft.operands, *draft.results)):

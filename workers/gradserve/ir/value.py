@@ -1,0 +1,91 @@
+"""Values and nodes of a graph under construction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+import numpy as np
+
+from gradserve.ir.graph import Origin
+from gradserve.ir.op import Op
+from gradserve.ir.types import Array, ElementType, TensorType
+
+if TYPE_CHECKING:
+    from gradserve.ir.builder import Builder
+
+Scalar: TypeAlias = bool | int | float
+Operand: TypeAlias = "Value | Scalar | Array | np.generic"
+_PYTHON = frozenset({bool, int, float})
+"""The types of Python's numbers, which adapt to arrays."""
+
+
+class Value:
+    """A value of a graph under construction. Arithmetic on it emits nodes."""
+
+    __slots__ = ("builder", "index", "producer", "type")
+    __array_ufunc__ = None
+
+    def __init__(self, builder: Builder, index: int, type_: TensorType) -> None:
+        """Made by the builder only."""
+        self.builder = builder
+        self.index = index
+        self.type = type_
+        self.producer: Application | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its lengths, all numbers."""
+        return self.type.lengths
+
+    def __add__(self, other: Operand) -> Value:
+        return self.builder.emit("add", self, other)
+
+    def __radd__(self, other: Operand) -> Value:
+        return self.builder.emit("add", other, self)
+
+    def __sub__(self, other: Operand) -> Value:
+        return self.builder.emit("sub", self, other)
+
+    def __rsub__(self, other: Operand) -> Value:
+        return self.builder.emit("sub", other, self)
+
+    def __mul__(self, other: Operand) -> Value:
+        return self.builder.emit("mul", self, other)
+
+    def __rmul__(self, other: Operand) -> Value:
+        return self.builder.emit("mul", other, self)
+
+    def __truediv__(self, other: Operand) -> Value:
+        return self.builder.emit("div", self, other)
+
+    def __rtruediv__(self, other: Operand) -> Value:
+        return self.builder.emit("div", other, self)
+
+    def __neg__(self) -> Value:
+        return self.builder.emit("neg", self)
+
+    def __repr__(self) -> str:
+        return f"%{self.index}: {self.type}"
+
+
+class Application(NamedTuple):
+    """One node of a graph under construction."""
+
+    op: Op
+    operands: tuple[Value, ...]
+    results: tuple[Value, ...]
+    types: tuple[TensorType, ...]
+    origin: Origin | None
+
+
+def common_element_type(operands: Sequence[Operand]) -> ElementType:
+    """The element type that NumPy gives to an operation on these operands."""
+    found = {o.type.element_type if isinstance(o, Value) else type(o) for o in operands}
+    given = found - _PYTHON
+    if len(given) == 1 and (len(found) == 1 or ElementType.FLOAT64 in found):
+        (only,) = given
+        if isinstance(only, ElementType):
+            return only  # the usual case, which NumPy takes long to tell
+    strong = [o.type.element_type.dtype if isinstance(o, Value) else o for o in operands]
+    return ElementType.of(np.result_type(*strong))
