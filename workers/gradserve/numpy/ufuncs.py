@@ -61,9 +61,10 @@ def sqrt(g: Builder, x: Value) -> Value:
     if made is not None and isinstance(made.op, Add) and x.type.is_float:
         for square, other in (made.operands, made.operands[::-1]):
             factors, offset = g.producer(square), constant_behind(g, other)
-            known = offset is not None and offset.size == 1 and 0 < offset.item() < math.inf
-            if known and factors is not None and isinstance(factors.op, Mul) and _is_square(factors.operands):
-                return g.emit("root_sum_square", factors.operands[0], offset=float(offset.item()))
+            known = offset.item() if offset is not None and offset.size == 1 else 0.0
+            is_square = factors is not None and isinstance(factors.op, Mul) and _is_square(factors.operands)
+            if factors is not None and is_square and 0 < known < math.inf:
+                return g.emit("root_sum_square", factors.operands[0], offset=float(known))
     return g.sqrt(x)
 
 
