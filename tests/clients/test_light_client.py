@@ -71,10 +71,16 @@ def test_computing_here_needs_more_and_says_so():
     assert "pip install 'gradserve[service]', or give the address of a service" in last
 
 
+def test_computing_here_without_scipy_says_so_at_once():
+    code = 'BLOCKED.remove("threadpoolctl")\nfrom gradserve.client import Client\nClient()'
+    last = run(code).stderr.strip().splitlines()[-1]
+    assert last.startswith("ImportError: Client() without an address computes in this process and needs 'scipy': pip")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["serve"], "serve needs grpc_health, grpc_reflection, prometheus_client, threadpoolctl: pip install "),
+        (["serve"], "serve needs grpc_health, grpc_reflection, prometheus_client, scipy, threadpoolctl: pip install "),
         (["demo"], "demo needs rich, ray, sklearn: pip install 'gradserve[demo]'"),
         (["trace", "x.pb", "x.npz"], "trace needs rich: pip install 'gradserve[cli]'"),
     ],

@@ -91,9 +91,8 @@ def test_estimates(f):
 def test_words_that_are_none_of_those_there_are(f):
     with pytest.raises(InvalidRequest, match="there is no mode 'sideways'; there are auto, forward, reverse"):
         f.jacobian(W, B, mode="sideways")
-    f.placement = "moon"
     with pytest.raises(InvalidRequest, match="there is no placement 'moon'; there are auto, front-end, cluster"):
-        f(W, B)
+        f.placement = "moon"
 
 
 # ---- the command line

@@ -1,5 +1,6 @@
 """Settings, the program's options, and TLS."""
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -8,9 +9,11 @@ import grpc
 import pytest
 
 from gradserve import wire
+from gradserve.ir.errors import InvalidRequest
 from gradserve.service.__main__ import main, settings_of
 from gradserve.service.settings import Settings, Tls
 from gradserve.v1 import derivative_service_pb2 as pb
+from tests.certificates import self_signed
 from tests.service.support import Stubs, call_of, refusal
 
 
@@ -65,6 +68,11 @@ def test_options():
         ["--workers", "many"],
         *map(
             str.split,
+            ("--address 127.0.0.1:99999", "--address localhost", "--address :1", "--address http://h:1"),
+        ),
+        *map(str.split, ("--metrics-port 65536", "--max-in-flight 0", "--grace -1", "--max-seconds nan")),
+        *map(
+            str.split,
             ("--workers 0", "--workers 2 --max-workers 1", "--ray-address auto --ray-join h:1", "--frobnicate"),
         ),
     ],
@@ -74,6 +82,28 @@ def test_options_that_make_no_sense(options, capsys):
         settings_of(options)
     assert ended.value.code == 2
     assert "usage: gradserve serve" in capsys.readouterr().err
+
+
+def test_a_taken_port_is_named(capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["--no-ray", "--address", "127.0.0.1:0", "--metrics-port", str(port)]) == 1
+        assert f"the metrics page cannot be on 127.0.0.1:{port}: Address already in use" in capsys.readouterr().err
+        assert main(["--no-ray", "--address", f"127.0.0.1:{port}", "--metrics-port", "-1"]) == 1
+        assert f"cannot listen on 127.0.0.1:{port}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:65536", "localhost", "50051", ":50051", "http://h:1", "h:1/", "", "[::]"]
+)
+def test_what_is_no_address_is_refused(address):
+    with pytest.raises(InvalidRequest, match="no address to listen on; write host:port"):
+        Settings(address=address)
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:0", "[::1]:65535", "unix:/tmp/x", "unix-abstract:x", "host.local:50051"])
+def test_addresses(address):
+    assert Settings(address=address).address == address
 
 
 def test_certificate_that_cannot_be_read(capsys):
@@ -87,38 +117,13 @@ def test_help_names_every_option():
     text = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
     for option in ("--address", "--metrics-port", "--workers", "--no-ray", "--grace", "--tls-key"):
         assert option in text
+    assert "(default: None)" not in text
+    assert "(default: 127.0.0.1:50051)" in " ".join(text.split())
 
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
-    """A certificate for 127.0.0.1, and its key."""
-    import datetime
-    import ipaddress
-
-    x509 = pytest.importorskip("cryptography.x509")
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "gradserve test")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    folder = tmp_path_factory.mktemp("tls")
-    tls = Tls(folder / "certificate.pem", folder / "key.pem")
-    tls.certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    encoding = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    tls.key.write_bytes(key.private_bytes(*encoding))
-    return tls
+    return self_signed(tmp_path_factory.mktemp("tls"))
 
 
 def test_tls(start, certificate):

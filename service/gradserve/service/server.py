@@ -201,7 +201,12 @@ class Server:
             metrics.watch_cluster(cluster)
         if self.settings.metrics_port is None:
             return
-        page, _ = start_http_server(self.settings.metrics_port, self.settings.host, metrics.registry)
+        host, port = self.settings.host, self.settings.metrics_port
+        try:
+            page, _ = start_http_server(port, host, metrics.registry)
+        except OSError as error:
+            advice = "give another --metrics-port, 0 for any that is free or -1 for none"
+            raise OSError(f"the metrics page cannot be on {host}:{port}: {error.strerror or error}; {advice}") from None
         running.callback(page.server_close)
         running.callback(page.shutdown)
         self.metrics_port = page.server_port

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from gradserve.ir.errors import InvalidRequest
 from gradserve.ir.limits import DEFAULT_LIMITS, GraphLimits
 from gradserve.jobs.limits import Limits
 
+MAX_PORT = (1 << 16) - 1
 _SPARE_THREADS = 8
+_SCHEMES = re.compile(r"(unix|unix-abstract|ipv4|ipv6|dns):.+")
+_HOST_AND_PORT = re.compile(r"([^/:\[\]\s]+|\[[0-9a-fA-F:.%]+\]):([0-9]{1,5})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,19 @@ class Settings:
     """Seconds that calls in flight have to end in when the service is told to stop."""
     log_level: str = "INFO"
     """The least severe messages that are logged."""
+
+    def __post_init__(self) -> None:
+        """Sees that one can listen on the address: gRPC takes 99999 for another port.
+
+        Raises:
+            InvalidRequest: one cannot.
+        """
+        match = _HOST_AND_PORT.fullmatch(self.address)
+        if not _SCHEMES.fullmatch(self.address) and not (match and int(match[2]) <= MAX_PORT):
+            raise InvalidRequest(
+                f"{self.address!r} is no address to listen on; write host:port, with a port from 0 (any that is free) "
+                f"to {MAX_PORT}, such as 127.0.0.1:50051, or 0.0.0.0:50051 for all networks"
+            )
 
     def within(self, memory: int) -> Settings:
         """The same for a process that may take so many bytes: what it keeps for clients takes up to half of them."""

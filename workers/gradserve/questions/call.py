@@ -30,6 +30,10 @@ class Placement(enum.StrEnum):
     CLUSTER = "cluster"
 
 
+EXECUTORS = ("numpy", "xla")
+"""What a call may run on, by name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """The inputs whose arguments carry a leading axis of points, and what becomes of the results."""

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from gradserve import wire
 from gradserve.client import asking
 from gradserve.client.backend import Backend
 from gradserve.client.methods import NAMES, method_of
+from gradserve.client.settings import (
+    Setting,
+    checked_executor,
+    checked_placement,
+    checked_switch,
+    checked_timeout,
+    checked_watch,
+)
 from gradserve.client.tracing.signature import Batch, Bound, Names, Signatures
 from gradserve.client.tracing.watching import Watch
 from gradserve.client.transport.deadline import Deadline
@@ -30,22 +38,40 @@ T = TypeVar("T")
 class Asker:
     """Asks a backend about one function. Safe for threads."""
 
+    __slots__ = (
+        "__weakref__",
+        "_backend",
+        "_count_kinks",
+        "_executor",
+        "_last_report",
+        "_placement",
+        "_signatures",
+        "_timeout",
+    )
+    timeout = Setting[float | None](
+        checked_timeout, "Seconds within which every call must be answered; None for as long as the service allows."
+    )
+    placement = Setting[str](
+        checked_placement, "Where calls run: `front-end`, `cluster`, or `auto` for the choice by predicted cost."
+    )
+    executor = Setting[str](
+        checked_executor, "The executor to run on, `numpy` or `xla`; empty for the choice by predicted cost."
+    )
+    count_kinks = Setting[bool](
+        checked_switch,
+        """Whether `last_report.kinks` tells, of derivatives, how many nodes sit on a kink.
+
+        There the function is not differentiable, and each op follows its convention. Counting takes some comparisons
+        where the graph can have kinks at all.
+        """,
+    )
+
     def __init__(self, backend: Backend, signatures: Signatures, timeout: float | None) -> None:
         """Asks `backend`."""
         self._backend = backend
         self._signatures = signatures
         self.timeout = timeout
-        """Seconds within which every call must be answered; None for as long as the service allows."""
-        self.placement: Literal["auto", "front-end", "cluster"] = "auto"
-        """Where calls run: `front-end`, `cluster`, or `auto` for the service's choice by predicted cost."""
-        self.executor = ""
-        """The executor to run on, `numpy` or `xla`; empty for the service's choice by predicted cost."""
-        self.count_kinks = True
-        """Whether `last_report.kinks` tells, of derivatives, how many nodes sit on a kink.
-
-        There the function is not differentiable, and each op follows its convention. Counting takes some comparisons
-        where the graph can have kinks at all.
-        """
+        self.placement, self.executor, self.count_kinks = "auto", "", True
         self._last_report: Callable[[], Report] | None = None
 
     @property
@@ -61,7 +87,7 @@ class Asker:
 
     @watch.setter
     def watch(self, watch: Watch) -> None:
-        self._signatures.watch = watch
+        self._signatures.watch = checked_watch(watch)
 
     @property
     def last_report(self) -> Report | None:
@@ -141,6 +167,7 @@ class Asker:
         """The last of the estimates, or that with which `progress` leaves; `options` are its own."""
         bound = self._signatures.bind(arguments, named, wrt, False)
         question = kind(self._call(bound), bound.real_inputs(), **asking.options_from(kind, options))
+        asking.require_callable(progress)
 
         def told(estimate: Any) -> None:
             if progress is not None:
@@ -152,6 +179,7 @@ class Asker:
 
     def _verified(self, question: Question, progress: Callable[[Any], object] | None) -> Any:
         """The report at the end of a verification."""
+        asking.require_callable(progress)
         last = self._last(question, progress)
         self._last_report = lambda: last.execution
         if last.report is None:
@@ -159,11 +187,11 @@ class Asker:
         return last.report
 
     def _call(self, bound: Bound, reduction: str = "none") -> Call:
-        return asking.call_of(bound, reduction, self.placement, self.count_kinks, self.executor)
+        return asking.call_of(bound, reduction, self._placement, self._count_kinks, self._executor)
 
     def _ask(self, question: Question) -> Any:
         """The one answer to a question."""
-        with Deadline(self.timeout) as deadline:
+        with Deadline(self._timeout) as deadline:
             answer = self._backend.ask(question, deadline)
         if not isinstance(question, Explain):
             self._last_report = wire.report_later(answer)
@@ -172,7 +200,7 @@ class Asker:
     def _last(self, question: Question, progress: Callable[[Any], object] | None) -> Answer:
         """The last answer to a question that has several."""
         wire.require_sayable(question)
-        with Deadline(self.timeout) as deadline:
+        with Deadline(self._timeout) as deadline:
             return _last(self._backend.stream(question, deadline), progress)
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
+from numbers import Integral, Real
 from typing import Any, TypeVar
+
+import numpy as np
 
 from gradserve.client.tracing.signature import Bound
 from gradserve.ir.errors import InvalidRequest
@@ -58,16 +61,53 @@ def options_from(kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a question by the names of its fields, from what is given by keyword; takes others as they are.
 
     Raises:
-        InvalidRequest: a word is none of those that there are.
+        InvalidRequest: a word is none of those that there are, or a value is of another kind.
     """
     found = dict(given)
     for option in options_of(kind):
         if option.keyword in found:
-            value = found.pop(option.keyword)
-            if isinstance(option.default, enum.StrEnum):
-                value = choice(type(option.default), value, option.keyword)
-            found[option.name] = value
+            found[option.name] = _option(option.default, found.pop(option.keyword), option.keyword)
     return found
+
+
+def whole(value: Any, keyword: str) -> int:
+    """A whole number that is given by keyword.
+
+    Raises:
+        InvalidRequest: it is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise InvalidRequest(f"{keyword} is {value!r}; it must be a whole number")
+    return int(value)
+
+
+def _option(default: Any, value: Any, keyword: str) -> Any:
+    """The value of an option, whose default says what it is: a choice by its word, a switch or a number."""
+    if isinstance(default, enum.StrEnum):
+        return choice(type(default), value, keyword)
+    if isinstance(default, bool):
+        if not isinstance(value, bool | np.bool):
+            raise InvalidRequest(f"{keyword} is {value!r}; write True or False")
+        return bool(value)
+    if isinstance(default, int):
+        return whole(value, keyword)
+    if isinstance(default, float):
+        if isinstance(value, bool) or not isinstance(value, Real):
+            raise InvalidRequest(f"{keyword} is {value!r}; it must be a number")
+        return float(value)
+    return value
+
+
+def require_callable(progress: Any) -> None:
+    """Sees that progress can be told.
+
+    Raises:
+        InvalidRequest: it is no function.
+    """
+    if progress is not None and not callable(progress):
+        raise InvalidRequest(
+            f"progress is {progress!r}; write a function, which is called with every answer on the way"
+        )
 
 
 def derivation_of(kind: type[Derivation], bound: Bound, options: Mapping[str, Any]) -> Derivation:

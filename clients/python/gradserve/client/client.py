@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +14,7 @@ from gradserve.client.backend import Backend
 from gradserve.client.function import Function
 from gradserve.client.importers.files import load_graph
 from gradserve.client.importers.loaded import LoadedGraph
+from gradserve.client.settings import checked_credentials, checked_threads, checked_timeout, checked_watch
 from gradserve.client.tracing.graphs import Traces
 from gradserve.client.tracing.watching import Watch
 from gradserve.client.transport.remote import RemoteBackend
@@ -43,6 +45,7 @@ class Client:
         *,
         timeout: float | None = DEFAULT_TIMEOUT,
         credentials: grpc.ChannelCredentials | None = None,
+        server_name: str = "",
         threads: int | None = None,
         watch: Watch = True,
     ) -> None:
@@ -52,17 +55,19 @@ class Client:
             address: `host:port` of a service; None computes in this process.
             timeout: seconds within which every call must be answered; None for as long as the service allows.
             credentials: for TLS, such as `grpc.ssl_channel_credentials()`; without them the connection is plain.
+            server_name: the name in the service's certificate, where that is not the host of the address.
             threads: of the in-process mode; by default as many as there are processors.
             watch: whether functions look at each call if what they captured has changed; see `Function.watch`.
 
         Raises:
-            InvalidRequest: it is no address.
+            InvalidRequest: it is no address, or an option has no such value.
             ImportError: the in-process mode is not installed.
         """
         self.address = address
-        self._timeout = timeout
-        self._watch = watch
-        self._backend: Backend = _embedded(threads) if address is None else RemoteBackend(address, credentials)
+        self._timeout = checked_timeout(timeout)
+        self._watch = checked_watch(watch)
+        trusted, threads = checked_credentials(credentials), checked_threads(threads)
+        self._backend: Backend = _embedded(threads) if address is None else RemoteBackend(address, trusted, server_name)
 
     def function(self, function: Callable[..., Any], /, *examples: Any, **named: Any) -> Function:
         """`function`, plain NumPy code of its parameters, made ready to be asked for derivatives.
@@ -111,6 +116,9 @@ class Client:
 def _embedded(threads: int | None) -> Backend:
     try:
         from gradserve.client.embedded import EmbeddedBackend
+
+        if importlib.util.find_spec("scipy") is None:  # which is imported where it is needed, amid calls
+            raise ModuleNotFoundError(name="scipy")
     except ImportError as error:
         raise ImportError(
             f"Client() without an address computes in this process and needs {error.name!r}: "

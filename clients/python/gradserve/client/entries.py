@@ -18,8 +18,10 @@ def parse_pairs(pairs: Sequence[tuple[str, str]]) -> tuple[EntryPair, ...]:
     Raises:
         InvalidRequest: one is no pair, or no entry.
     """
+    if isinstance(pairs, str) or not isinstance(pairs, Sequence):
+        raise InvalidRequest(f'pairs is {pairs!r}; write a list of pairs of entries, such as [("w[0]", "w[3]")]')
     for pair in pairs:
-        if isinstance(pair, str) or len(pair) != 2:
+        if not isinstance(pair, tuple | list) or len(pair) != 2 or not all(isinstance(entry, str) for entry in pair):
             raise InvalidRequest(f'{pair!r} is no pair of entries, such as ("w[0]", "w[3]")')
     return tuple(EntryPair(_parse_entry(u), _parse_entry(v)) for u, v in pairs)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from gradserve.client.asker import Asker
-from gradserve.client.asking import explained
+from gradserve.client.asking import explained, options_from, whole
 from gradserve.client.entries import parse_pairs
 from gradserve.client.importers.files import save_graph
 from gradserve.client.operators import LinearOperator
@@ -41,6 +41,8 @@ class Function(Asker):
 
     Results are arrays of your own: write into them as you like.
     """
+
+    __slots__ = ()
 
     def __repr__(self) -> str:
         try:
@@ -173,7 +175,7 @@ class Function(Asker):
         `direction` has the structure of the parameters.
         """
         bound = self._signatures.bind(arguments, named, wrt, False)
-        found = self._ask(ExpandAlong(self._call(bound), order, bound.vectors(direction, "direction")))
+        found = self._ask(ExpandAlong(self._call(bound), whole(order, "order"), bound.vectors(direction, "direction")))
         return along_direction(bound.outputs, found)
 
     def taylor(
@@ -209,7 +211,7 @@ class Function(Asker):
         abs_tol: float = 0.0,
         max_probes: int = 0,
         seed: int = 0,
-        confidence: float = 0.95,
+        confidence: float = 0.0,
         wrt: Names = (),
         progress: Callable[[TraceEstimate], object] | None = None,
         **named: Any,
@@ -217,8 +219,8 @@ class Function(Asker):
         """The trace of the Hessian by Hutchinson's estimator, with an interval that holds for skewed samples too.
 
         Stops when half the interval is at most `rel_tol` times the estimate or `abs_tol`, or when `max_probes` are
-        spent (0 for the service's default). `progress` is called with every estimate on the way; raising StopIteration
-        in it leaves with that one.
+        spent. As `max_probes` and as `confidence` 0 stands for the service's default. `progress` is called with every
+        estimate on the way; raising StopIteration in it leaves with that one.
         """
         options = {"rel_tol": rel_tol, "abs_tol": abs_tol, "max_probes": max_probes, "seed": seed}
         estimate: TraceEstimate = self._estimate(
@@ -243,7 +245,8 @@ class Function(Asker):
         """
         bound = self._signatures.bind(arguments, named, wrt, False)
         vectors = {} if claimed is None else bound.vectors(claimed, "claimed gradient")
-        question = VerifyGradient(self._call(bound), bound.real_inputs(), vectors, directions, seed, rel_tol)
+        options = options_from(VerifyGradient, {"directions": directions, "seed": seed, "rel_tol": rel_tol})
+        question = VerifyGradient(self._call(bound), bound.real_inputs(), vectors, **options)
         report: VerificationReport = self._verified(question, progress)
         return report
 
@@ -269,7 +272,8 @@ class Function(Asker):
         """
         bound = self._signatures.bind(arguments, named, wrt, False)
         named_pairs = parse_pairs(pairs)
-        question = VerifySymmetry(self._call(bound), bound.real_inputs(), named_pairs, count, seed, rel_tol)
+        options = options_from(VerifySymmetry, {"count": count, "seed": seed, "rel_tol": rel_tol})
+        question = VerifySymmetry(self._call(bound), bound.real_inputs(), named_pairs, **options)
         report: SymmetryReport = self._verified(question, progress)
         return report
 

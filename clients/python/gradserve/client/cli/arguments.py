@@ -10,10 +10,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from gradserve.questions.call import Reduction
+from gradserve.questions.call import EXECUTORS, Placement, Reduction
 from gradserve.questions.derivations import DERIVATIONS, Derivation
-from gradserve.questions.estimates import ESTIMATES, Estimate
+from gradserve.questions.estimates import ESTIMATES, Estimate, EstimateTrace
 from gradserve.questions.options import Option, options_of
+from gradserve.questions.symmetry import VerifySymmetry
+from gradserve.questions.verification import VerifyGradient
 
 _EPILOG = """\
 a first round, in two terminals:
@@ -107,7 +109,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
     commands.add_parser("serve", help="run a service (see gradserve serve --help)", add_help=False)
     demo = commands.add_parser("demo", help="start a service, do its main jobs on real data, show what happened")
-    demo.add_argument("--address", metavar="HOST:PORT", help="a running service (default: start one)")
+    _address(demo, None, "a running service (default: start one)")
     demo.add_argument("--workers", type=_count(1), default=2, metavar="N", help="Ray workers (default 2)")
     demo.add_argument("--steps", type=_count(1), default=25, metavar="N", help="descent steps (default 25)")
     _ping(commands.add_parser("ping", help="ask a service whether it takes calls", epilog=_PING))
@@ -128,11 +130,17 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _ping(command: argparse.ArgumentParser) -> None:
+    _address(command, "localhost:50051", "the service (default localhost:50051)")
+    command.add_argument("--timeout", type=float, default=3.0, metavar="SECONDS", help="for the answer (default 3)")
+
+
+def _address(command: argparse.ArgumentParser, default: str | None, text: str) -> None:
+    """Where a service is, and how to trust it."""
     add = command.add_argument
-    add("--address", metavar="HOST:PORT", default="localhost:50051", help="the service (default localhost:50051)")
-    add("--timeout", type=float, default=3.0, metavar="SECONDS", help="for the answer (default 3)")
-    add("--ca", type=Path, metavar="FILE.pem", help="certificate to trust, for a service with TLS")
-    add("--server-name", default="", metavar="NAME", help="the name in the service's certificate")
+    add("--address", metavar="HOST:PORT", default=default, help=text)
+    add("--tls", action="store_true", help="connect by TLS, trusting the authorities that this machine trusts")
+    add("--ca", type=Path, metavar="FILE.pem", help="connect by TLS, trusting this certificate")
+    add("--server-name", default="", metavar="NAME", help="the name in the service's certificate, if not the host")
 
 
 def _describe(command: argparse.ArgumentParser) -> None:
@@ -152,7 +160,7 @@ def _inspect(command: argparse.ArgumentParser) -> None:
 def _gradient(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("--batch", action="store_true", help="arrays to differentiate have a leading axis of points")
-    add("--reduction", choices=[*Reduction], default="none", help="over the points of a batch (default none)")
+    add("--reduction", choices=_words(Reduction), default="none", help="over the points of a batch (default none)")
     add("--out", type=Path, metavar="FILE.npz", help="write what was asked for there")
 
 
@@ -177,11 +185,15 @@ def _options(command: argparse.ArgumentParser, options: tuple[Option, ...]) -> N
         if isinstance(option.default, bool):
             described["action"] = argparse.BooleanOptionalAction
         elif isinstance(option.default, enum.StrEnum):
-            described["choices"] = [*type(option.default)]
+            described["choices"] = _words(type(option.default))
         else:
             metavar, type_ = _VALUES[type(option.default)]
             described |= {"metavar": metavar, "type": type_}
         command.add_argument(f"--{_dashed(option.keyword)}", **described)
+
+
+def _words(kind: type[enum.StrEnum]) -> list[str]:
+    return [each.value for each in kind]
 
 
 def _said(kind: type[Derivation | Estimate]) -> str:
@@ -192,26 +204,18 @@ def _said(kind: type[Derivation | Estimate]) -> str:
 
 
 def _verify(command: argparse.ArgumentParser) -> None:
-    add = command.add_argument
-    add("--claimed", type=Path, metavar="FILE.npz", help="a gradient to verify instead of our own")
-    add("--directions", type=_count(0), default=0, metavar="N", help="random directions (default 8)")
-    add("--seed", type=_count(0), default=0, metavar="N", help="determines the directions (default 0)")
+    command.add_argument("--claimed", type=Path, metavar="FILE.npz", help="a gradient to verify instead of our own")
+    _options(command, options_of(VerifyGradient))
 
 
 def _symmetry(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("--pair", nargs=2, action="append", default=[], metavar="ENTRY", help="two entries to look at; repeat")
-    add("--count", type=_count(0), default=0, metavar="N", help="pairs to look at if none are named (default 16)")
-    add("--seed", type=_count(0), default=0, metavar="N", help="determines the random ones of them (default 0)")
+    _options(command, options_of(VerifySymmetry))
 
 
 def _trace(command: argparse.ArgumentParser) -> None:
-    add = command.add_argument
-    add("--rel-tol", type=float, default=1e-2, metavar="X", help="stop at this relative half-width (default 0.01)")
-    add("--abs-tol", type=float, default=0.0, metavar="X", help="stop at this half-width")
-    add("--max-probes", type=_count(1), default=4096, metavar="N", help="the most to spend (default 4096)")
-    add("--confidence", type=float, default=0.95, metavar="P", help="of the interval (default 0.95)")
-    add("--seed", type=_count(0), default=0, metavar="N", help="determines the probes (default 0)")
+    _options(command, options_of(EstimateTrace))
 
 
 def _with_graph(
@@ -227,7 +231,9 @@ def _with_graph(
     )
     add = command.add_argument
     add("graph", type=Path, metavar="GRAPH", help="a graph file, as Function.save writes it")
-    add("--address", metavar="HOST:PORT", help="a service (default: compute in this process)")
+    _address(command, None, "a service (default: compute in this process)")
+    add("--executor", choices=["auto", *EXECUTORS], default="auto", help="what to run on (default: the fastest)")
+    add("--placement", choices=_words(Placement), default="auto", help="where to run (default: by predicted cost)")
     add("--wrt", action="append", default=[], metavar="NAME", help="an input to differentiate; repeat (default: all)")
     add("--timeout", type=float, default=600.0, metavar="SECONDS", help="for the whole answer (default 600)")
     return command

@@ -11,16 +11,17 @@ from typing import Any
 import numpy as np
 
 from gradserve.client.cli import show
+from gradserve.client.cli.connecting import connection_of
 from gradserve.client.client import Client
 from gradserve.client.function import Function
 from gradserve.client.importers.files import load_arrays, save_arrays
 from gradserve.ir.errors import InvalidRequest
 from gradserve.ir.types import Array, Symbol, TensorType
 from gradserve.questions.derivations import DERIVATIONS, TANGENTS
-from gradserve.questions.estimates import ESTIMATES, TraceEstimate
+from gradserve.questions.estimates import ESTIMATES, EstimateTrace, TraceEstimate
 from gradserve.questions.options import options_of
-from gradserve.questions.symmetry import SymmetryProgress
-from gradserve.questions.verification import VerificationProgress
+from gradserve.questions.symmetry import SymmetryProgress, VerifySymmetry
+from gradserve.questions.verification import VerificationProgress, VerifyGradient
 
 _GRADIENT = "gradient:"
 
@@ -30,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
     if options.command == "demo":
         from gradserve.client.cli import demo
 
-        return demo.run(options.workers, options.steps, options.address)
+        return demo.run(options.workers, options.steps, options.address, **connection_of(options))
     commands = {
         "describe": describe,
         "inspect": inspect,
@@ -40,8 +41,10 @@ def run(options: argparse.Namespace) -> int:
         "trace": trace,
     }
     command = commands.get(options.command) or (derivation if options.question in DERIVATIONS else estimate)
-    with Client(options.address, timeout=options.timeout) as client:
-        return command(client.load(options.graph), options)
+    with Client(options.address, timeout=options.timeout, **connection_of(options)) as client:
+        function = client.load(options.graph)
+        function.executor, function.placement = options.executor, options.placement
+        return command(function, options)
 
 
 def describe(function: Function, options: argparse.Namespace) -> int:
@@ -163,9 +166,8 @@ def verify(function: Function, options: argparse.Namespace) -> int:
             *point,
             wrt=options.wrt,
             claimed=claimed,
-            directions=options.directions,
-            seed=options.seed,
             progress=update,
+            **_given(VerifyGradient, options),
         )
     show.verification(report)
     return 0 if report.passed else 1
@@ -181,7 +183,7 @@ def symmetry(function: Function, options: argparse.Namespace) -> int:
             progress.update(task, description=step.stage, completed=step.evaluations)
 
         report = function.verify_symmetry(
-            *point, wrt=options.wrt, pairs=options.pair, count=options.count, seed=options.seed, progress=update
+            *point, wrt=options.wrt, pairs=options.pair, progress=update, **_given(VerifySymmetry, options)
         )
     show.symmetry(report)
     return 0 if report.passed else 1
@@ -191,7 +193,7 @@ def trace(function: Function, options: argparse.Namespace) -> int:
     """An estimate of the Hessian's trace."""
     point = _point(function, options.point)
     with show.progress("probes") as progress:
-        task = progress.add_task("estimating", total=options.max_probes)
+        task = progress.add_task("estimating", total=options.max_probes or None)
 
         def update(estimate: TraceEstimate) -> None:
             progress.update(task, completed=estimate.probes, description=f"trace {estimate}")
@@ -199,12 +201,8 @@ def trace(function: Function, options: argparse.Namespace) -> int:
         estimate = function.hessian_trace(
             *point,
             wrt=options.wrt,
-            rel_tol=options.rel_tol,
-            abs_tol=options.abs_tol,
-            max_probes=options.max_probes,
-            confidence=options.confidence,
-            seed=options.seed,
             progress=update,
+            **_given(EstimateTrace, options),
         )
     show.trace(estimate)
     return 0

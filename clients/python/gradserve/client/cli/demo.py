@@ -20,15 +20,16 @@ HIDDEN = 32
 POINTS = 64
 
 
-def run(workers: int, steps: int, address: str | None) -> int:
+def run(workers: int, steps: int, address: str | None, **connection: Any) -> int:
     """Shows the main jobs on the handwritten digits that ship inside scikit-learn; returns the exit status.
 
-    They are done by the service at `address`, or by one with so many `workers` that is started and stopped here.
+    They are done by the service at `address`, which a client asks that has what `connection` says of TLS, or by one
+    with so many `workers` that is started and stopped here.
     """
     images, labels = _digits()
     show.line(f"{len(images)} handwritten digits of {images.shape[1]} pixels, {CLASSES} classes")
     if address is not None:
-        _jobs(address, images, labels, steps)
+        _jobs(address, images, labels, steps, **connection)
         return 0
     with show.console.status(f"starting a service with {workers} Ray workers"):
         service = DemoService(workers)
@@ -43,8 +44,8 @@ def run(workers: int, steps: int, address: str | None) -> int:
     return status
 
 
-def _jobs(address: str, images: Array, labels: Array, steps: int) -> None:
-    with Client(address, timeout=120.0) as client:
+def _jobs(address: str, images: Array, labels: Array, steps: int, **connection: Any) -> None:
+    with Client(address, timeout=120.0, **connection) as client:
         _softmax_regression(client, images, labels, steps)
         _network(client, images, labels, steps)
 

@@ -14,7 +14,7 @@ ERROR = 2
 INTERRUPTED = 130
 _NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ping": ("", ()),
-    "serve": ("service", ("grpc_health", "grpc_reflection", "prometheus_client", "threadpoolctl")),
+    "serve": ("service", ("grpc_health", "grpc_reflection", "prometheus_client", "scipy", "threadpoolctl")),
     "demo": ("demo", ("rich", "ray", "sklearn")),
 }
 """The extra and the modules that a command needs; the others need those of `cli`."""
@@ -47,9 +47,10 @@ def _run(arguments: Sequence[str]) -> int:
     options = parser().parse_args(arguments)
     _require_modules(options.command)
     if options.command == "ping":
+        from gradserve.client.cli.connecting import connection_of
         from gradserve.client.cli.ping import ping
 
-        return ping(options.address, options.timeout, options.ca, options.server_name)
+        return ping(options.address, options.timeout, **connection_of(options))
     from gradserve.client.cli import commands
 
     return commands.run(options)

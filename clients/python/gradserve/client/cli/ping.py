@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
 
 import grpc
 
@@ -15,17 +14,17 @@ _SERVING = b"\x08\x01"
 """A reply whose field 1 is 1. The request is empty: together too little to import the messages for."""
 
 
-def ping(address: str, timeout: float, authority: Path | None = None, server_name: str = "") -> int:
+def ping(
+    address: str, timeout: float, credentials: grpc.ChannelCredentials | None = None, server_name: str = ""
+) -> int:
     """Prints what the standard health service says of itself; 0 if it takes calls, else 1.
 
-    `authority` is the certificate to trust where the service has TLS, `server_name` the name in the service's own.
+    With `credentials` the connection is by TLS; `server_name` is the name in the service's certificate.
 
     Raises:
         InvalidRequest: it is no address.
-        OSError: the certificate cannot be read.
     """
     options = (("grpc.ssl_target_name_override", server_name),) if server_name else ()
-    credentials = grpc.ssl_channel_credentials(authority.read_bytes()) if authority else None
     target = checked_address(address)
     channel = grpc.secure_channel(target, credentials, options) if credentials else grpc.insecure_channel(target)
     with channel:

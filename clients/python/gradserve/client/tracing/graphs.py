@@ -14,7 +14,7 @@ from gradserve.client.tracing.signature import Batch, Bound, Names, batched_name
 from gradserve.client.tracing.trace import Traced, as_array, trace_bound
 from gradserve.client.tracing.trees import Leaf, Structure, flatten, number_lists, paths, unflatten
 from gradserve.client.tracing.watching import Watch, Watched
-from gradserve.ir.errors import InvalidRequest, Untraceable
+from gradserve.ir.errors import GradserveError, InvalidRequest, Untraceable
 from gradserve.ir.graph import Literal
 from gradserve.ir.types import Array, TensorType
 
@@ -77,7 +77,10 @@ class Traces:
         parameters = batched_names(batch, chosen or real, structures)
         batched = tuple(path for name in parameters for path in paths(structures[name], name))
         require_batched(leaves, batched)
-        traced = self._find(structures, leaves, batched) or self._trace_example(structures, leaves, batched)
+        traced = self._find(structures, leaves, batched)
+        if traced is None:
+            self._refuse_single_points(structures, leaves, batched)
+            traced = self._trace_example(structures, leaves, batched)
         if batch is True and not chosen and traced.real != real:
             whole = ", ".join(name for name in traced.real if name not in real)
             raise InvalidRequest(f"batch=True is for parameters of real numbers; {whole} is given in whole ones")
@@ -110,6 +113,8 @@ class Traces:
             except Exception as error:
                 for hint in self._hints(structures, points):
                     error.add_note(hint)
+                if batched and not isinstance(error, Untraceable):
+                    raise _failed_on_a_point(str(self), error, points, batched) from error
                 raise
 
     def _trace(self, examples: Mapping[str, Any]) -> Traced:
@@ -138,6 +143,21 @@ class Traces:
                 self._watched = renewed or watched
                 self._traced = self._traced if renewed else ()
 
+    def _refuse_single_points(
+        self, structures: Mapping[str, Structure], leaves: Mapping[str, Array], batched: Sequence[str]
+    ) -> None:
+        """Refuses a batch that is one point of what the function is a loss of: its axis is no axis of points."""
+        for traced in self._traced if batched else ():
+            types, outputs = traced.graph.input_types, traced.graph.output_types.values()
+            if any(type_.rank for type_ in outputs):
+                continue  # of arrays, such as np.sin: that of each number may well be meant
+            if traced.inputs == structures and all(leaf.shape == types[path].shape for path, leaf in leaves.items()):
+                path = batched[0]
+                raise InvalidRequest(
+                    f"batch wants a leading axis of points, and {path} has the shape of one, {leaves[path].shape}; "
+                    f"give np.stack of several, {path}[None] for one, or leave batch away"
+                )
+
     def _refuse_lists(self, structures: Mapping[str, Structure]) -> None:
         """Refuses a list of numbers where there was an array before: it would be another function."""
         for traced in self._traced:
@@ -158,6 +178,16 @@ class Traces:
                 longer = [path for path, leaf in leaves.items() if leaf.shape != shapes[path]]
                 if all(leaves[path].shape[1:] == shapes[path] for path in longer):
                     yield f"{', '.join(longer)} had one axis less before: is batch=True meant?"
+
+
+def _failed_on_a_point(
+    name: str, error: Exception, points: Mapping[str, Array], batched: Sequence[str]
+) -> InvalidRequest:
+    """What to say of a function that fails on one point of a batch."""
+    shapes = ", ".join(f"{path} of shape {points[path].shape}" for path in batched)
+    said = error.message if isinstance(error, GradserveError) else f"{type(error).__name__}: {error}"
+    text = f"batch takes the first axis for points (is it missing?), and on one of them, {shapes}, {name} fails: {said}"
+    return InvalidRequest(text, error.violations if isinstance(error, GradserveError) else ())
 
 
 def _fits(array: Array, type_: TensorType, batched: bool) -> bool:

@@ -198,8 +198,20 @@ def _real_arrays(leaves: Iterable[tuple[str, Any]], types: Mapping[str, TensorTy
             continue
         if leaf is None:
             raise InvalidRequest(f"the {what} has nothing for {name}")
-        arrays[name] = converted(as_array(leaf, f"{what} of {name}"), types[name], f"the {what} of {name}")
+        arrays[name] = _vector(leaf, types[name], f"{what} of {name}")
     return arrays
+
+
+def _vector(leaf: Any, type_: TensorType, path: str) -> Array:
+    """An array in the type of what it belongs to: NumPy promotes numbers that are multiplied with each other.
+
+    Raises:
+        InvalidRequest: it does not hold real numbers.
+    """
+    array = np.asarray(leaf)
+    if array.dtype.kind not in "biuf" or isinstance(leaf, np.ma.MaskedArray):
+        return converted(as_array(leaf, path), type_, f"the {path}")
+    return array.astype(type_.element_type.dtype, copy=False)
 
 
 def _plain(leaf: Any) -> Any:

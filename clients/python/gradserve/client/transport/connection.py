@@ -33,14 +33,15 @@ _OPTIONS = (
     ("grpc.max_reconnect_backoff_ms", 1000),
 )
 _SCHEMES = re.compile(r"(dns|ipv4|ipv6|unix|unix-abstract):")
+_WRITE = "write host:port, such as localhost:50051"
 _HOST_AND_PORT = re.compile(r"([^/:]+|\[[0-9a-fA-F:.%]+\]):([0-9]{1,5})")
 
 
 class Connection:
     """A connection that is made on first use and made again when it is lost. Safe for threads."""
 
-    def __init__(self, address: str, credentials: grpc.ChannelCredentials | None = None) -> None:
-        """Without credentials the connection is plain.
+    def __init__(self, address: str, credentials: grpc.ChannelCredentials | None = None, server_name: str = "") -> None:
+        """Without credentials the connection is plain. `server_name` is the name in the service's certificate.
 
         Raises:
             InvalidRequest: it is no address.
@@ -50,7 +51,8 @@ class Connection:
         if credentials is None:
             self.channel = grpc.insecure_channel(address, _OPTIONS)
         else:
-            self.channel = grpc.secure_channel(address, credentials, _OPTIONS)
+            named = (("grpc.ssl_target_name_override", server_name),) if server_name else ()
+            self.channel = grpc.secure_channel(address, credentials, (*_OPTIONS, *named))
 
     def call(self, method: Callable[..., Any], request: Any, deadline: Deadline) -> Any:
         """The one reply of a method to a request, or to a stream of them.
@@ -91,14 +93,16 @@ class Connection:
         return Closed() if self._closed else error
 
 
-def checked_address(address: str) -> str:
+def checked_address(address: Any) -> str:
     """The address itself.
 
     Raises:
         InvalidRequest: it is none.
     """
+    if not isinstance(address, str):
+        raise InvalidRequest(f"{address!r} is not the address of a service; {_WRITE}")
     match = _HOST_AND_PORT.fullmatch(address)
     if _SCHEMES.match(address) or (match and int(match[2]) < 1 << 16):
         return address
     hint = "; leave http:// and paths away" if "/" in address else ""
-    raise InvalidRequest(f"{address!r} is not the address of a service; write host:port, such as localhost:50051{hint}")
+    raise InvalidRequest(f"{address!r} is not the address of a service; {_WRITE}{hint}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from types import TracebackType
 
-from gradserve.ir.errors import DeadlineExceeded, InvalidRequest
+from gradserve.ir.errors import DeadlineExceeded
 
 
 class Deadline:
@@ -14,13 +14,7 @@ class Deadline:
     __slots__ = ("_moment", "_seconds")
 
     def __init__(self, seconds: float | None) -> None:
-        """Counts from now; without `seconds` there is no end.
-
-        Raises:
-            InvalidRequest: no call can be answered in such a time.
-        """
-        if seconds is not None and not seconds > 0:
-            raise InvalidRequest(f"a timeout of {seconds} s leaves no time for an answer; None means no timeout")
+        """Counts from now; without `seconds` there is no end."""
         self._seconds = seconds
         self._moment = None if seconds is None else time.monotonic() + seconds
 

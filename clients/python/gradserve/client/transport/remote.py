@@ -36,13 +36,13 @@ _STUBS: tuple[Callable[[grpc.Channel], Any], ...] = (
 class RemoteBackend:
     """Asks a gradserve service. Safe for threads."""
 
-    def __init__(self, address: str, credentials: grpc.ChannelCredentials | None = None) -> None:
+    def __init__(self, address: str, credentials: grpc.ChannelCredentials | None = None, server_name: str = "") -> None:
         """Connects on first use.
 
         Raises:
             InvalidRequest: it is no address.
         """
-        self._connection = Connection(address, credentials)
+        self._connection = Connection(address, credentials, server_name)
         self._methods: dict[str, Callable[..., Any]] = {}
         for stub in _STUBS:
             self._methods |= vars(stub(self._connection.channel))
