@@ -11,6 +11,7 @@ from gradserve.autodiff.inspect import inspected
 from gradserve.autodiff.jvp import jvp, push_forward
 from gradserve.autodiff.kinks import with_kinks
 from gradserve.autodiff.linearize import linearize
+from gradserve.autodiff.smooth import smoothed
 from gradserve.autodiff.spectral import invariant
 from gradserve.autodiff.taylor import taylor
 from gradserve.autodiff.transpose import transpose
@@ -30,8 +31,19 @@ def derive(graph: Graph, derivation: Derivation) -> Graph:
         NotDifferentiable: the loss is no floating-point scalar, or an op on the way has no derivative.
     """
     match derivation:
+        case WithKinks(derivation=EveryValue() as of):
+            return with_kinks(graph, derive(graph, of), _moved(graph, of))  # of the nodes as they are written
         case WithKinks(derivation=of):
-            return with_kinks(graph, derive(graph, of), _moved(graph, of))
+            return with_kinks(smoothed(graph), derive(graph, of), _moved(graph, of))
+        case Evaluate() | Along() | EveryValue():
+            return _derive(graph, derivation)
+        case _:
+            return _derive(smoothed(graph), derivation)
+
+
+def _derive(graph: Graph, derivation: Derivation) -> Graph:
+    """The derived graph, by the rules of the ops in the graph."""
+    match derivation:
         case Evaluate():
             return _evaluate(graph)
         case Gradient(wrt):

@@ -79,6 +79,8 @@ class Op(abc.ABC):
     """Whether it has a result for all numbers: no guard and no failure, such as that of a matrix without inverse."""
     spectral_function: ClassVar[str] = ""
     """The function of `ops.spectral.scalar_functions` that it applies to each element, if there is one."""
+    parity: ClassVar[str] = ""
+    """`odd` or `even` if f(-x) is -f(x) or f(x), element by element."""
     linear_in: ClassVar[tuple[int, ...] | None] = ()
     """The operands in which the op is linear, one at a time; None means jointly linear in all."""
     refuses: ClassVar[tuple[int, ...]] = ()

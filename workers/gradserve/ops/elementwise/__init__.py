@@ -1,3 +1,12 @@
 """Ops that act element by element."""
 
-from gradserve.ops.elementwise import arithmetic, comparison, powers, rounding, stop_gradient, trigonometry
+from gradserve.ops.elementwise import (
+    arithmetic,
+    comparison,
+    differentiate_as,
+    entire,
+    powers,
+    rounding,
+    stop_gradient,
+    trigonometry,
+)

@@ -130,6 +130,7 @@ class Neg(Linear, Elementwise):
     """-x."""
 
     name = "neg"
+    parity = "odd"
     function = "negative"
     points = ((1.5, -2.0, 0.0),)
 
@@ -146,6 +147,7 @@ class Abs(Elementwise):
     """|x|, with derivative 0 at 0."""
 
     name = "abs"
+    parity = "even"
     spectral_function = "abs"
     function = "abs"
     points = ((1.5, -2.0, 0.125),)
