@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gradserve.autodiff import names
-from gradserve.autodiff.derivation import Along, Curvature, EveryValue, TaylorSeries, WithKinks
+from gradserve.autodiff.derivation import Along, Curvature, EveryValue, KinkCounts, TaylorSeries, WithKinks
 from gradserve.autodiff.inspect import inspected
 from gradserve.autodiff.jvp import jvp, push_forward
-from gradserve.autodiff.kinks import with_kinks
+from gradserve.autodiff.kinks import kinks, with_kinks
 from gradserve.autodiff.linearize import linearize
 from gradserve.autodiff.smooth import smoothed
 from gradserve.autodiff.spectral import invariant
@@ -35,6 +35,8 @@ def derive(graph: Graph, derivation: Derivation) -> Graph:
             return with_kinks(graph, derive(graph, of), _moved(graph, of))  # of the nodes as they are written
         case WithKinks(derivation=of):
             return with_kinks(smoothed(graph), derive(graph, of), _moved(graph, of))
+        case KinkCounts(wrt):
+            return kinks(smoothed(graph), wrt)
         case Evaluate() | Along() | EveryValue():
             return _derive(graph, derivation)
         case _:

@@ -62,6 +62,18 @@ def kink_counts(g: Builder, graph: Graph, wrt: Sequence[str], values: Sequence[V
     return counts
 
 
+def margins(g: Builder, graph: Graph, values: Sequence[Value]) -> Mapping[int, Value]:
+    """By a node's position, how far its operands are from its next branch: the least over its elements."""
+    found = {}
+    for position, (node, results) in enumerate(graph.numbered_nodes()):
+        operands = [values[k] for k in node.operands]
+        if operands and operands[0].type.is_float and operands[0].type.size:
+            margin = node.op.margin(g, operands, [values[k] for k in results])
+            if margin is not None:
+                found[position] = g.reduce_min(margin, axes=tuple(range(margin.type.rank)))
+    return found
+
+
 def _moving(graph: Graph, wrt: Sequence[str]) -> list[bool]:
     """For each value, whether it moves with the inputs `wrt`."""
     moving = [i.name in wrt for i in graph.inputs] + [False] * len(graph.constants)

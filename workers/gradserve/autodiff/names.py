@@ -67,6 +67,11 @@ def kinks(position: int) -> str:
     return f"kinks:{position}"
 
 
+def margin(position: int) -> str:
+    """How far the operands of the node at a position are from its next branch."""
+    return f"margin:{position}"
+
+
 def split(name: str) -> tuple[str, str]:
     """The role and the name it belongs to."""
     role, _, own = name.partition(":")

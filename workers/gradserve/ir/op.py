@@ -183,6 +183,10 @@ class Op(abc.ABC):
         """
         return None
 
+    def margin(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
+        """How far operands are from where the op turns to another branch, element by element; None if it has none."""
+        return None
+
     @abc.abstractmethod
     def batch(self, g: Builder, operands: Sequence[Value], batched: Sequence[bool], size: int) -> tuple[Value, ...]:
         """The results for a batch of `size` applications, each with a leading axis of that length.

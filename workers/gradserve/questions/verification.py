@@ -11,7 +11,7 @@ from typing import ClassVar, TypeAlias
 
 from gradserve.questions.call import Argument, Call
 from gradserve.questions.options import option
-from gradserve.questions.report import Report
+from gradserve.questions.report import Kinks, Report
 from gradserve.questions.tables import table
 
 
@@ -132,6 +132,8 @@ class VerificationReport:
     noise: float
     """The standard deviation of the noise in the loss's values."""
     seed: int
+    kinks: Kinks | None = None
+    """What sits on a kink at the point itself, where the derivatives that are verified follow conventions."""
 
     @property
     def passed(self) -> bool:
@@ -149,6 +151,8 @@ class VerificationReport:
         head = f"verification: {self.verdict} ({self.evaluations} evaluations, noise {self.noise:.1e})"
         columns = ("verdict", "claimed", "measured", "bound")
         parts = [head, *table(("input", *columns), map(_row, self.inputs))]
+        if self.kinks and self.kinks.nodes:
+            parts.append(f"  {self.kinks}: derivatives of some order follow conventions there")
         if self.entries:
             parts += ["", *table(("entry", *columns), map(_row, self.entries))]
         return "\n".join(parts)

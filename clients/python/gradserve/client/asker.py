@@ -45,6 +45,13 @@ class Asker:
         There the function is not differentiable, and each op follows its convention. Counting takes some comparisons
         where the graph can have kinks at all.
         """
+        self.kinks: Literal["convention", "resolve", "refuse"] = "convention"
+        """What becomes of derivatives where a node sits on a kink.
+
+        `convention`: each op follows its own, and `last_report.kinks` counts the nodes. `resolve`: derivatives are
+        limits from several directions, with an error bound in `last_report.kinks.bound`; where the limits differ,
+        NotDifferentiable names the nodes and the one-sided values. `refuse`: NotDifferentiable names the nodes.
+        """
         self._last_report: Callable[[], Report] | None = None
 
     @property
@@ -143,7 +150,7 @@ class Asker:
         return last.report
 
     def _call(self, bound: Bound, reduction: str = "none") -> Call:
-        return asking.call_of(bound, reduction, self.placement, self.count_kinks, self.executor)
+        return asking.call_of(bound, reduction, self.placement, self.count_kinks, self.executor, self.kinks)
 
     def _ask(self, question: Question) -> Any:
         """The one answer to a question."""

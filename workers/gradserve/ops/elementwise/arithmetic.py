@@ -167,6 +167,10 @@ class Abs(Elementwise):
         """Where x is 0. The derivative is 0, the middle of its subgradients."""
         return g.eq(operands[0], 0)
 
+    def margin(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
+        """The size of x."""
+        return g.abs(operands[0])
+
 
 class Extremum(Binary):
     """The operand that comes first in one of the two orders."""
@@ -189,6 +193,10 @@ class Extremum(Binary):
     def kink(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
         """Where x and y are equal. Each has half of the derivative: so max(x, 0) has 1/2 at 0."""
         return g.eq(*operands)
+
+    def margin(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
+        """The distance between the operands."""
+        return g.abs(g.sub(*operands))
 
 
 @register

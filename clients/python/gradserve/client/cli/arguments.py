@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from gradserve.questions.call import Reduction
+from gradserve.questions.call import AtKinks, Reduction
 from gradserve.questions.derivations import DERIVATIONS, Derivation
 from gradserve.questions.estimates import ESTIMATES, Estimate
 from gradserve.questions.options import Option, options_of
@@ -230,6 +230,7 @@ def _with_graph(
     add("--address", metavar="HOST:PORT", help="a service (default: compute in this process)")
     add("--wrt", action="append", default=[], metavar="NAME", help="an input to differentiate; repeat (default: all)")
     add("--timeout", type=float, default=600.0, metavar="SECONDS", help="for the whole answer (default 600)")
+    add("--kinks", choices=[*AtKinks], default="convention", help="derivatives at kinks (default convention)")
     return command
 
 

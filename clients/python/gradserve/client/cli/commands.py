@@ -41,7 +41,9 @@ def run(options: argparse.Namespace) -> int:
     }
     command = commands.get(options.command) or (derivation if options.question in DERIVATIONS else estimate)
     with Client(options.address, timeout=options.timeout) as client:
-        return command(client.load(options.graph), options)
+        function = client.load(options.graph)
+        function.kinks = options.kinks
+        return command(function, options)
 
 
 def describe(function: Function, options: argparse.Namespace) -> int:
@@ -63,8 +65,7 @@ def inspect(function: Function, options: argparse.Namespace) -> int:
     """Every value of the graph, as a table and perhaps pictures."""
     found = function.inspect(*_point(function, options.point))
     show.line(str(found))
-    if found.kinks:
-        show.line(f"{found.report.kinks}, where derivatives follow the conventions of docs/NUMPY.md")
+    show.kinks(found.report)
     for file, picture in ((options.dot, found.dot), (options.svg, found.svg)):
         if file is not None:
             file.write_text(picture())
