@@ -23,6 +23,10 @@ def truth(g, x):
 
 CONVENTIONS: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
     "abs": (lambda g, x: g.abs(x), {"x": np.array([-0.0, 0.0])}, {"x": [0, 0]}),
+    "acos": (lambda g, x: g.acos(x), {"x": np.array([-1.0, 1.0])}, {"x": [-np.inf, -np.inf]}),
+    "acosh": (lambda g, x: g.acosh(x), {"x": np.ones(1)}, {"x": [np.inf]}),
+    "asin": (lambda g, x: g.asin(x), {"x": np.array([-1.0, 1.0])}, {"x": [np.inf, np.inf]}),
+    "atan2": (lambda g, x, y: g.atan2(x, y), {"x": np.zeros(1), "y": np.zeros(1)}, {"x": [np.nan], "y": [np.nan]}),
     "bessel_ie": (lambda g, x: g.bessel_ie(x, order=0.0), {"x": np.zeros(1)}, {"x": [0]}),
     "clip": (
         lambda g, x, low, high: g.clip(x, low, high),
@@ -40,6 +44,7 @@ CONVENTIONS: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
         {"x": NEAR_ONE, "y": ONES},
         {"x": [1, 0.5, 0], "y": [0, 0.5, 1]},
     ),
+    "pow": (lambda g, x: g.pow(x, 0.25), {"x": np.zeros(1)}, {"x": [np.inf]}),
     "reduce_max": (lambda g, x: g.reduce_max(x, axes=(0,)), {"x": TIED}, {"x": [1 / 3, 0, 1 / 3, 1 / 3]}),
     "reduce_min": (lambda g, x: g.reduce_min(x, axes=(0,)), {"x": -TIED}, {"x": [1 / 3, 0, 1 / 3, 1 / 3]}),
     "remainder": (
@@ -47,6 +52,7 @@ CONVENTIONS: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
         {"x": np.array([6.0]), "y": np.array([2.0])},
         {"x": [1], "y": [-3]},
     ),
+    "sqrt": (lambda g, x: g.sqrt(x), {"x": np.zeros(1)}, {"x": [np.inf]}),
     "svdvals": (lambda g, x: g.svdvals(x, start=0, stop=2, free=True), {"x": np.ones((2, 2))}, {"x": 0.5}),
     "sort": (lambda g, x: g.sort(x, axis=0) * WEIGHTS, {"x": TIED}, {"x": [10, 1, 100, 1000]}),
 }

@@ -27,7 +27,8 @@ class EveryValue(Derivation):
     """Every value of the graph by its number: `value:K`, and where they are real `adjoint:K` and `tangent:K`.
 
     Adjoints are there if the graph is a loss; tangents, along `tangent:NAME`, if `wrt` names inputs. For each node that
-    can sit on a kink, how many of its elements do: `kinks:POSITION`.
+    can sit on a kink, how many of its elements do: `kinks:POSITION`; for each that has branches, how far the nearest
+    element is from the next one: `margin:POSITION`.
     """
 
     takes = TANGENTS
@@ -40,6 +41,11 @@ class TaylorSeries(Derivation):
     order: int = 1
 
     takes = TANGENTS
+
+
+@dataclass(frozen=True)
+class KinkCounts(Derivation):
+    """For each node that can sit on a kink, how many of its elements do: `kinks:POSITION`."""
 
 
 @dataclass(frozen=True)

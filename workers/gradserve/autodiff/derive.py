@@ -13,14 +13,16 @@ from gradserve.autodiff.derivation import (
     Careful,
     Curvature,
     EveryValue,
+    KinkCounts,
     TaylorSeries,
     WithKinks,
     added_inputs,
 )
 from gradserve.autodiff.inspect import inspected
 from gradserve.autodiff.jvp import jvp, push_forward
-from gradserve.autodiff.kinks import with_absorbed, with_kinks
+from gradserve.autodiff.kinks import kinks, with_absorbed, with_kinks
 from gradserve.autodiff.linearize import linearize
+from gradserve.autodiff.smooth import smoothed
 from gradserve.autodiff.spectral import invariant
 from gradserve.autodiff.taylor import taylor
 from gradserve.autodiff.transpose import seed_of, transpose
@@ -41,12 +43,19 @@ def derive(graph: Graph, derivation: Derivation) -> Graph:
     """
     match derivation:
         case Careful(derivation=WithKinks(derivation=of)):
-            return with_absorbed(with_kinks(graph, _careful(graph, of), _moved(graph, of)))
+            return with_absorbed(with_kinks(_seen(graph, of), _careful(graph, of), _moved(graph, of)))
         case Careful(derivation=of):
             return _careful(graph, of)
         case WithKinks(derivation=of):
-            return with_kinks(graph, derive(graph, of), _moved(graph, of))
+            return with_kinks(_seen(graph, of), derive(graph, of), _moved(graph, of))
+        case KinkCounts(wrt):
+            return kinks(smoothed(graph), wrt)
     return _derived(graph, derivation, sown=True)
+
+
+def _seen(graph: Graph, derivation: Derivation) -> Graph:
+    """The graph as it is differentiated; its values are looked at as they are written."""
+    return graph if isinstance(derivation, Evaluate | Along | EveryValue) else smoothed(graph)
 
 
 def _careful(graph: Graph, derivation: Derivation) -> Graph:
@@ -60,6 +69,7 @@ def _careful(graph: Graph, derivation: Derivation) -> Graph:
 
 def _derived(graph: Graph, derivation: Derivation, sown: bool) -> Graph:
     """The derived graph; if it is not `sown`, the seed of the loss is an input, `cotangent:LOSS`."""
+    graph = _seen(graph, derivation)
     match derivation:
         case Evaluate():
             return _evaluate(graph)

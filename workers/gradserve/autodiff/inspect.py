@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from gradserve.autodiff import names
 from gradserve.autodiff.jvp import push_forward
-from gradserve.autodiff.kinks import kink_counts
+from gradserve.autodiff.kinks import kink_counts, margins
 from gradserve.autodiff.linearize import linearize
 from gradserve.autodiff.transpose import seed_of, transpose
 from gradserve.autodiff.walk import copy_node, declare_inputs, inline, leaves
@@ -22,7 +22,8 @@ from gradserve.ops import builder
 def inspected(graph: Graph, moved: Sequence[str], is_loss: bool, sown: bool) -> Graph:
     """The graph with all values as outputs: `value:K`, of a loss `adjoint:K`, and along `tangent:NAME` `tangent:K`.
 
-    And by a node's position, how many of its elements sit on a kink: `kinks:POSITION`.
+    And by a node's position, how many of its elements sit on a kink, and how far the nearest is from its next branch:
+    `kinks:POSITION`, `margin:POSITION`.
     """
     g = builder()
     arguments = declare_inputs(g, graph)
@@ -37,6 +38,7 @@ def inspected(graph: Graph, moved: Sequence[str], is_loss: bool, sown: bool) -> 
     everything = [i.name for i in graph.inputs]
     counts = kink_counts(g, graph, everything, values)
     outputs |= {names.kinks(position): count for position, count in counts.items()}
+    outputs |= {names.margin(position): margin for position, margin in margins(g, graph, values).items()}
     if is_loss:
         zeros = {names.perturbation(k): g.zeros(graph.value_types[k]) for k in real}
         (loss,) = graph.outputs

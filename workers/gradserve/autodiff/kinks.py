@@ -11,6 +11,7 @@ from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Graph, Node
 from gradserve.ir.types import ElementType
 from gradserve.ops import builder
+from gradserve.ops.elementwise.differentiate_as import DifferentiateAs
 from gradserve.ops.elementwise.stop_gradient import StopGradient
 from gradserve.ops.family import Discrete
 
@@ -54,14 +55,15 @@ def with_absorbed(derived: Graph) -> Graph:
 def kink_counts(g: Builder, graph: Graph, wrt: Sequence[str], values: Sequence[Value]) -> Mapping[int, Value]:
     """By a node's position, how many of its elements sit on a kink, built in `g` from the graph's values there.
 
-    Nodes that do not move with `wrt` sit on none, and kinks that nothing but jumps is computed from do not count: a
-    maximum of which only the floor is taken is constant but for jumps of the floor, which count themselves.
+    Nodes that do not move with `wrt` sit on none, nor do those that no derivative comes from. Kinks that nothing but
+    jumps is computed from do not count: a maximum of which only the floor is taken is constant but for jumps of the
+    floor, which count themselves.
     """
-    moving, felt = _moving(graph, wrt), _felt(graph)
+    moving, used, felt = _moving(graph, wrt), _reaching(graph, through_jumps=True), _reaching(graph)
     counts: dict[int, Value] = {}
     for position, (node, results) in enumerate(graph.numbered_nodes()):
         real = any(moving[k] and values[k].type.is_float for k in node.operands)
-        if real and (_jumps(node) or any(felt[k] for k in results)):
+        if real and any((used if _jumps(node) else felt)[k] for k in results):
             operands, moves = [values[k] for k in node.operands], [moving[k] for k in node.operands]
             where = rules.kink(node.op, g, operands, [values[k] for k in results], moves)
             if where is not None:
@@ -70,25 +72,43 @@ def kink_counts(g: Builder, graph: Graph, wrt: Sequence[str], values: Sequence[V
     return counts
 
 
+def margins(g: Builder, graph: Graph, values: Sequence[Value]) -> Mapping[int, Value]:
+    """By a node's position, how far its operands are from its next branch: the least over its elements."""
+    found = {}
+    for position, (node, results) in enumerate(graph.numbered_nodes()):
+        operands = [values[k] for k in node.operands]
+        if operands and operands[0].type.is_float and operands[0].type.size:
+            margin = node.op.margin(g, operands, [values[k] for k in results])
+            if margin is not None:
+                found[position] = g.reduce_min(margin, axes=tuple(range(margin.type.rank)))
+    return found
+
+
 def _moving(graph: Graph, wrt: Sequence[str]) -> list[bool]:
     """For each value, whether it moves with the inputs `wrt`."""
     moving = [i.name in wrt for i in graph.inputs] + [False] * len(graph.constants)
     for node in graph.nodes:
-        moves = any(moving[k] for k in node.operands) and not isinstance(node.op, StopGradient)
+        moves = any(moving[k] for k in _differentiated(node)) and not isinstance(node.op, StopGradient)
         moving += [moves] * len(node.types)
     return moving
 
 
-def _felt(graph: Graph) -> list[bool]:
-    """For each value, whether an output follows it continuously."""
-    felt = [False] * len(graph.value_types)
+def _reaching(graph: Graph, through_jumps: bool = False) -> list[bool]:
+    """For each value, whether an output follows it continuously; or, through jumps, at all."""
+    reaching = [False] * len(graph.value_types)
     for output in graph.outputs:
-        felt[output.value] = True
+        reaching[output.value] = True
     for node, results in reversed(list(graph.numbered_nodes())):
-        if not _jumps(node) and any(felt[k] for k in results):
-            for operand in node.operands:
-                felt[operand] = True
-    return felt
+        passes = not isinstance(node.op, StopGradient) if through_jumps else not _jumps(node)
+        if passes and any(reaching[k] for k in results):
+            for operand in _differentiated(node):
+                reaching[operand] = True
+    return reaching
+
+
+def _differentiated(node: Node) -> Sequence[int]:
+    """The operands that the node's differential has to do with."""
+    return node.operands[1:] if isinstance(node.op, DifferentiateAs) else node.operands
 
 
 def _jumps(node: Node) -> bool:

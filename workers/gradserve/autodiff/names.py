@@ -76,13 +76,18 @@ def kinks(position: int) -> str:
 
 
 def is_derivative(name: str) -> bool:
-    """Whether an output is linear in tangents or cotangents, and not a value or a count."""
-    return split(name)[0] not in ("value", "order0", "kinks", "kinked")
+    """Whether an output is linear in tangents or cotangents, and not a value, a count or a margin."""
+    return split(name)[0] not in ("value", "order0", "kinks", "kinked", "margin")
 
 
 def is_of_point(name: str) -> bool:
     """Whether an output of a product with a vector depends on the point alone, and not on the vector."""
     return split(name)[0] in _OF_POINT
+
+
+def margin(position: int) -> str:
+    """How far the operands of the node at a position are from its next branch."""
+    return f"margin:{position}"
 
 
 def split(name: str) -> tuple[str, str]:

@@ -96,6 +96,8 @@ class Op(abc.ABC):
     """
     spectral_function: ClassVar[str] = ""
     """The function of `ops.spectral.scalar_functions` that it applies to each element, if there is one."""
+    parity: ClassVar[str] = ""
+    """`odd` or `even` if f(-x) is -f(x) or f(x), element by element."""
     linear_in: ClassVar[tuple[int, ...] | None] = ()
     """The operands in which the op is linear, one at a time; None means jointly linear in all."""
     refuses: ClassVar[tuple[int, ...]] = ()
@@ -214,6 +216,10 @@ class Op(abc.ABC):
         Truth values, in whatever shape the op can best tell them, such as that of the result: each true one counts as a
         kink. None if the op is smooth everywhere.
         """
+        return None
+
+    def margin(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
+        """How far operands are from where the op turns to another branch, element by element; None if it has none."""
         return None
 
     @abc.abstractmethod

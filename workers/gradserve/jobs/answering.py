@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
-from gradserve.jobs import dense, derivative, estimates, explain, inspect, taylor, verify
+from gradserve.jobs import dense, derivative, estimates, explain, inspect, kinks, taylor, verify
 from gradserve.jobs.context import Context
 from gradserve.questions.asked import Answer, Question
+from gradserve.questions.call import AtKinks
 from gradserve.questions.derivatives import Derivatives, Differentiate
 from gradserve.questions.estimates import ESTIMATES
 from gradserve.questions.explanation import Explain
@@ -21,18 +22,34 @@ Page: TypeAlias = Callable[[Context, Any, Control], Iterator[Answer]]
 
 
 def _derivatives(context: Context, question: Differentiate, control: Control) -> Iterator[Derivatives]:
-    answering = dense.answers if question.derivation.dense else derivative.answers
-    return answering(context, question, control)
+    def answering(asked: Differentiate) -> Iterator[Derivatives]:
+        answers_of = dense.answers if asked.derivation.dense else derivative.answers
+        return answers_of(context, asked, control)
+
+    if question.call.options.kinks is AtKinks.CONVENTION:
+        return answering(question)
+    return kinks.settled(context, question, lambda asked: next(answering(asked)), control)
+
+
+def _unresolved(page: Page, what: str) -> Page:
+    """What is answered by convention, or where that is not wanted and there are kinks not at all."""
+
+    def answering(context: Context, question: Any, control: Control) -> Iterator[Answer]:
+        wrt = getattr(question, "wrt", None) or tuple(getattr(question, "direction", ()))
+        kinks.refuse(context, question.call, wrt, control, what)
+        yield from page(context, question, control)
+
+    return answering
 
 
 PAGES: Mapping[type[Question], Page] = {
     Differentiate: _derivatives,
     Inspect: inspect.answers,
-    ExpandAlong: taylor.answers,
-    VerifyGradient: verify.verify_gradient,
-    VerifySymmetry: verify.verify_symmetry,
+    ExpandAlong: _unresolved(taylor.answers, "Taylor models are"),
+    VerifyGradient: _unresolved(verify.verify_gradient, "what is verified is"),
+    VerifySymmetry: _unresolved(verify.verify_symmetry, "what is verified is"),
     Explain: explain.answers,
-    **dict.fromkeys(ESTIMATES.values(), estimates.answers),
+    **dict.fromkeys(ESTIMATES.values(), _unresolved(estimates.answers, "estimates are")),
 }
 """What answers each kind of question."""
 

@@ -25,9 +25,9 @@ from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array
 from gradserve.jobs.calls import checked, inputs_in_question, require_no_batch
 from gradserve.jobs.context import Context
-from gradserve.jobs.folds import count_nonfinite
+from gradserve.jobs.folds import KinkCount, count_nonfinite
 from gradserve.jobs.programs import Axis, Check
-from gradserve.jobs.sweep import Lap, Sweep, SweepSchedule
+from gradserve.jobs.sweep import Lap, Sweep, SweepSchedule, counting
 from gradserve.pools.sources import array_of
 from gradserve.pools.work import Shared, Signs
 from gradserve.questions.call import arrays_of
@@ -58,7 +58,7 @@ def schedule(context: Context, question: Estimate, check: Check) -> SweepSchedul
     _check(target)
     context.limits.check_count("probes", target.max_probes)
     context.limits.check_graph(call.graph)
-    derivation = probed(question, call.graph)
+    derivation = counting(probed(question, call.graph), call.options)
     vectors = frozenset(added_inputs(call.graph, derivation))
     nbytes = sum(argument.nbytes for argument in call.arguments.values())
     largest = Sweep(call.graph, derivation, call.options, nbytes, Axis(vectors, CHUNK_PROBES)).unlimited(context, check)
@@ -122,6 +122,7 @@ class _Probing:
         self._types = {name: types[name] for name in inputs_in_question(question.call.graph, question.wrt)}
         self._left: list[tuple[int, Mapping[str, Array]]] = []
         self._chunks_run = 0
+        self._kinks = KinkCount(scheduled.sweep.derivation)
         self.report = Report()
 
     def samples(self, start: int, stop: int) -> Iterator[Mapping[str, Array]]:
@@ -137,8 +138,10 @@ class _Probing:
         for k, result in zip(chunks, running, strict=True):
             samples = self._estimator.samples_of(result.outputs, functools.partial(self._probes, k))
             nonfinite += count_nonfinite(samples)
+            if not k:
+                self._kinks.add(result.outputs, one_point=True)
             yield self._between(k * self._size, samples, start, stop)
-        report = running.report(self._planned, nonfinite_outputs=nonfinite)
+        report = running.report(self._planned, nonfinite_outputs=nonfinite, kinks=self._kinks.done())
         report = self.report + report if self._chunks_run else report
         self.report = replace(report, batch_size=chunks.stop * self._size)
         self._chunks_run, self._planned = chunks.stop, 0.0

@@ -77,6 +77,6 @@ def _schedule(context: Context, question: Differentiate | Estimate, check: Check
 def _one_example(question: Differentiate | Estimate, graph: Graph) -> Derivation:
     """What is derived for one example, or for one row, one column or one probe."""
     if isinstance(question, Estimate):
-        return probed(question, graph)
+        return counting(probed(question, graph), question.call.options)
     named = question.derivation.resolved(graph, question.vectors)
     return counting(ways(graph, named)[0].derivation if named.dense else named, question.call.options)

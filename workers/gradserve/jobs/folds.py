@@ -53,15 +53,16 @@ class KinkCount:
         self._absorbed = False
         self._examples = 0
 
-    def add(self, outputs: Mapping[str, Array]) -> None:
-        """Takes the counts of the next chunk."""
+    def add(self, outputs: Mapping[str, Array], one_point: bool = False) -> None:
+        """Takes the counts of the next chunk; `one_point` says that all of a job is at one point."""
         if names.KINKED_EXAMPLES not in outputs:
             return  # no node of the graph ever sits on one
         if names.KINKED_NODES in outputs:
             nodes = outputs[names.KINKED_NODES] > 0
             self._nodes = nodes if self._nodes is None else self._nodes | nodes
         self._absorbed |= bool(outputs.get(names.ABSORBED, 0))
-        self._examples += int(outputs[names.KINKED_EXAMPLES])
+        examples = int(outputs[names.KINKED_EXAMPLES])
+        self._examples = max(self._examples, min(examples, 1)) if one_point else self._examples + examples
 
     def done(self) -> Kinks | None:
         """The counts; None if the derivation does not count."""

@@ -13,6 +13,7 @@ from gradserve.jobs.calls import checked, require_no_batch
 from gradserve.jobs.context import Context
 from gradserve.jobs.derivative import differentiate
 from gradserve.jobs.folds import by_role
+from gradserve.questions.call import AtKinks
 from gradserve.questions.inspection import Inspect, InspectedValue, Inspection
 from gradserve.runtime.control import Control
 
@@ -30,7 +31,7 @@ def answers(context: Context, question: Inspect, control: Control) -> Iterator[I
     """
     call = checked(question.call)
     require_no_batch(call, "I1", "values are inspected at one point; leave the batch out")
-    call = replace(call, options=replace(call.options, count_kinks=True))
+    call = replace(call, options=replace(call.options, count_kinks=True, kinks=AtKinks.CONVENTION))
     outputs, report = differentiate(context, call, EveryValue(tuple(question.tangents)), question.tangents, control)
     yield Inspection(tuple(_values(canonical(call.graph), by_role(outputs))), report)
 
@@ -41,19 +42,27 @@ def _values(graph: Graph, roles: Mapping[str, Mapping[str, Array]]) -> Iterator[
         outputs[output.value] = (*outputs.get(output.value, ()), output.name)
 
     def value(
-        number: int, op: str, name: str, operands: tuple[int, ...] = (), source: str = "", kinks: int = 0
+        number: int,
+        op: str,
+        name: str,
+        operands: tuple[int, ...] = (),
+        source: str = "",
+        kinks: int = 0,
+        margin: float | None = None,
     ) -> InspectedValue:
         tangent, adjoint = (roles.get(role, {}).get(str(number)) for role in ("tangent", "adjoint"))
         own = roles["value"][str(number)]
-        return InspectedValue(number, op, name, operands, outputs.get(number, ()), source, own, tangent, adjoint, kinks)
+        given = outputs.get(number, ())
+        return InspectedValue(number, op, name, operands, given, source, own, tangent, adjoint, kinks, margin)
 
     for number, given in enumerate(graph.inputs):
         yield value(number, "input", given.name)
     for number in range(len(graph.inputs), graph.first_node_value):
         yield value(number, "constant", "")
-    kinks = roles.get("kinks", {})
+    kinks, margins = roles.get("kinks", {}), roles.get("margin", {})
     for position, (node, numbers) in enumerate(graph.numbered_nodes()):
         on_kinks = int(kinks.get(str(position), 0))
+        margin = float(margins[str(position)]) if str(position) in margins else None
         attributes = ", ".join(f"{name}={attribute}" for name, attribute in sorted(node.op.attributes().items()))
         for number in numbers:
-            yield value(number, node.op.name, attributes, node.operands, str(node.origin or ""), on_kinks)
+            yield value(number, node.op.name, attributes, node.operands, str(node.origin or ""), on_kinks, margin)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gradserve.autodiff import names
-from gradserve.autodiff.derivation import Along
+from gradserve.autodiff.derivation import Along, KinkCounts
 from gradserve.ir.errors import NumericalFailure
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array
@@ -20,7 +20,7 @@ from gradserve.jobs.sweep import Lap, Sweep
 from gradserve.pools.work import Rows, Shared, Source
 from gradserve.questions.call import Call, Reduction, arrays_of
 from gradserve.questions.derivations import Gradient, Hvp
-from gradserve.questions.report import Report
+from gradserve.questions.report import Kinks, Report
 from gradserve.runtime.control import Control
 from gradserve.verification.directions import Layout
 from gradserve.verification.measure import Stage
@@ -65,6 +65,15 @@ class Losses:
         outputs, spent = differentiate(self._context, call, Gradient(self._wrt), {}, self._control)
         self._note(spent)
         return {name: outputs[names.gradient(name)] for name in self._wrt}
+
+    def kinks(self) -> Kinks | None:
+        """What sits on a kink at the point itself; None if the call declines to count."""
+        if not self._call.options.count_kinks:
+            return None
+        counts, spent = differentiate(self._context, self._call, KinkCounts(self._wrt), {}, self._control)
+        self._note(spent)
+        nodes = sum(int(count) > 0 for count in counts.values())
+        return Kinks(nodes, int(nodes > 0))
 
     def products(self, vectors: Sequence[Array]) -> list[Array]:
         """H v for each vector, with the Hessian that Hvp answers."""

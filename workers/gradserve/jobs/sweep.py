@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias, overload
 
 from gradserve.autodiff import names
-from gradserve.autodiff.derivation import Careful, WithKinks
+from gradserve.autodiff.derivation import Careful, KinkCounts, WithKinks
 from gradserve.execution import Executor, candidates
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array
@@ -259,6 +259,6 @@ class SweepRun:
 
 def counting(derivation: Derivation, options: Options) -> Derivation:
     """The derivation, with counts of kinks if it is one of derivatives and the options do not decline them."""
-    if isinstance(derivation, Evaluate) or not options.count_kinks:
+    if isinstance(derivation, Evaluate | KinkCounts) or not options.counts:
         return derivation
     return WithKinks(derivation.wrt, derivation)

@@ -92,6 +92,7 @@ def verify_symmetry(context: Context, question: VerifySymmetry, control: Control
 
 def _stages(dialogue: Generator[Any, Sequence[Array], Any], losses: Losses, progress: Any) -> Iterator[Any]:
     """Progress for each stage of a dialogue, which is told the numbers that it wants, and at the end its report."""
+    kinks = losses.kinks()
     try:
         wanted = next(dialogue)
         while True:
@@ -99,8 +100,8 @@ def _stages(dialogue: Generator[Any, Sequence[Array], Any], losses: Losses, prog
             yield progress(wanted.name, losses.evaluations, losses.report)
             wanted = dialogue.send(numbers)
     except StopIteration as ended:
-        report = replace(ended.value, evaluations=losses.evaluations)
-        yield progress("done", losses.evaluations, losses.report, report)
+        report = replace(ended.value, evaluations=losses.evaluations, kinks=kinks)
+        yield progress("done", losses.evaluations, replace(losses.report, kinks=kinks), report)
 
 
 def _problem(losses: Losses, graph: Graph, claimed: Mapping[str, Array], tolerance: float) -> Problem:

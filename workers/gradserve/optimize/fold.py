@@ -11,8 +11,8 @@ from gradserve.ir.errors import NotDifferentiable, NumericalFailure
 from gradserve.ir.evaluate import applied
 from gradserve.ir.graph import Literal
 from gradserve.ir.op import Op
+from gradserve.ir.splat import splat
 from gradserve.ir.types import Array
-from gradserve.optimize.splat import splat
 
 MAX_ELEMENTS = 1 << 16
 """Results above this are computed anew each time: a broadcast is cheaper to make than to ship."""

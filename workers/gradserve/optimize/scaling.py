@@ -14,8 +14,8 @@ import numpy as np
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Op
+from gradserve.ir.splat import splat
 from gradserve.ops.elementwise.arithmetic import Mul, Neg
-from gradserve.optimize.splat import splat
 
 LARGEST = 1024.0
 """A factor leaves a sum if its size is at most this, and at least one over this."""

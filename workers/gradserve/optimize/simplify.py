@@ -13,16 +13,17 @@ import numpy as np
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Op
+from gradserve.ir.splat import producer, splat
 from gradserve.ops.contraction.contract import Contract
 from gradserve.ops.elementwise.arithmetic import Add, Convert, Div, Mul, Neg, Sub
 from gradserve.ops.elementwise.comparison import Select
+from gradserve.ops.elementwise.differentiate_as import DifferentiateAs
 from gradserve.ops.elementwise.powers import Pow
 from gradserve.ops.elementwise.stop_gradient import StopGradient
 from gradserve.ops.movement.placement import Pad, Reverse, Slice
 from gradserve.ops.movement.shapes import BroadcastTo, Permute, Reshape, permuted
 from gradserve.ops.reduction.reductions import ReduceSum
 from gradserve.optimize.scaling import merged_scaling, scaling_of_view, shared_scaling
-from gradserve.optimize.splat import producer, splat
 from gradserve.optimize.sums import simpler_contraction, simpler_sum
 
 Rule: TypeAlias = Callable[[Builder, Any, Sequence[Value]], Value | None]
@@ -161,7 +162,7 @@ def _broadcast_to(g: Builder, op: Any, operands: Sequence[Value]) -> Value | Non
     return g.broadcast(again[1][0], op.shape) if again else None
 
 
-def _stop_gradient(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
+def _first(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
     return operands[0]  # derivatives are there by now
 
 
@@ -173,7 +174,8 @@ RULES: Mapping[type[Op], Rule] = {
     Neg: _neg,
     Pow: _pow,
     Select: _select,
-    StopGradient: _stop_gradient,
+    StopGradient: _first,
+    DifferentiateAs: _first,
     Convert: _convert,
     Reshape: _reshape,
     Permute: _permute,

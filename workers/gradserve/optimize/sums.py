@@ -9,11 +9,11 @@ from typing import Any, cast
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Op
+from gradserve.ir.splat import producer, splat
 from gradserve.ops.contraction.contract import Contract
 from gradserve.ops.elementwise.arithmetic import Mul
 from gradserve.ops.movement.shapes import BroadcastTo, Permute, permuted
 from gradserve.optimize.scaling import scaling_of_sum
-from gradserve.optimize.splat import producer, splat
 
 LONG_ROW = 16
 """From so many elements on, BLAS takes a row of two matrices in less time than NumPy multiplies and adds it."""

@@ -34,6 +34,17 @@ EXECUTORS = ("numpy", "xla")
 """What a call may run on, by name."""
 
 
+class AtKinks(enum.StrEnum):
+    """What becomes of derivatives where a node sits on a kink."""
+
+    CONVENTION = "convention"
+    """Each op follows its convention, and the report counts the nodes."""
+    RESOLVE = "resolve"
+    """They are limits from several directions, with an error bound, if all agree; otherwise they are refused."""
+    REFUSE = "refuse"
+    """They are refused."""
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """The inputs whose arguments carry a leading axis of points, and what becomes of the results."""
@@ -44,7 +55,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Wishes about how a call is run; none of them changes the mathematics."""
+    """Wishes about how a call is run; where derivatives exist none of them changes the mathematics."""
 
     executor: str = ""
     """The executor to run on; empty for the one that is predicted to be fastest."""
@@ -53,6 +64,13 @@ class Options:
     """Bytes of a result above which it comes back as a blob; 0 means the server's default."""
     count_kinks: bool = True
     """Whether the report on a derivative says how many nodes sit on a kink."""
+    kinks: AtKinks = AtKinks.CONVENTION
+    """What becomes of derivatives there; all but the convention need them counted, whatever `count_kinks` says."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether kinks are counted."""
+        return self.count_kinks or self.kinks is not AtKinks.CONVENTION
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,11 @@ class Estimate:
     answer: ClassVar[type]
 
 
+def through_kinks(report: Report) -> str:
+    """What is to be said of an interval beside derivatives that follow conventions; nothing where none does."""
+    return f"; {report.kinks}: the interval does not hold" if report.on_kinks else ""
+
+
 @dataclass(frozen=True, slots=True)
 class TraceEstimate:
     """The current estimate of a trace: the mean of samples and its interval."""
@@ -68,13 +73,14 @@ class TraceEstimate:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The interval that covers the trace with probability `confidence`."""
+        """The interval that covers the trace with probability `confidence`, unless `report.on_kinks`."""
         return self.lower, self.upper
 
     def __str__(self) -> str:
         half = 0.5 * (self.upper - self.lower)
         shown = f"± {half:.2g}" if math.isfinite(half) else "± ?"
-        return f"{self.value:.6g} {shown} ({self.confidence:.0%} interval, {self.probes} probes)"
+        told = f"{self.value:.6g} {shown} ({self.confidence:.0%} interval, {self.probes} probes)"
+        return told + through_kinks(self.report)
 
 
 @dataclass(frozen=True)
@@ -105,7 +111,8 @@ class DiagonalEstimate:
     report: Report
 
     def __str__(self) -> str:
-        return f"each entry ± {self.widest:.2g} or less ({self.confidence:.0%} intervals, {self.probes} probes)"
+        told = f"each entry ± {self.widest:.2g} or less ({self.confidence:.0%} intervals, {self.probes} probes)"
+        return told + through_kinks(self.report)
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,9 @@ class InspectedValue:
     """The derivative of the loss in it; None if the function is no loss, or if it is not real."""
     kinks: int
     """How many elements of the node sit on a kink, where the op has no derivative and follows its convention."""
+    margin: float | None = None
+    """How far the nearest element's operands are from the next branch, as those of a comparison from each other; None
+    if the op has no branches."""
 
     @property
     def label(self) -> str:
@@ -61,8 +64,8 @@ class Inspection:
         return tuple(value for value in self.values if value.kinks)
 
     def __str__(self) -> str:
-        rows = [("value", "type", "primal", "tangent", "adjoint", "kinks", "source")]
-        rows += [(v.label, str(type_of(v.value)), *_numbers(v), _kinks(v), v.source) for v in self.values]
+        rows = [("value", "type", "primal", "tangent", "adjoint", "kinks", "next branch", "source")]
+        rows += [(v.label, str(type_of(v.value)), *_numbers(v), _kinks(v), _margin(v), v.source) for v in self.values]
         shown = [k for k, title in enumerate(rows[0]) if any(row[k] for row in rows[1:])]
         widths = {k: max(len(row[k]) for row in rows) for k in shown}
         return "\n".join("  ".join(row[k].ljust(widths[k]) for k in shown).rstrip() for row in rows)
@@ -95,6 +98,10 @@ def _lines(value: InspectedValue) -> list[str]:
 def _kinks(value: InspectedValue) -> str:
     """How many elements sit on a kink, in words; empty for none."""
     return f"{value.kinks} on a kink" if value.kinks else ""
+
+
+def _margin(value: InspectedValue) -> str:
+    return "" if value.margin is None else f"{value.margin:.4g} away"
 
 
 def _numbers(value: InspectedValue) -> tuple[str, str, str]:

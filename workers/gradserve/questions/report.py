@@ -16,9 +16,12 @@ class Kinks:
     """Nodes of the graph that do at one point or more; `Function.inspect` names them."""
     examples: int
     """Points at which a node does."""
+    bound: float | None = None
+    """The largest error bound of derivatives that are limits there; None if they follow conventions."""
 
     def __str__(self) -> str:
-        return f"{self.nodes} node(s) on a kink at {self.examples} point(s)"
+        told = f"{self.nodes} node(s) on a kink at {self.examples} point(s)"
+        return told if self.bound is None else f"{told}, derivatives there are limits within {self.bound:.1e}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,12 @@ class Report:
     workers: tuple[str, ...] = ()
     """The workers that took part, by name."""
     kinks: Kinks | None = None
-    """What sits on a kink, of derivatives, unless `Function.count_kinks` is False."""
+    """What sits on a kink, of all that has to do with derivatives, unless `Function.count_kinks` is False."""
+
+    @property
+    def on_kinks(self) -> bool:
+        """Whether derivatives follow conventions at kinks."""
+        return self.kinks is not None and self.kinks.nodes > 0 and self.kinks.bound is None
 
     @property
     def phases(self) -> dict[str, float]:

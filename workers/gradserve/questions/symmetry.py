@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from gradserve.questions.call import Call
 from gradserve.questions.options import option
-from gradserve.questions.report import Report
+from gradserve.questions.report import Kinks, Report
 from gradserve.questions.tables import table
 from gradserve.questions.verification import Entry, Verdict
 
@@ -76,6 +76,8 @@ class SymmetryReport:
     noise: float
     """The standard deviation of the noise in the loss's values."""
     seed: int
+    kinks: Kinks | None = None
+    """What sits on a kink at the point itself, where the derivatives that are verified follow conventions."""
 
     @property
     def passed(self) -> bool:
@@ -92,7 +94,8 @@ class SymmetryReport:
         columns = ("u, v", "verdict", "d/du d/dv", "bound", "d/dv d/du", "bound", "derived")
         more = len(self.pairs) - _ROWS
         rows = table(columns, (pair.cells for pair in self.pairs[:_ROWS]))
-        return "\n".join([head, *rows, *[f"  and {more} more"] * (more > 0)])
+        kinks = [f"  {self.kinks}: derivatives follow conventions there"] if self.kinks and self.kinks.nodes else []
+        return "\n".join([head, *rows, *[f"  and {more} more"] * (more > 0), *kinks])
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import ClassVar, TypeAlias
 
 from gradserve.questions.call import Argument, Call
 from gradserve.questions.options import option
-from gradserve.questions.report import Report
+from gradserve.questions.report import Kinks, Report
 from gradserve.questions.tables import table
 
 
@@ -132,6 +132,12 @@ class VerificationReport:
     noise: float
     """The standard deviation of the noise in the loss's values."""
     seed: int
+    kinks: Kinks | None = None
+    """What sits on a kink at the point itself, where the derivatives that are verified follow conventions."""
+    smallest_fault: float = 0.0
+    """The smallest error of a derivative along a direction that would have been seen; infinite if none would."""
+    flat_step: float = 0.0
+    """The largest step up to which the loss stays the same though it changes at larger ones, as rounded values do."""
 
     @property
     def passed(self) -> bool:
@@ -149,6 +155,11 @@ class VerificationReport:
         head = f"verification: {self.verdict} ({self.evaluations} evaluations, noise {self.noise:.1e})"
         columns = ("verdict", "claimed", "measured", "bound")
         parts = [head, *table(("input", *columns), map(_row, self.inputs))]
+        if self.verdict is Verdict.INCONCLUSIVE:
+            stairs = f", values come in steps: they are constant up to {self.flat_step:.1e}" if self.flat_step else ""
+            parts.append(f"  errors below {self.smallest_fault:.1e} along a direction would not be seen{stairs}")
+        if self.kinks and self.kinks.nodes:
+            parts.append(f"  {self.kinks}: derivatives of some order follow conventions there")
         if self.entries:
             parts += ["", *table(("entry", *columns), map(_row, self.entries))]
         return "\n".join(parts)

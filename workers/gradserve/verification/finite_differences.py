@@ -120,6 +120,10 @@ class Slope:
     step: float
     """The smallest step it rests on."""
 
+    def per(self, scale: float) -> Slope:
+        """The derivative along the direction divided by `scale`: per unit of what it was a part of."""
+        return Slope(self.value / scale, self.bound / scale, self.step * scale)
+
 
 @dataclass(frozen=True, eq=False)
 class Differences:

@@ -25,6 +25,8 @@ from gradserve.verification.search import SuspectEntry, search, severity
 
 MAX_ENTRIES = 16
 """The most entries that a report names."""
+FEW = 16
+"""Entries that are all looked at one by one as well."""
 ROUNDS = 3
 """How often the entries found are set aside and the directions measured again."""
 
@@ -50,7 +52,9 @@ def verify(problem: Problem, directions: int, seed: int) -> Dialogue[Verificatio
     alone = [within(base[0], span) for span in spans.values()] if len(spans) > 1 else []
     vectors = [*base, *alone]
     findings = yield from measure(problem, origin, vectors, "differences")
+    single = yield from _single_entries(problem, origin, base[0], findings)
     resolved = yield from _explain(problem, origin, vectors, findings)
+    resolved = replace(resolved, entries={**single, **resolved.entries})
     findings = [resolved.amended(finding) for finding in findings]
     entries = [_entry_report(problem, entry) for entry in resolved.ranked[:MAX_ENTRIES]]
     per_input = findings[directions:] or findings[:1]
@@ -64,7 +68,25 @@ def verify(problem: Problem, directions: int, seed: int) -> Dialogue[Verificatio
         evaluations=0,
         noise=origin.noise,
         seed=seed,
+        smallest_fault=max(finding.smallest_fault for finding in findings[:directions]),
+        flat_step=max(finding.flat_step for finding in findings[:directions]),
     )
+
+
+def _single_entries(
+    problem: Problem, origin: Centre, vector: Array, findings: Sequence[Finding]
+) -> Dialogue[Mapping[int, SuspectEntry]]:
+    """Those of a few entries that are wrong by themselves, however small they are beside the others."""
+    if not 1 < problem.layout.size <= FEW or any(finding.verdict is not Verdict.AGREES for finding in findings):
+        return {}
+    wanted = problem.relative_tolerance * max(finding.claim.scale for finding in findings)
+    parts = [within(vector, range(k, k + 1)) for k in range(problem.layout.size)]
+    seen = yield from measure(problem, origin, parts, "single entries", wanted or None)
+    return {
+        k: SuspectEntry(k, float(vector[k]), finding)
+        for k, finding in enumerate(seen)
+        if finding.verdict is Verdict.DISAGREES
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,11 +51,27 @@ class Finding:
     left: Slope
     kink: bool
     """Whether the one-sided derivatives differ."""
+    resolved: bool = False
+    """Whether the bound is as narrow as wanted."""
+    flat_step: float = 0.0
+    """The largest step up to which the loss stays the same though it changes at larger ones: values come in steps."""
 
     @property
     def failed(self) -> bool:
         """Whether something is to be looked for in the direction's entries."""
         return self.verdict.severity > Verdict.INCONCLUSIVE.severity
+
+    @property
+    def smallest_fault(self) -> float:
+        """The smallest error of the claim that would have been seen."""
+        bound = self.central.bound + self.claim.rounding
+        return bound if self.resolved else BEYOND_DOUBT * bound
+
+    def per(self, scale: float) -> Finding:
+        """What the direction shows that this one is `scale` times."""
+        claim = Claim(self.claim.value / scale, self.claim.rounding / scale, self.claim.scale / scale)
+        central, right, left = (slope.per(scale) for slope in (self.central, self.right, self.left))
+        return replace(self, claim=claim, central=central, right=right, left=left)
 
     @property
     def excess(self) -> float:
@@ -68,44 +84,59 @@ class Finding:
         return max(0.0, low - self.claim.value, self.claim.value - high)
 
 
-def judge(claim: Claim, differences: Differences, relative_tolerance: float, wanted: float | None = None) -> Finding:
+def judge(
+    claim: Claim,
+    differences: Differences,
+    relative_tolerance: float,
+    wanted: float | None = None,
+    at_edge: bool = False,
+) -> Finding:
     """The claim compared with the central and the one-sided differences along its direction.
 
-    A bound above `wanted` is inconclusive; unless given, that is the tolerance times the size of the derivative.
+    A bound above `wanted` is inconclusive; unless given, that is the tolerance times the size of the derivative. At an
+    edge of the domain the derivative is that on the side where the loss is finite.
     """
-    central = slope(differences, Side.BOTH)
     right, left = one_sided(differences, Side.RIGHT), one_sided(differences, Side.LEFT)
-    kink = _is_kink(claim, right, left, plain(differences))
-    finding = Finding(Verdict.INCONCLUSIVE, claim, central, right, left, kink)
-    return replace(finding, verdict=_verdict(finding, differences, relative_tolerance, wanted))
+    empty = [_ends_in_nothing(side) for side in (differences.right, differences.left)]
+    if at_edge and any(empty) and not all(empty):
+        central, kink = left if empty[0] else right, False
+    else:
+        central, kink = slope(differences, Side.BOTH), _is_kink(claim, right, left, plain(differences))
+    stairs = differences.flat_step if differences.locally_constant and not differences.constant else 0.0
+    finding = Finding(Verdict.INCONCLUSIVE, claim, central, right, left, kink, flat_step=stairs)
+    if all(empty) or (any(empty) and not at_edge) or math.isinf(central.value):
+        return replace(finding, verdict=Verdict.NOT_FINITE)
+    return _judged(finding, differences, relative_tolerance, wanted)
 
 
-def _verdict(finding: Finding, differences: Differences, relative_tolerance: float, wanted: float | None) -> Verdict:
+def _judged(finding: Finding, differences: Differences, relative_tolerance: float, wanted: float | None) -> Finding:
     claim, central = finding.claim, finding.central
-    if _ends_in_nothing(differences.right) or _ends_in_nothing(differences.left):
-        return Verdict.NOT_FINITE
     if finding.kink:
         margin = max(finding.right.bound, finding.left.bound) + claim.rounding
-        return Verdict.KINK if finding.excess <= margin else Verdict.DISAGREES
-    if claim.scale == 0 and (differences.constant or differences.locally_constant):
-        return Verdict.AGREES  # the loss does not change here, and nothing else was claimed
+        return replace(finding, verdict=Verdict.KINK if finding.excess <= margin else Verdict.DISAGREES)
+    if claim.scale == 0 and differences.constant:
+        return replace(finding, verdict=Verdict.AGREES, resolved=True)  # it does not change, and nothing was claimed
     size = max(claim.scale, abs(central.value)) if claim.scale else differences.steepest()
     bound = central.bound + claim.rounding + OF_NO_INTEREST * relative_tolerance * size
-    resolved = bound <= (relative_tolerance * size if wanted is None else wanted)
+    resolved = bool(bound <= (relative_tolerance * size if wanted is None else wanted))
     if finding.excess <= bound:
-        return Verdict.AGREES if resolved else Verdict.INCONCLUSIVE
-    if _is_stair(claim, differences) or not (resolved or finding.excess > BEYOND_DOUBT * bound):
-        return Verdict.INCONCLUSIVE
-    return Verdict.DISAGREES
+        verdict = Verdict.AGREES if resolved else Verdict.INCONCLUSIVE
+    elif _is_stair(claim, differences) or not (resolved or finding.excess > BEYOND_DOUBT * bound):
+        verdict = Verdict.INCONCLUSIVE
+    else:
+        verdict = Verdict.DISAGREES
+    return replace(finding, verdict=verdict, resolved=resolved)
 
 
 def _is_stair(claim: Claim, differences: Differences) -> bool:
-    """Whether the loss is flat at small steps and follows the claim at large ones.
+    """Whether the loss is flat at small steps, and the claim is what it is there, 0, or what it follows at large ones.
 
     So it is where large numbers cancel: the values are a staircase, with derivative 0 on each stair.
     """
     if not differences.locally_constant:
         return False
+    if claim.scale == 0:
+        return True
     values = plain(differences).values[differences.steps > differences.flat_step]
     return bool((np.abs(values - claim.value) <= _ROUGHLY * abs(claim.value)).any())
 

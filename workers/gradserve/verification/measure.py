@@ -14,10 +14,11 @@ import numpy as np
 
 from gradserve.ir.types import Array
 from gradserve.questions.verification import Verdict
+from gradserve.verification import domain
 from gradserve.verification.directions import Layout
 from gradserve.verification.finite_differences import Differences, steps_of
 from gradserve.verification.kinks import Claim, Finding, judge
-from gradserve.verification.noise import EPSILON
+from gradserve.verification.noise import EPSILON, noise_level, noise_steps
 
 FIRST = range(1, 9)
 """Exponents k of the steps 4**-k that every direction starts with: 1/4 to 1.5e-5."""
@@ -90,6 +91,7 @@ def measure(
     Bounds above `wanted` are inconclusive; unless given, that is the tolerance times the derivative's size.
     """
     values = yield Stage(name, vectors, [_both_sides(steps_of(FIRST))] * len(vectors))
+    values = list(values)
     findings = [_finding(problem, origin, v, FIRST, f, wanted) for v, f in zip(vectors, values, strict=True)]
     doubtful = [k for k, finding in enumerate(findings) if finding.verdict is not Verdict.AGREES]
     if doubtful:
@@ -98,8 +100,57 @@ def measure(
         for k, finer in zip(doubtful, more, strict=True):
             sides = zip(np.split(values[k], 2), np.split(finer, 2), strict=True)
             every = np.concatenate([part for side in sides for part in side])
+            values[k] = every
             findings[k] = _finding(problem, origin, vectors[k], ALL, every, wanted)
+    outside = [k for k in doubtful if not np.isfinite(values[k]).all() and _may_be_saved(findings[k])]
+    if outside:
+        inside = yield from _within_domain(problem, origin, [vectors[k] for k in outside], name, wanted)
+        for k, finding in zip(outside, inside, strict=True):
+            findings[k] = finding or findings[k]
     return findings
+
+
+def _may_be_saved(finding: Finding) -> bool:
+    return finding.verdict in (Verdict.NOT_FINITE, Verdict.INCONCLUSIVE)
+
+
+def _within_domain(
+    problem: Problem, origin: Centre, vectors: Sequence[Array], name: str, wanted: float | None
+) -> Dialogue[list[Finding | None]]:
+    """What vectors show at steps at which the loss is finite; None for those along which it nowhere is.
+
+    Where that is on neither side, entries at 0 are moved upwards alone.
+    """
+    tried = [*vectors, *(domain.inwards(vector, problem.point) for vector in vectors)]
+    looked = yield Stage(f"{name}, looking for the domain", tried, [domain.steps()] * len(tried))
+    reaches = [domain.reach(values) for values in looked]
+    chosen = [k if reaches[k] is not None else k + len(vectors) for k in range(len(vectors))]
+    found: list[Finding | None] = []
+    for k in chosen:
+        reach = reaches[k]
+        finding = None if reach is None else (yield from _shrunk(problem, origin, tried[k], reach, name, wanted))
+        found.append(finding)
+    return found
+
+
+def _shrunk(
+    problem: Problem, origin: Centre, vector: Array, reach: domain.Reach, name: str, wanted: float | None
+) -> Dialogue[Finding | None]:
+    """What a vector shows at shrunk steps; of entries so large that these do not move them, what others show."""
+    moves = domain.moves(vector * reach.scale, problem.point)
+    near = np.where(moves, vector, 0.0) * reach.scale
+    exponents = domain.exponents(near, problem.point, ALL)
+    steps = [np.concatenate([noise_steps(), _both_sides(steps_of(exponents))])]
+    (values,) = yield Stage(f"{name}, within the domain", [near], steps)
+    windows, values = np.split(values, [len(noise_steps())])
+    centre = Centre(origin.value, noise_level(windows, origin.value))
+    wide = wanted and wanted * reach.scale
+    found = _finding(problem, centre, near, exponents, values, wide, at_edge=not reach.both).per(reach.scale)
+    rest = np.where(moves, 0.0, vector)
+    if not rest.any() or not moves.any():
+        return found if moves.any() else None
+    others = yield from measure(problem, origin, [rest], name, wanted)
+    return max(found, *others, key=lambda finding: finding.verdict.severity)
 
 
 def _norm(terms: Array) -> float:
@@ -113,7 +164,13 @@ def _both_sides(steps: Array) -> Array:
 
 
 def _finding(
-    problem: Problem, origin: Centre, vector: Array, exponents: range, values: Array, wanted: float | None
+    problem: Problem,
+    origin: Centre,
+    vector: Array,
+    exponents: range,
+    values: Array,
+    wanted: float | None,
+    at_edge: bool = False,
 ) -> Finding:
     noise = origin.noise_at(values)
     with np.errstate(invalid="ignore", over="ignore"):
@@ -121,4 +178,4 @@ def _finding(
     right_noise, left_noise = np.split(noise, 2)
     rounding = EPSILON * abs(origin.value)
     differences = Differences(exponents, right, left, right_noise, left_noise, origin.noise, rounding)
-    return judge(problem.claim(vector), differences, problem.relative_tolerance, wanted)
+    return judge(problem.claim(vector), differences, problem.relative_tolerance, wanted, at_edge)

@@ -13,6 +13,7 @@ from gradserve.client.methods import NAMES, method_of
 from gradserve.client.settings import (
     Setting,
     checked_executor,
+    checked_kinks,
     checked_placement,
     checked_switch,
     checked_timeout,
@@ -43,6 +44,7 @@ class Asker:
         "_backend",
         "_count_kinks",
         "_executor",
+        "_kinks",
         "_last_report",
         "_placement",
         "_signatures",
@@ -65,13 +67,22 @@ class Asker:
         where the graph can have kinks at all.
         """,
     )
+    kinks = Setting[str](
+        checked_kinks,
+        """What becomes of derivatives where a node sits on a kink.
+
+        `convention`: each op follows its own, and `last_report.kinks` counts the nodes. `resolve`: derivatives are
+        limits from several directions, with an error bound in `last_report.kinks.bound`; where the limits differ,
+        NotDifferentiable names the nodes and the one-sided values. `refuse`: NotDifferentiable names the nodes.
+        """,
+    )
 
     def __init__(self, backend: Backend, signatures: Signatures, timeout: float | None) -> None:
         """Asks `backend`."""
         self._backend = backend
         self._signatures = signatures
         self.timeout = timeout
-        self.placement, self.executor, self.count_kinks = "auto", "", True
+        self.placement, self.executor, self.count_kinks, self.kinks = "auto", "", True, "convention"
         self._last_report: Callable[[], Report] | None = None
 
     @property
@@ -187,7 +198,7 @@ class Asker:
         return last.report
 
     def _call(self, bound: Bound, reduction: str = "none") -> Call:
-        return asking.call_of(bound, reduction, self._placement, self._count_kinks, self._executor)
+        return asking.call_of(bound, reduction, self._placement, self._count_kinks, self._executor, self._kinks)
 
     def _ask(self, question: Question) -> Any:
         """The one answer to a question."""

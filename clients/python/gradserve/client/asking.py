@@ -14,7 +14,7 @@ from gradserve.client.tracing.signature import Bound
 from gradserve.ir.errors import InvalidRequest
 from gradserve.ir.types import TensorType, type_of
 from gradserve.questions.asked import Answer
-from gradserve.questions.call import Batch, Call, Options, Placement, Reduction
+from gradserve.questions.call import AtKinks, Batch, Call, Options, Placement, Reduction
 from gradserve.questions.derivations import COTANGENTS, DERIVATIONS, TANGENTS, Derivation, Evaluate, Hvp
 from gradserve.questions.derivatives import Derivatives, Differentiate
 from gradserve.questions.estimates import ESTIMATES
@@ -42,18 +42,24 @@ def choice(kind: type[E], word: str, what: str) -> E:
 
 
 def call_of(
-    bound: Bound, reduction: str = "none", placement: str = "auto", count_kinks: bool = True, executor: str = ""
+    bound: Bound,
+    reduction: str = "none",
+    placement: str = "auto",
+    count_kinks: bool = True,
+    executor: str = "",
+    kinks: str = "convention",
 ) -> Call:
     """The call of a graph with its arguments.
 
     Raises:
-        InvalidRequest: there is no such reduction or placement, or nothing to reduce.
+        InvalidRequest: there is no such reduction, placement or way with kinks, or nothing to reduce.
     """
     reduced = choice(Reduction, reduction, "reduction")
     if reduced is not Reduction.NONE and not bound.batch:
         raise InvalidRequest(f"reduction={reduction!r} is over the points of a batch, and there is none")
     batch = Batch(bound.batch, reduced) if bound.batch else None
-    options = Options(executor, choice(Placement, placement, "placement"), count_kinks=count_kinks)
+    placed, at_kinks = choice(Placement, placement, "placement"), choice(AtKinks, kinks, "way with kinks")
+    options = Options(executor, placed, count_kinks=count_kinks, kinks=at_kinks)
     return Call(bound.traced.graph, bound.arguments, batch, options)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from gradserve.client.asking import choice
 from gradserve.client.tracing.watching import Watch
 from gradserve.ir.errors import InvalidRequest
-from gradserve.questions.call import EXECUTORS, Placement
+from gradserve.questions.call import EXECUTORS, AtKinks, Placement
 
 T = TypeVar("T")
 
@@ -61,6 +61,11 @@ def checked_timeout(seconds: Any) -> float | None:
 def checked_placement(word: Any) -> str:
     """Where calls run."""
     return choice(Placement, word, "placement").value
+
+
+def checked_kinks(word: Any) -> str:
+    """What becomes of derivatives at kinks."""
+    return choice(AtKinks, word, "way with kinks").value
 
 
 def checked_executor(name: Any) -> str:

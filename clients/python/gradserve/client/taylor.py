@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gradserve.client.operators import LinearOperator
+from gradserve.questions.report import Kinks
 from gradserve.questions.taylor import Deviation, Expansion
 
 
@@ -26,6 +27,8 @@ class TaylorAlong:
     """
     predict: Callable[[float], Any]
     """What the model says of the function so far along the direction."""
+    kinks: Kinks | None = None
+    """What sits on a kink at the point, where coefficients follow conventions."""
 
     @property
     def order(self) -> int:
@@ -44,6 +47,7 @@ class TaylorAlong:
     def __str__(self) -> str:
         verdict = "right" if self.passed else "in doubt"
         rows = [f"order {self.order}: deviation falls with the power {self.observed_order:.2f} of the step: {verdict}"]
+        rows += [f"  {self.kinks}: coefficients follow conventions"] if self.kinks and self.kinks.nodes else []
         rows += [f"  step {d.step:9.3g}  deviation {d.error:9.3g}" for d in self.deviations if d.meaningful]
         return "\n".join(rows)
 
@@ -79,11 +83,11 @@ class TaylorModel:
 
 def along_direction(outputs: Callable[[dict[str, Any]], Any], found: Expansion) -> TaylorAlong:
     """An expansion as a model of the function; `outputs` makes of arrays by output what the function returns."""
-    coefficients = found.coefficients
+    coefficients, kinks = found.coefficients, found.report.kinks
     count = max(map(len, coefficients.values()), default=0)
     powers = [{name: own[k] for name, own in coefficients.items()} for k in range(count)]
 
     def predict(step: float) -> Any:
         return outputs({n: np.asarray(sum(step**k * c for k, c in enumerate(own))) for n, own in coefficients.items()})
 
-    return TaylorAlong([outputs(power) for power in powers], found.deviations, found.observed_order, predict)
+    return TaylorAlong([outputs(power) for power in powers], found.deviations, found.observed_order, predict, kinks)

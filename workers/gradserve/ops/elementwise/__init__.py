@@ -3,6 +3,8 @@
 from gradserve.ops.elementwise import (
     arithmetic,
     comparison,
+    differentiate_as,
+    entire,
     hypotenuse,
     powers,
     rounding,

@@ -148,6 +148,7 @@ class Neg(Linear, Elementwise):
     """-x."""
 
     name = "neg"
+    parity = "odd"
     function = "negative"
     points = ((1.5, -2.0, 0.0),)
 
@@ -169,6 +170,7 @@ class Abs(Elementwise):
     """|x|, with derivative 0 at 0."""
 
     name = "abs"
+    parity = "even"
     spectral_function = "abs"
     function = "abs"
     points = ((1.5, -2.0, 0.125),)
@@ -187,6 +189,10 @@ class Abs(Elementwise):
     def kink(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
         """Where x is 0. The derivative is 0, the middle of its subgradients."""
         return g.eq(operands[0], 0)
+
+    def margin(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
+        """The size of x."""
+        return g.abs(operands[0])
 
 
 class Extremum(Binary):
@@ -210,6 +216,10 @@ class Extremum(Binary):
     def kink(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
         """Where x and y are equal. Each has half of the derivative: so max(x, 0) has 1/2 at 0."""
         return g.eq(*operands)
+
+    def margin(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
+        """The distance between the operands."""
+        return g.abs(g.sub(*operands))
 
 
 @register

@@ -32,6 +32,10 @@ class Comparison(Discrete, Binary):
         x, y = operands
         return None if x is y else g.eq(x, y)  # x = x asks for NaN, and that does not change near a number
 
+    def margin(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
+        """The distance between the operands."""
+        return g.abs(g.sub(*operands)) if operands[0].type.is_float else None
+
 
 @register
 @dataclass(frozen=True)
@@ -276,3 +280,7 @@ class Clip(Elementwise):
         """Where x equals a bound. The derivative is that of x, as inside."""
         x, low, high = operands
         return g.logical_or(g.eq(x, low), g.eq(x, high))
+
+    def margin(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
+        """The distance of x from the nearer bound."""
+        return g.minimum(*(g.abs(g.sub(operands[0], bound)) for bound in operands[1:]))

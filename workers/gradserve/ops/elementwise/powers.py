@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.splat import splat
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.elementwise.slopes import LogisticSlope
 from gradserve.ops.family import DIVISION, TRANSCENDENTAL, Binary, RealElementwise, Unary
@@ -32,6 +34,10 @@ class Sqrt(Unary):
     def differential(self, g: Builder, dx: Value, x: Value, y: Value) -> Value | None:
         """d sqrt(x) = dx / (2 sqrt(x))."""
         return g.mul(g.div(0.5, y), dx)
+
+    def kink(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
+        """Where x is at an end of the domain: the derivative is infinite."""
+        return g.eq(operands[0], 0)
 
 
 @register
@@ -172,6 +178,16 @@ class Pow(Binary):
         base, exponent = operands
         slope = self._slope_in_base(g, base, exponent, y) if k == 0 else self._slope_in_exponent(g, base, y)
         return g.mul(slope, dx)
+
+    def kink(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
+        """Where x is 0 and y no whole number from 0 on: a derivative is infinite, the first or a further one."""
+        x, y = operands
+        exponent = splat(g, y)
+        if exponent is None:
+            smooth = g.logical_and(g.ge(y, 0), g.eq(y, g.floor(y)))
+            return g.logical_and(g.eq(x, 0), g.logical_not(smooth))
+        power = float(exponent)
+        return None if power >= 0 and power == math.floor(power) else g.eq(x, 0)
 
     @staticmethod
     def _slope_in_base(g: Builder, x: Value, y: Value, z: Value) -> Value:

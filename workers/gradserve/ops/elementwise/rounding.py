@@ -25,6 +25,10 @@ class Sign(Discrete, Elementwise):
         """Where x is 0: it jumps. The derivative is 0, as everywhere."""
         return g.eq(operands[0], 0)
 
+    def margin(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
+        """The size of x."""
+        return g.abs(operands[0])
+
 
 class ToWhole(Discrete, Elementwise):
     """A whole number near x."""
@@ -32,6 +36,10 @@ class ToWhole(Discrete, Elementwise):
     def kink(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
         """Where x is whole: it jumps. The derivative is 0, as everywhere."""
         return g.eq(operands[0], outputs[0])
+
+    def margin(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
+        """The distance from the nearest whole number."""
+        return g.abs(g.sub(operands[0], g.round(operands[0])))
 
 
 @register
@@ -69,6 +77,10 @@ class Round(Discrete, Elementwise):
     def kink(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
         """Where x is in the middle of two whole numbers: it jumps. The derivative is 0, as everywhere."""
         return g.eq(g.abs(g.sub(operands[0], outputs[0])), 0.5)
+
+    def margin(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
+        """The distance from the middle between the two nearest whole numbers."""
+        return g.sub(0.5, g.abs(g.sub(operands[0], outputs[0])))
 
 
 @register

@@ -19,6 +19,7 @@ class Sin(Unary):
     """The sine of x radians."""
 
     name = "sin"
+    parity = "odd"
     spectral_function = "sin"
     function = "sin"
     flops = TRANSCENDENTAL
@@ -35,6 +36,7 @@ class Cos(Unary):
     """The cosine of x radians."""
 
     name = "cos"
+    parity = "even"
     spectral_function = "cos"
     function = "cos"
     flops = TRANSCENDENTAL
@@ -51,6 +53,7 @@ class Tan(Unary):
     """The tangent of x radians."""
 
     name = "tan"
+    parity = "odd"
     function = "tan"
     flops = TRANSCENDENTAL
     points = ((0.5, -1.0, 0.0, 3.0),)
@@ -66,6 +69,7 @@ class Asin(Unary):
     """The angle in [-pi/2, pi/2] whose sine is x."""
 
     name = "asin"
+    parity = "odd"
     function = "asin"
     flops = TRANSCENDENTAL
     points = ((0.5, -0.75, 0.0),)
@@ -74,6 +78,10 @@ class Asin(Unary):
     def differential(self, g: Builder, dx: Value, x: Value, y: Value) -> Value | None:
         """d asin(x) = dx / sqrt(1 - x^2)."""
         return g.div(dx, g.sqrt(g.apply(OneMinusSquare(), [x])[0]))
+
+    def kink(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
+        """Where x is at an end of the domain: the derivative is infinite."""
+        return g.eq(g.abs(operands[0]), 1)
 
 
 @register
@@ -91,6 +99,10 @@ class Acos(Unary):
         """d acos(x) = -dx / sqrt(1 - x^2)."""
         return g.div(dx, g.neg(g.sqrt(g.apply(OneMinusSquare(), [x])[0])))
 
+    def kink(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
+        """Where x is at an end of the domain: the derivative is infinite."""
+        return g.eq(g.abs(operands[0]), 1)
+
 
 @register
 @dataclass(frozen=True)
@@ -98,6 +110,7 @@ class Atan(Unary):
     """The angle in [-pi/2, pi/2] whose tangent is x."""
 
     name = "atan"
+    parity = "odd"
     function = "atan"
     flops = TRANSCENDENTAL
     points = ((0.5, -2.0, 0.0),)
@@ -127,6 +140,10 @@ class Atan2(RealElementwise, Binary):
         radius = g.add(g.mul(sine, ordinate), g.mul(cosine, abscissa))
         return g.mul(g.div(cosine if k == 0 else g.neg(sine), radius), dx)
 
+    def kink(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
+        """Where both operands are 0: the angle is any. The derivative is NaN."""
+        return g.logical_and(g.eq(operands[0], 0), g.eq(operands[1], 0))
+
 
 @register
 @dataclass(frozen=True)
@@ -134,6 +151,7 @@ class Sinh(Unary):
     """The hyperbolic sine."""
 
     name = "sinh"
+    parity = "odd"
     spectral_function = "sinh"
     function = "sinh"
     flops = TRANSCENDENTAL
@@ -150,6 +168,7 @@ class Cosh(Unary):
     """The hyperbolic cosine."""
 
     name = "cosh"
+    parity = "even"
     spectral_function = "cosh"
     function = "cosh"
     flops = TRANSCENDENTAL
@@ -166,6 +185,7 @@ class Tanh(Unary):
     """The hyperbolic tangent."""
 
     name = "tanh"
+    parity = "odd"
     spectral_function = "tanh"
     function = "tanh"
     flops = TRANSCENDENTAL
@@ -183,6 +203,7 @@ class Asinh(Unary):
     """The inverse of the hyperbolic sine."""
 
     name = "asinh"
+    parity = "odd"
     function = "asinh"
     flops = TRANSCENDENTAL
     points = ((0.5, -2.0, 0.0),)
@@ -207,6 +228,10 @@ class Acosh(Unary):
         """d acosh(x) = dx / sqrt(x^2 - 1), factored: right near 1, finite at large x, NaN below 1."""
         return g.div(dx, g.mul(g.sqrt(g.sub(x, 1.0)), g.sqrt(g.add(x, 1.0))))
 
+    def kink(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
+        """Where x is at an end of the domain: the derivative is infinite."""
+        return g.eq(operands[0], 1)
+
 
 @register
 @dataclass(frozen=True)
@@ -214,6 +239,7 @@ class Atanh(Unary):
     """The inverse of the hyperbolic tangent, for x in [-1, 1]."""
 
     name = "atanh"
+    parity = "odd"
     function = "atanh"
     flops = TRANSCENDENTAL
     points = ((0.5, -0.75, 0.0),)

@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     command = commands.get(options.command) or (derivation if options.question in DERIVATIONS else estimate)
     with Client(options.address, timeout=options.timeout, **connection_of(options)) as client:
         function = client.load(options.graph)
-        function.executor, function.placement = options.executor, options.placement
+        function.executor, function.placement, function.kinks = options.executor, options.placement, options.kinks
         return command(function, options)
 
 
@@ -66,8 +66,7 @@ def inspect(function: Function, options: argparse.Namespace) -> int:
     """Every value of the graph, as a table and perhaps pictures."""
     found = function.inspect(*_point(function, options.point))
     show.line(str(found))
-    if found.kinks:
-        show.line(f"{found.report.kinks}, where derivatives follow the conventions of docs/NUMPY.md")
+    show.kinks(found.report)
     for file, picture in ((options.dot, found.dot), (options.svg, found.svg)):
         if file is not None:
             file.write_text(picture())

@@ -97,8 +97,18 @@ def report(report: Report) -> None:
         f"{report.chunks} chunk(s) on {report.placement} by {report.executor}, {hit}, {report.retries} retries, "
         f"{report.flops:.3g} flops, at most {report.peak_bytes / 2**20:.3g} MiB"
     )
+    kinks(report)
+
+
+def kinks(report: Report | VerificationReport | SymmetryReport) -> None:
+    """What sits on a kink; nothing where nothing does."""
     if report.kinks and report.kinks.nodes:
-        line(f"{report.kinks}, where derivatives follow the conventions of docs/NUMPY.md")
+        limits = report.kinks.bound is not None
+        line(
+            f"{report.kinks}"
+            if limits
+            else f"{report.kinks}, where derivatives follow the conventions of docs/NUMPY.md"
+        )
 
 
 def verification(report: VerificationReport) -> None:
@@ -113,6 +123,7 @@ def verification(report: VerificationReport) -> None:
         style = "" if row.verdict == "agrees" else _STYLES.get(row.verdict, "")
         table.add_row(row.name, row.verdict, *numbers, style=style)
     console.print(table)
+    kinks(report)
 
 
 def symmetry(report: SymmetryReport) -> None:
@@ -123,6 +134,7 @@ def symmetry(report: SymmetryReport) -> None:
     for pair in report.pairs:
         table.add_row(*pair.cells, style="" if pair.verdict == "agrees" else _STYLES.get(pair.verdict, ""))
     console.print(table)
+    kinks(report)
 
 
 def trace(estimate: TraceEstimate) -> None:
@@ -131,6 +143,8 @@ def trace(estimate: TraceEstimate) -> None:
     line(f"{estimate.confidence:.0%} interval          {estimate.lower:.8g} to {estimate.upper:.8g}")
     line(f"standard error        {estimate.standard_error:.3g} from {estimate.probes} probes, seed {estimate.seed}")
     line(f"stopped by            {estimate.stop_reason.replace('_', ' ')}")
+    if estimate.report.on_kinks:
+        line(f"{estimate.report.kinks}: the interval does not hold")
 
 
 def explanation(found: Explanation, with_text: bool) -> None:

@@ -12,6 +12,8 @@ from gradserve.execution.numpy.kernels.table import Kernel, M, kernel, plain
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.elementwise.arithmetic import Add, Convert, Div, Mul, Neg, Sub
 from gradserve.ops.elementwise.comparison import Clip, Select
+from gradserve.ops.elementwise.differentiate_as import DifferentiateAs
+from gradserve.ops.elementwise.entire import Stumpff
 from gradserve.ops.elementwise.hypotenuse import Cosine, HypotExcess, RootSumSquare
 from gradserve.ops.elementwise.powers import Cbrt, LogAddExp, Logistic
 from gradserve.ops.elementwise.rounding import Round
@@ -40,7 +42,8 @@ _elementwise(Sub, symbol=" - ")(_ufunc)
 _elementwise(Mul, symbol=" * ")(_ufunc)
 _elementwise(Div, symbol=" / ")(_ufunc)
 _elementwise(Neg, symbol="-")(_ufunc)
-kernel(Select, StopGradient, broadcasts=True)(_ufunc)
+kernel(Select, StopGradient, Stumpff, broadcasts=True)(_ufunc)
+kernel(DifferentiateAs)(_ufunc)
 
 
 @kernel(Convert, broadcasts=True)

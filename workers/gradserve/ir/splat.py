@@ -29,3 +29,9 @@ def splat(g: Builder, value: Value) -> np.generic | None:
     if isinstance(literal, Literal) and literal.array.size == 1:
         return cast("np.generic", literal.array.reshape(())[()])
     return None
+
+
+def is_splat(g: Builder, value: Value, number: float) -> bool:
+    """Whether `value` is filled by `number`."""
+    found = splat(g, value)
+    return found is not None and bool(found == number)
