@@ -118,6 +118,7 @@ CASES = {
     "permute not at all": ("permute", lambda g, x, y: g.permute(x, order=(0, 1)), []),
     "permute back": ("permute", lambda g, x, y: g.permute(g.permute(x, order=(1, 0)), order=(1, 0)), []),
     "permute a multiple": ("permute", lambda g, x, y: g.neg(g.permute(g.neg(x), order=(1, 0))), ["permute"]),
+    "what was smooth": ("differentiate_as", lambda g, x, y: g.emit("differentiate_as", x, y), []),
     "what was a constant": ("stop_gradient", lambda g, x, y: g.stop_gradient(x), []),
     "reverse nothing": ("reverse", lambda g, x, y: g.reverse(x, axes=()), []),
     "slice of everything": (

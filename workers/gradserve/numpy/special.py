@@ -139,13 +139,18 @@ def pseudo_huber(g: Builder, delta: Value, r: Value) -> Value:
 @implements_special("boxcox")
 def boxcox(g: Builder, x: Value, power: Value) -> Value:
     """(x^power - 1) / power, and log(x) at power 0."""
-    return _box(g, g.log(x), power, g.sub(g.pow(x, power), 1))
+    return _box(g, g.log(x), power, g.sub(g.pow(_from_zero(g, x), power), 1))
 
 
 @implements_special("boxcox1p")
 def boxcox1p(g: Builder, x: Value, power: Value) -> Value:
     """((1 + x)^power - 1) / power, and log(1 + x) at power 0."""
-    return _box(g, g.log1p(x), power, g.sub(g.pow(g.add(x, 1), power), 1))
+    return _box(g, g.log1p(x), power, g.sub(g.pow(_from_zero(g, g.add(x, 1)), power), 1))
+
+
+def _from_zero(g: Builder, x: Value) -> Value:
+    """NaN where x is negative, as SciPy has it for whole powers too."""
+    return g.select(g.lt(x, 0), np.nan, x)
 
 
 def _box(g: Builder, logarithm: Value, power: Value, excess: Value) -> Value:
