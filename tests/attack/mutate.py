@@ -32,7 +32,9 @@ def mutated(graph: graph_pb2.Graph, dice: random.Random) -> graph_pb2.Graph:
 def _op_name(g: graph_pb2.Graph, dice: random.Random) -> None:
     if g.nodes:
         node = dice.choice(g.nodes)
-        others = [n for n in NAMES if (op := OP_SET.find(n)) and not attribute_types(op) and op.arity == len(node.operands)]
+        others = [
+            n for n in NAMES if (op := OP_SET.find(n)) and not attribute_types(op) and op.arity == len(node.operands)
+        ]
         node.op = dice.choice(others if others and dice.random() < 0.8 else NAMES)
         if not node.attributes or dice.random() < 0.8:
             node.attributes.clear()
@@ -64,7 +66,9 @@ def _attribute(g: graph_pb2.Graph, dice: random.Random) -> None:
         case "boolean":
             attribute.boolean = not attribute.boolean
         case "integer":
-            attribute.integer = dice.choice((*INTEGERS, max(-2**63, min(2**63 - 1, attribute.integer + dice.choice((1, -1))))))
+            attribute.integer = dice.choice(
+                (*INTEGERS, max(-(2**63), min(2**63 - 1, attribute.integer + dice.choice((1, -1)))))
+            )
         case "real":
             attribute.real = dice.choice(REALS)
         case "integers":

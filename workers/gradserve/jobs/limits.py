@@ -17,7 +17,7 @@ class Limits:
     plan_nodes: int = 1_000_000
     """Nodes of any one graph on the way to a program."""
     plan_seconds: float = 60.0
-    """Processor seconds of deriving and optimising one program."""
+    """Processor seconds of making the programs of one job."""
     value_bytes: int = 128 << 30
     """Bytes of any one value of the graph as it was sent, even if no step need store it."""
     peak_bytes: int = 8 << 30

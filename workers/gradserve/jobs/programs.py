@@ -63,7 +63,7 @@ class Programs:
         found = self._graphs.get(key)
         if found is None:
             # Graphs of one digest may order their nodes, and with them their sums, differently: one stands for all.
-            with uncollected(), self._spending(check):
+            with uncollected(), self.spending(check):
                 found = optimize(derive(canonical(graph), derivation), check)
             self._graphs.put(key, found, weight(found))
         return found
@@ -79,7 +79,7 @@ class Programs:
         found = self._instances.get(key)
         if found is not None:
             return found, True
-        with uncollected(), self._spending(check):
+        with uncollected(), self.spending(check):
             derived = self.derived(graph, derivation, check)
             check()
             final = derived if axis is None else optimize(_along(derived, axis), check)
@@ -88,7 +88,8 @@ class Programs:
         self._instances.put(key, instance, weight(final))
         return instance, False
 
-    def _spending(self, check: Check) -> AbstractContextManager[None]:
+    def spending(self, check: Check) -> AbstractContextManager[None]:
+        """Work on programs within the limits, or within those of the work that it is a part of."""
         return spending(Budget(self._limits.plan_nodes, self._limits.plan_seconds, check))
 
     def schedule(self, program: Program, executor: Executor) -> Schedule:
