@@ -4,12 +4,11 @@ import random
 import struct
 
 from gradserve.ir.errors import ConstraintError
+from gradserve.ir.op import Op, attribute_types, make_op
 from gradserve.ops import OP_SET
-from gradserve.ir.op import Op, make_op
 from gradserve.v1 import graph_pb2, tensor_pb2
 from gradserve.wire.graph_encode import CASES
 from gradserve.wire.types import encode_type, read_element_type, read_shape, read_type
-from gradserve.ir.op import attribute_types
 
 NAMES = sorted(op.name for op in OP_SET)
 INTEGERS = (0, 1, -1, 2, 3, 7, 40, 300, -(2**31), 2**31 - 1, 2**40, 2**62, 2**63 - 1, -(2**63))
@@ -237,7 +236,7 @@ def _repair(g: graph_pb2.Graph) -> None:
                 inferred = op.infer(*given)
             except Exception:  # whether this is typed is for the trial to see
                 inferred = None
-        if inferred is not None:
+        if inferred is not None and all(n < 2**63 for t in inferred for n in t.shape if isinstance(n, int)):
             del node.types[:]
             node.types.extend(encode_type(t) for t in inferred)
         types += [read_type(t, "", []) for t in node.types]

@@ -1,10 +1,11 @@
 """One mutated graph on its way through the service's passes, and what it took."""
 
+import functools
 import random
 import resource
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -60,10 +61,9 @@ def try_seed(seed: int) -> Outcome:
     """Decodes, checks, derives, plans and runs the mutated graph of a number."""
     outcome, dice = Outcome(), random.Random(seed)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    try:
-        _try(graph_of(seed), dice, outcome)
-    except _Ended:
-        pass
+    graph = graph_of(seed)
+    with suppress(_Ended):
+        _try(graph, dice, outcome)
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) << 10
     if grown > BYTES:
         outcome.faults.append(f"memory: {grown >> 20} MB more")
@@ -137,19 +137,16 @@ def derivations(graph: Graph, dice: random.Random) -> list[Derivation]:
     return found
 
 
+@functools.cache
 def _pool() -> LocalPool:
-    return _POOL.setdefault("pool", LocalPool(1)) if "pool" in _POOL else _POOL.setdefault("pool", LocalPool(1))
-
-
-_POOL: dict[str, LocalPool] = {}
+    return LocalPool(1)
 
 
 def _run(schedule: object, graph: Graph, derivation: Derivation, dice: random.Random) -> None:
     piece = schedule.pieces[0]
     draw = np.random.default_rng(dice.randrange(2**32))
     types = graph.input_types | added_inputs(graph, derivation)
-    special: Callable[[], bool] = lambda: dice.random() < 0.5
-    arguments = {name: _numbers(type_, draw, special()) for name, type_ in types.items()}
+    arguments = {name: _numbers(type_, draw, dice.random() < 0.5) for name, type_ in types.items()}
     prepared = executor(schedule.executor).prepare(piece.schedule)
     prepared({**arguments, **piece.instance.arrays})
 

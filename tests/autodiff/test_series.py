@@ -24,11 +24,12 @@ UNARY = {
 }  # fmt: skip
 BINARY = {
     "atan2": mpmath.atan2, "div": lambda x, y: x / y, "pow": mpmath.power, "mul": lambda x, y: x * y,
-    "logaddexp": lambda x, y: mpmath.log(mpmath.exp(x) + mpmath.exp(y)), "betaln": lambda x, y: mpmath.log(mpmath.beta(x, y)),
+    "logaddexp": lambda x, y: mpmath.log(mpmath.exp(x) + mpmath.exp(y)),
+    "betaln": lambda x, y: mpmath.log(mpmath.beta(x, y)),
 }  # fmt: skip
 POINTS = {"acosh": (1.25, 3.0)}
 KNOWN = 1e-9
-"""Of the largest coefficient, weighted by the radius at which the series is compared: rounding of all that is summed."""
+"""Of the largest coefficient, each weighted by the radius of the series: the rounding of all that is summed."""
 
 
 def coefficients(emit, *operands, order=ORDER, moving=None, directions=None):
@@ -134,13 +135,18 @@ def test_integers_and_what_does_not_move_have_no_more_coefficients():
     np.testing.assert_array_equal(found[:3], [[2.0, 3.0], [-1.0, 1.0], [0.0, 0.0]])
 
 
-LARGE = {"betaln": 6200, "beta": 6400, "erfcx": 3000}
+LARGE = {"pow": 1600, "betaln": 6200, "beta": 6400, "erfcx": 3000}
 """Those whose differential is an asymptotic series of a dozen terms."""
 
 
-@pytest.mark.parametrize(
-    "op", [o for o in OP_SET if issubclass(o, Elementwise) and not o.internal], ids=lambda o: o.name
-)
+DIFFERENTIABLE = [
+    op
+    for op in OP_SET
+    if issubclass(op, Elementwise) and not op.internal and any(type_of(x).is_float for x in next(op.samples()).operands)
+]
+
+
+@pytest.mark.parametrize("op", DIFFERENTIABLE, ids=lambda op: op.name)
 def test_elementwise_ops_take_few_nodes(op):
     g = builder()
     sample = next(s for s in op.samples())
@@ -149,4 +155,4 @@ def test_elementwise_ops_take_few_nodes(op):
     wrt = tuple(i.name for i in graph.inputs if i.type.is_float)
     counts = [len(derive(graph, TaylorSeries(wrt, order)).nodes) for order in (5, ORDER)]
     assert counts[1] <= LARGE.get(op.name, 1100)
-    assert counts[1] <= 2 * 2**3 * max(1, counts[0])  # a power of the order, and not exponential in it
+    assert counts[1] <= 2**4 * max(1, counts[0])  # a power of the order, and not exponential in it

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from gradserve.autodiff import rules
-from gradserve.autodiff.walk import differentiating
+from gradserve.autodiff.walk import Differentiating
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Graph
 from gradserve.ir.op import Op
@@ -37,7 +37,7 @@ def expanded(g: Builder, graph: Graph, inputs: Sequence[Coefficients], order: in
     values += [Given([g.constant(constant)]) for constant in graph.constants]
     for position, node in enumerate(graph.nodes):
         g.origin = node.origin
-        with differentiating(node, position):
+        with Differentiating(node, position):
             results = expansion.apply(node.op, [values[k] for k in node.operands])
             for series in results:
                 series.upto(order)
@@ -86,6 +86,7 @@ class Given(Series):
 
     def following(self, k: int) -> Value | None:
         """Zero."""
+        del k
         return None
 
 
