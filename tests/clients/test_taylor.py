@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gradserve.autodiff import taylor as transform
+from gradserve.autodiff import series
 from gradserve.client import Client
 from gradserve.ir.errors import InvalidRequest
 
@@ -103,8 +103,7 @@ def test_refusals(client):
 
 
 def test_a_wrong_coefficient_would_be_seen(monkeypatch):
-    """The planted fault: coefficients are not divided by their order."""
-    true = transform._with_next
-    monkeypatch.setattr(transform, "_with_next", lambda graph, wrt, own, order: true(graph, wrt, own, min(order, 1)))
+    """The planted fault: slopes are not multiplied by their order."""
+    monkeypatch.setattr(series.Slope, "following", lambda self, k: self._of.at(k + 1))
     with Client() as client, pytest.raises((AssertionError, KeyError)):
         test_coefficients_of_the_exponential(client, 3)

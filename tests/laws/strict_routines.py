@@ -1,4 +1,4 @@
-"""SciPy's functions for arrays of array_api_strict, which has none of its own; those of finite matrices too."""
+"""SciPy's functions for arrays of array_api_strict, and those of matrices that are finite."""
 
 from collections.abc import Callable
 from typing import Any

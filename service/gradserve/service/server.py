@@ -134,7 +134,7 @@ class Server:
         if settings.max_connection_age is not None:
             options.append(("grpc.max_connection_age_ms", round(1e3 * settings.max_connection_age)))
         self._server = grpc.server(threads, options=options)
-        programs = Programs(settings.plan_bytes)
+        programs = Programs(settings.plan_bytes, settings.limits)
         handlers = self._handlers(Context(front_end, cluster, settings.limits, programs, settings.front_end_bytes))
         for service in SERVICES:
             methods = methods_of(service, handlers, self.admission, self.metrics, settings.max_seconds)

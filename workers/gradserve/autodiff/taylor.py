@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gradserve.autodiff import names
-from gradserve.autodiff.jvp import push_forward
+from gradserve.autodiff.series import Coefficients, expanded
 from gradserve.autodiff.spectral import invariant
-from gradserve.autodiff.walk import declare_inputs, inline
+from gradserve.autodiff.walk import declare_inputs
 from gradserve.ir.graph import Graph
 from gradserve.ops import builder
 
@@ -15,34 +15,21 @@ from gradserve.ops import builder
 def taylor(graph: Graph, wrt: Sequence[str], order: int) -> Graph:
     """The coefficients of t^0 to t^order of the real outputs at x + t v, for v in the inputs `tangent:NAME`.
 
-    Each is the derivative of the one before along v, divided by its order: forward mode over forward mode. Shared parts
-    are computed once, so the cost grows like a low power of the order for most functions, and not like 2^order.
+    Raises:
+        NotDifferentiable: an op on the way has no derivative.
     """
-    g = builder()
-    arguments = declare_inputs(g, graph)
-    for name in wrt:
-        g.input(names.tangent(name), graph.input_types[name])
-    own = [name for name, type_ in graph.output_types.items() if type_.is_float]
-    outputs = inline(g, graph, arguments)
-    found = g.build({names.coefficient(0, name): outputs[name] for name in own})
-    found = invariant(found, wrt, forward=True, again=order > 1)
-    for k in range(1, order + 1):
-        found = _with_next(found, wrt, own, k)
-    return found
-
-
-def _with_next(graph: Graph, wrt: Sequence[str], own: Sequence[str], order: int) -> Graph:
-    """The graph of coefficients below `order`, with those of `order` as well."""
+    graph = invariant(graph, wrt, forward=True, again=order > 1)
     g = builder()
     primals = declare_inputs(g, graph)
-    tangents = {name: primals[names.tangent(name)] for name in wrt}
-    values, dots = push_forward(g, graph, primals, tangents)
-    outputs = {o.name: values[o.value] for o in graph.outputs}
-    last = {o.name: o.value for o in graph.outputs}
-    for name in own:
-        dot = dots[last[names.coefficient(order - 1, name)]]
-        type_ = outputs[names.coefficient(0, name)].type
-        outputs[names.coefficient(order, name)] = (
-            g.zeros(type_) if dot is None else g.mul(dot, g.full(type_, 1.0 / order))
-        )
+    tangents = {name: g.input(names.tangent(name), graph.input_types[name]) for name in wrt}
+    inputs: list[Coefficients] = [
+        [primals[i.name], tangents[i.name]] if i.name in tangents else [primals[i.name]] for i in graph.inputs
+    ]
+    found = expanded(g, graph, inputs, order)
+    outputs = {}
+    for output, coefficients in zip(graph.outputs, found, strict=True):
+        type_ = graph.output_types[output.name]
+        if type_.is_float:
+            for k, coefficient in enumerate(coefficients):
+                outputs[names.coefficient(k, output.name)] = g.zeros(type_) if coefficient is None else coefficient
     return g.build(outputs)

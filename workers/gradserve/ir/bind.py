@@ -127,7 +127,9 @@ class _Binding:
         names = shape_attributes(type(node.op))
         op = replace(node.op, **{name: _put(getattr(node.op, name), self.lengths) for name in names})
         if has_symbols(op):
-            self.refuse(f"nodes[{k}].attributes", node, "G17", "it holds a symbol that no operand's type tells")
+            unknown = dict.fromkeys(str(v) for name in names for v in getattr(op, name) if isinstance(v, Symbol))
+            description = f"{', '.join(unknown)} has no length: neither an argument nor an operand tells it"
+            self.refuse(f"nodes[{k}].attributes", node, "G17", description)
             return None
         return op
 

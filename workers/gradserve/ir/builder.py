@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from gradserve.ir import budget
 from gradserve.ir.attributes import make_op, plain_op
 from gradserve.ir.errors import ConstraintError, InvalidGraph, Violation
 from gradserve.ir.graph import Constant, Graph, Input, Literal, Node, Origin, Output
@@ -48,6 +49,9 @@ class Builder:
         """Of equal types one, which stands for all of them."""
         self._literals: dict[int, Constant] = {}
         self._count = 0
+        self._budget = budget.current.get()
+        if self._budget is not None:
+            self._budget.look(0)
 
     def _new(self, type_: TensorType) -> Value:
         value = Value(self, self._count, type_)
@@ -123,6 +127,8 @@ class Builder:
         results = (self._new(types[0]),) if len(types) == 1 else tuple([self._new(type_) for type_ in types])
         application = Application(op, tuple(operands), results, types, self.origin)
         self._applications.append(application)
+        if self._budget is not None and not len(self._applications) % budget.EVERY:
+            self._budget.look(len(self._applications))
         for result in results:
             result.producer = application
         self._known[key] = results

@@ -107,12 +107,18 @@ def _function_violations(graph: Graph) -> list[Violation]:
 
 
 def symbol_faults(function: Graph) -> list[Violation]:
-    """The inputs of a function whose lengths are not all numbers."""
-    return [
+    """What in a function has lengths that are not all numbers: nobody would bind them."""
+    found = [
         Violation(f"inputs[{k}].type", "G14", f"{i.type} holds a symbol; a function's lengths are numbers")
         for k, i in enumerate(function.inputs)
         if not i.type.is_concrete
     ]
+    found += [
+        Violation(f"nodes[{k}]", "G14", "a type or an attribute holds a symbol; a function's lengths are numbers")
+        for k, node in enumerate(function.nodes)
+        if has_symbols(node.op) or not all(t.is_concrete for t in node.types)
+    ]
+    return found
 
 
 def check_draft(draft: Draft, *, derived: bool = False) -> list[Violation]:

@@ -156,8 +156,10 @@ class Graph:
 
     @functools.cached_property
     def is_concrete(self) -> bool:
-        """Whether every length is a number."""
-        return all(t.is_concrete for t in self.value_types)
+        """Whether every length is a number, those of attributes included."""
+        from gradserve.ir.attributes import has_symbols
+
+        return all(t.is_concrete for t in self.value_types) and not any(has_symbols(node.op) for node in self.nodes)
 
     @functools.cached_property
     def digest(self) -> str:

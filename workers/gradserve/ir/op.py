@@ -94,6 +94,8 @@ class Op(abc.ABC):
 
     Of one that calls functions, if these have results.
     """
+    folds: ClassVar[bool] = True
+    """Whether its `impl` costs what `cost` says, so that it may be computed while a graph is made."""
     spectral_function: ClassVar[str] = ""
     """The function of `ops.spectral.scalar_functions` that it applies to each element, if there is one."""
     parity: ClassVar[str] = ""

@@ -14,6 +14,10 @@ from gradserve.ir.graph import Graph, Origin
 class Limits:
     """The most that one call may cost."""
 
+    plan_nodes: int = 1_000_000
+    """Nodes of any one graph on the way to a program."""
+    plan_seconds: float = 60.0
+    """Processor seconds of making the programs of one job."""
     value_bytes: int = 128 << 30
     """Bytes of any one value of the graph as it was sent, even if no step need store it."""
     peak_bytes: int = 8 << 30

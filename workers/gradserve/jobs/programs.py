@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from gradserve.autodiff import derive, names, vmap
 from gradserve.autodiff.walk import declare_inputs, inline
 from gradserve.execution import Executor, Instance, Program, Schedule, instance_of
+from gradserve.ir.budget import Budget, spending
 from gradserve.ir.canonical import canonical
 from gradserve.ir.graph import Graph
+from gradserve.jobs.limits import Limits
 from gradserve.ops import builder
 from gradserve.optimize import optimize
 from gradserve.questions.derivations import Derivation
@@ -40,19 +43,27 @@ class Axis:
 class Programs:
     """Derived graphs, programs and schedules, the least recently used forgotten first. Safe for threads."""
 
-    def __init__(self, capacity: int = 1 << 30) -> None:
-        """Keeps about `capacity` bytes of graphs, as many of programs and of schedules; constants counted in full."""
+    def __init__(self, capacity: int = 1 << 30, limits: Limits | None = None) -> None:
+        """Keeps about `capacity` bytes of graphs, as many of programs and of schedules; constants counted in full.
+
+        The `limits` say what may be spent on one program.
+        """
+        self._limits = limits or Limits()
         self._graphs: Lru[tuple[str, Derivation], Graph] = Lru(capacity)
         self._instances: Lru[tuple[str, Derivation, Axis | None], Instance] = Lru(capacity)
         self._schedules: Lru[tuple[str, str], Schedule] = Lru(capacity)
 
     def derived(self, graph: Graph, derivation: Derivation, check: Check = go_on) -> Graph:
-        """The derived and optimised graph for one example. What `check` raises ends the work."""
+        """The derived and optimised graph for one example. What `check` raises ends the work.
+
+        Raises:
+            LimitExceeded: it takes more nodes or time than the limits allow.
+        """
         key = (graph.digest, derivation)
         found = self._graphs.get(key)
         if found is None:
             # Graphs of one digest may order their nodes, and with them their sums, differently: one stands for all.
-            with uncollected():
+            with uncollected(), self.spending(check):
                 found = optimize(derive(canonical(graph), derivation), check)
             self._graphs.put(key, found, weight(found))
         return found
@@ -68,14 +79,18 @@ class Programs:
         found = self._instances.get(key)
         if found is not None:
             return found, True
-        derived = self.derived(graph, derivation, check)
-        check()
-        with uncollected():
+        with uncollected(), self.spending(check):
+            derived = self.derived(graph, derivation, check)
+            check()
             final = derived if axis is None else optimize(_along(derived, axis), check)
             check()
             instance = instance_of(final)
         self._instances.put(key, instance, weight(final))
         return instance, False
+
+    def spending(self, check: Check) -> AbstractContextManager[None]:
+        """Work on programs within the limits, or within those of the work that it is a part of."""
+        return spending(Budget(self._limits.plan_nodes, self._limits.plan_seconds, check))
 
     def schedule(self, program: Program, executor: Executor) -> Schedule:
         """How the executor will run the program."""

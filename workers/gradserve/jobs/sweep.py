@@ -77,8 +77,9 @@ class Sweep:
         return made
 
     def unlimited(self, context: Context, check: Check = go_on) -> SweepSchedule:
-        """The schedule, whether it is over a limit or not."""
-        schedules = [self._on(executor, context, check) for executor in candidates(self.options.executor)]
+        """The schedule, whether it is over a limit or not; but making it stays within what may be spent on that."""
+        with context.programs.spending(check):
+            schedules = [self._on(executor, context, check) for executor in candidates(self.options.executor)]
         return min(schedules, key=lambda schedule: schedule.seconds)
 
     def _on(self, executor: Executor, context: Context, check: Check) -> SweepSchedule:

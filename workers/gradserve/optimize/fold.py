@@ -16,6 +16,8 @@ from gradserve.ir.types import Array
 
 MAX_ELEMENTS = 1 << 16
 """Results above this are computed anew each time: a broadcast is cheaper to make than to ship."""
+MAX_FLOPS = 2e7
+"""What takes longer, some milliseconds, is left to the run, which knows limits and can be stopped."""
 
 
 def fold(g: Builder, op: Op, operands: Sequence[Value]) -> tuple[Value, ...] | None:
@@ -40,7 +42,7 @@ def _fold_splats(g: Builder, op: Op, operands: Sequence[Value]) -> tuple[Value, 
 
 
 def _fold_constants(g: Builder, op: Op, operands: Sequence[Value]) -> tuple[Value, ...] | None:
-    if op.view or op.functions:
+    if op.view or op.functions or not op.folds:
         return None  # a loop may take as long as the whole run, and here nobody could stop it
     known = []
     for operand in operands:
@@ -50,6 +52,8 @@ def _fold_constants(g: Builder, op: Op, operands: Sequence[Value]) -> tuple[Valu
         known.append(array)
     types = op.infer(*(operand.type for operand in operands))
     if max(sum(t.size for t in types), sum(array.size for array in known)) > MAX_ELEMENTS:
+        return None
+    if op.cost([operand.type for operand in operands], types).flops > MAX_FLOPS:
         return None
     results = _compute(op, known)
     if results is None:

@@ -105,6 +105,7 @@ class ScatterAdd(Multilinear):
     length: int
 
     name = "scatter_add"
+    folds = False
     arity = 2
     linear_in = (0,)
     constraints = {

@@ -26,6 +26,7 @@ class Sylvester(Beside):
     """The X with A X + X B = C. Refused where an eigenvalue of A is the opposite of one of B."""
 
     name = "sylvester"
+    folds = False
     arity = 3
     linear_in = (2,)
     factor_ranks = (2, 2)

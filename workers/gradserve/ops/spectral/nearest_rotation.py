@@ -24,6 +24,7 @@ from gradserve.ops.linalg.matrices import OfMatrix
 from gradserve.ops.linalg.stacked import AtSquare, stacked_product
 from gradserve.ops.linalg.triangles import flipped
 from gradserve.ops.registry import register
+from gradserve.ops.routines import routine
 from gradserve.ops.spectral.clusters import largest, place, tolerance
 
 
@@ -45,7 +46,7 @@ class Orientation(Discrete, OfMatrix):
         return (a.with_shape(a.shape[:-2]),)
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
-        u, _, vh = xp.linalg.svd(arrays[0], full_matrices=False)
+        u, _, vh = routine(xp, "svd")(arrays[0], full_matrices=False)
         return _orientation(xp, u, vh)
 
     @classmethod
@@ -65,7 +66,7 @@ class NearestRotation(OfMatrix):
     flops = 18.0
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
-        u, _, vh = xp.linalg.svd(arrays[0], full_matrices=False)
+        u, _, vh = routine(xp, "svd")(arrays[0], full_matrices=False)
         n = u.shape[-1]
         last = xp.astype(xp.arange(n) == n - 1, u.dtype)
         turned = 1.0 + xp.expand_dims(_orientation(xp, u, vh) - 1.0, axis=-1) * last
@@ -98,7 +99,7 @@ class Turning(AtSquare):
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
         p, k = arrays
-        w, v = xp.linalg.eigh((p + xp.matrix_transpose(p)) / 2)
+        w, v = routine(xp, "eigh")((p + xp.matrix_transpose(p)) / 2)
         inside = xp.matmul(xp.matrix_transpose(v), xp.matmul(k - xp.matrix_transpose(k), v))
         sums = _sums(xp, w)
         apart = sums != 0
@@ -169,7 +170,7 @@ def _sums(xp: Any, w: Array) -> Any:
 def _tied(op: Turning, xp: Any, operands: Sequence[Any], results: Sequence[Any]) -> Any:
     """Of each matrix."""
     p = operands[0]
-    w = xp.linalg.eigvalsh((p + xp.matrix_transpose(p)) / 2)
+    w = routine(xp, "eigvalsh")((p + xp.matrix_transpose(p)) / 2)
     sums = xp.abs(_sums(xp, w))
     pairs = xp.logical_not(xp.eye(w.shape[-1], dtype=xp.bool))
     small = xp.logical_and(pairs, sums <= xp.expand_dims(tolerance(xp, w) * largest(xp, w), axis=-1))

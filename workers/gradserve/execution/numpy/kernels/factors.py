@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from gradserve.execution.numpy.kernels import released
 from gradserve.execution.numpy.kernels.indexing import require_inside
 from gradserve.execution.numpy.kernels.lapack import lapack
 from gradserve.execution.numpy.kernels.table import Kernel, kernel
@@ -60,11 +61,14 @@ def _lu_inverse(op: LuInverse, types: Sequence[TensorType]) -> Kernel:
     getri, query = lapack("getri", dtype), lapack("getri_lwork", dtype)
     room = int(np.real(query(types[0].lengths[-1])[0])) if types[0].size else 0
 
+    long = 4 / 3 * types[0].lengths[-1] ** 3 > released.WORTH
+
     def inverted(packed: Array, exchanges: Array) -> Array:
         _require_sound(packed, exchanges)
         result = np.empty(packed.shape, packed.dtype)
         for k in np.ndindex(packed.shape[:-2] if packed.size else (0,)):
-            result[k] = getri(packed[k].T, exchanges[k], lwork=room)[0]
+            factors, rows = packed[k].T, exchanges[k]
+            result[k] = released.getri(factors, rows) if long else getri(factors, rows, lwork=room)[0]
         return result
 
     return inverted
@@ -134,6 +138,8 @@ def _cotangent(factor: Array, x: Array) -> Array:
 
 
 def _solve(factor: Array, right: Array, transposed: bool) -> Array:
+    if right.size * len(factor) > released.WORTH:
+        return released.trtrs(np.ascontiguousarray(factor), right, True, transposed)
     # What is L in rows is U = L^T in LAPACK's columns.
     solution, _ = lapack("trtrs", factor.dtype)(factor.T, right, lower=0, trans=0 if transposed else 1)
     return np.asarray(solution)

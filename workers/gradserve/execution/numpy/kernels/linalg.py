@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from gradserve.execution.numpy.kernels import released
 from gradserve.execution.numpy.kernels.lapack import lapack, plain_rows, row_major
 from gradserve.execution.numpy.kernels.table import Kernel, kernel
 from gradserve.ir.guards import enforce
@@ -44,11 +45,11 @@ def _solve(op: Solve, types: Sequence[TensorType]) -> Kernel:
 @kernel(TriangularSolve, covers=("R1",))
 def _triangular_solve(op: TriangularSolve, types: Sequence[TensorType]) -> Kernel:
     """LAPACK's trtrs."""
-    del types
     from scipy.linalg import solve_triangular  # an executor has SciPy; a client that only traces need not
 
     trans: Literal["N", "T"] = "T" if op.transposed else "N"
     lower = op.lower
+    long = types[0].lengths[-1] ** 2 * types[1].lengths[-1] > released.WORTH
 
     def solved(a: Array, b: Array) -> Array:
         result = np.empty(b.shape, b.dtype)
@@ -56,7 +57,10 @@ def _triangular_solve(op: TriangularSolve, types: Sequence[TensorType]) -> Kerne
             return result
         for k in np.ndindex(a.shape[:-2]):
             # NaN is data: it goes through, as in every other op.
-            result[k] = solve_triangular(a[k], b[k], trans=trans, lower=lower, check_finite=False)
+            if long:
+                result[k] = released.trtrs(np.ascontiguousarray(a[k]), b[k], lower, op.transposed)
+            else:
+                result[k] = solve_triangular(a[k], b[k], trans=trans, lower=lower, check_finite=False)
         return result
 
     return solved
@@ -67,14 +71,20 @@ def _sylvester(op: Sylvester, types: Sequence[TensorType]) -> Kernel:
     """By the Schur forms of A and B (Bartels, Stewart 1972)."""
     del op
     trsyl = lapack("trsyl", types[2].element_type.dtype)
+    m, n = types[2].lengths[-2:]
+    long = 25 * max(m, n) ** 3 > released.WORTH
+    schur = released.gees if long else finite.schur
 
     def solved(a: Array, b: Array, c: Array) -> Array:
         result = np.empty(c.shape, c.dtype)
         for k in np.ndindex(a.shape[:-2] if c.size else (0,)):
-            r, u = finite.schur(a[k])
-            s, v = finite.schur(b[k].T)
+            if not (finite.is_finite(a[k]) and finite.is_finite(b[k])):
+                result[(..., *k, slice(None), slice(None))] = np.nan
+                continue
+            (r, u), (s, v) = schur(a[k]), schur(b[k].T)
             for before in np.ndindex(c.shape[: c.ndim - a.ndim]):
-                y, scale, info = trsyl(r, s, u.T @ c[before + k] @ v, tranb="T")
+                inside = u.T @ c[before + k] @ v
+                y, scale, info = released.trsyl(r, s, inside) if long else trsyl(r, s, inside, tranb="T")
                 if info:
                     raise np.linalg.LinAlgError(OPPOSITE)
                 result[before + k] = scale * (u @ y @ v.T)

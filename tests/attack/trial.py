@@ -1,0 +1,165 @@
+"""One mutated graph on its way through the service's passes, and what it took."""
+
+import functools
+import random
+import resource
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from gradserve.autodiff.derivation import Along, Curvature, EveryValue, TaylorSeries, WithKinks, added_inputs
+from gradserve.execution import executor
+from gradserve.ir.check import check
+from gradserve.ir.errors import GradserveError
+from gradserve.ir.graph import Graph
+from gradserve.ir.types import TensorType
+from gradserve.jobs.calls import checked
+from gradserve.jobs.context import Context
+from gradserve.jobs.limits import Limits
+from gradserve.jobs.programs import Axis, Programs
+from gradserve.jobs.sweep import Sweep, SweepSchedule
+from gradserve.ops import OP_SET
+from gradserve.pools.local.pool import LocalPool
+from gradserve.questions.call import Call, Options
+from gradserve.questions.derivations import Derivation, Evaluate, GaussNewtonProduct, Gradient, Hvp, Jvp, Vjp
+from gradserve.runtime.caches import Lru
+from gradserve.v1 import graph_pb2
+from gradserve.wire import decode_graph
+from tests.attack.mutate import REALS, mutated
+from tests.attack.seeds import chain, seeds
+
+SECONDS = 1.0
+BYTES = 200 << 20
+LIMITS = Limits(peak_bytes=64 << 20, step_seconds=0.02, flops=2e8, result_bytes=16 << 20, plan_seconds=0.7)
+_RUN_SECONDS = 0.02
+
+
+@dataclass
+class Outcome:
+    """What became of one graph."""
+
+    stages: dict[str, str] = field(default_factory=dict)
+    """For each pass `fine` or the kind of the typed error that it ended in."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Processor seconds of each."""
+    faults: list[str] = field(default_factory=list)
+    """What must not be: errors of no type of ours, too much time, too much memory."""
+
+
+def graph_of(seed: int) -> graph_pb2.Graph:
+    """The mutated graph of a number."""
+    dice = random.Random(seed)
+    known = seeds()
+    graph = chain(dice) if dice.random() < 0.3 else graph_pb2.Graph.FromString(dice.choice(known))
+    return mutated(graph, dice)
+
+
+def try_seed(seed: int) -> Outcome:
+    """Decodes, checks, derives, plans and runs the mutated graph of a number."""
+    outcome, dice = Outcome(), random.Random(seed)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    graph = graph_of(seed)
+    with suppress(_Ended):
+        _try(graph, dice, outcome)
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) << 10
+    if grown > BYTES:
+        outcome.faults.append(f"memory: {grown >> 20} MB more")
+    return outcome
+
+
+class _Ended(Exception):
+    """A pass refused the graph."""
+
+
+@contextmanager
+def _stage(outcome: Outcome, name: str) -> Iterator[None]:
+    started = time.process_time()
+    try:
+        yield
+        outcome.stages[name] = "fine"
+    except GradserveError as refusal:
+        outcome.stages[name] = type(refusal).__name__
+        raise _Ended from None
+    except Exception as error:
+        outcome.stages[name] = type(error).__name__
+        outcome.faults.append(f"{name}: {type(error).__name__}: {error}"[:300])
+        raise _Ended from None
+    finally:
+        outcome.seconds[name] = spent = time.process_time() - started
+        if spent > SECONDS:
+            outcome.faults.append(f"{name}: {spent:.2f} s")
+
+
+def _try(message: graph_pb2.Graph, dice: random.Random, outcome: Outcome) -> None:
+    with _stage(outcome, "decode"):
+        graph = decode_graph(message, OP_SET)
+    with _stage(outcome, "check"):
+        assert not check(graph)
+        assert graph.digest
+    with _stage(outcome, "bind"):
+        graph = checked(Call(graph, {i.name: _given(i.type, dice) for i in graph.inputs})).graph
+    for derivation in derivations(graph, dice):
+        context = Context(_pool(), limits=LIMITS, programs=Programs(1 << 24, LIMITS), schedules=Lru(1))
+        name = str(type(derivation).__name__)
+        axis = None
+        if dice.random() < 0.3 and graph.inputs:
+            taken = [*graph.input_types, *added_inputs(graph, derivation)]
+            axis = Axis(frozenset(dice.sample(taken, dice.randint(1, len(taken)))), dice.choice((1, 3, 40)))
+        try:
+            with _stage(outcome, name):
+                schedule = Sweep(graph, derivation, Options(), 0, axis).schedule(context)
+            if axis is None and schedule.seconds <= _RUN_SECONDS:
+                with _stage(outcome, f"run {name}"):
+                    _run(schedule, graph, derivation, dice)
+        except _Ended:
+            continue
+
+
+def _given(type_: TensorType, dice: random.Random) -> TensorType:
+    """A type without symbols."""
+    return type_.with_shape(tuple(n if isinstance(n, int) else dice.choice((0, 1, 3, 5)) for n in type_.shape))
+
+
+def derivations(graph: Graph, dice: random.Random) -> list[Derivation]:
+    """Every derivation, in some inputs."""
+    real = [i.name for i in graph.inputs if i.type.is_float]
+    wrt = tuple(real if dice.random() < 0.7 else dice.sample(real, min(1, len(real))))
+    found: list[Derivation] = [Evaluate(), Gradient(wrt), Jvp(wrt), Vjp(wrt), Hvp(wrt), Hvp(wrt, True)]
+    found += [GaussNewtonProduct(wrt), Curvature(wrt), Along(wrt), EveryValue(wrt)]
+    found += [
+        WithKinks(wrt, Gradient(wrt)),
+        WithKinks(wrt, Hvp(wrt)),
+        TaylorSeries(wrt, dice.choice((1, 2, 3, 5, 10, 10))),
+    ]
+    return found
+
+
+@functools.cache
+def _pool() -> LocalPool:
+    return LocalPool(1)
+
+
+def _run(schedule: SweepSchedule, graph: Graph, derivation: Derivation, dice: random.Random) -> None:
+    piece = schedule.pieces[0]
+    draw = np.random.default_rng(dice.randrange(2**32))
+    types = {**graph.input_types, **added_inputs(graph, derivation)}
+    arguments = {name: _numbers(type_, draw, dice.random() < 0.5) for name, type_ in types.items()}
+    prepared = executor(schedule.executor).prepare(piece.schedule)
+    prepared({**arguments, **piece.instance.arrays})
+
+
+def _numbers(type_: TensorType, draw: np.random.Generator, special: bool) -> np.ndarray:
+    dtype = type_.element_type.dtype
+    if dtype.kind == "f":
+        found = draw.normal(size=type_.lengths)
+        if special:
+            found = np.where(draw.random(type_.lengths) < 0.3, draw.choice(REALS, type_.lengths), found)
+        with np.errstate(all="ignore"):
+            return np.asarray(found, dtype)
+    if dtype.kind == "b":
+        return draw.random(type_.lengths) < 0.5
+    high = np.iinfo(dtype).max if special else 4
+    return draw.integers(-high if special else 0, high, type_.lengths, dtype)

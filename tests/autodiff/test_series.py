@@ -1,0 +1,159 @@
+"""Taylor coefficients by recurrences: against mpmath, closed forms and equations, and how many nodes they take."""
+
+import mpmath
+import numpy as np
+import pytest
+
+from gradserve.autodiff import derive, series
+from gradserve.autodiff.derivation import TaylorSeries
+from gradserve.ir.types import type_of
+from gradserve.ops import OP_SET, builder
+from gradserve.ops.control.cond import Cond
+from gradserve.ops.control.scan import Scan
+from gradserve.ops.family import Elementwise
+from gradserve.optimize import optimize
+from tests.laws.support import evaluate
+
+ORDER = 10
+UNARY = {
+    "acos": mpmath.acos, "acosh": mpmath.acosh, "asin": mpmath.asin, "asinh": mpmath.asinh, "atan": mpmath.atan,
+    "atanh": mpmath.atanh, "cbrt": lambda x: mpmath.power(x, mpmath.mpf(1) / 3), "cos": mpmath.cos,
+    "cosh": mpmath.cosh, "digamma": mpmath.digamma, "erf": mpmath.erf, "erfc": mpmath.erfc, "exp": mpmath.exp,
+    "erfcx": lambda x: mpmath.exp(x * x) * mpmath.erfc(x), "expm1": mpmath.expm1, "gammaln": mpmath.loggamma,
+    "log": mpmath.log, "log1p": mpmath.log1p, "logistic": lambda x: 1 / (1 + mpmath.exp(-x)), "sin": mpmath.sin,
+    "sinh": mpmath.sinh, "sqrt": mpmath.sqrt, "tan": mpmath.tan, "tanh": mpmath.tanh,
+}  # fmt: skip
+BINARY = {
+    "atan2": mpmath.atan2, "div": lambda x, y: x / y, "pow": mpmath.power, "mul": lambda x, y: x * y,
+    "logaddexp": lambda x, y: mpmath.log(mpmath.exp(x) + mpmath.exp(y)),
+    "betaln": lambda x, y: mpmath.log(mpmath.beta(x, y)),
+}  # fmt: skip
+POINTS = {"acosh": (1.25, 3.0)}
+KNOWN = 1e-9
+"""Of the largest coefficient, each weighted by the radius of the series: the rounding of all that is summed."""
+
+
+def coefficients(emit, *operands, order=ORDER, moving=None, directions=None):
+    """The coefficients along ones, or other directions, of what `emit` writes."""
+    g = builder()
+    values = [g.input(f"x{k}", type_of(x)) for k, x in enumerate(operands)]
+    graph = g.build({"y": emit(g, *values)})
+    wrt = tuple(f"x{k}" for k in (range(len(operands)) if moving is None else moving))
+    derived = optimize(derive(graph, TaylorSeries(wrt, order)))
+    given = {f"x{k}": x for k, x in enumerate(operands)}
+    given |= {f"tangent:{n}": np.ones_like(given[n]) if directions is None else directions[n] for n in wrt}
+    found = evaluate(derived, given)
+    return [found[f"order{k}:y"] for k in range(order + 1)]
+
+
+def worst(found, expected):
+    """The largest error of a coefficient, in parts of the largest of those of this order or below, per unit radius."""
+    radius = 1 / max(abs(c) ** (1 / k) for k, c in enumerate(expected) if k and c) if any(expected[1:]) else 1.0
+    scaled = [float(c) * float(radius) ** k for k, c in enumerate(expected)]
+    errors = [abs(float(f) * float(radius) ** k - s) for (k, f), s in zip(enumerate(found), scaled, strict=True)]
+    return max(errors) / max(map(abs, scaled))
+
+
+@pytest.mark.parametrize("name", UNARY)
+def test_functions_of_one_variable_have_the_coefficients_of_mpmath(name):
+    for point in POINTS.get(name, (0.4, 0.75)):
+        found = coefficients(lambda g, x: g.emit(name, x), np.array(point))
+        with mpmath.workdps(50):
+            expected = mpmath.taylor(UNARY[name], mpmath.mpf(point), ORDER)
+        assert worst(found, expected) < KNOWN
+
+
+@pytest.mark.parametrize("name", BINARY)
+def test_functions_of_two_variables_have_the_coefficients_of_mpmath(name):
+    x, y, dx, dy = 0.75, 1.5, -0.5, 0.25
+    along = {"x0": np.array(dx), "x1": np.array(dy)}
+    found = coefficients(lambda g, a, b: g.emit(name, a, b), np.array(x), np.array(y), directions=along)
+    with mpmath.workdps(50):
+        expected = mpmath.taylor(lambda t: BINARY[name](x + t * dx, y + t * dy), 0, ORDER)
+    assert worst(found, expected) < KNOWN
+
+
+def test_a_lost_term_of_a_recurrence_is_seen(monkeypatch):
+    monkeypatch.setattr(series.Application, "_product", lambda self, left, right, k: self._term(left, right, 0, k))
+    found = coefficients(lambda g, x: g.emit("acos", x), np.array(0.4))
+    assert worst(found, mpmath.taylor(mpmath.acos, 0.4, ORDER)) > KNOWN
+
+
+def test_an_inverse_has_the_coefficients_of_neumann():
+    a = np.array([[2.0, -1.0, 0.5], [0.3, 1.5, 0.2], [-0.4, 0.6, -1.8]])
+    e = np.cos(np.arange(9.0)).reshape(3, 3)
+    found = coefficients(lambda g, x: g.emit("inv", x), a, directions={"x0": e})
+    p = expected = np.linalg.inv(a)
+    for x in found:
+        np.testing.assert_allclose(x, expected, rtol=1e-10, atol=1e-12)
+        expected = -p @ e @ expected
+
+
+def test_factors_and_solutions_fulfil_their_equations_order_by_order():
+    a = np.array([[4.0, 1.0, 0.5], [1.0, 3.0, -0.2], [0.5, -0.2, 2.0]])
+    e = np.array([[0.5, -0.3, 0.1], [-0.3, 0.2, 0.4], [0.1, 0.4, -0.6]])
+    factors = coefficients(lambda g, x: g.emit("cholesky", x), a, directions={"x0": e})
+    for k, expected in enumerate([a, e] + [np.zeros((3, 3))] * (ORDER - 1)):
+        product = sum(factors[j] @ factors[k - j].T for j in range(k + 1))
+        np.testing.assert_allclose(product, expected, atol=1e-12)
+    b = np.cos(np.arange(6.0)).reshape(3, 2)
+    along = {"x0": e, "x1": np.sin(b)}
+    x = coefficients(lambda g, m, c: g.emit("solve", m, c), a, b, directions=along)
+    for k, expected in enumerate([b, np.sin(b)] + [np.zeros((3, 2))] * (ORDER - 1)):
+        np.testing.assert_allclose(a @ x[k] + (e @ x[k - 1] if k else 0.0), expected, atol=1e-12)
+
+
+def test_a_determinant_is_a_polynomial():
+    a, e = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[0.5, -1.0], [2.0, 0.25]])
+    found = coefficients(lambda g, x: g.emit("det", x), a, directions={"x0": e}, order=4)
+    np.testing.assert_allclose(found, [-2.0, 0.25 - (2 * 2.0 - 3.0) + 4 * 0.5, 0.125 + 2.0, 0.0, 0.0], atol=1e-12)
+
+
+def test_loops_and_branches_have_the_coefficients_of_what_they_do():
+    scan, (steps, w, rows, shared) = next((s.op, s.operands) for s in Scan.samples())
+    looped = coefficients(lambda g, *v: g.apply(scan, v)[0], steps, w, rows, shared, moving=(1, 3), order=6)
+
+    def unrolled(g, _, carry, given, factor):
+        for k in range(len(rows)):
+            row = g.reshape(g.emit("slice", given, starts=(k, 0), stops=(k + 1, 2), strides=(1, 1)), (2,))
+            carry = carry * 0.5 + g.sin(row * factor + carry)
+        return carry
+
+    np.testing.assert_allclose(
+        looped, coefficients(unrolled, steps, w, rows, shared, moving=(1, 3), order=6), rtol=1e-12
+    )
+    op, (truth, x, y) = next((s.op, s.operands) for s in Cond.samples())
+    branch = coefficients(lambda g, *v: g.apply(op, v)[0], truth, x, y, moving=(1, 2), order=6)
+    np.testing.assert_allclose(
+        branch, coefficients(lambda g, _, a, b: g.sin(a) * b, truth, x, y, moving=(1, 2), order=6)
+    )
+
+
+def test_integers_and_what_does_not_move_have_no_more_coefficients():
+    found = coefficients(lambda g, x, k: g.emit("gather", x, k, axis=0), np.arange(3.0), np.array([2, 0]), moving=(0,))
+    np.testing.assert_array_equal(found[:3], [[2.0, 0.0], [1.0, 1.0], [0.0, 0.0]])
+    found = coefficients(lambda g, x: g.mul(g.sign(x), x), np.array([-2.0, 3.0]))
+    np.testing.assert_array_equal(found[:3], [[2.0, 3.0], [-1.0, 1.0], [0.0, 0.0]])
+
+
+LARGE = {"pow": 1600, "betaln": 6200, "beta": 6400, "erfcx": 3000}
+"""Those whose differential is an asymptotic series of a dozen terms."""
+
+
+DIFFERENTIABLE = [
+    op
+    for op in OP_SET
+    if issubclass(op, Elementwise) and not op.internal and any(type_of(x).is_float for x in next(op.samples()).operands)
+]
+
+
+@pytest.mark.parametrize("op", DIFFERENTIABLE, ids=lambda op: op.name)
+def test_elementwise_ops_take_few_nodes(op):
+    g = builder()
+    sample = next(s for s in op.samples())
+    values = [g.input(f"x{k}", type_of(x)) for k, x in enumerate(sample.operands)]
+    graph = g.build({"y": g.apply(sample.op, values)[0]})
+    wrt = tuple(i.name for i in graph.inputs if i.type.is_float)
+    counts = [len(derive(graph, TaylorSeries(wrt, order)).nodes) for order in (5, ORDER)]
+    assert counts[1] <= LARGE.get(op.name, 1100)
+    assert counts[1] <= 2**4 * max(1, counts[0])  # a power of the order, and not exponential in it

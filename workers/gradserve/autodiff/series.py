@@ -1,0 +1,238 @@
+"""Taylor arithmetic: every value of a graph as a power series in t, its coefficients by recurrences.
+
+An op that is linear in what moves is applied to coefficients, a product is a sum of products, and any other op is taken
+as the differential equation that its differential is: from dy = f(x, y, dx) follows k y_k = [t^(k-1)] f(x, y, x'), and
+f is a graph of ops as well. An op is met again there as the same series, so that sine and cosine, a tangent, an inverse
+matrix close in on themselves, and the number of nodes is a low power of the order (A. Griewank, A. Walther, Evaluating
+Derivatives, 2008, chapter 13).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from gradserve.autodiff import rules
+from gradserve.autodiff.walk import Differentiating
+from gradserve.ir.builder import Builder, Value
+from gradserve.ir.graph import Graph
+from gradserve.ir.op import Op
+from gradserve.ops import builder
+from gradserve.ops.elementwise.arithmetic import Div
+from gradserve.ops.family import Multilinear, total
+
+Coefficients: TypeAlias = Sequence[Value | None]
+"""Those of t^0, t^1 and so on; None, never the first, for one that is zero at all points."""
+
+
+def expanded(g: Builder, graph: Graph, inputs: Sequence[Coefficients], order: int) -> list[list[Value | None]]:
+    """The coefficients to t^order of a graph's outputs, given those of its inputs; of integers the first alone.
+
+    Raises:
+        NotDifferentiable: an op on the way has no derivative.
+    """
+    expansion = Expansion(g, order)
+    values: list[Series] = [Given(coefficients) for coefficients in inputs]
+    values += [Given([g.constant(constant)]) for constant in graph.constants]
+    for position, node in enumerate(graph.nodes):
+        g.origin = node.origin
+        with Differentiating(node, position):
+            results = expansion.apply(node.op, [values[k] for k in node.operands])
+            for series in results:
+                series.upto(order)
+        values += results
+    return [[values[o.value].at(k) for k in range(order + 1)] for o in graph.outputs]
+
+
+@functools.singledispatch
+def whole(op: Op, g: Builder, operands: Sequence[Coefficients], order: int) -> list[list[Value | None]] | None:
+    """The coefficients of the results of an op that takes those of its operands at once; None for all others."""
+    del op, g, operands, order
+    return None
+
+
+class Series:
+    """A power series whose coefficients are found one after the other."""
+
+    def __init__(self, known: Sequence[Value | None]) -> None:
+        """Knows the first coefficients."""
+        self._known = [*known]
+
+    def following(self, k: int) -> Value | None:
+        """The coefficient of t^k, when those before are known."""
+        raise NotImplementedError
+
+    def at(self, k: int) -> Value | None:
+        """The coefficient of t^k; None for zero."""
+        self.upto(k)
+        return self._known[k]
+
+    def upto(self, order: int) -> None:
+        """Finds the coefficients to t^order."""
+        while len(self._known) <= order:
+            self._known.append(self.following(len(self._known)))
+
+    @property
+    def value(self) -> Value:
+        """The coefficient of t^0."""
+        found = self.at(0)
+        assert found is not None
+        return found
+
+
+class Given(Series):
+    """A series with these coefficients and no others."""
+
+    def following(self, k: int) -> Value | None:
+        """Zero."""
+        del k
+        return None
+
+
+class Slope(Series):
+    """The derivative of a series that moves."""
+
+    def __init__(self, g: Builder, of: Series) -> None:
+        """Knows none yet."""
+        super().__init__([])
+        self._g, self._of = g, of
+
+    def following(self, k: int) -> Value | None:
+        """(k + 1) x_(k+1)."""
+        found = self._of.at(k + 1)
+        return found if found is None or not k else self._g.mul(found, self._g.full(found.type, k + 1))
+
+
+class Expansion:
+    """Series in one builder; equal applications are one series."""
+
+    def __init__(self, g: Builder, order: int) -> None:
+        """Without any."""
+        self.g = g
+        self.order = order
+        self._known: dict[tuple[Op, tuple[Series, ...]], tuple[Series, ...]] = {}
+
+    def apply(self, op: Op, operands: Sequence[Series]) -> tuple[Series, ...]:
+        """The series of the op's results."""
+        key = (op, tuple(operands))
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = self._applied(op, operands)
+        return found
+
+    def _applied(self, op: Op, operands: Sequence[Series]) -> tuple[Series, ...]:
+        if op.functions:
+            known = [[x.at(k) for k in range(self.order + 1)] for x in operands]
+            return tuple(map(Given, whole(op, self.g, known, self.order) or ()))
+        results = self.g.apply(op, [x.value for x in operands])
+        if not any(result.type.is_float for result in results):
+            return tuple(Given([result]) for result in results)
+        application = Application(self, op, operands, results)
+        return tuple(Result(application, k, result) for k, result in enumerate(results))
+
+
+class Application:
+    """An op on series: how its results go on is decided when the operands are known to the first order."""
+
+    def __init__(self, of: Expansion, op: Op, operands: Sequence[Series], results: Sequence[Value]) -> None:
+        """Nothing is derived before a coefficient is asked for."""
+        self.of, self.op, self.operands, self.results = of, op, operands, results
+        self._rows: list[Coefficients] = [results]
+
+    def row(self, k: int) -> Coefficients:
+        """The coefficients of t^k of all results."""
+        while len(self._rows) <= k:
+            self._rows.append(self._following(len(self._rows)))
+        return self._rows[k]
+
+    @functools.cached_property
+    def _moving(self) -> list[int]:
+        return [k for k, x in enumerate(self.operands) if x.value.type.is_float and x.at(1) is not None]
+
+    def _following(self, k: int) -> Coefficients:
+        op, moving = self.op, self._moving
+        if not moving:
+            return (None,) * len(self.results)
+        if op.linear_in is None or (set(moving) <= set(op.linear_in) and (len(moving) == 1 or not self._is_product)):
+            return self._linear(k)
+        if self._is_product:
+            left, right = moving
+            return (self._product(left, right, k),)
+        if isinstance(op, Div):
+            return (self._quotient(k),)
+        return self._by_equation(k)
+
+    @property
+    def _is_product(self) -> bool:
+        """Whether the op is linear in each of two operands that move, the other one given."""
+        return isinstance(self.op, Multilinear) and len(self._moving) == 2
+
+    def _linear(self, k: int) -> Coefficients:
+        tangents = [x.at(k) if x.value.type.is_float else None for x in self.operands]
+        if all(tangent is None for tangent in tangents):
+            return (None,) * len(self.results)
+        return self.op.jvp(self.of.g, self.results, [x.value for x in self.operands], tangents)
+
+    def _product(self, left: int, right: int, k: int) -> Value | None:
+        x, y = self.operands[left], self.operands[right]
+        if x is y and self.op.commutative:
+            terms = [self._term(left, right, j, k - j) for j in range((k + 1) // 2)]
+            half = total(self.of.g, terms)
+            middle = None if k % 2 else self._term(left, right, k // 2, k // 2)
+            return total(self.of.g, [None if half is None else half * 2.0, middle])
+        return total(self.of.g, [self._term(left, right, j, k - j) for j in range(k + 1)])
+
+    def _term(self, left: int, right: int, i: int, j: int) -> Value | None:
+        chosen = [x.value for x in self.operands]
+        x, y = self.operands[left].at(i), self.operands[right].at(j)
+        if x is None or y is None:
+            return None
+        chosen[left], chosen[right] = x, y
+        return self.of.g.apply(self.op, chosen)[0]
+
+    def _quotient(self, k: int) -> Value | None:
+        """From q y = x: q_k = (x_k - sum over j of y_j q_(k-j)) / y_0."""
+        g, (x, y) = self.of.g, self.operands
+        pairs = [(y.at(j), self.row(k - j)[0]) for j in range(1, k + 1)]
+        products = total(g, [None if a is None or b is None else g.mul(a, b) for a, b in pairs])
+        top = x.at(k)
+        rest = total(g, [top, None if products is None else g.neg(products)])
+        return None if rest is None else g.div(rest, y.value)
+
+    def _by_equation(self, k: int) -> Coefficients:
+        g, slopes = self.of.g, self._slopes
+        found = [None if slope is None else slope.at(k - 1) for slope in slopes]
+        return [x if x is None or k == 1 else g.div(x, g.full(x.type, k)) for x in found]
+
+    @functools.cached_property
+    def _slopes(self) -> list[Series | None]:
+        """The series of the results' derivatives, from the op's differential."""
+        types = [x.value.type for x in self.operands]
+        h = builder()
+        primals = [h.input(f"x{k}", type_) for k, type_ in enumerate(types)]
+        tangents = [h.input(f"dx{k}", type_) if k in self._moving else None for k, type_ in enumerate(types)]
+        _, dots = rules.push(self.op, h, primals, tangents)
+        graph = h.build({f"dy{k}": dot for k, dot in enumerate(dots) if dot is not None})
+        expansion = self.of
+        values: list[Series] = [*self.operands]
+        values += [Slope(expansion.g, x) for k, x in enumerate(self.operands) if k in self._moving]
+        values += [Given([expansion.g.constant(constant)]) for constant in graph.constants]
+        for node in graph.nodes:
+            values += expansion.apply(node.op, [values[k] for k in node.operands])
+        found = iter(values[output.value] for output in graph.outputs)
+        return [None if dot is None else next(found) for dot in dots]
+
+
+class Result(Series):
+    """One result of an application."""
+
+    def __init__(self, application: Application, position: int, value: Value) -> None:
+        """Knows its value."""
+        super().__init__([value])
+        self._application, self._position = application, position
+
+    def following(self, k: int) -> Value | None:
+        """What the application finds; integers have no more."""
+        found = self._application.row(k)[self._position]
+        return found if self._known[0] is not None and self._known[0].type.is_float else None

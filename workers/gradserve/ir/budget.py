@@ -1,0 +1,58 @@
+"""What may be spent on making one program: nodes, processor time, and for as long as the caller wants it.
+
+Every transform makes its graph by a builder, and a builder looks here now and then: so no pass of deriving and
+optimising can run away, whichever rule it is in, and none has to think of it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from gradserve.ir.errors import LimitExceeded
+
+EVERY = 128
+"""Nodes of one graph between two looks; a power of two."""
+
+
+class Budget:
+    """The nodes that one graph on the way may have, and the processor seconds that are left to this thread."""
+
+    def __init__(self, nodes: int, seconds: float, check: Callable[[], None]) -> None:
+        """Time runs from now on; what `check` raises ends the work as well."""
+        self._nodes, self._seconds, self._check = nodes, seconds, check
+        self._end = time.thread_time() + seconds
+
+    def look(self, nodes: int) -> None:
+        """Lets work on a graph of so many nodes go on.
+
+        Raises:
+            LimitExceeded: the graph or the time is over its limit, `plan_nodes` or `plan_seconds`.
+        """
+        if nodes > self._nodes:
+            text = f"a derived graph grows over {self._nodes} nodes, the limit plan_nodes; {_ADVICE}"
+            raise LimitExceeded("plan_nodes", text)
+        if time.thread_time() > self._end:
+            text = f"deriving and optimising takes more than {self._seconds:.3g} s, the limit plan_seconds; {_ADVICE}"
+            raise LimitExceeded("plan_seconds", text)
+        self._check()
+
+
+_ADVICE = "ask for a lower order, or write loops as loops"
+current: ContextVar[Budget | None] = ContextVar("budget", default=None)
+"""That of the work in this thread; None means any amount."""
+
+
+@contextmanager
+def spending(budget: Budget) -> Iterator[None]:
+    """Work within a budget, or within that of the work it is a part of."""
+    if current.get() is not None:
+        yield
+        return
+    token = current.set(budget)
+    try:
+        yield
+    finally:
+        current.reset(token)
