@@ -11,7 +11,8 @@ from gradserve.ops.linalg.exponential import Expm
 
 
 def symmetric(a: Any) -> Any:
-    return (a + jnp.swapaxes(a, -1, -2)) / 2
+    """The lower triangle, mirrored."""
+    return jnp.tril(a) + jnp.swapaxes(jnp.tril(a, -1), -1, -2)
 
 
 def _eigh(op: Any, a: Any) -> Any:
@@ -94,6 +95,7 @@ LINALG: Mapping[str, Callable[..., Any]] = {
     "svd": _svd,
     "svdvals": lambda op, a: _svd(op, a)[1],
     "sylvester": _sylvester,
+    "upper_eigh": _eigh,
     "triangular_solve": lambda op, a, b: jax.scipy.linalg.solve_triangular(
         a, b, trans=int(op.transposed), lower=op.lower
     ),

@@ -21,8 +21,8 @@ from tests.running import prepared
 
 REFUSING = [op for op in OPS if any(True for _ in op.refused_samples())]
 BEYOND_THE_STANDARD = {
-    "abs", "add", "argmax", "argmin", "argsort", "ge", "gt", "is_finite", "le", "lt", "maximum", "minimum", "mul",
-    "reduce_max", "reduce_min", "sort",
+    "abs", "add", "argmax", "argmin", "argsort", "ge", "gt", "is_finite", "largest_term", "le", "lt", "maximum",
+    "minimum", "mul", "reduce_max", "reduce_min", "sort",
 }  # fmt: skip
 """What the array API does not define on truth values."""
 

@@ -80,6 +80,6 @@ def test_each_function_has_one_implementation():
 
 def test_another_implementation_would_be_seen(monkeypatch):
     """The planted fault: values and traced arrays go different ways."""
-    monkeypatch.setitem(UFUNCS, np.cbrt, UFUNCS[np.exp2])
+    monkeypatch.setitem(UFUNCS, np.log2, UFUNCS[np.exp2])
     with pytest.raises(AssertionError):
-        assert recorded(vars(ufuncs)["cbrt"], SQUARE) == contents(trace(np.cbrt, SQUARE).graph)
+        assert recorded(ufuncs.log2, SQUARE) == contents(trace(np.log2, SQUARE).graph)

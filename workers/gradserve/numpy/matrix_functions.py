@@ -1,6 +1,8 @@
 """Functions of matrices, as scipy.linalg has them; of one matrix or of a stack of them.
 
-`sqrtm`, `logm` and `funm_sym` take the symmetric part (x + x.T) / 2. Derivatives are right at repeated eigenvalues.
+`sqrtm`, `logm` and `funm_sym` are of symmetric matrices, of which the lower triangle alone is read, as by
+np.linalg.eigh.
+Derivatives are right at repeated eigenvalues.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from gradserve.autodiff.walk import declare_inputs, leaves
 from gradserve.ir.graph import Graph
 from gradserve.ops import builder
 from gradserve.ops.elementwise.arithmetic import Abs
+from gradserve.ops.elementwise.hypotenuse import Hypot
 from gradserve.ops.elementwise.powers import Pow, Sqrt
 from gradserve.ops.elementwise.rounding import Sign
 
@@ -34,7 +35,7 @@ def smoothed(graph: Graph) -> Graph:
 
 def _has_roots(graph: Graph) -> bool:
     return any(
-        isinstance(node.op, Abs | Sqrt | Pow) or any(map(_has_roots, node.op.functions.values()))
+        isinstance(node.op, Abs | Sqrt | Pow | Hypot) or any(map(_has_roots, node.op.functions.values()))
         for node in graph.nodes
     )
 

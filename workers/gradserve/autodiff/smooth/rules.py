@@ -21,6 +21,7 @@ from gradserve.ops.contraction.contract import Contract
 from gradserve.ops.elementwise.arithmetic import Abs, Add, Div, Mul, Neg, Sub
 from gradserve.ops.elementwise.comparison import Select
 from gradserve.ops.elementwise.entire import Stumpff
+from gradserve.ops.elementwise.hypotenuse import Hypot
 from gradserve.ops.elementwise.powers import Pow, Sqrt
 from gradserve.ops.elementwise.rounding import Sign
 from gradserve.ops.elementwise.trigonometry import Cos, Cosh, Sin, Sinh
@@ -54,6 +55,11 @@ def _side(s: Smoother, x: Value) -> Value:
 
 def _root(s: Smoother, op: Op, operands: Sequence[Value]) -> Form | None:
     return of_root(s, operands[0], 1)
+
+
+def _hypotenuse(s: Smoother, op: Op, operands: Sequence[Value]) -> Form | None:
+    x, y = operands
+    return of_root(s, s.g.add(s.times(x, x), s.times(y, y)), 1)
 
 
 def _is_positive(s: Smoother, factor: Value) -> bool:
@@ -196,6 +202,7 @@ RULES: Mapping[type[Op], Rule] = {
     Abs: _absolute,
     Sign: _sign,
     Sqrt: _root,
+    Hypot: _hypotenuse,
     Pow: _power,
     Neg: _negative,
     Mul: _product,
