@@ -136,7 +136,7 @@ def test_integers_and_what_does_not_move_have_no_more_coefficients():
     np.testing.assert_array_equal(found[:3], [[2.0, 3.0], [-1.0, 1.0], [0.0, 0.0]])
 
 
-LARGE = {"pow": 1600, "betaln": 6200, "beta": 6400, "erfcx": 3000}
+LARGE = {"pow": 1600, "betainc": 1500, "betaln": 11000, "beta": 11000, "erfcx": 3000, "erfinv": 2800, "erfcinv": 2800}
 """Those whose differential is an asymptotic series of a dozen terms."""
 
 
@@ -153,7 +153,7 @@ def test_elementwise_ops_take_few_nodes(op):
     sample = next(s for s in op.samples())
     values = [g.input(f"x{k}", type_of(x)) for k, x in enumerate(sample.operands)]
     graph = g.build({"y": g.apply(sample.op, values)[0]})
-    wrt = tuple(i.name for i in graph.inputs if i.type.is_float)
+    wrt = tuple(i.name for k, i in enumerate(graph.inputs) if i.type.is_float and k not in sample.op.refuses)
     counts = [len(derive(graph, TaylorSeries(wrt, order)).nodes) for order in (5, ORDER)]
     assert counts[1] <= LARGE.get(op.name, 1100)
     assert counts[1] <= 2**4 * max(1, counts[0])  # a power of the order, and not exponential in it

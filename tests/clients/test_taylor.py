@@ -103,7 +103,11 @@ def test_refusals(client):
 
 
 def test_a_wrong_coefficient_would_be_seen(monkeypatch):
-    """The planted fault: slopes are not multiplied by their order."""
-    monkeypatch.setattr(series.Slope, "following", lambda self, k: self._of.at(k + 1))
+    """The planted fault: coefficients are not divided by their order."""
+
+    def undivided(self, k):
+        return [None if slope is None else slope.at(k - 1) for slope in self._slopes]
+
+    monkeypatch.setattr(series.Application, "_by_equation", undivided)
     with Client() as client, pytest.raises((AssertionError, KeyError)):
         test_coefficients_of_the_exponential(client, 3)

@@ -151,10 +151,9 @@ def kinks(client, function, w):
 
 
 def test_zeros_that_follow_a_convention_are_told(client):
-    assert kinks(client, lambda w: np.sum(np.sqrt(w) ** 2), [0.0, 1.0]) == 1
     assert kinks(client, lambda w: np.sum(np.arctan(1 / w)), [0.0, 1.0]) == 1
-    assert kinks(client, lambda w: scan(lambda c, r: (c + np.sqrt(r) ** 2, c), 0.0, w)[0], [0.0, 1.0]) == 1
-    f = client.function(lambda w: np.sqrt(w) ** 2, w=W)
+    assert kinks(client, lambda w: scan(lambda c, r: (c + np.arctan(1 / r), c), 0.0, w)[0], [0.0, 1.0]) == 1
+    f = client.function(lambda w: np.arctan(1 / w), w=W)
     f.jacobian(np.array([[0.0, 1.0], [2.0, 1.0], [0.0, 0.0]]), batch=True)
     assert (f.last_report.kinks.nodes, f.last_report.kinks.examples) == (1, 2)
 
@@ -163,7 +162,7 @@ def test_zeros_that_are_chosen_are_not(client):
     assert kinks(client, lambda w: np.sum(np.where(KEPT[:2], w, np.sqrt(w))), [3.0, 1.0]) == 0
     assert kinks(client, lambda w: np.sum(np.where(KEPT[:2], np.log(w[::-1]), w)), [0.0, 1.0]) == 0
     assert kinks(client, lambda w: np.sum(np.minimum(np.exp(w), 9.0)), [800.0, 1.0]) == 0
-    assert kinks(client, lambda w: np.sum(np.sqrt(w)[1:]), [0.0, 1.0]) == 0
+    assert kinks(client, lambda w: np.sum(np.log(w)[1:]), [0.0, 1.0]) == 0
 
 
 def test_values_that_are_no_numbers_stay_that(client):
