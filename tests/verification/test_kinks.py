@@ -122,7 +122,9 @@ def test_networks_of_many_rectifiers():
 
 
 def test_the_edge_of_the_domain():
-    report = with_first(lambda x: x**1.5, 0.0, 0.0)
-    assert report.verdict is Verdict.NOT_FINITE
-    assert [(entry.index, entry.verdict) for entry in report.entries] == [((0,), Verdict.NOT_FINITE)]
+    assert with_first(lambda x: x**1.5, 0.0, 0.0).verdict is Verdict.AGREES  # the derivative from the right
+    report = with_first(lambda x: x**1.5, 0.0, 0.5)
+    assert report.verdict is Verdict.DISAGREES
+    assert [(entry.index, entry.verdict) for entry in report.entries] == [((0,), Verdict.DISAGREES)]
+    assert with_first(np.sqrt, 0.0, 1.0).verdict is Verdict.NOT_FINITE
     assert with_first(np.log, 1e-6, 1e6).verdict is Verdict.AGREES

@@ -55,6 +55,11 @@ def direction(name: str) -> str:
     return f"direction:{name}"
 
 
+def along(name: str) -> str:
+    """The direction along which a loss was differentiated to make another one."""
+    return f"along:{name}"
+
+
 def coefficient(order: int, name: str) -> str:
     """The Taylor coefficient of an output along a direction."""
     return f"order{order}:{name}"

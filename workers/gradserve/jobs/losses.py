@@ -48,7 +48,9 @@ class Losses:
 
     def __init__(self, context: Context, call: Call, wrt: tuple[str, ...], control: Control) -> None:
         self._context, self._call, self._wrt, self._control = context, call, wrt, control
-        self.graph = widen(call.graph) if is_single(call.graph) else call.graph
+        self.single = is_single(call.graph)
+        """Whether the loss itself is in single precision."""
+        self.graph = widen(call.graph) if self.single else call.graph
         types = self.graph.input_types
         given = arrays_of(call.arguments)
         self.arguments = {n: a.astype(types[n].element_type.dtype, copy=False) for n, a in given.items()}

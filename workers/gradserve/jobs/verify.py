@@ -4,29 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
+from gradserve.autodiff import names
 from gradserve.ir.errors import InvalidRequest, Violation
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array, type_of
 from gradserve.jobs.calls import checked, inputs_in_question, require_no_batch, type_violations
 from gradserve.jobs.context import Context
 from gradserve.jobs.losses import Losses
-from gradserve.questions.call import arrays_of
+from gradserve.questions.call import Call, arrays_of
 from gradserve.questions.derivations import Gradient, Hvp
+from gradserve.questions.report import Kinks, Report
 from gradserve.questions.symmetry import EntryPair, SymmetryProgress, VerifySymmetry
-from gradserve.questions.verification import Entry, VerificationProgress, VerifyGradient
+from gradserve.questions.verification import (
+    Entry,
+    EntryReport,
+    InputReport,
+    VerificationProgress,
+    VerificationReport,
+    VerifyGradient,
+    worst,
+)
 from gradserve.runtime.control import Control
 from gradserve.verification import gradient, symmetry
-from gradserve.verification.directions import Layout
+from gradserve.verification.directions import Layout, sign_directions
 from gradserve.verification.measure import Problem
 from gradserve.verification.pairs import DEFAULT_PAIRS, Pair, choose_pairs, entry_pair
+from gradserve.verification.slopes import slope_along
 from gradserve.verification.widen import is_single
+
+R = TypeVar("R", InputReport, EntryReport)
 
 DEFAULT_DIRECTIONS = 8
 DEFAULT_TOLERANCE = 1e-3
+SECOND_ORDER = 2
+"""The directions along which the derivative is taken, to verify its gradient."""
 
 
 def verify_gradient(context: Context, question: VerifyGradient, control: Control) -> Iterator[VerificationProgress]:
@@ -51,13 +66,28 @@ def verify_gradient(context: Context, question: VerifyGradient, control: Control
     wrt = inputs_in_question(call.graph, question.wrt)
     claimed = arrays_of(question.claimed)
     tolerance = question.relative_tolerance or DEFAULT_TOLERANCE
-    _refuse(_tolerance_violations(tolerance) + (_claim_violations(call.graph, wrt, claimed) if claimed else []))
+    _refuse(
+        _tolerance_violations(tolerance)
+        + _order_violations(question)
+        + (_claim_violations(call.graph, wrt, claimed) if claimed else [])
+    )
     directions = question.directions or DEFAULT_DIRECTIONS
     context.limits.check_count("directions", directions)
     context.programs.derived(call.graph, Gradient(wrt), control.check)  # refuses what is no loss
     losses = Losses(context, call, wrt, control)
     problem = _problem(losses, call.graph, claimed, tolerance)
-    yield from _stages(gradient.verify(problem, directions, question.seed), losses, VerificationProgress)
+    kinks = losses.kinks()
+    report = yield from _stages(gradient.verify(problem, directions, question.seed), losses, VerificationProgress)
+    spent = losses.report
+    if question.order == 2:
+        for turn, u in enumerate(sign_directions(problem.point, SECOND_ORDER, ~question.seed)):
+            along = _slopes_along(context, call, wrt, losses, u, control)
+            second = _second_order(losses, along, u, tolerance)
+            more = yield from _stages(
+                gradient.verify(second, directions, question.seed + turn), along, VerificationProgress
+            )
+            report, spent = _together(report, more), spent + along.report
+    yield from _done(report, spent, kinks, VerificationProgress)
 
 
 def verify_symmetry(context: Context, question: VerifySymmetry, control: Control) -> Iterator[SymmetryProgress]:
@@ -87,12 +117,13 @@ def verify_symmetry(context: Context, question: VerifySymmetry, control: Control
     chosen = [_named(layout, point, pair) for pair in question.pairs] or choose_pairs(point, count, question.seed)
     epsilon = float(np.finfo(np.float32 if is_single(call.graph) else np.float64).eps)
     problem = symmetry.Plane(layout, point, layout.pack(losses.gradient(call.graph)), epsilon, tolerance)
-    yield from _stages(symmetry.verify(problem, chosen, question.seed), losses, SymmetryProgress)
-
-
-def _stages(dialogue: Generator[Any, Sequence[Array], Any], losses: Losses, progress: Any) -> Iterator[Any]:
-    """Progress for each stage of a dialogue, which is told the numbers that it wants, and at the end its report."""
     kinks = losses.kinks()
+    report = yield from _stages(symmetry.verify(problem, chosen, question.seed), losses, SymmetryProgress)
+    yield from _done(report, losses.report, kinks, SymmetryProgress)
+
+
+def _stages(dialogue: Generator[Any, Sequence[Array], Any], losses: Losses, progress: Any) -> Generator[Any, None, Any]:
+    """Progress for each stage of a dialogue, which is told the numbers that it wants; returns its report."""
     try:
         wanted = next(dialogue)
         while True:
@@ -100,8 +131,47 @@ def _stages(dialogue: Generator[Any, Sequence[Array], Any], losses: Losses, prog
             yield progress(wanted.name, losses.evaluations, losses.report)
             wanted = dialogue.send(numbers)
     except StopIteration as ended:
-        report = replace(ended.value, evaluations=losses.evaluations, kinks=kinks)
-        yield progress("done", losses.evaluations, replace(losses.report, kinks=kinks), report)
+        return replace(ended.value, evaluations=losses.evaluations)
+
+
+def _done(report: Any, spent: Report, kinks: Kinks | None, progress: Any) -> Iterator[Any]:
+    """The last progress, with the report."""
+    yield progress("done", report.evaluations, replace(spent, kinks=kinks), replace(report, kinks=kinks))
+
+
+def _slopes_along(
+    context: Context, call: Call, wrt: tuple[str, ...], losses: Losses, u: Array, control: Control
+) -> Losses:
+    """The derivative of the loss along u, as a loss."""
+    types = call.graph.input_types
+    parts = losses.layout.unpack(u)
+    tangents = {names.along(name): parts[name].astype(types[name].element_type.dtype) for name in wrt}
+    arguments = {**arrays_of(call.arguments), **tangents}
+    return Losses(context, replace(call, graph=slope_along(call.graph, wrt), arguments=arguments), wrt, control)
+
+
+def _second_order(losses: Losses, along: Losses, u: Array, tolerance: float) -> Problem:
+    """H u, as Hvp answers it, to be verified as the gradient of the derivative along u."""
+    layout, point = losses.layout, losses.layout.pack(losses.arguments)
+    (claim,) = losses.products([u])
+    single = losses.single
+    residue = claim - layout.pack(along.gradient(along.graph)) if single else np.zeros(layout.size)
+    residue[~np.isfinite(residue)] = 0
+    return Problem(layout, point, claim, residue, float(np.finfo(np.float32 if single else np.float64).eps), tolerance)
+
+
+def _together(first: VerificationReport, second: VerificationReport) -> VerificationReport:
+    """The report on the first order, with what the second shows."""
+    return replace(
+        first,
+        verdict=worst([first.verdict, second.verdict]),
+        directions=(*first.directions, *(replace(row, order=2) for row in second.directions)),
+        inputs=_worst_of_each([*first.inputs, *(replace(row, order=2) for row in second.inputs)]),
+        entries=_worst_of_each([*first.entries, *(replace(row, order=2) for row in second.entries)]),
+        evaluations=first.evaluations + second.evaluations,
+        smallest_fault=max(first.smallest_fault, second.smallest_fault),
+        flat_step=max(first.flat_step, second.flat_step),
+    )
 
 
 def _problem(losses: Losses, graph: Graph, claimed: Mapping[str, Array], tolerance: float) -> Problem:
@@ -114,6 +184,16 @@ def _problem(losses: Losses, graph: Graph, claimed: Mapping[str, Array], toleran
     residue = own - layout.pack(losses.gradient(losses.graph))
     residue[~np.isfinite(residue)] = 0
     return Problem(layout, point, wanted, residue, float(np.finfo(np.float32).eps), tolerance)
+
+
+def _worst_of_each(rows: Sequence[R]) -> tuple[R, ...]:
+    """One row of each name, the worst."""
+    found: dict[str, R] = {}
+    for row in rows:
+        known = found.get(row.name)
+        if known is None or row.verdict.severity > known.verdict.severity:
+            found[row.name] = row
+    return tuple(found.values())
 
 
 def _named(layout: Layout, point: Array, pair: EntryPair) -> Pair:
@@ -130,6 +210,16 @@ def _tolerance_violations(tolerance: float) -> list[Violation]:
     if 0 < tolerance < np.inf:
         return []
     return [Violation("relative_tolerance", "V2", f"{tolerance} is no tolerance; 0 means the default")]
+
+
+def _order_violations(question: VerifyGradient) -> list[Violation]:
+    if question.order not in (0, 1, 2):
+        return [Violation("order", "V7", f"there is no verification of order {question.order}; give 1 or 2")]
+    if question.order == 2 and question.claimed:
+        return [
+            Violation("order", "V7", "of a claimed gradient only the first order is verified; leave one of them out")
+        ]
+    return []
 
 
 def _claim_violations(graph: Graph, wrt: Sequence[str], claimed: Mapping[str, Array]) -> list[Violation]:

@@ -73,9 +73,11 @@ class DirectionReport:
     """The backward one-sided difference, extrapolated."""
     step: float
     """The smallest step that `measured` rests on."""
+    order: int = 1
+    """Of derivatives: 2 if these are of the gradient along a random direction."""
 
     def __str__(self) -> str:
-        return f"a direction: {_comparison(self)}"
+        return f"{_of_order('a direction', self.order)}: {_comparison(self)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +90,13 @@ class InputReport:
     claimed: float
     measured: float
     error_bound: float
+    order: int = 1
+    """Of derivatives: 2 if these are of the gradient along a random direction."""
 
     @property
     def name(self) -> str:
-        """The input's name."""
-        return self.input
+        """The input's name, and the order above the first."""
+        return _of_order(self.input, self.order)
 
     def __str__(self) -> str:
         return f"{self.name}: {_comparison(self)}"
@@ -108,11 +112,13 @@ class EntryReport:
     measured: float
     error_bound: float
     verdict: Verdict
+    order: int = 1
+    """Of derivatives: 2 if these are of the gradient along a random direction."""
 
     @property
     def name(self) -> str:
         """The entry as one would write it: `w[3,1]`."""
-        return str(Entry(self.input, self.index))
+        return _of_order(str(Entry(self.input, self.index)), self.order)
 
     def __str__(self) -> str:
         return f"{self.name}: {_comparison(self)}"
@@ -193,9 +199,14 @@ class VerifyGradient:
     relative_tolerance: float = option(
         0.0, "a direction whose error bound exceeds this times the derivative is inconclusive; 0 for 1e-3", "rel_tol"
     )
+    order: int = option(0, "the order of derivatives up to which to verify, 1 or 2; 0 for 1")
 
     rpc: ClassVar[str] = "VerifyGradient"
     answer: ClassVar[type] = VerificationProgress
+
+
+def _of_order(name: str, order: int) -> str:
+    return name if order == 1 else f"{name}, order {order}"
 
 
 _Row: TypeAlias = DirectionReport | InputReport | EntryReport

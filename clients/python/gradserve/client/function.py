@@ -235,17 +235,19 @@ class Function(Asker):
         directions: int = 0,
         seed: int = 0,
         rel_tol: float = 0.0,
+        order: int = 1,
         wrt: Names = (),
         progress: Callable[[VerificationProgress], object] | None = None,
         **named: Any,
     ) -> VerificationReport:
         """A finite-difference verification of the gradient, or of a `claimed` one: `.passed`, `.worst`; prints well.
 
-        0 `directions` and 0 `rel_tol` are the service's defaults. `progress` is called with every stage on the way.
+        With `order=2` second derivatives as well: H v against differences of the gradient. 0 `directions` and 0
+        `rel_tol` are the service's defaults. `progress` is called with every stage on the way.
         """
         bound = self._signatures.bind(arguments, named, wrt, False)
         vectors = {} if claimed is None else bound.vectors(claimed, "claimed gradient")
-        options = options_from(VerifyGradient, {"directions": directions, "seed": seed, "rel_tol": rel_tol})
+        options = options_from(VerifyGradient, {"directions": directions, "seed": seed, "rel_tol": rel_tol, "order": order})
         question = VerifyGradient(self._call(bound), bound.real_inputs(), vectors, **options)
         report: VerificationReport = self._verified(question, progress)
         return report

@@ -7,27 +7,55 @@ taking x in the place of |x|, and 1 in that of sign(x).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeAlias, cast
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Op
 
+Later: TypeAlias = Callable[[], Value]
+"""A value that is built when it is asked for: of most that could be said of roots nothing is."""
+
+
+class Once:
+    """A value, made the first time that it is asked for."""
+
+    __slots__ = ("_made", "_make")
+
+    def __init__(self, make: Later) -> None:
+        self._make, self._made = make, cast("Value | None", None)
+
+    def __call__(self) -> Value:
+        if self._made is None:
+            self._made = self._make()
+        return self._made
+
 
 @dataclass(frozen=True, eq=False)
 class Root:
-    """A root, by its square."""
+    """A root: of q, or of x^2."""
 
-    square: Value
-    of: Value | None = None
-    """The x of |x|; None for a square root."""
+    base: Value
+    """The q, or the x of |x|."""
+    square: Later
+    absolute: bool = False
+    """Whether it is |x|."""
+    views: tuple[Op, ...] = ()
+    """What has been made of the base on the way."""
 
     def same(self, other: Root) -> bool:
         """Whether it is the same root."""
-        return self.square is other.square and self.of is other.of
+        return self.base is other.base and self.absolute == other.absolute and self.views == other.views
 
     def through(self, g: Builder, view: Op) -> Root:
         """The root of a view."""
-        return Root(g.apply(view, [self.square])[0], None if self.of is None else g.apply(view, [self.of])[0])
+        return replace(self, square=Once(lambda: g.apply(view, [self.square()])[0]), views=(*self.views, view))
+
+    def own(self, g: Builder) -> Value:
+        """The q or x that it is the root of, seen through the views."""
+        return functools.reduce(lambda value, view: g.apply(view, [value])[0], self.views, self.base)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +75,7 @@ class Series:
     """Says that a form comes from c_j(z), Stumpff's function: that it is cos u, sin u or the like."""
 
     order: int
-    z: Value
+    z: Later
     of: Form
     hyperbolic: bool
     """Whether z is -u^2."""
@@ -61,11 +89,11 @@ class Form:
     odd: bool | None
     """Whether -r in the place of r turns its sign (True) or changes nothing (False); None if neither is known."""
     order: int = 0
-    factor: Value | None = None
+    factor: Later | None = None
     """The smooth factor beside r^order; None if it is not known."""
-    signed: Value | None = None
+    signed: Later | None = None
     """Of |x|: the value with x in the place of |x| and 1 in that of sign(x); None if that is not known or not apt."""
-    right: Value | None = None
+    right: Later | None = None
     """Of |x|: the value with s x and s, for s = 1 from 0 on and -1 below, in their places; None if not followed."""
     vanishes: bool = False
     """Whether it is 0 where the root is."""

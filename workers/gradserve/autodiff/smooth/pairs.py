@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gradserve.autodiff.smooth.forms import Form, Guard, Root
+from gradserve.autodiff.smooth.forms import Form, Guard, Later, Once, Root
 from gradserve.autodiff.smooth.smoother import Smoother
 from gradserve.ir.builder import Value
 from gradserve.ir.op import Op
@@ -20,7 +20,7 @@ def together(s: Smoother, operands: Sequence[Value]) -> tuple[Form, Form, Guard 
     if known is None:
         return None
     first, second = (
-        form if form is not None and form.root.same(known.root) else _plain(known.root, value)
+        form if form is not None and form.root.same(known.root) else plain(known.root, value)
         for form, value in zip((x, y), operands, strict=True)
     )
     if first.guard is None or second.guard is None or first.guard.same(second.guard):
@@ -28,10 +28,20 @@ def together(s: Smoother, operands: Sequence[Value]) -> tuple[Form, Form, Guard 
     return None
 
 
-def _plain(root: Root, value: Value) -> Form:
-    return Form(root, odd=False, factor=value, signed=value, right=value)
+def plain(root: Root, value: Value) -> Form:
+    """The form of what is no function of a root."""
+
+    def itself() -> Value:
+        return value
+
+    return Form(root, odd=False, factor=itself, signed=itself, right=itself)
 
 
-def applied(s: Smoother, op: Op, x: Value | None, y: Value | None) -> Value | None:
+def applied(s: Smoother, op: Op, x: Later | None, y: Later | None) -> Later | None:
     """The result of an op, if its operands are known."""
-    return None if x is None or y is None else s.apply(op, [x, y])[0]
+    return None if x is None or y is None else Once(lambda: s.apply(op, [x(), y()])[0])
+
+
+def multiplied(s: Smoother, x: Later | None, y: Later | None) -> Later | None:
+    """The product, if its operands are known."""
+    return None if x is None or y is None else Once(lambda: s.times(x(), y()))

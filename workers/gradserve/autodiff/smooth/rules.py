@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from gradserve.autodiff.smooth.forms import Form, Root, Series
-from gradserve.autodiff.smooth.pairs import applied, together
+from gradserve.autodiff.smooth.forms import Form, Later, Once, Root, Series
+from gradserve.autodiff.smooth.pairs import applied, multiplied, together
 from gradserve.autodiff.smooth.selections import select
 from gradserve.autodiff.smooth.smoother import Rule, Smoother
 from gradserve.autodiff.smooth.squares import of_root
@@ -32,20 +32,22 @@ def _absolute(s: Smoother, op: Op, operands: Sequence[Value]) -> Form | None:
     if not x.type.is_float:
         return None
     known = s.form(x)
-    if known is not None and known.factor is not None and _is_positive(s, known.factor):
+    if known is not None and known.factor is not None and _is_positive(s, known.factor()):
         return known
-    ones = s.g.full(x.type, 1)
-    right = s.g.mul(_side(s, x), x) if s.with_signs else None
-    root = Root(s.times(x, x), x)
-    return Form(root, odd=True, order=1, factor=ones, signed=x, right=right, vanishes=True)
+    right = Once(lambda: s.g.mul(_side(s, x), x)) if s.with_signs else None
+    return Form(_size_of(s, x), True, 1, Once(lambda: s.g.full(x.type, 1)), lambda: x, right, vanishes=True)
+
+
+def _size_of(s: Smoother, x: Value) -> Root:
+    return Root(x, Once(lambda: s.times(x, x)), absolute=True)
 
 
 def _sign(s: Smoother, op: Op, operands: Sequence[Value]) -> Form | None:
     (x,) = operands
     if not x.type.is_float:
         return None
-    root = Root(s.times(x, x), x)
-    return Form(root, odd=True, signed=s.g.full(x.type, 1), right=_side(s, x), is_sign=True)
+    ones = Once(lambda: s.g.full(x.type, 1))
+    return Form(_size_of(s, x), True, signed=ones, right=Once(lambda: _side(s, x)), is_sign=True)
 
 
 def _side(s: Smoother, x: Value) -> Value:
@@ -74,10 +76,13 @@ def _negative(s: Smoother, op: Op, operands: Sequence[Value]) -> Form | None:
 
 def _mapped(s: Smoother, op: Op, known: Form) -> Form:
     """The form of a linear op of one operand."""
-    factor, signed, right = (
-        None if x is None else s.apply(op, [x])[0] for x in (known.factor, known.signed, known.right)
-    )
+    factor, signed, right = (_of_one(s, op, x) for x in (known.factor, known.signed, known.right))
     return replace(known, factor=factor, signed=signed, right=right, is_sign=False, series=None)
+
+
+def _of_one(s: Smoother, op: Op, x: Later | None) -> Later | None:
+    """The result of an op, if its operand is known."""
+    return None if x is None else Once(lambda: s.apply(op, [x()])[0])
 
 
 def other(s: Smoother, op: Op, operands: Sequence[Value]) -> Form | None:
@@ -90,11 +95,11 @@ def other(s: Smoother, op: Op, operands: Sequence[Value]) -> Form | None:
         return replace(_mapped(s, op, known), root=known.root.through(s.g, op), guard=guard)
     if not op.elementwise or op.infer(operands[0].type) != (operands[0].type,):
         return None
-    right = None if known.right is None else s.apply(op, [known.right])[0]
+    right = _of_one(s, op, known.right)
     with np.errstate(all="ignore"):
         keeps_zero = right is not None and bool(op.impl(np, np.zeros(())) == 0)
     has_parity = op.parity == "odd" or (op.parity == "even" and known.vanishes)
-    signed = s.apply(op, [known.signed])[0] if has_parity and known.odd and known.signed is not None else None
+    signed = _of_one(s, op, known.signed) if has_parity and known.odd else None
     if right is None and signed is None:
         return None
     odd = None if signed is None else op.parity == "odd"
@@ -113,16 +118,15 @@ def _series(s: Smoother, op: Op, operands: Sequence[Value]) -> Form | None:
     known, plain = s.form(operands[0]), other(s, op, operands)
     if known is None or not known.odd or known.factor is None:
         return plain
-    square = s.times(known.factor, known.factor)
-    for _ in range(known.order):
-        square = s.times(known.root.square, square)
-    z = s.g.neg(square) if isinstance(op, Sinh | Cosh) else square
-    is_odd = isinstance(op, Sin | Sinh)
-    (factor,) = s.g.apply(Stumpff(int(is_odd)), [z])
-    form = plain or Form(known.root, is_odd, guard=known.guard)
+    lead, hyperbolic, is_odd = known.factor, isinstance(op, Sinh | Cosh), isinstance(op, Sin | Sinh)
+    squared = s.beside(replace(known, order=2 * known.order, factor=multiplied(s, lead, lead)), 0)
+    assert squared is not None
+    z = Once(lambda: s.g.neg(squared()) if hyperbolic else squared())
+    factor: Later | None = Once(lambda: s.g.apply(Stumpff(int(is_odd)), [z()])[0])
     if is_odd:
-        factor = s.times(known.factor, factor)
-    series = Series(int(is_odd), z, known, isinstance(op, Sinh | Cosh))
+        factor = multiplied(s, lead, factor)
+    form = plain or Form(known.root, is_odd, vanishes=is_odd, guard=known.guard)
+    series = Series(int(is_odd), z, known, hyperbolic)
     return replace(form, odd=is_odd, order=known.order if is_odd else 0, factor=factor, series=series)
 
 
@@ -134,17 +138,19 @@ def _power(s: Smoother, op: Op, operands: Sequence[Value]) -> Form | None:
     power, known = float(filled), s.form(x)
     if known is None:
         return of_root(s, x, int(2 * power)) if power > 0 and (2 * power) % 2 == 1 else None
-    right = None if known.right is None else s.g.pow(known.right, power)
+    right = _raised(s, known.right, power)
     form = Form(known.root, None, right=right, vanishes=known.vanishes and power > 0, guard=known.guard)
     if power < 1 or power != int(power) or known.odd is None or not known.vanishes:
         return form if right is not None else None
-    factor, signed = (None if v is None else _whole_power(s, v, int(power)) for v in (known.factor, known.signed))
+    factor, signed = (_raised(s, v, power) for v in (known.factor, known.signed))
     odd = known.odd and int(power) % 2 == 1
     return replace(form, odd=odd, order=known.order * int(power), factor=factor, signed=signed)
 
 
-def _whole_power(s: Smoother, x: Value, power: int) -> Value:
-    return s.times(x, x) if power == 2 else x if power == 1 else s.g.pow(x, float(power))
+def _raised(s: Smoother, x: Later | None, power: float) -> Later | None:
+    if x is None or power == 2:
+        return multiplied(s, x, x)
+    return Once(lambda: s.g.pow(x(), power))
 
 
 def _product(s: Smoother, op: Op, operands: Sequence[Value]) -> Form | Value | None:
@@ -155,12 +161,11 @@ def _product(s: Smoother, op: Op, operands: Sequence[Value]) -> Form | Value | N
     right = applied(s, op, x.right, y.right)
     for sign, other in ((x, y), (y, x)):
         if sign.is_sign and other.vanishes and right is not None and not (other.odd and other.signed is not None):
-            return right  # once differentiable: sign(x) h(|x|) with h(0) = 0
+            return right()  # once differentiable: sign(x) h(|x|) with h(0) = 0
     odd = None if x.odd is None or y.odd is None else x.odd != y.odd
     if x.odd and y.odd and not (x.vanishes or y.vanishes):
         return None  # of two that jump where the root is 0, as sign(x) does
-    factor = None if x.factor is None or y.factor is None else s.times(x.factor, y.factor)
-    signed = None if x.signed is None or y.signed is None else s.times(x.signed, y.signed)
+    factor, signed = multiplied(s, x.factor, y.factor), multiplied(s, x.signed, y.signed)
     return Form(x.root, odd, x.order + y.order, factor, signed, right, x.vanishes or y.vanishes, guard=guard)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gradserve.autodiff.smooth.forms import Form, Guard, Root
+from gradserve.autodiff.smooth.forms import Form, Guard, Later, Once
+from gradserve.autodiff.smooth.pairs import plain
 from gradserve.autodiff.smooth.smoother import Smoother
-from gradserve.autodiff.smooth.squares import of_root
+from gradserve.autodiff.smooth.squares import of_root, root_of
 from gradserve.ir.builder import Value
 from gradserve.ir.op import Op
 from gradserve.ir.splat import is_splat, splat
@@ -46,7 +47,7 @@ def _guarded_root(s: Smoother, condition: Value, truth: bool, root: Value, numbe
     if inside is None or not isinstance(inside.op, Select) or inside.operands[0] is not condition:
         return None
     square = inside.operands[1 if truth else 2]
-    if s.is_zero_test(condition, Root(square)) is not (not truth):
+    if s.is_zero_test(condition, root_of(square)) is not (not truth):
         return None
     return of_root(s, square, 1)
 
@@ -70,7 +71,7 @@ def _both(s: Smoother, condition: Value, forms: Sequence[Form | None], branches:
     """A choice between two values that are odd, or even, in the same root."""
     known = forms[0] or forms[1]
     assert known is not None
-    x, y = (form or Form(known.root, False, factor=v, signed=v) for form, v in zip(forms, branches, strict=True))
+    x, y = (form or plain(known.root, branch) for form, branch in zip(forms, branches, strict=True))
     if not x.root.same(y.root) or x.odd is None or x.odd != y.odd:
         return None
     for form, truth in ((x, True), (y, False)):
@@ -88,6 +89,6 @@ def _both(s: Smoother, condition: Value, forms: Sequence[Form | None], branches:
     )
 
 
-def _chosen(s: Smoother, condition: Value, values: Sequence[Value | None]) -> Value | None:
+def _chosen(s: Smoother, condition: Value, values: Sequence[Later | None]) -> Later | None:
     x, y = values
-    return None if x is None or y is None else s.apply(Select(), [condition, x, y])[0]
+    return None if x is None or y is None else Once(lambda: s.apply(Select(), [condition, x(), y()])[0])

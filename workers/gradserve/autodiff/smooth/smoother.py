@@ -7,7 +7,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from gradserve.autodiff.smooth.forms import Form, Root
+from gradserve.autodiff.smooth.forms import Form, Later, Once, Root
+from gradserve.autodiff.smooth.signs import is_square
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Op
 from gradserve.ir.splat import is_splat, splat
@@ -18,7 +19,10 @@ from gradserve.ops.elementwise.differentiate_as import DifferentiateAs
 Rule: TypeAlias = Callable[["Smoother", Any, Sequence[Value]], "Form | Value | None"]
 """The form of a result; or the value as which it is to be differentiated; None if nothing is known of it."""
 
-_HOLDS_AT_ZERO: Mapping[type[Op], bool] = {Eq: True, Le: True, Ge: True, Ne: False, Lt: False, Gt: False}
+_AT_ZERO: Mapping[type[Op], bool] = {Eq: True, Le: True, Ne: False, Gt: False}
+"""What comparisons of a value with 0 say where it is 0, and of what is nowhere negative only there."""
+_TURNED: Mapping[type[Op], type[Op]] = {Eq: Eq, Ge: Le, Ne: Ne, Lt: Gt}
+"""The same with the operands exchanged."""
 _ULPS = 4.0
 
 
@@ -33,7 +37,7 @@ class Smoother:
         """Whether anything is differentiated as something else."""
         self._rules, self._other = rules, other
         self._forms: dict[int, Form] = {}
-        self._compared: dict[int, tuple[Value, bool]] = {}
+        self._compared: dict[int, tuple[Value, type[Op]]] = {}
         self._settled: dict[int, Value] = {}
 
     def apply(self, op: Op, operands: Sequence[Value]) -> tuple[Value, ...]:
@@ -60,13 +64,9 @@ class Smoother:
     def even(self, form: Form) -> Value | None:
         """The value of a form that is the same for both signs of the root, without the root; None if not known."""
         if form.signed is not None:
-            return form.signed
-        if form.factor is None:
-            return None
-        value = form.factor
-        for _ in range(form.order // 2):
-            value = self.times(form.root.square, value)
-        return value
+            return form.signed()
+        whole = self.beside(form, 0)
+        return whole and whole()
 
     def times(self, x: Value, y: Value) -> Value:
         """x y, without factors of 1."""
@@ -74,22 +74,37 @@ class Smoother:
             return y
         return x if is_splat(self.g, y, 1) else self.apply(Mul(), [x, y])[0]
 
-    def beside(self, form: Form, order: int) -> Value | None:
+    def beside(self, form: Form, order: int) -> Later | None:
         """The factor beside a lower power of the root."""
-        factor = form.factor
-        for _ in range((form.order - order) // 2):
-            factor = None if factor is None else self.times(form.root.square, factor)
-        return factor
+        factor, more = form.factor, (form.order - order) // 2
+        if factor is None or not more:
+            return factor
+
+        def made() -> Value:
+            value = factor()
+            for _ in range(more):
+                value = self.times(form.root.square(), value)
+            return value
+
+        return Once(made)
 
     def is_zero_test(self, condition: Value, root: Root) -> bool | None:
         """The truth value that the condition has only where the root is 0; None if it asks for something else."""
         found = self._compared.get(condition.index)
         if found is None:
             return None
-        compared, truth = found
+        compared, op = found
         form = self.form(compared)
-        power = form is not None and form.root.same(root) and form.order > 0 and self._never_zero(form.factor)
-        return truth if compared is root.square or compared is root.of or power else None
+        if compared is root.own(self.g):
+            positive = not root.absolute and is_square(self.g, compared)
+        elif form is not None and form.root.same(root) and form.order > 0 and form.factor is not None:
+            factor = splat(self.g, form.factor())
+            if factor is None or not factor:
+                return None
+            positive = float(factor) > 0
+        else:
+            return None
+        return _AT_ZERO[op] if positive or op in (Eq, Ne) else None
 
     def at_zero(self, value: Value | None, root: Root) -> float | None:
         """The number that the value is where the root is 0; None if that depends on something else."""
@@ -99,7 +114,7 @@ class Smoother:
     def agrees_at_zero(self, number: Value, form: Form) -> bool:
         """Whether a number is the limit of the form where the root is 0."""
         given = splat(self.g, number)
-        limit = 0.0 if form.order else self.at_zero(form.factor, form.root)
+        limit = 0.0 if form.order else self.at_zero(form.factor and form.factor(), form.root)
         if given is None or limit is None:
             return False
         return abs(float(given) - limit) <= _ULPS * float(np.finfo(np.dtype(given.dtype).name).eps) * abs(limit)
@@ -131,26 +146,25 @@ class Smoother:
     def _without_kink(self, value: Value) -> Value:
         """A root that is only compared: where the comparison turns has to do with it, its kink has not."""
         form = self.form(value)
-        if form is None or not form.odd or form.root.square.type != value.type:
+        if form is None or not form.odd:
             return value
-        return self._differentiated_as(value, form.root.square)
+        square = form.root.square()
+        return self._differentiated_as(value, square) if square.type == value.type else value
 
     def _note_comparison(self, op: Op, operands: Sequence[Value], value: Value) -> None:
         """Remembers what is compared with 0, through views as well."""
-        if isinstance(op, Comparison) and type(op) in _HOLDS_AT_ZERO:
-            compared, zero = operands
-            if is_splat(self.g, zero, 0):
-                self._compared[value.index] = (compared, _HOLDS_AT_ZERO[type(op)])
+        if isinstance(op, Comparison):
+            first, second = operands
+            if type(op) in _AT_ZERO and is_splat(self.g, second, 0):
+                self._compared[value.index] = (first, type(op))
+            elif type(op) in _TURNED and is_splat(self.g, first, 0):
+                self._compared[value.index] = (second, _TURNED[type(op)])
         elif op.view and operands[0].index in self._compared:
-            compared, truth = self._compared[operands[0].index]
-            self._compared[value.index] = (self.apply(op, [compared])[0], truth)
-
-    def _never_zero(self, factor: Value | None) -> bool:
-        found = None if factor is None else splat(self.g, factor)
-        return found is not None and bool(found != 0)
+            compared, kind = self._compared[operands[0].index]
+            self._compared[value.index] = (self.apply(op, [compared])[0], kind)
 
     def _number(self, value: Value, root: Root) -> Any:
-        if value is root.square or value is root.of:
+        if value is root.square() or value is root.own(self.g):
             return value.type.element_type.dtype.type(0)
         known = splat(self.g, value)
         made = self.g.producer(value)

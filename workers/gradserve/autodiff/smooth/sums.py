@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gradserve.autodiff.smooth.forms import Form
+from gradserve.autodiff.smooth.forms import Form, Later, Once
 from gradserve.autodiff.smooth.pairs import applied, together
 from gradserve.autodiff.smooth.smoother import Smoother
 from gradserve.ir.builder import Value
@@ -39,26 +39,25 @@ def _sum(s: Smoother, op: Op, operands: Sequence[Value], negated: bool) -> Form 
     return Form(x.root, x.odd, order, factor, signed, right, vanishes, guard=guard)
 
 
-def _remainder(s: Smoother, x: Form, y: Form, negated: bool) -> tuple[int, Value] | None:
+def _remainder(s: Smoother, x: Form, y: Form, negated: bool) -> tuple[int, Later] | None:
     """Order and factor of a series less its first term: c_j(z) = 1/j! - z c_{j+2}(z); None if it is no such thing."""
     series, first = (x.series, y) if x.series else (y.series, x)
     if series is None or series.of.factor is None or first.factor is None or (x.series and y.series):
         return None
     of, lead = series.of, series.of.factor
-    lead_is_left = first is x
     if series.order:  # u c_1(u^2) - u
-        begins = negated and first.order == of.order and first.factor is lead
+        begins = negated and first.order == of.order and first.factor() is lead()
     else:  # c_0(u^2) - 1, or -1 + c_0(u^2)
-        begins = first.order == 0 and is_splat(s.g, first.factor, 1 if negated else -1)
+        begins = first.order == 0 and is_splat(s.g, first.factor(), 1 if negated else -1)
     if not begins:
         return None
-    z_factor = s.times(lead, lead)
-    if series.hyperbolic:
-        z_factor = s.g.neg(z_factor)
-    (rest,) = s.g.apply(Stumpff(series.order + 2), [series.z])
-    factor = s.times(z_factor, rest)
-    if series.order:
-        factor = s.times(lead, factor)
-    if not (lead_is_left and negated):
-        factor = s.g.neg(factor)
-    return (2 + series.order) * of.order, factor
+    lead_is_left = first is x
+
+    def factor() -> Value:
+        (rest,) = s.g.apply(Stumpff(series.order + 2), [series.z()])
+        found = s.times(s.times(lead(), lead()), rest)
+        if series.order:
+            found = s.times(lead(), found)
+        return s.g.neg(found) if (lead_is_left and negated) == series.hyperbolic else found
+
+    return (2 + series.order) * of.order, Once(factor)
