@@ -196,13 +196,12 @@ class Function(Asker):
     def inspect(self, *arguments: Any, tangent: Any = None, wrt: Names = (), **named: Any) -> Inspection:
         """Every value inside the function at one point, with its adjoint, and its derivative along a `tangent`.
 
-        Prints as a table; `.dot()` and `.svg()` draw the graph with these numbers. Nodes that sit on a kink are marked
-        in all three, and `.kinks` has them.
+        Prints as a table; `.dot()` and `.svg()` draw it. Nodes on a kink are marked in all three; `.kinks` has them.
         """
         bound = self._signatures.bind(arguments, named, wrt, False)
         vectors = {} if tangent is None else bound.vectors(tangent, "tangent")
-        inspection: Inspection = self._ask(Inspect(self._call(bound), vectors))
-        return inspection
+        found: Inspection = self._ask(Inspect(self._call(bound), vectors))
+        return found
 
     def hessian_trace(
         self,
@@ -242,12 +241,12 @@ class Function(Asker):
     ) -> VerificationReport:
         """A finite-difference verification of the gradient, or of a `claimed` one: `.passed`, `.worst`; prints well.
 
-        With `order=2` second derivatives as well: H v against differences of the gradient. 0 `directions` and 0
-        `rel_tol` are the service's defaults. `progress` is called with every stage on the way.
+        With `order=2` H v against differences of the gradient as well. 0 stands for the service's default.
         """
         bound = self._signatures.bind(arguments, named, wrt, False)
         vectors = {} if claimed is None else bound.vectors(claimed, "claimed gradient")
-        options = options_from(VerifyGradient, {"directions": directions, "seed": seed, "rel_tol": rel_tol, "order": order})
+        chosen = {"directions": directions, "seed": seed, "rel_tol": rel_tol, "order": order}
+        options = options_from(VerifyGradient, chosen)
         question = VerifyGradient(self._call(bound), bound.real_inputs(), vectors, **options)
         report: VerificationReport = self._verified(question, progress)
         return report
