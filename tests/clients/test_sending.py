@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -159,11 +158,11 @@ def test_threads_that_begin_together_send_the_data_once(own, traffic):
 
 
 def test_threads_trace_a_function_once(client):
-    traced, ready = [], threading.Barrier(8)
+    traced, ready, pause = [], threading.Barrier(8), threading.Event()
 
     def loss(w):
         traced.append(w.shape)
-        time.sleep(0.05)  # for the others to come
+        pause.wait(0.05)  # for the others to come
         return np.sum(w**2)
 
     f = client.function(loss)

@@ -23,7 +23,7 @@ Change = Callable[[Array], Array]
 def backwards(x: Array) -> Array:
     """The same numbers in memory that goes backwards and leaves gaps, the last axis outermost."""
     room = np.zeros(tuple(2 * n for n in x.shape), x.dtype, order="F")
-    backwards_by_two: Any = (slice(None, None, -2),) * x.ndim
+    backwards_by_two: Any = (..., *(slice(None, None, -2),) * x.ndim)
     view: Array = room[backwards_by_two]
     view[...] = x
     return view

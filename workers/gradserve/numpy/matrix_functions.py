@@ -1,7 +1,6 @@
 """Functions of matrices, as scipy.linalg has them; of one matrix or of a stack of them.
 
-`sqrtm`, `logm` and `funm_sym` are of symmetric matrices, of which the lower triangle alone is read, as by
-np.linalg.eigh.
+`sqrtm`, `logm` and `funm_sym` are of symmetric matrices: the lower triangle alone is read, as np.linalg.eigh does.
 Derivatives are right at repeated eigenvalues.
 """
 

@@ -36,7 +36,7 @@ class Sqrt(Unary):
         return g.mul(g.div(0.5, y), dx)
 
     def kink(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
-        """Where x is at an end of the domain: the derivative is infinite."""
+        """Where x is at an end of the domain. The derivative is infinite there."""
         return g.eq(operands[0], 0)
 
 
@@ -180,7 +180,7 @@ class Pow(Binary):
         return g.mul(slope, dx)
 
     def kink(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
-        """Where x is 0 and y no whole number from 0 on: a derivative is infinite, the first or a further one."""
+        """Where x is 0 and y no whole number from 0 on. A derivative is infinite there, the first or a further one."""
         x, y = operands
         exponent = splat(g, y)
         if exponent is None:

@@ -80,7 +80,7 @@ class Asin(Unary):
         return g.div(dx, g.sqrt(g.apply(OneMinusSquare(), [x])[0]))
 
     def kink(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
-        """Where x is at an end of the domain: the derivative is infinite."""
+        """Where x is at an end of the domain. The derivative is infinite there."""
         return g.eq(g.abs(operands[0]), 1)
 
 
@@ -100,7 +100,7 @@ class Acos(Unary):
         return g.div(dx, g.neg(g.sqrt(g.apply(OneMinusSquare(), [x])[0])))
 
     def kink(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
-        """Where x is at an end of the domain: the derivative is infinite."""
+        """Where x is at an end of the domain. The derivative is infinite there."""
         return g.eq(g.abs(operands[0]), 1)
 
 
@@ -229,7 +229,7 @@ class Acosh(Unary):
         return g.div(dx, g.mul(g.sqrt(g.sub(x, 1.0)), g.sqrt(g.add(x, 1.0))))
 
     def kink(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
-        """Where x is at an end of the domain: the derivative is infinite."""
+        """Where x is at an end of the domain. The derivative is infinite there."""
         return g.eq(operands[0], 1)
 
 
