@@ -234,7 +234,7 @@ class Function(Asker):
         directions: int = 0,
         seed: int = 0,
         rel_tol: float = 0.0,
-        order: int = 1,
+        order: int = 0,
         wrt: Names = (),
         progress: Callable[[VerificationProgress], object] | None = None,
         **named: Any,
