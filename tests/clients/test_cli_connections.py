@@ -112,3 +112,15 @@ def written(server):
     """Bytes of blobs that clients have sent."""
     labels = {"method": "BlobService/WriteBlob"}
     return server.metrics.registry.get_sample_value("gradserve_received_bytes_total", labels) or 0.0
+
+
+# ---- files of narrow numbers
+
+
+def test_files_of_narrow_numbers(folder, run, place):
+    np.savez("ones.npz", w=np.ones(3, np.int8), b=np.float16(1))
+    np.savez("wide.npz", w=np.ones(3), b=1.0)
+    for name in ("ones", "wide"):
+        hvp = ["hvp", "loss.pb", f"{name}.npz", "--tangents", f"{name}.npz", "--out", f"{name}-hv.npz"]
+        assert run(*hvp, *place)[0] == 0
+    assert same_bits(load_arrays(folder / "ones-hv.npz"), load_arrays(folder / "wide-hv.npz"))

@@ -162,7 +162,8 @@ class Asker:
         kind = DERIVATIONS[name]
         bound = self._signatures.bind(arguments, {}, wrt, batch)
         call = self._call(bound, reduction)
-        found: Derivatives = self._ask(Differentiate(call, asking.derivation_of(kind, bound, options), vectors))
+        promoted = bound.promoted(vectors, kind.takes)
+        found: Derivatives = self._ask(Differentiate(call, asking.derivation_of(kind, bound, options), promoted))
         return found
 
     def _estimate(

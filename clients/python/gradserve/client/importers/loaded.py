@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gradserve.client.tracing.signature import Batch, Bound, Names, batched_names, converted, names_of, require_batched
-from gradserve.client.tracing.trace import Traced, as_array
+from gradserve.client.tracing.signature import (
+    Batch,
+    Bound,
+    Names,
+    batched_names,
+    converted,
+    names_of,
+    require_batched,
+    widened,
+)
+from gradserve.client.tracing.trace import Traced
 from gradserve.client.tracing.trees import Branch, Leaf, Structure, flatten
 from gradserve.client.tracing.watching import Watch
 from gradserve.ir.errors import InvalidRequest
@@ -29,7 +38,7 @@ class LoadedGraph:
     def bind(self, arguments: Sequence[Any], named: Mapping[str, Any], wrt: Names, batch: Batch) -> Bound:
         """The arguments by position or by the name of the input; trees are taken apart to the names of inputs."""
         types = self.latest.graph.input_types
-        leaves = {name: as_array(leaf, name) for name, leaf in self._leaves(arguments, named)}
+        leaves = {name: widened(leaf, types.get(name), name) for name, leaf in self._leaves(arguments, named)}
         missing = [f"{name}: {type_}" for name, type_ in types.items() if name not in leaves]
         unknown = [name for name in leaves if name not in types]
         if missing or unknown:

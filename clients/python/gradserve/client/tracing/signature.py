@@ -14,6 +14,7 @@ from gradserve.client.tracing.watching import Watch
 from gradserve.ir.bind import bind, solve_symbols
 from gradserve.ir.errors import InvalidRequest
 from gradserve.ir.types import Array, TensorType
+from gradserve.questions.derivations import COTANGENTS
 
 Names: TypeAlias = str | Sequence[str]
 Batch: TypeAlias = bool | Names
@@ -99,6 +100,13 @@ class Bound:
         named = [(output.name, leaf) for output, (_, leaf) in zip(self.traced.graph.outputs, leaves, strict=True)]
         return _real_arrays(named, self.traced.graph.output_types, "cotangent")
 
+    def promoted(self, vectors: Mapping[str, Array], what: str) -> dict[str, Array]:
+        """Vectors by input or output in the types of what they belong to; others as they are, to be refused."""
+        graph = self.traced.graph
+        types = graph.output_types if what == COTANGENTS else graph.input_types
+        real = {name for name in vectors if name in types and types[name].is_float}
+        return {**vectors, **_real_arrays([(name, vectors[name]) for name in vectors if name in real], types, what)}
+
     def real_inputs(self) -> tuple[str, ...]:
         """The real inputs of the parameters in `wrt`, in the graph's order.
 
@@ -174,6 +182,19 @@ def require_batched(leaves: Mapping[str, Array], batched: Iterable[str]) -> None
         if not leaves[path].ndim or not len(leaves[path]):
             shape = leaves[path].shape
             raise InvalidRequest(f"{path} carries the batch and has the shape {shape}; the first axis is for points")
+
+
+def widened(leaf: Any, type_: TensorType | None, path: str) -> Array:
+    """An argument as an array: in the elements of its input if all of its own are among those, else in its own.
+
+    Raises:
+        InvalidRequest: no graph has such elements.
+    """
+    array = np.asarray(leaf)
+    wanted = None if type_ is None else type_.element_type.dtype
+    if wanted is None or isinstance(leaf, np.ma.MaskedArray) or not np.can_cast(array.dtype, wanted, "safe"):
+        return as_array(leaf, path)
+    return array.astype(wanted, copy=False)
 
 
 def converted(array: Array, type_: TensorType, path: str) -> Array:
