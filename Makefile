@@ -22,7 +22,7 @@ export RAY_USAGE_STATS_ENABLED := 0
 export RAY_DEDUP_LOGS := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup proto format lint lint-python lint-proto test deploy-test dashboards golden demo bench clean
+.PHONY: help setup proto format lint lint-python lint-proto test deploy-test dashboards golden demo attack bench clean
 
 help: ## list the targets
 	@echo "gradserve: make <target>"
@@ -102,6 +102,9 @@ golden: $(VENV)/.dev ## write the renders of the Helm chart that its tests compa
 
 demo: $(VENV)/.demo ## see gradserve work, from a fresh clone
 	@$(BIN)/gradserve demo $(DEMO_ARGS)
+
+attack: $(VENV)/.dev ## send mutated graphs through every pass (ATTACK_ARGS="--count 200000")
+	@$(BIN)/python -m tests.attack.campaign $(ATTACK_ARGS)
 
 bench: $(VENV)/.dev ## time gradserve (BENCH_ARGS passes options)
 	@$(BIN)/python tests/bench/run.py $(BENCH_ARGS)

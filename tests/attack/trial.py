@@ -57,13 +57,13 @@ def graph_of(seed: int) -> graph_pb2.Graph:
     return mutated(graph, dice)
 
 
-def try_seed(seed: int) -> Outcome:
-    """Decodes, checks, derives, plans and runs the mutated graph of a number."""
+def try_seed(seed: int, most: int | None = None) -> Outcome:
+    """Decodes, checks, derives, plans and runs the mutated graph of a number; by every derivation, or at most so many."""
     outcome, dice = Outcome(), random.Random(seed)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     graph = graph_of(seed)
     with suppress(_Ended):
-        _try(graph, dice, outcome)
+        _try(graph, dice, outcome, most)
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) << 10
     if grown > BYTES:
         outcome.faults.append(f"memory: {grown >> 20} MB more")
@@ -93,7 +93,7 @@ def _stage(outcome: Outcome, name: str) -> Iterator[None]:
             outcome.faults.append(f"{name}: {spent:.2f} s")
 
 
-def _try(message: graph_pb2.Graph, dice: random.Random, outcome: Outcome) -> None:
+def _try(message: graph_pb2.Graph, dice: random.Random, outcome: Outcome, most: int | None) -> None:
     with _stage(outcome, "decode"):
         graph = decode_graph(message, OP_SET)
     with _stage(outcome, "check"):
@@ -101,7 +101,8 @@ def _try(message: graph_pb2.Graph, dice: random.Random, outcome: Outcome) -> Non
         assert graph.digest
     with _stage(outcome, "bind"):
         graph = checked(Call(graph, {i.name: _given(i.type, dice) for i in graph.inputs})).graph
-    for derivation in derivations(graph, dice):
+    every = derivations(graph, dice)
+    for derivation in every if most is None else dice.sample(every, most):
         context = Context(_pool(), limits=LIMITS, programs=Programs(1 << 24, LIMITS), schedules=Lru(1))
         name = str(type(derivation).__name__)
         axis = None

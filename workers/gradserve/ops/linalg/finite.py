@@ -85,21 +85,26 @@ def schur(a: Array) -> Any:
 
 def _scaled_and_squared(a: Array) -> Any:
     """The exponential by products and systems alone."""
-    norm = np.abs(a).sum(axis=-2).max(axis=-1)
-    most = float(norm.max(initial=0.0))
-    times = max(0, int(np.frexp(most / _NORM)[1])) if np.isfinite(most) else int(np.finfo(a.dtype).maxexp)
-    x, one = a * np.asarray(0.5**times, a.dtype), np.eye(a.shape[-1], dtype=a.dtype)
+    stack = a.reshape(-1, *a.shape[-2:])
+    norms = np.abs(stack).sum(axis=-2).max(axis=-1)
+    known = np.isfinite(norms)
+    times = np.where(known, np.frexp(np.where(known, norms, 1.0) / _NORM)[1], np.finfo(a.dtype).maxexp).clip(0)
+    result = _by_pade(np.ldexp(stack, -times[:, None, None]))
+    for k in range(times.max(initial=0)):
+        # What has overflowed or vanished is left: of a norm of 1e300 there would be a thousand products more.
+        left = (times > k) & np.isfinite(result).all(axis=(-2, -1)) & result.any(axis=(-2, -1))
+        if not left.any():
+            break
+        result[left] = result[left] @ result[left]
+    return result.reshape(a.shape)
+
+
+def _by_pade(x: Array) -> Array:
+    one, b = np.eye(x.shape[-1], dtype=x.dtype), [np.asarray(float(c), x.dtype) for c in _PADE]
     x2 = x @ x
     x4 = x2 @ x2
     x6 = x4 @ x2
-    b = [np.asarray(c, a.dtype) for c in map(float, _PADE)]
     odd = x6 @ (b[13] * x6 + b[11] * x4 + b[9] * x2) + b[7] * x6 + b[5] * x4 + b[3] * x2 + b[1] * one
     even = x6 @ (b[12] * x6 + b[10] * x4 + b[8] * x2) + b[6] * x6 + b[4] * x4 + b[2] * x2 + b[0] * one
     u = x @ odd
-    result = np.linalg.solve(even - u, even + u)
-    for _ in range(times):
-        left = np.isfinite(result).all(axis=(-2, -1)) & result.any(axis=(-2, -1))
-        if not left.any():
-            break  # all have overflowed or vanished, and of a norm of 1e300 there would be a thousand products more
-        result = result @ result
-    return result
+    return np.linalg.solve(even - u, even + u)
