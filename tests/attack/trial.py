@@ -58,7 +58,7 @@ def graph_of(seed: int) -> graph_pb2.Graph:
 
 
 def try_seed(seed: int, most: int | None = None) -> Outcome:
-    """Decodes, checks, derives, plans and runs the mutated graph of a number; by every derivation, or at most so many."""
+    """Decodes, checks, derives, plans and runs the mutated graph of a number, by every derivation or a few."""
     outcome, dice = Outcome(), random.Random(seed)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     graph = graph_of(seed)
