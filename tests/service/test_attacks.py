@@ -159,7 +159,7 @@ def test_a_length_that_nobody_tells_is_named(stubs, method):
         request.tangents["w"].CopyFrom(wire.encode_tensor(np.ones(3)))
     refused = refusal(lambda: getattr(stubs.derivatives, method)(request, timeout=SECONDS))
     assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
-    assert any(text.startswith("n has no length") for text in refused.violations.values())
+    assert any("n has no length" in text for text in refused.violations.values())
 
 
 def test_constants_are_not_computed_with_at_any_price(stubs):
