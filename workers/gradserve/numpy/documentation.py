@@ -36,11 +36,15 @@ _KINKS = """
 Where an op has no derivative, as |x| at 0, its derivative follows one convention, given here by op; functions made of
 ops inherit theirs. `f.last_report.kinks` tells of every derivative how many nodes sit on a kink at the points
 asked for, and `f.inspect(w).kinks` names them. They count where an op has no derivative even if the function has one,
-as `np.where(x > 0, x**2, 0)` has at 0.
+as `np.where(x > 0, x**2, 0)` has at 0. `f.kinks = "resolve"` takes derivatives there as limits from several directions,
+within the bound `f.last_report.kinks.bound`, and refuses where these differ; `"refuse"` refuses.
+
+What algebra knows to be smooth is differentiated as such: `np.linalg.norm(w)**2`, `np.abs(w)**2`, the cosine of a norm,
+`np.sign(w) * np.abs(w)`, and `np.where(t == 0, 1, np.sin(t) / np.where(t == 0, 1, t))` of a norm. Values stay NumPy's.
 
 What is not chosen contributes nothing to a derivative: a zero stays zero, though it meets partials that are infinite or
 NaN. So `np.sum(np.where(w > 1, np.log(w), 0))` and `np.nansum` have the derivatives that one expects. A zero that
-is not chosen but computed, as that of `np.sqrt(w)**2` at 0, stays as well, and counts as one more node on a kink.
+is not chosen but computed, as that of `np.arccos(w)**2` at 1, stays as well, and counts as one more node on a kink.
 
 | op | has no derivative |
 | --- | --- |"""
