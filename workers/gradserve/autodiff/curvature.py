@@ -15,6 +15,8 @@ from gradserve.ops import builder
 
 SHARES = 509
 """The most shares of an input. A prime, so that what lies a row or a block apart seldom falls into the same one."""
+PERIOD = 1 << 12
+"""Rows of shares after which their signs repeat: lengths are the client's, and the signs are there before any limit."""
 
 
 def curvature(hvp: Graph, wrt: Sequence[str]) -> Graph:
@@ -42,8 +44,9 @@ def _shares(g: Builder, products: Value) -> Value:
     flat = g.reshape(products, (size,))
     if size <= SHARES:
         return flat
-    rows = -(-size // SHARES)
-    padded = g.emit("pad", flat, low=(0,), high=(rows * SHARES - size,), interior=(0,))
+    rows = min(-(-size // SHARES), PERIOD)
+    blocks = -(-size // (rows * SHARES))
+    padded = g.emit("pad", flat, low=(0,), high=(blocks * rows * SHARES - size,), interior=(0,))
     signs = np.array([1.0 - 2.0 * (row.bit_count() & 1) for row in range(rows)], products.type.element_type.dtype)
-    each = g.broadcast(g.reshape(g.constant(signs), (rows, 1)), (rows, SHARES))
-    return g.reduce_sum(g.mul(each, g.reshape(padded, (rows, SHARES))), axes=(0,))
+    each = g.broadcast(g.reshape(g.constant(signs), (1, rows, 1)), (blocks, rows, SHARES))
+    return g.reduce_sum(g.mul(each, g.reshape(padded, (blocks, rows, SHARES))), axes=(0, 1))
