@@ -43,14 +43,16 @@ def derive(graph: Graph, derivation: Derivation) -> Graph:
     """
     match derivation:
         case Careful(derivation=WithKinks(derivation=of)):
-            return with_absorbed(with_kinks(_seen(graph, of), _careful(graph, of), _moved(graph, of)))
+            seen = _seen(graph, of)
+            return with_absorbed(with_kinks(seen, _careful(seen, of), _moved(graph, of)))
         case Careful(derivation=of):
-            return _careful(graph, of)
+            return _careful(_seen(graph, of), of)
         case WithKinks(derivation=of):
-            return with_kinks(_seen(graph, of), derive(graph, of), _moved(graph, of))
+            seen = _seen(graph, of)
+            return with_kinks(seen, _derived(seen, of, sown=True), _moved(graph, of))
         case KinkCounts(wrt):
             return kinks(smoothed(graph), wrt)
-    return _derived(graph, derivation, sown=True)
+    return _derived(_seen(graph, derivation), derivation, sown=True)
 
 
 def _seen(graph: Graph, derivation: Derivation) -> Graph:
@@ -69,7 +71,6 @@ def _careful(graph: Graph, derivation: Derivation) -> Graph:
 
 def _derived(graph: Graph, derivation: Derivation, sown: bool) -> Graph:
     """The derived graph; if it is not `sown`, the seed of the loss is an input, `cotangent:LOSS`."""
-    graph = _seen(graph, derivation)
     match derivation:
         case Evaluate():
             return _evaluate(graph)

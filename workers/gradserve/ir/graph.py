@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from gradserve.ir.attributes import has_symbols
 from gradserve.ir.op import Op
 from gradserve.ir.types import Array, TensorType, type_of
 
@@ -157,8 +158,6 @@ class Graph:
     @functools.cached_property
     def is_concrete(self) -> bool:
         """Whether every length is a number, those of attributes included."""
-        from gradserve.ir.attributes import has_symbols
-
         return all(t.is_concrete for t in self.value_types) and not any(has_symbols(node.op) for node in self.nodes)
 
     @functools.cached_property

@@ -35,8 +35,7 @@ def _unresolved(page: Page, what: str) -> Page:
     """What is answered by convention, or where that is not wanted and there are kinks not at all."""
 
     def answering(context: Context, question: Any, control: Control) -> Iterator[Answer]:
-        wrt = getattr(question, "wrt", None) or tuple(getattr(question, "direction", ()))
-        kinks.refuse(context, question.call, wrt, control, what)
+        kinks.refuse(context, question.call, question.wrt, control, what)
         yield from page(context, question, control)
 
     return answering

@@ -12,8 +12,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from gradserve.autodiff import names
 from gradserve.autodiff.derivation import added_inputs
 from gradserve.estimation.diagonal import DiagonalSoFar
@@ -35,7 +33,7 @@ from gradserve.questions.derivations import Derivation
 from gradserve.questions.estimates import Estimate, EstimateDiagonal, EstimateTrace, StopReason
 from gradserve.questions.report import Report
 from gradserve.runtime.control import Control
-from gradserve.verification.widen import is_single
+from gradserve.verification.widen import epsilon_of
 
 ESTIMATORS: Mapping[type[Estimate], type[Estimator]] = {EstimateTrace: TraceSoFar, EstimateDiagonal: DiagonalSoFar}
 """What answers each question."""
@@ -82,8 +80,7 @@ def answers(context: Context, question: Estimate, control: Control) -> Iterator[
     question = replace(question, call=checked(question.call))
     scheduled = schedule(context, question, control.check)
     probing = _Probing(question, scheduled, control, time.perf_counter() - started)
-    epsilon = np.finfo(np.float32 if is_single(question.call.graph) else np.float64).eps
-    estimator = ESTIMATORS[type(question)](question.seed, float(epsilon))
+    estimator = ESTIMATORS[type(question)](question.seed, epsilon_of(question.call.graph))
     target, taken = target_of(question), 0
     for look, probes in enumerate(looks(target), start=1):
         for samples in probing.samples(taken, probes):

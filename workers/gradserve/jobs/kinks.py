@@ -138,10 +138,7 @@ class _Resolving:
         if call.reduction is Reduction.NONE:
             return arrays, blocks
         size = call.batch_size if call.reduction is Reduction.MEAN else None
-        return tuple(
-            {role: {n: _reduced(a, size) for n, a in named.items()} for role, named in whole.items()}
-            for whole in (arrays, blocks)
-        )  # type: ignore[return-value]
+        return _reduced(arrays, size), _reduced(blocks, size)
 
     def _at(self, point: int | None) -> tuple[Any, Any]:
         """Derivatives and blocks at one point, as limits. The function itself must tend to its value."""
@@ -234,7 +231,11 @@ def _copied(nested: Mapping[str, Mapping[str, Array]]) -> dict[str, dict[str, Ar
     return {outer: {name: np.array(array) for name, array in named.items()} for outer, named in nested.items()}
 
 
-def _reduced(array: Array, size: int | None) -> Array:
-    """The sum over the points, or their mean."""
-    total = array.sum(axis=0)
-    return np.asarray(total if size is None else total / size)
+def _reduced(nested: Mapping[str, Mapping[str, Array]], size: int | None) -> dict[str, dict[str, Array]]:
+    """The sums over the points, or their means."""
+
+    def reduced(array: Array) -> Array:
+        total = array.sum(axis=0)
+        return np.asarray(total if size is None else total / size)
+
+    return {outer: {name: reduced(array) for name, array in named.items()} for outer, named in nested.items()}

@@ -24,7 +24,7 @@ from gradserve.questions.report import Kinks, Report
 from gradserve.runtime.control import Control
 from gradserve.verification.directions import Layout
 from gradserve.verification.measure import Stage
-from gradserve.verification.widen import is_single, widen
+from gradserve.verification.widen import epsilon_of, is_single, widen
 
 BLOCK = 16
 """Steps of one direction that make a lap: one program then serves every stage."""
@@ -50,6 +50,8 @@ class Losses:
         self._context, self._call, self._wrt, self._control = context, call, wrt, control
         self.single = is_single(call.graph)
         """Whether the loss itself is in single precision."""
+        self.epsilon = epsilon_of(call.graph)
+        """The spacing of its numbers at 1."""
         self.graph = widen(call.graph) if self.single else call.graph
         types = self.graph.input_types
         given = arrays_of(call.arguments)

@@ -34,7 +34,6 @@ from gradserve.verification.directions import Layout, sign_directions
 from gradserve.verification.measure import Problem
 from gradserve.verification.pairs import DEFAULT_PAIRS, Pair, choose_pairs, entry_pair
 from gradserve.verification.slopes import slope_along
-from gradserve.verification.widen import is_single
 
 R = TypeVar("R", InputReport, EntryReport)
 
@@ -75,7 +74,7 @@ def verify_gradient(context: Context, question: VerifyGradient, control: Control
     context.limits.check_count("directions", directions)
     context.programs.derived(call.graph, Gradient(wrt), control.check)  # refuses what is no loss
     losses = Losses(context, call, wrt, control)
-    problem = _problem(losses, call.graph, claimed, tolerance)
+    problem = _first_order(losses, call.graph, claimed, tolerance)
     kinks = losses.kinks()
     report = yield from _stages(gradient.verify(problem, directions, question.seed), losses, VerificationProgress)
     spent = losses.report
@@ -115,8 +114,7 @@ def verify_symmetry(context: Context, question: VerifySymmetry, control: Control
     losses = Losses(context, call, wrt, control)
     point = layout.pack(losses.arguments)
     chosen = [_named(layout, point, pair) for pair in question.pairs] or choose_pairs(point, count, question.seed)
-    epsilon = float(np.finfo(np.float32 if is_single(call.graph) else np.float64).eps)
-    problem = symmetry.Plane(layout, point, layout.pack(losses.gradient(call.graph)), epsilon, tolerance)
+    problem = symmetry.Plane(layout, point, layout.pack(losses.gradient(call.graph)), losses.epsilon, tolerance)
     kinks = losses.kinks()
     report = yield from _stages(symmetry.verify(problem, chosen, question.seed), losses, SymmetryProgress)
     yield from _done(report, losses.report, kinks, SymmetryProgress)
@@ -152,12 +150,8 @@ def _slopes_along(
 
 def _second_order(losses: Losses, along: Losses, u: Array, tolerance: float) -> Problem:
     """H u, as Hvp answers it, to be verified as the gradient of the derivative along u."""
-    layout, point = losses.layout, losses.layout.pack(losses.arguments)
     (claim,) = losses.products([u])
-    single = losses.single
-    residue = claim - layout.pack(along.gradient(along.graph)) if single else np.zeros(layout.size)
-    residue[~np.isfinite(residue)] = 0
-    return Problem(layout, point, claim, residue, float(np.finfo(np.float32 if single else np.float64).eps), tolerance)
+    return _problem(losses, claim, claim, along, tolerance)
 
 
 def _together(first: VerificationReport, second: VerificationReport) -> VerificationReport:
@@ -174,16 +168,19 @@ def _together(first: VerificationReport, second: VerificationReport) -> Verifica
     )
 
 
-def _problem(losses: Losses, graph: Graph, claimed: Mapping[str, Array], tolerance: float) -> Problem:
-    layout, point = losses.layout, losses.layout.pack(losses.arguments)
-    single = is_single(graph)
-    own = layout.pack(losses.gradient(graph)) if single or not claimed else np.empty(0)
-    wanted = layout.pack(claimed) if claimed else own
-    if not single:
-        return Problem(layout, point, wanted, np.zeros(layout.size), float(np.finfo(np.float64).eps), tolerance)
-    residue = own - layout.pack(losses.gradient(losses.graph))
+def _first_order(losses: Losses, graph: Graph, claimed: Mapping[str, Array], tolerance: float) -> Problem:
+    """The claimed gradient, or else the one that Gradient answers, to be verified."""
+    pack = losses.layout.pack
+    own = pack(losses.gradient(graph)) if losses.single or not claimed else np.empty(0)
+    return _problem(losses, pack(claimed) if claimed else own, own, losses, tolerance)
+
+
+def _problem(losses: Losses, wanted: Array, own: Array, wide: Losses, tolerance: float) -> Problem:
+    """What is wanted, to be verified; our own answer in single precision differs from the gradient of `wide`."""
+    layout = losses.layout
+    residue = own - layout.pack(wide.gradient(wide.graph)) if losses.single else np.zeros(layout.size)
     residue[~np.isfinite(residue)] = 0
-    return Problem(layout, point, wanted, residue, float(np.finfo(np.float32).eps), tolerance)
+    return Problem(layout, layout.pack(losses.arguments), wanted, residue, losses.epsilon, tolerance)
 
 
 def _worst_of_each(rows: Sequence[R]) -> tuple[R, ...]:

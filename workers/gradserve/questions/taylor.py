@@ -50,3 +50,8 @@ class ExpandAlong:
 
     rpc: ClassVar[str] = "TaylorModel"
     answer: ClassVar[type] = Expansion
+
+    @property
+    def wrt(self) -> tuple[str, ...]:
+        """The inputs that move."""
+        return tuple(self.direction)

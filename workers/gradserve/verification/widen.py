@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Constant, Graph, Literal
 from gradserve.ir.op import Op
@@ -18,6 +20,11 @@ _SINGLE, _DOUBLE = ElementType.FLOAT32, ElementType.FLOAT64
 def is_single(graph: Graph) -> bool:
     """Whether any value of the graph is in single precision."""
     return any(t.element_type is _SINGLE for each in (graph, *graph.functions) for t in each.value_types)
+
+
+def epsilon_of(graph: Graph) -> float:
+    """The spacing, at 1, of the least precise numbers that the graph computes with."""
+    return float(np.finfo(np.float32 if is_single(graph) else np.float64).eps)
 
 
 def widen(graph: Graph) -> Graph:

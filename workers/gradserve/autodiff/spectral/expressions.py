@@ -93,6 +93,8 @@ def converted(expression: Expression, element_type: ElementType) -> Expression:
 
 def without_turn(expression: Expression) -> tuple[bool, Expression] | None:
     """Whether a turn is a factor of the expression, and the other factors; None if it stands within a function."""
+    if not has_turn(expression):
+        return False, expression
     match expression:
         case Turn():
             return True, ONE
@@ -100,14 +102,9 @@ def without_turn(expression: Expression) -> tuple[bool, Expression] | None:
             one, other = without_turn(left), without_turn(right)
             if one is None or other is None:
                 return None
-            return (one[0] != other[0], times(one[1], other[1])) if one[0] or other[0] else (False, expression)
-        case Sum(left, right):
-            plain = without_turn(left) == (False, left) and without_turn(right) == (False, right)
-            return (False, expression) if plain else None
-        case Applied(_, of):
-            return (False, expression) if without_turn(of) == (False, of) else None
+            return one[0] != other[0], times(one[1], other[1])
         case _:
-            return False, expression
+            return None
 
 
 class Algebra(ABC):
@@ -196,6 +193,19 @@ def _element_by_element(function: str, parameter: float, x: Value) -> Value:
             return g.emit("maximum", x, 0.0)
         case _:
             return g.emit(function, x)
+
+
+def has_turn(expression: Expression) -> bool:
+    """Whether a turn is part of the expression."""
+    match expression:
+        case Turn():
+            return True
+        case Sum(left, right) | Product(left, right):
+            return has_turn(left) or has_turn(right)
+        case Applied(_, of):
+            return has_turn(of)
+        case _:
+            return False
 
 
 def has_kink(expression: Expression) -> bool:

@@ -13,7 +13,7 @@ from enum import Enum, auto
 from string import ascii_letters
 
 from gradserve.autodiff.spectral.algebras import Decomposition
-from gradserve.autodiff.spectral.expressions import Expression, has_kink, times, vector, without_turn
+from gradserve.autodiff.spectral.expressions import Expression, has_kink, has_turn, times, vector
 from gradserve.ir.builder import Value
 from gradserve.numpy.einstein import einsum
 from gradserve.numpy.matrices import trace
@@ -140,7 +140,7 @@ class SpectralForm:
 
         The trace of a function of the matrix for some of its values looks by itself whether they are part of a cluster.
         """
-        if without_turn(self.expression) != (False, self.expression):
+        if has_turn(self.expression):
             return self.is_whole
         # Singular values of zero are at a kink of their own, which only functions that are smooth there bear.
         smooth = self.source.symmetric or not has_kink(self.expression)
@@ -164,8 +164,7 @@ class SpectralForm:
 
     def _trace(self, shape: Sequence[int], gone: set[int], sums: Sums) -> Value | None:
         g = self.source.matrix.builder
-        turned = without_turn(self.expression) != (False, self.expression)
-        if turned or sums is Sums.OF_MATRIX or not self.is_whole or has_kink(self.expression):
+        if has_turn(self.expression) or sums is Sums.OF_MATRIX or not self.is_whole or has_kink(self.expression):
             # The function of the matrix knows which eigenvalues are zero to rounding, and which form a cluster.
             whole = self.source.sandwich(self.expression, self.start, self.stop, True, True)
             if whole is None:

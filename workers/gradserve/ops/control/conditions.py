@@ -8,10 +8,7 @@ import numpy as np
 
 from gradserve.ir.graph import Graph, Literal, Node
 from gradserve.ir.types import Array
-
-_SIGNS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
-_JOINTS = {"logical_and": " and ", "logical_or": " or "}
-"""Comparisons, and what joins them, as they are written."""
+from gradserve.ops.elementwise.comparison import Comparison, LogicalAnd, LogicalOr
 
 
 def compared(body: Graph, known: Mapping[int, Array]) -> str:
@@ -36,10 +33,10 @@ def _written(value: int, makers: Mapping[int, Node], values: Mapping[int, Array]
     node = makers.get(value)
     if node is None:
         return ""
-    if node.op.name in _JOINTS:
+    if isinstance(node.op, LogicalAnd | LogicalOr):
         parts = [_written(k, makers, values) for k in node.operands]
-        return _JOINTS[node.op.name].join(filter(None, parts))
-    if node.op.name not in _SIGNS or any(k not in values or np.ndim(values[k]) for k in node.operands):
+        return f" {node.op.joint} ".join(filter(None, parts))
+    if not isinstance(node.op, Comparison) or any(k not in values or np.ndim(values[k]) for k in node.operands):
         return ""
     left, right = (f"{np.asarray(values[k]).item():.6g}" for k in node.operands)
-    return f"{left} {_SIGNS[node.op.name]} {right}"
+    return f"{left} {node.op.sign} {right}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from gradserve.ops.registry import register
 class Comparison(Discrete, Binary):
     """Whether two operands stand in a relation. NaN stands in none but `ne`."""
 
+    sign: ClassVar[str]
+    """As it is written between them."""
     points = ((1.5, -2.0, 0.0), (0.25, 3.0, 1.0))
     kinks = ((1.5, 0.0, np.nan, np.inf), (1.5, -0.0, np.nan, np.inf))
 
@@ -43,6 +45,7 @@ class Eq(Comparison):
     """x = y."""
 
     name = "eq"
+    sign = "=="
     commutative = True
     function = "equal"
 
@@ -53,6 +56,7 @@ class Ne(Comparison):
     """x differs from y."""
 
     name = "ne"
+    sign = "!="
     commutative = True
     function = "not_equal"
 
@@ -63,6 +67,7 @@ class Lt(Comparison):
     """x < y."""
 
     name = "lt"
+    sign = "<"
     function = "less"
 
 
@@ -72,6 +77,7 @@ class Le(Comparison):
     """x <= y."""
 
     name = "le"
+    sign = "<="
     function = "less_equal"
 
 
@@ -81,6 +87,7 @@ class Gt(Comparison):
     """x > y."""
 
     name = "gt"
+    sign = ">"
     function = "greater"
 
 
@@ -90,6 +97,7 @@ class Ge(Comparison):
     """x >= y."""
 
     name = "ge"
+    sign = ">="
     function = "greater_equal"
 
 
@@ -120,6 +128,7 @@ class LogicalAnd(Logic):
     """Whether both are true."""
 
     name = "logical_and"
+    joint = "and"
     commutative = True
     function = "logical_and"
     arity = 2
@@ -131,6 +140,7 @@ class LogicalOr(Logic):
     """Whether one is true."""
 
     name = "logical_or"
+    joint = "or"
     commutative = True
     function = "logical_or"
     arity = 2

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gradserve.ir.builder import Builder, Operand, Value
+from gradserve.ir.errors import ConstraintError
 from gradserve.ir.op import Cost, Op, Sample, Unknown
 from gradserve.ir.types import Array, Shape, TensorType
 from gradserve.ops.family import Linear, moved_bytes, only, require, with_batch
@@ -37,7 +38,7 @@ class Slice(Movement):
         _one_for_each_axis(operand, starts=self.starts, stops=self.stops, strides=self.strides)
         for axis, (start, stop) in enumerate(zip(self.starts, self.stops, strict=True)):
             if not 0 <= start <= stop <= known(operand.shape[axis], "C2"):
-                require(False, "C2", f"{start}:{stop} does not lie inside axis {axis} of {operand}")
+                raise ConstraintError("C2", f"{start}:{stop} does not lie inside axis {axis} of {operand}")
         require(all(stride >= 1 for stride in self.strides), "C3", f"strides {self.strides} must be at least 1")
         return tuple(len(range(*bounds)) for bounds in zip(self.starts, self.stops, self.strides, strict=True))
 
@@ -138,7 +139,7 @@ class Pad(Movement):
 def _one_for_each_axis(operand: TensorType, **lists: tuple[int, ...]) -> None:
     for name, numbers in lists.items():
         if len(numbers) != operand.rank:
-            require(False, "C1", f"{name} has {len(numbers)} numbers for the axes of {operand}")
+            raise ConstraintError("C1", f"{name} has {len(numbers)} numbers for the axes of {operand}")
 
 
 @register

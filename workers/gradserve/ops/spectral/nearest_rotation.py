@@ -32,9 +32,20 @@ def _orientation(xp: Any, u: Array, vh: Array) -> Any:
     return xp.sign(xp.linalg.det(u) * xp.linalg.det(vh))
 
 
+class _OfSquare(OfMatrix):
+    """Of a square matrix with a determinant of either sign."""
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        """Of either sign; a batch, one element, nothing."""
+        a = np.array([[2.0, -1.0, 0.5], [0.3, 1.5, 0.2], [-0.4, 0.6, -0.9]])
+        for given in (a, -a, np.stack([a[:2, :2], a[1:, 1:]]), np.array([[-0.75]]), np.zeros((2, 0, 0))):
+            yield Sample(cls(), (given,))
+
+
 @register
 @dataclass(frozen=True)
-class Orientation(Discrete, OfMatrix):
+class Orientation(Discrete, _OfSquare):
     """det U det V of the singular vectors of a matrix, 1 or -1: the sign of its determinant where that is not 0."""
 
     name = "orientation"
@@ -49,16 +60,10 @@ class Orientation(Discrete, OfMatrix):
         u, _, vh = routine(xp, "svd")(arrays[0], full_matrices=False)
         return _orientation(xp, u, vh)
 
-    @classmethod
-    def samples(cls) -> Iterator[Sample]:
-        """Of either sign; a batch, one element, nothing."""
-        for a in _matrices():
-            yield Sample(cls(), (a,))
-
 
 @register
 @dataclass(frozen=True)
-class NearestRotation(OfMatrix):
+class NearestRotation(_OfSquare):
     """The rotation R with the greatest <R, A>; its derivative is refused where there are several."""
 
     name = "nearest_rotation"
@@ -82,12 +87,6 @@ class NearestRotation(OfMatrix):
         p = matrix_product(g, r, a, flip_x=True)
         return (matrix_product(g, r, g.apply(Turning(), [p, matrix_product(g, r, da, flip_x=True)])[0]),)
 
-    @classmethod
-    def samples(cls) -> Iterator[Sample]:
-        """Of either determinant; a batch, one element, nothing."""
-        for a in _matrices():
-            yield Sample(cls(), (a,))
-
 
 @register
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ class Turning(AtSquare):
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
         p, k = arrays
-        w, v = routine(xp, "eigh")((p + xp.matrix_transpose(p)) / 2)
+        w, v = routine(xp, "eigh")(_symmetric(xp, p))
         inside = xp.matmul(xp.matrix_transpose(v), xp.matmul(k - xp.matrix_transpose(k), v))
         sums = _sums(xp, w)
         apart = sums != 0
@@ -167,10 +166,14 @@ def _sums(xp: Any, w: Array) -> Any:
     return xp.where(xp.eye(n, dtype=xp.bool), xp.zeros_like(sums), sums)
 
 
+def _symmetric(xp: Any, p: Array) -> Any:
+    """The symmetric part."""
+    return (p + xp.matrix_transpose(p)) / 2
+
+
 def _tied(op: Turning, xp: Any, operands: Sequence[Any], results: Sequence[Any]) -> Any:
     """Of each matrix."""
-    p = operands[0]
-    w = routine(xp, "eigvalsh")((p + xp.matrix_transpose(p)) / 2)
+    w = routine(xp, "eigvalsh")(_symmetric(xp, operands[0]))
     sums = xp.abs(_sums(xp, w))
     pairs = xp.logical_not(xp.eye(w.shape[-1], dtype=xp.bool))
     small = xp.logical_and(pairs, sums <= xp.expand_dims(tolerance(xp, w) * largest(xp, w), axis=-1))
@@ -179,12 +182,3 @@ def _tied(op: Turning, xp: Any, operands: Sequence[Any], results: Sequence[Any])
 
 def _where(op: Turning, operands: Sequence[Array], results: Sequence[Array], position: tuple[int, ...]) -> str:
     return f"the nearest rotation{place(position)} is not unique: {_TIE}"
-
-
-def _matrices() -> Iterator[Array]:
-    a = np.array([[2.0, -1.0, 0.5], [0.3, 1.5, 0.2], [-0.4, 0.6, -0.9]])
-    yield a
-    yield -a
-    yield np.stack([a[:2, :2], a[1:, 1:]])
-    yield np.array([[-0.75]])
-    yield np.zeros((2, 0, 0))

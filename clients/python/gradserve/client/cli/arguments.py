@@ -236,7 +236,7 @@ def _with_graph(
     add("--placement", choices=_words(Placement), default="auto", help="where to run (default: by predicted cost)")
     add("--wrt", action="append", default=[], metavar="NAME", help="an input to differentiate; repeat (default: all)")
     add("--timeout", type=float, default=600.0, metavar="SECONDS", help="for the whole answer (default 600)")
-    add("--kinks", choices=[*AtKinks], default="convention", help="derivatives at kinks (default convention)")
+    add("--kinks", choices=_words(AtKinks), default="convention", help="derivatives at kinks (default convention)")
     return command
 
 

@@ -103,12 +103,8 @@ def report(report: Report) -> None:
 def kinks(report: Report | VerificationReport | SymmetryReport) -> None:
     """What sits on a kink; nothing where nothing does."""
     if report.kinks and report.kinks.nodes:
-        limits = report.kinks.bound is not None
-        line(
-            f"{report.kinks}"
-            if limits
-            else f"{report.kinks}, where derivatives follow the conventions of docs/NUMPY.md"
-        )
+        resolved = report.kinks.bound is not None
+        line(f"{report.kinks}{'' if resolved else ', where derivatives follow the conventions of docs/NUMPY.md'}")
 
 
 def verification(report: VerificationReport) -> None:

@@ -260,10 +260,12 @@ def _slots(cls: type) -> list[str]:
 
 
 def _is_filled(cell: Any) -> bool:
+    """Whether the name that the cell stands for is bound yet."""
     try:
-        return cell.cell_contents is not None or True
+        _CONTENTS(cell)
     except ValueError:
         return False
+    return True
 
 
 def _is_own_owner(owner: ModuleType | type) -> bool:
