@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from gradserve.autodiff import derive, names, vmap
+from gradserve.autodiff.derivation import EveryValue, KinkCounts
 from gradserve.autodiff.walk import declare_inputs, inline
 from gradserve.execution import Executor, Instance, Program, Schedule, instance_of
 from gradserve.ir.budget import Budget, spending
@@ -15,7 +16,7 @@ from gradserve.ir.canonical import canonical
 from gradserve.ir.graph import Graph
 from gradserve.jobs.limits import Limits
 from gradserve.ops import builder
-from gradserve.optimize import optimize
+from gradserve.optimize import optimize, rerolled
 from gradserve.questions.derivations import Derivation
 from gradserve.runtime.caches import Lru
 from gradserve.runtime.garbage import uncollected
@@ -62,9 +63,8 @@ class Programs:
         key = (graph.digest, derivation)
         found = self._graphs.get(key)
         if found is None:
-            # Graphs of one digest may order their nodes, and with them their sums, differently: one stands for all.
             with uncollected(), self.spending(check):
-                found = optimize(derive(canonical(graph), derivation), check)
+                found = optimize(derive(_given(graph, derivation), derivation), check)
             self._graphs.put(key, found, weight(found))
         return found
 
@@ -101,6 +101,13 @@ class Programs:
                 found = executor.schedule(program)
             self._schedules.put(key, found, weight(program.graph))
         return found
+
+
+def _given(graph: Graph, derivation: Derivation) -> Graph:
+    """What is derived: the canonical form, its unrolled loops as loops unless answers name its nodes."""
+    # Graphs of one digest may order their nodes, and with them their sums, differently: one stands for all.
+    given = canonical(graph)
+    return given if isinstance(derivation, EveryValue | KinkCounts) else rerolled(given)
 
 
 def weight(graph: Graph) -> int:

@@ -1,5 +1,6 @@
 """Equal graphs that cost less."""
 
+from gradserve.optimize.loops import rerolled
 from gradserve.optimize.pipeline import optimize
 
-__all__ = ["optimize"]
+__all__ = ["optimize", "rerolled"]

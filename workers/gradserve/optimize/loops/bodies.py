@@ -1,0 +1,112 @@
+"""What the operands of a run of equal steps are: made in the step or a former one, a row, or the same in all steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from gradserve.ir.graph import Graph
+from gradserve.ir.types import Array
+from gradserve.optimize.loops.repeats import LEAST_COUNT, Run
+
+_MOST_LAG = 4
+"""How many steps back a step may read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What this step makes: the value at an offset among those of a step."""
+
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What a former step has made, `lag` steps before; the first steps read the `initial` values, oldest first."""
+
+    offset: int
+    lag: int
+    initial: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Another value from before the loop at every step."""
+
+    values: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """One value from before the loop."""
+
+    value: int
+
+
+Role = Made | Carried | Row | Shared
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A run whose steps are one function: the roles of the operands of a step's nodes, one after the other."""
+
+    run: Run
+    first: int
+    """The number of the first value that it makes."""
+    width: int
+    """How many values a step makes."""
+    roles: list[Role] = field(repr=False)
+
+    @property
+    def last(self) -> int:
+        """The number of the value behind it."""
+        return self.first + self.width * self.run.count
+
+
+def loop_of(graph: Graph, starts: list[int], run: Run) -> Loop | None:
+    """The longest stretch of the run's steps that are one function; None if there is none worth a loop.
+
+    `starts` are the numbers of the first values of nodes.
+    """
+    operands = _operands(graph, run)
+    first = starts[run.start]
+    width = sum(len(node.types) for node in graph.nodes[run.start : run.start + run.period])
+    skipped, count = _stretch(operands, first, width)
+    if count < LEAST_COUNT:
+        return None
+    start = Run(run.start + skipped * run.period, run.period, count)
+    first += skipped * width
+    roles = [_role(column, first, width) for column in operands[skipped : skipped + count].T]
+    known = [role for role in roles if role is not None]
+    return Loop(start, first, width, known) if len(known) == len(roles) else None
+
+
+def _operands(graph: Graph, run: Run) -> Array:
+    """The operands of a step's nodes, step by step."""
+    nodes = graph.nodes[run.start : run.stop]
+    return np.array([k for node in nodes for k in node.operands], np.int64).reshape(run.count, -1)
+
+
+def _stretch(operands: Array, first: int, width: int) -> tuple[int, int]:
+    """Where the longest stretch begins in which each step reads as the one before it, and how many steps it has."""
+    before, after = operands[:-1], operands[1:]
+    alike = (after == before) | (after == before + width) | ((before < first) & (after < first))
+    breaks = np.flatnonzero(~alike.all(axis=1)) + 1
+    edges = np.concatenate([[0], breaks, [len(operands)]])
+    longest = int(np.argmax(np.diff(edges)))
+    return int(edges[longest]), int(edges[longest + 1] - edges[longest])
+
+
+def _role(column: Array, first: int, width: int) -> Role | None:
+    """What an operand is, from the values that it is step after step; None if it is nothing that loops have."""
+    if (column == column[0]).all() and column[0] < first:
+        return Shared(int(column[0]))
+    if (column < first).all():
+        return Row(tuple(column.tolist()))
+    step, offset = divmod(int(column[-1]) - first, width)
+    lag = len(column) - 1 - step
+    made = first + offset + width * np.arange(len(column) - lag)
+    if lag > _MOST_LAG or not (column[lag:] == made).all() or not (column[:lag] < first).all():
+        return None
+    return Carried(offset, lag, tuple(column[:lag].tolist())) if lag else Made(offset)
