@@ -4,16 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from gradserve.execution import Program, Schedule, instance_of
 from gradserve.execution import executor as executor_of
-from gradserve.execution.numpy.kernels import control
+from gradserve.execution.numpy.executor import calling
 from gradserve.execution.numpy.kernels.table import made
+from gradserve.execution.numpy.schedule import schedule_of as numpy_schedule
 from gradserve.ir.graph import Graph
 from gradserve.ir.op import Op
 from gradserve.ir.types import Array, TensorType
-from gradserve.ops.control.calling import interpret, unpacked
+from gradserve.ops.control.calling import Calling
 
 
 def program_of(graph: Graph) -> Program:
@@ -38,12 +37,8 @@ def prepared(graph: Graph, executor: str = "numpy") -> Callable[..., dict[str, A
 
 
 def kernel_of(op: Op, types: Sequence[TensorType]) -> Callable[..., Any]:
-    """NumPy's kernel of an op on operands of these types; functions that it calls are computed node by node."""
-    if not op.functions:
+    """NumPy's kernel of an op on operands of these types, with the schedules of functions that it calls."""
+    if not isinstance(op, Calling):
         return made(op, types)
-    functions = {name: partial(interpret, np, graph, _results) for name, graph in op.functions.items()}
-    return lambda *operands: unpacked(control.run(op, functions, *operands))
-
-
-def _results(op: Op, *arrays: Array) -> tuple[Array, ...]:
-    return op.results(np, *arrays)
+    schedules = {name: numpy_schedule(program_of(graph)) for name, graph in op.functions.items()}
+    return partial(calling(op, schedules), lambda: None)

@@ -1,8 +1,4 @@
-"""The reference executor: a schedule as straight-line Python over NumPy.
-
-The generated source holds only numbered names; what they stand for (NumPy functions, constants) is passed in as data,
-so nothing that a client has written ever becomes code.
-"""
+"""The reference executor: a schedule as Python over NumPy."""
 
 from __future__ import annotations
 
@@ -18,16 +14,14 @@ from gradserve.execution.numpy.kernels import control
 from gradserve.execution.numpy.kernels.table import entry, made
 from gradserve.execution.numpy.layout import own_order
 from gradserve.execution.numpy.schedule import NumpySchedule, Step, schedule_of
-from gradserve.execution.program import CONSTANT, Program
+from gradserve.execution.numpy.source import LoopSource, Source
+from gradserve.execution.program import Program
 from gradserve.ir.errors import Cancelled, GradserveError, NotDifferentiable, NumericalFailure
-from gradserve.ir.graph import Literal
 from gradserve.ir.guards import enforce
 from gradserve.ir.op import Op
 from gradserve.ir.types import Array
-from gradserve.ops.control.calling import Calling, Function, unpacked
-
-CHECK_SECONDS = 5e-3
-"""Predicted seconds of steps between two looks at `stopped`."""
+from gradserve.ops.control.calling import Calling, unpacked
+from gradserve.ops.control.scan import Scan
 
 
 class NumpyExecutor:
@@ -48,11 +42,11 @@ class NumpyExecutor:
 class NumpyPrepared:
     """A schedule compiled to a Python function."""
 
-    def __init__(self, schedule: NumpySchedule) -> None:
-        """Generates and compiles the source."""
+    def __init__(self, schedule: NumpySchedule, loop: Scan | None = None) -> None:
+        """Generates and compiles the source, of a body that of its whole loop."""
         self._graph = schedule.program.graph
         self._file = f"<program of {len(self._graph.nodes)} nodes at {id(self):x}>"
-        self._source = _Source(schedule)
+        self._source = Source(schedule, kernel) if loop is None else LoopSource(schedule, kernel, loop)
         self._function = self._source.compile(self._file)
         self._quiet = np.errstate(all="ignore")(self.call)
         self._inputs = [i.name for i in self._graph.inputs]
@@ -68,8 +62,8 @@ class NumpyPrepared:
         results = self._quiet(_checker(stopped), *[arguments[name] for name in self._inputs])
         return dict(zip(self._outputs, results, strict=True))
 
-    def call(self, check: Callable[[], None], *arguments: Array) -> tuple[Array, ...]:
-        """The outputs in their order, NumPy's warnings as they are; `check` is called between heavy steps.
+    def call(self, check: Callable[[], None], *arguments: Any) -> tuple[Any, ...]:
+        """What the source gives, NumPy's warnings as they are; `check` is called between heavy steps.
 
         Raises:
             NumericalFailure: a step is impossible on these numbers.
@@ -115,90 +109,10 @@ def _go_on() -> None:
     pass
 
 
-class _Source:
-    """The generated source of a schedule, and the names that it refers to."""
-
-    def __init__(self, schedule: NumpySchedule) -> None:
-        graph = schedule.program.graph
-        self.step_of_line: dict[int, Step] = {}
-        self._names: dict[str, Any] = {"row_major": np.ascontiguousarray, "array": np.asarray}
-        self._variables: dict[int, str] = {}
-        """The variable of each value that a step has made and that is alive."""
-        self._free: list[str] = []
-        """Variables whose values died, to be taken again."""
-        self._scalars: set[str] = set()
-        """Variables that hold a number of their own: to free each by a statement would take longer than it is worth."""
-        inputs = len(graph.inputs)
-        self._lines = [f"def run({', '.join(['check', *(f'v{k}' for k in range(inputs))])}):"]
-        for k, given in enumerate(graph.inputs):
-            if not given.name.startswith(CONSTANT):  # those are row-major already
-                self._lines.append(f" v{k} = row_major(v{k})" if given.type.shape else f" v{k} = v{k}[()]")
-        for k, constant in enumerate(graph.constants, start=inputs):
-            assert isinstance(constant, Literal)
-            self._names[f"v{k}"] = constant.array[()]
-        self._write_steps(schedule)
-        for k, output in enumerate(graph.outputs):
-            self._names[f"t{k}"] = graph.value_types[output.value].element_type.dtype
-        results = "".join(f"array({self._variable(o.value)}, t{k}), " for k, o in enumerate(graph.outputs))
-        self._lines.append(f" return ({results})")
-
-    @property
-    def text(self) -> str:
-        return "\n".join(self._lines)
-
-    def compile(self, file: str) -> Callable[..., tuple[Any, ...]]:
-        exec(compile(self.text, file, "exec"), self._names)
-        function: Callable[..., tuple[Any, ...]] = self._names["run"]
-        return function
-
-    def _write_steps(self, schedule: NumpySchedule) -> None:
-        unchecked = 0.0
-        for step in schedule.steps:
-            unchecked += step.seconds
-            if unchecked > CHECK_SECONDS:
-                self._lines.append(" check()")
-                unchecked = 0.0
-            self._write_step(step)
-
-    def _write_step(self, step: Step) -> None:
-        """The step's line. Its results take the variables of operands that die with it, which frees those."""
-        expression = self._expression(step)
-        dying = [self._variables.pop(k) for k in step.frees if k not in step.results]
-        dying.sort(key=self._scalars.__contains__, reverse=True)
-        chosen = [(dying or self._free or [f"v{k}"]).pop() for k in step.results]
-        self._variables.update(zip(step.results, chosen, strict=True))
-        self._lines.append(f" {', '.join(chosen)} = {expression}")
-        self.step_of_line[len(self._lines)] = step
-        self._scalars.difference_update(chosen)
-        if step.allocates and not step.result_types[0].shape:
-            self._scalars.update(chosen[:1])
-        dying += [self._variables.pop(k) for k in step.results if k in step.frees]
-        arrays = [name for name in dying if name not in self._scalars]
-        if arrays:
-            self._lines.append(f" {' = '.join(arrays)} = None")
-        self._free += dying
-
-    def _variable(self, value: int) -> str:
-        return self._variables.get(value) or f"v{value}"
-
-    def _expression(self, step: Step) -> str:
-        operands = [self._variable(k) for k in step.operands]
-        symbol = entry(type(step.op)).symbol
-        if symbol and step.reuses is None and step.order is None and step.result_types[0].is_float:
-            return symbol.join(operands) if len(operands) > 1 else f"{symbol}{operands[0]}"
-        name = f"f{step.results[0]}"
-        self._names[name] = kernel(step)
-        if step.functions:
-            operands.insert(0, "check")
-        if step.reuses is not None:
-            operands.append(f"out={self._variable(step.reuses)}")
-        return f"{name}({', '.join(operands)})"
-
-
 def kernel(step: Step) -> Callable[..., Any]:
     """The function of a step's operands that NumPy is called by; of what checks as well, if it calls functions."""
     if isinstance(step.op, Calling):
-        return _calling(step.op, {name: NumpyPrepared(function) for name, function in step.functions.items()})
+        return calling(step.op, step.functions)
     if step.copies:
         shape = step.result_types[0].lengths
         return lambda x: np.array(x, order="C", copy=True).reshape(shape)
@@ -221,18 +135,13 @@ def _guarded(op: Op, plain: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def _calling(op: Calling, programs: Mapping[str, NumpyPrepared]) -> Callable[..., Any]:
-    """The kernel of an op that calls functions: it may be stopped before each call."""
+def calling(op: Calling, schedules: Mapping[str, NumpySchedule]) -> Callable[..., Any]:
+    """The kernel of an op that calls functions: of what checks, and of its operands."""
+    loop = op if isinstance(op, Scan) else None
+    functions = {name: NumpyPrepared(schedule, loop).call for name, schedule in schedules.items()}
 
     def run(check: Callable[[], None], *operands: Array) -> Any:
-        def called(program: NumpyPrepared) -> Function:
-            def call(*arguments: Array) -> tuple[Array, ...]:
-                check()
-                return program.call(check, *arguments)
-
-            return call
-
-        results = control.run(op, {name: called(program) for name, program in programs.items()}, *operands)
+        results = control.run(op, functions, check, *operands)
         enforce(op, operands, results)
         return unpacked(results)
 

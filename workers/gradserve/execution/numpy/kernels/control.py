@@ -1,9 +1,9 @@
-"""Calls of functions: NumPy's loop writes rows in place, and results never share memory with operands."""
+"""Calls of functions: loops write rows in place, and results never share memory with operands."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,38 +16,33 @@ from gradserve.ops.control.scan import Scan
 
 
 @functools.singledispatch
-def run(op: Op, functions: Mapping[str, Function], *operands: Array) -> list[Array]:
-    """The results of an op that calls functions, given what computes each of them."""
-    del functions, operands
+def run(op: Op, functions: Mapping[str, Function], check: Callable[[], None], *operands: Array) -> list[Array]:
+    """The results of an op that calls functions, given what computes each of them; a scan's is its whole loop.
+
+    They call `check` as often as somebody has to look whether to stop.
+    """
+    del functions, check, operands
     raise TypeError(f"{op.name} calls no functions")
 
 
 @run.register
-def _(op: Cond, functions: Mapping[str, Function], *operands: Array) -> list[Array]:
+def _(op: Cond, functions: Mapping[str, Function], check: Callable[[], None], *operands: Array) -> list[Array]:
+    check()
     chosen = functions[op.calls_functions[0 if operands[0] else 1]]
-    return _own(chosen(*operands[1:]), operands)
+    return _own(chosen(check, *operands[1:]), operands)
 
 
 @run.register
-def _(op: Scan, functions: Mapping[str, Function], *operands: Array) -> list[Array]:
+def _(op: Scan, functions: Mapping[str, Function], check: Callable[[], None], *operands: Array) -> list[Array]:
     steps, carries, scanned, shared = op.parts(operands)
-    body = functions["body"]
-    first = int(op.stops)
-    types = output_types(op.body)[first + op.carries :]
-    stacked = [np.zeros((op.length, *t.lengths), t.element_type.dtype) for t in types]
+    types = output_types(op.body)[int(op.stops) + op.carries :]
+    stacks = [np.zeros((op.length, *t.lengths), t.element_type.dtype) for t in types]
     count = min(int(steps), op.length)
-    done, goes_on = 0, True
-    for row in range(count - 1, -1, -1) if op.reverse else range(count):
-        outputs = body(*carries, *(array[row] for array in scanned), *shared)
-        carries = tuple(outputs[first : first + op.carries])
-        for into, output in zip(stacked, outputs[first + op.carries :], strict=True):
-            into[row] = output
-        done += 1
-        if op.stops and not outputs[0]:
-            goes_on = False
-            break
+    order = range(count - 1, -1, -1) if op.reverse else range(count)
+    rows = [np.ascontiguousarray(array)[:count][:: -1 if op.reverse else 1] for array in scanned]
+    done, goes_on, *last = functions["body"](check, order, *carries, *rows, *shared, *stacks)
     done += op.cut_off(done, goes_on, int(steps))
-    return [*[np.asarray(done, np.int64)] * op.stops, *_own(carries, operands), *stacked]
+    return [*[np.asarray(done, np.int64)] * op.stops, *_own(last, operands), *stacks]
 
 
 def _own(arrays: Sequence[Array], others: Sequence[Array]) -> list[Array]:

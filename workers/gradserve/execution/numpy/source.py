@@ -1,0 +1,189 @@
+"""The Python that a schedule is run as: straight lines, or the steps of a loop.
+
+The source holds only numbered names; what they stand for (NumPy functions, constants) is passed in as data, so nothing
+that a client has written ever becomes code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from gradserve.execution.numpy.kernels.table import entry
+from gradserve.execution.numpy.schedule import NumpySchedule, Step
+from gradserve.execution.program import CONSTANT
+from gradserve.ir.graph import Literal
+from gradserve.ops.control.scan import Scan
+
+CHECK_SECONDS = 5e-3
+"""Predicted seconds of steps between two looks at `stopped`."""
+_ROWS_BETWEEN_CHECKS = 64
+Kernel = Callable[[Step], Callable[..., Any]]
+"""What makes the function by which a step is computed from its operands."""
+
+
+class Source:
+    """The generated source of a schedule, and the names that it refers to."""
+
+    def __init__(self, schedule: NumpySchedule, kernel: Kernel) -> None:
+        """Writes nothing yet; a subclass says what surrounds the steps."""
+        self.step_of_line: dict[int, Step] = {}
+        self._schedule = schedule
+        self._graph = schedule.program.graph
+        self._kernel = kernel
+        self._names: dict[str, Any] = {"row_major": np.ascontiguousarray, "array": np.asarray}
+        self._variables: dict[int, str] = {}
+        """The variable of each value that a step has made and that is alive."""
+        self._free: list[str] = []
+        """Variables whose values died, to be taken again."""
+        self._scalars: set[str] = set()
+        """Variables that hold a number of their own: to free each by a statement would take longer than it is worth."""
+        self._lines: list[str] = []
+        self._indent = " "
+        for k, constant in enumerate(self._graph.constants, start=len(self._graph.inputs)):
+            assert isinstance(constant, Literal)
+            self._names[f"v{k}"] = constant.array[()]
+        self._write()
+
+    @property
+    def text(self) -> str:
+        """The source."""
+        return "\n".join(self._lines)
+
+    def compile(self, file: str) -> Callable[..., tuple[Any, ...]]:
+        """The function; tracebacks name the `file`."""
+        exec(compile(self.text, file, "exec"), self._names)
+        function: Callable[..., tuple[Any, ...]] = self._names["run"]
+        return function
+
+    def _write(self) -> None:
+        """Straight lines: `run(check, *arguments)` gives the outputs as arrays."""
+        graph = self._graph
+        self._lines.append(f"def run({', '.join(['check', *(f'v{k}' for k in range(len(graph.inputs)))])}):")
+        for k, given in enumerate(graph.inputs):
+            if not given.name.startswith(CONSTANT):  # those are row-major already
+                self._write_own(k)
+        self._write_steps()
+        for k, output in enumerate(graph.outputs):
+            self._names[f"t{k}"] = graph.value_types[output.value].element_type.dtype
+        results = "".join(f"array({self._variable(o.value)}, t{k}), " for k, o in enumerate(graph.outputs))
+        self._line(f"return ({results})")
+
+    def _line(self, text: str) -> None:
+        self._lines.append(self._indent + text)
+
+    def _write_own(self, k: int) -> None:
+        """An input as the steps take it: row-major, or a NumPy scalar."""
+        self._line(f"v{k} = row_major(v{k})" if self._graph.inputs[k].type.shape else f"v{k} = v{k}[()]")
+
+    def _write_steps(self) -> None:
+        unchecked = 0.0
+        for step in self._schedule.steps:
+            unchecked += step.seconds
+            if unchecked > CHECK_SECONDS:
+                self._line("check()")
+                unchecked = 0.0
+            self._write_step(step)
+
+    def _write_step(self, step: Step) -> None:
+        """The step's line. Its results take the variables of operands that die with it, which frees those."""
+        expression = self._expression(step)
+        dying = [self._variables.pop(k) for k in step.frees if k not in step.results]
+        dying.sort(key=self._scalars.__contains__, reverse=True)
+        chosen = [(dying or self._free or [f"v{k}"]).pop() for k in step.results]
+        self._variables.update(zip(step.results, chosen, strict=True))
+        self._line(f"{', '.join(chosen)} = {expression}")
+        self.step_of_line[len(self._lines)] = step
+        self._scalars.difference_update(chosen)
+        if step.allocates and not step.result_types[0].shape:
+            self._scalars.update(chosen[:1])
+        dying += [self._variables.pop(k) for k in step.results if k in step.frees]
+        arrays = [name for name in dying if name not in self._scalars]
+        if arrays:
+            self._line(f"{' = '.join(arrays)} = None")
+        self._free += dying
+
+    def _variable(self, value: int) -> str:
+        return self._variables.get(value) or f"v{value}"
+
+    def _expression(self, step: Step) -> str:
+        operands = [self._variable(k) for k in step.operands]
+        symbol = entry(type(step.op)).symbol
+        if symbol and step.reuses is None and step.order is None and step.result_types[0].is_float:
+            return symbol.join(operands) if len(operands) > 1 else f"{symbol}{operands[0]}"
+        name = f"f{step.results[0]}"
+        self._names[name] = self._kernel(step)
+        if step.functions:
+            operands.insert(0, "check")
+        if step.reuses is not None:
+            operands.append(f"out={self._variable(step.reuses)}")
+        return f"{name}({', '.join(operands)})"
+
+
+class LoopSource(Source):
+    """The source of a scan: all its steps, with those of the body's schedule in the loop."""
+
+    def __init__(self, schedule: NumpySchedule, kernel: Kernel, loop: Scan) -> None:
+        """Of a loop whose body has this schedule."""
+        self._loop = loop
+        super().__init__(schedule, kernel)
+
+    def _write(self) -> None:
+        """`run(check, order, *operands, *stacks)`: the rows of scanned arrays are in the order of the steps.
+
+        Rows are written into the stacks. The results are how many steps were done, whether the body would go on, and
+        the last carries.
+        """
+        graph, loop = self._graph, self._loop
+        first = int(loop.stops)
+        inputs = range(len(graph.inputs))
+        rows = inputs[loop.carries : loop.carries + loop.scanned]
+        carried, stacked = graph.outputs[first : first + loop.carries], graph.outputs[first + loop.carries :]
+        names = [f"r{k}" if k in rows else f"v{k}" for k in inputs]
+        stacks = [f"s{k}" for k in range(len(stacked))]
+        self._lines.append(f"def run({', '.join(['check', 'order', *names, *stacks])}):")
+        for k in inputs:
+            if k not in rows:
+                self._write_own(k)
+        self._line("done, goes_on = 0, True")
+        self._line(f"for row{''.join(f', v{k}' for k in rows)} in {_zipped([names[k] for k in rows])}:")
+        self._indent += " "
+        often = self._schedule.seconds * _ROWS_BETWEEN_CHECKS > CHECK_SECONDS
+        self._line("check()" if often else f"if not row % {_ROWS_BETWEEN_CHECKS}: check()")
+        self._write_steps()
+        for stack, output in zip(stacks, stacked, strict=True):
+            self._line(f"{stack}[row] = {self._variable(output.value)}")
+        if carried:
+            made = ", ".join(self._carried(output.value) for output in carried)
+            self._line(f"{', '.join(f'v{k}' for k in range(loop.carries))} = {made}")
+        self._free_rows([output.value for output in stacked], {output.value for output in carried})
+        if loop.stops:
+            self._line("done += 1")
+            self._line(f"if not {self._variable(graph.outputs[0].value)}:")
+            self._line(" goes_on = False")
+            self._line(" break")
+        self._indent = " "
+        self._line(f"return (done, goes_on, {''.join(f'v{k}, ' for k in range(loop.carries))})")
+
+    def _carried(self, value: int) -> str:
+        """What the next step takes: as `_write_own` has it, where a step may have made it otherwise."""
+        name, type_ = self._variable(value), self._graph.value_types[value]
+        step = next((step for step in self._schedule.steps if value in step.results), None)
+        if step is None:
+            return name
+        if type_.rank:
+            return f"row_major({name})" if step.op.view or type_.rank > 1 else name
+        return f"{name}[()]" if step.op.view else name
+
+    def _free_rows(self, stacked: list[int], carried: set[int]) -> None:
+        """Arrays that were written into stacks do not stay until the next step makes them anew."""
+        made = {self._variables[k] for k in stacked if k in self._variables and k not in carried}
+        arrays = sorted(made - self._scalars)
+        if arrays:
+            self._line(f"{' = '.join(arrays)} = None")
+
+
+def _zipped(rows: list[str]) -> str:
+    return f"zip(order, {', '.join(rows)})" if rows else "order"
