@@ -19,8 +19,11 @@ from gradserve.ops.family import Discrete
 def kinks(graph: Graph, wrt: Sequence[str]) -> Graph:
     """For each node that can sit on a kink, how many of its elements do: `kinks:POSITION`, int64."""
     g = builder()
-    values = values_of(g, graph, declare_inputs(g, graph))
-    return g.build({names.kinks(position): count for position, count in kink_counts(g, graph, wrt, values).items()})
+    arguments = declare_inputs(g, graph)
+    if not any(rules.may_kink(node.op) for node in graph.nodes):
+        return g.build({})
+    counts = kink_counts(g, graph, wrt, values_of(g, graph, arguments))
+    return g.build({names.kinks(position): count for position, count in counts.items()})
 
 
 def with_kinks(graph: Graph, derived: Graph, wrt: Sequence[str]) -> Graph:
@@ -62,6 +65,8 @@ def kink_counts(g: Builder, graph: Graph, wrt: Sequence[str], values: Sequence[V
     moving, used, felt = _moving(graph, wrt), _reaching(graph, through_jumps=True), _reaching(graph)
     counts: dict[int, Value] = {}
     for position, (node, results) in enumerate(graph.numbered_nodes()):
+        if not rules.may_kink(node.op):
+            continue
         real = any(moving[k] and values[k].type.is_float for k in node.operands)
         if real and any((used if _jumps(node) else felt)[k] for k in results):
             operands, moves = [values[k] for k in node.operands], [moving[k] for k in node.operands]

@@ -42,6 +42,11 @@ def absorb(op: Op, g: Builder, operands: Sequence[Value], reach: Sequence[Value 
     return op.absorbing(g, operands, reach)
 
 
+def may_kink(op: Op) -> bool:
+    """Whether there are operands at which `kink` is no None."""
+    return bool(op.calls_functions) or type(op).kink is not Op.kink
+
+
 @functools.singledispatch
 def kink(
     op: Op, g: Builder, operands: Sequence[Value], outputs: Sequence[Value], _moving: Sequence[bool]

@@ -8,7 +8,7 @@ Names of inputs and outputs *are* part of the identity, and so is their order: r
 by name, so that two graphs that differ in a name alone must not share an entry of a cache.
 
 A transform adds cotangents up in the order of nodes. Two graphs with one digest but another order of nodes may
-therefore differ in the last bits of a derivative; deriving from `canonical(graph)` makes them depend on the digest
+therefore differ in the last bits of a derivative; deriving from `graph.canonical` makes them depend on the digest
 alone.
 """
 
@@ -27,7 +27,7 @@ _FORMAT = "gradserve graph 1"
 
 def digest(graph: Graph) -> str:
     """SHA-256 of the canonical form of a correct graph, in lower-case hexadecimal."""
-    return hashlib.sha256("\n".join(_lines(canonical(graph))).encode("ascii")).hexdigest()
+    return hashlib.sha256("\n".join(_lines(graph.canonical)).encode("ascii")).hexdigest()
 
 
 def canonical(graph: Graph) -> Graph:
@@ -35,7 +35,7 @@ def canonical(graph: Graph) -> Graph:
     first = [values[0] for _, values in graph.numbered_nodes()]
     order = _reached(graph, _producers(graph))
     live = [graph.nodes[k] for k in order]
-    number = {value: value for value in range(len(graph.inputs))}
+    number = list(range(len(graph.inputs))) + [-1] * (len(graph.value_types) - len(graph.inputs))
     constants = _number_constants(graph, live, number)
     count = len(graph.inputs) + len(constants)
     for k, node in zip(order, live, strict=True):
@@ -45,7 +45,7 @@ def canonical(graph: Graph) -> Graph:
     return Graph(
         inputs=graph.inputs,
         constants=constants,
-        nodes=tuple(Node(n.op, tuple(number[o] for o in n.operands), n.types, n.origin) for n in live),
+        nodes=tuple([Node(n.op, tuple([number[o] for o in n.operands]), n.types, n.origin) for n in live]),
         outputs=tuple(Output(output.name, number[output.value]) for output in graph.outputs),
     )
 
@@ -57,26 +57,26 @@ def _producers(graph: Graph) -> list[int]:
 
 def _reached(graph: Graph, producers: Sequence[int]) -> list[int]:
     """The nodes that the outputs need, operands before those who read them, in depth-first order."""
-    before = graph.first_node_value
-    entered = bytearray(len(graph.nodes))
+    nodes, before = graph.nodes, graph.first_node_value
+    entered = bytearray(len(nodes))
     order: list[int] = []
-    stack: list[tuple[int, bool]] = []
+    stack: list[int] = []
+    """Nodes to enter, and as ~k those to leave, whose operands are all in order."""
     for output in graph.outputs:
         if output.value >= before:
-            stack.append((producers[output.value - before], False))
+            stack.append(producers[output.value - before])
         while stack:
-            k, operands_done = stack.pop()
-            if operands_done:
-                order.append(k)
+            k = stack.pop()
+            if k < 0:
+                order.append(~k)
             elif not entered[k]:
                 entered[k] = 1
-                stack.append((k, True))
-                needed = [producers[o - before] for o in reversed(graph.nodes[k].operands) if o >= before]
-                stack += [(n, False) for n in needed if not entered[n]]
+                stack.append(~k)
+                stack += [producers[o - before] for o in nodes[k].operands[::-1] if o >= before]
     return order
 
 
-def _number_constants(graph: Graph, nodes: Sequence[Node], number: dict[int, int]) -> tuple[Constant, ...]:
+def _number_constants(graph: Graph, nodes: Sequence[Node], number: list[int]) -> tuple[Constant, ...]:
     """The constants in use, each once, in the order of their first use; numbers them."""
     start, stop = len(graph.inputs), graph.first_node_value
     used = [operand for node in nodes for operand in node.operands] + [output.value for output in graph.outputs]

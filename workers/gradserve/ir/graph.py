@@ -161,11 +161,24 @@ class Graph:
         return all(t.is_concrete for t in self.value_types) and not any(has_symbols(node.op) for node in self.nodes)
 
     @functools.cached_property
+    def canonical(self) -> Graph:
+        """The graph's canonical form, which is its own: see `ir.canonical`."""
+        from gradserve.ir.canonical import canonical
+
+        found = canonical(self)
+        found.__dict__["canonical"] = found
+        return found
+
+    @functools.cached_property
     def digest(self) -> str:
         """SHA-256 of the canonical form, in lower-case hexadecimal: the graph's identity."""
         from gradserve.ir.canonical import digest
 
         return digest(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled: the canonical form is soon found again."""
+        return {name: value for name, value in self.__dict__.items() if name != "canonical"}
 
     def __hash__(self) -> int:
         return hash((self.inputs, self.outputs, len(self.nodes)))

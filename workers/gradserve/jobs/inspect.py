@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from gradserve.autodiff.derivation import EveryValue
-from gradserve.ir.canonical import canonical
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array
 from gradserve.jobs.calls import checked, require_no_batch
@@ -33,7 +32,7 @@ def answers(context: Context, question: Inspect, control: Control) -> Iterator[I
     require_no_batch(call, "I1", "values are inspected at one point; leave the batch out")
     call = replace(call, options=replace(call.options, count_kinks=True, kinks=AtKinks.CONVENTION))
     outputs, report = differentiate(context, call, EveryValue(tuple(question.tangents)), question.tangents, control)
-    yield Inspection(tuple(_values(canonical(call.graph), by_role(outputs))), report)
+    yield Inspection(tuple(_values(call.graph.canonical, by_role(outputs))), report)
 
 
 def _values(graph: Graph, roles: Mapping[str, Mapping[str, Array]]) -> Iterator[InspectedValue]:

@@ -11,7 +11,6 @@ import numpy as np
 from gradserve.autodiff import names
 from gradserve.autodiff.derivation import KinkCounts
 from gradserve.autodiff.smooth import smoothed
-from gradserve.ir.canonical import canonical
 from gradserve.ir.errors import NotDifferentiable, Violation
 from gradserve.ir.types import Array
 from gradserve.jobs.calls import checked, inputs_in_question
@@ -87,7 +86,7 @@ class _Found:
 
     def refusal(self, more: Sequence[Violation] = ()) -> NotDifferentiable:
         """The error that names the nodes, the authors' lines and the points."""
-        graph = smoothed(canonical(self.call.graph))
+        graph = smoothed(self.call.graph.canonical)
         violations = [*more]
         for position, count in self.counts.items():
             node, points = graph.nodes[position], np.flatnonzero(count)

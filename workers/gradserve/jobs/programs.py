@@ -12,7 +12,6 @@ from gradserve.autodiff.derivation import EveryValue, KinkCounts
 from gradserve.autodiff.walk import declare_inputs, inline
 from gradserve.execution import Executor, Instance, Program, Schedule, instance_of
 from gradserve.ir.budget import Budget, spending
-from gradserve.ir.canonical import canonical
 from gradserve.ir.graph import Graph
 from gradserve.jobs.limits import Limits
 from gradserve.ops import builder
@@ -106,7 +105,7 @@ class Programs:
 def _given(graph: Graph, derivation: Derivation) -> Graph:
     """What is derived: the canonical form, its unrolled loops as loops unless answers name its nodes."""
     # Graphs of one digest may order their nodes, and with them their sums, differently: one stands for all.
-    given = canonical(graph)
+    given = graph.canonical
     return given if isinstance(derivation, EveryValue | KinkCounts) else rerolled(given)
 
 
