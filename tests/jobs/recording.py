@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gradserve.execution import Schedule
 from gradserve.pools.prepared import PreparedSchedules
 from gradserve.pools.sources import arrays_of
 from gradserve.pools.work import Chunk, ChunkResult, OneHots, Rows, Signs, Work
@@ -39,6 +40,9 @@ class RecordingPool:
             run = self._prepared.prepared(schedule, work.executor)
             outputs = run(arrays_of(chunk.arguments, work.data, work.constants))
             yield ChunkResult(index, outputs, 0.0, 0.0, self.name, retries=0)
+
+    def direct(self, schedule: Schedule, executor: str) -> None:
+        """Nothing: every chunk is to be noted."""
 
     def close(self) -> None:
         """Nothing is left to end."""

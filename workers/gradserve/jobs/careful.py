@@ -15,7 +15,7 @@ import numpy as np
 from gradserve.autodiff import names
 from gradserve.ir.errors import LimitExceeded, NotDifferentiable, NumericalFailure
 from gradserve.ir.types import Array
-from gradserve.jobs.folds import count_nonfinite
+from gradserve.jobs.folds import count_nonfinite, has_nan
 from gradserve.pools.work import ChunkResult, Work, key_of
 from gradserve.runtime.control import Control
 
@@ -44,7 +44,7 @@ class Mending:
         lost: list[ChunkResult] = []
         for result in self._schedule.pool.run(self._work, self._control):
             nonfinite = count_nonfinite(result.outputs)
-            if nonfinite and self._is_lost(result.outputs):
+            if nonfinite and has_nan(result.outputs, self._schedule.derivatives):
                 lost.append(result)
             else:
                 self.nonfinite += nonfinite
@@ -57,9 +57,6 @@ class Mending:
                 waiting, lost = [], []
         if waiting:
             yield from self._mended(waiting, lost)
-
-    def _is_lost(self, outputs: Mapping[str, Array]) -> bool:
-        return any(np.any(np.isnan(outputs[name])) for name in self._schedule.derivatives)
 
     def _mended(self, waiting: Sequence[ChunkResult], lost: Sequence[ChunkResult]) -> Iterator[ChunkResult]:
         """All that wait, of the lost ones what is found by running them again."""

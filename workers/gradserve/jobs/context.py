@@ -14,6 +14,7 @@ from gradserve.questions.call import Options, Placement
 from gradserve.runtime.caches import Lru
 
 if TYPE_CHECKING:
+    from gradserve.jobs.ready import Ready
     from gradserve.jobs.sweep import SweepSchedule
 
 FRONT_END_SECONDS = 5e-3
@@ -34,6 +35,8 @@ class Context:
     """Predicted live bytes of a chunk above which it goes to the cluster, however short it is."""
     schedules: Lru[Hashable, SweepSchedule] = field(default_factory=lambda: Lru(1 << 28))
     """Schedules of sweeps: a small call has no time to make its own anew."""
+    ready: Lru[Hashable, Ready] = field(default_factory=lambda: Lru(1 << 28))
+    """What answers calls of which all but the numbers is known."""
 
     def require_pool(self, options: Options) -> None:
         """Refuses a placement that there is no pool for.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 
 from gradserve.autodiff import names
 from gradserve.autodiff.derivation import added_inputs
@@ -14,6 +14,7 @@ from gradserve.jobs.calls import checked, type_violations
 from gradserve.jobs.context import Context
 from gradserve.jobs.folds import Gathered, KinkCount, by_role
 from gradserve.jobs.programs import Axis, Check
+from gradserve.jobs.ready import key_of, ready
 from gradserve.jobs.sweep import Lap, Sweep, SweepSchedule, counting
 from gradserve.pools.work import Rows, Shared, Source
 from gradserve.questions.call import Argument, Call, Reduction, arrays_of, types_of
@@ -43,9 +44,22 @@ def answers(context: Context, question: Differentiate, control: Control) -> Iter
         InvalidRequest, NotDifferentiable, LimitExceeded: as `schedule` does.
         NumericalFailure, Cancelled, DeadlineExceeded, WorkerLost: while running.
     """
-    question = with_inputs(question)
-    outputs, report = differentiate(context, question.call, question.derivation, question.vectors, control)
-    yield Derivatives(by_role(outputs), report)
+    key = key_of(question)
+    known = None if key is None else context.ready.get(key)
+    answer = known and known.answer(question, control)
+    yield answer or _answer(context, question, control, None if known else key)
+
+
+def _answer(context: Context, question: Differentiate, control: Control, key: Hashable | None) -> Derivatives:
+    """The answer of any call; what is ready from now on is kept under `key`."""
+    named = with_inputs(question)
+    started = time.perf_counter()
+    scheduled = _schedule(context, named, control.check)
+    outputs, report = _run(scheduled, named, control, started)
+    found = None if key is None else ready(question, scheduled)
+    if found is not None:
+        context.ready.put(key, found, found.nbytes)
+    return Derivatives(by_role(outputs), report)
 
 
 def with_inputs(question: Differentiate) -> Differentiate:
@@ -63,9 +77,16 @@ def differentiate(
 ) -> tuple[dict[str, Array], Report]:
     """The outputs of the derived graph of a checked call by their names in it, such as `gradient:w`; and the report."""
     started = time.perf_counter()
-    scheduled = _schedule(context, Differentiate(call, derivation, vectors), control.check)
-    data: dict[str, Array] = {**arrays_of(call.arguments), **arrays_of(_named(derivation, vectors))}
-    return run_rows(scheduled, data, call.reduction, control, started)
+    question = Differentiate(call, derivation, vectors)
+    return _run(_schedule(context, question, control.check), question, control, started)
+
+
+def _run(
+    scheduled: SweepSchedule, question: Differentiate, control: Control, started: float
+) -> tuple[dict[str, Array], Report]:
+    vectors = arrays_of(_named(question.derivation, question.vectors))
+    data: dict[str, Array] = {**arrays_of(question.call.arguments), **vectors}
+    return run_rows(scheduled, data, question.call.reduction, control, started)
 
 
 def run_rows(

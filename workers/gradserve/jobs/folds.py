@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -74,7 +74,16 @@ class KinkCount:
 
 def count_nonfinite(arrays: Mapping[str, Array]) -> int:
     """The number of elements that are infinite or not a number."""
-    return sum(int(a.size - np.count_nonzero(np.isfinite(a))) for a in arrays.values() if a.dtype.kind == "f")
+    count = 0
+    for array in arrays.values():
+        if array.dtype.kind == "f":
+            count += array.size - int(np.count_nonzero(np.isfinite(array)))
+    return count
+
+
+def has_nan(arrays: Mapping[str, Array], among: Iterable[str]) -> bool:
+    """Whether an element of one of these arrays is not a number."""
+    return any(np.any(np.isnan(arrays[name])) for name in among)
 
 
 def by_role(outputs: Mapping[str, Array]) -> dict[str, dict[str, Array]]:

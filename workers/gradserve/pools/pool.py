@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol, TypeAlias
 
+from gradserve.execution import Schedule
+from gradserve.ir.types import Array
 from gradserve.pools.work import ChunkResult, Work
 from gradserve.runtime.control import Control
+
+Direct: TypeAlias = Callable[[Mapping[str, Array], Control], dict[str, Array]]
+"""The outputs of one program, run in the caller's thread: the only chunk of a work, with the errors of `Pool.run`."""
 
 
 class Pool(Protocol):
@@ -33,6 +38,10 @@ class Pool(Protocol):
             WorkerLost: workers died more often than a chunk may be retried.
             Unavailable: the pool is closed or has no room.
         """
+        ...
+
+    def direct(self, schedule: Schedule, executor: str) -> Direct | None:
+        """What runs a schedule here and now; None where that would take long, or is for others to do."""
         ...
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from numbers import Integral, Real
@@ -19,7 +20,7 @@ from gradserve.questions.derivations import COTANGENTS, DERIVATIONS, TANGENTS, D
 from gradserve.questions.derivatives import Derivatives, Differentiate
 from gradserve.questions.estimates import ESTIMATES
 from gradserve.questions.explanation import Explain
-from gradserve.questions.options import options_of
+from gradserve.questions.options import Option, options_of
 
 E = TypeVar("E", bound=enum.StrEnum)
 
@@ -58,9 +59,13 @@ def call_of(
     if reduced is not Reduction.NONE and not bound.batch:
         raise InvalidRequest(f"reduction={reduction!r} is over the points of a batch, and there is none")
     batch = Batch(bound.batch, reduced) if bound.batch else None
+    return Call(bound.traced.graph, bound.arguments, batch, _options(placement, count_kinks, executor, kinks))
+
+
+@functools.lru_cache(maxsize=64)
+def _options(placement: str, count_kinks: bool, executor: str, kinks: str) -> Options:
     placed, at_kinks = choice(Placement, placement, "placement"), choice(AtKinks, kinks, "way with kinks")
-    options = Options(executor, placed, count_kinks=count_kinks, kinks=at_kinks)
-    return Call(bound.traced.graph, bound.arguments, batch, options)
+    return Options(executor, placed, count_kinks=count_kinks, kinks=at_kinks)
 
 
 def options_from(kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,10 +75,15 @@ def options_from(kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         InvalidRequest: a word is none of those that there are, or a value is of another kind.
     """
     found = dict(given)
-    for option in options_of(kind):
+    for option in _options_of(kind) if found else ():
         if option.keyword in found:
             found[option.name] = _option(option.default, found.pop(option.keyword), option.keyword)
     return found
+
+
+@functools.cache
+def _options_of(kind: Any) -> tuple[Option, ...]:
+    return options_of(kind)
 
 
 def whole(value: Any, keyword: str) -> int:

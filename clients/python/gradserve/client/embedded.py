@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Generator, Mapping
-from dataclasses import fields, is_dataclass, replace
+from collections.abc import Generator
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -58,21 +59,22 @@ class EmbeddedBackend:
 
 def _owned(found: Any, taken: set[int]) -> Any:
     """The answer, with copies of arrays that share memory: with constants, with what was given, or with each other."""
-    if isinstance(found, np.ndarray):
-        fresh = found.flags.owndata and found.flags.writeable and id(found) not in taken
+    kind: Any = type(found)
+    if kind is np.ndarray:
+        flags = found.flags
+        fresh = flags.owndata and flags.writeable and id(found) not in taken
         taken.add(id(found))
         return found if fresh else found.copy()
-    if isinstance(found, Mapping):
+    if kind is dict:
         return {name: _owned(each, taken) for name, each in found.items()}
-    if isinstance(found, tuple):
-        return tuple(_owned(each, taken) for each in found)
-    if is_dataclass(found) and not isinstance(found, type | Report):
-        named = {field.name: getattr(found, field.name) for field in fields(found)}
-        changed = {name: _owned(each, taken) for name, each in named.items() if _holds_arrays(each)}
-        return replace(found, **changed) if changed else found
-    return found
+    if kind is tuple:
+        return tuple([_owned(each, taken) for each in found])
+    names = _fields(kind)
+    return kind(*[_owned(getattr(found, name), taken) for name in names]) if names else found
 
 
-def _holds_arrays(found: Any) -> bool:
-    """Whether arrays may be in it."""
-    return isinstance(found, np.ndarray | Mapping | tuple)
+@functools.cache
+def _fields(kind: Any) -> tuple[str, ...]:
+    """Where a record holds what may hold arrays, which are all its fields; a report holds none."""
+    is_record = is_dataclass(kind) and kind is not Report
+    return tuple(field.name for field in fields(kind)) if is_record else ()

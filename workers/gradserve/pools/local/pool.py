@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
+from gradserve.execution import Schedule
 from gradserve.ir.errors import Cancelled, Unavailable
+from gradserve.ir.types import Array
 from gradserve.pools.in_order import Inbox, in_order
+from gradserve.pools.pool import Direct
 from gradserve.pools.prepared import PreparedSchedules
 from gradserve.pools.sources import arrays_of
 from gradserve.pools.work import ChunkResult, Work
@@ -49,6 +52,24 @@ class LocalPool:
         if len(work.chunks) == 1 and longest <= CALLER_SECONDS:
             return self._run_here(work, control)
         return self._run_in_threads(work, control)
+
+    def direct(self, schedule: Schedule, executor: str) -> Direct | None:
+        """What runs a short schedule in the caller's thread; see `Pool.direct`."""
+        if schedule.seconds > CALLER_SECONDS:
+            return None
+        prepared = self._prepared.prepared(schedule, executor)
+
+        def run(arguments: Mapping[str, Array], control: Control) -> dict[str, Array]:
+            if self._closed.is_set():
+                raise Unavailable(_CLOSED)
+            try:
+                with ONE_BLAS_THREAD:
+                    return prepared(arguments, control.stopped)
+            except Cancelled:
+                control.check()
+                raise
+
+        return run
 
     def close(self) -> None:
         """Stops running chunks at their next step and ends the threads."""

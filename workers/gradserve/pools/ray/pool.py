@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Iterator
 
+from gradserve.execution import Schedule
 from gradserve.ir.errors import LimitExceeded, Unavailable
 from gradserve.pools.in_order import Inbox, in_order
 from gradserve.pools.ray import cluster as local_cluster
@@ -136,6 +137,9 @@ class RayPool:
     def worker_pids(self) -> dict[str, int]:
         """The process of every worker that is ready, by the worker's name."""
         return {worker.name: worker.hello.pid for worker in self._workers.all_ready() if worker.hello}
+
+    def direct(self, schedule: Schedule, executor: str) -> None:
+        """Nothing: the caller has no worker in its thread."""
 
     def close(self) -> None:
         """Ends the workers, and the cluster if it was started here."""

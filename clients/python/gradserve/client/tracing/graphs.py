@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,8 @@ class Traces:
         self._traced: tuple[Traced, ...] = ()
         self.watch = watch
         self._watched: Watched | None = None
+        self._known: dict[Hashable, tuple[Traced, tuple[str, ...]]] = {}
+        """The graphs and parameters in question of calls with arrays of known types: most calls are such."""
         self._lock = threading.RLock()
 
     def __str__(self) -> str:
@@ -64,10 +66,28 @@ class Traces:
     def bind(self, arguments: Sequence[Any], named: Mapping[str, Any], wrt: Names, batch: Batch) -> Bound:
         """The arguments bound to the graph of their types, traced now if it is new, or reads what has changed."""
         self._forget_stale()
+        given = self._parameters.bind(arguments, named)
+        key = _plain(given, wrt) if batch is False else None
+        known = None if key is None else self._known.get(key)
+        if known is not None:
+            traced, chosen = known
+            return Bound(traced, given, chosen, ())
+        bound = self._bind(given, wrt, batch)
+        if key is not None and all(bound.arguments.get(name) is array for name, array in given.items()):
+            self._remember(key, bound)
+        return bound
+
+    def _remember(self, key: Hashable, bound: Bound) -> None:
+        """Keeps what arguments of these types are bound to, as long as no graph comes or goes."""
+        with self._lock:
+            if self._traced and bound.traced is self._find(bound.traced.inputs, bound.arguments, ()):
+                self._known[key] = bound.traced, bound.wrt
+
+    def _bind(self, given: Mapping[str, Any], wrt: Names, batch: Batch) -> Bound:
         leaves: dict[str, Array] = {}
         structures: dict[str, Structure] = {}
         real: tuple[str, ...] = ()
-        for name, tree in self._parameters.bind(arguments, named).items():
+        for name, tree in given.items():
             found, structures[name] = flatten(tree, name)
             arrays = {path: as_array(leaf, path) for path, leaf in found}
             if any(array.dtype.kind == "f" for array in arrays.values()):
@@ -124,6 +144,7 @@ class Traces:
             if not traced.graph.outputs:
                 raise Untraceable(f"{self} returns no array; return what is to be computed")
             self._traced = (*self._traced, traced)[-MOST_GRAPHS:]
+            self._known = {}
             # Afterwards: a function may fill what it keeps for itself while it is run.
             copies = [constant.array for constant in traced.graph.constants if isinstance(constant, Literal)]
             stale = self._watched
@@ -142,6 +163,7 @@ class Traces:
             if self._watched is watched:  # else another thread has done so
                 self._watched = renewed or watched
                 self._traced = self._traced if renewed else ()
+                self._known = self._known if renewed else {}
 
     def _refuse_single_points(
         self, structures: Mapping[str, Structure], leaves: Mapping[str, Array], batched: Sequence[str]
@@ -188,6 +210,14 @@ def _failed_on_a_point(
     said = error.message if isinstance(error, GradserveError) else f"{type(error).__name__}: {error}"
     text = f"batch takes the first axis for points (is it missing?), and on one of them, {shapes}, {name} fails: {said}"
     return InvalidRequest(text, error.violations if isinstance(error, GradserveError) else ())
+
+
+def _plain(given: Mapping[str, Any], wrt: Names) -> Hashable | None:
+    """What calls with arrays of the same types have in common; None if anything but arrays and names is given."""
+    named = isinstance(wrt, str) or (isinstance(wrt, tuple) and all(isinstance(name, str) for name in wrt))
+    if not named or any(type(each) is not np.ndarray for each in given.values()):
+        return None
+    return wrt, tuple([(name, array.dtype, array.shape) for name, array in given.items()])
 
 
 def _fits(array: Array, type_: TensorType, batched: bool) -> bool:

@@ -1,0 +1,110 @@
+"""Calls that are ready answer as the first call of their kind did, to the bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gradserve.client import Client
+from gradserve.ir.errors import DeadlineExceeded, GradserveError
+from gradserve.jobs import ready
+from gradserve.questions.report import PHASES, Report
+
+DATA = np.random.default_rng(0).normal(size=(30, 4))
+LOSSES: dict[str, Callable[[Any], Any]] = {
+    "smooth": lambda w: np.sum(np.tanh(DATA @ w) ** 2),
+    "on a kink": lambda w: np.sum(np.abs(w - 1)) + np.max(w),
+    "zeros against infinities": lambda w: np.sum(np.where(w > 2, np.log(w - 1), w**2)),
+    "infinite": lambda w: np.sum(1 / (w - w[0])),
+}
+W = np.array([1.0, 0.5, -2.0, 3.0])
+ASKED: dict[str, Callable[[Any, Any], Any]] = {
+    "value": lambda f, w: f(w),
+    "gradient": lambda f, w: f.value_and_grad(w),
+    "hvp": lambda f, w: f.hvp(w, tangent=np.ones(4)),
+    "jvp": lambda f, w: f.jvp(w, tangent=np.ones(4)),
+    "vjp": lambda f, w: f.vjp(w, cotangent=2.0),
+}
+
+
+def told(report: Report | None) -> Report:
+    """A report without what differs from call to call."""
+    assert report is not None
+    times: dict[str, Any] = dict.fromkeys(PHASES, 0.0)
+    return replace(report, plan_cache_hit=True, workers=(), **times)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("asked", ASKED)
+def test_later_calls_answer_as_the_first(loss: str, asked: str) -> None:
+    with Client(threads=1) as client:
+        f = client.function(LOSSES[loss])
+        first, report = ASKED[asked](f, W), told(f.last_report)
+        for _ in range(2):
+            np.testing.assert_equal(ASKED[asked](f, W), first)
+            assert told(f.last_report) == report
+        other = ASKED[asked](f, W + 0.25)
+        np.testing.assert_equal(ASKED[asked](client.function(LOSSES[loss]), W + 0.25), other)
+
+
+def test_results_are_the_caller_s_own() -> None:
+    with Client(threads=1) as client:
+        f = client.function(lambda w: w * 1.0 + 0.0)
+        f(W)
+        result = f(W)
+        result += 5
+        np.testing.assert_array_equal(f(W), W)
+
+
+def test_other_types_are_other_calls() -> None:
+    with Client(threads=1) as client:
+        f = client.function(lambda w, k: np.sum(w**k))
+        for w in (W, W[:2], W.astype(np.float32), np.arange(1, 5)):
+            for k in (2, 3.0, np.array(3.0)):
+                np.testing.assert_allclose(f(w, k), np.sum(w.astype(float) ** k), rtol=1e-6)
+                np.testing.assert_allclose(f(w, k), np.sum(w.astype(float) ** k), rtol=1e-6)
+
+
+def test_what_is_differentiated_is_part_of_the_call() -> None:
+    with Client(threads=1) as client:
+        f = client.function(lambda a, b: np.sum(a * b**2))
+        for _ in range(2):
+            np.testing.assert_array_equal(f.grad(W, W, wrt="a"), W**2)
+            np.testing.assert_array_equal(f.grad(W, W, wrt=["b"]), 2 * W * W)
+            assert set(f.grad(W, W)) == {"a", "b"}
+
+
+def test_changed_data_is_seen() -> None:
+    data = np.ones(4)
+    with Client(threads=1) as client:
+        f = client.function(lambda w: np.sum(w * data))
+        f.grad(W)
+        f.grad(W)
+        data[2] = 7.0
+        np.testing.assert_array_equal(f.grad(W), [1, 1, 7, 1])
+
+
+def test_limits_of_time_and_closed_clients_hold() -> None:
+    client = Client(threads=1)
+    f = client.function(LOSSES["smooth"])
+    f.grad(W)
+    f.grad(W)
+    f.timeout = 1e-9
+    with pytest.raises(DeadlineExceeded):
+        f.grad(W)
+    f.timeout = None
+    client.close()
+    with pytest.raises(GradserveError, match="closed"):
+        f.grad(W)
+
+
+def test_a_ready_call_that_mixes_points_up_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Client(threads=1) as client:
+        f = client.function(LOSSES["smooth"])
+        first = f.grad(W)
+        monkeypatch.setattr(ready, "arrays_of", lambda named: {name: np.roll(a, 1) for name, a in named.items()})
+        assert not np.array_equal(f.grad(W), first)
