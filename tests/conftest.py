@@ -67,8 +67,7 @@ def _share_among_workers(items: list[pytest.Item]) -> None:
 
 
 def _group(item: pytest.Item) -> str:
-    in_system = item.path.parent.name == "system"  # whose service has a cluster
-    return "ray" if in_system or item.get_closest_marker("ray") else item.nodeid.partition("::")[0]
+    return "ray" if item.get_closest_marker("ray") else item.nodeid.partition("::")[0]
 
 
 @pytest.fixture(scope="session")
