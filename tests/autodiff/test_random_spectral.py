@@ -26,6 +26,8 @@ from tests.autodiff.test_spectral import (
     symmetric_direction,
 )
 
+pytestmark = pytest.mark.slow
+
 COUNT = 40
 STEP = 1e-5
 Loss = Callable[[Any], Any]

@@ -23,6 +23,8 @@ from gradserve.service.server import Server
 from gradserve.service.settings import Settings
 from tests.jobs.questions import SMALLEST, cases
 
+pytestmark = pytest.mark.slow
+
 SEEDS = range(30)
 SOON = 30.0
 
