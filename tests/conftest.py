@@ -1,13 +1,30 @@
 """Fixtures shared by all tests."""
 
+import mmap
 import os
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-# What JAX compiles in tests runs once: it is compiled fast, not fast.
-os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+
+def compile_soon() -> None:
+    """Has JAX compile quickly: what it compiles in tests runs once.
+
+    XLA's newer emitters of fused loops take four times as long. A release that does not know the flag would end the
+    process, so it is asked first: its library holds the names of all flags.
+    """
+    os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+    jaxlib = find_spec("jaxlib")
+    for place in jaxlib.submodule_search_locations or () if jaxlib else ():
+        for library in Path(place).glob("libjax_common*"):
+            with library.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+                if text.find(b"xla_cpu_use_fusion_emitters") >= 0:
+                    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
+
+
+compile_soon()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -50,8 +67,7 @@ def _share_among_workers(items: list[pytest.Item]) -> None:
 
 
 def _group(item: pytest.Item) -> str:
-    in_system = item.path.parent.name == "system"  # whose service has a cluster
-    return "ray" if in_system or item.get_closest_marker("ray") else item.nodeid.partition("::")[0]
+    return "ray" if item.get_closest_marker("ray") else item.nodeid.partition("::")[0]
 
 
 @pytest.fixture(scope="session")

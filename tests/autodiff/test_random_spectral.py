@@ -26,7 +26,9 @@ from tests.autodiff.test_spectral import (
     symmetric_direction,
 )
 
-COUNT = 80
+pytestmark = pytest.mark.slow
+
+COUNT = 40
 STEP = 1e-5
 Loss = Callable[[Any], Any]
 

@@ -24,6 +24,8 @@ from gradserve.runtime.control import Control
 from tests.jobs.questions import BATCHES, SMALLEST, Case, cases
 from tests.jobs.recording import RecordingPool
 
+pytestmark = pytest.mark.slow
+
 SEEDS = range(200)
 
 

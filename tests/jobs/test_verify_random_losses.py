@@ -3,6 +3,7 @@
 from collections import Counter
 
 import numpy as np
+import pytest
 
 from gradserve.ops import builder
 from gradserve.questions.call import Call
@@ -10,6 +11,8 @@ from gradserve.questions.derivations import Gradient
 from gradserve.questions.verification import Verdict
 from gradserve.verification.directions import scales
 from tests.jobs.support import differentiated, product, real, total, verified
+
+pytestmark = pytest.mark.slow
 
 LOSSES = 80
 SMOOTH = [

@@ -23,7 +23,9 @@ from gradserve.service.server import Server
 from gradserve.service.settings import Settings
 from tests.jobs.questions import SMALLEST, cases
 
-SEEDS = range(50)
+pytestmark = pytest.mark.slow
+
+SEEDS = range(30)
 SOON = 30.0
 
 

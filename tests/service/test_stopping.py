@@ -16,6 +16,8 @@ from gradserve.v1 import derivative_service_pb2 as pb
 from tests.service.conftest import settings
 from tests.service.support import Stubs, call_of, refusal, slow_call
 
+pytestmark = pytest.mark.slow
+
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 

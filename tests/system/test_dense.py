@@ -9,6 +9,8 @@ import pytest
 
 from gradserve.client import Client
 
+pytestmark = pytest.mark.ray
+
 jax.config.update("jax_enable_x64", True)
 
 RNG = np.random.default_rng(13)

@@ -19,6 +19,8 @@ import numpy as np
 from gradserve.client import Client
 from tests.system.test_freeing import endless
 
+pytestmark = pytest.mark.ray
+
 with Client(sys.argv[1]) as client:
     f = client.function(endless, w=np.ones(20_000))
     print("asking", flush=True)

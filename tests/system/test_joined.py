@@ -23,6 +23,8 @@ from gradserve.pools.ray import joined_node
 from gradserve.pools.ray.joined_node import JoinedNode
 from tests.system.test_freeing import endless
 
+pytestmark = pytest.mark.ray
+
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4, "RAY_USAGE_STATS_ENABLED": "0"}
 SMALL = ("--object-store-memory=100000000", "--disable-usage-stats", "--block")
 

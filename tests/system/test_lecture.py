@@ -7,6 +7,8 @@ import pytest
 
 from tests.system.lecture import EXAMPLES
 
+pytestmark = pytest.mark.ray
+
 TOLERANCE = 1e-12
 
 

@@ -12,6 +12,8 @@ import pytest
 from gradserve.client import Client
 from tests.system.networks import JAX, NETWORKS, OURS, Network, lstm
 
+pytestmark = pytest.mark.ray
+
 TOLERANCE = 1e-9
 
 

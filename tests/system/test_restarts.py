@@ -11,6 +11,8 @@ from gradserve.client import Client, Unavailable
 from gradserve.client.transport.session import Session
 from tests.system import restarts
 
+pytestmark = pytest.mark.slow
+
 RESTARTS = int(os.environ.get("GRADSERVE_RESTARTS", "3"))
 
 

@@ -10,6 +10,8 @@ from gradserve.client.cli.demo_service import DemoService
 from tests.system.losses import batch, network, point
 from tests.system.processes import Killer
 
+pytestmark = pytest.mark.ray
+
 POINTS = 64
 PROBES = 256
 

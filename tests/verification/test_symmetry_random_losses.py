@@ -9,9 +9,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from gradserve.questions.verification import Verdict
 from tests.verification.symmetry_driver import verified
+
+pytestmark = pytest.mark.slow
 
 jax.config.update("jax_enable_x64", True)
 

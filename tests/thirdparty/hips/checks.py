@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gradserve.client.tracing.trees import flatten, unflatten
-from tests.thirdparty.hips.operators import in_argument, jvp, vjp
+from tests.thirdparty.hips.operators import in_argument
 from tests.thirdparty.hips.tracing import Traced
 
 STEP = 1e-6
@@ -37,21 +37,25 @@ def check_grads(f: Callable[..., Any], x: Any, modes: Sequence[str] = ("fwd", "r
     if _holds_complex([leaf for _, leaf in flatten(x)[0]]):
         complex_left_out += 1
         return
-    check_equivalent(Traced(f, x).value(), f(x))
+    value = f(x)
+    check_equivalent(Traced(f, x).value(), value)
+    u, v = _random_like(value), _random_like(x)
+    expected = _inner(_difference(f, x, v), u)
     for mode in modes:
-        u, v = _random_like(f(x)), _random_like(x)
-        if mode == "fwd":
-            along, derivative = v, lambda x, v: jvp(f, x)(v)[1]
-            found = _inner(derivative(x, v), u)
-        else:
-            along, derivative = u, lambda x, u: vjp(f, x)[0](u)
-            found = _inner(derivative(x, u), v)
-        expected = _inner(_difference(f, x, v), u)
-        name = f"{'JVP' if mode == 'fwd' else 'VJP'}"
+        name, along, against, derivative = _ways(f, u, v)[mode]
+        found = _inner(derivative(x, along), against)
         assert close(found, expected), f"({name}) check of {f.__name__} failed: {found} for {expected} at {x}"
         if order > 1:
             derivative.__name__ = f"{name.lower()}_{f.__name__}"
             check_grads(derivative, (0, 1), modes=modes, order=order - 1)(x, along)
+
+
+def _ways(f: Callable[..., Any], u: Any, v: Any) -> dict[str, tuple[str, Any, Any, Callable[..., Any]]]:
+    """Each mode's name, its vector, the one that its result is taken with, and its function of point and vector."""
+    return {
+        "fwd": ("JVP", v, u, lambda x, v: Traced(f, x).pushed(v)),
+        "rev": ("VJP", u, v, lambda x, u: Traced(f, x).pulled(u)),
+    }
 
 
 def combo_check(f: Callable[..., Any], argnum: Any = 0, **options: Any) -> Callable[..., None]:
