@@ -16,7 +16,7 @@ from typing import TypeAlias
 from gradserve.autodiff import rules
 from gradserve.autodiff.walk import Differentiating
 from gradserve.ir.builder import Builder, Value
-from gradserve.ir.graph import Graph
+from gradserve.ir.graph import Constant, Graph
 from gradserve.ir.op import Op
 from gradserve.ops import builder
 from gradserve.ops.elementwise.arithmetic import Div
@@ -34,7 +34,7 @@ def expanded(g: Builder, graph: Graph, inputs: Sequence[Coefficients], order: in
     """
     expansion = Expansion(g, order)
     values: list[Series] = [Given(coefficients) for coefficients in inputs]
-    values += [Given([g.constant(constant)]) for constant in graph.constants]
+    values += [expansion.constant(constant) for constant in graph.constants]
     for position, node in enumerate(graph.nodes):
         g.origin = node.origin
         with Differentiating(node, position):
@@ -112,6 +112,17 @@ class Expansion:
         self.g = g
         self.order = order
         self._known: dict[tuple[Op, tuple[Series, ...]], tuple[Series, ...]] = {}
+        self._slopes: dict[Series, Series] = {}
+        self._constants: dict[Value, Series] = {}
+
+    def slope(self, of: Series) -> Series:
+        """The derivative of a series, one for all who ask: else what is applied to it would be as many series."""
+        return self._slopes.setdefault(of, Slope(self.g, of))
+
+    def constant(self, constant: Constant) -> Series:
+        """A constant as a series, one for equal constants."""
+        value = self.g.constant(constant)
+        return self._constants.setdefault(value, Given([value]))
 
     def apply(self, op: Op, operands: Sequence[Series]) -> tuple[Series, ...]:
         """The series of the op's results."""
@@ -216,8 +227,8 @@ class Application:
         graph = h.build({f"dy{k}": dot for k, dot in enumerate(dots) if dot is not None})
         expansion = self.of
         values: list[Series] = [*self.operands]
-        values += [Slope(expansion.g, x) for k, x in enumerate(self.operands) if k in self._moving]
-        values += [Given([expansion.g.constant(constant)]) for constant in graph.constants]
+        values += [expansion.slope(x) for k, x in enumerate(self.operands) if k in self._moving]
+        values += [expansion.constant(constant) for constant in graph.constants]
         for node in graph.nodes:
             values += expansion.apply(node.op, [values[k] for k in node.operands])
         found = iter(values[output.value] for output in graph.outputs)

@@ -1,18 +1,21 @@
 """What may be spent on making one program: nodes, processor time, and for as long as the caller wants it.
 
 Every transform makes its graph by a builder, and a builder looks here now and then: so no pass of deriving and
-optimising can run away, whichever rule it is in, and none has to think of it.
+optimising can run away, whichever rule it is in, and none has to think of it. What walks over a finished graph walks
+over `looking`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TypeVar
 
 from gradserve.ir.errors import LimitExceeded
 
+_T = TypeVar("_T")
 EVERY = 128
 """Nodes of one graph between two looks; a power of two."""
 
@@ -56,3 +59,16 @@ def spending(budget: Budget) -> Iterator[None]:
         yield
     finally:
         current.reset(token)
+
+
+def looking(nodes: Iterable[_T]) -> Iterator[_T]:
+    """The nodes of a graph, or what stands for them, with a look at the budget of this thread at every few of them.
+
+    Raises:
+        LimitExceeded: a limit is passed.
+    """
+    budget = current.get()
+    for position, node in enumerate(nodes):
+        if budget is not None and not position % EVERY:
+            budget.look(position)
+        yield node

@@ -91,12 +91,16 @@ class Programs:
         """Work on programs within the limits, or within those of the work that it is a part of."""
         return spending(Budget(self._limits.plan_nodes, self._limits.plan_seconds, check))
 
-    def schedule(self, program: Program, executor: Executor) -> Schedule:
-        """How the executor will run the program."""
+    def schedule(self, program: Program, executor: Executor, check: Check = go_on) -> Schedule:
+        """How the executor will run the program. What `check` raises ends the work.
+
+        Raises:
+            LimitExceeded: it takes more time than the limits allow.
+        """
         key = (program.digest, executor.name)
         found = self._schedules.get(key)
         if found is None:
-            with uncollected():
+            with uncollected(), self.spending(check):
                 found = executor.schedule(program)
             self._schedules.put(key, found, weight(program.graph))
         return found

@@ -90,7 +90,7 @@ class Sweep:
             axis = None if self.axis is None else replace(self.axis, size=stop - start)
             instance, hit = context.programs.instance(self.graph, self.derivation, axis, check)
             known &= hit
-            return Piece(instance, context.programs.schedule(instance.program, executor), start, stop)
+            return Piece(instance, context.programs.schedule(instance.program, executor, check), start, stop)
 
         size = 1 if self.axis is None else self.axis.size
         pieces = cut(piece, size) if self.divisible else (piece(0, size),)
@@ -140,7 +140,7 @@ class SweepSchedule:
         sweep, programs = self.sweep, self.context.programs
         axis = None if sweep.axis is None else replace(sweep.axis, size=piece.stop - piece.start)
         instance, _ = programs.instance(sweep.graph, Careful(sweep.derivation.wrt, sweep.derivation), axis, check)
-        schedule = programs.schedule(instance.program, self.runs_on)
+        schedule = programs.schedule(instance.program, self.runs_on, check)
         self.context.limits.check_chunks([schedule])
         return Piece(instance, schedule, piece.start, piece.stop)
 

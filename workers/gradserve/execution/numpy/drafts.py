@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gradserve.execution.numpy.kernels.table import entry
+from gradserve.ir.budget import looking
 from gradserve.ir.graph import Graph, Node
 from gradserve.ir.types import Shape, TensorType
 from gradserve.ops.movement.shapes import BroadcastTo
@@ -27,7 +28,7 @@ def drafts_of(graph: Graph) -> list[Draft]:
     source: dict[int, int] = {}
     drafts = []
     types = graph.value_types
-    for position, (node, results) in enumerate(graph.numbered_nodes()):
+    for position, (node, results) in enumerate(looking(graph.numbered_nodes())):
         if isinstance(node.op, BroadcastTo):
             (operand,) = node.operands
             source[results[0]] = source.get(operand, operand)

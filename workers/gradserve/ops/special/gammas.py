@@ -162,9 +162,13 @@ def _digamma_rise(g: Builder, x: Value, step: Value) -> Value:
     base = g.add(first, _FAR)
     growth = g.log1p(g.div(length, base))
     rise = g.sub(growth, g.div(g.expm1(g.neg(growth)), g.mul(base, 2.0)))
-    for k, coefficient in enumerate(_BERNOULLI, start=1):
-        fall = g.expm1(g.mul(growth, -2.0 * k))
-        rise = g.sub(rise, g.mul(g.mul(g.pow(base, -2.0 * k), coefficient), fall))
+    inverse = g.div(1.0, base)
+    square, falling = g.mul(inverse, inverse), g.expm1(g.mul(growth, -2.0))
+    power, fall = square, falling
+    for coefficient in _BERNOULLI:
+        rise = g.sub(rise, g.mul(g.mul(power, coefficient), fall))
+        # The next x^-2k and its relative fall; products have short Taylor series, powers long ones.
+        power, fall = g.mul(power, square), g.add(falling, g.mul(fall, g.add(falling, 1.0)))
     return g.select(far, g.add(passed, rise), near)
 
 
