@@ -8,6 +8,12 @@ from gradserve.client import Client
 from gradserve.client.cli.demo_service import DemoService
 
 
+@pytest.fixture(autouse=True)
+def marked(request):
+    """Refuses a test that uses the service without saying so: each process of pytest-xdist would start a cluster."""
+    assert request.node.get_closest_marker("ray") or "service" not in request.fixturenames
+
+
 @pytest.fixture(scope="session")
 def service():
     started = DemoService(workers=2)

@@ -13,13 +13,13 @@ from gradserve.client import Client
 from gradserve.ir.errors import DeadlineExceeded
 from tests.system.processes import busy_seconds, seconds_until_idle
 
+pytestmark = pytest.mark.ray
+
 LONG_CALL = """
 import sys
 import numpy as np
 from gradserve.client import Client
 from tests.system.test_freeing import endless
-
-pytestmark = pytest.mark.ray
 
 with Client(sys.argv[1]) as client:
     f = client.function(endless, w=np.ones(20_000))
