@@ -70,10 +70,11 @@ def scaling_of_view(g: Builder, op: Op, operands: Sequence[Value]) -> Value | No
 
 def scaling_of_sum(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
     """f(c x) becomes c f(x), for an op that sums and is linear in each operand, if its result is the smaller one."""
-    results = op.infer(*(operand.type for operand in operands))
     for k, operand in enumerate(operands):
         factor, x = scaling(g, operand)
-        if factor != 1.0 and _is_moderate(factor) and 2 * results[0].size <= x.type.size:
+        if factor == 1.0 or not _is_moderate(factor):
+            continue
+        if 2 * op.infer(*(operand.type for operand in operands))[0].size <= x.type.size:
             (total,) = g.apply(op, [*operands[:k], x, *operands[k + 1 :]])
             multiple = scaled(g, abs(factor), total)
             # A sum that cancels is 0.0, of either sign of its terms: -0.0 in its place would not be the same.
