@@ -1,7 +1,6 @@
 """Taylor models, in process and remote: closed forms, JAX, and checks that can fail."""
 
 import math
-import warnings
 
 import jax
 import jax.numpy as jnp
@@ -112,12 +111,3 @@ def test_a_wrong_coefficient_would_be_seen(monkeypatch):
     monkeypatch.setattr(series.Application, "_by_equation", undivided)
     with Client() as client, pytest.raises((AssertionError, KeyError)):
         test_coefficients_of_the_exponential(client, 3)
-
-
-def test_a_model_with_infinite_coefficients_tells_of_no_error_and_warns_of_nothing(client):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        f = client.function(lambda w: np.sum(np.sqrt(w)), w=np.zeros(2))
-        model = f.taylor_along(np.zeros(2), direction=np.ones(2), order=3)
-    assert np.all(np.isinf(model.coefficients[1]))
-    assert all(math.isnan(deviation.error) for deviation in model.deviations)

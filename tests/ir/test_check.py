@@ -116,6 +116,12 @@ def test_a_node_without_results():
     assert found(graph) == [("nodes[0].types", "G10")]
 
 
+def test_a_node_without_results_of_operands_whose_lengths_are_unknown():
+    symbolic = TensorType(F64, (Symbol("n"),))
+    graph = replace(GRAPH, inputs=(Input("w", symbolic),), nodes=(Node(Add(), (0, 0), ()),), outputs=(Output("y", 0),))
+    assert found(graph) == [("nodes[0].types", "G10")]
+
+
 def test_constants_have_numbers_and_digests():
     refs = (BlobRef(TensorType(F64, (Symbol("n"),)), "a" * 64), BlobRef(VECTOR, "a" * 63))
     graph = Graph((), refs, (), (Output("y", 0),))

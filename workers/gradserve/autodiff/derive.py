@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from itertools import islice
 
 from gradserve.autodiff import names
 from gradserve.autodiff.absorbing import absorbing
@@ -32,6 +33,9 @@ from gradserve.ir.graph import Graph, Output
 from gradserve.ir.types import ElementType, TensorType
 from gradserve.ops import builder
 from gradserve.questions.derivations import Derivation, Evaluate, GaussNewtonProduct, Gradient, Hvp, Jvp, Vjp
+
+_MOST_NAMES = 50
+"""How many inputs a message lists."""
 
 
 def derive(graph: Graph, derivation: Derivation) -> Graph:
@@ -215,14 +219,14 @@ def _rename_values(graph: Graph, derived: Graph) -> Graph:
 def _check_wrt(graph: Graph, wrt: Sequence[str]) -> None:
     violations = []
     floats = [i.name for i in graph.inputs if i.type.is_float]
+    first = {name: position for position, name in reversed([*enumerate(wrt)])}
     for position, name in enumerate(wrt):
         type_ = graph.input_types.get(name)
         if type_ is None:
-            known = ", ".join(graph.input_types) or "none"
-            text = f"the graph has no input {name!r}; its inputs are {known}"
+            text = f"the graph has no input {name!r}; its inputs are {_listed(graph.input_types)}"
         elif not type_.is_float:
-            text = f"{name}: {type_} is not real; one can differentiate {', '.join(floats) or 'no input'}"
-        elif name in wrt[:position]:
+            text = f"{name}: {type_} is not real; one can differentiate {_listed(floats)}"
+        elif first[name] < position:
             text = f"{name!r} is named twice"
         else:
             continue
@@ -231,6 +235,12 @@ def _check_wrt(graph: Graph, wrt: Sequence[str]) -> None:
         violations.append(Violation("wrt", "W2", "the graph has no floating-point input to differentiate"))
     if violations:
         raise InvalidRequest("the graph cannot be differentiated in these inputs", violations)
+
+
+def _listed(named: Collection[str]) -> str:
+    """The first of these names: a message about each of thousands cannot list thousands."""
+    shown = ", ".join(islice(named, _MOST_NAMES)) or "none"
+    return f"{shown} and {len(named) - _MOST_NAMES} more" if len(named) > _MOST_NAMES else shown
 
 
 def _is_loss(graph: Graph) -> bool:

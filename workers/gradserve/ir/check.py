@@ -242,6 +242,9 @@ class _Examination:
 
     def inferred(self, k: int, op: Op, node: Node | Incomplete, source: str) -> Iterator[Violation]:
         """What the op says about the types, where all of them are known numbers."""
+        if not node.types:  # whatever its operands are: who numbers values counts on a first result of every node
+            yield Violation(f"nodes[{k}].types", "G10", f"no types are declared for {op.name}", source)
+            return
         known = [t for operand in node.operands if (t := self.types[operand]) is not None]
         if len(known) < len(node.operands) or not self.symbolic.isdisjoint(node.operands) or has_symbols(op):
             return

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from gradserve.jobs import dense, derivative, estimates, explain, inspect, kinks, taylor, verify
 from gradserve.jobs.context import Context
 from gradserve.questions.asked import Answer, Question
@@ -59,4 +61,10 @@ def answers(context: Context, question: Question, control: Control) -> Iterator[
     Raises:
         GradserveError: of the kind that says why there is no answer; see the pages.
     """
-    return PAGES[type(question)](context, question, control)
+    found = PAGES[type(question)](context, question, control)
+    while True:
+        with np.errstate(all="ignore"):  # NaN is data, counted and reported; between answers the caller's state holds
+            answer = next(found, None)
+        if answer is None:
+            return
+        yield answer

@@ -94,16 +94,15 @@ def _deviations(
     coefficients: Mapping[str, Sequence[Array]], steps: Array, values: Mapping[str, Array]
 ) -> list[Deviation]:
     found = []
-    with np.errstate(over="ignore", invalid="ignore"):  # models with infinite coefficients have errors that are NaN
-        for k, step in enumerate(steps):
-            squares = noise = 0.0
-            for name, own in coefficients.items():
-                terms = [c.astype(np.float64) * step**power for power, c in enumerate(own)]
-                squares += float(np.sum((values[name][k] - sum(terms)) ** 2))
-                scale = sum(np.abs(term) for term in terms) + np.abs(values[name][k])
-                noise += float(np.sum((_NOISE * np.finfo(own[0].dtype).eps * scale) ** 2))
-            error = math.sqrt(squares)
-            found.append(Deviation(float(step), error, error > math.sqrt(noise)))
+    for k, step in enumerate(steps):
+        squares = noise = 0.0
+        for name, own in coefficients.items():
+            terms = [c.astype(np.float64) * step**power for power, c in enumerate(own)]
+            squares += float(np.sum((values[name][k] - sum(terms)) ** 2))
+            scale = sum(np.abs(term) for term in terms) + np.abs(values[name][k])
+            noise += float(np.sum((_NOISE * np.finfo(own[0].dtype).eps * scale) ** 2))
+        error = math.sqrt(squares)
+        found.append(Deviation(float(step), error, error > math.sqrt(noise)))
     return found
 
 
