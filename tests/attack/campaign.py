@@ -62,7 +62,9 @@ def campaign(first: int, count: int) -> int:
                     slowest[name] = max(slowest[name], (seconds, seed))
         child.join()
         if seed % 10_000 < _AT_ONCE:
-            print(f"... {seed - first} graphs, {faults} faults, {time.time() - started:.0f} s", flush=True)
+            worst = max(slowest.items(), key=lambda item: item[1], default=("nothing", (0.0, -1)))
+            shown = f"slowest {worst[0]} of {worst[1][1]}: {worst[1][0]:.2f} s"
+            print(f"... {seed - first} graphs, {faults} faults, {time.time() - started:.0f} s; {shown}", flush=True)
     for (stage, end), number in sorted(stages.items()):
         print(f"{stage:28} {end:24} {number}")
     for name, (seconds, where) in sorted(slowest.items()):

@@ -11,6 +11,7 @@ from gradserve.execution.numpy.drafts import Draft, drafts_of
 from gradserve.execution.numpy.kernels.table import entry
 from gradserve.execution.numpy.layout import Laid, Strides, place, row_major
 from gradserve.execution.program import Program
+from gradserve.ir.budget import looking
 from gradserve.ir.graph import Graph
 from gradserve.ir.op import Cost, Op
 from gradserve.ir.types import TensorType
@@ -107,7 +108,7 @@ def _steps(graph: Graph) -> tuple[Step, ...]:
     buffers = _Buffers(graph, last_use)
     measure = _Measures()
     steps = []
-    for time, draft in enumerate(drafts):
+    for time, draft in enumerate(looking(drafts)):
         op = draft.node.op
         operand_types = tuple(types[k] for k in draft.operands)
         reuses = buffers.reusable(time, draft, operand_types) if entry(type(op)).overwrites else None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any, TypeAlias
 
 from gradserve.ops.spectral.scalar_functions import ScalarFunction
@@ -47,10 +47,19 @@ def divided_difference(
 
 def _ascending(xp: Any, function: ScalarFunction, parameter: float, points: list[Any], blend: Blend) -> Any:
     """As `divided_difference`, for points that ascend."""
-    if len(points) == 2:
-        return function.slope(xp, points[0], points[1], parameter)
+    found = [function.slope(xp, *pair, parameter) for pair in pairwise(points)]
+    for count in range(3, len(points) + 1):  # of so many points next to each other, from those of one less
+        runs = [points[k : k + count] for k in range(len(points) - count + 1)]
+        both = zip(runs, pairwise(found), strict=True)
+        found = [_of_more(xp, function, parameter, run, earlier, later, blend) for run, (earlier, later) in both]
+    return found[0]
+
+
+def _of_more(
+    xp: Any, function: ScalarFunction, parameter: float, points: list[Any], earlier: Any, later: Any, blend: Blend
+) -> Any:
+    """The difference at ascending points, from those without the last and without the first of them."""
     spread = points[-1] - points[0]
-    later, earlier = (_ascending(xp, function, parameter, some, blend) for some in (points[1:], points[:-1]))
     if function.series is None:
         # Of straight pieces: points on one of them, apart or not, have no difference of the second order. At a kink
         # the first derivative is taken by convention, and the second is not there.

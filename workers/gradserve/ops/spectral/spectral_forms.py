@@ -129,4 +129,6 @@ def flops(a: TensorType, directions: Sequence[TensorType]) -> float:
         return 2.0 * n * a.size
     many = max(1, directions[0].size // max(1, a.size))
     products = 4.0 * n * directions[0].size * (order + 1)
-    return products + (20.0 * order + 2.0 * many) * float(n) ** (order - 1) * a.size
+    # Each of some k^2 / 2 differences of the orders up to k sums a series of polynomials in its points.
+    each = 20.0 * order + 5.5 * (order - 1) * order**2 + 2.0 * many
+    return products + each * float(n) ** (order - 1) * a.size
