@@ -234,6 +234,34 @@ def test_small_graphs_stay_as_they_are() -> None:
     assert rerolled(graph) is graph
 
 
+def test_rows_do_not_multiply_memory() -> None:
+    wide, chosen = RNG.normal(size=(2, 50_000)), RNG.integers(0, 2, 300)
+
+    def windows(w: Any) -> Any:
+        return sum(np.sum(np.sin(w[k : k + 40_000])) * (1 + k) for k in range(200))
+
+    def one_of_two(w: Any) -> Any:
+        for k in chosen:
+            w = np.sin(w + wide[k]) * 0.5
+        return np.sum(w)
+
+    for loss in (windows, one_of_two):
+        found = rerolled(canonical(trace(loss, np.ones(50_000)).graph))
+        assert max(type_.nbytes for type_ in found.value_types) <= 8 * 100_000
+
+
+def test_irregular_graphs_cost_no_time() -> None:
+    turns = RNG.integers(0, 3, 30_000).tolist()
+
+    def loss(w: Any) -> Any:
+        for turn in turns:
+            w = np.sin(w) if turn == 0 else w * w if turn == 1 else w + 0.1
+        return w
+
+    graph = canonical(trace(loss, 0.5).graph)
+    assert rerolled(graph) is graph
+
+
 def test_planted_faults_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     def one_step_late(column: Any, first: int, width: int) -> bodies.Role | None:
         role = bodies_role(column, first, width)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from gradserve.ir.graph import Graph
+from gradserve.ir.graph import Graph, Node
 from gradserve.ir.types import Array
+from gradserve.ops.movement.placement import Slice
+from gradserve.ops.movement.shapes import Reshape
 from gradserve.optimize.loops.repeats import LEAST_COUNT, Run
 
 _MOST_LAG = 4
 """How many steps back a step may read."""
+_LITTLE = 1 << 20
+"""Bytes that rows may take in any case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,28 +69,61 @@ class Loop:
         return self.first + self.width * self.run.count
 
 
-def loop_of(graph: Graph, starts: list[int], run: Run) -> Loop | None:
-    """The longest stretch of the run's steps that are one function; None if there is none worth a loop.
+class Numbered:
+    """A graph's numbers at hand: what nodes read and make."""
 
-    `starts` are the numbers of the first values of nodes.
-    """
-    operands = _operands(graph, run)
-    first = starts[run.start]
-    width = sum(len(node.types) for node in graph.nodes[run.start : run.start + run.period])
+    def __init__(self, graph: Graph) -> None:
+        """Of a concrete graph."""
+        self.graph = graph
+        self.starts = np.array([results[0] for _, results in graph.numbered_nodes()], np.int64)
+        """The first value of each node."""
+        self._ends = np.cumsum([0, *(len(node.operands) for node in graph.nodes)])
+        self._operands = np.array([k for node in graph.nodes for k in node.operands], np.int64)
+
+    def operands(self, run: Run) -> Array:
+        """The operands of a step's nodes, step by step."""
+        return self._operands[self._ends[run.start] : self._ends[run.stop]].reshape(run.count, -1)
+
+    def source(self, value: int) -> int:
+        """The array of which a value is a slice, reshaped or not; else the value itself."""
+        node = self._producer(value)
+        if node is not None and isinstance(node.op, Reshape):
+            node = self._producer(node.operands[0])
+        return node.operands[0] if node is not None and isinstance(node.op, Slice) else value
+
+    def _producer(self, value: int) -> Node | None:
+        if value < self.graph.first_node_value:
+            return None
+        return self.graph.nodes[int(np.searchsorted(self.starts, value, side="right")) - 1]
+
+
+def loop_of(numbered: Numbered, run: Run) -> Loop | None:
+    """The longest stretch of the run's steps that are one function; None if there is none worth a loop."""
+    operands, nodes = numbered.operands(run), numbered.graph.nodes
+    first = int(numbered.starts[run.start])
+    width = sum(len(node.types) for node in nodes[run.start : run.start + run.period])
     skipped, count = _stretch(operands, first, width)
     if count < LEAST_COUNT:
         return None
     start = Run(run.start + skipped * run.period, run.period, count)
     first += skipped * width
-    roles = [_role(column, first, width) for column in operands[skipped : skipped + count].T]
-    known = [role for role in roles if role is not None]
-    return Loop(start, first, width, known) if len(known) == len(roles) else None
+    roles: list[Role] = []
+    for column in operands[skipped : skipped + count].T:
+        role = _role(column, first, width)
+        if role is None or (isinstance(role, Row) and not _is_affordable(numbered, role.values)):
+            return None
+        roles.append(role)
+    return Loop(start, first, width, roles)
 
 
-def _operands(graph: Graph, run: Run) -> Array:
-    """The operands of a step's nodes, step by step."""
-    nodes = graph.nodes[run.start : run.stop]
-    return np.array([k for node in nodes for k in node.operands], np.int64).reshape(run.count, -1)
+def _is_affordable(numbered: Numbered, rows: Sequence[int]) -> bool:
+    """Whether rows put together take no more memory than where they come from, or little.
+
+    One array met at many steps, or windows that overlap, would be there as often as there are steps.
+    """
+    types = numbered.graph.value_types
+    together = sum(types[k].nbytes for k in rows)
+    return together <= _LITTLE or together <= 2 * sum(types[k].nbytes for k in {numbered.source(k) for k in rows})
 
 
 def _stretch(operands: Array, first: int, width: int) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from gradserve.ir.graph import Graph, Literal
 from gradserve.ir.types import Array, ElementType
 from gradserve.ops import builder
 from gradserve.ops.control.scan import Scan
-from gradserve.optimize.loops.bodies import Carried, Loop, Made, Role, Row, Shared, loop_of
+from gradserve.optimize.loops.bodies import Carried, Loop, Made, Numbered, Role, Row, Shared, loop_of
 from gradserve.optimize.loops.order import with_early_nodes, with_early_views
 from gradserve.optimize.loops.repeats import LEAST_COUNT, Run, repeats
 from gradserve.optimize.loops.stacks import row_of, stacked
@@ -24,7 +24,8 @@ LEAST_NODES = 500
 _ENOUGH = 0.25
 _NEARLY_ALL = 0.8
 """Shares of the nodes that loops have to save: to be written as such, and for nobody to look for better ones."""
-_MOST_RUNS = 500
+_MOST_LOOKS = 20
+"""How often a node is looked at, on average, as a part of some run."""
 _DEPTH = 4
 """Loops within loops."""
 
@@ -66,13 +67,17 @@ def _loops(graph: Graph) -> _Found | None:
 
 def _best(graph: Graph, enough: float) -> _Found:
     """Loops that lie apart, those first that save most; none if together they do not save so many nodes."""
-    starts = [results[0] for _, results in graph.numbered_nodes()]
+    numbered = Numbered(graph)
     taken = np.zeros(len(graph.nodes) + 1, bool)
     taken[-1] = True
     loops = []
-    for run in repeats(graph)[:_MOST_RUNS]:
+    left = _MOST_LOOKS * len(graph.nodes)
+    for run in repeats(graph):
         free = _free(run, taken)
-        loop = None if free is None else loop_of(graph, starts, free)
+        left -= run.stop - run.start
+        if left < 0:
+            break
+        loop = None if free is None else loop_of(numbered, free)
         if loop is not None:
             loops.append(loop)
             taken[loop.run.start : loop.run.stop] = True
