@@ -28,6 +28,9 @@ ASKED: dict[str, Callable[[Any, Any], Any]] = {
     "hvp": lambda f, w: f.hvp(w, tangent=np.ones(4)),
     "jvp": lambda f, w: f.jvp(w, tangent=np.ones(4)),
     "vjp": lambda f, w: f.vjp(w, cotangent=2.0),
+    "batch": lambda f, w: f.value_and_grad(np.stack([w, w + 1, w - 1]), batch=True),
+    "mean of a batch": lambda f, w: f.grad(np.stack([w, w + 1, w - 1]), batch=True, reduction="mean"),
+    "products of a batch": lambda f, w: f.hvp(np.stack([w, 2 * w]), tangent=np.ones((2, 4)), batch=True),
 }
 
 

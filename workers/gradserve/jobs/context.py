@@ -14,6 +14,7 @@ from gradserve.questions.call import Options, Placement
 from gradserve.runtime.caches import Lru
 
 if TYPE_CHECKING:
+    from gradserve.jobs.dense import Way
     from gradserve.jobs.ready import Ready
     from gradserve.jobs.sweep import SweepSchedule
 
@@ -37,6 +38,8 @@ class Context:
     """Schedules of sweeps: a small call has no time to make its own anew."""
     ready: Lru[Hashable, Ready] = field(default_factory=lambda: Lru(1 << 28))
     """What answers calls of which all but the numbers is known."""
+    dense: Lru[Hashable, tuple[Way, SweepSchedule]] = field(default_factory=lambda: Lru(1 << 28))
+    """How matrices are made that were asked for before."""
 
     def require_pool(self, options: Options) -> None:
         """Refuses a placement that there is no pool for.

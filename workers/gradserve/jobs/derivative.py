@@ -45,20 +45,20 @@ def answers(context: Context, question: Differentiate, control: Control) -> Iter
         NumericalFailure, Cancelled, DeadlineExceeded, WorkerLost: while running.
     """
     key = key_of(question)
-    known = None if key is None else context.ready.get(key)
+    known = context.ready.get(key)
     answer = known and known.answer(question, control)
-    yield answer or _answer(context, question, control, None if known else key)
+    yield answer or _answer(context, question, control, key)
 
 
-def _answer(context: Context, question: Differentiate, control: Control, key: Hashable | None) -> Derivatives:
+def _answer(context: Context, question: Differentiate, control: Control, key: Hashable) -> Derivatives:
     """The answer of any call; what is ready from now on is kept under `key`."""
     named = with_inputs(question)
     started = time.perf_counter()
     scheduled = _schedule(context, named, control.check)
     outputs, report = _run(scheduled, named, control, started)
-    found = None if key is None else ready(question, scheduled)
+    found = ready(question, scheduled)
     if found is not None:
-        context.ready.put(key, found, found.nbytes)
+        context.ready.put(key, found, scheduled.nbytes)
     return Derivatives(by_role(outputs), report)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -76,7 +77,8 @@ def count_nonfinite(arrays: Mapping[str, Array]) -> int:
     """The number of elements that are infinite or not a number."""
     count = 0
     for array in arrays.values():
-        if array.dtype.kind == "f":
+        # A sum is finite only if all elements are, and reads them once; it may overflow where they are.
+        if array.dtype.kind == "f" and not math.isfinite(np.add.reduce(array, axis=None)):
             count += array.size - int(np.count_nonzero(np.isfinite(array)))
     return count
 

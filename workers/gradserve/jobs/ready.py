@@ -1,7 +1,7 @@
 """Calls that are ready: all but their numbers is known from an earlier call of the same types.
 
 A small call takes some ten microseconds of running. Checking its types, naming its inputs, finding its schedule and
-cutting one chunk out of one point takes several times as long, and gives the same every time.
+cutting one chunk takes several times as long, and gives the same every time.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
 from gradserve.autodiff import names
-from gradserve.jobs.folds import KinkCount, count_nonfinite, has_nan
-from gradserve.jobs.programs import weight
+from gradserve.jobs.folds import Gathered, KinkCount, count_nonfinite, has_nan
 from gradserve.questions.call import arrays_of
 from gradserve.questions.derivations import Derivation
 from gradserve.questions.derivatives import Derivatives, Differentiate
@@ -25,18 +24,16 @@ if TYPE_CHECKING:
     from gradserve.pools.pool import Direct
 
 
-def key_of(question: Differentiate) -> Hashable | None:
-    """What all questions have in common that one ready call answers; None for a batch."""
+def key_of(question: Differentiate) -> Hashable:
+    """What all questions have in common that one ready call answers."""
     call = question.call
-    if call.batch is not None:
-        return None
     arguments = tuple([(name, a.dtype, a.shape) for name, a in arrays_of(call.arguments).items()])
     vectors = tuple([(name, a.dtype, a.shape) for name, a in arrays_of(question.vectors).items()])
-    return call.graph.digest, question.derivation, call.options, arguments, vectors
+    return call.graph.digest, question.derivation, call.options, call.batch, arguments, vectors
 
 
 class Ready:
-    """One chunk for one point, to be run in the thread of whoever asks."""
+    """One chunk for all points, to be run in the thread of whoever asks."""
 
     def __init__(self, derivation: Derivation, scheduled: SweepSchedule, direct: Direct) -> None:
         """Of a question that was answered by this schedule once."""
@@ -48,24 +45,22 @@ class Ready:
         self._roles = [(name, *names.split(name)) for name in outputs if name not in names.COUNTS]
         self._derivatives = scheduled.derivatives
         self._flops = scheduled.flops
-
-    @property
-    def nbytes(self) -> int:
-        """What it keeps in memory, roughly."""
-        graph = self._scheduled.pieces[0].instance.program.graph
-        return weight(graph) + sum(array.nbytes for array in self._constants.values())
+        self._points = scheduled.sweep.axis.size if scheduled.sweep.axis else 1
 
     def answer(self, question: Differentiate, control: Control) -> Derivatives | None:
         """The answer; None if a derivative came out as NaN, for which there are other ways."""
         started = time.perf_counter()
         control.check()
         vectors = {names.vector(self._takes, name): v for name, v in arrays_of(question.vectors).items()}
-        outputs = self._direct({**arrays_of(question.call.arguments), **vectors, **self._constants}, control)
-        nonfinite = count_nonfinite(outputs)
-        if nonfinite and has_nan(outputs, self._derivatives):
+        made = self._direct({**arrays_of(question.call.arguments), **vectors, **self._constants}, control)
+        nonfinite = count_nonfinite(made)
+        if nonfinite and has_nan(made, self._derivatives):
             return None
         kinks = KinkCount(self._counting)
-        kinks.add(outputs)
+        kinks.add(made)
+        gathered = Gathered(question.call.reduction, self._points)
+        gathered.add(made)
+        outputs = gathered.done()
         arrays: dict[str, dict[str, Array]] = {}
         for name, role, own in self._roles:
             arrays.setdefault(role, {})[own] = outputs[name]
@@ -75,6 +70,7 @@ class Ready:
             executor=self._scheduled.executor,
             placement=self._scheduled.pool.name,
             chunks=1,
+            batch_size=self._points,
             flops=self._flops,
             peak_bytes=self._scheduled.peak_bytes,
             nonfinite_outputs=nonfinite,
@@ -86,8 +82,8 @@ class Ready:
 
 def ready(question: Differentiate, scheduled: SweepSchedule) -> Ready | None:
     """What answers questions like this one from now on; None if the chunk goes elsewhere or takes long."""
-    if scheduled.sweep.axis is not None:
+    piece, *others = scheduled.pieces
+    if others:
         return None
-    (piece,) = scheduled.pieces
     direct = scheduled.pool.direct(piece.schedule, scheduled.executor)
     return None if direct is None else Ready(question.derivation, scheduled, direct)

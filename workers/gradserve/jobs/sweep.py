@@ -71,9 +71,7 @@ class Sweep:
             context.limits.check_points(self.axis.size)
         made = self.unlimited(context, check)
         context.limits.check_chunks([piece.schedule for piece in made.pieces], self.laps)
-        constants = sum(array.nbytes for array in made.pieces[0].instance.arrays.values())
-        size = sum(weight(piece.instance.program.graph) for piece in made.pieces[:3]) + constants
-        context.schedules.put(key, replace(made, known=True), size)
+        context.schedules.put(key, replace(made, known=True), made.nbytes)
         return made
 
     def unlimited(self, context: Context, check: Check = go_on) -> SweepSchedule:
@@ -129,6 +127,12 @@ class SweepSchedule:
         """The outputs that are derivatives."""
         types = self.pieces[0].instance.program.graph.output_types
         return tuple(name for name, type_ in types.items() if type_.is_float and names.is_derivative(name))
+
+    @property
+    def nbytes(self) -> int:
+        """What it keeps in memory, roughly: its chunks have few programs."""
+        constants = sum(array.nbytes for array in self.pieces[0].instance.arrays.values())
+        return sum(weight(piece.instance.program.graph) for piece in self.pieces[:3]) + constants
 
     def careful(self, piece: Piece, check: Check) -> Piece:
         """A piece in the form in which zeros absorb partials that are not finite.
