@@ -11,7 +11,7 @@ from gradserve.ops.windows.windows import OverlapAdd, Windows
 from gradserve.optimize import optimize
 from gradserve.questions.derivations import Gradient
 from tests.ops.support import evaluate, f64, infer, normal, refusal, trace
-from tests.running import program_of
+from tests.running import prepared, program_of
 
 SHAPE = (2, 7, 6)
 
@@ -33,6 +33,15 @@ def test_windows_hold_what_they_lie_on(sizes, strides, dilations):
         for k, m in itertools.product(*map(range, sizes)):
             added[:, i * strides[0] + k * dilations[0], j * strides[1] + m * dilations[1]] += 1
     np.testing.assert_array_equal(counted, added)
+
+
+@pytest.mark.parametrize("huge", [1 << 40, 1 << 62])
+def test_a_stride_that_is_never_gone_may_be_any_number(huge):
+    x = normal(3, 4)
+    attributes = {"axes": (0, 1), "sizes": (3, 1), "strides": (huge, 1), "dilations": (1, huge)}
+    graph = trace(lambda v: v.builder.emit("windows", v, **attributes), x)
+    for found in (prepared(graph)({"x0": x})["y0"], evaluate(lambda v: v.builder.emit("windows", v, **attributes), x)):
+        np.testing.assert_array_equal(found[0, :, :, 0], x.T)
 
 
 def test_windows_of_what_lies_in_another_order():

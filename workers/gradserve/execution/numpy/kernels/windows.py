@@ -21,7 +21,9 @@ def _windows(op: Windows, types: Sequence[TensorType]) -> Kernel:
     def windows(x: Any) -> Any:
         strides = [s * steps.get(axis, 1) for axis, s in enumerate(x.strides)]
         strides += [x.strides[axis] * gap for axis, gap in zip(axes, dilations, strict=True)]
-        return np.array(np.lib.stride_tricks.as_strided(x, shape, strides, writeable=False), order="C")
+        # Where there is one window alone its stride is never gone, and may be any number.
+        taken = [s if n > 1 else 0 for s, n in zip(strides, shape, strict=True)]
+        return np.array(np.lib.stride_tricks.as_strided(x, shape, taken, writeable=False), order="C")
 
     return windows
 
