@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from gradserve.autodiff import names
 from gradserve.ir.bind import bind, solve_symbols
 from gradserve.ir.check import shown
 from gradserve.ir.errors import BlobNotFound, InvalidRequest, Violation
 from gradserve.ir.graph import BlobRef, Graph
 from gradserve.ir.types import TensorType
-from gradserve.questions.call import Call, types_of
+from gradserve.questions.call import Argument, Call, types_of
 
 
 def checked(call: Call) -> Call:
@@ -53,6 +54,11 @@ def require_no_batch(call: Call, constraint: str, text: str) -> None:
 def inputs_in_question(graph: Graph, wrt: Sequence[str]) -> tuple[str, ...]:
     """`wrt`, or every floating-point input if it is empty."""
     return tuple(wrt) or tuple(i.name for i in graph.inputs if i.type.is_float)
+
+
+def named_vectors(takes: str, vectors: Mapping[str, Argument]) -> dict[str, Argument]:
+    """The vectors of a derivation that takes such by their names in the derived graph."""
+    return {names.vector(takes, name): vector for name, vector in vectors.items()}
 
 
 def type_violations(field_path: str, given: TensorType, expected: TensorType, batched: bool) -> list[Violation]:

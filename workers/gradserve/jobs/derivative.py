@@ -10,7 +10,7 @@ from gradserve.autodiff.derivation import added_inputs
 from gradserve.ir.errors import InvalidRequest, Violation
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array, TensorType
-from gradserve.jobs.calls import checked, type_violations
+from gradserve.jobs.calls import checked, named_vectors, type_violations
 from gradserve.jobs.context import Context
 from gradserve.jobs.folds import Gathered, KinkCount, by_role
 from gradserve.jobs.programs import Axis, Check
@@ -84,7 +84,7 @@ def differentiate(
 def _run(
     scheduled: SweepSchedule, question: Differentiate, control: Control, started: float
 ) -> tuple[dict[str, Array], Report]:
-    vectors = arrays_of(_named(question.derivation, question.vectors))
+    vectors = arrays_of(named_vectors(question.derivation.takes, question.vectors))
     data: dict[str, Array] = {**arrays_of(question.call.arguments), **vectors}
     return run_rows(scheduled, data, question.call.reduction, control, started)
 
@@ -109,7 +109,7 @@ def run_rows(
 
 def _schedule(context: Context, question: Differentiate, check: Check) -> SweepSchedule:
     call, derivation = question.call, question.derivation
-    vectors = types_of(_named(derivation, question.vectors))
+    vectors = types_of(named_vectors(derivation.takes, question.vectors))
     axis = _axis(call, derivation)
     _check_vectors(call.graph, derivation, vectors, axis)
     sweep = Sweep(
@@ -142,11 +142,6 @@ def _lap(data: Mapping[str, Array], axis: Axis | None) -> Lap:
     for name in data:
         lap[name] = Rows(name, 0, axis.size) if axis is not None and name in axis.inputs else Shared(name)
     return lap
-
-
-def _named(derivation: Derivation, vectors: Mapping[str, Argument]) -> dict[str, Argument]:
-    """The vectors by their names in the derived graph."""
-    return {names.vector(derivation.takes, name): vector for name, vector in vectors.items()}
 
 
 def _check_vectors(graph: Graph, derivation: Derivation, vectors: Mapping[str, TensorType], axis: Axis | None) -> None:

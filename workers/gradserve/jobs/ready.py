@@ -10,8 +10,8 @@ import time
 from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
-from gradserve.autodiff import names
-from gradserve.jobs.folds import Gathered, KinkCount, count_nonfinite, has_nan
+from gradserve.jobs.calls import named_vectors
+from gradserve.jobs.folds import Gathered, KinkCount, by_role, count_nonfinite, has_nan
 from gradserve.questions.call import arrays_of
 from gradserve.questions.derivations import Derivation
 from gradserve.questions.derivatives import Derivatives, Differentiate
@@ -19,7 +19,6 @@ from gradserve.questions.report import Report
 from gradserve.runtime.control import Control
 
 if TYPE_CHECKING:
-    from gradserve.ir.types import Array
     from gradserve.jobs.sweep import SweepSchedule
     from gradserve.pools.pool import Direct
 
@@ -41,8 +40,6 @@ class Ready:
         self._counting = scheduled.sweep.derivation
         self._constants = scheduled.pieces[0].instance.arrays
         self._takes = derivation.takes
-        outputs = scheduled.pieces[0].instance.program.graph.output_types
-        self._roles = [(name, *names.split(name)) for name in outputs if name not in names.COUNTS]
         self._derivatives = scheduled.derivatives
         self._flops = scheduled.flops
         self._points = scheduled.sweep.axis.size if scheduled.sweep.axis else 1
@@ -51,7 +48,7 @@ class Ready:
         """The answer; None if a derivative came out as NaN, for which there are other ways."""
         started = time.perf_counter()
         control.check()
-        vectors = {names.vector(self._takes, name): v for name, v in arrays_of(question.vectors).items()}
+        vectors = arrays_of(named_vectors(self._takes, question.vectors))
         made = self._direct({**arrays_of(question.call.arguments), **vectors, **self._constants}, control)
         nonfinite = count_nonfinite(made)
         if nonfinite and has_nan(made, self._derivatives):
@@ -60,10 +57,7 @@ class Ready:
         kinks.add(made)
         gathered = Gathered(question.call.reduction, self._points)
         gathered.add(made)
-        outputs = gathered.done()
-        arrays: dict[str, dict[str, Array]] = {}
-        for name, role, own in self._roles:
-            arrays.setdefault(role, {})[own] = outputs[name]
+        arrays = by_role(gathered.done())
         report = Report(
             execute=time.perf_counter() - started,
             plan_cache_hit=True,
