@@ -32,11 +32,19 @@ def digest(graph: Graph) -> str:
 
 def canonical(graph: Graph) -> Graph:
     """The correct graph's canonical form: an equal function, written in the one way that the digest stands for."""
-    first = [values[0] for _, values in graph.numbered_nodes()]
     order = _reached(graph, _producers(graph))
-    live = [graph.nodes[k] for k in order]
     number = list(range(len(graph.inputs))) + [-1] * (len(graph.value_types) - len(graph.inputs))
-    constants = _number_constants(graph, live, number)
+    constants = _number_constants(graph, [graph.nodes[k] for k in order], number)
+    return in_order(graph, order, constants, number)
+
+
+def in_order(graph: Graph, order: Sequence[int], constants: tuple[Constant, ...], number: list[int]) -> Graph:
+    """The graph with these constants and the nodes at these positions, operands before those who read them.
+
+    `number` says what inputs and constants are called in it, and has room for what nodes make.
+    """
+    first = [values[0] for _, values in graph.numbered_nodes()]
+    live = [graph.nodes[k] for k in order]
     count = len(graph.inputs) + len(constants)
     for k, node in zip(order, live, strict=True):
         for j in range(len(node.types)):

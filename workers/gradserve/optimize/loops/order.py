@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from gradserve.ir.graph import Graph, Node, Output
+from gradserve.ir.canonical import in_order
+from gradserve.ir.graph import Graph
 from gradserve.ops.movement.placement import Slice
 from gradserve.ops.movement.shapes import Reshape
 
@@ -52,7 +53,9 @@ def _reordered(graph: Graph, early: list[bool]) -> Graph:
     for position in others:
         order.append(position)
         follow(range(starts[position], starts[position] + len(graph.nodes[position].types)))
-    return graph if order == sorted(order) else _in_order(graph, order, starts)
+    return (
+        graph if order == sorted(order) else in_order(graph, order, graph.constants, [*range(len(graph.value_types))])
+    )
 
 
 def _followers(graph: Graph) -> dict[int, list[int]]:
@@ -64,17 +67,3 @@ def _followers(graph: Graph) -> dict[int, list[int]]:
             followers[node.operands[0]].append(position)
             slices.update(results)
     return followers
-
-
-def _in_order(graph: Graph, order: list[int], starts: list[int]) -> Graph:
-    number = list(range(graph.first_node_value)) + [-1] * (len(graph.value_types) - graph.first_node_value)
-    nodes = []
-    count = graph.first_node_value
-    for position in order:
-        node = graph.nodes[position]
-        nodes.append(Node(node.op, tuple([number[k] for k in node.operands]), node.types, node.origin))
-        for j in range(len(node.types)):
-            number[starts[position] + j] = count + j
-        count += len(node.types)
-    outputs = tuple(Output(output.name, number[output.value]) for output in graph.outputs)
-    return Graph(graph.inputs, graph.constants, tuple(nodes), outputs)
