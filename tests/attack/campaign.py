@@ -54,9 +54,10 @@ def campaign(first: int, count: int) -> int:
                 seed += 1
                 break
             if outcome is not None:
-                for fault in outcome.faults:
+                found = outcome.faults + outcome.slow
+                for fault in found:
                     print(f"{seed}: {fault}", flush=True)
-                faults += len(outcome.faults)
+                faults += len(found)
                 stages.update(outcome.stages.items())
                 for name, seconds in outcome.seconds.items():
                     slowest[name] = max(slowest[name], (seconds, seed))

@@ -74,8 +74,8 @@ def cleaned(rng: np.random.Generator) -> Callable[[Any, Any], Any]:
 
 
 def mixed(rng: np.random.Generator) -> Callable[[Any], Any]:
-    """A product with a matrix, some of which is no number."""
-    matrix = rng.choice([-1.0, 0.5, 2.0], (4, 4))
+    """A product with a matrix, some of which is no number; no two of its numbers cancel."""
+    matrix = rng.choice([-1.0, 0.5, 2.0], (4, 4)) * np.linspace(0.9, 1.1, 16).reshape(4, 4)
     if rng.random() < 0.5:
         matrix[rng.integers(4)] = rng.choice([np.nan, np.inf])
     return lambda x: matrix @ x
