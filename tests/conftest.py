@@ -1,5 +1,6 @@
 """Fixtures shared by all tests."""
 
+import gc
 import mmap
 import os
 from collections import Counter
@@ -40,6 +41,14 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     groups_kept = all("@" in item.nodeid for item in session.items)
     if getattr(session.config.option, "loadgroup", False) and not groups_kept:
         raise pytest.UsageError("this pytest-xdist does not keep groups of tests with this pytest")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Sets aside what a file leaves: the collector would walk through all of pytest's and JAX's objects every time."""
+    if nextitem is None or item.path != nextitem.path:
+        gc.collect()
+        gc.freeze()
 
 
 def _leave_out_data(config: pytest.Config, items: list[pytest.Item]) -> None:
