@@ -184,7 +184,7 @@ def test_derivatives_agree_with_differences(make, is_stack):
     at = SQUARE if is_stack else SIMPLE
     direction = symmetric_direction(at) / 10
     checked = 0
-    for seed, loss in losses(make, is_stack)[:30]:
+    for seed, loss in losses(make, is_stack)[:18]:
         graph = graph_of(loss, at)
         gradient = derive(graph, Gradient(("a",)))
         ahead, behind = at + STEP * direction, at - STEP * direction
@@ -203,4 +203,4 @@ def test_derivatives_agree_with_differences(make, is_stack):
         scale = 1.0 + np.max(np.abs(change)) / (2 * STEP)
         np.testing.assert_allclose(product, change / (2 * STEP), rtol=1e-3, atol=1e-3 * scale, err_msg=str(seed))
         checked += 1
-    assert checked > 19
+    assert checked > 11

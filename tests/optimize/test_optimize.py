@@ -14,7 +14,7 @@ from tests.running import prepared, program_of
 
 F64, F32, I64 = ElementType.FLOAT64, ElementType.FLOAT32, ElementType.INT64
 CLOSE = 1e-9
-SEEDS = range(150)
+SEEDS = range(80)
 
 
 def run(graph, given):

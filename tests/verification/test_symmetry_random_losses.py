@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 jax.config.update("jax_enable_x64", True)
 
-LOSSES = 25
+LOSSES = 15
 Term = Callable[[Any, Any, Any, float], Any]
 TERMS: tuple[Term, ...] = (
     lambda m, x, y, c: m.sin(c * x + 0.3),
