@@ -117,7 +117,7 @@ clean: ## remove .venv, generated code and caches
 	@echo "Removing .venv, generated code and caches"
 	@rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	@rm -f proto/gradserve/*/*_pb2.py proto/gradserve/*/*_pb2.pyi proto/gradserve/*/*_pb2_grpc.py proto/gradserve/*/py.typed
-	@find proto service workers clients tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find proto service workers clients deploy tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
