@@ -20,8 +20,6 @@ from tests.laws.support import (
     real_inputs,
 )
 
-SLOW = {"expm", "spectral"}
-"""Along directions JAX takes ten seconds for their pullbacks: tests/clients/test_functions_of_matrices.py has such."""
 DIFFERENTIABLE = [op for op in OPS if entry(op)["differentiable"] and op.name not in ABSENT]
 
 
@@ -33,7 +31,7 @@ def double_precision():
 
 @pytest.mark.parametrize("op", DIFFERENTIABLE, ids=lambda op: op.name)
 def test_pullback_agrees(op):
-    filled = [s for s in op.samples() if all(x.size for x in s.operands) and not (op.name in SLOW and s.operands[1:])]
+    filled = [s for s in op.samples() if all(x.size for x in s.operands)]
     questions = [Question(s) for s in filled if s.differentiable and has_derivative(s) and jax_has(s.op)]
     for question, answer in zip(questions, pulled_back(questions), strict=True):
         found, tolerance = question.found(), 1e-5 if question.is_single() else 1e-10

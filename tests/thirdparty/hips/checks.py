@@ -50,8 +50,7 @@ def check_grads(
         assert close(found, expected), f"({name}) check of {f.__name__} failed: {found} for {expected} at {x}"
         if order > 1:
             derivative.__name__ = f"{name.lower()}_{f.__name__}"
-            others = [other for other in modes if other != mode] or modes  # each mode over the other one
-            check_grads(derivative, (0, 1), modes=others, order=order - 1, values=False)(x, along)
+            check_grads(derivative, (0, 1), modes=modes, order=order - 1, values=False)(x, along)
 
 
 def _ways(f: Callable[..., Any], traced: Traced, u: Any, v: Any) -> dict[str, tuple[Any, ...]]:
