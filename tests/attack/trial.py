@@ -47,8 +47,11 @@ class Outcome:
     """Processor seconds of each, which a loaded machine does not lengthen."""
     faults: list[str] = field(default_factory=list)
     """What must not be: errors of no type of ours, too much memory."""
-    slow: list[str] = field(default_factory=list)
-    """What took more than SECONDS: for campaigns, since on a machine that does other work time says little."""
+
+    @property
+    def slow(self) -> list[str]:
+        """What took more than SECONDS: for campaigns, since on a machine that does other work time says little."""
+        return [f"{name}: {spent:.2f} s" for name, spent in self.seconds.items() if spent > SECONDS]
 
 
 def graph_of(seed: int) -> graph_pb2.Graph:
@@ -90,9 +93,7 @@ def _stage(outcome: Outcome, name: str) -> Iterator[None]:
         outcome.faults.append(f"{name}: {type(error).__name__}: {error}"[:300])
         raise _Ended from None
     finally:
-        outcome.seconds[name] = spent = time.thread_time() - started
-        if spent > SECONDS:
-            outcome.slow.append(f"{name}: {spent:.2f} s")
+        outcome.seconds[name] = time.thread_time() - started
 
 
 def _try(message: graph_pb2.Graph, dice: random.Random, outcome: Outcome, most: int | None) -> None:
