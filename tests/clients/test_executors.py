@@ -40,5 +40,5 @@ def test_an_executor_is_named_and_kept_to():
 def test_an_executor_that_there_is_not():
     with Client() as client:
         f = client.function(lambda w: np.sum(w), w=W)
-        with pytest.raises(InvalidRequest, match="there is no executor 'moon'; there are auto, numpy, xla"):
+        with pytest.raises(InvalidRequest, match="there is no executor 'moon'; there are auto, fused, numpy, xla"):
             f.executor = "moon"

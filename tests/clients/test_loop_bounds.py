@@ -35,7 +35,7 @@ ASKED = {
 
 
 @pytest.mark.parametrize("asked", ASKED)
-@pytest.mark.parametrize("executor", ["numpy", "xla"])
+@pytest.mark.parametrize("executor", ["fused", "numpy", "xla"])
 def test_whatever_is_asked_of_a_loop_that_is_cut_off_is_refused(embedded, asked, executor):
     f = embedded.function(lambda a: root(a).carry, a=1.0)
     f.executor = executor
@@ -79,7 +79,7 @@ def test_a_bound_of_no_steps(client):
         root(NEAR, on_most="ignore")
 
 
-@pytest.mark.parametrize("executor", ["numpy", "xla"])
+@pytest.mark.parametrize("executor", ["fused", "numpy", "xla"])
 def test_a_reported_loop_gives_what_it_has(client, executor):
     f = client.function(lambda a: root(a, on_most="report"), a=1.0)
     f.executor = executor
@@ -112,7 +112,7 @@ def test_a_loop_within_a_loop(embedded):
 
     f = embedded.function(outer, a=1.0)
     assert f(NEAR) == pytest.approx(2**0.5 + 3**0.5)
-    for executor in ("numpy", "xla"):
+    for executor in ("fused", "numpy", "xla"):
         f.executor = executor
         with pytest.raises(NumericalFailure, match="still holds"):
             f.grad(FAR)

@@ -28,7 +28,7 @@ def f(client):
     [
         ("placement", "gpu", "there is no placement 'gpu'; there are auto, front-end, cluster"),
         ("placement", None, "there is no placement None; there are"),
-        ("executor", "cuda", "there is no executor 'cuda'; there are auto, numpy, xla"),
+        ("executor", "cuda", "there is no executor 'cuda'; there are auto, fused, numpy, xla"),
         ("executor", 3, "there is no executor 3"),
         ("timeout", "5", "timeout is '5'; write a number of seconds, such as 60.0, or None"),
         ("timeout", -1, "a timeout of -1 s leaves no time"),

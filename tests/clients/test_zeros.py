@@ -116,7 +116,7 @@ def test_points_that_are_smooth_keep_their_bits(client):
     assert f.last_report.nonfinite_outputs == 0
 
 
-@pytest.mark.parametrize("executor", ["numpy", "xla"])
+@pytest.mark.parametrize("executor", ["fused", "numpy", "xla"])
 def test_in_single_precision_and_every_executor(client, executor):
     f = client.function(logarithm, w=np.zeros(3, np.float32))
     f.executor = executor

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gradserve.execution.numpy.executor import kernel
-from gradserve.execution.numpy.layout import _cut_anew, kept_order, place, row_major, spread, strides_of
+from gradserve.execution.numpy.layout import kept_order, place, row_major, spread, strides_cut_anew, strides_of
 from gradserve.ir.types import ElementType, TensorType, type_of
 from gradserve.ops import OP_SET, builder
 from tests.running import kernel_of, schedule_of
@@ -67,7 +67,7 @@ def test_a_reshape_is_a_view_where_numpy_makes_one():
             shape.append(rng.choice([n for n in range(2, left + 1) if left % n == 0]))
             left //= shape[-1]
         shape.insert(rng.randint(0, len(shape)), 1)
-        predicted = _cut_anew(array.shape, strides(array), tuple(shape))
+        predicted = strides_cut_anew(array.shape, strides(array), tuple(shape))
         view = array.view()
         try:
             reshaped = np.reshape(view, shape, copy=False)

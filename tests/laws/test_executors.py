@@ -1,5 +1,6 @@
-"""NumPy, XLA and a strict array API give the same results to rounding, and the same refusals."""
+"""NumPy, machine code, XLA and a strict array API give the same results to rounding, and the same refusals."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,12 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from gradserve.execution.fused import machine
+from gradserve.execution.fused.text import Text
 from gradserve.execution.numpy.kernels.table import entry
 from gradserve.execution.xla import programs
 from gradserve.ir.errors import GradserveError, NotDifferentiable, NumericalFailure
 from gradserve.ir.op import Op, Sample
 from gradserve.ir.types import Array, ElementType, type_of
 from gradserve.ops import builder, routines
+from gradserve.ops.elementwise.arithmetic import Add
 from gradserve.ops.elementwise.trigonometry import Cos
 from gradserve.ops.indexing.gather import Gather
 from tests.laws.support import OPS, arguments, graph_of
@@ -35,7 +39,7 @@ def conventions(monkeypatch):
         yield
 
 
-def in_xla(samples: Sequence[Sample]) -> list[Array]:
+def in_one_program(executor: str, samples: Sequence[Sample]) -> list[Array]:
     """The results of all samples, by one compiled program."""
     g = builder()
     given: dict[str, Array] = {}
@@ -44,8 +48,12 @@ def in_xla(samples: Sequence[Sample]) -> list[Array]:
         given |= {f"s{k}_{name}": array for name, array in arguments(sample).items()}
         operands = [g.input(f"s{k}_{name}", type_of(array)) for name, array in arguments(sample).items()]
         results += g.apply(sample.op, operands)
-    found = prepared(g.build({f"y{k}": value for k, value in enumerate(results)}), "xla")(given)
+    found = prepared(g.build({f"y{k}": value for k, value in enumerate(results)}), executor)(given)
     return list(found.values())
+
+
+in_xla = functools.partial(in_one_program, "xla")
+in_machine_code = functools.partial(in_one_program, "fused")
 
 
 def in_strict(samples: Sequence[Sample]) -> list[Array]:
@@ -78,6 +86,11 @@ def test_xla_gives_the_results_of_numpy(op):
 
 
 @pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
+def test_machine_code_gives_the_results_of_numpy(op):
+    agree(op, in_machine_code)
+
+
+@pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
 def test_mathematics_keep_to_the_array_api(op):
     agree(op, in_strict, bool_operands=op.name not in BEYOND_THE_STANDARD)
 
@@ -88,10 +101,11 @@ def refused(sample: Sample, executor: str) -> GradserveError:
     return caught.value
 
 
+@pytest.mark.parametrize("executor", ["fused", "xla"])
 @pytest.mark.parametrize("op", REFUSING, ids=lambda op: op.name)
-def test_xla_refuses_what_numpy_refuses(op):
+def test_all_refuse_what_numpy_refuses(op, executor):
     for _, sample in op.refused_samples():
-        found, expected = refused(sample, "xla"), refused(sample, "numpy")
+        found, expected = refused(sample, executor), refused(sample, "numpy")
         assert type(found) is type(expected)
         assert [(v.field, v.constraint) for v in found.violations] == [
             (v.field, v.constraint) for v in expected.violations
@@ -118,6 +132,19 @@ def test_another_result_is_seen(monkeypatch):
     monkeypatch.setattr(programs, "lowered", lambda op, node, operands, types: operands)
     with pytest.raises(AssertionError):
         agree(Cos, in_xla)
+
+
+def test_another_instruction_is_seen(monkeypatch):
+    monkeypatch.setattr(machine.Machine, "instruction", lambda self, term, operands: operands[0])
+    with pytest.raises(AssertionError):
+        agree(Add, in_machine_code)
+
+
+def test_an_index_that_is_not_looked_at_is_seen(monkeypatch):
+    _, sample = next(iter(Gather.refused_samples()))
+    monkeypatch.setattr(Text, "refuse_if", lambda self, truth, outcome="": None)
+    with pytest.raises(pytest.fail.Exception):
+        refused(sample, "fused")
 
 
 def test_a_namespace_beyond_the_standard_is_seen(monkeypatch):

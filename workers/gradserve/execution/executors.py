@@ -16,7 +16,15 @@ def _xla() -> Executor:
     return XlaExecutor()
 
 
-_MAKERS: Mapping[str, Callable[[], Executor]] = {"numpy": NumpyExecutor, "xla": _xla}
+def _fused() -> Executor:
+    from gradserve.execution.fused.executor import FusedExecutor  # imports LLVM, which is an extra
+
+    return FusedExecutor()
+
+
+_MAKERS: Mapping[str, Callable[[], Executor]] = {"numpy": NumpyExecutor, "fused": _fused, "xla": _xla}
+_EXTRAS = {"fused": "fused", "xla": "jax"}
+"""What brings the packages that an executor needs."""
 _AUTOMATIC = ("numpy",)
 """Those that may be chosen without being asked for."""
 
@@ -44,7 +52,8 @@ def candidates(pinned: str) -> tuple[Executor, ...]:
     try:
         return (executor(pinned),)
     except ImportError as error:
-        text = f"the executor {pinned} needs {error.name}, which is not installed; pip install 'gradserve[jax]'"
+        extra = _EXTRAS[pinned]
+        text = f"the executor {pinned} needs {error.name}, which is not installed; pip install 'gradserve[{extra}]'"
         raise _refused(text) from error
 
 

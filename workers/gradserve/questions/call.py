@@ -30,7 +30,7 @@ class Placement(enum.StrEnum):
     CLUSTER = "cluster"
 
 
-EXECUTORS = ("numpy", "xla")
+EXECUTORS = ("fused", "numpy", "xla")
 """What a call may run on, by name."""
 
 

@@ -42,11 +42,21 @@ class NumpyExecutor:
 class NumpyPrepared:
     """A schedule compiled to a Python function."""
 
-    def __init__(self, schedule: NumpySchedule, loop: Scan | None = None) -> None:
-        """Generates and compiles the source, of a body that of its whole loop."""
+    def __init__(
+        self,
+        schedule: NumpySchedule,
+        loop: Scan | None = None,
+        kernel_of: Callable[[Step], Callable[..., Any]] | None = None,
+    ) -> None:
+        """Generates and compiles the source, of a body that of its whole loop.
+
+        `kernel_of` makes the function of a step's operands, of what checks as well if it calls functions; by default
+        that is `kernel`.
+        """
+        kernel_of = kernel_of or kernel
         self._graph = schedule.program.graph
         self._file = f"<program of {len(self._graph.nodes)} nodes at {id(self):x}>"
-        self._source = Source(schedule, kernel) if loop is None else LoopSource(schedule, kernel, loop)
+        self._source = Source(schedule, kernel_of) if loop is None else LoopSource(schedule, kernel_of, loop)
         self._function = self._source.compile(self._file)
         self._quiet = np.errstate(all="ignore")(self.call)
         self._inputs = [i.name for i in self._graph.inputs]
@@ -109,10 +119,13 @@ def _go_on() -> None:
     pass
 
 
-def kernel(step: Step) -> Callable[..., Any]:
-    """The function of a step's operands that NumPy is called by; of what checks as well, if it calls functions."""
+def kernel(step: Step, inner: Callable[[Step], Callable[..., Any]] | None = None) -> Callable[..., Any]:
+    """The function of a step's operands that NumPy is called by; of what checks as well, if it calls functions.
+
+    `inner` makes those of the steps of these functions.
+    """
     if isinstance(step.op, Calling):
-        return calling(step.op, step.functions)
+        return calling(step.op, step.functions, inner)
     if step.copies:
         shape = step.result_types[0].lengths
         return lambda x: np.array(x, order="C", copy=True).reshape(shape)
@@ -135,10 +148,14 @@ def _guarded(op: Op, plain: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def calling(op: Calling, schedules: Mapping[str, NumpySchedule]) -> Callable[..., Any]:
+def calling(
+    op: Calling,
+    schedules: Mapping[str, NumpySchedule],
+    kernel_of: Callable[[Step], Callable[..., Any]] | None = None,
+) -> Callable[..., Any]:
     """The kernel of an op that calls functions: of what checks, and of its operands."""
     loop = op if isinstance(op, Scan) else None
-    functions = {name: NumpyPrepared(schedule, loop).call for name, schedule in schedules.items()}
+    functions = {name: NumpyPrepared(schedule, loop, kernel_of).call for name, schedule in schedules.items()}
 
     def run(check: Callable[[], None], *operands: Array) -> Any:
         results = control.run(op, functions, check, *operands)

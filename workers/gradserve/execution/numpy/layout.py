@@ -74,7 +74,7 @@ def _result_strides(
 ) -> Strides | None:
     """Those of a result; None for what is mostly a view and here is a copy."""
     if op.view:
-        return _view_strides(op, operands[0].lengths, strides[0], result.lengths)
+        return view_strides(op, operands[0].lengths, strides[0], result.lengths)
     if entry(type(op)).broadcasts or isinstance(op, RunningTotal):
         return strides_of(result.lengths, kept_order(spread(operands, strides, result.lengths)))
     if isinstance(op, OverAxes):
@@ -84,14 +84,15 @@ def _result_strides(
     return row_major(result.lengths)
 
 
-def _view_strides(op: Op, lengths: Lengths, strides: Strides, result: Lengths) -> Strides | None:
+def view_strides(op: Op, lengths: Lengths, strides: Strides, result: Lengths) -> Strides | None:
+    """Those of a view of what has these lengths and strides; None if it has to be a copy."""
     match op:
         case BroadcastTo():
             return _spread_strides(lengths, strides, len(result))
         case _ if not lengths:
             return None  # a NumPy scalar has no memory to share
         case Reshape():
-            return _cut_anew(lengths, strides, result)
+            return strides_cut_anew(lengths, strides, result)
         case Permute():
             return tuple(strides[axis] for axis in op.order)
         case Slice():
@@ -101,8 +102,11 @@ def _view_strides(op: Op, lengths: Lengths, strides: Strides, result: Lengths) -
     raise TypeError(f"nobody has said where views by {op.name} lie")
 
 
-def _cut_anew(lengths: Lengths, strides: Strides, result: Lengths) -> Strides | None:
-    """Axes that follow each other in memory may be joined and cut in another way."""
+def strides_cut_anew(lengths: Lengths, strides: Strides, result: Lengths) -> Strides | None:
+    """The strides after a change of shape: axes that follow each other in memory may be joined and cut in another way.
+
+    None where they do not follow each other.
+    """
     if is_row_major(lengths, strides):
         return row_major(result)
     old = [(n, s) for n, s in zip(lengths, strides, strict=True) if n != 1]

@@ -1,0 +1,1 @@
+"""The fused executor: what lies between factorisations as machine code, whole loops included."""

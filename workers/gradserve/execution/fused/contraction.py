@@ -1,0 +1,135 @@
+"""Contractions: products of numbers one by one, outer products as a pass, all others by the inner loop of `matmul`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from gradserve.execution.fused.elementwise import computed, fold
+from gradserve.execution.fused.lowering import Site, lowered
+from gradserve.execution.fused.machine import Machine, Place
+from gradserve.execution.fused.passes import Group, moved
+from gradserve.execution.fused.terms import NotLowered, Term
+from gradserve.execution.fused.text import REGISTER
+from gradserve.execution.fused.ufuncs import inner_loop
+from gradserve.execution.fused.values import FEW, Filled, Lowered, Small, Stored, stored
+from gradserve.execution.numpy.layout import strides_cut_anew
+from gradserve.ops.contraction.contract import Contract
+
+_TINY = 64
+"""Products that are written one by one."""
+
+
+@lowered.register
+def _(op: Contract, at: Site, operands: Sequence[Lowered]) -> list[Lowered]:
+    machine, (x, y), (result,) = at.machine, operands, at.types
+    left, right = op.free(x.type.rank, y.type.rank)
+    inner = math.prod(x.type.lengths[axis] for axis in op.lhs_contract)
+    if not result.size or not inner:
+        into = at.new(0)
+        machine.text.clear(into.pointer, result.nbytes)
+        return [into]
+    if inner * result.size <= _TINY:
+        return [_one_by_one(op, at, x, y)]
+    if inner == 1:
+        return [_outer(at, (x, op.lhs_batch, left), (y, op.rhs_batch, right))]
+    batch = tuple(x.type.lengths[axis] for axis in op.lhs_batch)
+    rows, columns = (math.prod(v.type.lengths[a] for a in axes) for v, axes in ((x, left), (y, right)))
+    a = _matrices(machine, x, (op.lhs_batch, left, op.lhs_contract))
+    b = _matrices(machine, y, (op.rhs_batch, op.rhs_contract, right))
+    return [_product(machine, a, b, (math.prod(batch), rows, inner, columns), at.new(0))]
+
+
+def _one_by_one(op: Contract, at: Site, x: Lowered, y: Lowered) -> Lowered:
+    machine, (result,) = at.machine, at.types
+    left, right = op.free(x.type.rank, y.type.rank)
+    kind = result.element_type
+    first, second = (np.array(machine.elements(v), object).reshape(v.type.lengths) for v in (x, y))
+    inner = math.prod(x.type.lengths[axis] for axis in op.lhs_contract)
+    batch = math.prod(x.type.lengths[axis] for axis in op.lhs_batch)
+    first = first.transpose((*op.lhs_batch, *left, *op.lhs_contract)).reshape(batch, -1, inner)
+    second = second.transpose((*op.rhs_batch, *right, *op.rhs_contract)).reshape(batch, -1, inner)
+    multiply = "fmul" if kind.is_float else "mul"
+    found = []
+    for rows, columns in zip(first, second, strict=True):
+        for row in rows:
+            for column in columns:
+                pairs = zip(row, column, strict=True)
+                terms = [machine.text.value(f"{multiply} {REGISTER[kind]} {s}, {t}") for s, t in pairs]
+                found.append(fold(machine, Term.__add__, terms, kind))
+    if len(found) <= FEW:
+        return Small(result, tuple(found))
+    return moved(machine, Small(result, tuple(found)), at.new(0))
+
+
+def _outer(
+    at: Site,
+    x: tuple[Lowered, tuple[int, ...], tuple[int, ...]],
+    y: tuple[Lowered, tuple[int, ...], tuple[int, ...]],
+) -> Lowered:
+    """All products of an element of x and one of y, each given with its batch axes and the others."""
+    machine, (result,) = at.machine, at.types
+    group = Group(result.lengths)
+    terms = []
+    for k, (value, batch, free) in enumerate((x, y)):
+        if isinstance(value, Filled):
+            terms.append(group.read(k, Filled(result, value.element, value.number)))
+            continue
+        memory = machine.in_memory(value)
+        others = (0,) * (result.rank - len(batch) - len(free))
+        own = tuple(memory.strides[axis] for axis in free)
+        strides = (*(memory.strides[axis] for axis in batch), *((*own, *others) if k == 0 else (*others, *own)))
+        terms.append(group.read(k, Stored(result, memory.pointer, strides)))
+    group.terms[0] = terms[0] * terms[1]
+    return computed(machine, group, {0: at.new(0)})[0]
+
+
+def _matrices(
+    machine: Machine, value: Lowered, axes: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+) -> Stored:
+    """The operand as a stack of matrices that BLAS can read: where it lies, or copied."""
+    memory = machine.in_memory(value)
+    order = (*axes[0], *axes[1], *axes[2])
+    lengths = tuple(memory.type.lengths[axis] for axis in order)
+    turned = Stored(memory.type.with_shape(lengths), memory.pointer, tuple(memory.strides[axis] for axis in order))
+    shape = tuple(math.prod(memory.type.lengths[axis] for axis in part) for part in axes)
+    type_ = memory.type.with_shape(shape)
+    strides = strides_cut_anew(lengths, turned.strides, shape)
+    if strides is not None and _readable(shape, strides):
+        return Stored(type_, memory.pointer, strides)
+    copy = machine.scratch(turned.type)
+    moved(machine, turned, copy)
+    return stored(type_, copy.pointer)
+
+
+def _readable(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+    """Whether one axis of the matrices is contiguous and the other does not overlap it."""
+    (_, height, width), (_, down, across) = shape, strides
+    by_rows = (across == 1 or width == 1) and (down >= width or height == 1)
+    return by_rows or ((down == 1 or height == 1) and (across >= height or width == 1))
+
+
+def _product(machine: Machine, a: Stored, b: Stored, sizes: tuple[int, int, int, int], into: Stored) -> Stored:
+    kind = a.type.element_type
+    loop = inner_loop(np.matmul, (kind, kind))
+    if loop is None:
+        raise NotLowered(f"products of {kind.value}")
+    count, rows, inner, columns = sizes
+    size = kind.itemsize
+    steps = [*_steps(a), *_steps(b), columns, 1]
+    places = [Place(a.pointer, a.strides[0] * size), Place(b.pointer, b.strides[0] * size)]
+    places.append(Place(into.pointer, rows * columns * size))
+    machine.call(loop, places, count, (rows, inner, columns, *(size * step for step in steps)))
+    return into
+
+
+def _steps(matrices: Stored) -> tuple[int, int]:
+    """The strides of the two axes; along an axis of one element, what BLAS expects of a dense matrix."""
+    (_, height, width), (_, down, across) = matrices.type.lengths, matrices.strides
+    if height == 1:
+        down = width if across == 1 else 1
+    if width == 1:
+        across = 1
+    return down, across

@@ -1,0 +1,192 @@
+"""Calls of functions: loops and choices with their bodies as machine code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from gradserve.execution.fused.indexing import slice_at
+from gradserve.execution.fused.lowering import Site, lower, lowered
+from gradserve.execution.fused.machine import CHECK, Machine
+from gradserve.execution.fused.passes import moved
+from gradserve.execution.fused.text import MEMORY
+from gradserve.execution.fused.values import FEW, Filled, Lowered, Small, Stored, stored
+from gradserve.ir.graph import Graph
+from gradserve.ir.types import ElementType, TensorType
+from gradserve.ops.control.calling import graph_cost
+from gradserve.ops.control.cond import Cond
+from gradserve.ops.control.scan import Scan
+
+_BETWEEN_CHECKS = 1e-3
+"""Predicted seconds between two looks at whether to stop."""
+_BOOL, _INT64 = ElementType.BOOL, ElementType.INT64
+
+
+def seconds(graph: Graph) -> float:
+    """Predicted seconds of one run of a graph as machine code."""
+    cost = graph_cost(graph)
+    return 2e-9 * len(graph.nodes) + 5e-10 * cost.flops + 2e-11 * cost.bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Home:
+    """Where a value lives that changes from step to step, or that depends on a choice."""
+
+    place: Stored
+    few: bool
+
+    def value(self, machine: Machine) -> Lowered:
+        """What it is now."""
+        return Small(self.place.type, tuple(machine.elements(self.place))) if self.few else self.place
+
+
+def _home(machine: Machine, type_: TensorType) -> _Home:
+    """A place that a few elements have in registers, if LLVM finds that they can, and others in the arena."""
+    if type_.size <= FEW:
+        return _Home(stored(type_, machine.text.room(MEMORY[type_.element_type], max(type_.size, 1))), few=True)
+    return _Home(machine.scratch(type_), few=False)
+
+
+def _settle(machine: Machine, values: Sequence[Lowered], homes: Sequence[_Home]) -> None:
+    """Writes all values to their homes, of which some may be what others are read from; gives back their memory."""
+    owners = {home.place.owner for home in homes} - {-1}
+    safe = []
+    for value, home in zip(values, homes, strict=True):
+        shared = isinstance(value, Stored) and value.owner in owners and value != home.place
+        if home.few:
+            value = Small(home.place.type, tuple(machine.elements(value)))
+        elif shared:
+            value = moved(machine, value, machine.scratch(home.place.type))
+        safe.append(value)
+    for value, home in zip(safe, homes, strict=True):
+        if value != home.place:
+            moved(machine, value, home.place)
+    give_back(machine, values)
+
+
+def give_back(machine: Machine, values: Sequence[Lowered]) -> None:
+    """Counts the outputs of a graph as used."""
+    for value in values:
+        if isinstance(value, Stored):
+            machine.arena.use(value.owner, -1)
+
+
+@lowered.register
+def _(op: Cond, at: Site, operands: Sequence[Lowered]) -> list[Lowered]:
+    machine, (truth, *others) = at.machine, operands
+    text, homes = machine.text, [_home(machine, t) for t in at.types]
+    chosen = {"then": machine.elements(truth)[0]}
+    chosen["otherwise"] = text.value(f"xor i1 {chosen['then']}, true")
+    for name, condition in chosen.items():
+        with text.when(condition):
+            held = machine.held
+            _settle(machine, lower(machine, op.functions[name], others), homes)
+            machine.let_go(held)
+    return [home.value(machine) for home in homes]
+
+
+@lowered.register
+def _(op: Scan, at: Site, operands: Sequence[Lowered]) -> list[Lowered]:
+    machine, types = at.machine, at.types
+    text = machine.text
+    steps, carries, _, _ = op.parts(operands)
+    _, given, stacked = op.result_parts(types)
+    homes = [_home(machine, t) for t in given]
+    for value, home in zip(carries, homes, strict=True):
+        moved(machine, value, home.place)
+    stacks = [at.new(len(types) - len(stacked) + k) for k in range(len(stacked))]
+    for stack in stacks:
+        machine.hold(stack)
+        text.clear(stack.pointer, stack.type.nbytes)
+    done, goes_on = text.room("i64", 1), text.room("i8", 1)
+    text.store(_INT64, "0", done)
+    text.store(_BOOL, "true", goes_on)
+    wanted = machine.elements(steps)[0]
+    if op.length:
+        _repeat(op, machine, operands, homes, stacks, wanted, (done, goes_on))
+    found: list[Lowered] = []
+    if op.stops:
+        found.append(Small(types[0], (_ended(op, machine, wanted, done, goes_on),)))
+    return [*found, *(home.value(machine) for home in homes), *stacks]
+
+
+def _ended(op: Scan, machine: Machine, wanted: str, done: str, goes_on: str) -> str:
+    """The number of steps; the run is refused if the loop would go on after the last one."""
+    text = machine.text
+    count = text.load(_INT64, done)
+    full = text.value(f"icmp eq i64 {count}, {op.length}")
+    some = text.value(f"icmp sgt i64 {wanted}, 0")
+    cut_off = text.value(f"and i1 {full}, {some}")
+    text.refuse_if(text.value(f"and i1 {cut_off}, {text.load(_BOOL, goes_on)}"))
+    return count
+
+
+def _repeat(
+    op: Scan,
+    machine: Machine,
+    operands: Sequence[Lowered],
+    homes: Sequence[_Home],
+    stacks: Sequence[Stored],
+    wanted: str,
+    state: tuple[str, str],
+) -> None:
+    """The loop itself."""
+    text = machine.text
+    _, _, scanned, shared = op.parts(operands)
+    rows = [value if isinstance(value, Filled) else machine.in_memory(value) for value in scanned]
+    fewer = text.value(f"icmp slt i64 {wanted}, {op.length}")
+    count = text.value(f"select i1 {fewer}, i64 {wanted}, i64 {op.length}")
+    with text.when(text.value(f"icmp sgt i64 {count}, 0")), text.loop(count) as step:
+        _look(op, machine, step)
+        row = text.value(f"sub i64 {text.value(f'sub i64 {count}, 1')}, {step}") if op.reverse else step
+        inputs = [*(home.value(machine) for home in homes), *(_row(machine, value, row) for value in rows), *shared]
+        first = int(op.stops)
+        targets = [slice_at(machine, stack, 0, row) for stack in stacks]
+        held = machine.held
+        outputs = lower(machine, op.body, inputs, _direct(op, targets))
+        kept = outputs[first + op.carries :]
+        for value, target in zip(kept, targets, strict=True):
+            if value != target:
+                moved(machine, value, target)
+        give_back(machine, kept)
+        truth = machine.elements(outputs[0])[0] if op.stops else "true"
+        _settle(machine, outputs[first : first + op.carries], homes)
+        machine.let_go(held)
+        text.store(_INT64, text.value(f"add i64 {step}, 1"), state[0])
+        if op.stops:
+            text.store(_BOOL, truth, state[1])
+            text.leave_if(text.value(f"xor i1 {truth}, true"))
+
+
+def _direct(op: Scan, targets: Sequence[Stored]) -> dict[int, Stored]:
+    """The rows that the body may write where they belong: those that nothing else is made of."""
+    outputs = [output.value for output in op.body.outputs]
+    first = int(op.stops) + op.carries
+    return {
+        value: target
+        for value, target in zip(outputs[first:], targets, strict=True)
+        if outputs.count(value) == 1 and value >= op.body.first_node_value and target.type.size > FEW
+    }
+
+
+def _row(machine: Machine, value: Filled | Stored, row: str) -> Lowered:
+    """The row of a scanned array."""
+    if isinstance(value, Filled):
+        return replace(value, type=value.type.with_shape(value.type.lengths[1:]))
+    found = slice_at(machine, value, 0, row)
+    return Small(found.type, tuple(machine.elements(found))) if found.type.size <= FEW else found
+
+
+def _look(op: Scan, machine: Machine, step: str) -> None:
+    """Asks now and then whether to stop, if the loop is a long one."""
+    each = seconds(op.body)
+    if each * op.length < _BETWEEN_CHECKS:
+        return
+    between = 1
+    while between * each < _BETWEEN_CHECKS / 2:
+        between *= 2
+    text = machine.text
+    position = text.value(f"and i64 {step}, {between - 1}")
+    with text.when(text.value(f"icmp eq i64 {position}, {between - 1}")):
+        stop = text.value(f"call i32 {text.pointer(CHECK)}()")
+        text.refuse_if(text.value(f"icmp ne i32 {stop}, 0"), "stopped")

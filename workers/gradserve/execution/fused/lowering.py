@@ -1,0 +1,172 @@
+"""Graphs as machine code: every node by its lowering, elementwise ones in groups, computed when read."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from gradserve.execution.fused.elementwise import computed, term_of
+from gradserve.execution.fused.machine import Machine
+from gradserve.execution.fused.passes import Group, moved
+from gradserve.execution.fused.terms import NotLowered, Term, leaf
+from gradserve.execution.fused.values import Lowered, Stored
+from gradserve.ir.graph import Graph, Literal, Node
+from gradserve.ir.op import Op
+from gradserve.ir.types import TensorType
+
+New: TypeAlias = Callable[[int], Stored]
+"""Memory for one of a node's results, by its number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where a node is lowered."""
+
+    machine: Machine
+    types: tuple[TensorType, ...]
+    """Those of the node's results."""
+    new: New
+
+
+@functools.singledispatch
+def lowered(op: Op, at: Site, operands: Sequence[Lowered]) -> list[Lowered]:
+    """The results of a node.
+
+    Raises:
+        NotLowered: there is no machine code for it.
+    """
+    del at, operands
+    raise NotLowered(op.name)
+
+
+_UNKNOWN = lowered.dispatch(object)
+
+
+def lowerable(graph: Graph, node: Node) -> bool:
+    """Whether there is machine code for a node of a concrete graph."""
+    op, given = node.op, [graph.value_types[k] for k in node.operands]
+    if op.elementwise:
+        return _has_term(op, tuple(given), node.types)
+    if lowered.dispatch(type(op)) is _UNKNOWN:
+        return False
+    return all(lowerable(function, inner) for function in op.functions.values() for inner in function.nodes)
+
+
+@functools.lru_cache(maxsize=4096)
+def _has_term(op: Op, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> bool:
+    try:
+        found = term_of(op, [leaf(k, t.element_type) for k, t in enumerate(operands)])
+    except NotLowered:
+        return False
+    return found.element_type is results[0].element_type
+
+
+def lower(
+    machine: Machine, graph: Graph, inputs: Sequence[Lowered], into: Mapping[int, Stored] | None = None
+) -> list[Lowered]:
+    """The outputs of a graph, in their order; those of the values `into` are written where it says.
+
+    Memory of the others is given back by who takes them: it counts each output as one user.
+    """
+    return _Frame(machine, graph, inputs, into or {}).run()
+
+
+class _Frame:
+    """One graph while it is lowered."""
+
+    def __init__(self, machine: Machine, graph: Graph, inputs: Sequence[Lowered], into: Mapping[int, Stored]) -> None:
+        self._machine, self._graph, self._into = machine, graph, into
+        self._values: dict[int, Lowered] = {}
+        self._pending: dict[tuple[int, ...], Group] = {}
+        self._group_of: dict[int, Group] = {}
+        self._outside: dict[int, list[int]] = {}
+        """The values that a group reads and did not make, by the group's id."""
+        self._left = Counter(k for node in graph.nodes for k in node.operands)
+        self._left.update(output.value for output in graph.outputs)
+        for k, value in enumerate(inputs):
+            self._values[k] = value
+        for k, constant in enumerate(graph.constants, start=len(inputs)):
+            assert isinstance(constant, Literal)
+            self._values[k] = machine.constant(constant.array.item(), constant.type)
+
+    def run(self) -> list[Lowered]:
+        """The outputs."""
+        for node, results in self._graph.numbered_nodes():
+            if node.op.elementwise:
+                self._join(node, results[0])
+            else:
+                self._apply(node, results)
+        found = []
+        for output in self._graph.outputs:
+            value, place = self._value(output.value), self._into.get(output.value)
+            if place is not None and value != place:
+                if isinstance(value, Stored):
+                    self._machine.arena.use(value.owner, -1)
+                value = self._values[output.value] = moved(self._machine, value, place)
+            elif isinstance(value, Stored) and output.value < self._graph.first_node_value:
+                self._machine.arena.use(value.owner, 1)
+            found.append(value)
+        return found
+
+    def _apply(self, node: Node, results: range) -> None:
+        operands, held = [self._value(k) for k in node.operands], self._machine.held
+
+        def new(position: int) -> Stored:
+            return self._into.get(results[position]) or self._machine.allocate(node.types[position])
+
+        site = Site(self._machine, node.types, new)
+        for k, value in zip(results, lowered(node.op, site, operands), strict=True):
+            self._define(k, value)
+        self._machine.let_go(held)
+        self._release(node.operands)
+
+    def _define(self, k: int, value: Lowered) -> None:
+        self._values[k] = value
+        if isinstance(value, Stored):
+            self._machine.arena.use(value.owner, self._left[k])
+
+    def _release(self, operands: Sequence[int]) -> None:
+        for k in operands:
+            self._left[k] -= 1
+            value = self._values[k]
+            if isinstance(value, Stored) and k >= self._graph.first_node_value:
+                self._machine.arena.use(value.owner, -1)
+
+    def _join(self, node: Node, result: int) -> None:
+        """Puts an elementwise node into the group of its shape."""
+        lengths = node.types[0].lengths
+        group = self._pending.get(lengths)
+        if group is None:
+            group = self._pending[lengths] = Group(lengths)
+            self._outside[id(group)] = []
+        terms = []
+        for k in node.operands:
+            if self._group_of.get(k) is group:
+                terms.append(group.terms[k])
+                self._left[k] -= 1
+            else:
+                terms.append(group.read(k, self._value(k)))
+                self._outside[id(group)].append(k)
+        made = term_of(node.op, terms)
+        if made.operation in ("leaf", "number") or any(made is term for term in terms):
+            made = Term("same", (made,), made.element_type)
+        group.terms[result] = made
+        self._group_of[result] = group
+
+    def _value(self, k: int) -> Lowered:
+        """A value, computed by now."""
+        if k not in self._values:
+            self._compute(self._group_of[k])
+        return self._values[k]
+
+    def _compute(self, group: Group) -> None:
+        del self._pending[group.lengths]
+        wanted = {k: self._into.get(k) for k in group.terms if self._left[k]}
+        held = self._machine.held
+        for k, value in computed(self._machine, group, wanted).items():
+            self._define(k, value)
+        self._machine.let_go(held)
+        self._release(self._outside.pop(id(group)))
