@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gradserve.execution.executor import Schedule, Stopped
+import numpy as np
+
+from gradserve.execution.executor import Prepared, Schedule, Stopped
 from gradserve.execution.fused.control import seconds
 from gradserve.execution.fused.native import Native
 from gradserve.execution.fused.region import Region
 from gradserve.execution.fused.schedule import FusedSchedule, fused_schedule
-from gradserve.execution.numpy.executor import NumpyPrepared, kernel
+from gradserve.execution.numpy.executor import NumpyPrepared, checker, kernel
 from gradserve.execution.numpy.schedule import Step, schedule_of
 from gradserve.execution.program import Program
 from gradserve.ir.types import Array
@@ -42,7 +44,8 @@ class FusedPrepared:
     def __init__(self, schedule: FusedSchedule) -> None:
         """Compiles."""
         self._program = schedule.program
-        self._run = NumpyPrepared(schedule.steps, kernel_of=_kernel)
+        whole = _whole(schedule)
+        self._run = NumpyPrepared(schedule.steps, kernel_of=_kernel) if whole is None else whole
 
     def __call__(self, arguments: Mapping[str, Array], stopped: Stopped | None = None) -> dict[str, Array]:
         """The outputs by name; see `Prepared`. What machine code refuses, the reference executor says why."""
@@ -50,6 +53,27 @@ class FusedPrepared:
             return self._run(arguments, stopped)
         except _Refused:
             return NumpyPrepared(schedule_of(self._program))(arguments, stopped)
+
+
+def _whole(schedule: FusedSchedule) -> Prepared | None:
+    """A program that is one region alone, run without any Python between its steps; None for any other."""
+    graph, steps = schedule.steps.program.graph, schedule.steps.steps
+    if len(steps) != 1 or not isinstance(steps[0].op, Region):
+        return None
+    made = {value: k for k, value in enumerate(steps[0].results)}
+    if any(output.value not in made for output in graph.outputs):
+        return None
+    given = [graph.inputs[k].name for k in steps[0].operands]
+    outputs = [(output.name, made[output.value]) for output in graph.outputs]
+    native = Native(steps[0].op.body, seconds(steps[0].op.body))
+
+    def run(arguments: Mapping[str, Array], stopped: Stopped | None = None) -> dict[str, Array]:
+        found = native(checker(stopped), [arguments[name] for name in given])
+        if found is None:
+            raise _Refused
+        return {name: np.asarray(found[k]) for name, k in outputs}
+
+    return run
 
 
 def _kernel(step: Step) -> Callable[..., Any]:

@@ -84,6 +84,8 @@ class _Frame:
         self._group_of: dict[int, Group] = {}
         self._outside: dict[int, list[int]] = {}
         """The values that a group reads and did not make, by the group's id."""
+        self._deferred: dict[int, tuple[Node, range]] = {}
+        """What makes each value of a node that is no elementwise one: it is lowered when one of them is read."""
         self._left = Counter(k for node in graph.nodes for k in node.operands)
         self._left.update(output.value for output in graph.outputs)
         for k, value in enumerate(inputs):
@@ -98,7 +100,7 @@ class _Frame:
             if node.op.elementwise:
                 self._join(node, results[0])
             else:
-                self._apply(node, results)
+                self._deferred |= dict.fromkeys(results, (node, results))
         found = []
         for output in self._graph.outputs:
             value, place = self._value(output.value), self._into.get(output.value)
@@ -112,7 +114,7 @@ class _Frame:
         return found
 
     def _apply(self, node: Node, results: range) -> None:
-        operands, held = [self._value(k) for k in node.operands], self._machine.held
+        operands, held = [self._values[k] for k in node.operands], self._machine.held
 
         def new(position: int) -> Stored:
             return self._into.get(results[position]) or self._machine.allocate(node.types[position])
@@ -157,9 +159,20 @@ class _Frame:
         self._group_of[result] = group
 
     def _value(self, k: int) -> Lowered:
-        """A value, computed by now."""
-        if k not in self._values:
-            self._compute(self._group_of[k])
+        """A value, computed by now: as late as may be, so that groups have grown before they are computed."""
+        wanted = [k]
+        while wanted:
+            first = wanted[-1]
+            if first in self._values:
+                wanted.pop()
+            elif first in self._group_of:
+                self._compute(self._group_of[first])
+            else:
+                node, results = self._deferred[first]
+                missing = [operand for operand in node.operands if operand not in self._values]
+                wanted += reversed(missing)
+                if not missing:
+                    self._apply(node, results)
         return self._values[k]
 
     def _compute(self, group: Group) -> None:

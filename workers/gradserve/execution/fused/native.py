@@ -8,7 +8,7 @@ import itertools
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import llvmlite.binding as llvm
 import numpy as np
@@ -19,12 +19,22 @@ from gradserve.execution.fused.machine import ARENA, CHECK, Machine
 from gradserve.execution.fused.ufuncs import InnerLoop
 from gradserve.execution.fused.values import FEW, Lowered, Small, stored
 from gradserve.ir.graph import Graph
-from gradserve.ir.types import Array
+from gradserve.ir.types import Array, TensorType
 
-DONE, REFUSED, STOPPED = range(3)
+_ALIGNMENT = 64
+_SMALL_BYTES = 1 << 14
 _SHORT_SECONDS = 5e-5
 """Runs that are predicted to be shorter keep the interpreter's lock: to give it up may take longer."""
 _Checked = ctypes.CFUNCTYPE(ctypes.c_int)
+
+
+class _Held(NamedTuple):
+    """An input or an output: its place in the table, its type, and if it is small, memory for it."""
+
+    place: int
+    lengths: tuple[int, ...]
+    dtype: np.dtype[Any]
+    own: Array | None
 
 
 @dataclass(frozen=True)
@@ -106,7 +116,7 @@ def _linked(code: bytes) -> Any:
 
 
 class Native:
-    """A graph as machine code. Called on its inputs, row-major arrays, it answers its outputs. Safe for threads."""
+    """A graph as machine code. Called on its inputs it answers its outputs, row-major. Safe for threads."""
 
     def __init__(self, graph: Graph, seconds: float) -> None:
         """Compiles; `seconds` is how long a run is predicted to take."""
@@ -122,20 +132,21 @@ class Native:
         try:
             frame = self._frames.pop()
         except IndexError:
-            frame = _Frame(self._written)
-        outcome, results = frame.run(self._function, check, arrays)
+            frame = _Frame(self._written, self._function)
+        results = frame.run(check, arrays)
         self._frames.append(frame)
-        return results if outcome == DONE else None
+        return results
 
 
 class _Frame:
-    """What one run at a time needs: the table and the arena."""
+    """What one run at a time needs: the table, the arena, and memory for small inputs and outputs."""
 
-    def __init__(self, written: Written) -> None:
-        self._written = written
-        self._table = (ctypes.c_void_p * max(written.places, 1))()
-        self._arena = np.empty(written.arena + 64, np.uint8)
-        self._table[ARENA] = -(-self._arena.ctypes.data // 64) * 64
+    def __init__(self, written: Written, function: Callable[[int], int]) -> None:
+        self._function = function
+        self._table = (ctypes.c_void_p * written.places)()
+        self._address = ctypes.addressof(self._table)
+        self._arena = np.empty(written.arena + _ALIGNMENT, np.uint8)
+        self._table[ARENA] = -(-self._arena.ctypes.data // _ALIGNMENT) * _ALIGNMENT
         self._raised: BaseException | None = None
         self._check: Callable[[], None] = _go_on
         self._checked = _Checked(self._look)
@@ -143,13 +154,18 @@ class _Frame:
         for first, loop in written.loops.items():
             self._table[first : first + 3] = list(loop.pointers)
         graph = written.graph
-        types = graph.value_types
-        self._given = [
-            (place, i.type.element_type.dtype, i.type.lengths)
-            for place, i in zip(written.inputs, graph.inputs, strict=True)
-        ]
-        made = [types[o.value] for o in graph.outputs]
-        self._made = [(place, t.lengths, t.element_type.dtype) for place, t in zip(written.outputs, made, strict=True)]
+        made = [graph.value_types[output.value] for output in graph.outputs]
+        self._inputs = [self._held(place, i.type) for place, i in zip(written.inputs, graph.inputs, strict=True)]
+        self._outputs = [self._held(place, type_) for place, type_ in zip(written.outputs, made, strict=True)]
+
+    def _held(self, place: int, type_: TensorType) -> _Held:
+        """Memory of the frame's own for a small array: to copy it is quicker than to ask where it lies."""
+        dtype = type_.element_type.dtype
+        if type_.nbytes > _SMALL_BYTES:
+            return _Held(place, type_.lengths, dtype, None)
+        own = np.empty(type_.lengths, dtype)
+        self._table[place] = own.ctypes.data
+        return _Held(place, type_.lengths, dtype, own)
 
     def _look(self) -> int:
         try:
@@ -159,26 +175,33 @@ class _Frame:
             return 1
         return 0
 
-    def run(
-        self, function: Callable[[Any], int], check: Callable[[], None], arrays: Sequence[Any]
-    ) -> tuple[int, list[Array]]:
-        table, kept = self._table, []
-        for (place, dtype, _), array in zip(self._given, arrays, strict=True):
-            own = np.ascontiguousarray(array, dtype)
-            kept.append(own)
-            table[place] = own.__array_interface__["data"][0]
-        results = []
-        for place, lengths, dtype in self._made:
-            result = np.empty(lengths, dtype)
-            results.append(result)
-            table[place] = result.__array_interface__["data"][0]
+    def run(self, check: Callable[[], None], arrays: Sequence[Any]) -> list[Array] | None:
+        """The outputs; None if something is refused."""
+        kept = []
+        for (place, _, dtype, own), array in zip(self._inputs, arrays, strict=True):
+            if own is None:
+                row_major = np.ascontiguousarray(array, dtype)
+                kept.append(row_major)
+                self._table[place] = row_major.ctypes.data
+            else:
+                own[...] = array
+        large = {}
+        for place, lengths, dtype, own in self._outputs:
+            if own is None:
+                large[place] = np.empty(lengths, dtype)
+                self._table[place] = large[place].ctypes.data
         self._check = check
-        outcome = function(ctypes.addressof(table))
+        outcome = self._function(self._address)
         self._check = _go_on
-        raised, self._raised = self._raised, None
-        if raised is not None:
-            raise raised
-        return outcome, [result if result.ndim else result[()] for result in results]
+        if outcome:
+            raised, self._raised = self._raised, None
+            if raised is not None:
+                raise raised
+            return None
+        return [
+            large[place] if own is None else own.copy() if lengths else own[()]
+            for place, lengths, _, own in self._outputs
+        ]
 
 
 def _go_on() -> None:

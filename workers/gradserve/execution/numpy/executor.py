@@ -69,7 +69,7 @@ class NumpyPrepared:
 
     def __call__(self, arguments: Mapping[str, Array], stopped: Callable[[], bool] | None = None) -> dict[str, Array]:
         """The outputs by name; see `Prepared`."""
-        results = self._quiet(_checker(stopped), *[arguments[name] for name in self._inputs])
+        results = self._quiet(checker(stopped), *[arguments[name] for name in self._inputs])
         return dict(zip(self._outputs, results, strict=True))
 
     def call(self, check: Callable[[], None], *arguments: Any) -> tuple[Any, ...]:
@@ -104,7 +104,8 @@ class NumpyPrepared:
         return self._source.step_of_line.get(lines[-1] or 0) if lines else None
 
 
-def _checker(stopped: Callable[[], bool] | None) -> Callable[[], None]:
+def checker(stopped: Callable[[], bool] | None) -> Callable[[], None]:
+    """What raises Cancelled once `stopped` says so."""
     if stopped is None:
         return _go_on
 
