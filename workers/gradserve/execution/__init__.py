@@ -1,7 +1,17 @@
 """Programs, and the executors that run them."""
 
 from gradserve.execution.executor import Executor, Prepared, Schedule
-from gradserve.execution.executors import candidates, executor
+from gradserve.execution.executors import candidates, compiler, executor
 from gradserve.execution.program import Instance, Program, instance_of
 
-__all__ = ["Executor", "Instance", "Prepared", "Program", "Schedule", "candidates", "executor", "instance_of"]
+__all__ = [
+    "Executor",
+    "Instance",
+    "Prepared",
+    "Program",
+    "Schedule",
+    "candidates",
+    "compiler",
+    "executor",
+    "instance_of",
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 
-from gradserve.execution.executor import Executor
+from gradserve.execution.executor import Compiler, Executor
 from gradserve.execution.numpy.executor import NumpyExecutor
 from gradserve.ir.errors import InvalidRequest, Violation
 
@@ -16,13 +16,26 @@ def _xla() -> Executor:
     return XlaExecutor()
 
 
-def _fused() -> Executor:
+def _fused() -> Compiler:
     from gradserve.execution.fused.executor import FusedExecutor  # imports LLVM, which is an extra
 
     return FusedExecutor()
 
 
-_MAKERS: Mapping[str, Callable[[], Executor]] = {"numpy": NumpyExecutor, "fused": _fused, "xla": _xla}
+@functools.cache
+def compiler() -> Compiler | None:
+    """The executor whose programs are compiled once they have run for long; None where it is not installed."""
+    try:
+        return _fused()
+    except ImportError:
+        return None
+
+
+_MAKERS: Mapping[str, Callable[[], Executor]] = {
+    "numpy": NumpyExecutor,
+    "fused": lambda: compiler() or _fused(),
+    "xla": _xla,
+}
 _EXTRAS = {"fused": "fused", "xla": "jax"}
 """What brings the packages that an executor needs."""
 _AUTOMATIC = ("numpy",)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gradserve.ir.errors import InvalidRequest, Violation
+from gradserve.jobs.compiling import Compiling
 from gradserve.jobs.limits import Limits
 from gradserve.jobs.programs import Programs
 from gradserve.pools.pool import Pool
@@ -40,6 +41,15 @@ class Context:
     """What answers calls of which all but the numbers is known."""
     dense: Lru[Hashable, tuple[Way, SweepSchedule]] = field(default_factory=lambda: Lru(1 << 28))
     """How matrices are made that were asked for before."""
+
+    compiling: Compiling = field(default_factory=Compiling)
+    """Machine code for programs that run often."""
+
+    def forget(self, programs: Collection[str]) -> None:
+        """Drops the schedules of jobs that run these programs, so that the next such job chooses anew."""
+        self.schedules.discard(lambda schedule: schedule.runs(programs))
+        self.ready.discard(lambda ready: ready.runs(programs))
+        self.dense.discard(lambda way: way[1].runs(programs))
 
     def require_pool(self, options: Options) -> None:
         """Refuses a placement that there is no pool for.

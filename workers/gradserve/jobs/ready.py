@@ -7,7 +7,7 @@ cutting one chunk takes several times as long, and gives the same every time.
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from typing import TYPE_CHECKING
 
 from gradserve.jobs.calls import named_vectors
@@ -44,12 +44,18 @@ class Ready:
         self._flops = scheduled.flops
         self._points = scheduled.sweep.axis.size if scheduled.sweep.axis else 1
 
+    def runs(self, programs: Collection[str]) -> bool:
+        """Whether it runs one of the programs with these digests."""
+        return self._scheduled.runs(programs)
+
     def answer(self, question: Differentiate, control: Control) -> Derivatives | None:
         """The answer; None if a derivative came out as NaN, for which there are other ways."""
         started = time.perf_counter()
         control.check()
         vectors = arrays_of(named_vectors(self._takes, question.vectors))
         made = self._direct({**arrays_of(question.call.arguments), **vectors, **self._constants}, control)
+        if self._scheduled.heat is not None:
+            self._scheduled.heat.add(time.perf_counter() - started)
         nonfinite = count_nonfinite(made)
         if nonfinite and has_nan(made, self._derivatives):
             return None

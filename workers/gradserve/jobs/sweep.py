@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias, overload
 
@@ -18,6 +18,7 @@ from gradserve.execution import Executor, candidates
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array
 from gradserve.jobs.careful import Mending
+from gradserve.jobs.compiling import Heat
 from gradserve.jobs.context import Context
 from gradserve.jobs.cut import Piece, cut
 from gradserve.jobs.folds import count_nonfinite
@@ -78,7 +79,19 @@ class Sweep:
         """The schedule, whether it is over a limit or not; but making it stays within what may be spent on that."""
         with context.programs.spending(check):
             schedules = [self._on(executor, context, check) for executor in candidates(self.options.executor)]
-        return min(schedules, key=lambda schedule: schedule.seconds)
+            found = min(schedules, key=lambda schedule: schedule.seconds)
+            return found if self.options.executor else self._compiled(found, context, check)
+
+    def _compiled(self, found: SweepSchedule, context: Context, check: Check) -> SweepSchedule:
+        """The same chunks as machine code, if there is any and it is faster; else what may earn it by running."""
+        programs = {piece.instance.program.digest: piece.instance.program for piece in found.pieces}
+        executor = context.compiling.ready(tuple(programs.values()))
+        if executor is None:
+            forget = functools.partial(context.forget, frozenset(programs))
+            return replace(found, heat=context.compiling.heat(tuple(programs.values()), forget))
+        schedules = {digest: context.programs.schedule(p, executor, check) for digest, p in programs.items()}
+        pieces = [replace(p, schedule=schedules[p.instance.program.digest]) for p in found.pieces]
+        return min(found, self._placed(pieces, executor, context, found.known), key=lambda s: s.seconds)
 
     def _on(self, executor: Executor, context: Context, check: Check) -> SweepSchedule:
         known = True
@@ -92,10 +105,14 @@ class Sweep:
 
         size = 1 if self.axis is None else self.axis.size
         pieces = cut(piece, size) if self.divisible else (piece(0, size),)
+        return self._placed(pieces, executor, context, known)
+
+    def _placed(self, pieces: Sequence[Piece], executor: Executor, context: Context, known: bool) -> SweepSchedule:
+        """The schedule of these chunks, where they are to run."""
         peak = max(piece.schedule.peak_bytes for piece in pieces)
         seconds = self.laps * sum(piece.schedule.seconds for piece in pieces)
         pool, reason = context.place(peak, seconds, self.data_bytes, self.options)
-        return SweepSchedule(self, context, pieces, executor, pool, reason, known, peak, seconds)
+        return SweepSchedule(self, context, tuple(pieces), executor, pool, reason, known, peak, seconds)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +133,12 @@ class SweepSchedule:
     """The largest number of live bytes of one chunk."""
     seconds: float
     """Predicted seconds of all chunks on one worker."""
+    heat: Heat | None = None
+    """What is told how long it ran, if it could run faster."""
+
+    def runs(self, programs: Collection[str]) -> bool:
+        """Whether it runs one of the programs with these digests."""
+        return any(piece.instance.program.digest in programs for piece in self.pieces)
 
     @property
     def executor(self) -> str:
@@ -229,6 +252,8 @@ class SweepRun:
             self._retries += result.retries
             self._workers[result.worker] = None
             yield result
+        if self._schedule.heat is not None:
+            self._schedule.heat.add(time.perf_counter() - self._started)
 
     def nonfinite(self, outputs: Mapping[str, Array], apart: bool) -> int:
         """Elements of the outputs that are infinite or NaN; `apart` says that those of chunks lie side by side."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
@@ -37,6 +38,12 @@ class Lru(Generic[K, V]):
             self._weight += weight
             while self._weight > self._capacity and len(self._entries) > 1:
                 self._drop(next(iter(self._entries)))
+
+    def discard(self, which: Callable[[V], bool]) -> None:
+        """Drops all entries of which that is true."""
+        with self._lock:
+            for key in [key for key, (value, _) in self._entries.items() if which(value)]:
+                self._drop(key)
 
     def _drop(self, key: K) -> None:
         if key in self._entries:

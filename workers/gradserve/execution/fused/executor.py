@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -28,6 +29,15 @@ class FusedExecutor:
 
     name = "fused"
 
+    def __init__(self) -> None:
+        """Has compiled nothing yet."""
+        self._prepared: WeakValueDictionary[str, FusedPrepared] = WeakValueDictionary()
+        """By digest, as long as anybody keeps them."""
+
+    def knows(self, program: Program) -> bool:
+        """Whether the program is compiled."""
+        return program.digest in self._prepared
+
     def schedule(self, program: Program) -> FusedSchedule:
         """The regions, and the steps between them."""
         return fused_schedule(program)
@@ -35,7 +45,10 @@ class FusedExecutor:
     def prepare(self, schedule: Schedule) -> FusedPrepared:
         """The schedule with its regions compiled."""
         assert isinstance(schedule, FusedSchedule), "a schedule is prepared by the executor that made it"
-        return FusedPrepared(schedule)
+        found = self._prepared.get(schedule.program.digest)
+        if found is None:
+            found = self._prepared[schedule.program.digest] = FusedPrepared(schedule)
+        return found
 
 
 class FusedPrepared:

@@ -140,6 +140,9 @@ class _Frame:
     def _join(self, node: Node, result: int) -> None:
         """Puts an elementwise node into the group of its shape."""
         lengths = node.types[0].lengths
+        for k in node.operands:
+            if k in self._deferred:
+                self._value(k)  # which may compute the group that there is
         group = self._pending.get(lengths)
         if group is None:
             group = self._pending[lengths] = Group(lengths)

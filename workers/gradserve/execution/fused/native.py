@@ -16,13 +16,15 @@ import numpy as np
 from gradserve.execution.fused import contraction, control, indexing, movement, reduction  # noqa: F401
 from gradserve.execution.fused.lowering import lower
 from gradserve.execution.fused.machine import ARENA, CHECK, Machine
+from gradserve.execution.fused.memory import MEMORY, stretch
 from gradserve.execution.fused.ufuncs import InnerLoop
 from gradserve.execution.fused.values import FEW, Lowered, Small, stored
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array, TensorType
 
-_ALIGNMENT = 64
 _SMALL_BYTES = 1 << 14
+_OWN_BYTES = 1 << 16
+"""Arenas up to this size stay with their table; larger ones are lent for each run."""
 _SHORT_SECONDS = 5e-5
 """Runs that are predicted to be shorter keep the interpreter's lock: to give it up may take longer."""
 _Checked = ctypes.CFUNCTYPE(ctypes.c_int)
@@ -145,8 +147,10 @@ class _Frame:
         self._function = function
         self._table = (ctypes.c_void_p * written.places)()
         self._address = ctypes.addressof(self._table)
-        self._arena = np.empty(written.arena + _ALIGNMENT, np.uint8)
-        self._table[ARENA] = -(-self._arena.ctypes.data // _ALIGNMENT) * _ALIGNMENT
+        self._borrows = written.arena if written.arena > _OWN_BYTES else 0
+        if not self._borrows:
+            self._arena = stretch(written.arena)
+            self._table[ARENA] = self._arena.address
         self._raised: BaseException | None = None
         self._check: Callable[[], None] = _go_on
         self._checked = _Checked(self._look)
@@ -190,9 +194,7 @@ class _Frame:
             if own is None:
                 large[place] = np.empty(lengths, dtype)
                 self._table[place] = large[place].ctypes.data
-        self._check = check
-        outcome = self._function(self._address)
-        self._check = _go_on
+        outcome = self._run(check)
         if outcome:
             raised, self._raised = self._raised, None
             if raised is not None:
@@ -202,6 +204,18 @@ class _Frame:
             large[place] if own is None else own.copy() if lengths else own[()]
             for place, lengths, _, own in self._outputs
         ]
+
+    def _run(self, check: Callable[[], None]) -> int:
+        """How the run ended; a large arena is lent to it."""
+        self._check = check
+        if not self._borrows:
+            return self._function(self._address)
+        arena = MEMORY.lend(self._borrows)
+        self._table[ARENA] = arena.address
+        try:
+            return self._function(self._address)
+        finally:
+            MEMORY.give_back(arena)
 
 
 def _go_on() -> None:

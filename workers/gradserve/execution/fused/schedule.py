@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gradserve.execution.costs import SECONDS_PER_STEP
 from gradserve.execution.fused import control
 from gradserve.execution.fused.lowering import lowerable
 from gradserve.execution.fused.region import Region, fused
@@ -36,4 +37,4 @@ def fused_schedule(program: Program) -> FusedSchedule:
 
 
 def _seconds(step: Step) -> float:
-    return control.seconds(step.op.body) if isinstance(step.op, Region) else step.seconds
+    return SECONDS_PER_STEP + control.seconds(step.op.body) if isinstance(step.op, Region) else step.seconds

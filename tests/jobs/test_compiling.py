@@ -1,0 +1,100 @@
+"""Programs that run often become machine code, of themselves, and nobody waits for it."""
+
+import logging
+
+import numpy as np
+import pytest
+
+from gradserve.client import Client
+from gradserve.execution import compiler
+from gradserve.jobs import compiling
+from gradserve.jobs.compiling import Compiling, Heat
+
+W = np.linspace(-1.0, 1.0, 40)
+
+
+def loss(w):
+    return np.sum(np.sin(w) * np.exp(w))
+
+
+@pytest.fixture
+def eager(monkeypatch):
+    """Every program has earned machine code after its first run; all compilers of the process, to be waited for."""
+    made: list[Compiling] = []
+    begin = Compiling.__init__
+
+    def noted(self: Compiling) -> None:
+        begin(self)
+        made.append(self)
+
+    monkeypatch.setattr(Compiling, "__init__", noted)
+    monkeypatch.setattr(compiling, "_SECONDS", 0.0)
+    monkeypatch.setattr(compiling, "_SECONDS_PER_NODE", 0.0)
+    return lambda: [each.wait() for each in made]
+
+
+def test_a_program_that_runs_often_is_compiled_and_gives_the_same(eager):
+    with Client() as client:
+        f = client.function(loss, w=W)
+        first = f.value_and_grad(W)
+        assert f.last_report.executor == "numpy"
+        eager()
+        second = f.value_and_grad(W)
+        assert f.last_report.executor == f.explain(W).executor == "fused"
+        np.testing.assert_allclose(second[0], first[0], rtol=1e-15)
+        np.testing.assert_allclose(second[1], first[1], rtol=1e-15)
+        assert f.grad(W + 1.0).shape == W.shape
+
+
+def test_batches_keep_their_chunks(eager):
+    points = np.tile(W, (300, 1))
+    with Client() as client:
+        f = client.function(loss, w=W)
+        first, chunks = f.value_and_grad(points, batch=True), f.last_report.chunks
+        eager()
+        second = f.value_and_grad(points, batch=True)
+        assert f.last_report.executor == "fused"
+        assert f.last_report.chunks == chunks
+        np.testing.assert_allclose(second[1], first[1], rtol=1e-14)
+
+
+def test_whoever_pins_an_executor_keeps_it(eager):
+    with Client() as client:
+        f = client.function(loss, w=W)
+        f.executor = "numpy"
+        for _ in range(3):
+            f.grad(W)
+            eager()
+        assert f.last_report.executor == "numpy"
+
+
+def test_what_cannot_be_compiled_stays_on_numpy(eager, monkeypatch, caplog):
+    monkeypatch.setattr(type(compiler()), "prepare", lambda self, schedule: 1 / 0)
+    with Client() as client, caplog.at_level(logging.ERROR):
+        f = client.function(lambda w: np.sum(np.cos(w) * w), w=W)
+        for _ in range(3):
+            f.grad(W)
+            eager()
+        assert f.last_report.executor == "numpy"
+    assert "no machine code" in caplog.text
+
+
+def test_without_the_compiler_everything_runs_on_numpy(eager, monkeypatch):
+    monkeypatch.setattr(compiling, "compiler", lambda: None)
+    with Client() as client:
+        f = client.function(lambda w: np.sum(np.cos(w) - w), w=W)
+        for _ in range(3):
+            f.grad(W)
+            eager()
+        assert f.last_report.executor == "numpy"
+
+
+def test_heat_ignites_once_when_enough_has_run():
+    lit: list[int] = []
+    heat = Heat(1.0, lambda: lit.append(1))
+    for _ in range(3):
+        heat.add(0.4)
+        assert len(lit) == 0 or heat is not None
+    assert lit == [1]
+    heat.add(5.0)
+    assert lit == [1]
