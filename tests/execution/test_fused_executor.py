@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from gradserve.client import Client, functions
-from gradserve.execution import Program, executor, instance_of
+from gradserve.execution import Program, compiler, executor, instance_of
 from gradserve.execution.fused import lowering, passes
-from gradserve.execution.fused.lowering import lowerable
 from gradserve.execution.fused.memory import Memory
 from gradserve.execution.fused.region import Region, fused
+from gradserve.execution.fused.table import lowerable
 from gradserve.execution.fused.values import Arena
 from gradserve.ir.errors import Cancelled, NumericalFailure
 from gradserve.ir.graph import Graph
@@ -152,12 +152,13 @@ def test_compiled_programs_are_known_as_long_as_somebody_keeps_them():
     g = builder()
     x = g.input("x", TensorType(F64, (3,)))
     program: Program = instance_of(g.build({"y": x * 3.25})).program
-    compiler = executor("fused")
-    kept = compiler.prepare(compiler.schedule(program))
-    assert compiler.knows(program)
-    assert compiler.prepare(compiler.schedule(program)) is kept
+    fused_executor = compiler()
+    assert fused_executor is not None
+    kept = fused_executor.prepare(fused_executor.schedule(program))
+    assert fused_executor.knows(program)
+    assert fused_executor.prepare(fused_executor.schedule(program)) is kept
     del kept
-    assert not compiler.knows(program)
+    assert not fused_executor.knows(program)
 
 
 def test_memory_that_was_lent_is_lent_again_and_no_more_is_kept_than_allowed():
@@ -172,7 +173,7 @@ def test_memory_that_was_lent_is_lent_again_and_no_more_is_kept_than_allowed():
 
 def test_blocks_of_an_arena_do_not_overlap_while_they_live():
     arena = Arena()
-    blocks = {}
+    blocks: dict[int, tuple[int, int, int]] = {}
     rng = np.random.default_rng(2)
     for _ in range(300):
         if blocks and rng.random() < 0.5:

@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 import llvmlite.binding as llvm
 import numpy as np
 
-from gradserve.execution.fused import contraction, control, indexing, movement, reduction  # noqa: F401
-from gradserve.execution.fused.lowering import lower
 from gradserve.execution.fused.machine import ARENA, CHECK, Machine
 from gradserve.execution.fused.memory import MEMORY, stretch
+from gradserve.execution.fused.table import lower
 from gradserve.execution.fused.ufuncs import InnerLoop
 from gradserve.execution.fused.values import FEW, Lowered, Small, stored
 from gradserve.ir.graph import Graph

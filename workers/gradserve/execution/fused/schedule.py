@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from gradserve.execution.costs import SECONDS_PER_STEP
 from gradserve.execution.fused import control
-from gradserve.execution.fused.lowering import lowerable
 from gradserve.execution.fused.region import Region, fused
+from gradserve.execution.fused.table import lowerable
 from gradserve.execution.numpy.schedule import NumpySchedule, Step, schedule_of
 from gradserve.execution.program import Program
 
