@@ -197,6 +197,6 @@ def test_a_value_that_dies_too_early_is_seen(monkeypatch):
 
 
 def test_a_block_that_is_cut_short_is_seen(monkeypatch):
-    monkeypatch.setattr(passes, "levels", lambda terms: dict.fromkeys(terms, 0))
+    monkeypatch.setattr(passes, "levels", lambda terms, is_called: dict.fromkeys(terms, 0))
     with pytest.raises((AssertionError, KeyError)):
         test_blocks_end_where_arrays_end(1025)

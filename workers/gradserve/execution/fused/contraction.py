@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from gradserve.execution.fused.elementwise import computed, fold
+from gradserve.execution.fused.groups import Group
 from gradserve.execution.fused.lowering import Site, lowered
 from gradserve.execution.fused.machine import Machine, Place
-from gradserve.execution.fused.passes import Group, moved
+from gradserve.execution.fused.passes import moved
 from gradserve.execution.fused.terms import NotLowered, Term
 from gradserve.execution.fused.text import REGISTER
 from gradserve.execution.fused.ufuncs import inner_loop

@@ -7,8 +7,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
+from gradserve.execution.fused.groups import Group, written
 from gradserve.execution.fused.machine import Machine, Place
-from gradserve.execution.fused.passes import Group, Pass, moved, written
+from gradserve.execution.fused.passes import Pass, moved
 from gradserve.execution.fused.terms import NAMESPACE, NotLowered, Term, in_order
 from gradserve.execution.fused.values import FEW, Lowered, Small, Stored
 from gradserve.ir.op import Op
@@ -32,14 +33,35 @@ def term_of(op: Op, operands: Sequence[Term]) -> Term:
 
 def computed(machine: Machine, group: Group, wanted: Mapping[int, Stored | None]) -> dict[int, Lowered]:
     """The values of a group that others read, some of them in memory that is given."""
-    type_of = {value: TensorType(group.terms[value].element_type, group.lengths) for value in wanted}
-    if math.prod(group.lengths) > FEW:
-        made = {value: given or machine.allocate(type_of[value]) for value, given in wanted.items()}
-        Pass(machine, group, [(group.terms[value], into) for value, into in made.items()]).write()
-        return dict(made)
-    found = _in_registers(machine, group, [group.terms[value] for value in wanted])
-    values = {value: Small(type_of[value], tuple(found[group.terms[value]])) for value in wanted}
-    return {value: moved(machine, values[value], into) if into else values[value] for value, into in wanted.items()}
+    made: dict[int, Lowered] = {}
+    terms = {value: group.terms[value] for value in wanted if value in group.terms}
+    types = {value: TensorType(term.element_type, group.lengths) for value, term in terms.items()}
+    if math.prod(group.lengths) <= FEW:
+        found = _in_registers(machine, group, list(terms.values()))
+        for value, term in terms.items():
+            few, into = Small(types[value], tuple(found[term])), wanted[value]
+            made[value] = moved(machine, few, into) if into else few
+        return made
+    stores = {value: wanted[value] or machine.allocate(type_) for value, type_ in types.items()}
+    sums = {value: _summed(machine, group, value, into) for value, into in wanted.items() if value in group.sums}
+    spread = [(group.sums[value][0], _spread(group, value, total)) for value, total in sums.items()]
+    Pass(machine, group, [(terms[value], into) for value, into in stores.items()], spread).write()
+    return stores | {value: machine.read(total) for value, total in sums.items()}
+
+
+def _summed(machine: Machine, group: Group, value: int, into: Stored | None) -> Stored:
+    """Memory for a sum."""
+    term, axes = group.sums[value]
+    lengths = tuple(n for axis, n in enumerate(group.lengths) if axis not in axes)
+    return into or machine.allocate(TensorType(term.element_type, lengths))
+
+
+def _spread(group: Group, value: int, total: Stored) -> Stored:
+    """The memory of a sum along the axes of what is summed: with strides 0 along those that it lacks."""
+    own = iter(total.strides)
+    _, axes = group.sums[value]
+    strides = tuple(0 if axis in axes else next(own) for axis in range(len(group.lengths)))
+    return Stored(total.type.with_shape(group.lengths), total.pointer, strides, total.owner)
 
 
 def _in_registers(machine: Machine, group: Group, wanted: Sequence[Term]) -> dict[Term, list[str]]:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gradserve.execution.fused.elementwise import computed
+from gradserve.execution.fused.groups import Group
 from gradserve.execution.fused.lowering import Site, lowered
 from gradserve.execution.fused.machine import Machine
-from gradserve.execution.fused.passes import Group, moved
+from gradserve.execution.fused.passes import moved
 from gradserve.execution.fused.text import REGISTER
 from gradserve.execution.fused.values import Filled, Lowered, Stored
 from gradserve.ir.types import ElementType

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from gradserve.execution.fused.elementwise import computed, term_of
+from gradserve.execution.fused.groups import Group
 from gradserve.execution.fused.machine import Machine
-from gradserve.execution.fused.passes import Group, moved
+from gradserve.execution.fused.passes import moved
 from gradserve.execution.fused.terms import NotLowered, Term, leaf
-from gradserve.execution.fused.values import Lowered, Stored
+from gradserve.execution.fused.values import FEW, Lowered, Stored
 from gradserve.ir.graph import Graph, Literal, Node
 from gradserve.ir.op import Op
 from gradserve.ir.types import TensorType
+from gradserve.ops.reduction.reductions import ReduceSum
 
 New: TypeAlias = Callable[[int], Stored]
 """Memory for one of a node's results, by its number."""
@@ -99,6 +102,8 @@ class _Frame:
         for node, results in self._graph.numbered_nodes():
             if node.op.elementwise:
                 self._join(node, results[0])
+            elif isinstance(node.op, ReduceSum) and self._is_summed(node):
+                self._sum(node.op, node.operands[0], results[0])
             else:
                 self._deferred |= dict.fromkeys(results, (node, results))
         found = []
@@ -143,13 +148,10 @@ class _Frame:
         for k in node.operands:
             if k in self._deferred:
                 self._value(k)  # which may compute the group that there is
-        group = self._pending.get(lengths)
-        if group is None:
-            group = self._pending[lengths] = Group(lengths)
-            self._outside[id(group)] = []
+        group = self._pending.get(lengths) or self._begin(lengths)
         terms = []
         for k in node.operands:
-            if self._group_of.get(k) is group:
+            if k in group.terms:
                 terms.append(group.terms[k])
                 self._left[k] -= 1
             else:
@@ -161,6 +163,21 @@ class _Frame:
         group.terms[result] = made
         self._group_of[result] = group
 
+    def _is_summed(self, node: Node) -> bool:
+        """Whether a sum can be made while its operand is: one that is not computed yet, of more than a few elements."""
+        (operand,) = node.operands
+        lengths = self._graph.value_types[operand].lengths
+        pending = self._pending.get(lengths)
+        grows = pending is not None and operand in pending.terms
+        return grows and len(lengths) > len(node.types[0].lengths) and math.prod(lengths) > FEW
+
+    def _sum(self, op: ReduceSum, operand: int, result: int) -> None:
+        """Puts a sum into the group of its operand."""
+        group = self._group_of[operand]
+        group.sums[result] = group.terms[operand], op.axes
+        self._left[operand] -= 1
+        self._group_of[result] = group
+
     def _value(self, k: int) -> Lowered:
         """A value, computed by now: as late as may be, so that groups have grown before they are computed."""
         wanted = [k]
@@ -169,7 +186,7 @@ class _Frame:
             if first in self._values:
                 wanted.pop()
             elif first in self._group_of:
-                self._compute(self._group_of[first])
+                self._compute(self._group_of[first], first)
             else:
                 node, results = self._deferred[first]
                 missing = [operand for operand in node.operands if operand not in self._values]
@@ -178,11 +195,35 @@ class _Frame:
                     self._apply(node, results)
         return self._values[k]
 
-    def _compute(self, group: Group) -> None:
+    def _compute(self, group: Group, asked: int) -> None:
+        """Computes what is asked for, and all else of its group but what is sooner made again."""
         del self._pending[group.lengths]
-        wanted = {k: self._into.get(k) for k in group.terms if self._left[k]}
+        stays = {asked, *self._into}
+        kept = [k for k, term in group.terms.items() if self._left[k] and k not in stays and group.is_cheap(term)]
+        if kept:
+            self._keep(group, kept)
+        wanted = {k: self._into.get(k) for k in (*group.terms, *group.sums) if self._left[k] and k not in kept}
         held = self._machine.held
         for k, value in computed(self._machine, group, wanted).items():
             self._define(k, value)
         self._machine.let_go(held)
         self._release(self._outside.pop(id(group)))
+
+    def _keep(self, group: Group, values: Sequence[int]) -> None:
+        """Leaves values uncomputed, in a group of their own: whoever reads them makes them anew from what is small."""
+        new = self._begin(group.lengths)
+        for k in values:
+            new.terms[k] = term = new.taken_over(group, group.terms[k])
+            self._group_of[k] = new
+            assert term.operation != "leaf"
+        for k in new.keys:
+            self._outside[id(new)].append(k)
+            self._left[k] += 1
+            value = self._values[k]
+            if isinstance(value, Stored) and k >= self._graph.first_node_value:
+                self._machine.arena.use(value.owner, 1)
+
+    def _begin(self, lengths: tuple[int, ...]) -> Group:
+        group = self._pending[lengths] = Group(lengths)
+        self._outside[id(group)] = []
+        return group

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from gradserve.execution.fused.terms import Term
 from gradserve.execution.fused.text import MEMORY, REGISTER, Text, literal
 from gradserve.execution.fused.ufuncs import InnerLoop
-from gradserve.execution.fused.values import Arena, Filled, Lowered, Small, Stored, positions, stored
+from gradserve.execution.fused.values import FEW, Arena, Filled, Lowered, Small, Stored, positions, stored
 from gradserve.ir.types import ElementType, TensorType
 
 ARENA, CHECK = 0, 1
 """Places of the table: the arena, and the function that says whether to stop."""
 _FIRST = 2
 _INTRINSICS = ("fabs", "sqrt", "floor", "ceil", "rint")
-_REAL = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
+_WHOLE = {"sum": "add"}
+_REAL = {"sum": "fadd", "add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
 _RELATION = {"lt": ("olt", "slt"), "le": ("ole", "sle"), "gt": ("ogt", "sgt"), "ge": ("oge", "sge")}
 _RELATION |= {"eq": ("oeq", "eq"), "ne": ("une", "ne")}
 
@@ -133,7 +134,9 @@ class Machine:
             return self.text.value(
                 f"fneg {register} {operands[0]}" if given.is_float else f"sub {register} 0, {operands[0]}"
             )
-        return self.text.value(f"{_REAL[name] if given.is_float else name} {register} {', '.join(operands)}")
+        return self.text.value(
+            f"{_REAL[name] if given.is_float else _WHOLE.get(name, name)} {register} {', '.join(operands)}"
+        )
 
     def _converted(self, x: str, given: ElementType, wanted: ElementType) -> str:
         if given.is_float and not wanted.is_float:
@@ -160,6 +163,13 @@ class Machine:
             self.text.load(kind, self.text.offset(value.pointer, at * kind.itemsize))
             for at in positions(value.type.lengths, value.strides)
         ]
+
+    def read(self, value: Stored) -> Lowered:
+        """A few elements in registers, if the value is in memory of the arena; else where it is."""
+        if value.type.size > FEW or value.owner < 0:
+            return value
+        self.hold(value)  # until whoever reads it has done so
+        return Small(value.type, tuple(self.elements(value)))
 
     def in_memory(self, value: Lowered) -> Stored:
         """The value as memory: where it is, or written to new memory that its maker gives back."""

@@ -6,70 +6,55 @@ by block: loops and calls take turns on blocks that stay in the cache.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
+from gradserve.execution.fused.axes import LONGEST_BLOCK, block_length, coalesced, levels
+from gradserve.execution.fused.groups import Group, written
 from gradserve.execution.fused.machine import Machine, Place
-from gradserve.execution.fused.terms import Term, in_order, leaf, number
-from gradserve.execution.fused.text import literal
+from gradserve.execution.fused.sums import add, add_exactly
+from gradserve.execution.fused.terms import NAMESPACE, Term, in_order
 from gradserve.execution.fused.values import FEW, Filled, Lowered, Small, Stored, positions
 from gradserve.ir.types import TensorType
 
-_BLOCK_BYTES = 1 << 18
-_LONGEST_BLOCK, _SHORTEST_BLOCK = 1024, 64
-
-
-@dataclass
-class Group:
-    """Elementwise ops over one shape, not yet computed."""
-
-    lengths: tuple[int, ...]
-    terms: dict[int, Term] = field(default_factory=dict)
-    """What computes each value that the group makes."""
-    leaves: list[Lowered] = field(default_factory=list)
-    _leaf_of: dict[int, Term] = field(default_factory=dict)
-
-    def read(self, key: int, value: Lowered) -> Term:
-        """The term of a value that is computed already."""
-        found = self._leaf_of.get(key)
-        if found is None:
-            kind = value.type.element_type
-            if isinstance(value, Filled) and value.number is not None:
-                found = number(value.number, kind)
-            else:
-                found = leaf(len(self.leaves), kind)
-                self.leaves.append(value)
-            self._leaf_of[key] = found
-        return found
-
-
-def written(term: Term) -> str:
-    """A number as LLVM writes it."""
-    assert term.number is not None
-    return literal(term.number, term.element_type)
+_SHORT_ROW, _MUCH_LONGER = 64, 4
+_FEW_PARTS = 16
+"""So many parts of a sum may be added one by one without a thought to rounding."""
 
 
 class Pass:
     """One pass over a shape: loops in loops over axes, and in the innermost one blocks, if anything is called."""
 
-    def __init__(self, machine: Machine, group: Group, stores: Sequence[tuple[Term, Stored]]) -> None:
-        """Writes what has to be there before the loops."""
+    def __init__(
+        self,
+        machine: Machine,
+        group: Group,
+        stores: Sequence[tuple[Term, Stored]],
+        sums: Sequence[tuple[Term, Stored]] = (),
+    ) -> None:
+        """Writes what has to be there before the loops. Sums go to memory whose strides along summed axes are 0."""
         self._machine, self._text, self._lengths = machine, machine.text, group.lengths
-        self._terms = in_order([term for term, _ in stores])
-        self._calls = any(term.operation == "call" for term in self._terms)
+        totals = {Term("sum", (term,), term.element_type): into for term, into in sums}
+        self._terms = in_order([*(term for term, _ in stores), *totals])
         self._element: dict[Term, str] = {t: written(t) for t in self._terms if t.operation == "number"}
         """Elements that are the same everywhere."""
-        self._memory = dict(stores)
+        self._memory = dict(stores) | totals
         """Where leaves are read, and what others read is written."""
         for term in self._terms:
             if term.operation == "leaf":
                 self._read(term, group.leaves[term.place])
-        self._strides = self._joined()
-        if self._calls and len(self._lengths) > 1 and self._lengths[-1] < _SHORTEST_BLOCK:
-            self._memory = {term: self._flat(place) for term, place in self._memory.items()}
-            self._lengths = group.lengths
-            self._strides = self._joined()
-        self._level = levels(self._terms)
+        self._strides: dict[Term, tuple[int, ...]] = {}
+        self._turned: list[tuple[Stored, Stored]] = []
+        """Sums that are first made in another order of their elements, and where they belong."""
+        self._place_axes()
+        self._level = levels(self._terms, self._is_called)
+        self._called = [term for term in self._terms if self._is_called(term)]
+        self._errors: dict[Term, Term] = {}
+        """The rounding errors of sums of many parts."""
+        self._buffers: dict[Term, str] = {}
+
+    def _is_called(self, term: Term) -> bool:
+        return term.operation == "call" or (term.operation == "sum" and not self._strides[term][-1])
 
     def _read(self, term: Term, value: Lowered) -> None:
         if isinstance(value, Filled):
@@ -81,18 +66,68 @@ class Pass:
         else:
             self._element[term] = self._text.load(term.element_type, place.pointer)
 
-    def _joined(self) -> dict[Term, tuple[int, ...]]:
-        """The strides of everything in memory, along the fewest axes."""
+    def _place_axes(self) -> None:
+        """Joins axes; the last one is the longest if it would be short."""
         self._lengths, joined = coalesced(self._lengths, [place.strides for place in self._memory.values()])
-        return dict(zip(self._memory, joined, strict=True))
+        longest = max(range(len(self._lengths)), key=lambda axis: (self._lengths[axis], axis))
+        order = list(range(len(self._lengths)))
+        if self._lengths[-1] < _SHORT_ROW and self._lengths[longest] >= _MUCH_LONGER * self._lengths[-1]:
+            order.append(order.pop(longest))
+        self._lengths = tuple(self._lengths[axis] for axis in order)
+        for (term, place), strides in zip(tuple(self._memory.items()), joined, strict=True):
+            self._strides[term] = tuple(strides[axis] for axis in order)
+            if self._strides[term][-1] not in (0, 1) and term.operation in ("leaf", "sum"):
+                self._turn(term, place)
 
-    def _flat(self, place: Stored) -> Stored:
-        """The elements one after the other, so that there is one long loop."""
-        return place if place.row_major else moved(self._machine, place, self._machine.scratch(place.type))
+    def _turn(self, term: Term, place: Stored) -> None:
+        """Puts the elements of a row of something small side by side."""
+        strides = self._strides[term]
+        axes = [axis for axis, step in enumerate(strides) if step]
+        lengths = tuple(self._lengths[axis] for axis in axes)
+        if _MUCH_LONGER * math.prod(lengths) > math.prod(self._lengths):
+            return
+        type_ = place.type.with_shape(lengths)
+        given = Stored(type_, place.pointer, tuple(strides[axis] for axis in axes), place.owner)
+        new = self._machine.scratch(type_)
+        if term.operation == "sum":
+            self._turned.append((new, given))
+        else:
+            moved(self._machine, given, new)
+        self._memory[term] = new
+        own = dict(zip(axes, new.strides, strict=True))
+        self._strides[term] = tuple(own.get(axis, 0) for axis in range(len(strides)))
 
     def write(self) -> None:
         """The loops."""
+        sums = [term for term in self._terms if term.operation == "sum"]
+        for term in sums:
+            self._begin_sum(term)
         self._nest(0, {term: place.pointer for term, place in self._memory.items()})
+        for term, error in self._errors.items():
+            self._correct(self._memory[term], self._memory[error])
+        for made, into in self._turned:
+            moved(self._machine, made, into)
+
+    def _begin_sum(self, term: Term) -> None:
+        """Zeros; and memory for rounding errors if parts are added up that are many."""
+        place, text = self._memory[term], self._text
+        size = math.prod(n for n, s in zip(self._lengths, self._strides[term], strict=True) if s)
+        text.clear(place.pointer, size * term.element_type.itemsize)
+        if not (self._is_called(term) and term.element_type.is_float):
+            return
+        parts = math.prod(self._lengths) // size / min(self._lengths[-1], LONGEST_BLOCK)
+        if parts > _FEW_PARTS:
+            error = self._errors[term] = Term("error", (), term.element_type)
+            self._memory[error] = self._machine.scratch(place.type.with_shape((size,)))
+            self._strides[error] = self._strides[term]
+            text.clear(self._memory[error].pointer, size * term.element_type.itemsize)
+
+    def _correct(self, total: Stored, error: Stored) -> None:
+        """Adds what was lost by rounding to sums that are finite."""
+        flat = Stored(error.type, total.pointer, error.strides)
+        group = Group(error.type.lengths)
+        rough, lost = group.read(0, flat), group.read(1, error)
+        Pass(self._machine, group, [(NAMESPACE.where(NAMESPACE.isfinite(rough), rough + lost, rough), flat)]).write()
 
     def _nest(self, axis: int, pointers: Mapping[Term, str]) -> None:
         if axis == len(self._lengths) - 1:
@@ -113,14 +148,15 @@ class Pass:
         return found
 
     def _row(self, count: int, pointers: Mapping[Term, str]) -> None:
-        if not self._calls:
-            self._loop(0, count, pointers, {})
+        if not self._called:
+            self._loop(0, count, pointers)
             return
         crossing = self._crossing()
-        length = _block_length(len(crossing), count)
-        buffers = {t: self._machine.scratch(TensorType(t.element_type, (length,))).pointer for t in crossing}
+        length = block_length(len(crossing), count)
+        for term in crossing:
+            self._buffers[term] = self._machine.scratch(TensorType(term.element_type, (length,))).pointer
         if count <= length:
-            self._block(count, pointers, buffers)
+            self._block(count, pointers)
             return
         text = self._text
         with text.loop(-(-count // length)) as block:
@@ -128,45 +164,57 @@ class Pass:
             rest = text.value(f"sub nsw i64 {count}, {start}")
             short = text.value(f"icmp slt i64 {rest}, {length}")
             size = text.value(f"select i1 {short}, i64 {rest}, i64 {length}")
-            self._block(size, self._at(pointers, start), buffers)
+            self._block(size, self._at(pointers, start))
 
     def _crossing(self) -> list[Term]:
         """What is made in one loop or call and read in another, and nowhere else kept."""
-        read = {
+        called = set(self._called)
+        read = [
             operand
             for term in self._terms
             for operand in term.operands
-            if term.operation == "call" or operand.operation == "call" or self._level[operand] < self._level[term]
-        }
-        called = [term for term in self._terms if term.operation == "call"]
-        return [t for t in dict.fromkeys((*read, *called)) if t not in self._memory and t not in self._element]
+            if term in called or operand in called or self._level[operand] < self._level[term]
+        ]
+        return [t for t in dict.fromkeys((*read, *self._called)) if t not in self._memory and t not in self._element]
 
-    def _block(self, count: int | str, pointers: Mapping[Term, str], buffers: Mapping[Term, str]) -> None:
+    def _block(self, count: int | str, pointers: Mapping[Term, str]) -> None:
         for level in range(max(self._level.values()) + 1):
             if any(self._is_made(term, level) for term in self._terms):
-                self._loop(level, count, pointers, buffers)
-            for term in self._terms:
-                if term.operation == "call" and self._level[term] == level:
-                    self._call(term, count, pointers, buffers)
+                self._loop(level, count, pointers)
+            for term in self._called:
+                if self._level[term] == level:
+                    self._call(term, count, pointers)
 
     def _is_made(self, term: Term, level: int) -> bool:
-        return self._level[term] == level and term.operation not in ("leaf", "number", "call")
+        return self._level[term] == level and term.operation not in ("leaf", "number") and not self._is_called(term)
 
-    def _call(self, term: Term, count: int | str, pointers: Mapping[Term, str], buffers: Mapping[Term, str]) -> None:
+    def _call(self, term: Term, count: int | str, pointers: Mapping[Term, str]) -> None:
+        if term.operation == "sum":
+            self._fold(term, count, pointers)
+            return
         assert term.loop is not None
-        places = [self._place(k, x, pointers, buffers) for k, x in enumerate((*term.operands, term))]
+        places = [self._place(k, x, pointers) for k, x in enumerate((*term.operands, term))]
         self._machine.call(term.loop, places, count)
 
-    def _place(self, k: int, term: Term, pointers: Mapping[Term, str], buffers: Mapping[Term, str]) -> Place:
+    def _fold(self, term: Term, count: int | str, pointers: Mapping[Term, str]) -> None:
+        """Adds a block to a sum."""
+        part, total = self._place(0, term.operands[0], pointers), pointers[term]
+        error = self._errors.get(term)
+        if error is None:
+            add(self._machine, term.element_type, part, count, total)
+        else:
+            add_exactly(self._machine, term.element_type, part, count, (total, pointers[error]))
+
+    def _place(self, k: int, term: Term, pointers: Mapping[Term, str]) -> Place:
         if term in pointers:
             return Place(pointers[term], self._strides[term][-1] * term.element_type.itemsize)
-        if term in buffers:
-            return Place(buffers[term], term.element_type.itemsize)
+        if term in self._buffers:
+            return Place(self._buffers[term], term.element_type.itemsize)
         place = Place(self._machine.room(f"operand {k}", "i64", FEW), 0)
         self._text.store(term.element_type, self._element[term], place.pointer)
         return place
 
-    def _loop(self, level: int, count: int | str, pointers: Mapping[Term, str], buffers: Mapping[Term, str]) -> None:
+    def _loop(self, level: int, count: int | str, pointers: Mapping[Term, str]) -> None:
         """One loop over instructions alone."""
         text = self._text
         with text.loop(count, independent=True) as position:
@@ -178,7 +226,7 @@ class Pass:
                 step = stride * term.element_type.itemsize
                 if step and step not in offsets:
                     offsets[step] = text.value(f"mul nsw i64 {position}, {step}")
-                pointer = pointers.get(term) or buffers[term]
+                pointer = pointers.get(term) or self._buffers[term]
                 return text.offset(pointer, offsets[step]) if step else pointer
 
             def element(term: Term) -> str:
@@ -187,50 +235,14 @@ class Pass:
                 return found[term]
 
             for term in self._terms:
-                if self._is_made(term, level):
-                    found[term] = self._machine.instruction(term, [element(x) for x in term.operands])
-                    if term in pointers or term in buffers:
-                        text.store(term.element_type, found[term], at(term))
-
-
-def _block_length(buffers: int, count: int) -> int:
-    """Elements of a block: all buffers together stay in the cache."""
-    length = _LONGEST_BLOCK
-    while length > _SHORTEST_BLOCK and length * 8 * buffers > _BLOCK_BYTES:
-        length //= 2
-    return min(length, count)
-
-
-def levels(terms: Sequence[Term]) -> dict[Term, int]:
-    """After how many rounds of calls each term can be made: an instruction comes after the calls that it reads."""
-    level: dict[Term, int] = {}
-    for term in terms:
-        after = 0 if term.operation == "call" else 1
-        level[term] = max((level[x] + after * (x.operation == "call") for x in term.operands), default=0)
-    return level
-
-
-def coalesced(
-    lengths: tuple[int, ...], strides: Sequence[tuple[int, ...]]
-) -> tuple[tuple[int, ...], list[tuple[int, ...]]]:
-    """The lengths and strides of as few axes as all these values can be walked along; at least one."""
-    kept: list[int] = []
-    rows: list[list[int]] = [[] for _ in strides]
-    for axis, length in enumerate(lengths):
-        if length == 1:
-            continue
-        own = [s[axis] for s in strides]
-        if kept and all(row[-1] == mine * length for row, mine in zip(rows, own, strict=True)):
-            kept[-1] *= length
-            for row, mine in zip(rows, own, strict=True):
-                row[-1] = mine
-            continue
-        kept.append(length)
-        for row, mine in zip(rows, own, strict=True):
-            row.append(mine)
-    if not kept:
-        return (1,), [(1,) for _ in strides]
-    return tuple(kept), [tuple(row) for row in rows]
+                if not self._is_made(term, level):
+                    continue
+                operands = [element(x) for x in term.operands]
+                if term.operation == "sum":
+                    operands.append(text.load(term.element_type, at(term)))
+                found[term] = self._machine.instruction(term, operands)
+                if term in pointers or term in self._buffers:
+                    text.store(term.element_type, found[term], at(term))
 
 
 def moved(machine: Machine, value: Lowered, into: Stored) -> Stored:
