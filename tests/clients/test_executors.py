@@ -26,14 +26,15 @@ def named_in(f):
     return f.last_report.executor
 
 
-def test_an_executor_is_named_and_kept_to():
+@pytest.mark.parametrize("executor", ["fused", "xla"])
+def test_an_executor_is_named_and_kept_to(executor):
     with Client() as client:
         f = client.function(lambda w: np.sum(np.sin(w) * w), w=W)
         expected = f.grad(W)
         assert named_in(f) == "numpy"
-        f.executor = "xla"
+        f.executor = executor
         assert_allclose(f.grad(W), expected, rtol=1e-13)
-        assert named_in(f) == f.explain(W).executor == "xla"
+        assert named_in(f) == f.explain(W).executor == executor
         assert_allclose(expected, np.sin(W) + W * np.cos(W), rtol=1e-14)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from gradserve.client import Client, functions
 from gradserve.execution import Program, compiler, executor, instance_of
-from gradserve.execution.fused import lowering, passes
+from gradserve.execution.fused import lowering, passes, store
 from gradserve.execution.fused.memory import Memory
 from gradserve.execution.fused.region import Region, fused
 from gradserve.execution.fused.table import lowerable
@@ -200,3 +200,32 @@ def test_a_block_that_is_cut_short_is_seen(monkeypatch):
     monkeypatch.setattr(passes, "levels", lambda terms, is_called: dict.fromkeys(terms, 0))
     with pytest.raises((AssertionError, KeyError)):
         test_blocks_end_where_arrays_end(1025)
+
+
+def test_machine_code_is_found_again_on_disk(tmp_path, monkeypatch):
+    folder = tmp_path / "kernels"
+    monkeypatch.setenv(store.FOLDER, str(folder))
+    assert store.stored("a", lambda: b"code") == b"code"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert store.stored("a", lambda: pytest.fail("compiled again")) == b"code"
+    assert store.stored("b", lambda: b"other") == b"other"
+    assert len(list(folder.iterdir())) == 2
+    for file in folder.iterdir():
+        file.write_bytes(file.read_bytes()[:-1] + b"?")
+    assert store.stored("a", lambda: b"anew") == b"anew"
+
+
+def test_a_folder_that_others_may_enter_is_not_used(tmp_path, monkeypatch):
+    tmp_path.chmod(0o755)
+    monkeypatch.setenv(store.FOLDER, str(tmp_path))
+    assert store.stored("a", lambda: b"code") == b"code"
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_more_files_are_kept_than_allowed(tmp_path, monkeypatch):
+    tmp_path.chmod(0o700)
+    monkeypatch.setenv(store.FOLDER, str(tmp_path))
+    monkeypatch.setattr(store, "_MOST_FILES", 3)
+    for k in range(6):
+        store.stored(str(k), lambda: b"code")
+    assert len(list(tmp_path.iterdir())) == 3

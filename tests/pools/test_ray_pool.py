@@ -263,6 +263,17 @@ def test_an_impossible_step_is_a_typed_failure_after_the_chunks_before_it(pool):
     assert raised.value.violations[0].constraint == "cholesky"
 
 
+def test_workers_run_machine_code(pool, reference):
+    g = builder()
+    x = g.input("x", TensorType(F64, (3000,)))
+    graph = g.build({"y": g.reduce_sum(g.exp(g.sin(x)) * x, axes=(0,))})
+    point = np.linspace(-1.0, 1.0, 3000)
+    works = [one_input(schedule_of(graph, name), point, chunks=3, executor=name) for name in ("numpy", "fused")]
+    expected = next(iter(reference.run(works[0], Control.after(30)))).outputs["y"]
+    for result in pool.run(works[1], Control.after(30)):
+        np.testing.assert_allclose(result.outputs["y"], expected, rtol=1e-14)
+
+
 def test_an_error_that_nobody_planned_keeps_its_type(pool):
     work = one_input(next(iter(squares().schedules.values())), np.zeros(4), executor="no such executor")
     with pytest.raises(KeyError, match="no such executor"):

@@ -15,7 +15,7 @@ from gradserve.execution.fused.passes import moved
 from gradserve.execution.fused.terms import NotLowered, Term
 from gradserve.execution.fused.text import REGISTER
 from gradserve.execution.fused.ufuncs import inner_loop
-from gradserve.execution.fused.values import FEW, Filled, Lowered, Small, Stored, stored
+from gradserve.execution.fused.values import FEW, Filled, Lowered, Small, Stored, row_major_at
 from gradserve.execution.numpy.layout import strides_cut_anew
 from gradserve.ops.contraction.contract import Contract
 
@@ -102,7 +102,7 @@ def _matrices(
         return Stored(type_, memory.pointer, strides)
     copy = machine.scratch(turned.type)
     moved(machine, turned, copy)
-    return stored(type_, copy.pointer)
+    return row_major_at(type_, copy.pointer)
 
 
 def _readable(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:

@@ -11,7 +11,7 @@ from gradserve.execution.fused.lowering import Site, lower, lowered
 from gradserve.execution.fused.machine import CHECK, Machine
 from gradserve.execution.fused.passes import moved
 from gradserve.execution.fused.text import MEMORY
-from gradserve.execution.fused.values import FEW, Filled, Lowered, Small, Stored, stored
+from gradserve.execution.fused.values import FEW, Filled, Lowered, Small, Stored, row_major_at
 from gradserve.ir.graph import Graph, Node
 from gradserve.ir.types import ElementType, TensorType
 from gradserve.ops.control.calling import Calling
@@ -55,7 +55,7 @@ class _Home:
 def _home(machine: Machine, type_: TensorType) -> _Home:
     """A place that a few elements have in registers, if LLVM finds that they can, and others in the arena."""
     if type_.size <= FEW:
-        return _Home(stored(type_, machine.text.room(MEMORY[type_.element_type], max(type_.size, 1))), few=True)
+        return _Home(row_major_at(type_, machine.text.room(MEMORY[type_.element_type], max(type_.size, 1))), few=True)
     return _Home(machine.scratch(type_), few=False)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gradserve.execution.fused.terms import Term
 from gradserve.execution.fused.text import MEMORY, REGISTER, Text, literal
 from gradserve.execution.fused.ufuncs import InnerLoop
-from gradserve.execution.fused.values import FEW, Arena, Filled, Lowered, Small, Stored, positions, stored
+from gradserve.execution.fused.values import FEW, Arena, Filled, Lowered, Small, Stored, positions, row_major_at
 from gradserve.ir.types import ElementType, TensorType
 
 ARENA, CHECK = 0, 1
@@ -63,7 +63,7 @@ class Machine:
     def allocate(self, type_: TensorType) -> Stored:
         """New memory in the arena; nobody uses it yet."""
         block, start = self.arena.take(type_.nbytes)
-        return stored(type_, self.text.offset(self.text.pointer(ARENA), start), block)
+        return row_major_at(type_, self.text.offset(self.text.pointer(ARENA), start), block)
 
     def scratch(self, type_: TensorType) -> Stored:
         """New memory in the arena that is given back when `let_go` is told to."""
@@ -177,10 +177,10 @@ class Machine:
             return value
         kind = value.type.element_type
         if isinstance(value, Filled):
-            one = stored(TensorType(kind), self.text.room(MEMORY[kind], 1))
+            one = row_major_at(TensorType(kind), self.text.room(MEMORY[kind], 1))
             self.text.store(kind, value.element, one.pointer)
             return Stored(value.type, one.pointer, (0,) * value.type.rank)
-        new = stored(value.type, self.text.room(MEMORY[kind], max(value.type.size, 1)))
+        new = row_major_at(value.type, self.text.room(MEMORY[kind], max(value.type.size, 1)))
         for k, element in enumerate(value.elements):
             self.text.store(kind, element, self.text.offset(new.pointer, k * kind.itemsize))
         return new

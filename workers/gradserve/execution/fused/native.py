@@ -10,14 +10,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import llvmlite
 import llvmlite.binding as llvm
 import numpy as np
 
 from gradserve.execution.fused.machine import ARENA, CHECK, Machine
 from gradserve.execution.fused.memory import MEMORY, stretch
+from gradserve.execution.fused.store import stored
 from gradserve.execution.fused.table import lower
 from gradserve.execution.fused.ufuncs import InnerLoop
-from gradserve.execution.fused.values import FEW, Lowered, Small, stored
+from gradserve.execution.fused.values import FEW, Lowered, Small, row_major_at
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array, TensorType
 
@@ -62,12 +64,12 @@ def written(graph: Graph) -> Written:
     outputs = tuple(range(first, first + len(graph.outputs)))
     values: list[Lowered] = []
     for place, given in zip(inputs, graph.inputs, strict=True):
-        value = stored(given.type, machine.text.pointer(place))
+        value = row_major_at(given.type, machine.text.pointer(place))
         few = given.type.size <= FEW
         values.append(Small(given.type, tuple(machine.elements(value))) if few else value)
     types = graph.value_types
     into = {
-        output.value: stored(types[output.value], machine.text.pointer(place))
+        output.value: row_major_at(types[output.value], machine.text.pointer(place))
         for place, output in zip(outputs, graph.outputs, strict=True)
     }
     lower(machine, graph, values, into)
@@ -95,6 +97,11 @@ def _compiler() -> tuple[llvm.TargetMachine, llvm.LLJIT]:
 
 def _object(text: str) -> bytes:
     """The machine code of a module."""
+    versions = f"{llvmlite.__version__} {llvm.llvm_version_info} {llvm.get_host_cpu_name()}"
+    return stored(f"{versions} {llvm.get_host_cpu_features().flatten()}\n{text}", lambda: _compiled(text))
+
+
+def _compiled(text: str) -> bytes:
     target, _ = _compiler()
     module = llvm.parse_assembly(text)
     options = llvm.create_pipeline_tuning_options(speed_level=2)

@@ -53,7 +53,7 @@ class Stored:
 Lowered: TypeAlias = Small | Filled | Stored
 
 
-def stored(type_: TensorType, pointer: str, owner: int = -1) -> Stored:
+def row_major_at(type_: TensorType, pointer: str, owner: int = -1) -> Stored:
     """Memory in which the elements lie one after the other."""
     return Stored(type_, pointer, row_major(type_.lengths), owner)
 
