@@ -57,7 +57,7 @@ class Asker:
         checked_placement, "Where calls run: `front-end`, `cluster`, or `auto` for the choice by predicted cost."
     )
     executor = Setting[str](
-        checked_executor, "The executor to run on, `numpy` or `xla`; empty for the choice by predicted cost."
+        checked_executor, "The executor to run on, `numpy`, `fused` or `xla`; empty for the fastest that is ready."
     )
     count_kinks = Setting[bool](
         checked_switch,
