@@ -7,7 +7,7 @@ import pytest
 
 from gradserve.client import Client, functions
 from gradserve.execution import Program, compiler, executor, instance_of
-from gradserve.execution.fused import lowering, passes, store
+from gradserve.execution.fused import passes, store
 from gradserve.execution.fused.memory import Memory
 from gradserve.execution.fused.region import Region, fused
 from gradserve.execution.fused.table import lowerable
@@ -188,8 +188,8 @@ def test_blocks_of_an_arena_do_not_overlap_while_they_live():
 
 
 def test_a_value_that_dies_too_early_is_seen(monkeypatch):
-    monkeypatch.setattr(lowering._Frame, "_define", lambda self, k, value: self._values.__setitem__(k, value))
-    graph = graphs.random_graph(5, nodes=40)
+    give_back = Arena.use
+    monkeypatch.setattr(Arena, "use", lambda self, block, users: give_back(self, block, -1_000_000))
     monkeypatch.setattr(graphs, "LENGTHS", (17,))
     graph = graphs.random_graph(5, nodes=40)
     with pytest.raises(AssertionError):
@@ -197,7 +197,7 @@ def test_a_value_that_dies_too_early_is_seen(monkeypatch):
 
 
 def test_a_block_that_is_cut_short_is_seen(monkeypatch):
-    monkeypatch.setattr(passes, "levels", lambda terms, is_called: dict.fromkeys(terms, 0))
+    monkeypatch.setattr(passes, "levels", lambda terms: dict.fromkeys(terms, 0))
     with pytest.raises((AssertionError, KeyError)):
         test_blocks_end_where_arrays_end(1025)
 

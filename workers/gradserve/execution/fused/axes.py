@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from gradserve.execution.fused.terms import Term
 
@@ -18,12 +18,12 @@ def block_length(buffers: int, count: int) -> int:
     return min(length, count)
 
 
-def levels(terms: Sequence[Term], is_called: Callable[[Term], bool]) -> dict[Term, int]:
+def levels(terms: Sequence[Term]) -> dict[Term, int]:
     """After how many rounds of calls each term can be made: an instruction comes after the calls that it reads."""
     level: dict[Term, int] = {}
     for term in terms:
-        after = 0 if is_called(term) else 1
-        level[term] = max((level[x] + after * is_called(x) for x in term.operands), default=0)
+        after = 0 if term.operation == "call" else 1
+        level[term] = max((level[x] + after * (x.operation == "call") for x in term.operands), default=0)
     return level
 
 

@@ -24,6 +24,10 @@ New: TypeAlias = Callable[[int], Stored]
 """Memory for one of a node's results, by its number."""
 
 
+Made: TypeAlias = tuple[Node, range]
+"""A node with the values that it makes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """Where a node is lowered."""
@@ -87,8 +91,10 @@ class _Frame:
         self._group_of: dict[int, Group] = {}
         self._outside: dict[int, list[int]] = {}
         """The values that a group reads and did not make, by the group's id."""
-        self._deferred: dict[int, tuple[Node, range]] = {}
-        """What makes each value of a node that is no elementwise one: it is lowered when one of them is read."""
+        self._deferred: dict[int, Made] = {}
+        """What makes each value: nodes of no group are lowered when one of their values is read."""
+        self._waiting: dict[int, list[Made]] = {}
+        """Nodes that can join a group once a value is there, or a member of a group itself."""
         self._left = Counter(k for node in graph.nodes for k in node.operands)
         self._left.update(output.value for output in graph.outputs)
         for k, value in enumerate(inputs):
@@ -100,12 +106,8 @@ class _Frame:
     def run(self) -> list[Lowered]:
         """The outputs."""
         for node, results in self._graph.numbered_nodes():
-            if node.op.elementwise:
-                self._join(node, results[0])
-            elif isinstance(node.op, ReduceSum) and self._is_summed(node):
-                self._sum(node.op, node.operands[0], results[0])
-            else:
-                self._deferred |= dict.fromkeys(results, (node, results))
+            self._deferred |= dict.fromkeys(results, (node, results))
+            self._offer([(node, results)])
         found = []
         for output in self._graph.outputs:
             value, place = self._value(output.value), self._into.get(output.value)
@@ -134,6 +136,7 @@ class _Frame:
         self._values[k] = value
         if isinstance(value, Stored):
             self._machine.arena.use(value.owner, self._left[k])
+        self._offer(self._waiting.pop(k, ()))
 
     def _release(self, operands: Sequence[int]) -> None:
         for k in operands:
@@ -142,12 +145,30 @@ class _Frame:
             if isinstance(value, Stored) and k >= self._graph.first_node_value:
                 self._machine.arena.use(value.owner, -1)
 
+    def _offer(self, nodes: Sequence[Made]) -> None:
+        """Puts nodes into groups, and all that follows from that, without computing anything."""
+        offered = list(nodes)
+        while offered:
+            node, results = offered.pop()
+            if not (node.op.elementwise or isinstance(node.op, ReduceSum)):
+                continue
+            missing = next((k for k in node.operands if k not in self._values and not self._is_pending(k)), None)
+            if missing is not None:
+                self._waiting.setdefault(missing, []).append((node, results))
+            elif node.op.elementwise:
+                self._join(node, results[0])
+                offered += self._waiting.pop(results[0], ())
+            elif isinstance(node.op, ReduceSum) and self._is_summed(node):
+                self._sum(node.op, node.operands[0], results[0])
+
+    def _is_pending(self, k: int) -> bool:
+        """Whether a value is a member of a group that is not computed yet."""
+        group = self._group_of.get(k)
+        return group is not None and k in group.terms and self._pending.get(group.lengths) is group
+
     def _join(self, node: Node, result: int) -> None:
         """Puts an elementwise node into the group of its shape."""
         lengths = node.types[0].lengths
-        for k in node.operands:
-            if k in self._deferred:
-                self._value(k)  # which may compute the group that there is
         group = self._pending.get(lengths) or self._begin(lengths)
         terms = []
         for k in node.operands:
@@ -155,7 +176,7 @@ class _Frame:
                 terms.append(group.terms[k])
                 self._left[k] -= 1
             else:
-                terms.append(group.read(k, self._value(k)))
+                terms.append(group.read(k, self._values[k]))
                 self._outside[id(group)].append(k)
         made = term_of(node.op, terms)
         if made.operation in ("leaf", "number") or any(made is term for term in terms):
@@ -167,9 +188,7 @@ class _Frame:
         """Whether a sum can be made while its operand is: one that is not computed yet, of more than a few elements."""
         (operand,) = node.operands
         lengths = self._graph.value_types[operand].lengths
-        pending = self._pending.get(lengths)
-        grows = pending is not None and operand in pending.terms
-        return grows and len(lengths) > len(node.types[0].lengths) and math.prod(lengths) > FEW
+        return self._is_pending(operand) and len(lengths) > len(node.types[0].lengths) and math.prod(lengths) > FEW
 
     def _sum(self, op: ReduceSum, operand: int, result: int) -> None:
         """Puts a sum into the group of its operand."""
@@ -180,17 +199,22 @@ class _Frame:
 
     def _value(self, k: int) -> Lowered:
         """A value, computed by now: as late as may be, so that groups have grown before they are computed."""
-        wanted = [k]
+        wanted = [(k, False)]
         while wanted:
-            first = wanted[-1]
-            if first in self._values:
+            first, may_be_pending = wanted[-1]
+            if first in self._values or (may_be_pending and self._is_pending(first)):
                 wanted.pop()
             elif first in self._group_of:
-                self._compute(self._group_of[first], first)
+                group = self._group_of[first]
+                if self._pending.get(group.lengths) is group:
+                    self._compute(group, first)
+                else:
+                    wanted.pop()  # whoever wanted it has joined its group, and is computed
             else:
                 node, results = self._deferred[first]
-                missing = [operand for operand in node.operands if operand not in self._values]
-                wanted += reversed(missing)
+                joins = node.op.elementwise
+                missing = [x for x in node.operands if x not in self._values and not (joins and self._is_pending(x))]
+                wanted += [(operand, joins) for operand in reversed(missing)]
                 if not missing:
                     self._apply(node, results)
         return self._values[k]

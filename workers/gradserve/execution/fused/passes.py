@@ -7,12 +7,12 @@ by block: loops and calls take turns on blocks that stay in the cache.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from gradserve.execution.fused.axes import LONGEST_BLOCK, block_length, coalesced, levels
 from gradserve.execution.fused.groups import Group, written
 from gradserve.execution.fused.machine import Machine, Place
-from gradserve.execution.fused.sums import add, add_exactly
+from gradserve.execution.fused.sums import add, begun, grow
 from gradserve.execution.fused.terms import NAMESPACE, Term, in_order
 from gradserve.execution.fused.values import FEW, Filled, Lowered, Small, Stored, positions
 from gradserve.ir.types import TensorType
@@ -47,14 +47,16 @@ class Pass:
         self._turned: list[tuple[Stored, Stored]] = []
         """Sums that are first made in another order of their elements, and where they belong."""
         self._place_axes()
-        self._level = levels(self._terms, self._is_called)
-        self._called = [term for term in self._terms if self._is_called(term)]
+        self._level = levels(self._terms)
+        self._called = [term for term in self._terms if term.operation == "call"]
+        self._folded = [term for term in self._terms if self._is_folded(term)]
         self._errors: dict[Term, Term] = {}
         """The rounding errors of sums of many parts."""
         self._buffers: dict[Term, str] = {}
 
-    def _is_called(self, term: Term) -> bool:
-        return term.operation == "call" or (term.operation == "sum" and not self._strides[term][-1])
+    def _is_folded(self, term: Term) -> bool:
+        """Whether a sum is along the innermost axis, so that a block of it stays in registers."""
+        return term.operation == "sum" and not self._strides[term][-1]
 
     def _read(self, term: Term, value: Lowered) -> None:
         if isinstance(value, Filled):
@@ -113,7 +115,7 @@ class Pass:
         place, text = self._memory[term], self._text
         size = math.prod(n for n, s in zip(self._lengths, self._strides[term], strict=True) if s)
         text.clear(place.pointer, size * term.element_type.itemsize)
-        if not (self._is_called(term) and term.element_type.is_float):
+        if not (self._is_folded(term) and term.element_type.is_float):
             return
         parts = math.prod(self._lengths) // size / min(self._lengths[-1], LONGEST_BLOCK)
         if parts > _FEW_PARTS:
@@ -148,7 +150,7 @@ class Pass:
         return found
 
     def _row(self, count: int, pointers: Mapping[Term, str]) -> None:
-        if not self._called:
+        if not (self._called or self._folded):
             self._loop(0, count, pointers)
             return
         crossing = self._crossing()
@@ -186,24 +188,12 @@ class Pass:
                     self._call(term, count, pointers)
 
     def _is_made(self, term: Term, level: int) -> bool:
-        return self._level[term] == level and term.operation not in ("leaf", "number") and not self._is_called(term)
+        return self._level[term] == level and term.operation not in ("leaf", "number", "call")
 
     def _call(self, term: Term, count: int | str, pointers: Mapping[Term, str]) -> None:
-        if term.operation == "sum":
-            self._fold(term, count, pointers)
-            return
         assert term.loop is not None
         places = [self._place(k, x, pointers) for k, x in enumerate((*term.operands, term))]
         self._machine.call(term.loop, places, count)
-
-    def _fold(self, term: Term, count: int | str, pointers: Mapping[Term, str]) -> None:
-        """Adds a block to a sum."""
-        part, total = self._place(0, term.operands[0], pointers), pointers[term]
-        error = self._errors.get(term)
-        if error is None:
-            add(self._machine, term.element_type, part, count, total)
-        else:
-            add_exactly(self._machine, term.element_type, part, count, (total, pointers[error]))
 
     def _place(self, k: int, term: Term, pointers: Mapping[Term, str]) -> Place:
         if term in pointers:
@@ -216,33 +206,63 @@ class Pass:
 
     def _loop(self, level: int, count: int | str, pointers: Mapping[Term, str]) -> None:
         """One loop over instructions alone."""
-        text = self._text
-        with text.loop(count, independent=True) as position:
-            offsets: dict[int, str] = {}
-            found = dict(self._element)
+        made = [term for term in self._terms if self._is_made(term, level)]
+        parts = {term: begun(self._machine, term.element_type) for term in made if self._is_folded(term)}
+        with self._text.loop(count, independent=True) as position:
+            _Body(self._machine, self._element, lambda term: self._address(term, pointers), position).write(made, parts)
+        for term, part in parts.items():
+            error = pointers[self._errors[term]] if term in self._errors else None
+            add(self._machine, term.element_type, part, pointers[term], error)
 
-            def at(term: Term) -> str:
-                stride = self._strides[term][-1] if term in pointers else 1
-                step = stride * term.element_type.itemsize
-                if step and step not in offsets:
-                    offsets[step] = text.value(f"mul nsw i64 {position}, {step}")
-                pointer = pointers.get(term) or self._buffers[term]
-                return text.offset(pointer, offsets[step]) if step else pointer
+    def _address(self, term: Term, pointers: Mapping[Term, str]) -> tuple[str, int] | None:
+        """Where the first element of a row or block lies, and the bytes to the next; None if it is not in memory."""
+        if term in pointers:
+            return pointers[term], self._strides[term][-1] * term.element_type.itemsize
+        return (self._buffers[term], term.element_type.itemsize) if term in self._buffers else None
 
-            def element(term: Term) -> str:
-                if term not in found:
-                    found[term] = text.load(term.element_type, at(term))
-                return found[term]
 
-            for term in self._terms:
-                if not self._is_made(term, level):
-                    continue
-                operands = [element(x) for x in term.operands]
-                if term.operation == "sum":
-                    operands.append(text.load(term.element_type, at(term)))
-                found[term] = self._machine.instruction(term, operands)
-                if term in pointers or term in self._buffers:
-                    text.store(term.element_type, found[term], at(term))
+class _Body:
+    """One element of everything that a loop makes."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        elements: Mapping[Term, str],
+        address: Callable[[Term], tuple[str, int] | None],
+        position: str,
+    ) -> None:
+        """At a position of the loop; `elements` are known, others are read where `address` says."""
+        self._machine, self._text = machine, machine.text
+        self._found, self._address, self._position = dict(elements), address, position
+        self._offsets: dict[int, str] = {}
+
+    def write(self, terms: Sequence[Term], parts: Mapping[Term, str]) -> None:
+        """The instructions; sums along the loop are added to their parts."""
+        for term in terms:
+            operands = [self._element(x) for x in term.operands]
+            if term in parts:
+                grow(self._machine, term.element_type, parts[term], operands[0])
+                continue
+            place = self._address(term)
+            pointer = None if place is None else self._at(*place)
+            if term.operation == "sum":
+                assert pointer is not None
+                operands.append(self._text.load(term.element_type, pointer))
+            self._found[term] = self._machine.instruction(term, operands)
+            if pointer is not None:
+                self._text.store(term.element_type, self._found[term], pointer)
+
+    def _element(self, term: Term) -> str:
+        if term not in self._found:
+            place = self._address(term)
+            assert place is not None
+            self._found[term] = self._text.load(term.element_type, self._at(*place))
+        return self._found[term]
+
+    def _at(self, pointer: str, step: int) -> str:
+        if step and step not in self._offsets:
+            self._offsets[step] = self._text.value(f"mul nsw i64 {self._position}, {step}")
+        return self._text.offset(pointer, self._offsets[step]) if step else pointer
 
 
 def moved(machine: Machine, value: Lowered, into: Stored) -> Stored:

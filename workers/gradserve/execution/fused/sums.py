@@ -1,30 +1,37 @@
-"""Sums of many blocks: pairwise within a block, and with what rounding loses between blocks."""
+"""Sums along a loop: in registers within a block, and with what rounding loses between blocks."""
 
 from __future__ import annotations
 
-import numpy as np
-
-from gradserve.execution.fused.machine import Machine, Place
+from gradserve.execution.fused.machine import Machine
 from gradserve.execution.fused.text import REGISTER, literal
-from gradserve.execution.fused.ufuncs import inner_loop
 from gradserve.ir.types import ElementType
 
 
-def add(machine: Machine, kind: ElementType, block: Place, count: int | str, total: str) -> None:
-    """Adds the elements of a block to a total, pairwise."""
-    adding = inner_loop(np.add, (kind, kind))
-    assert adding is not None
-    machine.call(adding, [Place(total, 0), block, Place(total, 0)], count)
+def begun(machine: Machine, kind: ElementType) -> str:
+    """Where the sum of a block grows: LLVM finds that this is a register."""
+    part = machine.text.room(REGISTER[kind], 1)
+    machine.text.store(kind, literal(0, kind), part)
+    return part
 
 
-def add_exactly(machine: Machine, kind: ElementType, block: Place, count: int | str, sums: tuple[str, str]) -> None:
-    """Adds the elements of a block to a total, and what rounding takes from it to a second one."""
+def grow(machine: Machine, kind: ElementType, part: str, element: str) -> None:
+    """Adds an element of the block, in whatever order: in that of vectors sums lose less than one by one."""
     text, register = machine.text, REGISTER[kind]
-    total, error = sums
-    part = machine.room("part", "i64", 1)
-    text.store(kind, literal(0, kind), part)
-    add(machine, kind, block, count, part)
-    after, lost = _added(machine, text.load(kind, total), text.load(kind, part), kind)
+    before = text.value(f"load {register}, ptr {part}")
+    operation = "fadd reassoc" if kind.is_float else "add"
+    after = text.value(f"{operation} {register} {before}, {element}")
+    text.line(f"store {register} {after}, ptr {part}")
+
+
+def add(machine: Machine, kind: ElementType, part: str, total: str, error: str | None) -> None:
+    """Adds the sum of a block to a total; what rounding takes from that is added to `error`, if there is one."""
+    text, register = machine.text, REGISTER[kind]
+    before, added = text.load(kind, total), text.load(kind, part)
+    if error is None:
+        operation = "fadd" if kind.is_float else "add"
+        text.store(kind, text.value(f"{operation} {register} {before}, {added}"), total)
+        return
+    after, lost = _added(machine, before, added, kind)
     text.store(kind, after, total)
     text.store(kind, text.value(f"fadd {register} {text.load(kind, error)}, {lost}"), error)
 
