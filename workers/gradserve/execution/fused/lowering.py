@@ -146,11 +146,11 @@ class _Frame:
                 self._machine.arena.use(value.owner, -1)
 
     def _offer(self, nodes: Sequence[Made]) -> None:
-        """Puts nodes into groups, and all that follows from that, without computing anything."""
+        """Puts nodes into groups, and all that follows from that; nothing is computed, only looked at otherwise."""
         offered = list(nodes)
         while offered:
             node, results = offered.pop()
-            if not (node.op.elementwise or isinstance(node.op, ReduceSum)):
+            if not (node.op.elementwise or node.op.view or isinstance(node.op, ReduceSum)):
                 continue
             missing = next((k for k in node.operands if k not in self._values and not self._is_pending(k)), None)
             if missing is not None:
@@ -158,6 +158,10 @@ class _Frame:
             elif node.op.elementwise:
                 self._join(node, results[0])
                 offered += self._waiting.pop(results[0], ())
+            elif node.op.view and node.operands[0] in self._values:
+                self._apply(node, results)
+            elif node.op.view:
+                self._waiting.setdefault(node.operands[0], []).append((node, results))
             elif isinstance(node.op, ReduceSum) and self._is_summed(node):
                 self._sum(node.op, node.operands[0], results[0])
 
