@@ -51,7 +51,7 @@ def speed(names: Sequence[str], seconds: float, screen: Screen) -> tuple[Section
             timings[name] = _speed_of(workloads.make(name), embedded, jax, seconds)
             screen.line(_speed_line(name, timings[name]))
     jax.close()
-    header = ("workload", "gradserve", "`Client()`", "autograd", "JAX", "of autograd", "of JAX", "turns")
+    header = ("workload", "gradserve", "`numpy`", "`Client()`", "autograd", "JAX", "of autograd", "of JAX", "turns")
     rows = [(f"`{name}` {workloads.make(name).title}", *_speed_cells(times)) for name, times in timings.items()]
     floors = [
         time_floor(f"{name}: time of autograd's", ratio(times["gradserve"], times["autograd"]), AGAINST_AUTOGRAD)
@@ -61,9 +61,10 @@ def speed(names: Sequence[str], seconds: float, screen: Screen) -> tuple[Section
         "float64, one thread each. Each cell is the median of interleaved turns and, in brackets, the best turn. "
         "Ratios are medians of the ratios of each round, with their 95 % intervals. The last column counts the turns "
         "and shows, in brackets, the share of time that the library worst off waited for a processor. "
-        "gradserve is a prepared program on the NumPy executor, as a worker runs it; `Client()` is the public "
-        "in-process client with all its checks; autograd runs in the same process on the same BLAS; JAX is "
-        "`jit(value_and_grad)` in a process of its own held to one core. All results agree with autograd's to "
+        "gradserve is a prepared program as machine code, as a worker runs what runs often; `numpy` is the same on "
+        "the NumPy executor; `Client()` is the public in-process client with all its checks, once it has compiled; "
+        "autograd runs in the same process on the same BLAS; JAX is `jit(value_and_grad)` in a process of its own held "
+        "to one core. All results agree with autograd's to "
         f"{peers_local.CLOSE:g} before anything is timed."
     )
     return Section("Value and gradient in one process", text, header, rows, floors), timings
@@ -71,8 +72,10 @@ def speed(names: Sequence[str], seconds: float, screen: Screen) -> tuple[Section
 
 def _speed_of(workload: Workload, embedded: Client, jax: peers_local.Jax, seconds: float) -> dict[str, Timing]:
     function = embedded.function(workload.using(np), *workload.point)
+    graph = derived_graph(function.graph, Gradient(tuple(workload.parameters)))
     calls = {
-        "gradserve": peers_local.engine(workload, derived_graph(function.graph, Gradient(tuple(workload.parameters)))),
+        "gradserve": peers_local.engine(workload, graph, "fused"),
+        "numpy": peers_local.engine(workload, graph, "numpy"),
         "client": peers_local.client(workload, function),
         "autograd": peers_local.autograd(workload),
     }
@@ -81,6 +84,7 @@ def _speed_of(workload: Workload, embedded: Client, jax: peers_local.Jax, second
     for name, result in results.items():
         off = peers_local.difference(result, expected)
         assert off < peers_local.CLOSE, f"{workload.name}: {name} differs from autograd by {off:.1e}"
+    peers_local.warm(function, calls["client"])
     return interleave([*(Here(name, call) for name, call in calls.items()), jax], seconds)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import time
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
@@ -23,9 +24,9 @@ CLOSE = 1e-9
 """The largest relative difference between two right gradients."""
 
 
-def engine(workload: Workload, graph: Graph) -> Callable[[], Result]:
-    """A prepared program, as a worker runs it."""
-    program = prepared(graph)
+def engine(workload: Workload, graph: Graph, executor: str) -> Callable[[], Result]:
+    """A prepared program on an executor, as a worker runs it."""
+    program = prepared(graph, executor)
     value = next(name for name in graph.output_types if name.startswith("value:"))
     gradients = [f"gradient:{name}" for name in workload.parameters]
 
@@ -45,6 +46,13 @@ def client(workload: Workload, function: Function) -> Callable[[], Result]:
         return value, [gradients] if single else list(gradients.values())
 
     return call
+
+
+def warm(function: Function, call: Callable[[], Result], seconds: float = 20.0) -> None:
+    """Calls until the program has become machine code."""
+    stop = time.monotonic() + seconds
+    while time.monotonic() < stop and function.last_report is not None and function.last_report.executor != "fused":
+        call()
 
 
 def autograd(workload: Workload) -> Callable[[], Result]:

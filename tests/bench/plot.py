@@ -11,7 +11,8 @@ from tests.bench.timing import Timing
 
 _COLOURS = {
     "gradserve": "#1f5fa8",
-    "client": "#7fb0e0",
+    "numpy": "#4f8fd0",
+    "client": "#9fc8f0",
     "autograd": "#b0b0b0",
     "jax": "#e0a030",
     "bare": "#e0a030",
@@ -19,6 +20,7 @@ _COLOURS = {
 }
 _NAMES = {
     "gradserve": "gradserve",
+    "numpy": "gradserve on NumPy",
     "client": "gradserve, Client()",
     "autograd": "HIPS autograd",
     "jax": "jax.jit, one core",
