@@ -10,7 +10,7 @@ from gradserve.execution import Program, compiler, executor, instance_of
 from gradserve.execution.fused import passes, store
 from gradserve.execution.fused.memory import Memory
 from gradserve.execution.fused.region import Region, fused
-from gradserve.execution.fused.table import lowerable
+from gradserve.execution.fused.table import lowerable, weight
 from gradserve.execution.fused.values import Arena
 from gradserve.ir.errors import Cancelled, NumericalFailure
 from gradserve.ir.graph import Graph
@@ -84,7 +84,7 @@ def test_regions_are_as_few_as_factorisations_allow():
     spd = product + np.eye(4)
     factor = g.emit("cholesky", spd)
     graph = g.build({"y": g.reduce_sum(g.log(factor * factor + 1.0), axes=(0, 1)), "z": g.sin(x)})
-    ops = [type(node.op) for node in fused(program_of(graph).graph, lowerable).nodes]
+    ops = [type(node.op) for node in fused(program_of(graph).graph, lowerable, weight).nodes]
     assert [op is Region for op in ops] == [True, False, True]
     agree(graph, {"x": np.random.default_rng(0).standard_normal((4, 4))})
 

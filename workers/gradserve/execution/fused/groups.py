@@ -22,6 +22,8 @@ class Group:
     sums: dict[int, tuple[Term, tuple[int, ...]]] = field(default_factory=dict)
     """For each value that sums one of them up, what is summed, and along which axes."""
     leaves: list[Lowered] = field(default_factory=list)
+    calls: int = 0
+    """How many ufuncs its terms call."""
     keys: list[int] = field(default_factory=list)
     """Under which key each leaf was read."""
     _leaf_of: dict[int, Term] = field(default_factory=dict)

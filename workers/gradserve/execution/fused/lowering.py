@@ -13,7 +13,7 @@ from gradserve.execution.fused.elementwise import computed, term_of
 from gradserve.execution.fused.groups import Group
 from gradserve.execution.fused.machine import Machine
 from gradserve.execution.fused.passes import moved
-from gradserve.execution.fused.terms import NotLowered, Term, leaf
+from gradserve.execution.fused.terms import NotLowered, Term, in_order, leaf
 from gradserve.execution.fused.values import FEW, Lowered, Stored
 from gradserve.ir.graph import Graph, Literal, Node
 from gradserve.ir.op import Op
@@ -49,6 +49,9 @@ def lowered(op: Op, at: Site, operands: Sequence[Lowered]) -> list[Lowered]:
     raise NotLowered(op.name)
 
 
+_MOST_CALLS = 32
+"""Calls of ufuncs in one pass, each of which is a loop to LLVM: what a pass takes to write grows faster than it."""
+_LOOP = 20
 _UNKNOWN = lowered.dispatch(object)
 
 
@@ -60,6 +63,21 @@ def lowerable(graph: Graph, node: Node) -> bool:
     if lowered.dispatch(type(op)) is _UNKNOWN:
         return False
     return all(lowerable(function, inner) for function in op.functions.values() for inner in function.nodes)
+
+
+def weight(graph: Graph, node: Node) -> int:
+    """About how many instructions a node with machine code takes; loops, which calls and most other ops are, most."""
+    op = node.op
+    if not op.elementwise:
+        inner = sum(weight(function, each) for function in op.functions.values() for each in function.nodes)
+        return 1 if op.view else _LOOP + inner
+    return _term_weight(op, tuple(graph.value_types[k] for k in node.operands))
+
+
+@functools.lru_cache(maxsize=4096)
+def _term_weight(op: Op, operands: tuple[TensorType, ...]) -> int:
+    found = in_order([term_of(op, [leaf(k, t.element_type) for k, t in enumerate(operands)])])
+    return len(found) + _LOOP * sum(term.operation == "call" for term in found)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -173,6 +191,9 @@ class _Frame:
     def _join(self, node: Node, result: int) -> None:
         """Puts an elementwise node into the group of its shape."""
         lengths = node.types[0].lengths
+        full = self._pending.get(lengths)
+        if full is not None and full.calls >= _MOST_CALLS:
+            self._compute(full, result)
         group = self._pending.get(lengths) or self._begin(lengths)
         terms = []
         for k in node.operands:
@@ -186,6 +207,7 @@ class _Frame:
         if made.operation in ("leaf", "number") or any(made is term for term in terms):
             made = Term("same", (made,), made.element_type)
         group.terms[result] = made
+        group.calls += sum(each.operation == "call" for each in in_order([made], terms))
         self._group_of[result] = group
 
     def _is_summed(self, node: Node) -> bool:

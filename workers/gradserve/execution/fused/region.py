@@ -11,8 +11,12 @@ from gradserve.ir.op import Sample
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.control.calling import Calling, Function, output_types
 
+_MOST_WEIGHT = 2500
+"""Of the nodes of one region: what LLVM takes for a function grows faster than the function."""
 Lowerable = Callable[[Graph, Node], bool]
 """Whether there is machine code for a node of a graph."""
+Weight = Callable[[Graph, Node], int]
+"""How much of it there is."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +50,13 @@ class Region(Calling):
         yield from ()
 
 
-def fused(graph: Graph, lowerable: Lowerable) -> Graph:
+def fused(graph: Graph, lowerable: Lowerable, weight: Weight) -> Graph:
     """The graph with nodes that have machine code in regions: as few as the other nodes between them allow.
 
     Functions of the others, such as bodies of loops that call LAPACK, are treated alike.
     """
     rounds = _rounds(graph, lowerable)
-    return _Regrouping(graph, rounds, lowerable).graph()
+    return _Regrouping(graph, rounds, lowerable, weight).graph()
 
 
 def _rounds(graph: Graph, lowerable: Lowerable) -> list[int]:
@@ -71,19 +75,18 @@ def _rounds(graph: Graph, lowerable: Lowerable) -> list[int]:
 class _Regrouping:
     """The nodes of a graph round by round."""
 
-    def __init__(self, graph: Graph, rounds: Sequence[int], lowerable: Lowerable) -> None:
-        self._graph, self._rounds, self._lowerable = graph, rounds, lowerable
+    def __init__(self, graph: Graph, rounds: Sequence[int], lowerable: Lowerable, weight: Weight) -> None:
+        self._graph, self._rounds, self._lowerable, self._weight = graph, rounds, lowerable, weight
         self._nodes: list[Node] = []
         self._number = {k: k for k in range(graph.first_node_value)}
         self._next = graph.first_node_value
         self._results = [results for _, results in graph.numbered_nodes()]
-        self._last: dict[int, int] = {}
-        """The last round that reads a value; outputs are read after all."""
-        for node, own in zip(graph.nodes, rounds, strict=True):
+        self._outputs = {output.value for output in graph.outputs}
+        self._readers: dict[int, list[int]] = {}
+        """The nodes that read a value, by their positions."""
+        for position, node in enumerate(graph.nodes):
             for k in node.operands:
-                self._last[k] = max(self._last.get(k, -1), own)
-        for output in graph.outputs:
-            self._last[output.value] = len(rounds) + 1
+                self._readers.setdefault(k, []).append(position)
 
     def graph(self) -> Graph:
         """The graph with regions."""
@@ -95,9 +98,23 @@ class _Regrouping:
                 for position in members[own]:
                     self._keep(position)
             else:
-                self._gather(own, members[own])
+                for part in self._parts(members[own]):
+                    self._gather(part)
         outputs = tuple(Output(o.name, self._number[o.value]) for o in self._graph.outputs)
         return Graph(self._graph.inputs, self._graph.constants, tuple(self._nodes), outputs)
+
+    def _parts(self, positions: Sequence[int]) -> Iterator[list[int]]:
+        """The nodes of a round, in their order, cut where a region would become too large."""
+        part: list[int] = []
+        total = 0
+        for position in positions:
+            own = self._weight(self._graph, self._graph.nodes[position])
+            if part and total + own > _MOST_WEIGHT:
+                yield part
+                part, total = [], 0
+            part.append(position)
+            total += own
+        yield part
 
     def _add(self, node: Node, results: Sequence[int]) -> None:
         self._nodes.append(node)
@@ -107,13 +124,13 @@ class _Regrouping:
 
     def _keep(self, position: int) -> None:
         node = self._graph.nodes[position]
-        op = node.op.with_functions(lambda function: fused(function, self._lowerable))
+        op = node.op.with_functions(lambda function: fused(function, self._lowerable, self._weight))
         operands = tuple(self._number[k] for k in node.operands)
         self._add(replace(node, op=op, operands=operands), self._results[position])
 
-    def _gather(self, own: int, positions: Sequence[int]) -> None:
+    def _gather(self, positions: Sequence[int]) -> None:
         """One region of these nodes."""
-        graph = self._graph
+        graph, members = self._graph, set(positions)
         made = [k for position in positions for k in self._results[position]]
         inside = set(made)
         read = [k for position in positions for k in graph.nodes[position].operands]
@@ -122,7 +139,7 @@ class _Regrouping:
         constants = [k for k in given if first <= k < graph.first_node_value]
         operands = [k for k in given if k not in set(constants)]
         number = {k: n for n, k in enumerate([*operands, *constants, *made])}
-        kept = [k for k in made if self._last.get(k, -1) > own]
+        kept = [k for k in made if k in self._outputs or not members.issuperset(self._readers.get(k, ()))]
         types = graph.value_types
         nodes = [graph.nodes[position] for position in positions]
         body = Graph(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from gradserve.execution.costs import SECONDS_PER_STEP
 from gradserve.execution.fused import control
 from gradserve.execution.fused.region import Region, fused
-from gradserve.execution.fused.table import lowerable
+from gradserve.execution.fused.table import lowerable, weight
 from gradserve.execution.numpy.schedule import NumpySchedule, Step, schedule_of
 from gradserve.execution.program import Program
 
@@ -31,7 +31,7 @@ class FusedSchedule:
 
 def fused_schedule(program: Program) -> FusedSchedule:
     """The schedule of a program."""
-    steps = schedule_of(Program(fused(program.graph, lowerable)))
+    steps = schedule_of(Program(fused(program.graph, lowerable, weight)))
     seconds = [_seconds(step) for step in steps.steps]
     return FusedSchedule(program, steps, sum(seconds), max(seconds, default=0.0))
 

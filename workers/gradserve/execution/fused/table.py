@@ -1,6 +1,6 @@
 """All that has machine code: the lowerings, entered by importing them."""
 
 from gradserve.execution.fused import contraction, control, indexing, movement, order, reduction
-from gradserve.execution.fused.lowering import lower, lowerable
+from gradserve.execution.fused.lowering import lower, lowerable, weight
 
-__all__ = ["contraction", "control", "indexing", "lower", "lowerable", "movement", "order", "reduction"]
+__all__ = ["contraction", "control", "indexing", "lower", "lowerable", "movement", "order", "reduction", "weight"]

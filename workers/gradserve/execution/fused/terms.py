@@ -282,9 +282,9 @@ class Namespace:
 NAMESPACE = Namespace()
 
 
-def in_order(wanted: Sequence[Term]) -> list[Term]:
-    """The terms and all that they need, each after its operands."""
-    found: dict[Term, None] = {}
+def in_order(wanted: Sequence[Term], known: Sequence[Term] = ()) -> list[Term]:
+    """The terms and all that they need but what is known, each after its operands."""
+    found: dict[Term, None] = dict.fromkeys(known)
     stack = [(term, False) for term in reversed(wanted)]
     while stack:
         term, ready = stack.pop()
@@ -295,4 +295,4 @@ def in_order(wanted: Sequence[Term]) -> list[Term]:
             continue
         stack.append((term, True))
         stack += [(operand, False) for operand in reversed(term.operands)]
-    return list(found)
+    return list(found)[len(set(known)) :]
