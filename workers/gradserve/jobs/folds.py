@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -40,8 +41,14 @@ class Gathered:
 
     def _together(self, seen: list[Array]) -> Array:
         if self._reduction is Reduction.MEAN:
-            return np.asarray(seen[0] / self._size)  # of integers and truths a real
+            return mean(seen[0], self._size)
         return seen[0] if len(seen) == 1 else np.concatenate(seen)
+
+
+@np.errstate(all="ignore")
+def mean(total: Array, size: int) -> Array:
+    """The mean of so many numbers whose sum is known: of integers and truths a real."""
+    return np.asarray(total / size)
 
 
 class KinkCount:
@@ -77,10 +84,23 @@ def count_nonfinite(arrays: Mapping[str, Array]) -> int:
     """The number of elements that are infinite or not a number."""
     count = 0
     for array in arrays.values():
+        if array.dtype.kind != "f":
+            continue
         # A sum is finite only if all elements are, and reads them once; it may overflow where they are.
-        if array.dtype.kind == "f" and not math.isfinite(np.add.reduce(array, axis=None)):
+        one_row = array.ndim == 1
+        if not math.isfinite(array.dot(array) if one_row else array if not array.ndim else _at_once(array)):
             count += array.size - int(np.count_nonzero(np.isfinite(array)))
     return count
+
+
+def _at_once(array: Array) -> Any:
+    """The sum of the squares of all elements; where that would take a copy, the sum."""
+    return np.vdot(array, array) if array.flags.c_contiguous else _sum(array)
+
+
+@np.errstate(all="ignore")
+def _sum(array: Array) -> Any:
+    return np.add.reduce(array, axis=None)
 
 
 def has_nan(arrays: Mapping[str, Array], among: Iterable[str]) -> bool:

@@ -6,21 +6,26 @@ cutting one chunk takes several times as long, and gives the same every time.
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Hashable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
 
-from gradserve.jobs.calls import named_vectors
-from gradserve.jobs.folds import Gathered, KinkCount, by_role, count_nonfinite, has_nan
+from gradserve.autodiff import names
+from gradserve.ir.types import Array
+from gradserve.jobs.folds import KinkCount, count_nonfinite, has_nan
 from gradserve.questions.call import arrays_of
-from gradserve.questions.derivations import Derivation
-from gradserve.questions.derivatives import Derivatives, Differentiate
+from gradserve.questions.derivations import Mode
+from gradserve.questions.derivatives import Derivatives, Differentiate, ReportedLater
 from gradserve.questions.report import Report
 from gradserve.runtime.control import Control
 
 if TYPE_CHECKING:
     from gradserve.jobs.sweep import SweepSchedule
     from gradserve.pools.pool import Direct
+
+Parts: TypeAlias = dict[str, dict[str, Array]]
 
 
 def key_of(question: Differentiate) -> Hashable:
@@ -31,53 +36,97 @@ def key_of(question: Differentiate) -> Hashable:
     return call.graph.digest, question.derivation, call.options, call.batch, arguments, vectors
 
 
+@dataclass(frozen=True)
+class Form:
+    """What the outputs of the only chunk become."""
+
+    points: int
+    """The number of points that the report tells."""
+    taken: Mapping[str, Callable[[Array], Array]] = field(default_factory=dict)
+    """What becomes of outputs that do not stay as they are."""
+    basis: Mapping[str, Array] = field(default_factory=dict)
+    """Inputs of the program that are the same in every call."""
+    blocks: Callable[[Mapping[str, Array]], Parts] | None = None
+    """The blocks of a matrix."""
+    rows: frozenset[str] = frozenset()
+    """The outputs that only blocks are made of."""
+    mode: Mode = Mode.AUTO
+
+
 class Ready:
     """One chunk for all points, to be run in the thread of whoever asks."""
 
-    def __init__(self, derivation: Derivation, scheduled: SweepSchedule, direct: Direct) -> None:
+    def __init__(self, scheduled: SweepSchedule, direct: Direct, form: Form) -> None:
         """Of a question that was answered by this schedule once."""
-        self._scheduled, self._direct = scheduled, direct
-        self._counting = scheduled.sweep.derivation
-        self._constants = scheduled.pieces[0].instance.arrays
-        self._takes = derivation.takes
+        instance = scheduled.pieces[0].instance
+        types = instance.program.graph.output_types
+        self._scheduled, self._direct, self._form = scheduled, direct, form
+        self._constants = {**instance.arrays, **form.basis}
         self._derivatives = scheduled.derivatives
-        self._flops = scheduled.flops
-        self._points = scheduled.sweep.axis.size if scheduled.sweep.axis else 1
+        self._counts = tuple(names.COUNTS.intersection(types))
+        kept = [name for name in types if name not in names.COUNTS | form.rows]
+        self._places = [(name, *names.split(name), form.taken.get(name)) for name in kept]
+        self._roles = tuple(dict.fromkeys(role for _, role, _, _ in self._places))
 
-    def answer(self, question: Differentiate, control: Control) -> Derivatives | None:
-        """The answer; None if a derivative came out as NaN, for which there are other ways."""
+    def answer(self, given: dict[str, Array], control: Control) -> Derivatives | None:
+        """The answer, its arrays of their own, for the program's inputs by name.
+
+        None if a derivative came out as NaN, for which there are other ways.
+        """
         started = time.perf_counter()
         control.check()
-        vectors = arrays_of(named_vectors(self._takes, question.vectors))
-        made = self._direct({**arrays_of(question.call.arguments), **vectors, **self._constants}, control)
+        given.update(self._constants)
+        made = self._direct(given, control)
         nonfinite = count_nonfinite(made)
         if nonfinite and has_nan(made, self._derivatives):
             return None
-        kinks = KinkCount(self._counting)
-        kinks.add(made)
-        gathered = Gathered(question.call.reduction, self._points)
-        gathered.add(made)
-        arrays = by_role(gathered.done())
-        report = Report(
-            execute=time.perf_counter() - started,
+        arrays = self._arrays(made, given)
+        blocks, form = {}, self._form
+        if form.blocks is not None:
+            blocks = form.blocks(made)
+            nonfinite = nonfinite and sum(map(count_nonfinite, blocks.values()))
+        counts = {name: made[name] for name in self._counts} if self._counts else {}
+        spent = time.perf_counter() - started
+        return ReportedLater(arrays, functools.partial(self._report, spent, nonfinite, counts), blocks, form.mode)
+
+    def _arrays(self, made: Mapping[str, Array], given: Mapping[str, Array]) -> Parts:
+        """The outputs by role, then by name, sharing memory with nothing."""
+        arrays: Parts = {role: {} for role in self._roles}
+        taken = set(map(id, given.values()))
+        for output, role, name, become in self._places:
+            array = made[output]
+            if become is not None:
+                array = become(array)
+            if array.base is not None or id(array) in taken or not array.flags.writeable:
+                array = array.copy()
+            taken.add(id(array))
+            arrays[role][name] = array
+        return arrays
+
+    def _report(self, spent: float, nonfinite: int, counts: Mapping[str, Array]) -> Report:
+        """The report on one call, from what was measured and counted."""
+        scheduled = self._scheduled
+        kinks = KinkCount(scheduled.sweep.derivation)
+        kinks.add(counts, one_point=bool(self._form.basis))
+        return Report(
+            execute=spent,
             plan_cache_hit=True,
-            executor=self._scheduled.executor,
-            placement=self._scheduled.pool.name,
+            executor=scheduled.executor,
+            placement=scheduled.pool.name,
             chunks=1,
-            batch_size=self._points,
-            flops=self._flops,
-            peak_bytes=self._scheduled.peak_bytes,
+            batch_size=self._form.points,
+            flops=scheduled.flops,
+            peak_bytes=scheduled.peak_bytes,
             nonfinite_outputs=nonfinite,
-            workers=(self._scheduled.pool.name,),
+            workers=(scheduled.pool.name,),
             kinks=kinks.done(),
         )
-        return Derivatives(arrays, report)
 
 
-def ready(question: Differentiate, scheduled: SweepSchedule) -> Ready | None:
+def ready(scheduled: SweepSchedule, form: Form) -> Ready | None:
     """What answers questions like this one from now on; None if the chunk goes elsewhere or takes long."""
-    piece, *others = scheduled.pieces
-    if others:
+    if len(scheduled.pieces) > 1 or scheduled.sweep.laps > 1:
         return None
+    piece = scheduled.pieces[0]
     direct = scheduled.pool.direct(piece.schedule, scheduled.executor)
-    return None if direct is None else Ready(question.derivation, scheduled, direct)
+    return None if direct is None else Ready(scheduled, direct, form)

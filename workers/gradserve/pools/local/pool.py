@@ -57,17 +57,19 @@ class LocalPool:
         """What runs a short schedule in the caller's thread; see `Pool.direct`."""
         if schedule.seconds > CALLER_SECONDS:
             return None
-        prepared = self._prepared.prepared(schedule, executor)
+        prepared, closed, renew = self._prepared.prepared(schedule, executor), self._closed, ONE_BLAS_THREAD.renew
 
         def run(arguments: Mapping[str, Array], control: Control) -> dict[str, Array]:
-            if self._closed.is_set():
-                raise Unavailable(_CLOSED)
-            try:
-                with ONE_BLAS_THREAD:
-                    return prepared(arguments, control.stopped)
-            except Cancelled:
-                control.check()
-                raise
+            if not closed.is_set():
+                renew()
+                try:
+                    outputs = prepared(arguments, control.stopped)
+                except Cancelled:
+                    control.check()
+                    raise
+                if not closed.is_set():  # else BLAS may have had several threads by the end
+                    return outputs
+            raise Unavailable(_CLOSED)
 
         return run
 
