@@ -92,8 +92,8 @@ class Mending:
         )
 
     def _together(self, own: Mapping[str, Array], careful: Mapping[str, Array]) -> dict[str, Array]:
-        """The chunk's own outputs where they are numbers, so that these keep their bits; counts of the other run."""
+        """The chunk's own outputs where they are numbers, so that these keep their bits; kinks of the other run."""
         found = dict(own)
         for name in self._schedule.derivatives:
             found[name] = np.where(np.isnan(own[name]), careful[name], own[name])
-        return found | {name: careful[name] for name in names.COUNTS if name in careful}
+        return found | {name: told for name, told in careful.items() if names.tells_of_kinks(name)}

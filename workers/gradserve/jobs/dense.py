@@ -191,13 +191,13 @@ def _outputs(scheduled: SweepSchedule, running: SweepRun, products: Way, kept: b
         parts = [next(results).outputs for _ in scheduled.pieces]
         found = {n for part in parts for n in part}
         outputs = {n: _of_point(n, parts) if names.is_of_point(n) else _rows(n, parts)[:count] for n in sorted(found)}
-        yield {n: y[None] if kept and n not in names.COUNTS else y for n, y in outputs.items()}
+        yield {n: y[None] if kept and not names.tells_of_kinks(n) else y for n, y in outputs.items()}
     next(results, None)  # so that the pool ends its work here, and not when it is collected
 
 
 def _of_point(name: str, parts: Sequence[Mapping[str, Array]]) -> Array:
-    """What every row has in common; a count, which is a sum over the rows, as one of a single example."""
-    if name in names.COUNTS:
+    """What every row has in common; what tells of kinks, of all rows, as of a single example."""
+    if names.tells_of_kinks(name):
         return np.minimum(functools.reduce(np.maximum, (part[name] for part in parts if name in part)), 1)
     return np.asarray(parts[0][name][0])
 

@@ -27,7 +27,7 @@ class Gathered:
     def add(self, outputs: Mapping[str, Array]) -> None:
         """Takes the outputs of the next chunk."""
         for key, array in outputs.items():
-            if key in names.COUNTS:
+            if names.tells_of_kinks(key):
                 continue
             seen = self._parts.setdefault(key, [])
             if seen and self._reduction is not Reduction.NONE:
@@ -57,27 +57,23 @@ class KinkCount:
     def __init__(self, derivation: Derivation) -> None:
         """Counts if the derivation does."""
         self._counts = isinstance(derivation, WithKinks)
-        self._nodes: Array | None = None
-        self._absorbed = False
+        self._nodes: set[str] = set()
         self._examples = 0
 
-    def add(self, outputs: Mapping[str, Array], one_point: bool = False) -> None:
-        """Takes the counts of the next chunk; `one_point` says that all of a job is at one point."""
-        if names.KINKED_EXAMPLES not in outputs:
-            return  # no node of the graph ever sits on one
-        if names.KINKED_NODES in outputs:
-            nodes = outputs[names.KINKED_NODES] > 0
-            self._nodes = nodes if self._nodes is None else self._nodes | nodes
-        self._absorbed |= bool(outputs.get(names.ABSORBED, 0))
-        examples = int(outputs[names.KINKED_EXAMPLES])
+    def add(self, outputs: Mapping[str, Array | int], one_point: bool = False) -> None:
+        """Takes what the next chunk tells; `one_point` says that all of a job is at one point."""
+        if not self._counts:
+            return
+        found = {name for name, told in outputs.items() if names.tells_of_kinks(name) and told}
+        examples = int(outputs.get(names.KINKED_EXAMPLES, bool(found)))
+        self._nodes |= found - {names.KINKED_EXAMPLES}
         self._examples = max(self._examples, min(examples, 1)) if one_point else self._examples + examples
 
     def done(self) -> Kinks | None:
         """The counts; None if the derivation does not count."""
         if not self._counts:
             return None
-        nodes = 0 if self._nodes is None else int(np.count_nonzero(self._nodes))
-        return Kinks(nodes + self._absorbed, self._examples)
+        return Kinks(len(self._nodes), self._examples)
 
 
 def count_nonfinite(arrays: Mapping[str, Array]) -> int:

@@ -63,8 +63,8 @@ class Ready:
         self._scheduled, self._direct, self._form = scheduled, direct, form
         self._constants = {**instance.arrays, **form.basis}
         self._derivatives = scheduled.derivatives
-        self._counts = tuple(names.COUNTS.intersection(types))
-        kept = [name for name in types if name not in names.COUNTS | form.rows]
+        self._told = tuple(filter(names.tells_of_kinks, types))
+        kept = [name for name in types if name not in form.rows and name not in self._told]
         self._places = [(name, *names.split(name), form.taken.get(name)) for name in kept]
         self._roles = tuple(dict.fromkeys(role for _, role, _, _ in self._places))
 
@@ -85,9 +85,9 @@ class Ready:
         if form.blocks is not None:
             blocks = form.blocks(made)
             nonfinite = nonfinite and sum(map(count_nonfinite, blocks.values()))
-        counts = {name: made[name] for name in self._counts} if self._counts else {}
+        told = {name: int(made[name]) for name in self._told} if self._told else {}
         spent = time.perf_counter() - started
-        return ReportedLater(arrays, functools.partial(self._report, spent, nonfinite, counts), blocks, form.mode)
+        return ReportedLater(arrays, functools.partial(self._report, spent, nonfinite, told), blocks, form.mode)
 
     def _arrays(self, made: Mapping[str, Array], given: Mapping[str, Array]) -> Parts:
         """The outputs by role, then by name, sharing memory with nothing."""
@@ -103,11 +103,11 @@ class Ready:
             arrays[role][name] = array
         return arrays
 
-    def _report(self, spent: float, nonfinite: int, counts: Mapping[str, Array]) -> Report:
-        """The report on one call, from what was measured and counted."""
+    def _report(self, spent: float, nonfinite: int, told: Mapping[str, int]) -> Report:
+        """The report on one call, from what was measured and told."""
         scheduled = self._scheduled
         kinks = KinkCount(scheduled.sweep.derivation)
-        kinks.add(counts, one_point=bool(self._form.basis))
+        kinks.add(told, one_point=bool(self._form.basis))
         return Report(
             execute=spent,
             plan_cache_hit=True,
