@@ -188,3 +188,43 @@ def test_a_forgotten_call_is_answered_all_the_same() -> None:
             client._backend._context.ready.put("another", None, 1 << 40)  # type: ignore[attr-defined]  # drops all others
             for _ in range(3):
                 np.testing.assert_array_equal(f.grad(W), first)
+
+
+MATRICES: dict[str, Callable[[Any, Any], Any]] = {
+    "rows": lambda f, w: f.jacobian(w, mode="reverse"),
+    "columns": lambda f, w: f.jacobian(w, mode="forward"),
+    "a batch": lambda f, w: f.jacobian(np.stack([w, w + 1]), batch=True),
+    "a mean": lambda f, w: f.jacobian(np.stack([w, w + 1]), batch=True, reduction="mean"),
+    "two parameters": lambda f, w: f.jacobian(w, np.float64(2.0)),
+    "a hessian": lambda f, w: f.hessian(w),
+    "hessians of a batch": lambda f, w: f.hessian(np.stack([w, w + 1]), batch=True),
+}
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "smooth": lambda w, s=1.0: np.tanh(DATA @ w) * s,
+    "on a kink": lambda w, s=1.0: np.abs(w - 1) * s + np.max(w),
+    "zeros against infinities": lambda w, s=1.0: np.where(w > 2, np.log(w - 1), w**2) * s,
+    "infinite": lambda w, s=1.0: 1 / (w - w[0]) * s,
+    "linear": lambda w, s=1.0: w * s,
+}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("asked", MATRICES)
+def test_later_matrices_are_as_the_first(function: str, asked: str) -> None:
+    def of(w: Any, *s: Any) -> Any:
+        found = FUNCTIONS[function](w, *s)
+        return np.sum(found**2) if "hessian" in asked else found
+
+    with Client(threads=1) as client:
+        f = client.function(of)
+        first, report = MATRICES[asked](f, W), told(f.last_report)
+        for _ in range(2):
+            found = MATRICES[asked](f, W)
+            np.testing.assert_equal(found, first)
+            assert told(f.last_report) == report
+            for part in filter(
+                lambda each: isinstance(each, np.ndarray), found.values() if type(found) is dict else [found]
+            ):
+                part += 5
+        other = MATRICES[asked](f, W + 0.25)
+        np.testing.assert_equal(MATRICES[asked](client.function(of), W + 0.25), other)

@@ -12,6 +12,8 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
+import numpy as np
+
 from gradserve.autodiff import names
 from gradserve.ir.types import Array
 from gradserve.jobs.folds import KinkCount, count_nonfinite, has_nan
@@ -42,15 +44,23 @@ class Form:
 
     points: int
     """The number of points that the report tells."""
-    taken: Mapping[str, Callable[[Array], Array]] = field(default_factory=dict)
+    become: Mapping[str, Callable[[Array], Array]] = field(default_factory=dict)
     """What becomes of outputs that do not stay as they are."""
-    basis: Mapping[str, Array] = field(default_factory=dict)
-    """Inputs of the program that are the same in every call."""
-    blocks: Callable[[Mapping[str, Array]], Parts] | None = None
-    """The blocks of a matrix."""
-    rows: frozenset[str] = frozenset()
-    """The outputs that only blocks are made of."""
-    mode: Mode = Mode.AUTO
+    matrix: Matrix | None = None
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """How a matrix is made of products with a basis."""
+
+    basis: Mapping[str, Array]
+    """Inputs of the program, which are the same in every call."""
+    rows: frozenset[str]
+    """The outputs that blocks are made of."""
+    blocks: Callable[[Mapping[str, Array]], Parts]
+    one_point: bool
+    """Whether all products are at one point."""
+    mode: Mode
 
 
 class Ready:
@@ -58,14 +68,14 @@ class Ready:
 
     def __init__(self, scheduled: SweepSchedule, direct: Direct, form: Form) -> None:
         """Of a question that was answered by this schedule once."""
-        instance = scheduled.pieces[0].instance
-        types = instance.program.graph.output_types
+        instance, matrix = scheduled.pieces[0].instance, form.matrix
         self._scheduled, self._direct, self._form = scheduled, direct, form
-        self._constants = {**instance.arrays, **form.basis}
+        self._constants = {**instance.arrays, **(matrix.basis if matrix else {})}
         self._derivatives = scheduled.derivatives
+        types = instance.program.graph.output_types
         self._told = tuple(filter(names.tells_of_kinks, types))
-        kept = [name for name in types if name not in form.rows and name not in self._told]
-        self._places = [(name, *names.split(name), form.taken.get(name)) for name in kept]
+        elsewhere = {*self._told, *(matrix.rows if matrix else ())}
+        self._places = [(name, *names.split(name), form.become.get(name)) for name in types if name not in elsewhere]
         self._roles = tuple(dict.fromkeys(role for _, role, _, _ in self._places))
 
     def answer(self, given: dict[str, Array], control: Control) -> Derivatives | None:
@@ -77,37 +87,38 @@ class Ready:
         control.check()
         given.update(self._constants)
         made = self._direct(given, control)
-        nonfinite = count_nonfinite(made)
-        if nonfinite and has_nan(made, self._derivatives):
+        taken, matrix = set(map(id, given.values())), self._form.matrix
+        arrays = self._arrays(made, given, taken)
+        nonfinite = some = sum(map(count_nonfinite, arrays.values()))
+        blocks: Parts = {}
+        if matrix is not None:
+            for row, columns in matrix.blocks(made).items():
+                blocks[row] = {column: _own(block, given, taken) for column, block in columns.items()}
+            nonfinite = sum(map(count_nonfinite, blocks.values()))
+        if (nonfinite or some) and has_nan(made, self._derivatives):
             return None
-        arrays = self._arrays(made, given)
-        blocks, form = {}, self._form
-        if form.blocks is not None:
-            blocks = form.blocks(made)
-            nonfinite = nonfinite and sum(map(count_nonfinite, blocks.values()))
         told = {name: int(made[name]) for name in self._told} if self._told else {}
         spent = time.perf_counter() - started
-        return ReportedLater(arrays, functools.partial(self._report, spent, nonfinite, told), blocks, form.mode)
+        tell = functools.partial(self._report, spent, nonfinite, told)
+        return ReportedLater(arrays, tell, blocks, matrix.mode if matrix else Mode.AUTO)
 
-    def _arrays(self, made: Mapping[str, Array], given: Mapping[str, Array]) -> Parts:
+    def _arrays(self, made: Mapping[str, Array], given: Mapping[str, Array], taken: set[int]) -> Parts:
         """The outputs by role, then by name, sharing memory with nothing."""
         arrays: Parts = {role: {} for role in self._roles}
-        taken = set(map(id, given.values()))
         for output, role, name, become in self._places:
-            array = made[output]
-            if become is not None:
-                array = become(array)
-            if array.base is not None or id(array) in taken or not array.flags.writeable:
-                array = array.copy()
-            taken.add(id(array))
-            arrays[role][name] = array
+            array = made[output] if become is None else become(made[output])
+            if array.base is None and id(array) not in taken and array.flags.writeable:
+                taken.add(id(array))
+                arrays[role][name] = array
+            else:
+                arrays[role][name] = _own(array, given, taken)
         return arrays
 
     def _report(self, spent: float, nonfinite: int, told: Mapping[str, int]) -> Report:
         """The report on one call, from what was measured and told."""
         scheduled = self._scheduled
         kinks = KinkCount(scheduled.sweep.derivation)
-        kinks.add(told, one_point=bool(self._form.basis))
+        kinks.add(told, one_point=self._form.matrix is not None and self._form.matrix.one_point)
         return Report(
             execute=spent,
             plan_cache_hit=True,
@@ -121,6 +132,18 @@ class Ready:
             workers=(scheduled.pool.name,),
             kinks=kinks.done(),
         )
+
+
+def _own(array: Array, given: Mapping[str, Array], taken: set[int]) -> Array:
+    """The array itself if it is all that lies in its memory, which is `taken` from now on; a copy otherwise."""
+    owner = array if array.base is None else array.base
+    known = id(owner) in taken or any(owner is each.base for each in given.values())
+    if known or type(owner) is not np.ndarray or not (owner.flags.owndata and array.flags.writeable):
+        return array.copy()
+    if owner is not array and not (array.flags.c_contiguous and array.nbytes == owner.nbytes):
+        return array.copy()
+    taken.add(id(owner))
+    return array
 
 
 def ready(scheduled: SweepSchedule, form: Form) -> Ready | None:
