@@ -43,7 +43,7 @@ class Mending:
         waiting: list[ChunkResult] = []
         lost: list[ChunkResult] = []
         for result in self._schedule.pool.run(self._work, self._control):
-            nonfinite = count_nonfinite(result.outputs)
+            nonfinite = count_nonfinite(result.outputs.values())
             if nonfinite and has_nan(result.outputs, self._schedule.derivatives):
                 lost.append(result)
             else:
@@ -65,7 +65,7 @@ class Mending:
         for result in waiting:
             if result.index in positions:
                 outputs = next(again)
-                self.nonfinite += count_nonfinite(outputs)
+                self.nonfinite += count_nonfinite(outputs.values())
                 yield replace(result, outputs=outputs)
             else:
                 yield result

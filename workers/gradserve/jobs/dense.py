@@ -92,7 +92,7 @@ def _answer(context: Context, question: Differentiate, control: Control, key: Ha
     rows = {name: found[f"{products.role}:{name}"] for name in products.layout.rows}
     blocks = products.layout.blocks(rows, points=int(kept))
     some = running.nonfinite(found, apart=call.reduction is Reduction.NONE)
-    nonfinite = sum(count_nonfinite(columns) for columns in blocks.values()) if some else 0
+    nonfinite = sum(count_nonfinite(columns.values()) for columns in blocks.values()) if some else 0
     size = call.batch_size or 1
     report = running.report(planned, batch_size=size, nonfinite_outputs=nonfinite, kinks=kinks.done())
     form = _form(call, products, scheduled)

@@ -76,15 +76,15 @@ class KinkCount:
         return Kinks(len(self._nodes), self._examples)
 
 
-def count_nonfinite(arrays: Mapping[str, Array]) -> int:
+def count_nonfinite(arrays: Iterable[Array]) -> int:
     """The number of elements that are infinite or not a number."""
     count = 0
-    for array in arrays.values():
+    for array in arrays:
         if array.dtype.kind != "f":
             continue
         # A sum is finite only if all elements are, and reads them once; it may overflow where they are.
-        one_row = array.ndim == 1
-        if not math.isfinite(array.dot(array) if one_row else array if not array.ndim else _at_once(array)):
+        axes = array.ndim
+        if not math.isfinite(array.dot(array) if axes == 1 else _at_once(array) if axes else array):
             count += array.size - int(np.count_nonzero(np.isfinite(array)))
     return count
 

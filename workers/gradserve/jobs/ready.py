@@ -69,7 +69,8 @@ class Ready:
     def __init__(self, scheduled: SweepSchedule, direct: Direct, form: Form) -> None:
         """Of a question that was answered by this schedule once."""
         instance, matrix = scheduled.pieces[0].instance, form.matrix
-        self._scheduled, self._direct, self._form = scheduled, direct, form
+        self._scheduled, self._direct, self._points, self._matrix = scheduled, direct, form.points, matrix
+        self._mode = matrix.mode if matrix else Mode.AUTO
         self._constants = {**instance.arrays, **(matrix.basis if matrix else {})}
         self._derivatives = scheduled.derivatives
         types = instance.program.graph.output_types
@@ -87,45 +88,52 @@ class Ready:
         control.check()
         given.update(self._constants)
         made = self._direct(given, control)
-        taken, matrix = set(map(id, given.values())), self._form.matrix
-        arrays = self._arrays(made, given, taken)
-        nonfinite = some = sum(map(count_nonfinite, arrays.values()))
-        blocks: Parts = {}
-        if matrix is not None:
-            for row, columns in matrix.blocks(made).items():
-                blocks[row] = {column: _own(block, given, taken) for column, block in columns.items()}
-            nonfinite = sum(map(count_nonfinite, blocks.values()))
+        arrays, some, taken = self._arrays(made, given)
+        blocks, nonfinite = ({}, some) if self._matrix is None else self._blocks(made, given, taken)
         if (nonfinite or some) and has_nan(made, self._derivatives):
             return None
-        told = {name: int(made[name]) for name in self._told} if self._told else {}
+        told = {name: int(made[name]) for name in self._told} if self._told else None
         spent = time.perf_counter() - started
-        tell = functools.partial(self._report, spent, nonfinite, told)
-        return ReportedLater(arrays, tell, blocks, matrix.mode if matrix else Mode.AUTO)
+        return ReportedLater(arrays, functools.partial(self._report, spent, nonfinite, told), blocks, self._mode)
 
-    def _arrays(self, made: Mapping[str, Array], given: Mapping[str, Array], taken: set[int]) -> Parts:
-        """The outputs by role, then by name, sharing memory with nothing."""
+    def _arrays(self, made: Mapping[str, Array], given: Mapping[str, Array]) -> tuple[Parts, int, set[int]]:
+        """The outputs by role, then by name, each of its own; how many elements are no numbers; and whose memory is taken.
+
+        That is told by identities; it begins with what was given.
+        """
         arrays: Parts = {role: {} for role in self._roles}
+        taken, seen = set(map(id, given.values())), []
         for output, role, name, become in self._places:
             array = made[output] if become is None else become(made[output])
-            if array.base is None and id(array) not in taken and array.flags.writeable:
-                taken.add(id(array))
-                arrays[role][name] = array
+            if array.base is not None or id(array) in taken or not array.flags.writeable:
+                array = _own(array, given, taken)
             else:
-                arrays[role][name] = _own(array, given, taken)
-        return arrays
+                taken.add(id(array))
+            arrays[role][name] = array
+            seen.append(array)
+        return arrays, count_nonfinite(seen), taken
 
-    def _report(self, spent: float, nonfinite: int, told: Mapping[str, int]) -> Report:
+    def _blocks(self, made: Mapping[str, Array], given: Mapping[str, Array], taken: set[int]) -> tuple[Parts, int]:
+        """The blocks of the matrix, and how many elements are no numbers."""
+        assert self._matrix is not None
+        blocks = self._matrix.blocks(made)
+        for columns in blocks.values():
+            for column, block in columns.items():
+                columns[column] = _own(block, given, taken)
+        return blocks, sum(count_nonfinite(columns.values()) for columns in blocks.values())
+
+    def _report(self, spent: float, nonfinite: int, told: Mapping[str, int] | None) -> Report:
         """The report on one call, from what was measured and told."""
         scheduled = self._scheduled
         kinks = KinkCount(scheduled.sweep.derivation)
-        kinks.add(told, one_point=self._form.matrix is not None and self._form.matrix.one_point)
+        kinks.add(told or {}, one_point=self._matrix is not None and self._matrix.one_point)
         return Report(
             execute=spent,
             plan_cache_hit=True,
             executor=scheduled.executor,
             placement=scheduled.pool.name,
             chunks=1,
-            batch_size=self._form.points,
+            batch_size=self._points,
             flops=scheduled.flops,
             peak_bytes=scheduled.peak_bytes,
             nonfinite_outputs=nonfinite,
