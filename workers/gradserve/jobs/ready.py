@@ -97,7 +97,7 @@ class Ready:
         return ReportedLater(arrays, functools.partial(self._report, spent, nonfinite, told), blocks, self._mode)
 
     def _arrays(self, made: Mapping[str, Array], given: Mapping[str, Array]) -> tuple[Parts, int, set[int]]:
-        """The outputs by role, then by name, each of its own; how many elements are no numbers; and whose memory is taken.
+        """The outputs by role, then by name, each of its own; the elements that are no numbers; memory that is taken.
 
         That is told by identities; it begins with what was given.
         """
