@@ -36,10 +36,14 @@ def with_kinks(graph: Graph, derived: Graph, wrt: Sequence[str]) -> Graph:
 
 def kinked(g: Builder, graph: Graph, wrt: Sequence[str], values: Sequence[Value]) -> Mapping[int, Value]:
     """By the position of a node that can sit on a kink, whether it does, built in `g` from the graph's values there."""
-    return {
-        position: g.emit("reduce_any", where, axes=tuple(range(where.type.rank))) if where.type.rank else where
-        for position, where in _on_kinks(g, graph, wrt, values).items()
-    }
+    return {position: _any(g, where) for position, where in _on_kinks(g, graph, wrt, values).items()}
+
+
+def _any(g: Builder, where: Value) -> Value:
+    """Whether any of the elements is true."""
+    if not where.type.rank:
+        return where
+    return g.emit("reduce_any", g.reshape(where, (where.type.size,)) if where.type.rank > 1 else where, axes=(0,))
 
 
 def kink_counts(g: Builder, graph: Graph, wrt: Sequence[str], values: Sequence[Value]) -> Mapping[int, Value]:

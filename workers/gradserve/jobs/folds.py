@@ -60,7 +60,7 @@ class KinkCount:
         self._nodes: set[str] = set()
         self._examples = 0
 
-    def add(self, outputs: Mapping[str, Array | int], one_point: bool = False) -> None:
+    def add(self, outputs: Mapping[str, Array], one_point: bool = False) -> None:
         """Takes what the next chunk tells; `one_point` says that all of a job is at one point."""
         if not self._counts:
             return

@@ -92,7 +92,7 @@ class Ready:
         blocks, nonfinite = ({}, some) if self._matrix is None else self._blocks(made, given, taken)
         if (nonfinite or some) and has_nan(made, self._derivatives):
             return None
-        told = {name: int(made[name]) for name in self._told} if self._told else None
+        told = {name: made[name] for name in self._told} if self._told else None
         spent = time.perf_counter() - started
         return ReportedLater(arrays, functools.partial(self._report, spent, nonfinite, told), blocks, self._mode)
 
@@ -122,7 +122,7 @@ class Ready:
                 columns[column] = _own(block, given, taken)
         return blocks, sum(count_nonfinite(columns.values()) for columns in blocks.values())
 
-    def _report(self, spent: float, nonfinite: int, told: Mapping[str, int] | None) -> Report:
+    def _report(self, spent: float, nonfinite: int, told: Mapping[str, Array] | None) -> Report:
         """The report on one call, from what was measured and told."""
         scheduled = self._scheduled
         kinks = KinkCount(scheduled.sweep.derivation)

@@ -36,8 +36,8 @@ WORTH_SLICING = 1 << 12
 @kernel(OverAxes)
 def _reduction(op: OverAxes, types: Sequence[TensorType]) -> Kernel:
     (x,) = types
-    if isinstance(op, ReduceAny) and len(op.axes) == x.rank:
-        return _is_any
+    if isinstance(op, ReduceAny) and x.size and x.rank == len(op.axes) == 1:
+        return _any
     result, ufunc = op.infer(x)[0], UFUNCS[type(op)]
     axis = op.axes[0] if len(op.axes) == 1 else op.axes
     whole = functools.partial(ufunc.reduce, axis=axis, dtype=result.element_type.dtype)
@@ -49,9 +49,9 @@ def _reduction(op: OverAxes, types: Sequence[TensorType]) -> Kernel:
     return _slice_by_slice(whole, result) if beside else whole
 
 
-def _is_any(x: Any) -> Any:
-    """Whether an element is true: NumPy counts them in a quarter of the time in which it begins a reduction."""
-    return np.bool(np.count_nonzero(x))
+def _any(x: Any) -> Any:
+    """Whether an element is true: the first that is, or else any. NumPy finds it sooner than it begins a reduction."""
+    return x[x.argmax()]
 
 
 def _folded(ufunc: np.ufunc, count: int) -> Callable[[Any], Any]:
