@@ -149,7 +149,7 @@ class Asker:
             found = again(leaves, self._timeout)
             self._last_report = wire.report_later(found)
             return trees(found)
-        bound = self._signatures.bind(arguments, named, wrt, batch)
+        bound = self._signatures.bind(arguments, named, wrt, batch, looked=True)
         vectors = asking.vectors_of(kind, bound, vector)
         question = Differentiate(self._call(bound, reduction), asking.derivation_of(kind, bound, options), vectors)
         trees = asking.trees_of(kind, bound.form)

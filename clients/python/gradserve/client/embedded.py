@@ -63,9 +63,9 @@ class EmbeddedBackend:
             control = Control.after(seconds)
             try:
                 answer = known.answer(dict(zip(inputs, arrays, strict=True)), control)
+                return answer or anew(arrays, control.remaining)
             except DeadlineExceeded:
                 raise late(seconds or 0.0) from None
-            return answer or anew(arrays, control.remaining)
 
         return again
 

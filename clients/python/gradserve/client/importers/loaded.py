@@ -36,8 +36,11 @@ class LoadedGraph:
     def __str__(self) -> str:
         return "loaded"
 
-    def bind(self, arguments: Sequence[Any], named: Mapping[str, Any], wrt: Names, batch: Batch) -> Bound:
+    def bind(
+        self, arguments: Sequence[Any], named: Mapping[str, Any], wrt: Names, batch: Batch, looked: bool = False
+    ) -> Bound:
         """The arguments by position or by the name of the input; trees are taken apart to the names of inputs."""
+        del looked  # a graph reads nothing
         types = self.latest.graph.input_types
         leaves = {name: widened(leaf, types.get(name), name) for name, leaf in self._leaves(arguments, named)}
         missing = [f"{name}: {type_}" for name, type_ in types.items() if name not in leaves]

@@ -62,13 +62,22 @@ class Traces:
         """
         return self._trace(self._parameters.bind(arguments, named))
 
-    def bind(self, arguments: Sequence[Any], named: Mapping[str, Any], wrt: Names, batch: Batch) -> Bound:
-        """The arguments bound to the graph of their types, traced now if it is new, or reads what has changed."""
-        self._forget_stale()
+    def bind(
+        self, arguments: Sequence[Any], named: Mapping[str, Any], wrt: Names, batch: Batch, looked: bool = False
+    ) -> Bound:
+        """The arguments bound to the graph of their types, traced now if it is new, or reads what has changed.
+
+        `looked` says that this call has asked for what is remembered.
+        """
+        if not looked:
+            self._forget_stale()
         return self._bind(self._parameters.bind(arguments, named), wrt, batch)
 
     def remembered(self) -> dict[Hashable, Any]:
-        """What may be kept of calls, by what they have in common; another dict once a graph has come or gone."""
+        """What may be kept of calls, by what they have in common; another dict once a graph has come or gone.
+
+        Looks if what the function reads has changed.
+        """
         self._forget_stale()
         return self._remembered
 

@@ -147,12 +147,17 @@ class Signatures(Protocol):
         """The graph made last."""
         ...
 
-    def bind(self, arguments: Sequence[Any], named: Mapping[str, Any], wrt: Names, batch: Batch) -> Bound:
-        """The arguments bound to a graph."""
+    def bind(
+        self, arguments: Sequence[Any], named: Mapping[str, Any], wrt: Names, batch: Batch, looked: bool = False
+    ) -> Bound:
+        """The arguments bound to a graph; `looked` says that this call has asked for what is remembered."""
         ...
 
     def remembered(self) -> dict[Hashable, Any]:
-        """What may be kept of calls, by what they have in common; another dict once a graph has come or gone."""
+        """What may be kept of calls, by what they have in common; another dict once a graph has come or gone.
+
+        Looks if what the function reads has changed.
+        """
         ...
 
 
