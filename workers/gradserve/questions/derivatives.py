@@ -33,6 +33,9 @@ class Derivatives:
 class ReportedLater(Derivatives):
     """Derivatives whose report is written when somebody asks for it: most callers never do."""
 
+    tell: Callable[[], Report]
+    """Writes the report, and keeps none of the arrays in memory."""
+
     def __init__(
         self,
         arrays: Mapping[str, Mapping[str, Array]],
@@ -40,14 +43,13 @@ class ReportedLater(Derivatives):
         blocks: Mapping[str, Mapping[str, Array]],
         mode: Mode,
     ) -> None:
-        """`tell` writes the report, and keeps none of the arrays in memory."""
+        """Of a report that `tell` writes."""
         object.__setattr__(self, "__dict__", {"arrays": arrays, "tell": tell, "blocks": blocks, "mode": mode})
 
     @functools.cached_property
     def report(self) -> Report:
         """What it cost."""
-        written: Report = vars(self)["tell"]()
-        return written
+        return self.tell()
 
 
 @dataclass(frozen=True)

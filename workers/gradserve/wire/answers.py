@@ -54,8 +54,7 @@ def decode_answer(question: Question, reply: Any, source: Source) -> Answer:
 def report_later(answer: Answer) -> Callable[[], Report]:
     """Tells the report of an answer that calls it so, and keeps nothing else of the answer in memory."""
     if isinstance(answer, ReportedLater):
-        tell: Callable[[], Report] = vars(answer)["tell"]
-        return tell
+        return answer.tell
     report: Report = answer.report
     return lambda: report
 

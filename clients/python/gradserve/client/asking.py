@@ -181,14 +181,15 @@ def trees_of(kind: type[Derivation], form: Form) -> Callable[[Derivatives], Any]
     if kind.dense:
         matrix = form.hessian if "gradient" in roles else form.jacobian
         return lambda found: matrix(found.blocks)
-    parts = [(role, form.outputs if role in ("value", "tangent") else form.parameters) for role in roles]
+    always = [role not in ("value", "gradient") for role in roles]
+    makers = [form.outputs if role in ("value", "tangent") else form.parameters for role in roles]
+    parts = [*zip(roles, always, makers, strict=True)]
 
     def trees(found: Derivatives) -> Any:
-        given = []
-        for role, tree in parts:
-            arrays = found.arrays.get(role, {})
-            if arrays or role not in ("value", "gradient"):
-                given.append(tree(arrays))
+        arrays, given = found.arrays, []
+        for role, needed, tree in parts:
+            if needed or arrays.get(role):
+                given.append(tree(arrays.get(role, {})))
         return given[0] if len(given) == 1 else tuple(given)
 
     return trees
