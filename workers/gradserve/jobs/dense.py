@@ -95,10 +95,9 @@ def _answer(context: Context, question: Differentiate, control: Control, key: Ha
     nonfinite = sum(count_nonfinite(columns.values()) for columns in blocks.values()) if some else 0
     size = call.batch_size or 1
     report = running.report(planned, batch_size=size, nonfinite_outputs=nonfinite, kinks=kinks.done())
-    form = _form(call, products, scheduled)
-    prepared = None if form is None else ready(scheduled, form)
-    if prepared is not None:
-        context.ready.put(key, prepared, scheduled.nbytes + products.layout.nbytes)
+    prompt = ready(scheduled, functools.partial(_form, call, products, scheduled))
+    if prompt is not None:
+        context.ready.put(key, prompt, prompt.nbytes)
     return Derivatives(by_role(values), report, blocks, products.mode)
 
 

@@ -57,9 +57,9 @@ def _answer(context: Context, question: Differentiate, control: Control, key: Ha
     started = time.perf_counter()
     scheduled = _schedule(context, named, control.check)
     outputs, report = _run(scheduled, named, control, started)
-    found = ready(scheduled, _form(scheduled, question.call.reduction))
+    found = ready(scheduled, functools.partial(_form, scheduled, question.call.reduction))
     if found is not None:
-        context.ready.put(key, found, scheduled.nbytes)
+        context.ready.put(key, found, found.nbytes)
     return Derivatives(by_role(outputs), report)
 
 

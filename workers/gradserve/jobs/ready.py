@@ -79,6 +79,12 @@ class Ready:
         self._places = [(name, *names.split(name), form.become.get(name)) for name in types if name not in elsewhere]
         self._roles = tuple(dict.fromkeys(role for _, role, _, _ in self._places))
 
+    @property
+    def nbytes(self) -> int:
+        """What it keeps in memory, roughly."""
+        basis = self._matrix.basis.values() if self._matrix else ()
+        return self._scheduled.nbytes + sum(array.nbytes for array in basis)
+
     def answer(self, given: dict[str, Array], control: Control) -> Derivatives | None:
         """The answer, its arrays of their own, for the program's inputs by name.
 
@@ -154,10 +160,14 @@ def _own(array: Array, given: Mapping[str, Array], taken: set[int]) -> Array:
     return array
 
 
-def ready(scheduled: SweepSchedule, form: Form) -> Ready | None:
-    """What answers questions like this one from now on; None if the chunk goes elsewhere or takes long."""
+def ready(scheduled: SweepSchedule, form_of: Callable[[], Form | None]) -> Ready | None:
+    """What answers questions like this one from now on; None if the chunk goes elsewhere or takes long.
+
+    `form_of` is asked only for chunks that are small, and may know of no form.
+    """
     if len(scheduled.pieces) > 1 or scheduled.sweep.laps > 1:
         return None
     piece = scheduled.pieces[0]
     direct = scheduled.pool.direct(piece.schedule, scheduled.executor)
-    return None if direct is None else Ready(scheduled, direct, form)
+    form = None if direct is None else form_of()
+    return None if direct is None or form is None else Ready(scheduled, direct, form)
