@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gradserve.client.tracing.trace import Traced, as_array, bind, trace
-from gradserve.client.tracing.trees import flatten
+from gradserve.client.tracing.trees import flatten, unflatten
 from tests.running import prepared
 
 
@@ -18,7 +18,7 @@ def evaluate(traced: Traced, arguments: dict[str, Any]) -> Any:
     program = prepared(traced.graph)
     with np.errstate(all="ignore"):
         outputs = program({path: as_array(leaf, path) for path, leaf in leaves})
-    return traced.result({name: np.asarray(array) for name, array in outputs.items()})
+    return unflatten(traced.output, [np.asarray(outputs[output.name]) for output in traced.graph.outputs])
 
 
 def traced_result(function: Callable[..., Any], *arguments: Any) -> Any:

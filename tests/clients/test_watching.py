@@ -322,6 +322,23 @@ def clock(monkeypatch):
     return now
 
 
+@pytest.mark.parametrize("wrt", ["w", ["w"]])  # calls that are remembered, and such that are not
+def test_every_call_looks_once(clock, wrt):
+    data = np.zeros(100_000)
+    with Client(threads=1) as client:
+        f = client.function(lambda w: np.sum(w * data))
+        f.grad(data + 1, wrt=wrt)
+        clock[0] += 1.0
+        f.grad(data + 1, wrt=wrt)
+        f._signatures._watched._due = clock[0] + 1.0  # type: ignore[attr-defined]  # of what was traced
+        data[12_345] = 1.0
+        for _ in range(3):
+            f.grad(np.ones(100_000), wrt=wrt)
+        clock[0] += 1.0
+        with pytest.warns(RuntimeWarning, match=r"last 3 call\(s\) may hold its old numbers"):
+            np.testing.assert_array_equal(f.grad(np.ones(100_000), wrt=wrt), data)
+
+
 def test_a_few_elements_of_a_large_array_are_seen_when_it_is_time_to(clock):
     data = np.zeros(100_000)
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from gradserve.client import Client
-from gradserve.ir.errors import DeadlineExceeded, GradserveError
-from gradserve.jobs import ready
+from gradserve.ir.errors import DeadlineExceeded, GradserveError, NotDifferentiable
+from gradserve.jobs.ready import Ready
 from gradserve.questions.report import PHASES, Report
 
 DATA = np.random.default_rng(0).normal(size=(30, 4))
@@ -106,8 +106,125 @@ def test_limits_of_time_and_closed_clients_hold() -> None:
 
 
 def test_a_ready_call_that_mixes_points_up_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = Ready.answer
     with Client(threads=1) as client:
         f = client.function(LOSSES["smooth"])
         first = f.grad(W)
-        monkeypatch.setattr(ready, "arrays_of", lambda named: {name: np.roll(a, 1) for name, a in named.items()})
+        monkeypatch.setattr(
+            Ready,
+            "answer",
+            lambda self, given, control: answer(self, {n: np.roll(a, 1) for n, a in given.items()}, control),
+        )
         assert not np.array_equal(f.grad(W), first)
+
+
+def test_vectors_go_where_they_belong_in_any_order() -> None:
+    a, b, t, u = W, W + 1, np.arange(4.0), np.ones(4)
+    with Client(threads=1) as client:
+        f = client.function(lambda a, b: np.sum(a**2 * b))
+        first = f.hvp(a, b, tangent={"a": t, "b": u})
+        for tangent in ({"a": t, "b": u}, {"b": u, "a": t}, {"a": t, "b": u}):
+            for _ in range(2):
+                np.testing.assert_equal(f.hvp(a, b, tangent=tangent), first)
+                np.testing.assert_equal(f.hvp(b=b, a=a, tangent=tangent), first)
+                np.testing.assert_equal(f.hvp(a, b=b, tangent=tangent), first)
+        for step in ({"p": 1.0, "q": 2.0}, {"q": 2.0, "p": 1.0}):
+            g = client.function(lambda p, q: p**2 * q)
+            for _ in range(3):
+                assert g.hvp(3.0, 5.0, tangent=step) == {"p": 2 * 5.0 * 1 + 2 * 3.0 * 2, "q": 2 * 3.0}
+
+
+def test_equal_options_of_other_types_are_refused_as_ever() -> None:
+    with Client(threads=1) as client:
+        f = client.function(lambda w: np.sum(w**2))
+        for _ in range(2):
+            f.grad(np.ones((2, 3)), batch=True)
+            with pytest.raises(GradserveError, match="batch takes names"):
+                f.grad(np.ones((2, 3)), batch=1)  # type: ignore[arg-type]  # what is refused
+            with pytest.raises(GradserveError, match="do not fit"):
+                f.hvp(np.ones(3), tangent=np.ones(4))
+            f.hvp(np.ones(3), tangent=np.ones(3))
+
+
+def test_settings_are_part_of_the_call() -> None:
+    with Client(threads=1) as client:
+        f = client.function(lambda w: np.sum(np.abs(w)))
+        for _ in range(2):
+            f.kinks = "convention"
+            f.grad(np.zeros(3))
+            assert f.last_report is not None
+            assert f.last_report.kinks is not None
+            assert f.last_report.kinks.nodes == 1
+            f.count_kinks = False
+            f.grad(np.zeros(3))
+            assert f.last_report.kinks is None
+            f.count_kinks, f.kinks = True, "refuse"
+            with pytest.raises(NotDifferentiable):
+                f.grad(np.zeros(3))
+
+
+def test_trees_and_numbers_are_remembered_by_their_structure() -> None:
+    def loss(model: Any, scale: Any) -> Any:
+        return scale * np.sum(model["a"] ** 2) * model["b"][0] + model["b"][1]
+
+    model = {"a": W, "b": (2.0, np.float64(3.0))}
+    with Client(threads=1) as client:
+        f = client.function(loss)
+        for scale in (2.0, np.array(2.0), 2.0, 5.0):
+            for shuffled in (model, dict(reversed([*model.items()]))):
+                value, grad = f.value_and_grad(shuffled, scale)
+                assert value == loss(model, scale)
+                np.testing.assert_equal(grad["model"]["a"], scale * 2 * W * 2.0)
+                assert [*grad["model"]] == [*shuffled]
+                assert grad["model"]["b"] == (scale * np.sum(W**2), 1.0)
+
+
+def test_a_forgotten_call_is_answered_all_the_same() -> None:
+    with Client(threads=1) as client:
+        f = client.function(LOSSES["smooth"])
+        first = f.grad(W)
+        f.grad(W)
+        for _ in range(2):
+            client._backend._context.ready.put("another", None, 1 << 40)  # type: ignore[attr-defined]  # drops all others
+            for _ in range(3):
+                np.testing.assert_array_equal(f.grad(W), first)
+
+
+MATRICES: dict[str, Callable[[Any, Any], Any]] = {
+    "rows": lambda f, w: f.jacobian(w, mode="reverse"),
+    "columns": lambda f, w: f.jacobian(w, mode="forward"),
+    "a batch": lambda f, w: f.jacobian(np.stack([w, w + 1]), batch=True),
+    "a mean": lambda f, w: f.jacobian(np.stack([w, w + 1]), batch=True, reduction="mean"),
+    "two parameters": lambda f, w: f.jacobian(w, np.float64(2.0)),
+    "a hessian": lambda f, w: f.hessian(w),
+    "hessians of a batch": lambda f, w: f.hessian(np.stack([w, w + 1]), batch=True),
+}
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "smooth": lambda w, s=1.0: np.tanh(DATA @ w) * s,
+    "on a kink": lambda w, s=1.0: np.abs(w - 1) * s + np.max(w),
+    "zeros against infinities": lambda w, s=1.0: np.where(w > 2, np.log(w - 1), w**2) * s,
+    "infinite": lambda w, s=1.0: 1 / (w - w[0]) * s,
+    "linear": lambda w, s=1.0: w * s,
+}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("asked", MATRICES)
+def test_later_matrices_are_as_the_first(function: str, asked: str) -> None:
+    def of(w: Any, *s: Any) -> Any:
+        found = FUNCTIONS[function](w, *s)
+        return np.sum(found**2) if "hessian" in asked else found
+
+    with Client(threads=1) as client:
+        f = client.function(of)
+        first, report = MATRICES[asked](f, W), told(f.last_report)
+        for _ in range(2):
+            found = MATRICES[asked](f, W)
+            np.testing.assert_equal(found, first)
+            assert told(f.last_report) == report
+            for part in filter(
+                lambda each: isinstance(each, np.ndarray), found.values() if type(found) is dict else [found]
+            ):
+                part += 5
+        other = MATRICES[asked](f, W + 0.25)
+        np.testing.assert_equal(MATRICES[asked](client.function(of), W + 0.25), other)

@@ -14,7 +14,6 @@ from gradserve.autodiff import names, rules
 from gradserve.autodiff.walk import copy_node, declare_inputs, leaves
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Graph
-from gradserve.ir.types import ElementType
 from gradserve.ops import builder
 from gradserve.ops.family import Discrete
 
@@ -22,8 +21,8 @@ from gradserve.ops.family import Discrete
 def absorbing(graph: Graph, moved: Collection[str]) -> Graph:
     """The derived graph in this form, in its inputs `tangent:NAME` and `cotangent:NAME`; `moved` is differentiated.
 
-    `kinked:absorbed` is 1 if a zero met a partial that is not finite though all on the way had been chosen, as in
-    sqrt(x)^2 at 0: the result follows a convention. It is 0 if only partials of what is not chosen are not finite.
+    `kinked:absorbed` says if a zero met a partial that is not finite though all on the way had been chosen, as in
+    sqrt(x)^2 at 0: the result follows a convention. It does not if only partials of what is not chosen are not finite.
     """
     g = builder()
     arguments = declare_inputs(g, graph)
@@ -31,7 +30,7 @@ def absorbing(graph: Graph, moved: Collection[str]) -> Graph:
     linear = {n: _nonzero(g, value) for n, value in arguments.items() if roles[n] in ("tangent", "cotangent")}
     values, hits = absorbed_values(g, graph, arguments, linear, moved)
     outputs = {o.name: values[o.value] for o in graph.outputs}
-    return g.build(outputs | {names.ABSORBED: g.convert(hits, ElementType.INT64)})
+    return g.build(outputs | {names.ABSORBED: hits})
 
 
 def absorbed_values(

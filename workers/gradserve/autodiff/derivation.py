@@ -50,7 +50,7 @@ class KinkCounts(Derivation):
 
 @dataclass(frozen=True)
 class WithKinks(Derivation):
-    """What another derivation says, and where the graph is on kinks: `kinked:nodes`, `kinked:examples`."""
+    """What another derivation says, and whether each node that can sit on a kink does: `kinked:POSITION`."""
 
     derivation: Derivation = field(default_factory=Derivation)
 

@@ -21,7 +21,7 @@ from gradserve.autodiff.derivation import (
 )
 from gradserve.autodiff.inspect import inspected
 from gradserve.autodiff.jvp import jvp, push_forward
-from gradserve.autodiff.kinks import kinks, with_absorbed, with_kinks
+from gradserve.autodiff.kinks import kinks, with_kinks
 from gradserve.autodiff.linearize import linearize
 from gradserve.autodiff.smooth import smoothed
 from gradserve.autodiff.spectral import invariant
@@ -48,7 +48,7 @@ def derive(graph: Graph, derivation: Derivation) -> Graph:
     match derivation:
         case Careful(derivation=WithKinks(derivation=of)):
             seen = _seen(graph, of)
-            return with_absorbed(with_kinks(seen, _careful(seen, of), _moved(graph, of)))
+            return with_kinks(seen, _careful(seen, of), _moved(graph, of))
         case Careful(derivation=of):
             return _careful(_seen(graph, of), of)
         case WithKinks(derivation=of):

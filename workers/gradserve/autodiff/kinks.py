@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 
 from gradserve.autodiff import names, rules
@@ -19,51 +18,57 @@ from gradserve.ops.family import Discrete
 def kinks(graph: Graph, wrt: Sequence[str]) -> Graph:
     """For each node that can sit on a kink, how many of its elements do: `kinks:POSITION`, int64."""
     g = builder()
-    arguments = declare_inputs(g, graph)
-    if not any(rules.may_kink(node.op) for node in graph.nodes):
-        return g.build({})
-    counts = kink_counts(g, graph, wrt, values_of(g, graph, arguments))
-    return g.build({names.kinks(position): count for position, count in counts.items()})
+    found = kink_counts(g, graph, wrt, _values(g, graph))
+    return g.build({names.kinks(position): count for position, count in found.items()})
 
 
 def with_kinks(graph: Graph, derived: Graph, wrt: Sequence[str]) -> Graph:
-    """The derived graph that also says which nodes sit on a kink, and whether any does; itself if none ever can.
-
-    As 0 or 1 in int64, so that sums over examples count them: `kinked:nodes` holds one for each node that can sit on
-    a kink, `kinked:examples` is a scalar.
-    """
-    counting = kinks(graph, wrt)
-    if not counting.outputs:
+    """The derived graph that also says of each node that can sit on a kink whether it does: `kinked:POSITION`, bool."""
+    g = builder()
+    found = kinked(g, graph, wrt, _values(g, graph))
+    if not found:
         return derived
+    telling = g.build({names.kinked(position): truth for position, truth in found.items()})
     g = builder()
     arguments = declare_inputs(g, derived)
-    outputs = inline(g, derived, arguments)
-    counts = inline(g, counting, arguments)
-    flags = [g.reshape(g.convert(g.gt(count, 0), ElementType.INT64), (1,)) for count in counts.values()]
-    nodes = g.emit("concatenate", *flags, axis=0)
-    outputs[names.KINKED_NODES] = nodes
-    outputs[names.KINKED_EXAMPLES] = g.convert(g.gt(g.reduce_sum(nodes, axes=(0,)), 0), ElementType.INT64)
-    return g.build(outputs)
+    return g.build(inline(g, derived, arguments) | inline(g, telling, arguments))
 
 
-def with_absorbed(derived: Graph) -> Graph:
-    """The derived graph, with examples that a computed zero has absorbed something at among those on kinks."""
-    g = builder()
-    outputs = inline(g, derived, declare_inputs(g, derived))
-    counts = [outputs[name] for name in (names.KINKED_EXAMPLES, names.ABSORBED) if name in outputs]
-    some = functools.reduce(g.logical_or, [g.gt(count, 0) for count in counts])
-    return g.build(outputs | {names.KINKED_EXAMPLES: g.convert(some, ElementType.INT64)})
+def kinked(g: Builder, graph: Graph, wrt: Sequence[str], values: Sequence[Value]) -> Mapping[int, Value]:
+    """By the position of a node that can sit on a kink, whether it does, built in `g` from the graph's values there."""
+    return {position: _any(g, where) for position, where in _on_kinks(g, graph, wrt, values).items()}
+
+
+def _any(g: Builder, where: Value) -> Value:
+    """Whether any of the elements is true."""
+    if not where.type.rank:
+        return where
+    return g.emit("reduce_any", g.reshape(where, (where.type.size,)) if where.type.rank > 1 else where, axes=(0,))
 
 
 def kink_counts(g: Builder, graph: Graph, wrt: Sequence[str], values: Sequence[Value]) -> Mapping[int, Value]:
-    """By a node's position, how many of its elements sit on a kink, built in `g` from the graph's values there.
+    """By a node's position, how many of its elements sit on a kink, built in `g` from the graph's values there."""
+    return {
+        position: g.reduce_sum(g.convert(where, ElementType.INT64), axes=tuple(range(where.type.rank)))
+        for position, where in _on_kinks(g, graph, wrt, values).items()
+    }
+
+
+def _values(g: Builder, graph: Graph) -> Sequence[Value]:
+    """The values of the graph in `g`, if any of its nodes can sit on a kink."""
+    arguments = declare_inputs(g, graph)
+    return values_of(g, graph, arguments) if any(rules.may_kink(node.op) for node in graph.nodes) else ()
+
+
+def _on_kinks(g: Builder, graph: Graph, wrt: Sequence[str], values: Sequence[Value]) -> Mapping[int, Value]:
+    """By a node's position, where it sits on a kink, built in `g` from the graph's values there.
 
     Nodes that do not move with `wrt` sit on none, nor do those that no derivative comes from. Kinks that nothing but
     jumps is computed from do not count: a maximum of which only the floor is taken is constant but for jumps of the
     floor, which count themselves.
     """
     moving, used, felt = _moving(graph, wrt), _reaching(graph, through_jumps=True), _reaching(graph)
-    counts: dict[int, Value] = {}
+    found: dict[int, Value] = {}
     for position, (node, results) in enumerate(graph.numbered_nodes()):
         if not rules.may_kink(node.op):
             continue
@@ -72,9 +77,8 @@ def kink_counts(g: Builder, graph: Graph, wrt: Sequence[str], values: Sequence[V
             operands, moves = [values[k] for k in node.operands], [moving[k] for k in node.operands]
             where = rules.kink(node.op, g, operands, [values[k] for k in results], moves)
             if where is not None:
-                axes = tuple(range(where.type.rank))
-                counts[position] = g.reduce_sum(g.convert(where, ElementType.INT64), axes=axes)
-    return counts
+                found[position] = where
+    return found
 
 
 def margins(g: Builder, graph: Graph, values: Sequence[Value]) -> Mapping[int, Value]:

@@ -6,11 +6,10 @@ Names of a client's graph have no colon, so the two never meet.
 from __future__ import annotations
 
 STEP = "step"
-KINKED_NODES = "kinked:nodes"
 KINKED_EXAMPLES = "kinked:examples"
+"""Along an axis, at how many of its positions something is on a kink."""
 ABSORBED = "kinked:absorbed"
-COUNTS = frozenset({KINKED_NODES, KINKED_EXAMPLES, ABSORBED})
-"""The outputs that a batch has the sum of, whatever becomes of the others."""
+"""Whether a computed zero has absorbed something."""
 
 _OF_POINT = frozenset({"value", "gradient", "kinked"})
 
@@ -78,6 +77,16 @@ def perturbation(value: int) -> str:
 def kinks(position: int) -> str:
     """The number of elements on a kink of the node at a position."""
     return f"kinks:{position}"
+
+
+def kinked(position: int) -> str:
+    """Whether the node at a position sits on a kink."""
+    return f"kinked:{position}"
+
+
+def tells_of_kinks(name: str) -> bool:
+    """Whether an output says where an example is on kinks: of a batch all say it together, whatever others do."""
+    return split(name)[0] == "kinked"
 
 
 def is_derivative(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from gradserve.jobs import dense, derivative, estimates, explain, inspect, kinks, taylor, verify
 from gradserve.jobs.context import Context
+from gradserve.jobs.ready import Ready, key_of
 from gradserve.questions.asked import Answer, Question
 from gradserve.questions.call import AtKinks
 from gradserve.questions.derivatives import Derivatives, Differentiate
@@ -53,6 +55,24 @@ PAGES: Mapping[type[Question], Page] = {
     **dict.fromkeys(ESTIMATES.values(), _unresolved(estimates.answers, "estimates are")),
 }
 """What answers each kind of question."""
+
+
+def ready_for(context: Context, question: Differentiate) -> Callable[[], Ready | None]:
+    """Tells what is ready for questions like one that was answered, as long as the context remembers it."""
+    if question.call.options.kinks is not AtKinks.CONVENTION:
+        return lambda: None
+    key = key_of(question)
+    known: weakref.ref[Ready] | None = None
+
+    def tell() -> Ready | None:
+        nonlocal known
+        found = None if known is None else known()
+        if found is None:
+            found = context.ready.get(key)
+            known = None if found is None else weakref.ref(found)
+        return found
+
+    return tell
 
 
 def answers(context: Context, question: Question, control: Control) -> Iterator[Answer]:

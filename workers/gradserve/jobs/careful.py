@@ -43,7 +43,7 @@ class Mending:
         waiting: list[ChunkResult] = []
         lost: list[ChunkResult] = []
         for result in self._schedule.pool.run(self._work, self._control):
-            nonfinite = count_nonfinite(result.outputs)
+            nonfinite = count_nonfinite(result.outputs.values())
             if nonfinite and has_nan(result.outputs, self._schedule.derivatives):
                 lost.append(result)
             else:
@@ -65,7 +65,7 @@ class Mending:
         for result in waiting:
             if result.index in positions:
                 outputs = next(again)
-                self.nonfinite += count_nonfinite(outputs)
+                self.nonfinite += count_nonfinite(outputs.values())
                 yield replace(result, outputs=outputs)
             else:
                 yield result
@@ -92,8 +92,8 @@ class Mending:
         )
 
     def _together(self, own: Mapping[str, Array], careful: Mapping[str, Array]) -> dict[str, Array]:
-        """The chunk's own outputs where they are numbers, so that these keep their bits; counts of the other run."""
+        """The chunk's own outputs where they are numbers, so that these keep their bits; kinks of the other run."""
         found = dict(own)
         for name in self._schedule.derivatives:
             found[name] = np.where(np.isnan(own[name]), careful[name], own[name])
-        return found | {name: careful[name] for name in names.COUNTS if name in careful}
+        return found | {name: told for name, told in careful.items() if names.tells_of_kinks(name)}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,11 +20,12 @@ from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array
 from gradserve.jobs.context import Context
 from gradserve.jobs.derivative import with_inputs
-from gradserve.jobs.folds import Gathered, KinkCount, by_role, count_nonfinite
+from gradserve.jobs.folds import Gathered, KinkCount, by_role, count_nonfinite, mean
 from gradserve.jobs.matrices import BasisLayout
 from gradserve.jobs.programs import Axis, Check
-from gradserve.jobs.ready import key_of
+from gradserve.jobs.ready import Form, Matrix, key_of, ready
 from gradserve.jobs.sweep import Lap, Sweep, SweepRun, SweepSchedule, counting
+from gradserve.pools.sources import array_of
 from gradserve.pools.work import OneHots, Point, Rows, Shared, Source
 from gradserve.questions.call import Call, Reduction, arrays_of
 from gradserve.questions.derivations import Derivation, Hessian, Hvp, Jacobian, Jvp, Mode, Vjp
@@ -67,8 +68,16 @@ def answers(context: Context, question: Differentiate, control: Control) -> Iter
         InvalidRequest, NotDifferentiable, LimitExceeded: as `schedule` does.
         NumericalFailure, Cancelled, DeadlineExceeded, WorkerLost: while running.
     """
+    key = key_of(question)
+    known = context.ready.get(key)
+    answer = known and known.answer({**arrays_of(question.call.arguments)}, control)
+    yield answer or _answer(context, question, control, key)
+
+
+def _answer(context: Context, question: Differentiate, control: Control, key: Hashable) -> Derivatives:
+    """The answer of any call; what is ready from now on is kept under `key`."""
     started = time.perf_counter()
-    call, products, scheduled = _settled(context, question, control.check)
+    call, products, scheduled = _settled(context, question, control.check, key)
     gathered = Gathered(call.reduction, call.batch_size or 1)
     kinks = KinkCount(scheduled.sweep.derivation)
     planned = time.perf_counter() - started
@@ -83,15 +92,41 @@ def answers(context: Context, question: Differentiate, control: Control) -> Iter
     rows = {name: found[f"{products.role}:{name}"] for name in products.layout.rows}
     blocks = products.layout.blocks(rows, points=int(kept))
     some = running.nonfinite(found, apart=call.reduction is Reduction.NONE)
-    nonfinite = sum(count_nonfinite(columns) for columns in blocks.values()) if some else 0
+    nonfinite = sum(count_nonfinite(columns.values()) for columns in blocks.values()) if some else 0
     size = call.batch_size or 1
     report = running.report(planned, batch_size=size, nonfinite_outputs=nonfinite, kinks=kinks.done())
-    yield Derivatives(by_role(values), report, blocks, products.mode)
+    prompt = ready(scheduled, functools.partial(_form, call, products, scheduled))
+    if prompt is not None:
+        context.ready.put(key, prompt, prompt.nbytes)
+    return Derivatives(by_role(values), report, blocks, products.mode)
 
 
-def _settled(context: Context, question: Differentiate, check: Check) -> tuple[Call, Way, SweepSchedule]:
+def _form(call: Call, products: Way, scheduled: SweepSchedule) -> Form | None:
+    """What becomes of the outputs if there is but one chunk; None where points are laps."""
+    layout, axis = products.layout, scheduled.sweep.axis
+    assert axis is not None
+    if call.batch and axis.within is None:
+        return None
+    points, kept = call.batch_size or 1, bool(call.batch) and call.reduction is Reduction.NONE
+    along = (*[slice(None)] * kept, slice(layout.count))
+    rows = {name: f"{products.role}:{name}" for name in layout.rows}
+    settled = functools.partial(mean, size=points) if call.reduction is Reduction.MEAN else np.asarray
+
+    def blocks(outputs: Mapping[str, Array]) -> dict[str, dict[str, Array]]:
+        return layout.blocks({name: settled(outputs[row])[along] for name, row in rows.items()}, points=int(kept))
+
+    def first(columns: Array) -> Array:
+        return np.asarray(columns[0])
+
+    types = scheduled.pieces[0].instance.program.graph.output_types
+    become = dict.fromkeys(types, settled if call.batch else first)
+    basis = {name: array_of(source, {}, {}) for name, source in _basis(products).items()}
+    matrix = Matrix(basis, frozenset(rows.values()), blocks, not call.batch, products.mode)
+    return Form(points, become, matrix)
+
+
+def _settled(context: Context, question: Differentiate, check: Check, key: Hashable) -> tuple[Call, Way, SweepSchedule]:
     """The call, checked, and how it is answered: known if a call with arrays of these types was answered before."""
-    key = key_of(question)
     known = context.dense.get(key)
     if known is not None and question.call.graph.is_concrete:
         return question.call, *known
@@ -168,14 +203,20 @@ def _check_size(context: Context, call: Call, layout: BasisLayout) -> None:
 
 def _lap(call: Call, products: Way, scheduled: SweepSchedule, point: int) -> Lap:
     """The arguments at one point, or of the batch, along all columns of the identity."""
-    batched, layout, axis = call.batched, products.layout, scheduled.sweep.axis
+    batched, axis = call.batched, scheduled.sweep.axis
     assert axis is not None
     along: dict[str, Source] = {n: Point(n, point) if axis.within is None else Rows(n, 0, axis.size) for n in batched}
     lap: dict[str, Source] = {name: along.get(name, Shared(name)) for name in call.arguments}
-    for (name, type_), offset in zip(layout.seeds.items(), layout.offsets, strict=True):
-        key = names.vector(products.derivation.takes, name)
-        lap[key] = OneHots(0, max(1, layout.count), offset, type_.lengths, type_.element_type)
-    return lap
+    return {**lap, **_basis(products)}
+
+
+def _basis(products: Way) -> Mapping[str, OneHots]:
+    """All columns of the identity, by the inputs that take them."""
+    takes, layout, count = products.derivation.takes, products.layout, max(1, products.layout.count)
+    return {
+        names.vector(takes, name): OneHots(0, count, offset, type_.lengths, type_.element_type)
+        for (name, type_), offset in zip(layout.seeds.items(), layout.offsets, strict=True)
+    }
 
 
 def _outputs(scheduled: SweepSchedule, running: SweepRun, products: Way, kept: bool) -> Iterator[Mapping[str, Array]]:
@@ -191,13 +232,13 @@ def _outputs(scheduled: SweepSchedule, running: SweepRun, products: Way, kept: b
         parts = [next(results).outputs for _ in scheduled.pieces]
         found = {n for part in parts for n in part}
         outputs = {n: _of_point(n, parts) if names.is_of_point(n) else _rows(n, parts)[:count] for n in sorted(found)}
-        yield {n: y[None] if kept and n not in names.COUNTS else y for n, y in outputs.items()}
+        yield {n: y[None] if kept and not names.tells_of_kinks(n) else y for n, y in outputs.items()}
     next(results, None)  # so that the pool ends its work here, and not when it is collected
 
 
 def _of_point(name: str, parts: Sequence[Mapping[str, Array]]) -> Array:
-    """What every row has in common; a count, which is a sum over the rows, as one of a single example."""
-    if name in names.COUNTS:
+    """What every row has in common; what tells of kinks, of all rows, as of a single example."""
+    if names.tells_of_kinks(name):
         return np.minimum(functools.reduce(np.maximum, (part[name] for part in parts if name in part)), 1)
     return np.asarray(parts[0][name][0])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Hashable, Iterator, Mapping
 
@@ -12,9 +13,9 @@ from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array, TensorType
 from gradserve.jobs.calls import checked, named_vectors, type_violations
 from gradserve.jobs.context import Context
-from gradserve.jobs.folds import Gathered, KinkCount, by_role
+from gradserve.jobs.folds import Gathered, KinkCount, by_role, mean
 from gradserve.jobs.programs import Axis, Check
-from gradserve.jobs.ready import key_of, ready
+from gradserve.jobs.ready import Form, key_of, ready
 from gradserve.jobs.sweep import Lap, Sweep, SweepSchedule, counting
 from gradserve.pools.work import Rows, Shared, Source
 from gradserve.questions.call import Argument, Call, Reduction, arrays_of, types_of
@@ -46,7 +47,7 @@ def answers(context: Context, question: Differentiate, control: Control) -> Iter
     """
     key = key_of(question)
     known = context.ready.get(key)
-    answer = known and known.answer(question, control)
+    answer = known and known.answer(_data(question), control)
     yield answer or _answer(context, question, control, key)
 
 
@@ -56,10 +57,19 @@ def _answer(context: Context, question: Differentiate, control: Control, key: Ha
     started = time.perf_counter()
     scheduled = _schedule(context, named, control.check)
     outputs, report = _run(scheduled, named, control, started)
-    found = ready(question, scheduled)
+    found = ready(scheduled, functools.partial(_form, scheduled, question.call.reduction))
     if found is not None:
-        context.ready.put(key, found, scheduled.nbytes)
+        context.ready.put(key, found, found.nbytes)
     return Derivatives(by_role(outputs), report)
+
+
+def _form(scheduled: SweepSchedule, reduction: Reduction) -> Form:
+    """What becomes of the outputs if there is but one chunk."""
+    points = scheduled.sweep.axis.size if scheduled.sweep.axis else 1
+    if reduction is not Reduction.MEAN:
+        return Form(points)
+    means = functools.partial(mean, size=points)
+    return Form(points, dict.fromkeys(scheduled.pieces[0].instance.program.graph.output_types, means))
 
 
 def with_inputs(question: Differentiate) -> Differentiate:
@@ -84,9 +94,13 @@ def differentiate(
 def _run(
     scheduled: SweepSchedule, question: Differentiate, control: Control, started: float
 ) -> tuple[dict[str, Array], Report]:
+    return run_rows(scheduled, _data(question), question.call.reduction, control, started)
+
+
+def _data(question: Differentiate) -> dict[str, Array]:
+    """Arguments and vectors, by the names of the inputs of the derived graph."""
     vectors = arrays_of(named_vectors(question.derivation.takes, question.vectors))
-    data: dict[str, Array] = {**arrays_of(question.call.arguments), **vectors}
-    return run_rows(scheduled, data, question.call.reduction, control, started)
+    return {**arrays_of(question.call.arguments), **vectors}
 
 
 def run_rows(

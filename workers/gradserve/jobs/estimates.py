@@ -134,7 +134,7 @@ class _Probing:
         running, nonfinite = self._scheduled.run(self._lap, data, self._control, chunks), 0
         for k, result in zip(chunks, running, strict=True):
             samples = self._estimator.samples_of(result.outputs, functools.partial(self._probes, k))
-            nonfinite += count_nonfinite(samples)
+            nonfinite += count_nonfinite(samples.values())
             if not k:
                 self._kinks.add(result.outputs, one_point=True)
             yield self._between(k * self._size, samples, start, stop)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ class Gathered:
     def add(self, outputs: Mapping[str, Array]) -> None:
         """Takes the outputs of the next chunk."""
         for key, array in outputs.items():
-            if key in names.COUNTS:
+            if names.tells_of_kinks(key):
                 continue
             seen = self._parts.setdefault(key, [])
             if seen and self._reduction is not Reduction.NONE:
@@ -40,8 +41,14 @@ class Gathered:
 
     def _together(self, seen: list[Array]) -> Array:
         if self._reduction is Reduction.MEAN:
-            return np.asarray(seen[0] / self._size)  # of integers and truths a real
+            return mean(seen[0], self._size)
         return seen[0] if len(seen) == 1 else np.concatenate(seen)
+
+
+@np.errstate(all="ignore")
+def mean(total: Array, size: int) -> Array:
+    """The mean of so many numbers whose sum is known: of integers and truths a real."""
+    return np.asarray(total / size)
 
 
 class KinkCount:
@@ -50,37 +57,46 @@ class KinkCount:
     def __init__(self, derivation: Derivation) -> None:
         """Counts if the derivation does."""
         self._counts = isinstance(derivation, WithKinks)
-        self._nodes: Array | None = None
-        self._absorbed = False
+        self._nodes: set[str] = set()
         self._examples = 0
 
     def add(self, outputs: Mapping[str, Array], one_point: bool = False) -> None:
-        """Takes the counts of the next chunk; `one_point` says that all of a job is at one point."""
-        if names.KINKED_EXAMPLES not in outputs:
-            return  # no node of the graph ever sits on one
-        if names.KINKED_NODES in outputs:
-            nodes = outputs[names.KINKED_NODES] > 0
-            self._nodes = nodes if self._nodes is None else self._nodes | nodes
-        self._absorbed |= bool(outputs.get(names.ABSORBED, 0))
-        examples = int(outputs[names.KINKED_EXAMPLES])
+        """Takes what the next chunk tells; `one_point` says that all of a job is at one point."""
+        if not self._counts:
+            return
+        found = {name for name, told in outputs.items() if names.tells_of_kinks(name) and told}
+        examples = int(outputs.get(names.KINKED_EXAMPLES, bool(found)))
+        self._nodes |= found - {names.KINKED_EXAMPLES}
         self._examples = max(self._examples, min(examples, 1)) if one_point else self._examples + examples
 
     def done(self) -> Kinks | None:
         """The counts; None if the derivation does not count."""
         if not self._counts:
             return None
-        nodes = 0 if self._nodes is None else int(np.count_nonzero(self._nodes))
-        return Kinks(nodes + self._absorbed, self._examples)
+        return Kinks(len(self._nodes), self._examples)
 
 
-def count_nonfinite(arrays: Mapping[str, Array]) -> int:
+def count_nonfinite(arrays: Iterable[Array]) -> int:
     """The number of elements that are infinite or not a number."""
     count = 0
-    for array in arrays.values():
+    for array in arrays:
+        if array.dtype.kind != "f":
+            continue
         # A sum is finite only if all elements are, and reads them once; it may overflow where they are.
-        if array.dtype.kind == "f" and not math.isfinite(np.add.reduce(array, axis=None)):
+        axes = array.ndim
+        if not math.isfinite(array.dot(array) if axes == 1 else _at_once(array) if axes else array):
             count += array.size - int(np.count_nonzero(np.isfinite(array)))
     return count
+
+
+def _at_once(array: Array) -> Any:
+    """The sum of the squares of all elements; where that would take a copy, the sum."""
+    return np.vdot(array, array) if array.flags.c_contiguous else _sum(array)
+
+
+@np.errstate(all="ignore")
+def _sum(array: Array) -> Any:
+    return np.add.reduce(array, axis=None)
 
 
 def has_nan(arrays: Mapping[str, Array], among: Iterable[str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from gradserve.autodiff.walk import declare_inputs, inline
 from gradserve.execution import Executor, Instance, Program, Schedule, instance_of
 from gradserve.ir.budget import Budget, spending
 from gradserve.ir.graph import Graph
+from gradserve.ir.types import ElementType
 from gradserve.jobs.limits import Limits
 from gradserve.ops import builder
 from gradserve.optimize import optimize, rerolled
@@ -119,26 +121,29 @@ def weight(graph: Graph) -> int:
 
 
 def _along(graph: Graph, axis: Axis) -> Graph:
-    """The derived graph along an axis; counts, and where asked for all outputs, are summed along it."""
+    """The derived graph along an axis; where asked for outputs are summed along it, if they do not tell of kinks."""
     if axis.within is not None:
         once = [name for name in graph.output_types if names.is_of_point(name)]
-        graph = _counted_once(vmap(graph, axis.within.inputs, axis.within.size, once))
+        graph = _telling(vmap(graph, axis.within.inputs, axis.within.size, once))
     mapped = vmap(graph, axis.inputs, axis.size)
-    summed = set(mapped.output_types) if axis.summed else names.COUNTS
-    if summed.isdisjoint(mapped.output_types):
-        return mapped
-    g = builder()
-    outputs = inline(g, mapped, declare_inputs(g, mapped))
-    return g.build({n: g.reduce_sum(value, axes=(0,)) if n in summed else value for n, value in outputs.items()})
+    if axis.summed:
+        g = builder()
+        outputs = inline(g, mapped, declare_inputs(g, mapped))
+        told = names.tells_of_kinks
+        mapped = g.build({n: y if told(n) else g.reduce_sum(y, axes=(0,)) for n, y in outputs.items()})
+    return _telling(mapped, count=True)
 
 
-def _counted_once(graph: Graph) -> Graph:
-    """The graph along many vectors at one point, which counts as one example if it does so for any of them."""
-    several = [
-        n for n in (names.KINKED_EXAMPLES, names.ABSORBED) if n in graph.output_types and graph.output_types[n].rank
-    ]
-    if not several:
+def _telling(graph: Graph, count: bool = False) -> Graph:
+    """The graph along an axis, telling of all positions together what is on kinks; if asked, at how many of them."""
+    told = [n for n, type_ in graph.output_types.items() if names.tells_of_kinks(n) and type_.rank]
+    if not told:
         return graph
     g = builder()
     outputs = inline(g, graph, declare_inputs(g, graph))
-    return g.build(outputs | {name: g.emit("reduce_max", outputs[name], axes=(0,)) for name in several})
+    flags = [outputs[name] for name in told]
+    outputs |= {name: g.emit("reduce_any", outputs[name], axes=(0,)) for name in told}
+    if count:
+        some = g.convert(functools.reduce(g.logical_or, flags), ElementType.INT64)
+        outputs[names.KINKED_EXAMPLES] = g.reduce_sum(some, axes=(0,))
+    return g.build(outputs)

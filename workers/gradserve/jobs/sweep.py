@@ -258,7 +258,7 @@ class SweepRun:
     def nonfinite(self, outputs: Mapping[str, Array], apart: bool) -> int:
         """Elements of the outputs that are infinite or NaN; `apart` says that those of chunks lie side by side."""
         known = self._schedule.derivatives and (apart or self._done == 1)
-        return self._results.nonfinite if known else count_nonfinite(outputs)
+        return self._results.nonfinite if known else count_nonfinite(outputs.values())
 
     def report(
         self, planned: float, batch_size: int | None = None, nonfinite_outputs: int = 0, kinks: Kinks | None = None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -29,6 +30,28 @@ class Derivatives:
     """How dense derivatives were accumulated; of a Hessian FORWARD, over reverse."""
 
 
+class ReportedLater(Derivatives):
+    """Derivatives whose report is written when somebody asks for it: most callers never do."""
+
+    tell: Callable[[], Report]
+    """Writes the report, and keeps none of the arrays in memory."""
+
+    def __init__(
+        self,
+        arrays: Mapping[str, Mapping[str, Array]],
+        tell: Callable[[], Report],
+        blocks: Mapping[str, Mapping[str, Array]],
+        mode: Mode,
+    ) -> None:
+        """Of a report that `tell` writes."""
+        object.__setattr__(self, "__dict__", {"arrays": arrays, "tell": tell, "blocks": blocks, "mode": mode})
+
+    @functools.cached_property
+    def report(self) -> Report:
+        """What it cost."""
+        return self.tell()
+
+
 @dataclass(frozen=True)
 class Differentiate:
     """Asks for a derivation of a call's graph."""
@@ -39,6 +62,11 @@ class Differentiate:
     """Tangents by input, or cotangents by output."""
 
     answer: ClassVar[type] = Derivatives
+
+    def of(self, arguments: Mapping[str, Argument], vectors: Mapping[str, Argument]) -> Differentiate:
+        """The same question about other numbers."""
+        call = self.call
+        return Differentiate(Call(call.graph, arguments, call.batch, call.options), self.derivation, vectors)
 
     @property
     def rpc(self) -> str:

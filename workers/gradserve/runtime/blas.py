@@ -47,6 +47,12 @@ class OneBlasThread:
                     self._libraries[path].set_num_threads(threads)
                 self._before.clear()
 
+    def renew(self) -> None:
+        """Limits libraries that were loaded since somebody, who is still inside, entered."""
+        if len(sys.modules) != self._modules_seen:
+            with self:
+                pass
+
     def _look_again(self) -> bool:
         # A scan takes a millisecond, so it is made only after imports, which are what loads libraries.
         self._modules_seen = len(sys.modules)

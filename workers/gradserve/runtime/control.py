@@ -12,6 +12,8 @@ from gradserve.ir.errors import Cancelled, DeadlineExceeded
 class Control:
     """A deadline and a cancellation flag, seen by every thread that works for one call."""
 
+    __slots__ = ("__weakref__", "_callbacks", "_cancelled", "_lock", "deadline")
+
     def __init__(self, deadline: float | None = None) -> None:
         """`deadline` is in seconds since the epoch, so that it means the same on every machine."""
         self.deadline = deadline

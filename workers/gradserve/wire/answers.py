@@ -11,7 +11,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from gradserve.questions.asked import QUESTIONS, Answer, Question
 from gradserve.questions.derivations import Derivation
-from gradserve.questions.derivatives import Derivatives, Differentiate
+from gradserve.questions.derivatives import Derivatives, Differentiate, ReportedLater
 from gradserve.questions.report import Report
 from gradserve.wire.codec import codec_of
 from gradserve.wire.methods import METHODS, new_reply
@@ -53,8 +53,8 @@ def decode_answer(question: Question, reply: Any, source: Source) -> Answer:
 
 def report_later(answer: Answer) -> Callable[[], Report]:
     """Tells the report of an answer that calls it so, and keeps nothing else of the answer in memory."""
-    if isinstance(answer, _Received):
-        return functools.partial(decode_report, vars(answer)["_bytes"])
+    if isinstance(answer, ReportedLater):
+        return answer.tell
     report: Report = answer.report
     return lambda: report
 
@@ -87,17 +87,6 @@ class _OfRecord:
         if self._report:
             values[self._report] = report_codec().read(getattr(message, self._report), source)
         return self._codec.record(**values)
-
-
-class _Received(Derivatives):
-    """Derivatives whose report is read when somebody asks for it: most callers never do."""
-
-    def __init__(self, arrays: Any, blocks: Any, mode: Any, report: bytes) -> None:
-        vars(self).update(arrays=arrays, blocks=blocks, mode=mode, _bytes=report)
-
-    @functools.cached_property
-    def report(self) -> Report:
-        return decode_report(vars(self)["_bytes"])
 
 
 class _OfDerivation:
@@ -137,7 +126,8 @@ class _OfDerivation:
                 blocks.setdefault(block.row, {})[block.column] = array
         mode = self._rest.values(message, source).get("mode", Derivatives.mode)
         # As bytes, because a message inside the reply would keep all of the reply in memory.
-        return _Received(arrays, blocks, mode, message.report.SerializeToString())
+        tell = functools.partial(decode_report, message.report.SerializeToString())
+        return ReportedLater(arrays, tell, blocks, mode)
 
 
 def _is_map(field: FieldDescriptor) -> bool:

@@ -10,6 +10,7 @@ from gradserve import wire
 from gradserve.client import asking
 from gradserve.client.backend import Backend
 from gradserve.client.methods import NAMES, method_of
+from gradserve.client.remembered import key_of, order_of, remember
 from gradserve.client.settings import (
     Setting,
     checked_executor,
@@ -137,11 +138,26 @@ class Asker:
         **options: Any,
     ) -> Any:
         """What a derivation gives, as trees; `options` are its own."""
-        bound = self._signatures.bind(arguments, named, wrt, batch)
-        vectors = asking.vectors_of(kind, bound, tangent if cotangent is None else cotangent)
-        call = self._call(bound, reduction)
-        found = self._ask(Differentiate(call, asking.derivation_of(kind, bound, options), vectors))
-        return asking.result_of(kind, bound, found)
+        vector = tangent if cotangent is None else cotangent
+        asked = kind, self._placement, self._executor, self._count_kinks, self._kinks
+        remembered = self._signatures.remembered()
+        leaves: list[Array] = []
+        key = key_of(asked, arguments, named, vector, (wrt, batch, reduction, *options, *options.values()), leaves)
+        known = remembered.get(key)
+        if known is not None:
+            again, trees = known
+            found = again(leaves, self._timeout)
+            self._last_report = wire.report_later(found)
+            return trees(found)
+        bound = self._signatures.bind(arguments, named, wrt, batch, looked=True)
+        vectors = asking.vectors_of(kind, bound, vector)
+        question = Differentiate(self._call(bound, reduction), asking.derivation_of(kind, bound, options), vectors)
+        trees = asking.trees_of(kind, bound.form)
+        result = trees(self._ask(question))
+        order = None if key is None else order_of(bound, named, question.vectors, leaves)
+        if order is not None:
+            remember(remembered, key, (self._backend.again(question, *order), trees))
+        return result
 
     def derivatives(
         self,
@@ -203,10 +219,16 @@ class Asker:
 
     def _ask(self, question: Question) -> Any:
         """The one answer to a question."""
+        if isinstance(question, Explain):
+            with Deadline(self._timeout) as deadline:
+                return self._backend.ask(question, deadline)
+        return self._answered(lambda deadline: self._backend.ask(question, deadline))
+
+    def _answered(self, ask: Callable[[Deadline], Answer]) -> Any:
+        """The answer, whose report is the last one."""
         with Deadline(self._timeout) as deadline:
-            answer = self._backend.ask(question, deadline)
-        if not isinstance(question, Explain):
-            self._last_report = wire.report_later(answer)
+            answer = ask(deadline)
+        self._last_report = wire.report_later(answer)
         return answer
 
     def _last(self, question: Question, progress: Callable[[Any], object] | None) -> Answer:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import enum
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass, replace
 from numbers import Integral, Real
 from typing import Any, TypeVar
 
 import numpy as np
 
-from gradserve.client.tracing.signature import Bound
+from gradserve.client.tracing.signature import Bound, Form
 from gradserve.ir.errors import InvalidRequest
 from gradserve.ir.types import TensorType, type_of
 from gradserve.questions.asked import Answer
@@ -172,19 +172,27 @@ def explained(name: str, bound: Bound, call: Call) -> Explain:
     return Explain(Differentiate(call, derivation_of(kind, bound, {}), vector_types(kind, bound)))
 
 
-def result_of(kind: type[Derivation], bound: Bound, found: Derivatives) -> Any:
-    """What a derivation gives, as trees: a tuple if it is several things. Of a dense one the matrix alone.
+def trees_of(kind: type[Derivation], form: Form) -> Callable[[Derivatives], Any]:
+    """What makes trees of what a derivation gives: a tuple if it is several things. Of a dense one the matrix alone.
 
     Values and gradients that were left out are left out.
     """
+    roles = tuple(kind.gives.values())
     if kind.dense:
-        return bound.hessian(found.blocks) if "gradient" in kind.gives.values() else bound.jacobian(found.blocks)
-    given = []
-    for role in kind.gives.values():
-        arrays = found.arrays.get(role, {})
-        if arrays or role not in ("value", "gradient"):
-            given.append(bound.outputs(arrays) if role in ("value", "tangent") else bound.parameters(arrays))
-    return given[0] if len(given) == 1 else tuple(given)
+        matrix = form.hessian if "gradient" in roles else form.jacobian
+        return lambda found: matrix(found.blocks)
+    always = [role not in ("value", "gradient") for role in roles]
+    makers = [form.outputs if role in ("value", "tangent") else form.parameters for role in roles]
+    parts = [*zip(roles, always, makers, strict=True)]
+
+    def trees(found: Derivatives) -> Any:
+        arrays, given = found.arrays, []
+        for role, needed, tree in parts:
+            if needed or arrays.get(role):
+                given.append(tree(arrays.get(role, {})))
+        return given[0] if len(given) == 1 else tuple(given)
+
+    return trees
 
 
 def in_parameters(bound: Bound, answer: Answer) -> Answer:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import Protocol
+from collections.abc import Callable, Generator, Sequence
+from typing import Protocol, TypeAlias
 
 from gradserve.client.transport.deadline import Deadline
+from gradserve.ir.types import Array
 from gradserve.questions.asked import Answer, Question
+from gradserve.questions.derivatives import Derivatives, Differentiate
+
+Again: TypeAlias = Callable[[Sequence[Array], float | None], Derivatives]
+"""The answer to a question that was asked before, with other arrays of the same types in the same order.
+
+It is there within so many seconds, or DeadlineExceeded tells of them; None stands for no end.
+"""
 
 
 class Backend(Protocol):
@@ -20,6 +28,23 @@ class Backend(Protocol):
         """The answers to a question that has several; whoever leaves early closes the stream."""
         ...
 
+    def again(self, question: Differentiate, arguments: Sequence[str], vectors: Sequence[str]) -> Again:
+        """What answers questions like one that was answered, by arrays for these names; it keeps none of that one's."""
+        ...
+
     def close(self) -> None:
         """Ends connections and workers."""
         ...
+
+
+def asked_anew(backend: Backend, question: Differentiate, arguments: Sequence[str], vectors: Sequence[str]) -> Again:
+    """What asks questions like this one as any other."""
+    asked, count = question.of({}, {}), len(arguments)
+
+    def again(arrays: Sequence[Array], seconds: float | None) -> Derivatives:
+        given = dict(zip(arguments, arrays[:count], strict=True)), dict(zip(vectors, arrays[count:], strict=True))
+        with Deadline(seconds) as deadline:
+            answer: Derivatives = backend.ask(asked.of(*given), deadline)
+            return answer
+
+    return again

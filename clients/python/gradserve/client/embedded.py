@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
 
-from gradserve.client.transport.deadline import Deadline
+from gradserve.client.backend import Again, asked_anew
+from gradserve.client.transport.deadline import Deadline, late
 from gradserve.client.transport.errors import Closed
 from gradserve.client.transport.session import arrays_of, graph_of
-from gradserve.ir.errors import BlobNotFound
+from gradserve.ir.errors import BlobNotFound, DeadlineExceeded
 from gradserve.ir.graph import BlobRef
-from gradserve.jobs.answering import answers
+from gradserve.ir.types import Array
+from gradserve.jobs.answering import answers, ready_for
+from gradserve.jobs.calls import named_vectors
 from gradserve.jobs.context import Context
 from gradserve.jobs.embedded import embedded_context
 from gradserve.questions.asked import Answer, Question
+from gradserve.questions.derivatives import Derivatives, Differentiate
 from gradserve.questions.report import Report
 from gradserve.runtime.control import Control
 
@@ -46,6 +51,24 @@ class EmbeddedBackend:
         for answer in answers(context, question, Control.after(deadline.left())):
             yield _owned(answer, set(given))
 
+    def again(self, question: Differentiate, arguments: Sequence[str], vectors: Sequence[str]) -> Again:
+        """What answers questions like one that was answered; by what is ready for them, if anything is."""
+        anew, ready = asked_anew(self, question, arguments, vectors), ready_for(self._context, question)
+        inputs = (*arguments, *named_vectors(question.derivation.takes, question.vectors))
+
+        def again(arrays: Sequence[Array], seconds: float | None) -> Derivatives:
+            known = None if self._closed else ready()
+            if known is None:
+                return anew(arrays, seconds)
+            control = Control.after(seconds)
+            try:
+                answer = known.answer(dict(zip(inputs, arrays, strict=True)), control)
+                return answer or anew(arrays, control.remaining)
+            except DeadlineExceeded:
+                raise late(seconds or 0.0) from None
+
+        return again
+
     def close(self) -> None:
         """Ends the threads."""
         self._closed = True
@@ -70,11 +93,14 @@ def _owned(found: Any, taken: set[int]) -> Any:
     if kind is tuple:
         return tuple([_owned(each, taken) for each in found])
     names = _fields(kind)
-    return kind(*[_owned(getattr(found, name), taken) for name in names]) if names else found
+    if names:
+        found = copy.copy(found)
+        for name in names:
+            object.__setattr__(found, name, _owned(getattr(found, name), taken))
+    return found
 
 
 @functools.cache
 def _fields(kind: Any) -> tuple[str, ...]:
-    """Where a record holds what may hold arrays, which are all its fields; a report holds none."""
-    is_record = is_dataclass(kind) and kind is not Report
-    return tuple(field.name for field in fields(kind)) if is_record else ()
+    """Where a record holds what may hold arrays: its fields, but not its report, which holds none."""
+    return tuple(field.name for field in fields(kind) if field.type != Report.__name__) if is_dataclass(kind) else ()

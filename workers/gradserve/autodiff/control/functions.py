@@ -6,7 +6,7 @@ import functools
 from collections.abc import Collection, Iterable, Sequence
 
 from gradserve.autodiff.absorbing import absorbed_values
-from gradserve.autodiff.kinks import kink_counts
+from gradserve.autodiff.kinks import kinked
 from gradserve.autodiff.walk import inline, values_of
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Graph
@@ -44,7 +44,7 @@ def any_kink(g: Builder, graph: Graph, moving: Sequence[bool]) -> tuple[list[Val
     """All values of a function of the builder's inputs, and whether a node sits on a kink; None if none ever does."""
     own = parameters(g, [i.type for i in graph.inputs])
     values = values_of(g, graph, _bound(graph, own))
-    truths = [g.gt(count, 0) for count in kink_counts(g, graph, names_of(graph, moving), values).values()]
+    truths = [*kinked(g, graph, names_of(graph, moving), values).values()]
     return values, functools.reduce(g.logical_or, truths) if truths else None
 
 

@@ -42,7 +42,7 @@ class LocalPool:
         """
         self.size = threads or os.cpu_count() or 1
         self._prepared = PreparedSchedules()
-        self._closed = threading.Event()
+        self._closed = False
         self._threads = ThreadPoolExecutor(self.size, thread_name_prefix=self.name)
         ONE_BLAS_THREAD.__enter__()
 
@@ -57,30 +57,32 @@ class LocalPool:
         """What runs a short schedule in the caller's thread; see `Pool.direct`."""
         if schedule.seconds > CALLER_SECONDS:
             return None
-        prepared = self._prepared.prepared(schedule, executor)
+        prepared, renew = self._prepared.prepared(schedule, executor), ONE_BLAS_THREAD.renew
 
         def run(arguments: Mapping[str, Array], control: Control) -> dict[str, Array]:
-            if self._closed.is_set():
-                raise Unavailable(_CLOSED)
-            try:
-                with ONE_BLAS_THREAD:
-                    return prepared(arguments, control.stopped)
-            except Cancelled:
-                control.check()
-                raise
+            if not self._closed:
+                renew()
+                try:
+                    outputs = prepared(arguments, control.stopped)
+                except Cancelled:
+                    control.check()
+                    raise
+                if not self._closed:  # else BLAS may have had several threads by the end
+                    return outputs
+            raise Unavailable(_CLOSED)
 
         return run
 
     def close(self) -> None:
         """Stops running chunks at their next step and ends the threads."""
-        if self._closed.is_set():
+        if self._closed:
             return
-        self._closed.set()
+        self._closed = True
         self._threads.shutdown(wait=False)
         ONE_BLAS_THREAD.__exit__(None, None, None)
 
     def _run_here(self, work: Work, control: Control) -> Iterator[ChunkResult]:
-        if self._closed.is_set():
+        if self._closed:
             raise Unavailable(_CLOSED)
         control.check()
         try:
@@ -95,7 +97,7 @@ class LocalPool:
         inbox = Inbox(control)
 
         def stopped() -> bool:
-            return abandoned.is_set() or self._closed.is_set() or control.stopped()
+            return abandoned.is_set() or self._closed or control.stopped()
 
         def offer(index: int) -> None:
             try:
@@ -115,7 +117,7 @@ class LocalPool:
                 raise Cancelled("the work was stopped before this chunk began")
             inbox.put(index, self._result(work, index, submitted, stopped, threading.current_thread().name))
         except BaseException as error:
-            inbox.put(index, Unavailable(_CLOSED) if self._closed.is_set() else error)
+            inbox.put(index, Unavailable(_CLOSED) if self._closed else error)
 
     def _result(
         self, work: Work, index: int, submitted: float, stopped: Callable[[], bool], worker: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from gradserve.client.tracing.signature import (
@@ -31,12 +31,16 @@ class LoadedGraph:
         output: Structure = Leaf() if len(names) == 1 else Branch(dict, names, (Leaf(),) * len(names))
         self.watch: Watch = False  # a file reads nothing
         self.latest = Traced(graph, {given.name: Leaf() for given in graph.inputs}, output)
+        self._remembered: dict[Hashable, Any] = {}
 
     def __str__(self) -> str:
         return "loaded"
 
-    def bind(self, arguments: Sequence[Any], named: Mapping[str, Any], wrt: Names, batch: Batch) -> Bound:
+    def bind(
+        self, arguments: Sequence[Any], named: Mapping[str, Any], wrt: Names, batch: Batch, looked: bool = False
+    ) -> Bound:
         """The arguments by position or by the name of the input; trees are taken apart to the names of inputs."""
+        del looked  # a graph reads nothing
         types = self.latest.graph.input_types
         leaves = {name: widened(leaf, types.get(name), name) for name, leaf in self._leaves(arguments, named)}
         missing = [f"{name}: {type_}" for name, type_ in types.items() if name not in leaves]
@@ -48,7 +52,12 @@ class LoadedGraph:
         wrt = names_of(wrt, types, "wrt") or tuple(name for name, type_ in types.items() if type_.is_float)
         batched = batched_names(batch, wrt, types)
         require_batched(leaves, batched)
-        return Bound(self.latest, {name: converted(leaves[name], types[name], name) for name in types}, wrt, batched)
+        values = {name: converted(leaves[name], types[name], name) for name in types}
+        return Bound(self.latest, wrt, values, batched)
+
+    def remembered(self) -> dict[Hashable, Any]:
+        """What may be kept of calls: the graph stays."""
+        return self._remembered
 
     def _leaves(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> list[tuple[str, Any]]:
         types = self.latest.graph.input_types

@@ -37,8 +37,7 @@ class Traces:
         self._traced: tuple[Traced, ...] = ()
         self.watch = watch
         self._watched: Watched | None = None
-        self._known: dict[Hashable, tuple[Traced, tuple[str, ...]]] = {}
-        """The graphs and parameters in question of calls with arrays of known types: most calls are such."""
+        self._remembered: dict[Hashable, Any] = {}
         self._lock = threading.RLock()
 
     def __str__(self) -> str:
@@ -63,25 +62,24 @@ class Traces:
         """
         return self._trace(self._parameters.bind(arguments, named))
 
-    def bind(self, arguments: Sequence[Any], named: Mapping[str, Any], wrt: Names, batch: Batch) -> Bound:
-        """The arguments bound to the graph of their types, traced now if it is new, or reads what has changed."""
-        self._forget_stale()
-        given = self._parameters.bind(arguments, named)
-        key = _plain(given, wrt) if batch is False else None
-        known = None if key is None else self._known.get(key)
-        if known is not None:
-            traced, chosen = known
-            return Bound(traced, given, chosen, ())
-        bound = self._bind(given, wrt, batch)
-        if key is not None and all(bound.arguments.get(name) is array for name, array in given.items()):
-            self._remember(key, bound)
-        return bound
+    def bind(
+        self, arguments: Sequence[Any], named: Mapping[str, Any], wrt: Names, batch: Batch, looked: bool = False
+    ) -> Bound:
+        """The arguments bound to the graph of their types, traced now if it is new, or reads what has changed.
 
-    def _remember(self, key: Hashable, bound: Bound) -> None:
-        """Keeps what arguments of these types are bound to, as long as no graph comes or goes."""
-        with self._lock:
-            if self._traced and bound.traced is self._find(bound.traced.inputs, bound.arguments, ()):
-                self._known[key] = bound.traced, bound.wrt
+        `looked` says that this call has asked for what is remembered.
+        """
+        if not looked:
+            self._forget_stale()
+        return self._bind(self._parameters.bind(arguments, named), wrt, batch)
+
+    def remembered(self) -> dict[Hashable, Any]:
+        """What may be kept of calls, by what they have in common; another dict once a graph has come or gone.
+
+        Looks if what the function reads has changed.
+        """
+        self._forget_stale()
+        return self._remembered
 
     def _bind(self, given: Mapping[str, Any], wrt: Names, batch: Batch) -> Bound:
         leaves: dict[str, Array] = {}
@@ -106,7 +104,7 @@ class Traces:
             raise InvalidRequest(f"batch=True is for parameters of real numbers; {whole} is given in whole ones")
         types = traced.graph.input_types
         values = {path: converted(leaf, types[path], path) for path, leaf in leaves.items()}
-        return Bound(traced, values, chosen or traced.real, batched)
+        return Bound(traced, chosen or traced.real, values, batched)
 
     def _find(
         self, structures: Mapping[str, Structure], leaves: Mapping[str, Array], batched: Sequence[str]
@@ -144,7 +142,7 @@ class Traces:
             if not traced.graph.outputs:
                 raise Untraceable(f"{self} returns no array; return what is to be computed")
             self._traced = (*self._traced, traced)[-MOST_GRAPHS:]
-            self._known = {}
+            self._remembered = {}
             # Afterwards: a function may fill what it keeps for itself while it is run.
             copies = [constant.array for constant in traced.graph.constants if isinstance(constant, Literal)]
             stale = self._watched
@@ -163,7 +161,7 @@ class Traces:
             if self._watched is watched:  # else another thread has done so
                 self._watched = renewed or watched
                 self._traced = self._traced if renewed else ()
-                self._known = self._known if renewed else {}
+                self._remembered = self._remembered if renewed else {}
 
     def _refuse_single_points(
         self, structures: Mapping[str, Structure], leaves: Mapping[str, Array], batched: Sequence[str]
@@ -210,14 +208,6 @@ def _failed_on_a_point(
     said = error.message if isinstance(error, GradserveError) else f"{type(error).__name__}: {error}"
     text = f"batch takes the first axis for points (is it missing?), and on one of them, {shapes}, {name} fails: {said}"
     return InvalidRequest(text, error.violations if isinstance(error, GradserveError) else ())
-
-
-def _plain(given: Mapping[str, Any], wrt: Names) -> Hashable | None:
-    """What calls with arrays of the same types have in common; None if anything but arrays and names is given."""
-    named = isinstance(wrt, str) or (isinstance(wrt, tuple) and all(isinstance(name, str) for name in wrt))
-    if not named or any(type(each) is not np.ndarray for each in given.values()):
-        return None
-    return wrt, tuple([(name, array.dtype, array.shape) for name, array in given.items()])
 
 
 def _fits(array: Array, type_: TensorType, batched: bool) -> bool:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
 from gradserve.client.tracing.trace import RESULT, Traced, as_array
-from gradserve.client.tracing.trees import kind_of, leaves_like, unflatten
+from gradserve.client.tracing.trees import Leaf, Structure, kind_of, leaves_like, unflatten
 from gradserve.client.tracing.watching import Watch
 from gradserve.ir.bind import bind, solve_symbols
 from gradserve.ir.errors import InvalidRequest
@@ -21,15 +22,50 @@ Batch: TypeAlias = bool | Names
 
 
 @dataclass(frozen=True)
-class Bound:
-    """A graph with one array for each input, and how results become trees again."""
+class Form:
+    """How results become trees again."""
 
     traced: Traced
-    arguments: Mapping[str, Array]
     wrt: tuple[str, ...]
     """The parameters to differentiate."""
+
+    @functools.cached_property
+    def outputs(self) -> Callable[[Mapping[str, Any]], Any]:
+        """Makes what the function returns of named outputs; scalars are NumPy's own, None has no derivative."""
+        return _tree_of(self.traced.output, [output.name for output in self.traced.graph.outputs])
+
+    @functools.cached_property
+    def parameters(self) -> Callable[[Mapping[str, Any]], Any]:
+        """Makes what belongs to the parameters in `wrt`: one tree, or a dict of trees if there are several.
+
+        None stands for a leaf that is not real.
+        """
+        trees = {name: _tree_of(self.traced.inputs[name], self.traced.paths[name]) for name in self.wrt}
+        if len(trees) == 1:
+            return next(iter(trees.values()))
+        return lambda arrays: {name: tree(arrays) for name, tree in trees.items()}
+
+    def jacobian(self, blocks: Mapping[str, Mapping[str, Array]]) -> Any:
+        """What the function returns, with what belongs to the parameters in the place of each array."""
+        return self.outputs({output: self.parameters(columns) for output, columns in blocks.items()})
+
+    def hessian(self, blocks: Mapping[str, Mapping[str, Array]]) -> Any:
+        """What belongs to the parameters, with the same again in the place of each array."""
+        return self.parameters({row: self.parameters(columns) for row, columns in blocks.items()})
+
+
+@dataclass(frozen=True)
+class Bound(Form):
+    """A graph with one array for each input."""
+
+    arguments: Mapping[str, Array]
     batch: tuple[str, ...]
     """The inputs that carry a leading axis of points."""
+
+    @property
+    def form(self) -> Form:
+        """How results become trees again, which holds no arrays."""
+        return Form(self.traced, self.wrt)
 
     @property
     def batch_size(self) -> int:
@@ -43,29 +79,6 @@ class Bound:
             return self
         shapes = {n: a.shape[1:] if n in self.batch else a.shape for n, a in self.arguments.items()}
         return replace(self, traced=replace(self.traced, graph=bind(graph, solve_symbols(graph, shapes))))
-
-    def outputs(self, arrays: Mapping[str, Array]) -> Any:
-        """What the function returns, from named outputs; scalars as NumPy's own. None for what has no derivative."""
-        return self.traced.result({name: _plain(array) for name, array in arrays.items()})
-
-    def jacobian(self, blocks: Mapping[str, Mapping[str, Array]]) -> Any:
-        """What the function returns, with what belongs to the parameters in the place of each array."""
-        return self.traced.result({output: self.parameters(columns) for output, columns in blocks.items()})
-
-    def hessian(self, blocks: Mapping[str, Mapping[str, Array]]) -> Any:
-        """What belongs to the parameters, with the same again in the place of each array."""
-        return self.parameters({row: self.parameters(columns) for row, columns in blocks.items()})
-
-    def parameters(self, arrays: Mapping[str, Any]) -> Any:
-        """What belongs to the parameters in `wrt`: one tree, or a dict of trees if there are several.
-
-        None stands for a leaf that is not real.
-        """
-        trees = {
-            name: unflatten(self.traced.inputs[name], [_plain(arrays.get(path)) for path in self.traced.paths[name]])
-            for name in self.wrt
-        }
-        return next(iter(trees.values())) if len(trees) == 1 else trees
 
     def vectors(self, tree: Any, what: str) -> dict[str, Array]:
         """Arrays by input from what belongs to the parameters in `wrt`, such as a tangent; `what` it is called.
@@ -134,8 +147,17 @@ class Signatures(Protocol):
         """The graph made last."""
         ...
 
-    def bind(self, arguments: Sequence[Any], named: Mapping[str, Any], wrt: Names, batch: Batch) -> Bound:
-        """The arguments bound to a graph."""
+    def bind(
+        self, arguments: Sequence[Any], named: Mapping[str, Any], wrt: Names, batch: Batch, looked: bool = False
+    ) -> Bound:
+        """The arguments bound to a graph; `looked` says that this call has asked for what is remembered."""
+        ...
+
+    def remembered(self) -> dict[Hashable, Any]:
+        """What may be kept of calls, by what they have in common; another dict once a graph has come or gone.
+
+        Looks if what the function reads has changed.
+        """
         ...
 
 
@@ -233,6 +255,14 @@ def _vector(leaf: Any, type_: TensorType, path: str) -> Array:
     if array.dtype.kind not in "biuf" or isinstance(leaf, np.ma.MaskedArray):
         return converted(as_array(leaf, path), type_, f"the {path}")
     return array.astype(type_.element_type.dtype, copy=False)
+
+
+def _tree_of(structure: Structure, names: Sequence[str]) -> Callable[[Mapping[str, Any]], Any]:
+    """What puts the leaves of those names together; what is not named is None."""
+    if isinstance(structure, Leaf):
+        (name,) = names
+        return lambda arrays: _plain(arrays.get(name))
+    return lambda arrays: unflatten(structure, [_plain(arrays.get(name)) for name in names])
 
 
 def _plain(leaf: Any) -> Any:

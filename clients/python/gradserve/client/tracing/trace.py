@@ -45,10 +45,6 @@ class Traced:
         types = self.graph.input_types
         return tuple(name for name, inputs in self.paths.items() if any(types[path].is_float for path in inputs))
 
-    def result(self, outputs: Mapping[str, Any]) -> Any:
-        """What the function returns, put together from named outputs of the graph; None for those not given."""
-        return unflatten(self.output, [outputs.get(output.name) for output in self.graph.outputs])
-
 
 def trace(function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Traced:
     """The graph of `function`, run once on arrays of the types of the example arguments.

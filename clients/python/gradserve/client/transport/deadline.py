@@ -46,7 +46,12 @@ class Deadline:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(error, DeadlineExceeded) and self._seconds is not None:
-            raise DeadlineExceeded(
-                f"no answer within {self._seconds:g} s; ask for less at once, or allow more time with "
-                "Client(..., timeout=...) or f.timeout = ..."
-            ) from None
+            raise late(self._seconds) from None
+
+
+def late(seconds: float) -> DeadlineExceeded:
+    """What to tell whoever has no answer within so many seconds."""
+    return DeadlineExceeded(
+        f"no answer within {seconds:g} s; ask for less at once, or allow more time with "
+        "Client(..., timeout=...) or f.timeout = ..."
+    )

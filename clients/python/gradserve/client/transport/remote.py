@@ -5,17 +5,19 @@ from __future__ import annotations
 import contextlib
 import random
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 import grpc
 
+from gradserve.client.backend import Again, asked_anew
 from gradserve.client.transport.connection import Connection
 from gradserve.client.transport.deadline import Deadline
 from gradserve.client.transport.session import Session
 from gradserve.client.transport.steps import Alone, Begin, Next, Pause, Send, Step, Steps, Tell
 from gradserve.ir.errors import DeadlineExceeded, GradserveError
 from gradserve.questions.asked import Answer, Question
+from gradserve.questions.derivatives import Differentiate
 from gradserve.v1 import (
     blob_service_pb2_grpc,
     derivative_service_pb2_grpc,
@@ -56,6 +58,10 @@ class RemoteBackend:
     def stream(self, question: Question, deadline: Deadline) -> Generator[Answer]:
         """The answers to a question one by one; leaving early cancels the call."""
         return self._drive(self._session.stream(question), deadline)
+
+    def again(self, question: Differentiate, arguments: Sequence[str], vectors: Sequence[str]) -> Again:
+        """What answers questions like this one."""
+        return asked_anew(self, question, arguments, vectors)
 
     def close(self) -> None:
         """Closes the connection."""

@@ -99,7 +99,9 @@ def _tanh_slope_of_arrays(x: Array, y: Array) -> Array:
     np.subtract(1.0, slope, out=slope)
     far = slope < 1.0 - NEAR
     if np.count_nonzero(far):
-        slope[far] = TanhSlope.far(np, np.broadcast_to(x, slope.shape)[far])
+        # np.broadcast_to takes as long as the rest on small arrays.
+        own = x if np.shape(x) == slope.shape else np.broadcast_to(x, slope.shape)
+        slope[far] = TanhSlope.far(np, own[far])
     return slope
 
 

@@ -36,6 +36,8 @@ WORTH_SLICING = 1 << 12
 @kernel(OverAxes)
 def _reduction(op: OverAxes, types: Sequence[TensorType]) -> Kernel:
     (x,) = types
+    if isinstance(op, ReduceAny) and x.size and x.rank == len(op.axes) == 1:
+        return _any
     result, ufunc = op.infer(x)[0], UFUNCS[type(op)]
     axis = op.axes[0] if len(op.axes) == 1 else op.axes
     whole = functools.partial(ufunc.reduce, axis=axis, dtype=result.element_type.dtype)
@@ -45,6 +47,11 @@ def _reduction(op: OverAxes, types: Sequence[TensorType]) -> Kernel:
         return _folded(ufunc, x.lengths[-1])
     beside = op.axes[-1:] == (x.rank - 2,) and x.lengths[-2] > x.lengths[-1]
     return _slice_by_slice(whole, result) if beside else whole
+
+
+def _any(x: Any) -> Any:
+    """Whether an element is true: the first that is, or else any. NumPy finds it sooner than it begins a reduction."""
+    return x[x.argmax()]
 
 
 def _folded(ufunc: np.ufunc, count: int) -> Callable[[Any], Any]:
