@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from gradserve.autodiff import rules
-from gradserve.autodiff.walk import Differentiating
+from gradserve.autodiff.walk import refused
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.errors import ConstraintError
 from gradserve.ir.graph import Constant, Graph
 from gradserve.ir.op import Op
 from gradserve.ops import builder
@@ -37,10 +38,12 @@ def expanded(g: Builder, graph: Graph, inputs: Sequence[Coefficients], order: in
     values += [expansion.constant(constant) for constant in graph.constants]
     for position, node in enumerate(graph.nodes):
         g.origin = node.origin
-        with Differentiating(node, position):
+        try:
             results = expansion.apply(node.op, [values[k] for k in node.operands])
             for series in results:
                 series.upto(order)
+        except ConstraintError as error:
+            raise refused(node, position, error) from None
         values += results
     return [[values[o.value].at(k) for k in range(order + 1)] for o in graph.outputs]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -26,12 +26,12 @@ class Value:
     __slots__ = ("builder", "index", "producer", "type")
     __array_ufunc__ = None
 
-    def __init__(self, builder: Builder, index: int, type_: TensorType) -> None:
+    def __init__(self, builder: Builder, index: int, type_: TensorType, producer: Application | None = None) -> None:
         """Made by the builder only."""
         self.builder = builder
         self.index = index
         self.type = type_
-        self.producer: Application | None = None
+        self.producer = producer
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -69,14 +69,20 @@ class Value:
         return f"%{self.index}: {self.type}"
 
 
-class Application(NamedTuple):
+class Application:
     """One node of a graph under construction."""
 
-    op: Op
-    operands: tuple[Value, ...]
-    results: tuple[Value, ...]
-    types: tuple[TensorType, ...]
-    origin: Origin | None
+    __slots__ = ("op", "operands", "origin", "results", "types")
+
+    def __init__(
+        self, op: Op, operands: tuple[Value, ...], types: tuple[TensorType, ...], origin: Origin | None
+    ) -> None:
+        """Made by the builder only, which then gives it its results."""
+        self.op = op
+        self.operands = operands
+        self.types = types
+        self.origin = origin
+        self.results: tuple[Value, ...] = ()
 
 
 def common_element_type(operands: Sequence[Operand]) -> ElementType:

@@ -19,6 +19,8 @@ def without_inverses(graph: Graph) -> Graph:
 
     Only the inverse of one matrix, and products of matrices and vectors without further axes.
     """
+    if not graph.has(Inv):
+        return graph
     matrices = {results[0]: node.operands[0] for node, results in graph.numbered_nodes() if isinstance(node.op, Inv)}
     useless = _in_products_alone(graph, matrices)
     if not useless:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from gradserve.autodiff.walk import declare_inputs, leaves
 from gradserve.ir.builder import Application, Builder, Value
-from gradserve.ir.graph import Graph
+from gradserve.ir.graph import Graph, Node
 from gradserve.ir.op import Op
 from gradserve.ops import OP_SET
 from gradserve.optimize.calls import called
@@ -78,31 +78,49 @@ def _rebuild(graph: Graph, open_: Sequence[bool], check: Callable[[], None]) -> 
     """The graph with rules applied to nodes that are open, and to those that see a change from where they stand."""
     g = _Ordered(OP_SET)
     values = leaves(g, graph, declare_inputs(g, graph))
-    read = {k for node in graph.nodes for k in node.operands} | {output.value for output in graph.outputs}
+    read = _Read(graph)
     distances = [REACH] * len(values)
     """Of each value, how far the nearest change is behind it."""
     made: set[int] = set()
     """The values that rules have made."""
-    for position, (node, results) in enumerate(graph.numbered_nodes()):
+    for position, node in enumerate(graph.nodes):
         if position % _NODES_BETWEEN_CHECKS == 0:
             check()
         g.origin = node.origin
         operands = tuple([values[k] for k in node.operands])
         distance = min([distances[k] for k in node.operands], default=REACH)
         found = None
-        if open_[position] or distance < REACH:
+        if distance < REACH or open_[position]:
             before = g.count
-            found = _rewritten(g, node.op, operands, [k for k, value in enumerate(results) if value in read])
+            found = _rewritten(g, node.op, operands, read.of(node, len(values)))
         if found is None:
-            values += g.apply(node.op, operands)
-            distances += [min(distance + 1, REACH)] * len(results)
+            found = g.apply(node.op, operands)
+            distances += [min(distance + 1, REACH)] * len(found)
         else:
             made.update(range(before, g.count))
-            values += found
-            distances += [0] * len(results)
+            distances += [0] * len(found)
+        values += found
     outputs = {o.name: values[o.value] for o in graph.outputs}
     needed = g.needed(outputs.values())
     return _Rebuilt(g.build(outputs), [_is_open(g, application, made) for application in needed])
+
+
+class _Read:
+    """Which values of a graph are read at all: for calls of functions, which may leave the others out."""
+
+    def __init__(self, graph: Graph) -> None:
+        """Looks at nothing before it is asked."""
+        self._graph = graph
+
+    @functools.cached_property
+    def _values(self) -> set[int]:
+        return {k for node in self._graph.nodes for k in node.operands} | {o.value for o in self._graph.outputs}
+
+    def of(self, node: Node, first: int) -> Sequence[int]:
+        """Which results of a call of functions are read, the first of them being this value; of others none is told."""
+        if not node.op.calls_functions:
+            return ()
+        return [k for k in range(len(node.types)) if first + k in self._values]
 
 
 def _is_open(g: Builder, made: Application, new: Collection[int]) -> bool:

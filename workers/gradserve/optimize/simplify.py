@@ -43,7 +43,7 @@ def _before_broadcasts(g: Builder, op: Op, operands: Sequence[Value]) -> Value |
     """An elementwise op on broadcasts alone is done before them."""
     found = []
     for operand in operands:
-        made = g.producer(operand)
+        made = operand.producer
         if made is None or type(made.op) is not BroadcastTo:
             return None
         found.append(made.operands[0])
@@ -151,7 +151,7 @@ def _reverse(g: Builder, op: Any, operands: Sequence[Value]) -> Value | None:
 def _whole(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
     """A slice or a pad that keeps the shape keeps everything."""
     x = operands[0]
-    return x if op.infer(x.type) == (x.type,) else None
+    return x if g.types(op, operands) == (x.type,) else None
 
 
 def _broadcast_to(g: Builder, op: Any, operands: Sequence[Value]) -> Value | None:

@@ -23,7 +23,7 @@ def smoothed(graph: Graph) -> Graph:
     if not _has_roots(graph):
         return graph
     g = builder()
-    smoother = Smoother(g, RULES, other, any(isinstance(node.op, Sign) for node in graph.nodes))
+    smoother = Smoother(g, RULES, other, graph.has(Sign))
     values = leaves(g, graph, declare_inputs(g, graph))
     for node in graph.nodes:
         g.origin = node.origin
@@ -34,10 +34,7 @@ def smoothed(graph: Graph) -> Graph:
 
 
 def _has_roots(graph: Graph) -> bool:
-    return any(
-        isinstance(node.op, Abs | Sqrt | Pow | Hypot) or any(map(_has_roots, node.op.functions.values()))
-        for node in graph.nodes
-    )
+    return any(own.has(Abs, Sqrt, Pow, Hypot) for own in (graph, *graph.functions))
 
 
 @functools.lru_cache(maxsize=256)
