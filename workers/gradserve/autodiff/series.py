@@ -68,7 +68,8 @@ class Series:
 
     def at(self, k: int) -> Value | None:
         """The coefficient of t^k; None for zero."""
-        self.upto(k)
+        if k >= len(self._known):
+            self.upto(k)
         return self._known[k]
 
     def upto(self, order: int) -> None:
@@ -79,7 +80,7 @@ class Series:
     @property
     def value(self) -> Value:
         """The coefficient of t^0."""
-        found = self.at(0)
+        found = self._known[0] if self._known else self.at(0)
         assert found is not None
         return found
 
@@ -198,10 +199,10 @@ class Application:
         return total(self.of.g, [self._term(left, right, j, k - j) for j in range(k + 1)])
 
     def _term(self, left: int, right: int, i: int, j: int) -> Value | None:
-        chosen = [x.value for x in self.operands]
         x, y = self.operands[left].at(i), self.operands[right].at(j)
         if x is None or y is None:
             return None
+        chosen = [operand.value for operand in self.operands]
         chosen[left], chosen[right] = x, y
         return self.of.g.apply(self.op, chosen)[0]
 

@@ -12,7 +12,7 @@ from gradserve.ir import budget
 from gradserve.ir.attributes import make_op, plain_op
 from gradserve.ir.errors import ConstraintError, InvalidGraph, Violation
 from gradserve.ir.graph import Constant, Graph, Input, Literal, Node, Origin, Output
-from gradserve.ir.op import Op, OpSet
+from gradserve.ir.op import Op, OpSet, attribute_types
 from gradserve.ir.shapes import broadcast_shape
 from gradserve.ir.types import Array, ElementType, Shape, TensorType
 from gradserve.ir.value import Application, Operand, Scalar, Value, common_element_type
@@ -185,10 +185,21 @@ class Builder:
         return result
 
     def __getattr__(self, name: str) -> Callable[..., Value]:
-        if name.startswith("_") or self.op_set.find(name) is None:
+        found = None if name.startswith("_") else self.op_set.find(name)
+        if found is None:
             raise AttributeError(f"there is no op called {name!r}")
-        emitting = self.__dict__[name] = functools.partial(self.emit, name)
+        emitting = functools.partial(self.emit, name)
+        if not attribute_types(found) and not found.calls_functions:
+            emitting = functools.partial(self._emit_plain, plain_op(found))
+        self.__dict__[name] = emitting
         return emitting
+
+    def _emit_plain(self, op: Op, *operands: Operand, **attributes: Any) -> Value:
+        """As `emit`, of an op that has no attributes."""
+        if attributes:
+            return self.emit(op.name, *operands, **attributes)  # which refuses them
+        (result,) = self.apply(op, op.coerce(self, operands))
+        return result
 
     def convert(self, value: Value, element_type: ElementType) -> Value:
         """The value with other elements; itself if it has them."""

@@ -164,7 +164,8 @@ class Elementwise(Op):
         """The operands promoted to one element type and broadcast to one shape."""
         first = operands[0] if operands else None
         if isinstance(first, Value):
-            alike = [x for x in operands if isinstance(x, Value) and x.type is first.type]
+            type_ = first.type
+            alike = [x for x in operands if isinstance(x, Value) and x.type is type_]
             if len(alike) == len(operands):
                 return tuple(alike)
         return g.align(g.promote(operands))

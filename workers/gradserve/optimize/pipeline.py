@@ -43,7 +43,7 @@ def optimize(graph: Graph, check: Callable[[], None] = _go_on) -> Graph:
 
 def _simplified(graph: Graph, check: Callable[[], None]) -> Graph:
     """The graph simplified again and again, until nothing changes; only what is new is looked at again."""
-    rebuilt = _rebuild(graph, [True] * len(graph.nodes), check)
+    rebuilt = _rebuild(graph, None, check)
     for _ in range(MAX_PASSES - 1):
         if not any(rebuilt.open):
             break
@@ -56,14 +56,16 @@ class _Ordered(Builder):
 
     def apply(self, op: Op, operands: Sequence[Value]) -> tuple[Value, ...]:
         """The results of the op."""
-        if op.commutative:
-            operands = sorted(operands, key=_place)
+        if op.commutative and len(operands) == 2 and _is_before(operands[1], operands[0]):
+            operands = operands[::-1]
         return super().apply(op, operands)
 
 
-def _place(value: Value) -> tuple[bool, int]:
-    """Where a value stands in a graph: inputs and constants come first, whenever they were met."""
-    return value.producer is not None, value.index
+def _is_before(x: Value, y: Value) -> bool:
+    """Whether x stands before y: inputs and constants come first, whenever they were met."""
+    if (x.producer is None) is (y.producer is None):
+        return x.index < y.index
+    return x.producer is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +76,15 @@ class _Rebuilt:
     open: Sequence[bool]
 
 
-def _rebuild(graph: Graph, open_: Sequence[bool], check: Callable[[], None]) -> _Rebuilt:
-    """The graph with rules applied to nodes that are open, and to those that see a change from where they stand."""
+def _rebuild(graph: Graph, open_: Sequence[bool] | None, check: Callable[[], None]) -> _Rebuilt:
+    """The graph with rules applied to nodes that are open, and to those that see a change from where they stand.
+
+    Rules are applied to all nodes if none are said to be open.
+    """
     g = _Ordered(OP_SET)
     values = leaves(g, graph, declare_inputs(g, graph))
     read = _Read(graph)
-    distances = [REACH] * len(values)
-    """Of each value, how far the nearest change is behind it."""
+    seen = None if open_ is None else _Seen(open_, len(values))
     made: set[int] = set()
     """The values that rules have made."""
     for position, node in enumerate(graph.nodes):
@@ -88,21 +92,36 @@ def _rebuild(graph: Graph, open_: Sequence[bool], check: Callable[[], None]) -> 
             check()
         g.origin = node.origin
         operands = tuple([values[k] for k in node.operands])
-        distance = min([distances[k] for k in node.operands], default=REACH)
         found = None
-        if distance < REACH or open_[position]:
+        if seen is None or seen.shows(position, node):
             before = g.count
             found = _rewritten(g, node.op, operands, read.of(node, len(values)))
-        if found is None:
-            found = g.apply(node.op, operands)
-            distances += [min(distance + 1, REACH)] * len(found)
-        else:
-            made.update(range(before, g.count))
-            distances += [0] * len(found)
-        values += found
+            if found is not None:
+                made.update(range(before, g.count))
+        if seen is not None:
+            seen.note(node, found is not None)
+        values += g.apply(node.op, operands) if found is None else found
     outputs = {o.name: values[o.value] for o in graph.outputs}
-    needed = g.needed(outputs.values())
-    return _Rebuilt(g.build(outputs), [_is_open(g, application, made) for application in needed])
+    return _Rebuilt(g.build(outputs), [_is_open(g, application, made) for application in g.needed(outputs.values())])
+
+
+class _Seen:
+    """From where nodes stand, they see changes that are not far behind them."""
+
+    def __init__(self, open_: Sequence[bool], leaves: int) -> None:
+        """Of a graph with so many inputs and constants, none of which change."""
+        self._open = open_
+        self._distances = [REACH] * leaves
+        """Of each value, how far the nearest change is behind it."""
+
+    def shows(self, position: int, node: Node) -> bool:
+        """Whether the node is open, or a change is near."""
+        return self._open[position] or any(self._distances[k] < REACH for k in node.operands)
+
+    def note(self, node: Node, changed: bool) -> None:
+        """Goes on to the next node."""
+        near = 0 if changed else min([self._distances[k] + 1 for k in node.operands], default=REACH)
+        self._distances += [min(near, REACH)] * len(node.types)
 
 
 class _Read:

@@ -80,13 +80,13 @@ def _is_neutral(g: Builder, value: Value, zero: float) -> bool:
 
 def _mul(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
     x, y = operands
-    for one, other in ((x, y), (y, x)):
-        filled = splat(g, one)
-        if filled is not None and filled == 1:
+    filled = [(splat(g, x), y), (splat(g, y), x)]
+    for number, other in filled:
+        if number is not None and number == 1:
             return other
-        if filled is not None and filled == -1:
+        if number is not None and number == -1:
             return g.neg(other)
-    return merged_scaling(g, op, operands)
+    return merged_scaling(g, op, operands) if filled[0][0] is not None or filled[1][0] is not None else None
 
 
 def _div(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
