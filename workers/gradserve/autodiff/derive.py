@@ -69,7 +69,7 @@ def _careful(graph: Graph, derivation: Derivation) -> Graph:
     g = builder()
     own = {*graph.input_types, *added_inputs(graph, derivation)}
     arguments = {i.name: g.input(i.name, i.type) if i.name in own else g.full(i.type, 1) for i in derived.inputs}
-    return g.build(inline(g, derived, arguments))
+    return g.finished(inline(g, derived, arguments))
 
 
 def _derived(graph: Graph, derivation: Derivation, sown: bool) -> Graph:
@@ -117,7 +117,7 @@ def _moved(graph: Graph, derivation: Derivation) -> Sequence[str]:
 def _evaluate(graph: Graph) -> Graph:
     g = builder()
     outputs = inline(g, graph, declare_inputs(g, graph))
-    return g.build({names.value(name): value for name, value in outputs.items()})
+    return g.finished({names.value(name): value for name, value in outputs.items()})
 
 
 def _gradient(graph: Graph, wrt: Sequence[str], sown: bool) -> Graph:
@@ -141,7 +141,7 @@ def _hvp(graph: Graph, wrt: Sequence[str], product_only: bool, sown: bool) -> Gr
         if role == "gradient":
             dot = dots[output.value]
             outputs[names.product(name)] = g.zeros(graph.input_types[name]) if dot is None else dot
-    return g.build(outputs)
+    return g.finished(outputs)
 
 
 def _gauss_newton_product(graph: Graph, wrt: Sequence[str], loss: str, sown: bool) -> Graph:
@@ -167,7 +167,7 @@ def _gauss_newton_product(graph: Graph, wrt: Sequence[str], loss: str, sown: boo
     cotangents = {names.cotangent(name): vector for name, vector in weighted.items()}
     pulled = inline(g, vjp(within, wrt), {**arguments, **cotangents})
     outputs = {names.value(name): value for name, value in values.items()}
-    return g.build(outputs | {names.product(name): pulled[names.cotangent(name)] for name in wrt})
+    return g.finished(outputs | {names.product(name): pulled[names.cotangent(name)] for name in wrt})
 
 
 def _inner(name: str) -> str:
@@ -205,7 +205,7 @@ def _along(graph: Graph, wrt: Sequence[str]) -> Graph:
     for name, direction in directions.items():
         own_step = g.broadcast(g.convert(step, direction.type.element_type), direction.type.shape)
         moved[name] = arguments[name] + direction * own_step
-    return g.build({names.value(name): value for name, value in inline(g, graph, moved).items()})
+    return g.finished({names.value(name): value for name, value in inline(g, graph, moved).items()})
 
 
 def _rename_values(graph: Graph, derived: Graph) -> Graph:

@@ -25,7 +25,7 @@ def jvp(graph: Graph, wrt: Sequence[str], forward: bool = True) -> Graph:
     """
     g = builder()
     found = pushed(g, graph, wrt, forward)
-    return g.build({**found.values, **found.dots})
+    return g.finished({**found.values, **found.dots})
 
 
 @dataclass(frozen=True, slots=True)

@@ -228,7 +228,7 @@ class Application:
         primals = [h.input(f"x{k}", type_) for k, type_ in enumerate(types)]
         tangents = [h.input(f"dx{k}", type_) if k in self._moving else None for k, type_ in enumerate(types)]
         _, dots = rules.push(self.op, h, primals, tangents)
-        graph = h.build({f"dy{k}": dot for k, dot in enumerate(dots) if dot is not None})
+        graph = h.finished({f"dy{k}": dot for k, dot in enumerate(dots) if dot is not None})
         expansion = self.of
         values: list[Series] = [*self.operands]
         values += [expansion.slope(x) for k, x in enumerate(self.operands) if k in self._moving]

@@ -71,7 +71,7 @@ def _transposed(
     for name, tangent in tangents.items():
         found = cotangents.of(tangent)
         outputs[_turned(name)] = g.zeros(tangent.type) if found is None else found
-    return g.build(outputs, [*primals.values(), *(seeds.values() if seed is None else ())])
+    return g.finished(outputs, [*primals.values(), *(seeds.values() if seed is None else ())])
 
 
 class _Linear:

@@ -10,12 +10,12 @@ import numpy as np
 
 from gradserve.ir import budget
 from gradserve.ir.attributes import make_op, plain_op
-from gradserve.ir.errors import ConstraintError, InvalidGraph, Violation
+from gradserve.ir.errors import ConstraintError, InvalidGraph
 from gradserve.ir.graph import Constant, Graph, Input, Literal, Node, Origin, Output
 from gradserve.ir.op import Op, OpSet, attribute_types
 from gradserve.ir.shapes import broadcast_shape
 from gradserve.ir.types import Array, ElementType, Shape, TensorType
-from gradserve.ir.value import Application, Operand, Scalar, Value, common_element_type
+from gradserve.ir.value import Application, Operand, Scalar, Value, common_element_type, impossible
 
 __all__ = ["Application", "Builder", "Operand", "Scalar", "Value", "common_element_type"]
 
@@ -51,9 +51,8 @@ class Builder:
             self._budget.look(0)
 
     def _new(self, type_: TensorType) -> Value:
-        value = Value(self, self._count, type_)
         self._count += 1
-        return value
+        return Value(self, self._count - 1, type_)
 
     def input(self, name: str, type_: TensorType) -> Value:
         """A new named input.
@@ -133,9 +132,8 @@ class Builder:
         return made.results
 
     def _standing_for(self, op: Op) -> Op:
-        found = self._ops.setdefault(op, op)
-        self._met[id(op)] = op, found  # kept alive, so that no other op gets its identity
-        return found
+        self._met[id(op)] = op, self._ops.setdefault(op, op)  # kept alive, so that no other op gets its identity
+        return self._met[id(op)][1]
 
     def types(self, op: Op, operands: Sequence[Value]) -> tuple[TensorType, ...]:
         """The types of the results of `op` on `operands`, which are not made.
@@ -154,19 +152,9 @@ class Builder:
         try:
             types = tuple([self._kinds.setdefault(t, t) for t in op.infer(*given)])
         except ConstraintError as error:
-            raise self._refused(op, error, operands) from None
+            raise impossible(op, operands, error, self.origin) from None
         self._inferred[(id(op), *map(id, given))] = types
         return types
-
-    def _refused(self, op: Op, error: ConstraintError, operands: Sequence[Value]) -> InvalidGraph:
-        types = ", ".join(str(operand.type) for operand in operands)
-        violation = Violation(
-            field=op.name,
-            constraint=f"{op.name} ({error.constraint})",
-            description=f"{error.description}; operands are {types or 'none'}",
-            source=str(self.origin or ""),
-        )
-        return InvalidGraph("this operation is not possible", [violation])
 
     def emit_all(self, name: str, *operands: Operand, **attributes: Any) -> tuple[Value, ...]:
         """The results of the op called `name`, with conversions and broadcasts inserted."""
@@ -188,11 +176,10 @@ class Builder:
         found = None if name.startswith("_") else self.op_set.find(name)
         if found is None:
             raise AttributeError(f"there is no op called {name!r}")
-        emitting = functools.partial(self.emit, name)
-        if not attribute_types(found) and not found.calls_functions:
-            emitting = functools.partial(self._emit_plain, plain_op(found))
-        self.__dict__[name] = emitting
-        return emitting
+        is_plain = not attribute_types(found) and not found.calls_functions
+        emit = functools.partial(self._emit_plain, plain_op(found)) if is_plain else functools.partial(self.emit, name)
+        self.__dict__[name] = emit
+        return emit
 
     def _emit_plain(self, op: Op, *operands: Operand, **attributes: Any) -> Value:
         """As `emit`, of an op that has no attributes."""
@@ -268,6 +255,18 @@ class Builder:
             nodes=tuple(nodes),
             outputs=tuple(Output(name, number[value]) for name, value in outputs.items()),
         )
+
+    def finished(self, outputs: Mapping[str, Value], inputs: Sequence[Value] | None = None) -> Graph:
+        """What `build` gives, after which the builder is of no use."""
+        graph = self.build(outputs, inputs)
+        self.release()
+        return graph
+
+    def release(self) -> None:
+        """Ends the builder's use: its values, which know it and each other, are freed without the collector."""
+        for application in self._applications.values():
+            application.results = ()
+        self.__dict__ = {"op_set": self.op_set}
 
     @property
     def applications(self) -> Collection[Application]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from gradserve.ir.errors import ConstraintError, InvalidGraph, Violation
 from gradserve.ir.graph import Origin
 from gradserve.ir.op import Op
 from gradserve.ir.types import Array, ElementType, TensorType
@@ -95,3 +96,15 @@ def common_element_type(operands: Sequence[Operand]) -> ElementType:
             return only  # the usual case, which NumPy takes long to tell
     strong = [o.type.element_type.dtype if isinstance(o, Value) else o for o in operands]
     return ElementType.of(np.result_type(*strong))
+
+
+def impossible(op: Op, operands: Sequence[Value], error: ConstraintError, origin: Origin | None) -> InvalidGraph:
+    """The refusal of an application whose operands break a constraint of its op."""
+    types = ", ".join(str(operand.type) for operand in operands)
+    violation = Violation(
+        field=op.name,
+        constraint=f"{op.name} ({error.constraint})",
+        description=f"{error.description}; operands are {types or 'none'}",
+        source=str(origin or ""),
+    )
+    return InvalidGraph("this operation is not possible", [violation])

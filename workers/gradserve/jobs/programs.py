@@ -129,7 +129,7 @@ def _along(graph: Graph, axis: Axis) -> Graph:
         return mapped
     g = builder()
     outputs = inline(g, mapped, declare_inputs(g, mapped))
-    return g.build({n: g.reduce_sum(value, axes=(0,)) if n in summed else value for n, value in outputs.items()})
+    return g.finished({n: g.reduce_sum(value, axes=(0,)) if n in summed else value for n, value in outputs.items()})
 
 
 def _counted_once(graph: Graph) -> Graph:
@@ -141,4 +141,4 @@ def _counted_once(graph: Graph) -> Graph:
         return graph
     g = builder()
     outputs = inline(g, graph, declare_inputs(g, graph))
-    return g.build(outputs | {name: g.emit("reduce_max", outputs[name], axes=(0,)) for name in several})
+    return g.finished(outputs | {name: g.emit("reduce_max", outputs[name], axes=(0,)) for name in several})

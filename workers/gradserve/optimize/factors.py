@@ -53,7 +53,7 @@ def shared_factors(graph: Graph) -> Graph:
             values += g.apply(node.op, operands)
         else:
             values += _REWRITES[family[0]](g, node.op, values[family[1]], operands)
-    return g.build({o.name: values[o.value] for o in graph.outputs})
+    return g.finished({o.name: values[o.value] for o in graph.outputs})
 
 
 def _family(graph: Graph, producers: Mapping[int, Node], node: Node) -> tuple[str, int] | None:

@@ -102,7 +102,10 @@ def _rebuild(graph: Graph, open_: Sequence[bool] | None, check: Callable[[], Non
             seen.note(node, found is not None)
         values += g.apply(node.op, operands) if found is None else found
     outputs = {o.name: values[o.value] for o in graph.outputs}
-    return _Rebuilt(g.build(outputs), [_is_open(g, application, made) for application in g.needed(outputs.values())])
+    built = g.build(outputs)
+    rebuilt = _Rebuilt(built, [_is_open(g, application, made) for application in g.needed(outputs.values())])
+    g.release()
+    return rebuilt
 
 
 class _Seen:

@@ -30,7 +30,7 @@ def smoothed(graph: Graph) -> Graph:
         op = node.op.with_functions(smoothed_function)
         values += smoother.apply(op, [values[k] for k in node.operands])
         smoother.changed |= op is not node.op and op != node.op
-    return g.build({o.name: values[o.value] for o in graph.outputs}) if smoother.changed else graph
+    return g.finished({o.name: values[o.value] for o in graph.outputs}) if smoother.changed else graph
 
 
 def _has_roots(graph: Graph) -> bool:

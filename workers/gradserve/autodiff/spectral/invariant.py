@@ -84,7 +84,7 @@ class _Rewriter:
             operands = [values[k] for k in node.operands]
             self._g.origin = node.origin
             values += self._apply(node.op, operands) if self._moves[results[0]] else self._g.apply(node.op, operands)
-        return self._g.build({o.name: values[o.value] for o in self._graph.outputs})
+        return self._g.finished({o.name: values[o.value] for o in self._graph.outputs})
 
     def _apply(self, op: Op, operands: list[Value]) -> tuple[Value, ...]:
         if isinstance(op, Source):
