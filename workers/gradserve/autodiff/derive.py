@@ -22,11 +22,10 @@ from gradserve.autodiff.derivation import (
 from gradserve.autodiff.inspect import inspected
 from gradserve.autodiff.jvp import jvp, push_forward
 from gradserve.autodiff.kinks import kinks, with_kinks
-from gradserve.autodiff.linearize import linearize
 from gradserve.autodiff.smooth import smoothed
 from gradserve.autodiff.spectral import invariant
 from gradserve.autodiff.taylor import taylor
-from gradserve.autodiff.transpose import seed_of, transpose
+from gradserve.autodiff.transpose import seed_of, vjp
 from gradserve.autodiff.walk import copy_node, declare_inputs, inline, leaves, reachable
 from gradserve.ir.errors import InvalidRequest, NotDifferentiable, Violation
 from gradserve.ir.graph import Graph, Output
@@ -70,7 +69,7 @@ def _careful(graph: Graph, derivation: Derivation) -> Graph:
     g = builder()
     own = {*graph.input_types, *added_inputs(graph, derivation)}
     arguments = {i.name: g.input(i.name, i.type) if i.name in own else g.full(i.type, 1) for i in derived.inputs}
-    return g.build(inline(g, derived, arguments))
+    return g.finished(inline(g, derived, arguments))
 
 
 def _derived(graph: Graph, derivation: Derivation, sown: bool) -> Graph:
@@ -86,7 +85,7 @@ def _derived(graph: Graph, derivation: Derivation, sown: bool) -> Graph:
             return _rename_values(graph, jvp(graph, wrt))
         case Vjp(wrt):
             _check_wrt(graph, wrt)
-            return _rename_values(graph, transpose(linearize(graph, wrt)))
+            return _rename_values(graph, vjp(graph, wrt))
         case Hvp(wrt, product_only):
             _check_loss(graph, wrt)
             return _hvp(graph, wrt, product_only, sown)
@@ -118,12 +117,12 @@ def _moved(graph: Graph, derivation: Derivation) -> Sequence[str]:
 def _evaluate(graph: Graph) -> Graph:
     g = builder()
     outputs = inline(g, graph, declare_inputs(g, graph))
-    return g.build({names.value(name): value for name, value in outputs.items()})
+    return g.finished({names.value(name): value for name, value in outputs.items()})
 
 
 def _gradient(graph: Graph, wrt: Sequence[str], sown: bool) -> Graph:
     """vjp seeded with 1, or not `sown`."""
-    pulled = transpose(linearize(graph, wrt), seed=1 if sown else None)
+    pulled = vjp(graph, wrt, seed=1 if sown else None)
     (loss,) = graph.outputs
     called = {loss.name: names.value(loss.name)} | {names.cotangent(n): names.gradient(n) for n in wrt}
     return replace(pulled, outputs=tuple(Output(called[o.name], o.value) for o in pulled.outputs))
@@ -142,7 +141,7 @@ def _hvp(graph: Graph, wrt: Sequence[str], product_only: bool, sown: bool) -> Gr
         if role == "gradient":
             dot = dots[output.value]
             outputs[names.product(name)] = g.zeros(graph.input_types[name]) if dot is None else dot
-    return g.build(outputs)
+    return g.finished(outputs)
 
 
 def _gauss_newton_product(graph: Graph, wrt: Sequence[str], loss: str, sown: bool) -> Graph:
@@ -166,9 +165,9 @@ def _gauss_newton_product(graph: Graph, wrt: Sequence[str], loss: str, sown: boo
         products = inline(g, _hvp(outer, list(moved), True, sown), {**arguments, **moved, **dots, **seed})
         weighted = {o.name: products[names.product(_inner(o.name))] for o in inner}
     cotangents = {names.cotangent(name): vector for name, vector in weighted.items()}
-    pulled = inline(g, transpose(linearize(within, wrt)), {**arguments, **cotangents})
+    pulled = inline(g, vjp(within, wrt), {**arguments, **cotangents})
     outputs = {names.value(name): value for name, value in values.items()}
-    return g.build(outputs | {names.product(name): pulled[names.cotangent(name)] for name in wrt})
+    return g.finished(outputs | {names.product(name): pulled[names.cotangent(name)] for name in wrt})
 
 
 def _inner(name: str) -> str:
@@ -206,7 +205,7 @@ def _along(graph: Graph, wrt: Sequence[str]) -> Graph:
     for name, direction in directions.items():
         own_step = g.broadcast(g.convert(step, direction.type.element_type), direction.type.shape)
         moved[name] = arguments[name] + direction * own_step
-    return g.build({names.value(name): value for name, value in inline(g, graph, moved).items()})
+    return g.finished({names.value(name): value for name, value in inline(g, graph, moved).items()})
 
 
 def _rename_values(graph: Graph, derived: Graph) -> Graph:

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from gradserve.autodiff import names
 from gradserve.autodiff.jvp import push_forward
 from gradserve.autodiff.kinks import kink_counts, margins
-from gradserve.autodiff.linearize import linearize
-from gradserve.autodiff.transpose import seed_of, transpose
+from gradserve.autodiff.transpose import seed_of, vjp
 from gradserve.autodiff.walk import copy_node, declare_inputs, inline, leaves
 from gradserve.ir.builder import Value
 from gradserve.ir.graph import Graph
@@ -43,7 +42,7 @@ def inspected(graph: Graph, moved: Sequence[str], is_loss: bool, sown: bool) -> 
         zeros = {names.perturbation(k): g.zeros(graph.value_types[k]) for k in real}
         (loss,) = graph.outputs
         seed = seed_of(g, graph, sown)
-        pulled = transpose(linearize(_perturbed(graph, real), list(zeros)))
+        pulled = vjp(_perturbed(graph, real), list(zeros))
         results = inline(g, pulled, {**arguments, **zeros, names.cotangent(loss.name): seed})
         outputs |= {names.adjoint(k): results[names.cotangent(names.perturbation(k))] for k in real}
     return g.build(outputs)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from gradserve.autodiff import names, rules
 from gradserve.autodiff.spectral import invariant
-from gradserve.autodiff.walk import Differentiating, copy_node, declare_inputs, leaves
+from gradserve.autodiff.walk import copy_node, declare_inputs, leaves, refused
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.errors import ConstraintError
 from gradserve.ir.graph import Graph
 from gradserve.ops import builder
 
@@ -21,17 +23,34 @@ def jvp(graph: Graph, wrt: Sequence[str], forward: bool = True) -> Graph:
     Raises:
         NotDifferentiable: an op on the way has no derivative.
     """
-    graph = invariant(graph, wrt, forward)
     g = builder()
+    found = pushed(g, graph, wrt, forward)
+    return g.finished({**found.values, **found.dots})
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What forward mode makes in a builder: values by the names of inputs and outputs, tangents by `tangent:NAME`."""
+
+    primals: dict[str, Value]
+    tangents: dict[str, Value]
+    values: dict[str, Value]
+    dots: dict[str, Value]
+
+
+def pushed(g: Builder, graph: Graph, wrt: Sequence[str], forward: bool) -> Pushed:
+    """New inputs of the builder, and the outputs and their tangents; see `jvp`."""
+    graph = invariant(graph, wrt, forward)
     primals = declare_inputs(g, graph)
     tangents = {name: g.input(names.tangent(name), graph.input_types[name]) for name in wrt}
     values, dots = push_forward(g, graph, primals, tangents)
     outputs = {o.name: values[o.value] for o in graph.outputs}
+    found = {}
     for output in graph.outputs:
         if values[output.value].type.is_float:
             dot = dots[output.value]
-            outputs[names.tangent(output.name)] = g.zeros(values[output.value].type) if dot is None else dot
-    return g.build(outputs)
+            found[names.tangent(output.name)] = g.zeros(values[output.value].type) if dot is None else dot
+    return Pushed(primals, {names.tangent(name): tangent for name, tangent in tangents.items()}, outputs, found)
 
 
 def push_forward(
@@ -41,15 +60,19 @@ def push_forward(
     values = leaves(g, graph, primals)
     dots: list[Value | None] = [tangents.get(i.name) for i in graph.inputs]
     dots += [None] * len(graph.constants)
+    moving = {k for k, dot in enumerate(dots) if dot is not None}
     for position, node in enumerate(graph.nodes):
-        moving = [dots[k] for k in node.operands]
-        if all(dot is None for dot in moving) or not any(t.is_float for t in node.types):
+        if moving.isdisjoint(node.operands) or not any(t.is_float for t in node.types):
             values += copy_node(g, node, values)
             dots += [None] * len(node.types)
             continue
         g.origin = node.origin
-        with Differentiating(node, position):
-            outputs, pushed = rules.push(node.op, g, [values[k] for k in node.operands], moving)
+        primal, tangent = [values[k] for k in node.operands], [dots[k] for k in node.operands]
+        try:
+            outputs, own = rules.push(node.op, g, primal, tangent)
+        except ConstraintError as error:
+            raise refused(node, position, error) from None
+        moving.update([k for k, dot in enumerate(own, len(values)) if dot is not None])
         values += outputs
-        dots += pushed
+        dots += own
     return values, dots

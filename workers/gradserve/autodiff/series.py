@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from gradserve.autodiff import rules
-from gradserve.autodiff.walk import Differentiating
+from gradserve.autodiff.walk import refused
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.errors import ConstraintError
 from gradserve.ir.graph import Constant, Graph
 from gradserve.ir.op import Op
 from gradserve.ops import builder
@@ -37,10 +38,12 @@ def expanded(g: Builder, graph: Graph, inputs: Sequence[Coefficients], order: in
     values += [expansion.constant(constant) for constant in graph.constants]
     for position, node in enumerate(graph.nodes):
         g.origin = node.origin
-        with Differentiating(node, position):
+        try:
             results = expansion.apply(node.op, [values[k] for k in node.operands])
             for series in results:
                 series.upto(order)
+        except ConstraintError as error:
+            raise refused(node, position, error) from None
         values += results
     return [[values[o.value].at(k) for k in range(order + 1)] for o in graph.outputs]
 
@@ -65,7 +68,8 @@ class Series:
 
     def at(self, k: int) -> Value | None:
         """The coefficient of t^k; None for zero."""
-        self.upto(k)
+        if k >= len(self._known):
+            self.upto(k)
         return self._known[k]
 
     def upto(self, order: int) -> None:
@@ -76,7 +80,7 @@ class Series:
     @property
     def value(self) -> Value:
         """The coefficient of t^0."""
-        found = self.at(0)
+        found = self._known[0] if self._known else self.at(0)
         assert found is not None
         return found
 
@@ -195,10 +199,10 @@ class Application:
         return total(self.of.g, [self._term(left, right, j, k - j) for j in range(k + 1)])
 
     def _term(self, left: int, right: int, i: int, j: int) -> Value | None:
-        chosen = [x.value for x in self.operands]
         x, y = self.operands[left].at(i), self.operands[right].at(j)
         if x is None or y is None:
             return None
+        chosen = [operand.value for operand in self.operands]
         chosen[left], chosen[right] = x, y
         return self.of.g.apply(self.op, chosen)[0]
 
@@ -224,7 +228,7 @@ class Application:
         primals = [h.input(f"x{k}", type_) for k, type_ in enumerate(types)]
         tangents = [h.input(f"dx{k}", type_) if k in self._moving else None for k, type_ in enumerate(types)]
         _, dots = rules.push(self.op, h, primals, tangents)
-        graph = h.build({f"dy{k}": dot for k, dot in enumerate(dots) if dot is not None})
+        graph = h.finished({f"dy{k}": dot for k, dot in enumerate(dots) if dot is not None})
         expansion = self.of
         values: list[Series] = [*self.operands]
         values += [expansion.slope(x) for k, x in enumerate(self.operands) if k in self._moving]

@@ -32,4 +32,4 @@ def taylor(graph: Graph, wrt: Sequence[str], order: int) -> Graph:
         if type_.is_float:
             for k, coefficient in enumerate(coefficients):
                 outputs[names.coefficient(k, output.name)] = g.zeros(type_) if coefficient is None else coefficient
-    return g.build(outputs)
+    return g.finished(outputs)

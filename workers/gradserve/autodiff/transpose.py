@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+
 from gradserve.autodiff import names, rules
+from gradserve.autodiff.jvp import pushed
 from gradserve.autodiff.linearize import Linearized
-from gradserve.autodiff.walk import Differentiating, copy_node, leaves, reachable
-from gradserve.ir.builder import Builder, Value
-from gradserve.ir.graph import Graph, Node
+from gradserve.autodiff.walk import inline, refused
+from gradserve.ir.builder import Application, Builder, Value
+from gradserve.ir.errors import ConstraintError
+from gradserve.ir.graph import Graph
 from gradserve.ir.op import Unknown
 from gradserve.ops import builder
 
@@ -17,29 +21,23 @@ def transpose(linearized: Linearized, seed: float | None = None) -> Graph:
     Inputs `tangent:NAME` become outputs `cotangent:NAME`, outputs `tangent:OUT` become inputs `cotangent:OUT`, or all
     of them are filled with the number `seed`. What does not depend on the linear inputs stays as it is.
     """
-    graph = linearized.graph
-    linear = reachable(graph, linearized.linear_inputs)
     g = builder()
-    known = {i.name: g.input(i.name, i.type) for i in graph.inputs if i.name not in linearized.linear_inputs}
-    types = {name: graph.output_types[name] for name in linearized.linear_outputs}
-    seeds = {n: g.input(_turned(n), t) if seed is None else g.full(t, seed) for n, t in types.items()}
-    values = _known_values(g, graph, known, linear)
-    cotangents = _Cotangents(g, len(graph.value_types))
-    for output in graph.outputs:
-        if output.name in seeds and linear[output.value]:
-            cotangents.add(output.value, seeds[output.name])
-    _pull_back(g, graph, values, linear, cotangents)
+    arguments = {i.name: g.input(i.name, i.type) for i in linearized.graph.inputs}
+    results = inline(g, linearized.graph, arguments)
+    tangents = {name: arguments.pop(name) for name in linearized.linear_inputs}
+    dots = {name: results.pop(name) for name in linearized.linear_outputs}
+    return _transposed(g, arguments, results, tangents, dots, seed)
 
-    outputs: dict[str, Value] = {}
-    for output in graph.outputs:
-        known_value = values[output.value]
-        if output.name not in seeds and known_value is not None:
-            outputs[output.name] = known_value
-    for position, input_ in enumerate(graph.inputs):
-        if input_.name in linearized.linear_inputs:
-            found = cotangents.of(position)
-            outputs[_turned(input_.name)] = g.zeros(input_.type) if found is None else found
-    return g.build(outputs)
+
+def vjp(graph: Graph, wrt: Sequence[str], seed: float | None = None) -> Graph:
+    """`transpose(linearize(graph, wrt), seed)`, made without writing the linear graph down.
+
+    Raises:
+        NotDifferentiable: an op on the way has no derivative.
+    """
+    g = builder()
+    pushing = pushed(g, graph, wrt, forward=False)
+    return _transposed(g, pushing.primals, pushing.values, pushing.tangents, pushing.dots, seed)
 
 
 def seed_of(g: Builder, graph: Graph, sown: bool) -> Value:
@@ -53,54 +51,70 @@ def _turned(tangent_name: str) -> str:
     return names.cotangent(names.split(tangent_name)[1])
 
 
+def _transposed(
+    g: Builder,
+    primals: Mapping[str, Value],
+    values: Mapping[str, Value],
+    tangents: Mapping[str, Value],
+    dots: Mapping[str, Value],
+    seed: float | None,
+) -> Graph:
+    """The graph of `values`, and of the cotangents of `tangents` given those of `dots`, which are linear in them."""
+    linear = _Linear(g, tangents.values())
+    seeds = {n: g.input(_turned(n), y.type) if seed is None else g.full(y.type, seed) for n, y in dots.items()}
+    cotangents = _Cotangents(g)
+    for name, dot in dots.items():
+        if dot in linear.values:
+            cotangents.add(dot, seeds[name])
+    _pull_back(g, linear, cotangents)
+    outputs = {name: value for name, value in values.items() if value not in linear.values}
+    for name, tangent in tangents.items():
+        found = cotangents.of(tangent)
+        outputs[_turned(name)] = g.zeros(tangent.type) if found is None else found
+    return g.finished(outputs, [*primals.values(), *(seeds.values() if seed is None else ())])
+
+
+class _Linear:
+    """What depends on tangents: all of that is linear in them."""
+
+    def __init__(self, g: Builder, tangents: Iterable[Value]) -> None:
+        """Of what the builder holds by now."""
+        self.values = set(tangents)
+        self.applications: list[tuple[int, Application]] = []
+        """In their order, with their positions."""
+        for position, application in enumerate(g.applications):
+            if not self.values.isdisjoint(application.operands):
+                self.values.update(application.results)
+                self.applications.append((position, application))
+
+
 class _Cotangents:
     """Sums of cotangents, by value."""
 
-    def __init__(self, g: Builder, count: int) -> None:
+    def __init__(self, g: Builder) -> None:
         self._g = g
-        self._sums: list[Value | None] = [None] * count
+        self._sums: dict[Value, Value] = {}
 
-    def of(self, value: int) -> Value | None:
-        return self._sums[value]
+    def of(self, value: Value) -> Value | None:
+        return self._sums.get(value)
 
-    def add(self, value: int, term: Value) -> None:
-        present = self._sums[value]
+    def add(self, value: Value, term: Value) -> None:
+        present = self._sums.get(value)
         self._sums[value] = term if present is None else self._g.add(present, term)
 
 
-def _known_values(g: Builder, graph: Graph, known: dict[str, Value], linear: list[bool]) -> list[Value | None]:
-    """The values outside the linear part, built in `g`; None inside it."""
-    absent = {i.name: i.type for i in graph.inputs if i.name not in known}
-    placeholders = {name: g.zeros(type_) for name, type_ in absent.items()}
-    values: list[Value | None] = list(leaves(g, graph, {**placeholders, **known}))
-    for node, results in graph.numbered_nodes():
-        if linear[results[0]]:
-            values += [None] * len(results)
-        else:
-            values += copy_node(g, node, values)  # type: ignore[arg-type]
-    for value, is_linear in enumerate(linear):
-        if is_linear:
-            values[value] = None
-    return values
-
-
-def _pull_back(
-    g: Builder, graph: Graph, values: list[Value | None], linear: list[bool], cotangents: _Cotangents
-) -> None:
+def _pull_back(g: Builder, linear: _Linear, cotangents: _Cotangents) -> None:
     """Sends the cotangents of every linear node's results to its operands, last node first."""
-    applications = list(enumerate(graph.numbered_nodes()))
-    for position, (node, results) in reversed(applications):
-        arriving = [cotangents.of(k) for k in results]
-        if not linear[results[0]] or all(ct is None for ct in arriving):
+    for position, application in reversed(linear.applications):
+        arriving = [cotangents.of(result) for result in application.results]
+        if all(cotangent is None for cotangent in arriving):
             continue
-        g.origin = node.origin
-        with Differentiating(node, position):
-            leaving = rules.pull(node.op, g, arriving, _operands(node, graph, values))
-        for operand, cotangent in zip(node.operands, leaving, strict=True):
-            if cotangent is not None and linear[operand]:
+        g.origin = application.origin
+        operands = [Unknown(x.type) if x in linear.values else x for x in application.operands]
+        try:
+            leaving = rules.pull(application.op, g, arriving, operands)
+        except ConstraintError as error:
+            raise refused(application, position, error) from None
+        for operand, cotangent in zip(application.operands, leaving, strict=True):
+            if cotangent is not None and operand in linear.values:
                 cotangents.add(operand, cotangent)
-
-
-def _operands(node: Node, graph: Graph, values: list[Value | None]) -> list[Value | Unknown]:
-    known = [values[k] for k in node.operands]
-    return [Unknown(graph.value_types[k]) if v is None else v for k, v in zip(node.operands, known, strict=True)]

@@ -36,4 +36,4 @@ def vmap(graph: Graph, inputs: Collection[str], size: int, alike: Collection[str
         value = values[output.value]
         as_it_is = batched[output.value] or output.name in alike
         outputs[output.name] = value if as_it_is else g.broadcast(value, (size, *value.type.shape))
-    return g.build(outputs)
+    return g.finished(outputs)

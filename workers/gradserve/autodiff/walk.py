@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from gradserve.ir.builder import Builder, Value
+from gradserve.ir.builder import Application, Builder, Value
 from gradserve.ir.errors import ConstraintError, NotDifferentiable, Violation
 from gradserve.ir.graph import Graph, Node
 
@@ -43,30 +43,22 @@ def reachable(graph: Graph, inputs: Iterable[str]) -> list[bool]:
     """For each value, whether it depends on one of the named inputs."""
     named = set(inputs)
     marks = [i.name in named for i in graph.inputs] + [False] * len(graph.constants)
+    reached = {k for k, is_reached in enumerate(marks) if is_reached}
     for node in graph.nodes:
-        marks += [any(marks[k] for k in node.operands)] * len(node.types)
+        if reached.isdisjoint(node.operands):
+            marks += [False] * len(node.types)
+        else:
+            reached.update(range(len(marks), len(marks) + len(node.types)))
+            marks += [True] * len(node.types)
     return marks
 
 
-class Differentiating:
-    """Turns a missing rule into a refusal that names the node."""
-
-    __slots__ = ("_node", "_position")
-
-    def __init__(self, node: Node, position: int) -> None:
-        """Of the node at this position."""
-        self._node, self._position = node, position
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, ConstraintError):
-            node = self._node
-            violation = Violation(
-                field=f"nodes[{self._position}]",
-                constraint=f"{node.op.name} ({error.constraint})",
-                description=error.description,
-                source=str(node.origin or ""),
-            )
-            raise NotDifferentiable("the graph cannot be differentiated", [violation]) from None
+def refused(node: Node | Application, position: int, error: ConstraintError) -> NotDifferentiable:
+    """The refusal to differentiate a graph that says which node, at this position, lacks a rule."""
+    violation = Violation(
+        field=f"nodes[{position}]",
+        constraint=f"{node.op.name} ({error.constraint})",
+        description=error.description,
+        source=str(node.origin or ""),
+    )
+    return NotDifferentiable("the graph cannot be differentiated", [violation])

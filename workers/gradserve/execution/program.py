@@ -85,19 +85,19 @@ def _hoist(graph: Graph) -> tuple[Graph, list[Constant]]:
     hoisted += [constant for _, constants in called for constant in constants]
     if not hoisted:
         return graph, []
-    first = len(graph.inputs)
-    number = {**{k: k for k in range(first)}, **{first + k: first + j for j, k in enumerate(moving)}}
-    number |= {first + k: first + len(hoisted) + j for j, k in enumerate(staying)}
+    first, before = len(graph.inputs), graph.first_node_value
     shift = len(hoisted) - own  # what nodes produce moves up by the constants of functions, which were no values here
-
-    def moved(value: int) -> int:
-        return number.get(value, value + shift)
+    number = [*range(before), *range(before + shift, len(graph.value_types) + shift)]
+    """What each value is called from now on."""
+    for position, k in enumerate((*moving, *staying)):
+        number[first + k] = first + position + (shift if position >= own else 0)
 
     nodes, extra = [], first + own
     for node, (changed, constants) in zip(graph.nodes, called, strict=True):
         added = range(extra, extra + len(constants))
-        operands = (*[moved(k) for k in node.operands], *added)
-        nodes.append(Node(changed.op, operands, node.types, node.origin))
+        operands = (*[number[k] for k in node.operands], *added)
+        moved = operands != node.operands
+        nodes.append(Node(changed.op, operands, node.types, node.origin) if moved else node)
         extra += len(constants)
     names = [Input(f"{CONSTANT}{k}", constant.type) for k, constant in enumerate(hoisted)]
     return (
@@ -105,7 +105,7 @@ def _hoist(graph: Graph) -> tuple[Graph, list[Constant]]:
             inputs=(*graph.inputs, *names),
             constants=tuple(graph.constants[k] for k in staying),
             nodes=tuple(nodes),
-            outputs=tuple(Output(o.name, moved(o.value)) for o in graph.outputs),
+            outputs=tuple(Output(o.name, number[o.value]) for o in graph.outputs),
         ),
         hoisted,
     )
@@ -113,6 +113,8 @@ def _hoist(graph: Graph) -> tuple[Graph, list[Constant]]:
 
 def _hoist_functions(node: Node) -> tuple[Node, list[Constant]]:
     """The node with functions that take their constants as last inputs, the same for all of them; and the constants."""
+    if not node.op.calls_functions:
+        return node, []
     parts = {name: _hoist(function) for name, function in node.op.functions.items()}
     constants = [constant for _, own in parts.values() for constant in own]
     if not constants:

@@ -79,11 +79,20 @@ def make_op(op: type[Op], attributes: Mapping[str, Any], functions: Sequence[Gra
         if name not in declared:
             raise ConstraintError("A1", f"unknown attribute {name}; {op.name} has {', '.join(declared) or 'none'}")
     values = {}
-    for name, kind in declared.items():
+    for name, kind, within in _declared(op):
         if name not in attributes:
             raise ConstraintError("A2", f"attribute {name} is missing")
-        values[name] = _typed(name, kind, attributes[name])
+        value = attributes[name]
+        plain = within is not None and type(value) is tuple and within.issuperset(map(type, value))
+        values[name] = value if plain else _typed(name, kind, value)
     return op(**values, **dict(zip(named, functions, strict=True)))
+
+
+@functools.cache
+def _declared(op: type[Op]) -> list[tuple[str, Any, frozenset[type] | None]]:
+    """The attributes with their kinds and, of those that are tuples, the types of what they may hold."""
+    tuples = {Shape: frozenset({int, Symbol}), tuple[int, ...]: frozenset({int})}
+    return [(name, kind, tuples.get(kind)) for name, kind in attribute_types(op).items()]
 
 
 def _typed(name: str, kind: Any, value: Any) -> Any:

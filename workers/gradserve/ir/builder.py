@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from operator import attrgetter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from gradserve.ir import budget
 from gradserve.ir.attributes import make_op, plain_op
-from gradserve.ir.errors import ConstraintError, InvalidGraph, Violation
+from gradserve.ir.errors import ConstraintError, InvalidGraph
 from gradserve.ir.graph import Constant, Graph, Input, Literal, Node, Origin, Output
-from gradserve.ir.op import Op, OpSet
+from gradserve.ir.op import Op, OpSet, attribute_types
 from gradserve.ir.shapes import broadcast_shape
 from gradserve.ir.types import Array, ElementType, Shape, TensorType
-from gradserve.ir.value import Application, Operand, Scalar, Value, common_element_type
+from gradserve.ir.value import Application, Operand, Scalar, Value, common_element_type, impossible
 
 __all__ = ["Application", "Builder", "Operand", "Scalar", "Value", "common_element_type"]
-_index = attrgetter("index")
 
 
 class Builder:
@@ -36,13 +34,12 @@ class Builder:
         self._inputs: list[tuple[Input, Value]] = []
         self._constants: dict[Constant, Value] = {}
         self._scalars: dict[tuple[ElementType, str], Value] = {}
-        self._applications: list[Application] = []
         self._ops: dict[Op, Op] = {}
         """Of equal ops one, which stands for all of them."""
         self._met: dict[int, tuple[Op, Op]] = {}
         """Every op by its identity, with the one that stands for it: hashing an op takes longer than all the rest."""
-        self._known: dict[tuple[int, ...], tuple[Value, ...]] = {}
-        """Results by the identity of the op and the operands' indices."""
+        self._applications: dict[tuple[object, ...], Application] = {}
+        """In their order, by the identity of the op and the operands."""
         self._inferred: dict[tuple[int, ...], tuple[TensorType, ...]] = {}
         """Types of results by the identities of the op and of the operands' types."""
         self._kinds: dict[TensorType, TensorType] = {}
@@ -54,9 +51,8 @@ class Builder:
             self._budget.look(0)
 
     def _new(self, type_: TensorType) -> Value:
-        value = Value(self, self._count, type_)
         self._count += 1
-        return value
+        return Value(self, self._count - 1, type_)
 
     def input(self, name: str, type_: TensorType) -> Value:
         """A new named input.
@@ -117,27 +113,38 @@ class Builder:
         """
         met = self._met.get(id(op))
         op = self._standing_for(op) if met is None else met[1]
-        key = (id(op), *[operand.index for operand in operands])
-        known = self._known.get(key)
+        key = (id(op), *operands)
+        known = self._applications.get(key)
         if known is not None:
-            return known
+            return known.results
         types = self._inferred.get((id(op), *[id(operand.type) for operand in operands]))
         if types is None:
             types = self._infer(op, operands)
-        results = (self._new(types[0]),) if len(types) == 1 else tuple([self._new(type_) for type_ in types])
-        application = Application(op, tuple(operands), results, types, self.origin)
-        self._applications.append(application)
+        made = self._applications[key] = Application(op, tuple(operands), types, self.origin)
+        index = self._count
+        self._count = index + len(types)
+        if len(types) == 1:
+            made.results = (Value(self, index, types[0], made),)
+        else:
+            made.results = tuple([Value(self, index + k, type_, made) for k, type_ in enumerate(types)])
         if self._budget is not None and not len(self._applications) % budget.EVERY:
             self._budget.look(len(self._applications))
-        for result in results:
-            result.producer = application
-        self._known[key] = results
-        return results
+        return made.results
 
     def _standing_for(self, op: Op) -> Op:
-        found = self._ops.setdefault(op, op)
-        self._met[id(op)] = op, found  # kept alive, so that no other op gets its identity
-        return found
+        self._met[id(op)] = op, self._ops.setdefault(op, op)  # kept alive, so that no other op gets its identity
+        return self._met[id(op)][1]
+
+    def types(self, op: Op, operands: Sequence[Value]) -> tuple[TensorType, ...]:
+        """The types of the results of `op` on `operands`, which are not made.
+
+        Raises:
+            InvalidGraph: the operands break one of the op's constraints.
+        """
+        met = self._met.get(id(op))
+        op = self._standing_for(op) if met is None else met[1]
+        found = self._inferred.get((id(op), *[id(operand.type) for operand in operands]))
+        return self._infer(op, operands) if found is None else found
 
     def _infer(self, op: Op, operands: Sequence[Value]) -> tuple[TensorType, ...]:
         """The types of the results: asked of the op once for each combination of operand types."""
@@ -145,19 +152,9 @@ class Builder:
         try:
             types = tuple([self._kinds.setdefault(t, t) for t in op.infer(*given)])
         except ConstraintError as error:
-            raise self._refused(op, error, operands) from None
+            raise impossible(op, operands, error, self.origin) from None
         self._inferred[(id(op), *map(id, given))] = types
         return types
-
-    def _refused(self, op: Op, error: ConstraintError, operands: Sequence[Value]) -> InvalidGraph:
-        types = ", ".join(str(operand.type) for operand in operands)
-        violation = Violation(
-            field=op.name,
-            constraint=f"{op.name} ({error.constraint})",
-            description=f"{error.description}; operands are {types or 'none'}",
-            source=str(self.origin or ""),
-        )
-        return InvalidGraph("this operation is not possible", [violation])
 
     def emit_all(self, name: str, *operands: Operand, **attributes: Any) -> tuple[Value, ...]:
         """The results of the op called `name`, with conversions and broadcasts inserted."""
@@ -176,10 +173,20 @@ class Builder:
         return result
 
     def __getattr__(self, name: str) -> Callable[..., Value]:
-        if name.startswith("_") or self.op_set.find(name) is None:
+        found = None if name.startswith("_") else self.op_set.find(name)
+        if found is None:
             raise AttributeError(f"there is no op called {name!r}")
-        emitting = self.__dict__[name] = functools.partial(self.emit, name)
-        return emitting
+        is_plain = not attribute_types(found) and not found.calls_functions
+        emit = functools.partial(self._emit_plain, plain_op(found)) if is_plain else functools.partial(self.emit, name)
+        self.__dict__[name] = emit
+        return emit
+
+    def _emit_plain(self, op: Op, *operands: Operand, **attributes: Any) -> Value:
+        """As `emit`, of an op that has no attributes."""
+        if attributes:
+            return self.emit(op.name, *operands, **attributes)  # which refuses them
+        (result,) = self.apply(op, op.coerce(self, operands))
+        return result
 
     def convert(self, value: Value, element_type: ElementType) -> Value:
         """The value with other elements; itself if it has them."""
@@ -231,48 +238,62 @@ class Builder:
             outputs: the values it gives.
             inputs: the inputs that it takes, in their order, among them all that the outputs need; by default all.
         """
-        needed = self.needed(outputs.values())
-        live = _read(needed, outputs.values())
-        declared = {value.index: input_ for input_, value in self._inputs}
-        taken = [*declared] if inputs is None else [value.index for value in inputs]
-        number = {index: k for k, index in enumerate(taken)}
-        constants = [(value.index, c) for c, value in self._constants.items() if value.index in live]
-        for index, _ in constants:
-            number[index] = len(number)
+        needed, live = self._needed(outputs.values())
+        declared = {value: input_ for input_, value in self._inputs}
+        taken = [*declared] if inputs is None else inputs
+        constants = {value: constant for constant, value in self._constants.items() if value in live}
+        number = {value: k for k, value in enumerate((*taken, *constants))}
         nodes = []
-        for op, operands, results, types, origin in needed:
-            nodes.append(Node(op, tuple([number[operand.index] for operand in operands]), types, origin))
-            for result in results:
-                number[result.index] = len(number)
+        for made in needed:
+            operands = tuple([number[operand] for operand in made.operands])
+            nodes.append(Node(made.op, operands, made.types, made.origin))
+            for result in made.results:
+                number[result] = len(number)
         return Graph(
-            inputs=tuple(declared[index] for index in taken),
-            constants=tuple(c for _, c in constants),
+            inputs=tuple(declared[value] for value in taken),
+            constants=tuple(constants.values()),
             nodes=tuple(nodes),
-            outputs=tuple(Output(name, number[value.index]) for name, value in outputs.items()),
+            outputs=tuple(Output(name, number[value]) for name, value in outputs.items()),
         )
+
+    def finished(self, outputs: Mapping[str, Value], inputs: Sequence[Value] | None = None) -> Graph:
+        """What `build` gives, after which the builder is of no use."""
+        graph = self.build(outputs, inputs)
+        self.release()
+        return graph
+
+    def release(self) -> None:
+        """Ends the builder's use: its values, which know it and each other, are freed without the collector."""
+        for application in self._applications.values():
+            application.results = ()
+        self.__dict__ = {"op_set": self.op_set}
+
+    @property
+    def applications(self) -> Collection[Application]:
+        """The nodes so far, in their order, dead ones too."""
+        return self._applications.values()
 
     def needed(self, roots: Iterable[Value]) -> list[Application]:
         """The applications that these values need, in their order: the nodes of the graph with these outputs."""
-        live = {value.index for value in roots}
-        found = []
-        for application in reversed(self._applications):
-            results = application.results
-            if results[0].index in live or (len(results) > 1 and not live.isdisjoint(map(_index, results))):
-                live.update(map(_index, application.operands))
-                found.append(application)
-        return found[::-1]
+        return self._needed(roots)[0]
 
     def live(self, roots: Iterable[Value]) -> set[int]:
         """Indices of these values and of all that they are made of."""
-        return _read(self.needed(roots), roots)
+        return {value.index for value in self._needed(roots)[1]}
+
+    def _needed(self, roots: Iterable[Value]) -> tuple[list[Application], set[Value]]:
+        """The applications that these values need, and the values that these or anybody reads."""
+        live = set(roots)
+        found = []
+        for application in reversed(self._applications.values()):
+            results = application.results
+            if results[0] in live or (len(results) > 1 and not live.isdisjoint(results)):
+                live.update(application.operands)
+                found.append(application)
+        found.reverse()
+        return found, live
 
     @property
     def count(self) -> int:
         """The number of values so far, which is the index of the next one."""
         return self._count
-
-
-def _read(needed: Iterable[Application], roots: Iterable[Value]) -> set[int]:
-    read = {operand.index for application in needed for operand in application.operands}
-    read.update(map(_index, roots))
-    return read

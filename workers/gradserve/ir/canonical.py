@@ -43,17 +43,18 @@ def in_order(graph: Graph, order: Sequence[int], constants: tuple[Constant, ...]
 
     `number` says what inputs and constants are called in it, and has room for what nodes make.
     """
-    first = [values[0] for _, values in graph.numbered_nodes()]
-    live = [graph.nodes[k] for k in order]
-    count = len(graph.inputs) + len(constants)
-    for k, node in zip(order, live, strict=True):
+    first = graph.first_values
+    nodes, count = [], len(graph.inputs) + len(constants)
+    for k in order:
+        node, before = graph.nodes[k], first[k]
+        nodes.append(Node(node.op, tuple([number[operand] for operand in node.operands]), node.types, node.origin))
         for j in range(len(node.types)):
-            number[first[k] + j] = count + j
+            number[before + j] = count + j
         count += len(node.types)
     return Graph(
         inputs=graph.inputs,
         constants=constants,
-        nodes=tuple([Node(n.op, tuple([number[o] for o in n.operands]), n.types, n.origin) for n in live]),
+        nodes=tuple(nodes),
         outputs=tuple(Output(output.name, number[output.value]) for output in graph.outputs),
     )
 
@@ -87,18 +88,18 @@ def _reached(graph: Graph, producers: Sequence[int]) -> list[int]:
 def _number_constants(graph: Graph, nodes: Sequence[Node], number: list[int]) -> tuple[Constant, ...]:
     """The constants in use, each once, in the order of their first use; numbers them."""
     start, stop = len(graph.inputs), graph.first_node_value
-    used = [operand for node in nodes for operand in node.operands] + [output.value for output in graph.outputs]
+    read = [operand for node in nodes for operand in node.operands if operand < stop]
+    used = [value for value in (*read, *(output.value for output in graph.outputs)) if start <= value < stop]
     kept: dict[Constant, int] = {}
     chosen: list[Constant] = []
     for value in dict.fromkeys(used):
-        if start <= value < stop:
-            constant = graph.constants[value - start]
-            position = kept.setdefault(constant, len(kept))
-            if position == len(chosen):
-                chosen.append(constant)
-            elif isinstance(constant, Literal):
-                chosen[position] = constant  # of equal constants, the one whose elements are at hand
-            number[value] = start + position
+        constant = graph.constants[value - start]
+        position = kept.setdefault(constant, len(kept))
+        if position == len(chosen):
+            chosen.append(constant)
+        elif isinstance(constant, Literal):
+            chosen[position] = constant  # of equal constants, the one whose elements are at hand
+        number[value] = start + position
     return tuple(chosen)
 
 
@@ -129,7 +130,7 @@ def _op(op: Op) -> str:
 
 
 def _type(type_: TensorType) -> str:
-    return f"{type_.element_type.value}{_lengths(type_.shape)}"
+    return type_.text
 
 
 def _lengths(lengths: Sequence[int | Symbol]) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from gradserve.ir.attributes import has_symbols
 from gradserve.ir.op import Op
+from gradserve.ir.records import record
 from gradserve.ir.types import Array, TensorType, type_of
 
 
@@ -89,7 +90,7 @@ class Output:
     value: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Node:
     """One application of an op: the values it reads and the types of the values it produces."""
 
@@ -139,21 +140,37 @@ class Graph:
         """The number of inputs and constants: the value that the first node produces."""
         return len(self.inputs) + len(self.constants)
 
+    @functools.cached_property
+    def first_values(self) -> list[int]:
+        """Of each node the first value that it produces."""
+        found, value = [], self.first_node_value
+        for node in self.nodes:
+            found.append(value)
+            value += len(node.types)
+        return found
+
     def numbered_nodes(self) -> Iterator[tuple[Node, range]]:
         """Every node with the values it produces."""
-        value = self.first_node_value
-        for node in self.nodes:
+        for node, value in zip(self.nodes, self.first_values, strict=True):
             yield node, range(value, value + len(node.types))
-            value += len(node.types)
 
     @functools.cached_property
     def functions(self) -> tuple[Graph, ...]:
         """The functions that its nodes call and those that these call, each once and before its callers."""
         found: dict[Graph, None] = {}
-        for node in self.nodes:
+        for node in self.nodes if any(kind.calls_functions for kind in self.kinds) else ():
             for function in node.op.functions.values():
                 found |= dict.fromkeys((*function.functions, function))
         return tuple(found)
+
+    @functools.cached_property
+    def kinds(self) -> frozenset[type[Op]]:
+        """The classes of its nodes' ops."""
+        return frozenset({type(node.op) for node in self.nodes})
+
+    def has(self, *kinds: type[Any]) -> bool:
+        """Whether a node applies an op of one of these classes."""
+        return any(issubclass(kind, kinds) for kind in self.kinds)
 
     @functools.cached_property
     def is_concrete(self) -> bool:

@@ -130,7 +130,7 @@ class Op(abc.ABC):
 
     def coerce(self, g: Builder, operands: Sequence[Operand]) -> tuple[Value, ...]:
         """The operands as values; families insert conversions and broadcasts here."""
-        return tuple(g.lift(operand) for operand in operands)
+        return tuple([g.lift(operand) for operand in operands])
 
     @abc.abstractmethod
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:

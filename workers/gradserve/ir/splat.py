@@ -19,12 +19,12 @@ def producer(g: Builder, value: Value, kind: type[Op]) -> tuple[Any, tuple[Value
 
 def splat(g: Builder, value: Value) -> np.generic | None:
     """The number that fills `value`, or None if it is not known to be filled by one."""
-    made = g.producer(value)
+    made = value.producer
     while made is not None:
         if not made.op.fills:
             return None
         value = made.operands[0]
-        made = g.producer(value)
+        made = value.producer
     literal = g.literal(value)
     if isinstance(literal, Literal) and literal.array.size == 1:
         return cast("np.generic", literal.array.reshape(())[()])

@@ -153,8 +153,13 @@ class TensorType:
         """The type of other elements in the same shape."""
         return TensorType(element_type, self.shape)
 
+    @once
+    def text(self) -> str:
+        """How it is printed: messages are written before it is known whether they are needed."""
+        return f"{self.element_type.value}[{','.join(map(str, self.shape))}]"
+
     def __str__(self) -> str:
-        return f"{self.element_type.value}[{','.join(str(length) for length in self.shape)}]"
+        return self.text
 
 
 def type_of(array: Array) -> TensorType:

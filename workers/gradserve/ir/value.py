@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from gradserve.ir.errors import ConstraintError, InvalidGraph, Violation
 from gradserve.ir.graph import Origin
 from gradserve.ir.op import Op
 from gradserve.ir.types import Array, ElementType, TensorType
@@ -26,12 +27,12 @@ class Value:
     __slots__ = ("builder", "index", "producer", "type")
     __array_ufunc__ = None
 
-    def __init__(self, builder: Builder, index: int, type_: TensorType) -> None:
+    def __init__(self, builder: Builder, index: int, type_: TensorType, producer: Application | None = None) -> None:
         """Made by the builder only."""
         self.builder = builder
         self.index = index
         self.type = type_
-        self.producer: Application | None = None
+        self.producer = producer
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -69,14 +70,20 @@ class Value:
         return f"%{self.index}: {self.type}"
 
 
-class Application(NamedTuple):
+class Application:
     """One node of a graph under construction."""
 
-    op: Op
-    operands: tuple[Value, ...]
-    results: tuple[Value, ...]
-    types: tuple[TensorType, ...]
-    origin: Origin | None
+    __slots__ = ("op", "operands", "origin", "results", "types")
+
+    def __init__(
+        self, op: Op, operands: tuple[Value, ...], types: tuple[TensorType, ...], origin: Origin | None
+    ) -> None:
+        """Made by the builder only, which then gives it its results."""
+        self.op = op
+        self.operands = operands
+        self.types = types
+        self.origin = origin
+        self.results: tuple[Value, ...] = ()
 
 
 def common_element_type(operands: Sequence[Operand]) -> ElementType:
@@ -89,3 +96,15 @@ def common_element_type(operands: Sequence[Operand]) -> ElementType:
             return only  # the usual case, which NumPy takes long to tell
     strong = [o.type.element_type.dtype if isinstance(o, Value) else o for o in operands]
     return ElementType.of(np.result_type(*strong))
+
+
+def impossible(op: Op, operands: Sequence[Value], error: ConstraintError, origin: Origin | None) -> InvalidGraph:
+    """The refusal of an application whose operands break a constraint of its op."""
+    types = ", ".join(str(operand.type) for operand in operands)
+    violation = Violation(
+        field=op.name,
+        constraint=f"{op.name} ({error.constraint})",
+        description=f"{error.description}; operands are {types or 'none'}",
+        source=str(origin or ""),
+    )
+    return InvalidGraph("this operation is not possible", [violation])

@@ -17,6 +17,8 @@ CHUNK_SECONDS = 0.05
 CHUNK_BYTES = 256 << 20
 """Predicted live bytes of a chunk, where the axis can be divided."""
 _PILOT = 9
+_WHOLE = 1 << 10
+"""Positions that are tried as one chunk before anything else: that makes one program where it is enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +38,12 @@ PieceOf = Callable[[int, int], Piece]
 def cut(piece: PieceOf, size: int) -> tuple[Piece, ...]:
     """The pieces of an axis of `size` positions, in order, nearly equal in size.
 
-    Two small pieces tell what a position costs beyond what all share; an axis no longer than those is tried whole.
+    Two pieces tell what a position costs beyond what all share: the first position, and the whole axis or a few.
     """
-    if size <= _PILOT:
-        whole = piece(0, size)
-        if size <= 1 or _fits(whole.schedule):
-            return (whole,)
-    count = -(-size // _positions_per_chunk(piece, size))
+    many = piece(0, size if size <= _WHOLE else _PILOT)
+    if many.stop == size and (size <= 1 or _fits(many.schedule)):
+        return (many,)
+    count = -(-size // _positions_per_chunk(piece(0, 1), many, size))
     bounds = [k * size // count for k in range(count + 1)]
     return tuple(piece(start, stop) for start, stop in pairwise(bounds))
 
@@ -51,11 +52,11 @@ def _fits(schedule: Schedule) -> bool:
     return schedule.seconds <= CHUNK_SECONDS and schedule.peak_bytes <= CHUNK_BYTES
 
 
-def _positions_per_chunk(piece: PieceOf, size: int) -> int:
-    one, many = (piece(0, length).schedule for length in (1, min(_PILOT, size)))
-    more = min(_PILOT, size) - 1
-    by_time = _affordable(CHUNK_SECONDS, one.seconds, (many.seconds - one.seconds) / more)
-    by_memory = _affordable(CHUNK_BYTES, one.peak_bytes, (many.peak_bytes - one.peak_bytes) / more)
+def _positions_per_chunk(first: Piece, many: Piece, size: int) -> int:
+    """How many positions fit, by what the first one takes and what many do."""
+    one, all_, more = first.schedule, many.schedule, many.stop - 1
+    by_time = _affordable(CHUNK_SECONDS, one.seconds, (all_.seconds - one.seconds) / more)
+    by_memory = _affordable(CHUNK_BYTES, one.peak_bytes, (all_.peak_bytes - one.peak_bytes) / more)
     return max(1, min(size, by_time, by_memory))
 
 

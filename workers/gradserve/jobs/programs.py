@@ -130,7 +130,7 @@ def _along(graph: Graph, axis: Axis) -> Graph:
         g = builder()
         outputs = inline(g, mapped, declare_inputs(g, mapped))
         told = names.tells_of_kinks
-        mapped = g.build({n: y if told(n) else g.reduce_sum(y, axes=(0,)) for n, y in outputs.items()})
+        mapped = g.finished({n: y if told(n) else g.reduce_sum(y, axes=(0,)) for n, y in outputs.items()})
     return _telling(mapped, count=True)
 
 
@@ -146,4 +146,4 @@ def _telling(graph: Graph, count: bool = False) -> Graph:
     if count:
         some = g.convert(functools.reduce(g.logical_or, flags), ElementType.INT64)
         outputs[names.KINKED_EXAMPLES] = g.reduce_sum(some, axes=(0,))
-    return g.build(outputs)
+    return g.finished(outputs)

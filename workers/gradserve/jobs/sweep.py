@@ -30,6 +30,7 @@ from gradserve.questions.call import Options
 from gradserve.questions.derivations import Derivation, Evaluate
 from gradserve.questions.report import Kinks, Report
 from gradserve.runtime.control import Control
+from gradserve.runtime.garbage import uncollected
 
 Lap: TypeAlias = Mapping[str, Source]
 """Where the arguments of one run of the whole axis come from; those that carry the axis are cut along it."""
@@ -77,7 +78,7 @@ class Sweep:
 
     def unlimited(self, context: Context, check: Check = go_on) -> SweepSchedule:
         """The schedule, whether it is over a limit or not; but making it stays within what may be spent on that."""
-        with context.programs.spending(check):
+        with uncollected(), context.programs.spending(check):
             schedules = [self._on(executor, context, check) for executor in candidates(self.options.executor)]
             found = min(schedules, key=lambda schedule: schedule.seconds)
             return found if self.options.executor else self._compiled(found, context, check)

@@ -13,6 +13,8 @@ from gradserve.ir.errors import InvalidGraph, Untraceable, Violation
 from gradserve.ir.types import ElementType
 from gradserve.ops import family
 
+_OPERANDS = (Value, np.ndarray, np.generic, bool, int, float)
+
 
 class Unsupported(Untraceable):
     """NumPy can do it and no graph can say it. Who knows the author's code adds the line where it stands."""
@@ -62,7 +64,7 @@ def as_operand(g: Builder, argument: Any) -> Operand:
     Raises:
         Unsupported: it is no array.
     """
-    if isinstance(argument, Value | np.ndarray | np.generic | bool | int | float):
+    if isinstance(argument, _OPERANDS):
         return argument
     if next(values_in(argument), None) is not None:
         return _stacked(g, [as_operand(g, part) for part in argument])

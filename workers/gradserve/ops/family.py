@@ -40,14 +40,15 @@ def total(g: Builder, terms: Sequence[Value | None]) -> Value | None:
 
 
 def require(condition: bool, constraint: str, description: str) -> None:
-    """Raises a ConstraintError unless the condition holds."""
+    """Raises a ConstraintError unless the condition holds; for descriptions that are quickly written."""
     if not condition:
         raise ConstraintError(constraint, description)
 
 
 def require_arity(op: Op, types: Sequence[TensorType], count: int) -> None:
     """C0: an op has as many operands as it has."""
-    require(len(types) == count, "C0", f"{op.name} takes {count} operand{'s' * (count != 1)}, not {len(types)}")
+    if len(types) != count:
+        raise ConstraintError("C0", f"{op.name} takes {count} operand{'s' * (count != 1)}, not {len(types)}")
 
 
 def only(cotangents: Sequence[Value | None]) -> Value:
@@ -162,8 +163,11 @@ class Elementwise(Op):
     def coerce(self, g: Builder, operands: Sequence[Operand]) -> tuple[Value, ...]:
         """The operands promoted to one element type and broadcast to one shape."""
         first = operands[0] if operands else None
-        if isinstance(first, Value) and all(isinstance(x, Value) and x.type is first.type for x in operands):
-            return tuple(x for x in operands if isinstance(x, Value))
+        if isinstance(first, Value):
+            type_ = first.type
+            alike = [x for x in operands if isinstance(x, Value) and x.type is type_]
+            if len(alike) == len(operands):
+                return tuple(alike)
         return g.align(g.promote(operands))
 
     def accepts(self, element_type: ElementType) -> bool:
@@ -183,8 +187,8 @@ class Elementwise(Op):
             if other != first:  # asked first, because writing the messages takes longer than all the rest
                 require(other.shape == first.shape, "C1", f"shapes differ: {first} and {other}; broadcast one of them")
                 require(other.element_type is first.element_type, "C2", f"element types differ: {first} and {other}")
-        accepted = self.accepts(first.element_type)
-        require(accepted, "C3", f"{self.name} does not take {first.element_type.value} elements")
+        if not self.accepts(first.element_type):
+            raise ConstraintError("C3", f"{self.name} does not take {first.element_type.value} elements")
         return (self.result_type(first),)
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
@@ -220,6 +224,9 @@ class RealElementwise(Elementwise):
 
     def coerce(self, g: Builder, operands: Sequence[Operand]) -> tuple[Value, ...]:
         """The operands promoted to one real element type and broadcast to one shape."""
+        first = operands[0] if len(operands) == 1 else None
+        if isinstance(first, Value) and first.builder is g and first.type.is_float:
+            return (first,)
         return g.align([to_float(g, value) for value in g.promote(operands)])
 
     def accepts(self, element_type: ElementType) -> bool:

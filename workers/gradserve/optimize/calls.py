@@ -28,7 +28,7 @@ def called(g: Builder, op: Op, operands: Sequence[Value], read: Collection[int])
             smaller, given, kept = _cond(op, operands, read)
         case _:
             return None
-    types = op.infer(*(operand.type for operand in operands))
+    types = g.types(op, operands)
     if not kept or len(kept) == len(types):
         return None
     results = dict(zip(kept, g.apply(smaller, given), strict=True))

@@ -29,8 +29,13 @@ WORTH_FACTORS = 32
 """Rows from which matrices are worth LAPACK's calls one by one; NumPy's own loops over a stack are quicker below."""
 
 
+_FACTORISING = (Inv, Slogdet, Solve, UpperEigh, OfSpectrum, Spectral, HermitianSvd, OfSingular)
+
+
 def shared_factors(graph: Graph) -> Graph:
     """The graph with one factorisation for each matrix; itself if none is factorised twice."""
+    if not graph.has(*_FACTORISING):
+        return graph
     producers = {value: node for node, results in graph.numbered_nodes() for value in results}
     families = [_family(graph, producers, node) for node in graph.nodes]
     members: dict[tuple[str, int], int] = defaultdict(int)
@@ -48,7 +53,7 @@ def shared_factors(graph: Graph) -> Graph:
             values += g.apply(node.op, operands)
         else:
             values += _REWRITES[family[0]](g, node.op, values[family[1]], operands)
-    return g.build({o.name: values[o.value] for o in graph.outputs})
+    return g.finished({o.name: values[o.value] for o in graph.outputs})
 
 
 def _family(graph: Graph, producers: Mapping[int, Node], node: Node) -> tuple[str, int] | None:

@@ -23,7 +23,7 @@ MAX_FLOPS = 2e7
 def fold(g: Builder, op: Op, operands: Sequence[Value]) -> tuple[Value, ...] | None:
     """The results as constants, or None if the operands are not known or the results are large."""
     for operand in operands:
-        made = g.producer(operand)
+        made = operand.producer
         if (g.literal(operand) is None) if made is None else not made.op.fills:
             return None
     return _fold_splats(g, op, operands) if op.elementwise else _fold_constants(g, op, operands)
@@ -34,7 +34,7 @@ def _fold_splats(g: Builder, op: Op, operands: Sequence[Value]) -> tuple[Value, 
     numbers = [splat(g, operand) for operand in operands]
     if any(number is None for number in numbers):
         return _fold_constants(g, op, operands)
-    (type_,) = op.infer(*(operand.type for operand in operands))
+    (type_,) = g.types(op, operands)
     result = _compute(op, [np.asarray(number) for number in numbers])
     if result is None:
         return None
@@ -50,7 +50,7 @@ def _fold_constants(g: Builder, op: Op, operands: Sequence[Value]) -> tuple[Valu
         if array is None:
             return None
         known.append(array)
-    types = op.infer(*(operand.type for operand in operands))
+    types = g.types(op, operands)
     if max(sum(t.size for t in types), sum(array.size for array in known)) > MAX_ELEMENTS:
         return None
     if op.cost([operand.type for operand in operands], types).flops > MAX_FLOPS:

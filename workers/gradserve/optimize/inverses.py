@@ -19,6 +19,8 @@ def without_inverses(graph: Graph) -> Graph:
 
     Only the inverse of one matrix, and products of matrices and vectors without further axes.
     """
+    if not graph.has(Inv):
+        return graph
     matrices = {results[0]: node.operands[0] for node, results in graph.numbered_nodes() if isinstance(node.op, Inv)}
     useless = _in_products_alone(graph, matrices)
     if not useless:
@@ -34,7 +36,7 @@ def without_inverses(graph: Graph) -> Graph:
         else:
             is_left = node.operands[0] == inverse
             values.append(_solution(g, node.op, values[matrices[inverse]], operands[is_left], is_left))
-    return g.build({o.name: values[o.value] for o in graph.outputs})
+    return g.finished({o.name: values[o.value] for o in graph.outputs})
 
 
 def _in_products_alone(graph: Graph, inverses: Mapping[int, int]) -> set[int]:

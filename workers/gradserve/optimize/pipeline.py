@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from gradserve.autodiff.walk import declare_inputs, leaves
 from gradserve.ir.builder import Application, Builder, Value
-from gradserve.ir.graph import Graph
+from gradserve.ir.graph import Graph, Node
 from gradserve.ir.op import Op
 from gradserve.ops import OP_SET
 from gradserve.optimize.calls import called
@@ -43,7 +43,7 @@ def optimize(graph: Graph, check: Callable[[], None] = _go_on) -> Graph:
 
 def _simplified(graph: Graph, check: Callable[[], None]) -> Graph:
     """The graph simplified again and again, until nothing changes; only what is new is looked at again."""
-    rebuilt = _rebuild(graph, [True] * len(graph.nodes), check)
+    rebuilt = _rebuild(graph, None, check)
     for _ in range(MAX_PASSES - 1):
         if not any(rebuilt.open):
             break
@@ -56,14 +56,16 @@ class _Ordered(Builder):
 
     def apply(self, op: Op, operands: Sequence[Value]) -> tuple[Value, ...]:
         """The results of the op."""
-        if op.commutative:
-            operands = sorted(operands, key=_place)
+        if op.commutative and len(operands) == 2 and _is_before(operands[1], operands[0]):
+            operands = operands[::-1]
         return super().apply(op, operands)
 
 
-def _place(value: Value) -> tuple[bool, int]:
-    """Where a value stands in a graph: inputs and constants come first, whenever they were met."""
-    return value.producer is not None, value.index
+def _is_before(x: Value, y: Value) -> bool:
+    """Whether x stands before y: inputs and constants come first, whenever they were met."""
+    if (x.producer is None) is (y.producer is None):
+        return x.index < y.index
+    return x.producer is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,35 +76,73 @@ class _Rebuilt:
     open: Sequence[bool]
 
 
-def _rebuild(graph: Graph, open_: Sequence[bool], check: Callable[[], None]) -> _Rebuilt:
-    """The graph with rules applied to nodes that are open, and to those that see a change from where they stand."""
+def _rebuild(graph: Graph, open_: Sequence[bool] | None, check: Callable[[], None]) -> _Rebuilt:
+    """The graph with rules applied to nodes that are open, and to those that see a change from where they stand.
+
+    Rules are applied to all nodes if none are said to be open.
+    """
     g = _Ordered(OP_SET)
     values = leaves(g, graph, declare_inputs(g, graph))
-    read = {k for node in graph.nodes for k in node.operands} | {output.value for output in graph.outputs}
-    distances = [REACH] * len(values)
-    """Of each value, how far the nearest change is behind it."""
+    read = _Read(graph)
+    seen = None if open_ is None else _Seen(open_, len(values))
     made: set[int] = set()
     """The values that rules have made."""
-    for position, (node, results) in enumerate(graph.numbered_nodes()):
+    for position, node in enumerate(graph.nodes):
         if position % _NODES_BETWEEN_CHECKS == 0:
             check()
         g.origin = node.origin
         operands = tuple([values[k] for k in node.operands])
-        distance = min([distances[k] for k in node.operands], default=REACH)
         found = None
-        if open_[position] or distance < REACH:
+        if seen is None or seen.shows(position, node):
             before = g.count
-            found = _rewritten(g, node.op, operands, [k for k, value in enumerate(results) if value in read])
-        if found is None:
-            values += g.apply(node.op, operands)
-            distances += [min(distance + 1, REACH)] * len(results)
-        else:
-            made.update(range(before, g.count))
-            values += found
-            distances += [0] * len(results)
+            found = _rewritten(g, node.op, operands, read.of(node, len(values)))
+            if found is not None:
+                made.update(range(before, g.count))
+        if seen is not None:
+            seen.note(node, found is not None)
+        values += g.apply(node.op, operands) if found is None else found
     outputs = {o.name: values[o.value] for o in graph.outputs}
-    needed = g.needed(outputs.values())
-    return _Rebuilt(g.build(outputs), [_is_open(g, application, made) for application in needed])
+    built = g.build(outputs)
+    rebuilt = _Rebuilt(built, [_is_open(g, application, made) for application in g.needed(outputs.values())])
+    g.release()
+    return rebuilt
+
+
+class _Seen:
+    """From where nodes stand, they see changes that are not far behind them."""
+
+    def __init__(self, open_: Sequence[bool], leaves: int) -> None:
+        """Of a graph with so many inputs and constants, none of which change."""
+        self._open = open_
+        self._distances = [REACH] * leaves
+        """Of each value, how far the nearest change is behind it."""
+
+    def shows(self, position: int, node: Node) -> bool:
+        """Whether the node is open, or a change is near."""
+        return self._open[position] or any(self._distances[k] < REACH for k in node.operands)
+
+    def note(self, node: Node, changed: bool) -> None:
+        """Goes on to the next node."""
+        near = 0 if changed else min([self._distances[k] + 1 for k in node.operands], default=REACH)
+        self._distances += [min(near, REACH)] * len(node.types)
+
+
+class _Read:
+    """Which values of a graph are read at all: for calls of functions, which may leave the others out."""
+
+    def __init__(self, graph: Graph) -> None:
+        """Looks at nothing before it is asked."""
+        self._graph = graph
+
+    @functools.cached_property
+    def _values(self) -> set[int]:
+        return {k for node in self._graph.nodes for k in node.operands} | {o.value for o in self._graph.outputs}
+
+    def of(self, node: Node, first: int) -> Sequence[int]:
+        """Which results of a call of functions are read, the first of them being this value; of others none is told."""
+        if not node.op.calls_functions:
+            return ()
+        return [k for k in range(len(node.types)) if first + k in self._values]
 
 
 def _is_open(g: Builder, made: Application, new: Collection[int]) -> bool:

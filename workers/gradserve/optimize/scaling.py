@@ -23,7 +23,7 @@ LARGEST = 1024.0
 
 def scaling(g: Builder, value: Value) -> tuple[float, Value]:
     """The factor and the value that it multiplies: -1 for a negation, 1 and the value itself for anything else."""
-    made = g.producer(value)
+    made = value.producer
     if made is None or not value.type.is_float:
         return 1.0, value
     if type(made.op) is Neg:
@@ -74,7 +74,7 @@ def scaling_of_sum(g: Builder, op: Op, operands: Sequence[Value]) -> Value | Non
         factor, x = scaling(g, operand)
         if factor == 1.0 or not _is_moderate(factor):
             continue
-        if 2 * op.infer(*(operand.type for operand in operands))[0].size <= x.type.size:
+        if 2 * g.types(op, operands)[0].size <= x.type.size:
             (total,) = g.apply(op, [*operands[:k], x, *operands[k + 1 :]])
             multiple = scaled(g, abs(factor), total)
             # A sum that cancels is 0.0, of either sign of its terms: -0.0 in its place would not be the same.

@@ -43,7 +43,7 @@ def _before_broadcasts(g: Builder, op: Op, operands: Sequence[Value]) -> Value |
     """An elementwise op on broadcasts alone is done before them."""
     found = []
     for operand in operands:
-        made = g.producer(operand)
+        made = operand.producer
         if made is None or type(made.op) is not BroadcastTo:
             return None
         found.append(made.operands[0])
@@ -80,13 +80,13 @@ def _is_neutral(g: Builder, value: Value, zero: float) -> bool:
 
 def _mul(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
     x, y = operands
-    for one, other in ((x, y), (y, x)):
-        filled = splat(g, one)
-        if filled is not None and filled == 1:
+    filled = [(splat(g, x), y), (splat(g, y), x)]
+    for number, other in filled:
+        if number is not None and number == 1:
             return other
-        if filled is not None and filled == -1:
+        if number is not None and number == -1:
             return g.neg(other)
-    return merged_scaling(g, op, operands)
+    return merged_scaling(g, op, operands) if filled[0][0] is not None or filled[1][0] is not None else None
 
 
 def _div(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
@@ -151,7 +151,7 @@ def _reverse(g: Builder, op: Any, operands: Sequence[Value]) -> Value | None:
 def _whole(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
     """A slice or a pad that keeps the shape keeps everything."""
     x = operands[0]
-    return x if op.infer(x.type) == (x.type,) else None
+    return x if g.types(op, operands) == (x.type,) else None
 
 
 def _broadcast_to(g: Builder, op: Any, operands: Sequence[Value]) -> Value | None:

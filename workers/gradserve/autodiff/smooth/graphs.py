@@ -23,21 +23,18 @@ def smoothed(graph: Graph) -> Graph:
     if not _has_roots(graph):
         return graph
     g = builder()
-    smoother = Smoother(g, RULES, other, any(isinstance(node.op, Sign) for node in graph.nodes))
+    smoother = Smoother(g, RULES, other, graph.has(Sign))
     values = leaves(g, graph, declare_inputs(g, graph))
     for node in graph.nodes:
         g.origin = node.origin
         op = node.op.with_functions(smoothed_function)
         values += smoother.apply(op, [values[k] for k in node.operands])
         smoother.changed |= op is not node.op and op != node.op
-    return g.build({o.name: values[o.value] for o in graph.outputs}) if smoother.changed else graph
+    return g.finished({o.name: values[o.value] for o in graph.outputs}) if smoother.changed else graph
 
 
 def _has_roots(graph: Graph) -> bool:
-    return any(
-        isinstance(node.op, Abs | Sqrt | Pow | Hypot) or any(map(_has_roots, node.op.functions.values()))
-        for node in graph.nodes
-    )
+    return any(own.has(Abs, Sqrt, Pow, Hypot) for own in (graph, *graph.functions))
 
 
 @functools.lru_cache(maxsize=256)

@@ -30,7 +30,7 @@ from gradserve.ops.linalg.determinants import Slogdet
 from gradserve.ops.movement.placement import Pad
 from gradserve.ops.reduction.reductions import Extreme, LargestTerm, ReduceSum
 from gradserve.ops.spectral.eigen import Eigvalsh, OfSpectrum
-from gradserve.ops.spectral.singular import Svdvals
+from gradserve.ops.spectral.singular import OfSingular, Svdvals
 from gradserve.ops.spectral.spectra import SpectrumCotangent
 
 
@@ -41,7 +41,7 @@ def invariant(graph: Graph, moving: Iterable[str], forward: bool, again: bool = 
     In reverse mode a cotangent of eigenvalues is tested as a whole: it may be even within a cluster only together.
     `again` says that tangents will be differentiated too.
     """
-    if not any(isinstance(node.op, Source | SpectrumCotangent) for node in graph.nodes):
+    if not graph.has(OfSpectrum, OfSingular, SpectrumCotangent):
         return graph
     moving = tuple(moving)
     sums = Sums.OF_MATRIX if again else Sums.EACH if forward else Sums.FREE
@@ -84,7 +84,7 @@ class _Rewriter:
             operands = [values[k] for k in node.operands]
             self._g.origin = node.origin
             values += self._apply(node.op, operands) if self._moves[results[0]] else self._g.apply(node.op, operands)
-        return self._g.build({o.name: values[o.value] for o in self._graph.outputs})
+        return self._g.finished({o.name: values[o.value] for o in self._graph.outputs})
 
     def _apply(self, op: Op, operands: list[Value]) -> tuple[Value, ...]:
         if isinstance(op, Source):

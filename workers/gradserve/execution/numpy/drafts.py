@@ -27,15 +27,15 @@ def drafts_of(graph: Graph) -> list[Draft]:
     """The nodes without the broadcasts that NumPy does by itself, and without what only those needed."""
     source: dict[int, int] = {}
     drafts = []
-    types = graph.value_types
-    for position, (node, results) in enumerate(looking(graph.numbered_nodes())):
-        if isinstance(node.op, BroadcastTo):
-            (operand,) = node.operands
-            source[results[0]] = source.get(operand, operand)
-        operands = node.operands
-        if not source.keys().isdisjoint(operands) and entry(type(node.op)).broadcasts:
+    types, first = graph.value_types, graph.first_node_value
+    for position, node in enumerate(looking(graph.nodes)):
+        op, operands = node.op, node.operands
+        if type(op) is BroadcastTo:
+            source[first] = source.get(operands[0], operands[0])
+        if source and entry(type(op)).broadcasts and not source.keys().isdisjoint(operands):
             operands = _unspread(operands, source, types, node.types[0].shape)
-        drafts.append(Draft(node, operands, tuple(results), position))
+        drafts.append(Draft(node, operands, tuple(range(first, first + len(node.types))), position))
+        first += len(node.types)
     return _needed(graph, drafts)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from gradserve.execution.program import Program
 from gradserve.ir.budget import looking
 from gradserve.ir.graph import Graph
 from gradserve.ir.op import Cost, Op
+from gradserve.ir.records import record
 from gradserve.ir.types import TensorType
 from gradserve.ops.control.calling import Calling
 
@@ -21,7 +21,7 @@ REUSE_BYTES = 1 << 14
 """Smaller results are allocated afresh: NumPy's own cache of small blocks is quicker than an `out=` argument."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Step:
     """One application of an op on concrete arrays."""
 
@@ -53,14 +53,16 @@ class Step:
     @property
     def unstoppable_seconds(self) -> float:
         """Predicted seconds in which nobody looks whether to stop: a loop looks before each call."""
-        called = [function.longest_step_seconds for function in self.functions.values()]
-        return max(called) if called else self.seconds
+        if not self.functions:
+            return self.seconds
+        return max(function.longest_step_seconds for function in self.functions.values())
 
     @property
     def workspace(self) -> int:
         """Bytes that it takes beside its operands and results while it runs: those of a function without its inputs."""
-        taken = [f.peak_bytes - sum(i.type.nbytes for i in f.program.graph.inputs) for f in self.functions.values()]
-        return max(taken, default=0)
+        if not self.functions:
+            return 0
+        return max(f.peak_bytes - sum(i.type.nbytes for i in f.program.graph.inputs) for f in self.functions.values())
 
 
 @dataclass(frozen=True)
@@ -106,69 +108,74 @@ def _steps(graph: Graph) -> tuple[Step, ...]:
     last_use = _last_uses(graph, drafts)
     strides: dict[int, Strides] = {k: row_major(t.lengths) for k, t in enumerate(types[: graph.first_node_value])}
     buffers = _Buffers(graph, last_use)
-    measure = _Measures()
+    measures = _Measures()
     steps = []
     for time, draft in enumerate(looking(drafts)):
-        op = draft.node.op
-        operand_types = tuple(types[k] for k in draft.operands)
-        reuses = buffers.reusable(time, draft, operand_types) if entry(type(op)).overwrites else None
-        if reuses is None:
-            placed = measure.place(op, operand_types, tuple([strides[k] for k in draft.operands]), draft.node.types)
-        else:
-            placed = Laid((strides[reuses],))
-        strides.update(zip(draft.results, placed.strides, strict=True))
+        node, operands, results, position = draft
+        op = node.op
+        operand_types = tuple([types[k] for k in operands])
+        measured = measures.of(op, operand_types, node.types)
+        reuses = buffers.reusable(time, draft, operand_types) if measured.overwrites else None
+        placed = Laid((strides[reuses],)) if reuses is not None else measured.place([strides[k] for k in operands])
+        for value, own in zip(results, placed.strides, strict=True):
+            strides[value] = own
         allocates = buffers.make(draft, views=op.view and not placed.copies, reuses=reuses)
         frees, releases = buffers.free(time, draft)
-        cost, seconds, functions = measure.costs(op, operand_types, draft.node.types)
         steps.append(
             Step(
                 op=op,
-                operands=draft.operands,
-                results=draft.results,
+                operands=operands,
+                results=results,
                 operand_types=operand_types,
-                result_types=draft.node.types,
-                node=draft.position,
+                result_types=node.types,
+                node=position,
                 copies=placed.copies,
                 order=placed.order,
                 reuses=reuses,
                 frees=frees,
                 allocates=allocates,
                 releases=releases,
-                cost=cost,
-                seconds=seconds,
-                functions=functions,
+                cost=measured.cost,
+                seconds=measured.seconds,
+                functions=measured.functions,
             )
         )
     return tuple(steps)
 
 
-class _Measures:
-    """What steps of one op on arrays of one kind have in common: graphs mostly repeat few of these."""
+class _Measured:
+    """What steps of one op on operands of the same types have in common."""
 
-    def __init__(self) -> None:
-        self._placed: dict[tuple[object, ...], Laid] = {}
-        self._costs: dict[tuple[int, ...], tuple[Cost, float, Mapping[str, NumpySchedule]]] = {}
+    def __init__(self, op: Op, operands: Sequence[TensorType], results: Sequence[TensorType]) -> None:
+        """Measures one application."""
+        self._op, self._operands, self._results = op, operands, results
+        self._placed: dict[tuple[Strides, ...], Laid] = {}
+        self.overwrites = entry(type(op)).overwrites and results[0].nbytes >= REUSE_BYTES
+        self.functions = {name: schedule_of(Program(function)) for name, function in op.functions.items()}
+        self.cost = op.cost(operands, results)
+        self.seconds = _seconds(op, self.cost, self.functions)
 
-    def place(
-        self, op: Op, operands: Sequence[TensorType], strides: tuple[Strides, ...], results: Sequence[TensorType]
-    ) -> Laid:
-        """Where the results lie; see `layout.place`."""
-        key = (id(op), strides, *map(id, operands))
+    def place(self, strides: Sequence[Strides]) -> Laid:
+        """Where the results lie, by where the operands do; see `layout.place`."""
+        key = tuple(strides)
         found = self._placed.get(key)
         if found is None:
-            found = self._placed[key] = place(op, operands, strides, results)
+            found = self._placed[key] = place(self._op, self._operands, key, self._results)
         return found
 
-    def costs(
-        self, op: Op, operands: Sequence[TensorType], results: Sequence[TensorType]
-    ) -> tuple[Cost, float, Mapping[str, NumpySchedule]]:
-        """The cost of a step, its predicted seconds, and the schedules of the functions that it calls."""
+
+class _Measures:
+    """What is measured once for all steps of a kind: graphs mostly repeat few of these."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, ...], _Measured] = {}
+
+    def of(self, op: Op, operands: Sequence[TensorType], results: Sequence[TensorType]) -> _Measured:
+        """The measures of the op, both it and the types by identity."""
         key = (id(op), *map(id, operands))
-        found = self._costs.get(key)
+        found = self._known.get(key)
         if found is None:
-            functions = {name: schedule_of(Program(function)) for name, function in op.functions.items()}
-            cost = op.cost(operands, results)
-            found = self._costs[key] = cost, _seconds(op, cost, functions), functions
+            found = self._known[key] = _Measured(op, operands, results)
         return found
 
 
@@ -179,9 +186,9 @@ def _seconds(op: Op, cost: Cost, functions: Mapping[str, NumpySchedule]) -> floa
     return costs.SECONDS_PER_STEP + op.calls * max(function.seconds for function in functions.values())
 
 
-def _last_uses(graph: Graph, drafts: Sequence[Draft]) -> dict[int, int]:
+def _last_uses(graph: Graph, drafts: Sequence[Draft]) -> list[int]:
     """The time of the last step that reads each value; outputs are read after all steps."""
-    last = {}
+    last = [0] * len(graph.value_types)
     for time, draft in enumerate(drafts):
         for value in draft.results:
             last[value] = time
@@ -195,26 +202,20 @@ def _last_uses(graph: Graph, drafts: Sequence[Draft]) -> dict[int, int]:
 class _Buffers:
     """Which values share which memory, and until when."""
 
-    def __init__(self, graph: Graph, last_use: dict[int, int]) -> None:
+    def __init__(self, graph: Graph, last_use: Sequence[int]) -> None:
         self._first = graph.first_node_value
-        self._types = graph.value_types
         self._last_use = last_use
         self._owner: dict[int, int] = {}
         """The value whose step allocated the memory that a value lies in."""
         self._size: dict[int, int] = {}
-        self._users: dict[int, set[int]] = defaultdict(set)
-        """Values alive in each owner's memory."""
-
-    def _owner_of(self, value: int) -> int:
-        return self._owner.get(value, value)
+        self._users: dict[int, int] = {}
+        """How many values are alive in each owner's memory."""
 
     def reusable(self, time: int, draft: Draft, operand_types: Sequence[TensorType]) -> int | None:
         """An operand that dies here and whose memory, its own alone, fits the result."""
         (result,) = draft.node.types
-        if result.nbytes < REUSE_BYTES:
-            return None
         for operand, type_ in zip(draft.operands, operand_types, strict=True):
-            alone = self._users.get(operand) == {operand} and self._owner.get(operand) == operand
+            alone = self._owner.get(operand) == operand and self._users.get(operand) == 1
             if type_ == result and alone and self._last_use[operand] == time:
                 return operand
         return None
@@ -223,19 +224,17 @@ class _Buffers:
         """Notes the results of a step and returns the bytes it allocates."""
         allocated = 0
         for value, type_ in zip(draft.results, draft.node.types, strict=True):
+            owner = value
             if views:
-                owner = self._owner_of(draft.operands[0])
+                owner = self._owner.get(draft.operands[0], draft.operands[0])
             elif reuses is not None:
-                owner = value
                 self._size[owner] = self._size.pop(reuses)
-                self._users.pop(reuses)
-                del self._owner[reuses]
+                del self._users[reuses], self._owner[reuses]
             else:
-                owner = value
                 self._size[owner] = type_.nbytes
                 allocated += type_.nbytes
             self._owner[value] = owner
-            self._users[owner].add(value)
+            self._users[owner] = self._users.get(owner, 0) + 1
         return allocated
 
     def free(self, time: int, draft: Draft) -> tuple[tuple[int, ...], int]:
@@ -248,8 +247,7 @@ class _Buffers:
             owner = self._owner.get(value)
             if owner is None:
                 continue
-            users = self._users[owner]
-            users.discard(value)
-            if not users and owner >= self._first:
+            self._users[owner] -= 1
+            if not self._users[owner] and owner >= self._first:
                 released += self._size.pop(owner, 0)
         return tuple(frees), released

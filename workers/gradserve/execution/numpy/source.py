@@ -34,6 +34,7 @@ class Source:
         self._graph = schedule.program.graph
         self._kernel = kernel
         self._names: dict[str, Any] = {"row_major": np.ascontiguousarray, "array": np.asarray}
+        self._kernels: dict[tuple[object, ...], str] = {}
         self._variables: dict[int, str] = {}
         """The variable of each value that a step has made and that is alive."""
         self._free: list[str] = []
@@ -113,13 +114,21 @@ class Source:
         symbol = entry(type(step.op)).symbol
         if symbol and step.reuses is None and step.order is None and step.result_types[0].is_float:
             return symbol.join(operands) if len(operands) > 1 else f"{symbol}{operands[0]}"
-        name = f"f{step.results[0]}"
-        self._names[name] = self._kernel(step)
+        name = self._name(step)
         if step.functions:
             operands.insert(0, "check")
         if step.reuses is not None:
             operands.append(f"out={self._variable(step.reuses)}")
         return f"{name}({', '.join(operands)})"
+
+    def _name(self, step: Step) -> str:
+        """The name of the step's kernel, one for all steps of its kind; op and types are known by their identity."""
+        kind = (id(step.op), step.copies, step.order, id(step.result_types), *map(id, step.operand_types))
+        name = self._kernels.get(kind)
+        if name is None:
+            name = self._kernels[kind] = f"f{step.results[0]}"
+            self._names[name] = self._kernel(step)
+        return name
 
 
 class LoopSource(Source):

@@ -106,8 +106,17 @@ def _listed(types: Sequence[TensorType]) -> str:
 def graph_cost(graph: Graph) -> Cost:
     """The cost of all nodes of a concrete graph."""
     types = graph.value_types
-    costs = [node.op.cost([types[k] for k in node.operands], node.types) for node in graph.nodes]
-    return sum(costs, Cost(0.0, 0.0))
+    known: dict[tuple[int, ...], Cost] = {}
+    flops = moved = 0.0
+    for node in graph.nodes:  # most of which share their ops and their types with others
+        operands = [types[k] for k in node.operands]
+        kind = (id(node.op), *map(id, operands))
+        cost = known.get(kind)
+        if cost is None:
+            cost = known[kind] = node.op.cost(operands, node.types)
+        flops += cost.flops
+        moved += cost.bytes
+    return Cost(flops, moved)
 
 
 _function_cost = functools.lru_cache(maxsize=1024)(graph_cost)

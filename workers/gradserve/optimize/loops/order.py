@@ -10,6 +10,7 @@ from gradserve.ops.movement.placement import Slice
 from gradserve.ops.movement.shapes import Reshape
 
 _EARLY = 2
+_VIEWS = (Slice, Reshape)
 
 
 def with_early_views(graph: Graph) -> Graph:
@@ -28,7 +29,7 @@ def with_early_nodes(graph: Graph) -> Graph:
     depths = [0] * graph.first_node_value
     early = []
     for node in graph.nodes:
-        depth = max((depths[k] for k in node.operands), default=0) + (not isinstance(node.op, Slice | Reshape))
+        depth = max([depths[k] for k in node.operands], default=0) + (type(node.op) not in _VIEWS)
         depths += [depth] * len(node.types)
         early.append(depth <= _EARLY)
     return _reordered(graph, early)
@@ -37,7 +38,7 @@ def with_early_nodes(graph: Graph) -> Graph:
 def _reordered(graph: Graph, early: list[bool]) -> Graph:
     """The graph with what is early before all other nodes, and slices behind what they are taken of."""
     followers = _followers(graph)
-    starts = [results[0] for _, results in graph.numbered_nodes()]
+    starts = graph.first_values
     moved = {position for positions in followers.values() for position in positions}
     others = sorted((k for k in range(len(graph.nodes)) if k not in moved), key=lambda k: not early[k])
     order: list[int] = []
@@ -62,8 +63,9 @@ def _followers(graph: Graph) -> dict[int, list[int]]:
     """By a value, the positions of the slices of it, and of what only reshapes a slice."""
     followers: defaultdict[int, list[int]] = defaultdict(list)
     slices: set[int] = set()
-    for position, (node, results) in enumerate(graph.numbered_nodes()):
-        if isinstance(node.op, Slice) or (isinstance(node.op, Reshape) and node.operands[0] in slices):
+    for position, (node, first) in enumerate(zip(graph.nodes, graph.first_values, strict=True)):
+        kind = type(node.op)
+        if kind is Slice or (kind is Reshape and node.operands[0] in slices):
             followers[node.operands[0]].append(position)
-            slices.update(results)
+            slices.add(first)
     return followers

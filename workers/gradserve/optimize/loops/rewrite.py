@@ -103,7 +103,7 @@ def _with_scans(graph: Graph, loops: Sequence[Loop]) -> Graph:
         position = loop.run.stop
     _copy(g, graph, range(position, len(graph.nodes)), values)
     outputs = {output.name: values[output.value] for output in graph.outputs}
-    return g.build({name: value for name, value in outputs.items() if value is not None})
+    return g.finished({name: value for name, value in outputs.items() if value is not None})
 
 
 def _copy(g: Builder, graph: Graph, positions: range, values: list[Value | None]) -> None:
