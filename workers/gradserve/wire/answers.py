@@ -8,13 +8,15 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import DecodeError
 
+from gradserve.ir.errors import GradserveError
 from gradserve.questions.asked import QUESTIONS, Answer, Question
 from gradserve.questions.derivations import Derivation
 from gradserve.questions.derivatives import Derivatives, Differentiate
 from gradserve.questions.report import Report
 from gradserve.wire.codec import codec_of
-from gradserve.wire.methods import METHODS, new_reply
+from gradserve.wire.methods import METHODS, new_reply, reply_class
 from gradserve.wire.questions import derivation_of
 from gradserve.wire.reports import decode_report, report_codec
 from gradserve.wire.source import Fill, Source, fill_inline
@@ -51,10 +53,23 @@ def decode_answer(question: Question, reply: Any, source: Source) -> Answer:
     return _codec(question.rpc).read(reply, source, question)
 
 
+def reply_of(question: Question, data: bytes) -> Any:
+    """The reply in its bytes.
+
+    Raises:
+        GradserveError: they are none.
+    """
+    try:
+        return reply_class(question.rpc).FromString(data)
+    except DecodeError:
+        raise GradserveError(f"what came back is no reply of {question.rpc}") from None
+
+
 def report_later(answer: Answer) -> Callable[[], Report]:
     """Tells the report of an answer that calls it so, and keeps nothing else of the answer in memory."""
     if isinstance(answer, _Received):
-        return functools.partial(decode_report, vars(answer)["_bytes"])
+        read: Callable[[], Report] = vars(answer)["_read"]
+        return read
     report: Report = answer.report
     return lambda: report
 
@@ -92,12 +107,24 @@ class _OfRecord:
 class _Received(Derivatives):
     """Derivatives whose report is read when somebody asks for it: most callers never do."""
 
-    def __init__(self, arrays: Any, blocks: Any, mode: Any, report: bytes) -> None:
-        vars(self).update(arrays=arrays, blocks=blocks, mode=mode, _bytes=report)
+    def __init__(self, arrays: Any, blocks: Any, mode: Any, read: Callable[[], Report]) -> None:
+        vars(self).update(arrays=arrays, blocks=blocks, mode=mode, _read=read)
 
     @functools.cached_property
     def report(self) -> Report:
-        return decode_report(vars(self)["_bytes"])
+        read: Callable[[], Report] = vars(self)["_read"]
+        return read()
+
+
+def received(rpc: str, arrays: Mapping[str, Mapping[str, Any]], rest: bytes) -> Derivatives:
+    """The answer of these arrays, with the report in the rest of its reply."""
+    return _Received(arrays, {}, Derivatives.mode, functools.partial(_report_in, rpc, rest))
+
+
+def _report_in(rpc: str, rest: bytes) -> Report:
+    message: Any = reply_class(rpc).FromString(rest)
+    found: Report = report_codec().read(message.report, Source())
+    return found
 
 
 class _OfDerivation:
@@ -137,7 +164,8 @@ class _OfDerivation:
                 blocks.setdefault(block.row, {})[block.column] = array
         mode = self._rest.values(message, source).get("mode", Derivatives.mode)
         # As bytes, because a message inside the reply would keep all of the reply in memory.
-        return _Received(arrays, blocks, mode, message.report.SerializeToString())
+        report = message.report.SerializeToString()
+        return _Received(arrays, blocks, mode, functools.partial(decode_report, report))
 
 
 def _is_map(field: FieldDescriptor) -> bool:

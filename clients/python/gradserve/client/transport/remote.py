@@ -10,12 +10,16 @@ from typing import Any
 
 import grpc
 
+from gradserve import wire
 from gradserve.client.transport.connection import Connection
 from gradserve.client.transport.deadline import Deadline
+from gradserve.client.transport.quick import Kinds, Known
 from gradserve.client.transport.session import Session
 from gradserve.client.transport.steps import Alone, Begin, Next, Pause, Send, Step, Steps, Tell
-from gradserve.ir.errors import DeadlineExceeded, GradserveError
+from gradserve.ir.errors import BlobNotFound, DeadlineExceeded, GradserveError, GraphNotRegistered, Unavailable
 from gradserve.questions.asked import Answer, Question
+from gradserve.questions.derivations import DERIVATIONS
+from gradserve.questions.derivatives import Differentiate
 from gradserve.v1 import (
     blob_service_pb2_grpc,
     derivative_service_pb2_grpc,
@@ -31,6 +35,7 @@ _STUBS: tuple[Callable[[grpc.Channel], Any], ...] = (
     graph_service_pb2_grpc.GraphServiceStub,
     verification_service_pb2_grpc.VerificationServiceStub,
 )
+_WRITABLE = wire.Source(writable=True)
 
 
 class RemoteBackend:
@@ -46,12 +51,32 @@ class RemoteBackend:
         self._methods: dict[str, Callable[..., Any]] = {}
         for stub in _STUBS:
             self._methods |= vars(stub(self._connection.channel))
+        self._quick = {
+            method: self._connection.channel.unary_unary(f"/{wire.full_name(method)}", None, None)
+            for method in (derivation.__name__ for derivation in DERIVATIONS.values())
+        }
         self._session = Session()
+        self._kinds = Kinds()
         self._alone: dict[str, threading.Lock] = {}
 
     def ask(self, question: Question, deadline: Deadline) -> Answer:
         """The one answer to a question."""
+        if isinstance(question, Differentiate):
+            known = self._kinds.of(question)
+            if known.request is not None and self._session.knows(question.call.graph):
+                with contextlib.suppress(Unavailable, GraphNotRegistered, BlobNotFound):
+                    return self._at_once(question, known, known.request, deadline)
+            known.learn(question)
         return self._finish(self._session.ask(question), deadline)
+
+    def _at_once(self, question: Differentiate, known: Known, request: wire.KnownRequest, deadline: Deadline) -> Answer:
+        """The answer to a question like one before.
+
+        Raises:
+            Unavailable, GraphNotRegistered, BlobNotFound: more is to be done for it; the session knows what.
+        """
+        data = self._connection.call(self._quick[question.rpc], request.bytes_of(question), deadline)
+        return known.answer(question, data, _WRITABLE)
 
     def stream(self, question: Question, deadline: Deadline) -> Generator[Answer]:
         """The answers to a question one by one; leaving early cancels the call."""

@@ -48,6 +48,10 @@ class Session:
         self._registered: set[str] = set()
         self._reached = False
 
+    def knows(self, graph: Graph) -> bool:
+        """Whether the service has been sent the graph."""
+        return graph.digest in self._registered
+
     def ask(self, question: Question) -> Steps[Answer]:
         """The one answer to a question."""
         return (yield from self._insist(lambda: self._with_graph(graph_of(question), lambda: self._ask(question))))
