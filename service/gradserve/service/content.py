@@ -16,12 +16,13 @@ from gradserve.questions.derivatives import Differentiate
 from gradserve.questions.explanation import Explain
 from gradserve.runtime.caches import Lru
 from gradserve.service.known import KEPT, KnownRequests, kind_of
-from gradserve.service.places import places_of
+from gradserve.service.places import places_in_stream, places_of
 from gradserve.service.store import BlobStore, GraphStore
 from gradserve.v1 import execution_pb2, graph_pb2, tensor_pb2
 from gradserve.wire.graph_encode import INLINE_LIMIT
 from gradserve.wire.questions import EXPLAINED
 from gradserve.wire.rules import broken, require_digest
+from gradserve.wire.streams import decode_start
 
 
 class Request(Protocol):
@@ -44,6 +45,8 @@ class Content:
         self._graph_limits = graph_limits
         self._inline_limit = inline_limit
         self._named = wire.Source(self._graph, blobs.get)
+        self.arrays = wire.Source(blobs=blobs.get)
+        """Where the arrays of messages come from that name no graph."""
         self._requests = KnownRequests()
         self._replies: Lru[Hashable, wire.KnownReply] = Lru(KEPT)
 
@@ -71,6 +74,15 @@ class Content:
         if isinstance(question, Differentiate):
             self._requests.learn(method, question, data, message)
         return question
+
+    def stream(self, message: Any, rpc: Request) -> Differentiate:
+        """The question of a stream's first message; raises what `question` does."""
+
+        def graph(ref: execution_pb2.GraphRef) -> Graph:
+            rpc.places = places_in_stream(ref.WhichOneof("graph") == "inline")
+            return self._graph(ref)
+
+        return decode_start(message, wire.Source(graph, self.blobs.get))
 
     def reply(self, question: Question, answer: Answer) -> Any:
         """The reply that gives an answer, all but its report: as a message, or as bytes if it is like one before."""

@@ -83,6 +83,18 @@ class Rpc:
         self.admit(len(data))
         self._received = len(data)
 
+    def admit_next(self, data: bytes) -> None:
+        """Waits until there is room for a message of a stream, in the place of the one before; its clock starts."""
+        self._entered = time.perf_counter()
+        size = max(len(data), CHUNK_BYTES)
+        if size != self._size:
+            if self._size is not None:
+                self._method.admission.leave(self._size)
+                self._size = None
+            self._method.admission.enter(size, self.control)
+            self._size = size
+        self._admitted = self._read = time.perf_counter()
+
     def end_at_deadline(self) -> None:
         """Sees to it that a stream ends at the deadline, even if the client neither sends nor reads."""
         self._timer = Timer((self.control.remaining or 0.0) + GRACE_SECONDS, self._context.cancel)
@@ -110,8 +122,8 @@ class Rpc:
         """Notes that the request is not only parsed but understood."""
         self._read = time.perf_counter()
 
-    def ran(self, report: Report) -> None:
-        """Notes that the job has an answer."""
+    def ran(self, report: Report | None) -> None:
+        """Notes that the job has an answer; of one without a report, that it has none."""
         self._ran = time.perf_counter()
         self.report = report
 
@@ -190,9 +202,10 @@ class Method:
                 return grpc.unary_unary_rpc_method_handler(self._unary_unary)
             case True, False:
                 return grpc.stream_unary_rpc_method_handler(self._stream_unary)
-            case shape:
-                assert shape == (False, True), "no method streams both ways"
+            case False, True:
                 return grpc.unary_stream_rpc_method_handler(self._unary_stream)
+            case _:
+                return grpc.stream_stream_rpc_method_handler(self._stream_stream)
 
     def _unary_unary(self, data: bytes, context: grpc.ServicerContext) -> bytes:
         with Rpc(self, context) as rpc:
@@ -211,6 +224,13 @@ class Method:
             rpc.admit(CHUNK_BYTES)
             rpc.end_at_deadline()
             return rpc.encode(self.handler(rpc.receive(stream), rpc))
+
+    def _stream_stream(self, stream: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+        with Rpc(self, context) as rpc:
+            rpc.admit(CHUNK_BYTES)
+            rpc.end_at_deadline()
+            for reply in self.handler(rpc.receive(stream), rpc):
+                yield rpc.encode(reply)
 
 
 def of_message(handler: Handler) -> Handler:

@@ -18,12 +18,14 @@ from gradserve.jobs.programs import Programs
 from gradserve.pools.local.pool import LocalPool
 from gradserve.pools.ray.joined_node import JoinedNode
 from gradserve.questions.asked import QUESTIONS
+from gradserve.questions.streams import RPC
 from gradserve.runtime.memory import keep_freed_memory, memory_limit
 from gradserve.service.admission import Admission
 from gradserve.service.content import Content
 from gradserve.service.handlers.blobs import BlobHandlers
 from gradserve.service.handlers.graphs import Graphs
 from gradserve.service.handlers.questions import Questions
+from gradserve.service.handlers.streams import Streams
 from gradserve.service.metrics import Metrics
 from gradserve.service.rpc import Handler, methods_of, of_message, of_messages
 from gradserve.service.settings import Settings
@@ -168,6 +170,7 @@ class Server:
         questions, graphs, blobs = Questions(context, content, self.metrics), Graphs(content), BlobHandlers(self.blobs)
         return {
             **{method: questions.handler(method) for method in QUESTIONS},
+            RPC: Streams(context, content).stream_gradient,
             "RegisterGraph": of_message(graphs.register_graph),
             "GetGraph": of_message(graphs.get_graph),
             "CheckGraph": of_message(graphs.check_graph),

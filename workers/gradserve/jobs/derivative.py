@@ -14,10 +14,10 @@ from gradserve.jobs.calls import checked, named_vectors, type_violations
 from gradserve.jobs.context import Context
 from gradserve.jobs.folds import Gathered, KinkCount, by_role
 from gradserve.jobs.programs import Axis, Check
-from gradserve.jobs.ready import key_of, ready
+from gradserve.jobs.ready import Ready, key_of, ready
 from gradserve.jobs.sweep import Lap, Sweep, SweepSchedule, counting
 from gradserve.pools.work import Rows, Shared, Source
-from gradserve.questions.call import Argument, Call, Reduction, arrays_of, types_of
+from gradserve.questions.call import Argument, AtKinks, Call, Reduction, arrays_of, types_of
 from gradserve.questions.derivations import TANGENTS, Derivation
 from gradserve.questions.derivatives import Derivatives, Differentiate
 from gradserve.questions.report import Report
@@ -48,6 +48,12 @@ def answers(context: Context, question: Differentiate, control: Control) -> Iter
     known = context.ready.get(key)
     answer = known and known.answer(question, control)
     yield answer or _answer(context, question, control, key)
+
+
+def known(context: Context, question: Differentiate) -> Ready | None:
+    """What answers questions of these types by the way that all of them take; None if there is more to it."""
+    plain = question.call.options.kinks is AtKinks.CONVENTION
+    return context.ready.get(key_of(question)) if plain else None
 
 
 def _answer(context: Context, question: Differentiate, control: Control, key: Hashable) -> Derivatives:

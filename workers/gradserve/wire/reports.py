@@ -81,7 +81,7 @@ class Reports:
         except IndexError:
             reply, durations = self._message()
         for duration, spent in zip(durations, seconds, strict=True):
-            duration.seconds, duration.nanos = divmod(round(spent * 1e9), 10**9)
+            write_seconds(duration, spent)
         data: bytes = reply.SerializeToString()
         self._spare.append((reply, durations))
         return data

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Protocol
 
 from gradserve.client.transport.deadline import Deadline
 from gradserve.questions.asked import Answer, Question
+from gradserve.questions.derivatives import Differentiate
+from gradserve.questions.streams import Block, Part
 
 
 class Backend(Protocol):
@@ -18,6 +20,15 @@ class Backend(Protocol):
 
     def stream(self, question: Question, deadline: Deadline) -> Generator[Answer]:
         """The answers to a question that has several; whoever leaves early closes the stream."""
+        ...
+
+    def stream_gradient(
+        self, question: Differentiate, blocks: Iterator[Block], timeout: float | None
+    ) -> Generator[Part]:
+        """What belongs to the points of blocks, in order; blocks are drawn as they are wanted, in this thread.
+
+        Of parts with points, rows may be taken by copy alone.
+        """
         ...
 
     def close(self) -> None:

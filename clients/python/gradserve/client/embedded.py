@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -18,8 +18,11 @@ from gradserve.ir.graph import BlobRef
 from gradserve.jobs.answering import answers
 from gradserve.jobs.context import Context
 from gradserve.jobs.embedded import embedded_context
+from gradserve.jobs.streams import parts
 from gradserve.questions.asked import Answer, Question
+from gradserve.questions.derivatives import Differentiate
 from gradserve.questions.report import Report
+from gradserve.questions.streams import Block, Part
 from gradserve.runtime.control import Control
 
 
@@ -45,6 +48,13 @@ class EmbeddedBackend:
         given = {id(array) for array in arrays_of(question)}
         for answer in answers(context, question, Control.after(deadline.left())):
             yield _owned(answer, set(given))
+
+    def stream_gradient(
+        self, question: Differentiate, blocks: Iterator[Block], timeout: float | None
+    ) -> Generator[Part]:
+        """What belongs to the points of blocks, in order."""
+        for block in blocks:
+            yield from parts(self._open(), question, block, Control.after(timeout))
 
     def close(self) -> None:
         """Ends the threads."""

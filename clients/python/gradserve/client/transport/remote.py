@@ -16,10 +16,12 @@ from gradserve.client.transport.deadline import Deadline
 from gradserve.client.transport.quick import Kinds, Known
 from gradserve.client.transport.session import Session
 from gradserve.client.transport.steps import Alone, Begin, Next, Pause, Send, Step, Steps, Tell
+from gradserve.client.transport.streaming import Stream
 from gradserve.ir.errors import BlobNotFound, DeadlineExceeded, GradserveError, GraphNotRegistered, Unavailable
 from gradserve.questions.asked import Answer, Question
 from gradserve.questions.derivations import DERIVATIONS
 from gradserve.questions.derivatives import Differentiate
+from gradserve.questions.streams import RPC, Block, Part
 from gradserve.v1 import (
     blob_service_pb2_grpc,
     derivative_service_pb2_grpc,
@@ -55,6 +57,7 @@ class RemoteBackend:
             method: self._connection.channel.unary_unary(f"/{wire.full_name(method)}", None, None)
             for method in (derivation.__name__ for derivation in DERIVATIONS.values())
         }
+        self._streaming = self._connection.channel.stream_stream(f"/{wire.full_name(RPC)}", None, None)
         self._session = Session()
         self._kinds = Kinds()
         self._alone: dict[str, threading.Lock] = {}
@@ -81,6 +84,16 @@ class RemoteBackend:
     def stream(self, question: Question, deadline: Deadline) -> Generator[Answer]:
         """The answers to a question one by one; leaving early cancels the call."""
         return self._drive(self._session.stream(question), deadline)
+
+    def stream_gradient(
+        self, question: Differentiate, blocks: Iterator[Block], timeout: float | None
+    ) -> Generator[Part]:
+        """What belongs to the points of blocks, in order; leaving early cancels the call."""
+        graph = question.call.graph
+        stream = Stream(self._connection, self._streaming, question, blocks, timeout)
+        return stream.parts(
+            lambda deadline: self._finish(self._session.register(graph), deadline), lambda: self._session.forget(graph)
+        )
 
     def close(self) -> None:
         """Closes the connection."""
