@@ -11,12 +11,12 @@ import pytest
 from google.rpc import status_pb2
 
 from gradserve import wire
-from gradserve.v1 import derivative_service_pb2 as pb
 from gradserve.v1 import execution_pb2
+from gradserve.v1 import stream_pb2 as pb
 from gradserve.wire.errors import decode_error
 from tests.service.support import QUADRATIC, VECTOR, W, call_of, refusal, slow_call, tensors
 
-START = pb.StreamGradientRequest(question=pb.GradientRequest(call=call_of(arguments={})))
+START = pb.StreamGradientRequest(call=call_of(arguments={}))
 
 
 def at(number, array, points=0):
@@ -24,7 +24,7 @@ def at(number, array, points=0):
 
 
 def start_with(**more):
-    return pb.StreamGradientRequest(question=pb.GradientRequest(**more))
+    return pb.StreamGradientRequest(**more)
 
 
 def test_replies_are_in_order_and_carry_the_numbers_of_their_messages(stubs):
@@ -45,7 +45,7 @@ def test_replies_are_in_order_and_carry_the_numbers_of_their_messages(stubs):
         (at(2, np.ones((3, 3)), 2), 'arguments["w"]'),
         (pb.StreamGradientRequest(id=2), 'arguments["w"]'),
         (pb.StreamGradientRequest(id=2, arguments={"w": wire.encode_tensor(W), "v": wire.encode_tensor(W)}), "v"),
-        (pb.StreamGradientRequest(id=2, question=START.question), "question"),
+        (pb.StreamGradientRequest(id=2, call=START.call), "call"),
     ],
 )
 def test_a_message_that_is_wrong_has_an_error_in_its_place(stubs, wrong, field):
@@ -62,11 +62,11 @@ def test_a_message_that_is_wrong_has_an_error_in_its_place(stubs, wrong, field):
 @pytest.mark.parametrize(
     ("first", "field"),
     [
-        (at(1, W), "question"),
-        (start_with(call=call_of()), "question.call.arguments"),
-        (pb.StreamGradientRequest(question=START.question, arguments=tensors({"w": W})), "arguments"),
-        (start_with(call=execution_pb2.Call()), "question.call.graph"),
-        (start_with(call=call_of(graph="g" * 64, arguments={})), "question.call.graph.digest"),
+        (at(1, W), "call"),
+        (start_with(call=call_of()), "call.arguments"),
+        (pb.StreamGradientRequest(call=START.call, arguments=tensors({"w": W})), "arguments"),
+        (start_with(call=execution_pb2.Call()), "call.graph"),
+        (start_with(call=call_of(graph="g" * 64, arguments={})), "call.graph.digest"),
     ],
 )
 def test_a_stream_begins_with_a_question(stubs, first, field):
@@ -111,9 +111,9 @@ def test_a_stream_ends_at_its_deadline_and_frees_its_place(start):
 def test_cancelling_ends_the_work(start):
     server, stubs = start()
     slow = slow_call(20.0)
-    question = pb.GradientRequest(call=execution_pb2.Call(graph=slow.graph))
+    first = start_with(call=execution_pb2.Call(graph=slow.graph))
     message = pb.StreamGradientRequest(id=1, arguments=slow.arguments)
-    replies = stubs.derivatives.StreamGradient(waiting(pb.StreamGradientRequest(question=question), message))
+    replies = stubs.derivatives.StreamGradient(waiting(first, message))
     time.sleep(1.0)
     replies.cancel()
     assert idle(server)

@@ -6,10 +6,9 @@ import functools
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from gradserve.v1 import derivative_service_pb2, execution_pb2, graph_pb2, graph_service_pb2
+from gradserve.v1 import execution_pb2, graph_pb2, graph_service_pb2
 
 _EXPLAINED = graph_service_pb2.ExplainGraphRequest.DESCRIPTOR.fields_by_name
-_STREAMED = tuple(derivative_service_pb2.GradientRequest.DESCRIPTOR.fields_by_name)
 _GRAPH = tuple(graph_pb2.Graph.DESCRIPTOR.fields_by_name)
 _CALL = tuple(execution_pb2.Call.DESCRIPTOR.fields_by_name)
 
@@ -34,6 +33,5 @@ def places_of(inline: bool, explained: str = "") -> Mapping[str, str]:
 
 @functools.cache
 def places_in_stream(inline: bool) -> Mapping[str, str]:
-    """The places of a stream, whose first message has a request in its field `question`, and whose others arguments."""
-    places = {word: f"question.{place}" for word, place in places_of(inline).items() if word != "arguments"}
-    return MappingProxyType(places | dict.fromkeys(_STREAMED, "question"))
+    """The places of a stream, whose first message has a call, and whose others have arguments."""
+    return MappingProxyType({word: place for word, place in places_of(inline).items() if word != "arguments"})

@@ -13,7 +13,8 @@ from gradserve.questions.derivations import Gradient
 from gradserve.questions.derivatives import Derivatives, Differentiate
 from gradserve.questions.report import Report
 from gradserve.questions.streams import Block, Part
-from gradserve.v1 import derivative_service_pb2 as pb
+from gradserve.v1 import derivative_service_pb2
+from gradserve.v1 import stream_pb2 as pb
 from gradserve.wire.answers import received
 from gradserve.wire.errors import decode_error
 from gradserve.wire.questions import decode_question, encode_question
@@ -27,7 +28,8 @@ _VALUE, _GRADIENT = "value", "gradient"
 def encode_start(question: Differentiate) -> bytes:
     """The first message of a stream that asks this question, at points to come."""
     asked = replace(question, call=replace(question.call, arguments={}))
-    return pb.StreamGradientRequest(question=encode_question(asked)).SerializeToString()
+    request = encode_question(asked)
+    return pb.StreamGradientRequest(call=request.call, wrt=request.wrt).SerializeToString()
 
 
 def encode_block(number: int, block: Block) -> bytes:
@@ -44,12 +46,13 @@ def decode_start(message: pb.StreamGradientRequest, source: Source) -> Different
     Raises:
         InvalidRequest: it is none, or has arguments already; as `decode_question`.
     """
-    if not message.HasField("question"):
-        raise broken("question", "M7", "the first message of a stream says what is asked", "the stream has no question")
-    if message.arguments or message.question.call.arguments:
-        field = "arguments" if message.arguments else "question.call.arguments"
+    if not message.HasField("call"):
+        raise broken("call", "M7", "the first message of a stream says what is asked", "the stream has no question")
+    if message.arguments or message.call.arguments:
+        field = "arguments" if message.arguments else "call.arguments"
         raise broken(field, "M8", "arguments come in later messages", "the first message has arguments")
-    question = decode_question(Gradient.__name__, message.question, source)
+    request = derivative_service_pb2.GradientRequest(call=message.call, wrt=message.wrt)
+    question = decode_question(Gradient.__name__, request, source)
     assert isinstance(question, Differentiate)
     return question
 
@@ -61,8 +64,13 @@ def decode_block(message: pb.StreamGradientRequest, source: Source) -> Block:
         InvalidRequest: an array has no meaning, or there is another question.
         BlobNotFound: arrays are blobs that are not there.
     """
-    if message.HasField("question"):
-        raise broken("question", "M9", "only the first message has one", "the stream has a second question")
+    if message.HasField("call") or message.wrt:
+        raise broken(
+            "call" if message.HasField("call") else "wrt",
+            "M9",
+            "only the first message has one",
+            "the stream has a second question",
+        )
     return Block(source.named(message.arguments, "arguments"), message.points)
 
 
