@@ -11,7 +11,7 @@ from gradserve.client.importers.files import load_arrays
 from gradserve.ops import OP_SET
 from gradserve.text.parsing import parse
 from tests.clients.bits import same_bits
-from tests.clients.command_line import B, W, exits, loss
+from tests.clients.command_line import POINTS, B, W, exits, loss
 from tests.clients.examples import SYMBOLIC
 
 # ---- commands
@@ -169,3 +169,21 @@ def test_no_command_is_helped(run):
 def test_version(run, capsys):
     assert exits(run, "--version") == 0
     assert re.fullmatch(r"gradserve \d+\.\d+\.\d+\n", capsys.readouterr().out)
+
+
+def test_a_stream_answers_each_row(run, folder, place):
+    status, _, _ = run("gradient", "loss.pb", "points.npz", "--stream", "--out", "streamed.npz", *place)
+    assert status == 0
+    streamed = np.load("streamed.npz")
+    for row in range(len(streamed["value"])):
+        np.savez("row.npz", w=POINTS["w"][row], b=POINTS["b"][row])
+        assert run("gradient", "loss.pb", "row.npz", "--out", "alone.npz", *place)[0] == 0
+        alone = np.load("alone.npz")
+        assert all(streamed[name][row].tobytes() == alone[name].tobytes() for name in alone.files)
+
+
+def test_a_stream_of_nothing_to_stream_is_refused(run, folder):
+    for more in (["point.npz"], ["points.npz", "--batch"]):
+        status, _, errors = run("gradient", "loss.pb", *more, "--stream")
+        assert status == 2
+        assert "row" in errors

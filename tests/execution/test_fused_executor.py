@@ -1,12 +1,13 @@
 """The fused executor: the numbers of NumPy's executor, its refusals, its stops, and memory that comes back."""
 
 import threading
+import weakref
 
 import numpy as np
 import pytest
 
 from gradserve.client import Client, functions
-from gradserve.execution import Program, compiler, executor, instance_of
+from gradserve.execution import Program, executor, instance_of
 from gradserve.execution.fused import passes, store
 from gradserve.execution.fused.memory import Memory
 from gradserve.execution.fused.region import Region, fused
@@ -148,17 +149,16 @@ def test_results_are_the_callers_own():
     np.testing.assert_array_equal(first, 2.0 * np.ones(3))
 
 
-def test_compiled_programs_are_known_as_long_as_somebody_keeps_them():
+def test_a_program_is_compiled_once_as_long_as_somebody_keeps_it():
     g = builder()
     x = g.input("x", TensorType(F64, (3,)))
     program: Program = instance_of(g.build({"y": x * 3.25})).program
-    fused_executor = compiler()
-    assert fused_executor is not None
+    fused_executor = executor("fused")
     kept = fused_executor.prepare(fused_executor.schedule(program))
-    assert fused_executor.knows(program)
     assert fused_executor.prepare(fused_executor.schedule(program)) is kept
+    gone = weakref.ref(kept)
     del kept
-    assert not fused_executor.knows(program)
+    assert gone() is None
 
 
 def test_memory_that_was_lent_is_lent_again_and_no_more_is_kept_than_allowed():

@@ -242,7 +242,7 @@ def test_whole_numbers_that_messages_hold(question):
 
 def test_every_method_that_asks_has_a_question():
     """What the protos serve besides is said here; every derivation and estimate can be explained."""
-    others = {"RegisterGraph", "GetGraph", "CheckGraph", "FindMissingBlobs", "WriteBlob", "ReadBlob"}
+    others = {"RegisterGraph", "GetGraph", "CheckGraph", "FindMissingBlobs", "WriteBlob", "ReadBlob", "StreamGradient"}
     assert METHODS.keys() == QUESTIONS.keys() | others
     fields = METHODS["ExplainGraph"].input_type.oneofs_by_name["question"].fields
     explained = {field.message_type.name.removesuffix("Request") for field in fields if field.message_type}

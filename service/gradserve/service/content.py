@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any, Protocol
 
 from gradserve import wire
@@ -12,18 +12,27 @@ from gradserve.ir.limits import GraphLimits
 from gradserve.ops import OP_SET
 from gradserve.questions.asked import Answer, Question
 from gradserve.questions.call import Argument
+from gradserve.questions.derivatives import Differentiate
 from gradserve.questions.explanation import Explain
-from gradserve.service.places import places_of
+from gradserve.runtime.caches import Lru
+from gradserve.service.known import KEPT, KnownRequests, kind_of
+from gradserve.service.places import places_in_stream, places_of
 from gradserve.service.store import BlobStore, GraphStore
 from gradserve.v1 import execution_pb2, graph_pb2, tensor_pb2
 from gradserve.wire.graph_encode import INLINE_LIMIT
+from gradserve.wire.questions import EXPLAINED
 from gradserve.wire.rules import broken, require_digest
+from gradserve.wire.streams import decode_start
 
 
-class HasPlaces(Protocol):
-    """Whoever tells the client of violations."""
+class Request(Protocol):
+    """The call that a request came by, which tells the client of violations."""
 
     places: Mapping[str, str]
+
+    def parse(self, data: bytes) -> Any:
+        """The request message in these bytes."""
+        ...
 
 
 class Content:
@@ -35,23 +44,60 @@ class Content:
         self.blobs = blobs
         self._graph_limits = graph_limits
         self._inline_limit = inline_limit
+        self._named = wire.Source(self._graph, blobs.get)
+        self.arrays = wire.Source(blobs=blobs.get)
+        """Where the arrays of messages come from that name no graph."""
+        self._requests = KnownRequests()
+        self._replies: Lru[Hashable, wire.KnownReply] = Lru(KEPT)
 
-    def question(self, method: str, request: Any, rpc: HasPlaces, explained: str = "") -> Question:
-        """The question of a request; for `explained` see `places_of`.
+    def question(self, method: str, data: bytes, rpc: Request) -> Question:
+        """The question of a request.
 
         Raises:
             GraphNotRegistered, BlobNotFound: it names what is not here.
             InvalidGraph, UnsupportedOpSet, LimitExceeded: its graph is refused.
             InvalidRequest: what else it says has no meaning; names all violations found.
         """
+        known = self._requests.find(method, data)
+        if known is not None:
+            rpc.places = places_of(inline=False)
+            return known.question(data, self._named)
+        message, explained = rpc.parse(data), ""
+        if method == Explain.rpc:
+            explained = message.WhichOneof(EXPLAINED) or ""
 
         def graph(message: execution_pb2.GraphRef) -> Graph:
             rpc.places = places_of(message.WhichOneof("graph") == "inline", explained)
             return self._graph(message)
 
-        return wire.decode_question(method, request, wire.Source(graph, self.blobs.get))
+        question = wire.decode_question(method, message, wire.Source(graph, self.blobs.get))
+        if isinstance(question, Differentiate):
+            self._requests.learn(method, question, data, message)
+        return question
+
+    def stream(self, message: Any, rpc: Request) -> Differentiate:
+        """The question of a stream's first message; raises what `question` does."""
+
+        def graph(ref: execution_pb2.GraphRef) -> Graph:
+            rpc.places = places_in_stream(ref.WhichOneof("graph") == "inline")
+            return self._graph(ref)
+
+        return decode_start(message, wire.Source(graph, self.blobs.get))
 
     def reply(self, question: Question, answer: Answer) -> Any:
+        """The reply that gives an answer, all but its report: as a message, or as bytes if it is like one before."""
+        if not isinstance(question, Differentiate) or question.derivation.dense:
+            return self._message(question, answer)
+        key = kind_of(question, answer)
+        known = self._replies.get(key)
+        if known is not None:
+            return known.bytes_of(answer)
+        data = self._message(question, answer).SerializeToString()
+        if learnt := wire.known_reply(question, answer, data):
+            self._replies.put(key, learnt)
+        return data
+
+    def _message(self, question: Question, answer: Answer) -> Any:
         """The reply that gives an answer, all but its report. The large arrays are left as blobs."""
         tensors: list[tuple[int, Any, tensor_pb2.Tensor]] = []
 

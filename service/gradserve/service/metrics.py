@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import platform
 import threading
+from collections import Counter as CountOf
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import grpc
 from prometheus_client import (
@@ -16,7 +16,6 @@ from prometheus_client import (
     Counter,
     Gauge,
     GCCollector,
-    Histogram,
     Info,
     Metric,
     PlatformCollector,
@@ -29,6 +28,7 @@ from prometheus_client.registry import Collector
 from gradserve.pools.local.pool import LocalPool
 from gradserve.questions.report import PHASES, Report
 from gradserve.questions.verification import Verdict
+from gradserve.service.histograms import Histogram, Row
 
 if TYPE_CHECKING:
     from gradserve.pools.ray.pool import RayPool
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 _SECONDS = tuple(m * 10.0**e for e in range(-5, 3) for m in (1.0, 2.5, 5.0))
 _MOST_NOTED = 1000
 _POINTS = tuple(4.0**k for k in range(11))
+
+Ended: TypeAlias = tuple[grpc.StatusCode, Sequence[float], int, int, Report | None]
+"""How a call ended: its code, seconds by phase, bytes received and sent, and its report."""
 
 
 class _Registry(CollectorRegistry):
@@ -74,7 +77,7 @@ class Metrics:
     def __init__(self) -> None:
         """All counts start at zero."""
         disable_created_metrics()  # type: ignore[no-untyped-call]  # gauges beside counters that nobody asked for
-        self._ended: deque[Callable[[], None]] = deque()
+        self._ended: deque[tuple[MethodMetrics, Ended]] = deque()
         self._catching_up = threading.Lock()
         self.registry = _Registry(self.catch_up)
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
@@ -86,12 +89,11 @@ class Metrics:
             "gradserve_call_seconds",
             "Time that calls spent in each phase.",
             ("method", "phase", "executor"),
-            buckets=_SECONDS,
-            registry=self.registry,
+            _SECONDS,
         )
-        self.batch_size = Histogram(
-            "gradserve_batch_size", "Points in a call.", ("method",), buckets=_POINTS, registry=self.registry
-        )
+        self.batch_size = Histogram("gradserve_batch_size", "Points in a call.", ("method",), _POINTS)
+        for histogram in (self.seconds, self.batch_size):
+            self.registry.register(histogram)
         self.chunks = self._counter("chunks", "Chunks that have been run.")
         self.retries = self._counter("worker_retries", "Chunks that were run again because their worker died.")
         self.plan_hits = self._counter("plan_cache_hits", "Calls whose plan was known.")
@@ -133,17 +135,22 @@ class Metrics:
         )
         self.registry.register(_Count("gradserve_workers_lost", "Workers of the cluster that died.", lambda: pool.lost))
 
-    def note(self, count: Callable[[], None]) -> None:
+    def note(self, method: MethodMetrics, ended: Ended) -> None:
         """Puts off counting a call."""
-        self._ended.append(count)
+        self._ended.append((method, ended))
         if len(self._ended) >= _MOST_NOTED:
             self.catch_up()
 
     def catch_up(self) -> None:
         """Counts all calls that have ended."""
         with self._catching_up:
+            seen = set()
             while self._ended:
-                self._ended.popleft()()
+                method, ended = self._ended.popleft()
+                method.count(ended)
+                seen.add(method)
+            for method in seen:
+                method.publish()
 
     def method(self, name: str) -> MethodMetrics:
         """The metrics of one method."""
@@ -151,56 +158,84 @@ class Metrics:
 
 
 class MethodMetrics:
-    """The metrics of one method, their labels looked up once: a call spends microseconds here."""
+    """The metrics of one method: a call spends a microsecond here, and its count another few."""
 
     def __init__(self, metrics: Metrics, name: str) -> None:
         """Every code and phase of the method is there from the start, of calls that no executor has run."""
         self._metrics = metrics
         self._name = name
         self._calls: dict[tuple[grpc.StatusCode, str], Counter] = {}
-        self._seconds: dict[str, list[Histogram]] = {}
+        self._seconds: dict[str, list[Row]] = {}
         for code in grpc.StatusCode:
-            self._calls_of(code, "")
+            self._calls_of((code, ""))
         self._seconds_of("")
-        self._received = metrics.received.labels(name)
-        self._sent = metrics.sent.labels(name)
         self._batch_size = metrics.batch_size.labels(name)
+        self._totals = _Totals(
+            received=metrics.received.labels(name),
+            sent=metrics.sent.labels(name),
+            chunks=metrics.chunks,
+            retries=metrics.retries,
+            plan_hits=metrics.plan_hits,
+            plan_misses=metrics.plan_misses,
+        )
+        self._ended: CountOf[tuple[grpc.StatusCode, str]] = CountOf()
 
     def ended(
         self, code: grpc.StatusCode, spans: Sequence[float], received: int, sent: int, report: Report | None
     ) -> None:
         """Takes down one call. `spans` are seconds by phase, as many as the call has reached."""
-        self._metrics.note(functools.partial(self._count, code, spans, received, sent, report))
+        self._metrics.note(self, (code, spans, received, sent, report))
 
-    def _count(
-        self, code: grpc.StatusCode, spans: Sequence[float], received: int, sent: int, report: Report | None
-    ) -> None:
+    def count(self, ended: Ended) -> None:
+        """Adds a call up with others."""
+        code, spans, received, sent, report = ended
         executor = "" if report is None else report.executor
-        self._calls_of(code, executor).inc()
-        for histogram, span in zip(self._seconds_of(executor), spans, strict=False):
-            histogram.observe(span)
-        self._received.inc(received)
-        self._sent.inc(sent)
+        self._ended[code, executor] += 1
+        for row, span in zip(self._seconds_of(executor), spans, strict=False):
+            row.observe(span)
+        added = self._totals.added
+        added["received"] += received
+        added["sent"] += sent
         if report is not None:
-            metrics = self._metrics
             self._batch_size.observe(report.batch_size)
-            metrics.chunks.inc(report.chunks)
-            (metrics.plan_hits if report.plan_cache_hit else metrics.plan_misses).inc()
-            if report.retries:
-                metrics.retries.inc(report.retries)
+            added["chunks"] += report.chunks
+            added["plan_hits" if report.plan_cache_hit else "plan_misses"] += 1
+            added["retries"] += report.retries
 
-    def _calls_of(self, code: grpc.StatusCode, executor: str) -> Counter:
-        """The count of calls that ended so; `executor` is empty for those that none has run."""
-        key = (code, executor)
+    def publish(self) -> None:
+        """Shows what has been added up."""
+        self._totals.publish()
+        for key, count in self._ended.items():
+            self._calls_of(key).inc(count)
+        self._ended.clear()
+
+    def _calls_of(self, key: tuple[grpc.StatusCode, str]) -> Counter:
+        """The count of calls that ended by this code; the executor is empty for those that none has run."""
         if key not in self._calls:
-            self._calls[key] = self._metrics.calls.labels(self._name, code.name, executor)
+            self._calls[key] = self._metrics.calls.labels(self._name, key[0].name, key[1])
         return self._calls[key]
 
-    def _seconds_of(self, executor: str) -> list[Histogram]:
+    def _seconds_of(self, executor: str) -> list[Row]:
         """The seconds by phase."""
-        if executor not in self._seconds:
-            self._seconds[executor] = [self._metrics.seconds.labels(self._name, phase, executor) for phase in PHASES]
-        return self._seconds[executor]
+        found = self._seconds.get(executor)
+        if found is None:
+            found = [self._metrics.seconds.labels(self._name, phase, executor) for phase in PHASES]
+            self._seconds[executor] = found
+        return found
+
+
+class _Totals:
+    """Numbers that are added up before their counters see them."""
+
+    def __init__(self, **counters: Counter) -> None:
+        self._counters = counters
+        self.added: CountOf[str] = CountOf()
+
+    def publish(self) -> None:
+        """Lets the counters see what has been added since they last did."""
+        for name, amount in self.added.items():
+            self._counters[name].inc(amount)
+        self.added.clear()
 
 
 def _version() -> str:

@@ -29,3 +29,9 @@ def places_of(inline: bool, explained: str = "") -> Mapping[str, str]:
     if question is not None:
         places |= dict.fromkeys(question.fields_by_name, explained)
     return MappingProxyType(places)
+
+
+@functools.cache
+def places_in_stream(inline: bool) -> Mapping[str, str]:
+    """The places of a stream, whose first message has a call, and whose others have arguments."""
+    return MappingProxyType({word: place for word, place in places_of(inline).items() if word != "arguments"})

@@ -1,7 +1,8 @@
 """The one way from a gRPC method to its handler and back.
 
-Methods come from the service descriptors. A handler gets a parsed request and the `Rpc`, and answers a reply message,
-or yields replies; parsing, admission, deadlines, errors, reports and metrics are here, the same for all.
+Methods come from the service descriptors. A handler gets a request as bytes, or an iterator of them, and the `Rpc`
+that parses them, and answers a reply, or yields replies; admission, deadlines, errors, reports and metrics are here,
+the same for all.
 """
 
 from __future__ import annotations
@@ -23,8 +24,7 @@ from gradserve.runtime.control import Control
 from gradserve.service.admission import Admission
 from gradserve.service.metrics import Metrics
 from gradserve.service.status import code_of, metadata_of, status_of
-from gradserve.v1 import execution_pb2
-from gradserve.wire.reports import write_report
+from gradserve.wire.reports import Reports
 
 Handler: TypeAlias = Callable[[Any, "Rpc"], Any]
 
@@ -78,15 +78,37 @@ class Rpc:
         self._size = size
         self._admitted = self._read = time.perf_counter()
 
+    def admit_message(self, data: bytes) -> None:
+        """Waits until there is room for a call whose only request this is."""
+        self.admit(len(data))
+        self._received = len(data)
+
+    def admit_next(self, data: bytes) -> None:
+        """Waits until there is room for a message of a stream, in the place of the one before; its clock starts."""
+        self._entered = time.perf_counter()
+        size = max(len(data), CHUNK_BYTES)
+        if size != self._size:
+            if self._size is not None:
+                self._method.admission.leave(self._size)
+                self._size = None
+            self._method.admission.enter(size, self.control)
+            self._size = size
+        self._admitted = self._read = time.perf_counter()
+
     def end_at_deadline(self) -> None:
         """Sees to it that a stream ends at the deadline, even if the client neither sends nor reads."""
         self._timer = Timer((self.control.remaining or 0.0) + GRACE_SECONDS, self._context.cancel)
         self._timer.daemon = True
         self._timer.start()
 
+    def receive(self, stream: Iterator[bytes]) -> Iterator[bytes]:
+        """The requests of a stream, each noted."""
+        for data in stream:
+            self._received += len(data)
+            yield data
+
     def parse(self, data: bytes) -> Any:
         """The request message in these bytes."""
-        self._received += len(data)
         try:
             message = self._method.request.FromString(data)
         except DecodeError:
@@ -100,14 +122,14 @@ class Rpc:
         """Notes that the request is not only parsed but understood."""
         self._read = time.perf_counter()
 
-    def ran(self, report: Report) -> None:
-        """Notes that the job has an answer."""
+    def ran(self, report: Report | None) -> None:
+        """Notes that the job has an answer; of one without a report, that it has none."""
         self._ran = time.perf_counter()
         self.report = report
 
-    def encode(self, reply: Message) -> bytes:
+    def encode(self, reply: Message | bytes) -> bytes:
         """The bytes of a reply, with its report if there is one."""
-        data = reply.SerializeToString()
+        data = reply if isinstance(reply, bytes) else reply.SerializeToString()
         report = self.report
         if report is not None:
             self._encode = time.perf_counter() - self._ran
@@ -167,16 +189,11 @@ class Method:
         self.max_seconds = max_seconds
         self.request = message_factory.GetMessageClass(descriptor.input_type)
         self._descriptor = descriptor
-        self._reply = message_factory.GetMessageClass(descriptor.output_type)
-        report = execution_pb2.ExecutionReport.DESCRIPTOR
-        self._report_field = next((f.name for f in descriptor.output_type.fields if f.message_type is report), "")
+        self._reports = Reports(message_factory.GetMessageClass(descriptor.output_type))
 
     def encode_report(self, report: Report, spans: Sequence[float]) -> bytes:
         """The bytes of a reply that has nothing but a report."""
-        reply = self._reply()
-        write_report(getattr(reply, self._report_field), report, spans)
-        data: bytes = reply.SerializeToString()
-        return data
+        return self._reports.bytes_of(report, spans)
 
     def grpc_handler(self) -> grpc.RpcMethodHandler[bytes, bytes]:
         """The method as gRPC calls it: bytes in, bytes out, so that parsing is ours."""
@@ -185,27 +202,45 @@ class Method:
                 return grpc.unary_unary_rpc_method_handler(self._unary_unary)
             case True, False:
                 return grpc.stream_unary_rpc_method_handler(self._stream_unary)
-            case shape:
-                assert shape == (False, True), "no method streams both ways"
+            case False, True:
                 return grpc.unary_stream_rpc_method_handler(self._unary_stream)
+            case _:
+                return grpc.stream_stream_rpc_method_handler(self._stream_stream)
 
     def _unary_unary(self, data: bytes, context: grpc.ServicerContext) -> bytes:
         with Rpc(self, context) as rpc:
-            rpc.admit(len(data))
-            return rpc.encode(self.handler(rpc.parse(data), rpc))
+            rpc.admit_message(data)
+            return rpc.encode(self.handler(data, rpc))
 
     def _unary_stream(self, data: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
         with Rpc(self, context) as rpc:
-            rpc.admit(len(data))
+            rpc.admit_message(data)
             rpc.end_at_deadline()
-            for reply in self.handler(rpc.parse(data), rpc):
+            for reply in self.handler(data, rpc):
                 yield rpc.encode(reply)
 
     def _stream_unary(self, stream: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
         with Rpc(self, context) as rpc:
             rpc.admit(CHUNK_BYTES)
             rpc.end_at_deadline()
-            return rpc.encode(self.handler(map(rpc.parse, stream), rpc))
+            return rpc.encode(self.handler(rpc.receive(stream), rpc))
+
+    def _stream_stream(self, stream: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+        with Rpc(self, context) as rpc:
+            rpc.admit(CHUNK_BYTES)
+            rpc.end_at_deadline()
+            for reply in self.handler(rpc.receive(stream), rpc):
+                yield rpc.encode(reply)
+
+
+def of_message(handler: Handler) -> Handler:
+    """The handler of a request's bytes, by one of its message."""
+    return lambda data, rpc: handler(rpc.parse(data), rpc)
+
+
+def of_messages(handler: Handler) -> Handler:
+    """The handler of a stream of bytes, by one of their messages."""
+    return lambda stream, rpc: handler(map(rpc.parse, stream), rpc)
 
 
 def methods_of(

@@ -18,14 +18,16 @@ from gradserve.jobs.programs import Programs
 from gradserve.pools.local.pool import LocalPool
 from gradserve.pools.ray.joined_node import JoinedNode
 from gradserve.questions.asked import QUESTIONS
+from gradserve.questions.streams import RPC
 from gradserve.runtime.memory import keep_freed_memory, memory_limit
 from gradserve.service.admission import Admission
 from gradserve.service.content import Content
 from gradserve.service.handlers.blobs import BlobHandlers
 from gradserve.service.handlers.graphs import Graphs
 from gradserve.service.handlers.questions import Questions
+from gradserve.service.handlers.streams import Streams
 from gradserve.service.metrics import Metrics
-from gradserve.service.rpc import Handler, methods_of
+from gradserve.service.rpc import Handler, methods_of, of_message, of_messages
 from gradserve.service.settings import Settings
 from gradserve.service.signals import Signals
 from gradserve.service.standard import Standard, add_methods
@@ -168,12 +170,13 @@ class Server:
         questions, graphs, blobs = Questions(context, content, self.metrics), Graphs(content), BlobHandlers(self.blobs)
         return {
             **{method: questions.handler(method) for method in QUESTIONS},
-            "RegisterGraph": graphs.register_graph,
-            "GetGraph": graphs.get_graph,
-            "CheckGraph": graphs.check_graph,
-            "FindMissingBlobs": blobs.find_missing_blobs,
-            "WriteBlob": blobs.write_blob,
-            "ReadBlob": blobs.read_blob,
+            RPC: Streams(context, content).stream_gradient,
+            "RegisterGraph": of_message(graphs.register_graph),
+            "GetGraph": of_message(graphs.get_graph),
+            "CheckGraph": of_message(graphs.check_graph),
+            "FindMissingBlobs": of_message(blobs.find_missing_blobs),
+            "WriteBlob": of_messages(blobs.write_blob),
+            "ReadBlob": of_message(blobs.read_blob),
         }
 
     def _listen(self) -> int:

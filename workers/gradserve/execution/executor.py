@@ -61,11 +61,3 @@ class Executor(Protocol):
     def prepare(self, schedule: Schedule) -> Prepared:
         """The schedule, one of this executor's own, made ready to run."""
         ...
-
-
-class Compiler(Executor, Protocol):
-    """An executor that compiles, and remembers what it has compiled."""
-
-    def knows(self, program: Program) -> bool:
-        """Whether the program is compiled."""
-        ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 
-from gradserve.execution.executor import Compiler, Executor
+from gradserve.execution.executor import Executor
 from gradserve.execution.numpy.executor import NumpyExecutor
 from gradserve.ir.errors import InvalidRequest, Violation
 
@@ -16,14 +16,14 @@ def _xla() -> Executor:
     return XlaExecutor()
 
 
-def _fused() -> Compiler:
+def _fused() -> Executor:
     from gradserve.execution.fused.executor import FusedExecutor  # imports LLVM, which is an extra
 
     return FusedExecutor()
 
 
 @functools.cache
-def compiler() -> Compiler | None:
+def compiler() -> Executor | None:
     """The executor whose programs are compiled once they have run for long; None where it is not installed."""
     try:
         return _fused()

@@ -49,8 +49,7 @@ class Compiling:
 
     def ready(self, programs: Sequence[Program]) -> Executor | None:
         """The compiling executor, if it has machine code for all these programs."""
-        found = compiler()
-        return found if found is not None and all(map(found.knows, programs)) else None
+        return compiler() if all(program.digest in self._kept for program in programs) else None
 
     def heat(self, programs: Sequence[Program], done: Callable[[], object]) -> Heat | None:
         """What a job of these programs adds its seconds to; `done` is called once there is machine code for them."""

@@ -1,16 +1,21 @@
 """Between protobuf messages and records: graphs, tensors, questions, answers and errors. Messages go no further."""
 
-from gradserve.wire.answers import decode_answer, encode_answer, report_later
+from gradserve.wire.answers import decode_answer, encode_answer, reply_of, report_later
 from gradserve.wire.graph_decode import decode_graph
 from gradserve.wire.graph_encode import encode_graph, encode_signature, large_constants
+from gradserve.wire.methods import full_name
 from gradserve.wire.questions import decode_question, encode_question, require_sayable
+from gradserve.wire.remembered import KEY_BYTES, KnownReply, KnownRequest, known_reply, known_request
 from gradserve.wire.source import Fill, Source
 from gradserve.wire.tensors import Blobs, decode_tensor, decode_tensors, encode_tensor, write_tensor
 from gradserve.wire.types import Signature, decode_signature, decode_type, encode_type
 
 __all__ = [
+    "KEY_BYTES",
     "Blobs",
     "Fill",
+    "KnownReply",
+    "KnownRequest",
     "Signature",
     "Source",
     "decode_answer",
@@ -26,7 +31,11 @@ __all__ = [
     "encode_signature",
     "encode_tensor",
     "encode_type",
+    "full_name",
+    "known_reply",
+    "known_request",
     "large_constants",
+    "reply_of",
     "report_later",
     "require_sayable",
     "write_tensor",

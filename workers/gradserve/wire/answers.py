@@ -8,13 +8,15 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import DecodeError
 
+from gradserve.ir.errors import GradserveError
 from gradserve.questions.asked import QUESTIONS, Answer, Question
 from gradserve.questions.derivations import Derivation
 from gradserve.questions.derivatives import Derivatives, Differentiate, ReportedLater
 from gradserve.questions.report import Report
 from gradserve.wire.codec import codec_of
-from gradserve.wire.methods import METHODS, new_reply
+from gradserve.wire.methods import METHODS, new_reply, reply_class
 from gradserve.wire.questions import derivation_of
 from gradserve.wire.reports import decode_report, report_codec
 from gradserve.wire.source import Fill, Source, fill_inline
@@ -49,6 +51,18 @@ def decode_answer(question: Question, reply: Any, source: Source) -> Answer:
         BlobNotFound: arrays are blobs, and are not there.
     """
     return _codec(question.rpc).read(reply, source, question)
+
+
+def reply_of(question: Question, data: bytes) -> Any:
+    """The reply in its bytes.
+
+    Raises:
+        GradserveError: they are none.
+    """
+    try:
+        return reply_class(question.rpc).FromString(data)
+    except DecodeError:
+        raise GradserveError(f"what came back is no reply of {question.rpc}") from None
 
 
 def report_later(answer: Answer) -> Callable[[], Report]:
@@ -87,6 +101,17 @@ class _OfRecord:
         if self._report:
             values[self._report] = report_codec().read(getattr(message, self._report), source)
         return self._codec.record(**values)
+
+
+def received(rpc: str, arrays: Mapping[str, Mapping[str, Any]], rest: bytes) -> Derivatives:
+    """The answer of these arrays, with the report in the rest of its reply."""
+    return ReportedLater(arrays, functools.partial(_report_in, rpc, rest), {}, Derivatives.mode)
+
+
+def _report_in(rpc: str, rest: bytes) -> Report:
+    message: Any = reply_class(rpc).FromString(rest)
+    found: Report = report_codec().read(message.report, Source())
+    return found
 
 
 class _OfDerivation:

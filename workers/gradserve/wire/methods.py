@@ -33,6 +33,12 @@ METHODS: Mapping[str, MethodDescriptor] = {method.name: method for service in SE
 """The methods of all services by name; no two have the same."""
 
 
+def full_name(rpc: str) -> str:
+    """The name of a method as gRPC says it."""
+    method = METHODS[rpc]
+    return f"{method.containing_service.full_name}/{method.name}"
+
+
 @functools.cache
 def request_class(rpc: str) -> type[Message]:
     """The class of a method's requests."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from gradserve import wire
@@ -20,6 +20,7 @@ from gradserve.client.settings import (
     checked_timeout,
     checked_watch,
 )
+from gradserve.client.streaming import checked_errors, gradients, raising
 from gradserve.client.tracing.signature import Batch, Bound, Names, Signatures
 from gradserve.client.tracing.watching import Watch
 from gradserve.client.transport.deadline import Deadline
@@ -213,6 +214,34 @@ class Asker:
         if last.report is None:
             raise GradserveError("the verification was left before it came to a report")
         return last.report
+
+    def stream_gradient(
+        self,
+        points: Iterable[Any],
+        *,
+        wrt: Names = (),
+        batch: Batch = False,
+        reduction: str = "none",
+        errors: str = "raise",
+    ) -> Iterator[Any]:
+        """The loss and its gradient at each of many points, in order, as `value_and_grad` gives them to the bit.
+
+        A point is a tuple of the parameters, or the only one itself. With `batch` each is a block of points, of up to
+        16 MiB. They are drawn as answers come, some hundreds ahead, so that neither they nor the answers need fit into
+        memory, and they cannot depend on answers. Small ones share messages: that takes away the cost of a call.
+
+        With `errors="yield"` an error is handed out in the place of the answer it belongs to, and the stream goes on.
+        The timeout is for each answer, and `last_report` is about all points of a message.
+        """
+        found = gradients(
+            self._backend,
+            points,
+            lambda arguments: self._signatures.bind(arguments, {}, wrt, batch),
+            lambda bound: self._call(bound, reduction),
+            self._timeout,
+            lambda read: setattr(self, "_last_report", read),
+        )
+        return found if checked_errors(errors) else raising(found)
 
     def _call(self, bound: Bound, reduction: str = "none") -> Call:
         return asking.call_of(bound, reduction, self._placement, self._count_kinks, self._executor, self._kinks)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Protocol, TypeAlias
 
 from gradserve.client.transport.deadline import Deadline
 from gradserve.ir.types import Array
 from gradserve.questions.asked import Answer, Question
 from gradserve.questions.derivatives import Derivatives, Differentiate
+from gradserve.questions.streams import Block, Part
 
 Again: TypeAlias = Callable[[Sequence[Array], float | None], Derivatives]
 """The answer to a question that was asked before, with other arrays of the same types in the same order.
@@ -30,6 +31,15 @@ class Backend(Protocol):
 
     def again(self, question: Differentiate, arguments: Sequence[str], vectors: Sequence[str]) -> Again:
         """What answers questions like one that was answered, by arrays for these names; it keeps none of that one's."""
+        ...
+
+    def stream_gradient(
+        self, question: Differentiate, blocks: Iterator[Block], timeout: float | None
+    ) -> Generator[Part]:
+        """What belongs to the points of blocks, in order; blocks are drawn as they are wanted, in this thread.
+
+        Of parts with points, rows may be taken by copy alone.
+        """
         ...
 
     def close(self) -> None:

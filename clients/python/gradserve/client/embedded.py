@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -22,9 +22,11 @@ from gradserve.jobs.answering import answers, ready_for
 from gradserve.jobs.calls import named_vectors
 from gradserve.jobs.context import Context
 from gradserve.jobs.embedded import embedded_context
+from gradserve.jobs.streams import parts
 from gradserve.questions.asked import Answer, Question
 from gradserve.questions.derivatives import Derivatives, Differentiate
 from gradserve.questions.report import Report
+from gradserve.questions.streams import Block, Part
 from gradserve.runtime.control import Control
 
 
@@ -68,6 +70,13 @@ class EmbeddedBackend:
                 raise late(seconds or 0.0) from None
 
         return again
+
+    def stream_gradient(
+        self, question: Differentiate, blocks: Iterator[Block], timeout: float | None
+    ) -> Generator[Part]:
+        """What belongs to the points of blocks, in order."""
+        for block in blocks:
+            yield from parts(self._open(), question, block, Control.after(timeout))
 
     def close(self) -> None:
         """Ends the threads."""

@@ -8,7 +8,6 @@ from typing import Any, TypeAlias
 from gradserve.jobs.answering import answers
 from gradserve.jobs.context import Context
 from gradserve.questions.estimates import ESTIMATES
-from gradserve.questions.explanation import Explain
 from gradserve.questions.symmetry import SymmetryProgress
 from gradserve.questions.verification import VerificationProgress
 from gradserve.service.content import Content
@@ -16,7 +15,6 @@ from gradserve.service.metrics import Metrics
 from gradserve.service.rpc import Handler, Rpc
 from gradserve.wire.answers import report_field
 from gradserve.wire.methods import METHODS
-from gradserve.wire.questions import EXPLAINED
 
 Count: TypeAlias = Callable[[Metrics, Any, Any], None]
 """Counts one answer of a stream; the one before it is None for the first."""
@@ -50,11 +48,10 @@ class Questions:
 
     def handler(self, method: str) -> Handler:
         """The handler of a method: of one reply, or of a stream of them."""
-        report, explains = report_field(method), method == Explain.rpc
+        report = report_field(method)
 
-        def stream(request: Any, rpc: Rpc) -> Iterator[Any]:
-            explained = (request.WhichOneof(EXPLAINED) or "") if explains else ""
-            question = self._content.question(method, request, rpc, explained)
+        def stream(request: bytes, rpc: Rpc) -> Iterator[Any]:
+            question = self._content.question(method, request, rpc)
             rpc.decoded()
             count, before = _COUNTS.get(question.answer), None
             for answer in answers(self._context, question, rpc.control):
@@ -65,7 +62,7 @@ class Questions:
                     before = answer
                 yield self._content.reply(question, answer)
 
-        def single(request: Any, rpc: Rpc) -> Any:
+        def single(request: bytes, rpc: Rpc) -> Any:
             (reply,) = stream(request, rpc)
             return reply
 

@@ -34,10 +34,6 @@ class FusedExecutor:
         self._prepared: WeakValueDictionary[str, FusedPrepared] = WeakValueDictionary()
         """By digest, as long as anybody keeps them."""
 
-    def knows(self, program: Program) -> bool:
-        """Whether the program is compiled."""
-        return program.digest in self._prepared
-
     def schedule(self, program: Program) -> FusedSchedule:
         """The regions, and the steps between them."""
         return fused_schedule(program)

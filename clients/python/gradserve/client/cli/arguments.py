@@ -161,6 +161,7 @@ def _gradient(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("--batch", action="store_true", help="arrays to differentiate have a leading axis of points")
     add("--reduction", choices=_words(Reduction), default="none", help="over the points of a batch (default none)")
+    add("--stream", action="store_true", help="each row of those arrays is a point, answered to the bit as alone")
     add("--out", type=Path, metavar="FILE.npz", help="write what was asked for there")
 
 

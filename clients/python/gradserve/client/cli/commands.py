@@ -78,13 +78,36 @@ def gradient(function: Function, options: argparse.Namespace) -> int:
     """Loss and gradient, as a table and perhaps a file."""
     _require_folder(options.out)
     point = _point(function, options.point)
-    value, found = function.value_and_grad(*point, wrt=options.wrt, batch=options.batch, reduction=options.reduction)
+    if options.stream:
+        value, found = _streamed(function, point, options)
+    else:
+        value, found = function.value_and_grad(
+            *point, wrt=options.wrt, batch=options.batch, reduction=options.reduction
+        )
     gradients = found if isinstance(found, dict) else {_differentiated(function, options)[0]: found}
     show.gradients(value, gradients)
     if function.last_report:
         show.report(function.last_report)
     _write(options.out, {"value": value, **{f"{_GRADIENT}{name}": array for name, array in gradients.items()}})
     return 0
+
+
+def _streamed(function: Function, point: list[Array], options: argparse.Namespace) -> tuple[Any, Any]:
+    """Loss and gradient at each row of the arrays to differentiate, one above the other."""
+    if options.batch:
+        raise InvalidRequest("--stream takes rows one by one, and --batch all at once; give one of them")
+    wrt, types = _differentiated(function, options), function.graph.input_types
+    rows = {len(array) if array.ndim else 0 for name, array in zip(types, point, strict=True) if name in wrt}
+    if len(rows) != 1 or 0 in rows:
+        raise InvalidRequest(f"{', '.join(wrt)} must have the same number of rows, at least one, to be streamed")
+    points = (
+        tuple(array[row] if name in wrt else array for name, array in zip(types, point, strict=True))
+        for row in range(rows.pop())
+    )
+    values, found = zip(*function.stream_gradient(points, wrt=options.wrt), strict=True)
+    if isinstance(found[0], dict):
+        return np.stack(values), {name: np.stack([each[name] for each in found]) for name in found[0]}
+    return np.stack(values), np.stack(found)
 
 
 def derivation(function: Function, options: argparse.Namespace) -> int:

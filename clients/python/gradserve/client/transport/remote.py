@@ -10,14 +10,19 @@ from typing import Any
 
 import grpc
 
+from gradserve import wire
 from gradserve.client.backend import Again, asked_anew
 from gradserve.client.transport.connection import Connection
 from gradserve.client.transport.deadline import Deadline
+from gradserve.client.transport.quick import Kinds, Known
 from gradserve.client.transport.session import Session
 from gradserve.client.transport.steps import Alone, Begin, Next, Pause, Send, Step, Steps, Tell
-from gradserve.ir.errors import DeadlineExceeded, GradserveError
+from gradserve.client.transport.streaming import Stream
+from gradserve.ir.errors import BlobNotFound, DeadlineExceeded, GradserveError, GraphNotRegistered, Unavailable
 from gradserve.questions.asked import Answer, Question
+from gradserve.questions.derivations import DERIVATIONS
 from gradserve.questions.derivatives import Differentiate
+from gradserve.questions.streams import RPC, Block, Part
 from gradserve.v1 import (
     blob_service_pb2_grpc,
     derivative_service_pb2_grpc,
@@ -33,6 +38,7 @@ _STUBS: tuple[Callable[[grpc.Channel], Any], ...] = (
     graph_service_pb2_grpc.GraphServiceStub,
     verification_service_pb2_grpc.VerificationServiceStub,
 )
+_WRITABLE = wire.Source(writable=True)
 
 
 class RemoteBackend:
@@ -48,12 +54,33 @@ class RemoteBackend:
         self._methods: dict[str, Callable[..., Any]] = {}
         for stub in _STUBS:
             self._methods |= vars(stub(self._connection.channel))
+        self._quick = {
+            method: self._connection.channel.unary_unary(f"/{wire.full_name(method)}", None, None)
+            for method in (derivation.__name__ for derivation in DERIVATIONS.values())
+        }
+        self._streaming = self._connection.channel.stream_stream(f"/{wire.full_name(RPC)}", None, None)
         self._session = Session()
+        self._kinds = Kinds()
         self._alone: dict[str, threading.Lock] = {}
 
     def ask(self, question: Question, deadline: Deadline) -> Answer:
         """The one answer to a question."""
+        if isinstance(question, Differentiate):
+            known = self._kinds.of(question)
+            if known.request is not None and self._session.knows(question.call.graph):
+                with contextlib.suppress(Unavailable, GraphNotRegistered, BlobNotFound):
+                    return self._at_once(question, known, known.request, deadline)
+            known.learn(question)
         return self._finish(self._session.ask(question), deadline)
+
+    def _at_once(self, question: Differentiate, known: Known, request: wire.KnownRequest, deadline: Deadline) -> Answer:
+        """The answer to a question like one before.
+
+        Raises:
+            Unavailable, GraphNotRegistered, BlobNotFound: more is to be done for it; the session knows what.
+        """
+        data = self._connection.call(self._quick[question.rpc], request.bytes_of(question), deadline)
+        return known.answer(question, data, _WRITABLE)
 
     def stream(self, question: Question, deadline: Deadline) -> Generator[Answer]:
         """The answers to a question one by one; leaving early cancels the call."""
@@ -62,6 +89,16 @@ class RemoteBackend:
     def again(self, question: Differentiate, arguments: Sequence[str], vectors: Sequence[str]) -> Again:
         """What answers questions like this one."""
         return asked_anew(self, question, arguments, vectors)
+
+    def stream_gradient(
+        self, question: Differentiate, blocks: Iterator[Block], timeout: float | None
+    ) -> Generator[Part]:
+        """What belongs to the points of blocks, in order; leaving early cancels the call."""
+        graph = question.call.graph
+        stream = Stream(self._connection, self._streaming, question, blocks, timeout)
+        return stream.parts(
+            lambda deadline: self._finish(self._session.register(graph), deadline), lambda: self._session.forget(graph)
+        )
 
     def close(self) -> None:
         """Closes the connection."""

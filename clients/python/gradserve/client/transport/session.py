@@ -48,6 +48,18 @@ class Session:
         self._registered: set[str] = set()
         self._reached = False
 
+    def knows(self, graph: Graph) -> bool:
+        """Whether the service has been sent the graph."""
+        return graph.digest in self._registered
+
+    def register(self, graph: Graph) -> Steps[None]:
+        """Sees to it that the service has the graph, as far as is known."""
+        return (yield from self._insist(lambda: self._register(graph)))
+
+    def forget(self, graph: Graph) -> None:
+        """Takes down that the service lacks the graph."""
+        self._registered.discard(graph.digest)
+
     def ask(self, question: Question) -> Steps[Answer]:
         """The one answer to a question."""
         return (yield from self._insist(lambda: self._with_graph(graph_of(question), lambda: self._ask(question))))

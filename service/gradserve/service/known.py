@@ -1,0 +1,54 @@
+"""What is remembered of requests and replies, so that those like them are read and written at once."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+from gradserve import wire
+from gradserve.questions.derivatives import Derivatives, Differentiate
+from gradserve.runtime.caches import Lru
+
+KEPT = 4096
+"""How many kinds of requests are remembered, and of replies; each in few KiB for most."""
+_ALIKE = 4
+"""How many that begin alike and are of one length."""
+
+_Key = tuple[str, int, bytes]
+
+
+class KnownRequests:
+    """The requests of derivations, by their first bytes and their length. Safe for threads."""
+
+    def __init__(self) -> None:
+        """None is known."""
+        self._known: Lru[_Key, tuple[wire.KnownRequest, ...]] = Lru(KEPT)
+
+    def find(self, method: str, data: bytes) -> wire.KnownRequest | None:
+        """What is known of requests that are these bytes but for the numbers; None if nothing is."""
+        for known in self._known.get(_key(method, data)) or ():
+            if known.fits(data):
+                return known
+        return None
+
+    def learn(self, method: str, question: Differentiate, data: bytes, message: Any) -> None:
+        """Remembers the request of a question, if it is of the common kind: its bytes and the message that they are."""
+        known = wire.known_request(question, data, message)
+        if known is not None:
+            key = _key(method, data)
+            self._known.put(key, (known, *(self._known.get(key) or ())[: _ALIKE - 1]))
+
+
+def kind_of(question: Differentiate, answer: Derivatives) -> Hashable:
+    """What all answers have in common whose replies differ in numbers alone."""
+    roles = tuple(
+        [
+            (role, tuple([(name, array.dtype, array.shape) for name, array in arrays.items()]))
+            for role, arrays in answer.arrays.items()
+        ]
+    )
+    return question.rpc, question.call.options.inline_limit, roles
+
+
+def _key(method: str, data: bytes) -> _Key:
+    return method, len(data), data[: wire.KEY_BYTES]
