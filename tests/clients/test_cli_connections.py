@@ -88,7 +88,7 @@ def test_the_executor_can_be_pinned(folder, run, place):
 
 
 def test_unknown_executors_and_placements_are_refused_by_name(folder, run, capsys):
-    for option, known in (("--executor", "numpy"), ("--placement", "front-end")):
+    for option, known in (("--executor", "fused"), ("--placement", "front-end")):
         assert exits(run, "gradient", "loss.pb", "point.npz", option, "moon") == 2
         assert f"argument {option}: invalid choice: 'moon' (choose from 'auto', '{known}'" in capsys.readouterr().err
 

@@ -14,43 +14,52 @@ pytestmark = pytest.mark.ray
 
 POINTS = 64
 PROBES = 256
+EXECUTORS = ("numpy", "fused")
 
 
-def gradient_bits(client):
+def gradient_bits(client, executor):
     f = client.function(network, **point())
+    f.executor = executor
     values, gradients = f.value_and_grad(**batch(POINTS), batch=True)
     return [values.tobytes(), *(gradients[name].tobytes() for name in sorted(gradients))], f.last_report
 
 
-def trace_bits(client):
+def trace_bits(client, executor):
     f = client.function(network, **point())
+    f.executor = executor
     estimate = f.hessian_trace(**point(), max_probes=PROBES, seed=3)
     assert estimate.probes == PROBES
     return np.array([estimate.value, *estimate.interval, estimate.standard_error]).tobytes(), f.last_report
 
 
+def all_bits(client, executor):
+    return gradient_bits(client, executor)[0], trace_bits(client, executor)[0]
+
+
 @pytest.fixture(scope="module")
 def expected(embedded):
-    return gradient_bits(embedded)[0], trace_bits(embedded)[0]
+    return {executor: all_bits(embedded, executor) for executor in EXECUTORS}
 
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_with_other_numbers_of_threads(expected, threads):
     with Client(threads=threads) as client:
-        assert (gradient_bits(client)[0], trace_bits(client)[0]) == expected
+        for executor in EXECUTORS:
+            assert all_bits(client, executor) == expected[executor]
 
 
-def test_with_two_workers(expected, remote):
-    bits, report = gradient_bits(remote)
-    assert (report.placement, report.chunks > 1) == ("cluster", True)
-    assert (bits, trace_bits(remote)[0]) == expected
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_with_two_workers(expected, remote, executor):
+    bits, report = gradient_bits(remote, executor)
+    assert (report.placement, report.executor, report.chunks > 1) == ("cluster", executor, True)
+    assert (bits, trace_bits(remote, executor)[0]) == expected[executor]
 
 
 def test_with_one_worker(expected):
     service = DemoService(workers=1)
     try:
         with Client(service.address) as client:
-            assert (gradient_bits(client)[0], trace_bits(client)[0]) == expected
+            assert all_bits(client, "numpy") == expected["numpy"]
     finally:
         assert service.stop() == 0
 
@@ -59,13 +68,14 @@ def test_with_workers_killed_in_the_middle(expected, service, remote):
     retries = 0
     for attempt in range(6):
         with Killer(service.pid, pause=0.05 + 0.03 * attempt, kills=1):
-            bits, report = gradient_bits(remote)
+            executor = EXECUTORS[attempt % 2]
+            bits, report = gradient_bits(remote, executor)
         retries += report.retries
-        assert bits == expected[0]
+        assert bits == expected[executor][0]
     with Killer(service.pid, pause=0.2, kills=2) as killer:
-        bits, report = trace_bits(remote)
+        bits, report = trace_bits(remote, "numpy")
     assert killer.killed
-    assert bits == expected[1]
+    assert bits == expected["numpy"][1]
     assert retries + report.retries > 0
 
 
@@ -73,4 +83,4 @@ def test_the_comparison_can_fail(expected, embedded):
     """A planted fault: another seed has other bits."""
     f = embedded.function(network, **point())
     other = f.hessian_trace(**point(), max_probes=PROBES, seed=4)
-    assert np.array([other.value]).tobytes() != expected[1][:8]
+    assert np.array([other.value]).tobytes() != expected["numpy"][1][:8]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from gradserve.execution.program import Program
 from gradserve.ir.errors import Cancelled, GradserveError, NotDifferentiable, NumericalFailure
 from gradserve.ir.guards import enforce
 from gradserve.ir.op import Op
-from gradserve.ir.types import Array
+from gradserve.ir.types import Array, TensorType
 from gradserve.ops.control.calling import Calling, unpacked
 from gradserve.ops.control.scan import Scan
 
@@ -127,11 +127,25 @@ def kernel(step: Step, inner: Callable[[Step], Callable[..., Any]] | None = None
     """
     if isinstance(step.op, Calling):
         return calling(step.op, step.functions, inner)
+    looked_at = (*step.result_types, *(step.operand_types if step.op.guards else ()))
+    if not any(type_.size for type_ in looked_at):
+        return _nothing(step.result_types)
     if step.copies:
         shape = step.result_types[0].lengths
         return lambda x: np.array(x, order="C", copy=True).reshape(shape)
     plain = _guarded(step.op, made(step.op, step.operand_types))
     return plain if step.order is None else _turning(plain, step.order)
+
+
+def _nothing(types: Sequence[TensorType]) -> Callable[..., Any]:
+    """The kernel of a step without elements: NumPy might go through billions of empty matrices one by one."""
+    shapes = [(t.lengths, t.element_type.dtype) for t in types]
+
+    def run(*operands: Array, **options: Any) -> Any:
+        del operands, options
+        return unpacked([np.empty(*shape) for shape in shapes])
+
+    return run
 
 
 def _guarded(op: Op, plain: Callable[..., Any]) -> Callable[..., Any]:

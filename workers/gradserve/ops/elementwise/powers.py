@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -187,7 +186,7 @@ class Pow(Binary):
             smooth = g.logical_and(g.ge(y, 0), g.eq(y, g.floor(y)))
             return g.logical_and(g.eq(x, 0), g.logical_not(smooth))
         power = float(exponent)
-        return None if power >= 0 and power == math.floor(power) else g.eq(x, 0)
+        return None if power >= 0 and power.is_integer() else g.eq(x, 0)
 
     @staticmethod
     def _slope_in_base(g: Builder, x: Value, y: Value, z: Value) -> Value:

@@ -13,7 +13,7 @@ import numpy as np
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.errors import ConstraintError
 from gradserve.ir.op import Sample
-from gradserve.ir.types import ElementType, TensorType
+from gradserve.ir.types import Array, ElementType, TensorType
 from gradserve.ops.family import Binary, RealElementwise, Unary, require
 from gradserve.ops.registry import register
 from gradserve.ops.special.erf import Special
@@ -64,6 +64,10 @@ class Digamma(Special, Unary):
         return g.mul(g.zeta(x, exponent=2.0), dx)
 
 
+FAR = -1e4
+"""Where sums are no longer begun at x."""
+
+
 @register
 @dataclass(frozen=True)
 class Zeta(Special, Unary):
@@ -88,6 +92,24 @@ class Zeta(Special, Unary):
     def chosen(self, xp: Any) -> Callable[..., Any]:
         return partial(super().chosen(xp), self.exponent)
 
+    def impl(self, xp: Any, *arrays: Array) -> Any:
+        """The sum; far below 0 by what lacks in the sum over all whole numbers, which has period 1."""
+        (x,) = arrays
+        far = x < FAR
+        near = self.chosen(xp)(xp.where(far, xp.ones_like(x), x))
+        return xp.where(far, self.far(xp, xp.where(far, x, FAR * xp.ones_like(x))), near)
+
+    def far(self, xp: Any, x: Array) -> Any:
+        """The sum for an x below 0, where routines go from x to 0 step by step: for ever, if x is so far out."""
+        zeta, sign = self.chosen(xp), 1.0 if self.exponent % 2.0 == 0.0 else -1.0
+        if not self.exponent.is_integer():
+            return xp.nan * x
+        rest = x - xp.floor(x)
+        pole = rest == 0.0
+        inside = xp.where(pole, 0.5 * xp.ones_like(x), rest)
+        found = zeta(inside) + sign * (zeta(1.0 - inside) - zeta(1.0 - x))
+        return xp.where(pole, xp.inf * xp.ones_like(x), found)
+
     def differential(self, g: Builder, dx: Value, x: Value, y: Value) -> Value | None:
         """dy = -s zeta(s + 1, x) dx for the exponent s."""
         return g.mul(g.mul(g.zeta(x, exponent=self.exponent + 1.0), -self.exponent), dx)
@@ -101,6 +123,8 @@ class Zeta(Special, Unary):
         yield Sample(cls(4.0), (np.array(points[0]),))
         yield Sample(cls(2.0), (np.zeros((2, 0)),))
         yield Sample(cls(2.0), (np.array(kinks),), differentiable=False)
+        for exponent in (2.0, 3.0, 2.5):
+            yield Sample(cls(exponent), (np.array([-1e4 - 0.25, -1e7 - 0.5, -1e300, 2.0]),), differentiable=False)
 
 
 @register
