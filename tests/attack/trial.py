@@ -164,6 +164,6 @@ def _numbers(type_: TensorType, draw: np.random.Generator, special: bool) -> np.
         with np.errstate(all="ignore"):
             return np.asarray(found, dtype)
     if dtype.kind == "b":
-        return draw.random(type_.lengths) < 0.5
+        return draw.integers(0, 2, type_.lengths, dtype=bool)
     high = np.iinfo(dtype).max if special else 4
     return draw.integers(-high if special else 0, high, type_.lengths, dtype)
