@@ -65,6 +65,18 @@ def test_a_program_that_runs_often_is_compiled_and_gives_the_same(eager):
         assert f.grad(W + 1.0).shape == W.shape
 
 
+def test_a_loop_of_calls_comes_to_run_on_machine_code(eager):
+    with Client() as client:
+        f = client.function(lambda w: np.sum(np.sin(w) * w), w=W)
+        kept = []  # reports keep what they report on
+        for k in range(5):
+            f.value_and_grad(W)
+            kept.append(report_of(f))
+            if k == 2:
+                eager()
+        assert executor_of(f) == "fused"
+
+
 def test_batches_keep_their_chunks(eager):
     points = np.tile(W, (300, 1))
     with Client() as client:

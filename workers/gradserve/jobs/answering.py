@@ -67,7 +67,7 @@ def ready_for(context: Context, question: Differentiate) -> Callable[[], Ready |
     def tell() -> Ready | None:
         nonlocal known
         found = None if known is None else known()
-        if found is None:
+        if found is None or not found.is_current:
             found = context.ready.get(key)
             known = None if found is None else weakref.ref(found)
         return found

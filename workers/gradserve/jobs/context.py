@@ -48,7 +48,8 @@ class Context:
     def forget(self, programs: Collection[str]) -> None:
         """Drops the schedules of jobs that run these programs, so that the next such job chooses anew."""
         self.schedules.discard(lambda schedule: schedule.runs(programs))
-        self.ready.discard(lambda ready: ready.runs(programs))
+        for ready in self.ready.discard(lambda ready: ready.runs(programs)):
+            ready.is_current = False
         self.dense.discard(lambda way: way[1].runs(programs))
 
     def require_pool(self, options: Options) -> None:

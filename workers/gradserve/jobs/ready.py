@@ -68,6 +68,7 @@ class Ready:
 
     def __init__(self, scheduled: SweepSchedule, direct: Direct, form: Form) -> None:
         """Of a question that was answered by this schedule once."""
+        self.is_current = True  # until there is a faster way: reports keep what they report on
         instance, matrix = scheduled.pieces[0].instance, form.matrix
         self._scheduled, self._direct, self._points, self._matrix = scheduled, direct, form.points, matrix
         self._mode = matrix.mode if matrix else Mode.AUTO

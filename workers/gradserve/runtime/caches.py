@@ -39,11 +39,13 @@ class Lru(Generic[K, V]):
             while self._weight > self._capacity and len(self._entries) > 1:
                 self._drop(next(iter(self._entries)))
 
-    def discard(self, which: Callable[[V], bool]) -> None:
-        """Drops all entries of which that is true."""
+    def discard(self, which: Callable[[V], bool]) -> list[V]:
+        """Drops all entries of which that is true, and answers them."""
         with self._lock:
-            for key in [key for key, (value, _) in self._entries.items() if which(value)]:
+            dropped = {key: value for key, (value, _) in self._entries.items() if which(value)}
+            for key in dropped:
                 self._drop(key)
+            return list(dropped.values())
 
     def _drop(self, key: K) -> None:
         if key in self._entries:
