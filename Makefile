@@ -73,7 +73,7 @@ test: $(VENV)/.dev ## lint, then run all tests (PYTEST_ARGS="-k ops" narrows)
 	$(MAKE) --no-print-directory lint >"$$said/lint" 2>&1 & lint=$$!; \
 	failed=0; code=0; \
 	if command -v npm >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1; then \
-		$(BIN)/pytest -q -m 'deploy and not live' $(PYTEST_ARGS) >"$$said/deploy" 2>&1 || code=$$?; \
+		$(BIN)/pytest -q -m 'deploy and not live' $(or $(strip $(PYTEST_ARGS)),tests/deploy) >"$$said/deploy" 2>&1 || code=$$?; \
 	else \
 		echo "Not run: helm comes from npm and Prometheus from apt-get, and one of the two is missing." >"$$said/deploy"; \
 	fi; \

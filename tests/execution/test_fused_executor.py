@@ -102,6 +102,16 @@ def test_a_refusal_names_the_node_of_the_program():
     assert told[0] == told[1]
 
 
+def test_what_may_fail_is_left_to_numpy():
+    g = builder()
+    x, k = (g.input(name, TensorType(ElementType.INT64, (20,))) for name in ("x", "k"))
+    graph = g.build({"y": g.emit("pow", x, k) + 1})
+    numbers = np.arange(20)
+    agree(graph, {"x": numbers, "k": np.full(20, 2)})
+    with pytest.raises(NumericalFailure, match="negative integer powers"):
+        prepared(graph, "fused")({"x": numbers, "k": -numbers})
+
+
 def endless() -> Graph:
     """A loop of a hundred million steps."""
     with Client() as client:

@@ -82,6 +82,9 @@ def _term_weight(op: Op, operands: tuple[TensorType, ...]) -> int:
 
 @functools.lru_cache(maxsize=4096)
 def _has_term(op: Op, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> bool:
+    """Whether an op can be computed element by element; one that may fail is left to those who can say so."""
+    if not op.is_total(*operands):
+        return False
     try:
         found = term_of(op, [leaf(k, t.element_type) for k, t in enumerate(operands)])
     except NotLowered:
