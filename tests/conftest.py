@@ -26,6 +26,8 @@ def compile_soon() -> None:
 
 
 compile_soon()
+# Tests compare the bits of calls that follow each other, and when a program becomes machine code depends on the machine.
+os.environ.setdefault("GRADSERVE_COMPILE", "0")
 
 
 @pytest.hookimpl(tryfirst=True)

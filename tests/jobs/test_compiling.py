@@ -42,6 +42,7 @@ def eager(monkeypatch):
         made.append(self)
 
     monkeypatch.setattr(Compiling, "__init__", noted)
+    monkeypatch.setenv(compiling.COMPILE, "1")
     monkeypatch.setattr(compiling, "_SECONDS", 0.0)
     monkeypatch.setattr(compiling, "_SECONDS_PER_NODE", 0.0)
 
@@ -93,6 +94,16 @@ def test_whoever_pins_an_executor_keeps_it(eager):
     with Client() as client:
         f = client.function(loss, w=W)
         f.executor = "numpy"
+        for _ in range(3):
+            f.grad(W)
+            eager()
+        assert executor_of(f) == "numpy"
+
+
+def test_bits_that_must_not_change_are_kept_by_a_variable(eager, monkeypatch):
+    monkeypatch.setenv(compiling.COMPILE, "0")
+    with Client() as client:
+        f = client.function(loss, w=W)
         for _ in range(3):
             f.grad(W)
             eager()
