@@ -26,7 +26,7 @@ def compile_soon() -> None:
 
 
 compile_soon()
-# Tests compare the bits of calls that follow each other, and when a program becomes machine code depends on the machine.
+# Tests compare the bits of one call and the next; when a program becomes machine code depends on the machine.
 os.environ.setdefault("GRADSERVE_COMPILE", "0")
 
 
