@@ -45,7 +45,11 @@ class _Home:
     """Where a value lives that changes from step to step, or that depends on a choice."""
 
     place: Stored
-    few: bool
+
+    @property
+    def few(self) -> bool:
+        """Whether its elements are held one by one."""
+        return self.place.type.size <= FEW
 
     def value(self, machine: Machine) -> Lowered:
         """What it is now."""
@@ -55,8 +59,8 @@ class _Home:
 def _home(machine: Machine, type_: TensorType) -> _Home:
     """A place that a few elements have in registers, if LLVM finds that they can, and others in the arena."""
     if type_.size <= FEW:
-        return _Home(row_major_at(type_, machine.text.room(MEMORY[type_.element_type], max(type_.size, 1))), few=True)
-    return _Home(machine.scratch(type_), few=False)
+        return _Home(row_major_at(type_, machine.text.room(MEMORY[type_.element_type], max(type_.size, 1))))
+    return _Home(machine.scratch(type_))
 
 
 def _settle(machine: Machine, values: Sequence[Lowered], homes: Sequence[_Home]) -> None:

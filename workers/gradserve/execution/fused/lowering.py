@@ -22,8 +22,6 @@ from gradserve.ops.reduction.reductions import ReduceSum
 
 New: TypeAlias = Callable[[int], Stored]
 """Memory for one of a node's results, by its number."""
-
-
 Made: TypeAlias = tuple[Node, range]
 """A node with the values that it makes."""
 
@@ -57,9 +55,10 @@ _UNKNOWN = lowered.dispatch(object)
 
 def lowerable(graph: Graph, node: Node) -> bool:
     """Whether there is machine code for a node of a concrete graph."""
-    op, given = node.op, [graph.value_types[k] for k in node.operands]
+    op = node.op
     if op.elementwise:
-        return _has_term(op, tuple(given), node.types)
+        terms = _terms(op, tuple(graph.value_types[k] for k in node.operands))
+        return bool(terms) and terms[-1].element_type is node.types[0].element_type
     if lowered.dispatch(type(op)) is _UNKNOWN:
         return False
     return all(lowerable(function, inner) for function in op.functions.values() for inner in function.nodes)
@@ -71,25 +70,22 @@ def weight(graph: Graph, node: Node) -> int:
     if not op.elementwise:
         inner = sum(weight(function, each) for function in op.functions.values() for each in function.nodes)
         return 1 if op.view else _LOOP + inner
-    return _term_weight(op, tuple(graph.value_types[k] for k in node.operands))
+    terms = _terms(op, tuple(graph.value_types[k] for k in node.operands))
+    return len(terms) + _LOOP * sum(term.operation == "call" for term in terms)
 
 
 @functools.lru_cache(maxsize=4096)
-def _term_weight(op: Op, operands: tuple[TensorType, ...]) -> int:
-    found = in_order([term_of(op, [leaf(k, t.element_type) for k, t in enumerate(operands)])])
-    return len(found) + _LOOP * sum(term.operation == "call" for term in found)
+def _terms(op: Op, operands: tuple[TensorType, ...]) -> tuple[Term, ...]:
+    """What an elementwise op computes for one element, the result last; nothing if it has no machine code.
 
-
-@functools.lru_cache(maxsize=4096)
-def _has_term(op: Op, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> bool:
-    """Whether an op can be computed element by element; one that may fail is left to those who can say so."""
+    An op that may fail is left to those who can say so.
+    """
     if not op.is_total(*operands):
-        return False
+        return ()
     try:
-        found = term_of(op, [leaf(k, t.element_type) for k, t in enumerate(operands)])
+        return tuple(in_order([term_of(op, [leaf(k, t.element_type) for k, t in enumerate(operands)])]))
     except NotLowered:
-        return False
-    return found.element_type is results[0].element_type
+        return ()
 
 
 def lower(

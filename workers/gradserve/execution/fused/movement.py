@@ -57,8 +57,7 @@ def _start(op: Op, x: Stored) -> int:
 
 def _picked(machine: Machine, op: Op, operands: Sequence[Lowered], result: TensorType) -> Small:
     """A few elements where the op puts them, found by moving their numbers; 0 is where none is put."""
-    elements, numbers = ["0"], []
-    elements[0] = literal(0, result.element_type)
+    elements, numbers = [literal(0, result.element_type)], []
     for x in operands:
         first = len(elements)
         elements += machine.elements(x)

@@ -137,7 +137,7 @@ class _Regrouping:
         given = [k for k in dict.fromkeys(read) if k not in inside]
         first = len(graph.inputs)
         constants = [k for k in given if first <= k < graph.first_node_value]
-        operands = [k for k in given if k not in set(constants)]
+        operands = [k for k in given if not first <= k < graph.first_node_value]
         number = {k: n for n, k in enumerate([*operands, *constants, *made])}
         kept = [k for k in made if k in self._outputs or not members.issuperset(self._readers.get(k, ()))]
         types = graph.value_types
