@@ -15,7 +15,8 @@ from gradserve.client.functions import scan as loop
 from gradserve.client.tracing.trace import trace
 from gradserve.ir.errors import Cancelled
 from gradserve.ir.graph import Graph
-from gradserve.ir.types import type_of
+from gradserve.ir.types import ElementType, TensorType, type_of
+from gradserve.ops import builder
 from gradserve.ops.control.cond import Cond
 from gradserve.ops.control.scan import Scan
 from gradserve.optimize import optimize
@@ -83,6 +84,17 @@ def test_what_nobody_reads_is_not_computed():
     assert (op.carries, len(op.body.outputs), len(op.body.inputs)) == (1, 2, 3)
     assert not {"exp", "sin"} & {node.op.name for node in op.body.nodes}
     assert not any(node.op.name == "contract" for node in choice.then.nodes)
+
+
+def test_a_loop_without_results_is_dead():
+    """As one is whose carries and rows all are none."""
+    inner = builder()
+    inner.input("row", TensorType(ElementType.FLOAT64))
+    g = builder()
+    rows = g.input("x", TensorType(ElementType.FLOAT64, (3,)))
+    op = Scan(inner.build({}), length=3, carries=0, scanned=1, reverse=False, stops=False)
+    assert g.apply(op, [g.lift(np.int64(3)), rows]) == ()
+    assert len(g.build({"y": g.reduce_sum(rows, axes=(0,))}).nodes) == 1
 
 
 def test_a_known_choice_is_made_at_once():

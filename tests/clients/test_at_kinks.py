@@ -97,13 +97,75 @@ def test_refuse_names_nodes_and_lines(what):
         ask(f, what, np.ones(3))
 
 
-@pytest.mark.parametrize("what", ["hessian_trace", "verify", "verify_symmetry", "taylor"])
+WHAT = ["hessian_trace", "verify", "verify_symmetry", "taylor"]
+
+
+@pytest.mark.parametrize("what", WHAT)
 def test_what_is_no_derivative_alone_is_refused_at_kinks(what):
     with Client() as client:
         for kinks in ("resolve", "refuse"):
             f = asked(client, lambda w: np.sum(np.abs(w)), kinks)
             with pytest.raises(NotDifferentiable, match="abs on a kink"):
                 getattr(f, what)(ZERO)
+
+
+def guarded(w):
+    """sum w + w^2 / 2, but for a guard whose branch at 0 has no slope."""
+    return np.sum(np.where(w == 0, 0.0, w + 0.5 * w * w))
+
+
+def test_limits_are_what_is_verified():
+    with Client() as client:
+        f = asked(client, guarded, "resolve")
+        for order in (1, 2):
+            report = f.verify(ZERO, order=order)
+            assert report.passed, report
+            assert "derivatives there are limits within" in str(report)
+            assert "conventions" not in str(report)
+        assert f.verify_symmetry(ZERO).passed
+        assert f.verify(ZERO, claimed=np.ones(3)).passed
+        assert not f.verify(ZERO, claimed=np.zeros(3)).passed
+        assert not asked(client, guarded, "convention").verify(ZERO).passed
+
+
+def test_wrong_limits_would_be_seen(monkeypatch):
+    """The planted fault: limits are taken of what is a little off."""
+    there = limits.limit
+
+    def shifted(values, epsilon):
+        return there(values + 0.01 * (values.ndim > 1), epsilon)
+
+    monkeypatch.setattr("gradserve.jobs.resolved.limit", shifted)
+    with Client() as client:
+        assert not asked(client, lambda w: norm(w) ** 3 + np.sum(np.abs(w) ** 3 + w), "resolve").verify(ZERO).passed
+
+
+def test_estimates_of_limits():
+    def loss(w):
+        return hidden(w) + np.sum(np.where(w == 0, 0.0, w + 0.5 * w * w))
+
+    with Client() as client:
+        f = asked(client, loss, "resolve")
+        trace, diagonal = f.hessian_trace(ZERO, max_probes=8), f.hessian_diagonal(ZERO, max_probes=8)
+        for answer in (trace, diagonal):
+            assert "limits within" in str(answer)
+            assert "does not hold" not in str(answer)
+        bound = max(trace.report.kinks.bound, diagonal.report.kinks.bound)
+        assert 0 < bound < 1e-8
+        np.testing.assert_allclose([trace.value, *diagonal.values], [9.0, 3.0, 3.0, 3.0], atol=3 * bound)
+        assert asked(client, loss, "convention").hessian_trace(ZERO, max_probes=8).value != pytest.approx(9.0)
+
+
+def test_taylor_models_of_limits():
+    direction = np.array([1.0, -2.0, 0.5])
+    with Client() as client:
+        f = asked(client, guarded, "resolve")
+        model = f.taylor_along(ZERO, direction=direction, order=3)
+        wanted = [0.0, direction.sum(), 0.5 * direction @ direction, 0.0]
+        np.testing.assert_allclose(model.coefficients, wanted, atol=model.kinks.bound)
+        assert 0 < model.kinks.bound < 1e-3
+        with pytest.raises(NotDifferentiable, match="order3:result"):
+            asked(client, lambda w: np.sum(np.abs(w) ** 3), "resolve").taylor_along(ZERO, direction=direction, order=3)
 
 
 def test_where_there_are_no_kinks_nothing_changes():
@@ -204,7 +266,7 @@ def test_a_limit_from_one_side_alone_would_be_seen(monkeypatch):
     def halved(point):
         return np.abs(there(point))
 
-    monkeypatch.setattr("gradserve.jobs.kinks.displacements", halved)
+    monkeypatch.setattr("gradserve.jobs.resolved.displacements", halved)
     with Client() as client, pytest.raises(pytest.fail.Exception), pytest.raises(NotDifferentiable):
         asked(client, REFUSED["relu^2"][0], "resolve").hessian(ZERO)
 

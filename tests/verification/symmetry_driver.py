@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from gradserve.questions.symmetry import SymmetryReport
 from gradserve.verification.directions import Layout
 from gradserve.verification.pairs import DEFAULT_PAIRS, choose_pairs, entry_pair
-from gradserve.verification.symmetry import Plane, Products, verify
+from gradserve.verification.symmetry import Plane, Product, Products, verify
 
 EPSILON = float(np.finfo(float).eps)
 
@@ -31,9 +32,10 @@ def verified(
     dialogue = verify(problem, chosen, seed)
     try:
         wanted = next(dialogue)
+        answer: list[Any]
         while True:
             if isinstance(wanted, Products):
-                answer = [hessian @ vector for vector in wanted.vectors]
+                answer = [Product(hessian @ vector, 0.0) for vector in wanted.vectors]
             else:
                 with np.errstate(all="ignore"):
                     answer = [

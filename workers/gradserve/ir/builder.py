@@ -287,7 +287,7 @@ class Builder:
         found = []
         for application in reversed(self._applications.values()):
             results = application.results
-            if results[0] in live or (len(results) > 1 and not live.isdisjoint(results)):
+            if results[0] in live if len(results) == 1 else not live.isdisjoint(results):
                 live.update(application.operands)
                 found.append(application)
         found.reverse()

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from gradserve.jobs import dense, derivative, estimates, explain, inspect, kinks, taylor, verify
+from gradserve.jobs import estimates, explain, inspect, kinks, taylor, verify
 from gradserve.jobs.context import Context
 from gradserve.jobs.ready import Ready, key_of
 from gradserve.questions.asked import Answer, Question
 from gradserve.questions.call import AtKinks
-from gradserve.questions.derivatives import Derivatives, Differentiate
+from gradserve.questions.derivatives import Differentiate
 from gradserve.questions.estimates import ESTIMATES
 from gradserve.questions.explanation import Explain
 from gradserve.questions.inspection import Inspect
@@ -25,34 +26,24 @@ from gradserve.runtime.control import Control
 Page: TypeAlias = Callable[[Context, Any, Control], Iterator[Answer]]
 
 
-def _derivatives(context: Context, question: Differentiate, control: Control) -> Iterator[Derivatives]:
-    def answering(asked: Differentiate) -> Iterator[Derivatives]:
-        answers_of = dense.answers if asked.derivation.dense else derivative.answers
-        return answers_of(context, asked, control)
-
-    if question.call.options.kinks is AtKinks.CONVENTION:
-        return answering(question)
-    return kinks.settled(context, question, lambda asked: next(answering(asked)), control)
-
-
-def _unresolved(page: Page, what: str) -> Page:
-    """What is answered by convention, or where that is not wanted and there are kinks not at all."""
+def _at_one_point(page: Page) -> Page:
+    """A page on one point, where kinks are looked for first."""
 
     def answering(context: Context, question: Any, control: Control) -> Iterator[Answer]:
-        kinks.refuse(context, question.call, question.wrt, control, what)
-        yield from page(context, question, control)
+        call = kinks.looked_at(context, question.call, question.wrt, control)
+        yield from page(context, replace(question, call=call), control)
 
     return answering
 
 
 PAGES: Mapping[type[Question], Page] = {
-    Differentiate: _derivatives,
+    Differentiate: kinks.answers,
     Inspect: inspect.answers,
-    ExpandAlong: _unresolved(taylor.answers, "Taylor models are"),
-    VerifyGradient: _unresolved(verify.verify_gradient, "what is verified is"),
-    VerifySymmetry: _unresolved(verify.verify_symmetry, "what is verified is"),
+    ExpandAlong: _at_one_point(taylor.answers),
+    VerifyGradient: _at_one_point(verify.verify_gradient),
+    VerifySymmetry: _at_one_point(verify.verify_symmetry),
     Explain: explain.answers,
-    **dict.fromkeys(ESTIMATES.values(), _unresolved(estimates.answers, "estimates are")),
+    **dict.fromkeys(ESTIMATES.values(), _at_one_point(estimates.answers)),
 }
 """What answers each kind of question."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -24,11 +24,13 @@ from gradserve.ir.types import Array
 from gradserve.jobs.calls import checked, inputs_in_question, require_no_batch
 from gradserve.jobs.context import Context
 from gradserve.jobs.folds import KinkCount, count_nonfinite
+from gradserve.jobs.kinks import resolved
 from gradserve.jobs.programs import Axis, Check
+from gradserve.jobs.resolved import Resolved
 from gradserve.jobs.sweep import Lap, Sweep, SweepSchedule, counting
 from gradserve.pools.sources import array_of
 from gradserve.pools.work import Shared, Signs
-from gradserve.questions.call import arrays_of
+from gradserve.questions.call import AtKinks, arrays_of
 from gradserve.questions.derivations import Derivation
 from gradserve.questions.estimates import Estimate, EstimateDiagonal, EstimateTrace, StopReason
 from gradserve.questions.report import Report
@@ -111,7 +113,7 @@ class _Probing:
     """Samples, probe by probe, from a pool."""
 
     def __init__(self, question: Estimate, scheduled: SweepSchedule, control: Control, planned: float) -> None:
-        self._call, self._seed = question.call, question.seed
+        self._question, self._call, self._seed = question, question.call, question.seed
         self._estimator = ESTIMATORS[type(question)]
         self._scheduled, self._control, self._planned = scheduled, control, planned
         self._size = scheduled.sizes[0]
@@ -120,6 +122,8 @@ class _Probing:
         self._left: list[tuple[int, Mapping[str, Array]]] = []
         self._chunks_run = 0
         self._kinks = KinkCount(scheduled.sweep.derivation)
+        self._resolves = question.call.options.kinks is AtKinks.RESOLVE
+        self._limits: Resolved | None = None
         self.report = Report()
 
     def samples(self, start: int, stop: int) -> Iterator[Mapping[str, Array]]:
@@ -130,18 +134,41 @@ class _Probing:
         chunks = range(self._chunks_run, max(self._chunks_run, -(-stop // self._size)))
         if not chunks:
             return
-        data = arrays_of(self._call.arguments)
-        running, nonfinite = self._scheduled.run(self._lap, data, self._control, chunks), 0
-        for k, result in zip(chunks, running, strict=True):
-            samples = self._estimator.samples_of(result.outputs, functools.partial(self._probes, k))
+        nonfinite = 0
+        outputs, reported = self._resolved(chunks) if self._resolves else self._swept(chunks)
+        for k, found in zip(chunks, outputs, strict=True):
+            samples = self._estimator.samples_of(found, functools.partial(self._probes, k))
             nonfinite += count_nonfinite(samples.values())
-            if not k:
-                self._kinks.add(result.outputs, one_point=True)
             yield self._between(k * self._size, samples, start, stop)
-        report = running.report(self._planned, nonfinite_outputs=nonfinite, kinks=self._kinks.done())
-        report = self.report + report if self._chunks_run else report
+        report = replace(reported(self._planned), nonfinite_outputs=nonfinite)
+        report = replace(self.report + report, kinks=report.kinks) if self._chunks_run else report
         self.report = replace(report, batch_size=chunks.stop * self._size)
         self._chunks_run, self._planned = chunks.stop, 0.0
+
+    def _swept(self, chunks: range) -> tuple[Iterator[Mapping[str, Array]], Callable[[float], Report]]:
+        """The outputs of chunks, and what tells of them."""
+        running = self._scheduled.run(self._lap, arrays_of(self._call.arguments), self._control, chunks)
+
+        def outputs() -> Iterator[Mapping[str, Array]]:
+            for k, result in zip(chunks, running, strict=True):
+                if not k:
+                    self._kinks.add(result.outputs, one_point=True)
+                yield result.outputs
+
+        return outputs(), lambda planned: running.report(planned, kinks=self._kinks.done())
+
+    def _resolved(self, chunks: range) -> tuple[Iterator[Mapping[str, Array]], Callable[[float], Report]]:
+        """The outputs of chunks as limits, at a point on kinks, and what tells of them."""
+        context, question = self._scheduled.context, self._question
+        limits = self._limits = self._limits or resolved(context, self._call, question.wrt, self._control)
+        derivation = probed(question, self._call.graph)
+
+        def outputs() -> Iterator[Mapping[str, Array]]:
+            for k in chunks:
+                found = limits.products(derivation, {name: self._probes(k, name) for name in self._types})
+                yield {f"{role}:{name}": array for role, named in found.items() for name, array in named.items()}
+
+        return outputs(), lambda planned: replace(limits.spent(), plan=planned)
 
     def _between(self, first: int, samples: Mapping[str, Array], start: int, stop: int) -> Mapping[str, Array]:
         """The part of a chunk between two probes; keeps the chunk if there is more of it."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -16,51 +16,61 @@ from gradserve.ir.types import Array
 from gradserve.jobs.calls import checked, inputs_in_question
 from gradserve.jobs.context import Context
 from gradserve.jobs.derivative import differentiate, with_inputs
+from gradserve.jobs.resolved import NAMED, Resolved, by_convention, without_kinks
 from gradserve.questions.call import AtKinks, Batch, Call, Reduction, arrays_of
-from gradserve.questions.derivations import TANGENTS, Evaluate, Hvp
+from gradserve.questions.derivations import TANGENTS
 from gradserve.questions.derivatives import Derivatives, Differentiate
 from gradserve.questions.report import Kinks, Report
 from gradserve.runtime.control import Control
-from gradserve.verification.directions import Layout
-from gradserve.verification.limits import displacements, limit
 
-Ask: TypeAlias = Callable[[Differentiate], Derivatives]
-"""Answers by convention."""
-_NAMED = 8
-"""The most points, and elements, that a refusal names."""
 _KINKED = "derivatives are asked for where the function has kinks"
 
 
-def settled(context: Context, question: Differentiate, ask: Ask, control: Control) -> Iterator[Derivatives]:
-    """The answer, with derivatives at kinks as the call's options want them.
+def answers(context: Context, question: Differentiate, control: Control) -> Iterator[Derivatives]:
+    """The one answer, with derivatives at kinks as the call's options want them.
 
     Raises:
         NotDifferentiable: they are refused, or limits from different directions differ or cannot be found.
     """
-    answer = ask(question)
+    yield settled(context, question, control)
+
+
+def settled(context: Context, question: Differentiate, control: Control) -> Derivatives:
+    """The answer of `answers`."""
+    answer = next(by_convention(context, question, control))
     if question.call.options.kinks is AtKinks.CONVENTION or not answer.report.on_kinks:
-        yield answer
-        return
+        return answer
     question = with_inputs(question)
     found = _Found.at(context, question.call, question.derivation.wrt, control)
     if question.call.options.kinks is AtKinks.REFUSE:
         raise found.refusal()
-    yield _Resolving(question, ask, found).answer(answer)
+    return _Resolving(context, question, control, found).answer(answer)
 
 
-def refuse(context: Context, call: Call, wrt: Sequence[str], control: Control, what: str) -> None:
-    """Refuses what cannot be resolved, if the options want kinks to be either resolved or refused and there are any.
+def looked_at(context: Context, call: Call, wrt: Sequence[str], control: Control) -> Call:
+    """The call as it is to be answered: where nothing sits on a kink by convention.
+
+    So whoever is told to resolve has kinks to resolve.
 
     Raises:
-        NotDifferentiable: there are.
+        NotDifferentiable: they are refused, and there are some.
     """
     if call.options.kinks is AtKinks.CONVENTION:
-        return
+        return call
     call = checked(call)
     found = _Found.at(context, call, inputs_in_question(call.graph, wrt), control)
-    if found.counts:
-        text = f"{what} not taken as limits; ask for derivatives" if call.options.kinks is AtKinks.RESOLVE else ""
-        raise found.refusal([Violation("call.options.kinks", "K2", text)] if text else [])
+    if not found.counts:
+        return replace(call, options=replace(call.options, kinks=AtKinks.CONVENTION))
+    if call.options.kinks is AtKinks.REFUSE:
+        raise found.refusal()
+    return call
+
+
+def resolved(context: Context, call: Call, wrt: Sequence[str], control: Control) -> Resolved:
+    """Limits of derivatives at the point of a checked call, which is on kinks."""
+    moved = inputs_in_question(call.graph, wrt)
+    found = _Found.at(context, call, moved, control)
+    return Resolved(context, without_kinks(call), moved, control, found.refusal, len(found.counts))
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +84,7 @@ class _Found:
     @staticmethod
     def at(context: Context, call: Call, wrt: Sequence[str], control: Control) -> _Found:
         """Those of a checked call."""
-        plain = replace(_by_convention(call), batch=call.batch and Batch(call.batched))
+        plain = replace(without_kinks(call), batch=call.batch and Batch(call.batched))
         outputs, _ = differentiate(context, plain, KinkCounts(tuple(wrt)), {}, control)
         counts = {int(names.split(name)[1]): np.atleast_1d(count) for name, count in outputs.items()}
         return _Found(call, {position: count for position, count in counts.items() if count.any()})
@@ -92,7 +102,7 @@ class _Found:
             node, points = graph.nodes[position], np.flatnonzero(count)
             text = f"{int(count.sum())} element(s) of {node.op.name} on a kink"
             if self.call.batch:
-                shown = ", ".join(map(str, points[:_NAMED])) + (", ..." if len(points) > _NAMED else "")
+                shown = ", ".join(map(str, points[:NAMED])) + (", ..." if len(points) > NAMED else "")
                 text = f"{text}, at point(s) {shown}"
             violations.append(Violation(f"nodes[{position}]", f"{node.op.name} (K1)", text, str(node.origin or "")))
         return NotDifferentiable(_KINKED, violations)
@@ -102,8 +112,9 @@ class _Found:
 class _Resolving:
     """Limits in the place of what follows conventions."""
 
+    context: Context
     question: Differentiate
-    ask: Ask
+    control: Control
     found: _Found
     bound: float = 0.0
     report: Report = field(default_factory=Report)
@@ -119,10 +130,15 @@ class _Resolving:
             arrays = {role: derivatives.get(role, named) for role, named in answer.arrays.items()}
         else:
             if call.reduction is not Reduction.NONE:
-                answer = self.ask(replace(self.question, call=_by_convention(replace(call, batch=Batch(call.batched)))))
+                answer = self._apart()
             arrays, blocks = self._at_points(answer)
         report = replace(self.report, kinks=Kinks(kinks.nodes, kinks.examples, self.bound))
         return replace(_plain(answer), arrays=arrays, blocks=blocks, report=report)
+
+    def _apart(self) -> Derivatives:
+        """The answer by convention, point by point."""
+        call = without_kinks(replace(self.question.call, batch=Batch(self.question.call.batched)))
+        return next(by_convention(self.context, replace(self.question, call=call), self.control))
 
     def _at_points(self, answer: Derivatives) -> tuple[Any, Any]:
         """The arrays of a batch, those of points on kinks replaced; put together as the call wants them."""
@@ -140,86 +156,18 @@ class _Resolving:
         return _reduced(arrays, size), _reduced(blocks, size)
 
     def _at(self, point: int | None) -> tuple[Any, Any]:
-        """Derivatives and blocks at one point, as limits. The function itself must tend to its value."""
-        call, moved = self._one(point), self._around(point)
-        here, around = self.ask(Differentiate(call, Evaluate())), self.ask(moved)
-        self.report = self.report + here.report + around.report
-        for name, values in around.arrays.get("value", {}).items():
-            if values.dtype.kind == "f":
-                self._require_continuity(name, here.arrays["value"][name], values)
-        arrays = {
-            role: {name: self._limit(f"{role}:{name}", array) for name, array in named.items()}
-            for role, named in around.arrays.items()
-            if role != "value"
-        }
-        blocks = {
-            row: {column: self._limit(f"{row}:{column}", block) for column, block in columns.items()}
-            for row, columns in around.blocks.items()
-        }
-        return arrays, blocks
-
-    def _one(self, point: int | None) -> Call:
-        """The call at one point, without a batch."""
-        call = _by_convention(self.question.call)
+        """Derivatives and blocks at one point, as limits."""
+        call, derivation, vectors = without_kinks(self.question.call), self.question.derivation, {}
         given = arrays_of(call.arguments)
         own = {name: array[point] if name in call.batched else array for name, array in given.items()}
-        return replace(call, arguments=own, batch=None)
-
-    def _around(self, point: int | None) -> Differentiate:
-        """The question at all displacements from a point, as a batch; with the gradient beside second derivatives."""
-        call, derivation = self._one(point), self.question.derivation
-        own, wrt = arrays_of(call.arguments), derivation.wrt
-        layout = Layout({name: own[name].shape for name in wrt})
-        moved = layout.pack(own) + displacements(layout.pack(own))
-        parts = [layout.unpack(row) for row in moved]
-        arguments = dict(own) | {n: np.stack([p[n] for p in parts]).astype(own[n].dtype) for n in wrt}
-        vectors = {}
         for name, vector in arrays_of(self.question.vectors).items():
-            carried = point is not None and (derivation.takes != TANGENTS or name in self.question.call.batched)
-            one = vector[point] if carried else vector
-            vectors[name] = np.broadcast_to(one, (len(moved), *one.shape))
-        if isinstance(derivation, Hvp):
-            derivation = replace(derivation, product_only=False)
-        return Differentiate(replace(call, arguments=arguments, batch=Batch(tuple(wrt))), derivation, vectors)
-
-    def _require_continuity(self, name: str, here: Array, values: Array) -> None:
-        """Refuses where the function jumps.
-
-        Raises:
-            NotDifferentiable: it does not tend to its value.
-        """
-        found = limit(values, float(np.finfo(values.dtype).eps))
-        jumps = np.argwhere(~(np.abs(found.value - here) <= found.bound) | np.isinf(found.bound))
-        if len(jumps):
-            index = tuple(map(int, jumps[0]))
-            told = f"the output {name} is {float(here[index]):.9g} and tends to {float(found.low[index]):.9g} along one"
-            text = f"{told} direction and to {float(found.high[index]):.9g} along another"
-            raise self.found.refusal([Violation(f"value:{name}", "K3", text)])
-
-    def _limit(self, name: str, array: Array) -> Array:
-        """The limit of an array from its values around.
-
-        Raises:
-            NotDifferentiable: there is none.
-        """
-        found = limit(array, float(np.finfo(array.dtype).eps))
-        failed = np.argwhere(~np.isfinite(found.bound))
-        if len(failed):
-            raise self.found.refusal([_apart(name, tuple(map(int, index)), found) for index in failed[:_NAMED]])
-        self.bound = max(self.bound, float(found.bound.max(initial=0.0)))
-        return found.value.astype(array.dtype)
-
-
-def _apart(name: str, index: tuple[int, ...], found: Any) -> Violation:
-    """Says that the limits of one element differ."""
-    entry = f"{name}[{','.join(map(str, index))}]" if index else name
-    low, high = float(found.low[index]), float(found.high[index])
-    text = f"{entry} tends to {low:.9g} along one direction and to {high:.9g} along another"
-    return Violation(name, "K3", text if abs(high - low) > 0 else f"{entry} has no limit that can be told")
-
-
-def _by_convention(call: Call) -> Call:
-    return replace(call, options=replace(call.options, count_kinks=False, kinks=AtKinks.CONVENTION))
+            carried = point is not None and (derivation.takes != TANGENTS or name in call.batched)
+            vectors[name] = vector[point] if carried else vector
+        here = replace(call, arguments=own, batch=None)
+        limits = Resolved(self.context, here, derivation.wrt, self.control, self.found.refusal)
+        found = limits.derivatives(derivation, vectors)
+        self.report, self.bound = self.report + limits.report, max(self.bound, limits.bound)
+        return found
 
 
 def _plain(answer: Derivatives) -> Derivatives:

@@ -15,15 +15,18 @@ from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array
 from gradserve.jobs.context import Context
 from gradserve.jobs.derivative import differentiate, run_rows
+from gradserve.jobs.kinks import resolved, settled
 from gradserve.jobs.programs import Axis
 from gradserve.jobs.sweep import Lap, Sweep
 from gradserve.pools.work import Rows, Shared, Source
-from gradserve.questions.call import Call, Reduction, arrays_of
+from gradserve.questions.call import AtKinks, Call, Reduction, arrays_of
 from gradserve.questions.derivations import Gradient, Hvp
+from gradserve.questions.derivatives import Derivatives, Differentiate
 from gradserve.questions.report import Kinks, Report
 from gradserve.runtime.control import Control
 from gradserve.verification.directions import Layout
 from gradserve.verification.measure import Stage
+from gradserve.verification.symmetry import Product
 from gradserve.verification.widen import epsilon_of, is_single, widen
 
 BLOCK = 16
@@ -46,7 +49,11 @@ class Steps:
 class Losses:
     """The loss of a checked call, in double precision, along directions; evaluated on a pool."""
 
-    def __init__(self, context: Context, call: Call, wrt: tuple[str, ...], control: Control) -> None:
+    def __init__(
+        self, context: Context, call: Call, wrt: tuple[str, ...], control: Control, at_point: float | None = None
+    ) -> None:
+        """`at_point` is the loss at the point itself, where it is known better than from the graph."""
+        self._at_point = at_point
         self._context, self._call, self._wrt, self._control = context, call, wrt, control
         self.single = is_single(call.graph)
         """Whether the loss itself is in single precision."""
@@ -61,14 +68,14 @@ class Losses:
         (loss,) = self.graph.outputs
         self._loss = names.value(loss.name)
         self.report = Report()
+        self.bound: float | None = None
+        """The largest error bound of derivatives that are limits at kinks; None if none is."""
 
     def gradient(self, graph: Graph) -> dict[str, Array]:
         """The gradient that Gradient answers, of the loss in single or in double precision."""
         arguments = self._call.arguments if graph is self._call.graph else self.arguments
         call = replace(self._call, graph=graph, arguments=arguments)
-        outputs, spent = differentiate(self._context, call, Gradient(self._wrt), {}, self._control)
-        self._note(spent)
-        return {name: outputs[names.gradient(name)] for name in self._wrt}
+        return dict(self._settled(Differentiate(call, Gradient(self._wrt))).arrays["gradient"])
 
     def kinks(self) -> Kinks | None:
         """What sits on a kink at the point itself; None if the call declines to count."""
@@ -77,25 +84,38 @@ class Losses:
         counts, spent = differentiate(self._context, self._call, KinkCounts(self._wrt), {}, self._control)
         self._note(spent)
         nodes = sum(int(count) > 0 for count in counts.values())
-        return Kinks(nodes, int(nodes > 0))
+        return Kinks(nodes, int(nodes > 0), self.bound)
 
-    def products(self, vectors: Sequence[Array]) -> list[Array]:
+    def products(self, vectors: Sequence[Array]) -> list[Product]:
         """H v for each vector, with the Hessian that Hvp answers."""
-        started = time.perf_counter()
-        parts = [self.layout.unpack(vector) for vector in vectors]
         types = self._call.graph.input_types
-        tangents = {
-            names.tangent(name): np.stack([part[name] for part in parts]).astype(types[name].element_type.dtype)
-            for name in self._wrt
-        }
+        parts = [
+            {name: part.astype(types[name].element_type.dtype) for name, part in self.layout.unpack(vector).items()}
+            for vector in vectors
+        ]
+        found = self._by_rules(parts) if self._call.options.kinks is AtKinks.CONVENTION else self._as_limits(parts)
+        return [Product(self.layout.pack(parts), self.bound or 0.0) for parts in found]
+
+    def _as_limits(self, parts: Sequence[Mapping[str, Array]]) -> list[Mapping[str, Array]]:
+        """H v at a kink."""
+        limits = resolved(self._context, self._call, self._wrt, self._control)
+        vectors = {name: np.stack([part[name] for part in parts]) for name in self._wrt}
+        found = limits.products(Hvp(self._wrt, product_only=True), vectors)["product"]
+        self._note(limits.spent())
+        self.bound = max(self.bound or 0.0, limits.bound)
+        return [{name: found[name][k] for name in self._wrt} for k in range(len(parts))]
+
+    def _by_rules(self, parts: Sequence[Mapping[str, Array]]) -> list[Mapping[str, Array]]:
+        """H v where there are no kinks, or by convention, in one sweep."""
+        started = time.perf_counter()
+        tangents = {names.tangent(name): np.stack([part[name] for part in parts]) for name in self._wrt}
         data: dict[str, Array] = {**arrays_of(self._call.arguments), **tangents}
-        axis = Axis(frozenset(tangents), len(vectors))
+        axis = Axis(frozenset(tangents), len(parts))
         sweep = Sweep(self._call.graph, Hvp(self._wrt, product_only=True), self._call.options, _nbytes(data), axis)
         scheduled = sweep.schedule(self._context, self._control.check)
         outputs, spent = run_rows(scheduled, data, Reduction.NONE, self._control, started)
         self._note(spent)
-        products = {name: outputs[names.product(name)] for name in self._wrt}
-        return [self.layout.pack({name: array[k] for name, array in products.items()}) for k in range(len(vectors))]
+        return [{name: outputs[names.product(name)][k] for name in self._wrt} for k in range(len(parts))]
 
     def at(self, stage: Stage) -> list[Array]:
         """The losses that a stage wants; NaN where the loss cannot be computed, as a Cholesky out of its domain."""
@@ -105,6 +125,8 @@ class Losses:
         self._run(self._data(stage.vectors, padded), blocks, BLOCK, values)
         self.evaluations += sum(len(steps) for steps in padded)
         self.report = replace(self.report, batch_size=self.evaluations)
+        if self._at_point is not None:
+            values = [np.where(steps == 0, self._at_point, v) for v, steps in zip(values, padded, strict=True)]
         return [v[: len(steps)] for v, steps in zip(values, stage.steps, strict=True)]
 
     def _run(self, data: Mapping[str, Array], blocks: Sequence[Steps], size: int, values: Sequence[Array]) -> None:
@@ -143,6 +165,14 @@ class Losses:
         lap |= {names.direction(n): Shared(f"{names.direction(n)}:{steps.vector}") for n in self._wrt}
         lap[names.STEP] = Rows(f"{names.STEP}:{steps.vector}", steps.start, steps.stop)
         return lap
+
+    def _settled(self, question: Differentiate) -> Derivatives:
+        answer = settled(self._context, question, self._control)
+        self._note(answer.report)
+        found = answer.report.kinks
+        if found is not None and found.bound is not None:
+            self.bound = max(self.bound or 0.0, found.bound)
+        return answer
 
     def _note(self, spent: Report) -> None:
         """Adds what was spent. Values that are not finite are part of what a verification finds, and not counted."""

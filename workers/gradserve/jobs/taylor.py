@@ -16,11 +16,13 @@ from gradserve.ir.errors import InvalidRequest, Violation
 from gradserve.ir.types import Array
 from gradserve.jobs.calls import checked, require_no_batch
 from gradserve.jobs.context import Context
-from gradserve.jobs.derivative import differentiate, run_rows
+from gradserve.jobs.derivative import run_rows
 from gradserve.jobs.folds import by_role
+from gradserve.jobs.kinks import settled
 from gradserve.jobs.programs import Axis
 from gradserve.jobs.sweep import Sweep
 from gradserve.questions.call import Call, Reduction, arrays_of
+from gradserve.questions.derivatives import Differentiate
 from gradserve.questions.report import Report
 from gradserve.questions.taylor import Deviation, ExpandAlong, Expansion
 from gradserve.runtime.control import Control
@@ -47,8 +49,8 @@ def answers(context: Context, question: ExpandAlong, control: Control) -> Iterat
     direction = arrays_of(question.direction)
     require_no_batch(call, "T2", "a model is made at one point; leave the batch out")
     _check(order, direction)
-    outputs, report = differentiate(context, call, TaylorSeries(tuple(direction), order), direction, control)
-    roles = by_role(outputs)
+    series = settled(context, Differentiate(call, TaylorSeries(tuple(direction), order), direction), control)
+    roles, report = series.arrays, series.report
     coefficients = {name: tuple(roles[f"order{k}"][name] for k in range(order + 1)) for name in roles.get("order0", {})}
     steps = _steps(call, direction)
     values, spent = _values_along(context, call, direction, steps, control)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -15,7 +17,7 @@ from gradserve.ir.types import Array, type_of
 from gradserve.jobs.calls import checked, inputs_in_question, require_no_batch, type_violations
 from gradserve.jobs.context import Context
 from gradserve.jobs.losses import Losses
-from gradserve.questions.call import Call, arrays_of
+from gradserve.questions.call import AtKinks, Call, arrays_of
 from gradserve.questions.derivations import Gradient, Hvp
 from gradserve.questions.report import Kinks, Report
 from gradserve.questions.symmetry import EntryPair, SymmetryProgress, VerifySymmetry
@@ -75,17 +77,20 @@ def verify_gradient(context: Context, question: VerifyGradient, control: Control
     context.programs.derived(call.graph, Gradient(wrt), control.check)  # refuses what is no loss
     losses = Losses(context, call, wrt, control)
     problem = _first_order(losses, call.graph, claimed, tolerance)
-    kinks = losses.kinks()
     report = yield from _stages(gradient.verify(problem, directions, question.seed), losses, VerificationProgress)
-    spent = losses.report
+    slopes: list[Losses] = []
     if question.order == 2:
         for turn, u in enumerate(sign_directions(problem.point, SECOND_ORDER, ~question.seed)):
-            along = _slopes_along(context, call, wrt, losses, u, control)
+            slope = problem.claim(u).value if call.options.kinks is AtKinks.RESOLVE else None
+            along = _slopes_along(context, call, wrt, losses, u, control, slope)
             second = _second_order(losses, along, u, tolerance)
             more = yield from _stages(
                 gradient.verify(second, directions, question.seed + turn), along, VerificationProgress
             )
-            report, spent = _together(report, more), spent + along.report
+            slopes.append(along)
+            report = _together(report, more)
+    kinks = losses.kinks()
+    spent = functools.reduce(operator.add, (along.report for along in slopes), losses.report)
     yield from _done(report, spent, kinks, VerificationProgress)
 
 
@@ -115,12 +120,12 @@ def verify_symmetry(context: Context, question: VerifySymmetry, control: Control
     point = layout.pack(losses.arguments)
     chosen = [_named(layout, point, pair) for pair in question.pairs] or choose_pairs(point, count, question.seed)
     problem = symmetry.Plane(layout, point, layout.pack(losses.gradient(call.graph)), losses.epsilon, tolerance)
-    kinks = losses.kinks()
     report = yield from _stages(symmetry.verify(problem, chosen, question.seed), losses, SymmetryProgress)
+    kinks = losses.kinks()
     yield from _done(report, losses.report, kinks, SymmetryProgress)
 
 
-def _stages(dialogue: Generator[Any, Sequence[Array], Any], losses: Losses, progress: Any) -> Generator[Any, None, Any]:
+def _stages(dialogue: Generator[Any, Any, Any], losses: Losses, progress: Any) -> Generator[Any, None, Any]:
     """Progress for each stage of a dialogue, which is told the numbers that it wants; returns its report."""
     try:
         wanted = next(dialogue)
@@ -138,20 +143,26 @@ def _done(report: Any, spent: Report, kinks: Kinks | None, progress: Any) -> Ite
 
 
 def _slopes_along(
-    context: Context, call: Call, wrt: tuple[str, ...], losses: Losses, u: Array, control: Control
+    context: Context,
+    call: Call,
+    wrt: tuple[str, ...],
+    losses: Losses,
+    u: Array,
+    control: Control,
+    slope: float | None,
 ) -> Losses:
-    """The derivative of the loss along u, as a loss."""
+    """The derivative of the loss along u, as a loss; it is `slope` at the point if that is a limit."""
     types = call.graph.input_types
     parts = losses.layout.unpack(u)
     tangents = {names.along(name): parts[name].astype(types[name].element_type.dtype) for name in wrt}
     arguments = {**arrays_of(call.arguments), **tangents}
-    return Losses(context, replace(call, graph=slope_along(call.graph, wrt), arguments=arguments), wrt, control)
+    return Losses(context, replace(call, graph=slope_along(call.graph, wrt), arguments=arguments), wrt, control, slope)
 
 
 def _second_order(losses: Losses, along: Losses, u: Array, tolerance: float) -> Problem:
     """H u, as Hvp answers it, to be verified as the gradient of the derivative along u."""
-    (claim,) = losses.products([u])
-    return _problem(losses, claim, claim, along, tolerance)
+    (product,) = losses.products([u])
+    return _problem(losses, product.value, product.value, along, tolerance)
 
 
 def _together(first: VerificationReport, second: VerificationReport) -> VerificationReport:
@@ -180,7 +191,8 @@ def _problem(losses: Losses, wanted: Array, own: Array, wide: Losses, tolerance:
     layout = losses.layout
     residue = own - layout.pack(wide.gradient(wide.graph)) if losses.single else np.zeros(layout.size)
     residue[~np.isfinite(residue)] = 0
-    return Problem(layout, layout.pack(losses.arguments), wanted, residue, losses.epsilon, tolerance)
+    bound = (losses.bound or 0.0) + (wide.bound or 0.0)
+    return Problem(layout, layout.pack(losses.arguments), wanted, residue, losses.epsilon, tolerance, bound)
 
 
 def _worst_of_each(rows: Sequence[R]) -> tuple[R, ...]:

@@ -50,8 +50,10 @@ class Estimate:
 
 
 def through_kinks(report: Report) -> str:
-    """What is to be said of an interval beside derivatives that follow conventions; nothing where none does."""
-    return f"; {report.kinks}: the interval does not hold" if report.on_kinks else ""
+    """What is to be said of an interval at a point on kinks: it does not hold, unless derivatives there are limits."""
+    if report.kinks is None or not report.kinks.nodes:
+        return ""
+    return f"; {report.kinks}: the interval does not hold" if report.on_kinks else f"; {report.kinks}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,10 @@ class Kinks:
         told = f"{self.nodes} node(s) on a kink at {self.examples} point(s)"
         return told if self.bound is None else f"{told}, derivatives there are limits within {self.bound:.1e}"
 
+    def note(self, what: str) -> str:
+        """What follows conventions there, unless it is a limit."""
+        return f"{self}: {what} follow conventions there" if self.bound is None else str(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Report:

@@ -94,7 +94,7 @@ class SymmetryReport:
         columns = ("u, v", "verdict", "d/du d/dv", "bound", "d/dv d/du", "bound", "derived")
         more = len(self.pairs) - _ROWS
         rows = table(columns, (pair.cells for pair in self.pairs[:_ROWS]))
-        kinks = [f"  {self.kinks}: derivatives follow conventions there"] if self.kinks and self.kinks.nodes else []
+        kinks = [f"  {self.kinks.note('derivatives')}"] if self.kinks and self.kinks.nodes else []
         return "\n".join([head, *rows, *[f"  and {more} more"] * (more > 0), *kinks])
 
 

@@ -165,7 +165,7 @@ class VerificationReport:
             stairs = f", values come in steps: they are constant up to {self.flat_step:.1e}" if self.flat_step else ""
             parts.append(f"  errors below {self.smallest_fault:.1e} along a direction would not be seen{stairs}")
         if self.kinks and self.kinks.nodes:
-            parts.append(f"  {self.kinks}: derivatives of some order follow conventions there")
+            parts.append(f"  {self.kinks.note('derivatives of some order')}")
         if self.entries:
             parts += ["", *table(("entry", *columns), map(_row, self.entries))]
         return "\n".join(parts)

@@ -56,6 +56,8 @@ class Problem:
     epsilon: float
     """The spacing of the claim's floating-point numbers at 1."""
     relative_tolerance: float
+    bound: float = 0.0
+    """The error that each entry of `gradient` may have beside rounding: that of limits at kinks."""
 
     def claim(self, vector: Array) -> Claim:
         """The claimed derivative along a vector.
@@ -65,7 +67,7 @@ class Problem:
         terms, residues = self.gradient * vector, self.residue * vector
         scale = _norm(terms)
         rounding = self.epsilon * (64 * scale + 4 * float(np.abs(terms).sum()))
-        rounding += 2 * (_norm(residues) + abs(float(residues.sum())))
+        rounding += 2 * (_norm(residues) + abs(float(residues.sum()))) + self.bound * float(np.abs(vector).sum())
         return Claim(float(terms.sum()), rounding, scale)
 
 

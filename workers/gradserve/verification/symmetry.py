@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -43,8 +43,17 @@ class Products:
     vectors: Sequence[Array]
 
 
-Dialogue: TypeAlias = Generator[Stage | Products, Sequence[Array], T]
-"""Yields stages and is sent loss values for each vector, or products and is sent H v for each."""
+@dataclass(frozen=True, eq=False)
+class Product:
+    """H v, as derived."""
+
+    value: Array
+    bound: float
+    """The error that each of its entries may have beside rounding: that of limits at kinks."""
+
+
+Dialogue: TypeAlias = Generator[Stage | Products, Sequence[Any], T]
+"""Yields stages and is sent loss values for each vector, or products and is sent a `Product` for each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,14 +138,16 @@ def _derive(problem: Plane, pairs: Sequence[Pair]) -> Dialogue[list[Derived]]:
     return found
 
 
-def _derived(problem: Plane, pair: Pair, hu: Array, hv: Array) -> Derived:
+def _derived(problem: Plane, pair: Pair, hu: Product, hv: Product) -> Derived:
     """The products, with half of their digits allowed to be lost in rounding: wrong rules lose all of them."""
-    one, other = pair.u * hv, pair.v * hu
+    one, other = pair.u * hv.value, pair.v * hu.value
     cross = max(_norm(one), _norm(other))
-    own = math.sqrt(abs(float(pair.u @ hu)) * abs(float(pair.v @ hv)))
+    own = math.sqrt(abs(float(pair.u @ hu.value)) * abs(float(pair.v @ hv.value)))
     slope = max(_norm(problem.gradient * pair.u), _norm(problem.gradient * pair.v))
     size = max(cross, own, _SLOPE_SHARE * slope)
-    return Derived(float(one.sum()), float(other.sum()), math.sqrt(problem.epsilon) * max(cross, own), size)
+    limits = max(hv.bound * float(np.abs(pair.u).sum()), hu.bound * float(np.abs(pair.v).sum()))
+    rounding = math.sqrt(problem.epsilon) * max(cross, own) + 2 * limits
+    return Derived(float(one.sum()), float(other.sum()), rounding, size)
 
 
 def _evaluate(pairs: Sequence[Pair], exponents: range, name: str) -> Dialogue[list[list[Array]]]:

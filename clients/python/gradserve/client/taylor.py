@@ -47,7 +47,7 @@ class TaylorAlong:
     def __str__(self) -> str:
         verdict = "right" if self.passed else "in doubt"
         rows = [f"order {self.order}: deviation falls with the power {self.observed_order:.2f} of the step: {verdict}"]
-        rows += [f"  {self.kinks}: coefficients follow conventions"] if self.kinks and self.kinks.nodes else []
+        rows += [f"  {self.kinks.note('coefficients')}"] if self.kinks and self.kinks.nodes else []
         rows += [f"  step {d.step:9.3g}  deviation {d.error:9.3g}" for d in self.deviations if d.meaningful]
         return "\n".join(rows)
 
