@@ -13,7 +13,7 @@ class Kinks:
     """How much of a function sits where it is not differentiable, and ops follow their conventions."""
 
     nodes: int
-    """Nodes of the graph that do at one point or more; `Function.inspect` names them."""
+    """Nodes of the graph that do at one point or more, those of a loop's body once; `Function.inspect` names them."""
     examples: int
     """Points at which a node does."""
     bound: float | None = None
