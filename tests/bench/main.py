@@ -7,12 +7,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench import batch, dense, dispatch, first, local, plot, remote, workloads
+from tests.bench import batch, dense, dispatch, first, local, losses, plot, remote, workloads
 from tests.bench.report import Screen, Section, markdown, screen
 from tests.bench.timing import Timing
 
 SECTIONS = (
-    *("speed", "operations", "preparation", "chain", "first"),
+    *("speed", "operations", "preparation", "losses", "chain", "first"),
     *("jacobian", "dispatch", "batch", "hessian", "remote"),
 )
 _WITH_SERVICE = {"batch", "hessian", "remote"}
@@ -102,6 +102,9 @@ class Run:
 
     def _preparation(self) -> None:
         self.sections.append(local.preparation(self._names, 1 if self._share < 1 else 5, self.screen))
+
+    def _losses(self) -> None:
+        self.sections.append(losses.against_jax(5.0 * self._share, self.screen))
 
     def _chain(self) -> None:
         self.sections.append(local.long_chain(1 if self._share < 1 else 5, self.screen))

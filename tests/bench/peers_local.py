@@ -13,7 +13,7 @@ import numpy as np
 
 from gradserve.client import Function
 from gradserve.ir.graph import Graph
-from tests.bench import workloads
+from tests.bench import models, workloads
 from tests.bench.timing import Here, Turn
 from tests.bench.workloads import Workload
 from tests.running import prepared
@@ -87,7 +87,8 @@ class Jax:
     def load(self, name: str) -> Result:
         """Compiles the value and gradient of the workload of that name and returns them.
 
-        `jacfwd 10` and `jacrev 10` are the Jacobian of ten outputs, in place of the value.
+        `hvp NAME` is its Hessian product, and `jacfwd 10` and `jacrev 10` are the Jacobian of ten outputs, in place of
+        the value.
         """
         self._here.send(name)
         result: Result = self._here.recv()
@@ -120,10 +121,30 @@ def _serve_jax(pipe: Connection) -> None:
         if isinstance(wanted, int):
             pipe.send(subject.turn(wanted))
             continue
-        call = _jax_jacobian(*wanted.split()) if " " in wanted else _jax_call(workloads.make(wanted))
+        call = _jax(*wanted.split())
         subject = Here("jax", call)
         value, gradients = call()
         pipe.send((np.asarray(value), [np.asarray(gradient) for gradient in gradients]))
+
+
+def _jax(*words: str) -> Callable[[], Result]:
+    """What a wish such as `NAME` or `hvp NAME` asks for."""
+    if len(words) == 1:
+        return _jax_call(models.make(*words))
+    return _jax_product(models.make(words[1])) if words[0] == "hvp" else _jax_jacobian(*words)
+
+
+def _jax_product(workload: Workload) -> Callable[[], Result]:
+    import jax
+    import jax.numpy
+
+    loss, many = workload.using(jax.numpy), range(len(workload.parameters))
+    gradient = jax.grad(loss, tuple(many))
+    product = jax.jit(lambda point, tangents: jax.jvp(gradient, point, tangents)[1])
+    point, tangents = (
+        tuple(jax.numpy.asarray(array) for array in arrays) for arrays in (workload.point, models.directions(workload))
+    )
+    return lambda: (0.0, jax.block_until_ready(product(point, tangents)))
 
 
 def _jax_call(workload: Workload) -> Callable[[], Result]:

@@ -28,7 +28,10 @@ NEAR, FAR = 1e-9, 40.0
 STEP = mp.mpf(10) ** -26
 
 
-def run(function: Callable[[Any], Any], x: Array, derivation: Any, **tangents: Array) -> Array:
+EXECUTORS = ("numpy", "fused")
+
+
+def run(function: Callable[[Any], Any], x: Array, derivation: Any, executor: str, **tangents: Array) -> Array:
     """The one array that a derivation of the function gives beside its value."""
 
     def loss(x: Any) -> Any:
@@ -37,7 +40,7 @@ def run(function: Callable[[Any], Any], x: Array, derivation: Any, **tangents: A
     graph = optimize(derive(trace(loss, x).graph, derivation))
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        found = prepared(graph)({"x": x, **tangents})
+        found = prepared(graph, executor)({"x": x, **tangents})
     return found.get("product:x", found.get("gradient:x", x))
 
 
@@ -65,13 +68,14 @@ def test_first_and_second_derivatives(name, dtype):
     case = CASES[name]
     x = np.unique(case.points(np.finfo(dtype)).astype(dtype))
     first = [case.slope(mp.mpf(float(v))) for v in x]
-    errors = ulps(run(case.function, x, Gradient(("x",))), first, dtype)
-    assert len(errors) > 5
-    assert errors.max() <= ULPS
-    if case.second:
-        products = run(case.function, x, Hvp(("x",)), **{"tangent:x": np.ones_like(x)})
-        errors = ulps(products, [slope(case.slope, float(v)) for v in x], dtype)
-        assert errors.max(initial=0.0) <= ULPS
+    second = [slope(case.slope, float(v)) for v in x] if case.second else []
+    for executor in EXECUTORS:
+        errors = ulps(run(case.function, x, Gradient(("x",)), executor), first, dtype)
+        assert len(errors) > 5
+        assert errors.max() <= ULPS, executor
+        if case.second:
+            products = run(case.function, x, Hvp(("x",)), executor, **{"tangent:x": np.ones_like(x)})
+            assert ulps(products, second, dtype).max(initial=0.0) <= ULPS, executor
 
 
 def test_a_rule_that_loses_digits_is_found():

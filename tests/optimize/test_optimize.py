@@ -160,6 +160,35 @@ CASES = {
         lambda g, x, y: g.reduce_sum(g.mul(x, y), axes=(1,)),
         ["mul", "reduce_sum"],
     ),
+    "sum over rows of a product": (
+        "reduce_sum",
+        lambda g, x, y: g.reduce_sum(contract(g, x, y, (1,), (1,), (), ()), axes=(0,)),
+        ["add", "contract", "reduce_sum"],
+    ),
+    "sum over columns of a product": (
+        "reduce_sum",
+        lambda g, x, y: g.reduce_sum(contract(g, x, y, (1,), (1,), (), ()), axes=(1,)),
+        ["add", "contract", "reduce_sum"],
+    ),
+    "sum of a whole product": (
+        "reduce_sum",
+        lambda g, x, y: g.reduce_sum(contract(g, x, g.exp(y), (1,), (1,), (), ()), axes=(0, 1)),
+        ["add", "contract", "exp", "reduce_sum", "reduce_sum"],
+    ),
+    "sum of two products": (
+        "reduce_sum",
+        lambda g, x, y: g.reduce_sum(
+            g.add(contract(g, x, y, (1,), (1,), (), ()), contract(g, y, g.exp(x), (1,), (1,), (), ())), axes=(0,)
+        ),
+        ["add", "add", "add", "contract", "contract", "exp", "reduce_sum", "reduce_sum"],
+    ),
+    "sum of a product that is read elsewhere": (
+        "reduce_sum",
+        lambda g, x, y: (lambda z: g.sub(g.reduce_max(z, axes=(0,)), g.reduce_sum(z, axes=(0,))))(
+            contract(g, x, y, (0,), (0,), (), ())
+        ),
+        ["contract", "reduce_max", "reduce_sum", "sub"],
+    ),
     "contract nothing": ("contract", lambda g, x, y: contract(g, x, y, (), (), (0, 1), (0, 1)), ["mul"]),
     "contract a transpose": (
         "contract",

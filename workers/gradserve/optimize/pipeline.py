@@ -18,6 +18,7 @@ from gradserve.optimize.calls import called
 from gradserve.optimize.factors import shared_factors
 from gradserve.optimize.fold import fold
 from gradserve.optimize.inverses import without_inverses
+from gradserve.optimize.rewriter import Rewriter
 from gradserve.optimize.simplify import simplify
 
 MAX_PASSES = 4
@@ -51,23 +52,6 @@ def _simplified(graph: Graph, check: Callable[[], None]) -> Graph:
     return rebuilt.graph
 
 
-class _Ordered(Builder):
-    """Gives an order to the operands of commutative ops, so that x y and y x fall together."""
-
-    def apply(self, op: Op, operands: Sequence[Value]) -> tuple[Value, ...]:
-        """The results of the op."""
-        if op.commutative and len(operands) == 2 and _is_before(operands[1], operands[0]):
-            operands = operands[::-1]
-        return super().apply(op, operands)
-
-
-def _is_before(x: Value, y: Value) -> bool:
-    """Whether x stands before y: inputs and constants come first, whenever they were met."""
-    if (x.producer is None) is (y.producer is None):
-        return x.index < y.index
-    return x.producer is None
-
-
 @dataclass(frozen=True, slots=True)
 class _Rebuilt:
     """A graph, and which of its nodes may be simplified further."""
@@ -81,7 +65,7 @@ def _rebuild(graph: Graph, open_: Sequence[bool] | None, check: Callable[[], Non
 
     Rules are applied to all nodes if none are said to be open.
     """
-    g = _Ordered(OP_SET)
+    g = Rewriter(OP_SET, graph)
     values = leaves(g, graph, declare_inputs(g, graph))
     read = _Read(graph)
     seen = None if open_ is None else _Seen(open_, len(values))
@@ -100,7 +84,9 @@ def _rebuild(graph: Graph, open_: Sequence[bool] | None, check: Callable[[], Non
                 made.update(range(before, g.count))
         if seen is not None:
             seen.note(node, found is not None)
-        values += g.apply(node.op, operands) if found is None else found
+        for value in g.apply(node.op, operands) if found is None else found:
+            g.stands_for(len(values), value)
+            values.append(value)
     outputs = {o.name: values[o.value] for o in graph.outputs}
     built = g.build(outputs)
     rebuilt = _Rebuilt(built, [_is_open(g, application, made) for application in g.needed(outputs.values())])

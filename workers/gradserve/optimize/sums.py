@@ -11,8 +11,9 @@ from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Op
 from gradserve.ir.splat import producer, splat
 from gradserve.ops.contraction.contract import Contract
-from gradserve.ops.elementwise.arithmetic import Mul
+from gradserve.ops.elementwise.arithmetic import Add, Mul
 from gradserve.ops.movement.shapes import BroadcastTo, Permute, permuted
+from gradserve.optimize.rewriter import is_read_once
 from gradserve.optimize.scaling import scaling_of_sum
 
 LONG_ROW = 16
@@ -24,7 +25,12 @@ def simpler_sum(g: Builder, op: Any, operands: Sequence[Value]) -> Value | None:
     x = operands[0]
     if not op.axes:
         return _begun_with_zero(g, x)
-    return _sum_of_broadcast(g, op.axes, x) or scaling_of_sum(g, op, operands) or _sum_of_product(g, op.axes, x)
+    return (
+        _sum_of_broadcast(g, op.axes, x)
+        or scaling_of_sum(g, op, operands)
+        or _sum_of_product(g, op.axes, x)
+        or _sum_of_contraction(g, op.axes, x)
+    )
 
 
 def _sum_of_broadcast(g: Builder, axes: tuple[int, ...], x: Value) -> Value | None:
@@ -103,6 +109,45 @@ def _inner_product(g: Builder, left: Value, right: Value) -> Value | None:
     size = (left.type.size,)
     flat = Contract(lhs_contract=(0,), rhs_contract=(0,), lhs_batch=(), rhs_batch=())
     return g.apply(flat, (g.reshape(left, size), g.reshape(right, size)))[0]
+
+
+def _sum_of_contraction(g: Builder, axes: tuple[int, ...], x: Value) -> Value | None:
+    """A sum along axes that one operand alone has is taken of that operand: the product has a dimension less.
+
+    Unless others read the product as well. Of a sum of products too, as there are in derivatives of higher order. For a
+    mixture of Gaussians this is a third of the gradient's time.
+    """
+    if not is_read_once(g, x):
+        return None
+    both = producer(g, x, Add)
+    if both is not None:
+        parts = [_sum_of_contraction(g, axes, operand) for operand in both[1]]
+        return None if parts[0] is None or parts[1] is None else g.add(parts[0], parts[1])
+    contraction = producer(g, x, Contract)
+    if contraction is None or not x.type.is_float:
+        return None
+    contract, operands = contraction
+    left, right = contract.free(*(operand.type.rank for operand in operands))
+    owners = dict(enumerate([*((0, axis) for axis in left), *((1, axis) for axis in right)], len(contract.lhs_batch)))
+    summed = [[owners[axis][1] for axis in axes if owners.get(axis, (2, 0))[0] == k] for k in (0, 1)]
+    if len(summed[0]) + len(summed[1]) < len(axes):
+        return None
+    less = [
+        g.reduce_sum(operand, axes=tuple(sorted(own))) if own else operand
+        for operand, own in zip(operands, summed, strict=True)
+    ]
+    without = Contract(
+        lhs_contract=_moved(contract.lhs_contract, summed[0]),
+        lhs_batch=_moved(contract.lhs_batch, summed[0]),
+        rhs_contract=_moved(contract.rhs_contract, summed[1]),
+        rhs_batch=_moved(contract.rhs_batch, summed[1]),
+    )
+    return _begun_with_zero(g, g.apply(without, less)[0])
+
+
+def _moved(axes: tuple[int, ...], gone: Sequence[int]) -> tuple[int, ...]:
+    """The axes of an array that lacks others."""
+    return tuple(axis - sum(other < axis for other in gone) for axis in axes)
 
 
 def simpler_contraction(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:

@@ -9,8 +9,9 @@ from typing import Any, cast
 
 from gradserve.execution.fused.groups import Group, written
 from gradserve.execution.fused.machine import Machine, Place
+from gradserve.execution.fused.namespace import NAMESPACE
 from gradserve.execution.fused.passes import Pass, moved
-from gradserve.execution.fused.terms import NAMESPACE, NotLowered, Term, in_order
+from gradserve.execution.fused.terms import NotLowered, Term, in_order
 from gradserve.execution.fused.values import FEW, Lowered, Small, Stored
 from gradserve.ir.op import Op
 from gradserve.ir.types import ElementType, TensorType

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import ctypes
-import functools
-import itertools
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import llvmlite
-import llvmlite.binding as llvm
 import numpy as np
 
+from gradserve.execution.fused.compiler import linked, object_of
 from gradserve.execution.fused.machine import ARENA, CHECK, Machine
 from gradserve.execution.fused.memory import MEMORY, stretch
-from gradserve.execution.fused.store import stored
 from gradserve.execution.fused.table import lower
 from gradserve.execution.fused.ufuncs import InnerLoop
 from gradserve.execution.fused.values import FEW, Lowered, Small, row_major_at
@@ -76,61 +71,13 @@ def written(graph: Graph) -> Written:
     return Written(graph, str(machine.text), machine.arena.nbytes, inputs, outputs, machine.loops, machine.places)
 
 
-_LOCK = threading.Lock()
-"""LLVM works for one thread at a time."""
-
-
-def _target() -> llvm.TargetMachine:
-    """Code for this processor."""
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    features = llvm.get_host_cpu_features().flatten()
-    name = llvm.get_host_cpu_name()
-    return llvm.Target.from_default_triple().create_target_machine(cpu=name, features=features, opt=2, jit=True)
-
-
-@functools.cache
-def _compiler() -> tuple[llvm.TargetMachine, llvm.LLJIT]:
-    """What compiles, and what links into this process: which owns a target of its own."""
-    return _target(), llvm.create_lljit_compiler(_target())
-
-
-def _object(text: str) -> bytes:
-    """The machine code of a module."""
-    versions = f"{llvmlite.__version__} {llvm.llvm_version_info} {llvm.get_host_cpu_name()}"
-    return stored(f"{versions} {llvm.get_host_cpu_features().flatten()}\n{text}", lambda: _compiled(text))
-
-
-def _compiled(text: str) -> bytes:
-    target, _ = _compiler()
-    module = llvm.parse_assembly(text)
-    options = llvm.create_pipeline_tuning_options(speed_level=2)
-    options.loop_vectorization = True
-    options.slp_vectorization = False
-    builder = llvm.create_pass_builder(target, options)
-    builder.getModulePassManager().run(module, builder)
-    code: bytes = target.emit_object(module)
-    return code
-
-
-_numbers = itertools.count()
-
-
-def _linked(code: bytes) -> Any:
-    """Machine code in this process, for as long as this is kept."""
-    _, linker = _compiler()
-    library = llvm.JITLibraryBuilder().add_object_img(code).add_current_process().export_symbol("run")
-    return library.link(linker, f"program {next(_numbers)}")
-
-
 class Native:
     """A graph as machine code. Called on its inputs it answers its outputs, row-major. Safe for threads."""
 
     def __init__(self, graph: Graph, seconds: float) -> None:
         """Compiles; `seconds` is how long a run is predicted to take."""
         self._written = written(graph)
-        with _LOCK:
-            self._library = _linked(_object(self._written.text))
+        self._library = linked(object_of(self._written.text), "run")
         prototype = ctypes.PYFUNCTYPE if seconds < _SHORT_SECONDS else ctypes.CFUNCTYPE
         self._function = prototype(ctypes.c_int, ctypes.c_void_p)(self._library["run"])
         self._frames: list[_Frame] = []

@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from gradserve.execution.fused.axes import LONGEST_BLOCK, block_length, coalesced, levels
 from gradserve.execution.fused.groups import Group, written
 from gradserve.execution.fused.machine import Machine, Place
+from gradserve.execution.fused.namespace import NAMESPACE
 from gradserve.execution.fused.sums import add, begun, grow
-from gradserve.execution.fused.terms import NAMESPACE, Term, in_order
+from gradserve.execution.fused.terms import Term, in_order
 from gradserve.execution.fused.values import FEW, Filled, Lowered, Small, Stored, positions
 from gradserve.ir.types import TensorType
 

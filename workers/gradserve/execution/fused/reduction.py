@@ -10,8 +10,9 @@ from gradserve.execution.fused.axes import coalesced
 from gradserve.execution.fused.elementwise import fold
 from gradserve.execution.fused.lowering import Site, lowered
 from gradserve.execution.fused.machine import Machine, Place
+from gradserve.execution.fused.namespace import NAMESPACE
 from gradserve.execution.fused.passes import moved
-from gradserve.execution.fused.terms import NAMESPACE, NotLowered
+from gradserve.execution.fused.terms import NotLowered
 from gradserve.execution.fused.ufuncs import InnerLoop, inner_loop
 from gradserve.execution.fused.values import FEW, Lowered, Small, Stored, positions
 from gradserve.execution.numpy.kernels.reduction import UFUNCS

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from gradserve.execution.fused.vectors import vector_loop
 from gradserve.ir.types import ElementType
 
 _CAPSULE = b"numpy_1.24_ufunc_call_info"
@@ -43,7 +44,7 @@ class InnerLoop:
 
 @functools.cache
 def inner_loop(ufunc: np.ufunc, operands: tuple[ElementType, ...]) -> InnerLoop | None:
-    """The loop for operands of these elements; None if it needs the interpreter, or other elements."""
+    """The loop for operands of these elements, over vectors where there is one; None if it needs the interpreter."""
     wanted = tuple(t.dtype for t in operands)
     try:
         found, info = ufunc._resolve_dtypes_and_context((*wanted, *[None] * ufunc.nout))  # type: ignore[attr-defined]
@@ -53,6 +54,9 @@ def inner_loop(ufunc: np.ufunc, operands: tuple[ElementType, ...]) -> InnerLoop 
         return None
     if tuple(found[: len(wanted)]) != wanted or ufunc.nout != 1:
         return None
+    vectors = vector_loop(ufunc, operands)
+    if vectors is not None:
+        return InnerLoop(vectors, result, None)
     pointer_of = ctypes.pythonapi.PyCapsule_GetPointer
     pointer_of.restype, pointer_of.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
     call = _CallInfo.from_address(pointer_of(info, _CAPSULE))

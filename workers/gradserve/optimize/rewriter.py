@@ -1,0 +1,47 @@
+"""The builder that the optimiser writes with: it orders operands, and knows how often what it has written is read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from gradserve.ir.builder import Builder, Value
+from gradserve.ir.graph import Graph
+from gradserve.ir.op import Op, OpSet
+
+
+class Rewriter(Builder):
+    """Gives an order to the operands of commutative ops, so that x y and y x fall together."""
+
+    def __init__(self, op_set: OpSet, graph: Graph) -> None:
+        """For writing this graph anew."""
+        super().__init__(op_set)
+        self._read = Counter(k for node in graph.nodes for k in node.operands)
+        self._read.update(output.value for output in graph.outputs)
+        self._reads: Counter[int] = Counter()
+
+    def stands_for(self, number: int, value: Value) -> None:
+        """Notes that a value of the graph is this one now."""
+        self._reads[value.index] += self._read[number]
+
+    def is_read_once(self, value: Value) -> bool:
+        """Whether a value stands for one of the graph that a single node reads, and for no other."""
+        return self._reads[value.index] == 1
+
+    def apply(self, op: Op, operands: Sequence[Value]) -> tuple[Value, ...]:
+        """The results of the op."""
+        if op.commutative and len(operands) == 2 and _is_before(operands[1], operands[0]):
+            operands = operands[::-1]
+        return super().apply(op, operands)
+
+
+def is_read_once(g: Builder, value: Value) -> bool:
+    """Whether nothing but one node reads a value, where that is known."""
+    return isinstance(g, Rewriter) and g.is_read_once(value)
+
+
+def _is_before(x: Value, y: Value) -> bool:
+    """Whether x stands before y: inputs and constants come first, whenever they were met."""
+    if (x.producer is None) is (y.producer is None):
+        return x.index < y.index
+    return x.producer is None
