@@ -40,6 +40,7 @@ def main(folder: Path, arguments: Sequence[str] | None = None) -> int:
 
 def _keep(run: Run, folder: Path, minutes: float) -> None:
     """Writes RESULTS.md and the pictures."""
+    folder.mkdir(parents=True, exist_ok=True)
     notes = ["", f"The run took {minutes:.1f} minutes. `make bench BENCH_ARGS=--help` lists the options."]
     if run.timings or run.remote_timings:
         notes += ["", "![times](latency.svg)"]
