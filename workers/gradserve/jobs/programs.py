@@ -17,7 +17,7 @@ from gradserve.ir.graph import Graph
 from gradserve.ir.types import ElementType
 from gradserve.jobs.limits import Limits
 from gradserve.ops import builder
-from gradserve.optimize import optimize, rerolled
+from gradserve.optimize import in_order, optimize, rerolled
 from gradserve.questions.derivations import Derivation
 from gradserve.runtime.caches import Lru
 from gradserve.runtime.garbage import uncollected
@@ -109,10 +109,10 @@ class Programs:
 
 
 def _given(graph: Graph, derivation: Derivation) -> Graph:
-    """What is derived: the canonical form, its unrolled loops as loops unless answers name its nodes."""
+    """The canonical form; unless answers name its nodes, with unrolled loops as loops and products in order."""
     # Graphs of one digest may order their nodes, and with them their sums, differently: one stands for all.
     given = graph.canonical
-    return given if isinstance(derivation, EveryValue | KinkCounts) else rerolled(given)
+    return given if isinstance(derivation, EveryValue | KinkCounts) else in_order(rerolled(given))
 
 
 def weight(graph: Graph) -> int:

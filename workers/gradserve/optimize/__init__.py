@@ -1,6 +1,7 @@
 """Equal graphs that cost less."""
 
+from gradserve.optimize.chains import in_order
 from gradserve.optimize.loops import rerolled
 from gradserve.optimize.pipeline import optimize
 
-__all__ = ["optimize", "rerolled"]
+__all__ = ["in_order", "optimize", "rerolled"]

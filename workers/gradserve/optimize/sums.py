@@ -12,7 +12,9 @@ from gradserve.ir.op import Op
 from gradserve.ir.splat import producer, splat
 from gradserve.ops.contraction.contract import Contract
 from gradserve.ops.elementwise.arithmetic import Add, Mul
+from gradserve.ops.linalg.matrices import Inv
 from gradserve.ops.movement.shapes import BroadcastTo, Permute, permuted
+from gradserve.optimize.chains import reordered
 from gradserve.optimize.rewriter import is_read_once
 from gradserve.optimize.scaling import scaling_of_sum
 
@@ -130,8 +132,9 @@ def _sum_of_contraction(g: Builder, axes: tuple[int, ...], x: Value) -> Value | 
     left, right = contract.free(*(operand.type.rank for operand in operands))
     owners = dict(enumerate([*((0, axis) for axis in left), *((1, axis) for axis in right)], len(contract.lhs_batch)))
     summed = [[owners[axis][1] for axis in axes if owners.get(axis, (2, 0))[0] == k] for k in (0, 1)]
-    if len(summed[0]) + len(summed[1]) < len(axes):
-        return None
+    inverted = any(own and producer(g, operand, Inv) for own, operand in zip(summed, operands, strict=True))
+    if inverted or len(summed[0]) + len(summed[1]) < len(axes):
+        return None  # products with an inverse become solutions
     less = [
         g.reduce_sum(operand, axes=tuple(sorted(own))) if own else operand
         for operand, own in zip(operands, summed, strict=True)
@@ -156,7 +159,11 @@ def simpler_contraction(g: Builder, op: Op, operands: Sequence[Value]) -> Value 
     lhs, rhs = operands
     if not contract.lhs_contract:
         return _product(g, contract, lhs, rhs)
-    return scaling_of_sum(g, op, operands) or _contraction_of_permuted(g, contract, lhs, rhs)
+    return (
+        scaling_of_sum(g, op, operands)
+        or _contraction_of_permuted(g, contract, lhs, rhs)
+        or reordered(g, contract, operands)
+    )
 
 
 def _product(g: Builder, contract: Contract, lhs: Value, rhs: Value) -> Value:
