@@ -9,7 +9,7 @@ import pytest
 from gradserve.client import Client, functions
 from gradserve.execution import Program, executor, instance_of
 from gradserve.execution.fused import passes, store
-from gradserve.execution.fused.memory import Memory
+from gradserve.execution.fused.memory import Memory, address_of
 from gradserve.execution.fused.region import Region, fused
 from gradserve.execution.fused.table import lowerable, weight
 from gradserve.execution.fused.values import Arena
@@ -239,3 +239,11 @@ def test_no_more_files_are_kept_than_allowed(tmp_path, monkeypatch):
     for k in range(6):
         store.stored(str(k), lambda: b"code")
     assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_elements_begin_where_numpy_says():
+    whole = np.arange(24.0).reshape(4, 6)
+    constant = whole.copy()
+    constant.flags.writeable = False
+    for array in (whole, whole[1:, 2:], whole.T, whole[::-1], constant, np.empty((0, 3)), np.float32([1]), np.array(2)):
+        assert address_of(array) == array.ctypes.data

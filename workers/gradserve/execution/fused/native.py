@@ -11,7 +11,7 @@ import numpy as np
 
 from gradserve.execution.fused.compiler import linked, object_of
 from gradserve.execution.fused.machine import ARENA, CHECK, Machine
-from gradserve.execution.fused.memory import MEMORY, stretch
+from gradserve.execution.fused.memory import MEMORY, address_of, stretch
 from gradserve.execution.fused.table import lower
 from gradserve.execution.fused.ufuncs import InnerLoop
 from gradserve.execution.fused.values import FEW, Lowered, Small, row_major_at
@@ -121,7 +121,7 @@ class _Frame:
         if type_.nbytes > _SMALL_BYTES:
             return _Held(place, type_.lengths, dtype, None)
         own = np.empty(type_.lengths, dtype)
-        self._table[place] = own.ctypes.data
+        self._table[place] = address_of(own)
         return _Held(place, type_.lengths, dtype, own)
 
     def _look(self) -> int:
@@ -139,14 +139,14 @@ class _Frame:
             if own is None:
                 row_major = np.ascontiguousarray(array, dtype)
                 kept.append(row_major)
-                self._table[place] = row_major.ctypes.data
+                self._table[place] = address_of(row_major)
             else:
                 own[...] = array
         large = {}
         for place, lengths, dtype, own in self._outputs:
             if own is None:
                 large[place] = np.empty(lengths, dtype)
-                self._table[place] = large[place].ctypes.data
+                self._table[place] = address_of(large[place])
         outcome = self._run(check)
         if outcome:
             raised, self._raised = self._raised, None
