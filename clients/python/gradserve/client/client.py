@@ -52,7 +52,7 @@ class Client:
         """Connects on first use.
 
         Args:
-            address: `host:port` of a service; None computes in this process.
+            address: `host:port` of a service, or `unix:/path` of one on this machine; None computes in this process.
             timeout: seconds within which every call must be answered; None for as long as the service allows.
             credentials: for TLS, such as `grpc.ssl_channel_credentials()`; without them the connection is plain.
             server_name: the name in the service's certificate, where that is not the host of the address.
