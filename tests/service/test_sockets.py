@@ -93,7 +93,7 @@ def test_the_socket_of_a_dead_server_is_replaced_and_one_that_stops_leaves_nothi
 
 def test_the_socket_of_a_live_server_is_not(start, path, capsys):
     start(path)
-    with pytest.raises(OSError, match="grads.sock is taken by a server that lives; stop it"):
+    with pytest.raises(OSError, match=r"grads\.sock is taken by a server that lives; stop it"):
         start(path)
     assert gradient(f"unix:{path}")[0] == 9.0  # the first one is still there
     assert main_of("--address", f"unix:{path}") == 1
