@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 import stat
@@ -53,6 +52,8 @@ def listening(path: Path, listen: Callable[[], T]) -> T:
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """While no other service looks for a place in the folder: two could find the same dead one."""
+    import fcntl  # which is where such sockets are
+
     opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(opened, fcntl.LOCK_EX)

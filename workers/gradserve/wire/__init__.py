@@ -3,6 +3,7 @@
 from gradserve.wire.answers import decode_answer, encode_answer, reply_of, report_later
 from gradserve.wire.graph_decode import decode_graph
 from gradserve.wire.graph_encode import encode_graph, encode_signature, large_constants
+from gradserve.wire.memory import SHARED_BYTES, may_share, read_memory, write_memory, write_shared
 from gradserve.wire.methods import full_name
 from gradserve.wire.questions import decode_question, encode_question, require_sayable
 from gradserve.wire.remembered import KEY_BYTES, KnownReply, KnownRequest, known_reply, known_request
@@ -12,6 +13,7 @@ from gradserve.wire.types import Signature, decode_signature, decode_type, encod
 
 __all__ = [
     "KEY_BYTES",
+    "SHARED_BYTES",
     "Blobs",
     "Fill",
     "KnownReply",
@@ -35,8 +37,12 @@ __all__ = [
     "known_reply",
     "known_request",
     "large_constants",
+    "may_share",
+    "read_memory",
     "reply_of",
     "report_later",
     "require_sayable",
+    "write_memory",
+    "write_shared",
     "write_tensor",
 ]

@@ -12,7 +12,15 @@ from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array, TensorType
 from gradserve.questions.call import Argument
 from gradserve.v1 import execution_pb2, tensor_pb2
-from gradserve.wire.tensors import Blobs, decode_tensor, decode_tensors, read_tensor_type, write_tensor, write_type
+from gradserve.wire.tensors import (
+    Blobs,
+    Shared,
+    decode_tensor,
+    decode_tensors,
+    read_tensor_type,
+    write_tensor,
+    write_type,
+)
 
 Fill: TypeAlias = Callable[[tensor_pb2.Tensor, Argument], None]
 """Puts an argument into an empty message."""
@@ -33,12 +41,14 @@ class Source:
     """Whether arrays are copies that may be written to; what protobuf holds may not."""
     types_alone: bool = False
     """Whether tensors are read as their types, elements or none."""
+    shared: Shared | None = None
+    """The memory that arrays may lie in."""
 
     def one(self, message: tensor_pb2.Tensor, field: str) -> Argument:
         """The array of a message; raises what `decode_tensor` does."""
         if self.types_alone:
             return _types({field: message})[field]
-        array = decode_tensor(message, self.blobs, field)
+        array = decode_tensor(message, self.blobs, field, self.shared)
         return array.copy() if self.writable else array
 
     def named(self, messages: Mapping[str, tensor_pb2.Tensor], field: str) -> dict[str, Argument]:
@@ -46,7 +56,7 @@ class Source:
         if self.types_alone:
             types = _types({f"{field}[{json.dumps(name)}]": message for name, message in messages.items()})
             return dict(zip(messages, types.values(), strict=True))
-        arrays: Mapping[str, Array] = decode_tensors(messages, self.blobs, field)
+        arrays: Mapping[str, Array] = decode_tensors(messages, self.blobs, field, self.shared)
         return {name: array.copy() for name, array in arrays.items()} if self.writable else dict(arrays)
 
 

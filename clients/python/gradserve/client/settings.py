@@ -81,14 +81,14 @@ def checked_executor(name: Any) -> str:
     return str(name)
 
 
-def checked_switch(value: Any) -> bool:
+def checked_switch(value: Any, name: str = "count_kinks") -> bool:
     """Whether something is done.
 
     Raises:
         InvalidRequest: the value is neither True nor False.
     """
     if not isinstance(value, bool | np.bool):
-        raise InvalidRequest(f"count_kinks is {value!r}; write True or False")
+        raise InvalidRequest(f"{name} is {value!r}; write True or False")
     return bool(value)
 
 
