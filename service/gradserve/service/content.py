@@ -16,6 +16,7 @@ from gradserve.questions.asked import Answer, Question
 from gradserve.questions.call import Argument
 from gradserve.questions.derivatives import Differentiate
 from gradserve.questions.explanation import Explain
+from gradserve.questions.transport import is_rounded
 from gradserve.runtime.caches import Lru
 from gradserve.runtime.shared import Opened, opened
 from gradserve.service.known import KEPT, KnownRequests, kind_of
@@ -95,7 +96,7 @@ class Content:
 
         Of its arrays those lie in `memory` that may and have room there.
         """
-        if memory or not isinstance(question, Differentiate) or question.derivation.dense:
+        if memory or not isinstance(question, Differentiate) or question.derivation.dense or is_rounded(question):
             return self._message(question, answer, memory)
         key = kind_of(question, answer)
         known = self._replies.get(key)
@@ -125,6 +126,7 @@ class Content:
     def _message(self, question: Question, answer: Answer, memory: Opened | None = None) -> Any:
         """The reply that gives an answer, all but its report. The large arrays are left as blobs."""
         tensors: list[tuple[int, Any, tensor_pb2.Tensor]] = []
+        narrows = is_rounded(question)
 
         def fill(tensor: tensor_pb2.Tensor, array: Argument) -> None:
             if memory is None or isinstance(array, TensorType) or not wire.write_shared(tensor, array, memory.room):
@@ -135,13 +137,17 @@ class Content:
             room = self._inline_limit
             largest = min(question.call.options.inline_limit or room, room)
             tensors.sort(key=_first)
-            for size, array, tensor in tensors:
+            for size, given, tensor in tensors:
+                narrow = wire.narrowed(given) if narrows and not isinstance(given, TensorType) else None
+                array, size = (given, size) if narrow is None else (narrow, narrow.nbytes)
                 if size <= min(largest, room):
                     wire.write_tensor(tensor, array)
                     room -= size
                 else:
                     wire.write_tensor(tensor, array, size - 1)
                     self.blobs.put(tensor.blob, array.tobytes())
+                if narrow is not None:
+                    wire.mark_narrow(tensor)
         return reply
 
     def whole_graph(self, message: graph_pb2.Graph) -> Graph:

@@ -7,7 +7,7 @@ from gradserve.wire.memory import SHARED_BYTES, may_share, read_memory, write_me
 from gradserve.wire.methods import full_name
 from gradserve.wire.questions import decode_question, encode_question, require_sayable
 from gradserve.wire.remembered import KEY_BYTES, KnownReply, KnownRequest, known_reply, known_request
-from gradserve.wire.source import Fill, Source
+from gradserve.wire.source import Fill, Source, fill_narrow, mark_narrow, narrowed
 from gradserve.wire.tensors import Blobs, decode_tensor, decode_tensors, encode_tensor, write_tensor
 from gradserve.wire.types import Signature, decode_signature, decode_type, encode_type
 
@@ -33,11 +33,14 @@ __all__ = [
     "encode_signature",
     "encode_tensor",
     "encode_type",
+    "fill_narrow",
     "full_name",
     "known_reply",
     "known_request",
     "large_constants",
+    "mark_narrow",
     "may_share",
+    "narrowed",
     "read_memory",
     "reply_of",
     "report_later",

@@ -106,7 +106,9 @@ def _plain(message: tensor_pb2.Tensor) -> Array | None:
     """
     element_type = _NUMERIC.get(message.element_type)
     shape = tuple(message.shape)
-    if element_type is None or not message.HasField("inline") or len(shape) > MAX_RANK or min(shape, default=0) < 0:
+    if element_type is None or message.narrow or not message.HasField("inline"):
+        return None
+    if len(shape) > MAX_RANK or min(shape, default=0) < 0:
         return None
     data = message.inline
     if not data or len(data) != math.prod(shape) * element_type.itemsize:
@@ -117,20 +119,31 @@ def _plain(message: tensor_pb2.Tensor) -> Array | None:
 def _decode(messages: Mapping[str, tensor_pb2.Tensor], blobs: Blobs | None, shared: Shared | None) -> dict[str, Array]:
     violations: list[Violation] = []
     constants = {field: read_constant(message, field, violations, shared) for field, message in messages.items()}
+    narrow = {field for field, message in messages.items() if message.narrow}
     if violations:
         raise InvalidRequest("an array is not correct", violations)
     literals = resolve({field: c for field, c in constants.items() if c is not None}, blobs, violations)
     if violations:
         raise InvalidRequest("a blob does not fit its array", violations)
-    return {field: literal.array for field, literal in literals.items()}
+    return {field: _widened(literal.array) if field in narrow else literal.array for field, literal in literals.items()}
+
+
+def _widened(array: Array) -> Array:
+    wide = array.astype(np.float64)
+    wide.flags.writeable = False
+    return wide
 
 
 def read_constant(
     message: tensor_pb2.Tensor, field: str, violations: list[Violation], shared: Shared | None = None
 ) -> Constant | None:
-    """The constant of a message; None, and violations, if it is not one."""
+    """The constant of a message; None, and violations, if it is not one. Of a narrow one that which is on the wire."""
     before = len(violations)
     type_ = read_tensor_type(message, field, violations)
+    if message.narrow and type_ is not None:
+        if type_.element_type is not ElementType.FLOAT64:
+            violations.append(Violation(f"{field}.narrow", "G11", f"{type_} is not float64, which alone is narrowed"))
+        type_ = TensorType(ElementType.FLOAT32, type_.shape)
     case = message.WhichOneof("payload")
     if case is None:
         violations.append(Violation(field, "G11", "neither elements nor the digest of a blob are there"))

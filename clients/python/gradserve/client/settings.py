@@ -13,7 +13,7 @@ import numpy as np
 from gradserve.client.asking import choice
 from gradserve.client.tracing.watching import Watch
 from gradserve.ir.errors import InvalidRequest
-from gradserve.questions.call import EXECUTORS, AtKinks, Placement
+from gradserve.questions.call import EXECUTORS, AtKinks, Placement, Transport
 
 T = TypeVar("T")
 
@@ -66,6 +66,11 @@ def checked_placement(word: Any) -> str:
 def checked_kinks(word: Any) -> str:
     """What becomes of derivatives at kinks."""
     return choice(AtKinks, word, "way with kinks").value
+
+
+def checked_transport(word: Any) -> str:
+    """How float64 travels."""
+    return choice(Transport, word, "transport").value
 
 
 def checked_executor(name: Any) -> str:

@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from gradserve.questions.call import EXECUTORS, AtKinks, Placement, Reduction
+from gradserve.questions.call import EXECUTORS, AtKinks, Placement, Reduction, Transport
 from gradserve.questions.derivations import DERIVATIONS, Derivation
 from gradserve.questions.estimates import ESTIMATES, Estimate, EstimateTrace
 from gradserve.questions.options import Option, options_of
@@ -237,6 +237,7 @@ def _with_graph(
     add("--placement", choices=_words(Placement), default="auto", help="where to run (default: by predicted cost)")
     add("--wrt", action="append", default=[], metavar="NAME", help="an input to differentiate; repeat (default: all)")
     add("--timeout", type=float, default=600.0, metavar="SECONDS", help="for the whole answer (default 600)")
+    add("--transport", choices=_words(Transport), default="exact", help="how float64 is sent (default exact)")
     add("--kinks", choices=_words(AtKinks), default="convention", help="derivatives at kinks (default convention)")
     return command
 

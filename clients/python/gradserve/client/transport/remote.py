@@ -24,6 +24,7 @@ from gradserve.questions.asked import Answer, Question
 from gradserve.questions.derivations import DERIVATIONS
 from gradserve.questions.derivatives import Differentiate
 from gradserve.questions.streams import RPC, Block, Part
+from gradserve.questions.transport import is_rounded
 from gradserve.v1 import (
     blob_service_pb2_grpc,
     derivative_service_pb2_grpc,
@@ -78,7 +79,7 @@ class RemoteBackend:
             if known.request is not None and self._session.knows(question.call.graph):
                 with contextlib.suppress(Unavailable, GraphNotRegistered, BlobNotFound):
                     return self._at_once(question, known, known.request, deadline)
-            if not self._memories.size_of(question):
+            if not self._memories.size_of(question) and not is_rounded(question):
                 known.learn(question)
         return self._finish(self._session.ask(question), deadline)
 

@@ -18,6 +18,7 @@ from gradserve.questions.call import Argument
 from gradserve.questions.derivatives import Differentiate
 from gradserve.questions.estimates import Estimate
 from gradserve.questions.explanation import Explain
+from gradserve.questions.transport import is_rounded, rounded
 from gradserve.v1 import graph_service_pb2
 
 T = TypeVar("T")
@@ -128,8 +129,8 @@ class Session:
             explanation = yield from self._ask(Explain(question))
             if explanation.refusal is not None:
                 raise explanation.refusal.error()
-        fill = Filler(lease)
-        request = wire.encode_question(question, fill)
+        fill = Filler(lease, is_rounded(question))
+        request = wire.encode_question(rounded(question), fill)
         if lease is not None:
             wire.write_memory(request.call.memory, lease.name)
         yield from self._blobs.write(fill.large)
