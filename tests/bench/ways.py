@@ -66,9 +66,9 @@ def to_a_service(seconds: float, screen: Screen) -> Section:
                 screen.line(str(floors[-1]))
     header = ("parameters", *times, *(f"{name} : bare" for name in ways), "turns")
     text = (
-        "The value and gradient of the section before, of a service without Ray in a process of its own: in "
-        "interleaved turns of one call: median (best). `shared` is `Client(address)`, whose arrays lie in memory that both "
-        "processes have; the others send them, those beyond 16 MiB as blobs. With float32 half is sent."
+        "The value and gradient of the section before, of a service without Ray in a process of its own: median (best) "
+        "of interleaved turns of one call. `shared` is `Client(address)`, whose arrays lie in memory that both processes "
+        "have; the others send them, those beyond 16 MiB as blobs. With float32 half is sent."
     )
     return Section("Ways to a service on the same machine", text, header, rows, floors)
 
