@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench import batch, dense, dispatch, first, local, losses, plot, remote, workloads
+from tests.bench import batch, dense, dispatch, first, local, losses, plot, remote, ways, workloads
 from tests.bench.report import Screen, Section, markdown, screen
 from tests.bench.timing import Timing
 
@@ -138,5 +138,6 @@ class Run:
                 self.screen.heading("remote")
                 section, self.remote_timings = remote.round_trip(service.address, 15.0 * self._share, self.screen)
                 self.sections.append(section)
+                self.sections.append(ways.to_a_service(10.0 * self._share, self.screen))
         finally:
             service.stop()

@@ -29,7 +29,7 @@ def service(start):
 
 @pytest.fixture
 def own(service):
-    with Client(f"127.0.0.1:{service.port}", timeout=20) as client:
+    with Client(f"127.0.0.1:{service.port}", timeout=20, share_memory=False) as client:
         yield client
 
 
@@ -70,7 +70,7 @@ def test_a_result_forgotten_before_it_was_read_is_computed_again(start, monkeypa
         return real(digest)
 
     monkeypatch.setattr(service.blobs, "read", read)
-    with Client(f"127.0.0.1:{service.port}") as client:
+    with Client(f"127.0.0.1:{service.port}", share_memory=False) as client:
         assert same_bits(client.function(lambda w: 2 * w)(DATA), 2 * DATA)
     assert lost
 
@@ -108,7 +108,7 @@ def test_a_read_that_breaks_off_goes_on_where_it_was(start, monkeypatch):
             return bytes.__getitem__(self, key)
 
     monkeypatch.setattr(service.blobs, "read", lambda digest: Torn(read(digest)))
-    with Client(f"127.0.0.1:{service.port}") as client:
+    with Client(f"127.0.0.1:{service.port}", share_memory=False) as client:
         w = np.random.default_rng(1).standard_normal(5 << 17)
         assert same_bits(client.function(lambda w: 2 * w)(w), 2 * w)
     assert broken

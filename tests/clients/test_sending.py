@@ -22,7 +22,7 @@ def service(start):
 
 @pytest.fixture
 def own(service):
-    with Client(f"127.0.0.1:{service.port}") as client:
+    with Client(f"127.0.0.1:{service.port}", share_memory=False) as client:
         yield client
 
 
@@ -130,7 +130,7 @@ def test_large_results_come_back_as_blobs(own, traffic, size):
 def test_a_call_over_a_limit_of_the_transport_is_told(start):
     server = start(max_message_bytes=1 << 20)
     with (
-        Client(f"127.0.0.1:{server.port}") as client,
+        Client(f"127.0.0.1:{server.port}", share_memory=False) as client,
         pytest.raises(LimitExceeded, match="too large for gRPC") as caught,
     ):
         client.function(lambda w: np.sum(w)).grad(np.ones(2 * MEGABYTE))

@@ -91,7 +91,8 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=_Help,
     )
     add = parser.add_argument
-    add("--address", metavar="HOST:PORT", default=_DEFAULTS.address, help="where to listen; 0.0.0.0 for all networks")
+    where = "where to listen; 0.0.0.0 for all networks, unix:/path for this user alone, by a socket of mode 0600"
+    add("--address", metavar="HOST:PORT", default=_DEFAULTS.address, help=where)
     add("--metrics-port", type=_port, metavar="PORT", default=_DEFAULTS.metrics_port, help="metrics page; -1 for none")
     add("--workers", type=_count, metavar="N", help="workers of each pool (default: the number of processors)")
     add("--ray", action=argparse.BooleanOptionalAction, default=True, help="have a pool of Ray workers")

@@ -7,14 +7,18 @@ from collections.abc import Hashable, Mapping
 from typing import Any, Protocol
 
 from gradserve import wire
+from gradserve.ir.errors import MemoryNotShared
 from gradserve.ir.graph import Graph
 from gradserve.ir.limits import GraphLimits
+from gradserve.ir.types import TensorType
 from gradserve.ops import OP_SET
 from gradserve.questions.asked import Answer, Question
 from gradserve.questions.call import Argument
 from gradserve.questions.derivatives import Differentiate
 from gradserve.questions.explanation import Explain
+from gradserve.questions.transport import is_rounded
 from gradserve.runtime.caches import Lru
+from gradserve.runtime.shared import Opened, opened
 from gradserve.service.known import KEPT, KnownRequests, kind_of
 from gradserve.service.places import places_in_stream, places_of
 from gradserve.service.store import BlobStore, GraphStore
@@ -29,6 +33,7 @@ class Request(Protocol):
     """The call that a request came by, which tells the client of violations."""
 
     places: Mapping[str, str]
+    memory: Opened | None
 
     def parse(self, data: bytes) -> Any:
         """The request message in these bytes."""
@@ -63,6 +68,7 @@ class Content:
             rpc.places = places_of(inline=False)
             return known.question(data, self._named)
         message, explained = rpc.parse(data), ""
+        memory = self._memory(message, rpc)
         if method == Explain.rpc:
             explained = message.WhichOneof(EXPLAINED) or ""
 
@@ -70,8 +76,9 @@ class Content:
             rpc.places = places_of(message.WhichOneof("graph") == "inline", explained)
             return self._graph(message)
 
-        question = wire.decode_question(method, message, wire.Source(graph, self.blobs.get))
-        if isinstance(question, Differentiate):
+        source = wire.Source(graph, self.blobs.get, shared=None if memory is None else memory.read)
+        question = wire.decode_question(method, message, source)
+        if isinstance(question, Differentiate) and memory is None:
             self._requests.learn(method, question, data, message)
         return question
 
@@ -84,10 +91,13 @@ class Content:
 
         return decode_start(message, wire.Source(graph, self.blobs.get))
 
-    def reply(self, question: Question, answer: Answer) -> Any:
-        """The reply that gives an answer, all but its report: as a message, or as bytes if it is like one before."""
-        if not isinstance(question, Differentiate) or question.derivation.dense:
-            return self._message(question, answer)
+    def reply(self, question: Question, answer: Answer, memory: Opened | None = None) -> Any:
+        """The reply that gives an answer, all but its report: as a message, or as bytes if it is like one before.
+
+        Of its arrays those lie in `memory` that may and have room there.
+        """
+        if memory or not isinstance(question, Differentiate) or question.derivation.dense or is_rounded(question):
+            return self._message(question, answer, memory)
         key = kind_of(question, answer)
         known = self._replies.get(key)
         if known is not None:
@@ -97,25 +107,47 @@ class Content:
             self._replies.put(key, learnt)
         return data
 
-    def _message(self, question: Question, answer: Answer) -> Any:
+    def _memory(self, message: Any, rpc: Request) -> Opened | None:
+        """The memory that a call shares; None if it shares none.
+
+        Raises:
+            MemoryNotShared: it is not there, or is not this user's.
+        """
+        call = getattr(message, "call", None)
+        if call is None or not call.HasField("memory"):
+            return None
+        rpc.memory = opened(wire.read_memory(call.memory))
+        if rpc.memory is None:
+            raise MemoryNotShared(
+                "the memory of the call is no memory of this user on this machine; send arrays inline"
+            )
+        return rpc.memory
+
+    def _message(self, question: Question, answer: Answer, memory: Opened | None = None) -> Any:
         """The reply that gives an answer, all but its report. The large arrays are left as blobs."""
         tensors: list[tuple[int, Any, tensor_pb2.Tensor]] = []
+        narrows = is_rounded(question)
 
         def fill(tensor: tensor_pb2.Tensor, array: Argument) -> None:
-            tensors.append((array.nbytes, array, tensor))
+            if memory is None or isinstance(array, TensorType) or not wire.write_shared(tensor, array, memory.room):
+                tensors.append((array.nbytes, array, tensor))
 
         reply = wire.encode_answer(question, answer, fill)
         if tensors and not isinstance(question, Explain):
             room = self._inline_limit
             largest = min(question.call.options.inline_limit or room, room)
             tensors.sort(key=_first)
-            for size, array, tensor in tensors:
+            for size, given, tensor in tensors:
+                narrow = wire.narrowed(given) if narrows and not isinstance(given, TensorType) else None
+                array, size = (given, size) if narrow is None else (narrow, narrow.nbytes)
                 if size <= min(largest, room):
                     wire.write_tensor(tensor, array)
                     room -= size
                 else:
                     wire.write_tensor(tensor, array, size - 1)
                     self.blobs.put(tensor.blob, array.tobytes())
+                if narrow is not None:
+                    wire.mark_narrow(tensor)
         return reply
 
     def whole_graph(self, message: graph_pb2.Graph) -> Graph:

@@ -21,6 +21,7 @@ from google.protobuf.message import DecodeError, Message
 from gradserve.ir.errors import InvalidRequest
 from gradserve.questions.report import Report
 from gradserve.runtime.control import Control
+from gradserve.runtime.shared import Opened
 from gradserve.service.admission import Admission
 from gradserve.service.metrics import Metrics
 from gradserve.service.status import code_of, metadata_of, status_of
@@ -51,6 +52,7 @@ class Rpc:
         "_size",
         "_timer",
         "control",
+        "memory",
         "places",
         "report",
     )
@@ -67,6 +69,8 @@ class Rpc:
         # Without a deadline gRPC says that ages are left.
         self.control = Control.after(min(context.time_remaining(), method.max_seconds))
         self.report: Report | None = None
+        self.memory: Opened | None = None
+        """The memory that the client shares for this call."""
         self.places = _NO_PLACES
         """Where in the request the things lie that violations name; see `status_of`."""
         if not context.add_callback(self.control.cancel):
@@ -155,6 +159,8 @@ class Rpc:
     ) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        if self.memory is not None:
+            self.memory.close()
         if self._size is not None:
             self._method.admission.leave(self._size)
         if error is None:

@@ -30,6 +30,7 @@ from gradserve.service.metrics import Metrics
 from gradserve.service.rpc import Handler, methods_of, of_message, of_messages
 from gradserve.service.settings import Settings
 from gradserve.service.signals import Signals
+from gradserve.service.sockets import listening, path_of
 from gradserve.service.standard import Standard, add_methods
 from gradserve.service.store import BlobStore, GraphStore
 from gradserve.wire.methods import SERVICES
@@ -67,7 +68,7 @@ class Server:
             settings.max_in_flight, settings.max_in_flight_bytes, settings.max_queued, settings.queue_seconds
         )
         self.port = 0
-        """The port that is listened on, once started."""
+        """The port that is listened on, once started; 0 for a Unix socket."""
         self.metrics_port: int | None = None
         """The port of the metrics page, once started."""
         self._running = ExitStack()
@@ -90,7 +91,8 @@ class Server:
             self._start(running)
             self._running = running.pop_all()
         self._stopped.clear()
-        _logger.info("serving on port %d, metrics on port %s", self.port, self.metrics_port)
+        where = f"port {self.port}" if self.port else self.settings.address
+        _logger.info("serving on %s, metrics on port %s", where, self.metrics_port)
         return self
 
     def cut_off(self) -> None:
@@ -180,6 +182,13 @@ class Server:
         }
 
     def _listen(self) -> int:
+        path = path_of(self.settings.address)
+        if path is None:
+            return self._bind()
+        listening(path, self._bind)
+        return 0
+
+    def _bind(self) -> int:
         address, tls = self.settings.address, self.settings.tls
         try:
             if tls is None:

@@ -29,7 +29,7 @@ class Settings:
     """Every setting of a service. The defaults serve one machine, to that machine alone."""
 
     address: str = "127.0.0.1:50051"
-    """Where to listen: `host:port`, where port 0 means any that is free."""
+    """Where to listen: `host:port`, where port 0 means any that is free, or `unix:/path` for this user alone."""
     metrics_port: int | None = 9464
     """Where the metrics page is, on the same host; 0 means any that is free, None no page."""
     tls: Tls | None = None
@@ -100,7 +100,7 @@ class Settings:
         if not _SCHEMES.fullmatch(self.address) and not (match and int(match[2]) <= MAX_PORT):
             raise InvalidRequest(
                 f"{self.address!r} is no address to listen on; write host:port, with a port from 0 (any that is free) "
-                f"to {MAX_PORT}, such as 127.0.0.1:50051, or 0.0.0.0:50051 for all networks"
+                f"to {MAX_PORT}, such as 127.0.0.1:50051, or 0.0.0.0:50051 for all networks; or unix:/path of a socket"
             )
 
     def within(self, memory: int) -> Settings:

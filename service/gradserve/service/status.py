@@ -37,6 +37,7 @@ CODES: Mapping[type[GradserveError], grpc.StatusCode] = {
     errors.LimitExceeded: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.GraphNotRegistered: grpc.StatusCode.NOT_FOUND,
     errors.BlobNotFound: grpc.StatusCode.NOT_FOUND,
+    errors.MemoryNotShared: grpc.StatusCode.NOT_FOUND,
     errors.WorkerLost: grpc.StatusCode.UNAVAILABLE,
     errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
     errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,

@@ -113,6 +113,12 @@ class BlobNotFound(GradserveError):
         super().__init__(f"blobs not found: {', '.join(digests)}; write them with BlobService.WriteBlob")
 
 
+class MemoryNotShared(GradserveError):
+    """The memory of a call is none that client and service share."""
+
+    reason = "MEMORY_NOT_SHARED"
+
+
 class NumericalFailure(GradserveError):
     """A step of a plan cannot be carried out on these numbers, such as a Cholesky of an indefinite matrix."""
 

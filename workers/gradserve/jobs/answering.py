@@ -20,6 +20,7 @@ from gradserve.questions.explanation import Explain
 from gradserve.questions.inspection import Inspect
 from gradserve.questions.symmetry import VerifySymmetry
 from gradserve.questions.taylor import ExpandAlong
+from gradserve.questions.transport import is_rounded, rounded, rounded_answer
 from gradserve.questions.verification import VerifyGradient
 from gradserve.runtime.control import Control
 
@@ -50,7 +51,7 @@ PAGES: Mapping[type[Question], Page] = {
 
 def ready_for(context: Context, question: Differentiate) -> Callable[[], Ready | None]:
     """Tells what is ready for questions like one that was answered, as long as the context remembers it."""
-    if question.call.options.kinks is not AtKinks.CONVENTION:
+    if question.call.options.kinks is not AtKinks.CONVENTION or is_rounded(question):
         return lambda: None
     key = key_of(question)
     known: weakref.ref[Ready] | None = None
@@ -72,10 +73,11 @@ def answers(context: Context, question: Question, control: Control) -> Iterator[
     Raises:
         GradserveError: of the kind that says why there is no answer; see the pages.
     """
+    question = rounded(question)
     found = PAGES[type(question)](context, question, control)
     while True:
         with np.errstate(all="ignore"):  # NaN is data, counted and reported; between answers the caller's state holds
             answer = next(found, None)
         if answer is None:
             return
-        yield answer
+        yield rounded_answer(question, answer)

@@ -138,6 +138,7 @@ def together(reports: list[Report]) -> Report:
         nonfinite_outputs=sum([report.nonfinite_outputs for report in reports]),
         workers=tuple(dict.fromkeys([worker for report in reports for worker in report.workers])),
         kinks=_kinks(kinks) if kinks else None,
+        transport=first.transport,
     )
 
 

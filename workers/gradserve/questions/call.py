@@ -45,6 +45,14 @@ class AtKinks(enum.StrEnum):
     """They are refused."""
 
 
+class Transport(enum.StrEnum):
+    """How float64 travels between client and service."""
+
+    EXACT = "exact"
+    FLOAT32 = "float32"
+    """Rounded to float32 at both ends, which halves what is sent."""
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """The inputs whose arguments carry a leading axis of points, and what becomes of the results."""
@@ -66,6 +74,8 @@ class Options:
     """Whether the report on a derivative says how many nodes sit on a kink."""
     kinks: AtKinks = AtKinks.CONVENTION
     """What becomes of derivatives there; all but the convention need them counted, whatever `count_kinks` says."""
+    transport: Transport = Transport.EXACT
+    """Whether float64 is rounded on the way: arguments and vectors before anything is computed, derivatives after."""
 
     @property
     def counts(self) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from gradserve.questions.call import Transport
+
 PHASES = ("queue", "decode", "plan", "execute", "encode")
 """The parts of a call, in the order in which they pass."""
 
@@ -63,6 +65,8 @@ class Report:
     """The workers that took part, by name."""
     kinks: Kinks | None = None
     """What sits on a kink, of all that has to do with derivatives, unless `Function.count_kinks` is False."""
+    transport: Transport = Transport.EXACT
+    """How float64 travelled, or in process how it would have."""
 
     @property
     def on_kinks(self) -> bool:

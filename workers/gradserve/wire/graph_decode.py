@@ -157,6 +157,8 @@ class _Reading:
         size = 0
         for k, message in enumerate(self.message.constants):
             constant = read_constant(message, f"constants[{k}]", self.violations)
+            if message.narrow:
+                self.refuse(f"constants[{k}].narrow", "G11", "constants are what they are, and are not narrowed")
             size += constant.type.nbytes if constant is not None and message.HasField("inline") else 0
             limits.require(inline_bytes=size)
             read.append(constant)

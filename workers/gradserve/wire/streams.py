@@ -13,14 +13,14 @@ from gradserve.questions.derivations import Gradient
 from gradserve.questions.derivatives import Derivatives, Differentiate
 from gradserve.questions.report import Report
 from gradserve.questions.streams import Block, Part
+from gradserve.questions.transport import is_rounded
 from gradserve.v1 import derivative_service_pb2
 from gradserve.v1 import stream_pb2 as pb
 from gradserve.wire.answers import received
 from gradserve.wire.errors import decode_error
 from gradserve.wire.questions import decode_question, encode_question
 from gradserve.wire.rules import broken
-from gradserve.wire.source import Source, fill_inline
-from gradserve.wire.tensors import write_tensor
+from gradserve.wire.source import Fill, Source, fill_inline, fill_narrow
 
 _VALUE, _GRADIENT = "value", "gradient"
 
@@ -32,12 +32,17 @@ def encode_start(question: Differentiate) -> bytes:
     return pb.StreamGradientRequest(call=request.call, wrt=request.wrt).SerializeToString()
 
 
-def encode_block(number: int, block: Block) -> bytes:
-    """The message of a block."""
+def encode_block(number: int, block: Block, fill: Fill = fill_inline) -> bytes:
+    """The message of a block; `fill` puts each array into an empty Tensor."""
     message = pb.StreamGradientRequest(id=number, points=block.points)
     for name, array in block.arguments.items():
-        fill_inline(message.arguments[name], array)
+        fill(message.arguments[name], array)
     return message.SerializeToString()
+
+
+def fill_of(question: Differentiate) -> Fill:
+    """What puts arrays of the stream into messages: as they are, or as float32 where they travel so."""
+    return fill_narrow if is_rounded(question) else fill_inline
 
 
 def decode_start(message: pb.StreamGradientRequest, source: Source) -> Differentiate:
@@ -74,14 +79,14 @@ def decode_block(message: pb.StreamGradientRequest, source: Source) -> Block:
     return Block(source.named(message.arguments, "arguments"), message.points)
 
 
-def encode_part(number: int, part: Part, error: bytes) -> Any:
+def encode_part(number: int, part: Part, error: bytes, fill: Fill = fill_inline) -> Any:
     """The reply of a part, all but its report; `error` is the status if there is no answer."""
     reply = pb.StreamGradientResponse(id=number, first=part.first, points=part.points, error=error)
     if isinstance(part.found, Derivatives):
         for array in part.found.arrays.get(_VALUE, {}).values():
-            write_tensor(reply.value, array)
+            fill(reply.value, array)
         for name, array in part.found.arrays.get(_GRADIENT, {}).items():
-            write_tensor(reply.gradients[name], array)
+            fill(reply.gradients[name], array)
     return reply
 
 

@@ -21,8 +21,11 @@ from gradserve.wire.types import ELEMENT_TYPE_OF, NUMBER_OF, read_element_type
 Blobs: TypeAlias = Callable[[str], bytes | None]
 """Answers the bytes whose SHA-256 it is given, or None. The answer is trusted to have that digest."""
 
+Shared: TypeAlias = Callable[[int, int], memoryview | None]
+"""Answers so many bytes of shared memory from a place on, given that place first; None if they are not there."""
+
 _NUMERIC = {number: t for number, t in ELEMENT_TYPE_OF.items() if t is not ElementType.BOOL}
-_WIRE_DTYPE = {t: t.dtype.newbyteorder("<") for t in ElementType}
+WIRE_DTYPE = {t: t.dtype.newbyteorder("<") for t in ElementType}
 
 
 def encode_tensor(array: Array, inline_limit: int | None = None) -> tensor_pb2.Tensor:
@@ -45,7 +48,7 @@ def write_tensor(message: tensor_pb2.Tensor, array: Array, inline_limit: int | N
     if inline_limit is not None and array.nbytes > inline_limit:
         message.blob = Literal(array).digest
     else:
-        message.inline = np.asarray(array, _WIRE_DTYPE[element_type]).tobytes()
+        message.inline = np.asarray(array, WIRE_DTYPE[element_type]).tobytes()
 
 
 def write_type(message: tensor_pb2.Tensor, type_: TensorType) -> None:
@@ -62,7 +65,9 @@ def encode_constant(constant: Constant, inline_limit: int) -> tensor_pb2.Tensor:
     return tensor_pb2.Tensor(element_type=NUMBER_OF[type_.element_type], shape=type_.lengths, blob=constant.digest)
 
 
-def decode_tensor(message: tensor_pb2.Tensor, blobs: Blobs | None = None, field: str = "") -> Array:
+def decode_tensor(
+    message: tensor_pb2.Tensor, blobs: Blobs | None = None, field: str = "", shared: Shared | None = None
+) -> Array:
     """The array of a message: read-only, and without a copy beyond the one that protobuf makes.
 
     Raises:
@@ -70,11 +75,14 @@ def decode_tensor(message: tensor_pb2.Tensor, blobs: Blobs | None = None, field:
         BlobNotFound: it names a blob that is not there.
     """
     plain = _plain(message)
-    return _decode({field: message}, blobs)[field] if plain is None else plain
+    return _decode({field: message}, blobs, shared)[field] if plain is None else plain
 
 
 def decode_tensors(
-    messages: Mapping[str, tensor_pb2.Tensor], blobs: Blobs | None = None, field: str = "arguments"
+    messages: Mapping[str, tensor_pb2.Tensor],
+    blobs: Blobs | None = None,
+    field: str = "arguments",
+    shared: Shared | None = None,
 ) -> dict[str, Array]:
     """The arrays of messages by name, such as the arguments of a call.
 
@@ -87,7 +95,7 @@ def decode_tensors(
     if len(found) == len(messages):
         return found
     paths = {name: f"{field}[{json.dumps(name)}]" for name in messages}
-    arrays = _decode({paths[name]: message for name, message in messages.items()}, blobs)
+    arrays = _decode({paths[name]: message for name, message in messages.items()}, blobs, shared)
     return {name: arrays[path] for name, path in paths.items()}
 
 
@@ -98,7 +106,9 @@ def _plain(message: tensor_pb2.Tensor) -> Array | None:
     """
     element_type = _NUMERIC.get(message.element_type)
     shape = tuple(message.shape)
-    if element_type is None or not message.HasField("inline") or len(shape) > MAX_RANK or min(shape, default=0) < 0:
+    if element_type is None or message.narrow or not message.HasField("inline"):
+        return None
+    if len(shape) > MAX_RANK or min(shape, default=0) < 0:
         return None
     data = message.inline
     if not data or len(data) != math.prod(shape) * element_type.itemsize:
@@ -106,21 +116,34 @@ def _plain(message: tensor_pb2.Tensor) -> Array | None:
     return _array(data, element_type, shape)
 
 
-def _decode(messages: Mapping[str, tensor_pb2.Tensor], blobs: Blobs | None) -> dict[str, Array]:
+def _decode(messages: Mapping[str, tensor_pb2.Tensor], blobs: Blobs | None, shared: Shared | None) -> dict[str, Array]:
     violations: list[Violation] = []
-    constants = {field: read_constant(message, field, violations) for field, message in messages.items()}
+    constants = {field: read_constant(message, field, violations, shared) for field, message in messages.items()}
+    narrow = {field for field, message in messages.items() if message.narrow}
     if violations:
         raise InvalidRequest("an array is not correct", violations)
     literals = resolve({field: c for field, c in constants.items() if c is not None}, blobs, violations)
     if violations:
         raise InvalidRequest("a blob does not fit its array", violations)
-    return {field: literal.array for field, literal in literals.items()}
+    return {field: _widened(literal.array) if field in narrow else literal.array for field, literal in literals.items()}
 
 
-def read_constant(message: tensor_pb2.Tensor, field: str, violations: list[Violation]) -> Constant | None:
-    """The constant of a message; None, and violations, if it is not one."""
+def _widened(array: Array) -> Array:
+    wide = array.astype(np.float64)
+    wide.flags.writeable = False
+    return wide
+
+
+def read_constant(
+    message: tensor_pb2.Tensor, field: str, violations: list[Violation], shared: Shared | None = None
+) -> Constant | None:
+    """The constant of a message; None, and violations, if it is not one. Of a narrow one that which is on the wire."""
     before = len(violations)
     type_ = read_tensor_type(message, field, violations)
+    if message.narrow and type_ is not None:
+        if type_.element_type is not ElementType.FLOAT64:
+            violations.append(Violation(f"{field}.narrow", "G11", f"{type_} is not float64, which alone is narrowed"))
+        type_ = TensorType(ElementType.FLOAT32, type_.shape)
     case = message.WhichOneof("payload")
     if case is None:
         violations.append(Violation(field, "G11", "neither elements nor the digest of a blob are there"))
@@ -131,12 +154,26 @@ def read_constant(message: tensor_pb2.Tensor, field: str, violations: list[Viola
         return None
     if case == "blob":
         return BlobRef(type_, message.blob)
+    if case == "shared":
+        return _in_memory(message.shared, type_, field, violations, shared)
     # Each look at `inline` copies all bytes: this is the only one.
     data = message.inline
     fault = _elements_fault(data, type_, _are_truths)
     if fault:
         violations.append(Violation(f"{field}.inline", "G11", fault))
     return None if fault else Literal(_array(data, type_.element_type, type_.lengths))
+
+
+def _in_memory(
+    offset: int, type_: TensorType, field: str, violations: list[Violation], shared: Shared | None
+) -> Literal | None:
+    """The array that lies in shared memory. What code goes by, such as an index, must not change under it."""
+    found = None if shared is None or not type_.is_float else shared(offset, type_.nbytes)
+    if found is None:
+        text = f"no {type_.nbytes} bytes of {type_} at {offset} are in memory that the call shares; send them inline"
+        violations.append(Violation(f"{field}.shared", "G11", text))
+        return None
+    return Literal(_array(found, type_.element_type, type_.lengths))
 
 
 def resolve(constants: Mapping[str, Constant], blobs: Blobs | None, violations: list[Violation]) -> dict[str, Literal]:
@@ -180,9 +217,9 @@ def _are_truths(data: bytes) -> bool:
     return not data.translate(None, b"\0\1")
 
 
-def _array(data: bytes, element_type: ElementType, shape: tuple[int, ...]) -> Array:
+def _array(data: bytes | memoryview, element_type: ElementType, shape: tuple[int, ...]) -> Array:
     """The read-only array over its bytes, which are copied on machines of the other byte order only."""
-    array = np.frombuffer(data, _WIRE_DTYPE[element_type]).reshape(shape)
+    array = np.frombuffer(data, WIRE_DTYPE[element_type]).reshape(shape)
     native = array.astype(element_type.dtype, copy=False)
     native.flags.writeable = False
     return native

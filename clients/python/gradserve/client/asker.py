@@ -18,6 +18,7 @@ from gradserve.client.settings import (
     checked_placement,
     checked_switch,
     checked_timeout,
+    checked_transport,
     checked_watch,
 )
 from gradserve.client.streaming import checked_errors, gradients, raising
@@ -51,6 +52,7 @@ class Asker:
         "_placement",
         "_signatures",
         "_timeout",
+        "_transport",
     )
     timeout = Setting[float | None](
         checked_timeout, "Seconds within which every call must be answered; None for as long as the service allows."
@@ -79,12 +81,23 @@ class Asker:
         """,
     )
 
+    transport = Setting[str](
+        checked_transport,
+        """How float64 travels between client and service: `exact`, or `float32`, which halves what is sent.
+
+        Then arguments and vectors are rounded to float32 before anything is computed, in float64 as ever, and
+        derivatives after; the arrays are of float64 still. Numbers beyond float32 are refused, by the array's name, and
+        those too small for it come to 0. In-process clients round alike. `last_report.transport` says how it was.
+        """,
+    )
+
     def __init__(self, backend: Backend, signatures: Signatures, timeout: float | None) -> None:
         """Asks `backend`."""
         self._backend = backend
         self._signatures = signatures
         self.timeout = timeout
         self.placement, self.executor, self.count_kinks, self.kinks = "auto", "", True, "convention"
+        self.transport = "exact"
         self._last_report: Callable[[], Report] | None = None
 
     @property
@@ -140,7 +153,7 @@ class Asker:
     ) -> Any:
         """What a derivation gives, as trees; `options` are its own."""
         vector = tangent if cotangent is None else cotangent
-        asked = kind, self._placement, self._executor, self._count_kinks, self._kinks
+        asked = kind, self._placement, self._executor, self._count_kinks, self._kinks, self._transport
         remembered = self._signatures.remembered()
         leaves: list[Array] = []
         key = key_of(asked, arguments, named, vector, (wrt, batch, reduction, *options, *options.values()), leaves)
@@ -244,7 +257,8 @@ class Asker:
         return found if checked_errors(errors) else raising(found)
 
     def _call(self, bound: Bound, reduction: str = "none") -> Call:
-        return asking.call_of(bound, reduction, self._placement, self._count_kinks, self._executor, self._kinks)
+        wishes = self._placement, self._count_kinks, self._executor, self._kinks, self._transport
+        return asking.call_of(bound, reduction, *wishes)
 
     def _ask(self, question: Question) -> Any:
         """The one answer to a question."""

@@ -15,7 +15,7 @@ from gradserve.client.tracing.signature import Bound, Form
 from gradserve.ir.errors import InvalidRequest
 from gradserve.ir.types import TensorType, type_of
 from gradserve.questions.asked import Answer
-from gradserve.questions.call import AtKinks, Batch, Call, Options, Placement, Reduction
+from gradserve.questions.call import AtKinks, Batch, Call, Options, Placement, Reduction, Transport
 from gradserve.questions.derivations import COTANGENTS, DERIVATIONS, TANGENTS, Derivation, Evaluate, Hvp
 from gradserve.questions.derivatives import Derivatives, Differentiate
 from gradserve.questions.estimates import ESTIMATES
@@ -49,23 +49,26 @@ def call_of(
     count_kinks: bool = True,
     executor: str = "",
     kinks: str = "convention",
+    transport: str = "exact",
 ) -> Call:
     """The call of a graph with its arguments.
 
     Raises:
-        InvalidRequest: there is no such reduction, placement or way with kinks, or nothing to reduce.
+        InvalidRequest: there is no such reduction, placement, transport or way with kinks, or nothing to reduce.
     """
     reduced = choice(Reduction, reduction, "reduction")
     if reduced is not Reduction.NONE and not bound.batch:
         raise InvalidRequest(f"reduction={reduction!r} is over the points of a batch, and there is none")
     batch = Batch(bound.batch, reduced) if bound.batch else None
-    return Call(bound.traced.graph, bound.arguments, batch, _options(placement, count_kinks, executor, kinks))
+    options = _options(placement, count_kinks, executor, kinks, transport)
+    return Call(bound.traced.graph, bound.arguments, batch, options)
 
 
 @functools.lru_cache(maxsize=64)
-def _options(placement: str, count_kinks: bool, executor: str, kinks: str) -> Options:
+def _options(placement: str, count_kinks: bool, executor: str, kinks: str, transport: str) -> Options:
     placed, at_kinks = choice(Placement, placement, "placement"), choice(AtKinks, kinks, "way with kinks")
-    return Options(executor, placed, count_kinks=count_kinks, kinks=at_kinks)
+    travels = choice(Transport, transport, "transport")
+    return Options(executor, placed, count_kinks=count_kinks, kinks=at_kinks, transport=travels)
 
 
 def options_from(kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,13 @@ from gradserve.client.backend import Backend
 from gradserve.client.function import Function
 from gradserve.client.importers.files import load_graph
 from gradserve.client.importers.loaded import LoadedGraph
-from gradserve.client.settings import checked_credentials, checked_threads, checked_timeout, checked_watch
+from gradserve.client.settings import (
+    checked_credentials,
+    checked_switch,
+    checked_threads,
+    checked_timeout,
+    checked_watch,
+)
 from gradserve.client.tracing.graphs import Traces
 from gradserve.client.tracing.watching import Watch
 from gradserve.client.transport.remote import RemoteBackend
@@ -48,15 +54,18 @@ class Client:
         server_name: str = "",
         threads: int | None = None,
         watch: Watch = True,
+        share_memory: bool = True,
     ) -> None:
         """Connects on first use.
 
         Args:
-            address: `host:port` of a service; None computes in this process.
+            address: `host:port` of a service, or `unix:/path` of one on this machine; None computes in this process.
             timeout: seconds within which every call must be answered; None for as long as the service allows.
             credentials: for TLS, such as `grpc.ssl_channel_credentials()`; without them the connection is plain.
             server_name: the name in the service's certificate, where that is not the host of the address.
             threads: of the in-process mode; by default as many as there are processors.
+            share_memory: whether large arrays lie in memory that this process shares with a service of the same user on
+                the same machine (Linux), instead of being sent; nobody else can open it.
             watch: whether functions look at each call if what they captured has changed; see `Function.watch`.
 
         Raises:
@@ -67,7 +76,10 @@ class Client:
         self._timeout = checked_timeout(timeout)
         self._watch = checked_watch(watch)
         trusted, threads = checked_credentials(credentials), checked_threads(threads)
-        self._backend: Backend = _embedded(threads) if address is None else RemoteBackend(address, trusted, server_name)
+        share = checked_switch(share_memory, "share_memory")
+        self._backend: Backend = (
+            _embedded(threads) if address is None else RemoteBackend(address, trusted, server_name, share)
+        )
 
     def function(self, function: Callable[..., Any], /, *examples: Any, **named: Any) -> Function:
         """`function`, plain NumPy code of its parameters, made ready to be asked for derivatives.

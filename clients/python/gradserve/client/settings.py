@@ -13,7 +13,7 @@ import numpy as np
 from gradserve.client.asking import choice
 from gradserve.client.tracing.watching import Watch
 from gradserve.ir.errors import InvalidRequest
-from gradserve.questions.call import EXECUTORS, AtKinks, Placement
+from gradserve.questions.call import EXECUTORS, AtKinks, Placement, Transport
 
 T = TypeVar("T")
 
@@ -68,6 +68,11 @@ def checked_kinks(word: Any) -> str:
     return choice(AtKinks, word, "way with kinks").value
 
 
+def checked_transport(word: Any) -> str:
+    """How float64 travels."""
+    return choice(Transport, word, "transport").value
+
+
 def checked_executor(name: Any) -> str:
     """The name of an executor; empty for the service's choice.
 
@@ -81,14 +86,14 @@ def checked_executor(name: Any) -> str:
     return str(name)
 
 
-def checked_switch(value: Any) -> bool:
+def checked_switch(value: Any, name: str = "count_kinks") -> bool:
     """Whether something is done.
 
     Raises:
         InvalidRequest: the value is neither True nor False.
     """
     if not isinstance(value, bool | np.bool):
-        raise InvalidRequest(f"count_kinks is {value!r}; write True or False")
+        raise InvalidRequest(f"{name} is {value!r}; write True or False")
     return bool(value)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gradserve import wire
 from gradserve.ir.errors import InvalidGraph
+from gradserve.runtime.shared import can_open
 from gradserve.service.content import Content
 from gradserve.service.places import WHOLE_GRAPH
 from gradserve.service.rpc import Rpc
@@ -26,7 +27,9 @@ class Graphs:
         graph = self._content.whole_graph(request.graph)
         rpc.decoded()
         self._content.graphs.put(graph.digest, graph)
-        return pb.RegisterGraphResponse(digest=graph.digest, signature=wire.encode_signature(graph))
+        shares = request.HasField("memory") and can_open(wire.read_memory(request.memory))
+        signature = wire.encode_signature(graph)
+        return pb.RegisterGraphResponse(digest=graph.digest, signature=signature, shares_memory=shares)
 
     def get_graph(self, request: pb.GetGraphRequest, rpc: Rpc) -> pb.GetGraphResponse:
         """A registered graph as a message and as text."""

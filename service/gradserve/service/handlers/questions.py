@@ -60,7 +60,7 @@ class Questions:
                 if count is not None:
                     count(self._metrics, answer, before)
                     before = answer
-                yield self._content.reply(question, answer)
+                yield self._content.reply(question, answer, rpc.memory)
 
         def single(request: bytes, rpc: Rpc) -> Any:
             (reply,) = stream(request, rpc)

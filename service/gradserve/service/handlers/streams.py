@@ -31,12 +31,13 @@ class Streams:
             raise InvalidRequest("the stream has no message; the first says what is asked")
         question = self._content.stream(rpc.parse(first), rpc)
         rpc.decoded()
+        fill = streams.fill_of(question)
         for data in requests:
             rpc.admit_next(data)
             message = rpc.parse(data)
             for part in self._parts(question, message, rpc):
                 rpc.ran(streams.report_of(part))
-                yield streams.encode_part(message.id, part, _status(part, rpc.places))
+                yield streams.encode_part(message.id, part, _status(part, rpc.places), fill)
 
     def _parts(self, question: Differentiate, message: Any, rpc: Rpc) -> Iterator[Part]:
         """The parts of a message; one error for all of it if it cannot be read."""

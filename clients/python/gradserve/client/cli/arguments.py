@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from gradserve.questions.call import EXECUTORS, AtKinks, Placement, Reduction
+from gradserve.questions.call import EXECUTORS, AtKinks, Placement, Reduction, Transport
 from gradserve.questions.derivations import DERIVATIONS, Derivation
 from gradserve.questions.estimates import ESTIMATES, Estimate, EstimateTrace
 from gradserve.questions.options import Option, options_of
@@ -109,7 +109,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
     commands.add_parser("serve", help="run a service (see gradserve serve --help)", add_help=False)
     demo = commands.add_parser("demo", help="start a service, do its main jobs on real data, show what happened")
-    _address(demo, None, "a running service (default: start one)")
+    _address(demo, None, "a running service, or unix:/path of its socket (default: start one)")
     demo.add_argument("--workers", type=_count(1), default=2, metavar="N", help="Ray workers (default 2)")
     demo.add_argument("--steps", type=_count(1), default=25, metavar="N", help="descent steps (default 25)")
     _ping(commands.add_parser("ping", help="ask a service whether it takes calls", epilog=_PING))
@@ -130,7 +130,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _ping(command: argparse.ArgumentParser) -> None:
-    _address(command, "localhost:50051", "the service (default localhost:50051)")
+    _address(command, "localhost:50051", "the service, or unix:/path of its socket (default localhost:50051)")
     command.add_argument("--timeout", type=float, default=3.0, metavar="SECONDS", help="for the answer (default 3)")
 
 
@@ -232,11 +232,12 @@ def _with_graph(
     )
     add = command.add_argument
     add("graph", type=Path, metavar="GRAPH", help="a graph file, as Function.save writes it")
-    _address(command, None, "a service (default: compute in this process)")
+    _address(command, None, "a service, or unix:/path of its socket (default: compute in this process)")
     add("--executor", choices=["auto", *EXECUTORS], default="auto", help="what to run on (default: the fastest)")
     add("--placement", choices=_words(Placement), default="auto", help="where to run (default: by predicted cost)")
     add("--wrt", action="append", default=[], metavar="NAME", help="an input to differentiate; repeat (default: all)")
     add("--timeout", type=float, default=600.0, metavar="SECONDS", help="for the whole answer (default 600)")
+    add("--transport", choices=_words(Transport), default="exact", help="how float64 is sent (default exact)")
     add("--kinks", choices=_words(AtKinks), default="convention", help="derivatives at kinks (default convention)")
     return command
 

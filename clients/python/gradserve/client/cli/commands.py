@@ -44,6 +44,7 @@ def run(options: argparse.Namespace) -> int:
     with Client(options.address, timeout=options.timeout, **connection_of(options)) as client:
         function = client.load(options.graph)
         function.executor, function.placement, function.kinks = options.executor, options.placement, options.kinks
+        function.transport = options.transport
         return command(function, options)
 
 

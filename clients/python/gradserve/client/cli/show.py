@@ -12,6 +12,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from gradserve.ir.types import Array
+from gradserve.questions.call import Transport
 from gradserve.questions.estimates import TraceEstimate
 from gradserve.questions.explanation import Explanation
 from gradserve.questions.report import Report
@@ -97,6 +98,8 @@ def report(report: Report) -> None:
         f"{report.chunks} chunk(s) on {report.placement} by {report.executor}, {hit}, {report.retries} retries, "
         f"{report.flops:.3g} flops, at most {report.peak_bytes / 2**20:.3g} MiB"
     )
+    if report.transport is not Transport.EXACT:
+        line(f"float64 travelled as {report.transport}")
     kinks(report)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from gradserve import wire
+from gradserve.client.transport.memory import Lease
 from gradserve.client.transport.steps import Begin, Next, Send, Steps
 from gradserve.ir.errors import Unavailable
 from gradserve.ir.graph import BlobRef
@@ -65,16 +67,30 @@ class Blobs:
 
 
 class Filler:
-    """Puts the arrays of one request into its messages: small ones inline, of large ones the digest."""
+    """Puts the arrays of one request into its messages: small ones inline, of large ones place or digest."""
 
-    def __init__(self) -> None:
-        """There is room for `REQUEST_BYTES`."""
+    def __init__(self, lease: Lease | None = None, narrows: bool = False) -> None:
+        """There is room for `REQUEST_BYTES`, besides what lies in shared memory, if there is any.
+
+        With `narrows` float64 is sent as float32 where that has all numbers of an array.
+        """
+        self._lease, self._narrows = lease, narrows
         self._room = REQUEST_BYTES
         self.large: dict[str, Array] = {}
         """Those that the server must have before it gets the request, by digest."""
 
     def __call__(self, message: tensor_pb2.Tensor, argument: Argument) -> None:
         """Fills an empty message."""
+        if self._lease is not None and self._lease.fill(message, argument):
+            return
+        narrow = None
+        if self._narrows and not isinstance(argument, TensorType):
+            narrow = wire.narrowed(argument)
+        self._put(message, argument if narrow is None else narrow)
+        if narrow is not None:
+            wire.mark_narrow(message)
+
+    def _put(self, message: tensor_pb2.Tensor, argument: Argument) -> None:
         if isinstance(argument, TensorType) or argument.nbytes <= min(INLINE_BYTES, self._room):
             self._room -= 0 if isinstance(argument, TensorType) else argument.nbytes
             fill_inline(message, argument)

@@ -32,8 +32,8 @@ _OPTIONS = (
     ("grpc.min_reconnect_backoff_ms", 5000),
     ("grpc.max_reconnect_backoff_ms", 1000),
 )
-_SCHEMES = re.compile(r"(dns|ipv4|ipv6|unix|unix-abstract):")
-_WRITE = "write host:port, such as localhost:50051"
+_SCHEMES = re.compile(r"(dns|ipv4|ipv6|unix|unix-abstract):.")
+_WRITE = "write host:port, such as localhost:50051, or unix:/path of a socket"
 _HOST_AND_PORT = re.compile(r"([^/:]+|\[[0-9a-fA-F:.%]+\]):([0-9]{1,5})")
 
 

@@ -26,7 +26,7 @@ class Known:
         self.reply: wire.KnownReply | None = None
 
     def learn(self, question: Differentiate) -> None:
-        """Finds out what requests of this kind have in common, the second time that one is asked."""
+        """Finds out what requests of this kind have in common, the second time that one is asked inline."""
         if not self.seen:
             self.seen = True
         elif _size(question) <= INLINE_BYTES:

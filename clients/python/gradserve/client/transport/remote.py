@@ -14,6 +14,7 @@ from gradserve import wire
 from gradserve.client.backend import Again, asked_anew
 from gradserve.client.transport.connection import Connection
 from gradserve.client.transport.deadline import Deadline
+from gradserve.client.transport.memory import Memories
 from gradserve.client.transport.quick import Kinds, Known
 from gradserve.client.transport.session import Session
 from gradserve.client.transport.steps import Alone, Begin, Next, Pause, Send, Step, Steps, Tell
@@ -23,6 +24,7 @@ from gradserve.questions.asked import Answer, Question
 from gradserve.questions.derivations import DERIVATIONS
 from gradserve.questions.derivatives import Differentiate
 from gradserve.questions.streams import RPC, Block, Part
+from gradserve.questions.transport import is_rounded
 from gradserve.v1 import (
     blob_service_pb2_grpc,
     derivative_service_pb2_grpc,
@@ -44,8 +46,14 @@ _WRITABLE = wire.Source(writable=True)
 class RemoteBackend:
     """Asks a gradserve service. Safe for threads."""
 
-    def __init__(self, address: str, credentials: grpc.ChannelCredentials | None = None, server_name: str = "") -> None:
-        """Connects on first use.
+    def __init__(
+        self,
+        address: str,
+        credentials: grpc.ChannelCredentials | None = None,
+        server_name: str = "",
+        share_memory: bool = True,
+    ) -> None:
+        """Connects on first use. With `share_memory` large arrays are shared with a service that can open them.
 
         Raises:
             InvalidRequest: it is no address.
@@ -59,7 +67,8 @@ class RemoteBackend:
             for method in (derivation.__name__ for derivation in DERIVATIONS.values())
         }
         self._streaming = self._connection.channel.stream_stream(f"/{wire.full_name(RPC)}", None, None)
-        self._session = Session()
+        self._memories = Memories(address if share_memory else "")
+        self._session = Session(self._memories)
         self._kinds = Kinds()
         self._alone: dict[str, threading.Lock] = {}
 
@@ -70,7 +79,8 @@ class RemoteBackend:
             if known.request is not None and self._session.knows(question.call.graph):
                 with contextlib.suppress(Unavailable, GraphNotRegistered, BlobNotFound):
                     return self._at_once(question, known, known.request, deadline)
-            known.learn(question)
+            if not self._memories.size_of(question) and not is_rounded(question):
+                known.learn(question)
         return self._finish(self._session.ask(question), deadline)
 
     def _at_once(self, question: Differentiate, known: Known, request: wire.KnownRequest, deadline: Deadline) -> Answer:
@@ -103,6 +113,7 @@ class RemoteBackend:
     def close(self) -> None:
         """Closes the connection."""
         self._connection.close()
+        self._memories.close()
 
     def _finish(self, steps: Steps[Any], deadline: Deadline) -> Any:
         """What steps come to that tell nothing on the way."""

@@ -9,14 +9,16 @@ from typing import Any, TypeVar
 from gradserve import wire
 from gradserve.client.transport.blobs import INLINE_BYTES, Blobs, Filler
 from gradserve.client.transport.errors import Closed, Unreachable
+from gradserve.client.transport.memory import Lease, Memories
 from gradserve.client.transport.steps import Alone, Begin, Next, Pause, Send, Steps, Tell
-from gradserve.ir.errors import BlobNotFound, GraphNotRegistered, Unavailable
+from gradserve.ir.errors import BlobNotFound, GraphNotRegistered, MemoryNotShared, Unavailable
 from gradserve.ir.graph import Graph
 from gradserve.questions.asked import Answer, Question
 from gradserve.questions.call import Argument
 from gradserve.questions.derivatives import Differentiate
 from gradserve.questions.estimates import Estimate
 from gradserve.questions.explanation import Explain
+from gradserve.questions.transport import is_rounded, rounded
 from gradserve.v1 import graph_service_pb2
 
 T = TypeVar("T")
@@ -42,8 +44,9 @@ class Session:
     may end at any time and come back: until the deadline a call is tried again, as all of them may be.
     """
 
-    def __init__(self) -> None:
-        """Nothing is known to be there."""
+    def __init__(self, memories: Memories | None = None) -> None:
+        """Nothing is known to be there. `memories` is what may be shared with the service; without it nothing is."""
+        self._memories = memories or Memories("")
         self._blobs = Blobs()
         self._registered: set[str] = set()
         self._reached = False
@@ -108,9 +111,10 @@ class Session:
         return ENDLESS_SECONDS if left is None else math.inf
 
     def _ask(self, question: Question) -> Steps[Answer]:
-        request = yield from self._request(question)
-        reply = yield Send(question.rpc, request)
-        return (yield from self._answer(question, reply))
+        with self._memories.lease(question) as lease:
+            request = yield from self._request(question, lease)
+            reply = yield Send(question.rpc, request)
+            return (yield from self._answer(question, reply, lease))
 
     def _begin(self, question: Question) -> Steps[tuple[Iterator[Any], Any]]:
         """The replies to a question, and the first: only then it is known whether the service knows the graph."""
@@ -118,24 +122,27 @@ class Session:
         replies = yield Begin(question.rpc, request)
         return replies, (yield Next(replies))
 
-    def _request(self, question: Question) -> Steps[Any]:
-        """The request of a question, once the service has all of its large arrays."""
-        if isinstance(question, Differentiate | Estimate) and _size(question) > INLINE_BYTES:
+    def _request(self, question: Question, lease: Lease | None = None) -> Steps[Any]:
+        """The request of a question, once the service has all of its large arrays that do not lie in shared memory."""
+        if lease is None and isinstance(question, Differentiate | Estimate) and _size(question) > INLINE_BYTES:
             # What is refused is refused before anything is uploaded.
             explanation = yield from self._ask(Explain(question))
             if explanation.refusal is not None:
                 raise explanation.refusal.error()
-        fill = Filler()
-        request = wire.encode_question(question, fill)
+        fill = Filler(lease, is_rounded(question))
+        request = wire.encode_question(rounded(question), fill)
+        if lease is not None:
+            wire.write_memory(request.call.memory, lease.name)
         yield from self._blobs.write(fill.large)
         return request
 
-    def _answer(self, question: Question, reply: Any) -> Steps[Answer]:
+    def _answer(self, question: Question, reply: Any, lease: Lease | None = None) -> Steps[Answer]:
         """The answer in a reply, once its blobs are read."""
         found: dict[str, bytes] = {}
+        source = wire.Source(blobs=found.get, writable=True, shared=None if lease is None else lease.read)
         while True:
             try:
-                return wire.decode_answer(question, reply, wire.Source(blobs=found.get, writable=True))
+                return wire.decode_answer(question, reply, source)
             except BlobNotFound as missing:
                 for digest in missing.digests:
                     found[digest] = yield from self._blobs.read(digest)
@@ -150,6 +157,8 @@ class Session:
                 self._registered.discard(graph.digest)
             except BlobNotFound:
                 self._blobs.forget()
+            except MemoryNotShared:
+                self._memories.shared = False
         yield from self._register(graph)
         return (yield from ask())
 
@@ -164,7 +173,11 @@ class Session:
         limit = min(CONSTANT_BYTES, GRAPH_BYTES // max(1, len(graph.constants)))
         yield from self._blobs.write(wire.large_constants(graph, limit))
         request = graph_service_pb2.RegisterGraphRequest(graph=wire.encode_graph(graph, limit))
-        yield Send("RegisterGraph", request)
+        with self._memories.offer() as memory:
+            if memory is not None:
+                wire.write_memory(request.memory, memory)
+            reply = yield Send("RegisterGraph", request)
+            self._memories.shared |= reply.shares_memory
         self._reached = True
         self._registered.add(graph.digest)
 

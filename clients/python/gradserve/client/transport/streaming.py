@@ -7,17 +7,18 @@ import queue
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gradserve.client.transport.connection import Connection
 from gradserve.client.transport.deadline import Deadline
 from gradserve.client.transport.errors import Closed
 from gradserve.client.transport.session import ATTEMPTS, ENDLESS_SECONDS, PAUSES
-from gradserve.ir.errors import DeadlineExceeded, GradserveError, GraphNotRegistered, Unavailable
+from gradserve.ir.errors import DeadlineExceeded, GradserveError, GraphNotRegistered, InvalidRequest, Unavailable
 from gradserve.questions.derivatives import Derivatives, Differentiate
 from gradserve.questions.streams import Block, Part
-from gradserve.wire.streams import decode_part, encode_block, encode_start
+from gradserve.questions.transport import rounded_arguments
+from gradserve.wire.streams import decode_part, encode_block, encode_start, fill_of
 
 BLOCKS = 8
 """Blocks under way at once, of those that are small."""
@@ -45,6 +46,7 @@ class Stream:
         self._connection, self._method, self._timeout = connection, method, timeout
         self._question, self._blocks = question, blocks
         self._start = encode_start(question)
+        self._fill_one = fill_of(question)
         self._open: deque[_Sent] = deque()
         """Blocks that are not answered, or not to the end."""
         self._bytes = self._number = 0
@@ -108,6 +110,13 @@ class Stream:
         finally:
             requests.put(None)
 
+    def _rounded(self, block: Block) -> Block:
+        """The block as it travels. What cannot be rounded is for the service to refuse, point by point."""
+        try:
+            return replace(block, arguments=rounded_arguments(self._question, block.arguments))
+        except InvalidRequest:
+            return block
+
     def _reply(self, replies: Iterator[bytes]) -> bytes:
         found = next(replies, None)
         if found is None:
@@ -123,7 +132,7 @@ class Stream:
                 self._more = False
                 break
             self._number += 1
-            sent = _Sent(self._number, block.points, encode_block(self._number, block))
+            sent = _Sent(self._number, block.points, encode_block(self._number, self._rounded(block), self._fill_one))
             self._open.append(sent)
             self._bytes += len(sent.data)
             requests.put(sent.data)
