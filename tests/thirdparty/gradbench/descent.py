@@ -45,33 +45,27 @@ def descend(loss: Callable[[Array], tuple[float, Array]], start: Array) -> Array
     return x
 
 
-def descended(library: Library, value: Callable[[Any], Any], gradient: Callable[[Any], Any], start: Any) -> Any:
+def descended(library: Library, loss: Callable[[Any], tuple[Any, Any]], start: Any) -> Any:
     """Where gradient descent from `start` ends, within a function: the same as `descend`."""
     xp = library.np
 
-    def begins(slope: Any) -> Any:
+    def is_steep(slope: Any) -> Any:
         return xp.sum(slope * slope) > SMALL**2
 
     def step(state: Descended) -> Descended:
         x, lowest, slope, rate, good, _ = state
         faster = good == FOLLOWED
         further = x - rate * slope
-        found, moved = value(further), xp.sum((further - x) ** 2) > SMALL**2
-        better = xp.logical_and(found < lowest, xp.logical_and(moved, xp.logical_not(faster)))
+        found, gradient = loss(further)
+        goes_on = xp.logical_or(faster, xp.sum((further - x) ** 2) > SMALL**2)
+        better = xp.logical_and(found < lowest, xp.logical_and(goes_on, xp.logical_not(faster)))
         factor = xp.where(faster, 2.0, xp.where(better, 1.0, 0.5))
-        x, lowest = xp.where(better, further, x), xp.where(better, found, lowest)
-        slope = gradient(x)
-        return (
-            x,
-            lowest,
-            slope,
-            rate * factor,
-            xp.where(better, good + 1, 0),
-            xp.logical_and(begins(slope), xp.logical_or(faster, moved)),
-        )
+        slope = xp.where(better, gradient, slope)
+        x, lowest, good = xp.where(better, further, x), xp.where(better, found, lowest), xp.where(better, good + 1, 0)
+        return x, lowest, slope, rate * factor, good, xp.logical_and(is_steep(slope), goes_on)
 
-    slope = gradient(start)
-    state = start, value(start), slope, np.array(SMALL), np.array(0), begins(slope)
+    lowest, slope = loss(start)
+    state = start, lowest, slope, np.array(SMALL), np.array(0), is_steep(slope)
     return library.while_loop(lambda s: s[5], step, state, MOST)[0]
 
 
@@ -113,7 +107,7 @@ def ridge(library: Library, start: Array) -> Callable[[Any], Any]:
     value = height(library)
 
     def largest(p: Any) -> Any:
-        q = descended(library, lambda q: -value(p, q), lambda q: 2.0 * q, start)
+        q = descended(library, lambda q: (-value(p, q), 2.0 * q), start)
         return value(p, q)
 
     return largest

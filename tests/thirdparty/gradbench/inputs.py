@@ -56,6 +56,40 @@ def lstm(layers: int, length: int, bits: int = 14) -> dict[str, Any]:
     }
 
 
+def ba(cameras: int, points: int, observations: int) -> dict[str, Any]:
+    """Of a camera and a point made up; the evaluation reads them from files."""
+    rng = np.random.RandomState(SEED)
+    cam = [*rng.normal(size=6), 400.0, *rng.normal(size=2), 0.1, 0.01]
+    x = (10.0 * rng.normal(size=3)).tolist()
+    return {"n": cameras, "m": points, "p": observations, "cam": cam, "x": x, "w": 0.4, "feat": [200.0, 300.0]}
+
+
+def ht(vertices: int, points: int, triangles: int = 1084, bones: int = 22) -> dict[str, Any]:
+    """A hand made up: five fingers of four bones at a wrist, each bone a step from the one before it.
+
+    The evaluation reads hands and measurements from files.
+    """
+    rng = np.random.RandomState(SEED)
+    relatives = np.tile(np.eye(4), (bones, 1, 1))
+    relatives[:, :3, 3] = 0.1 * rng.normal(size=(bones, 3))
+    parents = [-1, *(0 if k % 4 == 0 else k for k in range(bones - 1))]
+    absolutes: list[Any] = []
+    for relative, parent in zip(relatives, parents, strict=True):
+        absolutes.append(relative if parent < 0 else absolutes[parent] @ relative)
+    weights = rng.rand(vertices, bones) * (rng.rand(vertices, bones) < 0.2)
+    model = {
+        "parents": parents,
+        "base_relatives": relatives.tolist(),
+        "inverse_base_absolutes": np.linalg.inv(absolutes).tolist(),
+        "base_positions": np.hstack([rng.normal(size=(vertices, 3)), np.ones((vertices, 1))]).tolist(),
+        "weights": weights.tolist(),
+        "triangles": rng.randint(0, vertices, (triangles, 3)).tolist(),
+        "is_mirrored": False,
+    }
+    data = {"correspondences": rng.randint(0, triangles, points).tolist(), "points": rng.rand(points, 3).tolist()}
+    return {"theta": rng.rand(26).tolist(), "us": rng.rand(points, 2).tolist(), "data": {"model": model, **data}}
+
+
 def read_lstm(path: Path) -> dict[str, Any]:
     """An instance of ADBench: layers, length and bits, then all matrices by rows."""
     rows = [[float(x) for x in line.split()] for line in path.read_text().splitlines() if line.strip()]
