@@ -15,8 +15,8 @@ import numpy as np
 from gradserve.ir.types import Array
 from tests.thirdparty.gradbench.library import Library
 
-MOST = 4000
-"""Steps that no loop inside takes as many of."""
+FLIGHT, DESCENT = 600, 400
+"""Steps that no flight takes as many of, and no descent inside."""
 SMALL = 1e-5
 """The gradient, and the step, that a descent ends with, and the rate that it begins with."""
 FOLLOWED = 10
@@ -66,7 +66,7 @@ def descended(library: Library, loss: Callable[[Any], tuple[Any, Any]], start: A
 
     lowest, slope = loss(start)
     state = start, lowest, slope, np.array(SMALL), np.array(0), is_steep(slope)
-    return library.while_loop(lambda s: s[5], step, state, MOST)[0]
+    return library.while_loop(lambda s: s[5], step, state, DESCENT)[0]
 
 
 def crossing(library: Library) -> Callable[[Any], Any]:
@@ -90,7 +90,7 @@ def crossing(library: Library) -> Callable[[Any], Any]:
             return above, further, xp.where(above, speed + dt * force, speed)
 
         start = np.array(True), np.array([0.0, 8.0]), np.array([0.75, 0.0])
-        _, x, speed = library.while_loop(lambda state: state[0], step, start, MOST)
+        _, x, speed = library.while_loop(lambda state: state[0], step, start, FLIGHT)
         return (x[0] - x[1] / speed[1] * speed[0]) ** 2
 
     return square
