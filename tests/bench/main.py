@@ -7,13 +7,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench import batch, dense, dispatch, first, local, losses, plot, remote, ways, workloads
+from tests.bench import batch, dense, dispatch, first, gradbench, local, losses, plot, remote, ways, workloads
 from tests.bench.report import Screen, Section, markdown, screen
 from tests.bench.timing import Timing
 
 SECTIONS = (
     *("speed", "operations", "preparation", "losses", "chain", "first"),
-    *("jacobian", "dispatch", "batch", "hessian", "remote"),
+    *("jacobian", "gradbench", "dispatch", "batch", "hessian", "remote"),
 )
 _WITH_SERVICE = {"batch", "hessian", "remote"}
 
@@ -116,6 +116,9 @@ class Run:
     def _jacobian(self) -> None:
         section, self.jacobian_timings = dense.sweep(10.0 * self._share, self.screen)
         self.sections.append(section)
+
+    def _gradbench(self) -> None:
+        self.sections.append(gradbench.compared(list(gradbench.ROWS), 3.0 * self._share, self.screen))
 
     def _dispatch(self) -> None:
         self.sections.append(dispatch.hops(self._ray, 10.0 * self._share, self.screen))

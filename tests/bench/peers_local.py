@@ -87,8 +87,8 @@ class Jax:
     def load(self, name: str) -> Result:
         """Compiles the value and gradient of the workload of that name and returns them.
 
-        `hvp NAME` is its Hessian product, and `jacfwd 10` and `jacrev 10` are the Jacobian of ten outputs, in place of
-        the value.
+        `hvp NAME` is its Hessian product, `jacfwd 10` and `jacrev 10` are the Jacobian of ten outputs, in place of the
+        value; `gradbench lse gradient` is that row of GradBench's, in processor time.
         """
         self._here.send(name)
         result: Result = self._here.recv()
@@ -121,17 +121,21 @@ def _serve_jax(pipe: Connection) -> None:
         if isinstance(wanted, int):
             pipe.send(subject.turn(wanted))
             continue
-        call = _jax(*wanted.split())
-        subject = Here("jax", call)
-        value, gradients = call()
+        subject = _jax_subject(wanted)
+        value, gradients = subject.call()
         pipe.send((np.asarray(value), [np.asarray(gradient) for gradient in gradients]))
 
 
-def _jax(*words: str) -> Callable[[], Result]:
-    """What a wish such as `NAME` or `hvp NAME` asks for."""
-    if len(words) == 1:
-        return _jax_call(models.make(*words))
-    return _jax_product(models.make(words[1])) if words[0] == "hvp" else _jax_jacobian(*words)
+def _jax_subject(name: str) -> Here:
+    """What is timed under that name."""
+    kind, _, rest = name.partition(" ")
+    if kind == "gradbench":
+        from tests.bench.gradbench_jax import call_of
+
+        return Here("jax", call_of(rest), time.process_time)
+    if kind == "hvp":
+        return Here("jax", _jax_product(models.make(rest)))
+    return Here("jax", _jax_jacobian(*name.split()) if rest else _jax_call(models.make(name)))
 
 
 def _jax_product(workload: Workload) -> Callable[[], Result]:

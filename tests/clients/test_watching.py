@@ -322,7 +322,17 @@ def clock(monkeypatch):
     return now
 
 
-@pytest.mark.parametrize("wrt", ["w", ["w"]])  # calls that are remembered, and such that are not
+def test_a_list_of_names_counts_for_what_it_holds_now():
+    names = ["a"]
+    with Client(threads=1) as client:
+        f = client.function(lambda a, b: 2.0 * a + 3.0 * b)
+        found = [f.grad(1.0, 1.0, wrt=names) for _ in range(2)]
+        names[0] = "b"
+        found += [f.grad(1.0, 1.0, wrt=names), f.grad(1.0, 1.0, wrt=("b",))]
+    assert found == [2.0, 2.0, 3.0, 3.0]
+
+
+@pytest.mark.parametrize("wrt", ["w", {"w"}])  # calls that are remembered, and such that are not
 def test_every_call_looks_once(clock, wrt):
     data = np.zeros(100_000)
     with Client(threads=1) as client:

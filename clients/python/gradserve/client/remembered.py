@@ -35,16 +35,17 @@ def key_of(
     """What a call has in common with others like it, None if it is unusual.
 
     The leaves of its arguments and then of its vector are added to `leaves`, as arrays. Equal values of different types
-    are different choices.
+    are different choices; a list of names is what it holds now.
     """
     try:
-        hash(chosen)
+        words = tuple([tuple(each) if type(each) is list else each for each in chosen])
+        hash(words)
         types = tuple([_types_of(tree, leaves) for tree in arguments])
         by_name = _types_of(named, leaves) if named else None
         along = None if vector is None else _types_of(vector, leaves)
     except (_UnusualError, TypeError):
         return None
-    return asked, types, by_name, along, tuple(map(type, chosen)), chosen
+    return asked, types, by_name, along, tuple(map(type, chosen)), words
 
 
 def _types_of(tree: Any, leaves: list[Array]) -> Hashable:

@@ -1,9 +1,12 @@
-"""Contractions: products of numbers one by one, outer products as a pass, all others by the inner loop of `matmul`."""
+"""Contractions: a few products one by one, stacks of small matrices as a pass, all others by `matmul`'s inner loop."""
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 
@@ -15,12 +18,12 @@ from gradserve.execution.fused.passes import moved
 from gradserve.execution.fused.terms import NotLowered, Term
 from gradserve.execution.fused.text import REGISTER
 from gradserve.execution.fused.ufuncs import inner_loop
-from gradserve.execution.fused.values import FEW, Filled, Lowered, Small, Stored, row_major_at
+from gradserve.execution.fused.values import FEW, Filled, Lowered, Small, Stored, positions, row_major_at
 from gradserve.execution.numpy.layout import strides_cut_anew
 from gradserve.ops.contraction.contract import Contract
 
 _TINY = 64
-"""Products that are written one by one."""
+"""Products that are written one by one, and those of a matrix that is too small to be worth a call."""
 
 
 @lowered.register
@@ -34,10 +37,10 @@ def _(op: Contract, at: Site, operands: Sequence[Lowered]) -> list[Lowered]:
         return [into]
     if inner * result.size <= _TINY:
         return [_one_by_one(op, at, x, y)]
-    if inner == 1:
-        return [_outer(at, (x, op.lhs_batch, left), (y, op.rhs_batch, right))]
     batch = tuple(x.type.lengths[axis] for axis in op.lhs_batch)
     rows, columns = (math.prod(v.type.lengths[a] for a in axes) for v, axes in ((x, left), (y, right)))
+    if inner == 1 or (inner <= FEW and rows * inner * columns <= _TINY):
+        return [_pass(at, (x, op.lhs_batch, left, op.lhs_contract), (y, op.rhs_batch, right, op.rhs_contract))]
     a = _matrices(machine, x, (op.lhs_batch, left, op.lhs_contract))
     b = _matrices(machine, y, (op.rhs_batch, op.rhs_contract, right))
     return [_product(machine, a, b, (math.prod(batch), rows, inner, columns), at.new(0))]
@@ -65,26 +68,37 @@ def _one_by_one(op: Contract, at: Site, x: Lowered, y: Lowered) -> Lowered:
     return moved(machine, Small(result, tuple(found)), at.new(0))
 
 
-def _outer(
-    at: Site,
-    x: tuple[Lowered, tuple[int, ...], tuple[int, ...]],
-    y: tuple[Lowered, tuple[int, ...], tuple[int, ...]],
-) -> Lowered:
-    """All products of an element of x and one of y, each given with its batch axes and the others."""
+_Operand: TypeAlias = tuple[Lowered, tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+"""A value with its batch axes, those of its own, and those that are contracted."""
+
+
+def _pass(at: Site, x: _Operand, y: _Operand) -> Lowered:
+    """The few products of each element of the result and their sum, in one pass over all of them."""
     machine, (result,) = at.machine, at.types
     group = Group(result.lengths)
-    terms = []
-    for k, (value, batch, free) in enumerate((x, y)):
-        if isinstance(value, Filled):
-            terms.append(group.read(k, Filled(result, value.element, value.number)))
-            continue
-        memory = machine.in_memory(value)
-        others = (0,) * (result.rank - len(batch) - len(free))
-        own = tuple(memory.strides[axis] for axis in free)
-        strides = (*(memory.strides[axis] for axis in batch), *((*own, *others) if k == 0 else (*others, *own)))
-        terms.append(group.read(k, Stored(result, memory.pointer, strides)))
-    group.terms[0] = terms[0] * terms[1]
+    factors = [_factors(machine, group, operand, k) for k, operand in enumerate((x, y))]
+    products = [one * other for one, other in zip(*factors, strict=True)]
+    group.terms[0] = functools.reduce(operator.add, products)
     return computed(machine, group, {0: at.new(0)})[0]
+
+
+def _factors(machine: Machine, group: Group, operand: _Operand, position: int) -> list[Term]:
+    """The elements of an operand that belong to one of the result, one for each place along the contracted axes."""
+    value, batch, own, contracted = operand
+    inner = tuple(value.type.lengths[axis] for axis in contracted)
+    if isinstance(value, Filled):
+        type_ = value.type.with_shape(group.lengths)
+        return [group.read(position, Filled(type_, value.element, value.number))] * math.prod(inner)
+    memory = machine.in_memory(value)
+    others = (0,) * (len(group.lengths) - len(batch) - len(own))
+    steps = tuple(memory.strides[axis] for axis in own)
+    strides = (*(memory.strides[axis] for axis in batch), *((*others, *steps) if position else (*steps, *others)))
+    type_ = value.type.with_shape(group.lengths)
+    found = []
+    for at in positions(inner, tuple(memory.strides[axis] for axis in contracted)):
+        pointer = machine.text.offset(memory.pointer, at * value.type.element_type.itemsize)
+        found.append(group.read(2 * at + position, Stored(type_, pointer, strides)))
+    return found
 
 
 def _matrices(
