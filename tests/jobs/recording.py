@@ -15,6 +15,7 @@ class RecordingPool:
     """Chunks in their order, noted: their sizes and what they cost."""
 
     size = 1
+    hop_seconds = 1e-5
 
     def __init__(self, name: str, prepared: PreparedSchedules) -> None:
         """Knows what `prepared` knows."""

@@ -10,7 +10,6 @@ import pytest
 
 from gradserve.ir.errors import LimitExceeded
 from gradserve.ir.types import type_of
-from gradserve.jobs import context as contexts
 from gradserve.jobs import cut, explain
 from gradserve.jobs.answering import answers
 from gradserve.jobs.context import Context
@@ -31,9 +30,8 @@ SEEDS = range(200)
 
 @pytest.fixture(autouse=True)
 def short_chunks(monkeypatch):
-    """A few points or rows fill a chunk, and a few microseconds of work are worth the way to the cluster."""
+    """A few points or rows fill a chunk; the way to the cluster is short, so some microseconds of work are worth it."""
     monkeypatch.setattr(cut, "CHUNK_SECONDS", 2e-5)
-    monkeypatch.setattr(contexts, "FRONT_END_SECONDS", 3e-5)
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from gradserve.jobs.ready import Ready
     from gradserve.jobs.sweep import SweepSchedule
 
-FRONT_END_SECONDS = 5e-3
-"""Predicted work below this stays in the front end: the way to a worker costs about 1 ms and a copy."""
+HOPS_WORTH = 3.0
+"""Predicted work that takes no longer than so many ways to a worker stays in the front end."""
 TRANSFER_BYTES_PER_SECOND = 5e8
 """What sending arguments to a worker costs, to be weighed against the work itself."""
 
@@ -71,7 +71,7 @@ class Context:
             return pool, "as the request asks"
         if peak_bytes > self.front_end_bytes:
             return self.cluster, f"a chunk needs {peak_bytes} bytes; at most {self.front_end_bytes} stay here"
-        worth = FRONT_END_SECONDS + data_bytes / TRANSFER_BYTES_PER_SECOND
+        worth = HOPS_WORTH * self.cluster.hop_seconds + data_bytes / TRANSFER_BYTES_PER_SECOND
         if seconds <= worth:
             return self.front_end, f"predicted {seconds * 1e3:.3g} ms of work, at most {worth * 1e3:.3g} ms stay here"
         return self.cluster, f"predicted {seconds * 1e3:.3g} ms of work, over {worth * 1e3:.3g} ms go to workers"

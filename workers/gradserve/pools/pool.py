@@ -25,6 +25,11 @@ class Pool(Protocol):
         """The number of workers."""
         ...
 
+    @property
+    def hop_seconds(self) -> float:
+        """About what handing a small chunk to a worker costs, and taking its result back."""
+        ...
+
     def run(self, work: Work, control: Control) -> Iterator[ChunkResult]:
         """The result of every chunk, in chunk order, computed a window ahead of what is consumed.
 

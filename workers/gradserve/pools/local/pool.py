@@ -33,6 +33,7 @@ class LocalPool:
     """
 
     name = "front-end"
+    hop_seconds = 5e-5
 
     def __init__(self, threads: int | None = None) -> None:
         """`threads` is the number of CPUs unless given.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import ray
 from ray.exceptions import GetTimeoutError
@@ -17,63 +18,27 @@ from gradserve.ir.errors import Cancelled, GradserveError
 from gradserve.ir.graph import Literal
 from gradserve.ir.types import Array
 from gradserve.pools.prepared import PreparedSchedules
+from gradserve.pools.ray.lane import PACKET_BYTES, knock
+from gradserve.pools.ray.messages import ChunkCall, Declined, Done, Failed, Hello, Reference, References, Reply
+from gradserve.pools.ray.packets import packed, unpacked
 from gradserve.pools.sources import arrays_of
-from gradserve.pools.work import Source
+from gradserve.pools.work import Constant, Shared
 from gradserve.runtime.blas import ONE_BLAS_THREAD
 from gradserve.runtime.caches import Lru
 from gradserve.runtime.memory import keep_freed_memory
 
 CONSTANT_BYTES = 512 << 20
 """Constants that a worker keeps; they lie in the object store of its machine."""
-_FETCH_SECONDS = 0.2
+_WAIT_SECONDS = 0.2
 _WORKS_REMEMBERED = 4096
+_NO_REFERENCES = References()
+_DECLINED = packed(Declined())
 
-Reference: TypeAlias = Any
-"""A reference to an object in Ray's store."""
-
-
-@dataclass(frozen=True, slots=True)
-class ChunkCall:
-    """A chunk as it is sent to a worker."""
-
-    work: int
-    program: str
-    """The digest of its program."""
-    schedule: Reference
-    executor: str
-    arguments: Mapping[str, Source]
-    kept: Mapping[str, Reference]
-    """Data that other chunks of the work need as well: the worker keeps it until the work ends."""
-    constants: Mapping[str, Reference]
-    """Constants of the program by their keys, which works to come may need as well."""
-    own: Mapping[str, Array | Reference]
-    """Data of this chunk alone, or too small to be worth keeping."""
+log = logging.getLogger("gradserve.pools")
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
-    """The outputs of a chunk and the seconds it took."""
-
-    outputs: dict[str, Array]
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """A typed error. Returned and not raised, because Ray would wrap it."""
-
-    error: GradserveError
-
-
-Reply: TypeAlias = Done | Failed
-
-
-@dataclass(frozen=True, slots=True)
-class Hello:
-    """Which process on which machine a worker is."""
-
-    pid: int
-    node: str
+class _AbsentError(Exception):
+    """A call names something that the worker does not hold and has no reference to."""
 
 
 class WorkerActor:
@@ -88,11 +53,23 @@ class WorkerActor:
         self._kept: dict[int, dict[str, Array]] = {}
         self._finished: Lru[int, bool] = Lru(_WORKS_REMEMBERED)
         self._lock = threading.Lock()
+        self._running = threading.Lock()
+
+    @ray.method(concurrency_group="control")
+    def start(self, node: str, door: str | None) -> Hello:
+        """Who this worker is. If it is on the pool's own node, it knocks at the door for a lane."""
+        hello = _hello()
+        if door is not None and hello.node == node:
+            try:
+                knock(door, self.run_small)
+            except OSError as error:
+                log.warning("no lane, chunks come by Ray alone: %s", error)
+        return hello
 
     @ray.method(concurrency_group="control")
     def hello(self) -> Hello:
         """Who this worker is; an answer shows that it lives, even while a chunk runs."""
-        return Hello(os.getpid(), ray.get_runtime_context().get_node_id())
+        return _hello()
 
     @ray.method(concurrency_group="control")
     def finish(self, work: int) -> None:
@@ -101,7 +78,7 @@ class WorkerActor:
             self._finished.put(work, True)
             self._kept.pop(work, None)
 
-    def run(self, call: ChunkCall, remaining: float | None) -> Reply:
+    def run(self, call: ChunkCall, remaining: float | None, references: References) -> Reply:
         """The outputs of a chunk. `remaining` is the time to the deadline, so that clocks need not agree."""
         deadline = None if remaining is None else time.monotonic() + remaining
 
@@ -109,45 +86,80 @@ class WorkerActor:
             return call.work in self._finished or (deadline is not None and time.monotonic() >= deadline)
 
         try:
-            if stopped():
-                raise Cancelled("the work was stopped before this chunk began")
-            prepared = self._prepare(call, stopped)
-            arguments = arrays_of(call.arguments, self._data(call, stopped), self._constants_of(call, stopped))
-            with ONE_BLAS_THREAD:  # again, for libraries that came with the program
-                started = time.perf_counter()
-                return Done(prepared(arguments, stopped), time.perf_counter() - started)
+            with self._turn(stopped):
+                prepared = self._prepare(call, references, stopped)
+                constants = self._constants_of(call, references, stopped)
+                arguments = arrays_of(call.arguments, self._data(call, references, stopped), constants)
+                with ONE_BLAS_THREAD:  # again, for libraries that came with the program
+                    started = time.perf_counter()
+                    return Done(prepared(arguments, stopped), time.perf_counter() - started)
         except GradserveError as error:
             return Failed(error)
+        except _AbsentError:
+            return Declined()
 
-    def _prepare(self, call: ChunkCall, stopped: Callable[[], bool]) -> Prepared:
+    def run_small(self, packet: bytes) -> bytes:
+        """The reply to a call and its remaining time, both as packets, with what the worker holds.
+
+        Declines chunks that need more, whose reply is long, or that end in an error that nobody planned: `run` takes
+        them all.
+        """
+        try:
+            call, remaining = unpacked(packet)
+            reply = packed(self.run(call, remaining, _NO_REFERENCES))
+        except Exception:
+            return _DECLINED
+        return reply if len(reply) <= PACKET_BYTES else _DECLINED
+
+    @contextmanager
+    def _turn(self, stopped: Callable[[], bool]) -> Iterator[None]:
+        """A context in which no other chunk runs. One that came by the other way than this may be running still."""
+        while not stopped():
+            if self._running.acquire(timeout=_WAIT_SECONDS):
+                try:
+                    yield
+                finally:
+                    self._running.release()
+                return
+        raise Cancelled("the work was stopped before this chunk began")
+
+    def _prepare(self, call: ChunkCall, references: References, stopped: Callable[[], bool]) -> Prepared:
         found = self._prepared.find(call.program, call.executor)
-        return found or self._prepared.prepared(_fetch(call.schedule, stopped), call.executor)
+        return found or self._prepared.prepared(_fetch(references.schedule, stopped), call.executor)
 
-    def _constants_of(self, call: ChunkCall, stopped: Callable[[], bool]) -> dict[str, Literal]:
+    def _constants_of(self, call: ChunkCall, references: References, stopped: Callable[[], bool]) -> dict[str, Literal]:
         found = {}
-        for key, reference in call.constants.items():
-            literal = self._constants.get(key)
-            if literal is None:
-                literal = Literal(_fetch(reference, stopped))
-                self._constants.put(key, literal, literal.array.nbytes)
-            found[key] = literal
+        for source in call.arguments.values():
+            if isinstance(source, Constant):
+                literal = self._constants.get(source.key)
+                if literal is None:
+                    literal = Literal(_fetch(references.constants.get(source.key), stopped))
+                    self._constants.put(source.key, literal, literal.array.nbytes)
+                found[source.key] = literal
         return found
 
-    def _data(self, call: ChunkCall, stopped: Callable[[], bool]) -> dict[str, Array]:
-        kept = self._kept.get(call.work, {})
-        fetched = {key: _fetch(ref, stopped) for key, ref in call.kept.items() if key not in kept}
+    def _data(self, call: ChunkCall, references: References, stopped: Callable[[], bool]) -> dict[str, Array]:
+        found = {**self._kept.get(call.work, {}), **call.own}
+        found |= {key: _fetch(reference, stopped) for key, reference in references.own.items()}
+        wanted = {source.key for source in call.arguments.values() if isinstance(source, Shared)}
+        fetched = {key: _fetch(references.kept.get(key), stopped) for key in wanted - found.keys()}
         if fetched:
             with self._lock:
                 if call.work not in self._finished:
                     self._kept.setdefault(call.work, {}).update(fetched)
-        own = {key: _fetch(x, stopped) if isinstance(x, ray.ObjectRef) else x for key, x in call.own.items()}
-        return {**kept, **fetched, **own}
+        return found | fetched
 
 
-def _fetch(reference: Reference, stopped: Callable[[], bool]) -> Any:
+def _hello() -> Hello:
+    return Hello(os.getpid(), ray.get_runtime_context().get_node_id())
+
+
+def _fetch(reference: Reference | None, stopped: Callable[[], bool]) -> Any:
+    if reference is None:
+        raise _AbsentError
     while not stopped():
         try:
-            return ray.get(reference, timeout=_FETCH_SECONDS)
+            return ray.get(reference, timeout=_WAIT_SECONDS)
         except GetTimeoutError:
             continue
     raise Cancelled("the work was stopped while its data was on the way")

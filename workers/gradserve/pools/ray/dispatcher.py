@@ -9,18 +9,17 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass
 
 from ray.exceptions import NodeDiedError, ObjectLostError, OutOfMemoryError, RayActorError, WorkerCrashedError
 
 from gradserve.ir.errors import Unavailable, WorkerLost
-from gradserve.pools.in_order import Inbox
-from gradserve.pools.ray.actor import ChunkCall, Done, Failed, Reply
+from gradserve.pools.ray.job import Job, Task
+from gradserve.pools.ray.lane import LaneEndedError
+from gradserve.pools.ray.messages import Declined, Done, Failed, Reply
+from gradserve.pools.ray.packets import packed, unpacked
 from gradserve.pools.ray.scaling import Scaling
-from gradserve.pools.ray.sending import ChunkCalls
 from gradserve.pools.ray.workers import Worker, Workers
 from gradserve.pools.work import ChunkResult
-from gradserve.runtime.control import Control
 
 CHUNKS_PER_WORKER = 2
 """One that runs, and one that waits beside it so that no worker idles for the length of a hop."""
@@ -28,45 +27,10 @@ MAX_RETRIES = 5
 _TICK_SECONDS = 0.25
 _STOP_SECONDS = 0.5
 """How long a worker may take to stop a chunk that nobody wants any more; one amid a longer step is ended."""
-_DEATHS = (RayActorError, WorkerCrashedError, NodeDiedError, OutOfMemoryError)
+_DEATHS = (RayActorError, WorkerCrashedError, NodeDiedError, OutOfMemoryError, LaneEndedError)
 _CLOSED = "the pool is closed"
 
 log = logging.getLogger("gradserve.pools")
-
-
-@dataclass(eq=False)
-class Job:
-    """One work under way."""
-
-    calls: ChunkCalls
-    control: Control
-    inbox: Inbox
-    own_workers: bool
-    """Whether its chunks need more memory than ordinary workers have, and so workers of its own."""
-
-    def __post_init__(self) -> None:
-        """Starts with nothing pending."""
-        self.chunks_left = len(self.calls.work.chunks)
-        self.pending: deque[Task] = deque()
-        self.workers: set[Worker] = set()
-        self.stalled_since: float | None = None
-
-    @property
-    def owner(self) -> Job | None:
-        """The owner of the workers that may run its chunks."""
-        return self if self.own_workers else None
-
-
-@dataclass(eq=False)
-class Task:
-    """One chunk under way."""
-
-    job: Job
-    index: int
-    call: ChunkCall
-    offered: float
-    retries: int = 0
-    unwanted_since: float | None = None
 
 
 class Dispatcher:
@@ -107,7 +71,7 @@ class Dispatcher:
 
     def offer(self, job: Job, index: int) -> None:
         """Sends a chunk as soon as a worker can take it; raises `Unavailable` if the pool is closed."""
-        task = Task(job, index, job.calls.call(index), time.perf_counter())
+        task = Task(job, index, job.calls.parcel(index), time.perf_counter())
         with self._lock:
             if self._closed:  # perhaps while the call was made
                 raise Unavailable(_CLOSED)
@@ -169,9 +133,15 @@ class Dispatcher:
                 return worker, task
         return None
 
-    def _submit(self, worker: Worker, task: Task) -> None:
+    def _submit(self, worker: Worker, task: Task, *, declined: bool = False) -> None:
+        """Sends a chunk to a worker: a small one as a packet, by the lane if there is one, until it is declined."""
+        parcel, remaining = task.parcel, task.job.control.remaining
         try:
-            future = worker.handle.run.remote(task.call, task.job.control.remaining).future()
+            if parcel.is_small and not declined:
+                packet = packed((parcel.call, remaining))
+                future = (worker.lane and worker.lane.send(packet)) or worker.handle.run_small.remote(packet).future()
+            else:
+                future = worker.handle.run.remote(parcel.call, remaining, parcel.references).future()
         except Exception as error:
             self._release(worker, task)
             task.job.inbox.put(task.index, error)
@@ -186,25 +156,33 @@ class Dispatcher:
             worker.tasks.remove(task)
             return True
 
-    def _arrived(self, worker: Worker, task: Task, future: Future[Reply]) -> None:
-        """Called by Ray's own thread, which must not wait: it hands over and leaves the rest to `_attend`."""
+    def _arrived(self, worker: Worker, task: Task, future: Future[Reply | bytes]) -> None:
+        """Called by Ray's own thread or a lane's, which must not wait: it hands over, the rest is for `_attend`."""
         error = future.exception()
         if isinstance(error, _DEATHS):
             self._lose(worker, error)
-        elif self._release(worker, task):
-            cause = getattr(error, "cause", None) or error  # what the worker raised, without Ray's wrapping
-            if isinstance(cause, ObjectLostError):
-                self._retry(task, str(cause))
-            elif cause is not None:
-                task.job.inbox.put(task.index, cause)
-            else:
-                self._accept(worker, task, future.result())
+        elif error is not None:
+            self._give_back(worker, task, getattr(error, "cause", None) or error)  # without Ray's wrapping
+        else:
+            answer = future.result()
+            reply = unpacked(answer) if isinstance(answer, bytes) else answer
+            if isinstance(reply, Declined):
+                self._submit(worker, task, declined=True)
+            elif self._release(worker, task):
+                self._accept(worker, task, reply)
         with self._lock:
             more = any(job.pending for job in self._jobs)
         if more:
             self._wake.set()
 
-    def _accept(self, worker: Worker, task: Task, reply: Reply) -> None:
+    def _give_back(self, worker: Worker, task: Task, error: BaseException) -> None:
+        if self._release(worker, task):
+            if isinstance(error, ObjectLostError):
+                self._retry(task, str(error))
+            else:
+                task.job.inbox.put(task.index, error)
+
+    def _accept(self, worker: Worker, task: Task, reply: Done | Failed) -> None:
         task.job.chunks_left -= 1
         match reply:
             case Done(outputs, seconds):

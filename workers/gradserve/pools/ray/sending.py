@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,13 @@ from gradserve.ir.errors import LimitExceeded
 from gradserve.ir.graph import Literal
 from gradserve.ir.types import Array
 from gradserve.pools.prepared import schedule_bytes
-from gradserve.pools.ray.actor import ChunkCall, Reference
+from gradserve.pools.ray.messages import ChunkCall, Reference, References
 from gradserve.pools.sources import array_of, nbytes
 from gradserve.pools.work import Constant, Point, Rows, Shared, Source, Stored, Work
 from gradserve.runtime.caches import Lru
 
 INLINE_BYTES = 100_000
-"""The most data that a call carries inside it. Ray itself stores a larger argument apart."""
+"""The most data that a call carries inside it, and a packet back. Ray itself stores what is larger apart."""
 SCHEDULE_BYTES = 1 << 28
 """Schedules kept in Ray's store for works to come."""
 CONSTANT_BYTES = 1 << 30
@@ -70,6 +71,16 @@ class Kept:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A chunk ready to be sent."""
+
+    call: ChunkCall
+    references: References
+    is_small: bool
+    """Whether packets hold it and its reply, once the worker knows program and constants."""
+
+
 class ChunkCalls:
     """The calls of one work."""
 
@@ -85,18 +96,20 @@ class ChunkCalls:
         """Whether workers have been told to keep data of this work."""
         return bool(self._references)
 
-    def call(self, index: int) -> ChunkCall:
-        """The call for a chunk; puts what is large into Ray's store."""
+    def parcel(self, index: int) -> Parcel:
+        """A chunk and where its data is; puts what is large into Ray's store."""
         chunk = self.work.chunks[index]
+        schedule = self.work.schedules[chunk.program]
         arguments: dict[str, Source] = {}
-        own: dict[str, Array | Reference] = {}
+        inside: dict[str, Array] = {}
+        own: dict[str, Reference] = {}
         kept: dict[str, Reference] = {}
         constants: dict[str, Reference] = {}
         inline = self._inline(index)
         for name, source in chunk.arguments.items():
             match source:
                 case Shared(key) if name in inline:
-                    own[key] = self.work.data[key]
+                    inside[key] = self.work.data[key]
                     arguments[name] = source
                 case Shared(key):
                     kept[key] = self._reference(key)
@@ -109,22 +122,16 @@ class ChunkCalls:
                     key = repr(source)
                     part = np.asarray(array_of(source, self.work.data, {}), order="C")
                     if name in inline:
-                        own[key] = part
+                        inside[key] = part
                     elif key not in own:
                         own[key] = put(part)
                     arguments[name] = Shared(key)
                 case _:
                     arguments[name] = source
-        return ChunkCall(
-            work=self.number,
-            program=chunk.program,
-            schedule=self._stored.schedule(self.work.schedules[chunk.program], self.work.executor),
-            executor=self.work.executor,
-            arguments=arguments,
-            kept=kept,
-            constants=constants,
-            own=own,
-        )
+        references = References(self._stored.schedule(schedule, self.work.executor), kept, constants, own)
+        is_small = not own and not kept and schedule.program.result_bytes <= INLINE_BYTES
+        call = ChunkCall(self.number, chunk.program, self.work.executor, arguments, inside)
+        return Parcel(call, references, is_small)
 
     def _reference(self, key: str) -> Reference:
         if key not in self._references:

@@ -13,7 +13,9 @@ from typing import Any
 
 import ray
 
-from gradserve.pools.ray.actor import Hello, WorkerActor
+from gradserve.pools.ray.actor import WorkerActor
+from gradserve.pools.ray.lane import Door, Lane
+from gradserve.pools.ray.messages import Hello
 
 SILENT_SECONDS = 30.0
 """A worker that answers nothing for so long counts as dead. Ray took 68 s to notice a partition."""
@@ -42,10 +44,26 @@ class Worker:
     """The job that it works for alone; None if it works for all."""
     handle: Any
     hello: Hello | None = None
+    lane: Lane | None = None
+    """The way for small chunks, if it is on this machine."""
     tasks: list[Any] = field(default_factory=list)
-    """Chunks that it has been sent, oldest first; only the oldest runs."""
+    """Chunks that it has been sent, oldest first; one runs, the oldest but for a race between lane and Ray."""
     lost: bool = False
     ping: tuple[float, Future[Hello]] | None = None
+
+    def end(self) -> None:
+        """Ends its process."""
+        if self.lane is not None:
+            self.lane.close()
+        ray.kill(self.handle)
+
+
+def _door() -> Door | None:
+    try:
+        return Door()
+    except OSError as error:
+        log.warning("no lanes, chunks go by Ray alone: %s", error)
+        return None
 
 
 @dataclass(eq=False)
@@ -70,6 +88,7 @@ class Workers:
         self._openings: list[_Opening] = []
         self._leaving: list[Worker] = []
         self._names = 0
+        self._node = ray.get_runtime_context().get_node_id()
         self.lost = 0
         """Workers that were given up as dead."""
 
@@ -138,7 +157,7 @@ class Workers:
             self._openings = [v for v in self._openings if v not in due]
             leaving, self._leaving = self._leaving, []
         for worker in leaving:
-            ray.kill(worker.handle)
+            worker.end()
         for opening in due:
             self._start(opening)
         return [worker for worker in self.all_ready() if self._is_silent(worker)]
@@ -150,7 +169,7 @@ class Workers:
             leaving += [*self._starting, *self._leaving]
             self._ready, self._starting, self._openings, self._leaving = {}, set(), [], []
         for worker in leaving:
-            ray.kill(worker.handle)
+            worker.end()
 
     def _start(self, opening: _Opening) -> None:
         self._names += 1
@@ -164,12 +183,17 @@ class Workers:
         worker = Worker(f"worker-{self._names}", opening.memory, opening.owner, handle)
         with self._lock:
             self._starting.add(worker)
-        handle.hello.remote().future().add_done_callback(functools.partial(self._ready_or_not, worker, opening))
+        door = _door()
+        started = handle.start.remote(self._node, door.path if door else None).future()
+        started.add_done_callback(functools.partial(self._ready_or_not, worker, opening, door))
 
-    def _ready_or_not(self, worker: Worker, opening: _Opening, hello: Future[Hello]) -> None:
+    def _ready_or_not(self, worker: Worker, opening: _Opening, door: Door | None, hello: Future[Hello]) -> None:
         error = hello.exception()
+        if door is not None:
+            worker.lane = None if error else door.admit(f"gradserve-lane-{worker.name}")
+            door.close()
         with self._lock:
-            if worker not in self._starting:  # ended meanwhile
+            if worker not in self._starting:  # ended meanwhile, and its lane with it
                 return
             self._starting.remove(worker)
             if error is None:

@@ -1,0 +1,71 @@
+"""What a pool and its workers say to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from gradserve.ir.errors import GradserveError
+from gradserve.ir.types import Array
+from gradserve.pools.work import Source
+
+Reference: TypeAlias = Any
+"""A reference to an object in Ray's store."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkCall:
+    """A chunk as it is sent to a worker: what is small lies in it, what is large it names by key."""
+
+    work: int
+    program: str
+    """The digest of its program."""
+    executor: str
+    arguments: Mapping[str, Source]
+    own: Mapping[str, Array]
+    """Data that is too small to be worth keeping, by key."""
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """Where to find what a call names and does not hold. They take Ray longer than all the rest of a small call."""
+
+    schedule: Reference = None
+    kept: Mapping[str, Reference] = field(default_factory=dict)
+    """Data that other chunks of the work need as well: the worker keeps it until the work ends."""
+    constants: Mapping[str, Reference] = field(default_factory=dict)
+    """Constants of the program by their keys, which works to come may need as well."""
+    own: Mapping[str, Reference] = field(default_factory=dict)
+    """Data of this chunk alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The outputs of a chunk and the seconds it took."""
+
+    outputs: dict[str, Array]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A typed error. Returned and not raised, because Ray would wrap it."""
+
+    error: GradserveError
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """The chunk is to come once more, and the references with it."""
+
+
+Reply: TypeAlias = Done | Failed | Declined
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """Which process on which machine a worker is."""
+
+    pid: int
+    node: str
