@@ -102,6 +102,17 @@ def long_work(steps, chunks, length=500_000):
     return work_of(schedule, data, (Chunk(schedule.program.digest, {"x": Shared("x"), "b": Shared("b")}),) * chunks)
 
 
+def lasting(steps, chunks, size=200_000):
+    """Chunks of a millisecond or more for each step that take one number and give one."""
+    g = builder()
+    x = y = g.broadcast_to(g.input("x", TensorType(F64, (1,))), shape=(size,))
+    for _ in range(steps):
+        y = g.exp(-y * y) + x
+    schedule = schedule_of(g.build({"y": g.reduce_sum(y, axes=(0,))}))
+    cut = tuple(Chunk(schedule.program.digest, {"x": Rows("x", k, k + 1)}) for k in range(chunks))
+    return work_of(schedule, {"x": np.linspace(0.0, 1.0, chunks)}, cut)
+
+
 def endless_work(chunks):
     """Chunks of several seconds each, on schedules that are quickly made ready."""
     return long_work(steps=800, chunks=chunks, length=2_000_000)

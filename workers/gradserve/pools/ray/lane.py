@@ -121,6 +121,6 @@ def _serve(visitor: socket.socket, answer: Callable[[bytes], bytes]) -> None:
     with visitor:
         _, ends, _, _ = socket.recv_fds(visitor, 8, 1, socket.MSG_CMSG_CLOEXEC)
     for number in ends:
-        with socket.socket(fileno=number) as end:
+        with socket.socket(fileno=number) as end, contextlib.suppress(OSError):  # the pool ends when it likes
             while packet := end.recv(PACKET_BYTES):
                 end.send(answer(packet))

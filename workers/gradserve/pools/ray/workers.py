@@ -19,8 +19,8 @@ from gradserve.pools.ray.messages import Hello
 
 SILENT_SECONDS = 30.0
 """A worker that answers nothing for so long counts as dead. Ray took 68 s to notice a partition."""
-_IDLE_PING_SECONDS = 5.0
-"""How often a worker without work is asked whether it lives: one that has died is replaced before it is needed."""
+_PING_SECONDS = 5.0
+"""How often a worker is asked whether it lives, at most: an answer costs as much as a chunk that is sent by Ray."""
 _FIRST_DELAY = 0.1
 _LONGEST_DELAY = 5.0
 
@@ -210,7 +210,7 @@ class Workers:
     def _is_silent(self, worker: Worker) -> bool:
         now = time.monotonic()
         if worker.ping is None or (worker.ping[1].done() and worker.ping[1].exception() is None):
-            if worker.ping is None or worker.tasks or now - worker.ping[0] > _IDLE_PING_SECONDS:
+            if worker.ping is None or now - worker.ping[0] > min(_PING_SECONDS, self.silent_seconds / 4):
                 worker.ping = (now, worker.handle.hello.remote().future())
             return False
         return worker.ping[1].done() or now - worker.ping[0] > self.silent_seconds
