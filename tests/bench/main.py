@@ -13,7 +13,7 @@ from tests.bench.timing import Timing
 
 SECTIONS = (
     *("speed", "operations", "preparation", "losses", "chain", "first"),
-    *("jacobian", "gradbench", "dispatch", "batch", "hessian", "remote"),
+    *("jacobian", "gradbench", "dispatch", "ray", "batch", "hessian", "remote"),
 )
 _WITH_SERVICE = {"batch", "hessian", "remote"}
 
@@ -48,6 +48,9 @@ def _keep(run: Run, folder: Path, minutes: float) -> None:
     if run.jacobian_timings:
         notes += ["", "![Jacobians](jacobian.svg)"]
         plot.draw_jacobians(run.jacobian_timings, dense.INPUTS, folder / "jacobian.svg")
+    if run.round_trips:
+        notes += ["", "![Ray](ray.svg)"]
+        plot.draw_cluster(run.round_trips, run.efficiency, folder / "ray.svg")
     (folder / "RESULTS.md").write_text(markdown(run.sections, notes))
     run.screen.line(f"Results are in {folder / 'RESULTS.md'}")
 
@@ -78,7 +81,9 @@ class Run:
         self.timings: dict[str, dict[str, Timing]] = {}
         self.remote_timings: dict[int, dict[str, Timing]] = {}
         self.jacobian_timings: dict[int, dict[str, Timing]] = {}
-        self._ray = not options.no_ray
+        self.round_trips: dict[str, Timing] = {}
+        self.efficiency: dict[int, dict[float, float]] = {}
+        self._has_ray = not options.no_ray
         self._share = 0.1 if options.quick else 1.0
         self._wanted = [name for name in SECTIONS if name in options.only]
         self._names = [name for name in workloads.MAKERS if name in options.only] or list(workloads.MAKERS)
@@ -121,7 +126,17 @@ class Run:
         self.sections.append(gradbench.compared(list(gradbench.ROWS), 3.0 * self._share, self.screen))
 
     def _dispatch(self) -> None:
-        self.sections.append(dispatch.hops(self._ray, 10.0 * self._share, self.screen))
+        self.sections.append(dispatch.hops(self._has_ray, 10.0 * self._share, self.screen))
+
+    def _ray(self) -> None:
+        if not self._has_ray:
+            return
+        from tests.bench import cluster
+
+        section, self.round_trips = cluster.round_trips(15.0 * self._share, self.screen)
+        self.sections.append(section)
+        section, self.efficiency = cluster.efficiency(2.0 * self._share, self.screen)
+        self.sections.append(section)
 
     def _with_service(self) -> None:
         from gradserve.client import Client

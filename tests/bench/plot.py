@@ -76,6 +76,27 @@ def draw_jacobians(timings: dict[int, dict[str, Timing]], inputs: int, path: Pat
     plt.close(figure)
 
 
+def draw_cluster(round_trips: dict[str, Timing], efficiency: dict[int, dict[float, float]], path: Path) -> None:
+    """Writes round trips to a worker as bars, the best turns as ticks, and the share of work over chunks' lengths."""
+    plt = _pyplot()
+    figure, (trips, shares) = plt.subplots(1, 2, figsize=(9.0, 3.8), layout="constrained")
+    trips.barh(list(round_trips), [1e3 * t.median for t in round_trips.values()], color=_COLOURS["gradserve"])
+    trips.scatter([1e3 * t.best for t in round_trips.values()], list(round_trips), marker="|", color="black")
+    trips.set_xscale("log")
+    trips.set_xlabel("ms to a worker and back")
+    for nodes, share in efficiency.items():
+        shares.plot([1e3 * own for own in share], list(share.values()), marker="o", label=f"{nodes} node(s)")
+    shares.set_xscale("log")
+    shares.set_ylim(0.0, 1.0)
+    shares.set_xlabel("ms of a chunk")
+    shares.set_ylabel("work per processor second")
+    shares.legend(fontsize=7, frameon=False, loc="lower right")
+    for axis in (trips, shares):
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
+
+
 def _pyplot() -> Any:
     """Matplotlib, drawing the same file from the same numbers."""
     import matplotlib as mpl
