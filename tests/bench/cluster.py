@@ -21,6 +21,7 @@ from gradserve.pools.work import Chunk, Rows, Work
 from gradserve.runtime.control import Control
 from tests.bench.report import Screen, Section, duration, time_floor
 from tests.bench.timing import Here, Timing, interleave, ratio
+from tests.raylets import nodes
 
 SOCKET, CALL, LANE, RAY = "bare socket", "Ray's plain call", "a chunk by lane", "a chunk by Ray"
 PACKET = bytes(300)
@@ -28,7 +29,6 @@ PACKET = bytes(300)
 NODES = (1, 2, 4)
 STEPS = (1, 8, 40)
 """Rounds of a chunk: about a millisecond each."""
-_STORE_BYTES = 80 << 20
 _ECHO = """
 import socket, sys
 with socket.socket(fileno=int(sys.argv[1])) as end:
@@ -41,7 +41,7 @@ def round_trips(seconds: float, screen: Screen) -> tuple[Section, dict[str, Timi
     """Seconds of one tiny chunk to a worker and back, each with the peer that could do no less, and their timings."""
     work = _work(rounds=0, chunks=1)
     with ExitStack() as stack:
-        address = stack.enter_context(_cluster(2, 1))
+        address = stack.enter_context(nodes(2, 1))
         near = stack.enter_context(_pool(address, workers=1, cpus=2))  # fits on the first node alone, and fills it
         far = stack.enter_context(_pool(address, workers=1, cpus=1))
         calls: dict[str, Callable[[], Any]] = {
@@ -74,13 +74,13 @@ def efficiency(seconds: float, screen: Screen) -> tuple[Section, dict[int, dict[
     """The share of all processor time that is the chunks' own, by nodes and by the length of a chunk."""
     found: dict[int, dict[float, float]] = {}
     rows = []
-    for nodes in NODES:
-        with _cluster(*[1] * nodes) as address, _pool(address, workers=nodes, cpus=1) as pool:
+    for count in NODES:
+        with nodes(*[1] * count) as address, _pool(address, workers=count, cpus=1) as pool:
             for rounds in STEPS:
                 own, share = _share(pool, rounds, seconds)
-                found.setdefault(nodes, {})[own] = share
-                rows.append((str(nodes), duration(own), f"{share:.0%}"))
-                screen.line(f"{nodes} nodes, chunks of {duration(own)}: {share:.0%} of all processor time is work")
+                found.setdefault(count, {})[own] = share
+                rows.append((str(count), duration(own), f"{share:.0%}"))
+                screen.line(f"{count} nodes, chunks of {duration(own)}: {share:.0%} of all processor time is work")
     text = (
         "Processor time of chunks run alone in one process, over that of all processes of the cluster while they run "
         "there: front end, workers, and Ray's own. One worker on each node, all nodes on this machine; the first "
@@ -135,26 +135,6 @@ def _work(rounds: int, chunks: int) -> Work:
     digest = schedule.program.digest
     cut = tuple(Chunk(digest, {"x": Rows("x", k, k + 1)}) for k in range(chunks))
     return Work({digest: schedule}, {"x": np.linspace(0.0, 1.0, chunks)}, {}, cut, "numpy")
-
-
-@contextmanager
-def _cluster(*cpus: int) -> Iterator[str]:
-    """The address of a cluster of nodes on this machine with so many CPUs."""
-    from ray.cluster_utils import Cluster
-
-    from gradserve.pools.ray import cluster as local_cluster
-
-    nodes = Cluster()
-    try:
-        for count in cpus:
-            nodes.add_node(num_cpus=count, object_store_memory=_STORE_BYTES, include_dashboard=False)
-        local_cluster.connect(nodes.address, cpus=1)
-        try:
-            yield nodes.address
-        finally:
-            local_cluster.disconnect()
-    finally:
-        nodes.shutdown()
 
 
 @contextmanager

@@ -12,11 +12,9 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from ray.cluster_utils import Cluster
 
 from gradserve.ir.errors import Cancelled, DeadlineExceeded
 from gradserve.pools.local.pool import LocalPool
-from gradserve.pools.ray import cluster as local_cluster
 from gradserve.pools.ray.lane import Lane
 from gradserve.pools.ray.messages import Done
 from gradserve.pools.ray.packets import unpacked
@@ -24,6 +22,7 @@ from gradserve.pools.ray.pool import RayPool
 from gradserve.pools.work import Chunk, Shared
 from gradserve.runtime.control import Control
 from tests.pools.works import bits, lasting, one_input, probes, product_schedule, products, square_schedule, work_of
+from tests.raylets import nodes
 
 pytestmark = pytest.mark.ray
 
@@ -35,13 +34,8 @@ NEAR_CPUS = 2
 @pytest.fixture(scope="module")
 def address():
     """A node with room for two workers of this file, and one for whoever wants a single CPU when that is full."""
-    cluster = Cluster()
-    for cpus in (2 * NEAR_CPUS, 1):
-        cluster.add_node(num_cpus=cpus, object_store_memory=80 << 20, include_dashboard=False)
-    local_cluster.connect(cluster.address, cpus=1)
-    yield cluster.address
-    local_cluster.disconnect()
-    cluster.shutdown()
+    with nodes(2 * NEAR_CPUS, 1) as found:
+        yield found
 
 
 def ready(pool, size):
