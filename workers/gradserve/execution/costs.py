@@ -18,14 +18,14 @@ from gradserve.ops.family import Elementwise
 
 CALL_SECONDS = 5e-6
 """Of a call of a program, beside its steps."""
-STEP_SECONDS = 9e-7
+STEP_SECONDS = 1.1e-6
 """Of a step on arrays that Python runs, beside its work."""
 NUMBER_SECONDS, FUNCTION_SECONDS = 1e-7, 2e-7
 """Of a step on single numbers that Python runs: by itself, and by a function of NumPy's or SciPy's."""
 NODE_SECONDS = 7e-10
 """Of a node in machine code."""
-LOOP_SECONDS = 1e-8
-"""Of an inner loop of NumPy's that machine code calls."""
+FUNCTION_NODE_SECONDS = 2.5e-8
+"""Of an elementary function in machine code, of however few elements."""
 
 FLOPS_PER_SECOND = 2e10
 """Of what is nothing of the following."""
@@ -42,6 +42,8 @@ _INTENSE = 16.0
 """Operations for each element above which an op is taken for one of LAPACK's."""
 _ELEMENT_SECONDS = 1.1e-10
 """Of an element of a node in machine code, which works on several at a time."""
+_QUICK_SECONDS = 1e-9
+"""Of an element, below which a node is no elementary function."""
 _QUICK_FLOPS, _SECONDS_PER_FLOP = 4.0, 1.1e-9
 """Elementwise ops of more operations than that call a function of a library, which takes so long for each of them."""
 
@@ -55,7 +57,15 @@ _NANOSECONDS: Mapping[str, float] = {
     **{"digamma": 38.0, "beta": 82.0, "betaln": 92.0, "gammainc": 150.0, "gammaincc": 160.0, "expi": 250.0},
     "betainc": 330.0,
 }
-"""Of an element, where the number of operations does not tell."""
+"""Of an element, by a function of NumPy's or SciPy's, where the number of operations does not tell."""
+_COMPILED: Mapping[str, float] = {
+    **{"exp": 1.6, "logistic": 1.8, "log": 2.0, "logistic_slope": 2.0, "cosh": 2.0, "sinh": 2.0, "hypot": 1.5},
+    **{"acos": 2.2, "asin": 2.2, "atan": 1.9, "atan2": 3.4, "cosine": 1.8, "expm1": 1.7, "log1p": 2.2, "tan": 2.9},
+    **{"sin": 2.2, "cos": 2.2, "tanh": 4.0, "tanh_slope": 2.3, "pow": 6.7, "atanh": 4.8, "asinh": 5.9},
+    **{"hypot_excess": 2.5, "logaddexp": 14.0, "sqrt": 0.8},
+    **dict.fromkeys(("clip", "select", "one_minus_square", "sign"), 0.0),
+}
+"""The same where machine code does not call such a function."""
 
 
 def of_step(op: Op, cost: Cost, operands: Sequence[TensorType], results: Sequence[TensorType]) -> float:
@@ -66,29 +76,18 @@ def of_step(op: Op, cost: Cost, operands: Sequence[TensorType], results: Sequenc
     return STEP_SECONDS + (0.0 if op.view else _work(op, cost, operands, results))
 
 
-def of_node(op: Op, cost: Cost, operands: Sequence[TensorType], results: Sequence[TensorType]) -> float:
-    """Predicted seconds of a node in machine code: passes keep most of what it moves in registers."""
-    elements = max((type_.size for type_ in (*operands, *results)), default=0)
-    if op.view:
-        return NODE_SECONDS
-    if isinstance(op, Elementwise):
-        calls = 0.5 * _nanoseconds(op) > 1e9 * _ELEMENT_SECONDS
-        each = max(_ELEMENT_SECONDS, 1e-9 * _nanoseconds(op))
-        return NODE_SECONDS + LOOP_SECONDS * calls + elements * each
-    if isinstance(op, Contract):
-        return NODE_SECONDS + _product(cost, operands)
-    return NODE_SECONDS + max(elements * _ELEMENT_SECONDS, cost.flops / _flops_per_second(cost, operands))
+def of_graph(graph: Graph, compiled: Mapping[str, float] = _COMPILED) -> float:
+    """Predicted seconds of one run of a graph as machine code, with its arguments and results in a cache.
 
-
-def of_graph(graph: Graph) -> float:
-    """Predicted seconds of one run of a graph as machine code, with its arguments and results in a cache."""
+    `compiled` has nanoseconds of an element of elementwise ops that are not computed by functions of a library.
+    """
     types, known = graph.value_types, dict[tuple[int, ...], float]()
     total = 0.0
     for node in graph.nodes:
         key = (id(node.op), *[id(types[k]) for k in node.operands])
         found = known.get(key)
         if found is None:
-            found = known[key] = _of_node(node, [types[k] for k in node.operands])
+            found = known[key] = _of_node(node, [types[k] for k in node.operands], compiled)
         total += found
     return total
 
@@ -101,11 +100,22 @@ def at_border(graph: Graph) -> float:
     return sum(types[k].nbytes for k in moved) / _PASS_BYTES_PER_SECOND
 
 
-def _of_node(node: Node, operands: Sequence[TensorType]) -> float:
+def _of_node(node: Node, operands: Sequence[TensorType], compiled: Mapping[str, float]) -> float:
+    """Of a node in machine code: passes keep most of what it moves in registers."""
     op = node.op
     if isinstance(op, Calling):
-        return op.calls * max(map(of_graph, op.functions.values()))
-    return of_node(op, op.cost(operands, node.types), operands, node.types)
+        return op.calls * max(of_graph(function, compiled) for function in op.functions.values())
+    if op.view:
+        return NODE_SECONDS
+    cost, elements = op.cost(operands, node.types), max(type_.size for type_ in (*operands, *node.types))
+    if isinstance(op, Elementwise):
+        own = compiled.get(op.name)
+        each = 1e-9 * (_nanoseconds(op) if own is None else own)
+        around = NODE_SECONDS if each < _QUICK_SECONDS else FUNCTION_NODE_SECONDS
+        return around + elements * max(_ELEMENT_SECONDS, each)
+    if isinstance(op, Contract):
+        return NODE_SECONDS + _product(cost, operands)
+    return NODE_SECONDS + max(elements * _ELEMENT_SECONDS, cost.flops / _flops_per_second(cost, operands))
 
 
 def _work(op: Op, cost: Cost, operands: Sequence[TensorType], results: Sequence[TensorType]) -> float:

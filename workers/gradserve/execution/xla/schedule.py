@@ -32,7 +32,7 @@ class XlaSchedule:
 
 def schedule_of(program: Program) -> XlaSchedule:
     """The schedule of a program."""
-    work = program.argument_bytes / _GIVEN_BYTES_PER_SECOND + costs.of_graph(program.graph)
+    work = program.argument_bytes / _GIVEN_BYTES_PER_SECOND + costs.of_graph(program.graph, compiled={})
     return XlaSchedule(program, LAUNCH_SECONDS + work, _peak_bytes(program.graph))
 
 
