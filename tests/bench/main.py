@@ -7,12 +7,25 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench import batch, dense, dispatch, first, gradbench, local, losses, plot, remote, ways, workloads
+from tests.bench import (
+    batch,
+    dense,
+    dispatch,
+    first,
+    gradbench,
+    local,
+    losses,
+    plot,
+    predicted,
+    remote,
+    ways,
+    workloads,
+)
 from tests.bench.report import Screen, Section, markdown, screen
 from tests.bench.timing import Timing
 
 SECTIONS = (
-    *("speed", "operations", "preparation", "losses", "chain", "first"),
+    *("speed", "operations", "predicted", "preparation", "losses", "chain", "first"),
     *("jacobian", "gradbench", "dispatch", "ray", "batch", "hessian", "remote"),
 )
 _WITH_SERVICE = {"batch", "hessian", "remote"}
@@ -88,7 +101,7 @@ class Run:
         self._wanted = [name for name in SECTIONS if name in options.only]
         self._names = [name for name in workloads.MAKERS if name in options.only] or list(workloads.MAKERS)
         if not self._wanted:
-            self._wanted = list(SECTIONS[:3] if options.only else SECTIONS)
+            self._wanted = list(SECTIONS[:4] if options.only else SECTIONS)
 
     def all(self) -> None:
         """Everything wanted, in order."""
@@ -105,6 +118,9 @@ class Run:
 
     def _operations(self) -> None:
         self.sections.append(local.operations(self._names, self.screen))
+
+    def _predicted(self) -> None:
+        self.sections.append(predicted.predictions(self._names, self.screen))
 
     def _preparation(self) -> None:
         self.sections.append(local.preparation(self._names, 1 if self._share < 1 else 5, self.screen))

@@ -5,39 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from gradserve.execution.costs import BYTES_PER_SECOND, FLOPS_PER_SECOND
+from gradserve.execution.costs import of_graph
 from gradserve.execution.fused.indexing import slice_at
 from gradserve.execution.fused.lowering import Site, lower, lowered
 from gradserve.execution.fused.machine import CHECK, Machine
 from gradserve.execution.fused.passes import moved
 from gradserve.execution.fused.text import MEMORY
 from gradserve.execution.fused.values import FEW, Filled, Lowered, Small, Stored, row_major_at
-from gradserve.ir.graph import Graph, Node
 from gradserve.ir.types import ElementType, TensorType
-from gradserve.ops.control.calling import Calling
 from gradserve.ops.control.cond import Cond
 from gradserve.ops.control.scan import Scan
 
 _BETWEEN_CHECKS = 1e-3
 """Predicted seconds between two looks at whether to stop."""
-_NODE_SECONDS = 2e-8
-_SHARE_OF_BYTES = 0.4
-"""Of what all ops would move by themselves: passes keep most of it in registers."""
 _BOOL, _INT64 = ElementType.BOOL, ElementType.INT64
-
-
-def seconds(graph: Graph) -> float:
-    """Predicted seconds of one run of a graph as machine code."""
-    types = graph.value_types
-    return sum(_seconds(node, [types[k] for k in node.operands]) for node in graph.nodes)
-
-
-def _seconds(node: Node, operands: Sequence[TensorType]) -> float:
-    op = node.op
-    if isinstance(op, Calling):
-        return op.calls * max(seconds(function) for function in op.functions.values())
-    cost = op.cost(operands, node.types)
-    return _NODE_SECONDS + max(cost.flops / FLOPS_PER_SECOND, _SHARE_OF_BYTES * cost.bytes / BYTES_PER_SECOND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +176,7 @@ def _row(machine: Machine, value: Filled | Stored, row: str) -> Lowered:
 
 def _look(op: Scan, machine: Machine, step: str) -> None:
     """Asks now and then whether to stop, if the loop is a long one."""
-    each = seconds(op.body)
+    each = of_graph(op.body)
     if each * op.length < _BETWEEN_CHECKS:
         return
     between = 1

@@ -8,8 +8,8 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
+from gradserve.execution.costs import of_graph
 from gradserve.execution.executor import Prepared, Schedule, Stopped
-from gradserve.execution.fused.control import seconds
 from gradserve.execution.fused.native import Native
 from gradserve.execution.fused.region import Region
 from gradserve.execution.fused.schedule import FusedSchedule, fused_schedule
@@ -74,7 +74,7 @@ def _whole(schedule: FusedSchedule) -> Prepared | None:
         return None
     given = [graph.inputs[k].name for k in steps[0].operands]
     outputs = [(output.name, made[output.value]) for output in graph.outputs]
-    native = Native(steps[0].op.body, seconds(steps[0].op.body))
+    native = Native(steps[0].op.body, of_graph(steps[0].op.body))
 
     def run(arguments: Mapping[str, Array], stopped: Stopped | None = None) -> dict[str, Array]:
         found = native(checker(stopped), [arguments[name] for name in given])
@@ -91,7 +91,7 @@ def _kernel(step: Step) -> Callable[..., Any]:
 
 
 def _region(op: Region) -> Callable[..., Any]:
-    native = Native(op.body, seconds(op.body))
+    native = Native(op.body, of_graph(op.body))
 
     def run(check: Callable[[], None], *operands: Array) -> Any:
         found = native(check, operands)

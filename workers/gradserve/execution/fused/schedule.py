@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gradserve.execution.costs import SECONDS_PER_STEP
-from gradserve.execution.fused import control
+from gradserve.execution import costs
 from gradserve.execution.fused.region import Region, fused
 from gradserve.execution.fused.table import lowerable, weight
 from gradserve.execution.numpy.schedule import NumpySchedule, Step, schedule_of
@@ -32,9 +31,12 @@ class FusedSchedule:
 def fused_schedule(program: Program) -> FusedSchedule:
     """The schedule of a program."""
     steps = schedule_of(Program(fused(program.graph, lowerable, weight)))
-    seconds = [_seconds(step) for step in steps.steps]
-    return FusedSchedule(program, steps, sum(seconds), max(seconds, default=0.0))
+    alone = len(steps.steps) == 1  # then there is no Python around it
+    seconds = [_seconds(step, 0.0 if alone else costs.STEP_SECONDS) for step in steps.steps]
+    return FusedSchedule(program, steps, costs.CALL_SECONDS + sum(seconds), max(seconds, default=0.0))
 
 
-def _seconds(step: Step) -> float:
-    return SECONDS_PER_STEP + control.seconds(step.op.body) if isinstance(step.op, Region) else step.seconds
+def _seconds(step: Step, around: float) -> float:
+    if not isinstance(step.op, Region):
+        return step.seconds
+    return around + costs.at_border(step.op.body) + costs.of_graph(step.op.body)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from gradserve.execution.costs import CALL_SECONDS
 from gradserve.execution.executor import Schedule
 from gradserve.execution.failures import located, violation_at
 from gradserve.execution.numpy.kernels import control
@@ -31,7 +33,8 @@ class NumpyExecutor:
 
     def schedule(self, program: Program) -> NumpySchedule:
         """The steps, in the order of the program's nodes."""
-        return schedule_of(program)
+        found = schedule_of(program)
+        return replace(found, seconds=CALL_SECONDS + found.seconds)
 
     def prepare(self, schedule: Schedule) -> NumpyPrepared:
         """The schedule as a compiled Python function."""

@@ -153,7 +153,14 @@ class _Measured:
         self.overwrites = entry(type(op)).overwrites and results[0].nbytes >= REUSE_BYTES
         self.functions = {name: schedule_of(Program(function)) for name, function in op.functions.items()}
         self.cost = op.cost(operands, results)
-        self.seconds = _seconds(op, self.cost, self.functions)
+        self.seconds = self._seconds()
+
+    def _seconds(self) -> float:
+        """Predicted seconds on one core; calls of functions take as long as all their steps."""
+        op = self._op
+        if not isinstance(op, Calling):
+            return costs.of_step(op, self.cost, self._operands, self._results)
+        return costs.STEP_SECONDS + op.calls * max(function.seconds for function in self.functions.values())
 
     def place(self, strides: Sequence[Strides]) -> Laid:
         """Where the results lie, by where the operands do; see `layout.place`."""
@@ -177,13 +184,6 @@ class _Measures:
         if found is None:
             found = self._known[key] = _Measured(op, operands, results)
         return found
-
-
-def _seconds(op: Op, cost: Cost, functions: Mapping[str, NumpySchedule]) -> float:
-    """Predicted seconds of one step on one core; calls of functions take as long as all their steps."""
-    if not isinstance(op, Calling):
-        return costs.seconds(cost)
-    return costs.SECONDS_PER_STEP + op.calls * max(function.seconds for function in functions.values())
 
 
 def _last_uses(graph: Graph, drafts: Sequence[Draft]) -> list[int]:
