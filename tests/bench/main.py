@@ -7,13 +7,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench import batch, dense, dispatch, first, local, losses, plot, remote, ways, workloads
+from tests.bench import batch, crowd, dense, dispatch, first, local, losses, plot, remote, ways, workloads
 from tests.bench.report import Screen, Section, markdown, screen
 from tests.bench.timing import Timing
 
 SECTIONS = (
     *("speed", "operations", "preparation", "losses", "chain", "first"),
-    *("jacobian", "dispatch", "batch", "hessian", "remote"),
+    *("jacobian", "dispatch", "batch", "hessian", "remote", "crowd"),
 )
 _WITH_SERVICE = {"batch", "hessian", "remote"}
 
@@ -119,6 +119,9 @@ class Run:
 
     def _dispatch(self) -> None:
         self.sections.append(dispatch.hops(self._ray, 10.0 * self._share, self.screen))
+
+    def _crowd(self) -> None:
+        self.sections.append(crowd.calls(20.0 * self._share, self.screen))
 
     def _with_service(self) -> None:
         from gradserve.client import Client

@@ -245,5 +245,14 @@ def test_elements_begin_where_numpy_says():
     whole = np.arange(24.0).reshape(4, 6)
     constant = whole.copy()
     constant.flags.writeable = False
-    for array in (whole, whole[1:, 2:], whole.T, whole[::-1], constant, np.empty((0, 3)), np.ones(1, np.float32), np.array(2)):
+    for array in (
+        whole,
+        whole[1:, 2:],
+        whole.T,
+        whole[::-1],
+        constant,
+        np.empty((0, 3)),
+        np.ones(1, np.float32),
+        np.array(2),
+    ):
         assert address_of(array) == array.ctypes.data

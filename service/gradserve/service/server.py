@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import logging
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
@@ -25,6 +24,7 @@ from gradserve.service.handlers.blobs import BlobHandlers
 from gradserve.service.handlers.graphs import Graphs
 from gradserve.service.handlers.questions import Questions
 from gradserve.service.handlers.streams import Streams
+from gradserve.service.lanes import Lanes
 from gradserve.service.metrics import Metrics
 from gradserve.service.page import start_page
 from gradserve.service.rpc import Handler, methods_of, of_message, of_messages
@@ -129,18 +129,18 @@ class Server:
         cluster = self._cluster(running)
         if cluster is not None:
             running.callback(cluster.close)
-        threads = ThreadPoolExecutor(settings.handler_threads, "rpc")
-        running.callback(threads.shutdown, wait=False, cancel_futures=True)
+        threads = Lanes(settings.lanes, settings.handler_threads)
+        running.callback(threads.shutdown)
         # Among processes of one service each takes its share; a second service on the port is a mistake.
         options = [*_OPTIONS, ("grpc.so_reuseport", int(settings.processes > 1))]
         options.append(("grpc.max_receive_message_length", settings.max_message_bytes))
         if settings.max_connection_age is not None:
             options.append(("grpc.max_connection_age_ms", round(1e3 * settings.max_connection_age)))
-        self._server = grpc.server(threads, options=options)
+        self._server = grpc.server(threads, options=options)  # type: ignore[arg-type]  # any executor does
         programs = Programs(settings.plan_bytes, settings.limits)
         handlers = self._handlers(Context(front_end, cluster, settings.limits, programs, settings.front_end_bytes))
         for service in SERVICES:
-            methods = methods_of(service, handlers, self.admission, self.metrics, settings.max_seconds)
+            methods = methods_of(service, handlers, self.admission, self.metrics, settings.max_seconds, threads.give_up)
             add_methods(self._server, service.full_name, methods)
         self._standard = Standard(self._server, [service.full_name for service in SERVICES])
         running.callback(self._standard.close)

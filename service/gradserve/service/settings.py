@@ -67,6 +67,8 @@ class Settings:
     """Calls that may wait for others to end; further ones are told to try again."""
     queue_seconds: float = 1.0
     """How long they may wait."""
+    lanes: int = 2
+    """Small calls that run at the same moment, by each process; those that wait or take long go on beside them."""
     threads: int | None = None
     """Threads that hold calls; None means enough for all that run or wait, and some to turn others away."""
 
