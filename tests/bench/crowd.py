@@ -59,8 +59,8 @@ def calls(seconds: float, screen: Screen) -> Section:
         f"Value and gradient, asked for by {PROCESSES * THREADS} callers at once, threads of {PROCESSES} processes "
         "with a connection each, in interleaved turns: median calls in a second of all together. `bytes` callers send "
         "the same request and do not read the reply, as those of the bare server do; `client` callers ask by `Client`. "
-        "The graphs take about so long by themselves: 0.5 mean(a (w - 1)^2) of 1000 parameters, and a logistic regression "
-        "on 3000 x 200 numbers."
+        "The graphs take about so long by themselves: 0.5 mean(a (w - 1)^2) of 1000 parameters, and a logistic "
+        "regression on 3000 x 200 numbers."
     )
     return Section("A crowd of callers", text, header, rows, floors)
 
