@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench import batch, crowd, dense, dispatch, first, local, losses, plot, remote, ways, workloads
+from tests.bench import batch, crowd, dense, dispatch, first, heavy, local, losses, plot, remote, ways, workloads
 from tests.bench.report import Screen, Section, markdown, screen
 from tests.bench.timing import Timing
 
@@ -122,6 +122,8 @@ class Run:
 
     def _crowd(self) -> None:
         self.sections.append(crowd.calls(20.0 * self._share, self.screen))
+        with crowd.service(processes=1) as address:
+            self.sections.append(heavy.beside_heavy_work(address, self._share, self.screen))
 
     def _with_service(self) -> None:
         from gradserve.client import Client

@@ -23,6 +23,9 @@ FRONT_END_SECONDS = 5e-3
 """Predicted work below this stays in the front end: the way to a worker costs about 1 ms and a copy."""
 TRANSFER_BYTES_PER_SECOND = 5e8
 """What sending arguments to a worker costs, to be weighed against the work itself."""
+HEAVY_SECONDS = 50e-3
+"""Predicted work above this goes to workers whatever the way costs: LAPACK's routines keep the interpreter to
+themselves, and meanwhile nobody else in the front end gets an answer, not even about its health."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ class Context:
             return pool, "as the request asks"
         if peak_bytes > self.front_end_bytes:
             return self.cluster, f"a chunk needs {peak_bytes} bytes; at most {self.front_end_bytes} stay here"
-        worth = FRONT_END_SECONDS + data_bytes / TRANSFER_BYTES_PER_SECOND
+        worth = min(FRONT_END_SECONDS + data_bytes / TRANSFER_BYTES_PER_SECOND, HEAVY_SECONDS)
         if seconds <= worth:
             return self.front_end, f"predicted {seconds * 1e3:.3g} ms of work, at most {worth * 1e3:.3g} ms stay here"
         return self.cluster, f"predicted {seconds * 1e3:.3g} ms of work, over {worth * 1e3:.3g} ms go to workers"
