@@ -2,8 +2,17 @@
 
 import threading
 
+import numpy as np
 import pytest
 
+from gradserve.client.tracing.trace import trace
+from gradserve.jobs.answering import answers
+from gradserve.jobs.context import Context
+from gradserve.pools.local.pool import LocalPool
+from gradserve.questions.call import Call
+from gradserve.questions.derivations import Gradient
+from gradserve.questions.derivatives import Differentiate
+from gradserve.runtime.control import Control
 from gradserve.service.lanes import Lanes
 
 
@@ -96,3 +105,18 @@ def test_the_end_cancels_what_has_not_begun(lanes):
         lanes.submit(pow, 2, 3)
     gate.open.set()
     assert late.cancel() or late.exception(10) is None
+
+
+@pytest.mark.parametrize(("size", "asked"), [(3, 0), (200_000, 1)])
+def test_only_calls_worth_a_thread_give_up_their_lane(size, asked):
+    """Those that are known: of others nobody knows what is to be made for them."""
+    given_up = []
+    context = Context(LocalPool(1))
+    graph = trace(lambda w: np.sum(w * w), np.zeros(size)).graph
+    question = Differentiate(Call(graph, {"w": np.ones(size)}), Gradient())
+    for _ in range(2):
+        control = Control.after(60.0, lambda: given_up.append(1))
+        (answer,) = answers(context, question, control)
+        assert answer.arrays["value"] == {"result": size}
+    assert len(given_up) == asked
+    context.front_end.close()
