@@ -9,10 +9,12 @@ from pathlib import Path
 
 from tests.bench import (
     batch,
+    crowd,
     dense,
     dispatch,
     first,
     gradbench,
+    heavy,
     local,
     losses,
     plot,
@@ -26,7 +28,7 @@ from tests.bench.timing import Timing
 
 SECTIONS = (
     *("speed", "operations", "predicted", "preparation", "losses", "chain", "first"),
-    *("jacobian", "gradbench", "dispatch", "ray", "batch", "hessian", "remote"),
+    *("jacobian", "gradbench", "dispatch", "ray", "batch", "hessian", "remote", "crowd"),
 )
 _WITH_SERVICE = {"batch", "hessian", "remote"}
 
@@ -153,6 +155,11 @@ class Run:
         self.sections.append(section)
         section, self.efficiency = cluster.efficiency(2.0 * self._share, self.screen)
         self.sections.append(section)
+
+    def _crowd(self) -> None:
+        self.sections.append(crowd.calls(20.0 * self._share, self.screen))
+        with crowd.service(processes=1) as address:
+            self.sections.append(heavy.beside_heavy_work(address, self._share, self.screen))
 
     def _with_service(self) -> None:
         from gradserve.client import Client

@@ -13,8 +13,9 @@ import grpc
 import numpy as np
 
 from gradserve.client import Client, Function
+from tests.bench.asked import weights
 from tests.bench.report import Screen, Section, duration, time_floor
-from tests.bench.servers import METHOD, OPTIONS, weights
+from tests.bench.servers import METHOD, OPTIONS
 from tests.bench.timing import Here, Timing, interleave, ratio, turns
 
 AGAINST_BARE = 2.0
@@ -26,25 +27,31 @@ Method = Callable[[bytes], bytes]
 
 
 @contextmanager
-def served(kind: str) -> Iterator[Method]:
-    """A server of `tests.bench.servers` in a process of its own, and its method."""
-    command = [sys.executable, "-m", "tests.bench.servers", kind]
+def served(*kind: str) -> Iterator[str]:
+    """A server of `tests.bench.servers` in a process of its own, and its address."""
+    command = [sys.executable, "-m", "tests.bench.servers", *kind]
     process = subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout
     port = int(process.stdout.readline())
     try:
-        with grpc.insecure_channel(f"127.0.0.1:{port}", OPTIONS) as channel:
-            yield channel.unary_unary(METHOD, bytes, bytes)
+        yield f"127.0.0.1:{port}"
     finally:
         process.terminate()
         process.wait(10)
+
+
+@contextmanager
+def method_of(*kind: str) -> Iterator[Method]:
+    """The method of such a server."""
+    with served(*kind) as address, grpc.insecure_channel(address, OPTIONS) as channel:
+        yield channel.unary_unary(METHOD, bytes, bytes)
 
 
 def round_trip(address: str, seconds: float, screen: Screen) -> tuple[Section, dict[int, dict[str, Timing]]]:
     """Times of one remote value and gradient, by length and server."""
     timings: dict[int, dict[str, Timing]] = {}
     rows, floors = [], []
-    with served("bare") as bare, served("echo") as echo, Client(address) as client:
+    with method_of("bare", "mean_square") as bare, method_of("echo") as echo, Client(address) as client:
         for length, calls in CALLS_IN_A_ROW.items():
             w = np.random.default_rng(length).standard_normal(length)
             function = _function(client, w)

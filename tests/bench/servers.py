@@ -1,10 +1,11 @@
-"""The day's-work server, and the limit: `python -m tests.bench.servers bare|echo` prints its port and serves.
+"""The day's-work server, and the limit: `python -m tests.bench.servers bare LOSS` or `echo` prints its port and serves.
 
 Both pass bytes through synchronous gRPC without any message format.
 """
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable
 from concurrent import futures
@@ -13,13 +14,10 @@ from typing import Any
 import grpc
 import numpy as np
 
+from tests.bench.asked import LOSSES
+
 METHOD = "/bench.Gradient/Call"
 OPTIONS = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
-
-
-def weights(length: int) -> Any:
-    """The data of the loss 0.5 mean(a (w - 1)^2)."""
-    return 1.0 + np.arange(length) % 7.0
 
 
 class Bytes(grpc.GenericRpcHandler):  # type: ignore[type-arg]
@@ -37,18 +35,15 @@ def echo() -> Callable[[bytes], bytes]:
     return lambda request: request
 
 
-def bare() -> Callable[[bytes], bytes]:
-    """The value and the gradient by JAX."""
+def bare(name: str) -> Callable[[bytes], bytes]:
+    """The value and the gradient of a loss by JAX."""
     import jax
     import jax.numpy as jnp
 
     jax.config.update("jax_enable_x64", True)
     jax.config.update("jax_platforms", "cpu")
 
-    def loss(w: Any) -> Any:
-        return 0.5 * jnp.mean(weights(w.shape[0]) * (w - 1.0) ** 2)
-
-    function = jax.jit(jax.value_and_grad(loss))
+    function = jax.jit(jax.value_and_grad(functools.partial(LOSSES[name], jnp)))
 
     def answer(request: bytes) -> bytes:
         value, gradient = function(np.frombuffer(request))
@@ -59,7 +54,8 @@ def bare() -> Callable[[bytes], bytes]:
 
 def main() -> None:
     """Serves until it is ended."""
-    function = {"echo": echo, "bare": bare}[sys.argv[1]]()
+    kinds: dict[str, Callable[..., Callable[[bytes], bytes]]] = {"echo": echo, "bare": bare}
+    function = kinds[sys.argv[1]](*sys.argv[2:])
     server = grpc.server(futures.ThreadPoolExecutor(8), options=OPTIONS)
     server.add_generic_rpc_handlers((Bytes(function),))
     print(server.add_insecure_port("127.0.0.1:0"), flush=True)

@@ -15,9 +15,9 @@ import grpc
 import numpy as np
 
 from gradserve.client import Client
-from tests.bench.remote import Method, served
+from tests.bench.asked import weights
+from tests.bench.remote import Method, method_of
 from tests.bench.report import Screen, Section, duration, time_floor
-from tests.bench.servers import weights
 from tests.bench.timing import Here, Timing, interleave, ratio, turns
 
 AGAINST_BARE = 1.1
@@ -44,7 +44,7 @@ def to_a_service(seconds: float, screen: Screen) -> Section:
     rows, floors = [], []
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        bare = stack.enter_context(served("bare"))
+        bare = stack.enter_context(method_of("bare", "mean_square"))
         tcp = stack.enter_context(_service(f"127.0.0.1:{_free_port()}"))
         unix = stack.enter_context(_service(f"unix:{Path(folder) / 'grads.sock'}"))
         ways = {

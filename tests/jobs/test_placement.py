@@ -32,7 +32,8 @@ def placed(context, size, data, **wishes):
     [
         (10, 80, Placement.AUTO, True),
         (10_000_000, 80, Placement.AUTO, False),  # long
-        (10_000_000, 10**10, Placement.AUTO, True),  # not worth the way
+        (1_000_000, 10**10, Placement.AUTO, True),  # not worth the way
+        (50_000_000, 10**10, Placement.AUTO, False),  # too heavy to stay, whatever the way costs
         (10_000_000, 80, Placement.FRONT_END, True),
         (10, 80, Placement.CLUSTER, False),
     ],

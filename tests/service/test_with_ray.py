@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from gradserve import wire
+from gradserve.client.tracing.trace import trace
 from gradserve.service.server import Server
 from gradserve.v1 import derivative_service_pb2 as pb
 from gradserve.v1 import execution_pb2, verification_service_pb2
@@ -30,6 +31,30 @@ def placed(placement):
 def test_small_calls_stay_in_the_front_end(clustered):
     _, stubs = clustered
     assert stubs.derivatives.Gradient(pb.GradientRequest(call=call_of())).report.placement == "front-end"
+
+
+def _eigenvalues(A):
+    return np.sum(np.linalg.eigvalsh(A @ A.T))
+
+
+def _products(A):
+    for _ in range(20):
+        A = np.tanh(A @ A)
+    return np.sum(A)
+
+
+@pytest.mark.parametrize("loss", [_eigenvalues, _products])
+def test_heavy_work_is_done_outside_the_front_end(clustered, loss):
+    """There it would keep everybody else waiting, even if the way to a worker costs more than the work."""
+    _, stubs = clustered
+    point = np.random.default_rng(0).standard_normal((700, 700)) / 30.0
+    graph = wire.encode_graph(trace(loss, point).graph)
+    reply = stubs.derivatives.Gradient(pb.GradientRequest(call=call_of(graph, {"A": point})))
+    assert reply.report.placement == "cluster"
+    assert all(worker.startswith("worker-") for worker in reply.report.workers)
+    kept = placed(execution_pb2.PLACEMENT_FRONT_END)  # the fault that this would find
+    small = call_of(graph, {"A": point}, options=kept)
+    assert stubs.derivatives.Evaluate(pb.EvaluateRequest(call=small)).report.placement == "front-end"
 
 
 def test_bits_do_not_depend_on_the_placement(clustered):

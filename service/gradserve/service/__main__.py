@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import math
 import signal
 import sys
@@ -12,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gradserve.ir.errors import GradserveError, InvalidRequest
-from gradserve.service.server import serve
+from gradserve.service.logs import start_logging
 from gradserve.service.settings import MAX_PORT, Settings, Tls
 
 _DEFAULTS = Settings()
@@ -23,15 +22,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = settings_of(arguments)
     # Until the service is up, and drains when told to stop: the first process of a container has no default for it.
     signal.signal(signal.SIGTERM, _end)
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    start_logging(settings)
     try:
-        serve(settings)
+        _run(settings)
     except (GradserveError, OSError, ImportError) as error:
         print(f"gradserve: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:  # before the service was up
         return 130
     return 0
+
+
+def _run(settings: Settings) -> None:
+    if settings.processes > 1:  # each imports what it needs: who only looks after others needs little
+        from gradserve.service.supervisor import supervise
+
+        supervise(settings)
+    else:
+        from gradserve.service.server import serve
+
+        serve(settings)
 
 
 def _end(_number: int, _frame: object) -> None:
@@ -94,7 +104,13 @@ def _parser() -> argparse.ArgumentParser:
     where = "where to listen; 0.0.0.0 for all networks, unix:/path for this user alone, by a socket of mode 0600"
     add("--address", metavar="HOST:PORT", default=_DEFAULTS.address, help=where)
     add("--metrics-port", type=_port, metavar="PORT", default=_DEFAULTS.metrics_port, help="metrics page; -1 for none")
-    add("--workers", type=_count, metavar="N", help="workers of each pool (default: the number of processors)")
+    add("--processes", type=_count, metavar="N", default=_DEFAULTS.processes, help="front-end processes on that port")
+    add(
+        "--workers",
+        type=_count,
+        metavar="N",
+        help="threads of each process, and Ray workers of all (default: the number of processors)",
+    )
     add("--ray", action=argparse.BooleanOptionalAction, default=True, help="have a pool of Ray workers")
     add(
         "--max-workers", type=_count, metavar="N", help="Ray workers while work waits (default: no more than --workers)"
@@ -111,7 +127,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="S",
         help="when clients are told to connect anew (default: never)",
     )
-    add("--max-in-flight", type=_count, metavar="N", default=_DEFAULTS.max_in_flight, help="calls worked on at once")
+    add(
+        "--max-in-flight",
+        type=_count,
+        metavar="N",
+        default=_DEFAULTS.max_in_flight,
+        help="calls that each process works on at once",
+    )
     add(
         "--max-seconds",
         type=_seconds,

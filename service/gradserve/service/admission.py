@@ -80,6 +80,7 @@ class Admission:
     def _wait(self, size: int, control: Control) -> None:
         if len(self._waiting) >= self.max_waiting:
             raise self._busy()
+        control.waits()
         ticket = object()
         self._waiting.append(ticket)
         until = time.monotonic() + self.max_wait

@@ -18,6 +18,7 @@ from gradserve.questions.derivatives import Differentiate
 from gradserve.questions.explanation import Explain
 from gradserve.questions.transport import is_rounded
 from gradserve.runtime.caches import Lru
+from gradserve.runtime.control import Control
 from gradserve.runtime.shared import Opened, opened
 from gradserve.service.known import KEPT, KnownRequests, kind_of
 from gradserve.service.places import places_in_stream, places_of
@@ -32,6 +33,7 @@ from gradserve.wire.streams import decode_start
 class Request(Protocol):
     """The call that a request came by, which tells the client of violations."""
 
+    control: Control
     places: Mapping[str, str]
     memory: Opened | None
 
@@ -67,6 +69,7 @@ class Content:
         if known is not None:
             rpc.places = places_of(inline=False)
             return known.question(data, self._named)
+        rpc.control.waits()  # who knows what is to be made for it
         message, explained = rpc.parse(data), ""
         memory = self._memory(message, rpc)
         if method == Explain.rpc:

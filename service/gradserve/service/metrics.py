@@ -111,6 +111,8 @@ class Metrics:
         self.blob_bytes = self._gauge("blob_bytes", "Bytes of blobs that are kept, half-written ones included.")
         self.blob_capacity = self._gauge("blob_capacity_bytes", "The most bytes of blobs that are kept.")
         self.memory_limit = self._gauge("memory_limit_bytes", "Memory that the process may take.")
+        self.processes = self._gauge("processes", "Front-end processes that serve.")
+        self.restarts = self._counter("process_restarts", "Processes started in the place of one that ended.")
         Info("gradserve_build", "What is running.", registry=self.registry).info(
             {"version": _version(), "python": platform.python_version(), "grpc": grpc.__version__}
         )

@@ -67,7 +67,7 @@ class Rpc:
         self._size: int | None = None
         self._timer: Timer | None = None
         # Without a deadline gRPC says that ages are left.
-        self.control = Control.after(min(context.time_remaining(), method.max_seconds))
+        self.control = Control.after(min(context.time_remaining(), method.max_seconds), method.waits)
         self.report: Report | None = None
         self.memory: Opened | None = None
         """The memory that the client shares for this call."""
@@ -101,6 +101,7 @@ class Rpc:
 
     def end_at_deadline(self) -> None:
         """Sees to it that a stream ends at the deadline, even if the client neither sends nor reads."""
+        self.control.waits()
         self._timer = Timer((self.control.remaining or 0.0) + GRACE_SECONDS, self._context.cancel)
         self._timer.daemon = True
         self._timer.start()
@@ -184,9 +185,16 @@ class Method:
     """One method: how its bytes become a call of its handler, and the handler's replies bytes."""
 
     def __init__(
-        self, descriptor: MethodDescriptor, handler: Handler, admission: Admission, metrics: Metrics, max_seconds: float
+        self,
+        descriptor: MethodDescriptor,
+        handler: Handler,
+        admission: Admission,
+        metrics: Metrics,
+        max_seconds: float,
+        waits: Callable[[], None],
     ) -> None:
-        """Looks up once whatever a call will need."""
+        """Looks up once whatever a call will need; `waits` is called by threads of calls that are about to."""
+        self.waits = waits
         service = descriptor.containing_service
         self.name = f"{service.name}/{descriptor.name}"
         self.handler = handler
@@ -255,9 +263,10 @@ def methods_of(
     admission: Admission,
     metrics: Metrics,
     max_seconds: float,
+    waits: Callable[[], None],
 ) -> dict[str, grpc.RpcMethodHandler[bytes, bytes]]:
     """The methods of a service by name, each with its handler."""
     return {
-        method.name: Method(method, handlers[method.name], admission, metrics, max_seconds).grpc_handler()
+        method.name: Method(method, handlers[method.name], admission, metrics, max_seconds, waits).grpc_handler()
         for method in service.methods
     }

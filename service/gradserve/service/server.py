@@ -5,12 +5,10 @@ from __future__ import annotations
 import gc
 import logging
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
 import grpc
-from prometheus_client import start_http_server
 
 from gradserve.ir.errors import Unavailable
 from gradserve.jobs.context import Context
@@ -26,7 +24,9 @@ from gradserve.service.handlers.blobs import BlobHandlers
 from gradserve.service.handlers.graphs import Graphs
 from gradserve.service.handlers.questions import Questions
 from gradserve.service.handlers.streams import Streams
+from gradserve.service.lanes import Lanes
 from gradserve.service.metrics import Metrics
+from gradserve.service.page import start_page
 from gradserve.service.rpc import Handler, methods_of, of_message, of_messages
 from gradserve.service.settings import Settings
 from gradserve.service.signals import Signals
@@ -43,7 +43,6 @@ _logger = logging.getLogger(__name__)
 _LAST_SECONDS = 1.0
 """How long replies have to leave, and streams of health checks to end, when all calls are done."""
 _OPTIONS = (
-    ("grpc.so_reuseport", 0),  # a second service on the port is a mistake, not half of the calls
     ("grpc.max_send_message_length", -1),  # `inline_limit` keeps replies small
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
@@ -91,8 +90,6 @@ class Server:
             self._start(running)
             self._running = running.pop_all()
         self._stopped.clear()
-        where = f"port {self.port}" if self.port else self.settings.address
-        _logger.info("serving on %s, metrics on port %s", where, self.metrics_port)
         return self
 
     def cut_off(self) -> None:
@@ -132,16 +129,18 @@ class Server:
         cluster = self._cluster(running)
         if cluster is not None:
             running.callback(cluster.close)
-        threads = ThreadPoolExecutor(settings.handler_threads, "rpc")
-        running.callback(threads.shutdown, wait=False, cancel_futures=True)
-        options = [*_OPTIONS, ("grpc.max_receive_message_length", settings.max_message_bytes)]
+        threads = Lanes(settings.lanes, settings.handler_threads)
+        running.callback(threads.shutdown)
+        # Among processes of one service each takes its share; a second service on the port is a mistake.
+        options = [*_OPTIONS, ("grpc.so_reuseport", int(settings.processes > 1))]
+        options.append(("grpc.max_receive_message_length", settings.max_message_bytes))
         if settings.max_connection_age is not None:
             options.append(("grpc.max_connection_age_ms", round(1e3 * settings.max_connection_age)))
-        self._server = grpc.server(threads, options=options)
+        self._server = grpc.server(threads, options=options)  # type: ignore[arg-type]  # any executor does
         programs = Programs(settings.plan_bytes, settings.limits)
         handlers = self._handlers(Context(front_end, cluster, settings.limits, programs, settings.front_end_bytes))
         for service in SERVICES:
-            methods = methods_of(service, handlers, self.admission, self.metrics, settings.max_seconds)
+            methods = methods_of(service, handlers, self.admission, self.metrics, settings.max_seconds, threads.give_up)
             add_methods(self._server, service.full_name, methods)
         self._standard = Standard(self._server, [service.full_name for service in SERVICES])
         running.callback(self._standard.close)
@@ -160,7 +159,7 @@ class Server:
         if settings.ray_join:
             running.callback(JoinedNode(settings.ray_join, settings.ray_metrics_port, self._fail).close)
         address = settings.ray_join or settings.ray_address
-        return RayPool(address, settings.workers, max_workers=settings.max_workers)
+        return RayPool(address, settings.workers, max_workers=settings.max_workers, sharers=settings.processes)
 
     def _fail(self, reason: str) -> None:
         self.failure = reason
@@ -207,21 +206,12 @@ class Server:
         metrics.graphs.set_function(lambda: len(self.graphs))
         metrics.blob_bytes.set_function(lambda: self.blobs.bytes)
         metrics.blob_capacity.set(self.blobs.capacity)
-        metrics.memory_limit.set(memory_limit())
+        metrics.processes.set(1)
+        metrics.memory_limit.set(memory_limit() // self.settings.processes)
         metrics.watch_front_end(front_end)
         if cluster is not None:
             metrics.watch_cluster(cluster)
-        if self.settings.metrics_port is None:
-            return
-        host, port = self.settings.host, self.settings.metrics_port
-        try:
-            page, _ = start_http_server(port, host, metrics.registry)
-        except OSError as error:
-            advice = "give another --metrics-port, 0 for any that is free or -1 for none"
-            raise OSError(f"the metrics page cannot be on {host}:{port}: {error.strerror or error}; {advice}") from None
-        running.callback(page.server_close)
-        running.callback(page.shutdown)
-        self.metrics_port = page.server_port
+        self.metrics_port = start_page(running, self.settings, metrics.registry)
 
 
 def serve(settings: Settings | None = None) -> None:
@@ -233,18 +223,35 @@ def serve(settings: Settings | None = None) -> None:
         OSError, Unavailable: it could not start; see `Server.start`.
         Unavailable: it stopped because it could not go on.
     """
+    server = started(settings or Settings())
+    where = f"port {server.port}" if server.port else server.settings.address
+    _logger.info("serving on %s, metrics on port %s", where, server.metrics_port)
+    with Signals() as signals:  # only now: starting Ray replaces the handler of SIGTERM
+        run(server, signals)
+    _logger.info("stopped")
+
+
+def started(settings: Settings) -> Server:
+    """A service of this process, which is its own from now on; raises what `Server.start` does."""
     keep_freed_memory()
     server = Server(settings).start()
     gc.freeze()  # what has been imported by now stays, and need not be gone through again and again
-    with Signals() as signals:  # only now: starting Ray replaces the handler of SIGTERM
-        threading.Thread(target=_stop_on_failure, args=(signals, server), daemon=True).start()
-        signals.wait()
-        _logger.info("stopping: no new calls, up to %g s for those in flight", server.settings.grace)
-        threading.Thread(target=_cut_off_at, args=(signals, server), daemon=True).start()
-        server.stop()
+    return server
+
+
+def run(server: Server, signals: Signals) -> None:
+    """Returns when the service has stopped, as a signal told it.
+
+    Raises:
+        Unavailable: it stopped because it could not go on.
+    """
+    threading.Thread(target=_stop_on_failure, args=(signals, server), daemon=True).start()
+    signals.wait()
+    _logger.info("stopping: no new calls, up to %g s for those in flight", server.settings.grace)
+    threading.Thread(target=_cut_off_at, args=(signals, server), daemon=True).start()
+    server.stop()
     if server.failure:
         raise Unavailable(server.failure)
-    _logger.info("stopped")
 
 
 def _stop_on_failure(signals: Signals, server: Server) -> None:

@@ -34,9 +34,11 @@ class Settings:
     """Where the metrics page is, on the same host; 0 means any that is free, None no page."""
     tls: Tls | None = None
     """The server's certificate; without one, connections are plain."""
+    processes: int = 1
+    """Front-end processes behind the one address, all on one Ray cluster. A connection stays with one of them."""
 
     workers: int | None = None
-    """Threads of the front end's own pool and, with Ray, actors; None means the number of processors."""
+    """Threads of each process's own pool and, with Ray, actors of all of them; None means the number of processors."""
     ray: bool = False
     """Whether there is a pool of Ray actors beside the front end's own."""
     ray_address: str | None = None
@@ -46,7 +48,7 @@ class Settings:
     ray_metrics_port: int = 8080
     """Where that node publishes Ray's metrics."""
     max_workers: int | None = None
-    """The actors that there may be while work waits; None means no more than `workers`."""
+    """The actors that a process may have while work waits; None means no more than `workers`."""
 
     limits: Limits = field(default_factory=Limits)
     """The most that one call may cost."""
@@ -58,13 +60,15 @@ class Settings:
     """The longest deadline of a call, and its deadline if the client states none."""
 
     max_in_flight: int = 64
-    """Calls that are worked on at once."""
+    """Calls that are worked on at once, by each process: how connections spread over them is left to chance."""
     max_in_flight_bytes: int = 1 << 30
     """Bytes of the requests of those calls."""
     max_queued: int = 64
     """Calls that may wait for others to end; further ones are told to try again."""
     queue_seconds: float = 1.0
     """How long they may wait."""
+    lanes: int = 2
+    """Small calls that run at the same moment, by each process; those that wait or take long go on beside them."""
     threads: int | None = None
     """Threads that hold calls; None means enough for all that run or wait, and some to turn others away."""
 
@@ -91,7 +95,7 @@ class Settings:
     """The least severe messages that are logged."""
 
     def __post_init__(self) -> None:
-        """Sees that one can listen on the address: gRPC takes 99999 for another port.
+        """Sees that one can listen on the address, by so many processes: gRPC takes 99999 for another port.
 
         Raises:
             InvalidRequest: one cannot.
@@ -102,9 +106,12 @@ class Settings:
                 f"{self.address!r} is no address to listen on; write host:port, with a port from 0 (any that is free) "
                 f"to {MAX_PORT}, such as 127.0.0.1:50051, or 0.0.0.0:50051 for all networks; or unix:/path of a socket"
             )
+        if self.processes > 1 and not match:
+            raise InvalidRequest(f"{self.address!r} is for one process; {self.processes} share a port: write host:port")
 
     def within(self, memory: int) -> Settings:
-        """The same for a process that may take so many bytes: what it keeps for clients takes up to half of them."""
+        """The same where all processes may take so many bytes: what they keep for clients takes up to half of them."""
+        memory //= self.processes
         return replace(
             self,
             max_in_flight_bytes=min(self.max_in_flight_bytes, memory // 8),
@@ -119,6 +126,16 @@ class Settings:
         """The host to listen on, without brackets; the local one for a Unix socket."""
         host, colon, _ = self.address.rpartition(":")
         return host.strip("[]") if colon and not host.startswith("unix") else "127.0.0.1"
+
+    @property
+    def port(self) -> int:
+        """The port to listen on: any that is free if it is 0, or for an address without one."""
+        match = _HOST_AND_PORT.fullmatch(self.address)
+        return int(match[2]) if match else 0
+
+    def on_port(self, port: int) -> Settings:
+        """The same on another port of the host."""
+        return replace(self, address=f"{self.address.rpartition(':')[0]}:{port}")
 
     @property
     def handler_threads(self) -> int:

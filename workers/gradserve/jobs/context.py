@@ -23,6 +23,9 @@ HOPS_WORTH = 3.0
 """Predicted work that takes no longer than so many ways to a worker stays in the front end."""
 TRANSFER_BYTES_PER_SECOND = 5e8
 """What sending arguments to a worker costs, to be weighed against the work itself."""
+HEAVY_SECONDS = 50e-3
+"""Predicted work above this goes to workers whatever the way costs: LAPACK's routines keep the interpreter to
+themselves, and meanwhile nobody else in the front end gets an answer, not even about its health."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ class Context:
             return pool, "as the request asks"
         if peak_bytes > self.front_end_bytes:
             return self.cluster, f"a chunk needs {peak_bytes} bytes; at most {self.front_end_bytes} stay here"
-        worth = HOPS_WORTH * self.cluster.hop_seconds + data_bytes / TRANSFER_BYTES_PER_SECOND
+        worth = min(HOPS_WORTH * self.cluster.hop_seconds + data_bytes / TRANSFER_BYTES_PER_SECOND, HEAVY_SECONDS)
         if seconds <= worth:
             return self.front_end, f"predicted {seconds * 1e3:.3g} ms of work, at most {worth * 1e3:.3g} ms stay here"
         return self.cluster, f"predicted {seconds * 1e3:.3g} ms of work, over {worth * 1e3:.3g} ms go to workers"

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from gradserve.jobs.sweep import SweepSchedule
     from gradserve.pools.pool import Direct
 
+BESIDE_SECONDS = 1e-4
+"""Predicted work above this is worth a thread of its own: most of it runs without the interpreter, beside others."""
+
 Parts: TypeAlias = dict[str, dict[str, Array]]
 
 
@@ -97,6 +100,8 @@ class Ready:
         """
         started = time.perf_counter()
         control.check()
+        if self._scheduled.seconds > BESIDE_SECONDS:
+            control.waits()
         given.update(self._constants)
         made = self._direct(given, control)
         arrays, some, taken = self._arrays(made, given)

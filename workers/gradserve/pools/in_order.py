@@ -35,6 +35,7 @@ class Inbox:
         """
         while index not in self._kept:
             self._control.check()
+            self._control.waits()
             try:
                 arrival = self._arrivals.get(timeout=self._control.remaining)
             except queue.Empty:

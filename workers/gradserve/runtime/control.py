@@ -12,19 +12,28 @@ from gradserve.ir.errors import Cancelled, DeadlineExceeded
 class Control:
     """A deadline and a cancellation flag, seen by every thread that works for one call."""
 
-    __slots__ = ("__weakref__", "_callbacks", "_cancelled", "_lock", "deadline")
+    __slots__ = ("__weakref__", "_callbacks", "_cancelled", "_lock", "_waits", "deadline")
 
-    def __init__(self, deadline: float | None = None) -> None:
-        """`deadline` is in seconds since the epoch, so that it means the same on every machine."""
+    def __init__(self, deadline: float | None = None, waits: Callable[[], None] | None = None) -> None:
+        """`deadline` is in seconds since the epoch, so that it means the same on every machine.
+
+        `waits` is called when the thread of the call is about to wait for others, or to take long.
+        """
+        self._waits = waits
         self.deadline = deadline
         self._cancelled = False
         self._callbacks: list[Callable[[], None]] = []
         self._lock = threading.Lock()
 
     @staticmethod
-    def after(seconds: float | None) -> Control:
+    def after(seconds: float | None, waits: Callable[[], None] | None = None) -> Control:
         """A control whose deadline is `seconds` from now, or none."""
-        return Control(None if seconds is None else time.time() + seconds)
+        return Control(None if seconds is None else time.time() + seconds, waits)
+
+    def waits(self) -> None:
+        """Says that this thread, which works for the call, is about to wait for others, or to take long."""
+        if self._waits is not None:
+            self._waits()
 
     def on_cancel(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Calls `callback` once when cancelled, at once if that has happened. The result takes the wish back."""

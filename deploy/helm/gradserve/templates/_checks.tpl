@@ -102,9 +102,11 @@ list of APIs is a real cluster's, and what it lacks is not installed.
 {{- fail (printf "ray.worker: each of the %d gradserve workers in a pod reserves 1Gi, and the memory limit without sharedMemory is %d Mi. Raise ray.worker.resources.limits.memory, or lower ray.worker.cpus or ray.worker.sharedMemory." (int $worker.cpus) (div $have 1048576)) -}}
 {{- end -}}
 {{- $fronts := int (ternary .Values.frontend.autoscaling.maxReplicas .Values.frontend.replicas .Values.frontend.autoscaling.enabled) -}}
-{{- $wanted := mul $fronts (int .Values.frontend.workers) -}}
+{{- $processes := int .Values.frontend.processes -}}
+{{- $kept := mul $processes (div (sub (add (int .Values.frontend.workers) $processes) 1) $processes) -}}
+{{- $wanted := mul $fronts $kept -}}
 {{- $most := mul (ternary (int $worker.maxReplicas) (int $worker.replicas) .Values.ray.autoscaling.enabled) (int $worker.cpus) -}}
 {{- if gt $wanted $most -}}
-{{- fail (printf "%d front ends keep %d Ray workers each, %d in all, and the Ray cluster has CPUs for %d: some front ends would never get a worker. Raise ray.worker.maxReplicas or ray.worker.cpus, or lower frontend.workers." $fronts (int .Values.frontend.workers) $wanted $most) -}}
+{{- fail (printf "%d front ends keep %d Ray workers each, %d in all, and the Ray cluster has CPUs for %d: some front ends would never get a worker. Raise ray.worker.maxReplicas or ray.worker.cpus, or lower frontend.workers." $fronts (int $kept) $wanted $most) -}}
 {{- end -}}
 {{- end -}}

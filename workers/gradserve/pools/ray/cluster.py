@@ -70,7 +70,7 @@ def _open(address: str | None, cpus: int, object_store_bytes: int | None) -> Non
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # the coming default; silences a warning
     if address is None:
-        _head = _started(cpus, object_store_bytes)
+        _head = started(cpus, object_store_bytes)
     try:
         with _KeptSignals():
             if _head is None:
@@ -131,7 +131,7 @@ def _close() -> None:
         _head = None
 
 
-def _started(cpus: int, object_store_bytes: int | None, attempts: int = 3) -> LocalHead:
+def started(cpus: int, object_store_bytes: int | None = None, attempts: int = 3) -> LocalHead:
     """A cluster on this machine. A busy machine may not start it in Ray's time, which cannot be changed; then again."""
     for _ in range(1, attempts):
         try:

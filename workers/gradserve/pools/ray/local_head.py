@@ -54,6 +54,8 @@ class LocalHead:
         token.write_text(secrets.token_hex(32))
         self.environment = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
         """The variables of a process that may connect."""
+        self.inherited = {**_KEEP_TO_LOOPBACK, **self.environment}
+        """The variables with which a process that has yet to import Ray connects by the address alone."""
         command = [sys.executable, "-m", __name__, f"--cpus={cpus}", f"--folder={self._folder}"]
         command += [f"--object-store-bytes={object_store_bytes}"] if object_store_bytes else []
         others = {name: value for name, value in os.environ.items() if name != "RAY_AUTH_TOKEN"}  # it would win
@@ -65,7 +67,7 @@ class LocalHead:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
-            env={**others, **_KEEP_TO_LOOPBACK, **self.environment},
+            env={**others, **self.inherited},
         )
         said: deque[str] = deque(maxlen=_LINES_KEPT)
         found = next(filter(None, map(_READY.match, self._lines(said))), None)

@@ -59,6 +59,7 @@ class RayPool:
         workers: int | None = None,
         *,
         max_workers: int | None = None,
+        sharers: int = 1,
         worker_memory: int = WORKER_MEMORY,
         cpus_per_worker: float = 1.0,
         object_store_bytes: int | None = None,
@@ -68,9 +69,10 @@ class RayPool:
         """Connects to the cluster at `address` (`auto`: the one of this machine), or starts one here without address.
 
         `workers` is the number of CPUs over `cpus_per_worker` unless given; while more chunks wait than those hold,
-        there are up to `max_workers`. Workers for which the cluster has no room yet join later. A work for which there
-        is no worker at all for `start_seconds` fails. `object_store_bytes` sizes the store of a cluster started here. A
-        worker that answers nothing for `silent_seconds` counts as dead.
+        there are up to `max_workers`. Each of `sharers` such pools on one cluster keeps its share of `workers` while
+        less waits. Workers for which the cluster has no room yet join later. A work for which there is no worker at all
+        for `start_seconds` fails. `object_store_bytes` sizes the store of a cluster started here. A worker that answers
+        nothing for `silent_seconds` counts as dead.
 
         Returns when at least one worker is ready; in a cluster that runs already at once, because that may yet start a
         machine for it.
@@ -81,8 +83,8 @@ class RayPool:
         if start_seconds is None:
             start_seconds = START_SECONDS if address is None else MACHINE_SECONDS
         local_cluster.connect(address, workers or os.cpu_count() or 1, object_store_bytes)
-        least = workers or max(1, int(local_cluster.resources().get("CPU", 1) / cpus_per_worker))
-        self._scaling = Scaling(least, max_workers or least, CHUNKS_PER_WORKER)
+        all_workers = workers or max(1, int(local_cluster.resources().get("CPU", 1) / cpus_per_worker))
+        self._scaling = Scaling(-(-all_workers // sharers), max_workers or all_workers, CHUNKS_PER_WORKER)
         self._worker_memory = worker_memory
         self._kept = Kept()
         self._numbers = itertools.count()

@@ -25,7 +25,7 @@ _SHOWN = re.compile(
 class DemoService:
     """A running service with Ray workers on free ports of this machine."""
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, processes: int = 1) -> None:
         """Returns when the service answers.
 
         Raises:
@@ -37,7 +37,7 @@ class DemoService:
         self._log = Path(tempfile.mkstemp(prefix="gradserve-demo-", suffix=".log")[1])
         started = time.monotonic()
         command = [sys.executable, "-m", "gradserve.service", "--address", self.address, "--ray"]
-        command += ["--metrics-port", str(metrics_port), "--workers", str(workers)]
+        command += ["--metrics-port", str(metrics_port), "--workers", str(workers), "--processes", str(processes)]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "RAY_DEDUP_LOGS": "0"})
         self._wait(started + STARTUP_SECONDS)

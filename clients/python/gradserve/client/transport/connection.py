@@ -21,6 +21,9 @@ _OPTIONS = (
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.service_config", json.dumps(_SERVICE)),
+    # A connection of its own, not one for all clients of this process: then those of a crowd spread over a service's
+    # processes and replicas.
+    ("grpc.use_local_subchannel_pool", 1),
     # The session repeats calls itself: with gRPC's retries a stream that its server cuts off may wait for ever, past
     # its deadline, and they end long before a service has restarted.
     ("grpc.enable_retries", 0),

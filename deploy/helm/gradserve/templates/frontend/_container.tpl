@@ -50,6 +50,7 @@ volumeMounts:
 - serve
 - --address=0.0.0.0:{{ int $front.ports.grpc }}
 - --metrics-port={{ int $front.ports.metrics }}
+- --processes={{ int $front.processes }}
 - --workers={{ int $front.workers }}
 {{- if .Values.ray.enabled }}
 - --max-workers={{ int $front.maxWorkers }}

@@ -1,0 +1,119 @@
+"""A front-end process as its supervisor sees it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from multiprocessing import Pipe
+
+from gradserve.service.reports import Counted, Failed
+from gradserve.service.settings import Settings
+from gradserve.service.together import Snapshot
+
+_logger = logging.getLogger(__name__)
+
+ASK_SECONDS = 5.0
+"""How often a process is asked what it has counted: what it counts after that and before it is killed is lost."""
+SILENT_SECONDS = 60.0
+"""How long a process may leave that unanswered; then it counts as stuck and is killed."""
+
+
+class Child:
+    """One process, from its start to its end."""
+
+    def __init__(self, name: str, settings: Settings, environment: Mapping[str, str]) -> None:
+        """Starts it, with more variables than our own in its environment."""
+        self._name = name
+        self._connection, theirs = Pipe()
+        command = [sys.executable, "-m", "gradserve.service.front_end", name, str(theirs.fileno())]
+        # A session of its own, so that an interrupt at a terminal reaches it once, through us.
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno()],
+            env={**os.environ, **environment},
+            start_new_session=True,
+        )
+        theirs.close()
+        self._asking = threading.Lock()
+        self._told = threading.Condition()
+        self._heard = time.monotonic()
+        self.serves = False
+        """Whether it has begun to serve."""
+        self.counted: Snapshot = ()
+        """What it told last."""
+        self._connection.send(settings)
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self._process.pid
+
+    def await_started(self) -> None:
+        """Returns when it serves.
+
+        Raises:
+            OSError: it cannot; says why.
+        """
+        try:
+            told = self._connection.recv()
+        except (EOFError, OSError):
+            status = self._process.wait()
+            raise OSError(f"{self._name} ended with status {status} before it served") from None
+        if isinstance(told, Failed):
+            self._process.wait()
+            raise OSError(told.reason)
+        self._heard, self.serves = time.monotonic(), True
+
+    def watch(self) -> int:
+        """Takes down what it tells until it has ended; returns its exit status."""
+        while True:
+            try:
+                if self._connection.poll(ASK_SECONDS):
+                    self._take(self._connection.recv())
+                    continue
+                self._ask()
+            except (EOFError, OSError):
+                break
+            if time.monotonic() - self._heard > SILENT_SECONDS:
+                _logger.error("%s has not answered for %g s and is killed", self._name, SILENT_SECONDS)
+                self.kill()
+                break
+        self.serves = False
+        self._connection.close()
+        return self._process.wait()
+
+    def snapshot(self, seconds: float) -> Snapshot:
+        """What it has counted by now, or what it told last if it takes longer than so many seconds to answer."""
+        with self._told:
+            known = self.counted
+            try:
+                self._ask()
+            except OSError:
+                return known
+            self._told.wait_for(lambda: self.counted is not known, seconds)
+            return self.counted
+
+    def terminate(self) -> None:
+        """Tells it to stop; a second time, to cut off the calls that it waits for."""
+        self._process.terminate()
+
+    def kill(self) -> None:
+        """Ends it at once."""
+        self._process.kill()
+
+    def _ask(self) -> None:
+        with self._asking:
+            self._connection.send(None)
+
+    def _take(self, told: object) -> None:
+        self._heard = time.monotonic()
+        if isinstance(told, Counted):
+            with self._told:
+                self.counted = told.snapshot
+                self._told.notify_all()

@@ -1,0 +1,30 @@
+"""What a front-end process tells its supervisor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from gradserve.service.together import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """It serves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """It cannot, for this reason."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What it has counted so far; told whenever it is asked."""
+
+    snapshot: Snapshot
+
+
+Told: TypeAlias = Started | Failed | Counted

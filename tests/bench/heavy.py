@@ -1,0 +1,132 @@
+"""How long small calls and health checks take while another client has the service do heavy work."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+import numpy as np
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from gradserve.client import Client, Function
+from tests.bench.asked import Asked
+from tests.bench.callers import Raw, calling
+from tests.bench.report import Floor, Screen, Section, duration
+
+GROWTH, HEALTH_SECONDS = 2.0, 0.05
+_SMALL = Asked("mean_square", 1000)
+_CALLS, _PAUSE, _ROUNDS = 300, 5e-3, 5
+
+
+def beside_heavy_work(address: str, share: float, screen: Screen) -> Section:
+    """Percentiles of small calls and of health checks without heavy work and beside two kinds of it."""
+    seen: dict[tuple[str, str], list[float]] = defaultdict(list)
+    with calling("small", Raw(address, _SMALL), 1, 1) as small, Client(address) as client:
+        jobs: dict[str, Callable[[], Any] | None] = {"none": None, "dense": _dense(client), "LAPACK": _lapack(client)}
+        for first in filter(None, jobs.values()):
+            first()  # what is sent and planned once
+        for _ in range(max(2, round(share * _ROUNDS))):
+            for name, job in jobs.items():
+                with _again_and_again(job), _checking(address, seen[name, "health"]):
+                    seen[name, "small"].extend(small.latencies(_CALLS, _PAUSE))
+    rows, floors = [], []
+    for name in jobs:
+        cells = [duration(_at(seen[name, what], p)) for what in ("small", "health") for p in (50, 99)]
+        rows.append((name, *cells, f"{len(seen[name, 'small'])}"))
+        screen.line("  ".join(rows[-1]))
+        if name != "none":
+            grown = _at(seen[name, "small"], 99) / _at(seen["none", "small"], 99)
+            floors.append(Floor(f"beside {name}: p99 of small calls of that without", grown, GROWTH))
+            slowest = _at(seen[name, "health"], 99) / HEALTH_SECONDS
+            floors.append(Floor(f"beside {name}: p99 of health checks of 50 ms", slowest, 1.0))
+    for floor in floors:
+        screen.line(str(floor))
+    text = (
+        "One client asks for the value and gradient of 0.5 mean(a (w - 1)^2), 1000 parameters, every 5 ms, another for "
+        "the health, and a third has the same service, of one process and two Ray workers, make Hessians of a network "
+        "(dense) or gradients through eigenvalues of 700 x 700 matrices (LAPACK) without a pause, on one machine."
+    )
+    header = ("heavy work", "small p50", "small p99", "health p50", "health p99", "calls")
+    return Section("Small calls beside heavy work", text, header, rows, floors)
+
+
+def _dense(client: Client) -> Callable[[], Any]:
+    rng = np.random.default_rng(0)
+    X, y, w = rng.standard_normal((1000, 40)), rng.standard_normal(1000), rng.standard_normal(1000) / 10
+
+    def loss(w: Any) -> Any:
+        return np.mean((np.tanh(X @ w[:960].reshape(40, 24)) @ w[960:984] - y) ** 2)
+
+    function = client.function(loss, w)
+    return lambda: _elsewhere(function, function.hessian(w))
+
+
+def _lapack(client: Client) -> Callable[[], Any]:
+    A = np.random.default_rng(0).standard_normal((700, 700))
+
+    def loss(A: Any) -> Any:
+        return np.sum(np.log(1.0 + np.linalg.eigvalsh(A @ A.T) ** 2))
+
+    function = client.function(loss, A)
+    return lambda: _elsewhere(function, function.value_and_grad(A))
+
+
+def _elsewhere(function: Function, found: Any) -> Any:
+    """What was found, if it was not in the front end."""
+    report = function.last_report
+    assert report is not None
+    assert report.placement == "cluster", report
+    return found
+
+
+@contextmanager
+def _again_and_again(job: Callable[[], Any] | None) -> Iterator[None]:
+    """A context beside which the job is done without a pause."""
+    stop = threading.Event()
+
+    def work() -> None:
+        while job is not None and not stop.is_set():
+            job()
+
+    with ThreadPoolExecutor(1) as working:
+        working_on = working.submit(work)
+        time.sleep(0.3)
+        try:
+            yield
+        finally:
+            stop.set()
+        working_on.result()
+
+
+@contextmanager
+def _checking(address: str, seen: list[float]) -> Iterator[None]:
+    """A context in which the health is asked for every few ms."""
+    stop = threading.Event()
+
+    def ask() -> None:
+        with grpc.insecure_channel(address) as channel:
+            stub, request = health_pb2_grpc.HealthStub(channel), health_pb2.HealthCheckRequest()
+            stub.Check(request)
+            while not stop.is_set():
+                started = time.perf_counter()
+                stub.Check(request)
+                seen.append(time.perf_counter() - started)
+                time.sleep(2 * _PAUSE)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        asking.join()
+
+
+def _at(seen: list[float], percent: float) -> float:
+    return float(np.percentile(seen, percent))

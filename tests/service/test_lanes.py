@@ -1,0 +1,122 @@
+"""Lanes: few small calls at a time, and nobody waits for one that takes long."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from gradserve.client.tracing.trace import trace
+from gradserve.jobs.answering import answers
+from gradserve.jobs.context import Context
+from gradserve.pools.local.pool import LocalPool
+from gradserve.questions.call import Call
+from gradserve.questions.derivations import Gradient
+from gradserve.questions.derivatives import Differentiate
+from gradserve.runtime.control import Control
+from gradserve.service.lanes import Lanes
+
+
+@pytest.fixture
+def lanes():
+    made = Lanes(2, 8)
+    yield made
+    made.shutdown()
+
+
+class Gate:
+    """Calls that stay until they are let go."""
+
+    def __init__(self):
+        self.inside, self.open, self.entered = 0, threading.Event(), threading.Semaphore(0)
+
+    def __call__(self, before=lambda: None):
+        before()
+        self.inside += 1
+        self.entered.release()
+        assert self.open.wait(10)
+        return threading.get_ident()
+
+
+def test_results_and_errors_come_back(lanes):
+    assert [lanes.submit(pow, 2, k).result(5) for k in range(5)] == [1, 2, 4, 8, 16]
+    with pytest.raises(ZeroDivisionError):
+        lanes.submit(divmod, 1, 0).result(5)
+
+
+def test_a_few_threads_do_for_many_small_calls(lanes):
+    used = {lanes.submit(threading.get_ident).result(5) for _ in range(100)}
+    assert len(used) <= 2
+
+
+def test_calls_that_give_up_their_lane_run_beside_each_other(lanes):
+    gate = Gate()
+    calls = [lanes.submit(gate, lanes.give_up) for _ in range(7)]
+    for _ in calls:
+        assert gate.entered.acquire(timeout=10)
+    assert lanes.submit(pow, 2, 3).result(10) == 8
+    gate.open.set()
+    assert len({call.result(10) for call in calls}) == 7
+
+
+def test_a_call_that_says_nothing_loses_its_lane(lanes):
+    """As one does whose client never sends the request."""
+    gate = Gate()
+    calls = [lanes.submit(gate) for _ in range(2)]
+    assert lanes.submit(pow, 2, 3).result(10) == 8
+    assert not any(call.done() for call in calls)
+    gate.open.set()
+    assert all(call.result(10) for call in calls)
+
+
+def test_no_more_threads_than_there_may_be(lanes):
+    gate = Gate()
+    calls = [lanes.submit(gate, lanes.give_up) for _ in range(12)]
+    for _ in range(8):
+        assert gate.entered.acquire(timeout=10)
+    assert not gate.entered.acquire(timeout=0.3)
+    gate.open.set()
+    assert len({call.result(10) for call in calls}) <= 8
+
+
+def test_a_lane_that_was_given_up_comes_back(lanes):
+    for _ in range(20):
+        lanes.submit(lanes.give_up).result(5)
+    gate = Gate()
+    calls = [lanes.submit(gate) for _ in range(2)]
+    for _ in calls:
+        assert gate.entered.acquire(timeout=10)
+    gate.open.set()
+    assert all(call.result(10) for call in calls)
+
+
+def test_giving_up_elsewhere_changes_nothing(lanes):
+    lanes.give_up()
+    assert lanes.submit(pow, 2, 3).result(5) == 8
+
+
+def test_the_end_cancels_what_has_not_begun(lanes):
+    gate = Gate()
+    for _ in range(2):
+        lanes.submit(gate)
+        assert gate.entered.acquire(timeout=10)
+    late = lanes.submit(pow, 2, 3)
+    lanes.shutdown()
+    with pytest.raises(RuntimeError, match="no calls"):
+        lanes.submit(pow, 2, 3)
+    gate.open.set()
+    assert late.cancel() or late.exception(10) is None
+
+
+@pytest.mark.parametrize(("size", "asked"), [(3, 0), (200_000, 1)])
+def test_only_calls_worth_a_thread_give_up_their_lane(size, asked):
+    """Those that are known: of others nobody knows what is to be made for them."""
+    given_up = []
+    context = Context(LocalPool(1))
+    graph = trace(lambda w: np.sum(w * w), np.zeros(size)).graph
+    question = Differentiate(Call(graph, {"w": np.ones(size)}), Gradient())
+    for _ in range(2):
+        control = Control.after(60.0, lambda: given_up.append(1))
+        (answer,) = answers(context, question, control)
+        assert answer.arrays["value"] == {"result": size}
+    assert len(given_up) == asked
+    context.front_end.close()
