@@ -98,6 +98,8 @@ def test_a_door_is_the_users_own_and_leaves_nothing():
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert door.admit("nobody") is None
     door.close()
+    door.close()
+    assert door.admit("too late") is None
     assert not folder.exists()
     with pytest.raises(OSError, match="No such file"):
         knock(door.path, bytes)

@@ -231,3 +231,12 @@ def test_lanes_end_with_their_pool_and_leave_no_file(far, address, monkeypatch):
         time.sleep(0.02)
     assert lanes() == before
     Path(folder).rmdir()
+
+
+def test_a_worker_that_never_starts_leaves_no_door(address, monkeypatch):
+    folder = tempfile.mkdtemp(prefix="gs-")
+    monkeypatch.setattr(tempfile, "tempdir", folder)
+    pool = RayPool(address, 1, worker_memory=MEMORY, cpus_per_worker=64)  # more than there is
+    assert list(Path(folder).iterdir())
+    pool.close()
+    Path(folder).rmdir()

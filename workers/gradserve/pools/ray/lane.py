@@ -88,10 +88,10 @@ class Door:
             raise
 
     def admit(self, name: str) -> Lane | None:
-        """The lane to the worker that has knocked; None if none has."""
+        """The lane to the worker that has knocked; None if none has, or the door is closed."""
         try:
             visitor, _ = self._socket.accept()
-        except BlockingIOError:
+        except OSError:
             return None
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with visitor, theirs:
@@ -101,7 +101,7 @@ class Door:
         return Lane(ours, name)
 
     def close(self) -> None:
-        """Removes it. Lanes stay."""
+        """Removes it, if that has not been done. Lanes stay."""
         self._socket.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 

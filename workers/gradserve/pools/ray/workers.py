@@ -44,6 +44,8 @@ class Worker:
     """The job that it works for alone; None if it works for all."""
     handle: Any
     hello: Hello | None = None
+    door: Door | None = None
+    """Where it fetches its end of a lane while it starts."""
     lane: Lane | None = None
     """The way for small chunks, if it is on this machine."""
     tasks: list[Any] = field(default_factory=list)
@@ -53,6 +55,8 @@ class Worker:
 
     def end(self) -> None:
         """Ends its process."""
+        if self.door is not None:
+            self.door.close()
         if self.lane is not None:
             self.lane.close()
         ray.kill(self.handle)
@@ -180,18 +184,17 @@ class Workers:
             .options(num_cpus=cpus, memory=opening.memory, max_concurrency=1, max_restarts=0, max_task_retries=0)
             .remote()
         )
-        worker = Worker(f"worker-{self._names}", opening.memory, opening.owner, handle)
+        worker = Worker(f"worker-{self._names}", opening.memory, opening.owner, handle, door=_door())
         with self._lock:
             self._starting.add(worker)
-        door = _door()
-        started = handle.start.remote(self._node, door.path if door else None).future()
-        started.add_done_callback(functools.partial(self._ready_or_not, worker, opening, door))
+        started = handle.start.remote(self._node, worker.door.path if worker.door else None).future()
+        started.add_done_callback(functools.partial(self._ready_or_not, worker, opening))
 
-    def _ready_or_not(self, worker: Worker, opening: _Opening, door: Door | None, hello: Future[Hello]) -> None:
+    def _ready_or_not(self, worker: Worker, opening: _Opening, hello: Future[Hello]) -> None:
         error = hello.exception()
-        if door is not None:
-            worker.lane = None if error else door.admit(f"gradserve-lane-{worker.name}")
-            door.close()
+        if worker.door is not None:
+            worker.lane = None if error else worker.door.admit(f"gradserve-lane-{worker.name}")
+            worker.door.close()
         with self._lock:
             if worker not in self._starting:  # ended meanwhile, and its lane with it
                 return
