@@ -49,7 +49,7 @@ class Space:
         found, start = {}, 0
         for name, type_ in self.inputs:
             stop = start + math.prod(type_.lengths)
-            found[name] = rows[..., start:stop].reshape(*rows.shape[:-1], *type_.lengths)
+            found[name] = rows[..., start:stop].reshape((*rows.shape[:-1], *type_.lengths))
             start = stop
         return found
 

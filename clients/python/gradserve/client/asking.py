@@ -18,7 +18,6 @@ from gradserve.questions.asked import Answer
 from gradserve.questions.call import AtKinks, Batch, Call, Options, Placement, Reduction, Transport
 from gradserve.questions.derivations import COTANGENTS, DERIVATIONS, TANGENTS, Derivation, Evaluate, Hvp
 from gradserve.questions.derivatives import Derivatives, Differentiate
-from gradserve.questions.eigenpairs import Eigenpairs
 from gradserve.questions.estimates import ESTIMATES
 from gradserve.questions.explanation import Explain
 from gradserve.questions.matrices import OfMatrix
@@ -211,17 +210,6 @@ def trees_of(kind: type[Derivation], form: Form) -> Callable[[Derivatives], Any]
         return given[0] if len(given) == 1 else tuple(given)
 
     return trees
-
-
-def vectors_in(start: Any) -> Any:
-    """The eigenvectors of an earlier answer.
-
-    Raises:
-        InvalidRequest: it is none.
-    """
-    if not isinstance(start, Eigenpairs):
-        raise InvalidRequest(f"start is a {type(start).__name__}; give an earlier answer of hessian_eigenpairs")
-    return start.vectors
 
 
 def in_parameters(bound: Bound, answer: Answer) -> Answer:

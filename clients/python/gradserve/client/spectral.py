@@ -73,7 +73,7 @@ class Spectral(Asker):
         max_products: int = 0,
         basis: int = 0,
         seed: int = 0,
-        start: Eigenpairs | None = None,
+        start: Any = None,
         matrix: Matrix = "hessian",
         loss: str = "",
         wrt: Names = (),
@@ -84,12 +84,14 @@ class Spectral(Asker):
 
         `.values`, `.vectors` in the structure of the parameters with a leading axis, `.residuals`, `.converged`: within
         `tol` (1e-6) times the largest eigenvalue. Repeated eigenvalues are found as well: `.complete` says that a
-        search from new random vectors found no other. `start` is an earlier answer, at this point or one near it.
+        search from new random vectors found no other. `start` is an earlier answer, at this point or one near it, or
+        vectors such as its own.
         """
         options: dict[str, Any] = {"count": count, "end": end, "tol": tol, "max_products": max_products, "basis": basis}
         options |= {"seed": seed, "matrix": matrix, "loss": loss}
         bound = self._signatures.bind(arguments, named, wrt, False)
-        vectors = {} if start is None else {"start": bound.vectors(asking.vectors_in(start), "start")}
+        trees = start.vectors if isinstance(start, Eigenpairs) else start
+        vectors = {} if trees is None else {"start": bound.vectors(trees, "start")}
         found: Eigenpairs = self._about(TopEigenpairs, bound, vectors, options, progress)
         return found
 
