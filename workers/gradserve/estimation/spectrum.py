@@ -18,7 +18,7 @@ from gradserve.ir.types import Array
 from gradserve.questions.report import Report
 from gradserve.questions.spectrum import SpectrumEstimate, TraceOf
 
-MOMENTS = 4
+POWERS = ("A", "A^2", "A^3", "A^4")
 _MARGIN = 4.0
 """How far the grid reaches beyond the nodes, in deviations of the smoothing."""
 _TINY = 1e-3
@@ -54,7 +54,7 @@ class SpectrumSoFar:
         points = np.linspace(smallest - _MARGIN * width, largest + _MARGIN * width, self.points)
         density = self._means(lambda x: _normal((points[:, None] - x) / width) / width)
         cumulative = self._means(lambda x: _distribution((points[:, None] - x) / width))
-        moments = self._means(lambda x: x ** np.arange(1, MOMENTS + 1)[:, None])
+        moments = self._means(lambda x: x ** np.arange(1, len(POWERS) + 1)[:, None])
         return SpectrumEstimate(
             size=self.size,
             points=points,
@@ -67,7 +67,9 @@ class SpectrumSoFar:
             smallest_error=float(errors[low]),
             largest=largest,
             largest_error=float(errors[high]),
-            moments=tuple(_trace(f"tr A^{p + 1} / n", moments, p, 1.0) for p in range(MOMENTS)),
+            moments=tuple(
+                _trace(f"tr {name} / n", moments, p, 1.0, (-math.inf, 0.0)[p % 2]) for p, name in enumerate(POWERS)
+            ),
             functions=self._functions(smallest, largest, moments),
             nodes=nodes,
             weights=np.concatenate([each.weights for each in self.rules]) / len(self.rules),
@@ -88,7 +90,7 @@ class SpectrumSoFar:
         return (
             _unless(positive, _trace("log det A", self._means(lambda x: np.log(x)[None]), 0, n)),
             _unless(positive, _trace("tr A^-1", self._means(lambda x: 1 / x[None]), 0, n)),
-            _unless(overflows, _trace("tr exp A", self._means(lambda x: np.exp(x)[None]), 0, n)),
+            _unless(overflows, _trace("tr exp A", self._means(lambda x: np.exp(x)[None]), 0, n, 0.0)),
             _root(_trace("|A|_F", moments, 1, n)),
         )
 
@@ -99,9 +101,10 @@ class SpectrumSoFar:
         return f"an eigenvalue near {smallest:.3g} is not above 0; give a damping"
 
 
-def _trace(name: str, found: Means, row: int, factor: float) -> TraceOf:
+def _trace(name: str, found: Means, row: int, factor: float, least: float = -math.inf) -> TraceOf:
+    """A row of means as a trace; what it is at `least` is known without it."""
     value, half = factor * float(found.values[row]), factor * float(found.half_widths[row])
-    return TraceOf(name, value, value - half, value + half, factor * float(found.quadrature[row]))
+    return TraceOf(name, value, max(value - half, least), value + half, factor * float(found.quadrature[row]))
 
 
 def _unless(reason: str, found: TraceOf) -> TraceOf:

@@ -101,7 +101,7 @@ def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     top = argparse.ArgumentParser(
         prog="gradserve",
-        description="Derivatives of NumPy losses, by a service: gradients, verification, traces and spectra of Hessians.",
+        description="Derivatives of NumPy losses, by a service: gradients, verification, spectra of Hessians.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
