@@ -21,4 +21,4 @@ def same_bits(one: Any, other: Any) -> bool:
     if dataclasses.is_dataclass(one):
         names = [field.name for field in dataclasses.fields(one)]
         return all(same_bits(getattr(one, name), getattr(other, name)) for name in names)
-    return bool(one == other)
+    return bool(one == other) or (one != one and other != other)

@@ -134,5 +134,5 @@ def test_calls_are_what_they_were():
         "c": OneHots(0, 2, 1, (3,), ElementType.FLOAT64),
         "d": Signs(5, "trace", 0, 8, (3,), ElementType.FLOAT32),
     }
-    call = ChunkCall(7, "digest", "numpy", arguments, {})
+    call = ChunkCall(7, "digest", "numpy", None, arguments, {})
     assert unpacked(packed((call, None))) == (call, None)

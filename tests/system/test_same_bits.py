@@ -32,8 +32,18 @@ def trace_bits(client, executor):
     return np.array([estimate.value, *estimate.interval, estimate.standard_error]).tobytes(), f.last_report
 
 
+def spectral_bits(client, executor):
+    """Of loops that run where the program is: the report is the one of the spectrum."""
+    f = client.function(network, **point())
+    f.executor = executor
+    pairs = f.hessian_eigenpairs(**point(), count=2, tol=1e-3, max_products=80)
+    spectrum = f.hessian_spectrum(**point(), probes=6, steps=12, seed=3)
+    arrays = pairs.values, pairs.residuals, spectrum.density, spectrum.cumulative_half_widths, spectrum.nodes
+    return [array.tobytes() for array in arrays], f.last_report
+
+
 def all_bits(client, executor):
-    return gradient_bits(client, executor)[0], trace_bits(client, executor)[0]
+    return gradient_bits(client, executor)[0], trace_bits(client, executor)[0], spectral_bits(client, executor)[0]
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +62,9 @@ def test_with_other_numbers_of_threads(expected, threads):
 def test_with_two_workers(expected, remote, executor):
     bits, report = gradient_bits(remote, executor)
     assert (report.placement, report.executor, report.chunks > 1) == ("cluster", executor, True)
-    assert (bits, trace_bits(remote, executor)[0]) == expected[executor]
+    spectral, spent = spectral_bits(remote, executor)
+    assert (spent.placement, spent.chunks) == ("cluster", 7)
+    assert (bits, trace_bits(remote, executor)[0], spectral) == expected[executor]
 
 
 def test_with_one_worker(expected):
@@ -77,6 +89,10 @@ def test_with_workers_killed_in_the_middle(expected, service, remote):
     assert killer.killed
     assert bits == expected["numpy"][1]
     assert retries + report.retries > 0
+    with Killer(service.pid, pause=0.1, kills=2) as killer:
+        bits, report = spectral_bits(remote, "numpy")
+    assert killer.killed
+    assert bits == expected["numpy"][2]
 
 
 def test_the_comparison_can_fail(expected, embedded):

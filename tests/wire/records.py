@@ -22,6 +22,7 @@ from gradserve.questions.derivatives import Derivatives, Differentiate
 from gradserve.questions.estimates import ESTIMATES
 from gradserve.questions.explanation import Explain
 from gradserve.questions.report import PHASES, Report
+from gradserve.questions.spectra import SPECTRA
 from gradserve.text.parsing import parse
 
 GRAPHS = [
@@ -39,6 +40,10 @@ TYPES = st.builds(
 )
 ARRAYS = TYPES.flatmap(lambda t: arrays_of.arrays(t.element_type.dtype, t.lengths))
 SECONDS = st.builds(lambda whole, nanos: whole + 1e-9 * nanos, st.integers(0, 10**6), st.integers(0, 10**9 - 1))
+
+
+EXPLAINED: tuple[Any, ...] = (*ESTIMATES.values(), *SPECTRA.values())
+"""What can be explained besides derivations."""
 
 
 def named(values: st.SearchStrategy[Any], least: int = 0) -> st.SearchStrategy[dict[str, Any]]:
@@ -82,7 +87,7 @@ def questions(rpc: str, argument: st.SearchStrategy[Any] = ARRAYS) -> st.SearchS
     """Questions to a method, without regard to whether they fit their graph."""
     kind = QUESTIONS[rpc]
     if kind is Explain:
-        asked = [rpc for rpc, kind in QUESTIONS.items() if kind is Differentiate or kind in ESTIMATES.values()]
+        asked = [rpc for rpc, kind in QUESTIONS.items() if kind is Differentiate or kind in EXPLAINED]
         return st.sampled_from(asked).flatmap(lambda rpc: st.builds(Explain, questions(rpc, TYPES)))
     if kind is not Differentiate:
         return records(kind, argument)

@@ -9,15 +9,18 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from gradserve.jobs import estimates, explain, inspect, kinks, taylor, verify
+from gradserve.jobs import eigenpairs, estimates, explain, inspect, kinks, solve, spectrum, taylor, verify
 from gradserve.jobs.context import Context
 from gradserve.jobs.ready import Ready, key_of
 from gradserve.questions.asked import Answer, Question
 from gradserve.questions.call import AtKinks
 from gradserve.questions.derivatives import Differentiate
+from gradserve.questions.eigenpairs import TopEigenpairs
 from gradserve.questions.estimates import ESTIMATES
 from gradserve.questions.explanation import Explain
 from gradserve.questions.inspection import Inspect
+from gradserve.questions.solve import SolveHessian
+from gradserve.questions.spectrum import EstimateSpectrum
 from gradserve.questions.symmetry import VerifySymmetry
 from gradserve.questions.taylor import ExpandAlong
 from gradserve.questions.transport import is_rounded, rounded, rounded_answer
@@ -37,6 +40,19 @@ def _at_one_point(page: Page) -> Page:
     return answering
 
 
+def _unresolved(page: Page) -> Page:
+    """A page on one point of which the answer is no limit: kinks are refused where they are to be resolved."""
+
+    def answering(context: Context, question: Any, control: Control) -> Iterator[Answer]:
+        options = question.call.options
+        if options.kinks is AtKinks.RESOLVE:
+            call = replace(question.call, options=replace(options, kinks=AtKinks.REFUSE))
+            question = replace(question, call=call)
+        yield from _at_one_point(page)(context, question, control)
+
+    return answering
+
+
 PAGES: Mapping[type[Question], Page] = {
     Differentiate: kinks.answers,
     Inspect: inspect.answers,
@@ -45,6 +61,9 @@ PAGES: Mapping[type[Question], Page] = {
     VerifySymmetry: _at_one_point(verify.verify_symmetry),
     Explain: explain.answers,
     **dict.fromkeys(ESTIMATES.values(), _at_one_point(estimates.answers)),
+    EstimateSpectrum: _unresolved(spectrum.answers),
+    TopEigenpairs: _unresolved(eigenpairs.answers),
+    SolveHessian: _unresolved(solve.answers),
 }
 """What answers each kind of question."""
 

@@ -20,7 +20,8 @@ from gradserve.pools.work import ChunkResult, Work, key_of
 from gradserve.runtime.control import Control
 
 if TYPE_CHECKING:
-    from gradserve.jobs.sweep import Chunks, SweepSchedule
+    from gradserve.jobs.chunks import Chunks
+    from gradserve.jobs.sweep import SweepSchedule
 
 WINDOW = 64
 """Results that may wait for others to be run again, all at once."""
@@ -37,14 +38,14 @@ class Mending:
 
     def __iter__(self) -> Iterator[ChunkResult]:
         """The results in chunk order."""
-        if not self._schedule.derivatives:
+        if not self._schedule.derivatives and self._work.recurrence is None:
             yield from self._schedule.pool.run(self._work, self._control)
             return
         waiting: list[ChunkResult] = []
         lost: list[ChunkResult] = []
         for result in self._schedule.pool.run(self._work, self._control):
             nonfinite = count_nonfinite(result.outputs.values())
-            if nonfinite and has_nan(result.outputs, self._schedule.derivatives):
+            if nonfinite and has_nan(result.outputs, self._schedule.derivatives or result.outputs):
                 lost.append(result)
             else:
                 self.nonfinite += nonfinite
@@ -92,7 +93,12 @@ class Mending:
         )
 
     def _together(self, own: Mapping[str, Array], careful: Mapping[str, Array]) -> dict[str, Array]:
-        """The chunk's own outputs where they are numbers, so that these keep their bits; kinks of the other run."""
+        """The chunk's own outputs where they are numbers, so that these keep their bits; kinks of the other run.
+
+        What came of many products is the other run's.
+        """
+        if self._work.recurrence is not None:
+            return dict(careful)
         found = dict(own)
         for name in self._schedule.derivatives:
             found[name] = np.where(np.isnan(own[name]), careful[name], own[name])

@@ -22,12 +22,13 @@ from gradserve.ir.errors import InvalidRequest, Violation
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array
 from gradserve.jobs.calls import checked, inputs_in_question, require_no_batch
+from gradserve.jobs.chunks import Lap
 from gradserve.jobs.context import Context
 from gradserve.jobs.folds import KinkCount, count_nonfinite
 from gradserve.jobs.kinks import resolved
 from gradserve.jobs.programs import Axis, Check
 from gradserve.jobs.resolved import Resolved
-from gradserve.jobs.sweep import Lap, Sweep, SweepSchedule, counting
+from gradserve.jobs.sweep import Sweep, SweepSchedule, counting
 from gradserve.pools.sources import array_of
 from gradserve.pools.work import Shared, Signs
 from gradserve.questions.call import AtKinks, arrays_of

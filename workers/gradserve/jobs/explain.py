@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from gradserve.ir.errors import LimitExceeded
 from gradserve.ir.graph import Graph
-from gradserve.jobs.calls import checked
+from gradserve.jobs import eigenpairs, solve, spectrum
+from gradserve.jobs.calls import checked, inputs_in_question
 from gradserve.jobs.context import Context
 from gradserve.jobs.dense import mode_of, ways
 from gradserve.jobs.dense import schedule as schedule_dense
@@ -18,10 +20,21 @@ from gradserve.jobs.programs import Check
 from gradserve.jobs.sweep import Sweep, SweepSchedule, counting
 from gradserve.questions.derivations import Derivation, Evaluate
 from gradserve.questions.derivatives import Differentiate
+from gradserve.questions.eigenpairs import TopEigenpairs
 from gradserve.questions.estimates import Estimate
 from gradserve.questions.explanation import Explain, Explanation, Refusal
+from gradserve.questions.matrices import OfMatrix
+from gradserve.questions.solve import SolveHessian
+from gradserve.questions.spectrum import EstimateSpectrum
 from gradserve.runtime.control import Control
 from gradserve.text.printing import to_text
+
+OF_MATRICES: Mapping[type[OfMatrix], Callable[[Context, Any, Check], SweepSchedule]] = {
+    EstimateSpectrum: spectrum.schedule,
+    TopEigenpairs: eigenpairs.schedule,
+    SolveHessian: solve.schedule,
+}
+"""What schedules each question about a matrix."""
 
 
 def answers(context: Context, question: Explain, control: Control) -> Iterator[Explanation]:
@@ -33,7 +46,7 @@ def answers(context: Context, question: Explain, control: Control) -> Iterator[E
     yield explain(context, question.question, control.check)
 
 
-def explain(context: Context, question: Differentiate | Estimate, check: Check) -> Explanation:
+def explain(context: Context, question: Differentiate | Estimate | OfMatrix, check: Check) -> Explanation:
     """The schedule of a question as an explanation."""
     graph = checked(question.call).graph
     loss = context.programs.instance(graph, Evaluate(), None, check)[0].program
@@ -67,15 +80,19 @@ def _explanation(context: Context, scheduled: SweepSchedule, loss_flops: float, 
     )
 
 
-def _schedule(context: Context, question: Differentiate | Estimate, check: Check) -> SweepSchedule:
+def _schedule(context: Context, question: Differentiate | Estimate | OfMatrix, check: Check) -> SweepSchedule:
+    if isinstance(question, OfMatrix):
+        return OF_MATRICES[type(question)](context, question, check)
     if isinstance(question, Estimate):
         return schedule_estimate(context, question, check)
     schedule = schedule_dense if question.derivation.dense else schedule_derivative
     return schedule(context, question, check)
 
 
-def _one_example(question: Differentiate | Estimate, graph: Graph) -> Derivation:
+def _one_example(question: Differentiate | Estimate | OfMatrix, graph: Graph) -> Derivation:
     """What is derived for one example, or for one row, one column or one probe."""
+    if isinstance(question, OfMatrix):
+        return question.product(inputs_in_question(graph, question.wrt))
     if isinstance(question, Estimate):
         return counting(probed(question, graph), question.call.options)
     named = question.derivation.resolved(graph, question.vectors)

@@ -65,13 +65,21 @@ class Limits:
         """
         peak = max(schedule.peak_bytes for schedule in schedules)
         if peak > self.peak_bytes:
-            what = f"the program needs {_binary(peak)} at once"
-            raise _exceeded("peak_bytes", what, _binary(self.peak_bytes), _largest_value(schedules))
+            self.check_peak(peak, "the program", _largest_value(schedules))
         longest = max(schedule.longest_step_seconds for schedule in schedules)
         if longest > self.step_seconds:
             what = f"one step of the program is predicted to take {longest:.3g} s"
             raise _exceeded("step_seconds", what, f"{self.step_seconds:.3g} s", _largest_value(schedules))
         self.check_flops(times * sum(schedule.program.flops for schedule in schedules), "the job")
+
+    def check_peak(self, peak: int, what: str, advice: str) -> None:
+        """Refuses work that needs so many bytes at once.
+
+        Raises:
+            LimitExceeded: they are over `peak_bytes`.
+        """
+        if peak > self.peak_bytes:
+            raise _exceeded("peak_bytes", f"{what} needs {_binary(peak)} at once", _binary(self.peak_bytes), advice)
 
     def check_flops(self, flops: float, what: str) -> None:
         """Refuses a job of so many operations.

@@ -13,11 +13,12 @@ from gradserve.autodiff.derivation import Along, KinkCounts
 from gradserve.ir.errors import NumericalFailure
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array
+from gradserve.jobs.chunks import Lap
 from gradserve.jobs.context import Context
 from gradserve.jobs.derivative import differentiate, run_rows
 from gradserve.jobs.kinks import resolved, settled
 from gradserve.jobs.programs import Axis
-from gradserve.jobs.sweep import Lap, Sweep
+from gradserve.jobs.sweep import Sweep
 from gradserve.pools.work import Rows, Shared, Source
 from gradserve.questions.call import AtKinks, Call, Reduction, arrays_of
 from gradserve.questions.derivations import Gradient, Hvp

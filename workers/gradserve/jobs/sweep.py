@@ -8,34 +8,29 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias, overload
 
 from gradserve.autodiff import names
 from gradserve.autodiff.derivation import Careful, KinkCounts, WithKinks
+from gradserve.estimation.recurrence import Recurrence
 from gradserve.execution import Executor, candidates
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array
 from gradserve.jobs.careful import Mending
+from gradserve.jobs.chunks import Chunks, LapOf
 from gradserve.jobs.compiling import Heat
 from gradserve.jobs.context import Context
 from gradserve.jobs.cut import Piece, cut
 from gradserve.jobs.folds import count_nonfinite
 from gradserve.jobs.programs import Axis, Check, go_on, weight
 from gradserve.pools.pool import Pool
-from gradserve.pools.sources import part
-from gradserve.pools.work import Chunk, ChunkResult, Constant, Source, Work, key_of
+from gradserve.pools.work import ChunkResult, Work, key_of
 from gradserve.questions.call import Options
 from gradserve.questions.derivations import Derivation, Evaluate
 from gradserve.questions.report import Kinks, Report
 from gradserve.runtime.control import Control
 from gradserve.runtime.garbage import uncollected
-
-Lap: TypeAlias = Mapping[str, Source]
-"""Where the arguments of one run of the whole axis come from; those that carry the axis are cut along it."""
-LapOf: TypeAlias = Callable[[int], Lap]
-"""The laps by their numbers, each made when it is run."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +48,13 @@ class Sweep:
     """How often the axis is run."""
     divisible: bool = True
     """Whether the axis may be cut; chunks depend on predicted cost alone."""
+    recurrence: Recurrence | None = None
+    """What every chunk does with its program, if it does not run it once."""
+
+    @property
+    def runs(self) -> int:
+        """The most runs of the axis altogether."""
+        return self.laps * (self.recurrence.products if self.recurrence else 1)
 
     def schedule(self, context: Context, check: Check = go_on) -> SweepSchedule:
         """What is run, where and by what. What `check` raises ends the work.
@@ -62,7 +64,8 @@ class Sweep:
             InvalidRequest: an option asks for what is not there.
             NotDifferentiable: there is no such derivative.
         """
-        key = (self.graph.digest, self.derivation, self.axis, self.laps, self.divisible, self.options, self.data_bytes)
+        job = self.laps, self.divisible, self.recurrence, self.options, self.data_bytes
+        key = (self.graph.digest, self.derivation, self.axis, *job)
         found = context.schedules.get(key)
         if found is not None:
             return found
@@ -72,7 +75,8 @@ class Sweep:
         if self.axis is not None:
             context.limits.check_points(self.axis.size)
         made = self.unlimited(context, check)
-        context.limits.check_chunks([piece.schedule for piece in made.pieces], self.laps)
+        context.limits.check_chunks([piece.schedule for piece in made.pieces], self.runs)
+        context.limits.check_peak(made.peak_bytes, "a chunk", "ask for fewer steps, pairs or inputs")
         context.schedules.put(key, replace(made, known=True), made.nbytes)
         return made
 
@@ -110,8 +114,8 @@ class Sweep:
 
     def _placed(self, pieces: Sequence[Piece], executor: Executor, context: Context, known: bool) -> SweepSchedule:
         """The schedule of these chunks, where they are to run."""
-        peak = max(piece.schedule.peak_bytes for piece in pieces)
-        seconds = self.laps * sum(piece.schedule.seconds for piece in pieces)
+        peak = max(piece.schedule.peak_bytes for piece in pieces) + (self.recurrence.nbytes if self.recurrence else 0)
+        seconds = self.runs * sum(piece.schedule.seconds for piece in pieces)
         pool, reason = context.place(peak, seconds, self.data_bytes, self.options)
         return SweepSchedule(self, context, tuple(pieces), executor, pool, reason, known, peak, seconds)
 
@@ -149,6 +153,8 @@ class SweepSchedule:
     @functools.cached_property
     def derivatives(self) -> tuple[str, ...]:
         """The outputs that are derivatives."""
+        if self.sweep.recurrence is not None:
+            return ()
         types = self.pieces[0].instance.program.graph.output_types
         return tuple(name for name, type_ in types.items() if type_.is_float and names.is_derivative(name))
 
@@ -175,12 +181,12 @@ class SweepSchedule:
     @property
     def flops(self) -> float:
         """Floating-point operations of all chunks."""
-        return self.sweep.laps * sum(piece.instance.program.flops for piece in self.pieces)
+        return self.sweep.runs * sum(piece.instance.program.flops for piece in self.pieces)
 
     @property
     def bytes(self) -> float:
         """Bytes read and written by all chunks."""
-        return self.sweep.laps * sum(piece.instance.program.cost.bytes for piece in self.pieces)
+        return self.sweep.runs * sum(piece.instance.program.cost.bytes for piece in self.pieces)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -197,41 +203,9 @@ class SweepSchedule:
             constants={key_of(c): c for piece in self.pieces for c in piece.instance.constants.values()},
             chunks=cut,
             executor=self.executor,
+            recurrence=self.sweep.recurrence,
         )
         return SweepRun(self, Mending(self, work, cut, control), control)
-
-
-class Chunks(Sequence[Chunk]):
-    """The chunks of a work, each made when it is asked for: there may be millions."""
-
-    def __init__(self, pieces: Sequence[Piece], axis: Axis | None, laps: LapOf, wanted: range) -> None:
-        self._pieces, self._axis, self._laps, self._wanted = pieces, axis, laps, wanted
-
-    def __len__(self) -> int:
-        return len(self._wanted)
-
-    @overload
-    def __getitem__(self, index: int) -> Chunk: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Chunk]: ...
-    def __getitem__(self, index: int | slice) -> Chunk | Sequence[Chunk]:
-        if isinstance(index, slice):
-            return Chunks(self._pieces, self._axis, self._laps, self._wanted[index])
-        return self.chunk(index, self.piece(index))
-
-    def piece(self, index: int) -> Piece:
-        """The piece that a chunk runs."""
-        return self._pieces[self._wanted[index] % len(self._pieces)]
-
-    def chunk(self, index: int, piece: Piece) -> Chunk:
-        """A chunk, by a piece that has its bounds."""
-        lap, along = self._wanted[index] // len(self._pieces), self._axis.inputs if self._axis else ()
-        arguments = {
-            name: part(source, piece.start, piece.stop) if name in along else source
-            for name, source in self._laps(lap).items()
-        }
-        constants = {name: Constant(key_of(literal)) for name, literal in piece.instance.constants.items()}
-        return Chunk(piece.instance.program.digest, arguments | constants)
 
 
 class SweepRun:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Mapping
 
+from gradserve.estimation import recurrence as recurrences
+from gradserve.estimation.recurrence import Recurrence
 from gradserve.execution import Prepared, Schedule
 from gradserve.execution import executor as executor_of
+from gradserve.ir.types import Array
 from gradserve.runtime.caches import Lru
 from gradserve.runtime.garbage import uncollected
 
@@ -16,6 +20,18 @@ _NODE_BYTES = 1 << 10
 def schedule_bytes(schedule: Schedule) -> int:
     """About how much memory a schedule holds, prepared or not; it holds no data."""
     return _NODE_BYTES * (16 + len(schedule.program.graph.nodes))
+
+
+def outputs_of(
+    prepared: Prepared,
+    recurrence: Recurrence | None,
+    arguments: Mapping[str, Array],
+    stopped: Callable[[], bool],
+) -> dict[str, Array]:
+    """What a chunk gives: the outputs of its program, or what a recurrence makes of many products by it."""
+    if recurrence is None:
+        return prepared(arguments, stopped)
+    return recurrences.run(recurrence, prepared, arguments, stopped)
 
 
 class PreparedSchedules:

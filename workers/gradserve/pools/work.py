@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from gradserve.estimation.recurrence import Recurrence
 from gradserve.execution import Schedule
 from gradserve.ir.graph import Literal
 from gradserve.ir.types import Array, ElementType
@@ -96,6 +97,20 @@ class Work:
     chunks: Sequence[Chunk]
     executor: str
     """The executor that every chunk runs on."""
+    recurrence: Recurrence | None = None
+    """What every chunk does with its program, if it does not run it once."""
+
+    @property
+    def seconds(self) -> float:
+        """The predicted seconds of the longest chunk."""
+        longest = max(schedule.seconds for schedule in self.schedules.values())
+        return longest * (self.recurrence.products if self.recurrence else 1)
+
+    @property
+    def peak_bytes(self) -> int:
+        """The predicted live bytes of the largest chunk."""
+        largest = max((self.schedules[chunk.program].peak_bytes for chunk in self.chunks), default=0)
+        return largest + (self.recurrence.nbytes if self.recurrence else 0)
 
 
 def key_of(constant: Literal) -> str:

@@ -10,17 +10,22 @@ from gradserve.questions.derivatives import Differentiate
 from gradserve.questions.estimates import ESTIMATES, Estimate
 from gradserve.questions.explanation import Explain
 from gradserve.questions.inspection import Inspect
+from gradserve.questions.matrices import OfMatrix
+from gradserve.questions.spectra import SPECTRA
 from gradserve.questions.symmetry import VerifySymmetry
 from gradserve.questions.taylor import ExpandAlong
 from gradserve.questions.verification import VerifyGradient
 
-Question: TypeAlias = Differentiate | Inspect | ExpandAlong | Estimate | VerifyGradient | VerifySymmetry | Explain
+Question: TypeAlias = (
+    Differentiate | Inspect | ExpandAlong | Estimate | OfMatrix | VerifyGradient | VerifySymmetry | Explain
+)
 Answer: TypeAlias = Any
 """An instance of the question's `answer`."""
 
 QUESTIONS: Mapping[str, type[Question]] = {
     **{derivation.__name__: Differentiate for derivation in DERIVATIONS.values()},
     **{question.rpc: question for question in ESTIMATES.values()},
+    **{question.rpc: question for question in SPECTRA.values()},
     **{question.rpc: question for question in (Inspect, ExpandAlong, VerifyGradient, VerifySymmetry, Explain)},
 }
 """The question of every RPC that asks one. `Differentiate` answers by the derivation of the RPC's own name."""

@@ -10,6 +10,7 @@ from gradserve.ir.errors import LimitExceeded
 from gradserve.ir.types import TensorType
 from gradserve.questions.derivatives import Differentiate
 from gradserve.questions.estimates import Estimate
+from gradserve.questions.matrices import OfMatrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ class Explanation:
 class Explain:
     """Asks for the schedule of a question without running it; of its arrays only the types are looked at."""
 
-    question: Differentiate | Estimate
+    question: Differentiate | Estimate | OfMatrix
 
     rpc: ClassVar[str] = "ExplainGraph"
     answer: ClassVar[type] = Explanation

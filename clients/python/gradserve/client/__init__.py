@@ -14,15 +14,19 @@ from gradserve.ir.errors import (
     Untraceable,
     Violation,
 )
+from gradserve.questions.eigenpairs import Eigenpairs
 from gradserve.questions.estimates import TraceEstimate
 from gradserve.questions.explanation import Explanation
 from gradserve.questions.report import Report
+from gradserve.questions.solve import Solution
+from gradserve.questions.spectrum import SpectrumEstimate
 from gradserve.questions.symmetry import SymmetryReport
 from gradserve.questions.verification import VerificationReport
 
 __all__ = [
     "Client",
     "DeadlineExceeded",
+    "Eigenpairs",
     "Explanation",
     "Function",
     "GradserveError",
@@ -32,6 +36,8 @@ __all__ = [
     "NotDifferentiable",
     "NumericalFailure",
     "Report",
+    "Solution",
+    "SpectrumEstimate",
     "SymmetryReport",
     "TraceEstimate",
     "Unavailable",

@@ -20,7 +20,10 @@ from gradserve.questions.derivations import COTANGENTS, DERIVATIONS, TANGENTS, D
 from gradserve.questions.derivatives import Derivatives, Differentiate
 from gradserve.questions.estimates import ESTIMATES
 from gradserve.questions.explanation import Explain
+from gradserve.questions.matrices import OfMatrix
 from gradserve.questions.options import Option, options_of
+from gradserve.questions.solve import SolveHessian
+from gradserve.questions.spectra import SPECTRA
 
 E = TypeVar("E", bound=enum.StrEnum)
 
@@ -169,10 +172,21 @@ def explained(name: str, bound: Bound, call: Call) -> Explain:
     """
     if name in ESTIMATES:
         return Explain(ESTIMATES[name](call, bound.real_inputs()))
+    if name in SPECTRA:
+        return Explain(_of_matrix(SPECTRA[name], bound, call))
     if name not in DERIVATIONS:
-        raise InvalidRequest(f"there is no derivation {name!r}; there are {', '.join([*DERIVATIONS, *ESTIMATES])}")
+        known = ", ".join([*DERIVATIONS, *ESTIMATES, *SPECTRA])
+        raise InvalidRequest(f"there is no derivation {name!r}; there are {known}")
     kind = DERIVATIONS[name]
     return Explain(Differentiate(call, derivation_of(kind, bound, {}), vector_types(kind, bound)))
+
+
+def _of_matrix(kind: type[OfMatrix], bound: Bound, call: Call) -> OfMatrix:
+    """The question about a matrix; a system's right-hand side has the type of the inputs."""
+    wrt = bound.real_inputs()
+    if kind is SolveHessian:
+        return SolveHessian(call, wrt, right={name: type_of(bound.arguments[name]) for name in wrt})
+    return kind(call, wrt)
 
 
 def trees_of(kind: type[Derivation], form: Form) -> Callable[[Derivatives], Any]:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from gradserve.client.asker import Asker
 from gradserve.client.asking import explained, options_from, whole
 from gradserve.client.entries import parse_pairs
 from gradserve.client.importers.files import save_graph
 from gradserve.client.operators import LinearOperator
+from gradserve.client.spectral import Spectral
 from gradserve.client.taylor import TaylorAlong, TaylorModel, along_direction
 from gradserve.client.tracing.signature import Batch, Names
 from gradserve.ir.errors import InvalidRequest
@@ -26,7 +26,7 @@ Mode: TypeAlias = Literal["auto", "forward", "reverse"]
 Reduction: TypeAlias = Literal["none", "sum", "mean"]
 
 
-class Function(Asker):
+class Function(Spectral):
     """A function that can be asked for derivatives. Made by `Client.function` and `Client.load`. Safe for threads.
 
     Parameters are given as to the function itself, by position or by name; one that has the name of an option below,

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from gradserve.jobs.answering import answers
 from gradserve.jobs.context import Context
 from gradserve.questions.estimates import ESTIMATES
+from gradserve.questions.spectra import SPECTRA
 from gradserve.questions.symmetry import SymmetryProgress
 from gradserve.questions.verification import VerificationProgress
 from gradserve.service.content import Content
@@ -24,6 +25,10 @@ def _count_probes(metrics: Metrics, answer: Any, before: Any) -> None:
     metrics.probes.inc(answer.probes - (before.probes if before else 0))
 
 
+def _count_products(metrics: Metrics, answer: Any, before: Any) -> None:
+    metrics.probes.inc(answer.report.batch_size - (before.report.batch_size if before else 0))
+
+
 def _count_verdict(metrics: Metrics, answer: Any, before: Any) -> None:
     if answer.report is not None:
         metrics.verifications.labels(answer.report.verdict.value).inc()
@@ -31,6 +36,7 @@ def _count_verdict(metrics: Metrics, answer: Any, before: Any) -> None:
 
 _COUNTS: Mapping[type, Count] = {
     **{estimate.answer: _count_probes for estimate in ESTIMATES.values()},
+    **{question.answer: _count_products for question in SPECTRA.values()},
     VerificationProgress: _count_verdict,
     SymmetryProgress: _count_verdict,
 }

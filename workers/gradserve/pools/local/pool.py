@@ -13,7 +13,7 @@ from gradserve.ir.errors import Cancelled, Unavailable
 from gradserve.ir.types import Array
 from gradserve.pools.in_order import Inbox, in_order
 from gradserve.pools.pool import Direct
-from gradserve.pools.prepared import PreparedSchedules
+from gradserve.pools.prepared import PreparedSchedules, outputs_of
 from gradserve.pools.sources import arrays_of
 from gradserve.pools.work import ChunkResult, Work
 from gradserve.runtime.blas import ONE_BLAS_THREAD
@@ -49,8 +49,7 @@ class LocalPool:
 
     def run(self, work: Work, control: Control) -> Iterator[ChunkResult]:
         """The result of every chunk, in chunk order; see `Pool.run`."""
-        longest = max(schedule.seconds for schedule in work.schedules.values())
-        if len(work.chunks) == 1 and longest <= CALLER_SECONDS:
+        if len(work.chunks) == 1 and work.seconds <= CALLER_SECONDS:
             return self._run_here(work, control)
         return self._run_in_threads(work, control)
 
@@ -128,6 +127,6 @@ class LocalPool:
         arguments = arrays_of(chunk.arguments, work.data, work.constants)
         with ONE_BLAS_THREAD:  # again, for libraries that came with the program
             started = time.perf_counter()
-            outputs = prepared(arguments, stopped)
+            outputs = outputs_of(prepared, work.recurrence, arguments, stopped)
             seconds = time.perf_counter() - started
         return ChunkResult(index, outputs, seconds, started - submitted, worker, retries=0)

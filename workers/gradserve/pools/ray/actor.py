@@ -17,7 +17,7 @@ from gradserve.execution import Prepared
 from gradserve.ir.errors import Cancelled, GradserveError
 from gradserve.ir.graph import Literal
 from gradserve.ir.types import Array
-from gradserve.pools.prepared import PreparedSchedules
+from gradserve.pools.prepared import PreparedSchedules, outputs_of
 from gradserve.pools.ray.lane import PACKET_BYTES, knock
 from gradserve.pools.ray.messages import ChunkCall, Declined, Done, Failed, Hello, Reference, References, Reply
 from gradserve.pools.ray.packets import packed, unpacked
@@ -92,7 +92,8 @@ class WorkerActor:
                 arguments = arrays_of(call.arguments, self._data(call, references, stopped), constants)
                 with ONE_BLAS_THREAD:  # again, for libraries that came with the program
                     started = time.perf_counter()
-                    return Done(prepared(arguments, stopped), time.perf_counter() - started)
+                    outputs = outputs_of(prepared, call.recurrence, arguments, stopped)
+                    return Done(outputs, time.perf_counter() - started)
         except GradserveError as error:
             return Failed(error)
         except _AbsentError:

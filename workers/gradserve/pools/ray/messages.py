@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from gradserve.estimation.recurrence import Recurrence
 from gradserve.ir.errors import GradserveError
 from gradserve.ir.types import Array
 from gradserve.pools.work import Source
@@ -22,6 +23,7 @@ class ChunkCall:
     program: str
     """The digest of its program."""
     executor: str
+    recurrence: Recurrence | None
     arguments: Mapping[str, Source]
     own: Mapping[str, Array]
     """Data that is too small to be worth keeping, by key."""

@@ -133,7 +133,7 @@ class RayPool:
             Unavailable: the pool is closed, or the cluster has had no room for a worker for long.
         """
         control.check()
-        memory = max((work.schedules[chunk.program].peak_bytes for chunk in work.chunks), default=0)
+        memory = work.peak_bytes
         large = memory > self._worker_memory
         room = self._room(memory) if large else 0
         inbox = Inbox(control)

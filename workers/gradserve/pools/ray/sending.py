@@ -129,8 +129,9 @@ class ChunkCalls:
                 case _:
                     arguments[name] = source
         references = References(self._stored.schedule(schedule, self.work.executor), kept, constants, own)
-        is_small = not own and not kept and schedule.program.result_bytes <= INLINE_BYTES
-        call = ChunkCall(self.number, chunk.program, self.work.executor, arguments, inside)
+        once = self.work.recurrence is None
+        is_small = once and not own and not kept and schedule.program.result_bytes <= INLINE_BYTES
+        call = ChunkCall(self.number, chunk.program, self.work.executor, self.work.recurrence, arguments, inside)
         return Parcel(call, references, is_small)
 
     def _reference(self, key: str) -> Reference:

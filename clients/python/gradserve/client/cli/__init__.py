@@ -1,4 +1,4 @@
-"""The command line: `gradserve serve | demo | describe | gradient | verify | symmetry | trace`."""
+"""The command line: `gradserve serve | demo | describe | gradient | verify | trace | spectrum | ...`."""
 
 from gradserve.client.cli.main import main
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import enum
 import inspect
-from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
+from gradserve.client.cli import spectral_arguments
+from gradserve.client.cli.options import add_options, count, dashed, words
 from gradserve.questions.call import EXECUTORS, AtKinks, Placement, Reduction, Transport
 from gradserve.questions.derivations import DERIVATIONS, Derivation
 from gradserve.questions.estimates import ESTIMATES, Estimate, EstimateTrace
-from gradserve.questions.options import Option, options_of
+from gradserve.questions.options import options_of
+from gradserve.questions.spectra import SPECTRA
 from gradserve.questions.symmetry import VerifySymmetry
 from gradserve.questions.verification import VerifyGradient
 
@@ -101,7 +101,7 @@ def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     top = argparse.ArgumentParser(
         prog="gradserve",
-        description="Derivatives of NumPy losses, by a service: gradients, verification, trace estimates.",
+        description="Derivatives of NumPy losses, by a service: gradients, verification, spectra of Hessians.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -110,8 +110,8 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("serve", help="run a service (see gradserve serve --help)", add_help=False)
     demo = commands.add_parser("demo", help="start a service, do its main jobs on real data, show what happened")
     _address(demo, None, "a running service, or unix:/path of its socket (default: start one)")
-    demo.add_argument("--workers", type=_count(1), default=2, metavar="N", help="Ray workers (default 2)")
-    demo.add_argument("--steps", type=_count(1), default=25, metavar="N", help="descent steps (default 25)")
+    demo.add_argument("--workers", type=count(1), default=2, metavar="N", help="Ray workers (default 2)")
+    demo.add_argument("--steps", type=count(1), default=25, metavar="N", help="descent steps (default 25)")
     _ping(commands.add_parser("ping", help="ask a service whether it takes calls", epilog=_PING))
     _describe(_with_graph(commands, "describe", "signature, cost, memory and placement; runs nothing", _DESCRIBE))
     _inspect(_at_point(commands, "inspect", "every value inside the graph, with its adjoint", _INSPECT))
@@ -119,9 +119,13 @@ def parser() -> argparse.ArgumentParser:
     _verify(_at_point(commands, "verify", "compare a gradient with finite differences", _VERIFY))
     _symmetry(_at_point(commands, "symmetry", "find where mixed partials depend on their order", _SYMMETRY))
     _trace(_at_point(commands, "trace", "estimate the trace of the Hessian, with an interval", _TRACE))
+    for name, asked in spectral_arguments.COMMANDS.items():
+        command = _at_point(commands, name, asked.text, asked.epilog)
+        spectral_arguments.add(command, name)
+        add_options(command, options_of(asked.question))
     for name, derivation in DERIVATIONS.items():
         if name not in _OWN:
-            epilog = _VECTORS.format(name=_dashed(name), takes=derivation.takes) if derivation.takes else ""
+            epilog = _VECTORS.format(name=dashed(name), takes=derivation.takes) if derivation.takes else ""
             _derivation(_of_question(commands, name, _said(derivation), epilog), derivation)
     for name, estimate in ESTIMATES.items():
         if name not in _OWN:
@@ -145,8 +149,13 @@ def _address(command: argparse.ArgumentParser, default: str | None, text: str) -
 
 def _describe(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
-    add("--derivation", choices=[*DERIVATIONS, *ESTIMATES], default="gradient", help="of what (default gradient)")
-    add("--points", type=_count(1), metavar="N", help="for a batch of N points")
+    add(
+        "--derivation",
+        choices=[*DERIVATIONS, *ESTIMATES, *SPECTRA],
+        default="gradient",
+        help="of what (default gradient)",
+    )
+    add("--points", type=count(1), metavar="N", help="for a batch of N points")
     add("--length", type=_length, action="append", default=[], metavar="NAME=N", help="of an open axis; repeat")
     add("--text", action="store_true", help="print the derived graph as text as well")
 
@@ -160,7 +169,7 @@ def _inspect(command: argparse.ArgumentParser) -> None:
 def _gradient(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("--batch", action="store_true", help="arrays to differentiate have a leading axis of points")
-    add("--reduction", choices=_words(Reduction), default="none", help="over the points of a batch (default none)")
+    add("--reduction", choices=words(Reduction), default="none", help="over the points of a batch (default none)")
     add("--stream", action="store_true", help="each row of those arrays is a point, answered to the bit as alone")
     add("--out", type=Path, metavar="FILE.npz", help="write what was asked for there")
 
@@ -171,30 +180,12 @@ def _derivation(command: argparse.ArgumentParser, kind: type[Derivation]) -> Non
         command.add_argument(
             f"--{kind.takes}", type=Path, metavar="FILE.npz", required=True, help="what it is applied to"
         )
-    _options(command, options_of(kind))
+    add_options(command, options_of(kind))
 
 
 def _estimate(command: argparse.ArgumentParser, kind: type[Estimate]) -> None:
     command.add_argument("--out", type=Path, metavar="FILE.npz", help="write the arrays of the estimate there")
-    _options(command, options_of(kind))
-
-
-def _options(command: argparse.ArgumentParser, options: tuple[Option, ...]) -> None:
-    """The options of a question, by their keywords."""
-    for option in options:
-        described: dict[str, Any] = {"dest": option.keyword, "default": option.default, "help": option.help}
-        if isinstance(option.default, bool):
-            described["action"] = argparse.BooleanOptionalAction
-        elif isinstance(option.default, enum.StrEnum):
-            described["choices"] = _words(type(option.default))
-        else:
-            metavar, type_ = _VALUES[type(option.default)]
-            described |= {"metavar": metavar, "type": type_}
-        command.add_argument(f"--{_dashed(option.keyword)}", **described)
-
-
-def _words(kind: type[enum.StrEnum]) -> list[str]:
-    return [each.value for each in kind]
+    add_options(command, options_of(kind))
 
 
 def _said(kind: type[Derivation | Estimate]) -> str:
@@ -206,17 +197,17 @@ def _said(kind: type[Derivation | Estimate]) -> str:
 
 def _verify(command: argparse.ArgumentParser) -> None:
     command.add_argument("--claimed", type=Path, metavar="FILE.npz", help="a gradient to verify instead of our own")
-    _options(command, options_of(VerifyGradient))
+    add_options(command, options_of(VerifyGradient))
 
 
 def _symmetry(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("--pair", nargs=2, action="append", default=[], metavar="ENTRY", help="two entries to look at; repeat")
-    _options(command, options_of(VerifySymmetry))
+    add_options(command, options_of(VerifySymmetry))
 
 
 def _trace(command: argparse.ArgumentParser) -> None:
-    _options(command, options_of(EstimateTrace))
+    add_options(command, options_of(EstimateTrace))
 
 
 def _with_graph(
@@ -234,11 +225,11 @@ def _with_graph(
     add("graph", type=Path, metavar="GRAPH", help="a graph file, as Function.save writes it")
     _address(command, None, "a service, or unix:/path of its socket (default: compute in this process)")
     add("--executor", choices=["auto", *EXECUTORS], default="auto", help="what to run on (default: the fastest)")
-    add("--placement", choices=_words(Placement), default="auto", help="where to run (default: by predicted cost)")
+    add("--placement", choices=words(Placement), default="auto", help="where to run (default: by predicted cost)")
     add("--wrt", action="append", default=[], metavar="NAME", help="an input to differentiate; repeat (default: all)")
     add("--timeout", type=float, default=600.0, metavar="SECONDS", help="for the whole answer (default 600)")
-    add("--transport", choices=_words(Transport), default="exact", help="how float64 is sent (default exact)")
-    add("--kinks", choices=_words(AtKinks), default="convention", help="derivatives at kinks (default convention)")
+    add("--transport", choices=words(Transport), default="exact", help="how float64 is sent (default exact)")
+    add("--kinks", choices=words(AtKinks), default="convention", help="derivatives at kinks (default convention)")
     return command
 
 
@@ -254,25 +245,9 @@ def _of_question(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str, epilog: str
 ) -> argparse.ArgumentParser:
     """The command of a question that has none of its own."""
-    command = _at_point(commands, _dashed(name), text, epilog)
+    command = _at_point(commands, dashed(name), text, epilog)
     command.set_defaults(question=name)
     return command
-
-
-def _dashed(name: str) -> str:
-    return name.replace("_", "-")
-
-
-def _count(least: int) -> Callable[[str], int]:
-    """A parser of whole numbers from `least` on."""
-
-    def count(text: str) -> int:
-        number = int(text)
-        if number < least:
-            raise argparse.ArgumentTypeError(f"{number} is less than {least}")
-        return number
-
-    return count
 
 
 def _length(text: str) -> tuple[str, int]:
@@ -280,14 +255,6 @@ def _length(text: str) -> tuple[str, int]:
     if not name.isidentifier() or not length.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is no NAME=N, such as n=100")
     return name, int(length)
-
-
-_VALUES: Mapping[type[Any], tuple[str, Callable[[str], Any]]] = {
-    int: ("N", _count(0)),
-    float: ("X", float),
-    str: ("NAME", str),
-}
-"""How values of an option are called in the help and read, by the type of its default."""
 
 
 def _version() -> str:

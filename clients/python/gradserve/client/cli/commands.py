@@ -5,25 +5,21 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gradserve.client.cli import show
+from gradserve.client.cli import given, show, spectral
 from gradserve.client.cli.connecting import connection_of
 from gradserve.client.client import Client
 from gradserve.client.function import Function
-from gradserve.client.importers.files import load_arrays, save_arrays
+from gradserve.client.importers.files import load_arrays
 from gradserve.ir.errors import InvalidRequest
 from gradserve.ir.types import Array, Symbol, TensorType
 from gradserve.questions.derivations import DERIVATIONS, TANGENTS
 from gradserve.questions.estimates import ESTIMATES, EstimateTrace, TraceEstimate
-from gradserve.questions.options import options_of
 from gradserve.questions.symmetry import SymmetryProgress, VerifySymmetry
 from gradserve.questions.verification import VerificationProgress, VerifyGradient
-
-_GRADIENT = "gradient:"
 
 
 def run(options: argparse.Namespace) -> int:
@@ -40,7 +36,9 @@ def run(options: argparse.Namespace) -> int:
         "symmetry": symmetry,
         "trace": trace,
     }
-    command = commands.get(options.command) or (derivation if options.question in DERIVATIONS else estimate)
+    command = {**commands, **spectral.COMMANDS}.get(options.command) or (
+        derivation if options.question in DERIVATIONS else estimate
+    )
     with Client(options.address, timeout=options.timeout, **connection_of(options)) as client:
         function = client.load(options.graph)
         function.executor, function.placement, function.kinks = options.executor, options.placement, options.kinks
@@ -53,7 +51,7 @@ def describe(function: Function, options: argparse.Namespace) -> int:
     lengths = dict(options.length)
     # Only the shapes count, so no memory is spent on the elements.
     shapes = [
-        _zeros(name, type_, lengths, options.points if _is_differentiated(name, type_, options) else None)
+        _zeros(name, type_, lengths, options.points if given.is_differentiated(name, type_, options) else None)
         for name, type_ in function.graph.input_types.items()
     ]
     batch = bool(options.points)
@@ -65,7 +63,7 @@ def describe(function: Function, options: argparse.Namespace) -> int:
 
 def inspect(function: Function, options: argparse.Namespace) -> int:
     """Every value of the graph, as a table and perhaps pictures."""
-    found = function.inspect(*_point(function, options.point))
+    found = function.inspect(*given.point(function, options.point))
     show.line(str(found))
     show.kinks(found.report)
     for file, picture in ((options.dot, found.dot), (options.svg, found.svg)):
@@ -77,19 +75,21 @@ def inspect(function: Function, options: argparse.Namespace) -> int:
 
 def gradient(function: Function, options: argparse.Namespace) -> int:
     """Loss and gradient, as a table and perhaps a file."""
-    _require_folder(options.out)
-    point = _point(function, options.point)
+    given.require_folder(options.out)
+    point = given.point(function, options.point)
     if options.stream:
         value, found = _streamed(function, point, options)
     else:
         value, found = function.value_and_grad(
             *point, wrt=options.wrt, batch=options.batch, reduction=options.reduction
         )
-    gradients = found if isinstance(found, dict) else {_differentiated(function, options)[0]: found}
+    gradients = found if isinstance(found, dict) else {given.differentiated(function, options)[0]: found}
     show.gradients(value, gradients)
     if function.last_report:
         show.report(function.last_report)
-    _write(options.out, {"value": value, **{f"{_GRADIENT}{name}": array for name, array in gradients.items()}})
+    given.write(
+        options.out, {"value": value, **{f"{given.GRADIENT}{name}": array for name, array in gradients.items()}}
+    )
     return 0
 
 
@@ -97,7 +97,7 @@ def _streamed(function: Function, point: list[Array], options: argparse.Namespac
     """Loss and gradient at each row of the arrays to differentiate, one above the other."""
     if options.batch:
         raise InvalidRequest("--stream takes rows one by one, and --batch all at once; give one of them")
-    wrt, types = _differentiated(function, options), function.graph.input_types
+    wrt, types = given.differentiated(function, options), function.graph.input_types
     rows = {len(array) if array.ndim else 0 for name, array in zip(types, point, strict=True) if name in wrt}
     if len(rows) != 1 or 0 in rows:
         raise InvalidRequest(f"{', '.join(wrt)} must have the same number of rows, at least one, to be streamed")
@@ -113,31 +113,31 @@ def _streamed(function: Function, point: list[Array], options: argparse.Namespac
 
 def derivation(function: Function, options: argparse.Namespace) -> int:
     """What a derivation gives, as a table and perhaps a file."""
-    _require_folder(options.out)
+    given.require_folder(options.out)
     kind = DERIVATIONS[options.question]
     vectors = load_arrays(getattr(options, kind.takes)) if kind.takes else {}
     found = function.derivatives(
         options.question,
-        _point(function, options.point),
+        given.point(function, options.point),
         vectors,
         wrt=options.wrt or tuple(vectors if kind.takes == TANGENTS else ()),
         batch=options.batch,
         reduction=options.reduction,
-        **_given(kind, options),
+        **given.chosen(kind, options),
     )
     arrays = {f"{role}:{name}": array for role, named in found.arrays.items() for name, array in named.items()}
     blocks = {f"{row}:{column}": block for row, columns in found.blocks.items() for column, block in columns.items()}
     show.arrays({**arrays, **blocks})
     show.report(found.report)
-    _write(options.out, {**arrays, **blocks})
+    given.write(options.out, {**arrays, **blocks})
     return 0
 
 
 def estimate(function: Function, options: argparse.Namespace) -> int:
     """An estimate of the table, in words and perhaps a file."""
-    _require_folder(options.out)
+    given.require_folder(options.out)
     kind = ESTIMATES[options.question]
-    point = _point(function, options.point)
+    point = given.point(function, options.point)
     with show.progress("probes") as progress:
         task = progress.add_task("estimating", total=options.max_probes or None)
 
@@ -145,8 +145,8 @@ def estimate(function: Function, options: argparse.Namespace) -> int:
             progress.update(task, completed=found.probes)
 
         method = getattr(function, options.question)
-        found = method(*point, wrt=options.wrt, progress=update, **_given(kind, options))
-    wrt = _differentiated(function, options)
+        found = method(*point, wrt=options.wrt, progress=update, **given.chosen(kind, options))
+    wrt = given.differentiated(function, options)
     arrays: dict[str, Array] = {}
     for field in fields(found):
         value = getattr(found, field.name)
@@ -155,30 +155,14 @@ def estimate(function: Function, options: argparse.Namespace) -> int:
             arrays |= {f"{field.name}:{name}": array for name, array in named.items()}
     show.line(str(found))
     show.arrays(arrays)
-    _write(options.out, arrays)
+    given.write(options.out, arrays)
     return 0
-
-
-def _given(kind: Any, options: argparse.Namespace) -> dict[str, Any]:
-    """The options of a question, by keyword."""
-    return {option.keyword: getattr(options, option.keyword) for option in options_of(kind)}
-
-
-def _require_folder(out: Path | None) -> None:
-    if out is not None and not out.parent.is_dir():
-        raise InvalidRequest(f"{out}: there is no such folder to write into")
-
-
-def _write(out: Path | None, arrays: Mapping[str, Array]) -> None:
-    if out is not None:
-        save_arrays(out, arrays)
-        show.line(f"written to {out}")
 
 
 def verify(function: Function, options: argparse.Namespace) -> int:
     """A verification report; exit status 0 if the gradient agrees."""
-    point = _point(function, options.point)
-    claimed = _claimed(function, options) if options.claimed is not None else None
+    point = given.point(function, options.point)
+    claimed = given.named(function, options, options.claimed, given.GRADIENT) if options.claimed else None
     with show.progress("evaluations") as progress:
         task = progress.add_task("verifying", total=None)
 
@@ -190,7 +174,7 @@ def verify(function: Function, options: argparse.Namespace) -> int:
             wrt=options.wrt,
             claimed=claimed,
             progress=update,
-            **_given(VerifyGradient, options),
+            **given.chosen(VerifyGradient, options),
         )
     show.verification(report)
     return 0 if report.passed else 1
@@ -198,7 +182,7 @@ def verify(function: Function, options: argparse.Namespace) -> int:
 
 def symmetry(function: Function, options: argparse.Namespace) -> int:
     """A report on mixed partials; exit status 0 if they do not depend on their order."""
-    point = _point(function, options.point)
+    point = given.point(function, options.point)
     with show.progress("evaluations") as progress:
         task = progress.add_task("looking", total=None)
 
@@ -206,7 +190,7 @@ def symmetry(function: Function, options: argparse.Namespace) -> int:
             progress.update(task, description=step.stage, completed=step.evaluations)
 
         report = function.verify_symmetry(
-            *point, wrt=options.wrt, pairs=options.pair, progress=update, **_given(VerifySymmetry, options)
+            *point, wrt=options.wrt, pairs=options.pair, progress=update, **given.chosen(VerifySymmetry, options)
         )
     show.symmetry(report)
     return 0 if report.passed else 1
@@ -214,7 +198,7 @@ def symmetry(function: Function, options: argparse.Namespace) -> int:
 
 def trace(function: Function, options: argparse.Namespace) -> int:
     """An estimate of the Hessian's trace."""
-    point = _point(function, options.point)
+    point = given.point(function, options.point)
     with show.progress("probes") as progress:
         task = progress.add_task("estimating", total=options.max_probes or None)
 
@@ -225,43 +209,10 @@ def trace(function: Function, options: argparse.Namespace) -> int:
             *point,
             wrt=options.wrt,
             progress=update,
-            **_given(EstimateTrace, options),
+            **given.chosen(EstimateTrace, options),
         )
     show.trace(estimate)
     return 0
-
-
-def _point(function: Function, path: Path) -> list[Array]:
-    """The arrays of a file in the order of the graph's inputs, so that none of them is taken for an option."""
-    arrays, types = load_arrays(path), function.graph.input_types
-    missing = [f"{name}: {type_}" for name, type_ in types.items() if name not in arrays]
-    unknown = [name for name in arrays if name not in types]
-    if missing or unknown:
-        faults = [f"{what} {', '.join(names)}" for what, names in (("lacks", missing), ("has", unknown)) if names]
-        raise InvalidRequest(f"{path} {' and '.join(faults)}; the graph takes {', '.join(types)}")
-    return [arrays[name] for name in types]
-
-
-def _claimed(function: Function, options: argparse.Namespace) -> Any:
-    """The claimed gradient in a file, as `Function.verify` takes it."""
-    arrays = load_arrays(options.claimed)
-    wrt = _differentiated(function, options)
-    names = {name: next((n for n in (f"{_GRADIENT}{name}", name) if n in arrays), None) for name in wrt}
-    missing = [name for name, found in names.items() if found is None]
-    if missing:
-        raise InvalidRequest(f"{options.claimed} lacks {', '.join(missing)}; name the arrays NAME or {_GRADIENT}NAME")
-    claimed = {name: arrays[found] for name, found in names.items() if found is not None}
-    return claimed if len(claimed) > 1 else next(iter(claimed.values()), None)
-
-
-def _differentiated(function: Function, options: argparse.Namespace) -> list[str]:
-    """The inputs that the options ask to differentiate."""
-    types = function.graph.input_types
-    return [name for name, type_ in types.items() if _is_differentiated(name, type_, options)]
-
-
-def _is_differentiated(name: str, type_: TensorType, options: argparse.Namespace) -> bool:
-    return name in options.wrt if options.wrt else type_.is_float
 
 
 def _zeros(name: str, type_: TensorType, lengths: dict[str, int], points: int | None) -> Array:

@@ -9,6 +9,7 @@ from typing import Any
 from gradserve.questions.derivations import DERIVATIONS
 from gradserve.questions.estimates import ESTIMATES
 from gradserve.questions.options import options_of
+from gradserve.questions.spectra import SPECTRA
 
 OPTIONS = frozenset(
     {
@@ -23,8 +24,14 @@ OPTIONS = frozenset(
         "directions",
         "max_probes",
     }
+    | {"diagonal", "right", "start"}
     | {"mode", "order", "pairs", "progress", "reduction", "rel_tol", "seed", "tangent", "wrt"}
-    | {option.keyword for asked in (DERIVATIONS, ESTIMATES) for each in asked.values() for option in options_of(each)}
+    | {
+        option.keyword
+        for asked in (DERIVATIONS, ESTIMATES, SPECTRA)
+        for each in asked.values()
+        for option in options_of(each)
+    }
 )
 """The names that methods of `Function` take for themselves."""
 _NAMELESS = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL)

@@ -18,6 +18,7 @@ from gradserve.questions.call import Argument
 from gradserve.questions.derivatives import Differentiate
 from gradserve.questions.estimates import Estimate
 from gradserve.questions.explanation import Explain
+from gradserve.questions.matrices import OfMatrix
 from gradserve.questions.transport import is_rounded, rounded
 from gradserve.v1 import graph_service_pb2
 
@@ -124,7 +125,8 @@ class Session:
 
     def _request(self, question: Question, lease: Lease | None = None) -> Steps[Any]:
         """The request of a question, once the service has all of its large arrays that do not lie in shared memory."""
-        if lease is None and isinstance(question, Differentiate | Estimate) and _size(question) > INLINE_BYTES:
+        asks = isinstance(question, Differentiate | Estimate | OfMatrix)
+        if lease is None and asks and _size(question) > INLINE_BYTES:
             # What is refused is refused before anything is uploaded.
             explanation = yield from self._ask(Explain(question))
             if explanation.refusal is not None:

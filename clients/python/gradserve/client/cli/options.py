@@ -1,0 +1,54 @@
+"""Options of questions as options of commands."""
+
+from __future__ import annotations
+
+import argparse
+import enum
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gradserve.questions.options import Option
+
+
+def add_options(command: argparse.ArgumentParser, options: tuple[Option, ...]) -> None:
+    """The options of a question, by their keywords."""
+    for option in options:
+        described: dict[str, Any] = {"dest": option.keyword, "default": option.default, "help": option.help}
+        if isinstance(option.default, bool):
+            described["action"] = argparse.BooleanOptionalAction
+        elif isinstance(option.default, enum.StrEnum):
+            described["choices"] = words(type(option.default))
+        else:
+            metavar, type_ = _VALUES[type(option.default)]
+            described |= {"metavar": metavar, "type": type_}
+        command.add_argument(f"--{dashed(option.keyword)}", **described)
+
+
+def words(kind: type[enum.StrEnum]) -> list[str]:
+    """What can be chosen, as it is written."""
+    return [each.value for each in kind]
+
+
+def dashed(name: str) -> str:
+    """A name as the command line writes it."""
+    return name.replace("_", "-")
+
+
+def count(least: int) -> Callable[[str], int]:
+    """A parser of whole numbers from `least` on."""
+
+    def count(text: str) -> int:
+        number = int(text)
+        if number < least:
+            raise argparse.ArgumentTypeError(f"{number} is less than {least}")
+        return number
+
+    return count
+
+
+_VALUES: Mapping[type[Any], tuple[str, Callable[[str], Any]]] = {
+    int: ("N", count(0)),
+    float: ("X", float),
+    str: ("NAME", str),
+}
+"""How values of an option are called in the help and read, by the type of its default."""

@@ -1,0 +1,86 @@
+"""The commands on matrices of second derivatives."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from gradserve.client.cli import given, show, spectral_arguments
+from gradserve.client.function import Function
+from gradserve.ir.types import Array
+from gradserve.questions import figures
+from gradserve.questions.eigenpairs import TopEigenpairs
+from gradserve.questions.solve import SolveHessian
+from gradserve.questions.spectrum import EstimateSpectrum
+
+
+def spectrum(function: Function, options: argparse.Namespace) -> int:
+    """The spectrum of the Hessian."""
+    _answer(function, options, {})
+    return 0
+
+
+def eigenpairs(function: Function, options: argparse.Namespace) -> int:
+    """Eigenpairs; exit status 0 if all have converged and no other was found."""
+    start = given.named(function, options, options.start, "vectors:") if options.start else None
+    found = _answer(function, options, {"start": start})
+    return 0 if found.complete else 1
+
+
+def solve(function: Function, options: argparse.Namespace) -> int:
+    """The solution of a system; exit status 0 if the residual is within the tolerance."""
+    if options.right:
+        right = given.named(function, options, options.right, given.GRADIENT)
+    else:
+        right = function.grad(*given.point(function, options.point), wrt=options.wrt)
+    diagonal = given.named(function, options, options.diagonal, "values:") if options.diagonal else None
+    found = _answer(function, options, {"right": right, "diagonal": diagonal})
+    return 0 if found.converged else 1
+
+
+COMMANDS: Mapping[str, Callable[[Function, argparse.Namespace], int]] = {
+    EstimateSpectrum.command: spectrum,
+    TopEigenpairs.command: eigenpairs,
+    SolveHessian.command: solve,
+}
+"""What runs each command."""
+
+
+def _answer(function: Function, options: argparse.Namespace, vectors: Mapping[str, Any]) -> Any:
+    """The last answer, shown and written; meanwhile the current one is told."""
+    given.require_folder(options.out)
+    given.require_folder(options.plot)
+    figure = figures.axes() if options.plot else None  # before anything runs for what cannot be drawn
+    kind = spectral_arguments.COMMANDS[options.command].question
+    with show.progress("products") as progress:
+        task = progress.add_task("multiplying", total=None)
+
+        def update(answer: Any) -> None:
+            told = str(answer).partition("\n")[0]
+            progress.update(task, completed=answer.report.batch_size, description=told)
+
+        method, point = getattr(function, kind.method), given.point(function, options.point)
+        found = method(*point, wrt=options.wrt, progress=update, **vectors, **given.chosen(kind, options))
+    show.line(str(found))
+    if figure is not None:
+        found.plot(figure).figure.savefig(options.plot)
+        show.line(f"drawn into {options.plot}")
+    given.write(options.out, _arrays(function, options, found))
+    return found
+
+
+def _arrays(function: Function, options: argparse.Namespace, found: Any) -> dict[str, Array]:
+    """The arrays of an answer: by the field, and where it has one for each input by that as well."""
+    arrays: dict[str, Array] = {}
+    for field in fields(found):
+        value = getattr(found, field.name)
+        if field.name in ("vectors", "solution", "direction"):
+            named = value if isinstance(value, Mapping) else {given.differentiated(function, options)[0]: value}
+            arrays |= {f"{field.name}:{name}": array for name, array in named.items() if array is not None}
+        elif isinstance(value, np.ndarray):
+            arrays[field.name] = value
+    return arrays

@@ -1,0 +1,150 @@
+"""Functions asked about the matrix of their second derivatives: its spectrum, its eigenpairs, systems with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Literal, TypeAlias
+
+from gradserve import wire
+from gradserve.client import asking
+from gradserve.client.asker import Asker
+from gradserve.client.tracing.signature import Bound, Names
+from gradserve.questions.eigenpairs import Eigenpairs, TopEigenpairs
+from gradserve.questions.matrices import OfMatrix
+from gradserve.questions.solve import Solution, SolveHessian
+from gradserve.questions.spectrum import EstimateSpectrum, SpectrumEstimate
+
+Matrix: TypeAlias = Literal["hessian", "gauss-newton"]
+End: TypeAlias = Literal["largest", "smallest", "magnitude"]
+Preconditioner: TypeAlias = Literal["none", "diagonal"]
+
+
+class Spectral(Asker):
+    """Asks about a matrix that is never made, by products with it; each question is one call.
+
+    Of all of them: `matrix="gauss-newton"` asks about J^T H J instead of the Hessian, with the `loss` that
+    `gauss_newton_product` takes. As a number 0 stands for the service's default. `progress` is called with every answer
+    on the way, each a full current one; raising StopIteration in it leaves with that one.
+    """
+
+    __slots__ = ()
+
+    def hessian_spectrum(
+        self,
+        *arguments: Any,
+        probes: int = 0,
+        steps: int = 0,
+        points: int = 0,
+        width: float = 0.0,
+        damping: float = 0.0,
+        seed: int = 0,
+        confidence: float = 0.0,
+        matrix: Matrix = "hessian",
+        loss: str = "",
+        wrt: Names = (),
+        progress: Callable[[SpectrumEstimate], object] | None = None,
+        **named: Any,
+    ) -> SpectrumEstimate:
+        """The spectrum of the Hessian: density, distribution, ends, moments, log det and more, each with an interval.
+
+        By `probes` random vectors (16) with `steps` products each (64), at the cost of so many Hessian-vector products.
+        The density is given at `points` (256), smoothed by `width` times the spectrum's extent (0.02); `damping` times
+        the identity is added to the matrix. Prints as a table, `.plot()` draws it, `.trace_of(f)` estimates tr f(A).
+        """
+        options: dict[str, Any] = {
+            "probes": probes,
+            "steps": steps,
+            "points": points,
+            "width": width,
+            "damping": damping,
+        }
+        options |= {"seed": seed, "confidence": confidence, "matrix": matrix, "loss": loss}
+        bound = self._signatures.bind(arguments, named, wrt, False)
+        found: SpectrumEstimate = self._about(EstimateSpectrum, bound, {}, options, progress)
+        return found
+
+    def hessian_eigenpairs(
+        self,
+        *arguments: Any,
+        count: int = 0,
+        end: End = "largest",
+        tol: float = 0.0,
+        max_products: int = 0,
+        basis: int = 0,
+        seed: int = 0,
+        start: Any = None,
+        matrix: Matrix = "hessian",
+        loss: str = "",
+        wrt: Names = (),
+        progress: Callable[[Eigenpairs], object] | None = None,
+        **named: Any,
+    ) -> Eigenpairs:
+        """The `count` (4) eigenpairs at an end of the Hessian's spectrum, with |A v - lambda v| as certificates.
+
+        `.values`, `.vectors` in the structure of the parameters with a leading axis, `.residuals`, `.converged`: within
+        `tol` (1e-6) times the largest eigenvalue. Repeated eigenvalues are found as well: `.complete` says that a
+        search from new random vectors found no other. `start` is an earlier answer, at this point or one near it, or
+        vectors such as its own.
+        """
+        options: dict[str, Any] = {"count": count, "end": end, "tol": tol, "max_products": max_products, "basis": basis}
+        options |= {"seed": seed, "matrix": matrix, "loss": loss}
+        bound = self._signatures.bind(arguments, named, wrt, False)
+        trees = start.vectors if isinstance(start, Eigenpairs) else start
+        vectors = {} if trees is None else {"start": bound.vectors(trees, "start")}
+        found: Eigenpairs = self._about(TopEigenpairs, bound, vectors, options, progress)
+        return found
+
+    def hessian_solve(
+        self,
+        *arguments: Any,
+        right: Any,
+        damping: float = 0.0,
+        tol: float = 0.0,
+        max_iterations: int = 0,
+        preconditioner: Preconditioner = "none",
+        diagonal: Any = None,
+        probes: int = 0,
+        seed: int = 0,
+        matrix: Matrix = "hessian",
+        loss: str = "",
+        wrt: Names = (),
+        progress: Callable[[Solution], object] | None = None,
+        **named: Any,
+    ) -> Solution:
+        """x with (H + damping I) x = `right`, which has the structure of the parameters, by conjugate gradients.
+
+        `.solution`, and `.residual` as certificate: |right - (H + damping I) x| / |right| of a product with x itself,
+        at most `tol` (1e-6) if it has `.converged`. Where a direction of negative curvature is met it ends with that:
+        `.stop_reason`, `.direction` and `.curvature`. With `preconditioner="diagonal"` iterations are relative to the
+        `diagonal` of H, or to an estimate of it from `probes` (32) random vectors.
+        """
+        options: dict[str, Any] = {"damping": damping, "tol": tol, "max_iterations": max_iterations}
+        options |= {"preconditioner": preconditioner, "probes": probes, "seed": seed, "matrix": matrix, "loss": loss}
+        bound = self._signatures.bind(arguments, named, wrt, False)
+        vectors = {"right": bound.vectors(right, "right-hand side")}
+        if diagonal is not None:
+            vectors["diagonal"] = bound.vectors(diagonal, "diagonal")
+        found: Solution = self._about(SolveHessian, bound, vectors, options, progress)
+        return found
+
+    def _about(
+        self,
+        kind: type[OfMatrix],
+        bound: Bound,
+        vectors: Mapping[str, Any],
+        options: Mapping[str, Any],
+        progress: Callable[[Any], object] | None,
+    ) -> Any:
+        """The last answer to a question about a matrix."""
+        chosen = asking.options_from(kind, options)
+        question = replace(kind(self._call(bound), bound.real_inputs()), **vectors, **chosen)
+        asking.require_callable(progress)
+
+        def told(answer: Any) -> None:
+            if progress is not None:
+                progress(asking.in_parameters(bound, answer))
+
+        answer = self._last(question, told)
+        self._last_report = wire.report_later(answer)
+        return asking.in_parameters(bound, answer)

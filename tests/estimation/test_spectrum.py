@@ -1,0 +1,134 @@
+"""Spectra by stochastic Lanczos quadrature, against closed forms of known eigenvalues."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.special import ndtr
+
+from gradserve.estimation.spectrum import SpectrumSoFar
+from gradserve.questions.report import Report
+from gradserve.questions.spectrum import SpectrumEstimate, TraceOf
+from tests.estimation.spectra import EPSILON, eigenvalues, signs, tridiagonal, with_eigenvalues
+
+N, STEPS, PROBES, RUNS = 100, 40, 8, 40
+SPECTRA = eigenvalues(N)
+
+
+def estimate(
+    matrix: np.ndarray, probes: int = PROBES, seed: int = 0, damping: float = 0.0, steps: int = STEPS, points=200
+):
+    found = SpectrumSoFar(len(matrix), EPSILON, seed, steps, damping, 0.95, points, 0.05)
+    for k in range(probes):
+        found = found.with_probe(tridiagonal(matrix, signs(len(matrix), 1000 * seed + k), steps))
+    answer: SpectrumEstimate = found.answer(True, Report())
+    return answer
+
+
+def truth(values: np.ndarray) -> dict[str, float]:
+    """What is estimated, by its name."""
+    moments = {"A": 1, "A^2": 2, "A^3": 3, "A^4": 4}
+    exact = {f"tr {name} / n": float(np.mean(values**p)) for name, p in moments.items()}
+    exact |= {"tr exp A": float(np.exp(values).sum()), "|A|_F": float(np.linalg.norm(values))}
+    if values.min() > 0:
+        exact |= {"log det A": float(np.log(values).sum()), "tr A^-1": float((1 / values).sum())}
+    return exact
+
+
+@pytest.fixture(scope="module")
+def coverage():
+    """By spectrum and by name, the estimates of many seeds and the truth."""
+    rows: dict[tuple[str, str], list[tuple[TraceOf, float]]] = {}
+    for name, values in SPECTRA.items():
+        shifted = values + 0.2 if name != "hessian" else values
+        matrix, exact = with_eigenvalues(shifted), truth(shifted)
+        answers = [estimate(matrix, 6, seed, steps=25, points=2) for seed in range(RUNS)]
+        for each in [(*a.moments, *a.functions) for a in answers]:
+            for found in each:
+                if found.name in exact:
+                    rows.setdefault((name, found.name), []).append((found, exact[found.name]))
+    return rows
+
+
+def share(rows, factor=1.0):
+    half = [(f.upper - f.lower) / 2 * factor for f, _ in rows]
+    middle = [(f.upper + f.lower) / 2 for f, _ in rows]
+    return np.mean([abs(m - t) <= h for (_, t), m, h in zip(rows, middle, half, strict=True)])
+
+
+def test_intervals_cover(coverage):
+    """Each with probability 95 %: of 40 seeds all but 6 at most miss, which chance leaves in one of 100 cases."""
+    assert len(coverage) == 4 * 6 + 3 * 2
+    assert {key: share(rows) for key, rows in coverage.items() if share(rows) < 0.85} == {}
+
+
+def test_narrower_intervals_would_not(coverage):
+    """A planted fault: a third of the width."""
+    assert np.mean([share(rows, 1 / 3) for rows in coverage.values()]) < 0.85
+
+
+@pytest.mark.parametrize("name", SPECTRA)
+def test_density_and_distribution(name):
+    """They are those of the eigenvalues, smoothed, within their intervals at nearly all points; the integral is 1."""
+    values = SPECTRA[name]
+    found = estimate(with_eigenvalues(values), probes=12)
+    away = (found.points[:, None] - values) / found.width
+    density = np.mean(np.exp(-0.5 * away**2), axis=1) / (found.width * math.sqrt(2 * math.pi))
+    inside = np.abs(found.density - density) <= found.density_half_widths + 1e-12
+    assert inside.mean() > 0.9
+    assert (np.abs(found.cumulative - np.mean(ndtr(away), axis=1)) <= found.cumulative_half_widths + 1e-12).mean() > 0.9
+    assert np.trapezoid(found.density, found.points) == pytest.approx(1, abs=1e-3)
+    assert not (np.abs(found.density - np.roll(density, 20)) <= found.density_half_widths).mean() > 0.9
+
+
+def test_the_ends_of_a_spectrum():
+    values = SPECTRA["hessian"]
+    found = estimate(with_eigenvalues(values))
+    assert found.largest == pytest.approx(values.max(), abs=1e-12)
+    assert abs(found.smallest - values.min()) < 2e-3
+    assert found.smallest >= values.min() - 1e-12
+    assert np.min(np.abs(values - found.smallest)) <= found.smallest_error
+
+
+def test_a_multiple_of_the_identity_is_exact():
+    """All probes agree, and so does the truth."""
+    found = estimate(3 * np.eye(20), probes=2)
+    for each, exact in zip((*found.moments, *found.functions), (3, 9, 27, 81, 20 * math.log(3)), strict=False):
+        assert each.lower <= exact <= each.upper
+        assert each.upper - each.lower < 1e-10 * exact
+    assert np.isfinite(found.density).all()
+
+
+def test_one_probe_promises_nothing():
+    found = estimate(with_eigenvalues(SPECTRA["tail"]), probes=1)
+    assert all(not math.isfinite(each.upper) for each in found.moments)
+
+
+def test_functions_without_a_value():
+    matrix = with_eigenvalues(SPECTRA["hessian"])
+    logarithm, inverse, *_ = estimate(matrix).functions
+    assert math.isnan(logarithm.value)
+    assert "-0.05 is not above 0; give a damping" in inverse.remark
+    damped = estimate(matrix, damping=0.5, seed=3).functions[0]
+    assert damped.lower <= np.log(SPECTRA["hessian"] + 0.5).sum() <= damped.upper
+    *_, exponential, _ = estimate(1000 * matrix).functions
+    assert exponential.remark.startswith("it overflows")
+
+
+def test_too_few_steps_are_in_the_interval():
+    """The inverse at 6 steps is far from the truth for any number of probes; and without its share it would miss."""
+    values = 0.9 ** np.arange(N) + 1e-3
+    found = estimate(with_eigenvalues(values), probes=30, steps=6).functions[1]
+    exact = float((1 / values).sum())
+    assert found.lower <= exact <= found.upper or found.quadrature > 0.1 * found.value
+    narrow = replace(found, lower=found.lower + found.quadrature, upper=found.upper - found.quadrature)
+    assert not narrow.lower <= exact <= narrow.upper
+
+
+def test_a_function_of_ones_own():
+    values = SPECTRA["flat"]
+    found = estimate(with_eigenvalues(values), probes=30)
+    assert found.trace_of(np.sqrt) == pytest.approx(np.sqrt(values).sum(), rel=0.02)

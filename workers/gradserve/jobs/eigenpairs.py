@@ -1,0 +1,176 @@
+"""Eigenpairs at an end of a spectrum: cycles between restarts, each one visit to a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from gradserve.estimation.eigenpairs import Cycle, Told, random_rows
+from gradserve.ir.errors import Violation
+from gradserve.ir.types import Array
+from gradserve.jobs.context import Context
+from gradserve.jobs.products import (
+    Visits,
+    at_most,
+    of_single,
+    positive,
+    prepared,
+    refuse,
+    schedule_of,
+    space_of,
+    vector_violations,
+)
+from gradserve.jobs.programs import Check
+from gradserve.jobs.sweep import SweepSchedule
+from gradserve.questions.call import arrays_of, types_of
+from gradserve.questions.eigenpairs import Eigenpairs, SearchStop, TopEigenpairs
+from gradserve.questions.report import Report
+from gradserve.runtime.control import Control
+from gradserve.verification.widen import epsilon_of
+
+DEFAULT_COUNT, DEFAULT_PRODUCTS = 4, 2000
+MOST_BASIS = 2000
+"""Beyond this the work in the space itself would take long."""
+
+
+def schedule(context: Context, question: TopEigenpairs, check: Check) -> SweepSchedule:
+    """How cycles will be run until all products are spent.
+
+    Raises:
+        InvalidRequest: the call, the start or an option does not fit.
+        NotDifferentiable: there is no such matrix.
+        LimitExceeded: memory or operations above a limit.
+    """
+    return _schedule(context, prepared(question), check)
+
+
+def answers(context: Context, question: TopEigenpairs, control: Control) -> Iterator[Eigenpairs]:
+    """The eigenpairs after each cycle, until all have converged and a search from new random vectors finds no other.
+
+    Raises:
+        InvalidRequest, NotDifferentiable, LimitExceeded: as `schedule` does.
+        NumericalFailure, Cancelled, DeadlineExceeded, WorkerLost: while running.
+    """
+    named = prepared(question)
+    scheduled = _schedule(context, named, control.check)
+    search = _Search(named)
+    visits = Visits(context, named, scheduled, control)
+    number = 0
+    while True:
+        search.take(visits.one(number, search.state()))
+        number += 1
+        answer = search.answer(visits.report(search.spent))
+        yield answer
+        if answer.stop_reason is not SearchStop.NONE:
+            return
+
+
+class _Search:
+    """Where a search for eigenpairs stands."""
+
+    def __init__(self, question: TopEigenpairs) -> None:
+        self._question, self._space, self._cycle = question, space_of(question), _cycle(question)
+        self._most = question.max_products or DEFAULT_PRODUCTS
+        size = self._space.size
+        self._basis = self._images = np.empty((0, size))
+        self._values = self._residuals = np.empty(0)
+        self._converged = np.empty(0, bool)
+        self._drawn, self._searching, self._complete = 0, False, False
+        self._start, self._scale = self._first(), 0.0
+        self.spent = 0
+
+    def state(self) -> Mapping[str, Array]:
+        """What the next cycle begins with."""
+        numbers = {"searching": np.array(float(self._searching)), "scale": np.array(self._scale)}
+        return {"basis": self._basis, "images": self._images, "start": self._start, **numbers}
+
+    def take(self, found: Mapping[str, Array]) -> None:
+        """Notes what a cycle has found, and decides how to go on."""
+        before, self._values = self._values, found["values"]
+        self._basis, self._images, self._residuals = found["basis"], found["images"], found["residuals"]
+        told = Told(*found["told"].tolist())
+        self.spent, self._scale = self.spent + int(told.spent), told.scale
+        count, allowed = self._cycle.count, self._cycle.tolerance * told.scale
+        self._converged = self._residuals <= allowed
+        done = len(self._residuals) == count and bool(self._converged.all())
+        same = len(before) >= count and bool(np.all(np.abs(self._values[:count] - before[:count]) <= allowed))
+        searched = self._searching and same and done
+        self._complete = done and bool(told.whole or (searched and told.settled))
+        # What can be reached from the vectors so far is known, or nearly: only a new one leads anywhere else.
+        fresh = told.stuck or (done and not searched)
+        self._start = self._random(1) if fresh else np.empty((0, self._space.size))
+        self._searching = done
+
+    def answer(self, report: Report) -> Eigenpairs:
+        """The full current answer."""
+        count = len(self._residuals)
+        rows = self._basis[:count]
+        rows = rows * np.where(np.take_along_axis(rows, np.argmax(np.abs(rows), axis=1)[:, None], 1) < 0, -1.0, 1.0)
+        return Eigenpairs(
+            values=self._values[:count].copy(),
+            vectors=self._space.split(rows),
+            residuals=self._residuals.copy(),
+            converged=tuple(self._converged.tolist()),
+            complete=self._complete,
+            end=self._question.end,
+            tolerance=self._cycle.tolerance,
+            products=self.spent,
+            stop_reason=self._stop_reason(),
+            seed=self._question.seed,
+            report=report,
+        )
+
+    def _stop_reason(self) -> SearchStop:
+        if self._complete:
+            return SearchStop.TOLERANCE
+        return SearchStop.MAX_PRODUCTS if self.spent >= self._most else SearchStop.NONE
+
+    def _first(self) -> Array:
+        """The vectors of the first cycle: those given and a random one; all of the space if it is small."""
+        given = arrays_of(self._question.start)
+        rows = self._space.joined(given) if given else np.empty((0, self._space.size))
+        small = self._space.size <= self._cycle.capacity
+        return np.concatenate([rows, self._random(self._space.size if small else 1)])
+
+    def _random(self, count: int) -> Array:
+        first, self._drawn = self._drawn, self._drawn + count
+        return random_rows(self._question.seed, first, self._drawn, self._space.size)
+
+
+def _schedule(context: Context, question: TopEigenpairs, check: Check) -> SweepSchedule:
+    refuse(_violations(question))
+    schedule_of(context, question, None, check=check)  # refuses what there is no matrix of
+    cycle = _cycle(question)
+    laps = -(-(question.max_products or DEFAULT_PRODUCTS) // cycle.products)
+    return schedule_of(context, question, cycle, laps, check)
+
+
+def _cycle(question: TopEigenpairs) -> Cycle:
+    space = space_of(question)
+    count = min(question.count or DEFAULT_COUNT, space.size)
+    capacity = min(question.basis or 3 * count + 24, space.size)
+    kept = min(count + max(1, (capacity - count) // 4), capacity)
+    tolerance = question.tolerance or of_single(epsilon_of(question.call.graph), 1e-4, 1e-6)
+    return Cycle(space, count, question.end, capacity, kept, tolerance)
+
+
+def _violations(question: TopEigenpairs) -> list[Violation]:
+    size, count = space_of(question).size, question.count
+    violations = at_most("count", count, size, "the number of eigenpairs is")
+    violations += at_most("basis", question.basis, MOST_BASIS, "there are at most")
+    violations += positive("tolerance", question.tolerance, "tolerance")
+    pairs = count or min(DEFAULT_COUNT, size)
+    if question.basis and question.basis < min(pairs + 2, size):
+        text = f"a space of {question.basis} vectors is too small for {pairs} pairs; give {pairs + 2} at least"
+        violations.append(Violation("basis", "K7", text))
+    if question.max_products and question.max_products < 2 * pairs:
+        text = f"{question.max_products} products are too few for {pairs} pairs and their certificates"
+        violations.append(Violation("max_products", "K7", text))
+    if question.start:
+        found = vector_violations(question, "start", question.start, rows=True)
+        rows = {type_.lengths[0] for type_ in types_of(question.start).values() if type_.shape}
+        if not found and len(rows) != 1:
+            found = [Violation("start", "K8", "its arrays have leading axes of different lengths")]
+        violations += found or at_most("start", rows.pop(), _cycle(question).capacity - 1, "the space has room for")
+    return violations

@@ -1,0 +1,167 @@
+"""Questions that are answered by products with one matrix, each of a vector that depends on those before.
+
+Such a loop runs where its program is, as a recurrence: workers multiply hundreds of times without a way here and back.
+Between two visits its state is here, so that answers come as they get better, and a worker that dies takes no more than
+one visit with it. What a visit is depends on the question and on predicted cost alone, and so do the bits.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import numpy as np
+
+from gradserve.autodiff.derivation import KinkCounts
+from gradserve.estimation import recurrence as recurrences
+from gradserve.estimation.recurrence import Recurrence, Space
+from gradserve.ir.errors import InvalidRequest, NumericalFailure, Violation
+from gradserve.ir.types import Array
+from gradserve.jobs.calls import checked, inputs_in_question, require_no_batch, type_violations
+from gradserve.jobs.chunks import LapOf
+from gradserve.jobs.context import Context
+from gradserve.jobs.derivative import differentiate
+from gradserve.jobs.programs import Check, go_on
+from gradserve.jobs.sweep import Sweep, SweepSchedule
+from gradserve.pools.work import Shared
+from gradserve.questions.call import Argument, arrays_of, types_of
+from gradserve.questions.matrices import OfMatrix
+from gradserve.questions.report import Kinks, Report
+from gradserve.runtime.control import Control
+
+Q = TypeVar("Q", bound=OfMatrix)
+
+
+def prepared(question: Q) -> Q:
+    """The question with its call checked and its inputs named.
+
+    Raises:
+        InvalidRequest: the call does not fit, has a batch, or there are no numbers in the inputs in question.
+    """
+    call = checked(question.call)
+    require_no_batch(call, "K1", "a matrix is looked at at one point; leave the batch out")
+    named = replace(question, call=call, wrt=inputs_in_question(call.graph, question.wrt))
+    unknown = [name for name in named.wrt if name not in call.graph.input_types]
+    if not unknown and not space_of(named).size:
+        refuse([Violation("wrt", "K2", "there are no numbers in the inputs in question, and so no matrix")])
+    return named
+
+
+def refuse(violations: Sequence[Violation]) -> None:
+    """Raises InvalidRequest if there are violations."""
+    if violations:
+        raise InvalidRequest("the request does not fit", violations)
+
+
+def space_of(question: OfMatrix) -> Space:
+    """The inputs in question as one vector."""
+    types = question.call.graph.input_types
+    return Space(tuple((name, types[name]) for name in question.wrt))
+
+
+def schedule_of(
+    context: Context, question: OfMatrix, recurrence: Recurrence | None, laps: int = 1, check: Check = go_on
+) -> SweepSchedule:
+    """How a recurrence will be run, so many times; without one, how a product would be.
+
+    Raises:
+        InvalidRequest: an option asks for what is not there.
+        NotDifferentiable: there is no such matrix.
+        LimitExceeded: memory, operations or time above a limit.
+    """
+    call = question.call
+    context.limits.check_graph(call.graph)
+    context.programs.derived(call.graph, question.product(question.wrt), check)
+    nbytes = sum(argument.nbytes for argument in call.arguments.values())
+    sweep = Sweep(call.graph, question.product(question.wrt), call.options, nbytes, laps=laps, recurrence=recurrence)
+    return sweep.schedule(context, check)
+
+
+def vector_violations(
+    question: OfMatrix, field_path: str, vectors: Mapping[str, Argument], rows: bool = False
+) -> list[Violation]:
+    """Why vectors do not have an array of the right type for each input in question; with a leading axis if `rows`."""
+    types, given = question.call.graph.input_types, types_of(vectors)
+    violations = [
+        Violation(f'{field_path}["{name}"]', "K3", f"what belongs to this input is missing: {types[name]}")
+        for name in question.wrt
+        if name not in given
+    ]
+    for name, type_ in given.items():
+        path = f'{field_path}["{name}"]'
+        if name not in question.wrt:
+            text = f"{name!r} is not among the inputs in question: {', '.join(question.wrt)}"
+            violations.append(Violation(path, "K3", text))
+        else:
+            violations += type_violations(path, type_, types[name], rows)
+    for name, argument in vectors.items():
+        if isinstance(argument, np.ndarray) and not violations and not np.isfinite(argument).all():
+            violations.append(Violation(f'{field_path}["{name}"]', "K4", "it has elements that are not finite"))
+    return violations
+
+
+class Visits:
+    """The visits of one question to workers, and what they cost."""
+
+    def __init__(self, context: Context, question: OfMatrix, scheduled: SweepSchedule, control: Control) -> None:
+        """Counts what sits on a kink at the point, unless the call declines."""
+        self._question, self._scheduled, self._control = question, scheduled, control
+        self._arguments = arrays_of(question.call.arguments)
+        self._kinks: Kinks | None = None
+        self._report = Report()
+        if question.call.options.counts:
+            counts, self._report = differentiate(context, question.call, KinkCounts(question.wrt), {}, control)
+            nodes = sum(int(count) > 0 for count in counts.values())
+            self._kinks = Kinks(nodes, int(nodes > 0))
+
+    def each(self, laps: LapOf, chunks: range) -> Iterator[Mapping[str, Array]]:
+        """What the recurrence gives in some of its laps, in their order.
+
+        Raises:
+            NumericalFailure: a product is not finite.
+            Cancelled, DeadlineExceeded, WorkerLost: while running.
+        """
+        yield from self._run(laps, self._arguments, chunks)
+
+    def one(self, number: int, state: Mapping[str, Array]) -> Mapping[str, Array]:
+        """What the recurrence makes of a state; raises what `each` does."""
+        data = {**self._arguments, **{recurrences.state(name): array for name, array in state.items()}}
+        lap = {name: Shared(name) for name in data}
+        (found,) = self._run(lambda _: lap, data, range(number, number + 1))
+        return found
+
+    def report(self, products: int) -> Report:
+        """What has been spent so far, on so many products."""
+        flops = products * sum(piece.instance.program.flops for piece in self._scheduled.pieces)
+        return replace(self._report, flops=flops, batch_size=products, kinks=self._kinks)
+
+    def _run(self, laps: LapOf, data: Mapping[str, Array], chunks: range) -> Iterator[Mapping[str, Array]]:
+        started = time.perf_counter()
+        running = self._scheduled.run(laps, data, self._control, chunks)
+        for result in running:
+            if any(np.isnan(array).any() for array in result.outputs.values()):
+                name = self._question.matrix.replace("-", " ")
+                raise NumericalFailure(f"the products with the {name} matrix are not finite at this point")
+            yield result.outputs
+        spent = replace(running.report(time.perf_counter() - started), plan=0.0, nonfinite_outputs=0)
+        # Executor and placement are those of the products.
+        self._report = replace(spent + self._report, plan=self._report.plan)
+
+
+def positive(name: str, value: float, path: str = "") -> list[Violation]:
+    """Why a number is no tolerance, width or damping."""
+    if 0 <= value < np.inf:
+        return []
+    return [Violation(path or name, "K5", f"{value} is none; give a finite number that is not negative")]
+
+
+def at_most(name: str, value: int, most: int, what: str) -> list[Violation]:
+    """Why a count is too large for what there is."""
+    return [] if value <= most else [Violation(name, "K6", f"{value} are asked for, and {what} {most}")]
+
+
+def of_single(epsilon: float, single: Any, double: Any) -> Any:
+    """The default for graphs in single precision, or the one for those in double."""
+    return single if epsilon > 1e-10 else double

@@ -1,0 +1,145 @@
+"""Systems with a Hessian by conjugate gradients: some iterations for each visit to a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from gradserve.estimation.conjugate_gradients import CODES, ConjugateGradients, Scalars, beginning
+from gradserve.ir.errors import Violation
+from gradserve.ir.types import Array
+from gradserve.jobs import estimates
+from gradserve.jobs.context import Context
+from gradserve.jobs.products import (
+    Visits,
+    of_single,
+    positive,
+    prepared,
+    refuse,
+    schedule_of,
+    space_of,
+    vector_violations,
+)
+from gradserve.jobs.programs import Check
+from gradserve.jobs.sweep import SweepSchedule
+from gradserve.questions.call import arrays_of
+from gradserve.questions.estimates import EstimateDiagonal
+from gradserve.questions.matrices import Matrix
+from gradserve.questions.report import Report
+from gradserve.questions.solve import Preconditioner, Solution, SolveHessian, SolveStop
+from gradserve.runtime.control import Control
+from gradserve.verification.widen import epsilon_of
+
+DEFAULT_ITERATIONS, DEFAULT_PROBES = 1000, 32
+VISIT_SECONDS = 0.5
+"""Predicted seconds of a visit: an answer comes after each."""
+_FLOOR = 1e-2
+"""The least entry of an estimated diagonal, as a share of the mean of their sizes."""
+
+
+def schedule(context: Context, question: SolveHessian, check: Check) -> SweepSchedule:
+    """How all iterations will be run.
+
+    Raises:
+        InvalidRequest: the call, the right-hand side or an option does not fit.
+        NotDifferentiable: there is no such matrix.
+        LimitExceeded: memory or operations above a limit.
+    """
+    return _schedule(context, prepared(question), check)[1]
+
+
+def answers(context: Context, question: SolveHessian, control: Control) -> Iterator[Solution]:
+    """The solution after each visit, the last one with the reason to stop.
+
+    Raises:
+        InvalidRequest, NotDifferentiable, LimitExceeded: as `schedule` does.
+        NumericalFailure, Cancelled, DeadlineExceeded, WorkerLost: while running.
+    """
+    named = prepared(question)
+    method, scheduled = _schedule(context, named, control.check)
+    visits = Visits(context, named, scheduled, control)
+    b = method.space.joined({name: array[None] for name, array in arrays_of(named.right).items()})[0]
+    m, report = _preconditioner(context, named, control)
+    state, fixed, residuals = beginning(b, m), {"b": b, "m": m}, np.empty(0)
+    most, number = named.max_iterations or DEFAULT_ITERATIONS, 0
+    while True:
+        left = np.array(float(most - len(residuals)))
+        state = dict(visits.one(number, {**state, **fixed, "left": left}))
+        residuals, number = np.concatenate([residuals, state.pop("residuals")]), number + 1
+        numbers = Scalars.of(state["scalars"])
+        answer = _answer(method, state, residuals, visits.report(int(numbers.products)) + report)
+        if answer.stop_reason is SolveStop.NONE and len(residuals) >= most:
+            answer = replace(answer, stop_reason=SolveStop.MAX_ITERATIONS)
+        yield answer
+        if answer.stop_reason is not SolveStop.NONE:
+            return
+
+
+def _answer(method: ConjugateGradients, state: dict[str, Array], residuals: Array, report: Report) -> Solution:
+    numbers, split = Scalars.of(state["scalars"]), method.space.split
+    stop, p = CODES[int(numbers.stop)], state["p"]
+    bent = stop is SolveStop.NEGATIVE_CURVATURE
+    return Solution(
+        solution=split(state["x"]),
+        residual=numbers.certified,
+        iterations=len(residuals),
+        products=int(numbers.products),
+        residuals=residuals,
+        stop_reason=stop,
+        curvature=numbers.curvature,
+        direction=split(p / np.linalg.norm(p)) if bent else {},
+        tolerance=method.tolerance,
+        damping=method.damping,
+        report=report,
+    )
+
+
+def _schedule(context: Context, question: SolveHessian, check: Check) -> tuple[ConjugateGradients, SweepSchedule]:
+    refuse(_violations(question))
+    single = schedule_of(context, question, None, check=check)
+    epsilon = epsilon_of(question.call.graph)
+    most = question.max_iterations or DEFAULT_ITERATIONS
+    each = max(1, min(most, round(VISIT_SECONDS / single.seconds)))
+    tolerance = question.tolerance or of_single(epsilon, 1e-4, 1e-6)
+    method = ConjugateGradients(space_of(question), each, tolerance, question.damping, epsilon)
+    return method, schedule_of(context, question, method, -(-most // each), check)
+
+
+def _violations(question: SolveHessian) -> list[Violation]:
+    violations = vector_violations(question, "right", question.right)
+    violations += positive("damping", question.damping) + positive("tolerance", question.tolerance)
+    if question.diagonal:
+        found = vector_violations(question, "diagonal", question.diagonal)
+        violations += found
+        for name, argument in question.diagonal.items() if not found else ():
+            if isinstance(argument, np.ndarray) and not (argument > 0).all():
+                path = f'diagonal["{name}"]'
+                violations.append(Violation(path, "K9", "all of a preconditioner's diagonal has to be above 0"))
+        if question.preconditioner is Preconditioner.NONE:
+            text = "a diagonal is given and not used; ask for the preconditioner `diagonal`"
+            violations.append(Violation("preconditioner", "K9", text))
+    elif question.preconditioner is Preconditioner.DIAGONAL and question.matrix is not Matrix.HESSIAN:
+        text = "diagonals are estimated of Hessians alone; give that of the Gauss-Newton matrix"
+        violations.append(Violation("diagonal", "K9", text))
+    return violations
+
+
+def _preconditioner(context: Context, question: SolveHessian, control: Control) -> tuple[Array, Report]:
+    """The diagonal of the preconditioner, and what estimating it has cost."""
+    space = space_of(question)
+    if question.preconditioner is Preconditioner.NONE:
+        return np.ones(space.size), Report()
+    if question.diagonal:
+        given, report = arrays_of(question.diagonal), Report()
+    else:
+        probes = question.probes or DEFAULT_PROBES
+        asked = EstimateDiagonal(question.call, question.wrt, question.seed, probes)
+        *_, last = estimates.answers(context, asked, control)
+        given, report = last.values, last.report
+    diagonal = space.joined({name: array[None] for name, array in given.items()})[0]
+    if not question.diagonal:  # an estimate may be far too small, or below 0
+        sizes = np.abs(diagonal)
+        diagonal = np.maximum(sizes, _FLOOR * float(np.mean(sizes))) + question.damping
+    return np.where(diagonal > 0, diagonal, 1.0), report

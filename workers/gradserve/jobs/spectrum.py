@@ -1,0 +1,109 @@
+"""The spectrum of a matrix: each probe is a chunk of its own, a run of Lanczos' recurrence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradserve.estimation.lanczos import Lanczos
+from gradserve.estimation.recurrence import state
+from gradserve.estimation.spectrum import SpectrumSoFar
+from gradserve.ir.errors import Violation
+from gradserve.jobs.chunks import Lap
+from gradserve.jobs.context import Context
+from gradserve.jobs.products import Visits, at_most, positive, prepared, refuse, schedule_of, space_of
+from gradserve.jobs.programs import Check
+from gradserve.jobs.sweep import SweepSchedule
+from gradserve.pools.work import Shared, Signs
+from gradserve.questions.spectrum import EstimateSpectrum, SpectrumEstimate
+from gradserve.runtime.control import Control
+from gradserve.verification.widen import epsilon_of
+
+DEFAULT_PROBES, DEFAULT_STEPS, DEFAULT_POINTS = 16, 64, 256
+DEFAULT_WIDTH, DEFAULT_CONFIDENCE = 0.02, 0.95
+MOST_STEPS, MOST_POINTS = 1000, 10_000
+"""Beyond these the answer itself would take long."""
+
+
+def schedule(context: Context, question: EstimateSpectrum, check: Check) -> SweepSchedule:
+    """How all probes will be run.
+
+    Raises:
+        InvalidRequest: the call or an option does not fit.
+        NotDifferentiable: there is no such matrix.
+        LimitExceeded: more probes, memory or operations than allowed.
+    """
+    return _schedule(context, prepared(question), check)
+
+
+def answers(context: Context, question: EstimateSpectrum, control: Control) -> Iterator[SpectrumEstimate]:
+    """The spectrum after 1, 2, 4, ... probes, and after all.
+
+    Raises:
+        InvalidRequest, NotDifferentiable, LimitExceeded: as `schedule` does.
+        NumericalFailure, Cancelled, DeadlineExceeded, WorkerLost: while running.
+    """
+    named = prepared(question)
+    scheduled = _schedule(context, named, control.check)
+    visits, found, steps = Visits(context, named, scheduled, control), _nothing(named), 0
+    probes = question.probes or DEFAULT_PROBES
+    done = 0
+    for stop in _looks(probes):
+        for outputs in visits.each(lambda k: _lap(named, k), range(done, stop)):
+            found, steps = found.with_probe(outputs), steps + len(outputs["diagonal"])
+        done = stop
+        yield found.answer(done == probes, visits.report(steps))
+
+
+def _looks(probes: int) -> Iterator[int]:
+    look = 1
+    while look < probes:
+        yield look
+        look *= 2
+    yield probes
+
+
+def _schedule(context: Context, question: EstimateSpectrum, check: Check) -> SweepSchedule:
+    refuse(_violations(question))
+    probes = question.probes or DEFAULT_PROBES
+    context.limits.check_count("probes", probes)
+    schedule_of(context, question, None, check=check)  # refuses what there is no matrix of
+    recurrence = Lanczos(space_of(question), _steps(question), epsilon_of(question.call.graph))
+    return schedule_of(context, question, recurrence, probes, check)
+
+
+def _violations(question: EstimateSpectrum) -> list[Violation]:
+    violations = at_most("steps", question.steps, MOST_STEPS, "there are at most")
+    violations += at_most("points", question.points, MOST_POINTS, "there are at most")
+    violations += positive("width", question.width) + positive("damping", question.damping)
+    if not 0 <= question.confidence < 1:
+        violations.append(Violation("confidence", "K5", f"{question.confidence} is not between 0 and 1"))
+    return violations
+
+
+def _steps(question: EstimateSpectrum) -> int:
+    """More steps than there are dimensions find nothing more."""
+    return min(question.steps or DEFAULT_STEPS, space_of(question).size)
+
+
+def _nothing(question: EstimateSpectrum) -> SpectrumSoFar:
+    """The estimate before the first probe."""
+    return SpectrumSoFar(
+        size=space_of(question).size,
+        epsilon=epsilon_of(question.call.graph),
+        seed=question.seed,
+        steps=_steps(question),
+        damping=question.damping,
+        confidence=question.confidence or DEFAULT_CONFIDENCE,
+        points=question.points or DEFAULT_POINTS,
+        width=question.width or DEFAULT_WIDTH,
+    )
+
+
+def _lap(question: EstimateSpectrum, k: int) -> Lap:
+    """Probe `k`: the signs that estimates of traces begin with as well."""
+    types = question.call.graph.input_types
+    signs = {
+        state(name): Signs(question.seed, f"probe:{name}", k, k + 1, types[name].lengths, types[name].element_type)
+        for name in question.wrt
+    }
+    return {**{name: Shared(name) for name in question.call.arguments}, **signs}

@@ -1,0 +1,46 @@
+"""Questions about a matrix that is never made, by products with it: what all of them take."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import ClassVar
+
+from gradserve.questions.call import Call
+from gradserve.questions.derivations import Derivation, GaussNewtonProduct, Hvp
+from gradserve.questions.options import option
+
+
+class Matrix(enum.StrEnum):
+    """A symmetric matrix that a graph has at a point."""
+
+    HESSIAN = "hessian"
+    """The second derivatives of a loss."""
+    GAUSS_NEWTON = "gauss-newton"
+    """J^T H J of a loss of other outputs: without negative eigenvalues if the loss is convex in them."""
+
+
+@dataclass(frozen=True)
+class OfMatrix:
+    """Asks about the Hessian of a loss at a point, or about the Gauss-Newton matrix, from products with vectors."""
+
+    call: Call
+    wrt: tuple[str, ...] = ()
+    """The inputs in question; empty for all that are real."""
+    matrix: Matrix = option(Matrix.HESSIAN, "which matrix: the Hessian of a loss, or the Gauss-Newton matrix")
+    loss: str = option(
+        "", "the loss of the Gauss-Newton matrix, as its product takes it; empty for half the sum of squares"
+    )
+
+    method: ClassVar[str]
+    """Its name in Python."""
+    command: ClassVar[str]
+    """Its name on the command line."""
+    rpc: ClassVar[str]
+    answer: ClassVar[type]
+
+    def product(self, wrt: tuple[str, ...]) -> Derivation:
+        """What is asked for each vector."""
+        if self.matrix is Matrix.GAUSS_NEWTON:
+            return GaussNewtonProduct(wrt, self.loss)
+        return Hvp(wrt, product_only=True)
