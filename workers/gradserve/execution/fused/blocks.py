@@ -1,4 +1,4 @@
-"""Blocks: parts of a graph that work row by row, run on a block of rows at a time: what they make stays in the cache."""
+"""Blocks: parts of a graph that work row by row, a block of rows at a time, whose values then stay in the cache."""
 
 from __future__ import annotations
 
