@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +17,8 @@ from gradserve.ops.reduction.reductions import ReduceSum
 
 _LARGE = 1 << 20
 """Bytes that do not stay in the cache from one pass to the next."""
+_SHARE = 0.5
+"""What a part makes for itself, of what it hands on, for blocks to pay."""
 _BLOCK_BYTES, _MOST_BYTES = 1 << 18, 1 << 20
 """Of what a block makes, about; and those of one value in the fewest rows, beyond which blocks gain nothing."""
 _FEWEST, _MOST = 16, 1024
@@ -68,7 +69,8 @@ class Blocks(Calling):
 def in_blocks(graph: Graph, lowerable: Lowerable) -> Graph:
     """The graph with those parts in blocks that work row by row and make much for themselves that passes would write.
 
-    Parts that make nothing large are left as they are: so are chains of elementwise ops, which one pass computes.
+    Parts are left as they are that make little for themselves, or nothing large: chains of elementwise ops, for one,
+    are computed in one pass.
     """
     lengths = Counter[int]()
     for node in graph.nodes:
@@ -170,12 +172,14 @@ class _Cutting:
             node = nodes[position]
             if not (node.op.elementwise or node.op.view or isinstance(node.op, ReduceSum)):
                 written |= inside & {*node.operands, *self._results[position]}
-        if sum(self._types[k].nbytes for k in written) < _LARGE:
+        saved = sum(self._types[k].nbytes for k in written)
+        made = [self._results[position][0] for position in positions]
+        handed_on = sum(self._types[k].nbytes for k in made if k not in inside)
+        if saved < max(_LARGE, _SHARE * handed_on):
             return 0
-        widest = max(self._types[self._results[position][0]].nbytes for position in positions) // self._rows
-        whole = math.ceil(sum(self._types[k].nbytes for k in written) / self._rows)
+        widest = max(self._types[k].nbytes for k in made) // self._rows
         block = _MOST
-        while block > _FEWEST and block * max(2 * widest, whole // 4) > _BLOCK_BYTES:
+        while block > _FEWEST and block * max(2 * widest, saved // self._rows // 4) > _BLOCK_BYTES:
             block //= 2
         return block if 2 * block <= self._rows and block * widest <= _MOST_BYTES else 0
 

@@ -75,9 +75,14 @@ def _(op: Contract, operands: Sequence[TensorType], result: TensorType) -> tuple
     if op.lhs_batch:
         return (True, True) if op.lhs_batch[0] == op.rhs_batch[0] == 0 else None
     left, right = op.free(x.rank, y.rank)
-    if left and left[0] == 0 and y.nbytes <= _MOST_WHOLE:
+    if left and left[0] == 0 and _is_given_whole(y):
         return True, False
-    return (False, True) if not left and right and right[0] == 0 and x.nbytes <= _MOST_WHOLE else None
+    return (False, True) if not left and right and right[0] == 0 and _is_given_whole(x) else None
+
+
+def _is_given_whole(type_: TensorType) -> bool:
+    """Whether an operand is a small matrix, or less: others may have to be copied before BLAS can read them."""
+    return type_.rank <= 2 and type_.nbytes <= _MOST_WHOLE
 
 
 @functools.singledispatch
