@@ -95,7 +95,8 @@ def _(op: Scan, at: Site, operands: Sequence[Lowered]) -> list[Lowered]:
     stacks = [at.new(len(types) - len(stacked) + k) for k in range(len(stacked))]
     for stack in stacks:
         machine.hold(stack)
-        text.clear(stack.pointer, stack.type.nbytes)
+        if not _is_whole(op, steps):
+            text.clear(stack.pointer, stack.type.nbytes)
     done, goes_on = text.room("i64", 1), text.room("i8", 1)
     text.store(_INT64, "0", done)
     text.store(_BOOL, "true", goes_on)
@@ -106,6 +107,11 @@ def _(op: Scan, at: Site, operands: Sequence[Lowered]) -> list[Lowered]:
     if op.stops:
         found.append(Small(types[0], (_ended(op, machine, wanted, done, goes_on),)))
     return [*found, *(home.value(machine) for home in homes), *stacks]
+
+
+def _is_whole(op: Scan, steps: Lowered) -> bool:
+    """Whether it is known that a loop makes all its steps, so that it writes every row of what it stacks."""
+    return not op.stops and isinstance(steps, Filled) and steps.number is not None and steps.number >= op.length
 
 
 def _ended(op: Scan, machine: Machine, wanted: str, done: str, goes_on: str) -> str:
