@@ -1,4 +1,4 @@
-"""Calls of functions: loops and choices with their bodies as machine code."""
+"""Calls of functions: loops, choices and blocks of rows with their bodies as machine code."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gradserve.execution.costs import of_graph
+from gradserve.execution.fused.blocks import Blocks
 from gradserve.execution.fused.indexing import slice_at
 from gradserve.execution.fused.lowering import Site, lower, lowered
 from gradserve.execution.fused.machine import CHECK, Machine
@@ -94,7 +95,8 @@ def _(op: Scan, at: Site, operands: Sequence[Lowered]) -> list[Lowered]:
     stacks = [at.new(len(types) - len(stacked) + k) for k in range(len(stacked))]
     for stack in stacks:
         machine.hold(stack)
-        text.clear(stack.pointer, stack.type.nbytes)
+        if not _is_whole(op, steps):
+            text.clear(stack.pointer, stack.type.nbytes)
     done, goes_on = text.room("i64", 1), text.room("i8", 1)
     text.store(_INT64, "0", done)
     text.store(_BOOL, "true", goes_on)
@@ -105,6 +107,11 @@ def _(op: Scan, at: Site, operands: Sequence[Lowered]) -> list[Lowered]:
     if op.stops:
         found.append(Small(types[0], (_ended(op, machine, wanted, done, goes_on),)))
     return [*found, *(home.value(machine) for home in homes), *stacks]
+
+
+def _is_whole(op: Scan, steps: Lowered) -> bool:
+    """Whether it is known that a loop makes all its steps, so that it writes every row of what it stacks."""
+    return not op.stops and isinstance(steps, Filled) and steps.number is not None and steps.number >= op.length
 
 
 def _ended(op: Scan, machine: Machine, wanted: str, done: str, goes_on: str) -> str:
@@ -134,13 +141,13 @@ def _repeat(
     fewer = text.value(f"icmp slt i64 {wanted}, {op.length}")
     count = text.value(f"select i1 {fewer}, i64 {wanted}, i64 {op.length}")
     with text.when(text.value(f"icmp sgt i64 {count}, 0")), text.loop(count) as step:
-        _look(op, machine, step)
+        _look(machine, step, of_graph(op.body), op.length)
         row = text.value(f"sub i64 {text.value(f'sub i64 {count}, 1')}, {step}") if op.reverse else step
         inputs = [*(home.value(machine) for home in homes), *(_row(machine, value, row) for value in rows), *shared]
-        first = int(op.stops)
         targets = [slice_at(machine, stack, 0, row) for stack in stacks]
         held = machine.held
-        outputs = lower(machine, op.body, inputs, _direct(op, targets))
+        first = int(op.stops)
+        outputs = lower(machine, op.body, inputs, _own(op.body, first + op.carries, targets))
         kept = outputs[first + op.carries :]
         for value, target in zip(kept, targets, strict=True):
             if value != target:
@@ -155,14 +162,13 @@ def _repeat(
             text.leave_if(text.value(f"xor i1 {truth}, true"))
 
 
-def _direct(op: Scan, targets: Sequence[Stored]) -> dict[int, Stored]:
-    """The rows that the body may write where they belong: those that nothing else is made of."""
-    outputs = [output.value for output in op.body.outputs]
-    first = int(op.stops) + op.carries
+def _own(body: Graph, first: int, targets: Sequence[Stored]) -> dict[int, Stored]:
+    """Where outputs, from the first of these on, may be written at once: those that nothing else is made of."""
+    outputs = [output.value for output in body.outputs]
     return {
         value: target
         for value, target in zip(outputs[first:], targets, strict=True)
-        if outputs.count(value) == 1 and value >= op.body.first_node_value and target.type.size > FEW
+        if outputs.count(value) == 1 and value >= body.first_node_value and target.type.size > FEW
     }
 
 
@@ -174,10 +180,45 @@ def _row(machine: Machine, value: Filled | Stored, row: str) -> Lowered:
     return Small(found.type, tuple(machine.elements(found))) if found.type.size <= FEW else found
 
 
-def _look(op: Scan, machine: Machine, step: str) -> None:
-    """Asks now and then whether to stop, if the loop is a long one."""
-    each = of_graph(op.body)
-    if each * op.length < _BETWEEN_CHECKS:
+@lowered.register
+def _(op: Blocks, at: Site, operands: Sequence[Lowered]) -> list[Lowered]:
+    machine, text = at.machine, at.machine.text
+    rows = [value if isinstance(value, Filled) else machine.in_memory(value) for value in operands[: op.cut]]
+    wholes = [at.new(k) for k in range(len(at.types))]
+    for whole in wholes:
+        machine.hold(whole)
+    with text.loop(op.calls) as step:
+        _look(machine, step, of_graph(op.body), op.calls)
+        start, last = text.value(f"mul nsw i64 {step}, {op.block}"), op.rows - op.block
+        late = text.value(f"icmp sgt i64 {start}, {last}")
+        first = text.value(f"select i1 {late}, i64 {last}, i64 {start}")
+        inputs = [*(_block(machine, value, first, op.block) for value in rows), *operands[op.cut :]]
+        targets = [_stored_block(machine, whole, first, op.block) for whole in wholes]
+        held = machine.held
+        outputs = lower(machine, op.body, inputs, _own(op.body, 0, targets))
+        for value, target in zip(outputs, targets, strict=True):
+            if value != target:
+                moved(machine, value, target)
+        give_back(machine, outputs)
+        machine.let_go(held)
+    return [*wholes]
+
+
+def _block(machine: Machine, value: Filled | Stored, first: str, count: int) -> Lowered:
+    """So many rows of a value from one on."""
+    if isinstance(value, Filled):
+        return replace(value, type=value.type.with_shape((count, *value.type.lengths[1:])))
+    return _stored_block(machine, value, first, count)
+
+
+def _stored_block(machine: Machine, value: Stored, first: str, count: int) -> Stored:
+    row = slice_at(machine, value, 0, first)
+    return replace(row, type=row.type.with_shape((count, *row.type.lengths)), strides=value.strides)
+
+
+def _look(machine: Machine, step: str, each: float, count: int) -> None:
+    """Asks now and then whether to stop, if the loop is a long one of steps that take so long each."""
+    if each * count < _BETWEEN_CHECKS:
         return
     between = 1
     while between * each < _BETWEEN_CHECKS / 2:

@@ -132,6 +132,7 @@ class _Frame:
                 if isinstance(value, Stored):
                     self._machine.arena.use(value.owner, -1)
                 value = self._values[output.value] = moved(self._machine, value, place)
+                self._machine.arena.use(place.owner, 1)
             elif isinstance(value, Stored) and output.value < self._graph.first_node_value:
                 self._machine.arena.use(value.owner, 1)
             found.append(value)

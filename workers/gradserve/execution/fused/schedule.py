@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gradserve.execution import costs
+from gradserve.execution.fused.blocks import in_blocks
 from gradserve.execution.fused.region import Region, fused
 from gradserve.execution.fused.table import lowerable, weight
 from gradserve.execution.numpy.schedule import NumpySchedule, Step, schedule_of
@@ -30,7 +31,8 @@ class FusedSchedule:
 
 def fused_schedule(program: Program) -> FusedSchedule:
     """The schedule of a program."""
-    steps = schedule_of(Program(fused(program.graph, lowerable, weight)))
+    graph = in_blocks(program.graph, lowerable)
+    steps = schedule_of(Program(fused(graph, lowerable, weight)))
     alone = len(steps.steps) == 1  # then there is no Python around it
     seconds = [_seconds(step, 0.0 if alone else costs.STEP_SECONDS) for step in steps.steps]
     return FusedSchedule(program, steps, costs.CALL_SECONDS + sum(seconds), max(seconds, default=0.0))
