@@ -13,6 +13,7 @@ from gradserve.execution.fused.machine import CHECK, Machine
 from gradserve.execution.fused.passes import moved
 from gradserve.execution.fused.text import MEMORY
 from gradserve.execution.fused.values import FEW, Filled, Lowered, Small, Stored, row_major_at
+from gradserve.ir.graph import Graph
 from gradserve.ir.types import ElementType, TensorType
 from gradserve.ops.control.cond import Cond
 from gradserve.ops.control.scan import Scan
