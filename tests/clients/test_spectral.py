@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradserve.client import InvalidRequest
+from gradserve.client import InvalidRequest, NotDifferentiable
 from tests.clients.bits import same_bits
 
 RNG = np.random.default_rng(3)
@@ -71,6 +71,31 @@ def test_a_system(agree, embedded):
 
     x = flat(agree(ask)["solution"])
     assert np.allclose(hessian @ x + damping * x, flat(right), atol=1e-5)
+
+
+@pytest.mark.parametrize("kinks", ["resolve", "refuse"])
+def test_kinks_are_refused_if_that_is_wanted(client, kinks):
+    f = client.function(lambda w: np.sum(np.abs(w) * w))
+    f.kinks = kinks
+    assert f.hessian_eigenpairs(np.ones(3), count=1).values[0] == pytest.approx(2)
+    with pytest.raises(NotDifferentiable, match="kink"):
+        f.hessian_spectrum(np.array([1.0, 0.0, 2.0]))
+    f.kinks = "convention"
+    assert f.hessian_spectrum(np.array([1.0, 0.0, 2.0])).report.on_kinks
+
+
+def test_numbers_that_travel_as_float32(agree):
+    """The right-hand side is rounded in process as well."""
+
+    def ask(client):
+        f = client.function(loss)
+        f.transport = "float32"
+        return _without_report(f.hessian_solve(W, B, right={"w": W / 3, "b": B}, damping=50))
+
+    exact = agree(
+        lambda c: _without_report(c.function(loss).hessian_solve(W, B, right={"w": W / 3, "b": B}, damping=50))
+    )
+    assert not same_bits(agree(ask)["solution"], exact["solution"])
 
 
 def test_one_parameter_is_no_dict(client):

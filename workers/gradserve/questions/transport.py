@@ -14,6 +14,7 @@ from gradserve.questions.asked import Answer, Question
 from gradserve.questions.call import Argument, Transport
 from gradserve.questions.derivatives import Derivatives, Differentiate, ReportedLater
 from gradserve.questions.explanation import Explain
+from gradserve.questions.matrices import OfMatrix
 from gradserve.questions.report import Report
 
 _ADVICE = 'f.transport = "exact" takes them'
@@ -38,6 +39,9 @@ def rounded(question: Question) -> Question:
     changed: dict[str, Any] = {"call": call}
     if isinstance(question, Differentiate):
         changed["vectors"] = _arguments(question.vectors, question.derivation.takes, violations)
+    if isinstance(question, OfMatrix):
+        vectors = {name: each for name, each in vars(question).items() if isinstance(each, Mapping)}
+        changed |= {name: _arguments(each, name, violations) for name, each in vectors.items()}
     _require(violations)
     found: Question = replace(asked, **changed)
     return found

@@ -125,8 +125,8 @@ class Session:
 
     def _request(self, question: Question, lease: Lease | None = None) -> Steps[Any]:
         """The request of a question, once the service has all of its large arrays that do not lie in shared memory."""
-        alone = lease is None
-        if alone and isinstance(question, Differentiate | Estimate | OfMatrix) and _size(question) > INLINE_BYTES:
+        may_be_large = lease is None and _size(question) > INLINE_BYTES
+        if may_be_large and isinstance(question, Differentiate | Estimate | OfMatrix):
             # What is refused is refused before anything is uploaded.
             explanation = yield from self._ask(Explain(question))
             if explanation.refusal is not None:
