@@ -1,4 +1,4 @@
-"""The quadratic form of a Hessian, and the shares that entries of the vector have in it."""
+"""The quadratic form of a Hessian, with the shares that entries of the vector have in it; and products of gradients."""
 
 from __future__ import annotations
 
@@ -37,6 +37,26 @@ def curvature(hvp: Graph, wrt: Sequence[str]) -> Graph:
     for part in parts[1:]:
         total = g.add(total, part)
     return g.build({names.product("curvature"): total, **shares})
+
+
+def fisher_product(gradient: Graph, wrt: Sequence[str]) -> Graph:
+    """g <g, v> of a graph that gives the gradient g, for v in `tangent:NAME`, as `product:NAME`."""
+    g = builder()
+    results = inline(g, gradient, declare_inputs(g, gradient))
+    tangents = {name: g.input(names.tangent(name), results[names.gradient(name)].type) for name in wrt}
+    parts = []
+    for name, tangent in tangents.items():
+        each = g.mul(results[names.gradient(name)], tangent)
+        parts.append(g.convert(g.reduce_sum(each, axes=tuple(range(each.type.rank))), ElementType.FLOAT64))
+    total = parts[0]
+    for part in parts[1:]:
+        total = g.add(total, part)
+    products = {}
+    for name in wrt:
+        own = results[names.gradient(name)]
+        scale = g.broadcast(g.convert(total, own.type.element_type), own.type.shape)
+        products[names.product(name)] = g.mul(own, scale)
+    return g.finished(products)
 
 
 def _shares(g: Builder, products: Value) -> Value:

@@ -18,6 +18,13 @@ class Curvature(Derivation):
 
 
 @dataclass(frozen=True)
+class FisherProduct(Derivation):
+    """g <g, v> for the gradient g of a loss and v in `tangent:NAME`: `product:NAME`."""
+
+    takes = TANGENTS
+
+
+@dataclass(frozen=True)
 class Along(Derivation):
     """The outputs at x + step d for d in `direction:NAME` and a scalar `step`: `value:OUT`."""
 

@@ -8,12 +8,13 @@ from itertools import islice
 
 from gradserve.autodiff import names
 from gradserve.autodiff.absorbing import absorbing
-from gradserve.autodiff.curvature import curvature
+from gradserve.autodiff.curvature import curvature, fisher_product
 from gradserve.autodiff.derivation import (
     Along,
     Careful,
     Curvature,
     EveryValue,
+    FisherProduct,
     KinkCounts,
     TaylorSeries,
     WithKinks,
@@ -95,6 +96,9 @@ def _derived(graph: Graph, derivation: Derivation, sown: bool) -> Graph:
         case Curvature(wrt):
             _check_loss(graph, wrt)
             return curvature(_hvp(graph, wrt, True, sown), wrt)
+        case FisherProduct(wrt):
+            _check_loss(graph, wrt)
+            return fisher_product(_gradient(graph, wrt, sown), wrt)
         case Along(wrt):
             _check_wrt(graph, wrt)
             return _along(graph, wrt)

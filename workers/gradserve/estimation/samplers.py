@@ -36,6 +36,20 @@ def signs(seed: int, purpose: str, start: int, stop: int, shape: tuple[int, ...]
     return np.ascontiguousarray(drawn[:, :size]).reshape(count, *shape)
 
 
+def normals(seed: int, purpose: str, start: int, stop: int, shape: tuple[int, ...]) -> Array:
+    """Standard normal vectors `start` to `stop`, by the words of the same counter and by Box and Muller's formula."""
+    size, count = math.prod(shape), stop - start
+    blocks = -(-size // BLOCK_WORDS)
+    if not count or not size:
+        return np.empty((count, *shape))
+    words = philox_words(seed, purpose, start * blocks, count * blocks).reshape(count, -1, 2)
+    # The 53 upper bits, moved from 0 up to half a step, so that the logarithm is finite.
+    lengths, angles = np.moveaxis(((words >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53, -1, 0)
+    radius, turn = np.sqrt(-2 * np.log(lengths)), 2 * np.pi * angles
+    pairs = np.stack([radius * np.cos(turn), radius * np.sin(turn)], axis=-1)
+    return np.ascontiguousarray(pairs.reshape(count, -1)[:, :size]).reshape(count, *shape)
+
+
 def philox_words(seed: int, purpose: str, first_block: int, blocks: int) -> NDArray[np.uint64]:
     """The random words of counter values `first_block` to `first_block + blocks`, four for each."""
     # NumPy steps the counter before it draws, so the stream that begins with block c starts at c - 1.

@@ -14,36 +14,47 @@ from typing import Any
 
 from gradserve.autodiff import names
 from gradserve.autodiff.derivation import added_inputs
+from gradserve.estimation import estimator
 from gradserve.estimation.diagonal import DiagonalSoFar
-from gradserve.estimation.estimator import Estimator
 from gradserve.estimation.looks import Target, looks
 from gradserve.estimation.trace import TraceSoFar
 from gradserve.ir.errors import InvalidRequest, Violation
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array
-from gradserve.jobs.calls import checked, inputs_in_question, require_no_batch
+from gradserve.jobs import traces
+from gradserve.jobs.calls import checked, inputs_in_question
 from gradserve.jobs.chunks import Lap
 from gradserve.jobs.context import Context
 from gradserve.jobs.folds import KinkCount, count_nonfinite
 from gradserve.jobs.kinks import resolved
+from gradserve.jobs.multiplied import CHUNK_PROBES, Layout, Products, derivation_of
 from gradserve.jobs.programs import Axis, Check
 from gradserve.jobs.resolved import Resolved
 from gradserve.jobs.sweep import Sweep, SweepSchedule, counting
 from gradserve.pools.sources import array_of
 from gradserve.pools.work import Shared, Signs
-from gradserve.questions.call import AtKinks, arrays_of
+from gradserve.questions.call import AtKinks, Call, Reduction, arrays_of
 from gradserve.questions.derivations import Derivation
-from gradserve.questions.estimates import Estimate, EstimateDiagonal, EstimateTrace, StopReason
+from gradserve.questions.estimates import (
+    Estimate,
+    EstimateDiagonal,
+    EstimateTrace,
+    Estimator,
+    Matrix,
+    Sampler,
+    StopReason,
+)
 from gradserve.questions.report import Report
 from gradserve.runtime.control import Control
 from gradserve.verification.widen import epsilon_of
 
-ESTIMATORS: Mapping[type[Estimate], type[Estimator]] = {EstimateTrace: TraceSoFar, EstimateDiagonal: DiagonalSoFar}
+ESTIMATORS: Mapping[type[Estimate], type[estimator.Estimator]] = {
+    EstimateTrace: TraceSoFar,
+    EstimateDiagonal: DiagonalSoFar,
+}
 """What answers each question."""
 DEFAULT_PROBES = 4096
 DEFAULT_CONFIDENCE = 0.95
-CHUNK_PROBES = 64
-"""The most probes of a chunk, a power of two; fewer if they cost more than a chunk should."""
 
 
 def schedule(context: Context, question: Estimate, check: Check) -> SweepSchedule:
@@ -55,10 +66,13 @@ def schedule(context: Context, question: Estimate, check: Check) -> SweepSchedul
         LimitExceeded: more probes, memory or operations than allowed.
     """
     call, target = checked(question.call), target_of(question)
-    require_no_batch(call, "E1", "an estimate is made at one point; leave the batch out")
-    _check(target)
+    _check(question, call, target)
     context.limits.check_count("probes", target.max_probes)
     context.limits.check_graph(call.graph)
+    if by_products(question, call.graph):
+        assert isinstance(question, EstimateTrace)
+        products = _products(context, replace(question, call=call), Control())
+        return products.schedule(check, target.max_probes)
     derivation = counting(probed(question, call.graph), call.options)
     vectors = frozenset(added_inputs(call.graph, derivation))
     nbytes = sum(argument.nbytes for argument in call.arguments.values())
@@ -81,22 +95,50 @@ def answers(context: Context, question: Estimate, control: Control) -> Iterator[
     """
     started = time.perf_counter()
     question = replace(question, call=checked(question.call))
+    target, taken = target_of(question), 0
+    if by_products(question, question.call.graph):
+        assert isinstance(question, EstimateTrace)
+        _check(question, question.call, target)
+        context.limits.check_count("probes", target.max_probes)
+        context.limits.check_graph(question.call.graph)
+        yield from traces.answers(_products(context, question, control), question, target, control, started)
+        return
     scheduled = schedule(context, question, control.check)
     probing = _Probing(question, scheduled, control, time.perf_counter() - started)
-    estimator = ESTIMATORS[type(question)](question.seed, epsilon_of(question.call.graph))
-    target, taken = target_of(question), 0
+    found = ESTIMATORS[type(question)](question.seed, epsilon_of(question.call.graph))
     for look, probes in enumerate(looks(target), start=1):
         for samples in probing.samples(taken, probes):
-            estimator = estimator.with_samples(samples)
+            found = found.with_samples(samples)
         taken = probes
-        answer = estimator.answer(target, look, probing.report)
+        answer = found.answer(target, look, probing.report)
         yield answer
         if answer.stop_reason is not StopReason.NONE:
             return
 
 
+def by_products(question: Estimate, graph: Graph) -> bool:
+    """Whether the estimator holds products; else it is made of quadratic forms, of which workers send numbers alone.
+
+    Those are for signs alone, where they are asked for, or where the rows of one chunk would fill the memory.
+    """
+    if not isinstance(question, EstimateTrace):
+        return False
+    forms = question.matrix is Matrix.HESSIAN and not (question.call.batch or question.diagonal)
+    if question.estimator is Estimator.HUTCHINSON and question.sampler is not Sampler.SPHERE and forms:
+        return False
+    size = Layout.of(graph, inputs_in_question(graph, question.wrt)).size
+    return not (forms and question.estimator is Estimator.AUTO and traces.capacity(size) < CHUNK_PROBES)
+
+
+def _products(context: Context, question: EstimateTrace, control: Control) -> Products:
+    return Products(context, question, inputs_in_question(question.call.graph, question.wrt), control)
+
+
 def probed(question: Estimate, graph: Graph) -> Derivation:
     """What every probe is asked of."""
+    if by_products(question, graph):
+        assert isinstance(question, EstimateTrace)
+        return derivation_of(question, inputs_in_question(graph, question.wrt))
     return ESTIMATORS[type(question)].derivation(inputs_in_question(graph, question.wrt))
 
 
@@ -192,8 +234,21 @@ class _Probing:
         return array_of(self._signs(k, name), {}, {})
 
 
-def _check(target: Target) -> None:
+def _check(question: Estimate, call: Call, target: Target) -> None:
+    """Refuses a question that has no meaning.
+
+    Raises:
+        InvalidRequest: it names all that does not fit.
+    """
     violations = []
+    if call.batch and not (isinstance(question, EstimateTrace) and call.reduction is not Reduction.NONE):
+        text = "an estimate is made at one point; leave the batch out"
+        if isinstance(question, EstimateTrace):
+            text = "an estimate is about one matrix; take the sum or the mean over the batch, or leave it out"
+        violations.append(Violation("call.batch", "E1", text))
+    if isinstance(question, EstimateTrace):
+        size = Layout.of(call.graph, inputs_in_question(call.graph, question.wrt)).size
+        violations += traces.violations(question, target, size) if by_products(question, call.graph) else []
     if not 0 < target.confidence < 1:
         violations.append(Violation("confidence", "E2", f"{target.confidence} is not between 0 and 1"))
     for name in ("relative_tolerance", "absolute_tolerance"):

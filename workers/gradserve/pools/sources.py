@@ -9,10 +9,10 @@ from typing import assert_never
 
 import numpy as np
 
-from gradserve.estimation.samplers import signs
+from gradserve.estimation.samplers import normals, signs
 from gradserve.ir.graph import Literal
 from gradserve.ir.types import Array
-from gradserve.pools.work import Constant, OneHots, Point, Rows, Shared, Signs, Source, Stored
+from gradserve.pools.work import Constant, Normals, OneHots, Point, Rows, Shared, Signs, Source, Stored
 
 
 def array_of(source: Source, data: Mapping[str, Array], constants: Mapping[str, Literal]) -> Array:
@@ -30,13 +30,15 @@ def array_of(source: Source, data: Mapping[str, Array], constants: Mapping[str, 
             return _one_hots(source)
         case Signs(seed, purpose, start, stop, shape, element_type):
             return signs(seed, purpose, start, stop, shape, element_type)
+        case Normals(seed, purpose, start, stop, shape, element_type):
+            return normals(seed, purpose, start, stop, shape).astype(element_type.dtype, copy=False)
     assert_never(source)
 
 
 def part(source: Source, start: int, stop: int) -> Source:
     """What the rows `start` to `stop` of a source come from; itself where every row comes from all of it."""
     match source:
-        case Rows() | OneHots() | Signs():
+        case Rows() | OneHots() | Signs() | Normals():
             return replace(source, start=source.start + start, stop=source.start + stop)
         case Shared() | Constant() | Point():
             return source

@@ -69,9 +69,21 @@ class Signs:
     element_type: ElementType
 
 
+@dataclass(frozen=True, slots=True)
+class Normals:
+    """Normal vectors `start` to `stop`, made where they are used: shape (stop - start, *shape)."""
+
+    seed: int
+    purpose: str
+    start: int
+    stop: int
+    shape: tuple[int, ...]
+    element_type: ElementType
+
+
 Stored: TypeAlias = Shared | Rows | Point
 """What is taken from the work's data."""
-Source: TypeAlias = Stored | Constant | OneHots | Signs
+Source: TypeAlias = Stored | Constant | OneHots | Signs | Normals
 """Where an argument comes from."""
 
 

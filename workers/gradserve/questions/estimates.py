@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from gradserve.ir.types import Array
@@ -23,6 +23,49 @@ class StopReason(enum.StrEnum):
     """A tolerance is met."""
     MAX_PROBES = "max_probes"
     """All probes are spent."""
+    EXACT = "exact"
+    """It is no estimate any more: every column of the matrix was taken."""
+
+
+class Estimator(enum.StrEnum):
+    """How an estimate is made of products with vectors."""
+
+    AUTO = "auto"
+    """A pilot decides between signs alone, signs beside a Krylov space, and every column of the matrix."""
+    HUTCHINSON = "hutchinson"
+    """Random signs alone."""
+    HUTCHPP = "hutch++"
+    """A third of the products make a basis, a third are spent on what it knows, a third on what it leaves."""
+    XTRACE = "xtrace"
+    """Half of the products make a basis, half what it knows; every probe in turn is left out of it and tests it."""
+    NYSTROMPP = "nystrom++"
+    """Half of the products make a low-rank approximation, half test it. The matrix has no negative eigenvalue."""
+    XNYSTRACE = "xnystrace"
+    """All products make one, every probe in turn is left out of it and tests it. No negative eigenvalue."""
+    EXACT = "exact"
+    """Every column of the matrix."""
+
+
+class Matrix(enum.StrEnum):
+    """The matrix that an estimate is about."""
+
+    HESSIAN = "hessian"
+    """The second derivatives of a loss."""
+    GAUSS_NEWTON = "gauss-newton"
+    """J^T H J for a loss of other outputs, or J^T J without one; see `GaussNewtonProduct`."""
+    FISHER = "fisher"
+    """g g^T for the gradient g of a loss: with a batch of examples their sum or mean, the empirical Fisher matrix."""
+
+
+class Sampler(enum.StrEnum):
+    """What probes are."""
+
+    AUTO = "auto"
+    """What suits the estimator: uniform on the sphere where probes make and test a basis at once, signs elsewhere."""
+    SIGNS = "signs"
+    """Independent signs."""
+    SPHERE = "sphere"
+    """Uniform on the sphere whose radius is the root of the dimension."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +116,19 @@ class TraceEstimate:
     confidence: float
     report: Report
 
+    estimator: Estimator = Estimator.HUTCHINSON
+    """What made it."""
+    sketch: int = 0
+    """Dimensions that are known exactly, beside which probes are drawn."""
+    parts: Mapping[str, Array] = field(default_factory=dict)
+    """The part of the trace that each input has, from the same probes; empty if there is but one input."""
+    part_half_widths: Mapping[str, Array] = field(default_factory=dict)
+    """Half the interval of each part: it covers that part with probability `confidence`."""
+    diagonal: Mapping[str, Array] = field(default_factory=dict)
+    """The diagonal by input, in its shape, from the same probes; empty if it was not asked for."""
+    diagonal_half_widths: Mapping[str, Array] = field(default_factory=dict)
+    """Half the interval of each entry of the diagonal."""
+
     @property
     def interval(self) -> tuple[float, float]:
         """The interval that covers the trace with probability `confidence`, unless `report.on_kinks`."""
@@ -81,13 +137,26 @@ class TraceEstimate:
     def __str__(self) -> str:
         half = 0.5 * (self.upper - self.lower)
         shown = f"± {half:.2g}" if math.isfinite(half) else "± ?"
+        if self.stop_reason is StopReason.EXACT:
+            return f"{self.value:.6g} (exact, {self.probes} products)" + through_kinks(self.report)
         told = f"{self.value:.6g} {shown} ({self.confidence:.0%} interval, {self.probes} probes)"
         return told + through_kinks(self.report)
 
 
 @dataclass(frozen=True)
 class EstimateTrace(Estimate):
-    """Asks for the trace of the Hessian of a loss, by Hutchinson's estimator with random signs."""
+    """Asks for the trace of the Hessian of a loss, or of another matrix of products with vectors.
+
+    By Hutchinson's estimator with random signs, unless another is asked for: the automatic one finds out what the
+    matrix is like, and how many products to spend on what. Over a batch of
+    examples it is the trace of the sum or of the mean of their matrices.
+    """
+
+    estimator: Estimator = option(Estimator.HUTCHINSON, "how the estimate is made; auto finds out by itself")
+    sampler: Sampler = option(Sampler.AUTO, "what probes are drawn")
+    matrix: Matrix = option(Matrix.HESSIAN, "the matrix whose trace it is")
+    loss: str = option("", "of a Gauss-Newton matrix: the output that is a loss of the others; empty for squares")
+    diagonal: bool = option(False, "estimate every entry of the diagonal as well, from the same probes")
 
     method = "hessian_trace"
     rpc = "EstimateTrace"

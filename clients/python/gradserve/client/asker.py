@@ -203,12 +203,15 @@ class Asker:
         named: Mapping[str, Any],
         *,
         wrt: Names = (),
+        batch: Batch = False,
+        reduction: str = "none",
         progress: Callable[[Any], object] | None = None,
         **options: Any,
     ) -> Any:
         """The last of the estimates, or that with which `progress` leaves; `options` are its own."""
-        bound = self._signatures.bind(arguments, named, wrt, False)
-        question = kind(self._call(bound), bound.real_inputs(), **asking.options_from(kind, options))
+        bound = self._signatures.bind(arguments, named, wrt, batch)
+        chosen = asking.options_from(kind, options)
+        question = kind(self._call(bound, reduction), bound.real_inputs(), **chosen)
         asking.require_callable(progress)
 
         def told(estimate: Any) -> None:

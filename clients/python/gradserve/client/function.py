@@ -12,10 +12,10 @@ from gradserve.client.importers.files import save_graph
 from gradserve.client.operators import LinearOperator
 from gradserve.client.spectral import Spectral
 from gradserve.client.taylor import TaylorAlong, TaylorModel, along_direction
+from gradserve.client.traces import Reduction, Traces
 from gradserve.client.tracing.signature import Batch, Names
 from gradserve.ir.errors import InvalidRequest
 from gradserve.questions.derivations import Evaluate, Gradient, Hessian, Hvp, Jacobian, Jvp, Vjp
-from gradserve.questions.estimates import EstimateTrace, TraceEstimate
 from gradserve.questions.explanation import Explanation
 from gradserve.questions.inspection import Inspect, Inspection
 from gradserve.questions.symmetry import SymmetryProgress, SymmetryReport, VerifySymmetry
@@ -23,10 +23,9 @@ from gradserve.questions.taylor import ExpandAlong
 from gradserve.questions.verification import VerificationProgress, VerificationReport, VerifyGradient
 
 Mode: TypeAlias = Literal["auto", "forward", "reverse"]
-Reduction: TypeAlias = Literal["none", "sum", "mean"]
 
 
-class Function(Spectral):
+class Function(Spectral, Traces):
     """A function that can be asked for derivatives. Made by `Client.function` and `Client.load`. Safe for threads.
 
     Parameters are given as to the function itself, by position or by name; one that has the name of an option below,
@@ -202,30 +201,6 @@ class Function(Spectral):
         vectors = {} if tangent is None else bound.vectors(tangent, "tangent")
         found: Inspection = self._ask(Inspect(self._call(bound), vectors))
         return found
-
-    def hessian_trace(
-        self,
-        *arguments: Any,
-        rel_tol: float = 0.0,
-        abs_tol: float = 0.0,
-        max_probes: int = 0,
-        seed: int = 0,
-        confidence: float = 0.0,
-        wrt: Names = (),
-        progress: Callable[[TraceEstimate], object] | None = None,
-        **named: Any,
-    ) -> TraceEstimate:
-        """The trace of the Hessian by Hutchinson's estimator, with an interval that holds for skewed samples too.
-
-        Stops when half the interval is at most `rel_tol` times the estimate or `abs_tol`, or when `max_probes` are
-        spent. As `max_probes` and as `confidence` 0 stands for the service's default. `progress` is called with every
-        estimate on the way; raising StopIteration in it leaves with that one.
-        """
-        options = {"rel_tol": rel_tol, "abs_tol": abs_tol, "max_probes": max_probes, "seed": seed}
-        estimate: TraceEstimate = self._estimate(
-            EstimateTrace, arguments, named, wrt=wrt, progress=progress, confidence=confidence, **options
-        )
-        return estimate
 
     def verify(
         self,

@@ -1,0 +1,58 @@
+"""Estimates of traces and diagonals, as a function of the client asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, TypeAlias
+
+from gradserve.client.asker import Asker
+from gradserve.client.tracing.signature import Batch, Names
+from gradserve.questions.estimates import EstimateTrace, TraceEstimate
+
+Reduction: TypeAlias = Literal["none", "sum", "mean"]
+TraceEstimator: TypeAlias = Literal["auto", "hutchinson", "hutch++", "xtrace", "nystrom++", "xnystrace", "exact"]
+
+
+class Traces(Asker):
+    """A function that can be asked for traces."""
+
+    __slots__ = ()
+
+    def hessian_trace(
+        self,
+        *arguments: Any,
+        rel_tol: float = 0.0,
+        abs_tol: float = 0.0,
+        max_probes: int = 0,
+        seed: int = 0,
+        confidence: float = 0.0,
+        estimator: TraceEstimator = "hutchinson",
+        sampler: Literal["auto", "signs", "sphere"] = "auto",
+        matrix: Literal["hessian", "gauss-newton", "fisher"] = "hessian",
+        loss: str = "",
+        diagonal: bool = False,
+        wrt: Names = (),
+        batch: Batch = False,
+        reduction: Reduction = "none",
+        progress: Callable[[TraceEstimate], object] | None = None,
+        **named: Any,
+    ) -> TraceEstimate:
+        """The trace of the Hessian, with an interval that holds for skewed samples too; `.value`, `.interval`.
+
+        Stops when half the interval is at most `rel_tol` times the estimate or `abs_tol`, or when `max_probes` products
+        are spent; the estimator `auto` takes all columns where these are fewer, and is exact then. As `max_probes` and
+        as `confidence` 0 stands for the default. Of several parameters `.parts` has the part of each; with
+        `diagonal=True` `.diagonal` has every entry, each with an interval of its own, from the same products.
+
+        `matrix` may be the Gauss-Newton matrix instead, of a function that returns what `loss` names beside what it is
+        computed from, or the Fisher matrix g g^T. With `batch` and a `reduction` it is the sum or the mean of the
+        matrices of all examples. `progress` is called with every estimate on the way; raising StopIteration in it
+        leaves with that one.
+        """
+        options = {"rel_tol": rel_tol, "abs_tol": abs_tol, "max_probes": max_probes, "seed": seed}
+        chosen = {"estimator": estimator, "sampler": sampler, "matrix": matrix, "loss": loss, "diagonal": diagonal}
+        estimate: TraceEstimate = self._estimate(
+            EstimateTrace, arguments, named, wrt=wrt, batch=batch, reduction=reduction, progress=progress,
+            confidence=confidence, **options, **chosen,
+        )  # fmt: skip
+        return estimate

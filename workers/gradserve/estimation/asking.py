@@ -1,0 +1,78 @@
+"""What an estimator asks for, and what it says: a dialogue without any knowledge of who multiplies.
+
+An estimator is a generator. It yields `Probes` and is sent the probes and their products; it yields `Columns` and is
+sent the products; it yields `Known`, the full current answer, and is sent nothing. Vectors are rows of float64 that run
+through all inputs in question. Products of one request do not depend on each other; a request may depend on all before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from gradserve.estimation.looks import Target
+from gradserve.ir.types import Array
+from gradserve.questions.estimates import Sampler, StopReason
+
+
+@dataclass(frozen=True, slots=True)
+class Probes:
+    """Asks for random vectors `start` to `stop` of a sampler and for their products."""
+
+    start: int
+    stop: int
+    sampler: Sampler = Sampler.SIGNS
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Asks for the products with these rows."""
+
+    rows: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """Asks for the products with rows `start` to `stop` of the identity."""
+
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known after so many products."""
+
+    products: int
+    value: Array
+    """Estimates of the trace and of the part of it that each group has, in this order."""
+    standard_error: Array
+    half_width: Array
+    reason: StopReason
+    diagonal: Array
+    """The estimate of every entry of the diagonal; empty if it is not wanted, as are the next two."""
+    diagonal_error: Array
+    diagonal_half_width: Array
+    sketch: int = 0
+    """Dimensions that are known exactly and not by chance."""
+
+
+@dataclass(frozen=True)
+class Operator:
+    """What is known of the matrix beforehand."""
+
+    size: int
+    groups: Mapping[str, slice]
+    """The entries of each input, by name."""
+    epsilon: float
+    """The spacing at 1 of the numbers that products are computed with."""
+    diagonal: bool = False
+    """Whether the diagonal is wanted entry by entry."""
+    capacity: int = 1 << 20
+    """The most rows that may be held at once."""
+
+
+Dialogue: TypeAlias = Generator[Probes | Columns | Basis | Known, Any, None]
+Method: TypeAlias = Callable[[Operator, Target], Dialogue]
+"""An estimator: the dialogue about an operator that comes to an answer as good as the target says."""

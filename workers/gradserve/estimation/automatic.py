@@ -1,0 +1,116 @@
+"""The estimator that finds out by itself what a matrix is like.
+
+Few random signs and their products tell whether the matrix, less a multiple of the identity, is ruled by few
+directions. If not, all products go into more signs: nothing beats them there. If so, a block Krylov space of the first
+of these products grows by block after block, as long as it is predicted to save more products than it takes; what it
+leaves is estimated from signs that it does not depend on, and the interval comes from these alone (see
+`gradserve.estimation.deflation`). If the products would be as many as the matrix has columns, all of these are taken.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from gradserve.estimation import exact
+from gradserve.estimation.asking import Columns, Dialogue, Operator, Probes
+from gradserve.estimation.deflation import Deflation
+from gradserve.estimation.looks import Target
+from gradserve.estimation.residual import Found, beside, plain, sampling
+from gradserve.estimation.spending import needed
+from gradserve.ir.types import Array
+from gradserve.questions.estimates import StopReason
+
+BLOCK, SMALL_BLOCK = 8, 4
+"""Rows of a block of the Krylov space, and where the budget is small."""
+SMALL_BUDGET = 64
+PILOT = 8
+"""Probes that tell what a basis leaves."""
+RULED = 0.75
+"""A matrix is ruled by few directions if they are fewer than this share of the budget."""
+PATIENCE = 2.0
+"""The basis grows to this many times the number of directions before what it saves is judged."""
+NOTHING = 1e-26
+"""The share of the variance that is rounding."""
+
+
+def estimate(operator: Operator, target: Target) -> Dialogue:
+    """The dialogue; see the module."""
+    size, budget = operator.size, target.max_probes
+    block = SMALL_BLOCK if budget <= SMALL_BUDGET and not target.stops_early else BLOCK
+    if size <= (budget if not target.stops_early else min(budget, 2 * block + PILOT)):
+        yield from exact.columns(operator, 0)
+        return
+    probes, products = yield Probes(0, min(block + PILOT, budget))
+    found = plain(operator, target).with_probes(probes, products)
+    directions, room = ruling(probes, products), min(operator.capacity, budget - PILOT)
+    yield found.known(StopReason.NONE)
+    if directions <= RULED * min(budget, size) and room > 2 * block:
+        found = yield from _deflated(found, block, probes, products, directions, room)
+    yield from sampling(operator, target, found)
+
+
+def ruling(probes: Array, products: Array) -> float:
+    """About how many directions rule a matrix less a multiple of the identity: |A|_F^4 / |A A^T|_F^2.
+
+    The products with independent signs have scalar products whose squares are |A A^T|_F^2 on average.
+    """
+    multiple = np.einsum("ji,ji->", probes, products) / probes.size
+    rest = products - multiple * probes
+    gram = rest @ rest.T
+    sizes, above = np.diag(gram), np.triu_indices(len(gram), 1)
+    cross = float(np.sum(gram[above] ** 2))
+    alone = float(np.sum(np.outer(sizes, sizes)[above]))
+    return alone / cross if cross > 0 else math.inf
+
+
+def _deflated(
+    signs: Found, block: int, probes: Array, products: Array, directions: float, room: int
+) -> Generator[Any, Any, Found]:
+    """What is found beside a Krylov space as large as pays; from signs alone if there is none that does."""
+    operator, target, drawn = signs.operator, signs.target, len(probes)
+    deflation = Deflation.of(probes[:block], products[:block])
+    pilot, their = probes[block:], products[block:]
+    found = beside(operator, target, deflation, pilot, their, drawn, drawn)
+    variances, last = [signs.deviation() ** 2], deflation.products
+    while deflation.size < room:
+        variances.append(found.deviation() ** 2)
+        rows = deflation.beyond(last)[: room - deflation.size]
+        if not len(rows) or _enough(found, variances, PATIENCE * directions, len(rows)):
+            break
+        last = yield Columns(rows)
+        deflation = deflation.grown(rows, last)
+        found = beside(operator, target, deflation, pilot, their, found.spent + len(rows), drawn)
+        yield found.known(StopReason.NONE)
+    signs = replace(signs, spent=found.spent)
+    return found if _remaining(found) <= _remaining(signs) else signs
+
+
+def _enough(found: Found, variances: list[float], least: float, rows: int) -> bool:
+    """Whether a further block of rows is predicted to save less than it takes."""
+    target, now = found.target, variances[-1]
+    left = target.max_probes - found.spent
+    if left < rows or not now > NOTHING * variances[0] or not math.isfinite(now):
+        return True
+    count, wanted = found.sampled.count, needed(target, 1, math.sqrt(now), found.value)
+    if wanted <= count:
+        return True
+    if found.deflation.size < least or len(variances) < 4:
+        return False
+    rate = math.sqrt(now / variances[-3]) if variances[-3] > 0 else 1.0
+    if wanted <= count + left:
+        return needed(target, 1, math.sqrt(now * min(rate, 1.0)), found.value) + rows >= wanted
+    return rate >= 1 - rows / (left + count)
+
+
+def _remaining(found: Found) -> float:
+    """How bad it will be at the end: the further products that meet the target, or beyond these the variance."""
+    left = found.target.max_probes - found.spent
+    wanted = needed(found.target, 1, found.deviation(), found.value) - found.sampled.count
+    if wanted <= left:
+        return max(wanted, 0.0)
+    return left + found.deviation() ** 2 / max(1, found.sampled.count + left)

@@ -1,0 +1,74 @@
+"""A symmetric matrix in two parts: what a basis Q knows of it exactly, and the rest, which random signs estimate.
+
+With P = Q^T Q for orthonormal rows Q, A = P A + (1 - P) A P + B, B = (1 - P) A (1 - P). The first two have the diagonal
+2 q (A q) - q (T q), summed over the basis, with T = Q A Q^T; B is met by probes. What B has in common with a multiple
+s (1 - P) of the projection costs no variance: <g, B g> is s (n - k) and <g, (B - s (1 - P)) g>. Probes that Q does not
+depend on make both parts unbiased; their products A g serve any Q, so the basis may grow after they are drawn
+(Krylov-aware stochastic trace approximation: T. Chen, E. Hallman, 2023).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradserve.ir.types import Array
+
+DEPENDENT = 1e-8
+"""A row that has less than this of its length outside the span of others is taken to lie in it."""
+
+
+@dataclass(frozen=True)
+class Deflation:
+    """Orthonormal rows and their products."""
+
+    rows: Array
+    products: Array
+
+    @classmethod
+    def of(cls, rows: Array, products: Array) -> Deflation:
+        """The span of rows whose products are known: those of the basis follow."""
+        left, sizes, basis = np.linalg.svd(rows, full_matrices=False)
+        kept = sizes > DEPENDENT * sizes[0] if sizes.size else np.zeros(0, bool)
+        return cls(basis[kept], (left[:, kept] / sizes[kept]).T @ products)
+
+    @property
+    def size(self) -> int:
+        """The dimension of the span."""
+        return len(self.rows)
+
+    def beyond(self, rows: Array) -> Array:
+        """Orthonormal rows that span what these rows have beyond the basis; perhaps fewer."""
+        return orthonormal(rows, self.rows)
+
+    def grown(self, rows: Array, products: Array) -> Deflation:
+        """The basis with more orthonormal rows."""
+        return Deflation(np.concatenate([self.rows, rows]), np.concatenate([self.products, products]))
+
+    def diagonal(self) -> Array:
+        """The diagonal of what the basis knows."""
+        inner = self.rows @ self.products.T
+        inner = (inner + inner.T) / 2
+        return np.asarray(np.einsum("ki,ki->i", self.rows, 2 * self.products - inner @ self.rows))
+
+    def outside(self) -> Array:
+        """The diagonal of 1 - P."""
+        return np.asarray(1 - np.einsum("ki,ki->i", self.rows, self.rows))
+
+    def rest(self, probes: Array, products: Array) -> tuple[Array, Array]:
+        """(1 - P) g and B g for each probe g, from its product A g."""
+        inside = probes @ self.rows.T
+        rest = products - inside @ self.products
+        return probes - inside @ self.rows, rest - (rest @ self.rows.T) @ self.rows
+
+
+def orthonormal(rows: Array, others: Array) -> Array:
+    """Orthonormal rows that span what `rows` have beyond the orthonormal `others`."""
+    sizes = np.linalg.norm(rows, axis=1, keepdims=True)
+    rows = np.divide(rows, sizes, out=np.zeros_like(rows), where=(sizes > 0) & np.isfinite(sizes))
+    for _ in range(2):  # what is left of a row that nearly lies in the span is orthogonal to it only the second time
+        rows = rows - (rows @ others.T) @ others
+        _, sizes, rows = np.linalg.svd(rows, full_matrices=False)
+        rows = rows[sizes > DEPENDENT]
+    return rows

@@ -1,0 +1,104 @@
+"""Estimators whose probes make a basis and test it as well, each in turn left out of what it tests.
+
+XTrace and XNysTrace (E. N. Epperly, J. A. Tropp, R. J. Webber, 2024), with probes on the sphere, whose parts outside of
+the basis are taken to their expected length. Estimates with one probe left out share all others, so their spread says
+too little of the error of their mean: `SHARED` is what is added, calibrated on spectra of many kinds. For a guarantee
+ask for the automatic estimator.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gradserve.estimation.asking import Columns, Dialogue, Known, Operator, Probes
+from gradserve.estimation.deflation import orthonormal
+from gradserve.estimation.looks import Target, stop_reason
+from gradserve.estimation.running import ROUNDING, widening
+from gradserve.estimation.spending import probability
+from gradserve.ir.errors import NumericalFailure
+from gradserve.ir.types import Array
+from gradserve.questions.estimates import Sampler
+
+SHARED = 0.16
+"""The part of the variance of one estimate that is left in their mean however many there are."""
+FEWEST = 8
+
+
+def xtrace(operator: Operator, target: Target, sampler: Sampler = Sampler.SPHERE) -> Dialogue:
+    """Half of the products for a basis, half for what it knows."""
+    probes = products = basis = known = np.zeros((0, operator.size))
+    for look, count in enumerate(_sizes(operator, target, 2), start=1):
+        more = yield Probes(len(probes), count, sampler)
+        probes, products = (np.concatenate(pair) for pair in zip((probes, products), more, strict=True))
+        rows = orthonormal(more[1], basis)
+        basis, known = np.concatenate([basis, rows]), np.concatenate([known, (yield Columns(rows))])
+        yield _known(operator, target, look, left_out(probes, products, basis, known), len(probes) + len(basis))
+
+
+def xnystrace(operator: Operator, target: Target, sampler: Sampler = Sampler.SPHERE) -> Dialogue:
+    """All products for a low-rank approximation of a positive semidefinite matrix."""
+    probes = products = np.zeros((0, operator.size))
+    for look, count in enumerate(_sizes(operator, target, 1), start=1):
+        more = yield Probes(len(probes), count, sampler)
+        probes, products = (np.concatenate(pair) for pair in zip((probes, products), more, strict=True))
+        yield _known(operator, target, look, nystrom_left_out(probes, products), len(probes))
+
+
+def left_out(probes: Array, products: Array, basis: Array, known: Array) -> Array:
+    """The estimate of the trace with each probe in turn left out of the basis of the products of all."""
+    inner = basis @ known.T
+    within, size = products @ basis.T, probes.shape[1]
+    if len(basis) < len(probes):  # the matrix has no more directions than these
+        return np.full(len(probes), np.trace(inner))
+    # What is orthogonal to all products but one: the rows of the inverse transpose.
+    alone = np.linalg.inv(within).T
+    alone /= np.linalg.norm(alone, axis=1, keepdims=True)
+    of_probes = probes @ basis.T
+    lost = np.einsum("ki,ki->k", alone @ inner, alone)
+    kept = of_probes - np.einsum("ki,ki->k", alone, of_probes)[:, None] * alone
+    # Beside the rest of the basis: <g, A g> less twice what it shares with the basis, and what that knows of it.
+    forms = np.einsum("ki,ki->k", probes, products) - 2 * np.einsum("ki,ki->k", kept, probes @ known.T)
+    forms += np.einsum("ki,ki->k", kept @ inner, kept)
+    scale = (size - len(probes) + 1) / (size - np.einsum("ki,ki->k", kept, kept))
+    return np.asarray(np.trace(inner) - lost + scale * forms)
+
+
+def nystrom_left_out(probes: Array, products: Array) -> Array:
+    """The estimate of the trace with each probe in turn left out of the Nystrom approximation of all."""
+    count, size = probes.shape
+    shift = float(np.finfo(float).eps) * float(np.linalg.norm(products)) / np.sqrt(size)
+    shifted = products + shift * probes
+    inner = shifted @ probes.T
+    inner = (inner + inner.T) / 2
+    try:
+        lower = np.linalg.cholesky(inner)
+    except np.linalg.LinAlgError:
+        text = "it has negative eigenvalues, or fewer directions than probes; ask for xtrace or auto instead"
+        raise NumericalFailure(f"xnystrace is for positive definite matrices: {text}") from None
+    factor = np.linalg.solve(lower, shifted)
+    inverse = np.linalg.solve(lower, np.eye(count))
+    alone = (inverse.T @ factor) / np.sqrt(np.einsum("ji,ji->i", inverse, inverse))[:, None]
+    forms = np.einsum("ki,ki->k", alone, probes) ** 2
+    scale = (size - count + 1) * np.diag(np.linalg.inv(probes @ probes.T))
+    total = np.einsum("ki,ki->", factor, factor)
+    return np.asarray(total - np.einsum("ki,ki->k", alone, alone) + scale * forms - shift * size)
+
+
+def _sizes(operator: Operator, target: Target, each: int) -> list[int]:
+    """Numbers of probes after which one looks: doubling where there is a tolerance; each takes `each` products."""
+    most = max(min(target.max_probes // each, operator.size, operator.capacity), 2)
+    sizes = [most]
+    while target.stops_early and sizes[0] > 2 * FEWEST:
+        sizes.insert(0, sizes[0] // 2)
+    return sizes
+
+
+def _known(operator: Operator, target: Target, look: int, estimates: Array, products: int) -> Known:
+    count, value = len(estimates), float(estimates.mean())
+    error = float(estimates.std(ddof=1)) * np.sqrt(1 / count + SHARED)
+    rounding = ROUNDING * operator.epsilon * count * float(np.abs(estimates).max())
+    half = widening(probability(target, look), count) * error + rounding
+    half = np.inf if np.isnan(half) else half
+    reason = stop_reason(target, products + products % 2, half, abs(value))
+    none = np.zeros(0)
+    return Known(products, np.array([value]), np.array([error]), np.array([half]), reason, none, none, none, count)

@@ -1,0 +1,113 @@
+"""Samples beside a basis, until a target is met: what all estimators with a basis and probes of their own share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from gradserve.estimation import exact
+from gradserve.estimation.asking import Dialogue, Known, Operator, Probes
+from gradserve.estimation.deflation import Deflation
+from gradserve.estimation.looks import Target
+from gradserve.estimation.sampled import Sampled
+from gradserve.estimation.spending import allowed, further, needed, probability
+from gradserve.ir.types import Array
+from gradserve.questions.estimates import Sampler, StopReason
+
+SECTION = 256
+"""The most probes that are asked for at once."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the samples say beside what is known exactly."""
+
+    operator: Operator
+    target: Target
+    deflation: Deflation
+    base: Array
+    outside: Array
+    sampled: Sampled
+    shift: float
+    spent: int
+    drawn: int
+    """Probes drawn, those of the basis among them."""
+
+    def with_probes(self, probes: Array, products: Array) -> Found:
+        """After further probes."""
+        inner, rest = self.deflation.rest(probes, products)
+        shifts = np.full(len(probes), self.shift)
+        shares = probes * (rest - self.shift * inner)
+        sampled = self.sampled.with_rows(self.operator, shares, shifts, self.outside)
+        count = len(probes)
+        return replace(self, sampled=sampled, spent=self.spent + count, drawn=self.drawn + count)
+
+    @property
+    def value(self) -> float:
+        """The estimate of the trace."""
+        return float(self.base.sum() + self.sampled.forms[:, 0].mean())
+
+    def deviation(self) -> float:
+        """The standard deviation of a sample of the trace."""
+        return float(self.sampled.deviations(self.operator, 1.0)[0])
+
+    def known(self, reason: StopReason, look: int = 1) -> Known:
+        """The answer."""
+        alpha = probability(self.target, look)
+        found = self.sampled.known(self.operator, self.base, self.outside, alpha, self.spent, reason)
+        return replace(found, sketch=self.deflation.size)
+
+
+def plain(operator: Operator, target: Target) -> Found:
+    """Nothing known and nothing sampled."""
+    nothing = np.zeros((0, operator.size))
+    return beginning(operator, target, Deflation(nothing, nothing), 0, 0)
+
+
+def beginning(operator: Operator, target: Target, deflation: Deflation, spent: int, drawn: int) -> Found:
+    """A basis and nothing sampled beside it."""
+    base, outside = deflation.diagonal(), deflation.outside()
+    return Found(operator, target, deflation, base, outside, Sampled.none(operator), 0.0, spent, drawn)
+
+
+def beside(
+    operator: Operator, target: Target, deflation: Deflation, probes: Array, products: Array, spent: int, drawn: int
+) -> Found:
+    """What these probes say beside a basis. Each is shifted by what the others say of the mean of the rest."""
+    outside = deflation.outside()
+    inner, rest = deflation.rest(probes, products)
+    means = np.einsum("ji,ji->j", inner, rest) / np.maximum(np.einsum("ji,ji->j", inner, inner), 1e-300)
+    others = (means.sum() - means) / (len(means) - 1)
+    shares = probes * (rest - others[:, None] * inner)
+    sampled = Sampled.none(operator).with_rows(operator, shares, others, outside)
+    shift = float(means.mean())
+    base = deflation.diagonal()
+    return Found(operator, target, deflation, base, outside, sampled, shift, spent, drawn)
+
+
+def sampling(operator: Operator, target: Target, found: Found, sampler: Sampler = Sampler.SIGNS) -> Dialogue:
+    """Further probes until the target is met or the budget is spent."""
+    look = 1
+    while True:
+        left = target.max_probes - found.spent
+        wanted = needed(target, look, found.deviation(), found.value)
+        count = found.sampled.count
+        if operator.size <= min(wanted - count, left) and target.stops_early:
+            yield from exact.columns(operator, found.spent)
+            return
+        stop = int(min(further(wanted, count) if wanted > count else count, count + left))
+        while found.sampled.count < stop:
+            section = min(SECTION, stop - found.sampled.count, max(found.sampled.count, 1))
+            rows, products = yield Probes(found.drawn, found.drawn + section, sampler)
+            found = found.with_probes(rows, products)
+            if found.sampled.count < stop:
+                yield found.known(StopReason.NONE, look)
+        answer = found.known(StopReason.NONE, look)
+        done = target.stops_early and answer.half_width[0] <= allowed(target, float(answer.value[0]))
+        spent = found.spent >= target.max_probes
+        reason = StopReason.TOLERANCE if done else StopReason.MAX_PROBES if spent else StopReason.NONE
+        yield found.known(reason, look)
+        if reason is not StopReason.NONE:
+            return
+        look += 1

@@ -1,0 +1,115 @@
+"""Samples of a diagonal: their sums by group are samples of traces, and their spread is known entry by entry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradserve.estimation.asking import Known, Operator
+from gradserve.estimation.looks import FEWEST
+from gradserve.estimation.running import ROUNDING, few, widening
+from gradserve.ir.types import Array
+from gradserve.questions.estimates import StopReason
+
+_EMPTY = np.zeros(0)
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """Rows of shares v_i (B v)_i, summed up; beside them, for each row, how much of a known diagonal it stands for."""
+
+    count: int
+    forms: Array
+    """The samples of the trace and of its groups, (samples, 1 + groups)."""
+    first: Array
+    total: Array
+    """Sums over the rows of distances from the first."""
+    squares: Array
+    """Sums of squared distances, entry by entry."""
+    shift: float
+    """The sum of the multiples of the known diagonal."""
+
+    @classmethod
+    def none(cls, operator: Operator) -> Sampled:
+        """Nothing has been sampled."""
+        forms, zero = np.zeros((0, 1 + len(operator.groups))), np.zeros(operator.size)
+        return cls(0, forms, zero, zero, zero, 0.0)
+
+    def with_rows(self, operator: Operator, shares: Array, shifts: Array, outside: Array) -> Sampled:
+        """More rows; `shifts` are the multiples of the diagonal `outside` that they stand for besides."""
+        if not len(shares):
+            return self
+        first = self.first if self.count else shares[0]
+        distances = shares - first
+        forms = by_group(operator, shares) + shifts[:, None] * by_group(operator, outside[None])
+        return Sampled(
+            self.count + len(shares),
+            np.concatenate([self.forms, forms]),
+            first,
+            self.total + distances.sum(axis=0),
+            self.squares + np.einsum("ji,ji->i", distances, distances),
+            self.shift + float(shifts.sum()),
+        )
+
+    def variances(self) -> Array:
+        """The unbiased variance of every share."""
+        if self.count < 2:
+            return np.full_like(self.first, np.inf)
+        spread = np.maximum(self.squares - self.total**2 / self.count, 0.0)
+        return np.asarray(spread / (self.count - 1))
+
+    def deviations(self, operator: Operator, alpha: float) -> Array:
+        """The standard deviations of a sample of the trace and of its groups.
+
+        The larger of two estimates: of the samples' own, and of twice the variances of the shares in them. Those bound
+        a group's from above, and are the variance of the whole (see `gradserve.estimation.shares`).
+        """
+        if self.count < 2:
+            return np.full(1 + len(operator.groups), np.inf)
+        variances = self.variances()
+        if few(alpha, self.count):
+            variances = variances * (self.count - 1) / self.count + (self.first + self.total / self.count) ** 2
+        shares = np.sqrt(2 * by_group(operator, variances[None])[0])
+        return np.asarray(np.maximum(self.forms.std(axis=0, ddof=1), shares))
+
+    def known(
+        self, operator: Operator, base: Array, outside: Array, alpha: float, products: int, reason: StopReason
+    ) -> Known:
+        """The answer, beside a diagonal that is known; reason NONE if it is not the last."""
+        count, value = max(self.count, 1), by_group(operator, base[None])[0] + self.forms.sum(0) / max(self.count, 1)
+        deviations = self.deviations(operator, alpha)
+        sizes = by_group(operator, np.abs(base)[None])[0] + np.abs(self.forms).max(axis=0, initial=0.0)
+        rounding = ROUNDING * operator.epsilon * sizes
+        wide = widening(alpha, self.count) if self.count > 1 else np.inf
+        half = wide * deviations / np.sqrt(count) + rounding
+        half = np.where((self.count < proving(alpha)) & (deviations <= rounding), np.inf, half)
+        entries = (_EMPTY,) * 3
+        if operator.diagonal:
+            entries = self._entries(operator, base, outside, alpha, wide)
+        return Known(products, value, deviations / np.sqrt(count), half, reason, *entries)
+
+    def _entries(
+        self, operator: Operator, base: Array, outside: Array, alpha: float, wide: float
+    ) -> tuple[Array, Array, Array]:
+        count = max(self.count, 1)
+        mean = self.first + self.total / count
+        error = np.sqrt(self.variances() / count)
+        values = base + self.shift / count * outside + mean
+        rounding = ROUNDING * operator.epsilon * (np.abs(base) + np.abs(values) + np.sqrt(self.squares))
+        spread = np.hypot(error, mean / np.sqrt(count)) if few(alpha, count) else error
+        half = wide * spread + rounding
+        unproven = self.count < proving(alpha)
+        return values, error, np.where(unproven & (spread * np.sqrt(count) <= rounding), np.inf, half)
+
+
+def by_group(operator: Operator, rows: Array) -> Array:
+    """The sums of rows over all entries, and over those of each group."""
+    parts: Iterable[Array] = (rows[:, part].sum(axis=1) for part in operator.groups.values())
+    return np.stack([rows.sum(axis=1), *parts], axis=1)
+
+
+def proving(alpha: float) -> int:
+    """The samples that prove something if they are equal; see `gradserve.estimation.looks.first_look`."""
+    return max(FEWEST, int(np.ceil(1 + np.log(alpha) / np.log(0.75))))

@@ -1,0 +1,79 @@
+"""Estimators with a fixed split: a basis or a low-rank approximation, and probes that it does not depend on.
+
+Hutch++: R. Meyer, C. Musco, C. Musco, D. Woodruff (2021). Nystrom++: D. Persson, A. Cortinovis, D. Kressner (2022).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import numpy as np
+
+from gradserve.estimation.asking import Columns, Dialogue, Operator, Probes
+from gradserve.estimation.deflation import Deflation, orthonormal
+from gradserve.estimation.looks import Target
+from gradserve.estimation.residual import Found, beginning, plain, sampling
+from gradserve.ir.types import Array
+from gradserve.questions.estimates import Sampler
+
+
+def hutchinson(operator: Operator, target: Target, sampler: Sampler = Sampler.SIGNS) -> Dialogue:
+    """Random vectors alone (M. F. Hutchinson, 1990)."""
+    first = min(16, target.max_probes)
+    probes, products = yield Probes(0, first, sampler)
+    yield from sampling(operator, target, plain(operator, target).with_probes(probes, products), sampler)
+
+
+def hutchpp(operator: Operator, target: Target, sampler: Sampler = Sampler.SIGNS) -> Dialogue:
+    """A third of the products for each: the basis, what it knows, what it leaves."""
+    third = min(target.max_probes // 3, operator.size, operator.capacity)
+    _, products = yield Probes(0, third, sampler)
+    rows = orthonormal(products, np.zeros((0, operator.size)))
+    deflation = Deflation(rows, (yield Columns(rows)))
+    found = beginning(operator, target, deflation, third + len(rows), third)
+    yield from sampling(operator, target, (yield from _first(found, sampler)), sampler)
+
+
+def nystrompp(operator: Operator, target: Target, sampler: Sampler = Sampler.SIGNS) -> Dialogue:
+    """Half of the products for a low-rank approximation of a positive semidefinite matrix, half for what it leaves."""
+    half = min(target.max_probes // 2, operator.size, operator.capacity)
+    probes, products = yield Probes(0, half, sampler)
+    found = beginning(operator, target, nystrom(probes, products), half, half)
+    yield from sampling(operator, target, (yield from _first(found, sampler)), sampler)
+
+
+def _first(found: Found, sampler: Sampler) -> Generator[Any, Any, Found]:
+    """After the first probes beside a basis."""
+    count = min(16, found.target.max_probes - found.spent)
+    probes, products = yield Probes(found.drawn, found.drawn + count, sampler)
+    return found.with_probes(probes, products)
+
+
+class Approximation(Deflation):
+    """F^T F for rows F, as a low-rank approximation of a matrix that it lies below."""
+
+    def diagonal(self) -> Array:
+        """The diagonal of the approximation."""
+        return np.asarray(np.einsum("ki,ki->i", self.rows, self.rows))
+
+    def outside(self) -> Array:
+        """Nothing: it leaves no projection."""
+        return np.zeros(self.rows.shape[1])
+
+    def rest(self, probes: Array, products: Array) -> tuple[Array, Array]:
+        """The probes, and the products with what the approximation leaves."""
+        return probes, products - (probes @ self.rows.T) @ self.rows
+
+
+def nystrom(probes: Array, products: Array) -> Approximation:
+    """A W (W^T A W)^+ W^T A for probes W, as F^T F; shifted while it is made, so that rounding leaves it positive."""
+    shift = np.sqrt(products.shape[1]) * float(np.spacing(np.linalg.norm(products)))
+    shifted = products + shift * probes
+    inner = shifted @ probes.T
+    sizes, vectors = np.linalg.eigh((inner + inner.T) / 2)
+    kept = sizes > shift
+    factor = (vectors[:, kept] / np.sqrt(sizes[kept])).T @ shifted
+    _, values, rows = np.linalg.svd(factor, full_matrices=False)
+    rows = rows * np.sqrt(np.maximum(values**2 - shift, 0.0))[:, None]
+    return Approximation(rows, rows)

@@ -1,0 +1,105 @@
+"""Traces: an estimator asks for products, they are multiplied in chunks, and what it says becomes answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from gradserve.estimation.asking import Known, Operator
+from gradserve.estimation.looks import Target
+from gradserve.estimation.methods import WAYS
+from gradserve.ir.errors import Violation
+from gradserve.ir.types import Array
+from gradserve.jobs.multiplied import Layout, Products
+from gradserve.questions.call import AtKinks
+from gradserve.questions.estimates import EstimateTrace, Estimator, Sampler, TraceEstimate
+from gradserve.questions.report import Report
+from gradserve.runtime.control import Control
+from gradserve.verification.widen import epsilon_of
+
+HELD_BYTES = 512 << 20
+"""What the rows that an estimator holds may take."""
+_ROWS = 4
+"""Arrays of rows that are there at once: a basis, its products, probes and theirs."""
+
+
+def capacity(size: int) -> int:
+    """The rows of so many numbers that an estimator may hold."""
+    return HELD_BYTES // (8 * _ROWS * max(1, size))
+
+
+def violations(question: EstimateTrace, target: Target, size: int) -> list[Violation]:
+    """Why an estimator cannot answer."""
+    name, way, found = question.estimator, WAYS[question.estimator], []
+    if target.max_probes < way.fewest:
+        text = f"{name} takes at least {way.fewest} products, and {target.max_probes} are allowed"
+        found.append(Violation("max_probes", "E4", text))
+    if name is Estimator.EXACT and target.max_probes < size:
+        text = (
+            f"the matrix has {size} columns, and {target.max_probes} products are allowed; allow more, or ask for auto"
+        )
+        found.append(Violation("max_probes", "E4", text))
+    if question.diagonal and not way.parts:
+        found.append(Violation("diagonal", "E5", f"{name} tells the trace alone; ask for auto or hutch++"))
+    if question.call.options.kinks is AtKinks.RESOLVE:
+        text = "kinks are not resolved in products that a basis is made of; ask for the estimator hutchinson"
+        found.append(Violation("call.options.kinks", "E7", text))
+    if way.sampler is None and question.sampler is not Sampler.AUTO:
+        found.append(Violation("sampler", "E6", f"{name} draws what it needs; leave the sampler out"))
+    return found
+
+
+def answers(
+    products: Products, question: EstimateTrace, target: Target, control: Control, started: float
+) -> Iterator[TraceEstimate]:
+    """Ever better estimates, the last one with a stop reason."""
+    layout, graph = products.layout, question.call.graph
+    products.schedule(control.check, target.max_probes)
+    operator = Operator(
+        layout.size, layout.slices() if len(layout.types) > 1 and WAYS[question.estimator].parts else {},
+        epsilon_of(graph), question.diagonal, capacity(layout.size),
+    )  # fmt: skip
+    dialogue = WAYS[question.estimator].method(question.sampler)(operator, target)
+    products.began(time.perf_counter() - started)
+    reply = None
+    while True:
+        try:
+            said = dialogue.send(reply)
+        except StopIteration:
+            return
+        control.check()
+        reply = None
+        if isinstance(said, Known):
+            yield _answer(said, question, target, layout, products.report)
+        else:
+            reply = products.answer(said)
+
+
+def _answer(known: Known, question: EstimateTrace, target: Target, layout: Layout, report: Report) -> TraceEstimate:
+    value, half = float(known.value[0]), float(known.half_width[0])
+    parts = {name: k for k, name in enumerate(layout.types, start=1) if k < len(known.value)}
+    return TraceEstimate(
+        value=value,
+        standard_error=float(known.standard_error[0]),
+        lower=value - half,
+        upper=value + half,
+        probes=known.products,
+        stop_reason=known.reason,
+        seed=question.seed,
+        confidence=target.confidence,
+        report=report,
+        estimator=question.estimator,
+        sketch=known.sketch,
+        parts={name: np.asarray(known.value[k]) for name, k in parts.items()},
+        part_half_widths={name: np.asarray(known.half_width[k]) for name, k in parts.items()},
+        diagonal=_by_input(layout, known.diagonal),
+        diagonal_half_widths=_by_input(layout, known.diagonal_half_width),
+    )
+
+
+def _by_input(layout: Layout, entries: Array) -> Mapping[str, Array]:
+    """In the shapes of the inputs, in double precision as all of the estimate."""
+    types = layout.types
+    return {n: entries[part].reshape(types[n].lengths) for n, part in layout.slices().items()} if entries.size else {}
