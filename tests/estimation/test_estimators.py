@@ -1,5 +1,7 @@
 """Estimators with a basis against matrices whose traces and diagonals are known."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -59,7 +61,7 @@ def test_parts_and_matrices_over_a_batch():
     x, y, w, b = rng.standard_normal((30, 5)), rng.standard_normal(30), rng.standard_normal(5), rng.standard_normal(())
     with Client(threads=1) as client:
         f = client.function(lambda x, y, w, b: 0.5 * (x @ w + b - y) ** 2)
-        asking = {"wrt": ("w", "b"), "batch": ["x", "y"], "reduction": "sum", "estimator": "auto"}
+        asking: Any = {"wrt": ("w", "b"), "batch": ["x", "y"], "reduction": "sum", "estimator": "auto"}
         hessian, fisher = (f.hessian_trace(x, y, w, b, matrix=m, **asking) for m in ("hessian", "fisher"))
     residual = x @ w + b - y
     assert hessian.stop_reason is StopReason.EXACT

@@ -216,5 +216,5 @@ def in_parameters(bound: Bound, answer: Answer) -> Answer:
     """An estimate, what it has for each input in the structure of the parameters."""
     assert is_dataclass(answer)
     named = {field.name: getattr(answer, field.name) for field in fields(answer)}
-    trees = {name: bound.parameters(each) for name, each in named.items() if isinstance(each, Mapping)}
+    trees = {name: bound.parameters(each) for name, each in named.items() if isinstance(each, Mapping) and each}
     return replace(answer, **trees) if trees and not isinstance(answer, type) else answer
