@@ -7,6 +7,7 @@ import pytest
 
 from gradserve.client import Client
 from gradserve.estimation.looks import Target
+from gradserve.ir.errors import InvalidRequest, NumericalFailure
 from gradserve.questions.estimates import Estimator, StopReason
 from tests.estimation.matrices import asked, spectra
 
@@ -68,3 +69,41 @@ def test_parts_and_matrices_over_a_batch():
     assert hessian.value == pytest.approx(np.sum(x**2) + 30)
     assert hessian.parts["w"] == pytest.approx(np.sum(x**2))
     assert fisher.value == pytest.approx(np.sum(residual**2 * (np.sum(x**2, axis=1) + 1)))
+
+
+def test_the_gauss_newton_matrix_of_a_linear_model_has_the_trace_of_its_squares():
+    rng = np.random.default_rng(1)
+    x, y, w = rng.standard_normal((30, 5)), rng.standard_normal(30), rng.standard_normal(5)
+    with Client(threads=1) as client:
+        f = client.function(lambda w: {"residuals": np.sin(x @ w) - y}, w=w)
+        found = f.hessian_trace(w, matrix="gauss-newton", estimator="exact")
+    assert found.value == pytest.approx(np.sum((x * np.cos(x @ w)[:, None]) ** 2))
+    assert found.interval == pytest.approx((found.value, found.value))
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "a budget too small": ({"estimator": "hutch++", "max_probes": 2}, "max_probes: E4"),
+    "fewer products than columns": ({"estimator": "exact", "max_probes": 4}, "the matrix has 6 columns"),
+    "parts of what has none": ({"estimator": "xtrace", "diagonal": True}, "diagonal: E5"),
+    "a sampler of its own": ({"estimator": "auto", "sampler": "sphere"}, "sampler: E6"),
+    "no tolerance": ({"estimator": "auto", "rel_tol": -1.0}, "relative_tolerance: E3"),
+    "no confidence": ({"estimator": "auto", "confidence": 2.0}, "confidence: E2"),
+    "another estimator": ({"estimator": "hutch"}, "hutch"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_has_no_meaning_is_refused(name):
+    options, told = REFUSED[name]
+    w = np.linspace(-1.0, 1.0, 6)
+    with Client(threads=1) as client, pytest.raises(InvalidRequest) as caught:
+        client.function(lambda w: np.sum(np.sin(w) ** 4), w=w).hessian_trace(w, **options)
+    assert told in str(caught.value)
+
+
+def test_a_matrix_that_is_not_positive_is_refused_where_it_has_to_be():
+    w = np.linspace(-1.0, 1.0, 60)
+    with Client(threads=1) as client, pytest.raises(NumericalFailure, match="positive definite"):
+        client.function(lambda w: -np.sum(w**2) + w[0] * w[1], w=w).hessian_trace(
+            w, estimator="xnystrace", max_probes=20
+        )

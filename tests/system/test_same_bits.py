@@ -32,6 +32,16 @@ def trace_bits(client, executor):
     return np.array([estimate.value, *estimate.interval, estimate.standard_error]).tobytes(), f.last_report
 
 
+def sketched_bits(client, executor):
+    """Of estimators whose later products depend on earlier ones."""
+    f = client.function(network, **point())
+    f.executor = executor
+    found = [
+        f.hessian_trace(**point(), estimator=name, max_probes=48, seed=3) for name in ("auto", "hutch++", "xtrace")
+    ]
+    return [np.array([each.value, *each.interval, *each.parts.values()]).tobytes() for each in found]
+
+
 def spectral_bits(client, executor):
     """Of loops that run where the program is: the report is the one of the spectrum."""
     f = client.function(network, **point())
@@ -43,7 +53,8 @@ def spectral_bits(client, executor):
 
 
 def all_bits(client, executor):
-    return gradient_bits(client, executor)[0], trace_bits(client, executor)[0], spectral_bits(client, executor)[0]
+    found = [bits(client, executor)[0] for bits in (gradient_bits, trace_bits, spectral_bits)]
+    return (*found, sketched_bits(client, executor))
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +75,8 @@ def test_with_two_workers(expected, remote, executor):
     assert (report.placement, report.executor, report.chunks > 1) == ("cluster", executor, True)
     spectral, spent = spectral_bits(remote, executor)
     assert (spent.placement, spent.chunks) == ("cluster", 7)
-    assert (bits, trace_bits(remote, executor)[0], spectral) == expected[executor]
+    found = bits, trace_bits(remote, executor)[0], spectral, sketched_bits(remote, executor)
+    assert found == expected[executor]
 
 
 def test_with_one_worker(expected):
@@ -93,6 +105,8 @@ def test_with_workers_killed_in_the_middle(expected, service, remote):
         bits, report = spectral_bits(remote, "numpy")
     assert killer.killed
     assert bits == expected["numpy"][2]
+    with Killer(service.pid, pause=0.1, kills=2):
+        assert sketched_bits(remote, "numpy") == expected["numpy"][3]
 
 
 def test_the_comparison_can_fail(expected, embedded):
