@@ -37,7 +37,7 @@ def answers(context: Context, question: Differentiate, control: Control) -> Iter
 
 def settled(context: Context, question: Differentiate, control: Control) -> Derivatives:
     """The answer of `answers`."""
-    answer = next(by_convention(context, question, control))
+    answer = by_convention(context, question, control)
     if question.call.options.kinks is AtKinks.CONVENTION or not answer.report.on_kinks:
         return answer
     question = with_inputs(question)
@@ -64,6 +64,13 @@ def looked_at(context: Context, call: Call, wrt: Sequence[str], control: Control
     if call.options.kinks is AtKinks.REFUSE:
         raise found.refusal()
     return call
+
+
+def counted(context: Context, call: Call, wrt: Sequence[str], control: Control) -> tuple[Kinks, Report]:
+    """How many nodes sit on a kink at the point of a checked call, and what it took to find out."""
+    counts, spent = differentiate(context, call, KinkCounts(tuple(wrt)), {}, control)
+    nodes = sum(int(count) > 0 for count in counts.values())
+    return Kinks(nodes, int(nodes > 0)), spent
 
 
 def resolved(context: Context, call: Call, wrt: Sequence[str], control: Control) -> Resolved:
@@ -138,7 +145,7 @@ class _Resolving:
     def _apart(self) -> Derivatives:
         """The answer by convention, point by point."""
         call = without_kinks(replace(self.question.call, batch=Batch(self.question.call.batched)))
-        return next(by_convention(self.context, replace(self.question, call=call), self.control))
+        return by_convention(self.context, replace(self.question, call=call), self.control)
 
     def _at_points(self, answer: Derivatives) -> tuple[Any, Any]:
         """The arrays of a batch, those of points on kinks replaced; put together as the call wants them."""

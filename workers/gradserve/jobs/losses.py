@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,15 +10,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gradserve.autodiff import names
-from gradserve.autodiff.derivation import Along, KinkCounts
+from gradserve.autodiff.derivation import Along
 from gradserve.ir.errors import NumericalFailure
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array
 from gradserve.jobs.chunks import Lap
 from gradserve.jobs.context import Context
-from gradserve.jobs.derivative import differentiate, run_rows
-from gradserve.jobs.kinks import resolved, settled
+from gradserve.jobs.derivative import run_rows
+from gradserve.jobs.kinks import counted, resolved, settled
 from gradserve.jobs.programs import Axis
+from gradserve.jobs.resolved import Resolved
 from gradserve.jobs.sweep import Sweep
 from gradserve.pools.work import Rows, Shared, Source
 from gradserve.questions.call import AtKinks, Call, Reduction, arrays_of
@@ -82,10 +84,9 @@ class Losses:
         """What sits on a kink at the point itself; None if the call declines to count."""
         if not self._call.options.count_kinks:
             return None
-        counts, spent = differentiate(self._context, self._call, KinkCounts(self._wrt), {}, self._control)
+        found, spent = counted(self._context, self._call, self._wrt, self._control)
         self._note(spent)
-        nodes = sum(int(count) > 0 for count in counts.values())
-        return Kinks(nodes, int(nodes > 0), self.bound)
+        return replace(found, bound=self.bound)
 
     def products(self, vectors: Sequence[Array]) -> list[Product]:
         """H v for each vector, with the Hessian that Hvp answers."""
@@ -99,12 +100,16 @@ class Losses:
 
     def _as_limits(self, parts: Sequence[Mapping[str, Array]]) -> list[Mapping[str, Array]]:
         """H v at a kink."""
-        limits = resolved(self._context, self._call, self._wrt, self._control)
+        limits = self._limits
         vectors = {name: np.stack([part[name] for part in parts]) for name in self._wrt}
         found = limits.products(Hvp(self._wrt, product_only=True), vectors)["product"]
         self._note(limits.spent())
         self.bound = max(self.bound or 0.0, limits.bound)
         return [{name: found[name][k] for name in self._wrt} for k in range(len(parts))]
+
+    @functools.cached_property
+    def _limits(self) -> Resolved:
+        return resolved(self._context, self._call, self._wrt, self._control)
 
     def _by_rules(self, parts: Sequence[Mapping[str, Array]]) -> list[Mapping[str, Array]]:
         """H v where there are no kinks, or by convention, in one sweep."""

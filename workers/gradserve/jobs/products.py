@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from gradserve.autodiff.derivation import KinkCounts
 from gradserve.estimation import recurrence as recurrences
 from gradserve.estimation.recurrence import Recurrence, Space
 from gradserve.ir.errors import InvalidRequest, NumericalFailure, Violation
@@ -22,7 +21,7 @@ from gradserve.ir.types import Array
 from gradserve.jobs.calls import checked, inputs_in_question, require_no_batch, type_violations
 from gradserve.jobs.chunks import LapOf
 from gradserve.jobs.context import Context
-from gradserve.jobs.derivative import differentiate
+from gradserve.jobs.kinks import counted
 from gradserve.jobs.programs import Check, go_on
 from gradserve.jobs.sweep import Sweep, SweepSchedule
 from gradserve.pools.work import Shared
@@ -112,9 +111,7 @@ class Visits:
         self._kinks: Kinks | None = None
         self._report = Report()
         if question.call.options.counts:
-            counts, self._report = differentiate(context, question.call, KinkCounts(question.wrt), {}, control)
-            nodes = sum(int(count) > 0 for count in counts.values())
-            self._kinks = Kinks(nodes, int(nodes > 0))
+            self._kinks, self._report = counted(context, question.call, question.wrt, control)
 
     def each(self, laps: LapOf, chunks: range) -> Iterator[Mapping[str, Array]]:
         """What the recurrence gives in some of its laps, in their order.

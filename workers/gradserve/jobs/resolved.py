@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
@@ -32,10 +32,10 @@ _AT_ONCE = 1 << 20
 """Numbers in the points around that are looked at together, about."""
 
 
-def by_convention(context: Context, question: Differentiate, control: Control) -> Iterator[Derivatives]:
-    """The one answer, in which each op follows its convention."""
+def by_convention(context: Context, question: Differentiate, control: Control) -> Derivatives:
+    """The answer in which each op follows its convention."""
     page = dense.answers if question.derivation.dense else derivative.answers
-    return page(context, question, control)
+    return next(page(context, question, control))
 
 
 def without_kinks(call: Call) -> Call:
@@ -112,8 +112,9 @@ class Resolved:
         )
 
     def _require_gradient(self, derivation: Derivation) -> None:
-        """Sees that there is a gradient where second derivatives are asked for, once."""
-        if self._has_gradient or not isinstance(derivation, Hvp | Curvature):
+        """Sees that there is a gradient, once, where second derivatives are asked for without one."""
+        alone = isinstance(derivation, Curvature) or (isinstance(derivation, Hvp) and derivation.product_only)
+        if self._has_gradient or not alone:
             return
         self._has_gradient = True
         self._limits(self._ask(Differentiate(self._around, Gradient(self.wrt))).arrays)
@@ -142,7 +143,7 @@ class Resolved:
         return self._ask(Differentiate(self.call, Evaluate())).arrays["value"]
 
     def _ask(self, question: Differentiate) -> Derivatives:
-        answer = next(by_convention(self.context, question, self.control))
+        answer = by_convention(self.context, question, self.control)
         # Of the first piece of work, executor and placement; of all of them the rest.
         self.report = self.report + answer.report if self.report.executor else answer.report
         return answer
