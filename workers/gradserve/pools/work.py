@@ -58,8 +58,8 @@ class OneHots:
 
 
 @dataclass(frozen=True, slots=True)
-class Signs:
-    """Rademacher probes `start` to `stop`, made where they are used: shape (stop - start, *shape)."""
+class Drawn:
+    """Random vectors `start` to `stop`, made where they are used: shape (stop - start, *shape)."""
 
     seed: int
     purpose: str
@@ -70,15 +70,13 @@ class Signs:
 
 
 @dataclass(frozen=True, slots=True)
-class Normals:
-    """Normal vectors `start` to `stop`, made where they are used: shape (stop - start, *shape)."""
+class Signs(Drawn):
+    """Rademacher probes: independent signs."""
 
-    seed: int
-    purpose: str
-    start: int
-    stop: int
-    shape: tuple[int, ...]
-    element_type: ElementType
+
+@dataclass(frozen=True, slots=True)
+class Normals(Drawn):
+    """Normal vectors."""
 
 
 Stored: TypeAlias = Shared | Rows | Point

@@ -12,6 +12,7 @@ import contextlib
 import ctypes
 import functools
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import llvmlite.binding as llvm
 import numpy as np
@@ -51,7 +52,7 @@ def vector_loop(ufunc: np.ufunc, operands: Sequence[ElementType]) -> tuple[int, 
     if name is None or any(t is not ElementType.FLOAT64 for t in operands):
         return None
     function = _function(f"_ZGVdN{_LANES}{'v' * len(operands)}_{name}")
-    return None if function is None else (_loop(len(operands)), function, 0)
+    return None if function is None else (_loop(len(operands))["loop"], function, 0)
 
 
 @functools.cache
@@ -73,16 +74,9 @@ def _function(symbol: str) -> int | None:
 
 
 @functools.cache
-def _loop(operands: int) -> int:
-    """The address of a loop over vectors of so many operands, with the signature of NumPy's inner loops."""
-    library = linked(object_of(_text(operands)), "loop")
-    _LINKED.append(library)
-    address: int = library["loop"]
-    return address
-
-
-_LINKED: list[object] = []
-"""What has to stay in memory."""
+def _loop(operands: int) -> Any:
+    """Code with the address of a `loop` over vectors of so many operands, with the signature of NumPy's inner loops."""
+    return linked(object_of(_text(operands)), "loop")
 
 
 def _text(operands: int) -> str:

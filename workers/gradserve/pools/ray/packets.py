@@ -10,13 +10,13 @@ import operator
 import pickle
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from gradserve.ir.types import Array
 from gradserve.pools.ray.messages import ChunkCall, Done
-from gradserve.pools.work import Constant, OneHots, Shared, Signs
+from gradserve.pools.work import Source
 
 _PROTOCOL = 5
 
@@ -51,5 +51,5 @@ def _record(of: type) -> Callable[[Any], tuple[Any, ...]]:
 
 _TABLE: Any = {
     np.ndarray: _parts,
-    **{record: _record(record) for record in (ChunkCall, Done, Shared, Constant, OneHots, Signs)},
+    **{record: _record(record) for record in (ChunkCall, Done, *get_args(Source))},
 }
