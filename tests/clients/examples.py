@@ -7,6 +7,9 @@ import numpy as np
 RNG = np.random.default_rng(11)
 W, B = RNG.standard_normal((3, 4)), RNG.standard_normal(4)
 X = RNG.standard_normal((5, 3))
+_FITTED = np.random.default_rng(3)
+ROWS = _FITTED.standard_normal((20, 3))
+V, C = _FITTED.standard_normal((3, 2)), _FITTED.standard_normal(2)
 PAIR = np.array([0.3, -0.2])
 DATA = np.random.default_rng(0).standard_normal(100_000)
 SYMBOLIC = """\
@@ -25,6 +28,11 @@ def affine_gradient(w, b):
     hidden = np.tanh(X @ w + b)
     slope = 2 * hidden * (1 - hidden**2)
     return {"w": X.T @ slope, "b": slope.sum(axis=0)}
+
+
+def fitted(w, b):
+    """A loss of eight numbers, such as V and C."""
+    return np.sum(np.tanh(ROWS @ w + b) ** 2)
 
 
 def much_data(w):

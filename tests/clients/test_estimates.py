@@ -11,14 +11,9 @@ import pytest
 from gradserve.client import GradserveError, InvalidRequest, NotDifferentiable
 from gradserve.questions.verification import DirectionReport, EntryReport
 from tests.clients.bits import same_bits
-
-RNG = np.random.default_rng(3)
-X = RNG.standard_normal((20, 3))
-W, B = RNG.standard_normal((3, 2)), RNG.standard_normal(2)
-
-
-def loss(w, b):
-    return np.sum(np.tanh(X @ w + b) ** 2)
+from tests.clients.examples import C as B
+from tests.clients.examples import V as W
+from tests.clients.examples import fitted as loss
 
 
 def gradient(client):

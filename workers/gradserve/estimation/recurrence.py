@@ -7,7 +7,7 @@ say where it stands. So a worker takes hundreds of products without a way to any
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, TypeAlias
 
@@ -34,10 +34,28 @@ class Space:
 
     inputs: tuple[tuple[str, TensorType], ...]
 
+    @classmethod
+    def of(cls, types: Mapping[str, TensorType], wrt: Sequence[str]) -> Space:
+        """Those inputs of these types that are there."""
+        return cls(tuple((name, types[name]) for name in dict.fromkeys(wrt) if name in types))
+
+    @property
+    def types(self) -> dict[str, TensorType]:
+        """The inputs by name."""
+        return dict(self.inputs)
+
     @property
     def size(self) -> int:
         """The number of entries of a vector."""
-        return sum(math.prod(type_.lengths) for _, type_ in self.inputs)
+        return sum(type_.size for _, type_ in self.inputs)
+
+    def slices(self) -> dict[str, slice]:
+        """Where the entries of each input lie."""
+        found, start = {}, 0
+        for name, type_ in self.inputs:
+            found[name] = slice(start, start + type_.size)
+            start += type_.size
+        return found
 
     def joined(self, arrays: Mapping[str, Array]) -> Array:
         """Arrays by input, each with a leading axis of the same length, as rows."""
@@ -46,17 +64,20 @@ class Space:
 
     def split(self, rows: Array) -> dict[str, Array]:
         """The opposite; a vector alone becomes arrays without a leading axis."""
-        found, start = {}, 0
-        for name, type_ in self.inputs:
-            stop = start + math.prod(type_.lengths)
-            found[name] = rows[..., start:stop].reshape((*rows.shape[:-1], *type_.lengths))
-            start = stop
-        return found
+        types = self.types
+        return {
+            name: rows[..., part].reshape((*rows.shape[:-1], *types[name].lengths))
+            for name, part in self.slices().items()
+        }
+
+    def typed(self, rows: Array) -> dict[str, Array]:
+        """The same in the inputs' own element types."""
+        types = self.types
+        return {n: np.asarray(a, types[n].element_type.dtype, order="C") for n, a in self.split(rows).items()}
 
     def tangents(self, vector: Array) -> dict[str, Array]:
         """A vector as the tangents that a program takes."""
-        types, parts = dict(self.inputs), self.split(vector)
-        return {names.tangent(n): np.asarray(a, types[n].element_type.dtype, order="C") for n, a in parts.items()}
+        return {names.tangent(name): array for name, array in self.typed(vector).items()}
 
     def product(self, outputs: Mapping[str, Array]) -> Array:
         """The product in what a program gives.

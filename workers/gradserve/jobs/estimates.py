@@ -17,6 +17,7 @@ from gradserve.autodiff.derivation import added_inputs
 from gradserve.estimation import estimator
 from gradserve.estimation.diagonal import DiagonalSoFar
 from gradserve.estimation.looks import Target, looks
+from gradserve.estimation.recurrence import Space
 from gradserve.estimation.trace import TraceSoFar
 from gradserve.ir.errors import InvalidRequest, Violation
 from gradserve.ir.graph import Graph
@@ -27,12 +28,13 @@ from gradserve.jobs.chunks import Lap
 from gradserve.jobs.context import Context
 from gradserve.jobs.folds import KinkCount, count_nonfinite
 from gradserve.jobs.kinks import resolved
-from gradserve.jobs.multiplied import CHUNK_PROBES, Layout, Products, derivation_of
+from gradserve.jobs.multiplied import CHUNK_PROBES, Products, derivation_of, size_of_chunks
+from gradserve.jobs.probes import probes_of
 from gradserve.jobs.programs import Axis, Check
 from gradserve.jobs.resolved import Resolved
 from gradserve.jobs.sweep import Sweep, SweepSchedule, counting
 from gradserve.pools.sources import array_of
-from gradserve.pools.work import Shared, Signs
+from gradserve.pools.work import Shared, Signs, Source
 from gradserve.questions.call import AtKinks, Call, Reduction, arrays_of
 from gradserve.questions.derivations import Derivation
 from gradserve.questions.estimates import (
@@ -65,22 +67,18 @@ def schedule(context: Context, question: Estimate, check: Check) -> SweepSchedul
         NotDifferentiable: there is no Hessian.
         LimitExceeded: more probes, memory or operations than allowed.
     """
-    call, target = checked(question.call), target_of(question)
-    _check(question, call, target)
-    context.limits.check_count("probes", target.max_probes)
-    context.limits.check_graph(call.graph)
+    question = replace(question, call=checked(question.call))
+    call, target = question.call, _admitted(context, question)
     if by_products(question, call.graph):
         assert isinstance(question, EstimateTrace)
-        products = _products(context, replace(question, call=call), Control())
-        return products.schedule(check, target.max_probes)
+        return _products(context, question, Control()).schedule(check, target.max_probes)
     derivation = counting(probed(question, call.graph), call.options)
     vectors = frozenset(added_inputs(call.graph, derivation))
     nbytes = sum(argument.nbytes for argument in call.arguments.values())
-    largest = Sweep(call.graph, derivation, call.options, nbytes, Axis(vectors, CHUNK_PROBES)).unlimited(context, check)
-    size = 1 << (largest.sizes[0].bit_length() - 1)
+    sweep = Sweep(call.graph, derivation, call.options, nbytes, Axis(vectors, CHUNK_PROBES), divisible=False)
+    size = size_of_chunks(sweep, context, check)
     laps = -(-target.max_probes // size)
-    axis = Axis(vectors, size)
-    return Sweep(call.graph, derivation, call.options, nbytes, axis, laps, divisible=False).schedule(context, check)
+    return replace(sweep, axis=Axis(vectors, size), laps=laps).schedule(context, check)
 
 
 def answers(context: Context, question: Estimate, control: Control) -> Iterator[Any]:
@@ -95,14 +93,12 @@ def answers(context: Context, question: Estimate, control: Control) -> Iterator[
     """
     started = time.perf_counter()
     question = replace(question, call=checked(question.call))
-    target, taken = target_of(question), 0
     if by_products(question, question.call.graph):
         assert isinstance(question, EstimateTrace)
-        _check(question, question.call, target)
-        context.limits.check_count("probes", target.max_probes)
-        context.limits.check_graph(question.call.graph)
-        yield from traces.answers(_products(context, question, control), question, target, control, started)
+        products, target = _products(context, question, control), _admitted(context, question)
+        yield from traces.answers(products, question, target, control, started)
         return
+    target, taken = target_of(question), 0
     scheduled = schedule(context, question, control.check)
     probing = _Probing(question, scheduled, control, time.perf_counter() - started)
     found = ESTIMATORS[type(question)](question.seed, epsilon_of(question.call.graph))
@@ -126,8 +122,12 @@ def by_products(question: Estimate, graph: Graph) -> bool:
     forms = question.matrix is Matrix.HESSIAN and not (question.call.batch or question.diagonal)
     if question.estimator is Estimator.HUTCHINSON and question.sampler is not Sampler.SPHERE and forms:
         return False
-    size = Layout.of(graph, inputs_in_question(graph, question.wrt)).size
+    size = _space(question, graph).size
     return not (forms and question.estimator is Estimator.AUTO and traces.capacity(size) < CHUNK_PROBES)
+
+
+def _space(question: Estimate, graph: Graph) -> Space:
+    return Space.of(graph.input_types, inputs_in_question(graph, question.wrt))
 
 
 def _products(context: Context, question: EstimateTrace, control: Control) -> Products:
@@ -225,21 +225,32 @@ class _Probing:
         shared = {name: Shared(name) for name in self._call.arguments}
         return {**shared, **{names.tangent(name): self._signs(k, name) for name in self._types}}
 
-    def _signs(self, k: int, name: str) -> Signs:
-        first, type_ = k * self._size, self._types[name]
-        return Signs(self._seed, f"probe:{name}", first, first + self._size, type_.lengths, type_.element_type)
+    def _signs(self, k: int, name: str) -> Source:
+        first = k * self._size
+        return probes_of(Signs, self._seed, name, self._types[name], first, first + self._size)
 
     def _probes(self, k: int, name: str) -> Array:
         """The probes of chunk `k` in an input, made again where they are looked at."""
         return array_of(self._signs(k, name), {}, {})
 
 
-def _check(question: Estimate, call: Call, target: Target) -> None:
-    """Refuses a question that has no meaning.
+def _admitted(context: Context, question: Estimate) -> Target:
+    """How good an estimate is wanted, of a question that has a meaning and asks for no more than is allowed.
 
     Raises:
         InvalidRequest: it names all that does not fit.
+        LimitExceeded: more probes or nodes than allowed.
     """
+    target = target_of(question)
+    violations = _violations(question, question.call, target)
+    if violations:
+        raise InvalidRequest("the request does not fit", violations)
+    context.limits.check_count("probes", target.max_probes)
+    context.limits.check_graph(question.call.graph)
+    return target
+
+
+def _violations(question: Estimate, call: Call, target: Target) -> list[Violation]:
     violations = []
     if call.batch and not (isinstance(question, EstimateTrace) and call.reduction is not Reduction.NONE):
         text = "an estimate is made at one point; leave the batch out"
@@ -247,7 +258,7 @@ def _check(question: Estimate, call: Call, target: Target) -> None:
             text = "an estimate is about one matrix; take the sum or the mean over the batch, or leave it out"
         violations.append(Violation("call.batch", "E1", text))
     if isinstance(question, EstimateTrace):
-        size = Layout.of(call.graph, inputs_in_question(call.graph, question.wrt)).size
+        size = _space(question, call.graph).size
         violations += traces.violations(question, target, size) if by_products(question, call.graph) else []
     if not 0 < target.confidence < 1:
         violations.append(Violation("confidence", "E2", f"{target.confidence} is not between 0 and 1"))
@@ -255,5 +266,4 @@ def _check(question: Estimate, call: Call, target: Target) -> None:
         tolerance = getattr(target, name)
         if not tolerance >= 0:
             violations.append(Violation(name, "E3", f"{tolerance} is no tolerance; 0 means none"))
-    if violations:
-        raise InvalidRequest("the request does not fit", violations)
+    return violations

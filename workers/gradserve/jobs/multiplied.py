@@ -6,8 +6,9 @@ it alone. Random vectors are made again where they are needed; those of an estim
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -15,11 +16,12 @@ import numpy as np
 from gradserve.autodiff import names
 from gradserve.autodiff.derivation import FisherProduct, added_inputs
 from gradserve.estimation.asking import Basis, Columns, Probes
-from gradserve.ir.graph import Graph
+from gradserve.estimation.recurrence import Space
 from gradserve.ir.types import Array, TensorType
 from gradserve.jobs.chunks import Lap
 from gradserve.jobs.context import Context
 from gradserve.jobs.folds import KinkCount, count_nonfinite
+from gradserve.jobs.probes import probes_of
 from gradserve.jobs.programs import Axis, Check
 from gradserve.jobs.sweep import Sweep, SweepSchedule, counting
 from gradserve.pools.sources import array_of
@@ -48,42 +50,10 @@ def derivation_of(question: EstimateTrace, wrt: tuple[str, ...]) -> Derivation:
     return Hvp(wrt, product_only=True)
 
 
-@dataclass(frozen=True)
-class Layout:
-    """Where the entries of each input lie in vectors that run through all of them."""
-
-    types: Mapping[str, TensorType]
-
-    @classmethod
-    def of(cls, graph: Graph, wrt: tuple[str, ...]) -> Layout:
-        """The inputs one after the other."""
-        return cls({name: graph.input_types[name] for name in wrt if name in graph.input_types})
-
-    @property
-    def size(self) -> int:
-        """All entries."""
-        return sum(type_.size for type_ in self.types.values())
-
-    def slices(self) -> dict[str, slice]:
-        """The entries of each input."""
-        found, start = {}, 0
-        for name, type_ in self.types.items():
-            found[name] = slice(start, start + type_.size)
-            start += type_.size
-        return found
-
-    def together(self, arrays: Mapping[str, Array]) -> Array:
-        """Rows of float64 from arrays with a leading axis."""
-        return np.concatenate([arrays[n].reshape(len(arrays[n]), -1).astype(np.float64) for n in self.types], axis=1)
-
-    def apart(self, rows: Array) -> dict[str, Array]:
-        """Arrays with a leading axis from rows."""
-        return {
-            name: np.ascontiguousarray(rows[:, part])
-            .reshape(len(rows), *self.types[name].lengths)
-            .astype(self.types[name].element_type.dtype, copy=False)
-            for name, part in self.slices().items()
-        }
+def size_of_chunks(sweep: Sweep, context: Context, check: Check) -> int:
+    """How many vectors make a chunk if a sweep over many of them is cut by predicted cost: a power of two."""
+    most = replace(sweep, divisible=True).unlimited(context, check).sizes[0]
+    return 1 << (most.bit_length() - 1)
 
 
 class Products:
@@ -93,7 +63,7 @@ class Products:
         """`question` has its call checked."""
         self._context, self._question, self._control = context, question, control
         self._derivation = counting(derivation_of(question, wrt), question.call.options)
-        self.layout = Layout.of(question.call.graph, wrt)
+        self.space = Space.of(question.call.graph.input_types, wrt)
         self._vectors = frozenset(added_inputs(question.call.graph, self._derivation))
         self._kinks = KinkCount(self._derivation)
         self._largest = 0
@@ -117,30 +87,31 @@ class Products:
         """What an estimator is sent."""
         match ask:
             case Columns(rows):
-                given = self.layout.apart(rows)
+                given = self.space.typed(rows)
                 return self._products(0, len(rows), {_data(name): array for name, array in given.items()}, _rows)
             case Basis(start, stop):
                 return self._products(start, stop, {}, self._one_hots)
-        sampler = self._normals if ask.sampler is Sampler.SPHERE else self._signs
+        kind: type[Signs] | type[Normals] = Normals if ask.sampler is Sampler.SPHERE else Signs
+        sampler = functools.partial(probes_of, kind, self._question.seed)
         products = self._products(ask.start, ask.stop, {}, sampler)
-        types = self.layout.types
+        types = self.space.types
         drawn = {name: array_of(sampler(name, types[name], ask.start, ask.stop), {}, {}) for name in types}
-        probes = self.layout.together(drawn)
+        rows = self.space.joined(drawn)
         if ask.sampler is Sampler.SPHERE:  # products are linear, so they are brought to the sphere with their probes
-            scale = np.sqrt(self.layout.size) / np.linalg.norm(probes, axis=1, keepdims=True)
-            probes, products = scale * probes, scale * products
-        return probes, products
+            scale = np.sqrt(self.space.size) / np.linalg.norm(rows, axis=1, keepdims=True)
+            rows, products = scale * rows, scale * products
+        return rows, products
 
     def _products(self, start: int, stop: int, extra: Mapping[str, Array], source: _SourceOf) -> Array:
         found: list[Array] = []
         for size, first, laps in _pieces(start, stop, self._size(self._control.check)):
             found += self._run(size, first, laps, extra, source)
-        return np.concatenate(found) if found else np.zeros((0, self.layout.size))
+        return np.concatenate(found) if found else np.zeros((0, self.space.size))
 
     def _run(self, size: int, first: int, laps: int, extra: Mapping[str, Array], source: _SourceOf) -> Iterator[Array]:
         """The products of some chunks of one size."""
         scheduled = self._sweep(size, laps, extra).schedule(self._context, self._control.check)
-        call, types = self._question.call, self.layout.types
+        call, types = self._question.call, self.space.types
 
         def lap(k: int) -> Lap:
             low = first + k * size
@@ -159,7 +130,7 @@ class Products:
                 if not self.report.chunks:
                     self._kinks.add(outputs, one_point=True)
             nonfinite += count_nonfinite(total.values())
-            rows = self.layout.together(total)
+            rows = self.space.joined(total)
             yield rows / (call.batch_size or 1) if call.reduction is Reduction.MEAN else rows
         next(results, None)  # so that the pool ends its work here
         report = running.report(self._planned, nonfinite_outputs=nonfinite, kinks=self._kinks.done())
@@ -180,18 +151,11 @@ class Products:
         if not self._largest and self._question.call.batch:
             self._largest = BATCH_PROBES
         elif not self._largest:
-            most = replace(self._sweep(CHUNK_PROBES, 1), divisible=True).unlimited(self._context, check).sizes[0]
-            self._largest = 1 << (most.bit_length() - 1)
+            self._largest = size_of_chunks(self._sweep(CHUNK_PROBES, 1), self._context, check)
         return self._largest
 
-    def _signs(self, name: str, type_: TensorType, start: int, stop: int) -> Source:
-        return Signs(self._question.seed, _purpose(name), start, stop, type_.lengths, type_.element_type)
-
-    def _normals(self, name: str, type_: TensorType, start: int, stop: int) -> Source:
-        return Normals(self._question.seed, _purpose(name), start, stop, type_.lengths, type_.element_type)
-
     def _one_hots(self, name: str, type_: TensorType, start: int, stop: int) -> Source:
-        return OneHots(start, stop, self.layout.slices()[name].start, type_.lengths, type_.element_type)
+        return OneHots(start, stop, self.space.slices()[name].start, type_.lengths, type_.element_type)
 
 
 def _rows(name: str, type_: TensorType, start: int, stop: int) -> Source:
@@ -201,10 +165,6 @@ def _rows(name: str, type_: TensorType, start: int, stop: int) -> Source:
 
 def _data(name: str) -> str:
     return f"rows:{name}"
-
-
-def _purpose(name: str) -> str:
-    return f"probe:{name}"
 
 
 def _pieces(start: int, stop: int, largest: int) -> Iterator[tuple[int, int, int]]:

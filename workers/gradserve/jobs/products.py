@@ -56,8 +56,7 @@ def refuse(violations: Sequence[Violation]) -> None:
 
 def space_of(question: OfMatrix) -> Space:
     """The inputs in question as one vector."""
-    types = question.call.graph.input_types
-    return Space(tuple((name, types[name]) for name in question.wrt))
+    return Space.of(question.call.graph.input_types, question.wrt)
 
 
 def schedule_of(

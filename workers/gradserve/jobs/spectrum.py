@@ -10,6 +10,7 @@ from gradserve.estimation.spectrum import SpectrumSoFar
 from gradserve.ir.errors import Violation
 from gradserve.jobs.chunks import Lap
 from gradserve.jobs.context import Context
+from gradserve.jobs.probes import probes_of
 from gradserve.jobs.products import Visits, at_most, positive, prepared, refuse, schedule_of, space_of
 from gradserve.jobs.programs import Check
 from gradserve.jobs.sweep import SweepSchedule
@@ -102,8 +103,5 @@ def _nothing(question: EstimateSpectrum) -> SpectrumSoFar:
 def _lap(question: EstimateSpectrum, k: int) -> Lap:
     """Probe `k`: the signs that estimates of traces begin with as well."""
     types = question.call.graph.input_types
-    signs = {
-        state(name): Signs(question.seed, f"probe:{name}", k, k + 1, types[name].lengths, types[name].element_type)
-        for name in question.wrt
-    }
+    signs = {state(name): probes_of(Signs, question.seed, name, types[name], k, k + 1) for name in question.wrt}
     return {**{name: Shared(name) for name in question.call.arguments}, **signs}

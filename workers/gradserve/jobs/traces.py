@@ -10,9 +10,10 @@ import numpy as np
 from gradserve.estimation.asking import Known, Operator
 from gradserve.estimation.looks import Target
 from gradserve.estimation.methods import WAYS
+from gradserve.estimation.recurrence import Space
 from gradserve.ir.errors import Violation
 from gradserve.ir.types import Array
-from gradserve.jobs.multiplied import Layout, Products
+from gradserve.jobs.multiplied import Products
 from gradserve.questions.call import AtKinks
 from gradserve.questions.estimates import EstimateTrace, Estimator, Sampler, TraceEstimate
 from gradserve.questions.report import Report
@@ -55,11 +56,11 @@ def answers(
     products: Products, question: EstimateTrace, target: Target, control: Control, started: float
 ) -> Iterator[TraceEstimate]:
     """Ever better estimates, the last one with a stop reason."""
-    layout, graph = products.layout, question.call.graph
+    space, graph = products.space, question.call.graph
     products.schedule(control.check, target.max_probes)
     operator = Operator(
-        layout.size, layout.slices() if len(layout.types) > 1 and WAYS[question.estimator].parts else {},
-        epsilon_of(graph), question.diagonal, capacity(layout.size),
+        space.size, space.slices() if len(space.types) > 1 and WAYS[question.estimator].parts else {},
+        epsilon_of(graph), question.diagonal, capacity(space.size),
     )  # fmt: skip
     dialogue = WAYS[question.estimator].method(question.sampler)(operator, target)
     products.began(time.perf_counter() - started)
@@ -72,14 +73,14 @@ def answers(
         control.check()
         reply = None
         if isinstance(said, Known):
-            yield _answer(said, question, target, layout, products.report)
+            yield _answer(said, question, target, space, products.report)
         else:
             reply = products.answer(said)
 
 
-def _answer(known: Known, question: EstimateTrace, target: Target, layout: Layout, report: Report) -> TraceEstimate:
+def _answer(known: Known, question: EstimateTrace, target: Target, space: Space, report: Report) -> TraceEstimate:
     value, half = float(known.value[0]), float(known.half_width[0])
-    parts = {name: k for k, name in enumerate(layout.types, start=1) if k < len(known.value)}
+    parts = {name: k for k, name in enumerate(space.types, start=1) if k < len(known.value)}
     return TraceEstimate(
         value=value,
         standard_error=float(known.standard_error[0]),
@@ -94,12 +95,11 @@ def _answer(known: Known, question: EstimateTrace, target: Target, layout: Layou
         sketch=known.sketch,
         parts={name: np.asarray(known.value[k]) for name, k in parts.items()},
         part_half_widths={name: np.asarray(known.half_width[k]) for name, k in parts.items()},
-        diagonal=_by_input(layout, known.diagonal),
-        diagonal_half_widths=_by_input(layout, known.diagonal_half_width),
+        diagonal=_by_input(space, known.diagonal),
+        diagonal_half_widths=_by_input(space, known.diagonal_half_width),
     )
 
 
-def _by_input(layout: Layout, entries: Array) -> Mapping[str, Array]:
+def _by_input(space: Space, entries: Array) -> Mapping[str, Array]:
     """In the shapes of the inputs, in double precision as all of the estimate."""
-    types = layout.types
-    return {n: entries[part].reshape(types[n].lengths) for n, part in layout.slices().items()} if entries.size else {}
+    return space.split(entries) if entries.size else {}
