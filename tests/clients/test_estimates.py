@@ -219,7 +219,7 @@ def test_a_prediction_prints_as_a_page(agree):
     assert titles == ["inputs", "outputs", "cost", "loss", "memory", "chunks", "placement"]
     assert sum(found.chunks) == 500
     assert text.startswith('graph (%0 "w": f64[3,2], %1 "b": f64[2])')
-    assert "test_estimates.py:" in text
+    assert "examples.py:" in text
 
 
 def test_nothing_runs_for_a_prediction(client):
