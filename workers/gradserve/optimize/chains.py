@@ -34,9 +34,7 @@ def in_order(graph: Graph) -> Graph:
         operands = tuple([values[k] for k in node.operands])
         found = reordered(g, node.op, operands) if isinstance(node.op, Contract) else None
         changed = changed or found is not None
-        for value in g.apply(node.op, operands) if found is None else (found,):
-            g.stands_for(len(values), value)
-            values.append(value)
+        g.extend(values, g.apply(node.op, operands) if found is None else (found,))
     return g.finished({o.name: values[o.value] for o in graph.outputs}) if changed else graph
 
 

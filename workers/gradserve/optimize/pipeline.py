@@ -67,7 +67,6 @@ def _rebuild(graph: Graph, open_: Sequence[bool] | None, check: Callable[[], Non
     """
     g = Rewriter(OP_SET, graph)
     values = leaves(g, graph, declare_inputs(g, graph))
-    read = _Read(graph)
     seen = None if open_ is None else _Seen(open_, len(values))
     made: set[int] = set()
     """The values that rules have made."""
@@ -79,14 +78,12 @@ def _rebuild(graph: Graph, open_: Sequence[bool] | None, check: Callable[[], Non
         found = None
         if seen is None or seen.shows(position, node):
             before = g.count
-            found = _rewritten(g, node.op, operands, read.of(node, len(values)))
+            found = _rewritten(g, node.op, operands, g.read_of(node, len(values)))
             if found is not None:
                 made.update(range(before, g.count))
         if seen is not None:
             seen.note(node, found is not None)
-        for value in g.apply(node.op, operands) if found is None else found:
-            g.stands_for(len(values), value)
-            values.append(value)
+        g.extend(values, g.apply(node.op, operands) if found is None else found)
     outputs = {o.name: values[o.value] for o in graph.outputs}
     built = g.build(outputs)
     rebuilt = _Rebuilt(built, [_is_open(g, application, made) for application in g.needed(outputs.values())])
@@ -111,24 +108,6 @@ class _Seen:
         """Goes on to the next node."""
         near = 0 if changed else min([self._distances[k] + 1 for k in node.operands], default=REACH)
         self._distances += [min(near, REACH)] * len(node.types)
-
-
-class _Read:
-    """Which values of a graph are read at all: for calls of functions, which may leave the others out."""
-
-    def __init__(self, graph: Graph) -> None:
-        """Looks at nothing before it is asked."""
-        self._graph = graph
-
-    @functools.cached_property
-    def _values(self) -> set[int]:
-        return {k for node in self._graph.nodes for k in node.operands} | {o.value for o in self._graph.outputs}
-
-    def of(self, node: Node, first: int) -> Sequence[int]:
-        """Which results of a call of functions are read, the first of them being this value; of others none is told."""
-        if not node.op.calls_functions:
-            return ()
-        return [k for k in range(len(node.types)) if first + k in self._values]
 
 
 def _is_open(g: Builder, made: Application, new: Collection[int]) -> bool:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from gradserve.ir.builder import Builder, Value
-from gradserve.ir.graph import Graph
+from gradserve.ir.graph import Graph, Node
 from gradserve.ir.op import Op, OpSet
 
 
@@ -20,9 +20,20 @@ class Rewriter(Builder):
         self._read.update(output.value for output in graph.outputs)
         self._reads: Counter[int] = Counter()
 
-    def stands_for(self, number: int, value: Value) -> None:
-        """Notes that a value of the graph is this one now."""
-        self._reads[value.index] += self._read[number]
+    def extend(self, values: list[Value], made: Sequence[Value]) -> None:
+        """Adds what the next values of the graph are now to those of the values before."""
+        for value in made:
+            self._reads[value.index] += self._read[len(values)]
+            values.append(value)
+
+    def read_of(self, node: Node, first: int) -> Sequence[int]:
+        """Which results of a call of functions are read at all, the first of them being this value of the graph.
+
+        Of other nodes none is told: only such calls may leave the others out.
+        """
+        if not node.op.calls_functions:
+            return ()
+        return [k for k in range(len(node.types)) if first + k in self._read]
 
     def is_read_once(self, value: Value) -> bool:
         """Whether a value stands for one of the graph that a single node reads, and for no other."""
