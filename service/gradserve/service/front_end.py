@@ -11,7 +11,8 @@ from multiprocessing.connection import Connection
 from gradserve.ir.errors import GradserveError
 from gradserve.service.logs import start_logging
 from gradserve.service.reports import Counted, Failed, Started, Told
-from gradserve.service.server import Server, run, started
+from gradserve.service.running import run
+from gradserve.service.server import Server, started
 from gradserve.service.settings import Settings
 from gradserve.service.signals import Signals
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Self
 
 import grpc
 
-from gradserve.ir.errors import Unavailable
 from gradserve.jobs.context import Context
 from gradserve.jobs.programs import Programs
 from gradserve.pools.local.pool import LocalPool
@@ -28,6 +27,7 @@ from gradserve.service.lanes import Lanes
 from gradserve.service.metrics import Metrics
 from gradserve.service.page import start_page
 from gradserve.service.rpc import Handler, methods_of, of_message, of_messages
+from gradserve.service.running import run
 from gradserve.service.settings import Settings
 from gradserve.service.signals import Signals
 from gradserve.service.sockets import listening, path_of
@@ -237,29 +237,3 @@ def started(settings: Settings) -> Server:
     server = Server(settings).start()
     gc.freeze()  # what has been imported by now stays, and need not be gone through again and again
     return server
-
-
-def run(server: Server, signals: Signals) -> None:
-    """Returns when the service has stopped, as a signal told it.
-
-    Raises:
-        Unavailable: it stopped because it could not go on.
-    """
-    threading.Thread(target=_stop_on_failure, args=(signals, server), daemon=True).start()
-    signals.wait()
-    _logger.info("stopping: no new calls, up to %g s for those in flight", server.settings.grace)
-    threading.Thread(target=_cut_off_at, args=(signals, server), daemon=True).start()
-    server.stop()
-    if server.failure:
-        raise Unavailable(server.failure)
-
-
-def _stop_on_failure(signals: Signals, server: Server) -> None:
-    server.wait_failed()
-    _logger.error("%s", server.failure)
-    signals.send()
-
-
-def _cut_off_at(signals: Signals, server: Server) -> None:
-    signals.wait()
-    server.cut_off()

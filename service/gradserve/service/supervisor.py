@@ -18,10 +18,10 @@ from dataclasses import replace
 from prometheus_client import CollectorRegistry, Counter, Metric, ProcessCollector, disable_created_metrics
 from prometheus_client.registry import Collector
 
-from gradserve.ir.errors import Unavailable
 from gradserve.service.child import Child
 from gradserve.service.page import start_page
 from gradserve.service.ports import SharedPort
+from gradserve.service.running import run
 from gradserve.service.settings import Settings
 from gradserve.service.shared_ray import share_ray
 from gradserve.service.signals import Signals
@@ -53,25 +53,8 @@ def supervise(settings: Settings) -> None:
         text = "serving on port %d, metrics on port %s, by %d processes"
         _logger.info(text, supervisor.port, metrics_port, settings.processes)
         with Signals() as signals:
-            threading.Thread(target=_stop_on_failure, args=(signals, supervisor), daemon=True).start()
-            signals.wait()
-            _logger.info("stopping: no new calls, up to %g s for those in flight", settings.grace)
-            threading.Thread(target=_cut_off_at, args=(signals, supervisor), daemon=True).start()
-            supervisor.stop()
-    if supervisor.failure:
-        raise Unavailable(supervisor.failure)
+            run(supervisor, signals)
     _logger.info("stopped")
-
-
-def _stop_on_failure(signals: Signals, supervisor: Supervisor) -> None:
-    supervisor.wait_failed()
-    _logger.error("%s", supervisor.failure)
-    signals.send()
-
-
-def _cut_off_at(signals: Signals, supervisor: Supervisor) -> None:
-    signals.wait()
-    supervisor.terminate()
 
 
 class Supervisor(Collector):
@@ -100,7 +83,7 @@ class Supervisor(Collector):
         self.port = port.number
         """The port that all listen on."""
         here = replace(settings, metrics_port=None).on_port(port.number)
-        self._settings, self._environment = share_ray(here, running, self._fail)
+        self.settings, self._environment = share_ray(here, running, self._fail)
         running.callback(self._end)
         for child in [self._start(number) for number in range(settings.processes)]:
             child.await_started()
@@ -129,8 +112,8 @@ class Supervisor(Collector):
         """Returns when the service cannot go on: see `failure`."""
         self._failed.wait()
 
-    def terminate(self) -> None:
-        """Tells every process to stop; a second time, to cut off the calls that it waits for."""
+    def cut_off(self) -> None:
+        """Tells every process to stop; once they have been told, to cut off the calls that they wait for."""
         with self._lock:
             for child in self._children.values():
                 child.terminate()
@@ -138,8 +121,8 @@ class Supervisor(Collector):
     def stop(self) -> None:
         """Lets calls in flight end within the grace period, then ends everything."""
         self._stopping.set()
-        self.terminate()
-        until = time.monotonic() + self._settings.grace + _END_SECONDS
+        self.cut_off()
+        until = time.monotonic() + self.settings.grace + _END_SECONDS
         for watcher in self._watchers:
             watcher.join(max(0.0, until - time.monotonic()))
         self._end()
@@ -159,7 +142,7 @@ class Supervisor(Collector):
 
     def _start(self, number: int) -> Child:
         with self._lock:
-            child = Child(f"process {number}", self._settings, self._environment)
+            child = Child(f"process {number}", self.settings, self._environment)
             self._children[number] = child
             return child
 
