@@ -1,6 +1,7 @@
 """Programs that run often become machine code, of themselves, and nobody waits for it."""
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,30 @@ def test_batches_keep_their_chunks(eager):
         assert executor_of(f) == "fused"
         assert report_of(f).chunks == chunks
         np.testing.assert_allclose(second[1], first[1], rtol=1e-14)
+
+
+class AtOnce(ThreadPoolExecutor):
+    """A compiler that is done before whoever asked goes on."""
+
+    def submit(self, fn, /, *args, **kwargs):
+        future = super().submit(fn, *args, **kwargs)
+        future.result()
+        return future
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [lambda f: f.grad(W), lambda f: f.hessian(W), lambda f: f.grad(np.tile(W, (300, 1)), batch=True)],
+    ids=["gradient", "hessian", "batch"],
+)
+def test_machine_code_that_comes_while_its_first_job_ends_is_found(eager, monkeypatch, ask):
+    monkeypatch.setattr(compiling, "ThreadPoolExecutor", AtOnce)
+    with Client() as client:
+        f = client.function(loss, w=W)
+        ask(f)
+        assert executor_of(f) == "numpy"
+        ask(f)
+        assert executor_of(f) == "fused"
 
 
 def test_whoever_pins_an_executor_keeps_it(eager):

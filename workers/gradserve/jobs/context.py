@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Hashable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from gradserve.ir.errors import InvalidRequest, Violation
 from gradserve.jobs.compiling import Compiling
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from gradserve.jobs.dense import Way
     from gradserve.jobs.ready import Ready
     from gradserve.jobs.sweep import SweepSchedule
+
+V = TypeVar("V")
 
 HOPS_WORTH = 3.0
 """Predicted work that takes no longer than so many ways to a worker stays in the front end."""
@@ -47,6 +49,15 @@ class Context:
 
     compiling: Compiling = field(default_factory=Compiling)
     """Machine code for programs that run often."""
+
+    def keep(self, where: Lru[Hashable, V], key: Hashable, value: V, of: SweepSchedule, nbytes: int) -> None:
+        """Remembers what goes by a schedule, unless there is machine code for it by now.
+
+        That may have come, and what was remembered been forgotten, while this was being made.
+        """
+        where.put(key, value, nbytes)
+        if of.heat is not None and self.compiling.ready(of.programs) is not None:
+            self.forget({program.digest for program in of.programs})
 
     def forget(self, programs: Collection[str]) -> None:
         """Drops the schedules of jobs that run these programs, so that the next such job chooses anew."""

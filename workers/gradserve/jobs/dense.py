@@ -98,7 +98,7 @@ def _answer(context: Context, question: Differentiate, control: Control, key: Ha
     report = running.report(planned, batch_size=size, nonfinite_outputs=nonfinite, kinks=kinks.done())
     prompt = ready(scheduled, functools.partial(_form, call, products, scheduled))
     if prompt is not None:
-        context.ready.put(key, prompt, prompt.nbytes)
+        context.keep(context.ready, key, prompt, scheduled, prompt.nbytes)
     return Derivatives(by_role(values), report, blocks, products.mode)
 
 
@@ -133,7 +133,8 @@ def _settled(context: Context, question: Differentiate, check: Check, key: Hasha
         return question.call, *known
     named = with_inputs(question)
     products, scheduled = _chosen(context, named, check)
-    context.dense.put(key, (products, replace(scheduled, known=True)), scheduled.nbytes)
+    way = products, replace(scheduled, known=True)
+    context.keep(context.dense, key, way, scheduled, scheduled.nbytes)
     return named.call, products, scheduled
 
 

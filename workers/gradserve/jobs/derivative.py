@@ -60,7 +60,7 @@ def _answer(context: Context, question: Differentiate, control: Control, key: Ha
     outputs, report = _run(scheduled, named, control, started)
     found = ready(scheduled, functools.partial(_form, scheduled, question.call.reduction))
     if found is not None:
-        context.ready.put(key, found, found.nbytes)
+        context.keep(context.ready, key, found, scheduled, found.nbytes)
     return Derivatives(by_role(outputs), report)
 
 

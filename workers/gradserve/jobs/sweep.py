@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from gradserve.autodiff import names
 from gradserve.autodiff.derivation import Careful, KinkCounts, WithKinks
 from gradserve.estimation.recurrence import Recurrence
-from gradserve.execution import Executor, candidates
+from gradserve.execution import Executor, Program, candidates
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array
 from gradserve.jobs.careful import Mending
@@ -77,7 +77,7 @@ class Sweep:
         made = self.unlimited(context, check)
         context.limits.check_chunks([piece.schedule for piece in made.pieces], self.runs)
         context.limits.check_peak(made.peak_bytes, "a chunk", "ask for fewer steps, pairs or inputs")
-        context.schedules.put(key, replace(made, known=True), made.nbytes)
+        context.keep(context.schedules, key, replace(made, known=True), made, made.nbytes)
         return made
 
     def unlimited(self, context: Context, check: Check = go_on) -> SweepSchedule:
@@ -89,12 +89,11 @@ class Sweep:
 
     def _compiled(self, found: SweepSchedule, context: Context, check: Check) -> SweepSchedule:
         """The same chunks as machine code, if there is any and it is faster; else what may earn it by running."""
-        programs = {piece.instance.program.digest: piece.instance.program for piece in found.pieces}
-        executor = context.compiling.ready(tuple(programs.values()))
+        executor = context.compiling.ready(found.programs)
         if executor is None:
-            forget = functools.partial(context.forget, frozenset(programs))
-            return replace(found, heat=context.compiling.heat(tuple(programs.values()), forget))
-        schedules = {digest: context.programs.schedule(p, executor, check) for digest, p in programs.items()}
+            forget = functools.partial(context.forget, {program.digest for program in found.programs})
+            return replace(found, heat=context.compiling.heat(found.programs, forget))
+        schedules = {p.digest: context.programs.schedule(p, executor, check) for p in found.programs}
         pieces = [replace(p, schedule=schedules[p.instance.program.digest]) for p in found.pieces]
         return min(found, self._placed(pieces, executor, context, found.known), key=lambda s: s.seconds)
 
@@ -143,7 +142,12 @@ class SweepSchedule:
 
     def runs(self, programs: Collection[str]) -> bool:
         """Whether it runs one of the programs with these digests."""
-        return any(piece.instance.program.digest in programs for piece in self.pieces)
+        return any(program.digest in programs for program in self.programs)
+
+    @functools.cached_property
+    def programs(self) -> tuple[Program, ...]:
+        """What its chunks run, each once."""
+        return tuple({piece.instance.program.digest: piece.instance.program for piece in self.pieces}.values())
 
     @property
     def executor(self) -> str:

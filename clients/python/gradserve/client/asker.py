@@ -212,15 +212,19 @@ class Asker:
         bound = self._signatures.bind(arguments, named, wrt, batch)
         chosen = asking.options_from(kind, options)
         question = kind(self._call(bound, reduction), bound.real_inputs(), **chosen)
+        return self._bettered(question, bound, progress)
+
+    def _bettered(self, question: Question, bound: Bound, progress: Callable[[Any], object] | None) -> Any:
+        """The last of ever better answers, or that with which `progress` leaves, in the structure of the parameters."""
         asking.require_callable(progress)
 
-        def told(estimate: Any) -> None:
+        def told(answer: Any) -> None:
             if progress is not None:
-                progress(asking.in_parameters(bound, estimate))
+                progress(asking.in_parameters(bound, answer))
 
-        estimate = self._last(question, told)
-        self._last_report = wire.report_later(estimate)
-        return asking.in_parameters(bound, estimate)
+        answer = self._last(question, told)
+        self._last_report = wire.report_later(answer)
+        return asking.in_parameters(bound, answer)
 
     def _verified(self, question: Question, progress: Callable[[Any], object] | None) -> Any:
         """The report at the end of a verification."""
@@ -265,16 +269,10 @@ class Asker:
 
     def _ask(self, question: Question) -> Any:
         """The one answer to a question."""
-        if isinstance(question, Explain):
-            with Deadline(self._timeout) as deadline:
-                return self._backend.ask(question, deadline)
-        return self._answered(lambda deadline: self._backend.ask(question, deadline))
-
-    def _answered(self, ask: Callable[[Deadline], Answer]) -> Any:
-        """The answer, whose report is the last one."""
         with Deadline(self._timeout) as deadline:
-            answer = ask(deadline)
-        self._last_report = wire.report_later(answer)
+            answer = self._backend.ask(question, deadline)
+        if not isinstance(question, Explain):
+            self._last_report = wire.report_later(answer)
         return answer
 
     def _last(self, question: Question, progress: Callable[[Any], object] | None) -> Answer:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
-from gradserve import wire
 from gradserve.client import asking
 from gradserve.client.asker import Asker
 from gradserve.client.tracing.signature import Bound, Names
@@ -139,12 +138,4 @@ class Spectral(Asker):
         """The last answer to a question about a matrix."""
         chosen = asking.options_from(kind, options)
         question = replace(kind(self._call(bound), bound.real_inputs()), **vectors, **chosen)
-        asking.require_callable(progress)
-
-        def told(answer: Any) -> None:
-            if progress is not None:
-                progress(asking.in_parameters(bound, answer))
-
-        answer = self._last(question, told)
-        self._last_report = wire.report_later(answer)
-        return asking.in_parameters(bound, answer)
+        return self._bettered(question, bound, progress)
