@@ -19,7 +19,7 @@ from gradserve.ir.types import TensorType
 from gradserve.jobs.calls import checked
 from gradserve.jobs.context import Context
 from gradserve.jobs.limits import Limits
-from gradserve.jobs.programs import Axis, Programs
+from gradserve.jobs.programs import Axis, Programs, go_on
 from gradserve.jobs.sweep import Sweep, SweepSchedule
 from gradserve.ops import OP_SET
 from gradserve.pools.local.pool import LocalPool
@@ -103,10 +103,11 @@ def _try(message: graph_pb2.Graph, dice: random.Random, outcome: Outcome, most: 
         assert not check(graph)
         assert graph.digest
     with _stage(outcome, "bind"):
-        graph = checked(Call(graph, {i.name: _given(i.type, dice) for i in graph.inputs})).graph
+        call = Call(graph, {i.name: _given(i.type, dice) for i in graph.inputs})
+        graph = checked(_context(), call, go_on).graph
     every = derivations(graph, dice)
     for derivation in every if most is None else dice.sample(every, most):
-        context = Context(_pool(), limits=LIMITS, programs=Programs(1 << 24, LIMITS), schedules=Lru(1))
+        context = _context()
         name = str(type(derivation).__name__)
         axis = None
         if dice.random() < 0.3 and graph.inputs:
@@ -144,6 +145,11 @@ def derivations(graph: Graph, dice: random.Random) -> list[Derivation]:
 @functools.cache
 def _pool() -> LocalPool:
     return LocalPool(1)
+
+
+def _context() -> Context:
+    """One that remembers nothing of other graphs."""
+    return Context(_pool(), limits=LIMITS, programs=Programs(1 << 24, LIMITS), schedules=Lru(1))
 
 
 def _run(schedule: SweepSchedule, graph: Graph, derivation: Derivation, dice: random.Random) -> None:

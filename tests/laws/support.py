@@ -11,7 +11,8 @@ from gradserve.ir.op import Op, Sample
 from gradserve.ir.types import Array, ElementType, TensorType, type_of
 from gradserve.ops import OP_SET, builder
 
-OPS: tuple[type[Op], ...] = tuple(sorted(OP_SET, key=lambda op: op.name))
+OPS: tuple[type[Op], ...] = tuple(sorted((op for op in OP_SET if not op.written_out), key=lambda op: op.name))
+"""All ops that are computed."""
 
 Arrays = Mapping[str, Array]
 

@@ -1,8 +1,6 @@
 """particle and saddle: optima of functions that hold optima or equations of motion, by gradient descent.
 
-Derivatives are taken of a function as a whole. So the descent outside is one in Python, which asks for the derivatives
-of a function with the loop inside, in either mode; the gradient of the small function that this loop follows is written
-out: the repulsion of charges, and the slope of a paraboloid.
+Each is one function: a descent along derivatives of a function with a loop inside, which follows derivatives as well.
 """
 
 from __future__ import annotations
@@ -12,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from gradserve.ir.types import Array
-from tests.thirdparty.gradbench.library import Library
+from tests.thirdparty.gradbench.library import Library, Slope
 
 FLIGHT, DESCENT = 600, 400
-"""Steps that no flight takes as many of, and no descent inside."""
+"""Steps that no flight takes as many of, and no descent."""
 SMALL = 1e-5
 """The gradient, and the step, that a descent ends with, and the rate that it begins with."""
 FOLLOWED = 10
@@ -26,27 +23,11 @@ Descended = tuple[Any, Any, Any, Any, Any, Any]
 """A point, its value and its gradient; the rate, the number of good steps at it, and whether to go on."""
 
 
-def descend(loss: Callable[[Array], tuple[float, Array]], start: Array) -> Array:
-    """Where gradient descent from `start` ends, of a function that returns its value and its gradient."""
-    x, rate, good = start, SMALL, 0
-    lowest, slope = loss(x)
-    while np.linalg.norm(slope) > SMALL:
-        if good == FOLLOWED:
-            rate, good = 2 * rate, 0
-            continue
-        further = x - rate * slope
-        if np.linalg.norm(further - x) <= SMALL:
-            break
-        found, gradient = loss(further)
-        if found < lowest:
-            x, lowest, slope, good = further, found, gradient, good + 1
-        else:
-            rate, good = rate / 2, 0
-    return x
+def descended(library: Library, loss: Slope, start: Any) -> Any:
+    """Where gradient descent from `start` ends, of a loss that comes with its gradient.
 
-
-def descended(library: Library, loss: Callable[[Any], tuple[Any, Any]], start: Any) -> Any:
-    """Where gradient descent from `start` ends, within a function: the same as `descend`."""
+    It ends where the gradient or a step is small; a rate at which the loss grows is halved.
+    """
     xp = library.np
 
     def is_steep(slope: Any) -> Any:
@@ -69,25 +50,30 @@ def descended(library: Library, loss: Callable[[Any], tuple[Any, Any]], start: A
     return library.while_loop(lambda s: s[5], step, state, DESCENT)[0]
 
 
-def crossing(library: Library) -> Callable[[Any], Any]:
-    """particle: the square of where a charge crosses the axis that two others repel it from; w moves one of these."""
+def particle(library: Library, mode: str) -> Callable[[Any], Any]:
+    """From where w begins to the w with which the particle comes to the origin; modes outside and inside."""
+    outside, inside = mode[0], mode[1]
+    slope = library.value_and_grad[outside](crossing(library, inside))
+    return lambda start: descended(library, slope, start)
+
+
+def crossing(library: Library, mode: str) -> Callable[[Any], Any]:
+    """The square of where a charge crosses the axis that two others repel it from; w moves one of these."""
     xp, dt = library.np, 0.1
 
-    def repulsion(x: Any, charge: Any) -> Any:
-        """Minus the gradient of 1 / |x - charge|."""
-        apart = x - charge
-        squared = xp.sum(apart * apart)
-        return apart / (squared * xp.sqrt(squared))
-
     def square(w: Any) -> Any:
-        moved = xp.stack([10.0, 10.0 - w])
+        charges = np.array([10.0, 0.0]), xp.stack([10.0, 10.0 - w])
+
+        def potential(x: Any) -> Any:
+            return sum(1.0 / xp.sqrt(xp.sum((x - charge) ** 2)) for charge in charges)
+
+        field = library.value_and_grad[mode](potential)
 
         def step(state: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
             _, x, speed = state
-            force = repulsion(x, moved) + repulsion(x, np.array([10.0, 0.0]))
             further = x + dt * speed
             above = further[1] > 0
-            return above, further, xp.where(above, speed + dt * force, speed)
+            return above, further, xp.where(above, speed - dt * field(x)[1], speed)
 
         start = np.array(True), np.array([0.0, 8.0]), np.array([0.75, 0.0])
         _, x, speed = library.while_loop(lambda state: state[0], step, start, FLIGHT)
@@ -96,18 +82,21 @@ def crossing(library: Library) -> Callable[[Any], Any]:
     return square
 
 
-def height(library: Library) -> Callable[[Any, Any], Any]:
-    """saddle: |p|^2 - |q|^2."""
-    xp = library.np
-    return lambda p, q: xp.sum(p * p) - xp.sum(q * q)
+def saddle(library: Library, mode: str) -> Callable[[Any], Any]:
+    """From where both begin to the lowest p of the largest heights, then the q of the largest there."""
+    xp, outside, inside = library.np, mode[0], mode[1]
+    slopes = library.value_and_grad
+
+    def largest(p: Any, start: Any) -> Any:
+        return descended(library, slopes[inside](lambda q: -height(xp, p, q)), start)
+
+    def both(start: Any) -> Any:
+        p = descended(library, slopes[outside](lambda p: height(xp, p, largest(p, start))), start)
+        return xp.concatenate([p, largest(p, start)])
+
+    return both
 
 
-def ridge(library: Library, start: Array) -> Callable[[Any], Any]:
-    """saddle: the largest height over all q, by descent from `start`."""
-    value = height(library)
-
-    def largest(p: Any) -> Any:
-        q = descended(library, lambda q: (-value(p, q), 2.0 * q), start)
-        return value(p, q)
-
-    return largest
+def height(xp: Any, p: Any, q: Any) -> Any:
+    """|p|^2 - |q|^2."""
+    return xp.sum(p * p) - xp.sum(q * q)

@@ -182,41 +182,14 @@ def ba_jacobian(client: Client, given: Input) -> Task:
     return Task(run, output)
 
 
-Slope = Callable[..., tuple[float, Array]]
+def particle(mode: str, client: Client, given: Input) -> Task:
+    f, start = client.function(descent.particle(OURS, mode)), _floats(given["w"])
+    return Task(lambda: f(start))
 
 
-def forward(f: Function, name: str) -> Slope:
-    """Value and gradient in one parameter, a direction at a time."""
-    return lambda *point: (f(*point), np.asarray(f.jacobian(*point, wrt=[name], mode="forward")))
-
-
-def reverse(f: Function, name: str) -> Slope:
-    """Value and gradient in one parameter, at once."""
-    return lambda *point: f.value_and_grad(*point, wrt=[name])
-
-
-def particle(mode: Callable[[Function, str], Slope], client: Client, given: Input) -> Task:
-    """The w with which the particle comes to the origin."""
-    slope, start = mode(client.function(descent.crossing(OURS)), "w"), _floats(given["w"])
-    return Task(lambda: descent.descend(slope, start))
-
-
-def saddle(mode: Callable[[Function, str], Slope], client: Client, given: Input) -> Task:
-    """The lowest p of the largest heights, then the largest height's q there."""
-    start = _floats(given["start"])
-    of_p = mode(client.function(descent.ridge(OURS, start)), "p")
-    of_q = mode(client.function(descent.height(OURS)), "q")
-
-    def run() -> Array:
-        p = descent.descend(of_p, start)
-
-        def below(q: Array) -> tuple[float, Array]:
-            value, gradient = of_q(p, q)
-            return -value, -gradient
-
-        return np.concatenate([p, descent.descend(below, start)])
-
-    return Task(run)
+def saddle(mode: str, client: Client, given: Input) -> Task:
+    f, start = client.function(descent.saddle(OURS, mode)), _floats(given["start"])
+    return Task(lambda: f(start))
 
 
 def _both(names: tuple[str, str], function_of: Callable[[Client, Any], tuple[Function, Any]]) -> dict[str, Evaluation]:
@@ -224,10 +197,9 @@ def _both(names: tuple[str, str], function_of: Callable[[Client, Any], tuple[Fun
     return {names[0]: partial(_value, function_of), names[1]: partial(_gradient, function_of)}
 
 
-def _modes(evaluation: Callable[[Any, Client, Input], Task]) -> dict[str, Evaluation]:
-    """By the modes outside and inside. Inside, gradients are written out: the second letter changes nothing."""
-    modes = {"f": forward, "r": reverse}
-    return {outside + inside: partial(evaluation, modes[outside]) for outside in modes for inside in modes}
+def _modes(evaluation: Callable[[str, Client, Input], Task]) -> dict[str, Evaluation]:
+    """By the modes outside and inside."""
+    return {mode: partial(evaluation, mode) for mode in ("ff", "fr", "rf", "rr")}
 
 
 _PRIMAL = ("primal", "gradient")

@@ -7,5 +7,6 @@ from gradserve.autodiff.kinks import kinks
 from gradserve.autodiff.linearize import Linearized, linearize
 from gradserve.autodiff.transpose import transpose
 from gradserve.autodiff.vmap import vmap
+from gradserve.autodiff.within import written_out
 
-__all__ = ["Linearized", "derive", "jvp", "kinks", "linearize", "transpose", "vmap"]
+__all__ = ["Linearized", "derive", "jvp", "kinks", "linearize", "transpose", "vmap", "written_out"]

@@ -83,6 +83,8 @@ class Op(abc.ABC):
     """Whether only rules and the optimiser write it: clients may not send it."""
     elementwise: ClassVar[bool] = False
     """Whether each element of the result is computed from those in the same place of the operands."""
+    written_out: ClassVar[bool] = False
+    """Whether `autodiff.within` writes other nodes in its place before anything else is done with a graph."""
     commutative: ClassVar[bool] = False
     """Whether its operands may be exchanged."""
     view: ClassVar[bool] = False

@@ -11,15 +11,18 @@ from gradserve.ir.check import shown
 from gradserve.ir.errors import BlobNotFound, InvalidRequest, Violation
 from gradserve.ir.graph import BlobRef, Graph
 from gradserve.ir.types import TensorType
+from gradserve.jobs.context import Context
+from gradserve.jobs.programs import Check
 from gradserve.questions.call import Argument, Call, types_of
 
 
-def checked(call: Call) -> Call:
-    """The call, its graph's symbols bound to the lengths of the arguments.
+def checked(context: Context, call: Call, check: Check) -> Call:
+    """The call, its graph's symbols bound to the lengths of the arguments, and derivatives within it written out.
 
     Raises:
         InvalidRequest: arguments are missing, unknown or of the wrong type, or the batch does not fit; all violations.
         BlobNotFound: the elements of a constant are elsewhere.
+        NotDifferentiable, LimitExceeded: a derivative within the graph is not there or too large.
     """
     graph, batch = call.graph, call.batched
     elsewhere = [constant.digest for constant in graph.constants if isinstance(constant, BlobRef)]
@@ -32,13 +35,12 @@ def checked(call: Call) -> Call:
     if not graph.is_concrete:
         shapes = {n: t.lengths[1:] if n in batch else t.lengths for n, t in types.items()}
         graph = bind(graph, solve_symbols(graph, shapes))
-        call = replace(call, graph=graph)
     expected = graph.input_types
     violations = [v for n, t in types.items() for v in type_violations(f'arguments["{n}"]', t, expected[n], n in batch)]
     violations += _batch_violations(types, batch)
     if violations:
         raise InvalidRequest("the arguments do not fit the graph", violations)
-    return call
+    return replace(call, graph=context.programs.written_out(graph, check))
 
 
 def require_no_batch(call: Call, constraint: str, text: str) -> None:

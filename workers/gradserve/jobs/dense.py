@@ -53,7 +53,7 @@ def schedule(context: Context, question: Differentiate, check: Check) -> SweepSc
         NotDifferentiable: an op on the way has no derivative, or the graph of a Hessian is no loss.
         LimitExceeded: memory, operations or the size of the result over a limit.
     """
-    return _chosen(context, with_inputs(question), check)[1]
+    return _chosen(context, with_inputs(context, question, check), check)[1]
 
 
 def mode_of(scheduled: SweepSchedule) -> Mode:
@@ -131,7 +131,7 @@ def _settled(context: Context, question: Differentiate, check: Check, key: Hasha
     known = context.dense.get(key)
     if known is not None and question.call.graph.is_concrete:
         return question.call, *known
-    named = with_inputs(question)
+    named = with_inputs(context, question, check)
     products, scheduled = _chosen(context, named, check)
     way = products, replace(scheduled, known=True)
     context.keep(context.dense, key, way, scheduled, scheduled.nbytes)

@@ -36,7 +36,7 @@ def schedule(context: Context, question: Differentiate, check: Check) -> SweepSc
         NotDifferentiable: there is no such derivative.
         LimitExceeded: it is over a limit.
     """
-    return _schedule(context, with_inputs(question), check)
+    return _schedule(context, with_inputs(context, question, check), check)
 
 
 def answers(context: Context, question: Differentiate, control: Control) -> Iterator[Derivatives]:
@@ -54,7 +54,7 @@ def answers(context: Context, question: Differentiate, control: Control) -> Iter
 
 def _answer(context: Context, question: Differentiate, control: Control, key: Hashable) -> Derivatives:
     """The answer of any call; what is ready from now on is kept under `key`."""
-    named = with_inputs(question)
+    named = with_inputs(context, question, control.check)
     started = time.perf_counter()
     scheduled = _schedule(context, named, control.check)
     outputs, report = _run(scheduled, named, control, started)
@@ -73,9 +73,9 @@ def _form(scheduled: SweepSchedule, reduction: Reduction) -> Form:
     return Form(points, dict.fromkeys(scheduled.pieces[0].instance.program.graph.output_types, means))
 
 
-def with_inputs(question: Differentiate) -> Differentiate:
+def with_inputs(context: Context, question: Differentiate, check: Check) -> Differentiate:
     """The question with its call checked and its inputs named."""
-    call = checked(question.call)
+    call = checked(context, question.call, check)
     if question.derivation.takes == TANGENTS and not question.vectors:
         text = "there is none; give one for each input to differentiate"
         raise InvalidRequest("the tangents are missing", [Violation("tangents", "M5", text)])

@@ -42,7 +42,7 @@ def schedule(context: Context, question: TopEigenpairs, check: Check) -> SweepSc
         NotDifferentiable: there is no such matrix.
         LimitExceeded: memory or operations above a limit.
     """
-    return _schedule(context, prepared(question), check)
+    return _schedule(context, prepared(context, question, check), check)
 
 
 def answers(context: Context, question: TopEigenpairs, control: Control) -> Iterator[Eigenpairs]:
@@ -52,7 +52,7 @@ def answers(context: Context, question: TopEigenpairs, control: Control) -> Iter
         InvalidRequest, NotDifferentiable, LimitExceeded: as `schedule` does.
         NumericalFailure, Cancelled, DeadlineExceeded, WorkerLost: while running.
     """
-    named = prepared(question)
+    named = prepared(context, question, control.check)
     scheduled = _schedule(context, named, control.check)
     search = _Search(named)
     visits = Visits(context, named, scheduled, control)

@@ -67,7 +67,7 @@ def schedule(context: Context, question: Estimate, check: Check) -> SweepSchedul
         NotDifferentiable: there is no Hessian.
         LimitExceeded: more probes, memory or operations than allowed.
     """
-    question = replace(question, call=checked(question.call))
+    question = replace(question, call=checked(context, question.call, check))
     call, target = question.call, _admitted(context, question)
     if by_products(question, call.graph):
         assert isinstance(question, EstimateTrace)
@@ -92,7 +92,7 @@ def answers(context: Context, question: Estimate, control: Control) -> Iterator[
         NumericalFailure, Cancelled, DeadlineExceeded, WorkerLost: while running.
     """
     started = time.perf_counter()
-    question = replace(question, call=checked(question.call))
+    question = replace(question, call=checked(context, question.call, control.check))
     if by_products(question, question.call.graph):
         assert isinstance(question, EstimateTrace)
         products, target = _products(context, question, control), _admitted(context, question)

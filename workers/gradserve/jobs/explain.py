@@ -48,7 +48,7 @@ def answers(context: Context, question: Explain, control: Control) -> Iterator[E
 
 def explain(context: Context, question: Differentiate | Estimate | OfMatrix, check: Check) -> Explanation:
     """The schedule of a question as an explanation."""
-    graph = checked(question.call).graph
+    graph = checked(context, question.call, check).graph
     loss = context.programs.instance(graph, Evaluate(), None, check)[0].program
     try:
         scheduled = _schedule(context, question, check)

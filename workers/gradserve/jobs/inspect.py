@@ -28,7 +28,7 @@ def answers(context: Context, question: Inspect, control: Control) -> Iterator[I
         LimitExceeded: all values together are over a limit.
         NumericalFailure, Cancelled, DeadlineExceeded, WorkerLost: while running.
     """
-    call = checked(question.call)
+    call = checked(context, question.call, control.check)
     require_no_batch(call, "I1", "values are inspected at one point; leave the batch out")
     call = replace(call, options=replace(call.options, count_kinks=True, kinks=AtKinks.CONVENTION))
     outputs, report = differentiate(context, call, EveryValue(tuple(question.tangents)), question.tangents, control)

@@ -40,7 +40,7 @@ def settled(context: Context, question: Differentiate, control: Control) -> Deri
     answer = by_convention(context, question, control)
     if question.call.options.kinks is AtKinks.CONVENTION or not answer.report.on_kinks:
         return answer
-    question = with_inputs(question)
+    question = with_inputs(context, question, control.check)
     found = _Found.at(context, question.call, question.derivation.wrt, control)
     if question.call.options.kinks is AtKinks.REFUSE:
         raise found.refusal()
@@ -57,7 +57,7 @@ def looked_at(context: Context, call: Call, wrt: Sequence[str], control: Control
     """
     if call.options.kinks is AtKinks.CONVENTION:
         return call
-    call = checked(call)
+    call = checked(context, call, control.check)
     found = _Found.at(context, call, inputs_in_question(call.graph, wrt), control)
     if not found.counts:
         return replace(call, options=replace(call.options, kinks=AtKinks.CONVENTION))

@@ -33,13 +33,13 @@ from gradserve.runtime.control import Control
 Q = TypeVar("Q", bound=OfMatrix)
 
 
-def prepared(question: Q) -> Q:
+def prepared(context: Context, question: Q, check: Check) -> Q:
     """The question with its call checked and its inputs named.
 
     Raises:
         InvalidRequest: the call does not fit, has a batch, or there are no numbers in the inputs in question.
     """
-    call = checked(question.call)
+    call = checked(context, question.call, check)
     require_no_batch(call, "K1", "a matrix is looked at at one point; leave the batch out")
     named = replace(question, call=call, wrt=inputs_in_question(call.graph, question.wrt))
     unknown = [name for name in named.wrt if name not in call.graph.input_types]

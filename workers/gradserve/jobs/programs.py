@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from gradserve.autodiff import derive, names, vmap
+from gradserve.autodiff import derive, names, vmap, written_out
 from gradserve.autodiff.derivation import EveryValue, KinkCounts
 from gradserve.autodiff.walk import declare_inputs, inline
 from gradserve.execution import Executor, Instance, Program, Schedule, instance_of
@@ -51,9 +51,25 @@ class Programs:
         The `limits` say what may be spent on one program.
         """
         self._limits = limits or Limits()
+        self._written: Lru[Graph, Graph] = Lru(capacity)
         self._graphs: Lru[tuple[str, Derivation], Graph] = Lru(capacity)
         self._instances: Lru[tuple[str, Derivation, Axis | None], Instance] = Lru(capacity)
         self._schedules: Lru[tuple[str, str], Schedule] = Lru(capacity)
+
+    def written_out(self, graph: Graph, check: Check = go_on) -> Graph:
+        """The graph without derivatives of functions in it. What `check` raises ends the work.
+
+        Raises:
+            NotDifferentiable: such a function has no derivative.
+            LimitExceeded: it takes more nodes or time than the limits allow.
+        """
+        found = self._written.get(graph)
+        if found is None:
+            with uncollected(), self.spending(check):
+                found = written_out(graph)
+            if found is not graph:
+                self._written.put(graph, found, weight(found))
+        return found
 
     def derived(self, graph: Graph, derivation: Derivation, check: Check = go_on) -> Graph:
         """The derived and optimised graph for one example. What `check` raises ends the work.

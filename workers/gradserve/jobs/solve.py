@@ -47,7 +47,7 @@ def schedule(context: Context, question: SolveHessian, check: Check) -> SweepSch
         NotDifferentiable: there is no such matrix.
         LimitExceeded: memory or operations above a limit.
     """
-    return _schedule(context, prepared(question), check)[1]
+    return _schedule(context, prepared(context, question, check), check)[1]
 
 
 def answers(context: Context, question: SolveHessian, control: Control) -> Iterator[Solution]:
@@ -57,7 +57,7 @@ def answers(context: Context, question: SolveHessian, control: Control) -> Itera
         InvalidRequest, NotDifferentiable, LimitExceeded: as `schedule` does.
         NumericalFailure, Cancelled, DeadlineExceeded, WorkerLost: while running.
     """
-    named = prepared(question)
+    named = prepared(context, question, control.check)
     method, scheduled = _schedule(context, named, control.check)
     visits = Visits(context, named, scheduled, control)
     b = method.space.joined({name: array[None] for name, array in arrays_of(named.right).items()})[0]

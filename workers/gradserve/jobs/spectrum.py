@@ -33,7 +33,7 @@ def schedule(context: Context, question: EstimateSpectrum, check: Check) -> Swee
         NotDifferentiable: there is no such matrix.
         LimitExceeded: more probes, memory or operations than allowed.
     """
-    return _schedule(context, prepared(question), check)
+    return _schedule(context, prepared(context, question, check), check)
 
 
 def answers(context: Context, question: EstimateSpectrum, control: Control) -> Iterator[SpectrumEstimate]:
@@ -43,7 +43,7 @@ def answers(context: Context, question: EstimateSpectrum, control: Control) -> I
         InvalidRequest, NotDifferentiable, LimitExceeded: as `schedule` does.
         NumericalFailure, Cancelled, DeadlineExceeded, WorkerLost: while running.
     """
-    named = prepared(question)
+    named = prepared(context, question, control.check)
     scheduled = _schedule(context, named, control.check)
     visits, found, steps = Visits(context, named, scheduled, control), _nothing(named), 0
     probes = question.probes or DEFAULT_PROBES

@@ -45,7 +45,7 @@ def answers(context: Context, question: ExpandAlong, control: Control) -> Iterat
         LimitExceeded: memory or operations over a limit.
         NumericalFailure, Cancelled, DeadlineExceeded, WorkerLost: while running.
     """
-    call, order = checked(question.call), question.order
+    call, order = checked(context, question.call, control.check), question.order
     direction = arrays_of(question.direction)
     require_no_batch(call, "T2", "a model is made at one point; leave the batch out")
     _check(order, direction)

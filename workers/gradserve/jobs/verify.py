@@ -62,7 +62,7 @@ def verify_gradient(context: Context, question: VerifyGradient, control: Control
         NumericalFailure: the gradient cannot be computed at the point itself.
         Cancelled, DeadlineExceeded, WorkerLost: while running.
     """
-    call = checked(question.call)
+    call = checked(context, question.call, control.check)
     require_no_batch(call, "V1", "a gradient is verified at one point; leave the batch out")
     wrt = inputs_in_question(call.graph, question.wrt)
     claimed = arrays_of(question.claimed)
@@ -107,7 +107,7 @@ def verify_symmetry(context: Context, question: VerifySymmetry, control: Control
         NumericalFailure: the gradient or the Hessian cannot be computed at the point itself.
         Cancelled, DeadlineExceeded, WorkerLost: while running.
     """
-    call = checked(question.call)
+    call = checked(context, question.call, control.check)
     require_no_batch(call, "V1", "symmetry is verified at one point; leave the batch out")
     wrt = inputs_in_question(call.graph, question.wrt)
     context.programs.derived(call.graph, Hvp(wrt, product_only=True), control.check)  # refuses what is no loss

@@ -1,3 +1,3 @@
 """Ops that call functions."""
 
-from gradserve.ops.control import cond, scan
+from gradserve.ops.control import cond, derivatives, scan

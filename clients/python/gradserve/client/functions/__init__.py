@@ -2,10 +2,12 @@
 
 NumPy passes traced arrays on to the tracer, and so do SciPy's ufuncs; what is a plain Python function in SciPy asks for
 numbers instead. Here are those among them that losses need, with SciPy's arguments; arrays with some elements replaced,
-in place of assignments; choices and loops within the graph; and what networks compute from the windows of an array.
+in place of assignments; choices, loops and derivatives within the graph; and what networks compute from the windows of
+an array.
 """
 
 from gradserve.client.functions.control import cond, scan, while_loop
+from gradserve.client.functions.derivatives import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from gradserve.client.functions.of_arrays import of_arrays
 
 add_at = of_arrays("add_at")
@@ -40,6 +42,11 @@ __all__ = [
     "convolve",
     "expm",
     "funm_sym",
+    "grad",
+    "hessian",
+    "hvp",
+    "jacobian",
+    "jvp",
     "log_softmax",
     "logm",
     "logsumexp",
@@ -57,6 +64,8 @@ __all__ = [
     "solve_sylvester",
     "solve_triangular",
     "sqrtm",
+    "value_and_grad",
+    "vjp",
     "while_loop",
     "windows",
 ]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gradserve.client.tracing.memory import Memory
+from gradserve.client.tracing.origins import untraceable
 from gradserve.client.tracing.recording import current, recording
 from gradserve.client.tracing.trace import as_array, flat_result
 from gradserve.client.tracing.tracer import Tracer, tracers
@@ -19,6 +20,7 @@ from gradserve.ir.graph import Graph, Input, Literal
 from gradserve.ir.op import Op
 from gradserve.ir.types import TensorType, type_of
 from gradserve.numpy.recorder import Recorder
+from gradserve.ops.control.derivatives import Derivative
 
 
 @dataclass(frozen=True)
@@ -93,14 +95,28 @@ class Closed:
         return replace(graph, inputs=tuple(Input(f"x{k}", i.type) for k, i in enumerate(graph.inputs)))
 
 
+TRACED_INSTEAD = "put this line into a function of what it needs, and call that one by Client().function(...)"
+"""What to do about derivatives within functions that nobody traces."""
+
+
 def around() -> Recorder:
     """The graph in which a function would be called: a new one where nothing is being traced."""
     return current() or Recorder()
 
 
 def applied(g: Recorder, op: Op, operands: Sequence[Value]) -> list[Any]:
-    """The results of an op: numbers if all its operands are known, and traced arrays otherwise."""
+    """The results of an op: numbers if all its operands are known, and traced arrays otherwise.
+
+    Functions that name derivatives have no numbers here.
+
+    Raises:
+        Untraceable: there are such functions, and nothing is being traced.
+    """
     literals = [literal for literal in map(g.literal, operands) if isinstance(literal, Literal)]
-    if len(literals) < len(operands):
+    called = {each for function in op.functions.values() for each in (function, *function.functions)}
+    named = any(function.has(Derivative) for function in called)
+    if named and current() is None:
+        raise untraceable("a derivative is asked for where no function is being traced", TRACED_INSTEAD)
+    if named or len(literals) < len(operands):
         return list(tracers(g.apply(op, operands)))
     return [array[()] for array in evaluate.applied(op, [literal.array for literal in literals])]
