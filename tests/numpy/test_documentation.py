@@ -6,7 +6,7 @@ import sys
 
 from gradserve.client import functions
 from gradserve.ir.op import Op
-from gradserve.numpy.documentation import CONTROL, documentation, kink_conventions, supported_names
+from gradserve.numpy.documentation import OF_FUNCTIONS, documentation, kink_conventions, supported_names
 from gradserve.ops import OP_SET
 from tests.test_layout import REPOSITORY
 
@@ -38,7 +38,7 @@ def test_every_convention_is_described():
 
 def test_functions_of_functions_are_described_as_they_are():
     """The client has them; what is said below it of their arguments and results is what they say themselves."""
-    for call, gives in CONTROL.items():
+    for call, gives in OF_FUNCTIONS.items():
         name, _, arguments = call.partition("(")
         function = getattr(functions, name)
         bare = [

@@ -10,13 +10,32 @@ from gradserve.ir.op import Op
 from gradserve.numpy.table import FUNCTIONS, OWN, PACKAGE, SPECIAL, UFUNC_METHODS, UFUNCS, numpy_names
 from gradserve.ops import OP_SET
 
-CONTROL = {
+OF_FUNCTIONS = {
     "cond(predicate, then, otherwise, *operands)": (
         "What `then(*operands)` returns if the predicate is true, and else what `otherwise(*operands)` does."
+    ),
+    "grad(function, wrt=0, mode='reverse')": (
+        "A function that returns the gradient of `function`, a real scalar, in the arguments `wrt`; see value_and_grad."
+    ),
+    "hessian(function, wrt=0)": (
+        "A function that returns the Hessian of `function`, a real scalar, in the arguments `wrt`."
+    ),
+    "hvp(function, primals, tangents)": (
+        "The Hessian of the function, a real scalar, at the primals times the tangents."
+    ),
+    "jacobian(function, wrt=0, mode='auto')": (
+        "A function that returns the Jacobian of `function` in the arguments `wrt`."
+    ),
+    "jvp(function, primals, tangents)": (
+        "What the function returns at the primals, and the derivative there along the tangents."
     ),
     "scan(function, init, rows=None, length=None, reverse=False)": (
         "The last carry and the stacked rows of `carry, row = function(carry, row)`, done once for each row given."
     ),
+    "value_and_grad(function, wrt=0, mode='reverse')": (
+        "A function that returns what `function` does, a real scalar, and its gradient in the arguments `wrt`."
+    ),
+    "vjp(function, *primals)": "What the function returns at the primals, and its pullback there.",
     "while_loop(go_on, function, init, most, on_most='refuse')": (
         "The last carry and the number of steps of `carry = function(carry)`, done as long as `go_on(carry)` is true."
     ),
@@ -88,7 +107,7 @@ def _rows() -> dict[str, str]:
     rows |= {f"scipy.special.{name}": _summary(call) for name, call in SPECIAL.items()}
     for name, entry in OWN.items():
         rows[f"{PACKAGE}.{name}({', '.join(map(_shown, _parameters(entry.call)))})"] = _summary(entry.call)
-    return rows | {f"{PACKAGE}.{call}": gives for call, gives in CONTROL.items()}
+    return rows | {f"{PACKAGE}.{call}": gives for call, gives in OF_FUNCTIONS.items()}
 
 
 def kink_conventions() -> dict[str, list[str]]:
