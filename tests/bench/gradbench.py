@@ -102,8 +102,8 @@ def compared(names: list[str], seconds: float, screen: Screen) -> Section:
     text = (
         "The evaluations of [GradBench](https://github.com/gradbench/gradbench) as its tool in `tests/thirdparty` runs "
         "them, calls of `Client(threads=1)` with all their checks, held to an executor. JAX is `jit` of the same "
-        "formulas in float64 in a process of its own, held to one core; outside, `particle` and `saddle` are in forward "
-        "mode there, as JAX cannot go backwards through their loops. Processor time: medians of interleaved turns "
+        "formulas in float64 in a process of its own, held to one core; `particle` and `saddle` are in forward mode, "
+        "outside, as JAX cannot go backwards through their loops. Processor time: medians of interleaved turns "
         f"and, in brackets, the best turn. All results agree to {CLOSE:g} before anything is timed."
     )
     return Section("GradBench", text, header, rows, floors)
