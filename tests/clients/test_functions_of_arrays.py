@@ -13,7 +13,7 @@ from gradserve.autodiff import derive
 from gradserve.client import functions
 from gradserve.client.tracing.trace import trace
 from gradserve.ir.errors import InvalidGraph, Untraceable
-from gradserve.numpy.documentation import CONTROL
+from gradserve.numpy.documentation import OF_FUNCTIONS
 from gradserve.numpy.table import OWN
 from gradserve.questions.derivations import Gradient, Hvp
 from tests.clients.evaluation import assert_same, evaluate
@@ -359,7 +359,7 @@ def test_refusals_name_the_line_and_the_alternative():
 
 
 def test_functions_look_like_functions_of_arrays():
-    assert {*OWN, *(call.partition("(")[0] for call in CONTROL)} == set(functions.__all__)
+    assert {*OWN, *(call.partition("(")[0] for call in OF_FUNCTIONS)} == set(functions.__all__)
     assert list(inspect.signature(functions.set_at).parameters) == ["x", "key", "values"]
     for name in functions.__all__:
         assert getattr(functions, name).__doc__

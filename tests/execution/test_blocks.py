@@ -54,7 +54,32 @@ def outer_rows_of_whole(xp, x, y):
     return xp.dot(weights.T, xp.max(xp.dot(weights, y), axis=1))
 
 
+def slope(xp, x, y):
+    """Of a logistic loss: the matrix is read by rows, and summed over them."""
+    return xp.einsum("ni,n->i", x, 1.0 / (1.0 + xp.exp(-xp.dot(x, y[0]))))
+
+
+def curved(xp, x, y):
+    """Two sums over rows, the second of which needs the first whole."""
+    weights = xp.tanh(xp.dot(x, y[0]))
+    return xp.einsum("ni,n->i", x, weights * xp.dot(x, xp.einsum("ni,n->i", x, weights)))
+
+
+def squares(xp, x, y):
+    """As many columns as rows: a sum over rows has a length of rows, and none of them."""
+    square = xp.tanh(xp.dot(x, xp.einsum("ni,nj->ij", x, xp.eye(ROWS))))
+    total = xp.einsum("ni,n->i", square, xp.cos(xp.dot(square, x[:, 0])))
+    return xp.dot(square, xp.sin(total))[:, None] * x
+
+
+def beside(xp, x, y):
+    """Rows that are kept beside a sum over them."""
+    scores = xp.exp(-xp.dot(x, y[0]))
+    return xp.concatenate([xp.einsum("ni,n->i", x, scores), scores])
+
+
 FUNCTIONS = [nearest, softmax_of_products, of_all_rows_between, moved, products_of_rows, outer_rows_of_whole]
+SUMS = [slope, curved, squares, beside]
 
 
 def points() -> tuple[Array, Array]:
@@ -74,13 +99,13 @@ def found_and_expected(function) -> tuple[Array, Array]:
     return prepared(graph, "fused")({"x": x, "y": y})[name], function(np, x, y)
 
 
-@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("function", [*FUNCTIONS, *SUMS], ids=lambda f: f.__name__)
 def test_functions_of_rows(function):
     found, expected = found_and_expected(function)
     np.testing.assert_allclose(found, expected, rtol=CLOSE, atol=CLOSE)
 
 
-@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("function", [*FUNCTIONS, *SUMS], ids=lambda f: f.__name__)
 def test_what_is_written_with_blocks_is_a_graph_of_the_same_types(function):
     x, y = points()
     with Client(threads=1) as client:
@@ -92,7 +117,21 @@ def test_what_is_written_with_blocks_is_a_graph_of_the_same_types(function):
         assert node.op.infer(*(cut.value_types[k] for k in node.operands)) == node.types
     for op in blocks_in(cut):
         assert ROWS == op.rows > op.block
-        assert op.calls == -(-ROWS // op.block)
+        assert (op.calls, op.left) == divmod(ROWS, op.block)
+
+
+@pytest.mark.parametrize("function", SUMS, ids=lambda f: f.__name__)
+def test_sums_over_rows_end_blocks(function):
+    x, y = points()
+    with Client(threads=1) as client:
+        graph = program_of(client.function(lambda x, y: function(np, x, y), x, y).graph).graph
+    assert any(op.sums for op in blocks_in(blocks.in_blocks(graph, lowerable)))
+
+
+def test_rows_that_are_left_out_are_found(monkeypatch):
+    monkeypatch.setattr(blocks.Blocks, "left", property(lambda op: 0))
+    found, expected = found_and_expected(slope)
+    assert np.max(abs(found - expected)) > 0.1
 
 
 def test_rows_that_are_mixed_are_found(monkeypatch):

@@ -7,7 +7,7 @@ them the bits, depend on it. `make bench BENCH_ARGS="--only predicted"` compares
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 from gradserve.ir.graph import Graph, Node
 from gradserve.ir.op import Cost, Op
@@ -92,9 +92,8 @@ def of_graph(graph: Graph, compiled: Mapping[str, float] = _COMPILED) -> float:
     return total
 
 
-def at_border(graph: Graph) -> float:
-    """Predicted seconds in which machine code reads its arguments and writes its results; products read theirs."""
-    read = {k for node in graph.nodes if not isinstance(node.op, Contract) for k in node.operands}
+def at_border(graph: Graph, read: Set[int]) -> float:
+    """Predicted seconds in which machine code reads those of these values that are given, and writes its results."""
     moved = [k for k in read if k < graph.first_node_value] + [output.value for output in graph.outputs]
     types = graph.value_types
     return sum(types[k].nbytes for k in moved) / _PASS_BYTES_PER_SECOND

@@ -1,17 +1,21 @@
-"""Blocks: parts of a graph that work row by row, a block of rows at a time, whose values then stay in the cache."""
+"""Blocks: parts of a graph that work row by row, a block of rows at a time, whose values then stay in the cache.
+
+Products that sum over all rows end such parts: each block adds what its rows give. So a large matrix that is multiplied
+by a vector, and its transpose by what is made of the product, comes from memory once.
+"""
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gradserve.execution.fused.rows import by_rows, of_rows
+from gradserve.execution.fused.rows import by_rows, of_rows, sums_rows
 from gradserve.ir.graph import Graph, Input, Node, Output
 from gradserve.ir.op import Sample
 from gradserve.ir.types import Array, TensorType
+from gradserve.ops.contraction.contract import Contract
 from gradserve.ops.control.calling import Calling, Function, output_types
 from gradserve.ops.reduction.reductions import ReduceSum
 
@@ -31,34 +35,44 @@ class Blocks(Calling):
     """Its body of one block of rows after the other. Only the fused executor writes it."""
 
     body: Graph
+    rest: Graph
+    """The same of the rows that are left in the end; the body again if there are none."""
     rows: int
     block: int
     cut: int
     """How many operands, the first ones, are cut into blocks along their first axes; the others are given whole."""
+    sums: tuple[int, ...]
+    """Which outputs are sums over all rows; the others have as many."""
 
     name = "blocks"
     internal = True
-    calls_functions = ("body",)
+    calls_functions = ("body", "rest")
 
     @property
     def calls(self) -> int:
-        """The number of blocks; the last one begins where it fits, so that some rows are made twice."""
-        return -(-self.rows // self.block)
+        """The number of whole blocks."""
+        return self.rows // self.block
+
+    @property
+    def left(self) -> int:
+        """The number of rows that are left then."""
+        return self.rows % self.block
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         """The types of the outputs, with all their rows."""
         del types
-        return tuple(t.with_shape((self.rows, *t.shape[1:])) for t in output_types(self.body))
+        found = enumerate(output_types(self.body))
+        return tuple(t if k in self.sums else _of_rows(t, self.rows) for k, t in found)
 
     def run(self, xp: Any, functions: Mapping[str, Function], *arrays: Array) -> list[Array]:
         """The outputs."""
-        starts = [min(k * self.block, self.rows - self.block) for k in range(self.calls)]
-        found = [
-            functions["body"](*(x[s : s + self.block] for x in arrays[: self.cut]), *arrays[self.cut :]) for s in starts
-        ]
-        again = [0, *(before + self.block - s for before, s in itertools.pairwise(starts))]
-        parts = ([x[skipped:] for x, skipped in zip(each, again, strict=True)] for each in zip(*found, strict=True))
-        return [xp.concatenate(part) for part in parts]
+        found = []
+        for start in range(0, self.rows, self.block):
+            cut = [x[start : start + self.block] for x in arrays[: self.cut]]
+            function = functions["body" if start + self.block <= self.rows else "rest"]
+            found.append(function(*cut, *arrays[self.cut :]))
+        parts = enumerate(zip(*found, strict=True))
+        return [sum(part) if k in self.sums else xp.concatenate(part) for k, part in parts]
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
@@ -73,10 +87,9 @@ def in_blocks(graph: Graph, lowerable: Lowerable) -> Graph:
     are computed in one pass.
     """
     lengths = Counter[int]()
-    for node in graph.nodes:
-        for type_ in node.types:
-            if type_.rank and type_.lengths[0] >= 2 * _FEWEST:
-                lengths[type_.lengths[0]] += type_.nbytes
+    for type_ in graph.value_types:
+        if type_.rank and type_.lengths[0] >= 2 * _FEWEST:
+            lengths[type_.lengths[0]] += type_.nbytes
     for rows, nbytes in lengths.most_common():
         if nbytes >= _LARGE:
             graph = _Cutting(graph, rows, lowerable).graph()
@@ -88,8 +101,12 @@ class _Cutting:
 
     def __init__(self, graph: Graph, rows: int, lowerable: Lowerable) -> None:
         self._graph, self._rows, self._types = graph, rows, graph.value_types
-        self._cuts = [self._cut(node) if lowerable(graph, node) else None for node in graph.nodes]
         self._results = [results for _, results in graph.numbered_nodes()]
+        self._sums: set[int] = set()
+        """The positions of nodes that sum over all rows."""
+        self._cuts = [
+            self._cut(position, node) if lowerable(graph, node) else None for position, node in enumerate(graph.nodes)
+        ]
         self._readers: dict[int, list[int]] = {}
         for position, node in enumerate(graph.nodes):
             for k in node.operands:
@@ -99,12 +116,17 @@ class _Cutting:
         self._nodes: list[Node] = []
         self._next = graph.first_node_value
 
-    def _cut(self, node: Node) -> tuple[bool, ...] | None:
+    def _cut(self, position: int, node: Node) -> tuple[bool, ...] | None:
         """Which operands a node reads row by row; None if it does not work on rows."""
-        (result, *others) = node.types
-        if others or not result.rank or result.lengths[0] != self._rows:
+        (result, *others), operands = node.types, [self._types[k] for k in node.operands]
+        if others:
             return None
-        return by_rows(node.op, [self._types[k] for k in node.operands], result)
+        has_rows = bool(result.rank) and result.lengths[0] == self._rows
+        found = by_rows(node.op, operands, result) if has_rows else None
+        if found is None and sums_rows(node.op, operands, self._rows):
+            self._sums.add(position)
+            return (True,) * len(operands)
+        return found
 
     def graph(self) -> Graph:
         """The graph with blocks where they pay."""
@@ -127,13 +149,13 @@ class _Cutting:
         """For each node its round: those of an even one work on rows, and none needs all rows of another's of it."""
         made = [-1] * self._graph.first_node_value
         rounds = []
-        for node, cuts in zip(self._graph.nodes, self._cuts, strict=True):
+        for position, (node, cuts) in enumerate(zip(self._graph.nodes, self._cuts, strict=True)):
             if cuts is None:
                 own = max([1, *(made[k] | 1 for k in node.operands)])
             else:
                 own = max((_ready(made[k], cut) for k, cut in zip(node.operands, cuts, strict=True)), default=0)
             rounds.append(own)
-            made += [own] * len(node.types)
+            made += [own + (position in self._sums)] * len(node.types)
         return self._put_off(rounds)
 
     def _put_off(self, rounds: list[int]) -> list[int]:
@@ -142,19 +164,21 @@ class _Cutting:
             if self._cuts[position] is None:
                 continue
             latest = [
-                self._latest(rounds[reader], reader, k)
+                self._latest(rounds[reader], reader, k, position in self._sums)
                 for k in self._results[position]
                 for reader in self._readers.get(k, ())
             ]
             rounds[position] = max(rounds[position], min(latest, default=0))
         return rounds
 
-    def _latest(self, round_: int, reader: int, value: int) -> int:
+    def _latest(self, round_: int, reader: int, value: int, is_sum: bool) -> int:
         """The last even round in which a value can be made for a reader in some round."""
         cuts = self._cuts[reader]
         if cuts is None:
             return round_ - 1
-        whole = any(k == value and not cut for k, cut in zip(self._graph.nodes[reader].operands, cuts, strict=True))
+        whole = is_sum or any(
+            k == value and not cut for k, cut in zip(self._graph.nodes[reader].operands, cuts, strict=True)
+        )
         return round_ - 2 if whole else round_
 
     def _inside(self, positions: Sequence[int]) -> list[int]:
@@ -172,16 +196,39 @@ class _Cutting:
             node = nodes[position]
             if not (node.op.elementwise or node.op.view or isinstance(node.op, ReduceSum)):
                 written |= inside & {*node.operands, *self._results[position]}
-        saved = sum(self._types[k].nbytes for k in written)
         made = [self._results[position][0] for position in positions]
+        saved = sum(self._types[k].nbytes for k in written)
         handed_on = sum(self._types[k].nbytes for k in made if k not in inside)
-        if saved < max(_LARGE, _SHARE * handed_on):
+        if saved + self._read_again(positions) < max(_LARGE, _SHARE * handed_on):
             return 0
-        widest = max(self._types[k].nbytes for k in made) // self._rows
+        own = self._widest(self._results[position][0] for position in positions if position not in self._sums)
+        given = self._widest(k for position in positions for k in self._read_by_rows(position) if k not in made)
         block = _MOST
-        while block > _FEWEST and block * max(2 * widest, saved // self._rows // 4) > _BLOCK_BYTES:
+        while block > _FEWEST and block * max(2 * own, given, saved // self._rows // 4) > _BLOCK_BYTES:
             block //= 2
-        return block if 2 * block <= self._rows and block * widest <= _MOST_BYTES else 0
+        if 2 * block > self._rows or block * max(own, given) > _MOST_BYTES:
+            return 0
+        even = range(block, max(block // 2, _FEWEST - 1), -1)
+        return next((fewer for fewer in even if self._rows % fewer == 0), block)
+
+    def _widest(self, values: Iterable[int]) -> int:
+        """Bytes of the largest row among these."""
+        return max((self._types[k].nbytes for k in values), default=0) // self._rows
+
+    def _read_by_rows(self, position: int) -> list[int]:
+        """The values of which a node reads rows."""
+        return [
+            k for k, cut in zip(self._graph.nodes[position].operands, self._cuts[position] or (), strict=True) if cut
+        ]
+
+    def _read_again(self, positions: Sequence[int]) -> int:
+        """The bytes of what is given and multiplied by these nodes more than once, if sums over rows do so as well."""
+        if self._sums.isdisjoint(positions):
+            return 0
+        made = {self._results[position][0] for position in positions}
+        products = [p for p in positions if isinstance(self._graph.nodes[p].op, Contract)]
+        readers = Counter(k for p in products for k in {*self._read_by_rows(p)} - made)
+        return sum((count - 1) * self._types[k].nbytes for k, count in readers.items())
 
     def _add(self, node: Node, results: Sequence[int]) -> None:
         self._nodes.append(node)
@@ -204,23 +251,29 @@ class _Cutting:
         number = {("cut", k): n for n, k in enumerate(cut)}
         number |= {("whole", k): n for n, k in enumerate([*given[len(cut) :], *scalars], start=len(cut))}
         number |= {("cut", k): n for n, k in enumerate(made, start=len(given) + len(scalars))}
-        nodes = []
-        for position in positions:
-            node = graph.nodes[position]
-            pairs = zip(node.operands, self._cuts[position] or (), strict=True)
-            operands = tuple(number["cut" if rowed else "whole", k] for k, rowed in pairs)
-            types = tuple(_of_rows(t, block) for t in node.types)
-            nodes.append(replace(node, op=of_rows(node.op, block), operands=operands, types=types))
         inside = set(self._inside(positions))
         kept = [k for k in made if k not in inside]
-        types_of = [_of_rows(self._types[k], block) if n < len(cut) else self._types[k] for n, k in enumerate(given)]
-        body = Graph(
-            inputs=tuple(Input(f"x{n}", type_) for n, type_ in enumerate(types_of)),
-            constants=tuple(graph.constants[k - first] for k in scalars),
-            nodes=tuple(nodes),
-            outputs=tuple(Output(f"y{n}", number["cut", k]) for n, k in enumerate(kept)),
-        )
-        op = Blocks(body, self._rows, block, len(cut))
+
+        def body(count: int) -> Graph:
+            nodes = []
+            for position in positions:
+                node = graph.nodes[position]
+                pairs = zip(node.operands, self._cuts[position] or (), strict=True)
+                moved = replace(node, operands=tuple(number["cut" if rowed else "whole", k] for k, rowed in pairs))
+                if position not in self._sums:
+                    types = tuple(_of_rows(t, count) for t in node.types)
+                    moved = replace(moved, op=of_rows(node.op, count), types=types)
+                nodes.append(moved)
+            types_of = [_of_rows(self._types[k], count) if k in cut else self._types[k] for k in given]
+            return Graph(
+                inputs=tuple(Input(f"x{n}", type_) for n, type_ in enumerate(types_of)),
+                constants=tuple(graph.constants[k - first] for k in scalars),
+                nodes=tuple(nodes),
+                outputs=tuple(Output(f"y{n}", number["cut", k]) for n, k in enumerate(kept)),
+            )
+
+        sums = tuple(n for n, k in enumerate(kept) if any(self._results[p][0] == k for p in self._sums))
+        op = Blocks(body(block), body(self._rows % block or block), self._rows, block, len(cut), sums)
         self._add(Node(op, tuple(self._number[k] for k in given), tuple(self._types[k] for k in kept)), kept)
 
 

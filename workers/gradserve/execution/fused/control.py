@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gradserve.execution.costs import of_graph
 from gradserve.execution.fused.blocks import Blocks
+from gradserve.execution.fused.elementwise import computed
+from gradserve.execution.fused.groups import Group
 from gradserve.execution.fused.indexing import slice_at
 from gradserve.execution.fused.lowering import Site, lower, lowered
 from gradserve.execution.fused.machine import CHECK, Machine
@@ -148,7 +150,7 @@ def _repeat(
         targets = [slice_at(machine, stack, 0, row) for stack in stacks]
         held = machine.held
         first = int(op.stops)
-        outputs = lower(machine, op.body, inputs, _own(op.body, first + op.carries, targets))
+        outputs = lower(machine, op.body, inputs, _own(op.body, dict(enumerate(targets, first + op.carries))))
         kept = outputs[first + op.carries :]
         for value, target in zip(kept, targets, strict=True):
             if value != target:
@@ -163,13 +165,13 @@ def _repeat(
             text.leave_if(text.value(f"xor i1 {truth}, true"))
 
 
-def _own(body: Graph, first: int, targets: Sequence[Stored]) -> dict[int, Stored]:
-    """Where outputs, from the first of these on, may be written at once: those that nothing else is made of."""
+def _own(body: Graph, targets: Mapping[int, Stored]) -> dict[int, Stored]:
+    """Where outputs may be written at once, given where each belongs: those that nothing else is made of."""
     outputs = [output.value for output in body.outputs]
     return {
-        value: target
-        for value, target in zip(outputs[first:], targets, strict=True)
-        if outputs.count(value) == 1 and value >= body.first_node_value and target.type.size > FEW
+        outputs[k]: target
+        for k, target in targets.items()
+        if outputs.count(outputs[k]) == 1 and outputs[k] >= body.first_node_value and target.type.size > FEW
     }
 
 
@@ -188,21 +190,45 @@ def _(op: Blocks, at: Site, operands: Sequence[Lowered]) -> list[Lowered]:
     wholes = [at.new(k) for k in range(len(at.types))]
     for whole in wholes:
         machine.hold(whole)
+    for k in op.sums:
+        text.clear(wholes[k].pointer, wholes[k].type.nbytes)
     with text.loop(op.calls) as step:
         _look(machine, step, of_graph(op.body), op.calls)
-        start, last = text.value(f"mul nsw i64 {step}, {op.block}"), op.rows - op.block
-        late = text.value(f"icmp sgt i64 {start}, {last}")
-        first = text.value(f"select i1 {late}, i64 {last}, i64 {start}")
-        inputs = [*(_block(machine, value, first, op.block) for value in rows), *operands[op.cut :]]
-        targets = [_stored_block(machine, whole, first, op.block) for whole in wholes]
-        held = machine.held
-        outputs = lower(machine, op.body, inputs, _own(op.body, 0, targets))
-        for value, target in zip(outputs, targets, strict=True):
-            if value != target:
-                moved(machine, value, target)
-        give_back(machine, outputs)
-        machine.let_go(held)
+        start = text.value(f"mul nsw i64 {step}, {op.block}")
+        _one_block(op, op.body, machine, (rows, operands[op.cut :]), wholes, (start, op.block))
+    if op.left:
+        _one_block(op, op.rest, machine, (rows, operands[op.cut :]), wholes, (str(op.rows - op.left), op.left))
     return [*wholes]
+
+
+def _one_block(
+    op: Blocks,
+    body: Graph,
+    machine: Machine,
+    given: tuple[Sequence[Filled | Stored], Sequence[Lowered]],
+    wholes: Sequence[Stored],
+    part: tuple[str, int],
+) -> None:
+    """A body on some rows, by the first of them and their number: its rows into the whole results, its sums to them."""
+    rows, others = given
+    inputs = [*(_block(machine, value, *part) for value in rows), *others]
+    targets = {k: _stored_block(machine, whole, *part) for k, whole in enumerate(wholes) if k not in op.sums}
+    held = machine.held
+    outputs = lower(machine, body, inputs, _own(body, targets))
+    for k, value in enumerate(outputs):
+        if k in op.sums:
+            _add(machine, value, wholes[k])
+        elif value != targets[k]:
+            moved(machine, value, targets[k])
+    give_back(machine, outputs)
+    machine.let_go(held)
+
+
+def _add(machine: Machine, value: Lowered, into: Stored) -> None:
+    """Adds a value, element by element."""
+    group = Group(into.type.lengths)
+    group.terms[0] = group.read(0, into) + group.read(1, value)
+    computed(machine, group, {0: into})
 
 
 def _block(machine: Machine, value: Filled | Stored, first: str, count: int) -> Lowered:

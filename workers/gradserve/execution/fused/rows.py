@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,6 +18,8 @@ from gradserve.ops.reduction.reductions import OverAxes
 
 _MOST_WHOLE = 1 << 17
 """Bytes of a matrix that may be multiplied with one block of rows after the other: BLAS packs it anew each time."""
+
+_FEW_COLUMNS = 4
 
 
 @functools.singledispatch
@@ -83,6 +86,19 @@ def _(op: Contract, operands: Sequence[TensorType], result: TensorType) -> tuple
 def _is_given_whole(type_: TensorType) -> bool:
     """Whether an operand is a small matrix, or less: others may have to be copied before BLAS can read them."""
     return type_.rank <= 2 and type_.nbytes <= _MOST_WHOLE
+
+
+def sums_rows(op: Op, operands: Sequence[TensorType], rows: int) -> bool:
+    """Whether an op sums products over all rows of both operands, of which one has few columns.
+
+    BLAS reads a large matrix once for such a product, and does too little with it to be faster on more rows.
+    """
+    if not isinstance(op, Contract) or op.lhs_batch or (0, 0) not in zip(op.lhs_contract, op.rhs_contract, strict=True):
+        return False
+    x, y = operands
+    left, right = op.free(x.rank, y.rank)
+    columns = min(math.prod(v.lengths[axis] for axis in axes) for v, axes in ((x, left), (y, right)))
+    return x.lengths[0] == rows and columns <= _FEW_COLUMNS
 
 
 @functools.singledispatch

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gradserve.execution import costs
-from gradserve.execution.fused.blocks import in_blocks
+from gradserve.execution.fused.blocks import Blocks, in_blocks
 from gradserve.execution.fused.region import Region, fused
 from gradserve.execution.fused.table import lowerable, weight
 from gradserve.execution.numpy.schedule import NumpySchedule, Step, schedule_of
 from gradserve.execution.program import Program
+from gradserve.ir.graph import Graph
+from gradserve.ops.contraction.contract import Contract
 
 
 @dataclass(frozen=True)
@@ -41,4 +43,16 @@ def fused_schedule(program: Program) -> FusedSchedule:
 def _seconds(step: Step, around: float) -> float:
     if not isinstance(step.op, Region):
         return step.seconds
-    return around + costs.at_border(step.op.body) + costs.of_graph(step.op.body)
+    return around + costs.at_border(step.op.body, _read(step.op.body)) + costs.of_graph(step.op.body)
+
+
+def _read(graph: Graph) -> set[int]:
+    """The values that its nodes read, without those of products, whose seconds count what they read."""
+    found: set[int] = set()
+    for node in graph.nodes:
+        if isinstance(node.op, Blocks):
+            within = _read(node.op.body)
+            found.update(k for n, k in enumerate(node.operands) if n in within)
+        elif not isinstance(node.op, Contract):
+            found.update(node.operands)
+    return found
