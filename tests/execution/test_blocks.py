@@ -20,6 +20,7 @@ CLOSE = 1e-12
 def small(monkeypatch):
     """Everything pays, and blocks are of a few rows."""
     monkeypatch.setattr(blocks, "_LARGE", 1)
+    monkeypatch.setattr(blocks, "CACHED_BYTES", 1)
     monkeypatch.setattr(blocks, "_FEWEST", 2)
     monkeypatch.setattr(blocks, "_BLOCK_BYTES", 300)
 

@@ -30,7 +30,7 @@ FUNCTION_NODE_SECONDS = 2.5e-8
 FLOPS_PER_SECOND = 2e10
 """Of what is nothing of the following."""
 BYTES_PER_SECOND = 2e10
-_CACHED_BYTES, _CACHED_BYTES_PER_SECOND, _FAR_BYTES_PER_SECOND = 12 << 20, 3.5e10, 2e10
+CACHED_BYTES, _CACHED_BYTES_PER_SECOND, _FAR_BYTES_PER_SECOND = 12 << 20, 3.5e10, 2e10
 """Of matrices that are read once: of those that stay in a cache, and of larger ones."""
 _PASS_BYTES_PER_SECOND = 3.4e10
 """Of elementwise steps, whose results are mostly read soon."""
@@ -146,7 +146,7 @@ def _nanoseconds(op: Elementwise) -> float:
 def _product(cost: Cost, operands: Sequence[TensorType]) -> float:
     """Of a matrix product: of its operations if they are many for each entry, or else of reading the larger matrix."""
     shortest = min((length for type_ in operands for length in type_.lengths if length > 1), default=1)
-    bandwidth = _CACHED_BYTES_PER_SECOND if cost.bytes <= _CACHED_BYTES else _FAR_BYTES_PER_SECOND
+    bandwidth = _CACHED_BYTES_PER_SECOND if cost.bytes <= CACHED_BYTES else _FAR_BYTES_PER_SECOND
     return max(cost.flops / _rate(_PRODUCTS_PER_SECOND, _HALF_PRODUCTS, shortest), cost.bytes / bandwidth)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from gradserve.execution.costs import CACHED_BYTES
 from gradserve.execution.fused.rows import by_rows, of_rows, sums_rows
 from gradserve.ir.graph import Graph, Input, Node, Output
 from gradserve.ir.op import Sample
@@ -222,13 +223,14 @@ class _Cutting:
         ]
 
     def _read_again(self, positions: Sequence[int]) -> int:
-        """The bytes of what is given and multiplied by these nodes more than once, if sums over rows do so as well."""
+        """Bytes of what would come from memory again for products of these nodes, if some of them sum over rows."""
         if self._sums.isdisjoint(positions):
             return 0
         made = {self._results[position][0] for position in positions}
         products = [p for p in positions if isinstance(self._graph.nodes[p].op, Contract)]
         readers = Counter(k for p in products for k in {*self._read_by_rows(p)} - made)
-        return sum((count - 1) * self._types[k].nbytes for k, count in readers.items())
+        far = {k: count for k, count in readers.items() if self._types[k].nbytes >= CACHED_BYTES}
+        return sum((count - 1) * self._types[k].nbytes for k, count in far.items())
 
     def _add(self, node: Node, results: Sequence[int]) -> None:
         self._nodes.append(node)
