@@ -71,7 +71,13 @@ def values_of(hint: Any, argument: st.SearchStrategy[Any]) -> st.SearchStrategy[
         return records(hint, argument)
     if issubclass(hint, enum.StrEnum):
         return st.sampled_from(list(hint))
-    return {bool: st.booleans(), int: st.integers(0, 2**31 - 1), float: st.floats(), str: NAMES}[hint]
+    return {
+        bool: st.booleans(),
+        int: st.integers(0, 2**31 - 1),
+        float: st.floats(),
+        str: NAMES,
+        bytes: st.binary(max_size=5),
+    }[hint]
 
 
 def records(kind: Any, argument: st.SearchStrategy[Any] = ARRAYS) -> st.SearchStrategy[Any]:

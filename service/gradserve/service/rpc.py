@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from threading import Timer
 from types import MappingProxyType, TracebackType
 from typing import Any, Self, TypeAlias
@@ -52,6 +53,7 @@ class Rpc:
         "_size",
         "_timer",
         "control",
+        "counted",
         "memory",
         "places",
         "report",
@@ -69,6 +71,8 @@ class Rpc:
         # Without a deadline gRPC says that ages are left.
         self.control = Control.after(min(context.time_remaining(), method.max_seconds), method.waits)
         self.report: Report | None = None
+        self.counted = 0
+        """Chunks that an earlier call has counted, of which this one goes on."""
         self.memory: Opened | None = None
         """The memory that the client shares for this call."""
         self.places = _NO_PLACES
@@ -178,7 +182,10 @@ class Rpc:
         self._context.abort(code, status.message)
 
     def _ended(self, code: grpc.StatusCode) -> None:
-        self._method.metrics.ended(code, self._spans(), self._received, self._sent, self.report)
+        report = self.report
+        if report is not None and self.counted:
+            report = replace(report, chunks=report.chunks - self.counted)
+        self._method.metrics.ended(code, self._spans(), self._received, self._sent, report)
 
 
 class Method:

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from gradserve.estimation.looks import Target
 from gradserve.ir.types import Array
 from gradserve.questions.estimates import Sampler, StopReason
+from gradserve.questions.resuming import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +25,22 @@ class Probes:
     stop: int
     sampler: Sampler = Sampler.SIGNS
 
+    @property
+    def count(self) -> int:
+        """How many products."""
+        return self.stop - self.start
+
 
 @dataclass(frozen=True, slots=True)
 class Columns:
     """Asks for the products with these rows."""
 
     rows: Array
+
+    @property
+    def count(self) -> int:
+        """How many products."""
+        return len(self.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +49,11 @@ class Basis:
 
     start: int
     stop: int
+
+    @property
+    def count(self) -> int:
+        """How many products."""
+        return self.stop - self.start
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +72,8 @@ class Known:
     diagonal_half_width: Array
     sketch: int = 0
     """Dimensions that are known exactly and not by chance."""
+    state: State | None = None
+    """What the estimator goes on with from here; None if it takes all products so far."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +91,7 @@ class Operator:
     """The most rows that may be held at once."""
 
 
-Dialogue: TypeAlias = Generator[Probes | Columns | Basis | Known, Any, None]
+Ask: TypeAlias = Probes | Columns | Basis
+Dialogue: TypeAlias = Generator[Ask | Known, Any, None]
 Method: TypeAlias = Callable[[Operator, Target], Dialogue]
 """An estimator: the dialogue about an operator that comes to an answer as good as the target says."""

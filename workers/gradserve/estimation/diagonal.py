@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,10 +16,13 @@ from gradserve.autodiff import names
 from gradserve.estimation.estimator import ProbesOf
 from gradserve.estimation.looks import Target, error_probability, first_look, stop_reason
 from gradserve.estimation.running import ROUNDING, few, widening
-from gradserve.ir.types import Array
+from gradserve.ir.types import Array, TensorType
 from gradserve.questions.derivations import Hvp
 from gradserve.questions.estimates import DiagonalEstimate
 from gradserve.questions.report import Report
+from gradserve.questions.resuming import Standing, State
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,25 @@ class DiagonalSoFar:
     def samples_of(outputs: Mapping[str, Array], probes: ProbesOf) -> Mapping[str, Array]:
         """The samples of a chunk, by input."""
         return {name: product * probes(name) for name, product in _products(outputs).items()}
+
+    @property
+    def taken(self) -> int:
+        """The samples so far."""
+        return self.count
+
+    def state(self) -> State:
+        """Where it stands."""
+        named = {f"{part}:{name}": array for name, each in self.entries.items() for part, array in vars(each).items()}
+        return {"taken": np.asarray(self.count), **named}
+
+    def standing(self, stood: Standing, outputs: Mapping[str, TensorType]) -> DiagonalSoFar:
+        """The same where it stood."""
+        shapes = {name: type_.lengths for name, type_ in _products(outputs).items()}
+        entries = {
+            name: Entries(*(stood.numbers(f"{part}:{name}", *shape) for part in ("mean", "squares", "largest")))
+            for name, shape in shapes.items()
+        }
+        return replace(self, count=stood.count("taken", 1), entries=entries)
 
     def with_samples(self, samples: Mapping[str, Array]) -> DiagonalSoFar:
         """The estimate after more probes."""
@@ -103,6 +126,6 @@ class DiagonalSoFar:
         return np.where(unproven & (error * np.sqrt(self.count) <= rounding), np.inf, half)
 
 
-def _products(outputs: Mapping[str, Array]) -> Mapping[str, Array]:
-    split = ((names.split(key), array) for key, array in outputs.items())
-    return {name: array for (role, name), array in split if role == "product"}
+def _products(outputs: Mapping[str, T]) -> Mapping[str, T]:
+    split = ((names.split(key), each) for key, each in outputs.items())
+    return {name: each for (role, name), each in split if role == "product"}

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol, Self, TypeAlias
 
 from gradserve.estimation.looks import Target
-from gradserve.ir.types import Array
+from gradserve.ir.types import Array, TensorType
 from gradserve.questions.derivations import Derivation
 from gradserve.questions.report import Report
+from gradserve.questions.resuming import Standing, State
 
 ProbesOf: TypeAlias = Callable[[str], Array]
 """The probes of a chunk in an input, with a leading axis; made when they are asked for."""
@@ -28,6 +29,23 @@ class Estimator(Protocol):
     @staticmethod
     def samples_of(outputs: Mapping[str, Array], probes: ProbesOf) -> Mapping[str, Array]:
         """The samples of a chunk: arrays with a leading axis of probes, made of its outputs and of its probes."""
+        ...
+
+    def state(self) -> State:
+        """What `standing` takes."""
+        ...
+
+    def standing(self, stood: Standing, outputs: Mapping[str, TensorType]) -> Self:
+        """The estimator where it stood; `outputs` are what a probe gives, by name.
+
+        Raises:
+            InvalidRequest: it never stood there.
+        """
+        ...
+
+    @property
+    def taken(self) -> int:
+        """The samples so far."""
         ...
 
     def with_samples(self, samples: Mapping[str, Array]) -> Self:

@@ -6,10 +6,12 @@ import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from gradserve.estimation import automatic, exact, leave_one_out, sketched
+from gradserve.estimation import automatic, exact, leave_one_out, residual, sketched
 from gradserve.estimation.asking import Dialogue, Method, Operator
+from gradserve.estimation.deflation import Deflation
 from gradserve.estimation.looks import Target
 from gradserve.questions.estimates import Estimator, Sampler
+from gradserve.questions.resuming import Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +25,23 @@ class Way:
     """The sampler that suits it; None if it takes no other than its own."""
     parts: bool = True
     """Whether it tells the parts that inputs have in the trace, and the diagonal."""
+    beside: type[Deflation] = Deflation
+    """What it samples beside."""
 
     def method(self, sampler: Sampler) -> Method:
         """The estimator with a sampler."""
         if self.sampler is None:
             return self.begin
-        chosen = self.sampler if sampler is Sampler.AUTO else sampler
-        return functools.partial(self.begin, sampler=chosen)
+        return functools.partial(self.begin, sampler=self._chosen(sampler))
+
+    def resumed(self, sampler: Sampler, operator: Operator, target: Target, at: Standing) -> Dialogue:
+        """The dialogue from where it stood, what it said there first."""
+        if "entries" in at:
+            return exact.resumed(operator, at)
+        return residual.resumed(operator, target, at, self.beside, self._chosen(sampler))
+
+    def _chosen(self, sampler: Sampler) -> Sampler:
+        return (self.sampler or Sampler.SIGNS) if sampler is Sampler.AUTO else sampler
 
 
 def _exact(operator: Operator, target: Target) -> Dialogue:
@@ -41,7 +53,7 @@ WAYS: Mapping[Estimator, Way] = {
     Estimator.AUTO: Way(automatic.estimate, 2),
     Estimator.HUTCHINSON: Way(sketched.hutchinson, 2, Sampler.SIGNS),
     Estimator.HUTCHPP: Way(sketched.hutchpp, 6, Sampler.SIGNS),
-    Estimator.NYSTROMPP: Way(sketched.nystrompp, 4, Sampler.SIGNS),
+    Estimator.NYSTROMPP: Way(sketched.nystrompp, 4, Sampler.SIGNS, beside=sketched.Approximation),
     Estimator.XTRACE: Way(leave_one_out.xtrace, 8, Sampler.SPHERE, parts=False),
     Estimator.XNYSTRACE: Way(leave_one_out.xnystrace, 4, Sampler.SPHERE, parts=False),
     Estimator.EXACT: Way(_exact, 1),

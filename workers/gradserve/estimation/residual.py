@@ -14,6 +14,7 @@ from gradserve.estimation.sampled import Sampled
 from gradserve.estimation.spending import allowed, further, needed, probability
 from gradserve.ir.types import Array
 from gradserve.questions.estimates import Sampler, StopReason
+from gradserve.questions.resuming import Standing, State, refuse_token
 
 SECTION = 256
 """The most probes that are asked for at once."""
@@ -52,11 +53,17 @@ class Found:
         """The standard deviation of a sample of the trace."""
         return float(self.sampled.deviations(self.operator, 1.0)[0])
 
-    def known(self, reason: StopReason, look: int = 1) -> Known:
+    def known(self, reason: StopReason, look: int = 1, state: State | None = None) -> Known:
         """The answer."""
         alpha = probability(self.target, look)
         found = self.sampled.known(self.operator, self.base, self.outside, alpha, self.spent, reason)
-        return replace(found, sketch=self.deflation.size)
+        return replace(found, sketch=self.deflation.size, state=state)
+
+    def state(self) -> State:
+        """What `stood` takes."""
+        numbers = {"shift": self.shift, "spent": self.spent, "drawn": self.drawn}
+        basis = {"rows": self.deflation.rows, "products": self.deflation.products}
+        return {**basis, **self.sampled.state(), **{name: np.asarray(each) for name, each in numbers.items()}}
 
 
 def plain(operator: Operator, target: Target) -> Found:
@@ -86,28 +93,60 @@ def beside(
     return Found(operator, target, deflation, base, outside, sampled, shift, spent, drawn)
 
 
-def sampling(operator: Operator, target: Target, found: Found, sampler: Sampler = Sampler.SIGNS) -> Dialogue:
-    """Further probes until the target is met or the budget is spent."""
-    look = 1
+def stood(operator: Operator, target: Target, at: Standing, kind: type[Deflation]) -> Found:
+    """The samples beside a basis where they stood."""
+    rows, products = at.array("rows", None, operator.size), at.array("products", None, operator.size)
+    if not len(rows) == len(products) <= operator.size:
+        refuse_token("the basis")
+    spent, drawn = at.count("spent", 1, target.max_probes), at.count("drawn", 1, target.max_probes)
+    sampled = Sampled.stood(operator, at)
+    return replace(
+        beginning(operator, target, kind(rows, products), spent, drawn), sampled=sampled, shift=at.number("shift")
+    )
+
+
+def resumed(operator: Operator, target: Target, at: Standing, kind: type[Deflation], sampler: Sampler) -> Dialogue:
+    """What `sampling` says from where it stood, what it said there first."""
+    found, look = stood(operator, target, at, kind), at.count("look", 1, 64)
+    stop = at.count("stop", 0, found.sampled.count + target.max_probes - found.spent)
+    if found.sampled.count < stop:
+        yield found.known(StopReason.NONE, look, _state(found, look, stop))
+    yield from sampling(operator, target, found, sampler, look, stop)
+
+
+def sampling(
+    operator: Operator,
+    target: Target,
+    found: Found,
+    sampler: Sampler = Sampler.SIGNS,
+    look: int = 1,
+    stop: int | None = None,
+) -> Dialogue:
+    """Further probes until the target is met or the budget is spent; `stop` are those of a look under way."""
     while True:
-        left = target.max_probes - found.spent
-        wanted = needed(target, look, found.deviation(), found.value)
-        count = found.sampled.count
-        if operator.size <= min(wanted - count, left) and target.stops_early:
-            yield from exact.columns(operator, found.spent)
-            return
-        stop = int(min(further(wanted, count) if wanted > count else count, count + left))
+        if stop is None:
+            left = target.max_probes - found.spent
+            wanted = needed(target, look, found.deviation(), found.value)
+            count = found.sampled.count
+            if operator.size <= min(wanted - count, left) and target.stops_early:
+                yield from exact.columns(operator, found.spent)
+                return
+            stop = int(min(further(wanted, count) if wanted > count else count, count + left))
         while found.sampled.count < stop:
             section = min(SECTION, stop - found.sampled.count, max(found.sampled.count, 1))
             rows, products = yield Probes(found.drawn, found.drawn + section, sampler)
             found = found.with_probes(rows, products)
             if found.sampled.count < stop:
-                yield found.known(StopReason.NONE, look)
+                yield found.known(StopReason.NONE, look, _state(found, look, stop))
         answer = found.known(StopReason.NONE, look)
         done = target.stops_early and answer.half_width[0] <= allowed(target, float(answer.value[0]))
         spent = found.spent >= target.max_probes
         reason = StopReason.TOLERANCE if done else StopReason.MAX_PROBES if spent else StopReason.NONE
-        yield found.known(reason, look)
+        yield found.known(reason, look, _state(found, look, stop))
         if reason is not StopReason.NONE:
             return
-        look += 1
+        look, stop = look + 1, None
+
+
+def _state(found: Found, look: int, stop: int) -> State:
+    return {**found.state(), "look": np.asarray(look), "stop": np.asarray(stop)}

@@ -12,6 +12,7 @@ from gradserve.estimation.looks import FEWEST
 from gradserve.estimation.running import ROUNDING, few, widening
 from gradserve.ir.types import Array
 from gradserve.questions.estimates import StopReason
+from gradserve.questions.resuming import Standing, State
 
 _EMPTY = np.zeros(0)
 
@@ -36,6 +37,18 @@ class Sampled:
         """Nothing has been sampled."""
         forms, zero = np.zeros((0, 1 + len(operator.groups))), np.zeros(operator.size)
         return cls(0, forms, zero, zero, zero, 0.0)
+
+    def state(self) -> State:
+        """What `stood` takes."""
+        arrays = {"forms": self.forms, "first": self.first, "total": self.total, "squares": self.squares}
+        return {**arrays, "known": np.asarray(self.shift)}
+
+    @classmethod
+    def stood(cls, operator: Operator, at: Standing) -> Sampled:
+        """The sums where they stood."""
+        forms = at.numbers("forms", None, 1 + len(operator.groups))
+        first, total, squares = (at.numbers(name, operator.size) for name in ("first", "total", "squares"))
+        return cls(len(forms), forms, first, total, squares, at.number("known"))
 
     def with_rows(self, operator: Operator, shares: Array, shifts: Array, outside: Array) -> Sampled:
         """More rows; `shifts` are the multiples of the diagonal `outside` that they stand for besides."""

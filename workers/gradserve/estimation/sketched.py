@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from gradserve.estimation.asking import Columns, Dialogue, Operator, Probes
+from gradserve.estimation.asking import Columns, Dialogue, Known, Operator, Probes
 from gradserve.estimation.deflation import Deflation, orthonormal
 from gradserve.estimation.looks import Target
 from gradserve.estimation.residual import Found, beginning, plain, sampling
 from gradserve.ir.types import Array
-from gradserve.questions.estimates import Sampler
+from gradserve.questions.estimates import Sampler, StopReason
 
 
 def hutchinson(operator: Operator, target: Target, sampler: Sampler = Sampler.SIGNS) -> Dialogue:
@@ -28,7 +28,8 @@ def hutchinson(operator: Operator, target: Target, sampler: Sampler = Sampler.SI
 def hutchpp(operator: Operator, target: Target, sampler: Sampler = Sampler.SIGNS) -> Dialogue:
     """A third of the products for each: the basis, what it knows, what it leaves."""
     third = min(target.max_probes // 3, operator.size, operator.capacity)
-    _, products = yield Probes(0, third, sampler)
+    probes, products = yield Probes(0, third, sampler)
+    yield _meanwhile(operator, target, probes, products)
     rows = orthonormal(products, np.zeros((0, operator.size)))
     deflation = Deflation(rows, (yield Columns(rows)))
     found = beginning(operator, target, deflation, third + len(rows), third)
@@ -39,8 +40,14 @@ def nystrompp(operator: Operator, target: Target, sampler: Sampler = Sampler.SIG
     """Half of the products for a low-rank approximation of a positive semidefinite matrix, half for what it leaves."""
     half = min(target.max_probes // 2, operator.size, operator.capacity)
     probes, products = yield Probes(0, half, sampler)
+    yield _meanwhile(operator, target, probes, products)
     found = beginning(operator, target, nystrom(probes, products), half, half)
     yield from sampling(operator, target, (yield from _first(found, sampler)), sampler)
+
+
+def _meanwhile(operator: Operator, target: Target, probes: Array, products: Array) -> Known:
+    """What the probes of a basis say by themselves."""
+    return plain(operator, target).with_probes(probes, products).known(StopReason.NONE)
 
 
 def _first(found: Found, sampler: Sampler) -> Generator[Any, Any, Found]:

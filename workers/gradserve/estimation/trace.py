@@ -18,12 +18,13 @@ from gradserve.estimation.estimator import ProbesOf
 from gradserve.estimation.looks import Target, error_probability, first_look, stop_reason
 from gradserve.estimation.running import Interval, Running
 from gradserve.estimation.shares import Shares
-from gradserve.ir.types import Array
+from gradserve.ir.types import Array, TensorType
 from gradserve.questions.estimates import TraceEstimate
 from gradserve.questions.report import Report
+from gradserve.questions.resuming import Standing, State
 
 SAMPLE = names.product("curvature")
-SHARES = "shares"
+SHARE, SHARES = "share", "shares"
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,29 @@ class TraceSoFar:
     def samples_of(outputs: Mapping[str, Array], probes: ProbesOf) -> Mapping[str, Array]:
         """The samples of a chunk, one for each probe, and their shares."""
         del probes
-        parts = [array for key, array in outputs.items() if names.split(key)[0] == "share"]
+        parts = [array for key, array in outputs.items() if names.split(key)[0] == SHARE]
         # What is not a number is counted as the form that it is in.
         finite = np.isfinite(outputs[SAMPLE])[:, None]
         return {SAMPLE: outputs[SAMPLE], SHARES: np.where(finite, np.concatenate(parts, axis=1), 0.0)}
+
+    @property
+    def taken(self) -> int:
+        """The samples so far."""
+        return self.samples.count
+
+    def state(self) -> State:
+        """Where it stands."""
+        numbers = {"mean": self.samples.mean, "squares": self.samples.squares, "largest": self.samples.largest}
+        shares = {"first": self.shares.first, "total": self.shares.total, "spread": np.asarray(self.shares.squares)}
+        return {"taken": np.asarray(self.taken), **{name: np.asarray(each) for name, each in numbers.items()}, **shares}
+
+    def standing(self, stood: Standing, outputs: Mapping[str, TensorType]) -> TraceSoFar:
+        """The same where it stood."""
+        count = stood.count("taken", 1)
+        width = sum(type_.lengths[-1] for name, type_ in outputs.items() if names.split(name)[0] == SHARE)
+        first, total = stood.array("first", width), stood.array("total", width)
+        samples = Running(count, *(stood.number(name) for name in ("mean", "squares", "largest")))
+        return replace(self, samples=samples, shares=Shares(count, first, total, stood.number("spread")))
 
     def with_samples(self, samples: Mapping[str, Array]) -> TraceSoFar:
         """The estimate after more probes."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from gradserve.ir.errors import InvalidRequest, Violation
@@ -40,6 +40,8 @@ class Context:
     programs: Programs = field(default_factory=Programs)
     front_end_bytes: int = 2 << 30
     """Predicted live bytes of a chunk above which it goes to the cluster, however short it is."""
+    goes_on: str = ""
+    """The executor that work under way began on; where that has the choice it stays there. Empty for any."""
     schedules: Lru[Hashable, SweepSchedule] = field(default_factory=lambda: Lru(1 << 28))
     """Schedules of sweeps: a small call has no time to make its own anew."""
     ready: Lru[Hashable, Ready] = field(default_factory=lambda: Lru(1 << 28))
@@ -49,6 +51,10 @@ class Context:
 
     compiling: Compiling = field(default_factory=Compiling)
     """Machine code for programs that run often."""
+
+    def going_on(self, executor: str) -> Context:
+        """The same for work that began on an executor; what is ready is so on any."""
+        return replace(self, goes_on=executor, ready=Lru(1 << 26), dense=Lru(1 << 26))
 
     def keep(self, where: Lru[Hashable, V], key: Hashable, value: V, of: SweepSchedule, nbytes: int) -> None:
         """Remembers what goes by a schedule, unless there is machine code for it by now.

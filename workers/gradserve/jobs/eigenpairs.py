@@ -22,10 +22,12 @@ from gradserve.jobs.products import (
     vector_violations,
 )
 from gradserve.jobs.programs import Check
+from gradserve.jobs.resuming import Resumable
 from gradserve.jobs.sweep import SweepSchedule
 from gradserve.questions.call import arrays_of, types_of
 from gradserve.questions.eigenpairs import Eigenpairs, SearchStop, TopEigenpairs
 from gradserve.questions.report import Report
+from gradserve.questions.resuming import Standing, State, refuse_token
 from gradserve.runtime.control import Control
 from gradserve.verification.widen import epsilon_of
 
@@ -52,18 +54,21 @@ def answers(context: Context, question: TopEigenpairs, control: Control) -> Iter
         InvalidRequest, NotDifferentiable, LimitExceeded: as `schedule` does.
         NumericalFailure, Cancelled, DeadlineExceeded, WorkerLost: while running.
     """
-    named = prepared(context, question, control.check)
+    resumable, named = Resumable(question), prepared(context, question, control.check)
+    context, stood = resumable.context(context), resumable.stood
     scheduled = _schedule(context, named, control.check)
-    search = _Search(named)
-    visits = Visits(context, named, scheduled, control)
-    number = 0
+    search, visits = _Search(named), Visits(context, named, scheduled, control, stood)
+    if stood is None:
+        search.take(visits.one(search.cycles, search.state()))
+    else:
+        search.stand(stood)
     while True:
-        search.take(visits.one(number, search.state()))
-        number += 1
-        answer = search.answer(visits.report(search.spent))
-        yield answer
+        report = visits.report(search.spent)
+        answer = search.answer(report)
+        yield resumable.marked(answer, search.standing(), report)
         if answer.stop_reason is not SearchStop.NONE:
             return
+        search.take(visits.one(search.cycles, search.state()))
 
 
 class _Search:
@@ -78,7 +83,33 @@ class _Search:
         self._converged = np.empty(0, bool)
         self._drawn, self._searching, self._complete = 0, False, False
         self._start, self._scale = self._first(), 0.0
-        self.spent = 0
+        self.spent = self.cycles = 0
+
+    def standing(self) -> State:
+        """What `stand` takes."""
+        arrays = {"values": self._values, "residuals": self._residuals}
+        counts = {"drawn": self._drawn, "spent": self.spent, "cycles": self.cycles, "complete": int(self._complete)}
+        return {**self.state(), **arrays, **{name: np.asarray(count) for name, count in counts.items()}}
+
+    def stand(self, stood: Standing) -> None:
+        """Goes to where it stood."""
+        size, capacity = self._space.size, self._cycle.capacity
+        self._basis = basis = stood.array("basis", None, size)
+        self._images, self._values = stood.array("images", len(basis), size), stood.array("values", len(basis))
+        self._residuals = stood.array("residuals", min(self._cycle.count, len(basis)))
+        self._start, self._scale = stood.array("start", None, size), float(stood.array("scale"))
+        squares = np.einsum("ij,ij->i", basis, basis)
+        fits = len(basis) <= self._cycle.kept and len(self._start) <= capacity and np.allclose(squares, 1.0)
+        if not fits or not np.isfinite(self._images @ self._images.T).all():
+            refuse_token("the basis")
+        self._searching, self._complete = bool(stood.number("searching")), bool(stood.count("complete", 0, 1))
+        self._drawn, self.spent, self.cycles = (stood.count(name, 1) for name in ("drawn", "spent", "cycles"))
+        self._converged = self._residuals <= self._allowed
+
+    @property
+    def _allowed(self) -> float:
+        """The residual of what has converged."""
+        return self._cycle.tolerance * self._scale
 
     def state(self) -> Mapping[str, Array]:
         """What the next cycle begins with."""
@@ -87,11 +118,12 @@ class _Search:
 
     def take(self, found: Mapping[str, Array]) -> None:
         """Notes what a cycle has found, and decides how to go on."""
+        self.cycles += 1
         before, self._values = self._values, found["values"]
         self._basis, self._images, self._residuals = found["basis"], found["images"], found["residuals"]
         told = Told(*found["told"].tolist())
         self.spent, self._scale = self.spent + int(told.spent), told.scale
-        count, allowed = self._cycle.count, self._cycle.tolerance * told.scale
+        count, allowed = self._cycle.count, self._allowed
         self._converged = self._residuals <= allowed
         done = len(self._residuals) == count and bool(self._converged.all())
         same = len(before) >= count and bool(np.all(np.abs(self._values[:count] - before[:count]) <= allowed))

@@ -6,55 +6,37 @@ number of workers, and a longer estimate begins with the samples of a shorter on
 
 from __future__ import annotations
 
-import functools
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from gradserve.autodiff import names
 from gradserve.autodiff.derivation import added_inputs
-from gradserve.estimation import estimator
-from gradserve.estimation.diagonal import DiagonalSoFar
 from gradserve.estimation.looks import Target, looks
 from gradserve.estimation.recurrence import Space
-from gradserve.estimation.trace import TraceSoFar
 from gradserve.ir.errors import InvalidRequest, Violation
 from gradserve.ir.graph import Graph
-from gradserve.ir.types import Array
 from gradserve.jobs import traces
 from gradserve.jobs.calls import checked, inputs_in_question
-from gradserve.jobs.chunks import Lap
 from gradserve.jobs.context import Context
-from gradserve.jobs.folds import KinkCount, count_nonfinite
-from gradserve.jobs.kinks import resolved
 from gradserve.jobs.multiplied import CHUNK_PROBES, Products, derivation_of, size_of_chunks
-from gradserve.jobs.probes import probes_of
+from gradserve.jobs.probing import ESTIMATORS, Probing
 from gradserve.jobs.programs import Axis, Check
-from gradserve.jobs.resolved import Resolved
+from gradserve.jobs.resuming import Resumable
 from gradserve.jobs.sweep import Sweep, SweepSchedule, counting
-from gradserve.pools.sources import array_of
-from gradserve.pools.work import Shared, Signs, Source
-from gradserve.questions.call import AtKinks, Call, Reduction, arrays_of
+from gradserve.questions.call import Call, Reduction
 from gradserve.questions.derivations import Derivation
 from gradserve.questions.estimates import (
     Estimate,
-    EstimateDiagonal,
     EstimateTrace,
     Estimator,
     Matrix,
     Sampler,
     StopReason,
 )
-from gradserve.questions.report import Report
+from gradserve.questions.resuming import Standing, refuse_token
 from gradserve.runtime.control import Control
-from gradserve.verification.widen import epsilon_of
 
-ESTIMATORS: Mapping[type[Estimate], type[estimator.Estimator]] = {
-    EstimateTrace: TraceSoFar,
-    EstimateDiagonal: DiagonalSoFar,
-}
-"""What answers each question."""
 DEFAULT_PROBES = 4096
 DEFAULT_CONFIDENCE = 0.95
 
@@ -91,23 +73,27 @@ def answers(context: Context, question: Estimate, control: Control) -> Iterator[
         InvalidRequest, NotDifferentiable, LimitExceeded: as `schedule` does.
         NumericalFailure, Cancelled, DeadlineExceeded, WorkerLost: while running.
     """
-    started = time.perf_counter()
+    started, resumable = time.perf_counter(), Resumable(question)
+    context = resumable.context(context)
     question = replace(question, call=checked(context, question.call, control.check))
     if by_products(question, question.call.graph):
         assert isinstance(question, EstimateTrace)
-        products, target = _products(context, question, control), _admitted(context, question)
-        yield from traces.answers(products, question, target, control, started)
+        products, target = _products(context, question, control, resumable.stood), _admitted(context, question)
+        yield from traces.answers(products, question, target, control, started, resumable)
         return
-    target, taken = target_of(question), 0
+    target = target_of(question)
     scheduled = schedule(context, question, control.check)
-    probing = _Probing(question, scheduled, control, time.perf_counter() - started)
-    found = ESTIMATORS[type(question)](question.seed, epsilon_of(question.call.graph))
+    probing = Probing(question, scheduled, control, time.perf_counter() - started, resumable.stood)
+    found = probing.beginning()
+    if found.taken not in (0, *looks(target)):
+        refuse_token("the number of probes")
     for look, probes in enumerate(looks(target), start=1):
-        for samples in probing.samples(taken, probes):
+        if probes < found.taken:
+            continue
+        for samples in probing.samples(found.taken, probes):
             found = found.with_samples(samples)
-        taken = probes
         answer = found.answer(target, look, probing.report)
-        yield answer
+        yield resumable.marked(answer, found.state(), probing.report)
         if answer.stop_reason is not StopReason.NONE:
             return
 
@@ -130,8 +116,8 @@ def _space(question: Estimate, graph: Graph) -> Space:
     return Space.of(graph.input_types, inputs_in_question(graph, question.wrt))
 
 
-def _products(context: Context, question: EstimateTrace, control: Control) -> Products:
-    return Products(context, question, inputs_in_question(question.call.graph, question.wrt), control)
+def _products(context: Context, question: EstimateTrace, control: Control, stood: Standing | None = None) -> Products:
+    return Products(context, question, inputs_in_question(question.call.graph, question.wrt), control, stood)
 
 
 def probed(question: Estimate, graph: Graph) -> Derivation:
@@ -150,88 +136,6 @@ def target_of(question: Estimate) -> Target:
         question.absolute_tolerance,
         question.confidence or DEFAULT_CONFIDENCE,
     )
-
-
-class _Probing:
-    """Samples, probe by probe, from a pool."""
-
-    def __init__(self, question: Estimate, scheduled: SweepSchedule, control: Control, planned: float) -> None:
-        self._question, self._call, self._seed = question, question.call, question.seed
-        self._estimator = ESTIMATORS[type(question)]
-        self._scheduled, self._control, self._planned = scheduled, control, planned
-        self._size = scheduled.sizes[0]
-        types = question.call.graph.input_types
-        self._types = {name: types[name] for name in inputs_in_question(question.call.graph, question.wrt)}
-        self._left: list[tuple[int, Mapping[str, Array]]] = []
-        self._chunks_run = 0
-        self._kinks = KinkCount(scheduled.sweep.derivation)
-        self._resolves = question.call.options.kinks is AtKinks.RESOLVE
-        self._limits: Resolved | None = None
-        self.report = Report()
-
-    def samples(self, start: int, stop: int) -> Iterator[Mapping[str, Array]]:
-        """Samples `start` to `stop`. Whole chunks are run; what they have beyond `stop` waits for the next look."""
-        left, self._left = self._left, []
-        for first, samples in left:
-            yield self._between(first, samples, start, stop)
-        chunks = range(self._chunks_run, max(self._chunks_run, -(-stop // self._size)))
-        if not chunks:
-            return
-        nonfinite = 0
-        outputs, reported = self._resolved(chunks) if self._resolves else self._swept(chunks)
-        for k, found in zip(chunks, outputs, strict=True):
-            samples = self._estimator.samples_of(found, functools.partial(self._probes, k))
-            nonfinite += count_nonfinite(samples.values())
-            yield self._between(k * self._size, samples, start, stop)
-        report = replace(reported(self._planned), nonfinite_outputs=nonfinite)
-        report = replace(self.report + report, kinks=report.kinks) if self._chunks_run else report
-        self.report = replace(report, batch_size=chunks.stop * self._size)
-        self._chunks_run, self._planned = chunks.stop, 0.0
-
-    def _swept(self, chunks: range) -> tuple[Iterator[Mapping[str, Array]], Callable[[float], Report]]:
-        """The outputs of chunks, and what tells of them."""
-        running = self._scheduled.run(self._lap, arrays_of(self._call.arguments), self._control, chunks)
-
-        def outputs() -> Iterator[Mapping[str, Array]]:
-            for k, result in zip(chunks, running, strict=True):
-                if not k:
-                    self._kinks.add(result.outputs, one_point=True)
-                yield result.outputs
-
-        return outputs(), lambda planned: running.report(planned, kinks=self._kinks.done())
-
-    def _resolved(self, chunks: range) -> tuple[Iterator[Mapping[str, Array]], Callable[[float], Report]]:
-        """The outputs of chunks as limits, at a point on kinks, and what tells of them."""
-        context, question = self._scheduled.context, self._question
-        limits = self._limits = self._limits or resolved(context, self._call, question.wrt, self._control)
-        derivation = probed(question, self._call.graph)
-
-        def outputs() -> Iterator[Mapping[str, Array]]:
-            for k in chunks:
-                found = limits.products(derivation, {name: self._probes(k, name) for name in self._types})
-                yield {f"{role}:{name}": array for role, named in found.items() for name, array in named.items()}
-
-        return outputs(), lambda planned: replace(limits.spent(), plan=planned)
-
-    def _between(self, first: int, samples: Mapping[str, Array], start: int, stop: int) -> Mapping[str, Array]:
-        """The part of a chunk between two probes; keeps the chunk if there is more of it."""
-        if first + self._size > stop:
-            self._left.append((first, samples))
-        low, high = max(start - first, 0), stop - first
-        return {name: array[low:high] for name, array in samples.items()}
-
-    def _lap(self, k: int) -> Lap:
-        """Where the arguments of chunk `k` come from."""
-        shared = {name: Shared(name) for name in self._call.arguments}
-        return {**shared, **{names.tangent(name): self._signs(k, name) for name in self._types}}
-
-    def _signs(self, k: int, name: str) -> Source:
-        first = k * self._size
-        return probes_of(Signs, self._seed, name, self._types[name], first, first + self._size)
-
-    def _probes(self, k: int, name: str) -> Array:
-        """The probes of chunk `k` in an input, made again where they are looked at."""
-        return array_of(self._signs(k, name), {}, {})
 
 
 def _admitted(context: Context, question: Estimate) -> Target:

@@ -53,9 +53,18 @@ class Losses:
     """The loss of a checked call, in double precision, along directions; evaluated on a pool."""
 
     def __init__(
-        self, context: Context, call: Call, wrt: tuple[str, ...], control: Control, at_point: float | None = None
+        self,
+        context: Context,
+        call: Call,
+        wrt: tuple[str, ...],
+        control: Control,
+        at_point: float | None = None,
+        spent: Report | None = None,
     ) -> None:
-        """`at_point` is the loss at the point itself, where it is known better than from the graph."""
+        """`at_point` is the loss at the point itself, where it is known better than from the graph.
+
+        `spent` is what the verification cost before.
+        """
         self._at_point = at_point
         self._context, self._call, self._wrt, self._control = context, call, wrt, control
         self.single = is_single(call.graph)
@@ -70,7 +79,7 @@ class Losses:
         self.evaluations = 0
         (loss,) = self.graph.outputs
         self._loss = names.value(loss.name)
-        self.report = Report()
+        self.report = spent or Report()
         self.bound: float | None = None
         """The largest error bound of derivatives that are limits at kinks; None if none is."""
 
@@ -95,8 +104,13 @@ class Losses:
             {name: part.astype(types[name].element_type.dtype) for name, part in self.layout.unpack(vector).items()}
             for vector in vectors
         ]
-        found = self._by_rules(parts) if self._call.options.kinks is AtKinks.CONVENTION else self._as_limits(parts)
+        found = self._as_limits(parts) if self.limits_at_kinks else self._by_rules(parts)
         return [Product(self.layout.pack(parts), self.bound or 0.0) for parts in found]
+
+    @property
+    def limits_at_kinks(self) -> bool:
+        """Whether derivatives are limits, with bounds."""
+        return self._call.options.kinks is not AtKinks.CONVENTION
 
     def _as_limits(self, parts: Sequence[Mapping[str, Array]]) -> list[Mapping[str, Array]]:
         """H v at a kink."""
@@ -129,11 +143,15 @@ class Losses:
         values = [np.full(len(steps), np.nan) for steps in padded]
         blocks = [Steps(k, first, first + BLOCK) for k, s in enumerate(padded) for first in range(0, len(s), BLOCK)]
         self._run(self._data(stage.vectors, padded), blocks, BLOCK, values)
-        self.evaluations += sum(len(steps) for steps in padded)
-        self.report = replace(self.report, batch_size=self.evaluations)
+        self.count(stage)
         if self._at_point is not None:
             values = [np.where(steps == 0, self._at_point, v) for v, steps in zip(values, padded, strict=True)]
         return [v[: len(steps)] for v, steps in zip(values, stage.steps, strict=True)]
+
+    def count(self, stage: Stage) -> None:
+        """Takes down what a stage evaluates: whole blocks."""
+        self.evaluations += sum(-(-len(steps) // BLOCK) * BLOCK for steps in stage.steps)
+        self.report = replace(self.report, batch_size=self.evaluations)
 
     def _run(self, data: Mapping[str, Array], blocks: Sequence[Steps], size: int, values: Sequence[Array]) -> None:
         """Fills in the values of blocks of `size` steps. A chunk that fails is run again step by step."""

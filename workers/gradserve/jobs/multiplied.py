@@ -15,7 +15,7 @@ import numpy as np
 
 from gradserve.autodiff import names
 from gradserve.autodiff.derivation import FisherProduct, added_inputs
-from gradserve.estimation.asking import Basis, Columns, Probes
+from gradserve.estimation.asking import Ask, Basis, Columns, Probes
 from gradserve.estimation.recurrence import Space
 from gradserve.ir.types import Array, TensorType
 from gradserve.jobs.chunks import Lap
@@ -30,6 +30,7 @@ from gradserve.questions.call import Reduction, arrays_of
 from gradserve.questions.derivations import Derivation, GaussNewtonProduct, Hvp
 from gradserve.questions.estimates import EstimateTrace, Matrix, Sampler
 from gradserve.questions.report import Report
+from gradserve.questions.resuming import Standing
 from gradserve.runtime.control import Control
 
 _SourceOf: TypeAlias = Callable[[str, TensorType, int, int], Source]
@@ -59,7 +60,14 @@ def size_of_chunks(sweep: Sweep, context: Context, check: Check) -> int:
 class Products:
     """Multiplies for an estimator, and keeps the report."""
 
-    def __init__(self, context: Context, question: EstimateTrace, wrt: tuple[str, ...], control: Control) -> None:
+    def __init__(
+        self,
+        context: Context,
+        question: EstimateTrace,
+        wrt: tuple[str, ...],
+        control: Control,
+        stood: Standing | None = None,
+    ) -> None:
         """`question` has its call checked."""
         self._context, self._question, self._control = context, question, control
         self._derivation = counting(derivation_of(question, wrt), question.call.options)
@@ -68,7 +76,7 @@ class Products:
         self._kinks = KinkCount(self._derivation)
         self._largest = 0
         self._planned = 0.0
-        self.report = Report()
+        self.report = Report() if stood is None else stood.report
 
     def schedule(self, check: Check, budget: int) -> SweepSchedule:
         """How `budget` products will be run, if all of them are.
@@ -83,24 +91,31 @@ class Products:
         """Takes down how long planning took."""
         self._planned = seconds
 
-    def answer(self, ask: Probes | Columns | Basis) -> Array | tuple[Array, Array]:
-        """What an estimator is sent."""
+    def products(self, ask: Ask) -> Array:
+        """The products that an estimator asks for."""
         match ask:
             case Columns(rows):
                 given = self.space.typed(rows)
                 return self._products(0, len(rows), {_data(name): array for name, array in given.items()}, _rows)
             case Basis(start, stop):
                 return self._products(start, stop, {}, self._one_hots)
-        kind: type[Signs] | type[Normals] = Normals if ask.sampler is Sampler.SPHERE else Signs
-        sampler = functools.partial(probes_of, kind, self._question.seed)
-        products = self._products(ask.start, ask.stop, {}, sampler)
-        types = self.space.types
+        return self._products(ask.start, ask.stop, {}, self._sampler(ask))
+
+    def reply(self, ask: Ask, products: Array) -> Array | tuple[Array, Array]:
+        """What an estimator is sent: the products, and of probes these themselves before them."""
+        if not isinstance(ask, Probes):
+            return products
+        sampler, types = self._sampler(ask), self.space.types
         drawn = {name: array_of(sampler(name, types[name], ask.start, ask.stop), {}, {}) for name in types}
         rows = self.space.joined(drawn)
         if ask.sampler is Sampler.SPHERE:  # products are linear, so they are brought to the sphere with their probes
             scale = np.sqrt(self.space.size) / np.linalg.norm(rows, axis=1, keepdims=True)
             rows, products = scale * rows, scale * products
         return rows, products
+
+    def _sampler(self, ask: Probes) -> _SourceOf:
+        kind: type[Signs] | type[Normals] = Normals if ask.sampler is Sampler.SPHERE else Signs
+        return functools.partial(probes_of, kind, self._question.seed)
 
     def _products(self, start: int, stop: int, extra: Mapping[str, Array], source: _SourceOf) -> Array:
         found: list[Array] = []
@@ -138,6 +153,7 @@ class Products:
         self.report = replace(before + report if before.chunks else report, batch_size=before.batch_size + laps * size)
         if not before.chunks:
             self.report = replace(self.report, batch_size=laps * size)
+            self._context = self._context.going_on(report.executor)  # a job stays on one executor
 
     def _sweep(self, size: int, laps: int, extra: Mapping[str, Array] | None = None) -> Sweep:
         call, axis = self._question.call, Axis(self._vectors, size)

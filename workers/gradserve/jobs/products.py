@@ -28,6 +28,7 @@ from gradserve.pools.work import Shared
 from gradserve.questions.call import Argument, arrays_of, types_of
 from gradserve.questions.matrices import OfMatrix
 from gradserve.questions.report import Kinks, Report
+from gradserve.questions.resuming import Standing
 from gradserve.runtime.control import Control
 
 Q = TypeVar("Q", bound=OfMatrix)
@@ -103,13 +104,22 @@ def vector_violations(
 class Visits:
     """The visits of one question to workers, and what they cost."""
 
-    def __init__(self, context: Context, question: OfMatrix, scheduled: SweepSchedule, control: Control) -> None:
-        """Counts what sits on a kink at the point, unless the call declines."""
+    def __init__(
+        self,
+        context: Context,
+        question: OfMatrix,
+        scheduled: SweepSchedule,
+        control: Control,
+        stood: Standing | None = None,
+    ) -> None:
+        """Counts what sits on a kink at the point, unless the call declines or that was done before."""
         self._question, self._scheduled, self._control = question, scheduled, control
         self._arguments = arrays_of(question.call.arguments)
         self._kinks: Kinks | None = None
         self._report = Report()
-        if question.call.options.counts:
+        if stood is not None:
+            self._kinks, self._report = stood.report.kinks, stood.report
+        elif question.call.options.counts:
             self._kinks, self._report = counted(context, question.call, question.wrt, control)
 
     def each(self, laps: LapOf, chunks: range) -> Iterator[Mapping[str, Array]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 
@@ -23,11 +23,13 @@ from gradserve.jobs.products import (
     vector_violations,
 )
 from gradserve.jobs.programs import Check
+from gradserve.jobs.resuming import Resumable
 from gradserve.jobs.sweep import SweepSchedule
 from gradserve.questions.call import arrays_of
 from gradserve.questions.estimates import EstimateDiagonal
 from gradserve.questions.matrices import Matrix
 from gradserve.questions.report import Report
+from gradserve.questions.resuming import Standing, State, refuse_token
 from gradserve.questions.solve import Preconditioner, Solution, SolveHessian, SolveStop
 from gradserve.runtime.control import Control
 from gradserve.verification.widen import epsilon_of
@@ -57,28 +59,59 @@ def answers(context: Context, question: SolveHessian, control: Control) -> Itera
         InvalidRequest, NotDifferentiable, LimitExceeded: as `schedule` does.
         NumericalFailure, Cancelled, DeadlineExceeded, WorkerLost: while running.
     """
-    named = prepared(context, question, control.check)
+    resumable, named = Resumable(question), prepared(context, question, control.check)
+    context, stood = resumable.context(context), resumable.stood
     method, scheduled = _schedule(context, named, control.check)
-    visits = Visits(context, named, scheduled, control)
+    visits = Visits(context, named, scheduled, control, stood)
     b = method.space.joined({name: array[None] for name, array in arrays_of(named.right).items()})[0]
-    m, report = _preconditioner(context, named, control)
-    state, fixed, residuals = beginning(b, m), {"b": b, "m": m}, np.empty(0)
-    most, number = named.max_iterations or DEFAULT_ITERATIONS, 0
+    most, spent = named.max_iterations or DEFAULT_ITERATIONS, Report()
+    if stood is None:
+        m, spent = _preconditioner(context, named, control)
+        first = {**beginning(b, m), "m": m, "residuals": np.empty(0), "visits": np.asarray(0)}
+        state = _visited(visits, first, b, most)
+    else:
+        state = _stood(stood, method, most)
+        others = stood.report.flops - visits.report(_products(state)).flops
+        spent = Report(plan_cache_hit=True, flops=others)
     while True:
-        left = np.array(float(most - len(residuals)))
-        state = dict(visits.one(number, {**state, **fixed, "left": left}))
-        residuals, number = np.concatenate([residuals, state.pop("residuals")]), number + 1
-        numbers = Scalars.of(state["scalars"])
-        answer = _answer(method, state, residuals, visits.report(int(numbers.products)) + report)
-        if answer.stop_reason is SolveStop.NONE and len(residuals) >= most:
+        report = visits.report(_products(state)) + spent
+        answer = _answer(method, state, report)
+        if answer.stop_reason is SolveStop.NONE and answer.iterations >= most:
             answer = replace(answer, stop_reason=SolveStop.MAX_ITERATIONS)
-        yield answer
+        yield resumable.marked(answer, state, report)
         if answer.stop_reason is not SolveStop.NONE:
             return
+        state = _visited(visits, state, b, most)
 
 
-def _answer(method: ConjugateGradients, state: dict[str, Array], residuals: Array, report: Report) -> Solution:
-    numbers, split = Scalars.of(state["scalars"]), method.space.split
+def _products(state: State) -> int:
+    return int(Scalars.of(state["scalars"]).products)
+
+
+def _visited(visits: Visits, state: State, b: Array, most: int) -> State:
+    """Where it stands after one more visit."""
+    m, residuals, number = state["m"], state["residuals"], int(state["visits"])
+    vectors = {name: state[name] for name in ("x", "r", "p", "scalars")}
+    left = np.array(float(most - len(residuals)))
+    found = visits.one(number, {**vectors, "b": b, "m": m, "left": left})
+    residuals = np.concatenate([residuals, found["residuals"]])
+    return {**found, "m": m, "residuals": residuals, "visits": np.asarray(number + 1)}
+
+
+def _stood(stood: Standing, method: ConjugateGradients, most: int) -> State:
+    """Where it stood when it gave a token."""
+    size = method.space.size
+    vectors = {name: stood.array(name, size) for name in ("x", "r", "p", "m")}
+    residuals, scalars = stood.array("residuals", None), stood.numbers("scalars", len(fields(Scalars)))
+    numbers, visits = Scalars.of(scalars), stood.count("visits", 1)
+    fits = (vectors["m"] > 0).all() and len(residuals) <= most
+    if not fits or numbers.stop not in range(len(CODES)) or not 0 <= numbers.products <= 1 << 32:
+        refuse_token("the iterations")
+    return {**vectors, "scalars": scalars, "residuals": residuals, "visits": np.asarray(visits)}
+
+
+def _answer(method: ConjugateGradients, state: State, report: Report) -> Solution:
+    numbers, split, residuals = Scalars.of(state["scalars"]), method.space.split, state["residuals"]
     stop, p = CODES[int(numbers.stop)], state["p"]
     bent = stop is SolveStop.NEGATIVE_CURVATURE
     return Solution(

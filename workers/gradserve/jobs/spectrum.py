@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
 
 from gradserve.estimation.lanczos import Lanczos
 from gradserve.estimation.recurrence import state
 from gradserve.estimation.spectrum import SpectrumSoFar
 from gradserve.ir.errors import Violation
+from gradserve.ir.types import Array
 from gradserve.jobs.chunks import Lap
 from gradserve.jobs.context import Context
 from gradserve.jobs.probes import probes_of
 from gradserve.jobs.products import Visits, at_most, positive, prepared, refuse, schedule_of, space_of
 from gradserve.jobs.programs import Check
+from gradserve.jobs.resuming import Resumable
 from gradserve.jobs.sweep import SweepSchedule
 from gradserve.pools.work import Shared, Signs
+from gradserve.questions.resuming import Standing, State, refuse_token
 from gradserve.questions.spectrum import EstimateSpectrum, SpectrumEstimate
 from gradserve.runtime.control import Control
 from gradserve.verification.widen import epsilon_of
@@ -43,16 +48,38 @@ def answers(context: Context, question: EstimateSpectrum, control: Control) -> I
         InvalidRequest, NotDifferentiable, LimitExceeded: as `schedule` does.
         NumericalFailure, Cancelled, DeadlineExceeded, WorkerLost: while running.
     """
-    named = prepared(context, question, control.check)
+    resumable, named = Resumable(question), prepared(context, question, control.check)
+    context = resumable.context(context)
     scheduled = _schedule(context, named, control.check)
-    visits, found, steps = Visits(context, named, scheduled, control), _nothing(named), 0
-    probes = question.probes or DEFAULT_PROBES
-    done = 0
-    for stop in _looks(probes):
-        for outputs in visits.each(lambda k: _lap(named, k), range(done, stop)):
-            found, steps = found.with_probe(outputs), steps + len(outputs["diagonal"])
-        done = stop
-        yield found.answer(done == probes, visits.report(steps))
+    visits, found = Visits(context, named, scheduled, control, resumable.stood), _nothing(named)
+    looks = [*_looks(question.probes or DEFAULT_PROBES)]
+    rows = _rows(resumable.stood, looks, found.steps)
+    for row in rows:
+        found = found.with_probe(row)
+    for stop in [look for look in looks if look >= len(rows)]:
+        for outputs in visits.each(lambda k: _lap(named, k), range(len(rows), stop)):
+            rows, found = [*rows, outputs], found.with_probe(outputs)
+        report = visits.report(sum(len(row["diagonal"]) for row in rows))
+        yield resumable.marked(found.answer(stop == looks[-1], report), _state(rows), report)
+
+
+def _state(rows: Sequence[Mapping[str, Array]]) -> State:
+    """The tridiagonal matrices of the probes so far."""
+    parts = {part: np.concatenate([row[part] for row in rows]) for part in Lanczos.gives}
+    return {"steps": np.array([len(row["diagonal"]) for row in rows]), **parts}
+
+
+def _rows(stood: Standing | None, looks: Sequence[int], most: int) -> list[Mapping[str, Array]]:
+    """Those of a token; none without one."""
+    if stood is None:
+        return []
+    steps = stood.counts("steps", 1, most)
+    parts = {part: stood.array(part, sum(steps)) for part in Lanczos.gives}
+    if len(steps) not in looks:
+        refuse_token("the number of probes")
+    cuts = np.cumsum(steps)[:-1]
+    each = [np.split(parts[part], cuts) for part in Lanczos.gives]
+    return [dict(zip(Lanczos.gives, row, strict=True)) for row in zip(*each, strict=True)]
 
 
 def _looks(probes: int) -> Iterator[int]:

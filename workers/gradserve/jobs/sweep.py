@@ -65,7 +65,7 @@ class Sweep:
             NotDifferentiable: there is no such derivative.
         """
         job = self.laps, self.divisible, self.recurrence, self.options, self.data_bytes
-        key = (self.graph.digest, self.derivation, self.axis, *job)
+        key = (self.graph.digest, self.derivation, self.axis, *job, context.goes_on)
         found = context.schedules.get(key)
         if found is not None:
             return found
@@ -88,14 +88,23 @@ class Sweep:
             return found if self.options.executor else self._compiled(found, context, check)
 
     def _compiled(self, found: SweepSchedule, context: Context, check: Check) -> SweepSchedule:
-        """The same chunks as machine code, if there is any and it is faster; else what may earn it by running."""
-        executor = context.compiling.ready(found.programs)
+        """The same chunks as machine code, if there is any and it is faster; else what may earn it by running.
+
+        Work that began on another executor goes on there.
+        """
+        if context.goes_on not in ("", found.executor):
+            return self._moved(found, candidates(context.goes_on)[0], context, check)
+        executor = None if context.goes_on else context.compiling.ready(found.programs)
         if executor is None:
             forget = functools.partial(context.forget, {program.digest for program in found.programs})
             return replace(found, heat=context.compiling.heat(found.programs, forget))
+        return min(found, self._moved(found, executor, context, check), key=lambda s: s.seconds)
+
+    def _moved(self, found: SweepSchedule, executor: Executor, context: Context, check: Check) -> SweepSchedule:
+        """The same chunks on an executor."""
         schedules = {p.digest: context.programs.schedule(p, executor, check) for p in found.programs}
         pieces = [replace(p, schedule=schedules[p.instance.program.digest]) for p in found.pieces]
-        return min(found, self._placed(pieces, executor, context, found.known), key=lambda s: s.seconds)
+        return self._placed(pieces, executor, context, found.known)
 
     def _on(self, executor: Executor, context: Context, check: Check) -> SweepSchedule:
         known = True

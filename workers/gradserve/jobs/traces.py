@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
-from gradserve.estimation.asking import Known, Operator
+from gradserve.estimation.asking import Ask, Known, Operator
 from gradserve.estimation.looks import Target
 from gradserve.estimation.methods import WAYS
 from gradserve.estimation.recurrence import Space
 from gradserve.ir.errors import Violation
 from gradserve.ir.types import Array
 from gradserve.jobs.multiplied import Products
+from gradserve.jobs.resuming import Resumable
 from gradserve.questions.call import AtKinks
 from gradserve.questions.estimates import EstimateTrace, Estimator, Sampler, TraceEstimate
 from gradserve.questions.report import Report
+from gradserve.questions.resuming import MOST_BYTES, Standing, State, refuse_token
 from gradserve.runtime.control import Control
 from gradserve.verification.widen import epsilon_of
 
@@ -53,7 +57,12 @@ def violations(question: EstimateTrace, target: Target, size: int) -> list[Viola
 
 
 def answers(
-    products: Products, question: EstimateTrace, target: Target, control: Control, started: float
+    products: Products,
+    question: EstimateTrace,
+    target: Target,
+    control: Control,
+    started: float,
+    resumable: Resumable,
 ) -> Iterator[TraceEstimate]:
     """Ever better estimates, the last one with a stop reason."""
     space, graph = products.space, question.call.graph
@@ -62,9 +71,27 @@ def answers(
         space.size, space.slices() if len(space.types) > 1 and WAYS[question.estimator].parts else {},
         epsilon_of(graph), question.diagonal, capacity(space.size),
     )  # fmt: skip
-    dialogue = WAYS[question.estimator].method(question.sampler)(operator, target)
     products.began(time.perf_counter() - started)
-    reply = None
+    for known, state in _told(products, question, operator, target, control, resumable.stood):
+        answer = _answer(known, question, target, space, products.report)
+        yield resumable.marked(answer, state, products.report)
+
+
+def _told(
+    products: Products,
+    question: EstimateTrace,
+    operator: Operator,
+    target: Target,
+    control: Control,
+    stood: Standing | None,
+) -> Iterator[tuple[Known, State | None]]:
+    """What the estimator says, each time with what it goes on with: a state of its own, or all products before."""
+    way, log = WAYS[question.estimator], Log(stood, operator.size)
+    if stood is None or log.goes_on:
+        dialogue = way.method(question.sampler)(operator, target)
+    else:
+        dialogue = way.resumed(question.sampler, operator, target, stood)
+    reply: Any = None
     while True:
         try:
             said = dialogue.send(reply)
@@ -72,10 +99,58 @@ def answers(
             return
         control.check()
         reply = None
-        if isinstance(said, Known):
-            yield _answer(said, question, target, space, products.report)
+        if not isinstance(said, Known):
+            reply = products.reply(said, log.products(said, products))
+        elif said.state is not None:
+            log.close()
+            yield said, said.state
+        elif not log.goes_on:  # what it said on the way there was told before
+            yield said, log.state()
+
+
+class Log:
+    """The products that an estimator was sent, in their order: all, or none from when they fit into no token."""
+
+    def __init__(self, stood: Standing | None, size: int) -> None:
+        """Nothing was sent, or what a token says; products have so many entries."""
+        self._before: deque[Array] = deque()
+        self._sent: list[Array] | None = []
+        self._nbytes = 0
+        if stood is not None and "sent" in stood:
+            counts, rows = stood.counts("sent", 0, 1 << 32), stood.numbers("replies", None, size)
+            if sum(counts) != len(rows):
+                refuse_token("the products")
+            self._before.extend(np.split(rows, np.cumsum(counts)[:-1]))
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether there are products that were sent before, and not yet again."""
+        return bool(self._before)
+
+    def products(self, ask: Ask, multiply: Products) -> Array:
+        """What was sent before, or else is made now."""
+        if self._before:
+            found = self._before.popleft()
+            if len(found) != ask.count:
+                refuse_token("the products")
         else:
-            reply = products.answer(said)
+            found = multiply.products(ask)
+        if self._sent is not None:
+            self._sent.append(found)
+            self._nbytes += found.nbytes
+            if self._nbytes > MOST_BYTES:
+                self.close()
+        return found
+
+    def close(self) -> None:
+        """Keeps no more: the estimator goes on without, or has too many."""
+        self._sent = None
+
+    def state(self) -> State | None:
+        """All of them."""
+        if not self._sent:
+            return None
+        return {"sent": np.array([len(each) for each in self._sent]), "replies": np.concatenate(self._sent)}
 
 
 def _answer(known: Known, question: EstimateTrace, target: Target, space: Space, report: Report) -> TraceEstimate:

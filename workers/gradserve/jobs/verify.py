@@ -17,6 +17,8 @@ from gradserve.ir.types import Array, type_of
 from gradserve.jobs.calls import checked, inputs_in_question, require_no_batch, type_violations
 from gradserve.jobs.context import Context
 from gradserve.jobs.losses import Losses
+from gradserve.jobs.resuming import Resumable
+from gradserve.jobs.told import Told
 from gradserve.questions.call import AtKinks, Call, arrays_of
 from gradserve.questions.derivations import Gradient, Hvp
 from gradserve.questions.report import Kinks, Report
@@ -62,7 +64,8 @@ def verify_gradient(context: Context, question: VerifyGradient, control: Control
         NumericalFailure: the gradient cannot be computed at the point itself.
         Cancelled, DeadlineExceeded, WorkerLost: while running.
     """
-    call = checked(context, question.call, control.check)
+    call, work = checked(context, question.call, control.check), _Work(question, VerificationProgress)
+    context = work.context(context)
     require_no_batch(call, "V1", "a gradient is verified at one point; leave the batch out")
     wrt = inputs_in_question(call.graph, question.wrt)
     claimed = arrays_of(question.claimed)
@@ -75,23 +78,17 @@ def verify_gradient(context: Context, question: VerifyGradient, control: Control
     directions = question.directions or DEFAULT_DIRECTIONS
     context.limits.check_count("directions", directions)
     context.programs.derived(call.graph, Gradient(wrt), control.check)  # refuses what is no loss
-    losses = Losses(context, call, wrt, control)
+    losses = Losses(context, call, wrt, control, spent=work.spent)
     problem = _first_order(losses, call.graph, claimed, tolerance)
-    report = yield from _stages(gradient.verify(problem, directions, question.seed), losses, VerificationProgress)
-    slopes: list[Losses] = []
+    report = yield from work.stages(gradient.verify(problem, directions, question.seed), losses)
     if question.order == 2:
         for turn, u in enumerate(sign_directions(problem.point, SECOND_ORDER, ~question.seed)):
             slope = problem.claim(u).value if call.options.kinks is AtKinks.RESOLVE else None
-            along = _slopes_along(context, call, wrt, losses, u, control, slope)
+            along = _slopes_along(context, call, wrt, losses, u, control, slope, work.elsewhere)
             second = _second_order(losses, along, u, tolerance)
-            more = yield from _stages(
-                gradient.verify(second, directions, question.seed + turn), along, VerificationProgress
-            )
-            slopes.append(along)
+            more = yield from work.stages(gradient.verify(second, directions, question.seed + turn), along)
             report = _together(report, more)
-    kinks = losses.kinks()
-    spent = functools.reduce(operator.add, (along.report for along in slopes), losses.report)
-    yield from _done(report, spent, kinks, VerificationProgress)
+    yield work.done(report, losses.kinks())
 
 
 def verify_symmetry(context: Context, question: VerifySymmetry, control: Control) -> Iterator[SymmetryProgress]:
@@ -107,7 +104,8 @@ def verify_symmetry(context: Context, question: VerifySymmetry, control: Control
         NumericalFailure: the gradient or the Hessian cannot be computed at the point itself.
         Cancelled, DeadlineExceeded, WorkerLost: while running.
     """
-    call = checked(context, question.call, control.check)
+    call, work = checked(context, question.call, control.check), _Work(question, SymmetryProgress)
+    context = work.context(context)
     require_no_batch(call, "V1", "symmetry is verified at one point; leave the batch out")
     wrt = inputs_in_question(call.graph, question.wrt)
     context.programs.derived(call.graph, Hvp(wrt, product_only=True), control.check)  # refuses what is no loss
@@ -116,30 +114,55 @@ def verify_symmetry(context: Context, question: VerifySymmetry, control: Control
     _refuse(_tolerance_violations(tolerance) + _pair_violations(layout, question.pairs))
     count = question.count or DEFAULT_PAIRS
     context.limits.check_count("directions", max(count, len(question.pairs)))
-    losses = Losses(context, call, wrt, control)
+    losses = Losses(context, call, wrt, control, spent=work.spent)
     point = layout.pack(losses.arguments)
     chosen = [_named(layout, point, pair) for pair in question.pairs] or choose_pairs(point, count, question.seed)
     problem = symmetry.Plane(layout, point, layout.pack(losses.gradient(call.graph)), losses.epsilon, tolerance)
-    report = yield from _stages(symmetry.verify(problem, chosen, question.seed), losses, SymmetryProgress)
-    kinks = losses.kinks()
-    yield from _done(report, losses.report, kinks, SymmetryProgress)
+    report = yield from work.stages(symmetry.verify(problem, chosen, question.seed), losses)
+    yield work.done(report, losses.kinks())
 
 
-def _stages(dialogue: Generator[Any, Any, Any], losses: Losses, progress: Any) -> Generator[Any, None, Any]:
-    """Progress for each stage of a dialogue, which is told the numbers that it wants; returns its report."""
-    try:
-        wanted = next(dialogue)
-        while True:
-            numbers = losses.products(wanted.vectors) if isinstance(wanted, symmetry.Products) else losses.at(wanted)
-            yield progress(wanted.name, losses.evaluations, losses.report)
-            wanted = dialogue.send(numbers)
-    except StopIteration as ended:
-        return replace(ended.value, evaluations=losses.evaluations)
+class _Work(Resumable):
+    """A verification that can be gone on with: what was told and how far it is."""
 
+    def __init__(self, question: VerifyGradient | VerifySymmetry, progress: Any) -> None:
+        """`progress` is the class of its answers."""
+        super().__init__(question)
+        self._progress, self._told = progress, Told(self.stood)
+        self.spent = Report() if self.stood is None else replace(self.stood.report, kinks=None)
+        """What it cost before this call."""
+        self._losses: list[Losses] = []
 
-def _done(report: Any, spent: Report, kinks: Kinks | None, progress: Any) -> Iterator[Any]:
-    """The last progress, with the report."""
-    yield progress("done", report.evaluations, replace(spent, kinks=kinks), replace(report, kinks=kinks))
+    @property
+    def elsewhere(self) -> Report:
+        """What losses begin with that have not cost anything: where it ran before this call."""
+        return Report(executor=self.spent.executor, placement=self.spent.placement)
+
+    @property
+    def cost(self) -> Report:
+        """What it cost so far, of all losses."""
+        return functools.reduce(operator.add, (losses.report for losses in self._losses))
+
+    def stages(self, dialogue: Generator[Any, Any, Any], losses: Losses) -> Generator[Any, None, Any]:
+        """Progress for each stage of a dialogue, which is told the numbers that it wants; returns its report."""
+        self._losses.append(losses)
+        try:
+            wanted = next(dialogue)
+            while True:
+                numbers = self._told.numbers(wanted, losses)
+                if not self._told.goes_on:
+                    yield self._marked(self._progress(wanted.name, losses.evaluations, losses.report))
+                wanted = dialogue.send(numbers)
+        except StopIteration as ended:
+            return replace(ended.value, evaluations=losses.evaluations)
+
+    def done(self, report: Any, kinks: Kinks | None) -> Any:
+        """The last progress, with the report."""
+        spent = replace(self.cost, kinks=kinks)
+        return self._marked(self._progress("done", report.evaluations, spent, replace(report, kinks=kinks)))
+
+    def _marked(self, progress: Any) -> Any:
+        return self.marked(progress, self._told.state(), self.cost)
 
 
 def _slopes_along(
@@ -150,13 +173,15 @@ def _slopes_along(
     u: Array,
     control: Control,
     slope: float | None,
+    spent: Report,
 ) -> Losses:
     """The derivative of the loss along u, as a loss; it is `slope` at the point if that is a limit."""
     types = call.graph.input_types
     parts = losses.layout.unpack(u)
     tangents = {names.along(name): parts[name].astype(types[name].element_type.dtype) for name in wrt}
     arguments = {**arrays_of(call.arguments), **tangents}
-    return Losses(context, replace(call, graph=slope_along(call.graph, wrt), arguments=arguments), wrt, control, slope)
+    call = replace(call, graph=slope_along(call.graph, wrt), arguments=arguments)
+    return Losses(context, call, wrt, control, slope, spent)
 
 
 def _second_order(losses: Losses, along: Losses, u: Array, tolerance: float) -> Problem:

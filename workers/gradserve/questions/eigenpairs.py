@@ -64,6 +64,8 @@ class Eigenpairs:
     stop_reason: SearchStop
     seed: int
     report: Report
+    token: bytes = field(default=b"", repr=False)
+    """What the same question goes on with from here; see `gradserve.questions.resuming`."""
 
     def __str__(self) -> str:
         return "\n".join([self._heading, *table(_COLUMNS, self._rows)])

@@ -85,6 +85,8 @@ class Estimate:
     )
     absolute_tolerance: float = option(0.0, "stop when half the interval is at most this; 0 for never", "abs_tol")
     confidence: float = option(0.0, "the probability that the interval covers what is estimated; 0 for 0.95")
+    resume: bytes = b""
+    """The token of an earlier answer to this question, to go on from there; empty to begin at the beginning."""
 
     method: ClassVar[str]
     """Its name in Python and on the command line."""
@@ -128,6 +130,8 @@ class TraceEstimate:
     """The diagonal by input, in its shape, from the same probes; empty if it was not asked for."""
     diagonal_half_widths: Mapping[str, Array] = field(default_factory=dict)
     """Half the interval of each entry of the diagonal."""
+    token: bytes = field(default=b"", repr=False)
+    """What the same question goes on with from here; see `gradserve.questions.resuming`."""
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -180,6 +184,8 @@ class DiagonalEstimate:
     seed: int
     confidence: float
     report: Report
+    token: bytes = field(default=b"", repr=False)
+    """What the same question goes on with from here; see `gradserve.questions.resuming`."""
 
     def __str__(self) -> str:
         told = f"each entry ± {self.widest:.2g} or less ({self.confidence:.0%} intervals, {self.probes} probes)"

@@ -31,6 +31,8 @@ class OfMatrix:
     loss: str = option(
         "", "the loss of the Gauss-Newton matrix, as its product takes it; empty for half the sum of squares"
     )
+    resume: bytes = b""
+    """The token of an earlier answer to this question, to go on from there; empty to begin at the beginning."""
 
     method: ClassVar[str]
     """Its name in Python."""

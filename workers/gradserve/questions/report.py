@@ -78,6 +78,11 @@ class Report:
         """Seconds by phase, in the order in which they pass."""
         return {name: getattr(self, name) for name in PHASES}
 
+    @property
+    def timeless(self) -> Report:
+        """The same without what is another each time: seconds, workers, and what these lost."""
+        return replace(self, queue=0.0, decode=0.0, plan=0.0, execute=0.0, encode=0.0, retries=0, workers=())
+
     def __add__(self, other: Report) -> Report:
         """The report on two pieces of work of one job, done one after the other."""
         return replace(

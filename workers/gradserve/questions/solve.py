@@ -64,6 +64,8 @@ class Solution:
     tolerance: float
     damping: float
     report: Report
+    token: bytes = field(default=b"", repr=False)
+    """What the same question goes on with from here; see `gradserve.questions.resuming`."""
 
     @property
     def converged(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -76,6 +76,8 @@ class SpectrumEstimate:
     seed: int
     confidence: float
     report: Report
+    token: bytes = field(default=b"", repr=False)
+    """What the same question goes on with from here; see `gradserve.questions.resuming`."""
 
     def trace_of(self, function: Callable[[Array], Array]) -> float:
         """The estimate of tr f(A) for any function of real numbers that takes arrays."""

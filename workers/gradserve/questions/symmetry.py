@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from gradserve.questions.call import Call
@@ -110,6 +110,8 @@ class SymmetryProgress:
     """What it cost so far."""
     report: SymmetryReport | None = None
     """The report; only in the last one."""
+    token: bytes = field(default=b"", repr=False)
+    """What the same question goes on with from here; see `gradserve.questions.resuming`."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,8 @@ class VerifySymmetry:
     relative_tolerance: float = option(
         0.0, "a pair whose bounds exceed this times the second derivatives is inconclusive; 0 for 1e-3", "rel_tol"
     )
+    resume: bytes = b""
+    """The token of an earlier answer to this question, to go on from there; empty to begin at the beginning."""
 
     rpc: ClassVar[str] = "VerifySymmetry"
     answer: ClassVar[type] = SymmetryProgress

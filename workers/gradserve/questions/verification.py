@@ -183,6 +183,8 @@ class VerificationProgress:
     """What it cost so far."""
     report: VerificationReport | None = None
     """The report; only in the last one."""
+    token: bytes = field(default=b"", repr=False)
+    """What the same question goes on with from here; see `gradserve.questions.resuming`."""
 
 
 @dataclass(frozen=True)
@@ -200,6 +202,8 @@ class VerifyGradient:
         0.0, "a direction whose error bound exceeds this times the derivative is inconclusive; 0 for 1e-3", "rel_tol"
     )
     order: int = option(0, "the order of derivatives up to which to verify, 1 or 2; 0 for 1")
+    resume: bytes = b""
+    """The token of an earlier answer to this question, to go on from there; empty to begin at the beginning."""
 
     rpc: ClassVar[str] = "VerifyGradient"
     answer: ClassVar[type] = VerificationProgress

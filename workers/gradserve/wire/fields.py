@@ -27,7 +27,7 @@ Read: TypeAlias = Callable[[Any, Source, str], Any]
 Pair: TypeAlias = tuple[Write, Read]
 T = TypeVar("T")
 
-_SCALARS = (bool, int, float, str)
+_SCALARS = (bool, int, float, str, bytes)
 _SIGNED = (FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_INT64)
 NANO = 1e-9
 

@@ -14,6 +14,8 @@ CONSTRAINTS: Mapping[str, str] = {
     "M4": "a number of bytes is not negative",
     "M5": "at least one vector is given",
     "M6": "a question to explain is there",
+    "M7": "a token of a stream is one that a service of this release made",
+    "M8": "a token of a stream is one of the same question",
 }
 
 

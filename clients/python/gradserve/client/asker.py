@@ -206,12 +206,14 @@ class Asker:
         batch: Batch = False,
         reduction: str = "none",
         progress: Callable[[Any], object] | None = None,
+        resume: Any = None,
         **options: Any,
     ) -> Any:
         """The last of the estimates, or that with which `progress` leaves; `options` are its own."""
         bound = self._signatures.bind(arguments, named, wrt, batch)
         chosen = asking.options_from(kind, options)
-        question = kind(self._call(bound, reduction), bound.real_inputs(), **chosen)
+        token = asking.token_of(resume)
+        question = kind(self._call(bound, reduction), bound.real_inputs(), resume=token, **chosen)
         return self._bettered(question, bound, progress)
 
     def _bettered(self, question: Question, bound: Bound, progress: Callable[[Any], object] | None) -> Any:

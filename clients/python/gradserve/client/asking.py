@@ -120,6 +120,21 @@ def _option(default: Any, value: Any, keyword: str) -> Any:
     return value
 
 
+def token_of(resume: Any) -> bytes:
+    """The token to go on with: itself, or that of an answer; none for None.
+
+    Raises:
+        InvalidRequest: there is none.
+    """
+    token = getattr(resume, "token", resume)
+    if token is None:
+        return b""
+    if not isinstance(token, bytes) or not token:
+        text = "write an answer on the way or its .token; one whose work takes more than 32 MiB to tell has none"
+        raise InvalidRequest(f"resume is {resume!r:.80}; {text}")
+    return token
+
+
 def require_callable(progress: Any) -> None:
     """Sees that progress can be told.
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from gradserve.client.asking import explained, options_from, whole
+from gradserve.client.asking import explained, options_from, token_of, whole
 from gradserve.client.entries import parse_pairs
 from gradserve.client.importers.files import save_graph
 from gradserve.client.operators import LinearOperator
@@ -212,17 +212,20 @@ class Function(Spectral, Traces):
         order: int = 0,
         wrt: Names = (),
         progress: Callable[[VerificationProgress], object] | None = None,
+        resume: VerificationProgress | bytes | None = None,
         **named: Any,
     ) -> VerificationReport:
         """A finite-difference verification of the gradient, or of a `claimed` one: `.passed`, `.worst`; prints well.
 
-        With `order=2` H v against differences of the gradient as well. 0 stands for the service's default.
+        With `order=2` H v against differences of the gradient as well. 0 stands for the service's default. `progress`
+        is called at every stage; `resume` is what it was called with, or the `.token` of that, to go on from there.
         """
         bound = self._signatures.bind(arguments, named, wrt, False)
         vectors = {} if claimed is None else bound.vectors(claimed, "claimed gradient")
         chosen = {"directions": directions, "seed": seed, "rel_tol": rel_tol, "order": order}
         options = options_from(VerifyGradient, chosen)
-        question = VerifyGradient(self._call(bound), bound.real_inputs(), vectors, **options)
+        token = token_of(resume)
+        question = VerifyGradient(self._call(bound), bound.real_inputs(), vectors, resume=token, **options)
         report: VerificationReport = self._verified(question, progress)
         return report
 
@@ -235,6 +238,7 @@ class Function(Spectral, Traces):
         rel_tol: float = 0.0,
         wrt: Names = (),
         progress: Callable[[SymmetryProgress], object] | None = None,
+        resume: SymmetryProgress | bytes | None = None,
         **named: Any,
     ) -> SymmetryReport:
         """Whether mixed partials depend on the order in which they are taken: `.passed`, `.worst`; prints as a table.
@@ -244,12 +248,14 @@ class Function(Spectral, Traces):
 
         `pairs` names entries, as in `[("w[0]", "w[3]"), ("w[0]", "b")]`; otherwise `count` pairs are looked at, 0 for
         the service's default: all pairs of entries if they are so few, random signs and random entries if not. Where
-        random signs find a dependence, the entries that it comes from are searched for.
+        random signs find a dependence, the entries that it comes from are searched for. `progress` and `resume` are
+        those of `verify`.
         """
         bound = self._signatures.bind(arguments, named, wrt, False)
         named_pairs = parse_pairs(pairs)
         options = options_from(VerifySymmetry, {"count": count, "seed": seed, "rel_tol": rel_tol})
-        question = VerifySymmetry(self._call(bound), bound.real_inputs(), named_pairs, **options)
+        token = token_of(resume)
+        question = VerifySymmetry(self._call(bound), bound.real_inputs(), named_pairs, resume=token, **options)
         report: SymmetryReport = self._verified(question, progress)
         return report
 

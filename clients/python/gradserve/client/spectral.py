@@ -24,7 +24,8 @@ class Spectral(Asker):
 
     Of all of them: `matrix="gauss-newton"` asks about J^T H J instead of the Hessian, with the `loss` that
     `gauss_newton_product` takes. As a number 0 stands for the service's default. `progress` is called with every answer
-    on the way, each a full current one; raising StopIteration in it leaves with that one.
+    on the way, each a full current one; raising StopIteration in it leaves with that one. `resume` is such an answer,
+    or its `.token`: the same call goes on from there, with any service, to the bit as if it had never ended.
     """
 
     __slots__ = ()
@@ -43,6 +44,7 @@ class Spectral(Asker):
         loss: str = "",
         wrt: Names = (),
         progress: Callable[[SpectrumEstimate], object] | None = None,
+        resume: SpectrumEstimate | bytes | None = None,
         **named: Any,
     ) -> SpectrumEstimate:
         """The spectrum of the Hessian: density, distribution, ends, moments, log det and more, each with an interval.
@@ -60,7 +62,7 @@ class Spectral(Asker):
         }
         options |= {"seed": seed, "confidence": confidence, "matrix": matrix, "loss": loss}
         bound = self._signatures.bind(arguments, named, wrt, False)
-        found: SpectrumEstimate = self._about(EstimateSpectrum, bound, {}, options, progress)
+        found: SpectrumEstimate = self._about(EstimateSpectrum, bound, {}, options, progress, resume)
         return found
 
     def hessian_eigenpairs(
@@ -77,6 +79,7 @@ class Spectral(Asker):
         loss: str = "",
         wrt: Names = (),
         progress: Callable[[Eigenpairs], object] | None = None,
+        resume: Eigenpairs | bytes | None = None,
         **named: Any,
     ) -> Eigenpairs:
         """The `count` (4) eigenpairs at an end of the Hessian's spectrum, with |A v - lambda v| as certificates.
@@ -91,7 +94,7 @@ class Spectral(Asker):
         bound = self._signatures.bind(arguments, named, wrt, False)
         trees = start.vectors if isinstance(start, Eigenpairs) else start
         vectors = {} if trees is None else {"start": bound.vectors(trees, "start")}
-        found: Eigenpairs = self._about(TopEigenpairs, bound, vectors, options, progress)
+        found: Eigenpairs = self._about(TopEigenpairs, bound, vectors, options, progress, resume)
         return found
 
     def hessian_solve(
@@ -109,6 +112,7 @@ class Spectral(Asker):
         loss: str = "",
         wrt: Names = (),
         progress: Callable[[Solution], object] | None = None,
+        resume: Solution | bytes | None = None,
         **named: Any,
     ) -> Solution:
         """x with (H + damping I) x = `right`, which has the structure of the parameters, by conjugate gradients.
@@ -124,7 +128,7 @@ class Spectral(Asker):
         vectors = {"right": bound.vectors(right, "right-hand side")}
         if diagonal is not None:
             vectors["diagonal"] = bound.vectors(diagonal, "diagonal")
-        found: Solution = self._about(SolveHessian, bound, vectors, options, progress)
+        found: Solution = self._about(SolveHessian, bound, vectors, options, progress, resume)
         return found
 
     def _about(
@@ -134,8 +138,10 @@ class Spectral(Asker):
         vectors: Mapping[str, Any],
         options: Mapping[str, Any],
         progress: Callable[[Any], object] | None,
+        resume: Any,
     ) -> Any:
         """The last answer to a question about a matrix."""
         chosen = asking.options_from(kind, options)
-        question = replace(kind(self._call(bound), bound.real_inputs()), **vectors, **chosen)
+        token = asking.token_of(resume)
+        question = replace(kind(self._call(bound), bound.real_inputs()), resume=token, **vectors, **chosen)
         return self._bettered(question, bound, progress)

@@ -35,6 +35,7 @@ class Traces(Asker):
         batch: Batch = False,
         reduction: Reduction = "none",
         progress: Callable[[TraceEstimate], object] | None = None,
+        resume: TraceEstimate | bytes | None = None,
         **named: Any,
     ) -> TraceEstimate:
         """The trace of the Hessian, with an interval that holds for skewed samples too; `.value`, `.interval`.
@@ -47,12 +48,13 @@ class Traces(Asker):
         `matrix` may be the Gauss-Newton matrix instead, of a function that returns what `loss` names beside what it is
         computed from, or the Fisher matrix g g^T. With `batch` and a `reduction` it is the sum or the mean of the
         matrices of all examples. `progress` is called with every estimate on the way; raising StopIteration in it
-        leaves with that one.
+        leaves with that one. `resume` is such an estimate, or its `.token`: the same call goes on from there, with any
+        service, to the bit as if it had never ended.
         """
         options = {"rel_tol": rel_tol, "abs_tol": abs_tol, "max_probes": max_probes, "seed": seed}
         chosen = {"estimator": estimator, "sampler": sampler, "matrix": matrix, "loss": loss, "diagonal": diagonal}
         estimate: TraceEstimate = self._estimate(
             EstimateTrace, arguments, named, wrt=wrt, batch=batch, reduction=reduction, progress=progress,
-            confidence=confidence, **options, **chosen,
+            resume=resume, confidence=confidence, **options, **chosen,
         )  # fmt: skip
         return estimate

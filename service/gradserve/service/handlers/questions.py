@@ -60,12 +60,15 @@ class Questions:
             question = self._content.question(method, request, rpc)
             rpc.decoded()
             count, before = _COUNTS.get(question.answer), None
+            resumed = bool(getattr(question, "resume", b""))
             for answer in answers(self._context, question, rpc.control):
                 if report:
                     rpc.ran(getattr(answer, report))
-                if count is not None:
+                if resumed and before is None:  # it was counted when it was given for the first time
+                    rpc.counted = getattr(answer, report).chunks
+                elif count is not None:
                     count(self._metrics, answer, before)
-                    before = answer
+                before = answer
                 yield self._content.reply(question, answer, rpc.memory)
 
         def single(request: bytes, rpc: Rpc) -> Any:

@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 from gradserve.client.cli import spectral_arguments
-from gradserve.client.cli.options import add_options, count, dashed, words
+from gradserve.client.cli.options import add_options, add_resume, count, dashed, words
 from gradserve.questions.call import EXECUTORS, AtKinks, Placement, Reduction, Transport
 from gradserve.questions.derivations import DERIVATIONS, Derivation
 from gradserve.questions.estimates import ESTIMATES, Estimate, EstimateTrace
@@ -80,9 +80,10 @@ example:
 """
 _PING = "exit status: 0 it does, 1 it does not or cannot be reached"
 _TRACE = """\
-example:
+examples:
 
   gradserve trace loss.pb point.npz --rel-tol 0.05 --seed 1
+  gradserve trace loss.pb point.npz --rel-tol 1e-3 --resume trace.token    # interrupted? run the same command again
 """
 
 
@@ -185,6 +186,7 @@ def _derivation(command: argparse.ArgumentParser, kind: type[Derivation]) -> Non
 
 def _estimate(command: argparse.ArgumentParser, kind: type[Estimate]) -> None:
     command.add_argument("--out", type=Path, metavar="FILE.npz", help="write the arrays of the estimate there")
+    add_resume(command)
     add_options(command, options_of(kind))
 
 
@@ -197,16 +199,19 @@ def _said(kind: type[Derivation | Estimate]) -> str:
 
 def _verify(command: argparse.ArgumentParser) -> None:
     command.add_argument("--claimed", type=Path, metavar="FILE.npz", help="a gradient to verify instead of our own")
+    add_resume(command)
     add_options(command, options_of(VerifyGradient))
 
 
 def _symmetry(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("--pair", nargs=2, action="append", default=[], metavar="ENTRY", help="two entries to look at; repeat")
+    add_resume(command)
     add_options(command, options_of(VerifySymmetry))
 
 
 def _trace(command: argparse.ArgumentParser) -> None:
+    add_resume(command)
     add_options(command, options_of(EstimateTrace))
 
 

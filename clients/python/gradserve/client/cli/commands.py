@@ -145,7 +145,7 @@ def estimate(function: Function, options: argparse.Namespace) -> int:
             progress.update(task, completed=found.probes)
 
         method = getattr(function, options.question)
-        found = method(*point, wrt=options.wrt, progress=update, **given.chosen(kind, options))
+        found = method(*point, wrt=options.wrt, **given.resumable(options, update), **given.chosen(kind, options))
     wrt = given.differentiated(function, options)
     arrays: dict[str, Array] = {}
     for field in fields(found):
@@ -173,7 +173,7 @@ def verify(function: Function, options: argparse.Namespace) -> int:
             *point,
             wrt=options.wrt,
             claimed=claimed,
-            progress=update,
+            **given.resumable(options, update),
             **given.chosen(VerifyGradient, options),
         )
     show.verification(report)
@@ -190,7 +190,11 @@ def symmetry(function: Function, options: argparse.Namespace) -> int:
             progress.update(task, description=step.stage, completed=step.evaluations)
 
         report = function.verify_symmetry(
-            *point, wrt=options.wrt, pairs=options.pair, progress=update, **given.chosen(VerifySymmetry, options)
+            *point,
+            wrt=options.wrt,
+            pairs=options.pair,
+            **given.resumable(options, update),
+            **given.chosen(VerifySymmetry, options),
         )
     show.symmetry(report)
     return 0 if report.passed else 1
@@ -208,7 +212,7 @@ def trace(function: Function, options: argparse.Namespace) -> int:
         estimate = function.hessian_trace(
             *point,
             wrt=options.wrt,
-            progress=update,
+            **given.resumable(options, update),
             **given.chosen(EstimateTrace, options),
         )
     show.trace(estimate)

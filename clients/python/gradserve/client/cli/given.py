@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,24 @@ def require_folder(out: Path | None) -> None:
     """
     if out is not None and not out.parent.is_dir():
         raise InvalidRequest(f"{out}: there is no such folder to write into")
+
+
+def resumable(options: argparse.Namespace, progress: Callable[[Any], object]) -> dict[str, Any]:
+    """What a method is given so that it goes on where the file of `--resume` says, and keeps that up to date."""
+    path: Path | None = options.resume
+    if path is None:
+        return {"progress": progress}
+    require_folder(path)
+    stood = path.read_bytes() if path.exists() else b""
+
+    def told(answer: Any) -> None:
+        if answer.token:
+            new = path.with_name(f"{path.name}.new")
+            new.write_bytes(answer.token)
+            new.replace(path)  # in one go: whoever is interrupted here finds the token before
+        progress(answer)
+
+    return {"progress": told, "resume": stood or None}
 
 
 def write(out: Path | None, arrays: Mapping[str, Array]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import enum
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from gradserve.questions.options import Option
@@ -22,6 +23,12 @@ def add_options(command: argparse.ArgumentParser, options: tuple[Option, ...]) -
             metavar, type_ = _VALUES[type(option.default)]
             described |= {"metavar": metavar, "type": type_}
         command.add_argument(f"--{dashed(option.keyword)}", **described)
+
+
+def add_resume(command: argparse.ArgumentParser) -> None:
+    """The file that says where a stream stands."""
+    text = "keep in this file where the work stands, and if it is there go on from it: run the same command again"
+    command.add_argument("--resume", type=Path, metavar="FILE", help=text)
 
 
 def words(kind: type[enum.StrEnum]) -> list[str]:

@@ -64,7 +64,8 @@ def _answer(function: Function, options: argparse.Namespace, vectors: Mapping[st
             progress.update(task, completed=answer.report.batch_size, description=told)
 
         method, point = getattr(function, kind.method), given.point(function, options.point)
-        found = method(*point, wrt=options.wrt, progress=update, **vectors, **given.chosen(kind, options))
+        told = {**vectors, **given.resumable(options, update)}
+        found = method(*point, wrt=options.wrt, **told, **given.chosen(kind, options))
     show.line(str(found))
     if figure is not None:
         found.plot(figure).figure.savefig(options.plot)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import Any, TypeVar, cast
 
 from gradserve import wire
 from gradserve.client.transport.blobs import INLINE_BYTES, Blobs, Filler
 from gradserve.client.transport.errors import Closed, Unreachable
 from gradserve.client.transport.memory import Lease, Memories
 from gradserve.client.transport.steps import Alone, Begin, Next, Pause, Send, Steps, Tell
-from gradserve.ir.errors import BlobNotFound, GraphNotRegistered, MemoryNotShared, Unavailable
+from gradserve.ir.errors import BlobNotFound, GraphNotRegistered, InvalidRequest, MemoryNotShared, Unavailable
 from gradserve.ir.graph import Graph
 from gradserve.questions.asked import Answer, Question
 from gradserve.questions.call import Argument
@@ -19,6 +20,7 @@ from gradserve.questions.derivatives import Differentiate
 from gradserve.questions.estimates import Estimate
 from gradserve.questions.explanation import Explain
 from gradserve.questions.matrices import OfMatrix
+from gradserve.questions.resuming import FIELD, without_token
 from gradserve.questions.transport import is_rounded, rounded
 from gradserve.v1 import graph_service_pb2
 
@@ -71,23 +73,31 @@ class Session:
     def stream(self, question: Question) -> Steps[None]:
         """Tells the answers to a question one by one.
 
-        A stream that breaks off is asked for again and what was seen of it left out: the same question has the same
-        answers.
+        A stream that breaks off goes on from the last answer that had a token, and what was seen after that is left
+        out: the same question has the same answers. Where the token is refused, as by another release, it begins again.
         """
-        seen = 0
+        progress = _Progress(question)
 
         def go_on() -> Steps[None]:
-            nonlocal seen
-            replies, reply = yield from self._with_graph(graph_of(question), lambda: self._begin(question))
-            position = 0
+            asked, position = progress.asked, progress.first
+            replies, reply = yield from self._with_graph(graph_of(asked), lambda: self._begin(asked))
             while reply is not None:
                 position += 1
-                if position > seen:
-                    yield Tell((yield from self._answer(question, reply)))
-                    seen = position
+                if position > progress.seen:
+                    answer = yield from self._answer(question, reply)
+                    yield Tell(answer)
+                    progress.saw(position, answer)
                 reply = yield Next(replies)
 
-        yield from self._insist(go_on)
+        def again() -> Steps[None]:
+            try:
+                yield from go_on()
+            except InvalidRequest as error:
+                if not progress.forget(error):
+                    raise
+                yield from go_on()
+
+        yield from self._insist(again)
 
     def _insist(self, attempt: Callable[[], Steps[T]]) -> Steps[T]:
         """What an attempt comes to; tried again while the service is away, restarts or is full, until the deadline."""
@@ -128,7 +138,7 @@ class Session:
         may_be_large = lease is None and _size(question) > INLINE_BYTES
         if may_be_large and isinstance(question, Differentiate | Estimate | OfMatrix):
             # What is refused is refused before anything is uploaded.
-            explanation = yield from self._ask(Explain(question))
+            explanation = yield from self._ask(Explain(without_token(question)))
             if explanation.refusal is not None:
                 raise explanation.refusal.error()
         fill = Filler(lease, is_rounded(question))
@@ -182,6 +192,31 @@ class Session:
             self._memories.shared |= reply.shares_memory
         self._reached = True
         self._registered.add(graph.digest)
+
+
+class _Progress:
+    """How much of a stream was seen, and what is asked to see the rest."""
+
+    def __init__(self, question: Question) -> None:
+        """Nothing was seen."""
+        self._question = question
+        self.asked = question
+        self.seen = self.first = 0
+        """Answers that were seen, and those of them that come before what `asked` begins with."""
+
+    def saw(self, position: int, answer: Answer) -> None:
+        """Takes down an answer, from which the stream can go on if it has a token: that repeats the answer."""
+        self.seen = position
+        token = getattr(answer, "token", b"")
+        if token:
+            self.asked, self.first = replace(cast("Any", self._question), resume=token), position - 1
+
+    def forget(self, error: InvalidRequest) -> bool:
+        """Whether it begins again since a service refuses a token that was seen on the way."""
+        refused = self.asked is not self._question and any(each.field == FIELD for each in error.violations)
+        if refused:
+            self.asked, self.first = self._question, 0
+        return refused
 
 
 def graph_of(question: Question) -> Graph:
