@@ -66,8 +66,8 @@ class TraceSoFar:
         count = stood.count("taken", 1)
         width = sum(type_.lengths[-1] for name, type_ in outputs.items() if names.split(name)[0] == SHARE)
         first, total = stood.array("first", width), stood.array("total", width)
-        samples = Running(count, *(stood.number(name) for name in ("mean", "squares", "largest")))
-        return replace(self, samples=samples, shares=Shares(count, first, total, stood.number("spread")))
+        samples = Running(count, stood.number("mean"), stood.number("squares", 0.0), stood.number("largest", 0.0))
+        return replace(self, samples=samples, shares=Shares(count, first, total, stood.number("spread", 0.0)))
 
     def with_samples(self, samples: Mapping[str, Array]) -> TraceSoFar:
         """The estimate after more probes."""

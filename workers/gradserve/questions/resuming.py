@@ -103,9 +103,12 @@ class Standing:
             refuse_token(name)
         return found
 
-    def number(self, name: str) -> float:
-        """The number of that name, finite or not."""
-        return float(self.numbers(name))
+    def number(self, name: str, least: float = -math.inf) -> float:
+        """The number of that name, finite or not; none below `least`."""
+        found = float(self.numbers(name))
+        if found < least:
+            refuse_token(name)
+        return found
 
     def count(self, name: str, least: int = 0, most: int = 1 << 32) -> int:
         """The whole number of that name, in these bounds."""
