@@ -59,17 +59,34 @@ def test_same_seed_same_bits(stubs):
         ({"confidence": 1.5}, "INVALID_ARGUMENT", "confidence"),
         ({"confidence": float("nan")}, "INVALID_ARGUMENT", "confidence"),
         ({"relative_tolerance": -1.0}, "INVALID_ARGUMENT", "relative_tolerance"),
-        (
-            {"call": call_of(arguments={"w": W[None]}, batch=execution_pb2.Batch(inputs=["w"]))},
-            "INVALID_ARGUMENT",
-            "call.batch",
-        ),
+        ({"groups": [{"name": "a", "inputs": ["nope"]}]}, "INVALID_ARGUMENT", "groups[0].inputs"),
+        ({"resume": b"nothing"}, "INVALID_ARGUMENT", "resume"),
     ],
 )
 def test_what_cannot_be_estimated(stubs, more, code, field):
     refused = refusal(lambda: estimates(stubs, **more))
     assert refused.code is grpc.StatusCode[code]
     assert field in refused.violations
+
+
+def test_a_batch_that_is_not_reduced_is_answered_point_after_point(stubs):
+    points = np.stack([W, 2 * W, -W])
+    batch = execution_pb2.Batch(inputs=["w"])
+    found = estimates(stubs, call=call_of(COUPLED, {"w": points}, batch=batch), max_probes=32)
+    assert [e.point for e in found] == sorted(e.point for e in found)
+    for k, w in enumerate(points):
+        alone = estimates(stubs, call=call_of(COUPLED, {"w": w}), max_probes=32)
+        assert [(e.value, e.lower, e.upper) for e in found if e.point == k] == [
+            (e.value, e.lower, e.upper) for e in alone
+        ]
+
+
+def test_a_diagonal_is_of_one_point(stubs):
+    batch = execution_pb2.Batch(inputs=["w"])
+    call = call_of(COUPLED, {"w": W[None]}, batch=batch)
+    asked = estimate_service_pb2.EstimateDiagonalRequest(call=call)
+    refused = refusal(lambda: list(stubs.estimates.EstimateDiagonal(asked)))
+    assert (refused.code, [*refused.violations]) == (grpc.StatusCode.INVALID_ARGUMENT, ["call.batch"])
 
 
 def test_too_many_probes(stubs):

@@ -81,8 +81,8 @@ class Operator:
     """What is known of the matrix beforehand."""
 
     size: int
-    groups: Mapping[str, slice]
-    """The entries of each input, by name."""
+    groups: Mapping[str, slice | Array]
+    """The entries of each group, by name."""
     epsilon: float
     """The spacing at 1 of the numbers that products are computed with."""
     diagonal: bool = False

@@ -11,11 +11,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from gradserve.autodiff.derivation import added_inputs
 from gradserve.estimation.looks import Target, looks
 from gradserve.estimation.recurrence import Space
 from gradserve.ir.errors import InvalidRequest, Violation
 from gradserve.ir.graph import Graph
+from gradserve.ir.types import TensorType
 from gradserve.jobs import traces
 from gradserve.jobs.calls import checked, inputs_in_question
 from gradserve.jobs.context import Context
@@ -24,7 +27,7 @@ from gradserve.jobs.probing import ESTIMATORS, Probing
 from gradserve.jobs.programs import Axis, Check
 from gradserve.jobs.resuming import Resumable
 from gradserve.jobs.sweep import Sweep, SweepSchedule, counting
-from gradserve.questions.call import Call, Reduction
+from gradserve.questions.call import Argument, Call, Reduction
 from gradserve.questions.derivations import Derivation
 from gradserve.questions.estimates import (
     Estimate,
@@ -50,16 +53,17 @@ def schedule(context: Context, question: Estimate, check: Check) -> SweepSchedul
         LimitExceeded: more probes, memory or operations than allowed.
     """
     question = replace(question, call=checked(context, question.call, check))
-    call, target = question.call, _admitted(context, question)
+    target, points = _admitted(context, question), _points(question.call)
+    call, question = _at(question.call, 0), replace(question, call=_at(question.call, 0))
     if by_products(question, call.graph):
         assert isinstance(question, EstimateTrace)
-        return _products(context, question, Control()).schedule(check, target.max_probes)
+        return _products(context, question, Control()).schedule(check, points * target.max_probes)
     derivation = counting(probed(question, call.graph), call.options)
     vectors = frozenset(added_inputs(call.graph, derivation))
     nbytes = sum(argument.nbytes for argument in call.arguments.values())
     sweep = Sweep(call.graph, derivation, call.options, nbytes, Axis(vectors, CHUNK_PROBES), divisible=False)
     size = size_of_chunks(sweep, context, check)
-    laps = -(-target.max_probes // size)
+    laps = points * -(-target.max_probes // size)
     return replace(sweep, axis=Axis(vectors, size), laps=laps).schedule(context, check)
 
 
@@ -73,13 +77,49 @@ def answers(context: Context, question: Estimate, control: Control) -> Iterator[
         InvalidRequest, NotDifferentiable, LimitExceeded: as `schedule` does.
         NumericalFailure, Cancelled, DeadlineExceeded, WorkerLost: while running.
     """
-    started, resumable = time.perf_counter(), Resumable(question)
-    context = resumable.context(context)
+    resumable = Resumable(question)
+    context, stood = resumable.context(context), resumable.stood
     question = replace(question, call=checked(context, question.call, control.check))
+    _admitted(context, question)
+    points = _points(question.call)
+    if points == 1:
+        yield from _answers(context, replace(question, call=_at(question.call, 0)), control, resumable)
+        return
+    schedule(context, question, control.check)  # refuses what is too much at all points together
+    first = stood.count("point", 0, points - 1) if stood else 0
+    for point in range(first, points):
+        asked, part = replace(question, call=_at(question.call, point)), resumable.part("point", point, point == first)
+        for answer in _answers(context, asked, control, part):
+            yield replace(answer, point=point)
+
+
+def _points(call: Call) -> int:
+    """The points at each of which there is a matrix; 1 where a batch is reduced."""
+    return (call.batch_size or 1) if call.reduction is Reduction.NONE else 1
+
+
+def _at(call: Call, point: int) -> Call:
+    """A checked call at one of its points; itself if its batch is reduced."""
+    if not call.batch or call.reduction is not Reduction.NONE:
+        return call
+    own = {name: _row(call.arguments[name], point) for name in call.batched}
+    return replace(call, arguments={**call.arguments, **own}, batch=None)
+
+
+def _row(argument: Argument, point: int) -> Argument:
+    """The array at a point; of a type alone the type there."""
+    if isinstance(argument, TensorType):
+        return argument.with_shape(argument.shape[1:])
+    return np.array(argument[point])
+
+
+def _answers(context: Context, question: Estimate, control: Control, resumable: Resumable) -> Iterator[Any]:
+    """The answers about one matrix."""
+    started = time.perf_counter()
     if by_products(question, question.call.graph):
         assert isinstance(question, EstimateTrace)
-        products, target = _products(context, question, control, resumable.stood), _admitted(context, question)
-        yield from traces.answers(products, question, target, control, started, resumable)
+        products = _products(context, question, control, resumable.stood)
+        yield from traces.answers(products, question, target_of(question), control, started, resumable)
         return
     target = target_of(question)
     scheduled = schedule(context, question, control.check)
@@ -105,7 +145,8 @@ def by_products(question: Estimate, graph: Graph) -> bool:
     """
     if not isinstance(question, EstimateTrace):
         return False
-    forms = question.matrix is Matrix.HESSIAN and not (question.call.batch or question.diagonal)
+    more = question.call.batch or question.diagonal or question.groups
+    forms = question.matrix is Matrix.HESSIAN and not more
     if question.estimator is Estimator.HUTCHINSON and question.sampler is not Sampler.SPHERE and forms:
         return False
     size = _space(question, graph).size
@@ -156,14 +197,13 @@ def _admitted(context: Context, question: Estimate) -> Target:
 
 def _violations(question: Estimate, call: Call, target: Target) -> list[Violation]:
     violations = []
-    if call.batch and not (isinstance(question, EstimateTrace) and call.reduction is not Reduction.NONE):
-        text = "an estimate is made at one point; leave the batch out"
-        if isinstance(question, EstimateTrace):
-            text = "an estimate is about one matrix; take the sum or the mean over the batch, or leave it out"
+    if call.batch and not isinstance(question, EstimateTrace):
+        text = "an estimate of a diagonal is made at one point; leave the batch out"
         violations.append(Violation("call.batch", "E1", text))
     if isinstance(question, EstimateTrace):
-        size = _space(question, call.graph).size
-        violations += traces.violations(question, target, size) if by_products(question, call.graph) else []
+        space = _space(question, call.graph)
+        violations += traces.group_violations(question, space)
+        violations += traces.violations(question, target, space.size) if by_products(question, call.graph) else []
     if not 0 < target.confidence < 1:
         violations.append(Violation("confidence", "E2", f"{target.confidence} is not between 0 and 1"))
     for name in ("relative_tolerance", "absolute_tolerance"):

@@ -5,8 +5,11 @@ See `gradserve.questions.resuming` for what a token promises.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
+
+import numpy as np
 
 from gradserve.jobs.context import Context
 from gradserve.questions.report import Report
@@ -28,6 +31,14 @@ class Resumable:
         self._digest = digest_of(question)
         self.stood = decode_token(question.resume, self._digest) if question.resume else None
         """Where the work stood; None if it begins."""
+        self._more: State = {}
+
+    def part(self, name: str, position: int, stands: bool) -> Self:
+        """The same for one of several parts of the work, done one after the other; whether it `stands` in this one."""
+        part = copy.copy(self)
+        part._more = {name: np.asarray(position)}
+        part.stood = self.stood if stands else None
+        return part
 
     def context(self, context: Context) -> Context:
         """What the work goes on in: on the executor that it began on."""
@@ -37,6 +48,6 @@ class Resumable:
         """The answer, which has cost what the report says, with its token; without one if there is no state."""
         if state is None:
             return answer
-        token = encode_token(self._digest, state, report.timeless)
+        token = encode_token(self._digest, {**state, **self._more}, report.timeless)
         marked: A = replace(answer, token=token)  # type: ignore[type-var]
         return marked

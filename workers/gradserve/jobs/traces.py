@@ -56,6 +56,25 @@ def violations(question: EstimateTrace, target: Target, size: int) -> list[Viola
     return found
 
 
+def group_violations(question: EstimateTrace, space: Space) -> list[Violation]:
+    """Why there are no such groups, or no parts for them."""
+    found, names = [], [each.name for each in question.groups]
+    for k, each in enumerate(question.groups):
+        unknown = [name for name in each.inputs if name not in space.types]
+        path = f"groups[{k}]"
+        if not each.name or names.count(each.name) > 1:
+            found.append(Violation(f"{path}.name", "E8", f"{each.name!r} does not name one group; give each its own"))
+        if not each.inputs or len({*each.inputs}) < len(each.inputs):
+            found.append(Violation(f"{path}.inputs", "E8", "give at least one input, and each once"))
+        if unknown:
+            text = f"{', '.join(unknown)} not among the inputs in question: {', '.join(space.types)}"
+            found.append(Violation(f"{path}.inputs", "E8", text))
+    if question.groups and not WAYS[question.estimator].parts:
+        text = f"{question.estimator} tells the trace alone; ask for auto, hutchinson or hutch++"
+        found.append(Violation("groups", "E5", text))
+    return found
+
+
 def answers(
     products: Products,
     question: EstimateTrace,
@@ -67,13 +86,11 @@ def answers(
     """Ever better estimates, the last one with a stop reason."""
     space, graph = products.space, question.call.graph
     products.schedule(control.check, target.max_probes)
-    operator = Operator(
-        space.size, space.slices() if len(space.types) > 1 and WAYS[question.estimator].parts else {},
-        epsilon_of(graph), question.diagonal, capacity(space.size),
-    )  # fmt: skip
+    groups = _groups(question, space) if WAYS[question.estimator].parts else {}
+    operator = Operator(space.size, groups, epsilon_of(graph), question.diagonal, capacity(space.size))
     products.began(time.perf_counter() - started)
     for known, state in _told(products, question, operator, target, control, resumable.stood):
-        answer = _answer(known, question, target, space, products.report)
+        answer = _answer(known, question, target, operator, space, products.report)
         yield resumable.marked(answer, state, products.report)
 
 
@@ -153,9 +170,20 @@ class Log:
         return {"sent": np.array([len(each) for each in self._sent]), "replies": np.concatenate(self._sent)}
 
 
-def _answer(known: Known, question: EstimateTrace, target: Target, space: Space, report: Report) -> TraceEstimate:
+def _groups(question: EstimateTrace, space: Space) -> Mapping[str, slice | Array]:
+    """The entries of each group whose part is wanted; without groups those of each input, if there are several."""
+    slices = space.slices()
+    if not question.groups:
+        return slices if len(slices) > 1 else {}
+    entries = np.arange(space.size)
+    return {each.name: np.concatenate([entries[slices[name]] for name in each.inputs]) for each in question.groups}
+
+
+def _answer(
+    known: Known, question: EstimateTrace, target: Target, operator: Operator, space: Space, report: Report
+) -> TraceEstimate:
     value, half = float(known.value[0]), float(known.half_width[0])
-    parts = {name: k for k, name in enumerate(space.types, start=1) if k < len(known.value)}
+    parts = {name: k for k, name in enumerate(operator.groups, start=1)}
     return TraceEstimate(
         value=value,
         standard_error=float(known.standard_error[0]),

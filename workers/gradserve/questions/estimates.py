@@ -123,13 +123,19 @@ class TraceEstimate:
     sketch: int = 0
     """Dimensions that are known exactly, beside which probes are drawn."""
     parts: Mapping[str, Array] = field(default_factory=dict)
-    """The part of the trace that each input has, from the same probes; empty if there is but one input."""
+    """The part of the trace that each group has, or without groups each input, from the same probes.
+
+    Empty if there are no groups and but one input. Signs of different inputs are independent, so what other inputs add
+    to a sample has the mean 0; the interval allows for its variance.
+    """
     part_half_widths: Mapping[str, Array] = field(default_factory=dict)
     """Half the interval of each part: it covers that part with probability `confidence`."""
     diagonal: Mapping[str, Array] = field(default_factory=dict)
     """The diagonal by input, in its shape, from the same probes; empty if it was not asked for."""
     diagonal_half_widths: Mapping[str, Array] = field(default_factory=dict)
     """Half the interval of each entry of the diagonal."""
+    point: int = 0
+    """The point of the batch that it is about."""
     token: bytes = field(default=b"", repr=False)
     """What the same question goes on with from here; see `gradserve.questions.resuming`."""
 
@@ -147,13 +153,23 @@ class TraceEstimate:
         return told + through_kinks(self.report)
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Inputs that belong together, such as those of a layer."""
+
+    name: str
+    """What they are called in answers."""
+    inputs: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class EstimateTrace(Estimate):
     """Asks for the trace of the Hessian of a loss, or of another matrix of products with vectors.
 
     By Hutchinson's estimator with random signs, unless another is asked for: the automatic one finds out what the
-    matrix is like, and how many products to spend on what. Over a batch of
-    examples it is the trace of the sum or of the mean of their matrices.
+    matrix is like, and how many products to spend on what. Over a batch of examples that is reduced it is the trace of
+    the sum or of the mean of their matrices; with a batch of points that is not, such as those of a training, the
+    stream answers point after point, from the same probes and each to the bit as if it had been asked for alone.
     """
 
     estimator: Estimator = option(Estimator.HUTCHINSON, "how the estimate is made; auto finds out by itself")
@@ -161,6 +177,8 @@ class EstimateTrace(Estimate):
     matrix: Matrix = option(Matrix.HESSIAN, "the matrix whose trace it is")
     loss: str = option("", "of a Gauss-Newton matrix: the output that is a loss of the others; empty for squares")
     diagonal: bool = option(False, "estimate every entry of the diagonal as well, from the same probes")
+    groups: tuple[Group, ...] = ()
+    """Those whose parts of the trace are wanted; empty for each input by itself."""
 
     method = "hessian_trace"
     rpc = "EstimateTrace"

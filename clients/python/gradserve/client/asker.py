@@ -203,30 +203,31 @@ class Asker:
         named: Mapping[str, Any],
         *,
         wrt: Names = (),
-        batch: Batch = False,
-        reduction: str = "none",
         progress: Callable[[Any], object] | None = None,
         resume: Any = None,
         **options: Any,
     ) -> Any:
         """The last of the estimates, or that with which `progress` leaves; `options` are its own."""
-        bound = self._signatures.bind(arguments, named, wrt, batch)
+        bound = self._signatures.bind(arguments, named, wrt, False)
         chosen = asking.options_from(kind, options)
         token = asking.token_of(resume)
-        question = kind(self._call(bound, reduction), bound.real_inputs(), resume=token, **chosen)
-        return self._bettered(question, bound, progress)
+        question = kind(self._call(bound), bound.real_inputs(), resume=token, **chosen)
+        return self._bettered(question, bound, progress)[-1]
 
-    def _bettered(self, question: Question, bound: Bound, progress: Callable[[Any], object] | None) -> Any:
-        """The last of ever better answers, or that with which `progress` leaves, in the structure of the parameters."""
+    def _bettered(self, question: Question, bound: Bound, progress: Callable[[Any], object] | None) -> list[Any]:
+        """The last of ever better answers at each point, or that with which `progress` leaves; as trees."""
         asking.require_callable(progress)
+        found: dict[int, Any] = {}
+        groups = [each.name for each in getattr(question, "groups", ())]
 
         def told(answer: Any) -> None:
+            answer = asking.in_parameters(bound, answer, groups)
+            found[getattr(answer, "point", 0)] = answer
             if progress is not None:
-                progress(asking.in_parameters(bound, answer))
+                progress(answer)
 
-        answer = self._last(question, told)
-        self._last_report = wire.report_later(answer)
-        return asking.in_parameters(bound, answer)
+        self._last_report = wire.report_later(self._last(question, told))
+        return [*found.values()]
 
     def _verified(self, question: Question, progress: Callable[[Any], object] | None) -> Any:
         """The report at the end of a verification."""

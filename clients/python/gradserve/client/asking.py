@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import enum
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from numbers import Integral, Real
 from typing import Any, TypeVar
 
 import numpy as np
 
-from gradserve.client.tracing.signature import Bound, Form
+from gradserve.client.tracing.signature import Bound, Form, Names, names_of
 from gradserve.ir.errors import InvalidRequest
 from gradserve.ir.types import TensorType, type_of
 from gradserve.questions.asked import Answer
 from gradserve.questions.call import AtKinks, Batch, Call, Options, Placement, Reduction, Transport
 from gradserve.questions.derivations import COTANGENTS, DERIVATIONS, TANGENTS, Derivation, Evaluate, Hvp
 from gradserve.questions.derivatives import Derivatives, Differentiate
-from gradserve.questions.estimates import ESTIMATES
+from gradserve.questions.estimates import ESTIMATES, Group
 from gradserve.questions.explanation import Explain
 from gradserve.questions.matrices import OfMatrix
 from gradserve.questions.options import Option, options_of
@@ -118,6 +118,32 @@ def _option(default: Any, value: Any, keyword: str) -> Any:
             raise InvalidRequest(f"{keyword} is {value!r}; it must be a number")
         return float(value)
     return value
+
+
+def groups_of(bound: Bound, groups: Mapping[str, Names] | None) -> tuple[Group, ...]:
+    """The groups of inputs, each given by names of parameters, or of what lies in them: `params.layers.0`.
+
+    Raises:
+        InvalidRequest: they are no mapping, or name what there is not.
+    """
+    if groups is None:
+        return ()
+    if not isinstance(groups, Mapping):
+        raise InvalidRequest(f"groups is {groups!r:.80}; write a dict from names to names of parameters")
+    inputs = bound.real_inputs()
+    return tuple(Group(str(name), _under(inputs, names, f"groups[{name!r}]")) for name, names in groups.items())
+
+
+def _under(inputs: Sequence[str], names: Names, option: str) -> tuple[str, ...]:
+    """The inputs that are, or lie in, what the names say."""
+    under = {name: [i for i in inputs if i == name or i.startswith(f"{name}.")] for name in _prefixes(inputs)}
+    chosen = {each for name in names_of(names, under, option) for each in under[name]}
+    return tuple(each for each in inputs if each in chosen)
+
+
+def _prefixes(inputs: Sequence[str]) -> list[str]:
+    parts = [each.split(".") for each in inputs]
+    return list(dict.fromkeys(".".join(each[:k]) for each in parts for k in range(1, len(each) + 1)))
 
 
 def token_of(resume: Any) -> bytes:
@@ -227,9 +253,13 @@ def trees_of(kind: type[Derivation], form: Form) -> Callable[[Derivatives], Any]
     return trees
 
 
-def in_parameters(bound: Bound, answer: Answer) -> Answer:
-    """An estimate, what it has for each input in the structure of the parameters."""
+def in_parameters(bound: Bound, answer: Answer, groups: Sequence[str] = ()) -> Answer:
+    """An estimate, what it has for each input in the structure of the parameters, and for groups in their order."""
     assert is_dataclass(answer)
     named = {field.name: getattr(answer, field.name) for field in fields(answer)}
-    trees = {name: bound.parameters(each) for name, each in named.items() if isinstance(each, Mapping) and each}
+    mappings = {name: each for name, each in named.items() if isinstance(each, Mapping) and each}
+    trees = {
+        name: {group: each[group] for group in groups} if {*each} == {*groups} else bound.parameters(each)
+        for name, each in mappings.items()
+    }
     return replace(answer, **trees) if trees and not isinstance(answer, type) else answer

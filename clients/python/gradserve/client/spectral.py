@@ -144,4 +144,4 @@ class Spectral(Asker):
         chosen = asking.options_from(kind, options)
         token = asking.token_of(resume)
         question = replace(kind(self._call(bound), bound.real_inputs()), resume=token, **vectors, **chosen)
-        return self._bettered(question, bound, progress)
+        return self._bettered(question, bound, progress)[-1]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias
 
+from gradserve.client import asking
 from gradserve.client.asker import Asker
 from gradserve.client.tracing.signature import Batch, Names
 from gradserve.questions.estimates import EstimateTrace, TraceEstimate
@@ -31,30 +32,36 @@ class Traces(Asker):
         matrix: Literal["hessian", "gauss-newton", "fisher"] = "hessian",
         loss: str = "",
         diagonal: bool = False,
+        groups: Mapping[str, Names] | None = None,
         wrt: Names = (),
         batch: Batch = False,
         reduction: Reduction = "none",
         progress: Callable[[TraceEstimate], object] | None = None,
         resume: TraceEstimate | bytes | None = None,
         **named: Any,
-    ) -> TraceEstimate:
+    ) -> Any:
         """The trace of the Hessian, with an interval that holds for skewed samples too; `.value`, `.interval`.
 
         Stops when half the interval is at most `rel_tol` times the estimate or `abs_tol`, or when `max_probes` products
         are spent; the estimator `auto` takes all columns where these are fewer, and is exact then. As `max_probes` and
-        as `confidence` 0 stands for the default. Of several parameters `.parts` has the part of each; with
+        as `confidence` 0 stands for the default. Of several parameters `.parts` has the part of each, or of each of the
+        `groups`: a dict from names to parameters, or to what lies in them, such as `{"first": "params.layers.0"}`; with
         `diagonal=True` `.diagonal` has every entry, each with an interval of its own, from the same products.
 
         `matrix` may be the Gauss-Newton matrix instead, of a function that returns what `loss` names beside what it is
         computed from, or the Fisher matrix g g^T. With `batch` and a `reduction` it is the sum or the mean of the
-        matrices of all examples. `progress` is called with every estimate on the way; raising StopIteration in it
-        leaves with that one. `resume` is such an estimate, or its `.token`: the same call goes on from there, with any
-        service, to the bit as if it had never ended.
+        matrices of all examples; with `batch` alone, such as the points of a training, it is a list with the estimate
+        at each point, all from the same probes, so that their differences vary less than they do.
+
+        `progress` is called with every estimate on the way; raising StopIteration in it leaves with that one. `resume`
+        is such an estimate, or its `.token`: the same call goes on from there, with any service, to the bit as if it
+        had never ended; of several points at that of the estimate.
         """
-        options = {"rel_tol": rel_tol, "abs_tol": abs_tol, "max_probes": max_probes, "seed": seed}
+        options = {"rel_tol": rel_tol, "abs_tol": abs_tol, "max_probes": max_probes, "confidence": confidence}
         chosen = {"estimator": estimator, "sampler": sampler, "matrix": matrix, "loss": loss, "diagonal": diagonal}
-        estimate: TraceEstimate = self._estimate(
-            EstimateTrace, arguments, named, wrt=wrt, batch=batch, reduction=reduction, progress=progress,
-            resume=resume, confidence=confidence, **options, **chosen,
-        )  # fmt: skip
-        return estimate
+        given = asking.options_from(EstimateTrace, {**options, "seed": seed, **chosen})
+        bound = self._signatures.bind(arguments, named, wrt, batch)
+        asked = {"groups": asking.groups_of(bound, groups), "resume": asking.token_of(resume), **given}
+        question = EstimateTrace(self._call(bound, reduction), bound.real_inputs(), **asked)
+        found = self._bettered(question, bound, progress)
+        return found if bound.batch and reduction == "none" else found[-1]

@@ -22,7 +22,8 @@ Count: TypeAlias = Callable[[Metrics, Any, Any], None]
 
 
 def _count_probes(metrics: Metrics, answer: Any, before: Any) -> None:
-    metrics.probes.inc(answer.probes - (before.probes if before else 0))
+    goes_on = before and getattr(before, "point", 0) == getattr(answer, "point", 0)
+    metrics.probes.inc(answer.probes - (before.probes if goes_on else 0))
 
 
 def _count_products(metrics: Metrics, answer: Any, before: Any) -> None:

@@ -83,6 +83,7 @@ _TRACE = """\
 examples:
 
   gradserve trace loss.pb point.npz --rel-tol 0.05 --seed 1
+  gradserve trace net.pb point.npz --estimator auto --group first=w1,b1 --group last=w2,b2
   gradserve trace loss.pb point.npz --rel-tol 1e-3 --resume trace.token    # interrupted? run the same command again
 """
 
@@ -212,6 +213,8 @@ def _symmetry(command: argparse.ArgumentParser) -> None:
 
 def _trace(command: argparse.ArgumentParser) -> None:
     add_resume(command)
+    text = "a group of inputs whose part of the trace is wanted, such as first=w1,b1; repeat"
+    command.add_argument("--group", type=_group, action="append", default=[], metavar="NAME=INPUTS", help=text)
     add_options(command, options_of(EstimateTrace))
 
 
@@ -253,6 +256,13 @@ def _of_question(
     command = _at_point(commands, dashed(name), text, epilog)
     command.set_defaults(question=name)
     return command
+
+
+def _group(text: str) -> tuple[str, list[str]]:
+    name, _, inputs = text.partition("=")
+    if not name or not inputs:
+        raise argparse.ArgumentTypeError(f"{text!r} is no NAME=INPUT,INPUT, such as first=w1,b1")
+    return name, inputs.split(",")
 
 
 def _length(text: str) -> tuple[str, int]:

@@ -212,6 +212,7 @@ def trace(function: Function, options: argparse.Namespace) -> int:
         estimate = function.hessian_trace(
             *point,
             wrt=options.wrt,
+            groups=dict(options.group) or None,
             **given.resumable(options, update),
             **given.chosen(EstimateTrace, options),
         )
