@@ -171,3 +171,17 @@ def test_the_command_shows_the_parts_of_groups(folder, run):
     assert shown["part of both"].split()[3] == total
     with pytest.raises(SystemExit):
         run("trace", "loss.pb", "point.npz", "--group", "both")
+
+
+def test_the_fisher_matrix_has_the_gradient_as_its_only_direction(client):
+    """g g^T: one eigenvalue |g|^2 with the eigenvector g / |g|, and 0."""
+    f = client.function(on_diagonal, WAY[1])
+    gradient = f.grad(WAY[1])
+    found = f.hessian_eigenpairs(WAY[1], count=3, matrix="fisher")
+    assert found.values[0] == pytest.approx(gradient @ gradient)
+    np.testing.assert_allclose(found.values[1:], 0.0, atol=1e-10 * found.values[0])
+    assert abs(found.vectors[0] @ gradient) == pytest.approx(np.linalg.norm(gradient))
+    spectrum = f.hessian_spectrum(WAY[1], matrix="fisher", steps=3)
+    assert spectrum.moments[0].lower <= gradient @ gradient / 3 <= spectrum.moments[0].upper
+    trace = f.hessian_trace(WAY[1], matrix="fisher", estimator="exact")
+    assert trace.value == pytest.approx(gradient @ gradient)

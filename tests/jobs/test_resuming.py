@@ -21,7 +21,8 @@ from gradserve.ops import builder
 from gradserve.pools.local.pool import LocalPool
 from gradserve.questions.call import Batch, Call, Options, Reduction
 from gradserve.questions.eigenpairs import TopEigenpairs
-from gradserve.questions.estimates import EstimateDiagonal, EstimateTrace, Estimator, Matrix
+from gradserve.questions.estimates import EstimateDiagonal, EstimateTrace, Estimator
+from gradserve.questions.matrices import Matrix
 from gradserve.questions.report import Report
 from gradserve.questions.resuming import MOST_BYTES, digest_of
 from gradserve.questions.solve import Preconditioner, SolveHessian

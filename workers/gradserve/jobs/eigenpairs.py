@@ -10,7 +10,10 @@ from gradserve.estimation.eigenpairs import Cycle, Told, random_rows
 from gradserve.ir.errors import Violation
 from gradserve.ir.types import Array
 from gradserve.jobs.context import Context
-from gradserve.jobs.products import (
+from gradserve.jobs.programs import Check
+from gradserve.jobs.resuming import Resumable
+from gradserve.jobs.sweep import SweepSchedule
+from gradserve.jobs.visits import (
     Visits,
     at_most,
     of_single,
@@ -21,9 +24,6 @@ from gradserve.jobs.products import (
     space_of,
     vector_violations,
 )
-from gradserve.jobs.programs import Check
-from gradserve.jobs.resuming import Resumable
-from gradserve.jobs.sweep import SweepSchedule
 from gradserve.questions.call import arrays_of, types_of
 from gradserve.questions.eigenpairs import Eigenpairs, SearchStop, TopEigenpairs
 from gradserve.questions.report import Report

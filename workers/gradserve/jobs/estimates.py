@@ -22,7 +22,7 @@ from gradserve.ir.types import TensorType
 from gradserve.jobs import traces
 from gradserve.jobs.calls import checked, inputs_in_question
 from gradserve.jobs.context import Context
-from gradserve.jobs.multiplied import CHUNK_PROBES, Products, derivation_of, size_of_chunks
+from gradserve.jobs.multiplied import CHUNK_PROBES, Products, product_of, size_of_chunks
 from gradserve.jobs.probing import ESTIMATORS, Probing
 from gradserve.jobs.programs import Axis, Check
 from gradserve.jobs.resuming import Resumable
@@ -33,10 +33,10 @@ from gradserve.questions.estimates import (
     Estimate,
     EstimateTrace,
     Estimator,
-    Matrix,
     Sampler,
     StopReason,
 )
+from gradserve.questions.matrices import Matrix
 from gradserve.questions.resuming import Standing, refuse_token
 from gradserve.runtime.control import Control
 
@@ -165,7 +165,7 @@ def probed(question: Estimate, graph: Graph) -> Derivation:
     """What every probe is asked of."""
     if by_products(question, graph):
         assert isinstance(question, EstimateTrace)
-        return derivation_of(question, inputs_in_question(graph, question.wrt))
+        return product_of(question, inputs_in_question(graph, question.wrt))
     return ESTIMATORS[type(question)].derivation(inputs_in_question(graph, question.wrt))
 
 

@@ -16,6 +16,7 @@ from gradserve.jobs.dense import schedule as schedule_dense
 from gradserve.jobs.derivative import schedule as schedule_derivative
 from gradserve.jobs.estimates import probed
 from gradserve.jobs.estimates import schedule as schedule_estimate
+from gradserve.jobs.multiplied import product_of
 from gradserve.jobs.programs import Check
 from gradserve.jobs.sweep import Sweep, SweepSchedule, counting
 from gradserve.questions.derivations import Derivation, Evaluate
@@ -92,7 +93,7 @@ def _schedule(context: Context, question: Differentiate | Estimate | OfMatrix, c
 def _one_example(question: Differentiate | Estimate | OfMatrix, graph: Graph) -> Derivation:
     """What is derived for one example, or for one row, one column or one probe."""
     if isinstance(question, OfMatrix):
-        return question.product(inputs_in_question(graph, question.wrt))
+        return product_of(question, inputs_in_question(graph, question.wrt))
     if isinstance(question, Estimate):
         return counting(probed(question, graph), question.call.options)
     named = question.derivation.resolved(graph, question.vectors)

@@ -28,7 +28,8 @@ from gradserve.pools.sources import array_of
 from gradserve.pools.work import Normals, OneHots, Rows, Shared, Signs, Source
 from gradserve.questions.call import Reduction, arrays_of
 from gradserve.questions.derivations import Derivation, GaussNewtonProduct, Hvp
-from gradserve.questions.estimates import EstimateTrace, Matrix, Sampler
+from gradserve.questions.estimates import EstimateTrace, Sampler
+from gradserve.questions.matrices import Matrix, OfMatrix
 from gradserve.questions.report import Report
 from gradserve.questions.resuming import Standing
 from gradserve.runtime.control import Control
@@ -41,8 +42,8 @@ BATCH_PROBES = 8
 """Those of a chunk of examples, which is cut along these."""
 
 
-def derivation_of(question: EstimateTrace, wrt: tuple[str, ...]) -> Derivation:
-    """What gives products of the matrix in question."""
+def product_of(question: EstimateTrace | OfMatrix, wrt: tuple[str, ...]) -> Derivation:
+    """What is asked for each vector: the product of the matrix in question."""
     match question.matrix:
         case Matrix.GAUSS_NEWTON:
             return GaussNewtonProduct(wrt, question.loss)
@@ -70,7 +71,7 @@ class Products:
     ) -> None:
         """`question` has its call checked."""
         self._context, self._question, self._control = context, question, control
-        self._derivation = counting(derivation_of(question, wrt), question.call.options)
+        self._derivation = counting(product_of(question, wrt), question.call.options)
         self.space = Space.of(question.call.graph.input_types, wrt)
         self._vectors = frozenset(added_inputs(question.call.graph, self._derivation))
         self._kinks = KinkCount(self._derivation)

@@ -12,7 +12,10 @@ from gradserve.ir.errors import Violation
 from gradserve.ir.types import Array
 from gradserve.jobs import estimates
 from gradserve.jobs.context import Context
-from gradserve.jobs.products import (
+from gradserve.jobs.programs import Check
+from gradserve.jobs.resuming import Resumable
+from gradserve.jobs.sweep import SweepSchedule
+from gradserve.jobs.visits import (
     Visits,
     of_single,
     positive,
@@ -22,9 +25,6 @@ from gradserve.jobs.products import (
     space_of,
     vector_violations,
 )
-from gradserve.jobs.programs import Check
-from gradserve.jobs.resuming import Resumable
-from gradserve.jobs.sweep import SweepSchedule
 from gradserve.questions.call import arrays_of
 from gradserve.questions.estimates import EstimateDiagonal
 from gradserve.questions.matrices import Matrix
@@ -154,7 +154,7 @@ def _violations(question: SolveHessian) -> list[Violation]:
             text = "a diagonal is given and not used; ask for the preconditioner `diagonal`"
             violations.append(Violation("preconditioner", "K9", text))
     elif question.preconditioner is Preconditioner.DIAGONAL and question.matrix is not Matrix.HESSIAN:
-        text = "diagonals are estimated of Hessians alone; give that of the Gauss-Newton matrix"
+        text = "diagonals are estimated of Hessians alone; give that of this matrix"
         violations.append(Violation("diagonal", "K9", text))
     return violations
 

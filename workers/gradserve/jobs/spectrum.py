@@ -14,10 +14,10 @@ from gradserve.ir.types import Array
 from gradserve.jobs.chunks import Lap
 from gradserve.jobs.context import Context
 from gradserve.jobs.probes import probes_of
-from gradserve.jobs.products import Visits, at_most, positive, prepared, refuse, schedule_of, space_of
 from gradserve.jobs.programs import Check
 from gradserve.jobs.resuming import Resumable
 from gradserve.jobs.sweep import SweepSchedule
+from gradserve.jobs.visits import Visits, at_most, positive, prepared, refuse, schedule_of, space_of
 from gradserve.pools.work import Shared, Signs
 from gradserve.questions.resuming import Standing, State, refuse_token
 from gradserve.questions.spectrum import EstimateSpectrum, SpectrumEstimate

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from gradserve.ir.types import Array
 from gradserve.questions.call import Call
+from gradserve.questions.matrices import Matrix
 from gradserve.questions.options import option
 from gradserve.questions.report import Report
 
@@ -44,17 +45,6 @@ class Estimator(enum.StrEnum):
     """All products make one, every probe in turn is left out of it and tests it. No negative eigenvalue."""
     EXACT = "exact"
     """Every column of the matrix."""
-
-
-class Matrix(enum.StrEnum):
-    """The matrix that an estimate is about."""
-
-    HESSIAN = "hessian"
-    """The second derivatives of a loss."""
-    GAUSS_NEWTON = "gauss-newton"
-    """J^T H J for a loss of other outputs, or J^T J without one; see `GaussNewtonProduct`."""
-    FISHER = "fisher"
-    """g g^T for the gradient g of a loss: with a batch of examples their sum or mean, the empirical Fisher matrix."""
 
 
 class Sampler(enum.StrEnum):

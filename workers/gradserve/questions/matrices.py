@@ -1,4 +1,4 @@
-"""Questions about a matrix that is never made, by products with it: what all of them take."""
+"""The matrices that questions are about, and what questions about one that is never made all take."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gradserve.questions.call import Call
-from gradserve.questions.derivations import Derivation, GaussNewtonProduct, Hvp
 from gradserve.questions.options import option
 
 
@@ -17,17 +16,19 @@ class Matrix(enum.StrEnum):
     HESSIAN = "hessian"
     """The second derivatives of a loss."""
     GAUSS_NEWTON = "gauss-newton"
-    """J^T H J of a loss of other outputs: without negative eigenvalues if the loss is convex in them."""
+    """J^T H J for a loss of other outputs, or J^T J without one: without negative eigenvalues if the loss is convex."""
+    FISHER = "fisher"
+    """g g^T for the gradient g of a loss: with a batch of examples their sum or mean, the empirical Fisher matrix."""
 
 
 @dataclass(frozen=True)
 class OfMatrix:
-    """Asks about the Hessian of a loss at a point, or about the Gauss-Newton matrix, from products with vectors."""
+    """Asks about the Hessian of a loss at a point, or about another matrix, from products with vectors."""
 
     call: Call
     wrt: tuple[str, ...] = ()
     """The inputs in question; empty for all that are real."""
-    matrix: Matrix = option(Matrix.HESSIAN, "which matrix: the Hessian of a loss, or the Gauss-Newton matrix")
+    matrix: Matrix = option(Matrix.HESSIAN, "which matrix: the Hessian of a loss, or another")
     loss: str = option(
         "", "the loss of the Gauss-Newton matrix, as its product takes it; empty for half the sum of squares"
     )
@@ -40,9 +41,3 @@ class OfMatrix:
     """Its name on the command line."""
     rpc: ClassVar[str]
     answer: ClassVar[type]
-
-    def product(self, wrt: tuple[str, ...]) -> Derivation:
-        """What is asked for each vector."""
-        if self.matrix is Matrix.GAUSS_NEWTON:
-            return GaussNewtonProduct(wrt, self.loss)
-        return Hvp(wrt, product_only=True)

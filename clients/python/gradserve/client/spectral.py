@@ -14,7 +14,7 @@ from gradserve.questions.matrices import OfMatrix
 from gradserve.questions.solve import Solution, SolveHessian
 from gradserve.questions.spectrum import EstimateSpectrum, SpectrumEstimate
 
-Matrix: TypeAlias = Literal["hessian", "gauss-newton"]
+Matrix: TypeAlias = Literal["hessian", "gauss-newton", "fisher"]
 End: TypeAlias = Literal["largest", "smallest", "magnitude"]
 Preconditioner: TypeAlias = Literal["none", "diagonal"]
 
@@ -23,9 +23,10 @@ class Spectral(Asker):
     """Asks about a matrix that is never made, by products with it; each question is one call.
 
     Of all of them: `matrix="gauss-newton"` asks about J^T H J instead of the Hessian, with the `loss` that
-    `gauss_newton_product` takes. As a number 0 stands for the service's default. `progress` is called with every answer
-    on the way, each a full current one; raising StopIteration in it leaves with that one. `resume` is such an answer,
-    or its `.token`: the same call goes on from there, with any service, to the bit as if it had never ended.
+    `gauss_newton_product` takes, and `"fisher"` about g g^T for the gradient g. As a number 0 stands for the service's
+    default. `progress` is called with every answer on the way, each a full current one; raising StopIteration in it
+    leaves with that one. `resume` is such an answer, or its `.token`: the same call goes on from there, with any
+    service, to the bit as if it had never ended.
     """
 
     __slots__ = ()

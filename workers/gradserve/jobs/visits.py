@@ -22,6 +22,7 @@ from gradserve.jobs.calls import checked, inputs_in_question, require_no_batch, 
 from gradserve.jobs.chunks import LapOf
 from gradserve.jobs.context import Context
 from gradserve.jobs.kinks import counted
+from gradserve.jobs.multiplied import product_of
 from gradserve.jobs.programs import Check, go_on
 from gradserve.jobs.sweep import Sweep, SweepSchedule
 from gradserve.pools.work import Shared
@@ -72,9 +73,10 @@ def schedule_of(
     """
     call = question.call
     context.limits.check_graph(call.graph)
-    context.programs.derived(call.graph, question.product(question.wrt), check)
+    product = product_of(question, question.wrt)
+    context.programs.derived(call.graph, product, check)
     nbytes = sum(argument.nbytes for argument in call.arguments.values())
-    sweep = Sweep(call.graph, question.product(question.wrt), call.options, nbytes, laps=laps, recurrence=recurrence)
+    sweep = Sweep(call.graph, product, call.options, nbytes, laps=laps, recurrence=recurrence)
     return sweep.schedule(context, check)
 
 
