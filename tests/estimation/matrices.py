@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gradserve.estimation.asking import Columns, Known, Operator, Probes
+from gradserve.estimation.asking import Columns, Known, Operator, Probes, Whole
 from gradserve.estimation.looks import Target
 from gradserve.estimation.methods import WAYS
 from gradserve.estimation.samplers import normals, signs
@@ -41,6 +41,8 @@ def asked(matrix: np.ndarray, estimator: Estimator, target: Target, seed: int, d
             last = said
         elif isinstance(said, Columns):
             reply = said.rows @ matrix
+        elif isinstance(said, Whole):
+            reply = float(np.trace(matrix))
         elif isinstance(said, Probes):
             if said.sampler is Sampler.SPHERE:
                 rows = normals(seed, "probe:w", said.start, said.stop, (size,))

@@ -7,12 +7,13 @@ import pytest
 
 from gradserve.estimation.samplers import signs
 from gradserve.ir.errors import Cancelled, InvalidRequest, LimitExceeded, NotDifferentiable
+from gradserve.jobs.answering import answers
 from gradserve.jobs.context import Context
 from gradserve.jobs.limits import Limits
 from gradserve.ops import builder
 from gradserve.pools.local.pool import LocalPool
 from gradserve.questions.call import Batch, Call
-from gradserve.questions.estimates import StopReason
+from gradserve.questions.estimates import EstimateDiagonal, StopReason
 from gradserve.runtime.control import Control
 from tests.jobs.support import F32, F64, arguments_of, estimates, layer, quadratic, real, total
 
@@ -138,7 +139,7 @@ def test_what_does_not_fit_is_refused(context):
         estimates(context, call, absolute_tolerance=float("nan"))
     batched = Call(quadratic(np.eye(3)), {"x": np.zeros((4, 3))}, Batch(("x",)))
     with pytest.raises(InvalidRequest, match="E1"):
-        estimates(context, batched)
+        list(answers(context, EstimateDiagonal(batched), Control()))
     with pytest.raises(LimitExceeded, match="probes"):
         estimates(context, call, max_probes=10**9)
     with pytest.raises(LimitExceeded, match="flops"):

@@ -18,6 +18,20 @@ class Curvature(Derivation):
 
 
 @dataclass(frozen=True)
+class Laplacian(Derivation):
+    """The sum of <v, H v> over so many vectors v in `tangent:NAME`, which has a leading axis: `product:laplacian`."""
+
+    directions: int = 1
+
+    takes = TANGENTS
+
+    def vector_types(self, graph: Graph) -> dict[str, TensorType]:
+        """With the axis of directions."""
+        types = super().vector_types(graph)
+        return {name: type_.with_shape((self.directions, *type_.shape)) for name, type_ in types.items()}
+
+
+@dataclass(frozen=True)
 class FisherProduct(Derivation):
     """g <g, v> for the gradient g of a loss and v in `tangent:NAME`: `product:NAME`."""
 

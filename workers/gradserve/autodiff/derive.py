@@ -16,6 +16,7 @@ from gradserve.autodiff.derivation import (
     EveryValue,
     FisherProduct,
     KinkCounts,
+    Laplacian,
     TaylorSeries,
     WithKinks,
     added_inputs,
@@ -23,6 +24,7 @@ from gradserve.autodiff.derivation import (
 from gradserve.autodiff.inspect import inspected
 from gradserve.autodiff.jvp import jvp, push_forward
 from gradserve.autodiff.kinks import kinks, with_kinks
+from gradserve.autodiff.laplacian import laplacian
 from gradserve.autodiff.smooth import smoothed
 from gradserve.autodiff.spectral import invariant
 from gradserve.autodiff.taylor import taylor
@@ -105,6 +107,9 @@ def _derived(graph: Graph, derivation: Derivation, sown: bool) -> Graph:
         case TaylorSeries(wrt, order):
             _check_wrt(graph, wrt)
             return taylor(graph, wrt, order)
+        case Laplacian(wrt, directions):
+            _check_loss(graph, wrt)
+            return laplacian(graph, wrt, directions)
         case EveryValue(moved):
             if moved:
                 _check_wrt(graph, moved)

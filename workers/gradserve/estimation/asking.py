@@ -1,8 +1,9 @@
 """What an estimator asks for, and what it says: a dialogue without any knowledge of who multiplies.
 
-An estimator is a generator. It yields `Probes` and is sent the probes and their products; it yields `Columns` and is
-sent the products; it yields `Known`, the full current answer, and is sent nothing. Vectors are rows of float64 that run
-through all inputs in question. Products of one request do not depend on each other; a request may depend on all before.
+An estimator is a generator. It yields `Probes` and is sent the probes and their products; it yields `Columns` or
+`Basis` and is sent the products; it yields `Whole` and is sent the trace; it yields `Known`, the full current answer,
+and is sent nothing. Vectors are rows of float64 that run through all inputs in question. Products of one request do not
+depend on each other; a request may depend on all before.
 """
 
 from __future__ import annotations
@@ -57,6 +58,11 @@ class Basis:
 
 
 @dataclass(frozen=True, slots=True)
+class Whole:
+    """Asks for the trace itself, where that takes one pass; see `Operator.one_pass`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
     """What is known after so many products."""
 
@@ -89,9 +95,11 @@ class Operator:
     """Whether the diagonal is wanted entry by entry."""
     capacity: int = 1 << 20
     """The most rows that may be held at once."""
+    one_pass: bool = False
+    """Whether the trace itself takes less than the products with all columns."""
 
 
 Ask: TypeAlias = Probes | Columns | Basis
-Dialogue: TypeAlias = Generator[Ask | Known, Any, None]
+Dialogue: TypeAlias = Generator[Ask | Whole | Known, Any, None]
 Method: TypeAlias = Callable[[Operator, Target], Dialogue]
 """An estimator: the dialogue about an operator that comes to an answer as good as the target says."""

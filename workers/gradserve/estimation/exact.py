@@ -1,10 +1,10 @@
-"""A diagonal without chance: the products with every column of the identity, where these are few."""
+"""A trace without chance: in one pass where that is cheaper, else by products with every column of the identity."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from gradserve.estimation.asking import Basis, Dialogue, Known, Operator
+from gradserve.estimation.asking import Basis, Dialogue, Known, Operator, Probes, Whole
 from gradserve.estimation.running import ROUNDING
 from gradserve.estimation.sampled import by_group
 from gradserve.ir.types import Array
@@ -17,6 +17,9 @@ SECTION = 256
 
 def columns(operator: Operator, spent: int, known: Array | None = None) -> Dialogue:
     """The diagonal itself, after `spent` other products; `known` are its first entries."""
+    if known is None and operator.one_pass:
+        yield from _whole(operator, spent)
+        return
     diagonal = np.zeros(0) if known is None else known
     if len(diagonal) or not operator.size:
         yield _known(operator, spent, diagonal)
@@ -29,8 +32,37 @@ def columns(operator: Operator, spent: int, known: Array | None = None) -> Dialo
 
 def resumed(operator: Operator, at: Standing) -> Dialogue:
     """What `columns` says from where it stood, what it said there first; NaN is data."""
-    known = at.numbers("entries", None)[: operator.size]
-    return columns(operator, at.count("others"), known)
+    spent = at.count("others")
+    if "trace" in at:
+        yield _of_whole(operator, spent, at.number("trace"), at.number("size"))
+    else:
+        yield from columns(operator, spent, at.numbers("entries", None)[: operator.size])
+
+
+def _whole(operator: Operator, spent: int) -> Dialogue:
+    """The trace in one pass. What rounding may make of it is told from one product, whose length is about |A|_F."""
+    _, products = yield Probes(0, 1)
+    size = float(np.sqrt(operator.size) * np.linalg.norm(products))
+    trace = yield Whole()
+    yield _of_whole(operator, spent, trace, size)
+
+
+def _of_whole(operator: Operator, spent: int, trace: float, size: float) -> Known:
+    """The trace of a matrix with a diagonal of about this size."""
+    half, nothing = ROUNDING * operator.epsilon * size, np.zeros(0)
+    state = {"trace": np.asarray(trace), "size": np.asarray(size), "others": np.asarray(spent)}
+    return Known(
+        products=spent + operator.size,
+        value=np.array([trace]),
+        standard_error=np.zeros(1),
+        half_width=np.array([np.inf if np.isnan(trace) else half]),
+        reason=StopReason.EXACT,
+        diagonal=nothing,
+        diagonal_error=nothing,
+        diagonal_half_width=nothing,
+        sketch=operator.size,
+        state=state,
+    )
 
 
 def _known(operator: Operator, spent: int, diagonal: Array) -> Known:

@@ -36,7 +36,7 @@ class Way:
 
     def resumed(self, sampler: Sampler, operator: Operator, target: Target, at: Standing) -> Dialogue:
         """The dialogue from where it stood, what it said there first."""
-        if "entries" in at:
+        if "entries" in at or "trace" in at:
             return exact.resumed(operator, at)
         return residual.resumed(operator, target, at, self.beside, self._chosen(sampler))
 

@@ -14,9 +14,11 @@ from typing import TypeAlias
 import numpy as np
 
 from gradserve.autodiff import names
-from gradserve.autodiff.derivation import FisherProduct, added_inputs
+from gradserve.autodiff.derivation import FisherProduct, Laplacian, added_inputs
+from gradserve.autodiff.laplacian import SUM
 from gradserve.estimation.asking import Ask, Basis, Columns, Probes
 from gradserve.estimation.recurrence import Space
+from gradserve.ir.errors import LimitExceeded, NotDifferentiable
 from gradserve.ir.types import Array, TensorType
 from gradserve.jobs.chunks import Lap
 from gradserve.jobs.context import Context
@@ -101,6 +103,50 @@ class Products:
             case Basis(start, stop):
                 return self._products(start, stop, {}, self._one_hots)
         return self._products(ask.start, ask.stop, {}, self._sampler(ask))
+
+    def in_one_pass(self, check: Check) -> bool:
+        """Whether the trace takes less in one pass than by products with all columns, as predicted."""
+        question = self._question
+        if question.matrix is not Matrix.HESSIAN or question.call.batch:
+            return False
+        size = self._size(check)
+        columns = self._sweep(size, -(-self.space.size // size)).unlimited(self._context, check)
+        try:
+            return self._whole().schedule(self._context, check).seconds < columns.seconds
+        except (LimitExceeded, NotDifferentiable):
+            return False
+
+    def trace(self) -> float:
+        """The trace in one pass, some directions at a time."""
+        sweep = self._whole()
+        scheduled = sweep.schedule(self._context, self._control.check)
+        call, size = self._question.call, self._directions
+
+        def lap(k: int) -> Lap:
+            own: dict[str, Source] = {n: Shared(n) for n in call.arguments}
+            columns = {n: self._one_hots(n, t, k * size, (k + 1) * size) for n, t in self.space.inputs}
+            return own | {names.tangent(n): source for n, source in columns.items()}
+
+        running, total, nonfinite = scheduled.run(lap, arrays_of(call.arguments), self._control), 0.0, 0
+        for result in running:
+            total += float(result.outputs[SUM])
+            nonfinite += count_nonfinite([result.outputs[SUM]])
+        report = running.report(0.0, nonfinite_outputs=nonfinite)
+        spent = self.report.batch_size + self.space.size
+        self.report = replace(self.report + report, batch_size=spent)
+        return total
+
+    @property
+    def _directions(self) -> int:
+        """Those of one pass: the value and the sum that each carries besides are few then."""
+        return max(1, min(self.space.size, CHUNK_PROBES))
+
+    def _whole(self) -> Sweep:
+        """The passes along all columns of the identity, and beyond the last of these along zeros."""
+        call, size = self._question.call, self._directions
+        nbytes = sum(a.nbytes for a in call.arguments.values())
+        derivation = Laplacian(tuple(self.space.types), size)
+        return Sweep(call.graph, derivation, call.options, nbytes, laps=-(-self.space.size // size))
 
     def reply(self, ask: Ask, products: Array) -> Array | tuple[Array, Array]:
         """What an estimator is sent: the products, and of probes these themselves before them."""

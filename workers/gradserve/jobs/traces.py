@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gradserve.estimation.asking import Ask, Known, Operator
+from gradserve.estimation.asking import Ask, Known, Operator, Whole
 from gradserve.estimation.looks import Target
 from gradserve.estimation.methods import WAYS
 from gradserve.estimation.recurrence import Space
@@ -87,7 +87,15 @@ def answers(
     space, graph = products.space, question.call.graph
     products.schedule(control.check, target.max_probes)
     groups = _groups(question, space) if WAYS[question.estimator].parts else {}
-    operator = Operator(space.size, groups, epsilon_of(graph), question.diagonal, capacity(space.size))
+    alone = question.estimator in (Estimator.AUTO, Estimator.EXACT) and not (groups or question.diagonal)
+    operator = Operator(
+        space.size,
+        groups,
+        epsilon_of(graph),
+        question.diagonal,
+        capacity(space.size),
+        alone and 0 < space.size <= target.max_probes and products.in_one_pass(control.check),
+    )
     products.began(time.perf_counter() - started)
     for known, state in _told(products, question, operator, target, control, resumable.stood):
         answer = _answer(known, question, target, operator, space, products.report)
@@ -116,7 +124,9 @@ def _told(
             return
         control.check()
         reply = None
-        if not isinstance(said, Known):
+        if isinstance(said, Whole):
+            reply = products.trace()
+        elif not isinstance(said, Known):
             reply = products.reply(said, log.products(said, products))
         elif said.state is not None:
             log.close()
