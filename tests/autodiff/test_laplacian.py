@@ -64,7 +64,9 @@ STEPS, WEIGHTS = np.arange(-2, 3), np.array([-1.0, 16.0, -30.0, 16.0, -1.0]) / 1
 
 def second_difference(loss, x, rows, h=2e-3) -> float:
     """The sum of second derivatives along rows, by differences of order 4 of the loss as NumPy has it."""
-    return sum(float(w * loss(x + k * h * row)) for row in rows for k, w in zip(STEPS, WEIGHTS, strict=True)) / h**2
+    terms = (float(w * loss(x + k * h * row)) for row in rows for k, w in zip(STEPS, WEIGHTS, strict=True))
+    found: float = sum(terms) / h**2
+    return found
 
 
 LOSSES: dict[str, Callable[[Any], Any]] = {

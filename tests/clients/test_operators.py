@@ -185,3 +185,47 @@ def test_the_fisher_matrix_has_the_gradient_as_its_only_direction(client):
     assert spectrum.moments[0].lower <= gradient @ gradient / 3 <= spectrum.moments[0].upper
     trace = f.hessian_trace(WAY[1], matrix="fisher", estimator="exact")
     assert trace.value == pytest.approx(gradient @ gradient)
+
+
+# ---- diagonals
+
+
+J = RNG.standard_normal((9, 5))
+
+
+def residuals(w):
+    return J @ w
+
+
+def test_the_diagonal_of_a_gauss_newton_matrix(client):
+    """diag(J^T J), entry by entry, each within its interval; and the trace and the diagonal from the same products."""
+    w = np.zeros(5)
+    f = client.function(residuals, w)
+    expected = np.sum(J * J, axis=0)
+    found = f.hessian_diagonal(w, matrix="gauss-newton", max_probes=256, seed=2)
+    assert np.all(np.abs(found.values - expected) <= found.half_widths)
+    assert found.widest == np.max(found.half_widths) < np.max(expected)
+    both = f.hessian_trace(w, matrix="gauss-newton", estimator="hutchinson", diagonal=True, max_probes=256, seed=2)
+    assert np.all(np.abs(both.diagonal - expected) <= both.diagonal_half_widths)
+    np.testing.assert_allclose(both.diagonal, found.values, rtol=1e-10)
+    assert both.value == pytest.approx(np.sum(both.diagonal))
+
+
+def test_the_diagonal_of_a_fisher_matrix_is_the_square_of_the_gradient(client):
+    f = client.function(on_diagonal, WAY[2])
+    found = f.hessian_diagonal(WAY[2], matrix="fisher", max_probes=128, confidence=0.999)
+    assert np.all(np.abs(found.values - f.grad(WAY[2]) ** 2) <= found.half_widths)
+
+
+def test_a_preconditioner_is_estimated_of_the_matrix_in_question(client):
+    """Of J^T J, and not of the Hessian of half the sum of squares of something else."""
+    w = np.zeros(5)
+    scaled = J * [1.0, 10.0, 100.0, 1000.0, 1e4]
+    f = client.function(lambda w: scaled @ w, w)
+    right = np.ones(5)
+    options = {"matrix": "gauss-newton", "damping": 1e-3, "tol": 1e-9}
+    plain = f.hessian_solve(w, right=right, max_iterations=6, **options)
+    better = f.hessian_solve(w, right=right, preconditioner="diagonal", probes=512, max_iterations=12, **options)
+    assert better.converged
+    assert not plain.converged
+    np.testing.assert_allclose((scaled.T @ scaled + 1e-3 * np.eye(5)) @ better.solution, right, atol=1e-7)

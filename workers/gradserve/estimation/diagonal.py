@@ -17,7 +17,6 @@ from gradserve.estimation.estimator import ProbesOf
 from gradserve.estimation.looks import Target, error_probability, first_look, stop_reason
 from gradserve.estimation.running import ROUNDING, few, widening
 from gradserve.ir.types import Array, TensorType
-from gradserve.questions.derivations import Hvp
 from gradserve.questions.estimates import DiagonalEstimate
 from gradserve.questions.report import Report
 from gradserve.questions.resuming import Standing, State
@@ -50,11 +49,6 @@ class DiagonalSoFar:
     epsilon: float
     count: int = 0
     entries: Mapping[str, Entries] = field(default_factory=dict)
-
-    @staticmethod
-    def derivation(wrt: tuple[str, ...]) -> Hvp:
-        """What every probe is asked of."""
-        return Hvp(wrt, product_only=True)
 
     @staticmethod
     def samples_of(outputs: Mapping[str, Array], probes: ProbesOf) -> Mapping[str, Array]:

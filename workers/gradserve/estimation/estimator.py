@@ -7,7 +7,6 @@ from typing import Any, Protocol, Self, TypeAlias
 
 from gradserve.estimation.looks import Target
 from gradserve.ir.types import Array, TensorType
-from gradserve.questions.derivations import Derivation
 from gradserve.questions.report import Report
 from gradserve.questions.resuming import Standing, State
 
@@ -20,11 +19,6 @@ class Estimator(Protocol):
 
     def __init__(self, seed: int, epsilon: float) -> None:
         """Nothing has been sampled."""
-
-    @staticmethod
-    def derivation(wrt: tuple[str, ...]) -> Derivation:
-        """What every probe, a tangent of the inputs `wrt`, is asked of."""
-        ...
 
     @staticmethod
     def samples_of(outputs: Mapping[str, Array], probes: ProbesOf) -> Mapping[str, Array]:

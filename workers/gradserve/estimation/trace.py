@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from gradserve.autodiff import names
-from gradserve.autodiff.derivation import Curvature
 from gradserve.estimation.estimator import ProbesOf
 from gradserve.estimation.looks import Target, error_probability, first_look, stop_reason
 from gradserve.estimation.running import Interval, Running
@@ -35,11 +34,6 @@ class TraceSoFar:
     epsilon: float
     samples: Running = field(default_factory=Running)
     shares: Shares = field(default_factory=Shares)
-
-    @staticmethod
-    def derivation(wrt: tuple[str, ...]) -> Curvature:
-        """What every probe is asked of."""
-        return Curvature(wrt)
 
     @staticmethod
     def samples_of(outputs: Mapping[str, Array], probes: ProbesOf) -> Mapping[str, Array]:

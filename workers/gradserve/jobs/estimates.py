@@ -23,7 +23,7 @@ from gradserve.jobs import traces
 from gradserve.jobs.calls import checked, inputs_in_question
 from gradserve.jobs.context import Context
 from gradserve.jobs.multiplied import CHUNK_PROBES, Products, product_of, size_of_chunks
-from gradserve.jobs.probing import ESTIMATORS, Probing
+from gradserve.jobs.probing import Probing, asked_of
 from gradserve.jobs.programs import Axis, Check
 from gradserve.jobs.resuming import Resumable
 from gradserve.jobs.sweep import Sweep, SweepSchedule, counting
@@ -163,10 +163,11 @@ def _products(context: Context, question: EstimateTrace, control: Control, stood
 
 def probed(question: Estimate, graph: Graph) -> Derivation:
     """What every probe is asked of."""
+    wrt = inputs_in_question(graph, question.wrt)
     if by_products(question, graph):
         assert isinstance(question, EstimateTrace)
-        return product_of(question, inputs_in_question(graph, question.wrt))
-    return ESTIMATORS[type(question)].derivation(inputs_in_question(graph, question.wrt))
+        return product_of(question, wrt)
+    return asked_of(question, wrt)
 
 
 def target_of(question: Estimate) -> Target:

@@ -30,7 +30,7 @@ from gradserve.pools.sources import array_of
 from gradserve.pools.work import Normals, OneHots, Rows, Shared, Signs, Source
 from gradserve.questions.call import Reduction, arrays_of
 from gradserve.questions.derivations import Derivation, GaussNewtonProduct, Hvp
-from gradserve.questions.estimates import EstimateTrace, Sampler
+from gradserve.questions.estimates import EstimateDiagonal, EstimateTrace, Sampler
 from gradserve.questions.matrices import Matrix, OfMatrix
 from gradserve.questions.report import Report
 from gradserve.questions.resuming import Standing
@@ -44,7 +44,7 @@ BATCH_PROBES = 8
 """Those of a chunk of examples, which is cut along these."""
 
 
-def product_of(question: EstimateTrace | OfMatrix, wrt: tuple[str, ...]) -> Derivation:
+def product_of(question: EstimateTrace | EstimateDiagonal | OfMatrix, wrt: tuple[str, ...]) -> Derivation:
     """What is asked for each vector: the product of the matrix in question."""
     match question.matrix:
         case Matrix.GAUSS_NEWTON:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from gradserve.autodiff import names
+from gradserve.autodiff.derivation import Curvature
 from gradserve.estimation import estimator
 from gradserve.estimation.diagonal import DiagonalSoFar
 from gradserve.estimation.trace import TraceSoFar
@@ -15,12 +16,14 @@ from gradserve.jobs.calls import inputs_in_question
 from gradserve.jobs.chunks import Lap
 from gradserve.jobs.folds import KinkCount, count_nonfinite
 from gradserve.jobs.kinks import resolved
+from gradserve.jobs.multiplied import product_of
 from gradserve.jobs.probes import probes_of
 from gradserve.jobs.resolved import Resolved
 from gradserve.jobs.sweep import SweepSchedule
 from gradserve.pools.sources import array_of
 from gradserve.pools.work import Shared, Signs, Source
 from gradserve.questions.call import AtKinks, arrays_of
+from gradserve.questions.derivations import Derivation
 from gradserve.questions.estimates import Estimate, EstimateDiagonal, EstimateTrace
 from gradserve.questions.report import Kinks, Report
 from gradserve.questions.resuming import Standing
@@ -32,6 +35,11 @@ ESTIMATORS: Mapping[type[Estimate], type[estimator.Estimator]] = {
     EstimateDiagonal: DiagonalSoFar,
 }
 """What answers each question."""
+
+
+def asked_of(question: Estimate, wrt: tuple[str, ...]) -> Derivation:
+    """What every probe, a tangent of the inputs `wrt`, is asked of."""
+    return product_of(question, wrt) if isinstance(question, EstimateDiagonal) else Curvature(wrt)
 
 
 class Probing:
@@ -107,7 +115,7 @@ class Probing:
         """The outputs of chunks as limits, at a point on kinks, and what tells of them."""
         context, question = self._scheduled.context, self._question
         limits = self._limits = self._limits or resolved(context, self._call, question.wrt, self._control)
-        derivation = self._estimator.derivation(inputs_in_question(self._call.graph, question.wrt))
+        derivation = asked_of(question, inputs_in_question(self._call.graph, question.wrt))
 
         def outputs() -> Iterator[Mapping[str, Array]]:
             for k in chunks:

@@ -27,7 +27,6 @@ from gradserve.jobs.visits import (
 )
 from gradserve.questions.call import arrays_of
 from gradserve.questions.estimates import EstimateDiagonal
-from gradserve.questions.matrices import Matrix
 from gradserve.questions.report import Report
 from gradserve.questions.resuming import Standing, State, refuse_token
 from gradserve.questions.solve import Preconditioner, Solution, SolveHessian, SolveStop
@@ -153,9 +152,6 @@ def _violations(question: SolveHessian) -> list[Violation]:
         if question.preconditioner is Preconditioner.NONE:
             text = "a diagonal is given and not used; ask for the preconditioner `diagonal`"
             violations.append(Violation("preconditioner", "K9", text))
-    elif question.preconditioner is Preconditioner.DIAGONAL and question.matrix is not Matrix.HESSIAN:
-        text = "diagonals are estimated of Hessians alone; give that of this matrix"
-        violations.append(Violation("diagonal", "K9", text))
     return violations
 
 
@@ -168,7 +164,8 @@ def _preconditioner(context: Context, question: SolveHessian, control: Control) 
         given, report = arrays_of(question.diagonal), Report()
     else:
         probes = question.probes or DEFAULT_PROBES
-        asked = EstimateDiagonal(question.call, question.wrt, question.seed, probes)
+        seed, matrix, loss = question.seed, question.matrix, question.loss
+        asked = EstimateDiagonal(question.call, question.wrt, seed, probes, matrix=matrix, loss=loss)
         *_, last = estimates.answers(context, asked, control)
         given, report = last.values, last.report
     diagonal = space.joined({name: array[None] for name, array in given.items()})[0]

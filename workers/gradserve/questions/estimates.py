@@ -205,7 +205,11 @@ class EstimateDiagonal(Estimate):
     """Asks for the diagonal of the Hessian of a loss, by the mean of v times H v over random signs v.
 
     A tolerance is met when half of every entry's interval is within it; relative ones count from the largest entry.
+    A trace from the same products, and over a batch, has `EstimateTrace` with a diagonal.
     """
+
+    matrix: Matrix = option(Matrix.HESSIAN, "the matrix whose diagonal it is")
+    loss: str = option("", "of a Gauss-Newton matrix: the output that is a loss of the others; empty for squares")
 
     method = "hessian_diagonal"
     rpc = "EstimateDiagonal"
