@@ -19,7 +19,7 @@ from gradserve.ops import OP_SET
 from gradserve.questions.asked import QUESTIONS
 from gradserve.questions.derivations import DERIVATIONS
 from gradserve.questions.derivatives import Derivatives, Differentiate
-from gradserve.questions.estimates import ESTIMATES
+from gradserve.questions.estimated import ESTIMATES
 from gradserve.questions.explanation import Explain
 from gradserve.questions.report import PHASES, Report
 from gradserve.questions.spectra import SPECTRA

@@ -24,7 +24,7 @@ class StopReason(enum.StrEnum):
     MAX_PROBES = "max_probes"
     """All probes are spent."""
     EXACT = "exact"
-    """It is no estimate any more: every column of the matrix was taken."""
+    """It is no estimate any more: every column of the matrix, or every entry of the gradient, was taken."""
 
 
 class Estimator(enum.StrEnum):
@@ -196,7 +196,3 @@ class EstimateDiagonal(Estimate):
     method = "hessian_diagonal"
     rpc = "EstimateDiagonal"
     answer = DiagonalEstimate
-
-
-ESTIMATES: Mapping[str, type[Estimate]] = {question.method: question for question in (EstimateTrace, EstimateDiagonal)}
-"""The estimates that clients may ask for, by the name of their method."""

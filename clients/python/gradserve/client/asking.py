@@ -18,7 +18,7 @@ from gradserve.questions.asked import Answer
 from gradserve.questions.call import AtKinks, Batch, Call, Options, Placement, Reduction, Transport
 from gradserve.questions.derivations import COTANGENTS, DERIVATIONS, TANGENTS, Derivation, Evaluate, Hvp
 from gradserve.questions.derivatives import Derivatives, Differentiate
-from gradserve.questions.estimates import ESTIMATES
+from gradserve.questions.estimated import ESTIMATES
 from gradserve.questions.explanation import Explain
 from gradserve.questions.matrices import OfMatrix
 from gradserve.questions.options import Option, options_of

@@ -11,7 +11,8 @@ from gradserve.client.cli import spectral_arguments
 from gradserve.client.cli.options import add_options, count, dashed, words
 from gradserve.questions.call import EXECUTORS, AtKinks, Placement, Reduction, Transport
 from gradserve.questions.derivations import DERIVATIONS, Derivation
-from gradserve.questions.estimates import ESTIMATES, Estimate, EstimateTrace
+from gradserve.questions.estimated import ESTIMATES
+from gradserve.questions.estimates import Estimate, EstimateTrace
 from gradserve.questions.options import options_of
 from gradserve.questions.spectra import SPECTRA
 from gradserve.questions.symmetry import VerifySymmetry
@@ -93,6 +94,28 @@ example:
 
 The file of {takes} has one array for each, by name. --out writes arrays ROLE:NAME, such as value:loss.
 """
+_DIAGONAL = """\
+Each entry is the mean of v times H v over random signs v, and has an interval that covers it with --confidence.
+
+example:
+
+  gradserve hessian-diagonal loss.pb point.npz --rel-tol 0.05 --out diagonal.npz   # values:NAME, half_widths:NAME
+"""
+_ZERO_ORDER = """\
+No rule of any op is used: along a direction v the quotient D = (f(x + h v) - f(x - h v)) / 2h is measured, and D v is
+an estimate of the gradient g. Of one random direction its variance is (n - 1) |g|^2 for n entries, so descents on such
+estimates take n times as many steps. --sampler basis takes all entries instead, 2 n evaluations in all and no variance;
+--scheme forward saves half of them and is less exact. Without --step the step is chosen from measured noise and
+derivatives, and its error is part of the intervals.
+
+examples:
+
+  gradserve zero-order-gradient loss.pb point.npz --max-probes 256 --seed 1
+  gradserve zero-order-gradient loss.pb point.npz --sampler basis --out gradient.npz     # values:NAME
+  gradserve zero-order-gradient loss.pb point.npz --sampler basis --scheme forward --step 1e-7
+"""
+_ESTIMATES = {"hessian_diagonal": _DIAGONAL, "zero_order_gradient": _ZERO_ORDER}
+"""What the help of estimates says, if they have no command of their own."""
 _OWN = frozenset({"gradient", "hessian_trace"})
 """What has a command of its own; that of `hessian_trace` is `trace`."""
 
@@ -129,7 +152,7 @@ def parser() -> argparse.ArgumentParser:
             _derivation(_of_question(commands, name, _said(derivation), epilog), derivation)
     for name, estimate in ESTIMATES.items():
         if name not in _OWN:
-            _estimate(_of_question(commands, name, _said(estimate), ""), estimate)
+            _estimate(_of_question(commands, name, _said(estimate), _ESTIMATES[name]), estimate)
     return top
 
 

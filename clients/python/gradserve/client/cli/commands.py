@@ -17,7 +17,8 @@ from gradserve.client.importers.files import load_arrays
 from gradserve.ir.errors import InvalidRequest
 from gradserve.ir.types import Array, Symbol, TensorType
 from gradserve.questions.derivations import DERIVATIONS, TANGENTS
-from gradserve.questions.estimates import ESTIMATES, EstimateTrace, TraceEstimate
+from gradserve.questions.estimated import ESTIMATES
+from gradserve.questions.estimates import EstimateTrace, TraceEstimate
 from gradserve.questions.symmetry import SymmetryProgress, VerifySymmetry
 from gradserve.questions.verification import VerificationProgress, VerifyGradient
 
