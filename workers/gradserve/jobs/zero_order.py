@@ -51,8 +51,7 @@ def schedule(context: Context, question: EstimateGradient, check: Check) -> Swee
         NotDifferentiable: the graph is no loss.
         LimitExceeded: more directions, memory or operations than allowed.
     """
-    slopes = _Slopes(context, question, checked(question.call), check)
-    return slopes.schedule(slopes.target.max_probes)
+    return _Slopes(context, question, checked(question.call), check).schedule()
 
 
 def answers(context: Context, question: EstimateGradient, control: Control) -> Iterator[GradientEstimate]:
@@ -65,7 +64,7 @@ def answers(context: Context, question: EstimateGradient, control: Control) -> I
     started = time.perf_counter()
     call = checked(question.call)
     slopes = _Slopes(context, question, call, control.check)
-    slopes.schedule(slopes.target.max_probes)
+    slopes.schedule()
     losses = Losses(context, call, slopes.wrt, control)
     step = _step(question, losses)
     running = _Running(slopes, losses, step, control, time.perf_counter() - started)
@@ -109,12 +108,12 @@ class _Slopes:
         self.target = self._target(call)
         self._nbytes = sum(argument.nbytes for argument in call.arguments.values())
         self._vectors = frozenset(names.direction(name) for name in self.wrt)
-        self._largest = size_of_chunks(self.sweep(CHUNK_PROBES, 1), context, check)
+        most = min(CHUNK_PROBES, 1 << (max(1, self.target.max_probes).bit_length() - 1))
+        self._largest = size_of_chunks(self.sweep(most, 1), context, check) if most > 1 else 1
 
-    def schedule(self, budget: int) -> SweepSchedule:
-        """How so many directions will be run."""
-        size = min(self._largest, 1 << (max(1, budget).bit_length() - 1))
-        return self.sweep(size, -(-budget // size)).schedule(self.context, self.check)
+    def schedule(self) -> SweepSchedule:
+        """How all directions will be run."""
+        return self.sweep(self._largest, -(-self.target.max_probes // self._largest)).schedule(self.context, self.check)
 
     def sweep(self, size: int, laps: int) -> Sweep:
         """Some chunks of so many directions."""
