@@ -111,6 +111,9 @@ class SymmetryProgress:
     report: SymmetryReport | None = None
     """The report; only in the last one."""
 
+    def __str__(self) -> str:
+        return self.stage
+
 
 @dataclass(frozen=True)
 class VerifySymmetry:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gradserve.ir.types import Array
 from gradserve.questions.estimates import Estimate, StopReason, through_kinks
 from gradserve.questions.options import option
 from gradserve.questions.report import Report
+from gradserve.questions.shown import HERE, EntriesShown, Look
 
 
 class Directions(enum.StrEnum):
@@ -36,12 +37,13 @@ class Scheme(enum.StrEnum):
 
 
 @dataclass(frozen=True)
-class GradientEstimate:
+class GradientEstimate(EntriesShown):
     """The current estimate of a gradient from differences of the loss: for each entry a mean and its interval.
 
     What an interval covers, with probability `confidence`, is the mean of the difference quotients: the gradient of the
     loss smoothed over a step. It covers the gradient itself if the step was chosen here, as it is widened then by
-    `step_error`, a measured bound that is a judgement and no proof.
+    `step_error`, a measured bound that is a judgement and no proof. `.plot()` draws how the largest entry and its
+    interval became better, `.bars()` the mean of each input.
     """
 
     values: Mapping[str, Array]
@@ -66,6 +68,8 @@ class GradientEstimate:
     seed: int
     confidence: float
     report: Report
+    looks: tuple[Look, ...] = field(default=(), metadata={HERE: True})
+    """What was said on the way, this included: the largest entry, and the largest half width."""
 
     @property
     def error(self) -> float:

@@ -217,14 +217,9 @@ class Asker:
     def _bettered(self, question: Question, bound: Bound, progress: Callable[[Any], object] | None) -> Any:
         """The last of ever better answers, or that with which `progress` leaves, in the structure of the parameters."""
         asking.require_callable(progress)
-
-        def told(answer: Any) -> None:
-            if progress is not None:
-                progress(asking.in_parameters(bound, answer))
-
-        answer = self._last(question, told)
-        self._last_report = wire.report_later(answer)
-        return asking.in_parameters(bound, answer)
+        told = asking.Told(bound, progress)
+        self._last_report = wire.report_later(self._last(question, told))
+        return told.last
 
     def _verified(self, question: Question, progress: Callable[[Any], object] | None) -> Any:
         """The report at the end of a verification."""

@@ -22,6 +22,7 @@ from gradserve.questions.estimated import ESTIMATES
 from gradserve.questions.explanation import Explain
 from gradserve.questions.matrices import OfMatrix
 from gradserve.questions.options import Option, options_of
+from gradserve.questions.shown import Converging
 from gradserve.questions.solve import SolveHessian
 from gradserve.questions.spectra import SPECTRA
 
@@ -218,3 +219,19 @@ def in_parameters(bound: Bound, answer: Answer) -> Answer:
     named = {field.name: getattr(answer, field.name) for field in fields(answer)}
     trees = {name: bound.parameters(each) for name, each in named.items() if isinstance(each, Mapping) and each}
     return replace(answer, **trees) if trees and not isinstance(answer, type) else answer
+
+
+class Told:
+    """Tells the answers of a stream in the structure of the parameters, estimates with all that was said before."""
+
+    def __init__(self, bound: Bound, progress: Callable[[Any], object] | None) -> None:
+        """Nothing has been said."""
+        self._bound, self._progress = bound, progress
+        self.last: Any = None
+
+    def __call__(self, answer: Answer) -> None:
+        """Tells the next one."""
+        found = in_parameters(self._bound, answer)
+        self.last = found.after(self.last) if isinstance(found, Converging) else found
+        if self._progress is not None:
+            self._progress(self.last)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import enum
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from gradserve.questions.options import Option
@@ -22,6 +23,14 @@ def add_options(command: argparse.ArgumentParser, options: tuple[Option, ...]) -
             metavar, type_ = _VALUES[type(option.default)]
             described |= {"metavar": metavar, "type": type_}
         command.add_argument(f"--{dashed(option.keyword)}", **described)
+
+
+def add_drawing(command: argparse.ArgumentParser, plot: str = "draw the answer", bars: str = "") -> None:
+    """The options for files of pictures; what `bars` draws is told if there is something."""
+    for name, text in (("plot", plot), ("bars", bars)):
+        if text:
+            told = f"{text}, by Matplotlib, into this file"
+            command.add_argument(f"--{name}", type=Path, metavar="FILE.png", help=told)
 
 
 def words(kind: type[enum.StrEnum]) -> list[str]:
