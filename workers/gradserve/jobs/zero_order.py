@@ -51,7 +51,7 @@ def schedule(context: Context, question: EstimateGradient, check: Check) -> Swee
         NotDifferentiable: the graph is no loss.
         LimitExceeded: more directions, memory or operations than allowed.
     """
-    return _Slopes(context, question, checked(question.call), check).schedule()
+    return _Slopes(context, question, checked(context, question.call, check), check).schedule()
 
 
 def answers(context: Context, question: EstimateGradient, control: Control) -> Iterator[GradientEstimate]:
@@ -62,7 +62,7 @@ def answers(context: Context, question: EstimateGradient, control: Control) -> I
         NumericalFailure, Cancelled, DeadlineExceeded, WorkerLost: while running.
     """
     started = time.perf_counter()
-    call = checked(question.call)
+    call = checked(context, question.call, control.check)
     slopes = _Slopes(context, question, call, control.check)
     slopes.schedule()
     losses = Losses(context, call, slopes.wrt, control)
