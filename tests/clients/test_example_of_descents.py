@@ -36,7 +36,7 @@ def test_what_a_descent_spends(found):
 
 
 def test_a_step_contracts_by_the_closed_form(embedded):
-    factor, error = example.contraction(embedded, 16, 300, 0)
+    factor, error = example.contraction(embedded, 16, 200, 0)
     assert abs(factor - (1 - 1 / 16)) < 4 * error < 1 / 16
 
 

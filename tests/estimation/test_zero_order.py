@@ -27,7 +27,7 @@ B = RANDOM.normal(size=N)
 X = RANDOM.normal(size=N)
 G = H @ X + B
 RANDOM_ONES = [Directions.SPHERE, Directions.GAUSSIAN, Directions.SIGNS]
-SEEDS = 80
+SEEDS = 60
 
 
 def quadratic(x):
@@ -103,7 +103,7 @@ def test_forward_differences_have_the_second_order_in_their_variance(client):
     assert found.evaluations == 4097
 
 
-def covered(f, sampler, gradient, count=64):
+def covered(f, sampler, gradient, count=32):
     hits = np.zeros(len(gradient))
     for seed in range(SEEDS):
         found = f.zero_order_gradient(X[: len(gradient)], max_probes=count, sampler=sampler, step=0.25, seed=seed)
@@ -111,8 +111,8 @@ def covered(f, sampler, gradient, count=64):
     return hits / SEEDS
 
 
-# Of 80 intervals at 95 %, fewer than 67 cover with probability 3e-5.
-LEAST = 67 / SEEDS
+# Of 60 intervals at 95 %, fewer than 49 cover with probability 4e-5.
+LEAST = 49 / SEEDS
 
 
 @pytest.mark.parametrize("sampler", RANDOM_ONES)
@@ -141,7 +141,7 @@ def test_a_tolerance_stops(f):
 # ---- descents
 
 
-def contraction(client, sampler, n, rate, seeds=300):
+def contraction(client, sampler, n, rate, seeds=250):
     """The mean of |x+|^2 / |x|^2 over seeds, for a step of gradient descent on |x|^2 / 2, and its standard error."""
     x = np.ones(n)
     g = client.function(half_square)
