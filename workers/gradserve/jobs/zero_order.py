@@ -39,7 +39,8 @@ from gradserve.questions.estimates import StopReason
 from gradserve.questions.report import Report
 from gradserve.questions.zero_order import Directions, EstimateGradient, GradientEstimate, Scheme
 from gradserve.runtime.control import Control
-from gradserve.verification.step_size import Step, choose
+from gradserve.verification.noise import EPSILON
+from gradserve.verification.step_size import Choice, Step
 from gradserve.verification.widen import widened
 
 
@@ -67,9 +68,9 @@ def answers(context: Context, question: EstimateGradient, control: Control) -> I
     slopes.schedule()
     losses = Losses(context, call, slopes.wrt, control)
     step = _step(question, losses)
+    kinks = losses.kinks()
     running = _Running(slopes, losses, step, control, time.perf_counter() - started)
     found = running.full() if question.sampler is Directions.BASIS else running.sampled()
-    kinks = losses.kinks()
     for answer in found:
         yield replace(answer, report=replace(answer.report, kinks=kinks))
 
@@ -84,14 +85,8 @@ def _step(question: EstimateGradient, losses: Losses) -> Step:
     """The step that is given, whose error nobody knows, or else the one that suits the loss."""
     if question.step:
         return Step(question.step, float("nan"))
-    choosing = choose(losses.layout.pack(losses.arguments), question.scheme is Scheme.CENTRAL, question.seed)
-    wanted = next(choosing)
-    try:
-        choosing.send(losses.at(wanted))
-    except StopIteration as chosen:
-        found: Step = chosen.value
-        return found
-    raise AssertionError("a step is chosen after one stage")
+    choice = Choice(losses.layout.pack(losses.arguments), question.scheme is Scheme.CENTRAL, question.seed)
+    return choice.made(losses.at(choice.stage))
 
 
 class _Slopes:
@@ -185,10 +180,10 @@ class _Running:
         target, error = self._slopes.target, self._step.error
         found, taken = SlopesSoFar(self._question.sampler, self._slopes.space.size), 0
         for look, probes in enumerate(looks(target), start=1):
-            for slopes, directions in self._between(taken, probes):
-                found = found.with_samples(slopes, directions)
+            for slopes, factors, sources in self._between(taken, probes):
+                found = found.with_samples(slopes, self._directions(sources, factors))
             taken = probes
-            known = found.known(target, look, self._losses.epsilon, 0.0 if np.isnan(error) else error)
+            known = found.known(target, look, EPSILON, 0.0 if np.isnan(error) else error)
             yield self._answer(known)
             if known.reason is not StopReason.NONE:
                 return
@@ -196,18 +191,18 @@ class _Running:
     def full(self) -> Iterator[GradientEstimate]:
         """The gradient from differences along every entry."""
         space, error = self._slopes.space, self._step.error
-        slopes = [slopes for slopes, _ in self._between(0, space.size)]
+        slopes = [slopes for slopes, *_ in self._between(0, space.size)]
         values = space.split(np.concatenate(slopes) if slopes else np.zeros(0))
         errors = {name: np.zeros_like(array) for name, array in values.items()}
         widths = {name: np.full_like(array, error) for name, array in values.items()}
         yield self._answer(Known(values, errors, widths, 0.0, StopReason.EXACT))
 
-    def _between(self, start: int, stop: int) -> Iterator[tuple[Array, Mapping[str, Array]]]:
-        """The slopes along directions `start` to `stop`, and these directions; chunk by chunk."""
+    def _between(self, start: int, stop: int) -> Iterator[tuple[Array, Array, Lap]]:
+        """The slopes along directions `start` to `stop`, chunk by chunk, what brought these to the sphere, and arguments."""
         for scheduled, first in self._slopes.chunks(start, stop):
             yield from self._run(scheduled, first)
 
-    def _run(self, scheduled: SweepSchedule, first: int) -> Iterator[tuple[Array, Mapping[str, Array]]]:
+    def _run(self, scheduled: SweepSchedule, first: int) -> Iterator[tuple[Array, Array, Lap]]:
         """Those of the chunks of a sweep, which begins with direction `first`."""
         size, types = scheduled.sizes[0], self._slopes.space.types
 
@@ -221,12 +216,14 @@ class _Running:
             self._probes += size
             slopes = np.asarray(result.outputs[names.SLOPE])
             self._nonfinite += count_nonfinite([slopes])
-            factors = np.asarray(result.outputs.get(names.FACTOR, np.ones(size)))
-            sources = lap(k)
-            drawn = {n: array_of(sources[names.direction(n)], {}, {}) for n in types}
-            yield slopes, {n: by_row(factors, array) * array for n, array in drawn.items()}
+            yield slopes, np.asarray(result.outputs.get(names.FACTOR, np.ones(size))), lap(k)
         self._note(running.report(self._planned))
         self._planned = 0.0
+
+    def _directions(self, sources: Lap, factors: Array) -> dict[str, Array]:
+        """Those of a chunk, made again."""
+        drawn = {n: array_of(sources[names.direction(n)], {}, {}) for n in self._slopes.space.types}
+        return {n: by_row(factors, array) * array for n, array in drawn.items()}
 
     def _origin(self) -> Array:
         """The loss at the point itself."""

@@ -9,7 +9,7 @@ rounded down to a power of two, so that moved points are rounded little.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,25 +36,28 @@ class Step:
     error: float
 
 
-def choose(point: Array, central: bool, seed: int) -> Generator[Stage, Sequence[Array], Step]:
-    """Asks for values along random signs, and returns the step.
+class Choice:
+    """What a step at a point rests on: values along random signs."""
 
-    It is infinitely wrong where no value is finite; then the coarse step is taken.
-    """
-    unit = float(scales(np.array([math.sqrt(float(np.mean(point**2)))]))[0]) if point.size else 1.0
-    signs = sign_directions(np.zeros_like(point), DIRECTIONS, seed)
-    coarse = COARSE * unit
-    near = coarse * np.array(PLACES)
-    steps = [np.concatenate([near, unit * noise_steps()]), *[near] * (DIRECTIONS - 1)]
-    values = yield Stage("choosing the step", list(signs), steps)
-    found = np.array([each[: len(PLACES)] for each in values])
-    origin = float(found[0, 0])
-    noise = max(noise_level(values[0][len(PLACES) :], origin), EPSILON * float(np.abs(found).max()))
-    if not (math.isfinite(noise) and np.isfinite(found).all()):
-        return Step(coarse, math.inf)
-    if not noise:  # every value is 0
-        return Step(coarse, 0.0)
-    return _central(found, coarse, noise) if central else _forward(found, coarse, noise)
+    def __init__(self, point: Array, central: bool, seed: int) -> None:
+        """For central or for forward differences."""
+        unit = float(scales(np.array([math.sqrt(float(np.mean(point**2)))]))[0]) if point.size else 1.0
+        self._coarse, self._central = COARSE * unit, central
+        signs, near = sign_directions(np.zeros_like(point), DIRECTIONS, seed), self._coarse * np.array(PLACES)
+        steps = [np.concatenate([near, unit * noise_steps()]), *[near] * (DIRECTIONS - 1)]
+        self.stage = Stage("choosing the step", list(signs), steps)
+        """The values that are wanted."""
+
+    def made(self, values: Sequence[Array]) -> Step:
+        """The step, from the values. It is infinitely wrong where one is not finite; then the coarse step is taken."""
+        found = np.array([each[: len(PLACES)] for each in values])
+        noise = noise_level(values[0][len(PLACES) :], float(found[0, 0]))
+        noise = max(noise, EPSILON * float(np.abs(found).max()))
+        if not (math.isfinite(noise) and np.isfinite(found).all()):
+            return Step(self._coarse, math.inf)
+        if not noise:  # every value is 0
+            return Step(self._coarse, 0.0)
+        return (_central if self._central else _forward)(found, self._coarse, noise)
 
 
 def _central(values: Array, coarse: float, noise: float) -> Step:
