@@ -198,7 +198,7 @@ class _Running:
         yield self._answer(Known(values, errors, widths, 0.0, StopReason.EXACT))
 
     def _between(self, start: int, stop: int) -> Iterator[tuple[Array, Array, Lap]]:
-        """The slopes along directions `start` to `stop`, chunk by chunk, what brought these to the sphere, and arguments."""
+        """The slopes along directions `start` to `stop` by chunks, what brought these to the sphere, and arguments."""
         for scheduled, first in self._slopes.chunks(start, stop):
             yield from self._run(scheduled, first)
 
