@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
@@ -138,8 +139,9 @@ class Converging(Shown):
         raise NotImplementedError
 
     def _on_the_way(self) -> Table:
-        """The looks below what it says now."""
-        rows = tuple((str(k.probes), f"{k.value:.8g}", f"{k.half_width:.2g}") for k in self.looks)
+        """Those looks that knew their interval, below what it says now."""
+        known = [look for look in self.looks if math.isfinite(look.half_width)]
+        rows = tuple((str(look.probes), f"{look.value:.8g}", f"{look.half_width:.2g}") for look in known)
         return Table(str(self), ("probes", self._of_looks(), "±"), rows)
 
 

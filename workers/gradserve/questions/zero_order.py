@@ -7,11 +7,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from gradserve.ir.types import Array
 from gradserve.questions.estimates import Estimate, StopReason, through_kinks
 from gradserve.questions.options import option
 from gradserve.questions.report import Report
-from gradserve.questions.shown import HERE, EntriesShown, Look
+from gradserve.questions.shown import HERE, EntriesShown, Look, named
 
 
 class Directions(enum.StrEnum):
@@ -43,7 +45,7 @@ class GradientEstimate(EntriesShown):
     What an interval covers, with probability `confidence`, is the mean of the difference quotients: the gradient of the
     loss smoothed over a step. It covers the gradient itself if the step was chosen here, as it is widened then by
     `step_error`, a measured bound that is a judgement and no proof. `.plot()` draws how the largest entry and its
-    interval became better, `.bars()` the mean of each input.
+    interval became better, `.bars()` the length of each input's part.
     """
 
     values: Mapping[str, Array]
@@ -83,6 +85,14 @@ class GradientEstimate(EntriesShown):
             return f"every entry by itself, error of the step {known} ({spent}){through_kinks(self.report)}"
         told = f"each entry ± {self.widest:.2g} or less ({self.confidence:.0%} intervals, {spent})"
         return told + through_kinks(self.report)
+
+    def _by_input(self) -> Mapping[str, tuple[float, float]]:
+        """If all intervals hold, no length is further off than that of the half widths."""
+        halves = dict(named(self.half_widths))
+        return {n: (float(np.linalg.norm(a)), float(np.linalg.norm(halves[n]))) for n, a in named(self.values)}
+
+    def _of_inputs(self) -> str:
+        return "length of the gradient"
 
 
 @dataclass(frozen=True)

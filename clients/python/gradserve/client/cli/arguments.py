@@ -112,7 +112,7 @@ def _derivation(command: argparse.ArgumentParser, kind: type[Derivation]) -> Non
 
 def _estimate(command: argparse.ArgumentParser, kind: type[Estimate]) -> None:
     command.add_argument("--out", type=Path, metavar="FILE.npz", help="write the arrays of the estimate there")
-    add_drawing(command, epilogs.CONVERGENCE, "draw the mean of each input's entries, with its interval")
+    add_drawing(command, epilogs.CONVERGENCE, "draw a bar for each input, with its interval")
     add_options(command, options_of(kind))
 
 
