@@ -45,8 +45,8 @@ class Problem:
     name: str
     loss: Callable[[Array], Any]
     start: Array
-    steepest: float
-    """The largest eigenvalue of the Hessian, which no step may exceed the reciprocal of."""
+    minimum: Array
+    """Where they should end."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def quadratic(n: int, seed: int) -> Problem:
     """A sum of squares with curvatures from 1/4 to 1, the same share of each in every dimension."""
     curvatures = np.linspace(0.25, 1.0, n)
     start = np.random.default_rng(seed).choice([-1.0, 1.0], n)
-    return Problem("quadratic", lambda w: 0.5 * np.sum(curvatures * w * w), start, 1.0)
+    return Problem("quadratic", lambda w: 0.5 * np.sum(curvatures * w * w), start, np.zeros(n))
 
 
 def scaling(n: int, seed: int) -> Problem:
@@ -80,16 +80,14 @@ def scaling(n: int, seed: int) -> Problem:
         return np.sum((lengths[:, None] + lengths[None] - 2 * w @ w.T - wanted) ** 2)
 
     start = places + 0.1 * np.random.default_rng(seed).standard_normal(places.shape)
-    with Client() as client:
-        steepest = client.function(loss).hessian_eigenpairs(places, count=1, tol=1e-3).values[0]
-    return Problem("multidimensional scaling", loss, start, float(steepest))
+    return Problem("multidimensional scaling", loss, start, places)
 
 
 def flat(n: int, seed: int) -> Problem:
     """A sum of squares with curvatures down to 1e-5, evenly in their logarithm: f falls like 1/k before it is flat."""
     curvatures = np.logspace(-5, 0, n)
     start = np.random.default_rng(seed).choice([-1.0, 1.0], n)
-    return Problem("convex", lambda w: 0.5 * np.sum(curvatures * w * w), start, 1.0)
+    return Problem("convex", lambda w: 0.5 * np.sum(curvatures * w * w), start, np.zeros(n))
 
 
 def gradients(function: Function, start: Array, seed: int) -> dict[str, Gradient]:
@@ -113,9 +111,13 @@ def gradients(function: Function, start: Array, seed: int) -> dict[str, Gradient
     return {EXACT: exact, CENTRAL: central, TWO_POINT: two_point}
 
 
-def rate(problem: Problem, name: str) -> float:
-    """The step of a descent: two-point estimates have n + 2 times the length that gradients have, in mean square."""
-    return 1 / (problem.steepest * (problem.start.size + 2 if name == TWO_POINT else 1))
+def rate(function: Function, problem: Problem, name: str) -> float:
+    """The step of a descent: the reciprocal of the largest eigenvalue of the Hessian.
+
+    Two-point estimates have n + 2 times the length of gradients, in mean square, and so many times shorter steps.
+    """
+    steepest = function.hessian_eigenpairs(problem.minimum, count=1, tol=1e-3).values[0]
+    return float(1 / (steepest * (problem.start.size + 2 if name == TWO_POINT else 1)))
 
 
 def descend(
@@ -123,7 +125,7 @@ def descend(
 ) -> Descent:
     """Steps against the gradient until the loss is `target` times what it was."""
     w, gradient = problem.start, gradients(function, problem.start, seed)[name]
-    size, losses, spent = rate(problem, name), [float(function(problem.start))], [0.0]
+    size, losses, spent = rate(function, problem, name), [float(function(problem.start))], [0.0]
     while losses[-1] > target * losses[0] and len(losses) <= most:
         found, evaluations = gradient(w, len(losses))
         w = w - size * found
