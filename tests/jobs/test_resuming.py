@@ -29,6 +29,7 @@ from gradserve.questions.solve import Preconditioner, SolveHessian
 from gradserve.questions.spectrum import EstimateSpectrum
 from gradserve.questions.symmetry import VerifySymmetry
 from gradserve.questions.verification import VerifyGradient
+from gradserve.questions.zero_order import EstimateGradient, Scheme
 from gradserve.runtime.control import Control
 from gradserve.v1 import stream_token_pb2
 from gradserve.wire.tensors import encode_tensor
@@ -82,6 +83,8 @@ QUESTIONS: dict[str, Any] = {
     "fisher": EstimateTrace(
         least_squares(), ("w",), max_probes=64, matrix=Matrix.FISHER, diagonal=True, estimator=Estimator.HUTCHINSON
     ),
+    "values": EstimateGradient(CALL, seed=7, max_probes=100),
+    "values-forward": EstimateGradient(CALL, seed=7, max_probes=100, scheme=Scheme.FORWARD, relative_tolerance=1e-3),
     "spectrum": EstimateSpectrum(CALL, seed=4, probes=8, steps=6),
     "eigenpairs": TopEigenpairs(of_matrix(60), count=3, basis=8, tolerance=1e-9),
     "solve": SolveHessian(of_matrix(90), right={"x": np.ones(90)}, tolerance=1e-10),

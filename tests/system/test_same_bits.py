@@ -42,6 +42,19 @@ def sketched_bits(client, executor):
     return [np.array([each.value, *each.interval, *each.parts.values()]).tobytes() for each in found]
 
 
+def zero_order_bits(client, executor):
+    """Of values along random directions, and along every entry of a parameter."""
+    f = client.function(network, **point())
+    f.executor = executor
+    random = f.zero_order_gradient(**point(), max_probes=PROBES, seed=3)
+    full = f.zero_order_gradient(**point(), wrt=min(random.values), sampler="basis", scheme="forward")
+    return [
+        np.float64(random.variance).tobytes(),
+        *(array.tobytes() for array in random.values.values()),
+        full.values.tobytes(),
+    ]
+
+
 def spectral_bits(client, executor):
     """Of loops that run where the program is: the report is the one of the spectrum."""
     f = client.function(network, **point())
@@ -54,7 +67,7 @@ def spectral_bits(client, executor):
 
 def all_bits(client, executor):
     found = [bits(client, executor)[0] for bits in (gradient_bits, trace_bits, spectral_bits)]
-    return (*found, sketched_bits(client, executor))
+    return (*found, sketched_bits(client, executor), zero_order_bits(client, executor))
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +88,13 @@ def test_with_two_workers(expected, remote, executor):
     assert (report.placement, report.executor, report.chunks > 1) == ("cluster", executor, True)
     spectral, spent = spectral_bits(remote, executor)
     assert (spent.placement, spent.chunks) == ("cluster", 7)
-    found = bits, trace_bits(remote, executor)[0], spectral, sketched_bits(remote, executor)
+    found = (
+        bits,
+        trace_bits(remote, executor)[0],
+        spectral,
+        sketched_bits(remote, executor),
+        zero_order_bits(remote, executor),
+    )
     assert found == expected[executor]
 
 

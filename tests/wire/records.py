@@ -19,9 +19,10 @@ from gradserve.ops import OP_SET
 from gradserve.questions.asked import QUESTIONS
 from gradserve.questions.derivations import DERIVATIONS
 from gradserve.questions.derivatives import Derivatives, Differentiate
-from gradserve.questions.estimates import ESTIMATES
+from gradserve.questions.estimated import ESTIMATES
 from gradserve.questions.explanation import Explain
 from gradserve.questions.report import PHASES, Report
+from gradserve.questions.shown import HERE
 from gradserve.questions.spectra import SPECTRA
 from gradserve.text.parsing import parse
 
@@ -83,7 +84,8 @@ def values_of(hint: Any, argument: st.SearchStrategy[Any]) -> st.SearchStrategy[
 def records(kind: Any, argument: st.SearchStrategy[Any] = ARRAYS) -> st.SearchStrategy[Any]:
     """Records of a class."""
     hints = typing.get_type_hints(kind)
-    fields = {field.name: values_of(hints[field.name], argument) for field in dataclasses.fields(kind)}
+    said = [field.name for field in dataclasses.fields(kind) if HERE not in field.metadata]
+    fields = {name: values_of(hints[name], argument) for name in said}
     if kind is Report:
         fields |= dict.fromkeys(PHASES, SECONDS)
     return st.builds(kind, **fields)

@@ -44,6 +44,19 @@ class Along(Derivation):
 
 
 @dataclass(frozen=True)
+class TwoPoint(Derivation):
+    """The difference quotient of a loss at x along d in `direction:NAME`, for a scalar `step:size`: `value:slope`.
+
+    `central`, (f(x + step d) - f(x - step d)) / (2 step), at two evaluations; or forward, (f(x + step d) - f(x)) / step
+    with f(x) in `origin:loss`, at one. `on_sphere` moves along `value:factor` times d, whose length is the root of the
+    number of entries.
+    """
+
+    central: bool = True
+    on_sphere: bool = False
+
+
+@dataclass(frozen=True)
 class EveryValue(Derivation):
     """Every value of the graph by its number: `value:K`, and where they are real `adjoint:K` and `tangent:K`.
 
@@ -95,7 +108,10 @@ def added_inputs(graph: Graph, derivation: Derivation) -> dict[str, TensorType]:
     """The inputs that a derived graph has besides the graph's own, with their types for one example."""
     if isinstance(derivation, WithKinks | Careful):
         return added_inputs(graph, derivation.derivation)
-    if isinstance(derivation, Along):
-        step = {names.STEP: TensorType(ElementType.FLOAT64)}
-        return {names.direction(name): graph.input_types[name] for name in derivation.wrt} | step
+    if isinstance(derivation, Along | TwoPoint):
+        scalars = [names.STEP]
+        if isinstance(derivation, TwoPoint) and not derivation.central:
+            scalars.append(names.ORIGIN)
+        directions = {names.direction(name): graph.input_types[name] for name in derivation.wrt}
+        return directions | dict.fromkeys(scalars, TensorType(ElementType.FLOAT64))
     return {names.vector(derivation.takes, n): type_ for n, type_ in derivation.vector_types(graph).items()}

@@ -18,9 +18,11 @@ from gradserve.autodiff.derivation import (
     KinkCounts,
     Laplacian,
     TaylorSeries,
+    TwoPoint,
     WithKinks,
     added_inputs,
 )
+from gradserve.autodiff.differences import along, two_point
 from gradserve.autodiff.inspect import inspected
 from gradserve.autodiff.jvp import jvp, push_forward
 from gradserve.autodiff.kinks import kinks, with_kinks
@@ -32,7 +34,6 @@ from gradserve.autodiff.transpose import seed_of, vjp
 from gradserve.autodiff.walk import copy_node, declare_inputs, inline, leaves, reachable
 from gradserve.ir.errors import InvalidRequest, NotDifferentiable, Violation
 from gradserve.ir.graph import Graph, Output
-from gradserve.ir.types import ElementType, TensorType
 from gradserve.ops import builder
 from gradserve.questions.derivations import Derivation, Evaluate, GaussNewtonProduct, Gradient, Hvp, Jvp, Vjp
 
@@ -63,7 +64,7 @@ def derive(graph: Graph, derivation: Derivation) -> Graph:
 
 def _seen(graph: Graph, derivation: Derivation) -> Graph:
     """The graph as it is differentiated; its values are looked at as they are written."""
-    return graph if isinstance(derivation, Evaluate | Along | EveryValue) else smoothed(graph)
+    return graph if isinstance(derivation, Evaluate | Along | TwoPoint | EveryValue) else smoothed(graph)
 
 
 def _careful(graph: Graph, derivation: Derivation) -> Graph:
@@ -103,7 +104,10 @@ def _derived(graph: Graph, derivation: Derivation, sown: bool) -> Graph:
             return fisher_product(_gradient(graph, wrt, sown), wrt)
         case Along(wrt):
             _check_wrt(graph, wrt)
-            return _along(graph, wrt)
+            return along(graph, wrt)
+        case TwoPoint(wrt):
+            _check_loss(graph, wrt)
+            return two_point(graph, derivation)
         case TaylorSeries(wrt, order):
             _check_wrt(graph, wrt)
             return taylor(graph, wrt, order)
@@ -203,18 +207,6 @@ def _outer(graph: Graph, inner: Sequence[Output], loss: str, wrt: Sequence[str])
         text = f"{loss} depends on {', '.join(wrt)} beside the other outputs; return all that it is computed from"
         raise NotDifferentiable("the loss is no function of the other outputs", [Violation("loss", "W6", text)])
     return outer
-
-
-def _along(graph: Graph, wrt: Sequence[str]) -> Graph:
-    g = builder()
-    arguments = declare_inputs(g, graph)
-    directions = {name: g.input(names.direction(name), graph.input_types[name]) for name in wrt}
-    step = g.input(names.STEP, TensorType(ElementType.FLOAT64))
-    moved = dict(arguments)
-    for name, direction in directions.items():
-        own_step = g.broadcast(g.convert(step, direction.type.element_type), direction.type.shape)
-        moved[name] = arguments[name] + direction * own_step
-    return g.finished({names.value(name): value for name, value in inline(g, graph, moved).items()})
 
 
 def _rename_values(graph: Graph, derived: Graph) -> Graph:

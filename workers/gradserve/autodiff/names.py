@@ -5,7 +5,14 @@ Names of a client's graph have no colon, so the two never meet.
 
 from __future__ import annotations
 
-STEP = "step"
+STEP = "step:size"
+"""How far to move along a direction."""
+ORIGIN = "origin:loss"
+"""The loss at the point itself, where it is given."""
+SLOPE = "value:slope"
+"""The difference quotient of a loss along a direction."""
+FACTOR = "value:factor"
+"""What brought a direction to the sphere."""
 KINKED_EXAMPLES = "kinked:examples"
 """Along an axis, at how many of its positions something is on a kink."""
 ABSORBED = "kinked:absorbed"

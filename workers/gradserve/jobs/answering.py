@@ -9,14 +9,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from gradserve.jobs import eigenpairs, estimates, explain, inspect, kinks, solve, spectrum, taylor, verify
+from gradserve.jobs import eigenpairs, estimates, explain, inspect, kinks, solve, spectrum, taylor, verify, zero_order
 from gradserve.jobs.context import Context
+from gradserve.jobs.probing import ESTIMATORS
 from gradserve.jobs.ready import Ready, key_of
 from gradserve.questions.asked import Answer, Question
 from gradserve.questions.call import AtKinks
 from gradserve.questions.derivatives import Differentiate
 from gradserve.questions.eigenpairs import TopEigenpairs
-from gradserve.questions.estimates import ESTIMATES
 from gradserve.questions.explanation import Explain
 from gradserve.questions.inspection import Inspect
 from gradserve.questions.solve import SolveHessian
@@ -25,6 +25,7 @@ from gradserve.questions.symmetry import VerifySymmetry
 from gradserve.questions.taylor import ExpandAlong
 from gradserve.questions.transport import is_rounded, rounded, rounded_answer
 from gradserve.questions.verification import VerifyGradient
+from gradserve.questions.zero_order import EstimateGradient
 from gradserve.runtime.control import Control
 
 Page: TypeAlias = Callable[[Context, Any, Control], Iterator[Answer]]
@@ -60,7 +61,8 @@ PAGES: Mapping[type[Question], Page] = {
     VerifyGradient: _at_one_point(verify.verify_gradient),
     VerifySymmetry: _at_one_point(verify.verify_symmetry),
     Explain: explain.answers,
-    **dict.fromkeys(ESTIMATES.values(), _at_one_point(estimates.answers)),
+    **dict.fromkeys(ESTIMATORS, _at_one_point(estimates.answers)),
+    EstimateGradient: _unresolved(zero_order.answers),
     EstimateSpectrum: _unresolved(spectrum.answers),
     TopEigenpairs: _unresolved(eigenpairs.answers),
     SolveHessian: _unresolved(solve.answers),

@@ -205,6 +205,12 @@ def _violations(question: Estimate, call: Call, target: Target) -> list[Violatio
         space = _space(question, call.graph)
         violations += traces.group_violations(question, space)
         violations += traces.violations(question, target, space.size) if by_products(question, call.graph) else []
+    return violations + target_violations(target)
+
+
+def target_violations(target: Target) -> list[Violation]:
+    """Why no estimate can be so good."""
+    violations = []
     if not 0 < target.confidence < 1:
         violations.append(Violation("confidence", "E2", f"{target.confidence} is not between 0 and 1"))
     for name in ("relative_tolerance", "absolute_tolerance"):

@@ -8,15 +8,14 @@ from typing import Any
 
 from gradserve.ir.errors import LimitExceeded
 from gradserve.ir.graph import Graph
-from gradserve.jobs import eigenpairs, solve, spectrum
+from gradserve.jobs import eigenpairs, estimates, solve, spectrum, zero_order
 from gradserve.jobs.calls import checked, inputs_in_question
 from gradserve.jobs.context import Context
 from gradserve.jobs.dense import mode_of, ways
 from gradserve.jobs.dense import schedule as schedule_dense
 from gradserve.jobs.derivative import schedule as schedule_derivative
-from gradserve.jobs.estimates import probed
-from gradserve.jobs.estimates import schedule as schedule_estimate
 from gradserve.jobs.multiplied import product_of
+from gradserve.jobs.probing import ESTIMATORS
 from gradserve.jobs.programs import Check
 from gradserve.jobs.sweep import Sweep, SweepSchedule, counting
 from gradserve.questions.derivations import Derivation, Evaluate
@@ -27,15 +26,18 @@ from gradserve.questions.explanation import Explain, Explanation, Refusal
 from gradserve.questions.matrices import OfMatrix
 from gradserve.questions.solve import SolveHessian
 from gradserve.questions.spectrum import EstimateSpectrum
+from gradserve.questions.zero_order import EstimateGradient
 from gradserve.runtime.control import Control
 from gradserve.text.printing import to_text
 
-OF_MATRICES: Mapping[type[OfMatrix], Callable[[Context, Any, Check], SweepSchedule]] = {
+SCHEDULES: Mapping[type[Estimate | OfMatrix], Callable[[Context, Any, Check], SweepSchedule]] = {
+    **dict.fromkeys(ESTIMATORS, estimates.schedule),
+    EstimateGradient: zero_order.schedule,
     EstimateSpectrum: spectrum.schedule,
     TopEigenpairs: eigenpairs.schedule,
     SolveHessian: solve.schedule,
 }
-"""What schedules each question about a matrix."""
+"""What schedules each question that is no derivation."""
 
 
 def answers(context: Context, question: Explain, control: Control) -> Iterator[Explanation]:
@@ -82,10 +84,8 @@ def _explanation(context: Context, scheduled: SweepSchedule, loss_flops: float, 
 
 
 def _schedule(context: Context, question: Differentiate | Estimate | OfMatrix, check: Check) -> SweepSchedule:
-    if isinstance(question, OfMatrix):
-        return OF_MATRICES[type(question)](context, question, check)
-    if isinstance(question, Estimate):
-        return schedule_estimate(context, question, check)
+    if not isinstance(question, Differentiate):
+        return SCHEDULES[type(question)](context, question, check)
     schedule = schedule_dense if question.derivation.dense else schedule_derivative
     return schedule(context, question, check)
 
@@ -94,7 +94,9 @@ def _one_example(question: Differentiate | Estimate | OfMatrix, graph: Graph) ->
     """What is derived for one example, or for one row, one column or one probe."""
     if isinstance(question, OfMatrix):
         return product_of(question, inputs_in_question(graph, question.wrt))
+    if isinstance(question, EstimateGradient):
+        return zero_order.two_point(question, graph)
     if isinstance(question, Estimate):
-        return counting(probed(question, graph), question.call.options)
+        return counting(estimates.probed(question, graph), question.call.options)
     named = question.derivation.resolved(graph, question.vectors)
     return counting(ways(graph, named)[0].derivation if named.dense else named, question.call.options)

@@ -30,7 +30,7 @@ from gradserve.runtime.control import Control
 from gradserve.verification.directions import Layout
 from gradserve.verification.measure import Stage
 from gradserve.verification.symmetry import Product
-from gradserve.verification.widen import epsilon_of, is_single, widen
+from gradserve.verification.widen import epsilon_of, is_single, widened
 
 BLOCK = 16
 """Steps of one direction that make a lap: one program then serves every stage."""
@@ -71,7 +71,7 @@ class Losses:
         """Whether the loss itself is in single precision."""
         self.epsilon = epsilon_of(call.graph)
         """The spacing of its numbers at 1."""
-        self.graph = widen(call.graph) if self.single else call.graph
+        self.graph = widened(call.graph)
         types = self.graph.input_types
         given = arrays_of(call.arguments)
         self.arguments = {n: a.astype(types[n].element_type.dtype, copy=False) for n, a in given.items()}

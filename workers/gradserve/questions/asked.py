@@ -7,7 +7,8 @@ from typing import Any, TypeAlias
 
 from gradserve.questions.derivations import DERIVATIONS
 from gradserve.questions.derivatives import Differentiate
-from gradserve.questions.estimates import ESTIMATES, Estimate
+from gradserve.questions.estimated import ESTIMATES
+from gradserve.questions.estimates import Estimate
 from gradserve.questions.explanation import Explain
 from gradserve.questions.inspection import Inspect
 from gradserve.questions.matrices import OfMatrix

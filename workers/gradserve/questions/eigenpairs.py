@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from gradserve.ir.types import Array
-from gradserve.questions import figures
 from gradserve.questions.call import Argument
 from gradserve.questions.estimates import through_kinks
 from gradserve.questions.matrices import OfMatrix
 from gradserve.questions.options import option
 from gradserve.questions.report import Report
-from gradserve.questions.tables import html_table, table
+from gradserve.questions.shown import Shown, Table
 
 
 class End(enum.StrEnum):
@@ -40,7 +39,7 @@ class SearchStop(enum.StrEnum):
 
 
 @dataclass(frozen=True)
-class Eigenpairs:
+class Eigenpairs(Shown):
     """The current eigenpairs, each with a certificate. Prints as a table; `.plot()` draws the eigenvalues.
 
     Within `residuals[k]` of `values[k]` lies an eigenvalue, whatever has converged. That none further out was missed is
@@ -67,35 +66,21 @@ class Eigenpairs:
     token: bytes = field(default=b"", repr=False)
     """What the same question goes on with from here; see `gradserve.questions.resuming`."""
 
-    def __str__(self) -> str:
-        return "\n".join([self._heading, *table(_COLUMNS, self._rows)])
-
-    def _repr_html_(self) -> str:
-        """The table for notebooks."""
-        return html_table(self._heading, _COLUMNS, self._rows)
-
-    def plot(self, axes: Any = None) -> Any:
-        """Draws the eigenvalues with their residuals on Matplotlib axes; on new ones if none are given. Answers them.
-
-        Raises:
-            ImportError: Matplotlib is not installed.
-        """
-        axes = figures.axes(axes)
+    def _draw(self, axes: Any) -> None:
         axes.errorbar(np.arange(1, len(self.values) + 1), self.values, yerr=self.residuals, fmt="o")
         axes.set_xlabel("eigenpair")
         axes.set_ylabel("eigenvalue")
-        return axes
+
+    def _tables(self) -> Iterator[Table]:
+        rows = zip(self.values, self.residuals, self.converged, strict=True)
+        cells = [(str(k), f"{v:.10g}", f"{r:.1e}", "yes" if c else "no") for k, (v, r, c) in enumerate(rows, start=1)]
+        yield Table(self._heading, _COLUMNS, tuple(cells))
 
     @property
     def _heading(self) -> str:
         found = f"{sum(self.converged)} of {len(self.values)} eigenpairs ({self.end}) converged"
         others = "no other found" if self.complete else "others among them are not ruled out"
         return f"{found}, {others} ({self.products} products){through_kinks(self.report)}"
-
-    @property
-    def _rows(self) -> list[tuple[str, ...]]:
-        rows = zip(self.values, self.residuals, self.converged, strict=True)
-        return [(str(k), f"{v:.10g}", f"{r:.1e}", "yes" if c else "no") for k, (v, r, c) in enumerate(rows, start=1)]
 
 
 _COLUMNS = ("", "eigenvalue", "|A v - lambda v|", "converged")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -13,6 +13,7 @@ from gradserve.questions.call import Call
 from gradserve.questions.matrices import Matrix
 from gradserve.questions.options import option
 from gradserve.questions.report import Report
+from gradserve.questions.shown import HERE, ByInput, Converging, EntriesShown, Look, Table, named
 
 
 class StopReason(enum.StrEnum):
@@ -25,7 +26,7 @@ class StopReason(enum.StrEnum):
     MAX_PROBES = "max_probes"
     """All probes are spent."""
     EXACT = "exact"
-    """It is no estimate any more: every column of the matrix was taken."""
+    """It is no estimate any more: every column of the matrix, or every entry of the gradient, was taken."""
 
 
 class Estimator(enum.StrEnum):
@@ -92,8 +93,11 @@ def through_kinks(report: Report) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class TraceEstimate:
-    """The current estimate of a trace: the mean of samples and its interval."""
+class TraceEstimate(Converging, ByInput):
+    """The current estimate of a trace: the mean of samples and its interval.
+
+    `.plot()` draws it as it became better, `.bars()` the part of each input.
+    """
 
     value: float
     """The mean of the samples."""
@@ -128,6 +132,8 @@ class TraceEstimate:
     """The point of the batch that it is about."""
     token: bytes = field(default=b"", repr=False)
     """What the same question goes on with from here; see `gradserve.questions.resuming`."""
+    looks: tuple[Look, ...] = field(default=(), metadata={HERE: True})
+    """What was said on the way, this included."""
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -141,6 +147,28 @@ class TraceEstimate:
             return f"{self.value:.6g} (exact, {self.probes} products)" + through_kinks(self.report)
         told = f"{self.value:.6g} {shown} ({self.confidence:.0%} interval, {self.probes} probes)"
         return told + through_kinks(self.report)
+
+    @property
+    def look(self) -> Look:
+        """What it says now."""
+        return Look(self.probes, self.value, 0.5 * (self.upper - self.lower))
+
+    def _of_looks(self) -> str:
+        return "trace"
+
+    def _tables(self) -> Iterator[Table]:
+        yield self._on_the_way()
+        if self.parts:
+            yield self._of_each()
+
+    def _by_input(self) -> Mapping[str, tuple[float, float]]:
+        if not self.parts:
+            return {"all": (self.value, self.look.half_width)}
+        halves = dict(named(self.part_half_widths))
+        return {name: (float(value), float(halves[name])) for name, value in named(self.parts)}
+
+    def _of_inputs(self) -> str:
+        return "part of the trace"
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +204,11 @@ class EstimateTrace(Estimate):
 
 
 @dataclass(frozen=True)
-class DiagonalEstimate:
-    """The current estimate of a diagonal: for each entry the mean of samples and its interval."""
+class DiagonalEstimate(EntriesShown):
+    """The current estimate of a diagonal: for each entry the mean of samples and its interval.
+
+    `.plot()` draws how the largest entry and its interval became better, `.bars()` the mean of each input.
+    """
 
     values: Mapping[str, Array]
     """By input, in its shape."""
@@ -194,6 +225,8 @@ class DiagonalEstimate:
     report: Report
     token: bytes = field(default=b"", repr=False)
     """What the same question goes on with from here; see `gradserve.questions.resuming`."""
+    looks: tuple[Look, ...] = field(default=(), metadata={HERE: True})
+    """What was said on the way, this included: the largest entry, and the largest half width."""
 
     def __str__(self) -> str:
         told = f"each entry ± {self.widest:.2g} or less ({self.confidence:.0%} intervals, {self.probes} probes)"
@@ -214,7 +247,3 @@ class EstimateDiagonal(Estimate):
     method = "hessian_diagonal"
     rpc = "EstimateDiagonal"
     answer = DiagonalEstimate
-
-
-ESTIMATES: Mapping[str, type[Estimate]] = {question.method: question for question in (EstimateTrace, EstimateDiagonal)}
-"""The estimates that clients may ask for, by the name of their method."""

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from gradserve.ir.types import Array
-from gradserve.questions import figures
 from gradserve.questions.call import Argument
 from gradserve.questions.estimates import through_kinks
 from gradserve.questions.matrices import OfMatrix
 from gradserve.questions.options import option
 from gradserve.questions.report import Report
-from gradserve.questions.tables import html_table, table
+from gradserve.questions.shown import Shown, Table
 
 
 class Preconditioner(enum.StrEnum):
@@ -43,7 +42,7 @@ class SolveStop(enum.StrEnum):
 
 
 @dataclass(frozen=True)
-class Solution:
+class Solution(Shown):
     """The current solution x of (A + damping I) x = b, with a certificate. Prints as a table; `.plot()` draws."""
 
     solution: Mapping[str, Array]
@@ -72,34 +71,20 @@ class Solution:
         """Whether the residual is within the tolerance."""
         return self.stop_reason is SolveStop.TOLERANCE
 
-    def __str__(self) -> str:
-        return "\n".join([self._heading, *table(_COLUMNS, self._rows)])
-
-    def _repr_html_(self) -> str:
-        """The table for notebooks."""
-        return html_table(self._heading, _COLUMNS, self._rows)
-
-    def plot(self, axes: Any = None) -> Any:
-        """Draws the residuals on Matplotlib axes; on new ones if none are given. Answers the axes.
-
-        Raises:
-            ImportError: Matplotlib is not installed.
-        """
-        axes = figures.axes(axes)
+    def _draw(self, axes: Any) -> None:
         axes.semilogy(np.arange(1, len(self.residuals) + 1), self.residuals)
         axes.axhline(self.tolerance, linestyle=":")
         axes.set_xlabel("iteration")
         axes.set_ylabel("residual / |b|")
-        return axes
+
+    def _tables(self) -> Iterator[Table]:
+        row = (f"{self.tolerance:.1e}", str(self.iterations), str(self.products), f"{self.curvature:.4g}")
+        yield Table(self._heading, _COLUMNS, (row,))
 
     @property
     def _heading(self) -> str:
         why = f"stopped by {self.stop_reason.replace('_', ' ')}" if self.stop_reason else "under way"
         return f"solution with a residual of {self.residual:.2e} |b|, {why}{through_kinks(self.report)}"
-
-    @property
-    def _rows(self) -> list[tuple[str, ...]]:
-        return [(f"{self.tolerance:.1e}", str(self.iterations), str(self.products), f"{self.curvature:.4g}")]
 
 
 _COLUMNS = ("tolerance", "iterations", "products", "least curvature")

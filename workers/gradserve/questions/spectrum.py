@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from gradserve.questions.estimates import through_kinks
 from gradserve.questions.matrices import OfMatrix
 from gradserve.questions.options import option
 from gradserve.questions.report import Report
-from gradserve.questions.tables import html_table, table
+from gradserve.questions.shown import Shown, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class TraceOf:
 
 
 @dataclass(frozen=True)
-class SpectrumEstimate:
+class SpectrumEstimate(Shown):
     """The current estimate of a spectrum, by Gauss quadrature from random vectors. Prints as a table; `.plot()` draws.
 
     Intervals cover, each with probability `confidence`, what the probes are a sample of; for steps that are too few
@@ -83,13 +83,6 @@ class SpectrumEstimate:
         """The estimate of tr f(A) for any function of real numbers that takes arrays."""
         return float(self.size * np.vdot(self.weights, function(self.nodes)))
 
-    def __str__(self) -> str:
-        return "\n".join([self._heading, *table(_COLUMNS, [each.cells for each in self._rows])])
-
-    def _repr_html_(self) -> str:
-        """The table for notebooks."""
-        return html_table(self._heading, _COLUMNS, [each.cells for each in self._rows])
-
     def plot(self, axes: Any = None, logarithmic: bool = True) -> Any:
         """Draws the density, with its intervals, on Matplotlib axes; on new ones if none are given. Answers the axes.
 
@@ -97,6 +90,10 @@ class SpectrumEstimate:
             ImportError: Matplotlib is not installed.
         """
         axes = figures.axes(axes)
+        self._draw(axes, logarithmic)
+        return axes
+
+    def _draw(self, axes: Any, logarithmic: bool = True) -> None:
         low, high = self.density - self.density_half_widths, self.density + self.density_half_widths
         axes.fill_between(self.points, np.maximum(low, 0.0), high, alpha=0.3, linewidth=0)
         axes.plot(self.points, self.density)
@@ -105,11 +102,9 @@ class SpectrumEstimate:
             axes.set_ylim(bottom=max(float(np.max(self.density)), 1e-300) * 1e-8)
         axes.set_xlabel("eigenvalue")
         axes.set_ylabel("density")
-        return axes
 
-    @property
-    def _rows(self) -> tuple[TraceOf, ...]:
-        return self.moments + self.functions
+    def _tables(self) -> Iterator[Table]:
+        yield Table(self._heading, _COLUMNS, tuple(each.cells for each in self.moments + self.functions))
 
     @property
     def _heading(self) -> str:

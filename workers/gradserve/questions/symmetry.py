@@ -113,6 +113,9 @@ class SymmetryProgress:
     token: bytes = field(default=b"", repr=False)
     """What the same question goes on with from here; see `gradserve.questions.resuming`."""
 
+    def __str__(self) -> str:
+        return self.stage
+
 
 @dataclass(frozen=True)
 class VerifySymmetry:

@@ -17,7 +17,8 @@ def table(header: Sequence[str], rows: Iterable[tuple[str, ...]]) -> list[str]:
 def html_table(heading: str, header: Sequence[str], rows: Iterable[tuple[str, ...]]) -> str:
     """The same in HTML, below a heading."""
     lines = [_line("th", header), *(_line("td", row) for row in rows)]
-    return f"<p>{escape(heading)}</p><table>{''.join(lines)}</table>"
+    above = f"<p>{escape(heading)}</p>" if heading else ""
+    return f"{above}<table>{''.join(lines)}</table>"
 
 
 def _line(tag: str, cells: Sequence[str]) -> str:

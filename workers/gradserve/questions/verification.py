@@ -5,14 +5,14 @@ from __future__ import annotations
 import enum
 import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from gradserve.questions.call import Argument, Call
 from gradserve.questions.options import option
 from gradserve.questions.report import Kinks, Report
-from gradserve.questions.tables import table
+from gradserve.questions.shown import ByInput, Shown, Table
 
 
 class Verdict(enum.StrEnum):
@@ -75,6 +75,10 @@ class DirectionReport:
     """The smallest step that `measured` rests on."""
     order: int = 1
     """Of derivatives: 2 if these are of the gradient along a random direction."""
+    steps: tuple[float, ...] = ()
+    """Those at which the loss is finite on both sides."""
+    differences: tuple[float, ...] = ()
+    """The plain central difference at each of them."""
 
     def __str__(self) -> str:
         return f"{_of_order('a direction', self.order)}: {_comparison(self)}"
@@ -125,8 +129,12 @@ class EntryReport:
 
 
 @dataclass(frozen=True, slots=True)
-class VerificationReport:
-    """A gradient compared with finite differences. Prints as a table."""
+class VerificationReport(Shown, ByInput):
+    """A gradient compared with finite differences. Prints as a table.
+
+    `.plot()` draws how far plain differences are from the claim, step by step; `.bars()` the discrepancy of each input
+    with its bound.
+    """
 
     verdict: Verdict
     directions: tuple[DirectionReport, ...]
@@ -157,18 +165,34 @@ class VerificationReport:
             return self.entries[0]
         return max(self.directions, key=_discrepancy, default=None)
 
-    def __str__(self) -> str:
+    def _tables(self) -> Iterator[Table]:
         head = f"verification: {self.verdict} ({self.evaluations} evaluations, noise {self.noise:.1e})"
         columns = ("verdict", "claimed", "measured", "bound")
-        parts = [head, *table(("input", *columns), map(_row, self.inputs))]
+        yield Table(head, ("input", *columns), tuple(map(_row, self.inputs)), tuple(self._remarks()))
+        if self.entries:
+            yield Table("", ("entry", *columns), tuple(map(_row, self.entries)))
+
+    def _remarks(self) -> Iterator[str]:
         if self.verdict is Verdict.INCONCLUSIVE:
             stairs = f", values come in steps: they are constant up to {self.flat_step:.1e}" if self.flat_step else ""
-            parts.append(f"  errors below {self.smallest_fault:.1e} along a direction would not be seen{stairs}")
+            yield f"errors below {self.smallest_fault:.1e} along a direction would not be seen{stairs}"
         if self.kinks and self.kinks.nodes:
-            parts.append(f"  {self.kinks.note('derivatives of some order')}")
-        if self.entries:
-            parts += ["", *table(("entry", *columns), map(_row, self.entries))]
-        return "\n".join(parts)
+            yield self.kinks.note("derivatives of some order")
+
+    def _draw(self, axes: Any) -> None:
+        for direction in self.directions:
+            away = [abs(each - direction.claimed) for each in direction.differences]
+            (line,) = axes.loglog(direction.steps, away, ".-", alpha=0.7)
+            if math.isfinite(direction.step):
+                axes.plot([direction.step], [direction.error_bound], "_", color=line.get_color(), markersize=12)
+        axes.set_xlabel("step")
+        axes.set_ylabel("|central difference - claim|")
+
+    def _by_input(self) -> Mapping[str, tuple[float, float]]:
+        return {row.name: (row.claimed - row.measured, row.error_bound) for row in self.inputs}
+
+    def _of_inputs(self) -> str:
+        return "claimed - measured"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +209,9 @@ class VerificationProgress:
     """The report; only in the last one."""
     token: bytes = field(default=b"", repr=False)
     """What the same question goes on with from here; see `gradserve.questions.resuming`."""
+
+    def __str__(self) -> str:
+        return self.stage
 
 
 @dataclass(frozen=True)

@@ -222,6 +222,10 @@ class Plain:
     noise: Array
     """The standard deviation of the noise in `values`; that in `jumps` is not above 4 times this."""
 
+    def per(self, scale: float) -> Plain:
+        """The same along the direction divided by `scale`."""
+        return Plain(self.steps * scale, self.values / scale, self.jumps / scale, self.noise / scale)
+
 
 def plain(differences: Differences) -> Plain:
     """The plain differences at every step."""

@@ -135,6 +135,8 @@ def _without(vector: Array, positions: Mapping[int, object]) -> Array:
 
 
 def _direction_report(finding: Finding) -> DirectionReport:
+    curve = finding.curve
+    seen = np.isfinite(curve.values)
     return DirectionReport(
         verdict=finding.verdict,
         claimed=finding.claim.value,
@@ -143,6 +145,8 @@ def _direction_report(finding: Finding) -> DirectionReport:
         right=finding.right.value,
         left=finding.left.value,
         step=finding.central.step,
+        steps=tuple(curve.steps[seen].tolist()),
+        differences=tuple(curve.values[seen].tolist()),
     )
 
 

@@ -49,6 +49,8 @@ class Finding:
     central: Slope
     right: Slope
     left: Slope
+    curve: Plain
+    """The plain differences, step by step."""
     kink: bool
     """Whether the one-sided derivatives differ."""
     resolved: bool = False
@@ -71,7 +73,7 @@ class Finding:
         """What the direction shows that this one is `scale` times."""
         claim = Claim(self.claim.value / scale, self.claim.rounding / scale, self.claim.scale / scale)
         central, right, left = (slope.per(scale) for slope in (self.central, self.right, self.left))
-        return replace(self, claim=claim, central=central, right=right, left=left)
+        return replace(self, claim=claim, central=central, right=right, left=left, curve=self.curve.per(scale))
 
     @property
     def excess(self) -> float:
@@ -98,12 +100,13 @@ def judge(
     """
     right, left = one_sided(differences, Side.RIGHT), one_sided(differences, Side.LEFT)
     empty = [_ends_in_nothing(side) for side in (differences.right, differences.left)]
+    curve = plain(differences)
     if at_edge and any(empty) and not all(empty):
         central, kink = left if empty[0] else right, False
     else:
-        central, kink = slope(differences, Side.BOTH), _is_kink(claim, right, left, plain(differences))
+        central, kink = slope(differences, Side.BOTH), _is_kink(claim, right, left, curve)
     stairs = differences.flat_step if differences.locally_constant and not differences.constant else 0.0
-    finding = Finding(Verdict.INCONCLUSIVE, claim, central, right, left, kink, flat_step=stairs)
+    finding = Finding(Verdict.INCONCLUSIVE, claim, central, right, left, curve, kink, flat_step=stairs)
     if all(empty) or (any(empty) and not at_edge) or math.isinf(central.value):
         return replace(finding, verdict=Verdict.NOT_FINITE)
     return _judged(finding, differences, relative_tolerance, wanted)

@@ -27,6 +27,11 @@ def epsilon_of(graph: Graph) -> float:
     return float(np.finfo(np.float32 if is_single(graph) else np.float64).eps)
 
 
+def widened(graph: Graph) -> Graph:
+    """The graph in double precision; itself if it is."""
+    return widen(graph) if is_single(graph) else graph
+
+
 def widen(graph: Graph) -> Graph:
     """The graph with every float32 value as float64: the function whose rounded version the graph computes.
 

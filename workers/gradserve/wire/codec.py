@@ -13,7 +13,7 @@ A field of a record is the field of its message that has the same name:
     Mapping[str, TensorType]   the Inputs of that name in the field `signature`
     Graph                      GraphRef: a digest on the way out, whatever `Source.graph` takes on the way in
 
-An `optional` scalar that is unset has the record's default.
+An `optional` scalar that is unset has the record's default. Fields with `HERE` in their metadata are in no message.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from gradserve.ir.errors import InvalidRequest
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import TensorType
+from gradserve.questions.shown import HERE
 from gradserve.wire.fields import Read, Write, field_of, is_mapping, is_plain, signature_of
 from gradserve.wire.source import Fill, Source
 
@@ -61,7 +62,7 @@ class Codec:
         self._nested: list[tuple[str, Codec]] = []
         hints = typing.get_type_hints(record)
         for declared in dataclasses.fields(record):
-            if declared.name not in without:
+            if declared.name not in without and HERE not in declared.metadata:
                 self._compile(declared, hints[declared.name], descriptor)
         self._values = _values_of(self._plain)
 

@@ -2,6 +2,7 @@
 
 from gradserve.client.client import Client
 from gradserve.client.function import Function
+from gradserve.client.live import Live
 from gradserve.ir.errors import (
     DeadlineExceeded,
     GradserveError,
@@ -15,24 +16,28 @@ from gradserve.ir.errors import (
     Violation,
 )
 from gradserve.questions.eigenpairs import Eigenpairs
-from gradserve.questions.estimates import TraceEstimate
+from gradserve.questions.estimates import DiagonalEstimate, TraceEstimate
 from gradserve.questions.explanation import Explanation
 from gradserve.questions.report import Report
 from gradserve.questions.solve import Solution
 from gradserve.questions.spectrum import SpectrumEstimate
 from gradserve.questions.symmetry import SymmetryReport
 from gradserve.questions.verification import VerificationReport
+from gradserve.questions.zero_order import GradientEstimate
 
 __all__ = [
     "Client",
     "DeadlineExceeded",
+    "DiagonalEstimate",
     "Eigenpairs",
     "Explanation",
     "Function",
+    "GradientEstimate",
     "GradserveError",
     "InvalidGraph",
     "InvalidRequest",
     "LimitExceeded",
+    "Live",
     "NotDifferentiable",
     "NumericalFailure",
     "Report",

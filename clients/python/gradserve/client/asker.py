@@ -217,17 +217,10 @@ class Asker:
     def _bettered(self, question: Question, bound: Bound, progress: Callable[[Any], object] | None) -> list[Any]:
         """The last of ever better answers at each point, or that with which `progress` leaves; as trees."""
         asking.require_callable(progress)
-        found: dict[int, Any] = {}
         groups = [each.name for each in getattr(question, "groups", ())]
-
-        def told(answer: Any) -> None:
-            answer = asking.in_parameters(bound, answer, groups)
-            found[getattr(answer, "point", 0)] = answer
-            if progress is not None:
-                progress(answer)
-
+        told = asking.Told(bound, groups, progress)
         self._last_report = wire.report_later(self._last(question, told))
-        return [*found.values()]
+        return [*told.last.values()]
 
     def _verified(self, question: Question, progress: Callable[[Any], object] | None) -> Any:
         """The report at the end of a verification."""

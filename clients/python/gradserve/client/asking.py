@@ -18,10 +18,12 @@ from gradserve.questions.asked import Answer
 from gradserve.questions.call import AtKinks, Batch, Call, Options, Placement, Reduction, Transport
 from gradserve.questions.derivations import COTANGENTS, DERIVATIONS, TANGENTS, Derivation, Evaluate, Hvp
 from gradserve.questions.derivatives import Derivatives, Differentiate
-from gradserve.questions.estimates import ESTIMATES, Group
+from gradserve.questions.estimated import ESTIMATES
+from gradserve.questions.estimates import Group
 from gradserve.questions.explanation import Explain
 from gradserve.questions.matrices import OfMatrix
 from gradserve.questions.options import Option, options_of
+from gradserve.questions.shown import Converging
 from gradserve.questions.solve import SolveHessian
 from gradserve.questions.spectra import SPECTRA
 
@@ -263,3 +265,21 @@ def in_parameters(bound: Bound, answer: Answer, groups: Sequence[str] = ()) -> A
         for name, each in mappings.items()
     }
     return replace(answer, **trees) if trees and not isinstance(answer, type) else answer
+
+
+class Told:
+    """Tells the answers of a stream in the structure of the parameters, estimates with all that was said before."""
+
+    def __init__(self, bound: Bound, groups: Sequence[str], progress: Callable[[Any], object] | None) -> None:
+        """Nothing has been said."""
+        self._bound, self._groups, self._progress = bound, groups, progress
+        self.last: dict[int, Any] = {}
+        """The last answer at each point."""
+
+    def __call__(self, answer: Answer) -> None:
+        """Tells the next one."""
+        found: Any = in_parameters(self._bound, answer, self._groups)
+        point = getattr(found, "point", 0)
+        self.last[point] = found.after(self.last.get(point)) if isinstance(found, Converging) else found
+        if self._progress is not None:
+            self._progress(self.last[point])

@@ -8,7 +8,8 @@ from typing import Any
 
 from gradserve.client.asking import KEYWORDS
 from gradserve.questions.derivations import DERIVATIONS, Derivation
-from gradserve.questions.estimates import ESTIMATES, Estimate
+from gradserve.questions.estimated import ESTIMATES
+from gradserve.questions.estimates import Estimate
 from gradserve.questions.options import Option, options_of
 
 _POSITIONAL, _KEYWORD = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from gradserve.jobs.answering import answers
 from gradserve.jobs.context import Context
-from gradserve.questions.estimates import ESTIMATES
+from gradserve.questions.estimated import ESTIMATES
 from gradserve.questions.spectra import SPECTRA
 from gradserve.questions.symmetry import SymmetryProgress
 from gradserve.questions.verification import VerificationProgress

@@ -7,94 +7,17 @@ import inspect
 from importlib import metadata
 from pathlib import Path
 
-from gradserve.client.cli import spectral_arguments
-from gradserve.client.cli.options import add_options, add_resume, count, dashed, words
+from gradserve.client.cli import epilogs, spectral_arguments
+from gradserve.client.cli.options import add_drawing, add_options, add_resume, count, dashed, words
 from gradserve.questions.call import EXECUTORS, AtKinks, Placement, Reduction, Transport
 from gradserve.questions.derivations import DERIVATIONS, Derivation
-from gradserve.questions.estimates import ESTIMATES, Estimate, EstimateTrace
+from gradserve.questions.estimated import ESTIMATES
+from gradserve.questions.estimates import Estimate, EstimateTrace
 from gradserve.questions.options import options_of
 from gradserve.questions.spectra import SPECTRA
 from gradserve.questions.symmetry import VerifySymmetry
 from gradserve.questions.verification import VerifyGradient
 
-_EPILOG = """\
-a first round, in two terminals:
-
-  gradserve serve --workers 2                      # a service with Ray on port 50051, metrics on port 9464
-  gradserve gradient loss.pb point.npz --address localhost:50051
-
-graph files and points come from Python:
-
-  f = Client().function(loss, w=np.zeros(200)); f.save("loss.pb")
-  np.savez("point.npz", w=w)
-
-Without --address a command computes in this process; the answer is the same to the bit.
-
-exit status: 0 done, 1 a verification that did not pass, 2 an error or a wrong argument, 130 interrupted
-"""
-_DESCRIBE = """\
-example:
-
-  gradserve describe loss.pb --points 1000         # the gradient at 1000 points at once
-  gradserve describe loss.pb --derivation hvp --text
-"""
-_GRADIENT = """\
-examples:
-
-  gradserve gradient loss.pb point.npz --out gradient.npz
-  gradserve gradient loss.pb points.npz --batch --reduction mean --address localhost:50051
-
---out writes `value`, and `gradient:NAME` for each input.
-"""
-_VERIFY = """\
-examples:
-
-  gradserve verify loss.pb point.npz
-  gradserve verify loss.pb point.npz --claimed mine.npz     # arrays NAME or gradient:NAME, as gradient --out writes
-
-The exit status is 0 if the gradient agrees with the differences within their error bound, and 1 if not.
-"""
-_SYMMETRY = """\
-The Hessian that is derived is symmetric by construction. The true one is where second derivatives are continuous, by
-the theorem of Schwarz; at 0 of x y (x^2 - y^2) / (x^2 + y^2) it is not: there d/dx d/dy is 1 and d/dy d/dx is -1.
-Both orders are measured here from values of the loss, as limits of mixed differences in which one step vanishes before
-the other.
-
-examples:
-
-  gradserve symmetry loss.pb point.npz
-  gradserve symmetry loss.pb point.npz --pair "w[0]" "w[3]" --pair "w[0]" b
-
-verdicts: agrees            both orders and the derived Hessian are the same within the bounds
-          order_dependent   the two orders differ
-          disagrees         both orders are the same, and the derived Hessian is another
-          kink              there is no such derivative
-          inconclusive      rounding hides more than 1e-3 of the second derivatives
-
-The exit status is 0 if every pair agrees, and 1 if not.
-"""
-_INSPECT = """\
-example:
-
-  gradserve inspect loss.pb point.npz --svg loss.svg
-"""
-_PING = "exit status: 0 it does, 1 it does not or cannot be reached"
-_TRACE = """\
-examples:
-
-  gradserve trace loss.pb point.npz --rel-tol 0.05 --seed 1
-  gradserve trace net.pb point.npz --estimator auto --group first=w1,b1 --group last=w2,b2
-  gradserve trace loss.pb point.npz --rel-tol 1e-3 --resume trace.token    # interrupted? run the same command again
-"""
-
-
-_VECTORS = """\
-example:
-
-  gradserve {name} loss.pb point.npz --{takes} v.npz --out results.npz
-
-The file of {takes} has one array for each, by name. --out writes arrays ROLE:NAME, such as value:loss.
-"""
 _OWN = frozenset({"gradient", "hessian_trace"})
 """What has a command of its own; that of `hessian_trace` is `trace`."""
 
@@ -104,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="gradserve",
         description="Derivatives of NumPy losses, by a service: gradients, verification, spectra of Hessians.",
-        epilog=_EPILOG,
+        epilog=epilogs.EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"gradserve {_version()}")
@@ -114,24 +37,26 @@ def parser() -> argparse.ArgumentParser:
     _address(demo, None, "a running service, or unix:/path of its socket (default: start one)")
     demo.add_argument("--workers", type=count(1), default=2, metavar="N", help="Ray workers (default 2)")
     demo.add_argument("--steps", type=count(1), default=25, metavar="N", help="descent steps (default 25)")
-    _ping(commands.add_parser("ping", help="ask a service whether it takes calls", epilog=_PING))
-    _describe(_with_graph(commands, "describe", "signature, cost, memory and placement; runs nothing", _DESCRIBE))
-    _inspect(_at_point(commands, "inspect", "every value inside the graph, with its adjoint", _INSPECT))
-    _gradient(_at_point(commands, "gradient", "the loss and its gradient at a point or a batch", _GRADIENT))
-    _verify(_at_point(commands, "verify", "compare a gradient with finite differences", _VERIFY))
-    _symmetry(_at_point(commands, "symmetry", "find where mixed partials depend on their order", _SYMMETRY))
-    _trace(_at_point(commands, "trace", "estimate the trace of the Hessian, with an interval", _TRACE))
+    _ping(commands.add_parser("ping", help="ask a service whether it takes calls", epilog=epilogs.PING))
+    _describe(
+        _with_graph(commands, "describe", "signature, cost, memory and placement; runs nothing", epilogs.DESCRIBE)
+    )
+    _inspect(_at_point(commands, "inspect", "every value inside the graph, with its adjoint", epilogs.INSPECT))
+    _gradient(_at_point(commands, "gradient", "the loss and its gradient at a point or a batch", epilogs.GRADIENT))
+    _verify(_at_point(commands, "verify", "compare a gradient with finite differences", epilogs.VERIFY))
+    _symmetry(_at_point(commands, "symmetry", "find where mixed partials depend on their order", epilogs.SYMMETRY))
+    _trace(_at_point(commands, "trace", "estimate the trace of the Hessian, with an interval", epilogs.TRACE))
     for name, asked in spectral_arguments.COMMANDS.items():
         command = _at_point(commands, name, asked.text, asked.epilog)
         spectral_arguments.add(command, name)
         add_options(command, options_of(asked.question))
     for name, derivation in DERIVATIONS.items():
         if name not in _OWN:
-            epilog = _VECTORS.format(name=dashed(name), takes=derivation.takes) if derivation.takes else ""
+            epilog = epilogs.VECTORS.format(name=dashed(name), takes=derivation.takes) if derivation.takes else ""
             _derivation(_of_question(commands, name, _said(derivation), epilog), derivation)
     for name, estimate in ESTIMATES.items():
         if name not in _OWN:
-            _estimate(_of_question(commands, name, _said(estimate), ""), estimate)
+            _estimate(_of_question(commands, name, _said(estimate), epilogs.ESTIMATES[name]), estimate)
     return top
 
 
@@ -188,6 +113,7 @@ def _derivation(command: argparse.ArgumentParser, kind: type[Derivation]) -> Non
 def _estimate(command: argparse.ArgumentParser, kind: type[Estimate]) -> None:
     command.add_argument("--out", type=Path, metavar="FILE.npz", help="write the arrays of the estimate there")
     add_resume(command)
+    add_drawing(command, epilogs.CONVERGENCE, "draw a bar for each input, with its interval")
     add_options(command, options_of(kind))
 
 
@@ -201,6 +127,7 @@ def _said(kind: type[Derivation | Estimate]) -> str:
 def _verify(command: argparse.ArgumentParser) -> None:
     command.add_argument("--claimed", type=Path, metavar="FILE.npz", help="a gradient to verify instead of our own")
     add_resume(command)
+    add_drawing(command, epilogs.STEPS, "draw the discrepancy of each input, with its bound")
     add_options(command, options_of(VerifyGradient))
 
 
@@ -215,6 +142,7 @@ def _trace(command: argparse.ArgumentParser) -> None:
     add_resume(command)
     text = "a group of inputs whose part of the trace is wanted, such as first=w1,b1; repeat"
     command.add_argument("--group", type=_group, action="append", default=[], metavar="NAME=INPUTS", help=text)
+    add_drawing(command, epilogs.CONVERGENCE, "draw the part of each input, with its interval")
     add_options(command, options_of(EstimateTrace))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gradserve.client.cli import given, show, spectral
+from gradserve.client.cli import drawing, given, show, spectral
 from gradserve.client.cli.connecting import connection_of
 from gradserve.client.client import Client
 from gradserve.client.function import Function
@@ -17,9 +17,10 @@ from gradserve.client.importers.files import load_arrays
 from gradserve.ir.errors import InvalidRequest
 from gradserve.ir.types import Array, Symbol, TensorType
 from gradserve.questions.derivations import DERIVATIONS, TANGENTS
-from gradserve.questions.estimates import ESTIMATES, EstimateTrace, TraceEstimate
-from gradserve.questions.symmetry import SymmetryProgress, VerifySymmetry
-from gradserve.questions.verification import VerificationProgress, VerifyGradient
+from gradserve.questions.estimated import ESTIMATES
+from gradserve.questions.estimates import Estimate, EstimateTrace
+from gradserve.questions.symmetry import VerifySymmetry
+from gradserve.questions.verification import VerifyGradient
 
 
 def run(options: argparse.Namespace) -> int:
@@ -136,16 +137,7 @@ def derivation(function: Function, options: argparse.Namespace) -> int:
 def estimate(function: Function, options: argparse.Namespace) -> int:
     """An estimate of the table, in words and perhaps a file."""
     given.require_folder(options.out)
-    kind = ESTIMATES[options.question]
-    point = given.point(function, options.point)
-    with show.progress("probes") as progress:
-        task = progress.add_task("estimating", total=options.max_probes or None)
-
-        def update(found: Any) -> None:
-            progress.update(task, completed=found.probes)
-
-        method = getattr(function, options.question)
-        found = method(*point, wrt=options.wrt, **given.resumable(options, update), **given.chosen(kind, options))
+    found = _estimated(function, options, ESTIMATES[options.question])
     wrt = given.differentiated(function, options)
     arrays: dict[str, Array] = {}
     for field in fields(found):
@@ -155,20 +147,26 @@ def estimate(function: Function, options: argparse.Namespace) -> int:
             arrays |= {f"{field.name}:{name}": array for name, array in named.items()}
     show.line(str(found))
     show.arrays(arrays)
+    drawing.draw(found, options)
     given.write(options.out, arrays)
     return 0
 
 
+def _estimated(function: Function, options: argparse.Namespace, kind: type[Estimate], **more: Any) -> Any:
+    """The last estimate; meanwhile the current one is shown."""
+    drawing.require(options)
+    method, point = getattr(function, kind.method), given.point(function, options.point)
+    with show.following("probes", lambda found: found.probes, options.max_probes or None) as update:
+        told = {**more, **given.resumable(options, update)}
+        return method(*point, wrt=options.wrt, **told, **given.chosen(kind, options))
+
+
 def verify(function: Function, options: argparse.Namespace) -> int:
     """A verification report; exit status 0 if the gradient agrees."""
+    drawing.require(options)
     point = given.point(function, options.point)
     claimed = given.named(function, options, options.claimed, given.GRADIENT) if options.claimed else None
-    with show.progress("evaluations") as progress:
-        task = progress.add_task("verifying", total=None)
-
-        def update(step: VerificationProgress) -> None:
-            progress.update(task, description=step.stage, completed=step.evaluations)
-
+    with show.following("evaluations", lambda step: step.evaluations) as update:
         report = function.verify(
             *point,
             wrt=options.wrt,
@@ -177,18 +175,14 @@ def verify(function: Function, options: argparse.Namespace) -> int:
             **given.chosen(VerifyGradient, options),
         )
     show.verification(report)
+    drawing.draw(report, options)
     return 0 if report.passed else 1
 
 
 def symmetry(function: Function, options: argparse.Namespace) -> int:
     """A report on mixed partials; exit status 0 if they do not depend on their order."""
     point = given.point(function, options.point)
-    with show.progress("evaluations") as progress:
-        task = progress.add_task("looking", total=None)
-
-        def update(step: SymmetryProgress) -> None:
-            progress.update(task, description=step.stage, completed=step.evaluations)
-
+    with show.following("evaluations", lambda step: step.evaluations) as update:
         report = function.verify_symmetry(
             *point,
             wrt=options.wrt,
@@ -202,21 +196,9 @@ def symmetry(function: Function, options: argparse.Namespace) -> int:
 
 def trace(function: Function, options: argparse.Namespace) -> int:
     """An estimate of the Hessian's trace."""
-    point = given.point(function, options.point)
-    with show.progress("probes") as progress:
-        task = progress.add_task("estimating", total=options.max_probes or None)
-
-        def update(estimate: TraceEstimate) -> None:
-            progress.update(task, completed=estimate.probes, description=f"trace {estimate}")
-
-        estimate = function.hessian_trace(
-            *point,
-            wrt=options.wrt,
-            groups=dict(options.group) or None,
-            **given.resumable(options, update),
-            **given.chosen(EstimateTrace, options),
-        )
-    show.trace(estimate)
+    found = _estimated(function, options, EstimateTrace, groups=dict(options.group) or None)
+    show.trace(found)
+    drawing.draw(found, options)
     return 0
 
 

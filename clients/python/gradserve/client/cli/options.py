@@ -31,6 +31,14 @@ def add_resume(command: argparse.ArgumentParser) -> None:
     command.add_argument("--resume", type=Path, metavar="FILE", help=text)
 
 
+def add_drawing(command: argparse.ArgumentParser, plot: str = "draw the answer", bars: str = "") -> None:
+    """The options for files of pictures; what `bars` draws is told if there is something."""
+    for name, text in (("plot", plot), ("bars", bars)):
+        if text:
+            told = f"{text}, by Matplotlib, into this file"
+            command.add_argument(f"--{name}", type=Path, metavar="FILE.png", help=told)
+
+
 def words(kind: type[enum.StrEnum]) -> list[str]:
     """What can be chosen, as it is written."""
     return [each.value for each in kind]

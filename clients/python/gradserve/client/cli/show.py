@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,14 @@ def progress(unit: str) -> Progress:
         transient=True,
         disable=not errors.is_terminal,
     )
+
+
+@contextlib.contextmanager
+def following(unit: str, spent: Callable[[Any], int], total: int | None = None) -> Iterator[Callable[[Any], None]]:
+    """What shows the current answer of a stream, and by `spent` how many units it took; on a terminal only."""
+    with progress(unit) as bar:
+        task = bar.add_task("asking", total=total)
+        yield lambda answer: bar.update(task, completed=spent(answer), description=str(answer).partition("\n")[0])
 
 
 def _table(*columns: str) -> Table:

@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from gradserve.client.cli import given, show, spectral_arguments
+from gradserve.client.cli import drawing, given, show, spectral_arguments
 from gradserve.client.function import Function
 from gradserve.ir.types import Array
-from gradserve.questions import figures
 from gradserve.questions.eigenpairs import TopEigenpairs
 from gradserve.questions.solve import SolveHessian
 from gradserve.questions.spectrum import EstimateSpectrum
@@ -53,23 +52,14 @@ COMMANDS: Mapping[str, Callable[[Function, argparse.Namespace], int]] = {
 def _answer(function: Function, options: argparse.Namespace, vectors: Mapping[str, Any]) -> Any:
     """The last answer, shown and written; meanwhile the current one is told."""
     given.require_folder(options.out)
-    given.require_folder(options.plot)
-    figure = figures.axes() if options.plot else None  # before anything runs for what cannot be drawn
+    drawing.require(options)
     kind = spectral_arguments.COMMANDS[options.command].question
-    with show.progress("products") as progress:
-        task = progress.add_task("multiplying", total=None)
-
-        def update(answer: Any) -> None:
-            told = str(answer).partition("\n")[0]
-            progress.update(task, completed=answer.report.batch_size, description=told)
-
-        method, point = getattr(function, kind.method), given.point(function, options.point)
+    method, point = getattr(function, kind.method), given.point(function, options.point)
+    with show.following("products", lambda answer: answer.report.batch_size) as update:
         told = {**vectors, **given.resumable(options, update)}
         found = method(*point, wrt=options.wrt, **told, **given.chosen(kind, options))
     show.line(str(found))
-    if figure is not None:
-        found.plot(figure).figure.savefig(options.plot)
-        show.line(f"drawn into {options.plot}")
+    drawing.draw(found, options)
     given.write(options.out, _arrays(function, options, found))
     return found
 

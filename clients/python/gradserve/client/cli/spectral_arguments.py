@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gradserve.client.cli.options import add_resume
+from gradserve.client.cli.options import add_drawing, add_resume
 from gradserve.questions.eigenpairs import TopEigenpairs
 from gradserve.questions.matrices import OfMatrix
 from gradserve.questions.solve import SolveHessian
@@ -93,4 +93,4 @@ def add(command: argparse.ArgumentParser, name: str) -> None:
         command.add_argument(f"--{option}", type=Path, metavar="FILE.npz", help=text)
     add_resume(command)
     command.add_argument("--out", type=Path, metavar="FILE.npz", help="write the arrays of the answer there")
-    command.add_argument("--plot", type=Path, metavar="FILE.png", help="draw the answer, by Matplotlib, into this file")
+    add_drawing(command)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gradserve.questions.derivations import DERIVATIONS
-from gradserve.questions.estimates import ESTIMATES
+from gradserve.questions.estimated import ESTIMATES
 from gradserve.questions.options import options_of
 from gradserve.questions.spectra import SPECTRA
 
