@@ -165,7 +165,10 @@ def test_predictions(agree, derivation):
         (lambda f: f.hessian_solve(W, B, right=W), "the right-hand side must be a dict with w, b"),
         (lambda f: f.hessian_spectrum(W, B, probes=-1), "probes is -1; it must be a whole number"),
         (lambda f: f.hessian_spectrum(W, B, steps=1.5), "steps is 1.5; it must be a whole number"),
-        (lambda f: f.hessian_spectrum(W, B, matrix="fisher"), "there is no matrix 'fisher'; there are hessian, gauss"),
+        (
+            lambda f: f.hessian_spectrum(W, B, matrix="kronecker"),
+            "there is no matrix 'kronecker'; there are hessian, gauss",
+        ),
         (lambda f: f.hessian_spectrum(W, B, progress=3), "progress is 3; write a function"),
     ],
 )
