@@ -10,7 +10,7 @@ from gradserve.estimation import exact
 from gradserve.estimation.asking import Dialogue, Known, Operator, Probes
 from gradserve.estimation.deflation import Deflation
 from gradserve.estimation.looks import Target
-from gradserve.estimation.sampled import Sampled
+from gradserve.estimation.sampled import Sampled, proving
 from gradserve.estimation.spending import allowed, further, needed, probability
 from gradserve.ir.types import Array
 from gradserve.questions.estimates import Sampler, StopReason
@@ -52,6 +52,13 @@ class Found:
         """The standard deviation of a sample of the trace."""
         return float(self.sampled.deviations(self.operator, 1.0)[0])
 
+    def wanted(self, look: int) -> float:
+        """The samples that are predicted to meet the target at a look; equal ones have to be enough to prove it."""
+        deviation = self.deviation()
+        equal = deviation <= self.sampled.rounding(self.operator, self.base)[0]
+        predicted = needed(self.target, look, deviation, self.value)
+        return max(predicted, proving(probability(self.target, look))) if equal else predicted
+
     def known(self, reason: StopReason, look: int = 1) -> Known:
         """The answer."""
         alpha = probability(self.target, look)
@@ -61,13 +68,12 @@ class Found:
 
 def plain(operator: Operator, target: Target) -> Found:
     """Nothing known and nothing sampled."""
-    nothing = np.zeros((0, operator.size))
-    return beginning(operator, target, Deflation(nothing, nothing), 0, 0)
+    return beginning(operator, target, Deflation.none(operator.size), 0, 0)
 
 
 def beginning(operator: Operator, target: Target, deflation: Deflation, spent: int, drawn: int) -> Found:
     """A basis and nothing sampled beside it."""
-    base, outside = deflation.diagonal(), deflation.outside()
+    base, outside = deflation.diagonal, deflation.outside()
     return Found(operator, target, deflation, base, outside, Sampled.none(operator), 0.0, spent, drawn)
 
 
@@ -82,8 +88,7 @@ def beside(
     shares = probes * (rest - others[:, None] * inner)
     sampled = Sampled.none(operator).with_rows(operator, shares, others, outside)
     shift = float(means.mean())
-    base = deflation.diagonal()
-    return Found(operator, target, deflation, base, outside, sampled, shift, spent, drawn)
+    return Found(operator, target, deflation, deflation.diagonal, outside, sampled, shift, spent, drawn)
 
 
 def sampling(operator: Operator, target: Target, found: Found, sampler: Sampler = Sampler.SIGNS) -> Dialogue:
@@ -91,7 +96,7 @@ def sampling(operator: Operator, target: Target, found: Found, sampler: Sampler 
     look = 1
     while True:
         left = target.max_probes - found.spent
-        wanted = needed(target, look, found.deviation(), found.value)
+        wanted = found.wanted(look)
         count = found.sampled.count
         if operator.size <= min(wanted - count, left) and target.stops_early:
             yield from exact.columns(operator, found.spent)

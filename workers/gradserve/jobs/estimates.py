@@ -14,7 +14,7 @@ from typing import Any
 
 from gradserve.autodiff import names
 from gradserve.autodiff.derivation import added_inputs
-from gradserve.estimation import estimator
+from gradserve.estimation import automatic, estimator
 from gradserve.estimation.diagonal import DiagonalSoFar
 from gradserve.estimation.looks import Target, looks
 from gradserve.estimation.recurrence import Space
@@ -22,7 +22,7 @@ from gradserve.estimation.trace import TraceSoFar
 from gradserve.ir.errors import InvalidRequest, Violation
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array
-from gradserve.jobs import traces
+from gradserve.jobs import slopes, traces
 from gradserve.jobs.calls import checked, inputs_in_question
 from gradserve.jobs.chunks import Lap
 from gradserve.jobs.context import Context
@@ -82,7 +82,7 @@ def schedule(context: Context, question: Estimate, check: Check) -> SweepSchedul
 
 
 def answers(context: Context, question: Estimate, control: Control) -> Iterator[Any]:
-    """Ever better estimates, the last one with a stop reason.
+    """Ever better estimates, the last one with a stop reason, and with its gradient if that is wanted.
 
     They come after numbers of probes that double. With a tolerance, all of their intervals together hold with
     probability `confidence`, so the last one does so whatever made it stop. Without one, each does by itself.
@@ -91,8 +91,15 @@ def answers(context: Context, question: Estimate, control: Control) -> Iterator[
         InvalidRequest, NotDifferentiable, LimitExceeded: as `schedule` does.
         NumericalFailure, Cancelled, DeadlineExceeded, WorkerLost: while running.
     """
-    started = time.perf_counter()
     question = replace(question, call=checked(context, question.call, control.check))
+    for answer in _estimates(context, question, control):
+        if answer.stop_reason is not StopReason.NONE and isinstance(question, EstimateTrace) and question.gradient:
+            answer = slopes.with_gradient(context, question, answer, control)
+        yield answer
+
+
+def _estimates(context: Context, question: Estimate, control: Control) -> Iterator[Any]:
+    started = time.perf_counter()
     if by_products(question, question.call.graph):
         assert isinstance(question, EstimateTrace)
         products, target = _products(context, question, control), _admitted(context, question)
@@ -115,7 +122,8 @@ def answers(context: Context, question: Estimate, control: Control) -> Iterator[
 def by_products(question: Estimate, graph: Graph) -> bool:
     """Whether the estimator holds products; else it is made of quadratic forms, of which workers send numbers alone.
 
-    Those are for signs alone, where they are asked for, or where the rows of one chunk would fill the memory.
+    Those are for signs alone, where they are asked for, where the rows of one chunk would fill the memory, or where a
+    gradient is wanted: a basis would move with the inputs.
     """
     if not isinstance(question, EstimateTrace):
         return False
@@ -123,6 +131,8 @@ def by_products(question: Estimate, graph: Graph) -> bool:
     if question.estimator is Estimator.HUTCHINSON and question.sampler is not Sampler.SPHERE and forms:
         return False
     size = _space(question, graph).size
+    if question.gradient and question.estimator is Estimator.AUTO:
+        return automatic.all_columns(size, target_of(question))
     return not (forms and question.estimator is Estimator.AUTO and traces.capacity(size) < CHUNK_PROBES)
 
 
@@ -260,6 +270,7 @@ def _violations(question: Estimate, call: Call, target: Target) -> list[Violatio
     if isinstance(question, EstimateTrace):
         size = _space(question, call.graph).size
         violations += traces.violations(question, target, size) if by_products(question, call.graph) else []
+        violations += slopes.violations(question) if question.gradient else []
     if not 0 < target.confidence < 1:
         violations.append(Violation("confidence", "E2", f"{target.confidence} is not between 0 and 1"))
     for name in ("relative_tolerance", "absolute_tolerance"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gradserve.estimation.lanczos import Lanczos
+from gradserve.estimation.lanczos import Lanczos, LanczosSolve
 from gradserve.estimation.recurrence import state
 from gradserve.estimation.spectrum import SpectrumSoFar
 from gradserve.ir.errors import Violation
@@ -13,8 +13,10 @@ from gradserve.jobs.context import Context
 from gradserve.jobs.probes import probes_of
 from gradserve.jobs.products import Visits, at_most, positive, prepared, refuse, schedule_of, space_of
 from gradserve.jobs.programs import Check
+from gradserve.jobs.slopes import Solved
 from gradserve.jobs.sweep import SweepSchedule
 from gradserve.pools.work import Shared, Signs
+from gradserve.questions.matrices import Matrix
 from gradserve.questions.spectrum import EstimateSpectrum, SpectrumEstimate
 from gradserve.runtime.control import Control
 from gradserve.verification.widen import epsilon_of
@@ -46,13 +48,16 @@ def answers(context: Context, question: EstimateSpectrum, control: Control) -> I
     named = prepared(context, question, control.check)
     scheduled = _schedule(context, named, control.check)
     visits, found, steps = Visits(context, named, scheduled, control), _nothing(named), 0
-    probes = question.probes or DEFAULT_PROBES
+    probes, solved = question.probes or DEFAULT_PROBES, Solved(context, named, control)
     done = 0
     for stop in _looks(probes):
         for outputs in visits.each(lambda k: _lap(named, k), range(done, stop)):
             found, steps = found.with_probe(outputs), steps + len(outputs["diagonal"])
+            if named.gradient:
+                solved.add(outputs)
         done = stop
-        yield found.answer(done == probes, visits.report(steps))
+        answer = found.answer(done == probes, visits.report(steps))
+        yield solved.with_gradient(answer) if done == probes and named.gradient else answer
 
 
 def _looks(probes: int) -> Iterator[int]:
@@ -68,7 +73,8 @@ def _schedule(context: Context, question: EstimateSpectrum, check: Check) -> Swe
     probes = question.probes or DEFAULT_PROBES
     context.limits.check_count("probes", probes)
     schedule_of(context, question, None, check=check)  # refuses what there is no matrix of
-    recurrence = Lanczos(space_of(question), _steps(question), epsilon_of(question.call.graph))
+    steps = space_of(question), _steps(question), epsilon_of(question.call.graph)
+    recurrence = LanczosSolve(*steps, question.damping) if question.gradient else Lanczos(*steps)
     return schedule_of(context, question, recurrence, probes, check)
 
 
@@ -78,6 +84,9 @@ def _violations(question: EstimateSpectrum) -> list[Violation]:
     violations += positive("width", question.width) + positive("damping", question.damping)
     if not 0 <= question.confidence < 1:
         violations.append(Violation("confidence", "K5", f"{question.confidence} is not between 0 and 1"))
+    if question.gradient and question.matrix is not Matrix.HESSIAN:
+        text = "the gradient is that of the Hessian's log det; leave the matrix out"
+        violations.append(Violation("gradient", "K10", text))
     return violations
 
 

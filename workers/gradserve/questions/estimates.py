@@ -128,6 +128,10 @@ class TraceEstimate:
     """The diagonal by input, in its shape, from the same probes; empty if it was not asked for."""
     diagonal_half_widths: Mapping[str, Array] = field(default_factory=dict)
     """Half the interval of each entry of the diagonal."""
+    gradient: Mapping[str, Array] = field(default_factory=dict)
+    """The gradient of the estimate by input, its vectors held fixed; on average the trace's. In the last alone."""
+    gradient_half_widths: Mapping[str, Array] = field(default_factory=dict)
+    """Half the interval of each of its entries about that of the trace, as if samples were normal."""
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -148,8 +152,8 @@ class EstimateTrace(Estimate):
     """Asks for the trace of the Hessian of a loss, or of another matrix of products with vectors.
 
     By Hutchinson's estimator with random signs, unless another is asked for: the automatic one finds out what the
-    matrix is like, and how many products to spend on what. Over a batch of
-    examples it is the trace of the sum or of the mean of their matrices.
+    matrix is like, and how many products to spend on what. Over a batch of examples it is the trace of the sum or of
+    the mean of their matrices. With its gradient, which is from signs alone or exact, it serves as a regulariser.
     """
 
     estimator: Estimator = option(Estimator.HUTCHINSON, "how the estimate is made; auto finds out by itself")
@@ -157,6 +161,7 @@ class EstimateTrace(Estimate):
     matrix: Matrix = option(Matrix.HESSIAN, "the matrix whose trace it is")
     loss: str = option("", "of a Gauss-Newton matrix: the output that is a loss of the others; empty for squares")
     diagonal: bool = option(False, "estimate every entry of the diagonal as well, from the same probes")
+    gradient: bool = option(False, "give the gradient of the estimate in the inputs as well, from the same probes")
 
     method = "hessian_trace"
     rpc = "EstimateTrace"

@@ -31,6 +31,7 @@ class Traces(Asker):
         matrix: Literal["hessian", "gauss-newton", "fisher"] = "hessian",
         loss: str = "",
         diagonal: bool = False,
+        gradient: bool = False,
         wrt: Names = (),
         batch: Batch = False,
         reduction: Reduction = "none",
@@ -44,6 +45,9 @@ class Traces(Asker):
         as `confidence` 0 stands for the default. Of several parameters `.parts` has the part of each; with
         `diagonal=True` `.diagonal` has every entry, each with an interval of its own, from the same products.
 
+        With `gradient=True` the last estimate has its `.gradient` in the parameters as well, its vectors held fixed: a
+        trace as a regulariser. It is that of signs alone, or exact; each form's gradient costs about two products.
+
         `matrix` may be the Gauss-Newton matrix instead, of a function that returns what `loss` names beside what it is
         computed from, or the Fisher matrix g g^T. With `batch` and a `reduction` it is the sum or the mean of the
         matrices of all examples. `progress` is called with every estimate on the way; raising StopIteration in it
@@ -51,6 +55,7 @@ class Traces(Asker):
         """
         options = {"rel_tol": rel_tol, "abs_tol": abs_tol, "max_probes": max_probes, "seed": seed}
         chosen = {"estimator": estimator, "sampler": sampler, "matrix": matrix, "loss": loss, "diagonal": diagonal}
+        chosen["gradient"] = gradient
         estimate: TraceEstimate = self._estimate(
             EstimateTrace, arguments, named, wrt=wrt, batch=batch, reduction=reduction, progress=progress,
             confidence=confidence, **options, **chosen,
