@@ -83,6 +83,9 @@ _TRACE = """\
 example:
 
   gradserve trace loss.pb point.npz --rel-tol 0.05 --seed 1
+  gradserve trace loss.pb point.npz --max-probes 64 --gradient --out trace.npz
+
+--out writes what there is by input: arrays such as gradient:w, diagonal:w, parts:w.
 """
 
 
@@ -207,7 +210,7 @@ def _symmetry(command: argparse.ArgumentParser) -> None:
 
 
 def _trace(command: argparse.ArgumentParser) -> None:
-    add_options(command, options_of(EstimateTrace))
+    _estimate(command, EstimateTrace)
 
 
 def _with_graph(
