@@ -1,4 +1,4 @@
-"""A short form of the study (`tests.estimation.study`): intervals cover at fixed budgets and where a tolerance stops."""
+"""A short form of the study, `tests.estimation.study`: intervals cover at fixed budgets and where a tolerance stops."""
 
 from __future__ import annotations
 

@@ -82,6 +82,7 @@ def test_all_columns_give_the_gradient_of_the_trace(f, estimator):
 
 
 def test_a_diagonal_hessian_has_no_chance_in_it(f):
+    found: Any
     with Client(threads=1) as client:
         found = client.function(lambda w: np.sum(w**4), B).hessian_trace(
             B, gradient=True, estimator="hutchinson", max_probes=3
@@ -131,12 +132,14 @@ def test_few_steps_leave_a_residual(f):
 
 def test_a_closed_form_of_log_det():
     """The Hessian of sum exp w is diag(exp w): log det is the sum of w."""
+    found: Any
     with Client(threads=1) as client:
         found = client.function(lambda w: np.sum(np.exp(w)), B).hessian_spectrum(B, gradient=True, probes=2)
     np.testing.assert_allclose(found.gradient, 1.0, rtol=1e-12)
 
 
 def test_without_log_det_there_is_no_gradient_of_it():
+    found: Any
     with Client(threads=1) as client:
         found = client.function(lambda w: np.sum(w**3), B).hessian_spectrum(-B, gradient=True, probes=2)
     assert np.isnan(found.gradient).all()
