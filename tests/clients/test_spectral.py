@@ -35,6 +35,18 @@ def test_a_spectrum(agree, embedded):
     assert found["largest"] == pytest.approx(np.linalg.eigvalsh(hessian)[-1])
 
 
+def test_the_gradient_of_log_det(agree, embedded):
+    damping = 1 - np.linalg.eigvalsh(hessian_of(embedded))[0]
+
+    def ask(client):
+        f = client.function(loss)
+        return _without_report(f.hessian_spectrum(W, B, seed=4, damping=damping, gradient=True))
+
+    found = agree(ask)
+    assert found["gradient"]["w"].shape == W.shape
+    assert found["gradient_residual"] < 1e-10
+
+
 def test_eigenpairs_have_the_structure_of_the_parameters(agree, embedded):
     found = agree(lambda c: _without_report(c.function(loss).hessian_eigenpairs(W, B, count=3, end="magnitude")))
     assert found["vectors"]["w"].shape == (3, 3, 2)

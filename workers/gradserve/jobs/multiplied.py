@@ -166,7 +166,7 @@ class Products:
 
     def _products(self, start: int, stop: int, extra: Mapping[str, Array], source: _SourceOf) -> Array:
         found: list[Array] = []
-        for size, first, laps in _pieces(start, stop, self._size(self._control.check)):
+        for size, first, laps in pieces(start, stop, self._size(self._control.check)):
             found += self._run(size, first, laps, extra, source)
         return np.concatenate(found) if found else np.zeros((0, self.space.size))
 
@@ -230,7 +230,7 @@ def _data(name: str) -> str:
     return f"rows:{name}"
 
 
-def _pieces(start: int, stop: int, largest: int) -> Iterator[tuple[int, int, int]]:
+def pieces(start: int, stop: int, largest: int) -> Iterator[tuple[int, int, int]]:
     """Sizes of chunks, the first vector and how many chunks there are: as many large ones as fit, then halves."""
     size = largest
     while start < stop:

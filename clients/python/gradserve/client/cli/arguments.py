@@ -85,6 +85,9 @@ examples:
   gradserve trace loss.pb point.npz --rel-tol 0.05 --seed 1
   gradserve trace net.pb point.npz --estimator auto --group first=w1,b1 --group last=w2,b2
   gradserve trace loss.pb point.npz --rel-tol 1e-3 --resume trace.token    # interrupted? run the same command again
+  gradserve trace loss.pb point.npz --max-probes 64 --gradient --out trace.npz
+
+--out writes what there is by input: arrays such as gradient:w, diagonal:w, parts:w.
 """
 
 
@@ -212,10 +215,9 @@ def _symmetry(command: argparse.ArgumentParser) -> None:
 
 
 def _trace(command: argparse.ArgumentParser) -> None:
-    add_resume(command)
+    _estimate(command, EstimateTrace)
     text = "a group of inputs whose part of the trace is wanted, such as first=w1,b1; repeat"
     command.add_argument("--group", type=_group, action="append", default=[], metavar="NAME=INPUTS", help=text)
-    add_options(command, options_of(EstimateTrace))
 
 
 def _with_graph(

@@ -146,6 +146,13 @@ def estimate(function: Function, options: argparse.Namespace) -> int:
 
         method = getattr(function, options.question)
         found = method(*point, wrt=options.wrt, **given.resumable(options, update), **given.chosen(kind, options))
+    show.line(str(found))
+    _keep_arrays(function, options, found)
+    return 0
+
+
+def _keep_arrays(function: Function, options: argparse.Namespace, found: Any) -> None:
+    """Shows the arrays of an estimate, and writes them to the file that is asked for."""
     wrt = given.differentiated(function, options)
     arrays: dict[str, Array] = {}
     for field in fields(found):
@@ -153,10 +160,9 @@ def estimate(function: Function, options: argparse.Namespace) -> int:
         if isinstance(value, np.ndarray | Mapping):
             named = value if isinstance(value, Mapping) else {wrt[0]: value}
             arrays |= {f"{field.name}:{name}": array for name, array in named.items()}
-    show.line(str(found))
-    show.arrays(arrays)
+    if arrays:
+        show.arrays(arrays)
     given.write(options.out, arrays)
-    return 0
 
 
 def verify(function: Function, options: argparse.Namespace) -> int:
@@ -202,6 +208,7 @@ def symmetry(function: Function, options: argparse.Namespace) -> int:
 
 def trace(function: Function, options: argparse.Namespace) -> int:
     """An estimate of the Hessian's trace."""
+    given.require_folder(options.out)
     point = given.point(function, options.point)
     with show.progress("probes") as progress:
         task = progress.add_task("estimating", total=options.max_probes or None)
@@ -217,6 +224,7 @@ def trace(function: Function, options: argparse.Namespace) -> int:
             **given.chosen(EstimateTrace, options),
         )
     show.trace(estimate)
+    _keep_arrays(function, options, estimate)
     return 0
 
 
