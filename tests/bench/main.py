@@ -19,6 +19,7 @@ from tests.bench import (
     losses,
     plot,
     predicted,
+    probes,
     remote,
     ways,
     workloads,
@@ -27,7 +28,7 @@ from tests.bench.report import Screen, Section, markdown, screen
 from tests.bench.timing import Timing
 
 SECTIONS = (
-    *("speed", "operations", "predicted", "preparation", "losses", "chain", "first"),
+    *("speed", "operations", "predicted", "preparation", "losses", "probes", "chain", "first"),
     *("jacobian", "gradbench", "dispatch", "ray", "batch", "hessian", "remote", "crowd"),
 )
 _WITH_SERVICE = {"batch", "hessian", "remote"}
@@ -129,6 +130,9 @@ class Run:
 
     def _losses(self) -> None:
         self.sections.append(losses.against_jax(5.0 * self._share, self.screen))
+
+    def _probes(self) -> None:
+        self.sections.append(probes.against_products(5.0 * self._share, self.screen))
 
     def _chain(self) -> None:
         self.sections.append(local.long_chain(1 if self._share < 1 else 5, self.screen))

@@ -113,6 +113,15 @@ def test_trace(folder, run, place):
     assert out.endswith("max probes\n")
 
 
+def test_a_trace_with_its_gradient(folder, run, place):
+    arguments = ["trace", "loss.pb", "point.npz", "--max-probes", 8, "--gradient", "--out", "trace.npz"]
+    status, out, err = run(*arguments, *place)
+    assert (status, err) == (0, "")
+    assert "gradient:w" in out
+    with np.load("trace.npz") as arrays:
+        assert arrays["gradient:w"].shape == arrays["gradient_half_widths:w"].shape == W.shape
+
+
 def test_both_places_print_the_same(folder, run, address):
     for command in (["verify", "loss.pb", "point.npz"], ["trace", "loss.pb", "point.npz", "--rel-tol", "0.2"]):
         assert run(*command) == run(*command, "--address", address)

@@ -115,6 +115,16 @@ def test_a_trace_and_its_interval(agree):
     assert reason == "tolerance"
 
 
+def test_the_gradient_of_a_trace(agree):
+    def ask(client):
+        found = client.function(loss).hessian_trace(W, B, max_probes=12, seed=7, gradient=True)
+        return found.gradient, found.gradient_half_widths
+
+    gradient, half_widths = agree(ask)
+    assert gradient["w"].shape == half_widths["w"].shape == W.shape
+    assert np.any(gradient["w"] != 0)
+
+
 def test_the_trace_of_a_diagonal_hessian_is_exact(client):
     f = client.function(lambda w: np.sum(w**3))
     estimate = f.hessian_trace(np.arange(1.0, 5.0), rel_tol=1e-6)

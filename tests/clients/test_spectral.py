@@ -35,6 +35,18 @@ def test_a_spectrum(agree, embedded):
     assert found["largest"] == pytest.approx(np.linalg.eigvalsh(hessian)[-1])
 
 
+def test_the_gradient_of_log_det(agree, embedded):
+    damping = 1 - np.linalg.eigvalsh(hessian_of(embedded))[0]
+
+    def ask(client):
+        f = client.function(loss)
+        return _without_report(f.hessian_spectrum(W, B, seed=4, damping=damping, gradient=True))
+
+    found = agree(ask)
+    assert found["gradient"]["w"].shape == W.shape
+    assert found["gradient_residual"] < 1e-10
+
+
 def test_eigenpairs_have_the_structure_of_the_parameters(agree, embedded):
     found = agree(lambda c: _without_report(c.function(loss).hessian_eigenpairs(W, B, count=3, end="magnitude")))
     assert found["vectors"]["w"].shape == (3, 3, 2)
@@ -165,7 +177,10 @@ def test_predictions(agree, derivation):
         (lambda f: f.hessian_solve(W, B, right=W), "the right-hand side must be a dict with w, b"),
         (lambda f: f.hessian_spectrum(W, B, probes=-1), "probes is -1; it must be a whole number"),
         (lambda f: f.hessian_spectrum(W, B, steps=1.5), "steps is 1.5; it must be a whole number"),
-        (lambda f: f.hessian_spectrum(W, B, matrix="fisher"), "there is no matrix 'fisher'; there are hessian, gauss"),
+        (
+            lambda f: f.hessian_spectrum(W, B, matrix="kronecker"),
+            "there is no matrix 'kronecker'; there are hessian, gauss",
+        ),
         (lambda f: f.hessian_spectrum(W, B, progress=3), "progress is 3; write a function"),
     ],
 )

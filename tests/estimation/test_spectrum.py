@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.special import ndtr
 
+from gradserve.client import Client
 from gradserve.estimation.spectrum import SpectrumSoFar
 from gradserve.questions.report import Report
 from gradserve.questions.spectrum import SpectrumEstimate, TraceOf
@@ -132,3 +134,27 @@ def test_a_function_of_ones_own():
     values = SPECTRA["flat"]
     found = estimate(with_eigenvalues(values), probes=30)
     assert found.trace_of(np.sqrt) == pytest.approx(np.sqrt(values).sum(), rel=0.02)
+
+
+@pytest.mark.parametrize("steps", [6, 12])
+def test_a_large_network_costs_its_products_and_the_vectors_of_one_probe(steps):
+    """100,000 parameters: operations of 1.2 Hessian products for each step of each probe, memory of one probe's."""
+    size, probes = 316, 3
+    rng = np.random.default_rng(0)
+    rows, w = rng.standard_normal((8, size)), rng.standard_normal((size, size)) / 18
+    vectors = 8 * w.size * (steps + 16)
+    with Client(threads=1) as client:
+        f = client.function(lambda w: np.mean(np.tanh(rows @ w) ** 2), w)
+        product = f.explain(w, derivation="hvp").flops
+        f.hessian_spectrum(w, probes=1, steps=2)
+        tracemalloc.start()
+        try:
+            found = f.hessian_spectrum(w, probes=probes, steps=steps)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert found.size == w.size
+    assert found.report.batch_size <= 1.2 * probes * steps
+    assert probes * steps <= found.report.flops / product <= 1.2 * probes * steps
+    assert vectors / 2 < peak < vectors
+    assert vectors / 2 < found.report.peak_bytes < vectors

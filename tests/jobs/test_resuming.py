@@ -86,6 +86,8 @@ QUESTIONS: dict[str, Any] = {
     "values": EstimateGradient(CALL, seed=7, max_probes=100),
     "values-forward": EstimateGradient(CALL, seed=7, max_probes=100, scheme=Scheme.FORWARD, relative_tolerance=1e-3),
     "spectrum": EstimateSpectrum(CALL, seed=4, probes=8, steps=6),
+    "spectrum-gradient": EstimateSpectrum(of_matrix(40), seed=4, probes=4, steps=6, gradient=True),
+    "trace-gradient": EstimateTrace(CALL, seed=4, max_probes=48, gradient=True),
     "eigenpairs": TopEigenpairs(of_matrix(60), count=3, basis=8, tolerance=1e-9),
     "solve": SolveHessian(of_matrix(90), right={"x": np.ones(90)}, tolerance=1e-10),
     "solve-preconditioned": SolveHessian(

@@ -65,9 +65,19 @@ def spectral_bits(client, executor):
     return [array.tobytes() for array in arrays], f.last_report
 
 
+def regularising_bits(client, executor):
+    """Of gradients of estimates."""
+    f = client.function(network, **point())
+    f.executor = executor
+    trace = f.hessian_trace(**point(), max_probes=16, seed=3, gradient=True)
+    spectrum = f.hessian_spectrum(**point(), probes=3, steps=8, seed=3, damping=1.0, gradient=True)
+    return [array.tobytes() for found in (trace, spectrum) for array in found.gradient.values()]
+
+
 def all_bits(client, executor):
     found = [bits(client, executor)[0] for bits in (gradient_bits, trace_bits, spectral_bits)]
-    return (*found, sketched_bits(client, executor), zero_order_bits(client, executor))
+    gradients = regularising_bits(client, executor), zero_order_bits(client, executor)
+    return (*found, sketched_bits(client, executor), *gradients)
 
 
 @pytest.fixture(scope="module")
@@ -88,14 +98,9 @@ def test_with_two_workers(expected, remote, executor):
     assert (report.placement, report.executor, report.chunks > 1) == ("cluster", executor, True)
     spectral, spent = spectral_bits(remote, executor)
     assert (spent.placement, spent.chunks) == ("cluster", 7)
-    found = (
-        bits,
-        trace_bits(remote, executor)[0],
-        spectral,
-        sketched_bits(remote, executor),
-        zero_order_bits(remote, executor),
-    )
-    assert found == expected[executor]
+    found = bits, trace_bits(remote, executor)[0], spectral, sketched_bits(remote, executor)
+    gradients = regularising_bits(remote, executor), zero_order_bits(remote, executor)
+    assert (*found, *gradients) == expected[executor]
 
 
 def test_with_one_worker(expected):

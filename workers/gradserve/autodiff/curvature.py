@@ -1,4 +1,4 @@
-"""The quadratic form of a Hessian, with the shares that entries of the vector have in it; and products of gradients."""
+"""The quadratic form of a Hessian, with the shares of its vector's entries, and its gradient; products of gradients."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gradserve.autodiff import names
+from gradserve.autodiff.jvp import push_forward
 from gradserve.autodiff.walk import declare_inputs, inline
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Graph
@@ -37,6 +38,20 @@ def curvature(hvp: Graph, wrt: Sequence[str]) -> Graph:
     for part in parts[1:]:
         total = g.add(total, part)
     return g.build({names.product("curvature"): total, **shares})
+
+
+def slope(hvp: Graph, wrt: Sequence[str]) -> Graph:
+    """The gradient of <u, H v> for u in `direction:NAME`, as `slope:NAME`, of a graph that gives H v.
+
+    It is the derivative of H v along u: third derivatives are symmetric.
+    """
+    g = builder()
+    arguments = declare_inputs(g, hvp)
+    types = {name: hvp.input_types[names.tangent(name)] for name in wrt}
+    directions = {name: g.input(names.direction(name), type_) for name, type_ in types.items()}
+    _, dots = push_forward(g, hvp, arguments, directions)
+    found = {names.split(o.name)[1]: dots[o.value] for o in hvp.outputs}
+    return g.finished({names.slope(n): g.zeros(types[n]) if dot is None else dot for n, dot in found.items()})
 
 
 def fisher_product(gradient: Graph, wrt: Sequence[str]) -> Graph:

@@ -32,6 +32,13 @@ class Laplacian(Derivation):
 
 
 @dataclass(frozen=True)
+class Slope(Derivation):
+    """The gradient of <u, H v> for v in `tangent:NAME` and u in `direction:NAME`: `slope:NAME`."""
+
+    takes = TANGENTS
+
+
+@dataclass(frozen=True)
 class FisherProduct(Derivation):
     """g <g, v> for the gradient g of a loss and v in `tangent:NAME`: `product:NAME`."""
 
@@ -114,4 +121,7 @@ def added_inputs(graph: Graph, derivation: Derivation) -> dict[str, TensorType]:
             scalars.append(names.ORIGIN)
         directions = {names.direction(name): graph.input_types[name] for name in derivation.wrt}
         return directions | dict.fromkeys(scalars, TensorType(ElementType.FLOAT64))
-    return {names.vector(derivation.takes, n): type_ for n, type_ in derivation.vector_types(graph).items()}
+    vectors = {names.vector(derivation.takes, n): type_ for n, type_ in derivation.vector_types(graph).items()}
+    if isinstance(derivation, Slope):
+        return vectors | {names.direction(name): graph.input_types[name] for name in derivation.wrt}
+    return vectors

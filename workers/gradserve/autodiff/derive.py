@@ -8,7 +8,7 @@ from itertools import islice
 
 from gradserve.autodiff import names
 from gradserve.autodiff.absorbing import absorbing
-from gradserve.autodiff.curvature import curvature, fisher_product
+from gradserve.autodiff.curvature import curvature, fisher_product, slope
 from gradserve.autodiff.derivation import (
     Along,
     Careful,
@@ -17,6 +17,7 @@ from gradserve.autodiff.derivation import (
     FisherProduct,
     KinkCounts,
     Laplacian,
+    Slope,
     TaylorSeries,
     TwoPoint,
     WithKinks,
@@ -99,6 +100,9 @@ def _derived(graph: Graph, derivation: Derivation, sown: bool) -> Graph:
         case Curvature(wrt):
             _check_loss(graph, wrt)
             return curvature(_hvp(graph, wrt, True, sown), wrt)
+        case Slope(wrt):
+            _check_loss(graph, wrt)
+            return slope(_hvp(graph, wrt, True, sown, again=True), wrt)
         case FisherProduct(wrt):
             _check_loss(graph, wrt)
             return fisher_product(_gradient(graph, wrt, sown), wrt)
@@ -141,9 +145,9 @@ def _gradient(graph: Graph, wrt: Sequence[str], sown: bool) -> Graph:
     return replace(pulled, outputs=tuple(Output(called[o.name], o.value) for o in pulled.outputs))
 
 
-def _hvp(graph: Graph, wrt: Sequence[str], product_only: bool, sown: bool) -> Graph:
-    """Forward over reverse: the jvp of the gradient, without the loss's own tangent."""
-    gradient = invariant(_gradient(graph, wrt, sown), wrt, forward=True)
+def _hvp(graph: Graph, wrt: Sequence[str], product_only: bool, sown: bool, again: bool = False) -> Graph:
+    """Forward over reverse: the jvp of the gradient, without the loss's own tangent; perhaps to be pushed `again`."""
+    gradient = invariant(_gradient(graph, wrt, sown), wrt, forward=True, again=again)
     g = builder()
     primals = declare_inputs(g, gradient)
     tangents = {name: g.input(names.tangent(name), graph.input_types[name]) for name in wrt}

@@ -56,6 +56,11 @@ def share(name: str) -> str:
     return f"share:{name}"
 
 
+def slope(name: str) -> str:
+    """The gradient of a form <u, H v> in an input."""
+    return f"slope:{name}"
+
+
 def direction(name: str) -> str:
     """The direction in which an input moves."""
     return f"direction:{name}"

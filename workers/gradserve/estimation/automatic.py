@@ -2,8 +2,9 @@
 
 Few random signs and their products tell whether the matrix, less a multiple of the identity, is ruled by few
 directions. If not, all products go into more signs: nothing beats them there. If so, a block Krylov space of the first
-of these products grows by block after block, as long as it is predicted to save more products than it takes; what it
-leaves is estimated from signs that it does not depend on, and the interval comes from these alone (see
+of these products grows by block after block, as long as it is predicted to save more products than it takes, and what
+follows from it for a matrix without negative eigenvalues is taken if the matrix seems to be one; what is left is
+estimated from signs that it does not depend on, and the interval comes from these alone (see
 `gradserve.estimation.deflation`). If the products would be as many as the matrix has columns, all of these are taken.
 """
 
@@ -25,33 +26,41 @@ from gradserve.estimation.spending import needed
 from gradserve.ir.types import Array
 from gradserve.questions.estimates import StopReason
 
-BLOCK, SMALL_BLOCK = 8, 4
-"""Rows of a block of the Krylov space, and where the budget is small."""
-SMALL_BUDGET = 64
-PILOT = 8
-"""Probes that tell what a basis leaves."""
-RULED = 0.75
-"""A matrix is ruled by few directions if they are fewer than this share of the budget."""
+BLOCK, PILOT = 8, 8
+"""Rows of a block of the Krylov space, and probes that tell what a basis leaves."""
+SMALL_BLOCK, SMALL_PILOT, SMALL_BUDGET = 2, 6, 64
+"""The same where the budget is small."""
+RULED, RULED_EARLY = 0.75, 0.25
+"""A matrix is ruled by few directions if they are fewer than this share of the budget; of all, if it may end before."""
 PATIENCE = 2.0
 """The basis grows to this many times the number of directions before what it saves is judged."""
+JUDGED = 4
+"""The variances known by then."""
 NOTHING = 1e-26
 """The share of the variance that is rounding."""
 
 
 def estimate(operator: Operator, target: Target) -> Dialogue:
     """The dialogue; see the module."""
-    size, budget = operator.size, target.max_probes
-    block = SMALL_BLOCK if budget <= SMALL_BUDGET and not target.stops_early else BLOCK
-    if size <= (budget if not target.stops_early else min(budget, 2 * block + PILOT)):
+    budget = target.max_probes
+    small = budget <= SMALL_BUDGET and not target.stops_early
+    block, pilot = (SMALL_BLOCK, SMALL_PILOT) if small else (BLOCK, PILOT)
+    if all_columns(operator.size, target):
         yield from exact.columns(operator, 0)
         return
-    probes, products = yield Probes(0, min(block + PILOT, budget))
+    probes, products = yield Probes(0, min(block + pilot, budget))
     found = plain(operator, target).with_probes(probes, products)
-    directions, room = ruling(probes, products), min(operator.capacity, budget - PILOT)
+    directions, room = ruling(probes, products), min(operator.capacity, budget - pilot)
     yield found.known(StopReason.NONE)
-    if directions <= RULED * min(budget, size) and room > 2 * block:
+    few = RULED_EARLY * operator.size if target.stops_early else RULED * min(budget, operator.size)
+    if directions <= few and room > 2 * block:
         found = yield from _deflated(found, block, probes, products, directions, room)
     yield from sampling(operator, target, found)
+
+
+def all_columns(size: int, target: Target) -> bool:
+    """Whether all columns are taken without looking: they are within the budget, and one will hardly stop before."""
+    return size <= (min(target.max_probes, 2 * BLOCK + PILOT) if target.stops_early else target.max_probes)
 
 
 def ruling(probes: Array, products: Array) -> float:
@@ -80,31 +89,40 @@ def _deflated(
     while deflation.size < room:
         variances.append(found.deviation() ** 2)
         rows = deflation.beyond(last)[: room - deflation.size]
-        if not len(rows) or _enough(found, variances, PATIENCE * directions, len(rows)):
+        if not len(rows) or _enough(found, signs, variances, PATIENCE * directions, len(rows)):
             break
         last = yield Columns(rows)
         deflation = deflation.grown(rows, last)
         found = beside(operator, target, deflation, pilot, their, found.spent + len(rows), drawn)
         yield found.known(StopReason.NONE)
-    signs = replace(signs, spent=found.spent)
-    return found if _remaining(found) <= _remaining(signs) else signs
+    ways, completed = [found, replace(signs, spent=found.spent)], deflation.completed(operator.epsilon)
+    if completed is not None:
+        ways.append(beside(operator, target, completed, pilot, their, found.spent, drawn))
+    return min(ways, key=_remaining)
 
 
-def _enough(found: Found, variances: list[float], least: float, rows: int) -> bool:
+def _enough(found: Found, signs: Found, variances: list[float], least: float, rows: int) -> bool:
     """Whether a further block of rows is predicted to save less than it takes."""
-    target, now = found.target, variances[-1]
-    left = target.max_probes - found.spent
+    now, left = variances[-1], found.target.max_probes - found.spent
     if left < rows or not now > NOTHING * variances[0] or not math.isfinite(now):
         return True
-    count, wanted = found.sampled.count, needed(target, 1, math.sqrt(now), found.value)
-    if wanted <= count:
+    price = min(_price(found, now, left), _price(signs, signs.deviation() ** 2, left))
+    if price <= rows:
         return True
-    if found.deflation.size < least or len(variances) < 4:
+    if found.deflation.size < least or len(variances) < JUDGED:
         return False
     rate = math.sqrt(now / variances[-3]) if variances[-3] > 0 else 1.0
-    if wanted <= count + left:
-        return needed(target, 1, math.sqrt(now * min(rate, 1.0)), found.value) + rows >= wanted
-    return rate >= 1 - rows / (left + count)
+    if price > left:
+        return rate >= 1 - rows / (left + found.sampled.count)
+    blocks = [2**k for k in range(int(price / rows).bit_length())]
+    return all(k * rows + _price(found, now * min(rate, 1.0) ** k, left) >= price for k in blocks)
+
+
+def _price(found: Found, variance: float, left: int) -> float:
+    """The further products that meet the target if samples have this variance, by probes or by all columns."""
+    target, size = found.target, found.operator.size
+    probes = max(needed(target, 1, math.sqrt(variance), found.value) - found.sampled.count, 0.0)
+    return min(probes, size) if target.stops_early and size <= left else probes
 
 
 def _remaining(found: Found) -> float:

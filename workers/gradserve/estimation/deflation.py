@@ -17,6 +17,8 @@ from gradserve.ir.types import Array
 
 DEPENDENT = 1e-8
 """A row that has less than this of its length outside the span of others is taken to lie in it."""
+CERTAIN = 1e4
+"""An eigenvalue is above 0 if it is above so many roundings of the largest."""
 
 
 @dataclass(frozen=True)
@@ -25,13 +27,20 @@ class Deflation:
 
     rows: Array
     products: Array
+    diagonal: Array
+    """The diagonal of what the basis knows."""
+
+    @classmethod
+    def none(cls, size: int) -> Deflation:
+        """No row of so many entries."""
+        return cls(np.zeros((0, size)), np.zeros((0, size)), np.zeros(size))
 
     @classmethod
     def of(cls, rows: Array, products: Array) -> Deflation:
         """The span of rows whose products are known: those of the basis follow."""
         left, sizes, basis = np.linalg.svd(rows, full_matrices=False)
         kept = sizes > DEPENDENT * sizes[0] if sizes.size else np.zeros(0, bool)
-        return cls(basis[kept], (left[:, kept] / sizes[kept]).T @ products)
+        return cls.none(rows.shape[1]).grown(basis[kept], (left[:, kept] / sizes[kept]).T @ products)
 
     @property
     def size(self) -> int:
@@ -44,13 +53,13 @@ class Deflation:
 
     def grown(self, rows: Array, products: Array) -> Deflation:
         """The basis with more orthonormal rows."""
-        return Deflation(np.concatenate([self.rows, rows]), np.concatenate([self.products, products]))
-
-    def diagonal(self) -> Array:
-        """The diagonal of what the basis knows."""
-        inner = self.rows @ self.products.T
-        inner = (inner + inner.T) / 2
-        return np.asarray(np.einsum("ki,ki->i", self.rows, 2 * self.products - inner @ self.rows))
+        inner, cross = rows @ products.T, rows @ self.products.T + products @ self.rows.T
+        known = 2 * products - (inner + inner.T) / 2 @ rows - cross @ self.rows
+        return Deflation(
+            np.concatenate([self.rows, rows]),
+            np.concatenate([self.products, products]),
+            self.diagonal + np.einsum("ki,ki->i", rows, known),
+        )
 
     def outside(self) -> Array:
         """The diagonal of 1 - P."""
@@ -61,6 +70,29 @@ class Deflation:
         inside = probes @ self.rows.T
         rest = products - inside @ self.products
         return probes - inside @ self.rows, rest - (rest @ self.rows.T) @ self.rows
+
+    def completed(self, epsilon: float) -> Completed | None:
+        """What is known besides if the matrix has no negative eigenvalue; None if it has one in the basis."""
+        inner = self.rows @ self.products.T
+        sizes, vectors = np.linalg.eigh((inner + inner.T) / 2)
+        if not self.size or not sizes[0] > CERTAIN * epsilon * sizes[-1]:
+            return None
+        factor = (vectors / np.sqrt(sizes)).T @ self.products
+        return Completed(self.rows, self.products, np.einsum("ki,ki->i", factor, factor), factor)
+
+
+@dataclass(frozen=True)
+class Completed(Deflation):
+    """F^T F = A Q^T T^-1 Q A is known as a whole: a Nystrom approximation, which leaves nothing in the basis.
+
+    It leaves less than B of a matrix without negative eigenvalues, and leaves any matrix unbiased.
+    """
+
+    factor: Array
+
+    def rest(self, probes: Array, products: Array) -> tuple[Array, Array]:
+        """(1 - P) g, and what the approximation leaves of A g."""
+        return probes - (probes @ self.rows.T) @ self.rows, products - (probes @ self.factor.T) @ self.factor
 
 
 def orthonormal(rows: Array, others: Array) -> Array:

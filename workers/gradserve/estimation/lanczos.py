@@ -47,7 +47,11 @@ class Lanczos:
         The last of the off-diagonal couples to what was left out: 0 if nothing was, as the vectors span a space that
         the matrix does not leave.
         """
-        vector = self.space.joined(state)[0]
+        _, diagonal, off = self._recurring(product, self.space.joined(state)[0])
+        return {"diagonal": diagonal, "off_diagonal": off}
+
+    def _recurring(self, product: Product, vector: Array) -> tuple[Array, Array, Array]:
+        """The orthonormal vectors, diagonal and off-diagonal."""
         basis = np.empty((self.steps, self.space.size))
         diagonal, off, beta = np.empty(self.steps), np.zeros(self.steps), float(np.linalg.norm(vector))
         for k in range(self.steps):
@@ -59,14 +63,37 @@ class Lanczos:
                 vector -= off[k - 1] * basis[k - 1]
             beta = orthogonalise(vector, basis[: k + 1])
             if beta <= self._nothing(diagonal, off, k):
-                return {"diagonal": diagonal[: k + 1], "off_diagonal": off[: k + 1]}
+                return basis[: k + 1], diagonal[: k + 1], off[: k + 1]
             off[k] = beta
-        return {"diagonal": diagonal, "off_diagonal": off}
+        return basis, diagonal, off
 
     def _nothing(self, diagonal: Array, off: Array, k: int) -> float:
         """The length up to which a vector is rounding alone."""
         size = np.max(np.abs(diagonal[: k + 1])) + np.max(off[: k + 1])
         return float(4 * self.epsilon * np.sqrt(self.space.size) * size)
+
+
+@dataclass(frozen=True)
+class LanczosSolve(Lanczos):
+    """The same, and the solution x of (A + damping I) x = v for the vector v in the span of the steps.
+
+    It is that of conjugate gradients (M. R. Hestenes, E. Stiefel, 1952) where the matrix is positive definite.
+    """
+
+    damping: float = 0.0
+
+    gives: ClassVar[tuple[str, ...]] = (*Lanczos.gives, "solution", "residual")
+
+    def __call__(self, product: Product, state: Mapping[str, Array]) -> dict[str, Array]:
+        """Those of the recurrence, x as one vector, and |v - (A + damping I) x| / |v|."""
+        vector = self.space.joined(state)[0]
+        basis, diagonal, off = self._recurring(product, vector)
+        nodes, vectors = np.linalg.eigh(tridiagonal(diagonal + self.damping, off))
+        # A node at 0 is a matrix without an inverse, of which nobody asks for a solution.
+        within = vectors @ (vectors[0] / np.where(nodes == 0, 1.0, nodes))
+        solution = np.linalg.norm(vector) * (within @ basis)
+        residual = np.array(off[-1] * abs(within[-1]))
+        return {"diagonal": diagonal, "off_diagonal": off, "solution": solution, "residual": residual}
 
 
 def orthogonalise(vector: Array, basis: Array) -> float:
@@ -86,6 +113,10 @@ def rule(diagonal: Array, off: Array, steps: int) -> tuple[Array, Array, Array]:
     Polynomials up to the degree 2 steps - 1 are integrated exactly. An eigenvalue lies within its error of each node.
     """
     count = min(steps, len(diagonal))
-    matrix = np.diag(diagonal[:count]) + np.diag(off[: count - 1], 1) + np.diag(off[: count - 1], -1)
-    nodes, vectors = np.linalg.eigh(matrix)
+    nodes, vectors = np.linalg.eigh(tridiagonal(diagonal[:count], off[:count]))
     return nodes, vectors[0] ** 2, off[count - 1] * np.abs(vectors[-1])
+
+
+def tridiagonal(diagonal: Array, off: Array) -> Array:
+    """The matrix with this diagonal and off-diagonal, whose last element couples to what was left out."""
+    return np.asarray(np.diag(diagonal) + np.diag(off[:-1], 1) + np.diag(off[:-1], -1))

@@ -2,14 +2,17 @@
 
 XTrace and XNysTrace (E. N. Epperly, J. A. Tropp, R. J. Webber, 2024), with probes on the sphere, whose parts outside of
 the basis are taken to their expected length. Estimates with one probe left out share all others, so their spread says
-too little of the error of their mean: `SHARED` is what is added, calibrated on spectra of many kinds. For a guarantee
-ask for the automatic estimator.
+too little of the error of their mean. What is added is calibrated on spectra of many kinds (see
+`tests.estimation.study`): `SHARED` whatever their number, `LAST` where few dimensions are left to test in, and
+`SKEWED` where they are few. With products for all columns these are taken. For a guarantee ask for the automatic
+estimator.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from gradserve.estimation import exact
 from gradserve.estimation.asking import Columns, Dialogue, Known, Operator, Probes
 from gradserve.estimation.deflation import orthonormal
 from gradserve.estimation.looks import Target, stop_reason
@@ -21,6 +24,10 @@ from gradserve.questions.estimates import Sampler
 
 SHARED = 0.16
 """The part of the variance of one estimate that is left in their mean however many there are."""
+LAST = 6.0
+"""The same for a single dimension beside the basis; the more there are, the less is shared."""
+SKEWED = 14.0
+"""Estimates, as few as which say nothing of a direction that rules a matrix and that none has met."""
 FEWEST = 8
 
 
@@ -28,6 +35,9 @@ def xtrace(operator: Operator, target: Target, sampler: Sampler = Sampler.SPHERE
     """Half of the products for a basis, half for what it knows."""
     probes = products = basis = known = np.zeros((0, operator.size))
     for look, count in enumerate(_sizes(operator, target, 2), start=1):
+        if _all_columns(operator, target, 2 * count, len(probes) + len(basis)):
+            yield from exact.columns(operator, len(probes) + len(basis))
+            return
         more = yield Probes(len(probes), count, sampler)
         probes, products = (np.concatenate(pair) for pair in zip((probes, products), more, strict=True))
         rows = orthonormal(more[1], basis)
@@ -39,6 +49,9 @@ def xnystrace(operator: Operator, target: Target, sampler: Sampler = Sampler.SPH
     """All products for a low-rank approximation of a positive semidefinite matrix."""
     probes = products = np.zeros((0, operator.size))
     for look, count in enumerate(_sizes(operator, target, 1), start=1):
+        if _all_columns(operator, target, count, len(probes)):
+            yield from exact.columns(operator, len(probes))
+            return
         more = yield Probes(len(probes), count, sampler)
         probes, products = (np.concatenate(pair) for pair in zip((probes, products), more, strict=True))
         yield _known(operator, target, look, nystrom_left_out(probes, products), len(probes))
@@ -93,11 +106,17 @@ def _sizes(operator: Operator, target: Target, each: int) -> list[int]:
     return sizes
 
 
+def _all_columns(operator: Operator, target: Target, wanted: int, spent: int) -> bool:
+    """Whether all columns take no more than the products that are wanted, and may be taken."""
+    return wanted >= operator.size and spent + operator.size <= target.max_probes
+
+
 def _known(operator: Operator, target: Target, look: int, estimates: Array, products: int) -> Known:
     count, value = len(estimates), float(estimates.mean())
-    error = float(estimates.std(ddof=1)) * np.sqrt(1 / count + SHARED)
+    shared = SHARED + LAST / (operator.size - count + 1)
+    error = float(estimates.std(ddof=1)) * np.sqrt(1 / count + shared)
     rounding = ROUNDING * operator.epsilon * count * float(np.abs(estimates).max())
-    half = widening(probability(target, look), count) * error + rounding
+    half = (widening(probability(target, look), count) + (SKEWED / count) ** 2) * error + rounding
     half = np.inf if np.isnan(half) else half
     reason = stop_reason(target, products + products % 2, half, abs(value))
     none = np.zeros(0)

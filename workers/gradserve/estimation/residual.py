@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from gradserve.estimation import exact
 from gradserve.estimation.asking import Dialogue, Known, Operator, Probes
-from gradserve.estimation.deflation import Deflation
+from gradserve.estimation.deflation import Completed, Deflation
 from gradserve.estimation.looks import Target
-from gradserve.estimation.sampled import Sampled
+from gradserve.estimation.sampled import Sampled, proving
 from gradserve.estimation.spending import allowed, further, needed, probability
 from gradserve.ir.types import Array
 from gradserve.questions.estimates import Sampler, StopReason
@@ -53,6 +53,13 @@ class Found:
         """The standard deviation of a sample of the trace."""
         return float(self.sampled.deviations(self.operator, 1.0)[0])
 
+    def wanted(self, look: int) -> float:
+        """The samples that are predicted to meet the target at a look; equal ones have to be enough to prove it."""
+        deviation = self.deviation()
+        equal = deviation <= self.sampled.rounding(self.operator, self.base)[0]
+        predicted = needed(self.target, look, deviation, self.value)
+        return max(predicted, proving(probability(self.target, look))) if equal else predicted
+
     def known(self, reason: StopReason, look: int = 1, state: State | None = None) -> Known:
         """The answer."""
         alpha = probability(self.target, look)
@@ -62,19 +69,18 @@ class Found:
     def state(self) -> State:
         """What `stood` takes."""
         numbers = {"shift": self.shift, "spent": self.spent, "drawn": self.drawn}
-        basis = {"rows": self.deflation.rows, "products": self.deflation.products}
+        basis = {each.name: getattr(self.deflation, each.name) for each in fields(self.deflation)}
         return {**basis, **self.sampled.state(), **{name: np.asarray(each) for name, each in numbers.items()}}
 
 
 def plain(operator: Operator, target: Target) -> Found:
     """Nothing known and nothing sampled."""
-    nothing = np.zeros((0, operator.size))
-    return beginning(operator, target, Deflation(nothing, nothing), 0, 0)
+    return beginning(operator, target, Deflation.none(operator.size), 0, 0)
 
 
 def beginning(operator: Operator, target: Target, deflation: Deflation, spent: int, drawn: int) -> Found:
     """A basis and nothing sampled beside it."""
-    base, outside = deflation.diagonal(), deflation.outside()
+    base, outside = deflation.diagonal, deflation.outside()
     return Found(operator, target, deflation, base, outside, Sampled.none(operator), 0.0, spent, drawn)
 
 
@@ -89,20 +95,30 @@ def beside(
     shares = probes * (rest - others[:, None] * inner)
     sampled = Sampled.none(operator).with_rows(operator, shares, others, outside)
     shift = float(means.mean())
-    base = deflation.diagonal()
-    return Found(operator, target, deflation, base, outside, sampled, shift, spent, drawn)
+    return Found(operator, target, deflation, deflation.diagonal, outside, sampled, shift, spent, drawn)
 
 
 def stood(operator: Operator, target: Target, at: Standing, kind: type[Deflation]) -> Found:
     """The samples beside a basis where they stood."""
-    rows, products = at.array("rows", None, operator.size), at.array("products", None, operator.size)
-    if not len(rows) == len(products) <= operator.size:
-        refuse_token("the basis")
+    deflation = _stood(operator, at, kind)
     spent, drawn = at.count("spent", 1, target.max_probes), at.count("drawn", 1, target.max_probes)
     sampled = Sampled.stood(operator, at)
-    return replace(
-        beginning(operator, target, kind(rows, products), spent, drawn), sampled=sampled, shift=at.number("shift")
+    return replace(beginning(operator, target, deflation, spent, drawn), sampled=sampled, shift=at.number("shift"))
+
+
+def _stood(operator: Operator, at: Standing, kind: type[Deflation]) -> Deflation:
+    """The basis where it stood, completed if it was."""
+    size = operator.size
+    rows, products, diagonal = (
+        at.array("rows", None, size),
+        at.array("products", None, size),
+        at.array("diagonal", size),
     )
+    if not len(rows) == len(products) <= size:
+        refuse_token("the basis")
+    if "factor" in at:
+        return Completed(rows, products, diagonal, at.array("factor", None, size))
+    return kind(rows, products, diagonal)
 
 
 def resumed(operator: Operator, target: Target, at: Standing, kind: type[Deflation], sampler: Sampler) -> Dialogue:
@@ -126,7 +142,7 @@ def sampling(
     while True:
         if stop is None:
             left = target.max_probes - found.spent
-            wanted = needed(target, look, found.deviation(), found.value)
+            wanted = found.wanted(look)
             count = found.sampled.count
             if operator.size <= min(wanted - count, left) and target.stops_early:
                 yield from exact.columns(operator, found.spent)

@@ -87,14 +87,17 @@ class Sampled:
         shares = np.sqrt(2 * by_group(operator, variances[None])[0])
         return np.asarray(np.maximum(self.forms.std(axis=0, ddof=1), shares))
 
+    def rounding(self, operator: Operator, base: Array) -> Array:
+        """The rounding error of the estimates beside a diagonal that is known."""
+        sizes = by_group(operator, np.abs(base)[None])[0] + np.abs(self.forms).max(axis=0, initial=0.0)
+        return np.asarray(ROUNDING * operator.epsilon * sizes)
+
     def known(
         self, operator: Operator, base: Array, outside: Array, alpha: float, products: int, reason: StopReason
     ) -> Known:
         """The answer, beside a diagonal that is known; reason NONE if it is not the last."""
         count, value = max(self.count, 1), by_group(operator, base[None])[0] + self.forms.sum(0) / max(self.count, 1)
-        deviations = self.deviations(operator, alpha)
-        sizes = by_group(operator, np.abs(base)[None])[0] + np.abs(self.forms).max(axis=0, initial=0.0)
-        rounding = ROUNDING * operator.epsilon * sizes
+        deviations, rounding = self.deviations(operator, alpha), self.rounding(operator, base)
         wide = widening(alpha, self.count) if self.count > 1 else np.inf
         half = wide * deviations / np.sqrt(count) + rounding
         half = np.where((self.count < proving(alpha)) & (deviations <= rounding), np.inf, half)

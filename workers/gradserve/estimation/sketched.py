@@ -1,5 +1,7 @@
 """Estimators with a fixed split: a basis or a low-rank approximation, and probes that it does not depend on.
 
+Where all columns may be taken, these are: no basis says more.
+
 Hutch++: R. Meyer, C. Musco, C. Musco, D. Woodruff (2021). Nystrom++: D. Persson, A. Cortinovis, D. Kressner (2022).
 """
 
@@ -10,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from gradserve.estimation import exact
 from gradserve.estimation.asking import Columns, Dialogue, Known, Operator, Probes
-from gradserve.estimation.deflation import Deflation, orthonormal
+from gradserve.estimation.deflation import Deflation
 from gradserve.estimation.looks import Target
 from gradserve.estimation.residual import Found, beginning, plain, sampling
 from gradserve.ir.types import Array
@@ -27,17 +30,24 @@ def hutchinson(operator: Operator, target: Target, sampler: Sampler = Sampler.SI
 
 def hutchpp(operator: Operator, target: Target, sampler: Sampler = Sampler.SIGNS) -> Dialogue:
     """A third of the products for each: the basis, what it knows, what it leaves."""
+    if target.max_probes >= operator.size:
+        yield from exact.columns(operator, 0)
+        return
     third = min(target.max_probes // 3, operator.size, operator.capacity)
     probes, products = yield Probes(0, third, sampler)
     yield _meanwhile(operator, target, probes, products)
-    rows = orthonormal(products, np.zeros((0, operator.size)))
-    deflation = Deflation(rows, (yield Columns(rows)))
+    nothing = Deflation.none(operator.size)
+    rows = nothing.beyond(products)
+    deflation = nothing.grown(rows, (yield Columns(rows)))
     found = beginning(operator, target, deflation, third + len(rows), third)
     yield from sampling(operator, target, (yield from _first(found, sampler)), sampler)
 
 
 def nystrompp(operator: Operator, target: Target, sampler: Sampler = Sampler.SIGNS) -> Dialogue:
     """Half of the products for a low-rank approximation of a positive semidefinite matrix, half for what it leaves."""
+    if target.max_probes >= operator.size:
+        yield from exact.columns(operator, 0)
+        return
     half = min(target.max_probes // 2, operator.size, operator.capacity)
     probes, products = yield Probes(0, half, sampler)
     yield _meanwhile(operator, target, probes, products)
@@ -60,10 +70,6 @@ def _first(found: Found, sampler: Sampler) -> Generator[Any, Any, Found]:
 class Approximation(Deflation):
     """F^T F for rows F, as a low-rank approximation of a matrix that it lies below."""
 
-    def diagonal(self) -> Array:
-        """The diagonal of the approximation."""
-        return np.asarray(np.einsum("ki,ki->i", self.rows, self.rows))
-
     def outside(self) -> Array:
         """Nothing: it leaves no projection."""
         return np.zeros(self.rows.shape[1])
@@ -83,4 +89,4 @@ def nystrom(probes: Array, products: Array) -> Approximation:
     factor = (vectors[:, kept] / np.sqrt(sizes[kept])).T @ shifted
     _, values, rows = np.linalg.svd(factor, full_matrices=False)
     rows = rows * np.sqrt(np.maximum(values**2 - shift, 0.0))[:, None]
-    return Approximation(rows, rows)
+    return Approximation(rows, rows, np.einsum("ki,ki->i", rows, rows))

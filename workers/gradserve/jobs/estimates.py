@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from gradserve.autodiff.derivation import added_inputs
+from gradserve.estimation import automatic
 from gradserve.estimation.looks import Target, looks
 from gradserve.estimation.recurrence import Space
 from gradserve.ir.errors import InvalidRequest, Violation
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import TensorType
-from gradserve.jobs import traces
+from gradserve.jobs import slopes, traces
 from gradserve.jobs.calls import checked, inputs_in_question
 from gradserve.jobs.context import Context
 from gradserve.jobs.multiplied import CHUNK_PROBES, Products, product_of, size_of_chunks
@@ -68,7 +69,7 @@ def schedule(context: Context, question: Estimate, check: Check) -> SweepSchedul
 
 
 def answers(context: Context, question: Estimate, control: Control) -> Iterator[Any]:
-    """Ever better estimates, the last one with a stop reason.
+    """Ever better estimates, the last one with a stop reason, and with its gradient if that is wanted.
 
     They come after numbers of probes that double. With a tolerance, all of their intervals together hold with
     probability `confidence`, so the last one does so whatever made it stop. Without one, each does by itself.
@@ -83,13 +84,13 @@ def answers(context: Context, question: Estimate, control: Control) -> Iterator[
     _admitted(context, question)
     points = _points(question.call)
     if points == 1:
-        yield from _answers(context, replace(question, call=_at(question.call, 0)), control, resumable)
+        yield from _with_gradient(context, replace(question, call=_at(question.call, 0)), control, resumable)
         return
     schedule(context, question, control.check)  # refuses what is too much at all points together
     first = stood.count("point", 0, points - 1) if stood else 0
     for point in range(first, points):
         asked, part = replace(question, call=_at(question.call, point)), resumable.part("point", point, point == first)
-        for answer in _answers(context, asked, control, part):
+        for answer in _with_gradient(context, asked, control, part):
             yield replace(answer, point=point)
 
 
@@ -113,8 +114,16 @@ def _row(argument: Argument, point: int) -> Argument:
     return np.array(argument[point])
 
 
+def _with_gradient(context: Context, question: Estimate, control: Control, resumable: Resumable) -> Iterator[Any]:
+    """The answers about one matrix, the last with its gradient if that is wanted."""
+    for answer in _answers(context, question, control, resumable):
+        if answer.stop_reason is not StopReason.NONE and isinstance(question, EstimateTrace) and question.gradient:
+            answer = slopes.with_gradient(context, question, answer, control)
+        yield answer
+
+
 def _answers(context: Context, question: Estimate, control: Control, resumable: Resumable) -> Iterator[Any]:
-    """The answers about one matrix."""
+    """The answers about one matrix, without gradients."""
     started = time.perf_counter()
     if by_products(question, question.call.graph):
         assert isinstance(question, EstimateTrace)
@@ -141,7 +150,8 @@ def _answers(context: Context, question: Estimate, control: Control, resumable: 
 def by_products(question: Estimate, graph: Graph) -> bool:
     """Whether the estimator holds products; else it is made of quadratic forms, of which workers send numbers alone.
 
-    Those are for signs alone, where they are asked for, or where the rows of one chunk would fill the memory.
+    Those are for signs alone, where they are asked for, where the rows of one chunk would fill the memory, or where a
+    gradient is wanted: a basis would move with the inputs.
     """
     if not isinstance(question, EstimateTrace):
         return False
@@ -150,6 +160,8 @@ def by_products(question: Estimate, graph: Graph) -> bool:
     if question.estimator is Estimator.HUTCHINSON and question.sampler is not Sampler.SPHERE and forms:
         return False
     size = _space(question, graph).size
+    if question.gradient and question.estimator is Estimator.AUTO:
+        return automatic.all_columns(size, target_of(question))
     return not (forms and question.estimator is Estimator.AUTO and traces.capacity(size) < CHUNK_PROBES)
 
 
@@ -205,6 +217,7 @@ def _violations(question: Estimate, call: Call, target: Target) -> list[Violatio
         space = _space(question, call.graph)
         violations += traces.group_violations(question, space)
         violations += traces.violations(question, target, space.size) if by_products(question, call.graph) else []
+        violations += slopes.violations(question) if question.gradient else []
     return violations + target_violations(target)
 
 

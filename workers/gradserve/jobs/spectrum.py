@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from gradserve.estimation.lanczos import Lanczos
+from gradserve.estimation.lanczos import Lanczos, LanczosSolve
 from gradserve.estimation.recurrence import state
 from gradserve.estimation.spectrum import SpectrumSoFar
 from gradserve.ir.errors import Violation
@@ -16,9 +16,11 @@ from gradserve.jobs.context import Context
 from gradserve.jobs.probes import probes_of
 from gradserve.jobs.programs import Check
 from gradserve.jobs.resuming import Resumable
+from gradserve.jobs.slopes import Solved
 from gradserve.jobs.sweep import SweepSchedule
 from gradserve.jobs.visits import Visits, at_most, positive, prepared, refuse, schedule_of, space_of
 from gradserve.pools.work import Shared, Signs
+from gradserve.questions.matrices import Matrix
 from gradserve.questions.resuming import Standing, State, refuse_token
 from gradserve.questions.spectrum import EstimateSpectrum, SpectrumEstimate
 from gradserve.runtime.control import Control
@@ -52,34 +54,38 @@ def answers(context: Context, question: EstimateSpectrum, control: Control) -> I
     context = resumable.context(context)
     scheduled = _schedule(context, named, control.check)
     visits, found = Visits(context, named, scheduled, control, resumable.stood), _nothing(named)
-    looks = [*_looks(question.probes or DEFAULT_PROBES)]
-    rows = _rows(resumable.stood, looks, found.steps)
+    looks, solved = [*_looks(question.probes or DEFAULT_PROBES)], Solved(context, named, control)
+    rows = _rows(resumable.stood, looks, named)
     for row in rows:
         found = found.with_probe(row)
     for stop in [look for look in looks if look >= len(rows)]:
         for outputs in visits.each(lambda k: _lap(named, k), range(len(rows), stop)):
             rows, found = [*rows, outputs], found.with_probe(outputs)
-        report = visits.report(sum(len(row["diagonal"]) for row in rows))
-        yield resumable.marked(found.answer(stop == looks[-1], report), _state(rows), report)
+        report, done = visits.report(sum(len(row["diagonal"]) for row in rows)), stop == looks[-1]
+        answer = resumable.marked(found.answer(done, report), _state(rows), report)
+        yield solved.with_gradient(answer, rows) if done and named.gradient else answer
 
 
 def _state(rows: Sequence[Mapping[str, Array]]) -> State:
-    """The tridiagonal matrices of the probes so far."""
-    parts = {part: np.concatenate([row[part] for row in rows]) for part in Lanczos.gives}
-    return {"steps": np.array([len(row["diagonal"]) for row in rows]), **parts}
+    """What the recurrences of the probes so far gave: tridiagonal matrices of any size, and perhaps solutions."""
+    parts = {name: [row[name] for row in rows] for name in rows[0]}
+    found = {name: (np.concatenate if name in Lanczos.gives else np.stack)(each) for name, each in parts.items()}
+    return {"steps": np.array([len(row["diagonal"]) for row in rows]), **found}
 
 
-def _rows(stood: Standing | None, looks: Sequence[int], most: int) -> list[Mapping[str, Array]]:
+def _rows(stood: Standing | None, looks: Sequence[int], question: EstimateSpectrum) -> list[Mapping[str, Array]]:
     """Those of a token; none without one."""
     if stood is None:
         return []
-    steps = stood.counts("steps", 1, most)
-    parts = {part: stood.array(part, sum(steps)) for part in Lanczos.gives}
+    steps = stood.counts("steps", 1, _steps(question))
     if len(steps) not in looks:
         refuse_token("the number of probes")
     cuts = np.cumsum(steps)[:-1]
-    each = [np.split(parts[part], cuts) for part in Lanczos.gives]
-    return [dict(zip(Lanczos.gives, row, strict=True)) for row in zip(*each, strict=True)]
+    parts: dict[str, Sequence[Array]] = {part: np.split(stood.array(part, sum(steps)), cuts) for part in Lanczos.gives}
+    if question.gradient:
+        parts["solution"] = [*stood.array("solution", len(steps), space_of(question).size)]
+        parts["residual"] = [*stood.array("residual", len(steps))]
+    return [dict(zip(parts, row, strict=True)) for row in zip(*parts.values(), strict=True)]
 
 
 def _looks(probes: int) -> Iterator[int]:
@@ -95,7 +101,8 @@ def _schedule(context: Context, question: EstimateSpectrum, check: Check) -> Swe
     probes = question.probes or DEFAULT_PROBES
     context.limits.check_count("probes", probes)
     schedule_of(context, question, None, check=check)  # refuses what there is no matrix of
-    recurrence = Lanczos(space_of(question), _steps(question), epsilon_of(question.call.graph))
+    steps = space_of(question), _steps(question), epsilon_of(question.call.graph)
+    recurrence = LanczosSolve(*steps, question.damping) if question.gradient else Lanczos(*steps)
     return schedule_of(context, question, recurrence, probes, check)
 
 
@@ -105,6 +112,9 @@ def _violations(question: EstimateSpectrum) -> list[Violation]:
     violations += positive("width", question.width) + positive("damping", question.damping)
     if not 0 <= question.confidence < 1:
         violations.append(Violation("confidence", "K5", f"{question.confidence} is not between 0 and 1"))
+    if question.gradient and question.matrix is not Matrix.HESSIAN:
+        text = "the gradient is that of the Hessian's log det; leave the matrix out"
+        violations.append(Violation("gradient", "K10", text))
     return violations
 
 

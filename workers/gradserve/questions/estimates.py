@@ -128,6 +128,10 @@ class TraceEstimate(Converging, ByInput):
     """The diagonal by input, in its shape, from the same probes; empty if it was not asked for."""
     diagonal_half_widths: Mapping[str, Array] = field(default_factory=dict)
     """Half the interval of each entry of the diagonal."""
+    gradient: Mapping[str, Array] = field(default_factory=dict)
+    """The gradient of the estimate by input, its vectors held fixed; on average the trace's. In the last alone."""
+    gradient_half_widths: Mapping[str, Array] = field(default_factory=dict)
+    """Half the interval of each of its entries about that of the trace, as if samples were normal."""
     point: int = 0
     """The point of the batch that it is about."""
     token: bytes = field(default=b"", repr=False)
@@ -187,7 +191,8 @@ class EstimateTrace(Estimate):
     By Hutchinson's estimator with random signs, unless another is asked for: the automatic one finds out what the
     matrix is like, and how many products to spend on what. Over a batch of examples that is reduced it is the trace of
     the sum or of the mean of their matrices; with a batch of points that is not, such as those of a training, the
-    stream answers point after point, from the same probes and each to the bit as if it had been asked for alone.
+    stream answers point after point, from the same probes and each to the bit as if it had been asked for alone. With
+    its gradient, which is from signs alone or exact, it serves as a regulariser.
     """
 
     estimator: Estimator = option(Estimator.HUTCHINSON, "how the estimate is made; auto finds out by itself")
@@ -195,6 +200,7 @@ class EstimateTrace(Estimate):
     matrix: Matrix = option(Matrix.HESSIAN, "the matrix whose trace it is")
     loss: str = option("", "of a Gauss-Newton matrix: the output that is a loss of the others; empty for squares")
     diagonal: bool = option(False, "estimate every entry of the diagonal as well, from the same probes")
+    gradient: bool = option(False, "give the gradient of the estimate in the inputs as well, from the same probes")
     groups: tuple[Group, ...] = ()
     """Those whose parts of the trace are wanted; empty for each input by itself."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,6 +76,14 @@ class SpectrumEstimate(Shown):
     seed: int
     confidence: float
     report: Report
+    gradient: Mapping[str, Array] = field(default_factory=dict)
+    """The gradient of log det A in the inputs, from the same probes; in the last alone, and if it was asked for.
+
+    Not a number where there is no log det."""
+    gradient_half_widths: Mapping[str, Array] = field(default_factory=dict)
+    """Half the interval of each of its entries, as if samples were normal."""
+    gradient_residual: float = 0.0
+    """The largest |v - A x| / |v| of the systems that were solved for it: 0 where steps were enough."""
     token: bytes = field(default=b"", repr=False)
     """What the same question goes on with from here; see `gradserve.questions.resuming`."""
 
@@ -131,6 +139,7 @@ class EstimateSpectrum(OfMatrix):
     width: float = option(0.0, "deviation of the smoothing, as a share of the spectrum's extent; 0 for 0.02")
     damping: float = option(0.0, "a multiple of the identity that is added to the matrix")
     confidence: float = option(0.0, "the probability that an interval covers what is estimated; 0 for 0.95")
+    gradient: bool = option(False, "give the gradient of log det A in the inputs as well, from the same probes")
 
     method = "hessian_spectrum"
     command = "spectrum"

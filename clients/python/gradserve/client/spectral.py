@@ -41,6 +41,7 @@ class Spectral(Asker):
         damping: float = 0.0,
         seed: int = 0,
         confidence: float = 0.0,
+        gradient: bool = False,
         matrix: Matrix = "hessian",
         loss: str = "",
         wrt: Names = (),
@@ -53,6 +54,9 @@ class Spectral(Asker):
         By `probes` random vectors (16) with `steps` products each (64), at the cost of so many Hessian-vector products.
         The density is given at `points` (256), smoothed by `width` times the spectrum's extent (0.02); `damping` times
         the identity is added to the matrix. Prints as a table, `.plot()` draws it, `.trace_of(f)` estimates tr f(A).
+
+        With `gradient=True` the last answer has the `.gradient` of log det A in the parameters, from the same probes
+        and from systems that the steps solve, with `.gradient_residual` as their certificate: a regulariser.
         """
         options: dict[str, Any] = {
             "probes": probes,
@@ -61,7 +65,7 @@ class Spectral(Asker):
             "width": width,
             "damping": damping,
         }
-        options |= {"seed": seed, "confidence": confidence, "matrix": matrix, "loss": loss}
+        options |= {"seed": seed, "confidence": confidence, "gradient": gradient, "matrix": matrix, "loss": loss}
         bound = self._signatures.bind(arguments, named, wrt, False)
         found: SpectrumEstimate = self._about(EstimateSpectrum, bound, {}, options, progress, resume)
         return found

@@ -33,6 +33,7 @@ class Traces(Asker):
         loss: str = "",
         diagonal: bool = False,
         groups: Mapping[str, Names] | None = None,
+        gradient: bool = False,
         wrt: Names = (),
         batch: Batch = False,
         reduction: Reduction = "none",
@@ -48,6 +49,9 @@ class Traces(Asker):
         `groups`: a dict from names to parameters, or to what lies in them, such as `{"first": "params.layers.0"}`; with
         `diagonal=True` `.diagonal` has every entry, each with an interval of its own, from the same products.
 
+        With `gradient=True` the last estimate has its `.gradient` in the parameters as well, its vectors held fixed: a
+        trace as a regulariser. It is that of signs alone, or exact; each form's gradient costs about two products.
+
         `matrix` may be the Gauss-Newton matrix instead, of a function that returns what `loss` names beside what it is
         computed from, or the Fisher matrix g g^T. With `batch` and a `reduction` it is the sum or the mean of the
         matrices of all examples; with `batch` alone, such as the points of a training, it is a list with the estimate
@@ -59,7 +63,7 @@ class Traces(Asker):
         """
         options = {"rel_tol": rel_tol, "abs_tol": abs_tol, "max_probes": max_probes, "confidence": confidence}
         chosen = {"estimator": estimator, "sampler": sampler, "matrix": matrix, "loss": loss, "diagonal": diagonal}
-        given = asking.options_from(EstimateTrace, {**options, "seed": seed, **chosen})
+        given = asking.options_from(EstimateTrace, {**options, "seed": seed, "gradient": gradient, **chosen})
         bound = self._signatures.bind(arguments, named, wrt, batch)
         asked = {"groups": asking.groups_of(bound, groups), "resume": asking.token_of(resume), **given}
         question = EstimateTrace(self._call(bound, reduction), bound.real_inputs(), **asked)

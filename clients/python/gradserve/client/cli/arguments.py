@@ -139,11 +139,9 @@ def _symmetry(command: argparse.ArgumentParser) -> None:
 
 
 def _trace(command: argparse.ArgumentParser) -> None:
-    add_resume(command)
+    _estimate(command, EstimateTrace)
     text = "a group of inputs whose part of the trace is wanted, such as first=w1,b1; repeat"
     command.add_argument("--group", type=_group, action="append", default=[], metavar="NAME=INPUTS", help=text)
-    add_drawing(command, epilogs.CONVERGENCE, "draw the part of each input, with its interval")
-    add_options(command, options_of(EstimateTrace))
 
 
 def _with_graph(

@@ -138,6 +138,14 @@ def estimate(function: Function, options: argparse.Namespace) -> int:
     """An estimate of the table, in words and perhaps a file."""
     given.require_folder(options.out)
     found = _estimated(function, options, ESTIMATES[options.question])
+    show.line(str(found))
+    _keep_arrays(function, options, found)
+    drawing.draw(found, options)
+    return 0
+
+
+def _keep_arrays(function: Function, options: argparse.Namespace, found: Any) -> None:
+    """Shows the arrays of an estimate, and writes them to the file that is asked for."""
     wrt = given.differentiated(function, options)
     arrays: dict[str, Array] = {}
     for field in fields(found):
@@ -145,11 +153,9 @@ def estimate(function: Function, options: argparse.Namespace) -> int:
         if isinstance(value, np.ndarray | Mapping):
             named = value if isinstance(value, Mapping) else {wrt[0]: value}
             arrays |= {f"{field.name}:{name}": array for name, array in named.items()}
-    show.line(str(found))
-    show.arrays(arrays)
-    drawing.draw(found, options)
+    if arrays:
+        show.arrays(arrays)
     given.write(options.out, arrays)
-    return 0
 
 
 def _estimated(function: Function, options: argparse.Namespace, kind: type[Estimate], **more: Any) -> Any:
@@ -196,8 +202,10 @@ def symmetry(function: Function, options: argparse.Namespace) -> int:
 
 def trace(function: Function, options: argparse.Namespace) -> int:
     """An estimate of the Hessian's trace."""
+    given.require_folder(options.out)
     found = _estimated(function, options, EstimateTrace, groups=dict(options.group) or None)
     show.trace(found)
+    _keep_arrays(function, options, found)
     drawing.draw(found, options)
     return 0
 

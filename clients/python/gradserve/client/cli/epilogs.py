@@ -72,6 +72,9 @@ examples:
   gradserve trace loss.pb point.npz --estimator auto --plot convergence.png --bars layers.png
   gradserve trace net.pb point.npz --estimator auto --group first=w1,b1 --group last=w2,b2
   gradserve trace loss.pb point.npz --rel-tol 1e-3 --resume trace.token    # interrupted? run the same command again
+  gradserve trace loss.pb point.npz --max-probes 64 --gradient --out trace.npz
+
+--out writes what there is by input: arrays such as gradient:w, diagonal:w, parts:w.
 """
 
 

@@ -64,12 +64,15 @@ def _answer(function: Function, options: argparse.Namespace, vectors: Mapping[st
     return found
 
 
+_BY_INPUT = frozenset({"vectors", "solution", "direction", "gradient", "gradient_half_widths"})
+
+
 def _arrays(function: Function, options: argparse.Namespace, found: Any) -> dict[str, Array]:
     """The arrays of an answer: by the field, and where it has one for each input by that as well."""
     arrays: dict[str, Array] = {}
     for field in fields(found):
         value = getattr(found, field.name)
-        if field.name in ("vectors", "solution", "direction"):
+        if field.name in _BY_INPUT:
             named = value if isinstance(value, Mapping) else {given.differentiated(function, options)[0]: value}
             arrays |= {f"{field.name}:{name}": array for name, array in named.items() if array is not None}
         elif isinstance(value, np.ndarray):
