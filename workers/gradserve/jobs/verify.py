@@ -24,6 +24,8 @@ from gradserve.questions.derivations import Gradient, Hvp
 from gradserve.questions.report import Kinks, Report
 from gradserve.questions.symmetry import EntryPair, SymmetryProgress, VerifySymmetry
 from gradserve.questions.verification import (
+    DEFAULT_DIRECTIONS,
+    DEFAULT_TOLERANCE,
     Entry,
     EntryReport,
     InputReport,
@@ -41,8 +43,6 @@ from gradserve.verification.slopes import slope_along
 
 R = TypeVar("R", InputReport, EntryReport)
 
-DEFAULT_DIRECTIONS = 8
-DEFAULT_TOLERANCE = 1e-3
 SECOND_ORDER = 2
 """The directions along which the derivative is taken, to verify its gradient."""
 

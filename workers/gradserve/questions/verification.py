@@ -14,6 +14,9 @@ from gradserve.questions.options import option
 from gradserve.questions.report import Kinks, Report
 from gradserve.questions.tables import table
 
+DEFAULT_DIRECTIONS = 8
+DEFAULT_TOLERANCE = 1e-3
+
 
 class Verdict(enum.StrEnum):
     """What a comparison of a derivative with differences found; the worst one last."""

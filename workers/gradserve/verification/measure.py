@@ -24,7 +24,6 @@ FIRST = range(1, 9)
 """Exponents k of the steps 4**-k that every direction starts with: 1/4 to 1.5e-5."""
 ALL = range(1, 17)
 """Those used where the first do not settle it: down to 2.3e-10."""
-_FINER = range(FIRST.stop, ALL.stop)
 _LARGEST_GROWTH = 100.0
 
 T = TypeVar("T")
@@ -58,6 +57,13 @@ class Problem:
     relative_tolerance: float
     bound: float = 0.0
     """The error that each entry of `gradient` may have beside rounding: that of limits at kinks."""
+    finest: int = ALL.stop
+    """The exponent from which on steps do not move the point's numbers, where these are of single precision."""
+
+    @property
+    def exponents(self) -> range:
+        """Those of all steps that there are."""
+        return range(ALL.start, min(ALL.stop, self.finest))
 
     def claim(self, vector: Array) -> Claim:
         """The claimed derivative along a vector.
@@ -97,13 +103,13 @@ def measure(
     findings = [_finding(problem, origin, v, FIRST, f, wanted) for v, f in zip(vectors, values, strict=True)]
     doubtful = [k for k, finding in enumerate(findings) if finding.verdict is not Verdict.AGREES]
     if doubtful:
-        steps = [_both_sides(steps_of(_FINER))] * len(doubtful)
+        steps = [_both_sides(steps_of(range(FIRST.stop, problem.exponents.stop)))] * len(doubtful)
         more = yield Stage(f"{name}, finer steps", [vectors[k] for k in doubtful], steps)
         for k, finer in zip(doubtful, more, strict=True):
             sides = zip(np.split(values[k], 2), np.split(finer, 2), strict=True)
             every = np.concatenate([part for side in sides for part in side])
             values[k] = every
-            findings[k] = _finding(problem, origin, vectors[k], ALL, every, wanted)
+            findings[k] = _finding(problem, origin, vectors[k], problem.exponents, every, wanted)
     outside = [k for k in doubtful if not np.isfinite(values[k]).all() and _may_be_saved(findings[k])]
     if outside:
         inside = yield from _within_domain(problem, origin, [vectors[k] for k in outside], name, wanted)
@@ -141,7 +147,7 @@ def _shrunk(
     """What a vector shows at shrunk steps; of entries so large that these do not move them, what others show."""
     moves = domain.moves(vector * reach.scale, problem.point)
     near = np.where(moves, vector, 0.0) * reach.scale
-    exponents = domain.exponents(near, problem.point, ALL)
+    exponents = domain.exponents(near, problem.point, problem.exponents)
     steps = [np.concatenate([noise_steps(), _both_sides(steps_of(exponents))])]
     (values,) = yield Stage(f"{name}, within the domain", [near], steps)
     windows, values = np.split(values, [len(noise_steps())])

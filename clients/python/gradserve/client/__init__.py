@@ -1,5 +1,6 @@
 """The client of gradserve: plain NumPy losses in, derivatives, verification and estimates out."""
 
+from gradserve.client.certifying import Certificate, certify, moved
 from gradserve.client.client import Client
 from gradserve.client.function import Function
 from gradserve.ir.errors import (
@@ -24,6 +25,7 @@ from gradserve.questions.symmetry import SymmetryReport
 from gradserve.questions.verification import VerificationReport
 
 __all__ = [
+    "Certificate",
     "Client",
     "DeadlineExceeded",
     "Eigenpairs",
@@ -44,4 +46,6 @@ __all__ = [
     "Untraceable",
     "VerificationReport",
     "Violation",
+    "certify",
+    "moved",
 ]

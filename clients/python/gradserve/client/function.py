@@ -51,6 +51,11 @@ class Function(Spectral, Traces):
         inputs = ", ".join(f"{name}: {type_}" for name, type_ in graph.input_types.items())
         return f"<Function {self._signatures}({inputs}) -> {', '.join(map(str, graph.output_types.values()))}>"
 
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of the parameters, as far as the function tells them."""
+        return self._signatures.parameters
+
     def __call__(self, *arguments: Any, batch: Batch = False, reduction: Reduction = "none", **named: Any) -> Any:
         """The function's value."""
         return self._derive(Evaluate, arguments, named, batch=batch, reduction=reduction)
