@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradserve.questions.verification import VerificationReport
+from gradserve.questions.verification import DEFAULT_DIRECTIONS, VerificationReport
 from gradserve.verification.directions import Layout
 from gradserve.verification.gradient import verify
 from gradserve.verification.measure import Problem
@@ -29,7 +29,7 @@ def verified(
     point,
     gradient,
     shapes: dict[str, tuple[int, ...]] | None = None,
-    directions: int = 8,
+    directions: int = DEFAULT_DIRECTIONS,
     seed: int = 0,
     relative_tolerance: float = 1e-3,
 ) -> Counted:

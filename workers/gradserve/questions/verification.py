@@ -14,7 +14,7 @@ from gradserve.questions.options import option
 from gradserve.questions.report import Kinks, Report
 from gradserve.questions.tables import table
 
-DEFAULT_DIRECTIONS = 8
+DEFAULT_DIRECTIONS = 2
 DEFAULT_TOLERANCE = 1e-3
 
 
@@ -199,7 +199,7 @@ class VerifyGradient:
     """The inputs in question; empty for all that are real."""
     claimed: Mapping[str, Argument] = field(default_factory=dict)
     """A gradient to verify, by input; empty for the one that Gradient answers."""
-    directions: int = option(0, "random directions to try; 0 for 8")
+    directions: int = option(0, "random directions to try; 0 for 2")
     seed: int = option(0, "determines the directions")
     relative_tolerance: float = option(
         0.0, "a direction whose error bound exceeds this times the derivative is inconclusive; 0 for 1e-3", "rel_tol"

@@ -17,10 +17,10 @@ from gradserve.questions.verification import (
     VerificationReport,
     worst,
 )
-from gradserve.verification.directions import sign_directions, within
-from gradserve.verification.kinks import Finding
-from gradserve.verification.measure import Centre, Dialogue, Problem, Stage, measure
-from gradserve.verification.noise import noise_level, noise_steps
+from gradserve.verification.decode import decode
+from gradserve.verification.directions import plain, spread_directions, within
+from gradserve.verification.kinks import OF_NO_INTEREST, Finding
+from gradserve.verification.measure import Centre, Dialogue, Look, Problem, centre, look, look_closer, measure
 from gradserve.verification.search import SuspectEntry, search, severity
 
 MAX_ENTRIES = 16
@@ -35,26 +35,33 @@ def verify(problem: Problem, directions: int, seed: int) -> Dialogue[Verificatio
     """The report on a gradient; `evaluations` is left at 0 for whoever counts them.
 
     1. The noise in the loss, from windows of close points.
-    2. Every direction of random signs, and one in each input alone, against extrapolated central differences.
-    3. Where one fails, a search for the entries that do, which are set aside; then 2 again for what is left. So a wrong
-       entry is not excused by a kink in another one.
+    2. Every random direction, and one in each input alone, against extrapolated central differences.
+    3. Where some fail beyond doubt, the one entry that would explain all of them, if there is one, by itself.
+    4. Otherwise finer steps where one fails, and a search for the entries that do, which are set aside; then 2 again
+       for what is left. So a wrong entry is not excused by a kink in another one.
 
     A direction counts as a kink, not as a disagreement, if all single entries found in it are kinks whose one-sided
     derivatives enclose the claim.
     """
     unclaimed = np.flatnonzero(~np.isfinite(problem.gradient))
-    base = sign_directions(problem.point, directions, seed)
-    (values,) = yield Stage("noise", [base[0]], [np.concatenate([[0.0], noise_steps()])])
-    origin = Centre(float(values[0]), noise_level(values[1:], float(values[0])))
+    base = spread_directions(problem.point, directions, seed, problem.bits)
+    origin = yield from centre(base[0])
     if not math.isfinite(origin.value) or len(unclaimed):
         return _not_finite(problem, origin, unclaimed, seed)
     spans = problem.layout.spans
     alone = [within(base[0], span) for span in spans.values()] if len(spans) > 1 else []
     vectors = [*base, *alone]
-    findings = yield from measure(problem, origin, vectors, "differences")
-    single = yield from _single_entries(problem, origin, base[0], findings)
-    resolved = yield from _explain(problem, origin, vectors, findings)
-    resolved = replace(resolved, entries={**single, **resolved.entries})
+    seen = yield from look(problem, origin, vectors, "differences")
+    findings = seen.findings
+    culprit = yield from decode(problem, origin, vectors, findings, seed)
+    if culprit is not None:
+        resolved = _Explanation({culprit.position: culprit}, complete=True)
+    else:
+        vectors, seen = yield from _in_plain_steps(problem, origin, vectors, seen)
+        findings = yield from look_closer(problem, origin, vectors, seen, "differences")
+        single = yield from _single_entries(problem, origin, base[0], findings)
+        resolved = yield from _explain(problem, origin, vectors, findings)
+        resolved = replace(resolved, entries={**single, **resolved.entries})
     findings = [resolved.amended(finding) for finding in findings]
     entries = [_entry_report(problem, entry) for entry in resolved.ranked[:MAX_ENTRIES]]
     per_input = findings[directions:] or findings[:1]
@@ -73,18 +80,41 @@ def verify(problem: Problem, directions: int, seed: int) -> Dialogue[Verificatio
     )
 
 
+def _in_plain_steps(
+    problem: Problem, origin: Centre, vectors: Sequence[Array], seen: Look
+) -> Dialogue[tuple[list[Array], Look]]:
+    """The same with plain vectors where it is in doubt what was seen: finer steps are to come, and steps to one side.
+
+    What is wrong beyond doubt stays as it is: along plain vectors errors might cancel.
+    """
+    vectors, values, findings = list(vectors), list(seen.values), list(seen.findings)
+    doubtful = [k for k, f in enumerate(findings) if f.verdict is not Verdict.AGREES and not f.beyond_doubt]
+    if doubtful:
+        again = yield from look(problem, origin, [plain(vectors[k]) for k in doubtful], "differences, plain steps")
+        for k, finding, found in zip(doubtful, again.findings, again.values, strict=True):
+            vectors[k], findings[k], values[k] = plain(vectors[k]), finding, found
+    return vectors, Look(findings, values)
+
+
 def _single_entries(
     problem: Problem, origin: Centre, vector: Array, findings: Sequence[Finding]
 ) -> Dialogue[Mapping[int, SuspectEntry]]:
-    """Those of a few entries that are wrong by themselves, however small they are beside the others."""
+    """Those of a few entries that are wrong by themselves, however small they are beside the others.
+
+    Entries are left out whose errors, however small beside themselves, the directions would have shown.
+    """
     if not 1 < problem.layout.size <= FEW or any(finding.verdict is not Verdict.AGREES for finding in findings):
         return {}
+    hidden = max(finding.smallest_fault for finding in findings)
+    unseen = [k for k, term in enumerate(np.abs(problem.gradient * vector)) if not OF_NO_INTEREST * term > hidden]
+    if not unseen:
+        return {}
     wanted = problem.relative_tolerance * max(finding.claim.scale for finding in findings)
-    parts = [within(vector, range(k, k + 1)) for k in range(problem.layout.size)]
+    parts = [within(vector, range(k, k + 1)) for k in unseen]
     seen = yield from measure(problem, origin, parts, "single entries", wanted or None)
     return {
         k: SuspectEntry(k, float(vector[k]), finding)
-        for k, finding in enumerate(seen)
+        for k, finding in zip(unseen, seen, strict=True)
         if finding.verdict is Verdict.DISAGREES
     }
 

@@ -67,6 +67,12 @@ class Finding:
         bound = self.central.bound + self.claim.rounding
         return bound if self.resolved else BEYOND_DOUBT * bound
 
+    @property
+    def beyond_doubt(self) -> bool:
+        """Whether a smooth loss contradicts the claim by many times the bound."""
+        bound = self.central.bound + self.claim.rounding
+        return self.verdict is Verdict.DISAGREES and not self.kink and self.excess > BEYOND_DOUBT * bound
+
     def per(self, scale: float) -> Finding:
         """What the direction shows that this one is `scale` times."""
         claim = Claim(self.claim.value / scale, self.claim.rounding / scale, self.claim.scale / scale)

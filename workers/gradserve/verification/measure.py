@@ -18,7 +18,7 @@ from gradserve.verification import domain
 from gradserve.verification.directions import Layout
 from gradserve.verification.finite_differences import Differences, steps_of
 from gradserve.verification.kinks import Claim, Finding, judge
-from gradserve.verification.noise import EPSILON, noise_level, noise_steps
+from gradserve.verification.noise import EPSILON, SPACINGS, noise_level, noise_steps, settled, together
 
 FIRST = range(1, 9)
 """Exponents k of the steps 4**-k that every direction starts with: 1/4 to 1.5e-5."""
@@ -61,6 +61,11 @@ class Problem:
     """The exponent from which on steps do not move the point's numbers, where these are of single precision."""
 
     @property
+    def bits(self) -> int:
+        """The bits that components of directions may have, for steps along them to be exact."""
+        return 16 if self.finest >= ALL.stop else 4
+
+    @property
     def exponents(self) -> range:
         """Those of all steps that there are."""
         return range(ALL.start, min(ALL.stop, self.finest))
@@ -91,6 +96,34 @@ class Centre:
         return np.asarray(np.maximum(self.noise, growth * EPSILON * sizes))
 
 
+def centre(vector: Array) -> Dialogue[Centre]:
+    """The loss at the point, and the noise in it along a vector: from the smallest spacing, if that tells it."""
+    smallest, others = SPACINGS[:1], SPACINGS[1:]
+    (values,) = yield Stage("noise", [vector], [np.concatenate([[0.0], noise_steps(smallest)])])
+    value, windows = float(values[0]), values[1:]
+    if np.isfinite(value) and not settled(windows):
+        (more,) = yield Stage("noise, larger spacings", [vector], [noise_steps(others)])
+        windows = together(windows, more)
+    return Centre(value, noise_level(windows, value))
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What ordinary steps along vectors show, and the values it was seen in."""
+
+    findings: list[Finding]
+    values: list[Array]
+
+
+def look(
+    problem: Problem, origin: Centre, vectors: Sequence[Array], name: str, wanted: float | None = None
+) -> Dialogue[Look]:
+    """What each vector shows at ordinary steps alone."""
+    values = yield Stage(name, vectors, [_both_sides(steps_of(FIRST))] * len(vectors))
+    findings = [_finding(problem, origin, v, FIRST, f, wanted) for v, f in zip(vectors, values, strict=True)]
+    return Look(findings, list(values))
+
+
 def measure(
     problem: Problem, origin: Centre, vectors: Sequence[Array], name: str, wanted: float | None = None
 ) -> Dialogue[list[Finding]]:
@@ -98,9 +131,15 @@ def measure(
 
     Bounds above `wanted` are inconclusive; unless given, that is the tolerance times the derivative's size.
     """
-    values = yield Stage(name, vectors, [_both_sides(steps_of(FIRST))] * len(vectors))
-    values = list(values)
-    findings = [_finding(problem, origin, v, FIRST, f, wanted) for v, f in zip(vectors, values, strict=True)]
+    seen = yield from look(problem, origin, vectors, name, wanted)
+    return (yield from look_closer(problem, origin, vectors, seen, name, wanted))
+
+
+def look_closer(
+    problem: Problem, origin: Centre, vectors: Sequence[Array], seen: Look, name: str, wanted: float | None = None
+) -> Dialogue[list[Finding]]:
+    """What vectors show at finer steps as well, where ordinary ones do not agree."""
+    values, findings = list(seen.values), list(seen.findings)
     doubtful = [k for k, finding in enumerate(findings) if finding.verdict is not Verdict.AGREES]
     if doubtful:
         steps = [_both_sides(steps_of(range(FIRST.stop, problem.exponents.stop)))] * len(doubtful)
