@@ -4,7 +4,6 @@ import grpc
 import numpy as np
 import pytest
 
-from gradserve.questions.verification import DEFAULT_DIRECTIONS
 from gradserve.v1 import estimate_service_pb2, execution_pb2, verification_service_pb2
 from tests.service.support import QUADRATIC, SCALED, VECTOR, W, call_of, refusal, tensors
 
@@ -105,7 +104,7 @@ def test_verification_ends_in_a_report(stubs):
     assert not any(progress.HasField("report") for progress in found[:-1])
     report = found[-1].report
     assert report.verdict == verification_service_pb2.VERDICT_AGREES
-    assert len(report.directions) == DEFAULT_DIRECTIONS
+    assert len(report.directions) == 2
     assert [row.input for row in report.inputs] == ["w"]
     assert report.evaluations == found[-1].evaluations > 0
     assert report.seed == 1

@@ -85,7 +85,7 @@ class DirectionReport:
 
 @dataclass(frozen=True, slots=True)
 class InputReport:
-    """One input: the derivative along a direction in this input alone."""
+    """One input: the derivative along a direction in it."""
 
     input: str
     verdict: Verdict
@@ -95,6 +95,8 @@ class InputReport:
     error_bound: float
     order: int = 1
     """Of derivatives: 2 if these are of the gradient along a random direction."""
+    shared: bool = False
+    """Whether it was moved together with other inputs: `measured` is what that showed less what is claimed in them."""
 
     @property
     def name(self) -> str:
@@ -146,7 +148,8 @@ class VerificationReport:
     smallest_fault: float = 0.0
     """The smallest error of a derivative along a direction that would have been seen; infinite if none would."""
     flat_step: float = 0.0
-    """The largest step up to which the loss stays the same though it changes at larger ones, as rounded values do."""
+    """The largest step up to which the loss stays the same though it changes at larger ones, as rounded values do;
+    in units of the largest powers of two up to max(1, |x|), entry by entry."""
 
     @property
     def passed(self) -> bool:

@@ -16,7 +16,7 @@ from gradserve.ir.types import Array
 from gradserve.questions.verification import Verdict
 from gradserve.verification.directions import spread_directions, within
 from gradserve.verification.kinks import Finding
-from gradserve.verification.measure import Centre, Dialogue, Problem, look, measure
+from gradserve.verification.measure import Centre, Dialogue, Problem, look, look_closer
 from gradserve.verification.search import SuspectEntry
 
 MOST = 2
@@ -42,8 +42,7 @@ def decode(
         suspect = yield from _alone(problem, origin, components, best, min(finding.excess for finding in wrong))
     if suspect is None:
         return None
-    ratios = components[:, suspect.position] / suspect.scale
-    return suspect if _explains(ratios, suspect.finding, findings) else None
+    return suspect if _explains(suspect, components[:, suspect.position], findings) else None
 
 
 def _among(problem: Problem, origin: Centre, candidates: Array, seed: int) -> Dialogue[SuspectEntry | None]:
@@ -62,8 +61,11 @@ def _alone(
     parts = [within(components[row], range(k, k + 1)) for row, k in zip(rows, candidates, strict=True)]
     if not parts:
         return None
-    seen = yield from measure(problem, origin, parts, "trying single entries", excess / 4)
-    for row, k, finding in zip(rows, candidates, seen, strict=True):
+    seen = yield from look(problem, origin, parts, "trying single entries", excess / 4)
+    findings = seen.findings
+    if not all(finding.claim.scale for finding in findings):  # 0 is right where values come in steps: a finer look
+        findings = yield from look_closer(problem, origin, parts, seen, "trying single entries", excess / 4)
+    for row, k, finding in zip(rows, candidates, findings, strict=True):
         if finding.beyond_doubt:
             return SuspectEntry(int(k), float(components[row, k]), finding)
     return None
@@ -81,12 +83,12 @@ def _misfits(vectors: Array, findings: Sequence[Finding]) -> Array:
     return np.where(np.isfinite(misfits), misfits, np.inf)
 
 
-def _explains(ratios: Array, alone: Finding, findings: Sequence[Finding]) -> bool:
+def _explains(suspect: SuspectEntry, components: Array, findings: Sequence[Finding]) -> bool:
     """Whether an entry's error, seen alone, is all that is wrong along every vector."""
-    error = alone.claim.value - alone.central.value
+    margins = np.abs(components / suspect.scale) * _bound(suspect.finding)
     return all(
-        abs(finding.claim.value - finding.central.value - error * ratio) <= _bound(finding) + abs(ratio) * _bound(alone)
-        for ratio, finding in zip(ratios, findings, strict=True)
+        abs(finding.claim.value - finding.central.value - suspect.error * component) <= _bound(finding) + margin
+        for component, margin, finding in zip(components, margins, findings, strict=True)
     )
 
 

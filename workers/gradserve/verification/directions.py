@@ -103,6 +103,11 @@ def plain(vector: Array) -> Array:
     return np.asarray(np.ldexp(np.sign(mantissas), exponents - 1))
 
 
+def reach(vector: Array, point: Array) -> float:
+    """By how much a step of 1 along a vector moves an entry at most, in units of `scales`."""
+    return float(np.max(np.abs(vector) / scales(point), initial=0.0))
+
+
 def within(vector: Array, span: range) -> Array:
     """The vector with zeros outside the span."""
     part = np.zeros_like(vector)

@@ -27,6 +27,11 @@ class SuspectEntry:
     """The component of the direction: derivatives of the finding are this many times those of the entry."""
     finding: Finding
 
+    @property
+    def error(self) -> float:
+        """The error of what is claimed for the entry."""
+        return (self.finding.claim.value - self.finding.central.value) / self.scale
+
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
