@@ -13,7 +13,7 @@ COUNTS = (2, 3, 8, 16)
 def model(count, seed):
     """A loss of several inputs that all meet in one square: its vector, gradient and shapes."""
     rng = np.random.default_rng(seed)
-    shapes = {f"p{k}": (int(rng.integers(2, 30)),) for k in range(count)}
+    shapes: dict[str, tuple[int, ...]] = {f"p{k}": (int(rng.integers(2, 30)),) for k in range(count)}
     n = sum(length for (length,) in shapes.values())
     a, x = rng.standard_normal((2, n))
     return (lambda y: float(a @ np.sin(y) + (a @ y) ** 2 / n)), x, a * np.cos(x) + 2 * (a @ x) * a / n, shapes
@@ -73,7 +73,7 @@ def test_inputs_that_are_wrong_as_a_whole_are_named(fault):
         assert not any(row.shared for row in report.inputs)
 
 
-QUIET = {"loud": (50,), "quiet": (10,), "silent": (4,)}
+QUIET: dict[str, tuple[int, ...]] = {"loud": (50,), "quiet": (10,), "silent": (4,)}
 POINT = np.full(64, 0.3)
 RIGHT = np.r_[np.cos(POINT[:50]), 1e-9 * np.cos(POINT[50:60]), np.zeros(4)]
 

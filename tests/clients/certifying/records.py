@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import gammainc, gammaln
 
 RNG = np.random.default_rng(5)
 
@@ -263,8 +264,140 @@ LEFT_OUT = Record(
     frozenset({"first"}),
 )
 
+# ---- what a diagonal is written over has no gradient at all, where only the diagonal should have none
+
+
+def scattered(x, src):
+    y = x.copy()
+    np.fill_diagonal(y, src)
+    return np.sum(y**3)
+
+
+def _scattered(x, src, kept):
+    g = kept * 3 * x**2
+    np.fill_diagonal(g, 0)
+    return {"x": g, "src": 3 * src**2}
+
+
+SCATTERED = Record(
+    "pytorch/pytorch 182012",
+    {"x": RNG.normal(size=(5, 5)), "src": RNG.normal(size=5)},
+    scattered,
+    lambda x, src: _scattered(x, src, 1.0),
+    lambda x, src: _scattered(x, src, 0.0),
+    frozenset({"x"}),
+)
+
+
+# ---- a mask chooses between a convolution of interpolated values and its running maximum, and compiled gradients are
+# far off. Why is not on record: here the gradient passes the maximum by
+
+RISE = np.kron(np.eye(6), [[0.75], [0.25]]) + np.kron(np.eye(6, k=1), [[0.25], [0.75]])
+MASK = np.arange(12) % 3 == 0
+UPSTREAM = RNG.normal(size=12)
+
+
+def _windows(z):
+    padded = np.pad(z, 1, constant_values=-np.inf)
+    return np.stack([padded[:-2], padded[1:-1], padded[2:]])
+
+
+def chosen(x, weight, bias):
+    y = np.pad(RISE @ x, 1)
+    z = weight[0] * y[:-2] + weight[1] * y[1:-1] + weight[2] * y[2:] + bias
+    return UPSTREAM @ np.where(MASK, z, _windows(z).max(axis=0))
+
+
+def _chosen(x, weight, bias, by_window):
+    y = np.pad(RISE @ x, 1)
+    z = weight[0] * y[:-2] + weight[1] * y[1:-1] + weight[2] * y[2:] + bias
+    at = np.arange(12) + (_windows(z).argmax(axis=0) - 1 if by_window else 0)
+    dz = np.zeros(12)
+    np.add.at(dz, np.where(MASK, np.arange(12), at), UPSTREAM)
+    dy = np.zeros(14)
+    for k in range(3):
+        dy[k : k + 12] += weight[k] * dz
+    return {
+        "x": RISE.T @ dy[1:-1],
+        "weight": np.array([dz @ y[k : k + 12] for k in range(3)]),
+        "bias": dz.sum(),
+    }
+
+
+FUSED = Record(
+    "pytorch/pytorch 185509",
+    {"x": RNG.normal(size=6), "weight": RNG.normal(size=3), "bias": 0.3},
+    chosen,
+    lambda x, weight, bias: _chosen(x, weight, bias, True),
+    lambda x, weight, bias: _chosen(x, weight, bias, False),
+    frozenset({"x", "weight"}),
+)
+
+
+# ---- draws of a gamma distribution by rejection have the gradient of another coupling, that of the distribution
+# function, and not that of what is computed
+
+NORMAL = np.array([-0.8, -0.1, 0.3, 0.9, 1.4])
+
+
+def drawn(a):
+    """Draws of Marsaglia and Tsang from normal numbers that are all accepted."""
+    d = a - 1 / 3
+    return np.sum(d * (1 + NORMAL / np.sqrt(9 * d)) ** 3)
+
+
+def _drawn(a):
+    d = a - 1 / 3
+    t = 1 + NORMAL / np.sqrt(9 * d)
+    return {"a": np.sum(t**3 - 1.5 * t**2 * NORMAL / np.sqrt(9 * d))}
+
+
+def _of_the_distribution(a):
+    d, h = a - 1 / 3, 1e-4
+    draws = d * (1 + NORMAL / np.sqrt(9 * d)) ** 3
+    moved = (gammainc(a + h, draws) - gammainc(a - h, draws)) / (2 * h)
+    density = np.exp((a - 1) * np.log(draws) - draws - gammaln(a))
+    return {"a": np.sum(-moved / density)}
+
+
+GAMMA = Record("jax-ml/jax 27349", {"a": 1.7}, drawn, _drawn, _of_the_distribution, frozenset({"a"}))
+
+
+# ---- a maximum computes its operand twice, and rounded in another way it is equal to neither side: no gradient flows
+
+FLOOR = 1e-3
+
+
+def _rounded(x, w):
+    return np.array([sum(r * x) for r in w]), np.array([sum((r * x)[::-1]) for r in w])
+
+
+def floored(x, w):
+    return np.sum(np.maximum(_rounded(x, w)[0], FLOOR) ** 2)
+
+
+def _floored(x, w, again):
+    first, second = _rounded(x, w)
+    z = np.maximum(first, FLOOR)
+    dz = 2 * z * ((second if again else first) == z)
+    return {"x": w.T @ dz, "w": np.outer(dz, x)}
+
+
+FLOORED = Record(
+    "jax-ml/jax 40564",
+    {"x": np.abs(RNG.normal(size=9)), "w": np.abs(RNG.normal(size=(4, 9)))},
+    floored,
+    lambda x, w: _floored(x, w, False),
+    lambda x, w: _floored(x, w, True),
+    frozenset({"x", "w"}),
+)
+
 RECORDS = (
     ACCUMULATED,
+    SCATTERED,
+    FUSED,
+    GAMMA,
+    FLOORED,
     CARRIED,
     BROADCAST,
     GATHERED,
