@@ -43,6 +43,18 @@ class Verdict(enum.StrEnum):
 _SEVERITY = {verdict: position for position, verdict in enumerate(Verdict)}
 
 
+class Irregularity(enum.StrEnum):
+    """What a loss has near a point where it is not smooth."""
+
+    NONE = "none"
+    KINK = "kink"
+    """The derivative jumps, as that of |x|."""
+    JUMP = "jump"
+    """The loss itself does."""
+    CUSP = "cusp"
+    """The derivative is infinite, as that of the root of |x|."""
+
+
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
     """The worst of the verdicts; AGREES if there are none."""
     return max(verdicts, key=lambda verdict: verdict.severity, default=Verdict.AGREES)
@@ -78,6 +90,12 @@ class DirectionReport:
     """The smallest step that `measured` rests on."""
     order: int = 1
     """Of derivatives: 2 if these are of the gradient along a random direction."""
+    irregularity: Irregularity = Irregularity.NONE
+    """What the loss has nearest to the point along the direction, if that alone explains the differences."""
+    distance: float = math.inf
+    """How far away that is, in steps along the direction."""
+    remainder_order: float = math.nan
+    """The power of the step with which the loss less its value and claimed slope falls: 2 or more; 1 if it is wrong."""
 
     def __str__(self) -> str:
         return f"{_of_order('a direction', self.order)}: {_comparison(self)}"
@@ -119,6 +137,14 @@ class EntryReport:
     verdict: Verdict
     order: int = 1
     """Of derivatives: 2 if these are of the gradient along a random direction."""
+    right: float = math.nan
+    """The forward one-sided derivative, extrapolated; infinite where the loss jumps."""
+    left: float = math.nan
+    """The backward one-sided derivative."""
+    irregularity: Irregularity = Irregularity.NONE
+    """What the loss has nearest to the point where the entry is moved, if that alone explains the differences."""
+    distance: float = math.inf
+    """How far the entry is from there."""
 
     @property
     def name(self) -> str:
@@ -163,15 +189,25 @@ class VerificationReport:
             return self.entries[0]
         return max(self.directions, key=_discrepancy, default=None)
 
+    @property
+    def notes(self) -> list[str]:
+        """What else is to be known, a sentence each."""
+        notes = [f"errors below {self.smallest_fault:.1e} along a direction would not be seen"]
+        if self.flat_step:
+            notes.append(f"values come in steps: they are constant up to {self.flat_step:.1e}")
+        irregular = [row for row in self.directions if row.irregularity is not Irregularity.NONE]
+        if irregular:
+            nearest = min(irregular, key=lambda row: row.distance)
+            place = f"at {nearest.distance:.1e} steps along a direction" if nearest.distance else "at the point"
+            notes.append(f"the loss has a {nearest.irregularity} {place}")
+        if self.kinks and self.kinks.nodes:
+            notes.append(self.kinks.note("derivatives of some order"))
+        return notes
+
     def __str__(self) -> str:
         head = f"verification: {self.verdict} ({self.evaluations} evaluations, noise {self.noise:.1e})"
         columns = ("verdict", "claimed", "measured", "bound")
-        parts = [head, *table(("input", *columns), map(_row, self.inputs))]
-        if self.verdict is Verdict.INCONCLUSIVE:
-            stairs = f", values come in steps: they are constant up to {self.flat_step:.1e}" if self.flat_step else ""
-            parts.append(f"  errors below {self.smallest_fault:.1e} along a direction would not be seen{stairs}")
-        if self.kinks and self.kinks.nodes:
-            parts.append(f"  {self.kinks.note('derivatives of some order')}")
+        parts = [head, *table(("input", *columns), map(_row, self.inputs)), *(f"  {note}" for note in self.notes)]
         if self.entries:
             parts += ["", *table(("entry", *columns), map(_row, self.entries))]
         return "\n".join(parts)

@@ -29,8 +29,12 @@ NOISE_FACTOR = 3.0
 """Standard deviations of noise in a bound."""
 SAFETY = 4.0
 """What the sum of truncation and noise is multiplied by to make a bound."""
+SIGNAL = 24.0
+"""Standard deviations of noise above which a difference counts as heard."""
 _LAST_BITS = 8.0
 _VISIBLE = 1e3
+_LEVELS = 3
+"""Steps that tell a power."""
 
 
 class Side(enum.Enum):
@@ -230,3 +234,19 @@ def plain(differences: Differences) -> Plain:
     with np.errstate(invalid="ignore", over="ignore"):
         right, left = differences.right / steps, differences.left / steps
         return Plain(steps, values=right / 2 - left / 2, jumps=right + left, noise=noise / (2 * steps))
+
+
+def remainder_order(differences: Differences, claimed: float) -> float:
+    """The power of the step with which the loss less its value and slope falls, at the finest steps where it is heard.
+
+    By Taylor's theorem 2, or more where higher terms vanish; 1 if the slope is not `claimed`. NaN if too few are heard.
+    """
+    steps = differences.steps
+    with np.errstate(invalid="ignore", over="ignore"):
+        left = np.abs([differences.right - claimed * steps, differences.left + claimed * steps]).max(axis=0)
+    noise = np.maximum(differences.right_noise, differences.left_noise) + differences.origin_noise
+    heard = np.isfinite(left) & (left > SIGNAL * (noise + np.finfo(float).eps * abs(claimed) * steps))
+    finest = np.flatnonzero(heard)[-_LEVELS:]
+    if len(finest) < _LEVELS:
+        return float("nan")
+    return float(np.polyfit(np.log(steps[finest]), np.log(left[finest]), 1)[0])

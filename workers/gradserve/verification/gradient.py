@@ -183,6 +183,7 @@ def _without(vector: Array, positions: Mapping[int, object]) -> Array:
 
 
 def _direction_report(finding: Finding) -> DirectionReport:
+    nearest = finding.nearest
     return DirectionReport(
         verdict=finding.verdict,
         claimed=finding.claim.value,
@@ -191,18 +192,26 @@ def _direction_report(finding: Finding) -> DirectionReport:
         right=finding.right.value,
         left=finding.left.value,
         step=finding.central.step,
+        irregularity=nearest.kind,
+        distance=nearest.distance,
+        remainder_order=finding.remainder_order,
     )
 
 
 def _entry_report(problem: Problem, entry: SuspectEntry) -> EntryReport:
     name, index = problem.layout.locate(entry.position)
+    alone, nearest = entry.finding.per(entry.scale), entry.finding.nearest
     return EntryReport(
         input=name,
         index=index,
         claimed=float(problem.gradient[entry.position]),
-        measured=entry.finding.central.value / entry.scale,
-        error_bound=entry.finding.central.bound / abs(entry.scale),
-        verdict=entry.finding.verdict,
+        measured=alone.central.value,
+        error_bound=abs(alone.central.bound),
+        verdict=alone.verdict,
+        right=alone.right.value if entry.scale > 0 else alone.left.value,
+        left=alone.left.value if entry.scale > 0 else alone.right.value,
+        irregularity=nearest.kind,
+        distance=nearest.distance * abs(entry.scale),
     )
 
 

@@ -9,7 +9,17 @@ import numpy as np
 
 from gradserve.ir.types import Array
 from gradserve.questions.verification import Verdict
-from gradserve.verification.finite_differences import Differences, Plain, Side, Slope, plain, slope
+from gradserve.verification.finite_differences import (
+    SIGNAL,
+    Differences,
+    Plain,
+    Side,
+    Slope,
+    plain,
+    remainder_order,
+    slope,
+)
+from gradserve.verification.nearest import Nearest, nearest
 
 BEYOND_DOUBT = 64.0
 """Where the bound is wider than asked, a discrepancy must exceed it by this factor to count as a disagreement: bounds
@@ -24,8 +34,6 @@ _EDGE = 3
 _GROWTH = 1.5
 """The growth from one step to the next that has no end in sight."""
 _BEYOND = 4.0
-_SIGNAL = 24.0
-"""Standard deviations of noise above which a difference counts as heard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +57,15 @@ class Finding:
     central: Slope
     right: Slope
     left: Slope
+    differences: Differences
     kink: bool
     """Whether the one-sided derivatives differ."""
     resolved: bool = False
     """Whether the bound is as narrow as wanted."""
     flat_step: float = 0.0
     """The largest step up to which the loss stays the same though it changes at larger ones: values come in steps."""
+    unit: float = 1.0
+    """What a step of the differences is, in steps along the direction."""
 
     @property
     def failed(self) -> bool:
@@ -77,7 +88,18 @@ class Finding:
         """What the direction shows that this one is `scale` times."""
         claim = Claim(self.claim.value / scale, self.claim.rounding / scale, self.claim.scale / scale)
         central, right, left = (slope.per(scale) for slope in (self.central, self.right, self.left))
-        return replace(self, claim=claim, central=central, right=right, left=left)
+        return replace(self, claim=claim, central=central, right=right, left=left, unit=self.unit * scale)
+
+    @property
+    def nearest(self) -> Nearest:
+        """The nearest irregularity along the direction."""
+        found = nearest(self.differences)
+        return replace(found, distance=found.distance * self.unit)
+
+    @property
+    def remainder_order(self) -> float:
+        """The power of the step with which the loss less its value and claimed slope falls."""
+        return remainder_order(self.differences, self.claim.value * self.unit)
 
     @property
     def excess(self) -> float:
@@ -109,7 +131,7 @@ def judge(
     else:
         central, kink = slope(differences, Side.BOTH), _is_kink(claim, right, left, plain(differences))
     stairs = differences.flat_step if differences.locally_constant and not differences.constant else 0.0
-    finding = Finding(Verdict.INCONCLUSIVE, claim, central, right, left, kink, flat_step=stairs)
+    finding = Finding(Verdict.INCONCLUSIVE, claim, central, right, left, differences, kink, flat_step=stairs)
     if all(empty) or (any(empty) and not at_edge) or math.isinf(central.value):
         return replace(finding, verdict=Verdict.NOT_FINITE)
     return _judged(finding, differences, relative_tolerance, wanted)
@@ -171,7 +193,7 @@ def one_sided(differences: Differences, side: Side) -> Slope:
     values, noise, sign = differences.right, differences.right_noise, 1.0
     if side is Side.LEFT:
         values, noise, sign = differences.left, differences.left_noise, -1.0
-    audible = np.abs(values) > _SIGNAL * (noise + differences.origin_noise)
+    audible = np.abs(values) > SIGNAL * (noise + differences.origin_noise)
     if np.isfinite(values[-_EDGE:]).all() and audible[-_EDGE:].all():
         quotients = sign * values[-_EDGE:] / differences.steps[-_EDGE:]
         grows = (quotients[1:] / quotients[:-1] > _GROWTH).all()

@@ -86,16 +86,12 @@ class Certificate:
     @property
     def notes(self) -> list[str]:
         """What else is to be known, a sentence each."""
-        notes = [f"errors below {self.smallest_fault:.1e} along a direction would not be seen"]
-        if self.report.flat_step:
-            notes.append(f"values come in steps: they are constant up to {self.report.flat_step:.1e}")
+        notes = self.report.notes
         if self.repeats.value:
             notes.append(f"not deterministic: two values at the same point differ by {self.repeats.value:.1e}")
         if self.repeats.gradient:
             more = "" if self.repeats.within_rounding else ", more than rounding explains"
             notes.append(f"two gradients at the same point differ by {self.repeats.gradient:.1e}{more}")
-        if self.report.kinks and self.report.kinks.nodes:
-            notes.append(self.report.kinks.note("derivatives of some order"))
         return notes
 
     def __str__(self) -> str:
