@@ -49,7 +49,9 @@ def test_the_kind_and_the_distance(name, distance):
     factor = 4.0 if kind is Irregularity.JUMP else 2.0  # of a jump the nearest steps alone tell
     for row in report.directions:
         assert row.irregularity is kind
-        assert distance / factor / 2 <= row.distance <= 1.05 * distance  # steps move the entry by one to two times as much
+        assert (
+            distance / factor / 2 <= row.distance <= 1.05 * distance
+        )  # steps move the entry by one to two times as much
     assert any(f"the loss has a {kind}" in note for note in report.notes)
 
 
@@ -91,3 +93,17 @@ def test_with_one_shape_alone_kinds_are_confused(monkeypatch):
     for distance in DISTANCES[1:]:
         with pytest.raises(AssertionError):
             test_the_kind_and_the_distance("relu", distance)
+
+
+def test_networks_without_kinks_have_none():
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        w, v, x = (
+            rng.standard_normal((50, 6)) * (0.5, 1.0, 3.0)[seed % 3],
+            rng.standard_normal(50),
+            rng.standard_normal(6),
+        )
+        slope = v * np.cos(w @ x) + 2 * np.tanh(w @ x) / np.cosh(w @ x) ** 2
+        loss = lambda y: float(v @ np.sin(w @ y) + np.sum(np.tanh(w @ y) ** 2))  # noqa: B023, E731
+        report = verified(loss, x, w.T @ slope, seed=seed).report
+        assert {row.irregularity for row in report.directions} == {Irregularity.NONE}

@@ -156,6 +156,23 @@ class EntryReport:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckReport:
+    """One check by other means than differences of values."""
+
+    name: str
+    """What was checked: `determinism`, `executors`, `jvp and vjp`, `complex step` or `second remainder`."""
+    verdict: Verdict
+    discrepancy: float
+    bound: float
+    """The largest discrepancy that agrees."""
+    detail: str = ""
+    """What was compared, in a few words."""
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.verdict}; {self.detail}"
+
+
+@dataclass(frozen=True, slots=True)
 class VerificationReport:
     """A gradient compared with finite differences. Prints as a table."""
 
@@ -176,6 +193,8 @@ class VerificationReport:
     flat_step: float = 0.0
     """The largest step up to which the loss stays the same though it changes at larger ones, as rounded values do;
     in units of the largest powers of two up to max(1, |x|), entry by entry."""
+    checks: tuple[CheckReport, ...] = ()
+    """Checks by other means, if they were asked for."""
 
     @property
     def passed(self) -> bool:
@@ -202,7 +221,7 @@ class VerificationReport:
             notes.append(f"the loss has a {nearest.irregularity} {place}")
         if self.kinks and self.kinks.nodes:
             notes.append(self.kinks.note("derivatives of some order"))
-        return notes
+        return notes + [str(check) for check in self.checks]
 
     def __str__(self) -> str:
         head = f"verification: {self.verdict} ({self.evaluations} evaluations, noise {self.noise:.1e})"
@@ -244,6 +263,9 @@ class VerifyGradient:
         0.0, "a direction whose error bound exceeds this times the derivative is inconclusive; 0 for 1e-3", "rel_tol"
     )
     order: int = option(0, "the order of derivatives up to which to verify, 1 or 2; 0 for 1")
+    thorough: bool = option(
+        False, "check by other means as well: twice, on every executor, complex steps, dot products"
+    )
     resume: bytes = b""
     """The token of an earlier answer to this question, to go on from there; empty to begin at the beginning."""
 

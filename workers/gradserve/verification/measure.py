@@ -124,6 +124,13 @@ def look(
     return Look(findings, list(values))
 
 
+def differences_along(vector: Array) -> Dialogue[Differences]:
+    """The differences at ordinary steps along one vector, with the noise in them."""
+    origin = yield from centre(vector)
+    (values,) = yield Stage("differences", [vector], [_both_sides(steps_of(FIRST))])
+    return _differences(origin, FIRST, values)
+
+
 def measure(
     problem: Problem, origin: Centre, vectors: Sequence[Array], name: str, wanted: float | None = None
 ) -> Dialogue[list[Finding]]:
@@ -219,10 +226,14 @@ def _finding(
     wanted: float | None,
     at_edge: bool = False,
 ) -> Finding:
-    noise = origin.noise_at(values)
+    differences = _differences(origin, exponents, values)
+    return judge(problem.claim(vector), differences, problem.relative_tolerance, wanted, at_edge)
+
+
+def _differences(origin: Centre, exponents: range, values: Array) -> Differences:
+    """Values on both sides less the one at the point."""
     with np.errstate(invalid="ignore", over="ignore"):
         right, left = np.split(values - origin.value, 2)
-    right_noise, left_noise = np.split(noise, 2)
+    right_noise, left_noise = np.split(origin.noise_at(values), 2)
     rounding = EPSILON * abs(origin.value)
-    differences = Differences(exponents, right, left, right_noise, left_noise, origin.noise, rounding)
-    return judge(problem.claim(vector), differences, problem.relative_tolerance, wanted, at_edge)
+    return Differences(exponents, right, left, right_noise, left_noise, origin.noise, rounding)

@@ -26,7 +26,12 @@ _FINER, _ROUNDS = 4, 4
 _ALLOWED = 0.02
 """The part of J that may be left unexplained, of the terms that are not fitted."""
 _POWERS = (1, 3)
+_SMOOTH = (1, 3, 5, 7)
+_CANCELLING = 64.0
+"""The size of a power, in units of the largest J, from which on it is taken for an imitation."""
 _RIDGE = 1e-13
+_BEYOND, _CLEARLY_BEYOND = 2, 1.5
+"""The third longest step must be so many times the distance: what one or two steps show, powers might as well."""
 _CLEARLY, _CONFIRMATIONS = 4.0, 2
 
 
@@ -55,7 +60,7 @@ def nearest(differences: Differences) -> Nearest:
         window = slice(first, None)
         if np.count_nonzero(np.abs(jumps[window]) > allowed[window]) < FEWEST:
             break
-        if _misfits(steps[window], jumps[window], allowed[window], np.zeros((1, 0, len(steps) - first)))[0] <= 1:
+        if _is_smooth(steps[window], jumps[window], allowed[window]):
             break
         found = _best(steps[window], jumps[window], allowed[window])
         if found is not None:
@@ -67,11 +72,12 @@ def _best(steps: Array, jumps: Array, allowed: Array) -> Nearest | None:
     """The irregularity that explains all, if one does; that which leaves least."""
     octaves = np.log2(steps[0] / steps[-1])
     coarse = np.r_[0.0, steps[-1] * np.exp2(np.arange(0.0, octaves, 1 / _PER_OCTAVE))]
+    farthest = steps[_BEYOND] / _CLEARLY_BEYOND
     best, found = 1.0, None
     for shape, kind in _KINDS.items():
 
         def misfits(distances: Array, shape: _Shape = shape) -> Array:
-            return _misfits(steps, jumps, allowed, shape(steps, distances[:, None])[:, None])
+            return _misfits(steps, jumps, allowed, shape(steps, distances[:, None]))
 
         distance = float(coarse[np.argmin(misfits(coarse))])
         width = 1 / _PER_OCTAVE
@@ -79,7 +85,7 @@ def _best(steps: Array, jumps: Array, allowed: Array) -> Nearest | None:
             close = distance * np.exp2(np.linspace(-width, width, 2 * _FINER + 1))
             left = misfits(close)
             distance, width = float(close[np.argmin(left)]), width / _FINER
-        if left.min() < best:
+        if left.min() < best and distance < farthest:
             best, found = float(left.min()), Nearest(kind, np.inf if kind is Irregularity.NONE else distance)
     return found
 
@@ -117,21 +123,32 @@ _KINDS: Mapping[_Shape, Irregularity] = {
 """What J may hold beside a smooth part; where the derivative exists, as in the first two, nothing is irregular."""
 
 
-def _misfits(steps: Array, jumps: Array, allowed: Array, signatures: Array) -> Array:
-    """For each set of signatures, the most that it leaves with a smooth part, in units of what is allowed.
+def _is_smooth(steps: Array, jumps: Array, allowed: Array) -> bool:
+    """Whether powers explain all, as many as there are parameters otherwise, none far larger than their sum."""
+    left, shares = _fit(jumps, allowed, np.stack([steps**power for power in _SMOOTH])[None])
+    largest = float((shares * allowed[:, None]).max())
+    return bool(left[0] <= 1 and largest <= _CANCELLING * float(np.abs(jumps).max()))
 
-    Infinite where one of them is not heard at several steps.
-    """
+
+def _misfits(steps: Array, jumps: Array, allowed: Array, signatures: Array) -> Array:
+    """For each signature, the most that it leaves with a smooth part; infinite if not heard at several steps."""
     smooth = np.stack([steps**power for power in _POWERS])
-    columns = np.concatenate([np.broadcast_to(smooth, (len(signatures), *smooth.shape)), signatures], axis=1)
+    terms = np.concatenate([np.broadcast_to(smooth, (len(signatures), *smooth.shape)), signatures[:, None]], axis=1)
+    left, shares = _fit(jumps, allowed, terms)
+    heard = (shares[:, :, -1] > _CLEARLY).sum(axis=1) >= _CONFIRMATIONS
+    return np.asarray(np.where(heard, left, np.inf))
+
+
+def _fit(jumps: Array, allowed: Array, terms: Array) -> tuple[Array, Array]:
+    """For each set of terms what its best combination leaves at most, and the terms' sizes in it, (sets, steps, terms).
+
+    Both in units of what is allowed.
+    """
     weights = 1 / np.maximum(allowed, np.finfo(float).tiny)
-    columns = np.swapaxes(columns * weights, 1, 2)
+    columns = np.swapaxes(terms * weights, 1, 2)
     sizes = np.linalg.norm(columns, axis=1, keepdims=True)
     columns = columns / np.where(sizes > 0, sizes, 1.0)
     wanted = (jumps * weights)[:, None]
     rows = np.swapaxes(columns, 1, 2)
     fitted = np.linalg.solve(rows @ columns + _RIDGE * np.eye(columns.shape[2]), rows @ wanted)
-    left = np.abs(columns @ fitted - wanted).max(axis=(1, 2))
-    shares = np.abs(columns * np.swapaxes(fitted, 1, 2))[:, :, len(_POWERS) :]
-    heard = (shares > _CLEARLY).sum(axis=1) >= _CONFIRMATIONS
-    return np.asarray(np.where(heard.all(axis=1), left, np.inf))
+    return np.abs(columns @ fitted - wanted).max(axis=(1, 2)), np.abs(columns * np.swapaxes(fitted, 1, 2))

@@ -209,7 +209,7 @@ def _certify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     command = _command(commands, "certify", certify.TEXT, certify.EPILOG)
     certify.describe(command)
     _address(command, None, "a service that evaluates a graph (default: compute in this process)")
-    add_options(command, tuple(each for each in options_of(VerifyGradient) if each.name != "order"))
+    add_options(command, certify.OPTIONS)
 
 
 def _symmetry(command: argparse.ArgumentParser) -> None:

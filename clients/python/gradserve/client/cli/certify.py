@@ -42,6 +42,8 @@ verdicts: agrees         claim and differences are the same within the bounds
 
 exit status: 0 the gradient agrees, 1 it did not pass, 2 an error or a wrong argument
 """
+OPTIONS = tuple(each for each in options_of(VerifyGradient) if each.name not in ("order", "thorough"))
+"""Those of a verification that functions nobody can look into have as well."""
 _GRADIENT = "gradient:"
 
 
@@ -67,9 +69,7 @@ def run(options: argparse.Namespace) -> int:
     _require_one_claim(options)
     _require_folders(options.junit, options.html)
     at, modules = load_arrays(options.at), _Modules()
-    chosen = {
-        each.keyword: getattr(options, each.keyword) for each in options_of(VerifyGradient) if each.name != "order"
-    }
+    chosen = {each.keyword: getattr(options, each.keyword) for each in OPTIONS}
     with show.progress("evaluations") as progress, _evaluating(options, modules) as function:
         task = progress.add_task("certifying", total=None)
 
