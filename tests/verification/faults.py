@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from gradserve.questions.verification import Irregularity, VerificationReport
+from tests.verification.driver import verified
 
 Arrays = dict[str, np.ndarray]
 
@@ -73,7 +77,7 @@ def table(n: int, seed: int) -> Model:
 
 
 MODELS = (sines, square_layer, table)
-DELTAS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+DELTAS = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
 
 
 @dataclass(frozen=True)
@@ -128,3 +132,35 @@ def _changed(model: Model, name: str, index: tuple[int, ...], factor: float) -> 
     array = model.gradient[name].copy()
     array[index] *= factor
     return _with(model, name, array)
+
+
+_RNG = np.random.default_rng(1)
+A, Y = _RNG.standard_normal(20), _RNG.standard_normal(20)
+SMOOTH = A * np.cos(Y)
+KINDS = {
+    "relu": (lambda x: max(x, 0.0), 1.0, Irregularity.KINK),
+    "abs": (abs, 1.0, Irregularity.KINK),
+    "max": (lambda x: max(2 * x, -3 * x), 2.0, Irregularity.KINK),
+    "clip": (lambda x: min(x, 0.0) / 2 + 3 * x, 3.0, Irregularity.KINK),
+    "floor": (lambda x: np.floor(1 + x), 0.0, Irregularity.JUMP),
+    "root": (lambda x: np.sqrt(abs(x)), None, Irregularity.CUSP),
+}
+"""Six kinds of irregularity at 0, the derivative above it, and what they are to be called."""
+DISTANCES = (0.0, 1e-7, 1e-4, 1e-2)
+
+
+def beside(function: Callable[[Any], Any], slope: float, x: float, seed: int = 0) -> VerificationReport:
+    """The report on a loss that is a function of its first entry and smooth in others, where its slope is claimed."""
+
+    def loss(vector: Any) -> float:
+        return float(function(vector[0]) + A @ np.sin(vector[1:]))
+
+    return verified(loss, np.r_[x, Y], np.r_[slope, SMOOTH], seed=seed).report
+
+
+def kinked(name: str, distance: float, seed: int = 0) -> VerificationReport:
+    """The report at a distance above an irregularity, where the right derivative is claimed."""
+    function, slope, _ = KINDS[name]
+    if slope is None:
+        slope = 0.5 / math.sqrt(distance) if distance else 0.0
+    return beside(function, slope, distance, seed)

@@ -1,30 +1,42 @@
-"""What a verification finds, and what it costs: `python -m tests.verification.study [trials]` prints the tables.
+"""What a verification finds, and what it costs: `python -m tests.verification.study [trials]` writes RESULTS.md.
 
-Beside ours stand the checks of JAX and PyTorch where they are installed, with the tolerances that they come with; as
-they check derivatives of their own functions, each is given a function whose rule is the wrong gradient.
+Beside ours stand the checks of JAX and PyTorch where they are installed.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gradserve.questions.verification import Verdict
+from gradserve.questions.verification import Verdict, VerificationReport
 from tests.verification.driver import Counted, verified
-from tests.verification.faults import DELTAS, MODELS, Fault, Model, entry_faults, structural_faults
+from tests.verification.faults import (
+    DELTAS,
+    DISTANCES,
+    KINDS,
+    MODELS,
+    Fault,
+    Model,
+    entry_faults,
+    kinked,
+    structural_faults,
+)
+from tests.verification.peers import Check, installed
 
-SIZES = (10, 1000, 100_000)
+SIZES = (10, 100, 1000, 100_000)
+LARGE = 10_000
+"""Entries above which one trial of single wrong entries must do."""
+RIGHT, SMALLEST, IRREGULAR = 170, 40, 10
+"""Trials of right gradients, of smallest faults and of irregularities: 2040, 480 and 240 in all."""
 BUDGET = 60
 NOISES = (0.0, 1e-12, 1e-9, 1e-6)
-SLOW_CHECKS_UP_TO = 1000
-"""Entries up to which a check that moves them one by one is run."""
 
 
 @dataclass
@@ -33,13 +45,22 @@ class Tally:
 
     faults: int = 0
     found: int = 0
-    within_budget: int = 0
+    """Called wrong within the budget."""
     input_named: int = 0
     entries: int = 0
     entry_named: int = 0
     within_extra: int = 0
+    """Named within 4 log2 n evaluations above the budget."""
     evaluations: list[int] = field(default_factory=list)
     others: dict[str, list[bool]] = field(default_factory=lambda: defaultdict(list))
+
+    def add(self, other: Tally) -> None:
+        """Takes in what another one counted."""
+        for name in ("faults", "found", "input_named", "entries", "entry_named", "within_extra"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.evaluations += other.evaluations
+        for name, found in other.others.items():
+            self.others[name] += found
 
 
 def told(model: Model, gradient: dict[str, np.ndarray], seed: int, noise: float = 0.0) -> Counted:
@@ -54,29 +75,34 @@ def told(model: Model, gradient: dict[str, np.ndarray], seed: int, noise: float 
 
 def faults_of(model: Model, seed: int) -> Iterator[Fault]:
     """All faults of a model that change the gradient."""
-    every = [*(f for delta in DELTAS for f in entry_faults(model, delta, seed)), *structural_faults(model, seed)]
+    every = [f for delta in DELTAS for f in entry_faults(model, delta, seed)]
+    every += structural_faults(model, seed) if model.size <= LARGE else []
     right = model.pack(model.gradient)
     return (fault for fault in every if not np.array_equal(model.pack(fault.gradient), right))
+
+
+def disagreeing(report: VerificationReport) -> list[str]:
+    """The inputs in which a gradient is called wrong."""
+    return [row.input for row in report.inputs if row.verdict is Verdict.DISAGREES]
 
 
 def judged(tally: Tally, model: Model, fault: Fault, seed: int) -> None:
     """Enters what we say of a fault."""
     counted = told(model, fault.gradient, seed)
-    report, spent = counted.report, counted.evaluations
+    report = counted.report
     tally.faults += 1
     tally.entries += fault.entry is not None
     if report.verdict is not Verdict.DISAGREES:
         return
-    tally.found += 1
-    tally.evaluations.append(spent)
-    tally.within_budget += counted.until_found <= BUDGET
-    tally.input_named += [row.input for row in report.inputs if row.verdict is Verdict.DISAGREES] == [fault.input]
+    tally.found += counted.until_found <= BUDGET
+    tally.evaluations.append(counted.evaluations)
+    tally.input_named += disagreeing(report) == [fault.input]
     if fault.entry is not None and [(e.input, e.index) for e in report.entries] == [(fault.input, fault.entry)]:
         tally.entry_named += 1
-        tally.within_extra += spent - counted.until_found <= 4 * math.log2(model.size)
+        tally.within_extra += counted.evaluations <= BUDGET + 4 * math.log2(model.size)
 
 
-def power(n: int, trials: int, checks: dict[str, Callable[[Model, Fault], bool | None]]) -> dict[str, Tally]:
+def power(n: int, trials: int, checks: dict[str, Check]) -> dict[str, Tally]:
     """What is found of each kind of fault in models of about n entries."""
     tallies: dict[str, Tally] = defaultdict(Tally)
     for seed in range(trials):
@@ -103,71 +129,56 @@ def false_alarms(trials: int, n: int = 100) -> dict[float, dict[str, int]]:
     return counts
 
 
-def jax_check(model: Model, fault: Fault) -> bool:
-    """Whether `jax.test_util.check_grads` objects, with its own tolerances in double precision."""
-    import jax
-    from jax.test_util import check_grads
+def smallest_faults(trials: int, n: int = 100) -> dict[float, tuple[int, int]]:
+    """By the noise: of how many faults twice the smallest that would be seen, how many are seen."""
+    counts = {}
+    for noise in NOISES:
+        seen = made = 0
+        for seed in range(trials):
+            for make in MODELS:
+                model = make(n, seed)
+                right = told(model, model.gradient, seed, noise).report
+                wrong = {name: array.copy() for name, array in model.gradient.items()}
+                name = list(wrong)[seed % len(wrong)]
+                place = np.unravel_index(seed % wrong[name].size, wrong[name].shape)
+                # The directions move an entry by one to two times its scale, and an error shows as much.
+                wrong[name][place] += (
+                    2 * right.smallest_fault / 2.0 ** max(0, math.frexp(model.point[name][place])[1] - 1)
+                )
+                made += 1
+                seen += told(model, wrong, seed + trials, noise).report.verdict is Verdict.DISAGREES
+        counts[noise] = seen, made
+    return counts
 
-    def value(vector: Any) -> Any:
-        shape = jax.ShapeDtypeStruct((), np.float64)
-        return jax.pure_callback(lambda v: np.float64(model.loss(model.unpack(np.asarray(v)))), shape, vector)
 
-    loss = jax.custom_vjp(value)
-    wrong = model.pack(fault.gradient)
-    loss.defvjp(lambda vector: (value(vector), None), lambda _, upstream: (upstream * wrong,))
-    try:
-        check_grads(loss, (model.pack(model.point),), order=1, modes=("rev",))
-    except AssertionError:
-        return True
-    return False
-
-
-def torch_check(fast: bool) -> Callable[[Model, Fault], bool | None]:
-    """Whether `torch.autograd.gradcheck` objects."""
-    torch = importlib.import_module("torch")
-
-    def check(model: Model, fault: Fault) -> bool | None:
-        if not fast and model.size > SLOW_CHECKS_UP_TO:
-            return None
-
-        class Loss(torch.autograd.Function):  # type: ignore[misc, name-defined]
-            @staticmethod
-            def forward(ctx: Any, vector: Any) -> Any:
-                return vector.new_tensor(model.loss(model.unpack(vector.detach().numpy())))
-
-            @staticmethod
-            def backward(ctx: Any, upstream: Any) -> Any:
-                return upstream * torch.from_numpy(model.pack(fault.gradient))
-
-        point = torch.from_numpy(model.pack(model.point)).requires_grad_()
-        return not torch.autograd.gradcheck(Loss.apply, (point,), fast_mode=fast, raise_exception=False)
-
-    return check
+def kinks(trials: int) -> dict[str, dict[float, tuple[int, int]]]:
+    """By kind of irregularity and distance: how many of the reports say what it is and how far, of how many."""
+    found: dict[str, dict[float, tuple[int, int]]] = {}
+    for name, (_, _, kind) in KINDS.items():
+        found[name] = {}
+        for distance in DISTANCES:
+            reports = [kinked(name, distance, seed) for seed in range(trials)]
+            right = sum(
+                all(
+                    row.irregularity is kind and distance / 8 <= row.distance <= 1.1 * distance
+                    for row in report.directions
+                )
+                and report.verdict is (Verdict.AGREES if distance else Verdict.KINK)
+                for report in reports
+            )
+            found[name][distance] = right, trials
+    return found
 
 
 def main() -> None:
-    """Prints the tables."""
-    trials = int(sys.argv[1]) if len(sys.argv) > 1 else 20
-    checks: dict[str, Callable[[Model, Fault], bool | None]] = {}
-    if importlib.util.find_spec("jax"):
-        importlib.import_module("jax").config.update("jax_enable_x64", True)  # callbacks run on threads of their own
-        checks["jax"] = jax_check
-    if importlib.util.find_spec("torch"):
-        checks |= {"torch fast": torch_check(True), "torch slow": torch_check(False)}
-    for n in SIZES:
-        print(f"\nabout {n} entries; evaluations are a median; n/a: no single entry is wrong")
-        names = ["found", f"within {BUDGET}", "input", "entry", "in 4 log2 n", "evaluations", *checks]
-        print(f"{'fault':24}{'of':>6}" + "".join(f"{name:>13}" for name in names))
-        for kind, t in power(n, max(1, trials // (10 if n > SLOW_CHECKS_UP_TO else 1)), checks).items():
-            cells = [t.found, t.within_budget, t.input_named]
-            shown = [f"{cell / t.faults:.1%}" for cell in cells]
-            shown += [f"{cell / t.entries:.1%}" if t.entries else "n/a" for cell in (t.entry_named, t.within_extra)]
-            shown.append(f"{np.median(t.evaluations):.0f}" if t.evaluations else "n/a")
-            shown += [f"{np.mean(t.others[name]):.1%}" if t.others[name] else "n/a" for name in checks]
-            print(f"{kind:24}{t.faults:>6}" + "".join(f"{cell:>13}" for cell in shown))
-    print("\nright gradients, by the noise in the loss relative to its value")
-    for noise, verdicts in false_alarms(10 * trials).items():
-        print(f"{noise:8.0e}  " + ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()))
+    """Runs everything and writes it down."""
+    from tests.verification.results import write
+
+    trials = int(sys.argv[1]) if len(sys.argv) > 1 else 4
+    checks = installed()
+    tallies = {n: power(n, 1 if n > LARGE else trials, checks) for n in SIZES}
+    folder = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(__file__).parent
+    write(folder, list(checks), tallies, false_alarms(RIGHT), smallest_faults(SMALLEST), kinks(IRREGULAR))
 
 
 if __name__ == "__main__":

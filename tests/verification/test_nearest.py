@@ -8,21 +8,8 @@ import pytest
 from gradserve.questions.verification import Irregularity, Verdict
 from gradserve.verification import nearest
 from tests.verification.driver import verified
+from tests.verification.faults import DISTANCES, KINDS, SMOOTH, A, Y, beside, kinked
 
-RNG = np.random.default_rng(1)
-A, Y = RNG.standard_normal(20), RNG.standard_normal(20)
-SMOOTH = A * np.cos(Y)
-
-KINDS = {
-    "relu": (lambda x: max(x, 0.0), 1.0, Irregularity.KINK),
-    "abs": (abs, 1.0, Irregularity.KINK),
-    "max": (lambda x: max(2 * x, -3 * x), 2.0, Irregularity.KINK),
-    "clip": (lambda x: min(x, 0.0) / 2 + 3 * x, 3.0, Irregularity.KINK),
-    "floor": (lambda x: np.floor(1 + x), 0.0, Irregularity.JUMP),
-    "root": (lambda x: np.sqrt(abs(x)), None, Irregularity.CUSP),
-}
-"""Six kinds of irregularity at 0, the derivative above it, and what they are to be called."""
-DISTANCES = (0.0, 1e-7, 1e-4, 1e-2)
 SMOOTH_ONES = {
     "sine": (math.sin, math.cos),
     "steep": (lambda x: math.exp(8 * x), lambda x: 8 * math.exp(8 * x)),
@@ -32,19 +19,11 @@ SMOOTH_ONES = {
 }
 
 
-def told(kinked, slope, x, seed=0):
-    """The report on a loss that is not smooth in its first entry and is in others."""
-    return verified(
-        lambda y: float(kinked(y[0]) + A @ np.sin(y[1:])), np.r_[x, Y], np.r_[slope, SMOOTH], seed=seed
-    ).report
-
-
 @pytest.mark.parametrize("distance", DISTANCES)
 @pytest.mark.parametrize("name", KINDS)
 def test_the_kind_and_the_distance(name, distance):
-    kinked, slope, kind = KINDS[name]
-    slope = 0.5 / math.sqrt(distance) if slope is None and distance else slope or 0.0
-    report = told(kinked, slope, distance)
+    kind = KINDS[name][2]
+    report = kinked(name, distance)
     assert report.verdict is (Verdict.AGREES if distance else Verdict.KINK)
     factor = 4.0 if kind is Irregularity.JUMP else 2.0  # of a jump the nearest steps alone tell
     for row in report.directions:
@@ -57,12 +36,12 @@ def test_the_kind_and_the_distance(name, distance):
 
 @pytest.mark.parametrize("name", KINDS)
 def test_entries_on_a_kink_have_both_one_sided_values(name):
-    kinked, slope, kind = KINDS[name]
-    (entry,) = told(kinked, slope or 0.0, 0.0).entries
+    function, _, kind = KINDS[name]
+    (entry,) = kinked(name, 0.0).entries
     h = 2.0**-40
     assert (entry.verdict, entry.irregularity, entry.distance) == (Verdict.KINK, kind, 0.0)
     for measured, sign in ((entry.right, 1.0), (entry.left, -1.0)):
-        quotient = sign * (kinked(sign * h) - kinked(0.0)) / h
+        quotient = sign * (function(sign * h) - function(0.0)) / h
         assert measured == pytest.approx(quotient if abs(quotient) < 1e3 else math.copysign(math.inf, quotient))
 
 
@@ -70,7 +49,7 @@ def test_entries_on_a_kink_have_both_one_sided_values(name):
 @pytest.mark.parametrize("name", SMOOTH_ONES)
 def test_what_has_a_derivative_is_not_irregular(name, distance):
     function, derivative = SMOOTH_ONES[name]
-    report = told(function, derivative(distance), distance)
+    report = beside(function, derivative(distance), distance)
     assert report.verdict is Verdict.AGREES
     assert {row.irregularity for row in report.directions} == {Irregularity.NONE}
     assert all(math.isinf(row.distance) for row in report.directions)
