@@ -28,6 +28,14 @@ def wrong(w, b):
 def tree(params):
     return np.sum(params["a"] ** 2) + params["c"]
 
+def diagonal(w, b):
+    z = np.tanh(w * b)
+    s = 2 * SCALE * (1 - z * z) * (1 - 3 * z * z)
+    return s * b * b, s @ w**2
+
+def array(w, b):
+    return np.sin(w * b)
+
 def broken(w, b):
     return 1 / 0
 """
@@ -48,6 +56,9 @@ def here(tmp_path, monkeypatch, embedded):
     np.savez("right.npz", value=1.0, **{"gradient:w": s * b, "gradient:b": s @ w})
     np.savez("wrong.npz", w=s * b * [1, 1, 1.01], b=s @ w)
     np.savez("tree.npz", a=w, c=b)
+    np.savez("direction.npz", w=w, b=0.0)
+    np.savez("product.npz", np.cos(w * b) * b * w)
+    np.savez("wrong_product.npz", np.cos(w * b) * b * w * [1, 1, 1.01])
     np.savez("tree_gradient.npz", a=2 * w, c=1.0)
     return tmp_path
 
@@ -57,6 +68,12 @@ RUNS = {
     "wrong code": (["model.py:loss", "model.py:wrong"], 1),
     "graph": (["loss.pb", "--claimed", "right.npz"], 0),
     "wrong graph": (["loss.pb", "--claimed", "wrong.npz"], 1),
+    "diagonal": (["model.py:loss", "model.py:diagonal", "--of", "diagonal"], 0),
+    "product": (["model.py:array", "--claimed", "product.npz", "--of", "jvp", "--tangent", "direction.npz"], 0),
+    "wrong product": (
+        ["model.py:array", "--claimed", "wrong_product.npz", "--of", "jvp", "--tangent", "direction.npz"],
+        1,
+    ),
     "a dict alone": (["model.py:tree", "--claimed", "tree_gradient.npz", "--at", "tree.npz"], 0),
 }
 
@@ -67,7 +84,7 @@ def test_status_and_verdict(here, capsys, name):
     assert main(["certify", "--at", "point.npz", *arguments]) == status
     out, err = capsys.readouterr()
     assert ("agrees" if status == 0 else "disagrees") in out.splitlines()[0]
-    assert ("w[2]" in out) == (status == 1)
+    assert ("w[2]" in out or "value[2]" in out) == (status == 1)
     assert err == ""
 
 
@@ -83,11 +100,19 @@ def test_documents(here, capsys):
 ERRORS = {
     "no claim": (["model.py:loss"], "give the gradient once"),
     "two claims": (["model.py:loss", "model.py:wrong", "--claimed", "right.npz"], "give the gradient once"),
-    "no such function": (["model.py:loss", "model.py:nope"], "it has loss, gradient, wrong, tree, broken"),
+    "no such function": (
+        ["model.py:loss", "model.py:nope"],
+        "it has loss, gradient, wrong, tree, diagonal, array, broken",
+    ),
+    "no tangent": (["model.py:array", "--claimed", "product.npz", "--of", "jvp"], "jvp takes a tangent"),
+    "several arrays for one": (
+        ["model.py:array", "--claimed", "wrong.npz", "--of", "jvp", "--tangent", "direction.npz"],
+        "of a jvp there is one",
+    ),
     "no function named": (["model.py", "model.py:gradient"], "as in model.py:gradient"),
     "no such file": (["other.py:loss", "model.py:gradient"], "other.py: there is no such file"),
     "no graph": (["other.pb", "--claimed", "right.npz"], "No such file"),
-    "own error": (["model.py:loss", "model.py:broken"], "model.py:21: ZeroDivisionError"),
+    "own error": (["model.py:loss", "model.py:broken"], "model.py:29: ZeroDivisionError"),
     "a service for code": (["model.py:loss", "model.py:wrong", "--address", "localhost:1"], "never on a service"),
     "no such folder": (["model.py:loss", "model.py:wrong", "--html", "a/b.html"], "no such folder"),
 }

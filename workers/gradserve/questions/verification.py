@@ -145,11 +145,14 @@ class EntryReport:
     """What the loss has nearest to the point where the entry is moved, if that alone explains the differences."""
     distance: float = math.inf
     """How far the entry is from there."""
+    output: str = ""
+    """Of a Jacobian, the entry of the output that is differentiated."""
 
     @property
     def name(self) -> str:
-        """The entry as one would write it: `w[3,1]`."""
-        return _of_order(str(Entry(self.input, self.index)), self.order)
+        """The entry as one would write it: `w[3,1]`; of a Jacobian `value[2] by w[3,1]`."""
+        entry = str(Entry(self.input, self.index))
+        return _of_order(f"{self.output} by {entry}" if self.output else entry, self.order)
 
     def __str__(self) -> str:
         return f"{self.name}: {_comparison(self)}"

@@ -43,6 +43,8 @@ class Side(enum.Enum):
     BOTH = "both"
     RIGHT = "right"
     LEFT = "left"
+    SECOND = "second"
+    """Both, for the second derivative."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +76,7 @@ def steps_of(exponents: range) -> Array:
 def table(exponents: range, side: Side) -> Table:
     """The table over the steps 4**-k for k in `exponents`, coarse to fine."""
     steps = steps_of(exponents)
-    power = 2 if side is Side.BOTH else 1
+    power = 2 if side in (Side.BOTH, Side.SECOND) else 1
     weights: list[Array] = []
     parents: list[tuple[int, int]] = []
     known: dict[tuple[int, int], int] = {}
@@ -107,6 +109,8 @@ def _difference(steps: Array, level: int, side: Side) -> Array:
     row = np.zeros((2, len(steps)))
     if side is Side.BOTH:
         row[:, level] = 0.5 / steps[level], -0.5 / steps[level]
+    elif side is Side.SECOND:
+        row[:, level] = 1 / steps[level] ** 2
     elif side is Side.RIGHT:
         row[0, level] = 1 / steps[level]
     else:
@@ -144,6 +148,8 @@ class Differences:
     origin_noise: float
     rounding: float
     """The spacing of floating-point numbers around the loss."""
+    second: bool = False
+    """Whether it is the second derivative that is asked for."""
 
     @property
     def constant(self) -> bool:
@@ -239,8 +245,11 @@ def plain(differences: Differences) -> Plain:
 def remainder_order(differences: Differences, claimed: float) -> float:
     """The power of the step with which the loss less its value and slope falls, at the finest steps where it is heard.
 
-    By Taylor's theorem 2, or more where higher terms vanish; 1 if the slope is not `claimed`. NaN if too few are heard.
+    By Taylor's theorem 2, or more where higher terms vanish; 1 if the slope is not `claimed`. NaN if too few are heard,
+    and of second derivatives.
     """
+    if differences.second:
+        return float("nan")
     steps = differences.steps
     with np.errstate(invalid="ignore", over="ignore"):
         left = np.abs([differences.right - claimed * steps, differences.left + claimed * steps]).max(axis=0)

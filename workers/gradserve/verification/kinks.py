@@ -124,6 +124,14 @@ def judge(
     A bound above `wanted` is inconclusive; unless given, that is the tolerance times the size of the derivative. At an
     edge of the domain the derivative is that on the side where the loss is finite.
     """
+    if differences.second:
+        central = right = left = slope(differences, Side.SECOND)
+        return _judged(
+            Finding(Verdict.INCONCLUSIVE, claim, central, right, left, differences, kink=False),
+            differences,
+            relative_tolerance,
+            wanted,
+        )
     right, left = one_sided(differences, Side.RIGHT), one_sided(differences, Side.LEFT)
     empty = [_ends_in_nothing(side) for side in (differences.right, differences.left)]
     if at_edge and any(empty) and not all(empty):

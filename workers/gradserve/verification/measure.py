@@ -59,6 +59,8 @@ class Problem:
     """The error that each entry of `gradient` may have beside rounding: that of limits at kinks."""
     finest: int = ALL.stop
     """The exponent from which on steps do not move the point's numbers, where these are of single precision."""
+    second: bool = False
+    """Whether the claim is what second derivatives of the values along vectors are, which are linear in these."""
 
     @property
     def bits(self) -> int:
@@ -226,14 +228,14 @@ def _finding(
     wanted: float | None,
     at_edge: bool = False,
 ) -> Finding:
-    differences = _differences(origin, exponents, values)
+    differences = _differences(origin, exponents, values, problem.second)
     return judge(problem.claim(vector), differences, problem.relative_tolerance, wanted, at_edge)
 
 
-def _differences(origin: Centre, exponents: range, values: Array) -> Differences:
+def _differences(origin: Centre, exponents: range, values: Array, second: bool = False) -> Differences:
     """Values on both sides less the one at the point."""
     with np.errstate(invalid="ignore", over="ignore"):
         right, left = np.split(values - origin.value, 2)
     right_noise, left_noise = np.split(origin.noise_at(values), 2)
     rounding = EPSILON * abs(origin.value)
-    return Differences(exponents, right, left, right_noise, left_noise, origin.noise, rounding)
+    return Differences(exponents, right, left, right_noise, left_noise, origin.noise, rounding, second)

@@ -117,19 +117,21 @@ class Client:
         claimed: Any,
         *,
         at: Any,
+        of: str = "gradient",
+        tangent: Any = None,
         directions: int = 0,
         seed: int = 0,
         rel_tol: float = 0.0,
         progress: Callable[[VerificationProgress], object] | None = None,
     ) -> Certificate:
-        """The certificate of a gradient from anywhere, as `gradserve.client.certify` gives it.
+        """The certificate of a derivative from anywhere, as `gradserve.client.certify` gives it.
 
         A Python function runs in this process, never on the service. A `Function`, a graph, or a graph file is
         evaluated where this client evaluates.
         """
         known = self.load(function) if isinstance(function, Graph | str | Path) else function
         chosen: dict[str, Any] = {"directions": directions, "seed": seed, "rel_tol": rel_tol}
-        return certify(known, claimed, at=at, progress=progress, **chosen)
+        return certify(known, claimed, at=at, of=of, tangent=tangent, progress=progress, **chosen)
 
     def close(self) -> None:
         """Closes the connection, or ends the threads. Functions of this client cannot be asked any more."""

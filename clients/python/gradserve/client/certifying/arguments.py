@@ -57,25 +57,25 @@ class Arguments:
             trees[name] = unflatten(structure, [next(fresh) for _ in range(count(structure))])
         return ((), trees) if self.named else (tuple(trees.values()), {})
 
-    def claimed(self, claimed: Any) -> dict[str, Array]:
+    def claimed(self, claimed: Any, what: str = "gradient claimed", rows: tuple[int, ...] = ()) -> dict[str, Array]:
         """What is claimed for the leaves that may be differentiated; None in the place of one leaves it out.
+
+        Args:
+            claimed: of the structure of the arguments.
+            what: what it is called in errors.
+            rows: axes that each array has before those of the argument, as blocks of a Jacobian do.
 
         Raises:
             InvalidRequest: the structure or a shape is another than that of the arguments.
         """
         real, found = self.real, {}
         for path, leaf in self._leaves_of(claimed):
-            if leaf is None or path not in real:
-                continue
-            array = as_numpy(f"the gradient claimed in {path}", leaf)
-            if array.shape != real[path].shape:
-                text = f"the gradient claimed in {path} has shape {array.shape} where {real[path].shape} belongs"
-                raise InvalidRequest(text)
-            if array.dtype.kind not in "fiu":
-                raise InvalidRequest(f"the gradient claimed in {path} is {array.dtype}; give real numbers")
-            found[path] = array if array.dtype.kind == "f" else array.astype(np.float64)
+            if leaf is not None and path in real:
+                found[path] = real_numbers(f"the {what} in {path}", leaf, rows + real[path].shape)
         if not found:
-            raise InvalidRequest("nothing is claimed: no floating-point array of the point has a gradient")
+            raise InvalidRequest(
+                f"nothing is claimed or given: there is no {what} in any floating-point array of the point"
+            )
         return found
 
     def by_parameter(self, claimed: Mapping[str, Array]) -> tuple[tuple[str, ...], dict[str, Any]]:
@@ -104,10 +104,10 @@ class Arguments:
         elif isinstance(claimed, tuple | list) and len(claimed) == len(names):
             parts = dict(zip(names, claimed, strict=True))
         else:
-            raise InvalidRequest(f"the claimed gradient must hold one tree for each of {', '.join(names)}")
+            raise InvalidRequest(f"what is claimed must hold one tree for each of {', '.join(names)}")
         unknown = [str(name) for name in parts if name not in self.structures]
         if unknown:
-            raise InvalidRequest(f"a gradient is claimed in {', '.join(unknown)}; there are {', '.join(names)}")
+            raise InvalidRequest(f"something is claimed in {', '.join(unknown)}; there are {', '.join(names)}")
         return [
             leaf
             for name, part in parts.items()
@@ -161,6 +161,20 @@ def as_numpy(path: str, leaf: Any) -> Array:
     if array.dtype.kind not in "fciub":
         raise InvalidRequest(f"{path} is a {type(leaf).__name__} that is no array of numbers")
     return array
+
+
+def real_numbers(path: str, leaf: Any, shape: tuple[int, ...]) -> Array:
+    """A leaf of a shape as floating-point numbers.
+
+    Raises:
+        InvalidRequest: it is no array of real numbers, or one of another shape.
+    """
+    array = as_numpy(path, leaf)
+    if array.shape != shape:
+        raise InvalidRequest(f"{path} has shape {array.shape} where {shape} belongs")
+    if array.dtype.kind not in "fiu":
+        raise InvalidRequest(f"{path} is {array.dtype}; give real numbers")
+    return array if array.dtype.kind == "f" else array.astype(np.float64)
 
 
 def like(leaf: Any, array: Array) -> Any:

@@ -33,15 +33,17 @@ class Repeats:
 
 @dataclass(frozen=True)
 class Certificate:
-    """A claimed gradient compared with differences of its function. Prints as a table; `_repr_html_` is a page's."""
+    """A claimed derivative compared with differences of its function. Prints as a table; `_repr_html_` is a page's."""
 
     function: str
-    """What the gradient is of."""
+    """What the derivative is of."""
     report: VerificationReport
     """Every row of the comparison."""
     repeats: Repeats
     reproducer: str
     """Lines of Python that repeat the worst check."""
+    of: str = "gradient"
+    """What is claimed."""
 
     @property
     def verdict(self) -> Verdict:
@@ -50,7 +52,7 @@ class Certificate:
 
     @property
     def passed(self) -> bool:
-        """Whether the gradient agrees with the differences within their error bound, everywhere."""
+        """Whether the claim agrees with the differences within their error bound, everywhere."""
         return self.verdict is Verdict.AGREES
 
     @property
@@ -112,12 +114,13 @@ class Certificate:
     def headline(self) -> str:
         """The verdict in a line."""
         told = f"{self.evaluations} evaluations, noise {self.noise:.1e}, seed {self.seed}"
-        return f"gradient of {self.function}: {self.verdict} ({told})"
+        return f"{self.of} of {self.function}: {self.verdict} ({told})"
 
     def to_json(self) -> str:
         """Everything as JSON (RFC 8259); numbers that are not finite as "nan", "inf" and "-inf"."""
         fields: dict[str, Any] = {
             "function": self.function,
+            "of": self.of,
             "verdict": self.verdict,
             "passed": self.passed,
             **{name: value for name, value in asdict(self.report).items() if name != "verdict"},
@@ -129,7 +132,7 @@ class Certificate:
 
     def to_html(self) -> str:
         """A page of its own, without scripts, or anything to be fetched."""
-        return documents.page(f"gradient of {self.function}: {self.verdict}", self._repr_html_())
+        return documents.page(f"{self.of} of {self.function}: {self.verdict}", self._repr_html_())
 
     def to_junit(self) -> str:
         """A test suite in JUnit's XML, with one case for each input: a failure where it did not pass."""
@@ -137,7 +140,7 @@ class Certificate:
         names = [row.name for row in self.inputs]
         if not self.passed and not failed:
             failed = dict.fromkeys(names, f"{self.verdict}: {'; '.join(self.notes)}")
-        return documents.junit(f"gradient of {self.function}", names, failed, str(self))
+        return documents.junit(f"{self.of} of {self.function}", names, failed, str(self))
 
     def _repr_html_(self) -> str:
         tables = [documents.rows(("input", *_COLUMNS), [cells(row) for row in self.inputs])]

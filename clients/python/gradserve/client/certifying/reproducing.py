@@ -13,13 +13,14 @@ _FINEST = -17
 _FINEST_OF_SINGLE = -7
 
 
-def reproducer(report: VerificationReport, arguments: Arguments, options: Mapping[str, Any]) -> str:
+def reproducer(report: VerificationReport, arguments: Arguments, options: Mapping[str, Any], of: str) -> str:
     """A central difference in the worst entry, or the same certificate again where no entry is to blame."""
     head = "# function, claimed and at: those of the certificate"
     entry = report.entries[0] if report.entries else None
-    if entry is None or not math.isfinite(entry.measured):
+    if of != "gradient" or entry is None or not math.isfinite(entry.measured):
         given = {"directions": options["directions"], "seed": options["seed"], "rel_tol": options["relative_tolerance"]}
-        told = "".join(f", {name}={value!r}" for name, value in given.items() if value)
+        more = "" if of == "gradient" else f", of={of!r}" + ", tangent=tangent" * (of in ("jvp", "hvp"))
+        told = more + "".join(f", {name}={value!r}" for name, value in given.items() if value)
         return f"{head}\nfrom gradserve.client import certify\n\nprint(certify(function, claimed, at=at{told}))"
     moved = f'moved(function, at, "{entry.name}", '
     return (

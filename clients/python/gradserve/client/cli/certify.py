@@ -12,11 +12,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from gradserve.client.claims import TARGETS
 from gradserve.ir.errors import GradserveError, InvalidRequest
 from gradserve.questions.options import options_of
 from gradserve.questions.verification import VerificationProgress, VerifyGradient
 
-TEXT = "compare a gradient from anywhere with differences of its function"
+TEXT = "compare a gradient, or another derivative, from anywhere with differences of its function"
 EPILOG = """\
 FILE is a graph file, or a function of a Python file. GRADIENT is a function of a Python file that takes what the
 function takes and returns the gradient; or else --claimed gives the gradient's arrays.
@@ -26,13 +27,15 @@ examples:
   gradserve certify loss.pb --claimed gradient.npz --at point.npz
   gradserve certify model.py:loss model.py:gradient --at point.npz
   gradserve certify model.py:loss --claimed gradient.npz --at point.npz --html report.html --junit report.xml
+  gradserve certify model.py:loss model.py:product --of hvp --tangent direction.npz --at point.npz
 
 A FUNCTION OF A PYTHON FILE IS YOUR OWN CODE: the file is imported and run by this command, on this machine, with your
 rights. It is never sent to a service. Graph files are data; nothing in them is run.
 
 The arrays of POINT.npz have the names of the function's parameters; if they have others, the function's only argument
 is a dict of them. Those of the gradient are called NAME, or gradient:NAME as `gradserve gradient --out` writes them.
-The function may use NumPy, PyTorch, JAX or anything else; it returns one real number.
+The function may use NumPy, PyTorch, JAX or anything else; it returns one real number. Of a jvp or a jacobian the
+function's value is an array, and the arrays that --claimed gives are called value, or by the point's names.
 
 verdicts: agrees         claim and differences are the same within the bounds
           disagrees      they are not; the entries that are wrong are named
@@ -54,6 +57,8 @@ def describe(command: argparse.ArgumentParser) -> None:
     add("gradient", metavar="GRADIENT", nargs="?", help="a function that gives the gradient, as in model.py:gradient")
     add("--at", type=Path, metavar="POINT.npz", required=True, help="the point: arrays by name")
     add("--claimed", type=Path, metavar="FILE.npz", help="the gradient's arrays, instead of GRADIENT")
+    add("--of", choices=TARGETS, default="gradient", help="what is claimed (default gradient)")
+    add("--tangent", type=Path, metavar="FILE.npz", help="the vector v of a jvp J v, or of an hvp H v: arrays by name")
     add("--json", action="store_true", help="print the certificate as JSON")
     add("--junit", type=Path, metavar="FILE.xml", help="write it as a test report")
     add("--html", type=Path, metavar="FILE.html", help="write it as a page")
@@ -77,7 +82,12 @@ def run(options: argparse.Namespace) -> int:
             progress.update(task, description=step.stage, completed=step.evaluations)
 
         claimed = modules.function(options.gradient) if options.gradient else _stripped(load_arrays(options.claimed))
-        found = _told(lambda: certify(function, claimed, at=at, progress=update, **chosen))
+        if options.of == "jvp" and not callable(claimed):
+            claimed = _only(claimed, options.claimed)
+        tangent = load_arrays(options.tangent) if options.tangent else None
+        found = _told(
+            lambda: certify(function, claimed, at=at, of=options.of, tangent=tangent, progress=update, **chosen)
+        )
     for file, text in ((options.junit, found.to_junit), (options.html, found.to_html)):
         if file is not None:
             file.write_text(text(), encoding="utf-8")
@@ -157,6 +167,14 @@ def _stripped(arrays: dict[str, Any]) -> dict[str, Any]:
     """Gradients by the names of inputs; a file that has such does not claim its other arrays."""
     gradients = {name.removeprefix(_GRADIENT): a for name, a in arrays.items() if name.startswith(_GRADIENT)}
     return gradients or arrays
+
+
+def _only(arrays: dict[str, Any], file: Path) -> Any:
+    """The one array of a file."""
+    if len(arrays) != 1:
+        raise InvalidRequest(f"{file} has {len(arrays)} arrays; of a jvp there is one, J v")
+    (array,) = arrays.values()
+    return array
 
 
 def _is_python(target: str) -> bool:
