@@ -87,6 +87,13 @@ def test_verify(folder, run, place):
     assert out.splitlines()[0].endswith("seed 3")
 
 
+def test_verify_by_other_means_as_well(folder, run, place):
+    status, out, err = run("verify", "loss.pb", "point.npz", "--thorough", *place)
+    assert (status, err) == (0, "")
+    for check in ("determinism", "executors", "jvp and vjp", "second remainder"):
+        assert f"{check}: agrees" in out
+
+
 def test_verify_a_claimed_gradient(folder, run, place):
     run("gradient", "loss.pb", "point.npz", "--out", "mine.npz")
     assert run("verify", "loss.pb", "point.npz", "--claimed", "mine.npz", *place)[0] == 0
