@@ -9,7 +9,7 @@ from gradserve.questions.verification import Verdict
 from gradserve.verification import decode, directions, gradient
 from tests.verification.driver import verified
 from tests.verification.faults import DELTAS, MODELS, entry_faults, sines, square_layer, structural_faults
-from tests.verification.study import false_alarms, told
+from tests.verification.study import false_alarms, smallest_faults, told
 
 SIZES = (10, 1000)
 LARGEST = 100_000
@@ -102,3 +102,7 @@ def test_spread_directions():
     assert (rows != directions.spread_directions(point, 50, 4)).any()
     moved = point + rows * 2.0**-32
     np.testing.assert_array_equal(moved - point, rows * 2.0**-32)
+
+
+def test_faults_twice_the_smallest_visible_one_are_seen():
+    assert all(seen == made > 0 for seen, made in smallest_faults(2).values())

@@ -65,7 +65,7 @@ def verify(problem: Problem, directions: int, seed: int) -> Dialogue[Verificatio
         evaluations=0,
         noise=origin.noise,
         seed=seed,
-        smallest_fault=max(finding.smallest_fault for finding in shown.findings),
+        smallest_fault=max(finding.visible_fault(problem.relative_tolerance) for finding in shown.findings),
         flat_step=max(
             f.flat_step * reach(v, problem.point) for v, f in zip(shown.vectors, shown.findings, strict=True)
         ),

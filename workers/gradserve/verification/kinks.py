@@ -78,6 +78,11 @@ class Finding:
         bound = self.central.bound + self.claim.rounding
         return bound if self.resolved else BEYOND_DOUBT * bound
 
+    def visible_fault(self, relative_tolerance: float) -> float:
+        """The smallest error of the claim that would have been called one: none below `OF_NO_INTEREST` is."""
+        least = OF_NO_INTEREST * relative_tolerance * max(self.claim.scale, abs(self.central.value))
+        return self.smallest_fault + (least if self.resolved else BEYOND_DOUBT * least)
+
     @property
     def beyond_doubt(self) -> bool:
         """Whether a smooth loss contradicts the claim by many times the bound."""
