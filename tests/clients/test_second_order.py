@@ -10,7 +10,7 @@ from gradserve.client.functions import cond, while_loop
 from gradserve.ir.errors import InvalidRequest
 from gradserve.ops.elementwise.trigonometry import Sin
 from gradserve.questions.report import Kinks
-from gradserve.questions.verification import Verdict
+from gradserve.questions.verdicts import Verdict
 
 ZERO, X = np.zeros(3), np.array([0.5, -1.0, 2.0])
 

@@ -14,7 +14,8 @@ from gradserve.ops.family import total
 from gradserve.pools.local.pool import LocalPool
 from gradserve.questions.call import Batch, Call
 from gradserve.questions.symmetry import EntryPair, VerifySymmetry
-from gradserve.questions.verification import Entry, Verdict
+from gradserve.questions.verdicts import Verdict
+from gradserve.questions.verification import Entry
 from gradserve.runtime.control import Control
 from tests.jobs.support import F32, F64, arguments_of, layer, real, wrt_of
 

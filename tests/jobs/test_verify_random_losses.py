@@ -8,7 +8,7 @@ import pytest
 from gradserve.ops import builder
 from gradserve.questions.call import Call
 from gradserve.questions.derivations import Gradient
-from gradserve.questions.verification import Verdict
+from gradserve.questions.verdicts import Verdict
 from gradserve.verification.directions import scales
 from tests.jobs.support import differentiated, product, real, total, verified
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradserve.questions.verification import VerificationReport
+from gradserve.questions.verification import DEFAULT_DIRECTIONS, VerificationReport
 from gradserve.verification.directions import Layout
 from gradserve.verification.gradient import verify
 from gradserve.verification.measure import Problem
 
+FINDING = ("noise", "noise, larger spacings", "differences")
 EPSILON = float(np.finfo(float).eps)
 
 
@@ -22,6 +23,8 @@ class Counted:
     report: VerificationReport
     evaluations: int
     stages: list[str]
+    until_found: int
+    """Evaluations of the stages that find a fault, before any that look for the entry."""
 
 
 def verified(
@@ -29,7 +32,7 @@ def verified(
     point,
     gradient,
     shapes: dict[str, tuple[int, ...]] | None = None,
-    directions: int = 8,
+    directions: int = DEFAULT_DIRECTIONS,
     seed: int = 0,
     relative_tolerance: float = 1e-3,
 ) -> Counted:
@@ -38,12 +41,13 @@ def verified(
     layout = Layout(shapes or {"x": point.shape})
     problem = Problem(layout, point, gradient, np.zeros(layout.size), EPSILON, relative_tolerance)
     dialogue = verify(problem, directions, seed)
-    evaluations, stages = 0, []
+    evaluations, until_found, stages = 0, 0, []
     try:
         stage = next(dialogue)
         while True:
             stages.append(stage.name)
             evaluations += sum(len(steps) for steps in stage.steps)
+            until_found = evaluations if stages[-1] in FINDING and len(set(stages)) == len(stages) else until_found
             with np.errstate(all="ignore"):
                 values = [
                     np.array([loss(point + h * vector) for h in steps], float)
@@ -51,4 +55,4 @@ def verified(
                 ]
             stage = dialogue.send(values)
     except StopIteration as ended:
-        return Counted(ended.value, evaluations, stages)
+        return Counted(ended.value, evaluations, stages, until_found)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gradserve.questions.verification import Verdict
+from gradserve.questions.verdicts import Verdict
 from gradserve.verification import kinks
 from tests.verification.driver import verified
 

@@ -51,7 +51,7 @@ FUNCTIONS: list[tuple[Any, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("side", Side)
+@pytest.mark.parametrize("side", [Side.BOTH, Side.RIGHT, Side.LEFT])
 def test_bounds_hold_and_are_tight_on_smooth_functions(side):
     rng = np.random.default_rng(1)
     failures, total = 0, 0
@@ -64,6 +64,37 @@ def test_bounds_hold_and_are_tight_on_smooth_functions(side):
             scale = 1e3 if function is FUNCTIONS[6][0] else 1.0
             assert found.bound < 1e-6 * scale * max(1.0, abs(derivative(x)))
     assert failures <= total // 200
+
+
+def test_second_differences_are_exact_on_polynomials_up_to_their_order():
+    grid, steps = table(EXPONENTS, Side.SECOND), steps_of(EXPONENTS)
+    points = np.concatenate([steps, -steps])
+    for weights, order in zip(grid.weights, grid.order, strict=True):
+        for degree in range(1, 2 * order + 4):
+            assert float(weights @ points**degree) == pytest.approx(2.0 if degree == 2 else 0.0, abs=1e-6)
+        assert abs(float(weights @ points ** (2 * order + 4))) > 0
+
+
+CURVATURES: list[tuple[Any, Any]] = [
+    (np.sin, lambda x: -np.sin(x)),
+    (np.exp, np.exp),
+    (np.tanh, lambda x: -2 * np.tanh(x) / np.cosh(x) ** 2),
+    (np.arctan, lambda x: -2 * x / (1 + x * x) ** 2),
+    (lambda x: np.sin(30 * x), lambda x: -900 * np.sin(30 * x)),
+    (lambda x: 1e5 + x**3, lambda x: 6 * x),
+]
+
+
+def test_bounds_of_second_derivatives_hold():
+    rng = np.random.default_rng(1)
+    for function, curvature in CURVATURES:
+        failures = 0
+        for x in rng.uniform(-2, 2, 50):
+            found = slope(differences(function, x), Side.SECOND)
+            failures += abs(found.value - curvature(x)) > found.bound
+            scale = 1e5 if function is CURVATURES[-1][0] else 1.0
+            assert found.bound < 1e-4 * scale * max(1.0, abs(curvature(x)))
+        assert failures == 0
 
 
 def test_bounds_hold_on_rough_functions():

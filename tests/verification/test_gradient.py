@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from gradserve.questions.verification import Verdict
+from gradserve.questions.verdicts import Verdict
 from tests.verification.driver import verified
 
 

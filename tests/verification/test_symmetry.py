@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gradserve.questions.verification import Verdict
+from gradserve.questions.verdicts import Verdict
 from gradserve.verification import symmetry
 from gradserve.verification.mixed import Limit
 from gradserve.verification.pairs import choose_pairs, entry_pair

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gradserve.questions.verification import Verdict
+from gradserve.questions.verdicts import Verdict
 from tests.verification.symmetry_driver import verified
 
 pytestmark = pytest.mark.slow

@@ -27,7 +27,7 @@ from prometheus_client.registry import Collector
 
 from gradserve.pools.local.pool import LocalPool
 from gradserve.questions.report import PHASES, Report
-from gradserve.questions.verification import Verdict
+from gradserve.questions.verdicts import Verdict
 from gradserve.service.histograms import Histogram, Row
 
 if TYPE_CHECKING:

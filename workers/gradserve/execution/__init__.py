@@ -1,7 +1,7 @@
 """Programs, and the executors that run them."""
 
 from gradserve.execution.executor import Executor, Prepared, Schedule
-from gradserve.execution.executors import candidates, compiler, executor
+from gradserve.execution.executors import candidates, compiler, executor, installed
 from gradserve.execution.program import Instance, Program, instance_of
 
 __all__ = [
@@ -13,5 +13,6 @@ __all__ = [
     "candidates",
     "compiler",
     "executor",
+    "installed",
     "instance_of",
 ]

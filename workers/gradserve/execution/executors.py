@@ -52,6 +52,19 @@ def executor(name: str) -> Executor:
     return _MAKERS[name]()
 
 
+def installed() -> tuple[str, ...]:
+    """The names of all executors that have what they run on."""
+    return tuple(name for name in _MAKERS if _is_installed(name))
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        executor(name)
+    except ImportError:
+        return False
+    return True
+
+
 def candidates(pinned: str) -> tuple[Executor, ...]:
     """The executor asked for, or if `pinned` is empty all that may be chosen by predicted cost.
 

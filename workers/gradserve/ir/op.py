@@ -100,6 +100,8 @@ class Op(abc.ABC):
     """Whether its `impl` costs what `cost` says, so that it may be computed while a graph is made."""
     spectral_function: ClassVar[str] = ""
     """The function of `ops.spectral.scalar_functions` that it applies to each element, if there is one."""
+    analytic: ClassVar[bool] = False
+    """Whether `impl` in NumPy takes complex numbers near real ones as well, and is analytic there."""
     parity: ClassVar[str] = ""
     """`odd` or `even` if f(-x) is -f(x) or f(x), element by element."""
     linear_in: ClassVar[tuple[int, ...] | None] = ()

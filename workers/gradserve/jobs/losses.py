@@ -6,6 +6,7 @@ import functools
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -28,9 +29,11 @@ from gradserve.questions.derivatives import Derivatives, Differentiate
 from gradserve.questions.report import Kinks, Report
 from gradserve.runtime.control import Control
 from gradserve.verification.directions import Layout
-from gradserve.verification.measure import Stage
+from gradserve.verification.measure import Dialogue, Stage
 from gradserve.verification.symmetry import Product
 from gradserve.verification.widen import epsilon_of, is_single, widened
+
+T = TypeVar("T")
 
 BLOCK = 16
 """Steps of one direction that make a lap: one program then serves every stage."""
@@ -152,6 +155,16 @@ class Losses:
         """Takes down what a stage evaluates: whole blocks."""
         self.evaluations += sum(-(-len(steps) // BLOCK) * BLOCK for steps in stage.steps)
         self.report = replace(self.report, batch_size=self.evaluations)
+
+    def answer(self, dialogue: Dialogue[T]) -> T:
+        """What a dialogue comes to that is told the losses it wants."""
+        try:
+            stage = next(dialogue)
+            while True:
+                stage = dialogue.send(self.at(stage))
+        except StopIteration as ended:
+            found: T = ended.value
+            return found
 
     def _run(self, data: Mapping[str, Array], blocks: Sequence[Steps], size: int, values: Sequence[Array]) -> None:
         """Fills in the values of blocks of `size` steps. A chunk that fails is run again step by step."""

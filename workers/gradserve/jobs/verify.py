@@ -18,19 +18,22 @@ from gradserve.jobs.calls import checked, inputs_in_question, require_no_batch, 
 from gradserve.jobs.context import Context
 from gradserve.jobs.losses import Losses
 from gradserve.jobs.resuming import Resumable
+from gradserve.jobs.thorough import Thorough
 from gradserve.jobs.told import Told
 from gradserve.questions.call import AtKinks, Call, arrays_of
 from gradserve.questions.derivations import Gradient, Hvp
 from gradserve.questions.report import Kinks, Report
 from gradserve.questions.symmetry import EntryPair, SymmetryProgress, VerifySymmetry
+from gradserve.questions.verdicts import worst
 from gradserve.questions.verification import (
+    DEFAULT_DIRECTIONS,
+    DEFAULT_TOLERANCE,
     Entry,
     EntryReport,
     InputReport,
     VerificationProgress,
     VerificationReport,
     VerifyGradient,
-    worst,
 )
 from gradserve.runtime.control import Control
 from gradserve.verification import gradient, symmetry
@@ -41,8 +44,6 @@ from gradserve.verification.slopes import slope_along
 
 R = TypeVar("R", InputReport, EntryReport)
 
-DEFAULT_DIRECTIONS = 8
-DEFAULT_TOLERANCE = 1e-3
 SECOND_ORDER = 2
 """The directions along which the derivative is taken, to verify its gradient."""
 
@@ -88,6 +89,12 @@ def verify_gradient(context: Context, question: VerifyGradient, control: Control
             second = _second_order(losses, along, u, tolerance)
             more = yield from work.stages(gradient.verify(second, directions, question.seed + turn), along)
             report = _together(report, more)
+    if question.thorough:
+        before = losses.evaluations
+        made = tuple(Thorough(context, call, losses, problem, wrt, control).checks(bool(claimed), question.seed))
+        verdict = worst([report.verdict, *(check.verdict for check in made)])
+        spent = report.evaluations + losses.evaluations - before
+        report = replace(report, verdict=verdict, checks=made, evaluations=spent)
     yield work.done(report, losses.kinks())
 
 

@@ -83,6 +83,7 @@ class Linear(Op):
     """An op that is linear in all its operands together: its differential is the op itself."""
 
     linear_in = None
+    analytic = True
 
     def jvp(
         self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
@@ -102,6 +103,8 @@ class Linear(Op):
 
 class Multilinear(Op):
     """An op that is linear in each of the operands `linear_in`; the others, such as indices, have no tangent."""
+
+    analytic = True
 
     def jvp(
         self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]

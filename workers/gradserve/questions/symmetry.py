@@ -9,7 +9,8 @@ from gradserve.questions.call import Call
 from gradserve.questions.options import option
 from gradserve.questions.report import Kinks, Report
 from gradserve.questions.tables import table
-from gradserve.questions.verification import Entry, Verdict
+from gradserve.questions.verdicts import Verdict
+from gradserve.questions.verification import Entry
 
 _ROWS = 20
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import enum
 import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias
 
@@ -13,36 +12,10 @@ from gradserve.questions.call import Argument, Call
 from gradserve.questions.options import option
 from gradserve.questions.report import Kinks, Report
 from gradserve.questions.shown import ByInput, Shown, Table
+from gradserve.questions.verdicts import Irregularity, Verdict
 
-
-class Verdict(enum.StrEnum):
-    """What a comparison of a derivative with differences found; the worst one last."""
-
-    AGREES = "agrees"
-    """It agrees with the differences within their error bound."""
-    INCONCLUSIVE = "inconclusive"
-    """The bound is too wide to tell."""
-    KINK = "kink"
-    """The one-sided differences disagree with each other."""
-    ORDER_DEPENDENT = "order_dependent"
-    """Of mixed partials only: they exist and depend on the order in which they are taken."""
-    DISAGREES = "disagrees"
-    """It differs from the differences by more than their error bound."""
-    NOT_FINITE = "not_finite"
-    """The loss or the derivative is infinite or not a number there."""
-
-    @property
-    def severity(self) -> int:
-        """0 for AGREES, larger for worse."""
-        return _SEVERITY[self]
-
-
-_SEVERITY = {verdict: position for position, verdict in enumerate(Verdict)}
-
-
-def worst(verdicts: Iterable[Verdict]) -> Verdict:
-    """The worst of the verdicts; AGREES if there are none."""
-    return max(verdicts, key=lambda verdict: verdict.severity, default=Verdict.AGREES)
+DEFAULT_DIRECTIONS = 2
+DEFAULT_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +52,12 @@ class DirectionReport:
     """Those at which the loss is finite on both sides."""
     differences: tuple[float, ...] = ()
     """The plain central difference at each of them."""
+    irregularity: Irregularity = Irregularity.NONE
+    """What the loss has nearest to the point along the direction, if that alone explains the differences."""
+    distance: float = math.inf
+    """How far away that is, in steps along the direction."""
+    remainder_order: float = math.nan
+    """The power of the step with which the loss less its value and claimed slope falls: 2 or more; 1 if it is wrong."""
 
     def __str__(self) -> str:
         return f"{_of_order('a direction', self.order)}: {_comparison(self)}"
@@ -86,7 +65,7 @@ class DirectionReport:
 
 @dataclass(frozen=True, slots=True)
 class InputReport:
-    """One input: the derivative along a direction in this input alone."""
+    """One input: the derivative along a direction in it."""
 
     input: str
     verdict: Verdict
@@ -96,6 +75,8 @@ class InputReport:
     error_bound: float
     order: int = 1
     """Of derivatives: 2 if these are of the gradient along a random direction."""
+    shared: bool = False
+    """Whether it was moved together with other inputs: `measured` is what that showed less what is claimed in them."""
 
     @property
     def name(self) -> str:
@@ -118,14 +99,42 @@ class EntryReport:
     verdict: Verdict
     order: int = 1
     """Of derivatives: 2 if these are of the gradient along a random direction."""
+    right: float = math.nan
+    """The forward one-sided derivative, extrapolated; infinite where the loss jumps."""
+    left: float = math.nan
+    """The backward one-sided derivative."""
+    irregularity: Irregularity = Irregularity.NONE
+    """What the loss has nearest to the point where the entry is moved, if that alone explains the differences."""
+    distance: float = math.inf
+    """How far the entry is from there."""
+    output: str = ""
+    """Of a Jacobian, the entry of the output that is differentiated."""
 
     @property
     def name(self) -> str:
-        """The entry as one would write it: `w[3,1]`."""
-        return _of_order(str(Entry(self.input, self.index)), self.order)
+        """The entry as one would write it: `w[3,1]`; of a Jacobian `value[2] by w[3,1]`."""
+        entry = str(Entry(self.input, self.index))
+        return _of_order(f"{self.output} by {entry}" if self.output else entry, self.order)
 
     def __str__(self) -> str:
         return f"{self.name}: {_comparison(self)}"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """One check by other means than differences of values."""
+
+    name: str
+    """What was checked: `determinism`, `executors`, `jvp and vjp`, `complex step` or `second remainder`."""
+    verdict: Verdict
+    discrepancy: float
+    bound: float
+    """The largest discrepancy that agrees."""
+    detail: str = ""
+    """What was compared, in a few words."""
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.verdict}; {self.detail}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +160,10 @@ class VerificationReport(Shown, ByInput):
     smallest_fault: float = 0.0
     """The smallest error of a derivative along a direction that would have been seen; infinite if none would."""
     flat_step: float = 0.0
-    """The largest step up to which the loss stays the same though it changes at larger ones, as rounded values do."""
+    """The largest step up to which the loss stays the same though it changes at larger ones, as rounded values do;
+    in units of the largest powers of two up to max(1, |x|), entry by entry."""
+    checks: tuple[CheckReport, ...] = ()
+    """Checks by other means, if they were asked for."""
 
     @property
     def passed(self) -> bool:
@@ -168,16 +180,9 @@ class VerificationReport(Shown, ByInput):
     def _tables(self) -> Iterator[Table]:
         head = f"verification: {self.verdict} ({self.evaluations} evaluations, noise {self.noise:.1e})"
         columns = ("verdict", "claimed", "measured", "bound")
-        yield Table(head, ("input", *columns), tuple(map(_row, self.inputs)), tuple(self._remarks()))
+        yield Table(head, ("input", *columns), tuple(map(_row, self.inputs)), tuple(self.notes))
         if self.entries:
             yield Table("", ("entry", *columns), tuple(map(_row, self.entries)))
-
-    def _remarks(self) -> Iterator[str]:
-        if self.verdict is Verdict.INCONCLUSIVE:
-            stairs = f", values come in steps: they are constant up to {self.flat_step:.1e}" if self.flat_step else ""
-            yield f"errors below {self.smallest_fault:.1e} along a direction would not be seen{stairs}"
-        if self.kinks and self.kinks.nodes:
-            yield self.kinks.note("derivatives of some order")
 
     def _draw(self, axes: Any) -> None:
         for direction in self.directions:
@@ -193,6 +198,21 @@ class VerificationReport(Shown, ByInput):
 
     def _of_inputs(self) -> str:
         return "claimed - measured"
+
+    @property
+    def notes(self) -> list[str]:
+        """What else is to be known, a sentence each."""
+        notes = [f"errors below {self.smallest_fault:.1e} along a direction would not be seen"]
+        if self.flat_step:
+            notes.append(f"values come in steps: they are constant up to {self.flat_step:.1e}")
+        irregular = [row for row in self.directions if row.irregularity is not Irregularity.NONE]
+        if irregular:
+            nearest = min(irregular, key=lambda row: row.distance)
+            place = f"at {nearest.distance:.1e} steps along a direction" if nearest.distance else "at the point"
+            notes.append(f"the loss has a {nearest.irregularity} {place}")
+        if self.kinks and self.kinks.nodes:
+            notes.append(self.kinks.note("derivatives of some order"))
+        return notes + [str(check) for check in self.checks]
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,12 +243,15 @@ class VerifyGradient:
     """The inputs in question; empty for all that are real."""
     claimed: Mapping[str, Argument] = field(default_factory=dict)
     """A gradient to verify, by input; empty for the one that Gradient answers."""
-    directions: int = option(0, "random directions to try; 0 for 8")
+    directions: int = option(0, "random directions to try; 0 for 2")
     seed: int = option(0, "determines the directions")
     relative_tolerance: float = option(
         0.0, "a direction whose error bound exceeds this times the derivative is inconclusive; 0 for 1e-3", "rel_tol"
     )
     order: int = option(0, "the order of derivatives up to which to verify, 1 or 2; 0 for 1")
+    thorough: bool = option(
+        False, "check by other means as well: twice, on every executor, complex steps, dot products"
+    )
     resume: bytes = b""
     """The token of an earlier answer to this question, to go on from there; empty to begin at the beginning."""
 

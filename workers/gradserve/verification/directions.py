@@ -82,6 +82,32 @@ def sign_directions(point: Array, count: int, seed: int) -> Array:
     return (1.0 - 2.0 * rows) * scales(point)
 
 
+def spread_directions(point: Array, count: int, seed: int, bits: int = 16) -> Array:
+    """Random signs times random sizes in [1, 2) times `scales`, a direction for each row; as `sign_directions` else.
+
+    No entry has less than half of the weight of another, so that no wrong one can hide; and hardly two have the same,
+    so that errors of opposite signs, as of two entries that are exchanged, do not cancel, and that the errors seen
+    along two directions tell which entry they come from. Sizes have `bits` bits, so that steps along them are exact.
+    """
+    key = (seed & ((1 << 64) - 1)) | _PURPOSE << 64
+    drawn = np.array(
+        [np.random.Philox(key=key, counter=(1 << 192) + (row << 64)).random_raw(len(point)) for row in range(count)]
+    ).reshape(count, len(point))
+    sizes = 1.0 + np.ldexp((drawn >> np.uint64(64 - bits)).astype(np.float64), -bits)
+    return np.where(drawn & np.uint64(1), sizes, -sizes) * scales(point)
+
+
+def plain(vector: Array) -> Array:
+    """The vector with powers of two for sizes: steps along it are exact down to the smallest that move anything."""
+    mantissas, exponents = np.frexp(vector)
+    return np.asarray(np.ldexp(np.sign(mantissas), exponents - 1))
+
+
+def reach(vector: Array, point: Array) -> float:
+    """By how much a step of 1 along a vector moves an entry at most, in units of `scales`."""
+    return float(np.max(np.abs(vector) / scales(point), initial=0.0))
+
+
 def within(vector: Array, span: range) -> Array:
     """The vector with zeros outside the span."""
     part = np.zeros_like(vector)

@@ -29,8 +29,12 @@ NOISE_FACTOR = 3.0
 """Standard deviations of noise in a bound."""
 SAFETY = 4.0
 """What the sum of truncation and noise is multiplied by to make a bound."""
+SIGNAL = 24.0
+"""Standard deviations of noise above which a difference counts as heard."""
 _LAST_BITS = 8.0
 _VISIBLE = 1e3
+_LEVELS = 3
+"""Steps that tell a power."""
 
 
 class Side(enum.Enum):
@@ -39,6 +43,8 @@ class Side(enum.Enum):
     BOTH = "both"
     RIGHT = "right"
     LEFT = "left"
+    SECOND = "second"
+    """Both, for the second derivative."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +76,7 @@ def steps_of(exponents: range) -> Array:
 def table(exponents: range, side: Side) -> Table:
     """The table over the steps 4**-k for k in `exponents`, coarse to fine."""
     steps = steps_of(exponents)
-    power = 2 if side is Side.BOTH else 1
+    power = 2 if side in (Side.BOTH, Side.SECOND) else 1
     weights: list[Array] = []
     parents: list[tuple[int, int]] = []
     known: dict[tuple[int, int], int] = {}
@@ -103,6 +109,8 @@ def _difference(steps: Array, level: int, side: Side) -> Array:
     row = np.zeros((2, len(steps)))
     if side is Side.BOTH:
         row[:, level] = 0.5 / steps[level], -0.5 / steps[level]
+    elif side is Side.SECOND:
+        row[:, level] = 1 / steps[level] ** 2
     elif side is Side.RIGHT:
         row[0, level] = 1 / steps[level]
     else:
@@ -140,6 +148,8 @@ class Differences:
     origin_noise: float
     rounding: float
     """The spacing of floating-point numbers around the loss."""
+    second: bool = False
+    """Whether it is the second derivative that is asked for."""
 
     @property
     def constant(self) -> bool:
@@ -234,3 +244,22 @@ def plain(differences: Differences) -> Plain:
     with np.errstate(invalid="ignore", over="ignore"):
         right, left = differences.right / steps, differences.left / steps
         return Plain(steps, values=right / 2 - left / 2, jumps=right + left, noise=noise / (2 * steps))
+
+
+def remainder_order(differences: Differences, claimed: float) -> float:
+    """The power of the step with which the loss less its value and slope falls, at the finest steps where it is heard.
+
+    By Taylor's theorem 2, or more where higher terms vanish; 1 if the slope is not `claimed`. NaN if too few are heard,
+    and of second derivatives.
+    """
+    if differences.second:
+        return float("nan")
+    steps = differences.steps
+    with np.errstate(invalid="ignore", over="ignore"):
+        left = np.abs([differences.right - claimed * steps, differences.left + claimed * steps]).max(axis=0)
+    noise = np.maximum(differences.right_noise, differences.left_noise) + differences.origin_noise
+    heard = np.isfinite(left) & (left > SIGNAL * (noise + np.finfo(float).eps * abs(claimed) * steps))
+    finest = np.flatnonzero(heard)[-_LEVELS:]
+    if len(finest) < _LEVELS:
+        return float("nan")
+    return float(np.polyfit(np.log(steps[finest]), np.log(left[finest]), 1)[0])

@@ -9,18 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gradserve.ir.types import Array
-from gradserve.questions.verification import (
-    DirectionReport,
-    EntryReport,
-    InputReport,
-    Verdict,
-    VerificationReport,
-    worst,
-)
-from gradserve.verification.directions import sign_directions, within
-from gradserve.verification.kinks import Finding
-from gradserve.verification.measure import Centre, Dialogue, Problem, Stage, measure
-from gradserve.verification.noise import noise_level, noise_steps
+from gradserve.questions.verdicts import Verdict, worst
+from gradserve.questions.verification import DirectionReport, EntryReport, InputReport, VerificationReport
+from gradserve.verification.decode import decode
+from gradserve.verification.directions import reach, spread_directions, within
+from gradserve.verification.inputs import Moved, by_loudness, one_by_one, settled
+from gradserve.verification.kinks import OF_NO_INTEREST, Finding
+from gradserve.verification.measure import Centre, Dialogue, Problem, centre, look, measure
 from gradserve.verification.search import SuspectEntry, search, severity
 
 MAX_ENTRIES = 16
@@ -35,56 +30,103 @@ def verify(problem: Problem, directions: int, seed: int) -> Dialogue[Verificatio
     """The report on a gradient; `evaluations` is left at 0 for whoever counts them.
 
     1. The noise in the loss, from windows of close points.
-    2. Every direction of random signs, and one in each input alone, against extrapolated central differences.
-    3. Where one fails, a search for the entries that do, which are set aside; then 2 again for what is left. So a wrong
-       entry is not excused by a kink in another one.
+    2. Every random direction, through all inputs at once, against extrapolated central differences.
+    3. Where they fail beyond doubt, the one entry that would explain all of them, if there is one, by itself.
+    4. Where they agree, or that entry explains them, inputs whose own faults the others would hide.
+    5. Otherwise every input by itself, finer steps where something fails, and a search for the entries that do, which
+       are set aside; then again for what is left. So a wrong entry is not excused by a kink in another one.
 
     A direction counts as a kink, not as a disagreement, if all single entries found in it are kinks whose one-sided
     derivatives enclose the claim.
     """
     unclaimed = np.flatnonzero(~np.isfinite(problem.gradient))
-    base = sign_directions(problem.point, directions, seed)
-    (values,) = yield Stage("noise", [base[0]], [np.concatenate([[0.0], noise_steps()])])
-    origin = Centre(float(values[0]), noise_level(values[1:], float(values[0])))
+    base = list(spread_directions(problem.point, directions, seed, problem.bits))
+    origin = yield from centre(base[0])
     if not math.isfinite(origin.value) or len(unclaimed):
         return _not_finite(problem, origin, unclaimed, seed)
-    spans = problem.layout.spans
-    alone = [within(base[0], span) for span in spans.values()] if len(spans) > 1 else []
-    vectors = [*base, *alone]
-    findings = yield from measure(problem, origin, vectors, "differences")
-    single = yield from _single_entries(problem, origin, base[0], findings)
-    resolved = yield from _explain(problem, origin, vectors, findings)
-    resolved = replace(resolved, entries={**single, **resolved.entries})
-    findings = [resolved.amended(finding) for finding in findings]
-    entries = [_entry_report(problem, entry) for entry in resolved.ranked[:MAX_ENTRIES]]
-    per_input = findings[directions:] or findings[:1]
-    inputs = [_input_report(n, f, entries) for n, f in zip(spans, per_input, strict=True)]
-    rows = tuple(_direction_report(finding) for finding in findings[:directions])
+    shown = yield from _directions(problem, origin, base, seed)
+    causes = yield from _causes(problem, origin, shown)
+    entries = [_entry_report(problem, entry) for entry in causes.ranked[:MAX_ENTRIES]]
+    rows = tuple(_direction_report(causes.amended(finding)) for finding in shown.findings)
+    groups = [replace(group, finding=causes.amended(group.finding)) for group in shown.groups]
+    told = {row.input: row for group in groups for row in group.reports(problem, entries)}
+    inputs = tuple(told[name] for name in problem.layout.shapes)
     return VerificationReport(
         verdict=worst([r.verdict for r in rows] + [r.verdict for r in inputs] + [e.verdict for e in entries]),
         directions=rows,
-        inputs=tuple(inputs),
+        inputs=inputs,
         entries=tuple(entries),
         evaluations=0,
         noise=origin.noise,
         seed=seed,
-        smallest_fault=max(finding.smallest_fault for finding in findings[:directions]),
-        flat_step=max(finding.flat_step for finding in findings[:directions]),
+        smallest_fault=max(finding.visible_fault(problem.relative_tolerance) for finding in shown.findings),
+        flat_step=max(
+            f.flat_step * reach(v, problem.point) for v, f in zip(shown.vectors, shown.findings, strict=True)
+        ),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """What directions through all inputs show, and what inputs do by themselves or in groups."""
+
+    vectors: Sequence[Array]
+    findings: Sequence[Finding]
+    groups: Sequence[Moved]
+    culprit: SuspectEntry | None = None
+    """The one entry whose error explains the directions."""
+
+    @property
+    def unexplained(self) -> list[tuple[Array, Finding]]:
+        """Every vector with its finding, each once, but for those that the culprit explains."""
+        base = [*zip(self.vectors, self.findings, strict=True)] if self.culprit is None else []
+        return base + [(group.vector, group.finding) for group in self.groups if group.vector is not self.vectors[0]]
+
+
+def _directions(problem: Problem, origin: Centre, base: Sequence[Array], seed: int) -> Dialogue[_Shown]:
+    """What the directions show, and the inputs in as much detail as that asks for."""
+    seen = yield from look(problem, origin, base, "differences")
+    culprit = yield from decode(problem, origin, base, seen.findings, seed)
+    if culprit is not None or all(finding.verdict is Verdict.AGREES for finding in seen.findings):
+        groups = yield from by_loudness(problem, origin, base[0], seen.findings[0], culprit)
+        return _Shown(base, seen.findings, groups, culprit)
+    names = tuple(problem.layout.shapes)
+    groups = (yield from one_by_one(problem, origin, base[0], names)) if len(names) > 1 else []
+    vectors, findings = yield from settled(problem, origin, base, seen)
+    return _Shown(vectors, findings, groups or [Moved(names, vectors[0], findings[0])])
+
+
+def _causes(problem: Problem, origin: Centre, shown: _Shown) -> Dialogue[_Explanation]:
+    """The entries behind all that fails."""
+    vectors = [vector for vector, _ in shown.unexplained]
+    findings = [finding for _, finding in shown.unexplained]
+    if shown.culprit is None:
+        known = yield from _single_entries(problem, origin, shown.vectors[0], findings)
+    else:
+        known = {shown.culprit.position: shown.culprit}
+    found = yield from _explain(problem, origin, vectors, findings)
+    return replace(found, entries={**known, **found.entries})
 
 
 def _single_entries(
     problem: Problem, origin: Centre, vector: Array, findings: Sequence[Finding]
 ) -> Dialogue[Mapping[int, SuspectEntry]]:
-    """Those of a few entries that are wrong by themselves, however small they are beside the others."""
+    """Those of a few entries that are wrong by themselves, however small they are beside the others.
+
+    Entries are left out whose errors, however small beside themselves, the directions would have shown.
+    """
     if not 1 < problem.layout.size <= FEW or any(finding.verdict is not Verdict.AGREES for finding in findings):
         return {}
+    hidden = max(finding.smallest_fault for finding in findings)
+    unseen = [k for k, term in enumerate(np.abs(problem.gradient * vector)) if not OF_NO_INTEREST * term > hidden]
+    if not unseen:
+        return {}
     wanted = problem.relative_tolerance * max(finding.claim.scale for finding in findings)
-    parts = [within(vector, range(k, k + 1)) for k in range(problem.layout.size)]
+    parts = [within(vector, range(k, k + 1)) for k in unseen]
     seen = yield from measure(problem, origin, parts, "single entries", wanted or None)
     return {
         k: SuspectEntry(k, float(vector[k]), finding)
-        for k, finding in enumerate(seen)
+        for k, finding in zip(unseen, seen, strict=True)
         if finding.verdict is Verdict.DISAGREES
     }
 
@@ -136,7 +178,8 @@ def _without(vector: Array, positions: Mapping[int, object]) -> Array:
 
 def _direction_report(finding: Finding) -> DirectionReport:
     curve = finding.curve
-    seen = np.isfinite(curve.values)
+    seen = np.isfinite(curve.values) & (not finding.differences.second)
+    nearest = finding.nearest
     return DirectionReport(
         verdict=finding.verdict,
         claimed=finding.claim.value,
@@ -147,28 +190,26 @@ def _direction_report(finding: Finding) -> DirectionReport:
         step=finding.central.step,
         steps=tuple(curve.steps[seen].tolist()),
         differences=tuple(curve.values[seen].tolist()),
-    )
-
-
-def _input_report(name: str, finding: Finding, entries: Sequence[EntryReport]) -> InputReport:
-    return InputReport(
-        input=name,
-        verdict=worst([finding.verdict, *(entry.verdict for entry in entries if entry.input == name)]),
-        claimed=finding.claim.value,
-        measured=finding.central.value,
-        error_bound=finding.central.bound,
+        irregularity=nearest.kind,
+        distance=nearest.distance,
+        remainder_order=finding.remainder_order,
     )
 
 
 def _entry_report(problem: Problem, entry: SuspectEntry) -> EntryReport:
     name, index = problem.layout.locate(entry.position)
+    alone, nearest = entry.finding.per(entry.scale), entry.finding.nearest
     return EntryReport(
         input=name,
         index=index,
         claimed=float(problem.gradient[entry.position]),
-        measured=entry.finding.central.value / entry.scale,
-        error_bound=entry.finding.central.bound / abs(entry.scale),
-        verdict=entry.finding.verdict,
+        measured=alone.central.value,
+        error_bound=abs(alone.central.bound),
+        verdict=alone.verdict,
+        right=alone.right.value if entry.scale > 0 else alone.left.value,
+        left=alone.left.value if entry.scale > 0 else alone.right.value,
+        irregularity=nearest.kind,
+        distance=nearest.distance * abs(entry.scale),
     )
 
 

@@ -8,8 +8,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gradserve.ir.types import Array
-from gradserve.questions.verification import Verdict
-from gradserve.verification.finite_differences import Differences, Plain, Side, Slope, plain, slope
+from gradserve.questions.verdicts import Verdict
+from gradserve.verification.finite_differences import (
+    SIGNAL,
+    Differences,
+    Plain,
+    Side,
+    Slope,
+    plain,
+    remainder_order,
+    slope,
+)
+from gradserve.verification.nearest import Nearest, nearest
 
 BEYOND_DOUBT = 64.0
 """Where the bound is wider than asked, a discrepancy must exceed it by this factor to count as a disagreement: bounds
@@ -24,8 +34,6 @@ _EDGE = 3
 _GROWTH = 1.5
 """The growth from one step to the next that has no end in sight."""
 _BEYOND = 4.0
-_SIGNAL = 24.0
-"""Standard deviations of noise above which a difference counts as heard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +57,15 @@ class Finding:
     central: Slope
     right: Slope
     left: Slope
-    curve: Plain
-    """The plain differences, step by step."""
+    differences: Differences
     kink: bool
     """Whether the one-sided derivatives differ."""
     resolved: bool = False
     """Whether the bound is as narrow as wanted."""
     flat_step: float = 0.0
     """The largest step up to which the loss stays the same though it changes at larger ones: values come in steps."""
+    unit: float = 1.0
+    """What a step of the differences is, in steps along the direction."""
 
     @property
     def failed(self) -> bool:
@@ -69,11 +78,38 @@ class Finding:
         bound = self.central.bound + self.claim.rounding
         return bound if self.resolved else BEYOND_DOUBT * bound
 
+    def visible_fault(self, relative_tolerance: float) -> float:
+        """The smallest error of the claim that would have been called one: none below `OF_NO_INTEREST` is."""
+        least = OF_NO_INTEREST * relative_tolerance * max(self.claim.scale, abs(self.central.value))
+        return self.smallest_fault + (least if self.resolved else BEYOND_DOUBT * least)
+
+    @property
+    def beyond_doubt(self) -> bool:
+        """Whether a smooth loss contradicts the claim by many times the bound."""
+        bound = self.central.bound + self.claim.rounding
+        return self.verdict is Verdict.DISAGREES and not self.kink and self.excess > BEYOND_DOUBT * bound
+
     def per(self, scale: float) -> Finding:
         """What the direction shows that this one is `scale` times."""
         claim = Claim(self.claim.value / scale, self.claim.rounding / scale, self.claim.scale / scale)
         central, right, left = (slope.per(scale) for slope in (self.central, self.right, self.left))
-        return replace(self, claim=claim, central=central, right=right, left=left, curve=self.curve.per(scale))
+        return replace(self, claim=claim, central=central, right=right, left=left, unit=self.unit * scale)
+
+    @property
+    def curve(self) -> Plain:
+        """The plain first differences, step by step."""
+        return plain(self.differences).per(self.unit)
+
+    @property
+    def nearest(self) -> Nearest:
+        """The nearest irregularity along the direction."""
+        found = nearest(self.differences)
+        return replace(found, distance=found.distance * self.unit)
+
+    @property
+    def remainder_order(self) -> float:
+        """The power of the step with which the loss less its value and claimed slope falls."""
+        return remainder_order(self.differences, self.claim.value * self.unit)
 
     @property
     def excess(self) -> float:
@@ -98,15 +134,22 @@ def judge(
     A bound above `wanted` is inconclusive; unless given, that is the tolerance times the size of the derivative. At an
     edge of the domain the derivative is that on the side where the loss is finite.
     """
+    if differences.second:
+        central = right = left = slope(differences, Side.SECOND)
+        return _judged(
+            Finding(Verdict.INCONCLUSIVE, claim, central, right, left, differences, kink=False),
+            differences,
+            relative_tolerance,
+            wanted,
+        )
     right, left = one_sided(differences, Side.RIGHT), one_sided(differences, Side.LEFT)
     empty = [_ends_in_nothing(side) for side in (differences.right, differences.left)]
-    curve = plain(differences)
     if at_edge and any(empty) and not all(empty):
         central, kink = left if empty[0] else right, False
     else:
-        central, kink = slope(differences, Side.BOTH), _is_kink(claim, right, left, curve)
+        central, kink = slope(differences, Side.BOTH), _is_kink(claim, right, left, plain(differences))
     stairs = differences.flat_step if differences.locally_constant and not differences.constant else 0.0
-    finding = Finding(Verdict.INCONCLUSIVE, claim, central, right, left, curve, kink, flat_step=stairs)
+    finding = Finding(Verdict.INCONCLUSIVE, claim, central, right, left, differences, kink, flat_step=stairs)
     if all(empty) or (any(empty) and not at_edge) or math.isinf(central.value):
         return replace(finding, verdict=Verdict.NOT_FINITE)
     return _judged(finding, differences, relative_tolerance, wanted)
@@ -168,7 +211,7 @@ def one_sided(differences: Differences, side: Side) -> Slope:
     values, noise, sign = differences.right, differences.right_noise, 1.0
     if side is Side.LEFT:
         values, noise, sign = differences.left, differences.left_noise, -1.0
-    audible = np.abs(values) > _SIGNAL * (noise + differences.origin_noise)
+    audible = np.abs(values) > SIGNAL * (noise + differences.origin_noise)
     if np.isfinite(values[-_EDGE:]).all() and audible[-_EDGE:].all():
         quotients = sign * values[-_EDGE:] / differences.steps[-_EDGE:]
         grows = (quotients[1:] / quotients[:-1] > _GROWTH).all()

@@ -13,18 +13,17 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 
 from gradserve.ir.types import Array
-from gradserve.questions.verification import Verdict
+from gradserve.questions.verdicts import Verdict
 from gradserve.verification import domain
 from gradserve.verification.directions import Layout
 from gradserve.verification.finite_differences import Differences, steps_of
 from gradserve.verification.kinks import Claim, Finding, judge
-from gradserve.verification.noise import EPSILON, noise_level, noise_steps
+from gradserve.verification.noise import EPSILON, SPACINGS, noise_level, noise_steps, settled, together
 
 FIRST = range(1, 9)
 """Exponents k of the steps 4**-k that every direction starts with: 1/4 to 1.5e-5."""
 ALL = range(1, 17)
 """Those used where the first do not settle it: down to 2.3e-10."""
-_FINER = range(FIRST.stop, ALL.stop)
 _LARGEST_GROWTH = 100.0
 
 T = TypeVar("T")
@@ -58,6 +57,20 @@ class Problem:
     relative_tolerance: float
     bound: float = 0.0
     """The error that each entry of `gradient` may have beside rounding: that of limits at kinks."""
+    finest: int = ALL.stop
+    """The exponent from which on steps do not move the point's numbers, where these are of single precision."""
+    second: bool = False
+    """Whether the claim is what second derivatives of the values along vectors are, which are linear in these."""
+
+    @property
+    def bits(self) -> int:
+        """The bits that components of directions may have, for steps along them to be exact."""
+        return 16 if self.finest >= ALL.stop else 4
+
+    @property
+    def exponents(self) -> range:
+        """Those of all steps that there are."""
+        return range(ALL.start, min(ALL.stop, self.finest))
 
     def claim(self, vector: Array) -> Claim:
         """The claimed derivative along a vector.
@@ -85,6 +98,41 @@ class Centre:
         return np.asarray(np.maximum(self.noise, growth * EPSILON * sizes))
 
 
+def centre(vector: Array) -> Dialogue[Centre]:
+    """The loss at the point, and the noise in it along a vector: from the smallest spacing, if that tells it."""
+    smallest, others = SPACINGS[:1], SPACINGS[1:]
+    (values,) = yield Stage("noise", [vector], [np.concatenate([[0.0], noise_steps(smallest)])])
+    value, windows = float(values[0]), values[1:]
+    if np.isfinite(value) and not settled(windows):
+        (more,) = yield Stage("noise, larger spacings", [vector], [noise_steps(others)])
+        windows = together(windows, more)
+    return Centre(value, noise_level(windows, value))
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What ordinary steps along vectors show, and the values it was seen in."""
+
+    findings: list[Finding]
+    values: list[Array]
+
+
+def look(
+    problem: Problem, origin: Centre, vectors: Sequence[Array], name: str, wanted: float | None = None
+) -> Dialogue[Look]:
+    """What each vector shows at ordinary steps alone."""
+    values = yield Stage(name, vectors, [_both_sides(steps_of(FIRST))] * len(vectors))
+    findings = [_finding(problem, origin, v, FIRST, f, wanted) for v, f in zip(vectors, values, strict=True)]
+    return Look(findings, list(values))
+
+
+def differences_along(vector: Array) -> Dialogue[Differences]:
+    """The differences at ordinary steps along one vector, with the noise in them."""
+    origin = yield from centre(vector)
+    (values,) = yield Stage("differences", [vector], [_both_sides(steps_of(FIRST))])
+    return _differences(origin, FIRST, values)
+
+
 def measure(
     problem: Problem, origin: Centre, vectors: Sequence[Array], name: str, wanted: float | None = None
 ) -> Dialogue[list[Finding]]:
@@ -92,18 +140,24 @@ def measure(
 
     Bounds above `wanted` are inconclusive; unless given, that is the tolerance times the derivative's size.
     """
-    values = yield Stage(name, vectors, [_both_sides(steps_of(FIRST))] * len(vectors))
-    values = list(values)
-    findings = [_finding(problem, origin, v, FIRST, f, wanted) for v, f in zip(vectors, values, strict=True)]
+    seen = yield from look(problem, origin, vectors, name, wanted)
+    return (yield from look_closer(problem, origin, vectors, seen, name, wanted))
+
+
+def look_closer(
+    problem: Problem, origin: Centre, vectors: Sequence[Array], seen: Look, name: str, wanted: float | None = None
+) -> Dialogue[list[Finding]]:
+    """What vectors show at finer steps as well, where ordinary ones do not agree."""
+    values, findings = list(seen.values), list(seen.findings)
     doubtful = [k for k, finding in enumerate(findings) if finding.verdict is not Verdict.AGREES]
     if doubtful:
-        steps = [_both_sides(steps_of(_FINER))] * len(doubtful)
+        steps = [_both_sides(steps_of(range(FIRST.stop, problem.exponents.stop)))] * len(doubtful)
         more = yield Stage(f"{name}, finer steps", [vectors[k] for k in doubtful], steps)
         for k, finer in zip(doubtful, more, strict=True):
             sides = zip(np.split(values[k], 2), np.split(finer, 2), strict=True)
             every = np.concatenate([part for side in sides for part in side])
             values[k] = every
-            findings[k] = _finding(problem, origin, vectors[k], ALL, every, wanted)
+            findings[k] = _finding(problem, origin, vectors[k], problem.exponents, every, wanted)
     outside = [k for k in doubtful if not np.isfinite(values[k]).all() and _may_be_saved(findings[k])]
     if outside:
         inside = yield from _within_domain(problem, origin, [vectors[k] for k in outside], name, wanted)
@@ -141,7 +195,7 @@ def _shrunk(
     """What a vector shows at shrunk steps; of entries so large that these do not move them, what others show."""
     moves = domain.moves(vector * reach.scale, problem.point)
     near = np.where(moves, vector, 0.0) * reach.scale
-    exponents = domain.exponents(near, problem.point, ALL)
+    exponents = domain.exponents(near, problem.point, problem.exponents)
     steps = [np.concatenate([noise_steps(), _both_sides(steps_of(exponents))])]
     (values,) = yield Stage(f"{name}, within the domain", [near], steps)
     windows, values = np.split(values, [len(noise_steps())])
@@ -174,10 +228,14 @@ def _finding(
     wanted: float | None,
     at_edge: bool = False,
 ) -> Finding:
-    noise = origin.noise_at(values)
+    differences = _differences(origin, exponents, values, problem.second)
+    return judge(problem.claim(vector), differences, problem.relative_tolerance, wanted, at_edge)
+
+
+def _differences(origin: Centre, exponents: range, values: Array, second: bool = False) -> Differences:
+    """Values on both sides less the one at the point."""
     with np.errstate(invalid="ignore", over="ignore"):
         right, left = np.split(values - origin.value, 2)
-    right_noise, left_noise = np.split(noise, 2)
+    right_noise, left_noise = np.split(origin.noise_at(values), 2)
     rounding = EPSILON * abs(origin.value)
-    differences = Differences(exponents, right, left, right_noise, left_noise, origin.noise, rounding)
-    return judge(problem.claim(vector), differences, problem.relative_tolerance, wanted, at_edge)
+    return Differences(exponents, right, left, right_noise, left_noise, origin.noise, rounding, second)

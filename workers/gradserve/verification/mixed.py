@@ -21,16 +21,14 @@ from itertools import accumulate, pairwise
 import numpy as np
 
 from gradserve.ir.types import Array
-from gradserve.questions.verification import Verdict
-from gradserve.verification.finite_differences import RATIO, Differences, plain, steps_of
+from gradserve.questions.verdicts import Verdict
+from gradserve.verification.finite_differences import RATIO, SIGNAL, Differences, plain, steps_of
 from gradserve.verification.kinks import Claim, judge
 from gradserve.verification.measure import Centre
 
 FLATNESS = (2, 4, 6, 8)
 """Exponents e of the rays k = 4**-e h: from 1/16, where noise is least, to 1/65536."""
 _NO_CLAIM = Claim(0.0, 0.0, 0.0)
-_SIGNAL = 24.0
-"""Standard deviations of noise above which a difference is heard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +88,7 @@ def iterated_limit(
 def _largest_heard(differences: Differences) -> float:
     quotients = plain(differences)
     sizes = np.abs(quotients.values)
-    return float(sizes[sizes > _SIGNAL * quotients.noise].max(initial=0.0))  # NaN is not
+    return float(sizes[sizes > SIGNAL * quotients.noise].max(initial=0.0))  # NaN is not
 
 
 def _slopes() -> list[float]:

@@ -7,6 +7,7 @@ successive orders give the same sigma and the differences change sign.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,10 +56,25 @@ def window_noise(values: Array) -> Noise | None:
     return Noise(min(sigmas), detected=False) if min(sigmas) else None
 
 
-def noise_steps() -> Array:
+def noise_steps(spacings: Sequence[float] = SPACINGS) -> Array:
     """Steps from the point at which `noise_level` wants values: one window for each side and spacing."""
     places = np.arange(1, WINDOW + 1)
-    return np.concatenate([sign * spacing * places for sign in (1.0, -1.0) for spacing in SPACINGS])
+    return np.concatenate([sign * spacing * places for sign in (1.0, -1.0) for spacing in spacings])
+
+
+def settled(values: Array) -> bool:
+    """Whether values at the smallest spacing alone tell the noise on both sides: larger ones would change nothing."""
+    sides = values.reshape(2, WINDOW)
+    if not np.isfinite(sides).all():
+        return False
+    found = [window_noise(side) for side in sides]
+    return all(noise is not None and noise.detected for noise in found)
+
+
+def together(first: Array, others: Array) -> Array:
+    """Values at the smallest spacing and those at all others, in the order of `noise_steps`."""
+    parts = [values.reshape(2, -1, WINDOW) for values in (first, others)]
+    return np.concatenate(parts, axis=1).ravel()
 
 
 def noise_level(values: Array, origin: float) -> float:
@@ -68,7 +84,7 @@ def noise_level(values: Array, origin: float) -> float:
     noise; if one is much louder than the other, something else is near there, and the quieter one
     counts; otherwise the louder one.
     """
-    windows = values.reshape(2, len(SPACINGS), WINDOW)
+    windows = values.reshape(2, -1, WINDOW)
     floor = EPSILON * abs(origin)
     sides = [sigma for side in windows if (sigma := _side_noise(side)) is not None]
     if not sides:

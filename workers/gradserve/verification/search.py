@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradserve.ir.types import Array
-from gradserve.questions.verification import Verdict
+from gradserve.questions.verdicts import Verdict
 from gradserve.verification.directions import within
 from gradserve.verification.kinks import Finding
 from gradserve.verification.measure import Centre, Dialogue, Problem, measure
@@ -26,6 +26,11 @@ class SuspectEntry:
     scale: float
     """The component of the direction: derivatives of the finding are this many times those of the entry."""
     finding: Finding
+
+    @property
+    def error(self) -> float:
+        """The error of what is claimed for the entry."""
+        return (self.finding.claim.value - self.finding.central.value) / self.scale
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ import numpy as np
 
 from gradserve.ir.types import Array
 from gradserve.questions.symmetry import EntryPair, PairReport, SymmetryReport
-from gradserve.questions.verification import Entry, Verdict, worst
+from gradserve.questions.verdicts import Verdict, worst
+from gradserve.questions.verification import Entry
 from gradserve.verification.directions import Layout, scales, sign_directions
 from gradserve.verification.finite_differences import steps_of
 from gradserve.verification.kinks import BEYOND_DOUBT

@@ -1,5 +1,6 @@
 """The client of gradserve: plain NumPy losses in, derivatives, verification and estimates out."""
 
+from gradserve.client.certifying import Certificate, certify, moved
 from gradserve.client.client import Client
 from gradserve.client.function import Function
 from gradserve.client.live import Live
@@ -26,6 +27,7 @@ from gradserve.questions.verification import VerificationReport
 from gradserve.questions.zero_order import GradientEstimate
 
 __all__ = [
+    "Certificate",
     "Client",
     "DeadlineExceeded",
     "DiagonalEstimate",
@@ -49,4 +51,6 @@ __all__ = [
     "Untraceable",
     "VerificationReport",
     "Violation",
+    "certify",
+    "moved",
 ]

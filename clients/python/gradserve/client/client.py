@@ -11,6 +11,7 @@ from typing import Any
 import grpc
 
 from gradserve.client.backend import Backend
+from gradserve.client.certifying import Certificate, certify
 from gradserve.client.function import Function
 from gradserve.client.importers.files import load_graph
 from gradserve.client.importers.loaded import LoadedGraph
@@ -25,6 +26,7 @@ from gradserve.client.tracing.graphs import Traces
 from gradserve.client.tracing.watching import Watch
 from gradserve.client.transport.remote import RemoteBackend
 from gradserve.ir.graph import Graph
+from gradserve.questions.verification import VerificationProgress
 
 DEFAULT_TIMEOUT = 60.0
 
@@ -108,6 +110,28 @@ class Client:
         """
         graph = source if isinstance(source, Graph) else load_graph(Path(source))
         return Function(self._backend, LoadedGraph(graph), self._timeout)
+
+    def certify(
+        self,
+        function: Callable[..., Any] | Function | Graph | str | Path,
+        claimed: Any,
+        *,
+        at: Any,
+        of: str = "gradient",
+        tangent: Any = None,
+        directions: int = 0,
+        seed: int = 0,
+        rel_tol: float = 0.0,
+        progress: Callable[[VerificationProgress], object] | None = None,
+    ) -> Certificate:
+        """The certificate of a derivative from anywhere, as `gradserve.client.certify` gives it.
+
+        A Python function runs in this process, never on the service. A `Function`, a graph, or a graph file is
+        evaluated where this client evaluates.
+        """
+        known = self.load(function) if isinstance(function, Graph | str | Path) else function
+        chosen: dict[str, Any] = {"directions": directions, "seed": seed, "rel_tol": rel_tol}
+        return certify(known, claimed, at=at, of=of, tangent=tangent, progress=progress, **chosen)
 
     def close(self) -> None:
         """Closes the connection, or ends the threads. Functions of this client cannot be asked any more."""

@@ -23,10 +23,15 @@ def parse_pairs(pairs: Sequence[tuple[str, str]]) -> tuple[EntryPair, ...]:
     for pair in pairs:
         if not isinstance(pair, tuple | list) or len(pair) != 2 or not all(isinstance(entry, str) for entry in pair):
             raise InvalidRequest(f'{pair!r} is no pair of entries, such as ("w[0]", "w[3]")')
-    return tuple(EntryPair(_parse_entry(u), _parse_entry(v)) for u, v in pairs)
+    return tuple(EntryPair(parse_entry(u), parse_entry(v)) for u, v in pairs)
 
 
-def _parse_entry(text: str) -> Entry:
+def parse_entry(text: str) -> Entry:
+    """The entry that a user names, such as `w[3,1]`.
+
+    Raises:
+        InvalidRequest: it is none.
+    """
     found = _ENTRY.fullmatch(text)
     if found is None:
         raise InvalidRequest(f"{text!r} is no entry of a parameter, such as w[3] or W[0,2], or b for a single number")

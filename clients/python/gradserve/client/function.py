@@ -51,6 +51,11 @@ class Function(Spectral, Traces):
         inputs = ", ".join(f"{name}: {type_}" for name, type_ in graph.input_types.items())
         return f"<Function {self._signatures}({inputs}) -> {', '.join(map(str, graph.output_types.values()))}>"
 
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of the parameters, as far as the function tells them."""
+        return self._signatures.parameters
+
     def __call__(self, *arguments: Any, batch: Batch = False, reduction: Reduction = "none", **named: Any) -> Any:
         """The function's value."""
         return self._derive(Evaluate, arguments, named, batch=batch, reduction=reduction)
@@ -210,6 +215,7 @@ class Function(Spectral, Traces):
         seed: int = 0,
         rel_tol: float = 0.0,
         order: int = 0,
+        thorough: bool = False,
         wrt: Names = (),
         progress: Callable[[VerificationProgress], object] | None = None,
         resume: VerificationProgress | bytes | None = None,
@@ -217,12 +223,14 @@ class Function(Spectral, Traces):
     ) -> VerificationReport:
         """A finite-difference verification of the gradient, or of a `claimed` one: `.passed`, `.worst`; prints well.
 
-        With `order=2` H v against differences of the gradient as well. 0 stands for the service's default. `progress`
-        is called at every stage; `resume` is what it was called with, or the `.token` of that, to go on from there.
+        With `order=2` H v against differences of the gradient as well; if `thorough`, by other means than differences
+        too: twice, on every executor, forward against reverse, by complex steps. 0 stands for the service's default.
+        `progress` is called at every stage; `resume` is what it was called with, or the `.token` of that, to go on from
+        there.
         """
         bound = self._signatures.bind(arguments, named, wrt, False)
         vectors = {} if claimed is None else bound.vectors(claimed, "claimed gradient")
-        chosen = {"directions": directions, "seed": seed, "rel_tol": rel_tol, "order": order}
+        chosen = {"directions": directions, "seed": seed, "rel_tol": rel_tol, "order": order, "thorough": thorough}
         options = options_from(VerifyGradient, chosen)
         token = token_of(resume)
         question = VerifyGradient(self._call(bound), bound.real_inputs(), vectors, resume=token, **options)

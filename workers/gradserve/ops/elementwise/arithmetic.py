@@ -117,6 +117,7 @@ class Div(RealElementwise, Binary):
     """x / y."""
 
     name = "div"
+    analytic = True
     function = "divide"
     flops = DIVISION
     linear_in = (0,)
@@ -252,6 +253,7 @@ class Convert(Linear, Elementwise):
     element_type: ElementType
 
     name = "convert"
+    analytic = False
 
     def accepts(self, element_type: ElementType) -> bool:
         return True

@@ -189,6 +189,7 @@ class Select(Elementwise):
     """x where the condition holds, y elsewhere. Only the branch chosen counts, in the derivative as well."""
 
     name = "select"
+    analytic = True
     function = "where"
     arity = 3
     linear_in = (1, 2)

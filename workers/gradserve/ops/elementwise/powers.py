@@ -24,6 +24,7 @@ class Sqrt(Unary):
     """The square root; its derivative at 0 is infinite."""
 
     name = "sqrt"
+    analytic = True
     spectral_function = "sqrt"
     function = "sqrt"
     flops = DIVISION
@@ -67,6 +68,7 @@ class Exp(Unary):
     """e to the power of x."""
 
     name = "exp"
+    analytic = True
     spectral_function = "exp"
     function = "exp"
     flops = TRANSCENDENTAL
@@ -84,6 +86,7 @@ class Expm1(Unary):
     """e to the power of x, less 1; exact to rounding near 0."""
 
     name = "expm1"
+    analytic = True
     spectral_function = "expm1"
     function = "expm1"
     flops = TRANSCENDENTAL
@@ -101,6 +104,7 @@ class Log(Unary):
     """The natural logarithm."""
 
     name = "log"
+    analytic = True
     spectral_function = "log"
     function = "log"
     flops = TRANSCENDENTAL
@@ -118,6 +122,7 @@ class Log1p(Unary):
     """The natural logarithm of 1 + x; exact to rounding near 0."""
 
     name = "log1p"
+    analytic = True
     spectral_function = "log1p"
     function = "log1p"
     flops = TRANSCENDENTAL
@@ -139,6 +144,7 @@ class Logistic(Unary):
     """
 
     name = "logistic"
+    analytic = True
     spectral_function = "logistic"
     flops = TRANSCENDENTAL
     points = ((0.5, -2.0, 0.0, 6.0),)
@@ -162,6 +168,7 @@ class Pow(Binary):
     """
 
     name = "pow"
+    analytic = True
     function = "pow"
     flops = 2 * TRANSCENDENTAL
     points = ((1.5, 2.0, 0.25, 3.0), (2.0, -1.5, 0.5, 0.0))

@@ -19,6 +19,7 @@ class Sin(Unary):
     """The sine of x radians."""
 
     name = "sin"
+    analytic = True
     parity = "odd"
     spectral_function = "sin"
     function = "sin"
@@ -36,6 +37,7 @@ class Cos(Unary):
     """The cosine of x radians."""
 
     name = "cos"
+    analytic = True
     parity = "even"
     spectral_function = "cos"
     function = "cos"
@@ -53,6 +55,7 @@ class Tan(Unary):
     """The tangent of x radians."""
 
     name = "tan"
+    analytic = True
     parity = "odd"
     function = "tan"
     flops = TRANSCENDENTAL
@@ -69,6 +72,7 @@ class Asin(Unary):
     """The angle in [-pi/2, pi/2] whose sine is x."""
 
     name = "asin"
+    analytic = True
     parity = "odd"
     function = "asin"
     flops = TRANSCENDENTAL
@@ -90,6 +94,7 @@ class Acos(Unary):
     """The angle in [0, pi] whose cosine is x."""
 
     name = "acos"
+    analytic = True
     function = "acos"
     flops = TRANSCENDENTAL
     points = ((0.5, -0.75, 0.0),)
@@ -110,6 +115,7 @@ class Atan(Unary):
     """The angle in [-pi/2, pi/2] whose tangent is x."""
 
     name = "atan"
+    analytic = True
     parity = "odd"
     function = "atan"
     flops = TRANSCENDENTAL
@@ -151,6 +157,7 @@ class Sinh(Unary):
     """The hyperbolic sine."""
 
     name = "sinh"
+    analytic = True
     parity = "odd"
     spectral_function = "sinh"
     function = "sinh"
@@ -168,6 +175,7 @@ class Cosh(Unary):
     """The hyperbolic cosine."""
 
     name = "cosh"
+    analytic = True
     parity = "even"
     spectral_function = "cosh"
     function = "cosh"
@@ -185,6 +193,7 @@ class Tanh(Unary):
     """The hyperbolic tangent."""
 
     name = "tanh"
+    analytic = True
     parity = "odd"
     spectral_function = "tanh"
     function = "tanh"
@@ -203,6 +212,7 @@ class Asinh(Unary):
     """The inverse of the hyperbolic sine."""
 
     name = "asinh"
+    analytic = True
     parity = "odd"
     function = "asinh"
     flops = TRANSCENDENTAL
@@ -219,6 +229,7 @@ class Acosh(Unary):
     """The inverse of the hyperbolic cosine, for x of at least 1."""
 
     name = "acosh"
+    analytic = True
     function = "acosh"
     flops = TRANSCENDENTAL
     points = ((1.5, 2.0, 10.0),)
@@ -239,6 +250,7 @@ class Atanh(Unary):
     """The inverse of the hyperbolic tangent, for x in [-1, 1]."""
 
     name = "atanh"
+    analytic = True
     parity = "odd"
     function = "atanh"
     flops = TRANSCENDENTAL

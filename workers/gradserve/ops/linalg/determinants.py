@@ -38,6 +38,7 @@ class Det(OfMatrix):
     """The determinant."""
 
     name = "det"
+    analytic = True
     flops = 2 / 3
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:

@@ -76,6 +76,7 @@ class Inv(OfMatrix):
     """The inverse X^-1."""
 
     name = "inv"
+    analytic = True
     flops = 2.0
 
     def impl(self, xp: Any, *arrays: Array) -> Any:

@@ -101,6 +101,7 @@ class Solve(System):
     """The X with A X = B: A is (..., n, n), B is (..., n, k). Refused where A is singular."""
 
     name = "solve"
+    analytic = True
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
         return xp.linalg.solve(*arrays)
@@ -151,6 +152,7 @@ class TriangularSolve(System):
     transposed: bool
 
     name = "triangular_solve"
+    analytic = True
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
         a, b = arrays

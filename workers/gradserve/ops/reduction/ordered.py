@@ -94,6 +94,7 @@ class Cumprod(RunningTotal):
     """The products of all elements up to each one along the axis."""
 
     name = "cumprod"
+    analytic = True
     function = "cumulative_prod"
 
     def jvp(

@@ -117,6 +117,7 @@ class ReduceProd(Total):
     """The product along the axes."""
 
     name = "reduce_prod"
+    analytic = True
     function = "prod"
 
     def jvp(
@@ -228,6 +229,7 @@ class LargestTerm(ReduceMax):
     """
 
     name = "largest_term"
+    analytic = True
     kink = Op.kink
 
 

@@ -34,6 +34,7 @@ class Erf(Special, Unary):
     """The error function: 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x."""
 
     name = "erf"
+    analytic = True
     function = "erf"
     flops = TRANSCENDENTAL
     points = ((0.5, -2.0, 0.0, 1e-9),)
@@ -50,6 +51,7 @@ class Erfc(Special, Unary):
     """1 - erf(x), with all digits where it is small."""
 
     name = "erfc"
+    analytic = True
     function = "erfc"
     points = ((0.5, -2.0, 0.0, 3.0),)
     kinks = ((math.inf, -math.inf, 30.0),)

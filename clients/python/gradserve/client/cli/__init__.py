@@ -1,4 +1,4 @@
-"""The command line: `gradserve serve | demo | describe | gradient | verify | trace | spectrum | ...`."""
+"""The command line: `gradserve serve | demo | describe | gradient | verify | certify | trace | spectrum | ...`."""
 
 from gradserve.client.cli.main import main
 

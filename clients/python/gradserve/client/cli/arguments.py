@@ -7,7 +7,7 @@ import inspect
 from importlib import metadata
 from pathlib import Path
 
-from gradserve.client.cli import epilogs, spectral_arguments
+from gradserve.client.cli import certify, epilogs, spectral_arguments
 from gradserve.client.cli.options import add_drawing, add_options, add_resume, count, dashed, words
 from gradserve.questions.call import EXECUTORS, AtKinks, Placement, Reduction, Transport
 from gradserve.questions.derivations import DERIVATIONS, Derivation
@@ -44,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
     _inspect(_at_point(commands, "inspect", "every value inside the graph, with its adjoint", epilogs.INSPECT))
     _gradient(_at_point(commands, "gradient", "the loss and its gradient at a point or a batch", epilogs.GRADIENT))
     _verify(_at_point(commands, "verify", "compare a gradient with finite differences", epilogs.VERIFY))
+    _certify(commands)
     _symmetry(_at_point(commands, "symmetry", "find where mixed partials depend on their order", epilogs.SYMMETRY))
     _trace(_at_point(commands, "trace", "estimate the trace of the Hessian, with an interval", epilogs.TRACE))
     for name, asked in spectral_arguments.COMMANDS.items():
@@ -131,6 +132,13 @@ def _verify(command: argparse.ArgumentParser) -> None:
     add_options(command, options_of(VerifyGradient))
 
 
+def _certify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = _command(commands, "certify", certify.TEXT, certify.EPILOG)
+    certify.describe(command)
+    _address(command, None, "a service that evaluates a graph (default: compute in this process)")
+    add_options(command, certify.OPTIONS)
+
+
 def _symmetry(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("--pair", nargs=2, action="append", default=[], metavar="ENTRY", help="two entries to look at; repeat")
@@ -148,13 +156,7 @@ def _with_graph(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str, epilog: str
 ) -> argparse.ArgumentParser:
     """A command on a graph file, with the options that all of them take."""
-    command = commands.add_parser(
-        name,
-        help=text,
-        description=f"{text[0].upper()}{text[1:]}.",
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    command = _command(commands, name, text, epilog)
     add = command.add_argument
     add("graph", type=Path, metavar="GRAPH", help="a graph file, as Function.save writes it")
     _address(command, None, "a service, or unix:/path of its socket (default: compute in this process)")
@@ -165,6 +167,18 @@ def _with_graph(
     add("--transport", choices=words(Transport), default="exact", help="how float64 is sent (default exact)")
     add("--kinks", choices=words(AtKinks), default="convention", help="derivatives at kinks (default convention)")
     return command
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str, epilog: str
+) -> argparse.ArgumentParser:
+    return commands.add_parser(
+        name,
+        help=text,
+        description=f"{text[0].upper()}{text[1:]}.",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
 
 
 def _at_point(

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from gradserve.client.cli import certify
 from gradserve.client.cli.arguments import parser
 from gradserve.ir.errors import GradserveError
 
@@ -51,6 +52,8 @@ def _run(arguments: Sequence[str]) -> int:
         from gradserve.client.cli.ping import ping
 
         return ping(options.address, options.timeout, **connection_of(options))
+    if options.command == "certify":
+        return certify.run(options)
     from gradserve.client.cli import commands
 
     return commands.run(options)

@@ -112,7 +112,7 @@ def report(report: Report) -> None:
     kinks(report)
 
 
-def kinks(report: Report | VerificationReport | SymmetryReport) -> None:
+def kinks(report: Report | SymmetryReport) -> None:
     """What sits on a kink; nothing where nothing does."""
     if report.kinks and report.kinks.nodes:
         resolved = report.kinks.bound is not None
@@ -131,7 +131,8 @@ def verification(report: VerificationReport) -> None:
         style = "" if row.verdict == "agrees" else _STYLES.get(row.verdict, "")
         table.add_row(row.name, row.verdict, *numbers, style=style)
     console.print(table)
-    kinks(report)
+    for note in report.notes:
+        line(note)
 
 
 def symmetry(report: SymmetryReport) -> None:

@@ -33,6 +33,11 @@ class LoadedGraph:
         self.latest = Traced(graph, {given.name: Leaf() for given in graph.inputs}, output)
         self._remembered: dict[Hashable, Any] = {}
 
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of the inputs."""
+        return tuple(self.latest.inputs)
+
     def __str__(self) -> str:
         return "loaded"
 

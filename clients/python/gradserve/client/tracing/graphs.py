@@ -54,6 +54,11 @@ class Traces:
             raise RuntimeError("nothing is traced yet: give examples of the parameters, or call the function first")
         return self._traced[-1]
 
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of the function's parameters that have one."""
+        return self._parameters.names
+
     def trace(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> Traced:
         """The graph for arguments like these.
 

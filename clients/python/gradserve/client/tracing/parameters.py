@@ -55,6 +55,13 @@ class Parameters:
         self._nameless = {name for name, parameter in parameters.items() if parameter.kind in _NAMELESS}
         self._rest = next((n for n, parameter in parameters.items() if parameter.kind is parameter.VAR_KEYWORD), None)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of those that have one."""
+        several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+        known = self._signature.parameters.values() if self._signature else ()
+        return tuple(parameter.name for parameter in known if parameter.kind not in several)
+
     def bind(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments by the names of the parameters; what this returns can be given again by name.
 

@@ -147,6 +147,11 @@ class Signatures(Protocol):
         """The graph made last."""
         ...
 
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of the parameters, as far as they are known."""
+        ...
+
     def bind(
         self, arguments: Sequence[Any], named: Mapping[str, Any], wrt: Names, batch: Batch, looked: bool = False
     ) -> Bound:
