@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradserve.autodiff import derive, vmap
+from gradserve.autodiff import derive, names, vmap
 from gradserve.autodiff.derivation import Along, Curvature
 from gradserve.ir.check import check
 from gradserve.ir.errors import InvalidRequest, NotDifferentiable
@@ -65,7 +65,7 @@ def test_every_derivation_of_a_quadratic():
     }
     for derivation, expected in cases.items():
         derived = derive(graph, derivation)
-        vectors = {"x": X, "tangent:x": V, "cotangent:loss": np.array(2.0), "direction:x": V, "step": np.array(0.5)}
+        vectors = {"x": X, "tangent:x": V, "cotangent:loss": np.array(2.0), "direction:x": V, names.STEP: np.array(0.5)}
         found = run(derived, **{name: vectors[name] for name in derived.input_types})
         assert found.keys() == expected.keys()
         for name, wanted in expected.items():

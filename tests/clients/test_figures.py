@@ -130,29 +130,28 @@ def test_bars_of_a_verification_are_discrepancies(client, axes):
 
 
 def test_a_verification_draws_the_error_of_plain_differences_by_step(agree, axes):
-    f = lambda c: c.function(lambda x: np.sum(np.exp(x)))  # noqa: E731
-    point = np.array([0.5, -0.3, 1.0])
-    report = agree(lambda c: f(c).verify(point))
+    report = agree(lambda c: c.function(np.exp).verify(0.5))
     report.plot(axes)
     steps, away = map(np.array, drawn(axes.get_lines()[0]))
     assert list(steps) == sorted(steps, reverse=True)
     coarse = away[(steps > 1e-3) & (steps < 0.3)]
     np.testing.assert_allclose(coarse[:-1] / coarse[1:], 16, rtol=0.05)
-    # Along signs d the difference is the sum of d_i exp(x_i) sinh(h) / h, whatever the signs are.
+    # Along a direction d the difference is exp(x) sinh(d h) / h, and d exp(x) is claimed.
     direction = report.directions[0]
+    moved = direction.claimed / np.exp(0.5)
     np.testing.assert_allclose(
         np.array(direction.differences)[steps > 1e-3],
-        (direction.claimed * np.sinh(steps) / steps)[steps > 1e-3],
+        (np.exp(0.5) * np.sinh(moved * steps) / steps)[steps > 1e-3],
         rtol=1e-9,
     )
 
 
 def test_a_wrong_claim_levels_off(client, axes):
-    f = client.function(lambda x: np.sum(np.exp(x)))
-    point = np.array([0.5, -0.3, 1.0])
-    f.verify(point, claimed=np.exp(point) + np.array([0.25, 0, 0])).plot(axes)
+    report = client.function(np.exp).verify(0.5, claimed=np.exp(0.5) + 0.25)
+    report.plot(axes)
+    moved = abs(report.directions[0].claimed) / (np.exp(0.5) + 0.25)
     away = drawn(axes.get_lines()[0])[1]
-    assert away[-1] == pytest.approx(0.25, rel=1e-3)
+    assert away[-1] == pytest.approx(0.25 * moved, rel=1e-3)
 
 
 def test_steps_out_of_the_domain_are_left_out(client, axes):

@@ -51,8 +51,9 @@ def left_after(count, call, f):
 
 
 def told(answer):
-    """What is the same in equal answers."""
-    return {name: value for name, value in fields_of(answer).items() if name not in ("report", "token", "execution")}
+    """What is the same in equal answers; `looks` tells what was said to whoever asked, from where it went on."""
+    apart = ("report", "token", "execution", "looks")
+    return {name: value for name, value in fields_of(answer).items() if name not in apart}
 
 
 def fields_of(answer):

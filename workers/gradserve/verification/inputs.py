@@ -41,7 +41,7 @@ class Moved:
             claimed = problem.claim(within(self.vector, spans[name])).value
             verdict, shown = self.finding.verdict, error
             if culprit is not None and culprit.position not in spans[name]:
-                verdict, shown = Verdict.AGREES, error - culprit.error * self.vector[culprit.position]
+                verdict, shown = Verdict.AGREES, float(error - culprit.error * self.vector[culprit.position])
             yield InputReport(
                 input=name,
                 verdict=worst([verdict, *(entry.verdict for entry in entries if entry.input == name)]),

@@ -24,7 +24,7 @@ OPTIONS = frozenset(
         "directions",
         "max_probes",
     }
-    | {"diagonal", "right", "start"}
+    | {"diagonal", "groups", "resume", "right", "start", "thorough"}
     | {"mode", "order", "pairs", "progress", "reduction", "rel_tol", "seed", "tangent", "wrt"}
     | {
         option.keyword
