@@ -68,6 +68,7 @@ lint-proto:
 	echo "No breaking change against the main branch."
 
 # Lint takes one core and so do the tests of the deployment's files: they run side by side, and lint is heard first.
+# The others do not even import these.
 test: $(VENV)/.dev ## lint, then run all tests (PYTEST_ARGS="-k ops" narrows)
 	@said=$$(mktemp -d); lint=; trap 'kill $$lint 2>/dev/null; rm -rf "$$said"' EXIT; trap 'exit 130' INT TERM; \
 	$(MAKE) --no-print-directory lint >"$$said/lint" 2>&1 & lint=$$!; \
@@ -86,7 +87,7 @@ test: $(VENV)/.dev ## lint, then run all tests (PYTEST_ARGS="-k ops" narrows)
 	echo "==> Tests"; \
 	[ -n "$$GRADSERVE_DATA" ] || echo "Those that read the data folder are not run: GRADSERVE_DATA is not set."; \
 	code=0; \
-	$(BIN)/pytest -q -m 'not deploy' -n $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder \
+	$(BIN)/pytest -q -m 'not deploy' --ignore=tests/deploy -n $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder \
 		$(PYTEST_ARGS) || code=$$?; \
 	$(if $(strip $(PYTEST_ARGS)),[ $$code -ne 5 ] || code=0;) \
 	[ $$code -eq 0 ] || failed=1; \
