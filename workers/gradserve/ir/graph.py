@@ -172,6 +172,10 @@ class Graph:
         """Whether a node applies an op of one of these classes."""
         return any(issubclass(kind, kinds) for kind in self.kinds)
 
+    def holds(self, *kinds: type[Any]) -> bool:
+        """Whether a node of it, or of a function that is called in it, applies an op of one of these classes."""
+        return any(each.has(*kinds) for each in (self, *self.functions))
+
     @functools.cached_property
     def is_concrete(self) -> bool:
         """Whether every length is a number, those of attributes included."""

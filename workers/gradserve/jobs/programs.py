@@ -17,6 +17,7 @@ from gradserve.ir.graph import Graph
 from gradserve.ir.types import ElementType
 from gradserve.jobs.limits import Limits
 from gradserve.ops import builder
+from gradserve.ops.control.derivatives import Derivative
 from gradserve.optimize import in_order, optimize, rerolled
 from gradserve.questions.derivations import Derivation
 from gradserve.runtime.caches import Lru
@@ -63,12 +64,13 @@ class Programs:
             NotDifferentiable: such a function has no derivative.
             LimitExceeded: it takes more nodes or time than the limits allow.
         """
+        if not graph.holds(Derivative):
+            return graph
         found = self._written.get(graph)
         if found is None:
             with uncollected(), self.spending(check):
                 found = written_out(graph)
-            if found is not graph:
-                self._written.put(graph, found, weight(found))
+            self._written.put(graph, found, weight(found))
         return found
 
     def derived(self, graph: Graph, derivation: Derivation, check: Check = go_on) -> Graph:

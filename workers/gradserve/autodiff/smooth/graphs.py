@@ -34,7 +34,7 @@ def smoothed(graph: Graph) -> Graph:
 
 
 def _has_roots(graph: Graph) -> bool:
-    return any(own.has(Abs, Sqrt, Pow, Hypot) for own in (graph, *graph.functions))
+    return graph.holds(Abs, Sqrt, Pow, Hypot)
 
 
 @functools.lru_cache(maxsize=256)

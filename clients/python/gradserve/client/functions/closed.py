@@ -113,8 +113,7 @@ def applied(g: Recorder, op: Op, operands: Sequence[Value]) -> list[Any]:
         Untraceable: there are such functions, and nothing is being traced.
     """
     literals = [literal for literal in map(g.literal, operands) if isinstance(literal, Literal)]
-    called = {each for function in op.functions.values() for each in (function, *function.functions)}
-    named = any(function.has(Derivative) for function in called)
+    named = any(function.holds(Derivative) for function in op.functions.values())
     if named and current() is None:
         raise untraceable("a derivative is asked for where no function is being traced", TRACED_INSTEAD)
     if named or len(literals) < len(operands):
