@@ -1,4 +1,4 @@
-"""Contractions: a few products one by one, stacks of small matrices as a pass, all others by `matmul`'s inner loop."""
+"""Contractions: a few products one by one, stacks of tiny matrices as a pass, all others as stacks of matrices."""
 
 from __future__ import annotations
 
@@ -13,37 +13,32 @@ import numpy as np
 from gradserve.execution.fused.elementwise import computed, fold
 from gradserve.execution.fused.groups import Group
 from gradserve.execution.fused.lowering import Site, lowered
-from gradserve.execution.fused.machine import Machine, Place
+from gradserve.execution.fused.machine import Machine
 from gradserve.execution.fused.passes import moved
-from gradserve.execution.fused.terms import NotLowered, Term
+from gradserve.execution.fused.stacks import TINY, way_of
+from gradserve.execution.fused.terms import Term
 from gradserve.execution.fused.text import REGISTER
-from gradserve.execution.fused.ufuncs import inner_loop
-from gradserve.execution.fused.values import FEW, Filled, Lowered, Small, Stored, positions, row_major_at
-from gradserve.execution.numpy.layout import strides_cut_anew
+from gradserve.execution.fused.values import FEW, Filled, Lowered, Small, Stored, positions
 from gradserve.ops.contraction.contract import Contract
-
-_TINY = 64
-"""Products that are written one by one, and those of a matrix that is too small to be worth a call."""
 
 
 @lowered.register
 def _(op: Contract, at: Site, operands: Sequence[Lowered]) -> list[Lowered]:
-    machine, (x, y), (result,) = at.machine, operands, at.types
-    left, right = op.free(x.type.rank, y.type.rank)
-    inner = math.prod(x.type.lengths[axis] for axis in op.lhs_contract)
-    if not result.size or not inner:
+    x, y = operands
+    way = way_of(op, x.type, y.type)
+    if way is not None:
         into = at.new(0)
-        machine.text.clear(into.pointer, result.nbytes)
+        way.write(at.machine, x, y, into)
         return [into]
-    if inner * result.size <= _TINY:
+    inner = math.prod(x.type.lengths[axis] for axis in op.lhs_contract)
+    if not inner or not at.types[0].size:
+        into = at.new(0)
+        at.machine.text.clear(into.pointer, into.type.nbytes)
+        return [into]
+    if inner * at.types[0].size <= TINY:
         return [_one_by_one(op, at, x, y)]
-    batch = tuple(x.type.lengths[axis] for axis in op.lhs_batch)
-    rows, columns = (math.prod(v.type.lengths[a] for a in axes) for v, axes in ((x, left), (y, right)))
-    if inner == 1 or (inner <= FEW and rows * inner * columns <= _TINY):
-        return [_pass(at, (x, op.lhs_batch, left, op.lhs_contract), (y, op.rhs_batch, right, op.rhs_contract))]
-    a = _matrices(machine, x, (op.lhs_batch, left, op.lhs_contract))
-    b = _matrices(machine, y, (op.rhs_batch, op.rhs_contract, right))
-    return [_product(machine, a, b, (math.prod(batch), rows, inner, columns), at.new(0))]
+    left, right = op.free(x.type.rank, y.type.rank)
+    return [_pass(at, (x, op.lhs_batch, left, op.lhs_contract), (y, op.rhs_batch, right, op.rhs_contract))]
 
 
 def _one_by_one(op: Contract, at: Site, x: Lowered, y: Lowered) -> Lowered:
@@ -99,52 +94,3 @@ def _factors(machine: Machine, group: Group, operand: _Operand, position: int) -
         pointer = machine.text.offset(memory.pointer, at * value.type.element_type.itemsize)
         found.append(group.read(2 * at + position, Stored(type_, pointer, strides)))
     return found
-
-
-def _matrices(
-    machine: Machine, value: Lowered, axes: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
-) -> Stored:
-    """The operand as a stack of matrices that BLAS can read: where it lies, or copied."""
-    memory = machine.in_memory(value)
-    order = (*axes[0], *axes[1], *axes[2])
-    lengths = tuple(memory.type.lengths[axis] for axis in order)
-    turned = Stored(memory.type.with_shape(lengths), memory.pointer, tuple(memory.strides[axis] for axis in order))
-    shape = tuple(math.prod(memory.type.lengths[axis] for axis in part) for part in axes)
-    type_ = memory.type.with_shape(shape)
-    strides = strides_cut_anew(lengths, turned.strides, shape)
-    if strides is not None and _readable(shape, strides):
-        return Stored(type_, memory.pointer, strides)
-    copy = machine.scratch(turned.type)
-    moved(machine, turned, copy)
-    return row_major_at(type_, copy.pointer)
-
-
-def _readable(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
-    """Whether one axis of the matrices is contiguous and the other does not overlap it."""
-    (_, height, width), (_, down, across) = shape, strides
-    by_rows = (across == 1 or width == 1) and (down >= width or height == 1)
-    return by_rows or ((down == 1 or height == 1) and (across >= height or width == 1))
-
-
-def _product(machine: Machine, a: Stored, b: Stored, sizes: tuple[int, int, int, int], into: Stored) -> Stored:
-    kind = a.type.element_type
-    loop = inner_loop(np.matmul, (kind, kind))
-    if loop is None:
-        raise NotLowered(f"products of {kind.value}")
-    count, rows, inner, columns = sizes
-    size = kind.itemsize
-    steps = [*_steps(a), *_steps(b), columns, 1]
-    places = [Place(a.pointer, a.strides[0] * size), Place(b.pointer, b.strides[0] * size)]
-    places.append(Place(into.pointer, rows * columns * size))
-    machine.call(loop, places, count, (rows, inner, columns, *(size * step for step in steps)))
-    return into
-
-
-def _steps(matrices: Stored) -> tuple[int, int]:
-    """The strides of the two axes; along an axis of one element, what BLAS expects of a dense matrix."""
-    (_, height, width), (_, down, across) = matrices.type.lengths, matrices.strides
-    if height == 1:
-        down = width if across == 1 else 1
-    if width == 1:
-        across = 1
-    return down, across

@@ -13,6 +13,7 @@ from gradserve.execution.fused.indexing import slice_at
 from gradserve.execution.fused.lowering import Site, lower, lowered
 from gradserve.execution.fused.machine import CHECK, Machine
 from gradserve.execution.fused.passes import moved
+from gradserve.execution.fused.stacks import arranged
 from gradserve.execution.fused.text import MEMORY
 from gradserve.execution.fused.values import FEW, Filled, Lowered, Small, Stored, row_major_at
 from gradserve.ir.graph import Graph
@@ -139,7 +140,8 @@ def _repeat(
 ) -> None:
     """The loop itself."""
     text = machine.text
-    _, _, scanned, shared = op.parts(operands)
+    _, _, scanned, constant = op.parts(operands)
+    shared = [arranged(machine, op.body, k, value) for k, value in enumerate(constant, op.carries + len(scanned))]
     rows = [value if isinstance(value, Filled) else machine.in_memory(value) for value in scanned]
     fewer = text.value(f"icmp slt i64 {wanted}, {op.length}")
     count = text.value(f"select i1 {fewer}, i64 {wanted}, i64 {op.length}")
@@ -192,12 +194,13 @@ def _(op: Blocks, at: Site, operands: Sequence[Lowered]) -> list[Lowered]:
         machine.hold(whole)
     for k in op.sums:
         text.clear(wholes[k].pointer, wholes[k].type.nbytes)
+    others = [arranged(machine, op.body, k, value) for k, value in enumerate(operands) if k >= op.cut]
     with text.loop(op.calls) as step:
         _look(machine, step, of_graph(op.body), op.calls)
         start = text.value(f"mul nsw i64 {step}, {op.block}")
-        _one_block(op, op.body, machine, (rows, operands[op.cut :]), wholes, (start, op.block))
+        _one_block(op, op.body, machine, (rows, others), wholes, (start, op.block))
     if op.left:
-        _one_block(op, op.rest, machine, (rows, operands[op.cut :]), wholes, (str(op.rows - op.left), op.left))
+        _one_block(op, op.rest, machine, (rows, others), wholes, (str(op.rows - op.left), op.left))
     return [*wholes]
 
 

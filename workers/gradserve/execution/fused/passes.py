@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from gradserve.execution.fused.axes import LONGEST_BLOCK, block_length, coalesced, levels
+from gradserve.execution.fused.axes import LONGEST_BLOCK, block_length, coalesced, innermost, levels, may_be_turned
 from gradserve.execution.fused.groups import Group, written
 from gradserve.execution.fused.machine import Machine, Place
 from gradserve.execution.fused.namespace import NAMESPACE
@@ -18,7 +18,6 @@ from gradserve.execution.fused.terms import Term, in_order
 from gradserve.execution.fused.values import FEW, Filled, Lowered, Small, Stored, positions
 from gradserve.ir.types import TensorType
 
-_SHORT_ROW, _MUCH_LONGER = 64, 4
 _FEW_PARTS = 16
 """So many parts of a sum may be added one by one without a thought to rounding."""
 
@@ -70,16 +69,14 @@ class Pass:
             self._element[term] = self._text.load(term.element_type, place.pointer)
 
     def _place_axes(self) -> None:
-        """Joins axes; the last one is the longest if it would be short."""
+        """Joins axes; the last one is that along which a row is made the quickest."""
         self._lengths, joined = coalesced(self._lengths, [place.strides for place in self._memory.values()])
-        longest = max(range(len(self._lengths)), key=lambda axis: (self._lengths[axis], axis))
         order = list(range(len(self._lengths)))
-        if self._lengths[-1] < _SHORT_ROW and self._lengths[longest] >= _MUCH_LONGER * self._lengths[-1]:
-            order.append(order.pop(longest))
+        order.append(order.pop(innermost(self._lengths, dict(zip(self._memory, joined, strict=True)), self._terms)))
         self._lengths = tuple(self._lengths[axis] for axis in order)
         for (term, place), strides in zip(tuple(self._memory.items()), joined, strict=True):
             self._strides[term] = tuple(strides[axis] for axis in order)
-            if self._strides[term][-1] not in (0, 1) and term.operation in ("leaf", "sum"):
+            if self._strides[term][-1] not in (0, 1) and may_be_turned(term, self._strides[term], self._lengths):
                 self._turn(term, place)
 
     def _turn(self, term: Term, place: Stored) -> None:
@@ -87,8 +84,6 @@ class Pass:
         strides = self._strides[term]
         axes = [axis for axis, step in enumerate(strides) if step]
         lengths = tuple(self._lengths[axis] for axis in axes)
-        if _MUCH_LONGER * math.prod(lengths) > math.prod(self._lengths):
-            return
         type_ = place.type.with_shape(lengths)
         given = Stored(type_, place.pointer, tuple(strides[axis] for axis in axes), place.owner)
         new = self._machine.scratch(type_)
