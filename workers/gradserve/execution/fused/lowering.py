@@ -13,7 +13,7 @@ from gradserve.execution.fused.elementwise import computed, term_of
 from gradserve.execution.fused.groups import Group
 from gradserve.execution.fused.machine import Machine
 from gradserve.execution.fused.passes import moved
-from gradserve.execution.fused.terms import NotLowered, Term, in_order, leaf
+from gradserve.execution.fused.terms import NotLowered, Term, in_order
 from gradserve.execution.fused.values import FEW, Lowered, Stored
 from gradserve.ir.graph import Graph, Literal, Node
 from gradserve.ir.op import Op
@@ -34,6 +34,8 @@ class Site:
     types: tuple[TensorType, ...]
     """Those of the node's results."""
     new: New
+    placed: tuple[Stored | None, ...] = ()
+    """Of each operand, where it was made within the result, if it was."""
 
 
 @functools.singledispatch
@@ -47,45 +49,15 @@ def lowered(op: Op, at: Site, operands: Sequence[Lowered]) -> list[Lowered]:
     raise NotLowered(op.name)
 
 
+@functools.singledispatch
+def place_of(op: Op, machine: Machine, operands: Sequence[TensorType], position: int, into: Stored) -> Stored | None:
+    """Where in its result an op puts an operand as it is; None if it does more than that."""
+    del op, machine, operands, position, into
+    return None
+
+
 _MOST_CALLS = 32
 """Calls of ufuncs in one pass, each of which is a loop to LLVM: what a pass takes to write grows faster than it."""
-_LOOP = 20
-_UNKNOWN = lowered.dispatch(object)
-
-
-def lowerable(graph: Graph, node: Node) -> bool:
-    """Whether there is machine code for a node of a concrete graph."""
-    op = node.op
-    if op.elementwise:
-        terms = _terms(op, tuple(graph.value_types[k] for k in node.operands))
-        return bool(terms) and terms[-1].element_type is node.types[0].element_type
-    if lowered.dispatch(type(op)) is _UNKNOWN:
-        return False
-    return all(lowerable(function, inner) for function in op.functions.values() for inner in function.nodes)
-
-
-def weight(graph: Graph, node: Node) -> int:
-    """About how many instructions a node with machine code takes; loops, which calls and most other ops are, most."""
-    op = node.op
-    if not op.elementwise:
-        inner = sum(weight(function, each) for function in op.functions.values() for each in function.nodes)
-        return 1 if op.view else _LOOP + inner
-    terms = _terms(op, tuple(graph.value_types[k] for k in node.operands))
-    return len(terms) + _LOOP * sum(term.operation == "call" for term in terms)
-
-
-@functools.lru_cache(maxsize=4096)
-def _terms(op: Op, operands: tuple[TensorType, ...]) -> tuple[Term, ...]:
-    """What an elementwise op computes for one element, the result last; nothing if it has no machine code.
-
-    An op that may fail is left to those who can say so.
-    """
-    if not op.is_total(*operands):
-        return ()
-    try:
-        return tuple(in_order([term_of(op, [leaf(k, t.element_type) for k, t in enumerate(operands)])]))
-    except NotLowered:
-        return ()
 
 
 def lower(
@@ -112,6 +84,11 @@ class _Frame:
         """What makes each value: nodes of no group are lowered when one of their values is read."""
         self._waiting: dict[int, list[Made]] = {}
         """Nodes that can join a group once a value is there, or a member of a group itself."""
+        self._begun: dict[int, Stored] = {}
+        """Memory of results that are not there yet."""
+        self._placed: dict[int, Stored] = {}
+        """Where values are made that belong into a result of others."""
+        self._only_reader = _only_readers(graph)
         self._left = Counter(k for node in graph.nodes for k in node.operands)
         self._left.update(output.value for output in graph.outputs)
         for k, value in enumerate(inputs):
@@ -142,13 +119,32 @@ class _Frame:
         operands, held = [self._values[k] for k in node.operands], self._machine.held
 
         def new(position: int) -> Stored:
-            return self._into.get(results[position]) or self._machine.allocate(node.types[position])
+            return self._result(node, results, position)
 
-        site = Site(self._machine, node.types, new)
+        site = Site(self._machine, node.types, new, tuple(map(self._placed.get, node.operands)))
         for k, value in zip(results, lowered(node.op, site, operands), strict=True):
             self._define(k, value)
         self._machine.let_go(held)
         self._release(node.operands)
+
+    def _result(self, node: Node, results: range, position: int) -> Stored:
+        """Memory for a result: the same whenever it is asked for before there is the result."""
+        k = results[position]
+        if k not in self._into and k not in self._begun:
+            self._begun[k] = self._machine.allocate(node.types[position])
+        return self._into.get(k) or self._begun[k]
+
+    def _place(self, k: int) -> Stored | None:
+        """Where a value is to be made: where it was asked for, or where its only reader would move it to."""
+        reader = self._only_reader.get(k)
+        if k not in self._into and reader is not None:
+            node, results = reader
+            types = [self._graph.value_types[operand] for operand in node.operands]
+            whole = self._result(node, results, 0)
+            place = place_of(node.op, self._machine, types, node.operands.index(k), whole)
+            if place is not None:
+                self._placed[k] = place
+        return self._into.get(k) or self._placed.get(k)
 
     def _define(self, k: int, value: Lowered) -> None:
         self._values[k] = value
@@ -252,7 +248,8 @@ class _Frame:
         kept = [k for k, term in group.terms.items() if self._left[k] and k not in stays and group.is_cheap(term)]
         if kept:
             self._keep(group, kept)
-        wanted = {k: self._into.get(k) for k in (*group.terms, *group.sums) if self._left[k] and k not in kept}
+        wanted = {k: self._place(k) for k in group.terms if self._left[k] and k not in kept}
+        wanted |= {k: self._into.get(k) for k in group.sums if self._left[k]}
         held = self._machine.held
         for k, value in computed(self._machine, group, wanted).items():
             self._define(k, value)
@@ -277,3 +274,12 @@ class _Frame:
         group = self._pending[lengths] = Group(lengths)
         self._outside[id(group)] = []
         return group
+
+
+def _only_readers(graph: Graph) -> dict[int, Made]:
+    """The one reader of each value that has one alone, if that may put it into a single result of its own."""
+    count = Counter(k for node in graph.nodes for k in node.operands)
+    count.update(output.value for output in graph.outputs)
+    unplaced = place_of.dispatch(object)
+    made = ((n, results) for n, results in graph.numbered_nodes() if place_of.dispatch(type(n.op)) is not unplaced)
+    return {k: (node, results) for node, results in made for k in node.operands if count[k] == 1}

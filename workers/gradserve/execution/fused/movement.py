@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from gradserve.execution.fused.lowering import Site, lowered
+from gradserve.execution.fused.lowering import Site, lowered, place_of
 from gradserve.execution.fused.machine import Machine
 from gradserve.execution.fused.passes import moved
 from gradserve.execution.fused.text import MEMORY, literal
@@ -72,13 +72,39 @@ def _(op: Pad, at: Site, operands: Sequence[Lowered]) -> list[Lowered]:
     if result.size <= FEW:
         return [_picked(machine, op, [x], result)]
     into = at.new(0)
-    machine.text.clear(into.pointer, result.nbytes)
-    start = sum(low * stride for low, stride in zip(op.low, into.strides, strict=True)) if x.type.size else 0
-    strides = tuple(stride * (gap + 1) for gap, stride in zip(op.interior, into.strides, strict=True))
+    if any(op.interior) or not x.type.size:
+        machine.text.clear(into.pointer, result.nbytes)
+    else:
+        _clear_borders(machine, op, into)
     if x.type.size:
-        pointer = machine.text.offset(into.pointer, start * x.type.element_type.itemsize)
-        moved(machine, x, Stored(x.type, pointer, strides))
+        place = at.placed[0] or _apart(op, machine, x.type, into)
+        if x != place:
+            moved(machine, x, place)
     return [into]
+
+
+@place_of.register
+def _(op: Pad, machine: Machine, operands: Sequence[TensorType], position: int, into: Stored) -> Stored | None:
+    few = into.type.size <= FEW or not operands[position].size
+    return None if few or any(op.interior) else _apart(op, machine, operands[position], into)
+
+
+def _apart(op: Pad, machine: Machine, type_: TensorType, into: Stored) -> Stored:
+    """Where the elements lie between the zeros."""
+    start = sum(low * stride for low, stride in zip(op.low, into.strides, strict=True))
+    strides = tuple(stride * (gap + 1) for gap, stride in zip(op.interior, into.strides, strict=True))
+    return Stored(type_, machine.text.offset(into.pointer, start * type_.element_type.itemsize), strides)
+
+
+def _clear_borders(machine: Machine, op: Pad, into: Stored) -> None:
+    """Zeros before and behind the elements, along each axis."""
+    lengths, kind = into.type.lengths, into.type.element_type
+    for axis, (low, high) in enumerate(zip(op.low, op.high, strict=True)):
+        for first, count in ((0, low), (lengths[axis] - high, high)):
+            if count > 0:
+                type_ = into.type.with_shape((*lengths[:axis], count, *lengths[axis + 1 :]))
+                pointer = machine.text.offset(into.pointer, first * into.strides[axis] * kind.itemsize)
+                moved(machine, machine.constant(0, type_), Stored(type_, pointer, into.strides))
 
 
 @lowered.register
@@ -86,13 +112,21 @@ def _(op: Concatenate, at: Site, operands: Sequence[Lowered]) -> list[Lowered]:
     machine, (result,) = at.machine, at.types
     if result.size <= FEW:
         return [_picked(machine, op, operands, result)]
-    into, start = at.new(0), 0
-    for x in operands:
-        step = start * into.strides[op.axis] * result.element_type.itemsize
-        if x.type.size:
-            moved(machine, x, Stored(x.type, machine.text.offset(into.pointer, step), into.strides))
-        start += x.type.lengths[op.axis]
+    into, types = at.new(0), [x.type for x in operands]
+    for k, x in enumerate(operands):
+        place = at.placed[k] or place_of(op, machine, types, k, into)
+        if place is not None and x != place:
+            moved(machine, x, place)
     return [into]
+
+
+@place_of.register
+def _(op: Concatenate, machine: Machine, operands: Sequence[TensorType], position: int, into: Stored) -> Stored | None:
+    type_ = operands[position]
+    if into.type.size <= FEW or not type_.size:
+        return None
+    start = sum(x.lengths[op.axis] for x in operands[:position]) * into.strides[op.axis]
+    return Stored(type_, machine.text.offset(into.pointer, start * type_.element_type.itemsize), into.strides)
 
 
 @lowered.register
