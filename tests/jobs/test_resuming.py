@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
@@ -48,6 +49,7 @@ def spread(size: int) -> np.ndarray:
     return matrix
 
 
+@functools.cache
 def of_matrix(size: int) -> Call:
     return call_of(quadratic(spread(size)), {"x": np.zeros(size)})
 
