@@ -13,6 +13,7 @@ from gradserve.client import Client
 from gradserve.client.functions import scan
 from gradserve.execution import Program, executor, instance_of
 from gradserve.ir.types import Array
+from gradserve.jobs.pace import pace
 from gradserve.questions.derivations import Evaluate, Gradient, Hvp
 from tests.bench import workloads
 from tests.bench.local import derived_graph, graph_of
@@ -35,15 +36,17 @@ def predictions(names: Sequence[str], screen: Screen) -> Section:
             schedule = executor(name).schedule(program)
             prepared = executor(name).prepare(schedule)
             taken = _processor_seconds(functools.partial(prepared, arguments))
-            ratio = schedule.seconds / taken
+            told = schedule.seconds * pace()
+            ratio = told / taken
             off += not 1 / WITHIN <= ratio <= WITHIN
-            cells.append(f"{duration(schedule.seconds)} : {duration(taken)} = {ratio:.2f}")
+            cells.append(f"{duration(told)} : {duration(taken)} = {ratio:.2f}")
         rows.append((title, *cells))
         screen.line(f"{title:24} " + "   ".join(f"{n} {c}" for n, c in zip(EXECUTORS, cells, strict=True)))
     text = (
         "What `f.explain` predicts for one core, what a processor took (the least of several calls, of all threads), "
         "and the ratio of the two. The figures that predictions are made of are the same on every machine, because "
-        f"chunks, and with them bits, are made by them. {off} of {len(rows) * len(EXECUTORS)} are off by more than "
+        f"chunks, and with them bits, are made by them; what is told is multiplied by {pace():.2f}, the pace of this "
+        f"machine. {off} of {len(rows) * len(EXECUTORS)} are off by more than "
         f"{WITHIN:g}: XLA's mostly, which sums and multiplies matrices in its own way, and those whose data a cache "
         "may hold or not."
     )

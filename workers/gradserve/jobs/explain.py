@@ -15,6 +15,7 @@ from gradserve.jobs.dense import mode_of, ways
 from gradserve.jobs.dense import schedule as schedule_dense
 from gradserve.jobs.derivative import schedule as schedule_derivative
 from gradserve.jobs.multiplied import product_of
+from gradserve.jobs.pace import pace
 from gradserve.jobs.probing import ESTIMATORS
 from gradserve.jobs.programs import Check
 from gradserve.jobs.sweep import Sweep, SweepSchedule, counting
@@ -74,7 +75,7 @@ def _explanation(context: Context, scheduled: SweepSchedule, loss_flops: float, 
         flops=scheduled.flops,
         bytes=scheduled.bytes,
         peak_bytes=scheduled.peak_bytes,
-        seconds=scheduled.seconds,
+        seconds=scheduled.seconds * pace(),
         chunks=scheduled.sizes,
         placement=scheduled.pool.name,
         executor=scheduled.executor,

@@ -42,7 +42,7 @@ class Explanation:
     peak_bytes: int
     """The largest number of live bytes of one chunk."""
     seconds: float
-    """Predicted seconds on one worker."""
+    """Predicted seconds on one worker, at the pace of the machine that predicts."""
     chunks: tuple[int, ...]
     """Sizes of the chunks: points, columns or rows of a dense derivative, probes. Empty if refused."""
     placement: str
