@@ -46,7 +46,7 @@ def push_custom(
     for k, tangent in enumerate(tangents):
         if tangent is not None and k not in op.moved:
             text = "depends on a parameter that its function captures, of which its rule has no tangent"
-            raise ConstraintError("D1", f"it {text}; pass it as an argument, or stop_gradient(...) of it")
+            raise ConstraintError("D1", f"it {text}; pass it as an argument, or take stop_gradient(...) of it outside")
     outputs = g.apply(op, primals)
     found = iter(_by_rule(op, g, outputs, primals, [tangents[k] for k in op.moved]))
     return outputs, tuple(next(found) if y.type.is_float else None for y in outputs)

@@ -62,8 +62,7 @@ def minimize(
     method turns directions of negative curvature round, halves steps until the function falls, and ends as that of
     `root` does, where the Hessian is positive definite: at a minimum where it is not there is no derivative, and the
     call is refused. L-BFGS needs no Hessian (Liu and Nocedal, 1989; steps by bisection: Lewis and Overton, 2013), and
-    ends when no element of the gradient is larger than tol (1 + max |x|). Derivatives need the Hessian as a matrix with
-    either method.
+    ends when no element of the gradient is larger than tol. Derivatives take the Hessian as a matrix with either.
 
     Args:
         function: of a tree of real arrays, and others.
@@ -133,7 +132,7 @@ def _lbfgs(objective: Objective, goal: Any, most: int, on_most: OnMost) -> Solve
 
         nothing = np.zeros((PAIRS, *start.shape), start.dtype)
         init = (start, *measured(start), nothing, nothing, np.zeros(PAIRS, start.dtype))
-        (x, *_), steps, converged = until(lambda s: is_small(s[2], s[0], goal), step, init, most, on_most)
+        (x, *_), steps, converged = until(lambda s: np.max(np.abs(s[2])) <= goal, step, init, most, on_most)
         return x, steps, converged
 
     return solved
