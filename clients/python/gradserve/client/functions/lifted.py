@@ -12,6 +12,7 @@ from gradserve.client.tracing.origins import untraceable
 from gradserve.client.tracing.recording import current, traced
 from gradserve.client.tracing.tracer import tracers
 from gradserve.client.tracing.trees import Structure, unflatten
+from gradserve.ir.builder import Value
 from gradserve.ir.types import TensorType
 
 
@@ -32,8 +33,12 @@ class Lifted:
         self._closed = Closed(outer, function, *((tree.structure, tree.types) for tree in trees))
         captured = self._closed.reads(self._closed.outputs)
         self._graph = self._closed.graph(self._closed.outputs, captured)
-        self.leaves: list[Any] = [leaf for tree in trees for _, leaf in tree.leaves] + list(tracers(captured))
-        """Its arguments where it was traced: the leaves, then what it captures."""
+        constants = [value.builder.literal(value) for value in captured]
+        self._captured = constants
+        """The constants among what it captures, None in the place of others."""
+        moving = [value for value, constant in zip(captured, constants, strict=True) if constant is None]
+        self.leaves: list[Any] = [leaf for tree in trees for _, leaf in tree.leaves] + list(tracers(moving))
+        """Its arguments where it was traced: the leaves, then what it captures and is no constant."""
         self.types = self._closed.types
         """The types of what it returns."""
         self.structure = self._closed.structure
@@ -42,8 +47,15 @@ class Lifted:
         """What the function returns, its nodes written once more."""
         g = current()
         assert g is not None, "a lifted function is called within the graph that it was traced in"
-        found = traced(g, self._what, lambda _: written(g, self._graph, Tree.of(list(leaves), self._what).values(g)))
-        return unflatten(self.structure, list(tracers(found)))
+        given = Tree.of(list(leaves), self._what)
+
+        def emit(_: Any) -> list[Value]:
+            values = iter(given.values(g))
+            own = len(self._graph.inputs) - len(self._captured)
+            places = [*[None] * own, *self._captured]
+            return written(g, self._graph, [next(values) if c is None else g.constant(c) for c in places])
+
+        return unflatten(self.structure, list(tracers(traced(g, self._what, emit))))
 
 
 class Layout:
