@@ -152,4 +152,5 @@ def _first(rate: Rate, start: Any, times: Any, goals: Any) -> Any:
     scale = atol + rtol * np.abs(start)
     height, speed = (np.sqrt(np.mean((x / scale) ** 2)) for x in (start, rate(start, times[0])))
     known = np.logical_and(height > 1e-5, speed > 1e-5)
-    return stop_gradient(np.where(known, 0.01 * height / np.where(known, speed, 1.0), 1e-6))
+    size = np.where(known, 0.01 * height / np.where(known, speed, 1.0), 1e-6)
+    return stop_gradient(size).astype(np.float64)
