@@ -14,6 +14,7 @@ import pytest
 from scipy import optimize
 
 from gradserve.client import functions
+from gradserve.client.functions import implicit
 from gradserve.ir.errors import NotDifferentiable, NumericalFailure, Untraceable
 from tests.clients.references import penalty
 
@@ -46,10 +47,11 @@ def test_derivatives_of_a_root_are_those_of_the_closed_form(client):
 
 def test_a_lost_term_is_seen(client, monkeypatch):
     """What the function captures moves as well as its arguments."""
-    real = functions.implicit.jvp
-    monkeypatch.setattr(
-        functions.implicit, "jvp", lambda f, primals, tangents: real(f, primals, (*tangents[:-1], tangents[-1] * 0.0))
-    )
+
+    def lossy(f: Any, primals: Any, tangents: Any) -> Any:
+        return functions.jvp(f, primals, (*tangents[:-1], tangents[-1] * 0.0))
+
+    monkeypatch.setattr(implicit, "jvp", lossy)
     with pytest.raises(AssertionError):
         close(client.function(lambda w: cubes(w), POINT).grad(POINT), 3.0 * POINT**2)
 
@@ -145,17 +147,16 @@ def best() -> tuple[Any, ...]:
     def flat(z: Any, w: Any) -> Any:
         return height(jnp, {"x": z[:3], "y": z[3]}, w)
 
-    z = optimize.minimize(
-        flat, np.zeros(4), POINT, jac=jax.jit(jax.grad(flat)), method="BFGS", options={"gtol": 1e-12}
-    ).x
+    slope: Any = jax.jit(jax.grad(flat))
+    z = optimize.minimize(flat, np.zeros(4), (POINT,), jac=slope, method="BFGS", options={"gtol": 1e-12}).x
 
     def parts(z: Any, w: Any) -> Any:
         slopes = jax.grad(flat, 1)
         return jax.hessian(flat)(z, w), jax.jacobian(slopes, 0)(z, w), slopes(z, w), jax.hessian(flat, 1)(z, w)
 
-    inner, mixed, slope, outer = jax.jit(parts)(z, POINT)
+    inner, mixed, moved, outer = jax.jit(parts)(z, POINT)
     moves = -np.linalg.solve(inner, mixed.T)
-    return z, moves, slope, outer + mixed @ moves
+    return z, moves, moved, outer + mixed @ moves
 
 
 @pytest.mark.parametrize("method", ["newton", "lbfgs"])

@@ -98,7 +98,8 @@ def main() -> None:
             "decays", *(f"{each:.3g}" for each in np.exp(decay)), f"(of {FEATURES} features the first {USEFUL} matter)"
         )
         misfit, rates = fitted_rates(client)
-        print(f"misfit at first {misfit(np.log(RATES * 1.2)):.4f}, at last {misfit(np.log(rates)):.5f} with noise of {NOISE**2:.5f}")
+        before, after = misfit(np.log(RATES * 1.2)), misfit(np.log(rates))
+        print(f"misfit at first {before:.4f}, at last {after:.5f} with noise of {NOISE**2:.5f}")
         print("rates", *(f"{each:.4f}" for each in rates), "instead of", *RATES)
 
 

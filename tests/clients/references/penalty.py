@@ -7,6 +7,7 @@ file. Numbers are cosines, so that nobody needs to store them.
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ WEIGHT = 10.0
 
 def waves(number: int, *shape: int) -> np.ndarray:
     """Numbers between -1 and 1."""
-    return np.cos(np.arange(np.prod(shape)) * 0.7 + number).reshape(shape)
+    found: np.ndarray = np.cos(np.arange(np.prod(shape)) * 0.7 + number).reshape(shape)
+    return found
 
 
 PARAMETERS = {
@@ -46,7 +48,7 @@ def loss(to: Any, gradient: Any, critic: Any, generator: Any, data: Any) -> Any:
 
 def main() -> None:
     """Writes the loss, its gradient, and the Hessian times the parameters themselves."""
-    import torch
+    torch: Any = importlib.import_module("torch")  # which nothing else here needs
 
     def tensors(tree: Any, **options: Any) -> Any:
         return torch.tensor(tree, dtype=torch.float64, **options)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from gradserve.client.functions.custom import checkpoint, stop_gradient
+from gradserve.client.functions.custom import checkpoint
 from gradserve.client.functions.derivatives import jacobian
 from gradserve.client.functions.implicit import OnMost, root, until
 
@@ -114,22 +114,23 @@ def stepped(
     rtol, atol = goals
     numbers = np.arange(times.size)
 
-    def step_of(y: Any, t: Any, h: Any) -> tuple[Any, Any]:
-        return method.step(rate, y, t, h)
+    def tried(y: Any, t: Any, h: Any) -> tuple[Any, Any]:
+        """The state after a step, and by how much it misses the tolerance, squared."""
+        new, error = method.step(rate, y, t, h)
+        return new, np.mean((error / (atol + rtol * np.maximum(np.abs(y), np.abs(new)))) ** 2)
 
     def step(state: _State) -> _State:
         y, t, size, row, rows = state
         goal = np.sum(np.where(numbers == row, times, 0.0))
         left = goal - t
-        arrives = stop_gradient(np.abs(left)) <= size
-        h = np.where(arrives, left, size * np.sign(stop_gradient(left)))
-        new, error = checkpoint(step_of)(y, t, h)
-        scale = atol + rtol * np.maximum(np.abs(y), np.abs(new))
-        ratio = stop_gradient(np.sqrt(np.mean((error / scale) ** 2)))
-        good = ratio <= 1.0
-        factor = np.where(ratio > 0, SAFETY * np.where(ratio > 0, ratio, 1.0) ** -method.power, LARGEST)
-        factor = np.where(np.isfinite(ratio), np.clip(factor, LEAST, LARGEST), LEAST)
-        wanted = stop_gradient(np.abs(h)) * factor
+        arrives = np.abs(left) <= size
+        h = np.where(arrives, left, np.where(left < 0, -size, size))
+        new, miss = checkpoint(tried)(y, t, h)
+        good = miss <= 1.0
+        tells = np.logical_and(miss > 0, np.isfinite(miss))
+        factor = SAFETY * np.where(tells, miss, 1.0) ** (-method.power / 2)
+        factor = np.where(tells, np.clip(factor, LEAST, LARGEST), np.where(good, LARGEST, LEAST))
+        wanted = np.where(arrives, np.where(left < 0, -left, left), size) * factor
         done = np.logical_and(good, arrives)
         reached = np.reshape(np.logical_and(numbers == row, done), (times.size, 1))
         return _State(
@@ -150,7 +151,7 @@ def _first(rate: Rate, start: Any, times: Any, goals: Any) -> Any:
     """The length of the first step: that of Hairer, Norsett and Wanner (1993, section II.4) without its trial."""
     rtol, atol = goals
     scale = atol + rtol * np.abs(start)
-    height, speed = (np.sqrt(np.mean((x / scale) ** 2)) for x in (start, rate(start, times[0])))
-    known = np.logical_and(height > 1e-5, speed > 1e-5)
-    size = np.where(known, 0.01 * height / np.where(known, speed, 1.0), 1e-6)
-    return stop_gradient(size).astype(np.float64)
+    height, speed = (np.mean((x / scale) ** 2) for x in (start, rate(start, times[0])))
+    known = np.logical_and(height > 1e-10, speed > 1e-10)
+    size = 0.01 * np.sqrt(np.where(known, height, 1.0) / np.where(known, speed, 1.0))
+    return np.where(known, size, 1e-6).astype(np.float64)
