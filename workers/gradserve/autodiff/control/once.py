@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 from gradserve.autodiff import rules
 from gradserve.autodiff.control.differential import Differential
-from gradserve.autodiff.control.functions import absorbed, any_kink, function, names_of, numbered, with_hits
+from gradserve.autodiff.control.functions import (
+    absorbed,
+    any_kink,
+    call,
+    function,
+    names_of,
+    numbered,
+    parameters,
+    with_hits,
+)
 from gradserve.autodiff.control.pullback import pullback
 from gradserve.autodiff.vmap import vmap
 from gradserve.autodiff.walk import reachable
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.errors import ConstraintError
+from gradserve.ir.graph import Graph
 from gradserve.ir.op import Absorbed, Unknown
 from gradserve.ops import builder
 from gradserve.ops.control.calling import output_types
 from gradserve.ops.control.custom_derivative import CustomDerivative
-from gradserve.ops.control.linear_call import LinearCall
+from gradserve.ops.control.linear_call import LinearCall, LinearSolve
 from gradserve.ops.control.once import Checkpoint, Once
 from gradserve.ops.family import total, with_batch
 
@@ -92,6 +104,21 @@ def push_linear(
     return outputs, found
 
 
+@rules.push.register
+def push_solve(
+    op: LinearSolve, g: Builder, primals: Sequence[Value], tangents: Sequence[Value | None]
+) -> tuple[tuple[Value, ...], tuple[Value | None, ...]]:
+    """From A x = b: A dx = db - dA x."""
+    first, others, known = tangents[: op.linear], tangents[op.linear :], primals[op.linear :]
+    outputs = g.apply(op, primals)
+    _, turned = push_checkpoint(Checkpoint(op.matrix), g, [*outputs, *known], [*[None] * op.linear, *others])
+    right = [total(g, [b, x and g.neg(x)]) for b, x in zip(first, turned, strict=True)]
+    if all(b is None for b in right):
+        return outputs, (None,) * len(outputs)
+    filled = [b or g.zeros(x.type) for b, x in zip(right, outputs, strict=True)]
+    return outputs, g.apply(op, [*filled, *known])
+
+
 @rules.pull.register
 def pull_linear(
     op: LinearCall, g: Builder, cotangents: Sequence[Value | None], operands: Sequence[Value | Unknown]
@@ -100,9 +127,21 @@ def pull_linear(
     types = output_types(op.function)
     seeds = [ct or g.zeros(type_) for ct, type_ in zip(cotangents, types, strict=True)]
     known = [operand for operand in operands[op.linear :] if isinstance(operand, Value)]
-    found = g.apply(LinearCall(op.transposed, op.function, len(seeds)), [*seeds, *known])
+    found = g.apply(_turned(op), [*seeds, *known])
     leaving = (x if isinstance(operand, Unknown) else None for x, operand in zip(found, operands, strict=False))
     return (*leaving, *[None] * len(known))
+
+
+def _turned(op: LinearCall) -> LinearCall:
+    """The transpose."""
+    if not isinstance(op, LinearSolve):
+        return LinearCall(op.transposed, op.function, len(op.function.outputs))
+    inputs = op.matrix.inputs
+    back = pullback(op.matrix, [k < op.linear for k in range(len(inputs))], range(op.linear))
+    inner = builder()
+    own = parameters(inner, [i.type for i in inputs])
+    matrix = function(inner, call(inner, back, [*own[op.linear :], *own[: op.linear]]))
+    return LinearSolve(op.transposed, op.function, op.linear, matrix)
 
 
 @rules.pull.register
@@ -143,9 +182,13 @@ def spread_linear(
     """The batched function with the batched transpose, both linear in batches."""
     first = [with_batch(g, x, b, size) for x, b in zip(operands[: op.linear], batched, strict=False)]
     rest = batched[op.linear :]
-    function = vmap(op.function, names_of(op.function, [*[True] * op.linear, *rest]), size)
-    back = vmap(op.transposed, names_of(op.transposed, [*[True] * len(op.function.outputs), *rest]), size)
-    return g.apply(LinearCall(function, back, op.linear), [*first, *operands[op.linear :]])
+    count = {"transposed": len(op.function.outputs)}
+
+    def whole(name: str, graph: Graph) -> Graph:
+        return vmap(graph, names_of(graph, [*[True] * count.get(name, op.linear), *rest]), size)
+
+    functions: dict[str, Any] = {name: whole(name, graph) for name, graph in op.functions.items()}
+    return g.apply(replace(op, **functions), [*first, *operands[op.linear :]])
 
 
 @rules.absorb.register

@@ -17,7 +17,7 @@ from gradserve.ir.graph import Graph, Literal
 from gradserve.ir.types import TensorType
 from gradserve.numpy.recorder import Recorder
 from gradserve.ops.control.custom_derivative import CustomDerivative
-from gradserve.ops.control.linear_call import LinearCall
+from gradserve.ops.control.linear_call import LinearCall, LinearSolve
 from gradserve.ops.control.once import Checkpoint
 
 
@@ -104,18 +104,40 @@ def linear_call(
     `transposed(cotangents, known)` is its transpose: from cotangents of the list to a list of those of the vectors. It
     is what JAX calls `linear_call`.
     """
-    outer = around()
     first, rest = Tree.of(list(vectors), "vectors"), Tree.of(list(known), "known")
-    plain = Closed(outer, function, (first.structure, first.types), (rest.structure, rest.types))
-    back = Closed(outer, transposed, (plain.structure, plain.types), (rest.structure, rest.types))
-    captured = _captured(plain, back)
-    forwards, backwards = (each.graph(each.outputs, captured) for each in (plain, back))
-    op = LinearCall(forwards, backwards, len(first.leaves))
+    plain = Closed(around(), function, (first.structure, first.types), (rest.structure, rest.types))
+    back = Closed(around(), transposed, (plain.structure, plain.types), (rest.structure, rest.types))
+    return _linear(lambda own, turned: LinearCall(own, turned, len(first.leaves)), first, rest, plain, back)
+
+
+def linear_solve(
+    matrix: Callable[..., Any], solvers: Sequence[Callable[..., Any]], right: Any, known: Sequence[Any]
+) -> Any:
+    """The array x for which `matrix(x, known)` is `right`.
+
+    The first of the solvers finds it, the second what solves with the transpose: each of the right-hand side and of
+    what is known. Derivatives are those of the equation.
+    """
+    first, rest = Tree.of([right], "right"), Tree.of(list(known), "known")
+    given = (first.structure, first.types), (rest.structure, rest.types)
+
+    def listed(function: Callable[..., Any]) -> Closed:
+        return Closed(around(), lambda vectors, known: [function(vectors[0], known)], *given)
+
+    plain, back, whole = map(listed, (*solvers, matrix))
+    (found,) = _linear(lambda own, turned, matrix: LinearSolve(own, turned, 1, matrix), first, rest, plain, back, whole)
+    return found
+
+
+def _linear(make: Callable[..., LinearCall], first: Tree, rest: Tree, plain: Closed, *others: Closed) -> list[Any]:
+    """What the op that is made of these functions gives."""
+    captured = _captured(plain, *others)
+    op = make(*(each.graph(each.outputs, captured) for each in (plain, *others)))
 
     def emit(g: Any) -> list[Any]:
         return applied(g, op, [*first.values(g), *rest.values(g), *captured])
 
-    found: list[Any] = unflatten(plain.structure, traced(outer, "linear_call", emit))
+    found: list[Any] = unflatten(plain.structure, traced(around(), op.name, emit))
     return found
 
 

@@ -3,23 +3,22 @@
 A solution x(p) of F(x, p) = 0 moves with p by dx = -(dF/dx)^-1 (dF/dp) dp, whatever has found it: no derivative goes
 through a solver's steps (Krantz and Parks, The Implicit Function Theorem, 2002; Blondel and others, Efficient and
 Modular Implicit Differentiation, 2022). This rule is traced code, so it is differentiated in turn, to any order. It
-holds the Jacobian as a matrix: of n unknowns n^2 numbers, and n^3 operations to solve with it.
+holds the Jacobian of up to 200 unknowns as a matrix, and takes products with it, by Krylov's methods, for more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from gradserve.client.functions.control import while_loop
 from gradserve.client.functions.custom import custom_derivative, stop_gradient
 from gradserve.client.functions.derivatives import jacobian, jvp
+from gradserve.client.functions.krylov import solved
 from gradserve.client.functions.lifted import Field, OfVector
+from gradserve.client.functions.until import OnMost, until
 
-OnMost: TypeAlias = Literal["refuse", "report"]
-"""What becomes of a solver that would go on after its largest number of steps."""
 Solver: TypeAlias = Callable[..., tuple[Any, Any, Any]]
 """From a first guess and what is known to a solution, the number of steps, and whether it has converged."""
 
@@ -71,7 +70,7 @@ def root(
     residual = Field("a root", function, guess, *arguments)
     goal = tolerance(residual, tol)
 
-    def solved(start: Any, *known: Any) -> tuple[Any, Any, Any]:
+    def found(start: Any, *known: Any) -> tuple[Any, Any, Any]:
         def at(x: Any) -> tuple[Any, Any, Any]:
             found = residual(x, *known)
             return x, found, np.linalg.solve(jacobian(residual)(x, *known), found)
@@ -91,7 +90,7 @@ def root(
         )
         return x - direction, steps, converged
 
-    return _solution(residual, solved)
+    return _solution(residual, found)
 
 
 def fixed_point(
@@ -110,7 +109,7 @@ def fixed_point(
     image = Field("a fixed point", function, guess, *arguments)
     goal = tolerance(image, tol)
 
-    def solved(start: Any, *known: Any) -> tuple[Any, Any, Any]:
+    def found(start: Any, *known: Any) -> tuple[Any, Any, Any]:
         def at(x: Any) -> tuple[Any, Any]:
             return x, image(x, *known)
 
@@ -119,7 +118,7 @@ def fixed_point(
         )
         return x, steps, converged
 
-    return _solution(image, solved, lambda x, *known: x - image(x, *known))
+    return _solution(image, found, lambda x, *known: x - image(x, *known))
 
 
 def _solution(field: Field, solver: Solver, residual: Callable[..., Any] | None = None) -> Solution:
@@ -129,35 +128,24 @@ def _solution(field: Field, solver: Solver, residual: Callable[..., Any] | None 
     return Solution(field.tree(x), stop_gradient(left), steps, converged)
 
 
-def implicit(residual: Callable[..., Any], solver: Solver, of: OfVector) -> tuple[Any, Any, Any]:
-    """What the solver finds, x first, with the derivative of the x at which the residual is 0."""
+def implicit(
+    residual: Callable[..., Any], solver: Solver, of: OfVector, symmetric: bool = False
+) -> tuple[Any, Any, Any]:
+    """What the solver finds, x first, with the derivative of the x at which the residual is 0.
+
+    `symmetric` says that its Jacobian is that of a gradient, at a minimum.
+    """
 
     def rule(primals: Any, result: Any, tangents: Any) -> tuple[Any, Any, Any]:
         (_, *known), (x, steps, converged), (_, *moved) = primals, result, tangents
         if all(tangent is None for tangent in moved):
             return np.zeros_like(x), steps, converged
         _, along = jvp(residual, (x, *known), (None, *moved))
-        slope = jacobian(residual)(x, *known)
         trusted = np.where(converged, -1.0, np.nan).astype(x.dtype)
-        return np.linalg.solve(slope, along) * trusted, steps, converged
+        return solved(residual, x, known, along, symmetric) * trusted, steps, converged
 
     found: tuple[Any, Any, Any] = custom_derivative(solver, rule)(of.start, *of.known)
     return found
-
-
-def until(
-    ended: Callable[[Any], Any], step: Callable[[Any], Any], init: Any, most: int, on_most: OnMost
-) -> tuple[Any, Any, Any]:
-    """The state that steps lead to, how many, and whether they have ended; NaN ends nothing."""
-
-    def go_on(state: Any) -> Any:
-        return np.logical_not(ended(state))
-
-    if on_most == "report":
-        reported = while_loop(go_on, step, init, most, "report")
-        return reported.carry, reported.steps, reported.ended
-    found = while_loop(go_on, step, init, most, on_most)
-    return found.carry, found.steps, np.bool_(True)
 
 
 def shortened(x: Any, direction: Any, is_lower: Callable[[Any, Any], Any]) -> Any:

@@ -10,17 +10,9 @@ import numpy as np
 from gradserve.client.functions.control import scan
 from gradserve.client.functions.custom import stop_gradient
 from gradserve.client.functions.derivatives import grad, hessian, value_and_grad
-from gradserve.client.functions.implicit import (
-    SUFFICIENT,
-    OnMost,
-    Solver,
-    implicit,
-    is_small,
-    shortened,
-    tolerance,
-    until,
-)
+from gradserve.client.functions.implicit import SUFFICIENT, Solver, implicit, is_small, shortened, tolerance
 from gradserve.client.functions.lifted import Objective
+from gradserve.client.functions.until import OnMost, until
 
 PAIRS = 10
 """How many pairs of steps and changes of the gradient L-BFGS remembers."""
@@ -62,7 +54,8 @@ def minimize(
     method turns directions of negative curvature round, halves steps until the function falls, and ends as that of
     `root` does, where the Hessian is positive definite: at a minimum where it is not there is no derivative, and the
     call is refused. L-BFGS needs no Hessian (Liu and Nocedal, 1989; steps by bisection: Lewis and Overton, 2013), and
-    ends when no element of the gradient is larger than tol. Derivatives take the Hessian as a matrix with either.
+    ends when no element of the gradient is larger than tol. Derivatives solve with the Hessian, by products with it for
+    more than 200 unknowns.
 
     Args:
         function: of a tree of real arrays, and others.
@@ -84,7 +77,9 @@ def minimize(
     goal = tolerance(objective, tol, 2 / 3 if method == "newton" else 1 / 2)
     solver = _newton if method == "newton" else _lbfgs
     slope = grad(objective)
-    x, steps, converged = implicit(slope, solver(objective, goal, most or MOST[method], on_most), objective)
+    x, steps, converged = implicit(
+        slope, solver(objective, goal, most or MOST[method], on_most), objective, symmetric=True
+    )
     residual = np.max(np.abs(slope(x, *objective.known)))
     value = objective(x, *objective.known)
     return Minimum(objective.tree(x), value, stop_gradient(residual), steps, converged)

@@ -11,9 +11,9 @@ from gradserve.client.functions.closed import Tree
 from gradserve.client.functions.control import scan
 from gradserve.client.functions.custom import custom_derivative, linear_call, stop_gradient
 from gradserve.client.functions.derivatives import jvp, vjp
-from gradserve.client.functions.implicit import OnMost
 from gradserve.client.functions.lifted import Field, Layout
 from gradserve.client.functions.stepping import METHODS, Method, Rate, stepped
+from gradserve.client.functions.until import OnMost
 from gradserve.client.tracing.origins import untraceable
 from gradserve.client.tracing.tracer import Tracer
 from gradserve.client.tracing.trees import unflatten

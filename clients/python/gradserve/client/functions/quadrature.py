@@ -16,8 +16,8 @@ from gradserve.client.functions.closed import Tree
 from gradserve.client.functions.control import cond, scan
 from gradserve.client.functions.custom import custom_derivative, stop_gradient
 from gradserve.client.functions.derivatives import jvp
-from gradserve.client.functions.implicit import OnMost, until
 from gradserve.client.functions.lifted import Layout, Lifted
+from gradserve.client.functions.until import OnMost, until
 from gradserve.client.tracing.origins import untraceable
 from gradserve.client.tracing.tracer import Tracer
 

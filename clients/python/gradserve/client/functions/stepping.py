@@ -9,7 +9,8 @@ import numpy as np
 
 from gradserve.client.functions.custom import checkpoint
 from gradserve.client.functions.derivatives import jacobian
-from gradserve.client.functions.implicit import OnMost, root, until
+from gradserve.client.functions.implicit import root
+from gradserve.client.functions.until import OnMost, until
 
 Rate: TypeAlias = Callable[[Any, Any], Any]
 """From a state and a time to how fast the state moves."""
