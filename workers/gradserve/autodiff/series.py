@@ -49,10 +49,13 @@ def expanded(g: Builder, graph: Graph, inputs: Sequence[Coefficients], order: in
 
 
 @functools.singledispatch
-def whole(op: Op, g: Builder, operands: Sequence[Coefficients], order: int) -> list[list[Value | None]] | None:
-    """The coefficients of the results of an op that takes those of its operands at once; None for all others."""
-    del op, g, operands, order
-    return None
+def whole(op: Op, g: Builder, operands: Sequence[Coefficients], order: int) -> list[list[Value | None]]:
+    """The coefficients of the results of an op that takes those of its operands at once."""
+    del g, operands, order
+    raise TypeError(f"the series of {op.name} are found step by step")
+
+
+_STEP_BY_STEP = whole.dispatch(object)
 
 
 class Series:
@@ -137,9 +140,9 @@ class Expansion:
         return found
 
     def _applied(self, op: Op, operands: Sequence[Series]) -> tuple[Series, ...]:
-        if op.functions:
+        if whole.dispatch(type(op)) is not _STEP_BY_STEP:
             known = [[x.at(k) for k in range(self.order + 1)] for x in operands]
-            return tuple(map(Given, whole(op, self.g, known, self.order) or ()))
+            return tuple(map(Given, whole(op, self.g, known, self.order)))
         results = self.g.apply(op, [x.value for x in operands])
         if not any(result.type.is_float for result in results):
             return tuple(Given([result]) for result in results)

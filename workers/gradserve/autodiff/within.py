@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
-from gradserve.autodiff.control.functions import call
+from gradserve.autodiff.control.functions import call, numbered
 from gradserve.autodiff.jvp import jvp
 from gradserve.autodiff.smooth import smoothed
 from gradserve.autodiff.transpose import vjp
 from gradserve.autodiff.vmap import vmap
 from gradserve.autodiff.walk import declare_inputs, leaves
-from gradserve.ir.graph import Graph, Input, Output
+from gradserve.ir.graph import Graph
 from gradserve.ir.types import TensorType
 from gradserve.ops import builder
 from gradserve.ops.control.derivatives import Derivative, Jvp
@@ -47,7 +46,7 @@ def _written_out(graph: Graph, known: Mapping[Graph, Graph]) -> Graph:
 
 def _derived(op: Derivative, results: tuple[TensorType, ...]) -> Graph:
     """The function's results and the products, as a function of all operands in their order."""
-    graph = smoothed(_numbered(op.function))
+    graph = smoothed(numbered(op.function))
     moved = [graph.inputs[k].name for k in op.moved]
     derived = jvp(graph, moved) if isinstance(op, Jvp) else vjp(graph, moved)
     if not op.stacked:
@@ -56,9 +55,3 @@ def _derived(op: Derivative, results: tuple[TensorType, ...]) -> Graph:
     vectors = [i.name for i in derived.inputs if i.name not in graph.input_types]
     rows = results[len(plain)].lengths[0]
     return vmap(derived, vectors, rows, plain)
-
-
-def _numbered(graph: Graph) -> Graph:
-    """The function with inputs x0, x1 ... and outputs y0, y1 ..., whatever their names."""
-    inputs = tuple(Input(f"x{k}", i.type) for k, i in enumerate(graph.inputs))
-    return replace(graph, inputs=inputs, outputs=tuple(Output(f"y{k}", o.value) for k, o in enumerate(graph.outputs)))

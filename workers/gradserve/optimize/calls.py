@@ -10,13 +10,17 @@ from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Graph, Literal
 from gradserve.ir.op import Op
 from gradserve.ops.control.cond import Cond
+from gradserve.ops.control.custom_derivative import CustomDerivative
+from gradserve.ops.control.linear_call import LinearCall
+from gradserve.ops.control.once import Checkpoint
 from gradserve.ops.control.scan import Scan
 
 
 def called(g: Builder, op: Op, operands: Sequence[Value], read: Collection[int]) -> tuple[Value, ...] | None:
     """The results of a call of which only some are read, zeros in the place of the others; None if all are needed.
 
-    Of a choice that is known the results are those of the chosen function, its nodes written in place.
+    Of a choice that is known the results are those of the chosen function, its nodes written in place; of a function
+    with a derivative of its own those of the function, as nothing is differentiated any more.
     """
     match op:
         case Scan():
@@ -26,6 +30,10 @@ def called(g: Builder, op: Op, operands: Sequence[Value], read: Collection[int])
             if isinstance(known, Literal):
                 return tuple(call(g, op.then if known.array else op.otherwise, operands[1:]))
             smaller, given, kept = _cond(op, operands, read)
+        case CustomDerivative() | LinearCall():
+            return tuple(call(g, op.function, operands))
+        case Checkpoint():
+            smaller, given, kept = _checkpoint(op, operands, read)
         case _:
             return None
     types = g.types(op, operands)
@@ -59,6 +67,12 @@ def _cond(op: Cond, operands: Sequence[Value], read: Collection[int]) -> tuple[O
     inputs = sorted(_inputs_of(op.then, outputs) | _inputs_of(op.otherwise, outputs))
     smaller = op.with_functions(lambda function: _cut(function, inputs, outputs))
     return smaller, [operands[0], *(operands[1 + k] for k in inputs)], outputs
+
+
+def _checkpoint(op: Checkpoint, operands: Sequence[Value], read: Collection[int]) -> tuple[Op, list[Value], list[int]]:
+    outputs = sorted(read)
+    inputs = sorted(_inputs_of(op.function, outputs))
+    return Checkpoint(_cut(op.function, inputs, outputs)), [operands[k] for k in inputs], outputs
 
 
 def _cut(function: Graph, inputs: Sequence[int], outputs: Iterable[int]) -> Graph:

@@ -1,3 +1,3 @@
 """The transforms of ops that call functions, made of the same transforms of the functions."""
 
-from gradserve.autodiff.control import cond, expansion, scan  # noqa: F401  (importing a module registers its rules)
+from gradserve.autodiff.control import cond, expansion, once, scan  # noqa: F401  (importing a module registers its rules)

@@ -12,6 +12,7 @@ from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Graph
 from gradserve.ops import builder
 from gradserve.ops.control.cond import Cond
+from gradserve.ops.control.once import Checkpoint
 from gradserve.ops.control.scan import Scan
 
 
@@ -51,6 +52,14 @@ def _(op: Cond, g: Builder, operands: Sequence[Coefficients], order: int) -> lis
     flat = _flat(g, others, moving, order)
     assert truth is not None
     return _apart(g.apply(Cond(*(one.graph(moved) for one in both)), [truth, *flat]), moved, order)
+
+
+@whole.register
+def _(op: Checkpoint, g: Builder, operands: Sequence[Coefficients], order: int) -> list[list[Value | None]]:
+    moving = [_moves(x) for x in operands]
+    found = Expanded(op.function, moving, order)
+    results = g.apply(Checkpoint(found.graph(found.moves)), _flat(g, operands, moving, order))
+    return _apart(results, found.moves, order)
 
 
 @whole.register

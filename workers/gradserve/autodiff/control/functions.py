@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 
 from gradserve.autodiff.absorbing import absorbed_values
 from gradserve.autodiff.kinks import kinked
 from gradserve.autodiff.walk import inline, values_of
 from gradserve.ir.builder import Builder, Value
-from gradserve.ir.graph import Graph
+from gradserve.ir.graph import Graph, Input, Output
 from gradserve.ir.op import Absorbed
 from gradserve.ir.types import TensorType
 from gradserve.ops import builder
@@ -32,6 +33,12 @@ def parameters(g: Builder, types: Sequence[TensorType]) -> list[Value]:
 def function(g: Builder, outputs: Sequence[Value]) -> Graph:
     """The function that the builder holds, its outputs named y0, y1, and so on."""
     return g.build({f"y{k}": value for k, value in enumerate(outputs)})
+
+
+def numbered(graph: Graph) -> Graph:
+    """The function with inputs x0, x1 ... and outputs y0, y1 ..., whatever their names."""
+    inputs = tuple(Input(f"x{k}", i.type) for k, i in enumerate(graph.inputs))
+    return replace(graph, inputs=inputs, outputs=tuple(Output(f"y{k}", o.value) for k, o in enumerate(graph.outputs)))
 
 
 def call(g: Builder, graph: Graph, arguments: Sequence[Value]) -> list[Value]:

@@ -19,6 +19,7 @@ from gradserve.execution.fused.values import FEW, Filled, Lowered, Small, Stored
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import ElementType, TensorType
 from gradserve.ops.control.cond import Cond
+from gradserve.ops.control.once import Once
 from gradserve.ops.control.scan import Scan
 
 _BETWEEN_CHECKS = 1e-3
@@ -84,6 +85,16 @@ def _(op: Cond, at: Site, operands: Sequence[Lowered]) -> list[Lowered]:
             held = machine.held
             _settle(machine, lower(machine, op.functions[name], others), homes)
             machine.let_go(held)
+    return [home.value(machine) for home in homes]
+
+
+@lowered.register
+def _(op: Once, at: Site, operands: Sequence[Lowered]) -> list[Lowered]:
+    machine = at.machine
+    homes = [_home(machine, t) for t in at.types]
+    held = machine.held
+    _settle(machine, lower(machine, op.function, operands), homes)
+    machine.let_go(held)
     return [home.value(machine) for home in homes]
 
 

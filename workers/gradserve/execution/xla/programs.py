@@ -19,6 +19,7 @@ from gradserve.ir.guards import Guard
 from gradserve.ir.types import TensorType
 from gradserve.ops.control.calling import output_types
 from gradserve.ops.control.cond import Cond
+from gradserve.ops.control.once import Once
 from gradserve.ops.control.scan import Scan
 
 NOWHERE = -1
@@ -81,6 +82,8 @@ class Lowering:
                 return _scan(op, calls["body"], len(guarded(op.body)), operands)
             case Cond():
                 return _cond(op, calls, operands)
+            case Once():
+                return _once(op, calls["function"], operands)
         return lowered(op, node, operands, types), []
 
     def _call(self, function: Graph) -> Call:
@@ -126,6 +129,13 @@ def _scan(op: Scan, body: Call, guards: int, operands: Sequence[Traced]) -> tupl
     start = (jnp.asarray(0), jnp.asarray(True), list(carries), stacked, nothing)
     done, wanted, last, rows, flags = lax.while_loop(goes_on, step, start)
     return [*[done + op.cut_off(done, wanted, steps)] * first, *last, *rows], flags
+
+
+def _once(op: Once, function: Call, operands: Sequence[Traced]) -> tuple[Sequence[Traced], list[Traced]]:
+    # Behind a barrier: XLA would find that what is to be computed again is known.
+    outputs, flags = function(*lax.optimization_barrier(tuple(operands)))  # type: ignore[no-untyped-call]
+    uncalled = [each for name, graph in op.functions.items() if name != "function" for each in guarded(graph)]
+    return outputs, [*flags, *[jnp.asarray(NOWHERE)] * len(uncalled)]
 
 
 def _cond(op: Cond, calls: Mapping[str, Call], operands: Sequence[Traced]) -> tuple[Sequence[Traced], list[Traced]]:

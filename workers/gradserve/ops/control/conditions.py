@@ -8,7 +8,7 @@ import numpy as np
 
 from gradserve.ir.graph import Graph, Literal, Node
 from gradserve.ir.types import Array
-from gradserve.ops.elementwise.comparison import Comparison, LogicalAnd, LogicalOr
+from gradserve.ops.elementwise.comparison import Comparison, LogicalAnd, LogicalNot, LogicalOr
 
 
 def compared(body: Graph, known: Mapping[int, Array]) -> str:
@@ -36,6 +36,9 @@ def _written(value: int, makers: Mapping[int, Node], values: Mapping[int, Array]
     if isinstance(node.op, LogicalAnd | LogicalOr):
         parts = [_written(k, makers, values) for k in node.operands]
         return f" {node.op.joint} ".join(filter(None, parts))
+    if isinstance(node.op, LogicalNot):
+        inner = _written(node.operands[0], makers, values)
+        return inner and f"not ({inner})"
     if not isinstance(node.op, Comparison) or any(k not in values or np.ndim(values[k]) for k in node.operands):
         return ""
     left, right = (f"{np.asarray(values[k]).item():.6g}" for k in node.operands)

@@ -2,13 +2,18 @@
 
 NumPy passes traced arrays on to the tracer, and so do SciPy's ufuncs; what is a plain Python function in SciPy asks for
 numbers instead. Here are those among them that losses need, with SciPy's arguments; arrays with some elements replaced,
-in place of assignments; choices, loops and derivatives within the graph; and what networks compute from the windows of
-an array.
+in place of assignments; choices, loops, derivatives, solvers and integrals within the graph; and what networks
+compute from the windows of an array.
 """
 
 from gradserve.client.functions.control import cond, scan, while_loop
+from gradserve.client.functions.custom import checkpoint, custom_derivative, stop_gradient
 from gradserve.client.functions.derivatives import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from gradserve.client.functions.implicit import fixed_point, root
+from gradserve.client.functions.minima import minimize
+from gradserve.client.functions.odes import odeint
 from gradserve.client.functions.of_arrays import of_arrays
+from gradserve.client.functions.quadrature import quad
 
 add_at = of_arrays("add_at")
 cho_solve = of_arrays("cho_solve")
@@ -36,11 +41,14 @@ windows = of_arrays("windows")
 
 __all__ = [
     "add_at",
+    "checkpoint",
     "cho_solve",
     "cond",
     "convolution",
     "convolve",
+    "custom_derivative",
     "expm",
+    "fixed_point",
     "funm_sym",
     "grad",
     "hessian",
@@ -52,11 +60,15 @@ __all__ = [
     "logsumexp",
     "max_pool",
     "mean_pool",
+    "minimize",
     "multigammaln",
+    "odeint",
     "polar",
     "polygamma",
     "put",
     "put_along_axis",
+    "quad",
+    "root",
     "scan",
     "set_at",
     "softmax",
@@ -64,6 +76,7 @@ __all__ = [
     "solve_sylvester",
     "solve_triangular",
     "sqrtm",
+    "stop_gradient",
     "value_and_grad",
     "vjp",
     "while_loop",

@@ -95,6 +95,15 @@ class Closed:
         return replace(graph, inputs=tuple(Input(f"x{k}", i.type) for k, i in enumerate(graph.inputs)))
 
 
+def written(g: Recorder, graph: Graph, arguments: Sequence[Value]) -> list[Value]:
+    """The outputs of a function of these arguments, its nodes written in place."""
+    values = [*arguments, *map(g.constant, graph.constants)]
+    for node in graph.nodes:
+        g.origin = node.origin
+        values += g.apply(node.op, [values[k] for k in node.operands])
+    return [values[output.value] for output in graph.outputs]
+
+
 TRACED_INSTEAD = "put this line into a function of what it needs, and call that one by Client().function(...)"
 """What to do about derivatives within functions that nobody traces."""
 

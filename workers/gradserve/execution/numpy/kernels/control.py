@@ -12,6 +12,7 @@ from gradserve.ir.op import Op
 from gradserve.ir.types import Array
 from gradserve.ops.control.calling import Function, output_types
 from gradserve.ops.control.cond import Cond
+from gradserve.ops.control.once import Once
 from gradserve.ops.control.scan import Scan
 
 
@@ -30,6 +31,12 @@ def _(op: Cond, functions: Mapping[str, Function], check: Callable[[], None], *o
     check()
     chosen = functions[op.calls_functions[0 if operands[0] else 1]]
     return _own(chosen(check, *operands[1:]), operands)
+
+
+@run.register
+def _(op: Once, functions: Mapping[str, Function], check: Callable[[], None], *operands: Array) -> list[Array]:
+    check()
+    return _own(functions[op.calls_functions[0]](check, *operands), operands)
 
 
 @run.register

@@ -1,0 +1,124 @@
+"""A linear function with a transpose of its author's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from gradserve.ir.graph import Graph
+from gradserve.ir.op import Sample
+from gradserve.ir.types import Array, ElementType, TensorType
+from gradserve.ops.control.calling import output_types, require_signature
+from gradserve.ops.control.once import Once
+from gradserve.ops.family import require
+from gradserve.ops.registry import builder, register
+
+
+@register
+@dataclass(frozen=True)
+class LinearCall(Once):
+    """`function` of the operands, taken to be linear in the first `linear` of them, with `transposed` as its transpose.
+
+    That takes cotangents of the results, and the other operands, and gives cotangents of the first. So a system may be
+    solved, or an equation integrated, by other steps backwards than forwards. Nobody looks whether the two belong
+    together. In the other operands it is differentiated as the function is. Optimised graphs call that without it.
+    """
+
+    name = "linear_call"
+    calls_functions: ClassVar[tuple[str, ...]] = ("function", "transposed")
+    constraints = {
+        **Once.constraints,
+        "C3": "the function is linear in some operands, all real, and has real results",
+        "C4": "the transpose takes cotangents of the results, and the other operands",
+        "C5": "the transpose gives cotangents of the first operands",
+    }
+    transposed: Graph
+    linear: int
+
+    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        """The types of the function's outputs."""
+        results = super().infer(*types)
+        first = list(types[: self.linear])
+        some = 0 < self.linear == len(first)
+        require(some and all(t.is_float for t in (*first, *results)), "C3", f"it is linear in {self.linear}")
+        require_signature(self.transposed, [*results, *types[self.linear :]], "C4")
+        given = output_types(self.transposed)
+        text = f"it gives {', '.join(map(str, given)) or 'nothing'}, not {', '.join(map(str, first))}"
+        require(given == first, "C5", text)
+        return results
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        """Vectors, scalars and nothing."""
+        for element_type in (ElementType.FLOAT64, ElementType.FLOAT32):
+            for numbers in (np.array([0.5, 2.0, -1.0]), np.array(0.75), np.array([])):
+                x: Array = numbers.astype(element_type.dtype)
+                type_ = TensorType(element_type, x.shape)
+                yield Sample(cls(*_pair(type_), linear=1), (x, np.asarray(x * x.dtype.type(0.25))))
+
+
+def _pair(type_: TensorType) -> tuple[Graph, Graph]:
+    """cos(y) x and y^2 x of x, which is what is linear, and y; and from cotangents back."""
+    g = builder()
+    x, y = g.input("x0", type_), g.input("x1", type_)
+    function = g.build({"y0": g.cos(y) * x, "y1": y * y * x})
+    g = builder()
+    first, second, y = (g.input(f"x{k}", type_) for k in range(3))
+    return function, g.build({"y0": g.cos(y) * first + y * y * second})
+
+
+@register
+@dataclass(frozen=True)
+class LinearSolve(LinearCall):
+    """The x of `matrix` x = b, as `function` finds it from b, which is the first `linear` operands.
+
+    `matrix` takes x and the other operands, and is linear in x; `transposed` solves with its transpose. In the other
+    operands the derivative is that of the equation, whatever the function does: dx solves it for db - dmatrix x.
+    """
+
+    name = "linear_solve"
+    calls_functions = ("function", "transposed", "matrix")
+    constraints = {
+        **LinearCall.constraints,
+        "C6": "the results have the types of the first operands",
+        "C7": "the matrix takes the operands, and gives the types of the first, in which it is taken to be linear",
+    }
+    matrix: Graph
+
+    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        """The types of the first operands."""
+        results = super().infer(*types)
+        require(results == types[: self.linear], "C6", f"the results are {', '.join(map(str, results))}")
+        require_signature(self.matrix, types, "C7")
+        given = ", ".join(map(str, output_types(self.matrix)))
+        require(tuple(output_types(self.matrix)) == results, "C7", f"the matrix gives {given}")
+        return results
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        """Vectors, scalars and nothing."""
+        for element_type in (ElementType.FLOAT64, ElementType.FLOAT32):
+            for numbers in (np.array([0.5, 2.0, -1.0]), np.array(0.75), np.array([])):
+                x: Array = numbers.astype(element_type.dtype)
+                type_ = TensorType(element_type, x.shape)
+                operands = (x, np.asarray(x * x.dtype.type(0.5)), np.asarray(x * x.dtype.type(0.25)))
+                yield Sample(cls(_solver(type_, 1.0), _solver(type_, -1.0), 2, _turned(type_)), operands)
+
+
+def _turned(type_: TensorType) -> Graph:
+    """2 x - exp(z) y and exp(z) x + 2 y."""
+    g = builder()
+    x, y, z = (g.input(f"x{k}", type_) for k in range(3))
+    return g.build({"y0": x * 2.0 - g.exp(z) * y, "y1": g.exp(z) * x + y * 2.0})
+
+
+def _solver(type_: TensorType, sign: float) -> Graph:
+    """What solves with that, or with its transpose, which has the other sign of z."""
+    g = builder()
+    x, y, z = (g.input(f"x{k}", type_) for k in range(3))
+    turn = g.exp(z) * sign
+    square = turn * turn + 4.0
+    return g.build({"y0": (x * 2.0 + turn * y) / square, "y1": (y * 2.0 - turn * x) / square})

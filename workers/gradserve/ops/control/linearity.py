@@ -1,0 +1,149 @@
+"""Whether a function is linear in some of its inputs, as its ops tell."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from enum import Enum
+
+import numpy as np
+
+from gradserve.ir.errors import ConstraintError
+from gradserve.ir.graph import Graph, Literal, Node
+from gradserve.ir.op import Op
+from gradserve.ops.control.cond import Cond
+from gradserve.ops.control.derivatives import Derivative
+from gradserve.ops.control.linear_call import LinearCall
+from gradserve.ops.control.once import Once
+from gradserve.ops.control.scan import Scan
+from gradserve.ops.family import Multilinear
+
+
+class Way(Enum):
+    """How a value depends on the inputs in question."""
+
+    LINEAR = "linear"
+    ZERO = "zero"
+    """Not at all, and it is filled by zeros."""
+    OTHER = "other"
+    """Not at all."""
+
+
+LINEAR, ZERO, OTHER = Way.LINEAR, Way.ZERO, Way.OTHER
+
+
+class NotLinear(Exception):
+    """Says which op makes a function something else."""
+
+
+def require_linear(function: Graph, inputs: Sequence[int], constraint: str, what: str) -> None:
+    """Sees that all results of a function are linear in these inputs together, which are `what`.
+
+    Raises:
+        ConstraintError: one is not, or its ops do not tell; names the op and its line.
+    """
+    given = tuple(LINEAR if k in inputs else OTHER for k in range(len(function.inputs)))
+    try:
+        found = _outputs(function, given)
+    except NotLinear as refusal:
+        raise ConstraintError(constraint, f"it is not linear in {what}: {refusal}") from None
+    for output, way in zip(function.outputs, found, strict=True):
+        if way is OTHER:
+            text = f"it is not linear in {what}: {output.name} does not depend on them, and is not 0"
+            raise ConstraintError(constraint, text)
+
+
+@functools.lru_cache(maxsize=1024)
+def _outputs(function: Graph, inputs: tuple[Way, ...]) -> tuple[Way, ...]:
+    """How the outputs depend on inputs that depend on others like this."""
+    ways = [*inputs]
+    ways += [ZERO if isinstance(c, Literal) and not np.any(c.array) else OTHER for c in function.constants]
+    for node in function.nodes:
+        operands = [ways[k] for k in node.operands]
+        if LINEAR in operands:
+            ways += _results(node.op, node, operands)
+        elif node.op.fills or node.op.view:
+            ways += [operands[0]]
+        else:
+            ways += [OTHER] * len(node.types)
+    return tuple(ways[output.value] for output in function.outputs)
+
+
+@functools.singledispatch
+def _results(op: Op, node: Node, operands: Sequence[Way]) -> Sequence[Way]:
+    """How the results depend on what some of the operands are linear in."""
+    if not all(type_.is_float for type_ in node.types):
+        raise _refusal(node, "has no real result")
+    moving = {k for k, way in enumerate(operands) if way is LINEAR}
+    factors = set(range(len(operands)) if op.linear_in is None else op.linear_in)
+    if not moving <= factors:
+        raise _refusal(node, "is not linear in them")
+    if isinstance(op, Multilinear):
+        if len(moving) > 1:
+            raise _refusal(node, "multiplies two of them")
+    elif any(operands[k] is OTHER for k in factors):
+        raise _refusal(node, "joins them with numbers that are not 0")
+    return [LINEAR] * len(node.types)
+
+
+@_results.register
+def _(op: Derivative, node: Node, operands: Sequence[Way]) -> Sequence[Way]:
+    count = len(op.function.inputs)
+    if LINEAR in operands[:count]:
+        raise _refusal(node, "is taken at a point that moves with them")
+    if OTHER in operands[count:]:
+        raise _refusal(node, "is taken along them and along other vectors that are not 0")
+    plain = len(op.function.outputs)
+    return [OTHER] * plain + [LINEAR] * (len(node.types) - plain)
+
+
+@_results.register
+def _(op: LinearCall, node: Node, operands: Sequence[Way]) -> Sequence[Way]:
+    if LINEAR in operands[op.linear :]:
+        raise _refusal(node, "is not linear in them")
+    if OTHER in operands[: op.linear]:
+        raise _refusal(node, "joins them with numbers that are not 0")
+    return [LINEAR] * len(node.types)
+
+
+@_results.register
+def _(op: Once, node: Node, operands: Sequence[Way]) -> Sequence[Way]:
+    del node
+    return _outputs(op.function, tuple(operands))
+
+
+@_results.register
+def _(op: Cond, node: Node, operands: Sequence[Way]) -> Sequence[Way]:
+    truth, *others = operands
+    if truth is LINEAR:
+        raise _refusal(node, "chooses by them")
+    pairs = zip(*(_outputs(function, tuple(others)) for function in (op.then, op.otherwise)), strict=True)
+    return [_joint(node, pair) for pair in pairs]
+
+
+@_results.register
+def _(op: Scan, node: Node, operands: Sequence[Way]) -> Sequence[Way]:
+    _, first, scanned, shared = op.parts(operands)
+    before, carries = int(op.stops), list(first)
+    while True:
+        ways = _outputs(op.body, (*carries, *scanned, *shared))
+        after = [_joint(node, pair) for pair in zip(carries, ways[before:], strict=False)]
+        if after == carries:
+            break
+        carries = after
+    if op.stops and ways[0] is LINEAR:
+        raise _refusal(node, "ends by them")
+    return [*[OTHER] * before, *carries, *ways[before + op.carries :]]
+
+
+def _joint(node: Node, ways: Sequence[Way]) -> Way:
+    """How what is one of several values depends on them."""
+    if LINEAR not in ways:
+        return ZERO if OTHER not in ways else OTHER
+    if OTHER in ways:
+        raise _refusal(node, "chooses between them and numbers that are not 0")
+    return LINEAR
+
+
+def _refusal(node: Node, text: str) -> NotLinear:
+    return NotLinear(f"{node.op.name} {text}" + (f" ({node.origin})" if node.origin else ""))
