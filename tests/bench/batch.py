@@ -1,4 +1,4 @@
-"""Many points of a tiny loss in one call against one call for each."""
+"""Many points of a tiny loss in one call: against one call for each, and against JAX."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from gradserve.client import Client
-from tests.bench import workloads
-from tests.bench.report import Floor, Screen, Section, duration
-from tests.bench.timing import Here, Timing, interleave
+from tests.bench import models, peers_local, workloads
+from tests.bench.report import Floor, Screen, Section, duration, time_floor
+from tests.bench.timing import Here, Timing, interleave, ratio
 
-POINTS = 1000
-GAIN = 100.0
+POINTS, MANY = 1000, 100_000
+GAIN, OF_VMAP = 100.0, 0.8
 
 
 def many_points(clients: dict[str, Client], seconds: float, screen: Screen) -> Section:
@@ -26,7 +26,15 @@ def many_points(clients: dict[str, Client], seconds: float, screen: Screen) -> S
         rows.append((name, duration(one.median), duration(many.median), f"{floor.measured:.0f}"))
         floors.append(floor)
         screen.line(str(floor))
-    text = f"Value and gradient of {workloads.make('a_toy').title}. Medians of interleaved turns."
+    against = _against_jax(clients["in process"], seconds)
+    of_jax = ratio(against["gradserve"], against["jax"])
+    floors.append(time_floor(f"{MANY} points in process: time of `jit(vmap)`'s", of_jax, OF_VMAP))
+    screen.line(str(floors[-1]))
+    text = (
+        f"Value and gradient of {workloads.make('a_toy').title}. Medians of interleaved turns. {MANY} points take "
+        f"{duration(against['gradserve'].median)} in process, and {duration(against['jax'].median)} by JAX's "
+        "`jit(vmap(value_and_grad))` in a process of its own held to one core."
+    )
     header = ("client", "one call, one point", f"one call, {POINTS} points", "gain")
     return Section("A batch in one call", text, header, rows, floors)
 
@@ -34,8 +42,7 @@ def many_points(clients: dict[str, Client], seconds: float, screen: Screen) -> S
 def _times(client: Client, seconds: float) -> tuple[Timing, Timing]:
     workload = workloads.make("a_toy")
     function = client.function(workload.using(np), *workload.point)
-    rng = np.random.default_rng(1)
-    points = [1.5 + rng.random(POINTS), 0.5 + rng.random(POINTS)]
+    points = models.toy_points(POINTS)
 
     def batch() -> tuple[Any, Any]:
         return function.value_and_grad(*points, batch=True)
@@ -48,3 +55,20 @@ def _times(client: Client, seconds: float) -> tuple[Timing, Timing]:
     point = workload.point
     times = interleave([Here("one", lambda: function.value_and_grad(*point)), Here("many", batch)], seconds)
     return times["one"], times["many"]
+
+
+def _against_jax(client: Client, seconds: float) -> dict[str, Timing]:
+    workload, points = workloads.make("a_toy"), models.toy_points(MANY)
+    function = client.function(workload.using(np), *workload.point)
+    peer = peers_local.Jax()
+
+    def call() -> peers_local.Result:
+        values, gradients = function.value_and_grad(*points, batch=True)
+        return values, list(gradients.values())
+
+    off = peers_local.difference(call(), peer.load(f"vmap {MANY}"))
+    assert off < peers_local.CLOSE, f"a batch differs from JAX's by {off:.1e}"
+    peers_local.warm(function, call)
+    times = interleave([Here("gradserve", call), peer], seconds)
+    peer.close()
+    return times

@@ -19,7 +19,7 @@ from gradserve.ops import builder
 from gradserve.pools.ray.pool import RayPool
 from gradserve.pools.work import Chunk, Rows, Work
 from gradserve.runtime.control import Control
-from tests.bench.report import Screen, Section, duration, time_floor
+from tests.bench.report import Floor, Screen, Section, duration, time_floor
 from tests.bench.timing import Here, Timing, interleave, ratio
 from tests.raylets import nodes
 
@@ -35,6 +35,10 @@ with socket.socket(fileno=int(sys.argv[1])) as end:
     while packet := end.recv(1 << 16):
         end.send(packet)
 """
+NEAR, FAR = 3e-4, 8e-4
+"""Seconds of one chunk to a worker and back, on one node and between nodes."""
+_CAUSE = "two threads and two processes are woken one after the other, and Python works at both ends"
+_CAUSE_FAR = "Ray's plain call of an actor takes as long"
 
 
 def round_trips(seconds: float, screen: Screen) -> tuple[Section, dict[str, Timing]]:
@@ -60,6 +64,8 @@ def round_trips(seconds: float, screen: Screen) -> tuple[Section, dict[str, Timi
     floors = (
         time_floor("a chunk by lane, of Ray's plain call", ratio(times[LANE], times[CALL]), 0.4),
         time_floor("a chunk by Ray, of Ray's plain call", ratio(times[RAY], times[CALL]), 1.5),
+        Floor(f"a chunk by lane, of {NEAR * 1e3:g} ms", times[LANE].median / NEAR, 1.0, cause=_CAUSE),
+        Floor(f"a chunk by Ray to another node, of {FAR * 1e3:g} ms", times[RAY].median / FAR, 1.0, cause=_CAUSE_FAR),
     )
     text = (
         "One chunk, x x + 1 for one number, to a worker and back: by lane on one node, by Ray to another node. Beside "

@@ -14,12 +14,16 @@ import numpy as np
 
 from gradserve.client import Client
 from tests.bench.report import Floor, Screen, Section, duration
+from tests.thirdparty.gradbench import inputs
+from tests.thirdparty.gradbench.evaluations import EVALUATIONS
 
 STEPS = 1000
 CHARACTERS = 128
 FIRST_GRADIENT = 0.5
 FIRST_HVP = 1.5
 """Processor seconds of the first calls of `STEPS` Euler steps."""
+FIRST_CALL, FIRST_JACOBIAN = 0.015, 0.15
+"""Seconds of the first call of a small graph beyond those of NumPy, and of a first Jacobian."""
 _HIDDEN, _LETTERS = 16, 20
 
 
@@ -133,3 +137,55 @@ def _of_autograd(unrolled: Unrolled, order: int) -> float:
     else:
         autograd.make_hvp(loss)(unrolled.point)[0](np.ones_like(unrolled.point))
     return time.process_time() - started
+
+
+def new_graphs(repetitions: int, screen: Screen) -> Section:
+    """Seconds of first calls of graphs that nobody has seen: a small one, and a Jacobian in whichever mode."""
+    layers, hands = [], []
+    for k in range(repetitions):
+        layers.append(_first_of_layers(k))
+        hands.append(_first_of_hands())
+    plain = min(plain for _, plain, _ in layers)
+    first, jacobian, nodes = min(each for each, _, _ in layers), min(hands), layers[0][2]
+    rows = [
+        (f"network of {nodes} nodes, value", duration(first), duration(plain)),
+        ("GradBench's hand, 544 points, Jacobian", duration(jacobian), ""),
+    ]
+    floors = [
+        Floor(f"{nodes} nodes: beyond 1.5 of NumPy's, of {FIRST_CALL:g} s", (first - 1.5 * plain) / FIRST_CALL, 1.0),
+        Floor(f"Jacobian, of {FIRST_JACOBIAN:g} s", jacobian / FIRST_JACOBIAN, 1.0),
+    ]
+    for floor in floors:
+        screen.line(str(floor))
+    text = "Seconds from a function to the first answer, tracing included, each by a client that knows nothing."
+    return Section("First calls of new graphs", text, ("function", "first call", "plain NumPy"), rows, floors)
+
+
+def _first_of_layers(seed: int) -> tuple[float, float, int]:
+    """Seconds of the first value, and of plain NumPy; the nodes."""
+    x = np.random.default_rng(seed).standard_normal((64, 32))
+    w = np.random.default_rng(seed + 100).standard_normal((16, 32, 32)) / 6.0
+
+    def loss(w: Any) -> Any:
+        y = x
+        for k in range(len(w)):
+            y = np.tanh(y @ w[k])
+        return np.mean(y * y)
+
+    started = time.perf_counter()
+    loss(w)
+    between = time.perf_counter()
+    with Client(threads=1) as client:
+        opened = time.perf_counter()
+        function = client.function(loss)
+        function(w)
+        return time.perf_counter() - opened, between - started, len(function.graph.nodes)
+
+
+def _first_of_hands() -> float:
+    """Seconds of the first Jacobian of GradBench's ht."""
+    given = inputs.ht(544, 100)
+    with Client(threads=1, timeout=None) as client:
+        started = time.perf_counter()
+        EVALUATIONS["ht"]["jacobian"](client, given).run()
+        return time.perf_counter() - started

@@ -22,6 +22,14 @@ from tests.bench.workloads import Workload
 T = TypeVar("T")
 
 AGAINST_AUTOGRAD = 1.2
+AGAINST_JAX = {"d_mds": 0.15, "i_poly": 0.5}
+"""The most of JAX's time through `Client()`."""
+_BOUND = {
+    "i_poly": "both are bound by arithmetic; sums and products are rounded one by one, as by NumPy: fused, x x - y y "
+    "would not vanish at x = y",
+}
+IN_PROCESS = 15e-6
+"""Seconds that a call of `Client()` may take beyond its program."""
 GRADIENT_FLOPS = 4.0
 HVP_FLOPS = 8.0
 CHAIN_SECONDS = 5.0
@@ -57,6 +65,21 @@ def speed(names: Sequence[str], seconds: float, screen: Screen) -> tuple[Section
         time_floor(f"{name}: time of autograd's", ratio(times["gradserve"], times["autograd"]), AGAINST_AUTOGRAD)
         for name, times in timings.items()
     ]
+    floors += [
+        time_floor(
+            f"{name}: `Client()`, time of JAX's",
+            ratio(times["client"], times["jax"]),
+            AGAINST_JAX[name],
+            _BOUND.get(name, ""),
+        )
+        for name, times in timings.items()
+        if name in AGAINST_JAX
+    ]
+    if "a_toy" in timings:
+        beyond = timings["a_toy"]["client"].median - timings["a_toy"]["gradserve"].median
+        floors.append(
+            Floor(f"a call of `Client()` beyond its program, of {IN_PROCESS * 1e6:.0f} us", beyond / IN_PROCESS, 1.0)
+        )
     text = (
         "float64, one thread each. Each cell is the median of interleaved turns and, in brackets, the best turn. "
         "Ratios are medians of the ratios of each round, with their 95 % intervals. The last column counts the turns "

@@ -15,6 +15,7 @@ from tests.bench import (
     first,
     gradbench,
     heavy,
+    kinks,
     local,
     losses,
     plot,
@@ -28,7 +29,7 @@ from tests.bench.report import Screen, Section, markdown, screen
 from tests.bench.timing import Timing
 
 SECTIONS = (
-    *("speed", "operations", "predicted", "preparation", "losses", "probes", "chain", "first"),
+    *("speed", "operations", "predicted", "preparation", "losses", "kinks", "probes", "chain", "first"),
     *("jacobian", "gradbench", "dispatch", "ray", "batch", "hessian", "remote", "crowd"),
 )
 _WITH_SERVICE = {"batch", "hessian", "remote"}
@@ -131,6 +132,9 @@ class Run:
     def _losses(self) -> None:
         self.sections.append(losses.against_jax(5.0 * self._share, self.screen))
 
+    def _kinks(self) -> None:
+        self.sections.append(kinks.counted(3.0 * self._share, self.screen))
+
     def _probes(self) -> None:
         self.sections.append(probes.against_products(5.0 * self._share, self.screen))
 
@@ -138,7 +142,9 @@ class Run:
         self.sections.append(local.long_chain(1 if self._share < 1 else 5, self.screen))
 
     def _first(self) -> None:
-        self.sections.append(first.calls(1 if self._share < 1 else 3, self.screen))
+        repetitions = 1 if self._share < 1 else 3
+        self.sections.append(first.calls(repetitions, self.screen))
+        self.sections.append(first.new_graphs(repetitions, self.screen))
 
     def _jacobian(self) -> None:
         section, self.jacobian_timings = dense.sweep(10.0 * self._share, self.screen)

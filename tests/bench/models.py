@@ -122,3 +122,9 @@ def directions(workload: Workload) -> list[Any]:
     """A direction for each parameter, the same each time."""
     rng = np.random.default_rng(1)
     return [rng.standard_normal(np.shape(parameter)) for parameter in workload.point]
+
+
+def toy_points(count: int) -> list[Any]:
+    """So many points of the toy."""
+    rng = np.random.default_rng(1)
+    return [1.5 + rng.random(count), 0.5 + rng.random(count)]

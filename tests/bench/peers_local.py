@@ -88,7 +88,8 @@ class Jax:
         """Compiles the value and gradient of the workload of that name and returns them.
 
         `hvp NAME` is its Hessian product, `jacfwd 10` and `jacrev 10` are the Jacobian of ten outputs, in place of the
-        value; `gradbench lse gradient` is that row of GradBench's, in processor time.
+        value; `vmap 1000` is the toy at so many points; `gradbench lse gradient` is that row of GradBench's, in
+        processor time.
         """
         self._here.send(name)
         result: Result = self._here.recv()
@@ -133,6 +134,8 @@ def _jax_subject(name: str) -> Here:
         from tests.bench.gradbench_jax import call_of
 
         return Here("jax", call_of(rest), time.process_time)
+    if kind == "vmap":
+        return Here("jax", _jax_batch(int(rest)))
     if kind == "hvp":
         return Here("jax", _jax_product(models.make(rest)))
     return Here("jax", _jax_jacobian(*name.split()) if rest else _jax_call(models.make(name)))
@@ -149,6 +152,16 @@ def _jax_product(workload: Workload) -> Callable[[], Result]:
         tuple(jax.numpy.asarray(array) for array in arrays) for arrays in (workload.point, models.directions(workload))
     )
     return lambda: (0.0, jax.block_until_ready(product(point, tangents)))
+
+
+def _jax_batch(count: int) -> Callable[[], Result]:
+    import jax
+    import jax.numpy
+
+    gradient = jax.value_and_grad(workloads.make("a_toy").using(jax.numpy), (0, 1))
+    function = jax.jit(jax.vmap(gradient))
+    points = [jax.numpy.asarray(point) for point in models.toy_points(count)]
+    return lambda: jax.block_until_ready(function(*points))
 
 
 def _jax_call(workload: Workload) -> Callable[[], Result]:

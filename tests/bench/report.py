@@ -26,6 +26,8 @@ class Floor:
     at_least: bool = False
     interval: tuple[float, float] | None = None
     """Between what the measurement may lie, if it is one of time."""
+    cause: str = ""
+    """What keeps it from the promise, where that is known."""
 
     @property
     def margin(self) -> float:
@@ -51,9 +53,9 @@ class Floor:
         return f"{self.name}: {self.shown}, {bound} {self.limit:g}x, {self.verdict}"
 
 
-def time_floor(name: str, measured: Ratio, limit: float) -> Floor:
+def time_floor(name: str, measured: Ratio, limit: float, cause: str = "") -> Floor:
     """A floor on a ratio of times."""
-    return Floor(name, measured.median, limit, interval=(measured.low, measured.high))
+    return Floor(name, measured.median, limit, interval=(measured.low, measured.high), cause=cause)
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,7 @@ def _lines(sections: Sequence[Section], notes: Sequence[str]) -> Iterator[str]:
     if floors:
         yield ""
         yield f"**{len(floors) - len(broken)} of {len(floors)} floors are kept.**"
-        yield from (f"- {floor}" for floor in broken)
+        yield from (f"- {floor}{f': {floor.cause}' if floor.cause else ''}" for floor in broken)
     for section in sections:
         yield from ("", f"## {section.title}", "", section.text, "")
         yield from _table(section.header, section.rows)
