@@ -16,9 +16,12 @@ CHUNK_SECONDS = 0.05
 """Predicted seconds of a chunk: eighty times the way to a worker, and short enough to cancel."""
 CHUNK_BYTES = 256 << 20
 """Predicted live bytes of a chunk, where the axis can be divided."""
-_PILOT = 9
-_WHOLE = 1 << 10
-"""Positions that are tried as one chunk before anything else: that makes one program where it is enough."""
+_PILOT = 1 << 10
+"""Positions that are tried as one chunk before anything else, which makes one program where it is enough.
+
+Fewer would not tell what a position costs: steps on arrays take longer than those on single numbers, however short the
+arrays are.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +41,9 @@ PieceOf = Callable[[int, int], Piece]
 def cut(piece: PieceOf, size: int) -> tuple[Piece, ...]:
     """The pieces of an axis of `size` positions, in order, nearly equal in size.
 
-    Two pieces tell what a position costs beyond what all share: the first position, and the whole axis or a few.
+    Two pieces tell what a position costs beyond what all share: the first position, and the whole axis or many.
     """
-    many = piece(0, size if size <= _WHOLE else _PILOT)
+    many = piece(0, min(size, _PILOT))
     if many.stop == size and (size <= 1 or _fits(many.schedule)):
         return (many,)
     count = -(-size // _positions_per_chunk(piece(0, 1), many, size))
