@@ -325,14 +325,14 @@ def _check_batch(graph: Graph, given: Arrays, names: tuple[str, ...]) -> None:
 
 def _varied(x: Array, position: int) -> Array:
     """Another array of the same kind: reals shrunk, which keeps domains and definite matrices, others rolled."""
-    return x * x.dtype.type(1 - position / 16) if x.dtype.kind == "f" else np.roll(x, position)
+    return x * x.dtype.type(1 - position / 16) if x.dtype.kind in "fc" else np.roll(x, position)
 
 
 def _same(found: Sequence[Array], expected: Sequence[Array]) -> None:
     for left, right in zip(found, expected, strict=True):
         left = np.asarray(left)
         assert left.dtype == right.dtype
-        rounding = 16 * float(np.finfo(right.dtype).eps) if right.dtype.kind == "f" else 0.0
+        rounding = 16 * float(np.finfo(right.dtype).eps) if right.dtype.kind in "fc" else 0.0
         scale = float(np.max(np.abs(right), initial=0.0, where=np.isfinite(right)))
         np.testing.assert_allclose(left, right, rtol=rounding, atol=rounding * scale)
 

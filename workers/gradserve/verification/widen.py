@@ -12,7 +12,7 @@ from gradserve.ir.graph import Constant, Graph, Literal
 from gradserve.ir.op import Op
 from gradserve.ir.types import ElementType
 from gradserve.ops import builder
-from gradserve.ops.elementwise.arithmetic import Convert
+from gradserve.ops.elementwise.conversion import Convert
 
 _SINGLE, _DOUBLE = ElementType.FLOAT32, ElementType.FLOAT64
 

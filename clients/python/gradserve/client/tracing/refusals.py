@@ -31,6 +31,11 @@ _INSTEAD = {
         for name in ("log_softmax", "logsumexp", "multigammaln", "polygamma", "softmax", "softplus")
     },
     **{
+        f"scipy.fft.{way}{kind}": f"np.fft.{way}{kind} takes the same arguments"
+        for kind in ("fft", "rfft", "hfft", "fft2", "rfft2", "fftn", "rfftn", "fftshift")
+        for way in ("", "i")
+    },
+    **{
         f"scipy.signal.{name}": "gradserve.client.functions.convolve takes the same arguments"
         for name in ("convolve", "fftconvolve", "oaconvolve")
     },
@@ -64,7 +69,7 @@ class Numberless:
         _refuse_number("int()", "write x.astype(np.int64), np.floor(x) or np.round(x)")
 
     def __complex__(self) -> complex:
-        _refuse_number("complex()", "stay with real arrays: no graph has complex ones")
+        _refuse_number("complex()", "use the traced array itself, and x + 1j * y instead of complex(x, y)")
 
     def __round__(self, digits: int | None = None) -> int:
         _refuse_number("round()", "write np.round(x)")

@@ -9,13 +9,14 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from gradserve.execution.numpy.kernels.lapack import plain_rows, row_major
-from gradserve.execution.numpy.kernels.table import Kernel, kernel
+from gradserve.execution.numpy.kernels.table import Kernel, kernel, plain
 from gradserve.ir.guards import refusal
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.linalg import finite
 from gradserve.ops.linalg.triangles import mirror
 from gradserve.ops.spectral.divided_differences import Series
 from gradserve.ops.spectral.eigen import Eigh, Eigvalsh, UpperEigh
+from gradserve.ops.spectral.hermitian import Apart, HermitianEigh, PhaseFree
 from gradserve.ops.spectral.matrix_functions import Spectral, SpectralByFactors
 from gradserve.ops.spectral.singular import OfSingular
 from gradserve.ops.spectral.spectral_forms import BAND, along
@@ -24,7 +25,8 @@ _BLOCK = 1 << 19
 """Divided differences that are held at once."""
 Forming: TypeAlias = Spectral | SpectralByFactors
 
-kernel(OfSingular)(plain_rows)
+kernel(OfSingular, HermitianEigh)(plain_rows)
+kernel(Apart, PhaseFree)(plain)
 
 
 @kernel(Eigh, Eigvalsh)
