@@ -41,7 +41,8 @@ from gradserve.questions.derivations import Derivation, Evaluate, GaussNewtonPro
 
 _MOST_NAMES = 50
 """How many inputs a message lists."""
-_PARTS = "take the real and the imaginary part as inputs, and x + 1j * y in the loss"
+PARTS = "take the real and the imaginary part as inputs, and x + 1j * y in the loss"
+"""What to write where something is asked of real inputs alone."""
 
 
 def derive(graph: Graph, derivation: Derivation) -> Graph:
@@ -234,7 +235,7 @@ def _check_wrt(graph: Graph, wrt: Sequence[str], real: bool = False) -> None:
         elif not type_.is_float:
             text = f"{name}: {type_} is not real; one can differentiate {_listed(floats)}"
         elif real and type_.is_complex:
-            text = f"{name}: {type_} is complex, and this is asked of real inputs alone; {_PARTS}"
+            text = f"{name}: {type_} is complex, and this is asked of real inputs alone; {PARTS}"
         elif first[name] < position:
             text = f"{name!r} is named twice"
         else:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from gradserve.autodiff.walk import reachable
 from gradserve.ir.errors import NotDifferentiable, Violation
 from gradserve.ir.graph import Graph, Node
+from gradserve.ops.elementwise.conversion import Convert
 from gradserve.ops.family import Discrete
 
 _INSTEAD = "leave holomorphic out and take the gradient of a real loss, or Jacobians in real and imaginary parts"
@@ -41,4 +42,8 @@ def _is_analytic(graph: Graph, node: Node, moving: Sequence[bool]) -> bool:
         return True
     if node.op.functions or not all(type_.is_complex for type_ in node.types):
         return False
-    return node.op.analytic or not any(moving[k] and graph.value_types[k].is_float for k in node.operands)
+    return (
+        node.op.analytic
+        or isinstance(node.op, Convert)
+        or not any(moving[k] and graph.value_types[k].is_float for k in node.operands)
+    )

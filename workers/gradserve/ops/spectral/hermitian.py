@@ -80,6 +80,7 @@ class Apart(Multilinear):
     """The second of two arrays, as it is; refused if two eigenvalues, which are the first, form a cluster."""
 
     name = "apart"
+    analytic = False
     internal = True
     arity = 2
     linear_in = (1,)
@@ -155,6 +156,7 @@ class PhaseFree(Multilinear):
     back: bool
 
     name = "phase_free"
+    analytic = False
     internal = True
     arity = 2
     linear_in = (1,)

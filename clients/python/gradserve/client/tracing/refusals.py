@@ -30,11 +30,7 @@ _INSTEAD = {
         f"scipy.special.{name}": f"gradserve.client.functions.{name} takes the same arguments"
         for name in ("log_softmax", "logsumexp", "multigammaln", "polygamma", "softmax", "softplus")
     },
-    **{
-        f"scipy.fft.{way}{kind}": f"np.fft.{way}{kind} takes the same arguments"
-        for kind in ("fft", "rfft", "hfft", "fft2", "rfft2", "fftn", "rfftn", "fftshift")
-        for way in ("", "i")
-    },
+    "scipy.fft.__ua_function__": "functions of np.fft take the same arguments",
     **{
         f"scipy.signal.{name}": "gradserve.client.functions.convolve takes the same arguments"
         for name in ("convolve", "fftconvolve", "oaconvolve")
