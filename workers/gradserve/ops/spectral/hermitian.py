@@ -157,7 +157,6 @@ class PhaseFree(Multilinear):
 
     name = "phase_free"
     analytic = False
-    internal = True
     arity = 2
     linear_in = (1,)
     takes_complex = True
