@@ -23,6 +23,15 @@ TRANSCENDENTAL = 12.0
 """FLOPs of an exponential, a logarithm or an angle."""
 
 
+_OF_COMPLEX = 4.0
+"""Real operations in the place of each, about: as many products are in one of complex numbers."""
+
+
+def work(flops: float, type_: TensorType) -> float:
+    """Real operations for so many on elements of a type."""
+    return flops * _OF_COMPLEX if type_.is_complex else flops
+
+
 def moved_bytes(operands: Sequence[TensorType], results: Sequence[TensorType]) -> float:
     """Bytes read and written when every operand and every result passes through memory once."""
     return float(sum(t.nbytes for t in operands) + sum(t.nbytes for t in results))
@@ -211,7 +220,7 @@ class Elementwise(Op):
 
     def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:
         """`flops` for each element of the result; every operand and the result pass through memory once."""
-        return Cost(self.flops * results[0].size, moved_bytes(operands, results))
+        return Cost(work(self.flops * results[0].size, operands[0]), moved_bytes(operands, results))
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:

@@ -12,7 +12,7 @@ import numpy as np
 from gradserve.ir.builder import Builder, Operand, Value
 from gradserve.ir.op import Absorbed, Cost, Sample, Unknown
 from gradserve.ir.types import Array, ElementType, TensorType
-from gradserve.ops.family import Multilinear, moved_bytes, only, require, require_arity
+from gradserve.ops.family import Multilinear, moved_bytes, only, require, require_arity, work
 from gradserve.ops.movement.shapes import inverse, permuted
 from gradserve.ops.registry import register
 
@@ -163,7 +163,7 @@ class Contract(Multilinear):
     def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:
         """A multiplication and an addition for each product."""
         inner = math.prod(operands[0].lengths[axis] for axis in self.lhs_contract)
-        return Cost(2.0 * results[0].size * inner, moved_bytes(operands, results))
+        return Cost(work(2.0 * results[0].size * inner, results[0]), moved_bytes(operands, results))
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:

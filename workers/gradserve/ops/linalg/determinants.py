@@ -11,7 +11,7 @@ import numpy as np
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Cost, Sample, Unknown
 from gradserve.ir.types import Array, TensorType
-from gradserve.ops.family import moved_bytes, only, total
+from gradserve.ops.family import moved_bytes, only, total, work
 from gradserve.ops.linalg.matrices import OfMatrix, invertible
 from gradserve.ops.linalg.minors import cofactor_change, cofactors
 from gradserve.ops.linalg.stacked import AtSquare, stacked_product
@@ -140,7 +140,7 @@ class CofactorChange(AtSquare):
     def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:
         """An inverse, and two products of matrices."""
         x, e = operands
-        return Cost(x.lengths[-1] * (8 / 3 * x.size + 4.0 * e.size), moved_bytes(operands, results))
+        return Cost(work(x.lengths[-1] * (8 / 3 * x.size + 4.0 * e.size), x), moved_bytes(operands, results))
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:

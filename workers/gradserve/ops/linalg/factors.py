@@ -18,7 +18,7 @@ from gradserve.ir.guards import Guard
 from gradserve.ir.op import Absorbed, Cost, Op, Sample, Unknown
 from gradserve.ir.types import Array, ElementType, TensorType
 from gradserve.ops.absorption import absorbed_over
-from gradserve.ops.family import moved_bytes, only, require, require_arity, require_floats, with_batch
+from gradserve.ops.family import moved_bytes, only, require, require_arity, require_floats, with_batch, work
 from gradserve.ops.linalg.matrices import OfMatrix, invertible
 from gradserve.ops.registry import register
 
@@ -210,7 +210,8 @@ class LuSolve(OfLu):
 
     def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:
         """2 n^2 for each column."""
-        return Cost(2.0 * operands[0].lengths[-1] * results[0].size, moved_bytes(operands, results))
+        x, flops = operands[0], 2.0 * operands[0].lengths[-1] * results[0].size
+        return Cost(work(flops, x), moved_bytes(operands, results))
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
@@ -247,7 +248,8 @@ class LuInverse(OfLu):
 
     def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:
         """4/3 n^3."""
-        return Cost(4 / 3 * operands[0].lengths[-1] * results[0].size, moved_bytes(operands, results))
+        x, flops = operands[0], 4 / 3 * operands[0].lengths[-1] * results[0].size
+        return Cost(work(flops, x), moved_bytes(operands, results))
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:

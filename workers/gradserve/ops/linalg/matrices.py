@@ -18,7 +18,7 @@ from gradserve.ir.guards import Guard
 from gradserve.ir.op import Cost, Op, Sample
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.contraction.contract import matrix_product
-from gradserve.ops.family import moved_bytes, require, require_arity, require_floats, with_batch
+from gradserve.ops.family import moved_bytes, require, require_arity, require_floats, with_batch, work
 from gradserve.ops.registry import register
 
 
@@ -53,8 +53,8 @@ class OfMatrix(Op):
         return g.apply(self, [with_batch(g, operands[0], batched[0], size)])
 
     def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:
-        n = operands[0].lengths[-1]
-        return Cost(self.flops * n * operands[0].size, moved_bytes(operands, results))
+        (a,) = operands
+        return Cost(work(self.flops * a.lengths[-1] * a.size, a), moved_bytes(operands, results))
 
 
 def invertible() -> Iterator[Array]:

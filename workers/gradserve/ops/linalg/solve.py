@@ -16,7 +16,7 @@ from gradserve.ir.op import Absorbed, Cost, Op, Sample, Unknown
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.absorption import absorbed_over
 from gradserve.ops.contraction.contract import matrix_product
-from gradserve.ops.family import moved_bytes, only, require, require_arity, require_floats, with_batch
+from gradserve.ops.family import moved_bytes, only, require, require_arity, require_floats, with_batch, work
 from gradserve.ops.linalg.matrices import REGULAR
 from gradserve.ops.linalg.triangles import flipped, lower, upper
 from gradserve.ops.movement.shapes import permuted
@@ -121,7 +121,7 @@ class Solve(System):
         """2/3 n^3 for the factors, 2 n^2 for each column."""
         a, b = operands
         n = a.lengths[-1]
-        return Cost(2 / 3 * n * a.size + 2.0 * n * b.size, moved_bytes(operands, results))
+        return Cost(work(2 / 3 * n * a.size + 2.0 * n * b.size, a), moved_bytes(operands, results))
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
@@ -175,7 +175,7 @@ class TriangularSolve(System):
     def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:
         """n^2 for each column."""
         a, b = operands
-        return Cost(1.0 * a.lengths[-1] * b.size, moved_bytes(operands, results))
+        return Cost(work(1.0 * a.lengths[-1] * b.size, a), moved_bytes(operands, results))
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:

@@ -11,7 +11,7 @@ import numpy as np
 from gradserve.ir.builder import Builder, Operand, Value
 from gradserve.ir.op import Cost, Op, Sample, Unknown
 from gradserve.ir.types import Array, ElementType, TensorType
-from gradserve.ops.family import Discrete, Linear, expand, moved_bytes, only, require, require_arity, with_batch
+from gradserve.ops.family import Discrete, Linear, expand, moved_bytes, only, require, require_arity, with_batch, work
 from gradserve.ops.reduction.reductions import widened
 from gradserve.ops.registry import register
 
@@ -43,7 +43,7 @@ class AlongAxis(Op):
 
     def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:
         """One operation for each element."""
-        return Cost(float(operands[0].size), moved_bytes(operands, results))
+        return Cost(work(float(operands[0].size), operands[0]), moved_bytes(operands, results))
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from gradserve.ops.family import (
     require,
     require_arity,
     with_batch,
+    work,
 )
 from gradserve.ops.registry import register
 
@@ -70,7 +71,7 @@ class OverAxes(Op):
 
     def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:
         """One operation for each element."""
-        return Cost(float(operands[0].size), moved_bytes(operands, results))
+        return Cost(work(float(operands[0].size), operands[0]), moved_bytes(operands, results))
 
 
 class Total(OverAxes):
