@@ -35,8 +35,9 @@ class OfComplex(Linear, Elementwise):
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
-        """A vector, a number, nothing; what is not finite."""
+        """A vector, a matrix, a number, nothing; what is not finite."""
         yield Sample(cls(), (SAMPLE,))
+        yield Sample(cls(), (np.outer(SAMPLE, SAMPLE[:2]),))
         yield Sample(cls(), (SAMPLE[0],))
         yield Sample(cls(), (np.zeros((2, 0), np.complex128),))
         yield Sample(cls(), (np.array([complex(np.inf, -0.0), complex(np.nan, -np.inf)]),), differentiable=False)
@@ -157,8 +158,9 @@ class Complex(Linear, Elementwise):
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
-        """Vectors, numbers, nothing; what is not finite."""
+        """Vectors, matrices, numbers, nothing; what is not finite."""
         yield Sample(cls(), (SAMPLE.real.copy(), SAMPLE.imag.copy()))
+        yield Sample(cls(), (np.outer(SAMPLE.real, SAMPLE.imag), np.outer(SAMPLE.imag, SAMPLE.imag)))
         yield Sample(cls(), (np.array(1.5), np.array(-0.5)))
         yield Sample(cls(), (np.zeros((2, 0)), np.zeros((2, 0))))
         yield Sample(cls(), (np.array([1.0, np.nan, -0.0]), np.array([-np.inf, 1.0, -0.0])), differentiable=False)

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from gradserve.execution.numpy.kernels.lapack import plain_rows, row_major
-from gradserve.execution.numpy.kernels.table import Kernel, kernel, plain
+from gradserve.execution.numpy.kernels.table import Kernel, kernel
 from gradserve.ir.guards import refusal
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.linalg import finite
@@ -25,8 +25,7 @@ _BLOCK = 1 << 19
 """Divided differences that are held at once."""
 Forming: TypeAlias = Spectral | SpectralByFactors
 
-kernel(OfSingular, HermitianEigh)(plain_rows)
-kernel(Apart, PhaseFree)(plain)
+kernel(OfSingular, HermitianEigh, Apart, PhaseFree)(plain_rows)
 
 
 @kernel(Eigh, Eigvalsh)
