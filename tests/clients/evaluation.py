@@ -37,7 +37,7 @@ def assert_same(actual: Any, expected: Any) -> None:
     actual, expected = np.asarray(actual), np.asarray(expected)
     assert actual.dtype == expected.dtype
     assert actual.shape == expected.shape
-    tolerance = 2e-5 if expected.dtype == np.float32 else 1e-11
+    tolerance = 2e-5 if expected.dtype in (np.float32, np.complex64) else 1e-11
     np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance)
 
 

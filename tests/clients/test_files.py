@@ -201,7 +201,7 @@ def test_symbols_are_bound_by_each_call(agree, client):
         ((W,), {"z": W}, r"lack y: f64\[n\] and have z too much"),
         ((W, W, W), {}, "3 arguments are given and the graph takes 2"),
         ((W,), {"x": W}, "x is given twice"),
-        ((W, 1j), {}, "argument y: no element type for dtype complex128"),
+        ((W, 1j), {}, "y is complex128 and the function takes float64; convert it yourself"),
         ((W, W), {"wrt": ["z"]}, "wrt names 'z'"),
         ((W, W), {"batch": ["z"]}, "batch names 'z'"),
     ],

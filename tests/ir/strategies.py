@@ -11,6 +11,7 @@ from gradserve.ir.graph import Graph, Literal, Origin
 from gradserve.ir.op import Op
 from gradserve.ir.types import ElementType, TensorType, type_of
 from gradserve.ops import OP_SET, builder
+from gradserve.ops.elementwise.parts import real_part
 
 LETTERS = st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp"), exclude_characters=":")
 NAMES = st.text(LETTERS, min_size=1, max_size=12)
@@ -63,7 +64,7 @@ def fitted(g: Builder, value: Value, type_: TensorType) -> Value:
     """A value of this type that depends on `value`."""
     if value.type == type_:
         return value
-    real = g.convert(value, ElementType.FLOAT64)
+    real = g.convert(real_part(g, value), ElementType.FLOAT64)
     return g.broadcast(
         g.convert(g.reduce_sum(real, axes=tuple(range(value.type.rank))), type_.element_type), type_.shape
     )

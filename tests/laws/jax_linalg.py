@@ -11,8 +11,9 @@ from gradserve.ops.linalg.exponential import Expm
 
 
 def symmetric(a: Any) -> Any:
-    """The lower triangle, mirrored."""
-    return jnp.tril(a) + jnp.swapaxes(jnp.tril(a, -1), -1, -2)
+    """The lower triangle, mirrored; of complex matrices conjugated, with the real part of the diagonal."""
+    below = jnp.tril(a, -1)
+    return below + jnp.swapaxes(jnp.conj(below), -1, -2) + jnp.real(a) * jnp.eye(a.shape[-1], dtype=a.dtype)
 
 
 def _eigh(op: Any, a: Any) -> Any:
@@ -69,7 +70,7 @@ def _sylvester(op: Any, a: Any, b: Any, c: Any) -> Any:
 
 
 LINALG: Mapping[str, Callable[..., Any]] = {
-    "cholesky": lambda op, x: jnp.linalg.cholesky(symmetric(x)),
+    "cholesky": lambda op, x: jnp.linalg.cholesky(symmetric(x), symmetrize_input=False),
     "cholesky_cotangent": lambda op, factor, x: op.impl(jnp, factor, x),
     "cholesky_tangent": lambda op, factor, e: op.impl(jnp, factor, e),
     "cofactor_change": lambda op, a, e: jax.jvp(lambda x: _cofactors(op, x), (jnp.broadcast_to(a, e.shape),), (e,))[1],

@@ -185,6 +185,23 @@ def _on_kinks(sample: Sample) -> int:
     return sum(int(count) for count in counts.values())
 
 
+def analytic_ops_are_linear_over_complex_numbers(sample: Sample) -> None:
+    """J(i v) = i J(v) for complex v, of ops that say to have complex derivatives."""
+    if not (sample.differentiable and sample.op.analytic and has_derivative(sample)):
+        return
+    graph, names = graph_of(sample), real_inputs(sample)
+    if not all(graph.input_types[name].is_complex for name in names):
+        return
+    pushed, v = jvp(graph, names), directions(sample)
+    along, turned = (
+        _only("tangent", evaluate(pushed, arguments(sample) | prefixed("tangent", {n: c * x for n, x in v.items()})))
+        for c in (1.0, 1j)
+    )
+    kept = {name: np.asarray(1j * x).astype(x.dtype) for name, x in along.items() if np.iscomplexobj(x)}
+    assert kept.keys() == along.keys()
+    _close(kept, turned, _precision(sample)[1])
+
+
 def second_derivative_agrees_with_differences(sample: Sample) -> None:
     """The Hessian-vector product is the limit of difference quotients of the gradient."""
     if not (sample.differentiable and has_derivative(sample)):
@@ -274,6 +291,7 @@ LAWS: Mapping[str, Callable[[Sample], None]] = {
         kinks_are_where_it_is_not_smooth,
         single_precision_agrees_with_double,
         missing_derivatives_are_refused,
+        analytic_ops_are_linear_over_complex_numbers,
         second_derivative_agrees_with_differences,
         vmap_agrees_with_loop,
         text_round_trip,
@@ -325,14 +343,14 @@ def _check_batch(graph: Graph, given: Arrays, names: tuple[str, ...]) -> None:
 
 def _varied(x: Array, position: int) -> Array:
     """Another array of the same kind: reals shrunk, which keeps domains and definite matrices, others rolled."""
-    return x * x.dtype.type(1 - position / 16) if x.dtype.kind == "f" else np.roll(x, position)
+    return x * x.dtype.type(1 - position / 16) if x.dtype.kind in "fc" else np.roll(x, position)
 
 
 def _same(found: Sequence[Array], expected: Sequence[Array]) -> None:
     for left, right in zip(found, expected, strict=True):
         left = np.asarray(left)
         assert left.dtype == right.dtype
-        rounding = 16 * float(np.finfo(right.dtype).eps) if right.dtype.kind == "f" else 0.0
+        rounding = 16 * float(np.finfo(right.dtype).eps) if right.dtype.kind in "fc" else 0.0
         scale = float(np.max(np.abs(right), initial=0.0, where=np.isfinite(right)))
         np.testing.assert_allclose(left, right, rtol=rounding, atol=rounding * scale)
 

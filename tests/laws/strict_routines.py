@@ -8,6 +8,7 @@ import numpy as np
 import scipy.linalg
 import scipy.special
 
+from gradserve.ops.elementwise import assembled
 from gradserve.ops.linalg.finite import NAMES, where_finite
 
 
@@ -15,7 +16,7 @@ def __getattr__(name: str) -> Callable[..., Any]:
     if name in NAMES:
         own = getattr(strict.linalg, name)
         return lambda a, **options: where_finite(strict, lambda x: own(x, **options), a)
-    function = getattr(scipy.special, name, None) or getattr(scipy.linalg, name)
+    function = getattr(assembled, name, None) or getattr(scipy.special, name, None) or getattr(scipy.linalg, name)
 
     def call(*operands: Any, **options: Any) -> Any:
         results = function(*map(_in_numpy, operands), **options)

@@ -6,15 +6,18 @@ from dataclasses import replace
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.errors import ConstraintError
 from gradserve.ir.graph import Graph, Literal
 from gradserve.ir.op import Op, Sample
 from gradserve.ir.types import Array, ElementType, TensorType, type_of
 from gradserve.ops import OP_SET, builder
+from gradserve.ops.elementwise.parts import real_part, squared_size
 
 OPS: tuple[type[Op], ...] = tuple(sorted((op for op in OP_SET if not op.written_out), key=lambda op: op.name))
 """All ops that are computed."""
 
 Arrays = Mapping[str, Array]
+_WIDENED = {ElementType.FLOAT32: ElementType.FLOAT64, ElementType.COMPLEX64: ElementType.COMPLEX128}
 
 
 def arguments(sample: Sample) -> dict[str, Array]:
@@ -41,7 +44,7 @@ def loss_of(sample: Sample) -> Graph:
     for k, y in enumerate(apply(g, sample).values()):
         if y.type.is_float:
             weights = random_like([y.type], seed=k)[0]
-            summand = y * g.constant(weights) + y * y * 0.5
+            summand = real_part(g, y * g.constant(weights)) + squared_size(g, y) * 0.5
             terms.append(g.reduce_sum(summand, axes=tuple(range(y.type.rank))))
     total = terms[0]
     for term in terms[1:]:
@@ -85,13 +88,38 @@ def has_derivative(sample: Sample) -> bool:
 
 
 def narrowed(sample: Sample) -> Sample:
-    """The sample with reals and integers of 32 bits; itself if it calls functions, whose types are their own."""
-    return _converted(sample, {ElementType.FLOAT64: ElementType.FLOAT32, ElementType.INT64: ElementType.INT32})
+    """The sample with numbers of 32 bits; itself if it calls functions, whose types are their own."""
+    return _converted(
+        sample, {wide: narrow for narrow, wide in _WIDENED.items()} | {ElementType.INT64: ElementType.INT32}
+    )
 
 
 def widened(sample: Sample) -> Sample:
     """The sample with reals of 64 bits; itself if it calls functions, whose types are their own."""
-    return _converted(sample, {ElementType.FLOAT32: ElementType.FLOAT64})
+    return _converted(sample, _WIDENED)
+
+
+def complexified(op: type[Op]) -> list[Sample]:
+    """The samples of an op with complex numbers near the real ones, of those that are finite, if it takes such."""
+    found = []
+    for sample in op.samples():
+        real = [x.dtype == np.float64 for x in sample.operands]
+        if sample.op.functions or not any(real) or not all(np.all(np.isfinite(x)) for x in sample.operands):
+            continue
+        parts = [0.25 * np.cos(np.arange(1.0, 1.0 + x.size)).reshape(x.shape) for x in sample.operands]
+        operands = [x * (1.0 + 1j * y) if r else x for r, x, y in zip(real, sample.operands, parts, strict=True)]
+        if takes(sample.op, operands):
+            found.append(replace(sample, operands=tuple(map(np.asarray, operands))))
+    return found
+
+
+def takes(op: Op, operands: Sequence[Array]) -> bool:
+    """Whether an op can be applied to operands of these types."""
+    try:
+        op.infer(*(type_of(np.asarray(x)) for x in operands))
+    except ConstraintError:
+        return False
+    return True
 
 
 def _converted(sample: Sample, chosen: Mapping[ElementType, ElementType]) -> Sample:
@@ -103,9 +131,15 @@ def _converted(sample: Sample, chosen: Mapping[ElementType, ElementType]) -> Sam
 
 
 def random_like(types: Sequence[TensorType], seed: int) -> list[Array]:
-    """Uniform numbers in [-1, 1] of these types."""
+    """Numbers of these types whose parts are uniform in [-1, 1]."""
     generator = np.random.default_rng(seed)
-    return [np.asarray(generator.uniform(-1, 1, t.lengths), t.element_type.dtype) for t in types]
+
+    def drawn(type_: TensorType) -> Array:
+        real = generator.uniform(-1, 1, type_.lengths)
+        parts = real + 1j * generator.uniform(-1, 1, type_.lengths) if type_.is_complex else real
+        return np.asarray(parts, type_.element_type.dtype)
+
+    return [drawn(type_) for type_ in types]
 
 
 def directions(sample: Sample, seed: int = 1) -> dict[str, Array]:
@@ -128,7 +162,7 @@ def prefixed(role: str, arrays: Arrays) -> dict[str, Array]:
 
 def is_single(arrays: Sequence[Array]) -> bool:
     """Whether some array is of single precision."""
-    return any(array.dtype == np.float32 for array in arrays)
+    return any(array.dtype in (np.float32, np.complex64) for array in arrays)
 
 
 def difference_quotient(
@@ -144,11 +178,12 @@ def difference_quotient(
     return {
         name: (8.0 * (ahead[name] - behind[name]) - (far_ahead[name] - far_behind[name])) / (12.0 * step)
         for name in ahead
-        if ahead[name].dtype.kind == "f"
+        if ahead[name].dtype.kind in "fc"
     }
 
 
 def inner(left: Arrays, right: Arrays) -> float:
-    """The inner product of two collections of arrays with the same names."""
+    """The real part of the sum of all products of two collections of arrays with the same names; none is conjugated."""
     assert left.keys() == right.keys()
-    return float(sum(np.vdot(left[name].astype(float), right[name].astype(float)) for name in left))
+    wide = {name: (np.asarray(left[name], complex), np.asarray(right[name], complex)) for name in left}
+    return float(sum(np.sum(x * y).real for x, y in wide.values()))

@@ -11,6 +11,7 @@ from tests.laws.jax_functions import ABSENT, FUNCTIONS, jax_has
 from tests.laws.support import (
     OPS,
     arguments,
+    complexified,
     cotangents,
     evaluate,
     graph_of,
@@ -31,7 +32,7 @@ def double_precision():
 
 @pytest.mark.parametrize("op", DIFFERENTIABLE, ids=lambda op: op.name)
 def test_pullback_agrees(op):
-    filled = [s for s in op.samples() if all(x.size for x in s.operands)]
+    filled = [s for s in [*op.samples(), *complexified(op)] if all(x.size for x in s.operands)]
     questions = [Question(s) for s in filled if s.differentiable and has_derivative(s) and jax_has(s.op)]
     for question, answer in zip(questions, pulled_back(questions), strict=True):
         found, tolerance = question.found(), 1e-5 if question.is_single() else 1e-10

@@ -20,7 +20,7 @@ from gradserve.ops import builder, routines
 from gradserve.ops.elementwise.arithmetic import Add
 from gradserve.ops.elementwise.trigonometry import Cos
 from gradserve.ops.indexing.gather import Gather
-from tests.laws.support import OPS, arguments, graph_of
+from tests.laws.support import OPS, arguments, complexified, graph_of
 from tests.running import prepared
 
 REFUSING = [op for op in OPS if any(True for _ in op.refused_samples())]
@@ -67,12 +67,13 @@ def in_strict(samples: Sequence[Sample]) -> list[Array]:
 
 def agree(op: type[Op], compute: Callable[[Sequence[Sample]], list[Array]], *, bool_operands: bool = True) -> None:
     """The results are those of the reference."""
-    samples = [sample for sample in op.samples() if bool_operands or not of_truth_values(sample)]
+    given = [*op.samples(), *complexified(op)]
+    samples = [sample for sample in given if bool_operands or not of_truth_values(sample)]
     expected = [array for sample in samples for array in prepared(graph_of(sample))(arguments(sample)).values()]
     for found, wanted in zip(compute(samples), expected, strict=True):
         assert (found.shape, found.dtype) == (wanted.shape, wanted.dtype)
-        tolerance = 2e-4 if wanted.dtype == np.float32 else 1e-10
-        scale = np.max(np.abs(wanted[np.isfinite(wanted)]), initial=1.0) if wanted.dtype.kind in "fi" else 1.0
+        tolerance = 2e-4 if wanted.dtype in (np.float32, np.complex64) else 1e-10
+        scale = np.max(np.abs(wanted[np.isfinite(wanted)]), initial=1.0) if wanted.dtype.kind in "fic" else 1.0
         np.testing.assert_allclose(found, wanted, rtol=tolerance, atol=tolerance * scale)
 
 

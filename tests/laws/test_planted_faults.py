@@ -10,16 +10,20 @@ from gradserve.ir.op import Cost
 from gradserve.ir.types import ElementType
 from gradserve.ops.elementwise.arithmetic import Abs, Neg
 from gradserve.ops.elementwise.comparison import Gt, Select
+from gradserve.ops.elementwise.parts import Conj, Imag
 from gradserve.ops.elementwise.powers import Exp, LogAddExp
 from gradserve.ops.elementwise.trigonometry import Sin
 from gradserve.ops.family import only, with_batch
+from gradserve.ops.fourier.transforms import Irfft, Rfft
 from gradserve.ops.indexing.sorting import Sort
+from gradserve.ops.linalg.determinants import Slogdet
 from gradserve.ops.movement.shapes import BroadcastTo
 from gradserve.ops.reduction.ordered import Cumsum
 from gradserve.ops.reduction.reductions import ReduceSum
 from gradserve.ops.special.gammas import Gammainc
 from gradserve.optimize import simplify
 from tests.laws.laws import LAWS
+from tests.laws.support import complexified
 
 
 def result_of_the_operands_type(self, operand):
@@ -84,6 +88,22 @@ def paid_for(self, operands, results):
     return Cost(-1.0, 0.0)
 
 
+def not_conjugated(self, g, cotangents, operands):
+    return (only(cotangents),)
+
+
+def imaginary_from_above(self, g, cotangents, operands):
+    return (g.complex(g.zeros(only(cotangents).type), only(cotangents)),)
+
+
+def without_weights(self, g, half, length, inside):
+    return half
+
+
+def sign_that_stays(self, g, outputs, primals, tangents, right=Slogdet.jvp):
+    return (None, right(self, g, outputs, primals, tangents)[1])
+
+
 FAULTS = [
     ("infer_agrees_with_impl", Gt, "result_type", result_of_the_operands_type),
     ("misuse_breaks_a_numbered_constraint", Sin, "constraints", {}),
@@ -101,6 +121,12 @@ FAULTS = [
     ("text_round_trip", Cumsum, "attributes", first_axis_always),
     ("proto_round_trip", Cumsum, "attributes", first_axis_always),
     ("cost_is_not_negative", Sin, "cost", paid_for),
+    ("analytic_ops_are_linear_over_complex_numbers", Conj, "analytic", True),
+    ("transpose_keeps_inner_products", Conj, "transpose", not_conjugated),
+    ("transpose_keeps_inner_products", Imag, "transpose", imaginary_from_above),
+    ("transpose_keeps_inner_products", Rfft, "weighted", without_weights),
+    ("transpose_keeps_inner_products", Irfft, "weighted", without_weights),
+    ("jvp_agrees_with_differences", Slogdet, "jvp", sign_that_stays),
 ]
 
 
@@ -112,7 +138,7 @@ ENTRIES = [
 
 
 def check(law, op):
-    for sample in op.samples():
+    for sample in [*op.samples(), *complexified(op)]:
         LAWS[law](sample)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.numpy import calls_in_order, calls_of_matrices, calls_on_axes
+from tests.numpy import calls_in_order, calls_of_complex, calls_of_matrices, calls_on_axes
 from tests.numpy.operands import HOLES, SS, A, B, C, Call, F, K, M, P, U, V
 
 CALLS: dict[str, list[Call]] = {
@@ -173,5 +173,6 @@ CALLS: dict[str, list[Call]] = {
 
 def flat_calls() -> list[tuple[str, Callable[..., Any], tuple[Any, ...]]]:
     """All calls with their names."""
-    everything = CALLS | calls_in_order.CALLS | calls_of_matrices.CALLS | calls_on_axes.CALLS
-    return [(name, call[0], call[1:]) for name, calls in everything.items() for call in calls]
+    everything = CALLS | calls_in_order.CALLS | calls_of_matrices.CALLS | calls_on_axes.CALLS | calls_of_complex.FOURIER
+    named = [*everything.items(), *calls_of_complex.COMPLEX.items()]
+    return [(name, call[0], call[1:]) for name, calls in named for call in calls]

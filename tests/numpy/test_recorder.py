@@ -87,4 +87,4 @@ def test_refusals_name_the_origin_that_the_importer_gives():
     with pytest.raises(InvalidGraph, match=r"sum: axis 3 is out of bounds for f64\[3\]; traced at model.onnx:7"):
         gnp.sum(x, axis=3)
     with pytest.raises(Untraceable, match="no graph has such elements; convert it beforehand"):
-        g.constant(np.zeros(2, complex))
+        g.constant(np.zeros(2, np.float16))

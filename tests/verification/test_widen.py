@@ -81,7 +81,9 @@ def test_every_op_can_be_widened():
         graph = g.build({f"y{k}": r for k, r in enumerate(results)})
         wide = widen(graph)
         check(wide)
-        expected = [t.with_element_type(DOUBLE) if t.element_type is SINGLE else t for t in graph.output_types.values()]
+        wider = {SINGLE: DOUBLE, ElementType.COMPLEX64: ElementType.COMPLEX128}
+        types = graph.output_types.values()
+        expected = [t.with_element_type(wider.get(t.element_type, t.element_type)) for t in types]
         assert list(wide.output_types.values()) == expected
         count += is_single(graph)
     assert count > 100

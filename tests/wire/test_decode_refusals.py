@@ -121,8 +121,8 @@ REFUSED = {
         ("inputs[0].type.element_type", "G7", "the element type is not stated"),
     ),
     "element type unknown": (
-        assign("nodes.1.types.0", element_type=6),
-        ("nodes[1].types[0].element_type", "G7", "6 is no element type; write 1 for bool"),
+        assign("nodes.1.types.0", element_type=8),
+        ("nodes[1].types[0].element_type", "G7", "8 is no element type; write 1 for bool"),
     ),
     "length not stated": (unstated_axis, ("inputs[0].type.shape[1]", "G7", "the length is not stated")),
     "length negative": (

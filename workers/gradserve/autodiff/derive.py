@@ -24,6 +24,7 @@ from gradserve.autodiff.derivation import (
     added_inputs,
 )
 from gradserve.autodiff.differences import along, two_point
+from gradserve.autodiff.holomorphic import check_holomorphic
 from gradserve.autodiff.inspect import inspected
 from gradserve.autodiff.jvp import jvp, push_forward
 from gradserve.autodiff.kinks import kinks, with_kinks
@@ -40,6 +41,8 @@ from gradserve.questions.derivations import Derivation, Evaluate, GaussNewtonPro
 
 _MOST_NAMES = 50
 """How many inputs a message lists."""
+PARTS = "take the real and the imaginary part as inputs, and x + 1j * y in the loss"
+"""What to write where something is asked of real inputs alone."""
 
 
 def derive(graph: Graph, derivation: Derivation) -> Graph:
@@ -82,8 +85,8 @@ def _derived(graph: Graph, derivation: Derivation, sown: bool) -> Graph:
     match derivation:
         case Evaluate():
             return _evaluate(graph)
-        case Gradient(wrt):
-            _check_loss(graph, wrt)
+        case Gradient(wrt, holomorphic):
+            (_check_holomorphic if holomorphic else _check_loss)(graph, wrt)
             return _gradient(graph, wrt, sown)
         case Jvp(wrt):
             _check_wrt(graph, wrt)
@@ -95,28 +98,28 @@ def _derived(graph: Graph, derivation: Derivation, sown: bool) -> Graph:
             _check_loss(graph, wrt)
             return _hvp(graph, wrt, product_only, sown)
         case GaussNewtonProduct(wrt, loss):
-            _check_wrt(graph, wrt)
+            _check_wrt(graph, wrt, real=True)
             return _gauss_newton_product(graph, wrt, loss, sown)
         case Curvature(wrt):
-            _check_loss(graph, wrt)
+            _check_loss(graph, wrt, real=True)
             return curvature(_hvp(graph, wrt, True, sown), wrt)
         case Slope(wrt):
-            _check_loss(graph, wrt)
+            _check_loss(graph, wrt, real=True)
             return slope(_hvp(graph, wrt, True, sown, again=True), wrt)
         case FisherProduct(wrt):
-            _check_loss(graph, wrt)
+            _check_loss(graph, wrt, real=True)
             return fisher_product(_gradient(graph, wrt, sown), wrt)
         case Along(wrt):
-            _check_wrt(graph, wrt)
+            _check_wrt(graph, wrt, real=True)
             return along(graph, wrt)
         case TwoPoint(wrt):
-            _check_loss(graph, wrt)
+            _check_loss(graph, wrt, real=True)
             return two_point(graph, derivation)
         case TaylorSeries(wrt, order):
             _check_wrt(graph, wrt)
             return taylor(graph, wrt, order)
         case Laplacian(wrt, directions):
-            _check_loss(graph, wrt)
+            _check_loss(graph, wrt, real=True)
             return laplacian(graph, wrt, directions)
         case EveryValue(moved):
             if moved:
@@ -220,7 +223,8 @@ def _rename_values(graph: Graph, derived: Graph) -> Graph:
     return Graph(derived.inputs, derived.constants, derived.nodes, outputs)
 
 
-def _check_wrt(graph: Graph, wrt: Sequence[str]) -> None:
+def _check_wrt(graph: Graph, wrt: Sequence[str], real: bool = False) -> None:
+    """Sees that one can differentiate in these inputs; in complex ones as well, unless they are to be `real`."""
     violations = []
     floats = [i.name for i in graph.inputs if i.type.is_float]
     first = {name: position for position, name in reversed([*enumerate(wrt)])}
@@ -230,6 +234,8 @@ def _check_wrt(graph: Graph, wrt: Sequence[str]) -> None:
             text = f"the graph has no input {name!r}; its inputs are {_listed(graph.input_types)}"
         elif not type_.is_float:
             text = f"{name}: {type_} is not real; one can differentiate {_listed(floats)}"
+        elif real and type_.is_complex:
+            text = f"{name}: {type_} is complex, and this is asked of real inputs alone; {PARTS}"
         elif first[name] < position:
             text = f"{name!r} is named twice"
         else:
@@ -241,6 +247,15 @@ def _check_wrt(graph: Graph, wrt: Sequence[str]) -> None:
         raise InvalidRequest("the graph cannot be differentiated in these inputs", violations)
 
 
+def _check_holomorphic(graph: Graph, wrt: Sequence[str]) -> None:
+    _check_wrt(graph, wrt)
+    check_holomorphic(graph, wrt)
+    types = list(graph.output_types.values())
+    if len(types) != 1 or types[0].shape:
+        text = "a gradient is of one output, a scalar; ask for a Jacobian with holomorphic=True"
+        raise NotDifferentiable("the graph is no loss", [Violation("outputs", "W3", text)])
+
+
 def _listed(named: Collection[str]) -> str:
     """The first of these names: a message about each of thousands cannot list thousands."""
     shown = ", ".join(islice(named, _MOST_NAMES)) or "none"
@@ -249,13 +264,15 @@ def _listed(named: Collection[str]) -> str:
 
 def _is_loss(graph: Graph) -> bool:
     types = list(graph.output_types.values())
-    return len(types) == 1 and types[0].is_float and not types[0].shape
+    return len(types) == 1 and types[0].is_real and not types[0].shape
 
 
-def _check_loss(graph: Graph, wrt: Sequence[str]) -> None:
-    _check_wrt(graph, wrt)
+def _check_loss(graph: Graph, wrt: Sequence[str], real: bool = False) -> None:
+    _check_wrt(graph, wrt, real)
     if _is_loss(graph):
         return
     shown = ", ".join(f"{name}: {type_}" for name, type_ in graph.output_types.items())
     advice = "a loss has one output, a floating-point scalar; reduce it with a sum or mean, or ask for Jvp or Vjp"
+    if any(type_.is_complex for type_ in graph.output_types.values()):
+        advice = "a loss is real: take np.abs or np.real of it, or say holomorphic=True if it has a complex derivative"
     raise NotDifferentiable("the graph is no loss", [Violation("outputs", "W3", f"its outputs are {shown}; {advice}")])

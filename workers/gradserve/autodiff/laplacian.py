@@ -93,7 +93,7 @@ def _summed(g: Builder, node: Node, local: Graph, primals: _Values, along: _Valu
     Of a function of one number it is f''(u) times the sum of squares.
     """
     bent = [int(name[1:]) for name in every if name.startswith("q")]
-    if not (node.op.elementwise and len(along) == 1):
+    if not (node.op.elementwise and len(along) == 1) or any(x.type.is_complex for x in primals.values()):
         return {k: g.reduce_sum(every[f"q{k}"], axes=(0,)) for k in bent}
     ((name, slopes),) = along.items()
     type_ = slopes.type.with_shape(slopes.type.shape[1:])

@@ -70,7 +70,7 @@ class Builder:
         self, literal: Constant | Array | Scalar | np.generic, element_type: ElementType | None = None
     ) -> Value:
         """The constant with these elements; equal constants are one value."""
-        if isinstance(literal, bool | int | float | np.generic) or (
+        if isinstance(literal, bool | int | float | complex | np.generic) or (
             isinstance(literal, np.ndarray) and not literal.ndim
         ):
             array = np.asarray(literal, element_type.dtype if element_type else None)

@@ -81,6 +81,8 @@ class Op(abc.ABC):
     """The number of operands; None means one or more."""
     internal: ClassVar[bool] = False
     """Whether only rules and the optimiser write it: clients may not send it."""
+    takes_complex: ClassVar[bool] = False
+    """Whether it takes complex numbers as well as real ones."""
     elementwise: ClassVar[bool] = False
     """Whether each element of the result is computed from those in the same place of the operands."""
     written_out: ClassVar[bool] = False

@@ -36,6 +36,8 @@ class ElementType(enum.Enum):
     INT64 = "i64"
     FLOAT32 = "f32"
     FLOAT64 = "f64"
+    COMPLEX64 = "c64"
+    COMPLEX128 = "c128"
 
     __hash__ = object.__hash__
 
@@ -55,8 +57,28 @@ class ElementType(enum.Enum):
 
     @property
     def is_float(self) -> bool:
-        """Whether one may differentiate with respect to it."""
+        """Whether it is a floating-point number, real or complex: one may differentiate with respect to it."""
+        return self in _REAL or self in _PARTS
+
+    @property
+    def is_real(self) -> bool:
+        """Whether it is a real floating-point number."""
         return self in _REAL
+
+    @property
+    def is_complex(self) -> bool:
+        """Whether it is a complex number."""
+        return self in _PARTS
+
+    @property
+    def part(self) -> ElementType:
+        """The type of the real part: its own, unless it is complex."""
+        return _PARTS.get(self, self)
+
+    @property
+    def with_parts(self) -> ElementType:
+        """The complex type with real parts of this type; complex128 for integers and truth values, as in NumPy."""
+        return self if self.is_complex else _WITH_PARTS.get(self, ElementType.COMPLEX128)
 
     @property
     def is_integer(self) -> bool:
@@ -83,8 +105,12 @@ _DTYPES: dict[ElementType, np.dtype[Any]] = {
     ElementType.INT64: np.dtype(np.int64),
     ElementType.FLOAT32: np.dtype(np.float32),
     ElementType.FLOAT64: np.dtype(np.float64),
+    ElementType.COMPLEX64: np.dtype(np.complex64),
+    ElementType.COMPLEX128: np.dtype(np.complex128),
 }
 _REAL = frozenset({ElementType.FLOAT32, ElementType.FLOAT64})
+_PARTS = {ElementType.COMPLEX64: ElementType.FLOAT32, ElementType.COMPLEX128: ElementType.FLOAT64}
+_WITH_PARTS = {part: element_type for element_type, part in _PARTS.items()}
 _BY_DTYPE = {dtype: element_type for element_type, dtype in _DTYPES.items()}
 
 
@@ -142,8 +168,23 @@ class TensorType:
 
     @once
     def is_float(self) -> bool:
-        """Whether one may differentiate with respect to it."""
+        """Whether one may differentiate with respect to it: its elements are real or complex."""
         return self.element_type.is_float
+
+    @once
+    def is_complex(self) -> bool:
+        """Whether its elements are complex."""
+        return self.element_type.is_complex
+
+    @once
+    def is_real(self) -> bool:
+        """Whether its elements are real floating-point numbers."""
+        return self.element_type.is_real
+
+    @once
+    def part(self) -> TensorType:
+        """The type of its real part: its own, unless it is complex."""
+        return self.with_element_type(self.element_type.part)
 
     def with_shape(self, shape: Shape) -> TensorType:
         """The type of the same elements in another shape."""

@@ -15,9 +15,9 @@ from gradserve.ir.types import Array, ElementType, TensorType
 if TYPE_CHECKING:
     from gradserve.ir.builder import Builder
 
-Scalar: TypeAlias = bool | int | float
+Scalar: TypeAlias = bool | int | float | complex
 Operand: TypeAlias = "Value | Scalar | Array | np.generic"
-_PYTHON = frozenset({bool, int, float})
+_PYTHON = frozenset({bool, int, float, complex})
 """The types of Python's numbers, which adapt to arrays."""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from gradserve.autodiff import names
+from gradserve.autodiff.derive import PARTS
 from gradserve.ir.bind import bind, solve_symbols
 from gradserve.ir.check import shown
 from gradserve.ir.errors import BlobNotFound, InvalidRequest, Violation
@@ -53,9 +54,27 @@ def require_no_batch(call: Call, constraint: str, text: str) -> None:
         raise InvalidRequest("the request does not fit", [Violation("call.batch", constraint, text)])
 
 
-def inputs_in_question(graph: Graph, wrt: Sequence[str]) -> tuple[str, ...]:
-    """`wrt`, or every floating-point input if it is empty."""
-    return tuple(wrt) or tuple(i.name for i in graph.inputs if i.type.is_float)
+def inputs_in_question(graph: Graph, wrt: Sequence[str], real: bool = True) -> tuple[str, ...]:
+    """`wrt`, or every floating-point input if it is empty; `real` ones, unless the question is of complex ones as well.
+
+    Raises:
+        InvalidRequest: one is complex where the question is about vectors of real numbers.
+    """
+    chosen = tuple(wrt) or tuple(i.name for i in graph.inputs if i.type.is_float)
+    types = graph.input_types
+    if real and any(name in types and types[name].is_complex for name in chosen):
+        raise InvalidRequest("the question is about real inputs", complex_violations(types, chosen))
+    return chosen
+
+
+def complex_violations(types: Mapping[str, TensorType], names: Sequence[str]) -> list[Violation]:
+    """Says of each complex input that the question has a meaning in real ones alone."""
+    asked = f"is complex, and this is asked of real inputs alone; {PARTS}"
+    return [
+        Violation(f"wrt[{k}]", "W1", f"{name}: {types[name]} {asked}")
+        for k, name in enumerate(names)
+        if name in types and types[name].is_complex
+    ]
 
 
 def named_vectors(takes: str, vectors: Mapping[str, Argument]) -> dict[str, Argument]:

@@ -15,9 +15,11 @@ import numpy as np
 
 from gradserve.autodiff import names
 from gradserve.autodiff.derivation import added_inputs
-from gradserve.ir.errors import LimitExceeded
+from gradserve.autodiff.holomorphic import check_holomorphic
+from gradserve.ir.errors import InvalidRequest, LimitExceeded, NotDifferentiable, Violation
 from gradserve.ir.graph import Graph
-from gradserve.ir.types import Array
+from gradserve.ir.types import Array, TensorType
+from gradserve.jobs.calls import inputs_in_question
 from gradserve.jobs.chunks import Lap
 from gradserve.jobs.context import Context
 from gradserve.jobs.derivative import with_inputs
@@ -174,12 +176,39 @@ def ways(graph: Graph, derivation: Derivation) -> list[Way]:
     outputs = {name: type_ for name, type_ in graph.output_types.items() if type_.is_float}
     match derivation:
         case Hessian():
+            inputs_in_question(graph, wrt)
             return [Way(Mode.FORWARD, Hvp(wrt), "product", BasisLayout(inputs, inputs))]
         case Jacobian(mode=mode):
             forward = Way(Mode.FORWARD, Jvp(wrt), "tangent", BasisLayout(inputs, outputs, transposed=True))
             reverse = Way(Mode.REVERSE, Vjp(wrt), "cotangent", BasisLayout(outputs, inputs))
-            return [way for way in (forward, reverse) if mode in (Mode.AUTO, way.mode)]
+            allowed = _allowed(graph, derivation, inputs, outputs)
+            found = [way for way in (forward, reverse) if way.mode in allowed and mode in (Mode.AUTO, way.mode)]
+            if not found:
+                text = f"{_HALF}: leave mode out, or write {', '.join(allowed)}"
+                raise InvalidRequest("the request does not fit", [Violation("mode", "J1", text)])
+            return found
     raise TypeError(f"{derivation} is no dense derivative")
+
+
+_HALF = "columns say all about real inputs alone, and rows about real outputs"
+
+
+def _allowed(
+    graph: Graph, derivation: Jacobian, inputs: Mapping[str, TensorType], outputs: Mapping[str, TensorType]
+) -> Sequence[Mode]:
+    """The modes that give all there is to know: by columns in real inputs, by rows of real outputs.
+
+    Raises:
+        NotDifferentiable: both are complex, and it is not said that there is a complex derivative, or there is none.
+    """
+    if derivation.holomorphic:
+        check_holomorphic(graph, derivation.wrt)
+        return (Mode.FORWARD, Mode.REVERSE)
+    given, made = (any(type_.is_complex for type_ in types.values()) for types in (inputs, outputs))
+    if given and made:
+        text = "of complex outputs in complex inputs say holomorphic=True, or take real and imaginary parts of either"
+        raise NotDifferentiable("there is no one Jacobian", [Violation("outputs", "J2", text)])
+    return tuple(mode for mode, half in ((Mode.FORWARD, given), (Mode.REVERSE, made)) if not half)
 
 
 def _attempt(context: Context, call: Call, products: Way, check: Check) -> SweepSchedule | LimitExceeded:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import cmath
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -80,11 +80,11 @@ def count_nonfinite(arrays: Iterable[Array]) -> int:
     """The number of elements that are infinite or not a number."""
     count = 0
     for array in arrays:
-        if array.dtype.kind != "f":
+        if array.dtype.kind not in "fc":
             continue
         # A sum is finite only if all elements are, and reads them once; it may overflow where they are.
         axes = array.ndim
-        if not math.isfinite(array.dot(array) if axes == 1 else _at_once(array) if axes else array):
+        if not cmath.isfinite(array.dot(array) if axes == 1 else _at_once(array) if axes else array):
             count += array.size - int(np.count_nonzero(np.isfinite(array)))
     return count
 

@@ -58,7 +58,7 @@ def looked_at(context: Context, call: Call, wrt: Sequence[str], control: Control
     if call.options.kinks is AtKinks.CONVENTION:
         return call
     call = checked(context, call, control.check)
-    found = _Found.at(context, call, inputs_in_question(call.graph, wrt), control)
+    found = _Found.at(context, call, inputs_in_question(call.graph, wrt, real=False), control)
     if not found.counts:
         return replace(call, options=replace(call.options, kinks=AtKinks.CONVENTION))
     if call.options.kinks is AtKinks.REFUSE:

@@ -99,8 +99,8 @@ def _deviations(
     for k, step in enumerate(steps):
         squares = noise = 0.0
         for name, own in coefficients.items():
-            terms = [c.astype(np.float64) * step**power for power, c in enumerate(own)]
-            squares += float(np.sum((values[name][k] - sum(terms)) ** 2))
+            terms = [np.asarray(c, np.result_type(c, np.float64)) * step**power for power, c in enumerate(own)]
+            squares += float(np.sum(np.abs(values[name][k] - sum(terms)) ** 2))
             scale = sum(np.abs(term) for term in terms) + np.abs(values[name][k])
             noise += float(np.sum((_NOISE * np.finfo(own[0].dtype).eps * scale) ** 2))
         error = math.sqrt(squares)

@@ -16,6 +16,7 @@ from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array, type_of
 from gradserve.jobs.calls import checked, inputs_in_question, require_no_batch, type_violations
 from gradserve.jobs.context import Context
+from gradserve.jobs.in_parts import call_in_parts, claim_in_parts
 from gradserve.jobs.losses import Losses
 from gradserve.jobs.resuming import Resumable
 from gradserve.jobs.thorough import Thorough
@@ -68,14 +69,14 @@ def verify_gradient(context: Context, question: VerifyGradient, control: Control
     call, work = checked(context, question.call, control.check), _Work(question, VerificationProgress)
     context = work.context(context)
     require_no_batch(call, "V1", "a gradient is verified at one point; leave the batch out")
-    wrt = inputs_in_question(call.graph, question.wrt)
-    claimed = arrays_of(question.claimed)
+    wrt, claimed = inputs_in_question(call.graph, question.wrt, real=False), arrays_of(question.claimed)
     tolerance = question.relative_tolerance or DEFAULT_TOLERANCE
     _refuse(
         _tolerance_violations(tolerance)
         + _order_violations(question)
         + (_claim_violations(call.graph, wrt, claimed) if claimed else [])
     )
+    claimed, (call, wrt) = claim_in_parts(call, claimed), call_in_parts(call, wrt)
     directions = question.directions or DEFAULT_DIRECTIONS
     context.limits.check_count("directions", directions)
     context.programs.derived(call.graph, Gradient(wrt), control.check)  # refuses what is no loss
@@ -114,7 +115,7 @@ def verify_symmetry(context: Context, question: VerifySymmetry, control: Control
     call, work = checked(context, question.call, control.check), _Work(question, SymmetryProgress)
     context = work.context(context)
     require_no_batch(call, "V1", "symmetry is verified at one point; leave the batch out")
-    wrt = inputs_in_question(call.graph, question.wrt)
+    call, wrt = call_in_parts(call, question.wrt)
     context.programs.derived(call.graph, Hvp(wrt, product_only=True), control.check)  # refuses what is no loss
     layout = Layout({name: call.graph.input_types[name].lengths for name in wrt})
     tolerance = question.relative_tolerance or DEFAULT_TOLERANCE

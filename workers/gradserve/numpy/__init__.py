@@ -20,6 +20,7 @@ from gradserve.numpy import (  # noqa: F401  (importing a module enters its func
     einstein,
     elementwise,
     exponentials,
+    fourier,
     indexing,
     joining,
     logic,

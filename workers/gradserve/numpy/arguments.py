@@ -13,7 +13,7 @@ from gradserve.ir.errors import InvalidGraph, Untraceable, Violation
 from gradserve.ir.types import ElementType
 from gradserve.ops import family
 
-_OPERANDS = (Value, np.ndarray, np.generic, bool, int, float)
+_OPERANDS = (Value, np.ndarray, np.generic, bool, int, float, complex)
 
 
 class Unsupported(Untraceable):
@@ -77,7 +77,7 @@ def as_operand(g: Builder, argument: Any) -> Operand:
 def strict(g: Builder, argument: Any) -> Operand:
     """As `as_operand`, with Python's numbers as arrays of their own type, which do not adapt to others."""
     found = as_operand(g, argument)
-    return np.asarray(found) if isinstance(found, bool | int | float) else found
+    return np.asarray(found) if isinstance(found, bool | int | float | complex) else found
 
 
 def _stacked(g: Builder, parts: Sequence[Operand]) -> Value:
@@ -99,7 +99,7 @@ def promoted(g: Builder, *arguments: Any) -> tuple[Value, ...]:
 
 
 def to_float(g: Builder, argument: Any) -> Value:
-    """The argument as a value with real elements: float64 unless they are real already."""
+    """The argument as a value with real or complex elements: float64 unless they are such already."""
     return family.to_float(g, as_operand(g, argument))
 
 

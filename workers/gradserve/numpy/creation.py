@@ -61,19 +61,19 @@ def can_cast(g: Builder, from_: Any, to: Any, casting: Any = "safe") -> bool:
 
 @implements(np.iscomplexobj)
 def iscomplexobj(g: Builder, x: Any) -> bool:
-    """False: traced arrays are real."""
-    return False
+    """Whether the elements are complex."""
+    return lift(g, x).type.is_complex
 
 
 @implements(np.isrealobj)
 def isrealobj(g: Builder, x: Any) -> bool:
-    """True: traced arrays are real."""
-    return True
+    """Whether the elements are not complex."""
+    return not lift(g, x).type.is_complex
 
 
 @implements(np.common_type)
 def common_type(g: Builder, *arrays: Any) -> type[Any]:
-    """The real element type that all arrays fit into."""
+    """The floating-point type that all arrays fit into."""
     return np.common_type(*(np.zeros(1, lift(g, array).type.element_type.dtype) for array in arrays))
 
 

@@ -22,10 +22,12 @@ from gradserve.numpy.reductions import sum as sum_along
 from gradserve.numpy.shaping import part, squeeze
 from gradserve.numpy.table import implements
 from gradserve.ops.contraction.contract import matrix_product
+from gradserve.ops.elementwise.parts import conjugate
 from gradserve.ops.linalg.least_squares import Lstsq, Pinv
 from gradserve.ops.linalg.orthogonal import Qr
 from gradserve.ops.linalg.triangles import flipped, mirrored
 from gradserve.ops.spectral.eigen import Eigh, Eigvalsh, UpperEigh
+from gradserve.ops.spectral.hermitian import HermitianEigh, PhaseFree
 from gradserve.ops.spectral.singular import HermitianSvd, Svd, Svdvals
 
 
@@ -52,7 +54,7 @@ class QRResult(NamedTuple):
 
 
 def matrix(g: Builder, a: Any, function: str, square: bool = False, hermitian: bool = False) -> Value:
-    """The argument as real matrices; with their lower triangles mirrored if NumPy reads these alone.
+    """The argument as matrices; with their lower triangles mirrored if NumPy reads these alone.
 
     Raises:
         InvalidGraph: it has fewer than two axes, or its matrices are not square where they have to be.
@@ -78,21 +80,31 @@ def _one_triangle(g: Builder, a: Any, function: str, triangle: str) -> Value:
     x = matrix(g, a, function, square=True)
     if triangle.upper() not in ("L", "U"):
         raise ValueError("UPLO argument must be 'L' or 'U'")
-    return x if triangle.upper() == "L" else mirrored(g, flipped(g, x))
+    return x if triangle.upper() == "L" else mirrored(g, conjugate(g, flipped(g, x)))
 
 
 @implements(np.linalg.eigh)
 def eigh(g: Builder, a: Any, UPLO: str = "L") -> EighResult:
-    """Eigenvalues, ascending, and eigenvectors of the symmetric matrix of which one triangle is read: L or U."""
+    """Eigenvalues, ascending, and eigenvectors of the symmetric or Hermitian matrix of which one triangle is read.
+
+    Of complex eigenvectors the phase is any: what depends on it is refused.
+    """
     x = _one_triangle(g, a, "eigh", UPLO)
+    if x.type.is_complex:
+        if UPLO.upper() != "L":
+            raise Unsupported("np.linalg.eigh of an upper complex triangle cannot be traced", "write eigh(a.conj().T)")
+        w, q = g.apply(HermitianEigh(), [x])
+        return EighResult(w, g.apply(PhaseFree(back=False), [q, q])[0])
     kind = Eigh if UPLO.upper() == "L" else UpperEigh
     return EighResult(*g.apply(kind(0, x.shape[-1]), [x]))
 
 
 @implements(np.linalg.eigvalsh)
 def eigvalsh(g: Builder, a: Any, UPLO: str = "L") -> Value:
-    """Eigenvalues, ascending, of the symmetric matrix of which one triangle is read: L or U."""
+    """Eigenvalues, ascending, of the symmetric or Hermitian matrix of which one triangle is read: L or U."""
     x = _one_triangle(g, a, "eigvalsh", UPLO)
+    if x.type.is_complex:
+        return g.apply(HermitianEigh(), [x])[0]
     return g.apply(Eigvalsh(0, x.shape[-1], free=False), [x])[0]
 
 
@@ -134,7 +146,7 @@ def singular_values(g: Builder, x: Value, free: bool = False) -> Value:
 def qr(g: Builder, a: Any, mode: str = "reduced") -> QRResult | Value:
     """Q with orthonormal columns and R upper triangular; R alone in mode r.
 
-    The Q of a wide matrix is that of its first columns, and the rest of R is Q^T times the others.
+    The Q of a wide matrix is that of its first columns, and the rest of R is Q^H times the others.
     """
     x = matrix(g, a, "qr")
     *_, rows, columns = x.shape
@@ -148,7 +160,7 @@ def qr(g: Builder, a: Any, mode: str = "reduced") -> QRResult | Value:
     last = x.type.rank - 1
     q, r = g.apply(Qr(), [part(x, last, 0, min(rows, columns))])
     if rows < columns:
-        r = concatenate([r, matrix_product(g, q, part(x, last, rows, columns), flip_x=True)], -1)
+        r = concatenate([r, matrix_product(g, conjugate(g, q), part(x, last, rows, columns), flip_x=True)], -1)
     return r if mode == "r" else QRResult(q, r)
 
 

@@ -14,6 +14,7 @@ from gradserve.numpy.joining import concatenate
 from gradserve.numpy.shaping import part
 from gradserve.numpy.table import implements
 from gradserve.numpy.ufuncs import trunc
+from gradserve.ops.elementwise.parts import real_part
 
 
 @implements(np.round, np.around)
@@ -59,6 +60,9 @@ def nan_to_num(g: Builder, x: Any, copy: bool = True, nan: Any = 0.0, posinf: An
     value = lift(g, x)
     if not value.type.is_float:
         return value
+    if value.type.is_complex:
+        parts = (nan_to_num(part_of(value), True, nan, posinf, neginf) for part_of in (g.real, g.imag))
+        return g.complex(*parts)
     largest = float(np.finfo(value.type.element_type.dtype).max)
     result = value
     for where, given, default in (
@@ -89,39 +93,48 @@ def sinc(g: Builder, x: Any) -> Value:
 
 @implements(np.real, view=True)
 def real(g: Builder, val: Any) -> Value:
-    """The real part: all elements are real."""
-    return lift(g, val)
+    """The real part."""
+    return real_part(g, lift(g, val))
 
 
 @implements(np.imag)
 def imag(g: Builder, val: Any) -> Value:
-    """The imaginary part: all elements are real."""
-    return g.zeros(lift(g, val).type)
+    """The imaginary part."""
+    x = lift(g, val)
+    return g.imag(x) if x.type.is_complex else g.zeros(x.type)
 
 
 @implements(np.angle)
 def angle(g: Builder, z: Any, deg: bool = False) -> Value:
-    """0 for positive numbers and pi for negative ones: all elements are real."""
+    """The angle of each number in the plane: of real ones 0 or pi."""
     x = to_float(g, z)
+    if x.type.is_complex:
+        found = g.atan2(g.imag(x), g.real(x))
+        return g.mul(found, 180.0 / math.pi) if deg else found
     return g.select(signbit(x), 180.0 if deg else math.pi, g.mul(x, 0))
 
 
 @implements(np.real_if_close, view=True)
 def real_if_close(g: Builder, a: Any, tol: Any = 100) -> Value:
-    """The array itself: all elements are real."""
-    return lift(g, a)
+    """The array itself if its elements are real; else its type depends on numbers."""
+    x = lift(g, a)
+    if x.type.is_complex:
+        raise Unsupported("np.real_if_close of complex numbers cannot be traced", "write np.real(x)")
+    return x
 
 
 @implements(np.iscomplex)
 def iscomplex(g: Builder, x: Any) -> Any:
-    """False for all elements, known while tracing."""
-    return np.zeros(lift(g, x).shape, np.bool_)[()]
+    """Whether the imaginary part is not 0; of real elements known while tracing."""
+    value = lift(g, x)
+    return g.ne(g.imag(value), 0) if value.type.is_complex else np.zeros(value.shape, np.bool_)[()]
 
 
 @implements(np.isreal)
 def isreal(g: Builder, x: Any) -> Any:
-    """True for all elements, known while tracing."""
-    return np.ones(lift(g, x).shape, np.bool_)[()]
+    """Whether the imaginary part is 0; of real elements known while tracing."""
+    value = lift(g, x)
+    return g.eq(g.imag(value), 0) if value.type.is_complex else np.ones(value.shape, np.bool_)[()]
 
 
 @implements(np.signbit)

@@ -17,6 +17,7 @@ from gradserve.numpy.reductions import min as min_along
 from gradserve.numpy.reductions import sum as sum_along
 from gradserve.numpy.statistics import root
 from gradserve.numpy.table import implements
+from gradserve.ops.elementwise.parts import squared_size
 
 
 def _replaced(g: Builder, x: Value, number: float) -> Value:
@@ -72,7 +73,7 @@ def nanvar(g: Builder, a: Any, axis: Any = None, dtype: Any = None, ddof: float 
     """The mean squared distance from the mean along axes, of what is not NaN."""
     x = with_dtype(g, lift(g, a), dtype)
     distance = g.sub(x, nanmean(x, axis, None, True))
-    squares = nansum(g.mul(distance, distance), axis, None, keepdims)
+    squares = nansum(squared_size(g, distance), axis, None, keepdims)
     freedom = g.sub(_count(g, x, axis, keepdims, _real(squares)), ddof)
     return g.div(squares, g.select(g.gt(freedom, 0), freedom, math.nan))
 

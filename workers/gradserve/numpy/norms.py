@@ -17,6 +17,7 @@ from gradserve.numpy.shaping import transpose
 from gradserve.numpy.statistics import root
 from gradserve.numpy.systems import inv
 from gradserve.numpy.table import implements
+from gradserve.ops.elementwise.parts import squared_size
 from gradserve.ops.linalg.stacked import part
 from gradserve.ops.movement.shapes import permuted
 
@@ -33,7 +34,7 @@ def norm(g: Builder, x: Any, ord: Any = None, axis: Any = None, keepdims: bool =
         raise ValueError("Improper number of dimensions to norm.")
     axes = axes_of(value, axis, "norm")
     if ord is None or (ord == "fro" and len(axes) == 2) or (ord == 2 and len(axes) == 1):
-        return root(sum_along(g.mul(value, value), axes, keepdims=keepdims))
+        return root(sum_along(squared_size(g, value), axes, keepdims=keepdims))
     if len(axes) == 1 and not isinstance(ord, str):
         return _vector_norm(g, value, float(ord), axes, keepdims)
     if len(axes) == 2 and ord in (2, -2, "nuc"):
@@ -63,7 +64,7 @@ def _vector_norm(g: Builder, x: Value, order: float, axes: tuple[int, ...], keep
     if math.isinf(order):
         return (reductions.max if order > 0 else reductions.min)(sizes, axes, keepdims)
     if order == 0:
-        return g.convert(count_nonzero(x, axes, keepdims), x.type.element_type)
+        return g.convert(count_nonzero(x, axes, keepdims), x.type.element_type.part)
     if order == 1:
         return sum_along(sizes, axes, keepdims=keepdims)
     power = sum_along(g.pow(sizes, order), axes, keepdims=keepdims)

@@ -14,6 +14,7 @@ from gradserve.numpy.products import dot
 from gradserve.numpy.shaping import flip, part
 from gradserve.numpy.table import implements
 from gradserve.numpy.windowing import windows
+from gradserve.ops.elementwise.parts import conjugate
 
 
 @implements(np.convolve)
@@ -27,8 +28,8 @@ def convolve(g: Builder, a: Any, v: Any, mode: str = "full") -> Value:
 
 @implements(np.correlate)
 def correlate(g: Builder, a: Any, v: Any, mode: str = "valid") -> Value:
-    """The inner products of v with a, moved on step by step."""
-    x, y = _vector(g, a), _vector(g, v)
+    """The inner products of v, conjugated, with a, moved on step by step."""
+    x, y = _vector(g, a), conjugate(g, _vector(g, v))
     if y.type.size > x.type.size:
         return flip(_windows_dot(g, y, x, mode))
     return _windows_dot(g, x, y, mode)

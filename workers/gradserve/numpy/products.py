@@ -13,6 +13,7 @@ from gradserve.numpy.labelled import Label, Labelled, product
 from gradserve.numpy.repeating import roll
 from gradserve.numpy.shaping import expand_dims, moveaxis, ravel, squeeze
 from gradserve.numpy.table import implements
+from gradserve.ops.elementwise.parts import conjugate
 from gradserve.ops.movement.shapes import permuted
 
 
@@ -63,8 +64,9 @@ def _ones(operand: Labelled) -> set[Label]:
 
 @implements(np.vecdot, np.linalg.vecdot)
 def vecdot(g: Builder, x1: Any, x2: Any, axis: Any = -1) -> Value:
-    """The inner products along an axis, the last one unless named."""
+    """The inner products along an axis, the last one unless named, of the conjugate of the first with the second."""
     a, b = promoted(g, x1, x2)
+    a = conjugate(g, a)
     a, b = (
         permuted(g, v, (*(k for k in range(v.type.rank) if k != along), along))
         for v, along in ((a, axis_of(a, axis, "vecdot")), (b, axis_of(b, axis, "vecdot")))
@@ -84,8 +86,8 @@ def _matvec(g: Builder, x: Value, y: Value) -> Value:
 
 
 def _vecmat(g: Builder, x: Value, y: Value) -> Value:
-    """The products of vectors and matrices."""
-    return squeeze(matmul(expand_dims(x, -2), y), -2)
+    """The products of vectors, conjugated, and matrices."""
+    return squeeze(matmul(expand_dims(conjugate(g, x), -2), y), -2)
 
 
 if hasattr(np, "matvec"):  # since NumPy 2.2
@@ -104,9 +106,9 @@ def dot(g: Builder, a: Any, b: Any) -> Value:
 
 @implements(np.vdot)
 def vdot(g: Builder, a: Any, b: Any) -> Value:
-    """The inner product of all elements."""
+    """The inner product of all elements, those of a conjugated."""
     x, y = promoted(g, a, b)
-    return _contracted(g, ravel(x), ravel(y), (0,), (0,))
+    return _contracted(g, ravel(conjugate(g, x)), ravel(y), (0,), (0,))
 
 
 @implements(np.inner)

@@ -15,6 +15,7 @@ from gradserve.numpy.products import inner
 from gradserve.numpy.reductions import sum as sum_along
 from gradserve.numpy.shaping import part, squeeze, transpose
 from gradserve.numpy.table import implements
+from gradserve.ops.elementwise.parts import conjugate, squared_size
 from gradserve.ops.movement.shapes import permuted
 
 
@@ -46,7 +47,7 @@ def var(
         raise Unsupported("a variance of whole numbers cannot be traced", "leave dtype out, and convert the result")
     axes = reduced_axes(x, axis, "var")
     distance = g.sub(x, mean(x, axes, keepdims=True))
-    squares = sum_along(g.mul(distance, distance), axes, keepdims=keepdims)
+    squares = sum_along(squared_size(g, distance), axes, keepdims=keepdims)
     # No more elements than ddof: division by zero, and so NaN, as in NumPy.
     return g.div(squares, float(max(_count(x, axes) - (ddof if correction is None else correction), 0)))
 
@@ -98,12 +99,13 @@ def cov(g: Builder, m: Any, y: Any = None, rowvar: bool = True, bias: bool = Fal
         x = concatenate([x, _observations(g, y, rowvar)], axis=0)
     count = x.shape[1] - ((0 if bias else 1) if ddof is None else ddof)
     distance = g.sub(x, mean(x, 1, keepdims=True))
-    return squeeze(g.div(inner(distance, distance), float(max(count, 0))))
+    return squeeze(g.div(inner(distance, conjugate(g, distance)), float(max(count, 0))))
 
 
 def _observations(g: Builder, m: Any, rowvar: bool) -> Value:
     """The variables as rows, their observations as columns; in double precision, as in NumPy."""
-    x = g.convert(lift(g, m), ElementType.FLOAT64)
+    x = lift(g, m)
+    x = g.convert(x, ElementType.COMPLEX128 if x.type.is_complex else ElementType.FLOAT64)
     if x.type.rank > 2:
         raise ValueError("m has more than 2 dimensions")
     if x.type.rank < 2:

@@ -14,6 +14,7 @@ from gradserve.numpy.arguments import integer, integers, lift, promoted, refuse,
 from gradserve.numpy.products import matmul
 from gradserve.numpy.shaping import swapaxes, transpose
 from gradserve.numpy.table import implements, own
+from gradserve.ops.elementwise.parts import conjugate
 from gradserve.ops.linalg import triangles
 
 
@@ -44,9 +45,14 @@ def slogdet(g: Builder, a: Any) -> SlogdetResult:
 
 @implements(np.linalg.cholesky)
 def cholesky(g: Builder, a: Any, upper: bool = False) -> Value:
-    """The lower factor L with L L^T = a, or its transpose; of a, the lower triangle alone is read, or the upper one."""
+    """The lower factor L with L L^H = a, or L^H; of a, the lower triangle alone is read, or the upper one."""
     x = to_float(g, a)
-    return swapaxes(g.cholesky(swapaxes(x, -1, -2)), -1, -2) if upper else g.cholesky(x)
+    return _adjoint(g, g.cholesky(_adjoint(g, x))) if upper else g.cholesky(x)
+
+
+def _adjoint(g: Builder, x: Value) -> Value:
+    """The conjugate of each matrix transposed."""
+    return conjugate(g, swapaxes(x, -1, -2))
 
 
 @implements(np.linalg.solve)
@@ -57,10 +63,12 @@ def solve(g: Builder, a: Any, b: Any) -> Value:
 
 @own
 def solve_triangular(g: Builder, a: Any, b: Any, trans: Any = 0, lower: bool = False) -> Value:
-    """The x with t x = b, t the upper or the lower triangle of a, or its transpose for trans=1."""
-    if trans not in (0, 1, "N", "T"):
-        refuse(g, "solve_triangular", f"trans is 0, 1, 'N' or 'T', not {trans!r}")
-    return _solved(g, "triangular_solve", a, b, lower=bool(lower), transposed=trans in (1, "T"))
+    """The x with t x = b, t a triangle of a, or its transpose for trans=1, or the conjugate of that for trans=2."""
+    if trans not in (0, 1, 2, "N", "T", "C"):
+        refuse(g, "solve_triangular", f"trans is 0, 1, 2, 'N', 'T' or 'C', not {trans!r}")
+    if trans in (2, "C"):
+        a = conjugate(g, lift(g, a))
+    return _solved(g, "triangular_solve", a, b, lower=bool(lower), transposed=trans not in (0, "N"))
 
 
 @own
@@ -68,8 +76,8 @@ def cho_solve(g: Builder, c_and_lower: Any, b: Any) -> Value:
     """The x with a x = b, given a Cholesky factor of a and whether it is the lower one."""
     factor, lower = c_and_lower
     c = to_float(g, factor)
-    half = solve_triangular(c, b, trans=0 if lower else 1, lower=lower)
-    return solve_triangular(c, half, trans=1 if lower else 0, lower=lower)
+    half = solve_triangular(c, b, trans=0 if lower else 2, lower=lower)
+    return solve_triangular(c, half, trans=2 if lower else 0, lower=lower)
 
 
 def _solved(g: Builder, op: str, a: Any, b: Any, **attributes: bool) -> Value:

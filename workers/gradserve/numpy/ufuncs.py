@@ -11,6 +11,7 @@ from gradserve.ir.builder import Builder, Scalar, Value
 from gradserve.ir.graph import Literal
 from gradserve.numpy.table import emitting, implements
 from gradserve.ops.elementwise.arithmetic import Add, Mul
+from gradserve.ops.elementwise.parts import conjugate, direction
 from gradserve.ops.movement.shapes import constant_behind
 
 _OPS: dict[np.ufunc, str] = {
@@ -21,7 +22,6 @@ _OPS: dict[np.ufunc, str] = {
     np.negative: "neg",
     np.absolute: "abs",
     np.fabs: "abs",
-    np.sign: "sign",
     np.rint: "round",
     np.maximum: "maximum",
     np.minimum: "minimum",
@@ -58,7 +58,7 @@ for _ufunc, _op in _OPS.items():
 def sqrt(g: Builder, x: Value) -> Value:
     """The square root; its derivative at 0 is infinite. That of u^2 + c, c a number above 0, is one op of u."""
     made = g.producer(x)
-    if made is not None and isinstance(made.op, Add) and x.type.is_float:
+    if made is not None and isinstance(made.op, Add) and x.type.is_real:
         for square, other in (made.operands, made.operands[::-1]):
             factors, offset = g.producer(square), constant_behind(g, other)
             known = offset.item() if offset is not None and offset.size == 1 else 0.0
@@ -72,10 +72,22 @@ def _is_square(operands: Sequence[Value]) -> bool:
     return operands[0].index == operands[1].index
 
 
-@implements(np.positive, np.conjugate)
+@implements(np.positive)
 def identity(g: Builder, x: Value) -> Value:
     """x."""
     return x
+
+
+@implements(np.conjugate)
+def conj(g: Builder, x: Value) -> Value:
+    """The complex conjugate."""
+    return conjugate(g, x)
+
+
+@implements(np.sign)
+def sign(g: Builder, x: Value) -> Value:
+    """-1, 0 or 1; of a complex x its direction x / |x|, and 0 at 0."""
+    return direction(g, x)
 
 
 @implements(np.square)
@@ -94,7 +106,7 @@ def reciprocal(g: Builder, x: Value) -> Value:
 def power(g: Builder, x: Value, y: Value) -> Value:
     """x to the power of y; some constant exponents have cheaper forms, the same that NumPy takes."""
     exponent = _known_scalar(g, y)
-    if exponent is not None and exponent < 0 and not x.type.is_float:
+    if not (x.type.is_float or exponent is None or isinstance(exponent, complex)) and exponent < 0:
         raise ValueError("Integers to negative integer powers are not allowed.")
     if exponent == 0:
         return g.full(x.type, 1)

@@ -4,6 +4,7 @@ from gradserve.ops import (
     contraction,
     control,
     elementwise,
+    fourier,
     indexing,
     linalg,
     movement,

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Absorbed
+from gradserve.ops.elementwise.parts import real_part
 
 
 def absorbed(g: Builder, zero: Value, product: Value, reach: Value) -> Absorbed:
     """The product, and 0 where a factor is zero."""
     lost = g.logical_and(zero, g.logical_not(g.is_finite(product)))
-    return Absorbed((g.select(zero, 0.0, product),), (reach,), g.logical_and(lost, g.gt(reach, 0)))
+    return Absorbed((g.select(zero, 0.0, product),), (reach,), g.logical_and(lost, g.gt(real_part(g, reach), 0)))
 
 
 def absorbed_over(

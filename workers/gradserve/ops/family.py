@@ -23,6 +23,15 @@ TRANSCENDENTAL = 12.0
 """FLOPs of an exponential, a logarithm or an angle."""
 
 
+_OF_COMPLEX = 4.0
+"""Real operations in the place of each, about: as many products are in one of complex numbers."""
+
+
+def work(flops: float, type_: TensorType) -> float:
+    """Real operations for so many on elements of a type."""
+    return flops * _OF_COMPLEX if type_.is_complex else flops
+
+
 def moved_bytes(operands: Sequence[TensorType], results: Sequence[TensorType]) -> float:
     """Bytes read and written when every operand and every result passes through memory once."""
     return float(sum(t.nbytes for t in operands) + sum(t.nbytes for t in results))
@@ -51,6 +60,13 @@ def require_arity(op: Op, types: Sequence[TensorType], count: int) -> None:
         raise ConstraintError("C0", f"{op.name} takes {count} operand{'s' * (count != 1)}, not {len(types)}")
 
 
+def require_floats(op: Op, type_: TensorType, constraint: str) -> None:
+    """Elements are real numbers, or complex ones if the op takes them."""
+    kinds = "real or complex" if op.takes_complex else "real"
+    fits = type_.is_real or (op.takes_complex and type_.is_complex)
+    require(fits, constraint, f"elements must be {kinds}, not {type_.element_type.value}; convert them")
+
+
 def only(cotangents: Sequence[Value | None]) -> Value:
     """The cotangent of an op's only result. It is there: nodes all of whose cotangents are zero are not transposed."""
     (cotangent,) = cotangents
@@ -59,7 +75,7 @@ def only(cotangents: Sequence[Value | None]) -> Value:
 
 
 def to_float(g: Builder, operand: Operand) -> Value:
-    """The operand with real elements: float64 unless they are real already."""
+    """The operand with real or complex elements: float64 unless they are such already."""
     value = g.lift(operand)
     return value if value.type.is_float else g.convert(value, ElementType.FLOAT64)
 
@@ -190,7 +206,7 @@ class Elementwise(Op):
             if other != first:  # asked first, because writing the messages takes longer than all the rest
                 require(other.shape == first.shape, "C1", f"shapes differ: {first} and {other}; broadcast one of them")
                 require(other.element_type is first.element_type, "C2", f"element types differ: {first} and {other}")
-        if not self.accepts(first.element_type):
+        if not self.accepts(first.element_type) or (first.is_complex and not self.takes_complex):
             raise ConstraintError("C3", f"{self.name} does not take {first.element_type.value} elements")
         return (self.result_type(first),)
 
@@ -204,7 +220,7 @@ class Elementwise(Op):
 
     def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:
         """`flops` for each element of the result; every operand and the result pass through memory once."""
-        return Cost(self.flops * results[0].size, moved_bytes(operands, results))
+        return Cost(work(self.flops * results[0].size, operands[0]), moved_bytes(operands, results))
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
@@ -223,22 +239,22 @@ class Elementwise(Op):
 
 
 class RealElementwise(Elementwise):
-    """Takes real numbers only; integers and truth values are converted to float64 first, as NumPy does."""
+    """Takes real numbers, and complex ones if it says so; others become float64 first, as in NumPy."""
 
     def coerce(self, g: Builder, operands: Sequence[Operand]) -> tuple[Value, ...]:
-        """The operands promoted to one real element type and broadcast to one shape."""
+        """The operands promoted to one floating-point type and broadcast to one shape."""
         first = operands[0] if len(operands) == 1 else None
         if isinstance(first, Value) and first.builder is g and first.type.is_float:
             return (first,)
         return g.align([to_float(g, value) for value in g.promote(operands)])
 
     def accepts(self, element_type: ElementType) -> bool:
-        """Only real numbers."""
+        """Only floating-point numbers."""
         return element_type.is_float
 
 
 class Unary(RealElementwise):
-    """A differentiable function of one real variable."""
+    """A differentiable function of one variable."""
 
     @abstractmethod
     def differential(self, g: Builder, dx: Value, x: Value, y: Value) -> Value | None:

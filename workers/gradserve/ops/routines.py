@@ -11,9 +11,20 @@ from collections.abc import Callable
 from typing import Any
 
 MODULES: dict[str, tuple[str, ...]] = {
-    "numpy": ("gradserve.ops.linalg.finite", "scipy.special", "scipy.linalg"),
+    "numpy": (
+        "gradserve.ops.linalg.finite",
+        "gradserve.ops.elementwise.assembled",
+        "scipy.special",
+        "scipy.linalg",
+    ),
     "gradserve.execution.fused.terms": ("gradserve.execution.fused.terms",),
-    "jax.numpy": ("gradserve.execution.xla.finite", "jax.scipy.special", "jax.scipy.linalg", "jax.numpy"),
+    "jax.numpy": (
+        "gradserve.execution.xla.finite",
+        "gradserve.execution.xla.assembled",
+        "jax.scipy.special",
+        "jax.scipy.linalg",
+        "jax.numpy",
+    ),
 }
 """Where each namespace keeps them, the first that has one first."""
 

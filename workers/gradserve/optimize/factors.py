@@ -14,6 +14,7 @@ from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Graph, Node
 from gradserve.numpy.matrices import diagonal
 from gradserve.ops import builder
+from gradserve.ops.elementwise.parts import direction
 from gradserve.ops.linalg.determinants import Slogdet
 from gradserve.ops.linalg.factors import Lu, LuInverse, LuSolve
 from gradserve.ops.linalg.matrices import Inv
@@ -98,7 +99,8 @@ def _slogdet(g: Builder, packed: Value, exchanges: Value) -> tuple[Value, Value]
     axes = (pivots.type.rank - 1,)
     steps = g.emit("iota", length=pivots.shape[-1], element_type=exchanges.type.element_type)
     same = g.emit("eq", exchanges, steps)
-    signs = g.emit("select", same, g.emit("sign", pivots), g.emit("neg", g.emit("sign", pivots)))
+    sign = direction(g, pivots)
+    signs = g.emit("select", same, sign, g.emit("neg", sign))
     logarithm = g.emit("reduce_sum", g.emit("log", g.emit("abs", pivots)), axes=axes)
     return g.emit("reduce_prod", signs, axes=axes), logarithm
 

@@ -24,7 +24,7 @@ LARGEST = 1024.0
 def scaling(g: Builder, value: Value) -> tuple[float, Value]:
     """The factor and the value that it multiplies: -1 for a negation, 1 and the value itself for anything else."""
     made = value.producer
-    if made is None or not value.type.is_float:
+    if made is None or not value.type.is_real:
         return 1.0, value
     if type(made.op) is Neg:
         return -1.0, made.operands[0]
@@ -57,7 +57,7 @@ def _outer_scaling(g: Builder, op: Op, operands: Sequence[Value]) -> tuple[float
         return -1.0, operands[0]
     for one, other in (tuple(operands), tuple(operands)[::-1]):
         factor = splat(g, one)
-        if factor is not None and one.type.is_float:
+        if factor is not None and one.type.is_real:
             return float(factor), other
     return 1.0, operands[0]
 

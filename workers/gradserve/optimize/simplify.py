@@ -15,8 +15,9 @@ from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Op
 from gradserve.ir.splat import producer, splat
 from gradserve.ops.contraction.contract import Contract
-from gradserve.ops.elementwise.arithmetic import Add, Convert, Div, Mul, Neg, Sub
+from gradserve.ops.elementwise.arithmetic import Add, Div, Mul, Neg, Sub
 from gradserve.ops.elementwise.comparison import Select
+from gradserve.ops.elementwise.conversion import Convert
 from gradserve.ops.elementwise.differentiate_as import DifferentiateAs
 from gradserve.ops.elementwise.powers import Pow
 from gradserve.ops.elementwise.stop_gradient import StopGradient
@@ -74,7 +75,7 @@ def _sub(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
 
 def _is_neutral(g: Builder, value: Value, zero: float) -> bool:
     """Whether `value` is filled by this zero: -0.0 + 0.0 is 0.0, and 1/x and atan2 tell the two apart."""
-    found = splat(g, value)
+    found = None if value.type.is_complex else splat(g, value)
     return found is not None and bool(found == 0) and (not value.type.is_float or np.signbit(found) == np.signbit(zero))
 
 
@@ -92,7 +93,7 @@ def _mul(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
 def _div(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
     x, y = operands
     divisor = splat(g, y)
-    if divisor is None or not x.type.is_float or abs(math.frexp(divisor)[0]) != 0.5:
+    if divisor is None or not x.type.is_real or abs(math.frexp(divisor)[0]) != 0.5:
         return None
     return g.mul(x, 1.0 / float(divisor))  # exact: the divisor is a power of 2
 
@@ -107,7 +108,7 @@ def _pow(g: Builder, op: Op, operands: Sequence[Value]) -> Value | None:
     if not x.type.is_float:
         return None
     filled = splat(g, exponent)
-    power = 0.0 if filled is None else float(filled)
+    power = 0.0 if filled is None or filled.imag else float(filled.real)
     if abs(power) not in (1.0, 2.0, 3.0, 4.0):
         return None
     square = g.mul(x, x)

@@ -76,7 +76,9 @@ class Evaluate(Derivation):
 
 @dataclass(frozen=True)
 class Gradient(Derivation):
-    """The loss and its gradient."""
+    """The loss and its gradient; in a complex z = x + iy that of a real loss f is df/dx - i df/dy, as in JAX."""
+
+    holomorphic: bool = option(False, "the derivative of a complex scalar in complex inputs, where there is one")
 
     gives = _LOSS
 
@@ -112,6 +114,7 @@ class Jacobian(Derivation):
     """The outputs and their dense derivatives in the inputs."""
 
     mode: Mode = option(Mode.AUTO, "how to accumulate it: by columns, by rows, or whichever is predicted to be faster")
+    holomorphic: bool = option(False, "of complex outputs in complex inputs, where there are complex derivatives")
 
     dense = True
 

@@ -22,7 +22,10 @@ def parse_elements(line: Line, type_: TensorType) -> Array:
     """
     if not type_.is_concrete:
         raise SyntaxFault(f"the type {type_} of a constant holds a symbol; write its length")
-    nested = _nested(line, MAX_RANK)
+    if type_.is_complex:
+        parts = parse_elements(line, type_.part.with_shape((*type_.lengths, 2)))
+        return parts.view(type_.element_type.dtype).reshape(type_.lengths)
+    nested = _nested(line, MAX_RANK + 1)
     if type_.size == 0:
         if nested != []:
             raise SyntaxFault(f"a constant of type {type_} is written []")

@@ -10,8 +10,9 @@ Such as:
     }
 
 Functions that nodes call come before the graph, each as `function @0 (...) {`; a node names them as it names its
-attributes, such as `body=@0`. Constants of more than 16 elements are written as `blob` and their digest. `parse` reads
-it back to an equal graph, bit by bit for the numbers that are written out.
+attributes, such as `body=@0`. A complex element is written as the list of its parts, `[re, im]`. Constants of more than
+16 elements are written as `blob` and their digest. `parse` reads it back to an equal graph, bit by bit for the numbers
+that are written out.
 """
 
 from __future__ import annotations
@@ -79,6 +80,8 @@ def _nested(array: Array, element_type: ElementType) -> str:
         return "[" + ", ".join(_nested(part, element_type) for part in array) + "]"
     if element_type is ElementType.BOOL:
         return _boolean(bool(array))
+    if element_type.is_complex:
+        return f"[{_real(array.real)}, {_real(array.imag)}]"
     return _real(array) if element_type.is_float else str(int(array))
 
 

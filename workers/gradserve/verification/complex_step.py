@@ -23,10 +23,12 @@ _OFF_THE_AXIS = 2.0**-166
 
 
 def slope_by_complex_step(graph: Graph, arguments: Mapping[str, Array], direction: Mapping[str, Array]) -> float | None:
-    """The derivative of a loss at the arguments along a direction in some of them; None unless it is analytic there.
+    """The derivative of a loss at the arguments along a direction in some of them; None unless real and analytic.
 
     Comparisons, and what else is constant between its jumps, are those of the real parts.
     """
+    if any(type_.is_complex for type_ in graph.value_types):
+        return None
     values: list[Array] = [
         arguments[given.name] + 1j * STEP * direction[given.name] if given.name in direction else arguments[given.name]
         for given in graph.inputs

@@ -12,14 +12,15 @@ from gradserve.ir.graph import Constant, Graph, Literal
 from gradserve.ir.op import Op
 from gradserve.ir.types import ElementType
 from gradserve.ops import builder
-from gradserve.ops.elementwise.arithmetic import Convert
+from gradserve.ops.elementwise.conversion import Convert
 
-_SINGLE, _DOUBLE = ElementType.FLOAT32, ElementType.FLOAT64
+_DOUBLE = {ElementType.FLOAT32: ElementType.FLOAT64, ElementType.COMPLEX64: ElementType.COMPLEX128}
+"""By elements of single precision those of double precision."""
 
 
 def is_single(graph: Graph) -> bool:
     """Whether any value of the graph is in single precision."""
-    return any(t.element_type is _SINGLE for each in (graph, *graph.functions) for t in each.value_types)
+    return any(t.element_type in _DOUBLE for each in (graph, *graph.functions) for t in each.value_types)
 
 
 def epsilon_of(graph: Graph) -> float:
@@ -40,7 +41,7 @@ def widen(graph: Graph) -> Graph:
     """
     g = builder()
     values = [
-        g.input(i.name, i.type.with_element_type(_DOUBLE) if i.type.element_type is _SINGLE else i.type)
+        g.input(i.name, i.type.with_element_type(_DOUBLE.get(i.type.element_type, i.type.element_type)))
         for i in graph.inputs
     ]
     values += [_constant(g, constant) for constant in graph.constants]
@@ -51,16 +52,18 @@ def widen(graph: Graph) -> Graph:
 
 
 def _constant(g: Builder, constant: Constant) -> Value:
-    if constant.type.element_type is not _SINGLE:
+    wide = _DOUBLE.get(constant.type.element_type)
+    if wide is None:
         return g.constant(constant)
     if isinstance(constant, Literal):
-        return g.constant(Literal(constant.array.astype(_DOUBLE.dtype)))
-    return g.convert(g.constant(constant), _DOUBLE)
+        return g.constant(Literal(constant.array.astype(wide.dtype)))
+    return g.convert(g.constant(constant), wide)
 
 
 def _wide(op: Op) -> Op:
     """The op with every attribute that says float32 saying float64, and with its functions in double precision."""
-    changes = {name: _DOUBLE for name, attribute in op.attributes().items() if attribute is _SINGLE}
+    said = {name: each for name, each in op.attributes().items() if isinstance(each, ElementType)}
+    changes = {name: _DOUBLE[each] for name, each in said.items() if each in _DOUBLE}
     return (replace(op, **changes) if changes else op).with_functions(widen)
 
 

@@ -16,6 +16,8 @@ NUMBER_OF = {
     ElementType.INT64: tensor_pb2.ELEMENT_TYPE_INT64,
     ElementType.FLOAT32: tensor_pb2.ELEMENT_TYPE_FLOAT32,
     ElementType.FLOAT64: tensor_pb2.ELEMENT_TYPE_FLOAT64,
+    ElementType.COMPLEX64: tensor_pb2.ELEMENT_TYPE_COMPLEX64,
+    ElementType.COMPLEX128: tensor_pb2.ELEMENT_TYPE_COMPLEX128,
 }
 """The wire's number of every element type."""
 ELEMENT_TYPE_OF: dict[int, ElementType] = {number: element_type for element_type, number in NUMBER_OF.items()}

@@ -66,10 +66,15 @@ class Function(Spectral, Traces):
         wrt: Names = (),
         batch: Batch = False,
         reduction: Reduction = "none",
+        holomorphic: bool = False,
         **named: Any,
     ) -> tuple[Any, Any]:
-        """The loss and its gradient, in one call."""
-        found: tuple[Any, Any] = self._derive(Gradient, arguments, named, wrt=wrt, batch=batch, reduction=reduction)
+        """The loss and its gradient, in one call; in a complex z = x + iy that of a real loss f is df/dx - i df/dy.
+
+        With `holomorphic` it is the derivative of a complex scalar in complex parameters, refused where there is none.
+        """
+        options: dict[str, Any] = {"wrt": wrt, "batch": batch, "reduction": reduction, "holomorphic": holomorphic}
+        found: tuple[Any, Any] = self._derive(Gradient, arguments, named, **options)
         return found
 
     def grad(
@@ -78,10 +83,12 @@ class Function(Spectral, Traces):
         wrt: Names = (),
         batch: Batch = False,
         reduction: Reduction = "none",
+        holomorphic: bool = False,
         **named: Any,
     ) -> Any:
         """The gradient of the loss."""
-        return self.value_and_grad(*arguments, wrt=wrt, batch=batch, reduction=reduction, **named)[1]
+        options: dict[str, Any] = {"wrt": wrt, "batch": batch, "reduction": reduction, "holomorphic": holomorphic}
+        return self.value_and_grad(*arguments, **options, **named)[1]
 
     def jvp(
         self,
@@ -132,14 +139,17 @@ class Function(Spectral, Traces):
         mode: Mode = "auto",
         batch: Batch = False,
         reduction: Reduction = "none",
+        holomorphic: bool = False,
         **named: Any,
     ) -> Any:
         """The dense Jacobian: for an array of shape s in a parameter of shape t, an array of shape (*s, *t).
 
         It has the structure of the value, with the structure of the parameters in the place of each array. `forward`
-        accumulates it by columns, `reverse` by rows, `auto` in the way that is predicted to be faster.
+        accumulates it by columns, `reverse` by rows, `auto` in the way that is predicted to be faster. That of complex
+        values in complex parameters has to be called `holomorphic`, and is refused where there is none.
         """
-        return self._derive(Jacobian, arguments, named, mode=mode, wrt=wrt, batch=batch, reduction=reduction)
+        options: dict[str, Any] = {"wrt": wrt, "batch": batch, "reduction": reduction, "holomorphic": holomorphic}
+        return self._derive(Jacobian, arguments, named, mode=mode, **options)
 
     def hessian(
         self,

@@ -42,6 +42,8 @@ class Smoother:
 
     def apply(self, op: Op, operands: Sequence[Value]) -> tuple[Value, ...]:
         """The results of an op, each differentiated as the smoothest expression that is known for it."""
+        if any(x.type.is_complex for x in operands):  # roots are followed among real numbers alone
+            return self.g.apply(op, operands)
         compared = operands
         if isinstance(op, Comparison):
             operands = [self._without_kink(x) for x in operands]

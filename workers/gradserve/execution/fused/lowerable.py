@@ -16,8 +16,10 @@ _UNKNOWN = lowered.dispatch(object)
 
 
 def lowerable(graph: Graph, node: Node) -> bool:
-    """Whether there is machine code for a node of a concrete graph."""
+    """Whether there is machine code for a node of a concrete graph: there is none for complex numbers."""
     op = node.op
+    if any(t.is_complex for t in node.types) or any(graph.value_types[k].is_complex for k in node.operands):
+        return False
     if op.elementwise:
         terms = _terms(op, tuple(graph.value_types[k] for k in node.operands))
         return bool(terms) and terms[-1].element_type is node.types[0].element_type

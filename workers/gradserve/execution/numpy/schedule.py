@@ -150,7 +150,7 @@ class _Measured:
         """Measures one application."""
         self._op, self._operands, self._results = op, operands, results
         self._placed: dict[tuple[Strides, ...], Laid] = {}
-        self.overwrites = entry(type(op)).overwrites and results[0].nbytes >= REUSE_BYTES
+        self.overwrites = entry(type(op)).overwrites and results[0].rank > 0 and results[0].nbytes >= REUSE_BYTES
         self.functions = {name: schedule_of(Program(function)) for name, function in op.functions.items()}
         self.cost = op.cost(operands, results)
         self.seconds = self._seconds()

@@ -14,6 +14,7 @@ from gradserve.execution.xla.callbacks import called_back
 from gradserve.ir.graph import Node
 from gradserve.ir.op import Op
 from gradserve.ir.types import TensorType
+from gradserve.ops.elementwise.powers import Pow
 from gradserve.ops.indexing.gather import ScatterAdd
 from gradserve.ops.linalg.factors import Lu, LuInverse, LuSolve
 from gradserve.ops.linalg.finite import where_finite
@@ -44,6 +45,17 @@ def lowered(op: Op, node: Node, operands: Sequence[Traced], types: Sequence[Tens
 def _(op: Op, node: Node, operands: Sequence[Traced], types: Sequence[TensorType]) -> Sequence[Traced]:
     """By NumPy and SciPy: JAX (0.10) lacks the first two and the last, and at poles or far out errs for the others."""
     return called_back(made(op, types), node.types, operands)
+
+
+@lowered.register
+def _(op: Pow, node: Node, operands: Sequence[Traced], types: Sequence[TensorType]) -> Sequence[Traced]:
+    """NumPy's powers of a complex 0, of which XLA takes the logarithm."""
+    del node
+    x, y = operands
+    if not types[0].is_complex:
+        return op.results(jnp, x, y)
+    at_zero = jnp.where(y == 0, 1.0, jnp.where(jnp.real(y) > 0, 0.0, jnp.nan))
+    return (jnp.where(x == 0, at_zero, jnp.power(jnp.where(x == 0, 1.0, x), y)),)
 
 
 @lowered.register

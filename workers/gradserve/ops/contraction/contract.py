@@ -12,7 +12,7 @@ import numpy as np
 from gradserve.ir.builder import Builder, Operand, Value
 from gradserve.ir.op import Absorbed, Cost, Sample, Unknown
 from gradserve.ir.types import Array, ElementType, TensorType
-from gradserve.ops.family import Multilinear, moved_bytes, only, require, require_arity
+from gradserve.ops.family import Multilinear, moved_bytes, only, require, require_arity, work
 from gradserve.ops.movement.shapes import inverse, permuted
 from gradserve.ops.registry import register
 
@@ -33,6 +33,7 @@ class Contract(Multilinear):
     rhs_batch: tuple[int, ...]
 
     name = "contract"
+    takes_complex = True
     total = True
     arity = 2
     linear_in = (0, 1)
@@ -119,6 +120,8 @@ class Contract(Multilinear):
 
     def absorbing(self, g: Builder, operands: Sequence[Value], reach: Sequence[Value | None]) -> Absorbed:
         """The sum of all finite products, and what the others add: found from how many there are, of which sign."""
+        if operands[0].type.is_complex:  # an infinite complex number has no sign of few: what is NaN stays so
+            return Absorbed(g.apply(self, operands), self.reached(g, operands, reach))
         x, y = (_Factor(g, operand, own) for operand, own in zip(operands, reach, strict=True))
 
         def product(left: Value, right: Value) -> Value:
@@ -160,7 +163,7 @@ class Contract(Multilinear):
     def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:
         """A multiplication and an addition for each product."""
         inner = math.prod(operands[0].lengths[axis] for axis in self.lhs_contract)
-        return Cost(2.0 * results[0].size * inner, moved_bytes(operands, results))
+        return Cost(work(2.0 * results[0].size * inner, results[0]), moved_bytes(operands, results))
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
@@ -175,6 +178,7 @@ class Contract(Multilinear):
         yield Sample(cls((2, 1), (0, 1), (), ()), (x, y))
         yield Sample(cls((1,), (1,), (), ()), (x, y))
         yield Sample(cls((), (), (0,), (0,)), (a[:3], a[3:6]))
+        yield Sample(cls((1,), (0,), (0,), (1,)), (x[0], y[:, :, 0]))
         yield Sample(cls((), (), (), ()), (np.array(2.5), a[:2]))
         yield Sample(cls((1,), (0,), (), ()), (np.zeros((2, 0)), np.zeros((0, 3))))
 

@@ -3,9 +3,11 @@
 from gradserve.ops.elementwise import (
     arithmetic,
     comparison,
+    conversion,
     differentiate_as,
     entire,
     hypotenuse,
+    parts,
     powers,
     rounding,
     slopes,

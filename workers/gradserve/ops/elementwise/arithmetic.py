@@ -1,17 +1,18 @@
-"""Sums, products and quotients; magnitudes and the larger of two; conversion between element types."""
+"""Sums, products and quotients; magnitudes and the larger of two."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
-from gradserve.ir.op import Absorbed, Sample, Unknown
-from gradserve.ir.types import Array, ElementType, TensorType
+from gradserve.ir.op import Absorbed, Unknown
+from gradserve.ir.types import ElementType, TensorType
 from gradserve.ops.absorption import absorbed
+from gradserve.ops.elementwise.parts import conjugate, direction, real_part
 from gradserve.ops.family import (
     DIVISION,
     Binary,
@@ -31,6 +32,7 @@ class Add(Linear, Binary):
     """x + y; of truth values, whether one is true."""
 
     name = "add"
+    takes_complex = True
     commutative = True
     function = "add"
     points = ((1.5, -2.0, 0.0), (0.25, 3.0, -0.0))
@@ -57,6 +59,7 @@ class Sub(Linear, Binary):
     """x - y."""
 
     name = "sub"
+    takes_complex = True
     function = "subtract"
     points = ((1.5, -2.0, 0.0), (0.25, 3.0, -0.0))
 
@@ -88,6 +91,7 @@ class Mul(Multilinear, Binary):
     """x y, element by element; of truth values, whether both are true."""
 
     name = "mul"
+    takes_complex = True
     commutative = True
     function = "multiply"
     linear_in = (0, 1)
@@ -117,6 +121,7 @@ class Div(RealElementwise, Binary):
     """x / y."""
 
     name = "div"
+    takes_complex = True
     analytic = True
     function = "divide"
     flops = DIVISION
@@ -149,6 +154,7 @@ class Neg(Linear, Elementwise):
     """-x."""
 
     name = "neg"
+    takes_complex = True
     parity = "odd"
     function = "negative"
     points = ((1.5, -2.0, 0.0),)
@@ -168,9 +174,10 @@ class Neg(Linear, Elementwise):
 @register
 @dataclass(frozen=True)
 class Abs(Elementwise):
-    """|x|, with derivative 0 at 0."""
+    """|x|, with derivative 0 at 0; real, of complex numbers as well."""
 
     name = "abs"
+    takes_complex = True
     parity = "even"
     spectral_function = "abs"
     function = "abs"
@@ -180,12 +187,15 @@ class Abs(Elementwise):
     def accepts(self, element_type: ElementType) -> bool:
         return True
 
+    def result_type(self, operand: TensorType) -> TensorType:
+        return operand.part
+
     def jvp(
         self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
     ) -> tuple[Value | None, ...]:
-        """sign(x) dx."""
-        (dx,) = tangents
-        return (None if dx is None else g.mul(g.sign(primals[0]), dx),)
+        """sign(x) dx; of a complex x the real part of conj(x) dx / |x|."""
+        (x,), (dx,) = primals, tangents
+        return (None if dx is None else real_part(g, g.mul(conjugate(g, direction(g, x)), dx)),)
 
     def kink(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
         """Where x is 0. The derivative is 0, the middle of its subgradients."""
@@ -243,52 +253,3 @@ class Minimum(Extremum):
     commutative = True
     function = "minimum"
     wins = "lt"
-
-
-@register
-@dataclass(frozen=True)
-class Convert(Linear, Elementwise):
-    """x with elements of another type: reals lose their fraction as integers, and all but zero is true."""
-
-    element_type: ElementType
-
-    name = "convert"
-    analytic = False
-
-    def accepts(self, element_type: ElementType) -> bool:
-        return True
-
-    def result_type(self, operand: TensorType) -> TensorType:
-        return operand.with_element_type(self.element_type)
-
-    def impl(self, xp: Any, *arrays: Array) -> Any:
-        return xp.astype(arrays[0], self.element_type.dtype_in(xp))
-
-    def kink(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
-        """Where a whole x becomes an integer, or 0 a truth value: it jumps. There is no derivative in the result."""
-        (x,), (y,) = operands, outputs
-        if self.element_type.is_float:
-            return None
-        zero = g.eq(x, 0)
-        if self.element_type is ElementType.BOOL:
-            return zero
-        return g.logical_and(g.eq(x, g.convert(y, x.type.element_type)), g.logical_not(zero))
-
-    def transpose(
-        self, g: Builder, cotangents: Sequence[Value | None], operands: Sequence[Value | Unknown]
-    ) -> tuple[Value | None, ...]:
-        """The cotangent with the elements that the operand has. The op is linear between reals alone."""
-        return (g.convert(only(cotangents), operands[0].type.element_type),)
-
-    @classmethod
-    def samples(cls) -> Iterator[Sample]:
-        """Reals to reals, integers and truth values, and back."""
-        reals = np.array([1.75, -2.25, 0.0])
-        yield Sample(cls(ElementType.FLOAT32), (reals,))
-        yield Sample(cls(ElementType.FLOAT64), (reals.astype(np.float32),))
-        yield Sample(cls(ElementType.FLOAT64), (np.array(1.5),))
-        yield Sample(cls(ElementType.FLOAT32), (np.zeros((2, 0)),))
-        yield Sample(cls(ElementType.INT64), (reals,), differentiable=False)
-        yield Sample(cls(ElementType.INT32), (np.array([7, -3]),), differentiable=False)
-        yield Sample(cls(ElementType.BOOL), (reals,), differentiable=False)
-        yield Sample(cls(ElementType.FLOAT32), (np.array([True, False]),), differentiable=False)

@@ -45,6 +45,7 @@ class Eq(Comparison):
     """x = y."""
 
     name = "eq"
+    takes_complex = True
     sign = "=="
     commutative = True
     function = "equal"
@@ -56,6 +57,7 @@ class Ne(Comparison):
     """x differs from y."""
 
     name = "ne"
+    takes_complex = True
     sign = "!="
     commutative = True
     function = "not_equal"
@@ -172,6 +174,7 @@ class IsFinite(Discrete, Elementwise):
     """Whether x is neither infinite nor NaN."""
 
     name = "is_finite"
+    takes_complex = True
     function = "isfinite"
     points = ((1.5, -2.0, 0.0),)
     kinks = ((np.inf, -np.inf, np.nan),)

@@ -19,6 +19,7 @@ class DifferentiateAs(Binary):
     """x, to the last bit, with the derivatives of y, which is x but for rounding. Optimised graphs have none of it."""
 
     name = "differentiate_as"
+    takes_complex = True
     internal = True
     flops = 0.0
     points = ((1.5, -2.0, 0.125), (1.5, -2.0, 0.125))

@@ -24,6 +24,7 @@ class Sqrt(Unary):
     """The square root; its derivative at 0 is infinite."""
 
     name = "sqrt"
+    takes_complex = True
     analytic = True
     spectral_function = "sqrt"
     function = "sqrt"
@@ -68,6 +69,7 @@ class Exp(Unary):
     """e to the power of x."""
 
     name = "exp"
+    takes_complex = True
     analytic = True
     spectral_function = "exp"
     function = "exp"
@@ -86,6 +88,7 @@ class Expm1(Unary):
     """e to the power of x, less 1; exact to rounding near 0."""
 
     name = "expm1"
+    takes_complex = True
     analytic = True
     spectral_function = "expm1"
     function = "expm1"
@@ -104,6 +107,7 @@ class Log(Unary):
     """The natural logarithm."""
 
     name = "log"
+    takes_complex = True
     analytic = True
     spectral_function = "log"
     function = "log"
@@ -122,6 +126,7 @@ class Log1p(Unary):
     """The natural logarithm of 1 + x; exact to rounding near 0."""
 
     name = "log1p"
+    takes_complex = True
     analytic = True
     spectral_function = "log1p"
     function = "log1p"
@@ -168,6 +173,7 @@ class Pow(Binary):
     """
 
     name = "pow"
+    takes_complex = True
     analytic = True
     function = "pow"
     flops = 2 * TRANSCENDENTAL
@@ -182,6 +188,8 @@ class Pow(Binary):
     def differential(self, g: Builder, k: int, dx: Value, operands: Sequence[Value], y: Value) -> Value | None:
         """The part along the base or along the exponent."""
         base, exponent = operands
+        if base.type.is_complex:
+            return g.mul(_complex_slope(g, k, base, exponent, y), dx)
         slope = self._slope_in_base(g, base, exponent, y) if k == 0 else self._slope_in_exponent(g, base, y)
         return g.mul(slope, dx)
 
@@ -189,11 +197,13 @@ class Pow(Binary):
         """Where x is 0 and y no whole number from 0 on. A derivative is infinite there, the first or a further one."""
         x, y = operands
         exponent = splat(g, y)
+        if exponent is None and y.type.is_complex:
+            return g.eq(x, 0)
         if exponent is None:
             smooth = g.logical_and(g.ge(y, 0), g.eq(y, g.floor(y)))
             return g.logical_and(g.eq(x, 0), g.logical_not(smooth))
-        power = float(exponent)
-        return None if power >= 0 and power.is_integer() else g.eq(x, 0)
+        whole = not exponent.imag and float(exponent.real).is_integer()
+        return None if whole and exponent.real >= 0 else g.eq(x, 0)
 
     @staticmethod
     def _slope_in_base(g: Builder, x: Value, y: Value, z: Value) -> Value:
@@ -221,6 +231,15 @@ class Pow(Binary):
         """z log(x), and 0 where z is: powers vanish faster than logarithms grow. NaN at negative x."""
         vanished = g.logical_and(g.eq(z, 0.0), g.ge(x, 0.0))
         return g.mul(z, g.log(g.select(vanished, 1.0, x)))
+
+
+def _complex_slope(g: Builder, k: int, x: Value, y: Value, z: Value) -> Value:
+    """y x^(y-1) in the base, z log(x) in the exponent, of complex numbers; 0 at x = y = 0, and where z is."""
+    if k == 1:
+        vanished = g.eq(z, 0)
+        return g.mul(z, g.log(g.select(vanished, 1.0, x)))
+    both = g.logical_and(g.eq(x, 0), g.eq(y, 0))
+    return g.mul(y, g.pow(g.select(both, 1.0, x), g.sub(y, 1.0)))
 
 
 @register

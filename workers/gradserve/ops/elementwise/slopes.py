@@ -29,6 +29,7 @@ class OneMinusSquare(Unary):
     """1 - x^2 as (1 - x)(1 + x), which loses no digits near 1; its slope, -2x, loses none near 0."""
 
     name = "one_minus_square"
+    takes_complex = True
     internal = True
     flops = 3.0
     points = ((0.5, -2.0, 0.0),)

@@ -18,6 +18,7 @@ class StopGradient(Discrete, Elementwise):
     """x, taken as a constant: its derivative is 0. Optimised graphs have none of it."""
 
     name = "stop_gradient"
+    takes_complex = True
     flops = 0.0
     points = ((1.5, -2.0, 0.125),)
 

@@ -19,6 +19,7 @@ class Sin(Unary):
     """The sine of x radians."""
 
     name = "sin"
+    takes_complex = True
     analytic = True
     parity = "odd"
     spectral_function = "sin"
@@ -37,6 +38,7 @@ class Cos(Unary):
     """The cosine of x radians."""
 
     name = "cos"
+    takes_complex = True
     analytic = True
     parity = "even"
     spectral_function = "cos"
@@ -55,6 +57,7 @@ class Tan(Unary):
     """The tangent of x radians."""
 
     name = "tan"
+    takes_complex = True
     analytic = True
     parity = "odd"
     function = "tan"
@@ -72,6 +75,7 @@ class Asin(Unary):
     """The angle in [-pi/2, pi/2] whose sine is x."""
 
     name = "asin"
+    takes_complex = True
     analytic = True
     parity = "odd"
     function = "asin"
@@ -85,7 +89,7 @@ class Asin(Unary):
 
     def kink(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
         """Where x is at an end of the domain. The derivative is infinite there."""
-        return g.eq(g.abs(operands[0]), 1)
+        return _is_unit(g, operands[0])
 
 
 @register
@@ -94,6 +98,7 @@ class Acos(Unary):
     """The angle in [0, pi] whose cosine is x."""
 
     name = "acos"
+    takes_complex = True
     analytic = True
     function = "acos"
     flops = TRANSCENDENTAL
@@ -106,7 +111,7 @@ class Acos(Unary):
 
     def kink(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
         """Where x is at an end of the domain. The derivative is infinite there."""
-        return g.eq(g.abs(operands[0]), 1)
+        return _is_unit(g, operands[0])
 
 
 @register
@@ -115,6 +120,7 @@ class Atan(Unary):
     """The angle in [-pi/2, pi/2] whose tangent is x."""
 
     name = "atan"
+    takes_complex = True
     analytic = True
     parity = "odd"
     function = "atan"
@@ -157,6 +163,7 @@ class Sinh(Unary):
     """The hyperbolic sine."""
 
     name = "sinh"
+    takes_complex = True
     analytic = True
     parity = "odd"
     spectral_function = "sinh"
@@ -175,6 +182,7 @@ class Cosh(Unary):
     """The hyperbolic cosine."""
 
     name = "cosh"
+    takes_complex = True
     analytic = True
     parity = "even"
     spectral_function = "cosh"
@@ -193,6 +201,7 @@ class Tanh(Unary):
     """The hyperbolic tangent."""
 
     name = "tanh"
+    takes_complex = True
     analytic = True
     parity = "odd"
     spectral_function = "tanh"
@@ -203,7 +212,8 @@ class Tanh(Unary):
 
     def differential(self, g: Builder, dx: Value, x: Value, y: Value) -> Value | None:
         """d tanh(x) = dx / cosh(x)^2, bounded, so that no order of derivative overflows."""
-        return g.mul(g.apply(TanhSlope(), [x, y])[0], dx)
+        slope = OneMinusSquare() if x.type.is_complex else TanhSlope()
+        return g.mul(g.apply(slope, [y] if x.type.is_complex else [x, y])[0], dx)
 
 
 @register
@@ -212,6 +222,7 @@ class Asinh(Unary):
     """The inverse of the hyperbolic sine."""
 
     name = "asinh"
+    takes_complex = True
     analytic = True
     parity = "odd"
     function = "asinh"
@@ -220,7 +231,8 @@ class Asinh(Unary):
 
     def differential(self, g: Builder, dx: Value, x: Value, y: Value) -> Value | None:
         """d asinh(x) = dx / sqrt(1 + x^2), without the square that overflows."""
-        return g.div(dx, g.emit("hypot", x, 1.0))
+        root = g.sqrt(g.add(g.mul(x, x), 1.0)) if x.type.is_complex else g.emit("hypot", x, 1.0)
+        return g.div(dx, root)
 
 
 @register
@@ -229,6 +241,7 @@ class Acosh(Unary):
     """The inverse of the hyperbolic cosine, for x of at least 1."""
 
     name = "acosh"
+    takes_complex = True
     analytic = True
     function = "acosh"
     flops = TRANSCENDENTAL
@@ -250,6 +263,7 @@ class Atanh(Unary):
     """The inverse of the hyperbolic tangent, for x in [-1, 1]."""
 
     name = "atanh"
+    takes_complex = True
     analytic = True
     parity = "odd"
     function = "atanh"
@@ -260,3 +274,8 @@ class Atanh(Unary):
     def differential(self, g: Builder, dx: Value, x: Value, y: Value) -> Value | None:
         """d atanh(x) = dx / (1 - x^2)."""
         return g.div(dx, g.apply(OneMinusSquare(), [x])[0])
+
+
+def _is_unit(g: Builder, x: Value) -> Value:
+    """Where x is 1 or -1."""
+    return g.logical_or(g.eq(x, 1.0), g.eq(x, -1.0))

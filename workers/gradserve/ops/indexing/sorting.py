@@ -106,7 +106,7 @@ class Searchsorted(Discrete, Op):
     name = "searchsorted"
     total = True
     arity = 2
-    constraints = {"C0": "two operands", "C1": "x is a vector", "C2": "element types are equal"}
+    constraints = {"C0": "two operands", "C1": "x is a vector", "C2": "element types are equal", "K1": "not complex"}
 
     def coerce(self, g: Builder, operands: Sequence[Operand]) -> tuple[Value, ...]:
         """The operands promoted to one element type."""
@@ -117,6 +117,7 @@ class Searchsorted(Discrete, Op):
         x, v = types
         require(x.rank == 1, "C1", f"{x} is no vector")
         require(x.element_type is v.element_type, "C2", f"element types differ: {x} and {v}")
+        require(not x.is_complex, "K1", f"{x}: complex numbers have no order")
         return (v.with_element_type(ElementType.INT64),)
 
     def impl(self, xp: Any, *arrays: Array) -> Any:

@@ -14,11 +14,13 @@ from gradserve.ir.errors import NumericalFailure
 from gradserve.ir.guards import Guard
 from gradserve.ir.op import Cost, Op, Sample, Unknown
 from gradserve.ir.types import Array, ElementType, TensorType
+from gradserve.ops.contraction.contract import matrix_product
+from gradserve.ops.elementwise.parts import conjugate
 from gradserve.ops.family import moved_bytes, only, total
 from gradserve.ops.linalg import triangular_factors
 from gradserve.ops.linalg.matrices import OfMatrix
 from gradserve.ops.linalg.stacked import AtSquare, stacked_product
-from gradserve.ops.linalg.triangles import lower, mirror, mirrored
+from gradserve.ops.linalg.triangles import flipped, lower, mirror, mirrored
 from gradserve.ops.registry import register
 
 
@@ -34,12 +36,13 @@ def definite() -> Iterator[Array]:
 @register
 @dataclass(frozen=True)
 class Cholesky(OfMatrix):
-    """The lower triangular L with a positive diagonal and L L^T = A, of which the lower triangle alone is read.
+    """The lower triangular L with a positive diagonal and L L^H = A, of which the lower triangle alone is read.
 
     As in NumPy: so the cotangent of A is a lower triangular matrix. Refused where A is not positive definite.
     """
 
     name = "cholesky"
+    takes_complex = True
     flops = 1 / 3
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
@@ -55,9 +58,14 @@ class Cholesky(OfMatrix):
     def jvp(
         self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
     ) -> tuple[Value | None, ...]:
-        """An op of its own."""
+        """An op of its own, unless numbers are complex."""
         (factor,), (da,) = outputs, tangents
-        return (None,) if da is None else g.apply(CholeskyTangent(), [factor, mirrored(g, da)])
+        if da is None:
+            return (None,)
+        moved = mirrored(g, da)
+        if moved.type.is_complex:
+            return (_complex_tangent(g, factor, moved),)
+        return g.apply(CholeskyTangent(), [factor, moved])
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
@@ -71,6 +79,16 @@ class Cholesky(OfMatrix):
         indefinite = np.array([[1.0, 2.0], [2.0, 1.0]])
         yield "R1", Sample(cls(), (indefinite,))
         yield "R1", Sample(cls(), (np.stack([np.eye(2), indefinite]),))
+
+
+def _complex_tangent(g: Builder, factor: Value, direction: Value) -> Value:
+    """dL = L phi(L^-1 dA L^-H), phi the lower triangle with half the diagonal."""
+
+    def solved(right: Value) -> Value:
+        return g.emit("triangular_solve", factor, right, lower=True, transposed=False)
+
+    inside = solved(conjugate(g, flipped(g, solved(direction))))
+    return matrix_product(g, factor, (lower(g, inside) + lower(g, inside, -1)) * 0.5)
 
 
 def _indefinite(op: Cholesky, xp: Any, operands: Sequence[Any], results: Sequence[Any]) -> Any:

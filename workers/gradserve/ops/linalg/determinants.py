@@ -11,7 +11,7 @@ import numpy as np
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Cost, Sample, Unknown
 from gradserve.ir.types import Array, TensorType
-from gradserve.ops.family import moved_bytes, only, total
+from gradserve.ops.family import moved_bytes, only, total, work
 from gradserve.ops.linalg.matrices import OfMatrix, invertible
 from gradserve.ops.linalg.minors import cofactor_change, cofactors
 from gradserve.ops.linalg.stacked import AtSquare, stacked_product
@@ -38,6 +38,7 @@ class Det(OfMatrix):
     """The determinant."""
 
     name = "det"
+    takes_complex = True
     analytic = True
     flops = 2 / 3
 
@@ -67,6 +68,7 @@ class Cofactors(OfMatrix):
     """The matrix of cofactors, the gradient of the determinant: det X X^-T where X has an inverse."""
 
     name = "cofactors"
+    takes_complex = True
     internal = True
     flops = 8 / 3
 
@@ -93,6 +95,7 @@ class CofactorChange(AtSquare):
     """How the cofactors of X move along E: the second derivative of the determinant, applied to E."""
 
     name = "cofactor_change"
+    takes_complex = True
     internal = True
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
@@ -137,7 +140,7 @@ class CofactorChange(AtSquare):
     def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:
         """An inverse, and two products of matrices."""
         x, e = operands
-        return Cost(x.lengths[-1] * (8 / 3 * x.size + 4.0 * e.size), moved_bytes(operands, results))
+        return Cost(work(x.lengths[-1] * (8 / 3 * x.size + 4.0 * e.size), x), moved_bytes(operands, results))
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
@@ -151,15 +154,16 @@ class CofactorChange(AtSquare):
 @register
 @dataclass(frozen=True)
 class Slogdet(OfMatrix):
-    """The sign of the determinant, and the logarithm of its absolute value."""
+    """The sign of the determinant, of a complex one its direction, and the logarithm of its absolute value."""
 
     name = "slogdet"
+    takes_complex = True
     flops = 2 / 3
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         x = self.require_square(types)
         number = x.with_shape(x.shape[:-2])
-        return (number, number)
+        return (number, number.part)
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
         sign, logarithm = xp.linalg.slogdet(arrays[0])
@@ -168,9 +172,17 @@ class Slogdet(OfMatrix):
     def jvp(
         self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
     ) -> tuple[Value | None, ...]:
-        """d log |det X| = <X^-T, dX>; the sign stays. Raises LinAlgError where X is singular: there it is infinite."""
+        """d log |det X| = <X^-T, dX>, and the sign stays. Refused where X is singular: there it is infinite.
+
+        Of a complex matrix the real part is that of the logarithm, and the imaginary part turns the sign.
+        """
         (dx,) = tangents
-        return (None, None if dx is None else _pairing(g, flipped(g, g.emit("inv", primals[0])), dx))
+        if dx is None:
+            return (None, None)
+        moved = _pairing(g, flipped(g, g.emit("inv", primals[0])), dx)
+        if not moved.type.is_complex:
+            return (None, moved)
+        return (g.mul(outputs[0], g.complex(0.0, g.imag(moved))), g.real(moved))
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:

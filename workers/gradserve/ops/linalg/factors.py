@@ -18,7 +18,7 @@ from gradserve.ir.guards import Guard
 from gradserve.ir.op import Absorbed, Cost, Op, Sample, Unknown
 from gradserve.ir.types import Array, ElementType, TensorType
 from gradserve.ops.absorption import absorbed_over
-from gradserve.ops.family import moved_bytes, only, require, require_arity, with_batch
+from gradserve.ops.family import moved_bytes, only, require, require_arity, require_floats, with_batch, work
 from gradserve.ops.linalg.matrices import OfMatrix, invertible
 from gradserve.ops.registry import register
 
@@ -32,6 +32,7 @@ class Lu(OfMatrix):
     """
 
     name = "lu"
+    takes_complex = True
     internal = True
     flops = 2 / 3
     refuses = (0,)
@@ -75,11 +76,12 @@ class OfLu(Op):
 
     constraints: ClassVar[dict[str, str]] = {
         "C0": "the factors, the exchanges, and for a solution the right-hand sides",
-        "C1": "the factors are square matrices of real numbers, or a batch of them",
+        "C1": "the factors are square matrices of real or complex numbers, or a batch of them",
         "C2": "the exchanges are int32, a row of the factors each",
         "C3": "the right-hand sides are of the same elements, rows and leading axes",
     }
     refuses = (0,)
+    takes_complex = True
 
     @property
     def guards(self) -> tuple[Guard, ...]:
@@ -98,8 +100,9 @@ class OfLu(Op):
         assert self.arity is not None
         require_arity(self, types, self.arity)
         packed, exchanges = types[:2]
-        fits = packed.rank >= 2 and packed.shape[-1] == packed.shape[-2] and packed.is_float
-        require(fits, "C1", f"{packed} is no square matrix of real numbers")
+        fits = packed.rank >= 2 and packed.shape[-1] == packed.shape[-2]
+        require(fits, "C1", f"{packed} is no square matrix")
+        require_floats(self, packed, "C1")
         fits = exchanges == TensorType(ElementType.INT32, packed.shape[:-1])
         require(fits, "C2", f"{exchanges} are no exchanges of rows of {packed}")
         return packed
@@ -207,7 +210,8 @@ class LuSolve(OfLu):
 
     def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:
         """2 n^2 for each column."""
-        return Cost(2.0 * operands[0].lengths[-1] * results[0].size, moved_bytes(operands, results))
+        x, flops = operands[0], 2.0 * operands[0].lengths[-1] * results[0].size
+        return Cost(work(flops, x), moved_bytes(operands, results))
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
@@ -244,7 +248,8 @@ class LuInverse(OfLu):
 
     def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:
         """4/3 n^3."""
-        return Cost(4 / 3 * operands[0].lengths[-1] * results[0].size, moved_bytes(operands, results))
+        x, flops = operands[0], 4 / 3 * operands[0].lengths[-1] * results[0].size
+        return Cost(work(flops, x), moved_bytes(operands, results))
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:

@@ -13,7 +13,7 @@ from gradserve.ir.guards import Guard
 from gradserve.ir.op import Cost, Op, Sample, Unknown
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.contraction.contract import matrix_product
-from gradserve.ops.family import moved_bytes, only, require, require_arity, total, with_batch
+from gradserve.ops.family import moved_bytes, only, require, require_arity, require_floats, total, with_batch
 from gradserve.ops.linalg.ranks import FULL, SAME
 from gradserve.ops.linalg.stacked import Beside, stacked_product
 from gradserve.ops.linalg.triangles import flipped
@@ -45,7 +45,7 @@ class Pinv(Op):
         require_arity(self, types, 1)
         (a,) = types
         require(a.rank >= 2, "C1", f"{a} is no matrix")
-        require(a.is_float, "C2", f"elements must be real, not {a.element_type.value}; convert them")
+        require_floats(self, a, "C2")
         return (a.with_shape((*a.shape[:-2], a.shape[-1], a.shape[-2])),)
 
     def impl(self, xp: Any, *arrays: Array) -> Any:

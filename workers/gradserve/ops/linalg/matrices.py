@@ -18,7 +18,7 @@ from gradserve.ir.guards import Guard
 from gradserve.ir.op import Cost, Op, Sample
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.contraction.contract import matrix_product
-from gradserve.ops.family import moved_bytes, require, require_arity, with_batch
+from gradserve.ops.family import moved_bytes, require, require_arity, require_floats, with_batch, work
 from gradserve.ops.registry import register
 
 
@@ -27,7 +27,11 @@ class OfMatrix(Op):
 
     flops: ClassVar[float]
     """FLOPs in multiples of n^3."""
-    constraints = {"C0": "one operand", "C1": "the last two lengths are equal", "C2": "elements are real numbers"}
+    constraints = {
+        "C0": "one operand",
+        "C1": "the last two lengths are equal",
+        "C2": "elements are real numbers, or complex ones if the op takes them",
+    }
 
     def require_square(self, types: Sequence[TensorType]) -> TensorType:
         """The only operand's type.
@@ -38,7 +42,7 @@ class OfMatrix(Op):
         require_arity(self, types, 1)
         (x,) = types
         require(x.rank >= 2 and x.shape[-1] == x.shape[-2], "C1", f"{x} is no square matrix")
-        require(x.is_float, "C2", f"elements must be real, not {x.element_type.value}; convert them")
+        require_floats(self, x, "C2")
         return x
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
@@ -49,8 +53,8 @@ class OfMatrix(Op):
         return g.apply(self, [with_batch(g, operands[0], batched[0], size)])
 
     def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:
-        n = operands[0].lengths[-1]
-        return Cost(self.flops * n * operands[0].size, moved_bytes(operands, results))
+        (a,) = operands
+        return Cost(work(self.flops * a.lengths[-1] * a.size, a), moved_bytes(operands, results))
 
 
 def invertible() -> Iterator[Array]:
@@ -76,6 +80,7 @@ class Inv(OfMatrix):
     """The inverse X^-1."""
 
     name = "inv"
+    takes_complex = True
     analytic = True
     flops = 2.0
 

@@ -14,8 +14,9 @@ from gradserve.ir.guards import Guard
 from gradserve.ir.op import Cost, Op, Sample, Unknown
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.contraction.contract import matrix_product
-from gradserve.ops.family import Linear, moved_bytes, only, require, require_arity, with_batch
-from gradserve.ops.linalg.triangles import flipped, lower
+from gradserve.ops.elementwise.parts import conjugate
+from gradserve.ops.family import Linear, moved_bytes, only, require, require_arity, require_floats, with_batch
+from gradserve.ops.linalg.triangles import flipped, lower, on_diagonal
 from gradserve.ops.registry import register
 from gradserve.ops.routines import routine
 from gradserve.ops.spectral.clusters import eps, largest, place
@@ -31,10 +32,11 @@ class Qr(Op):
     """
 
     name = "qr"
+    takes_complex = True
     constraints = {
         "C0": "one operand",
         "C1": "it is a matrix with at least as many rows as columns, or a batch of them",
-        "C2": "elements are real numbers",
+        "C2": "elements are real or complex numbers",
     }
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
@@ -43,7 +45,7 @@ class Qr(Op):
         require(
             a.rank >= 2 and a.lengths[-2] >= a.lengths[-1], "C1", f"{a} has fewer rows than columns or is no matrix"
         )
-        require(a.is_float, "C2", f"elements must be real, not {a.element_type.value}; convert them")
+        require_floats(self, a, "C2")
         return (a, a.with_shape((*a.shape[:-2], a.shape[-1], a.shape[-1])))
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
@@ -53,15 +55,21 @@ class Qr(Op):
     def jvp(
         self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
     ) -> tuple[Value | None, ...]:
-        """With C = dA R^-1, M = Q^T C and W = tril(M, -1) - tril(M, -1)^T: dQ = C - Q (M - W) and dR = (M - W) R."""
+        """With C = dA R^-1, M = Q^H C and W = tril(M, -1) - tril(M, -1)^H: dQ = C - Q (M - W) and dR = (M - W) R.
+
+        Of complex matrices the diagonal of R is real, and so is that of M - W.
+        """
         (q, r), (da,) = outputs, tangents
         if da is None:
             return (None, None)
         triangle = g.apply(FullRank("qr"), [r])[0]
         c = over_triangle(g, da, triangle)
-        m = matrix_product(g, q, c, flip_x=True)
+        m = matrix_product(g, conjugate(g, q), c, flip_x=True)
         below = lower(g, m, -1)
-        upper = m - below + flipped(g, below)
+        upper = m - below + conjugate(g, flipped(g, below))
+        if m.type.is_complex:
+            turned = g.emit("mul", g.imag(m), on_diagonal(g, m.shape[-1], m.type.element_type.part))
+            upper = upper - g.complex(0.0, turned)
         return (c - matrix_product(g, q, upper), matrix_product(g, upper, triangle))
 
     def batch(self, g: Builder, operands: Sequence[Value], batched: Sequence[bool], size: int) -> tuple[Value, ...]:
@@ -96,14 +104,15 @@ class FullRank(Linear):
     of: str
 
     name = "full_rank"
+    takes_complex = True
     internal = True
-    constraints = {"C0": "one operand", "C1": "it is a square matrix of real numbers, or a batch of them"}
+    constraints = {"C0": "one operand", "C1": "it is a square matrix of floating-point numbers, or a batch of them"}
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         require_arity(self, types, 1)
         (r,) = types
         fits = r.rank >= 2 and r.shape[-1] == r.shape[-2] and r.is_float
-        require(fits, "C1", f"{r} is no square matrix of real numbers")
+        require(fits, "C1", f"{r} is no square matrix of floating-point numbers")
         return (r,)
 
     def impl(self, xp: Any, *arrays: Array) -> Any:

@@ -16,7 +16,7 @@ from gradserve.ir.op import Absorbed, Cost, Op, Sample, Unknown
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.absorption import absorbed_over
 from gradserve.ops.contraction.contract import matrix_product
-from gradserve.ops.family import moved_bytes, only, require, require_arity, with_batch
+from gradserve.ops.family import moved_bytes, only, require, require_arity, require_floats, with_batch, work
 from gradserve.ops.linalg.matrices import REGULAR
 from gradserve.ops.linalg.triangles import flipped, lower, upper
 from gradserve.ops.movement.shapes import permuted
@@ -26,6 +26,7 @@ from gradserve.ops.registry import register
 class System(Op):
     """The X with M(A) X = B, where M(A) is a matrix made from A by choosing elements of it."""
 
+    takes_complex = True
     arity = 2
     linear_in = (1,)
     constraints = {
@@ -33,7 +34,7 @@ class System(Op):
         "C1": "the first is a square matrix or a batch of them",
         "C2": "the second has as many rows as the first",
         "C3": "leading axes are equal",
-        "C4": "element types are equal, and real",
+        "C4": "element types are equal, real or complex",
     }
 
     @abstractmethod
@@ -54,9 +55,8 @@ class System(Op):
         require(a.rank >= 2 and a.shape[-1] == a.shape[-2], "C1", f"{a} is no square matrix")
         require(b.rank >= 2 and b.shape[-2] == a.shape[-1], "C2", f"{a} and {b} differ in rows")
         require(a.shape[:-2] == b.shape[:-2], "C3", f"leading axes differ: {a} and {b}")
-        require(
-            a.element_type is b.element_type and a.is_float, "C4", f"element types are not real and equal: {a}, {b}"
-        )
+        require(a.element_type is b.element_type, "C4", f"element types differ: {a}, {b}")
+        require_floats(self, a, "C4")
         return (b,)
 
     def jvp(
@@ -121,7 +121,7 @@ class Solve(System):
         """2/3 n^3 for the factors, 2 n^2 for each column."""
         a, b = operands
         n = a.lengths[-1]
-        return Cost(2 / 3 * n * a.size + 2.0 * n * b.size, moved_bytes(operands, results))
+        return Cost(work(2 / 3 * n * a.size + 2.0 * n * b.size, a), moved_bytes(operands, results))
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
@@ -175,7 +175,7 @@ class TriangularSolve(System):
     def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:
         """n^2 for each column."""
         a, b = operands
-        return Cost(1.0 * a.lengths[-1] * b.size, moved_bytes(operands, results))
+        return Cost(work(1.0 * a.lengths[-1] * b.size, a), moved_bytes(operands, results))
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:

@@ -10,7 +10,7 @@ from gradserve.ir.op import Absorbed, Op
 from gradserve.ir.types import Shape, TensorType
 from gradserve.ops.absorption import absorbed_over
 from gradserve.ops.contraction.contract import matrix_product
-from gradserve.ops.family import require, require_arity
+from gradserve.ops.family import require, require_arity, require_floats
 
 
 class Beside(Op):
@@ -26,7 +26,7 @@ class Beside(Op):
     stack_constraints: ClassVar[dict[str, str]] = {
         "S1": "factors have the axes that they need and equal leading axes",
         "S2": "arrays beside them have equal leading axes, which end with those of the factors",
-        "S3": "element types are equal, and real",
+        "S3": "element types are equal, and real or such as the op takes",
     }
 
     def coerce(self, g: Builder, operands: Sequence[Operand]) -> tuple[Value, ...]:
@@ -49,8 +49,8 @@ class Beside(Op):
         ends = all(len(shape) >= len(stacks[0]) for shape in further)
         ends = ends and all(shape[len(shape) - len(stacks[0]) :] == stacks[0] for shape in further)
         require(ends and len(set(further)) == 1, "S2", f"leading axes differ: {_listed(types)}")
-        same = len({t.element_type for t in types}) == 1 and types[0].is_float
-        require(same, "S3", f"element types are not real and equal: {_listed(types)}")
+        require(len({t.element_type for t in types}) == 1, "S3", f"element types differ: {_listed(types)}")
+        require_floats(self, types[0], "S3")
         return stacks[0], further[0]
 
     def absorbing(self, g: Builder, operands: Sequence[Value], reach: Sequence[Value | None]) -> Absorbed:

@@ -6,6 +6,7 @@ from typing import Any
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import Array, ElementType
+from gradserve.ops.elementwise.parts import conjugate
 from gradserve.ops.movement.shapes import permuted
 
 
@@ -29,13 +30,21 @@ def on_diagonal(g: Builder, length: int, element_type: ElementType) -> Value:
 
 
 def mirrored(g: Builder, x: Value) -> Value:
-    """The symmetric matrices that have the lower triangles of the square matrices x."""
+    """The symmetric matrices, or Hermitian ones, that have the lower triangles of the square matrices x."""
+    if x.type.is_complex:
+        below = lower(g, x, -1)
+        diagonal = g.emit("mul", g.real(x), on_diagonal(g, x.shape[-1], x.type.element_type.part))
+        return below + conjugate(g, flipped(g, below)) + g.convert(diagonal, x.type.element_type)
     return g.emit("select", on_or_below(g, x.shape), x, flipped(g, x))
 
 
 def mirror(xp: Any, a: Array) -> Any:
     """The same, of arrays: what is above the diagonal is not read, be it infinite or NaN."""
-    return xp.tril(a) + xp.matrix_transpose(xp.tril(a, k=-1))
+    below = xp.tril(a, k=-1)
+    if not xp.isdtype(a.dtype, "complex floating"):
+        return xp.tril(a) + xp.matrix_transpose(below)
+    diagonal = xp.tril(xp.triu(xp.real(a)))
+    return below + xp.matrix_transpose(xp.conj(below)) + xp.astype(diagonal, a.dtype)
 
 
 def lower(g: Builder, x: Value, offset: int = 0) -> Value:

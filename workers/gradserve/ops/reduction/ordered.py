@@ -11,7 +11,7 @@ import numpy as np
 from gradserve.ir.builder import Builder, Operand, Value
 from gradserve.ir.op import Cost, Op, Sample, Unknown
 from gradserve.ir.types import Array, ElementType, TensorType
-from gradserve.ops.family import Discrete, Linear, expand, moved_bytes, only, require, require_arity, with_batch
+from gradserve.ops.family import Discrete, Linear, expand, moved_bytes, only, require, require_arity, with_batch, work
 from gradserve.ops.reduction.reductions import widened
 from gradserve.ops.registry import register
 
@@ -23,13 +23,19 @@ class AlongAxis(Op):
     axis: int
 
     total = True
-    constraints = {"C0": "one operand", "C1": "axis is an axis of the operand"}
+    constraints = {
+        "C0": "one operand",
+        "C1": "axis is an axis of the operand",
+        "K1": "elements are not complex, unless the op takes such",
+    }
 
     def operand(self, *types: TensorType) -> TensorType:
         """The type of the operand, once C0 and C1 hold."""
         require_arity(self, types, 1)
-        require(0 <= self.axis < types[0].rank, "C1", f"{types[0]} has no axis {self.axis}")
-        return types[0]
+        (x,) = types
+        require(0 <= self.axis < x.rank, "C1", f"{x} has no axis {self.axis}")
+        require(self.takes_complex or not x.is_complex, "K1", f"{x}: {self.name} needs an order, which complex lack")
+        return x
 
     def batch(self, g: Builder, operands: Sequence[Value], batched: Sequence[bool], size: int) -> tuple[Value, ...]:
         """The op one axis further."""
@@ -37,7 +43,7 @@ class AlongAxis(Op):
 
     def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:
         """One operation for each element."""
-        return Cost(float(operands[0].size), moved_bytes(operands, results))
+        return Cost(work(float(operands[0].size), operands[0]), moved_bytes(operands, results))
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,7 @@ class Cumsum(Linear, RunningTotal):
     """The sums of all elements up to each one along the axis."""
 
     name = "cumsum"
+    takes_complex = True
     function = "cumulative_sum"
 
     def transpose(
@@ -94,6 +101,7 @@ class Cumprod(RunningTotal):
     """The products of all elements up to each one along the axis."""
 
     name = "cumprod"
+    takes_complex = True
     analytic = True
     function = "cumulative_prod"
 

@@ -20,6 +20,7 @@ from gradserve.ops.family import (
     require,
     require_arity,
     with_batch,
+    work,
 )
 from gradserve.ops.registry import register
 
@@ -55,7 +56,8 @@ class OverAxes(Op):
         (x,) = types
         ascending = list(self.axes) == sorted(set(self.axes) & set(range(x.rank)))
         require(ascending, "C1", f"axes {self.axes} are not ascending axes of {x}")
-        require(self.accepts(x.element_type), "C2", f"{self.name} does not take {x.element_type.value} elements")
+        taken = self.accepts(x.element_type) and (self.takes_complex or not x.is_complex)
+        require(taken, "C2", f"{self.name} does not take {x.element_type.value} elements")
         return (x.with_shape(tuple(n for axis, n in enumerate(x.shape) if axis not in self.axes)),)
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
@@ -69,7 +71,7 @@ class OverAxes(Op):
 
     def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:
         """One operation for each element."""
-        return Cost(float(operands[0].size), moved_bytes(operands, results))
+        return Cost(work(float(operands[0].size), operands[0]), moved_bytes(operands, results))
 
 
 class Total(OverAxes):
@@ -102,6 +104,7 @@ class ReduceSum(Linear, Total):
     """The sum along the axes."""
 
     name = "reduce_sum"
+    takes_complex = True
     function = "sum"
 
     def transpose(
@@ -117,6 +120,7 @@ class ReduceProd(Total):
     """The product along the axes."""
 
     name = "reduce_prod"
+    takes_complex = True
     analytic = True
     function = "prod"
 

@@ -15,7 +15,7 @@ from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Cost, Sample
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.contraction.contract import matrix_product
-from gradserve.ops.family import moved_bytes, require
+from gradserve.ops.family import moved_bytes, require, work
 from gradserve.ops.linalg.matrices import OfMatrix
 from gradserve.ops.linalg.stacked import part
 from gradserve.ops.linalg.triangles import mirror, mirrored
@@ -154,4 +154,4 @@ def decomposition_cost(flops: float, operands: Sequence[TensorType], results: Se
     (a,) = operands
     longer, shorter = max(a.lengths[-2:]), min(a.lengths[-2:])
     stack = a.size // max(1, longer * shorter)
-    return Cost(flops * stack * longer * shorter**2, moved_bytes(operands, results))
+    return Cost(work(flops * stack * longer * shorter**2, a), moved_bytes(operands, results))

@@ -12,7 +12,7 @@ from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Cost, Op, Sample
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.contraction.contract import matrix_product
-from gradserve.ops.family import expand, require, require_arity, with_batch
+from gradserve.ops.family import expand, require, require_arity, require_floats, with_batch
 from gradserve.ops.linalg.stacked import part
 from gradserve.ops.linalg.triangles import flipped, mirror, mirrored
 from gradserve.ops.registry import register
@@ -47,7 +47,7 @@ class OfSingular(Op):
         require_arity(self, types, 1)
         (a,) = types
         require(a.rank >= 2, "C1", f"{a} is no matrix")
-        require(a.is_float, "C2", f"elements must be real, not {a.element_type.value}; convert them")
+        require_floats(self, a, "C2")
         fits = 0 <= self.start <= self.stop <= min(a.lengths[-2:])
         require(fits, "C3", f"{self.start}:{self.stop} of {a}")
         return a, self.stop - self.start

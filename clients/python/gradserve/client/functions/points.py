@@ -90,8 +90,10 @@ class Point:
 
 
 def _require_real(type_: TensorType, what: str, path: str) -> None:
-    if not type_.is_float:
+    if not type_.is_real:
         text = "leave it out, or convert it, such as by .astype(np.float64)"
+        if type_.is_complex:
+            text = "take its real and its imaginary part, and write x + 1j * y inside"
         raise untraceable(f"{what} is in real numbers, and {path} is {type_}", text)
 
 

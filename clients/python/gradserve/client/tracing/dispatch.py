@@ -65,8 +65,6 @@ def name_of(function: Any) -> str:
 
 
 def _instead(name: str) -> str:
-    if name.startswith("np.fft."):
-        return "its result is complex, and no graph has complex elements; multiply by captured cosines and sines"
     return INSTEAD.get(name) or _near(name)
 
 

@@ -93,7 +93,7 @@ class Traces:
         for name, tree in given.items():
             found, structures[name] = flatten(tree, name)
             arrays = {path: as_array(leaf, path) for path, leaf in found}
-            if any(array.dtype.kind == "f" for array in arrays.values()):
+            if any(array.dtype.kind in "fc" for array in arrays.values()):
                 real += (name,)
             leaves |= arrays
         chosen = names_of(wrt, structures, "wrt")

@@ -30,6 +30,7 @@ _INSTEAD = {
         f"scipy.special.{name}": f"gradserve.client.functions.{name} takes the same arguments"
         for name in ("log_softmax", "logsumexp", "multigammaln", "polygamma", "softmax", "softplus")
     },
+    "scipy.fft.__ua_function__": "functions of np.fft take the same arguments",
     **{
         f"scipy.signal.{name}": "gradserve.client.functions.convolve takes the same arguments"
         for name in ("convolve", "fftconvolve", "oaconvolve")
@@ -64,7 +65,7 @@ class Numberless:
         _refuse_number("int()", "write x.astype(np.int64), np.floor(x) or np.round(x)")
 
     def __complex__(self) -> complex:
-        _refuse_number("complex()", "stay with real arrays: no graph has complex ones")
+        _refuse_number("complex()", "use the traced array itself, and x + 1j * y instead of complex(x, y)")
 
     def __round__(self, digits: int | None = None) -> int:
         _refuse_number("round()", "write np.round(x)")

@@ -101,14 +101,14 @@ class Tracer(Numberless, NDArrayOperatorsMixin):
         return np.matrix_transpose(self)
 
     @property
-    def real(self) -> Tracer:
-        """Itself: all elements are real."""
-        return self
+    def real(self) -> Any:
+        """The real part."""
+        return np.real(self)
 
     @property
     def imag(self) -> Any:
-        """Zeros: all elements are real."""
-        return np.zeros_like(self)
+        """The imaginary part."""
+        return np.imag(self)
 
     def reshape(self, *shape: Any, order: Any = "C") -> Any:
         """The elements in another shape, given as one tuple or as numbers."""

@@ -4,6 +4,7 @@ from gradserve.execution.numpy.kernels import (
     contraction,
     elementwise,
     factors,
+    fourier,
     indexing,
     linalg,
     movement,

@@ -10,11 +10,13 @@ import numpy as np
 
 from gradserve.execution.numpy.kernels.table import Kernel, M, kernel, plain
 from gradserve.ir.types import Array, TensorType
-from gradserve.ops.elementwise.arithmetic import Add, Convert, Div, Mul, Neg, Sub
+from gradserve.ops.elementwise.arithmetic import Add, Div, Mul, Neg, Sub
 from gradserve.ops.elementwise.comparison import Clip, Select
+from gradserve.ops.elementwise.conversion import Convert
 from gradserve.ops.elementwise.differentiate_as import DifferentiateAs
 from gradserve.ops.elementwise.entire import Stumpff
 from gradserve.ops.elementwise.hypotenuse import Cosine, HypotExcess, RootSumSquare
+from gradserve.ops.elementwise.parts import Complex, Imag, Real
 from gradserve.ops.elementwise.powers import Cbrt, LogAddExp, Logistic
 from gradserve.ops.elementwise.rounding import Round
 from gradserve.ops.elementwise.slopes import NEAR, Bell, LogisticSlope, OneMinusSquare, TanhSlope
@@ -85,6 +87,7 @@ def _cbrt(op: Cbrt, types: Sequence[TensorType]) -> Kernel:
     return np.cbrt
 
 
+kernel(Complex, Imag, Real, broadcasts=True)(plain)
 kernel(Bell, Cosine, HypotExcess, LogisticSlope, OneMinusSquare, RootSumSquare, broadcasts=True)(plain)
 
 

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from gradserve.ir.types import Array
+from gradserve.ir.types import Array, ElementType
 
+_FLOATS = (ElementType.FLOAT32, ElementType.FLOAT64, ElementType.COMPLEX64, ElementType.COMPLEX128)
 WORTH = 2e6
 """Floating-point operations, some hundred microseconds, from which it matters."""
-_PRECISIONS = {np.dtype(np.float32): "s", np.dtype(np.float64): "d"}
+_PRECISIONS = {t.dtype: letter for t, letter in zip(_FLOATS, "sdcz", strict=True)}
 
 
 def trtrs(a: Array, b: Array, lower: bool, transposed: bool) -> Array:

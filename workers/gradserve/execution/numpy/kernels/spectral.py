@@ -16,6 +16,7 @@ from gradserve.ops.linalg import finite
 from gradserve.ops.linalg.triangles import mirror
 from gradserve.ops.spectral.divided_differences import Series
 from gradserve.ops.spectral.eigen import Eigh, Eigvalsh, UpperEigh
+from gradserve.ops.spectral.hermitian import Apart, HermitianEigh, PhaseFree
 from gradserve.ops.spectral.matrix_functions import Spectral, SpectralByFactors
 from gradserve.ops.spectral.singular import OfSingular
 from gradserve.ops.spectral.spectral_forms import BAND, along
@@ -24,7 +25,7 @@ _BLOCK = 1 << 19
 """Divided differences that are held at once."""
 Forming: TypeAlias = Spectral | SpectralByFactors
 
-kernel(OfSingular)(plain_rows)
+kernel(OfSingular, HermitianEigh, Apart, PhaseFree)(plain_rows)
 
 
 @kernel(Eigh, Eigvalsh)

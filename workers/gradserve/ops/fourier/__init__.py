@@ -1,0 +1,3 @@
+"""Discrete Fourier transforms."""
+
+from gradserve.ops.fourier import transforms
