@@ -20,6 +20,7 @@ from gradserve.jobs.sweep import SweepSchedule
 from gradserve.ops import builder
 from gradserve.pools.local.pool import LocalPool
 from gradserve.questions.call import Batch, Call, Options, Reduction
+from gradserve.questions.claimed import Claimed
 from gradserve.questions.eigenpairs import TopEigenpairs
 from gradserve.questions.estimates import EstimateDiagonal, EstimateTrace, Estimator
 from gradserve.questions.matrices import Matrix
@@ -95,6 +96,9 @@ QUESTIONS: dict[str, Any] = {
     ),
     "gradient": VerifyGradient(CALL, ("W", "x", "b"), seed=5, order=2),
     "claim": VerifyGradient(CALL, ("W", "x", "b"), BEHIND, seed=5),
+    "thorough": VerifyGradient(CALL, ("W", "x", "b"), seed=5, thorough=True),
+    "claimed diagonal": VerifyGradient(CALL, ("W", "x", "b"), BEHIND, Claimed.DIAGONAL, seed=5),
+    "claimed hvp": VerifyGradient(CALL, ("W", "x", "b"), BEHIND, Claimed.HVP, RIGHT, seed=5),
     "symmetry": VerifySymmetry(CALL, seed=6),
 }
 
@@ -140,7 +144,7 @@ def test_a_stream_goes_on_from_each_of_its_answers(name, whole):
             question = replace(QUESTIONS[name], resume=whole[name][position].token)
             found = [bits(answer) for answer in answers(Context(pool), question, Control())]
             wanted = uninterrupted[position:]
-            if name in ("gradient", "claim", "symmetry") and position == len(uninterrupted) - 1:
+            if isinstance(question, VerifyGradient | VerifySymmetry) and position == len(uninterrupted) - 1:
                 wanted = uninterrupted[position - 1 :]  # the report comes after the last stage
             assert found == wanted
     finally:

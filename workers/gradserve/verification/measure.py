@@ -25,7 +25,7 @@ FIRST = range(1, 9)
 ALL = range(1, 17)
 """Those used where the first do not settle it: down to 2.3e-10."""
 _LARGEST_GROWTH = 100.0
-_LARGER = {"noise, a larger spacing": slice(1, 2), "noise, larger spacings": slice(2, None)}
+_LARGER = {"noise, a larger spacing": (1, 2), "noise, larger spacings": (2, len(SPACINGS))}
 """The spacings that are tried where smaller ones do not tell the noise, by the name of the stage."""
 
 T = TypeVar("T")
@@ -101,17 +101,17 @@ class Centre:
 
 
 def centre(vector: Array) -> Dialogue[Centre]:
-    """The loss at the point, and the noise in it along a vector: from the smallest spacing that tells it, side by side."""
+    """The loss at the point, and the noise in it along a vector, on each side at the smallest spacing that tells it."""
     (values,) = yield Stage("noise", [vector], [np.concatenate([[0.0], noise_steps(SPACINGS[:1])])])
     value = float(values[0])
     windows = np.full((2, len(SPACINGS), WINDOW), np.nan)
     windows[:, 0] = values[1:].reshape(2, WINDOW)
-    for name, larger in _LARGER.items():
+    for name, (start, stop) in _LARGER.items():
         sides = unsettled(windows) if np.isfinite(value) else []
         if sides:
-            asked = noise_steps(SPACINGS[larger]).reshape(2, -1)[sides]
+            asked = noise_steps(SPACINGS[start:stop]).reshape(2, -1)[sides]
             (values,) = yield Stage(name, [vector], [asked.ravel()])
-            windows[sides, larger] = values.reshape(len(sides), -1, WINDOW)
+            windows[sides, start:stop] = values.reshape(len(sides), -1, WINDOW)
     return Centre(value, noise_level(windows, value))
 
 

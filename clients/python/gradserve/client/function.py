@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from gradserve.client.asking import explained, options_from, token_of, whole
+from gradserve.client.claims import Target
 from gradserve.client.entries import parse_pairs
 from gradserve.client.importers.files import save_graph
 from gradserve.client.operators import LinearOperator
@@ -15,6 +16,7 @@ from gradserve.client.taylor import TaylorAlong, TaylorModel, along_direction
 from gradserve.client.traces import Reduction, Traces
 from gradserve.client.tracing.signature import Batch, Names
 from gradserve.ir.errors import InvalidRequest
+from gradserve.questions.claimed import Claimed
 from gradserve.questions.derivations import Evaluate, Gradient, Hessian, Hvp, Jacobian, Jvp, Vjp
 from gradserve.questions.explanation import Explanation
 from gradserve.questions.inspection import Inspect, Inspection
@@ -211,6 +213,8 @@ class Function(Spectral, Traces):
         self,
         *arguments: Any,
         claimed: Any = None,
+        of: Target = "gradient",
+        tangent: Any = None,
         directions: int = 0,
         seed: int = 0,
         rel_tol: float = 0.0,
@@ -221,19 +225,26 @@ class Function(Spectral, Traces):
         resume: VerificationProgress | bytes | None = None,
         **named: Any,
     ) -> VerificationReport:
-        """A finite-difference verification of the gradient, or of a `claimed` one: `.passed`, `.worst`; prints well.
+        """A finite-difference verification of the gradient, or of what is `claimed`: `.passed`, `.worst`; prints well.
 
+        `of` says what is claimed: a `gradient`, a `diagonal` of the Hessian or an `hvp`, as the parameters are; a
+        `jvp`, as the value is, which is one array; or a `jacobian`, which has for each parameter an array of the
+        value's shape followed by the parameter's. Products are with a `tangent`.
         With `order=2` H v against differences of the gradient as well; if `thorough`, by other means than differences
         too: twice, on every executor, forward against reverse, by complex steps. 0 stands for the service's default.
         `progress` is called at every stage; `resume` is what it was called with, or the `.token` of that, to go on from
         there.
         """
         bound = self._signatures.bind(arguments, named, wrt, False)
-        vectors = {} if claimed is None else bound.vectors(claimed, "claimed gradient")
         chosen = {"directions": directions, "seed": seed, "rel_tol": rel_tol, "order": order, "thorough": thorough}
-        options = options_from(VerifyGradient, chosen)
-        token = token_of(resume)
-        question = VerifyGradient(self._call(bound), bound.real_inputs(), vectors, resume=token, **options)
+        options = options_from(VerifyGradient, {**chosen, "of": of})
+        vectors, tangents = {}, {} if tangent is None else bound.vectors(tangent, "tangent")
+        if claimed is not None:
+            by_output = options["of"] is Claimed.JVP
+            vectors = bound.cotangents(claimed, "claimed jvp") if by_output else bound.vectors(claimed, f"claimed {of}")
+        question = VerifyGradient(
+            self._call(bound), bound.real_inputs(), vectors, tangents=tangents, resume=token_of(resume), **options
+        )
         report: VerificationReport = self._verified(question, progress)
         return report
 
