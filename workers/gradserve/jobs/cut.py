@@ -17,8 +17,8 @@ CHUNK_SECONDS = 0.05
 SHARED = 1 / 16
 """The part of a chunk that its positions share is computed in each: where it is large, chunks last until it is so small
 a part of them,"""
-LONGEST_SECONDS = 0.5
-"""but no longer than this."""
+LONGER = 10.0
+"""but no longer than so many times the seconds of others."""
 CHUNK_BYTES = 256 << 20
 """Predicted live bytes of a chunk, where the axis can be divided."""
 _PILOT = 9
@@ -61,7 +61,7 @@ def _positions_per_chunk(first: Piece, many: Piece, size: int) -> int:
     """How many positions fit, by what the first one takes and what many do."""
     one, all_, more = first.schedule, many.schedule, many.stop - 1
     each = (all_.seconds - one.seconds) / more
-    seconds = max(CHUNK_SECONDS, min(LONGEST_SECONDS, (one.seconds - each) / SHARED))
+    seconds = max(CHUNK_SECONDS, min(LONGER * CHUNK_SECONDS, (one.seconds - each) / SHARED))
     by_time = _affordable(seconds, one.seconds, each)
     by_memory = _affordable(CHUNK_BYTES, one.peak_bytes, (all_.peak_bytes - one.peak_bytes) / more)
     return max(1, min(size, by_time, by_memory))

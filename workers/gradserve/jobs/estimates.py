@@ -23,11 +23,12 @@ from gradserve.ir.types import TensorType
 from gradserve.jobs import slopes, traces
 from gradserve.jobs.calls import checked, inputs_in_question
 from gradserve.jobs.context import Context
-from gradserve.jobs.multiplied import CHUNK_PROBES, Products, product_of, size_of_chunks
+from gradserve.jobs.multiplied import Products, product_of
 from gradserve.jobs.probing import Probing, asked_of
-from gradserve.jobs.programs import Axis, Check
+from gradserve.jobs.programs import Check
 from gradserve.jobs.resuming import Resumable
-from gradserve.jobs.sweep import Sweep, SweepSchedule, counting
+from gradserve.jobs.sweep import SweepSchedule, counting
+from gradserve.jobs.vectors import CHUNK_PROBES, OverVectors
 from gradserve.questions.call import Argument, Call, Reduction
 from gradserve.questions.derivations import Derivation
 from gradserve.questions.estimates import (
@@ -62,10 +63,8 @@ def schedule(context: Context, question: Estimate, check: Check) -> SweepSchedul
     derivation = counting(probed(question, call.graph), call.options)
     vectors = frozenset(added_inputs(call.graph, derivation))
     nbytes = sum(argument.nbytes for argument in call.arguments.values())
-    sweep = Sweep(call.graph, derivation, call.options, nbytes, Axis(vectors, CHUNK_PROBES), divisible=False)
-    size = size_of_chunks(sweep, context, check)
-    laps = points * -(-target.max_probes // size)
-    return replace(sweep, axis=Axis(vectors, size), laps=laps).schedule(context, check)
+    probes = OverVectors(call, derivation, vectors, nbytes).whole(target.max_probes, context, check)
+    return replace(probes, laps=points * probes.laps).schedule(context, check)
 
 
 def answers(context: Context, question: Estimate, control: Control) -> Iterator[Any]:
