@@ -14,11 +14,6 @@ from gradserve.execution import Instance, Schedule
 
 CHUNK_SECONDS = 0.05
 """Predicted seconds of a chunk: eighty times the way to a worker, and short enough to cancel."""
-SHARED = 1 / 16
-"""The part of a chunk that its positions share is computed in each: where it is large, chunks last until it is so small
-a part of them,"""
-LONGER = 10.0
-"""but no longer than so many times the seconds of others."""
 CHUNK_BYTES = 256 << 20
 """Predicted live bytes of a chunk, where the axis can be divided."""
 _PILOT = 9
@@ -60,9 +55,7 @@ def _fits(schedule: Schedule) -> bool:
 def _positions_per_chunk(first: Piece, many: Piece, size: int) -> int:
     """How many positions fit, by what the first one takes and what many do."""
     one, all_, more = first.schedule, many.schedule, many.stop - 1
-    each = (all_.seconds - one.seconds) / more
-    seconds = max(CHUNK_SECONDS, min(LONGER * CHUNK_SECONDS, (one.seconds - each) / SHARED))
-    by_time = _affordable(seconds, one.seconds, each)
+    by_time = _affordable(CHUNK_SECONDS, one.seconds, (all_.seconds - one.seconds) / more)
     by_memory = _affordable(CHUNK_BYTES, one.peak_bytes, (all_.peak_bytes - one.peak_bytes) / more)
     return max(1, min(size, by_time, by_memory))
 

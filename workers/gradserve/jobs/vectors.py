@@ -1,7 +1,7 @@
 """A derivation run over many vectors: how these are cut into chunks, and chunks of one size into sweeps.
 
 Chunks have sizes that are powers of two, so that few programs serve all requests, and how a request is cut depends on
-it alone.
+it alone. What does not depend on the vectors, such as the values on the way to a gradient, each chunk computes once.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from gradserve.jobs.context import Context
+from gradserve.jobs.cut import CHUNK_BYTES, CHUNK_SECONDS
 from gradserve.jobs.programs import Axis, Check
 from gradserve.jobs.sweep import Sweep
 from gradserve.questions.call import Call
@@ -19,6 +20,10 @@ CHUNK_PROBES = 64
 """The most vectors of a chunk, a power of two; fewer if they cost more than a chunk should."""
 BATCH_PROBES = 8
 """Those of a chunk of examples, which is cut along these."""
+SAVED = 1 / 16
+"""What a vector has to cost less for a chunk of twice as many to be worth its length,"""
+LONGER = 10.0
+"""which may be so many times that of other chunks."""
 
 
 class OverVectors:
@@ -40,8 +45,16 @@ class OverVectors:
         """How many vectors make a chunk where there are many, by predicted cost."""
         if not self._size:
             whole = replace(self.sweep(self._most, 1), divisible=True)
-            self._size = 1 << (whole.unlimited(context, check).sizes[0].bit_length() - 1) if self._most > 1 else 1
+            self._size = 1 << (whole.unlimited(context, check).sizes[0].bit_length() - 1)
+            while self._size < self._most and self._pays(2 * self._size, context, check):
+                self._size *= 2
         return self._size
+
+    def _pays(self, size: int, context: Context, check: Check) -> bool:
+        """Whether a chunk of so many vectors, which shares what does not depend on them, is worth its length."""
+        half, whole = (self.sweep(each, 1).unlimited(context, check) for each in (size // 2, size))
+        fits = whole.seconds <= LONGER * CHUNK_SECONDS and whole.peak_bytes <= CHUNK_BYTES
+        return fits and whole.seconds <= 2 * half.seconds * (1 - SAVED)
 
     def sweep(self, size: int, laps: int, more_bytes: int = 0) -> Sweep:
         """Some chunks of so many vectors, which may be data of so many bytes."""
@@ -60,7 +73,7 @@ class OverVectors:
     def pieces(
         self, start: int, stop: int, context: Context, check: Check, more_bytes: int = 0
     ) -> Iterator[tuple[Sweep, int]]:
-        """The sweeps over vectors `start` to `stop`, and the first one of each: large chunks if they fit, then halves."""
+        """The sweeps over vectors `start` to `stop`, and the first of each: large chunks if they fit, then halves."""
         size = self.size(context, check)
         while start < stop:
             count = (stop - start) // size
