@@ -151,6 +151,20 @@ def test_a_stream_goes_on_from_each_of_its_answers(name, whole):
         pool.close()
 
 
+@pytest.mark.parametrize("name", ["hutchinson-tolerance", "diagonal", "auto", "values"])
+def test_a_stream_that_takes_long_goes_on_from_between_its_looks(name, context, monkeypatch):
+    """It tells how far it is after every chunk, and ends as one that does not."""
+    monkeypatch.setattr("gradserve.jobs.vectors.BLOCK_SECONDS", 0.0)
+    question = replace(QUESTIONS[name], max_probes=250, relative_tolerance=0.0)
+    found = list(answers(context, question, Control()))
+    taken = [answer.probes for answer in found]
+    assert max(np.diff(taken)) <= 64
+    between = len(found) - 2
+    assert found[between].probes > 128
+    again = list(answers(context, replace(question, resume=found[between].token), Control()))
+    assert [bits(each) for each in again] == [bits(each) for each in found[between:]]
+
+
 @pytest.mark.parametrize("name", ["hutchinson", "auto", "exact", "spectrum", "eigenpairs", "solve", "claim"])
 def test_what_was_computed_is_not_computed_again(name, whole, context, monkeypatch):
     """A stream that goes on from its last answer runs nothing but a gradient to be verified."""

@@ -80,6 +80,15 @@ def with_gradient(context: Context, question: EstimateTrace, answer: TraceEstima
     return replace(answer, gradient=found.values, gradient_half_widths=found.half_widths, report=report)
 
 
+def schedule(context: Context, question: EstimateTrace | EstimateSpectrum, count: int, check: Check) -> SweepSchedule:
+    """How the gradient of an estimate from so many vectors will be run.
+
+    Raises:
+        InvalidRequest, NotDifferentiable, LimitExceeded: it cannot be.
+    """
+    return Slopes(context, question.call, question.wrt, Control()).schedule(count, check)
+
+
 class Slopes:
     """Runs the gradients of forms at one point."""
 

@@ -11,6 +11,7 @@ from gradserve.estimation.recurrence import state
 from gradserve.estimation.spectrum import SpectrumSoFar
 from gradserve.ir.errors import Violation
 from gradserve.ir.types import Array
+from gradserve.jobs import slopes
 from gradserve.jobs.chunks import Lap
 from gradserve.jobs.context import Context
 from gradserve.jobs.probes import probes_of
@@ -41,6 +42,12 @@ def schedule(context: Context, question: EstimateSpectrum, check: Check) -> Swee
         LimitExceeded: more probes, memory or operations than allowed.
     """
     return _schedule(context, prepared(context, question, check), check)
+
+
+def gradient_schedule(context: Context, question: EstimateSpectrum, check: Check) -> SweepSchedule:
+    """How the gradient of log det, which can be scheduled, will be run."""
+    named = prepared(context, question, check)
+    return slopes.schedule(context, named, named.probes or DEFAULT_PROBES, check)
 
 
 def answers(context: Context, question: EstimateSpectrum, control: Control) -> Iterator[SpectrumEstimate]:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from gradserve.jobs import cut
 from gradserve.jobs.context import Context
-from gradserve.jobs.cut import CHUNK_BYTES, CHUNK_SECONDS
 from gradserve.jobs.programs import Axis, Check
-from gradserve.jobs.sweep import Sweep
+from gradserve.jobs.sweep import Sweep, SweepSchedule
 from gradserve.questions.call import Call
 from gradserve.questions.derivations import Derivation
 
@@ -24,6 +24,8 @@ SAVED = 1 / 16
 """What a vector has to cost less for a chunk of twice as many to be worth its length,"""
 LONGER = 10.0
 """which may be so many times that of other chunks."""
+BLOCK_SECONDS = 2.0
+"""Predicted seconds after which a stream tells how far it is."""
 
 
 class OverVectors:
@@ -53,7 +55,7 @@ class OverVectors:
     def _pays(self, size: int, context: Context, check: Check) -> bool:
         """Whether a chunk of so many vectors, which shares what does not depend on them, is worth its length."""
         half, whole = (self.sweep(each, 1).unlimited(context, check) for each in (size // 2, size))
-        fits = whole.seconds <= LONGER * CHUNK_SECONDS and whole.peak_bytes <= CHUNK_BYTES
+        fits = whole.seconds <= LONGER * cut.CHUNK_SECONDS and whole.peak_bytes <= cut.CHUNK_BYTES
         return fits and whole.seconds <= 2 * half.seconds * (1 - SAVED)
 
     def sweep(self, size: int, laps: int, more_bytes: int = 0) -> Sweep:
@@ -81,3 +83,9 @@ class OverVectors:
                 yield self.sweep(size, count, more_bytes), start
                 start += count * size
             size //= 2
+
+
+def block_of(scheduled: SweepSchedule) -> int:
+    """The vectors after which a stream tells how far it is, whole chunks: what is lost with it takes no longer."""
+    chunks = BLOCK_SECONDS / max(scheduled.seconds / scheduled.sweep.laps, 1e-9)
+    return scheduled.sweep.at_once * max(1, int(chunks))

@@ -14,7 +14,7 @@ import numpy as np
 
 from gradserve.autodiff import names
 from gradserve.autodiff.derivation import TwoPoint
-from gradserve.estimation.looks import Target, looks
+from gradserve.estimation.looks import Target, moments
 from gradserve.estimation.recurrence import Space
 from gradserve.estimation.two_point import Known, SlopesSoFar, by_row
 from gradserve.ir.errors import InvalidRequest, Violation
@@ -31,7 +31,7 @@ from gradserve.jobs.probes import probes_of
 from gradserve.jobs.programs import Check
 from gradserve.jobs.resuming import Resumable
 from gradserve.jobs.sweep import SweepSchedule
-from gradserve.jobs.vectors import CHUNK_PROBES, OverVectors
+from gradserve.jobs.vectors import CHUNK_PROBES, OverVectors, block_of
 from gradserve.pools.sources import array_of
 from gradserve.pools.work import Normals, OneHots, Shared, Signs, Source
 from gradserve.questions.call import Call
@@ -179,14 +179,16 @@ class _Running:
         """Estimates from random directions."""
         target, error = self._slopes.target, self._step.error
         found = self._beginning(resumable.stood)
-        if found.means.count not in (0, *looks(target)):
+        told = [*moments(target, block_of(self._slopes.schedule()))]
+        if found.means.count not in (0, *(probes for _, probes, _ in told)):
             refuse_token("the number of directions")
-        for look, probes in enumerate(looks(target), start=1):
+        for look, probes, ends in told:
             if probes < found.means.count:
                 continue
             for slopes, factors, sources in self._between(found.means.count, probes):
                 found = found.with_samples(slopes, self._directions(sources, factors))
             known = found.known(target, look, EPSILON, 0.0 if np.isnan(error) else error)
+            known = known if ends else replace(known, reason=StopReason.NONE)
             answer = self._answer(known)
             yield resumable.marked(answer, {**found.state(), **self._state()}, answer.report)
             if known.reason is not StopReason.NONE:
