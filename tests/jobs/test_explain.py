@@ -137,7 +137,7 @@ def test_the_planted_fault_of_an_explanation_that_forgets_a_limit_is_found(limit
 
 @pytest.mark.parametrize(("question", "most"), [(EstimateTrace, 1.0), (EstimateSpectrum, 16.0)])
 def test_the_gradient_of_an_answer_is_explained_with_it(question, most):
-    """To the operation, where vectors fill chunks of one size; recurrences that solve may end before their last step."""
+    """To the operation where vectors fill chunks of one size; recurrences that solve may end before their last one."""
     graph = layer(width=5)
     call = call_of(graph, arguments_of(graph))
     pool = LocalPool(1)
