@@ -8,8 +8,9 @@ found from their distances.
     python clients/python/examples/zero_order.py [--address HOST:PORT] [--plot descents.png] [--largest 256]
 
 Prints what the theory says and what is measured: the exponent of the steps in n (1), the factor by which a step on
-|x|^2 / 2 contracts in mean (1 - 1/n), the linear rates of strongly convex losses, which fall like 1/n at random, and the
-exponents of 1/k and n/k for a loss that is convex and no more. Takes about two minutes on one processor. It needs Matplotlib for the plot.
+|x|^2 / 2 contracts in mean (1 - 1/n), the linear rates of strongly convex losses, which fall like 1/n at random, and
+the exponents of 1/k and n/k for a loss that is convex and no more. Takes about two minutes on one processor. It needs
+Matplotlib for the plot.
 """
 
 from __future__ import annotations
