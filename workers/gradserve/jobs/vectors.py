@@ -24,8 +24,9 @@ SAVED = 1 / 16
 """What a vector has to cost less for a chunk of twice as many to be worth its length,"""
 LONGER = 10.0
 """which may be so many times that of other chunks."""
-BLOCK_SECONDS = 2.0
-"""Predicted seconds after which a stream tells how far it is."""
+BLOCK_SECONDS = 20.0
+"""Predicted seconds of work after which a stream tells how far it is: that is what is lost with it. Blocks are waited
+for, so they have work for some tens of workers."""
 
 
 class OverVectors:
@@ -86,6 +87,6 @@ class OverVectors:
 
 
 def block_of(scheduled: SweepSchedule) -> int:
-    """The vectors after which a stream tells how far it is, whole chunks: what is lost with it takes no longer."""
+    """The vectors after which a stream tells how far it is, whole chunks."""
     chunks = BLOCK_SECONDS / max(scheduled.seconds / scheduled.sweep.laps, 1e-9)
     return scheduled.sweep.at_once * max(1, int(chunks))
