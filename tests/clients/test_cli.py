@@ -203,3 +203,13 @@ def test_a_stream_of_nothing_to_stream_is_refused(run, folder):
         status, _, errors = run("gradient", "loss.pb", *more, "--stream")
         assert status == 2
         assert "row" in errors
+
+
+def test_verify_a_claimed_product(folder, run, place, embedded):
+    np.savez("v.npz", w=np.ones(3), b=np.float64(1.0))
+    right = embedded.function(loss).hvp(**load_arrays(folder / "point.npz"), tangent={"w": np.ones(3), "b": 1.0})
+    arguments = ["verify", "loss.pb", "point.npz", "--of", "hvp", "--tangents", "v.npz", "--claimed", "hv.npz", *place]
+    np.savez("hv.npz", **{f"product:{name}": array for name, array in right.items()})
+    assert run(*arguments)[0] == 0
+    np.savez("hv.npz", w=right["w"] * 1.001, b=right["b"])
+    assert run(*arguments)[0] == 1

@@ -27,6 +27,13 @@ def test_steps_grow_like_the_dimension_without_derivatives_alone(found, name):
     assert steps[example.CENTRAL] == steps[example.EXACT]
 
 
+@pytest.mark.parametrize("name", ["quadratic", "scaling"])
+def test_strongly_convex_losses_fall_by_a_factor_a_step_and_at_random_by_the_dimension_less(found, name):
+    exact, random = (example.linear_rates(found[name], way, SIZES) for way in (example.EXACT, example.TWO_POINT))
+    assert abs(example.exponent(SIZES, exact)) < 0.3
+    assert -1.2 <= example.exponent(SIZES, random) <= -0.8
+
+
 def test_what_a_descent_spends(found):
     central = found["scaling"][example.CENTRAL, 96][0]
     random = found["scaling"][example.TWO_POINT, 96][0]

@@ -67,6 +67,21 @@ def test_machine_code_is_not_predicted_to_be_slower(embedded, name, derivation):
     assert compiled < 1.1 * on_numpy
 
 
+def test_a_few_matrices_side_by_side_take_as_long_as_one_of_as_many_columns(embedded, monkeypatch):
+    """An axis of two is no side of a matrix: it lies beside another one."""
+    few, wide = np.ones((400, 2, 200)), np.ones((400, 400))
+    x = np.ones((300, 400))
+
+    def apart():
+        product = lambda a, b: np.tensordot(a, b, axes=1)  # noqa: E731
+        few_, wide_ = (seconds(embedded, product, x, b, derivation=Evaluate()) for b in (few, wide))
+        return few_ / wide_
+
+    assert 0.8 < apart() < 1.25
+    monkeypatch.setattr(costs, "_sides", lambda op, operands: (n for t in operands for n in t.lengths))
+    assert apart() > 3
+
+
 def test_loops_of_small_steps_are_predicted_to_gain_most(embedded):
     on_numpy, compiled = (seconds(embedded, loop(1000), np.array(0.5), name=each) for each in ("numpy", "fused"))
     assert compiled < on_numpy / 5

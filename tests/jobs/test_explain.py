@@ -15,13 +15,17 @@ from gradserve.jobs.answering import answers
 from gradserve.jobs.context import Context
 from gradserve.jobs.limits import Limits
 from gradserve.jobs.programs import Programs
+from gradserve.pools.local.pool import LocalPool
 from gradserve.pools.prepared import PreparedSchedules
 from gradserve.questions.derivations import DERIVATIONS
 from gradserve.questions.derivatives import Derivatives, Differentiate
+from gradserve.questions.estimates import EstimateTrace
 from gradserve.questions.explanation import Explain, Explanation
+from gradserve.questions.spectrum import EstimateSpectrum
 from gradserve.runtime.control import Control
 from tests.jobs.questions import BATCHES, SMALLEST, Case, cases
 from tests.jobs.recording import RecordingPool
+from tests.jobs.support import arguments_of, call_of, layer
 
 pytestmark = pytest.mark.slow
 
@@ -129,3 +133,23 @@ def test_the_planted_fault_of_an_explanation_that_forgets_a_limit_is_found(limit
     monkeypatch.setattr(explain, "_schedule", forgetful)
     with pytest.raises(AssertionError):
         list(check_all(house))
+
+
+@pytest.mark.parametrize(("question", "most"), [(EstimateTrace, 1.0), (EstimateSpectrum, 16.0)])
+def test_the_gradient_of_an_answer_is_explained_with_it(question, most):
+    """To the operation where vectors fill chunks of one size; recurrences that solve may end before their last one."""
+    graph = layer(width=5)
+    call = call_of(graph, arguments_of(graph))
+    pool = LocalPool(1)
+    context = Context(pool)
+    wanted = {"max_probes": 64} if question is EstimateTrace else {"probes": 4, "steps": 5, "damping": 1e3}
+    flops = []
+    for gradient in (False, True):
+        asked = question(call, gradient=gradient, **wanted)
+        *_, last = answers(context, asked, Control())
+        (told,) = answers(context, Explain(asked), Control())
+        flops.append((told.flops, last.report.flops))
+    (told, spent), (told_with, spent_with) = flops
+    more = spent_with - spent
+    assert 0 < more <= told_with - told <= most * more
+    pool.close()

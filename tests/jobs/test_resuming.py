@@ -21,6 +21,7 @@ from gradserve.jobs.sweep import SweepSchedule
 from gradserve.ops import builder
 from gradserve.pools.local.pool import LocalPool
 from gradserve.questions.call import Batch, Call, Options, Reduction
+from gradserve.questions.claimed import Claimed
 from gradserve.questions.eigenpairs import TopEigenpairs
 from gradserve.questions.estimates import EstimateDiagonal, EstimateTrace, Estimator
 from gradserve.questions.matrices import Matrix
@@ -97,6 +98,9 @@ QUESTIONS: dict[str, Any] = {
     ),
     "gradient": VerifyGradient(CALL, ("W", "x", "b"), seed=5, order=2),
     "claim": VerifyGradient(CALL, ("W", "x", "b"), BEHIND, seed=5),
+    "thorough": VerifyGradient(CALL, ("W", "x", "b"), seed=5, thorough=True),
+    "claimed diagonal": VerifyGradient(CALL, ("W", "x", "b"), BEHIND, Claimed.DIAGONAL, seed=5),
+    "claimed hvp": VerifyGradient(CALL, ("W", "x", "b"), BEHIND, Claimed.HVP, RIGHT, seed=5),
     "symmetry": VerifySymmetry(CALL, seed=6),
 }
 
@@ -142,11 +146,25 @@ def test_a_stream_goes_on_from_each_of_its_answers(name, whole):
             question = replace(QUESTIONS[name], resume=whole[name][position].token)
             found = [bits(answer) for answer in answers(Context(pool), question, Control())]
             wanted = uninterrupted[position:]
-            if name in ("gradient", "claim", "symmetry") and position == len(uninterrupted) - 1:
+            if isinstance(question, VerifyGradient | VerifySymmetry) and position == len(uninterrupted) - 1:
                 wanted = uninterrupted[position - 1 :]  # the report comes after the last stage
             assert found == wanted
     finally:
         pool.close()
+
+
+@pytest.mark.parametrize("name", ["hutchinson-tolerance", "diagonal", "auto", "values"])
+def test_a_stream_that_takes_long_goes_on_from_between_its_looks(name, context, monkeypatch):
+    """It tells how far it is after every chunk, and ends as one that does not."""
+    monkeypatch.setattr("gradserve.jobs.vectors.BLOCK_SECONDS", 0.0)
+    question = replace(QUESTIONS[name], max_probes=250, relative_tolerance=0.0)
+    found = list(answers(context, question, Control()))
+    taken = [answer.probes for answer in found]
+    assert max(np.diff(taken)) <= 64
+    between = len(found) - 2
+    assert found[between].probes > 128
+    again = list(answers(context, replace(question, resume=found[between].token), Control()))
+    assert [bits(each) for each in again] == [bits(each) for each in found[between:]]
 
 
 @pytest.mark.parametrize("name", ["hutchinson", "auto", "exact", "spectrum", "eigenpairs", "solve", "claim"])

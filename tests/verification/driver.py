@@ -12,7 +12,7 @@ from gradserve.verification.directions import Layout
 from gradserve.verification.gradient import verify
 from gradserve.verification.measure import Problem
 
-FINDING = ("noise", "noise, larger spacings", "differences")
+FINDING = ("noise", "noise, a larger spacing", "noise, larger spacings", "differences")
 EPSILON = float(np.finfo(float).eps)
 
 

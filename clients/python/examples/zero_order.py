@@ -8,8 +8,9 @@ found from their distances.
     python clients/python/examples/zero_order.py [--address HOST:PORT] [--plot descents.png] [--largest 256]
 
 Prints what the theory says and what is measured: the exponent of the steps in n (1), the factor by which a step on
-|x|^2 / 2 contracts in mean (1 - 1/n), and the exponents of 1/k and n/k for a loss that is convex and no more. Takes
-about a minute on one processor. It needs Matplotlib for the plot.
+|x|^2 / 2 contracts in mean (1 - 1/n), the linear rates of strongly convex losses, which fall like 1/n at random, and
+the exponents of 1/k and n/k for a loss that is convex and no more. Takes about two minutes on one processor. It needs
+Matplotlib for the plot.
 """
 
 from __future__ import annotations
@@ -158,6 +159,16 @@ def steps_of(descents: dict[tuple[str, int], list[Descent]], name: str, sizes: S
     return [float(np.mean([descent.steps for descent in descents[name, n]])) for n in sizes]
 
 
+def linear_rates(descents: dict[tuple[str, int], list[Descent]], name: str, sizes: Sequence[int]) -> list[float]:
+    """By how much the logarithm of the loss falls in a step, in each dimension: strongly convex losses fall so."""
+
+    def fall(descent: Descent) -> float:
+        late = descent.losses[len(descent.losses) // 4 :]
+        return -float(np.polyfit(np.arange(len(late)), np.log(late), 1)[0])
+
+    return [float(np.mean([fall(descent) for descent in descents[name, n]])) for n in sizes]
+
+
 def advantage(descents: dict[tuple[str, int], list[Descent]], n: int) -> float:
     """The evaluations of a random descent, by those that an exact one is worth."""
     (exact, *_), random = descents[EXACT, n], descents[TWO_POINT, n]
@@ -248,12 +259,20 @@ def main() -> None:
                 steps = steps_of(descents, way, sizes)
                 told = ", ".join(f"{k:.0f}" for k in steps)
                 print(f"{name}, {way}: {told} steps for n = {sizes}, like n^{exponent(sizes, steps):.3f}")
+            for way in (EXACT, TWO_POINT):
+                told = ", ".join(f"{rate:.2g}" for rate in linear_rates(descents, way, sizes))
+                power = exponent(sizes, linear_rates(descents, way, sizes))
+                print(f"{name}, {way}: the logarithm of the loss falls by {told} a step, like n^{power:.3f}")
             print(f"{name}, n = {sizes[-1]}: {advantage(descents, sizes[-1]):.0f} times the evaluations at random")
         for n in sizes[:2]:
             factor, error = contraction(client, n, 500, 0)
             print(f"|x|^2 / 2, n = {n}: a step contracts by {factor:.4f} ± {error:.4f}, in theory {1 - 1 / n:.4f}")
-        powers = convex_exponents(client, 16, 0)
-        print("convex: exact k^{:.2f}, at random k^{:.2f} and {:.2f} n steps for one".format(*powers))
+        delays = []
+        for n in sizes[:3]:
+            exact, random, delay = convex_exponents(client, n, 0)
+            delays.append(delay * n)
+            print(f"convex, n = {n}: exact k^{exact:.2f}, at random k^{random:.2f} and {delay:.2f} n steps for one")
+        print(f"convex: at random like (n/k) with n^{exponent(sizes[:3], delays):.2f}")
     if given.plot:
         picture(found, sizes).savefig(given.plot)
         print(f"drawn into {given.plot}")

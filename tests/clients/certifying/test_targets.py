@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from gradserve.client import Client, InvalidRequest, certify
-from gradserve.client.certifying import targets
 from gradserve.questions.verdicts import Verdict
+from gradserve.verification import targets
 
 RNG = np.random.default_rng(0)
 A, B = RNG.standard_normal((5, 6)), RNG.standard_normal((5, 2))
@@ -144,7 +144,10 @@ def test_what_makes_no_sense_is_refused(case):
 
 def test_without_the_value_at_the_point_taken_away_right_products_fail(monkeypatch):
     """The planted fault: values paired with vectors as they are, so that each has another value at the point."""
-    along = lambda self, vector, step: float(vector @ self._known(float(step))) * self._unit  # noqa: E731
+
+    def along(self, vector, steps, known):
+        return self._unit * np.array([float(vector @ known("tangent", step)) for step in steps])
+
     monkeypatch.setattr(targets.Product, "along", along)
     wrong = jvp(X, Y)
     wrong[1, 3] *= 1.5

@@ -95,6 +95,8 @@ class Operator:
     """Whether the diagonal is wanted entry by entry."""
     capacity: int = 1 << 20
     """The most rows that may be held at once."""
+    section: int = 256
+    """The most probes that are asked for at once, after which it is told how far the work is."""
     one_pass: bool = False
     """Whether the trace itself takes less than the products with all columns."""
 

@@ -11,9 +11,6 @@ from gradserve.ir.types import Array
 from gradserve.questions.estimates import StopReason
 from gradserve.questions.resuming import Standing
 
-SECTION = 256
-"""The most columns that are held at once."""
-
 
 def columns(operator: Operator, spent: int, known: Array | None = None) -> Dialogue:
     """The diagonal itself, after `spent` other products; `known` are its first entries."""
@@ -24,7 +21,7 @@ def columns(operator: Operator, spent: int, known: Array | None = None) -> Dialo
     if len(diagonal) or not operator.size:
         yield _known(operator, spent, diagonal)
     while len(diagonal) < operator.size:
-        start, stop = len(diagonal), min(len(diagonal) + SECTION, operator.size)
+        start, stop = len(diagonal), min(len(diagonal) + operator.section, operator.size)
         products = yield Basis(start, stop)
         diagonal = np.concatenate([diagonal, products[np.arange(stop - start), np.arange(start, stop)]])
         yield _known(operator, spent, diagonal)

@@ -65,6 +65,19 @@ def looks(target: Target) -> Iterator[int]:
     yield target.max_probes
 
 
+def moments(target: Target, block: int) -> Iterator[tuple[int, int, bool]]:
+    """The look under way, probes after which one tells how far it is, and whether one looks there, for which to stop.
+
+    Between looks one tells it after every `block` of probes.
+    """
+    before = 0
+    for look, probes in enumerate(looks(target), start=1):
+        for between in range(before - before % block + block, probes, block):
+            yield look, between, False
+        yield look, probes, True
+        before = probes
+
+
 def stop_reason(target: Target, probes: int, half_width: float, size: float) -> StopReason:
     """Why to stop after this look, at an estimate of that size; NONE to go on."""
     allowed = max(target.absolute_tolerance, target.relative_tolerance * size)

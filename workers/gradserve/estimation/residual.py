@@ -16,9 +16,6 @@ from gradserve.ir.types import Array
 from gradserve.questions.estimates import Sampler, StopReason
 from gradserve.questions.resuming import Standing, State, refuse_token
 
-SECTION = 256
-"""The most probes that are asked for at once."""
-
 
 @dataclass(frozen=True)
 class Found:
@@ -149,7 +146,7 @@ def sampling(
                 return
             stop = int(min(further(wanted, count) if wanted > count else count, count + left))
         while found.sampled.count < stop:
-            section = min(SECTION, stop - found.sampled.count, max(found.sampled.count, 1))
+            section = min(operator.section, stop - found.sampled.count, max(found.sampled.count, 1))
             rows, products = yield Probes(found.drawn, found.drawn + section, sampler)
             found = found.with_probes(rows, products)
             if found.sampled.count < stop:

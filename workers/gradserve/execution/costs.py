@@ -7,7 +7,8 @@ them the bits, depend on it. `make bench BENCH_ARGS="--only predicted"` compares
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+import math
+from collections.abc import Iterator, Mapping, Sequence, Set
 
 from gradserve.ir.graph import Graph, Node
 from gradserve.ir.op import Cost, Op
@@ -113,7 +114,7 @@ def _of_node(node: Node, operands: Sequence[TensorType], compiled: Mapping[str, 
         around = NODE_SECONDS if each < _QUICK_SECONDS else FUNCTION_NODE_SECONDS
         return around + elements * max(_ELEMENT_SECONDS, each)
     if isinstance(op, Contract):
-        return NODE_SECONDS + _product(cost, operands)
+        return NODE_SECONDS + _product(op, cost, operands)
     return NODE_SECONDS + max(elements * _ELEMENT_SECONDS, cost.flops / _flops_per_second(cost, operands))
 
 
@@ -123,7 +124,7 @@ def _work(op: Op, cost: Cost, operands: Sequence[TensorType], results: Sequence[
         elements = results[0].size
         return 1e-9 * elements * _nanoseconds(op) + cost.bytes / _PASS_BYTES_PER_SECOND
     if isinstance(op, Contract):
-        return _product(cost, operands)
+        return _product(op, cost, operands)
     return max(cost.flops / _flops_per_second(cost, operands), cost.bytes / BYTES_PER_SECOND)
 
 
@@ -143,11 +144,21 @@ def _nanoseconds(op: Elementwise) -> float:
     return 0.0 if op.flops <= _QUICK_FLOPS else 1e9 * _SECONDS_PER_FLOP * op.flops
 
 
-def _product(cost: Cost, operands: Sequence[TensorType]) -> float:
+def _product(op: Contract, cost: Cost, operands: Sequence[TensorType]) -> float:
     """Of a matrix product: of its operations if they are many for each entry, or else of reading the larger matrix."""
-    shortest = min((length for type_ in operands for length in type_.lengths if length > 1), default=1)
+    shortest = min((side for side in _sides(op, operands) if side > 1), default=1)
     bandwidth = _CACHED_BYTES_PER_SECOND if cost.bytes <= CACHED_BYTES else _FAR_BYTES_PER_SECOND
     return max(cost.flops / _rate(_PRODUCTS_PER_SECOND, _HALF_PRODUCTS, shortest), cost.bytes / bandwidth)
+
+
+def _sides(op: Contract, operands: Sequence[TensorType]) -> Iterator[int]:
+    """Those of the matrices that are multiplied: axes that both have are taken together, and so are the others."""
+    for type_, contracted, batch in zip(
+        operands, (op.lhs_contract, op.rhs_contract), (op.lhs_batch, op.rhs_batch), strict=True
+    ):
+        lengths = dict(enumerate(type_.lengths))
+        yield math.prod(lengths[axis] for axis in contracted)
+        yield math.prod(length for axis, length in lengths.items() if axis not in (*contracted, *batch))
 
 
 def _rate(most: float, half: float, length: float) -> float:

@@ -15,7 +15,7 @@ import numpy as np
 
 from gradserve.autodiff.derivation import added_inputs
 from gradserve.estimation import automatic
-from gradserve.estimation.looks import Target, looks
+from gradserve.estimation.looks import Target, moments
 from gradserve.estimation.recurrence import Space
 from gradserve.ir.errors import InvalidRequest, Violation
 from gradserve.ir.graph import Graph
@@ -23,11 +23,12 @@ from gradserve.ir.types import TensorType
 from gradserve.jobs import slopes, traces
 from gradserve.jobs.calls import checked, inputs_in_question
 from gradserve.jobs.context import Context
-from gradserve.jobs.multiplied import CHUNK_PROBES, Products, product_of, size_of_chunks
+from gradserve.jobs.multiplied import Products, product_of
 from gradserve.jobs.probing import Probing, asked_of
-from gradserve.jobs.programs import Axis, Check
+from gradserve.jobs.programs import Check
 from gradserve.jobs.resuming import Resumable
-from gradserve.jobs.sweep import Sweep, SweepSchedule, counting
+from gradserve.jobs.sweep import SweepSchedule, counting
+from gradserve.jobs.vectors import CHUNK_PROBES, OverVectors, block_of
 from gradserve.questions.call import Argument, Call, Reduction
 from gradserve.questions.derivations import Derivation
 from gradserve.questions.estimates import (
@@ -62,17 +63,25 @@ def schedule(context: Context, question: Estimate, check: Check) -> SweepSchedul
     derivation = counting(probed(question, call.graph), call.options)
     vectors = frozenset(added_inputs(call.graph, derivation))
     nbytes = sum(argument.nbytes for argument in call.arguments.values())
-    sweep = Sweep(call.graph, derivation, call.options, nbytes, Axis(vectors, CHUNK_PROBES), divisible=False)
-    size = size_of_chunks(sweep, context, check)
-    laps = points * -(-target.max_probes // size)
-    return replace(sweep, axis=Axis(vectors, size), laps=laps).schedule(context, check)
+    probes = OverVectors(call, derivation, vectors, nbytes).whole(target.max_probes, context, check)
+    return replace(probes, laps=points * probes.laps).schedule(context, check)
+
+
+def gradient_schedule(context: Context, question: EstimateTrace, check: Check) -> SweepSchedule:
+    """How the gradient of an estimate that can be scheduled will be run: of all its vectors."""
+    question, target = replace(question, call=checked(context, question.call, check)), target_of(question)
+    size = _space(question, question.call.graph).size
+    exact = question.estimator is Estimator.EXACT
+    exact |= question.estimator is Estimator.AUTO and automatic.all_columns(size, target)
+    return slopes.schedule(context, question, size if exact else target.max_probes, check)
 
 
 def answers(context: Context, question: Estimate, control: Control) -> Iterator[Any]:
     """Ever better estimates, the last one with a stop reason, and with its gradient if that is wanted.
 
-    They come after numbers of probes that double. With a tolerance, all of their intervals together hold with
-    probability `confidence`, so the last one does so whatever made it stop. Without one, each does by itself.
+    They come after numbers of probes that double, and between these after blocks that take some seconds. With a
+    tolerance, the intervals at all of those numbers together hold with probability `confidence`, so the last does so
+    whatever made it stop. Without one, each does by itself.
 
     Raises:
         InvalidRequest, NotDifferentiable, LimitExceeded: as `schedule` does.
@@ -134,14 +143,17 @@ def _answers(context: Context, question: Estimate, control: Control, resumable: 
     scheduled = schedule(context, question, control.check)
     probing = Probing(question, scheduled, control, time.perf_counter() - started, resumable.stood)
     found = probing.beginning()
-    if found.taken not in (0, *looks(target)):
+    told = [*moments(target, block_of(scheduled))]
+    if found.taken not in (0, *(probes for _, probes, _ in told)):
         refuse_token("the number of probes")
-    for look, probes in enumerate(looks(target), start=1):
+    for look, probes, ends in told:
         if probes < found.taken:
             continue
         for samples in probing.samples(found.taken, probes):
             found = found.with_samples(samples)
         answer = found.answer(target, look, probing.report)
+        if not ends:
+            answer = replace(answer, stop_reason=StopReason.NONE)
         yield resumable.marked(answer, found.state(), probing.report)
         if answer.stop_reason is not StopReason.NONE:
             return

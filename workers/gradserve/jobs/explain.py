@@ -22,7 +22,7 @@ from gradserve.jobs.sweep import Sweep, SweepSchedule, counting
 from gradserve.questions.derivations import Derivation, Evaluate
 from gradserve.questions.derivatives import Differentiate
 from gradserve.questions.eigenpairs import TopEigenpairs
-from gradserve.questions.estimates import Estimate
+from gradserve.questions.estimates import Estimate, EstimateTrace
 from gradserve.questions.explanation import Explain, Explanation, Refusal
 from gradserve.questions.matrices import OfMatrix
 from gradserve.questions.solve import SolveHessian
@@ -41,6 +41,13 @@ SCHEDULES: Mapping[type[Estimate | OfMatrix], Callable[[Context, Any, Check], Sw
 """What schedules each question that is no derivation."""
 
 
+GRADIENTS: Mapping[type[EstimateTrace | EstimateSpectrum], Callable[[Context, Any, Check], SweepSchedule]] = {
+    EstimateTrace: estimates.gradient_schedule,
+    EstimateSpectrum: spectrum.gradient_schedule,
+}
+"""What schedules the gradient of an answer."""
+
+
 def answers(context: Context, question: Explain, control: Control) -> Iterator[Explanation]:
     """The prediction for a question. One over a limit is explained as well, and says so.
 
@@ -55,7 +62,7 @@ def explain(context: Context, question: Differentiate | Estimate | OfMatrix, che
     graph = checked(context, question.call, check).graph
     loss = context.programs.instance(graph, Evaluate(), None, check)[0].program
     try:
-        scheduled = _schedule(context, question, check)
+        scheduled, more = _schedule(context, question, check), _of_gradient(context, question, check)
     except LimitExceeded as error:
         single = Sweep(graph, _one_example(question, graph), question.call.options, 0).unlimited(context, check)
         told = _explanation(context, single, loss.flops, check)
@@ -63,7 +70,26 @@ def explain(context: Context, question: Differentiate | Estimate | OfMatrix, che
             told, chunks=(), placement="refused", reason=error.message, refusal=Refusal(error.limit, error.message)
         )
     dense = isinstance(question, Differentiate) and question.derivation.dense
-    return replace(_explanation(context, scheduled, loss.flops, check), mode=mode_of(scheduled) if dense else "")
+    told = replace(_explanation(context, scheduled, loss.flops, check), mode=mode_of(scheduled) if dense else "")
+    return told if more is None else _with(told, more)
+
+
+def _of_gradient(context: Context, question: Any, check: Check) -> SweepSchedule | None:
+    """The sweep of an answer's gradient; None if none is asked for."""
+    wanted = isinstance(question, EstimateTrace | EstimateSpectrum) and question.gradient
+    return GRADIENTS[type(question)](context, question, check) if wanted else None
+
+
+def _with(told: Explanation, more: SweepSchedule) -> Explanation:
+    """The explanation of a job that runs another sweep after its first."""
+    return replace(
+        told,
+        flops=told.flops + more.flops,
+        bytes=told.bytes + more.bytes,
+        peak_bytes=max(told.peak_bytes, more.peak_bytes),
+        seconds=told.seconds + more.seconds,
+        chunks=told.chunks + more.sizes,
+    )
 
 
 def _explanation(context: Context, scheduled: SweepSchedule, loss_flops: float, check: Check) -> Explanation:

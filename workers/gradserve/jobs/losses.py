@@ -1,4 +1,4 @@
-"""The losses that verifications want, along directions, evaluated on a pool."""
+"""The losses that verifications want, or the arrays of other functions, along directions, evaluated on a pool."""
 
 from __future__ import annotations
 
@@ -80,8 +80,10 @@ class Losses:
         self.arguments = {n: a.astype(types[n].element_type.dtype, copy=False) for n, a in given.items()}
         self.layout = Layout({name: types[name].lengths for name in wrt})
         self.evaluations = 0
-        (loss,) = self.graph.outputs
-        self._loss = names.value(loss.name)
+        ((loss, type_),) = self.graph.output_types.items()
+        self._loss = names.value(loss)
+        self.shape = type_.lengths
+        """That of a value: none, but for functions that are no losses."""
         self.report = spent or Report()
         self.bound: float | None = None
         """The largest error bound of derivatives that are limits at kinks; None if none is."""
@@ -143,7 +145,7 @@ class Losses:
     def at(self, stage: Stage) -> list[Array]:
         """The losses that a stage wants; NaN where the loss cannot be computed, as a Cholesky out of its domain."""
         padded = [np.concatenate([steps, np.zeros(-len(steps) % BLOCK)]) for steps in stage.steps]
-        values = [np.full(len(steps), np.nan) for steps in padded]
+        values = [np.full((len(steps), *self.shape), np.nan) for steps in padded]
         blocks = [Steps(k, first, first + BLOCK) for k, s in enumerate(padded) for first in range(0, len(s), BLOCK)]
         self._run(self._data(stage.vectors, padded), blocks, BLOCK, values)
         self.count(stage)

@@ -1,7 +1,6 @@
 """Products of a matrix with vectors, as an estimator asks for them: chunks of a sweep, whatever the vectors are.
 
-Chunks have sizes that are powers of two, so that few programs serve all requests, and how a request is cut depends on
-it alone. Random vectors are made again where they are needed; those of an estimator travel as data, once.
+Random vectors are made again where they are needed; those of an estimator travel as data, once.
 """
 
 from __future__ import annotations
@@ -24,8 +23,9 @@ from gradserve.jobs.chunks import Lap
 from gradserve.jobs.context import Context
 from gradserve.jobs.folds import KinkCount, count_nonfinite
 from gradserve.jobs.probes import probes_of
-from gradserve.jobs.programs import Axis, Check
+from gradserve.jobs.programs import Check
 from gradserve.jobs.sweep import Sweep, SweepSchedule, counting
+from gradserve.jobs.vectors import CHUNK_PROBES, OverVectors
 from gradserve.pools.sources import array_of
 from gradserve.pools.work import Normals, OneHots, Rows, Shared, Signs, Source
 from gradserve.questions.call import Reduction, arrays_of
@@ -38,10 +38,6 @@ from gradserve.runtime.control import Control
 
 _SourceOf: TypeAlias = Callable[[str, TensorType, int, int], Source]
 """Where vectors come from: by the input, its type, the first of them and the one after the last."""
-CHUNK_PROBES = 64
-"""The most vectors of a chunk, a power of two; fewer if they cost more than a chunk should."""
-BATCH_PROBES = 8
-"""Those of a chunk of examples, which is cut along these."""
 
 
 def product_of(question: EstimateTrace | EstimateDiagonal | OfMatrix, wrt: tuple[str, ...]) -> Derivation:
@@ -52,12 +48,6 @@ def product_of(question: EstimateTrace | EstimateDiagonal | OfMatrix, wrt: tuple
         case Matrix.FISHER:
             return FisherProduct(wrt)
     return Hvp(wrt, product_only=True)
-
-
-def size_of_chunks(sweep: Sweep, context: Context, check: Check) -> int:
-    """How many vectors make a chunk if a sweep over many of them is cut by predicted cost: a power of two."""
-    most = replace(sweep, divisible=True).unlimited(context, check).sizes[0]
-    return 1 << (most.bit_length() - 1)
 
 
 class Products:
@@ -75,9 +65,10 @@ class Products:
         self._context, self._question, self._control = context, question, control
         self._derivation = counting(product_of(question, wrt), question.call.options)
         self.space = Space.of(question.call.graph.input_types, wrt)
-        self._vectors = frozenset(added_inputs(question.call.graph, self._derivation))
+        call = question.call
+        vectors = frozenset(added_inputs(call.graph, self._derivation))
+        self._cut = OverVectors(call, self._derivation, vectors, sum(a.nbytes for a in call.arguments.values()))
         self._kinks = KinkCount(self._derivation)
-        self._largest = 0
         self._planned = 0.0
         self.report = Report() if stood is None else stood.report
 
@@ -87,8 +78,7 @@ class Products:
         Raises:
             InvalidRequest, NotDifferentiable, LimitExceeded: they cannot be.
         """
-        size = self._size(check)
-        return self._sweep(size, -(-budget // size)).schedule(self._context, check)
+        return self._cut.whole(budget, self._context, check).schedule(self._context, check)
 
     def began(self, seconds: float) -> None:
         """Takes down how long planning took."""
@@ -109,8 +99,7 @@ class Products:
         question = self._question
         if question.matrix is not Matrix.HESSIAN or question.call.batch:
             return False
-        size = self._size(check)
-        columns = self._sweep(size, -(-self.space.size // size)).unlimited(self._context, check)
+        columns = self._cut.whole(self.space.size, self._context, check).unlimited(self._context, check)
         try:
             return self._whole().schedule(self._context, check).seconds < columns.seconds
         except (LimitExceeded, NotDifferentiable):
@@ -166,13 +155,14 @@ class Products:
 
     def _products(self, start: int, stop: int, extra: Mapping[str, Array], source: _SourceOf) -> Array:
         found: list[Array] = []
-        for size, first, laps in pieces(start, stop, self._size(self._control.check)):
-            found += self._run(size, first, laps, extra, source)
+        nbytes = sum(array.nbytes for array in extra.values())
+        for sweep, first in self._cut.pieces(start, stop, self._context, self._control.check, nbytes):
+            found += self._run(sweep, first, extra, source)
         return np.concatenate(found) if found else np.zeros((0, self.space.size))
 
-    def _run(self, size: int, first: int, laps: int, extra: Mapping[str, Array], source: _SourceOf) -> Iterator[Array]:
+    def _run(self, sweep: Sweep, first: int, extra: Mapping[str, Array], source: _SourceOf) -> Iterator[Array]:
         """The products of some chunks of one size."""
-        scheduled = self._sweep(size, laps, extra).schedule(self._context, self._control.check)
+        scheduled, size = sweep.schedule(self._context, self._control.check), sweep.at_once
         call, types = self._question.call, self.space.types
 
         def lap(k: int) -> Lap:
@@ -183,7 +173,7 @@ class Products:
 
         running = scheduled.run(lap, {**arrays_of(call.arguments), **extra}, self._control)
         results, nonfinite = iter(running), 0
-        for _ in range(laps):
+        for _ in range(sweep.laps):
             total: dict[str, Array] = {}
             for _ in scheduled.pieces:
                 outputs = next(results).outputs
@@ -197,25 +187,12 @@ class Products:
         next(results, None)  # so that the pool ends its work here
         report = running.report(self._planned, nonfinite_outputs=nonfinite, kinks=self._kinks.done())
         before, self._planned = self.report, 0.0
-        self.report = replace(before + report if before.chunks else report, batch_size=before.batch_size + laps * size)
+        self.report = replace(
+            before + report if before.chunks else report, batch_size=before.batch_size + sweep.laps * size
+        )
         if not before.chunks:
-            self.report = replace(self.report, batch_size=laps * size)
+            self.report = replace(self.report, batch_size=sweep.laps * size)
             self._context = self._context.going_on(report.executor)  # a job stays on one executor
-
-    def _sweep(self, size: int, laps: int, extra: Mapping[str, Array] | None = None) -> Sweep:
-        call, axis = self._question.call, Axis(self._vectors, size)
-        nbytes = sum(a.nbytes for a in (*call.arguments.values(), *(extra or {}).values()))
-        if call.batch:
-            axis = Axis(frozenset(call.batched), call.batch_size or 1, summed=True, within=axis)
-        return Sweep(call.graph, self._derivation, call.options, nbytes, axis, laps, divisible=bool(call.batch))
-
-    def _size(self, check: Check) -> int:
-        """The vectors of a large chunk: a power of two, by predicted cost."""
-        if not self._largest and self._question.call.batch:
-            self._largest = BATCH_PROBES
-        elif not self._largest:
-            self._largest = size_of_chunks(self._sweep(CHUNK_PROBES, 1), self._context, check)
-        return self._largest
 
     def _one_hots(self, name: str, type_: TensorType, start: int, stop: int) -> Source:
         return OneHots(start, stop, self.space.slices()[name].start, type_.lengths, type_.element_type)
@@ -228,14 +205,3 @@ def _rows(name: str, type_: TensorType, start: int, stop: int) -> Source:
 
 def _data(name: str) -> str:
     return f"rows:{name}"
-
-
-def pieces(start: int, stop: int, largest: int) -> Iterator[tuple[int, int, int]]:
-    """Sizes of chunks, the first vector and how many chunks there are: as many large ones as fit, then halves."""
-    size = largest
-    while start < stop:
-        count = (stop - start) // size
-        if count:
-            yield size, start, count
-            start += count * size
-        size //= 2

@@ -24,10 +24,10 @@ from gradserve.jobs.calls import inputs_in_question
 from gradserve.jobs.chunks import Lap
 from gradserve.jobs.context import Context
 from gradserve.jobs.folds import count_nonfinite
-from gradserve.jobs.multiplied import CHUNK_PROBES, pieces, size_of_chunks
 from gradserve.jobs.probes import probes_of
-from gradserve.jobs.programs import Axis
-from gradserve.jobs.sweep import Sweep
+from gradserve.jobs.programs import Check
+from gradserve.jobs.sweep import SweepSchedule
+from gradserve.jobs.vectors import OverVectors
 from gradserve.pools.work import OneHots, Rows, Shared, Signs, Source
 from gradserve.questions.call import AtKinks, Call, arrays_of
 from gradserve.questions.estimates import EstimateTrace, Estimator, Sampler, StopReason, TraceEstimate
@@ -80,6 +80,15 @@ def with_gradient(context: Context, question: EstimateTrace, answer: TraceEstima
     return replace(answer, gradient=found.values, gradient_half_widths=found.half_widths, report=report)
 
 
+def schedule(context: Context, question: EstimateTrace | EstimateSpectrum, count: int, check: Check) -> SweepSchedule:
+    """How the gradient of an estimate from so many vectors will be run.
+
+    Raises:
+        InvalidRequest, NotDifferentiable, LimitExceeded: it cannot be.
+    """
+    return Slopes(context, question.call, question.wrt, Control()).schedule(count, check)
+
+
 class Slopes:
     """Runs the gradients of forms at one point."""
 
@@ -87,10 +96,19 @@ class Slopes:
         """`call` is checked."""
         self._context, self._call, self._control = context, call, control
         wrt = inputs_in_question(call.graph, wrt)
-        self._derivation, self.space = Slope(wrt), Space.of(call.graph.input_types, wrt)
-        self._vectors = frozenset(added_inputs(call.graph, self._derivation))
+        derivation, self.space = Slope(wrt), Space.of(call.graph.input_types, wrt)
+        nbytes = sum(argument.nbytes for argument in call.arguments.values())
+        self._cut = OverVectors(call, derivation, frozenset(added_inputs(call.graph, derivation)), nbytes)
         self._epsilon = epsilon_of(call.graph)
         self._report = Report()
+
+    def schedule(self, count: int, check: Check) -> SweepSchedule:
+        """How the gradients of so many pairs will be run.
+
+        Raises:
+            InvalidRequest, NotDifferentiable, LimitExceeded: they cannot be.
+        """
+        return self._cut.whole(count, self._context, check).schedule(self._context, check)
 
     def mean(self, count: int, pair: Pair, data: Mapping[str, Array], confidence: float) -> Gradient:
         """The mean over so many pairs, each entry with an interval as long as that of normal samples."""
@@ -116,13 +134,11 @@ class Slopes:
 
     def _rows(self, count: int, pair: Pair, data: Mapping[str, Array]) -> Iterator[dict[str, Array]]:
         """The gradients of pairs 0 to `count`, some at a time, by input."""
-        check = self._control.check
-        largest = size_of_chunks(self._sweep(CHUNK_PROBES, 1, data), self._context, check)
-        for size, first, laps in pieces(0, count, largest):
-            running = self._sweep(size, laps, data).schedule(self._context, check).run(
-                functools.partial(self._lap, pair, first, size), {**arrays_of(self._call.arguments), **data},
-                self._control,
-            )  # fmt: skip
+        check, given = self._control.check, {**arrays_of(self._call.arguments), **data}
+        nbytes = sum(array.nbytes for array in data.values())
+        for sweep, first in self._cut.pieces(0, count, self._context, check, nbytes):
+            lap = functools.partial(self._lap, pair, first, sweep.at_once)
+            running = sweep.schedule(self._context, check).run(lap, given, self._control)
             nonfinite = 0
             for result in running:
                 rows = {name: result.outputs[names.slope(name)] for name in self.space.types}
@@ -137,11 +153,6 @@ class Slopes:
             u, v = pair(name, type_, low, low + size)
             sources |= {names.direction(name): u, names.tangent(name): v}
         return sources
-
-    def _sweep(self, size: int, laps: int, data: Mapping[str, Array]) -> Sweep:
-        nbytes = sum(array.nbytes for array in (*self._call.arguments.values(), *data.values()))
-        axis = Axis(self._vectors, size)
-        return Sweep(self._call.graph, self._derivation, self._call.options, nbytes, axis, laps, divisible=False)
 
     def _units(self, name: str, type_: TensorType, start: int, stop: int) -> tuple[Source, Source]:
         units = OneHots(start, stop, self.space.slices()[name].start, type_.lengths, type_.element_type)

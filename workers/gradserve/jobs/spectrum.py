@@ -11,6 +11,7 @@ from gradserve.estimation.recurrence import state
 from gradserve.estimation.spectrum import SpectrumSoFar
 from gradserve.ir.errors import Violation
 from gradserve.ir.types import Array
+from gradserve.jobs import slopes
 from gradserve.jobs.chunks import Lap
 from gradserve.jobs.context import Context
 from gradserve.jobs.probes import probes_of
@@ -26,6 +27,8 @@ from gradserve.questions.spectrum import EstimateSpectrum, SpectrumEstimate
 from gradserve.runtime.control import Control
 from gradserve.verification.widen import epsilon_of
 
+PROBE_SECONDS = 1.0
+"""Predicted seconds of a probe above which one looks after each."""
 DEFAULT_PROBES, DEFAULT_STEPS, DEFAULT_POINTS = 16, 64, 256
 DEFAULT_WIDTH, DEFAULT_CONFIDENCE = 0.02, 0.95
 MOST_STEPS, MOST_POINTS = 1000, 10_000
@@ -43,8 +46,14 @@ def schedule(context: Context, question: EstimateSpectrum, check: Check) -> Swee
     return _schedule(context, prepared(context, question, check), check)
 
 
+def gradient_schedule(context: Context, question: EstimateSpectrum, check: Check) -> SweepSchedule:
+    """How the gradient of log det, which can be scheduled, will be run."""
+    named = prepared(context, question, check)
+    return slopes.schedule(context, named, named.probes or DEFAULT_PROBES, check)
+
+
 def answers(context: Context, question: EstimateSpectrum, control: Control) -> Iterator[SpectrumEstimate]:
-    """The spectrum after 1, 2, 4, ... probes, and after all.
+    """The spectrum after 1, 2, 4, ... probes, or after each where they take long, and after all.
 
     Raises:
         InvalidRequest, NotDifferentiable, LimitExceeded: as `schedule` does.
@@ -54,16 +63,23 @@ def answers(context: Context, question: EstimateSpectrum, control: Control) -> I
     context = resumable.context(context)
     scheduled = _schedule(context, named, control.check)
     visits, found = Visits(context, named, scheduled, control, resumable.stood), _nothing(named)
-    looks, solved = [*_looks(question.probes or DEFAULT_PROBES)], Solved(context, named, control)
+    probes, solved = question.probes or DEFAULT_PROBES, Solved(context, named, control)
+    looks = [*_looks(probes, scheduled.seconds / probes > PROBE_SECONDS)]
     rows = _rows(resumable.stood, looks, named)
     for row in rows:
         found = found.with_probe(row)
-    for stop in [look for look in looks if look >= len(rows)]:
-        for outputs in visits.each(lambda k: _lap(named, k), range(len(rows), stop)):
-            rows, found = [*rows, outputs], found.with_probe(outputs)
-        report, done = visits.report(sum(len(row["diagonal"]) for row in rows)), stop == looks[-1]
-        answer = resumable.marked(found.answer(done, report), _state(rows), report)
-        yield solved.with_gradient(answer, rows) if done and named.gradient else answer
+
+    def answer() -> SpectrumEstimate:
+        report, done = visits.report(sum(len(row["diagonal"]) for row in rows)), len(rows) == probes
+        told = resumable.marked(found.answer(done, report), _state(rows), report)
+        return solved.with_gradient(told, rows) if done and named.gradient else told
+
+    if rows:
+        yield answer()
+    for outputs in visits.each(lambda k: _lap(named, k), range(len(rows), probes)):
+        rows, found = [*rows, outputs], found.with_probe(outputs)
+        if len(rows) in looks:
+            yield answer()
 
 
 def _state(rows: Sequence[Mapping[str, Array]]) -> State:
@@ -88,11 +104,12 @@ def _rows(stood: Standing | None, looks: Sequence[int], question: EstimateSpectr
     return [dict(zip(parts, row, strict=True)) for row in zip(*parts.values(), strict=True)]
 
 
-def _looks(probes: int) -> Iterator[int]:
+def _looks(probes: int, each: bool) -> Iterator[int]:
+    """The numbers of probes after which one looks."""
     look = 1
     while look < probes:
         yield look
-        look *= 2
+        look = look + 1 if each else 2 * look
     yield probes
 
 

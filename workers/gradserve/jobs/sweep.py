@@ -52,6 +52,12 @@ class Sweep:
     """What every chunk does with its program, if it does not run it once."""
 
     @property
+    def at_once(self) -> int:
+        """The positions of the axis; of vectors at every example of a batch the vectors."""
+        axis = self.axis if self.axis is None or self.axis.within is None else self.axis.within
+        return 1 if axis is None else axis.size
+
+    @property
     def runs(self) -> int:
         """The most runs of the axis altogether."""
         return self.laps * (self.recurrence.products if self.recurrence else 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -33,14 +34,16 @@ class Told:
         """What a dialogue wants: losses along the vectors of a stage, or products."""
         if isinstance(wanted, Products):
             return self._products(wanted, losses)
-        lengths = [len(steps) for steps in wanted.steps]
+        each = math.prod(losses.shape)
+        lengths = [len(steps) * each for steps in wanted.steps]
         if self._before:
             losses.count(wanted)
             told = self._again(sum(lengths))
         else:
-            told = np.concatenate([np.empty(0), *losses.at(wanted)])
+            told = np.concatenate([np.empty(0), *(values.ravel() for values in losses.at(wanted))])
         self._told.append(told)
-        return [told[stop - length : stop] for stop, length in zip(np.cumsum(lengths), lengths, strict=True)]
+        parts = [told[stop - length : stop] for stop, length in zip(np.cumsum(lengths), lengths, strict=True)]
+        return [part.reshape(-1, *losses.shape) for part in parts]
 
     def _products(self, wanted: Products, losses: Losses) -> list[Product]:
         shape = len(wanted.vectors), 1 + losses.layout.size

@@ -17,6 +17,7 @@ from gradserve.ir.errors import Violation
 from gradserve.ir.types import Array
 from gradserve.jobs.multiplied import Products
 from gradserve.jobs.resuming import Resumable
+from gradserve.jobs.vectors import block_of
 from gradserve.questions.call import AtKinks
 from gradserve.questions.estimates import EstimateTrace, Estimator, Sampler, TraceEstimate
 from gradserve.questions.report import Report
@@ -26,6 +27,8 @@ from gradserve.verification.widen import epsilon_of
 
 HELD_BYTES = 512 << 20
 """What the rows that an estimator holds may take."""
+MOST_AT_ONCE = 256
+"""Products that are asked for at once."""
 _ROWS = 4
 """Arrays of rows that are there at once: a basis, its products, probes and theirs."""
 
@@ -85,7 +88,7 @@ def answers(
 ) -> Iterator[TraceEstimate]:
     """Ever better estimates, the last one with a stop reason."""
     space, graph = products.space, question.call.graph
-    products.schedule(control.check, target.max_probes)
+    scheduled = products.schedule(control.check, target.max_probes)
     groups = _groups(question, space) if WAYS[question.estimator].parts else {}
     alone = question.estimator in (Estimator.AUTO, Estimator.EXACT) and not (groups or question.diagonal)
     operator = Operator(
@@ -94,6 +97,7 @@ def answers(
         epsilon_of(graph),
         question.diagonal,
         capacity(space.size),
+        min(MOST_AT_ONCE, block_of(scheduled)),
         alone and 0 < space.size <= target.max_probes and products.in_one_pass(control.check),
     )
     products.began(time.perf_counter() - started)

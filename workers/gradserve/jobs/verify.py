@@ -13,8 +13,9 @@ import numpy as np
 from gradserve.autodiff import names
 from gradserve.ir.errors import InvalidRequest, Violation
 from gradserve.ir.graph import Graph
-from gradserve.ir.types import Array, type_of
-from gradserve.jobs.calls import checked, inputs_in_question, require_no_batch, type_violations
+from gradserve.ir.types import Array
+from gradserve.jobs.calls import checked, inputs_in_question, require_no_batch
+from gradserve.jobs.claimed import claim_of, violations
 from gradserve.jobs.context import Context
 from gradserve.jobs.in_parts import call_in_parts, claim_in_parts
 from gradserve.jobs.losses import Losses
@@ -22,7 +23,8 @@ from gradserve.jobs.resuming import Resumable
 from gradserve.jobs.thorough import Thorough
 from gradserve.jobs.told import Told
 from gradserve.questions.call import AtKinks, Call, arrays_of
-from gradserve.questions.derivations import Gradient, Hvp
+from gradserve.questions.claimed import Claimed
+from gradserve.questions.derivations import Gradient, Hvp, Jvp
 from gradserve.questions.report import Kinks, Report
 from gradserve.questions.symmetry import EntryPair, SymmetryProgress, VerifySymmetry
 from gradserve.questions.verdicts import worst
@@ -38,6 +40,7 @@ from gradserve.questions.verification import (
 )
 from gradserve.runtime.control import Control
 from gradserve.verification import gradient, symmetry
+from gradserve.verification.claims import verified
 from gradserve.verification.directions import Layout, sign_directions
 from gradserve.verification.measure import Problem
 from gradserve.verification.pairs import DEFAULT_PAIRS, Pair, choose_pairs, entry_pair
@@ -50,7 +53,7 @@ SECOND_ORDER = 2
 
 
 def verify_gradient(context: Context, question: VerifyGradient, control: Control) -> Iterator[VerificationProgress]:
-    """Progress stage by stage, and at the end the report on the claimed gradient, or on the one that Gradient answers.
+    """Progress stage by stage, and at the end the report on what is claimed, or on the gradient that Gradient answers.
 
     All evaluations of a stage are one sweep; the report does not depend on how many workers there are.
 
@@ -60,27 +63,32 @@ def verify_gradient(context: Context, question: VerifyGradient, control: Control
     `relative_tolerance` of the derivative, the verdict is INCONCLUSIVE.
 
     Raises:
-        InvalidRequest: `wrt`, `claimed` or the tolerance do not fit, or the call has a batch.
-        NotDifferentiable: the graph is no loss, or an op in it has no derivative.
+        InvalidRequest: `wrt`, `claimed`, `tangents` or the tolerance do not fit, or the call has a batch.
+        NotDifferentiable: the graph is no loss where one is needed, or an op in it has no derivative.
         LimitExceeded: more directions, memory or operations than allowed.
         NumericalFailure: the gradient cannot be computed at the point itself.
         Cancelled, DeadlineExceeded, WorkerLost: while running.
     """
     call, work = checked(context, question.call, control.check), _Work(question, VerificationProgress)
     context = work.context(context)
-    require_no_batch(call, "V1", "a gradient is verified at one point; leave the batch out")
-    wrt, claimed = inputs_in_question(call.graph, question.wrt, real=False), arrays_of(question.claimed)
+    require_no_batch(call, "V1", "derivatives are verified at one point; leave the batch out")
+    of_gradient = question.of is Claimed.GRADIENT
+    wrt = inputs_in_question(call.graph, question.wrt, real=not of_gradient)
     tolerance = question.relative_tolerance or DEFAULT_TOLERANCE
-    _refuse(
-        _tolerance_violations(tolerance)
-        + _order_violations(question)
-        + (_claim_violations(call.graph, wrt, claimed) if claimed else [])
-    )
-    claimed, (call, wrt) = claim_in_parts(call, claimed), call_in_parts(call, wrt)
+    _refuse(_tolerance_violations(tolerance) + _order_violations(question) + violations(question, call.graph, wrt))
+    claimed = claim_in_parts(call, arrays_of(question.claimed)) if of_gradient else {}
+    call, wrt = call_in_parts(call, wrt)
+    # Refuses what is no loss, and inputs that there are not.
+    derivation = Jvp(wrt) if question.of.of_arrays else Gradient(wrt)
+    context.programs.derived(call.graph, derivation, control.check)
     directions = question.directions or DEFAULT_DIRECTIONS
     context.limits.check_count("directions", directions)
-    context.programs.derived(call.graph, Gradient(wrt), control.check)  # refuses what is no loss
     losses = Losses(context, call, wrt, control, spent=work.spent)
+    if not of_gradient:
+        claim = claim_of(question, losses, tolerance)
+        report = yield from work.stages(verified(claim, directions, question.seed), losses)
+        yield work.done(report, losses.kinks())
+        return
     problem = _first_order(losses, call.graph, claimed, tolerance)
     report = yield from work.stages(gradient.verify(problem, directions, question.seed), losses)
     if question.order == 2:
@@ -258,25 +266,10 @@ def _order_violations(question: VerifyGradient) -> list[Violation]:
     if question.order not in (0, 1, 2):
         return [Violation("order", "V7", f"there is no verification of order {question.order}; give 1 or 2")]
     if question.order == 2 and question.claimed:
-        return [
-            Violation("order", "V7", "of a claimed gradient only the first order is verified; leave one of them out")
-        ]
+        return [Violation("order", "V7", "of a claim only the first order is verified; leave one of them out")]
+    if question.thorough and question.of is not Claimed.GRADIENT:
+        return [Violation("thorough", "V7", f"other means than differences are of gradients; a {question.of} has none")]
     return []
-
-
-def _claim_violations(graph: Graph, wrt: Sequence[str], claimed: Mapping[str, Array]) -> list[Violation]:
-    violations = []
-    for name in wrt:
-        type_, path = graph.input_types.get(name), f'claimed["{name}"]'
-        if name not in claimed:
-            violations.append(Violation(path, "V3", "the claimed gradient in this input is missing"))
-        elif type_ is not None:
-            violations += type_violations(path, type_of(claimed[name]), type_, batched=False)
-    for name in claimed:
-        if name not in wrt:
-            text = f"{name!r} is not among the inputs to verify: {', '.join(wrt)}"
-            violations.append(Violation(f'claimed["{name}"]', "V4", text))
-    return violations
 
 
 def _pair_violations(layout: Layout, pairs: Sequence[EntryPair]) -> list[Violation]:

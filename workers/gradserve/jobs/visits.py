@@ -146,16 +146,16 @@ class Visits:
         return replace(self._report, flops=flops, batch_size=products, kinks=self._kinks)
 
     def _run(self, laps: LapOf, data: Mapping[str, Array], chunks: range) -> Iterator[Mapping[str, Array]]:
-        started = time.perf_counter()
+        started, before = time.perf_counter(), self._report
         running = self._scheduled.run(laps, data, self._control, chunks)
         for result in running:
             if any(np.isnan(array).any() for array in result.outputs.values()):
                 name = self._question.matrix.replace("-", " ")
                 raise NumericalFailure(f"the products with the {name} matrix are not finite at this point")
+            spent = replace(running.report(time.perf_counter() - started), plan=0.0, nonfinite_outputs=0)
+            # Executor and placement are those of the products.
+            self._report = replace(spent + before, plan=before.plan)
             yield result.outputs
-        spent = replace(running.report(time.perf_counter() - started), plan=0.0, nonfinite_outputs=0)
-        # Executor and placement are those of the products.
-        self._report = replace(spent + self._report, plan=self._report.plan)
 
 
 def positive(name: str, value: float, path: str = "") -> list[Violation]:

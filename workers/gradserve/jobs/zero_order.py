@@ -14,7 +14,7 @@ import numpy as np
 
 from gradserve.autodiff import names
 from gradserve.autodiff.derivation import TwoPoint
-from gradserve.estimation.looks import Target, looks
+from gradserve.estimation.looks import Target, moments
 from gradserve.estimation.recurrence import Space
 from gradserve.estimation.two_point import Known, SlopesSoFar, by_row
 from gradserve.ir.errors import InvalidRequest, Violation
@@ -27,11 +27,11 @@ from gradserve.jobs.derivative import differentiate
 from gradserve.jobs.estimates import target_of, target_violations
 from gradserve.jobs.folds import count_nonfinite
 from gradserve.jobs.losses import Losses
-from gradserve.jobs.multiplied import CHUNK_PROBES, pieces, size_of_chunks
 from gradserve.jobs.probes import probes_of
-from gradserve.jobs.programs import Axis, Check
+from gradserve.jobs.programs import Check
 from gradserve.jobs.resuming import Resumable
-from gradserve.jobs.sweep import Sweep, SweepSchedule
+from gradserve.jobs.sweep import SweepSchedule
+from gradserve.jobs.vectors import CHUNK_PROBES, OverVectors, block_of
 from gradserve.pools.sources import array_of
 from gradserve.pools.work import Normals, OneHots, Shared, Signs, Source
 from gradserve.questions.call import Call
@@ -107,25 +107,19 @@ class _Slopes:
         self.graph = widened(call.graph)
         self.space = Space.of(self.graph.input_types, self.wrt)
         self.target = self._target(call)
-        self._nbytes = sum(argument.nbytes for argument in call.arguments.values())
-        self._vectors = frozenset(names.direction(name) for name in self.wrt)
-        most = min(CHUNK_PROBES, 1 << (max(1, self.target.max_probes).bit_length() - 1))
-        self._largest = size_of_chunks(self.sweep(most, 1), context, check) if most > 1 else 1
+        nbytes = sum(argument.nbytes for argument in call.arguments.values())
+        directions = frozenset(names.direction(name) for name in self.wrt)
+        most, wide = min(CHUNK_PROBES, self.target.max_probes), replace(call, graph=self.graph)
+        self._cut = OverVectors(wide, self.derivation, directions, nbytes, most)
 
     def schedule(self) -> SweepSchedule:
         """How all directions will be run."""
-        return self.sweep(self._largest, -(-self.target.max_probes // self._largest)).schedule(self.context, self.check)
-
-    def sweep(self, size: int, laps: int) -> Sweep:
-        """Some chunks of so many directions."""
-        axis = Axis(self._vectors, size)
-        options = self.question.call.options
-        return Sweep(self.graph, self.derivation, options, self._nbytes, axis, laps, divisible=False)
+        return self._cut.whole(self.target.max_probes, self.context, self.check).schedule(self.context, self.check)
 
     def chunks(self, start: int, stop: int) -> Iterator[tuple[SweepSchedule, int]]:
         """The sweeps that run directions `start` to `stop`, and the first direction of each."""
-        for size, first, laps in pieces(start, stop, self._largest):
-            yield self.sweep(size, laps).schedule(self.context, self.check), first
+        for sweep, first in self._cut.pieces(start, stop, self.context, self.check):
+            yield sweep.schedule(self.context, self.check), first
 
     def source(self, name: str, start: int, stop: int) -> Source:
         """Where directions come from in an input."""
@@ -185,14 +179,16 @@ class _Running:
         """Estimates from random directions."""
         target, error = self._slopes.target, self._step.error
         found = self._beginning(resumable.stood)
-        if found.means.count not in (0, *looks(target)):
+        told = [*moments(target, block_of(self._slopes.schedule()))]
+        if found.means.count not in (0, *(probes for _, probes, _ in told)):
             refuse_token("the number of directions")
-        for look, probes in enumerate(looks(target), start=1):
+        for look, probes, ends in told:
             if probes < found.means.count:
                 continue
             for slopes, factors, sources in self._between(found.means.count, probes):
                 found = found.with_samples(slopes, self._directions(sources, factors))
             known = found.known(target, look, EPSILON, 0.0 if np.isnan(error) else error)
+            known = known if ends else replace(known, reason=StopReason.NONE)
             answer = self._answer(known)
             yield resumable.marked(answer, {**found.state(), **self._state()}, answer.report)
             if known.reason is not StopReason.NONE:

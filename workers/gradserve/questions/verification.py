@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias
 
 from gradserve.questions.call import Argument, Call
+from gradserve.questions.claimed import Claimed
 from gradserve.questions.options import option
 from gradserve.questions.report import Kinks, Report
 from gradserve.questions.shown import ByInput, Shown, Table
@@ -240,13 +241,19 @@ class VerificationProgress:
 
 @dataclass(frozen=True)
 class VerifyGradient:
-    """Asks for the verification of a gradient, as a stream of progress that ends in a report."""
+    """Asks for the verification of a gradient, or of a claim, as a stream of progress that ends in a report."""
 
     call: Call
     wrt: tuple[str, ...] = ()
     """The inputs in question; empty for all that are real."""
     claimed: Mapping[str, Argument] = field(default_factory=dict)
-    """A gradient to verify, by input; empty for the one that Gradient answers."""
+    """What is claimed, by input, of a product J v by output; empty for the gradient that Gradient answers.
+
+    Of a Jacobian each array has the shape of the function's value followed by the input's.
+    """
+    of: Claimed = option(Claimed.GRADIENT, "what is claimed")
+    tangents: Mapping[str, Argument] = field(default_factory=dict)
+    """The vector of a product, by input."""
     directions: int = option(0, "random directions to try; 0 for 2")
     seed: int = option(0, "determines the directions")
     relative_tolerance: float = option(

@@ -18,13 +18,15 @@ from gradserve.verification import domain
 from gradserve.verification.directions import Layout
 from gradserve.verification.finite_differences import Differences, steps_of
 from gradserve.verification.kinks import Claim, Finding, judge
-from gradserve.verification.noise import EPSILON, SPACINGS, noise_level, noise_steps, settled, together
+from gradserve.verification.noise import EPSILON, SPACINGS, WINDOW, noise_level, noise_steps, unsettled
 
 FIRST = range(1, 9)
 """Exponents k of the steps 4**-k that every direction starts with: 1/4 to 1.5e-5."""
 ALL = range(1, 17)
 """Those used where the first do not settle it: down to 2.3e-10."""
 _LARGEST_GROWTH = 100.0
+_LARGER = {"noise, a larger spacing": (1, 2), "noise, larger spacings": (2, len(SPACINGS))}
+"""The spacings that are tried where smaller ones do not tell the noise, by the name of the stage."""
 
 T = TypeVar("T")
 
@@ -99,13 +101,17 @@ class Centre:
 
 
 def centre(vector: Array) -> Dialogue[Centre]:
-    """The loss at the point, and the noise in it along a vector: from the smallest spacing, if that tells it."""
-    smallest, others = SPACINGS[:1], SPACINGS[1:]
-    (values,) = yield Stage("noise", [vector], [np.concatenate([[0.0], noise_steps(smallest)])])
-    value, windows = float(values[0]), values[1:]
-    if np.isfinite(value) and not settled(windows):
-        (more,) = yield Stage("noise, larger spacings", [vector], [noise_steps(others)])
-        windows = together(windows, more)
+    """The loss at the point, and the noise in it along a vector, on each side at the smallest spacing that tells it."""
+    (values,) = yield Stage("noise", [vector], [np.concatenate([[0.0], noise_steps(SPACINGS[:1])])])
+    value = float(values[0])
+    windows = np.full((2, len(SPACINGS), WINDOW), np.nan)
+    windows[:, 0] = values[1:].reshape(2, WINDOW)
+    for name, (start, stop) in _LARGER.items():
+        sides = unsettled(windows) if np.isfinite(value) else []
+        if sides:
+            asked = noise_steps(SPACINGS[start:stop]).reshape(2, -1)[sides]
+            (values,) = yield Stage(name, [vector], [asked.ravel()])
+            windows[sides, start:stop] = values.reshape(len(sides), -1, WINDOW)
     return Centre(value, noise_level(windows, value))
 
 

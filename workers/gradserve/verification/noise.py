@@ -62,19 +62,9 @@ def noise_steps(spacings: Sequence[float] = SPACINGS) -> Array:
     return np.concatenate([sign * spacing * places for sign in (1.0, -1.0) for spacing in spacings])
 
 
-def settled(values: Array) -> bool:
-    """Whether values at the smallest spacing alone tell the noise on both sides: larger ones would change nothing."""
-    sides = values.reshape(2, WINDOW)
-    if not np.isfinite(sides).all():
-        return False
-    found = [window_noise(side) for side in sides]
-    return all(noise is not None and noise.detected for noise in found)
-
-
-def together(first: Array, others: Array) -> Array:
-    """Values at the smallest spacing and those at all others, in the order of `noise_steps`."""
-    parts = [values.reshape(2, -1, WINDOW) for values in (first, others)]
-    return np.concatenate(parts, axis=1).ravel()
+def unsettled(windows: Array) -> list[int]:
+    """The sides whose noise is not told yet by windows (2, spacings, WINDOW); those that were not asked for are NaN."""
+    return [side for side, each in enumerate(windows) if not _is_told(_heard(each))]
 
 
 def noise_level(values: Array, origin: float) -> float:
@@ -98,8 +88,24 @@ def _side_noise(windows: Array) -> float | None:
 
     Where it is not detected there, the next spacing is asked: steps may fall in with those of rounding.
     """
-    found = [noise for window in windows if np.isfinite(window).all() and (noise := window_noise(window)) is not None]
-    for noise in found[:2]:
-        if noise.detected:
-            return noise.sigma
-    return min((noise.sigma for noise in found[:2]), default=None)
+    found = _heard(windows)
+    if found and found[-1].detected:
+        return found[-1].sigma
+    return min((noise.sigma for noise in found), default=None)
+
+
+def _heard(windows: Array) -> list[Noise]:
+    """What the first windows tell in which values differ: up to one that detects noise, or two."""
+    found: list[Noise] = []
+    for window in windows:
+        noise = window_noise(window) if np.isfinite(window).all() else None
+        if noise is not None:
+            found.append(noise)
+        if _is_told(found):
+            break
+    return found
+
+
+def _is_told(found: Sequence[Noise]) -> bool:
+    """Whether further windows would change nothing."""
+    return len(found) == 2 or any(noise.detected for noise in found)

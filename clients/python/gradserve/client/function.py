@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from gradserve.client.asking import explained, options_from, token_of, whole
-from gradserve.client.entries import parse_pairs
+from gradserve.client.asking import explained, whole
 from gradserve.client.importers.files import save_graph
 from gradserve.client.operators import LinearOperator
 from gradserve.client.spectral import Spectral
 from gradserve.client.taylor import TaylorAlong, TaylorModel, along_direction
 from gradserve.client.traces import Reduction, Traces
 from gradserve.client.tracing.signature import Batch, Names
+from gradserve.client.verifications import Verifications
 from gradserve.ir.errors import InvalidRequest
 from gradserve.questions.derivations import Evaluate, Gradient, Hessian, Hvp, Jacobian, Jvp, Vjp
 from gradserve.questions.explanation import Explanation
 from gradserve.questions.inspection import Inspect, Inspection
-from gradserve.questions.symmetry import SymmetryProgress, SymmetryReport, VerifySymmetry
 from gradserve.questions.taylor import ExpandAlong
-from gradserve.questions.verification import VerificationProgress, VerificationReport, VerifyGradient
 
 Mode: TypeAlias = Literal["auto", "forward", "reverse"]
 
 
-class Function(Spectral, Traces):
+class Function(Spectral, Traces, Verifications):
     """A function that can be asked for derivatives. Made by `Client.function` and `Client.load`. Safe for threads.
 
     Parameters are given as to the function itself, by position or by name; one that has the name of an option below,
@@ -216,66 +213,6 @@ class Function(Spectral, Traces):
         vectors = {} if tangent is None else bound.vectors(tangent, "tangent")
         found: Inspection = self._ask(Inspect(self._call(bound), vectors))
         return found
-
-    def verify(
-        self,
-        *arguments: Any,
-        claimed: Any = None,
-        directions: int = 0,
-        seed: int = 0,
-        rel_tol: float = 0.0,
-        order: int = 0,
-        thorough: bool = False,
-        wrt: Names = (),
-        progress: Callable[[VerificationProgress], object] | None = None,
-        resume: VerificationProgress | bytes | None = None,
-        **named: Any,
-    ) -> VerificationReport:
-        """A finite-difference verification of the gradient, or of a `claimed` one: `.passed`, `.worst`; prints well.
-
-        With `order=2` H v against differences of the gradient as well; if `thorough`, by other means than differences
-        too: twice, on every executor, forward against reverse, by complex steps. 0 stands for the service's default.
-        `progress` is called at every stage; `resume` is what it was called with, or the `.token` of that, to go on from
-        there.
-        """
-        bound = self._signatures.bind(arguments, named, wrt, False)
-        vectors = {} if claimed is None else bound.vectors(claimed, "claimed gradient")
-        chosen = {"directions": directions, "seed": seed, "rel_tol": rel_tol, "order": order, "thorough": thorough}
-        options = options_from(VerifyGradient, chosen)
-        token = token_of(resume)
-        question = VerifyGradient(self._call(bound), bound.real_inputs(), vectors, resume=token, **options)
-        report: VerificationReport = self._verified(question, progress)
-        return report
-
-    def verify_symmetry(
-        self,
-        *arguments: Any,
-        pairs: Sequence[tuple[str, str]] = (),
-        count: int = 0,
-        seed: int = 0,
-        rel_tol: float = 0.0,
-        wrt: Names = (),
-        progress: Callable[[SymmetryProgress], object] | None = None,
-        resume: SymmetryProgress | bytes | None = None,
-        **named: Any,
-    ) -> SymmetryReport:
-        """Whether mixed partials depend on the order in which they are taken: `.passed`, `.worst`; prints as a table.
-
-        Both orders are taken from values of the loss, as limits of mixed differences in which one step vanishes before
-        the other, and compared with the derived Hessian, which is symmetric even where the true one is not.
-
-        `pairs` names entries, as in `[("w[0]", "w[3]"), ("w[0]", "b")]`; otherwise `count` pairs are looked at, 0 for
-        the service's default: all pairs of entries if they are so few, random signs and random entries if not. Where
-        random signs find a dependence, the entries that it comes from are searched for. `progress` and `resume` are
-        those of `verify`.
-        """
-        bound = self._signatures.bind(arguments, named, wrt, False)
-        named_pairs = parse_pairs(pairs)
-        options = options_from(VerifySymmetry, {"count": count, "seed": seed, "rel_tol": rel_tol})
-        token = token_of(resume)
-        question = VerifySymmetry(self._call(bound), bound.real_inputs(), named_pairs, resume=token, **options)
-        report: SymmetryReport = self._verified(question, progress)
-        return report
 
     def explain(
         self,

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from gradserve.client.certifying.arguments import Arguments, as_numpy
-from gradserve.client.certifying.targets import Diagonal, Gradient, HessianProduct, Product, Target
 from gradserve.client.claims import OUTPUT
 from gradserve.ir.errors import InvalidRequest
 from gradserve.ir.types import Array
+from gradserve.questions.claimed import Claimed
 from gradserve.questions.report import Report
-from gradserve.questions.verdicts import Verdict
-from gradserve.questions.verification import EntryReport, VerificationProgress, VerificationReport
-from gradserve.verification.directions import Layout, sign_directions
-from gradserve.verification.gradient import verify
-from gradserve.verification.measure import ALL, Problem, Stage
+from gradserve.questions.verification import VerificationProgress, VerificationReport
+from gradserve.verification.claims import Claim, verified
+from gradserve.verification.directions import Layout
+from gradserve.verification.measure import ALL, Dialogue
 
 _SINGLE = float(np.finfo(np.float32).eps)
 _FINEST_OF_SINGLE = 10
 """Steps 4**-k from this k on move numbers of single precision by less than they can tell."""
-_COLUMNS = 4
-"""Wrong columns of a Jacobian of which the rows are told."""
 
 
 @dataclass(frozen=True)
@@ -59,73 +57,50 @@ class BlackBox:
 
     def report(
         self,
-        of: str,
+        of: Claimed,
         claimed: Mapping[str, Array],
         tangent: Mapping[str, Array],
         shape: tuple[int, ...],
         wishes: Wishes,
     ) -> VerificationReport:
-        """The verification of a claim; `shape` is that of the function's value, of a Jacobian."""
-        if of == "jacobian":
-            return self._jacobian(claimed, shape, wishes)
-        v = self.layout.pack(self._in_order(tangent)) if tangent else np.empty(0)
-        if of == "jvp":
-            return self._product(claimed[OUTPUT], v, wishes)
-        parts = self._number, self.layout, self._in_order(claimed)
-        targets: Mapping[str, Callable[[], Target]] = {
-            "gradient": lambda: Gradient(*parts, self.point),
-            "hvp": lambda: HessianProduct(*parts, v, self.point),
-            "diagonal": lambda: Diagonal(*parts, self.point),
-        }
-        return self._report(targets[of](), wishes)
+        """The verification of a claim of a function whose value has a shape.
 
-    def _jacobian(self, claimed: Mapping[str, Array], shape: tuple[int, ...], wishes: Wishes) -> VerificationReport:
-        """The verification of a Jacobian's blocks, of the shapes of value and input: columns first, then their rows."""
-        rows = int(np.prod(shape))
-        blocks = [block.reshape(rows, -1) for block in self._in_order(claimed).values()]
-        matrix = np.concatenate(blocks, axis=1).astype(np.float64)
-        (u,) = sign_directions(np.zeros(rows), 1, wishes.seed) * (1 + np.arange(rows) / max(1, rows))
-
-        def paired(displacement: Array) -> Array:
-            return np.asarray(u @ np.ravel(self._near(displacement) + np.zeros(shape)))
-
-        claim = self.layout.unpack(u @ matrix)
-        found = self._report(Gradient(paired, self.layout, claim, self.point), wishes)
-        told = [self._rows(entry, matrix, shape, wishes) for entry in found.entries[:_COLUMNS]]
-        return replace(found, entries=(*(row for rows in told for row in rows), *found.entries[_COLUMNS:]))
-
-    def _rows(self, column: EntryReport, matrix: Array, shape: tuple[int, ...], wishes: Wishes) -> list[EntryReport]:
-        """What is wrong in a column of a Jacobian, row by row; the column itself if no row is."""
-        position = self.layout.position(column.input, column.index)
-        tangent = np.zeros(self.layout.size)
-        tangent[position] = 1.0
-        found = self._product(matrix[:, position].reshape(shape), tangent, wishes)
-        wrong = [entry for entry in found.entries if entry.verdict is not Verdict.AGREES]
-        return [replace(entry, input=column.input, index=column.index, output=entry.name) for entry in wrong] or [
-            column
-        ]
-
-    def _product(self, claimed: Array, tangent: Array, wishes: Wishes) -> VerificationReport:
-        layout = Layout({OUTPUT: claimed.shape})
-        return self._report(Product(self._near, layout, {OUTPUT: claimed}, tangent, self.point), wishes)
-
-    def _report(self, target: Target, wishes: Wishes) -> VerificationReport:
-        epsilon = _SINGLE if self._single else float(np.finfo(np.float64).eps)
-        problem = Problem(
-            target.layout,
-            target.point,
-            target.claimed,
-            np.zeros(target.layout.size),
-            epsilon,
+        Raises:
+            InvalidRequest: the claim is of a loss, and the function's value is no single number.
+        """
+        if not of.of_arrays and math.prod(shape) != 1:
+            text = f"the function's value is of shape {shape}"
+            raise InvalidRequest(f"{text}; such a derivative belongs to one real number. Sum it, or take one element")
+        if of is Claimed.JVP:
+            values = np.ravel(self._noted(claimed)[OUTPUT])
+        elif of is Claimed.JACOBIAN:
+            blocks = [block.reshape(math.prod(shape), -1) for block in self._in_order(claimed).values()]
+            values = np.concatenate(blocks, axis=1)
+        else:
+            values = self.layout.pack(self._in_order(claimed))
+        claim = Claim(
+            of,
+            values.astype(np.float64),
+            self.layout,
+            self.point,
+            _SINGLE if self._single else float(np.finfo(np.float64).eps),
             wishes.tolerance,
-            finest=_FINEST_OF_SINGLE if self._single else ALL.stop,
-            second=target.second,
+            self.layout.pack(self._in_order(tangent)) if tangent else np.empty(0),
+            OUTPUT,
+            shape,
+            _FINEST_OF_SINGLE if self._single else ALL.stop,
         )
-        dialogue = verify(problem, wishes.directions, wishes.seed)
+        return self._told(verified(claim, wishes.directions, wishes.seed), math.prod(shape), wishes)
+
+    def _told(self, dialogue: Dialogue[VerificationReport], size: int, wishes: Wishes) -> VerificationReport:
+        """What a dialogue comes to that is told values of the function, of so many numbers each."""
         try:
             stage = next(dialogue)
             while True:
-                values = _values(target, stage)
+                values = [
+                    np.array([np.broadcast_to(self._near(step * vector).ravel(), size) for step in steps])
+                    for vector, steps in zip(stage.vectors, stage.steps, strict=True)
+                ]
                 if wishes.progress is not None:
                     wishes.progress(VerificationProgress(stage.name, self.evaluations, Report()))
                 stage = dialogue.send(values)
@@ -133,21 +108,14 @@ class BlackBox:
             found: VerificationReport = ended.value
             return found
 
-    def _in_order(self, claimed: Mapping[str, Array]) -> dict[str, Array]:
+    def _noted(self, claimed: Mapping[str, Array]) -> Mapping[str, Array]:
+        """The arrays, with a note of whether any is of single precision."""
         self._single = self._single or any(array.dtype == np.float32 for array in claimed.values())
-        return {path: claimed[path] for path in self._moved if path in claimed}
+        return claimed
 
-    def _number(self, displacement: Array) -> Array:
-        """The function near the point, of which there is a gradient.
-
-        Raises:
-            InvalidRequest: it is no single number.
-        """
-        found = self._near(displacement)
-        if found.size != 1:
-            text = f"the function's value is {found.dtype} of shape {found.shape}"
-            raise InvalidRequest(f"{text}; a gradient belongs to one real number. Sum it, or take one element")
-        return found.reshape(())
+    def _in_order(self, claimed: Mapping[str, Array]) -> dict[str, Array]:
+        noted = self._noted(claimed)
+        return {path: noted[path] for path in self._moved if path in noted}
 
     def _near(self, displacement: Array) -> Array:
         """The function near the point; NaN where it cannot be computed, as a logarithm out of its domain."""
@@ -165,10 +133,3 @@ class BlackBox:
             raise InvalidRequest(f"the function's value is {found.dtype}; derivatives of real numbers are certified")
         self._single = self._single or found.dtype in (np.float32, np.float16)
         return found.astype(np.float64)
-
-
-def _values(target: Target, stage: Stage) -> list[Array]:
-    return [
-        np.array([target.along(vector, step) for step in steps])
-        for vector, steps in zip(stage.vectors, stage.steps, strict=True)
-    ]

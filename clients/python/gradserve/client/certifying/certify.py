@@ -17,6 +17,7 @@ from gradserve.client.entries import parse_entry
 from gradserve.client.function import Function
 from gradserve.ir.errors import InvalidRequest
 from gradserve.ir.types import Array
+from gradserve.questions.claimed import Claimed
 from gradserve.questions.verification import (
     DEFAULT_DIRECTIONS,
     DEFAULT_TOLERANCE,
@@ -54,8 +55,7 @@ def certify(
             argument itself. Arguments are arrays, numbers, and trees of them; integers are held fixed.
         of: what is claimed. `gradient`; `hvp`, H v for a `tangent` v, and `diagonal`, that of the Hessian: arrays as
             those of a gradient. `jvp`, J v for a `tangent` v: an array as the function returns, of any shape.
-            `jacobian`: for each array of `at` one of the shape of the function's value followed by its own. All but
-            the gradient are certified in this process, of a `Function` by calling it.
+            `jacobian`: for each array of `at` one of the shape of the function's value followed by its own.
         tangent: v, of the structure of `at`.
         directions: random directions to try; 0 for the default.
         seed: determines the directions.
@@ -73,11 +73,11 @@ def certify(
     shape = _shape(function, arguments) if of in ("jvp", "jacobian") else ()
     first, computed = _claims(claimed, arguments)
     given = _parsed(of, first, arguments, shape)
-    if isinstance(function, Function) and of == "gradient":
-        report, difference = _asked(function, arguments, given, options, progress)
+    claim = _Claim(of, given, None if tangent is None else arguments.claimed(tangent, "tangent"))
+    if isinstance(function, Function):
+        report, difference = _asked(function, arguments, claim, options, progress)
     else:
-        v = None if tangent is None else arguments.claimed(tangent, "tangent")
-        report, difference = _run(function, arguments, _Claim(of, given, v, shape), options, progress)
+        report, difference = _run(function, arguments, claim, options, progress)
     again = _parsed(of, _claims(claimed, arguments)[0], arguments, shape) if computed else given
     repeats = _repeats(difference, given, again)
     return Certificate(_name(function), report, repeats, reproducer(report, arguments, options, of), of)
@@ -97,13 +97,11 @@ def moved(function: Callable[..., Any], at: Any, entry: str, step: float) -> flo
 
 @dataclass(frozen=True, eq=False)
 class _Claim:
-    """What is claimed of a black box."""
+    """What is claimed of a function."""
 
     of: str
     arrays: Mapping[str, Array]
     tangent: Mapping[str, Array] | None
-    shape: tuple[int, ...]
-    """That of the function's value, if it matters."""
 
     @property
     def moved(self) -> Mapping[str, Array]:
@@ -170,7 +168,7 @@ def _run(
     before = box.value()
     directions, tolerance = options["directions"], options["relative_tolerance"]
     wishes = Wishes(directions or DEFAULT_DIRECTIONS, options["seed"], tolerance or DEFAULT_TOLERANCE, progress)
-    report = box.report(claim.of, claim.arrays, claim.tangent or {}, claim.shape, wishes)
+    report = box.report(Claimed(claim.of), claim.arrays, claim.tangent or {}, before.shape, wishes)
     after = box.value()
     return replace(report, evaluations=box.evaluations), _apart(before, after)
 
@@ -178,26 +176,35 @@ def _run(
 def _asked(
     function: Function,
     arguments: Arguments,
-    claimed: dict[str, Array],
+    claim: _Claim,
     options: Mapping[str, Any],
     progress: Progress | None,
 ) -> tuple[VerificationReport, float]:
     """The report on a function of a client, and the difference between its values before and after."""
     positional, named = arguments.with_arrays({})
     before = function(*positional, **named)
-    wrt, trees = arguments.by_parameter(claimed)
-    chosen = {"directions": options["directions"], "seed": options["seed"], "rel_tol": options["relative_tolerance"]}
-    names = wrt if set(wrt) <= set(function.parameters) else ()
+    wrt = arguments.by_parameter(claim.moved)[0]
+    within = wrt if set(wrt) <= set(function.parameters) else ()
     report = function.verify(
         *positional,
-        claimed=trees if len(wrt) > 1 else trees[wrt[0]],
-        wrt=names,
+        claimed=claim.arrays[OUTPUT] if claim.of == Claimed.JVP else _tree(arguments, claim.arrays),
+        of=Claimed(claim.of).value,
+        tangent=None if claim.tangent is None else _tree(arguments, claim.tangent),
+        wrt=within,
         progress=progress,
-        **chosen,
+        directions=options["directions"],
+        seed=options["seed"],
+        rel_tol=options["relative_tolerance"],
         **named,
     )
     difference = _apart(np.asarray(before), np.asarray(function(*positional, **named)))
     return replace(report, evaluations=report.evaluations + 2), difference
+
+
+def _tree(arguments: Arguments, arrays: Mapping[str, Array]) -> Any:
+    """Arrays as methods of functions take them: by parameter, or of one alone."""
+    wrt, trees = arguments.by_parameter(arrays)
+    return trees if len(wrt) > 1 else trees[wrt[0]]
 
 
 def _repeats(difference: float, first: dict[str, Array], second: dict[str, Array]) -> Repeats:

@@ -126,7 +126,8 @@ def _said(kind: type[Derivation | Estimate]) -> str:
 
 
 def _verify(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--claimed", type=Path, metavar="FILE.npz", help="a gradient to verify instead of our own")
+    command.add_argument("--claimed", type=Path, metavar="FILE.npz", help="what to verify instead of our own gradient")
+    command.add_argument("--tangents", type=Path, metavar="FILE.npz", help="the vector of a jvp or hvp that is claimed")
     add_resume(command)
     add_drawing(command, epilogs.STEPS, "draw the discrepancy of each input, with its bound")
     add_options(command, options_of(VerifyGradient))

@@ -45,7 +45,7 @@ verdicts: agrees         claim and differences are the same within the bounds
 
 exit status: 0 the gradient agrees, 1 it did not pass, 2 an error or a wrong argument
 """
-OPTIONS = tuple(each for each in options_of(VerifyGradient) if each.name not in ("order", "thorough"))
+OPTIONS = tuple(each for each in options_of(VerifyGradient) if each.name not in ("of", "order", "thorough"))
 """Those of a verification that functions nobody can look into have as well."""
 _GRADIENT = "gradient:"
 

@@ -168,15 +168,16 @@ def _estimated(function: Function, options: argparse.Namespace, kind: type[Estim
 
 
 def verify(function: Function, options: argparse.Namespace) -> int:
-    """A verification report; exit status 0 if the gradient agrees."""
+    """A verification report; exit status 0 if the gradient, or the claim, agrees."""
     drawing.require(options)
     point = given.point(function, options.point)
-    claimed = given.named(function, options, options.claimed, given.GRADIENT) if options.claimed else None
+    tangent = given.named(function, options, options.tangents, "tangent:") if options.tangents else None
     with show.following("evaluations", lambda step: step.evaluations) as update:
         report = function.verify(
             *point,
             wrt=options.wrt,
-            claimed=claimed,
+            claimed=given.claimed(function, options) if options.claimed else None,
+            tangent=tangent,
             **given.resumable(options, update),
             **given.chosen(VerifyGradient, options),
         )

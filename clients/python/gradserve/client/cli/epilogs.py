@@ -37,8 +37,11 @@ examples:
   gradserve verify loss.pb point.npz
   gradserve verify loss.pb point.npz --plot steps.png
   gradserve verify loss.pb point.npz --claimed mine.npz     # arrays NAME or gradient:NAME, as gradient --out writes
+  gradserve verify loss.pb point.npz --of hvp --tangents v.npz --claimed hv.npz         # or product:NAME
+  gradserve verify map.pb point.npz --of jacobian --claimed jacobian.npz                # NAME or jacobian:NAME
+  gradserve verify map.pb point.npz --of jvp --tangents v.npz --claimed jv.npz          # OUTPUT or tangent:OUTPUT
 
-The exit status is 0 if the gradient agrees with the differences within their error bound, and 1 if not.
+The exit status is 0 if the gradient, or the claim, agrees with the differences within their error bound, and 1 if not.
 """
 SYMMETRY = """\
 The Hessian that is derived is symmetric by construction. The true one is where second derivatives are continuous, by

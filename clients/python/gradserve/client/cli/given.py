@@ -12,10 +12,18 @@ from gradserve.client.function import Function
 from gradserve.client.importers.files import load_arrays, save_arrays
 from gradserve.ir.errors import InvalidRequest
 from gradserve.ir.types import Array, TensorType
+from gradserve.questions.claimed import Claimed
 from gradserve.questions.options import options_of
 
 GRADIENT = "gradient:"
 """What stands before the name of an input in files of gradients."""
+_ROLES = {
+    Claimed.GRADIENT: GRADIENT,
+    Claimed.HVP: "product:",
+    Claimed.JACOBIAN: "jacobian:",
+    Claimed.DIAGONAL: "values:",
+}
+"""The same of what may be claimed by input."""
 
 
 def chosen(kind: Any, options: argparse.Namespace) -> dict[str, Any]:
@@ -82,6 +90,21 @@ def named(function: Function, options: argparse.Namespace, path: Path, role: str
         raise InvalidRequest(f"{path} lacks {', '.join(missing)}; name the arrays NAME or {role}NAME")
     trees = {name: arrays[found] for name, found in names.items() if found is not None}
     return trees if len(trees) > 1 else next(iter(trees.values()), None)
+
+
+def claimed(function: Function, options: argparse.Namespace) -> Any:
+    """What is claimed, as `verify` takes it: of a product J v the one array of the file, named as the output.
+
+    Raises:
+        InvalidRequest: the file lacks it.
+    """
+    if options.of in _ROLES:
+        return named(function, options, options.claimed, _ROLES[options.of])
+    arrays, output = load_arrays(options.claimed), function.graph.outputs[0].name
+    found = [arrays[name] for name in (f"tangent:{output}", output) if name in arrays]
+    if not found:
+        raise InvalidRequest(f"{options.claimed} lacks {output}; name the array {output} or tangent:{output}")
+    return found[0]
 
 
 def differentiated(function: Function, options: argparse.Namespace) -> list[str]:

@@ -103,15 +103,15 @@ class Bound(Form):
         lefts, rights = self.vectors(left, "left vector"), self.vectors(right, "right vector")
         return float(sum(np.vdot(array, rights[path]) for path, array in lefts.items()))
 
-    def cotangents(self, tree: Any) -> dict[str, Array]:
-        """Arrays by output from a tree with the structure of what the function returns.
+    def cotangents(self, tree: Any, what: str = "cotangent") -> dict[str, Array]:
+        """Arrays by output from a tree with the structure of what the function returns; `what` it is called.
 
         Raises:
             InvalidRequest: it has another structure.
         """
         leaves = leaves_like(tree, self.traced.output, RESULT)
         named = [(output.name, leaf) for output, (_, leaf) in zip(self.traced.graph.outputs, leaves, strict=True)]
-        return _real_arrays(named, self.traced.graph.output_types, "cotangent")
+        return _real_arrays(named, self.traced.graph.output_types, what)
 
     def promoted(self, vectors: Mapping[str, Array], what: str) -> dict[str, Array]:
         """Vectors by input or output in the types of what they belong to; others as they are, to be refused."""
