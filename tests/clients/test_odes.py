@@ -193,6 +193,11 @@ def test_orders_of_steps():
     assert 4.5 < np.log2(told[0] / told[1]) < 5.5
 
 
+def test_tolerances_may_be_arguments(client):
+    f = client.function(lambda y, rtol: functions.odeint(lambda y, t: -y, y, [0.0, 1.0], rtol=rtol, most=200))
+    assert f(1.0, 1e-4).steps < f(1.0, 1e-9).steps
+
+
 def test_time_may_run_backwards_and_stand_still(embedded):
     times = np.array([1.0, 0.5, 0.5, -1.0])
     for method in ("dopri5", "radau"):

@@ -52,8 +52,8 @@ def root(
     """The x at which `function(x, *arguments)` is 0, by Newton's method with steps halved until the residual falls.
 
     It has derivatives of any order in the arguments and in all that the function captures, by the implicit function
-    theorem; of the guess it is no function. It has converged when Newton's step is at most tol (1 + max |x|), which
-    does not depend on the scale of the equations; the step is then made.
+    theorem; of the guess it is no function. Steps take the Jacobian as a matrix. It has converged when Newton's step is
+    at most tol (1 + max |x|), which does not depend on the scale of the equations; the step is then made.
 
     Args:
         function: returns a tree of the structure and types of x: as many real equations as unknowns.
