@@ -2,9 +2,9 @@
 
 A solution x(p) of F(x, p) = 0 moves with p by dx = -(dF/dx)^-1 (dF/dp) dp, whatever has found it: no derivative goes
 through a solver's steps (Krantz and Parks, The Implicit Function Theorem, 2002; Blondel and others, Efficient and
-Modular Implicit Differentiation, 2022). Where dF/dx is singular there is no derivative: the call is refused, or gives NaN
-if the matrix is so but for rounding. This rule is traced code, so it is differentiated in turn, to any order. It
-holds the Jacobian of up to 200 unknowns as a matrix, and takes products with it, by Krylov's methods, for more.
+Modular Implicit Differentiation, 2022). Where dF/dx is singular there is none: the call is refused, or gives NaN if the
+matrix is singular but for rounding. This rule is traced code, so it is differentiated in turn, to any order. It holds
+the Jacobian of up to 200 unknowns as a matrix, and takes products with it, by Krylov's methods, for more.
 """
 
 from __future__ import annotations
