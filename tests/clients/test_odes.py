@@ -224,6 +224,15 @@ def test_memory_grows_with_states_and_not_with_what_a_step_computes(embedded):
     assert f.explain(np.ones(100), derivation="gradient").peak_bytes < 3_000_000
 
 
+def test_graphs_do_not_grow_with_the_times(embedded):
+    def lines(count: int) -> int:
+        times = np.linspace(0.0, 1.0, count)
+        f = embedded.function(lambda y: functions.odeint(lambda y, t: {"a": -y["a"]}, {"a": y}, times).y["a"], POINT)
+        return f.explain(POINT, derivation="evaluate").text.count("\n")
+
+    assert lines(5) == lines(50)
+
+
 def test_what_is_not_reached_is_reported_if_one_wants(client):
     """y' = y^2 from 1 is infinite at 1."""
 
