@@ -312,3 +312,44 @@ def test_other_executors_compute_the_same(embedded, executor):
     expected = f.grad(w)
     f.executor = executor
     close(f.grad(w), expected)
+
+
+def everything(w: Any) -> Any:
+    """Solvers, rules and functions computed again in one loss."""
+    x = functions.root(lambda x: x**3 + x - w, np.zeros(3)).x
+    y = functions.checkpoint(lambda z: np.sin(z) * np.exp(z))(x)
+    return np.sum(softplus(y) ** 2) + functions.quad(lambda s: np.sum(np.cos(s * w)), 0.0, 1.0).value
+
+
+def test_other_questions_are_answered(client):
+    """Of constants that functions with rules capture there is no adjoint, and nobody stumbles over that."""
+    f = client.function(everything, POINT)
+    gradient, hessian = f.grad(POINT), f.hessian(POINT)
+    named = {value.op: value for value in f.inspect(POINT).values}
+    assert "custom_derivative" in named
+    close(f.inspect(POINT).values[0].adjoint, gradient)
+    close(f.hessian_trace(POINT, estimator="exact").value, np.trace(hessian))
+    along = f.taylor_along(POINT, direction=POINT, order=3)
+    close(along.coefficients[1], gradient @ POINT)
+    close(along.coefficients[2] * 2.0, POINT @ hessian @ POINT)
+    assert along.passed
+
+
+def test_rules_give_no_kinks_and_functions_computed_again_do(embedded):
+    size = functions.custom_derivative(np.abs, lambda p, r, t: np.sign(p[0]) * t[0])
+    for function, nodes in ((size, 0), (functions.checkpoint(np.abs), 1), (np.abs, 1)):
+        f = embedded.function(lambda w, function=function: np.sum(function(w)), POINT)
+        f.grad(np.zeros(3))
+        assert f.last_report.kinks.nodes == nodes
+
+
+def test_series_that_a_rule_would_need_at_once_are_refused(embedded):
+    """Of the results, given to a loop, which takes series as a whole."""
+
+    def rule(p: Any, r: Any, t: Any) -> Any:
+        return functions.scan(lambda c, row: (c + row * t[0], None), np.zeros(3), np.stack([r, r])).carry
+
+    f = embedded.function(lambda w: np.sum(functions.custom_derivative(np.exp, rule)(w)), POINT)
+    close(f.grad(POINT), 2.0 * np.exp(POINT))
+    with pytest.raises(NotDifferentiable, match="all of its results' coefficients at once"):
+        f.taylor_along(POINT, direction=POINT, order=3)

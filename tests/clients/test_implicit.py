@@ -254,6 +254,23 @@ def test_singular_equations_have_no_derivative(client):
         flat.grad(1.0)
 
 
+def valley(w: Any, along: Any, **options: Any) -> Any:
+    """The sum of a point where (a.x - w)^2 is 0: on a plane."""
+    return np.sum(functions.minimize(lambda x: (along @ x - w) ** 2, np.zeros(3), **options).x)
+
+
+def test_a_valley_has_no_lowest_point(embedded):
+    """Its Hessian is singular, exactly or but for rounding."""
+    rounded, exact = np.array([1.0 / 3.0, 0.7, np.pi]), np.array([1.0, 2.0, 0.0])
+    with pytest.raises(NumericalFailure, match="50 steps"):
+        embedded.function(lambda w: valley(w, rounded))(1.0)
+    nearly, exactly = (embedded.function(lambda w, a=a: valley(w, a, method="lbfgs")) for a in (rounded, exact))
+    close(nearly(1.0), np.sum(rounded) / (rounded @ rounded), 1e-6)
+    assert np.isnan(nearly.grad(1.0))
+    with pytest.raises(NumericalFailure, match="Singular"):
+        exactly.grad(1.0)
+
+
 MISUSED = {
     "another structure": (lambda w: functions.root(lambda x: (x,), w).x, "where \\* of f64"),
     "another shape": (lambda w: functions.root(lambda x: x[:2], w).x, r"\* of f64\[2\] where"),

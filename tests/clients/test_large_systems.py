@@ -64,7 +64,7 @@ def test_systems_without_a_solution_are_refused(embedded, monkeypatch):
         ).grad(POINT * 0.0)
 
 
-def test_thousands_of_unknowns_need_no_matrix(client):
+def test_thousands_of_unknowns_need_no_matrix(embedded):
     """Of 3000 the Hessian would take 72 MB."""
     stiffness = np.linspace(1.0, 50.0, 3000)
 
@@ -74,6 +74,6 @@ def test_thousands_of_unknowns_need_no_matrix(client):
 
         return np.sum(functions.minimize(height, np.ones(3000), method="lbfgs").x)
 
-    f = client.function(lowest, 0.5)
+    f = embedded.function(lowest, 0.5)
     assert f.verify(0.5).verdict == "agrees"
     assert f.explain(0.5, derivation="gradient").peak_bytes < 3_000_000

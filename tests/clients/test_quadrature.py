@@ -119,6 +119,20 @@ def test_integrals_of_integrals(client):
     close(f.grad(2.0), -(2.0 * 2.0 + 4.0) / 15.0**2, 1e-8)
 
 
+def test_a_minimum_over_an_integral_over_roots(embedded):
+    """Of (w^2 p / 2 - 1)^2 over p, the integral up to w of the root of z^3 = (p x)^3: at 2 / w^2."""
+
+    def found(w: Any) -> Any:
+        def area(p: Any) -> Any:
+            return functions.quad(lambda x: functions.root(lambda z: z**3 - (p * x) ** 3, 1.0).x, 0.0, w).value
+
+        return functions.minimize(lambda p: (area(p) - 1.0) ** 2, 0.6).x
+
+    f = embedded.function(found)
+    close(f(1.3), 2.0 / 1.3**2, 1e-8)
+    close(f.grad(1.3), -4.0 / 1.3**3, 1e-7)
+
+
 def test_incomplete_gamma_has_the_derivative_that_no_op_has(client):
     """In its first argument, where special.gammainc is refused: against differences of SciPy's."""
 

@@ -24,6 +24,10 @@ def test_every_name_is_described():
     assert all(row.split(" | ")[1].rstrip(" |").endswith((".", ":")) for row in rows)
 
 
+def test_every_function_of_ours_is_described():
+    assert all(f"`gradserve.client.functions.{name}(" in documentation() for name in functions.__all__)
+
+
 def test_every_convention_is_described():
     """By where the op has no derivative, and by what is taken there."""
     conventions = kink_conventions()

@@ -12,10 +12,11 @@ from gradserve.autodiff import names
 from gradserve.autodiff.jvp import push_forward
 from gradserve.autodiff.kinks import kink_counts, margins
 from gradserve.autodiff.transpose import seed_of, vjp
-from gradserve.autodiff.walk import copy_node, declare_inputs, inline, leaves
+from gradserve.autodiff.walk import declare_inputs, inline, leaves
 from gradserve.ir.builder import Value
 from gradserve.ir.graph import Graph
 from gradserve.ops import builder
+from gradserve.ops.control.custom_derivative import CustomDerivative
 
 
 def inspected(graph: Graph, moved: Sequence[str], is_loss: bool, sown: bool) -> Graph:
@@ -58,6 +59,12 @@ def _perturbed(graph: Graph, perturbed: Sequence[int]) -> Graph:
         return [g.add(value, added[k]) if k in added else value for k, value in enumerate(values, first)]
 
     values = moved(leaves(g, graph, arguments), 0)
+    constants = range(len(graph.inputs), graph.first_node_value)
+    plain = leaves(g, graph, arguments)
     for node in graph.nodes:
-        values += moved(copy_node(g, node, values), len(values))
+        g.origin = node.origin
+        stays = node.op.still if isinstance(node.op, CustomDerivative) else ()
+        # Of a constant that such a function captures there is no derivative.
+        operands = [plain[x] if k in stays and x in constants else values[x] for k, x in enumerate(node.operands)]
+        values += moved(g.apply(node.op, operands), len(values))
     return g.build({output.name: values[output.value] for output in graph.outputs})

@@ -157,6 +157,8 @@ class Application:
         """Nothing is derived before a coefficient is asked for."""
         self.of, self.op, self.operands, self.results = of, op, operands, results
         self._rows: list[Coefficients] = [results]
+        self._begun = False
+        """Whether somebody is finding, or has found, the series of its derivatives."""
 
     def row(self, k: int) -> Coefficients:
         """The coefficients of t^k of all results."""
@@ -224,14 +226,28 @@ class Application:
         return [x if x is None or k == 1 else g.div(x, g.full(x.type, k)) for x in found]
 
     @functools.cached_property
-    def _slopes(self) -> list[Series | None]:
-        """The series of the results' derivatives, from the op's differential."""
+    def _differential(self) -> tuple[Graph, list[bool]]:
+        """The tangents of the results that move, as a function of the operands and their tangents; and which move."""
         types = [x.value.type for x in self.operands]
         h = builder()
         primals = [h.input(f"x{k}", type_) for k, type_ in enumerate(types)]
         tangents = [h.input(f"dx{k}", type_) if k in self._moving else None for k, type_ in enumerate(types)]
         _, dots = rules.push(self.op, h, primals, tangents)
-        graph = h.finished({f"dy{k}": dot for k, dot in enumerate(dots) if dot is not None})
+        moved = {f"dy{k}": dot for k, dot in enumerate(dots) if dot is not None}
+        return h.finished(moved), [dot is not None for dot in dots]
+
+    def is_still(self, position: int) -> bool:
+        """Whether a result does not move though operands do; of an op with a rule of its author's."""
+        return bool(self.op.functions) and bool(self._moving) and not self._differential[1][position]
+
+    @functools.cached_property
+    def _slopes(self) -> list[Series | None]:
+        """The series of the results' derivatives, from the op's differential."""
+        if self._begun:
+            text = "has a rule that needs all of its results' coefficients at once, as it gives them to a loop"
+            raise ConstraintError("D3", f"it {text}; ask for derivatives one after the other")
+        self._begun = True
+        graph, moves = self._differential
         expansion = self.of
         values: list[Series] = [*self.operands]
         values += [expansion.slope(x) for k, x in enumerate(self.operands) if k in self._moving]
@@ -239,7 +255,7 @@ class Application:
         for node in graph.nodes:
             values += expansion.apply(node.op, [values[k] for k in node.operands])
         found = iter(values[output.value] for output in graph.outputs)
-        return [None if dot is None else next(found) for dot in dots]
+        return [next(found) if moved else None for moved in moves]
 
 
 class Result(Series):
@@ -252,5 +268,6 @@ class Result(Series):
 
     def following(self, k: int) -> Value | None:
         """What the application finds; integers have no more."""
-        found = self._application.row(k)[self._position]
-        return found if self._known[0] is not None and self._known[0].type.is_float else None
+        if not self.value.type.is_float or self._application.is_still(self._position):
+            return None
+        return self._application.row(k)[self._position]

@@ -11,8 +11,17 @@ from gradserve.numpy.table import FUNCTIONS, OWN, PACKAGE, SPECIAL, UFUNC_METHOD
 from gradserve.ops import OP_SET
 
 OF_FUNCTIONS = {
+    "checkpoint(function)": (
+        "The function, of which derivatives keep nothing but arguments and results: they compute the rest again."
+    ),
     "cond(predicate, then, otherwise, *operands)": (
         "What `then(*operands)` returns if the predicate is true, and else what `otherwise(*operands)` does."
+    ),
+    "custom_derivative(function, rule)": (
+        "The function, with the derivative that `rule(primals, result, tangents)` gives."
+    ),
+    "fixed_point(function, guess, *arguments, tol=None, most=1000, on_most='refuse')": (
+        "The x that is `function(x, *arguments)`, by doing that again and again, as long as it moves x."
     ),
     "grad(function, wrt=0, mode='reverse')": (
         "A function that returns the gradient of `function`, a real scalar, in the arguments `wrt`; see value_and_grad."
@@ -29,9 +38,23 @@ OF_FUNCTIONS = {
     "jvp(function, primals, tangents)": (
         "What the function returns at the primals, and the derivative there along the tangents."
     ),
+    "minimize(function, guess, *arguments, method='newton', tol=None, most=None, on_most='refuse')": (
+        "A local minimum of `function(x, *arguments)`, a real scalar, over x."
+    ),
+    "odeint(function, y, t, *arguments, rtol=1e-08, atol=1e-10, method='dopri5', adjoint='loop', most=1000, "
+    "on_most='refuse')": (
+        "The states at the times t of what begins at t[0] in the state y and moves by `function(y, t, *arguments)`."
+    ),
+    "quad(function, a, b, *arguments, rtol=1e-10, atol=1e-12, most=50, on_most='refuse')": (
+        "The integral of `function(x, *arguments)` over x from a to b."
+    ),
+    "root(function, guess, *arguments, tol=None, most=50, on_most='refuse')": (
+        "The x at which `function(x, *arguments)` is 0, by Newton's method with steps halved until the residual falls."
+    ),
     "scan(function, init, rows=None, length=None, reverse=False)": (
         "The last carry and the stacked rows of `carry, row = function(carry, row)`, done once for each row given."
     ),
+    "stop_gradient(tree)": "The tree of arrays, taken as constants: their derivatives are 0.",
     "value_and_grad(function, wrt=0, mode='reverse')": (
         "A function that returns what `function` does, a real scalar, and its gradient in the arguments `wrt`."
     ),

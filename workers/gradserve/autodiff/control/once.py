@@ -28,7 +28,8 @@ from gradserve.ir.op import Absorbed, Unknown
 from gradserve.ops import builder
 from gradserve.ops.control.calling import output_types
 from gradserve.ops.control.custom_derivative import CustomDerivative
-from gradserve.ops.control.linear_call import LinearCall, LinearSolve
+from gradserve.ops.control.linear_call import LinearCall
+from gradserve.ops.control.linear_solve import LinearSolve
 from gradserve.ops.control.once import Checkpoint, Once
 from gradserve.ops.family import total, with_batch
 

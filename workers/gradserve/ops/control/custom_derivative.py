@@ -40,6 +40,11 @@ class CustomDerivative(Once):
     moved: tuple[int, ...]
 
     @property
+    def still(self) -> frozenset[int]:
+        """The operands that are not moved."""
+        return frozenset(range(len(self.function.inputs))) - {*self.moved}
+
+    @property
     def tangents(self) -> range:
         """Which inputs of the rule are tangents."""
         results = len(self.function.outputs)

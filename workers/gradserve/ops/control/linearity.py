@@ -60,22 +60,21 @@ def _outputs(function: Graph, inputs: tuple[Way, ...]) -> tuple[Way, ...]:
     ways += [ZERO if isinstance(c, Literal) and not np.any(c.array) else OTHER for c in function.constants]
     for node in function.nodes:
         operands = [ways[k] for k in node.operands]
-        if LINEAR in operands:
-            ways += _results(node.op, node, operands)
-        elif node.op.fills or node.op.view:
-            ways += [operands[0]]
-        else:
-            ways += [OTHER] * len(node.types)
+        ways += _results(node.op, node, operands) if {LINEAR, ZERO} & {*operands} else [OTHER] * len(node.types)
     return tuple(ways[output.value] for output in function.outputs)
 
 
 @functools.singledispatch
 def _results(op: Op, node: Node, operands: Sequence[Way]) -> Sequence[Way]:
-    """How the results depend on what some of the operands are linear in."""
-    if not all(type_.is_float for type_ in node.types):
-        raise _refusal(node, "has no real result")
+    """How the results depend on what some of the operands are linear in, or are zeros."""
     moving = {k for k, way in enumerate(operands) if way is LINEAR}
     factors = set(range(len(operands)) if op.linear_in is None else op.linear_in)
+    if not moving:
+        zeros = [operands[k] is ZERO for k in factors]
+        vanishes = any(zeros) if isinstance(op, Multilinear) else bool(zeros) and all(zeros)
+        return [ZERO if vanishes or (op.fills and operands[0] is ZERO) else OTHER] * len(node.types)
+    if not all(type_.is_float for type_ in node.types):
+        raise _refusal(node, "has no real result")
     if not moving <= factors:
         raise _refusal(node, "is not linear in them")
     if isinstance(op, Multilinear):
@@ -91,19 +90,20 @@ def _(op: Derivative, node: Node, operands: Sequence[Way]) -> Sequence[Way]:
     count = len(op.function.inputs)
     if LINEAR in operands[:count]:
         raise _refusal(node, "is taken at a point that moves with them")
-    if OTHER in operands[count:]:
+    plain, way = len(op.function.outputs), _sum(operands[count:])
+    if way is None:
         raise _refusal(node, "is taken along them and along other vectors that are not 0")
-    plain = len(op.function.outputs)
-    return [OTHER] * plain + [LINEAR] * (len(node.types) - plain)
+    return [OTHER] * plain + [way] * (len(node.types) - plain)
 
 
 @_results.register
 def _(op: LinearCall, node: Node, operands: Sequence[Way]) -> Sequence[Way]:
     if LINEAR in operands[op.linear :]:
         raise _refusal(node, "is not linear in them")
-    if OTHER in operands[: op.linear]:
+    way = _sum(operands[: op.linear])
+    if way is None:
         raise _refusal(node, "joins them with numbers that are not 0")
-    return [LINEAR] * len(node.types)
+    return [way] * len(node.types)
 
 
 @_results.register
@@ -138,11 +138,17 @@ def _(op: Scan, node: Node, operands: Sequence[Way]) -> Sequence[Way]:
 
 def _joint(node: Node, ways: Sequence[Way]) -> Way:
     """How what is one of several values depends on them."""
-    if LINEAR not in ways:
-        return ZERO if OTHER not in ways else OTHER
-    if OTHER in ways:
+    way = _sum(ways)
+    if way is None:
         raise _refusal(node, "chooses between them and numbers that are not 0")
-    return LINEAR
+    return way
+
+
+def _sum(ways: Sequence[Way]) -> Way | None:
+    """How a sum of values depends on them; None if it is linear in some and has others that are not 0."""
+    if LINEAR not in ways:
+        return OTHER if OTHER in ways else ZERO
+    return None if OTHER in ways else LINEAR
 
 
 def _refusal(node: Node, text: str) -> NotLinear:

@@ -17,7 +17,8 @@ from gradserve.ir.graph import Graph, Literal
 from gradserve.ir.types import TensorType
 from gradserve.numpy.recorder import Recorder
 from gradserve.ops.control.custom_derivative import CustomDerivative
-from gradserve.ops.control.linear_call import LinearCall, LinearSolve
+from gradserve.ops.control.linear_call import LinearCall
+from gradserve.ops.control.linear_solve import LinearSolve
 from gradserve.ops.control.once import Checkpoint
 
 

@@ -2,8 +2,9 @@
 
 A solution x(p) of F(x, p) = 0 moves with p by dx = -(dF/dx)^-1 (dF/dp) dp, whatever has found it: no derivative goes
 through a solver's steps (Krantz and Parks, The Implicit Function Theorem, 2002; Blondel and others, Efficient and
-Modular Implicit Differentiation, 2022). This rule is traced code, so it is differentiated in turn, to any order. It
-holds the Jacobian of up to 200 unknowns as a matrix, and takes products with it, by Krylov's methods, for more.
+Modular Implicit Differentiation, 2022). Where dF/dx is singular there is none: the call is refused, or gives NaN if the
+matrix is singular but for rounding. This rule is traced code, so it is differentiated in turn, to any order. It holds
+the Jacobian of up to 200 unknowns as a matrix, and takes products with it, by Krylov's methods, for more.
 """
 
 from __future__ import annotations
@@ -52,8 +53,8 @@ def root(
     """The x at which `function(x, *arguments)` is 0, by Newton's method with steps halved until the residual falls.
 
     It has derivatives of any order in the arguments and in all that the function captures, by the implicit function
-    theorem; of the guess it is no function. It has converged when Newton's step is at most tol (1 + max |x|), which
-    does not depend on the scale of the equations; the step is then made.
+    theorem; of the guess it is no function. Steps take the Jacobian as a matrix. It has converged when Newton's step is
+    at most tol (1 + max |x|), which does not depend on the scale of the equations; the step is then made.
 
     Args:
         function: returns a tree of the structure and types of x: as many real equations as unknowns.

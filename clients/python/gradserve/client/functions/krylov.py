@@ -21,10 +21,12 @@ def solved(residual: Callable[..., Any], x: Any, known: Sequence[Any], right: An
     """The vector v for which the Jacobian of `residual(x, *known)` in x, times v, is `right`.
 
     For more than 200 unknowns it is found by products: by conjugate gradients if the Jacobian is symmetric and positive
-    definite, and else by BiCGSTAB (van der Vorst, 1992). A system that takes too many is refused.
+    definite, and else by BiCGSTAB (van der Vorst, 1992). A system that takes too many is refused, and one that is
+    singular but for rounding has NaN for a solution.
     """
     if x.size <= DENSE:
-        return np.linalg.solve(jacobian(residual)(x, *known), right)
+        matrix = jacobian(residual)(x, *known)
+        return np.linalg.solve(matrix, right) * np.where(_is_regular(matrix), 1.0, np.nan).astype(right.dtype)
 
     def product(vector: Any, given: Sequence[Any]) -> Any:
         x, *known = given
@@ -39,6 +41,12 @@ def solved(residual: Callable[..., Any], x: Any, known: Sequence[Any], right: An
         return lambda right, given: method(lambda vector: product(vector, given), right)
 
     return linear_solve(product, (by(product), by(product if symmetric else turned)), right, [x, *known])
+
+
+def _is_regular(matrix: Any) -> Any:
+    """Whether a matrix has an inverse that rounding leaves digits of: by its condition number in the norm of sums."""
+    sizes = [np.max(np.sum(np.abs(each), axis=0)) for each in (matrix, np.linalg.inv(matrix))]
+    return sizes[0] * sizes[1] * matrix.shape[0] * np.finfo(matrix.dtype).eps < 1.0
 
 
 def conjugate_gradients(product: Callable[[Any], Any], right: Any) -> Any:

@@ -77,11 +77,11 @@ class Layout:
         return np.concatenate([np.ravel(leaf) for leaf in leaves])
 
     def leaves(self, vector: Any) -> list[Any]:
-        """The arrays of a vector."""
+        """The arrays of a vector, which lies along the last axis; with the axes before it."""
         found, start = [], 0
         for type_ in self.types:
-            part = vector[start : start + type_.size].astype(type_.element_type.dtype, copy=False)
-            found.append(part.reshape(type_.lengths))
+            part = vector[..., start : start + type_.size].astype(type_.element_type.dtype, copy=False)
+            found.append(part.reshape((*vector.shape[:-1], *type_.lengths)))
             start += type_.size
         return found
 
@@ -109,7 +109,7 @@ class OfVector:
         return self.lifted(*self.layout.leaves(vector), *known)
 
     def tree(self, vector: Any) -> Any:
-        """A vector as a tree like the first argument."""
+        """A vector as a tree like the first argument; with the axes that it has before its last."""
         return unflatten(self._given.structure, self.layout.leaves(vector))
 
 

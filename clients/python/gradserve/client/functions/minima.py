@@ -94,7 +94,8 @@ def _newton(objective: Objective, goal: Any, most: int, on_most: OnMost) -> Solv
             curvatures, axes = np.linalg.eigh(hessian(objective)(x, *known))
             sizes = np.abs(curvatures)
             least = np.max(sizes) * np.finfo(x.dtype).eps + np.finfo(x.dtype).tiny
-            return x, value, slope, axes @ ((axes.T @ slope) / np.maximum(sizes, least)), curvatures[0]
+            bent = curvatures[0] > x.size * least
+            return x, value, slope, axes @ ((axes.T @ slope) / np.maximum(sizes, least)), bent
 
         def step(state: tuple[Any, Any, Any, Any, Any]) -> tuple[Any, Any, Any, Any, Any]:
             x, value, slope, direction, _ = state
@@ -103,8 +104,8 @@ def _newton(objective: Objective, goal: Any, most: int, on_most: OnMost) -> Solv
             return at(shortened(x, direction, lambda size, y: objective(y, *known) <= value - size * fall + noise))
 
         def ended(state: tuple[Any, Any, Any, Any, Any]) -> Any:
-            x, _, _, direction, lowest = state
-            return np.logical_and(is_small(direction, x, goal), lowest > 0)
+            x, _, _, direction, bent = state
+            return np.logical_and(is_small(direction, x, goal), bent)
 
         (x, _, _, direction, _), steps, converged = until(ended, step, at(start), most, on_most)
         return x - direction, steps, converged

@@ -16,7 +16,6 @@ from gradserve.client.functions.stepping import METHODS, Method, Rate, stepped
 from gradserve.client.functions.until import OnMost
 from gradserve.client.tracing.origins import untraceable
 from gradserve.client.tracing.tracer import Tracer
-from gradserve.client.tracing.trees import unflatten
 
 ADJOINTS = ("loop", "equation")
 ASTRAY = 1e4
@@ -90,10 +89,7 @@ def odeint(
         rows, steps, converged = _by_equations(field, along, field.start, times, known)
     else:
         rows, steps, converged = along(lambda y, t: field(y, t, *known), field.start, times)
-    trees = [field.tree(rows[k]) for k in range(times.size)]
-    leaves = [[leaf for _, leaf in Tree.of(tree, "").leaves] for tree in trees]
-    stacked = [np.stack(each) for each in zip(*leaves, strict=True)]
-    return Trajectory(unflatten(Tree.of(trees[0], "").structure, stacked), steps, converged)
+    return Trajectory(field.tree(rows), steps, converged)
 
 
 def _elements(atol: Any, y: Any, layout: Layout) -> Any:
