@@ -120,7 +120,7 @@ def test_another_value_is_found():
     assert len(list(differences(calls, np.asarray))) == 1
 
 
-@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.float16, np.uint64, np.longdouble])
+@pytest.mark.parametrize("dtype", [np.uint64, np.longdouble])
 def test_types_that_no_graph_has_are_refused(dtype):
     with pytest.raises(GradserveError, match="convert to one of"):
         traced_result(np.sum, np.ones(3, dtype))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+import gradserve.client.functions.vectorizing  # noqa: F401  # which enters what np.vectorize becomes
 from gradserve.client.asking import explained, options_from, token_of, whole
 from gradserve.client.entries import parse_pairs
 from gradserve.client.importers.files import save_graph

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from gradserve.client.tracing.origins import called_function, untraceable
+from gradserve.ir.errors import Untraceable
 
 _NUMBER = "a traced array stands for any array of its shape and has no numbers yet"
 REFUSED = {
@@ -24,8 +25,6 @@ REFUSED = {
 }
 """What to write instead of some of NumPy's attributes."""
 _INSTEAD = {
-    "np.full": "write np.zeros(shape) + x",
-    "np.vectorize": "call the function itself: functions of NumPy work on whole arrays",
     **{
         f"scipy.special.{name}": f"gradserve.client.functions.{name} takes the same arguments"
         for name in ("log_softmax", "logsumexp", "multigammaln", "polygamma", "softmax", "softplus")
@@ -40,9 +39,14 @@ _OF_LISTS = frozenset({"np.diag", "np.diagflat"})
 """Functions that take lists of numbers and only lay these out."""
 _FOREIGN = "write it with functions of NumPy; ufuncs of scipy.special can be traced as well"
 _ELEMENTS = (
-    "write np.stack([...]) instead of np.array([...]), the traced array itself instead of np.asarray(x), and np.stack, "
-    "np.concatenate or np.where instead of assigning elements; an array with traced indices must be an argument"
+    "call np.array by that name, with numpy imported as a whole: from numpy import array cannot be traced; write "
+    "np.stack, np.concatenate or np.where instead of assigning elements"
 )
+_TAKE = "write np.take(x, indices, axis=0)"
+
+
+class IndexedByTraced(Untraceable):
+    """An array that is not traced is indexed by one that is, and cannot take it."""
 
 
 class Numberless:
@@ -92,6 +96,11 @@ class Numberless:
             holder[()] = self
             return holder
         instead = _FOREIGN if asking.startswith("scipy.") else _ELEMENTS
+        kind = np.dtype(getattr(self, "dtype", float)).kind
+        if asking == "NumPy" and kind in "biu":
+            raise IndexedByTraced(
+                str(untraceable(f"a traced array is an index into one that is not: {_NUMBER}", _TAKE))
+            )
         raise untraceable(f"{asking} asks for the elements of a traced array: {_NUMBER}", _INSTEAD.get(asking, instead))
 
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from gradserve.client.tracing.captured import IndexedByTraced, taking_traced_indices
 from gradserve.client.tracing.memory import Memory
+from gradserve.client.tracing.names import names_lead_here
 from gradserve.client.tracing.origins import untraceable
 from gradserve.client.tracing.parameters import Parameters
 from gradserve.client.tracing.recording import recording
@@ -22,6 +24,8 @@ from gradserve.numpy.recorder import Recorder
 
 RESULT = "result"
 """The name of the output of a function that returns a single array; stands before the paths of a tree."""
+_WIDER = dict.fromkeys(("int8", "int16", "uint8", "uint16"), np.int32) | {"uint32": np.int64, "float16": np.float32}
+"""What elements become that are narrower than a graph's, by the names of their types."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +68,21 @@ def trace(function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Tra
 def trace_bound(parameters: Parameters, examples: Mapping[str, Any]) -> Traced:
     """As `trace`, with examples by the names that `Parameters.bind` gives."""
     require_keys(tuple(examples))
+    try:
+        return _recorded(parameters, examples)
+    except IndexedByTraced:
+        with taking_traced_indices(parameters.function):
+            return _recorded(parameters, examples)
+
+
+def _recorded(parameters: Parameters, examples: Mapping[str, Any]) -> Traced:
     g = Recorder()
     inputs: dict[str, Structure] = {}
     tracers: dict[str, Any] = {}
     for name, example in examples.items():
         leaves, inputs[name] = flatten(example, name)
         tracers[name] = unflatten(inputs[name], [_input(g, path, leaf) for path, leaf in leaves])
-    with recording(g):
+    with recording(g), names_lead_here():
         outputs, output = flat_result(g, _run(parameters, tracers))
     return Traced(g.build(outputs), inputs, output)
 
@@ -83,6 +95,9 @@ def bind(function: Callable[..., Any], arguments: tuple[Any, ...], named: Mappin
 def as_array(leaf: Any, path: str) -> Array:
     """A leaf of an argument as an array, in this machine's byte order.
 
+    Narrow elements become the narrowest that a graph has and that hold them all: int8, int16 and uint8, uint16 become
+    int32, uint32 int64, float16 float32.
+
     Raises:
         InvalidRequest: no graph has such elements.
     """
@@ -92,6 +107,9 @@ def as_array(leaf: Any, path: str) -> Array:
         array = np.asarray(leaf)
         if not array.dtype.isnative:
             array = array.astype(array.dtype.newbyteorder("="))
+        wider = _WIDER.get(array.dtype.name)
+        if wider is not None:
+            array = array.astype(wider)
         type_of(array)
     except (TypeError, ValueError) as error:
         raise InvalidRequest(f"argument {path}: {error}") from None
