@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-import gradserve.client.functions.vectorizing  # noqa: F401  # which enters what np.vectorize becomes
+import gradserve.client.functions.vectorizing
+import gradserve.client.scipy.leading  # noqa: F401  # both enter what names lead to while a function is traced
 from gradserve.client.asking import explained, options_from, token_of, whole
 from gradserve.client.entries import parse_pairs
 from gradserve.client.importers.files import save_graph

@@ -9,9 +9,9 @@ from __future__ import annotations
 import functools
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -28,17 +28,26 @@ _OF_NUMPY = (
 )
 """Functions that take lists of traced arrays, or traced arrays in places where NumPy does not look for any."""
 _OF_LINALG = ("cholesky", "cond", "det", "eigh", "eigvalsh", "inv", "norm", "pinv", "qr", "slogdet", "solve", "svd")
-_PLACES: list[tuple[Any, str, Any]] = []
-"""Owners, names, and what stands there while something is traced."""
+Place: TypeAlias = tuple[Any, str, Any]
+"""An owner, a name, and what stands there."""
+_PLACES: list[Place] = []
+"""What stands there while something is traced."""
+_MORE: list[Callable[[], Iterable[Place]]] = []
+"""What gives more such places, by what is imported by then."""
 _lock = threading.Lock()
 _tracing = 0
-_own: list[Any] = []
-"""What stands in the places otherwise, as long as something is traced."""
+_own: list[Place] = []
+"""What stands there otherwise, as long as something is traced."""
 
 
 def lead(owner: Any, name: str, aware: Callable[..., Any]) -> None:
     """Has a name of a module or class stand for something else as long as a function is traced."""
     _PLACES.append((owner, name, aware))
+
+
+def lead_by(places: Callable[[], Iterable[Place]]) -> None:
+    """As `lead`, for names of modules that need not be imported."""
+    _MORE.append(places)
 
 
 @contextmanager
@@ -48,8 +57,9 @@ def names_lead_here() -> Iterator[None]:
     with _lock:
         _tracing += 1
         if _tracing == 1:
-            _own[:] = [getattr(owner, name) for owner, name, _ in _PLACES]
-            for owner, name, aware in _PLACES:
+            places = [*_PLACES, *(place for more in _MORE for place in more())]
+            _own[:] = [(owner, name, getattr(owner, name)) for owner, name, _ in places]
+            for owner, name, aware in places:
                 setattr(owner, name, aware)
     try:
         yield
@@ -57,7 +67,7 @@ def names_lead_here() -> Iterator[None]:
         with _lock:
             _tracing -= 1
             if not _tracing:
-                for (owner, name, _), own in zip(_PLACES, _own, strict=True):
+                for owner, name, own in _own:
                     setattr(owner, name, own)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from gradserve.client.tracing.origins import called_function, untraceable
 from gradserve.ir.errors import Untraceable
+from gradserve.numpy.table import SCIPY
 
 _NUMBER = "a traced array stands for any array of its shape and has no numbers yet"
 REFUSED = {
@@ -24,17 +25,8 @@ REFUSED = {
     "resize": "write x.reshape(...)",
 }
 """What to write instead of some of NumPy's attributes."""
-_INSTEAD = {
-    **{
-        f"scipy.special.{name}": f"gradserve.client.functions.{name} takes the same arguments"
-        for name in ("log_softmax", "logsumexp", "multigammaln", "polygamma", "softmax", "softplus")
-    },
-    **{
-        f"scipy.signal.{name}": "gradserve.client.functions.convolve takes the same arguments"
-        for name in ("convolve", "fftconvolve", "oaconvolve")
-    },
-}
-"""What to write instead of some functions."""
+_PASSES_ON = frozenset(f"scipy.sparse.{name}" for name in ("__matmul__", "__mul__", "__rmatmul__", "__rmul__", "dot"))
+"""Functions that leave what has no elements to its own operators."""
 _OF_LISTS = frozenset({"np.diag", "np.diagflat"})
 """Functions that take lists of numbers and only lay these out."""
 _FOREIGN = "write it with functions of NumPy; ufuncs of scipy.special can be traced as well"
@@ -92,17 +84,36 @@ class Numberless:
         asking = called_function()
         if asking in _OF_LISTS and getattr(self, "ndim", None) == 0:
             # An element of a list, which NumPy hands on as it is: the array of objects is stacked where it is used.
-            holder = np.empty((), object)
-            holder[()] = self
-            return holder
-        instead = _FOREIGN if asking.startswith("scipy.") else _ELEMENTS
+            return holder_of(self)
+        if asking in _PASSES_ON:
+            return holder_of(self)
+        instead = _instead_of_scipys(asking) if asking.startswith("scipy.") else _ELEMENTS
         kind = np.dtype(getattr(self, "dtype", float)).kind
         if asking == "NumPy" and kind in "biu":
             raise IndexedByTraced(
                 str(untraceable(f"a traced array is an index into one that is not: {_NUMBER}", _TAKE))
             )
-        raise untraceable(f"{asking} asks for the elements of a traced array: {_NUMBER}", _INSTEAD.get(asking, instead))
+        raise untraceable(f"{asking} asks for the elements of a traced array: {_NUMBER}", instead)
 
 
 def _refuse_number(what: str, instead: str) -> NoReturn:
     raise untraceable(f"{what} needs a number: {_NUMBER}", instead)
+
+
+def holder_of(element: Any) -> Any:
+    """An array of objects with this one alone in it."""
+    holder = np.empty((), object)
+    holder[()] = element
+    return holder
+
+
+def _instead_of_scipys(asking: str) -> str:
+    """The line to write instead of what calls a function of SciPy."""
+    module, _, name = asking.rpartition(".")
+    own = module.replace("scipy", "gradserve.client.scipy", 1)
+    if asking in SCIPY:
+        return f"write `from {own} import {name}`, which takes the same arguments"
+    if any(known.startswith(f"{module}.") and known.endswith(f".{name}") for known in SCIPY):
+        package, _, last = own.rpartition(".")
+        return f"write `from {package} import {last}`, whose {name} takes the same arguments"
+    return f"{_FOREIGN}; so can what gradserve.client.scipy has"
