@@ -16,7 +16,7 @@ CALLS: dict[str, list[Call]] = {
         (lambda x: np.array([x, x * 2]), A),
         (lambda x: np.array([[x[0], 1.0], [2, x[1]]], dtype=np.float32, ndmin=3), V),
     ],
-    "np.asarray": [(np.asarray, A), (lambda x: np.asarray([x[0], 2]), K)],
+    "np.asarray": [(lambda x: np.asarray(x), A), (lambda x: np.asarray([x[0, 0], 2]), K)],
     "np.asanyarray": [(lambda x: np.asanyarray(x, dtype=np.float64), K)],
     "np.asarray_chkfinite": [(lambda x: np.asarray_chkfinite(x), A)],
     "np.ascontiguousarray": [(lambda x: np.ascontiguousarray(x[0]), V)],

@@ -39,7 +39,7 @@ LINALG: dict[str, tuple[Any, ...]] = {
     "cho_solve lower": (lambda a, b: linalg.cho_solve(linalg.cho_factor(a, lower=True), b), D, B[:, 1]),
     "lu_solve": (lambda b: [linalg.lu_solve(LU, b), linalg.lu_solve(LU, b, trans=1)], B),
     "solve_triangular": (lambda a, b: linalg.solve_triangular(a, b, lower=True), D, B),
-    "expm": (lambda a: linalg.expm(a), A),
+    "expm, polar": (lambda a: [linalg.expm(a), *linalg.polar(a)], A),
     "eigh": (lambda a: linalg.eigh(a, eigvals_only=True) + linalg.eigvalsh(a, lower=False), D),
     "svdvals": (lambda a: linalg.svdvals(a), B),
     "qr": (lambda a: linalg.qr(a, mode="economic"), A),
@@ -101,7 +101,13 @@ CURVES: dict[str, tuple[Any, ...]] = {
 }
 OTHERS: dict[str, tuple[Any, ...]] = {
     "special": (
-        lambda x: [special.logsumexp(x), special.softmax(x), special.log_softmax(x), special.polygamma(1, x)],
+        lambda x: [
+            special.logsumexp(x),
+            special.softmax(x),
+            special.log_softmax(x),
+            special.polygamma(1, x),
+            special.multigammaln(x + 2, 3),
+        ],
         P,
     ),
     "special ufuncs": (

@@ -22,7 +22,7 @@ from gradserve.client import Client
 from gradserve.client.scipy import linalg as ours
 from gradserve.client.scipy import stats as our_stats
 from gradserve.client.scipy.interpolate import BSpline, CubicSpline, interp1d
-from gradserve.client.scipy.sparse.linalg import splu
+from gradserve.client.scipy.sparse.linalg import factorized, splu
 from gradserve.client.tracing.trace import trace
 from gradserve.ir.errors import Untraceable
 from gradserve.numpy.table import SCIPY
@@ -178,6 +178,8 @@ def test_curves_through_traced_points():
 def test_factors_of_sparse_matrices():
     A, b = scipy_calls.DEFINITE, scipy_calls.V
     np.testing.assert_allclose(traced_result(lambda b: splu(A).solve(b), b), SYSTEMS.splu(A).solve(b), rtol=1e-12)
+    found = traced_result(lambda b: factorized(A)(b), b)
+    np.testing.assert_allclose(found, SYSTEMS.factorized(A)(b), rtol=1e-12)
     found = traced_result(lambda b: splu(A).solve(b, trans="T"), b)
     np.testing.assert_allclose(found, SYSTEMS.splu(A).solve(b, trans="T"), rtol=1e-12)
 

@@ -189,7 +189,7 @@ def eigh_tridiagonal(g: Builder, d: Any, e: Any, eigvals_only: bool = False) -> 
     return eigh(g.add(diag(middle), diag(beside, -1)), lower=True, eigvals_only=eigvals_only)
 
 
-@implements_scipy("linalg.solve_continuous_lyapunov", "linalg.solve_lyapunov")
+@implements_scipy("linalg.solve_continuous_lyapunov")
 def solve_continuous_lyapunov(g: Builder, a: Any, q: Any) -> Value:
     """The x with a x + x a^T = q."""
     x = matrix(g, a, "solve_continuous_lyapunov", square=True)
