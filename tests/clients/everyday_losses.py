@@ -55,7 +55,7 @@ def garch(theta):
     sigma2 = [np.var(PRICES)]
     for t in range(1, 20):
         sigma2.append(omega + alpha * PRICES[t - 1] ** 2 + beta * sigma2[-1])
-    return -stats.norm.logpdf(PRICES[:20], loc=0, scale=np.sqrt(np.array(sigma2))).sum()
+    return -np.sum(stats.norm.logpdf(PRICES[:20], loc=0, scale=np.sqrt(np.array(sigma2))))
 
 
 HOURS = np.array([0.25, 0.5, 1, 2, 4, 8, 12, 24.0])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from gradserve.client import Client
+from gradserve.ops.special.erf import Ndtr
 from tests.clients.evaluation import assert_same, traced_result
 from tests.numpy.scipy_calls import CALLS
 
@@ -49,6 +50,13 @@ def test_derivatives_are_those_of_scipys_values(call):
     size = max(1.0, abs(expected))
     assert abs(inner - expected) < 1e-6 * size
     assert abs(pushed - inner) < 1e-9 * size
+
+
+def test_another_derivative_is_seen(monkeypatch):
+    """The law above can fail: with a faulty rule of the error function's kin it does."""
+    monkeypatch.setattr(Ndtr, "differential", lambda self, g, dx, x, y: g.mul(g.mul(y, 1.01), dx))
+    with pytest.raises(AssertionError):
+        test_derivatives_are_those_of_scipys_values("norm")
 
 
 def _parts(tree: Any) -> list[Any]:

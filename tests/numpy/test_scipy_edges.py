@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -133,6 +134,34 @@ def test_every_function_is_called():
         parts = full.split(".")
         name = parts[2] if parts[1] in ("stats", "interpolate") else parts[-1] if parts[-1] != "__call__" else parts[-2]
         assert name in source, full
+
+
+def test_arguments_stand_where_scipys_do():
+    """What is given by position means the same: parameters by position are the first of SciPy's."""
+    by_position = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    compared = 0
+    for full, entry in SCIPY.items():
+        module, _, name = full.rpartition(".")
+        theirs = getattr(sys.modules.get(module), name, None)
+        if theirs is None:
+            continue
+        names, own = (
+            [p.name for p in inspect.signature(f).parameters.values() if p.kind in by_position]
+            for f in (theirs, entry.call)
+        )
+        assert own[1:] == names[: len(own) - 1], full
+        compared += 1
+    assert compared > 60
+
+
+def test_distributions_of_others_are_not_scipys():
+    class Mine(stats.rv_continuous):
+        def _pdf(self, x):
+            return np.exp(-x)
+
+    for law in (Mine(a=0.0, name="norm"), type(norm)(a=0.0, name="norm")):
+        with pytest.raises(Untraceable):
+            trace(lambda w, law=law: law.logpdf(w), np.ones(3))
 
 
 # ---- under the mirror's names

@@ -18,13 +18,25 @@ from gradserve.numpy.table import OWN, implements_scipy
 from gradserve.ops.control.scan import Scan
 
 
-@implements_scipy("signal.convolve", "signal.fftconvolve", "signal.oaconvolve", "signal.convolve2d")
+@implements_scipy("signal.fftconvolve", "signal.oaconvolve", "signal.convolve2d")
+def fftconvolve(g: Builder, in1: Any, in2: Any, mode: str = "full") -> Value:
+    """The convolution along all axes, with zeros beyond edges, as convolve: by the direct sums."""
+    return convolve(*promoted(g, in1, in2), mode)
+
+
+@implements_scipy("signal.convolve")
 def convolve(g: Builder, in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> Value:
     """The convolution along all axes: of the mode 'full', 'same' (as the first) or 'valid'; always the direct sums."""
     return OWN["convolve"].call(g, in1, in2, mode)  # type: ignore[no-any-return]
 
 
-@implements_scipy("signal.correlate", "signal.correlate2d")
+@implements_scipy("signal.correlate2d")
+def correlate2d(g: Builder, in1: Any, in2: Any, mode: str = "full") -> Value:
+    """The inner products of in2 with in1, moved on along both axes, with zeros beyond edges."""
+    return correlate(*promoted(g, in1, in2), mode)
+
+
+@implements_scipy("signal.correlate")
 def correlate(g: Builder, in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> Value:
     """The inner products of in2 with in1, moved on step by step along all axes."""
     x, y = promoted(g, in1, in2)

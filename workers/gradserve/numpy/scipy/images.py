@@ -40,7 +40,7 @@ def _framed(g: Builder, x: Value, before: int, after: int, axis: int, mode: str,
 
 @implements_scipy("ndimage.correlate1d")
 def correlate1d(
-    g: Builder, input: Any, weights: Any, axis: Any = -1, mode: str = "reflect", cval: Any = 0.0, origin: int = 0
+    g: Builder, input: Any, weights: Any, axis: Any = -1, *, mode: str = "reflect", cval: Any = 0.0, origin: int = 0
 ) -> Value:
     """The inner products of weights with the array along an axis, and what lies beyond its edges."""
     x, w = g.promote([to_float(g, input), to_float(g, weights)])
@@ -53,27 +53,27 @@ def correlate1d(
 
 @implements_scipy("ndimage.convolve1d")
 def convolve1d(
-    g: Builder, input: Any, weights: Any, axis: Any = -1, mode: str = "reflect", cval: Any = 0.0, origin: int = 0
+    g: Builder, input: Any, weights: Any, axis: Any = -1, *, mode: str = "reflect", cval: Any = 0.0, origin: int = 0
 ) -> Value:
     """The convolution of the array with weights along an axis."""
     w = lift(g, weights)
-    return correlate1d(lift(g, input), flip(w), axis, mode, cval, -origin - (w.type.size % 2 == 0))
+    return correlate1d(lift(g, input), flip(w), axis, mode=mode, cval=cval, origin=-origin - (w.type.size % 2 == 0))
 
 
 @implements_scipy("ndimage.uniform_filter1d")
 def uniform_filter1d(
-    g: Builder, input: Any, size: int, axis: Any = -1, mode: str = "reflect", cval: Any = 0.0, origin: int = 0
+    g: Builder, input: Any, size: int, axis: Any = -1, *, mode: str = "reflect", cval: Any = 0.0, origin: int = 0
 ) -> Value:
     """The means of so many elements along an axis."""
-    return correlate1d(lift(g, input), np.full(size, 1 / size), axis, mode, cval, origin)
+    return correlate1d(lift(g, input), np.full(size, 1 / size), axis, mode=mode, cval=cval, origin=origin)
 
 
 @implements_scipy("ndimage.uniform_filter")
-def uniform_filter(g: Builder, input: Any, size: Any = 3, mode: str = "reflect", cval: Any = 0.0) -> Value:
+def uniform_filter(g: Builder, input: Any, size: Any = 3, *, mode: str = "reflect", cval: Any = 0.0) -> Value:
     """The means over boxes."""
     x = to_float(g, input)
     for axis, length in enumerate(np.broadcast_to(size, (x.type.rank,))):
-        x = uniform_filter1d(x, int(length), axis, mode, cval)
+        x = uniform_filter1d(x, int(length), axis, mode=mode, cval=cval)
     return x
 
 
@@ -84,17 +84,17 @@ def gaussian_filter1d(
     sigma: Any,
     axis: Any = -1,
     order: int = 0,
+    *,
     mode: str = "reflect",
     cval: Any = 0.0,
     truncate: float = 4.0,
-    *,
     radius: int | None = None,
 ) -> Value:
     """The array smoothed by a Gaussian along an axis, or the derivative of that; sigma is known while tracing."""
     if isinstance(sigma, Value):
         raise Unsupported("sigma of a Gaussian filter is traced", "use a number that is known while tracing")
     reach = int(truncate * float(sigma) + 0.5) if radius is None else radius
-    return correlate1d(to_float(g, input), _gaussian(float(sigma), order, reach)[::-1], axis, mode, cval)
+    return correlate1d(to_float(g, input), _gaussian(float(sigma), order, reach)[::-1], axis, mode=mode, cval=cval)
 
 
 def _gaussian(sigma: float, order: int, radius: int) -> Array:
@@ -113,10 +113,10 @@ def gaussian_filter(
     input: Any,
     sigma: Any,
     order: Any = 0,
+    *,
     mode: str = "reflect",
     cval: Any = 0.0,
     truncate: float = 4.0,
-    *,
     radius: Any = None,
     axes: Any = None,
 ) -> Value:
@@ -128,7 +128,7 @@ def gaussian_filter(
     for given in zip(chosen, *(_each(v, len(chosen)) for v in (sigma, order, radius)), strict=True):
         axis, width, degree, reach = given
         if width > 1e-15:
-            x = gaussian_filter1d(x, width, axis, degree, mode, cval, truncate, radius=reach)
+            x = gaussian_filter1d(x, width, axis, degree, mode=mode, cval=cval, truncate=truncate, radius=reach)
     return x
 
 
@@ -138,7 +138,7 @@ def _each(number: Any, count: int) -> Sequence[Any]:
 
 @implements_scipy("ndimage.map_coordinates")
 def map_coordinates(
-    g: Builder, input: Any, coordinates: Any, order: int = 3, mode: str = "constant", cval: Any = 0.0
+    g: Builder, input: Any, coordinates: Any, *, order: int = 3, mode: str = "constant", cval: Any = 0.0
 ) -> Value:
     """The values at coordinates, one for each axis along the first, by linear interpolation or of the nearest point.
 

@@ -56,6 +56,11 @@ def _placed(g: Builder, found: Value, at: Value, values: Any, axis: Any) -> Valu
     return moveaxis(found, tuple(range(at.type.rank)), tuple(range(along, along + at.type.rank)))
 
 
+def _refuse_periodic(extrapolate: Any) -> None:
+    if isinstance(extrapolate, str):
+        raise Unsupported(f"a curve with extrapolate={extrapolate!r} cannot be traced", "take x modulo the period")
+
+
 @implements_scipy("interpolate.interp1d.__call__")
 def interp1d(
     g: Builder,
@@ -120,6 +125,7 @@ def cubic_spline(
 
     Its ends are 'not-a-knot', 'natural' or 'clamped', or a pair of these or of (order, value) of a derivative.
     """
+    _refuse_periodic(extrapolate)
     places, rows = _points(g, x, y, axis)
     coefficients = _coefficients(g, places, rows, bc_type)
     where = to_float(g, at)
@@ -133,6 +139,7 @@ def cubic_spline(
 @implements_scipy("interpolate.PPoly.__call__")
 def ppoly(g: Builder, at: Any, c: Any, x: Any, extrapolate: Any = None, *, nu: int = 0) -> Value:
     """Polynomials on intervals, the highest power first along the first axis of c, or their derivatives of order nu."""
+    _refuse_periodic(extrapolate)
     where, places, whole = to_float(g, at), to_float(g, x), to_float(g, c)
     parts = [getitem(g, whole, k) for k in range(whole.shape[0])]
     found = _piecewise(g, where, parts, places, nu)
@@ -233,6 +240,7 @@ def _slopes_of_few(g: Builder, rows: Value, steps: Value, slopes: Value) -> Valu
 @implements_scipy("interpolate.BSpline.__call__")
 def b_spline(g: Builder, at: Any, t: Any, c: Any, k: int, extrapolate: Any = True, axis: Any = 0) -> Value:
     """The spline with knots t, coefficients c and degree k, by de Boor's recursion."""
+    _refuse_periodic(extrapolate)
     knots, control = to_float(g, t), to_float(g, c)
     where = to_float(g, at)
     n = knots.shape[0] - k - 1

@@ -23,7 +23,7 @@ for _name in ("cho_solve", "expm", "polar", "solve_sylvester", "solve_triangular
 
 @implements_scipy("linalg.solve")
 def solve(
-    g: Builder, a: Any, b: Any, lower: bool = False, assume_a: str | None = None, transposed: bool = False
+    g: Builder, a: Any, b: Any, lower: bool = False, *, assume_a: str | None = None, transposed: bool = False
 ) -> Value:
     """The x with a x = b; of matrices assumed to be symmetric or definite, one triangle is read."""
     x = matrix(g, a, "solve", square=True)
@@ -54,7 +54,7 @@ def det(g: Builder, a: Any) -> Value:
 
 
 @implements_scipy("linalg.pinv")
-def pinv(g: Builder, a: Any, rtol: Any = None) -> Value:
+def pinv(g: Builder, a: Any, *, rtol: Any = None) -> Value:
     """The pseudoinverse; its derivative is that along matrices of the same rank."""
     x = matrix(g, a, "pinv")
     eps = float(np.finfo(x.type.element_type.dtype).eps)
@@ -68,7 +68,7 @@ def norm(g: Builder, a: Any, ord: Any = None, axis: Any = None, keepdims: bool =
 
 
 @implements_scipy("linalg.eigh")
-def eigh(g: Builder, a: Any, lower: bool = True, eigvals_only: bool = False) -> Any:
+def eigh(g: Builder, a: Any, *, lower: bool = True, eigvals_only: bool = False) -> Any:
     """Eigenvalues, ascending, and eigenvectors of the symmetric matrix of which one triangle is read."""
     triangle = "L" if lower else "U"
     if eigvals_only:
@@ -77,7 +77,7 @@ def eigh(g: Builder, a: Any, lower: bool = True, eigvals_only: bool = False) -> 
 
 
 @implements_scipy("linalg.eigvalsh")
-def eigvalsh(g: Builder, a: Any, lower: bool = True) -> Value:
+def eigvalsh(g: Builder, a: Any, *, lower: bool = True) -> Value:
     """Eigenvalues, ascending, of the symmetric matrix of which one triangle is read."""
     return decompositions.eigvalsh(a, "L" if lower else "U")
 
@@ -108,7 +108,7 @@ def cho_factor(g: Builder, a: Any, lower: bool = False) -> tuple[Value, bool]:
 
 
 @implements_scipy("linalg.qr")
-def qr(g: Builder, a: Any, mode: str = "full") -> Any:
+def qr(g: Builder, a: Any, *, mode: str = "full") -> Any:
     """Q with orthonormal columns and R upper triangular; R alone in mode r."""
     if mode not in ("full", "economic", "r"):
         raise Unsupported(f"scipy.linalg.qr with mode={mode!r} cannot be traced", "use 'economic'")
@@ -122,7 +122,9 @@ def qr(g: Builder, a: Any, mode: str = "full") -> Any:
 @implements_scipy("linalg.lstsq")
 def lstsq(g: Builder, a: Any, b: Any, cond: Any = None) -> Any:
     """The solution of least norm, the sums of squared residuals, rank and singular values."""
-    return tuple(decompositions.lstsq(a, b, cond))
+    x = matrix(g, a, "lstsq")
+    eps = float(np.finfo(x.type.element_type.dtype).eps)
+    return tuple(decompositions.lstsq(x, b, eps if cond is None else cond))
 
 
 @implements_scipy("linalg.lu_solve")
@@ -171,7 +173,7 @@ def _banded(g: Builder, ab: Any, high: int, low: int) -> Value:
 
 
 @implements_scipy("linalg.solveh_banded")
-def solveh_banded(g: Builder, ab: Any, b: Any, lower: bool = False) -> Value:
+def solveh_banded(g: Builder, ab: Any, b: Any, *, lower: bool = False) -> Value:
     """The x with a x = b, given the upper or the lower diagonals of a definite a; solved as a full matrix."""
     rows = to_float(g, ab)
     count = rows.shape[0] - 1

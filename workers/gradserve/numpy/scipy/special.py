@@ -13,7 +13,7 @@ for _name in ("log_softmax", "logsumexp", "multigammaln", "polygamma", "softmax"
 
 
 @implements_scipy("special.comb")
-def comb(g: Builder, N: Any, k: Any, exact: bool = False, repetition: bool = False) -> Value:
+def comb(g: Builder, N: Any, k: Any, *, exact: bool = False, repetition: bool = False) -> Value:
     """The number of ways to choose k of N; 0 where there is none."""
     if exact or repetition:
         raise Unsupported("scipy.special.comb with exact or repetition cannot be traced", "leave them out")

@@ -17,8 +17,8 @@ _LAWS = {
 }
 """Classes of distributions, and methods that look for their own by the name of the distribution."""
 _CURVES: dict[str, Callable[[Any], tuple[Any, ...]]] = {
-    "PPoly": lambda curve: (curve.c, curve.x, bool(curve.extrapolate)),
-    "BSpline": lambda curve: (curve.t, curve.c, curve.k, bool(curve.extrapolate)),
+    "PPoly": lambda curve: (curve.c, curve.x, curve.extrapolate),
+    "BSpline": lambda curve: (curve.t, curve.c, curve.k, curve.extrapolate),
     "interp1d": lambda curve: (
         *(curve.x, curve.y, curve._kind, curve.axis, True, None),
         "extrapolate" if curve._extrapolate else (curve._fill_value_below, curve._fill_value_above),
@@ -79,11 +79,17 @@ def _method(own: Callable[..., Any], law: str | None = None) -> Callable[..., An
     @functools.wraps(own)
     def call(self: Any, *args: Any, **named: Any) -> Any:
         ours = None
-        if first_tracer((args, named)) is not None:
+        if first_tracer((args, named)) is not None and (law or _is_scipys(self)):
             ours = member(f"{law or f'scipy.stats.{self.name}'}.{own.__name__}")
         return own(self, *args, **named) if ours is None else ours(*args, **named)
 
     return call
+
+
+def _is_scipys(law: Any) -> bool:
+    """Whether it is the distribution that SciPy has under its name, on the same support: anybody may make others."""
+    known = getattr(sys.modules["scipy.stats"], str(law.name), None)
+    return type(known) is type(law) and (known.a, known.b) == (law.a, law.b)
 
 
 def _curves(interpolate: Any) -> Iterator[Place]:
