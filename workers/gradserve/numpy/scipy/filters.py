@@ -21,7 +21,8 @@ from gradserve.ops.control.scan import Scan
 @implements_scipy("signal.fftconvolve", "signal.oaconvolve", "signal.convolve2d")
 def fftconvolve(g: Builder, in1: Any, in2: Any, mode: str = "full") -> Value:
     """The convolution along all axes, with zeros beyond edges, as convolve: by the direct sums."""
-    return convolve(*promoted(g, in1, in2), mode)
+    x, y = promoted(g, in1, in2)
+    return convolve(x, y, mode)
 
 
 @implements_scipy("signal.convolve")
@@ -33,7 +34,8 @@ def convolve(g: Builder, in1: Any, in2: Any, mode: str = "full", method: str = "
 @implements_scipy("signal.correlate2d")
 def correlate2d(g: Builder, in1: Any, in2: Any, mode: str = "full") -> Value:
     """The inner products of in2 with in1, moved on along both axes, with zeros beyond edges."""
-    return correlate(*promoted(g, in1, in2), mode)
+    x, y = promoted(g, in1, in2)
+    return correlate(x, y, mode)
 
 
 @implements_scipy("signal.correlate")

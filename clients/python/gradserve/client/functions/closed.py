@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from gradserve.client.tracing.memory import Memory
-from gradserve.client.tracing.names import names_lead_here
 from gradserve.client.tracing.origins import untraceable
 from gradserve.client.tracing.recording import current, recording
 from gradserve.client.tracing.trace import as_array, flat_result
@@ -73,7 +72,7 @@ class Closed:
             unflatten(structure, [Tracer(next(given), Memory() if t.rank else None) for t in types])
             for structure, types in arguments
         ]
-        with recording(self.recorder), names_lead_here():
+        with recording(self.recorder):
             outputs, self.structure = flat_result(self.recorder, function(*trees))
         self.paths = tuple(outputs)
         self.outputs = list(outputs.values())

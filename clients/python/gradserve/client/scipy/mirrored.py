@@ -88,7 +88,7 @@ def _method(own: Callable[..., Any], law: str | None = None) -> Callable[..., An
 
 def _is_scipys(law: Any) -> bool:
     """Whether it is the distribution that SciPy has under its name, on the same support: anybody may make others."""
-    known = getattr(sys.modules["scipy.stats"], str(law.name), None)
+    known: Any = getattr(sys.modules["scipy.stats"], str(law.name), None)
     return type(known) is type(law) and (known.a, known.b) == (law.a, law.b)
 
 

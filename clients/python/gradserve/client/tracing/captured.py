@@ -14,13 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from gradserve.client.tracing.names import names_lead_here
 from gradserve.client.tracing.reached import Reached, is_own_code, names_in, reached
 from gradserve.client.tracing.recording import traced
-from gradserve.client.tracing.refusals import IndexedByTraced
 from gradserve.client.tracing.tracer import Operands, tracers
 from gradserve.numpy.indexing import getitem
-
-__all__ = ["IndexedByTraced", "taking_traced_indices"]
 
 _lock = threading.RLock()
 
@@ -39,8 +37,8 @@ class Captured(np.ndarray[Any, Any]):
 
 @contextmanager
 def taking_traced_indices(function: Any) -> Iterator[None]:
-    """A context in which the arrays that a function reads take traced indices."""
-    with _lock:
+    """A context in which the arrays that a function reads take traced indices, and names lead to traced arrays."""
+    with _lock, names_lead_here():
         found = reached(function)
         standing = {id(array): array.view(Captured) for array in found.arrays if type(array) is np.ndarray}
         places = [(space, key, space[key]) for space in _spaces(found) for key in space.keys()]  # noqa: SIM118  # not all are dicts

@@ -1,7 +1,8 @@
 """Names that NumPy's protocols do not lead to traced arrays: np.array of a list of them, np.take by them, np.r_.
 
-As long as a function is traced these names look at their arguments first. If there is a traced array among them they
-are what the table of functions has for them; otherwise they are NumPy's own, for every thread.
+A function that needs them is traced while something else stands in their places, which looks at its arguments first. If
+there is a traced array among them it is what the table of functions has for it; otherwise it is NumPy's own, for every
+thread.
 """
 
 from __future__ import annotations

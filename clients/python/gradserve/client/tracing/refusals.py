@@ -34,11 +34,11 @@ _ELEMENTS = (
     "call np.array by that name, with numpy imported as a whole: from numpy import array cannot be traced; write "
     "np.stack, np.concatenate or np.where instead of assigning elements"
 )
-_TAKE = "write np.take(x, indices, axis=0)"
+_TAKE = "write np.take(x, indices, axis=0) if it is an index"
 
 
-class IndexedByTraced(Untraceable):
-    """An array that is not traced is indexed by one that is, and cannot take it."""
+class ElementsAsked(Untraceable):
+    """Somebody asked a traced array for its elements, by a name that could lead to it, or as an index."""
 
 
 class Numberless:
@@ -88,12 +88,10 @@ class Numberless:
         if asking in _PASSES_ON:
             return holder_of(self)
         instead = _instead_of_scipys(asking) if asking.startswith("scipy.") else _ELEMENTS
-        kind = np.dtype(getattr(self, "dtype", float)).kind
-        if asking == "NumPy" and kind in "biu":
-            raise IndexedByTraced(
-                str(untraceable(f"a traced array is an index into one that is not: {_NUMBER}", _TAKE))
-            )
-        raise untraceable(f"{asking} asks for the elements of a traced array: {_NUMBER}", instead)
+        if asking == "NumPy" and np.dtype(getattr(self, "dtype", float)).kind in "biu":
+            instead = f"{_TAKE}; {instead}"
+        problem = f"{asking} asks for the elements of a traced array: {_NUMBER}"
+        raise ElementsAsked(str(untraceable(problem, instead)))
 
 
 def _refuse_number(what: str, instead: str) -> NoReturn:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from gradserve.client.tracing.captured import IndexedByTraced, taking_traced_indices
+from gradserve.client.tracing.captured import taking_traced_indices
 from gradserve.client.tracing.memory import Memory
 from gradserve.client.tracing.names import names_lead_here
 from gradserve.client.tracing.origins import untraceable
 from gradserve.client.tracing.parameters import Parameters
 from gradserve.client.tracing.recording import recording
+from gradserve.client.tracing.refusals import ElementsAsked
 from gradserve.client.tracing.tracer import Tracer
 from gradserve.client.tracing.trees import Structure, flatten, paths, require_keys, unflatten
 from gradserve.ir.errors import InvalidRequest, Untraceable
@@ -66,13 +68,19 @@ def trace(function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Tra
 
 
 def trace_bound(parameters: Parameters, examples: Mapping[str, Any]) -> Traced:
-    """As `trace`, with examples by the names that `Parameters.bind` gives."""
+    """As `trace`, with examples by the names that `Parameters.bind` gives.
+
+    Most functions need no more than NumPy's protocols. One that asks a traced array for elements is traced again, with
+    names that lead to traced arrays, and then with captured arrays that take traced indices.
+    """
     require_keys(tuple(examples))
-    try:
-        return _recorded(parameters, examples)
-    except IndexedByTraced:
-        with taking_traced_indices(parameters.function):
-            return _recorded(parameters, examples)
+    for helped in (nullcontext, names_lead_here, lambda: taking_traced_indices(parameters.function)):
+        try:
+            with helped():
+                return _recorded(parameters, examples)
+        except ElementsAsked as error:
+            refusal = error
+    raise refusal
 
 
 def _recorded(parameters: Parameters, examples: Mapping[str, Any]) -> Traced:
@@ -82,7 +90,7 @@ def _recorded(parameters: Parameters, examples: Mapping[str, Any]) -> Traced:
     for name, example in examples.items():
         leaves, inputs[name] = flatten(example, name)
         tracers[name] = unflatten(inputs[name], [_input(g, path, leaf) for path, leaf in leaves])
-    with recording(g), names_lead_here():
+    with recording(g):
         outputs, output = flat_result(g, _run(parameters, tracers))
     return Traced(g.build(outputs), inputs, output)
 
