@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,17 +69,19 @@ def trace(function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Tra
 def trace_bound(parameters: Parameters, examples: Mapping[str, Any]) -> Traced:
     """As `trace`, with examples by the names that `Parameters.bind` gives.
 
-    Most functions need no more than NumPy's protocols. One that asks a traced array for elements is traced again, with
-    names that lead to traced arrays, and then with captured arrays that take traced indices.
+    Most functions need no more than NumPy's protocols. One that is refused is traced again, with names that lead to
+    traced arrays, and if it still asks one for its elements, with captured arrays that take traced indices.
     """
     require_keys(tuple(examples))
-    for helped in (nullcontext, names_lead_here, lambda: taking_traced_indices(parameters.function)):
+    try:
+        return _recorded(parameters, examples)
+    except Untraceable:
         try:
-            with helped():
+            with names_lead_here():
                 return _recorded(parameters, examples)
-        except ElementsAsked as error:
-            refusal = error
-    raise refusal
+        except ElementsAsked:
+            with taking_traced_indices(parameters.function):
+                return _recorded(parameters, examples)
 
 
 def _recorded(parameters: Parameters, examples: Mapping[str, Any]) -> Traced:
