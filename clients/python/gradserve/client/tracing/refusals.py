@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
+from types import FrameType
 from typing import Any, NoReturn
 
 import numpy as np
@@ -105,8 +107,26 @@ def holder_of(element: Any) -> Any:
     return holder
 
 
+_OF_SYMMETRIC = {
+    f"scipy.linalg.{name}": f"gradserve.client.functions.{name} is that of symmetric matrices"
+    for name in ("logm", "sqrtm")
+}
+_FACTORS = "import splu or factorized from gradserve.client.scipy.sparse.linalg, which solve as full matrices"
+
+
+def of_compiled(error: TypeError, frame: FrameType) -> Untraceable | None:
+    """The refusal of what compiled code refuses in the author's line: it takes arrays of numbers alone."""
+    if "Tracer" not in str(error):
+        return None
+    instead = _FACTORS if "numpy.ndarray, not Tracer" in str(error) else _FOREIGN
+    where = f"{PurePath(frame.f_code.co_filename).name}:{frame.f_lineno}"
+    return Untraceable(f"{where}: compiled code asks for the elements of a traced array ({error}); {instead}")
+
+
 def _instead_of_scipys(asking: str) -> str:
     """The line to write instead of what calls a function of SciPy."""
+    if asking in _OF_SYMMETRIC:
+        return _OF_SYMMETRIC[asking]
     module, _, name = asking.rpartition(".")
     own = module.replace("scipy", "gradserve.client.scipy", 1)
     if asking in SCIPY:

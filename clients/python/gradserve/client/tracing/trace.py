@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from gradserve.client.tracing.names import names_lead_here
 from gradserve.client.tracing.origins import untraceable
 from gradserve.client.tracing.parameters import Parameters
 from gradserve.client.tracing.recording import recording
-from gradserve.client.tracing.refusals import ElementsAsked
+from gradserve.client.tracing.refusals import ElementsAsked, of_compiled
 from gradserve.client.tracing.tracer import Tracer
 from gradserve.client.tracing.trees import Structure, flatten, paths, require_keys, unflatten
 from gradserve.ir.errors import InvalidRequest, Untraceable
@@ -139,6 +140,8 @@ def _run(parameters: Parameters, tracers: Mapping[str, Any]) -> Any:
     except Exception as error:
         # NumPy puts an error of its own around some refusals, such as that of an assignment to an element.
         refusal = _refusal_behind(error)
+        if refusal is None and isinstance(error, TypeError):
+            refusal = of_compiled(error, [frame for frame, _ in traceback.walk_tb(error.__traceback__)][-1])
         if refusal is not None:
             raise refusal from error
         raise
