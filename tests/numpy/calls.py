@@ -12,6 +12,16 @@ from tests.numpy.operands import HOLES, SS, A, B, C, Call, F, K, M, P, U, V
 
 CALLS: dict[str, list[Call]] = {
     # creation and types
+    "np.array": [
+        (lambda x: np.array([x, x * 2]), A),
+        (lambda x: np.array([[x[0], 1.0], [2, x[1]]], dtype=np.float32, ndmin=3), V),
+    ],
+    "np.asarray": [(lambda x: np.asarray(x), A), (lambda x: np.asarray([x[0, 0], 2]), K)],
+    "np.asanyarray": [(lambda x: np.asanyarray(x, dtype=np.float64), K)],
+    "np.asarray_chkfinite": [(lambda x: np.asarray_chkfinite(x), A)],
+    "np.ascontiguousarray": [(lambda x: np.ascontiguousarray(x[0]), V)],
+    "np.asfortranarray": [(lambda x: np.asfortranarray(x), A)],
+    "np.full": [(lambda x: np.full((2, 3), x[0]), V), (lambda x: np.full((2, x.size), x, np.float32), V)],
     "np.zeros_like": [(np.zeros_like, A), (lambda x: np.zeros_like(x, dtype=np.int32, shape=(2, 2)), A)],
     "np.empty_like": [
         (lambda x: np.empty_like(x).shape and np.zeros_like(x), A),

@@ -51,6 +51,7 @@ DIFFERS = {
     "np.linalg.lstsq": "NumPy gives no residuals where the rank is not full, by the numbers",
     "np.ix_": "NumPy takes the positions of what is true, so that the shape is by the numbers",
     "np.geomspace": "NumPy refuses zeros, by the numbers",
+    "np.fft.irfft": "of no numbers NumPy gives whatever lies in memory; ours are zeros",
     "np.empty_like": "NumPy promises nothing of its elements",
 }
 """Why a value cannot be NumPy's, or need not: shapes are known before numbers."""
@@ -120,7 +121,7 @@ def test_another_value_is_found():
     assert len(list(differences(calls, np.asarray))) == 1
 
 
-@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.float16, np.uint64, np.longdouble])
+@pytest.mark.parametrize("dtype", [np.uint64, np.longdouble])
 def test_types_that_no_graph_has_are_refused(dtype):
     with pytest.raises(GradserveError, match="convert to one of"):
         traced_result(np.sum, np.ones(3, dtype))

@@ -9,7 +9,7 @@ import scipy.special
 from gradserve.ir.errors import Untraceable
 from gradserve.ir.types import ElementType
 from gradserve.numpy import supported_names
-from gradserve.numpy.table import PACKAGE, SPECIAL, UFUNCS
+from gradserve.numpy.table import PACKAGE, SCIPY, SPECIAL, UFUNCS
 from tests.clients.evaluation import assert_same, assert_traces, traced_result
 from tests.numpy.calls import flat_calls
 
@@ -43,7 +43,7 @@ def test_every_supported_name_is_called():
     ufuncs = {f"np.{name}" for name, member in vars(np).items() if isinstance(member, np.ufunc)}
     special = {f"scipy.special.{name}" for name in SPECIAL}
     own = {name for name in supported_names() if name.startswith(PACKAGE)}
-    assert set(supported_names()) - ufuncs - special - own == {name for name, _, _ in flat_calls()}
+    assert set(supported_names()) - ufuncs - special - own - SCIPY.keys() == {name for name, _, _ in flat_calls()}
 
 
 def test_surface_is_wide():

@@ -18,7 +18,12 @@ POINTS = [
     np.array([[0.2, 0.4, 0.6], [0.8, 0.6, 0.3]]),
     np.array([[0.5, 0.3, 0.1], [0.6, 0.2, 0.4]]),
 ]
-SHAPES = {"scipy.special.betainc": 2, "scipy.special.gammainc": 1, "scipy.special.gammaincc": 1}
+SHAPES = {
+    "scipy.special.betainc": 2,
+    "scipy.special.betaincc": 2,
+    "scipy.special.gammainc": 1,
+    "scipy.special.gammaincc": 1,
+}
 """How many of the first operands of a ufunc have no derivative, and must be known while tracing here."""
 SMOOTH = {
     **{f"np.{ufunc.__name__}": ufunc for ufunc in UFUNCS if ufunc.signature is None},

@@ -13,15 +13,16 @@ import scipy.special
 import scipy.stats
 
 from gradserve.client import functions
+from gradserve.client.scipy import linalg, special, stats
+from gradserve.client.scipy.mirror import Methods
 from gradserve.client.tracing.tracer import Tracer
 from tests.thirdparty.hips import arrays, checks, operators
 from tests.thirdparty.hips.tracing import counted
 
-_OURS = {
-    scipy.special: ("logsumexp", "multigammaln", "polygamma"),
-    scipy.linalg: ("solve_sylvester", "solve_triangular", "sqrtm"),
-}
-"""Functions of SciPy that no tracer can see: the client has them with the same arguments."""
+_MIRRORS = {scipy.special: special, scipy.linalg: linalg, scipy.stats: stats}
+"""Modules of SciPy, and where the client has those functions of them that no tracer can see."""
+_OURS = {scipy.linalg: {"sqrtm": functions.sqrtm}}
+"""What it has beside them: the root of symmetric matrices alone."""
 
 
 class Missing(types.ModuleType):
@@ -44,7 +45,27 @@ def _module(name: str, **members: Any) -> types.ModuleType:
 
 
 def _with_ours(module: types.ModuleType) -> types.ModuleType:
-    return arrays.Numpy(module, **{name: getattr(functions, name) for name in _OURS[module]})
+    mirror = _MIRRORS[module]
+    ours = {name: _either(getattr(mirror, name), getattr(module, name, None)) for name in dir(mirror)}
+    return arrays.Numpy(module, **{**ours, **_OURS.get(module, {})})
+
+
+def _either(ours: Any, theirs: Any) -> Any:
+    """What the client has; of distributions SciPy's methods as well, such as those that draw numbers."""
+    return Distribution(ours, theirs) if isinstance(ours, Methods) else ours
+
+
+class Distribution:
+    """A distribution of SciPy with the client's methods in the place of its own."""
+
+    def __init__(self, ours: Methods, theirs: Any) -> None:
+        self._ours, self._theirs = ours, theirs
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return counted(getattr(self._ours, name))
+        except AttributeError:
+            return getattr(self._theirs, name)
 
 
 def install() -> None:
@@ -67,8 +88,8 @@ def install() -> None:
         "autograd.builtins": _module("autograd.builtins", isinstance=isinstance),
         **{f"autograd.{name}": _module(f"autograd.{name}") for name in ("extend", "misc", "util")},
         "autograd.scipy": _module("autograd.scipy"),
-        "autograd.scipy.stats": scipy.stats,
-        "autograd.scipy.stats.multivariate_normal": scipy.stats.multivariate_normal,
+        "autograd.scipy.stats": _with_ours(scipy.stats),
+        "autograd.scipy.stats.multivariate_normal": _either(stats.multivariate_normal, scipy.stats.multivariate_normal),
         "autograd.scipy.special": _with_ours(scipy.special),
         "autograd.scipy.linalg": _with_ours(scipy.linalg),
         "autograd.scipy.signal": _module("autograd.scipy.signal", convolve=counted(functions.convolve)),

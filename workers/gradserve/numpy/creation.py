@@ -21,6 +21,32 @@ def _like(g: Builder, a: Any, dtype: Any, shape: Any) -> TensorType:
     return pattern if shape is None else pattern.with_shape(integers(shape, "a shape"))
 
 
+@implements(np.array)
+def array(g: Builder, object: Any, dtype: Any = None, copy: Any = True, ndmin: Any = 0) -> Value:
+    """The array of nested lists in which traced arrays are; as many leading axes as are asked for."""
+    x = with_dtype(g, lift(g, object), dtype)
+    missing = integer(ndmin, "a number of axes") - x.type.rank
+    return g.reshape(x, (*(1,) * missing, *x.type.shape)) if missing > 0 else x
+
+
+@implements(np.asarray, np.asanyarray, np.asarray_chkfinite, view=True)
+def asarray(g: Builder, a: Any, dtype: Any = None, copy: Any = None) -> Value:
+    """The array itself, or that of nested lists in which traced arrays are."""
+    return with_dtype(g, lift(g, a), dtype)
+
+
+@implements(np.ascontiguousarray, np.asfortranarray, view=True)
+def ascontiguousarray(g: Builder, a: Any, dtype: Any = None) -> Value:
+    """The array with one axis or more; how it lies in memory is not the author's."""
+    return array(a, dtype, ndmin=1)
+
+
+@implements(np.full)
+def full(g: Builder, shape: Any, fill_value: Any, dtype: Any = None) -> Value:
+    """A traced number, or an array, repeated to fill a shape."""
+    return g.broadcast(with_dtype(g, lift(g, fill_value), dtype), integers(shape, "a shape"))
+
+
 @implements(np.zeros_like)
 def zeros_like(g: Builder, a: Any, dtype: Any = None, shape: Any = None) -> Value:
     """Zeros in the shape of another array."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from gradserve.ir.op import Op
-from gradserve.numpy.table import FUNCTIONS, OWN, PACKAGE, SPECIAL, UFUNC_METHODS, UFUNCS, numpy_names
+from gradserve.numpy.table import FUNCTIONS, OWN, PACKAGE, SCIPY, SPECIAL, UFUNC_METHODS, UFUNCS, numpy_names
 from gradserve.ops import OP_SET
 
 OF_FUNCTIONS = {
@@ -68,9 +68,18 @@ _HEAD = """# What can be traced
 
 Made by `python -m gradserve.numpy`; do not edit.
 
-Functions of NumPy and ufuncs of SciPy are called by their own names and arguments. An argument that is missing here is
-refused while tracing, with the line and what to write instead. The [last section](#kinks) says which number is taken
-where a function has no derivative.
+Functions of NumPy and SciPy are called by their own names and arguments. An argument that is missing here is refused
+while tracing, with the line and what to write instead. The [last section](#kinks) says which number is taken where a
+function has no derivative.
+
+Lists with traced arrays in them are arrays to `np.array`, `np.sum` and their like, captured arrays take traced
+indices, and captured matrices of scipy.sparse are multiplied, `A @ w`. NumPy and SciPy are to be called by way of their
+modules: `scipy.linalg.solve(A, w)`, `stats.norm.logpdf(w)`. What was imported alone, as by `from scipy.linalg import
+solve`, cannot see traced arrays; import it from `gradserve.client.scipy.linalg` instead. All that this page has of
+SciPy is there, for numbers as well, and SciPy need not be installed for tracing it.
+
+Arguments of int8, int16, uint8 and uint16 become int32, those of uint32 int64, and those of float16 float32: they do
+not overflow as narrow ones do in NumPy.
 """
 _KINKS = """
 ## Kinks
@@ -118,7 +127,15 @@ _SECTIONS = {
     "np.linalg": "Linear algebra",
     "np.fft": "Fourier transforms",
     "np.lib.stride_tricks": "Windows as views",
-    "scipy.special": "Ufuncs of SciPy",
+    "scipy.special": "scipy.special",
+    "scipy.linalg": "scipy.linalg",
+    "scipy.stats": "scipy.stats",
+    "scipy.spatial.distance": "scipy.spatial.distance",
+    "scipy.signal": "scipy.signal",
+    "scipy.ndimage": "scipy.ndimage",
+    "scipy.interpolate": "scipy.interpolate",
+    "scipy.integrate": "scipy.integrate",
+    "scipy.sparse.linalg": "scipy.sparse.linalg",
     PACKAGE: "Functions that NumPy lacks",
 }
 
@@ -133,7 +150,7 @@ def documentation() -> str:
     rows = _rows()
     parts = [_HEAD]
     for section, title in _SECTIONS.items():
-        named = [name for name in sorted(rows) if name.partition("(")[0].rpartition(".")[0] == section]
+        named = [name for name in sorted(rows) if _section(name.partition("(")[0]) == section]
         parts += [f"\n## {title}\n", *_table((name, rows[name]) for name in named)]
     methods = {f"np.{u.__name__}.{method}": _summary(entry.call) for (u, method), entry in UFUNC_METHODS.items()}
     parts += ["\n## Methods of ufuncs\n", *_table(sorted(methods.items()))]
@@ -155,9 +172,18 @@ def _rows() -> dict[str, str]:
         else:
             rows[name] = _summary(UFUNCS[member])
     rows |= {f"scipy.special.{name}": _summary(call) for name, call in SPECIAL.items()}
+    import gradserve.numpy.scipy  # noqa: F401  # which is imported where SciPy is, or is asked for
+
+    rows |= {f"{name}({', '.join(map(_bare, _parameters(e.call)))})": _summary(e.call) for name, e in SCIPY.items()}
     for name, entry in OWN.items():
         rows[f"{PACKAGE}.{name}({', '.join(map(_shown, _parameters(entry.call)))})"] = _summary(entry.call)
     return rows | {f"{PACKAGE}.{call}": gives for call, gives in OF_FUNCTIONS.items()}
+
+
+def _section(name: str) -> str:
+    """Where a name belongs: methods of distributions and curves, where these do."""
+    module = name.rpartition(".")[0]
+    return module if module in _SECTIONS else module.rpartition(".")[0]
 
 
 def kink_conventions() -> dict[str, list[str]]:

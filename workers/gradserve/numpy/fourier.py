@@ -119,14 +119,14 @@ def _each(g: Builder, x: Value, grid: list[tuple[int | None, int]], norm: Any, i
 @implements(np.fft.fftn)
 def fftn(g: Builder, a: Any, s: Any = None, axes: Any = None, norm: Any = None) -> Value:
     """The transform along several axes, all of them by default."""
-    x = _as_complex(g, a)
+    x = lift(g, a)  # of a single number there is no transform, and NumPy gives it as it is
     return _each(g, x, _grid(x, s, axes, "fftn"), norm, inverse=False)
 
 
 @implements(np.fft.ifftn)
 def ifftn(g: Builder, a: Any, s: Any = None, axes: Any = None, norm: Any = None) -> Value:
     """The inverse of `fftn`."""
-    x = _as_complex(g, a)
+    x = lift(g, a)  # of a single number there is no transform, and NumPy gives it as it is
     return _each(g, x, _grid(x, s, axes, "ifftn"), norm, inverse=True)
 
 

@@ -13,29 +13,34 @@ from gradserve.numpy.table import implements
 from gradserve.ops.movement.shapes import permuted
 
 
-def _require_row_major(order: str) -> None:
-    if order != "C":
-        raise Unsupported(f"order={order!r} cannot be traced", "transpose before and after: graphs are row-major")
+def _is_column_major(order: str) -> bool:
+    """Whether elements are read and laid down with the first axis fastest."""
+    if order not in ("C", "F"):
+        raise Unsupported(
+            f"order={order!r} cannot be traced", "say 'C' or 'F': how arguments lie in memory is not known"
+        )
+    return order == "F"
 
 
 @implements(np.reshape, view=True)
 def reshape(g: Builder, a: Any, shape: Any, order: str = "C") -> Value:
-    """The elements in row-major order in another shape."""
-    _require_row_major(order)
+    """The elements in row-major order in another shape; column by column for the order F."""
     x, lengths = lift(g, a), list(integers(shape, "a shape"))
     if lengths.count(-1) == 1:
         others = -math.prod(lengths)
         if not others or x.type.size % others:
             refuse(g, "reshape", f"{x.type} does not fit the shape {tuple(lengths)}")
         lengths[lengths.index(-1)] = x.type.size // others
+    if _is_column_major(order):
+        return transpose(g.reshape(transpose(x), tuple(reversed(lengths))))
     return g.reshape(x, tuple(lengths))
 
 
 @implements(np.ravel, view=True)
 def ravel(g: Builder, a: Any, order: str = "C") -> Value:
-    """The elements in row-major order."""
-    _require_row_major(order)
+    """The elements in row-major order; column by column for the order F."""
     x = lift(g, a)
+    x = transpose(x) if _is_column_major(order) else x
     return g.reshape(x, (x.type.size,))
 
 

@@ -166,3 +166,36 @@ def _box(g: Builder, logarithm: Value, power: Value, excess: Value) -> Value:
         series = g.add(g.mul(t, series), 1 / math.factorial(k))
     far = g.div(excess, g.select(near, 1, power))
     return g.select(near, g.mul(logarithm, series), far)
+
+
+@implements_special("betaincc")
+def betaincc(g: Builder, a: Value, b: Value, x: Value) -> Value:
+    """1 - betainc(a, b, x), with all digits where it is small: no derivative in a and b."""
+    return g.emit("betainc", b, a, g.sub(1.0, x))
+
+
+@implements_special("exprel")
+def exprel(g: Builder, x: Value) -> Value:
+    """(exp(x) - 1) / x, and 1 at 0; near 0 by its power series."""
+    near = g.lt(g.abs(x), 0.5)
+    t = g.select(near, x, 0.0)
+    series: Any = 0.0
+    for k in range(17, 0, -1):
+        series = g.add(g.mul(t, series), 1 / math.factorial(k))
+    far = g.select(g.logical_or(near, g.eq(x, math.inf)), 1.0, x)
+    return g.select(near, series, g.select(g.eq(x, math.inf), math.inf, g.div(g.expm1(far), far)))
+
+
+@implements_special("cosm1")
+def cosm1(g: Builder, x: Value) -> Value:
+    """cos(x) - 1, with all digits near 0."""
+    sine = g.sin(g.mul(x, 0.5))
+    return g.mul(g.mul(sine, sine), -2.0)
+
+
+@implements_special("powm1")
+def powm1(g: Builder, x: Value, y: Value) -> Value:
+    """x to the power of y, less 1, with all digits where it is small."""
+    positive = g.gt(x, 0)
+    small = g.expm1(g.mul(y, g.log(g.select(positive, x, 1.0))))
+    return g.select(positive, small, g.sub(g.pow(x, y), 1.0))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
-from gradserve.ir.types import ElementType
+from gradserve.ir.types import ElementType, TensorType
 from gradserve.numpy.arguments import Unsupported, axes_of, lift, reduced_axes, refuse, to_float, with_dtype
 from gradserve.numpy.joining import concatenate
 from gradserve.numpy.products import inner
@@ -97,6 +97,8 @@ def cov(g: Builder, m: Any, y: Any = None, rowvar: bool = True, bias: bool = Fal
     x = _observations(g, m, rowvar)
     if y is not None:
         x = concatenate([x, _observations(g, y, rowvar)], axis=0)
+    if not x.shape[0]:
+        return g.zeros(TensorType(ElementType.FLOAT64, (0, 0)))  # as NumPy's, of complex variables too
     count = x.shape[1] - ((0 if bias else 1) if ddof is None else ddof)
     distance = g.sub(x, mean(x, 1, keepdims=True))
     return squeeze(g.div(inner(distance, conjugate(g, distance)), float(max(count, 0))))

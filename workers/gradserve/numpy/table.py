@@ -52,6 +52,8 @@ SPECIAL: dict[str, Callable[..., Any]] = {}
 """The same by name, for ufuncs of scipy.special, which need not be installed."""
 OWN: dict[str, NumpyFunction] = {}
 """Our own functions of arrays, by name."""
+SCIPY: dict[str, NumpyFunction] = {}
+"""Functions and methods of SciPy that are no ufuncs, by name: `scipy.linalg.solve`, `scipy.stats.norm.pdf`."""
 
 
 def implements(
@@ -80,6 +82,18 @@ def implements_special(
 
     def enter(call: Implementation[Arguments, Result]) -> Callable[Arguments, Result]:
         SPECIAL.update(dict.fromkeys(names, call))
+        return on_values(call)
+
+    return enter
+
+
+def implements_scipy(
+    *names: str,
+) -> Callable[[Implementation[Arguments, Result]], Callable[Arguments, Result]]:
+    """A decorator that enters an implementation for functions of SciPy that are no ufuncs, named without `scipy.`."""
+
+    def enter(call: Implementation[Arguments, Result]) -> Callable[Arguments, Result]:
+        SCIPY.update({f"scipy.{name}": NumpyFunction(call) for name in names})
         return on_values(call)
 
     return enter

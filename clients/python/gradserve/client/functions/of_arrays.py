@@ -20,20 +20,24 @@ from gradserve.numpy.table import OWN, PACKAGE
 
 def of_arrays(name: str) -> Callable[..., Any]:
     """Our own function of that name, of arrays: it takes and gives traced arrays, or numbers."""
-    implementation = OWN[name].call
+    return function_of_arrays(OWN[name].call, PACKAGE, name)
+
+
+def function_of_arrays(implementation: Callable[..., Any], module: str, name: str) -> Callable[..., Any]:
+    """A function on values as one of arrays, which authors find in a module by that name."""
     signature = inspect.signature(implementation)
+    shown = f"{module}.{name}"
 
     @functools.wraps(implementation)
     def call(*args: Any, **named: Any) -> Any:
         operands = Operands()
         values, options = operands.values(args), operands.values(named)
         if operands.are_traced:
-            shown = f"{PACKAGE}.{name}"
             return tracers(traced(operands.builder, shown, lambda g: implementation(g, *values, **options)))
         return _computed(implementation, args, named)
 
     call.__signature__ = signature.replace(parameters=list(signature.parameters.values())[1:])  # type: ignore[attr-defined]
-    call.__module__ = PACKAGE
+    call.__module__, call.__name__ = module, name
     return call
 
 

@@ -135,6 +135,10 @@ def apply_ufunc(g: Builder, ufunc: np.ufunc, method: str, inputs: Sequence[Any],
     name = name_of(ufunc)
     if method == "__call__":
         _require_plain(name, kwargs)
+        if any(hasattr(x, "tocsr") for x in inputs):
+            from gradserve.numpy.scipy.sparse import applied  # who has a sparse matrix has SciPy
+
+            return applied(g, ufunc, inputs)
         return _call(g, name, ufunc, inputs)
     entry = UFUNC_METHODS.get((ufunc, method))
     if entry is not None:

@@ -15,7 +15,7 @@ from gradserve.ir.graph import Origin
 
 _TRACING = "gradserve.client"
 _INNER = {"numpy", "scipy", "gradserve.ir", "gradserve.numpy", "gradserve.ops"} | {
-    f"{_TRACING}.{module}" for module in ("client", "function", "functions", "tracing")
+    f"{_TRACING}.{module}" for module in ("client", "function", "functions", "scipy", "tracing")
 }
 """Packages that stand between the author's code and its nodes."""
 _EXCERPT = 160

@@ -67,6 +67,8 @@ class Reached:
     """Sources of random numbers."""
     facts: list[Any] = field(default_factory=list)
     """What was met on the way, so that two walks can be compared: numbers, codes, lengths, and objects themselves."""
+    objects: list[Any] = field(default_factory=list)
+    """Everything that was met and followed."""
     names: set[str] = field(default_factory=set)
     """All names in the codes that were met."""
 
@@ -102,6 +104,7 @@ class _Walk:
 
     def enter(self, each: Any, names: frozenset[str]) -> None:
         """Follows an object."""
+        self.found.objects.append(each)
         if isinstance(each, np.ndarray):
             self._array(each, names)
         elif isinstance(each, FunctionType):
@@ -141,10 +144,9 @@ class _Walk:
             self.found.arrays.append(array)
 
     def _function(self, function: FunctionType) -> None:
-        if not _is_own(function.__code__.co_filename, function.__module__):
+        if not is_own_code(function):
             return
-        codes = [*_codes(function.__code__)]
-        names = frozenset(name for code in codes for name in code.co_names)
+        names = names_in(function)
         self.found.names |= names
         self._place(functools.partial(_PARTS, function), names)
         cells = [cell for cell in function.__closure__ or () if _is_filled(cell)]
@@ -224,6 +226,16 @@ def _fact(each: Any) -> Any:
 
 def _values(space: Any, names: Iterable[str]) -> list[Any]:
     return [space[name] for name in names]
+
+
+def is_own_code(function: FunctionType) -> bool:
+    """Whether the author wrote a function, or at least no library has it."""
+    return _is_own(function.__code__.co_filename, function.__module__)
+
+
+def names_in(function: FunctionType) -> frozenset[str]:
+    """The names in the code of a function, and of all functions in it."""
+    return frozenset(name for code in _codes(function.__code__) for name in code.co_names)
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
+from types import FrameType
 from typing import Any, NoReturn
 
 import numpy as np
 
 from gradserve.client.tracing.origins import called_function, untraceable
+from gradserve.ir.errors import Untraceable
+from gradserve.numpy.table import SCIPY
 
 _NUMBER = "a traced array stands for any array of its shape and has no numbers yet"
 REFUSED = {
@@ -23,27 +27,20 @@ REFUSED = {
     "resize": "write x.reshape(...)",
 }
 """What to write instead of some of NumPy's attributes."""
-_INSTEAD = {
-    "np.full": "write np.zeros(shape) + x",
-    "np.vectorize": "call the function itself: functions of NumPy work on whole arrays",
-    **{
-        f"scipy.special.{name}": f"gradserve.client.functions.{name} takes the same arguments"
-        for name in ("log_softmax", "logsumexp", "multigammaln", "polygamma", "softmax", "softplus")
-    },
-    "scipy.fft.__ua_function__": "functions of np.fft take the same arguments",
-    **{
-        f"scipy.signal.{name}": "gradserve.client.functions.convolve takes the same arguments"
-        for name in ("convolve", "fftconvolve", "oaconvolve")
-    },
-}
-"""What to write instead of some functions."""
+_PASSES_ON = frozenset(f"scipy.sparse.{name}" for name in ("__matmul__", "__mul__", "__rmatmul__", "__rmul__", "dot"))
+"""Functions that leave what has no elements to its own operators."""
 _OF_LISTS = frozenset({"np.diag", "np.diagflat"})
 """Functions that take lists of numbers and only lay these out."""
 _FOREIGN = "write it with functions of NumPy; ufuncs of scipy.special can be traced as well"
 _ELEMENTS = (
-    "write np.stack([...]) instead of np.array([...]), the traced array itself instead of np.asarray(x), and np.stack, "
-    "np.concatenate or np.where instead of assigning elements; an array with traced indices must be an argument"
+    "call np.array by that name, with numpy imported as a whole: from numpy import array cannot be traced; write "
+    "np.stack, np.concatenate or np.where instead of assigning elements"
 )
+_TAKE = "write np.take(x, indices, axis=0) if it is an index"
+
+
+class ElementsAsked(Untraceable):
+    """Somebody asked a traced array for its elements, by a name that could lead to it, or as an index."""
 
 
 class Numberless:
@@ -89,12 +86,54 @@ class Numberless:
         asking = called_function()
         if asking in _OF_LISTS and getattr(self, "ndim", None) == 0:
             # An element of a list, which NumPy hands on as it is: the array of objects is stacked where it is used.
-            holder = np.empty((), object)
-            holder[()] = self
-            return holder
-        instead = _FOREIGN if asking.startswith("scipy.") else _ELEMENTS
-        raise untraceable(f"{asking} asks for the elements of a traced array: {_NUMBER}", _INSTEAD.get(asking, instead))
+            return holder_of(self)
+        if asking in _PASSES_ON:
+            return holder_of(self)
+        instead = _instead_of_scipys(asking) if asking.startswith("scipy.") else _ELEMENTS
+        if asking == "NumPy" and np.dtype(getattr(self, "dtype", float)).kind in "biu":
+            instead = f"{_TAKE}; {instead}"
+        problem = f"{asking} asks for the elements of a traced array: {_NUMBER}"
+        raise ElementsAsked(str(untraceable(problem, instead)))
 
 
 def _refuse_number(what: str, instead: str) -> NoReturn:
     raise untraceable(f"{what} needs a number: {_NUMBER}", instead)
+
+
+def holder_of(element: Any) -> Any:
+    """An array of objects with this one alone in it."""
+    holder = np.empty((), object)
+    holder[()] = element
+    return holder
+
+
+_OF_SYMMETRIC = {
+    f"scipy.linalg.{name}": f"gradserve.client.functions.{name} is that of symmetric matrices"
+    for name in ("logm", "sqrtm")
+}
+_FACTORS = "import splu or factorized from gradserve.client.scipy.sparse.linalg, which solve as full matrices"
+
+
+def of_compiled(error: TypeError, frame: FrameType) -> Untraceable | None:
+    """The refusal of what compiled code refuses in the author's line: it takes arrays of numbers alone."""
+    if "Tracer" not in str(error):
+        return None
+    instead = _FACTORS if "numpy.ndarray, not Tracer" in str(error) else _FOREIGN
+    where = f"{PurePath(frame.f_code.co_filename).name}:{frame.f_lineno}"
+    return Untraceable(f"{where}: compiled code asks for the elements of a traced array ({error}); {instead}")
+
+
+def _instead_of_scipys(asking: str) -> str:
+    """The line to write instead of what calls a function of SciPy."""
+    if asking.startswith("scipy.fft."):
+        return "functions of np.fft take the same arguments"
+    if asking in _OF_SYMMETRIC:
+        return _OF_SYMMETRIC[asking]
+    module, _, name = asking.rpartition(".")
+    own = module.replace("scipy", "gradserve.client.scipy", 1)
+    if asking in SCIPY:
+        return f"write `from {own} import {name}`, which takes the same arguments"
+    if any(known.startswith(f"{module}.") and known.endswith(f".{name}") for known in SCIPY):
+        package, _, last = own.rpartition(".")
+        return f"write `from {package} import {last}`, whose {name} takes the same arguments"
+    return f"{_FOREIGN}; so can what gradserve.client.scipy has"

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import functools
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from gradserve.client.tracing.captured import taking_traced_indices
 from gradserve.client.tracing.memory import Memory
+from gradserve.client.tracing.names import names_lead_here
 from gradserve.client.tracing.origins import untraceable
 from gradserve.client.tracing.parameters import Parameters
 from gradserve.client.tracing.recording import recording
+from gradserve.client.tracing.refusals import ElementsAsked, of_compiled
 from gradserve.client.tracing.tracer import Tracer
 from gradserve.client.tracing.trees import Structure, flatten, paths, require_keys, unflatten
 from gradserve.ir.errors import InvalidRequest, Untraceable
@@ -22,6 +26,8 @@ from gradserve.numpy.recorder import Recorder
 
 RESULT = "result"
 """The name of the output of a function that returns a single array; stands before the paths of a tree."""
+_WIDER = dict.fromkeys(("int8", "int16", "uint8", "uint16"), np.int32) | {"uint32": np.int64, "float16": np.float32}
+"""What elements become that are narrower than a graph's, by the names of their types."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +68,24 @@ def trace(function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Tra
 
 
 def trace_bound(parameters: Parameters, examples: Mapping[str, Any]) -> Traced:
-    """As `trace`, with examples by the names that `Parameters.bind` gives."""
+    """As `trace`, with examples by the names that `Parameters.bind` gives.
+
+    Most functions need no more than NumPy's protocols. One that is refused is traced again, with names that lead to
+    traced arrays, and if it still asks one for its elements, with captured arrays that take traced indices.
+    """
     require_keys(tuple(examples))
+    try:
+        return _recorded(parameters, examples)
+    except Untraceable:
+        try:
+            with names_lead_here():
+                return _recorded(parameters, examples)
+        except ElementsAsked:
+            with taking_traced_indices(parameters.function):
+                return _recorded(parameters, examples)
+
+
+def _recorded(parameters: Parameters, examples: Mapping[str, Any]) -> Traced:
     g = Recorder()
     inputs: dict[str, Structure] = {}
     tracers: dict[str, Any] = {}
@@ -83,6 +105,9 @@ def bind(function: Callable[..., Any], arguments: tuple[Any, ...], named: Mappin
 def as_array(leaf: Any, path: str) -> Array:
     """A leaf of an argument as an array, in this machine's byte order.
 
+    Narrow elements become the narrowest that a graph has and that hold them all: int8, int16 and uint8, uint16 become
+    int32, uint32 int64, float16 float32.
+
     Raises:
         InvalidRequest: no graph has such elements.
     """
@@ -92,6 +117,9 @@ def as_array(leaf: Any, path: str) -> Array:
         array = np.asarray(leaf)
         if not array.dtype.isnative:
             array = array.astype(array.dtype.newbyteorder("="))
+        wider = _WIDER.get(array.dtype.name)
+        if wider is not None:
+            array = array.astype(wider)
         type_of(array)
     except (TypeError, ValueError) as error:
         raise InvalidRequest(f"argument {path}: {error}") from None
@@ -112,6 +140,8 @@ def _run(parameters: Parameters, tracers: Mapping[str, Any]) -> Any:
     except Exception as error:
         # NumPy puts an error of its own around some refusals, such as that of an assignment to an element.
         refusal = _refusal_behind(error)
+        if refusal is None and isinstance(error, TypeError):
+            refusal = of_compiled(error, [frame for frame, _ in traceback.walk_tb(error.__traceback__)][-1])
         if refusal is not None:
             raise refusal from error
         raise

@@ -150,6 +150,10 @@ class Tracer(Numberless, NDArrayOperatorsMixin):
         return tracers(result, operands.memory if entry is not None and entry.view else None)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: Any, *inputs: Any, **kwargs: Any) -> Any:
+        out: tuple[Any, ...] = kwargs.get("out") or ()
+        if len(out) == 1 and isinstance(out[0], Tracer) and method == "__call__":
+            result = self.__array_ufunc__(ufunc, method, *inputs, **{k: v for k, v in kwargs.items() if k != "out"})
+            return out[0]._become(result)
         operands = Operands()
         values, named = operands.values(inputs), operands.values(kwargs)
         return tracers(traced(operands.builder, name_of(ufunc), lambda g: apply_ufunc(g, ufunc, method, values, named)))
@@ -172,18 +176,28 @@ class Tracer(Numberless, NDArrayOperatorsMixin):
     def _in_place(self, ufunc: np.ufunc, other: Any) -> Any:
         """The result under the same name; every other name of the same memory is refused from now on."""
         result = ufunc(self, other)
+        return result if self._memory is None else self._written(self._memory, result)
+
+    def _become(self, result: Tracer) -> Tracer:
+        """Itself with the elements of a result that is written into it by `out=`."""
         if self._memory is None:
-            return result
+            raise TypeError("return arrays must be of ArrayType")
+        written = self._written(self._memory, result)
+        self._value, self._version = written._value, self._memory.version
+        return self
+
+    def _written(self, memory: Memory, result: Tracer) -> Tracer:
+        """The array that a result makes of this one when it is written into its memory."""
         if result.shape != self.shape:
             raise ValueError(f"non-broadcastable output operand with shape {self.shape} for a result of {result.shape}")
-        if not self._memory.owner:
+        if not memory.owner:
             raise untraceable("an array that may share memory with another is changed in place", "write y = y + x")
         if not np.can_cast(result.dtype, self.dtype, "same_kind"):
             raise untraceable(f"an array of {self.dtype} cannot take {result.dtype}", "write y = y + x, not y += x")
-        self._memory.version += 1
-        self._memory.written_at = str(origin())
+        memory.version += 1
+        memory.written_at = str(origin())
         g = result.value.builder
-        return Tracer(g.convert(result.value, self._value.type.element_type), self._memory)
+        return Tracer(g.convert(result.value, self._value.type.element_type), memory)
 
     def __iadd__(self, other: Any) -> Any:
         return self._in_place(np.add, other)

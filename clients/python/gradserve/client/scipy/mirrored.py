@@ -1,0 +1,113 @@
+"""Names of SciPy, and what of the mirror stands there while a function is traced."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from gradserve.client.scipy.mirror import member
+from gradserve.client.tracing.names import Place, first_tracer
+from gradserve.numpy.table import SCIPY
+
+_LAWS = {
+    "rv_continuous": ("pdf", "logpdf", "cdf", "logcdf", "sf", "logsf"),
+    "rv_discrete": ("pmf", "logpmf", "cdf", "logcdf", "sf", "logsf"),
+}
+"""Classes of distributions, and methods that look for their own by the name of the distribution."""
+_CURVES: dict[str, Callable[[Any], tuple[Any, ...]]] = {
+    "PPoly": lambda curve: (curve.c, curve.x, curve.extrapolate),
+    "BSpline": lambda curve: (curve.t, curve.c, curve.k, curve.extrapolate),
+    "interp1d": lambda curve: (
+        *(curve.x, curve.y, curve._kind, curve.axis, True, None),
+        "extrapolate" if curve._extrapolate else (curve._fill_value_below, curve._fill_value_above),
+    ),
+}
+"""Classes of curves, and what such a curve is made of, as the mirror takes it."""
+
+
+def places() -> tuple[Place, ...]:
+    """What leads to the mirror in those modules of SciPy that are imported by now."""
+    modules = {full.rpartition(".")[0] for full in SCIPY}
+    return _places_in(frozenset(module for module in modules if _is_complete(module)))
+
+
+def _is_complete(module: str) -> bool:
+    """Whether a module is imported, to its end."""
+    found = sys.modules.get(module)
+    return found is not None and not getattr(found.__spec__, "_initializing", False)
+
+
+@functools.lru_cache(maxsize=32)
+def _places_in(modules: frozenset[str]) -> tuple[Place, ...]:
+    """What leads to the mirror in modules that are imported."""
+    found: list[Place] = []
+    for full in SCIPY:
+        module, _, name = full.rpartition(".")
+        if module in modules and callable(own := getattr(sys.modules[module], name, None)):
+            found.append((sys.modules[module], name, _aware(own, member(full))))
+    if "scipy.stats" in sys.modules:
+        found += _laws(sys.modules["scipy.stats"])
+    if "scipy.interpolate" in sys.modules:
+        found += _curves(sys.modules["scipy.interpolate"])
+    return tuple(found)
+
+
+def _aware(own: Callable[..., Any], ours: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(own)
+    def call(*args: Any, **named: Any) -> Any:
+        return own(*args, **named) if first_tracer((args, named)) is None else ours(*args, **named)
+
+    return call
+
+
+def _laws(stats: Any) -> Iterator[Place]:
+    for kind, methods in _LAWS.items():
+        for method in methods:
+            yield getattr(stats, kind), method, _method(getattr(getattr(stats, kind), method))
+    for full in SCIPY:
+        module, _, method = full.rpartition(".")
+        law = getattr(stats, module.rpartition(".")[2], None)
+        if module.startswith("scipy.stats.") and method in vars(type(law)):
+            yield type(law), method, _method(getattr(type(law), method), module)
+
+
+def _method(own: Callable[..., Any], law: str | None = None) -> Callable[..., Any]:
+    """A method that looks for that of the mirror by the name of its distribution."""
+
+    @functools.wraps(own)
+    def call(self: Any, *args: Any, **named: Any) -> Any:
+        ours = None
+        if first_tracer((args, named)) is not None and (law or _is_scipys(self)):
+            ours = member(f"{law or f'scipy.stats.{self.name}'}.{own.__name__}")
+        return own(self, *args, **named) if ours is None else ours(*args, **named)
+
+    return call
+
+
+def _is_scipys(law: Any) -> bool:
+    """Whether it is the distribution that SciPy has under its name, on the same support: anybody may make others."""
+    known: Any = getattr(sys.modules["scipy.stats"], str(law.name), None)
+    return type(known) is type(law) and (known.a, known.b) == (law.a, law.b)
+
+
+def _curves(interpolate: Any) -> Iterator[Place]:
+    for name, made_of in _CURVES.items():
+        kind = getattr(interpolate, name)
+        owner = next(cls for cls in kind.__mro__ if "__call__" in vars(cls))
+        yield owner, "__call__", _call(owner.__call__, member(f"scipy.interpolate.{name}.__call__"), kind, made_of)
+
+
+def _call(
+    own: Callable[..., Any], ours: Callable[..., Any], kind: type, made_of: Callable[[Any], tuple[Any, ...]]
+) -> Callable[..., Any]:
+    @functools.wraps(own)
+    def call(self: Any, x: Any, *args: Any, **named: Any) -> Any:
+        if first_tracer((x, args, named)) is None or not isinstance(self, kind):
+            return own(self, x, *args, **named)
+        if args:
+            named = {"nu": args[0], **named}
+        return ours(x, *made_of(self), **named)
+
+    return call

@@ -1,0 +1,108 @@
+"""Captured arrays that take traced indices, `X[i]`: NumPy asks i for numbers there, and nobody can tell it not to.
+
+So where that happens, the function is traced once more with arrays in the places of those that it reads that know
+better. They share the memory of those whose places they take, and give them back afterwards.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import CellType, FunctionType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from gradserve.client.tracing.names import names_lead_here
+from gradserve.client.tracing.reached import Reached, is_own_code, names_in, reached
+from gradserve.client.tracing.recording import traced
+from gradserve.client.tracing.tracer import Operands, tracers
+from gradserve.numpy.indexing import getitem
+
+_lock = threading.RLock()
+
+
+class Captured(np.ndarray[Any, Any]):
+    """An array that takes traced indices as well."""
+
+    def __getitem__(self, key: Any) -> Any:
+        operands = Operands()
+        inner = operands.values(key)
+        if not operands.are_traced:
+            return super().__getitem__(key)
+        whole = np.asarray(self)
+        return tracers(traced(operands.builder, "indexing", lambda g: getitem(g, g.constant(whole), inner)))
+
+
+@contextmanager
+def taking_traced_indices(function: Any) -> Iterator[None]:
+    """A context in which the arrays that a function reads take traced indices, and names lead to traced arrays."""
+    with _lock, names_lead_here():
+        found = reached(function)
+        standing = {id(array): array.view(Captured) for array in found.arrays if type(array) is np.ndarray}
+        places = [(space, key, space[key]) for space in _spaces(found) for key in space.keys()]  # noqa: SIM118  # not all are dicts
+        changed = [(space, key, own) for space, key, own in places if id(own) in standing]
+        for space, key, own in changed:
+            space[key] = standing[id(own)]
+        try:
+            yield
+        finally:
+            for space, key, own in changed:
+                if space[key] is standing[id(own)]:  # the function may have put something else there
+                    space[key] = own
+
+
+class _Cells:
+    """The cells of a function, by position."""
+
+    def __init__(self, cells: tuple[CellType, ...]) -> None:
+        self._cells = [cell for cell in cells if _is_filled(cell)]
+
+    def keys(self) -> range:
+        return range(len(self._cells))
+
+    def __getitem__(self, key: int) -> Any:
+        return self._cells[key].cell_contents
+
+    def __setitem__(self, key: int, item: Any) -> None:
+        self._cells[key].cell_contents = item
+
+
+class _Some:
+    """Elements of a list, or some names of a module or an object."""
+
+    def __init__(self, space: Any, keys: Any) -> None:
+        self._space, self._keys = space, [*keys]
+
+    def keys(self) -> list[Any]:
+        return self._keys
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._space[key]
+
+    def __setitem__(self, key: Any, item: Any) -> None:
+        self._space[key] = item
+
+
+def _spaces(found: Reached) -> Iterator[Any]:
+    """Where arrays stand that can be put there: cells, global names, attributes, elements of dicts and lists."""
+    for each in found.objects:
+        if isinstance(each, FunctionType) and is_own_code(each):
+            yield _Cells(each.__closure__ or ())
+            yield _Some(each.__globals__, names_in(each) & each.__globals__.keys())
+        elif isinstance(each, list):
+            yield _Some(each, range(len(each)))
+        elif isinstance(each, dict):
+            yield _Some(each, each)
+        elif isinstance(each, ModuleType):
+            yield _Some(each.__dict__, found.names & each.__dict__.keys())
+        elif not isinstance(each, type) and isinstance(space := getattr(each, "__dict__", None), dict):
+            yield _Some(space, space)
+
+
+def _is_filled(cell: CellType) -> bool:
+    try:
+        return cell.cell_contents is not None
+    except ValueError:
+        return False

@@ -1,0 +1,125 @@
+"""Names that NumPy's protocols do not lead to traced arrays: np.array of a list of them, np.take by them, np.r_.
+
+A function that needs them is traced while something else stands in their places, which looks at its arguments first. If
+there is a traced array among them it is what the table of functions has for it; otherwise it is NumPy's own, for every
+thread.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from gradserve.client.tracing.origins import untraceable
+from gradserve.client.tracing.tracer import Tracer
+
+_OF_NUMPY = (
+    *("array", "asarray", "asanyarray", "ascontiguousarray", "asfortranarray", "asarray_chkfinite", "full"),
+    *("take", "compress", "searchsorted", "digitize", "interp", "append", "insert", "geomspace", "linspace"),
+    *("sum", "prod", "mean", "average", "median", "std", "var", "max", "min", "amax", "amin", "ptp", "any", "all"),
+    *("cumsum", "cumprod", "diff", "sort", "argsort", "argmax", "argmin", "atleast_1d", "atleast_2d", "atleast_3d"),
+    *("nansum", "nanmean", "nanmax", "nanmin", "reshape", "ravel", "transpose", "squeeze", "repeat", "tile", "diag"),
+    *("dot", "inner", "outer", "vdot", "tensordot", "kron", "cross", "trace", "where", "clip", "round", "roll"),
+)
+"""Functions that take lists of traced arrays, or traced arrays in places where NumPy does not look for any."""
+_OF_LINALG = ("cholesky", "cond", "det", "eigh", "eigvalsh", "inv", "norm", "pinv", "qr", "slogdet", "solve", "svd")
+Place: TypeAlias = tuple[Any, str, Any]
+"""An owner, a name, and what stands there."""
+_PLACES: list[Place] = []
+"""What stands there while something is traced."""
+_MORE: list[Callable[[], Iterable[Place]]] = []
+"""What gives more such places, by what is imported by then."""
+_lock = threading.Lock()
+_tracing = 0
+_own: list[Place] = []
+"""What stands there otherwise, as long as something is traced."""
+
+
+def lead(owner: Any, name: str, aware: Callable[..., Any]) -> None:
+    """Has a name of a module or class stand for something else as long as a function is traced."""
+    _PLACES.append((owner, name, aware))
+
+
+def lead_by(places: Callable[[], Iterable[Place]]) -> None:
+    """As `lead`, for names of modules that need not be imported."""
+    _MORE.append(places)
+
+
+@contextmanager
+def names_lead_here() -> Iterator[None]:
+    """A context in which the names take traced arrays as well."""
+    global _tracing
+    with _lock:
+        _tracing += 1
+        if _tracing == 1:
+            places = [*_PLACES, *(place for more in _MORE for place in more())]
+            _own[:] = [(owner, name, getattr(owner, name)) for owner, name, _ in places]
+            for owner, name, aware in places:
+                setattr(owner, name, aware)
+    try:
+        yield
+    finally:
+        with _lock:
+            _tracing -= 1
+            if not _tracing:
+                for owner, name, own in _own:
+                    setattr(owner, name, own)
+
+
+def first_tracer(tree: Any) -> Tracer | None:
+    """The first traced array in lists, tuples and dicts."""
+    if isinstance(tree, Tracer):
+        return tree
+    if isinstance(tree, list | tuple | dict):
+        for part in tree.values() if isinstance(tree, dict) else tree:
+            found = first_tracer(part)
+            if found is not None:
+                return found
+    return None
+
+
+def _aware(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def call(*args: Any, **named: Any) -> Any:
+        tracer = first_tracer((args, named))
+        if tracer is None or _asks_for_scipy():
+            return function(*args, **named)
+        return tracer.__array_function__(function, (Tracer,), args, named)
+
+    return call
+
+
+def _asks_for_scipy() -> bool:
+    """Whether SciPy's code called the function: it would ask for numbers next, and is refused by its own name."""
+    return str(sys._getframe(2).f_globals.get("__name__", "")).startswith("scipy.")
+
+
+def _joining(own: Callable[..., Any]) -> Callable[..., Any]:
+    """np.r_ and np.c_: arrays, numbers and slices one after the other, or as columns."""
+
+    def join(self: Any, key: Any) -> Any:
+        parts = key if isinstance(key, tuple) else (key,)
+        if first_tracer(parts) is None:
+            return own(self, key)
+        if any(isinstance(part, str) for part in parts):
+            raise untraceable("np.r_ with a text cannot be traced", "write np.concatenate or np.stack")
+        arrays = [own(np.r_, part) if isinstance(part, slice) else part for part in parts]
+        return np.column_stack(arrays) if self is np.c_ else np.concatenate([np.atleast_1d(part) for part in arrays])
+
+    return join
+
+
+def _enter() -> None:
+    for owner, names in ((np, _OF_NUMPY), (np.linalg, _OF_LINALG)):
+        _PLACES.extend((owner, name, _aware(getattr(owner, name))) for name in names)
+    joined: Any = type(np.r_).__mro__[1]
+    _PLACES.append((joined, "__getitem__", _joining(joined.__getitem__)))
+
+
+_enter()

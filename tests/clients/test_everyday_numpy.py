@@ -1,0 +1,138 @@
+"""NumPy as people write it: arrays made of lists, captured arrays indexed by traced ones, and what `out=` changes."""
+
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gradserve.client.tracing.trace import trace
+from gradserve.ir.errors import Untraceable
+from tests.clients.evaluation import assert_traces, traced_result
+
+X = np.array([[0.5, -1.5, 2.0], [3.0, 0.25, -0.75]])
+W = np.array([0.3, -0.2, 0.1])
+I = np.array([1, 0, 1, -1])  # noqa: E741  # the name of an index
+HELD: dict[str, Any] = {"X": X, "deep": [X.T]}
+
+
+def into_out(x):
+    y = x * 2
+    np.add(y, 1, out=y)
+    np.multiply(y, x, out=y)
+    return y
+
+
+def rotation(t):
+    c, s = np.cos(t[0]), np.sin(t[0])
+    return np.array([[c, -s], [s, c]]) @ X
+
+
+CALLS: dict[str, Any] = {
+    "array": (lambda x: np.array([x[0], 1, [2.0][0]]), W),
+    "array of rows": (lambda x: np.array([[x[0], 0], [1, x[1]]], dtype=float), W),
+    "array of arrays": (lambda x: np.array([x, x * 2], ndmin=3), W),
+    "array itself": (lambda x: np.array(x) + np.asarray(x, dtype=np.float32), W),
+    "asarray": (lambda x: np.asarray([x[0], x[2]]) + np.ascontiguousarray(x[1]), W),
+    "rotation": (rotation, W),
+    "full": (lambda x: np.full((2, 3), x[0]) + np.full(3, x), W),
+    "r_": (lambda x: np.r_[x, 1.0, 0:3, x[:2]], W),
+    "r_ of matrices": (lambda x: np.r_[np.outer(x, x), X], W),
+    "c_": (lambda x: np.c_[x, [1, 2, 3], np.outer(x, x)], W),
+    "sum of a list": (lambda x: np.sum([x[0], 2 * x[1]]) + np.sum([x, x], axis=0), W),
+    "mean, max and norm of lists": (
+        lambda x: np.mean([x[0], x[1]]) + np.max([x[0], 0.0]) + np.linalg.norm([x[0], x[1]]),
+        W,
+    ),
+    "block": (lambda x: np.block([[np.outer(x, x), x[:, None]], [x[None], np.ones((1, 1))]]), W),
+    "vectorize": (np.vectorize(lambda t, u: np.sin(t) * u + np.max([t, 0.0])), W, X),
+    "vectorize of several": (lambda x: np.vectorize(lambda t: (t * t, t + 1))(x), X),
+    "polynomial": (lambda x: np.polynomial.Polynomial([1.0, 2.0, 3.0])(x), W),
+    "polynomial of traced coefficients": (lambda x: np.polynomial.Polynomial(x)(X), W),
+    "chebyshev": (lambda x: np.polynomial.chebyshev.chebval(X, x), W),
+    "legendre": (lambda x: np.polynomial.legendre.legval(x, [1.0, 2.0, 3.0]), W),
+    "column-major": (lambda x: [x.reshape(3, 2, order="F"), x.ravel("F"), x.flatten(order="F")], X),
+    "out": (into_out, X),
+    "index": (lambda i: X.T[i], I),
+    "captured and indexed": (lambda i: [X[0][i], X[i, 1], X[i % 2, i], X[:, i], X[None, i]], I),
+    "one element": (lambda i: [X[i], X[1, i]], np.int64(1)),
+    "held and indexed": (lambda i: HELD["X"][:, i] + HELD["deep"][0][i].T, I),
+    "take": (lambda i: np.take(X, i, axis=1) + np.take([1.0, 2.0, 3.0], i), I),
+    "ix_": (lambda i: X[np.ix_([0, 1], i)], I),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_values_are_numpys(call):
+    function, *arguments = CALLS[call]
+    assert_traces(function, *arguments)
+
+
+def test_an_argument_that_indexes_what_an_object_holds():
+    model = SimpleNamespace(table=np.arange(12.0).reshape(6, 2))
+
+    def function(w, i):
+        return model.table[i] @ w
+
+    assert_traces(function, np.array([1.0, 2.0]), np.array([5, 0]))
+    assert type(model.table) is np.ndarray
+
+
+def test_names_are_numpys_own_again_and_for_other_threads():
+    array, sums, rows = np.array, np.sum, type(np.r_).__getitem__
+    seen = []
+
+    def other():
+        seen.extend([np.array([1, 2]), np.r_[1, 2], np.sum([1, 2])])
+
+    def function(x):
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        trace(function, W)
+    assert [each.tolist() for each in seen] == [[1, 2], [1, 2], 3]
+    assert (np.array, np.sum, type(np.r_).__getitem__) == (array, sums, rows)
+
+
+def test_what_was_written_into_is_refused_under_other_names():
+    def function(x):
+        y = x * 2
+        view = y[:2]
+        np.add(y, 1, out=y)
+        return view
+
+    with pytest.raises(Untraceable, match="changed in place"):
+        trace(function, W)
+    with pytest.raises(ValueError, match="non-broadcastable"):
+        trace(lambda x: np.add(x[:1] * 1, X, out=x[:1] * 1), W)
+
+
+def test_a_list_indexed_by_a_traced_array_is_refused():
+    with pytest.raises(Untraceable, match="an index or a count"):
+        trace(lambda i: [1.0, 2.0][i], 1)
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.int16, np.uint8, np.uint16, np.uint32, np.float16])
+def test_narrow_arguments_are_widened(kind):
+    found = traced_result(lambda x: x * 1.5 + W, np.array([1, 2, 250 if kind is not np.int8 else 120], kind))
+    assert np.allclose(found, np.array([1.5, 3, 375 if kind is not np.int8 else 180]) + W)
+
+
+def test_gradients(client):
+    def loss(w, rows):
+        R = np.array([[w[0], -w[1]], [w[1], w[0]]])
+        value = np.sum((R @ X)[:, rows] ** 2)
+        return value, {"accuracy": np.mean([w[0], w[1]])}
+
+    w, rows = np.array([0.3, 0.7]), np.array([0, 2], np.uint8)
+    f = client.function(lambda w, rows: loss(w, rows)[0])
+    value, gradient = f.value_and_grad(w, rows, wrt="w")
+    both = client.function(loss)(w, rows)
+    size = np.sum(X[:, [0, 2]] ** 2)
+    assert np.isclose(value, size * (w @ w))
+    np.testing.assert_allclose(gradient, 2 * size * w, rtol=1e-13)
+    assert both[1]["accuracy"] == pytest.approx(0.5)

@@ -1,0 +1,186 @@
+"""Functions of SciPy called as their authors do, by the names that SciPy gives them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import integrate, interpolate, linalg, ndimage, signal, sparse, special, stats
+from scipy.spatial import distance
+
+_RNG = np.random.default_rng(7)
+V = _RNG.normal(size=6)
+P = np.array([0.3, 1.7, 2.2, 0.9, 4.1, 1.2])
+K = np.array([0.0, 1.0, 2.0, 5.0, 3.0, 1.0])
+S = np.array([0.1, 0.25, 0.9, 0.6, 0.4, 0.33])
+A = _RNG.normal(size=(4, 4))
+D = A @ A.T + 4 * np.eye(4)
+B = _RNG.normal(size=(4, 3))
+X = _RNG.normal(size=(5, 3))
+Y = _RNG.normal(size=(4, 3))
+T = np.array([0.0, 0.7, 1.1, 2.0, 2.6, 3.3])
+AT = np.array([-0.4, 0.05, 0.8, 1.5, 2.3, 3.6])
+IMAGE = _RNG.normal(size=(5, 7))
+SPARSE: Any = sparse.random(5, 4, 0.5, format="csr", random_state=3)
+DEFINITE = sparse.csc_matrix(sparse.random(6, 6, 0.4, random_state=4) + 6 * sparse.eye(6))
+LU = linalg.lu_factor(A)
+CURVE = interpolate.CubicSpline(T, V)
+LINE = interpolate.interp1d(T, V, fill_value="extrapolate")
+SPLINE = interpolate.make_interp_spline(T, V)
+
+LINALG: dict[str, tuple[Any, ...]] = {
+    "solve": (lambda a, b: linalg.solve(a, b), A, B),
+    "solve of a definite one": (lambda a, b: linalg.solve(a, b, assume_a="pos"), D, B),
+    "solve transposed": (lambda a, b: linalg.solve(a, b, transposed=True), A, B[:, 0]),
+    "inv, det, pinv": (lambda a: [linalg.inv(a), linalg.det(a), linalg.pinv(a)], A),
+    "norm": (lambda a: [linalg.norm(a), linalg.norm(a, 2), linalg.norm(a[0], 1)], A),
+    "cholesky": (lambda a: [linalg.cholesky(a), linalg.cholesky(a, lower=True)], D),
+    "cho_solve": (lambda a, b: linalg.cho_solve(linalg.cho_factor(a), b, check_finite=False), D, B),
+    "cho_solve lower": (lambda a, b: linalg.cho_solve(linalg.cho_factor(a, lower=True), b), D, B[:, 1]),
+    "lu_solve": (lambda b: [linalg.lu_solve(LU, b), linalg.lu_solve(LU, b, trans=1)], B),
+    "solve_triangular": (lambda a, b: linalg.solve_triangular(a, b, lower=True), D, B),
+    "expm, polar": (lambda a: [linalg.expm(a), *linalg.polar(a)], A),
+    "eigh": (lambda a: linalg.eigh(a, eigvals_only=True) + linalg.eigvalsh(a, lower=False), D),
+    "svdvals": (lambda a: linalg.svdvals(a), B),
+    "qr": (lambda a: linalg.qr(a, mode="economic"), A),
+    "lstsq": (lambda a, b: linalg.lstsq(a, b)[0], B, V[:4]),
+    "block_diag": (lambda a, b: linalg.block_diag(a, b, [[1.0]]), A, B),
+    "toeplitz": (lambda c: [linalg.toeplitz(c), linalg.toeplitz(c, c[:3] * 2)], V),
+    "hankel": (lambda c: [linalg.hankel(c), linalg.hankel(c, c[:3] * 2)], V),
+    "circulant, companion": (lambda c: [linalg.circulant(c), linalg.companion(c)], V),
+    "toeplitz solved": (lambda c, b: linalg.solve_toeplitz(c, b) + linalg.matmul_toeplitz(c, b), P + 9 * (T == 0), V),
+    "solve_banded": (lambda r, b: linalg.solve_banded((1, 2), r, b), A + 9 * (np.arange(4) == 2)[:, None], B),
+    "solveh_banded": (lambda r, b: linalg.solveh_banded(r, b), np.abs(A[:2]) + np.array([[0], [9]]), B),
+    "eigh_tridiagonal": (lambda d, e: linalg.eigh_tridiagonal(d, e, eigvals_only=True), P, V[:5]),
+    "sylvester": (lambda a, q: linalg.solve_sylvester(a, a, q) + linalg.solve_continuous_lyapunov(a, q), D, A),
+}
+STATS: dict[str, tuple[Any, ...]] = {
+    "norm": (lambda x, s: [f(x, 0.3, s) for f in _all(stats.norm)], V, P),
+    "norm frozen": (lambda x, s: stats.norm(loc=0.3, scale=s).logpdf(x), V, P),
+    "t": (lambda x, s: [f(x, 3.7, 0.3, s) for f in _all(stats.t)], V, P),
+    "t of df": (lambda x, df: stats.t.logpdf(x, df=df), V, P),
+    "gamma": (lambda x, s: [f(x, 1.7, scale=s) for f in _all(stats.gamma)], P, S),
+    "gamma of a": (lambda x, a: stats.gamma.logpdf(x, a), P, P[::-1].copy()),
+    "beta": (lambda x: [f(x, 1.7, 0.6) for f in _all(stats.beta)], S),
+    "beta of shapes": (lambda x, a, b: stats.beta.logpdf(x, a, b), S, P, P[::-1].copy()),
+    "chi2": (lambda x: [f(x, 2.6) for f in _all(stats.chi2)], P),
+    "expon": (lambda x, s: [f(x, scale=s) for f in _all(stats.expon)], P, S),
+    "laplace": (lambda x, s: [f(x, 0.1, s) for f in _all(stats.laplace)], V, S),
+    "cauchy": (lambda x, s: [f(x, 0.1, s) for f in _all(stats.cauchy)], V, S),
+    "lognorm": (lambda x, s: [f(x, s, scale=2.0) for f in _all(stats.lognorm)], P, S),
+    "weibull_min": (lambda x, c: [f(x, c, scale=2.0) for f in _all(stats.weibull_min)], P, P[::-1].copy()),
+    "uniform": (lambda x, s: [f(x, -0.5, s) for f in _all(stats.uniform)], S, P + 1),
+    "logistic": (lambda x, s: [f(x, 0.2, s) for f in _all(stats.logistic)], V, P),
+    "halfnorm": (lambda x, s: [f(x, scale=s) for f in _all(stats.halfnorm)], P, P[::-1].copy()),
+    "invgamma": (lambda x, s: [f(x, 2.5, scale=s) for f in _all(stats.invgamma)], P, S),
+    "pareto": (lambda x, b: [f(x, b, scale=0.2) for f in _all(stats.pareto)], P, S),
+    "gumbel_r": (lambda x, s: [f(x, 0.2, s) for f in _all(stats.gumbel_r)], V, P),
+    "rayleigh": (lambda x, s: [f(x, scale=s) for f in _all(stats.rayleigh)], P, P[::-1].copy()),
+    "vonmises": (lambda x, k: stats.vonmises.logpdf(x, k), V, P),
+    "poisson": (lambda m: [f(K, m) for f in _all(stats.poisson)], P),
+    "binom": (lambda p: stats.binom.logpmf(K, 7, p) + stats.binom.pmf(K, 7, p) + stats.binom.cdf(K, 7, p), S),
+    "nbinom": (lambda n, p: stats.nbinom.logpmf(K, n, p), P, S),
+    "bernoulli": (lambda p: stats.bernoulli.logpmf(K > 1, p), S),
+    "geom": (lambda p: [f(K + 1, p) for f in _all(stats.geom)], S),
+    "multivariate_normal": (lambda x, m, c: stats.multivariate_normal.logpdf(x, m, c @ c.T), X, X[0], X.T @ X),
+    "multivariate_normal of variances": (lambda x, v: stats.multivariate_normal.logpdf(x, X[1], v), X, P[:3]),
+    "multivariate_normal of one": (lambda x, v: stats.multivariate_normal.pdf(x, 0.5, v), V, P[0]),
+    "multivariate_normal entropy": (lambda c: stats.multivariate_normal.entropy(cov=c @ c.T), X.T @ X),
+    "dirichlet": (lambda a: stats.dirichlet.logpdf(S[:3] / S[:3].sum(), a), P[:3]),
+    "multinomial": (lambda p: stats.multinomial.logpmf([1, 2, 0, 3], 6, p / p.sum()), P[:4]),
+    "wishart": (lambda x, s: stats.wishart.logpdf(x @ x.T, 5.5, s @ s.T), D, D),
+}
+CURVES: dict[str, tuple[Any, ...]] = {
+    "piecewise at": (
+        lambda x: [f(x) for f in (interpolate.PPoly(CURVE.c, CURVE.x), interpolate.PPoly(CURVE.c, CURVE.x, False))],
+        AT[1:5],
+    ),
+    "curve at": (lambda x: [CURVE(x), CURVE(x, 1), CURVE(x, nu=2)], AT),
+    "line at": (lambda x: LINE(x), AT),
+    "spline at": (lambda x: SPLINE(x), AT),
+}
+OTHERS: dict[str, tuple[Any, ...]] = {
+    "special": (
+        lambda x: [
+            special.logsumexp(x),
+            special.softmax(x),
+            special.log_softmax(x),
+            special.polygamma(1, x),
+            special.multigammaln(x + 2, 3),
+        ],
+        P,
+    ),
+    "special ufuncs": (
+        lambda x: [special.exprel(x), special.cosm1(x), special.powm1(x, 0.3), special.exprel(-x / 9)],
+        P,
+    ),
+    "betaincc, comb, factorial": (
+        lambda x: [special.betaincc(1.5, 2.5, x), special.comb(7, 3 * x), special.factorial(x)],
+        S,
+    ),
+    "cdist": (
+        lambda x, y: [distance.cdist(x, y, m) for m in ("euclidean", "sqeuclidean", "cityblock", "cosine", "canberra")],
+        X,
+        Y,
+    ),
+    "cdist of others": (
+        lambda x, y: [
+            distance.cdist(x, y, "minkowski", p=3),
+            distance.cdist(x, y, "chebyshev"),
+            distance.cdist(x, y, "correlation"),
+            distance.cdist(x, y, "mahalanobis", VI=D[:3, :3]),
+            distance.cdist(x, y, "seuclidean", V=P[:3]),
+            distance.cdist(x, y, metric="braycurtis"),
+        ],
+        X,
+        Y,
+    ),
+    "pdist": (lambda x: [distance.pdist(x), distance.squareform(distance.pdist(x, "sqeuclidean"))], X),
+    "distances": (lambda x, y: distance.euclidean(x, y) + distance.cosine(x, y) + distance.cityblock(x, y), X[0], Y[0]),
+    "convolve": (lambda x, y: [signal.convolve(x, y, m) for m in ("full", "same", "valid")], V, P[:3]),
+    "fftconvolve": (lambda x, y: signal.fftconvolve(x, y, "same") + signal.oaconvolve(x, y, "same"), IMAGE, Y),
+    "convolve2d": (lambda x, y: signal.convolve2d(x, y) + signal.correlate2d(x, y), IMAGE, Y),
+    "correlate": (lambda x, y: [signal.correlate(x, y, m) for m in ("full", "same", "valid")], V, P[:3]),
+    "lfilter": (lambda b, a, x: signal.lfilter(b, a, x), P[:3], P[:4], V),
+    "lfilter of rows": (lambda a, x: signal.lfilter([1.0, 0.5], a, x, axis=0), P[:3], IMAGE),
+    "lfilter without feedback": (lambda b, x: signal.lfilter(b, [2.0], x), P[:3], IMAGE),
+    "lfilter with a state": (lambda x, z: signal.lfilter([1.0, 0.5], [1.0, -0.3, 0.2], x, zi=z), V, P[:2]),
+    "detrend": (lambda x: [signal.detrend(x), signal.detrend(x, axis=0, type="constant")], IMAGE),
+    "gaussian_filter": (lambda x: [ndimage.gaussian_filter(x, s) for s in (0.7, (1.5, 0.4), 2.5)], IMAGE),
+    "gaussian_filter edges": (
+        lambda x: [ndimage.gaussian_filter(x, 0.8, mode=m) for m in ("mirror", "nearest", "wrap", "constant")],
+        IMAGE,
+    ),
+    "gaussian_filter1d": (lambda x: [ndimage.gaussian_filter1d(x, 1.2, axis=0, order=k) for k in (0, 1, 2)], IMAGE),
+    "correlate1d": (
+        lambda x, w: [ndimage.correlate1d(x, w[:k], axis=0) + ndimage.convolve1d(x, w[:k], axis=0) for k in (3, 4)],
+        IMAGE,
+        V,
+    ),
+    "uniform_filter": (
+        lambda x: [ndimage.uniform_filter(x, 3), ndimage.uniform_filter(x, (2, 4)), ndimage.uniform_filter1d(x, 3)],
+        IMAGE,
+    ),
+    "map_coordinates": (
+        lambda x, c: [ndimage.map_coordinates(x, c, order=1, mode=m) for m in ("constant", "nearest")],
+        IMAGE,
+        np.array([[0.3, 1.2, 3.9, -0.5], [2.2, 5.9, 0.1, 3.3]]),
+    ),
+    "trapezoid": (
+        lambda y, x: integrate.trapezoid(y, x) + integrate.trapezoid(y, dx=0.1) + integrate.cumulative_trapezoid(y, x),
+        V,
+        T,
+    ),
+    "cumulative_trapezoid": (lambda y: integrate.cumulative_trapezoid(y, T[:5], axis=0, initial=0), IMAGE),
+    "simpson": (lambda y: [integrate.simpson(y, x=T), integrate.simpson(y[:5], dx=0.3), integrate.simpson(y)], V),
+    "sparse": (lambda w: [SPARSE @ w, SPARSE.tocsc() @ w, SPARSE.tobsr() @ w, SPARSE.todia().dot(w)], P[:4]),
+    "sparse transposed": (lambda w: [SPARSE.T @ w, w @ SPARSE, w @ sparse.coo_array(SPARSE), SPARSE.T * w], P[:5]),
+    "sparse and a matrix": (lambda w: [SPARSE @ w, w.T @ SPARSE.T], B),
+    "spsolve": (lambda b: sparse.linalg.spsolve(DEFINITE, b), V),
+}
+CALLS = LINALG | STATS | OTHERS | CURVES
+
+
+def _all(law: Any) -> list[Any]:
+    names = ("pdf", "logpdf") if hasattr(law, "pdf") else ("pmf", "logpmf")
+    return [getattr(law, name) for name in (*names, "cdf", "sf", "logcdf", "logsf")]

@@ -1,0 +1,259 @@
+"""Where densities end and parameters are none: values are SciPy's, and nothing outside has a part in derivatives."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.scipy.stats
+import numpy as np
+import pytest
+import scipy.interpolate
+import scipy.sparse.linalg
+import scipy.stats
+from scipy import stats
+from scipy.linalg import cho_factor
+from scipy.stats import norm
+
+from gradserve.client import Client
+from gradserve.client.scipy import linalg as ours
+from gradserve.client.scipy import stats as our_stats
+from gradserve.client.scipy.interpolate import BSpline, CubicSpline, interp1d
+from gradserve.client.scipy.sparse.linalg import factorized, splu
+from gradserve.client.tracing.trace import trace
+from gradserve.ir.errors import Untraceable
+from gradserve.numpy.table import SCIPY
+from tests.clients.evaluation import traced_result
+from tests.numpy import scipy_calls
+
+jax.config.update("jax_enable_x64", True)
+
+CURVES: Any = scipy.interpolate
+SYSTEMS: Any = scipy.sparse.linalg
+X = np.array([-np.inf, -1.0, 0.0, 0.5, 1.0, 2.0, 7.0, np.inf, np.nan])
+LAWS: dict[str, list[tuple[Any, ...]]] = {
+    "norm": [(0.0, 1.0), (0.0, 0.0), (0.0, -1.0)],
+    "t": [(3.0,), (np.inf,), (0.0,)],
+    "gamma": [(1.0,), (2.0,), (0.5,), (-1.0,)],
+    "chi2": [(2.0,), (4.0,), (1.0,), (0.0,)],
+    "beta": [(1.0, 1.0), (2.0, 3.0), (0.5, 0.5), (0.0, 1.0)],
+    "expon": [(), (0.0, -1.0)],
+    "laplace": [()],
+    "cauchy": [()],
+    "lognorm": [(1.0,), (0.0,)],
+    "weibull_min": [(1.0,), (2.0,), (0.5,)],
+    "uniform": [(), (0.5, 2.0), (0.0, 0.0)],
+    "logistic": [()],
+    "halfnorm": [()],
+    "invgamma": [(2.0,)],
+    "pareto": [(2.0,), (0.0,)],
+    "gumbel_r": [()],
+    "rayleigh": [()],
+    "poisson": [(1.5,), (0.0,), (-1.0,)],
+    "binom": [(2.0, 0.3), (2.0, 0.0), (2.0, 1.0), (2.5, 0.3), (2.0, 1.5)],
+    "nbinom": [(2.0, 0.3), (2.5, 1.0), (0.0, 0.5)],
+    "bernoulli": [(0.3,), (1.0,), (2.0,)],
+    "geom": [(0.3,), (1.0,), (0.0,)],
+}
+# Of t with infinitely many degrees the beta function has no probabilities; gamma and its kin have NaN at infinity.
+LEFT_OUT = {("t", np.inf, "cdf"), ("t", np.inf, "sf"), ("t", np.inf, "logcdf"), ("t", np.inf, "logsf")}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("law", LAWS)
+def test_values_at_edges_are_scipys(law):
+    theirs = getattr(stats, law)
+    methods = [full.rpartition(".")[2] for full in SCIPY if full.startswith(f"scipy.stats.{law}.")]
+    for parameters in LAWS[law]:
+        for method in methods:
+            if (law, *parameters[:1], method) in LEFT_OUT:
+                continue
+            expected = getattr(theirs, method)(X, *parameters)
+            if method in ("logcdf", "logsf"):
+                # SciPy has probabilities of 1 at infinity even where there are no such parameters.
+                plain = getattr(theirs, method.removeprefix("log"))(X, *parameters)
+                expected = np.where(np.isnan(plain), np.nan, expected)
+            elif method.endswith(("pdf", "pmf")) and not np.isnan(getattr(theirs, method)(2.0, *parameters)):
+                # SciPy has inf - inf at infinity where densities vanish.
+                expected = np.where(np.isinf(X), -np.inf if method.startswith("log") else 0.0, expected)
+            found = traced_result(lambda x, m=method, p=parameters: getattr(theirs, m)(x, *p), X)
+            np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-15, err_msg=f"{law}.{method}{parameters}")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("law", [law for law in LAWS if hasattr(getattr(stats, law), "logpdf")])
+def test_what_is_outside_has_no_part_in_derivatives(law):
+    """At numbers inside and outside together, the derivative is that of those inside alone."""
+    theirs, shapes = getattr(stats, law), LAWS[law][0][: getattr(stats, law).numargs]
+    inside = {"beta": 0.3, "uniform": 0.3, "pareto": 1.7}.get(law, 0.3)
+    outside = np.array([-1.0, -np.inf, inside]) if np.isinf(theirs.logpdf(-1.0, *shapes)) else np.array([inside])
+
+    def loss(scale: Any, x: Any) -> Any:
+        return np.sum(theirs.pdf(x, *shapes, scale=scale) + theirs.cdf(x, *shapes, scale=scale))
+
+    with Client() as client:
+        f = client.function(loss)
+        assert np.allclose(f.grad(0.9, outside, wrt="scale"), f.grad(0.9, outside[-1:], wrt="scale"), rtol=1e-12)
+
+
+@pytest.mark.parametrize("law", ["norm", "gamma", "laplace", "cauchy", "pareto"])
+def test_gradients_are_those_of_jax(law):
+    """In all shape parameters, the place and the scale."""
+    theirs = getattr(jax.scipy.stats, law)
+    parameters = np.array([*[1.7, 2.3][: getattr(stats, law).numargs], 0.05, 1.3])
+    x = np.array([0.3, 0.7, 0.9]) + (law == "pareto") * 2.0
+
+    def loss(p: Any) -> Any:
+        return np.sum(getattr(stats, law).logpdf(x, *p) * np.arange(1, 4))
+
+    def of_jax(p: Any) -> Any:
+        return (theirs.logpdf(x, *p) * np.arange(1, 4)).sum()
+
+    with Client() as client:
+        found = client.function(loss).value_and_grad(parameters)
+    expected = jax.value_and_grad(of_jax)(parameters)
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-12)
+    np.testing.assert_allclose(found[1], expected[1], rtol=1e-10)
+
+
+def test_student_has_its_density_as_derivative_at_0_too():
+    x = np.array([-2.0, -0.4, -1e-9, 0.0, 1e-9, 0.3, 0.5, 4.0])
+    with Client() as client:
+        for df in (0.3, 1.0, 7.5, 400.0):
+            slopes = client.function(lambda x, df=df: np.sum(stats.t.cdf(x, df))).grad(x)
+            np.testing.assert_allclose(slopes, stats.t.pdf(x, df), rtol=1e-9)
+
+
+def test_every_function_is_called():
+    source = Path(scipy_calls.__file__).read_text() + Path(__file__).read_text()
+    for full in SCIPY:
+        parts = full.split(".")
+        name = parts[2] if parts[1] in ("stats", "interpolate") else parts[-1] if parts[-1] != "__call__" else parts[-2]
+        assert name in source, full
+
+
+def test_arguments_stand_where_scipys_do():
+    """What is given by position means the same: parameters by position are the first of SciPy's."""
+    by_position = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    compared = 0
+    for full, entry in SCIPY.items():
+        module, _, name = full.rpartition(".")
+        theirs = getattr(sys.modules.get(module), name, None)
+        if theirs is None:
+            continue
+        names, own = (
+            [p.name for p in inspect.signature(f).parameters.values() if p.kind in by_position]
+            for f in (theirs, entry.call)
+        )
+        assert own[1:] == names[: len(own) - 1], full
+        compared += 1
+    assert compared > 60
+
+
+def test_distributions_of_others_are_not_scipys():
+    class Mine(stats.rv_continuous):
+        def _pdf(self, x, *shapes):
+            return np.exp(-x)
+
+    for law in (Mine(a=0.0, name="norm"), type(norm)(a=0.0, name="norm")):
+        with pytest.raises(Untraceable):
+            trace(lambda w, law=law: law.logpdf(w), np.ones(3))
+
+
+# ---- under the mirror's names
+
+
+def test_the_mirror_takes_numbers():
+    A = scipy_calls.D
+    np.testing.assert_allclose(ours.solve(A, scipy_calls.B), np.linalg.solve(A, scipy_calls.B), rtol=1e-12)
+    np.testing.assert_allclose(our_stats.norm.logpdf(X[1:6], 0.1, 2.0), norm.logpdf(X[1:6], 0.1, 2.0), rtol=1e-14)
+    np.testing.assert_allclose(our_stats.gamma(1.5, scale=2.0).cdf(X[2:7]), stats.gamma(1.5, scale=2.0).cdf(X[2:7]))
+    assert "logpdf" in repr(dir(our_stats)) or "norm" in dir(our_stats)
+    with pytest.raises(AttributeError, match=r"gradserve has no scipy\.stats\.skellam"):
+        _ = our_stats.skellam
+    with pytest.raises(AttributeError, match=r"has no scipy\.stats\.norm\.ppf"):
+        _ = our_stats.norm.ppf
+
+
+def test_curves_through_traced_points():
+    t, at = scipy_calls.T, scipy_calls.AT
+    with Client() as client:
+        for kind in ("not-a-knot", "natural", "clamped", ((1, 0.5), (2, -1.0))):
+            curve = lambda y, kind=kind: CubicSpline(t, y, bc_type=kind)(at)  # noqa: E731
+            theirs = lambda y, kind=kind: CURVES.CubicSpline(t, y, bc_type=kind)(at)  # noqa: E731
+            y = scipy_calls.V
+            np.testing.assert_allclose(traced_result(curve, y), theirs(y), rtol=1e-11)
+            rows = client.function(curve).jacobian(y)
+            expected = np.stack([theirs(y + e) - theirs(y) for e in np.eye(6)], axis=1)
+            np.testing.assert_allclose(rows, expected, rtol=1e-9, atol=1e-9)
+    for n in (2, 3):
+        found = traced_result(lambda y, n=n: CubicSpline(t[:n], y)(at), scipy_calls.V[:n])
+        np.testing.assert_allclose(found, CURVES.CubicSpline(t[:n], scipy_calls.V[:n])(at), rtol=1e-11)
+    image = scipy_calls.IMAGE[:, :6]
+    found = traced_result(lambda y: CubicSpline(t, y, axis=1)(at), image)
+    np.testing.assert_allclose(found, CURVES.CubicSpline(t, image, axis=1)(at), rtol=1e-11)
+    for kind in ("linear", "previous", "next", "cubic"):
+        found = traced_result(lambda y, kind=kind: interp1d(t, y, kind=kind)(at[1:5]), scipy_calls.V)
+        np.testing.assert_allclose(found, CURVES.interp1d(t, scipy_calls.V, kind=kind)(at[1:5]), rtol=1e-11)
+    spline = scipy_calls.SPLINE
+    found = traced_result(lambda c: BSpline(spline.t, c, spline.k)(at), spline.c)
+    np.testing.assert_allclose(found, spline(at), rtol=1e-11)
+
+
+def test_factors_of_sparse_matrices():
+    A, b = scipy_calls.DEFINITE, scipy_calls.V
+    np.testing.assert_allclose(traced_result(lambda b: splu(A).solve(b), b), SYSTEMS.splu(A).solve(b), rtol=1e-12)
+    found = traced_result(lambda b: factorized(A)(b), b)
+    np.testing.assert_allclose(found, SYSTEMS.factorized(A)(b), rtol=1e-12)
+    found = traced_result(lambda b: splu(A).solve(b, trans="T"), b)
+    np.testing.assert_allclose(found, SYSTEMS.splu(A).solve(b, trans="T"), rtol=1e-12)
+
+
+def test_a_large_sparse_matrix_stays_sparse():
+    """A million numbers in a matrix that would take 80 gigabytes: products and their derivatives."""
+    rng, n = np.random.default_rng(1), 100_000
+    places = rng.integers(0, n, (2, 10 * n))
+    A: Any = scipy.sparse.csr_array((rng.normal(size=10 * n), places), shape=(n, n))
+    w = rng.normal(size=n)
+    with Client() as client:
+        value, gradient = client.function(lambda w: np.sum((A @ w) ** 2) / 2).value_and_grad(w)
+    assert np.isclose(value, np.sum((A @ w) ** 2) / 2)
+    np.testing.assert_allclose(gradient, A.T @ (A @ w), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("function", "line"),
+    [
+        (lambda w: norm.ppf(w), "so can what gradserve.client.scipy has"),
+        (lambda w: cho_factor(np.outer(w, w)), "write `from gradserve.client.scipy.linalg import cho_factor`"),
+        (lambda w: stats.multivariate_normal(w), "gradserve.client.scipy"),
+        (lambda w: scipy_calls.SPARSE.multiply(w), "gradserve.client.scipy has"),
+        (lambda w: SYSTEMS.splu(scipy_calls.DEFINITE[:4, :4]).solve(w), "from gradserve.client.scipy.sparse.linalg"),
+        (lambda w: scipy.linalg.sqrtm(np.outer(w, w)), "gradserve.client.functions.sqrtm is that of symmetric"),
+        (lambda w: SYSTEMS.spsolve(scipy.sparse.eye_array(5000), w), "a system of 5000 rows"),
+        (lambda w: scipy_calls.SPARSE + w, "A.toarray() if it is small"),
+        (lambda w: CURVES.CubicSpline(np.arange(4.0), w), "import CubicSpline`"),
+    ],
+)
+def test_refusals_name_the_line(function, line):
+    with pytest.raises(Untraceable) as refusal:
+        trace(function, np.ones(4))
+    assert line in str(refusal.value)
+    assert str(refusal.value).startswith("test_scipy_edges.py:")
+
+
+def test_the_mirror_traces_without_scipy():
+    code = """
+import sys
+import numpy as np
+from gradserve.client.scipy import linalg, spatial, stats
+from gradserve.client.tracing.trace import trace
+loss = lambda w: stats.norm.logpdf(linalg.solve(np.eye(3), w)).sum() + spatial.distance.pdist(w[:, None]).sum()
+assert len(trace(loss, np.ones(3)).graph.nodes) > 3
+assert not {name for name in sys.modules if name.partition(".")[0] == "scipy"}
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -1,0 +1,19 @@
+"""SciPy's functions that are no ufuncs, on values of a graph in the making, with their names and arguments.
+
+Importing it enters them in the table: who traces nothing of SciPy need not wait for it.
+"""
+
+from gradserve.numpy.scipy import (  # noqa: F401  (importing a module enters its functions in the table)
+    continuous,
+    discrete,
+    filters,
+    images,
+    integrate,
+    interpolate,
+    linalg,
+    matrices_of_few,
+    multivariate,
+    sparse,
+    spatial,
+    special,
+)

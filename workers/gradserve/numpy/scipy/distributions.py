@@ -1,0 +1,198 @@
+"""What the distributions of scipy.stats have in common: parameters, where they lie, and what holds outside.
+
+A density is 0 outside of the support, and NaN for parameters that no distribution has. What is computed inside is
+computed of a number inside everywhere, so that nothing outside contributes to a derivative.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gradserve.ir.builder import Builder, Value
+from gradserve.numpy.arguments import to_float
+from gradserve.numpy.table import SCIPY, NumpyFunction
+
+Formula = Callable[..., Value]
+"""Takes the builder, a number and the shape parameters."""
+
+
+def _always(g: Builder, *_: Value) -> Value:
+    return g.constant(True)
+
+
+def between(low: float, high: float) -> Callable[..., tuple[float, float]]:
+    """The support from one number to another, whatever the shape parameters are."""
+    return lambda *_: (low, high)
+
+
+def at(number: float) -> Callable[..., float]:
+    """A number inside, whatever the shape parameters are."""
+    return lambda *_: number
+
+
+_EVERYWHERE = between(-math.inf, math.inf)
+_AT_0 = at(0.0)
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """A distribution of numbers, in its standard form."""
+
+    name: str
+    summary: str
+    log_density: Formula
+    """Of numbers in the support."""
+    shapes: tuple[str, ...] = ()
+    """The names of the shape parameters."""
+    lies: tuple[float, ...] = ()
+    """Shape parameters that there may be."""
+    exists: Callable[..., Value] = _always
+    """Whether there are such shape parameters."""
+    support: Callable[..., tuple[Any, Any]] = _EVERYWHERE
+    """The first and the last number, by the shape parameters; both belong to it."""
+    middle: Callable[..., Any] = _AT_0
+    """A number inside, by the shape parameters."""
+    cdf: Formula | None = None
+    """The probability to be below a number inside."""
+    sf: Formula | None = None
+    """The probability to be above it; by default what the other leaves."""
+    logcdf: Formula | None = None
+    logsf: Formula | None = None
+    whole: bool = False
+    """Whether it is one of whole numbers."""
+
+
+@dataclass(frozen=True)
+class _Point:
+    """A number and parameters as a distribution takes them."""
+
+    y: Value
+    """The number, in standard form."""
+    shapes: list[Value]
+    scale: Value
+    """1 where there is none such."""
+    exists: Value
+    """Whether there are such parameters, and the number is one."""
+    low: Value
+    high: Value
+
+
+def enter(law: Distribution) -> Distribution:
+    """Enters the distribution's methods in the table."""
+    density = ("pmf", "logpmf") if law.whole else ("pdf", "logpdf")
+    methods: Mapping[str, Formula] = {density[0]: _density, density[1]: _log_density}
+    if law.cdf is not None or law.logcdf is not None:
+        methods = {**methods, "cdf": _cdf, "sf": _sf, "logcdf": _logcdf, "logsf": _logsf}
+    for method, formula in methods.items():
+        SCIPY[f"scipy.stats.{law.name}.{method}"] = NumpyFunction(_method(law, method, formula))
+    return law
+
+
+_SAID = {
+    "pdf": "The density of",
+    "pmf": "The probability of",
+    "logpdf": "The logarithm of the density of",
+    "logpmf": "The logarithm of the probability of",
+    "cdf": "The probability to be at most x, of",
+    "sf": "The probability to be above x, of",
+    "logcdf": "The logarithm of cdf, of",
+    "logsf": "The logarithm of sf, of",
+}
+
+
+def _method(law: Distribution, name: str, formula: Formula) -> Callable[..., Value]:
+    def method(g: Builder, x: Any, *args: Any, **named: Any) -> Value:
+        return formula(g, law, _placed(g, law, x, args, named))
+
+    method.__name__ = name
+    method.__doc__ = f"{_SAID[name]} {law.summary}."
+    return method
+
+
+def _placed(g: Builder, law: Distribution, x: Any, args: Sequence[Any], named: Mapping[str, Any]) -> _Point:
+    """The arguments as SciPy takes them: shape parameters by position or name, then loc and scale.
+
+    Raises:
+        TypeError: one is missing, or given twice, or unknown.
+    """
+    names = (*law.shapes, "loc") if law.whole else (*law.shapes, "loc", "scale")
+    given = dict(zip(names, args, strict=False))
+    twice = given.keys() & named.keys()
+    given |= named
+    missing = [name for name in law.shapes if name not in given]
+    if missing or twice or given.keys() - set(names) or len(args) > len(names):
+        raise TypeError(f"{law.name} takes x and {', '.join(names)}, each once; x alone stands before them")
+    values = [to_float(g, v) for v in (x, *(given[name] for name in law.shapes), given.get("loc", 0.0))]
+    number, *shapes, loc, scale = g.align(g.promote([*values, to_float(g, given.get("scale", 1.0))]))
+    exists = g.logical_and(g.gt(scale, 0), law.exists(g, *shapes))
+    shapes = [g.select(exists, s, inside) for s, inside in zip(shapes, law.lies, strict=True)]
+    scale = g.select(exists, scale, 1)
+    y = g.div(g.sub(number, loc), scale)
+    low, high = (g.convert(g.lift(end), y.type.element_type) for end in law.support(g, *shapes))
+    return _Point(y, shapes, scale, g.logical_and(exists, g.eq(y, y)), low, high)
+
+
+def _inside(g: Builder, law: Distribution, at: _Point, inside: Value, formula: Formula) -> Value:
+    """A formula where the number is inside, and of one inside elsewhere."""
+    return formula(g, g.select(inside, at.y, law.middle(g, *at.shapes)), *at.shapes)
+
+
+def _or_nan(g: Builder, at: _Point, result: Value) -> Value:
+    return g.select(at.exists, result, math.nan)
+
+
+def _log_density(g: Builder, law: Distribution, at: _Point) -> Value:
+    inside = g.logical_and(g.ge(at.y, at.low), g.le(at.y, at.high))
+    if law.whole:
+        inside = g.logical_and(inside, g.eq(g.floor(at.y), at.y))
+    inside = g.logical_and(inside, g.logical_and(at.exists, g.is_finite(at.y)))
+    found = g.sub(_inside(g, law, at, inside, law.log_density), g.log(at.scale))
+    return _or_nan(g, at, g.select(inside, found, -math.inf))
+
+
+def _density(g: Builder, law: Distribution, at: _Point) -> Value:
+    return g.exp(_log_density(g, law, at))
+
+
+def _probability(g: Builder, law: Distribution, at: _Point, formula: Formula, ends: tuple[float, float]) -> Value:
+    """A formula strictly inside, and what it is below and above."""
+    if law.whole:
+        at = _Point(g.floor(at.y), at.shapes, at.scale, at.exists, at.low, at.high)
+        below = g.lt(at.y, at.low)
+    else:
+        below = g.le(at.y, at.low)
+    above = g.ge(at.y, at.high)
+    inside = g.logical_and(at.exists, g.logical_not(g.logical_or(below, above)))
+    outside = g.select(above, ends[1], g.full(at.y.type, ends[0]))
+    return _or_nan(g, at, g.select(inside, _inside(g, law, at, inside, formula), outside))
+
+
+def _cdf(g: Builder, law: Distribution, at: _Point) -> Value:
+    found = law.cdf or (lambda g, *point: g.exp(_known(law.logcdf)(g, *point)))
+    return _probability(g, law, at, found, (0.0, 1.0))
+
+
+def _sf(g: Builder, law: Distribution, at: _Point) -> Value:
+    found = law.sf or (lambda g, *point: g.sub(1.0, _known(law.cdf)(g, *point)))
+    return _probability(g, law, at, found, (1.0, 0.0))
+
+
+def _logcdf(g: Builder, law: Distribution, at: _Point) -> Value:
+    found = law.logcdf or (lambda g, *point: g.log(_known(law.cdf)(g, *point)))
+    return _probability(g, law, at, found, (-math.inf, 0.0))
+
+
+def _logsf(g: Builder, law: Distribution, at: _Point) -> Value:
+    if law.logsf is None and law.sf is None:
+        found: Formula = lambda g, *point: g.log1p(g.neg(_known(law.cdf)(g, *point)))  # noqa: E731
+    else:
+        found = law.logsf or (lambda g, *point: g.log(_known(law.sf)(g, *point)))
+    return _probability(g, law, at, found, (0.0, -math.inf))
+
+
+def _known(formula: Formula | None) -> Formula:
+    assert formula is not None
+    return formula

@@ -1,0 +1,198 @@
+"""scipy.linalg: what NumPy has under the same names, factors and what is solved with them, systems with structure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gradserve.ir.builder import Builder, Value
+from gradserve.ir.graph import Literal
+from gradserve.numpy import decompositions, norms, systems
+from gradserve.numpy.arguments import Unsupported, integers, lift, refuse, to_float
+from gradserve.numpy.decompositions import matrix
+from gradserve.numpy.indexing import getitem
+from gradserve.numpy.matrices import diag, tril, triu
+from gradserve.numpy.shaping import swapaxes
+from gradserve.numpy.table import OWN, SCIPY, implements_scipy
+from gradserve.ops.linalg.triangles import mirrored
+
+for _name in ("cho_solve", "expm", "polar", "solve_sylvester", "solve_triangular"):
+    SCIPY[f"scipy.linalg.{_name}"] = OWN[_name]
+
+
+@implements_scipy("linalg.solve")
+def solve(
+    g: Builder, a: Any, b: Any, lower: bool = False, *, assume_a: str | None = None, transposed: bool = False
+) -> Value:
+    """The x with a x = b; of matrices assumed to be symmetric or definite, one triangle is read."""
+    x = matrix(g, a, "solve", square=True)
+    kind = {"symmetric": "sym", "her": "sym", "hermitian": "sym", "positive definite": "pos"}.get(
+        str(assume_a), assume_a
+    )
+    if kind in ("sym", "pos"):
+        x = mirrored(g, x if lower else swapaxes(x, -1, -2))
+    elif kind in ("upper triangular", "lower triangular"):
+        return systems.solve_triangular(x, b, trans=int(transposed), lower=kind == "lower triangular")
+    elif kind == "diagonal":
+        x = diag(diag(x))
+    elif kind not in (None, "gen", "general"):
+        raise Unsupported(f"scipy.linalg.solve with assume_a={assume_a!r} cannot be traced", "leave it out")
+    return systems.solve(swapaxes(x, -1, -2) if transposed else x, b)
+
+
+@implements_scipy("linalg.inv")
+def inv(g: Builder, a: Any) -> Value:
+    """The inverse."""
+    return systems.inv(a)
+
+
+@implements_scipy("linalg.det")
+def det(g: Builder, a: Any) -> Value:
+    """The determinant."""
+    return systems.det(a)
+
+
+@implements_scipy("linalg.pinv")
+def pinv(g: Builder, a: Any, *, rtol: Any = None) -> Value:
+    """The pseudoinverse; its derivative is that along matrices of the same rank."""
+    x = matrix(g, a, "pinv")
+    eps = float(np.finfo(x.type.element_type.dtype).eps)
+    return decompositions.pinv(x, rtol=max(x.shape[-2:]) * eps if rtol is None else rtol)
+
+
+@implements_scipy("linalg.norm")
+def norm(g: Builder, a: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Value:
+    """The norm of vectors or matrices."""
+    return norms.norm(a, ord, axis, keepdims)
+
+
+@implements_scipy("linalg.eigh")
+def eigh(g: Builder, a: Any, *, lower: bool = True, eigvals_only: bool = False) -> Any:
+    """Eigenvalues, ascending, and eigenvectors of the symmetric matrix of which one triangle is read."""
+    triangle = "L" if lower else "U"
+    if eigvals_only:
+        return decompositions.eigvalsh(a, triangle)
+    return tuple(decompositions.eigh(a, triangle))
+
+
+@implements_scipy("linalg.eigvalsh")
+def eigvalsh(g: Builder, a: Any, *, lower: bool = True) -> Value:
+    """Eigenvalues, ascending, of the symmetric matrix of which one triangle is read."""
+    return decompositions.eigvalsh(a, "L" if lower else "U")
+
+
+@implements_scipy("linalg.svd")
+def svd(g: Builder, a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
+    """Singular values, descending, and their vectors."""
+    found = decompositions.svd(a, full_matrices, compute_uv)
+    return found if isinstance(found, Value) else tuple(found)
+
+
+@implements_scipy("linalg.svdvals")
+def svdvals(g: Builder, a: Any) -> Value:
+    """Singular values, descending."""
+    return decompositions.svdvals(a)
+
+
+@implements_scipy("linalg.cholesky")
+def cholesky(g: Builder, a: Any, lower: bool = False) -> Value:
+    """The upper factor R with R^T R = a, or the lower one; of a, one triangle is read."""
+    return systems.cholesky(a, upper=not lower)
+
+
+@implements_scipy("linalg.cho_factor")
+def cho_factor(g: Builder, a: Any, lower: bool = False) -> tuple[Value, bool]:
+    """What cho_solve takes: a factor, and whether it is the lower one; 0 where SciPy leaves what it found."""
+    return cholesky(a, lower), lower
+
+
+@implements_scipy("linalg.qr")
+def qr(g: Builder, a: Any, *, mode: str = "full") -> Any:
+    """Q with orthonormal columns and R upper triangular; R alone in mode r."""
+    if mode not in ("full", "economic", "r"):
+        raise Unsupported(f"scipy.linalg.qr with mode={mode!r} cannot be traced", "use 'economic'")
+    x = matrix(g, a, "qr")
+    if mode == "full" and x.shape[-2] > x.shape[-1]:
+        raise Unsupported("scipy.linalg.qr in mode 'full' cannot be traced: Q has columns of no use", "use 'economic'")
+    found = decompositions.qr(x, "r" if mode == "r" else "reduced")
+    return (found,) if isinstance(found, Value) else tuple(found)
+
+
+@implements_scipy("linalg.lstsq")
+def lstsq(g: Builder, a: Any, b: Any, cond: Any = None) -> Any:
+    """The solution of least norm, the sums of squared residuals, rank and singular values."""
+    x = matrix(g, a, "lstsq")
+    eps = float(np.finfo(x.type.element_type.dtype).eps)
+    return tuple(decompositions.lstsq(x, b, eps if cond is None else cond))
+
+
+@implements_scipy("linalg.lu_solve")
+def lu_solve(g: Builder, lu_and_piv: Any, b: Any, trans: int = 0) -> Value:
+    """The x with a x = b, or a^T x = b, given scipy.linalg.lu_factor of a captured a."""
+    lu, pivots = lu_and_piv
+    if isinstance(lu, Value) and not isinstance(g.literal(lu), Literal):
+        raise Unsupported("scipy.linalg.lu_solve of traced factors cannot be traced", "write np.linalg.solve(a, b)")
+    factors, right, order = to_float(g, lu), to_float(g, b), _order(integers(pivots, "pivots"))
+    n = factors.shape[-1]
+    unit = g.add(tril(factors, -1), g.constant(np.eye(n, dtype=factors.type.element_type.dtype)))
+    upper = triu(factors)
+    if trans in (0, "N"):
+        half = systems.solve_triangular(unit, getitem(g, right, order), lower=True)
+        return systems.solve_triangular(upper, half)
+    half = systems.solve_triangular(upper, right, trans=1)
+    return getitem(g, systems.solve_triangular(unit, half, trans=1, lower=True), np.argsort(order))
+
+
+def _order(pivots: tuple[int, ...]) -> Any:
+    """The rows in the order to which exchanges, one after the other, bring them."""
+    order = np.arange(len(pivots))
+    for k, other in enumerate(pivots):
+        order[[k, other]] = order[[other, k]]
+    return order
+
+
+@implements_scipy("linalg.solve_banded")
+def solve_banded(g: Builder, l_and_u: Any, ab: Any, b: Any) -> Value:
+    """The x with a x = b, given the diagonals of a from the highest to the lowest; solved as a full matrix."""
+    low, high = integers(l_and_u, "numbers of diagonals")
+    return systems.solve(_banded(g, ab, high, low), b)
+
+
+def _banded(g: Builder, ab: Any, high: int, low: int) -> Value:
+    """The matrix whose element (i, j) stands in row high + i - j of `ab`, column j."""
+    rows = to_float(g, ab)
+    if rows.type.rank != 2 or rows.shape[0] != high + low + 1:
+        refuse(g, "solve_banded", f"{rows.type} has not {high + low + 1} diagonals")
+    n = rows.shape[1]
+    i, j = np.indices((n, n))
+    row = high + i - j
+    inside = (row >= 0) & (row <= high + low)
+    full = getitem(g, rows, (np.where(inside, row, 0), j))
+    return g.select(g.constant(inside), full, 0.0)
+
+
+@implements_scipy("linalg.solveh_banded")
+def solveh_banded(g: Builder, ab: Any, b: Any, *, lower: bool = False) -> Value:
+    """The x with a x = b, given the upper or the lower diagonals of a definite a; solved as a full matrix."""
+    rows = to_float(g, ab)
+    count = rows.shape[0] - 1
+    half = _banded(g, rows, 0, count) if lower else _banded(g, rows, count, 0)
+    full = mirrored(g, half if lower else swapaxes(half, -1, -2))
+    return systems.solve(full, b)
+
+
+@implements_scipy("linalg.eigh_tridiagonal")
+def eigh_tridiagonal(g: Builder, d: Any, e: Any, eigvals_only: bool = False) -> Any:
+    """Eigenvalues, ascending, and eigenvectors of the symmetric matrix with a diagonal and the one beside it."""
+    middle, beside = (to_float(g, v) for v in g.promote([lift(g, d), lift(g, e)]))
+    if beside.type.size != middle.type.size - 1:
+        raise ValueError("d and e must have lengths n and n - 1")
+    return eigh(g.add(diag(middle), diag(beside, -1)), lower=True, eigvals_only=eigvals_only)
+
+
+@implements_scipy("linalg.solve_continuous_lyapunov")
+def solve_continuous_lyapunov(g: Builder, a: Any, q: Any) -> Value:
+    """The x with a x + x a^T = q."""
+    x = matrix(g, a, "solve_continuous_lyapunov", square=True)
+    return OWN["solve_sylvester"].call(g, x, swapaxes(x, -1, -2), q)  # type: ignore[no-any-return]
