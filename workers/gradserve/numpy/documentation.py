@@ -77,8 +77,8 @@ Arrays of complex64 and complex128 are parameters, data and values like others. 
   the gradient along the tangent.
 - A complex scalar has a gradient, and complex values have a Jacobian in complex parameters, where there are complex
   derivatives: say `holomorphic=True`. That of a function through `np.conj`, `np.real`, `np.abs` and the like is
-  refused, with the line. Without it, real values have a Jacobian in complex parameters, each row a gradient, and complex
-  values one in real parameters.
+  refused, with the line. Without it, real values have a Jacobian in complex parameters, each row a gradient, and
+  complex values one in real parameters.
 - Hessians, their traces and spectra, Gauss-Newton products, Taylor models and limits at kinks are asked of real
   parameters: write `lambda x, y: loss(x + 1j * y)`. `f.verify` and `f.verify_symmetry` do so by themselves.
 - |z| at 0 is a kink, with the derivative 0. On a branch cut, as that of `np.log` below 0, derivatives are those of the
@@ -86,9 +86,8 @@ Arrays of complex64 and complex128 are parameters, data and values like others. 
 - Eigenvectors of a complex Hermitian matrix have any phase: a gradient that depends on it is refused, and so are
   derivatives of single eigenvalues and of vectors in a cluster. Their tangents have no part along the vector itself.
 
-Not there are derivatives of singular vectors, pseudoinverses, least squares, functions of matrices and special functions
-of complex numbers, nor derivatives within a loss in complex arguments. What needs an order, as `np.max` and
-`np.sort`, is refused.
+Not there are singular vectors, pseudoinverses, least squares, functions of matrices and special functions of complex
+numbers, and derivatives within a loss in complex arguments. What needs an order, as `np.max` and `np.sort`, is refused.
 """
 _SECTIONS = {
     "np": "NumPy",
@@ -114,7 +113,11 @@ def documentation() -> str:
         parts += [f"\n## {title}\n", *_table((name, rows[name]) for name in named)]
     methods = {f"np.{u.__name__}.{method}": _summary(entry.call) for (u, method), entry in UFUNC_METHODS.items()}
     parts += ["\n## Methods of ufuncs\n", *_table(sorted(methods.items()))]
-    parts += [_COMPLEX, _KINKS, *(f"| {', '.join(ops)} | {convention} |" for convention, ops in kink_conventions().items())]
+    parts += [
+        _COMPLEX,
+        _KINKS,
+        *(f"| {', '.join(ops)} | {convention} |" for convention, ops in kink_conventions().items()),
+    ]
     return "\n".join(parts) + "\n"
 
 
