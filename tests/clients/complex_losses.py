@@ -72,7 +72,7 @@ def circuit(np: Any) -> Any:
 
 
 def density(np: Any) -> Any:
-    """Of a matrix made of a factor: its entropy, the overlaps of its eigenvectors, log det, a solve, a factor."""
+    """Of a matrix made of a factor: its entropy, the overlaps of its eigenvectors, a solve, singular values."""
     shift = np.diag(np.arange(1.0, 9.0))
 
     def loss(factor: Any) -> Any:
@@ -81,13 +81,10 @@ def density(np: Any) -> Any:
         overlaps = np.abs(np.conj(q.T) @ TARGET) ** 2
         solved = np.real(np.vdot(TARGET, np.linalg.solve(matrix, TARGET)))
         lower = np.linalg.cholesky(matrix)
-        return (
-            np.sum(w * np.log(w))
-            + np.sum(overlaps * w**2)
-            + np.linalg.slogdet(matrix)[1]
-            + solved
-            + np.sum(np.abs(lower))
-        )
+        wide = matrix[:5] * factor
+        singular = np.linalg.norm(wide, "nuc") + np.sum(np.linalg.svdvals(wide)[:3] ** 2 * np.arange(3.0))
+        traces = np.sum(w * np.log(w)) + np.sum(overlaps * w**2) + np.linalg.slogdet(matrix)[1]
+        return traces + solved + np.sum(np.abs(lower)) + singular
 
     return loss
 

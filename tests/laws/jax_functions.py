@@ -120,9 +120,16 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "sub": lambda op, x, y: x - y,
     "tan": lambda op, x: jnp.tan(x),
     "tanh": lambda op, x: jnp.tanh(x),
+    "unitary_svd": lambda op, x: _singular(op, x),
+    "unitary_svdvals": lambda op, x: jnp.linalg.svdvals(x)[..., op.start : op.stop],
     "windows": lambda op, x: _windows(op, x),
     "zeta": lambda op, x: jax.scipy.special.zeta(op.exponent, x),
 }
+
+
+def _singular(op: Any, x: Any) -> Any:
+    u, s, vh = jnp.linalg.svd(x, full_matrices=False)
+    return u[..., op.start : op.stop], s[..., op.start : op.stop], vh[..., op.start : op.stop, :]
 
 
 def _scattered(op: Any, updates: Any, indices: Any) -> Any:

@@ -26,7 +26,7 @@ RELEASE = "autograd==1.9.1"
 ARCHIVE = "autograd-1.9.1.tar.gz"
 SHA256 = "7818c5c69ddf9efb7da74097bd741a4c7920133f41966f68537223a15ef798bc"
 TESTS = 631
-LEAST = 510
+LEAST = 518
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parent.parent
 
@@ -93,9 +93,8 @@ def test_the_list_only_shrinks(outcomes):
 
 def test_most_of_the_suite_passes(outcomes, capsys):
     count = sum(map(passed, outcomes.values()))
-    in_part = sum(passed(outcome) and outcome["complex_left_out"] > 0 for outcome in outcomes.values())
     with capsys.disabled():
-        print(f"\nHIPS autograd: {count} of {len(outcomes)} tests pass, {in_part} of them at their real points alone")
+        print(f"\nHIPS autograd: {count} of {len(outcomes)} tests pass")
     assert len(outcomes) == TESTS
     assert count >= LEAST
 

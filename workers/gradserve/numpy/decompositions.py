@@ -29,6 +29,7 @@ from gradserve.ops.linalg.triangles import flipped, mirrored
 from gradserve.ops.spectral.eigen import Eigh, Eigvalsh, UpperEigh
 from gradserve.ops.spectral.hermitian import HermitianEigh, PhaseFree
 from gradserve.ops.spectral.singular import HermitianSvd, Svd, Svdvals
+from gradserve.ops.spectral.unitary import UnitarySvdvals
 
 
 class EighResult(NamedTuple):
@@ -116,7 +117,7 @@ def svd(
     x = matrix(g, a, "svd", hermitian=hermitian)
     if not compute_uv:
         return singular_values(g, x)
-    if hermitian:
+    if hermitian and not x.type.is_complex:
         return SVDResult(*g.apply(HermitianSvd(0, x.shape[-1]), [x]))
     if full_matrices and x.shape[-1] != x.shape[-2]:
         raise Unsupported(
@@ -127,7 +128,12 @@ def svd(
 
 
 def thin_svd(g: Builder, x: Value) -> tuple[Value, ...]:
-    """U, s and V^T of each matrix, with as many columns and rows as there are singular values."""
+    """U, s and V^H of each matrix, with as many columns and rows as there are singular values."""
+    if x.type.is_complex:
+        raise Unsupported(
+            "singular vectors of complex matrices cannot be traced: their phases are any",
+            "write np.linalg.svdvals(x), or np.linalg.eigh(x.conj().T @ x)",
+        )
     return g.apply(Svd(0, min(x.shape[-2:])), [x])
 
 
@@ -139,7 +145,8 @@ def svdvals(g: Builder, x: Any) -> Value:
 
 def singular_values(g: Builder, x: Value, free: bool = False) -> Value:
     """Singular values, descending; `free` if what becomes of them treats equal ones alike."""
-    return g.apply(Svdvals(0, min(x.shape[-2:]), free), [x])[0]
+    kind = UnitarySvdvals if x.type.is_complex else Svdvals
+    return g.apply(kind(0, min(x.shape[-2:]), free), [x])[0]
 
 
 @implements(np.linalg.qr)

@@ -25,6 +25,7 @@ from gradserve.ops.movement.shapes import Permute
 from gradserve.ops.spectral.eigen import Eigh, Eigvalsh, OfSpectrum, UpperEigh
 from gradserve.ops.spectral.matrix_functions import Spectral, SpectralByFactors
 from gradserve.ops.spectral.singular import HermitianSvd, OfSingular, Svd, Svdvals
+from gradserve.ops.spectral.unitary import UnitarySvd
 
 WORTH_FACTORS = 32
 """Rows from which matrices are worth LAPACK's calls one by one; NumPy's own loops over a stack are quicker below."""
@@ -116,7 +117,7 @@ def _by_eigh(g: Builder, op: Any, matrix: Value, operands: list[Value]) -> Itera
 
 
 def _by_svd(g: Builder, op: Any, matrix: Value, operands: list[Value]) -> Iterable[Value]:
-    kind = HermitianSvd if isinstance(op, HermitianSvd) else Svd
+    kind = HermitianSvd if isinstance(op, HermitianSvd) else UnitarySvd if matrix.type.is_complex else Svd
     u, s, vh = g.apply(kind(0, min(matrix.shape[-2:])), [matrix])
     chosen = part(g, s, op.start, op.stop)
     if isinstance(op, Svdvals):

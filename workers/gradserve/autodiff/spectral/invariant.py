@@ -87,7 +87,7 @@ class _Rewriter:
         return self._g.finished({o.name: values[o.value] for o in self._graph.outputs})
 
     def _apply(self, op: Op, operands: list[Value]) -> tuple[Value, ...]:
-        if isinstance(op, Source):
+        if isinstance(op, Source) and not operands[0].type.is_complex:
             return self._decomposed(op, operands)
         known = [self._known.get(x.index) or Known(x) for x in operands]
         if isinstance(op, Slogdet) and (sign := sign_of_determinant(self._g, known[0])) is not None:

@@ -1,3 +1,12 @@
 """Ops on eigenvalues and singular values, and functions of matrices."""
 
-from gradserve.ops.spectral import eigen, hermitian, matrix_functions, nearest_rotation, rotation, singular, spectra
+from gradserve.ops.spectral import (
+    eigen,
+    hermitian,
+    matrix_functions,
+    nearest_rotation,
+    rotation,
+    singular,
+    spectra,
+    unitary,
+)
