@@ -84,8 +84,8 @@ def all_three(theirs: Any, w: Any) -> Any:
     return jax.jit(lambda w: (theirs(w), jax.grad(theirs)(w), jax.hessian(theirs)(w)))(w)
 
 
-def test_trees_and_second_derivatives_are_those_of_unrolled_steps(client):
-    f = client.function(orbit(np, lambda function, guess: functions.root(function, guess).x), POINT)
+def test_trees_and_second_derivatives_are_those_of_unrolled_steps(embedded):
+    f = embedded.function(orbit(np, lambda function, guess: functions.root(function, guess).x), POINT)
     for found, wanted in zip((f, f.grad, f.hessian), all_three(orbit(jnp, unrolled), POINT), strict=True):
         close(found(POINT), wanted)
 
@@ -108,18 +108,18 @@ def test_roots_within_loops_choices_and_derivatives(embedded):
         close(found(0.8), wanted)
 
 
-def test_steps_are_shortened_where_newton_diverges(client):
+def test_steps_are_shortened_where_newton_diverges(embedded):
     """arctan from far away: full steps grow without end."""
-    found = client.function(lambda w: functions.root(lambda x: np.arctan(x - w), 20.0))(1.0)
+    found = embedded.function(lambda w: functions.root(lambda x: np.arctan(x - w), 20.0))(1.0)
     close(found.x, 1.0)
     assert found.converged
     assert found.residual < 1e-12
     assert 3 < found.steps < 40
 
 
-def test_single_precision(client):
+def test_single_precision(embedded):
     w = POINT.astype(np.float32)
-    f = client.function(lambda w: np.sum(functions.root(lambda x: x**3 - w, np.ones(3, np.float32)).x))
+    f = embedded.function(lambda w: np.sum(functions.root(lambda x: x**3 - w, np.ones(3, np.float32)).x))
     gradient = f.grad(w)
     assert gradient.dtype == np.float32
     close(gradient, np.cbrt(POINT) / (3.0 * POINT), 1e-5)
@@ -160,15 +160,15 @@ def best() -> tuple[Any, ...]:
 
 
 @pytest.mark.parametrize("method", ["newton", "lbfgs"])
-def test_minima_have_the_derivatives_of_their_equations(client, method):
+def test_minima_have_the_derivatives_of_their_equations(embedded, method):
     def found(w: Any) -> Any:
         return functions.minimize(lambda x: height(np, x, w), {"x": np.zeros(3), "y": 0.0}, method=method, tol=1e-12)
 
     z, moves, slope, curvature = best()
-    f = client.function(lambda w: (lambda m: np.sum(m.x["x"] ** 2) + m.x["y"] ** 3)(found(w)), POINT)
+    f = embedded.function(lambda w: (lambda m: np.sum(m.x["x"] ** 2) + m.x["y"] ** 3)(found(w)), POINT)
     close(f(POINT), np.sum(z[:3] ** 2) + z[3] ** 3, 1e-8)
     close(f.grad(POINT), np.array([*(2.0 * z[:3]), 3.0 * z[3] ** 2]) @ moves, 1e-7)
-    lowest = client.function(lambda w: found(w).value, POINT)
+    lowest = embedded.function(lambda w: found(w).value, POINT)
     close(lowest.grad(POINT), slope, 1e-8)
     close(lowest.hessian(POINT), curvature, 1e-7)
 
@@ -205,9 +205,9 @@ def test_a_bent_valley_is_followed(embedded, method, steps):
     close(jacobian, [1.0, 1.8], 1e-7)
 
 
-def test_a_saddle_is_left(client):
+def test_a_saddle_is_left(embedded):
     """Newton's step from (0.5, 0.1) goes to the saddle of x^2 + y^4 - y^2 at 0."""
-    found = client.function(
+    found = embedded.function(
         lambda w: functions.minimize(lambda x: w * (x[0] ** 2 + x[1] ** 4 - x[1] ** 2), POINT[:2] / 5)
     )
     close(np.abs(found(1.0).x), [0.0, np.sqrt(0.5)])

@@ -65,15 +65,15 @@ def test_systems_without_a_solution_are_refused(embedded, monkeypatch):
 
 
 def test_thousands_of_unknowns_need_no_matrix(embedded):
-    """Of 3000 the Hessian would take 72 MB."""
-    stiffness = np.linspace(1.0, 50.0, 3000)
+    """Of 2000 the Hessian would take 32 MB."""
+    stiffness = np.linspace(1.0, 50.0, 2000)
 
     def lowest(w: Any) -> Any:
         def height(x: Any) -> Any:
             return np.sum(stiffness * x * x) / 2 + np.sum(np.sin(x)) * w + np.sum((x[1:] - x[:-1]) ** 4) / 4
 
-        return np.sum(functions.minimize(height, np.ones(3000), method="lbfgs").x)
+        return np.sum(functions.minimize(height, np.ones(2000), method="lbfgs", tol=1e-11).x)
 
     f = embedded.function(lowest, 0.5)
-    assert f.verify(0.5).verdict == "agrees"
-    assert f.explain(0.5, derivation="gradient").peak_bytes < 3_000_000
+    np.testing.assert_allclose(f.grad(0.5), (f(0.501) - f(0.499)) / 0.002, rtol=1e-6)
+    assert f.explain(0.5, derivation="gradient").peak_bytes < 2_000_000

@@ -126,8 +126,8 @@ def robbed(y: Any, p: Any, **options: Any) -> Any:
     return functions.odeint(reactions, y, STIFF.times, p, **options).y[-1] @ np.array([1.0, 1e5, 2.0])
 
 
-def test_stiff_reactions_to_the_tolerance(client):
-    f = client.function(robbed, STIFF.start, STIFF.parameters)
+def test_stiff_reactions_to_the_tolerance(embedded):
+    f = embedded.function(robbed, STIFF.start, STIFF.parameters)
     value, gradient = f.value_and_grad(STIFF.start, STIFF.parameters)
     weights = np.array([1.0, 1e5, 2.0])
     slopes = weights @ STIFF.moves[-1]
@@ -151,9 +151,9 @@ def test_states_that_are_missed_on_the_way_back_are_seen(embedded):
     close(f.jvp(1.0, tangent=1.0)[1], np.exp(-40.0), 1e-8)
 
 
-def test_explicit_steps_are_too_many_for_stiff_reactions(client):
+def test_explicit_steps_are_too_many_for_stiff_reactions(embedded):
     with pytest.raises(NumericalFailure, match="200 steps; not") as caught:
-        client.function(lambda y, p: robbed(y, p, method="dopri5"))(STIFF.start, STIFF.parameters)
+        embedded.function(lambda y, p: robbed(y, p, method="dopri5"))(STIFF.start, STIFF.parameters)
     assert "test_odes.py" in str(caught.value)
 
 
@@ -193,8 +193,8 @@ def test_orders_of_steps():
     assert 4.5 < np.log2(told[0] / told[1]) < 5.5
 
 
-def test_tolerances_may_be_arguments(client):
-    f = client.function(lambda y, rtol: functions.odeint(lambda y, t: -y, y, [0.0, 1.0], rtol=rtol, most=200))
+def test_tolerances_may_be_arguments(embedded):
+    f = embedded.function(lambda y, rtol: functions.odeint(lambda y, t: -y, y, [0.0, 1.0], rtol=rtol, most=200))
     assert f(1.0, 1e-4).steps < f(1.0, 1e-9).steps
 
 
@@ -234,15 +234,15 @@ def test_graphs_do_not_grow_with_the_times(embedded):
     assert lines(5) == lines(50)
 
 
-def test_what_is_not_reached_is_reported_if_one_wants(client):
+def test_what_is_not_reached_is_reported_if_one_wants(embedded):
     """y' = y^2 from 1 is infinite at 1."""
 
     def found(y: Any, **options: Any) -> Any:
         return functions.odeint(lambda y, t: y * y, y, [0.0, 0.5, 2.0], most=150, **options)
 
     with pytest.raises(NumericalFailure, match="150 steps"):
-        client.function(lambda y: found(y).y)(1.0)
-    answer = client.function(lambda y: found(y, on_most="report"))(1.0)
+        embedded.function(lambda y: found(y).y)(1.0)
+    answer = embedded.function(lambda y: found(y, on_most="report"))(1.0)
     assert not answer.converged
     close(answer.y[:2], [1.0, 2.0], 1e-6)
     assert np.isnan(answer.y[2])

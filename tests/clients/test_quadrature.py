@@ -108,13 +108,13 @@ def test_arrays_and_batches(client):
     close(gradients, 10.0 * np.sin(10.0 * points) / points - (1.0 - np.cos(10.0 * points)) / points**2)
 
 
-def test_integrals_of_integrals(client):
+def test_integrals_of_integrals(embedded):
     """Over the triangle of x y^p below the diagonal: 1 / ((p + 1) (p + 3))."""
 
     def loss(p: Any) -> Any:
         return functions.quad(lambda x: x * functions.quad(lambda y: y**p, 0.0, x).value, 0.0, 1.0, rtol=1e-8).value
 
-    f = client.function(loss)
+    f = embedded.function(loss)
     close(f(2.0), 1.0 / 15.0, 1e-8)
     close(f.grad(2.0), -(2.0 * 2.0 + 4.0) / 15.0**2, 1e-8)
 
@@ -133,7 +133,7 @@ def test_a_minimum_over_an_integral_over_roots(embedded):
     close(f.grad(1.3), -4.0 / 1.3**3, 1e-7)
 
 
-def test_incomplete_gamma_has_the_derivative_that_no_op_has(client):
+def test_incomplete_gamma_has_the_derivative_that_no_op_has(embedded):
     """In its first argument, where special.gammainc is refused: against differences of SciPy's."""
 
     def loss(a: Any) -> Any:
@@ -141,17 +141,17 @@ def test_incomplete_gamma_has_the_derivative_that_no_op_has(client):
 
     step = 1e-3
     sides = [special.gammainc(2.5 + k * step, 2.0) for k in (-2, -1, 1, 2)]
-    close(client.function(loss).grad(2.5), (8 * (sides[2] - sides[1]) - (sides[3] - sides[0])) / 12 / step, 1e-9)
+    close(embedded.function(loss).grad(2.5), (8 * (sides[2] - sides[1]) - (sides[3] - sides[0])) / 12 / step, 1e-9)
 
 
-def test_what_does_not_converge_is_refused_or_reported(client):
+def test_what_does_not_converge_is_refused_or_reported(embedded):
     def found(p: Any, **options: Any) -> Any:
         return functions.quad(lambda x: 1.0 / np.abs(x - p), 0.0, 1.0, **options)
 
     with pytest.raises(NumericalFailure, match="49 steps; not") as caught:
-        client.function(lambda p: found(p).value)(0.4)
+        embedded.function(lambda p: found(p).value)(0.4)
     assert "test_quadrature.py" in str(caught.value)
-    answer = client.function(lambda p: found(p, on_most="report", most=20))(0.4)
+    answer = embedded.function(lambda p: found(p, on_most="report", most=20))(0.4)
     assert not answer.converged
     assert answer.intervals == 20
     assert answer.error > 1.0
