@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from gradserve.verification import noise
 from gradserve.verification.noise import EPSILON, noise_level, noise_steps, window_noise
 
 
@@ -55,3 +56,21 @@ def test_constant_and_broken_losses():
     assert level(lambda h: 3.0) == 3.0 * EPSILON
     assert level(lambda h: 0.0) == 0.0
     assert level(lambda h: 1.0 if h == 0 else np.nan) == EPSILON
+
+
+def smooth_by_chance(h):
+    """Noise of 1e-9 whose first values on the left lie on a parabola."""
+    rng = np.random.default_rng(int(abs(h) * 2**40) + (h < 0))
+    noise = 1e-9 * rng.standard_normal()
+    k = round(-h * 2**36)
+    return np.sin(1.0) + (1e-9 * (k - 4) ** 2 / 8 + 1e-2 * noise if -h * 2**36 == k and 1 <= k <= 7 else noise)
+
+
+def test_noise_that_is_smooth_by_chance_on_one_side_is_heard_again():
+    assert level(smooth_by_chance) > 2e-10
+
+
+def test_without_a_second_window_it_is_taken_for_quiet(monkeypatch):
+    """The planted fault: the quieter side is believed at once."""
+    monkeypatch.setattr(noise, "_are_alike", lambda sigmas: max(sigmas) <= 8 * min(sigmas) and len(sigmas) > 2)
+    assert level(smooth_by_chance) < 1e-10

@@ -62,6 +62,8 @@ class Finding:
     """Whether the one-sided derivatives differ."""
     resolved: bool = False
     """Whether the bound is as narrow as wanted."""
+    surely: bool = False
+    """Whether it would be if it were twice as wide: noise is measured again and again, and not always the same."""
     flat_step: float = 0.0
     """The largest step up to which the loss stays the same though it changes at larger ones: values come in steps."""
     unit: float = 1.0
@@ -79,9 +81,13 @@ class Finding:
         return bound if self.resolved else BEYOND_DOUBT * bound
 
     def visible_fault(self, relative_tolerance: float) -> float:
-        """The smallest error of the claim that would have been called one: none below `OF_NO_INTEREST` is."""
+        """The smallest error of the claim that would have been called one, with other noise of its kind as well.
+
+        None below `OF_NO_INTEREST` is.
+        """
         least = OF_NO_INTEREST * relative_tolerance * max(self.claim.scale, abs(self.central.value))
-        return self.smallest_fault + (least if self.resolved else BEYOND_DOUBT * least)
+        bound = self.central.bound + self.claim.rounding + least
+        return bound if self.surely else BEYOND_DOUBT * bound
 
     @property
     def beyond_doubt(self) -> bool:
@@ -161,17 +167,20 @@ def _judged(finding: Finding, differences: Differences, relative_tolerance: floa
         margin = max(finding.right.bound, finding.left.bound) + claim.rounding
         return replace(finding, verdict=Verdict.KINK if finding.excess <= margin else Verdict.DISAGREES)
     if claim.scale == 0 and differences.constant:
-        return replace(finding, verdict=Verdict.AGREES, resolved=True)  # it does not change, and nothing was claimed
+        return replace(
+            finding, verdict=Verdict.AGREES, resolved=True, surely=True
+        )  # it does not change, and nothing was claimed
     size = max(claim.scale, abs(central.value)) if claim.scale else differences.steepest()
     bound = central.bound + claim.rounding + OF_NO_INTEREST * relative_tolerance * size
-    resolved = bool(bound <= (relative_tolerance * size if wanted is None else wanted))
+    allowed = relative_tolerance * size if wanted is None else wanted
+    resolved, surely = bool(bound <= allowed), bool(2 * bound <= allowed)
     if finding.excess <= bound:
         verdict = Verdict.AGREES if resolved else Verdict.INCONCLUSIVE
     elif _is_stair(claim, differences) or not (resolved or finding.excess > BEYOND_DOUBT * bound):
         verdict = Verdict.INCONCLUSIVE
     else:
         verdict = Verdict.DISAGREES
-    return replace(finding, verdict=verdict, resolved=resolved)
+    return replace(finding, verdict=verdict, resolved=resolved, surely=surely)
 
 
 def _is_stair(claim: Claim, differences: Differences) -> bool:

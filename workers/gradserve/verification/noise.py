@@ -63,8 +63,17 @@ def noise_steps(spacings: Sequence[float] = SPACINGS) -> Array:
 
 
 def unsettled(windows: Array) -> list[int]:
-    """The sides whose noise is not told yet by windows (2, spacings, WINDOW); those that were not asked for are NaN."""
-    return [side for side, each in enumerate(windows) if not _is_told(_heard(each))]
+    """The sides whose noise is not told yet by windows (2, spacings, WINDOW); those that were not asked for are NaN.
+
+    Where one is told to be much louder than the other, that is the quieter one, until it has been heard twice.
+    """
+    heard = [_heard(each) for each in windows]
+    untold = [side for side, found in enumerate(heard) if not _is_told(found)]
+    sigmas = [sigma for found in heard if (sigma := _sigma(found)) is not None]
+    if untold or len(sigmas) < 2 or _are_alike(sigmas):
+        return untold
+    quiet = int(np.argmin(sigmas))
+    return [] if len(_windows(windows[quiet])) > 1 else [quiet]
 
 
 def noise_level(values: Array, origin: float) -> float:
@@ -72,40 +81,41 @@ def noise_level(values: Array, origin: float) -> float:
 
     Never below the rounding of the value itself. The two sides are looked at apart, so that a kink at the point is no
     noise; if one is much louder than the other, something else is near there, and the quieter one
-    counts; otherwise the louder one.
+    counts, unless its own next window is as loud: noise may be smooth by chance. Otherwise the louder one counts.
     """
     windows = values.reshape(2, -1, WINDOW)
     floor = EPSILON * abs(origin)
-    sides = [sigma for side in windows if (sigma := _side_noise(side)) is not None]
+    sides = [(sigma, k) for k, side in enumerate(windows) if (sigma := _sigma(_heard(side))) is not None]
     if not sides:
         return floor
-    alike = max(sides) <= _ALIKE * min(sides)
-    return max(floor, max(sides) if alike else min(sides))
+    (least, quiet), (most, _) = min(sides), max(sides)
+    again = [noise.sigma for noise in _windows(windows[quiet])[:2]]
+    return max(floor, most if _are_alike([max(again), most]) else least)
 
 
-def _side_noise(windows: Array) -> float | None:
-    """The noise at the smallest spacing where values differ; None if they never do or are not finite.
-
-    Where it is not detected there, the next spacing is asked: steps may fall in with those of rounding.
-    """
-    found = _heard(windows)
-    if found and found[-1].detected:
-        return found[-1].sigma
-    return min((noise.sigma for noise in found), default=None)
+def _windows(side: Array) -> list[Noise]:
+    """What the windows of a side tell in which values differ, from the smallest spacing on."""
+    found = [window_noise(window) for window in side if np.isfinite(window).all()]
+    return [noise for noise in found if noise is not None]
 
 
-def _heard(windows: Array) -> list[Noise]:
-    """What the first windows tell in which values differ: up to one that detects noise, or two."""
-    found: list[Noise] = []
-    for window in windows:
-        noise = window_noise(window) if np.isfinite(window).all() else None
-        if noise is not None:
-            found.append(noise)
-        if _is_told(found):
-            break
-    return found
+def _heard(side: Array) -> list[Noise]:
+    """The first of them: up to one that detects noise, or two, as steps may fall in with those of rounding."""
+    found = _windows(side)[:2]
+    return found[:1] if found and found[0].detected else found
 
 
-def _is_told(found: Sequence[Noise]) -> bool:
+def _is_told(heard: Sequence[Noise]) -> bool:
     """Whether further windows would change nothing."""
-    return len(found) == 2 or any(noise.detected for noise in found)
+    return len(heard) == 2 or any(noise.detected for noise in heard)
+
+
+def _sigma(heard: Sequence[Noise]) -> float | None:
+    """The noise of a side: that which is detected, or the least that is not; None if values never differ."""
+    if heard and heard[-1].detected:
+        return heard[-1].sigma
+    return min((noise.sigma for noise in heard), default=None)
+
+
+def _are_alike(sigmas: Sequence[float]) -> bool:
+    return max(sigmas) <= _ALIKE * min(sigmas)
