@@ -19,7 +19,8 @@ from gradserve.client.importers.jaxprs.operands import (
     shaped,
     types_of,
 )
-from gradserve.client.importers.jaxprs.primitives import ARRAYS, MOVEMENTS, WAYS_ROUND
+from gradserve.client.importers.jaxprs.primitives import ARRAYS, MOVEMENTS
+from gradserve.client.importers.jaxprs.refused import WAYS_ROUND
 from gradserve.client.importers.lax.elements import Operand
 from gradserve.ir.builder import Value
 from gradserve.ir.errors import Untraceable

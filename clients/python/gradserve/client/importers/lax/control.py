@@ -43,9 +43,10 @@ class Function:
         live = self.recorder.live(self.outputs)
         return [outer for outer, inner in self.recorder.captured.values() if inner.index in live]
 
-    def graph(self, captured: Sequence[Value]) -> Graph:
-        """The function of its arguments, and of these values around it."""
-        inputs = [*self.inputs, *(self.recorder.adopt(value) for value in captured)]
+    def graph(self, captured: Sequence[Value], order: Sequence[int] | None = None) -> Graph:
+        """The function of its arguments, in their order or another one, and of these values around it."""
+        arguments = self.inputs if order is None else [self.inputs[k] for k in order]
+        inputs = [*arguments, *(self.recorder.adopt(value) for value in captured)]
         made = self.recorder.build({f"y{k}": value for k, value in enumerate(self.outputs)}, inputs)
         return replace(made, inputs=tuple(Input(f"x{k}", given.type) for k, given in enumerate(made.inputs)))
 
@@ -108,82 +109,59 @@ def while_loop(g: Recorder, go_on: Step, step: Step, first: Sequence[Operand], m
     Raises:
         Unsupported: neither is known.
     """
-    moving = _moving(g, step, first)
-
-    def whole(inner: Recorder, carries: list[Operand]) -> list[Operand]:
-        given = iter(carries)
-        return [next(given) if k in moving else Operand(inner.adopt(x.value), x.dtype) for k, x in enumerate(first)]
-
-    def following(inner: Recorder, carries: list[Operand]) -> list[Operand]:
-        made = step(inner, whole(inner, carries))
-        return [made[k] for k in moving]
-
-    def continues(inner: Recorder, carries: list[Operand]) -> list[Operand]:
-        return go_on(inner, whole(inner, carries))
-
-    carried = [first[k] for k in moving]
-    count = _count(g, continues, following, carried)
-    if count is not None:
-        made = (
-            scan(g, following, carried, [], count, reverse=False) if count and carried else [x.value for x in carried]
-        )
-    elif most is None:
+    body, condition = Function.of(g, step, first), Function.of(g, go_on, first)
+    same = [out.index == given.index for out, given in zip(body.outputs, body.inputs, strict=True)]
+    moving = [k for k, is_same in enumerate(same) if not is_same]
+    order = [*moving, *(k for k, is_same in enumerate(same) if is_same)]
+    count = _count(g, condition, body, first)
+    if count == 0 or not moving:
+        return [x.value for x in first]
+    if count is None and most is None:
         raise Unsupported(
             "how often this loop runs is not known beforehand, and nothing bounds it",
             "give a bound on the steps of such loops, as in from_jax(f, x, most=100), or write lax.scan, lax.fori_loop "
             "with known numbers",
         )
-    else:
-        made = _bounded(g, continues, following, carried, most)
+    kept = [Operand(out, x.dtype) for out, x in zip(body.outputs, first, strict=True)]
+    goes_on = [] if count is not None else [body.recorder.adopt(x.value) for x in go_on(body.recorder, kept)]
+    body.outputs = [*goes_on, *(body.outputs[k] for k in moving)]
+    steps: Value = g.constant(count or 0, ElementType.INT64)
+    length = count if count is not None else max(most or 0, 1)
+    if count is None:
+        begins = go_on(g, list(first))[0].value
+        steps = g.select(begins, g.constant(length, ElementType.INT64), g.constant(0, ElementType.INT64))
+    captured = body.reads()
+    op = Scan(body.graph(captured, order), length, len(moving), 0, reverse=False, stops=count is None)
+    made = g.apply(op, [steps, *(first[k].value for k in order), *captured])
     results = [x.value for x in first]
-    for k, value in zip(moving, made, strict=True):
+    for k, value in zip(moving, made[1 if count is None else 0 :], strict=True):
         results[k] = value
     return results
 
 
-def _moving(g: Recorder, step: Step, first: Sequence[Operand]) -> list[int]:
-    """The carries that a step changes."""
-    body = Function.of(g, step, first)
-    same = [out.index == given.index for out, given in zip(body.outputs, body.inputs, strict=True)]
-    return [k for k, is_same in enumerate(same) if not is_same]
-
-
-def _count(g: Recorder, go_on: Step, step: Step, first: Sequence[Operand]) -> int | None:
+def _count(g: Recorder, condition: Function, body: Function, first: Sequence[Operand]) -> int | None:
     """How many steps there are, if the condition is that a carry that grows by a known number is below a known one."""
-    condition, body = Function.of(g, go_on, first), Function.of(g, step, first)
     made = condition.recorder.producer(condition.outputs[0])
     if made is None or not isinstance(made.op, Lt):
         return None
-    counter, bound = made.operands
-    number = next((k for k, value in enumerate(condition.inputs) if value.index == counter.index), None)
-    if number is None or first[number].dtype.name not in ("int32", "int64"):
+    counter, bound = (_number(condition, value) for value in made.operands)
+    if counter is None or first[counter].dtype.name not in ("int32", "int64"):
         return None
-    grown = body.recorder.producer(body.outputs[number])
+    grown = body.recorder.producer(body.outputs[counter])
     if grown is None or not isinstance(grown.op, Add):
         return None
-    own = [k for k, value in enumerate(grown.operands) if value.index == body.inputs[number].index]
+    own = [k for k, value in enumerate(grown.operands) if value.index == body.inputs[counter].index]
     if len(own) != 1:
         return None
-    known = [
-        condition.recorder.literal(bound),
-        body.recorder.literal(grown.operands[1 - own[0]]),
-        g.literal(first[number].value),
-    ]
-    if not all(isinstance(literal, Literal) for literal in known):
+    kept = bound is not None and body.outputs[bound].index == body.inputs[bound].index
+    stop = g.literal(first[bound].value) if bound is not None and kept else condition.recorder.literal(made.operands[1])
+    pace, start = body.recorder.literal(grown.operands[1 - own[0]]), g.literal(first[counter].value)
+    if not (isinstance(stop, Literal) and isinstance(pace, Literal) and isinstance(start, Literal)):
         return None
-    stop, pace, start = (int(literal.array) for literal in known if isinstance(literal, Literal))
-    return max(0, -((start - stop) // pace)) if pace > 0 else None
+    by = int(pace.array)
+    return max(0, -((int(start.array) - int(stop.array)) // by)) if by > 0 else None
 
 
-def _bounded(g: Recorder, go_on: Step, step: Step, carried: Sequence[Operand], most: int) -> list[Value]:
-    begins = go_on(g, list(carried))[0].value
-
-    def once(inner: Recorder, carries: list[Operand]) -> list[Operand]:
-        made = step(inner, carries)
-        return [*go_on(inner, made), *made]
-
-    body = Function.of(g, once, carried)
-    captured = body.reads()
-    op = Scan(body.graph(captured), most, len(carried), 0, reverse=False, stops=True)
-    steps = g.select(begins, g.constant(max(most, 1), ElementType.INT64), g.constant(0, ElementType.INT64))
-    return list(g.apply(op, [steps, *(x.value for x in carried), *captured]))[1:]
+def _number(function: Function, value: Value) -> int | None:
+    """Which argument of a function a value is."""
+    return next((k for k, given in enumerate(function.inputs) if given.index == value.index), None)
