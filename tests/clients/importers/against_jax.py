@@ -39,8 +39,10 @@ def weights_of(values: Any) -> list[Any]:
 
 
 def weighted(xp: Any, values: Any) -> Any:
-    """The sum of squares and of what is real, by weights: its second derivatives tell more than those of the values."""
+    """What is differentiated: a single number itself, or else a weighted sum of numbers and their squares."""
     real = [x for x in values if x.dtype.kind == "f"]
+    if len(real) == 1 and not np.shape(real[0]):
+        return real[0]
     return sum((xp.sum((x + x * x) * w) for x, w in zip(real, weights_of(real), strict=True)), xp.zeros(()))
 
 
@@ -102,6 +104,9 @@ def answers(programs: Programs) -> dict[str, Answers]:
 
 
 if __name__ == "__main__":
+    from tests.clients.importers.jax_models import MODELS
     from tests.clients.importers.jax_programs import PROGRAMS, STAND_INS
+
+    record("models", MODELS)
 
     record("primitives", {name: (STAND_INS.get(name, function), given) for name, (function, given) in PROGRAMS.items()})

@@ -22,6 +22,10 @@ from gradserve.ir.graph import Graph, Origin
 from gradserve.numpy.arguments import Unsupported
 
 
+class Malformed(InvalidGraph):
+    """What is to be imported is not written as it should be."""
+
+
 @dataclass(frozen=True)
 class Imported:
     """A function from elsewhere as a graph, with how its arguments and its result become named arrays."""
@@ -74,7 +78,7 @@ def at(g: Builder, operation: str, operands: Sequence[object], origin: Origin | 
     except Unsupported as error:
         raise refusal(operation, operands, origin, error.problem, error.instead) from None
     except (ValueError, IndexError, KeyError, TypeError, OverflowError, InvalidGraph, ArithmeticError) as error:
-        if isinstance(error, Untraceable):
+        if isinstance(error, Untraceable | Malformed):
             raise
         said = str(error.violations[0]) if isinstance(error, InvalidGraph) and error.violations else str(error)
         raise refusal(operation, operands, origin, said, "write it by other operations") from error

@@ -102,7 +102,7 @@ class Reader:
             raise refusal(name, operands, origin_of(equation), "no graph has it", WAYS_ROUND.get(name, _REWRITE))
         if any(isinstance(operand, Keys) for operand in operands):
             return self._of_words(g, equation, operands)
-        made = compute(g, equation.params, arrays, avals)
+        made = compute(g, _plain(equation.params), arrays, avals)
         values = [made] if isinstance(made, Value) else list(made)
         types = [each for aval in avals for each in types_of(aval)]
         for value, (type_, _) in zip(values, types, strict=True):
@@ -124,6 +124,15 @@ class Reader:
 
 
 _REWRITE = "write it by other functions of jax.numpy"
+
+
+def _plain(given: Any) -> Any:
+    """Parameters with Python's numbers in the place of NumPy's, which JAX leaves as they were written."""
+    if isinstance(given, dict):
+        return {name: _plain(value) for name, value in given.items()}
+    if type(given) is tuple:
+        return tuple(map(_plain, given))
+    return int(given) if isinstance(given, np.integer) else given
 
 
 def origin_of(equation: Any) -> Origin | None:

@@ -61,7 +61,7 @@ def traced(
 
 def _input(g: Recorder, path: str, aval: Any) -> Known:
     if is_key(aval):
-        data = g.input(path, held_type(np.uint32, (*aval.shape, 2)))
+        data = g.input(path, held_type(np.dtype(np.uint32), (*aval.shape, 2)))
         return split(g, Operand(data, np.dtype(np.uint32)))
     if aval.dtype == np.uint64:
         raise InvalidRequest(f"{path} is uint64, and no graph takes such an array; give int64 or uint32")

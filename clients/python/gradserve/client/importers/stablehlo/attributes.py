@@ -221,7 +221,7 @@ def elements(dense: Dense, line: int) -> Array:
         values = np.array([_element(each, dtype) for each in written], dtype)
     except (ValueError, OverflowError):
         raise invalid(line, f"{text[:40]!r} are no elements of {dense.type}") from None
-    return values.reshape(dense.type.shape) if len(written) == size else values[0]
+    return values.reshape(dense.type.shape if len(written) == size else ())
 
 
 def _packed(text: str, dtype: np.dtype[Any], type_: ArrayType, line: int) -> Array:
@@ -237,7 +237,7 @@ def _packed(text: str, dtype: np.dtype[Any], type_: ArrayType, line: int) -> Arr
             raise invalid(line, f"{len(bits)} truth values are given for {type_}")
         return bits[:size].astype(bool).reshape(type_.shape)
     if len(data) == dtype.itemsize:
-        return np.frombuffer(data, dtype.newbyteorder("<")).astype(dtype)[0]
+        return np.asarray(np.frombuffer(data, dtype.newbyteorder("<")).astype(dtype)[0])
     if len(data) != size * dtype.itemsize:
         raise invalid(line, f"{len(data)} bytes are given for {type_}")
     return np.frombuffer(data, dtype.newbyteorder("<")).astype(dtype).reshape(type_.shape)

@@ -253,8 +253,8 @@ def _top_k(g: Builder, op: Operation, x: Sequence[Operand]) -> list[Value]:
 def _triangular(g: Builder, op: Operation, x: Sequence[Operand]) -> Value:
     given = op.attributes
     turned = str(given.get("transpose_a", "NO_TRANSPOSE")) != "NO_TRANSPOSE"
-    flags = [given.get(name) is True for name in ("left_side", "lower")]
-    return products.triangular_solve(g, x[0], x[1], *flags, turned, given.get("unit_diagonal") is True)
+    left, lower, unit = (given.get(name) is True for name in ("left_side", "lower", "unit_diagonal"))
+    return products.triangular_solve(g, x[0], x[1], left, lower, turned, unit)
 
 
 def _cholesky(g: Builder, op: Operation, x: Sequence[Operand]) -> Value:

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gradserve.ir.errors import InvalidGraph, LimitExceeded
+from gradserve.client.importers.imported import Malformed
+from gradserve.ir.errors import LimitExceeded
 
 MOST_CHARACTERS = 1 << 28
 _TOKEN = re.compile(
@@ -35,9 +36,9 @@ class Token:
     line: int
 
 
-def invalid(line: int, problem: str) -> InvalidGraph:
+def invalid(line: int, problem: str) -> Malformed:
     """The refusal of what stands in a line."""
-    return InvalidGraph(f"line {line} of the program: {problem}")
+    return Malformed(f"line {line} of the program: {problem}")
 
 
 def tokens(text: str) -> Iterator[Token]:
