@@ -97,7 +97,7 @@ def answers(programs: Programs) -> dict[str, Answers]:
     def every(given: Any) -> Any:
         return {name: one(function, given[name]) for name, (function, _) in programs.items()}
 
-    options = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+    options: dict[str, str | bool] = {"xla_backend_optimization_level": "0", "xla_llvm_disable_expensive_passes": True}
     given = {name: arguments for name, (_, arguments) in programs.items()}
     found = jax.jit(every).lower(given).compile(compiler_options=options)(given)
     return {name: Answers(*jax.tree.map(np.asarray, each)) for name, each in found.items()}

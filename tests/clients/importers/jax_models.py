@@ -201,7 +201,7 @@ def full_gaussian_mixture(p: Any) -> Any:
 
 
 def normalising_flow(p: Any) -> Any:
-    z, log_volume = X, 0.0
+    z, log_volume = X, jnp.zeros(())
     for layer in p:
         first, second = z[:, :2], z[:, 2:]
         scale = jnp.tanh(first @ layer["s"])
@@ -211,7 +211,7 @@ def normalising_flow(p: Any) -> Any:
 
 
 def planar_flow(p: Any) -> Any:
-    z, total = X, 0.0
+    z, total = X, jnp.zeros(())
     for u, w, b in zip(p["u"], p["w"], p["b"], strict=True):
         h = jnp.tanh(z @ w + b)
         total = total + jnp.sum(jnp.log(jnp.abs(1 + (1 - h**2) * (u @ w))))

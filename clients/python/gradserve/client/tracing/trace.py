@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from gradserve.client.tracing.foreign import refusal_of_foreign
 from gradserve.client.tracing.memory import Memory
 from gradserve.client.tracing.origins import untraceable
 from gradserve.client.tracing.parameters import Parameters
@@ -111,7 +112,7 @@ def _run(parameters: Parameters, tracers: Mapping[str, Any]) -> Any:
         raise
     except Exception as error:
         # NumPy puts an error of its own around some refusals, such as that of an assignment to an element.
-        refusal = _refusal_behind(error)
+        refusal = _refusal_behind(error) or refusal_of_foreign(error)
         if refusal is not None:
             raise refusal from error
         raise

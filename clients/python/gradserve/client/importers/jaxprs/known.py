@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import PurePath
 from typing import Any, TypeAlias
 
-import jax
-
+from gradserve.client.importers.jaxprs.reading import is_of_jax
 from gradserve.ir.builder import Builder, Value
 from gradserve.numpy import probability, special, systems, ufuncs
 from gradserve.numpy.table import SPECIAL
 
 Function: TypeAlias = Callable[..., Value | Sequence[Value]]
-_JAX = str(PurePath(jax.__file__).parent)
 
 
 def relu(g: Builder, x: Value) -> Value:
@@ -58,6 +55,5 @@ def known_function(params: Mapping[str, Any], body: Any) -> tuple[str, bool, Fun
     """The name of a function with a derivative of its own, whether it is one of JAX's, and ours if there is one."""
     info = getattr(getattr(body, "jaxpr", body), "debug_info", None)
     name = str(params.get("name") or getattr(info, "func_name", "a function"))
-    file = getattr(info, "func_filename", None) or ""
-    of_jax = file.startswith(_JAX)
+    of_jax = is_of_jax(body)
     return name, of_jax, KNOWN.get(name) if of_jax else None

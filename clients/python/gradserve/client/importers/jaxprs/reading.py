@@ -51,6 +51,8 @@ class Reader:
         """`most` bounds the steps of loops that nothing else does."""
         self.most = most
         self.notes: list[str] = []
+        self._around: Origin | None = None
+        self._in_jax = False
 
     def closed(self, g: Recorder, jaxpr: Any, operands: Sequence[Known]) -> list[Known]:
         """The results of a jaxpr with its constants."""
@@ -77,9 +79,26 @@ class Reader:
             return Keys(tuple(Operand(g.adopt(word.value), word.dtype) for word in operand.words))
         return operand if isinstance(operand, Refused) else Operand(g.adopt(operand.value), operand.dtype)
 
+    def called(self, g: Recorder, equation: Any, body: Any, operands: Sequence[Known]) -> list[Known]:
+        """The results of a function that an equation calls: a jaxpr, with constants of its own or without.
+
+        JAX remembers what it has traced, and where it did so first. So what a function of JAX does stands, for its
+        author, where that is called.
+        """
+        before = self._around, self._in_jax
+        self._around, self._in_jax = self.origin_of(equation), self._in_jax or is_of_jax(body)
+        try:
+            return self.closed(g, body, operands) if hasattr(body, "consts") else self.read(g, body, [], operands)
+        finally:
+            self._around, self._in_jax = before
+
+    def origin_of(self, equation: Any) -> Origin | None:
+        """The author's nearest line behind an equation."""
+        return self._around if self._in_jax else origin_of(equation) or self._around
+
     def _results(self, g: Recorder, equation: Any, operands: Sequence[Known]) -> Sequence[Known]:
         """The results of an equation; what cannot be imported is an error only where something needs it."""
-        name, origin = equation.primitive.name, origin_of(equation)
+        name, origin = equation.primitive.name, self.origin_of(equation)
         apply = RULES.get(name)
         refused = next((operand for operand in operands if isinstance(operand, Refused)), None)
         if apply is None and refused is not None:
@@ -99,7 +118,7 @@ class Reader:
         arrays = flat(operands)
         compute = ARRAYS.get(name)
         if compute is None:
-            raise refusal(name, operands, origin_of(equation), "no graph has it", WAYS_ROUND.get(name, _REWRITE))
+            raise refusal(name, operands, self.origin_of(equation), "no graph has it", WAYS_ROUND.get(name, _REWRITE))
         if any(isinstance(operand, Keys) for operand in operands):
             return self._of_words(g, equation, operands)
         made = compute(g, _plain(equation.params), arrays, avals)
@@ -113,7 +132,7 @@ class Reader:
         """What moves keys moves their words."""
         name = equation.primitive.name
         if name not in MOVEMENTS:
-            raise refusal(name, operands, origin_of(equation), "it computes with keys", "use jax.random.key_data")
+            raise refusal(name, operands, self.origin_of(equation), "it computes with keys", "use jax.random.key_data")
         compute, results = ARRAYS[name], []
         for word in range(2):
             arrays = [x.words[word] if isinstance(x, Keys) else x for x in operands if not isinstance(x, Refused)]
@@ -126,6 +145,12 @@ class Reader:
 _REWRITE = "write it by other functions of jax.numpy"
 
 
+def is_of_jax(body: Any) -> bool:
+    """Whether a function that was traced is one of JAX's."""
+    info = getattr(getattr(body, "jaxpr", body), "debug_info", None)
+    return str(getattr(info, "func_filename", None) or "").startswith(JAX)
+
+
 def _plain(given: Any) -> Any:
     """Parameters with Python's numbers in the place of NumPy's, which JAX leaves as they were written."""
     if isinstance(given, dict):
@@ -136,7 +161,7 @@ def _plain(given: Any) -> Any:
 
 
 def origin_of(equation: Any) -> Origin | None:
-    """The author's nearest line behind an equation."""
+    """The nearest line behind an equation that is neither JAX's nor ours."""
     trace = equation.source_info.traceback
     for frame in trace.frames if trace is not None else ():
         inside = frame.file_name.startswith((JAX, _HERE, "<"))

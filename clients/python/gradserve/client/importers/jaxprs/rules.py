@@ -22,12 +22,7 @@ def _body(params: Any, *names: str) -> Any:
 @rule("jit", "pjit", "closed_call", "core_call", "call", "remat2", "checkpoint", "custom_vmap_call", "composite")
 def call(reader: Reader, g: Recorder, equation: Any, operands: Sequence[Known]) -> Sequence[Known]:
     """What it calls, in its place."""
-    return called(reader, g, _body(equation.params, "jaxpr", "call_jaxpr", "call"), operands)
-
-
-def called(reader: Reader, g: Recorder, body: Any, operands: Sequence[Known]) -> list[Known]:
-    """The results of a jaxpr, with constants of its own or without."""
-    return reader.closed(g, body, operands) if hasattr(body, "consts") else reader.read(g, body, [], operands)
+    return reader.called(g, equation, _body(equation.params, "jaxpr", "call_jaxpr", "call"), operands)
 
 
 @rule("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr")
@@ -44,7 +39,7 @@ def custom(reader: Reader, g: Recorder, equation: Any, operands: Sequence[Known]
     if not of_jax:
         kind = equation.primitive.name.partition("_call")[0]
         reader.notes.append(f"{name} is imported as what it computes: the derivative of its {kind} is not used")
-    return called(reader, g, body, operands)
+    return reader.called(g, equation, body, operands)
 
 
 @rule("platform_index")
@@ -61,7 +56,7 @@ def cond(reader: Reader, g: Recorder, equation: Any, operands: Sequence[Known]) 
     (index,), others = flat(operands[:1]), operands[1:]
 
     def branch(body: Any) -> Callable[[Recorder], list[Operand]]:
-        return lambda inner: flat(reader.closed(inner, body, others))
+        return lambda inner: flat(reader.called(inner, equation, body, others))
 
     return shaped(
         avals_of(equation.outvars), control.choose(g, index, [branch(b) for b in equation.params["branches"]])
@@ -77,7 +72,7 @@ def scan(reader: Reader, g: Recorder, equation: Any, operands: Sequence[Known]) 
     body, types = params["jaxpr"], avals_of(params["jaxpr"].jaxpr.invars)[first:]
 
     def step(inner: Recorder, given: list[Operand]) -> list[Operand]:
-        return flat(called(reader, inner, body, [*shared, *shaped(types, given)]))
+        return flat(reader.called(inner, equation, body, [*shared, *shaped(types, given)]))
 
     made = control.scan(g, step, flat(carries), flat(rows), params["length"], params["reverse"])
     dtypes = [dtype for aval in avals for _, dtype in types_of(aval)]
@@ -94,7 +89,7 @@ def while_loop(reader: Reader, g: Recorder, equation: Any, operands: Sequence[Kn
 
     def of(name: str, shared: Sequence[Known]) -> control.Step:
         def step(inner: Recorder, given: list[Operand]) -> list[Operand]:
-            return flat(called(reader, inner, params[name], [*shared, *shaped(avals, given)]))
+            return flat(reader.called(inner, equation, params[name], [*shared, *shaped(avals, given)]))
 
         return step
 

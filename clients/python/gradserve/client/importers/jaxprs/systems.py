@@ -35,7 +35,7 @@ def linear_solve(reader: Reader, g: Recorder, equation: Any, operands: Sequence[
     if b.rank != 1:
         raise Unsupported("the map of the system is no product with a matrix", "solve for one vector at a time")
     columns = g.reshape(b.value, (*b.shape, 1))
-    matrix_of_map = _assembled(reader, g, matvec, shared, b)
+    matrix_of_map = _assembled(reader, g, equation, shared, b)
     return [Operand(g.reshape(g.emit("solve", matrix_of_map, columns), b.shape), b.dtype)]
 
 
@@ -80,14 +80,14 @@ class Product:
         return permute(g, found, inverse(self.x_axes))
 
 
-def _assembled(reader: Reader, g: Recorder, matvec: Any, shared: Sequence[Known], b: Operand) -> Value:
+def _assembled(reader: Reader, g: Recorder, equation: Any, shared: Sequence[Known], b: Operand) -> Value:
     """The matrix, from what the map makes of each vector of the basis."""
     n = b.shape[0]
     line = g.emit("iota", length=n, element_type=ElementType.INT64)
     basis = g.convert(g.eq(g.reshape(line, (n, 1)), line), b.value.type.element_type)
 
     def step(inner: Recorder, given: list[Operand]) -> list[Operand]:
-        return flat(reader.closed(inner, matvec, [*shared, *given]))
+        return flat(reader.called(inner, equation, equation.params["jaxprs"].matvec, [*shared, *given]))
 
     (columns,) = control.scan(g, step, [], [Operand(basis, b.dtype)], n, reverse=False)
     return products.transposed(g, columns)

@@ -7,7 +7,7 @@ from typing import Any
 
 from gradserve.client.importers.lax import products
 from gradserve.client.importers.lax.elements import Operand
-from gradserve.client.importers.stablehlo.operations import Compute
+from gradserve.client.importers.stablehlo.given import Compute
 from gradserve.client.importers.stablehlo.syntax import Operation
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType, TensorType

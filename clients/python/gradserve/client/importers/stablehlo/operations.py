@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Sequence
 
-import numpy as np
-
-from gradserve.client.importers.lax import elements, elementwise, indexing, movement, ordering, products, reductions
+from gradserve.client.importers.lax import elements, elementwise, movement, ordering, products, reductions
 from gradserve.client.importers.lax.elements import Operand
-from gradserve.client.importers.lax.indexing import Windows
-from gradserve.client.importers.lax.reductions import Frame
-from gradserve.client.importers.stablehlo.attributes import elements as constant_elements
+from gradserve.client.importers.stablehlo.given import (
+    Compute,
+    dtype_of,
+    dtype_of_result,
+    either,
+    integer,
+    ints,
+    shape_of,
+)
+from gradserve.client.importers.stablehlo.placed import convolution, frame, gather, scatter
 from gradserve.client.importers.stablehlo.regions import combination_of, fold_of, keys_of, position_of
 from gradserve.client.importers.stablehlo.syntax import Operation, numbers
 from gradserve.ir.builder import Builder, Value
 from gradserve.numpy.arguments import Unsupported
-
-Compute: TypeAlias = Callable[[Builder, Operation, Sequence[Operand]], Value | Sequence[Value | None]]
-"""From the builder, an operation and its operands to its results; None is one that nobody may read."""
 
 _NAMES = {
     **{"exponential": "exp", "exponential_minus_one": "expm1", "log_plus_one": "log1p", "sine": "sin", "cosine": "cos"},
@@ -39,30 +40,6 @@ def _named(name: str) -> Compute:
     return lambda g, op, x: function(g, *x)
 
 
-def _ints(op: Operation, name: str, otherwise: Sequence[int] = ()) -> tuple[int, ...]:
-    return numbers(op.attributes.get(name, list(otherwise)), op.line)
-
-
-def _int(op: Operation, name: str, otherwise: int | None = None) -> int:
-    (found,) = _ints(op, name, () if otherwise is None else (otherwise,))
-    return found
-
-
-def _shape(op: Operation) -> tuple[int, ...]:
-    return op.types[0].shape
-
-
-def _dtype(op: Operation) -> np.dtype[Any]:
-    return _result(op, 0)
-
-
-def _result(op: Operation, number: int) -> np.dtype[Any]:
-    found = op.types[number].dtype
-    if found is None:
-        raise Unsupported(f"no graph has elements of {op.types[number].elements}", "convert to f32 or f64")
-    return found
-
-
 def _compare(g: Builder, op: Operation, x: Sequence[Operand]) -> Value:
     words = [*op.attributes.get("words", []), op.attributes.get("comparison_direction", "")]
     direction = next((str(word).lower() for word in words if str(word) in ("EQ", "NE", "LT", "LE", "GT", "GE")), "")
@@ -81,70 +58,11 @@ def _clamp(g: Builder, op: Operation, x: Sequence[Operand]) -> Value:
 
 
 def _pad(g: Builder, op: Operation, x: Sequence[Operand]) -> Value:
-    edges = [_ints(op, long) if long in op.attributes else _ints(op, short) for long, short in _EDGES]
+    edges = [ints(op, long) if long in op.attributes else ints(op, short) for long, short in _EDGES]
     return movement.pad(g, x[0], x[1], list(zip(*edges, strict=True)))
 
 
 _EDGES = (("edge_padding_low", "low"), ("edge_padding_high", "high"), ("interior_padding", "interior"))
-
-
-def _either(op: Operation, *names: str) -> tuple[int, ...]:
-    return next((_ints(op, name) for name in names if name in op.attributes), ())
-
-
-def _gather(g: Builder, op: Operation, x: Sequence[Operand]) -> Value:
-    array, given = x
-    axes = _Axes(op, "dimension_numbers")
-    windows = Windows(
-        shape=array.shape,
-        sizes=_ints(op, "slice_sizes"),
-        offset=axes["offset_dims"],
-        collapsed=axes["collapsed_slice_dims"],
-        starts=axes["start_index_map"],
-        batching=dict(zip(axes["operand_batching_dims"], axes["start_indices_batching_dims"], strict=True)),
-        outside="clip",
-    )
-    return indexing.gather(g, array, axes.with_vector_last(g, given), windows)
-
-
-class _Axes:
-    """The axes that a gather or scatter names."""
-
-    def __init__(self, op: Operation, name: str) -> None:
-        self._op, self._given = op, op.attributes.get(name, {})
-
-    def __getitem__(self, name: str) -> tuple[int, ...]:
-        return numbers(self._given.get(name, []), self._op.line)
-
-    def with_vector_last(self, g: Builder, indices: Operand) -> Operand:
-        """The positions with their numbers along the last axis."""
-        axis = self["index_vector_dim"][0] if "index_vector_dim" in self._given else 0
-        if axis == indices.rank:
-            return Operand(g.reshape(indices.value, (*indices.shape, 1)), indices.dtype)
-        order = [k for k in range(indices.rank) if k != axis] + [axis]
-        return Operand(movement.permute(g, indices.value, order), indices.dtype)
-
-
-def _scatter(g: Builder, op: Operation, x: Sequence[Operand]) -> Value:
-    if len(x) != 3:
-        raise Unsupported("it writes into several arrays at once", "write into them one by one")
-    array, given, updates = x
-    axes = _Axes(op, "scatter_dimension_numbers")
-    batching = dict(zip(axes["input_batching_dims"], axes["scatter_indices_batching_dims"], strict=True))
-    kept = [k for k in range(array.rank) if k not in (*axes["inserted_window_dims"], *batching)]
-    lengths = dict(zip(kept, (updates.shape[k] for k in axes["update_window_dims"]), strict=True))
-    windows = Windows(
-        shape=array.shape,
-        sizes=tuple(lengths.get(k, 1) for k in range(array.rank)),
-        offset=axes["update_window_dims"],
-        collapsed=axes["inserted_window_dims"],
-        starts=axes["scatter_dims_to_operand_dims"],
-        batching=batching,
-        outside="drop",
-    )
-    combine: Any = combination_of(op.regions[0])
-    unique = op.attributes.get("unique_indices") is True
-    return indexing.scatter(g, array, axes.with_vector_last(g, given), updates, windows, combine, unique)
 
 
 def _joined(g: Builder, name: str, found: Operand, first: Operand) -> Value:
@@ -154,7 +72,7 @@ def _joined(g: Builder, name: str, found: Operand, first: Operand) -> Value:
 
 
 def _reduce(g: Builder, op: Operation, x: Sequence[Operand]) -> Value | list[Value]:
-    axes = _ints(op, "dimensions")
+    axes = ints(op, "dimensions")
     if len(x) == 2:
         name, fold = fold_of(op)
         found = Operand(reductions.reduce(g, x[0], fold, axes), x[0].dtype)
@@ -163,29 +81,14 @@ def _reduce(g: Builder, op: Operation, x: Sequence[Operand]) -> Value | list[Val
         raise Unsupported("it reduces several arrays at once", "reduce them one by one")
     name = position_of(op.regions[0])
     extreme = reductions.reduce(g, x[0], name[-3:], axes)
-    return [extreme, reductions.position(g, x[0], name, axes[0], _result(op, 1))]
-
-
-def _frame(op: Operation, rank: int) -> Frame:
-    ones = (1,) * rank
-    padding = op.attributes.get("padding")
-    pairs = np.zeros((rank, 2), np.int64)
-    if padding is not None:
-        pairs = np.broadcast_to(constant_elements(padding, op.line), (rank, 2))
-    return Frame(
-        sizes=_ints(op, "window_dimensions", ones),
-        strides=_ints(op, "window_strides", ones),
-        padding=tuple((int(low), int(high)) for low, high in pairs),
-        base_dilation=_ints(op, "base_dilations", ones),
-        window_dilation=_ints(op, "window_dilations", ones),
-    )
+    return [extreme, reductions.position(g, x[0], name, axes[0], dtype_of_result(op, 1))]
 
 
 def _reduce_window(g: Builder, op: Operation, x: Sequence[Operand]) -> Value:
     if len(x) != 2:
         raise Unsupported("it reduces several arrays at once", "reduce them one by one")
     name, fold = fold_of(op)
-    found = Operand(reductions.reduce_window(g, x[0], fold, _frame(op, x[0].rank)), x[0].dtype)
+    found = Operand(reductions.reduce_window(g, x[0], fold, frame(op, x[0].rank)), x[0].dtype)
     return _joined(g, name, found, x[1])
 
 
@@ -195,7 +98,7 @@ def _select_and_scatter(g: Builder, op: Operation, x: Sequence[Operand]) -> Valu
     words = chosen[0].attributes["words"] if len(chosen) == 1 else []
     if len(op.regions) != 2 or combination_of(op.regions[1]) != "add" or not {"GE", "LE"} & set(words):
         raise Unsupported("it chooses by a function of its own", "choose the largest or the smallest element")
-    found = reductions.select_and_scatter_add(g, source, array, "GE" in words, _frame(op, array.rank))
+    found = reductions.select_and_scatter_add(g, source, array, "GE" in words, frame(op, array.rank))
     return _joined(g, "add", Operand(found, array.dtype), first)
 
 
@@ -205,49 +108,16 @@ def _dot_general(g: Builder, op: Operation, x: Sequence[Operand]) -> Value:
     for short, names in (("contracting_dims", "contracting_dimensions"), ("batching_dims", "batching_dimensions")):
         long = [given.get(f"{side}_{names}", []) for side in ("lhs", "rhs")]
         pairs.append([numbers(each, op.line) for each in op.attributes.get(short, long)])
-    return products.dot_general(g, x[0], x[1], pairs[0], pairs[1], _dtype(op))
-
-
-def _convolution(g: Builder, op: Operation, x: Sequence[Operand]) -> Value:
-    window = op.attributes.get("window", {})
-    given = op.attributes.get("dimension_numbers")
-    if not isinstance(given, list) or len(given) != 3:
-        raise Unsupported("its axes are not told", "give dim_numbers")
-    orders = [_order(axes, front) for axes, front in zip(given, ("bf", "oi", "bf"), strict=True)]
-    count = len(given[0]) - 2
-    ones = [1] * count
-    if any(window.get("reverse", op.attributes.get("window_reversal", []))):
-        raise Unsupported("its kernel is turned round", "reverse the kernel beforehand")
-
-    def of_window(short: str, long: str) -> tuple[int, ...]:
-        return numbers(window.get(short, op.attributes.get(long, ones)), op.line)
-
-    padding = window.get("pad", [[0, 0]] * count)
-    how = products.Convolution(
-        lhs=orders[0],
-        rhs=orders[1],
-        out=orders[2],
-        strides=of_window("stride", "window_strides"),
-        padding=tuple((low, high) for low, high in (numbers(pair, op.line) for pair in padding)),
-        lhs_dilation=of_window("lhs_dilate", "lhs_dilation"),
-        rhs_dilation=of_window("rhs_dilate", "rhs_dilation"),
-        feature_groups=_int(op, "feature_group_count", 1),
-        batch_groups=_int(op, "batch_group_count", 1),
-    )
-    return products.convolve(g, x[0], x[1], how, _dtype(op))
-
-
-def _order(axes: Sequence[Any], front: str) -> tuple[int, ...]:
-    return tuple(axes.index(each) for each in (*front, *range(len(axes) - 2)))
+    return products.dot_general(g, x[0], x[1], pairs[0], pairs[1], dtype_of(op))
 
 
 def _sort(g: Builder, op: Operation, x: Sequence[Operand]) -> list[Value]:
-    return ordering.sort(g, x, _int(op, "dimension"), keys_of(op.regions[0]))
+    return ordering.sort(g, x, integer(op, "dimension"), keys_of(op.regions[0]))
 
 
 def _top_k(g: Builder, op: Operation, x: Sequence[Operand]) -> list[Value]:
-    values, places = ordering.top_k(g, x[0], _int(op, "k"), x[0].rank - 1)
-    return [values, g.convert(places, elements.held(_result(op, 1)))]
+    values, places = ordering.top_k(g, x[0], integer(op, "k"), x[0].rank - 1)
+    return [values, g.convert(places, elements.held(dtype_of_result(op, 1)))]
 
 
 def _triangular(g: Builder, op: Operation, x: Sequence[Operand]) -> Value:
@@ -271,12 +141,12 @@ def _precision(g: Builder, op: Operation, x: Sequence[Operand]) -> Value:
 
 
 def _iota(g: Builder, op: Operation, x: Sequence[Operand]) -> Value:
-    axis = _either(op, "dim", "iota_dimension")[0]
-    return movement.iota(g, _dtype(op), _shape(op), axis)
+    axis = either(op, "dim", "iota_dimension")[0]
+    return movement.iota(g, dtype_of(op), shape_of(op), axis)
 
 
 def _dynamic_slice(g: Builder, op: Operation, x: Sequence[Operand]) -> Value:
-    return movement.dynamic_slice(g, x[0], x[1:], _either(op, "sizes", "slice_sizes"))
+    return movement.dynamic_slice(g, x[0], x[1:], either(op, "sizes", "slice_sizes"))
 
 
 ARRAYS: dict[str, Compute] = {
@@ -284,32 +154,32 @@ ARRAYS: dict[str, Compute] = {
     "clamp": _clamp,
     "compare": _compare,
     "select": _select,
-    "convert": lambda g, op, x: elements.converted(g, x[0], _dtype(op)),
-    "bitcast_convert": lambda g, op, x: elements.bitcast(g, x[0], _dtype(op)),
+    "convert": lambda g, op, x: elements.converted(g, x[0], dtype_of(op)),
+    "bitcast_convert": lambda g, op, x: elements.bitcast(g, x[0], dtype_of(op)),
     "reduce_precision": _precision,
     "round_nearest_even": lambda g, op, x: elementwise.round_nearest(g, x[0], to_even=True),
     "round_nearest_afz": lambda g, op, x: elementwise.round_nearest(g, x[0], to_even=False),
     "broadcast_in_dim": lambda g, op, x: movement.broadcast_in_dim(
-        g, x[0], _shape(op), _either(op, "dims", "broadcast_dimensions")
+        g, x[0], shape_of(op), either(op, "dims", "broadcast_dimensions")
     ),
-    "reshape": lambda g, op, x: g.reshape(x[0].value, _shape(op)),
-    "transpose": lambda g, op, x: movement.permute(g, x[0].value, _either(op, "dims", "permutation")),
-    "reverse": lambda g, op, x: movement.reverse(g, x[0], _either(op, "dims", "dimensions")),
-    "concatenate": lambda g, op, x: movement.concatenate(g, x, _either(op, "dim", "dimension")[0]),
+    "reshape": lambda g, op, x: g.reshape(x[0].value, shape_of(op)),
+    "transpose": lambda g, op, x: movement.permute(g, x[0].value, either(op, "dims", "permutation")),
+    "reverse": lambda g, op, x: movement.reverse(g, x[0], either(op, "dims", "dimensions")),
+    "concatenate": lambda g, op, x: movement.concatenate(g, x, either(op, "dim", "dimension")[0]),
     "pad": _pad,
     "slice": lambda g, op, x: movement.sliced(
-        g, x[0], _ints(op, "start_indices"), _ints(op, "limit_indices"), _ints(op, "strides")
+        g, x[0], ints(op, "start_indices"), ints(op, "limit_indices"), ints(op, "strides")
     ),
     "dynamic_slice": _dynamic_slice,
     "dynamic_update_slice": lambda g, op, x: movement.dynamic_update_slice(g, x[0], x[1], x[2:]),
     "iota": _iota,
-    "gather": _gather,
-    "scatter": _scatter,
+    "gather": gather,
+    "scatter": scatter,
     "reduce": _reduce,
     "reduce_window": _reduce_window,
     "select_and_scatter": _select_and_scatter,
     "dot_general": _dot_general,
-    "convolution": _convolution,
+    "convolution": convolution,
     "sort": _sort,
     "top_k": _top_k,
     "cholesky": _cholesky,

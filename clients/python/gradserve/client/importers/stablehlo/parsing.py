@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 from gradserve.client.importers.stablehlo.attributes import Stream, attribute, convolution_axes, named
-from gradserve.client.importers.stablehlo.syntax import ArrayType, Function, Module, Operation, Region, array_type
+from gradserve.client.importers.stablehlo.lists import (
+    Arguments,
+    all_types,
+    arguments_until,
+    count_of,
+    pairs,
+    result_types,
+    skip_location,
+    type_list,
+    values,
+    whole,
+)
+from gradserve.client.importers.stablehlo.syntax import ArrayType, Function, Module, Operation, Region
 from gradserve.client.importers.stablehlo.tokens import Token, invalid
 
-Arguments = tuple[tuple[str, ArrayType], ...]
+Parts: TypeAlias = tuple[list[str], dict[str, Any], list[Region], list[ArrayType]]
+"""Operands, attributes, regions, and the types of results."""
 
 
 def parse(text: str) -> Module:
@@ -53,7 +66,7 @@ def _function(stream: Stream, first: Token) -> Function:
     public = stream.skip("public") or not stream.skip("private")
     name = stream.of_kind("symbol").text[1:].strip('"')
     stream.expect("(")
-    arguments = _arguments(stream, ")")
+    arguments = arguments_until(stream, ")")
     if stream.skip("->"):
         _passed_types(stream)
     if stream.skip("attributes"):
@@ -69,22 +82,6 @@ def _passed_types(stream: Stream) -> None:
         stream.of_kind("type")
 
 
-def _arguments(stream: Stream, last: str) -> Arguments:
-    """`%x: tensor<...> {...}, ...` up to a bracket."""
-    found: list[tuple[str, ArrayType]] = []
-    while not stream.skip(last):
-        name = stream.of_kind("value").text
-        stream.expect(":")
-        found.append((name, array_type(stream.of_kind("type"))))
-        if stream.next.text == "{":
-            stream.skip_group()
-        _skip_location(stream)
-        if not stream.skip(","):
-            stream.expect(last)
-            break
-    return tuple(found)
-
-
 def _region(stream: Stream, arguments: Arguments = ()) -> Region:
     """Operations in braces, perhaps after the arguments of a block."""
     stream.expect("{")
@@ -92,7 +89,7 @@ def _region(stream: Stream, arguments: Arguments = ()) -> Region:
     if stream.next.kind == "block":
         stream.take()
         if stream.skip("("):
-            arguments = _arguments(stream, ")")
+            arguments = arguments_until(stream, ")")
         stream.expect(":")
     operations = []
     while not stream.skip("}"):
@@ -108,7 +105,7 @@ def _operation(stream: Stream) -> Operation:
     while stream.next.kind == "value":
         name, count = stream.take().text, 1
         if stream.skip(":"):
-            count = _count(stream.of_kind("number"))
+            count = count_of(stream.of_kind("number"))
         results.append((name, count))
         if not stream.skip(","):
             break
@@ -120,64 +117,13 @@ def _operation(stream: Stream) -> Operation:
     name = token.text.strip('"').removeprefix("stablehlo.").removeprefix("chlo.").removeprefix("func.")
     read = _generic if token.kind == "string" else _FORMS.get(name, _plain)
     operands, attributes, regions, types = read(stream)
-    _skip_location(stream)
+    skip_location(stream)
     return Operation(name, tuple(results), tuple(operands), attributes, tuple(regions), tuple(types), token.line)
-
-
-def _count(token: Token) -> int:
-    if not token.text.isdecimal() or len(token.text) > 6:
-        raise invalid(token.line, f"{token.text[:40]} is no number of results")
-    return int(token.text)
-
-
-def _skip_location(stream: Stream) -> None:
-    if stream.next.text == "loc" and stream.ahead(1).text == "(":
-        stream.take()
-        stream.skip_group()
-
-
-Parts = tuple[list[str], dict[str, Any], list[Region], list[ArrayType]]
-
-
-def _values(stream: Stream) -> list[str]:
-    """`(%x, %y)`."""
-    stream.expect("(")
-    found: list[str] = []
-    while not stream.skip(")"):
-        found.append(stream.of_kind("value").text)
-        if not stream.skip(","):
-            stream.expect(")")
-            break
-    return found
-
-
-def _types(stream: Stream) -> list[ArrayType]:
-    """Of the results: `: (...) -> (...)`, or `: T, ...`, of which the last one is that of the result."""
-    stream.expect(":")
-    given = _type_list(stream)
-    if stream.skip("->"):
-        return _type_list(stream)
-    return given[-1:]
-
-
-def _type_list(stream: Stream) -> list[ArrayType]:
-    """`T, T` or `(T, T)`."""
-    in_brackets = stream.skip("(")
-    found: list[ArrayType] = []
-    if in_brackets and stream.skip(")"):
-        return found
-    while True:
-        found.append(array_type(stream.of_kind("type")))
-        if not stream.skip(","):
-            break
-    if in_brackets:
-        stream.expect(")")
-    return found
 
 
 def _generic(stream: Stream) -> Parts:
     """`(%x) <{...}> ({...}) {...} : (T) -> T`."""
-    operands = _values(stream)
+    operands = values(stream)
     attributes: dict[str, Any] = {}
     if stream.skip("<"):
         attributes |= named(stream, "{", "}")
@@ -191,7 +137,7 @@ def _generic(stream: Stream) -> Parts:
                 break
     if stream.next.text == "{":
         attributes |= named(stream, "{", "}")
-    return operands, attributes, regions, _types(stream)
+    return operands, attributes, regions, result_types(stream)
 
 
 def _plain(stream: Stream) -> Parts:
@@ -206,7 +152,7 @@ def _plain(stream: Stream) -> Parts:
         elif token.kind == "word" and stream.ahead(1).text == "=":
             stream.take()
             stream.take()
-            attributes[token.text] = _pairs(stream) if token.text.endswith("_dims") else attribute(stream)
+            attributes[token.text] = pairs(stream) if token.text.endswith("_dims") else attribute(stream)
         elif token.kind == "symbol":
             attributes["symbol"] = stream.take().text[1:].strip('"')
         elif token.text == "{":
@@ -221,13 +167,7 @@ def _plain(stream: Stream) -> Parts:
         else:
             raise invalid(token.line, f"{token.text[:40]!r} is not understood here")
     attributes["words"] = words
-    return operands, attributes, [], _types(stream)
-
-
-def _pairs(stream: Stream) -> Any:
-    """`[1] x [0]`, the axes of two operands."""
-    first = attribute(stream)
-    return [first, attribute(stream)] if stream.skip("x") else first
+    return operands, attributes, [], result_types(stream)
 
 
 def _sliced(stream: Stream) -> Parts:
@@ -236,9 +176,9 @@ def _sliced(stream: Stream) -> Parts:
     stream.expect("[")
     bounds: list[list[Any]] = []
     while not stream.skip("]"):
-        bounds.append([_whole(stream)])
+        bounds.append([whole(stream)])
         while stream.skip(":"):
-            bounds[-1].append(_whole(stream))
+            bounds[-1].append(whole(stream))
         if not stream.skip(","):
             stream.expect("]")
             break
@@ -247,14 +187,7 @@ def _sliced(stream: Stream) -> Parts:
         "limit_indices": [each[1] if len(each) > 1 else each[0] for each in bounds],
         "strides": [each[2] if len(each) > 2 else 1 for each in bounds],
     }
-    return [operand], attributes, [], _types(stream)
-
-
-def _whole(stream: Stream) -> int:
-    token = stream.of_kind("number")
-    if not token.text.isdecimal():
-        raise invalid(token.line, f"{token.text[:40]} is no position")
-    return int(token.text)
+    return [operand], attributes, [], result_types(stream)
 
 
 def _returned(stream: Stream) -> Parts:
@@ -265,14 +198,8 @@ def _returned(stream: Stream) -> Parts:
             break
     if operands:
         stream.expect(":")
-        _type_list(stream)
+        type_list(stream)
     return operands, {}, [], []
-
-
-def _all_types(stream: Stream) -> list[ArrayType]:
-    stream.expect(":")
-    given = _type_list(stream)
-    return _type_list(stream) if stream.skip("->") else given
 
 
 def _barrier(stream: Stream) -> Parts:
@@ -280,7 +207,7 @@ def _barrier(stream: Stream) -> Parts:
     while stream.next.kind == "value":
         operands.append(stream.take().text)
         stream.skip(",")
-    return operands, {}, [], _all_types(stream)
+    return operands, {}, [], all_types(stream)
 
 
 def _while(stream: Stream) -> Parts:
@@ -294,7 +221,7 @@ def _while(stream: Stream) -> Parts:
         if not stream.skip(","):
             stream.expect(")")
             break
-    types = _all_types(stream) if stream.next.text == ":" else []
+    types = all_types(stream) if stream.next.text == ":" else []
     if stream.skip("attributes"):
         stream.skip_group()
     if len(names) != len(types):
@@ -326,22 +253,22 @@ def _reduced(stream: Stream) -> Parts:
     attributes["dimensions"] = attribute(stream)
     if stream.next.text == "{":
         attributes |= named(stream, "{", "}")
-    types = _types(stream)
+    types = result_types(stream)
     regions = []
     if stream.skip("reducer"):
-        pairs: list[Arguments] = []
+        taken: list[Arguments] = []
         while stream.skip("("):
-            pairs.append(_arguments(stream, ")"))
-        if any(len(pair) != 2 for pair in pairs):
+            taken.append(arguments_until(stream, ")"))
+        if any(len(pair) != 2 for pair in taken):
             raise invalid(stream.next.line, "a reducer takes pairs")
-        arguments = tuple(pair[k] for k in (0, 1) for pair in pairs)
+        arguments = tuple(pair[k] for k in (0, 1) for pair in taken)
         regions.append(_region(stream, arguments))
     return [*operands, *initial], attributes, regions, types
 
 
 def _convolved(stream: Stream) -> Parts:
     """`(%x, %k) dim_numbers = ..., window = {...} {...} : ...`."""
-    operands = _values(stream)
+    operands = values(stream)
     attributes: dict[str, Any] = {}
     while stream.next.text != ":":
         token = stream.next
@@ -357,7 +284,7 @@ def _convolved(stream: Stream) -> Parts:
             attributes |= named(stream, "{", "}")
         else:
             stream.expect(",")
-    return operands, attributes, [], _types(stream)
+    return operands, attributes, [], result_types(stream)
 
 
 _FORMS: dict[str, Callable[[Stream], Parts]] = {
