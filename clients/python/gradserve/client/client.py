@@ -97,6 +97,8 @@ class Client:
             InvalidRequest: an example is not a tree of arrays and numbers.
             TypeError: the examples do not fit the function's signature.
         """
+        if isinstance(function, Imported):
+            raise TypeError("this function is imported, and has its graph: client.load(...) takes it")
         traces = Traces(function, self._watch)
         if examples or named:
             traces.trace(examples, named)

@@ -8,7 +8,7 @@ author's line, and a way round.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +77,7 @@ def at(g: Builder, operation: str, operands: Sequence[object], origin: Origin | 
         yield
     except Unsupported as error:
         raise refusal(operation, operands, origin, error.problem, error.instead) from None
-    except (ValueError, IndexError, KeyError, TypeError, OverflowError, InvalidGraph, ArithmeticError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, InvalidGraph) as error:
         if isinstance(error, Untraceable | Malformed):
             raise
         said = str(error.violations[0]) if isinstance(error, InvalidGraph) and error.violations else str(error)
@@ -93,10 +93,3 @@ def refusal(
     shown = ", ".join(map(str, operands))
     where = f"{origin}: " if origin else ""
     return Untraceable(f"{where}{operation} of {shown or 'nothing'} cannot be imported: {problem}; {instead}")
-
-
-def documented(table: Mapping[str, str]) -> Iterator[str]:
-    """The lines of a table of operations and what is said of them."""
-    yield "| operation | how |"
-    yield "| --- | --- |"
-    yield from (f"| `{name}` | {said} |" for name, said in sorted(table.items()))

@@ -19,6 +19,8 @@ from gradserve.ops.movement.shapes import constant_behind
 
 Function: TypeAlias = Callable[..., Value]
 
+MOST_ORDERS = 128
+"""The largest order of a special function, and how many of them one array may have."""
 _REAL = {
     **{name: name for name in ("exp", "expm1", "log", "log1p", "sin", "cos", "tan", "asin", "acos", "atan")},
     **{name: name for name in ("sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "sqrt", "cbrt", "logistic")},
@@ -81,8 +83,13 @@ def _for_each(g: Builder, order: Operand, x: Operand, of: Callable[[float, Value
     known = constant_behind(g, order.value)
     if known is None:
         raise Unsupported(f"{what} is computed", "give a number that is known beforehand")
+    orders = np.unique(known)
+    if len(orders) > MOST_ORDERS or not np.all(np.abs(orders) <= MOST_ORDERS):
+        raise Unsupported(
+            f"{what} is one of {len(orders)} up to {np.max(np.abs(orders))}", f"stay within {MOST_ORDERS}"
+        )
     found: Value | None = None
-    for each in np.unique(known):
+    for each in orders:
         result = of(float(each), x.value)
         found = result if found is None else g.select(g.eq(order.value, float(each)), result, found)
     return g.zeros(x.value.type) if found is None else found

@@ -13,6 +13,7 @@ from gradserve.client.importers.lax.movement import along, numbers, padded, part
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType
 from gradserve.numpy import decompositions, windowing
+from gradserve.numpy.arguments import Unsupported
 from gradserve.ops.movement.shapes import inverse
 
 
@@ -60,6 +61,8 @@ def convolve(g: Builder, x: Operand, kernel: Operand, how: Convolution, dtype: n
         if before < 0 or behind < 0:
             value = part(g, value, axis, max(-before, 0), value.shape[axis] + min(behind, 0))
     groups = how.batch_groups
+    if groups < 1 or value.shape[0] % groups or weights.shape[0] % groups:
+        raise Unsupported(f"{groups} groups do not fit examples and results", "give as many groups as divide both")
     examples, results = value.shape[0] // groups, weights.shape[0] // groups
     made = [
         windowing.convolution(

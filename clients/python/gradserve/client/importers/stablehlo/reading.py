@@ -24,7 +24,8 @@ from gradserve.ir.types import TensorType
 from gradserve.numpy.arguments import Unsupported
 from gradserve.numpy.recorder import Recorder
 
-DEEPEST_CALL = 64
+DEEPEST = 48
+"""How deep calls and regions stand in each other."""
 _REWRITE = "write it by other operations, or import the function itself, as from_jax does"
 Known: TypeAlias = Operand | Untraceable
 """A value, or why there is none."""
@@ -81,14 +82,14 @@ class Reader:
 
     def function(self, g: Recorder, function: Function, operands: Sequence[Operand], depth: int) -> list[Operand]:
         """The results of a function."""
-        if depth > DEEPEST_CALL:
-            raise invalid(function.line, f"{function.name} is called within more than {DEEPEST_CALL} calls")
         return self.region(g, function.body, operands, {}, depth)
 
     def region(
         self, g: Recorder, region: Region, operands: Sequence[Operand], around: Scope, depth: int
     ) -> list[Operand]:
         """The results of a region, which reads what is around it as well."""
+        if depth > DEEPEST:
+            raise invalid(region.operations[0].line, f"more than {DEEPEST} calls and regions stand in each other")
         scope = dict(around)
         if len(operands) != len(region.arguments):
             raise invalid(region.operations[0].line, f"{len(operands)} values are given to {len(region.arguments)}")
@@ -175,7 +176,7 @@ class Reader:
         self, g: Recorder, operation: Operation, operands: Sequence[Operand], scope: Scope, depth: int
     ) -> list[Operand]:
         def step(region: Region) -> control.Step:
-            return lambda inner, given: self.region(inner, region, given, scope, depth)
+            return lambda inner, given: self.region(inner, region, given, scope, depth + 1)
 
         if operation.name == "while":
             if len(operation.regions) != 2:
@@ -192,7 +193,7 @@ class Reader:
             known = g.literal(index.value)
             value = index.value if known is not None else g.select(outside, len(regions) - 1, index.value)
             index = Operand(value, index.dtype)
-        branches = [(lambda inner, r=region: self.region(inner, r, [], scope, depth)) for region in regions]
+        branches = [(lambda inner, r=region: self.region(inner, r, [], scope, depth + 1)) for region in regions]
         return control.choose(g, index, branches)
 
 

@@ -12,9 +12,9 @@ from gradserve.ir.errors import LimitExceeded
 MOST_CHARACTERS = 1 << 28
 _TOKEN = re.compile(
     r"""(?P<space>[ \t\r\n]+|//[^\n]*)
-    |(?P<string>"(?:[^"\\\n]|\\.)*")
-    |(?P<type>tensor<(?:[^<>"]|<[^<>"]*>)*>)
-    |(?P<dense>dense(?:_resource)?<(?:[^<>"]|"[^"\n]*")*>)
+    |(?P<string>"(?:[^"\\\n]|\\.)*+")
+    |(?P<type>tensor<(?:[^<>"]|<[^<>"]*>)*+>)
+    |(?P<dense>dense(?:_resource)?<(?:[^<>"]|"[^"\n]*")*+>)
     |(?P<value>%[\w$.-]+(?:\#\d+)?)
     |(?P<symbol>@(?:[\w$.-]+|"[^"\n]*"))
     |(?P<block>\^[\w$.-]+)
