@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from gradserve.client import Untraceable
 from gradserve.client.importers import from_jax
 from gradserve.client.importers.jaxprs.primitives import ARRAYS
 from gradserve.client.importers.jaxprs.reading import RULES
@@ -56,6 +57,24 @@ def test_derivatives_of_a_primitive_are_those_of_jax(embedded, theirs, name):
     for each, wanted in ((gradient, theirs[name].gradient), (product, theirs[name].product)):
         for mine, other in zip(jax.tree.leaves(each), wanted, strict=True):
             _agree(mine, other)
+
+
+FAULTS = {
+    "cumsum": ("cumprod", {}),
+    "scatter-add": ("scatter", {}),
+    "concatenate": ("concatenate", {"dimension": 0}),
+    "triangular_solve": ("triangular_solve", {"unit_diagonal": False}),
+}
+"""Primitives that are taken for others, or with other parameters."""
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_planted_fault_is_seen(embedded, theirs, monkeypatch, name):
+    other, changed = FAULTS[name]
+    compute = ARRAYS[other]
+    monkeypatch.setitem(ARRAYS, name, lambda g, p, x, outs: compute(g, {**p, **changed}, x, outs))
+    with pytest.raises((AssertionError, Untraceable)):
+        test_a_primitive_is_imported(embedded, theirs, name)
 
 
 def _primitives(jaxpr):

@@ -54,6 +54,8 @@ equation of its jaxpr becomes nodes with your line as their origin.
   compute, and the derivative is that of what they compute. `from_jax(...).notes` names those of yours. Of JAX's own,
   some are ours by another name, with derivatives that are right everywhere: {known}.
 - **Linear systems** (`jnp.linalg.solve`, `inv`, `cg`) are solved by their matrix, and differentiated to any order.
+- **Singular systems** and Cholesky factors of matrices that have none are refused by `NumericalFailure`, where JAX
+  gives NaN.
 - **Callbacks for printing** are left away.
 - **Gathers** take windows outside of the array as XLA does; of **scatters** to equal positions the last one counts.
 

@@ -15,7 +15,7 @@ Function: TypeAlias = Callable[..., Value | Sequence[Value]]
 
 def relu(g: Builder, x: Value) -> Value:
     """max(x, 0) with the derivative 0 at 0, as JAX says."""
-    return g.select(g.le(x, 0), 0.0, x)
+    return g.select(g.le(x, 0), 0, x)
 
 
 def sinc_near_zero(g: Builder, x: Value, *_: Value) -> Value:

@@ -25,6 +25,7 @@ from gradserve.client.importers.lax.elements import Operand
 from gradserve.ir.builder import Value
 from gradserve.ir.errors import Untraceable
 from gradserve.ir.graph import Origin
+from gradserve.numpy.arguments import Unsupported
 from gradserve.numpy.recorder import Recorder
 
 JAX = str(PurePath(jax.__file__).parent)
@@ -125,7 +126,8 @@ class Reader:
         values = [made] if isinstance(made, Value) else list(made)
         types = [each for aval in avals for each in types_of(aval)]
         for value, (type_, _) in zip(values, types, strict=True):
-            assert value.type == type_, f"{name} gives {value.type}, not {type_}"
+            if value.type != type_:
+                raise Unsupported(f"it would give {value.type}, not {type_}", _REWRITE)
         return shaped(avals, [Operand(value, dtype) for value, (_, dtype) in zip(values, types, strict=True)])
 
     def _of_words(self, g: Recorder, equation: Any, operands: Sequence[Known]) -> list[Known]:

@@ -34,8 +34,11 @@ def custom(reader: Reader, g: Recorder, equation: Any, operands: Sequence[Known]
         made = function(g, *(x.value for x in flat(operands)))
         values = [made] if isinstance(made, Value) else list(made)
         avals = avals_of(equation.outvars)
-        wide = [g.broadcast(value, tuple(aval.shape)) for value, aval in zip(values, avals, strict=True)]
-        return [Operand(value, aval.dtype) for value, aval in zip(wide, avals, strict=True)]
+        types = [next(types_of(aval)) for aval in avals]
+        return [
+            Operand(g.broadcast(g.convert(value, type_.element_type), type_.shape), dtype)
+            for value, (type_, dtype) in zip(values, types, strict=True)
+        ]
     if not of_jax:
         kind = equation.primitive.name.partition("_call")[0]
         reader.notes.append(f"{name} is imported as what it computes: the derivative of its {kind} is not used")
