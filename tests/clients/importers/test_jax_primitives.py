@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import jax
 import numpy as np
 import pytest
@@ -59,7 +62,7 @@ def test_derivatives_of_a_primitive_are_those_of_jax(embedded, theirs, name):
             _agree(mine, other)
 
 
-FAULTS = {
+FAULTS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "cumsum": ("cumprod", {}),
     "scatter-add": ("scatter", {}),
     "concatenate": ("concatenate", {"dimension": 0}),
