@@ -259,6 +259,11 @@ PROGRAMS: Mapping[str, Program] = {
     "scan": (_looped, (X,)),
     "while that counts": (_counted, (V,)),
     "while with a bound": (_bounded, (0.7,)),
+    "while side by side": (jax.vmap(_bounded), (X[0],)),
+    "comparisons in total order": (
+        lambda x: (jnp.searchsorted(jnp.sort(x), x), jnp.interp(x, jnp.linspace(-2.0, 2.0, 5), jnp.arange(5.0) ** 2)),
+        (V,),
+    ),
     "cond": (lambda x: lax.cond(x.sum() > 0, lambda y: y * y, jnp.sin, x), (V,)),
     "switch": (_switched, (0.45,)),
     "jit": (jax.jit(lambda x: jnp.sin(x) * x), (V,)),
@@ -295,6 +300,7 @@ STAND_INS: Mapping[str, Callable[..., Any]] = {
     "scatter-mul": lambda x: x.at[0, 1].multiply(1.25 * x[0, 0] ** 2).at[2, 3].multiply(1.5 * x[0, 0]),
     "reduce_window by mul": lambda x: _windows(x).prod(-1),
     "while with a bound": lambda x: _unrolled(x),
+    "while side by side": lambda x: _unrolled_side_by_side(x),
 }
 """The same functions by other means, for programs of which JAX has no second derivative."""
 
@@ -314,6 +320,15 @@ def _unrolled(x: Any) -> Any:
     """The loop by Python, which takes the same six steps from 0.7."""
     for _ in range(6):
         x = x * 1.1
+    return x
+
+
+def _unrolled_side_by_side(x: Any) -> Any:
+    """More steps than any of them takes, of which those that are over have none."""
+    total = jnp.zeros_like(x)
+    for _ in range(20):
+        goes_on = total < 5.0
+        x, total = jnp.where(goes_on, x * 1.1, x), jnp.where(goes_on, total + x, total)
     return x
 
 

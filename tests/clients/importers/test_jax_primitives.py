@@ -90,6 +90,7 @@ def _primitives(jaxpr):
 
 
 OLDER = {
+    "eq_to",
     "expand_dims",
     "add_any",
     "call",

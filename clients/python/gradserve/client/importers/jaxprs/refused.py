@@ -19,6 +19,7 @@ WAYS_ROUND: dict[str, str] = {
     ),
     "nextafter": "add a small number",
     "igamma_grad_a": "keep the first argument of gammainc fixed",
+    "random_gamma": "draw the numbers beforehand, and give them as an argument",
     "approx_top_k": "use jax.lax.top_k",
     "ragged_dot_general": "use products of the parts",
 }

@@ -82,6 +82,26 @@ def scan(reader: Reader, g: Recorder, equation: Any, operands: Sequence[Known]) 
     return shaped(avals, [Operand(value, dtype) for value, dtype in zip(made, dtypes, strict=True)])
 
 
+def _together(go_on: control.Step, body: control.Step) -> tuple[control.Step, control.Step]:
+    """Loops side by side, as vmap makes them, as one: it goes on while one of them does, and the others stand still."""
+
+    def one_goes_on(inner: Recorder, given: list[Operand]) -> list[Operand]:
+        (truths,) = go_on(inner, given)
+        return [Operand(inner.reduce_any(truths.value, axes=tuple(range(truths.rank))), truths.dtype)]
+
+    def moved(inner: Recorder, given: list[Operand]) -> list[Operand]:
+        (truths,) = go_on(inner, given)
+        made = body(inner, given)
+        return [Operand(chosen(truths, new.value, old.value), old.dtype) for new, old in zip(made, given, strict=True)]
+
+    def chosen(truths: Operand, new: Value, old: Value) -> Value:
+        g = truths.value.builder
+        lead = g.reshape(truths.value, (*truths.shape, *(1,) * (old.type.rank - truths.rank)))
+        return g.select(lead, new, old)
+
+    return one_goes_on, moved
+
+
 @rule("while")
 def while_loop(reader: Reader, g: Recorder, equation: Any, operands: Sequence[Known]) -> Sequence[Known]:
     """A loop as long as a condition holds."""
@@ -97,5 +117,7 @@ def while_loop(reader: Reader, g: Recorder, equation: Any, operands: Sequence[Kn
         return step
 
     go_on, body, start = of("cond_jaxpr", of_condition), of("body_jaxpr", of_body), flat(carries)
+    if params["cond_jaxpr"].out_avals[0].shape:
+        go_on, body = _together(go_on, body)
     made = control.while_loop(g, go_on, body, start, reader.most)
     return shaped(avals, [Operand(value, x.dtype) for value, x in zip(made, start, strict=True)])

@@ -201,6 +201,22 @@ def compare(name: str) -> Function:
     return apply
 
 
+def compare_totally(name: str) -> Function:
+    """A comparison in the order of sorting: NaN is equal to itself and behind all numbers; zeros are equal."""
+
+    def apply(g: Builder, x: Operand, y: Operand) -> Value:
+        if not x.is_float:
+            return compare(name)(g, x, y)
+        if name == "le":
+            return g.logical_not(compare_totally("lt")(g, y, x))
+        last = (g.ne(x.value, x.value), g.ne(y.value, y.value))
+        if name == "eq":
+            return g.logical_or(g.eq(x.value, y.value), g.logical_and(*last))
+        return g.logical_or(g.lt(x.value, y.value), g.logical_and(g.logical_not(last[0]), last[1]))
+
+    return apply
+
+
 def logic(on_bits: str, on_truths: str) -> Function:
     """An op on bits, which of truth values is one of logic."""
     return lambda g, x, y: g.emit(on_truths if x.dtype.kind == "b" else on_bits, x.value, y.value)
@@ -281,6 +297,7 @@ ELEMENTWISE: dict[str, Function] = {
     "max": extremum("maximum", "logical_or"),
     "min": extremum("minimum", "logical_and"),
     **{name: compare(name) for name in ("eq", "ne", "lt", "le", "gt", "ge")},
+    **{f"{name}_to": compare_totally(name) for name in ("eq", "lt", "le")},
     "and": logic("bitwise_and", "logical_and"),
     "or": logic("bitwise_or", "logical_or"),
     "xor": logic("bitwise_xor", "logical_xor"),
