@@ -61,6 +61,13 @@ def _scattered(x: Any, name: str, mode: str | None = None) -> Any:
     return getattr(at, name)(jnp.array([0.5, 1.5, 2.5, 3.5]) * x[0, 0], mode=mode)
 
 
+def _bits_of(x: Any) -> Any:
+    x = lax.stop_gradient(x)
+    kind = np.int64 if x.dtype == np.float64 else np.uint32
+    numbers = (x, lax.nextafter(x, jnp.ones_like(x)), lax.nextafter(x, -x - 1))
+    return [lax.bitcast_convert_type(y, kind) for y in numbers]
+
+
 def _looped(x: Any) -> Any:
     carry, rows = lax.scan(lambda c, row: (jnp.sin(c) + row.sum() * c, c * row), x[0], x, reverse=True)
     return carry.sum() + rows
@@ -154,6 +161,8 @@ PROGRAMS: Mapping[str, Program] = {
     "convert_element_type": (lambda x: (x.astype(np.float32), x.astype(np.int32), x.astype(bool)), (V,)),
     "converted integers": (lambda x: (x.astype(np.uint8), x.astype(np.int8), x.astype(np.float64)), (WHOLE,)),
     "bitcast of uint32": (lambda x: lax.bitcast_convert_type(x, np.float32), (WORDS[[0, 1, 4]],)),
+    "bits of float64": (_bits_of, (np.array([0.0, -0.0, 1.0, -1.5, 5e-324, -2.5e-310, 1.7e308, np.inf, 0.1]),)),
+    "bits of float32": (_bits_of, (np.array([0.0, -0.0, 1.0, -1.5, 1e-45, -2e-39, 3.4e38, np.inf, 0.1], np.float32),)),
     "bitcast of int32": (lambda x: lax.bitcast_convert_type(x, np.uint32), (WHOLE,)),
     "reduce_precision": (lambda x: lax.reduce_precision(x, 8, 23), (V,)),
     "broadcast_in_dim": (lambda x: lax.broadcast_in_dim(x, (2, 5, 3), (1,)), (V,)),

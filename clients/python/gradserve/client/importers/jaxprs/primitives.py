@@ -8,7 +8,16 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from gradserve.client.importers.lax import elements, elementwise, indexing, movement, ordering, products, reductions
+from gradserve.client.importers.lax import (
+    bits,
+    elements,
+    elementwise,
+    indexing,
+    movement,
+    ordering,
+    products,
+    reductions,
+)
 from gradserve.client.importers.lax.elements import Operand
 from gradserve.client.importers.lax.indexing import Outside, Windows
 from gradserve.client.importers.lax.reductions import Frame
@@ -262,7 +271,8 @@ ARRAYS: dict[str, Compute] = {
     **MOVEMENTS,
     "stop_gradient": lambda g, p, x, outs: g.stop_gradient(x[0].value) if x[0].is_float else x[0].value,
     "convert_element_type": lambda g, p, x, outs: elements.converted(g, x[0], np.dtype(outs[0].dtype)),
-    "bitcast_convert_type": lambda g, p, x, outs: elements.bitcast(g, x[0], np.dtype(outs[0].dtype)),
+    "bitcast_convert_type": lambda g, p, x, outs: bits.bitcast(g, x[0], np.dtype(outs[0].dtype)),
+    "nextafter": lambda g, p, x, outs: bits.nextafter(g, *_alike(g, x)),
     "reduce_precision": lambda g, p, x, outs: elementwise.reduce_precision(
         g, x[0], p["exponent_bits"], p["mantissa_bits"]
     ),

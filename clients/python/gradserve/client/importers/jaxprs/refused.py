@@ -17,7 +17,6 @@ WAYS_ROUND: dict[str, str] = {
     **dict.fromkeys(
         ("rng_bit_generator", "rng_uniform", "random_gamma_grad"), "draw by keys of threefry, JAX's default"
     ),
-    "nextafter": "add a small number",
     "igamma_grad_a": "keep the first argument of gammainc fixed",
     "random_gamma": "draw the numbers beforehand, and give them as an argument",
     "approx_top_k": "use jax.lax.top_k",

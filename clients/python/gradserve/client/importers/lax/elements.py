@@ -12,7 +12,6 @@ Others, such as bfloat16 and float16, are refused: what is rounded to them here 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -153,35 +152,3 @@ def shifted_right_signed(g: Builder, x: Operand, places: Value) -> Value:
     within = g.logical_and(g.ge(steps, 0), g.lt(steps, bits_of(x.dtype)))
     value = g.convert(finished(g, x.value, signed), ElementType.INT64)
     return finished(g, g.shift_right(value, g.select(within, steps, 63)), x.dtype)
-
-
-def bitcast(g: Builder, x: Operand, dtype: np.dtype[Any]) -> Value:
-    """The same bits as other elements of the same width.
-
-    Raises:
-        Unsupported: the width differs, or reals are to become integers.
-    """
-    if dtype == x.dtype:
-        return x.value
-    if dtype.itemsize != x.dtype.itemsize or dtype.kind not in "iuf" or x.dtype.kind not in "iu":
-        raise Unsupported(
-            f"the bits of {x.dtype} as {dtype} are no arithmetic of graphs",
-            "compute with numbers; integers of one width may become integers or reals of the same",
-        )
-    return _real_of_bits(g, x, dtype) if dtype.kind == "f" else finished(g, x.value, dtype)
-
-
-def _real_of_bits(g: Builder, x: Operand, dtype: np.dtype[Any]) -> Value:
-    """Sign, exponent and fraction put together, every step of it exact."""
-    fraction = 52 if dtype == np.float64 else 23
-    bias, highest = (1023, 2047) if dtype == np.float64 else (127, 255)
-    bits = unsigned(g, x)
-    below = g.bitwise_and(g.shift_right(bits, bits_of(x.dtype) - 1), 1)
-    exponent = g.bitwise_and(g.shift_right(bits, fraction), highest)
-    rest = g.bitwise_and(bits, (1 << fraction) - 1)
-    scales = np.array([math.ldexp(1.0, max(e, 1) - bias - fraction) for e in range(highest)] + [math.inf])
-    whole = g.add(rest, g.select(g.gt(exponent, 0), 1 << fraction, 0))
-    size = g.mul(g.convert(whole, ElementType.FLOAT64), g.emit("gather", scales, exponent, axis=0))
-    special = g.select(g.eq(rest, 0), math.inf, math.nan)
-    size = g.select(g.eq(exponent, highest), special, size)
-    return g.convert(g.select(g.eq(below, 1), g.neg(size), size), held(dtype))

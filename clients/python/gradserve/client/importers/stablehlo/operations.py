@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gradserve.client.importers.lax import elements, elementwise, movement, ordering, products, reductions
+from gradserve.client.importers.lax import bits, elements, elementwise, movement, ordering, products, reductions
 from gradserve.client.importers.lax.elements import Operand
 from gradserve.client.importers.stablehlo.given import (
     Compute,
@@ -155,7 +155,7 @@ ARRAYS: dict[str, Compute] = {
     "compare": _compare,
     "select": _select,
     "convert": lambda g, op, x: elements.converted(g, x[0], dtype_of(op)),
-    "bitcast_convert": lambda g, op, x: elements.bitcast(g, x[0], dtype_of(op)),
+    "bitcast_convert": lambda g, op, x: bits.bitcast(g, x[0], dtype_of(op)),
     "reduce_precision": _precision,
     "round_nearest_even": lambda g, op, x: elementwise.round_nearest(g, x[0], to_even=True),
     "round_nearest_afz": lambda g, op, x: elementwise.round_nearest(g, x[0], to_even=False),
