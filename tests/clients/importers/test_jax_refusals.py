@@ -41,9 +41,14 @@ def other_keys(w):
     return w.sum() * jax.random.normal(jax.random.key(0, impl="rbg"))
 
 
+def powers_of_two(w):
+    return jnp.ldexp(w, 3).sum()
+
+
 @pytest.mark.parametrize(
     ("function", "said"),
     [
+        (powers_of_two, r"custom_jvp_call of float64\[3\] cannot be imported: its derivative.*2\.0\*\*n"),
         (
             spectrum,
             r"convert_element_type of float64\[3\] cannot be imported: no graph has elements of complex128.*apart",

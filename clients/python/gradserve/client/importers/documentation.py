@@ -51,7 +51,7 @@ equation of its jaxpr becomes nodes with your line as their origin.
   needs to know a bound, `most=100`; a loop that would go on is refused when it runs. They are differentiated in
   reverse mode as well.
 - **Functions with derivatives of their own**, by `jax.custom_jvp` or `jax.custom_vjp`, are imported as what they
-  compute, and the derivative is that of what they compute. `from_jax(...).notes` names those of yours. Of JAX's own,
+  compute, and the derivative is that of what they compute. `from_jax(...).notes` names them. Of JAX's own,
   some are ours by another name, with derivatives that are right everywhere: {known}.
 - **Linear systems** (`jnp.linalg.solve`, `inv`, `cg`) are solved by their matrix, and differentiated to any order.
 - **Singular systems** and Cholesky factors of matrices that have none are refused by `NumericalFailure`, where JAX
@@ -96,7 +96,7 @@ functions.
 def documentation() -> str:
     """The text of docs/IMPORTERS.md."""
     return _HEAD.format(
-        known=", ".join(f"`{name.lstrip('_')}`" for name in sorted(KNOWN, key=str.lower)),
+        known=", ".join(f"`{name.lstrip('_')}`" for name in sorted(KNOWN.keys() - {"_frexp"})),
         arrays=_listed(ARRAYS),
         rules=_listed(RULES),
         refused="\n".join(f"| `{name}` | {instead} |" for name, instead in sorted(WAYS_ROUND.items())),

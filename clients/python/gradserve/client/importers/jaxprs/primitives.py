@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from gradserve.client.importers.jaxprs.folds import (
+    Compute,
+    Params,
+    accumulated,
+    position,
+    reduce,
+    reduce_window,
+    reduced,
+    scattered_windows,
+    windowed,
+)
 from gradserve.client.importers.lax import (
     bits,
     elements,
@@ -16,18 +27,12 @@ from gradserve.client.importers.lax import (
     movement,
     ordering,
     products,
-    reductions,
 )
 from gradserve.client.importers.lax.elements import Operand
 from gradserve.client.importers.lax.indexing import Outside, Windows
-from gradserve.client.importers.lax.reductions import Frame
 from gradserve.ir.builder import Builder, Value
 from gradserve.numpy.arguments import Unsupported
 from gradserve.numpy.repeating import tile
-
-Params: TypeAlias = Mapping[str, Any]
-Compute: TypeAlias = Callable[[Builder, Params, Sequence[Operand], Sequence[Any]], Value | Sequence[Value]]
-"""From the builder, an equation's parameters, its operands and the types of its results."""
 
 
 def _sliced(g: Builder, params: Params, x: Operand) -> Value:
@@ -93,66 +98,6 @@ def _scatter(combine: indexing.Combine) -> Compute:
     return apply
 
 
-def _reduced(fold: str) -> Compute:
-    return lambda g, p, x, outs: reductions.reduce(g, x[0], fold, p["axes"])
-
-
-def _position(name: str) -> Compute:
-    return lambda g, p, x, outs: reductions.position(g, x[0], name, p["axes"][0], np.dtype(p["index_dtype"]))
-
-
-def _accumulated(name: str) -> Compute:
-    return lambda g, p, x, outs: reductions.accumulate(g, x[0], name, p["axis"], p["reverse"])
-
-
-def _frame(params: Params) -> Frame:
-    sizes = tuple(params["window_dimensions"])
-    ones = (1,) * len(sizes)
-    return Frame(
-        sizes=sizes,
-        strides=tuple(params["window_strides"]),
-        padding=tuple((low, high) for low, high in params["padding"]),
-        base_dilation=tuple(params.get("base_dilation") or ones),
-        window_dilation=tuple(params.get("window_dilation") or ones),
-    )
-
-
-def _windowed(fold: str) -> Compute:
-    return lambda g, p, x, outs: reductions.reduce_window(g, x[0], fold, _frame(p))
-
-
-_FOLDS = {"add": "sum", "mul": "prod", "max": "max", "min": "min", "and": "and", "or": "or", "xor": "xor"}
-
-
-def _fold_of(jaxpr: Any) -> tuple[str, str]:
-    """The primitive that a function of two numbers is, and the reduction by it."""
-    body = getattr(jaxpr, "jaxpr", jaxpr)
-    name = body.eqns[0].primitive.name if len(body.eqns) == 1 else ""
-    if name not in _FOLDS or set(body.eqns[0].invars) != set(body.invars):
-        raise Unsupported("it reduces by a function of its own", "reduce by a sum, a product or an extreme")
-    return name, _FOLDS[name]
-
-
-def _reduce(g: Builder, params: Params, operands: Sequence[Operand], outs: Sequence[Any]) -> Value:
-    if len(operands) != 2:
-        raise Unsupported("it reduces several arrays at once", "reduce them one by one")
-    name, fold = _fold_of(params["jaxpr"])
-    found = Operand(reductions.reduce(g, operands[0], fold, params["dimensions"]), operands[0].dtype)
-    return elementwise.ELEMENTWISE[name](g, found, _spread(g, operands[1], found))
-
-
-def _reduce_window(g: Builder, params: Params, operands: Sequence[Operand], outs: Sequence[Any]) -> Value:
-    if len(operands) != 2:
-        raise Unsupported("it reduces several arrays at once", "reduce them one by one")
-    name, fold = _fold_of(params["jaxpr"])
-    found = Operand(reductions.reduce_window(g, operands[0], fold, _frame(params)), operands[0].dtype)
-    return elementwise.ELEMENTWISE[name](g, found, _spread(g, operands[1], found))
-
-
-def _spread(g: Builder, number: Operand, like: Operand) -> Operand:
-    return Operand(g.broadcast(number.value, like.value.type.shape), number.dtype)
-
-
 def _dot_general(g: Builder, params: Params, operands: Sequence[Operand], outs: Sequence[Any]) -> Value:
     contract, batch = params["dimension_numbers"]
     return products.dot_general(g, operands[0], operands[1], contract, batch, np.dtype(outs[0].dtype))
@@ -172,12 +117,6 @@ def _convolved(g: Builder, params: Params, operands: Sequence[Operand], outs: Se
         batch_groups=params["batch_group_count"],
     )
     return products.convolve(g, operands[0], operands[1], how, np.dtype(outs[0].dtype))
-
-
-def _scattered_windows(g: Builder, params: Params, operands: Sequence[Operand], outs: Sequence[Any]) -> Value:
-    source, x = operands
-    largest = params["select_prim"].name == "ge"
-    return reductions.select_and_scatter_add(g, source, x, largest, _frame(params))
 
 
 def _triangular(g: Builder, params: Params, operands: Sequence[Operand], outs: Sequence[Any]) -> Value:
@@ -283,14 +222,14 @@ ARRAYS: dict[str, Compute] = {
     "iota_2x32_shape": lambda g, p, x, outs: _counters(g, p["shape"]),
     "scatter": _scatter("set"),
     **{f"scatter-{name}": _scatter(name) for name in ("add", "sub", "mul", "max", "min")},
-    **{f"reduce_{fold}": _reduced(fold) for fold in ("sum", "prod", "max", "min", "and", "or", "xor")},
-    "argmax": _position("argmax"),
-    "argmin": _position("argmin"),
-    **{name: _accumulated(name) for name in ("cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp")},
-    **{f"reduce_window_{fold}": _windowed(fold) for fold in ("sum", "max", "min")},
-    "reduce": _reduce,
-    "reduce_window": _reduce_window,
-    "select_and_scatter_add": _scattered_windows,
+    **{f"reduce_{fold}": reduced(fold) for fold in ("sum", "prod", "max", "min", "and", "or", "xor")},
+    "argmax": position("argmax"),
+    "argmin": position("argmin"),
+    **{name: accumulated(name) for name in ("cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp")},
+    **{f"reduce_window_{fold}": windowed(fold) for fold in ("sum", "max", "min")},
+    "reduce": reduce,
+    "reduce_window": reduce_window,
+    "select_and_scatter_add": scattered_windows,
     "dot_general": _dot_general,
     "conv_general_dilated": _convolved,
     "sort": lambda g, p, x, outs: ordering.sort(g, x, p["dimension"], p["num_keys"]),

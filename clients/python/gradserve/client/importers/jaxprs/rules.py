@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gradserve.client.importers.jaxprs.known import known_function
+from gradserve.client.importers.jaxprs.known import PLAIN, known_function
 from gradserve.client.importers.jaxprs.operands import Known, flat, shaped, types_of
 from gradserve.client.importers.jaxprs.reading import Reader, avals_of, rule
 from gradserve.client.importers.lax import control
@@ -39,7 +39,7 @@ def custom(reader: Reader, g: Recorder, equation: Any, operands: Sequence[Known]
             Operand(g.broadcast(g.convert(value, type_.element_type), type_.shape), dtype)
             for value, (type_, dtype) in zip(values, types, strict=True)
         ]
-    if not of_jax:
+    if not of_jax or name not in PLAIN:
         kind = equation.primitive.name.partition("_call")[0]
         reader.notes.append(f"{name} is imported as what it computes: the derivative of its {kind} is not used")
     return reader.called(g, equation, body, operands)

@@ -156,6 +156,7 @@ ARRAYS: dict[str, Compute] = {
     "select": _select,
     "convert": lambda g, op, x: elements.converted(g, x[0], dtype_of(op)),
     "bitcast_convert": lambda g, op, x: bits.bitcast(g, x[0], dtype_of(op)),
+    "next_after": lambda g, op, x: bits.nextafter(g, *x),
     "reduce_precision": _precision,
     "round_nearest_even": lambda g, op, x: elementwise.round_nearest(g, x[0], to_even=True),
     "round_nearest_afz": lambda g, op, x: elementwise.round_nearest(g, x[0], to_even=False),
