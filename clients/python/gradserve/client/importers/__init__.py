@@ -1,1 +1,6 @@
 """Graphs that come from elsewhere than traced code."""
+
+from gradserve.client.importers.jaxprs import from_jax
+from gradserve.client.importers.stablehlo import from_stablehlo
+
+__all__ = ["from_jax", "from_stablehlo"]

@@ -217,7 +217,10 @@ def widened(leaf: Any, type_: TensorType | None, path: str) -> Array:
     Raises:
         InvalidRequest: no graph has such elements.
     """
-    array = np.asarray(leaf)
+    try:
+        array = np.asarray(leaf)
+    except (TypeError, ValueError):
+        return as_array(leaf, path)  # which refuses it
     wanted = None if type_ is None else type_.element_type.dtype
     if wanted is None or isinstance(leaf, np.ma.MaskedArray) or not np.can_cast(array.dtype, wanted, "safe"):
         return as_array(leaf, path)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gradserve.client.tracing.captured import taking_traced_indices
+from gradserve.client.tracing.foreign import refusal_of_foreign
 from gradserve.client.tracing.memory import Memory
 from gradserve.client.tracing.names import names_lead_here
 from gradserve.client.tracing.origins import untraceable
@@ -139,7 +140,7 @@ def _run(parameters: Parameters, tracers: Mapping[str, Any]) -> Any:
         raise
     except Exception as error:
         # NumPy puts an error of its own around some refusals, such as that of an assignment to an element.
-        refusal = _refusal_behind(error)
+        refusal = _refusal_behind(error) or refusal_of_foreign(error)
         if refusal is None and isinstance(error, TypeError):
             refusal = of_compiled(error, [frame for frame, _ in traceback.walk_tb(error.__traceback__)][-1])
         if refusal is not None:

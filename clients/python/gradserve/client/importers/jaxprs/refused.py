@@ -1,0 +1,25 @@
+"""Primitives that no graph has, and what to write instead."""
+
+from __future__ import annotations
+
+_COMPLEX = "compute real and imaginary parts apart; no graph has complex numbers"
+_FACTORS = "use jnp.linalg.solve, det, slogdet or inv, which need no factors, or cholesky, qr, eigh or svd"
+_HOST = "compute it beforehand, and give it as an argument"
+WAYS_ROUND: dict[str, str] = {
+    **dict.fromkeys(("fft", "complex", "real", "imag", "conj", "eig", "schur"), _COMPLEX),
+    **dict.fromkeys(("lu", "lu_pivots_to_permutation", "householder_product", "geqrf", "geqp3", "ormqr"), _FACTORS),
+    **dict.fromkeys(("hessenberg", "tridiagonal", "cholesky_update", "symmetric_product"), _FACTORS),
+    **dict.fromkeys(("pure_callback", "io_callback", "ffi_call"), _HOST),
+    **dict.fromkeys(
+        ("psum", "pmax", "pmin", "all_gather", "all_to_all", "ppermute", "axis_index", "shard_map"),
+        "import the function of one device, and give a batch of points",
+    ),
+    **dict.fromkeys(
+        ("rng_bit_generator", "rng_uniform", "random_gamma_grad"), "draw by keys of threefry, JAX's default"
+    ),
+    "igamma_grad_a": "keep the first argument of gammainc fixed",
+    "random_gamma": "draw the numbers beforehand, and give them as an argument",
+    "approx_top_k": "use jax.lax.top_k",
+    "ragged_dot_general": "use products of the parts",
+}
+"""What to write instead of primitives that cannot be imported."""

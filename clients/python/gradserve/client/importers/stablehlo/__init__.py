@@ -1,0 +1,53 @@
+"""StableHLO programs as graphs, from their text alone: neither JAX nor MLIR need be installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from gradserve.client.importers.imported import Imported
+
+
+def from_stablehlo(source: Any, /, *, most: int | None = None, names: tuple[str, ...] = ()) -> Imported:
+    """The graph of a StableHLO program's public function; `Client.load` makes a function of it.
+
+    Its parameters are `arg0`, `arg1`, ... unless `names` gives others; its results are `result`, or `result.0` and so
+    on. What is exported by `jax.export` may be given itself; `str(jax.jit(f).lower(x).as_text())` is such a text.
+
+    Args:
+        source: the text, the path of a file with it (`.mlir`), or what has an `mlir_module()` that gives it.
+        most: a bound on the steps of loops whose number of steps depends on numbers.
+        names: of the parameters.
+
+    Raises:
+        InvalidGraph: it is no such text; names the line.
+        Untraceable: an operation that no graph can say; names it, what it is applied to, the line, and a way round.
+        LimitExceeded: it is larger than a graph may be.
+        OSError: the file cannot be read.
+    """
+    from gradserve.client.importers.stablehlo.reading import imported
+
+    if isinstance(source, Path):
+        return imported(load_text(source), source.name, most, names)
+    if hasattr(source, "mlir_module"):
+        source = source.mlir_module()
+    if not isinstance(source, str):
+        raise TypeError(f"the text of a program is wanted, or the path of a file, not a {type(source).__name__}")
+    return imported(source, "stablehlo", most, names)
+
+
+def load_text(path: Path) -> str:
+    """The text in a file.
+
+    Raises:
+        OSError: the file cannot be read.
+        InvalidGraph: it is no text.
+    """
+    from gradserve.ir.errors import InvalidGraph
+
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise InvalidGraph(
+            f"{path} is not text; write the program as text, as by Path('f.mlir').write_text(exported.mlir_module())"
+        ) from None

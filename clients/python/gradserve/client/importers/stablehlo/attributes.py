@@ -1,0 +1,252 @@
+"""Attributes: numbers, words, lists and dicts of them, and the elements of constants."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import numpy as np
+
+from gradserve.client.importers.stablehlo.syntax import ArrayType, Dense, array_type
+from gradserve.client.importers.stablehlo.tokens import Token, invalid, tokens
+from gradserve.ir.types import Array
+
+DEEPEST = 64
+"""How deep regions, lists and dicts stand in each other."""
+_OPEN, _CLOSE = {"(": ")", "[": "]", "{": "}", "<": ">"}, frozenset(")]}>")
+_ELEMENT = re.compile(r"[-+]?(?:0x[0-9A-Fa-f]+|[\w.]+(?:[-+]\d+)?)")
+
+
+class Stream:
+    """Tokens one after the other."""
+
+    def __init__(self, text: str) -> None:
+        """Of the whole text."""
+        self._tokens = list(tokens(text))
+        self._position = 0
+        self.depth = 0
+
+    @property
+    def next(self) -> Token:
+        """The token that comes."""
+        return self._tokens[self._position]
+
+    def ahead(self, count: int) -> Token:
+        """The one that comes after so many others."""
+        return self._tokens[min(self._position + count, len(self._tokens) - 1)]
+
+    def take(self) -> Token:
+        """The token that comes, which is passed."""
+        token = self.next
+        if token.kind != "end":
+            self._position += 1
+        return token
+
+    def skip(self, text: str) -> bool:
+        """Whether this token comes, which then is passed."""
+        if self.next.text != text or self.next.kind == "string":
+            return False
+        self._position += 1
+        return True
+
+    def expect(self, text: str) -> Token:
+        """Passes this token.
+
+        Raises:
+            InvalidGraph: another one comes.
+        """
+        token = self.next
+        if not self.skip(text):
+            raise invalid(token.line, f"{text!r} is expected before {token.text[:40]!r}")
+        return token
+
+    def of_kind(self, kind: str) -> Token:
+        """Passes a token of a kind.
+
+        Raises:
+            InvalidGraph: one of another kind comes.
+        """
+        token = self.take()
+        if token.kind != kind:
+            raise invalid(token.line, f"a {kind} is expected, not {token.text[:40]!r}")
+        return token
+
+    def deeper(self) -> None:
+        """Goes down by one level.
+
+        Raises:
+            InvalidGraph: that is too deep.
+        """
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise invalid(self.next.line, f"more than {DEEPEST} levels stand in each other")
+
+    def skip_group(self) -> None:
+        """Passes a bracket with all that is in it."""
+        first, open_ = self.take(), 1
+        while open_:
+            token = self.take()
+            if token.kind == "end":
+                raise invalid(first.line, f"{first.text!r} is not closed")
+            open_ += (token.text in _OPEN) - (token.text in _CLOSE)
+
+
+def attribute(stream: Stream) -> Any:
+    """The attribute that comes: a number, a text, a list, a dict, or the elements of a constant."""
+    stream.deeper()
+    found = _attribute(stream)
+    stream.depth -= 1
+    return found
+
+
+def _attribute(stream: Stream) -> Any:
+    token = stream.next
+    if token.text == "[" and token.kind == "mark":
+        return listed(stream, "[", "]")
+    if token.text == "{" and token.kind == "mark":
+        return named(stream, "{", "}")
+    if token.kind == "alias":
+        stream.take()
+        return _of_dialect(stream, token)
+    if token.text == "array" and stream.ahead(1).text == "<":
+        return _flat_array(stream)
+    stream.take()
+    if token.kind == "dense":
+        stream.expect(":")
+        return Dense(token.text, array_type(stream.of_kind("type")))
+    if token.kind == "number":
+        if stream.next.text == ":" and stream.ahead(1).kind == "word":
+            stream.take()
+            stream.take()
+        return number(token)
+    if token.kind in ("string", "word", "symbol", "type"):
+        return {"true": True, "false": False}.get(token.text, token.text.strip('"'))
+    raise invalid(token.line, f"{token.text[:40]!r} is no attribute")
+
+
+def _of_dialect(stream: Stream, token: Token) -> Any:
+    if stream.next.text != "<":
+        return token.text
+    if token.text in ("#stablehlo.gather", "#stablehlo.scatter", "#stablehlo.conv", "#stablehlo.dot"):
+        if token.text == "#stablehlo.conv":
+            stream.expect("<")
+            found = convolution_axes(stream)
+            stream.expect(">")
+            return found
+        return named(stream, "<", ">")
+    words = [stream.take()]
+    while words[-1].kind != "end" and stream.next.text != ">":
+        if stream.next.text in _OPEN:
+            stream.skip_group()
+        else:
+            words.append(stream.take())
+    stream.expect(">")
+    return words[-1].text
+
+
+def listed(stream: Stream, first: str, last: str) -> list[Any]:
+    """A list in brackets."""
+    stream.expect(first)
+    found: list[Any] = []
+    while not stream.skip(last):
+        found.append(attribute(stream))
+        if not stream.skip(","):
+            stream.expect(last)
+            break
+    return found
+
+
+def named(stream: Stream, first: str, last: str) -> dict[str, Any]:
+    """A dict in brackets."""
+    stream.expect(first)
+    found: dict[str, Any] = {}
+    while not stream.skip(last):
+        key = stream.take()
+        if key.kind not in ("word", "string"):
+            raise invalid(key.line, f"{key.text[:40]!r} is no name of an attribute")
+        found[key.text.strip('"')] = attribute(stream) if stream.skip("=") else True
+        if not stream.skip(","):
+            stream.expect(last)
+            break
+    return found
+
+
+def _flat_array(stream: Stream) -> list[Any]:
+    stream.take()
+    stream.expect("<")
+    stream.take()
+    found: list[Any] = []
+    if stream.skip(":"):
+        found.append(attribute(stream))
+        while stream.skip(","):
+            found.append(attribute(stream))
+    stream.expect(">")
+    return found
+
+
+def convolution_axes(stream: Stream) -> list[list[Any]]:
+    """The axes of operand, kernel and result: `[b, f, 0]x[o, i, 0]->[b, f, 0]`."""
+    first = listed(stream, "[", "]")
+    stream.expect("x")
+    second = listed(stream, "[", "]")
+    stream.expect("->")
+    return [first, second, listed(stream, "[", "]")]
+
+
+def number(token: Token) -> int | float:
+    """The number that a token writes."""
+    try:
+        return int(token.text, 16 if "x" in token.text else 10)
+    except ValueError:
+        return float(token.text)
+
+
+def elements(dense: Dense, line: int) -> Array:
+    """The elements of a constant; a single one for all if they are alike.
+
+    Raises:
+        InvalidGraph: they do not fit the type.
+    """
+    dtype, size = dense.type.dtype, math.prod(dense.type.shape)
+    text = dense.text.partition("<")[2][:-1].strip()
+    if dtype is None or not dense.text.startswith("dense<"):
+        raise invalid(line, f"a constant of {dense.type} is not in the text")
+    if text.startswith('"'):
+        return _packed(text.strip('"'), dtype, dense.type, line)
+    written = _ELEMENT.findall(text)
+    if len(written) != size and (len(written) != 1 or "[" in text):
+        raise invalid(line, f"{len(written)} elements are given for {dense.type}")
+    try:
+        values = np.array([_element(each, dtype) for each in written], dtype)
+    except (ValueError, OverflowError):
+        raise invalid(line, f"{text[:40]!r} are no elements of {dense.type}") from None
+    return values.reshape(dense.type.shape if len(written) == size else ())
+
+
+def _packed(text: str, dtype: np.dtype[Any], type_: ArrayType, line: int) -> Array:
+    """Elements by their bytes in hexadecimal, little endian; truth values by bits, or as one byte for all."""
+    try:
+        data = bytes.fromhex(text.removeprefix("0x"))
+    except ValueError:
+        raise invalid(line, "a constant's bytes are no hexadecimal digits") from None
+    size = math.prod(type_.shape)
+    if dtype == np.bool_:
+        bits = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")
+        if len(bits) < size:
+            raise invalid(line, f"{len(bits)} truth values are given for {type_}")
+        return bits[:size].astype(bool).reshape(type_.shape)
+    if len(data) == dtype.itemsize:
+        return np.asarray(np.frombuffer(data, dtype.newbyteorder("<")).astype(dtype)[0])
+    if len(data) != size * dtype.itemsize:
+        raise invalid(line, f"{len(data)} bytes are given for {type_}")
+    return np.frombuffer(data, dtype.newbyteorder("<")).astype(dtype).reshape(type_.shape)
+
+
+def _element(text: str, dtype: np.dtype[Any]) -> Any:
+    if text in ("true", "false"):
+        return text == "true"
+    if dtype.kind == "f" and "x" in text:
+        bits = int(text, 16)
+        return np.array(bits, f"uint{dtype.itemsize * 8}").view(dtype)[()]
+    return float(text) if dtype.kind == "f" else int(text, 16 if "x" in text else 10)

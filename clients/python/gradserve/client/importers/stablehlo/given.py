@@ -1,0 +1,54 @@
+"""What an operation says of itself: whole numbers, and the types of its results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from gradserve.client.importers.lax.elements import Operand
+from gradserve.client.importers.stablehlo.syntax import Operation, numbers
+from gradserve.ir.builder import Builder, Value
+from gradserve.numpy.arguments import Unsupported
+
+Compute: TypeAlias = Callable[[Builder, Operation, Sequence[Operand]], Value | Sequence[Value | None]]
+"""From the builder, an operation and its operands to its results; None is one that nobody may read."""
+
+
+def ints(op: Operation, name: str, otherwise: Sequence[int] = ()) -> tuple[int, ...]:
+    """An attribute as whole numbers."""
+    return numbers(op.attributes.get(name, list(otherwise)), op.line)
+
+
+def integer(op: Operation, name: str, otherwise: int | None = None) -> int:
+    """An attribute as one whole number."""
+    (found,) = ints(op, name, () if otherwise is None else (otherwise,))
+    return found
+
+
+def shape_of(op: Operation) -> tuple[int, ...]:
+    """The shape of the only result."""
+    return op.types[0].shape
+
+
+def dtype_of(op: Operation) -> np.dtype[Any]:
+    """The elements of the only result."""
+    return dtype_of_result(op, 0)
+
+
+def dtype_of_result(op: Operation, number: int) -> np.dtype[Any]:
+    """The elements of a result.
+
+    Raises:
+        Unsupported: no graph has such.
+    """
+    found = op.types[number].dtype
+    if found is None:
+        raise Unsupported(f"no graph has elements of {op.types[number].elements}", "convert to f32 or f64")
+    return found
+
+
+def either(op: Operation, *names: str) -> tuple[int, ...]:
+    """The attribute of the first of these names that there is, as whole numbers."""
+    return next((ints(op, name) for name in names if name in op.attributes), ())

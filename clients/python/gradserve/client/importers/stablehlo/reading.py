@@ -1,0 +1,207 @@
+"""A program read into a graph, operation by operation, calls in their places."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from gradserve.client.importers.imported import Imported, at, of_arrays, output_names, refusal
+from gradserve.client.importers.lax import control
+from gradserve.client.importers.lax.elements import Operand, constant, held_type
+from gradserve.client.importers.stablehlo.attributes import elements
+from gradserve.client.importers.stablehlo.calls import CALLS
+from gradserve.client.importers.stablehlo.operations import ARRAYS
+from gradserve.client.importers.stablehlo.parsing import parse
+from gradserve.client.importers.stablehlo.syntax import ArrayType, Dense, Function, Module, Operation, Region
+from gradserve.client.importers.stablehlo.tokens import invalid
+from gradserve.ir.builder import Value
+from gradserve.ir.errors import InvalidGraph, LimitExceeded, Untraceable
+from gradserve.ir.graph import Origin
+from gradserve.ir.limits import DEFAULT_LIMITS
+from gradserve.ir.types import TensorType
+from gradserve.numpy.arguments import Unsupported
+from gradserve.numpy.recorder import Recorder
+
+DEEPEST = 48
+"""How deep calls and regions stand in each other."""
+_REWRITE = "write it by other operations, or import the function itself, as from_jax does"
+Known: TypeAlias = Operand | Untraceable
+"""A value, or why there is none."""
+Scope: TypeAlias = dict[str, Known]
+
+
+def imported(text: str, file: str, most: int | None, names: Sequence[str]) -> Imported:
+    """The public function of a program; see `from_stablehlo`."""
+    module = parse(text)
+    main = _main(module)
+    if names and len(names) != len(main.arguments):
+        raise InvalidGraph(f"{len(names)} names are given for {len(main.arguments)} parameters")
+    g = Recorder()
+    given = [
+        Operand(g.input(name, _held(type_)), _dtype(type_))
+        for name, (_, type_) in zip(names or [n[1:] for n, _ in main.arguments], main.arguments, strict=True)
+    ]
+    made = Reader(module, file, most).function(g, main, given, 0)
+    for k, operand in enumerate(made):
+        if operand.dtype == np.uint64:
+            raise Untraceable(f"result {k} is ui64, and no graph gives that; convert it to i64 or ui32")
+    if not made:
+        raise Untraceable("the program returns nothing; return what is to be computed")
+    graph = g.build({name: x.value for name, x in zip(output_names(len(made)), made, strict=True)})
+    return Imported(of_arrays(graph), f"{file}: {main.name}")
+
+
+def _main(module: Module) -> Function:
+    public = [function for function in module.values() if function.public]
+    if "main" in module:
+        return module["main"]
+    if len(public) != 1:
+        raise InvalidGraph(f"one public function is wanted; the program has {', '.join(module)}")
+    return public[0]
+
+
+def _dtype(type_: ArrayType) -> np.dtype[np.generic]:
+    if type_.dtype is None or type_.dtype == np.uint64:
+        raise Untraceable(f"line {type_.line}: no graph takes an array of {type_}; take f32, f64, i32 or i64")
+    return type_.dtype
+
+
+def _held(type_: ArrayType) -> TensorType:
+    return held_type(_dtype(type_), type_.shape)
+
+
+class Reader:
+    """Reads operations into graphs."""
+
+    def __init__(self, module: Module, file: str, most: int | None) -> None:
+        """Of a module in a file; `most` bounds the steps of loops that nothing else does."""
+        self.module, self.file, self.most = module, file, most
+        self._left = DEFAULT_LIMITS.nodes
+
+    def function(self, g: Recorder, function: Function, operands: Sequence[Operand], depth: int) -> list[Operand]:
+        """The results of a function."""
+        return self.region(g, function.body, operands, {}, depth)
+
+    def region(
+        self, g: Recorder, region: Region, operands: Sequence[Operand], around: Scope, depth: int
+    ) -> list[Operand]:
+        """The results of a region, which reads what is around it as well."""
+        if depth > DEEPEST:
+            raise invalid(region.operations[0].line, f"more than {DEEPEST} calls and regions stand in each other")
+        scope = dict(around)
+        if len(operands) != len(region.arguments):
+            raise invalid(region.operations[0].line, f"{len(operands)} values are given to {len(region.arguments)}")
+        for (name, type_), operand in zip(region.arguments, operands, strict=True):
+            if operand.shape != type_.shape or operand.dtype != type_.dtype:
+                raise invalid(type_.line, f"{name} is {type_} and is given {operand}")
+            scope[name] = operand
+        for operation in region.operations[:-1]:
+            self._read(g, operation, scope, depth)
+        return [self._look(g, name, scope, region.operations[-1].line) for name in region.operations[-1].operands]
+
+    def _look(self, g: Recorder, name: str, scope: Scope, line: int) -> Operand:
+        found = scope.get(name)
+        if found is None:
+            raise invalid(line, f"{name} is not known here")
+        if isinstance(found, Untraceable):
+            raise found.with_traceback(None)
+        return Operand(g.adopt(found.value), found.dtype)
+
+    def _read(self, g: Recorder, operation: Operation, scope: Scope, depth: int) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise LimitExceeded(
+                "graph_nodes", f"the program has more than {DEFAULT_LIMITS.nodes} operations, with calls"
+            )
+        names = [
+            each
+            for name, count in operation.results
+            for each in ([name] if count == 1 else [f"{name}#{k}" for k in range(count)])
+        ]
+        try:
+            made = self._results(g, operation, scope, depth)
+        except Untraceable as error:  # which counts only if anything reads it
+            scope |= dict.fromkeys(names, error)
+            return
+        if len(made) != len(names):
+            raise invalid(operation.line, f"{operation.name} gives {len(made)} values and {len(names)} are named")
+        for operand, type_ in zip(made, operation.types, strict=False):
+            if isinstance(operand, Operand) and (operand.shape, operand.dtype) != (type_.shape, type_.dtype):
+                raise invalid(operation.line, f"{operation.name} gives {operand}, not {type_}")
+        scope |= dict(zip(names, made, strict=True))
+        scope |= {f"{name}#0": scope[name] for name in names if "#" not in name}
+
+    def _results(self, g: Recorder, operation: Operation, scope: Scope, depth: int) -> Sequence[Known]:
+        origin = Origin(self.file, operation.line)
+        operands = [self._look(g, name, scope, operation.line) for name in operation.operands]
+        with at(g, operation.name, operands, origin):
+            if operation.name == "constant":
+                return [self._constant(g, operation)]
+            if operation.name == "call":
+                return self._called(g, operation, operands, depth)
+            if operation.name in ("while", "case", "if"):
+                return self._controlled(g, operation, operands, scope, depth)
+            compute = CALLS.get(str(operation.attributes.get("symbol"))) if operation.name == "custom_call" else None
+            compute = compute or ARRAYS.get(operation.name)
+            if compute is None:
+                what = (
+                    f"{operation.name} @{operation.attributes['symbol']}" if _is_custom(operation) else operation.name
+                )
+                raise refusal(what, operands, origin, "no graph has it", _REWRITE)
+            made = compute(g, operation, operands)
+        values = [made] if isinstance(made, Value) else list(made)
+        unread = Untraceable(f"{origin}: {operation.name} leaves something that has no meaning, which is read")
+        return [
+            unread if value is None else Operand(value, _dtype_of(type_))
+            for value, type_ in zip(values, operation.types, strict=True)
+        ]
+
+    def _constant(self, g: Recorder, operation: Operation) -> Operand:
+        dense = operation.attributes.get("value")
+        if not isinstance(dense, Dense):
+            raise invalid(operation.line, "a constant has no elements")
+        array = elements(dense, operation.line)
+        found = constant(g, np.asarray(array))
+        return Operand(g.broadcast(found.value, dense.type.shape), found.dtype)
+
+    def _called(self, g: Recorder, operation: Operation, operands: Sequence[Operand], depth: int) -> list[Operand]:
+        function = self.module.get(str(operation.attributes.get("symbol")))
+        if function is None:
+            raise invalid(operation.line, f"there is no function {operation.attributes.get('symbol')}")
+        return self.function(g, function, operands, depth + 1)
+
+    def _controlled(
+        self, g: Recorder, operation: Operation, operands: Sequence[Operand], scope: Scope, depth: int
+    ) -> list[Operand]:
+        def step(region: Region) -> control.Step:
+            return lambda inner, given: self.region(inner, region, given, scope, depth + 1)
+
+        if operation.name == "while":
+            if len(operation.regions) != 2:
+                raise invalid(operation.line, "a loop has a condition and a body")
+            go_on, body = map(step, operation.regions)
+            made = control.while_loop(g, go_on, body, operands, self.most)
+            return [Operand(value, x.dtype) for value, x in zip(made, operands, strict=True)]
+        if len(operands) != 1 or not operation.regions or operands[0].rank:
+            raise invalid(operation.line, f"{operation.name} takes one number and a region for each of its values")
+        regions = operation.regions[::-1] if operation.name == "if" else operation.regions
+        index = operands[0]
+        if operation.name == "case":  # a number that is none of a branch is that of the last one
+            outside = g.logical_or(g.lt(index.value, 0), g.ge(index.value, len(regions)))
+            known = g.literal(index.value)
+            value = index.value if known is not None else g.select(outside, len(regions) - 1, index.value)
+            index = Operand(value, index.dtype)
+        branches = [(lambda inner, r=region: self.region(inner, r, [], scope, depth + 1)) for region in regions]
+        return control.choose(g, index, branches)
+
+
+def _is_custom(operation: Operation) -> bool:
+    return operation.name == "custom_call" and "symbol" in operation.attributes
+
+
+def _dtype_of(type_: ArrayType) -> np.dtype[np.generic]:
+    if type_.dtype is None:
+        raise Unsupported(f"no graph has elements of {type_.elements}", "convert to f32 or f64")
+    return type_.dtype

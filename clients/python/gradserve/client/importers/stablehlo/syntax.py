@@ -1,0 +1,120 @@
+"""A program as it is written: functions of operations, with their attributes and regions."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from gradserve.client.importers.stablehlo.tokens import Token, invalid
+from gradserve.ir.errors import LimitExceeded
+
+MOST_ELEMENTS = 1 << 40
+"""Of one array; more than any memory holds."""
+_DTYPES = {
+    "i1": "bool",
+    **{f"{sign}i{bits}": f"{kind}int{bits}" for sign, kind in (("", ""), ("u", "u")) for bits in (8, 16, 32, 64)},
+    **{f"si{bits}": f"int{bits}" for bits in (8, 16, 32, 64)},
+    "f32": "float32",
+    "f64": "float64",
+    "index": "int64",
+}
+_TYPE = re.compile(r"tensor<((?:\d+x)*)([A-Za-z_]\w*(?:<[^<>]*>)?)>")
+
+
+@dataclass(frozen=True)
+class ArrayType:
+    """The type of an array: its elements as they are written, and its shape."""
+
+    elements: str
+    shape: tuple[int, ...]
+    line: int = field(compare=False, default=0)
+
+    @property
+    def dtype(self) -> np.dtype[Any] | None:
+        """Its elements as NumPy's; None if it has no such."""
+        name = _DTYPES.get(self.elements)
+        return None if name is None else np.dtype(name)
+
+    def __str__(self) -> str:
+        return f"tensor<{''.join(f'{n}x' for n in self.shape)}{self.elements}>"
+
+
+def array_type(token: Token) -> ArrayType:
+    """The type that a token writes.
+
+    Raises:
+        InvalidGraph: it is none with known lengths.
+        LimitExceeded: nothing could hold such an array.
+    """
+    found = _TYPE.fullmatch(token.text.replace(" ", ""))
+    if found is None:
+        raise invalid(token.line, f"{token.text[:80]} is no type of arrays with known lengths; give every length")
+    digits = found.group(1).split("x")[:-1]
+    if len(digits) > 64 or any(len(each) > 18 for each in digits):
+        raise LimitExceeded("elements", f"line {token.line}: {token.text[:80]} is larger than any memory")
+    shape = tuple(map(int, digits))
+    if math.prod(max(n, 1) for n in shape) > MOST_ELEMENTS:
+        raise LimitExceeded("elements", f"line {token.line}: {token.text[:80]} is larger than any memory")
+    return ArrayType(found.group(2), shape, token.line)
+
+
+@dataclass(frozen=True)
+class Dense:
+    """The elements of a constant, as they are written."""
+
+    text: str
+    type: ArrayType
+
+
+@dataclass(frozen=True)
+class Region:
+    """Operations on arguments; the last one returns."""
+
+    arguments: tuple[tuple[str, ArrayType], ...]
+    operations: tuple[Operation, ...]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation: what it is called, reads and gives."""
+
+    name: str
+    results: tuple[tuple[str, int], ...]
+    """Names, and how many values each of them has."""
+    operands: tuple[str, ...]
+    attributes: Mapping[str, Any]
+    regions: tuple[Region, ...]
+    types: tuple[ArrayType, ...]
+    """Of the results."""
+    line: int
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function of the program."""
+
+    name: str
+    public: bool
+    arguments: tuple[tuple[str, ArrayType], ...]
+    body: Region
+    line: int
+
+
+Module: TypeAlias = Mapping[str, Function]
+
+
+def numbers(given: Any, line: int) -> tuple[int, ...]:
+    """An attribute as whole numbers.
+
+    Raises:
+        InvalidGraph: it is none.
+    """
+    values = given if isinstance(given, Sequence) and not isinstance(given, str) else [given]
+    if not all(type(value) is int for value in values):
+        raise invalid(line, f"{given!r} are no whole numbers")
+    return tuple(values)

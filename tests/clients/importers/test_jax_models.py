@@ -1,0 +1,66 @@
+"""Whole models of JAX: value, gradient and H v are JAX's, here and from a service, to the same bits in both."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+
+from gradserve.client.importers import from_jax
+from tests.clients.bits import same_bits
+from tests.clients.importers.against_jax import TOLERANCE, recorded, tangents_of
+from tests.clients.importers.jax_models import KEY, MODELS, mlp_with_dropout
+
+SENT = ["MLP with dropout", "transformer block", "LSTM", "Kalman filter"]
+
+
+@pytest.fixture(scope="module")
+def theirs():
+    return recorded("models")
+
+
+def _answers(client, name):
+    """Value, gradient and product, the latter two by leaf in JAX's order."""
+    loss, given = MODELS[name]
+    ours = client.load(from_jax(loss, *given))
+    leaves, tree = jax.tree.flatten(given)
+    moved = iter(tangents_of(x for x in leaves if np.result_type(x).kind == "f"))
+    parts = jax.tree.unflatten(tree, [next(moved) if np.result_type(x).kind == "f" else x for x in leaves])
+    names = [n for n, part in zip(ours.parameters, parts, strict=True) if n != "key"]
+    tangent = dict(zip(names, parts, strict=False)) if len(names) > 1 else parts[0]
+    value, gradient = ours.value_and_grad(*given)
+    product = ours.hvp(*given, tangent=tangent)
+    both = ([each[n] for n in names] if len(names) > 1 else each for each in (gradient, product))
+    return value, *map(jax.tree.leaves, both)
+
+
+def _agree(found, wanted):
+    for mine, other in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(mine, other, rtol=TOLERANCE, atol=TOLERANCE * max(1.0, np.abs(other).max()))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_is_imported(embedded, theirs, name):
+    value, gradient, product = _answers(embedded, name)
+    _agree([value], theirs[name].values)
+    _agree(gradient, theirs[name].gradient)
+    _agree(product, theirs[name].product)
+
+
+@pytest.mark.parametrize("name", SENT)
+def test_a_service_answers_the_same(embedded, remote, name):
+    for here, there in zip(_answers(embedded, name), _answers(remote, name), strict=True):
+        assert same_bits(here, there)
+
+
+def test_a_key_is_data(embedded):
+    """Another key drops other numbers out, and nothing is imported anew."""
+    _, (layers, _) = MODELS["MLP with dropout"]
+    ours = embedded.load(from_jax(mlp_with_dropout, layers, jax.random.key(42)))
+    for seed in (42, 43):
+        key = jax.random.key_data(jax.random.key(seed))
+        expected = jax.value_and_grad(mlp_with_dropout)(layers, key)
+        value, gradient = ours.value_and_grad(layers, np.asarray(key))
+        _agree([value], [expected[0]])
+        _agree(jax.tree.leaves(gradient), jax.tree.leaves(expected[1]))
+    assert ours(layers, KEY) != ours(layers, np.asarray(jax.random.key_data(jax.random.key(43))))

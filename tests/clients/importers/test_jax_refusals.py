@@ -1,0 +1,173 @@
+"""What of JAX is not imported is said by name, with its types, the author's line and a way round; and what changes."""
+
+from __future__ import annotations
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gradserve.client import InvalidRequest, NumericalFailure, Untraceable
+from gradserve.client.importers import from_jax, from_stablehlo
+from gradserve.client.importers.files import load_graph
+
+jax.config.update("jax_enable_x64", True)
+W = np.array([0.4, -0.7, 1.1])
+
+
+def spectrum(w):
+    return jnp.abs(jnp.fft.fft(w)).sum()
+
+
+def factors(w):
+    return jax.scipy.linalg.lu(jnp.outer(w, w) + jnp.eye(3))[1].sum()
+
+
+def unbounded(w):
+    return jax.lax.while_loop(lambda x: x < 3.0, lambda x: x * 1.5, w[0])
+
+
+def halves(w):
+    return w.astype(jnp.bfloat16).sum().astype(jnp.float64)
+
+
+def called_back(w):
+    return jax.pure_callback(np.sin, jax.ShapeDtypeStruct((3,), w.dtype), w).sum()
+
+
+def other_keys(w):
+    return w.sum() * jax.random.normal(jax.random.key(0, impl="rbg"))
+
+
+def powers_of_two(w):
+    return jnp.ldexp(w, 3).sum()
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (powers_of_two, r"custom_jvp_call of float64\[3\] cannot be imported: its derivative.*2\.0\*\*n"),
+        (
+            spectrum,
+            r"convert_element_type of float64\[3\] cannot be imported: no graph has elements of complex128.*apart",
+        ),
+        (factors, r"lu of float64\[3,3\] cannot be imported.*jnp\.linalg\.solve"),
+        (unbounded, r"while of float64\[\] cannot be imported: how often.*most=100"),
+        (
+            halves,
+            r"convert_element_type of float64\[3\] cannot be imported: no graph has elements of bfloat16.*float32",
+        ),
+        (called_back, r"pure_callback of float64\[3\] cannot be imported.*beforehand"),
+        (other_keys, r"keys are of rbg.*threefry2x32"),
+    ],
+)
+def test_a_refusal_names_primitive_types_line_and_a_way_round(function, said):
+    first = function.__code__.co_firstlineno
+    with pytest.raises(Untraceable, match=said) as refused:
+        from_jax(function, W)
+    assert f"test_jax_refusals.py:{first + 1}: " in str(refused.value)
+
+
+def test_what_nothing_needs_is_not_refused(embedded):
+    """A factorisation beside the loss, as JAX's own functions leave them."""
+    f = embedded.load(from_jax(lambda w: (jnp.fft.fft(w), (w * w).sum())[1], W))
+    assert np.allclose(f.grad(W), 2 * W)
+
+
+def test_a_loop_over_its_bound_is_refused_when_it_runs(embedded):
+    f = embedded.load(from_jax(unbounded, W, most=3))
+    assert f(np.array([2.5, 0.0, 0.0])) == 3.75
+    with pytest.raises(NumericalFailure, match="most"):
+        f(W)
+
+
+def test_a_rule_of_the_author_is_noted_and_its_primal_imported(embedded):
+    @jax.custom_jvp
+    def straight_through(x):
+        return jnp.round(x)
+
+    straight_through.defjvps(lambda dx, _, x: dx)
+    found = from_jax(lambda w: (straight_through(w) * w).sum(), W)
+    assert [re.sub(r"^.*<locals>\.", "", note) for note in found.notes] == [
+        "straight_through is imported as what it computes: the derivative of its custom_jvp is not used"
+    ]
+    assert np.array_equal(embedded.load(found).grad(W), np.round(W))
+    assert from_jax(lambda w: jax.nn.softplus(w).sum(), W).notes == ()
+
+
+def test_derivatives_that_rules_of_jax_are_for(embedded):
+    """At points where what these functions compute would give NaN, or 0, if it were differentiated as written."""
+    zero = np.zeros(2)
+    cases = {
+        "relu": (lambda w: jax.nn.relu(w).sum(), [0.0, 0.0], [0.0, 0.0]),
+        "softplus": (lambda w: jax.nn.softplus(w).sum(), [0.5, 0.5], [0.25, 0.25]),
+        "sinc": (lambda w: jnp.sinc(w).sum(), [0.0, 0.0], [-(np.pi**2) / 3] * 2),
+        "logsumexp": (lambda w: jax.nn.logsumexp(jnp.append(w, -jnp.inf)), [0.5, 0.5], [0.0, 0.0]),
+        "where": (lambda w: jnp.where(w > 0, jnp.sqrt(w), w).sum(), [1.0, 1.0], [0.0, 0.0]),
+        "xlogy": (lambda w: jax.scipy.special.xlogy(w, 2.0 + w).sum(), [np.log(2)] * 2, [1.0, 1.0]),
+    }
+    for loss, gradient, product in cases.values():
+        f = embedded.load(from_jax(loss, zero))
+        np.testing.assert_allclose(f.grad(zero), gradient, atol=1e-14)
+        np.testing.assert_allclose(f.hvp(zero, tangent=np.ones(2)), product, atol=1e-14)
+
+
+def test_types_are_those_of_jax(embedded):
+    with jax.enable_x64(False):
+        narrow = from_jax(lambda w: jnp.sum(w * 2), W.astype(np.float32))
+    assert str(narrow.graph.input_types["w"]) == "f32[3]"
+    assert str(from_jax(lambda w: jnp.sum(w * 2), W).graph.input_types["w"]) == "f64[3]"
+    with pytest.raises(InvalidRequest, match="uint64"):
+        from_jax(lambda n: n + 1, np.array([1, 2], np.uint64))
+    with pytest.raises(InvalidRequest, match=r"w: no graph has elements of float16"):
+        from_jax(lambda w: w + 1, np.array([1.0], np.float16))
+
+
+def test_trees_and_names_are_those_of_the_function(embedded):
+    def loss(model, *, scale=2.0, shift):
+        return {"loss": scale * jnp.sum(model["w"] ** 2) + shift, "parts": (model["b"], shift * 2)}
+
+    given = {"w": W, "b": np.array(1.0)}
+    f = embedded.load(from_jax(loss, given, shift=0.5))
+    assert f.parameters == ("model", "shift")
+    assert list(f.graph.input_types) == ["model.w", "model.b", "shift"]
+    found = f(given, shift=0.5)
+    assert found == {"loss": 2 * np.sum(W**2) + 0.5, "parts": (1.0, 1.0)}
+    only = embedded.load(from_jax(lambda model: jnp.sum(model["w"] ** 2) * model["b"], given))
+    rows = {"w": np.stack([W, 2 * W]), "b": np.ones(2)}
+    assert np.array_equal(only.grad(rows, batch=True)["w"], [2 * W, 4 * W])
+    assert only.verify(given).passed
+    with pytest.raises(InvalidRequest, match="model lacks b"):
+        only({"w": W})
+    with pytest.raises(InvalidRequest, match=r"argument key: .*key_data"):
+        embedded.load(from_jax(lambda key: jax.random.normal(key), jax.random.key(0)))(jax.random.key(0))
+
+
+def test_a_function_of_jax_that_is_traced_by_mistake_is_told(embedded):
+    def loss(w):
+        return jnp.sum(jnp.sin(w))
+
+    for function in (loss, jax.jit(loss), jax.grad(loss), lambda w: jnp.where(w > 0, w, 0).sum()):
+        with pytest.raises(Untraceable, match=r"from_jax\(function, \*examples\)"):
+            embedded.function(function, W)
+    with pytest.raises(Untraceable, match=rf"test_jax_refusals.py:{loss.__code__.co_firstlineno + 1}: "):
+        embedded.function(loss, W)
+
+
+def test_import_on_the_command_line(embedded, tmp_path, run):
+    program, graph = tmp_path / "loss.mlir", tmp_path / "loss.pb"
+    program.write_text(jax.jit(lambda w: jnp.sum(w**3)).lower(W).as_text())
+    status, out, err = run("import", program, "-o", graph, "--name", "w")
+    assert (status, err) == (0, "")
+    assert out.startswith("loss.mlir: main: graph (w: f64[3]) -> (result: f64[])")
+    assert load_graph(graph) == from_stablehlo(program, names=("w",)).graph
+    assert np.allclose(embedded.load(graph).grad(W), 3 * W**2)
+    status, _, err = run("import", tmp_path / "loss.pb", "-o", graph)
+    assert (status, "no program that is known" in err) == (2, True)
+    program.write_text(jax.jit(spectrum).lower(W).as_text())
+    status, _, err = run("import", program, "-o", graph)
+    assert status == 2
+    assert "loss.mlir:" in err
+    assert "cannot be imported" in err
