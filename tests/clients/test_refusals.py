@@ -256,10 +256,6 @@ def fortran(x):
     return x.reshape(-1, order="A")
 
 
-def integer_and(x):
-    return x.astype(int) & 1
-
-
 def long_(x):
     return x * np.longdouble(1)
 
@@ -325,7 +321,6 @@ REFUSED = [
     (reduceat_, 1, "np.add.reduceat cannot be traced"),
     (traced_shape, 1, "a shape depends on a traced array"),
     (fortran, 1, "order='A' cannot be traced"),
-    (integer_and, 1, "truth values"),
     (long_, 1, ", and no graph has such elements"),
     (half, 1, "in float16, and no graph has such elements"),
 ]

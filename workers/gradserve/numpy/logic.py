@@ -30,29 +30,56 @@ _OPS: dict[np.ufunc, str] = {
 }
 """Ufuncs that are one op."""
 
-_BITWISE: dict[np.ufunc, str] = {
-    np.bitwise_and: "logical_and",
-    np.bitwise_or: "logical_or",
-    np.bitwise_xor: "logical_xor",
-    np.invert: "logical_not",
+_BITWISE: dict[np.ufunc, tuple[str, str]] = {
+    np.bitwise_and: ("logical_and", "bitwise_and"),
+    np.bitwise_or: ("logical_or", "bitwise_or"),
+    np.bitwise_xor: ("logical_xor", "bitwise_xor"),
 }
-"""Ufuncs that are one op on truth values, and that no graph has on integers."""
+"""Ufuncs that are one op on truth values, and another on integers."""
 
 
-def _on_truth_values(name: str, op: str) -> Callable[..., Value]:
-    def apply(g: Builder, *operands: Value) -> Value:
-        if operands[0].type.element_type is not ElementType.BOOL:
-            raise Unsupported(f"{name} of integers cannot be traced", "compare them first: it takes truth values")
-        return g.emit(op, *operands)
+def _on_bits(of_truths: str, of_integers: str) -> Callable[..., Value]:
+    def apply(g: Builder, x: Value, y: Value) -> Value:
+        return g.emit(of_truths if x.type.element_type is ElementType.BOOL else of_integers, x, y)
 
-    apply.__doc__ = f"{emitting(op).__doc__} Of truth values alone."
+    apply.__doc__ = f"{emitting(of_integers).__doc__} Of truth values, that of their logic."
     return apply
 
 
 for _ufunc, _op in _OPS.items():
     implements(_ufunc)(emitting(_op))
-for _ufunc, _op in _BITWISE.items():
-    implements(_ufunc)(_on_truth_values(f"np.{_ufunc.__name__}", _op))
+for _ufunc, _pair in _BITWISE.items():
+    implements(_ufunc)(_on_bits(*_pair))
+
+
+@implements(np.invert)
+def invert(g: Builder, x: Value) -> Value:
+    """The bits that an integer has not, or what is not true."""
+    return g.logical_not(x) if x.type.element_type is ElementType.BOOL else g.bitwise_xor(x, -1)
+
+
+@implements(np.left_shift)
+def left_shift(g: Builder, x: Value, y: Value) -> Value:
+    """x with its bits moved up by y places; 0 beyond all of them."""
+    return g.select(_is_inside(g, x, y), g.shift_left(x, _places(g, x, y)), 0)
+
+
+@implements(np.right_shift)
+def right_shift(g: Builder, x: Value, y: Value) -> Value:
+    """x with its bits moved down by y places, rounded down; its sign alone beyond all of them."""
+    return g.shift_right(x, g.select(_is_inside(g, x, y), y, _bits(x) - 1))
+
+
+def _bits(x: Value) -> int:
+    return 8 * x.type.element_type.itemsize
+
+
+def _is_inside(g: Builder, x: Value, y: Value) -> Value:
+    return g.logical_and(g.ge(y, 0), g.lt(y, _bits(x)))
+
+
+def _places(g: Builder, x: Value, y: Value) -> Value:
+    return g.clip(y, 0, _bits(x) - 1)
 
 
 @implements(np.isnan)
