@@ -14,6 +14,7 @@ from gradserve.client.backend import Backend
 from gradserve.client.certifying import Certificate, certify
 from gradserve.client.function import Function
 from gradserve.client.importers.files import load_graph
+from gradserve.client.importers.imported import Imported, of_arrays
 from gradserve.client.importers.loaded import LoadedGraph
 from gradserve.client.settings import (
     checked_credentials,
@@ -101,15 +102,19 @@ class Client:
             traces.trace(examples, named)
         return Function(self._backend, traces, self._timeout)
 
-    def load(self, source: Graph | str | Path, /) -> Function:
-        """The function of a graph, or of a graph file that `Function.save` wrote. Its parameters are the inputs.
+    def load(self, source: Graph | Imported | str | Path, /) -> Function:
+        """The function of a graph, of what an importer made, or of a graph file that `Function.save` wrote.
+
+        Its parameters are the inputs; those of what is imported are the parameters of the function there.
 
         Raises:
             OSError: the file cannot be read.
             InvalidGraph: it holds no correct graph; names all violations.
         """
+        if isinstance(source, Imported):
+            return Function(self._backend, LoadedGraph(source.traced, source.source, source.parameters), self._timeout)
         graph = source if isinstance(source, Graph) else load_graph(Path(source))
-        return Function(self._backend, LoadedGraph(graph), self._timeout)
+        return Function(self._backend, LoadedGraph(of_arrays(graph)), self._timeout)
 
     def certify(
         self,

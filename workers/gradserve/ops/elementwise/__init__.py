@@ -2,6 +2,7 @@
 
 from gradserve.ops.elementwise import (
     arithmetic,
+    bits,
     comparison,
     differentiate_as,
     entire,

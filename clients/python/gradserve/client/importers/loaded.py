@@ -1,10 +1,11 @@
-"""The one graph of a function that was loaded."""
+"""The one graph of a function that was loaded or imported."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
+from gradserve.client.tracing.parameters import Parameters
 from gradserve.client.tracing.signature import (
     Batch,
     Bound,
@@ -16,37 +17,39 @@ from gradserve.client.tracing.signature import (
     widened,
 )
 from gradserve.client.tracing.trace import Traced
-from gradserve.client.tracing.trees import Branch, Leaf, Structure, flatten
+from gradserve.client.tracing.trees import flatten, leaves_like
 from gradserve.client.tracing.watching import Watch
 from gradserve.ir.errors import InvalidRequest
-from gradserve.ir.graph import Graph
 
 
 class LoadedGraph:
-    """A graph whose inputs are the parameters. It returns its output, or a dict of them if there are several."""
+    """One graph whose inputs are the leaves of its parameters."""
 
-    def __init__(self, graph: Graph) -> None:
-        """The graph may be symbolic; its symbols are bound by the arguments of each call."""
-        names = tuple(output.name for output in graph.outputs)
-        output: Structure = Leaf() if len(names) == 1 else Branch(dict, names, (Leaf(),) * len(names))
-        self.watch: Watch = False  # a file reads nothing
-        self.latest = Traced(graph, {given.name: Leaf() for given in graph.inputs}, output)
+    def __init__(self, traced: Traced, source: str = "loaded", parameters: Parameters | None = None) -> None:
+        """The graph may be symbolic; its symbols are bound by the arguments of each call.
+
+        `parameters` are those of the function that it was imported from, if they do more than stand in their order.
+        """
+        self.watch: Watch = False  # a graph reads nothing
+        self.latest = traced
+        self._source = source
+        self._parameters = parameters
         self._remembered: dict[Hashable, Any] = {}
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """The names of the inputs."""
+        """The names of the parameters."""
         return tuple(self.latest.inputs)
 
     def __str__(self) -> str:
-        return "loaded"
+        return self._source
 
     def bind(
         self, arguments: Sequence[Any], named: Mapping[str, Any], wrt: Names, batch: Batch, looked: bool = False
     ) -> Bound:
-        """The arguments by position or by the name of the input; trees are taken apart to the names of inputs."""
+        """The arguments by position or by the name of the parameter; trees are taken apart to the names of inputs."""
         del looked  # a graph reads nothing
-        types = self.latest.graph.input_types
+        types, inputs = self.latest.graph.input_types, self.latest.paths
         leaves = {name: widened(leaf, types.get(name), name) for name, leaf in self._leaves(arguments, named)}
         missing = [f"{name}: {type_}" for name, type_ in types.items() if name not in leaves]
         unknown = [name for name in leaves if name not in types]
@@ -54,8 +57,8 @@ class LoadedGraph:
             faults = [f"lack {', '.join(missing)}"] if missing else []
             faults += [f"have {', '.join(unknown)} too much"] if unknown else []
             raise InvalidRequest(f"the arguments {' and '.join(faults)}; the graph takes {', '.join(types)}")
-        wrt = names_of(wrt, types, "wrt") or tuple(name for name, type_ in types.items() if type_.is_float)
-        batched = batched_names(batch, wrt, types)
+        wrt = names_of(wrt, inputs, "wrt") or self.latest.real
+        batched = tuple(path for name in batched_names(batch, wrt, inputs) for path in inputs[name])
         require_batched(leaves, batched)
         values = {name: converted(leaves[name], types[name], name) for name in types}
         return Bound(self.latest, wrt, values, batched)
@@ -65,14 +68,19 @@ class LoadedGraph:
         return self._remembered
 
     def _leaves(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> list[tuple[str, Any]]:
-        types = self.latest.graph.input_types
-        if len(arguments) > len(types):
-            raise InvalidRequest(f"{len(arguments)} arguments are given and the graph takes {len(types)}")
-        given = dict(zip(types, arguments, strict=False))
+        inputs = self.latest.inputs
+        if self._parameters is not None:
+            return self._paths(self._parameters.bind(arguments, named))
+        if len(arguments) > len(inputs):
+            raise InvalidRequest(f"{len(arguments)} arguments are given and the graph takes {len(inputs)}")
+        given = dict(zip(inputs, arguments, strict=False))
         twice = [name for name in named if name in given]
         if twice:
             raise InvalidRequest(f"{', '.join(twice)} is given twice, by position and by name")
-        leaves: list[tuple[str, Any]] = []
-        for name, tree in {**given, **named}.items():
-            leaves += [(name, tree)] if name in types else flatten(tree, name)[0]
+        return self._paths({**given, **named})
+
+    def _paths(self, given: Mapping[str, Any]) -> list[tuple[str, Any]]:
+        inputs, leaves = self.latest.inputs, list[tuple[str, Any]]()
+        for name, tree in given.items():
+            leaves += leaves_like(tree, inputs[name], name) if name in inputs else flatten(tree, name)[0]
         return leaves

@@ -1,0 +1,320 @@
+"""JAX's primitives of arrays, each by the function of ours that has its semantics."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from gradserve.client.importers.lax import elements, elementwise, indexing, movement, ordering, products, reductions
+from gradserve.client.importers.lax.elements import Operand
+from gradserve.client.importers.lax.indexing import Outside, Windows
+from gradserve.client.importers.lax.reductions import Frame
+from gradserve.ir.builder import Builder, Value
+from gradserve.numpy.arguments import Unsupported
+from gradserve.numpy.repeating import tile
+
+Params: TypeAlias = Mapping[str, Any]
+Compute: TypeAlias = Callable[[Builder, Params, Sequence[Operand], Sequence[Any]], Value | Sequence[Value]]
+"""From the builder, an equation's parameters, its operands and the types of its results."""
+
+
+def _sliced(g: Builder, params: Params, x: Operand) -> Value:
+    strides = params["strides"] or (1,) * x.rank
+    return movement.sliced(g, x, params["start_indices"], params["limit_indices"], strides)
+
+
+def _split(g: Builder, params: Params, operands: Sequence[Operand], outs: Sequence[Any]) -> list[Value]:
+    (x,), parts, start = operands, [], 0
+    for size in map(int, params["sizes"]):
+        parts.append(movement.part(g, x.value, params["axis"], start, start + size))
+        start += size
+    return parts
+
+
+def _outside(mode: Any, gathers: bool) -> Outside:
+    """Gathers promised to be inside are moved there, as XLA does; scatters are dropped."""
+    name = getattr(mode, "name", str(mode))
+    return "clip" if name == "CLIP" or (gathers and name == "PROMISE_IN_BOUNDS") else "drop"
+
+
+def _gather(g: Builder, params: Params, operands: Sequence[Operand], outs: Sequence[Any]) -> Value:
+    (x, indices), numbers = operands, params["dimension_numbers"]
+    windows = Windows(
+        shape=x.shape,
+        sizes=tuple(params["slice_sizes"]),
+        offset=tuple(numbers.offset_dims),
+        collapsed=tuple(numbers.collapsed_slice_dims),
+        starts=tuple(numbers.start_index_map),
+        batching=_paired(numbers.operand_batching_dims, numbers.start_indices_batching_dims),
+        outside=_outside(params["mode"], gathers=True),
+    )
+    fill = params["fill_value"]
+    if fill is None:
+        fill = np.nan if x.is_float else np.iinfo(x.dtype).min if x.dtype.kind == "i" else True
+    if fill is True and x.dtype.kind == "u":
+        fill = np.iinfo(x.dtype).max
+    return indexing.gather(g, x, indices, windows, elements.constant(g, np.array(fill, x.dtype)).value)
+
+
+def _paired(of_operand: Sequence[int], of_indices: Sequence[int]) -> dict[int, int]:
+    return dict(zip(of_operand, of_indices, strict=True))
+
+
+def _scatter(combine: indexing.Combine) -> Compute:
+    def apply(g: Builder, params: Params, operands: Sequence[Operand], outs: Sequence[Any]) -> Value:
+        (x, indices, updates), numbers = operands, params["dimension_numbers"]
+        batching = _paired(numbers.operand_batching_dims, numbers.scatter_indices_batching_dims)
+        gone = (*numbers.inserted_window_dims, *batching)
+        kept = [k for k in range(x.rank) if k not in gone]
+        lengths = dict(zip(kept, (updates.shape[k] for k in numbers.update_window_dims), strict=True))
+        windows = Windows(
+            shape=x.shape,
+            sizes=tuple(lengths.get(k, 1) for k in range(x.rank)),
+            offset=tuple(numbers.update_window_dims),
+            collapsed=tuple(numbers.inserted_window_dims),
+            starts=tuple(numbers.scatter_dims_to_operand_dims),
+            batching=batching,
+            outside=_outside(params["mode"], gathers=False),
+        )
+        return indexing.scatter(g, x, indices, updates, windows, combine, params["unique_indices"])
+
+    return apply
+
+
+def _reduced(fold: str) -> Compute:
+    return lambda g, p, x, outs: reductions.reduce(g, x[0], fold, p["axes"])
+
+
+def _position(name: str) -> Compute:
+    return lambda g, p, x, outs: reductions.position(g, x[0], name, p["axes"][0], np.dtype(p["index_dtype"]))
+
+
+def _accumulated(name: str) -> Compute:
+    return lambda g, p, x, outs: reductions.accumulate(g, x[0], name, p["axis"], p["reverse"])
+
+
+def _frame(params: Params) -> Frame:
+    sizes = tuple(params["window_dimensions"])
+    ones = (1,) * len(sizes)
+    return Frame(
+        sizes=sizes,
+        strides=tuple(params["window_strides"]),
+        padding=tuple((low, high) for low, high in params["padding"]),
+        base_dilation=tuple(params.get("base_dilation") or ones),
+        window_dilation=tuple(params.get("window_dilation") or ones),
+    )
+
+
+def _windowed(fold: str) -> Compute:
+    return lambda g, p, x, outs: reductions.reduce_window(g, x[0], fold, _frame(p))
+
+
+_FOLDS = {"add": "sum", "mul": "prod", "max": "max", "min": "min", "and": "and", "or": "or", "xor": "xor"}
+
+
+def _fold_of(jaxpr: Any) -> tuple[str, str]:
+    """The primitive that a function of two numbers is, and the reduction by it."""
+    body = getattr(jaxpr, "jaxpr", jaxpr)
+    name = body.eqns[0].primitive.name if len(body.eqns) == 1 else ""
+    if name not in _FOLDS or set(body.eqns[0].invars) != set(body.invars):
+        raise Unsupported("it reduces by a function of its own", "reduce by a sum, a product or an extreme")
+    return name, _FOLDS[name]
+
+
+def _reduce(g: Builder, params: Params, operands: Sequence[Operand], outs: Sequence[Any]) -> Value:
+    if len(operands) != 2:
+        raise Unsupported("it reduces several arrays at once", "reduce them one by one")
+    name, fold = _fold_of(params["jaxpr"])
+    found = Operand(reductions.reduce(g, operands[0], fold, params["dimensions"]), operands[0].dtype)
+    return elementwise.ELEMENTWISE[name](g, found, _spread(g, operands[1], found))
+
+
+def _reduce_window(g: Builder, params: Params, operands: Sequence[Operand], outs: Sequence[Any]) -> Value:
+    if len(operands) != 2:
+        raise Unsupported("it reduces several arrays at once", "reduce them one by one")
+    name, fold = _fold_of(params["jaxpr"])
+    found = Operand(reductions.reduce_window(g, operands[0], fold, _frame(params)), operands[0].dtype)
+    return elementwise.ELEMENTWISE[name](g, found, _spread(g, operands[1], found))
+
+
+def _spread(g: Builder, number: Operand, like: Operand) -> Operand:
+    return Operand(g.broadcast(number.value, like.value.type.shape), number.dtype)
+
+
+def _dot_general(g: Builder, params: Params, operands: Sequence[Operand], outs: Sequence[Any]) -> Value:
+    contract, batch = params["dimension_numbers"]
+    return products.dot_general(g, operands[0], operands[1], contract, batch, np.dtype(outs[0].dtype))
+
+
+def _convolved(g: Builder, params: Params, operands: Sequence[Operand], outs: Sequence[Any]) -> Value:
+    numbers = params["dimension_numbers"]
+    how = products.Convolution(
+        lhs=tuple(numbers.lhs_spec),
+        rhs=tuple(numbers.rhs_spec),
+        out=tuple(numbers.out_spec),
+        strides=tuple(params["window_strides"]),
+        padding=tuple((low, high) for low, high in params["padding"]),
+        lhs_dilation=tuple(params["lhs_dilation"]),
+        rhs_dilation=tuple(params["rhs_dilation"]),
+        feature_groups=params["feature_group_count"],
+        batch_groups=params["batch_group_count"],
+    )
+    return products.convolve(g, operands[0], operands[1], how, np.dtype(outs[0].dtype))
+
+
+def _scattered_windows(g: Builder, params: Params, operands: Sequence[Operand], outs: Sequence[Any]) -> Value:
+    source, x = operands
+    largest = params["select_prim"].name == "ge"
+    return reductions.select_and_scatter_add(g, source, x, largest, _frame(params))
+
+
+def _triangular(g: Builder, params: Params, operands: Sequence[Operand], outs: Sequence[Any]) -> Value:
+    names = ("left_side", "lower", "transpose_a", "unit_diagonal")
+    return products.triangular_solve(g, operands[0], operands[1], *(params[name] for name in names))
+
+
+def _require_all(params: Params, what: str) -> None:
+    if params.get("subset_by_index") is not None:
+        raise Unsupported(f"it asks for some of the {what}", "take them from all")
+
+
+def _eigh(g: Builder, params: Params, operands: Sequence[Operand], outs: Sequence[Any]) -> Sequence[Value]:
+    _require_all(params, "eigenvalues")
+    return products.eigh(g, operands[0], params["lower"])
+
+
+def _svd(g: Builder, params: Params, operands: Sequence[Operand], outs: Sequence[Any]) -> Sequence[Value]:
+    _require_all(params, "singular values")
+    return products.svd(g, operands[0], params["full_matrices"], params["compute_uv"])
+
+
+def _qr(g: Builder, params: Params, operands: Sequence[Operand], outs: Sequence[Any]) -> Sequence[Value]:
+    if params.get("pivoting"):
+        raise Unsupported("it exchanges columns", "use pivoting=False")
+    return products.qr(g, operands[0], params["full_matrices"])
+
+
+def _same(g: Builder, params: Params, operands: Sequence[Operand], outs: Sequence[Any]) -> list[Value]:
+    return [operand.value for operand in operands]
+
+
+def _nothing(g: Builder, params: Params, operands: Sequence[Operand], outs: Sequence[Any]) -> list[Value]:
+    return []
+
+
+def _elementwise(name: str) -> Compute:
+    function = elementwise.ELEMENTWISE[name]
+    return lambda g, p, x, outs: function(g, *_alike(g, x))
+
+
+def _alike(g: Builder, operands: Sequence[Operand]) -> Sequence[Operand]:
+    """Operands of one shape, where a scalar may stand for an array of it."""
+    shapes = {x.shape for x in operands if x.rank}
+    if len(shapes) != 1 or all(x.rank for x in operands):
+        return operands
+    (shape,) = shapes
+    return [Operand(g.broadcast(x.value, shape), x.dtype) for x in operands]
+
+
+def _reshaped(g: Builder, params: Params, operands: Sequence[Operand], outs: Sequence[Any]) -> Value:
+    return g.reshape(operands[0].value, tuple(outs[0].shape))
+
+
+def _top_k(g: Builder, params: Params, operands: Sequence[Operand], outs: Sequence[Any]) -> list[Value]:
+    axis = params.get("axis", -1) % operands[0].rank
+    values, places = ordering.top_k(g, operands[0], params["k"], axis)
+    return [values, g.convert(places, elements.held(outs[1].dtype))]
+
+
+def _counters(g: Builder, shape: Sequence[int]) -> list[Value]:
+    """The number of each element in row-major order, as its higher and its lower 32 bits."""
+    size = math.prod(shape)
+    line = g.reshape(movement.numbers(g, size), tuple(shape))
+    return [g.shift_right(line, 32), g.bitwise_and(line, 0xFFFFFFFF)]
+
+
+MOVEMENTS: dict[str, Compute] = {
+    "broadcast_in_dim": lambda g, p, x, outs: movement.broadcast_in_dim(g, x[0], p["shape"], p["broadcast_dimensions"]),
+    "reshape": _reshaped,
+    "squeeze": _reshaped,
+    "expand_dims": _reshaped,
+    "transpose": lambda g, p, x, outs: movement.permute(g, x[0].value, p["permutation"]),
+    "rev": lambda g, p, x, outs: movement.reverse(g, x[0], p["dimensions"]),
+    "concatenate": lambda g, p, x, outs: movement.concatenate(g, x, p["dimension"]),
+    "stack": lambda g, p, x, outs: movement.stack(g, x, p["axis"]),
+    "unstack": lambda g, p, x, outs: movement.unstack(g, x[0], p["axis"]),
+    "tile": lambda g, p, x, outs: tile(x[0].value, p["reps"]),
+    "slice": lambda g, p, x, outs: _sliced(g, p, x[0]),
+    "split": _split,
+    "dynamic_slice": lambda g, p, x, outs: movement.dynamic_slice(g, x[0], x[1:], p["slice_sizes"]),
+    "dynamic_update_slice": lambda g, p, x, outs: movement.dynamic_update_slice(g, x[0], x[1], x[2:]),
+    "select_n": _elementwise("select_n"),
+    "gather": _gather,
+    **dict.fromkeys(("copy", "copy_p", "optimization_barrier", "sharding_constraint", "device_put", "pvary"), _same),
+}
+"""Those that only move elements."""
+
+ARRAYS: dict[str, Compute] = {
+    **{name: _elementwise(name) for name in elementwise.ELEMENTWISE},
+    **MOVEMENTS,
+    "stop_gradient": lambda g, p, x, outs: g.stop_gradient(x[0].value) if x[0].is_float else x[0].value,
+    "convert_element_type": lambda g, p, x, outs: elements.converted(g, x[0], np.dtype(outs[0].dtype)),
+    "bitcast_convert_type": lambda g, p, x, outs: elements.bitcast(g, x[0], np.dtype(outs[0].dtype)),
+    "reduce_precision": lambda g, p, x, outs: elementwise.reduce_precision(
+        g, x[0], p["exponent_bits"], p["mantissa_bits"]
+    ),
+    "integer_pow": lambda g, p, x, outs: elementwise.integer_pow(g, x[0], p["y"]),
+    "round": lambda g, p, x, outs: elementwise.round_nearest(g, x[0], int(p["rounding_method"]) == 1),
+    "pad": lambda g, p, x, outs: movement.pad(g, x[0], x[1], p["padding_config"]),
+    "iota": lambda g, p, x, outs: movement.iota(g, np.dtype(p["dtype"]), p["shape"], p["dimension"]),
+    "iota_2x32_shape": lambda g, p, x, outs: _counters(g, p["shape"]),
+    "scatter": _scatter("set"),
+    **{f"scatter-{name}": _scatter(name) for name in ("add", "sub", "mul", "max", "min")},
+    **{f"reduce_{fold}": _reduced(fold) for fold in ("sum", "prod", "max", "min", "and", "or", "xor")},
+    "argmax": _position("argmax"),
+    "argmin": _position("argmin"),
+    **{name: _accumulated(name) for name in ("cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp")},
+    **{f"reduce_window_{fold}": _windowed(fold) for fold in ("sum", "max", "min")},
+    "reduce": _reduce,
+    "reduce_window": _reduce_window,
+    "select_and_scatter_add": _scattered_windows,
+    "dot_general": _dot_general,
+    "conv_general_dilated": _convolved,
+    "sort": lambda g, p, x, outs: ordering.sort(g, x, p["dimension"], p["num_keys"]),
+    "top_k": _top_k,
+    "cholesky": lambda g, p, x, outs: g.emit("cholesky", x[0].value),
+    "triangular_solve": _triangular,
+    "tridiagonal_solve": lambda g, p, x, outs: products.tridiagonal_solve(g, *x),
+    "eigh": _eigh,
+    "svd": _svd,
+    "qr": _qr,
+    "debug_callback": _nothing,
+    "debug_print": _nothing,
+}
+"""By name."""
+
+
+_COMPLEX = "compute real and imaginary parts apart; no graph has complex numbers"
+_FACTORS = "use jnp.linalg.solve, det, slogdet or inv, which need no factors, or cholesky, qr, eigh or svd"
+_HOST = "compute it beforehand, and give it as an argument"
+WAYS_ROUND: dict[str, str] = {
+    **dict.fromkeys(("fft", "complex", "real", "imag", "conj", "eig", "schur"), _COMPLEX),
+    **dict.fromkeys(("lu", "lu_pivots_to_permutation", "householder_product", "geqrf", "geqp3", "ormqr"), _FACTORS),
+    **dict.fromkeys(("hessenberg", "tridiagonal", "cholesky_update", "symmetric_product"), _FACTORS),
+    **dict.fromkeys(("pure_callback", "io_callback", "ffi_call"), _HOST),
+    **dict.fromkeys(
+        ("psum", "pmax", "pmin", "all_gather", "all_to_all", "ppermute", "axis_index", "shard_map"),
+        "import the function of one device, and give a batch of points",
+    ),
+    **dict.fromkeys(
+        ("rng_bit_generator", "rng_uniform", "random_gamma_grad"), "draw by keys of threefry, JAX's default"
+    ),
+    "nextafter": "add a small number",
+    "igamma_grad_a": "keep the first argument of gammainc fixed",
+    "approx_top_k": "use jax.lax.top_k",
+    "ragged_dot_general": "use products of the parts",
+}
+"""What to write instead of primitives that cannot be imported."""

@@ -1,0 +1,187 @@
+"""XLA's elements among ours: narrow and unsigned integers lie in wider ones, exactly, and wrap round as they do there.
+
+| XLA's | held in |
+| --- | --- |
+| bool, int32, int64, float32, float64 | the same |
+| int8, uint8, int16, uint16 | int32 |
+| uint32 | int64 |
+| uint64 | int64 of the same bits |
+
+Others, such as bfloat16 and float16, are refused: what is rounded to them here and there has no derivative of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gradserve.ir.builder import Builder, Value
+from gradserve.ir.types import Array, ElementType, Shape, TensorType
+from gradserve.numpy.arguments import Unsupported
+
+_HELD: dict[str, ElementType] = {
+    "bool": ElementType.BOOL,
+    **dict.fromkeys(("int8", "uint8", "int16", "uint16", "int32"), ElementType.INT32),
+    **dict.fromkeys(("uint32", "int64", "uint64"), ElementType.INT64),
+    "float32": ElementType.FLOAT32,
+    "float64": ElementType.FLOAT64,
+}
+_SIGN = -(1 << 63)
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """A value, and the elements that it has in XLA."""
+
+    value: Value
+    dtype: np.dtype[Any]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its lengths."""
+        return self.value.shape
+
+    @property
+    def rank(self) -> int:
+        """The number of axes."""
+        return self.value.type.rank
+
+    @property
+    def is_float(self) -> bool:
+        """Whether its elements are real."""
+        return self.dtype.kind == "f"
+
+    def __str__(self) -> str:
+        return f"{self.dtype}[{','.join(map(str, self.shape))}]"
+
+
+def held(dtype: Any) -> ElementType:
+    """Our elements that hold those of a dtype.
+
+    Raises:
+        Unsupported: none do.
+    """
+    found = _HELD.get(str(dtype))
+    if found is None:
+        raise Unsupported(f"no graph has elements of {dtype}", f"{_instead(str(dtype))}")
+    return found
+
+
+def _instead(dtype: str) -> str:
+    if dtype.startswith("complex"):
+        return "compute real and imaginary parts apart"
+    return "convert to float32 or float64" if "float" in dtype else "convert to int32 or int64"
+
+
+def held_type(dtype: Any, shape: Shape) -> TensorType:
+    """The type of the value that holds an array of XLA's."""
+    return TensorType(held(dtype), shape)
+
+
+def constant(g: Builder, array: Array) -> Operand:
+    """A constant array of XLA's elements."""
+    element_type = held(array.dtype)
+    same_bits = array.view(np.int64) if array.dtype == np.uint64 else array.astype(element_type.dtype, copy=False)
+    return Operand(g.constant(np.asarray(same_bits)), array.dtype)
+
+
+def bits_of(dtype: np.dtype[Any]) -> int:
+    """The number of bits of an integer."""
+    return dtype.itemsize * 8
+
+
+def finished(g: Builder, value: Value, dtype: np.dtype[Any]) -> Value:
+    """What was computed in wider elements as XLA's integers have it: without what does not fit in."""
+    value = g.convert(value, held(dtype))
+    if dtype.kind not in "iu" or bits_of(dtype) == bits_of(value.type.element_type.dtype):
+        return value
+    mask, half = (1 << bits_of(dtype)) - 1, 1 << (bits_of(dtype) - 1)
+    if dtype.kind == "u":
+        return g.bitwise_and(value, mask)
+    return g.sub(g.bitwise_and(g.add(value, half), mask), half)
+
+
+def unsigned(g: Builder, x: Operand) -> Value:
+    """The bits of an integer as a number from 0 on, in int64; of 64 bits, as they are."""
+    value = g.convert(x.value, ElementType.INT64)
+    return value if bits_of(x.dtype) == 64 else g.bitwise_and(value, (1 << bits_of(x.dtype)) - 1)
+
+
+def ordered(g: Builder, x: Operand) -> Value:
+    """A value whose order is that of x in XLA."""
+    return g.bitwise_xor(x.value, _SIGN) if x.dtype == np.uint64 else x.value
+
+
+def converted(g: Builder, x: Operand, dtype: np.dtype[Any]) -> Value:
+    """x with other elements: reals lose their fraction, integers wrap round, all but zero is true."""
+    if x.dtype == np.uint64 and dtype.kind == "f":
+        half = g.bitwise_or(shifted_right(g, x, g.constant(1, ElementType.INT64)), g.bitwise_and(x.value, 1))
+        doubled = g.mul(g.convert(half, held(dtype)), 2.0)
+        return g.select(g.lt(x.value, 0), doubled, g.convert(x.value, held(dtype)))
+    if dtype.kind == "b":
+        return g.ne(x.value, 0) if x.dtype.kind != "b" else x.value
+    return finished(g, x.value, dtype)
+
+
+def shifted_right(g: Builder, x: Operand, places: Value) -> Value:
+    """The bits of x moved down, with zeros from above; 0 where they all leave it."""
+    bits, steps = unsigned(g, x), g.convert(places, ElementType.INT64)
+    inside = g.minimum(g.maximum(steps, 0), 63)
+    moved = g.shift_right(bits, inside)
+    if bits_of(x.dtype) == 64:  # the sign came down as well
+        highest = g.sub(g.shift_left(g.constant(1, ElementType.INT64), g.sub(63, inside)), 1)
+        moved = g.bitwise_and(moved, g.add(g.mul(highest, 2), 1))
+    within = g.logical_and(g.ge(steps, 0), g.lt(steps, bits_of(x.dtype)))
+    return finished(g, g.select(within, moved, 0), x.dtype)
+
+
+def shifted_left(g: Builder, x: Operand, places: Value) -> Value:
+    """The bits of x moved up; 0 where they all leave it."""
+    steps = g.convert(places, ElementType.INT64)
+    moved = g.shift_left(g.convert(x.value, ElementType.INT64), g.minimum(g.maximum(steps, 0), 63))
+    within = g.logical_and(g.ge(steps, 0), g.lt(steps, bits_of(x.dtype)))
+    return finished(g, g.select(within, moved, 0), x.dtype)
+
+
+def shifted_right_signed(g: Builder, x: Operand, places: Value) -> Value:
+    """The bits of x moved down, with copies of the highest one from above."""
+    signed = np.dtype(f"int{bits_of(x.dtype)}")
+    steps = g.convert(places, ElementType.INT64)
+    within = g.logical_and(g.ge(steps, 0), g.lt(steps, bits_of(x.dtype)))
+    value = g.convert(finished(g, x.value, signed), ElementType.INT64)
+    return finished(g, g.shift_right(value, g.select(within, steps, 63)), x.dtype)
+
+
+def bitcast(g: Builder, x: Operand, dtype: np.dtype[Any]) -> Value:
+    """The same bits as other elements of the same width.
+
+    Raises:
+        Unsupported: the width differs, or reals are to become integers.
+    """
+    if dtype == x.dtype:
+        return x.value
+    if dtype.itemsize != x.dtype.itemsize or dtype.kind not in "iuf" or x.dtype.kind not in "iu":
+        raise Unsupported(
+            f"the bits of {x.dtype} as {dtype} are no arithmetic of graphs",
+            "compute with numbers; integers of one width may become integers or reals of the same",
+        )
+    return _real_of_bits(g, x, dtype) if dtype.kind == "f" else finished(g, x.value, dtype)
+
+
+def _real_of_bits(g: Builder, x: Operand, dtype: np.dtype[Any]) -> Value:
+    """Sign, exponent and fraction put together, every step of it exact."""
+    fraction = 52 if dtype == np.float64 else 23
+    bias, highest = (1023, 2047) if dtype == np.float64 else (127, 255)
+    bits = unsigned(g, x)
+    below = g.bitwise_and(g.shift_right(bits, bits_of(x.dtype) - 1), 1)
+    exponent = g.bitwise_and(g.shift_right(bits, fraction), highest)
+    rest = g.bitwise_and(bits, (1 << fraction) - 1)
+    scales = np.array([math.ldexp(1.0, max(e, 1) - bias - fraction) for e in range(highest)] + [math.inf])
+    whole = g.add(rest, g.select(g.gt(exponent, 0), 1 << fraction, 0))
+    size = g.mul(g.convert(whole, ElementType.FLOAT64), g.emit("gather", scales, exponent, axis=0))
+    special = g.select(g.eq(rest, 0), math.inf, math.nan)
+    size = g.select(g.eq(exponent, highest), special, size)
+    return g.convert(g.select(g.eq(below, 1), g.neg(size), size), held(dtype))

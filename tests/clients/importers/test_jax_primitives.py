@@ -1,0 +1,101 @@
+"""Every primitive of JAX that is imported: values, gradients and products with Hessians are JAX's."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+
+from gradserve.client.importers import from_jax
+from gradserve.client.importers.jaxprs.primitives import ARRAYS
+from gradserve.client.importers.jaxprs.reading import RULES
+from tests.clients.importers.against_jax import TOLERANCE, recorded, tangents_of, weighted
+from tests.clients.importers.jax_programs import PROGRAMS
+
+MOST = 60
+
+
+@pytest.fixture(scope="module")
+def theirs():
+    return recorded("primitives")
+
+
+def _agree(found, wanted):
+    found, wanted = np.asarray(found), np.asarray(wanted)
+    assert found.shape == wanted.shape
+    if wanted.dtype.kind in "biu":
+        assert np.array_equal(found, wanted)
+    else:
+        tolerance = TOLERANCE if wanted.dtype == np.float64 else 2e-6
+        np.testing.assert_allclose(found, wanted, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_primitive_is_imported(embedded, theirs, name):
+    function, given = PROGRAMS[name]
+    found = jax.tree.leaves(embedded.load(from_jax(function, *given, most=MOST))(*given))
+    for mine, other in zip(found, theirs[name].values, strict=True):
+        _agree(mine, other)
+
+
+def _is_differentiated(name):
+    return any(np.result_type(leaf).kind == "f" for leaf in jax.tree.leaves(PROGRAMS[name][1]))
+
+
+@pytest.mark.parametrize("name", [name for name in PROGRAMS if _is_differentiated(name)])
+def test_derivatives_of_a_primitive_are_those_of_jax(embedded, theirs, name):
+    function, given = PROGRAMS[name]
+
+    def loss(*arguments):
+        return weighted(jax.numpy, [jax.numpy.asarray(x) for x in jax.tree.leaves(function(*arguments))])
+
+    ours = embedded.load(from_jax(loss, *given, most=MOST))
+    moved = iter(tangents_of(x for x in given if np.result_type(x).kind == "f"))
+    tangent = tuple(next(moved) if np.result_type(x).kind == "f" else None for x in given)
+    gradient, product = ours.grad(*given), ours.hvp(*given, tangent=tangent)
+    for each, wanted in ((gradient, theirs[name].gradient), (product, theirs[name].product)):
+        for mine, other in zip(jax.tree.leaves(each), wanted, strict=True):
+            _agree(mine, other)
+
+
+def _primitives(jaxpr):
+    for equation in jaxpr.eqns:
+        yield equation.primitive.name
+        for value in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda x: hasattr(x, "eqns")):
+            body = getattr(value, "jaxpr", value)
+            if hasattr(body, "eqns"):
+                yield from _primitives(body)
+
+
+OLDER = {
+    "expand_dims",
+    "add_any",
+    "call",
+    "checkpoint",
+    "closed_call",
+    "composite",
+    "copy_p",
+    "core_call",
+    "custom_vjp_call_jaxpr",
+    "pjit",
+}
+"""Names of other versions of JAX, and of what stands in derivatives that JAX makes."""
+WITHIN = {"iota_2x32_shape", "threefry2x32"}
+"""What keys are drawn by, which JAX shows as one primitive."""
+ELSEWHERE = {
+    "custom_vmap_call",
+    "debug_callback",
+    "debug_print",
+    "device_put",
+    "pvary",
+    "random_clone",
+    "sharding_constraint",
+}
+"""What leaves its operands as they are."""
+
+
+def test_every_primitive_has_a_program():
+    met = set()
+    for function, given in PROGRAMS.values():
+        met |= set(_primitives(jax.make_jaxpr(function)(*given).jaxpr))
+    assert (ARRAYS.keys() | RULES.keys()) - met - OLDER - WITHIN - ELSEWHERE == set()
