@@ -1,5 +1,6 @@
 """Graphs that come from elsewhere than traced code."""
 
 from gradserve.client.importers.jaxprs import from_jax
+from gradserve.client.importers.onnx import from_onnx
 
-__all__ = ["from_jax"]
+__all__ = ["from_jax", "from_onnx"]
