@@ -109,14 +109,55 @@ def failure(client: Client, case: Any) -> str:
     return ""
 
 
+def gradient_failure(client: Client, case: Any) -> str:
+    """Why the gradient of a weighted sum of a test's outputs is not that of central differences; empty if it is."""
+    try:
+        arrays = named(case, list(case.data_sets[0][0]))
+        made = imports(case.model, arrays, dtype="float64")
+        function = client.load(made)
+        function.executor = "numpy"
+        types, rng = made.graph.input_types, np.random.default_rng(7)
+        plain = parameter_names(arrays, ("initialisers",))
+        point = {plain[n]: narrowed(a, types[plain[n]]) for n, a in arrays.items() if plain[n] in types}
+        real = [name for name, type_ in types.items() if type_.is_float]
+        direction = {name: rng.normal(size=point[name].shape) for name in real}
+        result = function(*point.values())
+        found = result if isinstance(result, dict) else {"": result}
+        weights = {k: rng.normal(size=np.shape(v)) * (np.asarray(v).dtype.kind == "f") for k, v in found.items()}
+        assert real, "nothing to differentiate"
+        assert any(w.any() for w in weights.values()), "no real output"
+
+        def weighted(step: float) -> float:
+            moved = [a + step * direction[n] if n in direction else a for n, a in point.items()]
+            made = function(*moved)
+            return sum(np.vdot(weights[k], v) for k, v in (made if isinstance(made, dict) else {"": made}).items())
+
+        cotangent = weights if isinstance(result, dict) else weights[""]
+        if isinstance(result, dict):
+            cotangent = {k: (w if np.asarray(found[k]).dtype.kind == "f" else None) for k, w in weights.items()}
+        _, pulled = function.vjp(*point.values(), cotangent=cotangent, wrt=real)
+        gradient = {real[0]: pulled} if len(real) == 1 else pulled
+        along = sum(np.vdot(gradient[name], direction[name]) for name in real)
+        coarse, fine = ((weighted(h) - weighted(-h)) / (2 * h) for h in (2e-5, 1e-5))
+        np.testing.assert_allclose(along, (4 * fine - coarse) / 3, rtol=2e-6, atol=2e-7)
+    except GradserveError as error:
+        return str(error)
+    except AssertionError as error:
+        return f"WRONG {' '.join(str(error).split())[:150]}"
+    except Exception as error:  # what else goes wrong is counted, and fails the tests
+        return f"CRASH {type(error).__name__}: {error}"
+    return ""
+
+
 def main() -> None:
     """Counts what passes, and says why the rest does not."""
     cases = load()
     with Client() as client, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        failures = {name: failure(client, case) for name, case in cases.items()}
+        look = gradient_failure if "--gradients" in sys.argv else failure
+        failures = {name: look(client, case) for name, case in cases.items()}
     reasons = {name: why for name, why in failures.items() if why}
-    pattern = sys.argv[1] if len(sys.argv) > 1 else ""
+    pattern = sys.argv[-1].removeprefix("--gradients") if len(sys.argv) > 1 else ""
     for name, why in sorted(reasons.items()):
         if pattern in name or pattern in why:
             print(f"{name}: {why[:230]}")

@@ -7,7 +7,7 @@ import inspect
 from importlib import metadata
 from pathlib import Path
 
-from gradserve.client.cli import certify, epilogs, spectral_arguments
+from gradserve.client.cli import certify, epilogs, importing, spectral_arguments
 from gradserve.client.cli.options import add_drawing, add_options, add_resume, count, dashed, words
 from gradserve.questions.call import EXECUTORS, AtKinks, Placement, Reduction, Transport
 from gradserve.questions.derivations import DERIVATIONS, Derivation
@@ -45,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     _gradient(_at_point(commands, "gradient", "the loss and its gradient at a point or a batch", epilogs.GRADIENT))
     _verify(_at_point(commands, "verify", "compare a gradient with finite differences", epilogs.VERIFY))
     _certify(commands)
+    importing.describe(_command(commands, "import", importing.TEXT, importing.EPILOG))
     _symmetry(_at_point(commands, "symmetry", "find where mixed partials depend on their order", epilogs.SYMMETRY))
     _trace(_at_point(commands, "trace", "estimate the trace of the Hessian, with an interval", epilogs.TRACE))
     for name, asked in spectral_arguments.COMMANDS.items():

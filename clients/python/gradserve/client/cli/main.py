@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from gradserve.client.cli import certify
+from gradserve.client.cli import certify, importing
 from gradserve.client.cli.arguments import parser
 from gradserve.ir.errors import GradserveError
 
@@ -15,6 +15,7 @@ ERROR = 2
 INTERRUPTED = 130
 _NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ping": ("", ()),
+    "import": ("onnx", ("onnx",)),
     "serve": ("service", ("grpc_health", "grpc_reflection", "prometheus_client", "scipy", "threadpoolctl")),
     "demo": ("demo", ("rich", "ray", "sklearn")),
 }
@@ -54,6 +55,8 @@ def _run(arguments: Sequence[str]) -> int:
         return ping(options.address, options.timeout, **connection_of(options))
     if options.command == "certify":
         return certify.run(options)
+    if options.command == "import":
+        return importing.run(options)
     from gradserve.client.cli import commands
 
     return commands.run(options)

@@ -22,6 +22,7 @@ from gradserve.ir.errors import InvalidGraph, LimitExceeded
 from gradserve.ir.evaluate import evaluated
 from gradserve.ir.graph import Literal, Origin
 from gradserve.ir.types import Array
+from gradserve.numpy.arguments import Unsupported
 from gradserve.numpy.recorder import Recorder
 
 FOLDED_BYTES = 1 << 26
@@ -91,6 +92,8 @@ class Reader:
             translator = TRANSLATORS.get(proto.op_type) if not proto.domain else None
             if translator is None:
                 return self._expanded(g, proto, scope, operands, version)
+            if not translator.knows_uint64 and any(x is not None and x.dtype == np.uint64 for x in operands):
+                raise Unsupported(f"{proto.op_type} of uint64 is not known here", "convert to int64 before it")
             attributes = self._attributes(proto, scope)
             node = Node(
                 g, self, scope, proto.op_type, version, attributes, operands, len(proto.output), list(proto.input)

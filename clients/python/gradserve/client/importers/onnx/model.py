@@ -11,7 +11,7 @@ import numpy as np
 from onnx import TensorProto, ValueInfoProto
 
 from gradserve.client.importers.imported import Imported, output_names
-from gradserve.client.importers.lax.elements import Operand, held_type
+from gradserve.client.importers.lax.elements import Operand, finished, held_type
 from gradserve.client.importers.onnx import (
     operators,  # noqa: F401  (which enters them in the table)
     reading,
@@ -171,7 +171,7 @@ class _Model:
             raise InvalidGraph(f"input {name!r} is uint64, and no graph takes such an array; export it as int64")
         value = self.g.input(names[name], held_type(dtype, self._shape(each)))
         self.inputs[names[name]] = Leaf()
-        self.scope.values[name] = Operand(value, dtype)
+        self.scope.values[name] = Operand(finished(self.g, value, dtype), dtype)
 
     def _shape(self, each: ValueInfoProto) -> tuple[int, ...]:
         if each.name in self.shapes:

@@ -33,17 +33,22 @@ class Translator:
     """The operands that must be known while importing."""
     moves: bool
     """Whether elements come out as they went in, so that no integer can leave its range."""
+    knows_uint64: bool
+    """Whether it is right for uint64, which lies in int64 by its bits: it asks neither for their order nor size."""
 
 
 TRANSLATORS: dict[str, Translator] = {}
 """By the names of operators."""
 
 
-def translates(*names: str, known: tuple[int, ...] = (), moves: bool = False) -> Callable[[Translate], Translate]:
-    """A decorator that enters what becomes of these operators."""
+def translates(
+    *names: str, known: tuple[int, ...] = (), moves: bool = False, uint64: bool | None = None
+) -> Callable[[Translate], Translate]:
+    """A decorator that enters what becomes of these operators; what moves elements knows uint64 unless told otherwise."""
+    knows = moves if uint64 is None else uint64
 
     def enter(translate: Translate) -> Translate:
-        TRANSLATORS.update(dict.fromkeys(names, Translator(translate, known, moves)))
+        TRANSLATORS.update(dict.fromkeys(names, Translator(translate, known, moves, knows)))
         return translate
 
     return enter

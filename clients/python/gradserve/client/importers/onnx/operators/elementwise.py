@@ -26,8 +26,8 @@ _LAX = {"Add": "add", "Sub": "sub", "Mul": "mul", "Neg": "neg", "Abs": "abs", "S
 _LOGIC = {"And": "and", "Or": "or", "Xor": "xor", "BitwiseAnd": "and", "BitwiseOr": "or", "BitwiseXor": "xor"}
 
 
-def _enter(name: str, function: Callable[..., Value], moves: bool = False) -> None:
-    translates(name, moves=moves)(lambda n, *operands: function(n.g, *operands))
+def _enter(name: str, function: Callable[..., Value]) -> None:
+    translates(name, uint64=True)(lambda n, *operands: function(n.g, *operands))
 
 
 def _real(op: str) -> Callable[..., Value]:
@@ -66,9 +66,9 @@ def _together(n: Node, a: Operand, b: Operand) -> tuple[Operand, Operand]:
     return Operand(left, a.dtype), Operand(right, b.dtype)
 
 
-translates("Max")(_folded("max"))
-translates("Min")(_folded("min"))
-translates("Sum")(_folded("add"))
+translates("Max", uint64=True)(_folded("max"))
+translates("Min", uint64=True)(_folded("min"))
+translates("Sum", uint64=True)(_folded("add"))
 
 
 @translates("Mean")
@@ -100,7 +100,7 @@ def power(n: Node, x: Operand, y: Operand) -> Result:
     return Operand(g.convert(ufuncs.power(*wide), x.value.type.element_type), x.dtype)
 
 
-@translates("BitShift")
+@translates("BitShift", uint64=True)
 def bit_shift(n: Node, x: Operand, y: Operand) -> Result:
     """The bits of x moved."""
     right = elements.shifted_right if x.dtype.kind == "u" else elements.shifted_right_signed
@@ -115,7 +115,7 @@ def where(n: Node, condition: Operand, x: Operand, y: Operand) -> Result:
     return Operand(n.g.select(which, a, b), x.dtype)
 
 
-@translates("Clip", moves=True)
+@translates("Clip", moves=True, uint64=False)
 def clip(n: Node, x: Operand, low: Operand | None = None, high: Operand | None = None) -> Result:
     """x, but no less than `low` and no more than `high`; in the closed interval the derivative is 1."""
     g, found = n.g, x.value
@@ -128,7 +128,7 @@ def clip(n: Node, x: Operand, low: Operand | None = None, high: Operand | None =
     return found
 
 
-@translates("Cast", "BitCast")
+@translates("Cast", "BitCast", uint64=True)
 def cast(n: Node, x: Operand) -> Result:
     """x with other elements, or the same bits as other elements."""
     dtype = n.reader.elements.dtype(n.get("to"))
@@ -136,7 +136,7 @@ def cast(n: Node, x: Operand) -> Result:
     return Operand(change(n.g, x, dtype), dtype)
 
 
-@translates("CastLike")
+@translates("CastLike", uint64=True)
 def cast_like(n: Node, x: Operand, like: Operand) -> Result:
     """x with the elements of another array."""
     return Operand(converted(n.g, x, like.dtype), like.dtype)

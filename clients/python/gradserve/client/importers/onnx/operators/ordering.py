@@ -10,7 +10,7 @@ from gradserve.client.importers.lax.movement import part
 from gradserve.client.importers.onnx.table import Node, Result, axis_in, translates
 
 
-@translates("TopK", known=(1,), moves=True)
+@translates("TopK", known=(1,), moves=True, uint64=False)
 def top_k(n: Node, x: Operand, count: Operand) -> Result:
     """The largest or smallest elements along an axis in order, and where they are."""
     g, axis, found = n.g, axis_in(n.get("axis", -1), x.rank), n.ints(1)

@@ -69,7 +69,7 @@ class Frame:
         return np.asarray(view[(*outer, *inner)].sum(axis=tuple(range(-len(spans), 0))))
 
 
-@translates("MaxPool", moves=True)
+@translates("MaxPool", moves=True, uint64=False)
 def max_pool(n: Node, x: Operand) -> Result:
     """The largest element of each window; equal ones share the derivative evenly."""
     frame = Frame.of(n, x)

@@ -102,7 +102,7 @@ def _cubic(a: float) -> Callable[[Array], Array]:
     return kernel
 
 
-@translates("Resize", "Upsample", known=(1, 2, 3), moves=True)
+@translates("Resize", "Upsample", known=(1, 2, 3), moves=True, uint64=False)
 def resize(n: Node, x: Operand, *more: Operand | None) -> Result:
     """x with its elements interpolated at other places."""
     axes = [axis_in(axis, x.rank) for axis in n.get("axes", range(x.rank))]

@@ -26,14 +26,14 @@ def constant(n: Node) -> Result:
     return n.reader.constant(n.g, array)
 
 
-@translates("Shape")
+@translates("Shape", uint64=True)
 def shape(n: Node, x: Operand) -> Result:
     """The lengths of x, or some of them."""
     lengths = x.shape[slice(n.get("start", 0), n.get("end"))]
     return n.g.constant(np.array(lengths, np.int64))
 
 
-@translates("Size")
+@translates("Size", uint64=True)
 def size(n: Node, x: Operand) -> Result:
     """The number of elements."""
     return n.g.constant(math.prod(x.shape), ElementType.INT64)
