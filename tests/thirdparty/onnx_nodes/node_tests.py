@@ -130,7 +130,9 @@ def gradient_failure(client: Client, case: Any) -> str:
         def weighted(step: float) -> float:
             moved = [a + step * direction[n] if n in direction else a for n, a in point.items()]
             made = function(*moved)
-            return sum(np.vdot(weights[k], v) for k, v in (made if isinstance(made, dict) else {"": made}).items())
+            return float(
+                sum(np.vdot(weights[k], v) for k, v in (made if isinstance(made, dict) else {"": made}).items())
+            )
 
         cotangent = weights if isinstance(result, dict) else weights[""]
         if isinstance(result, dict):

@@ -44,7 +44,7 @@ TRANSLATORS: dict[str, Translator] = {}
 def translates(
     *names: str, known: tuple[int, ...] = (), moves: bool = False, uint64: bool | None = None
 ) -> Callable[[Translate], Translate]:
-    """A decorator that enters what becomes of these operators; what moves elements knows uint64 unless told otherwise."""
+    """A decorator that enters what becomes of these operators; what moves elements knows uint64 unless told not to."""
     knows = moves if uint64 is None else uint64
 
     def enter(translate: Translate) -> Translate:
