@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from gradserve.client.cli.given import require_folder
 from gradserve.client.importers.files import save_arrays
 from gradserve.client.importers.onnx import from_onnx
 
@@ -40,8 +39,6 @@ def describe(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Writes the graph; returns the exit status."""
-    for path in (options.out, options.initialisers):
-        require_folder(path)
     made = from_onnx(
         options.model,
         options.loss,
