@@ -5,6 +5,7 @@ Values are compared with the results that the onnx package ships, gradients with
 
 from __future__ import annotations
 
+import random
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,7 +14,9 @@ from typing import Any
 import pytest
 
 from gradserve.client import Client
+from gradserve.client.importers.onnx import from_onnx
 from gradserve.client.importers.onnx.table import TRANSLATORS
+from gradserve.ir.errors import GradserveError
 from tests.thirdparty.onnx_nodes.node_tests import FOLDER, failure, gradient_failure, listed, load
 
 TESTS = 1884
@@ -59,3 +62,17 @@ def test_a_wrong_gradient_is_found(cases, client, monkeypatch):
     monkeypatch.setitem(TRANSLATORS, "Tanh", stopped)
     assert failure(client, cases["test_tanh"]) == ""
     assert gradient_failure(client, cases["test_tanh"]).startswith("WRONG")
+
+
+def test_damaged_models_are_refused_with_typed_errors(cases):
+    rng = random.Random(5)
+    refused = 0
+    for case in rng.sample(list(cases.values()), 150):
+        data = bytearray(case.model.SerializeToString())
+        data[rng.randrange(len(data))] = rng.randrange(256)
+        data[rng.randrange(len(data))] = rng.choice((0, 1, 127, 255))
+        try:
+            from_onnx(bytes(data))
+        except GradserveError:
+            refused += 1
+    assert refused > 50

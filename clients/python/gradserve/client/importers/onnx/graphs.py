@@ -16,9 +16,10 @@ from gradserve.client.importers.lax import elements as lax_elements
 from gradserve.client.importers.lax.elements import Operand, finished, held
 from gradserve.client.importers.onnx import schemas
 from gradserve.client.importers.onnx.elements import Elements
+from gradserve.client.importers.onnx.reading import require_texts
 from gradserve.client.importers.onnx.table import TRANSLATORS, Node, Result, Translator
-from gradserve.ir.builder import Value
-from gradserve.ir.errors import InvalidGraph, LimitExceeded
+from gradserve.ir.builder import Application, Value
+from gradserve.ir.errors import ConstraintError, InvalidGraph, LimitExceeded
 from gradserve.ir.evaluate import evaluated
 from gradserve.ir.graph import Literal, Origin
 from gradserve.ir.types import Array
@@ -59,6 +60,7 @@ class Reader:
                 raise LimitExceeded(
                     "onnx_nodes", f"the model has more than {MOST_NODES} nodes, those of bodies included"
                 )
+            require_texts([proto.op_type, proto.domain, proto.name, *proto.input, *proto.output])
             names = [name for name in proto.output if name]
             twice = [name for name in names if name in scope.values and not scope.depth]
             if twice:
@@ -70,6 +72,8 @@ class Reader:
 
     def graph(self, g: Recorder, graph: GraphProto, scope: Scope, given: Sequence[Operand]) -> list[Operand]:
         """The results of a graph within a node, which sees the values around it."""
+        if scope.depth >= DEEPEST:
+            raise LimitExceeded("onnx_depth", f"graphs lie within graphs {DEEPEST} deep")
         around = {name: Operand(g.adopt(x.value), x.dtype) for name, x in scope.values.items()}
         inner = Scope(around, scope.opsets, scope.functions, scope.attributes, scope.depth + 1)
         for tensor in graph.initializer:
@@ -89,16 +93,17 @@ class Reader:
         before = g.count
         with at(g, called, [x for x in operands if x is not None], origin):
             version = _version(scope, proto, called)
-            translator = TRANSLATORS.get(proto.op_type) if not proto.domain else None
+            translator = TRANSLATORS.get(proto.op_type) if proto.domain in ("", "ai.onnx") else None
             if translator is None:
                 return self._expanded(g, proto, scope, operands, version)
             if not translator.knows_uint64 and any(x is not None and x.dtype == np.uint64 for x in operands):
                 raise Unsupported(f"{proto.op_type} of uint64 is not known here", "convert to int64 before it")
+            schemas.require(proto, version, operands)
             attributes = self._attributes(proto, scope)
             node = Node(
                 g, self, scope, proto.op_type, version, attributes, operands, len(proto.output), list(proto.input)
             )
-            made = translator.translate(node, *operands)
+            made = _translated(translator, node, operands)
             found = self._operands(g, proto, version, operands, made, translator)
             return self._folded(g, found, operands, before)
 
@@ -131,8 +136,10 @@ class Reader:
         if not all(x is None or isinstance(g.literal(x.value), Literal) for x in operands):
             return found
         new = [x for x in found if x is not None and not isinstance(g.literal(x.value), Literal)]
-        made = [each for each in g.needed([x.value for x in new]) if each.results[0].index >= before]
-        if sum(type_.nbytes for each in made for type_ in each.types) > FOLDED_BYTES:
+        if (
+            sum(type_.nbytes for each in _made(g, [x.value for x in new], before) for type_ in each.types)
+            > FOLDED_BYTES
+        ):
             return found
         arrays = dict(zip([x.value for x in new], evaluated(g, [x.value for x in new]), strict=True))
         return [
@@ -174,6 +181,25 @@ class Reader:
         self.read(g, body.node, inner, g.origin)
         asked = zip(body.output, proto.output, strict=False)
         return [_found(inner, name, _called(proto)) if outer else None for name, outer in asked]
+
+
+def _translated(translator: Translator, node: Node, operands: Sequence[Operand | None]) -> Result:
+    try:
+        return translator.translate(node, *operands)
+    except ConstraintError as error:  # of shapes that do not broadcast, which no op was asked for yet
+        raise ValueError(error.description) from None
+
+
+def _made(g: Recorder, values: Sequence[Value], before: int) -> list[Application]:
+    """The applications since a value of that number that these are made of."""
+    found: dict[int, Application] = {}
+    waiting = list(values)
+    while waiting:
+        made = g.producer(waiting.pop())
+        if made is not None and made.results[0].index >= before and made.results[0].index not in found:
+            found[made.results[0].index] = made
+            waiting += made.operands
+    return list(found.values())
 
 
 def _unknown(proto: NodeProto) -> tuple[str, str]:

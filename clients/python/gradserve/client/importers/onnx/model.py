@@ -165,7 +165,11 @@ class _Model:
         except Unsupported as error:
             raise InvalidGraph(f"input {name!r}: {error}") from None
         if name in self.known:
-            self.scope.values[name] = Reader.constant(self.g, np.asarray(self.known[name]).astype(dtype))
+            try:
+                given = np.asarray(self.known[name]).astype(dtype)
+            except (TypeError, ValueError) as error:
+                raise InvalidRequest(f"input {name!r} is given as something that is no array of {dtype}") from error
+            self.scope.values[name] = Reader.constant(self.g, given)
             return
         if dtype == np.uint64:
             raise InvalidGraph(f"input {name!r} is uint64, and no graph takes such an array; export it as int64")
@@ -175,7 +179,7 @@ class _Model:
 
     def _shape(self, each: ValueInfoProto) -> tuple[int, ...]:
         if each.name in self.shapes:
-            return tuple(int(n) for n in self.shapes[each.name])
+            return self._lengths(each.name, self.shapes[each.name])
         if not each.type.tensor_type.HasField("shape"):
             raise InvalidRequest(f"input {each.name!r} has no shape; give shapes={{{each.name!r}: (...)}}")
         found = []
@@ -184,10 +188,14 @@ class _Model:
             if length is None:
                 way = f"lengths={{{dim.dim_param!r}: ...}}" if dim.dim_param else f"shapes={{{each.name!r}: (...)}}"
                 raise InvalidRequest(f"input {each.name!r} has an open length {dim.dim_param}; give {way}")
-            if length < 0:
-                raise InvalidGraph(f"input {each.name!r} has a negative length")
-            found.append(int(length))
-        return tuple(found)
+            found.append(length)
+        return self._lengths(each.name, found)
+
+    @staticmethod
+    def _lengths(name: str, shape: Sequence[int]) -> tuple[int, ...]:
+        if any(not isinstance(n, int | np.integer) or n < 0 for n in shape):
+            raise InvalidRequest(f"input {name!r} cannot have the shape {tuple(shape)}; lengths are whole, from 0 on")
+        return tuple(int(n) for n in shape)
 
     def _initialisers(self, wrt: Sequence[str] | None) -> dict[tuple[str, ...], Array]:
         """Those that are parameters, entered as inputs; the others become constants."""

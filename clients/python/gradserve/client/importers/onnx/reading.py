@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,17 @@ def read(source: Any) -> Model:
     return _looked_at(_parsed(path.read_bytes(), path.name), path.name, path.parent)
 
 
+def require_texts(names: Iterable[Any]) -> None:
+    """Refuses names that are no text: protobuf gives bytes where it finds none.
+
+    Raises:
+        InvalidGraph: one is not.
+    """
+    odd = next((name for name in names if not isinstance(name, str)), None)
+    if odd is not None:
+        raise InvalidGraph(f"the name {odd!r} is not UTF-8; the model is damaged")
+
+
 def _parsed(data: bytes, name: str) -> ModelProto:
     try:
         model = ModelProto.FromString(data)
@@ -63,7 +75,9 @@ def _looked_at(model: ModelProto, name: str, folder: Path | None) -> Model:
         raise InvalidGraph(
             f"{name} is of operator set {version}; convert it by onnx.version_converter to {OLDEST} or later"
         )
-    if model.graph.sparse_initializer:
+    graph = model.graph
+    require_texts([each.name for group in (graph.initializer, graph.input, graph.output) for each in group])
+    if graph.sparse_initializer:
         raise InvalidGraph(f"{name} has sparse initialisers; make them dense")
     size = sum(bytes_of(tensor) for tensor in model.graph.initializer)
     if size > MOST_BYTES:

@@ -52,6 +52,38 @@ def result_dtype(
     return None
 
 
+def require(proto: NodeProto, version: int, operands: Sequence[Operand | None]) -> None:
+    """Whether a node has the operands and attributes that its operator takes.
+
+    Raises:
+        ValueError: it has not.
+    """
+    schema = find(proto.op_type, version, proto.domain)
+    if schema is None:
+        raise ValueError(f"operator set {version} has no {proto.op_type}")
+    single = onnx.defs.OpSchema.FormalParameterOption.Single
+    lacking = [each.name for k, each in enumerate(schema.inputs) if each.option == single and _left_out(operands, k)]
+    lacking += [name for name, each in schema.attributes.items() if each.required and not _has(proto, name)]
+    if lacking or len(operands) < schema.min_input or None in operands[: schema.min_input]:
+        raise ValueError(f"it lacks {', '.join(lacking) or 'operands'}")
+    if len(operands) > schema.max_input or len(proto.output) > schema.max_output:
+        raise ValueError("it has more operands or results than its operator")
+    for each in proto.attribute:
+        known = schema.attributes.get(each.name)
+        if known is None:
+            raise ValueError(f"its operator has no attribute {each.name!r}")
+        if int(known.type) != each.type:
+            raise ValueError(f"its attribute {each.name} is of another type than its operator says")
+
+
+def _left_out(operands: Sequence[Operand | None], k: int) -> bool:
+    return k >= len(operands) or operands[k] is None
+
+
+def _has(proto: NodeProto, name: str) -> bool:
+    return any(each.name == name for each in proto.attribute)
+
+
 def defaults(proto: NodeProto, version: int) -> dict[str, AttributeProto]:
     """The attributes that an operator has if none are given."""
     schema = find(proto.op_type, version, proto.domain)
@@ -77,7 +109,11 @@ def body(proto: NodeProto, version: int, operands: Sequence[Operand | None]) -> 
     versions = [v for v in schema.context_dependent_function_opset_versions if v <= version]
     if not versions:
         return None
-    made = schema.get_context_dependent_function_with_opset_version(max(versions), whole.SerializeToString(), types)
+    build = schema.get_context_dependent_function_with_opset_version
+    try:
+        made = build(max(versions), whole.SerializeToString(), types)
+    except RuntimeError as error:
+        raise ValueError(f"ONNX has no body for it: {str(error).splitlines()[0]}") from None
     return FunctionProto.FromString(made) if made else None
 
 

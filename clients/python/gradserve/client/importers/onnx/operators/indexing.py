@@ -115,9 +115,10 @@ def tensor_scatter(n: Node, x: Operand, update: Operand, begins: Operand | None 
     """A cache with new slices written from known places on along an axis, round to its begin if it is circular."""
     g, axis, found = n.g, axis_in(n.get("axis", -2), x.rank), n.ints(2) or (0,) * x.shape[0]
     length, count = x.shape[axis], update.shape[axis]
-    starts = np.array(found, np.int64).reshape(-1, *(1,) * (x.rank - 1))
-    places = starts + np.arange(count).reshape([-1 if k == axis else 1 for k in range(x.rank)])
+    line = g.emit("iota", length=count, element_type=ElementType.INT64)
+    steps = g.reshape(line, tuple(count if k == axis else 1 for k in range(x.rank)))
+    places = g.add(g.constant(np.array(found, np.int64).reshape(-1, *(1,) * (x.rank - 1))), steps)
     if n.get("mode", "linear") == "circular":
-        places = places % length
-    wide = Operand(g.constant(np.ascontiguousarray(np.broadcast_to(places, update.shape))), np.dtype(np.int64))
+        places = g.remainder(places, length)
+    wide = Operand(g.broadcast(places, update.shape), np.dtype(np.int64))
     return _scattered(n, x, _grid(n, x, wide, axis), update)

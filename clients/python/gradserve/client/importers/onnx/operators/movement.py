@@ -89,6 +89,8 @@ def split(n: Node, x: Operand, lengths: Operand | None = None) -> Result:
     found = n.ints(1, "split")
     if found is None:
         count = n.get("num_outputs", n.outputs)
+        if count != n.outputs:
+            raise ValueError(f"{n.outputs} results are asked for, and num_outputs is {count}")
         each = -(-x.shape[axis] // count)
         found = tuple(min(each, max(x.shape[axis] - k * each, 0)) for k in range(count))
     if sum(found) != x.shape[axis]:

@@ -14,8 +14,10 @@ from gradserve.client.importers.lax.reductions import identity
 from gradserve.client.importers.onnx.operators.frames import auto_padding, ceiling
 from gradserve.client.importers.onnx.table import Node, Result, translates
 from gradserve.ir.builder import Value
-from gradserve.ir.types import Array
+from gradserve.ir.errors import LimitExceeded
 from gradserve.numpy import windowing
+
+_MOST = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -52,21 +54,22 @@ class Frame:
         blocks = self.blocks(n, x, fill)
         return n.g.emit(f"reduce_{fold}", blocks, axes=tuple(range(x.type.rank, blocks.type.rank)))
 
-    def counts(self, x: Operand, with_padding: bool) -> Array:
-        """How many elements each window has, those of the padding counted or not."""
-        spatial = np.ones(x.shape[2:])
-        if with_padding:
-            spatial = np.pad(spatial, self.pads, constant_values=1.0)
-            spatial = np.pad(spatial, [(0, more) for more in self.more])
-        else:
-            spatial = np.pad(
-                spatial, [(low, high + more) for (low, high), more in zip(self.pads, self.more, strict=True)]
-            )
-        spans = tuple((size - 1) * gap + 1 for size, gap in zip(self.sizes, self.dilations, strict=True))
-        view = np.lib.stride_tricks.sliding_window_view(spatial, spans)
-        outer = tuple(slice(None, None, step) for step in self.strides)
-        inner = tuple(slice(None, None, gap) for gap in self.dilations)
-        return np.asarray(view[(*outer, *inner)].sum(axis=tuple(range(-len(spans), 0))))
+    def counts(self, n: Node, x: Operand, windows: Sequence[int], with_padding: bool) -> Value:
+        """How many elements each window has, those of the padding counted or not: a product over the axes.
+
+        Raises:
+            LimitExceeded: there are too many along one axis to look at each.
+        """
+        found = n.g.constant(1, x.value.type.element_type)
+        for k, count in enumerate(windows):
+            if count * self.sizes[k] > _MOST:
+                raise LimitExceeded("onnx_constant_bytes", f"{count} windows of {self.sizes[k]} along an axis")
+            low, high = self.pads[k]
+            first, last = (0, low + x.shape[2 + k] + high) if with_padding else (low, low + x.shape[2 + k])
+            places = np.arange(count)[:, None] * self.strides[k] + np.arange(self.sizes[k]) * self.dilations[k]
+            own = ((places >= first) & (places < last)).sum(axis=1).astype(x.dtype)
+            found = n.g.mul(n.g.reshape(found, (*found.shape, 1)), n.g.constant(own))
+        return found
 
 
 @translates("MaxPool", moves=True, uint64=False)
@@ -83,8 +86,7 @@ def average_pool(n: Node, x: Operand) -> Result:
     """The mean of each window."""
     frame, g = Frame.of(n, x), n.g
     sums = frame.reduced(n, x.value, g.constant(0.0, x.value.type.element_type), "sum")
-    counts = frame.counts(x, bool(n.get("count_include_pad", 0)))
-    return g.div(sums, g.constant(counts.astype(x.dtype)))
+    return g.div(sums, frame.counts(n, x, sums.shape[2:], bool(n.get("count_include_pad", 0))))
 
 
 @translates("LpPool")

@@ -112,7 +112,7 @@ def resize(n: Node, x: Operand, *more: Operand | None) -> Result:
         length = x.shape[axis]
         if scale == 1 and count == length:
             continue
-        if length * count > _MOST:
+        if max(length * count, count) > _MOST:
             raise LimitExceeded("onnx_constant_bytes", f"a matrix of {count} x {length} resizes axis {axis}")
         places = sampling.at(n, length, count, scale)
         if sampling.mode == "nearest":
