@@ -15,10 +15,14 @@ from onnx import TensorProto, helper, numpy_helper
 from gradserve.client import Client
 from gradserve.client.cli import main
 from gradserve.client.importers import from_onnx
+from gradserve.client.importers.onnx.documentation import documentation
+from gradserve.client.importers.onnx.refused import WAYS_ROUND
+from gradserve.client.importers.onnx.table import TRANSLATORS
 from gradserve.client.tracing.trees import flatten
 from gradserve.ir.errors import InvalidGraph, InvalidRequest, LimitExceeded, NumericalFailure, Untraceable
 
 NETWORKS = Path(__file__).parent / "networks"
+REPOSITORY = Path(__file__).resolve().parents[3]
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
 
 
@@ -144,7 +148,7 @@ REFUSED = {
     "an operator that is unknown": (
         model([node("Unique", ["x"])], [("x", [3])]),
         Untraceable,
-        r"small:1: Unique 'n1' of float32\[3\] cannot be imported: there is no translation of Unique; export the model",
+        r"small:1: Unique 'n1' of float32\[3\] cannot be imported: there is no translation of Unique; compute",
     ),
     "an operator of others": (
         model([node("Fancy", ["x"], domain="com.acme")], [("x", [3])], domains=["com.acme"]),
@@ -306,3 +310,15 @@ def test_the_light_client_knows_no_onnx():
     code = "import sys, gradserve.client, gradserve.client.importers; print('onnx' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "False\n"
+
+
+def test_the_documentation_is_that_of_the_table():
+    written = (REPOSITORY / "docs" / "ONNX.md").read_text(encoding="utf-8")
+    assert written == documentation(), "run: python -m gradserve.client.importers.onnx > docs/ONNX.md"
+
+
+def test_nothing_that_is_translated_is_said_to_be_refused():
+    assert set(WAYS_ROUND).isdisjoint(TRANSLATORS)
+    known = {each.name for each in onnx.defs.get_all_schemas_with_history()}
+    assert known.issuperset(WAYS_ROUND)
+    assert known.issuperset(TRANSLATORS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ from gradserve.client.importers.lax.elements import Operand, finished, held
 from gradserve.client.importers.onnx import schemas
 from gradserve.client.importers.onnx.elements import Elements
 from gradserve.client.importers.onnx.reading import require_texts
+from gradserve.client.importers.onnx.refused import ELSE, WAYS_ROUND
 from gradserve.client.importers.onnx.table import TRANSLATORS, Node, Result, Translator
-from gradserve.ir.builder import Application, Value
+from gradserve.ir.builder import Value
 from gradserve.ir.errors import ConstraintError, InvalidGraph, LimitExceeded
 from gradserve.ir.evaluate import evaluated
 from gradserve.ir.graph import Literal, Origin
@@ -90,7 +91,6 @@ class Reader:
     def _results(self, g: Recorder, proto: NodeProto, scope: Scope, origin: Origin) -> Sequence[Operand | None]:
         called = _called(proto)
         operands = [_found(scope, name, called) if name else None for name in proto.input]
-        before = g.count
         with at(g, called, [x for x in operands if x is not None], origin):
             version = _version(scope, proto, called)
             translator = TRANSLATORS.get(proto.op_type) if proto.domain in ("", "ai.onnx") else None
@@ -105,7 +105,7 @@ class Reader:
             )
             made = _translated(translator, node, operands)
             found = self._operands(g, proto, version, operands, made, translator)
-            return self._folded(g, found, operands, before)
+            return _folded(g, found, operands)
 
     def _operands(
         self,
@@ -128,24 +128,6 @@ class Reader:
             whole = g.convert(result, held(dtype)) if translator.moves else finished(g, result, dtype)
             found.append(Operand(whole, dtype))
         return found
-
-    def _folded(
-        self, g: Recorder, found: list[Operand | None], operands: Sequence[Operand | None], before: int
-    ) -> list[Operand | None]:
-        """Results of known operands as known ones, unless they are large."""
-        if not all(x is None or isinstance(g.literal(x.value), Literal) for x in operands):
-            return found
-        new = [x for x in found if x is not None and not isinstance(g.literal(x.value), Literal)]
-        if (
-            sum(type_.nbytes for each in _made(g, [x.value for x in new], before) for type_ in each.types)
-            > FOLDED_BYTES
-        ):
-            return found
-        arrays = dict(zip([x.value for x in new], evaluated(g, [x.value for x in new]), strict=True))
-        return [
-            x if x is None or arrays.get(x.value) is None else Operand(g.constant(arrays[x.value]), x.dtype)  # type: ignore[arg-type]
-            for x in found
-        ]
 
     def _attributes(self, proto: NodeProto, scope: Scope) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -190,21 +172,33 @@ def _translated(translator: Translator, node: Node, operands: Sequence[Operand |
         raise ValueError(error.description) from None
 
 
-def _made(g: Recorder, values: Sequence[Value], before: int) -> list[Application]:
-    """The applications since a value of that number that these are made of."""
-    found: dict[int, Application] = {}
-    waiting = list(values)
+def _folded(g: Recorder, found: Sequence[Operand | None], operands: Sequence[Operand | None]) -> list[Operand | None]:
+    """Results that follow from constants alone as constants, unless they are large."""
+    open_ = {x.value.index for x in operands if x is not None and not isinstance(g.literal(x.value), Literal)}
+    return [x if x is None else _constant_of(g, x, open_) for x in found]
+
+
+def _constant_of(g: Recorder, x: Operand, open_: Collection[int]) -> Operand:
+    """The operand as a constant, if it is made of constants and of none of the values that are open."""
+    size, seen, waiting = 0, set[int](), [x.value]
     while waiting:
-        made = g.producer(waiting.pop())
-        if made is not None and made.results[0].index >= before and made.results[0].index not in found:
-            found[made.results[0].index] = made
+        value = waiting.pop()
+        made = g.producer(value)
+        if value.index in open_ or (made is None and not isinstance(g.literal(value), Literal)):
+            return x
+        if made is not None and made.results[0].index not in seen:
+            seen.add(made.results[0].index)
+            size += sum(type_.nbytes for type_ in made.types)
             waiting += made.operands
-    return list(found.values())
+    if not seen or size > FOLDED_BYTES:
+        return x
+    (array,) = evaluated(g, [x.value])
+    return x if array is None else Operand(g.constant(array), x.dtype)
 
 
 def _unknown(proto: NodeProto) -> tuple[str, str]:
     where = f" of {proto.domain}" if proto.domain else ""
-    return f"there is no translation of {proto.op_type}{where}", "export the model with other operators, or without it"
+    return f"there is no translation of {proto.op_type}{where}", WAYS_ROUND.get(proto.op_type, ELSE)
 
 
 def _resolved(attribute: AttributeProto, scope: Scope) -> AttributeProto | None:

@@ -93,6 +93,12 @@ def defaults(proto: NodeProto, version: int) -> dict[str, AttributeProto]:
     return {name: value for name, value in values.items() if value.name}
 
 
+def has_body(name: str) -> bool:
+    """Whether ONNX defines an operator of its newest set by a function."""
+    schema = find(name, onnx.defs.onnx_opset_version(), "")
+    return schema is not None and bool(schema.has_function or schema.has_context_dependent_function)
+
+
 def body(proto: NodeProto, version: int, operands: Sequence[Operand | None]) -> FunctionProto | None:
     """The function that ONNX defines an operator by, for operands of these types; None if there is none."""
     schema = find(proto.op_type, version, proto.domain)
