@@ -9,6 +9,7 @@ import numpy as np
 from gradserve.client.importers.lax import control
 from gradserve.client.importers.lax.elements import Operand
 from gradserve.client.importers.lax.movement import permute
+from gradserve.client.importers.onnx.graphs import known_array
 from gradserve.client.importers.onnx.table import Node, Result, axis_in, translates
 from gradserve.ir.types import ElementType
 from gradserve.numpy.recorder import Recorder
@@ -17,7 +18,9 @@ from gradserve.numpy.recorder import Recorder
 @translates("If")
 def choose(n: Node, condition: Operand) -> Result:
     """The results of one of two graphs: where the condition is known, that one alone is read."""
-    which = Operand(n.g.reshape(condition.value, ()), condition.dtype)
+    known = known_array(n.g, condition)
+    truth = n.g.reshape(condition.value, ()) if known is None else n.g.constant(known.reshape(()))
+    which = Operand(truth, condition.dtype)
     return control.choose(n.g, which, [_branch(n, name) for name in ("else_branch", "then_branch")])
 
 
@@ -45,8 +48,6 @@ def loop(n: Node, trips: Operand | None, condition: Operand | None, *first: Oper
 
 
 def _require_going(n: Node, g: Recorder, condition: Operand) -> None:
-    from gradserve.client.importers.onnx.graphs import known_array
-
     found = known_array(g, condition)
     if found is None or not found.all():
         raise n.refuse("the loop ends by a condition that its steps compute", "export it with a known number of steps")
