@@ -165,7 +165,7 @@ def test_import_on_the_command_line(embedded, tmp_path, run):
     assert load_graph(graph) == from_stablehlo(program, names=("w",)).graph
     assert np.allclose(embedded.load(graph).grad(W), 3 * W**2)
     status, _, err = run("import", tmp_path / "loss.pb", "-o", graph)
-    assert (status, "no program that is known" in err) == (2, True)
+    assert (status, "of no kind that is known" in err) == (2, True)
     program.write_text(jax.jit(spectrum).lower(W).as_text())
     status, _, err = run("import", program, "-o", graph)
     assert status == 2

@@ -1,41 +1,110 @@
-"""`gradserve import`: a program from elsewhere becomes a graph file."""
+"""`gradserve import`: a model or a program from elsewhere becomes a graph file."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, TypeVar
 
-from gradserve.client.importers.stablehlo import from_stablehlo
+from gradserve.client.importers import from_onnx, from_stablehlo
+from gradserve.client.importers.files import save_arrays
 from gradserve.ir.errors import InvalidRequest
 
-TEXT = "make a graph file of a StableHLO program, as jax.export writes it"
+TEXT = "make a graph file of an ONNX model, with a loss, or of a StableHLO program"
 EPILOG = """\
+The graph of a model takes the model's inputs, what the loss adds (labels or targets), and the real initialisers, which
+are called initialisers.NAME. --initialisers writes those of the model: the point to begin at. A program comes from
+Python: Path("loss.mlir").write_text(jax.export.export(jax.jit(loss))(w).mlir_module()).
+
+What cannot be imported is named, with its node or line and a way round.
+
 examples:
 
-  gradserve import loss.mlir -o loss.pb
+  gradserve import model.onnx --loss cross_entropy -o loss.pb
+  gradserve import model.onnx --loss mse --length batch=64 -o loss.pb --initialisers start.npz
   gradserve import loss.mlir -o loss.pb --name w --name b --most 100
-
-loss.mlir comes from Python: Path("loss.mlir").write_text(jax.export.export(jax.jit(loss))(w).mlir_module()).
-What cannot be imported is named, with its line and a way round.
+  gradserve describe loss.pb
 """
-SUFFIXES = (".mlir", ".stablehlo")
+T = TypeVar("T")
+_OF_MODELS = ("loss", "wrt", "length", "shape", "dtype", "initialisers")
+_OF_PROGRAMS = ("name", "most")
 
 
 def describe(command: argparse.ArgumentParser) -> None:
     """What the command takes."""
     add = command.add_argument
-    add("file", type=Path, metavar="FILE", help=f"the program's text, {' or '.join(SUFFIXES)}")
-    add("-o", "--out", type=Path, metavar="GRAPH", required=True, help="the graph file to write: .graph for text")
-    add("--name", action="append", default=[], metavar="NAME", help="of a parameter, in their order; repeat")
+    add("file", type=Path, metavar="FILE", help="a model of operator set 13 or later, .onnx, or a program, .mlir")
+    add("-o", "--out", type=Path, metavar="GRAPH", required=True, help="the graph file: text for .txt and .graph")
+    add = command.add_argument_group("models").add_argument
+    add("--loss", metavar="NAME", help="cross_entropy, mse, or an output that is a number (default: all outputs)")
+    add("--wrt", action="append", metavar="NAME", help="an initialiser that is a parameter; repeat (default: all real)")
+    add("--length", type=_named(int), action="append", metavar="NAME=N", help="of an open axis; repeat")
+    add("--shape", type=_named(_shape), action="append", metavar="INPUT=N,N", help="of an input; repeat")
+    add("--dtype", choices=("float32", "float64"), help="float64 computes so what the model does in float32")
+    add("--initialisers", type=Path, metavar="FILE.npz", help="write the model's initialisers there")
+    add = command.add_argument_group("programs").add_argument
+    add("--name", action="append", metavar="NAME", help="of a parameter, in their order; repeat")
     add("--most", type=int, metavar="N", help="the most steps of loops whose number depends on numbers")
 
 
 def run(options: argparse.Namespace) -> int:
     """Writes the graph and says what it takes and gives."""
-    if options.file.suffix not in SUFFIXES:
-        raise InvalidRequest(f"{options.file} is no program that is known; give a file that ends in {SUFFIXES[0]}")
-    found = from_stablehlo(options.file, most=options.most, names=tuple(options.name))
-    found.save(options.out)
-    print(found)
+    kind = _KINDS.get(options.file.suffix)
+    if kind is None:
+        raise InvalidRequest(f"{options.file} is of no kind that is known; give a file that ends in {_SUFFIXES}")
+    read, foreign = kind
+    wrong = [name for name in foreign if getattr(options, name) is not None]
+    if wrong:
+        raise InvalidRequest(f"--{wrong[0]} is not for files that end in {options.file.suffix}; leave it out")
+    made = read(options)
+    made.save(options.out)
+    print(made)
     print(f"written to {options.out}")
+    if options.initialisers is not None:
+        save_arrays(options.initialisers, made.arrays)
+        print(f"written to {options.initialisers}")
     return 0
+
+
+def _model(options: argparse.Namespace) -> Any:
+    return from_onnx(
+        options.file,
+        options.loss,
+        wrt=options.wrt,
+        lengths=dict(options.length or ()),
+        shapes=dict(options.shape or ()),
+        dtype=options.dtype,
+    )
+
+
+def _program(options: argparse.Namespace) -> Any:
+    return from_stablehlo(options.file, most=options.most, names=tuple(options.name or ()))
+
+
+_KINDS: Mapping[str, tuple[Callable[[argparse.Namespace], Any], tuple[str, ...]]] = {
+    ".onnx": (_model, _OF_PROGRAMS),
+    ".mlir": (_program, _OF_MODELS),
+    ".stablehlo": (_program, _OF_MODELS),
+}
+"""What imports a file, by the end of its name, and the options that are not for it."""
+_SUFFIXES = ", ".join(_KINDS)
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    return tuple(int(each) for each in text.split(",") if each)
+
+
+def _named(read: Callable[[str], T]) -> Callable[[str], tuple[str, T]]:
+    def pair(text: str) -> tuple[str, T]:
+        name, _, value = text.rpartition("=")
+        if not name:
+            raise argparse.ArgumentTypeError(f"{text!r} is not NAME=NUMBERS")
+        try:
+            return name, read(value)
+        except ValueError:
+            raise argparse.ArgumentTypeError(
+                f"{value!r} is no number, or no numbers with commas between them"
+            ) from None
+
+    return pair

@@ -1,0 +1,57 @@
+"""Documentation of what becomes of ONNX's operators, made from its own list of them and our table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import onnx
+
+from gradserve.client.importers.onnx import (
+    operators,  # noqa: F401  (which enters them in the table)
+    schemas,
+)
+from gradserve.client.importers.onnx.refused import ELSE, WAYS_ROUND
+from gradserve.client.importers.onnx.table import TRANSLATORS
+
+_HEAD = """\
+# What can be imported from ONNX
+
+Made by `python -m gradserve.client.importers.onnx`; do not edit.
+
+`from_onnx` takes models of operator set 13 or later. Operators that have a translation:
+"""
+_BODIES = """
+Operators that are expanded by the functions that ONNX defines them by, as the model's own functions are:
+"""
+_REFUSED = """
+What is refused, with the node's name and a way round. Sequences, optional values, texts, complex numbers, reals of 8
+bits or fewer and integers of 4 or fewer have no place in a graph; reals of 16 bits are computed as float32.
+"""
+
+
+def documentation() -> str:
+    """The whole page."""
+    return "\n".join(_lines()) + "\n"
+
+
+def _lines() -> Iterator[str]:
+    translated = {name: _said(each.translate.__doc__) for name, each in TRANSLATORS.items()}
+    names = {each.name for each in onnx.defs.get_all_schemas() if not each.domain} - set(translated)
+    bodies = sorted(name for name in names - set(WAYS_ROUND) if schemas.has_body(name))
+    refused = {name: WAYS_ROUND.get(name, ELSE) for name in sorted(names) if name not in bodies}
+    yield _HEAD
+    yield from _table(translated)
+    yield _BODIES
+    yield ", ".join(f"`{name}`" for name in bodies) + "."
+    yield _REFUSED
+    yield from _table(refused)
+
+
+def _said(doc: str | None) -> str:
+    return (doc or "As ONNX defines it.").partition("\n")[0].replace("|", "\\|")
+
+
+def _table(said: Mapping[str, str]) -> Iterator[str]:
+    yield "| operation | how |"
+    yield "| --- | --- |"
+    yield from (f"| `{name}` | {how} |" for name, how in sorted(said.items()))

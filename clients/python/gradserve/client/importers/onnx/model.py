@@ -1,0 +1,236 @@
+"""A model becomes a graph: its inputs, its loss, and its initialisers as one tree of parameters."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto, ValueInfoProto
+
+from gradserve.client.importers.imported import Imported, output_names
+from gradserve.client.importers.lax.elements import Operand, finished, held_type
+from gradserve.client.importers.onnx import (
+    operators,  # noqa: F401  (which enters them in the table)
+    reading,
+)
+from gradserve.client.importers.onnx.elements import Elements
+from gradserve.client.importers.onnx.graphs import Reader, Scope
+from gradserve.client.importers.onnx.losses import LOSS, attached
+from gradserve.client.importers.onnx.naming import INITIALISERS, parameter_names, paths, tree
+from gradserve.client.importers.onnx.table import TRANSLATORS
+from gradserve.client.tracing import trees
+from gradserve.client.tracing.parameters import Parameters
+from gradserve.client.tracing.trace import Traced
+from gradserve.client.tracing.trees import SEPARATOR, Branch, Leaf, Structure, flatten
+from gradserve.ir.builder import Value
+from gradserve.ir.errors import InvalidGraph, InvalidRequest
+from gradserve.ir.types import Array, TensorType
+from gradserve.numpy.arguments import Unsupported
+from gradserve.numpy.recorder import Recorder
+
+
+@dataclass(frozen=True)
+class ImportedModel(Imported):
+    """An ONNX model as a graph, with what it holds."""
+
+    initialisers: Mapping[str, Any] = field(default_factory=dict)
+    """The tree that the parameter `initialisers` is unless another one is given."""
+
+    @property
+    def arrays(self) -> dict[str, Array]:
+        """The initialisers by the names of the graph's inputs."""
+        return dict(flatten(self.initialisers, INITIALISERS)[0])
+
+
+class _Defaults(Parameters):
+    """Parameters of which the last one need not be given."""
+
+    def __init__(self, names: Sequence[str], initialisers: Mapping[str, Any]) -> None:
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        given = [inspect.Parameter(name, kind) for name in names]
+        last = [inspect.Parameter(INITIALISERS, kind, default=initialisers)] if initialisers else []
+
+        def model(*arguments: Any) -> None:
+            """Stands for the model, which is a graph."""
+
+        model.__signature__ = inspect.Signature([*given, *last])  # type: ignore[attr-defined]
+        super().__init__(model)
+        self._initialisers = initialisers
+
+    def bind(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments by name, with the model's own initialisers unless others are given."""
+        bound = super().bind(arguments, named)
+        return bound if not self._initialisers else {**bound, INITIALISERS: bound.get(INITIALISERS, self._initialisers)}
+
+
+def imported(
+    source: Any,
+    loss: str | None,
+    wrt: Sequence[str] | None,
+    known: Mapping[str, Array],
+    shapes: Mapping[str, Sequence[int]],
+    lengths: Mapping[str, int],
+    dtype: str | None,
+) -> ImportedModel:
+    """The model as a graph; see `from_onnx`."""
+    if dtype not in (None, "float32", "float64"):
+        raise InvalidRequest(f"dtype is float32 or float64, not {dtype!r}")
+    model = reading.read(source)
+    elements = Elements(dtype == "float64")
+    reader = _Model(model, elements, known, shapes, lengths)
+    return reader.whole(loss, wrt)
+
+
+class _Model:
+    """A model on its way to a graph."""
+
+    def __init__(
+        self,
+        model: reading.Model,
+        elements: Elements,
+        known: Mapping[str, Array],
+        shapes: Mapping[str, Sequence[int]],
+        lengths: Mapping[str, int],
+    ) -> None:
+        self.model, self.elements = model, elements
+        self.known, self.shapes, self.lengths = known, shapes, lengths
+        self.g = Recorder()
+        self.inputs: dict[str, Structure] = {}
+        self.scope = Scope({}, model.opsets, model.functions)
+
+    def whole(self, loss: str | None, wrt: Sequence[str] | None) -> ImportedModel:
+        """The graph with its parameters."""
+        g, graph = self.g, self.model.graph
+        reader = Reader(self.model.file, self.elements, self.model.folder)
+        held = {tensor.name for tensor in graph.initializer}
+        given = [each for each in graph.input if each.name not in held]
+        self._require(given)
+        names = parameter_names([each.name for each in given if each.name not in self.known], (INITIALISERS,))
+        for each in given:
+            self._input(each, names)
+        arrays = self._initialisers(wrt)
+        reader.read(g, graph.node, self.scope)
+        outputs = {each.name: self._output(each.name) for each in graph.output}
+        if not outputs:
+            raise InvalidGraph(f"{self.model.file} has no outputs")
+        named = {name: x.value for name, x in outputs.items()}
+        if loss is not None:
+            named = {LOSS: attached(g, outputs, loss, self._parameter)}
+        initialisers = tree(arrays)
+        order = [*self.inputs]
+        if initialisers:
+            self.inputs[INITIALISERS] = flatten(initialisers)[1]
+        plain = parameter_names(named) if len(named) > 1 else dict(zip(named, output_names(1), strict=True))
+        keys = tuple(plain.values())
+        structure: Structure = Leaf() if len(keys) == 1 else Branch(dict, keys, (Leaf(),) * len(keys))
+        traced = Traced(self._built({plain[name]: value for name, value in named.items()}), self.inputs, structure)
+        source = f"onnx: {self.model.file}"
+        notes = tuple(dict.fromkeys(self.elements.notes))
+        return ImportedModel(traced, source, _Defaults(order, initialisers), notes, initialisers)
+
+    def _built(self, outputs: Mapping[str, Value]) -> Any:
+        """The graph, with its inputs in the order of the parameters."""
+        values = {input_.name: value for input_, value in self.g._inputs}
+        names = [path for name, structure in self.inputs.items() for path in trees.paths(structure, name)]
+        return self.g.build(outputs, [values[name] for name in names])
+
+    def _output(self, name: str) -> Operand:
+        if name not in self.scope.values:
+            raise InvalidGraph(f"{self.model.file}: nothing makes its output {name!r}")
+        return self.scope.values[name]
+
+    def _require(self, given: Sequence[ValueInfoProto]) -> None:
+        """Whether what the options name is there."""
+        names = {each.name for each in given}
+        unknown = [name for name in (*self.known, *self.shapes) if name not in names]
+        if unknown:
+            raise InvalidRequest(f"the model has no input {unknown[0]!r}; it has {', '.join(sorted(names)) or 'none'}")
+
+    def _parameter(self, name: str, type_: TensorType) -> Value:
+        """One more input."""
+        plain = parameter_names([name], (*self.inputs, INITIALISERS))[name]
+        self.inputs[plain] = Leaf()
+        return self.g.input(plain, type_)
+
+    def _input(self, each: ValueInfoProto, names: Mapping[str, str]) -> None:
+        name = each.name
+        kind = each.type.WhichOneof("value")
+        if kind != "tensor_type":
+            raise InvalidGraph(f"input {name!r} is no array but a {kind}; export a model that takes arrays")
+        try:
+            dtype = self.elements.dtype(each.type.tensor_type.elem_type)
+        except Unsupported as error:
+            raise InvalidGraph(f"input {name!r}: {error}") from None
+        if name in self.known:
+            try:
+                given = np.asarray(self.known[name]).astype(dtype)
+            except (TypeError, ValueError) as error:
+                raise InvalidRequest(f"input {name!r} is given as something that is no array of {dtype}") from error
+            self.scope.values[name] = Reader.constant(self.g, given)
+            return
+        if dtype == np.uint64:
+            raise InvalidGraph(f"input {name!r} is uint64, and no graph takes such an array; export it as int64")
+        value = self.g.input(names[name], held_type(dtype, self._shape(each)))
+        self.inputs[names[name]] = Leaf()
+        self.scope.values[name] = Operand(finished(self.g, value, dtype), dtype)
+
+    def _shape(self, each: ValueInfoProto) -> tuple[int, ...]:
+        if each.name in self.shapes:
+            return self._lengths(each.name, self.shapes[each.name])
+        if not each.type.tensor_type.HasField("shape"):
+            raise InvalidRequest(f"input {each.name!r} has no shape; give shapes={{{each.name!r}: (...)}}")
+        found = []
+        for dim in each.type.tensor_type.shape.dim:
+            length = dim.dim_value if dim.HasField("dim_value") else self.lengths.get(dim.dim_param)
+            if length is None:
+                way = f"lengths={{{dim.dim_param!r}: ...}}" if dim.dim_param else f"shapes={{{each.name!r}: (...)}}"
+                raise InvalidRequest(f"input {each.name!r} has an open length {dim.dim_param}; give {way}")
+            found.append(length)
+        return self._lengths(each.name, found)
+
+    @staticmethod
+    def _lengths(name: str, shape: Sequence[int]) -> tuple[int, ...]:
+        if any(not isinstance(n, int | np.integer) or n < 0 for n in shape):
+            raise InvalidRequest(f"input {name!r} cannot have the shape {tuple(shape)}; lengths are whole, from 0 on")
+        return tuple(int(n) for n in shape)
+
+    def _initialisers(self, wrt: Sequence[str] | None) -> dict[tuple[str, ...], Array]:
+        """Those that are parameters, entered as inputs; the others become constants."""
+        tensors = {tensor.name: tensor for tensor in self.model.graph.initializer}
+        unknown = [name for name in wrt or () if name not in tensors]
+        if unknown:
+            raise InvalidRequest(f"the model has no initialiser {unknown[0]!r}; it has {', '.join(tensors) or 'none'}")
+        arrays = {name: self._array(tensor) for name, tensor in tensors.items()}
+        fixed = self._known_names() if wrt is None else {name for name in tensors if name not in wrt}
+        free = [name for name, array in arrays.items() if array.dtype.kind == "f" and name not in fixed]
+        odd = [name for name in wrt or () if name not in free]
+        if odd:
+            raise InvalidRequest(f"initialiser {odd[0]!r} is {arrays[odd[0]].dtype}, and one differentiates real ones")
+        found, where = {}, paths(free)
+        for name, array in arrays.items():
+            if name not in where:
+                self.scope.values[name] = Reader.constant(self.g, array)
+                continue
+            path = SEPARATOR.join((INITIALISERS, *where[name]))
+            self.scope.values[name] = Operand(self.g.input(path, held_type(array.dtype, array.shape)), array.dtype)
+            found[where[name]] = array
+        return found
+
+    def _array(self, tensor: TensorProto) -> Array:
+        try:
+            return self.elements.array(tensor, self.model.folder)
+        except Unsupported as error:
+            raise InvalidGraph(f"initialiser {tensor.name!r}: {error}") from None
+
+    def _known_names(self) -> set[str]:
+        """Initialisers that operators must know, such as the scales of a Resize."""
+        return {
+            node.input[k]
+            for node in self.model.graph.node
+            if not node.domain and node.op_type in TRANSLATORS
+            for k in TRANSLATORS[node.op_type].known
+            if k < len(node.input)
+        }

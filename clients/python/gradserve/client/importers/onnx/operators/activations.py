@@ -1,0 +1,153 @@
+"""Activations; at kinks the derivatives are those that PyTorch takes."""
+
+from __future__ import annotations
+
+import math
+
+from gradserve.client.importers.lax.elements import Operand
+from gradserve.client.importers.onnx.table import Node, Result, axis_in, translates
+from gradserve.ir.builder import Value
+from gradserve.ir.types import ElementType
+from gradserve.numpy import exponentials
+
+
+def relu(n: Node, x: Value) -> Value:
+    """x where it is positive, else 0; NaN stays."""
+    return n.g.select(n.g.le(x, 0), 0, x)
+
+
+@translates("Relu")
+def _relu(n: Node, x: Operand) -> Result:
+    """x where it is positive, else 0."""
+    return relu(n, x.value)
+
+
+@translates("LeakyRelu")
+def leaky_relu(n: Node, x: Operand) -> Result:
+    """x where it is positive, else a share of it."""
+    return n.g.select(n.g.gt(x.value, 0), x.value, n.g.mul(x.value, n.get("alpha", 0.01)))
+
+
+@translates("PRelu")
+def prelu(n: Node, x: Operand, slope: Operand) -> Result:
+    """x where it is positive, else a share of it, which is an operand."""
+    g = n.g
+    value, share = g.align([x.value, slope.value])
+    return g.select(g.gt(value, 0), value, g.mul(value, share))
+
+
+@translates("ThresholdedRelu")
+def thresholded_relu(n: Node, x: Operand) -> Result:
+    """x where it is above a threshold, else 0."""
+    return n.g.select(n.g.gt(x.value, n.get("alpha", 1.0)), x.value, 0)
+
+
+@translates("Elu")
+def elu(n: Node, x: Operand) -> Result:
+    """x where it is positive, else alpha (exp(x) - 1)."""
+    g = n.g
+    return g.select(g.gt(x.value, 0), x.value, g.mul(g.expm1(x.value), n.get("alpha", 1.0)))
+
+
+@translates("Selu")
+def selu(n: Node, x: Operand) -> Result:
+    """A multiple of Elu."""
+    g, alpha = n.g, n.get("alpha", 1.67326319217681884765625)
+    found = g.select(g.gt(x.value, 0), x.value, g.mul(g.expm1(x.value), alpha))
+    return g.mul(found, n.get("gamma", 1.05070102214813232421875))
+
+
+@translates("Celu")
+def celu(n: Node, x: Operand) -> Result:
+    """x where it is positive, else alpha (exp(x / alpha) - 1)."""
+    g, alpha = n.g, n.get("alpha", 1.0)
+    return g.select(g.gt(x.value, 0), x.value, g.mul(g.expm1(g.div(x.value, alpha)), alpha))
+
+
+@translates("Softplus")
+def softplus(n: Node, x: Operand) -> Result:
+    """log(1 + exp(x))."""
+    return exponentials.softplus(x.value)
+
+
+@translates("Softsign")
+def softsign(n: Node, x: Operand) -> Result:
+    """x / (1 + |x|)."""
+    return n.g.div(x.value, n.g.add(1.0, n.g.abs(x.value)))
+
+
+@translates("HardSigmoid")
+def hard_sigmoid(n: Node, x: Operand) -> Result:
+    """alpha x + beta, within 0 and 1."""
+    return hard_sigmoid_of(n, x.value, n.get("alpha", 0.2), n.get("beta", 0.5))
+
+
+def hard_sigmoid_of(n: Node, x: Value, alpha: float, beta: float) -> Value:
+    """alpha x + beta, within 0 and 1."""
+    g = n.g
+    line = g.add(g.mul(x, alpha), beta)
+    return g.select(g.le(line, 0), 0, g.select(g.ge(line, 1), 1, line))
+
+
+@translates("HardSwish")
+def hard_swish(n: Node, x: Operand) -> Result:
+    """x times a hard sigmoid."""
+    return n.g.mul(x.value, hard_sigmoid_of(n, x.value, 1 / 6, 0.5))
+
+
+@translates("Swish")
+def swish(n: Node, x: Operand) -> Result:
+    """x sigmoid(alpha x)."""
+    return n.g.mul(x.value, n.g.logistic(n.g.mul(x.value, n.get("alpha", 1.0))))
+
+
+@translates("Mish")
+def mish(n: Node, x: Operand) -> Result:
+    """x tanh(softplus(x))."""
+    return n.g.mul(x.value, n.g.tanh(exponentials.softplus(x.value)))
+
+
+@translates("Gelu")
+def gelu(n: Node, x: Operand) -> Result:
+    """x times the probability that a standard normal variable is below x, or an approximation of it."""
+    g, v = n.g, x.value
+    if n.get("approximate", "none") == "tanh":
+        cubic = g.add(v, g.mul(g.mul(v, g.mul(v, v)), 0.044715))
+        return g.mul(g.mul(v, 0.5), g.add(1.0, g.tanh(g.mul(cubic, math.sqrt(2 / math.pi)))))
+    return g.mul(g.mul(v, 0.5), g.add(1.0, g.erf(g.mul(v, math.sqrt(0.5)))))
+
+
+@translates("Shrink")
+def shrink(n: Node, x: Operand) -> Result:
+    """x brought towards 0 by `bias`, and 0 where |x| is at most `lambd`."""
+    g, bias, bound = n.g, n.get("bias", 0.0), n.get("lambd", 0.5)
+    real = x.value if x.is_float else g.convert(x.value, ElementType.FLOAT64)
+    above = g.select(g.gt(real, bound), g.sub(real, bias), 0)
+    return g.select(g.lt(real, -bound), g.add(real, bias), above)
+
+
+def _axis(n: Node, x: Operand) -> int:
+    return axis_in(n.get("axis", -1), x.rank)
+
+
+@translates("Softmax")
+def softmax(n: Node, x: Operand) -> Result:
+    """exp(x) divided by its sums along an axis."""
+    return exponentials.softmax(x.value, axis=_axis(n, x))
+
+
+@translates("LogSoftmax")
+def log_softmax(n: Node, x: Operand) -> Result:
+    """The logarithm of softmax."""
+    return exponentials.log_softmax(x.value, axis=_axis(n, x))
+
+
+@translates("Hardmax")
+def hardmax(n: Node, x: Operand) -> Result:
+    """1 at the first largest element along an axis, else 0."""
+    g, axis = n.g, _axis(n, x)
+    place = g.emit("argmax", x.value, axis=axis)
+    line = g.emit("iota", length=x.shape[axis], element_type=ElementType.INT64)
+    wide = g.reshape(line, tuple(x.shape[k] if k == axis else 1 for k in range(x.rank)))
+    kept = g.reshape(place, tuple(1 if k == axis else length for k, length in enumerate(x.shape)))
+    return g.convert(g.eq(g.convert(kept, ElementType.INT64), wide), x.value.type.element_type)

@@ -1,0 +1,121 @@
+"""The table of ONNX's operators: what each becomes, written by the functions of `gradserve.numpy` and the builder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from gradserve.client.importers.lax.elements import Operand
+from gradserve.ir.builder import Value
+from gradserve.ir.graph import Literal
+from gradserve.ir.types import Array
+from gradserve.numpy.arguments import Unsupported
+from gradserve.numpy.recorder import Recorder
+
+if TYPE_CHECKING:
+    from gradserve.client.importers.onnx.graphs import Reader, Scope
+
+Result: TypeAlias = "Value | Operand | Sequence[Value | Operand | None]"
+Translate = Callable[..., Result]
+
+
+@dataclass(frozen=True)
+class Translator:
+    """What one operator becomes."""
+
+    translate: Translate
+    """Takes the node and its operands, None for those left out; gives values, or operands where ONNX's schema does not
+    say their elements."""
+    known: tuple[int, ...]
+    """The operands that must be known while importing."""
+    moves: bool
+    """Whether elements come out as they went in, so that no integer can leave its range."""
+    knows_uint64: bool
+    """Whether it is right for uint64, which lies in int64 by its bits: it asks neither for their order nor size."""
+
+
+TRANSLATORS: dict[str, Translator] = {}
+"""By the names of operators."""
+
+
+def translates(
+    *names: str, known: tuple[int, ...] = (), moves: bool = False, uint64: bool | None = None
+) -> Callable[[Translate], Translate]:
+    """A decorator that enters what becomes of these operators; what moves elements knows uint64 unless told not to."""
+    knows = moves if uint64 is None else uint64
+
+    def enter(translate: Translate) -> Translate:
+        TRANSLATORS.update(dict.fromkeys(names, Translator(translate, known, moves, knows)))
+        return translate
+
+    return enter
+
+
+@dataclass
+class Node:
+    """An operator applied: what a translator is given beside the operands."""
+
+    g: Recorder
+    reader: Reader
+    scope: Scope
+    operation: str
+    """The operator."""
+    version: int
+    """Of the operator set."""
+    attributes: dict[str, Any]
+    operands: list[Operand | None]
+    outputs: int
+    """How many results are asked for."""
+    names: list[str] = field(default_factory=list)
+    """Of the operands."""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """An attribute; sequences are lists, tensors are arrays, texts are decoded."""
+        return self.attributes.get(name, default)
+
+    def given(self, k: int) -> bool:
+        """Whether there is an operand of this number."""
+        return k < len(self.operands) and self.operands[k] is not None
+
+    def array(self, k: int, attribute: str = "") -> Array | None:
+        """The elements of an operand that must be known, or of the attribute that it was once; None without either.
+
+        Raises:
+            Unsupported: they are computed from arguments.
+        """
+        if not self.given(k):
+            told = self.get(attribute)
+            return None if told is None else np.asarray(told)
+        operand = self.operands[k]
+        assert operand is not None
+        literal = self.g.literal(operand.value)
+        if not isinstance(literal, Literal):
+            name = self.names[k] if k < len(self.names) else ""
+            raise Unsupported(
+                f"operand {k} ({name!r}) must be known beforehand, and it is computed from arguments",
+                "make it an initialiser, or give it in from_onnx(..., known={name: array})",
+            )
+        return literal.array
+
+    def ints(self, k: int, attribute: str = "") -> tuple[int, ...] | None:
+        """As `array`, as whole numbers."""
+        found = self.array(k, attribute)
+        return None if found is None else tuple(int(n) for n in found.reshape(-1))
+
+    def refuse(self, problem: str, instead: str) -> Unsupported:
+        """What is to be raised where no graph can say what is asked for."""
+        return Unsupported(problem, instead)
+
+
+def axis_in(axis: int, rank: int) -> int:
+    """An axis counted from the first.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if not -rank <= axis < max(rank, 1):
+        raise ValueError(f"axis {axis} is none of {rank}")
+    return axis % max(rank, 1)

@@ -1,0 +1,324 @@
+"""ONNX models as graphs: networks beside PyTorch's answers, options, and refusals that name the node."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from gradserve.client import Client
+from gradserve.client.cli import main
+from gradserve.client.importers import from_onnx
+from gradserve.client.importers.onnx.documentation import documentation
+from gradserve.client.importers.onnx.refused import WAYS_ROUND
+from gradserve.client.importers.onnx.table import TRANSLATORS
+from gradserve.client.tracing.trees import flatten
+from gradserve.ir.errors import InvalidGraph, InvalidRequest, LimitExceeded, NumericalFailure, Untraceable
+
+NETWORKS = Path(__file__).parent / "networks"
+REPOSITORY = Path(__file__).resolve().parents[3]
+FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    with Client() as made:
+        yield made
+
+
+def model(nodes, inputs, outputs=("y",), initialisers=None, opset=20, functions=(), domains=()) -> onnx.ModelProto:
+    """A model of a few nodes; inputs are (name, shape) or (name, shape, elements)."""
+    given = [helper.make_tensor_value_info(name, rest[1] if rest[1:] else FLOAT, rest[0]) for name, *rest in inputs]
+    made = [helper.make_tensor_value_info(name, FLOAT, None) for name in outputs]
+    held = [numpy_helper.from_array(array, name) for name, array in (initialisers or {}).items()]
+    graph = helper.make_graph(nodes, "small", given, made, held)
+    opsets = [helper.make_opsetid("", opset), *(helper.make_opsetid(domain, 1) for domain in domains)]
+    return helper.make_model(graph, opset_imports=opsets, functions=functions)
+
+
+def node(op: str, operands: Sequence[str], results: Sequence[str] = ("y",), name: str = "n1", **attributes):
+    return helper.make_node(op, list(operands), list(results), name=name, **attributes)
+
+
+LINEAR = model(
+    [node("Gemm", ["x", "layer.weight", "layer.bias"], transB=1)],
+    [("x", ["batch", 3])],
+    initialisers={"layer.weight": np.ones((2, 3), np.float32), "layer.bias": np.zeros(2, np.float32)},
+)
+
+
+@pytest.mark.parametrize("name", ["perceptron", "convolutional", "encoder"])
+def test_gradients_of_exported_networks_are_those_of_pytorch(client, name):
+    made = from_onnx(NETWORKS / f"{name}.onnx", "cross_entropy", dtype="float64")
+    with np.load(NETWORKS / f"{name}.npz") as file:
+        expected = dict(file)
+    value, tree = client.load(made).value_and_grad(expected["x"], expected["labels"], wrt="initialisers")
+    found = dict(flatten(tree)[0])
+    wanted = {key.removeprefix("gradient:"): array for key, array in expected.items() if key.startswith("gradient:")}
+    np.testing.assert_allclose(value, expected["loss"], rtol=1e-8)
+    assert set(wanted) <= set(found)
+    assert all(key.endswith(("running_mean", "running_var")) for key in set(found) - set(wanted))
+    for key, gradient in wanted.items():
+        np.testing.assert_allclose(found[key], gradient, rtol=1e-6, atol=1e-8, err_msg=key)
+
+
+def test_initialisers_are_a_tree_with_the_models_values_as_their_default(client):
+    made = from_onnx(LINEAR, "mse", lengths={"batch": 4})
+    function = client.load(made)
+    x, targets = np.ones((4, 3), np.float32), np.zeros((4, 2), np.float32)
+    assert function.parameters == ("x", "targets", "initialisers")
+    assert function(x, targets) == 9.0
+    halves = {"layer": {"weight": np.full((2, 3), 0.5, np.float32), "bias": np.zeros(2, np.float32)}}
+    assert function(x, targets, halves) == 2.25
+    gradient = function.grad(x, targets, wrt="initialisers")
+    np.testing.assert_allclose(gradient["layer"]["weight"], np.full((2, 3), 3.0))
+    np.testing.assert_allclose(gradient["layer"]["bias"], [3.0, 3.0])
+    np.testing.assert_array_equal(made.arrays["initialisers.layer.bias"], np.zeros(2))
+
+
+def test_wrt_leaves_other_initialisers_constant():
+    made = from_onnx(LINEAR, wrt=["layer.bias"], lengths={"batch": 4})
+    assert list(made.graph.input_types) == ["x", "initialisers.layer.bias"]
+    with pytest.raises(InvalidRequest, match=r"no initialiser 'layer.other'; it has layer.weight, layer.bias"):
+        from_onnx(LINEAR, wrt=["layer.other"], lengths={"batch": 4})
+
+
+def test_a_loss_may_be_an_output_of_the_model(client):
+    made = model([node("ReduceSum", ["x"], keepdims=0)], [("x", [3])])
+    np.testing.assert_array_equal(client.load(from_onnx(made, "y")).grad(np.ones(3, np.float32)), np.ones(3))
+    with pytest.raises(InvalidRequest, match="there is no loss 'hinge'; give cross_entropy, mse or an output: y"):
+        from_onnx(made, "hinge")
+    whole = model([node("Tanh", ["x"])], [("x", [3])])
+    with pytest.raises(InvalidRequest, match=r"output y is float32\[3\], and a loss is one real number"):
+        from_onnx(whole, "y")
+
+
+@pytest.mark.parametrize("label", [-1, 2])
+def test_a_label_that_is_no_class_is_refused(client, label):
+    function = client.load(from_onnx(LINEAR, "cross_entropy", lengths={"batch": 1}))
+    with pytest.raises(NumericalFailure, match="an index lies outside the axis"):
+        function(np.ones((1, 3), np.float32), np.array([label]))
+
+
+def test_shapes_are_computed_while_importing():
+    nodes = [
+        node("Shape", ["x"], ["s"]),
+        node("Gather", ["s", "zero"], ["rows"]),
+        node("Concat", ["rows", "rest"], ["shape"], axis=0),
+        node("Reshape", ["x", "shape"]),
+    ]
+    held = {"zero": np.array([0]), "rest": np.array([-1])}
+    made = from_onnx(model(nodes, [("x", [2, 3, 4])], initialisers=held))
+    assert [node.op.name for node in made.graph.nodes] == ["reshape"]
+    assert made.graph.output_types["result"].shape == (2, 12)
+
+
+def test_functions_of_the_model_are_expanded(client):
+    body = helper.make_function(
+        "mine",
+        "Twice",
+        ["a"],
+        ["b"],
+        [helper.make_node("Mul", ["a", "two"], ["b"]), helper.make_node("Constant", [], ["two"], value_float=2.0)][
+            ::-1
+        ],
+        [helper.make_opsetid("", 20)],
+    )
+    made = model([node("Twice", ["x"], domain="mine")], [("x", [2])], functions=[body], domains=["mine"])
+    np.testing.assert_array_equal(client.load(from_onnx(made))(np.ones(2, np.float32)), [2, 2])
+
+
+def test_reals_of_16_bits_are_noted():
+    made = from_onnx(model([node("Abs", ["x"])], [("x", [2], TensorProto.FLOAT16)]))
+    assert made.notes == ("float16 is computed as float32: less is rounded",)
+
+
+def test_integers_of_8_bits_wrap_round(client):
+    made = from_onnx(model([node("Add", ["x", "x"])], [("x", [1], TensorProto.UINT8)]))
+    np.testing.assert_array_equal(client.load(made)(np.array([200], np.uint8)), [144])
+
+
+REFUSED = {
+    "an operator that is unknown": (
+        model([node("Unique", ["x"])], [("x", [3])]),
+        Untraceable,
+        r"small:1: Unique 'n1' of float32\[3\] cannot be imported: there is no translation of Unique; compute",
+    ),
+    "an operator of others": (
+        model([node("Fancy", ["x"], domain="com.acme")], [("x", [3])], domains=["com.acme"]),
+        Untraceable,
+        "there is no translation of Fancy of com.acme",
+    ),
+    "a domain that is not imported": (
+        model([node("Fancy", ["x"], domain="com.acme")], [("x", [3])]),
+        Untraceable,
+        "node Fancy 'n1': the model imports no operator set 'com.acme'",
+    ),
+    "operands that do not fit": (
+        model([node("MatMul", ["x", "x"])], [("x", [2, 3])]),
+        Untraceable,
+        r"small:1: MatMul 'n1' of float32\[2,3\], float32\[2,3\] cannot be imported",
+    ),
+    "a shape that is computed": (
+        model([node("Reshape", ["x", "s"])], [("x", [4]), ("s", [2], INT64)]),
+        Untraceable,
+        r"Reshape 'n1' of .*operand 1 \('s'\) must be known beforehand.*known=\{name: array\}",
+    ),
+    "a cycle": (
+        model([node("Add", ["x", "b"], ["a"]), node("Add", ["a", "x"], ["b"])], [("x", [2])], ["b"]),
+        InvalidGraph,
+        "Add 'n1': there is no value 'b' before it; nodes must stand in the order",
+    ),
+    "a name that is made twice": (
+        model([node("Abs", ["x"]), node("Neg", ["x"])], [("x", [2])]),
+        InvalidGraph,
+        "node Neg 'n1': 'y' is made twice",
+    ),
+    "an output that nothing makes": (model([], [("x", [2])]), InvalidGraph, "nothing makes its output 'y'"),
+    "an old operator set": (
+        model([node("Abs", ["x"])], [("x", [2])], opset=12),
+        InvalidGraph,
+        "small is of operator set 12; convert it by onnx.version_converter to 13 or later",
+    ),
+    "elements of strings": (
+        model([node("Identity", ["x"])], [("x", [2], TensorProto.STRING)]),
+        InvalidGraph,
+        "input 'x': no graph has elements of string; convert the model to float32 and int64",
+    ),
+    "an open length": (LINEAR, InvalidRequest, r"input 'x' has an open length batch; give lengths=\{'batch': ...\}"),
+    "a huge range": (
+        model(
+            [node("Range", ["a", "b", "c"])], [], initialisers=dict(zip("abc", np.array([0, 1 << 50, 1]), strict=True))
+        ),
+        LimitExceeded,
+        "a range of 1125899906842624 numbers is larger than",
+    ),
+    "dropout in training": (
+        model(
+            [node("Dropout", ["x", "r", "t"])],
+            [("x", [3])],
+            initialisers={"r": np.float32(0.5), "t": np.array(True)},
+        ),
+        Untraceable,
+        "dropout in training mode makes random numbers; export the model in evaluation mode",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_imported_is_refused_by_name(case):
+    source, error, said = REFUSED[case]
+    with pytest.raises(error, match=said):
+        from_onnx(source)
+
+
+def test_what_is_large_is_not_made():
+    # 2^50 numbers would be made if any of it were computed while importing.
+    nodes = [node("ConstantOfShape", ["s"], ["c"]), node("ReduceSum", ["c"], keepdims=0)]
+    made = from_onnx(model(nodes, [], initialisers={"s": np.array([1 << 25, 1 << 25])}))
+    assert made.graph.output_types["result"].shape == ()
+
+
+def test_a_tensor_that_declares_more_than_it_holds_is_refused():
+    tensor = TensorProto(data_type=FLOAT, dims=[1 << 20, 1 << 8], name="w", raw_data=b"\0" * 8)
+    source = model([node("Abs", ["w"])], [])
+    source.graph.initializer.append(tensor)
+    with pytest.raises(InvalidGraph, match="tensor 'w' holds another number of elements"):
+        from_onnx(source)
+    source.graph.initializer[0].dims[:] = [1 << 40]
+    with pytest.raises(LimitExceeded, match="declare"):
+        from_onnx(source)
+    source.graph.initializer[0].dims[:] = [-4]
+    with pytest.raises(InvalidGraph, match="negative length"):
+        from_onnx(source)
+
+
+def external(location: str, **more: str) -> onnx.ModelProto:
+    tensor = TensorProto(data_type=FLOAT, dims=[2], name="w", data_location=TensorProto.EXTERNAL)
+    for key, value in {"location": location, **more}.items():
+        tensor.external_data.add(key=key, value=value)
+    source = model([node("Abs", ["w"])], [])
+    source.graph.initializer.append(tensor)
+    return source
+
+
+def test_external_data_lies_in_the_models_folder(client, tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for place in (folder, tmp_path):
+        np.array([0, -1, -2], np.float32).tofile(place / "weights.bin")
+    (folder / "link.bin").symlink_to(tmp_path / "weights.bin")
+    path = folder / "model.onnx"
+
+    def written(*given: str, **more: str):
+        path.write_bytes(external(*given, **more).SerializeToString())
+        return path
+
+    np.testing.assert_array_equal(client.load(from_onnx(written("weights.bin", offset="4")))(), [1, 2])
+    for outside in ("../weights.bin", str(tmp_path / "weights.bin"), "link.bin", "", "none.bin"):
+        with pytest.raises(InvalidGraph, match="is no file in the folder of the model"):
+            from_onnx(written(outside))
+    for wrong in ({"offset": "8"}, {"length": "12"}):
+        with pytest.raises(InvalidGraph, match="has not 8 bytes"):
+            from_onnx(written("weights.bin", **wrong))
+    with pytest.raises(InvalidGraph, match="'-4' is no number of bytes"):
+        from_onnx(written("weights.bin", offset="-4"))
+    with pytest.raises(InvalidGraph, match="give the path of the model"):
+        from_onnx(external("weights.bin"))
+
+
+@pytest.mark.parametrize("data", [b"", b"\x08", b"not a model", bytes(range(256))])
+def test_bytes_that_are_no_model_are_refused(data):
+    with pytest.raises(InvalidGraph, match="is no ONNX model"):
+        from_onnx(data)
+
+
+def test_functions_that_call_themselves_are_refused():
+    body = helper.make_function(
+        "mine",
+        "Again",
+        ["a"],
+        ["b"],
+        [helper.make_node("Again", ["a"], ["b"], domain="mine")],
+        [helper.make_opsetid("mine", 1)],
+    )
+    source = model([node("Again", ["x"], domain="mine")], [("x", [2])], functions=[body], domains=["mine"])
+    with pytest.raises(LimitExceeded, match="functions call functions"):
+        from_onnx(source)
+
+
+def test_the_command_line_makes_a_graph_file(client, tmp_path, capsys):
+    path, out, start = (tmp_path / name for name in ("linear.onnx", "loss.pb", "start.npz"))
+    path.write_bytes(LINEAR.SerializeToString())
+    told = [str(path), "--loss", "cross_entropy", "--length", "batch=2"]
+    assert main(["import", *told, "-o", str(out), "--initialisers", str(start)]) == 0
+    assert "initialisers.layer.weight: f32[2,3]" in capsys.readouterr().out
+    with np.load(start) as arrays:
+        value = client.load(out)(np.ones((2, 3), np.float32), np.array([0, 1]), *arrays.values())
+    np.testing.assert_allclose(value, np.log(2), rtol=1e-6)
+    assert main(["import", str(path), "-o", str(out)]) == 2
+    assert "give lengths={'batch': ...}" in capsys.readouterr().err
+
+
+def test_the_light_client_knows_no_onnx():
+    code = "import sys, gradserve.client, gradserve.client.importers; print('onnx' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "False\n"
+
+
+def test_the_documentation_is_that_of_the_table():
+    written = (REPOSITORY / "docs" / "ONNX.md").read_text(encoding="utf-8")
+    assert written == documentation(), "run: python -m gradserve.client.importers.onnx > docs/ONNX.md"
+
+
+def test_nothing_that_is_translated_is_said_to_be_refused():
+    assert set(WAYS_ROUND).isdisjoint(TRANSLATORS)
+    known = {each.name for each in onnx.defs.get_all_schemas_with_history()}
+    assert known.issuperset(WAYS_ROUND)
+    assert known.issuperset(TRANSLATORS)
