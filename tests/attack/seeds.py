@@ -20,10 +20,10 @@ _PAIRS = ("atan2", "pow", "maximum", "logaddexp", "div", "mul")
 
 
 def loss(g: Builder, values: list[Value]) -> Value:
-    """The sum of all elements of the real ones among the values, squared and not."""
-    real = [g.convert(x, values[0].type.element_type) if x.type.is_float else None for x in values]
-    terms = [g.reduce_sum(x * x + x, axes=tuple(range(x.type.rank))) for x in real if x is not None]
-    return functools.reduce(g.add, terms)
+    """The sum of all elements of the floating-point ones among the values, or of their parts, squared and not."""
+    parts = [part for x in values for part in ((g.real(x), g.imag(x)) if x.type.is_complex else (x,))]
+    real = [g.convert(x, parts[0].type.element_type) for x in parts if x.type.is_real]
+    return functools.reduce(g.add, [g.reduce_sum(x * x + x, axes=tuple(range(x.type.rank))) for x in real])
 
 
 @functools.cache

@@ -79,7 +79,7 @@ def test_a_kink_is_no_wrong_gradient(agree):
         ({"w": W}, "the claimed gradient must be a dict with w, b, not one with w"),
         (W, "the claimed gradient must be a dict with w, b, not a number or array"),
         ({"w": W, "b": None}, "the claimed gradient has nothing for b"),
-        ({"w": W, "b": 1j}, "argument claimed gradient of b: no element type for dtype complex128"),
+        ({"w": W, "b": 1j}, "the claimed gradient of b is complex128 and the function takes float64"),
         ({"w": W, "b": np.ones(5)}, r'claimed\["b"\].*f64\[5\] is given where f64\[2\] is expected'),
     ],
 )

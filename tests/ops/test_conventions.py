@@ -54,6 +54,11 @@ CONVENTIONS: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
     ),
     "sqrt": (lambda g, x: g.sqrt(x), {"x": np.zeros(1)}, {"x": [np.inf]}),
     "svdvals": (lambda g, x: g.svdvals(x, start=0, stop=2, free=True), {"x": np.ones((2, 2))}, {"x": 0.5}),
+    "unitary_svdvals": (
+        lambda g, x: g.unitary_svdvals(x, start=0, stop=2, free=True),
+        {"x": np.ones((2, 2), np.complex128)},
+        {"x": 0.5},
+    ),
     "sort": (lambda g, x: g.sort(x, axis=0) * WEIGHTS, {"x": TIED}, {"x": [10, 1, 100, 1000]}),
 }
 """By op: a function, a point on its kinks, and the derivatives taken there."""

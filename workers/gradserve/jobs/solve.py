@@ -104,6 +104,8 @@ def _stood(stood: Standing, method: ConjugateGradients, most: int) -> State:
     residuals, scalars = stood.array("residuals", None), stood.numbers("scalars", len(fields(Scalars)))
     numbers, visits = Scalars.of(scalars), stood.count("visits", 1)
     fits = (vectors["m"] > 0).all() and len(residuals) <= most
+    divisible = numbers.rho > 0 and numbers.scale > 0 and vectors["p"].any()
+    fits = fits and (divisible or numbers.stop != CODES.index(SolveStop.NONE))
     if not fits or numbers.stop not in range(len(CODES)) or not 0 <= numbers.products <= 1 << 32:
         refuse_token("the iterations")
     return {**vectors, "scalars": scalars, "residuals": residuals, "visits": np.asarray(visits)}

@@ -24,7 +24,7 @@ OPTIONS = frozenset(
         "directions",
         "max_probes",
     }
-    | {"diagonal", "groups", "resume", "right", "start", "thorough"}
+    | {"diagonal", "groups", "of", "resume", "right", "start", "thorough"}
     | {"mode", "order", "pairs", "progress", "reduction", "rel_tol", "seed", "tangent", "wrt"}
     | {
         option.keyword
