@@ -163,6 +163,11 @@ def _run(schedule: SweepSchedule, graph: Graph, derivation: Derivation, dice: ra
 
 def _numbers(type_: TensorType, draw: np.random.Generator, special: bool) -> np.ndarray:
     dtype = type_.element_type.dtype
+    if dtype.kind == "c":
+        real = TensorType(type_.element_type.part, type_.shape)
+        found = np.empty(type_.lengths, dtype)
+        found.real, found.imag = (_numbers(real, draw, special) for _ in range(2))
+        return found
     if dtype.kind == "f":
         found = draw.normal(size=type_.lengths)
         if special:
