@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import cmath
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -76,15 +77,20 @@ class KinkCount:
         return Kinks(len(self._nodes), self._examples)
 
 
+_IS_FINITE: Mapping[str, Callable[[Any], bool]] = {"f": math.isfinite, "c": cmath.isfinite}
+"""By kind of elements: to see reals as complex numbers takes longer than all else here."""
+
+
 def count_nonfinite(arrays: Iterable[Array]) -> int:
     """The number of elements that are infinite or not a number."""
     count = 0
     for array in arrays:
-        if array.dtype.kind not in "fc":
+        is_finite = _IS_FINITE.get(array.dtype.kind)
+        if is_finite is None:
             continue
         # A sum is finite only if all elements are, and reads them once; it may overflow where they are.
         axes = array.ndim
-        if not cmath.isfinite(array.dot(array) if axes == 1 else _at_once(array) if axes else array):
+        if not is_finite(array.dot(array) if axes == 1 else _at_once(array) if axes else array):
             count += array.size - int(np.count_nonzero(np.isfinite(array)))
     return count
 

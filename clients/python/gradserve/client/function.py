@@ -72,8 +72,10 @@ class Function(Spectral, Traces, Verifications):
 
         With `holomorphic` it is the derivative of a complex scalar in complex parameters, refused where there is none.
         """
-        options: dict[str, Any] = {"wrt": wrt, "batch": batch, "reduction": reduction, "holomorphic": holomorphic}
-        found: tuple[Any, Any] = self._derive(Gradient, arguments, named, **options)
+        more: dict[str, Any] = {} if holomorphic is False else {"holomorphic": holomorphic}
+        found: tuple[Any, Any] = self._derive(
+            Gradient, arguments, named, wrt=wrt, batch=batch, reduction=reduction, **more
+        )
         return found
 
     def grad(
@@ -86,8 +88,9 @@ class Function(Spectral, Traces, Verifications):
         **named: Any,
     ) -> Any:
         """The gradient of the loss."""
-        options: dict[str, Any] = {"wrt": wrt, "batch": batch, "reduction": reduction, "holomorphic": holomorphic}
-        return self.value_and_grad(*arguments, **options, **named)[1]
+        return self.value_and_grad(
+            *arguments, wrt=wrt, batch=batch, reduction=reduction, holomorphic=holomorphic, **named
+        )[1]
 
     def jvp(
         self,
