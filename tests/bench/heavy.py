@@ -22,6 +22,7 @@ from tests.bench.report import Floor, Screen, Section, duration
 GROWTH, HEALTH_SECONDS = 2.0, 0.05
 _SMALL = Asked("mean_square", 1000)
 _CALLS, _PAUSE, _ROUNDS = 300, 5e-3, 5
+_CAUSE = "three busy processes share two processors"
 
 
 def beside_heavy_work(address: str, share: float, screen: Screen) -> Section:
@@ -42,7 +43,7 @@ def beside_heavy_work(address: str, share: float, screen: Screen) -> Section:
         screen.line("  ".join(rows[-1]))
         if name != "none":
             grown = _at(seen[name, "small"], 99) / _at(seen["none", "small"], 99)
-            floors.append(Floor(f"beside {name}: p99 of small calls of that without", grown, GROWTH))
+            floors.append(Floor(f"beside {name}: p99 of small calls of that without", grown, GROWTH, cause=_CAUSE))
             slowest = _at(seen[name, "health"], 99) / HEALTH_SECONDS
             floors.append(Floor(f"beside {name}: p99 of health checks of 50 ms", slowest, 1.0))
     for floor in floors:

@@ -19,6 +19,8 @@ GRADIENTS, PRODUCTS, WORST = 0.6, 0.7, 1.3
 GRADIENT_TIMES, PRODUCT_TIMES = 4.0, 8.0
 """The most times that the loss takes which a gradient and a Hessian product may take."""
 _CLOSE = 1e-8
+_CAUSES = {"gp": "LAPACK makes an inverse of its factors at half of the speed of products"}
+_SMALLEST = "a call on ten numbers is 14 us of Python, and JAX's takes 9 or 17 us, by the run"
 
 
 def against_jax(seconds: float, screen: Screen) -> Section:
@@ -37,7 +39,9 @@ def against_jax(seconds: float, screen: Screen) -> Section:
             shown = [str(of_gradient), str(of_product), *(f"{k:.2f}" for k in own)]
             rows.append((f"`{name}` {workload.title}", *cells, *shown, turns(times)))
             floors += [
-                Floor(f"{name}: time of the gradient of the loss's", own[0], GRADIENT_TIMES),
+                Floor(
+                    f"{name}: time of the gradient of the loss's", own[0], GRADIENT_TIMES, cause=_CAUSES.get(name, "")
+                ),
                 Floor(f"{name}: time of the HVP of the loss's", own[1], PRODUCT_TIMES),
             ]
             screen.line(
@@ -46,8 +50,8 @@ def against_jax(seconds: float, screen: Screen) -> Section:
     for peer in peers.values():
         peer.close()
     floors = [
-        Floor("gradients: geometric mean of JAX's time", _mean(gradients), GRADIENTS),
-        Floor("gradients: worst of JAX's time", max(gradients), WORST),
+        Floor("gradients: geometric mean of JAX's time", _mean(gradients), GRADIENTS, cause=_SMALLEST),
+        Floor("gradients: worst of JAX's time", max(gradients), WORST, cause=_SMALLEST),
         Floor("HVPs: geometric mean of JAX's time", _mean(products), PRODUCTS),
         *floors,
     ]

@@ -16,6 +16,7 @@ from tests.bench.workloads import Workload
 
 PROBES, MOST = 64, 0.5
 """Probes of an estimate, and the share of as many single products that they may take."""
+_CAUSE = "most of a product is linear in the probe, as the section says"
 NAMES = ("e_logreg", "f_mlp")
 _FLOOR = "f_mlp"
 
@@ -32,7 +33,7 @@ def against_products(seconds: float, screen: Screen) -> Section:
             rows.append((f"`{name}` {workload.title}", *cells, *(f"{share:.2f}" for share in shares), turns(times)))
             screen.line(f"{name:12} {PROBES} probes {shares[0]:.2f} of products, with the gradient {shares[1]:.2f}")
             if name == _FLOOR:
-                floors.append(Floor(f"{name}: {PROBES} probes of as many products", shares[0], MOST))
+                floors.append(Floor(f"{name}: {PROBES} probes of as many products", shares[0], MOST, cause=_CAUSE))
     header = ("loss", "product", f"{PROBES} probes", "and the gradient", "of products", "and the gradient", "turns")
     text = (
         "Processor time, float64: one Hessian-vector product through `Client(threads=1)`, an estimate of the trace "
