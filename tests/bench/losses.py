@@ -20,7 +20,7 @@ GRADIENT_TIMES, PRODUCT_TIMES = 4.0, 8.0
 """The most times that the loss takes which a gradient and a Hessian product may take."""
 _CLOSE = 1e-8
 _CAUSES = {"gp": "LAPACK makes an inverse of its factors at half of the speed of products"}
-_SMALLEST = "a call on ten numbers is 14 us of Python, and JAX's takes 9 or 17 us, by the run"
+_SMALLEST = "a call on ten numbers is 14 us of Python, and JAX's takes 9 to 19 us, by the run"
 
 
 def against_jax(seconds: float, screen: Screen) -> Section:
