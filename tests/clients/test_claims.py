@@ -116,6 +116,13 @@ def test_products_of_several_arrays_are_refused(client):
         several.verify(X, claimed=(X, X), of="jvp", tangent=X)
 
 
+def test_products_of_complex_arrays_are_refused(client):
+    """Differences are taken of real numbers: an imaginary part would be left out without a word."""
+    turned = client.function(lambda x: x * (1 + 2j), X)
+    with pytest.raises(InvalidRequest, match="which is real"):
+        turned.verify(X, claimed=(1 + 5j) * np.ones_like(X), of="jvp", tangent=np.ones_like(X))
+
+
 def test_single_precision(embedded):
     x = X.astype(np.float32)
     f = embedded.function(lambda x: np.sum(np.sin(x) ** 2), x)

@@ -24,7 +24,9 @@ def violations(question: VerifyGradient, graph: Graph, wrt: Sequence[str]) -> li
         found.append(Violation("claimed", "V8", f"there is none; give the {of} that is to be verified"))
     if of.of_arrays and not _is_one_array(graph):
         shown = ", ".join(f"{name}: {type_}" for name, type_ in graph.output_types.items())
-        text = f"the {of} that is verified is of one floating-point output; the graph's outputs are {shown}"
+        text = (
+            f"the {of} that is verified is of one floating-point output, which is real; the graph's outputs are {shown}"
+        )
         return [*found, Violation("of", "V9", text)]
     if question.tangents and not of.takes_tangent:
         found.append(Violation("tangents", "V8", f"a {of} takes none; leave them out, or claim a jvp or hvp"))
@@ -58,7 +60,7 @@ def claim_of(question: VerifyGradient, losses: Losses, relative_tolerance: float
 
 def _is_one_array(graph: Graph) -> bool:
     types = list(graph.output_types.values())
-    return len(types) == 1 and types[0].is_float
+    return len(types) == 1 and types[0].is_real
 
 
 def _types(graph: Graph, wrt: Sequence[str]) -> dict[str, TensorType]:

@@ -67,9 +67,11 @@ class Layout:
         Raises:
             Untraceable: one of them is not real, or there are none.
         """
-        if not types or not all(type_.is_float for type_ in types):
+        if not types or not all(type_.is_real for type_ in types):
             shown = ", ".join(map(str, types)) or "nothing"
-            raise untraceable(f"{what} is in real numbers, and {shown} is given", "convert it by .astype(np.float64)")
+            in_parts = any(type_.is_complex for type_ in types)
+            instead = "take its real and its imaginary part" if in_parts else "convert it by .astype(np.float64)"
+            raise untraceable(f"{what} is in real numbers, and {shown} is given", instead)
         self.types = list(types)
 
     def vector(self, leaves: Sequence[Any]) -> Any:
@@ -145,7 +147,7 @@ class Objective(OfVector):
         """
         super().__init__(what, function, tree, *arguments)
         types = self.lifted.types
-        if [(type_.is_float, type_.rank) for type_ in types] != [(True, 0)]:
+        if [(type_.is_real, type_.rank) for type_ in types] != [(True, 0)]:
             text = f"{what} is of a real scalar, and the function returns {_shown(self.lifted.structure, types)}"
             raise untraceable(text, "return one number, such as a sum")
 
