@@ -17,6 +17,7 @@ from gradserve.execution.program import instance_of
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import ElementType, TensorType
 from gradserve.ops import builder
+from gradserve.ops.contraction.contract import matrix_product
 from gradserve.runtime.blas import ONE_BLAS_THREAD
 
 _RUNS = 5
@@ -59,16 +60,14 @@ def _product() -> Graph:
     """Two matrices multiplied."""
     g = builder()
     x = g.input("x", TensorType(ElementType.FLOAT64, (128, 128)))
-    return g.build({"y": g.emit("contract", x, x, lhs_contract=(1,), rhs_contract=(0,), lhs_batch=(), rhs_batch=())})
+    return g.build({"y": matrix_product(g, x, x)})
 
 
 def _reading() -> Graph:
     """A matrix that no cache holds, with a vector."""
     g = builder()
-    a, x = (
-        g.input(name, TensorType(ElementType.FLOAT64, shape)) for name, shape in (("a", (1000, 1000)), ("x", (1000,)))
-    )
-    return g.build({"y": g.emit("contract", a, x, lhs_contract=(1,), rhs_contract=(0,), lhs_batch=(), rhs_batch=())})
+    a, x = (g.input(name, TensorType(ElementType.FLOAT64, (1000, n))) for name, n in (("a", 1000), ("x", 1)))
+    return g.build({"y": matrix_product(g, a, x)})
 
 
 def _functions() -> Graph:

@@ -27,7 +27,7 @@ def inside(machine: Machine, index: str, kind: ElementType, length: int) -> str:
 def slice_at(machine: Machine, value: Stored, axis: int, position: str) -> Stored:
     """The slice of a value at a position along an axis, which it lacks."""
     step = value.strides[axis] * value.type.element_type.itemsize
-    pointer = machine.text.offset(value.pointer, machine.text.value(f"mul nsw i64 {position}, {step}"))
+    pointer = machine.text.stepped(value.pointer, position, step)
     lengths = value.type.lengths
     type_ = value.type.with_shape((*lengths[:axis], *lengths[axis + 1 :]))
     return replace(value, type=type_, pointer=pointer, strides=(*value.strides[:axis], *value.strides[axis + 1 :]))

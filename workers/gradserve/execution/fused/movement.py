@@ -143,6 +143,5 @@ def _(op: Iota, at: Site, operands: Sequence[Lowered]) -> list[Lowered]:
             number = text.value(f"sitofp i64 {k} to {MEMORY[kind]}")
         elif kind is ElementType.INT32:
             number = text.value(f"trunc i64 {k} to i32")
-        place = text.offset(into.pointer, text.value(f"mul nsw i64 {k}, {kind.itemsize}"))
-        text.store(kind, number, place)
+        text.store(kind, number, text.stepped(into.pointer, k, kind.itemsize))
     return [into]

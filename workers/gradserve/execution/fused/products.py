@@ -45,12 +45,15 @@ def in_registers(machine: Machine, a: Stored, b: Stored, into: Stored) -> None:
     size = a.type.element_type.itemsize
     width, room = _registers()
     with machine.text.loop(count, independent=True) as k:
-        x, y, z = (_moved(machine, v.pointer, k, v.strides[0] * size) for v in (a, b, into))
+        x, y, z = (machine.text.stepped(v.pointer, k, v.strides[0] * size) for v in (a, b, into))
         start = 0
         for widths, times in _panels(columns, width // size):
             heights = _blocks(rows, min(_MOST_DOWN, room // len(widths)))
             with machine.text.loop(times, independent=True) as panel:
-                at = [_moved(machine, machine.text.offset(p, start * size), panel, sum(widths) * size) for p in (y, z)]
+                at = [
+                    machine.text.stepped(machine.text.offset(p, start * size), panel, sum(widths) * size)
+                    for p in (y, z)
+                ]
                 for first, height, repeated in heights:
                     with machine.text.loop(repeated, independent=True) as block:
                         _tile(machine, (a, b, into), (x, *at), (first, height, block), widths)
@@ -92,7 +95,7 @@ def _tile(
     first, height, block = rows
     steps = [tuple(s * size for s in m.strides[1:]) for m in matrices]
     x, z = (
-        _moved(machine, text.offset(p, first * down), block, height * down)
+        machine.text.stepped(text.offset(p, first * down), block, height * down)
         for p, (down, _) in ((pointers[0], steps[0]), (pointers[2], steps[2]))
     )
     types = [f"<{n} x {register}>" for n in widths]
@@ -101,8 +104,8 @@ def _tile(
         for t, place in zip(types, row, strict=True):
             text.line(f"store {t} zeroinitializer, ptr {place}")
     with text.loop(matrices[0].type.lengths[2]) as d:
-        across = _moved(machine, x, d, steps[0][1])
-        beside = _moved(machine, pointers[1], d, steps[1][0])
+        across = machine.text.stepped(x, d, steps[0][1])
+        beside = machine.text.stepped(pointers[1], d, steps[1][0])
         vectors = _vectors(machine, types, widths, beside, size)
         for k, row in enumerate(sums):
             one = text.load(kind, text.offset(across, k * steps[0][0]))
@@ -132,10 +135,3 @@ def _spread(machine: Machine, element: str, lanes: int, register: str) -> str:
     first = machine.text.value(f"insertelement {vector} poison, {register} {element}, i64 0")
     places = f"<{lanes} x i32> zeroinitializer"
     return machine.text.value(f"shufflevector {vector} {first}, {vector} poison, {places}")
-
-
-def _moved(machine: Machine, pointer: str, k: str, step: int) -> str:
-    """The pointer k steps further."""
-    if k == "0" or not step:
-        return pointer
-    return machine.text.offset(pointer, machine.text.value(f"mul nsw i64 {k}, {step}"))

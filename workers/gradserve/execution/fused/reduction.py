@@ -97,18 +97,14 @@ def _reduce(machine: Machine, loop: InnerLoop, x: Stored, into: Stored) -> None:
             with machine.text.loop(lengths[axes[0]]) as k:
                 nest(
                     axes[1:],
-                    _at(machine, source, k, read[axes[0]] * size),
-                    _at(machine, target, k, written[axes[0]] * size),
+                    machine.text.stepped(source, k, read[axes[0]] * size),
+                    machine.text.stepped(target, k, written[axes[0]] * size),
                 )
             return
         places = [Place(target, written[inner] * size), Place(source, read[inner] * size)]
         machine.call(loop, [*places, places[0]], lengths[inner])
 
     nest(outer, x.pointer, into.pointer)
-
-
-def _at(machine: Machine, pointer: str, k: str, step: int) -> str:
-    return machine.text.offset(pointer, machine.text.value(f"mul nsw i64 {k}, {step}")) if step else pointer
 
 
 @lowered.register
@@ -128,7 +124,9 @@ def _(op: RunningTotal, at: Site, operands: Sequence[Lowered]) -> list[Lowered]:
         if axis < len(others):
             with machine.text.loop(others[axis]) as k:
                 nest(
-                    axis + 1, _at(machine, source, k, read[axis] * size), _at(machine, target, k, written[axis] * size)
+                    axis + 1,
+                    machine.text.stepped(source, k, read[axis] * size),
+                    machine.text.stepped(target, k, written[axis] * size),
                 )
             return
         machine.text.store(kind, machine.text.load(kind, source), target)

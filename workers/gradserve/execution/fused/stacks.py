@@ -90,10 +90,8 @@ def way_of(op: Contract, x: TensorType, y: TensorType) -> Way | None:
     columns = math.prod(y.lengths[axis] for axis in right)
     if inner * count * rows * columns <= TINY or inner == 1 or (inner <= FEW and rows * inner * columns <= TINY):
         return None
-    axes, shape = (
-        ((op.lhs_batch, left, op.lhs_contract), (op.rhs_batch, op.rhs_contract, right)),
-        (count, rows, columns),
-    )
+    axes = (op.lhs_batch, left, op.lhs_contract), (op.rhs_batch, op.rhs_contract, right)
+    shape = count, rows, columns
     by_blas = Way(_by_blas, (_Side(axes[0], _is_blas), _Side(axes[1], _is_blas)), shape)
     if not is_narrow(x.element_type, rows, inner, columns):
         return by_blas

@@ -112,6 +112,12 @@ class Text:
         """A pointer so many bytes further."""
         return pointer if nbytes == 0 else self.value(f"getelementptr i8, ptr {pointer}, i64 {nbytes}")
 
+    def stepped(self, pointer: str, count: str, nbytes: int) -> str:
+        """A pointer so many steps of so many bytes further."""
+        if count == "0" or not nbytes:
+            return pointer
+        return self.offset(pointer, self.value(f"mul nsw i64 {count}, {nbytes}"))
+
     def load(self, element_type: ElementType, pointer: str) -> str:
         """The element at a pointer."""
         memory = MEMORY[element_type]
