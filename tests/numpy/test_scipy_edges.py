@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import scipy.interpolate
 import scipy.sparse.linalg
+import scipy.spatial.distance
 import scipy.stats
 from scipy import stats
 from scipy.linalg import cho_factor
@@ -25,7 +26,7 @@ from gradserve.client.scipy import stats as our_stats
 from gradserve.client.scipy.interpolate import BSpline, CubicSpline, interp1d
 from gradserve.client.scipy.sparse.linalg import factorized, splu
 from gradserve.client.tracing.trace import trace
-from gradserve.ir.errors import Untraceable
+from gradserve.ir.errors import InvalidGraph, Untraceable
 from gradserve.numpy.table import SCIPY
 from tests.clients.evaluation import traced_result
 from tests.numpy import scipy_calls
@@ -257,3 +258,25 @@ assert len(trace(loss, np.ones(3)).graph.nodes) > 3
 assert not {name for name in sys.modules if name.partition(".")[0] == "scipy"}
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+COMPLEX = np.array([1 + 1j, 2 - 1j, 0.5 + 0.3j])
+
+
+def test_a_complex_toeplitz_matrix_is_hermitian_but_for_its_diagonal():
+    found = traced_result(lambda z: scipy.linalg.toeplitz(z), COMPLEX)
+    np.testing.assert_array_equal(found, scipy.linalg.toeplitz(COMPLEX))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda z: stats.norm.logpdf(z),
+        lambda z: stats.multivariate_normal.logpdf(z, np.zeros(3), np.eye(3)),
+        lambda z: scipy.spatial.distance.pdist(z[:, None]),
+        lambda z: scipy.linalg.eigh_tridiagonal(z, z[1:]),
+    ],
+)
+def test_what_is_of_real_numbers_refuses_complex_ones(function):
+    with pytest.raises((InvalidGraph, Untraceable)):
+        traced_result(function, COMPLEX)

@@ -103,6 +103,18 @@ def to_float(g: Builder, argument: Any) -> Value:
     return family.to_float(g, as_operand(g, argument))
 
 
+def to_real(g: Builder, argument: Any, function: str) -> Value:
+    """The argument as a value with real elements: float64 unless they are such already.
+
+    Raises:
+        InvalidGraph: they are complex.
+    """
+    x = to_float(g, argument)
+    if x.type.is_complex:
+        refuse(g, function, f"{x.type} is not real")
+    return x
+
+
 def with_dtype(g: Builder, x: Value, dtype: Any) -> Value:
     """x in the element type in which it is to be computed, if one is asked for."""
     return x if dtype is None else g.convert(x, ElementType.of(dtype))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gradserve.ir.builder import Builder, Value
-from gradserve.numpy.arguments import to_float
+from gradserve.numpy.arguments import to_real
 from gradserve.numpy.table import SCIPY, NumpyFunction
 
 Formula = Callable[..., Value]
@@ -125,8 +125,8 @@ def _placed(g: Builder, law: Distribution, x: Any, args: Sequence[Any], named: M
     missing = [name for name in law.shapes if name not in given]
     if missing or twice or given.keys() - set(names) or len(args) > len(names):
         raise TypeError(f"{law.name} takes x and {', '.join(names)}, each once; x alone stands before them")
-    values = [to_float(g, v) for v in (x, *(given[name] for name in law.shapes), given.get("loc", 0.0))]
-    number, *shapes, loc, scale = g.align(g.promote([*values, to_float(g, given.get("scale", 1.0))]))
+    values = [to_real(g, v, law.name) for v in (x, *(given[name] for name in law.shapes), given.get("loc", 0.0))]
+    number, *shapes, loc, scale = g.align(g.promote([*values, to_real(g, given.get("scale", 1.0), law.name)]))
     exists = g.logical_and(g.gt(scale, 0), law.exists(g, *shapes))
     shapes = [g.select(exists, s, inside) for s, inside in zip(shapes, law.lies, strict=True)]
     scale = g.select(exists, scale, 1)

@@ -9,7 +9,7 @@ import numpy as np
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Literal
 from gradserve.numpy import decompositions, norms, systems
-from gradserve.numpy.arguments import Unsupported, integers, lift, refuse, to_float
+from gradserve.numpy.arguments import Unsupported, integers, lift, refuse, to_float, to_real
 from gradserve.numpy.decompositions import matrix
 from gradserve.numpy.indexing import getitem
 from gradserve.numpy.matrices import diag, tril, triu
@@ -175,7 +175,7 @@ def _banded(g: Builder, ab: Any, high: int, low: int) -> Value:
 @implements_scipy("linalg.solveh_banded")
 def solveh_banded(g: Builder, ab: Any, b: Any, *, lower: bool = False) -> Value:
     """The x with a x = b, given the upper or the lower diagonals of a definite a; solved as a full matrix."""
-    rows = to_float(g, ab)
+    rows = to_real(g, ab, "solveh_banded")
     count = rows.shape[0] - 1
     half = _banded(g, rows, 0, count) if lower else _banded(g, rows, count, 0)
     full = mirrored(g, half if lower else swapaxes(half, -1, -2))
@@ -185,7 +185,7 @@ def solveh_banded(g: Builder, ab: Any, b: Any, *, lower: bool = False) -> Value:
 @implements_scipy("linalg.eigh_tridiagonal")
 def eigh_tridiagonal(g: Builder, d: Any, e: Any, eigvals_only: bool = False) -> Any:
     """Eigenvalues, ascending, and eigenvectors of the symmetric matrix with a diagonal and the one beside it."""
-    middle, beside = (to_float(g, v) for v in g.promote([lift(g, d), lift(g, e)]))
+    middle, beside = (to_real(g, v, "eigh_tridiagonal") for v in g.promote([lift(g, d), lift(g, e)]))
     if beside.type.size != middle.type.size - 1:
         raise ValueError("d and e must have lengths n and n - 1")
     return eigh(g.add(diag(middle), diag(beside, -1)), lower=True, eigvals_only=eigvals_only)

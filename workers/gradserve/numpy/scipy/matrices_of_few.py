@@ -14,12 +14,13 @@ from gradserve.numpy.products import matmul
 from gradserve.numpy.shaping import ravel
 from gradserve.numpy.systems import solve
 from gradserve.numpy.table import implements_scipy
+from gradserve.ops.elementwise.parts import conjugate
 
 
 @implements_scipy("linalg.toeplitz")
 def toeplitz(g: Builder, c: Any, r: Any = None) -> Value:
-    """The matrix with constant diagonals, a first column, and a first row, which is the same by default."""
-    column, row = (ravel(v) for v in promoted(g, c, c if r is None else r))
+    """The matrix with constant diagonals, a first column, and a first row: its conjugate by default."""
+    column, row = (ravel(v) for v in promoted(g, c, conjugate(g, lift(g, c)) if r is None else r))
     rows, columns = np.indices((column.type.size, row.type.size))
     both = concatenate([column, row])
     return getitem(g, both, np.where(rows >= columns, rows - columns, column.type.size + columns - rows))

@@ -9,7 +9,7 @@ import numpy as np
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.numpy import special
-from gradserve.numpy.arguments import as_operand, promoted, refuse, to_float
+from gradserve.numpy.arguments import as_operand, promoted, refuse, to_real
 from gradserve.numpy.decompositions import eigh, pinv
 from gradserve.numpy.joining import concatenate
 from gradserve.numpy.matrices import diag, diagonal, trace
@@ -51,7 +51,7 @@ def normal_entropy(g: Builder, mean: Any = None, cov: Any = 1) -> Value:
 
 
 def _covariance(g: Builder, cov: Any, dimension: int | None) -> Value:
-    value = to_float(g, cov)
+    value = to_real(g, cov, "multivariate_normal")
     if value.type.rank == 0:
         n = dimension or 1
         return g.mul(g.constant(np.eye(n, dtype=value.type.element_type.dtype)), value)
@@ -59,10 +59,10 @@ def _covariance(g: Builder, cov: Any, dimension: int | None) -> Value:
 
 
 def _deviation(g: Builder, x: Any, mean: Any, cov: Any) -> tuple[Value, Value]:
-    point, variance = (to_float(g, v) for v in promoted(g, x, cov))
+    point, variance = (to_real(g, v, "multivariate_normal") for v in promoted(g, x, cov))
     if variance.type.rank > 2:
         refuse(g, "multivariate_normal", f"{variance.type} is no covariance")
-    means = None if mean is None else to_float(g, as_operand(g, mean))
+    means = None if mean is None else to_real(g, as_operand(g, mean), "multivariate_normal")
     if variance.type.rank:
         dimension = variance.shape[-1]
     else:
@@ -103,7 +103,7 @@ def dirichlet_logpdf(g: Builder, x: Any, alpha: Any) -> Value:
 
     SciPy refuses shares that do not sum to 1; here they are the author's to keep.
     """
-    shares, power = (to_float(g, v) for v in promoted(g, x, alpha))
+    shares, power = (to_real(g, v, "dirichlet") for v in promoted(g, x, alpha))
     if shares.shape[0] == power.shape[0] - 1:
         rest = g.sub(1.0, sum_along(shares, 0, keepdims=True))
         shares = concatenate([shares, rest])
@@ -123,8 +123,8 @@ def dirichlet_pdf(g: Builder, x: Any, alpha: Any) -> Value:
 @implements_scipy("stats.multinomial.logpmf")
 def multinomial_logpmf(g: Builder, x: Any, n: Any, p: Any) -> Value:
     """The logarithm of the probability of counts along the last axis; -inf where they do not sum to n."""
-    counts, shares = (to_float(g, v) for v in promoted(g, x, p))
-    total = to_float(g, n)
+    counts, shares = (to_real(g, v, "multinomial") for v in promoted(g, x, p))
+    total = to_real(g, n, "multinomial")
     fits = g.eq(sum_along(counts, -1), total)
     whole = g.logical_and(g.ge(counts, 0), g.eq(g.floor(counts), counts))
     fits = g.logical_and(fits, g.emit("reduce_all", whole, axes=(counts.type.rank - 1,)))
@@ -139,7 +139,7 @@ def wishart_logpdf(g: Builder, x: Any, df: Any, scale: Any) -> Value:
     Of x and scale, the lower triangles are read.
     """
     matrix, spread = (_matrix(g, v) for v in promoted(g, x, scale))
-    degrees, p = to_float(g, df), spread.shape[-1]
+    degrees, p = to_real(g, df, "wishart"), spread.shape[-1]
     several = matrix.type.rank == 3
     matrix = moveaxis(matrix, 2, 0) if several else matrix
     log_x = g.mul(sum_along(g.log(_diagonals(g, cholesky(matrix))), -1), 2.0)
@@ -151,7 +151,7 @@ def wishart_logpdf(g: Builder, x: Any, df: Any, scale: Any) -> Value:
 
 
 def _matrix(g: Builder, v: Value) -> Value:
-    value = to_float(g, v)
+    value = to_real(g, v, "wishart")
     return g.reshape(value, (1, 1)) if value.type.rank == 0 else value
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
-from gradserve.numpy.arguments import Unsupported, promoted, refuse, to_float
+from gradserve.numpy.arguments import Unsupported, promoted, refuse, to_float, to_real
 from gradserve.numpy.indexing import getitem
 from gradserve.numpy.norms import vector_norm
 from gradserve.numpy.products import matmul
@@ -116,7 +116,7 @@ def _metric(g: Builder, name: Any) -> Metric:
 
 
 def _rows(g: Builder, x: Any, function: str) -> Value:
-    value = to_float(g, x)
+    value = to_real(g, x, function)
     if value.type.rank != 2:
         refuse(g, function, f"{value.type} is no matrix of rows")
     return value
