@@ -26,7 +26,7 @@ export RAY_DEDUP_LOGS := 0
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup proto format lint lint-python lint-proto test deploy-test dashboards golden demo attack bench clean
+.PHONY: help setup proto format lint lint-python lint-proto test deploy-test dashboards golden demo attack soak bench clean
 
 help: ## list the targets
 	@echo "gradserve: make <target>"
@@ -110,6 +110,9 @@ demo: $(VENV)/.demo ## see gradserve work, from a fresh clone
 
 attack: $(VENV)/.dev ## send mutated graphs through every pass (ATTACK_ARGS="--count 200000")
 	@$(BIN)/python -m tests.attack.campaign $(ATTACK_ARGS)
+
+soak: $(VENV)/.dev ## load a service while its parts are killed, stopped, starved and restarted (SOAK_ARGS="--minutes 20")
+	@$(BIN)/python -m tests.soak $(SOAK_ARGS)
 
 bench: $(VENV)/.dev ## time gradserve (BENCH_ARGS passes options)
 	@$(BIN)/python tests/bench/run.py $(BENCH_ARGS)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import gc
+import weakref
 from itertools import product
 
 import mpmath as mp
@@ -26,8 +28,10 @@ pytestmark = pytest.mark.skipif(vectors._library() is None, reason="there is no 
 def called(ufunc: np.ufunc, *operands: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
     """What the loop over vectors makes of arrays of one length."""
     result = np.empty(len(operands[0])) if out is None else out
-    pointers = vectors.vector_loop(ufunc, [ElementType.FLOAT64] * len(operands))
-    assert pointers is not None
+    made = vectors.vector_loop(ufunc, [ElementType.FLOAT64] * len(operands))
+    assert made is not None
+    pointers, code = made
+    assert code["loop"] == pointers[0]
     arrays = [*operands, result]
     data = np.array([array.ctypes.data for array in arrays])
     strides = np.array([array.strides[0] for array in arrays])
@@ -35,6 +39,18 @@ def called(ufunc: np.ufunc, *operands: np.ndarray, out: np.ndarray | None = None
     loop = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_void_p] * 5)(pointers[0])
     loop(pointers[1], data.ctypes.data, count.ctypes.data, strides.ctypes.data, pointers[2])
     return result
+
+
+def test_code_lives_as_long_as_whoever_calls_it():
+    """Of two threads that make the same loop at the same moment, the cache forgets what one of them made."""
+    loop = ufuncs.inner_loop.__wrapped__(np.exp, (ElementType.FLOAT64,))
+    assert loop is not None
+    code = weakref.ref(vectors._loop(1))
+    vectors._loop.cache_clear()
+    ufuncs.inner_loop.cache_clear()
+    gc.collect()
+    assert loop.keeps["loop"] == loop.pointers[0]
+    assert code() is loop.keeps
 
 
 def points(ufunc: np.ufunc) -> list[np.ndarray]:

@@ -56,7 +56,8 @@ def inner_loop(ufunc: np.ufunc, operands: tuple[ElementType, ...]) -> InnerLoop 
         return None
     vectors = vector_loop(ufunc, operands)
     if vectors is not None:
-        return InnerLoop(vectors, result, None)
+        pointers, code = vectors
+        return InnerLoop(pointers, result, code)
     pointer_of = ctypes.pythonapi.PyCapsule_GetPointer
     pointer_of.restype, pointer_of.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
     call = _CallInfo.from_address(pointer_of(info, _CAPSULE))

@@ -46,13 +46,19 @@ _NAMES: Mapping[np.ufunc, str] = {
 _LANES = 4
 
 
-def vector_loop(ufunc: np.ufunc, operands: Sequence[ElementType]) -> tuple[int, int, int] | None:
-    """The three pointers of an inner loop that calls the library's function; None if there is none."""
+def vector_loop(ufunc: np.ufunc, operands: Sequence[ElementType]) -> tuple[tuple[int, int, int], Any] | None:
+    """The three pointers of an inner loop that calls the library's function, and the code behind them; None if none.
+
+    Threads that ask at the same moment may get code of their own each, which lives no longer than it is kept.
+    """
     name = _NAMES.get(ufunc)
     if name is None or any(t is not ElementType.FLOAT64 for t in operands):
         return None
     function = _function(f"_ZGVdN{_LANES}{'v' * len(operands)}_{name}")
-    return None if function is None else (_loop(len(operands))["loop"], function, 0)
+    if function is None:
+        return None
+    code = _loop(len(operands))
+    return (code["loop"], function, 0), code
 
 
 @functools.cache
