@@ -134,10 +134,10 @@ def _do(
     out: Outcome,
     tell: Callable[[float, Outcome], None],
 ) -> None:
-    """Does the faults at their moments, until the time is over."""
+    """Does the faults at their moments, until the time is over and all are done."""
     started = time.monotonic()
     due = next(plan, None)
-    while (now := time.monotonic() - started) < seconds:
+    while (now := time.monotonic() - started) < seconds or due is not None:
         if due is not None and now >= due[0]:
             out.faults.append((now, due[1]()))
             due = next(plan, None)
