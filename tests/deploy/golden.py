@@ -72,7 +72,7 @@ def _marked(manifests: Iterable[Manifest]) -> list[Manifest]:
     """The manifests without what differs by rendering or lies elsewhere in the repository."""
     marked = copy.deepcopy(list(manifests))
     for manifest in marked:
-        if manifest["kind"] == "ConfigMap":
+        if manifest["kind"] == "ConfigMap" and "settings.yaml" not in manifest["data"]:
             manifest["data"] = dict.fromkeys(manifest["data"], "(a dashboard)")
         if manifest["kind"] == "PrometheusRule":
             manifest["spec"] = "(the rules)"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,7 +13,7 @@ from ray.autoscaler._private.kuberay import autoscaling_config
 from ray.scripts import scripts
 
 from gradserve.pools.ray.pool import WORKER_MEMORY
-from gradserve.service.__main__ import settings_of
+from gradserve.service.command_line import settings_of
 from gradserve.service.settings import Settings
 from tests.deploy.chart import PRODUCTION, Manifest, render, the
 from tests.deploy.golden import SETS, rendered
@@ -29,7 +31,21 @@ def settings(manifests: list[Manifest]) -> Settings:
     container = front_end(manifests)
     program, command, *arguments = [str(word) for word in (*container["command"], *container["args"])]
     assert (program, command) == ("gradserve", "serve")
-    return settings_of(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        return settings_of([in_folder(word, manifests, Path(folder)) for word in arguments])
+
+
+def in_folder(argument: str, manifests: list[Manifest], folder: Path) -> str:
+    """An argument that names the file of settings, with what the pod would find there in a folder of ours."""
+    if not argument.startswith("--config="):
+        return argument
+    spec = the(manifests, "Deployment")["spec"]["template"]["spec"]
+    path = Path(argument.removeprefix("--config="))
+    (mount,) = (each for each in spec["containers"][0]["volumeMounts"] if each["mountPath"] == str(path.parent))
+    (volume,) = (each for each in spec["volumes"] if each["name"] == mount["name"])
+    data = the(manifests, "ConfigMap", volume["configMap"]["name"])["data"]
+    (folder / path.name).write_text(data[path.name])
+    return f"--config={folder / path.name}"
 
 
 def ray_options(group: dict[str, Any], *more: str) -> dict[str, Any]:
@@ -69,6 +85,24 @@ def test_front_end_of_the_defaults():
     for name in ("metrics_port", "ray_metrics_port", "max_in_flight", "max_seconds", "grace", "log_level"):
         assert getattr(found, name) == getattr(plain, name)
     assert found.address.rpartition(":")[2] == plain.address.rpartition(":")[2]
+
+
+def test_settings_of_the_file_reach_the_front_end():
+    found = settings(rendered("everything"))
+    assert found.limits.peak_bytes == 4 << 30
+    assert (found.max_in_flight_bytes, found.queue_seconds) == (1 << 28, 0.5)
+
+
+def test_large_numbers_reach_the_front_end():
+    for helm in (3, 4):
+        rendering = render({"frontend": {"config": {"value_bytes": (1 << 40) + 1}}}, helm=helm)
+        assert settings(rendering).limits.value_bytes == (1 << 40) + 1
+
+
+def test_planted_unknown_setting_is_found(capsys):
+    with pytest.raises(SystemExit):
+        settings(render({"frontend": {"config": {"peak_byte": 1}}}))
+    assert "'peak_byte' is no setting; the nearest is peak_bytes" in capsys.readouterr().err
 
 
 def test_planted_unknown_option_is_found(capsys):

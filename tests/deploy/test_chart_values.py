@@ -66,6 +66,15 @@ AT_ODDS: dict[str, tuple[Any, str]] = {
         {"frontend": {"tls": {"certificate": CERTIFICATE, "existingSecret": "s"}}},
         "existingSecret, or certificate and key, not both",
     ),
+    "setting with a value": (
+        {"frontend": {"config": {"max_in_flight": 3}}},
+        "max_in_flight has a value of its own in this chart",
+    ),
+    "setting among the arguments": (
+        {"frontend": {"config": {"lanes": 3}, "extraArgs": ["--lanes=4"]}},
+        "lanes .* is among frontend.extraArgs",
+    ),
+    "no Ray by the file": ({"frontend": {"config": {"ray": True}}, "ray": {"enabled": False}}, "ray has a value"),
     "fewest above most": ({"frontend": {"autoscaling": {"minReplicas": 9}}}, r"minReplicas \(9\).*maxReplicas \(6\)"),
     "kept above grown": ({"frontend": {"workers": 5}}, r"workers \(5\) is more than frontend.maxWorkers \(4\)"),
     "pods outside bounds": ({"ray": {"worker": {"replicas": 9}}}, r"replicas \(9\) must lie between"),

@@ -14,7 +14,7 @@ from docker.utils.build import exclude_paths
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from gradserve.service.__main__ import settings_of
+from gradserve.service.command_line import settings_of
 from gradserve.service.settings import Settings
 from tests.deploy.images import DOCKERFILE, ROOT, TARGETS
 from tests.deploy.locks import locked

@@ -1,17 +1,28 @@
 """Settings, the program's options, and TLS."""
 
+import os
 import socket
 import subprocess
 import sys
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import grpc
 import pytest
+import yaml
 
 from gradserve import wire
 from gradserve.ir.errors import InvalidRequest
-from gradserve.service.__main__ import main, settings_of
-from gradserve.service.settings import Settings, Tls
+from gradserve.ir.limits import GraphLimits
+from gradserve.ir.quantities import Count, Quantity
+from gradserve.jobs.limits import Limits
+from gradserve.runtime.memory import memory_limit
+from gradserve.service import described
+from gradserve.service.__main__ import main
+from gradserve.service.command_line import configuration_of, settings_of
+from gradserve.service.configuration import SETTINGS
+from gradserve.service.described import Switch, value_of
+from gradserve.service.settings import GROUPS, SERVED, Settings, Tls
 from gradserve.v1 import derivative_service_pb2 as pb
 from tests.certificates import self_signed
 from tests.service.support import Stubs, call_of, refusal
@@ -137,3 +148,190 @@ def test_tls(start, certificate):
     with grpc.secure_channel(f"127.0.0.1:{server.port}", grpc.ssl_channel_credentials()) as channel:
         refused = refusal(lambda: Stubs(channel).derivatives.Gradient(request, timeout=10))
         assert refused.code is grpc.StatusCode.UNAVAILABLE
+
+
+# ---- one description, four places
+
+
+SECTIONS = {Limits: "", GraphLimits: "graph_", Tls: "tls_"}
+
+
+def test_every_field_is_a_setting_and_explained():
+    own = {field.name for field in fields(Settings)} - {"limits", "graph_limits", "tls"}
+    nested = {prefix + field.name for cls, prefix in SECTIONS.items() for field in fields(cls)}
+    assert set(SETTINGS) == own | nested
+    assert len(SETTINGS) == len(own) + sum(len(fields(cls)) for cls in SECTIONS)  # no two share a name
+    assert [name for name, setting in SETTINGS.items() if not setting.help or not setting.group] == []
+
+
+def test_planted_fields_that_cannot_be_settings_are_found():
+    @dataclass
+    class Planted:
+        unexplained: int = 3
+        unbounded: Count = 3
+
+    with pytest.raises(TypeError, match="a setting cannot be <class 'int'>"):
+        described.settings_of(Planted, ())
+    del Planted.__annotations__["unexplained"], Planted.__dataclass_fields__["unexplained"]
+    assert described.settings_of(Planted, ())["unbounded"].help == ""
+
+
+def text_of(setting):
+    """Some value that is not the default, as a text, and what it means."""
+    if isinstance(setting.kind, Switch):
+        return ("no", False) if SERVED.get(setting.name, setting.default) else ("yes", True)
+    kind = getattr(setting.kind, "of", setting.kind)
+    if isinstance(kind, Quantity):
+        return ("77", 77)
+    if kind.choices:
+        return (kind.choices[0], kind.choices[0])
+    return ("127.0.0.1:77", "127.0.0.1:77") if kind.made is str else ("a.pem", Path("a.pem"))
+
+
+COMPANIONS = {"tls_certificate": "tls_key", "tls_key": "tls_certificate"}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_every_setting_in_every_place(name, tmp_path):
+    setting, file = SETTINGS[name], tmp_path / "settings.yaml"
+    text, value = text_of(setting)
+    word = [setting.flag.replace("--", "--no-") if text == "no" else setting.flag]
+    word += [] if isinstance(setting.kind, Switch) else [text]
+    with_it = dict.fromkeys(COMPANIONS.get(name, "").split(), "b.pem")
+    file.write_text("".join(f"{key}: {each}\n" for key, each in {name: text, **with_it}.items()))
+    environment = {SETTINGS[key].variable: each for key, each in {name: text, **with_it}.items()}
+    more = [each for key, path in with_it.items() for each in (SETTINGS[key].flag, path)]
+    for found in (
+        configuration_of([*word, *more], {}),
+        configuration_of([], environment),
+        configuration_of(["--config", str(file)], {}),
+        configuration_of([], {"GRADSERVE_CONFIG": str(file)}),
+    ):
+        assert value_of(found.settings, setting) == value
+        assert found.sources[name] != "default"
+        assert {found.sources[key] for key in SETTINGS if key != name and key not in with_it} == {"default"}
+
+
+def test_flags_before_environment_before_file_before_defaults(tmp_path):
+    file = tmp_path / "settings.yaml"
+    file.write_text("lanes: 5\nprobes: 5\npoints: 5\n")
+    environment = {"GRADSERVE_LANES": "6", "GRADSERVE_PROBES": "6", "PATH": "/bin", "GRADSERVE_DATA": "/data"}
+    found = configuration_of(["--config", str(file), "--lanes=7"], environment)
+    assert (found.settings.lanes, found.settings.limits.probes, found.settings.limits.points) == (7, 6, 5)
+    names = ("lanes", "probes", "points", "directions")
+    assert [found.sources[name] for name in names] == ["flag", "environment", str(file), "default"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("peak_bytes", "64MiB", 64 << 20),
+        ("peak_bytes", "64 mib", 64 << 20),
+        ("peak_bytes", "64Mi", 64 << 20),
+        ("peak_bytes", "1GB", 10**9),
+        ("peak_bytes", "1.5KiB", 1536),
+        ("peak_bytes", "1_000", 1000),
+        ("peak_bytes", "9007199254740993", 2**53 + 1),
+        ("grace", "30s", 30.0),
+        ("grace", "1.5h", 5400.0),
+        ("grace", "250ms", 0.25),
+        ("grace", "2", 2.0),
+        ("flops", "2e15", 2e15),
+        ("points", "1e6", 10**6),
+        ("max_connection_age", "none", None),
+        ("metrics_port", "-1", None),
+        ("ray", "off", False),
+    ],
+)
+def test_numbers_with_units(name, text, value, tmp_path):
+    found = value_of(configuration_of([], {SETTINGS[name].variable: text}).settings, SETTINGS[name])
+    assert found == value
+    assert type(found) is type(value)
+    file = tmp_path / "settings.yaml"
+    file.write_text(f"{name}: {text}\n")  # where YAML itself makes numbers of some
+    assert value_of(configuration_of(["--config", str(file)], {}).settings, SETTINGS[name]) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("max_in_fligth: 3", "'max_in_fligth' is no setting; the nearest is max_in_flight"),
+        ("lanes: many", "lanes: 'many' is no number from 1"),
+        ("lanes: 1.5", "lanes: 1.5 is not a whole number from 1"),
+        ("lanes: true", "lanes: True is no number from 1"),
+        ("lanes: [1]", "lanes: [1] is no number from 1"),
+        ("lanes: null", "lanes: None is no number from 1"),
+        ("lanes: 0", "lanes: 0 is out of bounds: a number from 1 is at least 1"),
+        ("lanes: 2\nlanes: 3", "'lanes' is there twice"),
+        ("grace: 3parsecs", "grace: '3parsecs' is no number of seconds, such as 30s"),
+        ("peak_bytes: .inf", "peak_bytes: inf is no number of bytes"),
+        ("address: 7", "address: 7 is no text"),
+        ("log_level: LOUD", "log_level: 'LOUD' is none of DEBUG, INFO, WARNING, ERROR"),
+        ("ray: perhaps", "ray: 'perhaps' is neither true nor false"),
+        ("tls_key: k.pem", "tls_key is there without tls_certificate: they go together"),
+        ("metrics_port: 65536", "65536 is out of bounds: a port is from 0 to 65535"),
+        ("- 1", "is no mapping from names of settings"),
+        ("{", "is no YAML"),
+        ("a: !!python/object/apply:os.getcwd []", "is no YAML"),
+        ("1: 2", "1 is no setting"),
+    ],
+)
+def test_one_line_says_what_is_wrong_in_a_file(text, told, tmp_path, capsys):
+    file = tmp_path / "settings.yaml"
+    file.write_text(text)
+    said = refused_line(["--config", str(file)], {}, capsys)
+    assert told in said
+    assert str(file) in said or "go together" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "told"),
+    [
+        (["--max-inflight=3"], {}, "--max-inflight=3 is no option; the nearest is --max-in-flight"),
+        (["--max-in", "3"], {}, "--max-in is no option"),  # no abbreviations: another setting may come to begin so
+        (["lanes"], {}, "lanes is no option"),
+        (["--lanes"], {}, "--lanes: expected one argument"),
+        (["--lanes", "x"], {}, "--lanes: 'x' is no number from 1"),
+        ([], {"GRADSERVE_LANES": ""}, "GRADSERVE_LANES: '' is no number from 1"),
+        ([], {"GRADSERVE_MAX_INFLIGHT": "3"}, "GRADSERVE_MAX_INFLIGHT is no setting; the nearest is GRADSERVE_MAX_IN_"),
+        (["--config", "/nowhere/s.yaml"], {}, "/nowhere/s.yaml cannot be read"),
+    ],
+)
+def test_one_line_says_what_is_wrong(arguments, environment, told, capsys):
+    assert told in refused_line(arguments, environment, capsys)
+
+
+def refused_line(arguments, environment, capsys):
+    with pytest.raises(SystemExit) as ended:
+        configuration_of(arguments, environment)
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+def test_printed_settings_are_a_file_of_the_same_settings(tmp_path):
+    words = "--peak-bytes 1000000001 --grace 1.25 --tls-certificate c.pem --tls-key k.pem --flops 3e14 --no-ray"
+    command = [sys.executable, "-m", "gradserve.service", *words.split(), "--print-config"]
+    environment = {**os.environ, "GRADSERVE_PROBES": "7"}
+    text = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, env=environment).stdout
+    for line in ("peak_bytes: 1000000001  # flag", "probes: 7  # environment", "points: 1000000  # default"):
+        assert line in text.splitlines()
+    file = tmp_path / "settings.yaml"
+    file.write_text(text)
+    memory = memory_limit()
+    expected = settings_of([*words.split(), "--probes", "7"]).within(memory)
+    assert settings_of(["--config", str(file)]) == expected
+    assert set(yaml.safe_load(text)) == set(SETTINGS)
+
+
+def test_what_the_memory_lowers_is_told():
+    found = configuration_of(["--blob-store-bytes", "4GiB"], {}).within(1 << 30)
+    assert found.settings.blob_store_bytes == 1 << 28
+    assert "blob_store_bytes: 256MiB  # flag, lowered to fit into the memory" in found.text().splitlines()
+
+
+def test_help_teaches_in_groups():
+    command = [sys.executable, "-m", "gradserve.service", "--help"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    assert [title for _, title in GROUPS if f"\n{title}:\n" not in text] == []
+    assert [setting.flag for setting in SETTINGS.values() if setting.flag not in text] == []

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
 
 from gradserve.ir.errors import InvalidRequest
 from gradserve.ir.limits import DEFAULT_LIMITS, GraphLimits
+from gradserve.ir.quantities import Amount, Bytes, Count, Port, Seconds
 from gradserve.jobs.limits import Limits
+from gradserve.service.described import PREFIX
 
 MAX_PORT = (1 << 16) - 1
 _SPARE_THREADS = 8
@@ -21,23 +26,28 @@ class Tls:
     """The files of a server's certificate chain and private key, in PEM."""
 
     certificate: Path
+    """The certificate chain of the server, in PEM; without it, connections are plain."""
     key: Path
+    """Its private key, in PEM."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Every setting of a service. The defaults serve one machine, to that machine alone."""
+    """Every setting of a service. The defaults serve one machine, to that machine alone.
+
+    Command line, environment, file and help are made of these fields: of their types, defaults and texts.
+    """
 
     address: str = "127.0.0.1:50051"
     """Where to listen: `host:port`, where port 0 means any that is free, or `unix:/path` for this user alone."""
-    metrics_port: int | None = 9464
+    metrics_port: Port | None = 9464
     """Where the metrics page is, on the same host; 0 means any that is free, None no page."""
-    tls: Tls | None = None
+    tls: Tls | None = field(default=None, metadata={PREFIX: "tls_"})
     """The server's certificate; without one, connections are plain."""
-    processes: int = 1
+    processes: Count = 1
     """Front-end processes behind the one address, all on one Ray cluster. A connection stays with one of them."""
 
-    workers: int | None = None
+    workers: Count | None = None
     """Threads of each process's own pool and, with Ray, actors of all of them; None means the number of processors."""
     ray: bool = False
     """Whether there is a pool of Ray actors beside the front end's own."""
@@ -45,60 +55,60 @@ class Settings:
     """The Ray cluster to use, through a Ray node that runs on this machine; None starts a cluster here."""
     ray_join: str | None = None
     """The head (`host:port`) of a Ray cluster to join with a Ray node of our own, which offers no processors."""
-    ray_metrics_port: int = 8080
+    ray_metrics_port: Port = 8080
     """Where that node publishes Ray's metrics."""
-    max_workers: int | None = None
+    max_workers: Count | None = None
     """The actors that a process may have while work waits; None means no more than `workers`."""
 
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = field(default_factory=Limits, metadata={PREFIX: ""})
     """The most that one call may cost."""
-    graph_limits: GraphLimits = DEFAULT_LIMITS
+    graph_limits: GraphLimits = field(default=DEFAULT_LIMITS, metadata={PREFIX: "graph_"})
     """How large a graph may be."""
-    max_connection_age: float | None = None
+    max_connection_age: Seconds | None = None
     """Seconds after which clients are told to connect anew, so that they find new replicas; None means never."""
-    max_seconds: float = 3600.0
+    max_seconds: Seconds = 3600.0
     """The longest deadline of a call, and its deadline if the client states none."""
 
-    max_in_flight: int = 64
+    max_in_flight: Count = 64
     """Calls that are worked on at once, by each process: how connections spread over them is left to chance."""
-    max_in_flight_bytes: int = 1 << 30
+    max_in_flight_bytes: Bytes = 1 << 30
     """Bytes of the requests of those calls."""
-    max_queued: int = 64
+    max_queued: Amount = 64
     """Calls that may wait for others to end; further ones are told to try again."""
-    queue_seconds: float = 1.0
+    queue_seconds: Seconds = 1.0
     """How long they may wait."""
-    lanes: int = 2
+    lanes: Count = 2
     """Small calls that run at the same moment, by each process; those that wait or take long go on beside them."""
-    threads: int | None = None
+    threads: Count | None = None
     """Threads that hold calls; None means enough for all that run or wait, and some to turn others away."""
 
-    max_message_bytes: int = 64 << 20
+    max_message_bytes: Bytes = 64 << 20
     """The largest request message. Larger arrays come as blobs."""
-    inline_limit: int = 32 << 20
+    inline_limit: Bytes = 32 << 20
     """Bytes of results that one reply carries; larger ones are left in the blob store."""
-    graph_store_bytes: int = 1 << 30
+    graph_store_bytes: Bytes = 1 << 30
     """Memory for registered graphs; the least recently used are forgotten first."""
-    graph_store_count: int = 4096
+    graph_store_count: Count = 4096
     """How many graphs are kept at most."""
-    plan_bytes: int = 1 << 30
+    plan_bytes: Bytes = 1 << 30
     """Memory for derived graphs, as much for programs and for schedules."""
-    front_end_bytes: int = 2 << 30
+    front_end_bytes: Bytes = 2 << 30
     """Predicted live bytes of a chunk above which it goes to the cluster, if there is one, however short it is."""
-    blob_store_bytes: int = 4 << 30
+    blob_store_bytes: Bytes = 4 << 30
     """Memory for blobs, those half written included; the least recently used are forgotten first."""
-    max_blob_bytes: int = 2 << 30
+    max_blob_bytes: Bytes = 2 << 30
     """The largest blob."""
 
-    grace: float = 30.0
+    grace: Seconds = 30.0
     """Seconds that calls in flight have to end in when the service is told to stop."""
-    log_level: str = "INFO"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """The least severe messages that are logged."""
 
     def __post_init__(self) -> None:
         """Sees that one can listen on the address, by so many processes: gRPC takes 99999 for another port.
 
         Raises:
-            InvalidRequest: one cannot.
+            InvalidRequest: one cannot, or settings exclude each other.
         """
         match = _HOST_AND_PORT.fullmatch(self.address)
         if not _SCHEMES.fullmatch(self.address) and not (match and int(match[2]) <= MAX_PORT):
@@ -108,6 +118,12 @@ class Settings:
             )
         if self.processes > 1 and not match:
             raise InvalidRequest(f"{self.address!r} is for one process; {self.processes} share a port: write host:port")
+        if self.ray_address is not None and self.ray_join is not None:
+            raise InvalidRequest(
+                "ray_address and ray_join exclude each other: use a cluster of this machine, or join one"
+            )
+        if (self.max_workers or self.workers or 0) < (self.workers or 0):
+            raise InvalidRequest(f"max_workers, {self.max_workers}, is less than workers, {self.workers}")
 
     def within(self, memory: int) -> Settings:
         """The same where all processes may take so many bytes: what they keep for clients takes up to half of them."""
@@ -141,3 +157,18 @@ class Settings:
     def handler_threads(self) -> int:
         """Threads that hold calls."""
         return self.threads or self.max_in_flight + self.max_queued + _SPARE_THREADS
+
+
+SERVED: Mapping[str, Any] = MappingProxyType({"ray": True})
+"""Where `gradserve serve` begins, other than a service within a program."""
+GROUPS = (
+    ("address", "Where it is"),
+    ("workers", "What computes"),
+    ("limits", "The most that one call may cost"),
+    ("graph_limits", "The largest graph"),
+    ("max_connection_age", "Connections and deadlines"),
+    ("max_in_flight", "Calls at once"),
+    ("max_message_bytes", "Messages and memory"),
+    ("grace", "Running and ending"),
+)
+"""What settings are listed under, each title from the field that it begins at."""

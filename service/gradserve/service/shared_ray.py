@@ -35,4 +35,4 @@ def share_ray(
     # All may grow at the same time: then they share processors, as all that runs on one machine does.
     head = cluster.started(most * settings.processes)
     running.callback(head.close)
-    return replace(settings, workers=workers, ray_address=head.address), head.inherited
+    return replace(settings, workers=workers, max_workers=most, ray_address=head.address), head.inherited

@@ -7,27 +7,32 @@ from dataclasses import dataclass
 
 from gradserve.ir.errors import LimitExceeded
 from gradserve.ir.graph import Graph, Literal
+from gradserve.ir.quantities import Amount, Bytes, Count
 
 
 @dataclass(frozen=True, slots=True)
 class GraphLimits:
     """The largest graph that is taken."""
 
-    nodes: int = 100_000
+    nodes: Count = 100_000
     """Nodes, those of functions counted at every node that calls them."""
-    depth: int = 16
+    depth: Amount = 16
     """How deep functions call functions."""
-    inputs: int = 10_000
-    outputs: int = 10_000
-    constants: int = 10_000
-    values: int = 200_000
+    inputs: Count = 10_000
+    """Inputs of a graph."""
+    outputs: Count = 10_000
+    """Outputs of a graph."""
+    constants: Amount = 10_000
+    """Constants of a graph."""
+    values: Count = 200_000
     """Inputs, constants and results of nodes together."""
-    operands: int = 1_000_000
+    operands: Amount = 1_000_000
     """Operands of all nodes together."""
-    origins: int = 100_000
-    name_length: int = 1024
+    origins: Amount = 100_000
+    """Source lines that nodes were traced at."""
+    name_length: Count = 1024
     """Characters of one name or file name."""
-    inline_bytes: int = 256 << 20
+    inline_bytes: Bytes = 256 << 20
     """Elements of constants that travel inside the graph."""
 
     def require(self, **counts: int) -> None:

@@ -8,31 +8,32 @@ from dataclasses import dataclass
 from gradserve.execution import Schedule
 from gradserve.ir.errors import LimitExceeded
 from gradserve.ir.graph import Graph, Origin
+from gradserve.ir.quantities import Bytes, Count, Number, Seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """The most that one call may cost."""
 
-    plan_nodes: int = 1_000_000
+    plan_nodes: Count = 1_000_000
     """Nodes of any one graph on the way to a program."""
-    plan_seconds: float = 60.0
+    plan_seconds: Seconds = 60.0
     """Processor seconds of making the programs of one job."""
-    value_bytes: int = 128 << 30
+    value_bytes: Bytes = 128 << 30
     """Bytes of any one value of the graph as it was sent, even if no step need store it."""
-    peak_bytes: int = 8 << 30
+    peak_bytes: Bytes = 8 << 30
     """Live bytes of one chunk."""
-    step_seconds: float = 60.0
+    step_seconds: Seconds = 60.0
     """Predicted seconds of any one step: no executor can be stopped within a step."""
-    flops: float = 1e15
+    flops: Number = 1e15
     """Floating-point operations of the whole call."""
-    result_bytes: int = 4 << 30
+    result_bytes: Bytes = 4 << 30
     """Bytes of all results."""
-    points: int = 1_000_000
+    points: Count = 1_000_000
     """Points of one batch."""
-    probes: int = 1_000_000
+    probes: Count = 1_000_000
     """Probes of one estimate."""
-    directions: int = 1_000
+    directions: Count = 1_000
     """Directions of one verification."""
 
     def check_graph(self, graph: Graph) -> None:

@@ -5,6 +5,7 @@ What the schema cannot say because it looks at one value at a time: ends with a 
 {{- include "gradserve.checkNames" . -}}
 {{- include "gradserve.checkApis" . -}}
 {{- include "gradserve.checkTls" .Values.frontend.tls -}}
+{{- include "gradserve.checkConfig" . -}}
 {{- include "gradserve.checkScaling" . -}}
 {{- include "gradserve.checkEnvironment" . -}}
 {{- include "gradserve.checkRay" . -}}
@@ -39,6 +40,16 @@ list of APIs is a real cluster's, and what it lacks is not installed.
 {{- end -}}
 {{- if ne (empty .certificate) (empty .key) -}}
 {{- fail "frontend.tls: certificate and key go together." -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Flags win over the file, so that a setting with a value of its own would be there without effect. */}}
+{{- define "gradserve.checkConfig" -}}
+{{- $arguments := include "gradserve.frontendArgs" . -}}
+{{- range $name, $value := .Values.frontend.config -}}
+{{- if regexMatch (printf "--(no-)?%s(=|\\s|$)" (replace "_" "-" $name)) $arguments -}}
+{{- fail (printf "frontend.config: %s has a value of its own in this chart, or is among frontend.extraArgs; set it there." $name) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 

@@ -16,7 +16,7 @@ INTERRUPTED = 130
 _NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ping": ("", ()),
     "import": ("", ()),
-    "serve": ("service", ("grpc_health", "grpc_reflection", "prometheus_client", "scipy", "threadpoolctl")),
+    "serve": ("service", ("grpc_health", "grpc_reflection", "prometheus_client", "scipy", "threadpoolctl", "yaml")),
     "demo": ("demo", ("rich", "ray", "sklearn")),
 }
 """The extra and the modules that a command needs; the others need those of `cli`."""

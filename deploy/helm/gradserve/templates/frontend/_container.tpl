@@ -1,6 +1,7 @@
-{{/* What the checksum of a front end's pod covers: the secrets that the values themselves hold. */}}
+{{/* What the checksum of a front end's pod covers: the settings and secrets that the values themselves hold. */}}
 {{- define "gradserve.frontendSecrets" -}}
 {{- toYaml .Values.frontend.tls -}}
+{{- with .Values.frontend.config }}{{ toYaml . }}{{ end -}}
 {{- toYaml .Values.ray.auth -}}
 {{- end -}}
 
@@ -43,6 +44,11 @@ volumeMounts:
     mountPath: /etc/gradserve/tls
     readOnly: true
   {{- end }}
+  {{- if .Values.frontend.config }}
+  - name: config
+    mountPath: /etc/gradserve/config
+    readOnly: true
+  {{- end }}
 {{- end -}}
 
 {{- define "gradserve.frontendArgs" -}}
@@ -68,6 +74,9 @@ volumeMounts:
 - --tls-key=/etc/gradserve/tls/tls.key
 {{- end }}
 - --log-level={{ $front.logLevel }}
+{{- if $front.config }}
+- --config=/etc/gradserve/config/settings.yaml
+{{- end }}
 {{- range $front.extraArgs }}
 - {{ . | quote }}
 {{- end }}

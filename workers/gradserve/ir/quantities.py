@@ -1,0 +1,88 @@
+"""Numbers of settings as their types say them: what one counts, its bounds, its units, and how it is written."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, TypeAlias
+
+_WRITTEN = re.compile(r"([+-]?[0-9][0-9_]*(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?)\s*([a-zA-Z]*)")
+_SIZES = {
+    "b": 1,
+    **{f"{letter}{tail}": 1000**power for power, letter in enumerate("kmgt", 1) for tail in ("b",)},
+    **{f"{letter}i{tail}": 1024**power for power, letter in enumerate("kmgt", 1) for tail in ("", "b")},
+}
+_DURATIONS = {"ms": 1e-3, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What a number of a setting may be."""
+
+    noun: str
+    """What the number is one of, for messages."""
+    least: float = 0
+    most: float = math.inf
+    whole: bool = True
+    units: Mapping[str, float] = field(default_factory=dict, hash=False)
+    """What a number may be followed by, in small letters, and how many ones of it there are in that."""
+    shown: tuple[str, ...] = ()
+    """Units that it is written in, the largest that divides it; one must be 1."""
+    metavar: str = "N"
+    """What stands for it in a command line."""
+
+    def read(self, raw: object) -> float:
+        """The number that a text or a number says.
+
+        Raises:
+            ValueError: it is none, or out of bounds; says what may be written.
+        """
+        number = self._number(raw)
+        if self.whole and number != math.floor(number):
+            raise ValueError(f"{raw!r} is not a whole {self.noun}")
+        if not self.least <= number <= self.most:
+            bounds = f"at least {self.least:g}" if self.most == math.inf else f"from {self.least:g} to {self.most:g}"
+            raise ValueError(f"{raw!r} is out of bounds: a {self.noun} is {bounds}")
+        return int(number) if self.whole else float(number)
+
+    def show(self, number: float) -> int | float | str:
+        """The number as `read` takes it."""
+        for unit in self.shown if number else ():
+            times = number / self.units[unit.lower()]
+            if times == math.floor(times):
+                return f"{math.floor(times)}{unit}"
+        if self.whole:
+            return number
+        short = f"{number:g}" if float(f"{number:g}") == number else repr(number)
+        return short + (self.shown[-1] if self.shown else "")
+
+    def _number(self, raw: object) -> float:
+        if isinstance(raw, int | float) and not isinstance(raw, bool) and math.isfinite(raw):
+            return raw
+        match = _WRITTEN.fullmatch(raw.strip()) if isinstance(raw, str) else None
+        if match is None or (match[2] and match[2].lower() not in self.units):
+            example = f", such as 30{self.shown[-1]}" if self.shown else ""
+            raise ValueError(f"{raw!r} is no {self.noun}{example}")
+        digits = match[1].replace("_", "")
+        number = int(digits) if digits.lstrip("+-").isdigit() else float(digits)
+        return number * self.units[match[2].lower()] if match[2] else number
+
+
+Count: TypeAlias = Annotated[int, Quantity("number from 1", least=1)]
+"""How many there are, at least one."""
+Amount: TypeAlias = Annotated[int, Quantity("number from 0")]
+"""How many there are, perhaps none."""
+Bytes: TypeAlias = Annotated[
+    int, Quantity("number of bytes", units=_SIZES, shown=("TiB", "GiB", "MiB", "KiB"), metavar="SIZE")
+]
+"""A size, such as 64MiB or 1GB."""
+Seconds: TypeAlias = Annotated[
+    float, Quantity("number of seconds", whole=False, units=_DURATIONS, shown=("s",), metavar="TIME")
+]
+"""A time, such as 30s or 1.5h."""
+Number: TypeAlias = Annotated[float, Quantity("number from 0", whole=False)]
+"""A number that need not be whole."""
+Port: TypeAlias = Annotated[int, Quantity("port", most=(1 << 16) - 1, metavar="PORT")]
+"""A port, where 0 means any that is free."""
