@@ -127,7 +127,7 @@ def _errors() -> Section:
             graph(
                 "Failures by code",
                 "Calls that fail by a fault of the service, per second. UNAVAILABLE: turned away or workers lost; "
-                "DEADLINE_EXCEEDED: not done in time; INTERNAL: a bug, with an incident number in the log.",
+                "DEADLINE_EXCEEDED: not done in time; INTERNAL: a bug, under the request's name in the log.",
                 "reqps",
                 Query(f"sum by (code) (rate({FAILURES}[$__rate_interval]))", "{{code}}"),
                 stacked=True,

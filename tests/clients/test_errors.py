@@ -34,7 +34,7 @@ class Failed(grpc.RpcError, grpc.Call):
     """A call that ended with the status that the service makes of an error."""
 
     def __init__(self, error, places=None):
-        status = status_of(error, places or {}, "Service/Method")
+        status = status_of(error, places or {}, "Service/Method", "some-call")
         self._code, self._message, self._metadata = code_of(error), status.message, metadata_of(error, status)
 
     def code(self):
@@ -114,11 +114,12 @@ def test_what_was_left_out_is_counted():
     assert 0 < len(found.violations) < MAX_VIOLATIONS
 
 
-def test_faults_of_the_service_keep_its_incident():
+def test_faults_of_the_service_tell_where_to_look():
     found = arrived(ZeroDivisionError("secret"))
     assert type(found) is GradserveError
-    assert "the service's log tells it under incident" in str(found)
+    assert "the service's log tells it under request some-call" in str(found)
     assert "secret" not in str(found)
+    assert found.request_id == "some-call"
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,7 @@ class Refusal:
     retry_after: float | None
     details: int
     """How many details there are."""
+    request_id: str
 
 
 def refusal(act: Callable[[], Any]) -> Refusal:
@@ -128,10 +129,11 @@ def refusal(act: Callable[[], Any]) -> Refusal:
 def read(error: Any) -> Refusal:
     info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
     quota, retry = error_details_pb2.QuotaFailure(), error_details_pb2.RetryInfo()
+    request = error_details_pb2.RequestInfo()
     status = rpc_status.from_call(error)
     details = list(status.details) if status else []
     for detail in details:
-        for kind in (info, bad, quota, retry):
+        for kind in (info, bad, quota, retry, request):
             if detail.Is(kind.DESCRIPTOR):
                 detail.Unpack(kind)
     delay = retry.retry_delay.ToTimedelta().total_seconds()
@@ -143,4 +145,5 @@ def read(error: Any) -> Refusal:
         quota.violations[0].subject if quota.violations else "",
         delay or None,
         len(details),
+        request.request_id,
     )

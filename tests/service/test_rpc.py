@@ -46,7 +46,8 @@ def test_faults_of_ours_show_no_more_than_where_to_look(stubs, monkeypatch, capl
     assert refused.code is grpc.StatusCode.INTERNAL
     assert "secret" not in refused.message
     assert "Traceback" not in refused.message
-    assert refused.info.metadata["incident"] in caplog.text
+    assert f"request {refused.request_id}: " in caplog.text
+    assert refused.request_id in refused.message
     assert "a secret of ours" in caplog.text
     monkeypatch.undo()
     assert stubs.derivatives.Gradient(pb.GradientRequest(call=call_of()))

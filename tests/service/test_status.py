@@ -47,9 +47,9 @@ def test_violations_are_placed_in_the_request():
         Violation("wrt[0]", "W1", "not real"),
         Violation("", "R0", "everything"),
     ]
-    status = status_of(InvalidGraph("the graph is not correct", violations), PLACES, "S/M")
+    status = status_of(InvalidGraph("the graph is not correct", violations), PLACES, "S/M", "some-call")
     found = details_of(status)
-    assert set(found) == {"ErrorInfo", "BadRequest", "Violations"}
+    assert set(found) == {"ErrorInfo", "RequestInfo", "BadRequest", "Violations"}
     assert [decode_violation(violation) for violation in found["Violations"].violations] == violations
     first, second, third, fourth = found["BadRequest"].field_violations
     assert first.field == "call.graph.inline.nodes[17].operands[1]"
@@ -68,7 +68,7 @@ def test_reasons_of_violations_are_those_that_google_rpc_allows():
     violations = [
         Violation("x", constraint, "y") for constraint in ("G2", "mul (C1)", "broadcast_to (C12)", "cholesky")
     ]
-    bad = details_of(status_of(InvalidGraph("no", violations), {}, "S/M"))["BadRequest"]
+    bad = details_of(status_of(InvalidGraph("no", violations), {}, "S/M", "some-call"))["BadRequest"]
     reasons = [v.reason for v in bad.field_violations]
     assert reasons == ["RULE_G2", "RULE_MUL_C1", "RULE_BROADCAST_TO_C12", "RULE_CHOLESKY"]
 
@@ -78,7 +78,7 @@ def test_reasons_of_violations_are_those_that_google_rpc_allows():
 def test_status_fits_metadata(text, count):
     violations = [Violation(f"nodes[{k}].{text}", f"op (C{k})", text * 20, text) for k in range(count)]
     error = InvalidGraph(text * 50, violations)
-    status = status_of(error, PLACES, "S/M")
+    status = status_of(error, PLACES, "S/M", "some-call")
     ((key, value),) = metadata_of(error, status)
     assert key == DETAILS_KEY
     assert isinstance(value, bytes)
@@ -95,12 +95,12 @@ def test_status_fits_metadata(text, count):
 
 def test_short_violations_all_fit():
     violations = [Violation(f"nodes[{k}]", "add (C1)", "shapes differ: f64[3] and f64[4]") for k in range(30)]
-    found = details_of(status_of(InvalidGraph("no", violations), PLACES, "S/M"))
+    found = details_of(status_of(InvalidGraph("no", violations), PLACES, "S/M", "some-call"))
     assert len(found["BadRequest"].field_violations) == 30
 
 
 def test_limit_is_named():
-    found = details_of(status_of(LimitExceeded("peak_bytes", "too much"), {}, "S/M"))
+    found = details_of(status_of(LimitExceeded("peak_bytes", "too much"), {}, "S/M", "some-call"))
     assert found["QuotaFailure"].violations[0].subject == "peak_bytes"
     assert found["ErrorInfo"].metadata["limit"] == "peak_bytes"
     assert "BadRequest" not in found
@@ -108,14 +108,14 @@ def test_limit_is_named():
 
 def test_unavailable_tells_when_to_try_again():
     error = errors.Unavailable("busy")
-    status = status_of(error, {}, "S/M")
+    status = status_of(error, {}, "S/M", "some-call")
     assert details_of(status)["RetryInfo"].retry_delay.ToMilliseconds() == 200
     assert ("grpc-retry-pushback-ms", "200") in metadata_of(error, status)
 
 
 def test_work_that_kills_workers_is_not_tried_again():
     error = errors.WorkerLost("chunk 3 was lost 6 times")
-    status = status_of(error, {}, "S/M")
+    status = status_of(error, {}, "S/M", "some-call")
     assert "RetryInfo" not in details_of(status)
     assert ("grpc-retry-pushback-ms", "-1") in metadata_of(error, status)
 
@@ -123,11 +123,12 @@ def test_work_that_kills_workers_is_not_tried_again():
 @pytest.mark.parametrize("fault", [ZeroDivisionError("secret"), GradserveError("secret"), MemoryError()])
 def test_faults_of_ours_are_told_to_the_log_alone(fault, caplog):
     with caplog.at_level(logging.ERROR):
-        status = status_of(fault, {}, "S/M")
+        status = status_of(fault, {}, "S/M", "some-call")
     assert status.code == grpc.StatusCode.INTERNAL.value[0]
     info = details_of(status)["ErrorInfo"]
     assert info.reason == "INTERNAL"
     assert "secret" not in str(status)
-    assert info.metadata["incident"] in status.message
-    assert info.metadata["incident"] in caplog.text
+    assert details_of(status)["RequestInfo"].request_id == "some-call"
+    assert "some-call" in status.message
+    assert "some-call" in caplog.text
     assert type(fault).__name__ in caplog.text

@@ -19,12 +19,13 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 
-from gradserve.ir.errors import InvalidRequest
+from gradserve.ir.errors import GradserveError, InvalidRequest
 from gradserve.questions.report import Report
 from gradserve.runtime.control import Control
 from gradserve.runtime.shared import Opened
 from gradserve.service.admission import Admission
 from gradserve.service.metrics import Metrics
+from gradserve.service.served import Heard, Served, Told, metadata_of_call, request_id_of
 from gradserve.service.status import code_of, metadata_of, status_of
 from gradserve.wire.reports import Reports
 
@@ -45,10 +46,12 @@ class Rpc:
         "_context",
         "_encode",
         "_entered",
+        "_heard",
         "_method",
         "_ran",
         "_read",
         "_received",
+        "_request_id",
         "_sent",
         "_size",
         "_timer",
@@ -68,6 +71,7 @@ class Rpc:
         self._received = self._sent = 0
         self._size: int | None = None
         self._timer: Timer | None = None
+        self._request_id = ""
         # Without a deadline gRPC says that ages are left.
         self.control = Control.after(min(context.time_remaining(), method.max_seconds), method.waits)
         self.report: Report | None = None
@@ -77,8 +81,17 @@ class Rpc:
         """The memory that the client shares for this call."""
         self.places = _NO_PLACES
         """Where in the request the things lie that violations name; see `status_of`."""
+        self._heard = Heard() if method.told else None
+        self.control.ran = None if self._heard is None else self._heard.ran
         if not context.add_callback(self.control.cancel):
             self.control.cancel()
+
+    @property
+    def request_id(self) -> str:
+        """What names the call in logs, traces and errors."""
+        if not self._request_id:
+            self._request_id = request_id_of(metadata_of_call(self._context))
+        return self._request_id
 
     def admit(self, size: int) -> None:
         """Waits until there is room for a call of `size` bytes."""
@@ -173,19 +186,24 @@ class Rpc:
             return
         self.control.cancel()
         if isinstance(error, GeneratorExit | grpc.RpcError):  # the client has left amid a stream: nobody to tell
-            self._ended(grpc.StatusCode.CANCELLED)
+            self._ended(grpc.StatusCode.CANCELLED, "CANCELLED")
             return
         code = code_of(error)
-        self._ended(code)
-        status = status_of(error, self.places, self._method.name)
+        self._ended(code, error.reason if isinstance(error, GradserveError) else type(error).__name__)
+        status = status_of(error, self.places, self._method.name, self.request_id)
         self._context.set_trailing_metadata(metadata_of(error, status))
         self._context.abort(code, status.message)
 
-    def _ended(self, code: grpc.StatusCode) -> None:
-        report = self.report
+    def _ended(self, code: grpc.StatusCode, reason: str = "") -> None:
+        report, spans = self.report, self._spans()
+        if self._heard is not None:
+            metadata, seconds = metadata_of_call(self._context), time.perf_counter() - self._entered
+            parts = self._context.peer(), metadata, seconds, spans, self._received, self._sent, report
+            for told in self._method.told:
+                told(Served(self._method.name, code, self.request_id, *parts, reason, self._heard.chunks))
         if report is not None and self.counted:
             report = replace(report, chunks=report.chunks - self.counted)
-        self._method.metrics.ended(code, self._spans(), self._received, self._sent, report)
+        self._method.metrics.ended(code, spans, self._received, self._sent, report)
 
 
 class Method:
@@ -199,9 +217,11 @@ class Method:
         metrics: Metrics,
         max_seconds: float,
         waits: Callable[[], None],
+        told: Sequence[Told],
     ) -> None:
         """Looks up once whatever a call will need; `waits` is called by threads of calls that are about to."""
         self.waits = waits
+        self.told = told
         service = descriptor.containing_service
         self.name = f"{service.name}/{descriptor.name}"
         self.handler = handler
@@ -271,9 +291,10 @@ def methods_of(
     metrics: Metrics,
     max_seconds: float,
     waits: Callable[[], None],
+    told: Sequence[Told] = (),
 ) -> dict[str, grpc.RpcMethodHandler[bytes, bytes]]:
     """The methods of a service by name, each with its handler."""
     return {
-        method.name: Method(method, handlers[method.name], admission, metrics, max_seconds, waits).grpc_handler()
+        method.name: Method(method, handlers[method.name], admission, metrics, max_seconds, waits, told).grpc_handler()
         for method in service.methods
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import threading
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
@@ -24,13 +25,16 @@ from gradserve.service.handlers.graphs import Graphs
 from gradserve.service.handlers.questions import Questions
 from gradserve.service.handlers.streams import Streams
 from gradserve.service.lanes import Lanes
+from gradserve.service.logs import access_line
 from gradserve.service.metrics import Metrics
 from gradserve.service.page import start_page
 from gradserve.service.rpc import Handler, methods_of, of_message, of_messages
 from gradserve.service.running import run
+from gradserve.service.served import Told
 from gradserve.service.settings import Settings
 from gradserve.service.signals import Signals
 from gradserve.service.sockets import listening, path_of
+from gradserve.service.spans import tracing
 from gradserve.service.standard import Standard, add_methods
 from gradserve.service.store import BlobStore, GraphStore
 from gradserve.wire.methods import SERVICES
@@ -139,8 +143,11 @@ class Server:
         self._server = grpc.server(threads, options=options)  # type: ignore[arg-type]  # any executor does
         programs = Programs(settings.plan_bytes, settings.limits)
         handlers = self._handlers(Context(front_end, cluster, settings.limits, programs, settings.front_end_bytes))
+        told = self._told(running)
         for service in SERVICES:
-            methods = methods_of(service, handlers, self.admission, self.metrics, settings.max_seconds, threads.give_up)
+            methods = methods_of(
+                service, handlers, self.admission, self.metrics, settings.max_seconds, threads.give_up, told
+            )
             add_methods(self._server, service.full_name, methods)
         self._standard = Standard(self._server, [service.full_name for service in SERVICES])
         running.callback(self._standard.close)
@@ -149,6 +156,13 @@ class Server:
         running.callback(self._server.stop, None)
         self._publish(running, front_end, cluster)
         self._standard.serving()
+
+    def _told(self, running: ExitStack) -> Sequence[Told]:
+        """Who hears of every call that has ended."""
+        told = [line] if (line := access_line(self.settings)) else []
+        if self.settings.traces:
+            told.append(tracing(self.settings.traces, running))
+        return told
 
     def _cluster(self, running: ExitStack) -> RayPool | None:
         settings = self.settings

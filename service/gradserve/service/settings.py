@@ -103,6 +103,12 @@ class Settings:
     """Seconds that calls in flight have to end in when the service is told to stop."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """The least severe messages that are logged."""
+    log_format: Literal["text", "json"] = "text"
+    """How messages are written: as lines for people, or as JSON for collectors."""
+    access_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "DEBUG"
+    """The severity of the line about every call that has ended, which never tells of its data."""
+    traces: str | None = None
+    """Where OpenTelemetry's spans go, such as `http://collector:4317`, or `console`; None means nowhere."""
 
     def __post_init__(self) -> None:
         """Sees that one can listen on the address, by so many processes: gRPC takes 99999 for another port.

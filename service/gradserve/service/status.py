@@ -1,15 +1,14 @@
 """Errors as gRPC statuses: the only place that knows both.
 
-A status carries one `ErrorInfo`, at most one `BadRequest` with every violation and beside it the same as `Violations`,
-`QuotaFailure` where a limit is exceeded and `RetryInfo` where trying again helps. It always fits the 8 KiB that gRPC
-takes for metadata.
+A status carries one `ErrorInfo`, `RequestInfo` with what names the call in logs and traces, at most one `BadRequest`
+with every violation and beside it the same as `Violations`, `QuotaFailure` where a limit is exceeded and `RetryInfo`
+where trying again helps. It always fits the 8 KiB that gRPC takes for metadata.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -58,20 +57,20 @@ def code_of(error: BaseException) -> grpc.StatusCode:
     return next((CODES[kind] for kind in type(error).__mro__ if kind in CODES), grpc.StatusCode.INTERNAL)
 
 
-def status_of(error: BaseException, places: Mapping[str, str], method: str) -> status_pb2.Status:
-    """The status of an error that a method ended with.
+def status_of(error: BaseException, places: Mapping[str, str], method: str, request_id: str) -> status_pb2.Status:
+    """The status of an error that a call of a method ended with.
 
     `places` says where in the request the things lie that violations name: the first word of a violation's path to
     the path of what holds it, such as `nodes` to `call.graph.inline`.
     """
     code = code_of(error)
     if not isinstance(error, GradserveError) or code is grpc.StatusCode.INTERNAL:
-        return _incident(error, method)
+        return _fault(error, method, request_id)
     kept = len(error.violations)
-    status = _status(code, error, kept, places)
+    status = _status(code, error, kept, places, request_id)
     while kept and _size(status) > _MAX_BYTES:
         kept = min(kept - 1, kept * _MAX_BYTES // _size(status))
-        status = _status(code, error, kept, places)
+        status = _status(code, error, kept, places, request_id)
     return status
 
 
@@ -90,12 +89,15 @@ def _may_pass(error: BaseException) -> bool:
     return code_of(error) is grpc.StatusCode.UNAVAILABLE and not isinstance(error, errors.WorkerLost)
 
 
-def _status(code: grpc.StatusCode, error: GradserveError, kept: int, places: Mapping[str, str]) -> status_pb2.Status:
+def _status(
+    code: grpc.StatusCode, error: GradserveError, kept: int, places: Mapping[str, str], request_id: str
+) -> status_pb2.Status:
     """The status with so many of the violations."""
     total = len(error.violations) + error.omitted
     listed = error.violations[:kept]
     violations = [_field_violation(_placed(violation, places)) for violation in listed]
     details: list[Message] = [error_info(error, _cut(error.message, _MAX_FIELD), kept, total)]
+    details.append(error_details_pb2.RequestInfo(request_id=request_id))
     if listed:
         details.append(error_details_pb2.BadRequest(field_violations=violations))
         details.append(errors_pb2.Violations(violations=[encode_violation(_shortened(each)) for each in listed]))
@@ -117,13 +119,12 @@ def _packed(code: grpc.StatusCode, message: str, details: list[Message]) -> stat
     return status
 
 
-def _incident(error: BaseException, method: str) -> status_pb2.Status:
+def _fault(error: BaseException, method: str, request_id: str) -> status_pb2.Status:
     """What the client learns of a fault of ours: where the log tells the rest."""
-    incident = secrets.token_hex(6)
-    _logger.error("incident %s in %s", incident, method, exc_info=error)
-    info = error_details_pb2.ErrorInfo(reason="INTERNAL", domain=DOMAIN, metadata={"incident": incident})
-    text = f"an unexpected error; the service's log tells it under incident {incident}"
-    return _packed(grpc.StatusCode.INTERNAL, text, [info])
+    _logger.error("request %s: %s failed", request_id, method, exc_info=error, extra={"request_id": request_id})
+    info = error_details_pb2.ErrorInfo(reason="INTERNAL", domain=DOMAIN)
+    text = f"an unexpected error; the service's log tells it under request {request_id}"
+    return _packed(grpc.StatusCode.INTERNAL, text, [info, error_details_pb2.RequestInfo(request_id=request_id)])
 
 
 def _message(error: GradserveError, violations: list[Any], total: int) -> str:

@@ -40,6 +40,8 @@ class GradserveError(Exception):
     def __init__(self, message: str, violations: Sequence[Violation] = ()) -> None:
         """Keeps at most 50 violations and counts the rest."""
         self.message = message
+        self.request_id = ""
+        """What names the failed call in the logs and traces of its service; empty of an error of this process."""
         self.violations = tuple(violations[:MAX_VIOLATIONS])
         self.omitted = len(violations) - len(self.violations)
         super().__init__(self._text())

@@ -245,6 +245,8 @@ class SweepRun:
             self._done += 1
             self._retries += result.retries
             self._workers[result.worker] = None
+            if self._control.ran is not None:
+                self._control.ran(result)
             yield result
         if self._schedule.heat is not None:
             self._schedule.heat.add(time.perf_counter() - self._started)

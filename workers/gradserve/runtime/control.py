@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from gradserve.ir.errors import Cancelled, DeadlineExceeded
 
@@ -12,7 +13,7 @@ from gradserve.ir.errors import Cancelled, DeadlineExceeded
 class Control:
     """A deadline and a cancellation flag, seen by every thread that works for one call."""
 
-    __slots__ = ("__weakref__", "_callbacks", "_cancelled", "_lock", "_waits", "deadline")
+    __slots__ = ("__weakref__", "_callbacks", "_cancelled", "_lock", "_waits", "deadline", "ran")
 
     def __init__(self, deadline: float | None = None, waits: Callable[[], None] | None = None) -> None:
         """`deadline` is in seconds since the epoch, so that it means the same on every machine.
@@ -21,6 +22,8 @@ class Control:
         """
         self._waits = waits
         self.deadline = deadline
+        self.ran: Callable[[Any], None] | None = None
+        """Hears of every chunk that has been run for the call."""
         self._cancelled = False
         self._callbacks: list[Callable[[], None]] = []
         self._lock = threading.Lock()

@@ -80,20 +80,25 @@ def error_info(error: GradserveError, summary: str, listed: int, total: int) -> 
 
 def decode_error(status: status_pb2.Status) -> GradserveError | None:
     """The error that a gradserve service meant; None if no such service has said anything."""
-    info, violations = error_details_pb2.ErrorInfo(), errors_pb2.Violations()
+    info, request, violations = error_details_pb2.ErrorInfo(), error_details_pb2.RequestInfo(), errors_pb2.Violations()
     for detail in status.details:
-        for message in (info, violations):
+        for message in (info, request, violations):
             if detail.Is(message.DESCRIPTOR):
                 detail.Unpack(message)
     if not info.reason:
         return None
+    found = _error(info, status.message, [decode_violation(violation) for violation in violations.violations])
+    found.request_id = request.request_id
+    return found
+
+
+def _error(info: Any, text: str, violations: list[Violation]) -> GradserveError:
     if info.reason == BlobNotFound.reason:
         return BlobNotFound([digest for digest in info.metadata[_DIGESTS].split(",") if digest])
-    message = info.metadata.get(_SUMMARY) or status.message or info.reason
-    found = [decode_violation(violation) for violation in violations.violations]
+    message = info.metadata.get(_SUMMARY) or text or info.reason
     if info.reason == LimitExceeded.reason:
-        return LimitExceeded(info.metadata.get(_LIMIT, ""), message, found)
+        return LimitExceeded(info.metadata.get(_LIMIT, ""), message, violations)
     left_out = info.metadata.get(_LEFT_OUT)
     if left_out:
         message += f" ({left_out} more violations are left out)"
-    return _BY_REASON.get(info.reason, GradserveError)(message, found)
+    return _BY_REASON.get(info.reason, GradserveError)(message, violations)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from gradserve.ir.errors import GradserveError, InvalidRequest
@@ -37,7 +37,7 @@ class Streams:
             message = rpc.parse(data)
             for part in self._parts(question, message, rpc):
                 rpc.ran(streams.report_of(part))
-                yield streams.encode_part(message.id, part, _status(part, rpc.places), fill)
+                yield streams.encode_part(message.id, part, _status(part, rpc), fill)
 
     def _parts(self, question: Differentiate, message: Any, rpc: Rpc) -> Iterator[Part]:
         """The parts of a message; one error for all of it if it cannot be read."""
@@ -48,9 +48,9 @@ class Streams:
         return parts(self._context, question, block, rpc.control)
 
 
-def _status(part: Part, places: Mapping[str, str]) -> bytes:
+def _status(part: Part, rpc: Rpc) -> bytes:
     """The status that a call of its own would have ended in; empty of an answer."""
     if not isinstance(part.found, GradserveError):
         return b""
-    data: bytes = status_of(part.found, places, RPC).SerializeToString()
+    data: bytes = status_of(part.found, rpc.places, RPC, rpc.request_id).SerializeToString()
     return data

@@ -11,6 +11,7 @@ import grpc
 
 from gradserve.client.transport.deadline import Deadline
 from gradserve.client.transport.errors import Closed, typed_error
+from gradserve.client.transport.tracing import trace_headers
 from gradserve.ir.errors import InvalidRequest
 
 MAX_MESSAGE_BYTES = 64 << 20
@@ -64,7 +65,7 @@ class Connection:
             GradserveError: the typed error that the status stands for.
         """
         try:
-            return method(request, timeout=deadline.left())
+            return method(request, timeout=deadline.left(), metadata=trace_headers())
         except grpc.RpcError as error:
             raise self._typed(error) from None
         except ValueError as error:
@@ -73,7 +74,7 @@ class Connection:
     def stream(self, method: Callable[..., Any], request: Any, deadline: Deadline) -> Generator[Any]:
         """The replies of a method one by one, with errors as in `call`. Leaving early cancels the call."""
         try:
-            replies = method(request, timeout=deadline.left())
+            replies = method(request, timeout=deadline.left(), metadata=trace_headers())
         except ValueError as error:
             raise self._unless_closed(error) from None
         try:

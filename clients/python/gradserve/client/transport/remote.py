@@ -19,6 +19,7 @@ from gradserve.client.transport.quick import Kinds, Known
 from gradserve.client.transport.session import Session
 from gradserve.client.transport.steps import Alone, Begin, Next, Pause, Send, Step, Steps, Tell
 from gradserve.client.transport.streaming import Stream
+from gradserve.client.transport.tracing import traced, traced_stream
 from gradserve.ir.errors import BlobNotFound, DeadlineExceeded, GradserveError, GraphNotRegistered, Unavailable
 from gradserve.questions.asked import Answer, Question
 from gradserve.questions.derivations import DERIVATIONS
@@ -74,6 +75,10 @@ class RemoteBackend:
 
     def ask(self, question: Question, deadline: Deadline) -> Answer:
         """The one answer to a question."""
+        with traced(question.rpc, self._connection.address):
+            return self._asked(question, deadline)
+
+    def _asked(self, question: Question, deadline: Deadline) -> Answer:
         if isinstance(question, Differentiate):
             known = self._kinds.of(question)
             if known.request is not None and self._session.knows(question.call.graph):
@@ -94,7 +99,8 @@ class RemoteBackend:
 
     def stream(self, question: Question, deadline: Deadline) -> Generator[Answer]:
         """The answers to a question one by one; leaving early cancels the call."""
-        return self._drive(self._session.stream(question), deadline)
+        answers = self._drive(self._session.stream(question), deadline)
+        return traced_stream(question.rpc, self._connection.address, answers)
 
     def again(self, question: Differentiate, arguments: Sequence[str], vectors: Sequence[str]) -> Again:
         """What answers questions like this one."""
@@ -106,9 +112,10 @@ class RemoteBackend:
         """What belongs to the points of blocks, in order; leaving early cancels the call."""
         graph = question.call.graph
         stream = Stream(self._connection, self._streaming, question, blocks, timeout)
-        return stream.parts(
+        parts = stream.parts(
             lambda deadline: self._finish(self._session.register(graph), deadline), lambda: self._session.forget(graph)
         )
+        return traced_stream(RPC, self._connection.address, parts)
 
     def close(self) -> None:
         """Closes the connection."""

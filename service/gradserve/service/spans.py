@@ -1,0 +1,91 @@
+"""Calls as OpenTelemetry's spans: of the call, of its phases, and of every chunk that a worker has run for it.
+
+They are made when a call has ended, of the times that it has taken down anyway: a call that nobody traces costs
+nothing, and workers need know nothing of it. A client that traces sends `traceparent` (W3C Trace Context), and its span
+is the parent. What the SDK is told by `OTEL_*` variables, such as how many calls to sample, holds here as well.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from typing import Any
+
+from gradserve.ir.errors import Unavailable
+from gradserve.service.served import Served, Told
+
+_NAME = "gradserve"
+_CONSOLE = "console"
+
+
+def tracing(endpoint: str, running: ExitStack) -> Told:
+    """What sends the spans of a call to a collector that takes OTLP by gRPC; to standard output for `console`.
+
+    Raises:
+        Unavailable: OpenTelemetry's SDK is not installed.
+    """
+    try:
+        from opentelemetry import trace
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    except ImportError:
+        raise Unavailable("traces need OpenTelemetry: pip install 'gradserve[otel]'") from None
+    provider = TracerProvider(resource=Resource.create({"service.name": _NAME}))
+    provider.add_span_processor(BatchSpanProcessor(_exporter(endpoint)))
+    running.callback(provider.shutdown)
+    tracer = provider.get_tracer(_NAME)
+    return lambda served: _tell(trace, tracer, served)
+
+
+def _exporter(endpoint: str) -> Any:
+    if endpoint == _CONSOLE:
+        from opentelemetry.sdk.trace.export import ConsoleSpanExporter
+
+        return ConsoleSpanExporter()
+    try:
+        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+    except ImportError:
+        raise Unavailable("traces need OpenTelemetry's OTLP exporter: pip install 'gradserve[otel]'") from None
+    return OTLPSpanExporter(endpoint=endpoint, insecure=not endpoint.startswith("https:"))
+
+
+def _tell(trace: Any, tracer: Any, served: Served) -> None:
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    ended = time.time_ns()
+    began = ended - round(1e9 * served.seconds)
+    parent = TraceContextTextMapPropagator().extract(served.metadata)
+    span = tracer.start_span(
+        served.method, parent, trace.SpanKind.SERVER, attributes=_attributes(served), start_time=began
+    )
+    if served.reason:
+        span.set_status(trace.Status(trace.StatusCode.ERROR, served.reason))
+    within = trace.set_span_in_context(span)
+    moment = began
+    for phase, seconds in served.phases:
+        child = tracer.start_span(phase, within, start_time=moment)
+        moment = min(ended, moment + round(1e9 * seconds))
+        child.end(moment)
+    for ran in served.chunks:
+        attributes = {"worker": ran.worker, "chunk": ran.chunk, "retries": ran.retries, "waited_s": ran.waited}
+        run = tracer.start_span("chunk", within, start_time=ran.there - round(1e9 * ran.seconds), attributes=attributes)
+        run.end(ran.there)
+    span.end(ended)
+
+
+def _attributes(served: Served) -> dict[str, str | int | float]:
+    service, _, method = served.method.rpartition("/")
+    found: dict[str, str | int | float] = {
+        "rpc.system": "grpc",
+        "rpc.service": service,
+        "rpc.method": method,
+        "rpc.grpc.status_code": served.code.value[0],
+        "request_id": served.request_id,
+        "received_bytes": served.received,
+        "sent_bytes": served.sent,
+    }
+    if (report := served.report) is not None:
+        found |= {"executor": report.executor, "placement": report.placement, "points": report.batch_size}
+        found |= {"chunks": report.chunks, "retries": report.retries, "flops": report.flops}
+    return found
