@@ -24,8 +24,10 @@ from gradserve.questions.report import Report
 from gradserve.runtime.control import Control
 from gradserve.runtime.shared import Opened
 from gradserve.service.admission import Admission
+from gradserve.service.identity.authenticator import Identify, anonymous
+from gradserve.service.identity.caller import ANONYMOUS
 from gradserve.service.metrics import Metrics
-from gradserve.service.status import code_of, metadata_of, status_of
+from gradserve.service.status import abort, code_of
 from gradserve.wire.reports import Reports
 
 Handler: TypeAlias = Callable[[Any, "Rpc"], Any]
@@ -52,6 +54,7 @@ class Rpc:
         "_sent",
         "_size",
         "_timer",
+        "caller",
         "control",
         "counted",
         "memory",
@@ -70,6 +73,8 @@ class Rpc:
         self._timer: Timer | None = None
         # Without a deadline gRPC says that ages are left.
         self.control = Control.after(min(context.time_remaining(), method.max_seconds), method.waits)
+        self.caller = ANONYMOUS
+        """Who makes the call, once it is admitted."""
         self.report: Report | None = None
         self.counted = 0
         """Chunks that an earlier call has counted, of which this one goes on."""
@@ -81,7 +86,8 @@ class Rpc:
             self.control.cancel()
 
     def admit(self, size: int) -> None:
-        """Waits until there is room for a call of `size` bytes."""
+        """Finds out who calls, and waits until there is room for a call of `size` bytes."""
+        self.caller = self._method.identify(self._context)
         self._method.admission.enter(size, self.control)
         self._size = size
         self._admitted = self._read = time.perf_counter()
@@ -177,15 +183,13 @@ class Rpc:
             return
         code = code_of(error)
         self._ended(code)
-        status = status_of(error, self.places, self._method.name)
-        self._context.set_trailing_metadata(metadata_of(error, status))
-        self._context.abort(code, status.message)
+        abort(self._context, error, self.places, self._method.name)
 
     def _ended(self, code: grpc.StatusCode) -> None:
         report = self.report
         if report is not None and self.counted:
             report = replace(report, chunks=report.chunks - self.counted)
-        self._method.metrics.ended(code, self._spans(), self._received, self._sent, report)
+        self._method.metrics.ended(code, self._spans(), self._received, self._sent, report, self.caller.name)
 
 
 class Method:
@@ -199,9 +203,11 @@ class Method:
         metrics: Metrics,
         max_seconds: float,
         waits: Callable[[], None],
+        identify: Identify = anonymous,
     ) -> None:
         """Looks up once whatever a call will need; `waits` is called by threads of calls that are about to."""
         self.waits = waits
+        self.identify = identify
         service = descriptor.containing_service
         self.name = f"{service.name}/{descriptor.name}"
         self.handler = handler
@@ -271,9 +277,12 @@ def methods_of(
     metrics: Metrics,
     max_seconds: float,
     waits: Callable[[], None],
+    identify: Identify = anonymous,
 ) -> dict[str, grpc.RpcMethodHandler[bytes, bytes]]:
     """The methods of a service by name, each with its handler."""
     return {
-        method.name: Method(method, handlers[method.name], admission, metrics, max_seconds, waits).grpc_handler()
+        method.name: Method(
+            method, handlers[method.name], admission, metrics, max_seconds, waits, identify
+        ).grpc_handler()
         for method in service.methods
     }

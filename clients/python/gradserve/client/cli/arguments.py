@@ -33,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"gradserve {_version()}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
     commands.add_parser("serve", help="run a service (see gradserve serve --help)", add_help=False)
+    commands.add_parser("token", help="make tokens for callers of a service (see gradserve token --help)", add_help=False)
     demo = commands.add_parser("demo", help="start a service, do its main jobs on real data, show what happened")
     _address(demo, None, "a running service, or unix:/path of its socket (default: start one)")
     demo.add_argument("--workers", type=count(1), default=2, metavar="N", help="Ray workers (default 2)")
