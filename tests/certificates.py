@@ -4,11 +4,78 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gradserve.service.settings import Tls
+
+
+class Authority:
+    """An authority of a test's own, which signs certificates of servers and clients."""
+
+    def __init__(self, folder: Path) -> None:
+        """Its certificate, and those that it signs, are files of the folder."""
+        self._folder = folder
+        self._x509 = pytest.importorskip("cryptography.x509")
+        self._key = _new_key()
+        self._name = self._named("gradserve test authority")
+        limits = self._x509.BasicConstraints(ca=True, path_length=None)
+        own = self._builder(self._name, self._key, _in_days(1)).add_extension(limits, critical=True)
+        self.certificate = folder / "authority.pem"
+        self.certificate.write_bytes(self._pem(own))
+
+    def signed(self, name: str, until: datetime.datetime | None = None) -> Tls:
+        """The files of a new certificate of that name, for 127.0.0.1, and of its key."""
+        key = _new_key()
+        names = [self._x509.DNSName(name), self._x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        builder = self._builder(self._named(name), key, until or _in_days(1))
+        signed = self._pem(builder.add_extension(self._x509.SubjectAlternativeName(names), critical=False))
+        place = Path(tempfile.mkdtemp(dir=self._folder))
+        tls = Tls(place / "certificate.pem", place / "key.pem")
+        tls.certificate.write_bytes(signed)
+        tls.key.write_bytes(_key_pem(key))
+        return tls
+
+    def _named(self, name: str) -> Any:
+        return self._x509.Name([self._x509.NameAttribute(self._x509.NameOID.COMMON_NAME, name)])
+
+    def _builder(self, subject: Any, key: Any, until: datetime.datetime) -> Any:
+        return (
+            self._x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._name)
+            .public_key(key.public_key())
+            .serial_number(self._x509.random_serial_number())
+            .not_valid_before(_in_days(-2))
+            .not_valid_after(until)
+        )
+
+    def _pem(self, builder: Any) -> bytes:
+        from cryptography.hazmat.primitives import hashes, serialization
+
+        made: bytes = builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+        return made
+
+
+def _new_key() -> Any:
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def _key_pem(key: Any) -> bytes:
+    from cryptography.hazmat.primitives import serialization
+
+    encoding = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    made: bytes = key.private_bytes(*encoding)
+    return made
+
+
+def _in_days(days: float) -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
 
 
 def self_signed(folder: Path, name: str = "localhost") -> Tls:

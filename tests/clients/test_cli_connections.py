@@ -14,7 +14,7 @@ from tests.certificates import self_signed
 from tests.clients.bits import same_bits
 from tests.clients.command_line import exits
 
-LOCAL = {"import", "serve"}
+LOCAL = {"import", "serve", "token"}
 """Commands that ask no service."""
 
 

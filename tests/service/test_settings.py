@@ -21,8 +21,8 @@ from gradserve.service import described
 from gradserve.service.__main__ import main
 from gradserve.service.command_line import configuration_of, settings_of
 from gradserve.service.configuration import SETTINGS
-from gradserve.service.described import Switch, value_of
-from gradserve.service.settings import GROUPS, SERVED, Settings, Tls
+from gradserve.service.described import Switch, Words, value_of
+from gradserve.service.settings import GROUPS, SERVED, Oidc, Settings, Tls
 from gradserve.v1 import derivative_service_pb2 as pb
 from tests.certificates import self_signed
 from tests.service.support import Stubs, call_of, refusal
@@ -153,11 +153,11 @@ def test_tls(start, certificate):
 # ---- one description, four places
 
 
-SECTIONS = {Limits: "", GraphLimits: "graph_", Tls: "tls_"}
+SECTIONS = {Limits: "", GraphLimits: "graph_", Tls: "tls_", Oidc: "oidc_"}
 
 
 def test_every_field_is_a_setting_and_explained():
-    own = {field.name for field in fields(Settings)} - {"limits", "graph_limits", "tls"}
+    own = {field.name for field in fields(Settings)} - {"limits", "graph_limits", "tls", "oidc"}
     nested = {prefix + field.name for cls, prefix in SECTIONS.items() for field in fields(cls)}
     assert set(SETTINGS) == own | nested
     assert len(SETTINGS) == len(own) + sum(len(fields(cls)) for cls in SECTIONS)  # no two share a name
@@ -180,6 +180,8 @@ def text_of(setting):
     """Some value that is not the default, as a text, and what it means."""
     if isinstance(setting.kind, Switch):
         return ("no", False) if SERVED.get(setting.name, setting.default) else ("yes", True)
+    if isinstance(setting.kind, Words):
+        return ("RS512, ES512", ("RS512", "ES512"))
     kind = getattr(setting.kind, "of", setting.kind)
     if isinstance(kind, Quantity):
         return ("77", 77)
@@ -188,7 +190,11 @@ def text_of(setting):
     return ("127.0.0.1:77", "127.0.0.1:77") if kind.made is str else ("a.pem", Path("a.pem"))
 
 
-COMPANIONS = {"tls_certificate": "tls_key", "tls_key": "tls_certificate"}
+COMPANIONS = {
+    **{name: "tls_certificate tls_key" for name in SETTINGS if name.startswith("tls_")},
+    **{name: "oidc_issuer oidc_audience" for name in SETTINGS if name.startswith("oidc_")},
+}
+"""What a setting cannot be without."""
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -197,7 +203,7 @@ def test_every_setting_in_every_place(name, tmp_path):
     text, value = text_of(setting)
     word = [setting.flag.replace("--", "--no-") if text == "no" else setting.flag]
     word += [] if isinstance(setting.kind, Switch) else [text]
-    with_it = dict.fromkeys(COMPANIONS.get(name, "").split(), "b.pem")
+    with_it = dict.fromkeys(set(COMPANIONS.get(name, "").split()) - {name}, "b.pem")
     file.write_text("".join(f"{key}: {each}\n" for key, each in {name: text, **with_it}.items()))
     environment = {SETTINGS[key].variable: each for key, each in {name: text, **with_it}.items()}
     more = [each for key, path in with_it.items() for each in (SETTINGS[key].flag, path)]
@@ -321,7 +327,9 @@ def test_printed_settings_are_a_file_of_the_same_settings(tmp_path):
     memory = memory_limit()
     expected = settings_of([*words.split(), "--probes", "7"]).within(memory)
     assert settings_of(["--config", str(file)]) == expected
-    assert set(yaml.safe_load(text)) == set(SETTINGS)
+    unset = {line.removeprefix("# ").removesuffix(": not set") for line in text.splitlines() if "not set" in line}
+    assert set(yaml.safe_load(text)) | unset == set(SETTINGS)
+    assert unset == {name for name in SETTINGS if name.startswith("oidc_")}
 
 
 def test_what_the_memory_lowers_is_told():

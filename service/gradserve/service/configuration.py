@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass
+from dataclasses import MISSING, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,11 +72,15 @@ class Configuration:
             if setting.group != group:
                 group = setting.group
                 lines += ["", f"# {group}"]
-            shown = value_of(self.settings, setting)
-            lines.append(
-                f"{yaml_of(name, None if shown is None else setting.kind.show(shown))}  # {self.sources[name]}"
-            )
+            lines.append(self._line(name, setting))
         return "\n".join(lines[1:]) + "\n"
+
+    def _line(self, name: str, setting: Setting) -> str:
+        """A setting, or a comment if what it is a part of is not there."""
+        whole = replace(setting, path=setting.path[:-1])
+        if len(setting.path) > 1 and value_of(self.settings, whole) is None:
+            return f"# {name}: not set"
+        return f"{yaml_of(name, setting.kind.show(value_of(self.settings, setting)))}  # {self.sources[name]}"
 
 
 def configured(flags: Mapping[str, Any], environment: Mapping[str, str], file: Path | None) -> Configuration:

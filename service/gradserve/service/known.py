@@ -14,28 +14,31 @@ KEPT = 4096
 _ALIKE = 4
 """How many that begin alike and are of one length."""
 
-_Key = tuple[str, int, bytes]
+_Key = tuple[str, str, int, bytes]
 
 
 class KnownRequests:
-    """The requests of derivations, by their first bytes and their length. Safe for threads."""
+    """The requests of derivations, by caller, first bytes and length. Safe for threads.
+
+    What one caller has asked is not known to another: he could tell by the time that it takes.
+    """
 
     def __init__(self) -> None:
         """None is known."""
         self._known: Lru[_Key, tuple[wire.KnownRequest, ...]] = Lru(KEPT)
 
-    def find(self, method: str, data: bytes) -> wire.KnownRequest | None:
+    def find(self, caller: str, method: str, data: bytes) -> wire.KnownRequest | None:
         """What is known of requests that are these bytes but for the numbers; None if nothing is."""
-        for known in self._known.get(_key(method, data)) or ():
+        for known in self._known.get(_key(caller, method, data)) or ():
             if known.fits(data):
                 return known
         return None
 
-    def learn(self, method: str, question: Differentiate, data: bytes, message: Any) -> None:
+    def learn(self, caller: str, method: str, question: Differentiate, data: bytes, message: Any) -> None:
         """Remembers the request of a question, if it is of the common kind: its bytes and the message that they are."""
         known = wire.known_request(question, data, message)
         if known is not None:
-            key = _key(method, data)
+            key = _key(caller, method, data)
             self._known.put(key, (known, *(self._known.get(key) or ())[: _ALIKE - 1]))
 
 
@@ -50,5 +53,5 @@ def kind_of(question: Differentiate, answer: Derivatives) -> Hashable:
     return question.rpc, question.call.options.inline_limit, roles
 
 
-def _key(method: str, data: bytes) -> _Key:
-    return method, len(data), data[: wire.KEY_BYTES]
+def _key(caller: str, method: str, data: bytes) -> _Key:
+    return caller, method, len(data), data[: wire.KEY_BYTES]

@@ -1,4 +1,7 @@
-"""What Prometheus sees. The spans are those of execution reports. Labels never hold anything that a client makes up."""
+"""What Prometheus sees. The spans are those of execution reports. Labels never hold anything that a client makes up.
+
+Callers are named if the service knows them, and then a bounded number of them.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,7 @@ from prometheus_client.registry import Collector
 from gradserve.pools.local.pool import LocalPool
 from gradserve.questions.report import PHASES, Report
 from gradserve.questions.verdicts import Verdict
+from gradserve.service.caller_counts import Callers
 from gradserve.service.histograms import Histogram, Row
 
 if TYPE_CHECKING:
@@ -37,8 +41,8 @@ _SECONDS = tuple(m * 10.0**e for e in range(-5, 3) for m in (1.0, 2.5, 5.0))
 _MOST_NOTED = 1000
 _POINTS = tuple(4.0**k for k in range(11))
 
-Ended: TypeAlias = tuple[grpc.StatusCode, Sequence[float], int, int, Report | None]
-"""How a call ended: its code, seconds by phase, bytes received and sent, and its report."""
+Ended: TypeAlias = tuple[grpc.StatusCode, Sequence[float], int, int, Report | None, str]
+"""How a call ended: its code, seconds by phase, bytes received and sent, its report, and the caller's name."""
 
 
 class _Registry(CollectorRegistry):
@@ -74,8 +78,8 @@ class Metrics:
     takes a quarter of what a small call costs the server, and nobody need wait for it.
     """
 
-    def __init__(self) -> None:
-        """All counts start at zero."""
+    def __init__(self, max_callers: int = 100) -> None:
+        """All counts start at zero. So many callers are told apart."""
         disable_created_metrics()  # type: ignore[no-untyped-call]  # gauges beside counters that nobody asked for
         self._ended: deque[tuple[MethodMetrics, Ended]] = deque()
         self._catching_up = threading.Lock()
@@ -83,6 +87,12 @@ class Metrics:
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
         self.calls = self._counter("calls", "Calls that have ended.", "method", "code", "executor")
+        self.callers = Callers(
+            max_callers,
+            calls=self._counter("caller_calls", "Calls of callers that the service knows.", "caller", "code"),
+            seconds=self._counter("caller_seconds", "Time that their calls took.", "caller"),
+            received=self._counter("caller_received_bytes", "Bytes of their request messages.", "caller"),
+        )
         self.received = self._counter("received_bytes", "Bytes of request messages.", "method")
         self.sent = self._counter("sent_bytes", "Bytes of reply messages.", "method")
         self.seconds = Histogram(
@@ -183,14 +193,22 @@ class MethodMetrics:
         self._ended: CountOf[tuple[grpc.StatusCode, str]] = CountOf()
 
     def ended(
-        self, code: grpc.StatusCode, spans: Sequence[float], received: int, sent: int, report: Report | None
+        self,
+        code: grpc.StatusCode,
+        spans: Sequence[float],
+        received: int,
+        sent: int,
+        report: Report | None,
+        caller: str = "",
     ) -> None:
         """Takes down one call. `spans` are seconds by phase, as many as the call has reached."""
-        self._metrics.note(self, (code, spans, received, sent, report))
+        self._metrics.note(self, (code, spans, received, sent, report, caller))
 
     def count(self, ended: Ended) -> None:
         """Adds a call up with others."""
-        code, spans, received, sent, report = ended
+        code, spans, received, sent, report, caller = ended
+        if caller:
+            self._metrics.callers.count(caller, code, sum(spans), received)
         executor = "" if report is None else report.executor
         self._ended[code, executor] += 1
         for row, span in zip(self._seconds_of(executor), spans, strict=False):

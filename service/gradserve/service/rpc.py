@@ -1,35 +1,27 @@
-"""The one way from a gRPC method to its handler and back.
-
-Methods come from the service descriptors. A handler gets a request as bytes, or an iterator of them, and the `Rpc`
-that parses them, and answers a reply, or yields replies; admission, deadlines, errors, reports and metrics are here,
-the same for all.
-"""
+"""One call being served: who calls, its deadline, its clock, and what it came to, in whatever way it ends."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from threading import Timer
 from types import MappingProxyType, TracebackType
-from typing import Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self
 
 import grpc
-from google.protobuf import message_factory
-from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 
 from gradserve.ir.errors import GradserveError, InvalidRequest
 from gradserve.questions.report import Report
 from gradserve.runtime.control import Control
 from gradserve.runtime.shared import Opened
-from gradserve.service.admission import Admission
-from gradserve.service.metrics import Metrics
-from gradserve.service.served import Heard, Served, Told, metadata_of_call, request_id_of
-from gradserve.service.status import code_of, metadata_of, status_of
-from gradserve.wire.reports import Reports
+from gradserve.service.identity.caller import ANONYMOUS
+from gradserve.service.served import Heard, Served, metadata_of_call, request_id_of
+from gradserve.service.status import abort, code_of
 
-Handler: TypeAlias = Callable[[Any, "Rpc"], Any]
+if TYPE_CHECKING:
+    from gradserve.service.methods import Method
 
 CHUNK_BYTES = 1 << 20
 """What a stream of requests is taken to hold in memory: chunks are no larger."""
@@ -55,6 +47,7 @@ class Rpc:
         "_sent",
         "_size",
         "_timer",
+        "caller",
         "control",
         "counted",
         "memory",
@@ -73,7 +66,9 @@ class Rpc:
         self._timer: Timer | None = None
         self._request_id = ""
         # Without a deadline gRPC says that ages are left.
-        self.control = Control.after(min(context.time_remaining(), method.max_seconds), method.waits)
+        self.control = Control.after(min(context.time_remaining(), method.house.max_seconds), method.house.waits)
+        self.caller = ANONYMOUS
+        """Who makes the call, once it is admitted."""
         self.report: Report | None = None
         self.counted = 0
         """Chunks that an earlier call has counted, of which this one goes on."""
@@ -81,7 +76,7 @@ class Rpc:
         """The memory that the client shares for this call."""
         self.places = _NO_PLACES
         """Where in the request the things lie that violations name; see `status_of`."""
-        self._heard = Heard() if method.told else None
+        self._heard = Heard() if method.house.told else None
         self.control.ran = None if self._heard is None else self._heard.ran
         if not context.add_callback(self.control.cancel):
             self.control.cancel()
@@ -94,8 +89,9 @@ class Rpc:
         return self._request_id
 
     def admit(self, size: int) -> None:
-        """Waits until there is room for a call of `size` bytes."""
-        self._method.admission.enter(size, self.control)
+        """Finds out who calls, and waits until there is room for a call of `size` bytes."""
+        self.caller = self._method.house.identify(self._context)
+        self._method.house.admission.enter(size, self.control)
         self._size = size
         self._admitted = self._read = time.perf_counter()
 
@@ -110,9 +106,9 @@ class Rpc:
         size = max(len(data), CHUNK_BYTES)
         if size != self._size:
             if self._size is not None:
-                self._method.admission.leave(self._size)
+                self._method.house.admission.leave(self._size)
                 self._size = None
-            self._method.admission.enter(size, self.control)
+            self._method.house.admission.enter(size, self.control)
             self._size = size
         self._admitted = self._read = time.perf_counter()
 
@@ -180,7 +176,7 @@ class Rpc:
         if self.memory is not None:
             self.memory.close()
         if self._size is not None:
-            self._method.admission.leave(self._size)
+            self._method.house.admission.leave(self._size)
         if error is None:
             self._ended(grpc.StatusCode.OK)
             return
@@ -190,111 +186,15 @@ class Rpc:
             return
         code = code_of(error)
         self._ended(code, error.reason if isinstance(error, GradserveError) else type(error).__name__)
-        status = status_of(error, self.places, self._method.name, self.request_id)
-        self._context.set_trailing_metadata(metadata_of(error, status))
-        self._context.abort(code, status.message)
+        abort(self._context, error, self.places, self._method.name, self.request_id)
 
     def _ended(self, code: grpc.StatusCode, reason: str = "") -> None:
         report, spans = self.report, self._spans()
         if self._heard is not None:
             metadata, seconds = metadata_of_call(self._context), time.perf_counter() - self._entered
             parts = self._context.peer(), metadata, seconds, spans, self._received, self._sent, report
-            for told in self._method.told:
+            for told in self._method.house.told:
                 told(Served(self._method.name, code, self.request_id, *parts, reason, self._heard.chunks))
         if report is not None and self.counted:
             report = replace(report, chunks=report.chunks - self.counted)
-        self._method.metrics.ended(code, spans, self._received, self._sent, report)
-
-
-class Method:
-    """One method: how its bytes become a call of its handler, and the handler's replies bytes."""
-
-    def __init__(
-        self,
-        descriptor: MethodDescriptor,
-        handler: Handler,
-        admission: Admission,
-        metrics: Metrics,
-        max_seconds: float,
-        waits: Callable[[], None],
-        told: Sequence[Told],
-    ) -> None:
-        """Looks up once whatever a call will need; `waits` is called by threads of calls that are about to."""
-        self.waits = waits
-        self.told = told
-        service = descriptor.containing_service
-        self.name = f"{service.name}/{descriptor.name}"
-        self.handler = handler
-        self.admission = admission
-        self.metrics = metrics.method(self.name)
-        self.max_seconds = max_seconds
-        self.request = message_factory.GetMessageClass(descriptor.input_type)
-        self._descriptor = descriptor
-        self._reports = Reports(message_factory.GetMessageClass(descriptor.output_type))
-
-    def encode_report(self, report: Report, spans: Sequence[float]) -> bytes:
-        """The bytes of a reply that has nothing but a report."""
-        return self._reports.bytes_of(report, spans)
-
-    def grpc_handler(self) -> grpc.RpcMethodHandler[bytes, bytes]:
-        """The method as gRPC calls it: bytes in, bytes out, so that parsing is ours."""
-        match self._descriptor.client_streaming, self._descriptor.server_streaming:
-            case False, False:
-                return grpc.unary_unary_rpc_method_handler(self._unary_unary)
-            case True, False:
-                return grpc.stream_unary_rpc_method_handler(self._stream_unary)
-            case False, True:
-                return grpc.unary_stream_rpc_method_handler(self._unary_stream)
-            case _:
-                return grpc.stream_stream_rpc_method_handler(self._stream_stream)
-
-    def _unary_unary(self, data: bytes, context: grpc.ServicerContext) -> bytes:
-        with Rpc(self, context) as rpc:
-            rpc.admit_message(data)
-            return rpc.encode(self.handler(data, rpc))
-
-    def _unary_stream(self, data: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
-        with Rpc(self, context) as rpc:
-            rpc.admit_message(data)
-            rpc.end_at_deadline()
-            for reply in self.handler(data, rpc):
-                yield rpc.encode(reply)
-
-    def _stream_unary(self, stream: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
-        with Rpc(self, context) as rpc:
-            rpc.admit(CHUNK_BYTES)
-            rpc.end_at_deadline()
-            return rpc.encode(self.handler(rpc.receive(stream), rpc))
-
-    def _stream_stream(self, stream: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
-        with Rpc(self, context) as rpc:
-            rpc.admit(CHUNK_BYTES)
-            rpc.end_at_deadline()
-            for reply in self.handler(rpc.receive(stream), rpc):
-                yield rpc.encode(reply)
-
-
-def of_message(handler: Handler) -> Handler:
-    """The handler of a request's bytes, by one of its message."""
-    return lambda data, rpc: handler(rpc.parse(data), rpc)
-
-
-def of_messages(handler: Handler) -> Handler:
-    """The handler of a stream of bytes, by one of their messages."""
-    return lambda stream, rpc: handler(map(rpc.parse, stream), rpc)
-
-
-def methods_of(
-    service: ServiceDescriptor,
-    handlers: Mapping[str, Handler],
-    admission: Admission,
-    metrics: Metrics,
-    max_seconds: float,
-    waits: Callable[[], None],
-    told: Sequence[Told] = (),
-) -> dict[str, grpc.RpcMethodHandler[bytes, bytes]]:
-    """The methods of a service by name, each with its handler."""
-    return {
-        method.name: Method(method, handlers[method.name], admission, metrics, max_seconds, waits, told).grpc_handler()
-        for method in service.methods
-    }
+        self._method.metrics.ended(code, spans, self._received, self._sent, report, self.caller.name)

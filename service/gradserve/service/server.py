@@ -20,15 +20,19 @@ from gradserve.questions.streams import RPC
 from gradserve.runtime.memory import keep_freed_memory, memory_limit
 from gradserve.service.admission import Admission
 from gradserve.service.content import Content
+from gradserve.service.contexts import Contexts
 from gradserve.service.handlers.blobs import BlobHandlers
 from gradserve.service.handlers.graphs import Graphs
 from gradserve.service.handlers.questions import Questions
 from gradserve.service.handlers.streams import Streams
+from gradserve.service.identity.authenticator import Authenticator
+from gradserve.service.identity.certificates import server_credentials
 from gradserve.service.lanes import Lanes
 from gradserve.service.logs import access_line
+from gradserve.service.methods import Handler, House, methods_of, of_message, of_messages
 from gradserve.service.metrics import Metrics
+from gradserve.service.owners import Owned
 from gradserve.service.page import start_page
-from gradserve.service.rpc import Handler, methods_of, of_message, of_messages
 from gradserve.service.running import run
 from gradserve.service.served import Told
 from gradserve.service.settings import Settings
@@ -37,6 +41,7 @@ from gradserve.service.sockets import listening, path_of
 from gradserve.service.spans import tracing
 from gradserve.service.standard import Standard, add_methods
 from gradserve.service.store import BlobStore, GraphStore
+from gradserve.service.uploads import Uploads
 from gradserve.wire.methods import SERVICES
 
 if TYPE_CHECKING:
@@ -64,9 +69,13 @@ class Server:
     def __init__(self, settings: Settings | None = None) -> None:
         """Nothing runs before `start`."""
         self.settings = settings = (settings or Settings()).within(memory_limit())
-        self.metrics = Metrics()
+        self.metrics = Metrics(settings.max_caller_labels)
         self.graphs = GraphStore(settings.graph_store_bytes, settings.graph_store_count)
-        self.blobs = BlobStore(settings.blob_store_bytes, settings.max_blob_bytes)
+        # Where callers are known, half of the memory for blobs is for those that they have not sent to the end.
+        uploading = settings.blob_store_bytes // 2 if settings.knows_callers else 0
+        self.blobs = BlobStore(settings.blob_store_bytes - uploading, settings.max_blob_bytes)
+        uploads = Uploads(uploading, settings.max_blob_bytes)
+        self.owned = Owned(self.graphs, self.blobs, uploads, settings.max_owned)
         self.admission = Admission(
             settings.max_in_flight, settings.max_in_flight_bytes, settings.max_queued, settings.queue_seconds
         )
@@ -88,6 +97,7 @@ class Server:
 
         Raises:
             OSError: a port is taken, or a certificate cannot be read.
+            InvalidRequest: what says who may call cannot be read.
             Unavailable: the Ray cluster has no worker to offer.
         """
         with ExitStack() as running:
@@ -128,6 +138,9 @@ class Server:
 
     def _start(self, running: ExitStack) -> None:
         settings = self.settings
+        authenticator = Authenticator(settings)
+        running.callback(authenticator.close)
+        identify = authenticator.identify
         front_end = LocalPool(settings.workers)
         running.callback(front_end.close)
         cluster = self._cluster(running)
@@ -143,13 +156,14 @@ class Server:
         self._server = grpc.server(threads, options=options)  # type: ignore[arg-type]  # any executor does
         programs = Programs(settings.plan_bytes, settings.limits)
         handlers = self._handlers(Context(front_end, cluster, settings.limits, programs, settings.front_end_bytes))
-        told = self._told(running)
+        house = House(
+            self.admission, self.metrics, settings.max_seconds, threads.give_up, identify, self._told(running)
+        )
         for service in SERVICES:
-            methods = methods_of(
-                service, handlers, self.admission, self.metrics, settings.max_seconds, threads.give_up, told
-            )
+            methods = methods_of(service, handlers, house)
             add_methods(self._server, service.full_name, methods)
-        self._standard = Standard(self._server, [service.full_name for service in SERVICES])
+        names = [service.full_name for service in SERVICES]
+        self._standard = Standard(self._server, names, identify, settings.open_health)
         running.callback(self._standard.close)
         self.port = self._listen()
         self._server.start()
@@ -181,11 +195,12 @@ class Server:
 
     def _handlers(self, context: Context) -> dict[str, Handler]:
         """What handles each method: questions all alike, and what is kept for them in its own way."""
-        content = Content(self.graphs, self.blobs, self.settings.graph_limits, self.settings.inline_limit)
-        questions, graphs, blobs = Questions(context, content, self.metrics), Graphs(content), BlobHandlers(self.blobs)
+        content = Content(self.owned, self.settings.graph_limits, self.settings.inline_limit)
+        contexts = Contexts(context)
+        questions, graphs, blobs = Questions(contexts, content, self.metrics), Graphs(content), BlobHandlers(self.owned)
         return {
             **{method: questions.handler(method) for method in QUESTIONS},
-            RPC: Streams(context, content).stream_gradient,
+            RPC: Streams(contexts, content).stream_gradient,
             "RegisterGraph": of_message(graphs.register_graph),
             "GetGraph": of_message(graphs.get_graph),
             "CheckGraph": of_message(graphs.check_graph),
@@ -206,8 +221,7 @@ class Server:
         try:
             if tls is None:
                 return self._server.add_insecure_port(address)
-            pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
-            return self._server.add_secure_port(address, grpc.ssl_server_credentials([pair]))
+            return self._server.add_secure_port(address, server_credentials(tls))
         except RuntimeError as error:
             raise OSError(f"cannot listen on {address}: {error}") from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -29,6 +30,36 @@ class Tls:
     """The certificate chain of the server, in PEM; without it, connections are plain."""
     key: Path
     """Its private key, in PEM."""
+    client_ca: Path | None = None
+    """Authorities, in PEM, one of which must have signed the certificate of every client (mutual TLS); a call without a
+    token is then by whom its certificate names. All three files are read again when they change."""
+
+
+_Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+
+
+@dataclass(frozen=True, slots=True)
+class Oidc:
+    """Whose tokens are taken beside those of a file."""
+
+    issuer: str
+    """The issuer of tokens (JWTs), as their claim `iss` has it; its keys are found below it, unless told."""
+    audience: str
+    """What this service is called in their claim `aud`."""
+    jwks: str | None = None
+    """Where the issuer's keys are, a URL or a file; None asks the issuer (`.well-known/openid-configuration`)."""
+    algorithms: tuple[_Algorithm, ...] = ("RS256", "ES256")
+    """What may have signed them."""
+    leeway: Seconds = 30.0
+    """How far the clocks of issuer and service may be apart."""
+    keys_age: Seconds = 300.0
+    """After which the keys are fetched again; a token that names a new one has them fetched before."""
+    caller_claim: str = "sub"
+    """The claim that names the caller."""
+    role: str | None = None
+    """A role that callers must have; None for none."""
+    roles_claim: str = "roles"
+    """The claim that lists a caller's roles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +75,19 @@ class Settings:
     """Where the metrics page is, on the same host; 0 means any that is free, None no page."""
     tls: Tls | None = field(default=None, metadata={PREFIX: "tls_"})
     """The server's certificate; without one, connections are plain."""
+    token_file: Path | None = None
+    """Callers' tokens, hashed, as `gradserve token new` writes them; read again when the file changes."""
+    oidc: Oidc | None = field(default=None, metadata={PREFIX: "oidc_"})
+    """The issuer whose tokens are taken; None for none."""
+    allow_plain_tokens: bool = False
+    """Whether tokens may travel unencrypted to other machines, as where a proxy or a mesh has TLS in front of us."""
+    open_health: bool = True
+    """Whether health checks are answered to callers whom nobody knows."""
+    max_owned: Count = 1_000_000
+    """How many graphs and blobs the service remembers the senders of; who is forgotten sends again."""
+    max_caller_labels: Count = 100
+    """How many callers metrics tell apart; all others are one."""
+
     processes: Count = 1
     """Front-end processes behind the one address, all on one Ray cluster. A connection stays with one of them."""
 
@@ -128,6 +172,11 @@ class Settings:
             raise InvalidRequest(
                 "ray_address and ray_join exclude each other: use a cluster of this machine, or join one"
             )
+        if (self.token_file or self.oidc) and self.tls is None and not (self.allow_plain_tokens or self.is_local):
+            raise InvalidRequest(
+                f"callers' tokens would travel unencrypted to {self.address}: give tls_certificate and tls_key, or set "
+                "allow_plain_tokens where something in front of the service has TLS"
+            )
         if (self.max_workers or self.workers or 0) < (self.workers or 0):
             raise InvalidRequest(f"max_workers, {self.max_workers}, is less than workers, {self.workers}")
 
@@ -150,6 +199,19 @@ class Settings:
         return host.strip("[]") if colon and not host.startswith("unix") else "127.0.0.1"
 
     @property
+    def knows_callers(self) -> bool:
+        """Whether every call must show who makes it."""
+        return bool(self.token_file or self.oidc or (self.tls and self.tls.client_ca))
+
+    @property
+    def is_local(self) -> bool:
+        """Whether nobody on other machines can connect."""
+        try:
+            return self.address.startswith("unix") or self.host == "localhost" or ip_address(self.host).is_loopback
+        except ValueError:  # a name
+            return False
+
+    @property
     def port(self) -> int:
         """The port to listen on: any that is free if it is 0, or for an address without one."""
         match = _HOST_AND_PORT.fullmatch(self.address)
@@ -169,7 +231,8 @@ SERVED: Mapping[str, Any] = MappingProxyType({"ray": True})
 """Where `gradserve serve` begins, other than a service within a program."""
 GROUPS = (
     ("address", "Where it is"),
-    ("workers", "What computes"),
+    ("tls", "Who may call"),
+    ("processes", "What computes"),
     ("limits", "The most that one call may cost"),
     ("graph_limits", "The largest graph"),
     ("max_connection_age", "Connections and deadlines"),

@@ -16,6 +16,11 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_reflection.v1alpha import reflection
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
 
+from gradserve.ir.errors import GradserveError
+from gradserve.service.identity.authenticator import Identify, anonymous
+from gradserve.service.served import metadata_of_call, request_id_of
+from gradserve.service.status import abort
+
 REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
 """The newer name of a service whose messages are the same."""
 _HEALTH_THREADS = 2
@@ -25,16 +30,22 @@ _REFLECTION_THREADS = 4
 class Standard:
     """Health and reflection of one server."""
 
-    def __init__(self, server: grpc.Server, services: Sequence[str]) -> None:
-        """Adds both to a server not yet started; `services` are the full names of its own."""
+    def __init__(
+        self, server: grpc.Server, services: Sequence[str], identify: Identify = anonymous, open_health: bool = True
+    ) -> None:
+        """Adds both to a server not yet started; `services` are the full names of its own.
+
+        Reflection answers whom `identify` knows, and so does health unless it is open.
+        """
         self._health = health.HealthServicer()
         self._services = [health.OVERALL_HEALTH, *services]
         self._set(HealthCheckResponse.NOT_SERVING)
         self._health_threads = ThreadPoolExecutor(_HEALTH_THREADS, "health")
         self._reflection_threads = ThreadPoolExecutor(_REFLECTION_THREADS, "reflection")
-        add_methods(server, health.SERVICE_NAME, _health_methods(self._health, self._health_threads))
+        asks = anonymous if open_health else identify
+        add_methods(server, health.SERVICE_NAME, _health_methods(self._health, self._health_threads, asks))
         names = (*services, health.SERVICE_NAME, reflection.SERVICE_NAME, REFLECTION_V1)
-        methods = _reflection_methods(reflection.ReflectionServicer(names), self._reflection_threads)
+        methods = _reflection_methods(reflection.ReflectionServicer(names), self._reflection_threads, identify)
         add_methods(server, reflection.SERVICE_NAME, methods)
         add_methods(server, REFLECTION_V1, methods)
 
@@ -62,26 +73,35 @@ def add_methods(server: grpc.Server, service: str, methods: dict[str, grpc.RpcMe
     server.add_registered_method_handlers(service, methods)  # type: ignore[attr-defined]  # newer than the stubs
 
 
-def _health_methods(servicer: health.HealthServicer, pool: ThreadPoolExecutor) -> dict[str, Any]:
+def _health_methods(servicer: health.HealthServicer, pool: ThreadPoolExecutor, identify: Identify) -> dict[str, Any]:
     codecs = (HealthCheckRequest.FromString, HealthCheckResponse.SerializeToString)
     return {
-        "Check": grpc.unary_unary_rpc_method_handler(_on(pool, servicer.Check), *codecs),
-        "Watch": grpc.unary_stream_rpc_method_handler(_on(pool, servicer.Watch), *codecs),
+        "Check": grpc.unary_unary_rpc_method_handler(_on(pool, servicer.Check, identify), *codecs),
+        "Watch": grpc.unary_stream_rpc_method_handler(_on(pool, servicer.Watch, identify), *codecs),
     }
 
 
-def _reflection_methods(servicer: reflection.ReflectionServicer, pool: ThreadPoolExecutor) -> dict[str, Any]:
+def _reflection_methods(
+    servicer: reflection.ReflectionServicer, pool: ThreadPoolExecutor, identify: Identify
+) -> dict[str, Any]:
     codecs = (ServerReflectionRequest.FromString, ServerReflectionResponse.SerializeToString)
-    behavior = _on(pool, servicer.ServerReflectionInfo)
+    behavior = _on(pool, servicer.ServerReflectionInfo, identify)
     return {"ServerReflectionInfo": grpc.stream_stream_rpc_method_handler(behavior, *codecs)}
 
 
-def _on(pool: ThreadPoolExecutor, behavior: Callable[..., Any]) -> Callable[..., Any]:
-    """The behavior on threads of its own; a gRPC that does not know the wish runs it among all others."""
+def _on(pool: ThreadPoolExecutor, behavior: Callable[..., Any], identify: Identify) -> Callable[..., Any]:
+    """The behavior, for callers who are known, on threads of its own.
+
+    A gRPC that does not know the wish runs it among all others.
+    """
 
     @functools.wraps(behavior)
-    def run(*arguments: Any) -> Any:
-        return behavior(*arguments)
+    def run(request: Any, context: grpc.ServicerContext, *more: Any) -> Any:
+        try:
+            identify(context)
+        except GradserveError as error:
+            abort(context, error, {}, behavior.__qualname__, request_id_of(metadata_of_call(context)))
+        return behavior(request, context, *more)
 
     run.experimental_thread_pool = pool  # type: ignore[attr-defined]
     return run

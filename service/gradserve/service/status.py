@@ -11,7 +11,7 @@ import logging
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 from google.protobuf import duration_pb2
@@ -37,6 +37,8 @@ CODES: Mapping[type[GradserveError], grpc.StatusCode] = {
     errors.GraphNotRegistered: grpc.StatusCode.NOT_FOUND,
     errors.BlobNotFound: grpc.StatusCode.NOT_FOUND,
     errors.MemoryNotShared: grpc.StatusCode.NOT_FOUND,
+    errors.Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
+    errors.PermissionDenied: grpc.StatusCode.PERMISSION_DENIED,
     errors.WorkerLost: grpc.StatusCode.UNAVAILABLE,
     errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
     errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
@@ -82,6 +84,16 @@ def metadata_of(error: BaseException, status: status_pb2.Status) -> tuple[tuple[
         pause = round(1e3 * RETRY_SECONDS) if _may_pass(error) else -1
         metadata += (("grpc-retry-pushback-ms", str(pause)),)
     return metadata
+
+
+def abort(
+    context: grpc.ServicerContext, error: BaseException, places: Mapping[str, str], method: str, request_id: str
+) -> NoReturn:
+    """Ends a call of a method by the status of an error; the rest is as `status_of` says."""
+    status = status_of(error, places, method, request_id)
+    context.set_trailing_metadata(metadata_of(error, status))
+    context.abort(code_of(error), status.message)
+    raise AssertionError("abort returned")
 
 
 def _may_pass(error: BaseException) -> bool:

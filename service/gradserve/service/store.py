@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import threading
 import time
 from collections import OrderedDict
 
-from gradserve.ir.errors import BlobNotFound, GraphNotRegistered, InvalidRequest, LimitExceeded, Violation
+from gradserve.ir.errors import BlobNotFound, GraphNotRegistered, LimitExceeded
 from gradserve.ir.graph import Graph, Literal
 from gradserve.runtime.caches import Lru
+from gradserve.service.partial import Partial, gap
 
 PARTIAL_SECONDS = 600.0
 """How long a broken-off write can be gone on with."""
@@ -44,41 +43,22 @@ class GraphStore:
         """
         found = self._graphs.get(digest)
         if found is None:
-            raise GraphNotRegistered(f"no graph {digest[:64]!r} is registered; register it, or send it inline")
+            raise not_registered(digest)
         return found
 
     def __len__(self) -> int:
         return len(self._graphs)
 
 
+def not_registered(digest: str) -> GraphNotRegistered:
+    """Tells that there is no such graph."""
+    return GraphNotRegistered(f"no graph {digest[:64]!r} is registered; register it, or send it inline")
+
+
 def size_of(graph: Graph) -> int:
     """Roughly the bytes that a graph takes in memory."""
     constants = sum(c.array.nbytes for c in graph.constants if isinstance(c, Literal))
     return constants + _NODE_BYTES * (1 + len(graph.nodes) + len(graph.inputs) + len(graph.constants))
-
-
-class _Partial:
-    """The leading bytes of a blob that is being written, and their digest so far."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.offset = 0
-        self.touched = time.monotonic()
-        self._buffer = io.BytesIO()
-        self._hash = hashlib.sha256()
-
-    def append(self, data: bytes) -> None:
-        self._buffer.write(data)
-        self._hash.update(data)
-        self.offset += len(data)
-        self.touched = time.monotonic()
-
-    @property
-    def digest(self) -> str:
-        return self._hash.hexdigest()
-
-    def content(self) -> bytes:
-        return self._buffer.getvalue()  # shares the buffer: no copy
 
 
 class BlobStore:
@@ -95,7 +75,7 @@ class BlobStore:
         self.bytes = 0
         """Bytes kept."""
         self._whole: OrderedDict[str, bytes] = OrderedDict()
-        self._partial: dict[str, _Partial] = {}
+        self._partial: dict[str, Partial] = {}
         self._lock = threading.Lock()
 
     def get(self, digest: str) -> bytes | None:
@@ -152,10 +132,8 @@ class BlobStore:
                 return True
             if digest not in self._partial:
                 self._require_few()
-                self._partial[digest] = _Partial(size)
-            if self._partial[digest].size != size:
-                text = f"{size} is not the length that an earlier write announced, {self._partial[digest].size}"
-                raise InvalidRequest("the blob does not fit", [Violation("size", "B3", text)])
+                self._partial[digest] = Partial(size)
+            self._partial[digest].require_size(size)
             return self._finish(digest)
 
     def append(self, digest: str, offset: int, data: bytes) -> bool:
@@ -169,14 +147,9 @@ class BlobStore:
             if digest in self._whole:
                 return True
             partial = self._partial.get(digest)
-            have = partial.offset if partial else 0
-            if partial is None or offset > have:
-                text = f"{offset} leaves a gap: the next byte wanted is {have}; ask FindMissingBlobs where to go on"
-                raise InvalidRequest("the blob does not fit", [Violation("offset", "B4", text)])
-            if offset + len(data) > partial.size:
-                text = f"the chunk ends at {offset + len(data)} and the blob at {partial.size}"
-                raise InvalidRequest("the blob does not fit", [Violation("data", "B5", text)])
-            new = data[have - offset :] if offset < have else data
+            if partial is None:
+                raise gap(offset, 0)
+            new = partial.beyond(offset, data)
             self._make_room(len(new), digest)
             partial.append(new)
             self.bytes += len(new)
@@ -188,9 +161,7 @@ class BlobStore:
         if partial.offset < partial.size:
             return False
         self._drop(digest)
-        if partial.digest != digest:
-            text = f"the bytes have the digest {partial.digest}; write the blob again from its first byte"
-            raise InvalidRequest("the blob does not fit", [Violation("digest", "B6", text)])
+        partial.require_digest(digest)
         self._keep(digest, partial.content())
         return True
 

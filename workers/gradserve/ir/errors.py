@@ -133,6 +133,18 @@ class WorkerLost(GradserveError):
     reason = "WORKER_LOST"
 
 
+class Unauthenticated(GradserveError):
+    """The service does not know who calls: credentials are missing or not valid."""
+
+    reason = "UNAUTHENTICATED"
+
+
+class PermissionDenied(GradserveError):
+    """The service knows who calls, and he may not."""
+
+    reason = "PERMISSION_DENIED"
+
+
 class Unavailable(GradserveError):
     """The server takes no more work now; try again."""
 

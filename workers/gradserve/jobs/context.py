@@ -56,6 +56,10 @@ class Context:
         """The same for work that began on an executor; what is ready is so on any."""
         return replace(self, goes_on=executor, ready=Lru(1 << 26), dense=Lru(1 << 26))
 
+    def limited(self, limits: Limits) -> Context:
+        """The same with other limits: what is remembered of jobs has been held against these alone."""
+        return replace(self, limits=limits, schedules=Lru(1 << 26), ready=Lru(1 << 26), dense=Lru(1 << 26))
+
     def keep(self, where: Lru[Hashable, V], key: Hashable, value: V, of: SweepSchedule, nbytes: int) -> None:
         """Remembers what goes by a schedule, unless there is machine code for it by now.
 

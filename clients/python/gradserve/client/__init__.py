@@ -4,6 +4,7 @@ from gradserve.client.certifying import Certificate, certify, moved
 from gradserve.client.client import Client
 from gradserve.client.function import Function
 from gradserve.client.live import Live
+from gradserve.client.transport.identity import Tls
 from gradserve.ir.errors import (
     DeadlineExceeded,
     GradserveError,
@@ -12,6 +13,8 @@ from gradserve.ir.errors import (
     LimitExceeded,
     NotDifferentiable,
     NumericalFailure,
+    PermissionDenied,
+    Unauthenticated,
     Unavailable,
     Untraceable,
     Violation,
@@ -42,11 +45,14 @@ __all__ = [
     "Live",
     "NotDifferentiable",
     "NumericalFailure",
+    "PermissionDenied",
     "Report",
     "Solution",
     "SpectrumEstimate",
     "SymmetryReport",
+    "Tls",
     "TraceEstimate",
+    "Unauthenticated",
     "Unavailable",
     "Untraceable",
     "VerificationReport",

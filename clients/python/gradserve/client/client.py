@@ -25,6 +25,8 @@ from gradserve.client.settings import (
 )
 from gradserve.client.tracing.graphs import Traces
 from gradserve.client.tracing.watching import Watch
+from gradserve.client.transport.connection import checked_address
+from gradserve.client.transport.identity import Identity, Tls, Token
 from gradserve.client.transport.remote import RemoteBackend
 from gradserve.ir.graph import Graph
 from gradserve.questions.verification import VerificationProgress
@@ -53,6 +55,9 @@ class Client:
         address: str | None = None,
         *,
         timeout: float | None = DEFAULT_TIMEOUT,
+        tls: bool | str | Path | Tls | None = None,
+        token: Token | None = None,
+        allow_plain_token: bool = False,
         credentials: grpc.ChannelCredentials | None = None,
         server_name: str = "",
         threads: int | None = None,
@@ -64,7 +69,13 @@ class Client:
         Args:
             address: `host:port` of a service, or `unix:/path` of one on this machine; None computes in this process.
             timeout: seconds within which every call must be answered; None for as long as the service allows.
-            credentials: for TLS, such as `grpc.ssl_channel_credentials()`; without them the connection is plain.
+            tls: True trusts the authorities that this machine trusts, a file in PEM those in it; `Tls` says all, your
+                own certificate too. None is as GRADSERVE_CLIENT_TLS, _CA, _CERTIFICATE and _KEY say; without them the
+                connection is plain.
+            token: who asks, where the service wants to know: a text, the Path of a file or a function, which are asked
+                for every call. None is as GRADSERVE_CLIENT_TOKEN or GRADSERVE_CLIENT_TOKEN_FILE say.
+            allow_plain_token: whether the token may travel unencrypted to another machine.
+            credentials: for TLS in ways of gRPC's own, in place of `tls`.
             server_name: the name in the service's certificate, where that is not the host of the address.
             threads: of the in-process mode; by default as many as there are processors.
             share_memory: whether large arrays lie in memory that this process shares with a service of the same user on
@@ -73,6 +84,7 @@ class Client:
 
         Raises:
             InvalidRequest: it is no address, or an option has no such value.
+            OSError: a certificate cannot be read.
             ImportError: the in-process mode is not installed.
         """
         self.address = address
@@ -80,9 +92,11 @@ class Client:
         self._watch = checked_watch(watch)
         trusted, threads = checked_credentials(credentials), checked_threads(threads)
         share = checked_switch(share_memory, "share_memory")
-        self._backend: Backend = (
-            _embedded(threads) if address is None else RemoteBackend(address, trusted, server_name, share)
-        )
+        if address is None:
+            self._backend: Backend = _embedded(threads)
+            return
+        identity = Identity(checked_address(address), tls, token, allow_plain_token, trusted, server_name)
+        self._backend = RemoteBackend(address, identity, share)
 
     def function(self, function: Callable[..., Any], /, *examples: Any, **named: Any) -> Function:
         """`function`, plain NumPy code of its parameters, made ready to be asked for derivatives.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradserve.ir.errors import InvalidRequest, LimitExceeded, Violation
+from gradserve.service.owners import Owned, OwnedBlobs
 from gradserve.service.rpc import CHUNK_BYTES, Rpc
-from gradserve.service.store import BlobStore
 from gradserve.v1 import blob_service_pb2 as pb
 from gradserve.wire.rules import require_count, require_digest
 
@@ -16,9 +16,9 @@ MAX_DIGESTS = 10_000
 class BlobHandlers:
     """The methods of BlobService."""
 
-    def __init__(self, store: BlobStore) -> None:
-        """`store` is where blobs are kept."""
-        self._store = store
+    def __init__(self, owned: Owned) -> None:
+        """`owned` is where each caller's blobs are."""
+        self._owned = owned
 
     def find_missing_blobs(self, request: pb.FindMissingBlobsRequest, rpc: Rpc) -> pb.FindMissingBlobsResponse:
         """The blobs that are not there, or not whole."""
@@ -26,7 +26,8 @@ class BlobHandlers:
             raise LimitExceeded("digests", f"{len(request.digests)} digests are asked for; at most {MAX_DIGESTS}")
         for position, digest in enumerate(request.digests):
             require_digest(digest, f"digests[{position}]")
-        offsets = {digest: self._store.offset(digest) for digest in request.digests}
+        blobs = self._owned.blobs(rpc.caller.name)
+        offsets = {digest: blobs.offset(digest) for digest in request.digests}
         return pb.FindMissingBlobsResponse(
             missing=[pb.MissingBlob(digest=d, offset=offset) for d, offset in offsets.items() if offset is not None]
         )
@@ -39,26 +40,23 @@ class BlobHandlers:
         digest, size = chunk.digest, chunk.size
         require_digest(digest, "digest")
         require_count(size, "size")
-        whole = self._store.begin(digest, size)
+        blobs = self._owned.blobs(rpc.caller.name)
+        whole = blobs.begin(digest, size)
         while not whole:
             require_count(chunk.offset, "offset")
             if len(data := chunk.data) > CHUNK_BYTES:
                 raise LimitExceeded("chunk_bytes", f"the chunk has {len(data)} bytes; at most {CHUNK_BYTES} are taken")
-            whole = self._store.append(digest, chunk.offset, data)
+            whole = blobs.append(digest, chunk.offset, data)
             if not whole:
                 chunk = next(requests, None)
                 if chunk is None:
-                    raise InvalidRequest("the blob is not whole", [self._cut_short(digest, size)])
+                    raise InvalidRequest("the blob is not whole", [_cut_short(blobs, digest, size)])
         return pb.WriteBlobResponse(digest=digest, size=size)
-
-    def _cut_short(self, digest: str, size: int) -> Violation:
-        have = self._store.offset(digest)
-        return Violation("data", "B7", f"the stream ended with {have} of {size} bytes; go on at offset {have}")
 
     def read_blob(self, request: pb.ReadBlobRequest, rpc: Rpc) -> Iterator[pb.ReadBlobResponse]:
         """The blob in chunks; one without bytes if it is empty or all of it was skipped."""
         require_digest(request.digest, "digest")
-        data = self._store.read(request.digest)
+        data = self._owned.blobs(rpc.caller.name).read(request.digest)
         size, first = len(data), request.offset
         if not 0 <= first <= size:
             text = f"{first} is not among the bytes 0 to {size} of the blob"
@@ -66,3 +64,8 @@ class BlobHandlers:
         for offset in range(first, max(size, first + 1), CHUNK_BYTES):
             rpc.control.check()
             yield pb.ReadBlobResponse(offset=offset, size=size, data=data[offset : offset + CHUNK_BYTES])
+
+
+def _cut_short(blobs: OwnedBlobs, digest: str, size: int) -> Violation:
+    have = blobs.offset(digest)
+    return Violation("data", "B7", f"the stream ended with {have} of {size} bytes; go on at offset {have}")

@@ -24,9 +24,10 @@ class Graphs:
     def register_graph(self, request: pb.RegisterGraphRequest, rpc: Rpc) -> pb.RegisterGraphResponse:
         """Keeps a graph under its digest."""
         rpc.places = WHOLE_GRAPH
-        graph = self._content.whole_graph(request.graph)
+        theirs = self._content.of(rpc.caller.name)
+        graph = theirs.whole_graph(request.graph)
         rpc.decoded()
-        self._content.graphs.put(graph.digest, graph)
+        theirs.graphs.put(graph.digest, graph)
         shares = request.HasField("memory") and can_open(wire.read_memory(request.memory))
         signature = wire.encode_signature(graph)
         return pb.RegisterGraphResponse(digest=graph.digest, signature=signature, shares_memory=shares)
@@ -34,14 +35,15 @@ class Graphs:
     def get_graph(self, request: pb.GetGraphRequest, rpc: Rpc) -> pb.GetGraphResponse:
         """A registered graph as a message and as text."""
         require_digest(request.digest, "digest")
-        graph = self._content.graphs.get(request.digest)
-        return pb.GetGraphResponse(graph=self._content.graph_message(graph), text=to_text(graph))
+        theirs = self._content.of(rpc.caller.name)
+        graph = theirs.graphs.get(request.digest)
+        return pb.GetGraphResponse(graph=theirs.graph_message(graph), text=to_text(graph))
 
     def check_graph(self, request: pb.CheckGraphRequest, rpc: Rpc) -> pb.CheckGraphResponse:
         """Every violation of a graph; or its digest and signature, if there is none."""
         rpc.places = WHOLE_GRAPH
         try:
-            graph = self._content.checked_graph(request.graph)
+            graph = self._content.of(rpc.caller.name).checked_graph(request.graph)
         except InvalidGraph as refused:
             return pb.CheckGraphResponse(violations=[encode_violation(v) for v in refused.violations])
         return pb.CheckGraphResponse(digest=graph.digest, signature=wire.encode_signature(graph))

@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from gradserve.jobs.answering import answers
-from gradserve.jobs.context import Context
 from gradserve.questions.estimated import ESTIMATES
 from gradserve.questions.spectra import SPECTRA
 from gradserve.questions.symmetry import SymmetryProgress
 from gradserve.questions.verification import VerificationProgress
 from gradserve.service.content import Content
+from gradserve.service.contexts import Contexts
+from gradserve.service.methods import Handler
 from gradserve.service.metrics import Metrics
-from gradserve.service.rpc import Handler, Rpc
+from gradserve.service.rpc import Rpc
 from gradserve.wire.answers import report_field
 from gradserve.wire.methods import METHODS
 
@@ -47,9 +48,9 @@ _COUNTS: Mapping[type, Count] = {
 class Questions:
     """Handles the methods that ask questions."""
 
-    def __init__(self, context: Context, content: Content, metrics: Metrics) -> None:
-        """`context` is what jobs run in."""
-        self._context = context
+    def __init__(self, contexts: Contexts, content: Content, metrics: Metrics) -> None:
+        """`contexts` are what jobs run in."""
+        self._contexts = contexts
         self._content = content
         self._metrics = metrics
 
@@ -62,7 +63,7 @@ class Questions:
             rpc.decoded()
             count, before = _COUNTS.get(question.answer), None
             resumed = bool(getattr(question, "resume", b""))
-            for answer in answers(self._context, question, rpc.control):
+            for answer in answers(self._contexts.of(rpc.caller), question, rpc.control):
                 if report:
                     rpc.ran(getattr(answer, report))
                 if resumed and before is None:  # it was counted when it was given for the first time
@@ -70,7 +71,7 @@ class Questions:
                 elif count is not None:
                     count(self._metrics, answer, before)
                 before = answer
-                yield self._content.reply(question, answer, rpc.memory)
+                yield self._content.reply(question, answer, rpc)
 
         def single(request: bytes, rpc: Rpc) -> Any:
             (reply,) = stream(request, rpc)

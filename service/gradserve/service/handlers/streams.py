@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from gradserve.ir.errors import GradserveError, InvalidRequest
-from gradserve.jobs.context import Context
 from gradserve.jobs.streams import parts
 from gradserve.questions.derivatives import Differentiate
 from gradserve.questions.streams import RPC, Block, Part
 from gradserve.service.content import Content
+from gradserve.service.contexts import Contexts
 from gradserve.service.rpc import Rpc
 from gradserve.service.status import status_of
 from gradserve.wire import streams
@@ -19,9 +19,9 @@ from gradserve.wire import streams
 class Streams:
     """The method that takes and gives without end."""
 
-    def __init__(self, context: Context, content: Content) -> None:
-        """`context` is what jobs run in."""
-        self._context = context
+    def __init__(self, contexts: Contexts, content: Content) -> None:
+        """`contexts` are what jobs run in."""
+        self._contexts = contexts
         self._content = content
 
     def stream_gradient(self, requests: Iterator[bytes], rpc: Rpc) -> Iterator[Any]:
@@ -42,10 +42,10 @@ class Streams:
     def _parts(self, question: Differentiate, message: Any, rpc: Rpc) -> Iterator[Part]:
         """The parts of a message; one error for all of it if it cannot be read."""
         try:
-            block: Block = streams.decode_block(message, self._content.arrays)
+            block: Block = streams.decode_block(message, self._content.of(rpc.caller.name).source)
         except GradserveError as error:
             return iter((Part(0, message.points, error),))
-        return parts(self._context, question, block, rpc.control)
+        return parts(self._contexts.of(rpc.caller), question, block, rpc.control)
 
 
 def _status(part: Part, rpc: Rpc) -> bytes:

@@ -33,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"gradserve {_version()}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
     commands.add_parser("serve", help="run a service (see gradserve serve --help)", add_help=False)
+    commands.add_parser("token", help="make a caller's token (see gradserve token --help)", add_help=False)
     demo = commands.add_parser("demo", help="start a service, do its main jobs on real data, show what happened")
     _address(demo, None, "a running service, or unix:/path of its socket (default: start one)")
     demo.add_argument("--workers", type=count(1), default=2, metavar="N", help="Ray workers (default 2)")
@@ -74,6 +75,9 @@ def _address(command: argparse.ArgumentParser, default: str | None, text: str) -
     add("--tls", action="store_true", help="connect by TLS, trusting the authorities that this machine trusts")
     add("--ca", type=Path, metavar="FILE.pem", help="connect by TLS, trusting this certificate")
     add("--server-name", default="", metavar="NAME", help="the name in the service's certificate, if not the host")
+    add("--certificate", type=Path, metavar="FILE.pem", help="connect by TLS, showing this certificate of yours")
+    add("--key", type=Path, metavar="FILE.pem", help="its private key")
+    add("--token-file", type=Path, metavar="FILE", help="your token (default: what GRADSERVE_CLIENT_TOKEN holds)")
 
 
 def _describe(command: argparse.ArgumentParser) -> None:

@@ -5,21 +5,18 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-import grpc
-
+from gradserve.client.transport.identity import Tls
 from gradserve.ir.errors import InvalidRequest
 
 
 def connection_of(options: argparse.Namespace) -> dict[str, Any]:
-    """The keywords of a client for what the options say of TLS: the service's name, and what to trust.
+    """The keywords of a client for what the options say of TLS and of who asks.
 
     Raises:
         InvalidRequest: there is no service to trust.
-        OSError: the certificate cannot be read.
     """
-    if not (options.tls or options.ca or options.server_name):
-        return {"credentials": None, "server_name": ""}
-    if options.address is None:
+    secured = options.tls or options.ca or options.server_name or options.certificate or options.key
+    if (secured or options.token_file) and options.address is None:
         raise InvalidRequest("TLS is for a service; give its --address")
-    authority = options.ca.read_bytes() if options.ca else None
-    return {"credentials": grpc.ssl_channel_credentials(authority), "server_name": options.server_name}
+    tls = Tls(options.ca, options.certificate, options.key, options.server_name) if secured else None
+    return {"tls": tls, "token": options.token_file}

@@ -17,17 +17,20 @@ _NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ping": ("", ()),
     "import": ("", ()),
     "serve": ("service", ("grpc_health", "grpc_reflection", "prometheus_client", "scipy", "threadpoolctl", "yaml")),
+    "token": ("service", ("yaml",)),
     "demo": ("demo", ("rich", "ray", "sklearn")),
 }
 """The extra and the modules that a command needs; the others need those of `cli`."""
+_PROGRAMS = {"serve": "gradserve.service", "token": "gradserve.service.identity.new"}
+"""Commands of the service, which the client does not import."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        if given[:1] == ["serve"]:
-            return _serve(given[1:])
+        if given[:1] in (["serve"], ["token"]):
+            return _of_service(given[0], given[1:])
         if not given:
             parser().print_help(sys.stderr)
             return ERROR
@@ -39,10 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def _serve(arguments: Sequence[str]) -> int:
-    _require_modules("serve")
+def _of_service(command: str, arguments: Sequence[str]) -> int:
+    _require_modules(command)
     # The service is its own program: its process replaces this one, so that signals reach it.
-    os.execv(sys.executable, [sys.executable, "-m", "gradserve.service", *arguments])
+    os.execv(sys.executable, [sys.executable, "-m", _PROGRAMS[command], *arguments])
 
 
 def _run(arguments: Sequence[str]) -> int:

@@ -11,6 +11,7 @@ import grpc
 
 from gradserve.client.transport.deadline import Deadline
 from gradserve.client.transport.errors import Closed, typed_error
+from gradserve.client.transport.identity import Identity
 from gradserve.client.transport.tracing import trace_headers
 from gradserve.ir.errors import InvalidRequest
 
@@ -44,14 +45,16 @@ _HOST_AND_PORT = re.compile(r"([^/:]+|\[[0-9a-fA-F:.%]+\]):([0-9]{1,5})")
 class Connection:
     """A connection that is made on first use and made again when it is lost. Safe for threads."""
 
-    def __init__(self, address: str, credentials: grpc.ChannelCredentials | None = None, server_name: str = "") -> None:
-        """Without credentials the connection is plain. `server_name` is the name in the service's certificate.
+    def __init__(self, address: str, identity: Identity) -> None:
+        """`identity` says whom to trust, and what to show with every call.
 
         Raises:
             InvalidRequest: it is no address.
         """
         self.address = checked_address(address)
         self._closed = False
+        self._identity = identity
+        credentials, server_name = identity.credentials, identity.server_name
         if credentials is None:
             self.channel = grpc.insecure_channel(address, _OPTIONS)
         else:
@@ -65,7 +68,7 @@ class Connection:
             GradserveError: the typed error that the status stands for.
         """
         try:
-            return method(request, timeout=deadline.left(), metadata=trace_headers())
+            return method(request, timeout=deadline.left(), metadata=self._metadata())
         except grpc.RpcError as error:
             raise self._typed(error) from None
         except ValueError as error:
@@ -74,7 +77,7 @@ class Connection:
     def stream(self, method: Callable[..., Any], request: Any, deadline: Deadline) -> Generator[Any]:
         """The replies of a method one by one, with errors as in `call`. Leaving early cancels the call."""
         try:
-            replies = method(request, timeout=deadline.left(), metadata=trace_headers())
+            replies = method(request, timeout=deadline.left(), metadata=self._metadata())
         except ValueError as error:
             raise self._unless_closed(error) from None
         try:
@@ -88,6 +91,11 @@ class Connection:
         """Ends calls under way and takes no more."""
         self._closed = True
         self.channel.close()
+
+    def _metadata(self) -> tuple[tuple[str, str], ...] | None:
+        """Who calls, and the span that it is part of."""
+        token, trace = self._identity.metadata(), trace_headers()
+        return token if trace is None else (*(token or ()), *trace)
 
     def _typed(self, error: grpc.RpcError) -> Exception:
         return Closed() if self._closed else typed_error(error, self.address)

@@ -10,6 +10,8 @@ from gradserve.ir.errors import (
     GradserveError,
     InvalidRequest,
     LimitExceeded,
+    PermissionDenied,
+    Unauthenticated,
     Unavailable,
 )
 from gradserve.wire.errors import decode_error
@@ -33,6 +35,8 @@ _BY_CODE: dict[grpc.StatusCode, type[GradserveError]] = {
     grpc.StatusCode.CANCELLED: Unreachable,  # not by us: a service that ends cuts off what is under way
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
     grpc.StatusCode.INVALID_ARGUMENT: InvalidRequest,
+    grpc.StatusCode.PERMISSION_DENIED: PermissionDenied,
+    grpc.StatusCode.UNAUTHENTICATED: Unauthenticated,
 }
 
 

@@ -14,6 +14,7 @@ from gradserve import wire
 from gradserve.client.backend import Again, asked_anew
 from gradserve.client.transport.connection import Connection
 from gradserve.client.transport.deadline import Deadline
+from gradserve.client.transport.identity import Identity
 from gradserve.client.transport.memory import Memories
 from gradserve.client.transport.quick import Kinds, Known
 from gradserve.client.transport.session import Session
@@ -50,8 +51,7 @@ class RemoteBackend:
     def __init__(
         self,
         address: str,
-        credentials: grpc.ChannelCredentials | None = None,
-        server_name: str = "",
+        identity: Identity | None = None,
         share_memory: bool = True,
     ) -> None:
         """Connects on first use. With `share_memory` large arrays are shared with a service that can open them.
@@ -59,7 +59,7 @@ class RemoteBackend:
         Raises:
             InvalidRequest: it is no address.
         """
-        self._connection = Connection(address, credentials, server_name)
+        self._connection = Connection(address, identity or Identity(address))
         self._methods: dict[str, Callable[..., Any]] = {}
         for stub in _STUBS:
             self._methods |= vars(stub(self._connection.channel))

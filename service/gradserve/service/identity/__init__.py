@@ -1,0 +1,1 @@
+"""Who calls: certificates, tokens and the tokens of an OIDC issuer, and what each caller may cost."""

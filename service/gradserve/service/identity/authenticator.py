@@ -1,0 +1,102 @@
+"""Who makes a call: found out in one place, for every method alike."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+import grpc
+
+from gradserve.ir.errors import Unauthenticated
+from gradserve.service.identity.caller import ANONYMOUS, Caller, Refused
+from gradserve.service.identity.tokens import Tokens, read_tokens
+from gradserve.service.identity.watched import Watched
+from gradserve.service.settings import Settings
+
+Identify: TypeAlias = Callable[[grpc.ServicerContext], Caller]
+"""Who makes a call; raises Unauthenticated or PermissionDenied."""
+
+REFUSED = (
+    "the service knows its callers, and this call has no credentials that it takes: they are missing, unknown, expired "
+    "or for another service. Give a token, Client(..., token=...) or GRADSERVE_CLIENT_TOKEN, or a client certificate"
+)
+"""One text for all that can be wrong: the log says which it was."""
+_HEADER, _SCHEME = "authorization", "bearer "
+
+_logger = logging.getLogger(__name__)
+
+
+def anonymous(_context: grpc.ServicerContext) -> Caller:
+    """Whoever it is."""
+    return ANONYMOUS
+
+
+class Authenticator:
+    """Finds out who makes a call: whose token it bears, or else whose certificate the connection has."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Reads what the settings name.
+
+        Raises:
+            InvalidRequest: it cannot be read.
+        """
+        self._tokens: Watched[Tokens] | None = None
+        if (file := settings.token_file) is not None:
+            self._tokens = Watched((file,), lambda: read_tokens(file))
+        self._issuer = None
+        if settings.oidc is not None:
+            from gradserve.service.identity.oidc import Issuer  # imports cryptography, which few need
+
+            self._issuer = Issuer(settings.oidc)
+        self._knows = settings.knows_callers
+        self._certificates = settings.tls is not None and settings.tls.client_ca is not None
+
+    @property
+    def identify(self) -> Identify:
+        """Finds out who makes a call."""
+        return self._identify if self._knows else anonymous
+
+    def close(self) -> None:
+        """Ends what goes on beside calls."""
+        if self._issuer is not None:
+            self._issuer.close()
+
+    def _identify(self, context: grpc.ServicerContext) -> Caller:
+        try:
+            secret = _bearer(context)
+            found = self._of_certificate(context) if secret is None else self._of_token(secret)
+        except Refused as refused:
+            _logger.info("a call from %s is refused: %s", context.peer(), refused)
+            raise Unauthenticated(REFUSED) from None
+        return found
+
+    def _of_token(self, secret: str) -> Caller:
+        token = self._tokens.value().find(secret) if self._tokens else None
+        if token is not None:
+            if not token.holds(datetime.now(UTC)):
+                raise Refused(f"the token of {token.caller.name} has expired")
+            return token.caller
+        if self._issuer is not None and secret.count(".") == 2:
+            return self._issuer.caller(secret)
+        raise Refused("its token is unknown")
+
+    def _of_certificate(self, context: grpc.ServicerContext) -> Caller:
+        """The caller whom gRPC has seen the certificate of: by its first alternative name, or its common name."""
+        if self._certificates:
+            found: Mapping[str, Iterable[bytes]] = context.auth_context()  # type: ignore[assignment]  # stubs are wrong
+            for field in ("x509_subject_alternative_name", "x509_common_name"):
+                for name in found.get(field, ()):
+                    return Caller(f"certificate:{name.decode(errors='replace')}", "certificate")
+        raise Refused("it has no credentials")
+
+
+def _bearer(context: grpc.ServicerContext) -> str | None:
+    """The token that a call bears."""
+    found = [str(value) for key, value in context.invocation_metadata() if key == _HEADER]
+    if not found:
+        return None
+    if len(found) > 1 or not found[0][: len(_SCHEME)].lower() == _SCHEME:
+        raise Refused("what it bears is not one token")
+    return found[0][len(_SCHEME) :].strip()

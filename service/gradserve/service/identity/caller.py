@@ -1,0 +1,37 @@
+"""Who makes a call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Literal, TypeAlias
+
+from gradserve.jobs.limits import Limits
+
+Kind: TypeAlias = Literal["anonymous", "certificate", "token", "oidc"]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who makes a call, and how he showed it.
+
+    Names of different kinds never meet: those of tokens hold no colon, the others begin with their kind and one.
+    """
+
+    name: str
+    """Empty where the service asks nobody."""
+    kind: Kind
+    limits: Limits | None = None
+    """The most that one of his calls may cost, where that is less than for others."""
+
+
+ANONYMOUS = Caller("", "anonymous")
+"""Everybody, where the service asks nobody."""
+
+
+class Refused(Exception):
+    """Why a caller is not believed: for the log alone, as it could help who guesses."""
+
+
+def lower(one: Limits, other: Limits) -> Limits:
+    """The lower of two in every limit."""
+    return Limits(**{each.name: min(getattr(one, each.name), getattr(other, each.name)) for each in fields(Limits)})

@@ -1,0 +1,118 @@
+"""The one way from a gRPC method to its handler and back.
+
+Methods come from the service descriptors. A handler gets a request as bytes, or an iterator of them, and the `Rpc`
+that parses them, and answers a reply, or yields replies; identity, admission, deadlines, errors, reports and metrics
+are the same for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import grpc
+from google.protobuf import message_factory
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+
+from gradserve.questions.report import Report
+from gradserve.service.admission import Admission
+from gradserve.service.identity.authenticator import Identify, anonymous
+from gradserve.service.metrics import Metrics
+from gradserve.service.rpc import CHUNK_BYTES, Rpc
+from gradserve.service.served import Told
+from gradserve.wire.reports import Reports
+
+Handler: TypeAlias = Callable[[Any, Rpc], Any]
+
+
+@dataclass(frozen=True)
+class House:
+    """What every method has to do with."""
+
+    admission: Admission
+    metrics: Metrics
+    max_seconds: float
+    waits: Callable[[], None]
+    """Called by threads of calls that are about to wait, or to take long."""
+    identify: Identify = anonymous
+    told: Sequence[Told] = ()
+    """Who hears of every call that has ended."""
+
+
+class Method:
+    """One method: how its bytes become a call of its handler, and the handler's replies bytes."""
+
+    def __init__(
+        self,
+        descriptor: MethodDescriptor,
+        handler: Handler,
+        house: House,
+    ) -> None:
+        """Looks up once whatever a call will need."""
+        self.house = house
+        service = descriptor.containing_service
+        self.name = f"{service.name}/{descriptor.name}"
+        self.handler = handler
+        self.metrics = house.metrics.method(self.name)
+        self.request = message_factory.GetMessageClass(descriptor.input_type)
+        self._descriptor = descriptor
+        self._reports = Reports(message_factory.GetMessageClass(descriptor.output_type))
+
+    def encode_report(self, report: Report, spans: Sequence[float]) -> bytes:
+        """The bytes of a reply that has nothing but a report."""
+        return self._reports.bytes_of(report, spans)
+
+    def grpc_handler(self) -> grpc.RpcMethodHandler[bytes, bytes]:
+        """The method as gRPC calls it: bytes in, bytes out, so that parsing is ours."""
+        match self._descriptor.client_streaming, self._descriptor.server_streaming:
+            case False, False:
+                return grpc.unary_unary_rpc_method_handler(self._unary_unary)
+            case True, False:
+                return grpc.stream_unary_rpc_method_handler(self._stream_unary)
+            case False, True:
+                return grpc.unary_stream_rpc_method_handler(self._unary_stream)
+            case _:
+                return grpc.stream_stream_rpc_method_handler(self._stream_stream)
+
+    def _unary_unary(self, data: bytes, context: grpc.ServicerContext) -> bytes:
+        with Rpc(self, context) as rpc:
+            rpc.admit_message(data)
+            return rpc.encode(self.handler(data, rpc))
+
+    def _unary_stream(self, data: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+        with Rpc(self, context) as rpc:
+            rpc.admit_message(data)
+            rpc.end_at_deadline()
+            for reply in self.handler(data, rpc):
+                yield rpc.encode(reply)
+
+    def _stream_unary(self, stream: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
+        with Rpc(self, context) as rpc:
+            rpc.admit(CHUNK_BYTES)
+            rpc.end_at_deadline()
+            return rpc.encode(self.handler(rpc.receive(stream), rpc))
+
+    def _stream_stream(self, stream: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+        with Rpc(self, context) as rpc:
+            rpc.admit(CHUNK_BYTES)
+            rpc.end_at_deadline()
+            for reply in self.handler(rpc.receive(stream), rpc):
+                yield rpc.encode(reply)
+
+
+def of_message(handler: Handler) -> Handler:
+    """The handler of a request's bytes, by one of its message."""
+    return lambda data, rpc: handler(rpc.parse(data), rpc)
+
+
+def of_messages(handler: Handler) -> Handler:
+    """The handler of a stream of bytes, by one of their messages."""
+    return lambda stream, rpc: handler(map(rpc.parse, stream), rpc)
+
+
+def methods_of(
+    service: ServiceDescriptor, handlers: Mapping[str, Handler], house: House
+) -> dict[str, grpc.RpcMethodHandler[bytes, bytes]]:
+    """The methods of a service by name, each with its handler."""
+    return {method.name: Method(method, handlers[method.name], house).grpc_handler() for method in service.methods}

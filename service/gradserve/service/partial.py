@@ -1,0 +1,68 @@
+"""A blob that is being written."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import time
+
+from gradserve.ir.errors import InvalidRequest, Violation
+
+
+class Partial:
+    """The leading bytes of a blob, and their digest so far."""
+
+    def __init__(self, size: int) -> None:
+        """A blob of so many bytes, of which none has come."""
+        self.size = size
+        self.offset = 0
+        self.touched = time.monotonic()
+        self._buffer = io.BytesIO()
+        self._hash = hashlib.sha256()
+
+    def append(self, data: bytes) -> None:
+        """Takes the next bytes."""
+        self._buffer.write(data)
+        self._hash.update(data)
+        self.offset += len(data)
+        self.touched = time.monotonic()
+
+    @property
+    def digest(self) -> str:
+        """That of what has come."""
+        return self._hash.hexdigest()
+
+    def content(self) -> bytes:
+        """What has come."""
+        return self._buffer.getvalue()  # shares the buffer: no copy
+
+    def beyond(self, offset: int, data: bytes) -> bytes:
+        """The bytes from `offset` on, as far as they are new.
+
+        Raises:
+            InvalidRequest: bytes before `offset` are missing, or there are too many.
+        """
+        if offset > self.offset:
+            raise gap(offset, self.offset)
+        if offset + len(data) > self.size:
+            text = f"the chunk ends at {offset + len(data)} and the blob at {self.size}"
+            raise InvalidRequest("the blob does not fit", [Violation("data", "B5", text)])
+        return data[self.offset - offset :] if offset < self.offset else data
+
+    def require_size(self, size: int) -> None:
+        """Refuses another length than was announced before; raises InvalidRequest."""
+        if self.size != size:
+            text = f"{size} is not the length that an earlier write announced, {self.size}"
+            raise InvalidRequest("the blob does not fit", [Violation("size", "B3", text)])
+
+    def require_digest(self, digest: str) -> None:
+        """Refuses bytes that have another digest than they should; raises InvalidRequest."""
+        if self.digest != digest:
+            text = f"the bytes have the digest {self.digest}; write the blob again from its first byte"
+            raise InvalidRequest("the blob does not fit", [Violation("digest", "B6", text)])
+
+
+def gap(offset: int, have: int) -> InvalidRequest:
+    """Tells that bytes between those that are there and these are missing."""
+    text = f"{offset} leaves a gap: the next byte wanted is {have}; ask FindMissingBlobs where to go on"
+    return InvalidRequest("the blob does not fit", [Violation("offset", "B4", text)])

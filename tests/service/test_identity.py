@@ -1,0 +1,409 @@
+"""Who calls: tokens, certificates, and every method without them."""
+
+import datetime
+import hashlib
+import logging
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import grpc
+import numpy as np
+import pytest
+import yaml
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from gradserve import wire
+from gradserve.ir.errors import InvalidRequest
+from gradserve.service.identity.authenticator import REFUSED
+from gradserve.service.identity.tokens import digest_of, new_token, read_tokens
+from gradserve.service.identity.watched import LOOK_SECONDS
+from gradserve.service.settings import Oidc, Settings, Tls
+from gradserve.service.standard import REFLECTION_V1
+from gradserve.v1 import derivative_service_pb2 as pb
+from tests.certificates import Authority
+from tests.service.support import Stubs, call_of, read, refusal
+
+SOON = 0.1
+"""Seconds within which a stranger is turned away."""
+NOW = datetime.datetime.now(datetime.UTC)
+
+
+def bearing(secret):
+    return [("authorization", f"Bearer {secret}")]
+
+
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory):
+    """A file of tokens and the secrets of those in it."""
+    file = tmp_path_factory.mktemp("tokens") / "tokens.yaml"
+    secrets = {}
+    hour = datetime.timedelta(hours=1)
+    for name, expires in {"alice": NOW + hour, "bob": None, "late": NOW - hour}.items():
+        secrets[name], entry = new_token(name, expires)
+        with file.open("a") as end:
+            end.write(entry)
+    limited, entry = new_token("small", None)
+    (fields,) = yaml.safe_load(entry)
+    with file.open("a") as end:
+        end.write(yaml.safe_dump([{**fields, "limits": {"points": 3, "peak_bytes": "1MiB"}}]))
+    return file, {**secrets, "small": limited}
+
+
+@pytest.fixture(scope="module")
+def server(begun, tokens):
+    return begun(token_file=tokens[0])
+
+
+@pytest.fixture(scope="module")
+def begun():
+    """Starts services that live as long as this module's tests."""
+    from gradserve.service.server import Server
+
+    running = []
+
+    def begin(**more):
+        given = {"address": "127.0.0.1:0", "metrics_port": 0, "workers": 1, **more}
+        running.append(Server(Settings(**given)).start())
+        return running[-1]
+
+    yield begin
+    for each in running:
+        each.stop(0)
+
+
+@pytest.fixture(scope="module")
+def stubs(server):
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        yield Stubs(channel)
+
+
+def gradient(stubs, **more):
+    return stubs.derivatives.Gradient(pb.GradientRequest(call=call_of()), timeout=10, **more)
+
+
+# ---- tokens
+
+
+def test_a_token_is_who_calls(stubs, tokens):
+    for name in ("alice", "bob"):
+        assert wire.decode_tensor(gradient(stubs, metadata=bearing(tokens[1][name])).value) == 14.0
+
+
+WRONG = {
+    "none": [],
+    "unknown": bearing("gs_" + "A" * 43),
+    "empty": bearing(""),
+    "the hash of one": "hash",
+    "expired": "late",
+    "another scheme": [("authorization", "Basic YWxpY2U6eA==")],
+    "two": "two",
+    "like a JWT": bearing("eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSJ9."),
+    "long": bearing("gs_" + "A" * 4000),
+}
+
+
+def metadata_of(wrong, secrets):
+    special = {
+        "hash": lambda: bearing(digest_of(secrets["alice"])),
+        "late": lambda: bearing(secrets["late"]),
+        "two": lambda: bearing(secrets["alice"]) + bearing(secrets["bob"]),
+    }
+    return special[wrong]() if isinstance(wrong, str) else wrong
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_wrong_tokens_are_all_told_the_same(stubs, tokens, kind):
+    refused = refusal(lambda: gradient(stubs, metadata=metadata_of(WRONG[kind], tokens[1])))
+    assert (refused.code, refused.message) == (grpc.StatusCode.UNAUTHENTICATED, REFUSED)
+    assert refused.info.reason == "UNAUTHENTICATED"
+    assert refused.details == 2  # no more than the reason, and what names the call
+
+
+def methods_of(channel, metadata=()):
+    """Every method that reflection knows, with whether requests and replies are streams."""
+    from google.protobuf import descriptor_pb2
+
+    stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+
+    def ask(**question):
+        request = reflection_pb2.ServerReflectionRequest(**question)
+        (reply,) = stub.ServerReflectionInfo(iter([request]), metadata=metadata, timeout=10)
+        return reply
+
+    found = {}
+    for service in ask(list_services="").list_services_response.service:
+        if service.name == REFLECTION_V1:  # whose descriptor is the other's under another name
+            found[f"/{service.name}/ServerReflectionInfo"] = (True, True)
+        for data in ask(file_containing_symbol=service.name).file_descriptor_response.file_descriptor_proto:
+            file = descriptor_pb2.FileDescriptorProto.FromString(data)
+            for each in file.service:
+                if f"{file.package}.{each.name}" == service.name:
+                    for method in each.method:
+                        streams = (method.client_streaming, method.server_streaming)
+                        found[f"/{service.name}/{method.name}"] = streams
+    return found
+
+
+def ended(channel, method, streams, metadata=()):
+    """How a call with an empty request ends: its code, and the seconds that took."""
+    kind = {
+        (False, False): channel.unary_unary,
+        (False, True): channel.unary_stream,
+        (True, False): channel.stream_unary,
+        (True, True): channel.stream_stream,
+    }[streams]
+    began = time.perf_counter()
+    try:
+        reply = kind(method)(iter([b""]) if streams[0] else b"", timeout=10, metadata=metadata)
+        if streams[1]:
+            next(iter(reply), None)
+            reply.cancel()
+    except grpc.RpcError as error:
+        return error.code(), time.perf_counter() - began
+    return grpc.StatusCode.OK, time.perf_counter() - began
+
+
+OPEN = {
+    "/grpc.health.v1.Health/Check": grpc.StatusCode.OK,
+    "/grpc.health.v1.Health/Watch": grpc.StatusCode.OK,
+    "/grpc.health.v1.Health/List": grpc.StatusCode.UNIMPLEMENTED,
+}
+"""What strangers may ask, and how that ends."""
+
+
+def test_every_method_asks_who_calls(server, stubs, tokens):
+    methods = methods_of(stubs.channel, bearing(tokens[1]["alice"]))
+    assert len({method.rpartition("/")[0] for method in methods}) >= 8
+    assert len(methods) >= 28
+    strange = bearing("gs_" + "B" * 43)
+    for method, streams in methods.items():
+        found = {ended(stubs.channel, method, streams, metadata)[0] for metadata in ((), strange)}
+        assert found == {OPEN.get(method, grpc.StatusCode.UNAUTHENTICATED)}, method
+
+
+def test_planted_open_method_would_be_seen(start):
+    """Without tokens the same calls end otherwise."""
+    _, stubs = start()
+    codes = {ended(stubs.channel, method, streams)[0] for method, streams in methods_of(stubs.channel).items()}
+    assert grpc.StatusCode.UNAUTHENTICATED not in codes
+
+
+def test_strangers_are_turned_away_at_once(stubs):
+    gradient_method = "/gradserve.v1.DerivativeService/Gradient"
+    times = sorted(ended(stubs.channel, gradient_method, (False, False), bearing("gs_x"))[1] for _ in range(20))
+    assert times[10] < SOON
+
+
+def test_health_may_ask_too(start, tokens):
+    _, stubs = start(token_file=tokens[0], open_health=False)
+    check = health_pb2_grpc.HealthStub(stubs.channel).Check
+    refused = refusal(lambda: check(health_pb2.HealthCheckRequest(), timeout=10))
+    assert refused.code is grpc.StatusCode.UNAUTHENTICATED
+    assert check(health_pb2.HealthCheckRequest(), timeout=10, metadata=bearing(tokens[1]["bob"])).status == 1
+
+
+def test_tokens_change_while_the_service_runs(start, tokens, tmp_path, caplog):
+    file, (carol, entry) = tmp_path / "tokens.yaml", new_token("carol", None)
+    file.write_text("")
+    _, stubs = start(token_file=file)
+
+    def code():
+        time.sleep(LOOK_SECONDS * 1.1)
+        return ended(stubs.channel, "/gradserve.v1.GraphService/GetGraph", (False, False), bearing(carol))[0]
+
+    assert code() is grpc.StatusCode.UNAUTHENTICATED
+    file.write_text(entry)
+    assert code() is grpc.StatusCode.INVALID_ARGUMENT
+    file.write_text("- name: carol\n")  # half written: what it said before holds on
+    assert code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "cannot be read; what it said before holds on" in caplog.text
+    file.write_text("[]")
+    assert code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_secrets_are_nowhere_but_with_their_owner(stubs, tokens, server, caplog):
+    file, secrets = tokens
+    caplog.set_level(logging.DEBUG)
+    for secret in secrets.values():
+        ended(stubs.channel, "/gradserve.v1.GraphService/GetGraph", (False, False), bearing(secret))
+    told = caplog.text + file.read_text() + repr(read_tokens(file).find(secrets["alice"])) + repr(server.settings)
+    assert [name for name, secret in secrets.items() if secret in told or secret[3:] in told] == []
+    assert "the token of late has expired" in caplog.text
+    assert digest_of(secrets["alice"]) not in caplog.text + repr(read_tokens(file).find(secrets["alice"]))
+
+
+def test_callers_have_limits_of_their_own(stubs, tokens):
+    points = np.ones((4, 3))
+    request = pb.GradientRequest(call=call_of(arguments={"w": points}))
+    request.call.batch.inputs.append("w")
+    refused = refusal(lambda: stubs.derivatives.Gradient(request, timeout=10, metadata=bearing(tokens[1]["small"])))
+    assert (refused.code, refused.limit) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "points")
+    reply = stubs.derivatives.Gradient(request, timeout=10, metadata=bearing(tokens[1]["bob"]))
+    assert wire.decode_tensor(reply.gradients["w"]).shape == (4, 3)
+    # And again, now that another's call has taught the service how it is answered.
+    refused = refusal(lambda: stubs.derivatives.Gradient(request, timeout=10, metadata=bearing(tokens[1]["small"])))
+    assert refused.limit == "points"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a: 1", "is no list of tokens"),
+        ("- name: a", "token 1 has no name and sha256"),
+        (f"- {{name: 'a:b', sha256: {'0' * 64}}}", "token 1: a name has up to 64 letters"),
+        ("- {name: a, sha256: gs_secret}", "token 1: sha256 is not 64 hexadecimal digits"),
+        (f"- {{name: a, sha256: '{'0' * 64}', expire: 1}}", "'expire' is none of name, sha256, expires, limits"),
+        (f"- {{name: a, sha256: '{'0' * 64}', expires: soon}}", "expires is no time such as"),
+        (
+            f"- {{name: a, sha256: '{'0' * 64}', limits: {{flop: 1}}}}",
+            "'flop' is no limit of a caller; the nearest is flops",
+        ),
+        (f"- {{name: a, sha256: '{'0' * 64}', limits: {{flops: x}}}}", "flops: 'x' is no number"),
+        ("{", "is no YAML"),
+    ],
+)
+def test_a_file_of_tokens_that_makes_no_sense(text, told, tmp_path):
+    file = tmp_path / "tokens.yaml"
+    file.write_text(text)
+    with pytest.raises(InvalidRequest, match=told) as refused:
+        read_tokens(file)
+    assert "secret" not in refused.value.message
+
+
+def test_command_makes_tokens(tmp_path):
+    command = [sys.executable, "-m", "gradserve.service.identity.new", "new", "--name", "dora", "--expires", "30d"]
+    made = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    file, secret = tmp_path / "tokens.yaml", made.stderr.splitlines()[-1]
+    file.write_text(made.stdout)
+    token = read_tokens(file).find(secret)
+    assert token is not None
+    assert token.caller.name == "dora"
+    assert token.holds(NOW + datetime.timedelta(days=29.9))
+    assert not token.holds(NOW + datetime.timedelta(days=30.1))
+    assert len(secret) >= 43
+    assert hashlib.sha256(secret.encode()).hexdigest() in made.stdout
+    wrong = subprocess.run([*command[:-1], "eventually"], capture_output=True, text=True, check=False, timeout=60)
+    assert (wrong.returncode, len(wrong.stderr.splitlines())) == (2, 1)
+
+
+@pytest.mark.parametrize("more", [{"token_file": Path("t")}, {"oidc": Oidc("https://issuer", "us")}])
+@pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0", "host.example:1", "10.1.2.3:1"])
+def test_tokens_do_not_travel_unencrypted(address, more):
+    with pytest.raises(InvalidRequest, match="tokens would travel unencrypted"):
+        Settings(address=address, **more)
+    assert Settings(address=address, allow_plain_tokens=True, **more)
+    assert Settings(address=address, tls=Tls(Path("c"), Path("k")), **more)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:0", "[::1]:0", "localhost:1", "unix:/tmp/x", "127.9.9.9:1"])
+def test_tokens_may_stay_on_this_machine(address):
+    assert Settings(address=address, token_file=Path("t")).is_local
+
+
+def test_metrics_name_callers(start, tokens):
+    file, secrets = tokens
+    server, stubs = start(token_file=file, max_caller_labels=1)
+    for name in ("bob", "alice", "small", "bob"):
+        gradient(stubs, metadata=bearing(secrets[name]))
+    ended(stubs.channel, "/gradserve.v1.GraphService/GetGraph", (False, False))
+    value = server.metrics.registry.get_sample_value
+    server.metrics.catch_up()
+    name = "gradserve_caller_calls_total"
+    assert value(name, {"caller": "bob", "code": "OK"}) == 2
+    assert value(name, {"caller": "other", "code": "OK"}) == 2
+    assert value(name, {"caller": "alice", "code": "OK"}) is None
+    assert value("gradserve_caller_seconds_total", {"caller": "bob"}) > 0
+    assert (
+        value("gradserve_calls_total", {"method": "GraphService/GetGraph", "code": "UNAUTHENTICATED", "executor": ""})
+        == 1
+    )
+
+
+# ---- certificates
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def mutual(begun, authority):
+    own = authority.signed("server")
+    return begun(tls=Tls(own.certificate, own.key, client_ca=authority.certificate))
+
+
+def secure(server, authority, own=None):
+    pair = (None, None) if own is None else (own.key.read_bytes(), own.certificate.read_bytes())
+    credentials = grpc.ssl_channel_credentials(authority.certificate.read_bytes(), *pair)
+    return grpc.secure_channel(f"127.0.0.1:{server.port}", credentials)
+
+
+def test_a_certificate_is_who_calls(mutual, authority):
+    with secure(mutual, authority, authority.signed("carol")) as channel:
+        assert wire.decode_tensor(gradient(Stubs(channel)).value) == 14.0
+    mutual.metrics.catch_up()
+    labels = {"caller": "certificate:carol", "code": "OK"}
+    assert mutual.metrics.registry.get_sample_value("gradserve_caller_calls_total", labels) == 1
+
+
+@pytest.mark.parametrize("kind", ["none", "of another authority", "expired"])
+def test_wrong_certificates_do_not_connect(mutual, authority, kind, tmp_path):
+    own = {
+        "none": lambda: None,
+        "of another authority": lambda: Authority(tmp_path).signed("carol"),
+        "expired": lambda: authority.signed("carol", until=NOW - datetime.timedelta(hours=1)),
+    }[kind]()
+    with secure(mutual, authority, own) as channel:
+        began = time.perf_counter()
+        refused = refusal(lambda: gradient(Stubs(channel)))
+        assert refused.code is grpc.StatusCode.UNAVAILABLE  # before any of our code, and any request
+        assert time.perf_counter() - began < 5
+
+
+def test_token_goes_before_certificate(begun, authority, tokens):
+    own = authority.signed("server")
+    server = begun(tls=Tls(own.certificate, own.key, client_ca=authority.certificate), token_file=tokens[0])
+    with secure(server, authority, authority.signed("carol")) as channel:
+        stubs = Stubs(channel)
+        gradient(stubs)
+        gradient(stubs, metadata=bearing(tokens[1]["alice"]))
+        assert refusal(lambda: gradient(stubs, metadata=bearing("gs_no"))).code is grpc.StatusCode.UNAUTHENTICATED
+    server.metrics.catch_up()
+    value = server.metrics.registry.get_sample_value
+    for name in ("alice", "certificate:carol"):
+        assert value("gradserve_caller_calls_total", {"caller": name, "code": "OK"}) == 1
+
+
+def test_certificates_change_while_the_service_runs(start, authority, tmp_path):
+    own, other = authority.signed("server"), Authority(tmp_path)
+    files = Tls(tmp_path / "c.pem", tmp_path / "k.pem")
+
+    def place(pair):
+        files.certificate.write_bytes(pair.certificate.read_bytes())
+        files.key.write_bytes(pair.key.read_bytes())
+        time.sleep(LOOK_SECONDS * 1.1)
+
+    place(own)
+    server, _ = start(tls=files)
+    with secure(server, authority) as before:
+        gradient(Stubs(before))
+        place(other.signed("server"))
+        with secure(server, other) as channel:
+            gradient(Stubs(channel))
+        with secure(server, authority) as channel:
+            assert refusal(lambda: gradient(Stubs(channel))).code is grpc.StatusCode.UNAVAILABLE
+        gradient(Stubs(before))  # a connection that is there goes on
+
+
+def test_errors_are_typed(stubs):
+    assert read(refused_call(stubs)).info.domain == "gradserve"
+
+
+def refused_call(stubs):
+    with pytest.raises(grpc.RpcError) as caught:
+        gradient(stubs)
+    return caught.value
