@@ -10,8 +10,9 @@ import pytest
 
 from gradserve.ir.types import ElementType
 from gradserve.pools.ray.lane import PACKET_BYTES, Door, LaneEndedError, knock
-from gradserve.pools.ray.messages import ChunkCall, Done
+from gradserve.pools.ray.messages import ChunkCall
 from gradserve.pools.ray.packets import packed, unpacked
+from gradserve.pools.replies import Done
 from gradserve.pools.work import Constant, OneHots, Shared, Signs, Source
 
 

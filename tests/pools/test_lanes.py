@@ -16,9 +16,9 @@ import pytest
 from gradserve.ir.errors import Cancelled, DeadlineExceeded
 from gradserve.pools.local.pool import LocalPool
 from gradserve.pools.ray.lane import Lane
-from gradserve.pools.ray.messages import Done
 from gradserve.pools.ray.packets import unpacked
 from gradserve.pools.ray.pool import RayPool
+from gradserve.pools.replies import Done
 from gradserve.pools.work import Chunk, Shared
 from gradserve.runtime.control import Control
 from tests.pools.works import bits, lasting, one_input, probes, product_schedule, products, square_schedule, work_of

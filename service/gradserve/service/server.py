@@ -65,6 +65,7 @@ class Server:
 
     _server: grpc.Server
     _standard: Standard
+    _front_end: LocalPool
 
     def __init__(self, settings: Settings | None = None) -> None:
         """Nothing runs before `start`."""
@@ -106,6 +107,11 @@ class Server:
         self._stopped.clear()
         return self
 
+    def warm(self) -> None:
+        """Makes ready for heavy calls, if those are not for a cluster: the first would wait for a process to start."""
+        if self._front_end.processes is not None and not self.settings.ray:
+            self._front_end.processes.warm()
+
     def cut_off(self) -> None:
         """Cancels all calls at once, so that `stop` need not wait for them."""
         self._server.stop(None)
@@ -141,7 +147,7 @@ class Server:
         authenticator = Authenticator(settings)
         running.callback(authenticator.close)
         identify = authenticator.identify
-        front_end = LocalPool(settings.workers)
+        self._front_end = front_end = LocalPool(settings.workers, processes=True)
         running.callback(front_end.close)
         cluster = self._cluster(running)
         if cluster is not None:
@@ -263,5 +269,6 @@ def started(settings: Settings) -> Server:
     """A service of this process, which is its own from now on; raises what `Server.start` does."""
     keep_freed_memory()
     server = Server(settings).start()
+    server.warm()
     gc.freeze()  # what has been imported by now stays, and need not be gone through again and again
     return server

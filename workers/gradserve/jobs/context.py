@@ -10,7 +10,7 @@ from gradserve.ir.errors import InvalidRequest, Violation
 from gradserve.jobs.compiling import Compiling
 from gradserve.jobs.limits import Limits
 from gradserve.jobs.programs import Programs
-from gradserve.pools.pool import Pool
+from gradserve.pools.pool import HEAVY_SECONDS, Pool
 from gradserve.questions.call import Options, Placement
 from gradserve.runtime.caches import Lru
 
@@ -25,9 +25,6 @@ HOPS_WORTH = 3.0
 """Predicted work that takes no longer than so many ways to a worker stays in the front end."""
 TRANSFER_BYTES_PER_SECOND = 5e8
 """What sending arguments to a worker costs, to be weighed against the work itself."""
-HEAVY_SECONDS = 50e-3
-"""Predicted work above this goes to workers whatever the way costs: LAPACK's routines keep the interpreter to
-themselves, and meanwhile nobody else in the front end gets an answer, not even about its health."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,13 @@ from gradserve.runtime.control import Control
 Direct: TypeAlias = Callable[[Mapping[str, Array], Control], dict[str, Array]]
 """The outputs of one program, run in the caller's thread: the only chunk of a work, with the errors of `Pool.run`."""
 
+HEAVY_SECONDS = 50e-3
+"""Work that is predicted to take longer is done outside the front end's process: amid a step it cannot be ended there,
+and some of LAPACK's routines keep the interpreter to themselves, so that nobody else gets an answer, not even about
+the service's health."""
+MAX_RETRIES = 5
+"""How often a chunk runs again whose worker died."""
+
 
 class Pool(Protocol):
     """Workers that run chunks."""

@@ -1,18 +1,21 @@
-"""A pool of threads in this process."""
+"""A pool of threads in this process, and of processes beside it for what is heavy."""
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeAlias
 
 from gradserve.execution import Schedule
 from gradserve.ir.errors import Cancelled, Unavailable
 from gradserve.ir.types import Array
 from gradserve.pools.in_order import Inbox, in_order
-from gradserve.pools.pool import Direct
+from gradserve.pools.local.processes import Processes
+from gradserve.pools.pool import HEAVY_SECONDS, Direct
 from gradserve.pools.prepared import PreparedSchedules, outputs_of
 from gradserve.pools.sources import arrays_of
 from gradserve.pools.work import ChunkResult, Work
@@ -23,20 +26,24 @@ CALLER_SECONDS = 2e-3
 """A single chunk predicted to be shorter runs in the caller's thread: the hop to another would cost as much."""
 _CHUNKS_PER_THREAD = 2
 _CLOSED = "the pool is closed"
+_Result: TypeAlias = Callable[[int, float, Callable[[], bool]], ChunkResult]
+"""The result of a chunk: by its index, when it was submitted, and what says that it is to stop."""
 
 
 class LocalPool:
     """Threads that run chunks beside each other, each on one BLAS thread.
 
     Results may share memory with the work's data: treat them as read-only. A chunk ends early only between two steps
-    of its schedule, but whoever waits for a pooled chunk returns at once when cancelled or late.
+    of its schedule, but whoever waits for a pooled chunk returns at once when cancelled or late. A pool that is given
+    processes runs chunks there that are predicted to be heavy: those can be ended amid a step, and if they run out of
+    memory or crash, this process does not.
     """
 
     name = "front-end"
     hop_seconds = 5e-5
 
-    def __init__(self, threads: int | None = None) -> None:
-        """`threads` is the number of CPUs unless given.
+    def __init__(self, threads: int | None = None, *, processes: bool = False) -> None:
+        """`threads` is the number of CPUs unless given; with `processes` there are as many of those.
 
         BLAS is limited to one thread in the whole process as long as the pool lives. Limiting it only while chunks run
         is not enough: with chunks on several threads, restoring and limiting again changed the last bits of products.
@@ -45,13 +52,17 @@ class LocalPool:
         self._prepared = PreparedSchedules()
         self._closed = False
         self._threads = ThreadPoolExecutor(self.size, thread_name_prefix=self.name)
+        self.processes = Processes(self.size) if processes else None
+        """What heavy chunks run in; None if it is this process."""
         ONE_BLAS_THREAD.__enter__()
 
     def run(self, work: Work, control: Control) -> Iterator[ChunkResult]:
         """The result of every chunk, in chunk order; see `Pool.run`."""
         if len(work.chunks) == 1 and work.seconds <= CALLER_SECONDS:
             return self._run_here(work, control)
-        return self._run_in_threads(work, control)
+        if self.processes is not None and work.seconds > HEAVY_SECONDS:
+            return self._run_beside(work, control, self.processes.threads, self.processes.results(work))
+        return self._run_beside(work, control, self._threads, functools.partial(self._result_here, work))
 
     def direct(self, schedule: Schedule, executor: str) -> Direct | None:
         """What runs a short schedule in the caller's thread; see `Pool.direct`."""
@@ -79,6 +90,8 @@ class LocalPool:
             return
         self._closed = True
         self._threads.shutdown(wait=False)
+        if self.processes is not None:
+            self.processes.close()
         ONE_BLAS_THREAD.__exit__(None, None, None)
 
     def _run_here(self, work: Work, control: Control) -> Iterator[ChunkResult]:
@@ -92,7 +105,9 @@ class LocalPool:
             raise
         yield result
 
-    def _run_in_threads(self, work: Work, control: Control) -> Iterator[ChunkResult]:
+    def _run_beside(
+        self, work: Work, control: Control, threads: ThreadPoolExecutor, result: _Result
+    ) -> Iterator[ChunkResult]:
         abandoned = threading.Event()
         inbox = Inbox(control)
 
@@ -101,7 +116,7 @@ class LocalPool:
 
         def offer(index: int) -> None:
             try:
-                self._threads.submit(self._deliver, inbox, work, index, time.perf_counter(), stopped)
+                threads.submit(self._deliver, inbox, index, time.perf_counter(), stopped, result)
             except RuntimeError:  # shut down
                 raise Unavailable(_CLOSED) from None
 
@@ -111,13 +126,18 @@ class LocalPool:
             abandoned.set()
             inbox.close()
 
-    def _deliver(self, inbox: Inbox, work: Work, index: int, submitted: float, stopped: Callable[[], bool]) -> None:
+    def _deliver(
+        self, inbox: Inbox, index: int, submitted: float, stopped: Callable[[], bool], result: _Result
+    ) -> None:
         try:
             if stopped():
                 raise Cancelled("the work was stopped before this chunk began")
-            inbox.put(index, self._result(work, index, submitted, stopped, threading.current_thread().name))
+            inbox.put(index, result(index, submitted, stopped))
         except BaseException as error:
             inbox.put(index, Unavailable(_CLOSED) if self._closed else error)
+
+    def _result_here(self, work: Work, index: int, submitted: float, stopped: Callable[[], bool]) -> ChunkResult:
+        return self._result(work, index, submitted, stopped, threading.current_thread().name)
 
     def _result(
         self, work: Work, index: int, submitted: float, stopped: Callable[[], bool], worker: str

@@ -19,8 +19,9 @@ from gradserve.ir.graph import Literal
 from gradserve.ir.types import Array
 from gradserve.pools.prepared import PreparedSchedules, outputs_of
 from gradserve.pools.ray.lane import PACKET_BYTES, knock
-from gradserve.pools.ray.messages import ChunkCall, Declined, Done, Failed, Hello, Reference, References, Reply
+from gradserve.pools.ray.messages import ChunkCall, Hello, Reference, References
 from gradserve.pools.ray.packets import packed, unpacked
+from gradserve.pools.replies import Declined, Done, Failed, Reply
 from gradserve.pools.sources import arrays_of
 from gradserve.pools.work import Constant, Shared
 from gradserve.runtime.blas import ONE_BLAS_THREAD

@@ -13,17 +13,17 @@ from concurrent.futures import Future
 from ray.exceptions import NodeDiedError, ObjectLostError, OutOfMemoryError, RayActorError, WorkerCrashedError
 
 from gradserve.ir.errors import Unavailable, WorkerLost
+from gradserve.pools.pool import MAX_RETRIES
 from gradserve.pools.ray.job import Job, Task
 from gradserve.pools.ray.lane import LaneEndedError
-from gradserve.pools.ray.messages import Declined, Done, Failed, Reply
 from gradserve.pools.ray.packets import packed, unpacked
 from gradserve.pools.ray.scaling import Scaling
 from gradserve.pools.ray.workers import Worker, Workers
+from gradserve.pools.replies import Declined, Done, Failed, Reply
 from gradserve.pools.work import ChunkResult
 
 CHUNKS_PER_WORKER = 2
 """One that runs, and one that waits beside it so that no worker idles for the length of a hop."""
-MAX_RETRIES = 5
 _TICK_SECONDS = 0.25
 _STOP_SECONDS = 0.5
 """How long a worker may take to stop a chunk that nobody wants any more; one amid a longer step is ended."""

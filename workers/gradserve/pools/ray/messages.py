@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from gradserve.estimation.recurrence import Recurrence
-from gradserve.ir.errors import GradserveError
 from gradserve.ir.types import Array
 from gradserve.pools.work import Source
 
@@ -40,29 +39,6 @@ class References:
     """Constants of the program by their keys, which works to come may need as well."""
     own: Mapping[str, Reference] = field(default_factory=dict)
     """Data of this chunk alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """The outputs of a chunk and the seconds it took."""
-
-    outputs: dict[str, Array]
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """A typed error. Returned and not raised, because Ray would wrap it."""
-
-    error: GradserveError
-
-
-@dataclass(frozen=True, slots=True)
-class Declined:
-    """The chunk is to come once more, and the references with it."""
-
-
-Reply: TypeAlias = Done | Failed | Declined
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from typing import Any, get_args
 import numpy as np
 
 from gradserve.ir.types import Array
-from gradserve.pools.ray.messages import ChunkCall, Done
+from gradserve.pools.ray.messages import ChunkCall
+from gradserve.pools.replies import Done
 from gradserve.pools.work import Source
 
 _PROTOCOL = 5
