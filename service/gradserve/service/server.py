@@ -32,6 +32,8 @@ from gradserve.service.settings import Settings
 from gradserve.service.signals import Signals
 from gradserve.service.sockets import listening, path_of
 from gradserve.service.standard import Standard, add_methods
+from gradserve.service.storage import place
+from gradserve.service.storage.graphs import Shelf
 from gradserve.service.store import BlobStore, GraphStore
 from gradserve.wire.methods import SERVICES
 
@@ -124,6 +126,7 @@ class Server:
 
     def _start(self, running: ExitStack) -> None:
         settings = self.settings
+        self._keep(running)
         front_end = LocalPool(settings.workers)
         running.callback(front_end.close)
         cluster = self._cluster(running)
@@ -149,6 +152,14 @@ class Server:
         running.callback(self._server.stop, None)
         self._publish(running, front_end, cluster)
         self._standard.serving()
+
+    def _keep(self, running: ExitStack) -> None:
+        """Keeps graphs and blobs beyond memory, where the settings say."""
+        found = place.opened(self.settings, running)
+        if found is not None:
+            self.blobs.keep_in(found.blobs, found.shared)
+            limits = self.settings.graph_limits
+            self.graphs.keep_on(Shelf(found.graphs, found.blobs, self.blobs.get, limits))
 
     def _cluster(self, running: ExitStack) -> RayPool | None:
         settings = self.settings
