@@ -3,6 +3,7 @@
 import gc
 import mmap
 import os
+import tempfile
 from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,6 +29,9 @@ def compile_soon() -> None:
 compile_soon()
 # Tests compare the bits of one call and the next; when a program becomes machine code depends on the machine.
 os.environ.setdefault("GRADSERVE_COMPILE", "0")
+# What services keep beyond their memory goes when the tests do.
+_state = tempfile.TemporaryDirectory(prefix="gradserve-tests-")
+os.environ["XDG_STATE_HOME"] = _state.name
 
 
 @pytest.hookimpl(tryfirst=True)

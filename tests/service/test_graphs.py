@@ -238,7 +238,7 @@ def test_faults_of_graphs_are_found_where_they_lie(stubs):
 
 
 def test_registered_graphs_are_forgotten_in_the_end_and_can_come_again(start):
-    _, stubs = start(graph_store_count=2)
+    _, stubs = start(graph_store_count=2, store="none")
     texts = [QUADRATIC.replace("reduce_sum", op) for op in ("reduce_sum", "reduce_max", "reduce_min")]
     digests = [registered(stubs, graph_message(text)).digest for text in texts]
     request = derivative_service_pb2.EvaluateRequest(call=call_of(digests[0], {"w": W}))

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import io
+import threading
 import time
 
 from gradserve.ir.errors import InvalidRequest, Violation
+from gradserve.service.storage.objects import Draft, Objects
 
 
 class Partial:
-    """The leading bytes of a blob, and their digest so far."""
+    """The leading bytes of a blob, and their digest so far; in a draft as well, if more than one piece makes it."""
 
-    def __init__(self, size: int) -> None:
-        """A blob of so many bytes, of which none has come."""
+    def __init__(self, size: int, draft: Draft | None = None, data: bytes = b"") -> None:
+        """A blob of so many bytes, of which `data` has come already and is in the draft."""
         self.size = size
         self.offset = 0
         self.touched = time.monotonic()
+        self.lock = threading.Lock()
+        """Held by the writer whose bytes come next."""
+        self.draft = draft
+        self._lost = False
         self._buffer = io.BytesIO()
         self._hash = hashlib.sha256()
+        self.append(data)
 
     def append(self, data: bytes) -> None:
         """Takes the next bytes."""
@@ -26,6 +33,17 @@ class Partial:
         self._hash.update(data)
         self.offset += len(data)
         self.touched = time.monotonic()
+
+    def save(self, digest: str, objects: Objects) -> None:
+        """Brings the draft up to what has come; raises what `Objects.write` does."""
+        if self._lost:
+            return
+        self.draft = self.draft or objects.draft(digest)
+        if self.draft is not None:
+            before = self.draft.size
+            # A copy: the traceback of a full disk would hold a view, and no buffer grows that is viewed.
+            self.draft.append(bytes(self._buffer.getbuffer()[before:]))
+            self._lost = before > 0 and not self.draft.size
 
     @property
     def digest(self) -> str:
@@ -60,6 +78,18 @@ class Partial:
         if self.digest != digest:
             text = f"the bytes have the digest {self.digest}; write the blob again from its first byte"
             raise InvalidRequest("the blob does not fit", [Violation("digest", "B6", text)])
+
+
+def resumed(digest: str, size: int, objects: Objects | None) -> Partial:
+    """A blob of so many bytes, from where a process that has ended left it."""
+    found = objects.resumed(digest) if objects else None
+    if found is None:
+        return Partial(size)
+    draft, data = found
+    if len(data) > size:
+        draft.discard()
+        return Partial(size)
+    return Partial(size, draft, data)
 
 
 def gap(offset: int, have: int) -> InvalidRequest:

@@ -40,6 +40,8 @@ from gradserve.service.signals import Signals
 from gradserve.service.sockets import listening, path_of
 from gradserve.service.spans import tracing
 from gradserve.service.standard import Standard, add_methods
+from gradserve.service.storage import place
+from gradserve.service.storage.graphs import Shelf
 from gradserve.service.store import BlobStore, GraphStore
 from gradserve.service.uploads import Uploads
 from gradserve.wire.methods import SERVICES
@@ -147,6 +149,7 @@ class Server:
         authenticator = Authenticator(settings)
         running.callback(authenticator.close)
         identify = authenticator.identify
+        self._keep(running)
         self._front_end = front_end = LocalPool(settings.workers, processes=True)
         running.callback(front_end.close)
         cluster = self._cluster(running)
@@ -183,6 +186,14 @@ class Server:
         if self.settings.traces:
             told.append(tracing(self.settings.traces, running))
         return told
+
+    def _keep(self, running: ExitStack) -> None:
+        """Keeps graphs and blobs beyond memory, where the settings say."""
+        found = place.opened(self.settings, running)
+        if found is not None:
+            self.blobs.keep_in(found.blobs, found.shared)
+            limits = self.settings.graph_limits
+            self.graphs.keep_on(Shelf(found.graphs, found.blobs, self.blobs.get, limits))
 
     def _cluster(self, running: ExitStack) -> RayPool | None:
         settings = self.settings

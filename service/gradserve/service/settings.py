@@ -140,6 +140,11 @@ class Settings:
     """Predicted live bytes of a chunk above which it goes to the cluster, if there is one, however short it is."""
     blob_store_bytes: Bytes = 4 << 30
     """Memory for blobs, those half written included; the least recently used are forgotten first."""
+    store: str = ""
+    """Where registered graphs and blobs are kept beyond that: a folder, the URL of one as fsspec knows it, or `none`.
+    Empty means a folder of this service's own, below $XDG_STATE_HOME or ~/.local/state; none if it cannot be made."""
+    store_bytes: Bytes = 16 << 30
+    """The most bytes there, by all who use the place, and in a folder at most half of what is free on its disk."""
     max_blob_bytes: Bytes = 2 << 30
     """The largest blob."""
 

@@ -25,6 +25,7 @@ from gradserve.service.running import run
 from gradserve.service.settings import Settings
 from gradserve.service.shared_ray import share_ray
 from gradserve.service.signals import Signals
+from gradserve.service.storage import place
 from gradserve.service.together import Snapshot, counted, together
 
 _logger = logging.getLogger(__name__)
@@ -82,7 +83,8 @@ class Supervisor(Collector):
         port = running.enter_context(SharedPort(settings.host, settings.port))
         self.port = port.number
         """The port that all listen on."""
-        here = replace(settings, metrics_port=None).on_port(port.number)
+        store = place.named(settings, running)
+        here = replace(settings, metrics_port=None, store=store).on_port(port.number)
         self.settings, self._environment = share_ray(here, running, self._fail)
         running.callback(self._end)
         for child in [self._start(number) for number in range(settings.processes)]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Cost, Sample, Unknown
-from gradserve.ir.types import Array, TensorType
+from gradserve.ir.types import Array, ElementType, TensorType
 from gradserve.ops.family import Linear, expand, moved_bytes, only, require, require_arity, with_batch
 from gradserve.ops.registry import register
 
@@ -82,11 +82,15 @@ class Transform(Linear):
 
     def weighted(self, g: Builder, half: Value, length: int, inside: float) -> Value:
         """Half a spectrum with all but its first element, and of even lengths its last, multiplied."""
-        count = half.shape[self.axis]
-        weights = np.full(count, inside)
-        weights[[0, -1] if length % 2 == 0 else [0]] = 1.0
-        shape = tuple(count if axis == self.axis else 1 for axis in range(half.type.rank))
-        return g.mul(half, g.constant(weights.reshape(shape), half.type.element_type))
+        count = half.type.lengths[self.axis]
+        number = g.emit("iota", length=count, element_type=ElementType.INT64)
+        alone = g.emit("eq", number, 0)
+        if length % 2 == 0:
+            alone = g.logical_or(alone, g.emit("eq", number, count - 1))
+        # Counted by the program, not here: it may be refused for its lengths, and these weights are as long.
+        weights = g.convert(g.emit("select", alone, 1.0, inside), half.type.element_type)
+        others = tuple(axis for axis in range(half.type.rank) if axis != self.axis)
+        return g.mul(half, expand(g, weights, others, half.type.shape))
 
 
 @register

@@ -1,0 +1,1 @@
+"""Where graphs and blobs are kept beyond the memory of one process."""

@@ -1,0 +1,144 @@
+"""The place that the settings name, for as long as a service runs."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import re
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gradserve.service.settings import Settings
+from gradserve.service.storage.folder import Folder
+from gradserve.service.storage.objects import Objects, is_named, is_sealed
+from gradserve.service.storage.remote import Remote, file_system
+from gradserve.service.storage.space import Space
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+_logger = logging.getLogger(__name__)
+
+IN_MEMORY = "none"
+"""The store of one who wants none beyond the memory of each process."""
+_PASSING = "passing-"
+"""What the names of folders begin with that end with their service."""
+_GRAPHS_PART = 16
+"""One part in so many of what a URL may hold is for graphs."""
+_FREE_PART = 2
+"""A folder takes no more than one part in so many of what is free on its disk, and of what it has already."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the objects of one service are."""
+
+    blobs: Objects
+    graphs: Objects
+    shared: bool
+    """Whether other processes may look for what one has kept there."""
+    used: Callable[[], int]
+    """The bytes taken there, as far as it is known."""
+
+
+def opened(settings: Settings, running: ExitStack) -> Place | None:
+    """The place, until `running` ends; None if all is to stay in memory.
+
+    Raises:
+        OSError: what the settings name cannot be used.
+    """
+    store = settings.store or named(settings, running)
+    if store == IN_MEMORY:
+        return None
+    if "://" in store:
+        system, path = file_system(store)
+        return _folder(Path(path), settings) if _is_local(system) else _remote(settings, system, path)
+    return _folder(Path(store).expanduser(), settings)
+
+
+def named(settings: Settings, running: ExitStack) -> str:
+    """The store by name: if the settings name none, a folder for the service at this address.
+
+    It ends with `running` if the service takes any port that is free.
+    """
+    if settings.store:
+        return settings.store
+    try:
+        return str(_own_folder(settings, running))
+    except OSError as error:
+        _logger.warning("graphs and blobs stay in memory, and are sent again after a restart: %s", error)
+        return IN_MEMORY
+
+
+def _own_folder(settings: Settings, running: ExitStack) -> Path:
+    home = os.environ.get("XDG_STATE_HOME") or Path("~/.local/state").expanduser()
+    state = Path(home) / "gradserve"
+    state.mkdir(0o700, parents=True, exist_ok=True)
+    _require_own(state)
+    if settings.port or settings.address.startswith("unix"):
+        return state / ("at-" + re.sub(r"[^\w.]+", "-", settings.address))
+    return _passing(state, running)
+
+
+def _passing(state: Path, running: ExitStack) -> Path:
+    """A folder that is removed in the end; those that killed services have left are removed now."""
+    for left in state.glob(f"{_PASSING}*"):
+        with suppress(OSError):
+            lock = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(left, ignore_errors=True)
+            finally:
+                os.close(lock)
+    made = Path(tempfile.mkdtemp(prefix=_PASSING, dir=state))
+    lock = os.open(made, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fcntl.flock(lock, fcntl.LOCK_SH)
+    running.callback(shutil.rmtree, made, ignore_errors=True)
+    running.callback(os.close, lock)
+    return made
+
+
+def _require_own(folder: Path) -> None:
+    """Refuses a folder that others can write to, or that is another's.
+
+    Raises:
+        OSError: it is such a one.
+    """
+    known = folder.stat()
+    if not stat.S_ISDIR(known.st_mode):
+        raise OSError(f"{folder} is no folder; name another store")
+    if known.st_uid != os.geteuid():
+        raise OSError(f"{folder} belongs to user {known.st_uid}; name a folder of our own, such as one below it")
+    if known.st_mode & 0o077:
+        raise OSError(f"{folder} is open to other users; close it by chmod 700, or name another store")
+
+
+def _folder(root: Path, settings: Settings) -> Place:
+    root.mkdir(0o700, parents=True, exist_ok=True)
+    _require_own(root)
+    drafts = root / "drafts"
+    space = Space(root, settings.store_bytes, drafts)
+    space.capacity = min(settings.store_bytes, space.used + shutil.disk_usage(root).free // _FREE_PART)
+    blobs, graphs = (
+        Folder(root / name, drafts, space, check) for name, check in (("blobs", is_named), ("graphs", is_sealed))
+    )
+    _logger.info("graphs and blobs are kept in %s, up to %d MiB", root, space.capacity >> 20)
+    return Place(blobs, graphs, bool(settings.store), lambda: space.used)
+
+
+def _is_local(system: AbstractFileSystem) -> bool:
+    return "file" in ((system.protocol,) if isinstance(system.protocol, str) else system.protocol)
+
+
+def _remote(settings: Settings, system: AbstractFileSystem, path: str) -> Place:
+    of_graphs = settings.store_bytes // _GRAPHS_PART
+    blobs = Remote(system, f"{path}/blobs", settings.store_bytes - of_graphs, is_named)
+    graphs = Remote(system, f"{path}/graphs", of_graphs, is_sealed)
+    return Place(blobs, graphs, True, lambda: blobs.used + graphs.used)

@@ -1,0 +1,168 @@
+"""Objects on any file system that fsspec knows, by the URL of a folder: `s3://bucket/gradserve`, `memory://here`."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from gradserve.ir.errors import LimitExceeded, Unavailable
+from gradserve.runtime.caches import Lru
+from gradserve.service.storage.objects import Check, Draft, is_digest
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+_logger = logging.getLogger(__name__)
+
+REFRESH_SECONDS = 3600.0
+"""How old an object may be that is in use: then it is put again, which is all that tells such a place of its use."""
+COUNT_SECONDS = 600.0
+"""How often the objects are counted anew, for others put some there as well."""
+_SLACK = 16
+_KNOWN = 1 << 16
+
+
+def file_system(url: str) -> tuple[AbstractFileSystem, str]:
+    """The file system of a URL, and the path in it.
+
+    Raises:
+        OSError: fsspec, or what it needs for such URLs, is not installed, or the URL makes no sense to it.
+    """
+    try:
+        from fsspec.core import url_to_fs
+    except ImportError:
+        raise OSError(f"the store {url} needs fsspec: pip install 'gradserve[fsspec]'") from None
+    try:
+        found: tuple[AbstractFileSystem, str] = url_to_fs(url)
+    except (ImportError, ValueError) as error:
+        raise OSError(f"the store {url} cannot be used: {error}") from None
+    return found
+
+
+class Remote:
+    """Objects as `ab/abcd...` below a path; see `Objects`. There are no drafts: uploads resume at one process alone."""
+
+    def __init__(self, system: AbstractFileSystem, path: str, capacity: int, check: Check) -> None:
+        """Others that use the same path share the `capacity`, each with what it counted last."""
+        self._system, self._path, self._check = system, path.rstrip("/"), check
+        self.capacity = capacity
+        self._lock = threading.Lock()
+        self.used = 0
+        """The bytes there, as counted last."""
+        self._counted = -COUNT_SECONDS
+        self._put: Lru[str, float] = Lru(_KNOWN)
+        """When objects were put, by the clock of the wall, as far as known."""
+
+    def read(self, digest: str) -> bytes | None:
+        """The bytes, looked through; None if they are not there, or not any more what they were."""
+        if not is_digest(digest):
+            return None
+        path = self._place(digest)
+        with _reached():
+            try:
+                data: bytes = self._system.cat_file(path)
+            except FileNotFoundError:
+                return None
+            if self._check(digest, data):
+                if time.time() - self._put_at(digest) > REFRESH_SECONDS:
+                    self._send(digest, data)
+                return data
+            _logger.error("object %s is not what it was and is removed; clients send it again", digest)
+            with suppress(FileNotFoundError):
+                self._system.rm_file(path)
+        return None
+
+    def holds(self, digest: str) -> bool:
+        """Whether there seems to be such an object, without looking through it."""
+        with _reached():
+            return is_digest(digest) and bool(self._system.exists(self._place(digest)))
+
+    def touch(self, digest: str) -> None:
+        """Does nothing: what is used is put again when it is read."""
+
+    def write(self, digest: str, data: bytes, draft: Draft | None = None, lasting: bool = True) -> None:
+        """Keeps an object whose digest is known to be right, by a single put; raises what `Objects.write` does."""
+        if self.holds(digest):
+            return
+        if len(data) > self.capacity:
+            text = f"{len(data)} bytes are to be kept; the limit store_bytes is {self.capacity}"
+            raise LimitExceeded("store_bytes", text)
+        with _reached():
+            self._make_room(len(data))
+            self._send(digest, data)
+
+    def draft(self, digest: str) -> None:
+        """None: an object is put at once."""
+
+    def resumed(self, digest: str) -> None:
+        """None."""
+
+    def drafted(self, digest: str) -> int:
+        """0."""
+        return 0
+
+    def _send(self, digest: str, data: bytes) -> None:
+        path = self._place(digest)
+        with suppress(FileExistsError):
+            self._system.makedirs(path.rpartition("/")[0], exist_ok=True)
+        self._system.pipe_file(path, data)
+        self._put.put(digest, time.time())
+
+    def _put_at(self, digest: str) -> float:
+        known = self._put.get(digest)
+        if known is None:
+            known = self._time(self._place(digest))
+            self._put.put(digest, known)
+        return known
+
+    def _time(self, path: str) -> float:
+        """When an object was put; now, where the file system does not tell."""
+        try:
+            modified: Any = self._system.modified(path)
+        except (NotImplementedError, FileNotFoundError):
+            return time.time()
+        return modified.timestamp() if isinstance(modified, datetime) else float(modified)
+
+    def _make_room(self, size: int) -> None:
+        """Removes the objects that were put longest ago while there is no room for so many bytes."""
+        with self._lock:
+            stale = time.monotonic() - self._counted > COUNT_SECONDS
+            if stale or self.used + size > self.capacity:
+                found = self._objects()
+                self.used, self._counted = sum(found.values()), time.monotonic()
+                if self.used + size > self.capacity:
+                    self._remove_oldest(found, self.capacity - size - self.capacity // _SLACK)
+            self.used += size
+
+    def _objects(self) -> dict[str, int]:
+        try:
+            listed: dict[str, dict[str, Any]] = self._system.find(self._path, detail=True)
+        except FileNotFoundError:
+            return {}
+        return {path: known.get("size") or 0 for path, known in listed.items()}
+
+    def _remove_oldest(self, found: dict[str, int], most: int) -> None:
+        for path in sorted(found, key=self._time):
+            if self.used <= most:
+                break
+            with suppress(FileNotFoundError):
+                self._system.rm_file(path)
+            self.used -= found[path]
+
+    def _place(self, digest: str) -> str:
+        return f"{self._path}/{digest[:2]}/{digest}"
+
+
+@contextmanager
+def _reached() -> Iterator[None]:
+    """Tells of a place that cannot be reached; each kind has errors of its own."""
+    try:
+        yield
+    except Exception as error:
+        _logger.exception("the store of graphs and blobs fails")
+        raise Unavailable(f"the store of graphs and blobs cannot be reached: {type(error).__name__}") from None

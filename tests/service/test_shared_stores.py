@@ -1,0 +1,103 @@
+"""Services that find what others have been told, or what they themselves knew before they ended."""
+
+import resource
+
+import numpy as np
+import pytest
+
+from gradserve import wire
+from gradserve.v1 import derivative_service_pb2 as pb
+from gradserve.v1 import graph_service_pb2
+from tests.service.support import SCALED, VECTOR, Stubs, call_of, graph_message, refusal
+from tests.service.test_blobs import MIB, blob, chunks, digest, missing, read
+
+
+@pytest.fixture
+def store(tmp_path):
+    return str(tmp_path / "store")
+
+
+def registered(stubs: Stubs, text: str) -> str:
+    request = graph_service_pb2.RegisterGraphRequest(graph=graph_message(text))
+    return str(stubs.graphs.RegisterGraph(request).digest)
+
+
+def gradient(stubs: Stubs, graph: str, arguments):
+    request = pb.GradientRequest(call=call_of(graph, arguments), wrt=["w"])
+    return wire.decode_tensor(stubs.derivatives.Gradient(request).gradients["w"])
+
+
+def broken_off(data):
+    """The first of the chunks, and then no more."""
+    yield next(iter(chunks(data)))
+
+
+W = np.array([1.0, -2.0, 3.0])
+ARGUMENTS = {"w": W, "scale": 0.5, "count": np.int64(4)}
+
+
+def test_what_one_service_is_told_another_finds(start, store):
+    (_, one), (_, other) = start(store=store), start(store=store)
+    graph, data = registered(one, SCALED), blob(1)
+    one.blobs.WriteBlob(chunks(data))
+    assert gradient(other, graph, ARGUMENTS).tolist() == (4 * W).tolist()
+    assert other.graphs.GetGraph(graph_service_pb2.GetGraphRequest(digest=graph)).text
+    assert missing(other, digest(data)) == {}
+    assert read(other, digest(data), 5) == data[5:]
+
+
+def test_a_service_that_comes_back_has_lost_nothing(start, store):
+    first, stubs = start(store=store)
+    graph, data, more = registered(stubs, SCALED), blob(1), blob(2)
+    stubs.blobs.WriteBlob(chunks(data))
+    assert refusal(lambda: stubs.blobs.WriteBlob(broken_off(more))).violations
+    assert first.stop(5)
+    _, stubs = start(store=store)
+    assert gradient(stubs, graph, ARGUMENTS).tolist() == (4 * W).tolist()
+    assert read(stubs, digest(data)) == data
+    assert missing(stubs, digest(more)) == {digest(more): MIB}
+    stubs.blobs.WriteBlob(chunks(more, MIB))
+    assert read(stubs, digest(more)) == more
+
+
+def test_results_of_one_service_are_read_at_another(start, store):
+    (_, one), (_, other) = start(store=store, inline_limit=1000), start(store=store)
+    w = np.arange(300.0)
+    text = VECTOR.replace("f64[3]", "f64[300]")
+    value = one.derivatives.Evaluate(pb.EvaluateRequest(call=call_of(text, {"w": w}))).outputs["y"]
+    assert np.frombuffer(read(other, value.blob)).tolist() == (w * w).tolist()
+
+
+def test_a_corrupt_blob_is_sent_again(start, store, tmp_path):
+    (_, one), (_, other) = start(store=store), start(store=store)
+    data = blob(3)
+    one.blobs.WriteBlob(chunks(data))
+    (path,) = (path for path in tmp_path.rglob(digest(data)))
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    assert refusal(lambda: read(other, digest(data))).info.reason == "BLOB_NOT_FOUND"
+    assert missing(other, digest(data)) == {digest(data): 0}
+    other.blobs.WriteBlob(chunks(data))
+    assert read(start(store=store)[1], digest(data)) == data
+
+
+def test_a_full_disk_is_told_by_name_and_the_service_goes_on(start, store):
+    _, stubs = start(store=store)
+    kept, data = blob(4, 1000), blob(5)
+    stubs.blobs.WriteBlob(chunks(kept))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MIB + 5000, before[1]))
+    try:
+        refused = refusal(lambda: stubs.blobs.WriteBlob(chunks(data)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (refused.code.name, refused.limit) == ("RESOURCE_EXHAUSTED", "store_disk")
+    assert read(stubs, digest(kept)) == kept
+    stubs.blobs.WriteBlob(chunks(data, missing(stubs, digest(data))[digest(data)]))
+    assert read(stubs, digest(data)) == data
+
+
+def test_a_store_that_cannot_be_is_told_at_once(start):
+    with pytest.raises(OSError, match=r"Permission denied|Not a directory|not permitted"):
+        start(store="/proc/version/store")
+    with pytest.raises(OSError, match="nosuchthing"):
+        start(store="nosuchthing://bucket/x")
