@@ -39,7 +39,7 @@ def max_(x):
 
 
 def math_(x):
-    return math.sin(x[0, 0])
+    return math.sin(x)
 
 
 def bool_(x):
@@ -228,8 +228,8 @@ def order_(x):
     return scipy.special.jv(x, x)
 
 
-def logsumexp_(x):
-    return logsumexp(x)
+def logsumexp_(x, unseen=logsumexp):
+    return unseen(x)
 
 
 def scipy_(x):
