@@ -129,6 +129,7 @@ _SECTIONS = {
     "np.fft": "Fourier transforms",
     "np.lib.stride_tricks": "Windows as views",
     "scipy.special": "scipy.special",
+    "scipy.fft": "scipy.fft",
     "scipy.linalg": "scipy.linalg",
     "scipy.stats": "scipy.stats",
     "scipy.spatial.distance": "scipy.spatial.distance",

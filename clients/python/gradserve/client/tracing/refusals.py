@@ -137,8 +137,6 @@ def of_compiled(error: TypeError, frame: FrameType) -> Untraceable | None:
 
 def _instead_of_scipys(asking: str) -> str:
     """The line to write instead of what calls a function of SciPy."""
-    if asking.startswith("scipy.fft."):
-        return "functions of np.fft take the same arguments"
     if asking in _OF_SYMMETRIC:
         return _OF_SYMMETRIC[asking]
     module, _, name = asking.rpartition(".")
