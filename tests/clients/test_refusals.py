@@ -39,7 +39,7 @@ def max_(x):
 
 
 def math_(x):
-    return math.sin(x[0, 0])
+    return math.sin(x)
 
 
 def bool_(x):
@@ -150,8 +150,8 @@ def as_half(x):
     return x.astype(np.float16)
 
 
-def fft_(x):
-    return scipy.fft.fft(x)
+def fft_(x, unseen=scipy.fft.fft):
+    return unseen(x)
 
 
 def assign_into_captured(x):
@@ -228,8 +228,8 @@ def order_(x):
     return scipy.special.jv(x, x)
 
 
-def logsumexp_(x):
-    return logsumexp(x)
+def logsumexp_(x, unseen=logsumexp):
+    return unseen(x)
 
 
 def scipy_(x):
@@ -295,7 +295,7 @@ REFUSED = [
     (vectorize_, 1, "whether a traced array is true is not known"),
     (apply_along_axis_, 1, "write the operation on whole arrays"),
     (as_half, 1, "convert to one of bool, int32, int64, float32, float64, complex64, complex128"),
-    (fft_, 1, "functions of np.fft take the same arguments"),
+    (fft_, 1, "from gradserve.client.scipy.fft import fft`"),
     (assign_into_captured, 2, "np.sin instead of math.sin"),
     (slice_into_captured, 2, "instead of assigning elements"),
     (add_to_captured, 2, "y = y + x"),

@@ -65,11 +65,28 @@ def _cofactors(op: Any, a: Any) -> Any:
     return jnp.linalg.det(a)[..., None, None] * jnp.swapaxes(jnp.linalg.inv(a), -1, -2)
 
 
+def _sparse_triangular_solve(op: Any, elements: Any, rows: Any, columns: Any, diagonal: Any, b: Any) -> Any:
+    full = jnp.zeros((len(diagonal),) * 2, elements.dtype).at[rows, columns].add(elements)
+    beside = jnp.tril(full, -1) if op.lower else jnp.triu(full, 1)
+    return jax.scipy.linalg.solve_triangular(beside + jnp.diag(diagonal), b, trans=int(op.transposed), lower=op.lower)
+
+
+def _banded_solve(op: Any, a: Any, b: Any) -> Any:
+    n = a.shape[-1]
+
+    def full(a: Any) -> Any:
+        below = [jnp.diag(a[op.upper + k, : n - k], -k) for k in range(op.lower + 1)]
+        return sum(below + [jnp.diag(a[op.upper - k, k:], k) for k in range(1, op.upper + 1)])
+
+    return jnp.linalg.solve(jnp.vectorize(full, signature="(r,n)->(n,n)")(a), b)
+
+
 def _sylvester(op: Any, a: Any, b: Any, c: Any) -> Any:
     return op.impl(jnp, a, b, c)
 
 
 LINALG: Mapping[str, Callable[..., Any]] = {
+    "banded_solve": _banded_solve,
     "cholesky": lambda op, x: jnp.linalg.cholesky(symmetric(x), symmetrize_input=False),
     "cholesky_cotangent": lambda op, factor, x: op.impl(jnp, factor, x),
     "cholesky_tangent": lambda op, factor, e: op.impl(jnp, factor, e),
@@ -95,6 +112,7 @@ LINALG: Mapping[str, Callable[..., Any]] = {
     "spectrum_tangent": _tangent,
     "svd": _svd,
     "svdvals": lambda op, a: _svd(op, a)[1],
+    "sparse_triangular_solve": _sparse_triangular_solve,
     "sylvester": _sylvester,
     "upper_eigh": _eigh,
     "triangular_solve": lambda op, a, b: jax.scipy.linalg.solve_triangular(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy import integrate, interpolate, linalg, ndimage, signal, sparse, special, stats
+from scipy import fft, integrate, interpolate, linalg, ndimage, signal, sparse, special, stats
 from scipy.spatial import distance
 
 _RNG = np.random.default_rng(7)
@@ -23,7 +23,13 @@ AT = np.array([-0.4, 0.05, 0.8, 1.5, 2.3, 3.6])
 IMAGE = _RNG.normal(size=(5, 7))
 SPARSE: Any = sparse.random(5, 4, 0.5, format="csr", random_state=3)
 DEFINITE = sparse.csc_matrix(sparse.random(6, 6, 0.4, random_state=4) + 6 * sparse.eye(6))
+MANY = sparse.csc_matrix(sparse.random(150, 150, 0.03, random_state=4) + 6 * sparse.eye(150))
+SYSTEMS: Any = sparse.linalg
+MANY_B = _RNG.normal(size=(150, 2))
+MANY_LU: Any = sparse.linalg.splu(MANY)
+MANY_SOLVED: Any = sparse.linalg.factorized(MANY)
 LU = linalg.lu_factor(A)
+FROZEN: Any = stats.multivariate_normal(V[:4], D)
 CURVE = interpolate.CubicSpline(T, V)
 LINE = interpolate.interp1d(T, V, fill_value="extrapolate")
 SPLINE = interpolate.make_interp_spline(T, V)
@@ -51,6 +57,16 @@ LINALG: dict[str, tuple[Any, ...]] = {
     "toeplitz solved": (lambda c, b: linalg.solve_toeplitz(c, b) + linalg.matmul_toeplitz(c, b), P + 9 * (T == 0), V),
     "solve_banded": (lambda r, b: linalg.solve_banded((1, 2), r, b), A + 9 * (np.arange(4) == 2)[:, None], B),
     "solveh_banded": (lambda r, b: linalg.solveh_banded(r, b), np.abs(A[:2]) + np.array([[0], [9]]), B),
+    "solveh_banded lower": (
+        lambda r, b: linalg.solveh_banded(r, b[:, 0], lower=True),
+        np.abs(A[:3]) + np.array([[9], [0], [0]]),
+        B,
+    ),
+    "solve_banded of three": (
+        lambda r, b: linalg.solve_banded((1, 1), r, b[:, 1]),
+        A[:3] + 9 * (np.arange(3) == 1)[:, None],
+        B,
+    ),
     "eigh_tridiagonal": (lambda d, e: linalg.eigh_tridiagonal(d, e, eigvals_only=True), P, V[:5]),
     "sylvester": (lambda a, q: linalg.solve_sylvester(a, a, q) + linalg.solve_continuous_lyapunov(a, q), D, A),
 }
@@ -88,7 +104,19 @@ STATS: dict[str, tuple[Any, ...]] = {
     "multivariate_normal entropy": (lambda c: stats.multivariate_normal.entropy(cov=c @ c.T), X.T @ X),
     "dirichlet": (lambda a: stats.dirichlet.logpdf(S[:3] / S[:3].sum(), a), P[:3]),
     "multinomial": (lambda p: stats.multinomial.logpmf([1, 2, 0, 3], 6, p / p.sum()), P[:4]),
+    "multinomial frozen": (lambda p: stats.multinomial(6, p / p.sum()).pmf([1, 2, 0, 3]), P[:4]),
+    "multivariate_normal frozen": (
+        lambda x, m: [
+            stats.multivariate_normal(m, D).logpdf(x),
+            FROZEN.pdf(x),
+            stats.multivariate_normal(V[:4]).pdf(x),
+        ],
+        V[:4],
+        P[:4],
+    ),
+    "dirichlet frozen": (lambda a: stats.dirichlet(a).logpdf(S[:3] / S[:3].sum()), P[:3]),
     "wishart": (lambda x, s: stats.wishart.logpdf(x @ x.T, 5.5, s @ s.T), D, D),
+    "wishart frozen": (lambda x: [stats.wishart(5.5, D).logpdf(x @ x.T), stats.wishart(9, D).pdf(x @ x.T)], D / 4),
 }
 CURVES: dict[str, tuple[Any, ...]] = {
     "piecewise at": (
@@ -177,8 +205,52 @@ OTHERS: dict[str, tuple[Any, ...]] = {
     "sparse transposed": (lambda w: [SPARSE.T @ w, w @ SPARSE, w @ sparse.coo_array(SPARSE), SPARSE.T * w], P[:5]),
     "sparse and a matrix": (lambda w: [SPARSE @ w, w.T @ SPARSE.T], B),
     "spsolve": (lambda b: sparse.linalg.spsolve(DEFINITE, b), V),
+    "spsolve of many": (lambda b: sparse.linalg.spsolve(MANY, b[:, :1]) + sparse.linalg.spsolve(MANY, b[:, 1]), MANY_B),
+    "splu": (lambda b: [SYSTEMS.splu(MANY).solve(b, t) for t in ("N", "T", "H")], MANY_B),
+    "splu captured": (lambda b: [MANY_LU.solve(b), MANY_LU.solve(b[:, 0], trans="T")], MANY_B),
+    "factorized": (lambda b: [MANY_SOLVED(b), sparse.linalg.factorized(MANY)(b[:, 1])], MANY_B),
+    "spsolve_triangular": (
+        lambda b: [
+            sparse.linalg.spsolve_triangular(MANY_LU.U, b, lower=False),
+            sparse.linalg.spsolve_triangular(MANY_LU.L, b[:, 0], unit_diagonal=True),
+        ],
+        MANY_B,
+    ),
 }
-CALLS = LINALG | STATS | OTHERS | CURVES
+FOURIER: dict[str, tuple[Any, ...]] = {
+    "fft": (lambda x: _parts_of(fft.fft(x), fft.ifft(x, 5, 0, "ortho"), fft.ihfft(x, axis=0, workers=1)), IMAGE),
+    "rfft": (lambda x: _parts_of(fft.rfft(x, n=9), fft.irfft(x * (1 + 0.3j), norm="forward"), fft.hfft(x)), IMAGE),
+    "fft2": (lambda x: _parts_of(fft.fft2(x), fft.ifft2(x), fft.rfft2(x, s=(4, 6)), fft.irfft2(x)), IMAGE),
+    "fftn": (lambda x: _parts_of(fft.fftn(x), fft.ifftn(x, axes=0), fft.rfftn(x, norm="ortho"), fft.irfftn(x)), IMAGE),
+    "hfftn": (lambda x: _parts_of(fft.hfftn(x * (1 - 0.2j)), fft.hfft2(x, norm="ortho"), fft.hfftn(x, axes=1)), IMAGE),
+    "ihfftn": (lambda x: _parts_of(fft.ihfftn(x), fft.ihfft2(x, norm="forward"), fft.ihfftn(x, axes=0)), IMAGE),
+    "fftshift": (lambda x: [fft.fftshift(x), fft.ifftshift(x, axes=1)], IMAGE),
+    "fftfreq": (lambda d: [fft.fftfreq(7, d), fft.rfftfreq(6, d=d)], np.array(0.3)),
+    "dct": (lambda x: [fft.dct(x, t, n, norm=m) for t in (1, 2, 3, 4) for n in (4, 9) for m in (None, "ortho")], V),
+    "idct": (
+        lambda x: [fft.idct(x, t, axis=0, norm=m) for t in (1, 2, 3, 4) for m in (None, "ortho", "forward")],
+        IMAGE,
+    ),
+    "dst": (lambda x: [fft.dst(x, t, n, norm=m) for t in (1, 2, 3, 4) for n in (4, 9) for m in (None, "ortho")], V),
+    "idst": (
+        lambda x: [fft.idst(x, t, axis=0, norm=m) for t in (1, 2, 3, 4) for m in (None, "ortho", "forward")],
+        IMAGE,
+    ),
+    "dct by halves": (
+        lambda x: [f(x, t, orthogonalize=o) for f in (fft.dct, fft.dst) for t in (1, 2, 3) for o in (True, False)],
+        V,
+    ),
+    "dctn": (
+        lambda x: [fft.dctn(x), fft.idctn(x, norm="ortho"), fft.dstn(x, 3, axes=0), fft.idstn(x, s=(3, 8))],
+        IMAGE,
+    ),
+    "dct of one": (lambda x: [f(x[:1], t) for f in (fft.dct, fft.dst, fft.idct, fft.idst) for t in (2, 3, 4)], V),
+}
+CALLS = LINALG | STATS | OTHERS | CURVES | FOURIER
+
+
+def _parts_of(*arrays: Any) -> list[Any]:
+    return [part for array in arrays for part in (array.real, array.imag)]
 
 
 def _all(law: Any) -> list[Any]:

@@ -230,14 +230,18 @@ def test_a_large_sparse_matrix_stays_sparse():
     ("function", "line"),
     [
         (lambda w: norm.ppf(w), "so can what gradserve.client.scipy has"),
-        (lambda w: cho_factor(np.outer(w, w)), "write `from gradserve.client.scipy.linalg import cho_factor`"),
-        (lambda w: stats.multivariate_normal(w), "gradserve.client.scipy"),
+        (lambda w, f=cho_factor: f(np.outer(w, w)), "write `from gradserve.client.scipy.linalg import cho_factor`"),
+        (lambda w: stats.multivariate_t.logpdf(w), "gradserve.client.scipy"),
         (lambda w: scipy_calls.SPARSE.multiply(w), "gradserve.client.scipy has"),
-        (lambda w: SYSTEMS.splu(scipy_calls.DEFINITE[:4, :4]).solve(w), "from gradserve.client.scipy.sparse.linalg"),
+        (
+            lambda w, f=SYSTEMS.splu: f(scipy_calls.DEFINITE[:4, :4]).solve(w),
+            "from gradserve.client.scipy.sparse.linalg",
+        ),
         (lambda w: scipy.linalg.sqrtm(np.outer(w, w)), "gradserve.client.functions.sqrtm is that of symmetric"),
-        (lambda w: SYSTEMS.spsolve(scipy.sparse.eye_array(5000), w), "a system of 5000 rows"),
+        (lambda w: SYSTEMS.spsolve(np.outer(w, w), w), "write np.linalg.solve"),
+        (lambda w, f=SYSTEMS.spsolve: f(scipy_calls.DEFINITE[:4, :4], w), "scipy.sparse.linalg import spsolve`"),
         (lambda w: scipy_calls.SPARSE + w, "A.toarray() if it is small"),
-        (lambda w: CURVES.CubicSpline(np.arange(4.0), w), "import CubicSpline`"),
+        (lambda w, f=CURVES.CubicSpline: f(np.arange(4.0), w), "import CubicSpline`"),
     ],
 )
 def test_refusals_name_the_line(function, line):

@@ -25,6 +25,11 @@ def symbols(graph: Graph) -> tuple[str, ...]:
 
 
 def solve_symbols(graph: Graph, shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:
+    """The lengths of the symbols of a graph's inputs that the shapes of these arguments tell; see `lengths_told`."""
+    return lengths_told(graph.input_types, shapes)
+
+
+def lengths_told(types: Mapping[str, TensorType], shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:
     """The lengths of the symbols that these arguments' shapes, by input name, tell.
 
     Inputs without a shape are left out: what only they could tell is missing in the answer.
@@ -34,14 +39,14 @@ def solve_symbols(graph: Graph, shapes: Mapping[str, Sequence[int]]) -> dict[str
     """
     lengths: dict[str, int] = {}
     violations: list[Violation] = []
-    for given in graph.inputs:
-        if given.name in shapes:
-            shape = tuple(shapes[given.name])
-            fault = _unify(given.type.shape, shape, lengths)
+    for name, type_ in types.items():
+        if name in shapes:
+            shape = tuple(shapes[name])
+            fault = _unify(type_.shape, shape, lengths)
             if fault:
                 shown_shape = f"[{','.join(map(str, shape))}]"
-                description = f"an argument of shape {shown_shape} does not fit {given.type}: {fault}"
-                violations.append(Violation(f"arguments[{json.dumps(given.name)}]", "G17", description))
+                description = f"an argument of shape {shown_shape} does not fit {type_}: {fault}"
+                violations.append(Violation(f"arguments[{json.dumps(name)}]", "G17", description))
     if violations:
         raise InvalidRequest("arguments do not fit the graph's inputs", violations)
     return lengths

@@ -73,10 +73,12 @@ while tracing, with the line and what to write instead. The [last section](#kink
 function has no derivative.
 
 Lists with traced arrays in them are arrays to `np.array`, `np.sum` and their like, captured arrays take traced
-indices, and captured matrices of scipy.sparse are multiplied, `A @ w`. NumPy and SciPy are to be called by way of their
-modules: `scipy.linalg.solve(A, w)`, `stats.norm.logpdf(w)`. What was imported alone, as by `from scipy.linalg import
-solve`, cannot see traced arrays; import it from `gradserve.client.scipy.linalg` instead. All that this page has of
-SciPy is there, for numbers as well, and SciPy need not be installed for tracing it.
+indices, and captured matrices of scipy.sparse are multiplied, `A @ w`, and solved with, as are factors by `splu` and
+`factorized`. Names may be imported in any way, `scipy.linalg.solve(A, w)` as well as `from scipy.linalg import solve`;
+only where a function is kept in a default argument, in a partial or in an object of compiled code, it cannot see traced
+arrays: import it from `gradserve.client.scipy.linalg` there. All that this page has of SciPy is in
+`gradserve.client.scipy`, for numbers as well, and SciPy need not be installed for tracing it. Functions of `math` are
+NumPy's of traced numbers: NaN where those of `math` raise.
 
 Arguments of int8, int16, uint8 and uint16 become int32, those of uint32 int64, and those of float16 float32: they do
 not overflow as narrow ones do in NumPy.
@@ -127,6 +129,7 @@ _SECTIONS = {
     "np.fft": "Fourier transforms",
     "np.lib.stride_tricks": "Windows as views",
     "scipy.special": "scipy.special",
+    "scipy.fft": "scipy.fft",
     "scipy.linalg": "scipy.linalg",
     "scipy.stats": "scipy.stats",
     "scipy.spatial.distance": "scipy.spatial.distance",

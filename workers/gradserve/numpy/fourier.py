@@ -12,14 +12,14 @@ from gradserve.numpy.table import implements
 from gradserve.ops.elementwise.parts import conjugate
 from gradserve.ops.fourier.transforms import NORMS
 
-_EXCHANGED = {None: "forward", "backward": "forward", "ortho": "ortho", "forward": "backward"}
+EXCHANGED = {None: "forward", "backward": "forward", "ortho": "ortho", "forward": "backward"}
 
 
 def _length(x: Value, n: Any, axis: int) -> int:
     return x.shape[axis] if n is None else integer(n, "a length")
 
 
-def _resized(g: Builder, x: Value, length: int, axis: int) -> Value:
+def resized(g: Builder, x: Value, length: int, axis: int) -> Value:
     """x cut off or filled with zeros along the axis."""
     own, rank = x.shape[axis], x.type.rank
     if length < 1:
@@ -38,7 +38,8 @@ def _as_complex(g: Builder, a: Any) -> Value:
     return g.convert(x, x.type.element_type.with_parts)
 
 
-def _norm(norm: Any) -> str:
+def checked_norm(norm: Any) -> str:
+    """The norm that is asked for, by its full name."""
     if norm not in (None, *NORMS):
         raise ValueError(f'Invalid norm value {norm}; should be "backward", "ortho" or "forward".')
     return norm or "backward"
@@ -47,7 +48,9 @@ def _norm(norm: Any) -> str:
 def _complex_transform(g: Builder, a: Any, n: Any, axis: Any, norm: Any, inverse: bool) -> Value:
     x = _as_complex(g, a)
     along = axis_of(x, axis, "ifft" if inverse else "fft")
-    return g.emit("fft", _resized(g, x, _length(x, n, along), along), axis=along, norm=_norm(norm), inverse=inverse)
+    return g.emit(
+        "fft", resized(g, x, _length(x, n, along), along), axis=along, norm=checked_norm(norm), inverse=inverse
+    )
 
 
 @implements(np.fft.fft)
@@ -69,7 +72,7 @@ def rfft(g: Builder, a: Any, n: Any = None, axis: Any = -1, norm: Any = None) ->
     if x.type.is_complex:
         refuse(g, "rfft", f"{x.type} is not real; write np.fft.fft")
     along = axis_of(x, axis, "rfft")
-    return g.emit("rfft", _resized(g, x, _length(x, n, along), along), axis=along, norm=_norm(norm))
+    return g.emit("rfft", resized(g, x, _length(x, n, along), along), axis=along, norm=checked_norm(norm))
 
 
 @implements(np.fft.irfft)
@@ -78,25 +81,25 @@ def irfft(g: Builder, a: Any, n: Any = None, axis: Any = -1, norm: Any = None) -
     x = _as_complex(g, a)
     along = axis_of(x, axis, "irfft")
     length = 2 * (x.shape[along] - 1) if n is None else integer(n, "a length")
-    half = _resized(g, x, length // 2 + 1, along)
-    return g.emit("irfft", half, axis=along, norm=_norm(norm), length=length)
+    half = resized(g, x, length // 2 + 1, along)
+    return g.emit("irfft", half, axis=along, norm=checked_norm(norm), length=length)
 
 
 @implements(np.fft.hfft)
 def hfft(g: Builder, a: Any, n: Any = None, axis: Any = -1, norm: Any = None) -> Value:
     """The transform, which is real, of numbers that are conjugate to each other from both ends, given one half."""
-    _norm(norm)
-    return irfft(conjugate(g, _as_complex(g, a)), n, axis, _EXCHANGED[norm])
+    checked_norm(norm)
+    return irfft(conjugate(g, _as_complex(g, a)), n, axis, EXCHANGED[norm])
 
 
 @implements(np.fft.ihfft)
 def ihfft(g: Builder, a: Any, n: Any = None, axis: Any = -1, norm: Any = None) -> Value:
     """The inverse of `hfft`."""
-    _norm(norm)
-    return g.conj(rfft(lift(g, a), n, axis, _EXCHANGED[norm]))
+    checked_norm(norm)
+    return g.conj(rfft(lift(g, a), n, axis, EXCHANGED[norm]))
 
 
-def _grid(x: Value, s: Any, axes: Any, function: str) -> list[tuple[int | None, int]]:
+def grid(x: Value, s: Any, axes: Any, function: str) -> list[tuple[int | None, int]]:
     """The length and the axis of each transform in turn; None for the length that there is."""
     lengths = None if s is None else integers(s, "a shape")
     if axes is None:
@@ -109,9 +112,9 @@ def _grid(x: Value, s: Any, axes: Any, function: str) -> list[tuple[int | None, 
     return list(zip(wanted, along, strict=True))
 
 
-def _each(g: Builder, x: Value, grid: list[tuple[int | None, int]], norm: Any, inverse: bool) -> Value:
+def _each(g: Builder, x: Value, along: list[tuple[int | None, int]], norm: Any, inverse: bool) -> Value:
     """The complex transform along each axis, the last one first, as in NumPy."""
-    for n, axis in reversed(grid):
+    for n, axis in reversed(along):
         x = _complex_transform(g, x, n, axis, norm, inverse)
     return x
 
@@ -120,21 +123,21 @@ def _each(g: Builder, x: Value, grid: list[tuple[int | None, int]], norm: Any, i
 def fftn(g: Builder, a: Any, s: Any = None, axes: Any = None, norm: Any = None) -> Value:
     """The transform along several axes, all of them by default."""
     x = lift(g, a)  # of a single number there is no transform, and NumPy gives it as it is
-    return _each(g, x, _grid(x, s, axes, "fftn"), norm, inverse=False)
+    return _each(g, x, grid(x, s, axes, "fftn"), norm, inverse=False)
 
 
 @implements(np.fft.ifftn)
 def ifftn(g: Builder, a: Any, s: Any = None, axes: Any = None, norm: Any = None) -> Value:
     """The inverse of `fftn`."""
     x = lift(g, a)  # of a single number there is no transform, and NumPy gives it as it is
-    return _each(g, x, _grid(x, s, axes, "ifftn"), norm, inverse=True)
+    return _each(g, x, grid(x, s, axes, "ifftn"), norm, inverse=True)
 
 
 @implements(np.fft.rfftn)
 def rfftn(g: Builder, a: Any, s: Any = None, axes: Any = None, norm: Any = None) -> Value:
     """The transform of real numbers along several axes, of the last one the first half."""
     x = lift(g, a)
-    *others, (n, axis) = _grid(x, s, axes, "rfftn")
+    *others, (n, axis) = grid(x, s, axes, "rfftn")
     return _each(g, rfft(x, n, axis, norm), others, norm, inverse=False)
 
 
@@ -142,7 +145,7 @@ def rfftn(g: Builder, a: Any, s: Any = None, axes: Any = None, norm: Any = None)
 def irfftn(g: Builder, a: Any, s: Any = None, axes: Any = None, norm: Any = None) -> Value:
     """The inverse of `rfftn`."""
     x = _as_complex(g, a)
-    *others, (n, axis) = _grid(x, s, axes, "irfftn")
+    *others, (n, axis) = grid(x, s, axes, "irfftn")
     for length, along in others:
         x = _complex_transform(g, x, length, along, norm, inverse=True)
     return irfft(x, n, axis, norm)

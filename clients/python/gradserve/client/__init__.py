@@ -4,6 +4,7 @@ from gradserve.client.certifying import Certificate, certify, moved
 from gradserve.client.client import Client
 from gradserve.client.function import Function
 from gradserve.client.live import Live
+from gradserve.client.tracing.declared import array, dim
 from gradserve.client.transport.identity import Tls
 from gradserve.ir.errors import (
     DeadlineExceeded,
@@ -57,6 +58,8 @@ __all__ = [
     "Untraceable",
     "VerificationReport",
     "Violation",
+    "array",
     "certify",
+    "dim",
     "moved",
 ]

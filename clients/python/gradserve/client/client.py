@@ -102,9 +102,13 @@ class Client:
         """`function`, plain NumPy code of its parameters, made ready to be asked for derivatives.
 
         With examples of its parameters (arrays or nested dicts, lists, tuples and dataclasses of them) it is traced at
-        once, otherwise at the first call; arguments of other shapes trace it anew. Arrays that it captures become data
-        of the graph, and are sent once. If what it captures is replaced or changed in place, the next call traces it
-        anew (see `Function.watch`); what changes from call to call is better a parameter.
+        once, otherwise at the first call; arguments of other shapes trace it anew. A type in the place of an example,
+        such as `array("n", 3)`, is a promise: arguments that do not fit it are refused, and so are two lengths of one
+        name that differ. Within the function lengths are numbers: it is traced once for each that calls tell.
+
+        Arrays that it captures become data of the graph, and are sent once. If what it captures is replaced or changed
+        in place, the next call traces it anew (see `Function.watch`); what changes from call to call is better a
+        parameter.
 
         Raises:
             Untraceable: the code does something that no graph can say; names the line and what to write instead.
@@ -115,7 +119,7 @@ class Client:
             raise TypeError("this function is imported, and has its graph: client.load(...) takes it")
         traces = Traces(function, self._watch)
         if examples or named:
-            traces.trace(examples, named)
+            traces.expect(examples, named)
         return Function(self._backend, traces, self._timeout)
 
     def load(self, source: Graph | Imported | str | Path, /) -> Function:

@@ -21,7 +21,7 @@ def called_back(kernel: Callable[..., Any], types: Sequence[TensorType], operand
         try:
             with np.errstate(all="ignore"):
                 found = kernel(*map(np.asarray, arrays))
-        except np.linalg.LinAlgError:
+        except (np.linalg.LinAlgError, IndexError):
             return tuple(np.full(t.lengths, np.nan, t.element_type.dtype) for t in types)
         results = found if isinstance(found, tuple) else (found,)
         return tuple(np.asarray(r, t.element_type.dtype) for r, t in zip(results, types, strict=True))

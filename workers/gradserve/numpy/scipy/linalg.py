@@ -12,9 +12,11 @@ from gradserve.numpy import decompositions, norms, systems
 from gradserve.numpy.arguments import Unsupported, integers, lift, refuse, to_float, to_real
 from gradserve.numpy.decompositions import matrix
 from gradserve.numpy.indexing import getitem
+from gradserve.numpy.joining import concatenate
 from gradserve.numpy.matrices import diag, tril, triu
 from gradserve.numpy.shaping import swapaxes
 from gradserve.numpy.table import OWN, SCIPY, implements_scipy
+from gradserve.ops.elementwise.parts import conjugate
 from gradserve.ops.linalg.triangles import mirrored
 
 for _name in ("cho_solve", "expm", "polar", "solve_sylvester", "solve_triangular"):
@@ -154,32 +156,41 @@ def _order(pivots: tuple[int, ...]) -> Any:
 
 @implements_scipy("linalg.solve_banded")
 def solve_banded(g: Builder, l_and_u: Any, ab: Any, b: Any) -> Value:
-    """The x with a x = b, given the diagonals of a from the highest to the lowest; solved as a full matrix."""
+    """The x with a x = b, given the diagonals of a from the highest to the lowest."""
     low, high = integers(l_and_u, "numbers of diagonals")
-    return systems.solve(_banded(g, ab, high, low), b)
-
-
-def _banded(g: Builder, ab: Any, high: int, low: int) -> Value:
-    """The matrix whose element (i, j) stands in row high + i - j of `ab`, column j."""
     rows = to_float(g, ab)
     if rows.type.rank != 2 or rows.shape[0] != high + low + 1:
         refuse(g, "solve_banded", f"{rows.type} has not {high + low + 1} diagonals")
-    n = rows.shape[1]
-    i, j = np.indices((n, n))
-    row = high + i - j
-    inside = (row >= 0) & (row <= high + low)
-    full = getitem(g, rows, (np.where(inside, row, 0), j))
-    return g.select(g.constant(inside), full, 0.0)
+    return by_diagonals(g, rows, b, low, high)
 
 
 @implements_scipy("linalg.solveh_banded")
 def solveh_banded(g: Builder, ab: Any, b: Any, *, lower: bool = False) -> Value:
-    """The x with a x = b, given the upper or the lower diagonals of a definite a; solved as a full matrix."""
-    rows = to_real(g, ab, "solveh_banded")
-    count = rows.shape[0] - 1
-    half = _banded(g, rows, 0, count) if lower else _banded(g, rows, count, 0)
-    full = mirrored(g, half if lower else swapaxes(half, -1, -2))
-    return systems.solve(full, b)
+    """The x with a x = b, given the upper or the lower diagonals of a definite a."""
+    rows = to_float(g, ab)
+    if rows.type.rank != 2 or not rows.shape[0]:
+        refuse(g, "solveh_banded", f"{rows.type} holds no diagonals")
+    count, n = rows.shape[0] - 1, rows.shape[1]
+    beside, column = np.indices((count, n))
+    # Row d below the diagonal holds elements (j + d, j), and row d above it those at (j - d, j).
+    there = column - beside - 1 if lower else column + count - beside
+    row = beside + 1 if lower else beside
+    inside = (there >= 0) & (there < n)
+    taken = conjugate(g, getitem(g, rows, (row, np.where(inside, there, 0))))
+    other = getitem(g, g.select(g.constant(inside), taken, 0.0), slice(None, None, -1))
+    return by_diagonals(g, concatenate([other, rows] if lower else [rows, other]), b, count, count)
+
+
+def by_diagonals(g: Builder, rows: Value, b: Any, low: int, high: int) -> Value:
+    """The x with a x = b, where element (i, j) of a stands in row high + i - j, column j."""
+    n, right = rows.shape[1], to_float(g, b)
+    if right.type.rank not in (1, 2) or right.shape[0] != n:
+        refuse(g, "solve_banded", f"diagonals {rows.type} and {right.type} are no linear system")
+    most = max(n - 1, 0)
+    kept = getitem(g, rows, slice(max(high - most, 0), high + min(low, most) + 1))
+    columns = g.reshape(right, (n, right.type.size // n if n else 0))
+    found = g.emit("banded_solve", kept, columns, lower=min(low, most), upper=min(high, most))
+    return g.reshape(found, right.type.shape)
 
 
 @implements_scipy("linalg.eigh_tridiagonal")

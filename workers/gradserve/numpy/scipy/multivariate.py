@@ -132,6 +132,12 @@ def multinomial_logpmf(g: Builder, x: Any, n: Any, p: Any) -> Value:
     return g.select(fits, g.add(g.gammaln(g.add(total, 1)), sum_along(terms, -1)), -math.inf)
 
 
+@implements_scipy("stats.multinomial.pmf")
+def multinomial_pmf(g: Builder, x: Any, n: Any, p: Any) -> Value:
+    """The probability of counts along the last axis; see its logarithm."""
+    return g.exp(multinomial_logpmf(x, n, p))
+
+
 @implements_scipy("stats.wishart.logpdf")
 def wishart_logpdf(g: Builder, x: Any, df: Any, scale: Any) -> Value:
     """The logarithm of the density of Wishart's distribution; several matrices lie along the last axis.
@@ -148,6 +154,12 @@ def wishart_logpdf(g: Builder, x: Any, df: Any, scale: Any) -> Value:
     inner = g.mul(trace(solve(spread, matrix), axis1=-2, axis2=-1), 0.5)
     size = g.add(g.mul(degrees, 0.5 * p * math.log(2)), g.mul(g.mul(degrees, 0.5), log_scale))
     return g.sub(g.sub(power, inner), g.add(size, multigammaln(g.mul(degrees, 0.5), p)))
+
+
+@implements_scipy("stats.wishart.pdf")
+def wishart_pdf(g: Builder, x: Any, df: Any, scale: Any) -> Value:
+    """The density of Wishart's distribution; see its logarithm."""
+    return g.exp(wishart_logpdf(x, df, scale))
 
 
 def _matrix(g: Builder, v: Value) -> Value:

@@ -1,7 +1,7 @@
 """Sparse matrices of scipy.sparse, captured: what is known of them is data, and their products gather and add.
 
 A product with a vector multiplies as many numbers as the matrix holds, and so does its derivative, the product with
-the transpose. Nothing dense is made of them but to solve systems.
+the transpose. Systems are solved by sparse factors, made while tracing, and so are their derivatives.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
-from gradserve.numpy.arguments import Unsupported, lift, refuse
+from gradserve.numpy.arguments import Unsupported, lift, refuse, to_float
 from gradserve.numpy.shaping import swapaxes
 from gradserve.numpy.systems import solve
 from gradserve.numpy.table import implements_scipy
+from gradserve.ops.elementwise.parts import conjugate
 
-DENSE = 4096
-"""The most rows of a system that is solved: as a full matrix."""
+DENSE = 100
+"""So many rows at most are solved as a full matrix, which is quicker for few."""
 
 
 def is_sparse(x: Any) -> bool:
@@ -65,30 +66,84 @@ def product(g: Builder, matrix: Any, x: Value, from_right: bool = False) -> Valu
 
 @implements_scipy("sparse.linalg.spsolve")
 def spsolve(g: Builder, A: Any, b: Any) -> Value:
-    """The x with A x = b, A a captured sparse matrix of at most 4096 rows; solved as a full matrix."""
+    """The x with A x = b, A a captured sparse matrix, whose sparse factors are data of the graph."""
     if not is_sparse(A):
         raise Unsupported("scipy.sparse.linalg.spsolve of a traced matrix cannot be traced", "write np.linalg.solve")
-    if A.shape[0] > DENSE:
-        raise Unsupported(
-            f"a system of {A.shape[0]} rows is not solved as a full matrix",
-            "solve it outside, or by iterations in a scan",
-        )
     right = lift(g, b)
-    full = np.asarray(A.toarray(), dtype=np.result_type(A.dtype, right.type.element_type.dtype))
     column = right.type.rank == 2 and right.shape[1] == 1
-    found = solve(g.constant(full), right)
+    found = lu_solve(right, A)
     return g.reshape(found, (found.shape[0],)) if column else found
 
 
 @implements_scipy("sparse.linalg.splu.solve")
 def lu_solve(g: Builder, rhs: Any, A: Any, trans: str = "N") -> Value:
-    """The x with A x = rhs, or its transpose for trans='T'; as spsolve."""
-    found = spsolve(A.T if trans == "T" else A, rhs)
-    right = lift(g, rhs)
-    return g.reshape(found, right.type.shape) if found.type.rank < right.type.rank else found
+    """The x with A x = rhs, or with its transpose for trans='T', or its conjugate transpose for 'H'; as spsolve."""
+    if trans == "H":
+        return conjugate(g, lu_solve(conjugate(g, to_float(g, rhs)), A, "T"))
+    right = to_float(g, rhs)
+    n = A.shape[0]
+    if A.shape != (n, n) or right.type.rank not in (1, 2) or right.shape[0] != n:
+        refuse(g, "spsolve", f"a sparse matrix of shape {A.shape} and {right.type} are no linear system")
+    columns = g.reshape(right, (n, right.type.size // n if n else 0))
+    if is_sparse(A) and n <= DENSE:
+        full = np.asarray(A.toarray(), dtype=np.result_type(A.dtype, right.type.element_type.dtype))
+        found = solve(g.constant(full.T if trans == "T" else full), columns)
+    else:
+        found = _by_factors(g, _factors(g, A), columns, trans == "T")
+    return g.reshape(found, right.type.shape)
 
 
 @implements_scipy("sparse.linalg.factorized.__call__")
 def factorized(g: Builder, rhs: Any, A: Any) -> Value:
     """The x with A x = rhs; as spsolve."""
     return lu_solve(rhs, A)
+
+
+@implements_scipy("sparse.linalg.spsolve_triangular")
+def spsolve_triangular(g: Builder, A: Any, b: Any, lower: bool = True, *, unit_diagonal: bool = False) -> Value:
+    """The x with A x = b, A a captured sparse matrix of which one triangle is read."""
+    if not is_sparse(A):
+        raise Unsupported(
+            "a traced matrix cannot be solved with as a sparse one", "write scipy.linalg.solve_triangular"
+        )
+    right, n = to_float(g, b), A.shape[0]
+    if A.shape != (n, n) or right.type.rank not in (1, 2) or right.shape[0] != n:
+        refuse(g, "spsolve_triangular", f"a sparse matrix of shape {A.shape} and {right.type} are no linear system")
+    diagonal = np.ones(n, A.dtype) if unit_diagonal else A.diagonal()
+    columns = g.reshape(right, (n, right.type.size // n if n else 0))
+    return g.reshape(_triangular(g, A, diagonal, columns, lower, False), right.type.shape)
+
+
+def _factors(g: Builder, A: Any) -> Any:
+    """SuperLU's factors of a sparse matrix; what SciPy made by splu is such already."""
+    if not is_sparse(A):
+        return A
+    from scipy.sparse.linalg import splu  # who has a sparse matrix has SciPy
+
+    try:
+        return splu(A.tocsc().astype(np.result_type(A.dtype, np.float32)))
+    except RuntimeError as error:
+        return refuse(g, "spsolve", f"the sparse matrix has no factors: {error}")
+
+
+def _by_factors(g: Builder, factors: Any, b: Value, transposed: bool) -> Value:
+    """The X with A X = B, or A^T X = B, where row perm_r[i] and column perm_c[j] of L U are row i and column j of A."""
+    steps = [(factors.L, np.ones(b.shape[0], factors.L.dtype), True), (factors.U, factors.U.diagonal(), False)]
+    before, after = np.argsort(factors.perm_r), factors.perm_c
+    if transposed:
+        steps.reverse()
+        before, after = np.argsort(factors.perm_c), factors.perm_r
+    found = g.emit("gather", b, g.constant(before.astype(np.int64)), axis=0)
+    for triangle, diagonal, lower in steps:
+        found = _triangular(g, triangle, diagonal, found, lower, transposed)
+    return g.emit("gather", found, g.constant(after.astype(np.int64)), axis=0)
+
+
+def _triangular(g: Builder, triangle: Any, diagonal: Any, b: Value, lower: bool, transposed: bool) -> Value:
+    """A solve with one triangle of a sparse matrix, whose elements are given column by column."""
+    entries = triangle.tocsc().tocoo()
+    beside = entries.row > entries.col if lower else entries.row < entries.col
+    elements, rows, columns = (x[beside] for x in (entries.data, entries.row, entries.col))
+    places = [g.constant(x.astype(np.int64)) for x in (rows, columns)]
+    known = [g.constant(x) for x in (elements, diagonal)]
+    return g.emit("sparse_triangular_solve", known[0], *places, known[1], b, lower=lower, transposed=transposed)

@@ -69,7 +69,7 @@ class Gather(Multilinear):
             taken = g.emit("gather", x, indices, axis=axis)
             return (permuted(g, taken, (axis, *range(axis), *range(axis + 1, taken.type.rank))),)
         length = x.shape[axis + 1]
-        taken = g.emit("gather", _joined(g, x, axis), _offset(g, indices, length), axis=axis)
+        taken = g.emit("gather", _joined(g, x, axis), offset_indices(g, indices, length), axis=axis)
         return (permuted(g, taken, (axis, *range(axis), *range(axis + 1, taken.type.rank))),)
 
     def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:
@@ -156,7 +156,7 @@ class ScatterAdd(Multilinear):
             return (g.emit("scatter_add", updates, indices, axis=axis + 1, length=length),)
         updates = with_batch(g, updates, batched[0], size)
         updates = permuted(g, updates, (*range(1, axis + 1), 0, *range(axis + 1, updates.type.rank)))
-        summed = g.emit("scatter_add", updates, _offset(g, indices, length), axis=axis, length=size * length)
+        summed = g.emit("scatter_add", updates, offset_indices(g, indices, length), axis=axis, length=size * length)
         shape = summed.shape
         apart = g.reshape(summed, (*shape[:axis], size, length, *shape[axis + 1 :]))
         return (permuted(g, apart, (axis, *range(axis), *range(axis + 1, apart.type.rank))),)
@@ -229,7 +229,7 @@ def taken_along(g: Builder, x: Value, positions: Value, axis: int) -> Value:
     rows, places = permuted(g, x, order), permuted(g, positions, order)
     *before, length = rows.shape
     count = math.prod(before)
-    flat = _offset(g, g.reshape(places, (count, places.shape[-1])), length)
+    flat = offset_indices(g, g.reshape(places, (count, places.shape[-1])), length)
     taken = g.emit("gather", g.reshape(rows, (count * length,)), flat, axis=0)
     return permuted(g, g.reshape(taken, places.shape), inverse(order))
 
@@ -241,7 +241,7 @@ def _joined(g: Builder, x: Value, axis: int) -> Value:
     return g.reshape(x, (*shape[:axis], x.shape[axis] * x.shape[axis + 1], *shape[axis + 2 :]))
 
 
-def _offset(g: Builder, indices: Value, length: int) -> Value:
+def offset_indices(g: Builder, indices: Value, length: int) -> Value:
     """Indices into an axis joined with the batch axis; those outside their own part become -1, to be refused still."""
     indices = g.convert(indices, ElementType.INT64)  # 32 bits may be too few for size * length
     size = indices.shape[0]

@@ -1,6 +1,7 @@
 """Ops on matrices: solutions, factors, determinants, exponentials."""
 
 from gradserve.ops.linalg import (
+    banded,
     cholesky,
     determinants,
     exponential,
@@ -9,5 +10,6 @@ from gradserve.ops.linalg import (
     matrices,
     orthogonal,
     solve,
+    sparse,
     sylvester,
 )

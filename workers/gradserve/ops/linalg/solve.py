@@ -38,8 +38,8 @@ class System(Op):
     }
 
     @abstractmethod
-    def matrix(self, g: Builder, a: Value) -> Value:
-        """M(A), linear in A."""
+    def product(self, g: Builder, a: Value, x: Value) -> Value:
+        """M(A) X, linear in A."""
 
     @abstractmethod
     def adjoint(self, g: Builder, a: Value, b: Value) -> Value:
@@ -66,7 +66,7 @@ class System(Op):
         (a, _), (da, db), (x,) = primals, tangents, outputs
         change = db
         if da is not None:
-            moved = matrix_product(g, self.matrix(g, da), x)
+            moved = self.product(g, da, x)
             change = -moved if db is None else db - moved
         return (None,) if change is None else g.apply(self, [a, change])
 
@@ -111,8 +111,8 @@ class Solve(System):
         """A singular matrix."""
         return (REGULAR,)
 
-    def matrix(self, g: Builder, a: Value) -> Value:
-        return a
+    def product(self, g: Builder, a: Value, x: Value) -> Value:
+        return matrix_product(g, a, x)
 
     def adjoint(self, g: Builder, a: Value, b: Value) -> Value:
         return g.emit("solve", flipped(g, a), b)
@@ -165,9 +165,9 @@ class TriangularSolve(System):
         text = "Singular matrix: element {where} of the diagonal is zero"
         return (Guard("R1", text, NumericalFailure, _zero_on_diagonal),)
 
-    def matrix(self, g: Builder, a: Value) -> Value:
+    def product(self, g: Builder, a: Value, x: Value) -> Value:
         triangle = lower(g, a) if self.lower else upper(g, a)
-        return flipped(g, triangle) if self.transposed else triangle
+        return matrix_product(g, flipped(g, triangle) if self.transposed else triangle, x)
 
     def adjoint(self, g: Builder, a: Value, b: Value) -> Value:
         return g.apply(replace(self, transposed=not self.transposed), [a, b])[0]

@@ -1,10 +1,12 @@
-"""While a function is traced, SciPy's own names lead to the mirror, as far as SciPy is imported."""
+"""While a function is traced, SciPy's own names lead to the mirror, as far as SciPy is imported, and those of math."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
 
+import gradserve.client.scipy.factors
+import gradserve.client.scipy.of_math  # noqa: F401  # both enter what else sees traced arrays
 from gradserve.client.tracing.names import Place, lead_by
 
 

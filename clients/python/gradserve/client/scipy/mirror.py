@@ -14,7 +14,7 @@ from gradserve.numpy.table import SCIPY, SPECIAL
 
 IGNORED = frozenset(
     {"check_finite", "driver", "lapack_driver", "overwrite_a", "overwrite_a_b", "overwrite_ab", "overwrite_b"}
-    | {"overwrite_c", "overwrite_data", "overwrite_x", "permc_spec", "use_umfpack"}
+    | {"overwrite_c", "overwrite_data", "overwrite_x", "permc_spec", "plan", "use_umfpack", "workers"}
 )
 """Arguments that decide on memory, speed and what is checked beforehand, not on numbers."""
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import operator
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from gradserve.client.scipy.factors import Factors
 from gradserve.client.scipy.mirror import member
 from gradserve.client.tracing.names import Place, first_tracer
 from gradserve.numpy.table import SCIPY
@@ -25,6 +27,17 @@ _CURVES: dict[str, Callable[[Any], tuple[Any, ...]]] = {
     ),
 }
 """Classes of curves, and what such a curve is made of, as the mirror takes it."""
+
+
+_FROZEN: dict[str, tuple[tuple[Any, ...], tuple[str, ...]]] = {
+    "dirichlet": (([1.0, 1.0],), ("alpha",)),
+    "multinomial": ((1, [0.5, 0.5]), ("n", "p")),
+    "multivariate_normal": ((), ("mean", "cov", "allow_singular")),
+    "wishart": ((1, 1.0), ("df", "scale")),
+}
+"""Distributions of several numbers: parameters that one may have, and where a frozen one keeps its own."""
+_MADE_OF_VALUES = ("BSpline", "CubicSpline", "interp1d")
+"""Classes of curves that the mirror makes of traced values."""
 
 
 def places() -> tuple[Place, ...]:
@@ -49,6 +62,8 @@ def _places_in(modules: frozenset[str]) -> tuple[Place, ...]:
             found.append((sys.modules[module], name, _aware(own, member(full))))
     if "scipy.stats" in sys.modules:
         found += _laws(sys.modules["scipy.stats"])
+    if "scipy.sparse.linalg" in sys.modules:
+        found += [(sys.modules["scipy.sparse.linalg"], name, _factors(name)) for name in ("splu", "factorized")]
     if "scipy.interpolate" in sys.modules:
         found += _curves(sys.modules["scipy.interpolate"])
     return tuple(found)
@@ -71,6 +86,13 @@ def _laws(stats: Any) -> Iterator[Place]:
         law = getattr(stats, module.rpartition(".")[2], None)
         if module.startswith("scipy.stats.") and method in vars(type(law)):
             yield type(law), method, _method(getattr(type(law), method), module)
+            yield type(law), "__call__", _freezing(type(law).__call__, type(law))
+    for name, (example, parts) in _FROZEN.items():
+        frozen = type(getattr(stats, name)(*example))
+        for method in ("pdf", "logpdf", "pmf", "logpmf"):
+            ours = member(f"scipy.stats.{name}.{method}") if method in vars(frozen) else None
+            if ours is not None:
+                yield frozen, method, _of_frozen(getattr(frozen, method), ours, operator.attrgetter(*parts))
 
 
 def _method(own: Callable[..., Any], law: str | None = None) -> Callable[..., Any]:
@@ -86,10 +108,45 @@ def _method(own: Callable[..., Any], law: str | None = None) -> Callable[..., An
     return call
 
 
+def _of_frozen(own: Callable[..., Any], ours: Callable[..., Any], parts: Callable[[Any], Any]) -> Callable[..., Any]:
+    @functools.wraps(own)
+    def call(self: Any, x: Any) -> Any:
+        if first_tracer(x) is None:
+            return own(self, x)
+        known = parts(self)
+        return ours(x, *(known if isinstance(known, tuple) else (known,)))
+
+    return call
+
+
+def _freezing(own: Callable[..., Any], kind: type) -> Callable[..., Any]:
+    """What fixes the parameters of a distribution of several numbers."""
+
+    @functools.wraps(own)
+    def call(self: Any, *args: Any, **named: Any) -> Any:
+        law = next((name for name, known in vars(sys.modules["scipy.stats"]).items() if known is self), None)
+        if first_tracer((args, named)) is None or law is None or type(self) is not kind:
+            return own(self, *args, **named)
+        return member(f"scipy.stats.{law}")(*args, **named)
+
+    return call
+
+
 def _is_scipys(law: Any) -> bool:
     """Whether it is the distribution that SciPy has under its name, on the same support: anybody may make others."""
     known: Any = getattr(sys.modules["scipy.stats"], str(law.name), None)
     return type(known) is type(law) and (known.a, known.b) == (law.a, law.b)
+
+
+def _factors(name: str) -> Callable[..., Any]:
+    """What makes factors of sparse matrices that are solved with for traced arrays as well."""
+    own = getattr(sys.modules["scipy.sparse.linalg"], name)
+
+    @functools.wraps(own)
+    def call(*args: Any, **named: Any) -> Any:
+        return Factors(own(*args, **named))
+
+    return call
 
 
 def _curves(interpolate: Any) -> Iterator[Place]:
@@ -97,6 +154,28 @@ def _curves(interpolate: Any) -> Iterator[Place]:
         kind = getattr(interpolate, name)
         owner = next(cls for cls in kind.__mro__ if "__call__" in vars(cls))
         yield owner, "__call__", _call(owner.__call__, member(f"scipy.interpolate.{name}.__call__"), kind, made_of)
+    for name in _MADE_OF_VALUES:
+        yield interpolate, name, _Kind(name, (), {"own": getattr(interpolate, name)})
+
+
+class _Kind(type):
+    """Stands for a class of curves: what is made of traced values is the mirror's, else all is that class's own."""
+
+    own: type
+
+    def __call__(cls, *args: Any, **named: Any) -> Any:
+        if first_tracer((args, named)) is None:
+            return cls.own(*args, **named)
+        return member(f"scipy.interpolate.{cls.own.__name__}")(*args, **named)
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, cls.own)
+
+    def __subclasscheck__(cls, kind: type) -> bool:
+        return issubclass(kind.own if isinstance(kind, _Kind) else kind, cls.own)
+
+    def __getattr__(cls, name: str) -> Any:
+        return getattr(cls.own, name)
 
 
 def _call(

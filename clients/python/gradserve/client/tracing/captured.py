@@ -1,26 +1,29 @@
 """Captured arrays that take traced indices, `X[i]`: NumPy asks i for numbers there, and nobody can tell it not to.
 
 So where that happens, the function is traced once more with arrays in the places of those that it reads that know
-better. They share the memory of those whose places they take, and give them back afterwards.
+better. They share the memory of those whose places they take, and give them back afterwards. Functions that were
+imported alone have others in their places likewise, and so have objects of compiled code.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import CellType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
 
-from gradserve.client.tracing.names import names_lead_here
+from gradserve.client.tracing.names import names_lead_here, stand_ins
 from gradserve.client.tracing.reached import Reached, is_own_code, names_in, reached
 from gradserve.client.tracing.recording import traced
 from gradserve.client.tracing.tracer import Operands, tracers
 from gradserve.numpy.indexing import getitem
 
 _lock = threading.RLock()
+_MAKE: list[Callable[[Any], Any]] = []
+"""What makes stand-ins of objects that are no arrays."""
 
 
 class Captured(np.ndarray[Any, Any]):
@@ -35,13 +38,20 @@ class Captured(np.ndarray[Any, Any]):
         return tracers(traced(operands.builder, "indexing", lambda g: getitem(g, g.constant(whole), inner)))
 
 
+def stand_in_by(make: Callable[[Any], Any]) -> None:
+    """Has what `make` gives of an object that a function reads stand in its place, unless that is None."""
+    _MAKE.append(make)
+
+
 @contextmanager
 def taking_traced_indices(function: Any) -> Iterator[None]:
     """A context in which the arrays that a function reads take traced indices, and names lead to traced arrays."""
     with _lock, names_lead_here():
         found = reached(function)
-        standing = {id(array): array.view(Captured) for array in found.arrays if type(array) is np.ndarray}
+        standing: dict[int, Any] = {id(a): a.view(Captured) for a in found.arrays if type(a) is np.ndarray}
         places = [(space, key, space[key]) for space in _spaces(found) for key in space.keys()]  # noqa: SIM118  # not all are dicts
+        made = {id(own): stand_in for _, _, own in places for make in _MAKE if (stand_in := make(own)) is not None}
+        standing |= made | stand_ins()
         changed = [(space, key, own) for space, key, own in places if id(own) in standing]
         for space, key, own in changed:
             space[key] = standing[id(own)]

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from gradserve.client.tracing.declared import NOTHING, declared_by
 from gradserve.client.tracing.parameters import Parameters
 from gradserve.client.tracing.repeats import traced_repeatably
 from gradserve.client.tracing.signature import Batch, Bound, Names, batched_names, converted, names_of, require_batched
-from gradserve.client.tracing.trace import Traced, as_array, trace_bound
+from gradserve.client.tracing.trace import Traced, trace_bound
 from gradserve.client.tracing.trees import Leaf, Structure, flatten, number_lists, paths, unflatten
 from gradserve.client.tracing.watching import Watch, Watched
 from gradserve.ir.errors import GradserveError, InvalidRequest, Untraceable
@@ -34,6 +35,7 @@ class Traces:
         if not callable(function):
             raise TypeError(f"a function of NumPy arrays is wanted, not {function!r}")
         self._parameters = Parameters(function)
+        self._declared = NOTHING
         self._traced: tuple[Traced, ...] = ()
         self.watch = watch
         self._watched: Watched | None = None
@@ -59,13 +61,19 @@ class Traces:
         """The names of the function's parameters that have one."""
         return self._parameters.names
 
-    def trace(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> Traced:
-        """The graph for arguments like these.
+    def expect(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> None:
+        """Traces the function for arguments like these; types among them are what it takes from now on.
+
+        If a length of theirs is a symbol, every call that tells another one traces the function for it.
 
         Raises:
             Untraceable: the code does something that no graph can say, or returns nothing.
         """
-        return self._trace(self._parameters.bind(arguments, named))
+        examples = self._parameters.bind(arguments, named)
+        self._declared = declared_by(examples)
+        example = examples if self._declared is NOTHING else self._declared.example
+        if example is not None:
+            self._trace(example)
 
     def bind(
         self, arguments: Sequence[Any], named: Mapping[str, Any], wrt: Names, batch: Batch, looked: bool = False
@@ -92,7 +100,7 @@ class Traces:
         real: tuple[str, ...] = ()
         for name, tree in given.items():
             found, structures[name] = flatten(tree, name)
-            arrays = {path: as_array(leaf, path) for path, leaf in found}
+            arrays = {path: self._declared.array(leaf, path) for path, leaf in found}
             if any(array.dtype.kind in "fc" for array in arrays.values()):
                 real += (name,)
             leaves |= arrays
@@ -100,6 +108,7 @@ class Traces:
         parameters = batched_names(batch, chosen or real, structures)
         batched = tuple(path for name in parameters for path in paths(structures[name], name))
         require_batched(leaves, batched)
+        self._declared.require(structures, {p: a.shape[1:] if p in batched else a.shape for p, a in leaves.items()})
         traced = self._find(structures, leaves, batched)
         if traced is None:
             self._refuse_single_points(structures, leaves, batched)

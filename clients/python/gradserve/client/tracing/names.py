@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -70,6 +71,14 @@ def names_lead_here() -> Iterator[None]:
             if not _tracing:
                 for owner, name, own in _own:
                     setattr(owner, name, own)
+
+
+def stand_ins() -> dict[int, Any]:
+    """What stands in the places of functions of modules, by their identity, as long as something is traced.
+
+    It may stand wherever else authors keep these functions: under names of their own, as by `from numpy import array`.
+    """
+    return {id(own): getattr(owner, name) for owner, name, own in _own if isinstance(owner, ModuleType)}
 
 
 def first_tracer(tree: Any) -> Tracer | None:

@@ -46,6 +46,8 @@ def called_function() -> str:
     name = frame.f_code.co_name
     if name == "__call__":
         name = type(frame.f_locals["self"]).__name__
+    if name == "__ua_function__":  # by which scipy.fft calls all of its functions
+        name = frame.f_locals["method"].__name__
     package, *modules = frame.f_globals.get("__name__", "").split(".")
     if package == "scipy":
         return ".".join([package, *(module for module in modules if not module.startswith("_")), name])

@@ -56,7 +56,15 @@ class Numberless:
         )
 
     def __float__(self) -> float:
-        _refuse_number("float()", "use np.sin instead of math.sin, and the traced array itself instead of float(x)")
+        # An array of one element is a number to functions of math, wherever these were imported from.
+        raise ElementsAsked(
+            str(
+                untraceable(
+                    f"float() needs a number: {_NUMBER}",
+                    "use np.sin instead of math.sin, and the traced array itself instead of float(x)",
+                )
+            )
+        )
 
     def __int__(self) -> int:
         _refuse_number("int()", "write x.astype(np.int64), np.floor(x) or np.round(x)")
@@ -111,29 +119,40 @@ _OF_SYMMETRIC = {
     f"scipy.linalg.{name}": f"gradserve.client.functions.{name} is that of symmetric matrices"
     for name in ("logm", "sqrtm")
 }
-_FACTORS = "import splu or factorized from gradserve.client.scipy.sparse.linalg, which solve as full matrices"
+_FACTORS = (
+    "import splu or factorized from gradserve.client.scipy.sparse.linalg, or make the factors outside of the function"
+)
 
 
 def of_compiled(error: TypeError, frame: FrameType) -> Untraceable | None:
     """The refusal of what compiled code refuses in the author's line: it takes arrays of numbers alone."""
     if "Tracer" not in str(error):
         return None
-    instead = _FACTORS if "numpy.ndarray, not Tracer" in str(error) else _FOREIGN
     where = f"{PurePath(frame.f_code.co_filename).name}:{frame.f_lineno}"
-    return Untraceable(f"{where}: compiled code asks for the elements of a traced array ({error}); {instead}")
+    text = f"{where}: compiled code asks for the elements of a traced array ({error})"
+    if "numpy.ndarray, not Tracer" in str(error):
+        return ElementsAsked(f"{text}; {_FACTORS}")
+    return Untraceable(f"{text}; {_FOREIGN}")
 
 
 def _instead_of_scipys(asking: str) -> str:
     """The line to write instead of what calls a function of SciPy."""
-    if asking.startswith("scipy.fft."):
-        return "functions of np.fft take the same arguments"
     if asking in _OF_SYMMETRIC:
         return _OF_SYMMETRIC[asking]
     module, _, name = asking.rpartition(".")
     own = module.replace("scipy", "gradserve.client.scipy", 1)
     if asking in SCIPY:
         return f"write `from {own} import {name}`, which takes the same arguments"
+    public = next((known.rpartition(".")[0] for known in SCIPY if _is_inside(asking, known)), None)
+    if public is not None:
+        return f"write `from gradserve.client.{public} import {name}`, which takes the same arguments"
     if any(known.startswith(f"{module}.") and known.endswith(f".{name}") for known in SCIPY):
         package, _, last = own.rpartition(".")
         return f"write `from {package} import {last}`, whose {name} takes the same arguments"
     return f"{_FOREIGN}; so can what gradserve.client.scipy has"
+
+
+def _is_inside(asking: str, known: str) -> bool:
+    """Whether a function stands in a module within that in which SciPy publishes one of its name."""
+    module, _, name = known.rpartition(".")
+    return asking.endswith(f".{name}") and asking.startswith(f"{module}.")

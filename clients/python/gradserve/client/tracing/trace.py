@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import traceback
 from collections.abc import Callable, Mapping
@@ -72,18 +73,17 @@ def trace_bound(parameters: Parameters, examples: Mapping[str, Any]) -> Traced:
     """As `trace`, with examples by the names that `Parameters.bind` gives.
 
     Most functions need no more than NumPy's protocols. One that is refused is traced again, with names that lead to
-    traced arrays, and if it still asks one for its elements, with captured arrays that take traced indices.
+    traced arrays, and if it still asks one for its elements, with others in the places of captured arrays, which take
+    traced indices, and of functions that were imported alone.
     """
     require_keys(tuple(examples))
-    try:
+    # One after the other: an error of a later attempt is not to be taken for the refusal that led to it.
+    with contextlib.suppress(Untraceable):
         return _recorded(parameters, examples)
-    except Untraceable:
-        try:
-            with names_lead_here():
-                return _recorded(parameters, examples)
-        except ElementsAsked:
-            with taking_traced_indices(parameters.function):
-                return _recorded(parameters, examples)
+    with contextlib.suppress(ElementsAsked), names_lead_here():
+        return _recorded(parameters, examples)
+    with taking_traced_indices(parameters.function):
+        return _recorded(parameters, examples)
 
 
 def _recorded(parameters: Parameters, examples: Mapping[str, Any]) -> Traced:

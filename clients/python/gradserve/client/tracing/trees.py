@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from gradserve.ir.errors import InvalidRequest
+from gradserve.ir.types import TensorType
 
 SEPARATOR = "."
 RESERVED = ":"
@@ -130,7 +131,7 @@ def _flatten(tree: Any, name: str, leaves: list[tuple[str, Any]]) -> Structure:
 
 
 def _is_leaf(tree: Any) -> bool:
-    number = isinstance(tree, bool | int | float | complex | np.generic)
+    number = isinstance(tree, bool | int | float | complex | np.generic | TensorType)
     return number or (hasattr(tree, "shape") and hasattr(tree, "dtype"))
 
 

@@ -11,5 +11,6 @@ from gradserve.execution.numpy.kernels import (
     reduction,
     special,
     spectral,
+    structured,
     windows,
 )
