@@ -9,19 +9,21 @@ import numpy as np
 
 from gradserve.client.importers.imported import Imported, at, of_arrays, output_names, refusal
 from gradserve.client.importers.lax import control
-from gradserve.client.importers.lax.elements import Operand, constant, held_type
-from gradserve.client.importers.stablehlo.attributes import elements
+from gradserve.client.importers.lax.elements import Operand, held_type
+from gradserve.client.importers.lax.folding import Join
 from gradserve.client.importers.stablehlo.calls import CALLS
+from gradserve.client.importers.stablehlo.folds import FOLDS
+from gradserve.client.importers.stablehlo.given import dtype_of_elements
 from gradserve.client.importers.stablehlo.operations import ARRAYS
 from gradserve.client.importers.stablehlo.parsing import parse
-from gradserve.client.importers.stablehlo.syntax import ArrayType, Dense, Function, Module, Operation, Region
+from gradserve.client.importers.stablehlo.scalars import applied, held_constant
+from gradserve.client.importers.stablehlo.syntax import ArrayType, Function, Module, Operation, Region
 from gradserve.client.importers.stablehlo.tokens import invalid
 from gradserve.ir.builder import Value
 from gradserve.ir.errors import InvalidGraph, LimitExceeded, Untraceable
 from gradserve.ir.graph import Origin
 from gradserve.ir.limits import DEFAULT_LIMITS
 from gradserve.ir.types import TensorType
-from gradserve.numpy.arguments import Unsupported
 from gradserve.numpy.recorder import Recorder
 
 DEEPEST = 48
@@ -138,11 +140,13 @@ class Reader:
         operands = [self._look(g, name, scope, operation.line) for name in operation.operands]
         with at(g, operation.name, operands, origin):
             if operation.name == "constant":
-                return [self._constant(g, operation)]
+                return [held_constant(g, operation)]
             if operation.name == "call":
                 return self._called(g, operation, operands, depth)
             if operation.name in ("while", "case", "if"):
                 return self._controlled(g, operation, operands, scope, depth)
+            if operation.name in FOLDS:
+                return self._folded(g, operation, operands)
             compute = CALLS.get(str(operation.attributes.get("symbol"))) if operation.name == "custom_call" else None
             compute = compute or ARRAYS.get(operation.name)
             if compute is None:
@@ -151,20 +155,26 @@ class Reader:
                 )
                 raise refusal(what, operands, origin, "no graph has it", _REWRITE)
             made = compute(g, operation, operands)
+        return self._typed(operation, made)
+
+    def _folded(self, g: Recorder, operation: Operation, operands: Sequence[Operand]) -> Sequence[Known]:
+        """The results of an operation that is given functions of single elements."""
+
+        def function(region: Region) -> Join:
+            return lambda inner, given: applied(inner, self.module, region, given)
+
+        return self._typed(operation, FOLDS[operation.name](g, operation, operands, function))
+
+    def _typed(self, operation: Operation, made: Value | Sequence[Value | None]) -> Sequence[Known]:
+        """Results with the elements that the operation says that they have."""
         values = [made] if isinstance(made, Value) else list(made)
-        unread = Untraceable(f"{origin}: {operation.name} leaves something that has no meaning, which is read")
+        unread = Untraceable(
+            f"{Origin(self.file, operation.line)}: {operation.name} leaves something that has no meaning, which is read"
+        )
         return [
-            unread if value is None else Operand(value, _dtype_of(type_))
+            unread if value is None else Operand(value, dtype_of_elements(type_))
             for value, type_ in zip(values, operation.types, strict=True)
         ]
-
-    def _constant(self, g: Recorder, operation: Operation) -> Operand:
-        dense = operation.attributes.get("value")
-        if not isinstance(dense, Dense):
-            raise invalid(operation.line, "a constant has no elements")
-        array = elements(dense, operation.line)
-        found = constant(g, np.asarray(array))
-        return Operand(g.broadcast(found.value, dense.type.shape), found.dtype)
 
     def _called(self, g: Recorder, operation: Operation, operands: Sequence[Operand], depth: int) -> list[Operand]:
         function = self.module.get(str(operation.attributes.get("symbol")))
@@ -199,9 +209,3 @@ class Reader:
 
 def _is_custom(operation: Operation) -> bool:
     return operation.name == "custom_call" and "symbol" in operation.attributes
-
-
-def _dtype_of(type_: ArrayType) -> np.dtype[np.generic]:
-    if type_.dtype is None:
-        raise Unsupported(f"no graph has elements of {type_.elements}", "convert to f32 or f64")
-    return type_.dtype
