@@ -21,7 +21,7 @@ Function: TypeAlias = Callable[..., Value]
 
 _REAL = {
     **{name: name for name in ("exp", "expm1", "log", "log1p", "sin", "cos", "tan", "asin", "acos", "atan")},
-    **{name: name for name in ("sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "sqrt", "cbrt", "logistic")},
+    **{name: name for name in ("sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "sqrt", "cbrt")},
     **{name: name for name in ("erf", "erfc", "digamma", "floor", "ceil", "is_finite", "atan2", "stop_gradient")},
     **{"erf_inv": "erfinv", "lgamma": "gammaln", "igamma": "gammainc", "igammac": "gammaincc"},
     "regularized_incomplete_beta": "betainc",
@@ -44,6 +44,11 @@ def exp2(g: Builder, x: Operand) -> Value:
 def rsqrt(g: Builder, x: Operand) -> Value:
     """1 over the square root."""
     return g.div(1.0, g.sqrt(x.value))
+
+
+def logistic(g: Builder, x: Operand) -> Value:
+    """1 / (1 + exp(-x))."""
+    return g.div(1.0, g.add(1.0, g.exp(g.neg(x.value)))) if x.is_complex else g.logistic(x.value)
 
 
 def round_nearest(g: Builder, x: Operand, to_even: bool) -> Value:
@@ -262,6 +267,7 @@ ELEMENTWISE: dict[str, Function] = {
     **{name: _one_op(op) for name, op in _REAL.items()},
     "exp2": exp2,
     "rsqrt": rsqrt,
+    "logistic": logistic,
     "bessel_i0e": bessel(0.0),
     "bessel_i1e": bessel(1.0),
     "zeta": zeta,

@@ -1,19 +1,15 @@
-"""Factors as LAPACK packs them: L and U in one matrix, with exchanges of rows; R, above what Q is made of."""
+"""L and U in one matrix, as LAPACK packs them, with the exchanges of rows."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 
 from gradserve.client.importers.lax import control
 from gradserve.client.importers.lax.elements import Operand
-from gradserve.client.importers.lax.movement import along, numbers, part, permute
-from gradserve.ir.builder import Builder, Value
+from gradserve.client.importers.lax.movement import along, numbers, permute
+from gradserve.ir.builder import Value
 from gradserve.ir.types import ElementType
-from gradserve.numpy import decompositions
 from gradserve.numpy.recorder import Recorder
-from gradserve.ops.movement.shapes import constant_behind
 
 _WHOLE = np.dtype(np.int64)
 
@@ -73,40 +69,3 @@ def permutation(g: Recorder, pivots: Value, size: int) -> Value:
 
     (order,) = control.scan(g, exchanged, [Operand(start, _WHOLE)], rows, count, reverse=False)
     return order
-
-
-def reflected(g: Builder, a: Operand) -> tuple[Value, Value]:
-    """R with NaN below it, and NaN for each of the reflections that Q is the product of.
-
-    What LAPACK leaves there, nothing but a product of these reflections reads: it is found by `orthogonal`.
-    """
-    m, n = a.shape[-2:]
-    rank, count = a.rank, min(m, n)
-    r = decompositions.qr(a.value, "r")
-    assert isinstance(r, Value)
-    high = tuple(m - count if axis == rank - 2 else 0 for axis in range(rank))
-    padded = g.emit("pad", r, low=(0,) * rank, high=high, interior=(0,) * rank)
-    above = g.le(along(g, numbers(g, m), rank - 2, rank), along(g, numbers(g, n), rank - 1, rank))
-    unknown = g.mul(g.stop_gradient(a.value), math.nan)
-    return g.select(above, padded, unknown), g.full(a.value.type.with_shape((*a.shape[:-2], count)), math.nan)
-
-
-def orthogonal(g: Builder, packed: Operand, scales: Operand, columns: int) -> Value | None:
-    """The first columns of the product of these reflections; None if they are not those of a factorisation."""
-    told, made = constant_behind(g, scales.value), g.producer(packed.value)
-    while made is not None and made.op.name in ("slice", "pad") and not any(_before(made.op)):
-        made = g.producer(made.operands[0])
-    known = told is not None and np.isnan(told).all() and made is not None and made.op.name == "select"
-    under = g.producer(made.operands[2]) if made is not None and known else None
-    scaled = constant_behind(g, under.operands[1]) if under is not None and under.op.name == "mul" else None
-    still = g.producer(under.operands[0]) if under is not None and scaled is not None else None
-    if still is None or scaled is None or not np.isnan(scaled).all():
-        return None
-    factors = decompositions.qr(still.operands[0], "reduced" if columns <= packed.shape[-1] else "complete")
-    assert not isinstance(factors, Value)
-    return part(g, factors[0], packed.rank - 1, 0, columns)
-
-
-def _before(op: object) -> tuple[int, ...]:
-    """What a slice takes away, or a pad puts, before the elements."""
-    return tuple(getattr(op, "starts", None) or getattr(op, "low", ()))

@@ -77,19 +77,6 @@ def _first_zero(g: Builder, packed: Value) -> Value:
     return g.convert(found, ElementType.INT32)
 
 
-def qr(g: Builder, op: Operation, x: Sequence[Operand]) -> Sequence[Value]:
-    """R, and below it what `orthogonal` is asked for."""
-    return factors.reflected(g, x[0])
-
-
-def orthogonal(g: Builder, op: Operation, x: Sequence[Operand]) -> Sequence[Value]:
-    """The orthonormal columns that a call of `geqrf` has left as reflections."""
-    found = factors.orthogonal(g, x[0], x[1], op.types[0].shape[-1])
-    if found is None:
-        raise Unsupported("its reflections are not those of a call of geqrf", "use jnp.linalg.qr")
-    return [found]
-
-
 def tridiagonal(g: Builder, op: Operation, x: Sequence[Operand]) -> Sequence[Value | None]:
     """What LAPACK leaves of the bands, which nobody may read; the solution; success."""
     return [None, None, None, products.tridiagonal_solve(g, *x), _success(g, op, 4)]
@@ -113,9 +100,6 @@ CALLS: dict[str, Compute] = {
     **_each("cz", "heevd", eigh),
     **_each("sdcz", "gesdd", svd),
     **_each("sdcz", "getrf", lu),
-    **_each("sdcz", "geqrf", qr),
-    **_each("sd", "orgqr", orthogonal),
-    **_each("cz", "ungqr", orthogonal),
     **_each("sdcz", "gtsv", tridiagonal),
     "xla_ffi_python_cpu_callback": lambda g, op, x: _dropped(op),
 }
