@@ -107,6 +107,8 @@ def _attribute(stream: Stream) -> Any:
         return listed(stream, "[", "]")
     if token.text == "{" and token.kind == "mark":
         return named(stream, "{", "}")
+    if token.text == "(" and token.kind == "mark":
+        return _function_type(stream)
     if token.kind == "alias":
         stream.take()
         return _of_dialect(stream, token)
@@ -124,6 +126,16 @@ def _attribute(stream: Stream) -> Any:
     if token.kind in ("string", "word", "symbol", "type"):
         return {"true": True, "false": False}.get(token.text, token.text.strip('"'))
     raise invalid(token.line, f"{token.text[:40]!r} is no attribute")
+
+
+def _function_type(stream: Stream) -> None:
+    """Passes `(T, T) -> T`: the body of the function says the same."""
+    stream.skip_group()
+    stream.expect("->")
+    if stream.next.text == "(":
+        stream.skip_group()
+    else:
+        stream.take()
 
 
 def _of_dialect(stream: Stream, token: Token) -> Any:

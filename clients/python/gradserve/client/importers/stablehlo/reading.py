@@ -46,7 +46,7 @@ def imported(text: str, file: str, most: int | None, names: Sequence[str]) -> Im
     g = Recorder()
     given = [
         Operand(g.input(name, _held(type_)), _dtype(type_))
-        for name, (_, type_) in zip(names or [n[1:] for n, _ in main.arguments], main.arguments, strict=True)
+        for name, (_, type_) in zip(names or _names(main), main.arguments, strict=True)
     ]
     made = arrays(Reader(module, file, most).function(g, main, given, 0), main.name)
     for k, operand in enumerate(made):
@@ -65,6 +65,12 @@ def _main(module: Module) -> Function:
     if len(public) != 1:
         raise InvalidGraph(f"one public function is wanted; the program has {', '.join(module)}")
     return public[0]
+
+
+def _names(function: Function) -> list[str]:
+    """Those of the parameters, without the numbers that MLIR gives to all arguments of a program in a row."""
+    written = [name[1:] for name, _ in function.arguments]
+    return [f"arg{k}" if name[:3] == "arg" and name[3:].isdecimal() else name for k, name in enumerate(written)]
 
 
 def _dtype(type_: ArrayType) -> np.dtype[np.generic]:
