@@ -33,22 +33,32 @@ class Answers:
     product: list[Any]
 
 
+def is_moved(leaf: Any) -> bool:
+    """Whether an argument has derivatives: it is real or complex."""
+    return np.result_type(leaf).kind in "fc"
+
+
 def weights_of(values: Any) -> list[Any]:
     """What each real result is weighted by: numbers that no symmetry cancels."""
     return [np.cos(np.arange(np.size(x)) + 1.0).reshape(np.shape(x)) for x in values]
 
 
 def weighted(xp: Any, values: Any) -> Any:
-    """What is differentiated: a single number itself, or else a weighted sum of numbers and their squares."""
-    real = [x for x in values if x.dtype.kind == "f"]
+    """What is differentiated: a single number itself, or else a weighted sum of numbers and their squares.
+
+    Of complex numbers both parts are such.
+    """
+    parts = (part for x in values for part in ((x.real, x.imag) if x.dtype.kind == "c" else (x,)))
+    real = [x for x in parts if x.dtype.kind == "f"]
     if len(real) == 1 and not np.shape(real[0]):
         return real[0]
     return sum((xp.sum((x + x * x) * w) for x, w in zip(real, weights_of(real), strict=True)), xp.zeros(()))
 
 
 def tangents_of(leaves: Any) -> list[Any]:
-    """A direction for each leaf."""
-    return [np.sin(np.arange(np.size(x)) + 0.5).reshape(np.shape(x)) for x in leaves]
+    """A direction for each leaf; of complex ones in both parts."""
+    numbers = [(np.arange(np.size(x)) + 0.5, np.result_type(x).kind == "c", np.shape(x)) for x in leaves]
+    return [(np.sin(n) + (1j * np.cos(n * n) if both else 0)).reshape(shape) for n, both, shape in numbers]
 
 
 def recorded(name: str) -> dict[str, Answers]:
@@ -77,7 +87,7 @@ def answers(programs: Programs) -> dict[str, Answers]:
 
     def one(function: Callable[..., Any], arguments: Any) -> Any:
         leaves, tree = jax.tree.flatten(arguments)
-        moved = [k for k, leaf in enumerate(leaves) if np.result_type(leaf).kind == "f"]
+        moved = [k for k, leaf in enumerate(leaves) if is_moved(leaf)]
 
         def loss(real: Any) -> Any:
             given = list(leaves)

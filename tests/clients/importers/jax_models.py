@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax, nn
 
+from tests.clients.importers.jax_complex_models import COMPLEX_MODELS
+
 jax.config.update("jax_enable_x64", True)
 RNG = np.random.default_rng(17)
 
@@ -327,6 +329,7 @@ def dirichlet(p: Any) -> Any:
 Model = tuple[Callable[..., Any], tuple[Any, ...]]
 _LAYERS = [{"w": normal(4, 5), "b": normal(5)}, {"w": normal(5, 1), "b": normal(1)}]
 MODELS: Mapping[str, Model] = {
+    **COMPLEX_MODELS,
     "linear regression": (linear_regression, ({"w": normal(4), "b": np.array(0.1)},)),
     "ridge": (ridge, (normal(4), 0.3)),
     "logistic regression": (logistic_regression, (normal(4),)),

@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from tests.clients.importers.jax_complex_programs import COMPLEX_PROGRAMS
+
 jax.config.update("jax_enable_x64", True)
 RNG = np.random.default_rng(5)
 X = RNG.uniform(0.2, 0.8, (3, 4))
@@ -132,6 +134,7 @@ def _spd(a: Any) -> Any:
 
 
 PROGRAMS: Mapping[str, Program] = {
+    **COMPLEX_PROGRAMS,
     **{f"{names[0]} to {names[-1]}": (_each(names), (X,)) for names in (_UNARY[:14], _UNARY[14:])},
     "acosh": (lax.acosh, (Y,)),
     "stop_gradient": (lambda x: lax.stop_gradient(x) * x, (X,)),

@@ -8,7 +8,7 @@ import pytest
 
 from gradserve.client.importers import from_jax
 from tests.clients.bits import same_bits
-from tests.clients.importers.against_jax import TOLERANCE, recorded, tangents_of
+from tests.clients.importers.against_jax import TOLERANCE, is_moved, recorded, tangents_of
 from tests.clients.importers.jax_models import KEY, MODELS, mlp_with_dropout
 
 SENT = ["MLP with dropout", "transformer block", "LSTM", "Kalman filter"]
@@ -24,8 +24,8 @@ def _answers(client, name):
     loss, given = MODELS[name]
     ours = client.load(from_jax(loss, *given))
     leaves, tree = jax.tree.flatten(given)
-    moved = iter(tangents_of(x for x in leaves if np.result_type(x).kind == "f"))
-    parts = jax.tree.unflatten(tree, [next(moved) if np.result_type(x).kind == "f" else x for x in leaves])
+    moved = iter(tangents_of(x for x in leaves if is_moved(x)))
+    parts = jax.tree.unflatten(tree, [next(moved) if is_moved(x) else x for x in leaves])
     names = [n for n, part in zip(ours.parameters, parts, strict=True) if n != "key"]
     tangent = dict(zip(names, parts, strict=False)) if len(names) > 1 else parts[0]
     value, gradient = ours.value_and_grad(*given)

@@ -13,7 +13,7 @@ from gradserve.client import Untraceable
 from gradserve.client.importers import from_jax
 from gradserve.client.importers.jaxprs.primitives import ARRAYS
 from gradserve.client.importers.jaxprs.reading import RULES
-from tests.clients.importers.against_jax import TOLERANCE, recorded, tangents_of, weighted
+from tests.clients.importers.against_jax import TOLERANCE, is_moved, recorded, tangents_of, weighted
 from tests.clients.importers.jax_programs import PROGRAMS
 
 MOST = 60
@@ -30,7 +30,7 @@ def _agree(found, wanted):
     if wanted.dtype.kind in "biu":
         assert np.array_equal(found, wanted)
     else:
-        tolerance = TOLERANCE if wanted.dtype == np.float64 else 2e-6
+        tolerance = TOLERANCE if wanted.dtype in (np.float64, np.complex128) else 2e-6
         np.testing.assert_allclose(found, wanted, rtol=tolerance, atol=tolerance)
 
 
@@ -43,7 +43,7 @@ def test_a_primitive_is_imported(embedded, theirs, name):
 
 
 def _is_differentiated(name):
-    return any(np.result_type(leaf).kind == "f" for leaf in jax.tree.leaves(PROGRAMS[name][1]))
+    return any(is_moved(leaf) for leaf in jax.tree.leaves(PROGRAMS[name][1]))
 
 
 @pytest.mark.parametrize("name", [name for name in PROGRAMS if _is_differentiated(name)])
@@ -54,8 +54,8 @@ def test_derivatives_of_a_primitive_are_those_of_jax(embedded, theirs, name):
         return weighted(jax.numpy, [jax.numpy.asarray(x) for x in jax.tree.leaves(function(*arguments))])
 
     ours = embedded.load(from_jax(loss, *given, most=MOST))
-    moved = iter(tangents_of(x for x in given if np.result_type(x).kind == "f"))
-    tangent = tuple(next(moved) if np.result_type(x).kind == "f" else None for x in given)
+    moved = iter(tangents_of(x for x in given if is_moved(x)))
+    tangent = tuple(next(moved) if is_moved(x) else None for x in given)
     gradient, product = ours.grad(*given), ours.hvp(*given, tangent=tangent)
     for each, wanted in ((gradient, theirs[name].gradient), (product, theirs[name].product)):
         for mine, other in zip(jax.tree.leaves(each), wanted, strict=True):

@@ -11,7 +11,9 @@ from gradserve.client.importers.jaxprs.primitives import ARRAYS
 from gradserve.client.importers.jaxprs.reading import RULES
 from gradserve.client.importers.jaxprs.refused import WAYS_ROUND
 from gradserve.client.importers.stablehlo.calls import CALLS
+from gradserve.client.importers.stablehlo.folds import FOLDS
 from gradserve.client.importers.stablehlo.operations import ARRAYS as OPERATIONS
+from gradserve.client.importers.stablehlo.reflections import FACTORISATIONS, PRODUCTS
 
 _HEAD = """# Importing functions
 
@@ -100,8 +102,10 @@ def documentation() -> str:
         arrays=_listed(ARRAYS),
         rules=_listed(RULES),
         refused="\n".join(f"| `{name}` | {instead} |" for name, instead in sorted(WAYS_ROUND.items())),
-        operations=_listed([*OPERATIONS, "constant", "call", "while", "case", "if", "custom_call"]),
-        calls=_listed(CALLS),
+        operations=_listed(
+            [*OPERATIONS, *FOLDS, "constant", "call", "composite", "while", "case", "if", "custom_call"]
+        ),
+        calls=_listed([*CALLS, *FACTORISATIONS, *PRODUCTS]),
     )
 
 

@@ -23,6 +23,7 @@ from gradserve.client.importers.lax import (
     bits,
     elements,
     elementwise,
+    fourier,
     indexing,
     movement,
     ordering,
@@ -67,7 +68,7 @@ def _gather(g: Builder, params: Params, operands: Sequence[Operand], outs: Seque
     )
     fill = params["fill_value"]
     if fill is None:
-        fill = np.nan if x.is_float else np.iinfo(x.dtype).min if x.dtype.kind == "i" else True
+        fill = np.nan if not x.is_whole else np.iinfo(x.dtype).min if x.dtype.kind == "i" else True
     if fill is True and x.dtype.kind == "u":
         fill = np.iinfo(x.dtype).max
     return indexing.gather(g, x, indices, windows, elements.constant(g, np.array(fill, x.dtype)).value)
@@ -121,7 +122,12 @@ def _convolved(g: Builder, params: Params, operands: Sequence[Operand], outs: Se
 
 def _triangular(g: Builder, params: Params, operands: Sequence[Operand], outs: Sequence[Any]) -> Value:
     names = ("left_side", "lower", "transpose_a", "unit_diagonal")
-    return products.triangular_solve(g, operands[0], operands[1], *(params[name] for name in names))
+    a = products.conjugated(g, operands[0]) if params["conjugate_a"] else operands[0]
+    return products.triangular_solve(g, a, operands[1], *(params[name] for name in names))
+
+
+def _fft(g: Builder, params: Params, operands: Sequence[Operand], outs: Sequence[Any]) -> Value:
+    return fourier.fft(g, operands[0], params["fft_type"].name, params["fft_lengths"])
 
 
 def _require_all(params: Params, what: str) -> None:
@@ -155,16 +161,7 @@ def _nothing(g: Builder, params: Params, operands: Sequence[Operand], outs: Sequ
 
 def _elementwise(name: str) -> Compute:
     function = elementwise.ELEMENTWISE[name]
-    return lambda g, p, x, outs: function(g, *_alike(g, x))
-
-
-def _alike(g: Builder, operands: Sequence[Operand]) -> Sequence[Operand]:
-    """Operands of one shape, where a scalar may stand for an array of it."""
-    shapes = {x.shape for x in operands if x.rank}
-    if len(shapes) != 1 or all(x.rank for x in operands):
-        return operands
-    (shape,) = shapes
-    return [Operand(g.broadcast(x.value, shape), x.dtype) for x in operands]
+    return lambda g, p, x, outs: function(g, *elements.alike(g, x))
 
 
 def _reshaped(g: Builder, params: Params, operands: Sequence[Operand], outs: Sequence[Any]) -> Value:
@@ -208,10 +205,10 @@ MOVEMENTS: dict[str, Compute] = {
 ARRAYS: dict[str, Compute] = {
     **{name: _elementwise(name) for name in elementwise.ELEMENTWISE},
     **MOVEMENTS,
-    "stop_gradient": lambda g, p, x, outs: g.stop_gradient(x[0].value) if x[0].is_float else x[0].value,
+    "stop_gradient": lambda g, p, x, outs: x[0].value if x[0].is_whole else g.stop_gradient(x[0].value),
     "convert_element_type": lambda g, p, x, outs: elements.converted(g, x[0], np.dtype(outs[0].dtype)),
     "bitcast_convert_type": lambda g, p, x, outs: bits.bitcast(g, x[0], np.dtype(outs[0].dtype)),
-    "nextafter": lambda g, p, x, outs: bits.nextafter(g, *_alike(g, x)),
+    "nextafter": lambda g, p, x, outs: bits.nextafter(g, *elements.alike(g, x)),
     "reduce_precision": lambda g, p, x, outs: elementwise.reduce_precision(
         g, x[0], p["exponent_bits"], p["mantissa_bits"]
     ),
@@ -234,6 +231,7 @@ ARRAYS: dict[str, Compute] = {
     "conv_general_dilated": _convolved,
     "sort": lambda g, p, x, outs: ordering.sort(g, x, p["dimension"], p["num_keys"]),
     "top_k": _top_k,
+    "fft": _fft,
     "cholesky": lambda g, p, x, outs: g.emit("cholesky", x[0].value),
     "triangular_solve": _triangular,
     "tridiagonal_solve": lambda g, p, x, outs: products.tridiagonal_solve(g, *x),

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from gradserve.client.importers.jaxprs.operands import Known, flat
 from gradserve.client.importers.jaxprs.reading import Reader, rule
-from gradserve.client.importers.lax import control, products
+from gradserve.client.importers.lax import control, factors, products
 from gradserve.client.importers.lax.elements import Operand
 from gradserve.client.importers.lax.movement import permute
 from gradserve.ir.builder import Value
@@ -78,6 +80,27 @@ class Product:
         columns = g.reshape(right, (*lead, right.shape[len(lead)], math.prod(right.shape[len(lead) + 1 :])))
         found = g.reshape(g.emit("solve", matrix, columns), right.shape)
         return permute(g, found, inverse(self.x_axes))
+
+
+@rule("lu")
+def lu(reader: Reader, g: Recorder, equation: Any, operands: Sequence[Known]) -> Sequence[Known]:
+    """L and U in one matrix, the exchanges of rows, and the order that they bring the rows into."""
+    (a,) = flat(operands)
+    packed, pivots = factors.lu(g, a)
+    order = factors.permutation(g, pivots, a.shape[-2])
+    return [Operand(packed, a.dtype), *(_int32(g, value) for value in (pivots, order))]
+
+
+@rule("lu_pivots_to_permutation")
+def permutation(reader: Reader, g: Recorder, equation: Any, operands: Sequence[Known]) -> Sequence[Known]:
+    """The order that exchanges bring rows into."""
+    (pivots,) = flat(operands)
+    whole = g.convert(pivots.value, ElementType.INT64)
+    return [_int32(g, factors.permutation(g, whole, equation.params["permutation_size"]))]
+
+
+def _int32(g: Recorder, value: Value) -> Operand:
+    return Operand(g.convert(value, ElementType.INT32), np.dtype(np.int32))
 
 
 def _assembled(reader: Reader, g: Recorder, equation: Any, shared: Sequence[Known], b: Operand) -> Value:

@@ -47,6 +47,30 @@ def nextafter(g: Builder, x: Operand, y: Operand) -> Value:
     return g.select(g.eq(x.value, y.value), y.value, g.select(g.eq(step, 0), math.nan, found))
 
 
+def rounded(g: Builder, x: Operand, exponent_bits: int, fraction_bits: int) -> Value:
+    """x as a number with so many bits of exponent and fraction, of two equally near the even one; derivative 1.
+
+    As XLA has it, what is too large is infinite, and what would be below the least normal number is 0.
+    """
+    if exponent_bits < 1:
+        raise Unsupported("it leaves no bits of the exponent", "leave the rounding away")
+    form = Format.of(x.dtype)
+    bits = _ordinal(g, x, form)
+    places = form.fraction - fraction_bits
+    if places > 0:
+        last = g.bitwise_and(g.shift_right(bits, places), 1)
+        half = g.add(bits, g.add(last, (1 << (places - 1)) - 1))
+        bits = g.mul(g.shift_right(half, places), 1 << places)
+    bias = min((1 << (exponent_bits - 1)) - 1, form.bias)
+    exponent = g.shift_right(bits, form.fraction)
+    bits = g.select(g.gt(exponent, form.bias + bias), form.highest << form.fraction, bits)
+    bits = g.select(g.le(exponent, form.bias - bias), 0, bits)
+    signed = _signed_bits(g, bits, _is_negative(g, x.value), bits_of(x.dtype))
+    found = _real_of_bits(g, Operand(signed, np.dtype(f"uint{bits_of(x.dtype)}")), x.dtype)
+    moved = g.add(x.value, g.stop_gradient(g.sub(found, x.value)))  # exactly `found`, as both have the same digits
+    return g.select(g.is_finite(x.value), moved, x.value)
+
+
 @dataclass(frozen=True)
 class Format:
     """How many bits the fraction of a real number has, and what its exponents are."""

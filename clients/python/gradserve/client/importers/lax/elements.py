@@ -2,7 +2,7 @@
 
 | XLA's | held in |
 | --- | --- |
-| bool, int32, int64, float32, float64 | the same |
+| bool, int32, int64, float32, float64, complex64, complex128 | the same |
 | int8, uint8, int16, uint16 | int32 |
 | uint32 | int64 |
 | uint64 | int64 of the same bits |
@@ -12,6 +12,7 @@ Others, such as bfloat16 and float16, are refused: what is rounded to them here 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,8 @@ _HELD: dict[str, ElementType] = {
     **dict.fromkeys(("uint32", "int64", "uint64"), ElementType.INT64),
     "float32": ElementType.FLOAT32,
     "float64": ElementType.FLOAT64,
+    "complex64": ElementType.COMPLEX64,
+    "complex128": ElementType.COMPLEX128,
 }
 _SIGN = -(1 << 63)
 
@@ -53,6 +56,16 @@ class Operand:
         """Whether its elements are real."""
         return self.dtype.kind == "f"
 
+    @property
+    def is_complex(self) -> bool:
+        """Whether its elements are complex."""
+        return self.dtype.kind == "c"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its elements are integers or truth values."""
+        return self.dtype.kind in "iub"
+
     def __str__(self) -> str:
         return f"{self.dtype}[{','.join(map(str, self.shape))}]"
 
@@ -65,14 +78,9 @@ def held(dtype: Any) -> ElementType:
     """
     found = _HELD.get(str(dtype))
     if found is None:
-        raise Unsupported(f"no graph has elements of {dtype}", f"{_instead(str(dtype))}")
+        wider = "float32 or float64" if "float" in str(dtype) else "int32 or int64"
+        raise Unsupported(f"no graph has elements of {dtype}", f"convert to {wider}")
     return found
-
-
-def _instead(dtype: str) -> str:
-    if dtype.startswith("complex"):
-        return "compute real and imaginary parts apart"
-    return "convert to float32 or float64" if "float" in dtype else "convert to int32 or int64"
 
 
 def held_type(dtype: Any, shape: Shape) -> TensorType:
@@ -85,6 +93,15 @@ def constant(g: Builder, array: Array) -> Operand:
     element_type = held(array.dtype)
     same_bits = array.view(np.int64) if array.dtype == np.uint64 else array.astype(element_type.dtype, copy=False)
     return Operand(g.constant(np.asarray(same_bits)), array.dtype)
+
+
+def alike(g: Builder, operands: Sequence[Operand]) -> Sequence[Operand]:
+    """Operands of one shape, where a scalar may stand for an array of it."""
+    shapes = {x.shape for x in operands if x.rank}
+    if len(shapes) != 1 or all(x.rank for x in operands):
+        return operands
+    (shape,) = shapes
+    return [Operand(g.broadcast(x.value, shape), x.dtype) for x in operands]
 
 
 def bits_of(dtype: np.dtype[Any]) -> int:
@@ -115,7 +132,16 @@ def ordered(g: Builder, x: Operand) -> Value:
 
 
 def converted(g: Builder, x: Operand, dtype: np.dtype[Any]) -> Value:
-    """x with other elements: reals lose their fraction, integers wrap round, all but zero is true."""
+    """x with other elements: reals lose their fraction, complex numbers their imaginary part, integers wrap round.
+
+    All but zero is true.
+    """
+    if x.is_complex and dtype.kind in "fiu":
+        real = np.dtype(x.value.type.element_type.part.dtype)
+        return converted(g, Operand(g.real(x.value), real), dtype)
+    if x.dtype == np.uint64 and dtype.kind == "c":
+        part = np.dtype(held(dtype).part.dtype)
+        return g.convert(converted(g, x, part), held(dtype))
     if x.dtype == np.uint64 and dtype.kind == "f":
         half = g.bitwise_or(shifted_right(g, x, g.constant(1, ElementType.INT64)), g.bitwise_and(x.value, 1))
         doubled = g.mul(g.convert(half, held(dtype)), 2.0)

@@ -8,19 +8,20 @@ from typing import TypeAlias
 
 import numpy as np
 
-from gradserve.client.importers.lax import elements
+from gradserve.client.importers.lax import bits, elements
 from gradserve.client.importers.lax.elements import Operand, bits_of, finished, held, ordered
 from gradserve.client.importers.lax.special import bessel, polygamma, zeta
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType
 from gradserve.numpy import ufuncs
 from gradserve.numpy.arguments import Unsupported
+from gradserve.ops.elementwise.parts import direction
 
 Function: TypeAlias = Callable[..., Value]
 
 _REAL = {
     **{name: name for name in ("exp", "expm1", "log", "log1p", "sin", "cos", "tan", "asin", "acos", "atan")},
-    **{name: name for name in ("sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "sqrt", "cbrt", "logistic")},
+    **{name: name for name in ("sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "sqrt", "cbrt")},
     **{name: name for name in ("erf", "erfc", "digamma", "floor", "ceil", "is_finite", "atan2", "stop_gradient")},
     **{"erf_inv": "erfinv", "lgamma": "gammaln", "igamma": "gammainc", "igammac": "gammaincc"},
     "regularized_incomplete_beta": "betainc",
@@ -45,6 +46,11 @@ def rsqrt(g: Builder, x: Operand) -> Value:
     return g.div(1.0, g.sqrt(x.value))
 
 
+def logistic(g: Builder, x: Operand) -> Value:
+    """1 / (1 + exp(-x))."""
+    return g.div(1.0, g.add(1.0, g.exp(g.neg(x.value)))) if x.is_complex else g.logistic(x.value)
+
+
 def round_nearest(g: Builder, x: Operand, to_even: bool) -> Value:
     """The nearest whole number; of two equally near the even one, or else the one further from 0."""
     if to_even:
@@ -56,6 +62,8 @@ def round_nearest(g: Builder, x: Operand, to_even: bool) -> Value:
 
 def integer_pow(g: Builder, x: Operand, exponent: int) -> Value:
     """x to a whole power: products where these are few."""
+    if x.is_complex and exponent < 0:
+        return g.div(1.0, _power(g, x.value, -exponent))
     if not x.is_float or 3 <= exponent <= 4:
         return finished(g, _power(g, x.value, exponent), x.dtype)
     return ufuncs.power(x.value, g.constant(float(exponent), x.value.type.element_type))
@@ -73,15 +81,35 @@ def sign(g: Builder, x: Operand) -> Value:
     """-1, 0 or 1."""
     if x.dtype.kind == "u":  # whose highest bit is no sign
         return g.convert(g.ne(x.value, 0), x.value.type.element_type)
-    return g.sign(x.value)
+    return direction(g, x.value)
 
 
 def power(g: Builder, x: Operand, y: Operand) -> Value:
     """x to the power of y."""
-    if not x.is_float:
+    if x.is_whole:
         raise Unsupported("powers of integers are no op", "convert the base to reals")
-    exponent = y.value if y.is_float else g.convert(y.value, x.value.type.element_type)
-    return ufuncs.power(x.value, exponent)
+    return ufuncs.power(x.value, g.convert(y.value, x.value.type.element_type))
+
+
+def absolute(g: Builder, x: Operand) -> Value:
+    """|x|, which is real of complex numbers as well."""
+    return g.abs(x.value) if x.is_complex else wrapping("abs")(g, x)
+
+
+def conjugate(g: Builder, x: Operand) -> Value:
+    """The complex conjugate, which is complex of real numbers as well."""
+    return g.conj(x.value) if x.is_complex else g.convert(x.value, x.value.type.element_type.with_parts)
+
+
+def part_of(name: str) -> Function:
+    """The real or the imaginary part; real numbers have none but themselves, and zeros."""
+
+    def apply(g: Builder, x: Operand) -> Value:
+        if x.is_complex:
+            return g.emit(name, x.value)
+        return x.value if name == "real" else g.zeros(x.value.type)
+
+    return apply
 
 
 def wrapping(name: str, on_truths: str = "") -> Function:
@@ -98,7 +126,7 @@ def wrapping(name: str, on_truths: str = "") -> Function:
 
 def divide(g: Builder, x: Operand, y: Operand) -> Value:
     """x / y; of integers what is nearest to it towards 0, and -1 where y is 0."""
-    if x.is_float:
+    if not x.is_whole:
         return g.div(x.value, y.value)
     quotient = _quotient(g, x, y)
     return finished(g, g.select(g.eq(y.value, 0), -1, quotient), x.dtype)
@@ -188,8 +216,9 @@ def complement(g: Builder, x: Operand) -> Value:
 
 def population_count(g: Builder, x: Operand) -> Value:
     """How many bits are set."""
-    bits = elements.unsigned(g, x)
-    return finished(g, _summed(g, [g.bitwise_and(g.shift_right(bits, k), 1) for k in range(bits_of(x.dtype))]), x.dtype)
+    whole = elements.unsigned(g, x)
+    set_ = [g.bitwise_and(g.shift_right(whole, k), 1) for k in range(bits_of(x.dtype))]
+    return finished(g, _summed(g, set_), x.dtype)
 
 
 def leading_zeros(g: Builder, x: Operand) -> Value:
@@ -224,20 +253,21 @@ def clamp(g: Builder, low: Operand, x: Operand, high: Operand) -> Value:
 
 
 def reduce_precision(g: Builder, x: Operand, exponent_bits: int, mantissa_bits: int) -> Value:
-    """x rounded to other reals, which are float32 or its own."""
+    """x rounded to reals with fewer bits, too large ones to infinity and too small ones to 0; the derivative is 1."""
     own = (8, 23) if x.dtype == np.float32 else (11, 52)
-    if (exponent_bits, mantissa_bits) == own:
+    if exponent_bits >= own[0] and mantissa_bits >= own[1]:
         return x.value
     if (exponent_bits, mantissa_bits) != (8, 23):
-        asked = f"{exponent_bits} bits of exponent and {mantissa_bits} of fraction"
-        raise Unsupported(f"no graph has reals with {asked}", "round to float32, or leave the rounding away")
-    return g.convert(g.convert(x.value, ElementType.FLOAT32), held(x.dtype))
+        return bits.rounded(g, x, exponent_bits, mantissa_bits)
+    narrow = g.convert(g.convert(x.value, ElementType.FLOAT32), held(x.dtype))
+    return g.select(g.lt(g.abs(narrow), float(np.finfo(np.float32).smallest_normal)), g.mul(narrow, 0.0), narrow)
 
 
 ELEMENTWISE: dict[str, Function] = {
     **{name: _one_op(op) for name, op in _REAL.items()},
     "exp2": exp2,
     "rsqrt": rsqrt,
+    "logistic": logistic,
     "bessel_i0e": bessel(0.0),
     "bessel_i1e": bessel(1.0),
     "zeta": zeta,
@@ -248,7 +278,11 @@ ELEMENTWISE: dict[str, Function] = {
     "sub": wrapping("sub"),
     "mul": wrapping("mul"),
     "neg": wrapping("neg"),
-    "abs": wrapping("abs"),
+    "abs": absolute,
+    "real": part_of("real"),
+    "imag": part_of("imag"),
+    "conj": conjugate,
+    "complex": lambda g, x, y: g.complex(x.value, y.value),
     "sign": sign,
     "square": lambda g, x: wrapping("mul")(g, x, x),
     "div": divide,

@@ -9,7 +9,7 @@ import numpy as np
 from gradserve.client.importers.lax.elements import Operand, held
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Literal
-from gradserve.ir.types import ElementType, TensorType
+from gradserve.ir.types import Array, ElementType, TensorType
 from gradserve.ops.movement.shapes import constant_behind
 
 
@@ -56,10 +56,16 @@ def padded(
     attributes = {"low": tuple(low), "high": tuple(high), "interior": tuple(spread)}
     framed = g.emit("pad", x, **attributes)
     known = constant_behind(g, fill)
-    if known is not None and not known.any() and not np.signbit(known.astype(np.float64)).any():
+    if known is not None and not _has_sign(known) and not known.any():
         return framed
     inside = g.emit("pad", g.full(TensorType(ElementType.BOOL, x.type.shape), True), **attributes)
     return g.select(inside, framed, fill)
+
+
+def _has_sign(numbers: Array) -> bool:
+    """Whether any of them is negative, or a zero or a part that is."""
+    parts = (numbers.real, numbers.imag) if numbers.dtype.kind == "c" else (numbers.astype(np.float64),)
+    return any(np.signbit(part).any() for part in parts)
 
 
 def concatenate(g: Builder, operands: Sequence[Operand], axis: int) -> Value:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from gradserve.client.importers.lax.elements import Operand, ordered
 from gradserve.client.importers.lax.movement import part, permute
 from gradserve.ir.builder import Builder, Value
@@ -12,18 +14,37 @@ from gradserve.ir.types import ElementType
 from gradserve.ops.movement.shapes import inverse
 
 
-def sort(g: Builder, operands: Sequence[Operand], axis: int, keys: int) -> list[Value]:
-    """The operands in ascending order of the first `keys` of them, the earlier ones before the later."""
+def sort(g: Builder, operands: Sequence[Operand], axis: int, keys: int, descending: bool = False) -> list[Value]:
+    """The operands in ascending order of the first `keys` of them, or descending; of equal ones the earlier first."""
+    if not descending:
+        return _ascending(g, operands, axis, keys)
+
+    def turned(value: Value) -> Value:
+        return g.emit("reverse", value, axes=(axis,))
+
+    backward = [Operand(turned(x.value), x.dtype) for x in operands]
+    return [turned(value) for value in _ascending(g, backward, axis, keys)]
+
+
+def _ascending(g: Builder, operands: Sequence[Operand], axis: int, keys: int) -> list[Value]:
     first = operands[0]
-    if len(operands) == 1 and first.dtype.kind != "b":
+    if len(operands) == 1 and first.dtype.kind not in "bc":
         return [ordered(g, Operand(g.emit("sort", ordered(g, first), axis=axis), first.dtype))]
     order: Value | None = None
-    for key in reversed(operands[:keys]):
+    for key in reversed([each for operand in operands[:keys] for each in _parts(g, operand)]):
         value = g.convert(key.value, ElementType.INT32) if key.dtype.kind == "b" else ordered(g, key)
         found = g.argsort(value if order is None else along_axis(g, value, order, axis), axis=axis)
         order = found if order is None else along_axis(g, order, found, axis)
     assert order is not None
     return [along_axis(g, x.value, order, axis) for x in operands]
+
+
+def _parts(g: Builder, key: Operand) -> list[Operand]:
+    """What a key is compared by: of complex numbers the real part, and then the imaginary one."""
+    if not key.is_complex:
+        return [key]
+    dtype = np.dtype(key.value.type.element_type.part.dtype)
+    return [Operand(g.real(key.value), dtype), Operand(g.imag(key.value), dtype)]
 
 
 def along_axis(g: Builder, x: Value, index: Value, axis: int) -> Value:

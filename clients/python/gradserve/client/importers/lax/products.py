@@ -60,9 +60,16 @@ def convolve(g: Builder, x: Operand, kernel: Operand, how: Convolution, dtype: n
     for axis, (before, behind) in enumerate(how.padding, start=2):
         if before < 0 or behind < 0:
             value = part(g, value, axis, max(-before, 0), value.shape[axis] + min(behind, 0))
+    extents = [(n - 1) * step + 1 for n, step in zip(weights.shape[2:], how.rhs_dilation, strict=True)]
+    lengths = [
+        max((n - extent) // step + 1, 0) for n, extent, step in zip(value.shape[2:], extents, how.strides, strict=True)
+    ]
     groups = how.batch_groups
     if groups < 1 or value.shape[0] % groups or weights.shape[0] % groups:
         raise Unsupported(f"{groups} groups do not fit examples and results", "give as many groups as divide both")
+    if 0 in lengths:
+        shape = (value.shape[0] // groups, weights.shape[0], *lengths)
+        return permute(g, g.zeros(value.type.with_shape(shape)), inverse(how.out))
     examples, results = value.shape[0] // groups, weights.shape[0] // groups
     made = [
         windowing.convolution(
@@ -91,6 +98,11 @@ def triangular_solve(
         return g.emit("triangular_solve", matrix, right, lower=lower, transposed=transpose)
     turned = g.emit("triangular_solve", matrix, transposed(g, right), lower=lower, transposed=not transpose)
     return transposed(g, turned)
+
+
+def conjugated(g: Builder, x: Operand) -> Operand:
+    """The complex conjugate of complex numbers, and others as they are."""
+    return Operand(g.conj(x.value), x.dtype) if x.is_complex else x
 
 
 def transposed(g: Builder, x: Value) -> Value:

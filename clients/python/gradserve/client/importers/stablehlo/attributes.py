@@ -11,6 +11,7 @@ import numpy as np
 from gradserve.client.importers.stablehlo.syntax import ArrayType, Dense, array_type
 from gradserve.client.importers.stablehlo.tokens import Token, invalid, tokens
 from gradserve.ir.types import Array
+from gradserve.numpy.arguments import Unsupported
 
 DEEPEST = 64
 """How deep regions, lists and dicts stand in each other."""
@@ -106,6 +107,8 @@ def _attribute(stream: Stream) -> Any:
         return listed(stream, "[", "]")
     if token.text == "{" and token.kind == "mark":
         return named(stream, "{", "}")
+    if token.text == "(" and token.kind == "mark":
+        return _function_type(stream)
     if token.kind == "alias":
         stream.take()
         return _of_dialect(stream, token)
@@ -123,6 +126,16 @@ def _attribute(stream: Stream) -> Any:
     if token.kind in ("string", "word", "symbol", "type"):
         return {"true": True, "false": False}.get(token.text, token.text.strip('"'))
     raise invalid(token.line, f"{token.text[:40]!r} is no attribute")
+
+
+def _function_type(stream: Stream) -> None:
+    """Passes `(T, T) -> T`: the body of the function says the same."""
+    stream.skip_group()
+    stream.expect("->")
+    if stream.next.text == "(":
+        stream.skip_group()
+    else:
+        stream.take()
 
 
 def _of_dialect(stream: Stream, token: Token) -> Any:
@@ -210,31 +223,38 @@ def elements(dense: Dense, line: int) -> Array:
     """
     dtype, size = dense.type.dtype, math.prod(dense.type.shape)
     text = dense.text.partition("<")[2][:-1].strip()
-    if dtype is None or not dense.text.startswith("dense<"):
+    if dtype is None:
+        raise Unsupported(f"no graph has elements of {dense.type.elements}", "convert to f32 or f64")
+    if not dense.text.startswith("dense<"):
         raise invalid(line, f"a constant of {dense.type} is not in the text")
     if text.startswith('"'):
         return _packed(text.strip('"'), dtype, dense.type, line)
-    written = _ELEMENT.findall(text)
-    if len(written) != size and (len(written) != 1 or "[" in text):
-        raise invalid(line, f"{len(written)} elements are given for {dense.type}")
+    part = np.empty(0, dtype).real.dtype
     try:
-        values = np.array([_element(each, dtype) for each in written], dtype)
+        values = np.array([_element(each, part) for each in _ELEMENT.findall(text)], part).view(dtype)
     except (ValueError, OverflowError):
         raise invalid(line, f"{text[:40]!r} are no elements of {dense.type}") from None
-    return values.reshape(dense.type.shape if len(written) == size else ())
+    if len(values) != size and (len(values) != 1 or "[" in text):
+        raise invalid(line, f"{len(values)} elements are given for {dense.type}")
+    return values.reshape(dense.type.shape if len(values) == size else ())
 
 
 def _packed(text: str, dtype: np.dtype[Any], type_: ArrayType, line: int) -> Array:
-    """Elements by their bytes in hexadecimal, little endian; truth values by bits, or as one byte for all."""
+    """Elements by their bytes in hexadecimal, little endian; truth values by bits or by bytes, or one byte for all."""
     try:
         data = bytes.fromhex(text.removeprefix("0x"))
     except ValueError:
         raise invalid(line, "a constant's bytes are no hexadecimal digits") from None
     size = math.prod(type_.shape)
     if dtype == np.bool_:
-        bits = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")
-        if len(bits) < size:
-            raise invalid(line, f"{len(bits)} truth values are given for {type_}")
+        given = np.frombuffer(data, np.uint8)
+        if len(data) == size and (size > 1 or data[0] in (0, 1)):
+            return given.astype(bool).reshape(type_.shape)
+        if len(data) != -(-size // 8) and len(data) != 1:
+            raise invalid(line, f"{len(data)} bytes are given for {type_}")
+        bits = np.unpackbits(given, bitorder="little")
+        if len(data) == 1 and size > 8:
+            return np.asarray(data[0] != 0)
         return bits[:size].astype(bool).reshape(type_.shape)
     if len(data) == dtype.itemsize:
         return np.asarray(np.frombuffer(data, dtype.newbyteorder("<")).astype(dtype)[0])

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gradserve.client.importers.lax import products
+from gradserve.client.importers.lax import factors, products
 from gradserve.client.importers.lax.elements import Operand
+from gradserve.client.importers.lax.movement import along, numbers
 from gradserve.client.importers.stablehlo.given import Compute
 from gradserve.client.importers.stablehlo.syntax import Operation
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType, TensorType
 from gradserve.numpy.arguments import Unsupported
+from gradserve.numpy.recorder import Recorder
 
-_LOWER, _LEFT, _UNIT, _PLAIN = map(ord, "LLUN")
+_LOWER, _LEFT, _UNIT, _PLAIN, _ADJOINT = map(ord, "LLUNC")
 
 
 def _options(op: Operation) -> dict[str, Any]:
@@ -39,9 +41,8 @@ def triangular(g: Builder, op: Operation, x: Sequence[Operand]) -> Sequence[Valu
     """The solution of a triangular system."""
     given = _options(op)
     flags = (given.get("side") == _LEFT, given.get("uplo") == _LOWER)
-    return [
-        products.triangular_solve(g, x[0], x[1], *flags, given.get("trans_x") != _PLAIN, given.get("diag") == _UNIT)
-    ]
+    a = products.conjugated(g, x[0]) if given.get("trans_x") == _ADJOINT else x[0]
+    return [products.triangular_solve(g, a, x[1], *flags, given.get("trans_x") != _PLAIN, given.get("diag") == _UNIT)]
 
 
 def eigh(g: Builder, op: Operation, x: Sequence[Operand]) -> Sequence[Value]:
@@ -58,17 +59,48 @@ def svd(g: Builder, op: Operation, x: Sequence[Operand]) -> Sequence[Value | Non
     return [None, s, u, vt, _success(g, op, 4)]
 
 
-CALLS: dict[str, Compute] = {
-    **dict.fromkeys(("lapack_spotrf_ffi", "lapack_dpotrf_ffi"), cholesky),
-    **dict.fromkeys(("lapack_strsm_ffi", "lapack_dtrsm_ffi", "blas_strsm", "blas_dtrsm"), triangular),
-    **dict.fromkeys(("lapack_ssyevd_ffi", "lapack_dsyevd_ffi"), eigh),
-    **dict.fromkeys(("lapack_sgesdd_ffi", "lapack_dgesdd_ffi"), svd),
-    "xla_ffi_python_cpu_callback": lambda g, op, x: _dropped(op),
-}
-"""By the name of the function that is called."""
+def lu(g: Builder, op: Operation, x: Sequence[Operand]) -> Sequence[Value]:
+    """L and U in one matrix, the exchanges of rows, counted from 1, and which pivot is zero, if one is."""
+    assert isinstance(g, Recorder)
+    packed, pivots = factors.lu(g, x[0])
+    return [packed, g.convert(g.add(pivots, 1), ElementType.INT32), _first_zero(g, packed)]
+
+
+def _first_zero(g: Builder, packed: Value) -> Value:
+    """Of each matrix the first zero of the diagonal, counted from 1; 0 if there is none."""
+    rank = packed.type.rank
+    m, n = packed.shape[-2:]
+    diagonal = g.eq(along(g, numbers(g, m), rank - 2, rank), along(g, numbers(g, n), rank - 1, rank))
+    zero = g.reduce_any(g.logical_and(diagonal, g.eq(packed, 0)), axes=(rank - 1,))
+    first = g.emit("argmax", g.convert(zero, ElementType.INT32), axis=rank - 2)
+    found = g.select(g.reduce_any(zero, axes=(rank - 2,)), g.add(first, 1), 0)
+    return g.convert(found, ElementType.INT32)
+
+
+def tridiagonal(g: Builder, op: Operation, x: Sequence[Operand]) -> Sequence[Value | None]:
+    """What LAPACK leaves of the bands, which nobody may read; the solution; success."""
+    return [None, None, None, products.tridiagonal_solve(g, *x), _success(g, op, 4)]
 
 
 def _dropped(op: Operation) -> Sequence[Value]:
     if op.types:
         raise Unsupported("it calls Python", "compute it beforehand, and give it as an argument")
     return []
+
+
+def _each(kinds: str, routine: str, compute: Compute) -> dict[str, Compute]:
+    return {f"lapack_{kind}{routine}_ffi": compute for kind in kinds}
+
+
+CALLS: dict[str, Compute] = {
+    **_each("sdcz", "potrf", cholesky),
+    **_each("sdcz", "trsm", triangular),
+    **dict.fromkeys(("blas_strsm", "blas_dtrsm", "blas_ctrsm", "blas_ztrsm"), triangular),
+    **_each("sd", "syevd", eigh),
+    **_each("cz", "heevd", eigh),
+    **_each("sdcz", "gesdd", svd),
+    **_each("sdcz", "getrf", lu),
+    **_each("sdcz", "gtsv", tridiagonal),
+    "xla_ffi_python_cpu_callback": lambda g, op, x: _dropped(op),
+}
+"""By the name of the function that is called."""

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from gradserve.client.importers.lax.elements import Operand
-from gradserve.client.importers.stablehlo.syntax import Operation, numbers
+from gradserve.client.importers.stablehlo.syntax import ArrayType, Operation, numbers
 from gradserve.ir.builder import Builder, Value
 from gradserve.numpy.arguments import Unsupported
 
@@ -43,10 +43,18 @@ def dtype_of_result(op: Operation, number: int) -> np.dtype[Any]:
     Raises:
         Unsupported: no graph has such.
     """
-    found = op.types[number].dtype
-    if found is None:
-        raise Unsupported(f"no graph has elements of {op.types[number].elements}", "convert to f32 or f64")
-    return found
+    return dtype_of_elements(op.types[number])
+
+
+def dtype_of_elements(type_: ArrayType) -> np.dtype[Any]:
+    """The elements of an array.
+
+    Raises:
+        Unsupported: no graph has such.
+    """
+    if type_.dtype is None:
+        raise Unsupported(f"no graph has elements of {type_.elements}", "convert to f32 or f64")
+    return type_.dtype
 
 
 def either(op: Operation, *names: str) -> tuple[int, ...]:

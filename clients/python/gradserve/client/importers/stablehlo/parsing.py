@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
-from gradserve.client.importers.stablehlo.attributes import Stream, attribute, convolution_axes, named
+from gradserve.client.importers.stablehlo.attributes import Stream, attribute, named
+from gradserve.client.importers.stablehlo.forms import Parts, as_printed, barrier, convolved, plain, returned, sliced
 from gradserve.client.importers.stablehlo.lists import (
     Arguments,
     all_types,
     arguments_until,
     count_of,
-    pairs,
     result_types,
     skip_location,
-    type_list,
     values,
-    whole,
 )
-from gradserve.client.importers.stablehlo.syntax import ArrayType, Function, Module, Operation, Region
+from gradserve.client.importers.stablehlo.syntax import Function, Module, Operation, Region
 from gradserve.client.importers.stablehlo.tokens import Token, invalid
-
-Parts: TypeAlias = tuple[list[str], dict[str, Any], list[Region], list[ArrayType]]
-"""Operands, attributes, regions, and the types of results."""
 
 
 def parse(text: str) -> Module:
@@ -36,8 +31,8 @@ def parse(text: str) -> Module:
     functions: dict[str, Function] = {}
     while stream.next.kind != "end":
         token = stream.take()
-        if token.text == "func.func":
-            found = _function(stream, token)
+        if token.text.strip('"') == "func.func":
+            found = _function(stream, token) if token.kind == "word" else _generic_function(stream, token)
             functions[found.name] = found
         elif token.text == "{" or token.text == "}":
             continue  # of the module, whose attributes say nothing of what is computed
@@ -72,6 +67,16 @@ def _function(stream: Stream, first: Token) -> Function:
     if stream.skip("attributes"):
         stream.skip_group()
     return Function(name, public, arguments, _region(stream, arguments), first.line)
+
+
+def _generic_function(stream: Stream, first: Token) -> Function:
+    """`() <{sym_name = "main", ...}> ({^bb0(%x: T): ...}) : () -> ()`."""
+    _, attributes, regions, _ = _generic(stream)
+    if len(regions) != 1 or "sym_name" not in attributes:
+        raise invalid(first.line, "a function has a name and a body")
+    (body,) = regions
+    public = attributes.get("sym_visibility", "public") == "public"
+    return Function(str(attributes["sym_name"]), public, body.arguments, body, first.line)
 
 
 def _passed_types(stream: Stream) -> None:
@@ -115,7 +120,7 @@ def _operation(stream: Stream) -> Operation:
     if token.kind not in ("word", "string"):
         raise invalid(token.line, f"{token.text[:40]!r} is no operation")
     name = token.text.strip('"').removeprefix("stablehlo.").removeprefix("chlo.").removeprefix("func.")
-    read = _generic if token.kind == "string" else _FORMS.get(name, _plain)
+    read = _generic if token.kind == "string" else _FORMS.get(name, plain)
     operands, attributes, regions, types = read(stream)
     skip_location(stream)
     return Operation(name, tuple(results), tuple(operands), attributes, tuple(regions), tuple(types), token.line)
@@ -137,77 +142,7 @@ def _generic(stream: Stream) -> Parts:
                 break
     if stream.next.text == "{":
         attributes |= named(stream, "{", "}")
-    return operands, attributes, regions, result_types(stream)
-
-
-def _plain(stream: Stream) -> Parts:
-    """Operands, words and named attributes with commas between them, in brackets or not, and types."""
-    operands: list[str] = []
-    attributes: dict[str, Any] = {}
-    words: list[Any] = []
-    while stream.next.text != ":":
-        token = stream.next
-        if token.kind == "value":
-            operands.append(stream.take().text)
-        elif token.kind == "word" and stream.ahead(1).text == "=":
-            stream.take()
-            stream.take()
-            attributes[token.text] = pairs(stream) if token.text.endswith("_dims") else attribute(stream)
-        elif token.kind == "symbol":
-            attributes["symbol"] = stream.take().text[1:].strip('"')
-        elif token.text == "{":
-            attributes |= named(stream, "{", "}")
-        elif token.kind == "dense":
-            attributes["value"] = attribute(stream)
-            return operands, attributes, [], [attributes["value"].type]
-        elif token.kind == "word":
-            words.append(stream.take().text)
-        elif token.text in ("(", ")", ","):
-            stream.take()
-        else:
-            raise invalid(token.line, f"{token.text[:40]!r} is not understood here")
-    attributes["words"] = words
-    return operands, attributes, [], result_types(stream)
-
-
-def _sliced(stream: Stream) -> Parts:
-    """`%x [0:3:2, 1:2] : ...`."""
-    operand = stream.of_kind("value").text
-    stream.expect("[")
-    bounds: list[list[Any]] = []
-    while not stream.skip("]"):
-        bounds.append([whole(stream)])
-        while stream.skip(":"):
-            bounds[-1].append(whole(stream))
-        if not stream.skip(","):
-            stream.expect("]")
-            break
-    attributes = {
-        "start_indices": [each[0] for each in bounds],
-        "limit_indices": [each[1] if len(each) > 1 else each[0] for each in bounds],
-        "strides": [each[2] if len(each) > 2 else 1 for each in bounds],
-    }
-    return [operand], attributes, [], result_types(stream)
-
-
-def _returned(stream: Stream) -> Parts:
-    operands: list[str] = []
-    while stream.next.kind == "value":
-        operands.append(stream.take().text)
-        if not stream.skip(","):
-            break
-    if operands:
-        stream.expect(":")
-        type_list(stream)
-    return operands, {}, [], []
-
-
-def _barrier(stream: Stream) -> Parts:
-    operands: list[str] = []
-    while stream.next.kind == "value":
-        operands.append(stream.take().text)
-        stream.skip(",")
-    return operands, {}, [], all_types(stream)
+    return operands, as_printed(attributes), regions, all_types(stream)
 
 
 def _while(stream: Stream) -> Parts:
@@ -266,32 +201,11 @@ def _reduced(stream: Stream) -> Parts:
     return [*operands, *initial], attributes, regions, types
 
 
-def _convolved(stream: Stream) -> Parts:
-    """`(%x, %k) dim_numbers = ..., window = {...} {...} : ...`."""
-    operands = values(stream)
-    attributes: dict[str, Any] = {}
-    while stream.next.text != ":":
-        token = stream.next
-        if token.text == "dim_numbers":
-            stream.take()
-            stream.expect("=")
-            attributes["dimension_numbers"] = convolution_axes(stream)
-        elif token.text == "window":
-            stream.take()
-            stream.expect("=")
-            attributes["window"] = named(stream, "{", "}")
-        elif token.text == "{":
-            attributes |= named(stream, "{", "}")
-        else:
-            stream.expect(",")
-    return operands, attributes, [], result_types(stream)
-
-
 _FORMS: dict[str, Callable[[Stream], Parts]] = {
-    "slice": _sliced,
-    "return": _returned,
-    "optimization_barrier": _barrier,
+    "slice": sliced,
+    "return": returned,
+    "optimization_barrier": barrier,
     "while": _while,
     "reduce": _reduced,
-    "convolution": _convolved,
+    "convolution": convolved,
 }

@@ -79,17 +79,22 @@ def scatter(g: Builder, op: Operation, x: Sequence[Operand]) -> Value:
 def frame(op: Operation, rank: int) -> Frame:
     """How the windows of an operation lie in an array."""
     ones = (1,) * rank
-    padding = op.attributes.get("padding")
-    pairs = np.zeros((rank, 2), np.int64)
-    if padding is not None:
-        pairs = np.broadcast_to(constant_elements(padding, op.line), (rank, 2))
     return Frame(
         sizes=ints(op, "window_dimensions", ones),
         strides=ints(op, "window_strides", ones),
-        padding=tuple((int(low), int(high)) for low, high in pairs),
+        padding=tuple((low, high) for low, high in _pairs(op, rank)),
         base_dilation=ints(op, "base_dilations", ones),
         window_dilation=ints(op, "window_dilations", ones),
     )
+
+
+def _pairs(op: Operation, count: int) -> list[list[int]]:
+    """What is put before and behind each axis."""
+    padding = op.attributes.get("padding")
+    if padding is None:
+        return [[0, 0]] * count
+    found: list[list[int]] = np.broadcast_to(constant_elements(padding, op.line), (count, 2)).tolist()
+    return found
 
 
 def convolution(g: Builder, op: Operation, x: Sequence[Operand]) -> Value:
@@ -107,7 +112,7 @@ def convolution(g: Builder, op: Operation, x: Sequence[Operand]) -> Value:
     def of_window(short: str, long: str) -> tuple[int, ...]:
         return numbers(window.get(short, op.attributes.get(long, ones)), op.line)
 
-    padding = window.get("pad", [[0, 0]] * count)
+    padding = window.get("pad", _pairs(op, count))
     how = products.Convolution(
         lhs=orders[0],
         rhs=orders[1],

@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
 
 from gradserve.client.importers.imported import Imported, at, of_arrays, output_names, refusal
 from gradserve.client.importers.lax import control
-from gradserve.client.importers.lax.elements import Operand, constant, held_type
-from gradserve.client.importers.stablehlo.attributes import elements
+from gradserve.client.importers.lax.elements import Operand, held_type
+from gradserve.client.importers.lax.folding import Join
+from gradserve.client.importers.stablehlo import reflections
 from gradserve.client.importers.stablehlo.calls import CALLS
+from gradserve.client.importers.stablehlo.folds import FOLDS
+from gradserve.client.importers.stablehlo.given import dtype_of_elements
 from gradserve.client.importers.stablehlo.operations import ARRAYS
 from gradserve.client.importers.stablehlo.parsing import parse
-from gradserve.client.importers.stablehlo.syntax import ArrayType, Dense, Function, Module, Operation, Region
+from gradserve.client.importers.stablehlo.reflections import Given, Reflections
+from gradserve.client.importers.stablehlo.scalars import applied, held_constant
+from gradserve.client.importers.stablehlo.syntax import ArrayType, Function, Module, Operation, Region
 from gradserve.client.importers.stablehlo.tokens import invalid
 from gradserve.ir.builder import Value
 from gradserve.ir.errors import InvalidGraph, LimitExceeded, Untraceable
 from gradserve.ir.graph import Origin
 from gradserve.ir.limits import DEFAULT_LIMITS
 from gradserve.ir.types import TensorType
-from gradserve.numpy.arguments import Unsupported
 from gradserve.numpy.recorder import Recorder
 
 DEEPEST = 48
 """How deep calls and regions stand in each other."""
 _REWRITE = "write it by other operations, or import the function itself, as from_jax does"
-Known: TypeAlias = Operand | Untraceable
+Known: TypeAlias = Given | Untraceable
 """A value, or why there is none."""
 Scope: TypeAlias = dict[str, Known]
 
@@ -41,9 +46,9 @@ def imported(text: str, file: str, most: int | None, names: Sequence[str]) -> Im
     g = Recorder()
     given = [
         Operand(g.input(name, _held(type_)), _dtype(type_))
-        for name, (_, type_) in zip(names or [n[1:] for n, _ in main.arguments], main.arguments, strict=True)
+        for name, (_, type_) in zip(names or _names(main), main.arguments, strict=True)
     ]
-    made = Reader(module, file, most).function(g, main, given, 0)
+    made = arrays(Reader(module, file, most).function(g, main, given, 0), main.name)
     for k, operand in enumerate(made):
         if operand.dtype == np.uint64:
             raise Untraceable(f"result {k} is ui64, and no graph gives that; convert it to i64 or ui32")
@@ -60,6 +65,12 @@ def _main(module: Module) -> Function:
     if len(public) != 1:
         raise InvalidGraph(f"one public function is wanted; the program has {', '.join(module)}")
     return public[0]
+
+
+def _names(function: Function) -> list[str]:
+    """Those of the parameters, without the numbers that MLIR gives to all arguments of a program in a row."""
+    written = [name[1:] for name, _ in function.arguments]
+    return [f"arg{k}" if name[:3] == "arg" and name[3:].isdecimal() else name for k, name in enumerate(written)]
 
 
 def _dtype(type_: ArrayType) -> np.dtype[np.generic]:
@@ -80,13 +91,11 @@ class Reader:
         self.module, self.file, self.most = module, file, most
         self._left = DEFAULT_LIMITS.nodes
 
-    def function(self, g: Recorder, function: Function, operands: Sequence[Operand], depth: int) -> list[Operand]:
+    def function(self, g: Recorder, function: Function, operands: Sequence[Given], depth: int) -> list[Given]:
         """The results of a function."""
         return self.region(g, function.body, operands, {}, depth)
 
-    def region(
-        self, g: Recorder, region: Region, operands: Sequence[Operand], around: Scope, depth: int
-    ) -> list[Operand]:
+    def region(self, g: Recorder, region: Region, operands: Sequence[Given], around: Scope, depth: int) -> list[Given]:
         """The results of a region, which reads what is around it as well."""
         if depth > DEEPEST:
             raise invalid(region.operations[0].line, f"more than {DEEPEST} calls and regions stand in each other")
@@ -101,13 +110,13 @@ class Reader:
             self._read(g, operation, scope, depth)
         return [self._look(g, name, scope, region.operations[-1].line) for name in region.operations[-1].operands]
 
-    def _look(self, g: Recorder, name: str, scope: Scope, line: int) -> Operand:
+    def _look(self, g: Recorder, name: str, scope: Scope, line: int) -> Given:
         found = scope.get(name)
         if found is None:
             raise invalid(line, f"{name} is not known here")
         if isinstance(found, Untraceable):
             raise found.with_traceback(None)
-        return Operand(g.adopt(found.value), found.dtype)
+        return found.within(g) if isinstance(found, Reflections) else Operand(g.adopt(found.value), found.dtype)
 
     def _read(self, g: Recorder, operation: Operation, scope: Scope, depth: int) -> None:
         self._left -= 1
@@ -135,48 +144,63 @@ class Reader:
 
     def _results(self, g: Recorder, operation: Operation, scope: Scope, depth: int) -> Sequence[Known]:
         origin = Origin(self.file, operation.line)
-        operands = [self._look(g, name, scope, operation.line) for name in operation.operands]
-        with at(g, operation.name, operands, origin):
+        given = [self._look(g, name, scope, operation.line) for name in operation.operands]
+        with at(g, operation.name, given, origin):
             if operation.name == "constant":
-                return [self._constant(g, operation)]
-            if operation.name == "call":
-                return self._called(g, operation, operands, depth)
+                return [held_constant(g, operation)]
+            if operation.name in ("call", "composite"):
+                return self._called(g, operation, given, depth)
+            operands = [each for each in given if isinstance(each, Operand)]
+            if len(operands) < len(given):
+                return self._typed(operation, reflections.read(g, operation, given))
             if operation.name in ("while", "case", "if"):
                 return self._controlled(g, operation, operands, scope, depth)
-            compute = CALLS.get(str(operation.attributes.get("symbol"))) if operation.name == "custom_call" else None
-            compute = compute or ARRAYS.get(operation.name)
+            if operation.name in FOLDS:
+                return self._folded(g, operation, operands)
+            symbol = operation.attributes.get("symbol") if operation.name == "custom_call" else None
+            if symbol in reflections.FACTORISATIONS:
+                return reflections.factorised(g, operands[0])
+            compute = ARRAYS.get(operation.name) if symbol is None else CALLS.get(str(symbol))
             if compute is None:
-                what = (
-                    f"{operation.name} @{operation.attributes['symbol']}" if _is_custom(operation) else operation.name
-                )
+                what = operation.name if symbol is None else f"{operation.name} @{symbol}"
                 raise refusal(what, operands, origin, "no graph has it", _REWRITE)
-            made = compute(g, operation, operands)
+            return self._typed(operation, compute(g, operation, operands))
+
+    def _folded(self, g: Recorder, operation: Operation, operands: Sequence[Operand]) -> Sequence[Known]:
+        """The results of an operation that is given functions of single elements."""
+
+        def function(region: Region) -> Join:
+            return lambda inner, given: applied(inner, self.module, region, given)
+
+        return self._typed(operation, FOLDS[operation.name](g, operation, operands, function))
+
+    def _typed(self, operation: Operation, made: Value | Reflections | Sequence[Value | None]) -> Sequence[Known]:
+        """Results with the elements that the operation says that they have."""
+        if isinstance(made, Reflections):
+            return [made]
         values = [made] if isinstance(made, Value) else list(made)
-        unread = Untraceable(f"{origin}: {operation.name} leaves something that has no meaning, which is read")
+        unread = Untraceable(
+            f"{Origin(self.file, operation.line)}: {operation.name} leaves something that has no meaning, which is read"
+        )
         return [
-            unread if value is None else Operand(value, _dtype_of(type_))
+            unread if value is None else Operand(value, dtype_of_elements(type_))
             for value, type_ in zip(values, operation.types, strict=True)
         ]
 
-    def _constant(self, g: Recorder, operation: Operation) -> Operand:
-        dense = operation.attributes.get("value")
-        if not isinstance(dense, Dense):
-            raise invalid(operation.line, "a constant has no elements")
-        array = elements(dense, operation.line)
-        found = constant(g, np.asarray(array))
-        return Operand(g.broadcast(found.value, dense.type.shape), found.dtype)
-
-    def _called(self, g: Recorder, operation: Operation, operands: Sequence[Operand], depth: int) -> list[Operand]:
-        function = self.module.get(str(operation.attributes.get("symbol")))
+    def _called(self, g: Recorder, operation: Operation, operands: Sequence[Given], depth: int) -> list[Given]:
+        """The results of the function that is called, or that a composite is made of."""
+        name = "symbol" if operation.name == "call" else "decomposition"
+        symbol = str(operation.attributes.get(name)).removeprefix("@")
+        function = self.module.get(symbol)
         if function is None:
-            raise invalid(operation.line, f"there is no function {operation.attributes.get('symbol')}")
+            raise invalid(operation.line, f"there is no function {symbol}")
         return self.function(g, function, operands, depth + 1)
 
     def _controlled(
         self, g: Recorder, operation: Operation, operands: Sequence[Operand], scope: Scope, depth: int
     ) -> list[Operand]:
         def step(region: Region) -> control.Step:
-            return lambda inner, given: self.region(inner, region, given, scope, depth + 1)
+            return lambda inner, given: arrays(self.region(inner, region, given, scope, depth + 1), operation.name)
 
         if operation.name == "while":
             if len(operation.regions) != 2:
@@ -193,15 +217,20 @@ class Reader:
             known = g.literal(index.value)
             value = index.value if known is not None else g.select(outside, len(regions) - 1, index.value)
             index = Operand(value, index.dtype)
-        branches = [(lambda inner, r=region: self.region(inner, r, [], scope, depth + 1)) for region in regions]
-        return control.choose(g, index, branches)
+        return control.choose(g, index, [partial(_without_arguments, step(region)) for region in regions])
 
 
-def _is_custom(operation: Operation) -> bool:
-    return operation.name == "custom_call" and "symbol" in operation.attributes
+def _without_arguments(step: control.Step, g: Recorder) -> list[Operand]:
+    return step(g, [])
 
 
-def _dtype_of(type_: ArrayType) -> np.dtype[np.generic]:
-    if type_.dtype is None:
-        raise Unsupported(f"no graph has elements of {type_.elements}", "convert to f32 or f64")
-    return type_.dtype
+def arrays(made: Sequence[Given], where: str) -> list[Operand]:
+    """What a function returns, all of which must be known.
+
+    Raises:
+        Untraceable: it returns what LAPACK leaves beside a factor.
+    """
+    found = [each for each in made if isinstance(each, Operand)]
+    if len(found) < len(made):
+        raise Untraceable(f"{where} returns what geqrf leaves below R, which no graph has; use jnp.linalg.qr")
+    return found

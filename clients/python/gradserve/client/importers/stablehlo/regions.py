@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
+
+from gradserve.client.importers.lax.elements import Operand, held_type
+from gradserve.client.importers.lax.folding import Join
+from gradserve.client.importers.stablehlo.given import dtype_of_elements
 from gradserve.client.importers.stablehlo.syntax import Operation, Region
+from gradserve.ir.evaluate import evaluated
+from gradserve.ir.types import Array
 from gradserve.numpy.arguments import Unsupported
+from gradserve.numpy.recorder import Recorder
 
 _FOLDS = {"add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min", "and": "and", "or": "or", "xor": "xor"}
 
 _COMBINED = {"add": "add", "subtract": "sub", "multiply": "mul", "maximum": "max", "minimum": "min"}
 
 
-def fold_of(operation: Operation) -> tuple[str, str]:
-    """The op that joins two numbers in a reduction, and what the reduction is called.
-
-    Raises:
-        Unsupported: it is another function.
-    """
+def fold_of(operation: Operation) -> tuple[str, str] | None:
+    """The op that joins two numbers in a reduction, and what the reduction is called; None if it is another one."""
     name = operation.attributes.get("applies") or _joined(operation.regions)
-    if name not in _FOLDS:
-        raise Unsupported("it reduces by a function of its own", "reduce by a sum, a product or an extreme")
-    return str(name), _FOLDS[str(name)]
+    return (str(name), _FOLDS[str(name)]) if name in _FOLDS else None
 
 
 def _joined(regions: Sequence[Region]) -> str:
@@ -49,50 +52,60 @@ def combination_of(region: Region) -> str:
     return found
 
 
-def position_of(region: Region) -> str:
-    """Whether a reduction of numbers with their positions finds the largest or the smallest.
-
-    Raises:
-        Unsupported: it is another one.
-    """
+def position_of(region: Region) -> str | None:
+    """Whether a reduction of numbers with their positions finds the largest or the smallest; None if another one."""
     compared = [each for each in region.operations if each.name == "compare"]
     shape = sorted(each.name for each in region.operations)
     known = ["and", *["compare"] * 4, "or", "or", "return", "select", "select"]
     directions = [str(each.attributes["words"][0]) for each in compared if each.attributes["words"]]
     if shape != known or directions[1:] != ["NE", "EQ", "LT"] or directions[0] not in ("GT", "LT"):
-        raise Unsupported("it reduces several arrays by a function of its own", "use argmax or argmin")
+        return None
     return "argmax" if directions[0] == "GT" else "argmin"
 
 
-def keys_of(region: Region) -> int:
-    """How many operands of a sort are its keys: in ascending order, as it compares them.
+def order_of(region: Region, compare: Join) -> tuple[int, bool]:
+    """How many operands of a sort are its keys, the first one before the others, and whether they descend.
+
+    It is found by what the function says of a few thousand pairs, in which equal keys are frequent.
 
     Raises:
         Unsupported: the order is another one.
     """
-    arguments = [name for name, _ in region.arguments]
-    number = {name: k // 2 for k, name in enumerate(arguments)}
-    makers = {result: each for each in region.operations for result, _ in each.results}
-    met: list[int] = []
-    for each in region.operations:
-        if each.name != "compare" or not {"LT", "GT", "LE", "GE"} & set(each.attributes["words"]):
-            continue
-        sides = [_argument(name, makers, set(arguments)) for name in each.operands]
-        ascending = each.attributes["words"][0] == "LT" and None not in sides
-        if not ascending or arguments.index(str(sides[0])) + 1 != arguments.index(str(sides[1])):
-            raise Unsupported("its order is not an ascending one", "sort in ascending order, and reverse the result")
-        met.append(number[str(sides[0])])
-    allowed = {"compare", "select", "constant", "and", "or", "return"}
-    if sorted(met) != list(range(len(met))) or not met or any(e.name not in allowed for e in region.operations):
-        raise Unsupported("it sorts by a function of its own", "sort by the operands themselves, in ascending order")
-    return len(met)
+    g, given, elements = Recorder(), [], {}
+    rng = np.random.default_rng(0)
+    for name, type_ in region.arguments:
+        dtype = dtype_of_elements(type_)
+        drawn = rng.choice(_few(dtype), _PAIRS)
+        value = g.input(name, held_type(dtype, (_PAIRS,)))
+        elements[value.index] = drawn.astype(value.type.element_type.dtype)
+        given.append(Operand(value, dtype))
+    (said,) = evaluated(g, [each.value for each in compare(g, given)], elements)
+    pairs = [(elements[x.value.index], elements[y.value.index]) for x, y in zip(given[0::2], given[1::2], strict=True)]
+    for count in range(1, len(pairs) + 1):
+        for descending in (False, True):
+            if said is not None and np.array_equal(said, _precedes(pairs[:count], descending)):
+                return count, descending
+    raise Unsupported("it sorts by a function of its own", "sort by the operands themselves, up or down")
 
 
-def _argument(name: str, makers: dict[str, Operation], arguments: set[str]) -> str | None:
-    """The argument that a value is but for its zeros and its NaN."""
-    while name not in arguments:
-        made = makers.get(name)
-        if made is None or made.name != "select" or len(made.operands) != 3:
-            return None
-        name = made.operands[2]
-    return name
+_PAIRS = 4096
+
+
+def _few(dtype: np.dtype[Any]) -> Array:
+    """A few numbers of these elements."""
+    if dtype.kind == "b":
+        return np.array([False, True])
+    if dtype.kind == "c":
+        return np.array([x + 1j * y for x in (-1.0, 0.5) for y in (-0.5, 2.0)], dtype)
+    return np.array([0, 1, 3] if dtype.kind == "u" else [-3, 0, 1] if dtype.kind == "i" else [-3.0, 0.25, 0.5], dtype)
+
+
+def _precedes(pairs: Sequence[tuple[Array, Array]], descending: bool) -> Array:
+    """Whether the first key of each pair is before the second, or as far along as it with the others before theirs."""
+    parts = [
+        pair for x, y in pairs for pair in ([(x.real, y.real), (x.imag, y.imag)] if x.dtype.kind == "c" else [(x, y)])
+    ]
+    before = np.zeros(_PAIRS, bool)
+    for x, y in reversed(parts):
+        before = (x > y if descending else x < y) | ((x == y) & before)
+    return before

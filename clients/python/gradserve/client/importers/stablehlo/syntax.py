@@ -21,6 +21,8 @@ _DTYPES = {
     **{f"si{bits}": f"int{bits}" for bits in (8, 16, 32, 64)},
     "f32": "float32",
     "f64": "float64",
+    "complex<f32>": "complex64",
+    "complex<f64>": "complex128",
     "index": "int64",
 }
 _TYPE = re.compile(r"tensor<((?:\d+x)*)([A-Za-z_]\w*(?:<[^<>]*>)?)>")

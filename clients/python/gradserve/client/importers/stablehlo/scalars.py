@@ -1,0 +1,122 @@
+"""Operations element by element, and functions of them, which reductions and sorts are given for single elements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from gradserve.client.importers.lax import bits, elements, elementwise
+from gradserve.client.importers.lax.elements import Operand, alike, constant
+from gradserve.client.importers.stablehlo.attributes import elements as constant_elements
+from gradserve.client.importers.stablehlo.given import Compute, dtype_of
+from gradserve.client.importers.stablehlo.syntax import Dense, Module, Operation, Region
+from gradserve.client.importers.stablehlo.tokens import invalid
+from gradserve.ir.builder import Builder, Value
+from gradserve.numpy.arguments import Unsupported
+
+NAMES = {
+    **{"exponential": "exp", "exponential_minus_one": "expm1", "log_plus_one": "log1p", "sine": "sin", "cosine": "cos"},
+    **{"multiply": "mul", "divide": "div", "subtract": "sub", "negate": "neg", "maximum": "max", "minimum": "min"},
+    **{"power": "pow", "remainder": "rem", "popcnt": "population_count", "count_leading_zeros": "clz"},
+    **{name: name for name in ("abs", "add", "and", "or", "xor", "not", "atan2", "cbrt", "ceil", "floor")},
+    **{name: name for name in ("log", "logistic", "rsqrt", "sqrt", "sign", "tan", "tanh", "is_finite", "square")},
+    **{name: name for name in ("shift_left", "shift_right_logical", "shift_right_arithmetic", "digamma", "lgamma")},
+    **{name: name for name in ("acos", "acosh", "asin", "asinh", "atan", "atanh", "cosh", "sinh", "erf", "erfc")},
+    **{name: name for name in ("erf_inv", "polygamma", "zeta", "real", "imag", "complex", "conj")},
+    "bessel_i1e": "bessel_i1e",
+}
+"""Those without attributes, by their names in JAX."""
+
+
+def _named(name: str) -> Compute:
+    function = elementwise.ELEMENTWISE[name]
+    return lambda g, op, x: function(g, *x)
+
+
+def _compare(g: Builder, op: Operation, x: Sequence[Operand]) -> Value:
+    words = [*op.attributes.get("words", []), op.attributes.get("comparison_direction", "")]
+    direction = next((str(word).lower() for word in words if str(word) in ("EQ", "NE", "LT", "LE", "GT", "GE")), "")
+    return elementwise.compare(direction)(g, *x)
+
+
+def _select(g: Builder, op: Operation, x: Sequence[Operand]) -> Value:
+    chosen, yes, no = x
+    return elementwise.select_n(g, chosen, no, yes)
+
+
+def _clamp(g: Builder, op: Operation, x: Sequence[Operand]) -> Value:
+    shape = x[1].value.type.shape
+    low, value, high = (Operand(g.broadcast(each.value, shape), each.dtype) for each in x)
+    return elementwise.clamp(g, low, value, high)
+
+
+def _precision(g: Builder, op: Operation, x: Sequence[Operand]) -> Value:
+    exponent, _, fraction = str(op.attributes.get("format", "")).removeprefix("e").partition("m")
+    if not (exponent.isdecimal() and fraction.isdecimal()):
+        raise Unsupported("its format is not told", "give format = e8m23")
+    return elementwise.reduce_precision(g, x[0], int(exponent), int(fraction))
+
+
+SCALARS: Mapping[str, Compute] = {
+    **{name: _named(jax) for name, jax in NAMES.items()},
+    "clamp": _clamp,
+    "compare": _compare,
+    "select": _select,
+    "convert": lambda g, op, x: elements.converted(g, x[0], dtype_of(op)),
+    "bitcast_convert": lambda g, op, x: bits.bitcast(g, x[0], dtype_of(op)),
+    "next_after": lambda g, op, x: bits.nextafter(g, *x),
+    "reduce_precision": _precision,
+    "round_nearest_even": lambda g, op, x: elementwise.round_nearest(g, x[0], to_even=True),
+    "round_nearest_afz": lambda g, op, x: elementwise.round_nearest(g, x[0], to_even=False),
+}
+"""By name, without the dialect."""
+
+
+def held_constant(g: Builder, op: Operation) -> Operand:
+    """A constant of the program."""
+    dense = op.attributes.get("value")
+    if not isinstance(dense, Dense):
+        raise invalid(op.line, "a constant has no elements")
+    found = constant(g, np.asarray(constant_elements(dense, op.line)))
+    return Operand(g.broadcast(found.value, dense.type.shape), found.dtype)
+
+
+def applied(g: Builder, module: Module, region: Region, operands: Sequence[Operand], left: int = 256) -> list[Operand]:
+    """What a function of single elements makes of each element of arrays of one shape.
+
+    Raises:
+        Unsupported: it is more than operations element by element, or more than `left` of them, with calls.
+    """
+    shape = operands[0].shape
+    scope = dict(zip([name for name, _ in region.arguments], operands, strict=True))
+    *body, returned = region.operations
+    if len(body) > left:
+        raise Unsupported("its function is a long one", "compute the elements beforehand, and reduce by a short one")
+
+    def look(name: str, line: int) -> Operand:
+        if name not in scope:
+            raise Unsupported(f"its function reads {name} around it (line {line})", "give it nothing but its arguments")
+        return scope[name]
+
+    for op in body:
+        given = [look(name, op.line) for name in op.operands]
+        if op.name == "constant":
+            made = [held_constant(g, op)]
+        elif op.name == "call" and str(op.attributes.get("symbol")) in module:
+            called = module[str(op.attributes["symbol"])].body
+            made = applied(g, module, called, alike(g, given), left - len(body))
+        elif op.name in SCALARS:
+            made = [Operand(_one(SCALARS[op.name](g, op, alike(g, given))), dtype_of(op))]
+        else:
+            raise Unsupported(f"its function has {op.name} in it", "reduce by a function element by element")
+        names = [name for name, _ in op.results]
+        scope |= zip(names, made, strict=len(names) == len(made))
+        scope |= {f"{names[0]}#{k}": each for k, each in enumerate(made)} if len(names) == 1 else {}
+    results = [look(name, returned.line) for name in returned.operands]
+    return [Operand(g.broadcast(x.value, shape), x.dtype) for x in results]
+
+
+def _one(made: Value | Sequence[Value | None]) -> Value:
+    assert isinstance(made, Value)
+    return made
