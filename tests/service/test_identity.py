@@ -26,8 +26,6 @@ from gradserve.v1 import derivative_service_pb2 as pb
 from tests.certificates import Authority
 from tests.service.support import Stubs, call_of, read, refusal
 
-SOON = 0.1
-"""Seconds within which a stranger is turned away."""
 NOW = datetime.datetime.now(datetime.UTC)
 
 
@@ -148,22 +146,21 @@ def methods_of(channel, metadata=()):
 
 
 def ended(channel, method, streams, metadata=()):
-    """How a call with an empty request ends: its code, and the seconds that took."""
+    """The code that a call with an empty request ends by."""
     kind = {
         (False, False): channel.unary_unary,
         (False, True): channel.unary_stream,
         (True, False): channel.stream_unary,
         (True, True): channel.stream_stream,
     }[streams]
-    began = time.perf_counter()
     try:
         reply = kind(method)(iter([b""]) if streams[0] else b"", timeout=10, metadata=metadata)
         if streams[1]:
             next(iter(reply), None)
             reply.cancel()
     except grpc.RpcError as error:
-        return error.code(), time.perf_counter() - began
-    return grpc.StatusCode.OK, time.perf_counter() - began
+        return error.code()
+    return grpc.StatusCode.OK
 
 
 OPEN = {
@@ -180,21 +177,15 @@ def test_every_method_asks_who_calls(server, stubs, tokens):
     assert len(methods) >= 28
     strange = bearing("gs_" + "B" * 43)
     for method, streams in methods.items():
-        found = {ended(stubs.channel, method, streams, metadata)[0] for metadata in ((), strange)}
+        found = {ended(stubs.channel, method, streams, metadata) for metadata in ((), strange)}
         assert found == {OPEN.get(method, grpc.StatusCode.UNAUTHENTICATED)}, method
 
 
 def test_planted_open_method_would_be_seen(start):
     """Without tokens the same calls end otherwise."""
     _, stubs = start()
-    codes = {ended(stubs.channel, method, streams)[0] for method, streams in methods_of(stubs.channel).items()}
+    codes = {ended(stubs.channel, method, streams) for method, streams in methods_of(stubs.channel).items()}
     assert grpc.StatusCode.UNAUTHENTICATED not in codes
-
-
-def test_strangers_are_turned_away_at_once(stubs):
-    gradient_method = "/gradserve.v1.DerivativeService/Gradient"
-    times = sorted(ended(stubs.channel, gradient_method, (False, False), bearing("gs_x"))[1] for _ in range(20))
-    assert times[10] < SOON
 
 
 def test_health_may_ask_too(start, tokens):
@@ -212,7 +203,7 @@ def test_tokens_change_while_the_service_runs(start, tokens, tmp_path, caplog):
 
     def code():
         time.sleep(LOOK_SECONDS * 1.1)
-        return ended(stubs.channel, "/gradserve.v1.GraphService/GetGraph", (False, False), bearing(carol))[0]
+        return ended(stubs.channel, "/gradserve.v1.GraphService/GetGraph", (False, False), bearing(carol))
 
     assert code() is grpc.StatusCode.UNAUTHENTICATED
     file.write_text(entry)
@@ -358,10 +349,8 @@ def test_wrong_certificates_do_not_connect(mutual, authority, kind, tmp_path):
         "expired": lambda: authority.signed("carol", until=NOW - datetime.timedelta(hours=1)),
     }[kind]()
     with secure(mutual, authority, own) as channel:
-        began = time.perf_counter()
         refused = refusal(lambda: gradient(Stubs(channel)))
         assert refused.code is grpc.StatusCode.UNAVAILABLE  # before any of our code, and any request
-        assert time.perf_counter() - began < 5
 
 
 def test_token_goes_before_certificate(begun, authority, tokens):

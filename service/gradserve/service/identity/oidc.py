@@ -100,7 +100,8 @@ class Issuer:
 
     def _require_role(self, claims: dict[str, Any]) -> None:
         role, roles = self._settings.role, claims.get(self._settings.roles_claim, ())
-        if role is not None and role not in (roles.split() if isinstance(roles, str) else roles):
+        listed = roles.split() if isinstance(roles, str) else roles if isinstance(roles, list) else ()
+        if role is not None and role not in listed:
             raise PermissionDenied(f"callers of this service have the role {role!r}; ask who gives them")
 
 
