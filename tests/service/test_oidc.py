@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import time
+from typing import Any
 
 import grpc
 import jwt
@@ -48,7 +49,7 @@ def test_a_token_of_the_issuer_names_its_caller(issuer, checked):
 
 
 NOW = int(time.time())
-WRONG = {
+WRONG: dict[str, dict[str, Any]] = {
     "expired": {"exp": NOW - 60},
     "not yet valid": {"nbf": NOW + 600},
     "issued in the future": {"iat": NOW + 600},

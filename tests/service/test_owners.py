@@ -3,6 +3,7 @@
 import hashlib
 import time
 from functools import partial
+from typing import Any
 
 import grpc
 import numpy as np
@@ -128,7 +129,7 @@ def told(act):
 @pytest.mark.parametrize("method", ASKING)
 def test_graphs_and_blobs_of_another_are_as_if_they_were_not_there(both, sent, method):
     _, stubs, _, bob = both
-    named = {"graph": (call_of, sent[0], "0" * 64), "blob": (naming_blob, sent[1], "1" * 64)}
+    named: dict[str, Any] = {"graph": (call_of, sent[0], "0" * 64), "blob": (naming_blob, sent[1], "1" * 64)}
     if method in ("ExplainGraph", "StreamGradient"):
         del named["blob"]  # neither reads the elements of arrays in its first message
     for call, theirs, none in named.values():
@@ -233,8 +234,8 @@ class Asked:
 @pytest.mark.parametrize("method", ["get", "offset", "read"])
 def test_the_store_is_not_asked_for_what_a_caller_has_not_sent(method):
     """So that no time tells whether another has: whatever the store does, it does not do it."""
-    store = Asked()
-    blobs = Owned(Asked(), store, Uploads(KIB, KIB), 10).blobs("bob")
+    store: Any = Asked()
+    blobs = Owned(GraphStore(KIB, 1), store, Uploads(KIB, KIB), 10).blobs("bob")
     if method == "read":
         with pytest.raises(BlobNotFound):
             blobs.read("0" * 64)
@@ -248,8 +249,8 @@ def test_the_store_is_not_asked_for_what_a_caller_has_not_sent(method):
 
 
 def test_nor_is_the_store_of_graphs():
-    store = Asked()
-    graphs = Owned(store, Asked(), Uploads(KIB, KIB), 10).graphs("bob")
+    store: Any = Asked()
+    graphs = Owned(store, BlobStore(KIB, KIB), Uploads(KIB, KIB), 10).graphs("bob")
     assert graphs.find("0" * 64) is None
     with pytest.raises(GraphNotRegistered):
         graphs.get("0" * 64)
