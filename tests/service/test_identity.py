@@ -5,6 +5,7 @@ import hashlib
 import logging
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -179,6 +180,26 @@ def test_every_method_asks_who_calls(server, stubs, tokens):
     for method, streams in methods.items():
         found = {ended(stubs.channel, method, streams, metadata) for metadata in ((), strange)}
         assert found == {OPEN.get(method, grpc.StatusCode.UNAUTHENTICATED)}, method
+
+
+def begun_without_a_request(channel, method, metadata):
+    """How a call ends that begins and sends nothing."""
+    never = threading.Event()
+    requests = (b"" for _ in range(1) if never.wait(20))
+    try:
+        next(channel.stream_stream(method)(requests, timeout=1, metadata=metadata))
+    except grpc.RpcError as error:
+        return error.code()
+    finally:
+        never.set()
+
+
+def test_strangers_are_turned_away_before_they_have_sent_a_request(stubs, tokens):
+    method = "/gradserve.v1.DerivativeService/Gradient"
+    for metadata in ((), bearing("gs_x"), bearing(tokens[1]["late"])):
+        assert begun_without_a_request(stubs.channel, method, metadata) is grpc.StatusCode.UNAUTHENTICATED
+    known = begun_without_a_request(stubs.channel, method, bearing(tokens[1]["bob"]))
+    assert known is grpc.StatusCode.DEADLINE_EXCEEDED  # the planted case: his request is waited for
 
 
 def test_planted_open_method_would_be_seen(start):
