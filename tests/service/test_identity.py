@@ -3,6 +3,7 @@
 import datetime
 import hashlib
 import logging
+import re
 import subprocess
 import sys
 import threading
@@ -18,7 +19,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from gradserve import wire
 from gradserve.ir.errors import InvalidRequest
-from gradserve.service.identity.authenticator import REFUSED
+from gradserve.service.identity.authenticator import REFUSED, TELL_SECONDS
 from gradserve.service.identity.tokens import digest_of, new_token, read_tokens
 from gradserve.service.identity.watched import LOOK_SECONDS
 from gradserve.service.settings import Oidc, Settings, Tls
@@ -240,11 +241,25 @@ def test_secrets_are_nowhere_but_with_their_owner(stubs, tokens, server, caplog)
     file, secrets = tokens
     caplog.set_level(logging.DEBUG)
     for secret in secrets.values():
+        time.sleep(TELL_SECONDS)
         ended(stubs.channel, "/gradserve.v1.GraphService/GetGraph", (False, False), bearing(secret))
     told = caplog.text + file.read_text() + repr(read_tokens(file).find(secrets["alice"])) + repr(server.settings)
     assert [name for name, secret in secrets.items() if secret in told or secret[3:] in told] == []
     assert "the token of late has expired" in caplog.text
     assert digest_of(secrets["alice"]) not in caplog.text + repr(read_tokens(file).find(secrets["alice"]))
+
+
+def test_strangers_do_not_fill_the_log(stubs, caplog):
+    caplog.set_level(logging.INFO)
+    time.sleep(TELL_SECONDS)
+    for _ in range(200):
+        ended(stubs.channel, "/gradserve.v1.GraphService/GetGraph", (False, False))
+    time.sleep(TELL_SECONDS)
+    ended(stubs.channel, "/gradserve.v1.GraphService/GetGraph", (False, False))
+    lines = [record.getMessage() for record in caplog.records if "is refused" in record.getMessage()]
+    assert 2 <= len(lines) < 100
+    counts = [int(word) for line in lines for word in re.findall(r"and (\d+) more", line)]
+    assert len(lines) + sum(counts) == 201
 
 
 def test_callers_have_limits_of_their_own(stubs, tokens):

@@ -312,6 +312,16 @@ def test_who_has_begun_most_loses_first():
         layer.blobs("carol").begin("a" * 64, 101)
 
 
+def test_who_sends_much_has_nothing_of_others_forgotten():
+    _, layer = owned(most=10)
+    alice, bob = layer.blobs("alice"), layer.blobs("bob")
+    bob.put("b", b"b")
+    for number in range(50):
+        alice.put(str(number), b"a")
+    assert bob.get("b") == b"b"
+    assert [number for number in range(50) if alice.get(str(number))] == list(range(41, 50))
+
+
 def test_what_is_forgotten_is_sent_again():
     _, layer = owned(most=1)
     alice = layer.blobs("alice")

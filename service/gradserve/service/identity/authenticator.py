@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TypeAlias
@@ -25,6 +27,8 @@ REFUSED = (
     "or for another service. Give a token, Client(..., token=...) or GRADSERVE_CLIENT_TOKEN, or a client certificate"
 )
 """One text for all that can be wrong: the log says which it was."""
+TELL_SECONDS = 0.1
+"""The least time between two lines of the log about calls that are refused."""
 _HEADER, _SCHEME = "authorization", "bearer "
 
 _logger = logging.getLogger(__name__)
@@ -52,6 +56,7 @@ class Authenticator:
             from gradserve.service.identity.oidc import Issuer  # imports cryptography, which few need
 
             self._issuer = Issuer(settings.oidc)
+        self._telling, self._told, self._untold = threading.Lock(), -TELL_SECONDS, 0
         self._knows = settings.knows_callers
         self._certificates = settings.tls is not None and settings.tls.client_ca is not None
 
@@ -83,9 +88,20 @@ class Authenticator:
             secret = _bearer(context.invocation_metadata())
             found = self._of_certificate(context) if secret is None else self._of_token(secret)
         except Refused as refused:
-            _logger.info("a call from %s is refused: %s", context.peer(), refused)
+            self._tell(context.peer(), refused)
             raise Unauthenticated(REFUSED) from None
         return found
+
+    def _tell(self, peer: str, refused: Refused) -> None:
+        """Logs a refusal, unless there are too many: strangers must not fill a disk."""
+        now = time.monotonic()
+        with self._telling:
+            self._untold += 1
+            if now - self._told < TELL_SECONDS:
+                return
+            before, self._untold, self._told = self._untold - 1, 0, now
+        more = f", and {before} more since the last line like this" if before else ""
+        _logger.info("a call from %s is refused: %s%s", peer, refused, more)
 
     def _of_token(self, secret: str, waits: bool = True) -> Caller:
         token = self._tokens.value().find(secret) if self._tokens else None

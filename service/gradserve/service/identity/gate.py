@@ -1,7 +1,7 @@
 """Turns strangers away before anything of their request is read.
 
-A call whose handler waits for a request holds a thread and memory: whoever need not show first who he is could hold them
-all. What passes here is asked again where the call begins, which is also where its caller comes from.
+A call whose handler waits for a request holds a thread and memory: whoever need not show first who he is could hold all
+of them. What passes here is asked again where the call begins, which is also where its caller comes from.
 """
 
 from __future__ import annotations
