@@ -83,10 +83,9 @@ class OwnedGraphs:
         Raises:
             GraphNotRegistered: there is none of his.
         """
-        found = self.find(digest)
-        if found is None:
+        if not self._owners.has(self._caller, digest):
             raise not_registered(digest)
-        return found
+        return self._store.get(digest)
 
 
 class OwnedBlobs:
@@ -106,10 +105,9 @@ class OwnedBlobs:
         Raises:
             BlobNotFound: there is none of his.
         """
-        found = self.get(digest)
-        if found is None:
+        if not self._owners.has(self._caller, digest):
             raise BlobNotFound([digest])
-        return found
+        return self._store.read(digest)
 
     def put(self, digest: str, data: bytes) -> None:
         """Keeps a whole blob that is his and whose digest is known to be right; raises what `BlobStore.put` does."""
