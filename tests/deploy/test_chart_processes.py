@@ -14,7 +14,7 @@ from ray.scripts import scripts
 
 from gradserve.pools.ray.pool import WORKER_MEMORY
 from gradserve.service.command_line import settings_of
-from gradserve.service.settings import Settings
+from gradserve.service.settings import Oidc, Settings
 from tests.deploy.chart import PRODUCTION, Manifest, render, the
 from tests.deploy.golden import SETS, rendered
 
@@ -91,6 +91,19 @@ def test_settings_of_the_file_reach_the_front_end():
     found = settings(rendered("everything"))
     assert found.limits.peak_bytes == 4 << 30
     assert (found.max_in_flight_bytes, found.queue_seconds) == (1 << 28, 0.5)
+
+
+def test_who_may_call_reaches_the_front_end():
+    found = settings(rendered("fixed-size"))
+    folder = "/etc/gradserve"
+    assert found.tls
+    assert (str(found.tls.client_ca), str(found.token_file)) == (
+        f"{folder}/tls/clients.crt",
+        f"{folder}/tokens/tokens.yaml",
+    )
+    assert found.oidc == Oidc("https://login.example.com", "gradients", role="gradients")
+    mesh = {"frontend": {"auth": {"tokensSecret": "t"}, "config": {"allow_plain_tokens": True}}}
+    assert settings(render(mesh)).allow_plain_tokens
 
 
 def test_large_numbers_reach_the_front_end():

@@ -66,6 +66,16 @@ AT_ODDS: dict[str, tuple[Any, str]] = {
         {"frontend": {"tls": {"certificate": CERTIFICATE, "existingSecret": "s"}}},
         "existingSecret, or certificate and key, not both",
     ),
+    "tokens unencrypted": ({"frontend": {"auth": {"tokensSecret": "t"}}}, "would travel unencrypted.*frontend.tls"),
+    "issuer unencrypted": (
+        {"frontend": {"auth": {"oidc": {"issuer": "https://i"}}}},
+        "would travel unencrypted.*allow_plain_tokens=true where a mesh encrypts",
+    ),
+    "certificates of clients without TLS": ({"frontend": {"tls": {"clientCaKey": "c"}}}, "which needs TLS"),
+    "certificates of clients and a test": (
+        {"frontend": {"tls": {"clientCaKey": "c", "existingSecret": "s"}}},
+        "`helm test` has none: set test.enabled=false",
+    ),
     "setting with a value": (
         {"frontend": {"config": {"max_in_flight": 3}}},
         "max_in_flight has a value of its own in this chart",

@@ -332,6 +332,13 @@ def test_printed_settings_are_a_file_of_the_same_settings(tmp_path):
     assert unset == {name for name in SETTINGS if name.startswith("oidc_")}
 
 
+def test_other_variables_are_left_alone():
+    words = "CA COMPILE DATA IMAGES KERNELS PLACEMENTS TAG BIND SERVICE_HOST PORT_50051_TCP_ADDR HEADLESS_SERVICE_PORT "
+    words += "CLIENT_TOKEN CLIENT_TOKEN_FILE CLIENT_TLS CLIENT_CA CLIENT_CERTIFICATE CLIENT_KEY CLIENT_SERVER_NAME "
+    words += "CLIENT_ALLOW_PLAIN_TOKEN"
+    assert settings_of([], {f"GRADSERVE_{word}": "x" for word in words.split()}) == settings_of([])
+
+
 def test_what_the_memory_lowers_is_told():
     found = configuration_of(["--blob-store-bytes", "4GiB"], {}).within(1 << 30)
     assert found.settings.blob_store_bytes == 1 << 28

@@ -7,28 +7,58 @@ he is has one caller, whose name is empty, and everything is his.
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
+
 from gradserve.ir.errors import BlobNotFound
 from gradserve.ir.graph import Graph
-from gradserve.runtime.caches import Lru
 from gradserve.service.store import BlobStore, GraphStore, not_registered
 from gradserve.service.uploads import Uploads
 
 
 class Owners:
-    """Who has sent what, as far as is remembered. Safe for threads."""
+    """Who has sent what, as far as is remembered. Safe for threads.
+
+    When there is too much of it, who has sent the most is forgotten what he used longest ago: nobody can make the
+    service forget what others have sent.
+    """
 
     def __init__(self, most: int) -> None:
-        """Remembers so many pairs of a caller and what he sent; those used longest ago are forgotten first."""
-        self._pairs: Lru[tuple[str, str], bool] = Lru(most)
+        """Remembers so many pairs of a caller and what he sent."""
+        self._most = most
+        self._count = 0
+        self._sent: dict[str, OrderedDict[str, None]] = {}
+        self._lock = threading.Lock()
 
     def add(self, caller: str, key: str) -> None:
         """Takes down that a caller has sent something."""
-        if caller:
-            self._pairs.put((caller, key), True)
+        if not caller:
+            return
+        with self._lock:
+            sent = self._sent.setdefault(caller, OrderedDict())
+            self._count += key not in sent
+            sent[key] = None
+            sent.move_to_end(key)
+            if self._count > self._most:
+                self._forget_one()
 
     def has(self, caller: str, key: str) -> bool:
         """Whether he has."""
-        return not caller or self._pairs.get((caller, key)) is not None
+        if not caller:
+            return True
+        with self._lock:
+            sent = self._sent.get(caller)
+            if sent is None or key not in sent:
+                return False
+            sent.move_to_end(key)
+            return True
+
+    def _forget_one(self) -> None:
+        caller = max(self._sent, key=lambda caller: len(self._sent[caller]))
+        self._sent[caller].popitem(last=False)
+        self._count -= 1
+        if not self._sent[caller]:
+            del self._sent[caller]
 
 
 class OwnedGraphs:
@@ -53,10 +83,9 @@ class OwnedGraphs:
         Raises:
             GraphNotRegistered: there is none of his.
         """
-        found = self.find(digest)
-        if found is None:
+        if not self._owners.has(self._caller, digest):
             raise not_registered(digest)
-        return found
+        return self._store.get(digest)
 
 
 class OwnedBlobs:
@@ -76,10 +105,9 @@ class OwnedBlobs:
         Raises:
             BlobNotFound: there is none of his.
         """
-        found = self.get(digest)
-        if found is None:
+        if not self._owners.has(self._caller, digest):
             raise BlobNotFound([digest])
-        return found
+        return self._store.read(digest)
 
     def put(self, digest: str, data: bytes) -> None:
         """Keeps a whole blob that is his and whose digest is known to be right; raises what `BlobStore.put` does."""

@@ -16,6 +16,7 @@ from gradserve.questions.report import PHASES, Report
 
 REQUEST_ID = "x-request-id"
 """The metadata by which a client may name its call."""
+_NAMING = frozenset({REQUEST_ID, "traceparent", "tracestate"})
 _TAKEN = re.compile(r"[\w.:/+=-]{1,64}", re.ASCII)
 
 
@@ -85,5 +86,7 @@ def request_id_of(metadata: Mapping[str, str]) -> str:
 
 
 def metadata_of_call(context: grpc.ServicerContext) -> dict[str, str]:
-    """The metadata of a call that is text."""
-    return {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+    """What names the call and its trace of its metadata, and nothing else: some of that is secret."""
+    return {
+        key: value for key, value in context.invocation_metadata() or () if key in _NAMING and isinstance(value, str)
+    }

@@ -86,7 +86,9 @@ class Uploads:
             held = {caller for caller, digest in self._partial if (caller, digest) != own and self._held[caller]}
             if not held:
                 raise LimitExceeded("blob_store_bytes", f"all {self._capacity} bytes for uploads are taken")
-            self._drop(self._idlest(max(held, key=self._held.__getitem__), own))
+            # Of two who hold the same, whoever wants more.
+            most = max(held, key=lambda caller: (self._held[caller], caller == own[0]))
+            self._drop(self._idlest(most, own))
 
     def _idlest(self, caller: str, own: _Key | None = None) -> _Key:
         """What a caller wrote to longest ago, other than the blob that needs the room."""

@@ -2,9 +2,7 @@
 
 import os
 import sys
-from pathlib import Path
 
-import grpc
 import numpy as np
 
 from gradserve.client import Client
@@ -16,8 +14,7 @@ authority = os.environ.get("GRADSERVE_CA")
 rng = np.random.default_rng(0)
 target, points = rng.standard_normal(16), rng.standard_normal((8, 16))
 
-credentials = grpc.ssl_channel_credentials(Path(authority).read_bytes()) if authority else None
-with Client(address, credentials=credentials, timeout=120) as client:
+with Client(address, tls=authority, timeout=120) as client:
     function = client.function(lambda w: np.sum((w - target) ** 2), w=points[0])
     for placement in placements:  # front-end: in the process that answers; cluster: in a Ray worker
         function.placement = placement

@@ -5,6 +5,7 @@ What the schema cannot say because it looks at one value at a time: ends with a 
 {{- include "gradserve.checkNames" . -}}
 {{- include "gradserve.checkApis" . -}}
 {{- include "gradserve.checkTls" .Values.frontend.tls -}}
+{{- include "gradserve.checkAuth" . -}}
 {{- include "gradserve.checkConfig" . -}}
 {{- include "gradserve.checkScaling" . -}}
 {{- include "gradserve.checkEnvironment" . -}}
@@ -40,6 +41,20 @@ list of APIs is a real cluster's, and what it lacks is not installed.
 {{- end -}}
 {{- if ne (empty .certificate) (empty .key) -}}
 {{- fail "frontend.tls: certificate and key go together." -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "gradserve.checkAuth" -}}
+{{- $front := .Values.frontend -}}
+{{- $tls := include "gradserve.tls" . -}}
+{{- if and $front.tls.clientCaKey (not $tls) -}}
+{{- fail "frontend.tls.clientCaKey asks clients for certificates, which needs TLS: give frontend.tls.existingSecret." -}}
+{{- end -}}
+{{- if and $front.tls.clientCaKey .Values.test.enabled -}}
+{{- fail "frontend.tls.clientCaKey asks clients for certificates, and `helm test` has none: set test.enabled=false." -}}
+{{- end -}}
+{{- if and (or $front.auth.tokensSecret $front.auth.oidc.issuer) (not $tls) (not (dig "allow_plain_tokens" false $front.config)) -}}
+{{- fail "frontend.auth: tokens would travel unencrypted. Give frontend.tls, or frontend.config.allow_plain_tokens=true where a mesh encrypts." -}}
 {{- end -}}
 {{- end -}}
 

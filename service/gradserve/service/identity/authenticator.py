@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TypeAlias
 
 import grpc
 
-from gradserve.ir.errors import Unauthenticated
-from gradserve.service.identity.caller import ANONYMOUS, Caller, Refused
+from gradserve.ir.errors import PermissionDenied, Unauthenticated
+from gradserve.service.identity.caller import ANONYMOUS, Caller, Refused, Undecided
 from gradserve.service.identity.tokens import Tokens, read_tokens
 from gradserve.service.identity.watched import Watched
 from gradserve.service.settings import Settings
@@ -18,11 +20,15 @@ from gradserve.service.settings import Settings
 Identify: TypeAlias = Callable[[grpc.ServicerContext], Caller]
 """Who makes a call; raises Unauthenticated or PermissionDenied."""
 
+Metadata: TypeAlias = Iterable[tuple[str, str | bytes]]
+
 REFUSED = (
     "the service knows its callers, and this call has no credentials that it takes: they are missing, unknown, expired "
     "or for another service. Give a token, Client(..., token=...) or GRADSERVE_CLIENT_TOKEN, or a client certificate"
 )
 """One text for all that can be wrong: the log says which it was."""
+TELL_SECONDS = 0.1
+"""The least time between two lines of the log about calls that are refused."""
 _HEADER, _SCHEME = "authorization", "bearer "
 
 _logger = logging.getLogger(__name__)
@@ -50,6 +56,7 @@ class Authenticator:
             from gradserve.service.identity.oidc import Issuer  # imports cryptography, which few need
 
             self._issuer = Issuer(settings.oidc)
+        self._telling, self._told, self._untold = threading.Lock(), -TELL_SECONDS, 0
         self._knows = settings.knows_callers
         self._certificates = settings.tls is not None and settings.tls.client_ca is not None
 
@@ -58,6 +65,19 @@ class Authenticator:
         """Finds out who makes a call."""
         return self._identify if self._knows else anonymous
 
+    def may_know(self, metadata: Metadata) -> bool:
+        """Whether a call with this metadata may be of somebody known; never waits."""
+        try:
+            secret = _bearer(metadata)
+            if secret is None:
+                return self._certificates  # which the connection has shown
+            self._of_token(secret, waits=False)
+        except Undecided:
+            return True
+        except (Refused, PermissionDenied):
+            return False
+        return True
+
     def close(self) -> None:
         """Ends what goes on beside calls."""
         if self._issuer is not None:
@@ -65,21 +85,32 @@ class Authenticator:
 
     def _identify(self, context: grpc.ServicerContext) -> Caller:
         try:
-            secret = _bearer(context)
+            secret = _bearer(context.invocation_metadata())
             found = self._of_certificate(context) if secret is None else self._of_token(secret)
         except Refused as refused:
-            _logger.info("a call from %s is refused: %s", context.peer(), refused)
+            self._tell(context.peer(), refused)
             raise Unauthenticated(REFUSED) from None
         return found
 
-    def _of_token(self, secret: str) -> Caller:
+    def _tell(self, peer: str, refused: Refused) -> None:
+        """Logs a refusal, unless there are too many: strangers must not fill a disk."""
+        now = time.monotonic()
+        with self._telling:
+            self._untold += 1
+            if now - self._told < TELL_SECONDS:
+                return
+            before, self._untold, self._told = self._untold - 1, 0, now
+        more = f", and {before} more since the last line like this" if before else ""
+        _logger.info("a call from %s is refused: %s%s", peer, refused, more)
+
+    def _of_token(self, secret: str, waits: bool = True) -> Caller:
         token = self._tokens.value().find(secret) if self._tokens else None
         if token is not None:
             if not token.holds(datetime.now(UTC)):
                 raise Refused(f"the token of {token.caller.name} has expired")
             return token.caller
         if self._issuer is not None and secret.count(".") == 2:
-            return self._issuer.caller(secret)
+            return self._issuer.caller(secret, waits)
         raise Refused("its token is unknown")
 
     def _of_certificate(self, context: grpc.ServicerContext) -> Caller:
@@ -92,9 +123,9 @@ class Authenticator:
         raise Refused("it has no credentials")
 
 
-def _bearer(context: grpc.ServicerContext) -> str | None:
+def _bearer(metadata: Metadata) -> str | None:
     """The token that a call bears."""
-    found = [str(value) for key, value in context.invocation_metadata() if key == _HEADER]
+    found = [str(value) for key, value in metadata if key == _HEADER]
     if not found:
         return None
     if len(found) > 1 or not found[0][: len(_SCHEME)].lower() == _SCHEME:

@@ -32,6 +32,10 @@ class Refused(Exception):
     """Why a caller is not believed: for the log alone, as it could help who guesses."""
 
 
+class Undecided(Exception):
+    """Whether a caller is to be believed is not known without waiting."""
+
+
 def lower(one: Limits, other: Limits) -> Limits:
     """The lower of two in every limit."""
     return Limits(**{each.name: min(getattr(one, each.name), getattr(other, each.name)) for each in fields(Limits)})

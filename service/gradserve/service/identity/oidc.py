@@ -18,7 +18,7 @@ import jwt
 
 from gradserve.ir.errors import InvalidRequest, PermissionDenied
 from gradserve.runtime.caches import Lru
-from gradserve.service.identity.caller import Caller, Refused
+from gradserve.service.identity.caller import Caller, Refused, Undecided
 from gradserve.service.identity.watched import Watched
 from gradserve.service.settings import Oidc
 
@@ -56,10 +56,11 @@ class Issuer:
         """Fetches no more keys."""
         self._keys.close()
 
-    def caller(self, token: str) -> Caller:
+    def caller(self, token: str, waits: bool = True) -> Caller:
         """Whose token it is.
 
         Raises:
+            Undecided: keys are to be fetched first; only if it must not wait for that.
             Refused: it is none of this issuer, for others, not valid now, or not signed as it must be.
             PermissionDenied: it is valid, and its owner lacks the role.
         """
@@ -67,13 +68,13 @@ class Issuer:
         found, keys = self._known.get(name), self._keys.current()
         if found is not None and found[1] is keys and time.time() < found[0]:
             return found[2]
-        claims = self._claims(token)
+        claims = self._claims(token, waits)
         caller = Caller(f"oidc:{self._name(claims)}", "oidc")
         self._require_role(claims)
         self._known.put(name, (float(claims["exp"]), self._keys.current(), caller))
         return caller
 
-    def _claims(self, token: str) -> dict[str, Any]:
+    def _claims(self, token: str, waits: bool) -> dict[str, Any]:
         settings = self._settings
         try:
             header = jwt.get_unverified_header(token)
@@ -81,7 +82,7 @@ class Issuer:
                 raise Refused("a token is signed by an algorithm that is not allowed")
             claims: dict[str, Any] = jwt.decode(
                 token,
-                self._keys.find(header.get("kid")).key,
+                self._keys.find(header.get("kid"), waits).key,
                 algorithms=list(settings.algorithms),
                 audience=settings.audience,
                 issuer=settings.issuer,
@@ -100,7 +101,8 @@ class Issuer:
 
     def _require_role(self, claims: dict[str, Any]) -> None:
         role, roles = self._settings.role, claims.get(self._settings.roles_claim, ())
-        if role is not None and role not in (roles.split() if isinstance(roles, str) else roles):
+        listed = roles.split() if isinstance(roles, str) else roles if isinstance(roles, list) else ()
+        if role is not None and role not in listed:
             raise PermissionDenied(f"callers of this service have the role {role!r}; ask who gives them")
 
 
@@ -122,7 +124,7 @@ class FileKeys:
         """All of them."""
         return self._watched.value()
 
-    def find(self, kid: Any) -> jwt.PyJWK:
+    def find(self, kid: Any, _waits: bool) -> jwt.PyJWK:
         """The key of that name; raises Refused."""
         return _found(self.current(), kid)
 
@@ -151,12 +153,12 @@ class FetchedKeys:
         """All of them."""
         return self._keys
 
-    def find(self, kid: Any) -> jwt.PyJWK:
-        """The key of that name; raises Refused."""
+    def find(self, kid: Any, waits: bool) -> jwt.PyJWK:
+        """The key of that name; raises Refused, or Undecided where it would wait and must not."""
         try:
             return _found(self._keys, kid)
         except Refused:
-            if not self._again():
+            if not self._again(waits):
                 raise
         return _found(self._keys, kid)
 
@@ -165,12 +167,14 @@ class FetchedKeys:
         self._closed.set()
         self._wanted.set()
 
-    def _again(self) -> bool:
+    def _again(self, waits: bool) -> bool:
         """Has them fetched and waits a moment for that; not soon after the last time."""
         with self._fetched:
             times = self._times
             if times and time.monotonic() - self._last < FETCH_SECONDS:
                 return False
+            if not waits:
+                raise Undecided
             self._wanted.set()
             return self._fetched.wait_for(lambda: self._times > times, WAIT_SECONDS)
 

@@ -79,8 +79,8 @@ class Identity:
         plain = allow_plain_token or environment.get(f"{VARIABLES}ALLOW_PLAIN_TOKEN", "") not in ("", "0")
         if self._token is not None and self.credentials is None and not (plain or is_local(address)):
             raise InvalidRequest(
-                f"the token would travel unencrypted to {address}: give tls=True, or tls='ca.pem', the authority of "
-                "the service; allow_plain_token=True only where a proxy beside this process has TLS"
+                f"the token would travel unencrypted to {address}: give tls=True, or tls='ca.pem' with the authority "
+                "of the service; allow_plain_token=True only where a proxy beside this process has TLS"
             )
 
     def metadata(self) -> Metadata:

@@ -44,6 +44,11 @@ volumeMounts:
     mountPath: /etc/gradserve/tls
     readOnly: true
   {{- end }}
+  {{- if .Values.frontend.auth.tokensSecret }}
+  - name: tokens
+    mountPath: /etc/gradserve/tokens
+    readOnly: true
+  {{- end }}
   {{- if .Values.frontend.config }}
   - name: config
     mountPath: /etc/gradserve/config
@@ -72,6 +77,16 @@ volumeMounts:
 {{- if include "gradserve.tls" . }}
 - --tls-certificate=/etc/gradserve/tls/tls.crt
 - --tls-key=/etc/gradserve/tls/tls.key
+{{- with $front.tls.clientCaKey }}
+- --tls-client-ca=/etc/gradserve/tls/{{ . }}
+{{- end }}
+{{- end }}
+{{- if $front.auth.tokensSecret }}
+- --token-file=/etc/gradserve/tokens/{{ $front.auth.tokensKey }}
+{{- end }}
+{{- if $front.auth.oidc.issuer }}
+- --oidc-issuer={{ $front.auth.oidc.issuer }}
+- --oidc-audience={{ $front.auth.oidc.audience }}
 {{- end }}
 - --log-level={{ $front.logLevel }}
 {{- if $front.config }}
