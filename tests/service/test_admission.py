@@ -2,26 +2,29 @@
 
 import threading
 import time
+from typing import Any
 
 import pytest
 
 from gradserve.ir.errors import Cancelled, DeadlineExceeded, Unavailable
 from gradserve.runtime.control import Control
 from gradserve.service.admission import Admission
+from gradserve.service.settings import Settings
+from gradserve.service.ticket import Ticket
 
 
-def admission(calls=2, nbytes=100, waiting=2, wait=5.0):
-    return Admission(calls, nbytes, waiting, wait)
+def admission(calls=2, nbytes=100, waiting=2, wait=5.0, **more):
+    given = {"max_in_flight": calls, "max_in_flight_bytes": nbytes, "max_queued": waiting, "queue_seconds": wait}
+    return Admission(Settings(**given, **more), workers=2)
 
 
-def enter_in_thread(gate, size=1, control=None):
-    """A thread that enters; what it ended with."""
-    outcome: list[Exception | None] = []
+def enter_in_thread(gate, size=1, control=None, caller=""):
+    """A thread that enters; what it ended with, its ticket or an error."""
+    outcome: list[Any] = []
 
     def run():
         try:
-            gate.enter(size, control or Control())
-            outcome.append(None)
+            outcome.append(gate.enter(size, control or Control(), caller))
         except Exception as error:
             outcome.append(error)
 
@@ -39,36 +42,36 @@ def wait_until(condition, seconds=5.0):
 
 def test_counts():
     gate = admission()
-    gate.enter(10, Control())
-    gate.enter(20, Control())
+    tickets = [gate.enter(10, Control()), gate.enter(20, Control())]
     assert (gate.calls, gate.bytes) == (2, 30)
-    gate.leave(10)
-    gate.leave(20)
+    for ticket in tickets:
+        ticket.leave()
     assert (gate.calls, gate.bytes) == (0, 0)
 
 
 def test_waits_its_turn():
     gate = admission(calls=1)
-    gate.enter(1, Control())
+    first = gate.enter(1, Control())
     threads = []
     for _ in range(2):
-        before = len(gate._waiting)
+        before = gate.waiting
         threads.append(enter_in_thread(gate))
-        wait_until(lambda: len(gate._waiting) > before)  # noqa: B023
-    gate.leave(1)
+        wait_until(lambda: gate.waiting > before)  # noqa: B023
+    first.leave()
     threads[0][0].join(5)
-    assert threads[0][1] == [None]
+    (second,) = threads[0][1]
+    assert isinstance(second, Ticket)
     assert threads[1][1] == []
-    gate.leave(1)
+    second.leave()
     threads[1][0].join(5)
-    assert threads[1][1] == [None]
+    assert isinstance(threads[1][1][0], Ticket)
 
 
 def test_turns_away_at_once_when_too_many_wait():
     gate = admission(calls=1, waiting=1)
     gate.enter(1, Control())
     enter_in_thread(gate)
-    wait_until(lambda: gate._waiting)
+    wait_until(lambda: gate.waiting)
     started = time.monotonic()
     with pytest.raises(Unavailable, match="max_in_flight"):
         gate.enter(1, Control())
@@ -80,15 +83,15 @@ def test_turns_away_after_waiting():
     gate.enter(1, Control())
     with pytest.raises(Unavailable, match="max_in_flight"):
         gate.enter(1, Control())
-    assert not gate._waiting
+    assert not gate.waiting
 
 
 def test_bytes_are_bounded_but_one_large_request_may_come_alone():
     gate = admission(calls=10, wait=0.05)
-    gate.enter(1000, Control())
+    alone = gate.enter(1000, Control())
     with pytest.raises(Unavailable, match="max_in_flight_bytes"):
         gate.enter(1, Control())
-    gate.leave(1000)
+    alone.leave()
     gate.enter(60, Control())
     with pytest.raises(Unavailable, match="max_in_flight_bytes"):
         gate.enter(60, Control())
@@ -97,16 +100,16 @@ def test_bytes_are_bounded_but_one_large_request_may_come_alone():
 
 def test_closed_gate_lets_nobody_in():
     gate = admission(calls=1)
-    gate.enter(1, Control())
+    inside = gate.enter(1, Control())
     thread, outcome = enter_in_thread(gate)
-    wait_until(lambda: gate._waiting)
+    wait_until(lambda: gate.waiting)
     gate.close()
     thread.join(5)
     assert isinstance(outcome[0], Unavailable)
     with pytest.raises(Unavailable, match="stop"):
         gate.enter(1, Control())
     assert not gate.wait_idle(0.01)
-    gate.leave(1)
+    inside.leave()
     assert gate.wait_idle(0.01)
 
 
@@ -114,11 +117,11 @@ def test_cancelled_call_does_not_wait_on():
     gate, control = admission(calls=1), Control()
     gate.enter(1, Control())
     thread, outcome = enter_in_thread(gate, control=control)
-    wait_until(lambda: gate._waiting)
+    wait_until(lambda: gate.waiting)
     control.cancel()
     thread.join(2)
     assert isinstance(outcome[0], Cancelled)
-    assert not gate._waiting
+    assert not gate.waiting
 
 
 def test_call_that_is_cancelled_already_does_not_wait():
@@ -145,9 +148,9 @@ def test_many_threads_never_exceed_the_bound():
 
     def work():
         for _ in range(50):
-            gate.enter(1, Control())
+            ticket = gate.enter(1, Control())
             most.append(gate.calls)
-            gate.leave(1)
+            ticket.leave()
 
     threads = [threading.Thread(target=work) for _ in range(16)]
     for thread in threads:

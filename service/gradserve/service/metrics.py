@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 import threading
 from collections import Counter as CountOf
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -28,7 +29,10 @@ from prometheus_client.registry import Collector
 from gradserve.pools.local.pool import LocalPool
 from gradserve.questions.report import PHASES, Report
 from gradserve.questions.verdicts import Verdict
+from gradserve.service.admission import Admission
+from gradserve.service.gate import Gate
 from gradserve.service.histograms import Histogram, Row
+from gradserve.service.queues import DELAYS
 
 if TYPE_CHECKING:
     from gradserve.pools.ray.pool import RayPool
@@ -65,6 +69,20 @@ class _Count(Collector):
     def collect(self) -> Iterable[Metric]:
         """The counter."""
         yield CounterMetricFamily(self._name, self._text, value=self._read())
+
+
+class _Counts(Collector):
+    """A counter with a label that is kept elsewhere."""
+
+    def __init__(self, name: str, text: str, label: str, read: Callable[[], Mapping[str, int]]) -> None:
+        self._name, self._text, self._label, self._read = name, text, label, read
+
+    def collect(self) -> Iterable[Metric]:
+        """The counter."""
+        family = CounterMetricFamily(self._name, self._text, labels=(self._label,))
+        for value, count in self._read().items():
+            family.add_metric((value,), count)
+        yield family
 
 
 class Metrics:
@@ -104,6 +122,8 @@ class Metrics:
             self.verifications.labels(verdict.value)
         self.in_flight = self._gauge("in_flight", "Calls that are worked on.")
         self.max_in_flight = self._gauge("max_in_flight", "The most calls that are worked on at once.")
+        self.limit = self._gauge("in_flight_limit", "Calls of a kind that may run at once, as measured.", "kind")
+        self.running = self._gauge("running", "Calls of a kind that run.", "kind")
         self.queued = self._gauge("queued", "Calls that wait for others to end.")
         self.workers = self._gauge("workers", "Workers that run chunks.", "pool")
         self.workers_wanted = self._gauge("workers_wanted", "Workers asked for, ready or not.", "pool")
@@ -122,6 +142,18 @@ class Metrics:
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(f"gradserve_{name}", text, labels, registry=self.registry)
+
+    def watch_admission(self, admission: Admission) -> None:
+        """Shows who is worked on, who waits and who is turned away from now on."""
+        self.in_flight.set_function(lambda: admission.calls)
+        self.queued.set_function(lambda: admission.waiting)
+        for kind, gate in admission.gates.items():
+            self.limit.labels(kind).set_function(functools.partial(_limit, gate))
+            self.running.labels(kind).set_function(functools.partial(getattr, gate, "inside"))
+        shed = _Counts("gradserve_shed", "Calls that were turned away.", "limit", lambda: admission.shed)
+        self.registry.register(shed)
+        text = "Time that calls waited for others which had to wait and were let in."
+        self.registry.register(Histogram("gradserve_queue_seconds", text, (), DELAYS, {(): admission.delays}))
 
     def watch_front_end(self, pool: LocalPool) -> None:
         """Shows the front end's own pool from now on."""
@@ -238,6 +270,10 @@ class _Totals:
         for name, amount in self.added.items():
             self._counters[name].inc(amount)
         self.added.clear()
+
+
+def _limit(gate: Gate) -> float:
+    return 0.0 if gate.adaptive is None else gate.adaptive.limit
 
 
 def _version() -> str:

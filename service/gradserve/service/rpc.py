@@ -26,6 +26,7 @@ from gradserve.runtime.shared import Opened
 from gradserve.service.admission import Admission
 from gradserve.service.metrics import Metrics
 from gradserve.service.status import code_of, metadata_of, status_of
+from gradserve.service.ticket import Ticket
 from gradserve.wire.reports import Reports
 
 Handler: TypeAlias = Callable[[Any, "Rpc"], Any]
@@ -51,7 +52,10 @@ class Rpc:
         "_received",
         "_sent",
         "_size",
+        "_streams",
+        "_ticket",
         "_timer",
+        "_whose",
         "control",
         "counted",
         "memory",
@@ -67,7 +71,11 @@ class Rpc:
         self._admitted = self._read = self._ran = self._encode = 0.0
         self._received = self._sent = 0
         self._size: int | None = None
+        self._ticket: Ticket | None = None
+        self._streams = False
         self._timer: Timer | None = None
+        # As far as room is shared: where nothing else is known of callers, each connection is one.
+        self._whose: str = context.peer()
         # Without a deadline gRPC says that ages are left.
         self.control = Control.after(min(context.time_remaining(), method.max_seconds), method.waits)
         self.report: Report | None = None
@@ -80,9 +88,10 @@ class Rpc:
         if not context.add_callback(self.control.cancel):
             self.control.cancel()
 
-    def admit(self, size: int) -> None:
+    def admit(self, size: int, may_be_shed: bool = True) -> None:
         """Waits until there is room for a call of `size` bytes."""
-        self._method.admission.enter(size, self.control)
+        self._ticket = ticket = self._method.admission.enter(size, self.control, self._whose, may_be_shed)
+        self.control.asks(ticket.begins)
         self._size = size
         self._admitted = self._read = time.perf_counter()
 
@@ -92,19 +101,24 @@ class Rpc:
         self._received = len(data)
 
     def admit_next(self, data: bytes) -> None:
-        """Waits until there is room for a message of a stream, in the place of the one before; its clock starts."""
+        """Waits until there is room for a message of a stream, in the place of the one before; its clock starts.
+
+        Once the stream is let in no message is turned away: it waits.
+        """
         self._entered = time.perf_counter()
         size = max(len(data), CHUNK_BYTES)
-        if size != self._size:
-            if self._size is not None:
-                self._method.admission.leave(self._size)
-                self._size = None
-            self._method.admission.enter(size, self.control)
-            self._size = size
-        self._admitted = self._read = time.perf_counter()
+        if size == self._size and self._ticket is not None:
+            self._ticket.may_be_shed = False
+            self._admitted = self._read = time.perf_counter()
+            return
+        if self._ticket is not None:
+            self._ticket.leave()
+            self._size = self._ticket = None
+        self.admit(size, may_be_shed=False)
 
     def end_at_deadline(self) -> None:
         """Sees to it that a stream ends at the deadline, even if the client neither sends nor reads."""
+        self._streams = True
         self.control.waits()
         self._timer = Timer((self.control.remaining or 0.0) + GRACE_SECONDS, self._context.cancel)
         self._timer.daemon = True
@@ -115,6 +129,17 @@ class Rpc:
         for data in stream:
             self._received += len(data)
             yield data
+            self.rests()
+
+    def rests(self) -> None:
+        """Lets others in while the client is waited for."""
+        if self._ticket is not None:
+            self._ticket.rests()
+
+    def goes_on(self) -> None:
+        """Returns when the call may go on after a rest."""
+        if self._ticket is not None:
+            self._ticket.goes_on(self.control)
 
     def parse(self, data: bytes) -> Any:
         """The request message in these bytes."""
@@ -166,8 +191,8 @@ class Rpc:
             self._timer.cancel()
         if self.memory is not None:
             self.memory.close()
-        if self._size is not None:
-            self._method.admission.leave(self._size)
+        if self._ticket is not None:
+            self._ticket.leave(as_predicted=error is None and not self._streams)
         if error is None:
             self._ended(grpc.StatusCode.OK)
             return
@@ -238,7 +263,10 @@ class Method:
             rpc.admit_message(data)
             rpc.end_at_deadline()
             for reply in self.handler(data, rpc):
-                yield rpc.encode(reply)
+                encoded = rpc.encode(reply)
+                rpc.rests()
+                yield encoded
+                rpc.goes_on()
 
     def _stream_unary(self, stream: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
         with Rpc(self, context) as rpc:

@@ -18,6 +18,7 @@ from gradserve.ir.errors import (
     MemoryNotShared,
     NotDifferentiable,
     NumericalFailure,
+    Overloaded,
     Unavailable,
     UnsupportedOpSet,
     Violation,
@@ -71,7 +72,7 @@ def error_info(error: GradserveError, summary: str, listed: int, total: int) -> 
         metadata[_SUMMARY] = summary
     if listed < total:
         metadata |= {_TOTAL: str(total), _LEFT_OUT: str(total - listed)}
-    if isinstance(error, LimitExceeded):
+    if isinstance(error, LimitExceeded | Overloaded):
         metadata[_LIMIT] = error.limit
     if isinstance(error, BlobNotFound):
         metadata[_DIGESTS] = ",".join(error.digests[:_MAX_DIGESTS])
@@ -80,9 +81,9 @@ def error_info(error: GradserveError, summary: str, listed: int, total: int) -> 
 
 def decode_error(status: status_pb2.Status) -> GradserveError | None:
     """The error that a gradserve service meant; None if no such service has said anything."""
-    info, violations = error_details_pb2.ErrorInfo(), errors_pb2.Violations()
+    info, violations, retry = error_details_pb2.ErrorInfo(), errors_pb2.Violations(), error_details_pb2.RetryInfo()
     for detail in status.details:
-        for message in (info, violations):
+        for message in (info, violations, retry):
             if detail.Is(message.DESCRIPTOR):
                 detail.Unpack(message)
     if not info.reason:
@@ -91,8 +92,11 @@ def decode_error(status: status_pb2.Status) -> GradserveError | None:
         return BlobNotFound([digest for digest in info.metadata[_DIGESTS].split(",") if digest])
     message = info.metadata.get(_SUMMARY) or status.message or info.reason
     found = [decode_violation(violation) for violation in violations.violations]
+    limit = info.metadata.get(_LIMIT, "")
+    if info.reason == Overloaded.reason:
+        return Overloaded(message, found, limit, retry.retry_delay.ToTimedelta().total_seconds())
     if info.reason == LimitExceeded.reason:
-        return LimitExceeded(info.metadata.get(_LIMIT, ""), message, found)
+        return LimitExceeded(limit, message, found)
     left_out = info.metadata.get(_LEFT_OUT)
     if left_out:
         message += f" ({left_out} more violations are left out)"
