@@ -131,7 +131,9 @@ class Admission:
         self._work(ticket, planned, False, 0.0, control)
 
     def leave(self, ticket: Ticket, as_predicted: bool) -> None:
-        """Ends a call that has entered; `as_predicted` says that it did what was planned, and nothing else."""
+        """Ends a call that has entered, once; `as_predicted` says that it did what was planned, and nothing else."""
+        if not ticket.held:
+            return
         if self._quotas.any:
             self._settle(ticket)
         with self._lock:

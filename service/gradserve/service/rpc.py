@@ -53,7 +53,6 @@ class Rpc:
         "_sent",
         "_size",
         "_streams",
-        "_ticket",
         "_timer",
         "_whose",
         "control",
@@ -61,7 +60,10 @@ class Rpc:
         "memory",
         "places",
         "report",
+        "ticket",
     )
+    ticket: Ticket
+    """What it holds, once admitted."""
 
     def __init__(self, method: Method, context: grpc.ServicerContext) -> None:
         """Starts the clock."""
@@ -70,8 +72,7 @@ class Rpc:
         self._context = context
         self._admitted = self._read = self._ran = self._encode = 0.0
         self._received = self._sent = 0
-        self._size: int | None = None
-        self._ticket: Ticket | None = None
+        self._size = 0
         self._streams = False
         self._timer: Timer | None = None
         # As far as room is shared: where nothing else is known of callers, each connection is one.
@@ -90,8 +91,8 @@ class Rpc:
 
     def admit(self, size: int, may_be_shed: bool = True) -> None:
         """Waits until there is room for a call of `size` bytes."""
-        self._ticket = ticket = self._method.admission.enter(size, self.control, self._whose, may_be_shed)
-        self.control.asks(ticket.begins)
+        self.ticket = self._method.admission.enter(size, self.control, self._whose, may_be_shed)
+        self.control.asks(self.ticket.begins)
         self._size = size
         self._admitted = self._read = time.perf_counter()
 
@@ -107,14 +108,11 @@ class Rpc:
         """
         self._entered = time.perf_counter()
         size = max(len(data), CHUNK_BYTES)
-        if size == self._size and self._ticket is not None:
-            self._ticket.may_be_shed = False
-            self._admitted = self._read = time.perf_counter()
-            return
-        if self._ticket is not None:
-            self._ticket.leave()
-            self._size = self._ticket = None
-        self.admit(size, may_be_shed=False)
+        if size != self._size:
+            self.ticket.leave()
+            self.admit(size, may_be_shed=False)
+        self.ticket.may_be_shed = False
+        self._admitted = self._read = time.perf_counter()
 
     def end_at_deadline(self) -> None:
         """Sees to it that a stream ends at the deadline, even if the client neither sends nor reads."""
@@ -129,17 +127,7 @@ class Rpc:
         for data in stream:
             self._received += len(data)
             yield data
-            self.rests()
-
-    def rests(self) -> None:
-        """Lets others in while the client is waited for."""
-        if self._ticket is not None:
-            self._ticket.rests()
-
-    def goes_on(self) -> None:
-        """Returns when the call may go on after a rest."""
-        if self._ticket is not None:
-            self._ticket.goes_on(self.control)
+            self.ticket.rests()
 
     def parse(self, data: bytes) -> Any:
         """The request message in these bytes."""
@@ -191,8 +179,8 @@ class Rpc:
             self._timer.cancel()
         if self.memory is not None:
             self.memory.close()
-        if self._ticket is not None:
-            self._ticket.leave(as_predicted=error is None and not self._streams)
+        if self._admitted:
+            self.ticket.leave(as_predicted=error is None and not self._streams)
         if error is None:
             self._ended(grpc.StatusCode.OK)
             return
@@ -264,9 +252,9 @@ class Method:
             rpc.end_at_deadline()
             for reply in self.handler(data, rpc):
                 encoded = rpc.encode(reply)
-                rpc.rests()
+                rpc.ticket.rests()
                 yield encoded
-                rpc.goes_on()
+                rpc.ticket.goes_on(rpc.control)
 
     def _stream_unary(self, stream: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
         with Rpc(self, context) as rpc:
