@@ -55,6 +55,8 @@ class FairQueue(Generic[T]):
         self._flows: dict[str, _Flow[T]] = {}
         self._heap: list[Entry[T]] = []
         self._count = self._waiting = 0
+        self.backlog = 0.0
+        """Costs of all items that wait."""
 
     def __len__(self) -> int:
         return self._waiting
@@ -78,6 +80,7 @@ class FairQueue(Generic[T]):
         entry = Entry(flow, item, cost, start, self._count)
         state.entries.append(entry)
         state.backlog += cost
+        self.backlog += cost
         self._waiting += 1
         heapq.heappush(self._heap, entry)
         return entry
@@ -153,6 +156,7 @@ class FairQueue(Generic[T]):
         state = self._flows[entry.flow]
         state.entries.remove(entry)
         state.backlog = state.backlog - entry.cost if state.entries else 0.0
+        self.backlog = self.backlog - entry.cost if self._waiting else 0.0
         if self._heap and self._heap[0] is entry:
             heapq.heappop(self._heap)
         elif len(self._heap) > 2 * self._waiting + 64:

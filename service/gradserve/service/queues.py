@@ -22,8 +22,6 @@ FRONT_END, CLUSTER, SHORT = "front-end", "cluster", "short"
 """The gates: one for each pool, and one for what runs on the thread of its call."""
 DELAYS = tuple(m * 10.0**e for e in range(-4, 1) for m in (1.0, 2.5, 5.0))
 """The upper ends of the buckets in which waiting is counted, in seconds."""
-_PER_WORKER = 2
-"""Calls of a kind that may run at once for each worker, until it has been seen how long they take."""
 _DOOR_RATE = 1000.0
 _NOTHING = Amounts()
 
@@ -37,10 +35,10 @@ class Queues:
         self.room = Room(settings.room, settings.caller_share)
         patience = Patience(settings.queue_seconds, settings.queue_target)
         least = settings.min_in_flight or workers
-        most, start = settings.max_in_flight, max(least, _PER_WORKER * workers)
+        most = settings.max_in_flight
         self.door = Gate("door", patience, None, _DOOR_RATE)
         self.gates = {
-            kind: Gate(kind, patience, Adaptive(least, most, start), workers) for kind in (SHORT, FRONT_END, CLUSTER)
+            kind: Gate(kind, patience, Adaptive(least, most), workers) for kind in (SHORT, FRONT_END, CLUSTER)
         }
         self.shed = Counter(dict.fromkeys((*Amounts._fields, "max_queued", *settings.quotas), 0))
         self.delays = Row(DELAYS)
@@ -67,7 +65,7 @@ class Queues:
         Raises:
             Overloaded: it is turned away.
         """
-        gate.looks(waiter.since)
+        gate.came(cost, waiter.seconds, waiter.since)
         if waiter.may_be_shed:
             self._shed(gate, waiter, cost)
         entry = gate.queue.push(waiter.ticket.caller, waiter, cost)
@@ -89,7 +87,7 @@ class Queues:
                 return
             gate.queue.serve(entry)
             now, waiter = self._clock(), entry.item
-            gate.looks(now)
+            gate.served(now)
             self.waiting -= 1
             self.delays.observe(now - waiter.since)
             self._let_in(gate, waiter.ticket, waiter.amounts)
@@ -153,7 +151,7 @@ class Queues:
             Overloaded: it is turned away.
         """
         caller = waiter.ticket.caller
-        if gate.wait(caller) > gate.patience(waiter.seconds, waiter.since):
+        if gate.wait(caller) > gate.patience(cost, waiter.seconds):
             raise self.overloaded(gate, caller, waiter.amounts, cost)
         if self.waiting < self._max_queued:
             return

@@ -81,8 +81,8 @@ class Settings:
     """Calls that may wait for others to end; further ones are told to try again."""
     queue_seconds: float = 1.0
     """How long calls may wait in a burst that will be worked off, if they do not take long themselves."""
-    queue_target: float = 0.025
-    """How long they may wait in a queue that stands, in seconds."""
+    queue_target: float = 0.01
+    """How long calls may wait in a queue that stands and grows, in seconds; or half as long as they take."""
     quota_flops: float | None = None
     """Predicted floating-point operations that each caller may spend in a second, in the long run; None for no end."""
     quota_bytes: float | None = None
