@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 _MOST_REMEMBERED = 1024
-"""Flows without items that are remembered before those are forgotten that owe nothing."""
+"""Flows that are remembered before some without items are forgotten."""
 
 
 class Entry(Generic[T]):
@@ -164,8 +164,12 @@ class FairQueue(Generic[T]):
             heapq.heapify(self._heap)
 
     def _forget(self) -> None:
-        """Drops flows that would start anew where they stand."""
-        self._flows = {n: flow for n, flow in self._flows.items() if flow.entries or flow.finish > self._now}
+        """Drops flows without items: that owe nothing, and of the others those that owe least, if they are many."""
+        idle = [name for name, flow in self._flows.items() if not flow.entries]
+        idle.sort(key=lambda name: self._flows[name].finish)
+        for position, name in enumerate(idle):
+            if self._flows[name].finish <= self._now or len(idle) - position > _MOST_REMEMBERED // 2:
+                del self._flows[name]
 
 
 def _even(_flow: str) -> float:
