@@ -220,7 +220,8 @@ def test_callers_take_turns_at_a_gate():
         wait_until(lambda: gate.waiting == k + 1)  # noqa: B023
     _, polite = begin_in_thread(gate, "polite", LONG)
     wait_until(lambda: gate.waiting == 11)
-    order, outcomes = [], {"polite": polite} | {str(k): outcome for k, (_, outcome) in enumerate(greedy)}
+    order: list[str] = []
+    outcomes = {"polite": polite} | {str(k): outcome for k, (_, outcome) in enumerate(greedy)}
     first.leave()
     while len(order) < 11:
         wait_until(lambda: any(outcomes.values()))

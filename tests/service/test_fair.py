@@ -45,8 +45,10 @@ def unfairness(queue, arrivals):
 
     What has been served of each, over its weight, may differ by the largest costs of both over their weights.
     """
-    left, had, worst = defaultdict(float), defaultdict(float), 0.0
-    most = defaultdict(float)
+    left: dict[str, float] = defaultdict(float)
+    had: dict[str, float] = defaultdict(float)
+    most: dict[str, float] = defaultdict(float)
+    worst = 0.0
     for flow, cost in arrivals:
         left[flow] += 1
         most[flow] = max(most[flow], cost / WEIGHTS[flow])
