@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from prometheus_client import Metric
 from prometheus_client.core import HistogramMetricFamily
@@ -30,18 +30,15 @@ class Row:
 class Histogram(Collector):
     """Observations by labels, in fixed buckets."""
 
-    def __init__(
-        self,
-        name: str,
-        text: str,
-        labels: Sequence[str],
-        bounds: Sequence[float],
-        rows: Mapping[tuple[str, ...], Row] | None = None,
-    ) -> None:
-        """Nothing has been observed, but what is in `rows` that are kept elsewhere."""
+    def __init__(self, name: str, text: str, labels: Sequence[str], bounds: Sequence[float]) -> None:
+        """Nothing has been observed."""
         self._name, self._text, self._labels, self._bounds = name, text, labels, bounds
-        self._rows: dict[tuple[str, ...], Row] = dict(rows or {})
+        self._rows: dict[tuple[str, ...], Row] = {}
         self._ends = [*(repr(float(bound)) for bound in bounds), "+Inf"]
+
+    def show(self, row: Row, *values: str) -> None:
+        """Shows observations that are kept elsewhere, in the same buckets, under these labels."""
+        self._rows[values] = row
 
     def labels(self, *values: str) -> Row:
         """The observations under these labels."""

@@ -74,13 +74,15 @@ class _Count(Collector):
 class _Counts(Collector):
     """A counter with a label that is kept elsewhere."""
 
-    def __init__(self, name: str, text: str, label: str, read: Callable[[], Mapping[str, int]]) -> None:
-        self._name, self._text, self._label, self._read = name, text, label, read
+    def __init__(self, name: str, text: str, label: str) -> None:
+        self._name, self._text, self._label = name, text, label
+        self.read: Callable[[], Mapping[str, int]] = dict
+        """Where it is kept."""
 
     def collect(self) -> Iterable[Metric]:
         """The counter."""
         family = CounterMetricFamily(self._name, self._text, labels=(self._label,))
-        for value, count in self._read().items():
+        for value, count in self.read().items():
             family.add_metric((value,), count)
         yield family
 
@@ -98,8 +100,8 @@ class Metrics:
         self._ended: deque[tuple[MethodMetrics, Ended]] = deque()
         self._catching_up = threading.Lock()
         self.registry = _Registry(self.catch_up)
-        for collector in (ProcessCollector, PlatformCollector, GCCollector):
-            collector(registry=self.registry)
+        for standard in (ProcessCollector, PlatformCollector, GCCollector):
+            standard(registry=self.registry)
         self.calls = self._counter("calls", "Calls that have ended.", "method", "code", "executor")
         self.received = self._counter("received_bytes", "Bytes of request messages.", "method")
         self.sent = self._counter("sent_bytes", "Bytes of reply messages.", "method")
@@ -110,8 +112,11 @@ class Metrics:
             _SECONDS,
         )
         self.batch_size = Histogram("gradserve_batch_size", "Points in a call.", ("method",), _POINTS)
-        for histogram in (self.seconds, self.batch_size):
-            self.registry.register(histogram)
+        self.shed = _Counts("gradserve_shed", "Calls that were turned away.", "limit")
+        text = "Time that calls waited for others which had to wait and were let in."
+        self.queue_seconds = Histogram("gradserve_queue_seconds", text, (), DELAYS)
+        for collector in (self.seconds, self.batch_size, self.queue_seconds, self.shed):
+            self.registry.register(collector)
         self.chunks = self._counter("chunks", "Chunks that have been run.")
         self.retries = self._counter("worker_retries", "Chunks that were run again because their worker died.")
         self.plan_hits = self._counter("plan_cache_hits", "Calls whose plan was known.")
@@ -150,10 +155,8 @@ class Metrics:
         for kind, gate in admission.gates.items():
             self.limit.labels(kind).set_function(functools.partial(_limit, gate))
             self.running.labels(kind).set_function(functools.partial(getattr, gate, "inside"))
-        shed = _Counts("gradserve_shed", "Calls that were turned away.", "limit", lambda: admission.shed)
-        self.registry.register(shed)
-        text = "Time that calls waited for others which had to wait and were let in."
-        self.registry.register(Histogram("gradserve_queue_seconds", text, (), DELAYS, {(): admission.delays}))
+        self.shed.read = lambda: admission.shed
+        self.queue_seconds.show(admission.delays)
 
     def watch_front_end(self, pool: LocalPool) -> None:
         """Shows the front end's own pool from now on."""
