@@ -26,9 +26,23 @@ def saturation() -> Section:
             ),
             graph(
                 "Calls waiting",
-                "Calls that wait for others to end. They wait for 1 s at most, then are turned away.",
+                "Calls that wait for others to end. Those that would wait too long are turned away at once.",
                 "none",
                 Query(f"gradserve_queued{{{FRONT_END}}}", _PER_POD),
+            ),
+            graph(
+                "Calls turned away",
+                "Calls per second that are refused with RESOURCE_EXHAUSTED and told when to come back, by the limit.",
+                "ops",
+                Query(f"sum by (limit) ({rate('gradserve_shed_total')})", "{{limit}}"),
+            ),
+            graph(
+                "Calls of a kind that may run",
+                "How many calls may run at once, by where they do; it follows how long they take beside each other.",
+                "none",
+                Query(f"sum by (kind) (gradserve_in_flight_limit{{{FRONT_END}}})", "{{kind}}: may"),
+                Query(f"sum by (kind) (gradserve_running{{{FRONT_END}}})", "{{kind}}: do"),
+                width=12,
             ),
             graph(
                 "Chunks waiting",
@@ -36,6 +50,7 @@ def saturation() -> Section:
                 "to --max-workers.",
                 "none",
                 Query(f"gradserve_chunks_waiting{{{FRONT_END}}}", _PER_POD),
+                width=12,
             ),
             graph(
                 "Processors that front ends use",

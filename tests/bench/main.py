@@ -18,6 +18,7 @@ from tests.bench import (
     kinks,
     local,
     losses,
+    overload,
     plot,
     predicted,
     probes,
@@ -30,7 +31,7 @@ from tests.bench.timing import Timing
 
 SECTIONS = (
     *("speed", "operations", "predicted", "preparation", "losses", "kinks", "probes", "chain", "first"),
-    *("jacobian", "gradbench", "dispatch", "ray", "batch", "hessian", "remote", "crowd"),
+    *("jacobian", "gradbench", "dispatch", "ray", "batch", "hessian", "remote", "crowd", "overload"),
 )
 _WITH_SERVICE = {"batch", "hessian", "remote"}
 
@@ -170,6 +171,9 @@ class Run:
         self.sections.append(crowd.calls(20.0 * self._share, self.screen))
         with crowd.service(processes=1) as address:
             self.sections.append(heavy.beside_heavy_work(address, self._share, self.screen))
+
+    def _overload(self) -> None:
+        self.sections.extend(overload.sections(self._share, self.screen))
 
     def _with_service(self) -> None:
         from gradserve.client import Client

@@ -14,6 +14,7 @@ from gradserve.client import (
     LimitExceeded,
     NotDifferentiable,
     NumericalFailure,
+    Overloaded,
     Untraceable,
 )
 from gradserve.client.transport.errors import Unreachable, typed_error
@@ -97,6 +98,14 @@ def test_limits_and_missing_blobs_arrive_with_what_they_name():
     assert (type(found), found.limit, found.message) == (LimitExceeded, "peak_bytes", "too much")
     found = arrived(BlobNotFound(["1" * 64, "2" * 64]))
     assert (type(found), found.digests) == (BlobNotFound, ("1" * 64, "2" * 64))
+
+
+def test_a_full_service_says_when_to_come_back():
+    sent = Overloaded("full", limit="max_in_flight", retry_after=12.345)
+    found = arrived(sent)
+    assert (type(found), found.limit, found.retry_after) == (Overloaded, "max_in_flight", 12.345)
+    assert dict(Failed(sent).trailing_metadata())["grpc-retry-pushback-ms"] == "12345"
+    assert "grpc-retry-pushback-ms" not in dict(Failed(LimitExceeded("flops", "too large")).trailing_metadata())
 
 
 def test_every_error_of_the_service_has_a_type_here():

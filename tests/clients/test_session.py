@@ -9,10 +9,12 @@ import pytest
 
 from gradserve import wire
 from gradserve.client.transport.blobs import INLINE_BYTES
+from gradserve.client.transport.budget import RetryBudget
+from gradserve.client.transport.deadline import Deadline, paused
 from gradserve.client.transport.errors import Closed, Unreachable
 from gradserve.client.transport.session import ENDLESS_SECONDS, FIRST_SECONDS, PAUSES, Session
 from gradserve.client.transport.steps import Alone, Begin, Next, Pause, Send, Steps, Tell
-from gradserve.ir.errors import GradserveError, GraphNotRegistered, LimitExceeded, Unavailable
+from gradserve.ir.errors import GradserveError, GraphNotRegistered, LimitExceeded, Overloaded, Unavailable
 from gradserve.ops import OP_SET
 from gradserve.questions import call, derivations, derivatives, estimates, explanation, report
 from gradserve.text.parsing import parse
@@ -200,3 +202,58 @@ def test_a_closed_client_does_not_try_again(attempt):
     service = Service(RegisterGraph=Closed())
     assert isinstance(run(service, attempt(Session())), Closed)
     assert not service.paused
+
+
+def test_a_full_service_is_asked_again_when_it_has_said_so(attempt):
+    service = Service(Evaluate=[Overloaded("full", retry_after=7.5), reply_to_evaluation()])
+    service.replies["EstimateTrace"] = [Overloaded("full", retry_after=7.5), [trace(1)]]
+    service.left = 1000.0
+    service.run(attempt(Session()))
+    assert service.paused == [7.5]
+
+
+def test_what_is_too_large_is_not_asked_again(attempt):
+    error = LimitExceeded("flops", "too large")
+    service = Service(Evaluate=error, EstimateTrace=error)
+    service.left = 1000.0
+    with pytest.raises(LimitExceeded):
+        service.run(attempt(Session()))
+    assert not service.paused
+
+
+def test_a_session_that_was_refused_before_begins_with_the_pause():
+    service = Service(Evaluate=[reply_to_evaluation()])
+    service.left = 1000.0
+    service.run(Session().ask(evaluation(SMALL), Overloaded("full", retry_after=3.0)))
+    assert service.paused == [3.0]
+
+
+def test_repetitions_are_paid_for_by_answers(attempt):
+    service, session = Service(Evaluate=Overloaded("full"), EstimateTrace=Overloaded("full")), Session()
+    session._budget = RetryBudget(5)
+    service.left = 1e6
+    for expected in (5, 5):  # nothing is left for the second
+        assert isinstance(run(service, attempt(session)), Overloaded)
+        assert len(service.paused) == expected
+    service.replies |= {"Evaluate": [reply_to_evaluation()], "EstimateTrace": [[trace(1)]]}
+    service.run(attempt(session))
+    service.replies |= {"Evaluate": Overloaded("full"), "EstimateTrace": Overloaded("full")}
+    run(service, attempt(session))
+    assert len(service.paused) == 6
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_pauses_are_as_long_as_was_said(told):
+    slept = []
+
+    class Patient(Deadline):
+        def pause(self, seconds):
+            slept.append(seconds)
+
+    deadline = Patient(100.0)
+    for _ in range(50):
+        paused(deadline, 10.0, told)
+    low, high = (10.0, 12.5) if told else (5.0, 10.0)
+    assert low <= min(slept) < max(slept) <= high
+    assert paused(Deadline(1.0), 10.0, told=True) == 0.0
+    assert paused(Deadline(None), 1e-3, told) is None

@@ -33,6 +33,9 @@ _LATER_LABELS = {
     "gradserve_call_seconds": {"method", "phase", "executor"},
     "gradserve_batch_size": {"method"},
     "gradserve_verifications": {"verdict"},
+    "gradserve_in_flight_limit": {"kind"},
+    "gradserve_running": {"kind"},
+    "gradserve_shed": {"limit"},
     "gradserve_workers": {"pool"},
     "gradserve_workers_wanted": {"pool"},
 }

@@ -13,7 +13,7 @@ from gradserve.questions.call import Call
 from gradserve.questions.derivations import Gradient
 from gradserve.questions.derivatives import Differentiate
 from gradserve.runtime.control import Control
-from gradserve.service.lanes import Lanes
+from gradserve.service.lanes import Lanes, connection_of
 
 
 @pytest.fixture
@@ -105,6 +105,37 @@ def test_the_end_cancels_what_has_not_begun(lanes):
         lanes.submit(pow, 2, 3)
     gate.open.set()
     assert late.cancel() or late.exception(10) is None
+
+
+class Event:
+    """What gRPC hands over beside what is to be called."""
+
+    def __init__(self, peer):
+        self.call, self.peer = self, lambda: peer.encode()
+
+
+def test_connections_take_turns():
+    """Who sends two hundred calls at once waits for them, and another does not."""
+    lanes, gate, order = Lanes(2, 2), Gate(), []
+    for _ in range(2):
+        lanes.submit(gate)
+        assert gate.entered.acquire(timeout=10)
+    calls = [lanes.submit(lambda *_: order.append("many"), 0, Event("ipv4:1:1")) for _ in range(200)]
+    calls += [lanes.submit(lambda *_: order.append("few"), 0, Event("ipv4:1:2")) for _ in range(5)]
+    gate.open.set()
+    for call in calls:
+        call.result(10)
+    assert len(order) == 205
+    last = max(place for place, who in enumerate(order) if who == "few")
+    assert last < 50
+    lanes.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"), [((), ""), ((1, 2), ""), ((0, Event("unix:")), "unix:"), ((0, None), "")]
+)
+def test_what_is_no_call_has_no_connection(arguments, expected):
+    assert connection_of(arguments) == expected
 
 
 @pytest.mark.parametrize(("size", "asked"), [(3, 0), (200_000, 1)])

@@ -8,6 +8,7 @@ import grpc
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from gradserve.runtime.control import Control
 from gradserve.v1 import derivative_service_pb2 as pb
 from gradserve.v1 import estimate_service_pb2, graph_service_pb2, verification_service_pb2
 from tests.service.support import QUADRATIC, call_of, graph_message
@@ -22,6 +23,10 @@ DECLARED = {
     "gradserve_in_flight": "gauge",
     "gradserve_max_in_flight": "gauge",
     "gradserve_queued": "gauge",
+    "gradserve_in_flight_limit": "gauge",
+    "gradserve_running": "gauge",
+    "gradserve_shed": "counter",
+    "gradserve_queue_seconds": "histogram",
     "gradserve_plan_cache_hits": "counter",
     "gradserve_plan_cache_misses": "counter",
     "gradserve_probes": "counter",
@@ -162,16 +167,29 @@ def test_labels_hold_nothing_that_a_client_makes_up(used):
     assert not re.search(r"[0-9a-f]{64}", text)
     assert '"loss"' not in text
     labels = {label for family in families(used[0]).values() for s in family.samples for label in s.labels}
-    ours = {"method", "code", "phase", "executor", "verdict", "pool", "le", "version", "python", "grpc"}
+    ours = {
+        "method",
+        "code",
+        "phase",
+        "executor",
+        "verdict",
+        "pool",
+        "kind",
+        "limit",
+        "le",
+        "version",
+        "python",
+        "grpc",
+    }
     assert labels <= ours | {"implementation", "major", "minor", "patchlevel", "generation"}
 
 
 def test_calls_in_flight_and_bytes_kept_are_seen(start):
     server, _ = start()
-    server.admission.calls += 1
+    ticket = server.admission.enter(0, Control())
     server.blobs.put("1" * 64, b"12345")
     found = values(server)
-    server.admission.calls -= 1
+    ticket.leave()
     assert found["gradserve_in_flight",] == 1
     assert found["gradserve_blob_bytes",] == 5
 

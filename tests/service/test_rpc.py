@@ -91,10 +91,11 @@ def test_many_clients_at_once_get_their_own_answers(start):
 
 def test_bytes_in_flight_are_bounded(start):
     server, stubs = start(max_in_flight_bytes=1000, queue_seconds=0.1)
-    server.admission.enter(900, Control())
+    ticket = server.admission.enter(900, Control())
     refused = refusal(lambda: stubs.derivatives.Gradient(pb.GradientRequest(call=call_of(arguments={"w": W}))))
-    assert refused.code is grpc.StatusCode.UNAVAILABLE
+    assert refused.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert refused.limit == refused.info.metadata["limit"] == "max_in_flight_bytes"
     assert "max_in_flight_bytes" in refused.message
     assert refused.retry_after
-    server.admission.leave(900)
+    ticket.leave()
     assert stubs.derivatives.Gradient(pb.GradientRequest(call=call_of()))

@@ -184,7 +184,7 @@ def text_of(setting):
         return ("RS512, ES512", ("RS512", "ES512"))
     kind = getattr(setting.kind, "of", setting.kind)
     if isinstance(kind, Quantity):
-        return ("77", 77)
+        return ("0.5", 0.5) if kind.most == 1 else ("77", 77)
     if kind.choices:
         return (kind.choices[0], kind.choices[0])
     return ("127.0.0.1:77", "127.0.0.1:77") if kind.made is str else ("a.pem", Path("a.pem"))

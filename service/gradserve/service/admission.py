@@ -1,111 +1,240 @@
-"""Admission: how many calls are worked on at once, and what happens to the others."""
+"""Admission: which calls are worked on at once, in what order others follow, and who is turned away.
+
+A call passes the door when its request is there, by number and bytes. Before it begins what is predicted to take long,
+it passes a gate as well: one for work on its own thread, one for each pool, so that work of one kind never waits for
+another. Where there is no room, calls wait in fair order between callers; where that would take too long, they are
+turned away at once and told when to come back.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections.abc import Callable, Mapping
 
-from gradserve.ir.errors import Unavailable
+from gradserve.ir.errors import Overloaded, Unavailable
+from gradserve.jobs.ready import BESIDE_SECONDS
 from gradserve.runtime.control import Control
+from gradserve.runtime.planned import Planned
+from gradserve.service.fair import Entry
+from gradserve.service.gate import Gate
+from gradserve.service.histograms import Row
+from gradserve.service.queues import CLUSTER, Queues
+from gradserve.service.quota import Quotas
+from gradserve.service.settings import Settings
+from gradserve.service.ticket import Ticket
+from gradserve.service.waiter import Waiter
+
+_CALL = (1.0, 0.0)
+_LEAST_COST = 1e-6
 
 
 class Admission:
-    """Counts calls and the bytes of their requests. Safe for threads.
+    """Counts calls and what they take. Safe for threads."""
 
-    A call that does not fit waits its turn for a short while. If too many wait already, or none of the others ends in
-    time, it is turned away.
-    """
-
-    def __init__(self, max_calls: int, max_bytes: int, max_waiting: int, max_wait: float) -> None:
-        """`max_wait` is in seconds."""
-        self.max_calls = max_calls
-        self.max_bytes = max_bytes
-        self.max_waiting = max_waiting
-        self.max_wait = max_wait
-        self.calls = 0
-        """Calls that are worked on."""
-        self.bytes = 0
-        """Bytes of their requests."""
+    def __init__(self, settings: Settings, workers: int, clock: Callable[[], float] = time.monotonic) -> None:
+        """Each pool has so many `workers`."""
+        self._clock = clock
+        self._queues = Queues(settings, workers, clock)
+        self._room, self._door = self._queues.room, self._queues.door
+        self._quotas = Quotas(settings.quotas, settings.quota_seconds, clock)
         self._closed = False
-        self._lock = threading.RLock()  # a control cancelled before it is listened to calls `_wake` at once
-        self._changed = threading.Condition(self._lock)
-        self._waiting: deque[object] = deque()
+        self._watched = 0
+        """How many wait until there are no calls."""
+        self._lock = threading.Lock()
+        self._idle = threading.Condition(self._lock)
+
+    @property
+    def calls(self) -> int:
+        """Calls that are worked on."""
+        return round(self._room.used[0])
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the requests of all calls, those that wait for work to begin included."""
+        return round(self._room.used[1])
 
     @property
     def waiting(self) -> int:
         """Calls that wait for others to end."""
-        return len(self._waiting)
+        return self._queues.waiting
 
-    def enter(self, size: int, control: Control) -> None:
-        """Returns when a call whose request has `size` bytes may be worked on; `leave` must follow.
+    @property
+    def delays(self) -> Row:
+        """How long calls have waited that had to and were let in."""
+        return self._queues.delays
+
+    @property
+    def shed(self) -> Mapping[str, int]:
+        """Calls that were turned away, by the limit."""
+        with self._lock:
+            return dict(self._queues.shed)
+
+    @property
+    def gates(self) -> Mapping[str, Gate]:
+        """The gates by the kind of work that they let in."""
+        return self._queues.gates
+
+    def enter(self, size: int, control: Control, caller: str = "", may_be_shed: bool = True) -> Ticket:
+        """Returns when a caller's call whose request has `size` bytes may be worked on; it must leave by the ticket.
 
         Raises:
-            Unavailable: there are too many others, or the service is about to stop.
+            Overloaded: there are too many others, or the caller's quota is used up.
+            Unavailable: the service is about to stop.
             Cancelled, DeadlineExceeded: as `control` says, after waiting.
         """
+        amounts = (1.0, float(size))
         with self._lock:
             self._require_open()
-            if self._waiting or not self._fits(size):
-                self._wait(size, control)
-            self.calls += 1
-            self.bytes += size
+            if self._quotas.any:
+                self._require_quota(caller)
+            if not self._door.queue and self._room.take_small(amounts[1]):
+                return Ticket(self, caller, amounts, may_be_shed)
+        ticket = Ticket(self, caller, (), may_be_shed)
+        self._pass(self._door, Waiter(ticket, amounts, 0.0, may_be_shed, self._clock()), 1.0, control)
+        return ticket
 
-    def leave(self, size: int) -> None:
-        """Ends a call that has entered."""
+    def begin(self, ticket: Ticket, planned: Planned, control: Control) -> None:
+        """Returns when the call of a ticket may begin what is planned, in the place of what it has done before.
+
+        Only what comes first in a call may be turned away: no work that has been done is thrown away.
+
+        Raises:
+            Overloaded, Cancelled, DeadlineExceeded: as in `enter`.
+        """
+        ticket.flops += planned.flops
+        ticket.bytes += planned.bytes
+        if planned.seconds <= BESIDE_SECONDS:
+            return
+        may_be_shed = ticket.may_be_shed and not ticket.begun
+        if may_be_shed and self._quotas.any:
+            with self._lock:
+                self._require_quota(ticket.caller)
+        self._work(ticket, planned, may_be_shed, max(planned.seconds, _LEAST_COST), control)
+        ticket.begun += 1
+        if self._quotas.any:
+            self._settle(ticket)
+
+    def rest(self, ticket: Ticket) -> None:
+        """Lets others in while a call does nothing but wait for its client."""
         with self._lock:
-            self.calls -= 1
-            self.bytes -= size
-            self._changed.notify_all()
+            self._queues.release(ticket)
+            self._queues.hold(ticket, _CALL)
+            self._let_others_in()
+
+    def resume(self, ticket: Ticket, planned: Planned, control: Control) -> None:
+        """Returns when a call may go on after a rest; what it does has been charged before.
+
+        Raises:
+            Cancelled, DeadlineExceeded: as `control` says, after waiting.
+        """
+        self._work(ticket, planned, False, 0.0, control)
+
+    def leave(self, ticket: Ticket, as_predicted: bool) -> None:
+        """Ends a call that has entered, once; `as_predicted` says that it did what was planned, and nothing else."""
+        if not ticket.held:
+            return
+        if self._quotas.any:
+            self._settle(ticket)
+        with self._lock:
+            if ticket.gate is not None:
+                self._queues.release(ticket, as_predicted)
+            self._room.give(ticket.caller, ticket.held)
+            ticket.held = ()
+            self._let_others_in()
+            if self._watched:
+                self._idle.notify_all()
 
     def close(self) -> None:
-        """Lets no more calls in, those that wait included."""
+        """Lets no more calls in, those that wait at the door included; what has been let in goes on."""
         with self._lock:
             self._closed = True
-            self._changed.notify_all()
+            for entry in self._door.queue.in_order():
+                entry.item.woken.set()
 
     def wait_idle(self, seconds: float) -> bool:
         """Waits until every call has ended; answers whether that took no longer than `seconds`."""
         with self._lock:
-            return self._changed.wait_for(lambda: not self.calls, seconds)
-
-    def _fits(self, size: int) -> bool:
-        # A request larger than all bytes allowed is let in alone.
-        return self.calls < self.max_calls and (self.bytes + size <= self.max_bytes or not self.calls)
+            self._watched += 1
+            try:
+                return self._idle.wait_for(lambda: not self.calls and not self.waiting, seconds)
+            finally:
+                self._watched -= 1
 
     def _require_open(self) -> None:
         if self._closed:
             raise Unavailable("the service is about to stop and takes no more calls; try another one")
 
-    def _wait(self, size: int, control: Control) -> None:
-        if len(self._waiting) >= self.max_waiting:
-            raise self._busy()
+    def _require_quota(self, caller: str) -> None:
+        quota, seconds = self._quotas.wait(caller)
+        if quota:
+            self._queues.shed[quota] += 1
+            text = f"what {caller or 'this caller'} may spend by {quota} is spent; there is more in {seconds:.3g} s"
+            raise Overloaded(text, limit=quota, retry_after=seconds)
+
+    def _settle(self, ticket: Ticket) -> None:
+        """Charges the caller with what has begun since the last time."""
+        with self._lock:
+            self._quotas.spend(ticket.caller, {"quota_flops": ticket.flops, "quota_bytes": ticket.bytes})
+        ticket.flops = ticket.bytes = 0.0
+
+    def _work(self, ticket: Ticket, planned: Planned, may_be_shed: bool, cost: float, control: Control) -> None:
+        """Returns when a call may do what is planned, in the place of what it has done before."""
+        gate = self._queues.gate_of(planned)
+        peak = 0.0 if planned.place == CLUSTER else planned.peak_bytes
+        amounts = (0.0, 0.0, planned.flops, planned.seconds, peak)
+        with self._lock:
+            if ticket.gate is not None:
+                self._queues.release(ticket)
+                self._queues.hold(ticket, _CALL)
+            inside = self._queues.passes(gate, ticket, amounts, cost)
+            if not inside:  # who waits lets others be worked on
+                self._queues.release(ticket)
+                self._let_others_in()
+        if not inside:
+            waiter = Waiter(ticket, (1.0, *amounts[1:]), planned.alone, may_be_shed, self._clock())
+            self._pass(gate, waiter, cost, control)
+        ticket.gate, ticket.planned = gate, planned
+
+    def _pass(self, gate: Gate, waiter: Waiter, cost: float, control: Control) -> None:
+        """Returns when a call that may have to wait is let in."""
+        with self._lock:
+            entry = self._queues.join(gate, waiter, cost)
+        if waiter.let_in:
+            return
         control.waits()
-        ticket = object()
-        self._waiting.append(ticket)
-        until = time.monotonic() + self.max_wait
-        forget = control.on_cancel(self._wake)
+        forget = control.on_cancel(waiter.woken.set)
         try:
-            while self._waiting[0] is not ticket or not self._fits(size):
-                control.check()
-                self._require_open()
-                left = until - time.monotonic()
-                if left <= 0:
-                    raise self._busy()
-                self._changed.wait(left if control.remaining is None else min(left, control.remaining))
-            self._require_open()
+            waiter.woken.wait(_longest(gate, waiter, control))
         finally:
             forget()
-            self._waiting.remove(ticket)
-            self._changed.notify_all()
-
-    def _wake(self) -> None:
         with self._lock:
-            self._changed.notify_all()
+            if not waiter.let_in:
+                self._turn_away(gate, entry, control)
 
-    def _busy(self) -> Unavailable:
-        if self.calls >= self.max_calls:
-            return Unavailable(f"{self.calls} calls are in flight, as many as max_in_flight allows; try again")
-        return Unavailable(
-            f"requests of {self.bytes} bytes are in flight and max_in_flight_bytes is {self.max_bytes}; try again"
-        )
+    def _turn_away(self, gate: Gate, entry: Entry[Waiter], control: Control) -> None:
+        """Raises why a call is not let in that has waited."""
+        waiter = entry.item
+        if not entry.gone:
+            self._queues.drop(gate, entry)
+            self._queues.fill(gate)
+        control.check()
+        if waiter.error is not None:
+            raise waiter.error
+        if gate is self._door:
+            self._require_open()
+        raise self._queues.overloaded(gate, entry.flow, waiter.amounts, entry.cost)
+
+    def _let_others_in(self) -> None:
+        if self._queues.waiting:
+            if self._door.queue:
+                self._door.left(1.0, self._clock())
+            self._queues.fill_all()
+
+
+def _longest(gate: Gate, waiter: Waiter, control: Control) -> float | None:
+    """The seconds for which a call may wait at most."""
+    left, most = control.remaining, gate.longest(waiter.seconds)
+    if not waiter.may_be_shed:
+        return left
+    return most if left is None else min(most, left)

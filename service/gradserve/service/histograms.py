@@ -36,6 +36,10 @@ class Histogram(Collector):
         self._rows: dict[tuple[str, ...], Row] = {}
         self._ends = [*(repr(float(bound)) for bound in bounds), "+Inf"]
 
+    def show(self, row: Row, *values: str) -> None:
+        """Shows observations that are kept elsewhere, in the same buckets, under these labels."""
+        self._rows[values] = row
+
     def labels(self, *values: str) -> Row:
         """The observations under these labels."""
         return self._rows.setdefault(values, Row(self._bounds))

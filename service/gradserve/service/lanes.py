@@ -3,6 +3,9 @@
 Eight callers of a call of ten microseconds are answered by a few threads in two thirds of the processor time that eight
 threads take: who has ended a call goes on with the next one that waits, without asking for the interpreter again. Calls
 that wait for others or take long give up their lane and go on beside it.
+
+Where more calls come than there are lanes for, connections take turns, by the time that their calls have had: who sends
+a thousand at once waits for them, and others do not.
 """
 
 from __future__ import annotations
@@ -14,17 +17,35 @@ from concurrent.futures import Executor, Future
 from queue import SimpleQueue
 from typing import Any
 
+from gradserve.service.fair import FairQueue
+
 STUCK_SECONDS = 0.1
 """After so long a call loses its lane if others wait for one, whatever it does: perhaps its client sends slowly."""
+
+
+_USUAL_SECONDS = 1e-4
+"""What a call is taken to have a lane for, until it has been seen."""
+_NEXT = object()
+"""In the queue of tasks, in the place of one whose turn is found when it comes."""
+
+
+def connection_of(arguments: tuple[Any, ...]) -> str:
+    """The connection of a call, by what gRPC hands over to threads: what is to be called, its event, its state."""
+    try:
+        peer: bytes = arguments[1].call.peer()
+        return peer.decode()
+    except (AttributeError, IndexError, UnicodeDecodeError):  # another gRPC, or no call at all: all are alike
+        return ""
 
 
 class _Task:
     """A call that has not begun."""
 
-    __slots__ = ("arguments", "function", "future")
+    __slots__ = ("arguments", "flow", "function", "future")
 
     def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         self.function, self.arguments, self.future = function, arguments, Future[Any]()
+        self.flow = ""
 
     def run(self) -> None:
         if not self.future.set_running_or_notify_cancel():
@@ -53,7 +74,10 @@ class Lanes(Executor):
     def __init__(self, lanes: int, threads: int) -> None:
         """At most `lanes` calls run beside those that have given up their lane, on at most `threads` threads in all."""
         self._free, self._most = lanes, threads
-        self._queue: SimpleQueue[_Task | None] = SimpleQueue()
+        self._queue: SimpleQueue[Any] = SimpleQueue()
+        """Tasks, `_NEXT` for one of those in turn, None at the end."""
+        self._turns: FairQueue[_Task] = FairQueue()
+        self._turning = threading.Lock()
         self._lock = threading.Lock()
         self._on_lanes: set[_Worker] = set()
         self._idle: list[_Worker] = []
@@ -71,10 +95,29 @@ class Lanes(Executor):
         if self._closed:
             raise RuntimeError("no calls are taken any more")
         task = _Task(fn, args)
-        self._queue.put(task)
+        if self._queue.empty():
+            self._queue.put(task)
+        else:
+            self._line_up(task)
         if not self._busy.is_set():
             self._busy.set()
         return task.future
+
+    def _line_up(self, task: _Task) -> None:
+        task.flow = connection_of(task.arguments)
+        with self._turning:
+            self._turns.push(task.flow, task, _USUAL_SECONDS)
+        self._queue.put(_NEXT)
+
+    def _in_turn(self) -> _Task:
+        with self._turning:
+            return self._turns.pop().item
+
+    def _charge(self, task: _Task, seconds: float) -> None:
+        """Takes down how long a call has had its lane, if others wait for one."""
+        if task.flow and self._turns:
+            with self._turning:
+                self._turns.charge(task.flow, seconds - _USUAL_SECONDS)
 
     def give_up(self) -> None:
         """Says that the calling thread is about to wait, or to take long: others may have its lane."""
@@ -119,13 +162,17 @@ class Lanes(Executor):
 
     def _work(self, worker: _Worker) -> None:
         self._current.worker = worker
-        while (worker.has_lane or self._has_lane(worker)) and (task := self._queue.get()) is not None:
+        while (worker.has_lane or self._has_lane(worker)) and (found := self._queue.get()) is not None:
+            task: _Task = self._in_turn() if found is _NEXT else found
+            del found
             if self._closed:
                 task.future.cancel()
                 continue
-            worker.began = time.monotonic()
+            worker.began = began = time.monotonic()
             task.run()
             worker.began = None
+            if worker.has_lane:
+                self._charge(task, time.monotonic() - began)
             del task  # it may hold a large request
 
     def _has_lane(self, worker: _Worker) -> bool:

@@ -85,7 +85,10 @@ class Method:
             rpc.admit_message(data)
             rpc.end_at_deadline()
             for reply in self.handler(data, rpc):
-                yield rpc.encode(reply)
+                encoded = rpc.encode(reply)
+                rpc.ticket.rests()
+                yield encoded
+                rpc.ticket.goes_on(rpc.control)
 
     def _stream_unary(self, stream: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
         with Rpc(self, context) as rpc:

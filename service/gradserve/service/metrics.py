@@ -5,11 +5,12 @@ Callers are named if the service knows them, and then a bounded number of them.
 
 from __future__ import annotations
 
+import functools
 import platform
 import threading
 from collections import Counter as CountOf
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -31,8 +32,11 @@ from prometheus_client.registry import Collector
 from gradserve.pools.local.pool import LocalPool
 from gradserve.questions.report import PHASES, Report
 from gradserve.questions.verdicts import Verdict
+from gradserve.service.admission import Admission
 from gradserve.service.caller_counts import Callers
+from gradserve.service.gate import Gate
 from gradserve.service.histograms import Histogram, Row
+from gradserve.service.queues import DELAYS
 
 if TYPE_CHECKING:
     from gradserve.pools.ray.pool import RayPool
@@ -71,6 +75,22 @@ class _Count(Collector):
         yield CounterMetricFamily(self._name, self._text, value=self._read())
 
 
+class _Counts(Collector):
+    """A counter with a label that is kept elsewhere."""
+
+    def __init__(self, name: str, text: str, label: str) -> None:
+        self._name, self._text, self._label = name, text, label
+        self.read: Callable[[], Mapping[str, int]] = dict
+        """Where it is kept."""
+
+    def collect(self) -> Iterable[Metric]:
+        """The counter."""
+        family = CounterMetricFamily(self._name, self._text, labels=(self._label,))
+        for value, count in self.read().items():
+            family.add_metric((value,), count)
+        yield family
+
+
 class Metrics:
     """The metrics of one service, in a registry of their own.
 
@@ -84,8 +104,8 @@ class Metrics:
         self._ended: deque[tuple[MethodMetrics, Ended]] = deque()
         self._catching_up = threading.Lock()
         self.registry = _Registry(self.catch_up)
-        for collector in (ProcessCollector, PlatformCollector, GCCollector):
-            collector(registry=self.registry)
+        for standard in (ProcessCollector, PlatformCollector, GCCollector):
+            standard(registry=self.registry)
         self.calls = self._counter("calls", "Calls that have ended.", "method", "code", "executor")
         self.callers = Callers(
             max_callers,
@@ -102,8 +122,11 @@ class Metrics:
             _SECONDS,
         )
         self.batch_size = Histogram("gradserve_batch_size", "Points in a call.", ("method",), _POINTS)
-        for histogram in (self.seconds, self.batch_size):
-            self.registry.register(histogram)
+        self.shed = _Counts("gradserve_shed", "Calls that were turned away.", "limit")
+        text = "Time that calls waited for others which had to wait and were let in."
+        self.queue_seconds = Histogram("gradserve_queue_seconds", text, (), DELAYS)
+        for collector in (self.seconds, self.batch_size, self.queue_seconds, self.shed):
+            self.registry.register(collector)
         self.chunks = self._counter("chunks", "Chunks that have been run.")
         self.retries = self._counter("worker_retries", "Chunks that were run again because their worker died.")
         self.plan_hits = self._counter("plan_cache_hits", "Calls whose plan was known.")
@@ -114,6 +137,8 @@ class Metrics:
             self.verifications.labels(verdict.value)
         self.in_flight = self._gauge("in_flight", "Calls that are worked on.")
         self.max_in_flight = self._gauge("max_in_flight", "The most calls that are worked on at once.")
+        self.limit = self._gauge("in_flight_limit", "Calls of a kind that may run at once, as measured.", "kind")
+        self.running = self._gauge("running", "Calls of a kind that run.", "kind")
         self.queued = self._gauge("queued", "Calls that wait for others to end.")
         self.workers = self._gauge("workers", "Workers that run chunks.", "pool")
         self.workers_wanted = self._gauge("workers_wanted", "Workers asked for, ready or not.", "pool")
@@ -132,6 +157,16 @@ class Metrics:
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(f"gradserve_{name}", text, labels, registry=self.registry)
+
+    def watch_admission(self, admission: Admission) -> None:
+        """Shows who is worked on, who waits and who is turned away from now on."""
+        self.in_flight.set_function(lambda: admission.calls)
+        self.queued.set_function(lambda: admission.waiting)
+        for kind, gate in admission.gates.items():
+            self.limit.labels(kind).set_function(functools.partial(_limit, gate))
+            self.running.labels(kind).set_function(functools.partial(getattr, gate, "inside"))
+        self.shed.read = lambda: admission.shed
+        self.queue_seconds.show(admission.delays)
 
     def watch_front_end(self, pool: LocalPool) -> None:
         """Shows the front end's own pool from now on."""
@@ -192,17 +227,9 @@ class MethodMetrics:
         )
         self._ended: CountOf[tuple[grpc.StatusCode, str]] = CountOf()
 
-    def ended(
-        self,
-        code: grpc.StatusCode,
-        spans: Sequence[float],
-        received: int,
-        sent: int,
-        report: Report | None,
-        caller: str = "",
-    ) -> None:
+    def ended(self, *ended: *Ended) -> None:
         """Takes down one call. `spans` are seconds by phase, as many as the call has reached."""
-        self._metrics.note(self, (code, spans, received, sent, report, caller))
+        self._metrics.note(self, ended)
 
     def count(self, ended: Ended) -> None:
         """Adds a call up with others."""
@@ -256,6 +283,10 @@ class _Totals:
         for name, amount in self.added.items():
             self._counters[name].inc(amount)
         self.added.clear()
+
+
+def _limit(gate: Gate) -> float:
+    return 0.0 if gate.adaptive is None else gate.adaptive.limit
 
 
 def _version() -> str:

@@ -19,6 +19,7 @@ from gradserve.runtime.shared import Opened
 from gradserve.service.identity.caller import ANONYMOUS
 from gradserve.service.served import Heard, Served, metadata_of_call, request_id_of
 from gradserve.service.status import abort, code_of
+from gradserve.service.ticket import Ticket
 
 if TYPE_CHECKING:
     from gradserve.service.methods import Method
@@ -46,6 +47,7 @@ class Rpc:
         "_request_id",
         "_sent",
         "_size",
+        "_streams",
         "_timer",
         "caller",
         "control",
@@ -53,7 +55,10 @@ class Rpc:
         "memory",
         "places",
         "report",
+        "ticket",
     )
+    ticket: Ticket
+    """What it holds, once admitted."""
 
     def __init__(self, method: Method, context: grpc.ServicerContext) -> None:
         """Starts the clock."""
@@ -62,7 +67,8 @@ class Rpc:
         self._context = context
         self._admitted = self._read = self._ran = self._encode = 0.0
         self._received = self._sent = 0
-        self._size: int | None = None
+        self._size = 0
+        self._streams = False
         self._timer: Timer | None = None
         self._request_id = ""
         # Without a deadline gRPC says that ages are left.
@@ -77,7 +83,8 @@ class Rpc:
         self.places = _NO_PLACES
         """Where in the request the things lie that violations name; see `status_of`."""
         self._heard = Heard() if method.house.told else None
-        self.control.ran = None if self._heard is None else self._heard.ran
+        if self._heard is not None:
+            self.control.ran = self._heard.ran
         if not context.add_callback(self.control.cancel):
             self.control.cancel()
 
@@ -88,10 +95,14 @@ class Rpc:
             self._request_id = request_id_of(metadata_of_call(self._context))
         return self._request_id
 
-    def admit(self, size: int) -> None:
+    def admit(self, size: int, may_be_shed: bool = True) -> None:
         """Finds out who calls, and waits until there is room for a call of `size` bytes."""
-        self.caller = self._method.house.identify(self._context)
-        self._method.house.admission.enter(size, self.control)
+        house = self._method.house
+        self.caller = house.identify(self._context)
+        # Room is shared between callers: where nothing is known of them, each connection is one.
+        whose = self.caller.name or self._context.peer()
+        self.ticket = house.admission.enter(size, self.control, whose, may_be_shed)
+        self.control.asks(self.ticket.begins)
         self._size = size
         self._admitted = self._read = time.perf_counter()
 
@@ -101,19 +112,21 @@ class Rpc:
         self._received = len(data)
 
     def admit_next(self, data: bytes) -> None:
-        """Waits until there is room for a message of a stream, in the place of the one before; its clock starts."""
+        """Waits until there is room for a message of a stream, in the place of the one before; its clock starts.
+
+        Once the stream is let in no message is turned away: it waits.
+        """
         self._entered = time.perf_counter()
         size = max(len(data), CHUNK_BYTES)
         if size != self._size:
-            if self._size is not None:
-                self._method.house.admission.leave(self._size)
-                self._size = None
-            self._method.house.admission.enter(size, self.control)
-            self._size = size
+            self.ticket.leave()
+            self.admit(size, may_be_shed=False)
+        self.ticket.may_be_shed = False
         self._admitted = self._read = time.perf_counter()
 
     def end_at_deadline(self) -> None:
         """Sees to it that a stream ends at the deadline, even if the client neither sends nor reads."""
+        self._streams = True
         self.control.waits()
         self._timer = Timer((self.control.remaining or 0.0) + GRACE_SECONDS, self._context.cancel)
         self._timer.daemon = True
@@ -124,6 +137,7 @@ class Rpc:
         for data in stream:
             self._received += len(data)
             yield data
+            self.ticket.rests()
 
     def parse(self, data: bytes) -> Any:
         """The request message in these bytes."""
@@ -175,8 +189,8 @@ class Rpc:
             self._timer.cancel()
         if self.memory is not None:
             self.memory.close()
-        if self._size is not None:
-            self._method.house.admission.leave(self._size)
+        if self._admitted:
+            self.ticket.leave(as_predicted=error is None and not self._streams)
         if error is None:
             self._ended(grpc.StatusCode.OK)
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -80,9 +81,7 @@ class Server:
         self.blobs = BlobStore(settings.blob_store_bytes - uploading, settings.max_blob_bytes)
         uploads = Uploads(uploading, settings.max_blob_bytes)
         self.owned = Owned(self.graphs, self.blobs, uploads, settings.max_owned)
-        self.admission = Admission(
-            settings.max_in_flight, settings.max_in_flight_bytes, settings.max_queued, settings.queue_seconds
-        )
+        self.admission = Admission(settings, settings.workers or os.cpu_count() or 1)
         self.port = 0
         """The port that is listened on, once started; 0 for a Unix socket."""
         self.metrics_port: int | None = None
@@ -247,8 +246,7 @@ class Server:
     def _publish(self, running: ExitStack, front_end: LocalPool, cluster: RayPool | None) -> None:
         """Starts the metrics page."""
         metrics = self.metrics
-        metrics.in_flight.set_function(lambda: self.admission.calls)
-        metrics.queued.set_function(lambda: self.admission.waiting)
+        metrics.watch_admission(self.admission)
         metrics.max_in_flight.set(self.settings.max_in_flight)
         metrics.graphs.set_function(lambda: len(self.graphs))
         metrics.blob_bytes.set_function(lambda: self.blobs.bytes)

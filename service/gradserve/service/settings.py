@@ -12,9 +12,10 @@ from typing import Any, Literal
 
 from gradserve.ir.errors import InvalidRequest
 from gradserve.ir.limits import DEFAULT_LIMITS, GraphLimits
-from gradserve.ir.quantities import Amount, Bytes, Count, Port, Seconds
+from gradserve.ir.quantities import Amount, Bytes, Count, Number, Port, Seconds, Share
 from gradserve.jobs.limits import Limits
 from gradserve.service.described import PREFIX
+from gradserve.service.room import Amounts
 
 MAX_PORT = (1 << 16) - 1
 _SPARE_THREADS = 8
@@ -117,10 +118,31 @@ class Settings:
     """Calls that are worked on at once, by each process: how connections spread over them is left to chance."""
     max_in_flight_bytes: Bytes = 1 << 30
     """Bytes of the requests of those calls."""
+    max_in_flight_flops: Number = 1e17
+    """Predicted floating-point operations of those calls; one that takes more runs alone."""
+    max_in_flight_seconds: Seconds = 36_000.0
+    """Predicted seconds of those calls, on one worker."""
+    max_in_flight_peak_bytes: Bytes = 64 << 30
+    """Predicted bytes of arrays of those calls that run in the process itself."""
+    min_in_flight: Count | None = None
+    """Calls of a kind that may run at once however slow they become; None means as many as there are workers.
+
+    The limit follows what is measured between this and `max_in_flight`.
+    """
+    caller_share: Share = 1.0
+    """The most that one caller may have of each of these limits, as a share of it."""
     max_queued: Amount = 64
     """Calls that may wait for others to end; further ones are told to try again."""
     queue_seconds: Seconds = 1.0
-    """How long they may wait."""
+    """How long calls may wait in a burst that will be worked off, if they do not take long themselves."""
+    queue_target: Seconds = 0.01
+    """How long calls may wait in a queue that stands and grows, in seconds; or half as long as they take."""
+    quota_flops: Number | None = None
+    """Predicted floating-point operations that each caller may spend in a second, in the long run; None for no end."""
+    quota_bytes: Number | None = None
+    """Predicted bytes that programs of each caller may read and write in a second."""
+    quota_seconds: Seconds = 60.0
+    """How many seconds' worth of these each caller may spend at once."""
     lanes: Count = 2
     """Small calls that run at the same moment, by each process; those that wait or take long go on beside them."""
     threads: Count | None = None
@@ -191,11 +213,23 @@ class Settings:
         return replace(
             self,
             max_in_flight_bytes=min(self.max_in_flight_bytes, memory // 8),
+            max_in_flight_peak_bytes=min(self.max_in_flight_peak_bytes, memory // 2),
             graph_store_bytes=min(self.graph_store_bytes, memory // 16),
             plan_bytes=min(self.plan_bytes, memory // 32),
             blob_store_bytes=min(self.blob_store_bytes, memory // 4),
             front_end_bytes=min(self.front_end_bytes, memory // 4),
         )
+
+    @property
+    def room(self) -> Amounts:
+        """The most that all calls in flight may take together."""
+        return Amounts(**{name: float(getattr(self, name)) for name in Amounts._fields})
+
+    @property
+    def quotas(self) -> dict[str, float]:
+        """What each caller may spend in a second, by the name of the setting; without those that have no end."""
+        given = {"quota_flops": self.quota_flops, "quota_bytes": self.quota_bytes}
+        return {name: rate for name, rate in given.items() if rate is not None}
 
     @property
     def host(self) -> str:

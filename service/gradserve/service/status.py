@@ -25,7 +25,7 @@ from gradserve.wire.errors import DOMAIN, encode_violation, error_info
 
 DETAILS_KEY = "grpc-status-details-bin"
 RETRY_SECONDS = 0.2
-"""How long a client waits that was turned away; clients add their own jitter."""
+"""How long a client waits that is not told how long; clients add their own jitter."""
 
 CODES: Mapping[type[GradserveError], grpc.StatusCode] = {
     errors.InvalidGraph: grpc.StatusCode.INVALID_ARGUMENT,
@@ -41,6 +41,7 @@ CODES: Mapping[type[GradserveError], grpc.StatusCode] = {
     errors.PermissionDenied: grpc.StatusCode.PERMISSION_DENIED,
     errors.WorkerLost: grpc.StatusCode.UNAVAILABLE,
     errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
+    errors.Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
     errors.Cancelled: grpc.StatusCode.CANCELLED,
 }
@@ -79,10 +80,10 @@ def status_of(error: BaseException, places: Mapping[str, str], method: str, requ
 def metadata_of(error: BaseException, status: status_pb2.Status) -> tuple[tuple[str, str | bytes], ...]:
     """The trailing metadata that carries the status of an error."""
     metadata: tuple[tuple[str, str | bytes], ...] = ((DETAILS_KEY, status.SerializeToString()),)
-    if status.code == grpc.StatusCode.UNAVAILABLE.value[0]:
+    pause = _retry_after(error)
+    if pause is not None or status.code == grpc.StatusCode.UNAVAILABLE.value[0]:
         # What gRPC's own retries look at; RetryInfo is for everyone else.
-        pause = round(1e3 * RETRY_SECONDS) if _may_pass(error) else -1
-        metadata += (("grpc-retry-pushback-ms", str(pause)),)
+        metadata += (("grpc-retry-pushback-ms", str(-1 if pause is None else round(1e3 * pause))),)
     return metadata
 
 
@@ -96,9 +97,14 @@ def abort(
     raise AssertionError("abort returned")
 
 
-def _may_pass(error: BaseException) -> bool:
-    """Whether the same call may succeed soon. One that has cost several workers their lives would cost more."""
-    return code_of(error) is grpc.StatusCode.UNAVAILABLE and not isinstance(error, errors.WorkerLost)
+def _retry_after(error: BaseException) -> float | None:
+    """The seconds after which the same call may succeed; None if it is not to be repeated.
+
+    One that is over a limit always will be; one that has cost several workers their lives would cost more.
+    """
+    if isinstance(error, errors.Overloaded):
+        return error.retry_after
+    return RETRY_SECONDS if isinstance(error, errors.Unavailable) else None
 
 
 def _status(
@@ -113,13 +119,14 @@ def _status(
     if listed:
         details.append(error_details_pb2.BadRequest(field_violations=violations))
         details.append(errors_pb2.Violations(violations=[encode_violation(_shortened(each)) for each in listed]))
-    if isinstance(error, errors.LimitExceeded):
+    if isinstance(error, errors.LimitExceeded | errors.Overloaded):
         quota = error_details_pb2.QuotaFailure.Violation(
             subject=error.limit, description=_cut(error.message, _MAX_DESCRIPTION)
         )
         details.append(error_details_pb2.QuotaFailure(violations=[quota]))
-    if _may_pass(error):
-        delay = duration_pb2.Duration(nanos=round(1e9 * RETRY_SECONDS))
+    pause = _retry_after(error)
+    if pause is not None:
+        delay = duration_pb2.Duration(seconds=int(pause), nanos=round(1e9 * (pause % 1.0)))
         details.append(error_details_pb2.RetryInfo(retry_delay=delay))
     return _packed(code, _message(error, violations, total), details)
 

@@ -151,6 +151,20 @@ class Unavailable(GradserveError):
     reason = "UNAVAILABLE"
 
 
+class Overloaded(Unavailable):
+    """There is work enough for now, of all callers or of this one; try again, but not at once."""
+
+    reason = "OVERLOADED"
+
+    def __init__(
+        self, message: str, violations: Sequence[Violation] = (), limit: str = "", retry_after: float = 0.2
+    ) -> None:
+        """Names the limit, such as `max_in_flight`, and the seconds after which there should be room."""
+        self.limit = limit
+        self.retry_after = retry_after
+        super().__init__(message, violations)
+
+
 class DeadlineExceeded(GradserveError):
     """The deadline passed before the answer was there."""
 

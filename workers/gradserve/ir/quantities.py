@@ -53,10 +53,10 @@ class Quantity:
             times = number / self.units[unit.lower()]
             if times == math.floor(times):
                 return f"{math.floor(times)}{unit}"
-        if self.whole:
+        if self.whole or not self.shown:
             return number
         short = f"{number:g}" if float(f"{number:g}") == number else repr(number)
-        return short + (self.shown[-1] if self.shown else "")
+        return short + self.shown[-1]
 
     def _number(self, raw: object) -> float:
         if isinstance(raw, int | float) and not isinstance(raw, bool) and math.isfinite(raw):
@@ -84,5 +84,7 @@ Seconds: TypeAlias = Annotated[
 """A time, such as 30s or 1.5h."""
 Number: TypeAlias = Annotated[float, Quantity("number from 0", whole=False)]
 """A number that need not be whole."""
+Share: TypeAlias = Annotated[float, Quantity("share", most=1, whole=False)]
+"""A part of a whole."""
 Port: TypeAlias = Annotated[int, Quantity("port", most=(1 << 16) - 1, metavar="PORT")]
 """A port, where 0 means any that is free."""

@@ -75,6 +75,7 @@ class Ready:
         instance, matrix = scheduled.pieces[0].instance, form.matrix
         self._scheduled, self._direct, self._points, self._matrix = scheduled, direct, form.points, matrix
         self._mode = matrix.mode if matrix else Mode.AUTO
+        self._planned = scheduled.planned
         self._constants = {**instance.arrays, **(matrix.basis if matrix else {})}
         self._derivatives = scheduled.derivatives
         types = instance.program.graph.output_types
@@ -102,6 +103,7 @@ class Ready:
         control.check()
         if self._scheduled.seconds > BESIDE_SECONDS:
             control.waits()
+        control.begins(self._planned)
         given.update(self._constants)
         made = self._direct(given, control)
         arrays, some, taken = self._arrays(made, given)

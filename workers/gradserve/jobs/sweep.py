@@ -31,6 +31,7 @@ from gradserve.questions.derivations import Derivation, Evaluate
 from gradserve.questions.report import Kinks, Report
 from gradserve.runtime.control import Control
 from gradserve.runtime.garbage import uncollected
+from gradserve.runtime.planned import Planned
 
 
 @dataclass(frozen=True)
@@ -207,6 +208,14 @@ class SweepSchedule:
         """Bytes read and written by all chunks."""
         return self.sweep.runs * sum(piece.instance.program.cost.bytes for piece in self.pieces)
 
+    @functools.cached_property
+    def planned(self) -> Planned:
+        """What is predicted for all chunks, as whoever lets them begin sees it."""
+        beside = min(len(self.pieces) * self.sweep.laps, self.pool.size)
+        return Planned(
+            self.flops, self.bytes, self.seconds, self.seconds / max(1, beside), self.peak_bytes, self.pool.name
+        )
+
     @property
     def sizes(self) -> tuple[int, ...]:
         """The positions of the axis in each chunk, lap by lap."""
@@ -224,15 +233,16 @@ class SweepSchedule:
             executor=self.executor,
             recurrence=self.sweep.recurrence,
         )
-        return SweepRun(self, Mending(self, work, cut, control), control)
+        planned = self.planned.part(len(wanted) / (len(self.pieces) * self.sweep.laps))
+        return SweepRun(self, planned, Mending(self, work, cut, control), control)
 
 
 class SweepRun:
     """The results of a sweep's chunks in their order, and at any time the report so far."""
 
-    def __init__(self, schedule: SweepSchedule, results: Mending, control: Control) -> None:
+    def __init__(self, schedule: SweepSchedule, planned: Planned, results: Mending, control: Control) -> None:
         """Runs nothing before the first result is asked for."""
-        self._schedule, self._results, self._control = schedule, results, control
+        self._schedule, self._planned, self._results, self._control = schedule, planned, results, control
         self._started = time.perf_counter()
         self._waited = float("inf")
         self._done = self._retries = 0
@@ -240,13 +250,13 @@ class SweepRun:
 
     def __iter__(self) -> Iterator[ChunkResult]:
         self._control.check()
+        self._control.begins(self._planned)
         for result in self._results:
             self._waited = min(self._waited, result.waited)
             self._done += 1
             self._retries += result.retries
             self._workers[result.worker] = None
-            if self._control.ran is not None:
-                self._control.ran(result)
+            self._control.ran(result)
             yield result
         if self._schedule.heat is not None:
             self._schedule.heat.add(time.perf_counter() - self._started)

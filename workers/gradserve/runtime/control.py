@@ -8,12 +8,17 @@ from collections.abc import Callable
 from typing import Any
 
 from gradserve.ir.errors import Cancelled, DeadlineExceeded
+from gradserve.runtime.planned import Planned
+
+
+def _unheard(_chunk: Any) -> None:
+    pass
 
 
 class Control:
     """A deadline and a cancellation flag, seen by every thread that works for one call."""
 
-    __slots__ = ("__weakref__", "_callbacks", "_cancelled", "_lock", "_waits", "deadline", "ran")
+    __slots__ = ("__weakref__", "_begins", "_callbacks", "_cancelled", "_lock", "_waits", "deadline", "ran")
 
     def __init__(self, deadline: float | None = None, waits: Callable[[], None] | None = None) -> None:
         """`deadline` is in seconds since the epoch, so that it means the same on every machine.
@@ -21,8 +26,9 @@ class Control:
         `waits` is called when the thread of the call is about to wait for others, or to take long.
         """
         self._waits = waits
+        self._begins: Callable[[Planned, Control], None] | None = None
         self.deadline = deadline
-        self.ran: Callable[[Any], None] | None = None
+        self.ran: Callable[[Any], None] = _unheard
         """Hears of every chunk that has been run for the call."""
         self._cancelled = False
         self._callbacks: list[Callable[[], None]] = []
@@ -37,6 +43,20 @@ class Control:
         """Says that this thread, which works for the call, is about to wait for others, or to take long."""
         if self._waits is not None:
             self._waits()
+
+    def asks(self, begins: Callable[[Planned, Control], None]) -> None:
+        """Has `begins` called before work begins, which returns when it may."""
+        self._begins = begins
+
+    def begins(self, planned: Planned) -> None:
+        """Says that the call is about to do what is planned; returns when it may.
+
+        Raises:
+            Overloaded: not now.
+            Cancelled, DeadlineExceeded: as `check`, after waiting.
+        """
+        if self._begins is not None:
+            self._begins(planned, self)
 
     def on_cancel(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Calls `callback` once when cancelled, at once if that has happened. The result takes the wish back."""

@@ -18,6 +18,7 @@ from gradserve.ir.errors import (
     MemoryNotShared,
     NotDifferentiable,
     NumericalFailure,
+    Overloaded,
     PermissionDenied,
     Unauthenticated,
     Unavailable,
@@ -75,7 +76,7 @@ def error_info(error: GradserveError, summary: str, listed: int, total: int) -> 
         metadata[_SUMMARY] = summary
     if listed < total:
         metadata |= {_TOTAL: str(total), _LEFT_OUT: str(total - listed)}
-    if isinstance(error, LimitExceeded):
+    if isinstance(error, LimitExceeded | Overloaded):
         metadata[_LIMIT] = error.limit
     if isinstance(error, BlobNotFound):
         metadata[_DIGESTS] = ",".join(error.digests[:_MAX_DIGESTS])
@@ -84,24 +85,29 @@ def error_info(error: GradserveError, summary: str, listed: int, total: int) -> 
 
 def decode_error(status: status_pb2.Status) -> GradserveError | None:
     """The error that a gradserve service meant; None if no such service has said anything."""
-    info, request, violations = error_details_pb2.ErrorInfo(), error_details_pb2.RequestInfo(), errors_pb2.Violations()
+    info, violations, retry = error_details_pb2.ErrorInfo(), errors_pb2.Violations(), error_details_pb2.RetryInfo()
+    request = error_details_pb2.RequestInfo()
     for detail in status.details:
-        for message in (info, request, violations):
+        for message in (info, request, violations, retry):
             if detail.Is(message.DESCRIPTOR):
                 detail.Unpack(message)
     if not info.reason:
         return None
-    found = _error(info, status.message, [decode_violation(violation) for violation in violations.violations])
+    listed = [decode_violation(violation) for violation in violations.violations]
+    found = _error(info, status.message, listed, retry.retry_delay.ToTimedelta().total_seconds())
     found.request_id = request.request_id
     return found
 
 
-def _error(info: Any, text: str, violations: list[Violation]) -> GradserveError:
+def _error(info: Any, text: str, violations: list[Violation], retry_after: float) -> GradserveError:
     if info.reason == BlobNotFound.reason:
         return BlobNotFound([digest for digest in info.metadata[_DIGESTS].split(",") if digest])
     message = info.metadata.get(_SUMMARY) or text or info.reason
+    limit = info.metadata.get(_LIMIT, "")
+    if info.reason == Overloaded.reason:
+        return Overloaded(message, violations, limit, retry_after)
     if info.reason == LimitExceeded.reason:
-        return LimitExceeded(info.metadata.get(_LIMIT, ""), message, violations)
+        return LimitExceeded(limit, message, violations)
     left_out = info.metadata.get(_LEFT_OUT)
     if left_out:
         message += f" ({left_out} more violations are left out)"

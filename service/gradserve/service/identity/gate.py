@@ -48,7 +48,7 @@ class Gate(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in the 
             try:
                 self._authenticator.identify(context)
             except GradserveError as error:
-                counts.ended(code_of(error), (), 0, 0, None)
+                counts.ended(code_of(error), (), 0, 0, None, "")
                 abort(context, error, {}, name, request_id)
             # Known a moment later, as when the file of tokens has changed in between.
             abort(context, Unavailable("who calls was not known yet; try again"), {}, name, request_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from types import TracebackType
 
@@ -47,6 +48,18 @@ class Deadline:
     ) -> None:
         if isinstance(error, DeadlineExceeded) and self._seconds is not None:
             raise late(self._seconds) from None
+
+
+def paused(deadline: Deadline, seconds: float, told: bool) -> float | None:
+    """The seconds left after a pause of about so many, 0 if it would be longer than what is left; None without end.
+
+    What the service has `told` is not cut short. Clients do not wait equally long: many of them wait for one service.
+    """
+    if not told:
+        return deadline.pause(seconds * random.uniform(0.5, 1.0))
+    seconds *= random.uniform(1.0, 1.25)
+    left = deadline.left()
+    return 0.0 if left is not None and left <= seconds else deadline.pause(seconds)
 
 
 def late(seconds: float) -> DeadlineExceeded:

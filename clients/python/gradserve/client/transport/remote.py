@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import random
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
@@ -13,7 +12,7 @@ import grpc
 from gradserve import wire
 from gradserve.client.backend import Again, asked_anew
 from gradserve.client.transport.connection import Connection
-from gradserve.client.transport.deadline import Deadline
+from gradserve.client.transport.deadline import Deadline, paused
 from gradserve.client.transport.identity import Identity
 from gradserve.client.transport.memory import Memories
 from gradserve.client.transport.quick import Kinds, Known
@@ -21,7 +20,14 @@ from gradserve.client.transport.session import Session
 from gradserve.client.transport.steps import Alone, Begin, Next, Pause, Send, Step, Steps, Tell
 from gradserve.client.transport.streaming import Stream
 from gradserve.client.transport.tracing import traced, traced_stream
-from gradserve.ir.errors import BlobNotFound, DeadlineExceeded, GradserveError, GraphNotRegistered, Unavailable
+from gradserve.ir.errors import (
+    BlobNotFound,
+    DeadlineExceeded,
+    GradserveError,
+    GraphNotRegistered,
+    Overloaded,
+    Unavailable,
+)
 from gradserve.questions.asked import Answer, Question
 from gradserve.questions.derivations import DERIVATIONS
 from gradserve.questions.derivatives import Differentiate
@@ -82,8 +88,12 @@ class RemoteBackend:
         if isinstance(question, Differentiate):
             known = self._kinds.of(question)
             if known.request is not None and self._session.knows(question.call.graph):
-                with contextlib.suppress(Unavailable, GraphNotRegistered, BlobNotFound):
+                try:
                     return self._at_once(question, known, known.request, deadline)
+                except Overloaded as refused:
+                    return self._finish(self._session.ask(question, refused), deadline)
+                except (Unavailable, GraphNotRegistered, BlobNotFound):
+                    pass
             if not self._memories.size_of(question) and not is_rounded(question):
                 known.learn(question)
         return self._finish(self._session.ask(question), deadline)
@@ -157,9 +167,8 @@ class RemoteBackend:
                 return streams.enter_context(contextlib.closing(stream))
             case Next(replies):
                 return next(replies, None)
-            case Pause(seconds):
-                # Not all at the same moment: many clients wait for one service.
-                return deadline.pause(seconds * random.uniform(0.5, 1.0))
+            case Pause(seconds, told):
+                return paused(deadline, seconds, told)
             case Alone(key, inner):
                 with self._held(key, deadline):
                     return self._finish(inner, deadline)

@@ -9,10 +9,18 @@ from typing import Any, TypeVar, cast
 
 from gradserve import wire
 from gradserve.client.transport.blobs import INLINE_BYTES, Blobs, Filler
+from gradserve.client.transport.budget import RetryBudget
 from gradserve.client.transport.errors import Closed, Unreachable
 from gradserve.client.transport.memory import Lease, Memories
 from gradserve.client.transport.steps import Alone, Begin, Next, Pause, Send, Steps, Tell
-from gradserve.ir.errors import BlobNotFound, GraphNotRegistered, InvalidRequest, MemoryNotShared, Unavailable
+from gradserve.ir.errors import (
+    BlobNotFound,
+    GraphNotRegistered,
+    InvalidRequest,
+    MemoryNotShared,
+    Overloaded,
+    Unavailable,
+)
 from gradserve.ir.graph import Graph
 from gradserve.questions.asked import Answer, Question
 from gradserve.questions.call import Argument
@@ -51,6 +59,7 @@ class Session:
         """Nothing is known to be there. `memories` is what may be shared with the service; without it nothing is."""
         self._memories = memories or Memories("")
         self._blobs = Blobs()
+        self._budget = RetryBudget()
         self._registered: set[str] = set()
         self._reached = False
 
@@ -66,9 +75,13 @@ class Session:
         """Takes down that the service lacks the graph."""
         self._registered.discard(graph.digest)
 
-    def ask(self, question: Question) -> Steps[Answer]:
-        """The one answer to a question."""
-        return (yield from self._insist(lambda: self._with_graph(graph_of(question), lambda: self._ask(question))))
+    def ask(self, question: Question, refused: Overloaded | None = None) -> Steps[Answer]:
+        """The one answer to a question, of which the service may have said before that it comes too early."""
+
+        def ask() -> Steps[Answer]:
+            return self._with_graph(graph_of(question), lambda: self._ask(question))
+
+        return (yield from self._insist(ask, refused))
 
     def stream(self, question: Question) -> Steps[None]:
         """Tells the answers to a question one by one.
@@ -99,21 +112,32 @@ class Session:
 
         yield from self._insist(again)
 
-    def _insist(self, attempt: Callable[[], Steps[T]]) -> Steps[T]:
-        """What an attempt comes to; tried again while the service is away, restarts or is full, until the deadline."""
+    def _insist(self, attempt: Callable[[], Steps[T]], error: Unavailable | None = None) -> Steps[T]:
+        """What an attempt comes to; tried again while the service is away, restarts or is full, until the deadline.
+
+        An `error` is what it has come to before.
+        """
         waited, pauses, pause = 0.0, iter(PAUSES), 0.0
         while True:
-            try:
-                return (yield from attempt())
-            except Closed:
-                raise
-            except Unavailable as error:
-                self._reached |= not isinstance(error, Unreachable)
-                pause = next(pauses, pause)
-                left = yield Pause(pause)
-                waited += pause
-                if left == 0.0 or waited > self._patience(left):
+            if error is None:
+                try:
+                    found = yield from attempt()
+                    self._budget.earn()
+                    return found
+                except Closed:
                     raise
+                except Unavailable as raised:
+                    error = raised
+            self._reached |= not isinstance(error, Unreachable)
+            told = isinstance(error, Overloaded)
+            pause = error.retry_after if isinstance(error, Overloaded) else next(pauses, pause)
+            if told and not self._budget.spend():
+                raise error
+            left = yield Pause(pause, told)
+            waited += pause
+            if left == 0.0 or waited > self._patience(left):
+                raise error
+            error = None
 
     def _patience(self, left: float | None) -> float:
         """Seconds to wait altogether for a service that does not answer, of those that are left."""

@@ -37,6 +37,8 @@ class Pause:
     """Wait about so long, at most until the deadline; comes to the seconds left then, None if there is no end."""
 
     seconds: float
+    told: bool = False
+    """Whether the service has said so: then not shorter, and not at all if the deadline comes before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gradserve.client.transport.connection import Connection
-from gradserve.client.transport.deadline import Deadline
+from gradserve.client.transport.deadline import Deadline, paused
 from gradserve.client.transport.errors import Closed
 from gradserve.client.transport.session import ATTEMPTS, ENDLESS_SECONDS, PAUSES
-from gradserve.ir.errors import DeadlineExceeded, GradserveError, GraphNotRegistered, InvalidRequest, Unavailable
+from gradserve.ir.errors import (
+    DeadlineExceeded,
+    GradserveError,
+    GraphNotRegistered,
+    InvalidRequest,
+    Overloaded,
+    Unavailable,
+)
 from gradserve.questions.derivatives import Derivatives, Differentiate
 from gradserve.questions.streams import Block, Part
 from gradserve.questions.transport import rounded_arguments
@@ -70,7 +77,10 @@ class Stream:
                     forget()
                 self._require_hope(error, answered, failed)
                 failed += 1
-                if not answered:
+                if isinstance(error, Overloaded):
+                    if paused(deadline, error.retry_after, told=True) == 0.0:
+                        raise
+                elif not answered:
                     time.sleep(PAUSES[min(failed, len(PAUSES)) - 1])
 
     def _require_hope(self, error: GradserveError, answered: bool, failed: int) -> None:

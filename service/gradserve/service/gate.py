@@ -1,0 +1,117 @@
+"""A gate: the calls of one kind that are inside, those that wait for it, and how long that will take.
+
+What waits is a burst or a queue that stands. A burst is worked off and may take a while; in a queue that stands every
+call only waits as long as the one before it, for nothing. Callers that wait for their answers keep one standing, of as
+many calls as they are, and that is theirs to choose; others send on, and it grows. So once a queue has not been empty
+for a while, and as much again has come as stood there then and has not been worked off, a call is let into it only if
+it need not wait half as long as it takes itself, and is turned away at once otherwise, as in Nichols and Jacobson,
+"Controlling Queue Delay" (2012), but by what is predicted, not by what has been waited.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gradserve.service.adaptive import Adaptive
+from gradserve.service.fair import FairQueue
+from gradserve.service.waiter import Waiter
+
+STANDING_SECONDS = 0.1
+"""A queue that has not been empty for so long is no burst; one that has been is not there any more."""
+_LONGER = 4.0
+"""Nor is one that has not been empty for so many times what a call takes."""
+_BURST = 8.0
+"""How many times as long as it takes a call may wait in a burst."""
+_STANDING = 0.5
+"""The same in a queue that stands and grows."""
+_CHANCE = 16
+"""Calls that come by chance although no more come than leave, in the long run."""
+_LEAST_TOLD, _MOST_TOLD = 0.05, 10.0
+"""Seconds after which one may be told to come back."""
+_MEMORY = 0.9
+"""How much of what was seen before each departure still counts after it."""
+_MOST_REMEMBERED = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long calls may wait, in seconds."""
+
+    burst: float
+    """While the queue was empty a moment ago."""
+    standing: float
+    """In a queue that stands and grows."""
+
+
+class Gate:
+    """One kind of calls. Not safe for threads."""
+
+    def __init__(self, name: str, patience: Patience, adaptive: Adaptive | None, rate: float) -> None:
+        """`rate` is the cost that leaves in a second, until that is seen; without `adaptive` all may be inside."""
+        self.name, self.adaptive = name, adaptive
+        self.queue: FairQueue[Waiter] = FairQueue()
+        self.inside = 0
+        self._patience = patience
+        self._cost, self._seconds, self._left = rate, 1.0, 0.0
+        self._began = self._waited = 0.0
+        """Since when the queue stands, and when somebody waited last."""
+        self._stood: float | None = None
+        """The costs that waited when it was first seen that the queue stands."""
+        self._grown = 0.0
+        """Costs that have come since then, turned away or not, without those that have left."""
+        self._told: dict[str, float] = {}
+        """By caller, until when those that were turned away have been told to wait."""
+
+    @property
+    def full(self) -> bool:
+        """Whether one more would be too many."""
+        return self.adaptive is not None and self.inside >= self.adaptive.limit
+
+    def left(self, cost: float, now: float) -> None:
+        """Takes down that a call has left, others waiting or not."""
+        self._grown = max(0.0, self._grown - cost)
+        if self.queue and now - self._left < 1.0:
+            self._cost = _MEMORY * self._cost + cost
+            self._seconds = _MEMORY * self._seconds + now - self._left
+        self._left = now
+
+    def served(self, now: float) -> None:
+        """Takes down that one is let in that has waited."""
+        self._waited = now
+
+    def came(self, cost: float, seconds: float, now: float) -> None:
+        """Takes down that a call has come that will wait, or be turned away; see `patience`."""
+        if not self.queue and now - self._waited > STANDING_SECONDS:
+            self._began, self._stood = now, None
+        self._waited = now
+        self._grown += cost
+        if self._stood is None and now - self._began > max(STANDING_SECONDS, _LONGER * seconds * self._pace):
+            self._stood, self._grown = self.queue.backlog, 0.0
+
+    def wait(self, caller: str) -> float:
+        """The seconds that a call of a caller would wait, about, if it came now."""
+        return self.queue.ahead(caller) * self._seconds / max(self._cost, 1e-9)
+
+    def patience(self, cost: float, seconds: float) -> float:
+        """How long a call may wait now that is predicted to take so many seconds itself."""
+        if self._stood is not None and self._grown > self._stood + _CHANCE * cost:
+            return max(self._patience.standing, _STANDING * seconds * self._pace)
+        return self.longest(seconds)
+
+    def longest(self, seconds: float) -> float:
+        """How long a call that is predicted to take so many seconds may wait at most, having been let wait."""
+        return max(self._patience.burst, _BURST * seconds * self._pace)
+
+    def come_back(self, caller: str, cost: float, now: float) -> float:
+        """In how many seconds there will be room for a call that is turned away: after those told so before it."""
+        if len(self._told) > _MOST_REMEMBERED:
+            self._told = {name: until for name, until in self._told.items() if until > now}
+        others = sum(1 for name in self.queue.flows if name != caller)
+        until = max(now + self.wait(caller), self._told.get(caller, 0.0))
+        until += cost * (1 + others) * self._seconds / max(self._cost, 1e-9)
+        self._told[caller] = min(until, now + _MOST_TOLD)
+        return min(max(until - now, _LEAST_TOLD), _MOST_TOLD)
+
+    @property
+    def _pace(self) -> float:
+        return 1.0 if self.adaptive is None else self.adaptive.pace
