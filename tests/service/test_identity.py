@@ -281,6 +281,7 @@ def test_callers_have_limits_of_their_own(stubs, tokens):
         ("a: 1", "is no list of tokens"),
         ("- name: a", "token 1 has no name and sha256"),
         (f"- {{name: 'a:b', sha256: {'0' * 64}}}", "token 1: a name has up to 64 letters"),
+        (f"- {{name: other, sha256: '{'0' * 64}'}}", "token 1: a name has up to 64 letters"),
         ("- {name: a, sha256: gs_secret}", "token 1: sha256 is not 64 hexadecimal digits"),
         (f"- {{name: a, sha256: '{'0' * 64}', expire: 1}}", "'expire' is none of name, sha256, expires, limits"),
         (f"- {{name: a, sha256: '{'0' * 64}', expires: soon}}", "expires is no time such as"),

@@ -61,6 +61,8 @@ WRONG: dict[str, dict[str, Any]] = {
     "of nobody": {"sub": None},
     "of a number": {"sub": 7},
     "with an endless name": {"sub": "a" * 300},
+    "with a name of two lines": {"sub": "alice\nand a line of the log"},
+    "with no name": {"sub": ""},
 }
 
 

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import grpc
 
 from gradserve.ir.errors import PermissionDenied, Unauthenticated
-from gradserve.service.identity.caller import ANONYMOUS, Caller, Refused, Undecided
+from gradserve.service.identity.caller import ANONYMOUS, Caller, Refused, Undecided, named
 from gradserve.service.identity.tokens import Tokens, read_tokens
 from gradserve.service.identity.watched import Watched
 from gradserve.service.settings import Settings
@@ -119,7 +119,7 @@ class Authenticator:
             found: Mapping[str, Iterable[bytes]] = context.auth_context()  # type: ignore[assignment]  # stubs are wrong
             for field in ("x509_subject_alternative_name", "x509_common_name"):
                 for name in found.get(field, ()):
-                    return Caller(f"certificate:{name.decode(errors='replace')}", "certificate")
+                    return named("certificate", name.decode(errors="replace"))
         raise Refused("it has no credentials")
 
 

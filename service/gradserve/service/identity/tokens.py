@@ -20,7 +20,7 @@ import yaml
 from gradserve.ir.errors import InvalidRequest
 from gradserve.jobs.limits import Limits
 from gradserve.service.described import nearest, settings_of
-from gradserve.service.identity.caller import Caller
+from gradserve.service.identity.caller import OTHERS, Caller
 
 PREFIX = "gs_"
 """What tokens begin with, so that tools that look for secrets find them."""
@@ -116,7 +116,7 @@ def _token(entry: Any, where: str) -> Token:
 
 
 def _require_name(name: Any, where: str) -> None:
-    if not isinstance(name, str) or not NAME.fullmatch(name):
+    if not isinstance(name, str) or not NAME.fullmatch(name) or name == OTHERS:
         raise InvalidRequest(
             f"{where}: a name has up to 64 letters, digits and . _ @ -, and begins with one of the first"
         )
