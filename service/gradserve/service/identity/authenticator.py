@@ -104,7 +104,7 @@ class Authenticator:
         _logger.info("a call from %s is refused: %s%s", peer, refused, more)
 
     def _of_token(self, secret: str, waits: bool = True) -> Caller:
-        token = self._tokens.value().find(secret) if self._tokens else None
+        token = self._tokens.value.find(secret) if self._tokens else None
         if token is not None:
             if not token.holds(datetime.now(UTC)):
                 raise Refused(f"the token of {token.caller.name} has expired")

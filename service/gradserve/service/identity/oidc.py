@@ -115,7 +115,7 @@ class FileKeys:
 
     def current(self) -> Any:
         """All of them."""
-        return self._watched.value()
+        return self._watched.value
 
     def find(self, kid: Any, _waits: bool) -> jwt.PyJWK:
         """The key of that name; raises Refused."""
