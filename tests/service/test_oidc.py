@@ -16,11 +16,11 @@ from gradserve.ir.errors import InvalidRequest
 from gradserve.service.identity import oidc
 from gradserve.service.identity.authenticator import REFUSED
 from gradserve.service.identity.caller import Caller, Refused
-from gradserve.service.identity.watched import LOOK_SECONDS
 from gradserve.service.settings import Oidc
 from gradserve.v1 import derivative_service_pb2 as pb
 from tests.service.issuer import AUDIENCE, Issuer, Key
 from tests.service.support import call_of, refusal
+from tests.service.test_identity import until
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +61,8 @@ WRONG: dict[str, dict[str, Any]] = {
     "of nobody": {"sub": None},
     "of a number": {"sub": 7},
     "with an endless name": {"sub": "a" * 300},
+    "with a name of two lines": {"sub": "alice\nand a line of the log"},
+    "with no name": {"sub": ""},
 }
 
 
@@ -189,7 +191,7 @@ def test_keys_of_a_file(tmp_path):
     assert found.caller(old)
     issuer.keys = [Key("two")]
     file.write_text(json.dumps(issuer.jwks()))
-    time.sleep(LOOK_SECONDS * 1.1)
+    until(lambda: found._keys.current().keys[0].key_id == "two")
     assert found.caller(issuer.token())
     with pytest.raises(Refused):
         found.caller(old)

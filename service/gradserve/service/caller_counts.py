@@ -5,8 +5,7 @@ from __future__ import annotations
 import grpc
 from prometheus_client import Counter
 
-OTHERS = "other"
-"""What all callers are called that came after as many as are told apart: the name of a token may be no such word."""
+from gradserve.service.identity.caller import OTHERS
 
 
 class Callers:

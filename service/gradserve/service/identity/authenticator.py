@@ -12,7 +12,7 @@ from typing import TypeAlias
 import grpc
 
 from gradserve.ir.errors import PermissionDenied, Unauthenticated
-from gradserve.service.identity.caller import ANONYMOUS, Caller, Refused, Undecided
+from gradserve.service.identity.caller import ANONYMOUS, Caller, Refused, Undecided, named
 from gradserve.service.identity.tokens import Tokens, read_tokens
 from gradserve.service.identity.watched import Watched
 from gradserve.service.settings import Settings
@@ -104,7 +104,7 @@ class Authenticator:
         _logger.info("a call from %s is refused: %s%s", peer, refused, more)
 
     def _of_token(self, secret: str, waits: bool = True) -> Caller:
-        token = self._tokens.value().find(secret) if self._tokens else None
+        token = self._tokens.value.find(secret) if self._tokens else None
         if token is not None:
             if not token.holds(datetime.now(UTC)):
                 raise Refused(f"the token of {token.caller.name} has expired")
@@ -119,7 +119,7 @@ class Authenticator:
             found: Mapping[str, Iterable[bytes]] = context.auth_context()  # type: ignore[assignment]  # stubs are wrong
             for field in ("x509_subject_alternative_name", "x509_common_name"):
                 for name in found.get(field, ()):
-                    return Caller(f"certificate:{name.decode(errors='replace')}", "certificate")
+                    return named("certificate", name.decode(errors="replace"))
         raise Refused("it has no credentials")
 
 

@@ -28,6 +28,22 @@ ANONYMOUS = Caller("", "anonymous")
 """Everybody, where the service asks nobody."""
 
 
+OTHERS = "other"
+"""What all callers are called together whom metrics do not tell apart; nobody has this name."""
+_MOST_NAME = 256
+
+
+def named(kind: Kind, name: object) -> Caller:
+    """The caller whom an authority has given a name.
+
+    Raises:
+        Refused: it is none that can be written down, in one line of a log.
+    """
+    if not isinstance(name, str) or not 0 < len(name) <= _MOST_NAME or not name.isprintable():
+        raise Refused(f"its {kind} names nobody")
+    return Caller(f"{kind}:{name}", kind)
+
+
 class Refused(Exception):
     """Why a caller is not believed: for the log alone, as it could help who guesses."""
 

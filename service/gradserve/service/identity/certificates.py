@@ -20,11 +20,11 @@ def server_credentials(tls: Tls) -> grpc.ServerCredentials:
     """
     paths = tuple(path for path in (tls.certificate, tls.key, tls.client_ca) if path is not None)
     files = Watched(paths, lambda: _read(tls))
-    given, lock = [files.value()], threading.Lock()
+    given, lock = [files.value], threading.Lock()
 
     def renewed() -> grpc.ServerCertificateConfiguration | None:
         with lock:
-            found = files.value()
+            found = files.value
             if found is given[0]:
                 return None
             given[0] = found

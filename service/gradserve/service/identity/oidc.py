@@ -18,7 +18,7 @@ import jwt
 
 from gradserve.ir.errors import InvalidRequest, PermissionDenied
 from gradserve.runtime.caches import Lru
-from gradserve.service.identity.caller import Caller, Refused, Undecided
+from gradserve.service.identity.caller import Caller, Refused, Undecided, named
 from gradserve.service.identity.watched import Watched
 from gradserve.service.settings import Oidc
 
@@ -29,7 +29,6 @@ FETCH_SECONDS = 10.0
 _TIMEOUT = 5.0
 _DISCOVERY = "/.well-known/openid-configuration"
 _REMEMBERED = 4096
-_MOST_NAME = 256
 
 _logger = logging.getLogger(__name__)
 
@@ -69,7 +68,7 @@ class Issuer:
         if found is not None and found[1] is keys and time.time() < found[0]:
             return found[2]
         claims = self._claims(token, waits)
-        caller = Caller(f"oidc:{self._name(claims)}", "oidc")
+        caller = named("oidc", claims.get(self._settings.caller_claim))
         self._require_role(claims)
         self._known.put(name, (float(claims["exp"]), self._keys.current(), caller))
         return caller
@@ -92,12 +91,6 @@ class Issuer:
             return claims
         except (jwt.PyJWTError, TypeError, ValueError) as error:  # what they say may show parts of the token
             raise Refused(f"a token is not one of {settings.issuer} for us now: {type(error).__name__}") from None
-
-    def _name(self, claims: dict[str, Any]) -> str:
-        found = claims.get(self._settings.caller_claim)
-        if not isinstance(found, str) or not found or len(found) > _MOST_NAME:
-            raise Refused(f"the claim {self._settings.caller_claim} names nobody")
-        return found
 
     def _require_role(self, claims: dict[str, Any]) -> None:
         role, roles = self._settings.role, claims.get(self._settings.roles_claim, ())
@@ -122,7 +115,7 @@ class FileKeys:
 
     def current(self) -> Any:
         """All of them."""
-        return self._watched.value()
+        return self._watched.value
 
     def find(self, kid: Any, _waits: bool) -> jwt.PyJWK:
         """The key of that name; raises Refused."""

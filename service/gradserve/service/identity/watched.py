@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -12,7 +13,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 LOOK_SECONDS = 1.0
-"""How often a file is looked at, at most."""
+"""How long a change may go unnoticed."""
 _Stamp = tuple[int, int, int]
 
 _logger = logging.getLogger(__name__)
@@ -22,36 +23,27 @@ class Watched(Generic[T]):
     """What some files say, read again when one of them has changed. Safe for threads.
 
     What cannot be read any more, or makes no sense, is logged, and what was read before holds on: a file that is being
-    written must not turn everybody away.
+    written must not turn everybody away. A thread looks after them, so that no call waits for what is long to read; it
+    ends once nobody has this any more.
     """
 
     def __init__(self, paths: tuple[Path, ...], read: Callable[[], T]) -> None:
         """Reads them; raises what `read` does."""
         self._paths, self._read = paths, read
         self._stamps = self._look()
-        self._value = read()
-        self._looked = time.monotonic()
-        self._lock = threading.Lock()
-
-    def value(self) -> T:
+        self.value = read()
         """What they say."""
-        now = time.monotonic()
-        if now - self._looked >= LOOK_SECONDS and self._lock.acquire(blocking=False):
-            try:
-                self._looked = now
-                self._renew()
-            finally:
-                self._lock.release()
-        return self._value
+        threading.Thread(target=_watch, args=(weakref.ref(self),), name=f"watch {paths[0]}", daemon=True).start()
 
-    def _renew(self) -> None:
+    def renew(self) -> None:
+        """Reads them again if one has changed."""
         stamps = self._look()
         if stamps == self._stamps:
             return
         self._stamps = stamps
         names = ", ".join(map(str, self._paths))
         try:
-            self._value = self._read()
+            self.value = self._read()
         except Exception as error:  # whatever it is, calls go on by what was read before
             _logger.error("%s changed and cannot be read; what it said before holds on: %s", names, error)  # noqa: TRY400
         else:
@@ -59,6 +51,16 @@ class Watched(Generic[T]):
 
     def _look(self) -> tuple[_Stamp | None, ...]:
         return tuple(map(_stamp, self._paths))
+
+
+def _watch(of: weakref.ref[Watched[T]]) -> None:
+    while True:
+        time.sleep(LOOK_SECONDS)
+        watched = of()
+        if watched is None:
+            return
+        watched.renew()
+        del watched  # or it would stay for as long as this sleeps
 
 
 def _stamp(path: Path) -> _Stamp | None:
