@@ -109,3 +109,10 @@ def test_estimates_that_share_their_approximation_would_not_be_covered_as_if_the
     for name in ("SHARED", "LAST"):
         monkeypatch.setattr(in_turn, name, 0.0)
     assert outcomes(WAYS["auto"], MATRICES["flat"], Target(SIZE - 1), range(80)).coverage < 0.85
+
+
+@pytest.mark.parametrize("estimator", [Estimator.AUTO, Estimator.XTRACE, Estimator.NYSTROMPP, Estimator.HUTCHPP])
+@pytest.mark.parametrize("scale", [np.nan, 1e300, 1e-300])
+def test_what_cannot_be_squared_has_no_interval(estimator, scale):
+    found = asked(scale * MATRICES["flat"], estimator, Target(24), 0)
+    assert not np.isfinite(found.half_width[0])

@@ -15,6 +15,8 @@ from gradserve.questions.estimates import StopReason
 from gradserve.questions.resuming import Standing, State, refuse_token
 
 _EMPTY = np.zeros(0)
+SMALLEST = 1e-138
+"""Numbers below this have squares that are lost, and with them what is known of their spread."""
 INDEPENDENT = (0.0, 0.0)
 """What samples share that are independent."""
 
@@ -115,6 +117,8 @@ class Sampled:
         errors = deviations * np.where(np.arange(len(deviations)) == 0, self.of_mean(), self.of_parts())
         half = wide * errors + rounding
         half = np.where((self.count < proving(alpha)) & (deviations <= rounding), np.inf, half)
+        sizes = np.abs(base).sum() + np.abs(self.forms).max(initial=0.0)
+        half = np.where((sizes > 0) & (sizes < SMALLEST), np.inf, half)
         entries = (_EMPTY,) * 3
         if operator.diagonal:
             entries = self._entries(operator, base, outside, alpha, wide)
