@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from gradserve.client import GradserveError, InvalidRequest, NotDifferentiable
+from gradserve.questions.estimates import StopReason
 from gradserve.questions.verification import DirectionReport, EntryReport
 from tests.clients.bits import same_bits
 from tests.clients.examples import C as B
@@ -105,7 +106,7 @@ def test_progress_of_a_verification(client):
 
 def test_a_trace_and_its_interval(agree):
     def ask(client):
-        return without_times(client.function(loss).hessian_trace(W, B, rel_tol=0.1, seed=7))
+        return without_times(client.function(loss).hessian_trace(W, B, rel_tol=0.1, estimator="hutchinson", seed=7))
 
     value, (lower, upper), error, probes, reason = agree(ask)
     assert lower < value < upper
@@ -127,7 +128,7 @@ def test_the_gradient_of_a_trace(agree):
 
 def test_the_trace_of_a_diagonal_hessian_is_exact(client):
     f = client.function(lambda w: np.sum(w**3))
-    estimate = f.hessian_trace(np.arange(1.0, 5.0), rel_tol=1e-6)
+    estimate = f.hessian_trace(np.arange(1.0, 5.0), rel_tol=1e-6, estimator="hutchinson")
     assert estimate.value == pytest.approx(60.0)
     assert str(estimate).startswith("60 ± ")
     assert f.last_report == estimate.report
@@ -135,15 +136,15 @@ def test_the_trace_of_a_diagonal_hessian_is_exact(client):
 
 def test_several_parameters_and_a_selection(client):
     f = client.function(loss)
-    whole = f.hessian_trace(W, B, max_probes=2000, seed=1)
-    parts = [f.hessian_trace(W, B, wrt=name, max_probes=2000, seed=1) for name in ("w", "b")]
+    whole = f.hessian_trace(W, B, max_probes=2000, estimator="hutchinson", seed=1)
+    parts = [f.hessian_trace(W, B, wrt=name, max_probes=2000, estimator="hutchinson", seed=1) for name in ("w", "b")]
     assert parts[0].value != parts[1].value
     assert abs(whole.value - sum(p.value for p in parts)) < sum(p.upper - p.lower for p in (whole, *parts))
 
 
 def test_progress_is_told_every_estimate(client):
     seen: list[Any] = []
-    estimate = client.function(loss).hessian_trace(W, B, max_probes=64, progress=seen.append)
+    estimate = client.function(loss).hessian_trace(W, B, max_probes=64, estimator="hutchinson", progress=seen.append)
     assert seen[-1] is estimate
     assert [e.probes for e in seen] == sorted({e.probes for e in seen})
     assert all(not e.stop_reason for e in seen[:-1])
@@ -155,14 +156,14 @@ def test_progress_may_leave(client, server):
         if estimate.probes >= 16:
             raise StopIteration
 
-    estimate = client.function(loss).hessian_trace(W, B, max_probes=1_000_000, progress=enough)
+    estimate = client.function(loss).hessian_trace(W, B, max_probes=1_000_000, estimator="hutchinson", progress=enough)
     assert 16 <= estimate.probes < 1000
     assert estimate.stop_reason == ""
     assert server.admission.wait_idle(2)
 
 
 def test_what_progress_answers_makes_no_difference(client):
-    estimate = client.function(loss).hessian_trace(W, B, max_probes=64, progress=lambda _: True)
+    estimate = client.function(loss).hessian_trace(W, B, max_probes=64, estimator="hutchinson", progress=lambda _: True)
     assert estimate.probes == 64
 
 
@@ -183,7 +184,7 @@ def test_an_error_in_progress_ends_the_work(client, server):
 
     started = time.monotonic()
     with pytest.raises(Enough) as caught:  # which keeps the traceback, and so whatever hangs on it
-        client.function(loss).hessian_trace(W, B, max_probes=1_000_000, progress=stop)
+        client.function(loss).hessian_trace(W, B, max_probes=1_000_000, estimator="hutchinson", progress=stop)
     assert server.admission.wait_idle(2)
     assert time.monotonic() - started < 10
     assert caught.traceback
@@ -270,3 +271,23 @@ def test_the_comparison_can_fail(remote, embedded):
     one = embedded.function(loss).verify(W, B, seed=1)
     assert same_bits(one, embedded.function(loss).verify(W, B, seed=1))
     assert not same_bits(one, remote.function(loss).verify(W, B, seed=2))
+
+
+def test_a_small_problem_has_its_exact_trace_without_being_asked(client):
+    """Of f = sum w_i^3 + w_1 w_2 at 1, 2, 3: 6 (1 + 2 + 3)."""
+    found = client.function(lambda w: np.sum(w**3) + w[0] * w[1]).hessian_trace(np.arange(1.0, 4.0))
+    assert (found.value, found.probes, found.stop_reason) == (36.0, 3, StopReason.EXACT)
+    assert found.upper - found.lower < 1e-12
+    assert found.way.startswith("every column of the matrix")
+
+
+def test_without_tolerances_and_probes_it_stops_at_one_percent_and_says_how_it_was_made(client):
+    rng = np.random.default_rng(0)
+    scaled, w = rng.standard_normal((60, 80)) / np.arange(1, 81), rng.standard_normal(80)
+    found = client.function(lambda w: np.mean(np.logaddexp(0, scaled @ w))).hessian_trace(w)
+    assert found.stop_reason is StopReason.TOLERANCE
+    assert found.upper - found.lower <= 0.02 * found.value
+    assert found.probes < 80
+    assert "beside" in found.way
+    p = 1 / (1 + np.exp(-scaled @ w))
+    assert found.lower <= np.mean(p * (1 - p) * np.sum(scaled**2, axis=1)) <= found.upper

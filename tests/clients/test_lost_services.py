@@ -145,8 +145,8 @@ def test_a_stream_goes_on_with_the_service_that_comes_back(start):
     data = DATA[:20_000]
     with Client(address, timeout=60) as client:
         f = client.function(lambda w: np.sum(np.tanh(data * w[0] + w[1]) ** 2))
-        expected = f.hessian_trace(PAIR, max_probes=2048, seed=2)
-        found = f.hessian_trace(PAIR, max_probes=2048, seed=2, progress=progress)
+        expected = f.hessian_trace(PAIR, max_probes=2048, estimator="hutchinson", seed=2)
+        found = f.hessian_trace(PAIR, max_probes=2048, estimator="hutchinson", seed=2, progress=progress)
     assert (found.value, found.interval, found.probes) == (expected.value, expected.interval, expected.probes)
     assert seen == sorted(set(seen))
     assert len(services[1].graphs)
@@ -159,7 +159,9 @@ def test_a_stream_without_its_service_ends(start, monkeypatch):
         Client(f"127.0.0.1:{service.port}", timeout=None) as client,
         pytest.raises(Unavailable, match="no gradserve service answers"),
     ):
-        client.function(much_data).hessian_trace(PAIR, max_probes=100_000, progress=lambda _: service.stop(0))
+        client.function(much_data).hessian_trace(
+            PAIR, max_probes=100_000, estimator="hutchinson", progress=lambda _: service.stop(0)
+        )
 
 
 # ---- no service at all

@@ -68,7 +68,7 @@ def test_the_interval_of_a_group_allows_for_what_couples_it_to_others(embedded):
     """The variance of <v_g, (H v)_g> is 2 (|H_gg|^2 - sum h_ii^2) + |H_g,others|^2: that of signs in others as well."""
     probes = 2048
     f = embedded.function(quadratic, PARAMS)
-    found = f.hessian_trace(PARAMS, groups=GROUPS, max_probes=probes)
+    found = f.hessian_trace(PARAMS, groups=GROUPS, max_probes=probes, estimator="hutchinson")
     for name, block in (("first", FIRST), ("last", LAST)):
         own = 2 * (np.sum(A[block, block] ** 2) - np.sum(np.diag(A)[block] ** 2))
         others = np.sum(A[block] ** 2) - np.sum(A[block, block] ** 2)
@@ -131,7 +131,7 @@ def test_along_a_way_each_point_has_the_bits_of_a_call_of_its_own(estimator, cli
 
 def test_a_way_is_gone_on_with_amid_it(client, start):
     f = client.function(on_diagonal, WAY[0])
-    whole = f.hessian_trace(WAY, batch=True, max_probes=64)
+    whole = f.hessian_trace(WAY, batch=True, max_probes=64, estimator="hutchinson")
     seen = []
 
     def leave(estimate):
@@ -139,10 +139,10 @@ def test_a_way_is_gone_on_with_amid_it(client, start):
         if (estimate.point, estimate.probes) == (2, 32):
             raise StopIteration
 
-    f.hessian_trace(WAY, batch=True, max_probes=64, progress=leave)
+    f.hessian_trace(WAY, batch=True, max_probes=64, estimator="hutchinson", progress=leave)
     with Client(f"127.0.0.1:{start().port}", timeout=20) as other:
         f = other.function(on_diagonal, WAY[0])
-        rest = f.hessian_trace(WAY, batch=True, max_probes=64, resume=seen[-1])
+        rest = f.hessian_trace(WAY, batch=True, max_probes=64, estimator="hutchinson", resume=seen[-1])
     assert same_bits([told(each) for each in rest], [told(each) for each in whole[2:]])
 
 

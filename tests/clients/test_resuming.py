@@ -22,7 +22,7 @@ def loss(w):
 
 
 METHODS = {
-    "trace": lambda f, **more: f.hessian_trace(POINT, max_probes=300, seed=1, **more),
+    "trace": lambda f, **more: f.hessian_trace(POINT, max_probes=300, estimator="hutchinson", seed=1, **more),
     "auto": lambda f, **more: f.hessian_trace(POINT, max_probes=19, estimator="auto", diagonal=True, **more),
     "diagonal": lambda f, **more: f.hessian_diagonal(POINT, max_probes=100, seed=1, **more),
     "spectrum": lambda f, **more: f.hessian_spectrum(POINT, probes=6, steps=5, **more),
@@ -87,7 +87,9 @@ def interrupted(start, probes, at, before=lambda: None):
             services.append(start(address=address))
 
     with Client(address, timeout=60) as client:
-        found = client.function(loss, POINT).hessian_trace(POINT, max_probes=probes, seed=2, progress=progress)
+        found = client.function(loss, POINT).hessian_trace(
+            POINT, max_probes=probes, estimator="hutchinson", seed=2, progress=progress
+        )
     return found, seen, services[1]
 
 
@@ -98,7 +100,7 @@ SEEN = [1 << k for k in range(4, 16)]
 
 def test_a_lost_service_costs_the_last_block_alone(start, remote):
     """The one that comes back runs what no answer had told, and nothing again."""
-    expected = remote.function(loss, POINT).hessian_trace(POINT, max_probes=PROBES, seed=2)
+    expected = remote.function(loss, POINT).hessian_trace(POINT, max_probes=PROBES, estimator="hutchinson", seed=2)
     found, seen, second = interrupted(start, PROBES, at=64)
     assert same_bits(told(found), told(expected))
     assert seen == SEEN
@@ -134,9 +136,9 @@ def test_what_is_no_token_is_refused_at_once(resume, embedded):
 
 def test_a_token_of_another_point_is_refused(client):
     f = client.function(loss, POINT)
-    stood = f.hessian_trace(POINT, max_probes=16)
+    stood = f.hessian_trace(POINT, max_probes=16, estimator="hutchinson")
     with pytest.raises(InvalidRequest, match="it is one of another question") as refused:
-        f.hessian_trace(POINT + 1, max_probes=16, resume=stood)
+        f.hessian_trace(POINT + 1, max_probes=16, estimator="hutchinson", resume=stood)
     assert [violation.field for violation in refused.value.violations] == ["resume"]
 
 

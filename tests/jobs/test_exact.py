@@ -51,7 +51,7 @@ def passes(monkeypatch):
 @pytest.mark.parametrize("estimator", [Estimator.EXACT, Estimator.AUTO])
 def test_a_trace_in_one_pass(estimator, context, passes):
     """Of more directions than one pass takes: the last one runs beyond the identity."""
-    (last,) = estimates(context, network(), estimator=estimator)
+    (last,) = estimates(context, network(), estimator=estimator, max_probes=4096)
     assert passes == [last.value]
     assert last.stop_reason is StopReason.EXACT
     assert last.value == pytest.approx(expected(), rel=1e-12)

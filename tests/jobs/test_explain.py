@@ -19,7 +19,7 @@ from gradserve.pools.local.pool import LocalPool
 from gradserve.pools.prepared import PreparedSchedules
 from gradserve.questions.derivations import DERIVATIONS
 from gradserve.questions.derivatives import Derivatives, Differentiate
-from gradserve.questions.estimates import EstimateTrace
+from gradserve.questions.estimates import EstimateTrace, Estimator
 from gradserve.questions.explanation import Explain, Explanation
 from gradserve.questions.spectrum import EstimateSpectrum
 from gradserve.runtime.control import Control
@@ -142,7 +142,11 @@ def test_the_gradient_of_an_answer_is_explained_with_it(question, most):
     call = call_of(graph, arguments_of(graph))
     pool = LocalPool(1)
     context = Context(pool)
-    wanted = {"max_probes": 64} if question is EstimateTrace else {"probes": 4, "steps": 5, "damping": 1e3}
+    wanted = (
+        {"max_probes": 64, "estimator": Estimator.HUTCHINSON}
+        if question is EstimateTrace
+        else {"probes": 4, "steps": 5, "damping": 1e3}
+    )
     flops = []
     for gradient in (False, True):
         asked = question(call, gradient=gradient, **wanted)

@@ -68,8 +68,10 @@ def least_squares() -> Call:
 EXACTLY = EstimateTrace(CALL, relative_tolerance=1e-9)
 BEHIND = {name: -np.ones(a.shape) for name, a in RIGHT.items()}
 QUESTIONS: dict[str, Any] = {
-    "hutchinson": EstimateTrace(CALL, seed=1, max_probes=200),
-    "hutchinson-tolerance": EstimateTrace(CALL, seed=1, max_probes=4096, relative_tolerance=0.05),
+    "hutchinson": EstimateTrace(CALL, seed=1, estimator=Estimator.HUTCHINSON, max_probes=200),
+    "hutchinson-tolerance": EstimateTrace(
+        CALL, seed=1, estimator=Estimator.HUTCHINSON, max_probes=4096, relative_tolerance=0.05
+    ),
     "diagonal": EstimateDiagonal(CALL, seed=2, max_probes=100),
     **{
         str(estimator): EstimateTrace(of_matrix(300), seed=3, max_probes=96, estimator=estimator, diagonal=True)
@@ -90,7 +92,7 @@ QUESTIONS: dict[str, Any] = {
     "values-forward": EstimateGradient(CALL, seed=7, max_probes=100, scheme=Scheme.FORWARD, relative_tolerance=1e-3),
     "spectrum": EstimateSpectrum(CALL, seed=4, probes=8, steps=6),
     "spectrum-gradient": EstimateSpectrum(of_matrix(40), seed=4, probes=4, steps=6, gradient=True),
-    "trace-gradient": EstimateTrace(CALL, seed=4, max_probes=48, gradient=True),
+    "trace-gradient": EstimateTrace(CALL, seed=4, max_probes=48, gradient=True, estimator=Estimator.HUTCHINSON),
     "eigenpairs": TopEigenpairs(of_matrix(60), count=3, basis=8, tolerance=1e-9),
     "solve": SolveHessian(of_matrix(90), right={"x": np.ones(90)}, tolerance=1e-10),
     "solve-preconditioned": SolveHessian(

@@ -13,7 +13,7 @@ from gradserve.jobs.limits import Limits
 from gradserve.ops import builder
 from gradserve.pools.local.pool import LocalPool
 from gradserve.questions.call import Batch, Call
-from gradserve.questions.estimates import EstimateDiagonal, StopReason
+from gradserve.questions.estimates import EstimateDiagonal, Estimator, StopReason
 from gradserve.runtime.control import Control
 from tests.jobs.support import F32, F64, arguments_of, estimates, layer, quadratic, real, total
 
@@ -23,13 +23,17 @@ def symmetric(n, seed=0):
     return (a + a.T) / 2 + np.eye(n)
 
 
+def by_signs(context, call, **options):
+    return estimates(context, call, estimator=Estimator.HUTCHINSON, **options)
+
+
 def at_zero(graph):
     return Call(graph, {i.name: np.zeros(i.type.lengths, i.type.element_type.dtype) for i in graph.inputs})
 
 
 def test_estimates_are_the_means_of_the_quadratic_form(context):
     matrix = symmetric(30)
-    found = estimates(context, at_zero(quadratic(matrix)), seed=5, max_probes=100)
+    found = by_signs(context, at_zero(quadratic(matrix)), seed=5, max_probes=100)
     assert [e.probes for e in found] == [16, 32, 64, 100]
     assert [e.stop_reason for e in found] == [StopReason.NONE] * 3 + [StopReason.MAX_PROBES]
     v = signs(5, "probe:x", 0, 100, (30,), F64)
@@ -58,7 +62,7 @@ def test_intervals_cover_the_trace(context, way):
     call = at_zero(quadratic(matrix))
     covered, stopped = 0, 0
     for seed in range(400):
-        last = estimates(context, call, seed=seed, **WAYS[way])[-1]
+        last = by_signs(context, call, seed=seed, **WAYS[way])[-1]
         covered += last.lower <= np.trace(matrix) <= last.upper
         stopped += last.stop_reason is StopReason.TOLERANCE
     assert covered >= 0.93 * 400
@@ -69,7 +73,7 @@ def test_intervals_cover_the_trace(context, way):
 def test_a_diagonal_hessian_is_found_at_the_first_look(context, element_type):
     diagonal = np.random.default_rng(0).standard_normal(500)
     graph = quadratic(np.diag(diagonal).astype(element_type.dtype))
-    (only,) = estimates(context, at_zero(graph), relative_tolerance=1e-3)
+    (only,) = by_signs(context, at_zero(graph), relative_tolerance=1e-3)
     assert only.stop_reason is StopReason.TOLERANCE
     assert only.probes == 16
     assert only.lower <= diagonal.sum() <= only.upper
@@ -78,14 +82,14 @@ def test_a_diagonal_hessian_is_found_at_the_first_look(context, element_type):
 
 def test_more_confidence_takes_more_equal_samples(context):
     call = at_zero(quadratic(np.eye(10)))
-    probes = [estimates(context, call, absolute_tolerance=1e-3, confidence=c)[-1].probes for c in (0.5, 0.95, 0.9999)]
+    probes = [by_signs(context, call, absolute_tolerance=1e-3, confidence=c)[-1].probes for c in (0.5, 0.95, 0.9999)]
     assert probes == [8, 16, 64]
 
 
 def test_a_linear_loss_has_trace_zero(context):
     g = builder()
     graph = g.build({"loss": total(g, g.input("x", real(5)))})
-    (only,) = estimates(context, at_zero(graph), relative_tolerance=1e-3)
+    (only,) = by_signs(context, at_zero(graph), relative_tolerance=1e-3)
     assert (only.value, only.lower, only.upper) == (0.0, 0.0, 0.0)
     assert only.stop_reason is StopReason.TOLERANCE
 
@@ -93,7 +97,7 @@ def test_a_linear_loss_has_trace_zero(context):
 def test_several_inputs_and_the_terms_between_them(context):
     graph = layer(width=5)
     arguments = arguments_of(graph)
-    last = estimates(context, Call(graph, arguments), wrt=("x", "b"), max_probes=4000)[-1]
+    last = by_signs(context, Call(graph, arguments), wrt=("x", "b"), max_probes=4000)[-1]
     z = arguments["W"] @ arguments["x"] + arguments["b"]
     t = np.tanh(z)
     curvature = 2 * (1 - t**2) * (1 - 3 * t**2)
@@ -109,20 +113,20 @@ def without_timings(found):
 def test_the_same_bits_on_any_number_of_workers_and_for_any_budget(context):
     graph = layer()
     call = Call(graph, arguments_of(graph))
-    expected = without_timings(estimates(context, call, seed=3, max_probes=300))
+    expected = without_timings(by_signs(context, call, seed=3, max_probes=300))
     for threads in (1, 3):
         pool = LocalPool(threads)
-        assert without_timings(estimates(Context(pool), call, seed=3, max_probes=300)) == expected
+        assert without_timings(by_signs(Context(pool), call, seed=3, max_probes=300)) == expected
         pool.close()
-    longer = without_timings(estimates(context, call, seed=3, max_probes=1000))
+    longer = without_timings(by_signs(context, call, seed=3, max_probes=1000))
     assert [e[:2] for e in longer[:4]] == [e[:2] for e in expected[:4]]
-    assert without_timings(estimates(context, call, seed=4, max_probes=300)) != expected
+    assert without_timings(by_signs(context, call, seed=4, max_probes=300)) != expected
 
 
 def test_what_is_not_finite_never_counts_as_good(context):
     g = builder()
     graph = g.build({"loss": total(g, g.sqrt(g.input("x", real(3))))})
-    last = estimates(context, Call(graph, {"x": -np.ones(3)}), max_probes=40, relative_tolerance=0.5)[-1]
+    last = by_signs(context, Call(graph, {"x": -np.ones(3)}), max_probes=40, relative_tolerance=0.5)[-1]
     assert last.stop_reason is StopReason.MAX_PROBES
     assert np.isnan(last.value)
     assert last.report.nonfinite_outputs > 0
@@ -132,28 +136,28 @@ def test_what_does_not_fit_is_refused(context):
     call = at_zero(quadratic(np.eye(3)))
     for confidence in (1.0, -0.5, 2.0, float("nan")):
         with pytest.raises(InvalidRequest, match="E2"):
-            estimates(context, call, confidence=confidence)
+            by_signs(context, call, confidence=confidence)
     with pytest.raises(InvalidRequest, match="E3"):
-        estimates(context, call, relative_tolerance=-1.0)
+        by_signs(context, call, relative_tolerance=-1.0)
     with pytest.raises(InvalidRequest, match="E3"):
-        estimates(context, call, absolute_tolerance=float("nan"))
+        by_signs(context, call, absolute_tolerance=float("nan"))
     batched = Call(quadratic(np.eye(3)), {"x": np.zeros((4, 3))}, Batch(("x",)))
     with pytest.raises(InvalidRequest, match="E1"):
         list(answers(context, EstimateDiagonal(batched), Control()))
     with pytest.raises(LimitExceeded, match="probes"):
-        estimates(context, call, max_probes=10**9)
+        by_signs(context, call, max_probes=10**9)
     with pytest.raises(LimitExceeded, match="flops"):
-        estimates(Context(context.front_end, limits=Limits(flops=1e5)), call, max_probes=10**5)
+        by_signs(Context(context.front_end, limits=Limits(flops=1e5)), call, max_probes=10**5)
     with pytest.raises(InvalidRequest, match="W1"):
-        estimates(context, call, wrt=("y",))
+        by_signs(context, call, wrt=("y",))
     g = builder()
     vector = g.build({"y": g.sin(g.input("x", real(3)))})
     with pytest.raises(NotDifferentiable):
-        estimates(context, Call(vector, {"x": np.zeros(3)}))
+        by_signs(context, Call(vector, {"x": np.zeros(3)}))
 
 
 def test_a_cancelled_estimate_ends(context):
     control = Control()
     control.cancel()
     with pytest.raises(Cancelled):
-        estimates(context, at_zero(quadratic(np.eye(3))), control=control)
+        by_signs(context, at_zero(quadratic(np.eye(3))), control=control)

@@ -94,7 +94,9 @@ def test_longest_deadline_of_the_server_holds_without_one_of_the_client(start):
 
 def test_estimate_ends_at_the_deadline(start):
     server, stubs = start()
-    request = estimate_service_pb2.EstimateTraceRequest(call=call_of(QUADRATIC), max_probes=1_000_000)
+    request = estimate_service_pb2.EstimateTraceRequest(
+        call=call_of(QUADRATIC), max_probes=1_000_000, estimator=estimate_service_pb2.ESTIMATOR_HUTCHINSON
+    )
     stream = stubs.estimates.EstimateTrace(request, timeout=0.3)
     assert refusal(lambda: list(stream)).code is grpc.StatusCode.DEADLINE_EXCEEDED
     assert server.admission.wait_idle(5)

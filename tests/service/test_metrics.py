@@ -72,7 +72,9 @@ def used(start):
         stubs.derivatives.Gradient(pb.GradientRequest(call=call_of()))
     with pytest.raises(grpc.RpcError):
         stubs.derivatives.Gradient(pb.GradientRequest(call=call_of(arguments={})))
-    list(stubs.estimates.EstimateTrace(estimate_service_pb2.EstimateTraceRequest(call=call_of(), max_probes=64)))
+    signs = estimate_service_pb2.ESTIMATOR_HUTCHINSON
+    asked = estimate_service_pb2.EstimateTraceRequest(call=call_of(), max_probes=64, estimator=signs)
+    list(stubs.estimates.EstimateTrace(asked))
     list(stubs.verification.VerifyGradient(verification_service_pb2.VerifyGradientRequest(call=call_of())))
     server.admission.wait_idle(5)
     return server, before, values(server)

@@ -22,8 +22,13 @@ def coupled_trace(w):
     return float(18 * (w**4).sum() + 12 * (w**3).sum() * w.sum())
 
 
+SIGNS = estimate_service_pb2.ESTIMATOR_HUTCHINSON
+
+
 def estimates(stubs, **more):
-    request = estimate_service_pb2.EstimateTraceRequest(**{"call": call_of(COUPLED), "seed": 1, **more})
+    request = estimate_service_pb2.EstimateTraceRequest(
+        **{"call": call_of(COUPLED), "seed": 1, "estimator": SIGNS, **more}
+    )
     return list(stubs.estimates.EstimateTrace(request))
 
 
@@ -186,7 +191,7 @@ def test_whose_symmetry_cannot_be_verified(stubs, more, code, field):
 
 
 def test_client_may_leave_a_stream(stubs, server):
-    request = estimate_service_pb2.EstimateTraceRequest(call=call_of(QUADRATIC), max_probes=1_000_000)
+    request = estimate_service_pb2.EstimateTraceRequest(call=call_of(QUADRATIC), max_probes=1_000_000, estimator=SIGNS)
     stream = stubs.estimates.EstimateTrace(request)
     next(stream)
     stream.cancel()

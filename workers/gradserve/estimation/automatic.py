@@ -21,7 +21,7 @@ from gradserve.estimation import exact
 from gradserve.estimation.asking import Columns, Dialogue, Operator, Probes
 from gradserve.estimation.deflation import Deflation
 from gradserve.estimation.looks import Target
-from gradserve.estimation.residual import Found, beside, plain, sampling
+from gradserve.estimation.residual import Found, beside, in_turn, plain, sampling
 from gradserve.estimation.spending import needed
 from gradserve.ir.types import Array
 from gradserve.questions.estimates import StopReason
@@ -98,6 +98,8 @@ def _deflated(
     ways, completed = [found, replace(signs, spent=found.spent)], deflation.completed(operator.epsilon)
     if completed is not None:
         ways.append(beside(operator, target, completed, pilot, their, found.spent, drawn))
+        more = in_turn(ways[-1], deflation, pilot, their) if found.spent == target.max_probes else None
+        ways += [more] if more is not None else []
     return min(ways, key=_remaining)
 
 
@@ -131,4 +133,4 @@ def _remaining(found: Found) -> float:
     wanted = needed(found.target, 1, found.deviation(), found.value) - found.sampled.count
     if wanted <= left:
         return max(wanted, 0.0)
-    return left + found.deviation() ** 2 / max(1, found.sampled.count + left)
+    return left + (found.deviation() * found.sampled.of_mean(left)) ** 2

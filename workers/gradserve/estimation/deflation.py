@@ -38,9 +38,7 @@ class Deflation:
     @classmethod
     def of(cls, rows: Array, products: Array) -> Deflation:
         """The span of rows whose products are known: those of the basis follow."""
-        left, sizes, basis = np.linalg.svd(rows, full_matrices=False)
-        kept = sizes > DEPENDENT * sizes[0] if sizes.size else np.zeros(0, bool)
-        return cls.none(rows.shape[1]).grown(basis[kept], (left[:, kept] / sizes[kept]).T @ products)
+        return cls.none(rows.shape[1]).spanning(rows, products)
 
     @property
     def size(self) -> int:
@@ -60,6 +58,14 @@ class Deflation:
             np.concatenate([self.products, products]),
             self.diagonal + np.einsum("ki,ki->i", rows, known),
         )
+
+    def spanning(self, rows: Array, products: Array) -> Deflation:
+        """The span of the basis and of further rows, whose products are known."""
+        inside = rows @ self.rows.T
+        rows, products = rows - inside @ self.rows, products - inside @ self.products
+        left, sizes, basis = np.linalg.svd(rows, full_matrices=False)
+        kept = sizes > DEPENDENT * sizes[0] if sizes.size else np.zeros(0, bool)
+        return self.grown(basis[kept], (left[:, kept] / sizes[kept]).T @ products)
 
     def outside(self) -> Array:
         """The diagonal of 1 - P."""

@@ -59,6 +59,9 @@ def xnystrace(operator: Operator, target: Target, sampler: Sampler = Sampler.SPH
 
 def left_out(probes: Array, products: Array, basis: Array, known: Array) -> Array:
     """The estimate of the trace with each probe in turn left out of the basis of the products of all."""
+    lengths = np.linalg.norm(products, axis=1)
+    if not np.isfinite(lengths).all() or (products[lengths == 0] != 0).any():  # no basis can be made of these
+        return np.full(len(probes), np.nan)
     inner = basis @ known.T
     within, size = products @ basis.T, probes.shape[1]
     if len(basis) < len(probes):  # the matrix has no more directions than these

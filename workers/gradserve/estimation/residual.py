@@ -9,6 +9,7 @@ import numpy as np
 from gradserve.estimation import exact
 from gradserve.estimation.asking import Dialogue, Known, Operator, Probes
 from gradserve.estimation.deflation import Completed, Deflation
+from gradserve.estimation.in_turn import left_out
 from gradserve.estimation.looks import Target
 from gradserve.estimation.sampled import Sampled, proving
 from gradserve.estimation.spending import allowed, further, needed, probability
@@ -93,6 +94,23 @@ def beside(
     sampled = Sampled.none(operator).with_rows(operator, shares, others, outside)
     shift = float(means.mean())
     return Found(operator, target, deflation, deflation.diagonal, outside, sampled, shift, spent, drawn)
+
+
+def in_turn(found: Found, deflation: Deflation, probes: Array, products: Array) -> Found | None:
+    """What the probes say beside a completed basis if they enlarge it too, each in turn left out; None if they cannot.
+
+    `deflation` is the basis as it was before it was completed.
+    """
+    spanned = deflation.spanning(probes, products)
+    whole = spanned.completed(found.operator.epsilon)
+    known = found.deflation
+    told = left_out(known, whole, probes, products) if whole is not None and isinstance(known, Completed) else None
+    if whole is None or told is None:
+        return None
+    shifts = np.full(len(probes), told.multiple)
+    sampled = replace(Sampled.none(found.operator), shared=told.shared)
+    sampled = sampled.with_rows(found.operator, told.shares, shifts, told.outside)
+    return replace(found, deflation=whole, base=whole.diagonal, outside=told.outside, sampled=sampled)
 
 
 def stood(operator: Operator, target: Target, at: Standing, kind: type[Deflation]) -> Found:

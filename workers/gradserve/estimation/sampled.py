@@ -12,9 +12,13 @@ from gradserve.estimation.looks import FEWEST
 from gradserve.estimation.running import ROUNDING, few, widening
 from gradserve.ir.types import Array
 from gradserve.questions.estimates import StopReason
-from gradserve.questions.resuming import Standing, State
+from gradserve.questions.resuming import Standing, State, refuse_token
 
 _EMPTY = np.zeros(0)
+SMALLEST = 1e-138
+"""Numbers below this have squares that are lost, and with them what is known of their spread."""
+INDEPENDENT = (0.0, 0.0)
+"""What samples share that are independent."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,8 @@ class Sampled:
     """Sums of squared distances, entry by entry."""
     shift: float
     """The sum of the multiples of the known diagonal."""
+    shared: tuple[float, float] = INDEPENDENT
+    """What is left of the variance of a sample in the mean of however many: of the trace, and of its parts."""
 
     @classmethod
     def none(cls, operator: Operator) -> Sampled:
@@ -41,14 +47,14 @@ class Sampled:
     def state(self) -> State:
         """What `stood` takes."""
         arrays = {"forms": self.forms, "first": self.first, "total": self.total, "squares": self.squares}
-        return {**arrays, "known": np.asarray(self.shift)}
+        return {**arrays, "known": np.asarray(self.shift), "shared": np.asarray(self.shared)}
 
     @classmethod
     def stood(cls, operator: Operator, at: Standing) -> Sampled:
         """The sums where they stood."""
         forms = at.numbers("forms", None, 1 + len(operator.groups))
         first, total, squares = (at.numbers(name, operator.size) for name in ("first", "total", "squares"))
-        return cls(len(forms), forms, first, total, squares, at.number("known"))
+        return cls(len(forms), forms, first, total, squares, at.number("known"), _shared(at))
 
     def with_rows(self, operator: Operator, shares: Array, shifts: Array, outside: Array) -> Sampled:
         """More rows; `shifts` are the multiples of the diagonal `outside` that they stand for besides."""
@@ -64,7 +70,16 @@ class Sampled:
             self.total + distances.sum(axis=0),
             self.squares + np.einsum("ji,ji->i", distances, distances),
             self.shift + float(shifts.sum()),
+            self.shared,
         )
+
+    def of_mean(self, more: int = 0) -> float:
+        """The standard error of the trace, after so many more samples, in standard deviations of one."""
+        return float(np.sqrt(1 / max(1, self.count + more) + self.shared[0]))
+
+    def of_parts(self) -> float:
+        """The standard error of a part of it, in standard deviations of a sample."""
+        return float(np.sqrt(1 / max(1, self.count) + self.shared[1]))
 
     def variances(self) -> Array:
         """The unbiased variance of every share."""
@@ -96,28 +111,38 @@ class Sampled:
         self, operator: Operator, base: Array, outside: Array, alpha: float, products: int, reason: StopReason
     ) -> Known:
         """The answer, beside a diagonal that is known; reason NONE if it is not the last."""
-        count, value = max(self.count, 1), by_group(operator, base[None])[0] + self.forms.sum(0) / max(self.count, 1)
+        value = by_group(operator, base[None])[0] + self.forms.sum(0) / max(self.count, 1)
         deviations, rounding = self.deviations(operator, alpha), self.rounding(operator, base)
         wide = widening(alpha, self.count) if self.count > 1 else np.inf
-        half = wide * deviations / np.sqrt(count) + rounding
+        errors = deviations * np.where(np.arange(len(deviations)) == 0, self.of_mean(), self.of_parts())
+        half = wide * errors + rounding
         half = np.where((self.count < proving(alpha)) & (deviations <= rounding), np.inf, half)
+        sizes = np.abs(base).sum() + np.abs(self.forms).max(initial=0.0)
+        half = np.where((sizes > 0) & (sizes < SMALLEST), np.inf, half)
         entries = (_EMPTY,) * 3
         if operator.diagonal:
             entries = self._entries(operator, base, outside, alpha, wide)
-        return Known(products, value, deviations / np.sqrt(count), half, reason, *entries)
+        return Known(products, value, errors, half, reason, *entries)
 
     def _entries(
         self, operator: Operator, base: Array, outside: Array, alpha: float, wide: float
     ) -> tuple[Array, Array, Array]:
         count = max(self.count, 1)
         mean = self.first + self.total / count
-        error = np.sqrt(self.variances() / count)
+        error = np.sqrt(self.variances()) * self.of_parts()
         values = base + self.shift / count * outside + mean
         rounding = ROUNDING * operator.epsilon * (np.abs(base) + np.abs(values) + np.sqrt(self.squares))
         spread = np.hypot(error, mean / np.sqrt(count)) if few(alpha, count) else error
         half = wide * spread + rounding
         unproven = self.count < proving(alpha)
         return values, error, np.where(unproven & (spread * np.sqrt(count) <= rounding), np.inf, half)
+
+
+def _shared(at: Standing) -> tuple[float, float]:
+    of_trace, of_parts = at.numbers("shared", 2)
+    if not min(of_trace, of_parts) >= 0:
+        refuse_token("shared")
+    return float(of_trace), float(of_parts)
 
 
 def by_group(operator: Operator, rows: Array) -> Array:

@@ -79,11 +79,13 @@ class Approximation(Deflation):
         return probes, products - (probes @ self.rows.T) @ self.rows
 
 
-def nystrom(probes: Array, products: Array) -> Approximation:
+def nystrom(probes: Array, products: Array) -> Deflation:
     """A W (W^T A W)^+ W^T A for probes W, as F^T F; shifted while it is made, so that rounding leaves it positive."""
     shift = np.sqrt(products.shape[1]) * float(np.spacing(np.linalg.norm(products)))
     shifted = products + shift * probes
     inner = shifted @ probes.T
+    if not np.isfinite(inner).all():  # nothing is known of it, and samples say so
+        return Deflation.none(products.shape[1])
     sizes, vectors = np.linalg.eigh((inner + inner.T) / 2)
     kept = sizes > shift
     factor = (vectors[:, kept] / np.sqrt(sizes[kept])).T @ shifted

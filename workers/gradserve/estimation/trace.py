@@ -18,7 +18,7 @@ from gradserve.estimation.looks import Target, error_probability, first_look, st
 from gradserve.estimation.running import Interval, Running
 from gradserve.estimation.shares import Shares
 from gradserve.ir.types import Array, TensorType
-from gradserve.questions.estimates import TraceEstimate
+from gradserve.questions.estimates import Estimator, TraceEstimate
 from gradserve.questions.report import Report
 from gradserve.questions.resuming import Standing, State
 
@@ -82,6 +82,7 @@ class TraceSoFar:
             seed=self.seed,
             confidence=target.confidence,
             report=report,
+            estimator=Estimator.HUTCHINSON,
         )
 
 

@@ -29,7 +29,7 @@ from gradserve.jobs.programs import Check
 from gradserve.jobs.resuming import Resumable
 from gradserve.jobs.sweep import SweepSchedule, counting
 from gradserve.jobs.vectors import CHUNK_PROBES, OverVectors, block_of
-from gradserve.questions.call import Argument, Call, Reduction
+from gradserve.questions.call import Argument, AtKinks, Call, Reduction
 from gradserve.questions.derivations import Derivation
 from gradserve.questions.estimates import (
     Estimate,
@@ -162,19 +162,21 @@ def _answers(context: Context, question: Estimate, control: Control, resumable: 
 def by_products(question: Estimate, graph: Graph) -> bool:
     """Whether the estimator holds products; else it is made of quadratic forms, of which workers send numbers alone.
 
-    Those are for signs alone, where they are asked for, where the rows of one chunk would fill the memory, or where a
-    gradient is wanted: a basis would move with the inputs.
+    Those are for signs alone: where they are asked for, where the rows of one chunk would fill the memory, where kinks
+    are resolved, or where a gradient is wanted, as a basis would move with the inputs.
     """
     if not isinstance(question, EstimateTrace):
         return False
     more = question.call.batch or question.diagonal or question.groups
     forms = question.matrix is Matrix.HESSIAN and not more
+    auto = question.estimator is Estimator.AUTO
     if question.estimator is Estimator.HUTCHINSON and question.sampler is not Sampler.SPHERE and forms:
         return False
     size = _space(question, graph).size
-    if question.gradient and question.estimator is Estimator.AUTO:
+    if question.gradient and auto:
         return automatic.all_columns(size, target_of(question))
-    return not (forms and question.estimator is Estimator.AUTO and traces.capacity(size) < CHUNK_PROBES)
+    resolves = question.call.options.kinks is AtKinks.RESOLVE
+    return not (forms and auto and (resolves or traces.capacity(size) < CHUNK_PROBES))
 
 
 def _space(question: Estimate, graph: Graph) -> Space:
@@ -196,9 +198,10 @@ def probed(question: Estimate, graph: Graph) -> Derivation:
 
 def target_of(question: Estimate) -> Target:
     """How good an estimate is wanted, defaults filled in."""
+    given = question.max_probes or question.relative_tolerance or question.absolute_tolerance
     return Target(
         question.max_probes or DEFAULT_PROBES,
-        question.relative_tolerance,
+        question.relative_tolerance if given else question.default_tolerance,
         question.absolute_tolerance,
         question.confidence or DEFAULT_CONFIDENCE,
     )

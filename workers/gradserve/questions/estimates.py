@@ -79,6 +79,8 @@ class Estimate:
     resume: bytes = b""
     """The token of an earlier answer to this question, to go on from there; empty to begin at the beginning."""
 
+    default_tolerance: ClassVar[float] = 0.0
+    """The relative tolerance where neither a tolerance nor the most probes are given; 0 for none."""
     method: ClassVar[str]
     """Its name in Python and on the command line."""
     rpc: ClassVar[str]
@@ -140,6 +142,22 @@ class TraceEstimate(Converging, ByInput):
     """What was said on the way, this included."""
 
     @property
+    def way(self) -> str:
+        """How it was made, and why that way if nobody asked for it."""
+        asked = self.estimator is not Estimator.AUTO
+        if self.stop_reason is StopReason.EXACT:
+            return "every column of the matrix" + ("" if asked else ": no more products than an estimate would take")
+        if self.sketch:
+            return f"{self._chosen} beside {self.sketch} dimensions" + (
+                "" if asked else ": few directions rule the matrix"
+            )
+        return self._chosen + ("" if asked else " alone: no few directions rule the matrix")
+
+    @property
+    def _chosen(self) -> str:
+        return "signs" if self.estimator is Estimator.AUTO else str(self.estimator)
+
+    @property
     def interval(self) -> tuple[float, float]:
         """The interval that covers the trace with probability `confidence`, unless `report.on_kinks`."""
         return self.lower, self.upper
@@ -149,7 +167,7 @@ class TraceEstimate(Converging, ByInput):
         shown = f"± {half:.2g}" if math.isfinite(half) else "± ?"
         if self.stop_reason is StopReason.EXACT:
             return f"{self.value:.6g} (exact, {self.probes} products)" + through_kinks(self.report)
-        told = f"{self.value:.6g} {shown} ({self.confidence:.0%} interval, {self.probes} probes)"
+        told = f"{self.value:.6g} {shown} ({self.confidence:.0%} interval, {self.probes} probes; {self.way})"
         return told + through_kinks(self.report)
 
     @property
@@ -188,14 +206,15 @@ class Group:
 class EstimateTrace(Estimate):
     """Asks for the trace of the Hessian of a loss, or of another matrix of products with vectors.
 
-    By Hutchinson's estimator with random signs, unless another is asked for: the automatic one finds out what the
-    matrix is like, and how many products to spend on what. Over a batch of examples that is reduced it is the trace of
-    the sum or of the mean of their matrices; with a batch of points that is not, such as those of a training, the
-    stream answers point after point, from the same probes and each to the bit as if it had been asked for alone. With
-    its gradient, which is from signs alone or exact, it serves as a regulariser.
+    By the automatic estimator, unless another is asked for: it finds out what the matrix is like, how many products to
+    spend on what, and takes all columns where these are fewer. Where neither a tolerance nor `max_probes` is given it
+    stops as soon as half the interval is within 1 % of the estimate. Over a batch of examples that is reduced it is the
+    trace of the sum or of the mean of their matrices; with a batch of points that is not, such as those of a training,
+    the stream answers point after point, from the same probes and each to the bit as if it had been asked for alone.
+    With its gradient, which is from signs alone or exact, it serves as a regulariser.
     """
 
-    estimator: Estimator = option(Estimator.HUTCHINSON, "how the estimate is made; auto finds out by itself")
+    estimator: Estimator = option(Estimator.AUTO, "how the estimate is made; auto finds out by itself")
     sampler: Sampler = option(Sampler.AUTO, "what probes are drawn")
     matrix: Matrix = option(Matrix.HESSIAN, "the matrix whose trace it is")
     loss: str = option("", "of a Gauss-Newton matrix: the output that is a loss of the others; empty for squares")
@@ -204,6 +223,7 @@ class EstimateTrace(Estimate):
     groups: tuple[Group, ...] = ()
     """Those whose parts of the trace are wanted; empty for each input by itself."""
 
+    default_tolerance = 0.01
     method = "hessian_trace"
     rpc = "EstimateTrace"
     answer = TraceEstimate

@@ -27,7 +27,7 @@ class Traces(Asker):
         max_probes: int = 0,
         seed: int = 0,
         confidence: float = 0.0,
-        estimator: TraceEstimator = "hutchinson",
+        estimator: TraceEstimator = "auto",
         sampler: Literal["auto", "signs", "sphere"] = "auto",
         matrix: Literal["hessian", "gauss-newton", "fisher"] = "hessian",
         loss: str = "",
@@ -44,10 +44,13 @@ class Traces(Asker):
         """The trace of the Hessian, with an interval that holds for skewed samples too; `.value`, `.interval`.
 
         Stops when half the interval is at most `rel_tol` times the estimate or `abs_tol`, or when `max_probes` products
-        are spent; the estimator `auto` takes all columns where these are fewer, and is exact then. As `max_probes` and
-        as `confidence` 0 stands for the default. Of several parameters `.parts` has the part of each, or of each of the
-        `groups`: a dict from names to parameters, or to what lies in them, such as `{"first": "params.layers.0"}`; with
-        `diagonal=True` `.diagonal` has every entry, each with an interval of its own, from the same products.
+        are spent: with none of them given at 1 % and 4096, with `max_probes` alone at that many. The estimator `auto`
+        finds out what the matrix is like, and takes all columns where these are fewer, for the exact trace; `.way`
+        says what was done and why. As `confidence` 0 stands for 0.95.
+
+        Of several parameters `.parts` has the part of each, or of each of the `groups`: a dict from names to
+        parameters, or to what lies in them, such as `{"first": "params.layers.0"}`; with `diagonal=True` `.diagonal`
+        has every entry, each with an interval of its own, from the same products.
 
         With `gradient=True` the last estimate has its `.gradient` in the parameters as well, its vectors held fixed: a
         trace as a regulariser. It is that of signs alone, or exact; each form's gradient costs about two products.

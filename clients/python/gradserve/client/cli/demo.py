@@ -87,7 +87,7 @@ def _softmax_regression(client: Client, images: Array, labels: Array, steps: int
         report = f.verify(**final, seed=1)
     show.verification(report)
 
-    show.heading("trace of the Hessian by Hutchinson's estimator")
+    show.heading("trace of the Hessian, estimated")
     with show.console.status("estimating") as status:
         estimate = f.hessian_trace(
             **final, wrt=["w"], rel_tol=0.03, max_probes=4000, progress=lambda e: status.update(f"trace {e}")
