@@ -10,6 +10,7 @@ import numpy as np
 
 from gradserve.client.importers.lax import bits, elements
 from gradserve.client.importers.lax.elements import Operand, bits_of, finished, held, ordered
+from gradserve.client.importers.lax.parts import conjugate, part_of
 from gradserve.client.importers.lax.special import bessel, polygamma, zeta
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType
@@ -94,22 +95,6 @@ def power(g: Builder, x: Operand, y: Operand) -> Value:
 def absolute(g: Builder, x: Operand) -> Value:
     """|x|, which is real of complex numbers as well."""
     return g.abs(x.value) if x.is_complex else wrapping("abs")(g, x)
-
-
-def conjugate(g: Builder, x: Operand) -> Value:
-    """The complex conjugate, which is complex of real numbers as well."""
-    return g.conj(x.value) if x.is_complex else g.convert(x.value, x.value.type.element_type.with_parts)
-
-
-def part_of(name: str) -> Function:
-    """The real or the imaginary part; real numbers have none but themselves, and zeros."""
-
-    def apply(g: Builder, x: Operand) -> Value:
-        if x.is_complex:
-            return g.emit(name, x.value)
-        return x.value if name == "real" else g.zeros(x.value.type)
-
-    return apply
 
 
 def wrapping(name: str, on_truths: str = "") -> Function:

@@ -33,7 +33,7 @@ def plain(stream: Stream) -> Parts:
         elif token.kind == "dense":
             attributes["value"] = attribute(stream)
             return operands, attributes, [], [attributes["value"].type]
-        elif token.kind == "word":
+        elif token.kind in ("word", "string"):
             words.append(stream.take().text)
         elif token.text in ("(", ")", ","):
             stream.take()
