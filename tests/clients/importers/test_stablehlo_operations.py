@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import jax
 import numpy as np
 import pytest
@@ -140,6 +142,42 @@ def test_sorts_of_exported_programs(embedded):
     found = embedded.load(from_stablehlo(exported))(x)
     assert np.array_equal(found["result.0"], np.sort(x))
     assert np.array_equal(found["result.1"], np.sort(x) ** 2)
+
+
+@pytest.mark.parametrize("direction", ["EQ", "NE", "LT", "LE", "GT", "GE"])
+def test_comparisons_in_total_order_know_nan(embedded, direction):
+    x, y = np.array([1.0, np.nan, 2.0, np.nan, 3.0, -1.0]), np.array([np.nan, 1.0, 2.0, np.nan, -3.0, 1.0])
+    body = f"%r = stablehlo.compare {direction}, %x0, %x1, TOTALORDER : ({VECTOR}, {VECTOR}) -> tensor<6xi1>\n"
+    text = program(body + "return %r : tensor<6xi1>", "tensor<6xi1>", VECTOR, VECTOR)
+    behind = [np.where(np.isnan(z), np.inf, z) for z in (x, y)]
+    compare = {"EQ": np.equal, "NE": np.not_equal, "LT": np.less, "LE": np.less_equal, "GT": np.greater}
+    assert np.array_equal(embedded.load(from_stablehlo(text))(x, y), compare.get(direction, np.greater_equal)(*behind))
+
+
+def test_calls_of_older_exports(embedded):
+    body = (
+        f"%s = stablehlo.custom_call @mhlo.erf(%x0) {{mhlo.attributes = {{}}, mhlo.version = 1 : i64}} : "
+        f"({VECTOR}) -> {VECTOR}\n%t = stablehlo.custom_call @Sharding(%s) : ({VECTOR}) -> {VECTOR}\n"
+        f"%r:2 = stablehlo.custom_call @mhlo.topk(%t) {{mhlo.attributes = {{k = 2 : i64, largest = LARGEST}}}} : "
+        f"({VECTOR}) -> (tensor<2xf64>, tensor<2xi32>)\nreturn %r#0, %r#1 : tensor<2xf64>, tensor<2xi32>"
+    )
+    text = program(body, "(tensor<2xf64>, tensor<2xi32>)", VECTOR)
+    found = embedded.load(from_stablehlo(text.replace("LARGEST", "true")))(NUMBERS)
+    assert np.allclose(found["result.0"], [math.erf(3.0), math.erf(2.0)], rtol=1e-15)
+    assert found["result.1"].tolist() == [0, 2]
+    with pytest.raises(Untraceable, match="takes the largest"):
+        from_stablehlo(text.replace("LARGEST", "false"))
+
+
+def test_adjoint_triangular_systems(embedded):
+    a = np.array([[2.0, 0.0], [1.0 + 1j, 3.0 - 2j]])
+    pair = "tensor<2x2xcomplex<f64>>"
+    body = (
+        '%r = "stablehlo.triangular_solve"(%x0, %x1) <{left_side = true, lower = true, unit_diagonal = false, '
+        f"transpose_a = #stablehlo<transpose ADJOINT>}}> : ({pair}, {pair}) -> {pair}\nreturn %r : {pair}"
+    )
+    found = embedded.load(from_stablehlo(program(body, pair, pair, pair)))(a, np.eye(2) + 0j)
+    assert np.allclose(a.conj().T @ found, np.eye(2), atol=1e-15)
 
 
 def test_a_composite_is_what_it_is_made_of(embedded):

@@ -179,8 +179,10 @@ def compare_totally(name: str) -> Function:
     def apply(g: Builder, x: Operand, y: Operand) -> Value:
         if not x.is_float:
             return compare(name)(g, x, y)
-        if name == "le":
-            return g.logical_not(compare_totally("lt")(g, y, x))
+        if name in ("gt", "ge"):
+            return compare_totally({"gt": "lt", "ge": "le"}[name])(g, y, x)
+        if name in ("le", "ne"):
+            return g.logical_not(compare_totally("lt")(g, y, x) if name == "le" else compare_totally("eq")(g, x, y))
         last = (g.ne(x.value, x.value), g.ne(y.value, y.value))
         if name == "eq":
             return g.logical_or(g.eq(x.value, y.value), g.logical_and(*last))

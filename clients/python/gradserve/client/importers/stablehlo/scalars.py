@@ -36,8 +36,10 @@ def _named(name: str) -> Compute:
 
 
 def _compare(g: Builder, op: Operation, x: Sequence[Operand]) -> Value:
-    words = [*op.attributes.get("words", []), op.attributes.get("comparison_direction", "")]
+    words = op.attributes.get("words", [])
     direction = next((str(word).lower() for word in words if str(word) in ("EQ", "NE", "LT", "LE", "GT", "GE")), "")
+    if "TOTALORDER" in map(str, words):
+        return elementwise.compare_totally(direction)(g, *x)
     return elementwise.compare(direction)(g, *x)
 
 
