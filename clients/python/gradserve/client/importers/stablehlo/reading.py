@@ -19,6 +19,7 @@ from gradserve.client.importers.stablehlo.given import dtype_of_elements
 from gradserve.client.importers.stablehlo.operations import ARRAYS
 from gradserve.client.importers.stablehlo.parsing import parse
 from gradserve.client.importers.stablehlo.reflections import Given, Reflections
+from gradserve.client.importers.stablehlo.refused import OTHERWISE, WAYS_ROUND
 from gradserve.client.importers.stablehlo.scalars import applied, held_constant
 from gradserve.client.importers.stablehlo.syntax import ArrayType, Function, Module, Operation, Region
 from gradserve.client.importers.stablehlo.tokens import invalid
@@ -31,7 +32,6 @@ from gradserve.numpy.recorder import Recorder
 
 DEEPEST = 48
 """How deep calls and regions stand in each other."""
-_REWRITE = "write it by other operations, or import the function itself, as from_jax does"
 Known: TypeAlias = Given | Untraceable
 """A value, or why there is none."""
 Scope: TypeAlias = dict[str, Known]
@@ -163,7 +163,8 @@ class Reader:
             compute = ARRAYS.get(operation.name) if symbol is None else CALLS.get(str(symbol))
             if compute is None:
                 what = operation.name if symbol is None else f"{operation.name} @{symbol}"
-                raise refusal(what, operands, origin, "no graph has it", _REWRITE)
+                instead = WAYS_ROUND.get(str(symbol or operation.name), OTHERWISE)
+                raise refusal(what, operands, origin, "no graph has it", instead)
             return self._typed(operation, compute(g, operation, operands))
 
     def _folded(self, g: Recorder, operation: Operation, operands: Sequence[Operand], scope: Scope) -> Sequence[Known]:
