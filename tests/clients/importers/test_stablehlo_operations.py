@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import export, lax
@@ -12,7 +13,7 @@ from jax import export, lax
 from gradserve.client.importers import from_stablehlo
 from gradserve.client.importers.stablehlo import folds, regions
 from gradserve.ir.canonical import digest
-from gradserve.ir.errors import InvalidGraph, Untraceable
+from gradserve.ir.errors import InvalidGraph, NumericalFailure, Untraceable
 from tests.clients.importers.jax_models import MODELS
 from tests.clients.importers.jax_programs import PROGRAMS
 
@@ -247,3 +248,13 @@ def test_a_convolution_with_no_windows_is_empty(embedded):
     x, kernel = np.ones((1, 2, 3, 8)), np.ones((4, 2, 5, 2))
     text = jax.jit(lambda a, k: lax.conv(a, k, (1, 1), "VALID")).lower(x, kernel).as_text()
     assert embedded.load(from_stablehlo(text))(x, kernel).shape == (1, 4, 0, 7)
+
+
+def test_derivatives_of_factors_with_a_zero_pivot_are_refused(embedded):
+    singular = np.array([[2.0, 1.0, 0.0, 1.0], [0.0, 3.0, 1.0, 1.0], [4.0, 2.0, 0.0, 2.0], [0.0, 0.0, 1.0, 5.0]])
+    ours = embedded.load(from_stablehlo(jax.jit(jnp.linalg.det).lower(singular).as_text()))
+    assert ours(singular) == 0.0
+    with pytest.raises(NumericalFailure, match=r"[Ss]ingular"):
+        ours.grad(singular)
+    regular = singular + np.eye(4)
+    assert np.allclose(ours.grad(regular), np.linalg.det(regular) * np.linalg.inv(regular).T, rtol=1e-13)
