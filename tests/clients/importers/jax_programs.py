@@ -103,6 +103,30 @@ def _pooled(reducer: str) -> Callable[..., Any]:
     return lambda x: lax.reduce_window(x, first, function, (1, 1, 3, 2), (1, 1, 2, 1), ((0, 0), (0, 0), (1, 1), (0, 1)))
 
 
+def _largest(x: Any, y: Any) -> Any:
+    """The largest of each row, and what stands beside it: y."""
+
+    def larger(one: Any, other: Any) -> Any:
+        first = one[0] >= other[0]
+        return jnp.where(first, one[0], other[0]), jnp.where(first, one[1], other[1])
+
+    return lax.reduce((x, y), (-np.inf, 0.0), larger, (1,))
+
+
+def _largest_by_position(x: Any, y: Any) -> Any:
+    at = jnp.argmax(x, 1)[:, None]
+    return [jnp.take_along_axis(z, at, 1)[:, 0] for z in (x, y)]
+
+
+def _smoothed(x: Any) -> Any:
+    return lax.reduce_window(x, -np.inf, jnp.logaddexp, (1, 3), (1, 2), ((0, 0), (1, 1)))
+
+
+def _smoothed_one_by_one(x: Any) -> Any:
+    wide = jnp.pad(x, ((0, 0), (1, 1)), constant_values=-np.inf)
+    return jnp.stack([jax.nn.logsumexp(wide[:, k : k + 3], axis=1) for k in (0, 2)], 1)
+
+
 def _max_pool_gradient(x: Any) -> Any:
     return jax.grad(lambda y: jnp.sum(_pooled("max")(y) ** 2))(x)
 
@@ -206,6 +230,9 @@ PROGRAMS: Mapping[str, Program] = {
         (WHOLE, WORDS),
     ),
     "reduce": (lambda x: lax.reduce(x, 0.0, lambda a, b: a + b, (1,)), (X,)),
+    "reduce by a function": (lambda x: lax.reduce(x, -np.inf, jnp.logaddexp, (1,)), (X,)),
+    "reduce of pairs": (_largest, (X, Y)),
+    "reduce_window by a function": (_smoothed, (X,)),
     "argmax": (lambda x: (jnp.argmax(x, 1), jnp.argmin(x, 0), lax.argmax(x, 1, np.int32)), (X,)),
     **{name: (lambda x, name=name: getattr(lax, name)(x, 1), (X,)) for name in ("cumsum", "cumprod", "cumlogsumexp")},
     **{name: (lambda x, name=name: getattr(lax, name)(x, 0, True), (X,)) for name in ("cummax", "cummin")},
@@ -311,6 +338,8 @@ STAND_INS: Mapping[str, Callable[..., Any]] = {
     "zeta": lambda x: sum((x + k) ** -2.5 for k in range(30)) + _tail_of_zeta(x + 30),
     "scatter-mul": lambda x: x.at[0, 1].multiply(1.25 * x[0, 0] ** 2).at[2, 3].multiply(1.5 * x[0, 0]),
     "reduce_window by mul": lambda x: _windows(x).prod(-1),
+    "reduce of pairs": _largest_by_position,
+    "reduce_window by a function": _smoothed_one_by_one,
     "while with a bound": lambda x: _unrolled(x),
     "while side by side": lambda x: _unrolled_side_by_side(x),
 }

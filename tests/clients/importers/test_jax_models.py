@@ -11,7 +11,7 @@ from tests.clients.bits import same_bits
 from tests.clients.importers.against_jax import TOLERANCE, is_moved, recorded, tangents_of
 from tests.clients.importers.jax_models import KEY, MODELS, mlp_with_dropout
 
-SENT = ["MLP with dropout", "transformer block", "LSTM", "Kalman filter"]
+SENT = ["MLP with dropout", "transformer block", "LSTM", "Kalman filter", "quantum circuit", "beamformer"]
 
 
 @pytest.fixture(scope="module")

@@ -63,7 +63,7 @@ def test_derivatives_of_a_model_are_those_of_jax(embedded, name):
     [
         (
             lambda a: jnp.abs(jnp.linalg.eigvals(a)),
-            r"custom_call @lapack_dgeev_ffi of float64\[4,4\] cannot be imported",
+            r"custom_call @lapack_dgeev_ffi of float64\[4,4\] cannot be imported.*jnp\.linalg\.eigh",
         ),
         (lambda a: jnp.linalg.qr(a, mode="raw")[0], r"geqrf leaves below R"),
         (lambda a: jnp.linalg.svd(a[:, :2])[0], "full_matrices=False"),

@@ -17,9 +17,12 @@ from gradserve.client.tracing.parameters import Parameters
 from gradserve.client.tracing.trace import RESULT, Traced
 from gradserve.client.tracing.trees import Branch, Leaf, Structure
 from gradserve.ir.builder import Builder
-from gradserve.ir.errors import InvalidGraph, Untraceable
+from gradserve.ir.errors import ConstraintError, InvalidGraph, Untraceable
 from gradserve.ir.graph import Graph, Origin
 from gradserve.numpy.arguments import Unsupported
+
+_FAULTS = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, ConstraintError, InvalidGraph)
+"""What emitting a node may raise if operands or attributes do not fit."""
 
 
 class Malformed(InvalidGraph):
@@ -77,7 +80,7 @@ def at(g: Builder, operation: str, operands: Sequence[object], origin: Origin | 
         yield
     except Unsupported as error:
         raise refusal(operation, operands, origin, error.problem, error.instead) from None
-    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, InvalidGraph) as error:
+    except _FAULTS as error:
         if isinstance(error, Untraceable | Malformed):
             raise
         said = str(error.violations[0]) if isinstance(error, InvalidGraph) and error.violations else str(error)

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from gradserve.client.importers.imported import Imported
-from gradserve.client.importers.jaxprs import randomness, rules, systems  # noqa: F401  (which enters their rules)
+from gradserve.client.importers.jaxprs import joins, randomness, rules, systems  # noqa: F401  (which enter their rules)
 from gradserve.client.importers.jaxprs.operands import Known, Refused, flat, is_key, split, types_of
 from gradserve.client.importers.jaxprs.reading import Reader
 from gradserve.client.importers.lax.elements import Operand, held_type

@@ -61,10 +61,11 @@ def rounded(g: Builder, x: Operand, exponent_bits: int, fraction_bits: int) -> V
         last = g.bitwise_and(g.shift_right(bits, places), 1)
         half = g.add(bits, g.add(last, (1 << (places - 1)) - 1))
         bits = g.mul(g.shift_right(half, places), 1 << places)
-    bias = min((1 << (exponent_bits - 1)) - 1, form.bias)
-    exponent = g.shift_right(bits, form.fraction)
-    bits = g.select(g.gt(exponent, form.bias + bias), form.highest << form.fraction, bits)
-    bits = g.select(g.le(exponent, form.bias - bias), 0, bits)
+    bias = (1 << (exponent_bits - 1)) - 1
+    if bias < form.bias:
+        exponent = g.shift_right(bits, form.fraction)
+        bits = g.select(g.gt(exponent, form.bias + bias), form.highest << form.fraction, bits)
+        bits = g.select(g.le(exponent, form.bias - bias), 0, bits)
     signed = _signed_bits(g, bits, _is_negative(g, x.value), bits_of(x.dtype))
     found = _real_of_bits(g, Operand(signed, np.dtype(f"uint{bits_of(x.dtype)}")), x.dtype)
     moved = g.add(x.value, g.stop_gradient(g.sub(found, x.value)))  # exactly `found`, as both have the same digits

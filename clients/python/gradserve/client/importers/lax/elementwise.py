@@ -10,6 +10,7 @@ import numpy as np
 
 from gradserve.client.importers.lax import bits, elements
 from gradserve.client.importers.lax.elements import Operand, bits_of, finished, held, ordered
+from gradserve.client.importers.lax.parts import conjugate, part_of
 from gradserve.client.importers.lax.special import bessel, polygamma, zeta
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType
@@ -96,22 +97,6 @@ def absolute(g: Builder, x: Operand) -> Value:
     return g.abs(x.value) if x.is_complex else wrapping("abs")(g, x)
 
 
-def conjugate(g: Builder, x: Operand) -> Value:
-    """The complex conjugate, which is complex of real numbers as well."""
-    return g.conj(x.value) if x.is_complex else g.convert(x.value, x.value.type.element_type.with_parts)
-
-
-def part_of(name: str) -> Function:
-    """The real or the imaginary part; real numbers have none but themselves, and zeros."""
-
-    def apply(g: Builder, x: Operand) -> Value:
-        if x.is_complex:
-            return g.emit(name, x.value)
-        return x.value if name == "real" else g.zeros(x.value.type)
-
-    return apply
-
-
 def wrapping(name: str, on_truths: str = "") -> Function:
     """An op of numbers that XLA's integers wrap round in; on truth values another one."""
 
@@ -194,8 +179,10 @@ def compare_totally(name: str) -> Function:
     def apply(g: Builder, x: Operand, y: Operand) -> Value:
         if not x.is_float:
             return compare(name)(g, x, y)
-        if name == "le":
-            return g.logical_not(compare_totally("lt")(g, y, x))
+        if name in ("gt", "ge"):
+            return compare_totally({"gt": "lt", "ge": "le"}[name])(g, y, x)
+        if name in ("le", "ne"):
+            return g.logical_not(compare_totally("lt")(g, y, x) if name == "le" else compare_totally("eq")(g, x, y))
         last = (g.ne(x.value, x.value), g.ne(y.value, y.value))
         if name == "eq":
             return g.logical_or(g.eq(x.value, y.value), g.logical_and(*last))

@@ -6,10 +6,12 @@ import numpy as np
 
 from gradserve.client.importers.lax import control
 from gradserve.client.importers.lax.elements import Operand
-from gradserve.client.importers.lax.movement import along, numbers, permute
-from gradserve.ir.builder import Value
+from gradserve.client.importers.lax.movement import along, numbers, part, permute
+from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType
 from gradserve.numpy.recorder import Recorder
+from gradserve.ops.contraction.contract import matrix_product
+from gradserve.ops.control.custom_derivative import CustomDerivative
 
 _WHOLE = np.dtype(np.int64)
 
@@ -17,14 +19,63 @@ _WHOLE = np.dtype(np.int64)
 def lu(g: Recorder, a: Operand) -> tuple[Value, Value]:
     """L below the diagonal, with ones on its own, and U from it on; and with which row each one was exchanged.
 
-    The exchanges are int64 and count from 0. Derivatives are those of factors of the matrix with these exchanges made.
+    The exchanges are int64 and count from 0. Derivatives are those of factors of the matrix with these exchanges made;
+    where a pivot is zero there are none, and they are refused.
     """
-    count = min(a.shape[-2:])
-    if not count:
+    if not min(a.shape[-2:]):
         return a.value, g.full(a.value.type.with_shape((*a.shape[:-2], 0)).with_element_type(ElementType.INT64), 0)
+    function = control.Function.of(g, _factorised, [a])
+    results = [Operand(value, dtype) for value, dtype in zip(function.outputs, (a.dtype, _WHOLE), strict=True)]
+    rule = control.Function.of(g, _moved, [*results, a, a])
+    captured = list(dict.fromkeys([*function.reads(), *rule.reads()]))
+    op = CustomDerivative(function.graph(captured), rule.graph(captured), (0,))
+    packed, pivots = g.apply(op, [a.value, *captured])
+    return packed, pivots
+
+
+def _factorised(g: Recorder, given: list[Operand]) -> list[Operand]:
+    """The factors and the exchanges, step by step."""
+    (a,) = given
+    count = min(a.shape[-2:])
     packed, pivots = control.scan(g, _eliminated, [a], [Operand(numbers(g, count), _WHOLE)], count, reverse=False)
     last = pivots.type.rank - 1
-    return packed, permute(g, pivots, [*range(1, last + 1), 0])
+    return [Operand(packed, a.dtype), Operand(permute(g, pivots, [*range(1, last + 1), 0]), _WHOLE)]
+
+
+def _moved(g: Recorder, given: list[Operand]) -> list[Operand]:
+    """dL and dU in one matrix, of L, U, the exchanges and dA: L tril(X, -1) + triu(X) U with X = L^-1 P dA U^-1.
+
+    L and U are made square by ones on their diagonals.
+    """
+    packed, pivots, moved, _ = given
+    *lead, m, n = packed.shape
+    tall, wide = along(g, numbers(g, m), 0, 2), along(g, numbers(g, n), 1, 2)
+    below = g.gt(tall, wide)
+    left = _squared(g, g.select(below, packed.value, 0), m, set(range(m)))
+    right = _squared(g, g.select(below, 0, packed.value), n, set(range(m, n)))
+    order = permutation(g, pivots.value, m)
+    places = g.eq(g.reshape(order, (*lead, m, 1)), numbers(g, m))
+    exchanged = matrix_product(g, g.convert(places, moved.value.type.element_type), moved.value)
+    half = g.emit("triangular_solve", left, exchanged, lower=True, transposed=False)
+    turned = g.emit("triangular_solve", right, _transposed(g, half), lower=False, transposed=True)
+    inside = _transposed(g, turned)
+    of_left = matrix_product(g, left, g.select(below, inside, 0))
+    return [Operand(g.add(of_left, matrix_product(g, g.select(below, 0, inside), right)), packed.dtype)]
+
+
+def _squared(g: Builder, factor: Value, size: int, ones: set[int]) -> Value:
+    """The first rows and columns of a factor, or more of them with zeros; and ones at places of the diagonal."""
+    rank = factor.type.rank
+    for axis in (rank - 2, rank - 1):
+        factor = part(g, factor, axis, 0, min(size, factor.shape[axis]))
+    low, high = (0,) * rank, (*(0,) * (rank - 2), *(size - n for n in factor.shape[-2:]))
+    square = g.emit("pad", factor, low=low, high=high, interior=low)
+    diagonal = np.diag([float(k in ones) for k in range(size)])
+    return g.add(square, g.constant(diagonal, factor.type.element_type))
+
+
+def _transposed(g: Builder, x: Value) -> Value:
+    return permute(g, x, [*range(x.type.rank - 2), x.type.rank - 1, x.type.rank - 2])
 
 
 def _eliminated(g: Recorder, given: list[Operand]) -> list[Operand]:

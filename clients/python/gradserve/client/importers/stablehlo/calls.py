@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gradserve.client.importers.lax import factors, products
-from gradserve.client.importers.lax.elements import Operand
+from gradserve.client.importers.lax import factors, ordering, products
+from gradserve.client.importers.lax.elements import Operand, held
 from gradserve.client.importers.lax.movement import along, numbers
-from gradserve.client.importers.stablehlo.given import Compute
+from gradserve.client.importers.stablehlo.given import Compute, dtype_of_result
+from gradserve.client.importers.stablehlo.scalars import SCALARS
 from gradserve.client.importers.stablehlo.syntax import Operation
+from gradserve.client.importers.stablehlo.syntax import numbers as numbers_of
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType, TensorType
 from gradserve.numpy.arguments import Unsupported
@@ -82,6 +84,16 @@ def tridiagonal(g: Builder, op: Operation, x: Sequence[Operand]) -> Sequence[Val
     return [None, None, None, products.tridiagonal_solve(g, *x), _success(g, op, 4)]
 
 
+def top_k(g: Builder, op: Operation, x: Sequence[Operand]) -> Sequence[Value]:
+    """The largest elements of each row, and where they are."""
+    given = op.attributes.get("mhlo.attributes")
+    if not isinstance(given, dict) or given.get("largest") is not True:
+        raise Unsupported("it does not say that it takes the largest", "export jax.lax.top_k anew")
+    (k,) = numbers_of(given.get("k"), op.line)
+    values, places = ordering.top_k(g, x[0], k, x[0].rank - 1)
+    return [values, g.convert(places, held(dtype_of_result(op, 1)))]
+
+
 def _dropped(op: Operation) -> Sequence[Value]:
     if op.types:
         raise Unsupported("it calls Python", "compute it beforehand, and give it as an argument")
@@ -92,6 +104,8 @@ def _each(kinds: str, routine: str, compute: Compute) -> dict[str, Compute]:
     return {f"lapack_{kind}{routine}_ffi": compute for kind in kinds}
 
 
+_OF_MHLO = ("acos", "acosh", "asin", "asinh", "atanh", "cosh", "sinh", "erf", "tan")
+"""Functions that older exports write as calls."""
 CALLS: dict[str, Compute] = {
     **_each("sdcz", "potrf", cholesky),
     **_each("sdcz", "trsm", triangular),
@@ -101,6 +115,9 @@ CALLS: dict[str, Compute] = {
     **_each("sdcz", "gesdd", svd),
     **_each("sdcz", "getrf", lu),
     **_each("sdcz", "gtsv", tridiagonal),
+    **{f"mhlo.{name}": SCALARS[name] for name in _OF_MHLO},
+    "mhlo.topk": top_k,
+    "Sharding": lambda g, op, x: [x[0].value],
     "xla_ffi_python_cpu_callback": lambda g, op, x: _dropped(op),
 }
 """By the name of the function that is called."""

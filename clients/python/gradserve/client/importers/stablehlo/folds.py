@@ -69,7 +69,7 @@ def _select_and_scatter(g: Builder, op: Operation, x: Sequence[Operand], applied
 
 def _sort(g: Builder, op: Operation, x: Sequence[Operand], applied: Applied) -> list[Value]:
     region = _only_region(op)
-    keys, descending = order_of(region, applied(region))
+    keys, descending = order_of(g, region, applied(region))
     return ordering.sort(g, x, integer(op, "dimension"), keys, descending)
 
 

@@ -33,7 +33,7 @@ def plain(stream: Stream) -> Parts:
         elif token.kind == "dense":
             attributes["value"] = attribute(stream)
             return operands, attributes, [], [attributes["value"].type]
-        elif token.kind == "word":
+        elif token.kind in ("word", "string"):
             words.append(stream.take().text)
         elif token.text in ("(", ")", ","):
             stream.take()
@@ -113,7 +113,7 @@ def as_printed(given: dict[str, Any]) -> dict[str, Any]:
     if symbol is not None:
         found["symbol"] = str(symbol).removeprefix("@").strip('"')
     if "comparison_direction" in found:
-        found["words"] = [found["comparison_direction"]]
+        found["words"] = [found["comparison_direction"], found.get("compare_type", "")]
     if "exponent_bits" in found:
         found["format"] = f"e{found['exponent_bits']}m{found.get('mantissa_bits')}"
     return found

@@ -45,9 +45,10 @@ def _top_k(g: Builder, op: Operation, x: Sequence[Operand]) -> list[Value]:
 
 def _triangular(g: Builder, op: Operation, x: Sequence[Operand]) -> Value:
     given = op.attributes
-    turned = str(given.get("transpose_a", "NO_TRANSPOSE")) != "NO_TRANSPOSE"
+    turned = str(given.get("transpose_a", "NO_TRANSPOSE"))
     left, lower, unit = (given.get(name) is True for name in ("left_side", "lower", "unit_diagonal"))
-    return products.triangular_solve(g, x[0], x[1], left, lower, turned, unit)
+    a = products.conjugated(g, x[0]) if turned == "ADJOINT" else x[0]
+    return products.triangular_solve(g, a, x[1], left, lower, turned != "NO_TRANSPOSE", unit)
 
 
 def _fft(g: Builder, op: Operation, x: Sequence[Operand]) -> Value:

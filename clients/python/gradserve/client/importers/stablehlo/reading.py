@@ -19,10 +19,11 @@ from gradserve.client.importers.stablehlo.given import dtype_of_elements
 from gradserve.client.importers.stablehlo.operations import ARRAYS
 from gradserve.client.importers.stablehlo.parsing import parse
 from gradserve.client.importers.stablehlo.reflections import Given, Reflections
+from gradserve.client.importers.stablehlo.refused import OTHERWISE, WAYS_ROUND
 from gradserve.client.importers.stablehlo.scalars import applied, held_constant
 from gradserve.client.importers.stablehlo.syntax import ArrayType, Function, Module, Operation, Region
 from gradserve.client.importers.stablehlo.tokens import invalid
-from gradserve.ir.builder import Value
+from gradserve.ir.builder import Builder, Value
 from gradserve.ir.errors import InvalidGraph, LimitExceeded, Untraceable
 from gradserve.ir.graph import Origin
 from gradserve.ir.limits import DEFAULT_LIMITS
@@ -31,7 +32,6 @@ from gradserve.numpy.recorder import Recorder
 
 DEEPEST = 48
 """How deep calls and regions stand in each other."""
-_REWRITE = "write it by other operations, or import the function itself, as from_jax does"
 Known: TypeAlias = Given | Untraceable
 """A value, or why there is none."""
 Scope: TypeAlias = dict[str, Known]
@@ -132,7 +132,7 @@ class Reader:
         try:
             made = self._results(g, operation, scope, depth)
         except Untraceable as error:  # which counts only if anything reads it
-            scope |= dict.fromkeys(names, error)
+            scope |= dict.fromkeys([*names, *(f"{name}#0" for name in names)], error)
             return
         if len(made) != len(names):
             raise invalid(operation.line, f"{operation.name} gives {len(made)} values and {len(names)} are named")
@@ -156,21 +156,27 @@ class Reader:
             if operation.name in ("while", "case", "if"):
                 return self._controlled(g, operation, operands, scope, depth)
             if operation.name in FOLDS:
-                return self._folded(g, operation, operands)
+                return self._folded(g, operation, operands, scope)
             symbol = operation.attributes.get("symbol") if operation.name == "custom_call" else None
             if symbol in reflections.FACTORISATIONS:
                 return reflections.factorised(g, operands[0])
             compute = ARRAYS.get(operation.name) if symbol is None else CALLS.get(str(symbol))
             if compute is None:
                 what = operation.name if symbol is None else f"{operation.name} @{symbol}"
-                raise refusal(what, operands, origin, "no graph has it", _REWRITE)
+                instead = WAYS_ROUND.get(str(symbol or operation.name), OTHERWISE)
+                raise refusal(what, operands, origin, "no graph has it", instead)
             return self._typed(operation, compute(g, operation, operands))
 
-    def _folded(self, g: Recorder, operation: Operation, operands: Sequence[Operand]) -> Sequence[Known]:
-        """The results of an operation that is given functions of single elements."""
+    def _folded(self, g: Recorder, operation: Operation, operands: Sequence[Operand], scope: Scope) -> Sequence[Known]:
+        """The results of an operation that is given functions of single elements, which read what is around as well."""
+
+        def around(inner: Builder, name: str, line: int) -> Operand:
+            assert isinstance(inner, Recorder)
+            (found,) = arrays([self._look(inner, name, scope, line)], name)
+            return found
 
         def function(region: Region) -> Join:
-            return lambda inner, given: applied(inner, self.module, region, given)
+            return lambda inner, given: applied(inner, self.module, region, given, around)
 
         return self._typed(operation, FOLDS[operation.name](g, operation, operands, function))
 

@@ -11,6 +11,7 @@ from gradserve.client.importers.lax.elements import Operand, held_type
 from gradserve.client.importers.lax.folding import Join
 from gradserve.client.importers.stablehlo.given import dtype_of_elements
 from gradserve.client.importers.stablehlo.syntax import Operation, Region
+from gradserve.ir.builder import Builder
 from gradserve.ir.evaluate import evaluated
 from gradserve.ir.types import Array
 from gradserve.numpy.arguments import Unsupported
@@ -63,7 +64,7 @@ def position_of(region: Region) -> str | None:
     return "argmax" if directions[0] == "GT" else "argmin"
 
 
-def order_of(region: Region, compare: Join) -> tuple[int, bool]:
+def order_of(around: Builder, region: Region, compare: Join) -> tuple[int, bool]:
     """How many operands of a sort are its keys, the first one before the others, and whether they descend.
 
     It is found by what the function says of a few thousand pairs, in which equal keys are frequent.
@@ -71,7 +72,8 @@ def order_of(region: Region, compare: Join) -> tuple[int, bool]:
     Raises:
         Unsupported: the order is another one.
     """
-    g, given, elements = Recorder(), [], {}
+    assert isinstance(around, Recorder)
+    g, given, elements = Recorder(around), [], {}
     rng = np.random.default_rng(0)
     for name, type_ in region.arguments:
         dtype = dtype_of_elements(type_)

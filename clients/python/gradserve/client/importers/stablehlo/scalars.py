@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
@@ -35,8 +36,10 @@ def _named(name: str) -> Compute:
 
 
 def _compare(g: Builder, op: Operation, x: Sequence[Operand]) -> Value:
-    words = [*op.attributes.get("words", []), op.attributes.get("comparison_direction", "")]
+    words = op.attributes.get("words", [])
     direction = next((str(word).lower() for word in words if str(word) in ("EQ", "NE", "LT", "LE", "GT", "GE")), "")
+    if "TOTALORDER" in map(str, words):
+        return elementwise.compare_totally(direction)(g, *x)
     return elementwise.compare(direction)(g, *x)
 
 
@@ -82,7 +85,13 @@ def held_constant(g: Builder, op: Operation) -> Operand:
     return Operand(g.broadcast(found.value, dense.type.shape), found.dtype)
 
 
-def applied(g: Builder, module: Module, region: Region, operands: Sequence[Operand], left: int = 256) -> list[Operand]:
+Around: TypeAlias = Callable[[Builder, str, int], Operand]
+"""From a builder, a name and the line that reads it to a value around a function."""
+
+
+def applied(
+    g: Builder, module: Module, region: Region, operands: Sequence[Operand], around: Around, left: int = 256
+) -> list[Operand]:
     """What a function of single elements makes of each element of arrays of one shape.
 
     Raises:
@@ -95,9 +104,10 @@ def applied(g: Builder, module: Module, region: Region, operands: Sequence[Opera
         raise Unsupported("its function is a long one", "compute the elements beforehand, and reduce by a short one")
 
     def look(name: str, line: int) -> Operand:
-        if name not in scope:
-            raise Unsupported(f"its function reads {name} around it (line {line})", "give it nothing but its arguments")
-        return scope[name]
+        found = scope[name] if name in scope else around(g, name, line)
+        if found.shape not in ((), shape):
+            raise Unsupported(f"its function reads {name}, which is an array (line {line})", "give it single numbers")
+        return found
 
     for op in body:
         given = [look(name, op.line) for name in op.operands]
@@ -105,7 +115,7 @@ def applied(g: Builder, module: Module, region: Region, operands: Sequence[Opera
             made = [held_constant(g, op)]
         elif op.name == "call" and str(op.attributes.get("symbol")) in module:
             called = module[str(op.attributes["symbol"])].body
-            made = applied(g, module, called, alike(g, given), left - len(body))
+            made = applied(g, module, called, alike(g, given), _nothing, left - len(body))
         elif op.name in SCALARS:
             made = [Operand(_one(SCALARS[op.name](g, op, alike(g, given))), dtype_of(op))]
         else:
@@ -115,6 +125,10 @@ def applied(g: Builder, module: Module, region: Region, operands: Sequence[Opera
         scope |= {f"{names[0]}#{k}": each for k, each in enumerate(made)} if len(names) == 1 else {}
     results = [look(name, returned.line) for name in returned.operands]
     return [Operand(g.broadcast(x.value, shape), x.dtype) for x in results]
+
+
+def _nothing(g: Builder, name: str, line: int) -> Operand:
+    raise invalid(line, f"{name} is not known here")
 
 
 def _one(made: Value | Sequence[Value | None]) -> Value:
