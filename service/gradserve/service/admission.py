@@ -39,6 +39,7 @@ class Admission:
         self._room, self._door = self._queues.room, self._queues.door
         self._quotas = Quotas(settings.quotas, settings.quota_seconds, clock)
         self._closed = False
+        self._entered = 0
         self._watched = 0
         """How many wait until there are no calls."""
         self._lock = threading.Lock()
@@ -46,12 +47,12 @@ class Admission:
 
     @property
     def calls(self) -> int:
-        """Calls that are worked on."""
-        return round(self._room.used[0])
+        """Calls that have entered and not left: that are worked on, or wait for their work to begin."""
+        return self._entered
 
     @property
     def bytes(self) -> int:
-        """Bytes of the requests of all calls, those that wait for work to begin included."""
+        """Bytes of their requests."""
         return round(self._room.used[1])
 
     @property
@@ -89,9 +90,12 @@ class Admission:
             if self._quotas.any:
                 self._require_quota(caller)
             if not self._door.queue and self._room.take_small(amounts[1]):
+                self._entered += 1
                 return Ticket(self, caller, amounts, may_be_shed)
         ticket = Ticket(self, caller, (), may_be_shed)
         self._pass(self._door, Waiter(ticket, amounts, 0.0, may_be_shed, self._clock()), 1.0, control)
+        with self._lock:
+            self._entered += 1
         return ticket
 
     def begin(self, ticket: Ticket, planned: Planned, control: Control) -> None:
@@ -141,6 +145,7 @@ class Admission:
                 self._queues.release(ticket, as_predicted)
             self._room.give(ticket.caller, ticket.held)
             ticket.held = ()
+            self._entered -= 1
             self._let_others_in()
             if self._watched:
                 self._idle.notify_all()
@@ -157,7 +162,7 @@ class Admission:
         with self._lock:
             self._watched += 1
             try:
-                return self._idle.wait_for(lambda: not self.calls and not self.waiting, seconds)
+                return self._idle.wait_for(lambda: not self._entered and not self.waiting, seconds)
             finally:
                 self._watched -= 1
 
@@ -233,8 +238,9 @@ class Admission:
 
 
 def _longest(gate: Gate, waiter: Waiter, control: Control) -> float | None:
-    """The seconds for which a call may wait at most."""
-    left, most = control.remaining, gate.longest(waiter.seconds)
-    if not waiter.may_be_shed:
+    """The seconds for which a call may wait at most: who was let wait for work to begin is not turned away later."""
+    left = control.remaining
+    if not waiter.may_be_shed or gate.adaptive is not None:
         return left
+    most = gate.longest(waiter.seconds)
     return most if left is None else min(most, left)

@@ -135,7 +135,9 @@ class Metrics:
         self.verifications = self._counter("verifications", "Verifications that have ended.", "verdict")
         for verdict in Verdict:
             self.verifications.labels(verdict.value)
-        self.in_flight = self._gauge("in_flight", "Calls that are worked on.")
+        self.in_flight = self._gauge(
+            "in_flight", "Calls that are worked on, or have been let in and wait for their work."
+        )
         self.max_in_flight = self._gauge("max_in_flight", "The most calls that are worked on at once.")
         self.limit = self._gauge("in_flight_limit", "Calls of a kind that may run at once, as measured.", "kind")
         self.running = self._gauge("running", "Calls of a kind that run.", "kind")

@@ -101,9 +101,9 @@ class Ready:
         """
         started = time.perf_counter()
         control.check()
+        control.begins(self._planned)  # what is refused keeps its lane: it has soon ended
         if self._scheduled.seconds > BESIDE_SECONDS:
             control.waits()
-        control.begins(self._planned)
         given.update(self._constants)
         made = self._direct(given, control)
         arrays, some, taken = self._arrays(made, given)
