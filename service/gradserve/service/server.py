@@ -13,7 +13,7 @@ import grpc
 from gradserve.jobs.context import Context
 from gradserve.jobs.programs import Programs
 from gradserve.pools.local.pool import LocalPool
-from gradserve.pools.ray.joined_node import JoinedNode
+from gradserve.pools.ray.joined_node import JoinedNode, require_head
 from gradserve.questions.asked import QUESTIONS
 from gradserve.questions.streams import RPC
 from gradserve.runtime.memory import keep_freed_memory, memory_limit
@@ -36,6 +36,7 @@ from gradserve.service.store import BlobStore, GraphStore
 from gradserve.wire.methods import SERVICES
 
 if TYPE_CHECKING:
+    from gradserve.pools.ray.healing import HealingPool
     from gradserve.pools.ray.pool import RayPool
 
 _logger = logging.getLogger(__name__)
@@ -132,7 +133,7 @@ class Server:
         settings = self.settings
         self._front_end = front_end = LocalPool(settings.workers, processes=True)
         running.callback(front_end.close)
-        cluster = self._cluster(running)
+        cluster = self._cluster(front_end)
         if cluster is not None:
             running.callback(cluster.close)
         threads = Lanes(settings.lanes, settings.handler_threads)
@@ -155,17 +156,28 @@ class Server:
         running.callback(self._server.stop, None)
         self._publish(running, front_end, cluster)
         self._standard.serving()
+        if cluster is not None:
+            cluster.tell(self._standard.cluster)
 
-    def _cluster(self, running: ExitStack) -> RayPool | None:
+    def _cluster(self, front_end: LocalPool) -> HealingPool | None:
         settings = self.settings
         if not settings.ray:
             return None
-        from gradserve.pools.ray.pool import RayPool  # imports Ray, which takes half a second
+        from gradserve.pools.ray.healing import HealingPool  # imports Ray, which takes half a second
 
+        return HealingPool(self._ray_pool, front_end, settings.front_end_bytes, patient=settings.ray_join is not None)
+
+    def _ray_pool(self, running: ExitStack) -> RayPool:
+        from gradserve.pools.ray.pool import RayPool
+
+        settings = self.settings
         if settings.ray_join:
+            require_head(settings.ray_join)
             running.callback(JoinedNode(settings.ray_join, settings.ray_metrics_port, self._fail).close)
         address = settings.ray_join or settings.ray_address
-        return RayPool(address, settings.workers, max_workers=settings.max_workers, sharers=settings.processes)
+        pool = RayPool(address, settings.workers, max_workers=settings.max_workers, sharers=settings.processes)
+        running.callback(pool.close)
+        return pool
 
     def _fail(self, reason: str) -> None:
         self.failure = reason
@@ -203,7 +215,7 @@ class Server:
         except RuntimeError as error:
             raise OSError(f"cannot listen on {address}: {error}") from None
 
-    def _publish(self, running: ExitStack, front_end: LocalPool, cluster: RayPool | None) -> None:
+    def _publish(self, running: ExitStack, front_end: LocalPool, cluster: HealingPool | None) -> None:
         """Starts the metrics page."""
         metrics = self.metrics
         metrics.in_flight.set_function(lambda: self.admission.calls)
