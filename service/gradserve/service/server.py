@@ -26,6 +26,7 @@ from gradserve.service.handlers.streams import Streams
 from gradserve.service.lanes import Lanes
 from gradserve.service.metrics import Metrics
 from gradserve.service.page import start_page
+from gradserve.service.ports import why_not
 from gradserve.service.rpc import Handler, methods_of, of_message, of_messages
 from gradserve.service.running import run
 from gradserve.service.settings import Settings
@@ -213,7 +214,9 @@ class Server:
             pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
             return self._server.add_secure_port(address, grpc.ssl_server_credentials([pair]))
         except RuntimeError as error:
-            raise OSError(f"cannot listen on {address}: {error}") from None
+            raise OSError(
+                f"cannot listen on {address}: {why_not(self.settings.host, self.settings.port) or error}"
+            ) from None
 
     def _publish(self, running: ExitStack, front_end: LocalPool, cluster: HealingPool | None) -> None:
         """Starts the metrics page."""

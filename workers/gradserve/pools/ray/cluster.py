@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import signal
@@ -156,7 +157,8 @@ def _at_loopback() -> Iterator[None]:
 
 def _close() -> None:
     global _head
-    ray.shutdown()
+    with _KeptSignals():  # which ending resets as well
+        ray.shutdown()
     if _head is not None:
         _forget_token()
         _head.close()
@@ -183,12 +185,23 @@ def started(
 
 
 class _KeptSignals:
-    """A context after which SIGTERM is handled as before: Ray puts its own handler there."""
+    """A context after which SIGTERM is handled as before: Ray puts its own handler there, in whatever thread it starts.
+
+    Python's own `signal` would restore it in the main thread only.
+    """
 
     def __enter__(self) -> None:
         self._before = signal.getsignal(signal.SIGTERM)
+        self._action = ctypes.create_string_buffer(_ACTION_BYTES)
+        _sigaction(signal.SIGTERM, None, self._action)
 
     def __exit__(self, *_: object) -> None:
         handler: signal.Handlers | signal._HANDLER | None = self._before
         if threading.current_thread() is threading.main_thread() and handler is not None:
             signal.signal(signal.SIGTERM, handler)
+        _sigaction(signal.SIGTERM, self._action, None)
+
+
+_sigaction = ctypes.CDLL(None).sigaction
+_ACTION_BYTES = 1 << 9
+"""More than any C library's `struct sigaction`."""

@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ray._private import utils
+from ray._private import services, utils
 from ray._private.node import Node
 from ray._private.parameter import RayParams
 
@@ -33,6 +33,7 @@ from gradserve.ir.errors import Unavailable
 
 _READY = re.compile(r"gradserve-head at (\S+) of ([\d ]+)")
 _END_SECONDS = 10.0
+_REGISTER_SECONDS = 60
 _LINES_KEPT = 2
 _LOST = "gradserve-head lost: "
 _PARTS = ("gcs_server", "raylet")
@@ -158,10 +159,10 @@ def main() -> None:
     )
     try:
         node = _PrivateNode(parameters, head=True, shutdown_at_exit=False, spawn_reaper=True)
+        # Who connects waits for this with the interpreter's lock in hand.
+        services.wait_for_node(node.gcs_address, node.plasma_store_socket_name, _REGISTER_SECONDS)
         parts = {kind: infos[0].process for kind, infos in node.all_processes.items() if kind in _PARTS}
-        print(
-            f"gradserve-head at {node.gcs_address} of {' '.join(str(part.pid) for part in parts.values())}", flush=True
-        )
+        print(f"gradserve-head at {node.gcs_address} of", *(part.pid for part in parts.values()), flush=True)
         reason = _end_of(parts)
         if reason:
             print(f"{_LOST}{reason}", flush=True)
