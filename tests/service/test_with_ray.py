@@ -133,6 +133,19 @@ def comes_to(holds, seconds=120.0):
     return holds()
 
 
+def test_a_service_that_finds_no_cluster_to_join_serves_and_says_so():
+    server = Server(settings(ray=True, ray_join="127.0.0.1:1")).start()
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        stubs = Stubs(channel)
+        assert health_of_cluster(stubs) == health_pb2.HealthCheckResponse.NOT_SERVING
+        whole = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=30)
+        assert whole.status == health_pb2.HealthCheckResponse.SERVING
+        call = call_of(options=placed(execution_pb2.PLACEMENT_CLUSTER))
+        assert wire.decode_tensor(stubs.derivatives.Gradient(pb.GradientRequest(call=call)).value) == 14.0
+        assert values(server)["gradserve_workers", "cluster"] == 0
+    assert server.stop(10)
+
+
 def test_a_lost_cluster_is_started_again_and_no_call_is_lost(clustered):
     """The last test of this file, as it costs the cluster."""
     server, stubs = clustered

@@ -100,6 +100,11 @@ class Server:
         if self._front_end.processes is not None and not self.settings.ray:
             self._front_end.processes.warm()
 
+    @property
+    def heavy_processes(self) -> list[int]:
+        """The processes that heavy work runs in without a cluster."""
+        return self._front_end.processes.pids if self._front_end.processes else []
+
     def cut_off(self) -> None:
         """Cancels all calls at once, so that `stop` need not wait for them."""
         self._server.stop(None)

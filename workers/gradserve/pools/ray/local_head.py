@@ -33,6 +33,8 @@ from gradserve.ir.errors import Unavailable
 
 _READY = re.compile(r"gradserve-head at (\S+) of ([\d ]+)")
 _END_SECONDS = 10.0
+_LEAST_DISK_BYTES = 32 << 20
+"""What Ray's logs and sockets need for a beginning: without room its processes end one after the other."""
 _REGISTER_SECONDS = 60
 _LINES_KEPT = 2
 _LOST = "gradserve-head lost: "
@@ -59,7 +61,9 @@ class LocalHead:
 
         Raises:
             Unavailable: it did not start; says what it said last.
+            OSError: the disk has no room for it.
         """
+        _require_room(tempfile.gettempdir())
         self._folder = Path(tempfile.mkdtemp(prefix="gradserve-ray-"))  # which nobody else may enter
         token = self._folder / "token"
         token.touch(0o600, exist_ok=False)
@@ -130,6 +134,15 @@ class LocalHead:
         told = next((line for line in self._lines() if line.startswith(_LOST)), f"{_LOST}its process has ended")
         if not self._closing:
             self._lost(told.removeprefix(_LOST).strip())
+
+
+def _require_room(folder: str) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < _LEAST_DISK_BYTES:
+        raise OSError(
+            f"no Ray cluster can be started: {folder} has {free} bytes free of at least {_LEAST_DISK_BYTES}; make room "
+            "there, name another folder by TMPDIR, or serve with --no-ray"
+        )
 
 
 class _PrivateNode(Node):
