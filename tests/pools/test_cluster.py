@@ -12,6 +12,7 @@ import ray
 
 from gradserve.ir.errors import Unavailable
 from gradserve.pools.ray import cluster as local_cluster
+from gradserve.pools.ray import local_head
 
 pytestmark = pytest.mark.ray
 
@@ -53,9 +54,17 @@ def test_a_cluster_that_never_starts_says_why(monkeypatch):
     assert not ray.is_initialized()
 
 
+def test_a_disk_without_room_is_told_at_once(monkeypatch):
+    monkeypatch.setattr(local_head, "_LEAST_DISK_BYTES", 1 << 60)
+    with pytest.raises(OSError, match=r"no Ray cluster can be started: .* name another folder by TMPDIR"):
+        local_cluster.connect(None, cpus=1)
+    assert not ray.is_initialized()
+
+
 OWNER = """
 import os, signal, sys
 from gradserve.pools.ray import cluster as local_cluster
+from gradserve.pools.ray import local_head
 local_cluster.connect(None, cpus=1, object_store_bytes=100 << 20)
 print(local_cluster._head._process.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)

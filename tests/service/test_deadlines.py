@@ -3,8 +3,11 @@
 import time
 
 import grpc
+import numpy as np
+import psutil
 
 from gradserve import wire
+from gradserve.client.tracing.trace import trace
 from gradserve.v1 import blob_service_pb2, estimate_service_pb2
 from gradserve.v1 import derivative_service_pb2 as pb
 from tests.service.support import QUADRATIC, call_of, refusal, slow_call
@@ -79,6 +82,32 @@ def test_client_that_goes_away_frees_the_workers(start):
     channel.close()
     assert server.admission.wait_idle(5)
     assert call.done()
+    assert workers_are_free(stubs)
+
+
+def eigenvalues(x):
+    return np.sum(np.linalg.eigvalsh(np.cos(x[:, None] * x[None, :])))
+
+
+def test_client_that_goes_away_amid_a_long_step_ends_its_process_and_nobody_else_waits(start):
+    server, stubs = start(workers=1)
+    server.warm()
+    (pid,) = server.heavy_processes
+    point = np.linspace(0.0, 30.0, 3000)
+    graph = wire.encode_graph(trace(eigenvalues, point).graph)
+    call = stubs.derivatives.Evaluate.future(pb.EvaluateRequest(call=call_of(graph, {"x": point})))
+    process, until = psutil.Process(pid), time.monotonic() + 60
+    while sum(process.cpu_times()[:2]) < 2.0:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    assert wire.decode_tensor(stubs.derivatives.Gradient(pb.GradientRequest(call=call_of()), timeout=5).value) == 14.0
+    assert not call.done()
+    call.cancel()
+    assert server.admission.wait_idle(5)
+    until = time.monotonic() + 5
+    while psutil.pid_exists(pid):
+        assert time.monotonic() < until
+        time.sleep(0.02)
     assert workers_are_free(stubs)
 
 

@@ -1,11 +1,16 @@
 """The service with a pool of Ray actors."""
 
+import time
+
 import grpc
 import numpy as np
+import psutil
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gradserve import wire
 from gradserve.client.tracing.trace import trace
+from gradserve.pools.ray import cluster as local_cluster
 from gradserve.service.server import Server
 from gradserve.v1 import derivative_service_pb2 as pb
 from gradserve.v1 import execution_pb2, verification_service_pb2
@@ -114,3 +119,51 @@ def test_cancelled_call_frees_the_cluster(clustered):
     quick = call_of(options=placed(execution_pb2.PLACEMENT_CLUSTER))
     reply = stubs.derivatives.Gradient(pb.GradientRequest(call=quick), timeout=10)
     assert wire.decode_tensor(reply.value) == 14.0
+
+
+def health_of_cluster(stubs):
+    request = health_pb2.HealthCheckRequest(service="cluster")
+    return health_pb2_grpc.HealthStub(stubs.channel).Check(request, timeout=30).status
+
+
+def comes_to(holds, seconds=120.0):
+    end = time.monotonic() + seconds
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.05)
+    return holds()
+
+
+def test_a_service_that_finds_no_cluster_to_join_serves_and_says_so():
+    server = Server(settings(ray=True, ray_join="127.0.0.1:1")).start()
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        stubs = Stubs(channel)
+        assert health_of_cluster(stubs) == health_pb2.HealthCheckResponse.NOT_SERVING
+        whole = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=30)
+        assert whole.status == health_pb2.HealthCheckResponse.SERVING
+        call = call_of(options=placed(execution_pb2.PLACEMENT_CLUSTER))
+        assert wire.decode_tensor(stubs.derivatives.Gradient(pb.GradientRequest(call=call)).value) == 14.0
+        assert values(server)["gradserve_workers", "cluster"] == 0
+    assert server.stop(10)
+
+
+def test_a_lost_cluster_is_started_again_and_no_call_is_lost(clustered):
+    """The last test of this file, as it costs the cluster."""
+    server, stubs = clustered
+    points = np.random.default_rng(1).standard_normal((2000, 3))
+    batch = execution_pb2.Batch(inputs=["w"], reduction=execution_pb2.REDUCTION_SUM)
+    options = placed(execution_pb2.PLACEMENT_CLUSTER)
+    request = pb.GradientRequest(call=call_of(arguments={"w": points}, batch=batch, options=options))
+    before = stubs.derivatives.Gradient(request)
+    assert before.report.workers[0].startswith("worker-")
+    assert health_of_cluster(stubs) == health_pb2.HealthCheckResponse.SERVING
+    assert local_cluster._head
+    head = psutil.Process(local_cluster._head._process.pid)
+    (control,) = [process for process in head.children() if process.name() == "gcs_server"]
+    control.kill()
+    assert comes_to(lambda: health_of_cluster(stubs) == health_pb2.HealthCheckResponse.NOT_SERVING)
+    meanwhile = stubs.derivatives.Gradient(request, timeout=60)
+    assert comes_to(lambda: health_of_cluster(stubs) == health_pb2.HealthCheckResponse.SERVING)
+    after = stubs.derivatives.Gradient(request, timeout=60)
+    assert after.report.workers[0].startswith("worker-")
+    assert before.gradients["w"] == meanwhile.gradients["w"] == after.gradients["w"]
+    assert values(server)["gradserve_workers", "cluster"] >= 1

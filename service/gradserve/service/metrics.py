@@ -39,7 +39,7 @@ from gradserve.service.histograms import Histogram, Row
 from gradserve.service.queues import DELAYS
 
 if TYPE_CHECKING:
-    from gradserve.pools.ray.pool import RayPool
+    from gradserve.pools.ray.healing import HealingPool
 
 _SECONDS = tuple(m * 10.0**e for e in range(-5, 3) for m in (1.0, 2.5, 5.0))
 _MOST_NOTED = 1000
@@ -175,7 +175,7 @@ class Metrics:
         self.workers.labels(pool.name).set_function(lambda: pool.size)
         self.workers_wanted.labels(pool.name).set_function(lambda: pool.size)
 
-    def watch_cluster(self, pool: RayPool) -> None:
+    def watch_cluster(self, pool: HealingPool) -> None:
         """Shows the pool of the cluster from now on."""
         self.workers.labels(pool.name).set_function(lambda: pool.size)
         self.workers_wanted.labels(pool.name).set_function(lambda: pool.wanted)

@@ -51,6 +51,19 @@ class SharedPort:
         self._give_back()
 
 
+def why_not(host: str, port: int) -> str:
+    """Why nobody can listen on a port of a host, in the system's words; empty if one can."""
+    try:
+        for family, place in _places(host):
+            with socket.socket(family, socket.SOCK_STREAM) as tried:
+                tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                tried.bind((place, port))
+                tried.listen()
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
 def _places(host: str) -> list[tuple[socket.AddressFamily, str]]:
     """The addresses that a host stands for."""
     if host in _WILDCARDS:

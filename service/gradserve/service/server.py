@@ -6,7 +6,6 @@ import gc
 import logging
 import os
 import threading
-from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
@@ -15,7 +14,7 @@ import grpc
 from gradserve.jobs.context import Context
 from gradserve.jobs.programs import Programs
 from gradserve.pools.local.pool import LocalPool
-from gradserve.pools.ray.joined_node import JoinedNode
+from gradserve.pools.ray.joined_node import JoinedNode, require_head
 from gradserve.questions.asked import QUESTIONS
 from gradserve.questions.streams import RPC
 from gradserve.runtime.memory import keep_freed_memory, memory_limit
@@ -30,17 +29,16 @@ from gradserve.service.identity.authenticator import Authenticator
 from gradserve.service.identity.certificates import server_credentials
 from gradserve.service.identity.gate import Gate
 from gradserve.service.lanes import Lanes
-from gradserve.service.logs import access_line
+from gradserve.service.listeners import listeners
 from gradserve.service.methods import Handler, House, methods_of, of_message, of_messages
 from gradserve.service.metrics import Metrics
 from gradserve.service.owners import Owned
 from gradserve.service.page import start_page
+from gradserve.service.ports import why_not
 from gradserve.service.running import run
-from gradserve.service.served import Told
 from gradserve.service.settings import Settings
 from gradserve.service.signals import Signals
 from gradserve.service.sockets import listening, path_of
-from gradserve.service.spans import tracing
 from gradserve.service.standard import Standard, add_methods
 from gradserve.service.storage import place
 from gradserve.service.storage.graphs import Shelf
@@ -49,6 +47,7 @@ from gradserve.service.uploads import Uploads
 from gradserve.wire.methods import SERVICES
 
 if TYPE_CHECKING:
+    from gradserve.pools.ray.healing import HealingPool
     from gradserve.pools.ray.pool import RayPool
 
 _logger = logging.getLogger(__name__)
@@ -114,6 +113,11 @@ class Server:
         if self._front_end.processes is not None and not self.settings.ray:
             self._front_end.processes.warm()
 
+    @property
+    def heavy_processes(self) -> list[int]:
+        """The processes that heavy work runs in without a cluster."""
+        return self._front_end.processes.pids if self._front_end.processes else []
+
     def cut_off(self) -> None:
         """Cancels all calls at once, so that `stop` need not wait for them."""
         self._server.stop(None)
@@ -152,7 +156,7 @@ class Server:
         self._keep(running)
         self._front_end = front_end = LocalPool(settings.workers, processes=True)
         running.callback(front_end.close)
-        cluster = self._cluster(running)
+        cluster = self._cluster(front_end)
         if cluster is not None:
             running.callback(cluster.close)
         threads = Lanes(settings.lanes, settings.handler_threads)
@@ -167,7 +171,7 @@ class Server:
         programs = Programs(settings.plan_bytes, settings.limits)
         handlers = self._handlers(Context(front_end, cluster, settings.limits, programs, settings.front_end_bytes))
         house = House(
-            self.admission, self.metrics, settings.max_seconds, threads.give_up, identify, self._told(running)
+            self.admission, self.metrics, settings.max_seconds, threads.give_up, identify, listeners(settings, running)
         )
         for service in SERVICES:
             methods = methods_of(service, handlers, house)
@@ -180,13 +184,8 @@ class Server:
         running.callback(self._server.stop, None)
         self._publish(running, front_end, cluster)
         self._standard.serving()
-
-    def _told(self, running: ExitStack) -> Sequence[Told]:
-        """Who hears of every call that has ended."""
-        told = [line] if (line := access_line(self.settings)) else []
-        if self.settings.traces:
-            told.append(tracing(self.settings.traces, running))
-        return told
+        if cluster is not None:
+            cluster.tell(self._standard.cluster)
 
     def _keep(self, running: ExitStack) -> None:
         """Keeps graphs and blobs beyond memory, where the settings say."""
@@ -196,16 +195,25 @@ class Server:
             limits = self.settings.graph_limits
             self.graphs.keep_on(Shelf(found.graphs, found.blobs, self.blobs.get, limits))
 
-    def _cluster(self, running: ExitStack) -> RayPool | None:
+    def _cluster(self, front_end: LocalPool) -> HealingPool | None:
         settings = self.settings
         if not settings.ray:
             return None
-        from gradserve.pools.ray.pool import RayPool  # imports Ray, which takes half a second
+        from gradserve.pools.ray.healing import HealingPool  # imports Ray, which takes half a second
 
+        return HealingPool(self._ray_pool, front_end, settings.front_end_bytes, patient=settings.ray_join is not None)
+
+    def _ray_pool(self, running: ExitStack) -> RayPool:
+        from gradserve.pools.ray.pool import RayPool
+
+        settings = self.settings
         if settings.ray_join:
+            require_head(settings.ray_join)
             running.callback(JoinedNode(settings.ray_join, settings.ray_metrics_port, self._fail).close)
         address = settings.ray_join or settings.ray_address
-        return RayPool(address, settings.workers, max_workers=settings.max_workers, sharers=settings.processes)
+        pool = RayPool(address, settings.workers, max_workers=settings.max_workers, sharers=settings.processes)
+        running.callback(pool.close)
+        return pool
 
     def _fail(self, reason: str) -> None:
         self.failure = reason
@@ -241,9 +249,11 @@ class Server:
                 return self._server.add_insecure_port(address)
             return self._server.add_secure_port(address, server_credentials(tls))
         except RuntimeError as error:
-            raise OSError(f"cannot listen on {address}: {error}") from None
+            raise OSError(
+                f"cannot listen on {address}: {why_not(self.settings.host, self.settings.port) or error}"
+            ) from None
 
-    def _publish(self, running: ExitStack, front_end: LocalPool, cluster: RayPool | None) -> None:
+    def _publish(self, running: ExitStack, front_end: LocalPool, cluster: HealingPool | None) -> None:
         """Starts the metrics page."""
         metrics = self.metrics
         metrics.watch_admission(self.admission)

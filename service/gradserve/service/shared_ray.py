@@ -11,11 +11,12 @@ from gradserve.service.settings import Settings
 
 
 def share_ray(
-    settings: Settings, running: ExitStack, failed: Callable[[str], None]
+    settings: Settings, running: ExitStack, failed: Callable[[str], None], lost: Callable[[str], None]
 ) -> tuple[Settings, Mapping[str, str]]:
     """The settings of each process and the variables of its environment, by which it finds the cluster.
 
-    What is started for that ends with `running`; if it ends before, `failed` is called with the reason.
+    What is started for that ends with `running`; if it ends before, `failed` is called with the reason, or `lost` if it
+    was a cluster of our own, which can be started again.
 
     Raises:
         Unavailable: there is no cluster.
@@ -33,6 +34,6 @@ def share_ray(
     workers = settings.workers or os.cpu_count() or 1
     most = max(workers, settings.max_workers or 0)
     # All may grow at the same time: then they share processors, as all that runs on one machine does.
-    head = cluster.started(most * settings.processes)
+    head = cluster.started(most * settings.processes, lost=lost)
     running.callback(head.close)
     return replace(settings, workers=workers, max_workers=most, ray_address=head.address), head.inherited

@@ -23,6 +23,8 @@ from gradserve.service.status import abort
 
 REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
 """The newer name of a service whose messages are the same."""
+CLUSTER = "cluster"
+"""The name under which health tells of the Ray cluster, for services that have one."""
 _HEALTH_THREADS = 2
 _REFLECTION_THREADS = 4
 
@@ -52,6 +54,10 @@ class Standard:
     def serving(self) -> None:
         """Says from now on that every service takes calls."""
         self._set(HealthCheckResponse.SERVING)
+
+    def cluster(self, is_there: bool) -> None:
+        """Says whether the service has its Ray cluster: without it calls are answered too, more slowly."""
+        self._health.set(CLUSTER, HealthCheckResponse.SERVING if is_there else HealthCheckResponse.NOT_SERVING)
 
     def draining(self) -> None:
         """Says from now on that none does."""

@@ -18,6 +18,7 @@ from dataclasses import replace
 from prometheus_client import CollectorRegistry, Counter, Metric, ProcessCollector, disable_created_metrics
 from prometheus_client.registry import Collector
 
+from gradserve.ir.errors import GradserveError
 from gradserve.service.child import Child
 from gradserve.service.page import start_page
 from gradserve.service.ports import SharedPort
@@ -84,8 +85,9 @@ class Supervisor(Collector):
         self.port = port.number
         """The port that all listen on."""
         store = place.named(settings, running)
-        here = replace(settings, metrics_port=None, store=store).on_port(port.number)
-        self.settings, self._environment = share_ray(here, running, self._fail)
+        self._here = replace(settings, metrics_port=None, store=store).on_port(port.number)
+        self._ray = running.enter_context(ExitStack())
+        self.settings, self._environment = share_ray(self._here, self._ray, self._fail, self._heal)
         running.callback(self._end)
         for child in [self._start(number) for number in range(settings.processes)]:
             child.await_started()
@@ -141,6 +143,23 @@ class Supervisor(Collector):
     def _fail(self, reason: str) -> None:
         self.failure = reason
         self._failed.set()
+
+    def _heal(self, reason: str) -> None:
+        """Starts our Ray cluster again, and then the processes: those of before know none but the lost one."""
+        _logger.error("the Ray cluster is lost: %s; it is started again", reason)
+        self._ray.close()
+        pause = _FIRST_PAUSE
+        while not self._stopping.is_set():
+            try:
+                self.settings, self._environment = share_ray(self._here, self._ray, self._fail, self._heal)
+                break
+            except GradserveError as error:
+                _logger.warning("%s; trying again", error)
+                self._stopping.wait(pause)
+                pause = min(_LONGEST_PAUSE, 2 * pause)
+        with self._lock:
+            for child in self._children.values():
+                child.kill()
 
     def _start(self, number: int) -> Child:
         with self._lock:

@@ -117,6 +117,11 @@ class Work:
         return longest * (self.recurrence.products if self.recurrence else 1)
 
     @property
+    def longest_step_seconds(self) -> float:
+        """The predicted seconds of the longest step of any chunk."""
+        return max(schedule.longest_step_seconds for schedule in self.schedules.values())
+
+    @property
     def peak_bytes(self) -> int:
         """The predicted live bytes of the largest chunk."""
         largest = max((self.schedules[chunk.program].peak_bytes for chunk in self.chunks), default=0)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,6 +30,8 @@ _head: LocalHead | None = None
 _TOKEN_VARIABLES = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 _before: dict[str, str | None] = {}
 """What those variables were before they told of our own cluster."""
+_lost = threading.Event()
+_listeners: list[Callable[[str], None]] = []
 
 
 def connect(address: str | None, cpus: int, object_store_bytes: int | None = None) -> None:
@@ -54,14 +57,43 @@ def disconnect() -> None:
             _close()
 
 
+def on_lost(listener: Callable[[str], None]) -> None:
+    """Calls `listener` with the reason whenever a cluster that was started here is lost, from a thread of its own."""
+    _listeners.append(listener)
+
+
+def forget(listener: Callable[[str], None]) -> None:
+    """Calls it no more."""
+    _listeners.remove(listener)
+
+
+def require() -> None:
+    """Returns if the cluster has not been lost: Ray ends a process that hands it an array then.
+
+    Raises:
+        Unavailable: it has.
+    """
+    head = _head
+    if _lost.is_set() or (head is not None and not head.is_whole()):
+        raise Unavailable("the Ray cluster of this service is lost and started again")
+
+
+def _lose(reason: str) -> None:
+    _lost.set()
+    for listener in tuple(_listeners):
+        listener(reason)
+
+
 def resources() -> dict[str, float]:
     """What the whole cluster has: `CPU`, `memory` in bytes, and more."""
+    require()
     found: dict[str, float] = _untyped.cluster_resources()
     return found
 
 
 def machine_memory() -> dict[str, int]:
     """Bytes of memory that may be reserved on each machine, by node id."""
+    require()
     return {node["NodeID"]: int(node["Resources"].get("memory", 0)) for node in _untyped.nodes() if node["Alive"]}
 
 
@@ -70,7 +102,8 @@ def _open(address: str | None, cpus: int, object_store_bytes: int | None) -> Non
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # the coming default; silences a warning
     if address is None:
-        _head = started(cpus, object_store_bytes)
+        _head = started(cpus, object_store_bytes, lost=_lose)
+        _lost.clear()
     try:
         with _KeptSignals():
             if _head is None:
@@ -124,30 +157,51 @@ def _at_loopback() -> Iterator[None]:
 
 def _close() -> None:
     global _head
-    ray.shutdown()
+    with _KeptSignals():  # which ending resets as well
+        ray.shutdown()
     if _head is not None:
         _forget_token()
         _head.close()
         _head = None
 
 
-def started(cpus: int, object_store_bytes: int | None = None, attempts: int = 3) -> LocalHead:
-    """A cluster on this machine. A busy machine may not start it in Ray's time, which cannot be changed; then again."""
+def started(
+    cpus: int,
+    object_store_bytes: int | None = None,
+    attempts: int = 3,
+    *,
+    lost: Callable[[str], None] = lambda _: None,
+) -> LocalHead:
+    """A cluster on this machine; `lost` is called with the reason if it ends before it is closed.
+
+    A busy machine may not start it in Ray's time, which cannot be changed; then again.
+    """
     for _ in range(1, attempts):
         try:
-            return LocalHead(cpus, object_store_bytes)
+            return LocalHead(cpus, object_store_bytes, lost)
         except Unavailable as error:
             _logger.warning("%s; trying again", error)
-    return LocalHead(cpus, object_store_bytes)
+    return LocalHead(cpus, object_store_bytes, lost)
 
 
 class _KeptSignals:
-    """A context after which SIGTERM is handled as before: Ray puts its own handler there."""
+    """A context after which SIGTERM is handled as before: Ray puts its own handler there, in whatever thread it starts.
+
+    Python's own `signal` would restore it in the main thread only.
+    """
 
     def __enter__(self) -> None:
         self._before = signal.getsignal(signal.SIGTERM)
+        self._action = ctypes.create_string_buffer(_ACTION_BYTES)
+        _sigaction(signal.SIGTERM, None, self._action)
 
     def __exit__(self, *_: object) -> None:
         handler: signal.Handlers | signal._HANDLER | None = self._before
         if threading.current_thread() is threading.main_thread() and handler is not None:
             signal.signal(signal.SIGTERM, handler)
+        _sigaction(signal.SIGTERM, self._action, None)
+
+
+_sigaction = ctypes.CDLL(None).sigaction
+_ACTION_BYTES = 1 << 9
+"""More than any C library's `struct sigaction`."""

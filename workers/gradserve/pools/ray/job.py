@@ -44,3 +44,8 @@ class Task:
     offered: float
     retries: int = 0
     unwanted_since: float | None = None
+
+    @property
+    def longest_step_seconds(self) -> float:
+        """The predicted seconds of its longest step, in which its worker may not answer."""
+        return self.job.calls.work.longest_step_seconds

@@ -13,24 +13,36 @@ import argparse
 import os
 import re
 import secrets
+import select
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ray._private import utils
+from ray._private import services, utils
 from ray._private.node import Node
 from ray._private.parameter import RayParams
 
 from gradserve.ir.errors import Unavailable
 
-_READY = re.compile(r"gradserve-head at (\S+)")
+_READY = re.compile(r"gradserve-head at (\S+) of ([\d ]+)")
 _END_SECONDS = 10.0
+_LEAST_DISK_BYTES = 32 << 20
+"""What Ray's logs and sockets need for a beginning: without room its processes end one after the other."""
+_REGISTER_SECONDS = 60
 _LINES_KEPT = 2
+_LOST = "gradserve-head lost: "
+_PARTS = ("gcs_server", "raylet")
+"""What the cluster cannot do without."""
+_LOOK_SECONDS = 0.05
+_STILL_SECONDS = 5.0
+"""How long a part of the cluster may stand still, stopped by a signal; then the cluster counts as lost."""
 _LOOPBACK = "127.0.0.1"
 _KEEP_TO_LOOPBACK = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's switch, on any system, for the loopback address as the node's own
@@ -42,12 +54,16 @@ _KEEP_TO_LOOPBACK = {
 class LocalHead:
     """A running cluster of one machine."""
 
-    def __init__(self, cpus: int, object_store_bytes: int | None) -> None:
-        """Starts it.
+    def __init__(
+        self, cpus: int, object_store_bytes: int | None = None, lost: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """Starts it. `lost` is called with the reason if it ends before it is closed, from a thread of its own.
 
         Raises:
             Unavailable: it did not start; says what it said last.
+            OSError: the disk has no room for it.
         """
+        _require_room(tempfile.gettempdir())
         self._folder = Path(tempfile.mkdtemp(prefix="gradserve-ray-"))  # which nobody else may enter
         token = self._folder / "token"
         token.touch(0o600, exist_ok=False)
@@ -69,32 +85,64 @@ class LocalHead:
             start_new_session=True,
             env={**others, **self.inherited},
         )
-        said: deque[str] = deque(maxlen=_LINES_KEPT)
-        found = next(filter(None, map(_READY.match, self._lines(said))), None)
+        self._lost, self._closing = lost, False
+        self._said: deque[str] = deque(maxlen=_LINES_KEPT)
+        self._watched: list[int] = []
+        self._watcher = threading.Thread(target=self._watch, name="gradserve-ray-head", daemon=True)
+        found = next(filter(None, map(_READY.match, self._lines())), None)
         if found is None:
             self.close()
-            raise Unavailable(f"no Ray cluster could be started here: {' / '.join(said)}")
+            raise Unavailable(f"no Ray cluster could be started here: {' / '.join(self._said)}")
         self.address = found[1]
         """The address of the cluster."""
+        self._parts = select.poll()
+        self._watched = [os.pidfd_open(int(pid)) for pid in found[2].split()]
+        for part in self._watched:
+            self._parts.register(part, select.POLLIN)
+        self._watcher.start()
+
+    def is_whole(self) -> bool:
+        """Whether nothing of it has ended by this moment."""
+        return not self._closing and not self._parts.poll(0)
 
     def close(self) -> None:
         """Ends the cluster."""
         assert self._process.stdin
         assert self._process.stdout
+        self._closing = True
         self._process.stdin.close()
         try:
             self._process.wait(_END_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        if self._watcher.is_alive() and self._watcher is not threading.current_thread():
+            self._watcher.join(_END_SECONDS)
         self._process.stdout.close()
+        for part in self._watched:
+            os.close(part)
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _lines(self, said: deque[str]) -> Iterator[str]:
+    def _lines(self) -> Iterator[str]:
         assert self._process.stdout
         for line in self._process.stdout:
-            said.append(line.strip())
+            self._said.append(line.strip())
             yield line
+
+    def _watch(self) -> None:
+        """Tells at once when the cluster is lost: Ray ends a process that hands it an array then."""
+        told = next((line for line in self._lines() if line.startswith(_LOST)), f"{_LOST}its process has ended")
+        if not self._closing:
+            self._lost(told.removeprefix(_LOST).strip())
+
+
+def _require_room(folder: str) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < _LEAST_DISK_BYTES:
+        raise OSError(
+            f"no Ray cluster can be started: {folder} has {free} bytes free of at least {_LEAST_DISK_BYTES}; make room "
+            "there, name another folder by TMPDIR, or serve with --no-ray"
+        )
 
 
 class _PrivateNode(Node):
@@ -124,11 +172,38 @@ def main() -> None:
     )
     try:
         node = _PrivateNode(parameters, head=True, shutdown_at_exit=False, spawn_reaper=True)
-        print(f"gradserve-head at {node.gcs_address}", flush=True)
-        sys.stdin.read()
+        # Who connects waits for this with the interpreter's lock in hand.
+        services.wait_for_node(node.gcs_address, node.plasma_store_socket_name, _REGISTER_SECONDS)
+        parts = {kind: infos[0].process for kind, infos in node.all_processes.items() if kind in _PARTS}
+        print(f"gradserve-head at {node.gcs_address} of", *(part.pid for part in parts.values()), flush=True)
+        reason = _end_of(parts)
+        if reason:
+            print(f"{_LOST}{reason}", flush=True)
         node.kill_all_processes(check_alive=False, allow_graceful=True)
     finally:
         shutil.rmtree(options.folder, ignore_errors=True)
+
+
+def _tell_end_of_input(told: threading.Event) -> None:
+    sys.stdin.read()
+    told.set()
+
+
+def _end_of(parts: Mapping[str, subprocess.Popen[bytes]]) -> str:
+    """Returns when our standard input ends, or when a part of the cluster does; then it says which."""
+    told = threading.Event()
+    threading.Thread(target=_tell_end_of_input, args=(told,), daemon=True).start()
+    still = dict.fromkeys(parts, time.monotonic())
+    while not told.wait(_LOOK_SECONDS):
+        now = time.monotonic()
+        for kind, process in parts.items():
+            if process.poll() is not None:
+                return f"its {kind} ended with status {process.returncode}"
+            if os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is None:
+                still[kind] = now
+            elif now - still[kind] > _STILL_SECONDS:
+                return f"its {kind} stood still for {_STILL_SECONDS:g} s, stopped by a signal"
+    return ""
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from gradserve.ir.errors import LimitExceeded
 from gradserve.ir.graph import Literal
 from gradserve.ir.types import Array
 from gradserve.pools.prepared import schedule_bytes
+from gradserve.pools.ray.cluster import require
 from gradserve.pools.ray.messages import ChunkCall, Reference, References
 from gradserve.pools.sources import array_of, nbytes
 from gradserve.pools.work import Constant, Point, Rows, Shared, Source, Stored, Work
@@ -35,7 +36,9 @@ def put(value: Any) -> Reference:
 
     Raises:
         LimitExceeded: the store has no room.
+        Unavailable: there is no store any more.
     """
+    require()
     try:
         return ray.put(value)
     except (ObjectStoreFullError, OutOfDiskError) as error:

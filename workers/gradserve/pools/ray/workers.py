@@ -17,8 +17,10 @@ from gradserve.pools.ray.actor import WorkerActor
 from gradserve.pools.ray.lane import Door, Lane
 from gradserve.pools.ray.messages import Hello
 
-SILENT_SECONDS = 30.0
+SILENT_SECONDS = 7.0
 """A worker that answers nothing for so long counts as dead. Ray took 68 s to notice a partition."""
+STEPS_WORTH = 3.0
+"""So many times the longest step is waited beyond that: some routines keep the interpreter to themselves."""
 _PING_SECONDS = 5.0
 """How often a worker is asked whether it lives, at most: an answer costs as much as a chunk that is sent by Ray."""
 _FIRST_DELAY = 0.1
@@ -216,4 +218,5 @@ class Workers:
             if worker.ping is None or now - worker.ping[0] > min(_PING_SECONDS, self.silent_seconds / 4):
                 worker.ping = (now, worker.handle.hello.remote().future())
             return False
-        return worker.ping[1].done() or now - worker.ping[0] > self.silent_seconds
+        step = max((task.longest_step_seconds for task in tuple(worker.tasks)), default=0.0)
+        return worker.ping[1].done() or now - worker.ping[0] > self.silent_seconds + STEPS_WORTH * step
