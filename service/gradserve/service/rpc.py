@@ -26,6 +26,7 @@ from gradserve.runtime.shared import Opened
 from gradserve.service.admission import Admission
 from gradserve.service.metrics import Metrics
 from gradserve.service.status import code_of, metadata_of, status_of
+from gradserve.wire.extent import require_parseable
 from gradserve.wire.reports import Reports
 
 Handler: TypeAlias = Callable[[Any, "Rpc"], Any]
@@ -118,6 +119,7 @@ class Rpc:
 
     def parse(self, data: bytes) -> Any:
         """The request message in these bytes."""
+        require_parseable(data, self._method.request.DESCRIPTOR)
         try:
             message = self._method.request.FromString(data)
         except DecodeError:
