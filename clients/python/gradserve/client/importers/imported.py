@@ -17,7 +17,7 @@ from gradserve.client.tracing.parameters import Parameters
 from gradserve.client.tracing.trace import RESULT, Traced
 from gradserve.client.tracing.trees import Branch, Leaf, Structure
 from gradserve.ir.builder import Builder
-from gradserve.ir.errors import InvalidGraph, Untraceable
+from gradserve.ir.errors import ConstraintError, InvalidGraph, Untraceable
 from gradserve.ir.graph import Graph, Origin
 from gradserve.numpy.arguments import Unsupported
 
@@ -65,6 +65,12 @@ def output_names(count: int) -> list[str]:
     return [RESULT] if count == 1 else [f"{RESULT}.{k}" for k in range(count)]
 
 
+_OF_MEANING = (
+    ValueError, LookupError, TypeError, AttributeError, ArithmeticError, InvalidGraph, ConstraintError,
+)  # fmt: skip
+"""What is raised where an operation is applied to what it makes no sense of."""
+
+
 @contextmanager
 def at(g: Builder, operation: str, operands: Sequence[object], origin: Origin | None) -> Iterator[None]:
     """Nodes emitted within are for this operation; what it refuses names it.
@@ -77,7 +83,15 @@ def at(g: Builder, operation: str, operands: Sequence[object], origin: Origin | 
         yield
     except Unsupported as error:
         raise refusal(operation, operands, origin, error.problem, error.instead) from None
-    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, InvalidGraph) as error:
+    except (
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        InvalidGraph,
+        ConstraintError,
+    ) as error:
         if isinstance(error, Untraceable | Malformed):
             raise
         said = str(error.violations[0]) if isinstance(error, InvalidGraph) and error.violations else str(error)
