@@ -82,7 +82,7 @@ class Campaign:
             elif time.monotonic() - since > _HANG_SECONDS:
                 child.kill()
                 self.found.faults.append((seed, "hangs"))
-                return seed + 1
+                return int(seed) + 1
         try:
             self.found.add(pipe.recv())
         except EOFError:

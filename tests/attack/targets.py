@@ -25,6 +25,7 @@ from gradserve.jobs.answering import answers
 from gradserve.ops import OP_SET
 from gradserve.questions.asked import QUESTIONS
 from gradserve.runtime.control import Control
+from gradserve.runtime.shared import Opened
 from gradserve.service.content import Content
 from gradserve.service.store import BlobStore, GraphStore
 from gradserve.text.parsing import parse
@@ -115,7 +116,7 @@ class _Rpc:
         self._message = _MESSAGES[method]
         self.control = Control.after(_SECONDS, lambda: None)
         self.places: Mapping[str, str] = {}
-        self.memory = None
+        self.memory: Opened | None = None
 
     def parse(self, data: bytes) -> Any:
         return _parsed(self._message, data)
@@ -166,7 +167,7 @@ def _value(field: FieldDescriptor, dice: random.Random) -> Any:
         case FieldDescriptor.CPPTYPE_DOUBLE | FieldDescriptor.CPPTYPE_FLOAT:
             return dice.choice((0.0, 1.0, -1.0, 0.1, 1e-300, 1e300, float("nan"), float("inf")))
         case FieldDescriptor.CPPTYPE_ENUM:
-            return dice.choice([value.number for value in field.enum_type.values] + [99])
+            return dice.choice([value.number for value in (field.enum_type.values if field.enum_type else ())] + [99])
         case FieldDescriptor.CPPTYPE_UINT32 | FieldDescriptor.CPPTYPE_UINT64:
             return abs(dice.choice(_WHOLE))
         case _:
