@@ -117,7 +117,7 @@ def _node(graph: graph_pb2.Graph, op: str, operands: list[int], type_: Any, **at
     return node
 
 
-def _calls(depth: int, times: int, op: str) -> bytes:
+def calls(depth: int, times: int) -> bytes:
     """Functions each of which calls the one before so many times."""
     graph = _graph(_type())
     inner = graph.functions.add(inputs=[graph.inputs[0]], outputs=[{"name": "y0", "value": 1}])
@@ -189,7 +189,7 @@ def bombs() -> Iterator[tuple[str, Bomb]]:
     """All of them by name."""
     huge = 1 << 62
     for times, depth in ((2, 7), (2, 8), (2, 16), (4, 8), (2, 60), (1000, 5)):
-        graph = _calls(depth, times, "cond")
+        graph = calls(depth, times)
         yield f"register: {depth} functions, each called {times} times by the next", _register(graph)
         for question in ("gradient", "hessian", "hvp"):
             yield f"{question}: {depth} functions, each called {times} times by the next", _asked(question, graph)

@@ -30,3 +30,9 @@ def test_what_takes_memory_would_be_seen(service):
     """An array of 60 MB in a request that is well-formed: the service takes it, and more memory than a bomb may."""
     data = field(1, field(3, field(3, bytes(60_000_000))))
     assert service.meet(bombs.Bomb("GraphService/CheckGraph", data)).grown > bombs.MOST_BYTES
+
+
+def test_weights_as_long_as_an_axis_are_not_made_while_deriving(service):
+    found = {name: service.meet(bomb) for name, bomb in bombs.bombs() if "spectrum of" in name}
+    assert {name: str(effect) for name, effect in found.items() if not effect.is_fine} == {}
+    assert found

@@ -1,12 +1,15 @@
 """Bytes, requests and texts with changes: read, answered, or refused by name. `make fuzz` tries many more."""
 
 import io
+import re
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from gradserve.client.importers import from_stablehlo
+from gradserve.ir.errors import GradserveError
 from tests.attack import campaign, targets
 from tests.attack.targets import TARGETS
 
@@ -48,3 +51,15 @@ def test_a_campaign_counts_what_comes_of_its_inputs():
     found = campaign.campaign("bytes", 0, 300, Console(file=io.StringIO()))
     assert found.faults == []
     assert sum(number for (stage, _), number in found.stages.items() if stage == "parse") == 300
+
+
+@pytest.mark.parametrize("path", sorted(targets.CORPUS.glob("*.mlir")), ids=lambda path: path.stem)
+def test_numbers_of_thousands_of_digits_are_refused(path):
+    text, refused = path.read_text(), 0
+    numbers = [match.span() for match in re.finditer(r"\b\d+\b", text)]
+    for start, stop in numbers[:: max(1, len(numbers) // 12)]:
+        try:  # some are never read, such as those of sharding
+            from_stablehlo(text[:start] + "9" * 5000 + text[stop:])
+        except GradserveError:
+            refused += 1
+    assert refused > 4
