@@ -4,6 +4,7 @@ PYTHON      ?= python3
 PYTEST_ARGS ?=
 BENCH_ARGS  ?=
 DEMO_ARGS   ?=
+FUZZ_ARGS   ?=
 
 # Of the tests, at a time: one more than there are processors, as some wait; each takes a GiB or two.
 TEST_PROCESSES ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) < 4 ? $$(getconf _NPROCESSORS_ONLN) + 1 : 4 )))
@@ -26,7 +27,7 @@ export RAY_DEDUP_LOGS := 0
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup proto format lint lint-python lint-proto test deploy-test dashboards golden demo attack soak bench clean
+.PHONY: help setup proto format lint lint-python lint-proto test deploy-test dashboards golden demo fuzz soak bench clean
 
 help: ## list the targets
 	@echo "gradserve: make <target>"
@@ -108,8 +109,8 @@ golden: $(VENV)/.dev ## write the renders of the Helm chart that its tests compa
 demo: $(VENV)/.demo ## see gradserve work, from a fresh clone
 	@$(BIN)/gradserve demo $(DEMO_ARGS)
 
-attack: $(VENV)/.dev ## send mutated graphs through every pass (ATTACK_ARGS="--count 200000")
-	@$(BIN)/python -m tests.attack.campaign $(ATTACK_ARGS)
+fuzz: $(VENV)/.dev ## send hostile graphs, bytes, requests and texts through every pass (FUZZ_ARGS="--count 200000")
+	@$(BIN)/python -m tests.attack.campaign $(FUZZ_ARGS)
 
 soak: $(VENV)/.dev ## load a service while its parts are killed, stopped, starved and restarted (SOAK_ARGS="--minutes 20")
 	@$(BIN)/python -m tests.soak $(SOAK_ARGS)

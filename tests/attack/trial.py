@@ -67,7 +67,7 @@ def try_seed(seed: int, most: int | None = None) -> Outcome:
     outcome, dice = Outcome(), random.Random(seed)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     graph = graph_of(seed)
-    with suppress(_Ended):
+    with suppress(Ended):
         _try(graph, dice, outcome, most)
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) << 10
     if grown > BYTES:
@@ -75,51 +75,51 @@ def try_seed(seed: int, most: int | None = None) -> Outcome:
     return outcome
 
 
-class _Ended(Exception):
+class Ended(Exception):
     """A pass refused the graph."""
 
 
 @contextmanager
-def _stage(outcome: Outcome, name: str) -> Iterator[None]:
+def stage(outcome: Outcome, name: str) -> Iterator[None]:
     started = time.thread_time()
     try:
         yield
         outcome.stages[name] = "fine"
     except GradserveError as refusal:
         outcome.stages[name] = type(refusal).__name__
-        raise _Ended from None
+        raise Ended from None
     except Exception as error:
         outcome.stages[name] = type(error).__name__
         outcome.faults.append(f"{name}: {type(error).__name__}: {error}"[:300])
-        raise _Ended from None
+        raise Ended from None
     finally:
         outcome.seconds[name] = time.thread_time() - started
 
 
 def _try(message: graph_pb2.Graph, dice: random.Random, outcome: Outcome, most: int | None) -> None:
-    with _stage(outcome, "decode"):
+    with stage(outcome, "decode"):
         graph = decode_graph(message, OP_SET)
-    with _stage(outcome, "check"):
+    with stage(outcome, "check"):
         assert not check(graph)
         assert graph.digest
-    with _stage(outcome, "bind"):
+    with stage(outcome, "bind"):
         call = Call(graph, {i.name: _given(i.type, dice) for i in graph.inputs})
-        graph = checked(_context(), call, go_on).graph
+        graph = checked(context(), call, go_on).graph
     every = derivations(graph, dice)
     for derivation in every if most is None else dice.sample(every, most):
-        context = _context()
+        fresh = context()
         name = str(type(derivation).__name__)
         axis = None
         if dice.random() < 0.3 and graph.inputs:
             taken = [*graph.input_types, *added_inputs(graph, derivation)]
             axis = Axis(frozenset(dice.sample(taken, dice.randint(1, len(taken)))), dice.choice((1, 3, 40)))
         try:
-            with _stage(outcome, name):
-                schedule = Sweep(graph, derivation, Options(), 0, axis).schedule(context)
+            with stage(outcome, name):
+                schedule = Sweep(graph, derivation, Options(), 0, axis).schedule(fresh)
             if axis is None and schedule.seconds <= _RUN_SECONDS:
-                with _stage(outcome, f"run {name}"):
+                with stage(outcome, f"run {name}"):
                     _run(schedule, graph, derivation, dice)
-        except _Ended:
+        except Ended:
             continue
 
 
@@ -147,7 +147,7 @@ def _pool() -> LocalPool:
     return LocalPool(1)
 
 
-def _context() -> Context:
+def context() -> Context:
     """One that remembers nothing of other graphs."""
     return Context(_pool(), limits=LIMITS, programs=Programs(1 << 24, LIMITS), schedules=Lru(1))
 

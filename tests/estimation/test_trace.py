@@ -8,6 +8,7 @@ import pytest
 from gradserve.estimation import looks as looking
 from gradserve.estimation.looks import Target, error_probability, first_look, looks
 from gradserve.estimation.running import Running, student_t
+from gradserve.estimation.spending import needed
 from gradserve.estimation.trace import interval_at
 from gradserve.questions.estimates import StopReason
 
@@ -120,3 +121,8 @@ def test_looking_again_and_again_without_paying_for_it_covers_less():
                 break
         covered += abs(samples.mean - 0.5) <= half
     assert covered < 0.8 * 2000
+
+
+@pytest.mark.parametrize("deviation", [1e150, 1e308, math.inf, math.nan])
+def test_no_number_of_samples_is_enough_for_a_huge_deviation(deviation):
+    assert needed(Target(1000, absolute_tolerance=1e-3), 1, deviation, 0.0) == math.inf

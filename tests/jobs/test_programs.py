@@ -5,10 +5,14 @@ import pytest
 from gradserve.execution import candidates
 from gradserve.ir.budget import EVERY
 from gradserve.ir.errors import Cancelled, LimitExceeded
+from gradserve.ir.graph import Graph
 from gradserve.jobs.limits import Limits
-from gradserve.jobs.programs import Programs
-from gradserve.ops import builder
-from gradserve.questions.derivations import Evaluate
+from gradserve.jobs.programs import Programs, go_on
+from gradserve.ops import OP_SET, builder
+from gradserve.questions.derivations import Evaluate, Gradient
+from gradserve.v1 import graph_pb2
+from gradserve.wire import decode_graph
+from tests.attack.bombs import calls
 from tests.jobs.support import real
 
 NODES = 4 * EVERY
@@ -42,3 +46,24 @@ def test_scheduling_is_within_what_may_be_spent_on_a_program(program):
     executor, *_ = candidates("")
     with pytest.raises(LimitExceeded, match="plan_seconds"):
         Programs(limits=Limits(plan_seconds=0.0)).schedule(program, executor)
+
+
+def nested(depth: int) -> Graph:
+    """Functions each of which calls the one before in two places."""
+    return decode_graph(graph_pb2.Graph.FromString(calls(depth, 2)), OP_SET)
+
+
+def test_functions_in_functions_are_derived_within_what_may_be_spent():
+    with pytest.raises(LimitExceeded) as refused:
+        Programs().derived(nested(7), Gradient(("x0",)))
+    assert refused.value.limit == "plan_graphs"
+    assert Programs().derived(nested(2), Gradient(("x0",)))
+
+
+def test_no_value_on_the_way_is_larger_than_can_be_said():
+    with Programs().spending(nested(1), go_on):
+        g = builder()
+        row = g.input("row", real(1 << 40))
+        with pytest.raises(LimitExceeded) as refused:
+            g.broadcast(row, (1 << 40, 1 << 40))
+    assert refused.value.limit == "value_bytes"

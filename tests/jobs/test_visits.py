@@ -252,3 +252,16 @@ def test_there_has_to_be_something(context):
     x = g.input("x", real(0))
     with pytest.raises(InvalidRequest, match="wrt: K2: there are no numbers"):
         last(context, EstimateSpectrum(call_of(g.build({"y": total(g, x)}), {"x": np.zeros(0)})))
+
+
+@pytest.mark.parametrize("wrt", [("nothing",), ("", "b")])
+def test_an_input_that_the_graph_has_not_got_is_named(context, wrt):
+    call, _ = network()
+    for question in (
+        SolveHessian(call, wrt, right={wrt[0]: np.zeros(3)}),
+        SolveHessian(call, wrt, right={}),
+        TopEigenpairs(call, wrt, start={wrt[0]: np.zeros((2, 3))}),
+        TopEigenpairs(call, wrt, start={"c": np.zeros((2, 3))}),
+    ):
+        with pytest.raises(InvalidRequest):
+            last(context, question)

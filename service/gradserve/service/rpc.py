@@ -20,6 +20,7 @@ from gradserve.service.identity.caller import ANONYMOUS
 from gradserve.service.served import Heard, Served, metadata_of_call, request_id_of
 from gradserve.service.status import abort, code_of
 from gradserve.service.ticket import Ticket
+from gradserve.wire.extent import require_parseable
 
 if TYPE_CHECKING:
     from gradserve.service.methods import Method
@@ -141,6 +142,7 @@ class Rpc:
 
     def parse(self, data: bytes) -> Any:
         """The request message in these bytes."""
+        require_parseable(data, self._method.request.DESCRIPTOR)
         try:
             message = self._method.request.FromString(data)
         except DecodeError:

@@ -1,8 +1,8 @@
 """Several front-end processes as one service: started together, restarted one by one, stopped together.
 
 All listen on one port (SO_REUSEPORT): the system hands each connection to one of them, where it stays. What a client
-has sent to one it sends again when it comes to another, as it does after any restart. Whoever serves is a process of
-its own, not a fork: gRPC and Ray have threads, and a fork may find a lock held that nobody will ever release.
+has sent to one the others find in the store that they share; without one it is sent again. Whoever serves is a process
+of its own, not a fork: gRPC and Ray have threads, and a fork may find a lock held that nobody will ever release.
 """
 
 from __future__ import annotations

@@ -15,6 +15,8 @@ from gradserve.estimation.running import widening
 FIRST = 0.8
 """The share of the error probability that the first look has."""
 _GROWTH = 1.1
+_NEVER = 1e100
+"""How many tolerances a standard deviation may be: for more no number of samples is enough."""
 
 
 def probability(target: Target, look: int) -> float:
@@ -33,7 +35,7 @@ def allowed(target: Target, value: float) -> float:
 def needed(target: Target, look: int, deviation: float, value: float) -> float:
     """The samples with this standard deviation that are predicted to meet the target at a look; infinite for never."""
     within = allowed(target, value)
-    if not within > 0 or not math.isfinite(deviation):
+    if not within > 0 or not deviation / within < _NEVER:
         return math.inf
     alpha, count = probability(target, look), 2.0
     for _ in range(50):

@@ -1,4 +1,4 @@
-"""What may be spent on making one program: nodes, processor time, and for as long as the caller wants it.
+"""What may be spent on making one program: nodes, graphs, processor time, and for as long as the caller wants it.
 
 Every transform makes its graph by a builder, and a builder looks here now and then: so no pass of deriving and
 optimising can run away, whichever rule it is in, and none has to think of it. What walks over a finished graph walks
@@ -14,6 +14,8 @@ from contextvars import ContextVar
 from typing import TypeVar
 
 from gradserve.ir.errors import LimitExceeded
+from gradserve.ir.shapes import MAX_BYTES
+from gradserve.ir.types import TensorType
 
 _T = TypeVar("_T")
 EVERY = 128
@@ -21,12 +23,36 @@ EVERY = 128
 
 
 class Budget:
-    """The nodes that one graph on the way may have, and the processor seconds that are left to this thread."""
+    """The nodes that one graph on the way may have, how many there may be, and the processor seconds that are left.
 
-    def __init__(self, nodes: int, seconds: float, check: Callable[[], None]) -> None:
-        """Time runs from now on; what `check` raises ends the work as well."""
-        self._nodes, self._seconds, self._check = nodes, seconds, check
+    Functions are graphs as well: where each calls another twice, a few of them come to thousands when they are derived.
+    """
+
+    def __init__(self, nodes: int, graphs: int, seconds: float, check: Callable[[], None]) -> None:
+        """Time of this thread runs from now on; what `check` raises ends the work as well."""
+        self._nodes, self._graphs, self._seconds, self._check = nodes, graphs, seconds, check
+        self._begun = 0
         self._end = time.thread_time() + seconds
+
+    def begin(self) -> None:
+        """Lets one more graph be made; raises what `look` does."""
+        self._begun += 1
+        if self._begun > self._graphs:
+            text = (
+                f"deriving and optimising makes more than {self._graphs} graphs of functions, by the limit plan_graphs"
+            )
+            raise LimitExceeded("plan_graphs", f"{text}; call functions in fewer places")
+        self.look(0)
+
+    def require_sayable(self, types: Iterable[TensorType]) -> None:
+        """Refuses values that no memory has room for, and whose costs no number says.
+
+        Raises:
+            LimitExceeded: there is one.
+        """
+        for type_ in types:
+            if type_.is_concrete and type_.nbytes >= MAX_BYTES:
+                raise LimitExceeded("value_bytes", f"deriving makes a value {type_} of 2**62 bytes or more; {_SMALLER}")
 
     def look(self, nodes: int) -> None:
         """Lets work on a graph of so many nodes go on.
@@ -43,9 +69,18 @@ class Budget:
         self._check()
 
 
+_SMALLER = "ask about smaller arrays"
 _ADVICE = "ask for a lower order, or write loops as loops"
 current: ContextVar[Budget | None] = ContextVar("budget", default=None)
 """That of the work in this thread; None means any amount."""
+
+
+def begun() -> Budget | None:
+    """The budget of the graph that is about to be made; None for any amount. Raises what `Budget.begin` does."""
+    found = current.get()
+    if found is not None:
+        found.begin()
+    return found
 
 
 @contextmanager

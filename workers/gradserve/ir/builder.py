@@ -46,9 +46,7 @@ class Builder:
         """Of equal types one, which stands for all of them."""
         self._literals: dict[int, Constant] = {}
         self._count = 0
-        self._budget = budget.current.get()
-        if self._budget is not None:
-            self._budget.look(0)
+        self._budget = budget.begun()
 
     def _new(self, type_: TensorType) -> Value:
         self._count += 1
@@ -153,6 +151,8 @@ class Builder:
             types = tuple([self._kinds.setdefault(t, t) for t in op.infer(*given)])
         except ConstraintError as error:
             raise impossible(op, operands, error, self.origin) from None
+        if self._budget is not None:
+            self._budget.require_sayable(types)
         self._inferred[(id(op), *map(id, given))] = types
         return types
 

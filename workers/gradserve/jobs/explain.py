@@ -46,6 +46,8 @@ GRADIENTS: Mapping[type[EstimateTrace | EstimateSpectrum], Callable[[Context, An
     EstimateSpectrum: spectrum.gradient_schedule,
 }
 """What schedules the gradient of an answer."""
+_MOST_BYTES = (1 << 64) - 1
+"""Loops in loops may ask for more than can be told."""
 
 
 def answers(context: Context, question: Explain, control: Control) -> Iterator[Explanation]:
@@ -100,7 +102,7 @@ def _explanation(context: Context, scheduled: SweepSchedule, loss_flops: float, 
         text=to_text(derived),
         flops=scheduled.flops,
         bytes=scheduled.bytes,
-        peak_bytes=scheduled.peak_bytes,
+        peak_bytes=min(scheduled.peak_bytes, _MOST_BYTES),
         seconds=scheduled.seconds * pace(),
         chunks=scheduled.sizes,
         placement=scheduled.pool.name,

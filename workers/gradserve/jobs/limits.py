@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from gradserve.execution import Schedule
 from gradserve.ir.errors import LimitExceeded
@@ -15,8 +16,12 @@ from gradserve.ir.quantities import Bytes, Count, Number, Seconds
 class Limits:
     """The most that one call may cost."""
 
+    PLAN_GRAPHS_OF_NODE: ClassVar[int] = 20
+
     plan_nodes: Count = 1_000_000
     """Nodes of any one graph on the way to a program."""
+    plan_graphs: Count = 2000
+    """Graphs made on the way to a program, functions among them; beside `PLAN_GRAPHS_OF_NODE` for each node sent."""
     plan_seconds: Seconds = 60.0
     """Processor seconds of making the programs of one job."""
     value_bytes: Bytes = 128 << 30

@@ -68,7 +68,7 @@ class Programs:
             return graph
         found = self._written.get(graph)
         if found is None:
-            with uncollected(), self.spending(check):
+            with uncollected(), self.spending(graph, check):
                 found = written_out(graph)
             self._written.put(graph, found, weight(found))
         return found
@@ -82,7 +82,7 @@ class Programs:
         key = (graph.digest, derivation)
         found = self._graphs.get(key)
         if found is None:
-            with uncollected(), self.spending(check):
+            with uncollected(), self.spending(graph, check):
                 found = optimize(derive(_given(graph, derivation), derivation), check)
             self._graphs.put(key, found, weight(found))
         return found
@@ -98,7 +98,7 @@ class Programs:
         found = self._instances.get(key)
         if found is not None:
             return found, True
-        with uncollected(), self.spending(check):
+        with uncollected(), self.spending(graph, check):
             derived = self.derived(graph, derivation, check)
             check()
             final = derived if axis is None else optimize(_along(derived, axis), check)
@@ -107,9 +107,12 @@ class Programs:
         self._instances.put(key, instance, weight(final))
         return instance, False
 
-    def spending(self, check: Check) -> AbstractContextManager[None]:
-        """Work on programs within the limits, or within those of the work that it is a part of."""
-        return spending(Budget(self._limits.plan_nodes, self._limits.plan_seconds, check))
+    def spending(self, graph: Graph, check: Check) -> AbstractContextManager[None]:
+        """Work on programs of a graph within the limits, or within those of the work that it is a part of."""
+        limits = self._limits
+        nodes = sum(len(each.nodes) for each in (graph, *graph.functions))
+        graphs = limits.plan_graphs + limits.PLAN_GRAPHS_OF_NODE * nodes
+        return spending(Budget(limits.plan_nodes, graphs, limits.plan_seconds, check))
 
     def schedule(self, program: Program, executor: Executor, check: Check = go_on) -> Schedule:
         """How the executor will run the program. What `check` raises ends the work.
@@ -120,7 +123,7 @@ class Programs:
         key = (program.digest, executor.name)
         found = self._schedules.get(key)
         if found is None:
-            with uncollected(), self.spending(check):
+            with uncollected(), self.spending(program.graph, check):
                 found = executor.schedule(program)
             self._schedules.put(key, found, weight(program.graph))
         return found

@@ -88,14 +88,14 @@ def vector_violations(
     violations = [
         Violation(f'{field_path}["{name}"]', "K3", f"what belongs to this input is missing: {types[name]}")
         for name in question.wrt
-        if name not in given
+        if name in types and name not in given
     ]
     for name, type_ in given.items():
         path = f'{field_path}["{name}"]'
         if name not in question.wrt:
             text = f"{name!r} is not among the inputs in question: {', '.join(question.wrt)}"
             violations.append(Violation(path, "K3", text))
-        else:
+        elif name in types:  # what is no input at all is refused where the product is derived
             violations += type_violations(path, type_, types[name], rows)
     for name, argument in vectors.items():
         if isinstance(argument, np.ndarray) and not violations and not np.isfinite(argument).all():

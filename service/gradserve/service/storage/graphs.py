@@ -50,7 +50,8 @@ class Shelf:
         try:
             for name, array in wire.large_constants(graph, limit).items():
                 if not self._blobs.holds(name):
-                    self._blobs.write(name, array.tobytes())
-            self._graphs.write(digest, sealed(wire.encode_graph(graph, limit).SerializeToString()))
+                    self._blobs.write(name, array.tobytes(), lasting=False)
+            data = wire.encode_graph(graph, limit).SerializeToString()
+            self._graphs.write(digest, sealed(data), lasting=False)  # after a loss of power clients register again
         except (LimitExceeded, Unavailable) as error:
             _logger.warning("graph %s stays in memory alone: %s", digest, error.message)

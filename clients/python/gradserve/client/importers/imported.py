@@ -68,6 +68,12 @@ def output_names(count: int) -> list[str]:
     return [RESULT] if count == 1 else [f"{RESULT}.{k}" for k in range(count)]
 
 
+_OF_MEANING = (
+    ValueError, LookupError, TypeError, AttributeError, ArithmeticError, InvalidGraph, ConstraintError,
+)  # fmt: skip
+"""What is raised where an operation is applied to what it makes no sense of."""
+
+
 @contextmanager
 def at(g: Builder, operation: str, operands: Sequence[object], origin: Origin | None) -> Iterator[None]:
     """Nodes emitted within are for this operation; what it refuses names it.

@@ -10,6 +10,7 @@ from gradserve.client.importers.imported import Malformed
 from gradserve.ir.errors import LimitExceeded
 
 MOST_CHARACTERS = 1 << 28
+_LONGEST_NUMBER = 1000
 _TOKEN = re.compile(
     r"""(?P<space>[ \t\r\n]+|//[^\n]*)
     |(?P<string>"(?:[^"\\\n]|\\.)*+")
@@ -58,6 +59,8 @@ def tokens(text: str) -> Iterator[Token]:
         if found is None:
             raise invalid(line, f"{text[position : position + 20]!r} is no StableHLO")
         kind, piece = str(found.lastgroup), found.group()
+        if kind == "number" and len(piece) > _LONGEST_NUMBER:
+            raise invalid(line, f"a number of {len(piece)} characters is too long")
         if kind != "space":
             yield Token(kind, piece, line)
         line += piece.count("\n")

@@ -1,0 +1,130 @@
+"""How many parts a message has, told from its bytes before anything is made of them.
+
+Two bytes may be a message: a graph of 64 MiB can hold 32 million empty nodes, which take gigabytes once they are
+parsed. So the fields of large messages are walked over first; arrays are skipped as one.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from google.protobuf.descriptor import FieldDescriptor
+
+from gradserve.ir.errors import InvalidRequest, LimitExceeded
+
+SMALL_BYTES = 256 << 10
+"""Messages up to this are not looked through: whatever they say, they take few MiB."""
+MOST_PARTS = 100_000
+"""Parts of one kind, such as nodes or names."""
+NUMBER_BYTES = 4 << 20
+"""Bytes of lists of whole numbers, each of which takes eight times as much once it is parsed."""
+_NUMBERS = "whole numbers"
+_MOST: Mapping[str, int] = {
+    _NUMBERS: NUMBER_BYTES,
+    "TensorType": 250_000,
+    "Dimension": 1_000_000,
+    "AttributesEntry": 400_000,
+    "Attribute": 400_000,
+}
+"""Of these there may be several for each node of a graph."""
+_DEPTH = 100
+"""What protobuf takes of messages in each other."""
+_ONE_BY_ONE = 4
+"""What a number counts for that is sent as a field of its own."""
+_LEAF_BYTES = 8
+"""Messages up to this are counted and not entered: they have a few parts each."""
+_WHOLE: set[int] = {
+    FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_INT64, FieldDescriptor.TYPE_UINT32, FieldDescriptor.TYPE_UINT64,
+    FieldDescriptor.TYPE_SINT32, FieldDescriptor.TYPE_SINT64, FieldDescriptor.TYPE_BOOL, FieldDescriptor.TYPE_ENUM,
+}  # fmt: skip
+
+
+class _Field(NamedTuple):
+    """What is counted of a field, and the message within its parts."""
+
+    counted: str
+    inner: Any = None
+
+
+def require_parseable(data: bytes, descriptor: Any) -> None:
+    """Refuses the bytes of a message, described so, that would take far more memory than they are long.
+
+    Raises:
+        LimitExceeded: it has too many parts.
+        InvalidRequest: it is cut off, or nested too deep.
+    """
+    if len(data) > SMALL_BYTES:
+        try:
+            _Walk(data).over(0, len(data), descriptor, 0)
+        except IndexError:
+            raise InvalidRequest("the bytes are cut off amid a field") from None
+
+
+class _Walk:
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._counts: Counter[str] = Counter()
+
+    def over(self, at: int, end: int, descriptor: Any, depth: int) -> None:
+        """Walks over the fields of a message that lies there."""
+        if depth > _DEPTH:
+            raise InvalidRequest(f"the bytes are nested over {_DEPTH} messages deep")
+        data, fields = self._data, _fields(descriptor)
+        while at < end:
+            tag, at = self._number(at)
+            field, kind = fields.get(tag >> 3), tag & 7
+            if kind == 2:
+                length, at = self._number(at)
+                if field is not None:
+                    counted, inner = field
+                    self._count(counted, length if counted is _NUMBERS else 1)
+                    if inner is not None and length > _LEAF_BYTES:
+                        self.over(at, min(at + length, end), inner, depth + 1)
+                at += length
+            elif kind == 0:
+                if field is not None:
+                    self._count(field.counted, _ONE_BY_ONE)
+                while data[at] > 0x7F:
+                    at += 1
+                at += 1
+            elif kind in (1, 5):
+                at += 8 if kind == 1 else 4
+            else:
+                raise InvalidRequest(f"the bytes hold a field of kind {kind}, which no message has")
+
+    def _number(self, at: int) -> tuple[int, int]:
+        """The number that lies there, and where it ends."""
+        data = self._data
+        found = data[at]
+        if found < 0x80:
+            return found, at + 1
+        found &= 0x7F
+        for shift in range(7, 70, 7):
+            at += 1
+            byte = data[at]
+            found |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return found, at + 1
+        raise InvalidRequest("the bytes hold a number of more than 64 bits")
+
+    def _count(self, counted: str, count: int) -> None:
+        self._counts[counted] += count
+        most = _MOST.get(counted, MOST_PARTS)
+        if self._counts[counted] > most:
+            what = f"more than {most} bytes of" if counted is _NUMBERS else f"more than {most} times"
+            raise LimitExceeded("message_parts", f"the request has {what} {counted}")
+
+
+@functools.cache
+def _fields(descriptor: Any) -> Mapping[int, _Field]:
+    """The fields whose parts take memory, however short they are."""
+    found = {}
+    for field in descriptor.fields:
+        if field.type == FieldDescriptor.TYPE_MESSAGE:
+            found[field.number] = _Field(field.message_type.name, field.message_type)
+        elif field.is_repeated:
+            found[field.number] = _Field(_NUMBERS if field.type in _WHOLE else field.name)
+    return found
