@@ -21,7 +21,7 @@ from gradserve.client.tracing.origins import untraceable
 from gradserve.client.tracing.tracer import Tracer
 
 _OF_NUMPY = (
-    *("array", "asarray", "asanyarray", "ascontiguousarray", "asfortranarray", "asarray_chkfinite", "full"),
+    *("asarray", "asanyarray", "ascontiguousarray", "asfortranarray", "asarray_chkfinite"),
     *("take", "compress", "searchsorted", "digitize", "interp", "append", "insert", "geomspace", "linspace"),
     *("sum", "prod", "mean", "average", "median", "std", "var", "max", "min", "amax", "amin", "ptp", "any", "all"),
     *("cumsum", "cumprod", "diff", "sort", "argsort", "argmax", "argmin", "atleast_1d", "atleast_2d", "atleast_3d"),
