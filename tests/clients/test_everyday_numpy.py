@@ -101,10 +101,17 @@ def test_names_are_numpys_own_again_and_for_other_threads():
 def test_what_was_written_into_is_refused_under_other_names():
     def function(x):
         y = x * 2
+        view = y.reshape(1, -1)
+        np.add(y, 1, out=y)
+        return view
+
+    def part(x):
+        y = x * 2
         view = y[:2]
         np.add(y, 1, out=y)
         return view
 
+    assert np.array_equal(traced_result(part, W), part(W))
     with pytest.raises(Untraceable, match="changed in place"):
         trace(function, W)
     with pytest.raises(ValueError, match="non-broadcastable"):

@@ -81,9 +81,12 @@ arrays: import it from `gradserve.client.scipy.linalg` there. All that this page
 NumPy's of traced numbers: NaN where those of `math` raise.
 
 Assignments to elements, in-place operators, `out=`, `np.add.at`, `np.copyto` and their like write to arrays that the
-function makes by `np.zeros`, `np.array` and the like, or got as arguments, of which the caller's stay as they are. What is
-selected by numbers and slices is a part: what is written to it is written to the whole, and the other way round. Other
-views of what was written to, such as `x.T`, are refused from then on.
+function makes by `np.zeros`, `np.array` and the like, or got as arguments, of which the caller's stay as they are. What
+is selected by numbers and slices is a part: what is written to it is written to the whole, and the other way round.
+Other views of what was written to, such as `x.T`, are refused from then on.
+
+`np.polynomial`, functions and classes of all bases, takes traced coefficients and points; `np.apply_along_axis`,
+`np.apply_over_axes`, `np.vectorize`, `np.fromiter` and, by known conditions, `np.piecewise` take traced arrays.
 
 Arguments of int8, int16, uint8 and uint16 become int32, those of uint32 int64, and those of float16 float32: they do
 not overflow as narrow ones do in NumPy.

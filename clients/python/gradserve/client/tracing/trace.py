@@ -15,7 +15,7 @@ from gradserve.client.tracing.buffers import taking_buffers
 from gradserve.client.tracing.captured import taking_traced_indices
 from gradserve.client.tracing.foreign import refusal_of_foreign
 from gradserve.client.tracing.memory import Memory
-from gradserve.client.tracing.names import names_lead_here
+from gradserve.client.tracing.names import names_lead_here, some_names_lead_here
 from gradserve.client.tracing.origins import untraceable
 from gradserve.client.tracing.parameters import Parameters
 from gradserve.client.tracing.recording import recording
@@ -80,7 +80,7 @@ def trace_bound(parameters: Parameters, examples: Mapping[str, Any]) -> Traced:
     """
     require_keys(tuple(examples))
     # One after the other: an error of a later attempt is not to be taken for the refusal that led to it.
-    with contextlib.suppress(Untraceable):
+    with contextlib.suppress(Untraceable), some_names_lead_here():
         return _recorded(parameters, examples)
     refusal: Untraceable | None = None
     for attempt in (names_lead_here, lambda: taking_traced_indices(parameters.function)):
