@@ -87,14 +87,6 @@ def range_(x):
     return range(x.argmax())
 
 
-def item_(x):
-    return x[0, 0].item()
-
-
-def tolist_(x):
-    return x.tolist()
-
-
 def multiply_at(x):
     np.multiply.at(x, [0], 2.0)
     return x
@@ -125,7 +117,7 @@ def where_(x):
 
 
 def sum_where(x):
-    return np.sum(x, where=x > 0)
+    return np.var(x, where=x > 0)
 
 
 def assign_to_captured(x):
@@ -154,7 +146,7 @@ def copy_(x):
 
 
 def initial_(x):
-    return np.max(x, initial=0.0)
+    return np.nanmax(x, initial=0.0)
 
 
 def unique_(x):
@@ -242,8 +234,6 @@ REFUSED = [
     (round_, 1, "np.round(x)"),
     (format_, 1, "print after the call"),
     (range_, 1, "use plain numbers"),
-    (item_, 1, "use the traced array itself"),
-    (tolist_, 1, "iterate over the traced array"),
     (multiply_at, 1, "write it with np.multiply and other functions on whole arrays"),
     (vectorize_, 1, "whether a traced array is true is not known"),
     (piecewise_, 1, "write np.select([condition, ...], [value, ...], default)"),
@@ -256,9 +246,9 @@ REFUSED = [
     (assign_by_mask, 1, "write np.where(mask, x, 0)"),
     (out_, 1, "np.add writes traced numbers into an array of plain ones; make it within the function"),
     (where_, 1, "np.where(condition, ..., ...)"),
-    (sum_where, 1, "np.sum with where= cannot be traced"),
+    (sum_where, 1, "np.var with where= cannot be traced"),
     (copy_, 1, "use the result: y = np.nan_to_num(x)"),
-    (initial_, 1, "np.max with initial= cannot be traced; combine"),
+    (initial_, 1, "np.nanmax with initial= cannot be traced; combine"),
     (unique_, 1, "call it on captured data"),
     (svd_, 1, "write np.linalg.svd(x, full_matrices=False)"),
     (qr_, 1, "np.linalg.qr with mode='raw' cannot be traced"),

@@ -14,12 +14,9 @@ from gradserve.numpy.table import SCIPY
 
 _NUMBER = "a traced array stands for any array of its shape and has no numbers yet"
 REFUSED = {
-    "item": "use the traced array itself: one with a single element acts as a number",
-    "tolist": "iterate over the traced array, or index it",
     "nonzero": "write np.where(condition, x, y)",
     "itemset": "gradserve.client.functions.set_at(x, key, values) gives the new array",
     "partition": "it sorts in place; write y = np.partition(x, kth)",
-    "flat": "write x.ravel()",
     "view": "write x.astype(...)",
     "resize": "write x.reshape(...)",
 }
@@ -82,8 +79,10 @@ class Numberless:
     def __int__(self) -> int:
         _refuse_number("int()", "write x.astype(np.int64), np.floor(x) or np.round(x)")
 
-    def __round__(self, digits: int | None = None) -> int:
-        _refuse_number("round()", "write np.round(x)")
+    def __round__(self, digits: int | None = None) -> Any:
+        if digits is None:
+            _refuse_number("round()", "write np.round(x)")
+        return np.round(self, digits)
 
     def __index__(self) -> int:
         _refuse_number("an index or a count", "use plain numbers; an array with traced indices must be an argument")

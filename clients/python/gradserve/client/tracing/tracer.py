@@ -129,6 +129,25 @@ class Tracer(Written, Numberless, NDArrayOperatorsMixin):
         g, value = recorded(self.value)
         return _tracer(traced(g, "astype", lambda g: g.convert(value, ElementType.of(dtype))))
 
+    @property
+    def flat(self) -> Any:
+        """The elements in row-major order."""
+        return np.ravel(self)
+
+    def item(self, *at: Any) -> Any:
+        """The only element, or that at a position, as a traced number."""
+        if not at:
+            return self.reshape(())
+        return (
+            np.ravel(self)[at[0]]
+            if len(at) == 1 and not isinstance(at[0], tuple)
+            else self[at if len(at) > 1 else at[0]]
+        )
+
+    def tolist(self) -> Any:
+        """Nested lists of traced numbers."""
+        return [row.tolist() for row in self] if self.ndim else self
+
     def flatten(self, order: Any = "C") -> Any:
         """A copy of the elements in row-major order."""
         return np.copy(np.ravel(self, order))
