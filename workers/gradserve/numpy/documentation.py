@@ -128,8 +128,9 @@ Arrays of complex64 and complex128 are parameters, data and values like others. 
 - Eigenvectors of a complex Hermitian matrix have any phase: a gradient that depends on it is refused, and so are
   derivatives of single eigenvalues and of vectors in a cluster. Their tangents have no part along the vector itself.
 
-Not there are singular vectors, pseudoinverses, least squares, functions of matrices and special functions of complex
-numbers, and derivatives within a loss in complex arguments. What needs an order, as `np.max` and `np.sort`, is refused.
+Pseudoinverses, least squares, Sylvester's equation and functions of complex matrices are computed as those of real
+matrices of twice the size. Not there are singular vectors and special functions of complex numbers, and derivatives
+within a loss in complex arguments. What needs an order, as `np.max` and `np.sort`, is refused.
 """
 _SECTIONS = {
     "np": "NumPy",
