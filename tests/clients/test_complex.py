@@ -10,7 +10,7 @@ import scipy.linalg
 from scipy import special
 
 from gradserve.client import InvalidRequest, NotDifferentiable, Untraceable, functions
-from gradserve.client.functions import grad, scan
+from gradserve.client.functions import grad, jacobian, jvp, scan, vjp
 from gradserve.ir.errors import InvalidGraph
 from tests.clients.complex_losses import ANGLES, HAMILTONIAN, LOSSES, STATE, circuit, draw, infidelity
 
@@ -247,6 +247,49 @@ def test_loops_carry_complex_numbers(client):
         close(f.value_and_grad(1.5 - 0.5j), jax.value_and_grad(theirs)(1.5 - 0.5j))
 
 
+def real_loss(np_, w):
+    return np_.sum(np_.abs(w) ** 4 * np_.arange(1.0, 5.0)) + np_.real(w[0] * w[1] ** 2)
+
+
+def complex_result(np_, w):
+    return np_.exp(w / 3) * np_.conj(w) + w[0]
+
+
+WITHIN = {
+    "grad": (lambda z: grad(lambda w: real_loss(np, w))(z), lambda z: jax.grad(lambda w: real_loss(jnp, w))(z)),
+    "grad in several": (
+        lambda z: grad(lambda x, t: real_loss(np, t["w"][0] * x), (1, 0))(z.real, {"w": [z]})[0]["w"][0],
+        lambda z: jax.grad(lambda x, t: real_loss(jnp, t["w"][0] * x), (1, 0))(z.real, {"w": [z]})[0]["w"][0],
+    ),
+    "grad in two modes": (
+        lambda z: grad(lambda w: real_loss(np, w), mode="forward")(z),
+        lambda z: jax.grad(lambda w: real_loss(jnp, w))(z),
+    ),
+    "jvp": (
+        lambda z: jvp(lambda w: complex_result(np, w), (z,), (z * 1j,))[1],
+        lambda z: jax.jvp(lambda w: complex_result(jnp, w), (z,), (z * 1j,))[1],
+    ),
+    "vjp": (
+        lambda z: vjp(lambda w: complex_result(np, w), z)[1](z**2)[0],
+        lambda z: jax.vjp(lambda w: complex_result(jnp, w), z)[1](z**2)[0],
+    ),
+    "nested": (
+        lambda z: grad(lambda w: np.sum(np.abs(grad(lambda v: real_loss(np, v))(w)) ** 2))(z / 2),
+        lambda z: jax.grad(lambda w: jnp.sum(jnp.abs(jax.grad(lambda v: real_loss(jnp, v))(w)) ** 2))(z / 2),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WITHIN)
+def test_derivatives_within_are_those_of_jax(embedded, name):
+    """Values, and gradients of losses of them: of real ones df/dx - i df/dy."""
+    ours, theirs = WITHIN[name]
+    weights = draw(4)
+    close(embedded.function(ours)(Z), theirs(Z))
+    found = embedded.function(lambda z: np.sum(np.real(weights * ours(z)) ** 2)).grad(Z)
+    close(found, jax.grad(lambda z: jnp.sum(jnp.real(weights * theirs(z)) ** 2))(Z))
+
+
 def hermitian(np_, a):
     return a + np_.conj(a.T)
 
@@ -319,7 +362,12 @@ REFUSED = {
     "vectors": (lambda z: np.linalg.svd(np.outer(z, z)), Untraceable, "write np.linalg.svdvals"),
     "special function": (lambda z: special.erf(z), InvalidGraph, "erf does not take c128"),
     "upper": (lambda z: np.linalg.eigh(np.outer(z, z), UPLO="U"), Untraceable, r"write eigh\(a.conj\(\).T\)"),
-    "within": (lambda z: grad(lambda w: np.sum(np.abs(w)))(z), Untraceable, "take its real and its imaginary part"),
+    "within": (lambda z: jacobian(lambda w: np.abs(w))(z), Untraceable, "take its real and its imaginary part"),
+    "holomorphic within": (
+        lambda z: grad(lambda w: np.sum(w**2))(z),
+        Untraceable,
+        "the result of the function is c128",
+    ),
 }
 
 
