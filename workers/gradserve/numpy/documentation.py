@@ -129,9 +129,9 @@ Arrays of complex64 and complex128 are parameters, data and values like others. 
   derivatives of single eigenvalues and of vectors in a cluster. Their tangents have no part along the vector itself.
 
 Pseudoinverses, least squares, Sylvester's equation and functions of complex matrices are computed as those of real
-matrices of twice the size. Not there are singular vectors and special functions of complex numbers, and Jacobians, Hessians and solvers within a
-loss in complex arguments; `grad`, `value_and_grad`, `jvp` and `vjp` are. What needs an order, as `np.max` and
-`np.sort`, is refused.
+matrices of twice the size. Not there are singular vectors and special functions of complex numbers, and Jacobians,
+Hessians and solvers within a loss in complex arguments; `grad`, `value_and_grad`, `jvp` and `vjp` are. What needs an
+order, as `np.max` and `np.sort`, is refused.
 """
 _SECTIONS = {
     "np": "NumPy",

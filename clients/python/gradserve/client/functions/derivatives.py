@@ -14,7 +14,7 @@ import numpy as np
 
 from gradserve.client.functions.closed import Tree
 from gradserve.client.functions.parts import Parts, has_complex
-from gradserve.client.functions.points import Point, Wrt
+from gradserve.client.functions.points import Point, Wrt, positions
 from gradserve.client.tracing.origins import untraceable
 from gradserve.client.tracing.trees import Structure
 from gradserve.ir.builder import Value
@@ -42,13 +42,13 @@ def value_and_grad(
     _require_mode(mode, "reverse", "forward")
 
     def both(*arguments: Any) -> tuple[Any, Any]:
-        chosen = (wrt,) if isinstance(wrt, int) else tuple(wrt)
-        if has_complex([arguments[k] for k in chosen if -len(arguments) <= k < len(arguments)]):
+        chosen = positions(function, wrt, len(arguments))
+        if has_complex([arguments[k] for k in chosen]):
             parts = Parts(arguments)
             inner = value_and_grad(lambda *apart: function(*parts.together(apart)), chosen, mode)
             value, found = inner(*parts.apart(arguments))
             slopes = Parts([arguments[k] for k in chosen]).together(found, -1.0)
-            return value, slopes[0] if isinstance(wrt, int) else slopes
+            return value, slopes[0] if isinstance(wrt, int | str) else slopes
         point = Point(function, arguments, wrt, "a gradient")
         point.require_real_results()
         if [type_.rank for type_ in point.results] != [0]:
