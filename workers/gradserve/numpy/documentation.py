@@ -81,9 +81,9 @@ arrays: import it from `gradserve.client.scipy.linalg` there. All that this page
 NumPy's of traced numbers: NaN where those of `math` raise.
 
 Assignments to elements, in-place operators, `out=`, `np.add.at`, `np.copyto` and their like write to arrays that the
-function makes by `np.zeros`, `np.array` and the like, or got as arguments, of which the caller's stay as they are. What
-is selected by numbers and slices is a part: what is written to it is written to the whole, and the other way round.
-Other views of what was written to, such as `x.T`, are refused from then on.
+function makes by `np.zeros`, `np.array`, `x.copy()` and the like; elements of arguments, which are the caller's arrays,
+are not assigned. What is selected by numbers and slices is a part: what is written to it is written to the whole, and
+the other way round. Other views of what was written to, such as `x.T`, are refused from then on.
 
 `np.polynomial`, functions and classes of all bases, takes traced coefficients and points; `np.apply_along_axis`,
 `np.apply_over_axes`, `np.vectorize`, `np.fromiter` and, by known conditions, `np.piecewise` take traced arrays.

@@ -141,7 +141,7 @@ def as_array(leaf: Any, path: str) -> Array:
 def _input(g: Recorder, path: str, leaf: Any) -> Tracer:
     type_: TensorType = type_of(as_array(leaf, path))
     is_array = isinstance(leaf, np.ndarray) or type_.rank > 0
-    return Tracer(g.input(path, type_), Memory() if is_array else None)
+    return Tracer(g.input(path, type_), Memory(of_caller=True) if is_array else None)
 
 
 def _run(parameters: Parameters, tracers: Mapping[str, Any]) -> Any:

@@ -34,6 +34,12 @@ class Written:
     def __setitem__(self: Any, key: Any, item: Any) -> None:
         if self._memory is None:
             raise TypeError(f"{self!r} is a number, and has no elements to assign")
+        if self._memory.of_caller:
+            raise untraceable(
+                "elements of an argument are assigned, which is the caller's array",
+                "write x = x.copy() before, or the new array: np.where(mask, new, x), or "
+                "gradserve.client.functions.set_at(x, key, values)",
+            )
         if _is_written_already(self, key, item):
             return
         result = _emitted(self, "assignment", lambda g, value, key, item: _assigned(g, value, key, item), key, item)
