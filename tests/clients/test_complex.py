@@ -6,9 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.linalg
+from scipy import special
 
-from gradserve.client import InvalidRequest, NotDifferentiable, Untraceable
-from gradserve.client.functions import grad, scan
+from gradserve.client import InvalidRequest, NotDifferentiable, Untraceable, functions
+from gradserve.client.functions import grad, jacobian, jvp, scan, vjp
 from gradserve.ir.errors import InvalidGraph
 from tests.clients.complex_losses import ANGLES, HAMILTONIAN, LOSSES, STATE, circuit, draw, infidelity
 
@@ -245,6 +247,111 @@ def test_loops_carry_complex_numbers(client):
         close(f.value_and_grad(1.5 - 0.5j), jax.value_and_grad(theirs)(1.5 - 0.5j))
 
 
+def real_loss(np_, w):
+    return np_.sum(np_.abs(w) ** 4 * np_.arange(1.0, 5.0)) + np_.real(w[0] * w[1] ** 2)
+
+
+def complex_result(np_, w):
+    return np_.exp(w / 3) * np_.conj(w) + w[0]
+
+
+WITHIN = {
+    "grad": (lambda z: grad(lambda w: real_loss(np, w))(z), lambda z: jax.grad(lambda w: real_loss(jnp, w))(z)),
+    "grad in several": (
+        lambda z: grad(lambda x, t: real_loss(np, t["w"][0] * x), (1, 0))(z.real, {"w": [z]})[0]["w"][0],
+        lambda z: jax.grad(lambda x, t: real_loss(jnp, t["w"][0] * x), (1, 0))(z.real, {"w": [z]})[0]["w"][0],
+    ),
+    "grad in two modes": (
+        lambda z: grad(lambda w: real_loss(np, w), mode="forward")(z),
+        lambda z: jax.grad(lambda w: real_loss(jnp, w))(z),
+    ),
+    "jvp": (
+        lambda z: jvp(lambda w: complex_result(np, w), (z,), (z * 1j,))[1],
+        lambda z: jax.jvp(lambda w: complex_result(jnp, w), (z,), (z * 1j,))[1],
+    ),
+    "vjp": (
+        lambda z: vjp(lambda w: complex_result(np, w), z)[1](z**2)[0],
+        lambda z: jax.vjp(lambda w: complex_result(jnp, w), z)[1](z**2)[0],
+    ),
+    "nested": (
+        lambda z: grad(lambda w: np.sum(np.abs(grad(lambda v: real_loss(np, v))(w)) ** 2))(z / 2),
+        lambda z: jax.grad(lambda w: jnp.sum(jnp.abs(jax.grad(lambda v: real_loss(jnp, v))(w)) ** 2))(z / 2),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WITHIN)
+def test_derivatives_within_are_those_of_jax(embedded, name):
+    """Values, and gradients of losses of them: of real ones df/dx - i df/dy."""
+    ours, theirs = WITHIN[name]
+    weights = draw(4)
+    close(embedded.function(ours)(Z), theirs(Z))
+    found = embedded.function(lambda z: np.sum(np.real(weights * ours(z)) ** 2)).grad(Z)
+    close(found, jax.grad(lambda z: jnp.sum(jnp.real(weights * theirs(z)) ** 2))(Z))
+
+
+def hermitian(np_, a):
+    return a + np_.conj(a.T)
+
+
+MATRICES = {
+    "pinv": (lambda a: np.linalg.pinv(a[:, :2]), lambda a: jnp.linalg.pinv(a[:, :2])),
+    "pinv of rows": (lambda a: np.linalg.pinv(a[:2]), lambda a: jnp.linalg.pinv(a[:2])),
+    "lstsq": (
+        lambda a: np.linalg.lstsq(a[:, :2], a[:, 2], rcond=None)[0],
+        lambda a: jnp.linalg.lstsq(a[:, :2], a[:, 2], rcond=None)[0],
+    ),
+    "residuals": (
+        lambda a: np.linalg.lstsq(a[:, :2], a[:, 1:], rcond=None)[1] * 1j,
+        lambda a: jnp.sum(jnp.abs(a[:, 1:] - a[:, :2] @ (jnp.linalg.pinv(a[:, :2]) @ a[:, 1:])) ** 2, axis=0) * 1j,
+    ),
+    "expm": (lambda a: functions.expm(a / 3), lambda a: jax.scipy.linalg.expm(a / 3)),
+    "a propagator": (
+        lambda a: scipy.linalg.expm(-0.2j * hermitian(np, a)),
+        lambda a: jax.scipy.linalg.expm(-0.2j * hermitian(jnp, a)),
+    ),
+    "sqrtm": (lambda a: functions.sqrtm(a @ a.conj().T), lambda a: of_hermitian(jnp.sqrt, a @ a.conj().T)),
+    "logm": (lambda a: functions.logm(a @ a.conj().T), lambda a: of_hermitian(jnp.log, a @ a.conj().T)),
+    "funm_sym": (
+        lambda a: functions.funm_sym(hermitian(np, a), "tanh"),
+        lambda a: of_hermitian(jnp.tanh, hermitian(jnp, a)),
+    ),
+    "polar": (
+        lambda a: np.stack(functions.polar(a)),
+        lambda a: jnp.stack([a @ jnp.linalg.inv(root(a.conj().T @ a)), root(a.conj().T @ a)]),
+    ),
+    "sylvester": (
+        lambda a: scipy.linalg.solve_sylvester(a, a.T + 2, a @ a),
+        lambda a: jnp.linalg.solve(sums(a, a + 2), (a @ a).ravel()).reshape(3, 3),
+    ),
+}
+
+
+def of_hermitian(function, a):
+    values, vectors = jnp.linalg.eigh(a)
+    return (vectors * function(values)) @ vectors.conj().T
+
+
+def root(a):
+    return of_hermitian(jnp.sqrt, a)
+
+
+def sums(a, b):
+    """The system of Sylvester's equation a x + x b^T, row by row."""
+    return jnp.kron(a, jnp.eye(3)) + jnp.kron(jnp.eye(3), b)
+
+
+@pytest.mark.parametrize("name", MATRICES)
+def test_functions_of_matrices(embedded, name):
+    ours, theirs = MATRICES[name]
+    a = draw(3, 3) + 2 * np.eye(3)
+    shape = jax.eval_shape(theirs, a).shape
+    weights = draw(*shape)
+    found = embedded.function(lambda a: np.sum(np.real(weights * ours(a)) ** 3)).value_and_grad(a)
+    expected = jax.value_and_grad(lambda a: jnp.sum(jnp.real(weights * theirs(a)) ** 3))(a)
+    close(found, expected)
+
+
 REFUSED = {
     "order": (lambda z: np.max(z), InvalidGraph, "reduce_max does not take c128"),
     "comparison": (lambda z: z < 1, InvalidGraph, "lt does not take c128"),
@@ -253,9 +360,14 @@ REFUSED = {
     "whole part": (lambda z: np.floor(z), Untraceable, "not supported for the input types"),
     "real transform": (lambda z: np.fft.rfft(z), InvalidGraph, "write np.fft.fft"),
     "vectors": (lambda z: np.linalg.svd(np.outer(z, z)), Untraceable, "write np.linalg.svdvals"),
-    "pseudoinverse": (lambda z: np.linalg.pinv(np.outer(z, z)), InvalidGraph, "elements must be real, not c128"),
+    "special function": (lambda z: special.erf(z), InvalidGraph, "erf does not take c128"),
     "upper": (lambda z: np.linalg.eigh(np.outer(z, z), UPLO="U"), Untraceable, r"write eigh\(a.conj\(\).T\)"),
-    "within": (lambda z: grad(lambda w: np.sum(np.abs(w)))(z), Untraceable, "take its real and its imaginary part"),
+    "within": (lambda z: jacobian(lambda w: np.abs(w))(z), Untraceable, "take its real and its imaginary part"),
+    "holomorphic within": (
+        lambda z: grad(lambda w: np.sum(w**2))(z),
+        Untraceable,
+        "the result of the function is c128",
+    ),
 }
 
 

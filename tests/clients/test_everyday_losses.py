@@ -12,8 +12,10 @@ import jax.scipy.stats
 import numpy as np
 import pytest
 
-from tests.clients import everyday_losses
-from tests.clients.everyday_losses import LOSSES
+from tests.clients import everyday_losses, odd_losses
+from tests.clients.everyday_losses import LOSSES as USUAL
+
+LOSSES = USUAL | odd_losses.LOSSES
 
 jax.config.update("jax_enable_x64", True)
 
@@ -29,7 +31,9 @@ def _of_jax(function: Any) -> Any:
 
 
 def test_there_are_as_many_trades():
-    assert len(LOSSES) >= 24
+    assert len(USUAL) >= 24
+    assert len(odd_losses.LOSSES) >= 15
+    assert not USUAL.keys() & odd_losses.LOSSES.keys()
 
 
 @pytest.mark.parametrize("trade", LOSSES)
@@ -53,7 +57,9 @@ def test_gradients_are_those_of_jax(trade, embedded):
     np.testing.assert_allclose(gradient, expected, rtol=1e-9, atol=_SMALL * np.max(np.abs(expected)))
 
 
-@pytest.mark.parametrize("trade", ["garch", "tomography", "hierarchical", "system_identification"])
+@pytest.mark.parametrize(
+    "trade", ["garch", "tomography", "hierarchical", "system_identification", "structure", "conduction", "acoustics"]
+)
 def test_a_service_answers_the_same_bits(trade, client, embedded):
     function, point = LOSSES[trade]
     one, other = (each.function(function).grad(point) for each in (client, embedded))

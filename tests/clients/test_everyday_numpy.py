@@ -9,7 +9,7 @@ import pytest
 
 from gradserve.client.tracing.trace import trace
 from gradserve.ir.errors import Untraceable
-from tests.clients.evaluation import assert_traces, traced_result
+from tests.clients.evaluation import assert_same, assert_traces, traced_result
 
 X = np.array([[0.5, -1.5, 2.0], [3.0, 0.25, -0.75]])
 W = np.array([0.3, -0.2, 0.1])
@@ -98,13 +98,31 @@ def test_names_are_numpys_own_again_and_for_other_threads():
     assert (np.array, np.sum, type(np.r_).__getitem__) == (array, sums, rows)
 
 
+def test_elements_are_numbers_in_lists_and_alone():
+    def function(x):
+        rows = (x * X).tolist()
+        return x[0].item() + x.item(1) * X.shape[0], sum(x.flat), round(x[1], 1), [sum(row) for row in rows], rows[0][1]
+
+    def of_numbers(x):
+        return x[0] + x[1] * X.shape[0], np.sum(x), np.round(x[1], 1), [*np.sum(x * X, axis=1)], x[1] * X[0, 1]
+
+    assert_same(traced_result(function, W), of_numbers(W))
+
+
 def test_what_was_written_into_is_refused_under_other_names():
     def function(x):
+        y = x * 2
+        view = y.reshape(1, -1)
+        np.add(y, 1, out=y)
+        return view
+
+    def part(x):
         y = x * 2
         view = y[:2]
         np.add(y, 1, out=y)
         return view
 
+    assert np.array_equal(traced_result(part, W), part(W))
     with pytest.raises(Untraceable, match="changed in place"):
         trace(function, W)
     with pytest.raises(ValueError, match="non-broadcastable"):

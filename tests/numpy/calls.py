@@ -33,6 +33,11 @@ CALLS: dict[str, list[Call]] = {
         (lambda x: np.full_like(x, 2.5), K),
         (lambda x: np.full_like(x, V[:4]), A),
     ],
+    "np.polyfit": [
+        (lambda x, y: np.polyfit(x, y, 1), A[0], A[1]),
+        (lambda y: np.polyfit(np.arange(4.0), y, 2, w=[1.0, 2.0, 0.5, 1.0]), A[1]),
+        (lambda y: np.polyfit(np.arange(4.0), y, 1, rcond=1e-3, full=False), A.T),
+    ],
     "np.vander": [
         (np.vander, V),
         (lambda x: np.vander(x, 3), V),
@@ -120,6 +125,14 @@ CALLS: dict[str, list[Call]] = {
     "np.isneginf": [(np.isneginf, HOLES)],
     # reductions
     "np.sum": [
+        (lambda x: np.sum(x, axis=0, initial=2.5), A),
+        (lambda x: np.sum(x, axis=1, keepdims=True, where=x > 0), A),
+        (lambda x: np.sum(x, where=[True, False, True, True], initial=1), A),
+        (lambda x: np.add.reduce(x, axis=1, initial=2.0), A),
+        (lambda x: [np.prod(x, where=x > 0.2, initial=3.0), np.prod(x, axis=0, initial=2)], A),
+        (lambda x: [np.min(x, axis=0, initial=0.1), np.amin(x, initial=9, where=x > 0)], A),
+        (lambda x: [np.mean(x, where=x > 0), np.mean(x, axis=1, where=[True, False, True, True], keepdims=True)], A),
+        (lambda x: [np.any(x > 1, axis=1, where=x < 2), np.all(x > 0, where=x > 0.1), x.sum(where=x > 0)], A),
         (np.sum, A),
         (lambda x: np.sum(x, 1, keepdims=True), A),
         (lambda x: np.sum(x, (0, -1)), C),
@@ -131,7 +144,13 @@ CALLS: dict[str, list[Call]] = {
         (np.sum, 2.5),
     ],
     "np.prod": [(np.prod, A), (lambda x: np.prod(x, axis=0), K), (lambda x: np.prod(x, dtype=np.float64), K)],
-    "np.max": [(np.max, A), (lambda x: np.max(x, axis=(0, 2), keepdims=True), C), (np.max, M)],
+    "np.max": [
+        (lambda x: np.max(x, initial=0.3), A),
+        (lambda x: np.max(x, axis=1, initial=-1, where=x < 0.5), A),
+        (np.max, A),
+        (lambda x: np.max(x, axis=(0, 2), keepdims=True), C),
+        (np.max, M),
+    ],
     "np.amax": [(lambda x: np.amax(x, -1), K)],
     "np.min": [(np.min, A), (lambda x: np.min(x, axis=1), F)],
     "np.amin": [(lambda x: np.amin(x, 0), K)],

@@ -85,6 +85,16 @@ COMPLEX: dict[str, list[Call]] = {
         (lambda x: np.linalg.cholesky(x @ x.conj().mT, upper=True), T),
     ],
     "np.linalg.qr": [(np.linalg.qr, T), (np.linalg.qr, W), (lambda x: np.linalg.qr(x, mode="r"), W.T)],
+    "np.linalg.pinv": [
+        (np.linalg.pinv, T),
+        (np.linalg.pinv, T.astype(np.complex64)),
+        (lambda x: np.linalg.pinv(x + x.conj().mT, hermitian=True), T),
+    ],
+    "np.linalg.lstsq": [
+        (lambda a, b: np.linalg.lstsq(a, b, rcond=None), T[0][:, :2], T[1]),
+        (lambda a, b: np.linalg.lstsq(a, b, rcond=None), T[0][:2], T[1][:2, 0]),
+        (lambda a, b: np.linalg.lstsq(a, b, rcond=None), T[0], S[0]),
+    ],
     "np.linalg.eigh": [(lambda x: np.linalg.eigh(x + x.conj().mT), T)],
     "np.linalg.eigvalsh": [(lambda x, u=u: np.linalg.eigvalsh(x, UPLO=u), T) for u in "LU"],
     "np.linalg.svdvals": [(np.linalg.svdvals, T), (np.linalg.svdvals, W)],

@@ -123,7 +123,7 @@ def _ordered(outputs: Mapping[str, Any], wanted: Sequence[str]) -> list[Any]:
 
 
 def _tracer(value: Value) -> Tracer:
-    return Tracer(value, Memory() if value.type.rank else None)
+    return Tracer(value, Memory(of_caller=True) if value.type.rank else None)
 
 
 def _value(g: Recorder, leaf: Any) -> Value:

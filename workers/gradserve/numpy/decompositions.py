@@ -14,6 +14,7 @@ import numpy as np
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType
 from gradserve.numpy.arguments import Unsupported, refuse, to_float
+from gradserve.numpy.by_parts import columns_of, in_reals, of_columns, real_of
 from gradserve.numpy.joining import concatenate
 from gradserve.numpy.products import dot
 from gradserve.numpy.reductions import count_nonzero
@@ -22,7 +23,7 @@ from gradserve.numpy.reductions import sum as sum_along
 from gradserve.numpy.shaping import part, squeeze
 from gradserve.numpy.table import implements
 from gradserve.ops.contraction.contract import matrix_product
-from gradserve.ops.elementwise.parts import conjugate
+from gradserve.ops.elementwise.parts import conjugate, squared_size
 from gradserve.ops.linalg.least_squares import Lstsq, Pinv
 from gradserve.ops.linalg.orthogonal import Qr
 from gradserve.ops.linalg.triangles import flipped, mirrored
@@ -179,8 +180,8 @@ def pinv(g: Builder, a: Any, rcond: Any = None, hermitian: bool = False, rtol: A
     """
     x = matrix(g, a, "pinv", hermitian=hermitian)
     given = _number(rcond if rtol is None else rtol, "rcond")
-    limit = 1e-15 if x.type.element_type is ElementType.FLOAT64 else _rounding(x)
-    return g.apply(Pinv(limit if given is None else given, full=False), [x])[0]
+    limit = 1e-15 if x.type.element_type.part is ElementType.FLOAT64 else _rounding(x)
+    return in_reals(g, lambda m: g.apply(Pinv(limit if given is None else given, full=False), [m])[0], x)
 
 
 @implements(np.linalg.lstsq)
@@ -196,16 +197,19 @@ def lstsq(g: Builder, a: Any, b: Any, rcond: Any = None) -> tuple[Value, Value, 
     given = _number(rcond, "rcond")
     limit = given if given is not None and given >= 0 else _rounding(left)
     columns = right if right.type.rank == 2 else g.reshape(right, (*right.shape, 1))
-    (solution,) = g.apply(Lstsq(limit), [left, columns])
+    if left.type.is_complex:
+        solution = of_columns(g, g.apply(Lstsq(limit), [real_of(g, left), columns_of(g, columns)])[0])
+    else:
+        (solution,) = g.apply(Lstsq(limit), [left, columns])
     if right.type.rank == 1:
         solution = squeeze(solution, -1)
     s = singular_values(g, left)
     known = s.shape[-1] > 0
     rank = count_nonzero(g.gt(s, g.mul(max_along(s), limit))) if known else g.constant(0, ElementType.INT32)
     apart = g.sub(right, dot(left, solution))
-    squares = sum_along(g.mul(apart, apart), 0, keepdims=right.type.rank == 1)
+    squares = sum_along(squared_size(g, apart), 0, keepdims=right.type.rank == 1)
     rows, unknowns = left.shape
-    residuals = squares if rows > unknowns else g.zeros(right.type.with_shape((0,)))
+    residuals = squares if rows > unknowns else g.zeros(squares.type.with_shape((0,)))
     return solution, residuals, g.convert(rank, ElementType.INT32), s
 
 

@@ -80,6 +80,14 @@ arrays: import it from `gradserve.client.scipy.linalg` there. All that this page
 `gradserve.client.scipy`, for numbers as well, and SciPy need not be installed for tracing it. Functions of `math` are
 NumPy's of traced numbers: NaN where those of `math` raise.
 
+Assignments to elements, in-place operators, `out=`, `np.add.at`, `np.copyto` and their like write to arrays that the
+function makes by `np.zeros`, `np.array`, `x.copy()` and the like; elements of arguments, which are the caller's arrays,
+are not assigned. What is selected by numbers and slices is a part: what is written to it is written to the whole, and
+the other way round. Other views of what was written to, such as `x.T`, are refused from then on.
+
+`np.polynomial`, functions and classes of all bases, takes traced coefficients and points; `np.apply_along_axis`,
+`np.apply_over_axes`, `np.vectorize`, `np.fromiter` and, by known conditions, `np.piecewise` take traced arrays.
+
 Arguments of int8, int16, uint8 and uint16 become int32, those of uint32 int64, and those of float16 float32: they do
 not overflow as narrow ones do in NumPy.
 """
@@ -120,8 +128,10 @@ Arrays of complex64 and complex128 are parameters, data and values like others. 
 - Eigenvectors of a complex Hermitian matrix have any phase: a gradient that depends on it is refused, and so are
   derivatives of single eigenvalues and of vectors in a cluster. Their tangents have no part along the vector itself.
 
-Not there are singular vectors, pseudoinverses, least squares, functions of matrices and special functions of complex
-numbers, and derivatives within a loss in complex arguments. What needs an order, as `np.max` and `np.sort`, is refused.
+Pseudoinverses, least squares, Sylvester's equation and functions of complex matrices are computed as those of real
+matrices of twice the size. Not there are singular vectors and special functions of complex numbers, and Jacobians,
+Hessians and solvers within a loss in complex arguments; `grad`, `value_and_grad`, `jvp` and `vjp` are. What needs an
+order, as `np.max` and `np.sort`, is refused.
 """
 _SECTIONS = {
     "np": "NumPy",

@@ -1,7 +1,7 @@
 """Functions of matrices, as scipy.linalg has them; of one matrix or of a stack of them.
 
-`sqrtm`, `logm` and `funm_sym` are of symmetric matrices: the lower triangle alone is read, as np.linalg.eigh does.
-Derivatives are right at repeated eigenvalues.
+`sqrtm`, `logm` and `funm_sym` are of symmetric or Hermitian matrices: the lower triangle alone is read, as
+np.linalg.eigh does. Derivatives are right at repeated eigenvalues.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Any
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.numpy.arguments import refuse, to_float
+from gradserve.numpy.by_parts import complex_of, in_reals, real_of
 from gradserve.numpy.decompositions import matrix, thin_svd
 from gradserve.numpy.table import own
 from gradserve.ops.contraction.contract import matrix_product
@@ -23,24 +24,24 @@ from gradserve.ops.spectral.scalar_functions import FUNCTIONS
 @own
 def expm(g: Builder, A: Any) -> Value:
     """The exponential of a matrix."""
-    return g.apply(Expm(), [matrix(g, A, "expm", square=True)])[0]
+    return in_reals(g, lambda x: g.apply(Expm(), [x])[0], matrix(g, A, "expm", square=True))
 
 
 @own
 def sqrtm(g: Builder, A: Any) -> Value:
-    """The square root of a symmetric matrix; NaN if an eigenvalue is negative, no derivative if one is 0."""
+    """The root of a symmetric or Hermitian matrix; NaN if an eigenvalue is negative, no derivative if one is 0."""
     return _of_symmetric(g, A, "sqrt")
 
 
 @own
 def logm(g: Builder, A: Any) -> Value:
-    """The logarithm of a symmetric positive definite matrix."""
+    """The logarithm of a symmetric or Hermitian positive definite matrix."""
     return _of_symmetric(g, A, "log")
 
 
 @own
 def funm_sym(g: Builder, A: Any, function: str, parameter: float = 0.0) -> Value:
-    """Q diag(f(w)) Q.T of a symmetric matrix Q diag(w) Q.T.
+    """Q diag(f(w)) Q^H of a symmetric or Hermitian matrix Q diag(w) Q^H.
 
     f is one of abs, cos, cosh, exp, expm1, log, log1p, logistic, positive, power, reciprocal, sign, sin, sinh, sqrt and
     tanh; `parameter` is the exponent of a power. `positive` is max(w, 0), the projection on semidefinite matrices.
@@ -52,13 +53,18 @@ def _of_symmetric(g: Builder, a: Any, function: str, parameter: float = 0.0) -> 
     x = matrix(g, a, "funm_sym", square=True)
     if function not in FUNCTIONS:
         refuse(g, "funm_sym", f"{function!r} is none of {', '.join(FUNCTIONS)}")
-    return g.apply(Spectral(function, float(parameter), 0, x.shape[-1]), [x])[0]
+    whole = triangles.mirrored(g, x) if x.type.is_complex else x
+    return in_reals(g, lambda m: g.apply(Spectral(function, float(parameter), 0, m.shape[-1]), [m])[0], whole)
 
 
 @own
 def polar(g: Builder, a: Any) -> tuple[Value, Value]:
-    """The factors of a = W P, W with orthonormal columns (or rows, if there are fewer), P symmetric."""
-    u, s, vh = thin_svd(g, matrix(g, a, "polar"))
+    """The factors of a = W P, W with orthonormal columns (or rows, if there are fewer), P symmetric or Hermitian."""
+    x = matrix(g, a, "polar")
+    if x.type.is_complex:
+        w, p = polar(real_of(g, x))
+        return complex_of(g, w), complex_of(g, p)
+    u, s, vh = thin_svd(g, x)
     scaled = g.mul(triangles.flipped(g, vh), g.reshape(s, (*s.shape[:-1], 1, s.shape[-1])))
     return matrix_product(g, u, vh), matrix_product(g, scaled, vh)
 
@@ -66,4 +72,5 @@ def polar(g: Builder, a: Any) -> tuple[Value, Value]:
 @own
 def solve_sylvester(g: Builder, a: Any, b: Any, q: Any) -> Value:
     """The x with a x + x b = q."""
-    return g.apply(Sylvester(), g.promote([to_float(g, x) for x in (a, b, q)]))[0]
+    operands = g.promote([to_float(g, x) for x in (a, b, q)])
+    return in_reals(g, lambda *each: g.apply(Sylvester(), each)[0], *operands)

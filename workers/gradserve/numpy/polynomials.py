@@ -9,6 +9,7 @@ import numpy as np
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType
 from gradserve.numpy.arguments import integer, lift, to_float
+from gradserve.numpy.decompositions import lstsq
 from gradserve.numpy.joining import concatenate, stack
 from gradserve.numpy.products import dot
 from gradserve.numpy.shaping import flip, part
@@ -53,6 +54,21 @@ def polyval(g: Builder, p: Any, x: Any) -> Value:
     for k in range(coefficients.shape[0]):
         result = g.add(g.mul(result, at), g.emit("gather", coefficients, g.constant(k), axis=0))
     return result
+
+
+@implements(np.polyfit)
+def polyfit(g: Builder, x: Any, y: Any, deg: Any, rcond: Any = None, *, w: Any = None) -> Value:
+    """The coefficients of the polynomial of a degree that fits values y at x best, weighted by w."""
+    at, values = (to_float(g, v) for v in (x, y))
+    left = vander(at, integer(deg, "a degree") + 1)
+    if w is not None:
+        weights = to_float(g, w)
+        left = g.mul(left, g.reshape(weights, (weights.type.size, 1)))
+        values = g.mul(values, g.reshape(weights, (weights.type.size, *(1,) * (values.type.rank - 1))))
+    size = g.sqrt(g.reduce_sum(g.mul(left, left), axes=(0,)))
+    limit = at.type.size * float(np.finfo(at.type.element_type.dtype).eps) if rcond is None else rcond
+    found = lstsq(g.div(left, size), values, limit)[0]
+    return g.div(found, g.reshape(size, (size.type.size, *(1,) * (found.type.rank - 1))))
 
 
 def _vector(g: Builder, a: Any) -> Value:

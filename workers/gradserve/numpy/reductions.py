@@ -17,30 +17,63 @@ def _reduced(g: Builder, op: str, x: Value, axis: Any, keepdims: bool) -> Value:
     return kept(g, g.emit(op, x, axes=axes), x, axes, keepdims)
 
 
+def _chosen(g: Builder, x: Value, where: Any, otherwise: Any) -> Value:
+    """x, and another number where it is not to be counted."""
+    return x if where is True else g.select(lift(g, where), x, g.convert(lift(g, otherwise), x.type.element_type))
+
+
+def _beginning(g: Builder, op: str, result: Value, initial: Any) -> Value:
+    """The result of a reduction that begins with a number."""
+    return result if initial is None else g.emit(op, result, g.convert(lift(g, initial), result.type.element_type))
+
+
 @implements(np.sum, np.add.reduce)
-def sum(g: Builder, a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Value:
-    """The sum along axes."""
-    x = with_dtype(g, lift(g, a), dtype)
-    return with_dtype(g, _reduced(g, "reduce_sum", x, axis, keepdims), dtype)
+def sum(
+    g: Builder,
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Any = True,
+) -> Value:
+    """The sum along axes, of the elements where a condition holds; it begins with a number, if there is one."""
+    x = _chosen(g, with_dtype(g, lift(g, a), dtype), where, 0)
+    return _beginning(g, "add", with_dtype(g, _reduced(g, "reduce_sum", x, axis, keepdims), dtype), initial)
 
 
 @implements(np.prod, np.multiply.reduce)
-def prod(g: Builder, a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Value:
-    """The product along axes."""
-    x = with_dtype(g, lift(g, a), dtype)
-    return with_dtype(g, _reduced(g, "reduce_prod", x, axis, keepdims), dtype)
+def prod(
+    g: Builder,
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Any = True,
+) -> Value:
+    """The product along axes, of the elements where a condition holds; it begins with a number, if there is one."""
+    x = _chosen(g, with_dtype(g, lift(g, a), dtype), where, 1)
+    return _beginning(g, "mul", with_dtype(g, _reduced(g, "reduce_prod", x, axis, keepdims), dtype), initial)
 
 
 @implements(np.max, np.amax, np.maximum.reduce)
-def max(g: Builder, a: Any, axis: Any = None, keepdims: bool = False) -> Value:
-    """The largest element along axes."""
-    return _reduced(g, "reduce_max", lift(g, a), axis, keepdims)
+def max(g: Builder, a: Any, axis: Any = None, keepdims: bool = False, initial: Any = None, where: Any = True) -> Value:
+    """The largest element along axes, or an initial number; of elements where a condition holds, beside that."""
+    return _extreme(g, "max", lift(g, a), axis, keepdims, initial, where)
 
 
 @implements(np.min, np.amin, np.minimum.reduce)
-def min(g: Builder, a: Any, axis: Any = None, keepdims: bool = False) -> Value:
-    """The smallest element along axes."""
-    return _reduced(g, "reduce_min", lift(g, a), axis, keepdims)
+def min(g: Builder, a: Any, axis: Any = None, keepdims: bool = False, initial: Any = None, where: Any = True) -> Value:
+    """The smallest element along axes, or an initial number; of elements where a condition holds, beside that."""
+    return _extreme(g, "min", lift(g, a), axis, keepdims, initial, where)
+
+
+def _extreme(g: Builder, name: str, x: Value, axis: Any, keepdims: bool, initial: Any, where: Any) -> Value:
+    if where is not True and initial is None:
+        raise ValueError(f"np.{name} with where= needs an initial number, for where there is none")
+    found = _reduced(g, f"reduce_{name}", _chosen(g, x, where, initial), axis, keepdims)
+    return _beginning(g, f"{name}imum", found, initial)
 
 
 @implements(np.ptp)
@@ -51,15 +84,15 @@ def ptp(g: Builder, a: Any, axis: Any = None, keepdims: bool = False) -> Value:
 
 
 @implements(np.any, np.logical_or.reduce)
-def any(g: Builder, a: Any, axis: Any = None, keepdims: bool = False) -> Value:
-    """Whether one element along axes is true."""
-    return _reduced(g, "reduce_any", _truth(g, a), axis, keepdims)
+def any(g: Builder, a: Any, axis: Any = None, keepdims: bool = False, where: Any = True) -> Value:
+    """Whether one element along axes is true, of those where a condition holds."""
+    return _reduced(g, "reduce_any", _chosen(g, _truth(g, a), where, False), axis, keepdims)
 
 
 @implements(np.all, np.logical_and.reduce)
-def all(g: Builder, a: Any, axis: Any = None, keepdims: bool = False) -> Value:
-    """Whether all elements along axes are true."""
-    return _reduced(g, "reduce_all", _truth(g, a), axis, keepdims)
+def all(g: Builder, a: Any, axis: Any = None, keepdims: bool = False, where: Any = True) -> Value:
+    """Whether all elements along axes are true, of those where a condition holds."""
+    return _reduced(g, "reduce_all", _chosen(g, _truth(g, a), where, True), axis, keepdims)
 
 
 def _truth(g: Builder, a: Any) -> Value:

@@ -20,11 +20,15 @@ from gradserve.ops.movement.shapes import permuted
 
 
 @implements(np.mean)
-def mean(g: Builder, a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Value:
-    """The mean along axes."""
+def mean(g: Builder, a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False, where: Any = True) -> Value:
+    """The mean along axes, of the elements where a condition holds."""
     x = to_float(g, with_dtype(g, lift(g, a), dtype))
     axes = reduced_axes(x, axis, "mean")
-    return with_dtype(g, g.div(sum_along(x, axes, keepdims=keepdims), float(_count(x, axes))), dtype)
+    if where is True:
+        return with_dtype(g, g.div(sum_along(x, axes, keepdims=keepdims), float(_count(x, axes))), dtype)
+    count = sum_along(g.broadcast(lift(g, where), x.type.shape), axes, keepdims=keepdims)
+    total = sum_along(x, axes, keepdims=keepdims, where=where)
+    return with_dtype(g, g.div(total, g.convert(count, x.type.element_type)), dtype)
 
 
 def _count(x: Value, axes: tuple[int, ...]) -> int:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+import gradserve.client.functions.elementwise
+import gradserve.client.functions.polynomials
 import gradserve.client.functions.vectorizing
-import gradserve.client.scipy.leading  # noqa: F401  # both enter what names lead to while a function is traced
+import gradserve.client.scipy.leading  # noqa: F401  # all of these enter what names lead to while a function is traced
 from gradserve.client.asking import explained, whole
 from gradserve.client.importers.files import save_graph
 from gradserve.client.operators import LinearOperator

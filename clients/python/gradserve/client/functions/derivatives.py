@@ -13,7 +13,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from gradserve.client.functions.closed import Tree
-from gradserve.client.functions.points import Point, Wrt
+from gradserve.client.functions.parts import Parts, has_complex
+from gradserve.client.functions.points import Point, Wrt, positions
 from gradserve.client.tracing.origins import untraceable
 from gradserve.client.tracing.trees import Structure
 from gradserve.ir.builder import Value
@@ -41,6 +42,13 @@ def value_and_grad(
     _require_mode(mode, "reverse", "forward")
 
     def both(*arguments: Any) -> tuple[Any, Any]:
+        chosen = positions(function, wrt, len(arguments))
+        if has_complex([arguments[k] for k in chosen]):
+            parts = Parts(arguments)
+            inner = value_and_grad(lambda *apart: function(*parts.together(apart)), chosen, mode)
+            value, found = inner(*parts.apart(arguments))
+            slopes = Parts([arguments[k] for k in chosen]).together(found, -1.0)
+            return value, slopes[0] if isinstance(wrt, int | str) else slopes
         point = Point(function, arguments, wrt, "a gradient")
         point.require_real_results()
         if [type_.rank for type_ in point.results] != [0]:
@@ -76,6 +84,8 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
         Untraceable: no function is being traced, something is not real, or tangents do not fit.
     """
     wrt = _with_tangents(primals, tangents)
+    if has_complex([primals[k] for k in wrt]):
+        return _jvp_by_parts(function, primals, tangents)
     point = Point(function, primals, wrt, "a derivative")
     point.require_real_results()
     structures = [Tree.of(primals[k], "").structure for k in wrt]
@@ -94,6 +104,8 @@ def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any
     Raises:
         Untraceable: no function is being traced, something is not real, or the cotangent does not fit.
     """
+    if has_complex(primals):
+        return _vjp_by_parts(function, primals)
     point = Point(function, primals, range(len(primals)), "a pullback")
     point.require_real_results()
 
@@ -103,6 +115,26 @@ def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any
         return found
 
     return function(*primals), pullback
+
+
+def _jvp_by_parts(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+    """The same in complex arguments."""
+    parts, of_result = Parts(primals), Parts([function(*primals)])
+    found = jvp(
+        lambda *apart: of_result.apart([function(*parts.together(apart))])[0],
+        parts.apart(primals),
+        parts.apart(tangents),
+    )
+    value, tangent = (of_result.together([each])[0] for each in found)
+    return value, tangent
+
+
+def _vjp_by_parts(function: Callable[..., Any], primals: Sequence[Any]) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+    """The same in complex arguments: a cotangent u of a result z is of a loss that changes by the real part of u dz."""
+    value, parts = function(*primals), Parts(primals)
+    of_result = Parts([value])
+    _, pull = vjp(lambda *apart: of_result.apart([function(*parts.together(apart))])[0], *parts.apart(primals))
+    return value, lambda cotangent: parts.together(pull(of_result.apart([cotangent], -1.0)[0]), -1.0)
 
 
 def hvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> Any:

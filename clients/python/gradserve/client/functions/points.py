@@ -34,7 +34,7 @@ class Point:
         if outer is None:
             raise untraceable(f"{what} is asked for where no function is being traced", TRACED_INSTEAD)
         self._outer, self._what = outer, what
-        self._wanted = _positions(function, wrt, len(arguments))
+        self._wanted = positions(function, wrt, len(arguments))
         self._is_one = isinstance(wrt, int | str)
         self._trees = [Tree.of(argument, f"argument {k}") for k, argument in enumerate(arguments)]
         self.closed = Closed(outer, function, *((tree.structure, tree.types) for tree in self._trees))
@@ -97,7 +97,7 @@ def _require_real(type_: TensorType, what: str, path: str) -> None:
         raise untraceable(f"{what} is in real numbers, and {path} is {type_}", text)
 
 
-def _positions(function: Callable[..., Any], wrt: Wrt, count: int) -> list[int]:
+def positions(function: Callable[..., Any], wrt: Wrt, count: int) -> list[int]:
     """The positions of the chosen arguments.
 
     Raises:

@@ -15,7 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from gradserve.client.tracing.buffers import as_buffer
 from gradserve.client.tracing.names import names_lead_here, stand_ins
+from gradserve.client.tracing.origins import untraceable
 from gradserve.client.tracing.reached import Reached, is_own_code, names_in, reached
 from gradserve.client.tracing.recording import traced
 from gradserve.client.tracing.tracer import Operands, tracers
@@ -36,6 +38,20 @@ class Captured(np.ndarray[Any, Any]):
             return super().__getitem__(key)
         whole = np.asarray(self)
         return tracers(traced(operands.builder, "indexing", lambda g: getitem(g, g.constant(whole), inner)))
+
+    def __setitem__(self, key: Any, item: Any) -> None:
+        operands = Operands()
+        operands.values((key, item))
+        if operands.are_traced:
+            raise untraceable(
+                "traced numbers are assigned to an array from outside of the function, or to one made of it",
+                "make it within: result = np.array(x), which takes assignments as np.zeros does",
+            )
+        super().__setitem__(key, item)
+
+    def copy(self, order: Any = "C") -> Any:
+        """A copy, which the author may write to."""
+        return as_buffer(np.array(self, order=order))
 
 
 def stand_in_by(make: Callable[[Any], Any]) -> None:

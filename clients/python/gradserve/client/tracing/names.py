@@ -11,7 +11,7 @@ import functools
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import ModuleType
 from typing import Any, TypeAlias
 
@@ -21,7 +21,7 @@ from gradserve.client.tracing.origins import untraceable
 from gradserve.client.tracing.tracer import Tracer
 
 _OF_NUMPY = (
-    *("array", "asarray", "asanyarray", "ascontiguousarray", "asfortranarray", "asarray_chkfinite", "full"),
+    *("asarray", "asanyarray", "ascontiguousarray", "asfortranarray", "asarray_chkfinite"),
     *("take", "compress", "searchsorted", "digitize", "interp", "append", "insert", "geomspace", "linspace"),
     *("sum", "prod", "mean", "average", "median", "std", "var", "max", "min", "amax", "amin", "ptp", "any", "all"),
     *("cumsum", "cumprod", "diff", "sort", "argsort", "argmax", "argmin", "atleast_1d", "atleast_2d", "atleast_3d"),
@@ -32,45 +32,67 @@ _OF_NUMPY = (
 _OF_LINALG = ("cholesky", "cond", "det", "eigh", "eigvalsh", "inv", "norm", "pinv", "qr", "slogdet", "solve", "svd")
 Place: TypeAlias = tuple[Any, str, Any]
 """An owner, a name, and what stands there."""
-_PLACES: list[Place] = []
-"""What stands there while something is traced."""
-_MORE: list[Callable[[], Iterable[Place]]] = []
-"""What gives more such places, by what is imported by then."""
-_lock = threading.Lock()
-_tracing = 0
-_own: list[Place] = []
-"""What stands there otherwise, as long as something is traced."""
+
+
+class _Names:
+    """Names for which something else stands as long as something is traced, in any thread."""
+
+    def __init__(self) -> None:
+        self.places: list[Place] = []
+        self.more: list[Callable[[], Iterable[Place]]] = []
+        """What gives more such places, by what is imported by then."""
+        self.own: list[Place] = []
+        """What stands there otherwise, as long as something is traced."""
+        self._lock = threading.Lock()
+        self._tracing = 0
+
+    @contextmanager
+    def lead(self) -> Iterator[None]:
+        with self._lock:
+            self._tracing += 1
+            if self._tracing == 1:
+                places = [*self.places, *(place for more in self.more for place in more())]
+                self.own[:] = [(owner, name, vars(owner)[name]) for owner, name, _ in places]
+                for owner, name, aware in places:
+                    setattr(owner, name, aware)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._tracing -= 1
+                if not self._tracing:
+                    for owner, name, own in self.own:
+                        setattr(owner, name, own)
+
+
+_USUAL, _ALWAYS = _Names(), _Names()
 
 
 def lead(owner: Any, name: str, aware: Callable[..., Any]) -> None:
     """Has a name of a module or class stand for something else as long as a function is traced."""
-    _PLACES.append((owner, name, aware))
+    _USUAL.places.append((owner, name, aware))
 
 
 def lead_by(places: Callable[[], Iterable[Place]]) -> None:
     """As `lead`, for names of modules that need not be imported."""
-    _MORE.append(places)
+    _USUAL.more.append(places)
+
+
+def lead_always_by(places: Callable[[], Iterable[Place]]) -> None:
+    """As `lead_by`, for what would give other numbers of traced arrays instead of being refused."""
+    _ALWAYS.more.append(places)
+
+
+def some_names_lead_here() -> AbstractContextManager[None]:
+    """A context in which those names take traced arrays that have to."""
+    return _ALWAYS.lead()
 
 
 @contextmanager
 def names_lead_here() -> Iterator[None]:
     """A context in which the names take traced arrays as well."""
-    global _tracing
-    with _lock:
-        _tracing += 1
-        if _tracing == 1:
-            places = [*_PLACES, *(place for more in _MORE for place in more())]
-            _own[:] = [(owner, name, getattr(owner, name)) for owner, name, _ in places]
-            for owner, name, aware in places:
-                setattr(owner, name, aware)
-    try:
+    with _ALWAYS.lead(), _USUAL.lead():
         yield
-    finally:
-        with _lock:
-            _tracing -= 1
-            if not _tracing:
-                for owner, name, own in _own:
-                    setattr(owner, name, own)
 
 
 def stand_ins() -> dict[int, Any]:
@@ -78,7 +100,8 @@ def stand_ins() -> dict[int, Any]:
 
     It may stand wherever else authors keep these functions: under names of their own, as by `from numpy import array`.
     """
-    return {id(own): getattr(owner, name) for owner, name, own in _own if isinstance(owner, ModuleType)}
+    places = [*_ALWAYS.own, *_USUAL.own]
+    return {id(own): getattr(owner, name) for owner, name, own in places if isinstance(owner, ModuleType)}
 
 
 def first_tracer(tree: Any) -> Tracer | None:
@@ -126,9 +149,10 @@ def _joining(own: Callable[..., Any]) -> Callable[..., Any]:
 
 def _enter() -> None:
     for owner, names in ((np, _OF_NUMPY), (np.linalg, _OF_LINALG)):
-        _PLACES.extend((owner, name, _aware(getattr(owner, name))) for name in names)
+        for name in names:
+            lead(owner, name, _aware(getattr(owner, name)))
     joined: Any = type(np.r_).__mro__[1]
-    _PLACES.append((joined, "__getitem__", _joining(joined.__getitem__)))
+    lead(joined, "__getitem__", _joining(joined.__getitem__))
 
 
 _enter()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import functools
 import linecache
 import sys
@@ -41,7 +42,7 @@ def untraceable(problem: str, instead: str) -> Untraceable:
 def called_function() -> str:
     """What the author's nearest line calls: a function of NumPy or SciPy if that can be seen, else NumPy itself."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and _stands_inside(frame.f_back.f_globals.get("__name__", "")):
+    while frame.f_back is not None and stands_inside(frame.f_back.f_globals.get("__name__", "")):
         frame = frame.f_back
     name = frame.f_code.co_name
     if name == "__call__":
@@ -54,6 +55,12 @@ def called_function() -> str:
     return f"np.{name}" if package == "numpy" and hasattr(np, name) else "NumPy"
 
 
+def is_assigning() -> bool:
+    """Whether the author's nearest line assigns to an element, or to a slice, by what is called now."""
+    frame = _author_frame()
+    return frame is not None and dis.opname[frame.f_code.co_code[frame.f_lasti]] in ("STORE_SUBSCR", "STORE_SLICE")
+
+
 @functools.lru_cache(maxsize=4096)
 def _origin(path: str, line: int) -> Origin:
     return Origin(PurePath(path).name, line)
@@ -61,12 +68,13 @@ def _origin(path: str, line: int) -> Origin:
 
 def _author_frame() -> FrameType | None:
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and _stands_inside(frame.f_globals.get("__name__", "")):
+    while frame is not None and stands_inside(frame.f_globals.get("__name__", "")):
         frame = frame.f_back
     return frame
 
 
 @functools.cache
-def _stands_inside(module: str) -> bool:
+def stands_inside(module: str) -> bool:
+    """Whether a module stands between the author's code and its nodes."""
     parts = module.split(".")
     return not _INNER.isdisjoint(".".join(parts[:k]) for k in range(1, len(parts) + 1))

@@ -8,21 +8,15 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from gradserve.client.tracing.origins import called_function, untraceable
+from gradserve.client.tracing.origins import called_function, is_assigning, untraceable
 from gradserve.ir.errors import Untraceable
 from gradserve.numpy.table import SCIPY
 
 _NUMBER = "a traced array stands for any array of its shape and has no numbers yet"
 REFUSED = {
-    "item": "use the traced array itself: one with a single element acts as a number",
-    "tolist": "iterate over the traced array, or index it",
     "nonzero": "write np.where(condition, x, y)",
-    "fill": "write np.full_like(x, value)",
-    "put": "gradserve.client.functions.put(x, positions, values) gives the new array",
     "itemset": "gradserve.client.functions.set_at(x, key, values) gives the new array",
-    "sort": "it sorts in place; write y = np.sort(x)",
     "partition": "it sorts in place; write y = np.partition(x, kth)",
-    "flat": "write x.ravel()",
     "view": "write x.astype(...)",
     "resize": "write x.reshape(...)",
 }
@@ -43,6 +37,20 @@ class ElementsAsked(Untraceable):
     """Somebody asked a traced array for its elements, by a name that could lead to it, or as an index."""
 
 
+class Assigned(ElementsAsked):
+    """Traced numbers were to be written into an array that holds none."""
+
+
+def unassignable(problem: str, instead: str) -> Assigned:
+    """The refusal of an author's line that writes traced numbers into an array that holds none."""
+    return Assigned(str(untraceable(problem, instead)))
+
+
+INTO_OWN = "make it within the function, by np.zeros, np.full, np.array or the like, or use the result: y = y + x"
+"""What to write instead, where what a function makes by itself takes assignments."""
+_OUTSIDE = ("traced numbers are assigned to elements of an array of plain ones", INTO_OWN)
+
+
 class Numberless:
     """An array without numbers: whatever needs one is refused, with the author's line and what to write there."""
 
@@ -56,6 +64,8 @@ class Numberless:
         )
 
     def __float__(self) -> float:
+        if is_assigning():
+            raise unassignable(*_OUTSIDE)
         # An array of one element is a number to functions of math, wherever these were imported from.
         raise ElementsAsked(
             str(
@@ -69,11 +79,10 @@ class Numberless:
     def __int__(self) -> int:
         _refuse_number("int()", "write x.astype(np.int64), np.floor(x) or np.round(x)")
 
-    def __complex__(self) -> complex:
-        _refuse_number("complex()", "use the traced array itself, and x + 1j * y instead of complex(x, y)")
-
-    def __round__(self, digits: int | None = None) -> int:
-        _refuse_number("round()", "write np.round(x)")
+    def __round__(self, digits: int | None = None) -> Any:
+        if digits is None:
+            _refuse_number("round()", "write np.round(x)")
+        return np.round(self, digits)
 
     def __index__(self) -> int:
         _refuse_number("an index or a count", "use plain numbers; an array with traced indices must be an argument")
@@ -83,15 +92,15 @@ class Numberless:
             _refuse_number("a format", "print after the call, where there are numbers")
         return repr(self)
 
-    def __setitem__(self, key: Any, item: Any) -> NoReturn:
-        raise untraceable(
-            "elements of a traced array cannot be assigned",
-            "write the new array: np.where(mask, new, x), np.concatenate, np.stack, or "
-            "gradserve.client.functions.set_at(x, key, values)",
-        )
+    def __complex__(self) -> complex:
+        if is_assigning():
+            raise unassignable(*_OUTSIDE)
+        _refuse_number("complex()", "use the traced array itself, and x + 1j * y instead of complex(x, y)")
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         asking = called_function()
+        if is_assigning() or asking == "np.fill_diagonal":
+            raise unassignable(*_OUTSIDE)
         if asking in _OF_LISTS and getattr(self, "ndim", None) == 0:
             # An element of a list, which NumPy hands on as it is: the array of objects is stacked where it is used.
             return holder_of(self)

@@ -11,14 +11,15 @@ from typing import Any
 
 import numpy as np
 
+from gradserve.client.tracing.buffers import taking_buffers
 from gradserve.client.tracing.captured import taking_traced_indices
 from gradserve.client.tracing.foreign import refusal_of_foreign
 from gradserve.client.tracing.memory import Memory
-from gradserve.client.tracing.names import names_lead_here
+from gradserve.client.tracing.names import names_lead_here, some_names_lead_here
 from gradserve.client.tracing.origins import untraceable
 from gradserve.client.tracing.parameters import Parameters
 from gradserve.client.tracing.recording import recording
-from gradserve.client.tracing.refusals import ElementsAsked, of_compiled
+from gradserve.client.tracing.refusals import Assigned, ElementsAsked, of_compiled
 from gradserve.client.tracing.tracer import Tracer
 from gradserve.client.tracing.trees import Structure, flatten, paths, require_keys, unflatten
 from gradserve.ir.errors import InvalidRequest, Untraceable
@@ -74,15 +75,25 @@ def trace_bound(parameters: Parameters, examples: Mapping[str, Any]) -> Traced:
 
     Most functions need no more than NumPy's protocols. One that is refused is traced again, with names that lead to
     traced arrays, and if it still asks one for its elements, with others in the places of captured arrays, which take
-    traced indices, and of functions that were imported alone.
+    traced indices, and of functions that were imported alone. If it assigns to
+    elements of arrays that it makes, these are traced ones at last.
     """
     require_keys(tuple(examples))
     # One after the other: an error of a later attempt is not to be taken for the refusal that led to it.
-    with contextlib.suppress(Untraceable):
+    with contextlib.suppress(Untraceable), some_names_lead_here():
         return _recorded(parameters, examples)
-    with contextlib.suppress(ElementsAsked), names_lead_here():
-        return _recorded(parameters, examples)
-    with taking_traced_indices(parameters.function):
+    refusal: Untraceable | None = None
+    for attempt in (names_lead_here, lambda: taking_traced_indices(parameters.function)):
+        if refusal is None or (isinstance(refusal, ElementsAsked) and not isinstance(refusal, Assigned)):
+            try:
+                with attempt():
+                    return _recorded(parameters, examples)
+            except ElementsAsked as error:
+                refusal = error
+    if not isinstance(refusal, Assigned):
+        assert refusal is not None
+        raise refusal
+    with taking_traced_indices(parameters.function), taking_buffers():
         return _recorded(parameters, examples)
 
 
@@ -130,7 +141,7 @@ def as_array(leaf: Any, path: str) -> Array:
 def _input(g: Recorder, path: str, leaf: Any) -> Tracer:
     type_: TensorType = type_of(as_array(leaf, path))
     is_array = isinstance(leaf, np.ndarray) or type_.rank > 0
-    return Tracer(g.input(path, type_), Memory() if is_array else None)
+    return Tracer(g.input(path, type_), Memory(of_caller=True) if is_array else None)
 
 
 def _run(parameters: Parameters, tracers: Mapping[str, Any]) -> Any:

@@ -11,9 +11,10 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from gradserve.client.tracing.dispatch import apply_function, apply_ufunc, name_of
 from gradserve.client.tracing.memory import Memory
-from gradserve.client.tracing.origins import origin, untraceable
+from gradserve.client.tracing.origins import untraceable
 from gradserve.client.tracing.recording import recorded, traced
-from gradserve.client.tracing.refusals import REFUSED, Numberless
+from gradserve.client.tracing.refusals import INTO_OWN, REFUSED, Numberless, unassignable
+from gradserve.client.tracing.writing import WRITES, Written, add_up
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType
 from gradserve.numpy.indexing import getitem, is_basic
@@ -30,29 +31,30 @@ METHODS: dict[str, Callable[..., Any]] = {
 """Methods that are NumPy functions of the array."""
 
 
-class Tracer(Numberless, NDArrayOperatorsMixin):
+class Tracer(Written, Numberless, NDArrayOperatorsMixin):
     """An array of known type and unknown elements. NumPy functions of it emit nodes of the graph."""
 
-    __slots__ = ("_memory", "_value", "_version")
+    __slots__ = ("_memory", "_part_of", "_value", "_version")
 
-    def __init__(self, value: Value, memory: Memory | None = None) -> None:
-        """`memory` is that of an array, and None for NumPy's scalars, which nobody can write to."""
+    def __init__(self, value: Value, memory: Memory | None = None, part_of: tuple[Tracer, Any] | None = None) -> None:
+        """`memory` is that of an array, and None for NumPy's scalars, which nobody can write to.
+
+        `part_of` are the array that it is a view of, and the key that selects it there.
+        """
         self._value = value
         self._memory = memory
         self._version = memory.version if memory else 0
+        self._part_of = part_of
 
     @property
     def value(self) -> Value:
-        """The value of the graph.
+        """The value of the graph: a part of an array has what is written to that.
 
         Raises:
             Untraceable: the array was written to under another name, so that it has other elements by now.
         """
         if self._memory is not None and self._memory.version != self._version:
-            raise untraceable(
-                f"this array shares memory with one that was changed in place at {self._memory.written_at}",
-                "write y = y + x there, not y += x",
-            )
+            self._look_again(self._memory)
         return self._value
 
     @property
@@ -127,6 +129,25 @@ class Tracer(Numberless, NDArrayOperatorsMixin):
         g, value = recorded(self.value)
         return _tracer(traced(g, "astype", lambda g: g.convert(value, ElementType.of(dtype))))
 
+    @property
+    def flat(self) -> Any:
+        """The elements in row-major order."""
+        return np.ravel(self)
+
+    def item(self, *at: Any) -> Any:
+        """The only element, or that at a position, as a traced number."""
+        if not at:
+            return self.reshape(())
+        return (
+            np.ravel(self)[at[0]]
+            if len(at) == 1 and not isinstance(at[0], tuple)
+            else self[at if len(at) > 1 else at[0]]
+        )
+
+    def tolist(self) -> Any:
+        """Nested lists of traced numbers."""
+        return [row.tolist() for row in self] if self.ndim else self
+
     def flatten(self, order: Any = "C") -> Any:
         """A copy of the elements in row-major order."""
         return np.copy(np.ravel(self, order))
@@ -143,6 +164,10 @@ class Tracer(Numberless, NDArrayOperatorsMixin):
         self, func: Callable[..., Any], types: Iterable[type], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         del types
+        if func in WRITES and args:
+            if not isinstance(args[0], Tracer):
+                raise unassignable(f"{name_of(func)} writes traced numbers into an array of plain ones", INTO_OWN)
+            return WRITES[func](*args, **kwargs)
         entry = FUNCTIONS.get(func)
         operands = Operands()
         args, kwargs = operands.values(args), operands.values(kwargs)
@@ -154,6 +179,12 @@ class Tracer(Numberless, NDArrayOperatorsMixin):
         if len(out) == 1 and isinstance(out[0], Tracer) and method == "__call__":
             result = self.__array_ufunc__(ufunc, method, *inputs, **{k: v for k, v in kwargs.items() if k != "out"})
             return out[0]._become(result)
+        if method == "at" and ufunc in (np.add, np.subtract):
+            if not isinstance(inputs[0], Tracer):
+                raise unassignable(f"{name_of(ufunc)}.at adds traced numbers to an array of plain ones", INTO_OWN)
+            return add_up(ufunc, *inputs)
+        if out and method == "__call__":
+            raise unassignable(f"{name_of(ufunc)} writes traced numbers into an array of plain ones", INTO_OWN)
         operands = Operands()
         values, named = operands.values(inputs), operands.values(kwargs)
         return tracers(traced(operands.builder, name_of(ufunc), lambda g: apply_ufunc(g, ufunc, method, values, named)))
@@ -163,7 +194,9 @@ class Tracer(Numberless, NDArrayOperatorsMixin):
         value, inner = operands.values((self, key))
         result = traced(operands.builder, "indexing", lambda g: getitem(g, value, inner))
         # An element alone is one of NumPy's scalars, which shares no memory.
-        return _tracer(result, self._memory if result.type.rank and is_basic(key) else None)
+        if not (result.type.rank and is_basic(key)):
+            return _tracer(result)
+        return Tracer(result, self._memory, (self, key))
 
     def __iter__(self) -> Iterator[Tracer]:
         return (self[k] for k in range(len(self)))
@@ -172,65 +205,6 @@ class Tracer(Numberless, NDArrayOperatorsMixin):
         if not self.ndim:
             raise untraceable("a scalar has no length", "ask for x.size, which is 1, or write np.atleast_1d(x)")
         return self.shape[0]
-
-    def _in_place(self, ufunc: np.ufunc, other: Any) -> Any:
-        """The result under the same name; every other name of the same memory is refused from now on."""
-        result = ufunc(self, other)
-        return result if self._memory is None else self._written(self._memory, result)
-
-    def _become(self, result: Tracer) -> Tracer:
-        """Itself with the elements of a result that is written into it by `out=`."""
-        if self._memory is None:
-            raise TypeError("return arrays must be of ArrayType")
-        written = self._written(self._memory, result)
-        self._value, self._version = written._value, self._memory.version
-        return self
-
-    def _written(self, memory: Memory, result: Tracer) -> Tracer:
-        """The array that a result makes of this one when it is written into its memory."""
-        if result.shape != self.shape:
-            raise ValueError(f"non-broadcastable output operand with shape {self.shape} for a result of {result.shape}")
-        if not memory.owner:
-            raise untraceable("an array that may share memory with another is changed in place", "write y = y + x")
-        if not np.can_cast(result.dtype, self.dtype, "same_kind"):
-            raise untraceable(f"an array of {self.dtype} cannot take {result.dtype}", "write y = y + x, not y += x")
-        memory.version += 1
-        memory.written_at = str(origin())
-        g = result.value.builder
-        return Tracer(g.convert(result.value, self._value.type.element_type), memory)
-
-    def __iadd__(self, other: Any) -> Any:
-        return self._in_place(np.add, other)
-
-    def __isub__(self, other: Any) -> Any:
-        return self._in_place(np.subtract, other)
-
-    def __imul__(self, other: Any) -> Any:
-        return self._in_place(np.multiply, other)
-
-    def __itruediv__(self, other: Any) -> Any:
-        return self._in_place(np.divide, other)
-
-    def __ifloordiv__(self, other: Any) -> Any:
-        return self._in_place(np.floor_divide, other)
-
-    def __imod__(self, other: Any) -> Any:
-        return self._in_place(np.remainder, other)
-
-    def __ipow__(self, other: Any) -> Any:
-        return self._in_place(np.power, other)
-
-    def __imatmul__(self, other: Any) -> Any:
-        return self._in_place(np.matmul, other)
-
-    def __iand__(self, other: Any) -> Any:
-        return self._in_place(np.bitwise_and, other)
-
-    def __ior__(self, other: Any) -> Any:
-        return self._in_place(np.bitwise_or, other)
-
-    def __ixor__(self, other: Any) -> Any:
-        return self._in_place(np.bitwise_xor, other)
 
     def __repr__(self) -> str:
         return f"Tracer({self._value.type})"

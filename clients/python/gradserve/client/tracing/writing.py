@@ -1,0 +1,222 @@
+"""Writing to traced arrays: what NumPy changes in place becomes a new value under the same name.
+
+Parts of an array, `x[1:]`, have the same memory: what is written to them is written to the array, and the other way
+round. All other names of the same memory are refused from then on, as nobody knows what they would hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradserve.client.tracing.memory import Memory
+from gradserve.client.tracing.origins import origin, untraceable
+from gradserve.client.tracing.recording import current, traced
+from gradserve.ir.builder import Builder, Value
+from gradserve.ir.types import ElementType
+from gradserve.numpy.table import OWN
+
+if TYPE_CHECKING:
+    from gradserve.client.tracing.tracer import Tracer
+
+
+class Written:
+    """An array that can be written to."""
+
+    __slots__ = ()
+    _value: Value
+    _memory: Memory | None
+    _version: int
+    _part_of: tuple[Tracer, Any] | None
+
+    def __setitem__(self: Any, key: Any, item: Any) -> None:
+        if self._memory is None:
+            raise TypeError(f"{self!r} is a number, and has no elements to assign")
+        if self._memory.of_caller:
+            raise untraceable(
+                "elements of an argument are assigned, which is the caller's array",
+                "write x = x.copy() before, or the new array: np.where(mask, new, x), or "
+                "gradserve.client.functions.set_at(x, key, values)",
+            )
+        if _is_written_already(self, key, item):
+            return
+        result = _emitted(self, "assignment", lambda g, value, key, item: _assigned(g, value, key, item), key, item)
+        self._become(result)
+
+    def _in_place(self: Any, ufunc: np.ufunc, other: Any) -> Any:
+        """The array with the result for its elements; of a number, the result."""
+        result = ufunc(self, other)
+        return result if self._memory is None else self._become(result)
+
+    def _become(self: Any, result: Tracer) -> Tracer:
+        """The array with the elements of a result that is written into it."""
+        if self._memory is None:
+            raise TypeError("return arrays must be of ArrayType")
+        value = _fitting(self, self._memory, result)
+        if self._part_of is None:
+            self._memory.version += 1
+            self._memory.written_at = str(origin())
+        else:
+            whole, key = self._part_of
+            whole[key] = type(self)(value)
+        self._value, self._version = value, self._memory.version
+        return self  # type: ignore[no-any-return]
+
+    def _look_again(self: Any, memory: Memory) -> None:
+        """Takes the elements that the array has by now, as it was written to under another name.
+
+        Raises:
+            Untraceable: it is no part of an array that knows.
+        """
+        if self._part_of is None:
+            raise untraceable(
+                f"this array shares memory with one that was changed in place at {memory.written_at}",
+                "write y = y + x there, not y += x",
+            )
+        whole, key = self._part_of
+        self._value, self._version = whole[key].value, memory.version
+
+    def fill(self: Any, value: Any) -> None:
+        """All elements become one number."""
+        self[...] = value
+
+    def sort(self: Any, axis: int = -1, **kind: Any) -> None:
+        """The elements are put in ascending order."""
+        self[...] = np.sort(self, axis, **kind)
+
+    def put(self: Any, indices: Any, values: Any, mode: str = "raise") -> None:
+        """Elements at positions in row-major order become others."""
+        _put(self, indices, values, mode)
+
+    def __iadd__(self, other: Any) -> Any:
+        return self._in_place(np.add, other)
+
+    def __isub__(self, other: Any) -> Any:
+        return self._in_place(np.subtract, other)
+
+    def __imul__(self, other: Any) -> Any:
+        return self._in_place(np.multiply, other)
+
+    def __itruediv__(self, other: Any) -> Any:
+        return self._in_place(np.divide, other)
+
+    def __ifloordiv__(self, other: Any) -> Any:
+        return self._in_place(np.floor_divide, other)
+
+    def __imod__(self, other: Any) -> Any:
+        return self._in_place(np.remainder, other)
+
+    def __ipow__(self, other: Any) -> Any:
+        return self._in_place(np.power, other)
+
+    def __imatmul__(self, other: Any) -> Any:
+        return self._in_place(np.matmul, other)
+
+    def __iand__(self, other: Any) -> Any:
+        return self._in_place(np.bitwise_and, other)
+
+    def __ior__(self, other: Any) -> Any:
+        return self._in_place(np.bitwise_or, other)
+
+    def __ixor__(self, other: Any) -> Any:
+        return self._in_place(np.bitwise_xor, other)
+
+
+def _is_written_already(array: Any, key: Any, item: Any) -> bool:
+    """Whether it is the end of x[key] += y, which has been written to x by way of its part."""
+    part_of = getattr(item, "_part_of", None)
+    if part_of is None or part_of[0] is not array or item._version != array._version:
+        return False
+    return type(part_of[1]) is type(key) and bool(part_of[1] == key)
+
+
+def _fitting(array: Any, memory: Memory, result: Any) -> Value:
+    """The elements of a result that an array can take.
+
+    Raises:
+        Untraceable: it cannot be written to, or has other elements.
+    """
+    if result.shape != array.shape:
+        raise ValueError(f"non-broadcastable output operand with shape {array.shape} for a result of {result.shape}")
+    if not memory.owner:
+        raise untraceable("an array that may share memory with another is changed in place", "write y = y + x")
+    inner = current()
+    if inner is not None and inner is not array._value.builder:
+        raise untraceable(
+            "an array from around a function that is called within the graph is changed in place",
+            "give it to the function and return the new one, as a part of what is carried on",
+        )
+    if not np.can_cast(result.dtype, array.dtype, "same_kind"):
+        raise untraceable(f"an array of {array.dtype} cannot take {result.dtype}", "write y = y + x, not y += x")
+    g: Builder = result.value.builder
+    return g.convert(result.value, array._value.type.element_type)
+
+
+def _emitted(array: Any, name: str, emit: Callable[..., Value], *arguments: Any) -> Any:
+    """What is emitted for an array and arguments, as a traced array."""
+    from gradserve.client.tracing.tracer import Operands, tracers  # which is made of this
+
+    operands = Operands()
+    value, *values = operands.values((array, *arguments))
+    return tracers(traced(operands.builder, name, lambda g: emit(g, value, *values)))
+
+
+def _assigned(g: Builder, x: Value, key: Any, item: Any) -> Value:
+    """x with the item in the places of a key: of a traced mask, one number in all of them."""
+    new = g.lift(item) if isinstance(item, Value) else g.constant(np.asarray(item))
+    if new.type.is_complex and not x.type.is_complex:
+        raise TypeError(f"an array of {x.type} does not take complex numbers")
+    is_mask = isinstance(key, Value) and key.type.element_type is ElementType.BOOL and key.type.rank > 0
+    if is_mask and new.type.rank == 0 and key.type.shape == x.type.shape[: key.type.rank]:
+        mask = g.reshape(key, (*key.type.lengths, *(1,) * (x.type.rank - key.type.rank)))
+        return g.select(g.broadcast(mask, x.type.shape), g.convert(new, x.type.element_type), x)
+    return OWN["set_at"].call(g, x, key, new)  # type: ignore[no-any-return]
+
+
+def add_up(ufunc: np.ufunc, array: Any, key: Any, item: Any) -> None:
+    """np.add.at and np.subtract.at: all that is added counts where positions repeat."""
+    addends = item if ufunc is np.add else np.negative(item)
+    array._become(_emitted(array, f"np.{ufunc.__name__}.at", OWN["add_at"].call, key, addends))
+
+
+def _copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -> None:
+    del casting
+    if where is True:
+        dst[...] = src
+    else:
+        dst._become(np.where(where, src, dst))
+
+
+def _fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
+    if wrap or a.ndim != 2:
+        raise untraceable("np.fill_diagonal of more than a matrix cannot be traced", "write x[positions] = values")
+    places = np.arange(min(a.shape))
+    a[places, places] = val
+
+
+def _put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
+    if mode != "raise":
+        raise untraceable(f"np.put with mode={mode!r} cannot be traced", "leave it out")
+    a._become(_emitted(a, "np.put", OWN["put"].call, ind, v))
+
+
+def _put_along_axis(arr: Any, indices: Any, values: Any, axis: Any = -1) -> None:
+    arr._become(_emitted(arr, "np.put_along_axis", OWN["put_along_axis"].call, indices, values, axis))
+
+
+def _putmask(a: Any, mask: Any, values: Any) -> None:
+    if np.shape(values) not in ((), a.shape):
+        raise untraceable("np.putmask with values that repeat cannot be traced", "write np.where(mask, values, x)")
+    a._become(np.where(mask, values, a))
+
+
+WRITES: dict[Callable[..., Any], Callable[..., None]] = {
+    np.copyto: _copyto,
+    np.fill_diagonal: _fill_diagonal,
+    np.put: _put,
+    np.put_along_axis: _put_along_axis,
+    np.putmask: _putmask,
+}
+"""Functions of NumPy that write to their first argument, if that is a traced array."""
