@@ -1,0 +1,158 @@
+"""The sample inputs of torch's own tests of its operators (OpInfo), brought here and compared in value and gradient.
+
+By hand, where torch and expecttest are installed:
+
+    python -m tests.thirdparty.torch_ops.study [--skip N] [--most N] [--of OP ...] [--shard K/N] [--out FILE]
+    python -m tests.thirdparty.torch_ops.study --summary FILE ... > tests/thirdparty/torch_ops/figures.txt
+
+Every sample of float64 on the processor becomes an exported program in core ATen, with all of its tensors as
+arguments. Compared are all outputs, and the gradient of a random linear functional of those that torch differentiates.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import functools
+import itertools
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch._export import utils
+from torch.testing._internal.common_methods_invocations import op_db
+from torch.utils import _pytree as pytree
+
+from gradserve.client import Client
+from gradserve.client.importers import from_torch
+from gradserve.ir.errors import GradserveError
+
+RTOL, ATOL = 1e-7, 1e-9
+# Which operators torch would decompose does not change from program to program, and finding them takes longest.
+utils._collect_all_valid_cia_ops_for_namespace = functools.cache(utils._collect_all_valid_cia_ops_for_namespace)
+PASSED, REFUSED, WRONG, CRASHED, FOREIGN = "passed", "refused", "WRONG", "CRASHED", "foreign"
+"""What becomes of a sample; foreign is what torch itself cannot export, or compute without random numbers."""
+
+
+def name_of(op: Any) -> str:
+    """The name of an operator with its variant."""
+    return f"{op.name}.{op.variant_test_name}" if op.variant_test_name else str(op.name)
+
+
+def operators(names: Sequence[str]) -> Iterator[Any]:
+    """The operators that take float64, or those of these names."""
+    for op in op_db:
+        if op.supports_dtype(torch.float64, "cpu") and (not names or name_of(op) in names or op.name in names):
+            yield op
+
+
+def outcome(client: Client, op: Any, sample: Any) -> tuple[str, str]:
+    """What becomes of a sample, and why."""
+    leaves, spec = pytree.tree_flatten((sample.input, sample.args, sample.kwargs))
+    at = [k for k, leaf in enumerate(leaves) if isinstance(leaf, torch.Tensor)]
+
+    def function(*tensors: Any) -> Any:
+        whole = list(leaves)
+        for k, tensor in zip(at, tensors, strict=True):
+            whole[k] = tensor
+        given, args, kwargs = pytree.tree_unflatten(whole, spec)
+        return op.op(given, *args, **kwargs)
+
+    tensors = [leaves[k].detach().requires_grad_(leaves[k].requires_grad) for k in at]
+    try:
+        expected = [x for x in pytree.tree_leaves(function(*tensors)) if isinstance(x, torch.Tensor)]
+        made = from_torch(function, *(x.detach().clone() for x in tensors))
+    except GradserveError as error:
+        return (FOREIGN if "torch.export cannot follow" in str(error) else REFUSED), str(error)
+    except Exception as error:
+        return CRASHED, f"{type(error).__name__}: {error}"
+    try:
+        return _compared(client, made, tensors, expected)
+    except GradserveError as error:
+        return REFUSED, str(error)
+    except AssertionError as error:
+        return WRONG, " ".join(str(error).split())[:240]
+    except Exception as error:
+        return CRASHED, f"{type(error).__name__}: {error}"
+
+
+def _compared(client: Client, made: Any, tensors: Sequence[Any], expected: Sequence[Any]) -> tuple[str, str]:
+    function = client.load(made)
+    function.executor = "numpy"
+    arrays = [x.detach().numpy().copy() for x in tensors]
+    found = pytree.tree_leaves(function(*arrays))
+    assert len(found) == len(expected), f"{len(found)} outputs, and {len(expected)} in torch"
+    for ours, theirs in zip(found, expected, strict=True):
+        wanted = theirs.detach().resolve_conj().resolve_neg().numpy()
+        assert np.shape(ours) == wanted.shape, f"shape {np.shape(ours)}, and {wanted.shape} in torch"
+        assert np.asarray(ours).dtype.kind == wanted.dtype.kind.replace("u", "i"), f"{np.asarray(ours).dtype}"
+        np.testing.assert_allclose(ours, wanted, rtol=RTOL, atol=ATOL, err_msg="value")
+    real = [k for k, x in enumerate(expected) if x.requires_grad and x.dtype == torch.float64]
+    free = [k for k, x in enumerate(tensors) if x.requires_grad and x.dtype == torch.float64 and x.numel()]
+    if not real or not free:
+        return PASSED, "no gradient"
+    rng = np.random.default_rng(3)
+    weights = [rng.normal(size=x.shape) if k in real else None for k, x in enumerate(expected)]
+    scalar = sum((expected[k] * torch.as_tensor(weights[k])).sum() for k in real)
+    wanted = torch.autograd.grad(scalar, [tensors[k] for k in free], allow_unused=True)
+    leaves, structure = pytree.tree_flatten(function(*arrays))
+    assert len(leaves) == len(weights)
+    cotangent = pytree.tree_unflatten(weights, structure)
+    names = [function.parameters[k] for k in free]
+    pulled = function.vjp(*arrays, cotangent=cotangent, wrt=names)[1]
+    gradients = [pulled] if len(names) == 1 else [pulled[name] for name in names]
+    for name, ours, theirs in zip(names, gradients, wanted, strict=True):
+        exact = np.zeros(np.shape(ours)) if theirs is None else theirs.numpy()
+        np.testing.assert_allclose(ours, exact, rtol=1e-6, atol=1e-8, err_msg=f"gradient in {name}")
+    return PASSED, "gradient"
+
+
+def main() -> None:
+    """Runs the study, or puts the results of several together."""
+    command = argparse.ArgumentParser()
+    command.add_argument("--skip", type=int, default=0)
+    command.add_argument("--most", type=int, default=1000)
+    command.add_argument("--of", nargs="*", default=[])
+    command.add_argument("--shard", default="0/1")
+    command.add_argument("--out", type=Path)
+    command.add_argument("--summary", nargs="*", type=Path)
+    options = command.parse_args()
+    if options.summary:
+        summarise(options.summary)
+        return
+    warnings.simplefilter("ignore")
+    shard, shards = map(int, options.shard.split("/"))
+    out = options.out.open("w", encoding="utf-8") if options.out else sys.stdout
+    with Client() as client:
+        for op in itertools.islice(operators(options.of), shard, None, shards):
+            torch.manual_seed(11)
+            try:
+                samples = op.sample_inputs("cpu", torch.float64, requires_grad=op.supports_autograd)
+                chosen = list(itertools.islice(samples, options.skip, options.skip + options.most))
+            except Exception as error:
+                print(name_of(op), FOREIGN, f"no samples: {error}".splitlines()[0], sep="\t", file=out, flush=True)
+                continue
+            for sample in chosen:
+                kind, why = outcome(client, op, sample)
+                print(name_of(op), kind, " ".join(why.split())[:300], sep="\t", file=out, flush=True)
+
+
+def summarise(files: Sequence[Path]) -> None:
+    """Counts by operator, and in all."""
+    counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    for file in files:
+        for line in file.read_text(encoding="utf-8").splitlines():
+            name, kind, _ = line.split("\t", 2)
+            counts[name][kind] += 1
+    kinds = (PASSED, REFUSED, FOREIGN, WRONG, CRASHED)
+    print("\t".join(["operator", *kinds]))
+    for name, own in sorted(counts.items()):
+        print("\t".join([name, *(str(own[kind]) for kind in kinds)]))
+
+
+if __name__ == "__main__":
+    main()
