@@ -3,6 +3,7 @@
 By hand, where torch and expecttest are installed:
 
     python -m tests.thirdparty.torch_ops.study [--skip N] [--most N] [--of OP ...] [--shard K/N] [--out FILE]
+        [--keep FOLDER]
     python -m tests.thirdparty.torch_ops.study --summary FILE ... > tests/thirdparty/torch_ops/figures.txt
 
 Every sample of float64 on the processor becomes an exported program in core ATen, with all of its tensors as
@@ -14,9 +15,12 @@ from __future__ import annotations
 import argparse
 import collections
 import functools
+import io
 import itertools
+import json
 import sys
 import warnings
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,9 +33,12 @@ from torch.utils import _pytree as pytree
 
 from gradserve.client import Client
 from gradserve.client.importers import from_torch
+from gradserve.client.importers.aten.exporting import archive_of
 from gradserve.ir.errors import GradserveError
 
 RTOL, ATOL = 1e-7, 1e-9
+MOST_BYTES = 6000
+"""Of the numbers beside a program that is kept."""
 # Which operators torch would decompose does not change from program to program, and finding them takes longest.
 utils._collect_all_valid_cia_ops_for_namespace = functools.cache(utils._collect_all_valid_cia_ops_for_namespace)
 PASSED, REFUSED, WRONG, CRASHED, FOREIGN = "passed", "refused", "WRONG", "CRASHED", "foreign"
@@ -50,7 +57,7 @@ def operators(names: Sequence[str]) -> Iterator[Any]:
             yield op
 
 
-def outcome(client: Client, op: Any, sample: Any) -> tuple[str, str]:
+def outcome(client: Client, op: Any, sample: Any, kept: Kept) -> tuple[str, str]:
     """What becomes of a sample, and why."""
     leaves, spec = pytree.tree_flatten((sample.input, sample.args, sample.kwargs))
     at = [k for k, leaf in enumerate(leaves) if isinstance(leaf, torch.Tensor)]
@@ -65,13 +72,17 @@ def outcome(client: Client, op: Any, sample: Any) -> tuple[str, str]:
     tensors = [leaves[k].detach().requires_grad_(leaves[k].requires_grad) for k in at]
     try:
         expected = [x for x in pytree.tree_leaves(function(*tensors)) if isinstance(x, torch.Tensor)]
-        made = from_torch(function, *(x.detach().clone() for x in tensors))
+        program = archive_of(function, [x.detach().clone() for x in tensors], {})
+        made = from_torch(program)
     except GradserveError as error:
         return (FOREIGN if "torch.export cannot follow" in str(error) else REFUSED), str(error)
     except Exception as error:
         return CRASHED, f"{type(error).__name__}: {error}"
     try:
-        return _compared(client, made, tensors, expected)
+        arrays: dict[str, Any] = {}
+        found = _compared(client, made, tensors, expected, arrays)
+        kept.add(name_of(op), program, arrays)
+        return found
     except GradserveError as error:
         return REFUSED, str(error)
     except AssertionError as error:
@@ -80,7 +91,14 @@ def outcome(client: Client, op: Any, sample: Any) -> tuple[str, str]:
         return CRASHED, f"{type(error).__name__}: {error}"
 
 
-def _compared(client: Client, made: Any, tensors: Sequence[Any], expected: Sequence[Any]) -> tuple[str, str]:
+def _nothing(x: Any) -> Any:
+    """The cotangent of an output that torch does not differentiate."""
+    return np.zeros(x.shape) if x.is_floating_point() else None
+
+
+def _compared(
+    client: Client, made: Any, tensors: Sequence[Any], expected: Sequence[Any], kept: dict[str, Any]
+) -> tuple[str, str]:
     function = client.load(made)
     function.executor = "numpy"
     arrays = [x.detach().numpy().copy() for x in tensors]
@@ -91,12 +109,14 @@ def _compared(client: Client, made: Any, tensors: Sequence[Any], expected: Seque
         assert np.shape(ours) == wanted.shape, f"shape {np.shape(ours)}, and {wanted.shape} in torch"
         assert np.asarray(ours).dtype.kind == wanted.dtype.kind.replace("u", "i"), f"{np.asarray(ours).dtype}"
         np.testing.assert_allclose(ours, wanted, rtol=RTOL, atol=ATOL, err_msg="value")
+    kept |= {f"argument:{k}": array for k, array in enumerate(arrays)}
+    kept |= {f"output:{k}": each.detach().numpy() for k, each in enumerate(expected)}
     real = [k for k, x in enumerate(expected) if x.requires_grad and x.dtype == torch.float64]
     free = [k for k, x in enumerate(tensors) if x.requires_grad and x.dtype == torch.float64 and x.numel()]
     if not real or not free:
         return PASSED, "no gradient"
     rng = np.random.default_rng(3)
-    weights = [rng.normal(size=x.shape) if k in real else None for k, x in enumerate(expected)]
+    weights = [rng.normal(size=x.shape) if k in real else _nothing(x) for k, x in enumerate(expected)]
     scalar = sum((expected[k] * torch.as_tensor(weights[k])).sum() for k in real)
     wanted = torch.autograd.grad(scalar, [tensors[k] for k in free], allow_unused=True)
     leaves, structure = pytree.tree_flatten(function(*arrays))
@@ -108,7 +128,33 @@ def _compared(client: Client, made: Any, tensors: Sequence[Any], expected: Seque
     for name, ours, theirs in zip(names, gradients, wanted, strict=True):
         exact = np.zeros(np.shape(ours)) if theirs is None else theirs.numpy()
         np.testing.assert_allclose(ours, exact, rtol=1e-6, atol=1e-8, err_msg=f"gradient in {name}")
+    kept |= {f"weights:{k}": weights[k] for k in real}
+    kept |= {
+        f"gradient:{k}": np.zeros(tensors[k].shape) if w is None else w.numpy()
+        for k, w in zip(free, wanted, strict=True)
+    }
     return PASSED, "gradient"
+
+
+class Kept:
+    """Small programs that pass, every operator of ATen in them in one, with torch's numbers beside them."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+        self.seen: set[str] = set()
+
+    def add(self, name: str, program: bytes, arrays: dict[str, Any]) -> None:
+        """Writes the program down if one of its operators is in none so far."""
+        if self.folder is None or not any(key.startswith("gradient") for key in arrays):
+            return
+        read = json.loads(zipfile.ZipFile(io.BytesIO(program)).read("archive/models/model.json"))
+        targets = {node["target"] for node in read["graph_module"]["graph"]["nodes"]}
+        size = sum(np.asarray(array).nbytes for array in arrays.values())
+        if targets <= self.seen or size > MOST_BYTES:
+            return
+        self.seen |= targets
+        np.savez(self.folder / f"{name}.npz", **arrays)
+        (self.folder / f"{name}.pt2").write_bytes(program)
 
 
 def main() -> None:
@@ -119,6 +165,7 @@ def main() -> None:
     command.add_argument("--of", nargs="*", default=[])
     command.add_argument("--shard", default="0/1")
     command.add_argument("--out", type=Path)
+    command.add_argument("--keep", type=Path)
     command.add_argument("--summary", nargs="*", type=Path)
     options = command.parse_args()
     if options.summary:
@@ -127,6 +174,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     shard, shards = map(int, options.shard.split("/"))
     out = options.out.open("w", encoding="utf-8") if options.out else sys.stdout
+    kept = Kept(options.keep)
     with Client() as client:
         for op in itertools.islice(operators(options.of), shard, None, shards):
             torch.manual_seed(11)
@@ -137,7 +185,7 @@ def main() -> None:
                 print(name_of(op), FOREIGN, f"no samples: {error}".splitlines()[0], sep="\t", file=out, flush=True)
                 continue
             for sample in chosen:
-                kind, why = outcome(client, op, sample)
+                kind, why = outcome(client, op, sample, kept)
                 print(name_of(op), kind, " ".join(why.split())[:300], sep="\t", file=out, flush=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,7 @@ from torch.utils import _pytree as pytree
 
 from gradserve.ir.errors import InvalidRequest, Untraceable
 
+_PLAIN = "take and return tensors in dicts, lists and tuples, and call operators of torch alone"
 _WAY_ROUND = "choose by torch.where instead of `if` on numbers, and keep shapes and loops free of them"
 
 
@@ -21,13 +23,24 @@ class _Function(torch.nn.Module):  # type: ignore[misc]  # where there is no tor
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__()
-        self.forward = function
+        self.forward = _plain(function)
         owner = getattr(function, "__self__", None)
         if isinstance(owner, torch.nn.Module):
             for name, each in [*owner.named_parameters(recurse=False), *owner.named_children()]:
                 setattr(self, name, each)
             for name, buffer in owner.named_buffers(recurse=False):
                 self.register_buffer(name, buffer)
+
+
+def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, with tuples in the place of named ones, which archives do not know."""
+
+    @functools.wraps(function)
+    def call(*arguments: Any, **named: Any) -> Any:
+        made = function(*arguments, **named)
+        return tuple(made) if isinstance(made, tuple) else made
+
+    return call
 
 
 def name_of(source: Any) -> str:
@@ -49,7 +62,9 @@ def archive_of(source: Any, examples: Sequence[Any], named: Mapping[str, Any]) -
         try:
             torch.export.save(program.run_decompositions(), file)
         except Exception as error:  # of many kinds, none of which torch documents
-            raise Untraceable(f"{name_of(source)} cannot be brought to core ATen: {_first_line(error)}") from error
+            raise Untraceable(
+                f"{name_of(source)} cannot be brought to core ATen: {_first_line(error)}; {_PLAIN}"
+            ) from error
     return file.getvalue()
 
 

@@ -13,7 +13,7 @@ from gradserve.client.importers.aten import table
 from gradserve.client.importers.aten.archive import Meta, name_of
 from gradserve.client.importers.aten.refused import ELSE, WAYS_ROUND
 from gradserve.client.importers.aten.table import Node, Result
-from gradserve.client.importers.imported import at, refusal
+from gradserve.client.importers.imported import Malformed, at, refusal
 from gradserve.client.importers.lax.elements import Operand, finished
 from gradserve.ir.builder import Value
 from gradserve.ir.errors import ConstraintError, LimitExceeded
@@ -177,6 +177,8 @@ def _result(g: Recorder, made: Value | Operand, meta: Meta | None, dtype: np.dty
 
 
 def _found(scope: Mapping[str, Any], name: str) -> Any:
+    if name not in scope:
+        raise Malformed(f"there is no value {name!r} before it")
     found = scope[name]
     if isinstance(found, Unmade):
         raise Unsupported(f"it needs a result of {found.maker} that is not made", "compute it by other operations")

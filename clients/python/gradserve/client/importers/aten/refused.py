@@ -15,6 +15,7 @@ WAYS_ROUND: dict[str, str] = {
     **dict.fromkeys(("native_dropout", "bernoulli", "dropout", "alpha_dropout", "feature_dropout"), _DROPOUT),
     **dict.fromkeys(("nonzero", "masked_select", "unique_dim", "_unique2", "unique_consecutive"), _BY_NUMBERS),
     **dict.fromkeys(("bincount", "repeat_interleave", "nonzero_static", "_local_scalar_dense"), _BY_NUMBERS),
+    **dict.fromkeys(("as_strided", "as_strided_scatter"), "use views, slices and torch.gather, which say no layout"),
     **dict.fromkeys(("_fft_r2c", "_fft_c2r", "_fft_c2c", "stft", "istft"), _SPECTRAL),
 }
 """What to do instead, by operators."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from gradserve.client.importers.aten.types import promoted_dtype
+from gradserve.client.importers.aten.promotion import promoted_dtype
 from gradserve.client.importers.lax.elements import Operand, converted, held
 from gradserve.client.importers.lax.known import folded, known_array
 from gradserve.ir.builder import Value

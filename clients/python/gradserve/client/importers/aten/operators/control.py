@@ -29,6 +29,12 @@ def _body(
     return step
 
 
+@translates("_assert_tensor_metadata", "sym_constrain_range_for_size", "sym_constrain_range")
+def _nothing(n: Node, *told: object, **named: object) -> Result:
+    """Nothing: it tells what the exporter has seen already."""
+    return []
+
+
 @translates("higher_order.cond")
 def _cond(n: Node, condition: Given, yes: Any, no: Any, operands: Sequence[Any] = ()) -> Result:
     """The results of one of two graphs."""

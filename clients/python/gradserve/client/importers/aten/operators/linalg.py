@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from gradserve.client.importers.aten.table import Node, Result, translates
 from gradserve.client.importers.lax import products as lax
 from gradserve.client.importers.lax.elements import Operand
@@ -35,7 +37,16 @@ def _slogdet(n: Node, x: Operand) -> Result:
 @translates("linalg_cholesky_ex", "cholesky")
 def _cholesky(n: Node, x: Operand, upper: bool = False, *, check_errors: bool = False) -> Result:
     """The triangular factor of matrices; those that are not positive definite are refused."""
-    return [systems.cholesky(x.value, upper), *_no_info(n)]
+    return [systems.cholesky(_symmetric(n, x.value, upper), upper), *_no_info(n)]
+
+
+def _symmetric(n: Node, x: Value, upper: bool) -> Value:
+    """The symmetric matrix of one triangle, whose derivative torch lays on both."""
+    g, turned = n.g, lax.transposed(n.g, x)
+    mean = g.mul(g.add(x, turned), 0.5)
+    kept = (np.triu if upper else np.tril)(np.ones(x.shape[-2:], np.bool_))
+    value = g.select(g.constant(kept), x, turned)
+    return g.add(g.stop_gradient(value), g.sub(mean, g.stop_gradient(mean)))
 
 
 @translates("_linalg_solve_ex")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -204,17 +203,6 @@ def _edge_pad(n: Node, x: Operand, padding: Sequence[int]) -> Result:
             places = length - 1 - np.abs(length - 1 - np.abs(places))
         found = n.g.emit("gather", found, n.g.constant(np.clip(places, 0, length - 1)), axis=axis)
     return found
-
-
-@translates("as_strided", "as_strided_copy")
-def _as_strided(
-    n: Node, x: Operand, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None
-) -> Result:
-    """Elements at places of the array in a row, which must be one that lies in a row."""
-    places = np.full((), storage_offset or 0)
-    for length, step in zip(size, stride, strict=True):
-        places = places[..., None] + np.arange(length) * step
-    return n.g.emit("gather", n.g.reshape(x.value, (math.prod(x.shape),)), n.g.constant(places), axis=0)
 
 
 @translates("unfold", "unfold_copy")

@@ -11,6 +11,7 @@ from gradserve.client.importers.aten.table import Node, Result, translates
 from gradserve.client.importers.lax.elements import Operand
 from gradserve.client.importers.lax.normalising import of_channels, standard
 from gradserve.ir.builder import Value
+from gradserve.ir.types import ElementType, TensorType
 
 
 def _affine(n: Node, unit: Value, factor: Value | None, shift: Value | None) -> Value:
@@ -65,7 +66,12 @@ def _batch(
     eps: float,
 ) -> Result:
     """Channels normalised by known means and variances."""
-    return [_by_statistics(n, x, weight, bias, running_mean, running_var, eps), None, None]
+    return [_by_statistics(n, x, weight, bias, running_mean, running_var, eps), *_empty(n)]
+
+
+def _empty(n: Node) -> list[Value | None]:
+    """The statistics of the batch, which are not made where they do not count."""
+    return [n.g.zeros(TensorType(n.of(0).type.element_type, (0,))) if each == (0,) else None for each in n.shapes[1:3]]
 
 
 def _by_statistics(
@@ -106,7 +112,7 @@ def _batch_functional(
     """As in training, and the running means and variances after it; or by these."""
     if not training:
         found = _by_statistics(n, x, weight, bias, running_mean, running_var, eps)
-        return [found, None, None, running_mean, running_var]
+        return [found, *_empty(n), running_mean, running_var]
     g, count = n.g, x.value.type.size // max(x.shape[1], 1)
     found, centre, inverse = _in_training(n, x, weight, bias, eps)
     variance = g.sub(g.div(1.0, g.mul(inverse, inverse)), eps)
@@ -116,6 +122,24 @@ def _batch_functional(
         for old, new in ((running_mean, centre), (running_var, unbiased))
     ]
     return [found, centre, inverse, *running]
+
+
+@translates("_batch_norm_with_update_functional")
+def _batch_with_update(
+    n: Node,
+    x: Operand,
+    weight: Operand | None,
+    bias: Operand | None,
+    running_mean: Operand,
+    running_var: Operand,
+    momentum: float,
+    eps: float,
+) -> Result:
+    """As in training, and the running means and variances after it."""
+    made = _batch_functional(n, x, weight, bias, running_mean, running_var, True, momentum, eps)
+    assert isinstance(made, list)
+    reserve = Operand(n.g.zeros(TensorType(ElementType.INT32, (0,))), np.dtype(np.uint8))
+    return [*made[:3], reserve, *made[3:]]
 
 
 @translates("_fused_rms_norm", "rms_norm")

@@ -116,19 +116,24 @@ def _bounds(length: int, wanted: int) -> tuple[Array, Array]:
 
 @translates("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d")
 def _adaptive_max(n: Node, x: Operand, output_size: Sequence[int]) -> Result:
-    """The largest elements of as many windows as are asked for; where they are is not made."""
-    g, found, count = n.g, x.value, len(output_size)
-    for k, wanted in enumerate(output_size):
-        axis, length = x.rank - count + k, x.shape[x.rank - count + k]
-        first, last = _bounds(length, wanted)
+    """The largest elements of as many windows as are asked for, and where the first such are."""
+    g, found, where, lead = n.g, x.value, n.g.constant(0), x.rank - len(output_size)
+    stride = 1
+    # The last axis comes first: of equal elements the first in a row counts.
+    for axis, wanted in reversed(list(enumerate(output_size, start=lead))):
+        first, last = _bounds(x.shape[axis], wanted)
         size = int((last - first).max()) if wanted else 1
         # What lies behind a window is its last element once more, and the first of equal ones counts.
         places = np.minimum(first[:, None] + np.arange(size), (last - 1)[:, None])
         blocks = g.emit("gather", found, g.constant(places), axis=axis)
+        own = g.reshape(g.constant(places * stride), (*places.shape, *(1,) * (found.type.rank - axis - 1)))
+        inner = g.emit("gather", g.broadcast(where, found.shape), g.constant(places), axis=axis)
         place = g.emit("argmax", blocks, axis=axis + 1)
         wide = g.reshape(place, (*place.shape[: axis + 1], 1, *place.shape[axis + 1 :]))
-        found = g.reshape(ordering.along_axis(g, blocks, wide, axis + 1), place.shape)
-    return [found, None]
+        chosen = [blocks, g.add(inner, g.broadcast(own, blocks.shape))]
+        found, where = (g.reshape(ordering.along_axis(g, each, wide, axis + 1), place.shape) for each in chosen)
+        stride *= x.shape[axis]
+    return [found, where]
 
 
 def times(n: Node, matrix: Array, x: Value, axis: int) -> Value:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -109,6 +110,32 @@ def _transposed(
     edges = tuple((span - p, span - p + extra) for span, p, extra in zip(spans, pads, more, strict=True))
     how = lax.Convolution(axes, axes, axes, (1,) * len(sizes), edges, tuple(steps), tuple(gaps), groups, 1)
     return lax.convolve(g, x, kernel, how, n.dtype)
+
+
+@translates("_trilinear")
+def _trilinear(
+    n: Node,
+    x: Operand,
+    y: Operand,
+    z: Operand,
+    expand1: Sequence[int],
+    expand2: Sequence[int],
+    expand3: Sequence[int],
+    sumdim: Sequence[int],
+    unroll_dim: int = 1,
+) -> Result:
+    """The sums along axes of the products of three arrays that are given new axes."""
+    g = n.g
+    parts = [_with_axes(n, each, axes) for each, axes in ((x, expand1), (y, expand2), (z, expand3))]
+    product = functools.reduce(g.mul, g.align(parts))
+    return g.reduce_sum(product, axes=tuple(sorted(sumdim))) if sumdim else product
+
+
+def _with_axes(n: Node, x: Operand, axes: Sequence[int]) -> Value:
+    shape = list(x.shape)
+    for axis in sorted(axes):
+        shape.insert(axis, 1)
+    return n.g.reshape(x.value, tuple(shape))
 
 
 @translates("_cdist_forward")
