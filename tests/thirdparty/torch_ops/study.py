@@ -4,7 +4,7 @@ By hand, where torch and expecttest are installed:
 
     python -m tests.thirdparty.torch_ops.study [--skip N] [--most N] [--of OP ...] [--shard K/N] [--out FILE]
         [--keep FOLDER]
-    python -m tests.thirdparty.torch_ops.study --summary FILE ... > tests/thirdparty/torch_ops/figures.txt
+    python -m tests.thirdparty.torch_ops.study --summary FILE ... > docs/TORCH_SAMPLES.md
 
 Every sample of float64 on the processor becomes an exported program in core ATen, with all of its tensors as
 arguments. Compared are all outputs, and the gradient of a random linear functional of those that torch differentiates.
@@ -105,12 +105,12 @@ def _compared(
     found = pytree.tree_leaves(function(*arrays))
     assert len(found) == len(expected), f"{len(found)} outputs, and {len(expected)} in torch"
     for ours, theirs in zip(found, expected, strict=True):
-        wanted = theirs.detach().resolve_conj().resolve_neg().numpy()
+        wanted = theirs.detach().resolve_conj().resolve_neg().numpy(force=True)
         assert np.shape(ours) == wanted.shape, f"shape {np.shape(ours)}, and {wanted.shape} in torch"
         assert np.asarray(ours).dtype.kind == wanted.dtype.kind.replace("u", "i"), f"{np.asarray(ours).dtype}"
         np.testing.assert_allclose(ours, wanted, rtol=RTOL, atol=ATOL, err_msg="value")
     kept |= {f"argument:{k}": array for k, array in enumerate(arrays)}
-    kept |= {f"output:{k}": each.detach().numpy() for k, each in enumerate(expected)}
+    kept |= {f"output:{k}": each.detach().numpy(force=True) for k, each in enumerate(expected)}
     real = [k for k, x in enumerate(expected) if x.requires_grad and x.dtype == torch.float64]
     free = [k for k, x in enumerate(tensors) if x.requires_grad and x.dtype == torch.float64 and x.numel()]
     if not real or not free:
@@ -126,11 +126,11 @@ def _compared(
     pulled = function.vjp(*arrays, cotangent=cotangent, wrt=names)[1]
     gradients = [pulled] if len(names) == 1 else [pulled[name] for name in names]
     for name, ours, theirs in zip(names, gradients, wanted, strict=True):
-        exact = np.zeros(np.shape(ours)) if theirs is None else theirs.numpy()
+        exact = np.zeros(np.shape(ours)) if theirs is None else theirs.numpy(force=True)
         np.testing.assert_allclose(ours, exact, rtol=1e-6, atol=1e-8, err_msg=f"gradient in {name}")
     kept |= {f"weights:{k}": weights[k] for k in real}
     kept |= {
-        f"gradient:{k}": np.zeros(tensors[k].shape) if w is None else w.numpy()
+        f"gradient:{k}": np.zeros(tensors[k].shape) if w is None else w.numpy(force=True)
         for k, w in zip(free, wanted, strict=True)
     }
     return PASSED, "gradient"
@@ -189,17 +189,44 @@ def main() -> None:
                 print(name_of(op), kind, " ".join(why.split())[:300], sep="\t", file=out, flush=True)
 
 
+_PAGE = """\
+# PyTorch's own samples of its operators
+
+Made by `python -m tests.thirdparty.torch_ops.study --summary FILE ...` of what the study wrote; do not edit.
+
+The samples are those of torch {version}'s tests (OpInfo), in float64 on the processor, up to {most} of each operator.
+Each is exported by torch.export with all of its tensors as arguments, brought to core ATen, and imported by
+`from_torch`. It passes if all outputs agree to {rtol:g}, and the gradient of a random linear functional of those that
+torch differentiates to 1e-6.
+
+Of {total} samples {passed} pass, {gradients} of them with a gradient (the others have no argument or no result that is
+differentiated, or no elements). {refused} are refused by a typed error, most of them because they draw random numbers,
+hold complex numbers, or have results whose shapes depend on numbers; {foreign} cannot be exported by torch. {different}
+differ: there several elements are written to one place, and torch gives each of them a derivative, although the last
+one alone counts.
+
+"""
+
+
 def summarise(files: Sequence[Path]) -> None:
-    """Counts by operator, and in all."""
+    """The page of all samples that the study has written down, by operator."""
     counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    gradients = 0
     for file in files:
         for line in file.read_text(encoding="utf-8").splitlines():
-            name, kind, _ = line.split("\t", 2)
+            name, kind, why = line.split("\t", 2)
             counts[name][kind] += 1
-    kinds = (PASSED, REFUSED, FOREIGN, WRONG, CRASHED)
-    print("\t".join(["operator", *kinds]))
+            gradients += (kind, why) == (PASSED, "gradient")
+    total = sum(counts.values(), collections.Counter())
+    different = total[WRONG] + total[CRASHED]
+    told = {kind: total[kind] for kind in (PASSED, REFUSED, FOREIGN)} | {"gradients": gradients, "different": different}
+    most = max(own.total() for own in counts.values())
+    print(_PAGE.format(version=torch.__version__, most=most, rtol=RTOL, total=total.total(), **told), end="")
+    print("| operator | pass | refused | cannot be exported | differ |")
+    print("| --- | --- | --- | --- | --- |")
     for name, own in sorted(counts.items()):
-        print("\t".join([name, *(str(own[kind]) for kind in kinds)]))
+        row = (own[PASSED], own[REFUSED], own[FOREIGN], own[WRONG] + own[CRASHED])
+        print(f"| `{name}` | {' | '.join(map(str, row))} |")
 
 
 if __name__ == "__main__":

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gradserve.client.importers.models import ImportedModel
+if TYPE_CHECKING:
+    from gradserve.client.importers.models import ImportedModel
 
 
 def from_torch(source: Any, /, *examples: Any, wrt: Sequence[str] | None = None, **named: Any) -> ImportedModel:

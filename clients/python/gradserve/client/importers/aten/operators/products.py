@@ -147,6 +147,13 @@ def _cdist(n: Node, x: Operand, y: Operand, p: float, mode: int | None = None) -
     return norms.vector_norm(g.sub(left, right), axis=-1, ord=p)
 
 
+@translates("dist")
+def _dist(n: Node, x: Operand, y: Operand, p: Scalar = 2) -> Result:
+    """The p-norm of the difference of all elements."""
+    rest = n.g.sub(n.of(x), n.of(y))
+    return norms.vector_norm(n.g.reshape(rest, (rest.type.size,)), ord=p)
+
+
 @translates("_pdist_forward")
 def _pdist(n: Node, x: Operand, p: float = 2.0) -> Result:
     """The p-norms of the differences of all pairs of rows, each pair once."""
