@@ -222,6 +222,7 @@ def test_trees_keep_their_shape(embedded: Client):
 TRACE = (
     'File "/home/me/model.py", line 12, in forward\n  File "/venv/site-packages/torch/nn/modules/a.py", line 3, in f'
 )
+OPEN = {"dtype": DOUBLE, "sizes": [{"as_expr": {"expr_str": "s0"}}]}
 MASK = {"as_optional_tensors": [{"as_tensor": {"name": "m"}}]}
 REFUSED = {
     "an operator that draws": (
@@ -250,9 +251,14 @@ REFUSED = {
         "x is float16, and no graph takes such an array; give float32, float64, int64 or bool",
     ),
     "an open length": (
-        one("aten.neg.default", {"self": of("x")}, {"dtype": DOUBLE, "sizes": [{"as_expr": {"expr_str": "s0"}}]}),
+        one("aten.neg.default", {"self": of("x")}, tensor((2, 3)), x=OPEN),
         InvalidRequest,
         "open lengths; export it without dynamic_shapes",
+    ),
+    "a shape that depends on numbers": (
+        one("aten.index.Tensor", {"self": of("x"), "indices": MASK}, OPEN, TRACE, m=tensor((2, 3), BOOL)),
+        Untraceable,
+        "model.py:12: index.Tensor 'y' of .* the shape of its result depends on numbers; choose by torch.where",
     ),
     "operands that do not fit": (
         one("aten.mm.default", {"self": of("x"), "mat2": of("x")}, tensor((2, 3))),

@@ -175,4 +175,4 @@ def _array(archive: zipfile.ZipFile, folder: str, key: str, payload: Mapping[str
     if not meta.size:
         return np.zeros(meta.shape, dtype)
     steps = [stride * dtype.itemsize for stride in strides]
-    return np.ascontiguousarray(np.lib.stride_tricks.as_strided(elements[offset:], meta.shape, steps))
+    return np.array(np.lib.stride_tricks.as_strided(elements[offset:], meta.shape, steps), order="C")

@@ -36,11 +36,12 @@ def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function, with tuples in the place of named ones, which archives do not know."""
 
     @functools.wraps(function)
-    def call(*arguments: Any, **named: Any) -> Any:
+    def forward(*arguments: Any, **named: Any) -> Any:
+        # Torch keeps the lines below a frame of this name.
         made = function(*arguments, **named)
         return tuple(made) if isinstance(made, tuple) else made
 
-    return call
+    return forward
 
 
 def name_of(source: Any) -> str:

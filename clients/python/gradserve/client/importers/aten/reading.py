@@ -16,7 +16,7 @@ from gradserve.client.importers.aten.table import Node, Result
 from gradserve.client.importers.imported import Malformed, at, refusal
 from gradserve.client.importers.lax.elements import Operand, finished
 from gradserve.ir.builder import Value
-from gradserve.ir.errors import ConstraintError, LimitExceeded
+from gradserve.ir.errors import ConstraintError, InvalidRequest, LimitExceeded
 from gradserve.ir.graph import Origin
 from gradserve.numpy.arguments import Unsupported
 from gradserve.numpy.recorder import Recorder
@@ -60,7 +60,6 @@ class Reader:
     def _read(self, g: Recorder, graph: Mapping[str, Any], node: Mapping[str, Any], scope: dict[str, Any]) -> None:
         operation = _operation(node["target"])
         names = list(_names(node["outputs"]))
-        metas = [Meta.of(graph["tensor_values"][name]) if name in graph["tensor_values"] else None for name in names]
         origin, operands = origin_of(node["metadata"].get("stack_trace")), list[Any]()
         called = f"{operation} {node.get('name') or ''!r}"
         with at(g, called, operands, origin):
@@ -69,6 +68,7 @@ class Reader:
             translate = table.find(operation)
             if translate is None:
                 raise refusal(called, operands, origin, *_unknown(operation))
+            metas = _metas(graph["tensor_values"], names)
             dtypes = [None if meta is None else np.dtype(meta.dtype) for meta in _taken(metas)]
             shapes = [None if meta is None else meta.shape for meta in metas]
             try:
@@ -141,6 +141,16 @@ def _names(outputs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             yield value["as_name"]
         elif kind == "as_optional_tensor" and "as_tensor" in value:
             yield value["as_tensor"]["name"]
+
+
+def _metas(values: Mapping[str, Any], names: Sequence[str]) -> list[Meta | None]:
+    """What the program tells of a node's results."""
+    try:
+        return [Meta.of(values[name]) if name in values else None for name in names]
+    except InvalidRequest:
+        raise Unsupported(
+            "the shape of its result depends on numbers", "choose by torch.where instead of x[mask]"
+        ) from None
 
 
 def _taken(metas: Sequence[Meta | None]) -> list[Meta | None]:

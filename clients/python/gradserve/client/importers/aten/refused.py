@@ -14,8 +14,9 @@ WAYS_ROUND: dict[str, str] = {
     "_standard_gamma": _RANDOM,
     **dict.fromkeys(("native_dropout", "bernoulli", "dropout", "alpha_dropout", "feature_dropout"), _DROPOUT),
     **dict.fromkeys(("nonzero", "masked_select", "unique_dim", "_unique2", "unique_consecutive"), _BY_NUMBERS),
-    **dict.fromkeys(("bincount", "repeat_interleave", "nonzero_static", "_local_scalar_dense"), _BY_NUMBERS),
+    **dict.fromkeys(("bincount", "repeat_interleave", "nonzero_static"), _BY_NUMBERS),
     **dict.fromkeys(("as_strided", "as_strided_scatter"), "use views, slices and torch.gather, which say no layout"),
+    "_local_scalar_dense": "leave .item(), float(x) and int(x) out: a tensor without axes is a number",
     **dict.fromkeys(("_fft_r2c", "_fft_c2r", "_fft_c2c", "stft", "istft"), _SPECTRAL),
 }
 """What to do instead, by operators."""

@@ -38,6 +38,9 @@ _BESSEL = {
     **{"i0": ("bessel_i", 0.0), "special_i0": ("bessel_i", 0.0), "special_i1": ("bessel_i", 1.0)},
     **{"special_i0e": ("bessel_ie", 0.0), "special_i1e": ("bessel_ie", 1.0)},
     **{"special_bessel_j0": ("bessel_j", 0.0), "special_bessel_j1": ("bessel_j", 1.0)},
+    **{"special_bessel_y0": ("bessel_y", 0.0), "special_bessel_y1": ("bessel_y", 1.0)},
+    **{"special_modified_bessel_i0": ("bessel_i", 0.0), "special_modified_bessel_i1": ("bessel_i", 1.0)},
+    **{"special_modified_bessel_k0": ("bessel_k", 0.0), "special_modified_bessel_k1": ("bessel_k", 1.0)},
 }
 _NAN_LOSES: dict[str, Callable[[Value, Value], Value]] = {"fmax": ufuncs.fmax, "fmin": ufuncs.fmin}
 
