@@ -14,9 +14,9 @@ from onnx import ModelProto, TensorProto, numpy_helper
 from onnx.backend.test.loader import load_model_tests
 
 from gradserve.client import Client
+from gradserve.client.importers.models import ImportedModel
+from gradserve.client.importers.naming import parameter_names
 from gradserve.client.importers.onnx import from_onnx
-from gradserve.client.importers.onnx.model import ImportedModel
-from gradserve.client.importers.onnx.naming import parameter_names
 from gradserve.client.importers.onnx.table import TRANSLATORS
 from gradserve.ir.errors import GradserveError
 

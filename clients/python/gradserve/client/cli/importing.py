@@ -7,15 +7,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gradserve.client.importers import from_onnx, from_stablehlo
+from gradserve.client.importers import from_onnx, from_stablehlo, from_torch
 from gradserve.client.importers.files import save_arrays
 from gradserve.ir.errors import InvalidRequest
 
-TEXT = "make a graph file of an ONNX model, with a loss, or of a StableHLO program"
+TEXT = "make a graph file of an ONNX model, with a loss, or of a program of torch.export or StableHLO"
 EPILOG = """\
 The graph of a model takes the model's inputs, what the loss adds (labels or targets), and the real initialisers, which
-are called initialisers.NAME. --initialisers writes those of the model: the point to begin at. A program comes from
-Python: Path("loss.mlir").write_text(jax.export.export(jax.jit(loss))(w).mlir_module()).
+are called initialisers.NAME. --initialisers writes those of the model: the point to begin at. Programs come from
+Python: Path("loss.mlir").write_text(jax.export.export(jax.jit(loss))(w).mlir_module()), or
+torch.export.save(torch.export.export(module, (x, labels)).run_decompositions(), "loss.pt2"), where the parameters of
+the module are called parameters.NAME.
 
 What cannot be imported is named, with its node or line and a way round.
 
@@ -24,26 +26,29 @@ examples:
   gradserve import model.onnx --loss cross_entropy -o loss.pb
   gradserve import model.onnx --loss mse --length batch=64 -o loss.pb --initialisers start.npz
   gradserve import loss.mlir -o loss.pb --name w --name b --most 100
+  gradserve import loss.pt2 -o loss.pb --initialisers start.npz
   gradserve describe loss.pb
 """
 T = TypeVar("T")
-_OF_MODELS = ("loss", "wrt", "length", "shape", "dtype", "initialisers")
+_OF_MODELS = ("loss", "length", "shape", "dtype")
+_OF_ARRAYS = ("wrt", "initialisers")
 _OF_PROGRAMS = ("name", "most")
 
 
 def describe(command: argparse.ArgumentParser) -> None:
     """What the command takes."""
     add = command.add_argument
-    add("file", type=Path, metavar="FILE", help="a model of operator set 13 or later, .onnx, or a program, .mlir")
+    add("file", type=Path, metavar="FILE", help="a model, .onnx, or a program, .pt2 or .mlir")
     add("-o", "--out", type=Path, metavar="GRAPH", required=True, help="the graph file: text for .txt and .graph")
-    add = command.add_argument_group("models").add_argument
+    add = command.add_argument_group("models of operator set 13 or later").add_argument
     add("--loss", metavar="NAME", help="cross_entropy, mse, or an output that is a number (default: all outputs)")
-    add("--wrt", action="append", metavar="NAME", help="an initialiser that is a parameter; repeat (default: all real)")
     add("--length", type=_named(int), action="append", metavar="NAME=N", help="of an open axis; repeat")
     add("--shape", type=_named(_shape), action="append", metavar="INPUT=N,N", help="of an input; repeat")
     add("--dtype", choices=("float32", "float64"), help="float64 computes so what the model does in float32")
-    add("--initialisers", type=Path, metavar="FILE.npz", help="write the model's initialisers there")
-    add = command.add_argument_group("programs").add_argument
+    add = command.add_argument_group("models and programs that hold arrays, .onnx and .pt2").add_argument
+    add("--wrt", action="append", metavar="NAME", help="an array that is a parameter; repeat (default: all real)")
+    add("--initialisers", type=Path, metavar="FILE.npz", help="write the arrays that are parameters there")
+    add = command.add_argument_group("programs in StableHLO").add_argument
     add("--name", action="append", metavar="NAME", help="of a parameter, in their order; repeat")
     add("--most", type=int, metavar="N", help="the most steps of loops whose number depends on numbers")
 
@@ -82,10 +87,15 @@ def _program(options: argparse.Namespace) -> Any:
     return from_stablehlo(options.file, most=options.most, names=tuple(options.name or ()))
 
 
+def _archive(options: argparse.Namespace) -> Any:
+    return from_torch(options.file, wrt=options.wrt)
+
+
 _KINDS: Mapping[str, tuple[Callable[[argparse.Namespace], Any], tuple[str, ...]]] = {
     ".onnx": (_model, _OF_PROGRAMS),
-    ".mlir": (_program, _OF_MODELS),
-    ".stablehlo": (_program, _OF_MODELS),
+    ".pt2": (_archive, (*_OF_MODELS, *_OF_PROGRAMS)),
+    ".mlir": (_program, (*_OF_MODELS, *_OF_ARRAYS)),
+    ".stablehlo": (_program, (*_OF_MODELS, *_OF_ARRAYS)),
 }
 """What imports a file, by the end of its name, and the options that are not for it."""
 _SUFFIXES = ", ".join(_KINDS)

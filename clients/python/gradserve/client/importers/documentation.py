@@ -36,6 +36,9 @@ with Client("localhost:50051") as client:
 
 On the command line, `gradserve import loss.mlir -o loss.pb --name w` makes a graph file of a program's text.
 
+PyTorch's functions and modules are imported by `from_torch`, which has [a page of its own](TORCH.md), as
+[ONNX](ONNX.md) has.
+
 What a graph cannot say is refused by `Untraceable`: the primitive or operation, the types it is applied to, your
 line, and a way round. What nothing needs, such as a factorisation whose result is thrown away, is not refused.
 

@@ -11,7 +11,7 @@ from gradserve.ir.graph import Origin
 
 _LIBRARIES = {
     "jax": ("JAX", "import the function: client.load(from_jax(function, *examples)), of gradserve.client.importers"),
-    "torch": ("Tensor", "write the function in NumPy"),
+    "torch": ("Tensor", "import it: client.load(from_torch(function, *examples)), of gradserve.client.importers"),
 }
 """A word of a library's complaints, and what to do instead."""
 _OURS = "gradserve"
@@ -19,7 +19,7 @@ _OURS = "gradserve"
 
 def refusal_of_foreign(error: BaseException) -> Untraceable | None:
     """The refusal of code that gave a traced array to another library, as that one complained; None if it did not."""
-    if not isinstance(error, TypeError) or "Tracer" not in str(error):
+    if not isinstance(error, TypeError | RuntimeError) or "Tracer" not in str(error):
         return None
     frames = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__)]
     modules = [str(frame.f_globals.get("__name__", "")).partition(".")[0] for frame, _ in frames]

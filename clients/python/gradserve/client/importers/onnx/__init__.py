@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-    from gradserve.client.importers.onnx.model import ImportedModel
+    from gradserve.client.importers.models import ImportedModel
 
 
 def from_onnx(

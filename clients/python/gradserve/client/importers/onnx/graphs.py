@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, helper
 from gradserve.client.importers.imported import at, refusal
 from gradserve.client.importers.lax import elements as lax_elements
 from gradserve.client.importers.lax.elements import Operand, finished, held
+from gradserve.client.importers.lax.known import folded
 from gradserve.client.importers.onnx import schemas
 from gradserve.client.importers.onnx.elements import Elements
 from gradserve.client.importers.onnx.reading import require_texts
@@ -21,14 +22,11 @@ from gradserve.client.importers.onnx.refused import ELSE, WAYS_ROUND
 from gradserve.client.importers.onnx.table import TRANSLATORS, Node, Result, Translator
 from gradserve.ir.builder import Value
 from gradserve.ir.errors import ConstraintError, InvalidGraph, LimitExceeded
-from gradserve.ir.evaluate import evaluated
 from gradserve.ir.graph import Literal, Origin
 from gradserve.ir.types import Array
 from gradserve.numpy.arguments import Unsupported
 from gradserve.numpy.recorder import Recorder
 
-FOLDED_BYTES = 1 << 26
-"""What is computed at once is at most that large, with all that it is made of."""
 MOST_NODES = 50_000
 DEEPEST = 32
 
@@ -175,25 +173,7 @@ def _translated(translator: Translator, node: Node, operands: Sequence[Operand |
 def _folded(g: Recorder, found: Sequence[Operand | None], operands: Sequence[Operand | None]) -> list[Operand | None]:
     """Results that follow from constants alone as constants, unless they are large."""
     open_ = {x.value.index for x in operands if x is not None and not isinstance(g.literal(x.value), Literal)}
-    return [x if x is None else _constant_of(g, x, open_) for x in found]
-
-
-def _constant_of(g: Recorder, x: Operand, open_: Collection[int]) -> Operand:
-    """The operand as a constant, if it is made of constants and of none of the values that are open."""
-    size, seen, waiting = 0, set[int](), [x.value]
-    while waiting:
-        value = waiting.pop()
-        made = g.producer(value)
-        if value.index in open_ or (made is None and not isinstance(g.literal(value), Literal)):
-            return x
-        if made is not None and made.results[0].index not in seen:
-            seen.add(made.results[0].index)
-            size += sum(type_.nbytes for type_ in made.types)
-            waiting += made.operands
-    if not seen or size > FOLDED_BYTES:
-        return x
-    (array,) = evaluated(g, [x.value])
-    return x if array is None else Operand(g.constant(array), x.dtype)
+    return [x if x is None else folded(g, x, open_) for x in found]
 
 
 def _unknown(proto: NodeProto) -> tuple[str, str]:
@@ -227,9 +207,3 @@ def _version(scope: Scope, proto: NodeProto, called: str) -> int:
     if found is None:
         raise InvalidGraph(f"node {called}: the model imports no operator set {domain!r}")
     return min(found, onnx.defs.onnx_opset_version()) if not domain else found
-
-
-def known_array(g: Recorder, operand: Operand) -> np.ndarray[Any, Any] | None:
-    """The elements of an operand that is known."""
-    literal = g.literal(operand.value)
-    return literal.array if isinstance(literal, Literal) else None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from gradserve.client.importers.lax.elements import Operand
-from gradserve.client.importers.onnx.operators.losses import negative_log_likelihood
+from gradserve.client.importers.lax.losses import negative_log_likelihood
 from gradserve.ir.builder import Value
 from gradserve.ir.errors import InvalidRequest
 from gradserve.ir.types import ElementType, TensorType

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from onnx import TensorProto, ValueInfoProto
 
-from gradserve.client.importers.imported import Imported, output_names
+from gradserve.client.importers.imported import output_names
 from gradserve.client.importers.lax.elements import Operand, finished, held_type
+from gradserve.client.importers.models import Defaulted, ImportedModel
+from gradserve.client.importers.naming import parameter_names, paths, tree
 from gradserve.client.importers.onnx import (
     operators,  # noqa: F401  (which enters them in the table)
     reading,
@@ -19,10 +19,8 @@ from gradserve.client.importers.onnx import (
 from gradserve.client.importers.onnx.elements import Elements
 from gradserve.client.importers.onnx.graphs import Reader, Scope
 from gradserve.client.importers.onnx.losses import LOSS, attached
-from gradserve.client.importers.onnx.naming import INITIALISERS, parameter_names, paths, tree
 from gradserve.client.importers.onnx.table import TRANSLATORS
 from gradserve.client.tracing import trees
-from gradserve.client.tracing.parameters import Parameters
 from gradserve.client.tracing.trace import Traced
 from gradserve.client.tracing.trees import SEPARATOR, Branch, Leaf, Structure, flatten
 from gradserve.ir.builder import Value
@@ -31,39 +29,8 @@ from gradserve.ir.types import Array, TensorType
 from gradserve.numpy.arguments import Unsupported
 from gradserve.numpy.recorder import Recorder
 
-
-@dataclass(frozen=True)
-class ImportedModel(Imported):
-    """An ONNX model as a graph, with what it holds."""
-
-    initialisers: Mapping[str, Any] = field(default_factory=dict)
-    """The tree that the parameter `initialisers` is unless another one is given."""
-
-    @property
-    def arrays(self) -> dict[str, Array]:
-        """The initialisers by the names of the graph's inputs."""
-        return dict(flatten(self.initialisers, INITIALISERS)[0])
-
-
-class _Defaults(Parameters):
-    """Parameters of which the last one need not be given."""
-
-    def __init__(self, names: Sequence[str], initialisers: Mapping[str, Any]) -> None:
-        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-        given = [inspect.Parameter(name, kind) for name in names]
-        last = [inspect.Parameter(INITIALISERS, kind, default=initialisers)] if initialisers else []
-
-        def model(*arguments: Any) -> None:
-            """Stands for the model, which is a graph."""
-
-        model.__signature__ = inspect.Signature([*given, *last])  # type: ignore[attr-defined]
-        super().__init__(model)
-        self._initialisers = initialisers
-
-    def bind(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments by name, with the model's own initialisers unless others are given."""
-        bound = super().bind(arguments, named)
-        return bound if not self._initialisers else {**bound, INITIALISERS: bound.get(INITIALISERS, self._initialisers)}
+INITIALISERS = "initialisers"
+"""The parameter that the initialisers are."""
 
 
 def imported(
@@ -129,7 +96,8 @@ class _Model:
         traced = Traced(self._built({plain[name]: value for name, value in named.items()}), self.inputs, structure)
         source = f"onnx: {self.model.file}"
         notes = tuple(dict.fromkeys(self.elements.notes))
-        return ImportedModel(traced, source, _Defaults(order, initialisers), notes, initialisers)
+        defaults = {INITIALISERS: initialisers} if initialisers else {}
+        return ImportedModel(traced, source, Defaulted(order, defaults), notes, defaults)
 
     def _built(self, outputs: Mapping[str, Value]) -> Any:
         """The graph, with its inputs in the order of the parameters."""

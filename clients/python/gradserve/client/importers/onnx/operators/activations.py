@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-import math
-
+from gradserve.client.importers.lax import activations
 from gradserve.client.importers.lax.elements import Operand
 from gradserve.client.importers.onnx.table import Node, Result, axis_in, translates
-from gradserve.ir.builder import Value
 from gradserve.ir.types import ElementType
 from gradserve.numpy import exponentials
-
-
-def relu(n: Node, x: Value) -> Value:
-    """x where it is positive, else 0; NaN stays."""
-    return n.g.select(n.g.le(x, 0), 0, x)
 
 
 @translates("Relu")
 def _relu(n: Node, x: Operand) -> Result:
     """x where it is positive, else 0."""
-    return relu(n, x.value)
+    return activations.relu(n.g, x.value)
 
 
 @translates("LeakyRelu")
 def leaky_relu(n: Node, x: Operand) -> Result:
     """x where it is positive, else a share of it."""
-    return n.g.select(n.g.gt(x.value, 0), x.value, n.g.mul(x.value, n.get("alpha", 0.01)))
+    return activations.leaky_relu(n.g, x.value, n.get("alpha", 0.01))
 
 
 @translates("PRelu")
 def prelu(n: Node, x: Operand, slope: Operand) -> Result:
     """x where it is positive, else a share of it, which is an operand."""
-    g = n.g
-    value, share = g.align([x.value, slope.value])
-    return g.select(g.gt(value, 0), value, g.mul(value, share))
+    return activations.leaky_relu(n.g, *n.g.align([x.value, slope.value]))
 
 
 @translates("ThresholdedRelu")
@@ -45,16 +36,14 @@ def thresholded_relu(n: Node, x: Operand) -> Result:
 @translates("Elu")
 def elu(n: Node, x: Operand) -> Result:
     """x where it is positive, else alpha (exp(x) - 1)."""
-    g = n.g
-    return g.select(g.gt(x.value, 0), x.value, g.mul(g.expm1(x.value), n.get("alpha", 1.0)))
+    return activations.elu(n.g, x.value, n.get("alpha", 1.0))
 
 
 @translates("Selu")
 def selu(n: Node, x: Operand) -> Result:
     """A multiple of Elu."""
     g, alpha = n.g, n.get("alpha", 1.67326319217681884765625)
-    found = g.select(g.gt(x.value, 0), x.value, g.mul(g.expm1(x.value), alpha))
-    return g.mul(found, n.get("gamma", 1.05070102214813232421875))
+    return g.mul(activations.elu(g, x.value, alpha), n.get("gamma", 1.05070102214813232421875))
 
 
 @translates("Celu")
@@ -79,20 +68,13 @@ def softsign(n: Node, x: Operand) -> Result:
 @translates("HardSigmoid")
 def hard_sigmoid(n: Node, x: Operand) -> Result:
     """alpha x + beta, within 0 and 1."""
-    return hard_sigmoid_of(n, x.value, n.get("alpha", 0.2), n.get("beta", 0.5))
-
-
-def hard_sigmoid_of(n: Node, x: Value, alpha: float, beta: float) -> Value:
-    """alpha x + beta, within 0 and 1."""
-    g = n.g
-    line = g.add(g.mul(x, alpha), beta)
-    return g.select(g.le(line, 0), 0, g.select(g.ge(line, 1), 1, line))
+    return activations.hard_sigmoid(n.g, x.value, n.get("alpha", 0.2), n.get("beta", 0.5))
 
 
 @translates("HardSwish")
 def hard_swish(n: Node, x: Operand) -> Result:
     """x times a hard sigmoid."""
-    return n.g.mul(x.value, hard_sigmoid_of(n, x.value, 1 / 6, 0.5))
+    return n.g.mul(x.value, activations.hard_sigmoid(n.g, x.value, 1 / 6, 0.5))
 
 
 @translates("Swish")
@@ -110,11 +92,7 @@ def mish(n: Node, x: Operand) -> Result:
 @translates("Gelu")
 def gelu(n: Node, x: Operand) -> Result:
     """x times the probability that a standard normal variable is below x, or an approximation of it."""
-    g, v = n.g, x.value
-    if n.get("approximate", "none") == "tanh":
-        cubic = g.add(v, g.mul(g.mul(v, g.mul(v, v)), 0.044715))
-        return g.mul(g.mul(v, 0.5), g.add(1.0, g.tanh(g.mul(cubic, math.sqrt(2 / math.pi)))))
-    return g.mul(g.mul(v, 0.5), g.add(1.0, g.erf(g.mul(v, math.sqrt(0.5)))))
+    return activations.gelu(n.g, x.value, n.get("approximate", "none") == "tanh")
 
 
 @translates("Shrink")

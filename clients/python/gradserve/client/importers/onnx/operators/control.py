@@ -8,8 +8,8 @@ import numpy as np
 
 from gradserve.client.importers.lax import control
 from gradserve.client.importers.lax.elements import Operand
+from gradserve.client.importers.lax.known import known_array
 from gradserve.client.importers.lax.movement import permute
-from gradserve.client.importers.onnx.graphs import known_array
 from gradserve.client.importers.onnx.table import Node, Result, axis_in, translates
 from gradserve.ir.types import ElementType
 from gradserve.numpy.recorder import Recorder

@@ -25,17 +25,3 @@ def auto_padding(
         small, large = rest // 2, rest - rest // 2
         found.append((small, large) if kind == "SAME_UPPER" else (large, small))
     return found
-
-
-def ceiling(
-    lengths: Sequence[int], spans: Sequence[int], strides: Sequence[int], pads: Sequence[tuple[int, int]]
-) -> list[int]:
-    """How much more is needed behind each axis for the last window that begins in it or in the padding before."""
-    more = []
-    for length, span, stride, (low, high) in zip(lengths, spans, strides, pads, strict=True):
-        room = length + low + high - span
-        count = math.ceil(room / stride) + 1
-        if (count - 1) * stride >= length + low:
-            count -= 1
-        more.append(max((count - 1) * stride - room, 0))
-    return more

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
-from gradserve.client.importers.lax import indexing as lax
 from gradserve.client.importers.lax.elements import Operand
+from gradserve.client.importers.lax.indexing import Combine
+from gradserve.client.importers.lax.places import grid, scattered
 from gradserve.client.importers.onnx.table import Node, Result, axis_in, translates
 from gradserve.ir.builder import Value
 from gradserve.ir.types import ElementType
 from gradserve.numpy import indexing
 
-_COMBINED = {"none": "set", "add": "add", "mul": "mul", "max": "max", "min": "min"}
+_COMBINED: dict[str, Combine] = {"none": "set", "add": "add", "mul": "mul", "max": "max", "min": "min"}
+
+
+def _combine(n: Node) -> Combine:
+    return _COMBINED[n.get("reduction", "none")]
 
 
 @translates("Gather", moves=True)
@@ -23,21 +27,10 @@ def gather(n: Node, x: Operand, indices: Operand) -> Result:
     return indexing.take(x.value, indices.value, axis=axis_in(n.get("axis", 0), x.rank))
 
 
-def _grid(n: Node, x: Operand, indices: Operand, axis: int) -> list[Value]:
-    """For each element of `indices` its place in x: there along the axis, and its own along all others."""
-    g, rank = n.g, indices.rank
-    found = []
-    for k, length in enumerate(indices.shape):
-        line = g.emit("iota", length=length, element_type=ElementType.INT64)
-        own = g.reshape(line, tuple(length if j == k else 1 for j in range(rank)))
-        found.append(g.convert(indices.value, ElementType.INT64) if k == axis else g.broadcast(own, indices.shape))
-    return found
-
-
 @translates("GatherElements", moves=True)
 def gather_elements(n: Node, x: Operand, indices: Operand) -> Result:
     """The elements at positions along an axis, and at their own places along all others."""
-    return indexing.getitem(n.g, x.value, tuple(_grid(n, x, indices, axis_in(n.get("axis", 0), x.rank))))
+    return indexing.getitem(n.g, x.value, tuple(grid(n.g, indices, axis_in(n.get("axis", 0), x.rank))))
 
 
 def _columns(n: Node, indices: Operand) -> list[Value]:
@@ -64,32 +57,14 @@ def gather_nd(n: Node, x: Operand, indices: Operand) -> Result:
 @translates("ScatterElements", "Scatter")
 def scatter_elements(n: Node, x: Operand, indices: Operand, updates: Operand) -> Result:
     """x with elements written at positions along an axis, and at their own places along all others."""
-    grid = _grid(n, x, indices, axis_in(n.get("axis", 0), x.rank))
-    return _scattered(n, x, grid, updates)
+    places = grid(n.g, indices, axis_in(n.get("axis", 0), x.rank))
+    return scattered(n.g, x, places, updates, _combine(n))
 
 
 @translates("ScatterND")
 def scatter_nd(n: Node, x: Operand, indices: Operand, updates: Operand) -> Result:
     """x with slices written at positions of several axes."""
-    return _scattered(n, x, _columns(n, indices), updates)
-
-
-def _scattered(n: Node, x: Operand, places: Sequence[Value], updates: Operand) -> Value:
-    g, shape, count = n.g, x.shape, len(places)
-    flat = g.zeros(places[0].type)
-    for place, length in zip(places, shape, strict=False):
-        own = g.select(g.lt(place, 0), g.add(place, length), place)
-        there = g.logical_and(g.ge(own, 0), g.lt(own, length))
-        # What lies outside of one axis is outside of all, and is refused when it is run.
-        flat = g.select(there, g.add(g.mul(flat, length), own), -math.prod(shape[:count]) - 1)
-    rows, rest, lines = math.prod(shape[:count]), shape[count:], math.prod(places[0].shape)
-    checked = g.emit("gather", g.emit("iota", length=rows, element_type=ElementType.INT64), flat, axis=0)
-    matrix = Operand(g.reshape(x.value, (rows, *rest)), x.dtype)
-    new = Operand(g.reshape(updates.value, (lines, *rest)), x.dtype)
-    indices = Operand(g.reshape(checked, (lines, 1)), np.dtype(np.int64))
-    windows = lax.Windows((rows, *rest), (1, *rest), tuple(range(1, 1 + len(rest))), (0,), (0,), {}, "drop")
-    made = lax.scatter(g, matrix, indices, new, windows, _COMBINED[n.get("reduction", "none")], False)  # type: ignore[arg-type]
-    return g.reshape(made, shape)
+    return scattered(n.g, x, _columns(n, indices), updates, _combine(n))
 
 
 @translates("Compress", known=(1,), moves=True)
@@ -121,4 +96,4 @@ def tensor_scatter(n: Node, x: Operand, update: Operand, begins: Operand | None 
     if n.get("mode", "linear") == "circular":
         places = g.remainder(places, length)
     wide = Operand(g.broadcast(places, update.shape), np.dtype(np.int64))
-    return _scattered(n, x, _grid(n, x, wide, axis), update)
+    return scattered(n.g, x, grid(n.g, wide, axis), update, _combine(n))

@@ -7,48 +7,27 @@ import math
 import numpy as np
 
 from gradserve.client.importers.lax.elements import Operand
+from gradserve.client.importers.lax.normalising import mean, of_channels, standard
 from gradserve.client.importers.onnx.table import Node, Result, axis_in, translates
-from gradserve.ir.builder import Value
 from gradserve.numpy import windowing
 
 
-def _mean(n: Node, x: Value, axes: tuple[int, ...]) -> Value:
-    """The mean along axes, which are kept."""
-    g = n.g
-    sums = g.reduce_sum(x, axes=axes) if axes else x
-    shape = tuple(1 if k in axes else length for k, length in enumerate(x.shape))
-    return g.reshape(g.div(sums, float(math.prod(x.shape[k] for k in axes))), shape)
-
-
-def _standard(n: Node, x: Value, axes: tuple[int, ...], epsilon: float) -> tuple[Value, Value, Value]:
-    """x less its mean and divided by its standard deviation along axes; the mean; one over the deviation."""
-    g = n.g
-    mean = _mean(n, x, axes)
-    centred = g.sub(x, mean)
-    inverse = g.div(1.0, g.sqrt(g.add(_mean(n, g.mul(centred, centred), axes), epsilon)))
-    return g.mul(centred, inverse), mean, inverse
-
-
-def _of_channels(n: Node, x: Operand, vector: Operand) -> Value:
-    return n.g.reshape(vector.value, (1, vector.shape[0], *(1,) * (x.rank - 2)))
-
-
 @translates("BatchNormalization")
-def batch(n: Node, x: Operand, scale: Operand, bias: Operand, mean: Operand, variance: Operand) -> Result:
+def batch(n: Node, x: Operand, scale: Operand, bias: Operand, centre: Operand, variance: Operand) -> Result:
     """Channels normalised by given means and variances, or, in training mode, by those of the batch."""
     g, epsilon = n.g, n.get("epsilon", 1e-5)
-    factor, shift = (_of_channels(n, x, each) for each in (scale, bias))
+    factor, shift = (of_channels(n.g, x.rank, each.value) for each in (scale, bias))
     if not n.get("training_mode", 0):
-        centre, spread = (_of_channels(n, x, each) for each in (mean, variance))
-        unit = g.div(g.sub(x.value, centre), g.sqrt(g.add(spread, epsilon)))
+        middle, spread = (of_channels(n.g, x.rank, each.value) for each in (centre, variance))
+        unit = g.div(g.sub(x.value, middle), g.sqrt(g.add(spread, epsilon)))
         return [g.add(g.mul(unit, factor), shift)]
     axes = (0, *range(2, x.rank))
-    unit, own, _ = _standard(n, x.value, axes, epsilon)
+    unit, own, _ = standard(n.g, x.value, axes, epsilon)
     centred = g.sub(x.value, own)
-    squares, momentum = _mean(n, g.mul(centred, centred), axes), n.get("momentum", 0.9)
+    squares, momentum = mean(n.g, g.mul(centred, centred), axes), n.get("momentum", 0.9)
     running = [
         g.add(g.mul(old.value, momentum), g.mul(g.reshape(new, old.shape), 1 - momentum))
-        for old, new in ((mean, own), (variance, squares))
+        for old, new in ((centre, own), (variance, squares))
     ]
     return [g.add(g.mul(unit, factor), shift), *running]
 
@@ -56,24 +35,24 @@ def batch(n: Node, x: Operand, scale: Operand, bias: Operand, mean: Operand, var
 @translates("InstanceNormalization")
 def instance(n: Node, x: Operand, scale: Operand, bias: Operand) -> Result:
     """Each channel of each example normalised by itself."""
-    unit = _standard(n, x.value, tuple(range(2, x.rank)), n.get("epsilon", 1e-5))[0]
-    return n.g.add(n.g.mul(unit, _of_channels(n, x, scale)), _of_channels(n, x, bias))
+    unit = standard(n.g, x.value, tuple(range(2, x.rank)), n.get("epsilon", 1e-5))[0]
+    return n.g.add(n.g.mul(unit, of_channels(n.g, x.rank, scale.value)), of_channels(n.g, x.rank, bias.value))
 
 
 @translates("LayerNormalization")
 def layer(n: Node, x: Operand, scale: Operand, bias: Operand | None = None) -> Result:
     """The last axes normalised, and what they were normalised by."""
     axes = tuple(range(axis_in(n.get("axis", -1), x.rank), x.rank))
-    unit, mean, inverse = _standard(n, x.value, axes, n.get("epsilon", 1e-5))
+    unit, centre, inverse = standard(n.g, x.value, axes, n.get("epsilon", 1e-5))
     found = n.g.mul(unit, scale.value)
-    return [found if bias is None else n.g.add(found, bias.value), mean, inverse]
+    return [found if bias is None else n.g.add(found, bias.value), centre, inverse]
 
 
 @translates("RMSNormalization")
 def root_mean_square(n: Node, x: Operand, scale: Operand) -> Result:
     """The last axes divided by the roots of their mean squares."""
     g, axes = n.g, tuple(range(axis_in(n.get("axis", -1), x.rank), x.rank))
-    square = _mean(n, g.mul(x.value, x.value), axes)
+    square = mean(n.g, g.mul(x.value, x.value), axes)
     return g.mul(g.div(x.value, g.sqrt(g.add(square, n.get("epsilon", 1e-5)))), scale.value)
 
 
@@ -83,7 +62,7 @@ def group(n: Node, x: Operand, scale: Operand, bias: Operand) -> Result:
     g, groups = n.g, n.get("num_groups")
     lead, channels = x.shape[:2]
     apart = g.reshape(x.value, (lead, groups, -(-math.prod(x.shape[1:]) // groups)))
-    unit = _standard(n, apart, (2,), n.get("epsilon", 1e-5))[0]
+    unit = standard(n.g, apart, (2,), n.get("epsilon", 1e-5))[0]
     whole = g.reshape(unit, (lead, groups, channels // groups, *x.shape[2:]))
     each = (1, groups, 1) if scale.shape[0] == groups and n.version < 21 else (1, groups, channels // groups)
     wide = (*each, *(1,) * (x.rank - 2))

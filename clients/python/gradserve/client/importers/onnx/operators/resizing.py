@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gradserve.client.importers.lax import sampling
 from gradserve.client.importers.lax.elements import Operand
 from gradserve.client.importers.onnx.table import Node, Result, axis_in, translates
 from gradserve.ir.builder import Value
@@ -72,34 +73,9 @@ class Sampling:
 
     def matrix(self, places: Array, length: int, scale: float) -> Array:
         """The shares of the old elements in each new one."""
+        kernel, reach = (sampling.cubic(self.cubic), 2) if self.mode == "cubic" else (sampling.linear, 1)
         shrink = min(scale, 1.0) if self.antialias else 1.0
-        kernel, reach = (_cubic(self.cubic), 2) if self.mode == "cubic" else (_linear, 1)
-        support = math.ceil(reach / shrink)
-        first = np.floor(places).astype(np.int64) - support
-        near = first[:, None] + np.arange(2 * support + 2)
-        shares = kernel((near - places[:, None]) * shrink)
-        if self.exclude_outside:
-            shares = np.where((near >= 0) & (near < length), shares, 0.0)
-        shares = shares / shares.sum(axis=1, keepdims=True)
-        found = np.zeros((len(places), length))
-        np.add.at(found, (np.arange(len(places))[:, None], np.clip(near, 0, length - 1)), shares)
-        return found
-
-
-def _linear(distance: Array) -> Array:
-    return np.asarray(np.maximum(1 - np.abs(distance), 0.0))
-
-
-def _cubic(a: float) -> Callable[[Array], Array]:
-    """Keys' kernel (1981), of the parameter a."""
-
-    def kernel(distance: Array) -> Array:
-        x = np.abs(distance)
-        near = ((a + 2) * x - (a + 3)) * x * x + 1
-        far = ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
-        return np.where(x <= 1, near, np.where(x < 2, far, 0.0))
-
-    return kernel
+        return sampling.matrix(kernel, reach, places, length, shrink, self.exclude_outside)
 
 
 @translates("Resize", "Upsample", known=(1, 2, 3), moves=True, uint64=False)
@@ -107,18 +83,18 @@ def resize(n: Node, x: Operand, *more: Operand | None) -> Result:
     """x with its elements interpolated at other places."""
     axes = [axis_in(axis, x.rank) for axis in n.get("axes", range(x.rank))]
     scales, counts = _sizes(n, x, axes)
-    sampling, found = Sampling.of(n), x.value
+    how, found = Sampling.of(n), x.value
     for axis, scale, count in zip(axes, scales, counts, strict=True):
         length = x.shape[axis]
         if scale == 1 and count == length:
             continue
         if max(length * count, count) > _MOST:
             raise LimitExceeded("onnx_constant_bytes", f"a matrix of {count} x {length} resizes axis {axis}")
-        places = sampling.at(n, length, count, scale)
-        if sampling.mode == "nearest":
-            found = indexing.take(found, sampling.positions(places, length), axis=axis)
+        places = how.at(n, length, count, scale)
+        if how.mode == "nearest":
+            found = indexing.take(found, how.positions(places, length), axis=axis)
         else:
-            found = _applied(n, sampling.matrix(places, length, scale).astype(x.dtype), found, axis)
+            found = _applied(n, how.matrix(places, length, scale).astype(x.dtype), found, axis)
     return found
 
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from gradserve.client.importers.lax.elements import Operand, held_type
-from gradserve.client.importers.onnx.graphs import FOLDED_BYTES
+from gradserve.client.importers.lax.known import FOLDED_BYTES
 from gradserve.client.importers.onnx.table import Node, Result, translates
 from gradserve.ir.errors import LimitExceeded
 from gradserve.ir.types import ElementType

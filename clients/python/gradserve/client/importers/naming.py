@@ -8,9 +8,6 @@ from typing import Any
 
 from gradserve.client.tracing.parameters import OPTIONS
 
-INITIALISERS = "initialisers"
-"""The parameter that the initialisers are."""
-
 
 def parameter_names(names: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:
     """A Python name for each of these, as like it as can be, and none twice."""

@@ -1,0 +1,94 @@
+"""Live torch functions and modules as the archives that torch.export.save writes: what alone imports torch."""
+
+from __future__ import annotations
+
+import functools
+import io
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils import _pytree as pytree
+
+from gradserve.ir.errors import InvalidRequest, Untraceable
+
+_PLAIN = "take and return tensors in dicts, lists and tuples, and call operators of torch alone"
+_WAY_ROUND = "choose by torch.where instead of `if` on numbers, and keep shapes and loops free of them"
+
+
+class _Function(torch.nn.Module):  # type: ignore[misc]  # where there is no torch
+    """A function as a module whose parameters it has."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self.forward = _plain(function)
+        owner = getattr(function, "__self__", None)
+        if isinstance(owner, torch.nn.Module):
+            for name, each in [*owner.named_parameters(recurse=False), *owner.named_children()]:
+                setattr(self, name, each)
+            for name, buffer in owner.named_buffers(recurse=False):
+                self.register_buffer(name, buffer)
+
+
+def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, with tuples in the place of named ones, which archives do not know."""
+
+    @functools.wraps(function)
+    def forward(*arguments: Any, **named: Any) -> Any:
+        # Torch keeps the lines below a frame of this name.
+        made = function(*arguments, **named)
+        return tuple(made) if isinstance(made, tuple) else made
+
+    return forward
+
+
+def name_of(source: Any) -> str:
+    """What a function or a module is called."""
+    return str(getattr(source, "__name__", type(source).__name__))
+
+
+def archive_of(source: Any, examples: Sequence[Any], named: Mapping[str, Any]) -> bytes:
+    """The bytes of the archive of a function, a module or a program, in core ATen.
+
+    Raises:
+        Untraceable: torch.export cannot follow the code.
+        InvalidRequest: it is nothing of these.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = _program(source, examples, named)
+        file = io.BytesIO()
+        try:
+            torch.export.save(program.run_decompositions(), file)
+        except Exception as error:  # of many kinds, none of which torch documents
+            raise Untraceable(
+                f"{name_of(source)} cannot be brought to core ATen: {_first_line(error)}; {_PLAIN}"
+            ) from error
+    return file.getvalue()
+
+
+def _program(source: Any, examples: Sequence[Any], named: Mapping[str, Any]) -> Any:
+    if isinstance(source, torch.export.ExportedProgram):
+        return source
+    if not callable(source):
+        raise InvalidRequest(
+            f"from_torch takes a function, a module, an exported program or a file, not {type(source).__name__}"
+        )
+    module = source if isinstance(source, torch.nn.Module) else _Function(source)
+    given, others = pytree.tree_map(_tensor, (tuple(examples), dict(named)))
+    try:
+        return torch.export.export(module, given, others, strict=False)
+    except Exception as error:  # torch's are of many kinds, and the author's code may raise any
+        raise Untraceable(
+            f"torch.export cannot follow {name_of(source)}: {type(error).__name__}: {_first_line(error)}; {_WAY_ROUND}"
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def _tensor(leaf: Any) -> Any:
+    return torch.as_tensor(leaf) if isinstance(leaf, np.ndarray | np.generic) else leaf

@@ -1,0 +1,404 @@
+"""Programs of torch.export as graphs: modules and operators beside torch's numbers, and refusals that name the node."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import types
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gradserve.client import Client
+from gradserve.client.cli import main
+from gradserve.client.importers import from_torch
+from gradserve.client.importers.aten.documentation import documentation
+from gradserve.client.importers.aten.refused import WAYS_ROUND
+from gradserve.client.importers.aten.table import TRANSLATORS
+from gradserve.client.tracing.trees import flatten, unflatten
+from gradserve.ir.errors import GradserveError, InvalidGraph, InvalidRequest, LimitExceeded, Untraceable
+
+PROGRAMS = Path(__file__).parent / "programs"
+REPOSITORY = Path(__file__).resolve().parents[3]
+MODULES = ("convolutional", "encoder", "recurrent", "unet", "mixer")
+MODEL = "archive/models/model.json"
+DOUBLE, FLOAT, LONG, BOOL, HALF = 8, 7, 5, 12, 6
+
+
+def tensor(shape: tuple[int, ...], dtype: int = DOUBLE) -> dict[str, Any]:
+    return {"dtype": dtype, "sizes": [{"as_int": n} for n in shape]}
+
+
+def spec(kind: str | None, children: list[Any], context: str = "null") -> dict[str, Any]:
+    return {"type": kind, "context": None if kind is None else context, "children_spec": children}
+
+
+LEAF = spec(None, [])
+
+
+def node(target: str, inputs: dict[str, Any], outputs: list[str], trace: str = "") -> dict[str, Any]:
+    given = [{"name": name, "arg": arg, "kind": 1} for name, arg in inputs.items()]
+    return {
+        "target": f"torch.ops.{target}",
+        "inputs": given,
+        "outputs": [{"as_tensor": {"name": name}} for name in outputs],
+        "metadata": {"stack_trace": trace},
+        "name": outputs[0] if outputs else "n",
+    }
+
+
+def of(name: str) -> dict[str, Any]:
+    return {"as_tensor": {"name": name}}
+
+
+def program(nodes: list[Any], values: dict[str, Any], inputs: list[str], outputs: list[str]) -> dict[str, Any]:
+    """A program of a few nodes in the records of torch.export."""
+    positional = spec("builtins.tuple", [LEAF] * len(inputs))
+    arguments = spec("builtins.tuple", [positional, spec("builtins.dict", [], "[]")])
+    result = LEAF if len(outputs) == 1 else spec("builtins.tuple", [LEAF] * len(outputs))
+    return {
+        "graph_module": {
+            "graph": {
+                "inputs": [of(name) for name in inputs],
+                "outputs": [of(name) for name in outputs],
+                "nodes": nodes,
+                "tensor_values": values,
+            },
+            "signature": {
+                "input_specs": [{"user_input": {"arg": of(name)}} for name in inputs],
+                "output_specs": [{"user_output": {"arg": of(name)}} for name in outputs],
+            },
+            "module_call_graph": [
+                {
+                    "fqn": "",
+                    "signature": {
+                        "in_spec": json.dumps([1, arguments]),
+                        "out_spec": json.dumps([1, result]),
+                        "forward_arg_names": inputs,
+                    },
+                }
+            ],
+        },
+        "schema_version": {"major": 8, "minor": 20},
+    }
+
+
+def archive(read: Any, **more: bytes) -> bytes:
+    """The bytes of an archive of a program."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as made:
+        made.writestr(MODEL, json.dumps(read))
+        for name, data in more.items():
+            made.writestr(name, data)
+    return file.getvalue()
+
+
+def one(target: str, inputs: dict[str, Any], result: dict[str, Any], trace: str = "", **values: Any) -> bytes:
+    """The archive of one operator applied to `x`, and to others."""
+    given = {"x": tensor((2, 3)), **values}
+    return archive(program([node(target, inputs, ["y"], trace)], {**given, "y": result}, [*given], ["y"]))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_gradients_of_exported_modules_are_those_of_torch(client: Client, name: str):
+    with np.load(PROGRAMS / f"{name}.npz") as file:
+        expected = dict(file)
+    function = client.load(from_torch(PROGRAMS / f"{name}.pt2"))
+    assert function.parameters == ("x", "labels", "parameters")
+    value, tree = function.value_and_grad(expected["x"], expected["labels"], wrt="parameters")
+    found = dict(flatten(tree)[0])
+    np.testing.assert_allclose(value, expected["loss"], rtol=1e-12)
+    wanted = {key.removeprefix("gradient:"): array for key, array in expected.items() if key.startswith("gradient:")}
+    assert set(found) == set(wanted)
+    for key, gradient in wanted.items():
+        np.testing.assert_allclose(found[key], gradient, rtol=1e-9, atol=1e-13, err_msg=key)
+
+
+def operators() -> dict[str, tuple[bytes, dict[str, np.ndarray]]]:
+    """Programs of single operators with torch's numbers beside them."""
+    found = {}
+    with zipfile.ZipFile(PROGRAMS / "operators.zip") as file:
+        for name in file.namelist():
+            if name.endswith(".json"):
+                stem = name.removesuffix(".json")
+                with np.load(io.BytesIO(file.read(f"{stem}.npz"))) as numbers:
+                    found[stem] = archive(json.loads(file.read(name))), dict(numbers)
+    return found
+
+
+OPERATORS = operators()
+
+
+def numbered(numbers: dict[str, np.ndarray], kind: str) -> dict[int, np.ndarray]:
+    return {int(key.partition(":")[2]): array for key, array in numbers.items() if key.startswith(f"{kind}:")}
+
+
+def failure(client: Client, name: str) -> str:
+    """Why an operator's program has other values or gradients than torch; empty if it has not."""
+    data, numbers = OPERATORS[name]
+    function = client.load(from_torch(data))
+    function.executor = "numpy"
+    arguments = [*numbered(numbers, "argument").values()]
+    weights, gradients = numbered(numbers, "weights"), numbered(numbers, "gradient")
+    leaves, structure = flatten(function(*arguments), "result")
+    try:
+        for (_, ours), theirs in zip(leaves, numbered(numbers, "output").values(), strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-7, atol=1e-9)
+        nothing = [np.zeros(np.shape(x)) if np.asarray(x).dtype.kind == "f" else None for _, x in leaves]
+        cotangent = unflatten(structure, [weights.get(k, zero) for k, zero in enumerate(nothing)])
+        names = [function.parameters[k] for k in gradients]
+        pulled = function.vjp(*arguments, cotangent=cotangent, wrt=names)[1]
+        found = [pulled] if len(names) == 1 else [pulled[name] for name in names]
+        for ours, theirs in zip(found, gradients.values(), strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-8)
+    except AssertionError as error:
+        return " ".join(str(error).split())[:200]
+    return ""
+
+
+def test_operators_have_the_values_and_gradients_of_torch(embedded: Client):
+    assert {name: why for name in OPERATORS if (why := failure(embedded, name))} == {}
+    assert len(OPERATORS) >= 100
+
+
+def test_a_wrong_value_is_found(embedded: Client, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(TRANSLATORS, "cos", TRANSLATORS["exp"])
+    assert "Not equal" in failure(embedded, "cos")
+
+
+def test_a_wrong_gradient_is_found(embedded: Client, monkeypatch: pytest.MonkeyPatch):
+    # The value stays, and the derivative is lost.
+    monkeypatch.setitem(TRANSLATORS, "cos", lambda n, x: n.g.stop_gradient(n.g.cos(x.value)))
+    assert "Not equal" in failure(embedded, "cos")
+
+
+def test_wrt_chooses_parameters_and_buffers():
+    path = PROGRAMS / "convolutional.pt2"
+    made = from_torch(path, wrt=["network.9.bias", "network.1.running_mean"])
+    held = [name for name in made.graph.input_types if name.startswith("parameters")]
+    assert held == ["parameters.network.9.bias", "parameters.network.1.running_mean"]
+    assert set(made.arrays) == set(held)
+    with pytest.raises(InvalidRequest, match=r"'network.1.num_batches_tracked' is none of the module's real arrays"):
+        from_torch(path, wrt=["network.1.num_batches_tracked"])
+
+
+def test_numbers_among_the_examples_are_noted(embedded: Client):
+    read = program(
+        [node("aten.neg.default", {"self": of("x")}, ["y"])], {"x": tensor((2,)), "y": tensor((2,))}, ["x"], ["y"]
+    )
+    module = read["graph_module"]
+    module["signature"]["input_specs"].append({"constant_input": {"name": "eps", "value": {"as_float": 0.5}}})
+    call = module["module_call_graph"][0]["signature"]
+    named = spec("builtins.dict", [LEAF], '["eps"]')
+    call["in_spec"] = json.dumps([1, spec("builtins.tuple", [spec("builtins.tuple", [LEAF]), named])])
+    call["forward_arg_names"] = ["x", "eps"]
+    made = from_torch(archive(read))
+    assert made.notes == ("eps is 0.5, as it was when it was exported",)
+    np.testing.assert_array_equal(embedded.load(made)(np.ones(2)), [-1, -1])
+
+
+def test_trees_keep_their_shape(embedded: Client):
+    values = {name: tensor((2,)) for name in ("a", "b", "y")}
+    read = program(
+        [node("aten.mul.Tensor", {"self": of("a"), "other": of("b")}, ["y"])], values, ["a", "b"], ["y", "a"]
+    )
+    call = read["graph_module"]["module_call_graph"][0]["signature"]
+    tree = spec("builtins.dict", [LEAF, spec("builtins.list", [LEAF])], '["first", "rest"]')
+    nothing = spec("builtins.dict", [], "[]")
+    call["in_spec"] = json.dumps([1, spec("builtins.tuple", [spec("builtins.tuple", [tree]), nothing])])
+    call["out_spec"] = json.dumps([1, spec("builtins.dict", [LEAF, LEAF], '["product", "same"]')])
+    call["forward_arg_names"] = ["p"]
+    function = embedded.load(from_torch(archive(read)))
+    found = function({"first": np.array([2.0, 3.0]), "rest": [np.array([5.0, 7.0])]})
+    assert list(found) == ["product", "same"]
+    np.testing.assert_array_equal(found["product"], [10, 21])
+
+
+TRACE = (
+    'File "/home/me/model.py", line 12, in forward\n  File "/venv/site-packages/torch/nn/modules/a.py", line 3, in f'
+)
+OPEN = {"dtype": DOUBLE, "sizes": [{"as_expr": {"expr_str": "s0"}}]}
+MASK = {"as_optional_tensors": [{"as_tensor": {"name": "m"}}]}
+REFUSED = {
+    "an operator that draws": (
+        one("aten.bernoulli.p", {"self": of("x")}, tensor((2, 3)), TRACE),
+        Untraceable,
+        r"model.py:12: bernoulli.p 'y' of float64\[2,3\] cannot be imported: .*; call module.eval\(\) before",
+    ),
+    "an operator that is unknown": (
+        one("acme.fancy.default", {"self": of("x")}, tensor((2, 3))),
+        Untraceable,
+        r"acme.fancy.default 'y' of float64\[2,3\] cannot be imported: there is no translation of acme.fancy.default",
+    ),
+    "a mask that is computed": (
+        one("aten.index.Tensor", {"self": of("x"), "indices": MASK}, tensor((4,)), m=tensor((2, 3), BOOL)),
+        Untraceable,
+        r"a computed mask gives a shape that depends on numbers; choose by torch.where instead of x\[mask\]",
+    ),
+    "reals of 16 bits": (
+        one("aten._to_copy.default", {"self": of("x")}, tensor((2, 3), HALF), TRACE),
+        Untraceable,
+        "model.py:12: _to_copy.default 'y' of .* no graph has elements of float16; convert to float32 or float64",
+    ),
+    "an input of 16 bits": (
+        one("aten.neg.default", {"self": of("x")}, tensor((2, 3), HALF), x=tensor((2, 3), HALF)),
+        InvalidRequest,
+        "x is float16, and no graph takes such an array; give float32, float64, int64 or bool",
+    ),
+    "an open length": (
+        one("aten.neg.default", {"self": of("x")}, tensor((2, 3)), x=OPEN),
+        InvalidRequest,
+        "open lengths; export it without dynamic_shapes",
+    ),
+    "a shape that depends on numbers": (
+        one("aten.index.Tensor", {"self": of("x"), "indices": MASK}, OPEN, TRACE, m=tensor((2, 3), BOOL)),
+        Untraceable,
+        "model.py:12: index.Tensor 'y' of .* the shape of its result depends on numbers; choose by torch.where",
+    ),
+    "operands that do not fit": (
+        one("aten.mm.default", {"self": of("x"), "mat2": of("x")}, tensor((2, 3))),
+        Untraceable,
+        r"mm.default 'y' of float64\[2,3\], float64\[2,3\] cannot be imported",
+    ),
+    "another shape than the program tells": (
+        one("aten.neg.default", {"self": of("x")}, tensor((3, 2))),
+        Untraceable,
+        r"it gives float64\[2,3\] here, and float64\[3, 2\] in torch",
+    ),
+    "a value that nothing makes": (
+        one("aten.neg.default", {"self": of("z")}, tensor((2, 3))),
+        InvalidGraph,
+        "there is no value 'z' before it",
+    ),
+    "another schema": (archive({"schema_version": {"major": 9}}), InvalidGraph, "is of schema 9, and 8 is read"),
+    "two programs": (
+        archive({}, **{"archive/models/other.json": b"{}"}),
+        InvalidGraph,
+        "holds 2 programs; save one by torch.export.save",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_imported_is_refused_by_name(case: str):
+    source, error, said = REFUSED[case]
+    with pytest.raises(error, match=said):
+        from_torch(source)
+
+
+def test_a_file_takes_no_examples():
+    with pytest.raises(InvalidRequest, match="a file is a whole program, which takes no examples"):
+        from_torch(PROGRAMS / "mixer.pt2", np.ones(3))
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"PK", b"not an archive", archive(3), archive([]), archive({"schema_version": 8})]
+)
+def test_bytes_that_are_no_program_are_refused(data: bytes):
+    with pytest.raises(InvalidGraph):
+        from_torch(data)
+
+
+def rewritten(name: str, change: Any) -> bytes:
+    """The mixer's archive with one entry changed."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(PROGRAMS / "mixer.pt2") as given, zipfile.ZipFile(file, "w") as made:
+        for entry in given.namelist():
+            data = given.read(entry)
+            made.writestr(entry, change(data) if entry == name else data)
+    return file.getvalue()
+
+
+def changed_tensor(**more: Any) -> bytes:
+    def change(data: bytes) -> bytes:
+        config = json.loads(data)
+        payload = config["config"]["network.head.bias"]
+        payload |= {key: value for key, value in more.items() if key in payload}
+        payload["tensor_meta"] |= {key: value for key, value in more.items() if key in payload["tensor_meta"]}
+        return json.dumps(config).encode()
+
+    return rewritten("archive/data/weights/model_weights_config.json", change)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"use_pickle": True}, "network.head.bias is pickled, and nothing is unpickled"),
+        ({"sizes": [{"as_int": 1 << 40}]}, "there are 3 elements of it"),
+        ({"sizes": [{"as_int": -1}]}, "has the shape"),
+        ({"storage_offset": {"as_int": 2}}, "there are 3 elements of it"),
+        ({"strides": [{"as_int": -1}]}, "has the shape"),
+        ({"layout": 2}, "network.head.bias is sparse; make it dense"),
+        ({"path_name": "../../etc/passwd"}, "damaged"),
+        ({"dtype": 13}, "network.head.bias holds bfloat16"),
+    ],
+)
+def test_arrays_that_are_not_what_they_say_are_refused(more: dict[str, Any], said: str):
+    with pytest.raises(GradserveError, match=said):
+        from_torch(changed_tensor(**more))
+
+
+def test_damaged_programs_are_refused_with_typed_errors():
+    rng, refused = np.random.default_rng(5), 0
+    with zipfile.ZipFile(PROGRAMS / "mixer.pt2") as given:
+        text = given.read(MODEL)
+    for _ in range(60):
+        data = bytearray(text)
+        for at in rng.integers(0, len(data), 3):
+            data[at] = rng.integers(32, 127)
+        try:
+            from_torch(rewritten(MODEL, lambda _, data=data: bytes(data)))
+        except GradserveError:
+            refused += 1
+    assert refused > 20
+
+
+def test_archives_that_declare_too_much_are_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("gradserve.client.importers.aten.archive.MOST_BYTES", 1000)
+    with pytest.raises(LimitExceeded, match=r"declares .* bytes; the limit is 1000"):
+        from_torch(PROGRAMS / "mixer.pt2")
+
+
+def test_the_command_line_makes_a_graph_file(embedded: Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out, start = tmp_path / "loss.pb", tmp_path / "start.npz"
+    told = ["import", str(PROGRAMS / "mixer.pt2"), "-o", str(out)]
+    assert main([*told, "--initialisers", str(start)]) == 0
+    assert "parameters.network.head.bias: f64[3]" in capsys.readouterr().out
+    with np.load(start) as arrays, np.load(PROGRAMS / "mixer.npz") as expected:
+        value = embedded.load(out)(expected["x"], expected["labels"], *arrays.values())
+        np.testing.assert_allclose(value, expected["loss"], rtol=1e-12)
+    assert main([*told, "--loss", "mse"]) == 2
+    assert "--loss is not for files that end in .pt2" in capsys.readouterr().err
+
+
+def test_a_function_of_torch_given_to_be_traced_is_told_of_from_torch(
+    embedded: Client, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(sys.modules, "torch", types.ModuleType("torch"))
+
+    def relu(w: Any) -> Any:
+        raise TypeError(f"relu(): argument 'input' (position 1) must be Tensor, not {type(w).__name__}")
+
+    with pytest.raises(Untraceable, match=r"gives a traced array to torch.*client.load\(from_torch\(function"):
+        embedded.function(relu, np.ones(3))
+
+
+def test_reading_a_file_needs_no_torch():
+    code = "import sys; from gradserve.client.importers import from_torch; from_torch(sys.argv[1])"
+    code += "; print('torch' in sys.modules)"
+    asked = [sys.executable, "-c", code, str(PROGRAMS / "mixer.pt2")]
+    assert subprocess.run(asked, capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def test_the_documentation_is_that_of_the_table():
+    written = (REPOSITORY / "docs" / "TORCH.md").read_text(encoding="utf-8")
+    assert written == documentation(), "run: python -m gradserve.client.importers.aten > docs/TORCH.md"
+
+
+def test_nothing_that_is_translated_is_said_to_be_refused():
+    assert set(WAYS_ROUND).isdisjoint(TRANSLATORS)
