@@ -297,7 +297,9 @@ def test_a_file_takes_no_examples():
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"PK", b"not an archive", archive(3), archive([]), archive({"schema_version": 8})]
+    "data",
+    [b"", b"PK", b"not an archive", archive(3), archive([]), archive({"schema_version": 8})],
+    ids=["nothing", "the first letters", "no archive", "a number", "a list", "a version alone"],
 )
 def test_bytes_that_are_no_program_are_refused(data: bytes):
     with pytest.raises(InvalidGraph):
