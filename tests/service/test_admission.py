@@ -321,6 +321,11 @@ def test_memory_of_the_cluster_is_not_that_of_the_process():
         ticket.leave()
 
 
+def test_a_cluster_that_may_grow_is_given_what_it_grows_by():
+    limits = {kind: gate.adaptive.limit for kind, gate in admission(calls=64, max_workers=5).gates.items()}
+    assert limits == {"short": 2, "front-end": 2, "cluster": 10}
+
+
 def test_one_caller_may_have_its_share_and_no_more():
     gate = admission(calls=4, waiting=4, caller_share=0.5)
     mine = [gate.enter(1, Control(), "a") for _ in range(2)]

@@ -34,11 +34,10 @@ class Queues:
         self._max_queued, self._clock = settings.max_queued, clock
         self.room = Room(settings.room, settings.caller_share)
         patience = Patience(settings.queue_seconds, settings.queue_target)
-        least = settings.min_in_flight or workers
-        most = settings.max_in_flight
         self.door = Gate("door", patience, None, _DOOR_RATE)
         self.gates = {
-            kind: Gate(kind, patience, Adaptive(least, most), workers) for kind in (SHORT, FRONT_END, CLUSTER)
+            kind: Gate(kind, patience, Adaptive(settings.min_in_flight or least, settings.max_in_flight), workers)
+            for kind, least in {SHORT: workers, FRONT_END: workers, CLUSTER: _in_cluster(settings, workers)}.items()
         }
         self.shed = Counter(dict.fromkeys((*Amounts._fields, "max_queued", *settings.quotas), 0))
         self.delays = Row(DELAYS)
@@ -176,3 +175,8 @@ class Queues:
             if newest:
                 return max(newest, key=lambda pair: pair[1].item.since)
         return None
+
+
+def _in_cluster(settings: Settings, workers: int) -> int:
+    """Calls that may always be on the cluster: its pool grows by what waits behind the workers that it has."""
+    return 2 * max(workers, settings.max_workers or workers)

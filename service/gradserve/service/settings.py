@@ -127,7 +127,8 @@ class Settings:
     min_in_flight: Count | None = None
     """Calls of a kind that may run at once however slow they become; None means as many as there are workers.
 
-    The limit follows what is measured between this and `max_in_flight`.
+    On a cluster, which grows by what waits behind its workers, it means twice as many as it may have.
+    The limit follows what is measured, between this and `max_in_flight`.
     """
     caller_share: Share = 1.0
     """The most that one caller may have of each of these limits, as a share of it."""
