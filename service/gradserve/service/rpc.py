@@ -20,6 +20,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 
 from gradserve.ir.errors import InvalidRequest
+from gradserve.ir.limits import DEFAULT_LIMITS, GraphLimits
 from gradserve.questions.report import Report
 from gradserve.runtime.control import Control
 from gradserve.runtime.shared import Opened
@@ -119,7 +120,7 @@ class Rpc:
 
     def parse(self, data: bytes) -> Any:
         """The request message in these bytes."""
-        require_parseable(data, self._method.request.DESCRIPTOR)
+        require_parseable(data, self._method.request.DESCRIPTOR, self._method.graph_limits)
         try:
             message = self._method.request.FromString(data)
         except DecodeError:
@@ -201,9 +202,10 @@ class Method:
         metrics: Metrics,
         max_seconds: float,
         waits: Callable[[], None],
+        graph_limits: GraphLimits = DEFAULT_LIMITS,
     ) -> None:
         """Looks up once whatever a call will need; `waits` is called by threads of calls that are about to."""
-        self.waits = waits
+        self.waits, self.graph_limits = waits, graph_limits
         service = descriptor.containing_service
         self.name = f"{service.name}/{descriptor.name}"
         self.handler = handler
@@ -273,9 +275,12 @@ def methods_of(
     metrics: Metrics,
     max_seconds: float,
     waits: Callable[[], None],
+    graph_limits: GraphLimits = DEFAULT_LIMITS,
 ) -> dict[str, grpc.RpcMethodHandler[bytes, bytes]]:
     """The methods of a service by name, each with its handler."""
     return {
-        method.name: Method(method, handlers[method.name], admission, metrics, max_seconds, waits).grpc_handler()
+        method.name: Method(
+            method, handlers[method.name], admission, metrics, max_seconds, waits, graph_limits
+        ).grpc_handler()
         for method in service.methods
     }

@@ -143,7 +143,15 @@ class Server:
         programs = Programs(settings.plan_bytes, settings.limits)
         handlers = self._handlers(Context(front_end, cluster, settings.limits, programs, settings.front_end_bytes))
         for service in SERVICES:
-            methods = methods_of(service, handlers, self.admission, self.metrics, settings.max_seconds, threads.give_up)
+            methods = methods_of(
+                service,
+                handlers,
+                self.admission,
+                self.metrics,
+                settings.max_seconds,
+                threads.give_up,
+                settings.graph_limits,
+            )
             add_methods(self._server, service.full_name, methods)
         self._standard = Standard(self._server, [service.full_name for service in SERVICES])
         running.callback(self._standard.close)
