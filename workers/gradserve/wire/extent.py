@@ -20,7 +20,7 @@ SMALL_BYTES = 256 << 10
 """Messages up to this are not looked through: whatever they say, they take few MiB."""
 MOST_PARTS = 100_000
 """Parts of one kind, such as names, of which graphs have no limit of their own."""
-NUMBER_BYTES = 4 << 20
+NUMBER_BYTES = 3 << 20
 """Bytes of lists of whole numbers, each of which takes eight times as much once it is parsed."""
 _NUMBERS = "whole numbers"
 _OF_GRAPHS = {"Node": "nodes", "Input": "inputs", "Output": "outputs", "Origin": "origins"}
