@@ -15,6 +15,7 @@ import grpc
 from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
+from gradserve.ir.limits import GraphLimits
 from gradserve.questions.report import Report
 from gradserve.service.admission import Admission
 from gradserve.service.identity.authenticator import Identify, anonymous
@@ -32,6 +33,7 @@ class House:
 
     admission: Admission
     metrics: Metrics
+    graph_limits: GraphLimits
     max_seconds: float
     waits: Callable[[], None]
     """Called by threads of calls that are about to wait, or to take long."""

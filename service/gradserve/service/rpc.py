@@ -142,7 +142,7 @@ class Rpc:
 
     def parse(self, data: bytes) -> Any:
         """The request message in these bytes."""
-        require_parseable(data, self._method.request.DESCRIPTOR)
+        require_parseable(data, self._method.request.DESCRIPTOR, self._method.house.graph_limits)
         try:
             message = self._method.request.FromString(data)
         except DecodeError:

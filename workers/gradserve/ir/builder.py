@@ -173,8 +173,7 @@ class Builder:
         return result
 
     def __getattr__(self, name: str) -> Callable[..., Value]:
-        found = None if name.startswith("_") else self.op_set.find(name)
-        if found is None:
+        if name.startswith("_") or (found := self.op_set.find(name)) is None:
             raise AttributeError(f"there is no op called {name!r}")
         is_plain = not attribute_types(found) and not found.calls_functions
         emit = functools.partial(self._emit_plain, plain_op(found)) if is_plain else functools.partial(self.emit, name)

@@ -14,22 +14,21 @@ from typing import Any, NamedTuple
 from google.protobuf.descriptor import FieldDescriptor
 
 from gradserve.ir.errors import InvalidRequest, LimitExceeded
+from gradserve.ir.limits import DEFAULT_LIMITS, GraphLimits
 
 SMALL_BYTES = 256 << 10
 """Messages up to this are not looked through: whatever they say, they take few MiB."""
 MOST_PARTS = 100_000
-"""Parts of one kind, such as nodes or names."""
-NUMBER_BYTES = 4 << 20
+"""Parts of one kind, such as names, of which graphs have no limit of their own."""
+NUMBER_BYTES = 3 << 20
 """Bytes of lists of whole numbers, each of which takes eight times as much once it is parsed."""
 _NUMBERS = "whole numbers"
-_MOST: Mapping[str, int] = {
-    _NUMBERS: NUMBER_BYTES,
-    "TensorType": 250_000,
-    "Dimension": 1_000_000,
-    "AttributesEntry": 400_000,
-    "Attribute": 400_000,
-}
-"""Of these there may be several for each node of a graph."""
+_OF_GRAPHS = {"Node": "nodes", "Input": "inputs", "Output": "outputs", "Origin": "origins"}
+"""What graphs have limits for, by the message that says it."""
+_OF_NODES = {"TensorType": 3, "Dimension": 10, "AttributesEntry": 4, "Attribute": 4}
+"""How many of these there may be for each node that a graph may have."""
+_TOLD = 1_200_000
+"""How many parts of a graph are told exactly; more are not waited for."""
 _DEPTH = 100
 """What protobuf takes of messages in each other."""
 _ONE_BY_ONE = 4
@@ -49,8 +48,10 @@ class _Field(NamedTuple):
     inner: Any = None
 
 
-def require_parseable(data: bytes, descriptor: Any) -> None:
+def require_parseable(data: bytes, descriptor: Any, limits: GraphLimits = DEFAULT_LIMITS) -> None:
     """Refuses the bytes of a message, described so, that would take far more memory than they are long.
+
+    `limits` are those of a graph in it.
 
     Raises:
         LimitExceeded: it has too many parts.
@@ -58,14 +59,20 @@ def require_parseable(data: bytes, descriptor: Any) -> None:
     """
     if len(data) > SMALL_BYTES:
         try:
-            _Walk(data).over(0, len(data), descriptor, 0)
+            walk = _Walk(data, limits)
+            walk.over(0, len(data), descriptor, 0)
+            walk.refuse_over()
         except IndexError:
             raise InvalidRequest("the bytes are cut off amid a field") from None
 
 
 class _Walk:
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, limits: GraphLimits) -> None:
         self._data = data
+        self._limits = limits
+        self._over = ""
+        self._most = {_NUMBERS: NUMBER_BYTES} | {name: each * limits.nodes for name, each in _OF_NODES.items()}
+        self._most |= {name: getattr(limits, limit) for name, limit in _OF_GRAPHS.items()}
         self._counts: Counter[str] = Counter()
 
     def over(self, at: int, end: int, descriptor: Any, depth: int) -> None:
@@ -81,7 +88,7 @@ class _Walk:
                 if field is not None:
                     counted, inner = field
                     self._count(counted, length if counted is _NUMBERS else 1)
-                    if inner is not None and length > _LEAF_BYTES:
+                    if inner is not None and length > _LEAF_BYTES and not self._over:
                         self.over(at, min(at + length, end), inner, depth + 1)
                 at += length
             elif kind == 0:
@@ -112,10 +119,20 @@ class _Walk:
 
     def _count(self, counted: str, count: int) -> None:
         self._counts[counted] += count
-        most = _MOST.get(counted, MOST_PARTS)
-        if self._counts[counted] > most:
-            what = f"more than {most} bytes of" if counted is _NUMBERS else f"more than {most} times"
-            raise LimitExceeded("message_parts", f"the request has {what} {counted}")
+        most = self._most.get(counted, MOST_PARTS)
+        if self._counts[counted] <= most:
+            return
+        if counted in _OF_GRAPHS and self._counts[counted] < _TOLD:
+            self._over = counted  # the rest is counted, to tell how many there are, and not entered
+            return
+        self.refuse_over()
+        what = f"more than {most} bytes of" if counted is _NUMBERS else f"more than {most} times"
+        raise LimitExceeded("message_parts", f"the request has {what} {counted}")
+
+    def refuse_over(self) -> None:
+        """Refuses a graph with more parts than it may have, if that was seen."""
+        if self._over:
+            self._limits.require(**{_OF_GRAPHS[self._over]: self._counts[self._over]})
 
 
 @functools.cache

@@ -9,7 +9,6 @@ import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +31,7 @@ _PASSING = "passing-"
 """What the names of folders begin with that end with their service."""
 _GRAPHS_PART = 16
 """One part in so many of what a URL may hold is for graphs."""
+_WRITABLE = 0o022
 _FREE_PART = 2
 """A folder takes no more than one part in so many of what is free on its disk, and of what it has already."""
 
@@ -44,8 +44,6 @@ class Place:
     graphs: Objects
     shared: bool
     """Whether other processes may look for what one has kept there."""
-    used: Callable[[], int]
-    """The bytes taken there, as far as it is known."""
 
 
 def opened(settings: Settings, running: ExitStack) -> Place | None:
@@ -81,7 +79,7 @@ def _own_folder(settings: Settings, running: ExitStack) -> Path:
     home = os.environ.get("XDG_STATE_HOME") or Path("~/.local/state").expanduser()
     state = Path(home) / "gradserve"
     state.mkdir(0o700, parents=True, exist_ok=True)
-    _require_own(state)
+    _require_own(state, closed=_WRITABLE)  # what is in it is closed altogether
     if settings.port or settings.address.startswith("unix"):
         return state / ("at-" + re.sub(r"[^\w.]+", "-", settings.address))
     return _passing(state, running)
@@ -105,8 +103,8 @@ def _passing(state: Path, running: ExitStack) -> Path:
     return made
 
 
-def _require_own(folder: Path) -> None:
-    """Refuses a folder that others can write to, or that is another's.
+def _require_own(folder: Path, closed: int = 0o077) -> None:
+    """Refuses a folder that is another's, or that gives others one of these rights.
 
     Raises:
         OSError: it is such a one.
@@ -116,7 +114,7 @@ def _require_own(folder: Path) -> None:
         raise OSError(f"{folder} is no folder; name another store")
     if known.st_uid != os.geteuid():
         raise OSError(f"{folder} belongs to user {known.st_uid}; name a folder of our own, such as one below it")
-    if known.st_mode & 0o077:
+    if known.st_mode & closed:
         raise OSError(f"{folder} is open to other users; close it by chmod 700, or name another store")
 
 
@@ -130,7 +128,7 @@ def _folder(root: Path, settings: Settings) -> Place:
         Folder(root / name, drafts, space, check) for name, check in (("blobs", is_named), ("graphs", is_sealed))
     )
     _logger.info("graphs and blobs are kept in %s, up to %d MiB", root, space.capacity >> 20)
-    return Place(blobs, graphs, bool(settings.store), lambda: space.used)
+    return Place(blobs, graphs, shared=bool(settings.store))
 
 
 def _is_local(system: AbstractFileSystem) -> bool:
@@ -141,4 +139,4 @@ def _remote(settings: Settings, system: AbstractFileSystem, path: str) -> Place:
     of_graphs = settings.store_bytes // _GRAPHS_PART
     blobs = Remote(system, f"{path}/blobs", settings.store_bytes - of_graphs, is_named)
     graphs = Remote(system, f"{path}/graphs", of_graphs, is_sealed)
-    return Place(blobs, graphs, True, lambda: blobs.used + graphs.used)
+    return Place(blobs, graphs, shared=True)
