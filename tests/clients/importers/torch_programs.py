@@ -200,9 +200,25 @@ def write_modules() -> None:
         print(name, float(loss), len(data), (FOLDER / f"{name}.npz").stat().st_size)
 
 
+def _targets(path: Path) -> set[str]:
+    """The operators of a program."""
+    program = json.loads(zipfile.ZipFile(path).read("archive/models/model.json"))
+    return {node["target"] for node in program["graph_module"]["graph"]["nodes"]}
+
+
+def _covering(programs: dict[Path, set[str]]) -> list[Path]:
+    """Few of these programs, small ones first, that have all operators of all."""
+    found, seen = [], set[str]()
+    for path in sorted(programs, key=lambda path: (len(programs[path]), path.stat().st_size, path.name)):
+        if not programs[path] <= seen:
+            found.append(path)
+            seen |= programs[path]
+    return found
+
+
 def write_operators(folder: Path) -> None:
     """The programs of single operators, and their numbers, in one file."""
-    kept = sorted(folder.glob("*.pt2"))
+    kept = _covering({path: _targets(path) for path in folder.glob("*.pt2")})
     with zipfile.ZipFile(FOLDER / "operators.zip", "w") as made:
         for path in kept:
             program = json.loads(zipfile.ZipFile(path).read("archive/models/model.json"))

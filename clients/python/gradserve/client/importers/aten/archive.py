@@ -163,10 +163,9 @@ def _array(archive: zipfile.ZipFile, folder: str, key: str, payload: Mapping[str
     meta, layout = Meta.of(told), told["layout"]
     if layout != _STRIDED:
         raise Malformed(f"{key} is sparse; make it dense by .to_dense()")
-    try:
-        dtype = np.dtype(meta.dtype)
-    except TypeError:
-        raise Unsupported(f"{key} holds {meta.dtype}, and no graph has such elements", "call module.float()") from None
+    if meta.dtype not in _DTYPES.values():
+        raise Unsupported(f"{key} holds {meta.dtype}, and no graph has such elements", "call module.float()")
+    dtype = np.dtype(meta.dtype)
     elements = np.frombuffer(archive.read(f"{folder}{payload['path_name']}"), dtype)
     strides, offset = [int(n["as_int"]) for n in told["strides"]], int(told["storage_offset"]["as_int"])
     last = offset + sum((n - 1) * stride for n, stride in zip(meta.shape, strides, strict=True))

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import io
+import sys
+import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -13,8 +17,10 @@ import torch
 from torch.utils import _pytree as pytree
 
 from gradserve.ir.errors import InvalidRequest, Untraceable
+from gradserve.ir.graph import Origin
 
 _PLAIN = "take and return tensors in dicts, lists and tuples, and call operators of torch alone"
+_NOT_THE_AUTHORS = {"torch", "gradserve", *sys.stdlib_module_names} - {"__main__"}
 _WAY_ROUND = "choose by torch.where instead of `if` on numbers, and keep shapes and loops free of them"
 
 
@@ -34,14 +40,21 @@ class _Function(torch.nn.Module):  # type: ignore[misc]  # where there is no tor
 
 def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function, with tuples in the place of named ones, which archives do not know."""
+    _keep_lines_of(function)
 
     @functools.wraps(function)
     def forward(*arguments: Any, **named: Any) -> Any:
-        # Torch keeps the lines below a frame of this name.
         made = function(*arguments, **named)
         return tuple(made) if isinstance(made, tuple) else made
 
     return forward
+
+
+def _keep_lines_of(function: Callable[..., Any]) -> None:
+    """Has torch keep the lines of this function with its nodes, where it would keep those of `forward` alone."""
+    register = getattr(torch.fx.proxy, "_register_stack_trace_anchor", None)
+    if register is not None:
+        register(inspect.unwrap(function))
 
 
 def name_of(source: Any) -> str:
@@ -82,8 +95,18 @@ def _program(source: Any, examples: Sequence[Any], named: Mapping[str, Any]) -> 
         return torch.export.export(module, given, others, strict=False)
     except Exception as error:  # torch's are of many kinds, and the author's code may raise any
         raise Untraceable(
-            f"torch.export cannot follow {name_of(source)}: {type(error).__name__}: {_first_line(error)}; {_WAY_ROUND}"
+            f"{_where(error)}torch.export cannot follow {name_of(source)}: "
+            f"{type(error).__name__}: {_first_line(error)}; {_WAY_ROUND}"
         ) from error
+
+
+def _where(error: BaseException) -> str:
+    """The author's line that an error came from, if there is one."""
+    frames = [
+        (frame.f_globals.get("__name__", ""), frame, line) for frame, line in traceback.walk_tb(error.__traceback__)
+    ]
+    own = [each[1:] for each in frames if each[0].partition(".")[0] not in _NOT_THE_AUTHORS]
+    return f"{Origin(PurePath(own[-1][0].f_code.co_filename).name, own[-1][1])}: " if own else ""
 
 
 def _first_line(error: BaseException) -> str:

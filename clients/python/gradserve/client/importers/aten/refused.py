@@ -16,6 +16,7 @@ WAYS_ROUND: dict[str, str] = {
     **dict.fromkeys(("nonzero", "masked_select", "unique_dim", "_unique2", "unique_consecutive"), _BY_NUMBERS),
     **dict.fromkeys(("bincount", "repeat_interleave", "nonzero_static"), _BY_NUMBERS),
     **dict.fromkeys(("as_strided", "as_strided_scatter"), "use views, slices and torch.gather, which say no layout"),
+    **dict.fromkeys(("_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa"), "leave antialias out"),
     "_local_scalar_dense": "leave .item(), float(x) and int(x) out: a tensor without axes is a number",
     **dict.fromkeys(("_fft_r2c", "_fft_c2r", "_fft_c2c", "stft", "istft"), _SPECTRAL),
 }

@@ -16,6 +16,7 @@ from gradserve.client.importers.aten.operators import (
     products,
     reductions,
     resizing,
+    special,
 )
 
 __all__ = [
@@ -34,4 +35,5 @@ __all__ = [
     "products",
     "reductions",
     "resizing",
+    "special",
 ]

@@ -9,7 +9,6 @@ import numpy as np
 from gradserve.client.importers.aten.table import Given, Node, Result, Scalar, translates
 from gradserve.client.importers.lax import elementwise as lax
 from gradserve.client.importers.lax.elements import Operand, bits_of
-from gradserve.client.importers.lax.special import polygamma, zeta
 from gradserve.ir.builder import Value
 from gradserve.numpy import elementwise, logic, probability, special, ufuncs
 
@@ -34,14 +33,6 @@ _COMPOSED: dict[str, Callable[[Value], Value]] = {
 }
 """Functions of one real that `gradserve.numpy` has."""
 _ROUNDED: dict[str, Callable[[Value], Value]] = {"floor": ufuncs.floor, "ceil": ufuncs.ceil, "trunc": ufuncs.trunc}
-_BESSEL = {
-    **{"i0": ("bessel_i", 0.0), "special_i0": ("bessel_i", 0.0), "special_i1": ("bessel_i", 1.0)},
-    **{"special_i0e": ("bessel_ie", 0.0), "special_i1e": ("bessel_ie", 1.0)},
-    **{"special_bessel_j0": ("bessel_j", 0.0), "special_bessel_j1": ("bessel_j", 1.0)},
-    **{"special_bessel_y0": ("bessel_y", 0.0), "special_bessel_y1": ("bessel_y", 1.0)},
-    **{"special_modified_bessel_i0": ("bessel_i", 0.0), "special_modified_bessel_i1": ("bessel_i", 1.0)},
-    **{"special_modified_bessel_k0": ("bessel_k", 0.0), "special_modified_bessel_k1": ("bessel_k", 1.0)},
-}
 _NAN_LOSES: dict[str, Callable[[Value, Value], Value]] = {"fmax": ufuncs.fmax, "fmin": ufuncs.fmin}
 
 
@@ -57,18 +48,12 @@ def _enter_rounded(name: str, function: Callable[[Value], Value]) -> None:
     translates(name)(lambda n, x: function(x.value) if x.is_float else x.value)
 
 
-def _enter_bessel(name: str, op: str, order: float) -> None:
-    translates(name)(lambda n, x: n.g.emit(op, n.of(x), order=order))
-
-
 for _name, _op in _REAL.items():
     _enter_real(_name, _op)
 for _name, _function in _COMPOSED.items():
     _enter_composed(_name, _function)
 for _name, _function in _ROUNDED.items():
     _enter_rounded(_name, _function)
-for _name, (_op, _order) in _BESSEL.items():
-    _enter_bessel(_name, _op, _order)
 
 
 @translates("neg", "abs", "sign", "sgn")
@@ -213,18 +198,6 @@ def _xlogy(n: Node, x: Given, y: Given) -> Result:
     return function(*n.g.align([n.of(x), n.of(y)]))
 
 
-@translates("igamma", "igammac")
-def _igamma(n: Node, a: Operand, x: Operand) -> Result:
-    """The regularised incomplete gamma functions."""
-    return n.g.emit("gammainc" if n.name == "igamma" else "gammaincc", *n.g.align([n.of(a), n.of(x)]))
-
-
-@translates("polygamma")
-def _polygamma(n: Node, order: int, x: Operand) -> Result:
-    """The derivative of digamma of that order."""
-    return polygamma(n.g, Operand(n.g.constant(float(order)), np.dtype(np.float64)), n.operand(x))
-
-
 @translates("heaviside")
 def _heaviside(n: Node, x: Given, y: Given) -> Result:
     """0 where x is negative, 1 where it is positive, else y."""
@@ -295,9 +268,3 @@ def _logit(n: Node, x: Operand, eps: float | None = None) -> Result:
 def _log_sigmoid(n: Node, x: Operand) -> Result:
     """The logarithm of the sigmoid."""
     return [special.log_expit(x.value), None]
-
-
-@translates("special_zeta")
-def _hurwitz(n: Node, x: Given, q: Given) -> Result:
-    """Hurwitz's zeta function of known exponents."""
-    return zeta(n.g, *(Operand(each, n.dtype) for each in n.g.align([n.of(x), n.of(q)])))

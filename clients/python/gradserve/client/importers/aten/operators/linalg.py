@@ -40,13 +40,17 @@ def _cholesky(n: Node, x: Operand, upper: bool = False, *, check_errors: bool = 
     return [systems.cholesky(_symmetric(n, x.value, upper), upper), *_no_info(n)]
 
 
+def _of_triangle(n: Node, x: Value, upper: bool) -> Value:
+    """The symmetric matrix of one triangle, which is not differentiated."""
+    kept = (np.triu if upper else np.tril)(np.ones(x.shape[-2:], np.bool_))
+    return n.g.stop_gradient(n.g.select(n.g.constant(kept), x, lax.transposed(n.g, x)))
+
+
 def _symmetric(n: Node, x: Value, upper: bool) -> Value:
     """The symmetric matrix of one triangle, whose derivative torch lays on both."""
-    g, turned = n.g, lax.transposed(n.g, x)
-    mean = g.mul(g.add(x, turned), 0.5)
-    kept = (np.triu if upper else np.tril)(np.ones(x.shape[-2:], np.bool_))
-    value = g.select(g.constant(kept), x, turned)
-    return g.add(g.stop_gradient(value), g.sub(mean, g.stop_gradient(mean)))
+    g = n.g
+    mean = g.mul(g.add(x, lax.transposed(g, x)), 0.5)
+    return g.add(_of_triangle(n, x, upper), g.sub(mean, g.stop_gradient(mean)))
 
 
 @translates("_linalg_solve_ex")
@@ -85,9 +89,10 @@ def _triangular(n: Node, a: Operand, b: Operand, left: bool, lower: bool, transp
 @translates("_linalg_eigh")
 def _eigh(n: Node, x: Operand, uplo: str = "L", compute_v: bool = True) -> Result:
     """Eigenvalues in ascending order, and eigenvectors as columns, of symmetric matrices."""
+    matrix = _symmetric(n, x.value, uplo == "U")
     if not compute_v:
-        return [decompositions.eigvalsh(x.value, uplo), None]
-    found = decompositions.eigh(x.value, uplo)
+        return [decompositions.eigvalsh(matrix, uplo), None]
+    found = decompositions.eigh(matrix, uplo)
     return [found.eigenvalues, found.eigenvectors]
 
 
@@ -119,6 +124,6 @@ def _matrix_exp(n: Node, x: Operand) -> Result:
 @translates("linalg_pinv")
 def _pinv(n: Node, x: Operand, *, atol: object = None, rtol: object = None, hermitian: bool = False) -> Result:
     """The pseudo-inverse of matrices."""
-    if atol is not None or rtol is not None:
-        raise n.refuse("its tolerance is told", "leave atol and rtol out")
-    return decompositions.pinv(x.value, hermitian=hermitian)
+    if atol is not None or rtol is not None or hermitian:
+        raise n.refuse("its tolerance is told, or it reads one triangle", "leave atol, rtol and hermitian out")
+    return decompositions.pinv(x.value)

@@ -42,27 +42,6 @@ def _nearest(
     return found
 
 
-@translates("_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa")
-def _smoothed(
-    n: Node,
-    x: Operand,
-    output_size: Sequence[int] | None,
-    align_corners: bool,
-    scale_factors: Sequence[float] | None = None,
-    *more: float,
-) -> Result:
-    """As without smoothing, the kernel as wide as the new elements are where these are further apart."""
-    found, cubic = x.value, n.name == "_upsample_bicubic2d_aa"
-    kernel, reach = (sampling.cubic(-0.5), 2) if cubic else (sampling.linear, 1)
-    for axis, length, wanted, step in _scales(n, x, _told(scale_factors, more)):
-        places = _places(length, wanted, step, align_corners)
-        if align_corners and wanted > 1:
-            step = (length - 1) / (wanted - 1)
-        shares = sampling.matrix(kernel, reach, places, length, min(1 / step, 1.0) if step else 1.0, True)
-        found = times(n, shares, found, axis)
-    return found
-
-
 @translates("upsample_linear1d", "upsample_bilinear2d", "upsample_trilinear3d", "upsample_bicubic2d")
 def _interpolated(
     n: Node,
