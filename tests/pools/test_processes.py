@@ -18,6 +18,8 @@ from gradserve.pools.local.passing import LARGE_BYTES, MOST_FILES, Cargo, close,
 from gradserve.pools.local.pool import LocalPool
 from gradserve.runtime.control import Control
 from tests.pools.works import bits, indefinite, long_work, one_input, one_long_step, outer_schedule, squares
+from tests.system import exposure
+from tests.system.processes import starve
 
 
 @pytest.fixture(scope="module")
@@ -125,8 +127,8 @@ def test_a_chunk_that_costs_every_process_its_life_is_given_up_and_others_go_on(
 
 def test_a_process_without_memory_says_so_and_goes_on(lone):
     (pid,) = lone.processes.pids
-    has_mapped = psutil.Process(pid).memory_info().vms
-    before = resource.prlimit(pid, resource.RLIMIT_AS, (has_mapped + (40 << 20), resource.RLIM_INFINITY))
+    before = resource.prlimit(pid, resource.RLIMIT_AS)
+    starve(psutil.Process(pid), room=40 << 20)
     with pytest.raises(NumericalFailure, match="allocate"):
         list(lone.run(one_input(outer_schedule(9000), np.ones(9000)), Control.after(60)))
     resource.prlimit(pid, resource.RLIMIT_AS, before)
@@ -159,6 +161,12 @@ def test_closing_the_pool_ends_who_waits_and_the_processes(lone):
     assert until(lambda: not psutil.pid_exists(begun.pid))
     with pytest.raises(Unavailable):
         list(lone.run(heavy(), Control()))
+
+
+def test_a_process_listens_nowhere(lone):
+    family = exposure.family(Begun(lone).pid)
+    assert exposure.ports(family) == set()
+    assert exposure.unix_sockets(family) == set()
 
 
 OWNER = """

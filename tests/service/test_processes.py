@@ -148,6 +148,14 @@ def test_a_process_that_dies_is_replaced_and_no_call_is_lost(shared):
     assert len(shared.front_ends) == PROCESSES
 
 
+def test_a_process_that_stands_still_is_replaced(service):
+    running = service()
+    victim = running.front_ends[0]
+    victim.suspend()
+    running.await_values(process_restarts_total=1, processes=PROCESSES)
+    assert victim.pid not in [each.pid for each in running.front_ends]
+
+
 def test_metrics_are_those_of_all_processes(shared):
     before = shared.values()
     channels, stubs = connect(shared, 12)

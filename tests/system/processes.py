@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import threading
 import time
 
@@ -19,6 +20,23 @@ def is_actor(process: psutil.Process) -> bool:
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return False
     return title.startswith("ray::Worker")
+
+
+def heavy_processes(service_pid: int) -> list[psutil.Process]:
+    """The processes that heavy work runs in without a cluster."""
+    return [p for p in psutil.Process(service_pid).children(recursive=True) if is_heavy(p)]
+
+
+def is_heavy(process: psutil.Process) -> bool:
+    try:
+        return "gradserve.pools.local.worker" in process.cmdline()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
+
+
+def starve(process: psutil.Process, room: int = 64 << 20) -> None:
+    """Lets a process have no more than so many bytes beyond those that it has: a larger allocation fails."""
+    resource.prlimit(process.pid, resource.RLIMIT_AS, (process.memory_info().vms + room, resource.RLIM_INFINITY))
 
 
 class Killer(threading.Thread):

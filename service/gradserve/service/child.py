@@ -11,13 +11,14 @@ import time
 from collections.abc import Mapping
 from multiprocessing import Pipe
 
+from gradserve.runtime.still import stands_still
 from gradserve.service.reports import Counted, Failed
 from gradserve.service.settings import Settings
 from gradserve.service.together import Snapshot
 
 _logger = logging.getLogger(__name__)
 
-ASK_SECONDS = 5.0
+ASK_SECONDS = 4.0
 """How often a process is asked what it has counted: what it counts after that and before it is killed is lost."""
 SILENT_SECONDS = 60.0
 """How long a process may leave that unanswered; then it counts as stuck and is killed."""
@@ -72,6 +73,7 @@ class Child:
 
     def watch(self) -> int:
         """Takes down what it tells until it has ended; returns its exit status."""
+        looks_still = 0
         while True:
             try:
                 if self._connection.poll(ASK_SECONDS):
@@ -79,6 +81,11 @@ class Child:
                     continue
                 self._ask()
             except (EOFError, OSError):
+                break
+            looks_still = looks_still + 1 if stands_still(self.pid) else 0
+            if looks_still > 1:
+                _logger.error("%s stands still, stopped by a signal, and is killed", self._name)
+                self.kill()
                 break
             if time.monotonic() - self._heard > SILENT_SECONDS:
                 _logger.error("%s has not answered for %g s and is killed", self._name, SILENT_SECONDS)

@@ -72,6 +72,8 @@ class Supervisor(Collector):
         self.failure = ""
         """Why the service cannot go on; empty while it can."""
         self._failed, self._stopping = threading.Event(), threading.Event()
+        self._has_ray = threading.Event()
+        self._has_ray.set()
         self._lock = threading.Lock()
         self._children: dict[int, Child] = {}
         self._watchers: list[threading.Thread] = []
@@ -125,6 +127,7 @@ class Supervisor(Collector):
     def stop(self) -> None:
         """Lets calls in flight end within the grace period, then ends everything."""
         self._stopping.set()
+        self._has_ray.set()
         self.cut_off()
         until = time.monotonic() + self.settings.grace + _END_SECONDS
         for watcher in self._watchers:
@@ -134,6 +137,7 @@ class Supervisor(Collector):
     def _end(self) -> None:
         """Ends what still runs at once."""
         self._stopping.set()
+        self._has_ray.set()
         with self._lock:
             for child in self._children.values():
                 child.kill()
@@ -147,6 +151,7 @@ class Supervisor(Collector):
     def _heal(self, reason: str) -> None:
         """Starts our Ray cluster again, and then the processes: those of before know none but the lost one."""
         _logger.error("the Ray cluster is lost: %s; it is started again", reason)
+        self._has_ray.clear()
         self._ray.close()
         pause = _FIRST_PAUSE
         while not self._stopping.is_set():
@@ -160,6 +165,7 @@ class Supervisor(Collector):
         with self._lock:
             for child in self._children.values():
                 child.kill()
+        self._has_ray.set()
 
     def _start(self, number: int) -> Child:
         with self._lock:
@@ -181,6 +187,7 @@ class Supervisor(Collector):
             pause = _FIRST_PAUSE if time.monotonic() - started > _EARLY_SECONDS else min(_LONGEST_PAUSE, 2 * pause)
             if self._stopping.wait(pause):
                 return
+            self._has_ray.wait()
             child, started = self._start(number), time.monotonic()
             self._restarts.inc()
             if self._stopping.is_set():  # perhaps just after all others had been told

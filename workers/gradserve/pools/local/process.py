@@ -18,6 +18,7 @@ from gradserve.pools.local.messages import Broke, ChunkCall, Ran
 from gradserve.pools.local.passing import Held, close, receive, send, unloaded
 from gradserve.pools.replies import Declined, Done, Failed, Reply
 from gradserve.runtime.shared import AVAILABLE
+from gradserve.runtime.still import stands_still
 
 STOP_SECONDS = 0.5
 """How long a chunk that nobody wants any more may take to its next step; then its process is ended."""
@@ -116,17 +117,10 @@ class Process:
             if asked is not None and now - asked > STOP_SECONDS:
                 self.end()
                 raise Cancelled("the work was stopped amid a step, and its process ended")
-            still = (still or now) if self._stands_still() else None
+            still = (still or now) if stands_still(self.pid) else None
             if still is not None and now - still > STILL_SECONDS:
                 self.end()
                 raise DiedError(f"process {self.pid} stood still for {STILL_SECONDS:g} s, stopped by a signal")
-
-    def _stands_still(self) -> bool:
-        """Whether a signal has stopped it: it neither works then nor dies."""
-        try:
-            return os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
-        except ChildProcessError:  # it has ended
-            return False
 
     def _epitaph(self, error: Exception) -> str:
         status = self._process.wait()

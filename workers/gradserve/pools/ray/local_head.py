@@ -30,6 +30,7 @@ from ray._private.node import Node
 from ray._private.parameter import RayParams
 
 from gradserve.ir.errors import Unavailable
+from gradserve.runtime.still import stands_still
 
 _READY = re.compile(r"gradserve-head at (\S+) of ([\d ]+)")
 _END_SECONDS = 10.0
@@ -199,7 +200,7 @@ def _end_of(parts: Mapping[str, subprocess.Popen[bytes]]) -> str:
         for kind, process in parts.items():
             if process.poll() is not None:
                 return f"its {kind} ended with status {process.returncode}"
-            if os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is None:
+            if not stands_still(process.pid):
                 still[kind] = now
             elif now - still[kind] > _STILL_SECONDS:
                 return f"its {kind} stood still for {_STILL_SECONDS:g} s, stopped by a signal"
