@@ -118,7 +118,7 @@ class Slopes:
         wide = widening(1 - confidence, count) / np.sqrt(count) if count > 1 else np.inf
         half_widths = {}
         for name, each in means.entries.items():
-            deviation = np.sqrt(each.squares / max(count - 1, 1))
+            deviation = np.hypot(np.sqrt(each.squares / max(count - 1, 1)), each.lost)
             sampling = wide * deviation if count > 1 else np.full_like(deviation, np.inf)
             half_widths[name] = np.asarray(sampling + ROUNDING * self._epsilon * each.largest)
         return Gradient(means.values, half_widths, self._report)
