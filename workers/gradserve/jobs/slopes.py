@@ -80,13 +80,15 @@ def with_gradient(context: Context, question: EstimateTrace, answer: TraceEstima
     return replace(answer, gradient=found.values, gradient_half_widths=found.half_widths, report=report)
 
 
-def schedule(context: Context, question: EstimateTrace | EstimateSpectrum, count: int, check: Check) -> SweepSchedule:
-    """How the gradient of an estimate from so many vectors will be run.
+def schedules(
+    context: Context, question: EstimateTrace | EstimateSpectrum, count: int, check: Check
+) -> list[SweepSchedule]:
+    """How the gradient of an estimate from so many vectors will be run: chunks of one size after others.
 
     Raises:
         InvalidRequest, NotDifferentiable, LimitExceeded: it cannot be.
     """
-    return Slopes(context, question.call, question.wrt, Control()).schedule(count, check)
+    return Slopes(context, question.call, question.wrt, Control()).schedules(count, check)
 
 
 class Slopes:
@@ -102,13 +104,14 @@ class Slopes:
         self._epsilon = epsilon_of(call.graph)
         self._report = Report()
 
-    def schedule(self, count: int, check: Check) -> SweepSchedule:
-        """How the gradients of so many pairs will be run.
+    def schedules(self, count: int, check: Check) -> list[SweepSchedule]:
+        """How the gradients of so many pairs will be run: chunks of one size after others.
 
         Raises:
             InvalidRequest, NotDifferentiable, LimitExceeded: they cannot be.
         """
-        return self._cut.whole(count, self._context, check).schedule(self._context, check)
+        pieces = self._cut.pieces(0, count, self._context, check)
+        return [sweep.schedule(self._context, check) for sweep, _ in pieces]
 
     def mean(self, count: int, pair: Pair, data: Mapping[str, Array], confidence: float) -> Gradient:
         """The mean over so many pairs, each entry with an interval as long as that of normal samples."""
