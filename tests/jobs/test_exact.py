@@ -70,6 +70,14 @@ def test_the_way_that_is_predicted_to_take_less_is_taken(context, passes, monkey
     assert by_pass.report.flops < by_columns.report.flops
 
 
+@pytest.mark.parametrize("estimator", Estimator)
+def test_a_matrix_without_entries_has_the_trace_zero(context, estimator):
+    g = builder()
+    graph = g.build({"loss": total(g, g.input("x", real(0)))})
+    last = estimates(context, call_of(graph, {"x": np.zeros(0)}), estimator=estimator)[-1]
+    assert (last.value, last.lower, last.upper) == (0.0, 0.0, 0.0)
+
+
 def test_a_pass_over_a_limit_is_not_taken(context, passes, monkeypatch):
     monkeypatch.setattr(Products, "_directions", 1 << 16)
     narrow = replace(context, limits=Limits(peak_bytes=16 << 20))

@@ -11,6 +11,7 @@ from gradserve.estimation import scaling
 from gradserve.jobs.answering import answers
 from gradserve.questions.eigenpairs import TopEigenpairs
 from gradserve.questions.estimates import EstimateTrace, Estimator
+from gradserve.questions.solve import SolveHessian
 from gradserve.questions.spectrum import EstimateSpectrum
 from gradserve.runtime.control import Control
 from tests.jobs.support import call_of, quadratic
@@ -49,6 +50,15 @@ def test_eigenpairs_and_the_ends_of_spectra(context, scale):
     spectrum = last(context, question(EstimateSpectrum, scale, probes=4, steps=SIZE))
     assert spectrum.largest / scale == pytest.approx(VALUES[-1], rel=1e-9)
     assert spectrum.moments[0].lower <= scale * VALUES.mean() <= spectrum.moments[0].upper
+
+
+@pytest.mark.parametrize("scale", [SMALL, LARGE])
+def test_systems_of_right_hand_sides_of_any_size(context, scale):
+    matrix, right = MATRIX @ MATRIX + np.eye(SIZE), np.linspace(1.0, 2.0, SIZE)
+    call = call_of(quadratic(matrix), {"x": np.zeros(SIZE)})
+    found = last(context, SolveHessian(call, right={"x": scale * right}))
+    assert found.solution["x"] / scale == pytest.approx(np.linalg.solve(matrix, right), rel=1e-3)
+    assert 0 < found.residual <= found.tolerance
 
 
 def test_the_planted_fault_of_residuals_that_are_squared_as_they_come_is_found(context, monkeypatch):

@@ -44,7 +44,7 @@ def most_products(question: EstimateTrace, target: Target, size: int) -> int:
     """The products that may be spent: all there are to be asked for, where the answer is known to be exact."""
     exact = question.estimator is Estimator.EXACT
     exact |= question.estimator is Estimator.AUTO and automatic.all_columns(size, target)
-    return size if exact else target.max_probes
+    return max(size, 1) if exact else target.max_probes
 
 
 def violations(question: EstimateTrace, target: Target, size: int) -> list[Violation]:
