@@ -117,10 +117,12 @@ def test_trace(folder, run, place):
     assert lines[0].startswith("trace of the Hessian  ")
     assert lines[1].startswith("90% interval ")
     assert lines[2].endswith("seed 5")
-    assert lines[3].split() == ["stopped", "by", "tolerance"]
+    assert lines[3].split() == ["estimated", "by", "hutchinson"]
+    assert lines[4].split() == ["stopped", "by", "tolerance"]
     status, out, _ = run("trace", "loss.pb", "point.npz", "--rel-tol", 0, "--max-probes", 8, *SIGNS, *place)
     assert "from 8 probes" in out
     assert out.endswith("max probes\n")
+    assert "every column of the matrix: no more products" in run("trace", "loss.pb", "point.npz", *place)[1]
 
 
 def test_a_trace_with_its_gradient(folder, run, place):

@@ -51,7 +51,7 @@ def passes(monkeypatch):
 @pytest.mark.parametrize("estimator", [Estimator.EXACT, Estimator.AUTO])
 def test_a_trace_in_one_pass(estimator, context, passes):
     """Of more directions than one pass takes: the last one runs beyond the identity."""
-    (last,) = estimates(context, network(), estimator=estimator, max_probes=4096)
+    (last,) = estimates(context, network(), estimator=estimator)
     assert passes == [last.value]
     assert last.stop_reason is StopReason.EXACT
     assert last.value == pytest.approx(expected(), rel=1e-12)
@@ -63,11 +63,19 @@ def test_a_trace_in_one_pass(estimator, context, passes):
 
 def test_the_way_that_is_predicted_to_take_less_is_taken(context, passes, monkeypatch):
     by_pass = estimates(context, network(), estimator=Estimator.EXACT)[-1]
-    monkeypatch.setattr(Products, "in_one_pass", lambda *_: False)
+    monkeypatch.setattr(Products, "pass_price", lambda *_: np.inf)
     by_columns = estimates(context, network(), estimator=Estimator.EXACT)[-1]
     assert len(passes) == 1
     assert by_columns.value == pytest.approx(by_pass.value, rel=1e-12)
     assert by_pass.report.flops < by_columns.report.flops
+
+
+@pytest.mark.parametrize("estimator", Estimator)
+def test_a_matrix_without_entries_has_the_trace_zero(context, estimator):
+    g = builder()
+    graph = g.build({"loss": total(g, g.input("x", real(0)))})
+    last = estimates(context, call_of(graph, {"x": np.zeros(0)}), estimator=estimator)[-1]
+    assert (last.value, last.lower, last.upper) == (0.0, 0.0, 0.0)
 
 
 def test_a_pass_over_a_limit_is_not_taken(context, passes, monkeypatch):

@@ -13,7 +13,9 @@ from gradserve.jobs.limits import Limits
 from gradserve.ops import builder
 from gradserve.pools.local.pool import LocalPool
 from gradserve.questions.call import Batch, Call
-from gradserve.questions.estimates import EstimateDiagonal, Estimator, StopReason
+from gradserve.questions.eigenpairs import TopEigenpairs
+from gradserve.questions.estimates import EstimateDiagonal, EstimateTrace, Estimator, StopReason
+from gradserve.questions.spectrum import EstimateSpectrum
 from gradserve.runtime.control import Control
 from tests.jobs.support import F32, F64, arguments_of, estimates, layer, quadratic, real, total
 
@@ -150,6 +152,9 @@ def test_what_does_not_fit_is_refused(context):
         by_signs(Context(context.front_end, limits=Limits(flops=1e5)), call, max_probes=10**5)
     with pytest.raises(InvalidRequest, match="W1"):
         by_signs(context, call, wrt=("y",))
+    for question in (EstimateTrace, EstimateDiagonal, EstimateSpectrum, TopEigenpairs):
+        with pytest.raises(InvalidRequest, match="named twice"):
+            list(answers(context, question(call, ("x", "x")), Control()))
     g = builder()
     vector = g.build({"y": g.sin(g.input("x", real(3)))})
     with pytest.raises(NotDifferentiable):

@@ -8,6 +8,7 @@ depend on each other; a request may depend on all before.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -97,8 +98,18 @@ class Operator:
     """The most rows that may be held at once."""
     section: int = 256
     """The most probes that are asked for at once, after which it is told how far the work is."""
-    one_pass: bool = False
-    """Whether the trace itself takes less than the products with all columns."""
+    pass_price: float = math.inf
+    """What the trace itself takes in one pass, in products; infinite if there is none."""
+
+    @property
+    def one_pass(self) -> bool:
+        """Whether the trace itself takes less in one pass than by the products with all columns."""
+        return self.pass_price < self.size
+
+    @property
+    def exact_price(self) -> float:
+        """What the trace without chance takes, in products."""
+        return min(self.size, self.pass_price)
 
 
 Ask: TypeAlias = Probes | Columns | Basis

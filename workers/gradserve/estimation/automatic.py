@@ -5,7 +5,8 @@ directions. If not, all products go into more signs: nothing beats them there. I
 of these products grows by block after block, as long as it is predicted to save more products than it takes, and what
 follows from it for a matrix without negative eigenvalues is taken if the matrix seems to be one; what is left is
 estimated from signs that it does not depend on, and the interval comes from these alone (see
-`gradserve.estimation.deflation`). If the products would be as many as the matrix has columns, all of these are taken.
+`gradserve.estimation.deflation`). Whenever the products would take more than the trace without chance, by all columns
+or in one pass, that is taken.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ RULED, RULED_EARLY = 0.75, 0.25
 """A matrix is ruled by few directions if they are fewer than this share of the budget; of all, if it may end before."""
 PATIENCE = 2.0
 """The basis grows to this many times the number of directions before what it saves is judged."""
+LOOKING = 4
+"""To look takes too much if one pass takes less than so many times that."""
 JUDGED = 4
 """The variances known by then."""
 NOTHING = 1e-26
@@ -45,7 +48,7 @@ def estimate(operator: Operator, target: Target) -> Dialogue:
     budget = target.max_probes
     small = budget <= SMALL_BUDGET and not target.stops_early
     block, pilot = (SMALL_BLOCK, SMALL_PILOT) if small else (BLOCK, PILOT)
-    if all_columns(operator.size, target):
+    if all_columns(operator.size, target, operator.exact_price):
         yield from exact.columns(operator, 0)
         return
     probes, products = yield Probes(0, min(block + pilot, budget))
@@ -58,9 +61,26 @@ def estimate(operator: Operator, target: Target) -> Dialogue:
     yield from sampling(operator, target, found)
 
 
-def all_columns(size: int, target: Target) -> bool:
-    """Whether all columns are taken without looking: they are within the budget, and one will hardly stop before."""
-    return size <= (min(target.max_probes, 2 * BLOCK + PILOT) if target.stops_early else target.max_probes)
+def all_columns(size: int, target: Target, price: float | None = None) -> bool:
+    """Whether all columns are taken without looking: they are within the budget, and one will hardly stop before.
+
+    `price` is what one pass takes for all of them, in products, if that is less.
+    """
+    if size > target.max_probes or not target.stops_early:
+        return size <= target.max_probes
+    in_one_pass = price is not None and price < size and price <= _in_one_pass(size, target)
+    return in_one_pass or size <= 2 * BLOCK + PILOT
+
+
+def _in_one_pass(size: int, target: Target) -> float:
+    """The price up to which one pass is taken without looking.
+
+    That is what signs alone take, of a matrix whose eigenvalues are equal in size and whose entries as large off the
+    diagonal as these let them be, unless looking takes little of it. Absolute tolerances say nothing of that.
+    """
+    if target.absolute_tolerance:
+        return 2 * BLOCK + PILOT
+    return max(2 * BLOCK + PILOT, min(LOOKING * (BLOCK + PILOT), needed(target, 1, math.sqrt(2 * size), size)))
 
 
 def ruling(probes: Array, products: Array) -> float:
@@ -124,7 +144,7 @@ def _price(found: Found, variance: float, left: int) -> float:
     """The further products that meet the target if samples have this variance, by probes or by all columns."""
     target, size = found.target, found.operator.size
     probes = max(needed(target, 1, math.sqrt(variance), found.value) - found.sampled.count, 0.0)
-    return min(probes, size) if target.stops_early and size <= left else probes
+    return min(probes, found.operator.exact_price) if target.stops_early and size <= left else probes
 
 
 def _remaining(found: Found) -> float:

@@ -17,6 +17,7 @@ import numpy as np
 from gradserve.estimation.lanczos import orthogonalise
 from gradserve.estimation.recurrence import Product, Space
 from gradserve.estimation.samplers import philox_words
+from gradserve.estimation.scaling import Multiple
 from gradserve.ir.types import Array
 from gradserve.questions.eigenpairs import End
 
@@ -61,7 +62,8 @@ class Cycle:
         New vectors may be given in `start`. If all wanted had converged before, `searching`, the space grows to its
         capacity, whatever has converged. What `Told` holds is in `told`.
         """
-        found = _Ritz(self, state["basis"], state["images"], float(state["scale"]))
+        product = Multiple(product, state["images"])
+        found = _Ritz(self, state["basis"], product.of(state["images"]), float(product.of(state["scale"])))
         searching = bool(state["searching"])
         rows = found.orthonormal(state["start"])
         spent = 0
@@ -82,8 +84,9 @@ class Cycle:
         images[:wanted] = product(basis[:wanted])
         values = np.einsum("ij,ij->i", basis, images)
         residuals = np.linalg.norm(images[:wanted] - values[:wanted, None] * basis[:wanted], axis=1)
-        numbers = replace(told, spent=float(spent + wanted)).array()
-        return {"basis": basis, "images": images, "values": values, "residuals": residuals, "told": numbers}
+        numbers = replace(told, scale=float(product.back(np.asarray(told.scale))), spent=float(spent + wanted)).array()
+        of_multiple = {"images": images, "values": values, "residuals": residuals}
+        return {"basis": basis, "told": numbers, **{name: product.back(each) for name, each in of_multiple.items()}}
 
 
 @dataclass(frozen=True, slots=True)

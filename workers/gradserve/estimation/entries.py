@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from gradserve.estimation.looks import Target, error_probability, first_look
-from gradserve.estimation.running import ROUNDING, few, widening
+from gradserve.estimation.running import LOST, ROUNDING, few, widening
 from gradserve.ir.types import Array
 from gradserve.questions.resuming import Standing, State
 
@@ -28,6 +28,11 @@ class Entries:
         distance = sample - self.mean
         mean = self.mean + distance / count
         return Entries(mean, self.squares + distance * (sample - mean), np.maximum(self.largest, np.abs(sample)))
+
+    @property
+    def lost(self) -> Array:
+        """The standard deviation that may have been lost with squares: none among zeros."""
+        return np.where(self.largest > 0, LOST, 0.0)
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,8 @@ class Means:
         alpha = error_probability(target, look)
         if few(alpha, self.count):  # equal ones tell nothing of the other entries; their size bounds these
             error = np.hypot(error, entries.mean / np.sqrt(self.count))
-        half = widening(alpha, self.count) * error + rounding
+        lost = entries.lost / np.sqrt(self.count)
+        half = widening(alpha, self.count) * np.hypot(error, lost) + rounding
         unproven = self.count < first_look(target)
         return np.where(unproven & (error * np.sqrt(self.count) <= rounding), np.inf, half)
 

@@ -14,6 +14,7 @@ from typing import ClassVar
 import numpy as np
 
 from gradserve.estimation.recurrence import Product, Space
+from gradserve.estimation.scaling import Multiple
 from gradserve.ir.types import Array
 
 _AGAIN = 0.5
@@ -52,6 +53,11 @@ class Lanczos:
 
     def _recurring(self, product: Product, vector: Array) -> tuple[Array, Array, Array]:
         """The orthonormal vectors, diagonal and off-diagonal."""
+        multiple = Multiple(product, np.zeros(0))
+        basis, diagonal, off = self._of_multiple(multiple, vector)
+        return basis, multiple.back(diagonal), multiple.back(off)
+
+    def _of_multiple(self, product: Product, vector: Array) -> tuple[Array, Array, Array]:
         basis = np.empty((self.steps, self.space.size))
         diagonal, off, beta = np.empty(self.steps), np.zeros(self.steps), float(np.linalg.norm(vector))
         for k in range(self.steps):

@@ -82,6 +82,8 @@ def left_out(probes: Array, products: Array, basis: Array, known: Array) -> Arra
 def nystrom_left_out(probes: Array, products: Array) -> Array:
     """The estimate of the trace with each probe in turn left out of the Nystrom approximation of all."""
     count, size = probes.shape
+    if not products.any():
+        return np.zeros(count)
     shift = float(np.finfo(float).eps) * float(np.linalg.norm(products)) / np.sqrt(size)
     shifted = products + shift * probes
     inner = shifted @ probes.T

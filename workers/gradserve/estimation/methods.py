@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from gradserve.estimation import automatic, exact, leave_one_out, residual, sketched
+from gradserve.estimation import automatic, exact, leave_one_out, residual, scaling, sketched
 from gradserve.estimation.asking import Dialogue, Method, Operator
 from gradserve.estimation.deflation import Deflation
 from gradserve.estimation.looks import Target
@@ -29,13 +29,15 @@ class Way:
     """What it samples beside."""
 
     def method(self, sampler: Sampler) -> Method:
-        """The estimator with a sampler."""
-        if self.sampler is None:
-            return self.begin
-        return functools.partial(self.begin, sampler=self._chosen(sampler))
+        """The estimator with a sampler, of numbers of any size."""
+        given = {} if self.sampler is None else {"sampler": self._chosen(sampler)}
+        return lambda operator, target: scaling.scaled(functools.partial(self.begin, operator, **given), target)
 
     def resumed(self, sampler: Sampler, operator: Operator, target: Target, at: Standing) -> Dialogue:
         """The dialogue from where it stood, what it said there first."""
+        return scaling.resumed(lambda target: self._resumed(sampler, operator, target, at), target, at)
+
+    def _resumed(self, sampler: Sampler, operator: Operator, target: Target, at: Standing) -> Dialogue:
         if "entries" in at or "trace" in at:
             return exact.resumed(operator, at)
         return residual.resumed(operator, target, at, self.beside, self._chosen(sampler))

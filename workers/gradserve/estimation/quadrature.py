@@ -17,7 +17,7 @@ from typing import TypeAlias
 import numpy as np
 
 from gradserve.estimation.lanczos import rule
-from gradserve.estimation.running import widening
+from gradserve.estimation.running import LOST, widening
 from gradserve.ir.types import Array
 
 Values: TypeAlias = Callable[[Array], Array]
@@ -76,5 +76,5 @@ def means(rules: Sequence[Rule], function: Values, size: int, error_probability:
     if count < 2:
         return Means(value, np.full_like(value, np.inf), quadrature)
     deviation = np.maximum(spread, np.std(samples, axis=0, ddof=1))
-    sampling = widening(error_probability, count) * deviation / np.sqrt(count)
+    sampling = widening(error_probability, count) * np.hypot(deviation, LOST if scale else 0.0) / np.sqrt(count)
     return Means(value, sampling + quadrature + rounding, quadrature)

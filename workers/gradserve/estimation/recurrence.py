@@ -86,7 +86,9 @@ class Space:
             NotFinite: an element is infinite or not a number.
         """
         vector: Array = self.joined({name: outputs[names.product(name)][None] for name, _ in self.inputs})[0]
-        if not math.isfinite(float(np.vdot(vector, vector))) and not np.isfinite(vector).all():
+        with np.errstate(over="ignore"):
+            square = float(np.vdot(vector, vector))
+        if not math.isfinite(square) and not np.isfinite(vector).all():
             raise NotFinite
         return vector
 

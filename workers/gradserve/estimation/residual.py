@@ -159,7 +159,7 @@ def sampling(
             left = target.max_probes - found.spent
             wanted = found.wanted(look)
             count = found.sampled.count
-            if operator.size <= min(wanted - count, left) and target.stops_early:
+            if operator.exact_price <= wanted - count and operator.size <= left and target.stops_early:
                 yield from exact.columns(operator, found.spent)
                 return
             stop = int(min(further(wanted, count) if wanted > count else count, count + left))

@@ -12,6 +12,9 @@ from gradserve.ir.types import Array
 ROUNDING = 4.0
 """The rounding error of a mean, in units of the samples' own spacing: some for each sample, some for the sum."""
 
+LOST = 2.0**-511
+"""A standard deviation of numbers whose squares are below all numbers, or have lost their digits."""
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:

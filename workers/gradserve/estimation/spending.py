@@ -15,8 +15,10 @@ from gradserve.estimation.running import widening
 FIRST = 0.8
 """The share of the error probability that the first look has."""
 _GROWTH = 1.1
-_NEVER = 1e100
-"""How many tolerances a standard deviation may be: for more no number of samples is enough."""
+_LEAST = 3
+"""Samples that have a spread at all."""
+_NEVER = 1e9
+"""Standard deviations for each half of an interval that no number of samples brings down to that."""
 
 
 def probability(target: Target, look: int) -> float:
@@ -35,7 +37,9 @@ def allowed(target: Target, value: float) -> float:
 def needed(target: Target, look: int, deviation: float, value: float) -> float:
     """The samples with this standard deviation that are predicted to meet the target at a look; infinite for never."""
     within = allowed(target, value)
-    if not within > 0 or not deviation / within < _NEVER:
+    if target.stops_early and deviation == 0:  # even of zeros, of which no other size is within a share
+        return _LEAST
+    if not (within > 0 and deviation <= _NEVER * within):
         return math.inf
     alpha, count = probability(target, look), 2.0
     for _ in range(50):

@@ -15,7 +15,7 @@ import numpy as np
 from gradserve.autodiff import names
 from gradserve.estimation.estimator import ProbesOf
 from gradserve.estimation.looks import Target, error_probability, first_look, stop_reason
-from gradserve.estimation.running import Interval, Running
+from gradserve.estimation.running import LOST, Interval, Running
 from gradserve.estimation.shares import Shares
 from gradserve.ir.types import Array, TensorType
 from gradserve.questions.estimates import Estimator, TraceEstimate
@@ -94,4 +94,5 @@ def interval_at(samples: Running, target: Target, look: int, epsilon: float, dev
     spread = max(math.sqrt(samples.variance), deviation)
     if samples.count < first_look(target) and spread <= samples.rounding(epsilon):
         return Interval(-math.inf, math.inf)
-    return samples.interval(error_probability(target, look), epsilon, deviation)
+    lost = LOST if samples.largest else 0.0
+    return samples.interval(error_probability(target, look), epsilon, math.hypot(deviation, lost))

@@ -58,10 +58,14 @@ def inputs_in_question(graph: Graph, wrt: Sequence[str], real: bool = True) -> t
     """`wrt`, or every floating-point input if it is empty; `real` ones, unless the question is of complex ones as well.
 
     Raises:
-        InvalidRequest: one is complex where the question is about vectors of real numbers.
+        InvalidRequest: one is named twice, or complex where the question is about vectors of real numbers.
     """
     chosen = tuple(wrt) or tuple(i.name for i in graph.inputs if i.type.is_float)
     types = graph.input_types
+    twice = [k for k, name in enumerate(chosen) if name in chosen[:k]] if len({*chosen}) < len(chosen) else []
+    if twice:
+        found = [Violation(f"wrt[{k}]", "W1", f"{shown(chosen[k])} is named twice") for k in twice]
+        raise InvalidRequest("the inputs in question do not fit", found)
     if real and any(name in types and types[name].is_complex for name in chosen):
         raise InvalidRequest("the question is about real inputs", complex_violations(types, chosen))
     return chosen

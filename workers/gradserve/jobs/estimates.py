@@ -59,7 +59,8 @@ def schedule(context: Context, question: Estimate, check: Check) -> SweepSchedul
     call, question = _at(question.call, 0), replace(question, call=_at(question.call, 0))
     if by_products(question, call.graph):
         assert isinstance(question, EstimateTrace)
-        return _products(context, question, Control()).schedule(check, points * target.max_probes)
+        products = _products(context, question, Control())
+        return products.schedule(check, traces.most_products(question, target, products.space.size), points)
     derivation = counting(probed(question, call.graph), call.options)
     vectors = frozenset(added_inputs(call.graph, derivation))
     nbytes = sum(argument.nbytes for argument in call.arguments.values())
@@ -67,13 +68,11 @@ def schedule(context: Context, question: Estimate, check: Check) -> SweepSchedul
     return replace(probes, laps=points * probes.laps).schedule(context, check)
 
 
-def gradient_schedule(context: Context, question: EstimateTrace, check: Check) -> SweepSchedule:
+def gradient_schedules(context: Context, question: EstimateTrace, check: Check) -> list[SweepSchedule]:
     """How the gradient of an estimate that can be scheduled will be run: of all its vectors."""
     question, target = replace(question, call=checked(context, question.call, check)), target_of(question)
     size = _space(question, question.call.graph).size
-    exact = question.estimator is Estimator.EXACT
-    exact |= question.estimator is Estimator.AUTO and automatic.all_columns(size, target)
-    return slopes.schedule(context, question, size if exact else target.max_probes, check)
+    return slopes.schedules(context, question, traces.most_products(question, target, size), check)
 
 
 def answers(context: Context, question: Estimate, control: Control) -> Iterator[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -41,9 +42,9 @@ SCHEDULES: Mapping[type[Estimate | OfMatrix], Callable[[Context, Any, Check], Sw
 """What schedules each question that is no derivation."""
 
 
-GRADIENTS: Mapping[type[EstimateTrace | EstimateSpectrum], Callable[[Context, Any, Check], SweepSchedule]] = {
-    EstimateTrace: estimates.gradient_schedule,
-    EstimateSpectrum: spectrum.gradient_schedule,
+GRADIENTS: Mapping[type[EstimateTrace | EstimateSpectrum], Callable[[Context, Any, Check], list[SweepSchedule]]] = {
+    EstimateTrace: estimates.gradient_schedules,
+    EstimateSpectrum: spectrum.gradient_schedules,
 }
 """What schedules the gradient of an answer."""
 _MOST_BYTES = (1 << 64) - 1
@@ -73,17 +74,17 @@ def explain(context: Context, question: Differentiate | Estimate | OfMatrix, che
         )
     dense = isinstance(question, Differentiate) and question.derivation.dense
     told = replace(_explanation(context, scheduled, loss.flops, check), mode=mode_of(scheduled) if dense else "")
-    return told if more is None else _with(told, more)
+    return functools.reduce(_with, more, told)
 
 
-def _of_gradient(context: Context, question: Any, check: Check) -> SweepSchedule | None:
-    """The sweep of an answer's gradient; None if none is asked for."""
+def _of_gradient(context: Context, question: Any, check: Check) -> list[SweepSchedule]:
+    """The sweeps of an answer's gradient; none if it is not asked for."""
     wanted = isinstance(question, EstimateTrace | EstimateSpectrum) and question.gradient
-    return GRADIENTS[type(question)](context, question, check) if wanted else None
+    return GRADIENTS[type(question)](context, question, check) if wanted else []
 
 
 def _with(told: Explanation, more: SweepSchedule) -> Explanation:
-    """The explanation of a job that runs another sweep after its first."""
+    """The explanation of a job that runs another sweep after those before."""
     return replace(
         told,
         flops=told.flops + more.flops,

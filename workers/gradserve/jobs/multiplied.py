@@ -6,6 +6,7 @@ Random vectors are made again where they are needed; those of an estimator trave
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TypeAlias
@@ -72,13 +73,14 @@ class Products:
         self._planned = 0.0
         self.report = Report() if stood is None else stood.report
 
-    def schedule(self, check: Check, budget: int) -> SweepSchedule:
-        """How `budget` products will be run, if all of them are.
+    def schedule(self, check: Check, budget: int, points: int = 1) -> SweepSchedule:
+        """How `budget` products at each of some points will be run, if all of them are.
 
         Raises:
             InvalidRequest, NotDifferentiable, LimitExceeded: they cannot be.
         """
-        return self._cut.whole(budget, self._context, check).schedule(self._context, check)
+        whole = self._cut.whole(budget, self._context, check)
+        return replace(whole, laps=points * whole.laps).schedule(self._context, check)
 
     def began(self, seconds: float) -> None:
         """Takes down how long planning took."""
@@ -94,16 +96,17 @@ class Products:
                 return self._products(start, stop, {}, self._one_hots)
         return self._products(ask.start, ask.stop, {}, self._sampler(ask))
 
-    def in_one_pass(self, check: Check) -> bool:
-        """Whether the trace takes less in one pass than by products with all columns, as predicted."""
+    def pass_price(self, check: Check) -> float:
+        """What the trace takes in one pass, in products with columns, as predicted; infinite if there is none."""
         question = self._question
         if question.matrix is not Matrix.HESSIAN or question.call.batch:
-            return False
-        columns = self._cut.whole(self.space.size, self._context, check).unlimited(self._context, check)
+            return math.inf
+        columns = self._cut.pieces(0, self.space.size, self._context, check)
+        seconds = sum(sweep.unlimited(self._context, check).seconds for sweep, _ in columns)
         try:
-            return self._whole().schedule(self._context, check).seconds < columns.seconds
+            return self.space.size * self._whole().schedule(self._context, check).seconds / seconds
         except (LimitExceeded, NotDifferentiable):
-            return False
+            return math.inf
 
     def trace(self) -> float:
         """The trace in one pass, some directions at a time."""

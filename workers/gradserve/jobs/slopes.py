@@ -80,13 +80,15 @@ def with_gradient(context: Context, question: EstimateTrace, answer: TraceEstima
     return replace(answer, gradient=found.values, gradient_half_widths=found.half_widths, report=report)
 
 
-def schedule(context: Context, question: EstimateTrace | EstimateSpectrum, count: int, check: Check) -> SweepSchedule:
-    """How the gradient of an estimate from so many vectors will be run.
+def schedules(
+    context: Context, question: EstimateTrace | EstimateSpectrum, count: int, check: Check
+) -> list[SweepSchedule]:
+    """How the gradient of an estimate from so many vectors will be run: chunks of one size after others.
 
     Raises:
         InvalidRequest, NotDifferentiable, LimitExceeded: it cannot be.
     """
-    return Slopes(context, question.call, question.wrt, Control()).schedule(count, check)
+    return Slopes(context, question.call, question.wrt, Control()).schedules(count, check)
 
 
 class Slopes:
@@ -102,13 +104,14 @@ class Slopes:
         self._epsilon = epsilon_of(call.graph)
         self._report = Report()
 
-    def schedule(self, count: int, check: Check) -> SweepSchedule:
-        """How the gradients of so many pairs will be run.
+    def schedules(self, count: int, check: Check) -> list[SweepSchedule]:
+        """How the gradients of so many pairs will be run: chunks of one size after others.
 
         Raises:
             InvalidRequest, NotDifferentiable, LimitExceeded: they cannot be.
         """
-        return self._cut.whole(count, self._context, check).schedule(self._context, check)
+        pieces = self._cut.pieces(0, count, self._context, check)
+        return [sweep.schedule(self._context, check) for sweep, _ in pieces]
 
     def mean(self, count: int, pair: Pair, data: Mapping[str, Array], confidence: float) -> Gradient:
         """The mean over so many pairs, each entry with an interval as long as that of normal samples."""
@@ -118,7 +121,7 @@ class Slopes:
         wide = widening(1 - confidence, count) / np.sqrt(count) if count > 1 else np.inf
         half_widths = {}
         for name, each in means.entries.items():
-            deviation = np.sqrt(each.squares / max(count - 1, 1))
+            deviation = np.hypot(np.sqrt(each.squares / max(count - 1, 1)), each.lost)
             sampling = wide * deviation if count > 1 else np.full_like(deviation, np.inf)
             half_widths[name] = np.asarray(sampling + ROUNDING * self._epsilon * each.largest)
         return Gradient(means.values, half_widths, self._report)

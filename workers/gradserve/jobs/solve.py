@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 import numpy as np
 
 from gradserve.estimation.conjugate_gradients import CODES, ConjugateGradients, Scalars, beginning
+from gradserve.estimation.scaling import power_of
 from gradserve.ir.errors import Violation
 from gradserve.ir.types import Array
 from gradserve.jobs import estimates
@@ -63,6 +64,8 @@ def answers(context: Context, question: SolveHessian, control: Control) -> Itera
     method, scheduled = _schedule(context, named, control.check)
     visits = Visits(context, named, scheduled, control, stood)
     b = method.space.joined({name: array[None] for name, array in arrays_of(named.right).items()})[0]
+    power = power_of(b)  # what is solved is linear in it, and has squares that are numbers
+    b = np.ldexp(b, -power)
     most, spent = named.max_iterations or DEFAULT_ITERATIONS, Report()
     if stood is None:
         m, spent = _preconditioner(context, named, control)
@@ -74,7 +77,7 @@ def answers(context: Context, question: SolveHessian, control: Control) -> Itera
         spent = Report(plan_cache_hit=True, flops=others)
     while True:
         report = visits.report(_products(state)) + spent
-        answer = _answer(method, state, report)
+        answer = _answer(method, {**state, "x": np.ldexp(state["x"], power)}, report)
         if answer.stop_reason is SolveStop.NONE and answer.iterations >= most:
             answer = replace(answer, stop_reason=SolveStop.MAX_ITERATIONS)
         yield resumable.marked(answer, state, report)

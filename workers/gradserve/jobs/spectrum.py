@@ -46,10 +46,10 @@ def schedule(context: Context, question: EstimateSpectrum, check: Check) -> Swee
     return _schedule(context, prepared(context, question, check), check)
 
 
-def gradient_schedule(context: Context, question: EstimateSpectrum, check: Check) -> SweepSchedule:
+def gradient_schedules(context: Context, question: EstimateSpectrum, check: Check) -> list[SweepSchedule]:
     """How the gradient of log det, which can be scheduled, will be run."""
     named = prepared(context, question, check)
-    return slopes.schedule(context, named, named.probes or DEFAULT_PROBES, check)
+    return slopes.schedules(context, named, named.probes or DEFAULT_PROBES, check)
 
 
 def answers(context: Context, question: EstimateSpectrum, control: Control) -> Iterator[SpectrumEstimate]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from gradserve.estimation import automatic
 from gradserve.estimation.asking import Ask, Known, Operator, Whole
 from gradserve.estimation.looks import Target
 from gradserve.estimation.methods import WAYS
@@ -36,6 +38,13 @@ _ROWS = 4
 def capacity(size: int) -> int:
     """The rows of so many numbers that an estimator may hold."""
     return HELD_BYTES // (8 * _ROWS * max(1, size))
+
+
+def most_products(question: EstimateTrace, target: Target, size: int) -> int:
+    """The products that may be spent: all there are to be asked for, where the answer is known to be exact."""
+    exact = question.estimator is Estimator.EXACT
+    exact |= question.estimator is Estimator.AUTO and automatic.all_columns(size, target)
+    return max(size, 1) if exact else target.max_probes
 
 
 def violations(question: EstimateTrace, target: Target, size: int) -> list[Violation]:
@@ -88,7 +97,7 @@ def answers(
 ) -> Iterator[TraceEstimate]:
     """Ever better estimates, the last one with a stop reason."""
     space, graph = products.space, question.call.graph
-    scheduled = products.schedule(control.check, target.max_probes)
+    scheduled = products.schedule(control.check, most_products(question, target, space.size))
     groups = _groups(question, space) if WAYS[question.estimator].parts else {}
     alone = question.estimator in (Estimator.AUTO, Estimator.EXACT) and not (groups or question.diagonal)
     operator = Operator(
@@ -98,7 +107,7 @@ def answers(
         question.diagonal,
         capacity(space.size),
         min(MOST_AT_ONCE, block_of(scheduled)),
-        alone and 0 < space.size <= target.max_probes and products.in_one_pass(control.check),
+        products.pass_price(control.check) if alone and 0 < space.size <= target.max_probes else math.inf,
     )
     products.began(time.perf_counter() - started)
     for known, state in _told(products, question, operator, target, control, resumable.stood):

@@ -151,6 +151,7 @@ def trace(estimate: TraceEstimate) -> None:
     line(Text.assemble("trace of the Hessian  ", (f"{estimate.value:.8g}", "bold")))
     line(f"{estimate.confidence:.0%} interval          {estimate.lower:.8g} to {estimate.upper:.8g}")
     line(f"standard error        {estimate.standard_error:.3g} from {estimate.probes} probes, seed {estimate.seed}")
+    line(f"estimated by          {estimate.way}")
     parts = estimate.parts if isinstance(estimate.parts, Mapping) else {}
     for name, value in parts.items():
         line(f"part of {name:<13} {float(value):.8g} ± {float(estimate.part_half_widths[name]):.2g}")
