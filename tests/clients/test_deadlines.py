@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,7 +65,8 @@ def test_closing_ends_calls_under_way(address, remotely):
 def test_a_late_call_ends_and_frees_its_worker(service, remotely, method):
     with Client(f"127.0.0.1:{service.port}" if remotely else None, threads=2) as client:
         quick = client.function(much_data, PAIR)
-        late, argument, options = client.function(much_data), PAIR, {}
+        options: dict[str, Any] = {}
+        late, argument = client.function(much_data), PAIR
         if method == "__call__":
             late, argument = client.function(slow), SLOW
             late.explain(SLOW, derivation="evaluate")  # so that planning is over
