@@ -1,6 +1,7 @@
 """How a service ends: calls in flight finish, new ones are refused, and its process exits with 0."""
 
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -143,15 +144,21 @@ def test_signal_drains_the_process(process, number):
 
 def test_signal_ends_a_process_that_is_starting():
     """Not only by the default of processes, which the first one of a container does not have."""
-    command = [sys.executable, "-m", "gradserve.service", "--address", "127.0.0.1:0", "--ray-join", "127.0.0.1:1"]
-    with subprocess.Popen(command) as starting:
-        until = time.monotonic() + 30
-        while not (joining := psutil.Process(starting.pid).children()):
-            assert time.monotonic() < until
-            time.sleep(0.05)
-        starting.send_signal(signal.SIGTERM)
-        assert starting.wait(10) == 0
-        assert not psutil.wait_procs(joining, timeout=5)[1]
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # a head that takes connections, and says nothing
+        head = f"127.0.0.1:{silent.getsockname()[1]}"
+        command = [sys.executable, "-m", "gradserve.service", "--address", "127.0.0.1:0", "--metrics-port", "-1"]
+        starting = subprocess.Popen([*command, "--ray-join", head])
+        try:
+            until = time.monotonic() + 30
+            while not (joining := psutil.Process(starting.pid).children()):
+                assert time.monotonic() < until
+                time.sleep(0.05)
+            starting.send_signal(signal.SIGTERM)
+            assert starting.wait(10) == 0
+            assert not psutil.wait_procs(joining, timeout=5)[1]
+        finally:
+            starting.kill()
+            starting.wait()
 
 
 def test_second_signal_cuts_off(process):
