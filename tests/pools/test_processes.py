@@ -205,7 +205,7 @@ def descriptors():
     """Lets this process have some thousand of them."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
-    taken = []
+    taken: list[int] = []
     yield taken
     for each in taken:
         os.close(each)

@@ -167,7 +167,14 @@ class Server:
         programs = Programs(settings.plan_bytes, settings.limits)
         handlers = self._handlers(Context(front_end, cluster, settings.limits, programs, settings.front_end_bytes))
         house = House(
-            self.admission, self.metrics, settings.max_seconds, threads.give_up, identify, self._told(running)
+            self.admission,
+            self.metrics,
+            settings.max_seconds,
+            threads.give_up,
+            threads.hears,
+            threads.heard,
+            identify,
+            self._told(running),
         )
         for service in SERVICES:
             methods = methods_of(service, handlers, house)
