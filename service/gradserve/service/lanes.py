@@ -26,6 +26,9 @@ from gradserve.service.fair import FairQueue
 
 STUCK_SECONDS = 0.1
 """After so long a call loses its lane if others wait for one, whatever it does: perhaps its client sends slowly."""
+HEARING_SECONDS = 5e-3
+"""And after so long if it waits for its client: most requests come with the beginning of their call."""
+_TICK_SECONDS = 10e-3
 SILENT_SECONDS = 0.5
 """After so long a call that waits for its client may be ended, if others wait for a thread."""
 
@@ -238,7 +241,8 @@ class Lanes(Executor):
     def _watch(self) -> None:
         """Takes lanes away from calls that are long without saying so, as long as there are calls at all."""
         while not self._closed:
-            before = time.monotonic() - STUCK_SECONDS
+            now = time.monotonic()
+            stuck, unheard = now - STUCK_SECONDS, now - HEARING_SECONDS
             began = [(worker, worker.began) for worker in tuple(self._on_lanes)]
             if self._queue.empty():
                 if all(since is None for _, since in began):
@@ -247,11 +251,12 @@ class Lanes(Executor):
                         self._busy.set()
             else:
                 for worker, since in began:
-                    if since is not None and since < before:
+                    silent = worker.silent
+                    if (since is not None and since < stuck) or (silent is not None and silent < unheard):
                         self._take_from(worker)
                 self._end_silent()
             self._busy.wait()
-            time.sleep(STUCK_SECONDS)
+            time.sleep(_TICK_SECONDS)
 
     def _end_silent(self) -> None:
         """Ends calls that wait for their clients, as many as wait for a thread, if there is none for those."""
