@@ -1,5 +1,6 @@
 """Processes for heavy work: the same bits as in this process, and what comes of those that die or stand still."""
 
+import gc
 import os
 import resource
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -183,6 +185,71 @@ def test_a_process_ends_with_the_one_that_started_it():
     done = subprocess.run([sys.executable, "-c", OWNER], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == -signal.SIGKILL
     assert until(lambda: not psutil.pid_exists(int(done.stdout)))
+
+
+class Broken(Control):
+    """Fails, once, while a chunk is at work."""
+
+    def __init__(self, begun):
+        super().__init__()
+        self._begun, self._failed = begun, False
+
+    def stopped(self):
+        if not self._failed and self._begun._seconds() > self._begun._before + 0.1:
+            self._failed = True
+            raise RuntimeError("planted")
+        return super().stopped()
+
+
+def test_the_reply_to_a_chunk_that_was_given_up_is_not_taken_for_that_to_the_next(lone, inside):
+    with pytest.raises(RuntimeError, match="planted"):
+        list(lone.run(heavy(), Broken(Begun(lone))))
+    other = long_work(steps=150, chunks=1, length=2_000_000)
+    assert bits(lone.run(other, Control.after(60))) == bits(inside.run(other, Control()))
+
+
+@pytest.fixture
+def descriptors():
+    """Lets this process have some thousand of them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+    taken: list[int] = []
+    yield taken
+    for each in taken:
+        os.close(each)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_service_with_a_thousand_connections_has_processes(descriptors, inside):
+    gc.collect()  # pools of other tests have lower ones
+    descriptors += [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    pool = LocalPool(threads=1, processes=True)
+    assert bits(pool.run(heavy(), Control.after(60))) == bits(inside.run(heavy(), Control()))
+    pool.close()
+
+
+def test_arrays_without_a_descriptor_are_a_typed_failure_and_the_next_come_through(lone, descriptors):
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(
+        resource.RLIMIT_NOFILE, (max(int(each.name) for each in Path("/proc/self/fd").iterdir()) + 1, most[1])
+    )
+    try:
+        descriptors += fill()
+        with pytest.raises(Unavailable):
+            list(lone.run(heavy(), Control.after(60)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, most)
+    assert len(list(lone.run(heavy(), Control.after(60)))) == 1
+
+
+def fill():
+    """Takes all descriptors that are left."""
+    taken = []
+    try:
+        while True:
+            taken.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        return taken
 
 
 def passed(arrays):

@@ -298,6 +298,13 @@ def test_callers_have_limits_of_their_own(stubs, tokens):
         ),
         (f"- {{name: a, sha256: '{'0' * 64}', limits: {{flops: x}}}}", "flops: 'x' is no number"),
         ("{", "is no YAML"),
+        ("- " + "9" * 5000, "is no YAML"),
+        (
+            f"- {{name: a, sha256: '{'0' * 64}', limits: {{flops: [&l0 [1, 1], "
+            + ", ".join(f"&l{k + 1} [*l{k}, *l{k}]" for k in range(40))
+            + "]}}",
+            "flops is no number",
+        ),
     ],
 )
 def test_a_file_of_tokens_that_makes_no_sense(text, told, tmp_path):

@@ -280,6 +280,10 @@ def test_numbers_with_units(name, text, value, tmp_path):
         ("{", "is no YAML"),
         ("a: !!python/object/apply:os.getcwd []", "is no YAML"),
         ("1: 2", "1 is no setting"),
+        ("[" * 3000, "nests too deep"),
+        ("lanes: " + "9" * 5000, "is no YAML: Exceeds the limit"),
+        ("lanes: &a [*a]", "the alias *a stands where a value should"),
+        (f"lanes: [&l0 [1, 1], {', '.join(f'&l{k + 1} [*l{k}, *l{k}]' for k in range(40))}]", "the alias *l0"),
     ],
 )
 def test_one_line_says_what_is_wrong_in_a_file(text, told, tmp_path, capsys):

@@ -2,10 +2,12 @@
 
 import resource
 
+import grpc
 import numpy as np
 import pytest
 
 from gradserve import wire
+from gradserve.service.identity.tokens import new_token
 from gradserve.v1 import derivative_service_pb2 as pb
 from gradserve.v1 import graph_service_pb2
 from tests.service.support import SCALED, VECTOR, Stubs, call_of, graph_message, refusal
@@ -94,6 +96,35 @@ def test_a_full_disk_is_told_by_name_and_the_service_goes_on(start, store):
     assert read(stubs, digest(kept)) == kept
     stubs.blobs.WriteBlob(chunks(data, missing(stubs, digest(data))[digest(data)]))
     assert read(stubs, digest(data)) == data
+
+
+def test_a_store_in_whose_place_a_file_stands_is_told_and_calls_go_on(start, store, tmp_path):
+    _, stubs = start(store=store)
+    (tmp_path / "store").rename(tmp_path / "elsewhere")
+    (tmp_path / "store").touch()
+    data = blob(1)
+    assert missing(stubs, digest(data)) == {digest(data): 0}
+    refused = refusal(lambda: stubs.blobs.WriteBlob(chunks(data)))
+    assert (refused.code, refused.message) == (
+        grpc.StatusCode.UNAVAILABLE,
+        "graphs and blobs cannot be kept: File exists",
+    )
+    assert gradient(stubs, registered(stubs, SCALED), ARGUMENTS).tolist() == (4 * W).tolist()
+
+
+def test_a_service_that_asks_nobody_finds_nothing_of_known_callers(start, store, tmp_path):
+    secret, entry = new_token("alice", None)
+    (tmp_path / "tokens").write_text(entry)
+    _, known = start(store=store, token_file=tmp_path / "tokens")
+    data, told = blob(1), [("authorization", f"Bearer {secret}")]
+    known.blobs.WriteBlob(chunks(data), metadata=told)
+    request = graph_service_pb2.RegisterGraphRequest(graph=graph_message(SCALED))
+    graph = known.graphs.RegisterGraph(request, metadata=told).digest
+    _, anybody = start(store=store)
+    assert missing(anybody, digest(data)) == {digest(data): 0}
+    assert refusal(lambda: read(anybody, digest(data))).code is grpc.StatusCode.NOT_FOUND
+    asked = graph_service_pb2.GetGraphRequest(digest=graph)
+    assert refusal(lambda: anybody.graphs.GetGraph(asked)).code is grpc.StatusCode.NOT_FOUND
 
 
 def test_a_store_that_cannot_be_is_told_at_once(start):

@@ -40,6 +40,8 @@ class Admission:
         self._quotas = Quotas(settings.quotas, settings.quota_seconds, clock)
         self._closed = False
         self._entered = 0
+        self.resting = 0
+        """Calls that wait for their clients, and hold nothing but the bytes of their requests."""
         self._watched = 0
         """How many wait until there are no calls."""
         self._lock = threading.Lock()
@@ -123,8 +125,23 @@ class Admission:
         """Lets others in while a call does nothing but wait for its client."""
         with self._lock:
             self._queues.release(ticket)
-            self._queues.hold(ticket, _CALL)
+            if not ticket.resting:
+                ticket.resting, self.resting = True, self.resting + 1
             self._let_others_in()
+
+    def come_back(self, ticket: Ticket, control: Control) -> None:
+        """Returns when a call may be worked on after a rest, of which its client has sent more.
+
+        Raises:
+            Cancelled, DeadlineExceeded: as `control` says, after waiting.
+        """
+        size = ticket.held[1]
+        with self._lock:
+            self._wake(ticket)
+            if not self._door.queue and self._room.take_small(0.0):
+                ticket.held = (1.0, size)
+                return
+        self._pass(self._door, Waiter(ticket, _CALL, 0.0, False, self._clock()), 1.0, control)
 
     def resume(self, ticket: Ticket, planned: Planned, control: Control) -> None:
         """Returns when a call may go on after a rest; what it does has been charged before.
@@ -141,6 +158,7 @@ class Admission:
         if self._quotas.any:
             self._settle(ticket)
         with self._lock:
+            self._wake(ticket)
             if ticket.gate is not None:
                 self._queues.release(ticket, as_predicted)
             self._room.give(ticket.caller, ticket.held)
@@ -155,7 +173,8 @@ class Admission:
         with self._lock:
             self._closed = True
             for entry in self._door.queue.in_order():
-                entry.item.woken.set()
+                if entry.item.may_be_shed:
+                    entry.item.woken.set()
 
     def wait_idle(self, seconds: float) -> bool:
         """Waits until every call has ended; answers whether that took no longer than `seconds`."""
@@ -165,6 +184,10 @@ class Admission:
                 return self._idle.wait_for(lambda: not self._entered and not self.waiting, seconds)
             finally:
                 self._watched -= 1
+
+    def _wake(self, ticket: Ticket) -> None:
+        if ticket.resting:
+            ticket.resting, self.resting = False, self.resting - 1
 
     def _require_open(self) -> None:
         if self._closed:
@@ -187,8 +210,10 @@ class Admission:
         """Returns when a call may do what is planned, in the place of what it has done before."""
         gate = self._queues.gate_of(planned)
         peak = 0.0 if planned.place == CLUSTER else planned.peak_bytes
-        amounts = (0.0, 0.0, planned.flops, planned.seconds, peak)
+        call = 0.0 if ticket.held[0] else 1.0  # whoever rested has no place among the calls
+        amounts = (call, 0.0, planned.flops, planned.seconds, peak)
         with self._lock:
+            self._wake(ticket)
             if ticket.gate is not None:
                 self._queues.release(ticket)
                 self._queues.hold(ticket, _CALL)

@@ -131,7 +131,11 @@ def _of_file(file: Path) -> Layer:
         found = yaml.load(file.read_bytes(), _Loader)
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"the file of settings {file} cannot be read: {error}") from None
-    except yaml.YAMLError as error:
+    except RecursionError:
+        raise InvalidRequest(
+            f"{file} is no mapping from names of settings to their values: it nests too deep"
+        ) from None
+    except (yaml.YAMLError, ValueError) as error:  # the latter of a number, or a date, that cannot be
         raise InvalidRequest(f"{file} is no YAML: {' '.join(str(error).split())}") from None
     if not isinstance(found, dict | None):
         raise InvalidRequest(f"{file} is no mapping from names of settings to their values")
@@ -143,7 +147,13 @@ def _of_file(file: Path) -> Layer:
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads plain YAML, and refuses a key that is there twice."""
+    """Reads plain YAML, and refuses a key that is there twice, and aliases: a few lines of them say any amount."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """The next node."""
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError(f"the alias *{self.peek_event().anchor} stands where a value should")  # type: ignore[no-untyped-call]
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """The mapping of a node."""

@@ -6,25 +6,37 @@ that wait for others or take long give up their lane and go on beside it.
 
 Where more calls come than there are lanes for, connections take turns, by the time that their calls have had: who sends
 a thousand at once waits for them, and others do not.
+
+Whoever sends the beginning of a call and then nothing holds a thread. When all of them are held, and calls wait, those
+that wait for their client end: of the connection that has most of them, the one that has waited longest.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
 from gradserve.service.fair import FairQueue
 
 STUCK_SECONDS = 0.1
 """After so long a call loses its lane if others wait for one, whatever it does: perhaps its client sends slowly."""
-
+HEARING_SECONDS = 5e-3
+"""And after so long if it waits for its client: most requests come with the beginning of their call."""
+_TICK_SECONDS = 10e-3
+SILENT_SECONDS = 0.5
+"""After so long a call that waits for its client may be ended, if others wait for a thread."""
 
 _USUAL_SECONDS = 1e-4
 """What a call is taken to have a lane for, until it has been seen."""
+_T = TypeVar("_T")
+_logger = logging.getLogger(__name__)
+
 _NEXT = object()
 """In the queue of tasks, in the place of one whose turn is found when it comes."""
 
@@ -36,6 +48,14 @@ def connection_of(arguments: tuple[Any, ...]) -> str:
         return peer.decode()
     except (AttributeError, IndexError, UnicodeDecodeError):  # another gRPC, or no call at all: all are alike
         return ""
+
+
+def _end(arguments: tuple[Any, ...]) -> None:
+    """Ends a call that perhaps has no handler yet; as CANCELLED, gRPC has no other way for those."""
+    try:
+        arguments[1].call.cancel()
+    except (AttributeError, IndexError):
+        return
 
 
 class _Task:
@@ -59,12 +79,15 @@ class _Task:
 class _Worker:
     """A thread, and what it is at."""
 
-    __slots__ = ("began", "has_lane", "wake")
+    __slots__ = ("began", "has_lane", "silent", "task", "wake")
 
     def __init__(self) -> None:
         self.has_lane = True
         self.began: float | None = None
         """When it began its call; None between calls."""
+        self.task: _Task | None = None
+        self.silent: float | None = None
+        """Since when its call has been waiting for its client; None if it is not."""
         self.wake = threading.Event()
 
 
@@ -80,6 +103,7 @@ class Lanes(Executor):
         self._turning = threading.Lock()
         self._lock = threading.Lock()
         self._on_lanes: set[_Worker] = set()
+        self._workers: list[_Worker] = []
         self._idle: list[_Worker] = []
         self._threads = 0
         self._closed = False
@@ -125,6 +149,30 @@ class Lanes(Executor):
         if worker is not None and worker.has_lane:
             self._take_from(worker)
 
+    def hears(self) -> None:
+        """Says that the call of the calling thread waits for its client, as each does in the beginning."""
+        worker: _Worker | None = getattr(self._current, "worker", None)
+        if worker is not None:
+            worker.silent = time.monotonic()
+
+    def heard(self) -> None:
+        """Says that it waits no more."""
+        worker: _Worker | None = getattr(self._current, "worker", None)
+        if worker is not None:
+            worker.silent = None
+
+    def hearing(self, stream: Iterator[_T]) -> Iterator[_T]:
+        """What comes in a stream from the client."""
+        while True:
+            self.hears()
+            try:
+                item = next(stream)
+            except StopIteration:
+                return
+            finally:
+                self.heard()
+            yield item
+
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Takes no more calls. Those that run go on, those that have not begun are cancelled; nobody waits for them."""
         with self._lock:
@@ -153,6 +201,7 @@ class Lanes(Executor):
             worker = _Worker()
             self._give(worker)
             self._threads += 1
+            self._workers.append(worker)
             threading.Thread(target=self._work, args=(worker,), name=f"rpc-{self._threads}", daemon=True).start()
 
     def _give(self, worker: _Worker) -> None:
@@ -168,9 +217,10 @@ class Lanes(Executor):
             if self._closed:
                 task.future.cancel()
                 continue
-            worker.began = began = time.monotonic()
+            worker.task, worker.began = task, (began := time.monotonic())
+            worker.silent = began
             task.run()
-            worker.began = None
+            worker.began = worker.silent = worker.task = None
             if worker.has_lane:
                 self._charge(task, time.monotonic() - began)
             del task  # it may hold a large request
@@ -191,7 +241,8 @@ class Lanes(Executor):
     def _watch(self) -> None:
         """Takes lanes away from calls that are long without saying so, as long as there are calls at all."""
         while not self._closed:
-            before = time.monotonic() - STUCK_SECONDS
+            now = time.monotonic()
+            stuck, unheard = now - STUCK_SECONDS, now - HEARING_SECONDS
             began = [(worker, worker.began) for worker in tuple(self._on_lanes)]
             if self._queue.empty():
                 if all(since is None for _, since in began):
@@ -200,7 +251,42 @@ class Lanes(Executor):
                         self._busy.set()
             else:
                 for worker, since in began:
-                    if since is not None and since < before:
+                    silent = worker.silent
+                    if (since is not None and since < stuck) or (silent is not None and silent < unheard):
                         self._take_from(worker)
+                self._end_silent()
             self._busy.wait()
-            time.sleep(STUCK_SECONDS)
+            time.sleep(_TICK_SECONDS)
+
+    def _end_silent(self) -> None:
+        """Ends calls that wait for their clients, as many as wait for a thread, if there is none for those."""
+        with self._lock:
+            if self._idle or self._threads < self._most:
+                return
+            workers = tuple(self._workers)
+        silent = []
+        for worker in workers:
+            task, since = worker.task, worker.silent
+            if task is not None and since is not None:
+                silent.append((since, connection_of(task.arguments), task))
+        ended = _of_most(silent, time.monotonic() - SILENT_SECONDS, self._queue.qsize())
+        for task in ended:
+            _end(task.arguments)
+        if ended:
+            _logger.warning("ended %d calls whose clients were silent while others waited for a thread", len(ended))
+
+
+def _of_most(silent: list[tuple[float, str, _Task]], before: float, count: int) -> list[_Task]:
+    """At most so many calls, silent since some moment, each of a connection that has most left; the longest first."""
+    held = Counter(flow for _, flow, _ in silent)
+    found: list[_Task] = []
+    waiting = sorted(silent, key=lambda entry: entry[0])
+    while waiting and len(found) < count:
+        most = max(held.values())
+        position, (since, flow, task) = next((k, each) for k, each in enumerate(waiting) if held[each[1]] == most)
+        if since >= before:
+            break
+        del waiting[position]
+        held[flow] -= 1
+        found.append(task)
+    return found

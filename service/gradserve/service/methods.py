@@ -37,6 +37,10 @@ class House:
     max_seconds: float
     waits: Callable[[], None]
     """Called by threads of calls that are about to wait, or to take long."""
+    hears: Callable[[], None]
+    """Called by threads of calls that are about to wait for their clients."""
+    heard: Callable[[], None]
+    """Called when they wait no more."""
     identify: Identify = anonymous
     told: Sequence[Told] = ()
     """Who hears of every call that has ended."""
@@ -88,8 +92,8 @@ class Method:
             rpc.end_at_deadline()
             for reply in self.handler(data, rpc):
                 encoded = rpc.encode(reply)
-                rpc.ticket.rests()
-                yield encoded
+                with rpc.waiting_for_client():
+                    yield encoded
                 rpc.ticket.goes_on(rpc.control)
 
     def _stream_unary(self, stream: Iterator[bytes], context: grpc.ServicerContext) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from threading import Timer
 from types import MappingProxyType, TracebackType
@@ -64,6 +65,7 @@ class Rpc:
     def __init__(self, method: Method, context: grpc.ServicerContext) -> None:
         """Starts the clock."""
         self._entered = time.perf_counter()
+        method.house.heard()
         self._method = method
         self._context = context
         self._admitted = self._read = self._ran = self._encode = 0.0
@@ -135,10 +137,25 @@ class Rpc:
 
     def receive(self, stream: Iterator[bytes]) -> Iterator[bytes]:
         """The requests of a stream, each noted."""
-        for data in stream:
+        while True:
+            with self.waiting_for_client():
+                data = next(stream, None)
+            self.ticket.returns(self.control)
+            if data is None:
+                return
             self._received += len(data)
             yield data
-            self.ticket.rests()
+
+    @contextmanager
+    def waiting_for_client(self) -> Iterator[None]:
+        """The call holds nothing but its thread meanwhile, and loses that too if others need one."""
+        house = self._method.house
+        self.ticket.rests()
+        house.hears()
+        try:
+            yield
+        finally:
+            house.heard()
 
     def parse(self, data: bytes) -> Any:
         """The request message in these bytes."""

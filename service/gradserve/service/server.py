@@ -170,8 +170,9 @@ class Server:
         self._server = grpc.server(threads, None, gate, options)  # type: ignore[arg-type]  # any executor does
         programs = Programs(settings.plan_bytes, settings.limits)
         handlers = self._handlers(Context(front_end, cluster, settings.limits, programs, settings.front_end_bytes))
-        limits, told = (settings.graph_limits, settings.max_seconds), listeners(settings, running)
-        house = House(self.admission, self.metrics, *limits, threads.give_up, identify, told)
+        limits = settings.graph_limits, settings.max_seconds
+        lane = threads.give_up, threads.hears, threads.heard
+        house = House(self.admission, self.metrics, *limits, *lane, identify, listeners(settings, running))
         for service in SERVICES:
             methods = methods_of(service, handlers, house)
             add_methods(self._server, service.full_name, methods)

@@ -6,8 +6,8 @@ They have threads of their own, so that a service whose threads are all taken st
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import grpc
@@ -18,6 +18,7 @@ from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, Serv
 
 from gradserve.ir.errors import GradserveError
 from gradserve.service.identity.authenticator import Identify, anonymous
+from gradserve.service.lanes import Lanes
 from gradserve.service.served import metadata_of_call, request_id_of
 from gradserve.service.status import abort
 
@@ -25,8 +26,8 @@ REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
 """The newer name of a service whose messages are the same."""
 CLUSTER = "cluster"
 """The name under which health tells of the Ray cluster, for services that have one."""
-_HEALTH_THREADS = 2
-_REFLECTION_THREADS = 4
+_LANES, _THREADS = 2, 16
+"""Of each of the two."""
 
 
 class Standard:
@@ -42,8 +43,7 @@ class Standard:
         self._health = health.HealthServicer()
         self._services = [health.OVERALL_HEALTH, *services]
         self._set(HealthCheckResponse.NOT_SERVING)
-        self._health_threads = ThreadPoolExecutor(_HEALTH_THREADS, "health")
-        self._reflection_threads = ThreadPoolExecutor(_REFLECTION_THREADS, "reflection")
+        self._health_threads, self._reflection_threads = _Threads(), _Threads()
         asks = anonymous if open_health else identify
         add_methods(server, health.SERVICE_NAME, _health_methods(self._health, self._health_threads, asks))
         names = (*services, health.SERVICE_NAME, reflection.SERVICE_NAME, REFLECTION_V1)
@@ -73,13 +73,29 @@ class Standard:
             self._health.set(service, status)
 
 
+class _Threads(ThreadPoolExecutor):
+    """Lanes as gRPC takes them for single methods: it looks at the class. No thread of its own is ever started."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.lanes = Lanes(_LANES, _THREADS)
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Calls a function as soon as there is a lane."""
+        return self.lanes.submit(fn, *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Takes no more calls."""
+        self.lanes.shutdown(wait)
+
+
 def add_methods(server: grpc.Server, service: str, methods: dict[str, grpc.RpcMethodHandler[Any, Any]]) -> None:
     """Adds the methods of a service, as generated code does."""
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, methods),))
     server.add_registered_method_handlers(service, methods)  # type: ignore[attr-defined]  # newer than the stubs
 
 
-def _health_methods(servicer: health.HealthServicer, pool: ThreadPoolExecutor, identify: Identify) -> dict[str, Any]:
+def _health_methods(servicer: health.HealthServicer, pool: _Threads, identify: Identify) -> dict[str, Any]:
     codecs = (HealthCheckRequest.FromString, HealthCheckResponse.SerializeToString)
     return {
         "Check": grpc.unary_unary_rpc_method_handler(_on(pool, servicer.Check, identify), *codecs),
@@ -87,15 +103,13 @@ def _health_methods(servicer: health.HealthServicer, pool: ThreadPoolExecutor, i
     }
 
 
-def _reflection_methods(
-    servicer: reflection.ReflectionServicer, pool: ThreadPoolExecutor, identify: Identify
-) -> dict[str, Any]:
+def _reflection_methods(servicer: reflection.ReflectionServicer, pool: _Threads, identify: Identify) -> dict[str, Any]:
     codecs = (ServerReflectionRequest.FromString, ServerReflectionResponse.SerializeToString)
     behavior = _on(pool, servicer.ServerReflectionInfo, identify)
     return {"ServerReflectionInfo": grpc.stream_stream_rpc_method_handler(behavior, *codecs)}
 
 
-def _on(pool: ThreadPoolExecutor, behavior: Callable[..., Any], identify: Identify) -> Callable[..., Any]:
+def _on(pool: _Threads, behavior: Callable[..., Any], identify: Identify) -> Callable[..., Any]:
     """The behavior, for callers who are known, on threads of its own.
 
     A gRPC that does not know the wish runs it among all others.
@@ -103,10 +117,13 @@ def _on(pool: ThreadPoolExecutor, behavior: Callable[..., Any], identify: Identi
 
     @functools.wraps(behavior)
     def run(request: Any, context: grpc.ServicerContext, *more: Any) -> Any:
+        pool.lanes.heard()
         try:
             identify(context)
         except GradserveError as error:
             abort(context, error, {}, behavior.__qualname__, request_id_of(metadata_of_call(context)))
+        if isinstance(request, Iterator):
+            request = pool.lanes.hearing(request)
         return behavior(request, context, *more)
 
     run.experimental_thread_pool = pool  # type: ignore[attr-defined]

@@ -15,7 +15,19 @@ if TYPE_CHECKING:
 class Ticket:
     """One call that has entered. Of one thread at a time."""
 
-    __slots__ = ("_admission", "began", "begun", "bytes", "caller", "flops", "gate", "held", "may_be_shed", "planned")
+    __slots__ = (
+        "_admission",
+        "began",
+        "begun",
+        "bytes",
+        "caller",
+        "flops",
+        "gate",
+        "held",
+        "may_be_shed",
+        "planned",
+        "resting",
+    )
 
     def __init__(self, admission: Admission, caller: str, held: tuple[float, ...], may_be_shed: bool) -> None:
         """`held` is what it takes, in the order of `Amounts`."""
@@ -25,6 +37,8 @@ class Ticket:
         """What it has begun last of what takes long."""
         self.gate: Gate | None = None
         """Where it is inside."""
+        self.resting = False
+        """Whether it does nothing but wait for its client."""
         self.began = 0.0
         self.begun = 0
         """How often it has begun something that takes long."""
@@ -37,12 +51,17 @@ class Ticket:
 
     def rests(self) -> None:
         """Lets others in while the call waits for its client."""
-        if self.gate is not None:
-            self._admission.rest(self)
+        self._admission.rest(self)
+
+    def returns(self, control: Control) -> None:
+        """Returns when the call may go on after a rest, with something else than it was at before."""
+        self._admission.come_back(self, control)
 
     def goes_on(self, control: Control) -> None:
         """Returns when the call may go on with what it was at before it rested."""
-        if self.planned is not None and self.gate is None:
+        if self.planned is None:
+            self._admission.come_back(self, control)
+        else:
             self._admission.resume(self, self.planned, control)
 
     def leave(self, as_predicted: bool = False) -> None:

@@ -96,7 +96,7 @@ def read_tokens(file: Path) -> Tokens:
         found = yaml.load(file.read_bytes(), _Loader)
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"the tokens of {file} cannot be read: {error}") from None
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         raise InvalidRequest(f"{file} is no YAML") from None  # what the parser says shows parts of the file
     if not isinstance(found, list | None):
         raise InvalidRequest(f"{file} is no list of tokens, such as `gradserve token new` writes")
@@ -143,6 +143,8 @@ def _limits(raw: Any, where: str) -> Limits:
     for name, value in raw.items():
         if name not in known:
             raise InvalidRequest(f"{where}: {name!r} is no limit of a caller{nearest(str(name), known)}")
+        if not isinstance(value, int | float | str):  # aliases can make a list that nobody could print
+            raise InvalidRequest(f"{where}: {name} is no number")
         try:
             values[name] = known[name].kind.read(value)
         except ValueError as error:

@@ -111,7 +111,7 @@ class Folder:
         return max((size for size, _ in self._drafts_of(digest)), default=0)
 
     def _drafts_of(self, digest: str) -> Iterator[tuple[int, Path]]:
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # who writes next is told
             entries = [entry for entry in os.scandir(self._drafts) if entry.name.startswith(digest)]
             for entry in entries if is_digest(digest) else ():
                 with suppress(FileNotFoundError):

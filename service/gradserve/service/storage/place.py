@@ -125,10 +125,16 @@ def _folder(root: Path, settings: Settings) -> Place:
     space = Space(root, settings.store_bytes, drafts)
     space.capacity = min(settings.store_bytes, space.used + shutil.disk_usage(root).free // _FREE_PART)
     blobs, graphs = (
-        Folder(root / name, drafts, space, check) for name, check in (("blobs", is_named), ("graphs", is_sealed))
+        Folder(root / _part(settings, name), drafts, space, check)
+        for name, check in (("blobs", is_named), ("graphs", is_sealed))
     )
     _logger.info("graphs and blobs are kept in %s, up to %d MiB", root, space.capacity >> 20)
     return Place(blobs, graphs, shared=bool(settings.store))
+
+
+def _part(settings: Settings, name: str) -> str:
+    """What keeps objects of a kind: what callers sent to whom they are known is not for those who are asked nothing."""
+    return f"{name}-of-callers" if settings.knows_callers else name
 
 
 def _is_local(system: AbstractFileSystem) -> bool:
@@ -137,6 +143,6 @@ def _is_local(system: AbstractFileSystem) -> bool:
 
 def _remote(settings: Settings, system: AbstractFileSystem, path: str) -> Place:
     of_graphs = settings.store_bytes // _GRAPHS_PART
-    blobs = Remote(system, f"{path}/blobs", settings.store_bytes - of_graphs, is_named)
-    graphs = Remote(system, f"{path}/graphs", of_graphs, is_sealed)
+    blobs = Remote(system, f"{path}/{_part(settings, 'blobs')}", settings.store_bytes - of_graphs, is_named)
+    graphs = Remote(system, f"{path}/{_part(settings, 'graphs')}", of_graphs, is_sealed)
     return Place(blobs, graphs, shared=True)

@@ -6,6 +6,7 @@ gone with its last user, and no folder's size limits it. Where the system has no
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import pickle
@@ -111,8 +112,10 @@ def receive(end: socket.socket) -> tuple[Any, list[int]]:
         EOFError: the other end has been closed.
         OSError: it is gone.
     """
-    header, files, _, _ = socket.recv_fds(end, _HEADER.size, MOST_FILES, socket.MSG_CMSG_CLOEXEC)
+    header, files, flags, _ = socket.recv_fds(end, _HEADER.size, MOST_FILES, socket.MSG_CMSG_CLOEXEC)
     try:
+        if flags & socket.MSG_CTRUNC:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         header += _exactly(end, _HEADER.size - len(header))
         return pickle.loads(_exactly(end, _HEADER.unpack(header)[0])), files
     except BaseException:

@@ -26,7 +26,7 @@ STILL_SECONDS = 3.0
 """How long a process may stand still, stopped by a signal; then it counts as dead."""
 SEND_SECONDS = 10.0
 """How long a process may leave a message unread."""
-_TICK_SECONDS = 0.02
+_TICK_MILLISECONDS = 20
 
 
 class DiedError(Exception):
@@ -53,11 +53,15 @@ class Process:
             passed.append(flag)
         command = [sys.executable, "-m", "gradserve.pools.local.worker", str(theirs.fileno()), str(flag)]
         # Not a fork: gRPC has threads. A session of its own, so that an interrupt at a terminal does not reach it.
-        with theirs:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, pass_fds=passed, start_new_session=True, bufsize=0
-            )
-        close(passed[1:])
+        try:
+            with theirs:
+                self._process = subprocess.Popen(
+                    command, stdin=subprocess.PIPE, pass_fds=passed, start_new_session=True, bufsize=0
+                )
+        finally:
+            close(passed[1:])
+        self._replies = select.poll()  # select takes no descriptor above 1023, and a connection is one
+        self._replies.register(self._end, select.POLLIN)
 
     @property
     def pid(self) -> int:
@@ -79,6 +83,9 @@ class Process:
         except (EOFError, OSError) as error:
             self.end()
             raise DiedError(self._epitaph(error)) from None
+        except BaseException:  # its reply would be taken for that to the next call
+            self.end()
+            raise
         try:
             match reply:
                 case Ran(outputs, seconds):
@@ -108,7 +115,7 @@ class Process:
         """Returns when there is a reply."""
         asked: float | None = None
         still: float | None = None
-        while not select.select([self._end], [], [], _TICK_SECONDS)[0]:
+        while not self._replies.poll(_TICK_MILLISECONDS):
             now = time.monotonic()
             if asked is None and stopped():
                 asked = now

@@ -96,6 +96,9 @@ class Processes:
             except Cancelled:
                 self._lose(process, "it did not stop when asked to", retries)
                 raise
+            except OSError as error:  # the machine has no memory, or this process no descriptors
+                self._give_back(process)
+                raise Unavailable(f"arrays could not be passed between processes: {error.strerror}") from None
             except BaseException:
                 self._give_back(process)
                 raise
