@@ -93,7 +93,7 @@ def test_client_that_goes_away_amid_a_long_step_ends_its_process_and_nobody_else
     server, stubs = start(workers=1)
     server.warm()
     (pid,) = server.heavy_processes
-    point = np.linspace(0.0, 30.0, 3000)
+    point = np.linspace(0.0, 30.0, 5000)
     graph = wire.encode_graph(trace(eigenvalues, point).graph)
     call = stubs.derivatives.Evaluate.future(pb.EvaluateRequest(call=call_of(graph, {"x": point})))
     process, until = psutil.Process(pid), time.monotonic() + 60
