@@ -16,7 +16,7 @@ lock() {
         --python-version 3.11 --python-platform linux --generate-hashes --no-emit-index-url --no-emit-find-links --quiet
 }
 
-lock requirements.txt "$@" --extra service pyproject.toml
+lock requirements.txt "$@" --extra service --extra otel pyproject.toml
 
 # What builds the wheel: the build requirements of pyproject.toml, which no option of uv names.
 python3 -c '
