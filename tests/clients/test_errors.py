@@ -189,9 +189,6 @@ def test_what_is_not_differentiable(refused):
     error = refused(lambda c: c.function(lambda x, n: np.sum(x) * n).grad(W, 3, wrt=["n"]))
     assert isinstance(error, InvalidRequest)
     assert "n: i64[] is not real; one can differentiate x" in str(error)
-    error = refused(lambda c: c.function(lambda w: w @ w).hessian_trace(W, wrt=("w", "w")))
-    assert isinstance(error, InvalidRequest)
-    assert "wrt names 'w' more than once" in str(error)
 
 
 def test_a_numerical_failure_names_its_line(refused):

@@ -13,6 +13,9 @@ from tests.soak.growth import Growth
 from tests.soak.service import Service
 from tests.soak.soak import Outcome, faults
 
+LOOKS = 40
+"""At processes that may grow."""
+
 
 class Done(Service):
     """A service that is not there, and tells which faults would have been done to it."""
@@ -71,8 +74,16 @@ def test_a_descriptor_leaked_at_every_look_is_growth(monkeypatch):
 
 
 def slopes(workers):
-    with Growth(os.getpid, workers) as watched:
-        time.sleep(0.5)
+    looks = []
+
+    def looked():
+        looks.append(time.monotonic())
+        return workers()
+
+    with Growth(os.getpid, looked) as watched:
+        until = time.monotonic() + 30
+        while len(looks) < LOOKS and time.monotonic() < until:
+            time.sleep(0.01)
     return watched.slopes(warm_up=0.0)
 
 

@@ -24,7 +24,7 @@ def test_every_call_is_answered_by_its_deadline_however_often_the_service_restar
 
 
 def test_clients_that_do_not_insist_lose_calls(monkeypatch):
-    monkeypatch.setattr(Session, "_insist", lambda _, attempt: attempt())
+    monkeypatch.setattr(Session, "_insist", lambda _, attempt, *_more: attempt())
     counts = restarts.restarted(1, clients=2)
     assert counts.failed
     assert not counts.late

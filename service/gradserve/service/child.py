@@ -31,7 +31,7 @@ class Child:
         """Starts it, with more variables than our own in its environment."""
         self._name = name
         self._connection, theirs = Pipe()
-        command = [sys.executable, "-m", "gradserve.service.front_end", name, str(theirs.fileno())]
+        command = [sys.executable, "-P", "-m", "gradserve.service.front_end", name, str(theirs.fileno())]
         # A session of its own, so that an interrupt at a terminal reaches it once, through us.
         self._process = subprocess.Popen(
             command,

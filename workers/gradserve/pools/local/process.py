@@ -51,7 +51,7 @@ class Process:
             os.ftruncate(flag, mmap.PAGESIZE)
             self._unwanted = memoryview(mmap.mmap(flag, 0)).cast("Q")
             passed.append(flag)
-        command = [sys.executable, "-m", "gradserve.pools.local.worker", str(theirs.fileno()), str(flag)]
+        command = [sys.executable, "-P", "-m", "gradserve.pools.local.worker", str(theirs.fileno()), str(flag)]
         # Not a fork: gRPC has threads. A session of its own, so that an interrupt at a terminal does not reach it.
         try:
             with theirs:

@@ -73,7 +73,7 @@ class LocalHead:
         """The variables of a process that may connect."""
         self.inherited = {**_KEEP_TO_LOOPBACK, **self.environment}
         """The variables with which a process that has yet to import Ray connects by the address alone."""
-        command = [sys.executable, "-m", __name__, f"--cpus={cpus}", f"--folder={self._folder}"]
+        command = [sys.executable, "-P", "-m", __name__, f"--cpus={cpus}", f"--folder={self._folder}"]
         command += [f"--object-store-bytes={object_store_bytes}"] if object_store_bytes else []
         others = {name: value for name, value in os.environ.items() if name != "RAY_AUTH_TOKEN"}  # it would win
         # A session of its own, so that an interrupt at a terminal reaches it through `close` only.

@@ -167,7 +167,7 @@ class Signatures(Protocol):
 
 
 def names_of(given: Names, known: Iterable[str], option: str) -> tuple[str, ...]:
-    """The names that an option gives, each of them known and given once.
+    """The names that an option gives, each of them known; one that it gives twice counts once.
 
     Raises:
         InvalidRequest: it gives something else.
@@ -183,10 +183,7 @@ def names_of(given: Names, known: Iterable[str], option: str) -> tuple[str, ...]
     unknown = [name for name in names if name not in known]
     if unknown:
         raise InvalidRequest(f"{option} names {', '.join(map(repr, unknown))}; given are {', '.join(known) or 'none'}")
-    twice = dict.fromkeys(name for name in names if list(names).count(name) > 1)
-    if twice:
-        raise InvalidRequest(f"{option} names {', '.join(map(repr, twice))} more than once; name each once")
-    return tuple(names)
+    return tuple(dict.fromkeys(names))
 
 
 def batched_names(batch: Batch, wrt: tuple[str, ...], known: Iterable[str]) -> tuple[str, ...]:
