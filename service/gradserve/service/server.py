@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import os
 import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
@@ -18,6 +17,7 @@ from gradserve.pools.ray.joined_node import JoinedNode, require_head
 from gradserve.questions.asked import QUESTIONS
 from gradserve.questions.streams import RPC
 from gradserve.runtime.memory import keep_freed_memory, memory_limit
+from gradserve.runtime.processors import processors
 from gradserve.service.admission import Admission
 from gradserve.service.content import Content
 from gradserve.service.contexts import Contexts
@@ -80,7 +80,7 @@ class Server:
         self.blobs = BlobStore(settings.blob_store_bytes - uploading, settings.max_blob_bytes)
         uploads = Uploads(uploading, settings.max_blob_bytes)
         self.owned = Owned(self.graphs, self.blobs, uploads, settings.max_owned)
-        self.admission = Admission(settings, settings.workers or os.cpu_count() or 1)
+        self.admission = Admission(settings, settings.workers or processors())
         self.port = 0
         """The port that is listened on, once started; 0 for a Unix socket."""
         self.metrics_port: int | None = None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 
+from gradserve.runtime.processors import processors
 from gradserve.service.settings import Settings
 
 
@@ -31,7 +31,7 @@ def share_ray(
         return replace(settings, ray_join=None, ray_address=settings.ray_join), {}
     from gradserve.pools.ray import cluster
 
-    workers = settings.workers or os.cpu_count() or 1
+    workers = settings.workers or processors()
     most = max(workers, settings.max_workers or 0)
     # All may grow at the same time: then they share processors, as all that runs on one machine does.
     head = cluster.started(most * settings.processes, lost=lost)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import os
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -28,6 +27,7 @@ from gradserve.questions.derivatives import Derivatives, Differentiate
 from gradserve.questions.report import Report
 from gradserve.questions.streams import Block, Part
 from gradserve.runtime.control import Control
+from gradserve.runtime.processors import processors
 
 
 class EmbeddedBackend:
@@ -35,7 +35,7 @@ class EmbeddedBackend:
 
     def __init__(self, threads: int | None = None) -> None:
         """`threads` defaults to the number of processors."""
-        self._context = embedded_context(threads or os.cpu_count() or 1)
+        self._context = embedded_context(threads or processors())
         self._closed = False
 
     def ask(self, question: Question, deadline: Deadline) -> Answer:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +20,7 @@ from gradserve.pools.sources import arrays_of
 from gradserve.pools.work import ChunkResult, Work
 from gradserve.runtime.blas import ONE_BLAS_THREAD
 from gradserve.runtime.control import Control
+from gradserve.runtime.processors import processors
 
 CALLER_SECONDS = 2e-3
 """A single chunk predicted to be shorter runs in the caller's thread: the hop to another would cost as much."""
@@ -48,7 +48,7 @@ class LocalPool:
         BLAS is limited to one thread in the whole process as long as the pool lives. Limiting it only while chunks run
         is not enough: with chunks on several threads, restoring and limiting again changed the last bits of products.
         """
-        self.size = threads or os.cpu_count() or 1
+        self.size = threads or processors()
         self._prepared = PreparedSchedules()
         self._closed = False
         self._threads = ThreadPoolExecutor(self.size, thread_name_prefix=self.name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import itertools
 import logging
-import os
 import time
 from collections.abc import Iterator
 
@@ -20,6 +19,7 @@ from gradserve.pools.ray.sending import ChunkCalls, Kept
 from gradserve.pools.ray.workers import SILENT_SECONDS
 from gradserve.pools.work import ChunkResult, Work
 from gradserve.runtime.control import Control
+from gradserve.runtime.processors import processors
 
 LANE_SECONDS = 3e-4
 """What handing a chunk to a worker on the pool's own machine costs, and taking its result back."""
@@ -82,7 +82,7 @@ class RayPool:
         """
         if start_seconds is None:
             start_seconds = START_SECONDS if address is None else MACHINE_SECONDS
-        local_cluster.connect(address, workers or os.cpu_count() or 1, object_store_bytes)
+        local_cluster.connect(address, workers or processors(), object_store_bytes)
         all_workers = workers or max(1, int(local_cluster.resources().get("CPU", 1) / cpus_per_worker))
         self._scaling = Scaling(-(-all_workers // sharers), max_workers or all_workers, CHUNKS_PER_WORKER)
         self._worker_memory = worker_memory
