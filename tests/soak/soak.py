@@ -124,7 +124,7 @@ def soak(
         for client in clients:
             client.close()
     finally:
-        service.end()
+        service.end(signal.SIGTERM)
     return out
 
 

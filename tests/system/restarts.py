@@ -6,6 +6,7 @@ the calls.
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import socket
@@ -14,8 +15,9 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -24,6 +26,7 @@ import numpy as np
 from gradserve.client import Client
 
 TIMEOUT = 60.0
+START_SECONDS, END_SECONDS = 120.0, 90.0
 SLACK = 2.0
 """Seconds that a thread of a busy machine may take to notice that its call has ended."""
 
@@ -31,22 +34,36 @@ SLACK = 2.0
 class Service:
     """A service in a process of its own, always on the same port."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, options: Sequence[str] = ("--no-ray", "--workers", "1", "--grace", "1"), log: Path = Path(os.devnull)
+    ) -> None:
+        """`options` are those of `gradserve serve`; what it prints, in all its lives, is added to `log`."""
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.address = f"127.0.0.1:{free.getsockname()[1]}"
+        self.log = log
+        self._options = options
         self.start()
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "gradserve.service", "--address", self.address, "--no-ray"]
-        command += ["--workers", "1", "--grace", "1", "--metrics-port", "-1"]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        """Returns when it answers."""
+        command = [sys.executable, "-m", "gradserve.service", "--address", self.address, "--metrics-port", "-1"]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen([*command, *self._options], stdout=log, stderr=log)
         with grpc.insecure_channel(self.address) as channel:
-            grpc.channel_ready_future(channel).result(timeout=60)
+            grpc.channel_ready_future(channel).result(timeout=START_SECONDS)
+
+    @property
+    def pid(self) -> int:
+        """The process of the front end."""
+        return self._process.pid
 
     def end(self, number: signal.Signals) -> int:
         """Sends a signal to the process and waits for its end; answers its exit status."""
         self._process.send_signal(number)
-        return self._process.wait(60)
+        try:
+            return self._process.wait(END_SECONDS)
+        finally:
+            self._process.kill()
 
 
 def calls_of(client: Client) -> dict[str, Callable[[], Any]]:

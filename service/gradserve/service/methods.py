@@ -49,12 +49,7 @@ class House:
 class Method:
     """One method: how its bytes become a call of its handler, and the handler's replies bytes."""
 
-    def __init__(
-        self,
-        descriptor: MethodDescriptor,
-        handler: Handler,
-        house: House,
-    ) -> None:
+    def __init__(self, descriptor: MethodDescriptor, handler: Handler, house: House) -> None:
         """Looks up once whatever a call will need."""
         self.house = house
         service = descriptor.containing_service

@@ -18,7 +18,7 @@ from gradserve.questions.report import Report
 from gradserve.runtime.control import Control
 from gradserve.runtime.shared import Opened
 from gradserve.service.identity.caller import ANONYMOUS
-from gradserve.service.served import Heard, Served, metadata_of_call, request_id_of
+from gradserve.service.served import Heard, Served, metadata_of_call, name_of_call
 from gradserve.service.status import abort, code_of
 from gradserve.service.ticket import Ticket
 from gradserve.wire.extent import require_parseable
@@ -95,7 +95,7 @@ class Rpc:
     def request_id(self) -> str:
         """What names the call in logs, traces and errors."""
         if not self._request_id:
-            self._request_id = request_id_of(metadata_of_call(self._context))
+            self._request_id = name_of_call(self._context)
         return self._request_id
 
     def admit(self, size: int, may_be_shed: bool = True) -> None:

@@ -85,6 +85,11 @@ def request_id_of(metadata: Mapping[str, str]) -> str:
     return given if _TAKEN.fullmatch(given) else secrets.token_hex(8)
 
 
+def name_of_call(context: grpc.ServicerContext) -> str:
+    """What names a call, of which nothing is known but its context."""
+    return request_id_of(metadata_of_call(context))
+
+
 def metadata_of_call(context: grpc.ServicerContext) -> dict[str, str]:
     """What names the call and its trace of its metadata, and nothing else: some of that is secret."""
     return {

@@ -27,7 +27,7 @@ from gradserve.service.handlers.questions import Questions
 from gradserve.service.handlers.streams import Streams
 from gradserve.service.identity.authenticator import Authenticator
 from gradserve.service.identity.certificates import server_credentials
-from gradserve.service.identity.gate import Gate
+from gradserve.service.identity.interceptor import StrangerInterceptor
 from gradserve.service.lanes import Lanes
 from gradserve.service.listeners import listeners
 from gradserve.service.methods import Handler, House, methods_of, of_message, of_messages
@@ -166,8 +166,8 @@ class Server:
         options.append(("grpc.max_receive_message_length", settings.max_message_bytes))
         if settings.max_connection_age is not None:
             options.append(("grpc.max_connection_age_ms", round(1e3 * settings.max_connection_age)))
-        gate = [Gate(authenticator, SERVICES, self.metrics)] if settings.knows_callers else []
-        self._server = grpc.server(threads, None, gate, options)  # type: ignore[arg-type]  # any executor does
+        before = [StrangerInterceptor(authenticator, SERVICES, self.metrics)] if settings.knows_callers else []
+        self._server = grpc.server(threads, None, before, options)  # type: ignore[arg-type]  # any executor does
         programs = Programs(settings.plan_bytes, settings.limits)
         handlers = self._handlers(Context(front_end, cluster, settings.limits, programs, settings.front_end_bytes))
         limits = settings.graph_limits, settings.max_seconds

@@ -19,7 +19,7 @@ from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, Serv
 from gradserve.ir.errors import GradserveError
 from gradserve.service.identity.authenticator import Identify, anonymous
 from gradserve.service.lanes import Lanes
-from gradserve.service.served import metadata_of_call, request_id_of
+from gradserve.service.served import name_of_call
 from gradserve.service.status import abort
 
 REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
@@ -121,7 +121,7 @@ def _on(pool: _Threads, behavior: Callable[..., Any], identify: Identify) -> Cal
         try:
             identify(context)
         except GradserveError as error:
-            abort(context, error, {}, behavior.__qualname__, request_id_of(metadata_of_call(context)))
+            abort(context, error, {}, behavior.__qualname__, name_of_call(context))
         if isinstance(request, Iterator):
             request = pool.lanes.hearing(request)
         return behavior(request, context, *more)

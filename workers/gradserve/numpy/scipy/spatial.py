@@ -97,16 +97,8 @@ METRICS: dict[str, Metric] = {
     "sqeuclidean": _sqeuclidean,
 }
 """By SciPy's name."""
-_OF_PAIRS = {
-    "braycurtis": _braycurtis,
-    "canberra": _canberra,
-    "chebyshev": _chebyshev,
-    "cityblock": _cityblock,
-    "correlation": _correlation,
-    "cosine": _cosine,
-    "euclidean": _euclidean,
-    "sqeuclidean": _sqeuclidean,
-}
+_WITH_MORE = frozenset({"mahalanobis", "minkowski", "seuclidean"})
+"""Those that take more than two vectors."""
 
 
 def _metric(g: Builder, name: Any) -> Metric:
@@ -164,8 +156,9 @@ def _of_two(name: str, metric: Metric) -> None:
     implements_scipy(f"spatial.distance.{name}")(distance)
 
 
-for _name, _each in _OF_PAIRS.items():
-    _of_two(_name, _each)
+for _name, _each in METRICS.items():
+    if _name not in _WITH_MORE:
+        _of_two(_name, _each)
 
 
 @implements_scipy("spatial.distance.minkowski")

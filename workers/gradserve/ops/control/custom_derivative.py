@@ -9,10 +9,10 @@ import numpy as np
 
 from gradserve.ir.graph import Graph
 from gradserve.ir.op import Sample
-from gradserve.ir.types import Array, ElementType, TensorType
+from gradserve.ir.types import ElementType, TensorType, type_of
 from gradserve.ops.control.calling import output_types, require_signature
 from gradserve.ops.control.linearity import require_linear
-from gradserve.ops.control.once import Once
+from gradserve.ops.control.once import Once, sample_numbers
 from gradserve.ops.family import require
 from gradserve.ops.registry import builder, register
 
@@ -65,11 +65,9 @@ class CustomDerivative(Once):
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         """Vectors, scalars and nothing; in both operands and in one."""
-        for element_type in (ElementType.FLOAT64, ElementType.FLOAT32):
-            for numbers in (np.array([0.5, 2.0, -1.0]), np.array(0.75), np.array([])):
-                x: Array = numbers.astype(element_type.dtype)
-                function, rule = _exponential(TensorType(element_type, x.shape))
-                yield Sample(cls(function, rule, (0, 1)), (x, np.asarray(x * x.dtype.type(0.25))))
+        for x in sample_numbers():
+            function, rule = _exponential(type_of(x))
+            yield Sample(cls(function, rule, (0, 1)), (x, np.asarray(x * x.dtype.type(0.25))))
 
 
 def _exponential(type_: TensorType) -> tuple[Graph, Graph]:

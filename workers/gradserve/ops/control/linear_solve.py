@@ -9,10 +9,11 @@ import numpy as np
 
 from gradserve.ir.graph import Graph
 from gradserve.ir.op import Sample
-from gradserve.ir.types import Array, ElementType, TensorType
+from gradserve.ir.types import TensorType, type_of
 from gradserve.ops.control.calling import output_types, require_signature
 from gradserve.ops.control.linear_call import LinearCall
 from gradserve.ops.control.linearity import require_linear
+from gradserve.ops.control.once import sample_numbers
 from gradserve.ops.family import require
 from gradserve.ops.registry import builder, register
 
@@ -49,12 +50,10 @@ class LinearSolve(LinearCall):
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         """Vectors, scalars and nothing."""
-        for element_type in (ElementType.FLOAT64, ElementType.FLOAT32):
-            for numbers in (np.array([0.5, 2.0, -1.0]), np.array(0.75), np.array([])):
-                x: Array = numbers.astype(element_type.dtype)
-                type_ = TensorType(element_type, x.shape)
-                operands = (x, np.asarray(x * x.dtype.type(0.5)), np.asarray(x * x.dtype.type(0.25)))
-                yield Sample(cls(_solver(type_, 1.0), _solver(type_, -1.0), 2, _turned(type_)), operands)
+        for x in sample_numbers():
+            type_ = type_of(x)
+            operands = (x, np.asarray(x * x.dtype.type(0.5)), np.asarray(x * x.dtype.type(0.25)))
+            yield Sample(cls(_solver(type_, 1.0), _solver(type_, -1.0), 2, _turned(type_)), operands)
 
 
 def _turned(type_: TensorType) -> Graph:

@@ -10,7 +10,7 @@ import numpy as np
 
 from gradserve.ir.graph import Graph
 from gradserve.ir.op import Sample
-from gradserve.ir.types import Array, ElementType, TensorType
+from gradserve.ir.types import Array, ElementType, TensorType, type_of
 from gradserve.ops.control.calling import Calling, Function, output_types, require_signature
 from gradserve.ops.family import require
 from gradserve.ops.registry import builder, register
@@ -58,10 +58,15 @@ class Checkpoint(Once):
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         """Vectors, scalars and nothing; one result that moves and one that does not."""
-        for element_type in (ElementType.FLOAT64, ElementType.FLOAT32):
-            for numbers in (np.array([0.5, 2.0, -1.0]), np.array(0.75), np.array([])):
-                x: Array = numbers.astype(element_type.dtype)
-                yield Sample(cls(_waves(TensorType(element_type, x.shape))), (x, np.asarray(x * x.dtype.type(0.25))))
+        for x in sample_numbers():
+            yield Sample(cls(_waves(type_of(x))), (x, np.asarray(x * x.dtype.type(0.25))))
+
+
+def sample_numbers() -> Iterator[Array]:
+    """What such ops are tried with: vectors, scalars and nothing, in both precisions."""
+    for element_type in (ElementType.FLOAT64, ElementType.FLOAT32):
+        for numbers in (np.array([0.5, 2.0, -1.0]), np.array(0.75), np.array([])):
+            yield numbers.astype(element_type.dtype)
 
 
 def _waves(type_: TensorType) -> Graph:

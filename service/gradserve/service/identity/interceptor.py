@@ -15,11 +15,11 @@ from google.protobuf.descriptor import ServiceDescriptor
 from gradserve.ir.errors import GradserveError, Unavailable
 from gradserve.service.identity.authenticator import Authenticator
 from gradserve.service.metrics import Metrics
-from gradserve.service.served import metadata_of_call, request_id_of
+from gradserve.service.served import name_of_call
 from gradserve.service.status import abort, code_of
 
 
-class Gate(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs alone
+class StrangerInterceptor(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs alone
     """Lets through who may be known."""
 
     def __init__(self, authenticator: Authenticator, services: Sequence[ServiceDescriptor], metrics: Metrics) -> None:
@@ -44,7 +44,7 @@ class Gate(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in the 
         counts = metrics.method(name)
 
         def refuse(_requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
-            request_id = request_id_of(metadata_of_call(context))
+            request_id = name_of_call(context)
             try:
                 self._authenticator.identify(context)
             except GradserveError as error:
