@@ -111,11 +111,13 @@ def test_matrices_of_any_finite_size_are_decomposed(stubs, scale):
     np.testing.assert_allclose(found, expected, rtol=1e-13, atol=1e-323)
 
 
-def model(stubs, name, order=10, operands="%0", **more):
-    """A Taylor model of one function at 0.4, or of two variables at 0.4."""
+def model(stubs, name, order=10, operands="%0", times=1, **more):
+    """A Taylor model of one function at 0.4, or of two variables at 0.4; of more than one time, of what that gives."""
     inputs = '%0 "x": f64[]' if operands == "%0" else '%0 "x": f64[], %1 "y": f64[]'
     k = 1 if operands == "%0" else 2
-    text = f'graph ({inputs}) {{\n  %{k}: f64[] = {name} {operands}\n  return "z" %{k}\n}}'
+    chain = [name + " " + operands.replace("%0", f"%{t}") for t in (0, *range(k, k + times - 1))]
+    lines = "".join(f"  %{k + t}: f64[] = {one}\n" for t, one in enumerate(chain))
+    text = f'graph ({inputs}) {{\n{lines}  return "z" %{k + times - 1}\n}}'
     names = ["x", "y"][:k]
     request = pb.TaylorModelRequest(call=call(text, dict.fromkeys(names, np.array(0.4))), order=order)
     for n in names:
@@ -142,7 +144,7 @@ def test_work_on_a_program_has_a_budget(start):
 
 def test_work_on_a_program_sees_the_deadline(start):
     server, stubs = start()
-    refused = refusal(lambda: model(stubs, "betaln", operands="%0, %1", timeout=0.2))
+    refused = refusal(lambda: model(stubs, "betaln", operands="%0, %1", times=10, timeout=0.2))
     assert refused.code is grpc.StatusCode.DEADLINE_EXCEEDED
     assert server.admission.wait_idle(SECONDS)
 
