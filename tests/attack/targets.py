@@ -30,7 +30,6 @@ from gradserve.service.content import Content
 from gradserve.service.identity.caller import ANONYMOUS
 from gradserve.service.owners import Owned
 from gradserve.service.store import BlobStore, GraphStore
-from gradserve.service.uploads import Uploads
 from gradserve.text.parsing import parse
 from gradserve.text.printing import to_text
 from gradserve.v1 import graph_pb2
@@ -248,8 +247,8 @@ def _programs() -> list[str]:
 
 @functools.cache
 def _content() -> Content:
-    graphs, blobs, uploads = GraphStore(1 << 24, 100), BlobStore(1 << 24, 1 << 24), Uploads(1 << 24, 1 << 24)
-    return Content(Owned(graphs, blobs, uploads, 1000), DEFAULT_LIMITS, 1 << 20)
+    graphs, blobs = GraphStore(1 << 24, 100), BlobStore(1 << 24, 1 << 24)
+    return Content(Owned(graphs, blobs, 1000), DEFAULT_LIMITS, 1 << 20)
 
 
 TARGETS: Mapping[str, Callable[[int], Outcome]] = MappingProxyType(

@@ -3,7 +3,7 @@
 import hashlib
 import time
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import numpy as np
@@ -11,13 +11,17 @@ import pytest
 
 from gradserve import wire
 from gradserve.ir.errors import BlobNotFound, GraphNotRegistered, InvalidRequest, LimitExceeded
+from gradserve.ir.limits import DEFAULT_LIMITS
 from gradserve.ops import OP_SET
 from gradserve.service.identity.tokens import new_token
 from gradserve.service.owners import Owned
 from gradserve.service.server import Server
 from gradserve.service.settings import Settings
+from gradserve.service.storage.folder import Folder
+from gradserve.service.storage.graphs import Shelf
+from gradserve.service.storage.objects import is_empty, is_named, is_sealed
+from gradserve.service.storage.space import Space
 from gradserve.service.store import BlobStore, GraphStore
-from gradserve.service.uploads import Uploads
 from gradserve.text.parsing import parse
 from gradserve.v1 import (
     blob_service_pb2,
@@ -182,9 +186,9 @@ def test_what_two_have_sent_is_kept_once(both):
     server, stubs, alice, bob = both
     data = bytes(100 * KIB)
     first = (write(stubs, alice, data), register(stubs, alice))
-    kept = server.blobs.bytes, len(server.graphs)
+    kept = server.blobs.held_bytes, len(server.graphs)
     assert (write(stubs, bob, data), register(stubs, bob)) == first
-    assert (server.blobs.bytes, len(server.graphs)) == kept
+    assert (server.blobs.held_bytes, len(server.graphs)) == kept
     assert send(stubs, "Gradient", call_of(first[1]), bob)
 
 
@@ -224,33 +228,34 @@ class Asked:
         self.asked = []
 
     def __getattr__(self, name):
-        def note(*arguments):
+        def note(*arguments, **_):
             self.asked.append((name, *arguments))
             return b"data"
 
         return note
 
 
-@pytest.mark.parametrize("method", ["get", "offset", "read"])
+@pytest.mark.parametrize("method", ["get", "begin", "offset", "read"])
 def test_the_store_is_not_asked_for_what_a_caller_has_not_sent(method):
     """So that no time tells whether another has: whatever the store does, it does not do it."""
     store: Any = Asked()
-    blobs = Owned(GraphStore(KIB, 1), store, Uploads(KIB, KIB), 10).blobs("bob")
+    blobs = Owned(GraphStore(KIB, 1), store, 10).blobs("bob")
+    asked = ("0" * 64, 0) if method == "begin" else ("0" * 64,)
     if method == "read":
         with pytest.raises(BlobNotFound):
-            blobs.read("0" * 64)
+            blobs.read(*asked)
     else:
-        assert not getattr(blobs, method)("0" * 64)
-    assert store.asked == []
+        getattr(blobs, method)(*asked)
+    assert [name for name, *about in store.asked if about[-1] != "bob"] == []  # what he himself is writing it may be
     blobs.put("0" * 64, b"")
     store.asked.clear()
-    getattr(blobs, method)("0" * 64)
-    assert store.asked  # of what he has sent it is
+    getattr(blobs, method)(*asked)
+    assert [name for name, *about in store.asked if about[-1] != "bob"]  # of what he has sent it is
 
 
 def test_nor_is_the_store_of_graphs():
     store: Any = Asked()
-    graphs = Owned(store, BlobStore(KIB, KIB), Uploads(KIB, KIB), 10).graphs("bob")
+    graphs = Owned(store, BlobStore(KIB, KIB), 10).graphs("bob")
     assert graphs.find("0" * 64) is None
     with pytest.raises(GraphNotRegistered):
         graphs.get("0" * 64)
@@ -259,7 +264,7 @@ def test_nor_is_the_store_of_graphs():
 
 def owned(capacity=100 * KIB, most=1000):
     store = BlobStore(capacity, capacity)
-    return store, Owned(GraphStore(KIB, 1), store, Uploads(capacity, capacity), most)
+    return store, Owned(GraphStore(KIB, 1), store, most)
 
 
 def test_all_bytes_must_come_again_before_they_are_his():
@@ -277,7 +282,7 @@ def test_all_bytes_must_come_again_before_they_are_his():
     assert (bob.offset(digest), bob.get(digest)) == (512, None)
     assert bob.append(digest, 512, data[512:])
     assert bob.get(digest) == data
-    assert store.bytes == len(data)
+    assert store.held_bytes == len(data)
 
 
 def test_writes_under_way_are_apart():
@@ -294,6 +299,109 @@ def test_writes_under_way_are_apart():
     assert alice.append(digest, 60, data[60:])
     assert alice.get(digest) == data
     assert bob.get(digest) is None
+
+
+class Noting:
+    """Objects of a folder, and what was done with them, in order."""
+
+    def __init__(self, folder):
+        self._folder = folder
+        self.capacity = folder.capacity
+        self.done = []
+
+    def __getattr__(self, name):
+        act = getattr(self._folder, name)
+
+        def noted(*arguments, **more):
+            found = act(*arguments, **more)
+            self.done.append((name, [type(each) for each in arguments], more, type(found)))
+            return found
+
+        return noted
+
+
+def kept(root, realm=""):
+    """Stores in a folder, as those of a service that has just started, and what is done there."""
+    drafts, space = root / "drafts", Space(root, 1 << 30, root / "drafts")
+    names = {"blobs": is_named, "graphs": is_sealed, "claims": is_empty}
+    parts = {name: Noting(Folder(root / name, drafts, space, check)) for name, check in names.items()}
+    blobs, graphs = BlobStore(1 << 20, 1 << 20), GraphStore(1 << 20, 100)
+    blobs.keep_in(cast(Any, parts["blobs"]), shared=True)
+    graphs.keep_on(Shelf(cast(Any, parts["graphs"]), cast(Any, parts["blobs"]), blobs.get, DEFAULT_LIMITS))
+    layer = Owned(graphs, blobs, 100)
+    layer.owners.keep_in(cast(Any, parts["claims"]), realm)
+    return layer, parts
+
+
+def send_all(layer, caller):
+    """A blob in two pieces, a result and a graph of a caller."""
+    blobs, data = layer.blobs(caller), b"x" * 5000
+    digest = hashlib.sha256(data).hexdigest()
+    assert blobs.offset(digest) == 0
+    assert not blobs.begin(digest, len(data))
+    assert not blobs.append(digest, 0, data[:3000])
+    assert blobs.append(digest, 3000, data[3000:])
+    blobs.put(hashlib.sha256(b"result").hexdigest(), b"result")
+    graph = parse(QUADRATIC, OP_SET)
+    layer.graphs(caller).put(graph.digest, graph)
+    return digest, graph.digest
+
+
+def done_by(tmp_path, before, after, act=send_all):
+    """What a caller's sending does to what is kept, after another has sent the same or has not."""
+    layer, parts = kept(tmp_path)
+    if before:
+        act(layer, before)
+    for part in parts.values():
+        part.done.clear()
+    act(layer, after)
+    return {name: part.done for name, part in parts.items()}
+
+
+def test_the_same_is_done_whether_another_has_sent_the_same_or_not(tmp_path):
+    """No clock has to be read: every look at the disk and every write to it is the same."""
+    alone, second = done_by(tmp_path / "1", "", "bob"), done_by(tmp_path / "2", "alice", "bob")
+    assert alone == second
+    assert [name for name, *_ in alone["blobs"]].count("write") == 2
+
+
+def test_planted_a_second_who_has_no_name_does_less(tmp_path):
+    def once(layer, caller):
+        layer.blobs(caller).put(hashlib.sha256(b"result").hexdigest(), b"result")
+
+    def begun(layer, caller):
+        layer.blobs(caller).begin(hashlib.sha256(b"").hexdigest(), 0)
+
+    for act in (once, begun):
+        first = done_by(tmp_path / f"1{act.__name__}", "", "bob", act)
+        assert done_by(tmp_path / f"2{act.__name__}", "bob", "bob", act) != first
+
+
+def test_what_was_sent_before_a_restart_is_still_his_alone(tmp_path):
+    layer, _ = kept(tmp_path)
+    digests = send_all(layer, "alice")
+    again, _ = kept(tmp_path)
+    alice, bob = again.blobs("alice"), again.blobs("bob")
+    assert alice.get(digests[0]) == b"x" * 5000
+    assert alice.offset(digests[0]) is None
+    assert again.graphs("alice").find(digests[1]) is not None
+    assert (bob.get(digests[0]), bob.offset(digests[0]), again.graphs("bob").find(digests[1])) == (None, 0, None)
+    elsewhere, _ = kept(tmp_path, "https://another.issuer")
+    assert elsewhere.blobs("alice").get(digests[0]) is None  # one of the same name, by another authority
+
+
+def test_a_write_goes_on_after_a_restart_for_who_began_it(tmp_path):
+    data = bytes(range(200)) * 50
+    digest = hashlib.sha256(data).hexdigest()
+    first, _ = kept(tmp_path)
+    first.blobs("alice").begin(digest, len(data))
+    first.blobs("alice").append(digest, 0, data[:6000])
+    layer, _ = kept(tmp_path)
+    assert (layer.blobs("bob").offset(digest), layer.blobs("alice").offset(digest)) == (0, 6000)
+    assert not layer.blobs("alice").begin(digest, len(data))
+    assert layer.blobs("alice").append(digest, 6000, data[6000:])
+    assert layer.blobs("alice").get(digest) == data
+    assert [path.name for path in (tmp_path / "drafts").iterdir()] == []
 
 
 def test_who_has_begun_most_loses_first():

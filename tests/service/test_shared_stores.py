@@ -1,6 +1,7 @@
 """Services that find what others have been told, or what they themselves knew before they ended."""
 
 import resource
+from functools import partial
 
 import grpc
 import numpy as np
@@ -8,8 +9,8 @@ import pytest
 
 from gradserve import wire
 from gradserve.service.identity.tokens import new_token
+from gradserve.v1 import blob_service_pb2, graph_service_pb2
 from gradserve.v1 import derivative_service_pb2 as pb
-from gradserve.v1 import graph_service_pb2
 from tests.service.support import SCALED, VECTOR, Stubs, call_of, graph_message, refusal
 from tests.service.test_blobs import MIB, blob, chunks, digest, missing, read
 
@@ -125,6 +126,32 @@ def test_a_service_that_asks_nobody_finds_nothing_of_known_callers(start, store,
     assert refusal(lambda: read(anybody, digest(data))).code is grpc.StatusCode.NOT_FOUND
     asked = graph_service_pb2.GetGraphRequest(digest=graph)
     assert refusal(lambda: anybody.graphs.GetGraph(asked)).code is grpc.StatusCode.NOT_FOUND
+
+
+def test_what_known_callers_have_sent_is_theirs_after_a_restart_and_at_another_service(start, store, tmp_path):
+    secrets, file = {}, tmp_path / "tokens"
+    for name in ("alice", "bob"):
+        secret, entry = new_token(name, None)
+        secrets[name] = [("authorization", f"Bearer {secret}")]
+        with file.open("a") as end:
+            end.write(entry)
+    first, stubs = start(store=store, token_file=file)
+    data = blob(1)
+    stubs.blobs.WriteBlob(chunks(data), metadata=secrets["alice"])
+    request = graph_service_pb2.RegisterGraphRequest(graph=graph_message(SCALED))
+    graph = stubs.graphs.RegisterGraph(request, metadata=secrets["alice"]).digest
+    _, other = start(store=store, token_file=file)
+    first.stop(5)
+    _, again = start(store=store, token_file=file)
+    asked = pb.GradientRequest(call=call_of(graph, ARGUMENTS), wrt=["w"])
+    named = blob_service_pb2.ReadBlobRequest(digest=digest(data))
+    for found in (other, again):
+        reply = found.derivatives.Gradient(asked, metadata=secrets["alice"])
+        assert wire.decode_tensor(reply.gradients["w"]).tolist() == (4 * W).tolist()
+        assert b"".join(part.data for part in found.blobs.ReadBlob(named, metadata=secrets["alice"])) == data
+        for act in (found.derivatives.Gradient, lambda _, at=found, **who: list(at.blobs.ReadBlob(named, **who))):
+            refused = refusal(partial(act, asked, metadata=secrets["bob"]))
+            assert refused.code is grpc.StatusCode.NOT_FOUND
 
 
 def test_a_store_that_cannot_be_is_told_at_once(start):

@@ -7,6 +7,7 @@ import resource
 import stat
 import subprocess
 import sys
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 from gradserve.ir.errors import GraphNotRegistered, LimitExceeded, Unavailable
 from gradserve.ir.limits import DEFAULT_LIMITS
 from gradserve.service.settings import Settings
-from gradserve.service.storage import place
+from gradserve.service.storage import place, space
 from gradserve.service.storage.folder import Folder
 from gradserve.service.storage.graphs import Shelf
 from gradserve.service.storage.objects import is_named, is_sealed
@@ -182,9 +183,9 @@ def test_results_stay_in_memory_unless_others_look_for_them(tmp_path):
 def test_memory_holds_what_is_hot_and_no_more(tmp_path):
     blobs = blobs_at(tmp_path, memory=100)
     names = [write(blobs, bytes([k]) * 60, 60) for k in range(3)]
-    assert blobs.bytes == 60
+    assert blobs.held_bytes == 60
     assert [blobs.read(name) for name in names] == [bytes([k]) * 60 for k in range(3)]
-    assert blobs.bytes == 60
+    assert blobs.held_bytes == 60
 
 
 def test_what_is_read_takes_no_memory_from_what_is_written(tmp_path):
@@ -194,7 +195,7 @@ def test_what_is_read_takes_no_memory_from_what_is_written(tmp_path):
     blobs.append("0" * 64, 0, b"y" * 50)
     assert blobs.read(name) == b"x" * 60
     assert blobs.offset("0" * 64) == 50
-    assert blobs.bytes == 50
+    assert blobs.held_bytes == 50
 
 
 # ---- the limit
@@ -238,6 +239,36 @@ def test_more_than_all_may_take_is_refused(tmp_path):
     with pytest.raises(LimitExceeded) as refused:
         blobs_at(tmp_path, BLOCK).begin("0" * 64, 9000)
     assert refused.value.limit == "blob_bytes"
+
+
+def test_what_was_written_for_nothing_is_soon_gone(tmp_path, monkeypatch):
+    monkeypatch.setattr(space, "FORGET_SECONDS", 0.05)
+    store = objects(tmp_path)
+    for _ in range(3):
+        store.write(digest(bytes(9000)), bytes(9000), anew=True)
+    until = time.monotonic() + 10
+    while Space(tmp_path, FREE, tmp_path / "drafts").used > footprint(9000) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert Space(tmp_path, FREE, tmp_path / "drafts").used == footprint(9000)
+    assert [path.name for path in files(tmp_path)] == [digest(bytes(9000))]
+    assert store.read(digest(bytes(9000))) == bytes(9000)
+
+
+def test_drafts_of_others_are_not_looked_through(tmp_path, monkeypatch):
+    store = objects(tmp_path)
+    for k in range(5):
+        store.draft(digest(bytes([k]))).append(b"x")
+    looked, real = [], os.scandir
+
+    def scandir(path):
+        looked.append(path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert store.drafted(digest(bytes([3]))) == 1
+    assert store.drafted("0" * 64) == 0
+    assert len(looked) == 2
+    assert all(len(Path(path).name) == 64 for path in looked)
 
 
 def test_old_drafts_go_when_room_is_needed(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 
 from gradserve.ir.errors import BlobNotFound, GraphNotRegistered, InvalidRequest, LimitExceeded
 from gradserve.ops import OP_SET
-from gradserve.service import store
+from gradserve.service import uploads
 from gradserve.service.store import BlobStore, GraphStore, size_of
 from gradserve.text.parsing import parse
 from tests.service.support import QUADRATIC
@@ -66,7 +66,7 @@ def test_blobs_by_digest():
     name = write(blobs, b"hello")
     assert blobs.read(name) == b"hello"
     assert blobs.offset(name) is None
-    assert blobs.bytes == 5
+    assert blobs.held_bytes == 5
     with pytest.raises(BlobNotFound):
         blobs.read("0" * 64)
 
@@ -96,7 +96,7 @@ def test_two_writers_of_one_blob_help_each_other():
     for thread in threads:
         thread.join(10)
     assert blobs.read(digest(data)) == data
-    assert blobs.bytes == len(data)
+    assert blobs.held_bytes == len(data)
 
 
 def test_gap_is_refused():
@@ -118,7 +118,7 @@ def test_corrupt_blob_is_refused_and_forgotten():
     blobs.begin(name, 5)
     with pytest.raises(InvalidRequest, match=digest(b"wrong")):
         blobs.append(name, 0, b"wrong")
-    assert (blobs.offset(name), blobs.bytes, blobs.get(name)) == (0, 0, None)
+    assert (blobs.offset(name), blobs.held_bytes, blobs.get(name)) == (0, 0, None)
     assert write(blobs, b"right") == name
 
 
@@ -146,7 +146,7 @@ def test_least_recently_used_blob_is_forgotten_first():
     assert blobs.get(second) is None
     assert blobs.get(first)
     assert blobs.get(third)
-    assert blobs.bytes == 80
+    assert blobs.held_bytes == 80
 
 
 def test_announced_bytes_take_no_memory():
@@ -154,7 +154,7 @@ def test_announced_bytes_take_no_memory():
     kept = write(blobs, b"1" * 90, 90)
     blobs.begin("0" * 64, 100)
     assert blobs.get(kept)
-    assert blobs.bytes == 90
+    assert blobs.held_bytes == 90
 
 
 def test_writes_under_way_are_bounded_too():
@@ -162,12 +162,12 @@ def test_writes_under_way_are_bounded_too():
     for digit in "123":
         blobs.begin(digit * 64, 90)
         blobs.append(digit * 64, 0, b"x" * 60)
-    assert blobs.bytes == 60
+    assert blobs.held_bytes == 60
     assert [blobs.offset(digit * 64) for digit in "123"] == [0, 0, 60]
 
 
 def test_write_longest_without_a_byte_makes_place_for_one_too_many(monkeypatch):
-    monkeypatch.setattr(store, "MAX_PARTIAL", 3)
+    monkeypatch.setattr(uploads, "MAX_PARTIAL", 3)
     blobs = BlobStore(1000, 100)
     for digit in "1234":
         blobs.begin(digit * 64, 50)
@@ -179,6 +179,6 @@ def test_broken_off_write_is_forgotten_in_the_end(monkeypatch):
     blobs = BlobStore(1000, 100)
     blobs.begin("1" * 64, 50)
     blobs.append("1" * 64, 0, b"x")
-    monkeypatch.setattr(store, "PARTIAL_SECONDS", -1.0)
+    monkeypatch.setattr(uploads, "PARTIAL_SECONDS", -1.0)
     assert blobs.offset("1" * 64) == 0
-    assert blobs.bytes == 0
+    assert blobs.held_bytes == 0

@@ -1,26 +1,30 @@
 """Whose graphs and blobs are whose: what a caller has not sent himself is not there for him.
 
 The same bytes of two callers are kept once. For who names a digest that he has not sent, the stores are not even asked,
-so that neither the answer nor the time that it takes tells whether others have sent it. A service that asks nobody who
-he is has one caller, whose name is empty, and everything is his.
+so that neither the answer nor the time that it takes tells whether others have sent it; and when he sends it, it is
+kept by the same work as if nobody had. A service that asks nobody who he is has one caller, whose name is empty, and
+everything is his.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import OrderedDict
 
-from gradserve.ir.errors import BlobNotFound
+from gradserve.ir.errors import BlobNotFound, LimitExceeded, Unavailable
 from gradserve.ir.graph import Graph
+from gradserve.service.storage.objects import Objects, is_digest, of_caller
 from gradserve.service.store import BlobStore, GraphStore, not_registered
-from gradserve.service.uploads import Uploads
+
+_logger = logging.getLogger(__name__)
 
 
 class Owners:
-    """Who has sent what, as far as is remembered. Safe for threads.
+    """Who has sent what: as far as is remembered, and as is kept in a place beyond memory. Safe for threads.
 
-    When there is too much of it, who has sent the most is forgotten what he used longest ago: nobody can make the
-    service forget what others have sent.
+    When there is too much of it in memory, who has sent the most is forgotten what he used longest ago: nobody can make
+    the service forget what others have sent.
     """
 
     def __init__(self, most: int) -> None:
@@ -29,18 +33,27 @@ class Owners:
         self._count = 0
         self._sent: dict[str, OrderedDict[str, None]] = {}
         self._lock = threading.Lock()
+        self._claims: Objects | None = None
+        self._realm = ""
 
-    def add(self, caller: str, key: str) -> None:
-        """Takes down that a caller has sent something."""
+    def keep_in(self, claims: Objects, realm: str) -> None:
+        """Keeps what callers have sent there as well, each pair as an object without bytes that is named by both.
+
+        In another `realm` the same names are other callers.
+        """
+        self._claims, self._realm = claims, realm
+
+    def add(self, caller: str, key: str, kept: bool = True) -> None:
+        """Takes down that a caller has sent something; beyond memory too if that is where it is `kept`."""
         if not caller:
             return
-        with self._lock:
-            sent = self._sent.setdefault(caller, OrderedDict())
-            self._count += key not in sent
-            sent[key] = None
-            sent.move_to_end(key)
-            if self._count > self._most:
-                self._forget_one()
+        self._remember(caller, key)
+        if self._claims is None or not kept or not is_digest(key):
+            return
+        try:
+            self._claims.write(self._claim(caller, key), b"", lasting=False)
+        except (LimitExceeded, Unavailable) as error:
+            _logger.warning("whose %s is stays in memory alone: %s", key, error.message)
 
     def has(self, caller: str, key: str) -> bool:
         """Whether he has."""
@@ -48,10 +61,30 @@ class Owners:
             return True
         with self._lock:
             sent = self._sent.get(caller)
-            if sent is None or key not in sent:
-                return False
-            sent.move_to_end(key)
+            found = sent is not None and key in sent
+            if sent is not None and found:
+                sent.move_to_end(key)
+        if self._claims is None or not is_digest(key):
+            return found
+        claim = self._claim(caller, key)
+        if found:
+            self._claims.touch(claim)
+        elif self._claims.holds(claim):
+            self._remember(caller, key)
             return True
+        return found
+
+    def _claim(self, caller: str, key: str) -> str:
+        return of_caller(f"{self._realm}\0{caller}", key)
+
+    def _remember(self, caller: str, key: str) -> None:
+        with self._lock:
+            sent = self._sent.setdefault(caller, OrderedDict())
+            self._count += key not in sent
+            sent[key] = None
+            sent.move_to_end(key)
+            if self._count > self._most:
+                self._forget_one()
 
     def _forget_one(self) -> None:
         caller = max(self._sent, key=lambda caller: len(self._sent[caller]))
@@ -70,7 +103,7 @@ class OwnedGraphs:
 
     def put(self, key: str, graph: Graph) -> None:
         """Remembers a graph that he has sent."""
-        self._store.put(key, graph)
+        self._store.put(key, graph, anew=not self._owners.has(self._caller, key))
         self._owners.add(self._caller, key)
 
     def find(self, key: str) -> Graph | None:
@@ -91,9 +124,9 @@ class OwnedGraphs:
 class OwnedBlobs:
     """The blobs of one caller: a `BlobStore` that has no others, nor others' writes under way."""
 
-    def __init__(self, store: BlobStore, uploads: Uploads, owners: Owners, caller: str) -> None:
-        """`store` has everybody's; in `uploads` is what callers with names are writing."""
-        self._store, self._uploads, self._owners, self._caller = store, uploads, owners, caller
+    def __init__(self, store: BlobStore, owners: Owners, caller: str) -> None:
+        """`store` has everybody's."""
+        self._store, self._owners, self._caller = store, owners, caller
 
     def get(self, digest: str) -> bytes | None:
         """The blob, or None."""
@@ -111,49 +144,43 @@ class OwnedBlobs:
 
     def put(self, digest: str, data: bytes) -> None:
         """Keeps a whole blob that is his and whose digest is known to be right; raises what `BlobStore.put` does."""
-        self._store.put(digest, data)
-        self._owners.add(self._caller, digest)
+        kept = self._store.put(digest, data, anew=not self._owners.has(self._caller, digest))
+        self._owners.add(self._caller, digest, kept)
 
     def offset(self, digest: str) -> int | None:
         """How many leading bytes he has sent; None if it is whole."""
-        if not self._caller:
-            return self._store.offset(digest)
-        return None if self._is_whole(digest) else self._uploads.offset(self._caller, digest)
+        return None if self._is_whole(digest) else self._store.offset(digest, self._caller)
 
     def begin(self, digest: str, size: int) -> bool:
         """Begins or goes on writing a blob; answers whether it is whole already. Raises what `BlobStore.begin` does."""
-        if not self._caller:
-            return self._store.begin(digest, size)
-        return self._is_whole(digest) or self._taken(digest, self._uploads.begin(self._caller, digest, size))
+        return self._is_whole(digest) or self._taken(digest, self._store.begin(digest, size, self._caller))
 
     def append(self, digest: str, offset: int, data: bytes) -> bool:
         """Takes the next bytes; answers whether the blob is whole now. Raises what `BlobStore.append` does."""
-        if not self._caller:
-            return self._store.append(digest, offset, data)
-        return self._is_whole(digest) or self._taken(digest, self._uploads.append(self._caller, digest, offset, data))
+        return self._is_whole(digest) or self._taken(digest, self._store.append(digest, offset, data, self._caller))
 
-    def _taken(self, digest: str, data: bytes | None) -> bool:
+    def _taken(self, digest: str, whole: bool) -> bool:
         """Makes a blob his once all of its bytes have come; answers whether they have."""
-        if data is None:
-            return False
-        self.put(digest, data)
-        return True
+        if whole:
+            self._owners.add(self._caller, digest)
+        return whole
 
     def _is_whole(self, digest: str) -> bool:
-        return self._owners.has(self._caller, digest) and self._store.offset(digest) is None
+        """Whether a caller with a name has sent all of it; of others the store knows."""
+        return bool(self._caller) and self._owners.has(self._caller, digest) and self._store.holds(digest)
 
 
 class Owned:
     """The stores, by caller."""
 
-    def __init__(self, graphs: GraphStore, blobs: BlobStore, uploads: Uploads, most: int) -> None:
+    def __init__(self, graphs: GraphStore, blobs: BlobStore, most: int) -> None:
         """Remembers so many pairs of a caller and what he sent."""
-        self._graphs, self._blobs, self._uploads, self._owners = graphs, blobs, uploads, Owners(most)
+        self._graphs, self._blobs, self.owners = graphs, blobs, Owners(most)
 
     def graphs(self, caller: str) -> OwnedGraphs:
         """His graphs."""
-        return OwnedGraphs(self._graphs, self._owners, caller)
+        return OwnedGraphs(self._graphs, self.owners, caller)
 
     def blobs(self, caller: str) -> OwnedBlobs:
         """His blobs."""
-        return OwnedBlobs(self._blobs, self._uploads, self._owners, caller)
+        return OwnedBlobs(self._blobs, self.owners, caller)

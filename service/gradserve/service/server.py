@@ -43,7 +43,6 @@ from gradserve.service.standard import Standard, add_methods
 from gradserve.service.storage import place
 from gradserve.service.storage.graphs import Shelf
 from gradserve.service.store import BlobStore, GraphStore
-from gradserve.service.uploads import Uploads
 from gradserve.wire.methods import SERVICES
 
 if TYPE_CHECKING:
@@ -75,11 +74,8 @@ class Server:
         self.settings = settings = (settings or Settings()).within(memory_limit())
         self.metrics = Metrics(settings.max_caller_labels)
         self.graphs = GraphStore(settings.graph_store_bytes, settings.graph_store_count)
-        # Where callers are known, half of the memory for blobs is for those that they have not sent to the end.
-        uploading = settings.blob_store_bytes // 2 if settings.knows_callers else 0
-        self.blobs = BlobStore(settings.blob_store_bytes - uploading, settings.max_blob_bytes)
-        uploads = Uploads(uploading, settings.max_blob_bytes)
-        self.owned = Owned(self.graphs, self.blobs, uploads, settings.max_owned)
+        self.blobs = BlobStore(settings.blob_store_bytes, settings.max_blob_bytes)
+        self.owned = Owned(self.graphs, self.blobs, settings.max_owned)
         self.admission = Admission(settings, settings.workers or processors())
         self.port = 0
         """The port that is listened on, once started; 0 for a Unix socket."""
@@ -194,6 +190,8 @@ class Server:
             self.blobs.keep_in(found.blobs, found.shared)
             limits = self.settings.graph_limits
             self.graphs.keep_on(Shelf(found.graphs, found.blobs, self.blobs.get, limits))
+            if found.claims is not None:
+                self.owned.owners.keep_in(found.claims, self.settings.oidc.issuer if self.settings.oidc else "")
 
     def _cluster(self, front_end: LocalPool) -> HealingPool | None:
         settings = self.settings
@@ -259,7 +257,7 @@ class Server:
         metrics.watch_admission(self.admission)
         metrics.max_in_flight.set(self.settings.max_in_flight)
         metrics.graphs.set_function(lambda: len(self.graphs))
-        metrics.blob_bytes.set_function(lambda: self.blobs.bytes)
+        metrics.blob_bytes.set_function(lambda: self.blobs.held_bytes)
         metrics.blob_capacity.set(self.blobs.capacity)
         metrics.processes.set(1)
         metrics.memory_limit.set(memory_limit() // self.settings.processes)

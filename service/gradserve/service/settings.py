@@ -85,7 +85,8 @@ class Settings:
     open_health: bool = True
     """Whether health checks are answered to callers whom nobody knows."""
     max_owned: Count = 1_000_000
-    """How many graphs and blobs the service remembers the senders of; who is forgotten sends again."""
+    """How many graphs and blobs the service remembers the senders of in memory; without a store, who is forgotten sends
+    again."""
     max_caller_labels: Count = 100
     """How many callers metrics tell apart; all others are one."""
 

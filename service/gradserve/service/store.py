@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections import OrderedDict
 
 from gradserve.ir.errors import BlobNotFound, GraphNotRegistered, LimitExceeded, Unavailable
@@ -12,14 +11,11 @@ from gradserve.ir.graph import Graph, Literal
 from gradserve.runtime.caches import Lru
 from gradserve.service.partial import Partial, gap, resumed
 from gradserve.service.storage.graphs import Shelf
-from gradserve.service.storage.objects import Objects, is_digest
+from gradserve.service.storage.objects import Objects, is_digest, of_caller
+from gradserve.service.uploads import Key, Uploads
 
 _logger = logging.getLogger(__name__)
 
-PARTIAL_SECONDS = 600.0
-"""How long a broken-off write can be gone on with."""
-MAX_PARTIAL = 1024
-"""How many writes may be under way or broken off; the one longest without a byte is forgotten for the next."""
 _NODE_BYTES = 2048
 """What a node with its operands and types takes in memory, roughly."""
 
@@ -40,11 +36,11 @@ class GraphStore:
         """Keeps registered graphs on a shelf from now on."""
         self._shelf = shelf
 
-    def put(self, key: str, graph: Graph) -> None:
-        """Remembers a graph."""
+    def put(self, key: str, graph: Graph, anew: bool = False) -> None:
+        """Remembers a graph; with `anew` by the same work whether it was there or not."""
         self._remember(key, graph)
         if self._shelf is not None and is_digest(key):
-            self._shelf.write(graph)
+            self._shelf.write(graph, anew)
 
     def find(self, key: str) -> Graph | None:
         """The graph, or None."""
@@ -88,21 +84,28 @@ class BlobStore:
     """Blobs by the SHA-256 of their bytes. Safe for threads.
 
     Blobs under way count as well as whole ones. Memory is taken as bytes arrive, not as a client announces them; when
-    it runs out, the least recently used whole blobs are forgotten, then the writes longest without a byte. What clients
-    have written is found again in a place beyond this memory, if there is one, and so is what broke off.
+    it runs out, the least recently used whole blobs are forgotten, then writes under way. What clients have written is
+    found again in a place beyond this memory, if there is one, and so is what broke off.
+
+    What a caller with a name writes is taken as if it was not there yet, at every step and to the last: he could tell
+    by the time whether others have sent it.
     """
 
     def __init__(self, capacity: int, max_blob: int) -> None:
         """Keeps at most `capacity` bytes in memory, in blobs of at most `max_blob`."""
         self.capacity = capacity
         self.max_blob = min(max_blob, capacity)
-        self.bytes = 0
-        """Bytes kept in memory."""
         self._whole: OrderedDict[str, bytes] = OrderedDict()
-        self._partial: dict[str, Partial] = {}
+        self._whole_bytes = 0
+        self._uploads = Uploads()
         self._lock = threading.Lock()
         self._objects: Objects | None = None
         self._shared = False
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes kept in memory."""
+        return self._whole_bytes + self._uploads.bytes
 
     def keep_in(self, objects: Objects, shared: bool) -> None:
         """Keeps blobs there as well from now on: results only if others may look for them, as all can be made again."""
@@ -136,37 +139,44 @@ class BlobStore:
             raise BlobNotFound([digest])
         return found
 
-    def put(self, digest: str, data: bytes) -> None:
-        """Keeps a whole blob whose digest is known to be right.
+    def put(self, digest: str, data: bytes, anew: bool = False) -> bool:
+        """Keeps a whole blob whose digest is known to be right; answers whether it is kept beyond memory.
+
+        With `anew` by the same work whether it was there or not.
 
         Raises:
             LimitExceeded: it is larger than a blob may be.
         """
         self._require_size(len(data))
         with self._lock:
-            if digest in self._whole:
-                return
-            self._make_room(len(data))
             self._keep(digest, data)
-        if self._objects is not None and self._shared:
-            try:
-                self._objects.write(digest, data, lasting=False)
-            except (LimitExceeded, Unavailable) as error:
-                _logger.warning("a result stays in memory alone: %s", error.message)
+        if self._objects is None or not self._shared:
+            return False
+        try:
+            self._objects.write(digest, data, lasting=False, anew=anew)
+        except (LimitExceeded, Unavailable) as error:
+            _logger.warning("a result stays in memory alone: %s", error.message)
+            return False
+        return True
 
-    def offset(self, digest: str) -> int | None:
-        """How many leading bytes of a blob are there; None if it is whole."""
+    def holds(self, digest: str) -> bool:
+        """Whether there is such a blob."""
         with self._lock:
-            self._forget_old()
             if digest in self._whole:
-                return None
-            if found := self._partial.get(digest):
-                return found.offset
-        if self._objects is None:
-            return 0
-        return None if self._objects.holds(digest) else self._objects.drafted(digest)
+                return True
+        return self._objects is not None and self._objects.holds(digest)
 
-    def begin(self, digest: str, size: int) -> bool:
+    def offset(self, digest: str, caller: str = "") -> int | None:
+        """How many leading bytes of a blob have come from a caller; None if it is whole and he has no name."""
+        if not caller and self.holds(digest):
+            return None
+        with self._lock:
+            found = self._uploads.find((caller, digest))
+        if found is not None or self._objects is None:
+            return found.offset if found else 0
+        return self._objects.drafted(of_caller(caller, digest))
+
+    def begin(self, digest: str, size: int, caller: str = "") -> bool:
         """Begins or goes on writing a blob; answers whether it is whole already.
 
         Raises:
@@ -174,112 +184,95 @@ class BlobStore:
             LimitExceeded: it is larger than a blob may be.
         """
         self._require_size(size)
+        if not caller and self.holds(digest):
+            return True
+        key = (caller, digest)
         with self._lock:
-            self._forget_old()
-            if digest in self._whole:
-                return True
-            partial = self._partial.get(digest)
+            partial = self._uploads.find(key)
         if partial is None:
-            if self._objects is not None and self._objects.holds(digest):
-                return True
-            partial = self._begun(digest, resumed(digest, size, self._objects))
+            partial = self._begun(key, resumed(of_caller(caller, digest), size, self._objects))
         partial.require_size(size)
         with partial.lock:
-            return self._finish(digest, partial)
+            return self._finish(key, partial)
 
-    def append(self, digest: str, offset: int, data: bytes) -> bool:
+    def append(self, digest: str, offset: int, data: bytes, caller: str = "") -> bool:
         """Takes the bytes of a blob from `offset` on, as far as they are new; answers whether it is whole now.
 
         Raises:
             InvalidRequest: bytes before `offset` are missing, there are too many, or all of them have another digest.
             LimitExceeded: other writes have taken all memory, or there is no room beyond it. What has come stays.
         """
+        key = (caller, digest)
         with self._lock:
-            partial = self._partial.get(digest)
-            if partial is None and digest not in self._whole:
-                raise gap(offset, 0)
-        if partial is None:
-            return True
-        with partial.lock:
-            with self._lock:
-                if self._partial.get(digest) is not partial:
-                    if digest in self._whole:
-                        return True
-                    raise gap(offset, 0)
-                new = partial.beyond(offset, data)
-                self._make_room(len(new), digest)
-                partial.append(new)
-                self.bytes += len(new)
-            return self._finish(digest, partial)
+            partial = self._uploads.find(key)
+        if partial is not None:
+            with partial.lock:
+                if self._took(key, partial, offset, data):
+                    return self._finish(key, partial)
+        if caller or not self.holds(digest):
+            raise gap(offset, 0)
+        return True
 
-    def _begun(self, digest: str, partial: Partial) -> Partial:
+    def _took(self, key: Key, partial: Partial, offset: int, data: bytes) -> bool:
+        """Takes the next bytes of a blob if it is still under way; answers whether it is."""
+        with self._lock:
+            if self._uploads.find(key) is not partial:
+                return False
+            new = partial.beyond(offset, data)
+            self._make_room(len(new), key)
+            self._uploads.take(key, new)
+            return True
+
+    def _begun(self, key: Key, partial: Partial) -> Partial:
         """The blob under way, which is this one unless another writer was faster."""
         with self._lock:
-            if digest not in self._partial:
-                self._require_few()
-                self._make_room(partial.offset)
-                self._partial[digest] = partial
-                self.bytes += partial.offset
-            return self._partial[digest]
+            found = self._uploads.find(key)
+            if found is None:
+                self._make_room(partial.offset, key)
+                self._uploads.add(key, partial)
+            return found or partial
 
-    def _finish(self, digest: str, partial: Partial) -> bool:
+    def _finish(self, key: Key, partial: Partial) -> bool:
         """Keeps a blob all of whose bytes are there; answers whether it is one."""
+        caller, digest = key
         if partial.offset < partial.size:
             if self._objects is not None and partial.offset:
-                partial.save(digest, self._objects)
+                partial.save(of_caller(caller, digest), self._objects)
             return False
         if partial.digest != digest:
             with self._lock:
-                self._drop(digest)
+                self._uploads.drop(key)
             if partial.draft is not None:
                 partial.draft.discard()
         partial.require_digest(digest)
         data = partial.content()
         if self._objects is not None:
-            self._objects.write(digest, data, partial.draft)
+            self._objects.write(digest, data, partial.draft, anew=bool(caller))
         with self._lock:
-            if self._partial.get(digest) is partial:
-                self._drop(digest)
-            if digest not in self._whole:
-                self._make_room(len(data))
-                self._keep(digest, data)
+            if self._uploads.find(key) is partial:
+                self._uploads.drop(key)
+            self._keep(digest, data)
         return True
 
     def _remember(self, digest: str, data: bytes) -> None:
         """Keeps in memory what was read elsewhere, if it takes the place of whole blobs alone."""
         with self._lock:
-            under_way = self.bytes - sum(map(len, self._whole.values()))
-            if digest not in self._whole and len(data) <= self.capacity - under_way:
-                self._make_room(len(data))
+            if len(data) <= self.capacity - self._uploads.bytes:
                 self._keep(digest, data)
 
     def _keep(self, digest: str, data: bytes) -> None:
+        """Puts a whole blob into memory, in the place of an equal one if there is one."""
+        self._whole_bytes -= len(self._whole.pop(digest, b""))
+        self._make_room(len(data))
         self._whole[digest] = data
-        self.bytes += len(data)
+        self._whole_bytes += len(data)
 
-    def _drop(self, digest: str) -> None:
-        dropped = self._partial.pop(digest, None)
-        self.bytes -= dropped.offset if dropped else 0
-
-    def _make_room(self, size: int, own: str = "") -> None:
-        while self.bytes + size > self.capacity:
+    def _make_room(self, size: int, own: Key = ("", "")) -> None:
+        while self.held_bytes + size > self.capacity:
             if self._whole:
-                self.bytes -= len(self._whole.popitem(last=False)[1])
-                continue
-            others = [digest for digest, partial in self._partial.items() if digest != own and partial.offset]
-            if not others:
+                self._whole_bytes -= len(self._whole.popitem(last=False)[1])
+            elif not self._uploads.make_way(own):
                 raise LimitExceeded("blob_store_bytes", f"all {self.capacity} bytes for blobs are taken")
-            self._drop(min(others, key=lambda digest: self._partial[digest].touched))
-
-    def _require_few(self) -> None:
-        """Makes place for one more write under way: even one without a byte takes some memory."""
-        if len(self._partial) >= MAX_PARTIAL:
-            self._drop(min(self._partial, key=lambda digest: self._partial[digest].touched))
-
-    def _forget_old(self) -> None:
-        before = time.monotonic() - PARTIAL_SECONDS
-        for digest in [digest for digest, partial in self._partial.items() if partial.touched < before]:
-            self._drop(digest)
 
     def _require_size(self, size: int) -> None:
         if size > self.max_blob:

@@ -1,110 +1,77 @@
-"""Blobs on their way from callers who must show that they have them: each caller's apart from all others'."""
+"""Blobs that are being written: each caller's apart from all others'."""
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
+from typing import TypeAlias
 
-from gradserve.ir.errors import LimitExceeded
-from gradserve.service.partial import Partial, gap
-from gradserve.service.store import MAX_PARTIAL, PARTIAL_SECONDS
+from gradserve.service.partial import Partial
 
-_Key = tuple[str, str]
-"""A caller and the digest that he says the blob has."""
+Key: TypeAlias = tuple[str, str]
+"""A caller, whose name is empty where nobody is asked who he is, and the digest that he says the blob has."""
+
+PARTIAL_SECONDS = 600.0
+"""How long a broken-off write can be gone on with."""
+MAX_PARTIAL = 1024
+"""How many writes may be under way or broken off: even one without a byte takes some memory."""
 
 
 class Uploads:
-    """Blobs under way by caller and digest. Safe for threads.
+    """Blobs under way. Not safe for threads.
 
-    Memory is taken as bytes arrive. When it runs out, who holds the most of it loses what he wrote to longest ago: so
-    nobody can make another's uploads fail by beginning many.
+    When there are too many of them, or no memory, who has the most loses what he wrote to longest ago: nobody can make
+    another's uploads fail by beginning many.
     """
 
-    def __init__(self, capacity: int, max_blob: int) -> None:
-        """Keeps at most `capacity` bytes, of blobs of at most `max_blob`."""
-        self._capacity, self._max_blob = capacity, min(max_blob, capacity)
-        self._partial: dict[_Key, Partial] = {}
+    def __init__(self) -> None:
+        """There are none."""
+        self.bytes = 0
+        """All that has come of them."""
+        self._partial: OrderedDict[Key, Partial] = OrderedDict()
+        """What was written to last comes last."""
         self._held: Counter[str] = Counter()
         """Bytes by caller."""
-        self._lock = threading.Lock()
 
-    def offset(self, caller: str, digest: str) -> int:
-        """How many leading bytes have come."""
-        with self._lock:
-            self._forget_old()
-            found = self._partial.get((caller, digest))
-            return found.offset if found else 0
+    def find(self, key: Key) -> Partial | None:
+        """What has come of a blob, unless that was too long ago."""
+        before = time.monotonic() - PARTIAL_SECONDS
+        while self._partial and next(iter(self._partial.values())).touched < before:
+            self.drop(next(iter(self._partial)))
+        return self._partial.get(key)
 
-    def begin(self, caller: str, digest: str, size: int) -> bytes | None:
-        """Begins or goes on with a blob; its bytes if it is whole, as one without any is.
+    def add(self, key: Key, partial: Partial) -> None:
+        """Begins a blob, of which something may be there already."""
+        if len(self._partial) >= MAX_PARTIAL:
+            most = Counter(caller for caller, _ in self._partial).most_common(1)[0][0]
+            self.drop(next(other for other in self._partial if other[0] == most))
+        self._partial[key] = partial
+        self._count(key, partial.offset)
 
-        Raises:
-            InvalidRequest: another length was announced before, or it has another digest.
-            LimitExceeded: it is larger than a blob may be.
-        """
-        if size > self._max_blob:
-            raise LimitExceeded("blob_bytes", f"the blob has {size} bytes; at most {self._max_blob} are taken")
-        with self._lock:
-            self._forget_old()
-            key = (caller, digest)
-            if key not in self._partial:
-                if len(self._partial) >= MAX_PARTIAL:
-                    self._drop(self._idlest(self._most_begun()))
-                self._partial[key] = Partial(size)
-            self._partial[key].require_size(size)
-            return self._finished(key)
+    def take(self, key: Key, data: bytes) -> None:
+        """Adds the next bytes of a blob."""
+        self._partial[key].append(data)
+        self._partial.move_to_end(key)
+        self._count(key, len(data))
 
-    def append(self, caller: str, digest: str, offset: int, data: bytes) -> bytes | None:
-        """Takes the bytes of a blob from `offset` on, as far as they are new; all of them once it is whole.
+    def drop(self, key: Key) -> None:
+        """Forgets what has come of a blob, if anything has."""
+        dropped = self._partial.pop(key, None)
+        if dropped is not None:
+            self._count(key, -dropped.offset)
 
-        Raises:
-            InvalidRequest: bytes before `offset` are missing, there are too many, or all of them have another digest.
-            LimitExceeded: this upload alone takes more than there is memory for.
-        """
-        with self._lock:
-            key = (caller, digest)
-            partial = self._partial.get(key)
-            if partial is None:
-                raise gap(offset, 0)
-            new = partial.beyond(offset, data)
-            self._make_room(len(new), key)
-            partial.append(new)
-            self._held[caller] += len(new)
-            return self._finished(key)
+    def make_way(self, own: Key) -> bool:
+        """Forgets a blob other than this one, so that there is memory for it; answers whether there was one."""
+        others = [key for key, partial in self._partial.items() if key != own and partial.offset]
+        if not others:
+            return False
+        # Of two who hold the same, whoever wants more.
+        most = max({caller for caller, _ in others}, key=lambda caller: (self._held[caller], caller == own[0]))
+        self.drop(next(key for key in others if key[0] == most))
+        return True
 
-    def _finished(self, key: _Key) -> bytes | None:
-        partial = self._partial[key]
-        if partial.offset < partial.size:
-            return None
-        self._drop(key)
-        partial.require_digest(key[1])
-        return partial.content()
-
-    def _make_room(self, size: int, own: _Key) -> None:
-        while self._held.total() + size > self._capacity:
-            held = {caller for caller, digest in self._partial if (caller, digest) != own and self._held[caller]}
-            if not held:
-                raise LimitExceeded("blob_store_bytes", f"all {self._capacity} bytes for uploads are taken")
-            # Of two who hold the same, whoever wants more.
-            most = max(held, key=lambda caller: (self._held[caller], caller == own[0]))
-            self._drop(self._idlest(most, own))
-
-    def _idlest(self, caller: str, own: _Key | None = None) -> _Key:
-        """What a caller wrote to longest ago, other than the blob that needs the room."""
-        keys = [key for key in self._partial if key[0] == caller and key != own]
-        return min(keys, key=lambda key: self._partial[key].touched)
-
-    def _most_begun(self) -> str:
-        """The caller with the most blobs under way."""
-        return Counter(caller for caller, _ in self._partial).most_common(1)[0][0]
-
-    def _drop(self, key: _Key) -> None:
-        self._held[key[0]] -= self._partial.pop(key).offset
+    def _count(self, key: Key, size: int) -> None:
+        self.bytes += size
+        self._held[key[0]] += size
         if not self._held[key[0]]:
             del self._held[key[0]]
-
-    def _forget_old(self) -> None:
-        before = time.monotonic() - PARTIAL_SECONDS
-        for key in [key for key, partial in self._partial.items() if partial.touched < before]:
-            self._drop(key)

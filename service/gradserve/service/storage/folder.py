@@ -21,7 +21,7 @@ _logger = logging.getLogger(__name__)
 TOUCH_SECONDS = 60.0
 """How much too old the time may be at which a file was used last."""
 _WHOLE = "whole-"
-"""What the names of drafts begin with that nobody goes on with: they have all bytes, or their process has ended."""
+"""What the names begin with of files that nobody goes on with: they have all bytes, or their process has ended."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _TOUCHED = 1 << 16
 
@@ -72,9 +72,11 @@ class Folder:
             with suppress(OSError):
                 os.utime(self._file(digest))
 
-    def write(self, digest: str, data: bytes, draft: Draft | None = None, lasting: bool = True) -> None:
+    def write(
+        self, digest: str, data: bytes, draft: Draft | None = None, lasting: bool = True, anew: bool = False
+    ) -> None:
         """Keeps an object whose digest is known to be right; raises what `Objects.write` does."""
-        if self.holds(digest):
+        if not anew and self.holds(digest):
             return
         if isinstance(draft, FileDraft) and draft.size and self._placed(draft, digest, data, lasting):
             return
@@ -93,7 +95,7 @@ class Folder:
 
     def draft(self, digest: str) -> FileDraft:
         """A new draft."""
-        return FileDraft(self._drafts / f"{digest}.{secrets.token_hex(8)}", self._space)
+        return FileDraft(self._drafts / digest / secrets.token_hex(8), self._space)
 
     def resumed(self, digest: str) -> tuple[Draft, bytes] | None:
         """The draft that goes furthest and its bytes, for this process alone from now on; None if there is none."""
@@ -111,9 +113,8 @@ class Folder:
         return max((size for size, _ in self._drafts_of(digest)), default=0)
 
     def _drafts_of(self, digest: str) -> Iterator[tuple[int, Path]]:
-        with suppress(OSError):  # who writes next is told
-            entries = [entry for entry in os.scandir(self._drafts) if entry.name.startswith(digest)]
-            for entry in entries if is_digest(digest) else ():
+        with suppress(OSError):  # there are none; who writes next is told of all else
+            for entry in os.scandir(self._drafts / digest) if is_digest(digest) else ():
                 with suppress(FileNotFoundError):
                     yield entry.stat().st_size, Path(entry.path)
 
@@ -154,7 +155,7 @@ class FileDraft:
 
     def _add(self, data: bytes | memoryview) -> None:
         if not self.size:
-            self.path.parent.mkdir(0o700, exist_ok=True)
+            self.path.parent.mkdir(0o700, parents=True, exist_ok=True)
         try:
             opened = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC | (0 if self.size else os.O_CREAT), 0o600)
         except FileNotFoundError:
@@ -175,19 +176,26 @@ class FileDraft:
     def finish(self, path: Path, lasting: bool) -> bool:
         """Gives the file its place among those that are whole; answers whether it was still there.
 
+        If its place is taken it is put beside that one, and soon removed: who is to be told nothing by the time waits
+        for the same.
+
         Raises:
             LimitExceeded, Unavailable: see `Objects.write`; the file stays where it is.
         """
         with _room():
             path.parent.mkdir(0o700, parents=True, exist_ok=True)
+            spent = path.with_name(f"{_WHOLE}{secrets.token_hex(8)}") if path.exists() else None
             try:
                 if lasting:
                     _sync(self.path)
-                self.path.replace(path)
+                self.path.replace(spent or path)
             except FileNotFoundError:
                 return False
+            self._leave()
             if lasting:
                 _sync(path.parent)
+            if spent is not None:
+                self._space.forget(spent, self.size)
             return True
 
     def discard(self) -> None:
@@ -197,6 +205,13 @@ class FileDraft:
             if self.size:
                 self._space.give_back(footprint(self.size))
         self.size = 0
+        self._leave()
+
+    def _leave(self) -> None:
+        """Removes the folder of the drafts of one digest if this was the last."""
+        if is_digest(self.path.parent.name):
+            with suppress(OSError):
+                self.path.parent.rmdir()
 
 
 def _sync(path: Path) -> None:

@@ -41,17 +41,18 @@ class Shelf:
             return None
         return graph if graph.digest == digest else None
 
-    def write(self, graph: Graph) -> None:
-        """Keeps a graph, if there is room."""
+    def write(self, graph: Graph, anew: bool = False) -> None:
+        """Keeps a graph, if there is room; with `anew` by the same work whether it was there or not."""
         digest = graph.digest
-        if self._graphs.holds(digest):
+        if not anew and self._graphs.holds(digest):
             return
         limit = min(INLINE_LIMIT, _CONSTANT_BYTES // max(1, len(graph.constants)))
         try:
             for name, array in wire.large_constants(graph, limit).items():
-                if not self._blobs.holds(name):
-                    self._blobs.write(name, array.tobytes(), lasting=False)
+                self._blobs.write(name, array.tobytes(), lasting=False, anew=anew)
             data = wire.encode_graph(graph, limit).SerializeToString()
-            self._graphs.write(digest, sealed(data), lasting=False)  # after a loss of power clients register again
+            self._graphs.write(
+                digest, sealed(data), lasting=False, anew=anew
+            )  # after a loss of power clients register again
         except (LimitExceeded, Unavailable) as error:
             _logger.warning("graph %s stays in memory alone: %s", digest, error.message)

@@ -19,9 +19,19 @@ def is_digest(name: str) -> bool:
     return _DIGEST.fullmatch(name) is not None
 
 
+def of_caller(caller: str, digest: str) -> str:
+    """The name of what a caller does with the bytes of a digest: that digest, if he has no name."""
+    return digest if not caller else hashlib.sha256(f"{caller}\0{digest}".encode()).hexdigest()
+
+
 def is_named(digest: str, data: bytes) -> bool:
     """Whether bytes have the SHA-256 that names them, as those of blobs do."""
     return hashlib.sha256(data).hexdigest() == digest
+
+
+def is_empty(_digest: str, data: bytes) -> bool:
+    """Whether bytes are none, as those of what is there for its name alone."""
+    return not data
 
 
 def sealed(data: bytes) -> bytes:
@@ -76,10 +86,13 @@ class Objects(Protocol):
         """Notes that an object is in use, wherever it was read from."""
         ...
 
-    def write(self, digest: str, data: bytes, draft: Draft | None = None, lasting: bool = True) -> None:
+    def write(
+        self, digest: str, data: bytes, draft: Draft | None = None, lasting: bool = True, anew: bool = False
+    ) -> None:
         """Keeps an object whose digest is known to be right; a `draft` may have its leading bytes.
 
-        A `lasting` one is there even after the machine loses power.
+        A `lasting` one is there even after the machine loses power. With `anew` one that is there already saves no
+        work, so that the time does not tell of it.
 
         Raises:
             LimitExceeded: there is no room, by `store_bytes` or on the disk. What is there stays, the draft too.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import pwd
 import re
 import shutil
 import stat
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from gradserve.service.settings import Settings
 from gradserve.service.storage.folder import Folder
-from gradserve.service.storage.objects import Objects, is_named, is_sealed
+from gradserve.service.storage.objects import Check, Objects, is_empty, is_named, is_sealed
 from gradserve.service.storage.remote import Remote, file_system
 from gradserve.service.storage.space import Space
 
@@ -29,6 +30,7 @@ IN_MEMORY = "none"
 """The store of one who wants none beyond the memory of each process."""
 _PASSING = "passing-"
 """What the names of folders begin with that end with their service."""
+_CLAIMS = "claims"
 _GRAPHS_PART = 16
 """One part in so many of what a URL may hold is for graphs."""
 _WRITABLE = 0o022
@@ -42,6 +44,8 @@ class Place:
 
     blobs: Objects
     graphs: Objects
+    claims: Objects | None
+    """Which caller has sent which of these; None for a service that asks nobody who he is."""
     shared: bool
     """Whether other processes may look for what one has kept there."""
 
@@ -76,13 +80,21 @@ def named(settings: Settings, running: ExitStack) -> str:
 
 
 def _own_folder(settings: Settings, running: ExitStack) -> Path:
-    home = os.environ.get("XDG_STATE_HOME") or Path("~/.local/state").expanduser()
-    state = Path(home) / "gradserve"
+    named = os.environ.get("XDG_STATE_HOME")
+    state = (Path(named) if named else _home() / ".local" / "state") / "gradserve"
     state.mkdir(0o700, parents=True, exist_ok=True)
     _require_own(state, closed=_WRITABLE)  # what is in it is closed altogether
     if settings.port or settings.address.startswith("unix"):
         return state / ("at-" + re.sub(r"[^\w.]+", "-", settings.address))
     return _passing(state, running)
+
+
+def _home() -> Path:
+    """The user's folder: where HOME is empty, the one that the system knows."""
+    try:
+        return Path(os.environ.get("HOME") or pwd.getpwuid(os.geteuid()).pw_dir)
+    except KeyError:
+        raise OSError(f"HOME is not set, and user {os.geteuid()} is unknown here") from None
 
 
 def _passing(state: Path, running: ExitStack) -> Path:
@@ -121,15 +133,16 @@ def _require_own(folder: Path, closed: int = 0o077) -> None:
 def _folder(root: Path, settings: Settings) -> Place:
     root.mkdir(0o700, parents=True, exist_ok=True)
     _require_own(root)
-    drafts = root / "drafts"
+    drafts = root / _part(settings, "drafts")
     space = Space(root, settings.store_bytes, drafts)
     space.capacity = min(settings.store_bytes, space.used + shutil.disk_usage(root).free // _FREE_PART)
-    blobs, graphs = (
-        Folder(root / _part(settings, name), drafts, space, check)
-        for name, check in (("blobs", is_named), ("graphs", is_sealed))
-    )
+
+    def part(name: str, check: Check) -> Folder:
+        return Folder(root / _part(settings, name), drafts, space, check)
+
+    claims = part(_CLAIMS, is_empty) if settings.knows_callers else None
     _logger.info("graphs and blobs are kept in %s, up to %d MiB", root, space.capacity >> 20)
-    return Place(blobs, graphs, shared=bool(settings.store))
+    return Place(part("blobs", is_named), part("graphs", is_sealed), claims, shared=bool(settings.store))
 
 
 def _part(settings: Settings, name: str) -> str:
@@ -143,6 +156,10 @@ def _is_local(system: AbstractFileSystem) -> bool:
 
 def _remote(settings: Settings, system: AbstractFileSystem, path: str) -> Place:
     of_graphs = settings.store_bytes // _GRAPHS_PART
-    blobs = Remote(system, f"{path}/{_part(settings, 'blobs')}", settings.store_bytes - of_graphs, is_named)
-    graphs = Remote(system, f"{path}/{_part(settings, 'graphs')}", of_graphs, is_sealed)
-    return Place(blobs, graphs, shared=True)
+
+    def part(name: str, most: int, check: Check) -> Remote:
+        return Remote(system, f"{path}/{_part(settings, name)}", most, check)
+
+    blobs = part("blobs", settings.store_bytes - of_graphs, is_named)
+    claims = part(_CLAIMS, of_graphs, is_empty) if settings.knows_callers else None
+    return Place(blobs, part("graphs", of_graphs, is_sealed), claims, shared=True)

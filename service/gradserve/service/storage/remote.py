@@ -85,9 +85,11 @@ class Remote:
     def touch(self, digest: str) -> None:
         """Does nothing: what is used is put again when it is read."""
 
-    def write(self, digest: str, data: bytes, draft: Draft | None = None, lasting: bool = True) -> None:
+    def write(
+        self, digest: str, data: bytes, draft: Draft | None = None, lasting: bool = True, anew: bool = False
+    ) -> None:
         """Keeps an object whose digest is known to be right, by a single put; raises what `Objects.write` does."""
-        if self.holds(digest):
+        if not anew and self.holds(digest):
             return
         if len(data) > self.capacity:
             text = f"{len(data)} bytes are to be kept; the limit store_bytes is {self.capacity}"

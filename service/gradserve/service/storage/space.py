@@ -19,6 +19,8 @@ BLOCK = 4096
 """What a file takes on the disk at least, and in steps of: many tiny ones are no way around the limit."""
 DRAFT_SECONDS = 86_400.0
 """How long a broken-off write can be gone on with."""
+FORGET_SECONDS = 1.0
+"""How long what has been written for nothing stays."""
 _SLACK = 16
 """One part in so many is freed beyond what is needed, so that the files are not gone through for each new one."""
 
@@ -29,17 +31,18 @@ def footprint(size: int) -> int:
 
 
 class Space:
-    """The bytes that files in folders two below one folder may take. Safe for threads and between processes.
+    """The bytes that files in folders below one folder may take. Safe for threads and between processes.
 
     The count is a file that all of them lock. Whoever is killed leaves it too high, never too low; when it reaches the
     limit the files themselves are counted.
     """
 
     def __init__(self, root: Path, capacity: int, drafts: Path) -> None:
-        """`drafts` is the one folder below `root` whose old files go first."""
+        """`drafts` is the one folder below `root` whose old files go first, and the folders in it with them."""
         self._root, self._drafts = root, drafts
         self.capacity = capacity
         self._lock = threading.Lock()
+        self._spent: list[tuple[Path, int]] = []
         self._count = root / "count"
         root.mkdir(0o700, parents=True, exist_ok=True)
 
@@ -69,6 +72,23 @@ class Space:
         with self._counted() as count:
             _write(count, max(0, _read(count) - size))
 
+    def forget(self, path: Path, size: int) -> None:
+        """Removes a file of so many bytes after a while, beside all calls: to free them takes time, and that tells."""
+        with self._lock:
+            self._spent.append((path, size))
+            if len(self._spent) == 1:
+                timer = threading.Timer(FORGET_SECONDS, self._forget_spent)
+                timer.daemon = True
+                timer.start()
+
+    def _forget_spent(self) -> None:
+        with self._lock:
+            spent, self._spent = self._spent, []
+        for path, size in spent:
+            with suppress(OSError):
+                path.unlink()
+                self.give_back(footprint(size))
+
     @contextmanager
     def _counted(self) -> Iterator[int]:
         """The file of the count, for us alone."""
@@ -89,11 +109,14 @@ class Space:
         used, removed = sum(size for _, size, _ in files), 0
         expired = time.time() - DRAFT_SECONDS
         for used_at, size, path in files:
-            if used <= most and not (path.parent == self._drafts and used_at < expired):
+            drafted = self._drafts in path.parents
+            if used <= most and not (drafted and used_at < expired):
                 continue
             with suppress(OSError):
                 path.unlink(missing_ok=True)
                 used, removed = used - size, removed + 1
+                if drafted and path.parent != self._drafts:
+                    path.parent.rmdir()
         _logger.info("removed %d objects to make room in %s", removed, self._root)
         return used
 
