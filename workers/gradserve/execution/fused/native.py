@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradserve.execution.fused.compiler import linked, object_of
+from gradserve.execution.fused.compiler import object_of
+from gradserve.execution.fused.linking import linked
 from gradserve.execution.fused.machine import ARENA, CHECK, Machine
 from gradserve.execution.fused.memory import MEMORY, address_of, stretch
 from gradserve.execution.fused.table import lower
@@ -79,7 +80,7 @@ class Native:
         self._written = written(graph)
         self._library = linked(object_of(self._written.text), "run")
         prototype = ctypes.PYFUNCTYPE if seconds < _SHORT_SECONDS else ctypes.CFUNCTYPE
-        self._function = prototype(ctypes.c_int, ctypes.c_void_p)(self._library["run"])
+        self._function = prototype(ctypes.c_int, ctypes.c_void_p)(self._library.address)
         self._frames: list[_Frame] = []
 
     def __call__(self, check: Callable[[], None], arrays: Sequence[Any]) -> list[Array] | None:

@@ -17,7 +17,8 @@ from typing import Any
 import llvmlite.binding as llvm
 import numpy as np
 
-from gradserve.execution.fused.compiler import linked, object_of
+from gradserve.execution.fused.compiler import object_of
+from gradserve.execution.fused.linking import Library, linked
 from gradserve.ir.types import ElementType
 
 _NAMES: Mapping[np.ufunc, str] = {
@@ -58,7 +59,7 @@ def vector_loop(ufunc: np.ufunc, operands: Sequence[ElementType]) -> tuple[tuple
     if function is None:
         return None
     code = _loop(len(operands))
-    return (code["loop"], function, 0), code
+    return (code.address, function, 0), code
 
 
 @functools.cache
@@ -80,8 +81,8 @@ def _function(symbol: str) -> int | None:
 
 
 @functools.cache
-def _loop(operands: int) -> Any:
-    """Code with the address of a `loop` over vectors of so many operands, with the signature of NumPy's inner loops."""
+def _loop(operands: int) -> Library:
+    """Code of a loop over vectors of so many operands, with the signature of NumPy's inner loops."""
     return linked(object_of(_text(operands)), "loop")
 
 
