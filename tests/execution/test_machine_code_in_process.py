@@ -71,7 +71,11 @@ def test_what_may_be_lost_in_a_process_is_kept_to(monkeypatch):
             super().__init__()
             started.append(self)
 
-    monkeypatch.setattr(compiler, "compiled", lambda given: here.append(given) or compiled(given))
+    def noted(given):
+        here.append(given)
+        return compiled(given)
+
+    monkeypatch.setattr(compiler, "compiled", noted)
     monkeypatch.setattr(compiler, "Elsewhere", Other)
     compiling = Compiler(most=3 * compiler._LOST)  # of which the text itself leaves room for two compilations
     for number in range(6):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from statistics import median, quantiles
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -42,15 +41,18 @@ def main() -> int:
 def _print(out: Outcome, console: Console) -> None:
     table = Table("call", "answered", "median ms", "99 % ms", "longest ms", title="Calls")
     for name, times in sorted(out.seconds.items()):
-        cuts = quantiles(times, n=100) if len(times) > 1 else times * 99
-        figures = median(times), cuts[-1], max(times)
+        figures = times.quantile(0.5), times.quantile(0.99), times.longest
         table.add_row(name, str(out.answered[name]), *(f"{1e3 * each:.1f}" for each in figures))
     console.print(table)
-    table = Table("process", "figure", "level", "a minute", "95 % interval", "over minutes", title="Growth")
-    for slope in out.slopes:
-        interval = f"{slope.low:+.3f} to {slope.high:+.3f}{' grows' if slope.grows else ''}"
-        level, minutes = f"{slope.level:.0f}", f"{slope.minutes:.1f}"
-        table.add_row(slope.process, slope.figure, level, f"{slope.a_minute:+.3f}", interval, minutes)
+    columns = ("process", "figure", "first", "last", "first half", "second half, a minute", "rise", "minutes", "")
+    table = Table(*columns, title="Growth")
+    for growth in out.growth:
+        early, late = growth.early, growth.late
+        second = f"{late.a_minute:+.3f} ({late.low:+.3f} to {late.high:+.3f})"
+        levels = f"{growth.first:.1f}", f"{growth.last:.1f}"
+        rise, minutes = f"{growth.rise:+.2f}", f"{growth.minutes:.1f}"
+        row = *levels, f"{early.a_minute:+.3f}", second, rise, minutes, growth.verdict
+        table.add_row(growth.process, growth.figure, *row)
     console.print(table)
     for moment, said in out.faults:
         console.print(f"{moment:7.1f} s  {said}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -59,6 +60,7 @@ def kinds(client: Client, executor: str) -> Mapping[str, Kind]:
     small, loss, deep = asked(_small, w=_POINT[:4]), asked(_loss, w=_POINT), asked(_deep, w=_POINT)
     large = np.linspace(0.0, 1.0, LARGE)
     wide = asked(lambda w: w * w, w=large)
+    numbers = itertools.count()
     return {
         "small call": Kind(40, lambda: _bits(small.value_and_grad(_POINT[:4]))),
         "gradient": Kind(20, lambda: _bits(loss.value_and_grad(_POINT))),
@@ -72,10 +74,18 @@ def kinds(client: Client, executor: str) -> Mapping[str, Kind]:
         "spectrum": Kind(1, lambda: _bits(loss.hessian_spectrum(_POINT, probes=2, steps=12, seed=3).density)),
         "verification": Kind(2, lambda: _verdict(loss.verify(_POINT, seed=4))),
         "large array": Kind(1, lambda: _bits(wide(large)[-3:])),
+        "new array": Kind(0.5, lambda: _bits(wide(_marked(large, next(numbers)))[-3:])),
         "new graph": Kind(2, lambda: _bits(_new_graph(client, executor))),
         "wrong shape": Kind(2, lambda: _refused(lambda: loss.grad(np.zeros(7)))),
         "too large": Kind(1, lambda: _refused(lambda: _huge(client))),
     }
+
+
+def _marked(array: np.ndarray, number: int) -> np.ndarray:
+    """The array with a number in the first place: nobody has been sent it before."""
+    marked = array.copy()
+    marked[0] = number
+    return marked
 
 
 def _new_graph(client: Client, executor: str) -> Any:
@@ -115,9 +125,9 @@ def _bits(found: Any) -> object:
     return np.asarray(found).tobytes()
 
 
-def impatient(address: str) -> str:
+def impatient(address: str, token: str) -> str:
     """A call that its client gives up, by a deadline that is too short or by leaving amid it."""
-    with Client(address) as client:
+    with Client(address, token=token) as client:
         f = client.function(_loss, w=_POINT)
         many = np.repeat(_STARTS, 20, axis=0)
         if time.monotonic_ns() % 2:
@@ -137,17 +147,27 @@ _METHODS = tuple(
     for method in ("DerivativeService/Gradient", "GraphService/RegisterGraph", "EstimateService/EstimateTrace")
 )
 _TYPED = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND}
+_UNKNOWN = {grpc.StatusCode.UNAUTHENTICATED}
 _AWAY = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED}
 
 
-def garbage(address: str, number: int) -> str:
-    """What bytes that are no request end in: empty for a typed refusal, or while the service is away."""
+def garbage(address: str, number: int, token: str) -> str:
+    """What bytes that are no request end in: empty for a typed refusal, or while the service is away.
+
+    Every other time a stranger sends them, who is told nothing but that he is one.
+    """
     method, data = _METHODS[number % len(_METHODS)], GARBAGE[number % len(GARBAGE)]
     with grpc.insecure_channel(address) as channel:
         call = channel.unary_stream(method, None, None)
+        is_known = number % 2
+        metadata = (("authorization", f"Bearer {token}"),) if is_known else ()
         try:
-            for _ in call(data, timeout=30.0):
+            for _ in call(data, timeout=30.0, metadata=metadata):
                 return "garbage was answered"
         except grpc.RpcError as error:
-            return "" if error.code() in _TYPED | _AWAY else f"garbage ended in {error.code().name}"
+            return (
+                ""
+                if error.code() in (_TYPED if is_known else _UNKNOWN) | _AWAY
+                else f"garbage ended in {error.code().name}"
+            )
     return "garbage was answered with nothing"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import functools
 import random
+import shutil
 import signal
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
 
+from gradserve.service.identity.tokens import new_token
 from tests.system import restarts
 from tests.system.processes import starve, worker_processes
 
@@ -18,13 +20,34 @@ _LEFT_BYTES = 4 << 20
 """What a worker that is made to run out of memory may still take."""
 
 
+_LIMITS = ("--blob-store-bytes", "256MiB", "--store-bytes", "1GiB")
+"""So little that the stores are full within minutes: after that they must not grow."""
+
+
+class Place:
+    """What front ends share: a store, and the tokens of those who may call."""
+
+    def __init__(self, callers: Sequence[str]) -> None:
+        """Makes a token for each."""
+        self._folder = Path(tempfile.mkdtemp(prefix="gradserve-soak-"))
+        made = {name: new_token(name, None) for name in callers}
+        self.tokens = {name: secret for name, (secret, _) in made.items()}
+        tokens = self._folder / "tokens.yaml"
+        tokens.write_text("".join(entry for _, entry in made.values()))
+        self.options = ("--token-file", str(tokens), "--store", str(self._folder / "store"), *_LIMITS)
+        self.log = self._folder / "log"
+
+    def close(self) -> None:
+        """Leaves nothing but the log."""
+        shutil.rmtree(self._folder / "store", ignore_errors=True)
+
+
 class Service(restarts.Service):
     """A running service; each fault says what was done."""
 
-    def __init__(self) -> None:
+    def __init__(self, place: Place) -> None:
         """Returns when it answers."""
-        log = Path(tempfile.mkstemp(prefix="gradserve-soak-", suffix=".log")[1])
-        super().__init__(("--workers", "2"), log)
+        super().__init__(("--workers", "2", *place.options), place.log)
 
     def restart(self, number: signal.Signals) -> str:
         """Ends it by a signal and starts it again."""

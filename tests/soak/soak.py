@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import signal
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
+
+import psutil
 
 from gradserve.client import Client
 from tests.soak.calls import Kind, garbage, impatient, kinds
-from tests.soak.growth import Growth, Slope
-from tests.soak.service import Service
+from tests.soak.durations import Durations
+from tests.soak.growth import Growth, Watch
+from tests.soak.service import Place, Service
+from tests.system import restarts
 from tests.system.processes import worker_processes
 
 EXECUTORS = ("numpy", "fused")
+NAMES = ("alice", "bob")
+"""Callers that the service knows."""
 TIMEOUT = 120.0
 KILL_SECONDS = 30.0
 _RUDE_PAUSE = 0.5
+Running = TypeVar("Running", bound=restarts.Service)
 
 
 @dataclass
@@ -32,13 +42,13 @@ class Outcome:
     untyped: list[str] = field(default_factory=list)
     given_up: Counter[str] = field(default_factory=Counter)
     faults: list[tuple[float, str]] = field(default_factory=list)
-    seconds: dict[str, list[float]] = field(default_factory=dict)
-    slopes: list[Slope] = field(default_factory=list)
+    seconds: dict[str, Durations] = field(default_factory=dict)
+    growth: list[Growth] = field(default_factory=list)
 
     @property
-    def growing(self) -> list[Slope]:
+    def growing(self) -> list[Growth]:
         """What grows."""
-        return [slope for slope in self.slopes if slope.grows]
+        return [growth for growth in self.growth if growth.grows]
 
     @property
     def passed(self) -> bool:
@@ -55,6 +65,8 @@ class _Caller(threading.Thread):
         super().__init__(daemon=True)
         self._calls, self._expected, self._out, self._over = calls, expected, out, over
         self._dice = random.Random(seed)
+        self.seconds: dict[str, Durations] = {name: Durations() for name in calls}
+        """How long each kind of call took."""
 
     def run(self) -> None:
         names, weights = list(self._calls), [kind.weight for kind in self._calls.values()]
@@ -68,29 +80,32 @@ class _Caller(threading.Thread):
         except Exception as error:  # whatever it is, it is told
             self._out.lost.append(f"{name}: {type(error).__name__}: {error}")
             return
-        self._out.seconds.setdefault(name, []).append(time.monotonic() - started)
+        self.seconds[name].add(time.monotonic() - started)
         self._out.answered[name] += 1
         if found != self._expected[name]:
             self._out.wrong.append(name)
 
 
-def _rude(address: str, out: Outcome, over: threading.Event) -> None:
+def _rude(address: str, token: str, out: Outcome, over: threading.Event) -> None:
     """Clients that leave amid a call, and strangers that send anything."""
     number = 0
     while not over.wait(_RUDE_PAUSE):
         number += 1
-        if said := garbage(address, number):
+        if said := garbage(address, number, token):
             out.untyped.append(said)
-        out.given_up[impatient(address)] += 1
+        out.given_up[impatient(address, token)] += 1
 
 
 def faults(service: Service, seconds: float) -> Iterator[tuple[float, Callable[[], str]]]:
-    """When which fault is done: a worker killed every half minute, one stopped, one starved, two restarts."""
+    """When which fault is done: a worker killed every half minute, one stopped, one starved, two restarts.
+
+    Those come early, so that one life is long enough to tell what grows from what fills.
+    """
     plan: list[tuple[float, Callable[[], str]]] = [
-        (0.2 * seconds, service.stop_worker),
-        (0.4 * seconds, lambda: service.restart(signal.SIGTERM)),
-        (0.6 * seconds, service.starve_worker),
-        (0.75 * seconds, lambda: service.restart(signal.SIGKILL)),
+        (0.1 * seconds, lambda: service.restart(signal.SIGTERM)),
+        (0.25 * seconds, lambda: service.restart(signal.SIGKILL)),
+        (0.5 * seconds, service.stop_worker),
+        (0.7 * seconds, service.starve_worker),
     ]
     kills = int(seconds / KILL_SECONDS)
     plan += [((each + 0.5) * seconds / max(kills, 1), service.kill_worker) for each in range(kills)]
@@ -100,32 +115,78 @@ def faults(service: Service, seconds: float) -> Iterator[tuple[float, Callable[[
 def soak(
     seconds: float, callers: int = 4, seed: int = 0, tell: Callable[[float, Outcome], None] = lambda *_: None
 ) -> Outcome:
-    """What the calls of so many callers come to in that time; `tell` hears of it every second."""
-    out, over, service = Outcome(), threading.Event(), Service()
+    """What the calls of so many callers, and one at a second front end, come to in that time.
+
+    The front ends share a store. `tell` hears of it every second.
+    """
+    place = Place(NAMES)
     try:
-        clients = [Client(service.address, timeout=TIMEOUT) for _ in range(callers)]
+        with closing(Service(place)) as service, closing(_second(place)) as second:
+            return _soaked(place, service, second, seconds, callers, seed, tell)
+    finally:
+        place.close()
+
+
+def _second(place: Place) -> restarts.Service:
+    """A front end without a cluster, which nothing is done to."""
+    return restarts.Service(("--no-ray", "--workers", "1", *place.options), place.log)
+
+
+def _soaked(
+    place: Place,
+    service: Service,
+    second: restarts.Service,
+    seconds: float,
+    callers: int,
+    seed: int,
+    tell: Callable[[float, Outcome], None],
+) -> Outcome:
+    out, over = Outcome(), threading.Event()
+    with ExitStack() as running:
+        addresses = [service.address] * callers + [second.address]
+        clients = [running.enter_context(_client(place, each, k)) for k, each in enumerate(addresses)]
         calls = [kinds(client, EXECUTORS[number % 2]) for number, client in enumerate(clients)]
         with Client() as here:
             expected = [{name: kind.call() for name, kind in kinds(here, name).items()} for name in EXECUTORS]
-        threads: list[threading.Thread] = [
-            _Caller(each, expected[number % 2], seed + number, out, over) for number, each in enumerate(calls)
-        ]
-        threads.append(threading.Thread(target=_rude, args=(service.address, out, over), daemon=True))
-        with Growth(lambda: service.pid, lambda: worker_processes(service.pid)) as growth:
-            for thread in threads:
+        asking = [_Caller(each, expected[k % 2], seed + k, out, over) for k, each in enumerate(calls)]
+        token = place.tokens[NAMES[0]]
+        rude = threading.Thread(target=_rude, args=(service.address, token, out, over), daemon=True)
+        with Watch(_parts(service, second)) as watch:
+            for thread in (*asking, rude):
                 thread.start()
             _do(faults(service, seconds), seconds, out, tell)
             over.set()
-            for thread in threads:
+            for thread in (*asking, rude):
                 thread.join(TIMEOUT)
                 if thread.is_alive():
                     out.lost.append("a call that never ended")
-            out.slopes = growth.slopes(warm_up=min(60.0, seconds / 10))
-        for client in clients:
-            client.close()
+            out.growth = watch.growth(warm_up=min(60.0, seconds / 10))
+    for name in calls[0]:
+        out.seconds[name] = functools.reduce(Durations.joined, (caller.seconds[name] for caller in asking))
+    return out
+
+
+def _client(place: Place, address: str, number: int) -> Client:
+    """Two callers by turns; of every four clients two share memory with the service, and two send everything."""
+    token = place.tokens[NAMES[number % len(NAMES)]]
+    return Client(address, timeout=TIMEOUT, token=token, share_memory=number % 4 < 2)
+
+
+def _parts(service: Service, second: restarts.Service) -> dict[str, Callable[[], list[psutil.Process]]]:
+    return {
+        "front end": lambda: [psutil.Process(service.pid)],
+        "second front end": lambda: [psutil.Process(second.pid)],
+        "worker": lambda: worker_processes(service.pid),
+    }
+
+
+@contextmanager
+def closing(service: Running) -> Iterator[Running]:
+    """The service, which is ended at the end."""
+    try:
+        yield service
     finally:
         service.end(signal.SIGTERM)
-    return out
 
 
 def _do(

@@ -4,12 +4,15 @@ import os
 import threading
 import time
 
+import numpy as np
+import psutil
 import pytest
 
 from gradserve.ir.errors import Unavailable
 from tests.soak import growth, soak
 from tests.soak.calls import Kind
-from tests.soak.growth import Growth
+from tests.soak.durations import Durations
+from tests.soak.growth import Watch, growth_of
 from tests.soak.service import Service
 from tests.soak.soak import Outcome, faults
 
@@ -66,25 +69,55 @@ def test_a_descriptor_leaked_at_every_look_is_growth(monkeypatch):
         leaked.append(os.open(os.devnull, os.O_RDONLY))
         return []
 
-    still, grown = slopes(lambda: []), slopes(leak)
+    still, grown = growing(lambda: []), growing(leak)
     for each in leaked:
         os.close(each)
-    assert [slope for slope in still if slope.figure == "descriptors" and slope.grows] == []
-    assert [slope for slope in grown if slope.figure == "descriptors" and slope.grows]
+    assert "descriptors" not in still
+    assert "descriptors" in grown
 
 
-def slopes(workers):
+def growing(workers):
     looks = []
 
     def looked():
         looks.append(time.monotonic())
-        return workers()
+        return [psutil.Process(), *workers()]
 
-    with Growth(os.getpid, looked) as watched:
+    with Watch({"looked at": looked}) as watched:
         until = time.monotonic() + 30
         while len(looks) < LOOKS and time.monotonic() < until:
             time.sleep(0.01)
-    return watched.slopes(warm_up=0.0)
+    return [growth.figure for growth in watched.growth(warm_up=0.0) if growth.grows]
+
+
+MINUTES = np.arange(0.0, 14.0, 1 / 30)
+NOISE = np.random.default_rng(1).normal(0.0, 2.0, len(MINUTES))
+
+
+def verdict(figures):
+    return growth_of("a process", "MiB", MINUTES, 200 + figures + NOISE).verdict
+
+
+def test_what_leaks_is_told_from_what_fills():
+    assert verdict(1.7 * MINUTES) == "grows"
+    assert verdict(np.minimum(10.0 * MINUTES, 50.0)) == "filled"
+    assert verdict(40.0 * (1 - np.exp(-MINUTES))) == "filled"
+    assert verdict(0.0 * MINUTES) == "still"
+    assert (
+        verdict(np.where(MINUTES > 9.0, 30.0, 0.0)) == "still"
+    )  # a step: once more than before, and no more than that
+
+
+def test_durations_are_told_to_a_hundredth_without_being_kept():
+    taken = np.random.default_rng(2).lognormal(-5.0, 1.0, 20_000)
+    halves = Durations(), Durations()
+    for k, seconds in enumerate(taken):
+        halves[k % 2].add(seconds)
+    both = halves[0].joined(halves[1])
+    for share in (0.5, 0.99):
+        assert both.quantile(share) == pytest.approx(np.quantile(taken, share), rel=0.02)
+    assert both.longest == both.quantile(1.0) == taken.max()
+    assert len(both._counts) < 1000
 
 
 def test_every_kind_of_fault_is_planned():
