@@ -71,6 +71,11 @@ def _sparse_triangular_solve(op: Any, elements: Any, rows: Any, columns: Any, di
     return jax.scipy.linalg.solve_triangular(beside + jnp.diag(diagonal), b, trans=int(op.transposed), lower=op.lower)
 
 
+def _sparse_solve(op: Any, elements: Any, rows: Any, columns: Any, b: Any) -> Any:
+    full = jnp.zeros((len(b),) * 2, elements.dtype).at[rows, columns].add(elements)
+    return jnp.linalg.solve(full.T if op.transposed else full, b)
+
+
 def _banded_solve(op: Any, a: Any, b: Any) -> Any:
     n = a.shape[-1]
 
@@ -112,6 +117,7 @@ LINALG: Mapping[str, Callable[..., Any]] = {
     "spectrum_tangent": _tangent,
     "svd": _svd,
     "svdvals": lambda op, a: _svd(op, a)[1],
+    "sparse_solve": _sparse_solve,
     "sparse_triangular_solve": _sparse_triangular_solve,
     "sylvester": _sylvester,
     "upper_eigh": _eigh,

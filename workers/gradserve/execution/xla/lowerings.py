@@ -20,6 +20,7 @@ from gradserve.ops.linalg.banded import BandedSolve
 from gradserve.ops.linalg.factors import Lu, LuInverse, LuSolve
 from gradserve.ops.linalg.finite import where_finite
 from gradserve.ops.linalg.sparse import SparseTriangularSolve
+from gradserve.ops.linalg.sparse_solve import SparseSolve
 from gradserve.ops.linalg.sylvester import Sylvester
 from gradserve.ops.special.bessel import Bessel
 from gradserve.ops.special.erf import Erfcinv
@@ -45,6 +46,7 @@ def lowered(op: Op, node: Node, operands: Sequence[Traced], types: Sequence[Tens
 @lowered.register(Expi)
 @lowered.register(Sylvester)
 @lowered.register(SparseTriangularSolve)
+@lowered.register(SparseSolve)
 @lowered.register(BandedSolve)
 def _(op: Op, node: Node, operands: Sequence[Traced], types: Sequence[TensorType]) -> Sequence[Traced]:
     """By NumPy and SciPy: JAX (0.10) lacks the first two and the last, and at poles or far out errs for the others."""

@@ -11,5 +11,6 @@ from gradserve.ops.linalg import (
     orthogonal,
     solve,
     sparse,
+    sparse_solve,
     sylvester,
 )

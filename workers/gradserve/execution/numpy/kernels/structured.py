@@ -1,4 +1,4 @@
-"""Systems with structure: sparse triangles by SuperLU, bands by LAPACK. Neither is ever a full matrix."""
+"""Systems with structure: sparse matrices and triangles by SuperLU, bands by LAPACK. Neither is ever a full matrix."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from gradserve.execution.numpy.kernels.table import Kernel, kernel
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.linalg.banded import BandedSolve
 from gradserve.ops.linalg.sparse import SparseTriangularSolve
+from gradserve.ops.linalg.sparse_solve import SparseSolve
 
 
 @kernel(SparseTriangularSolve, covers=("R1", "R2"))
@@ -74,6 +75,30 @@ def _by_unit(unit: _Columns, b: Array, op: SparseTriangularSolve) -> Array:
     if info:
         raise np.linalg.LinAlgError("Singular matrix")
     return np.ascontiguousarray(found)
+
+
+@kernel(SparseSolve, covers=("R1", "R2"))
+def _sparse_solve(op: SparseSolve, types: Sequence[TensorType]) -> Kernel:
+    """By SuperLU's factors, with columns in an order that keeps them sparse."""
+    n = types[3].lengths[0]
+
+    def solved(elements: Array, rows: Array, columns: Array, b: Array) -> Array:
+        from scipy.sparse import csc_array
+        from scipy.sparse.linalg import splu
+
+        require_inside(rows, n)
+        require_inside(columns, n)
+        if not b.size:
+            return np.empty(b.shape, b.dtype)
+        if not np.isfinite(elements).all():  # SuperLU looks for pivots by comparisons, and finds none among NaN
+            return np.full(b.shape, np.nan, b.dtype)
+        try:
+            factors = splu(csc_array((elements, (rows, columns)), shape=(n, n)))
+        except RuntimeError as error:
+            raise np.linalg.LinAlgError(f"Singular matrix: {error}") from None
+        return np.ascontiguousarray(factors.solve(b, "T" if op.transposed else "N"))
+
+    return solved
 
 
 @kernel(BandedSolve, covers=("R1",))
