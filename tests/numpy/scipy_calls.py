@@ -209,6 +209,13 @@ OTHERS: dict[str, tuple[Any, ...]] = {
     "splu": (lambda b: [SYSTEMS.splu(MANY).solve(b, t) for t in ("N", "T", "H")], MANY_B),
     "splu captured": (lambda b: [MANY_LU.solve(b), MANY_LU.solve(b[:, 0], trans="T")], MANY_B),
     "factorized": (lambda b: [MANY_SOLVED(b), sparse.linalg.factorized(MANY)(b[:, 1])], MANY_B),
+    "iterated": (
+        lambda b: [
+            getattr(SYSTEMS, name)(DEFINITE + DEFINITE.T, b, rtol=1e-14)[0]
+            for name in ("bicg", "bicgstab", "cg", "cgs", "gcrotmk", "gmres", "lgmres", "minres", "qmr", "tfqmr")
+        ],
+        V,
+    ),
     "spsolve_triangular": (
         lambda b: [
             sparse.linalg.spsolve_triangular(MANY_LU.U, b, lower=False),

@@ -35,6 +35,7 @@ jax.config.update("jax_enable_x64", True)
 
 CURVES: Any = scipy.interpolate
 SYSTEMS: Any = scipy.sparse.linalg
+SOLVERS: Any = scipy.optimize
 X = np.array([-np.inf, -1.0, 0.0, 0.5, 1.0, 2.0, 7.0, np.inf, np.nan])
 LAWS: dict[str, list[tuple[Any, ...]]] = {
     "norm": [(0.0, 1.0), (0.0, 0.0), (0.0, -1.0)],
@@ -232,15 +233,19 @@ def test_a_large_sparse_matrix_stays_sparse():
         (lambda w: norm.ppf(w), "so can what gradserve.client.scipy has"),
         (lambda w, f=cho_factor: f(np.outer(w, w)), "write `from gradserve.client.scipy.linalg import cho_factor`"),
         (lambda w: stats.multivariate_t.logpdf(w), "gradserve.client.scipy"),
-        (lambda w: scipy_calls.SPARSE.multiply(w), "gradserve.client.scipy has"),
         (
             lambda w, f=SYSTEMS.splu: f(scipy_calls.DEFINITE[:4, :4]).solve(w),
             "from gradserve.client.scipy.sparse.linalg",
         ),
-        (lambda w: scipy.linalg.sqrtm(np.outer(w, w)), "gradserve.client.functions.sqrtm is that of symmetric"),
         (lambda w: SYSTEMS.spsolve(np.outer(w, w), w), "write np.linalg.solve"),
         (lambda w, f=SYSTEMS.spsolve: f(scipy_calls.DEFINITE[:4, :4], w), "scipy.sparse.linalg import spsolve`"),
-        (lambda w: scipy_calls.SPARSE + w, "A.toarray() if it is small"),
+        (lambda w: scipy_calls.SPARSE + w[0], "write A.toarray() + x"),
+        (lambda w: scipy.optimize.brentq(lambda x: x - w[0], 0, 2), "write gradserve.client.functions.root(function"),
+        (lambda w, f=SOLVERS.least_squares: f(lambda x: x - w, w * 0).x, "functions.minimize(lambda x: np.sum("),
+        (lambda w: scipy.integrate.quad(lambda x: x * w[0], 0, 1)[0], "functions.quad(function, a, b).value"),
+        (lambda w: scipy.integrate.solve_ivp(lambda t, y: -y, (0, 1), w).y, "functions.odeint(lambda y, t: np.array("),
+        (lambda w: np.histogram(w), "counts have no derivative"),
+        (lambda w: w / scipy_calls.SPARSE, "A.toarray() if it is small"),
         (lambda w, f=CURVES.CubicSpline: f(np.arange(4.0), w), "import CubicSpline`"),
     ],
 )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from gradserve.ir.op import Op
+from gradserve.numpy.mirrored import SPARSE
 from gradserve.numpy.table import FUNCTIONS, OWN, PACKAGE, SCIPY, SPECIAL, UFUNC_METHODS, UFUNCS, numpy_names
 from gradserve.ops import OP_SET
 
@@ -72,13 +73,14 @@ Functions of NumPy and SciPy are called by their own names and arguments. An arg
 while tracing, with the line and what to write instead. The [last section](#kinks) says which number is taken where a
 function has no derivative.
 
-Lists with traced arrays in them are arrays to `np.array`, `np.sum` and their like, captured arrays take traced
-indices, and captured matrices of scipy.sparse are multiplied, `A @ w`, and solved with, as are factors by `splu` and
-`factorized`. Names may be imported in any way, `scipy.linalg.solve(A, w)` as well as `from scipy.linalg import solve`;
-only where a function is kept in a default argument, in a partial or in an object of compiled code, it cannot see traced
-arrays: import it from `gradserve.client.scipy.linalg` there. All that this page has of SciPy is in
-`gradserve.client.scipy`, for numbers as well, and SciPy need not be installed for tracing it. Functions of `math` are
-NumPy's of traced numbers: NaN where those of `math` raise.
+Lists with traced arrays in them are arrays to `np.array`, `np.sum` and their like, and captured arrays take traced
+indices. Matrices of scipy.sparse are multiplied, `A @ w`, and solved with, as are factors by `splu` and `factorized`.
+Their places are known, and their elements may be traced, `csr_matrix((w, (rows, columns)))`, `A.multiply(w)`,
+`A + w * B`: derivatives are at these places alone. Names may be imported in any way, `scipy.linalg.solve(A, w)` as well
+as `from scipy.linalg import solve`; only where a function is kept in a default argument, in a partial or in an object
+of compiled code, it cannot see traced arrays: import it from `gradserve.client.scipy.linalg` there. All that this page
+has of SciPy is in `gradserve.client.scipy`, for numbers as well, and SciPy need not be installed for tracing it, but
+for sparse matrices. Functions of `math` are NumPy's of traced numbers: NaN where those of `math` raise.
 
 Assignments to elements, in-place operators, `out=`, `np.add.at`, `np.copyto` and their like write to arrays that the
 function makes by `np.zeros`, `np.array`, `x.copy()` and the like; elements of arguments, which are the caller's arrays,
@@ -147,6 +149,7 @@ _SECTIONS = {
     "scipy.ndimage": "scipy.ndimage",
     "scipy.interpolate": "scipy.interpolate",
     "scipy.integrate": "scipy.integrate",
+    "scipy.sparse": "scipy.sparse",
     "scipy.sparse.linalg": "scipy.sparse.linalg",
     PACKAGE: "Functions that NumPy lacks",
 }
@@ -187,6 +190,7 @@ def _rows() -> dict[str, str]:
     import gradserve.numpy.scipy  # noqa: F401  # which is imported where SciPy is, or is asked for
 
     rows |= {f"{name}({', '.join(map(_bare, _parameters(e.call)))})": _summary(e.call) for name, e in SCIPY.items()}
+    rows |= SPARSE
     for name, entry in OWN.items():
         rows[f"{PACKAGE}.{name}({', '.join(map(_shown, _parameters(entry.call)))})"] = _summary(entry.call)
     return rows | {f"{PACKAGE}.{call}": gives for call, gives in OF_FUNCTIONS.items()}

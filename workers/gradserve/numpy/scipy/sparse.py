@@ -1,11 +1,13 @@
-"""Sparse matrices of scipy.sparse, captured: what is known of them is data, and their products gather and add.
+"""Sparse matrices of scipy.sparse, captured or with elements that are values: their products gather and add.
 
 A product with a vector multiplies as many numbers as the matrix holds, and so does its derivative, the product with
-the transpose. Systems are solved by sparse factors, made while tracing, and so are their derivatives.
+the transpose. Systems are solved by sparse factors, and so are their derivatives: those of a captured matrix are made
+while tracing, and others where they are solved with. Derivatives in elements are taken at their places alone.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,39 +16,27 @@ from gradserve.ir.builder import Builder, Value
 from gradserve.numpy.arguments import Unsupported, lift, refuse, to_float
 from gradserve.numpy.shaping import swapaxes
 from gradserve.numpy.systems import solve
-from gradserve.numpy.table import implements_scipy
+from gradserve.numpy.table import SCIPY, NumpyFunction, implements_scipy
+from gradserve.numpy.updates import add_at
 from gradserve.ops.elementwise.parts import conjugate
 
 DENSE = 100
 """So many rows at most are solved as a full matrix, which is quicker for few."""
 
 
+@dataclass(frozen=True)
+class Elements:
+    """A sparse matrix whose elements are values at known places; those in equal places add up."""
+
+    values: Any
+    rows: Any
+    columns: Any
+    shape: tuple[int, int]
+
+
 def is_sparse(x: Any) -> bool:
     """Whether it is a matrix or array of scipy.sparse, of whatever format."""
     return hasattr(x, "tocsr") and hasattr(x, "nnz") and not isinstance(x, Value)
-
-
-def applied(g: Builder, ufunc: np.ufunc, operands: Any) -> Value:
-    """What a ufunc gives of a sparse matrix and a value: products, by `@` or by the `*` of matrices.
-
-    Raises:
-        Unsupported: it is no such product.
-    """
-    of_matrix = any(is_sparse(x) and _is_matrix(x) for x in operands)
-    if ufunc is np.matmul or (ufunc is np.multiply and of_matrix):
-        left, right = operands
-        if is_sparse(left):
-            return product(g, left, lift(g, right))
-        return product(g, right.T, lift(g, left), from_right=True)
-    raise Unsupported(
-        f"np.{ufunc.__name__} of a sparse matrix and a traced array cannot be traced",
-        "write products A @ x, or A.toarray() if it is small",
-    )
-
-
-def _is_matrix(x: Any) -> bool:
-    """Whether `*` is its product: of matrices it is, of sparse arrays it goes element by element."""
-    return any(kind.__name__ == "spmatrix" for kind in type(x).__mro__)
 
 
 def product(g: Builder, matrix: Any, x: Value, from_right: bool = False) -> Value:
@@ -55,19 +45,31 @@ def product(g: Builder, matrix: Any, x: Value, from_right: bool = False) -> Valu
     turned = swapaxes(x, 0, 1) if from_right and x.type.rank == 2 else x
     if turned.type.rank not in (1, 2) or turned.shape[0] != columns:
         refuse(g, "matmul", f"a sparse matrix of shape {matrix.shape} has no product with {x.type}")
-    csr = matrix.tocsr()
-    where = np.repeat(np.arange(rows), np.diff(csr.indptr))
-    data, values = g.promote([csr.data, turned])
-    gathered = g.emit("gather", values, g.constant(csr.indices.astype(np.int64)), axis=0)
+    held = matrix if isinstance(matrix, Elements) else _elements(matrix)
+    data, values = g.promote([lift(g, held.values), turned])
+    gathered = g.emit("gather", values, g.constant(held.columns.astype(np.int64)), axis=0)
     spread = g.reshape(data, (*data.type.shape, *(1,) * (values.type.rank - 1)))
-    found = g.emit("scatter_add", g.mul(spread, gathered), g.constant(where), axis=0, length=rows)
+    where = g.constant(held.rows.astype(np.int64))
+    found = g.emit("scatter_add", g.mul(spread, gathered), where, axis=0, length=rows)
     return swapaxes(found, 0, 1) if from_right and x.type.rank == 2 else found
+
+
+def _elements(matrix: Any) -> Elements:
+    """The elements of a captured matrix, row by row."""
+    csr = matrix.tocsr()
+    return Elements(csr.data, np.repeat(np.arange(matrix.shape[0]), np.diff(csr.indptr)), csr.indices, matrix.shape)
+
+
+def toarray(g: Builder, A: Any) -> Value:
+    """The full matrix of a sparse one whose elements are traced."""
+    values = lift(g, A.values)
+    return add_at(g.zeros(values.type.with_shape(A.shape)), (A.rows, A.columns), values)
 
 
 @implements_scipy("sparse.linalg.spsolve")
 def spsolve(g: Builder, A: Any, b: Any) -> Value:
-    """The x with A x = b, A a captured sparse matrix, whose sparse factors are data of the graph."""
-    if not is_sparse(A):
+    """The x with A x = b, A a sparse matrix: of a captured one the sparse factors are data of the graph."""
+    if not (is_sparse(A) or isinstance(A, Elements)):
         raise Unsupported("scipy.sparse.linalg.spsolve of a traced matrix cannot be traced", "write np.linalg.solve")
     right = lift(g, b)
     column = right.type.rank == 2 and right.shape[1] == 1
@@ -85,9 +87,11 @@ def lu_solve(g: Builder, rhs: Any, A: Any, trans: str = "N") -> Value:
     if A.shape != (n, n) or right.type.rank not in (1, 2) or right.shape[0] != n:
         refuse(g, "spsolve", f"a sparse matrix of shape {A.shape} and {right.type} are no linear system")
     columns = g.reshape(right, (n, right.type.size // n if n else 0))
-    if is_sparse(A) and n <= DENSE:
-        full = np.asarray(A.toarray(), dtype=np.result_type(A.dtype, right.type.element_type.dtype))
-        found = solve(g.constant(full.T if trans == "T" else full), columns)
+    if n <= DENSE and (is_sparse(A) or isinstance(A, Elements)):
+        full = toarray(g, A) if isinstance(A, Elements) else g.constant(np.asarray(A.toarray()))
+        found = solve(swapaxes(full, 0, 1) if trans == "T" else full, columns)
+    elif isinstance(A, Elements):
+        found = _by_elements(g, A, columns, trans == "T")
     else:
         found = _by_factors(g, _factors(g, A), columns, trans == "T")
     return g.reshape(found, right.type.shape)
@@ -112,6 +116,40 @@ def spsolve_triangular(g: Builder, A: Any, b: Any, lower: bool = True, *, unit_d
     diagonal = np.ones(n, A.dtype) if unit_diagonal else A.diagonal()
     columns = g.reshape(right, (n, right.type.size // n if n else 0))
     return g.reshape(_triangular(g, A, diagonal, columns, lower, False), right.type.shape)
+
+
+def _by_elements(g: Builder, A: Elements, b: Value, transposed: bool) -> Value:
+    """The X with A X = B, or A^T X = B, by factors that are made where it is solved."""
+    places = [g.constant(x.astype(np.int64)) for x in (A.rows, A.columns)]
+    return g.emit("sparse_solve", lift(g, A.values), *places, b, fill=_fill(A), transposed=transposed)
+
+
+def _fill(A: Elements) -> int:
+    """How many elements the factors have of a matrix with this pattern, and elements that need no exchange of rows."""
+    from scipy.sparse import csc_array  # who has a sparse matrix has SciPy
+    from scipy.sparse.linalg import splu
+
+    n = A.shape[0]
+    beside = A.rows != A.columns
+    most = 2.0 + np.bincount(A.rows[beside], minlength=n) + np.bincount(A.columns[beside], minlength=n)
+    rows, columns = (np.concatenate([x[beside], np.arange(n)]) for x in (A.rows, A.columns))
+    alike = csc_array((np.concatenate([np.ones(int(beside.sum())), most]), (rows, columns)), shape=(n, n))
+    factors = splu(alike)
+    return int(factors.L.nnz + factors.U.nnz)
+
+
+def _iterated(g: Builder, A: Any, b: Any, x0: Any = None, **options: Any) -> tuple[Value, int]:
+    """The x with A x = b to rounding, by sparse factors, whatever tolerance is asked for; and 0, for success."""
+    if not (is_sparse(A) or isinstance(A, Elements)):
+        raise Unsupported(
+            "an iterative solver of a linear operator cannot be traced",
+            "write np.linalg.solve, or gradserve.client.functions.root(lambda x: product(x) - b, b)",
+        )
+    return spsolve(A, to_float(g, b)), 0
+
+
+for _name in ("bicg", "bicgstab", "cg", "cgs", "gcrotmk", "gmres", "lgmres", "minres", "qmr", "tfqmr"):
+    SCIPY[f"scipy.sparse.linalg.{_name}"] = NumpyFunction(_iterated)
 
 
 def _factors(g: Builder, A: Any) -> Any:

@@ -39,16 +39,15 @@ class SparseSystem(Op):
     @property
     def last(self) -> int:
         """Which operand is B."""
-        (last,) = self.linear_in
-        return last
+        return max(self.linear_in or (0,))
 
     def coerce(self, g: Builder, operands: Sequence[Operand]) -> tuple[Value, ...]:
         """All but rows and columns promoted to one element type."""
         if len(operands) != self.arity:
             return tuple(g.lift(operand) for operand in operands)
         elements, rows, columns, *others = operands
-        elements, *others = g.promote([elements, *others])
-        return (elements, g.lift(rows), g.lift(columns), *others)
+        first, *rest = g.promote([elements, *others])
+        return (first, g.lift(rows), g.lift(columns), *rest)
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         require_arity(self, types, self.last + 1)

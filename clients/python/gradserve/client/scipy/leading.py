@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
 
 import gradserve.client.scipy.factors
 import gradserve.client.scipy.of_math  # noqa: F401  # both enter what else sees traced arrays
+from gradserve.client.tracing.holders import OF_SPARSE
 from gradserve.client.tracing.names import Place, lead_by
 
 
@@ -18,4 +22,11 @@ def _places() -> Iterable[Place]:
     return places()
 
 
+def _of_sparse(ufunc: np.ufunc, operands: Sequence[Any]) -> Any:
+    from gradserve.client.scipy.sparse.combining import combined
+
+    return combined(ufunc, operands)
+
+
 lead_by(_places)
+OF_SPARSE.append(_of_sparse)

@@ -10,7 +10,13 @@ from typing import Any
 
 from gradserve.client.scipy.factors import Factors
 from gradserve.client.scipy.mirror import member
+from gradserve.client.scipy.sparse.factored import Factored
+from gradserve.client.scipy.sparse.growing import Growing
+from gradserve.client.scipy.sparse.making import CLASSES, FUNCTIONS
+from gradserve.client.scipy.sparse.matrices import Sparse
+from gradserve.client.tracing.buffers import are_taken
 from gradserve.client.tracing.names import Place, first_tracer
+from gradserve.numpy.scipy.sparse import is_sparse
 from gradserve.numpy.table import SCIPY
 
 _LAWS = {
@@ -43,7 +49,7 @@ _MADE_OF_VALUES = ("BSpline", "CubicSpline", "interp1d")
 def places() -> tuple[Place, ...]:
     """What leads to the mirror in those modules of SciPy that are imported by now."""
     modules = {full.rpartition(".")[0] for full in SCIPY}
-    return _places_in(frozenset(module for module in modules if _is_complete(module)))
+    return _places_in(frozenset(module for module in {*modules, "scipy.sparse"} if _is_complete(module)))
 
 
 def _is_complete(module: str) -> bool:
@@ -62,6 +68,8 @@ def _places_in(modules: frozenset[str]) -> tuple[Place, ...]:
             found.append((sys.modules[module], name, _aware(own, member(full))))
     if "scipy.stats" in sys.modules:
         found += _laws(sys.modules["scipy.stats"])
+    if "scipy.sparse" in modules:
+        found += _sparse(sys.modules["scipy.sparse"])
     if "scipy.sparse.linalg" in sys.modules:
         found += [(sys.modules["scipy.sparse.linalg"], name, _factors(name)) for name in ("splu", "factorized")]
     if "scipy.interpolate" in sys.modules:
@@ -144,6 +152,9 @@ def _factors(name: str) -> Callable[..., Any]:
 
     @functools.wraps(own)
     def call(*args: Any, **named: Any) -> Any:
+        if first_tracer((args, named)) is not None:
+            factored = Factored(*args[:1], **named)
+            return factored if name == "splu" else factored.solve
         return Factors(own(*args, **named))
 
     return call
@@ -155,18 +166,45 @@ def _curves(interpolate: Any) -> Iterator[Place]:
         owner = next(cls for cls in kind.__mro__ if "__call__" in vars(cls))
         yield owner, "__call__", _call(owner.__call__, member(f"scipy.interpolate.{name}.__call__"), kind, made_of)
     for name in _MADE_OF_VALUES:
-        yield interpolate, name, _Kind(name, (), {"own": getattr(interpolate, name)})
+        yield interpolate, name, _standing(getattr(interpolate, name), member(f"scipy.interpolate.{name}"))
+
+
+def _sparse(sparse: Any) -> Iterator[Place]:
+    for name, ours in CLASSES.items():
+        kind = getattr(sparse, name, None)
+        if kind is not None:
+            yield sparse, name, _standing(kind, ours)
+    for name in ("lil_matrix", "lil_array", "dok_matrix", "dok_array"):
+        yield sparse, name, _GrowingKind(name, (), {"own": getattr(sparse, name), "ours": (None,)})
+    for name, ours in FUNCTIONS.items():
+        if hasattr(sparse, name):
+            yield sparse, name, _aware(getattr(sparse, name), ours)
+    kinds = [getattr(sparse, name) for name in CLASSES if hasattr(sparse, name)]
+    for owner in dict.fromkeys(owner for kind in kinds for owner in kind.__mro__ if "multiply" in vars(owner)):
+        yield owner, "multiply", _multiply(owner.multiply)
+
+
+def _multiply(own: Callable[..., Any]) -> Callable[..., Any]:
+    """The product of a captured matrix, element by element."""
+
+    @functools.wraps(own)
+    def call(self: Any, other: Any) -> Any:
+        return own(self, other) if first_tracer(other) is None else Sparse.of(self).multiply(other)
+
+    return call
 
 
 class _Kind(type):
-    """Stands for a class of curves: what is made of traced values is the mirror's, else all is that class's own."""
+    """Stands for a class: what is made of traced values is the mirror's, else all is that class's own."""
 
     own: type
+    ours: tuple[Callable[..., Any]]
+    """What makes the mirror's, alone in a tuple: a function would become a method."""
 
     def __call__(cls, *args: Any, **named: Any) -> Any:
         if first_tracer((args, named)) is None:
             return cls.own(*args, **named)
-        return member(f"scipy.interpolate.{cls.own.__name__}")(*args, **named)
+        return cls.ours[0](*args, **named)
 
     def __instancecheck__(cls, instance: Any) -> bool:
         return isinstance(instance, cls.own)
@@ -176,6 +214,20 @@ class _Kind(type):
 
     def __getattr__(cls, name: str) -> Any:
         return getattr(cls.own, name)
+
+
+class _GrowingKind(_Kind):
+    """Stands for a class of matrices that are made by assignments, of traced numbers where those were refused."""
+
+    def __call__(cls, arg1: Any, *args: Any, **named: Any) -> Any:
+        if first_tracer(arg1) is not None or (are_taken() and (isinstance(arg1, tuple) or is_sparse(arg1))):
+            format, _, kind = cls.own.__name__.removeprefix("_").partition("_")
+            return Growing(arg1, kind == "matrix", format)
+        return cls.own(arg1, *args, **named)
+
+
+def _standing(own: type, ours: Callable[..., Any]) -> Any:
+    return _Kind(own.__name__, (), {"own": own, "ours": (ours,)})
 
 
 def _call(

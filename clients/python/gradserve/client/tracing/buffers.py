@@ -39,6 +39,11 @@ def taking_buffers() -> Iterator[None]:
         _taking.reset(token)
 
 
+def are_taken() -> bool:
+    """Whether what the function makes to write to is to take traced numbers."""
+    return _taking.get() and current() is not None
+
+
 def as_buffer(made: Any) -> Any:
     """A new real or complex array as a traced one, if that is wanted; whatever else it is itself."""
     g = current() if _taking.get() else None

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from gradserve.client.tracing.buffers import as_buffer
-from gradserve.client.tracing.names import names_lead_here, stand_ins
+from gradserve.client.tracing.names import first_tracer, names_lead_here, stand_ins
 from gradserve.client.tracing.origins import untraceable
 from gradserve.client.tracing.reached import Reached, is_own_code, names_in, reached
 from gradserve.client.tracing.recording import traced
@@ -48,6 +48,10 @@ class Captured(np.ndarray[Any, Any]):
                 "make it within: result = np.array(x), which takes assignments as np.zeros does",
             )
         super().__setitem__(key, item)
+
+    def dot(self, b: Any, out: Any = None) -> Any:
+        """The product with another, which may be traced: NumPy would ask that for numbers."""
+        return super().dot(b) if out is None and first_tracer(b) is None else np.dot(self, b, out)
 
     def copy(self, order: Any = "C") -> Any:
         """A copy, which the author may write to."""

@@ -24,6 +24,8 @@ INSTEAD = {
     "np.flatnonzero": "the shape of its result depends on numbers; write np.where(condition, x, y)",
     "np.extract": "the shape of its result depends on numbers; write np.where(condition, x, 0)",
     "np.unique": "the shape of its result depends on numbers; call it on captured data, outside of the function",
+    "np.histogram": "counts have no derivative; write soft ones: np.sum(expit((x - edges[:-1, None]) / width) - "
+    "expit((x - edges[1:, None]) / width), axis=1), expit of scipy.special",
     "np.apply_along_axis": "write the operation on whole arrays, or np.stack over a loop",
     "np.add.at": "gradserve.client.functions.add_at(x, key, values) gives the new array",
     "np.put": "gradserve.client.functions.put(x, positions, values) gives the new array",
@@ -135,10 +137,6 @@ def apply_ufunc(g: Builder, ufunc: np.ufunc, method: str, inputs: Sequence[Any],
     name = name_of(ufunc)
     if method == "__call__":
         _require_plain(name, kwargs)
-        if any(hasattr(x, "tocsr") for x in inputs):
-            from gradserve.numpy.scipy.sparse import applied  # who has a sparse matrix has SciPy
-
-            return applied(g, ufunc, inputs)
         return _call(g, name, ufunc, inputs)
     entry = UFUNC_METHODS.get((ufunc, method))
     if entry is not None:

@@ -1,4 +1,4 @@
-"""Functions of other libraries that are given to be traced by mistake: which one, and what brings them here."""
+"""Functions of other libraries that are given to be traced, or traced arrays, by mistake: which, and what to do."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import sys
 import traceback
 from pathlib import PurePath
 
+from gradserve.client.tracing.names import first_tracer
+from gradserve.client.tracing.refusals import ElementsAsked, instead_of_scipys
 from gradserve.ir.errors import Untraceable
 from gradserve.ir.graph import Origin
 
@@ -31,4 +33,19 @@ def refusal_of_foreign(error: BaseException) -> Untraceable | None:
                 frame, line = authors[-1]
                 where = f"{Origin(PurePath(frame.f_code.co_filename).name, line)}: "
             return Untraceable(f"{where}the function gives a traced array to {name}, which knows none; {instead}")
+    return None
+
+
+def of_scipy(error: BaseException) -> ElementsAsked | None:
+    """The refusal of a traced array that SciPy's own code takes for something else; None if it has seen none."""
+    frames = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    modules = [str(frame.f_globals.get("__name__", "")) for frame, _ in frames]
+    for k, ((frame, _), module) in enumerate(zip(frames, modules, strict=True)):
+        if k and module.startswith("scipy.") and first_tracer(dict(frame.f_locals)) is not None:
+            public = ".".join(part for part in module.split(".") if not part.startswith("_"))
+            asking = f"{public}.{frame.f_code.co_name}"
+            author, line = frames[k - 1]
+            where = Origin(PurePath(author.f_code.co_filename).name, line)
+            problem = f"{asking} does not know traced arrays ({type(error).__name__}: {error})"
+            return ElementsAsked(f"{where}: {problem}; {instead_of_scipys(asking)}")
     return None

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from gradserve.client.tracing.holders import Holder
 from gradserve.client.tracing.origins import untraceable
 from gradserve.client.tracing.tracer import Tracer
 
@@ -105,9 +106,11 @@ def stand_ins() -> dict[int, Any]:
 
 
 def first_tracer(tree: Any) -> Tracer | None:
-    """The first traced array in lists, tuples and dicts."""
+    """The first traced array in lists, tuples, dicts, and in what holds such."""
     if isinstance(tree, Tracer):
         return tree
+    if isinstance(tree, Holder):
+        return first_tracer(tree.held())
     if isinstance(tree, list | tuple | dict):
         for part in tree.values() if isinstance(tree, dict) else tree:
             found = first_tracer(part)

@@ -42,8 +42,11 @@ def untraceable(problem: str, instead: str) -> Untraceable:
 def called_function() -> str:
     """What the author's nearest line calls: a function of NumPy or SciPy if that can be seen, else NumPy itself."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and stands_inside(frame.f_back.f_globals.get("__name__", "")):
-        frame = frame.f_back
+    inner = frame
+    while inner.f_back is not None and stands_inside(str(inner.f_back.f_globals.get("__name__", ""))):
+        inner = inner.f_back
+        if not str(inner.f_globals.get("__name__", "")).startswith("scipy._lib"):  # where its decorators are
+            frame = inner
     name = frame.f_code.co_name
     if name == "__call__":
         name = type(frame.f_locals["self"]).__name__

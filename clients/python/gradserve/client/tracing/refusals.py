@@ -10,6 +10,7 @@ import numpy as np
 
 from gradserve.client.tracing.origins import called_function, is_assigning, untraceable
 from gradserve.ir.errors import Untraceable
+from gradserve.numpy.mirrored import INSTEAD, SPARSE
 from gradserve.numpy.table import SCIPY
 
 _NUMBER = "a traced array stands for any array of its shape and has no numbers yet"
@@ -21,14 +22,16 @@ REFUSED = {
     "resize": "write x.reshape(...)",
 }
 """What to write instead of some of NumPy's attributes."""
-_PASSES_ON = frozenset(f"scipy.sparse.{name}" for name in ("__matmul__", "__mul__", "__rmatmul__", "__rmul__", "dot"))
+_PASSES_ON = frozenset(
+    f"scipy.sparse.{name}" for name in ("__matmul__", "__mul__", "__rmatmul__", "__rmul__", "__truediv__", "dot")
+)
 """Functions that leave what has no elements to its own operators."""
 _OF_LISTS = frozenset({"np.diag", "np.diagflat"})
 """Functions that take lists of numbers and only lay these out."""
 _FOREIGN = "write it with functions of NumPy; ufuncs of scipy.special can be traced as well"
 _ELEMENTS = (
-    "call np.array by that name, with numpy imported as a whole: from numpy import array cannot be traced; write "
-    "np.stack, np.concatenate or np.where instead of assigning elements"
+    "write A @ x instead of A.dot(x); call np.array by that name, with numpy imported as a whole: from numpy import "
+    "array cannot be traced; write np.stack, np.concatenate or np.where instead of assigning elements"
 )
 _TAKE = "write np.take(x, indices, axis=0) if it is an index"
 
@@ -59,7 +62,8 @@ class Numberless:
     def __bool__(self) -> bool:
         raise untraceable(
             f"whether a traced array is true is not known: {_NUMBER}",
-            "write np.where(condition, x, y) instead of if, or cond and while_loop of gradserve.client.functions; "
+            _of_called()
+            or "write np.where(condition, x, y) instead of if, or cond and while_loop of gradserve.client.functions; "
             "&, | and ~ instead of and, or and not; np.maximum and np.minimum instead of max and min",
         )
 
@@ -71,7 +75,7 @@ class Numberless:
             str(
                 untraceable(
                     f"float() needs a number: {_NUMBER}",
-                    "use np.sin instead of math.sin, and the traced array itself instead of float(x)",
+                    _of_called() or "use np.sin instead of math.sin, and the traced array itself instead of float(x)",
                 )
             )
         )
@@ -106,7 +110,7 @@ class Numberless:
             return holder_of(self)
         if asking in _PASSES_ON:
             return holder_of(self)
-        instead = _instead_of_scipys(asking) if asking.startswith("scipy.") else _ELEMENTS
+        instead = instead_of_scipys(asking) if asking.startswith("scipy.") else _ELEMENTS
         if asking == "NumPy" and np.dtype(getattr(self, "dtype", float)).kind in "biu":
             instead = f"{_TAKE}; {instead}"
         problem = f"{asking} asks for the elements of a traced array: {_NUMBER}"
@@ -124,10 +128,6 @@ def holder_of(element: Any) -> Any:
     return holder
 
 
-_OF_SYMMETRIC = {
-    f"scipy.linalg.{name}": f"gradserve.client.functions.{name} is that of symmetric matrices"
-    for name in ("logm", "sqrtm")
-}
 _FACTORS = (
     "import splu or factorized from gradserve.client.scipy.sparse.linalg, or make the factors outside of the function"
 )
@@ -144,10 +144,11 @@ def of_compiled(error: TypeError, frame: FrameType) -> Untraceable | None:
     return Untraceable(f"{text}; {_FOREIGN}")
 
 
-def _instead_of_scipys(asking: str) -> str:
+def instead_of_scipys(asking: str) -> str:
     """The line to write instead of what calls a function of SciPy."""
-    if asking in _OF_SYMMETRIC:
-        return _OF_SYMMETRIC[asking]
+    instead = _of_public(asking)
+    if instead is not None:
+        return instead
     module, _, name = asking.rpartition(".")
     own = module.replace("scipy", "gradserve.client.scipy", 1)
     if asking in SCIPY:
@@ -159,6 +160,23 @@ def _instead_of_scipys(asking: str) -> str:
         package, _, last = own.rpartition(".")
         return f"write `from {package} import {last}`, whose {name} takes the same arguments"
     return f"{_FOREIGN}; so can what gradserve.client.scipy has"
+
+
+def _of_called() -> str | None:
+    """What to write instead of the function of SciPy that the author's line calls with one of its own, if any."""
+    return _of_public(called_function())
+
+
+def _of_public(asking: str) -> str | None:
+    """What to write instead of a function that nothing on values stands for, by its name in its package."""
+    package, *_, name = asking.split(".")[1:] or ("", "")
+    for full in (asking, f"scipy.{package}.{name}"):
+        if full in INSTEAD:
+            return INSTEAD[full]
+        if full in SPARSE:
+            module, _, short = full.rpartition(".")
+            return f"write `from gradserve.client.{module} import {short}`, which takes the same arguments"
+    return None
 
 
 def _is_inside(asking: str, known: str) -> bool:

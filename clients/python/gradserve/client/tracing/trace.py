@@ -13,7 +13,7 @@ import numpy as np
 
 from gradserve.client.tracing.buffers import taking_buffers
 from gradserve.client.tracing.captured import taking_traced_indices
-from gradserve.client.tracing.foreign import refusal_of_foreign
+from gradserve.client.tracing.foreign import of_scipy, refusal_of_foreign
 from gradserve.client.tracing.memory import Memory
 from gradserve.client.tracing.names import names_lead_here, some_names_lead_here
 from gradserve.client.tracing.origins import untraceable
@@ -154,6 +154,7 @@ def _run(parameters: Parameters, tracers: Mapping[str, Any]) -> Any:
         refusal = _refusal_behind(error) or refusal_of_foreign(error)
         if refusal is None and isinstance(error, TypeError):
             refusal = of_compiled(error, [frame for frame, _ in traceback.walk_tb(error.__traceback__)][-1])
+        refusal = refusal or of_scipy(error)
         if refusal is not None:
             raise refusal from error
         raise

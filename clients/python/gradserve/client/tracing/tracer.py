@@ -10,6 +10,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from gradserve.client.tracing.dispatch import apply_function, apply_ufunc, name_of
+from gradserve.client.tracing.holders import OF_SPARSE, Holder
 from gradserve.client.tracing.memory import Memory
 from gradserve.client.tracing.origins import untraceable
 from gradserve.client.tracing.recording import recorded, traced
@@ -185,6 +186,9 @@ class Tracer(Written, Numberless, NDArrayOperatorsMixin):
             return add_up(ufunc, *inputs)
         if out and method == "__call__":
             raise unassignable(f"{name_of(ufunc)} writes traced numbers into an array of plain ones", INTO_OWN)
+        if method == "__call__" and any(hasattr(x, "tocsr") for x in inputs):
+            for of_sparse in OF_SPARSE:
+                return of_sparse(ufunc, inputs)
         operands = Operands()
         values, named = operands.values(inputs), operands.values(kwargs)
         return tracers(traced(operands.builder, name_of(ufunc), lambda g: apply_ufunc(g, ufunc, method, values, named)))
@@ -240,6 +244,8 @@ class Operands:
             return {key: self.values(part) for key, part in argument.items()}
         if isinstance(argument, np.ndarray) and argument.dtype == object:
             return self.values(argument.tolist())
+        if isinstance(argument, Holder):
+            return argument.with_values(self.values)
         if isinstance(argument, slice):
             return slice(*(self.values(bound) for bound in (argument.start, argument.stop, argument.step)))
         return argument

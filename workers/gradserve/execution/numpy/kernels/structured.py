@@ -93,7 +93,7 @@ def _sparse_solve(op: SparseSolve, types: Sequence[TensorType]) -> Kernel:
         if not np.isfinite(elements).all():  # SuperLU looks for pivots by comparisons, and finds none among NaN
             return np.full(b.shape, np.nan, b.dtype)
         try:
-            factors = splu(csc_array((elements, (rows, columns)), shape=(n, n)))
+            factors: Any = splu(csc_array((elements, (rows, columns)), shape=(n, n)))
         except RuntimeError as error:
             raise np.linalg.LinAlgError(f"Singular matrix: {error}") from None
         return np.ascontiguousarray(factors.solve(b, "T" if op.transposed else "N"))

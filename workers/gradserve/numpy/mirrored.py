@@ -1,0 +1,58 @@
+"""What of SciPy is not made of functions on values: where a traced function calls it, and what there is for it."""
+
+from __future__ import annotations
+
+_PLACES = "The places of elements are known while tracing, and the elements traced."
+SPARSE: dict[str, str] = {
+    **{
+        f"scipy.sparse.{format}_{kind}": f"A sparse matrix in the format {format}. {_PLACES}"
+        for format in ("bsr", "coo", "csc", "csr", "dia")
+        for kind in ("array", "matrix")
+    },
+    **{
+        f"scipy.sparse.{format}_{kind}": "A sparse matrix that is made by assigning traced numbers to elements."
+        for format in ("dok", "lil")
+        for kind in ("array", "matrix")
+    },
+    **dict.fromkeys(("scipy.sparse.block_array", "scipy.sparse.bmat"), "The matrix of blocks, None for zeros."),
+    "scipy.sparse.block_diag": "Matrices along the diagonal.",
+    **dict.fromkeys(("scipy.sparse.diags", "scipy.sparse.diags_array"), "The matrix with diagonals, by their offsets."),
+    "scipy.sparse.hstack": "Matrices beside each other.",
+    "scipy.sparse.kron": "Blocks: each element of A times B.",
+    "scipy.sparse.kronsum": "kron(I, A) + kron(B, I), of square matrices.",
+    "scipy.sparse.spdiags": "The matrix with diagonals, element (i, j) of each in column j.",
+    "scipy.sparse.tril": "What is not above a diagonal.",
+    "scipy.sparse.triu": "What is not below a diagonal.",
+    "scipy.sparse.vstack": "Matrices below each other.",
+    "scipy.sparse.linalg.factorized": "What solves systems of a sparse matrix; as splu.",
+    "scipy.sparse.linalg.splu": "What solves systems of a sparse matrix, whose factors are made for each solution.",
+}
+"""Classes and functions of the client's own, by SciPy's names, and what they give."""
+_OWN = "gradserve.client.functions"
+_ROOT = f"write {_OWN}.root(function, guess).x, which has the derivative of the solution in all that moves it"
+_MINIMUM = f"write {_OWN}.minimize(function, guess).x, which has the derivative of the minimum in all that moves it"
+_SQUARES = f"write {_OWN}.minimize(lambda x: np.sum(residuals(x) ** 2), guess).x"
+INSTEAD: dict[str, str] = {
+    **{
+        f"scipy.optimize.{name}": _ROOT
+        for name in (
+            *("bisect", "brenth", "brentq", "broyden1", "fsolve", "newton", "newton_krylov", "ridder", "root"),
+            *("root_scalar", "toms748"),
+        )
+    },
+    "scipy.optimize.fixed_point": f"write {_OWN}.fixed_point(function, guess).x",
+    **{
+        f"scipy.optimize.{name}": _MINIMUM
+        for name in ("fmin", "fmin_bfgs", "fmin_cg", "fmin_l_bfgs_b", "minimize", "minimize_scalar")
+    },
+    **{f"scipy.optimize.{name}": _SQUARES for name in ("curve_fit", "least_squares", "leastsq", "nnls")},
+    "scipy.integrate.odeint": f"write {_OWN}.odeint(function, y, t).y, with the same arguments",
+    "scipy.integrate.solve_ivp": (
+        f"write {_OWN}.odeint(lambda y, t: np.array(function(t, y)), y, t_eval).y.T, with method='radau' if it is stiff"
+    ),
+    **{
+        f"scipy.integrate.{name}": f"write {_OWN}.quad(function, a, b).value"
+        for name in ("fixed_quad", "quad", "quad_vec", "romberg")
+    },
+}
+"""What calls a function of an author's own, and what to write instead where traced arrays take part."""
