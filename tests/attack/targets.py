@@ -28,6 +28,7 @@ from gradserve.runtime.control import Control
 from gradserve.runtime.shared import Opened
 from gradserve.service.content import Content
 from gradserve.service.identity.caller import ANONYMOUS
+from gradserve.service.known import Known
 from gradserve.service.owners import Owned
 from gradserve.service.store import BlobStore, GraphStore
 from gradserve.text.parsing import parse
@@ -121,6 +122,7 @@ class _Rpc:
         self.control = Control.after(_SECONDS, lambda: None)
         self.places: Mapping[str, str] = {}
         self.memory: Opened | None = None
+        self.known: Known | None = None
 
     def parse(self, data: bytes) -> Any:
         return _parsed(self._message, data)

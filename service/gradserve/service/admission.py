@@ -121,6 +121,18 @@ class Admission:
         if self._quotas.any:
             self._settle(ticket)
 
+    def foresees(self, caller: str, planned: Planned) -> Overloaded | None:
+        """What a call is told that would be turned away if it began now what is planned; None if it would not."""
+        with self._lock:
+            if self._closed or planned.seconds <= BESIDE_SECONDS:
+                return None
+            spent = self._quota_spent(caller) if self._quotas.any else None
+            if spent is not None:
+                return spent
+            gate, amounts = self._queues.gate_of(planned), _amounts_of(planned)
+            cost = max(planned.seconds, _LEAST_COST)
+            return self._queues.foresees(gate, caller, (0.0, *amounts), planned.alone, cost)
+
     def rest(self, ticket: Ticket) -> None:
         """Lets others in while a call does nothing but wait for its client."""
         with self._lock:
@@ -194,11 +206,18 @@ class Admission:
             raise Unavailable("the service is about to stop and takes no more calls; try another one")
 
     def _require_quota(self, caller: str) -> None:
+        spent = self._quota_spent(caller)
+        if spent is not None:
+            raise spent
+
+    def _quota_spent(self, caller: str) -> Overloaded | None:
+        """What a caller is told whose quota is used up."""
         quota, seconds = self._quotas.wait(caller)
-        if quota:
-            self._queues.shed[quota] += 1
-            text = f"what {caller or 'this caller'} may spend by {quota} is spent; there is more in {seconds:.3g} s"
-            raise Overloaded(text, limit=quota, retry_after=seconds)
+        if not quota:
+            return None
+        self._queues.shed[quota] += 1
+        text = f"what {caller or 'this caller'} may spend by {quota} is spent; there is more in {seconds:.3g} s"
+        return Overloaded(text, limit=quota, retry_after=seconds)
 
     def _settle(self, ticket: Ticket) -> None:
         """Charges the caller with what has begun since the last time."""
@@ -209,9 +228,8 @@ class Admission:
     def _work(self, ticket: Ticket, planned: Planned, may_be_shed: bool, cost: float, control: Control) -> None:
         """Returns when a call may do what is planned, in the place of what it has done before."""
         gate = self._queues.gate_of(planned)
-        peak = 0.0 if planned.place == CLUSTER else planned.peak_bytes
         call = 0.0 if ticket.held[0] else 1.0  # whoever rested has no place among the calls
-        amounts = (call, 0.0, planned.flops, planned.seconds, peak)
+        amounts = (call, *_amounts_of(planned))
         with self._lock:
             self._wake(ticket)
             if ticket.gate is not None:
@@ -260,6 +278,12 @@ class Admission:
             if self._door.queue:
                 self._door.left(1.0, self._clock())
             self._queues.fill_all()
+
+
+def _amounts_of(planned: Planned) -> tuple[float, ...]:
+    """What it takes besides the place of its call, of which the request has been counted before."""
+    peak = 0.0 if planned.place == CLUSTER else planned.peak_bytes
+    return 0.0, planned.flops, planned.seconds, peak
 
 
 def _longest(gate: Gate, waiter: Waiter, control: Control) -> float | None:

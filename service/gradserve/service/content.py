@@ -17,9 +17,10 @@ from gradserve.questions.explanation import Explain
 from gradserve.questions.transport import is_rounded
 from gradserve.runtime.caches import Lru
 from gradserve.runtime.control import Control
+from gradserve.runtime.planned import Planned
 from gradserve.runtime.shared import Opened, opened
 from gradserve.service.identity.caller import Caller
-from gradserve.service.known import KEPT, KnownRequests, kind_of
+from gradserve.service.known import KEPT, Known, KnownRequests, kind_of
 from gradserve.service.named import Named
 from gradserve.service.owners import Owned
 from gradserve.service.places import places_in_stream, places_of
@@ -35,6 +36,7 @@ class Request(Protocol):
     control: Control
     places: Mapping[str, str]
     memory: Opened | None
+    known: Known | None
 
     def parse(self, data: bytes) -> Any:
         """The request message in these bytes."""
@@ -73,8 +75,8 @@ class Content:
         named = self.of(rpc.caller.name)
         known = self._requests.find(rpc.caller.name, method, data)
         if known is not None:
-            rpc.places = places_of(inline=False)
-            return known.question(data, named.source)
+            rpc.places, rpc.known = places_of(inline=False), known
+            return known.request.question(data, named.source)
         rpc.control.waits()  # who knows what is to be made for it
         message, explained = rpc.parse(data), ""
         memory = _memory(message, rpc)
@@ -90,6 +92,11 @@ class Content:
         if isinstance(question, Differentiate) and memory is None:
             self._requests.learn(rpc.caller.name, method, question, data, message)
         return question
+
+    def foreseen(self, caller: str, method: str, data: bytes) -> Planned | None:
+        """What a request will begin, if one like it has shown that; nothing of it is read."""
+        known = self._requests.find(caller, method, data)
+        return None if known is None else known.planned
 
     def stream(self, message: Any, rpc: Request) -> Differentiate:
         """The question of a stream's first message; raises what `question` does."""

@@ -130,16 +130,24 @@ class FairQueue(Generic[T]):
         found = self._flows.get(flow)
         return found.entries[-1] if found and found.entries else None
 
-    def ahead(self, flow: str) -> float:
-        """The costs of what leaves before an item that came now, about."""
+    def ahead(self, flow: str, ties: bool = False) -> float:
+        """The costs of what leaves before an item that came now, about; with `ties` what would leave with it as well.
+
+        Flows that are all due have that in common: without ties each of them is the next.
+        """
         state = self._flows.get(flow)
         start = self._now if state is None else max(self._now, state.finish)
         total = 0.0
         for name, other in self._flows.items():
             if not other.entries:
                 continue
-            until = start - other.entries[0].start  # all of its own: that ends where the next begins
-            total += other.backlog if name == flow else min(other.backlog, max(0.0, until) * self._weight(name))
+            first = other.entries[0]
+            until = start - first.start  # all of its own: that ends where the next begins
+            if name == flow:
+                total += other.backlog
+            else:  # what has begun is done to its end
+                begun = first.cost if ties and until >= 0 else 0.0
+                total += min(other.backlog, max(0.0, until) * self._weight(name) + begun)
         return total
 
     def _state(self, flow: str) -> _Flow[T]:

@@ -88,9 +88,14 @@ class Gate:
         if self._stood is None and now - self._began > max(STANDING_SECONDS, _LONGER * seconds * self._pace):
             self._stood, self._grown = self.queue.backlog, 0.0
 
-    def wait(self, caller: str) -> float:
-        """The seconds that a call of a caller would wait, about, if it came now."""
-        return self.queue.ahead(caller) * self._seconds / max(self._cost, 1e-9)
+    def wait(self, caller: str, now: float) -> float:
+        """The seconds that a call of a caller would wait, about, if it came now.
+
+        A caller may always be the next when it is due, with others who are. Not if it has been told to wait and does
+        not: as many as do not wait would each have one before those that do.
+        """
+        deaf = now < self._told.get(caller, 0.0)
+        return self.queue.ahead(caller, ties=deaf) * self._seconds / max(self._cost, 1e-9)
 
     def patience(self, cost: float, seconds: float) -> float:
         """How long a call may wait now that is predicted to take so many seconds itself."""
@@ -107,7 +112,7 @@ class Gate:
         if len(self._told) > _MOST_REMEMBERED:
             self._told = {name: until for name, until in self._told.items() if until > now}
         others = sum(1 for name in self.queue.flows if name != caller)
-        until = max(now + self.wait(caller), self._told.get(caller, 0.0))
+        until = max(now + self.wait(caller, now), self._told.get(caller, 0.0))
         until += cost * (1 + others) * self._seconds / max(self._cost, 1e-9)
         self._told[caller] = min(until, now + _MOST_TOLD)
         return min(max(until - now, _LEAST_TOLD), _MOST_TOLD)

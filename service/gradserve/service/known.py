@@ -1,4 +1,4 @@
-"""What is remembered of requests and replies, so that those like them are read and written at once."""
+"""What is remembered of requests and replies, so that those like them are read, written and judged at once."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from gradserve import wire
 from gradserve.questions.derivatives import Derivatives, Differentiate
 from gradserve.runtime.caches import Lru
+from gradserve.runtime.planned import Planned
 
 KEPT = 4096
 """How many kinds of requests are remembered, and of replies; each in few KiB for most."""
@@ -15,6 +16,18 @@ _ALIKE = 4
 """How many that begin alike and are of one length."""
 
 _Key = tuple[str, str, int, bytes]
+
+
+class Known:
+    """What is known of requests that are alike."""
+
+    __slots__ = ("planned", "request")
+
+    def __init__(self, request: wire.KnownRequest) -> None:
+        """Nothing is known yet of what they begin."""
+        self.request = request
+        self.planned: Planned | None = None
+        """All that the last of them began; None if that took no time worth telling, or was begun in parts."""
 
 
 class KnownRequests:
@@ -25,12 +38,12 @@ class KnownRequests:
 
     def __init__(self) -> None:
         """None is known."""
-        self._known: Lru[_Key, tuple[wire.KnownRequest, ...]] = Lru(KEPT)
+        self._known: Lru[_Key, tuple[Known, ...]] = Lru(KEPT)
 
-    def find(self, caller: str, method: str, data: bytes) -> wire.KnownRequest | None:
+    def find(self, caller: str, method: str, data: bytes) -> Known | None:
         """What is known of requests that are these bytes but for the numbers; None if nothing is."""
         for known in self._known.get(_key(caller, method, data)) or ():
-            if known.fits(data):
+            if known.request.fits(data):
                 return known
         return None
 
@@ -39,7 +52,7 @@ class KnownRequests:
         known = wire.known_request(question, data, message)
         if known is not None:
             key = _key(caller, method, data)
-            self._known.put(key, (known, *(self._known.get(key) or ())[: _ALIKE - 1]))
+            self._known.put(key, (Known(known), *(self._known.get(key) or ())[: _ALIKE - 1]))
 
 
 def kind_of(question: Differentiate, answer: Derivatives) -> Hashable:

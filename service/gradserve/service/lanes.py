@@ -269,17 +269,17 @@ class Lanes(Executor):
             task, since = worker.task, worker.silent
             if task is not None and since is not None:
                 silent.append((since, connection_of(task.arguments), task))
-        ended = _of_most(silent, time.monotonic() - SILENT_SECONDS, self._queue.qsize())
+        ended = of_most(silent, time.monotonic() - SILENT_SECONDS, self._queue.qsize())
         for task in ended:
             _end(task.arguments)
         if ended:
             _logger.warning("ended %d calls whose clients were silent while others waited for a thread", len(ended))
 
 
-def _of_most(silent: list[tuple[float, str, _Task]], before: float, count: int) -> list[_Task]:
+def of_most(silent: list[tuple[float, str, _T]], before: float, count: int) -> list[_T]:
     """At most so many calls, silent since some moment, each of a connection that has most left; the longest first."""
     held = Counter(flow for _, flow, _ in silent)
-    found: list[_Task] = []
+    found: list[_T] = []
     waiting = sorted(silent, key=lambda entry: entry[0])
     while waiting and len(found) < count:
         most = max(held.values())

@@ -7,6 +7,8 @@ are the same for all.
 
 from __future__ import annotations
 
+import functools
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -17,14 +19,24 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
 from gradserve.ir.limits import GraphLimits
 from gradserve.questions.report import Report
+from gradserve.runtime.planned import Planned
 from gradserve.service.admission import Admission
-from gradserve.service.identity.authenticator import Identify, anonymous
+from gradserve.service.arrivals import Ending, Metadata
+from gradserve.service.identity.authenticator import Identify, Recognise, anonymous, anybody
 from gradserve.service.metrics import Metrics
 from gradserve.service.rpc import CHUNK_BYTES, Rpc
-from gradserve.service.served import Told
+from gradserve.service.served import Told, naming, request_id_of
+from gradserve.service.status import code_of, metadata_of, status_of
 from gradserve.wire.reports import Reports
 
 Handler: TypeAlias = Callable[[Any, Rpc], Any]
+Foreseen: TypeAlias = Callable[[str, str, bytes], Planned | None]
+"""What a request of a caller by a method will begin, as far as one like it has shown."""
+
+
+def nothing_foreseen(_caller: str, _method: str, _data: bytes) -> Planned | None:
+    """Nothing is known of any request."""
+    return None
 
 
 @dataclass(frozen=True)
@@ -42,6 +54,8 @@ class House:
     heard: Callable[[], None]
     """Called when they wait no more."""
     identify: Identify = anonymous
+    recognise: Recognise = anybody
+    foreseen: Foreseen = nothing_foreseen
     told: Sequence[Told] = ()
     """Who hears of every call that has ended."""
 
@@ -68,13 +82,38 @@ class Method:
         """The method as gRPC calls it: bytes in, bytes out, so that parsing is ours."""
         match self._descriptor.client_streaming, self._descriptor.server_streaming:
             case False, False:
-                return grpc.unary_unary_rpc_method_handler(self._unary_unary)
+                return grpc.unary_unary_rpc_method_handler(self._of_one(self._unary_unary))
             case True, False:
                 return grpc.stream_unary_rpc_method_handler(self._stream_unary)
             case False, True:
-                return grpc.unary_stream_rpc_method_handler(self._unary_stream)
+                return grpc.unary_stream_rpc_method_handler(self._of_one(self._unary_stream))
             case _:
                 return grpc.stream_stream_rpc_method_handler(self._stream_stream)
+
+    def turns(self, data: bytes, metadata: Metadata, connection: Callable[[], str]) -> Ending | None:
+        """How a call ends that would be turned away where its work begins; None if it is to go there.
+
+        Whoever hears of calls hears of what happens to them on their way: so then they all go it.
+        """
+        house, began = self.house, time.perf_counter()
+        caller = None if house.told else house.recognise(metadata)
+        planned = None if caller is None else house.foreseen(caller.name, self._descriptor.name, data)
+        if caller is None or planned is None:
+            return None
+        error = house.admission.foresees(caller.name or connection(), planned)
+        if error is None:
+            return None
+        code = code_of(error)
+        self.metrics.ended(code, (time.perf_counter() - began,), len(data), 0, None, caller.name)
+        status = status_of(error, {}, self.name, request_id_of(naming(metadata)))
+        return Ending(code.value[0], status.message, metadata_of(error, status))
+
+    def _of_one(self, behavior: Callable[..., Any]) -> Callable[..., Any]:
+        """A behavior that has one request, so that some of its calls can be turned away as soon as that is there."""
+        one: Any = functools.partial(behavior)
+        one.turns = self.turns
+        found: Callable[..., Any] = one
+        return found
 
     def _unary_unary(self, data: bytes, context: grpc.ServicerContext) -> bytes:
         with Rpc(self, context) as rpc:

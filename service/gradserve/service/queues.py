@@ -35,10 +35,11 @@ class Queues:
         self.room = Room(settings.room, settings.caller_share)
         patience = Patience(settings.queue_seconds, settings.queue_target)
         self.door = Gate("door", patience, None, _DOOR_RATE)
-        self.gates = {
-            kind: Gate(kind, patience, Adaptive(settings.min_in_flight or least, settings.max_in_flight), workers)
-            for kind, least in {SHORT: workers, FRONT_END: workers, CLUSTER: _in_cluster(settings, workers)}.items()
-        }
+        least = {SHORT: workers, FRONT_END: workers, CLUSTER: _in_cluster(settings, workers)}
+        least = {kind: settings.min_in_flight or count for kind, count in least.items()}
+        # What the threads of the process cannot take would wait for them inside, in no fair order.
+        most = dict.fromkeys(least, settings.max_in_flight) | {FRONT_END: min(least[FRONT_END], settings.max_in_flight)}
+        self.gates = {kind: Gate(kind, patience, Adaptive(least[kind], most[kind]), workers) for kind in least}
         self.shed = Counter(dict.fromkeys((*Amounts._fields, "max_queued", *settings.quotas), 0))
         self.delays = Row(DELAYS)
         self.waiting = 0
@@ -71,6 +72,17 @@ class Queues:
         self.waiting += 1
         self.fill(gate)
         return entry
+
+    def foresees(
+        self, gate: Gate, caller: str, amounts: tuple[float, ...], seconds: float, cost: float
+    ) -> Overloaded | None:
+        """What a call is told that would be turned away if it joined; None if it would not, and then it has to join."""
+        if not gate.queue and not self._lacks(gate, caller, amounts):
+            return None
+        if not self._too_long(gate, caller, seconds, cost) and not self._full_of_others(caller):
+            return None
+        gate.came(cost, seconds, self._clock())
+        return self.overloaded(gate, caller, amounts, cost)
 
     def fill_all(self) -> None:
         """Lets in whoever has room now: work of calls that have passed the door first."""
@@ -150,7 +162,7 @@ class Queues:
             Overloaded: it is turned away.
         """
         caller = waiter.ticket.caller
-        if gate.wait(caller) > gate.patience(cost, waiter.seconds):
+        if self._too_long(gate, caller, waiter.seconds, cost):
             raise self.overloaded(gate, caller, waiter.amounts, cost)
         if self.waiting < self._max_queued:
             return
@@ -161,6 +173,14 @@ class Queues:
         self.drop(where, entry)
         entry.item.error = self.overloaded(where, entry.flow, entry.item.amounts, entry.cost)
         entry.item.woken.set()
+
+    def _too_long(self, gate: Gate, caller: str, seconds: float, cost: float) -> bool:
+        """Whether a call would wait for longer than it may."""
+        return gate.wait(caller, self._clock()) > gate.patience(cost, seconds)
+
+    def _full_of_others(self, caller: str) -> bool:
+        """Whether no more calls may wait, and none of those that do should leave for one of a caller."""
+        return self.waiting >= self._max_queued and self._last_of_most(caller) is None
 
     def _last_of_most(self, caller: str) -> tuple[Gate, Entry[Waiter]] | None:
         """The newest call of whoever has the most waiting, where that is more than the caller would have."""

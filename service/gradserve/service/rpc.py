@@ -18,6 +18,7 @@ from gradserve.questions.report import Report
 from gradserve.runtime.control import Control
 from gradserve.runtime.shared import Opened
 from gradserve.service.identity.caller import ANONYMOUS
+from gradserve.service.known import Known
 from gradserve.service.served import Heard, Served, metadata_of_call, name_of_call
 from gradserve.service.status import abort, code_of
 from gradserve.service.ticket import Ticket
@@ -54,6 +55,7 @@ class Rpc:
         "caller",
         "control",
         "counted",
+        "known",
         "memory",
         "places",
         "report",
@@ -83,6 +85,8 @@ class Rpc:
         """Chunks that an earlier call has counted, of which this one goes on."""
         self.memory: Opened | None = None
         """The memory that the client shares for this call."""
+        self.known: Known | None = None
+        """What is known of requests like the one of this call."""
         self.places = _NO_PLACES
         """Where in the request the things lie that violations name; see `status_of`."""
         self._heard = Heard() if method.house.told else None
@@ -211,6 +215,8 @@ class Rpc:
         if self._admitted:
             self.ticket.leave(as_predicted=error is None and not self._streams)
         if error is None:
+            if self.known is not None:
+                self.known.planned = self.ticket.planned if self.ticket.begun == 1 else None
             self._ended(grpc.StatusCode.OK)
             return
         self.control.cancel()

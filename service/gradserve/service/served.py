@@ -92,6 +92,9 @@ def name_of_call(context: grpc.ServicerContext) -> str:
 
 def metadata_of_call(context: grpc.ServicerContext) -> dict[str, str]:
     """What names the call and its trace of its metadata, and nothing else: some of that is secret."""
-    return {
-        key: value for key, value in context.invocation_metadata() or () if key in _NAMING and isinstance(value, str)
-    }
+    return naming(context.invocation_metadata() or ())
+
+
+def naming(metadata: Iterable[tuple[str, str | bytes]]) -> dict[str, str]:
+    """The same of the metadata alone."""
+    return {key: value for key, value in metadata if key in _NAMING and isinstance(value, str)}

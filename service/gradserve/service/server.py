@@ -19,6 +19,7 @@ from gradserve.questions.streams import RPC
 from gradserve.runtime.memory import keep_freed_memory, memory_limit
 from gradserve.runtime.processors import processors
 from gradserve.service.admission import Admission
+from gradserve.service.arrivals import Arrivals
 from gradserve.service.content import Content
 from gradserve.service.contexts import Contexts
 from gradserve.service.handlers.blobs import BlobHandlers
@@ -163,12 +164,16 @@ class Server:
         if settings.max_connection_age is not None:
             options.append(("grpc.max_connection_age_ms", round(1e3 * settings.max_connection_age)))
         before = [StrangerInterceptor(authenticator, SERVICES, self.metrics)] if settings.knows_callers else []
-        self._server = grpc.server(threads, None, before, options)  # type: ignore[arg-type]  # any executor does
+        arrivals = Arrivals(threads, settings.handler_threads // 2)
+        self._server = grpc.server(arrivals, None, before, options)  # type: ignore[arg-type]  # any executor does
         programs = Programs(settings.plan_bytes, settings.limits)
-        handlers = self._handlers(Context(front_end, cluster, settings.limits, programs, settings.front_end_bytes))
+        content = Content(self.owned, settings.graph_limits, settings.inline_limit)
+        context = Context(front_end, cluster, settings.limits, programs, settings.front_end_bytes)
+        handlers = self._handlers(context, content)
         limits = settings.graph_limits, settings.max_seconds
         lane = threads.give_up, threads.hears, threads.heard
-        house = House(self.admission, self.metrics, *limits, *lane, identify, listeners(settings, running))
+        recognise, told = authenticator.recognise, listeners(settings, running)
+        house = House(self.admission, self.metrics, *limits, *lane, identify, recognise, content.foreseen, told)
         for service in SERVICES:
             methods = methods_of(service, handlers, house)
             add_methods(self._server, service.full_name, methods)
@@ -217,9 +222,8 @@ class Server:
         self.failure = reason
         self._failed.set()
 
-    def _handlers(self, context: Context) -> dict[str, Handler]:
+    def _handlers(self, context: Context, content: Content) -> dict[str, Handler]:
         """What handles each method: questions all alike, and what is kept for them in its own way."""
-        content = Content(self.owned, self.settings.graph_limits, self.settings.inline_limit)
         contexts = Contexts(context)
         questions, graphs, blobs = Questions(contexts, content, self.metrics), Graphs(content), BlobHandlers(self.owned)
         return {

@@ -21,6 +21,8 @@ Identify: TypeAlias = Callable[[grpc.ServicerContext], Caller]
 """Who makes a call; raises Unauthenticated or PermissionDenied."""
 
 Metadata: TypeAlias = Iterable[tuple[str, str | bytes]]
+Recognise: TypeAlias = Callable[[Metadata], Caller | None]
+"""Who makes a call with such metadata, if that can be told by them alone and at once; never waits."""
 
 REFUSED = (
     "the service knows its callers, and this call has no credentials that it takes: they are missing, unknown, expired "
@@ -35,6 +37,11 @@ _logger = logging.getLogger(__name__)
 
 
 def anonymous(_context: grpc.ServicerContext) -> Caller:
+    """Whoever it is."""
+    return ANONYMOUS
+
+
+def anybody(_metadata: Metadata) -> Caller:
     """Whoever it is."""
     return ANONYMOUS
 
@@ -65,6 +72,11 @@ class Authenticator:
         """Finds out who makes a call."""
         return self._identify if self._knows else anonymous
 
+    @property
+    def recognise(self) -> Recognise:
+        """Finds out who makes a call as far as that needs no waiting."""
+        return self._recognise if self._knows else anybody
+
     def may_know(self, metadata: Metadata) -> bool:
         """Whether a call with this metadata may be of somebody known; never waits."""
         try:
@@ -82,6 +94,13 @@ class Authenticator:
         """Ends what goes on beside calls."""
         if self._issuer is not None:
             self._issuer.close()
+
+    def _recognise(self, metadata: Metadata) -> Caller | None:
+        try:
+            secret = _bearer(metadata)
+            return None if secret is None else self._of_token(secret, waits=False)
+        except (Undecided, Refused, PermissionDenied):
+            return None
 
     def _identify(self, context: grpc.ServicerContext) -> Caller:
         try:
