@@ -118,8 +118,8 @@ def test_a_tangent_of_another_shape_is_refused(client):
 
 def test_a_wrong_adjoint_would_be_seen(monkeypatch):
     """The planted fault: what is added counts twice."""
-    true = transform._perturbed
-    monkeypatch.setattr(transform, "_perturbed", lambda graph, perturbed: _doubled(true(graph, perturbed)))
+    true = transform.perturbed
+    monkeypatch.setattr(transform, "perturbed", lambda graph, perturbed: _doubled(true(graph, perturbed)))
     with Client() as client, pytest.raises(AssertionError):
         test_the_figure_of_the_lecture(client)
 

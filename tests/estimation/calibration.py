@@ -11,6 +11,7 @@ from gradserve.estimation.looks import Target, looks
 from gradserve.estimation.samplers import signs
 from gradserve.estimation.trace import SAMPLE, SHARES, TraceSoFar
 from gradserve.ir.types import ElementType
+from gradserve.jobs.probing import IN_ALL, WITH_SHARES
 from gradserve.questions.estimates import Estimator, StopReason
 from gradserve.questions.report import Report
 from tests.estimation.matrices import asked
@@ -80,8 +81,9 @@ def by_forms(matrix: np.ndarray, target: Target, seed: int) -> Outcome:
     trace, found, taken = float(np.trace(matrix)), TraceSoFar(seed, float(np.finfo(float).eps)), 0
     for look, count in enumerate(looks(target), start=1):
         rows = signs(seed, "probe:w", taken, count, (len(matrix),), ElementType.FLOAT64)
-        shares, taken = rows * (rows @ matrix), count
-        found = found.with_samples({SAMPLE: shares.sum(axis=1), SHARES: shares})
+        shares, told = rows * (rows @ matrix), np.arange(taken, count) % IN_ALL < WITH_SHARES
+        taken = count
+        found = found.with_samples({SAMPLE: shares.sum(axis=1), SHARES: shares[told]})
         answer = found.answer(target, look, Report())
         if answer.stop_reason is not StopReason.NONE:
             break

@@ -8,6 +8,7 @@ import numpy as np
 
 from gradserve.estimation.looks import Target, error_probability, first_look, looks
 from gradserve.estimation.running import few, widening
+from gradserve.jobs.probing import IN_ALL, WITH_SHARES
 
 Rule = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
 """Of forms (runs, probes), shares (runs, probes, entries) and an error probability: half the intervals, (runs,)."""
@@ -73,12 +74,11 @@ def drawn(rng: np.random.Generator, matrix: np.ndarray, runs: int, probes: int) 
 
 
 def own(forms: np.ndarray, shares: np.ndarray, alpha: float) -> np.ndarray:
-    """The rule of the trace's estimator."""
+    """The rule of the trace's estimator, which is told the shares of some probes alone."""
     n = forms.shape[1]
-    if few(alpha, n):
-        variance = 2 * (shares**2).mean(axis=1).sum(axis=-1)
-    else:
-        variance = 2 * shares.var(axis=1, ddof=1).sum(axis=-1)
+    told = shares[:, np.arange(n) % IN_ALL < WITH_SHARES]
+    squares = (told**2).mean(axis=1) if few(alpha, n) else told.var(axis=1, ddof=1)
+    variance = 2 * squares.sum(axis=-1)
     spread = np.maximum(forms.std(axis=1, ddof=1), np.sqrt(variance))
     half = widening(alpha, n) * spread / np.sqrt(n)
     rounding = 4 * np.finfo(float).eps * np.abs(forms).max(axis=1)

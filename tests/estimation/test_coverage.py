@@ -15,6 +15,7 @@ from gradserve.estimation.looks import Target
 from gradserve.estimation.running import student_t, widening
 from gradserve.estimation.shares import Shares
 from gradserve.estimation.trace import SAMPLE, SHARES, TraceSoFar
+from gradserve.jobs.probing import IN_ALL, WITH_SHARES
 from gradserve.questions.report import Report
 from tests.estimation.coverage import covered, covered_at_the_end, drawn, family, own, own_diagonal
 
@@ -89,9 +90,10 @@ def test_shares_of_many_entries_are_sums_with_signs_that_keep_the_variance():
 def test_the_estimators_follow_the_rule(probes):
     matrix = FAMILY["rank one"][:7, :7]
     forms, shares = drawn(np.random.default_rng(3), matrix, 5, probes)
+    told = np.arange(probes) % IN_ALL < WITH_SHARES
     for run in range(5):
         target = Target(probes)
-        trace = TraceSoFar(0, np.finfo(float).eps).with_samples({SAMPLE: forms[run], SHARES: shares[run]})
+        trace = TraceSoFar(0, np.finfo(float).eps).with_samples({SAMPLE: forms[run], SHARES: shares[run, told]})
         found = trace.answer(target, 1, Report())
         assert found.upper - found.value == pytest.approx(own(forms[run, None], shares[run, None], 0.05)[0], rel=1e-9)
         diagonal = DiagonalSoFar(0, np.finfo(float).eps).with_samples({"w": shares[run]})
@@ -106,4 +108,6 @@ def test_bits_of_shares_do_not_depend_on_how_they_are_cut():
     for part in np.split(samples, [1, 1, 3, 64, 65, 190]):
         parts = parts.with_samples(part)
     assert (whole.squares, whole.total.tobytes()) == (parts.squares, parts.total.tobytes())
-    assert whole.deviation(0.05) == pytest.approx(np.sqrt(2 * samples.var(axis=0, ddof=1).sum()), rel=1e-9)
+    assert whole.deviation(0.05, len(samples)) == pytest.approx(
+        np.sqrt(2 * samples.var(axis=0, ddof=1).sum()), rel=1e-9
+    )

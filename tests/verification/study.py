@@ -33,7 +33,7 @@ from tests.verification.peers import Check, installed
 
 SIZES = (10, 100, 1000, 100_000)
 LARGE = 10_000
-"""Entries above which one trial of single wrong entries must do."""
+"""Entries above which single wrong entries must do."""
 RIGHT, SMALLEST, IRREGULAR = 170, 40, 10
 """Trials of right gradients, of smallest faults and of irregularities: 2040, 480 and 240 in all."""
 BUDGET = 60
@@ -177,7 +177,7 @@ def main() -> None:
 
     trials = int(sys.argv[1]) if len(sys.argv) > 1 else 4
     checks = installed()
-    tallies = {n: power(n, 1 if n > LARGE else trials, checks) for n in SIZES}
+    tallies = {n: power(n, trials, checks) for n in SIZES}
     folder = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(__file__).parent
     write(folder, list(checks), tallies, false_alarms(RIGHT), smallest_faults(SMALLEST), kinks(IRREGULAR))
 

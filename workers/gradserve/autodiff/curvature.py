@@ -20,24 +20,25 @@ PERIOD = 1 << 12
 """Rows of shares after which their signs repeat: lengths are the client's, and the signs are there before any limit."""
 
 
-def curvature(hvp: Graph, wrt: Sequence[str]) -> Graph:
-    """<v, H v> of a graph that gives H v, as `product:curvature`, and the shares `share:NAME` of each input in it.
+def curvature(hvp: Graph, wrt: Sequence[str], shares: bool = True) -> Graph:
+    """<v, H v> of a graph that gives H v, as `product:curvature`, and the `shares` `share:NAME` of each input in it.
 
     They are the products v_i (H v)_i; of an input with more entries than `SHARES` sums of some of them with signs.
     """
     g = builder()
     arguments = declare_inputs(g, hvp)
     results = inline(g, hvp, arguments)
-    parts, shares = [], {}
+    parts, told = [], {}
     for name in wrt:
         v, hv = arguments[names.tangent(name)], results[names.product(name)]
         products = g.mul(v, hv)
         parts.append(g.convert(g.reduce_sum(products, axes=tuple(range(v.type.rank))), ElementType.FLOAT64))
-        shares[names.share(name)] = g.convert(_shares(g, products), ElementType.FLOAT64)
+        if shares:
+            told[names.share(name)] = g.convert(_shares(g, products), ElementType.FLOAT64)
     total = parts[0]
     for part in parts[1:]:
         total = g.add(total, part)
-    return g.build({names.product("curvature"): total, **shares})
+    return g.build({names.product("curvature"): total, **told})
 
 
 def slope(hvp: Graph, wrt: Sequence[str]) -> Graph:

@@ -18,6 +18,13 @@ class Curvature(Derivation):
 
 
 @dataclass(frozen=True)
+class Form(Derivation):
+    """The quadratic form <v, H v> alone for v in `tangent:NAME`: `product:curvature`."""
+
+    takes = TANGENTS
+
+
+@dataclass(frozen=True)
 class Laplacian(Derivation):
     """The sum of <v, H v> over so many vectors v in `tangent:NAME`, which has a leading axis: `product:laplacian`."""
 

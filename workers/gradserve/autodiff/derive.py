@@ -15,6 +15,7 @@ from gradserve.autodiff.derivation import (
     Curvature,
     EveryValue,
     FisherProduct,
+    Form,
     KinkCounts,
     Laplacian,
     Slope,
@@ -29,6 +30,7 @@ from gradserve.autodiff.inspect import inspected
 from gradserve.autodiff.jvp import jvp, push_forward
 from gradserve.autodiff.kinks import kinks, with_kinks
 from gradserve.autodiff.laplacian import laplacian
+from gradserve.autodiff.quadratic import quadratic_form
 from gradserve.autodiff.smooth import smoothed
 from gradserve.autodiff.spectral import invariant
 from gradserve.autodiff.taylor import taylor
@@ -103,6 +105,11 @@ def _derived(graph: Graph, derivation: Derivation, sown: bool) -> Graph:
         case Curvature(wrt):
             _check_loss(graph, wrt, real=True)
             return curvature(_hvp(graph, wrt, True, sown), wrt)
+        case Form(wrt):
+            _check_loss(graph, wrt, real=True)
+            if any(type_.is_complex for type_ in graph.value_types):
+                return curvature(_hvp(graph, wrt, True, sown), wrt, shares=False)
+            return quadratic_form(graph, wrt, sown)
         case Slope(wrt):
             _check_loss(graph, wrt, real=True)
             return slope(_hvp(graph, wrt, True, sown, again=True), wrt)

@@ -43,13 +43,13 @@ def inspected(graph: Graph, moved: Sequence[str], is_loss: bool, sown: bool) -> 
         zeros = {names.perturbation(k): g.zeros(graph.value_types[k]) for k in real}
         (loss,) = graph.outputs
         seed = seed_of(g, graph, sown)
-        pulled = vjp(_perturbed(graph, real), list(zeros))
+        pulled = vjp(perturbed(graph, real), list(zeros))
         results = inline(g, pulled, {**arguments, **zeros, names.cotangent(loss.name): seed})
         outputs |= {names.adjoint(k): results[names.cotangent(names.perturbation(k))] for k in real}
     return g.build(outputs)
 
 
-def _perturbed(graph: Graph, perturbed: Sequence[int]) -> Graph:
+def perturbed(graph: Graph, perturbed: Sequence[int]) -> Graph:
     """The graph with something added to each of these values: `perturbation:K`."""
     g = builder()
     arguments = declare_inputs(g, graph)

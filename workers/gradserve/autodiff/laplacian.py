@@ -76,7 +76,7 @@ def _moved(
     moved = [k for k, each in enumerate(moving) if each.slopes is not None]
     if not moved or not any(type_.is_float for type_ in node.types):
         return [Moving()] * len(node.types)
-    local = _local(node, [value.type for value in operands], moved)
+    local = local_derivatives(node, [value.type for value in operands], moved)
     if not local.outputs:
         return [Moving()] * len(node.types)
     primals = {f"x{k}": value for k, value in enumerate(operands)}
@@ -110,7 +110,7 @@ def _pushed(g: Builder, node: Node, operands: Sequence[Value], moving: Sequence[
     return rules.push(node.op, g, operands, bends)[1]
 
 
-def _local(node: Node, types: Sequence[TensorType], moved: Sequence[int]) -> Graph:
+def local_derivatives(node: Node, types: Sequence[TensorType], moved: Sequence[int]) -> Graph:
     """First and second derivatives of a node's results along v, of operands x: `d0`, `q0` and so on, but for zeros."""
     h = builder()
     primals = [h.input(f"x{k}", type_) for k, type_ in enumerate(types)]

@@ -71,11 +71,18 @@ class Deflation:
         """The diagonal of 1 - P."""
         return np.asarray(1 - np.einsum("ki,ki->i", self.rows, self.rows))
 
-    def rest(self, probes: Array, products: Array) -> tuple[Array, Array]:
-        """(1 - P) g and B g for each probe g, from its product A g."""
+    def sizes(self) -> Array:
+        """The sizes of what the entries of the known diagonal are added up from: they may cancel, roundings do not."""
+        lengths, total = columns(self.rows), float(np.linalg.norm(self.products))
+        return np.asarray(lengths * (2 * columns(self.products) + total))
+
+    def rest(self, probes: Array, products: Array) -> tuple[Array, Array, Array]:
+        """(1 - P) g and B g for each probe g, from its product A g; and the sizes of what B g is added up from."""
         inside = probes @ self.rows.T
         rest = products - inside @ self.products
-        return probes - inside @ self.rows, rest - (rest @ self.rows.T) @ self.rows
+        within = rest @ self.rows.T
+        sizes = largest(products) + longest(inside) * columns(self.products) + longest(within) * columns(self.rows)
+        return probes - inside @ self.rows, rest - within @ self.rows, sizes
 
     def completed(self, epsilon: float) -> Completed | None:
         """What is known besides if the matrix has no negative eigenvalue; None if it has one in the basis."""
@@ -96,9 +103,30 @@ class Completed(Deflation):
 
     factor: Array
 
-    def rest(self, probes: Array, products: Array) -> tuple[Array, Array]:
-        """(1 - P) g, and what the approximation leaves of A g."""
-        return probes - (probes @ self.rows.T) @ self.rows, products - (probes @ self.factor.T) @ self.factor
+    def sizes(self) -> Array:
+        """Squares do not cancel."""
+        return self.diagonal
+
+    def rest(self, probes: Array, products: Array) -> tuple[Array, Array, Array]:
+        """(1 - P) g, and what the approximation leaves of A g; and the sizes of what that is added up from."""
+        inside = probes @ self.factor.T
+        sizes = largest(products) + longest(inside) * columns(self.factor)
+        return probes - (probes @ self.rows.T) @ self.rows, products - inside @ self.factor, sizes
+
+
+def columns(rows: Array) -> Array:
+    """The lengths of the columns of rows."""
+    return np.asarray(np.sqrt(np.einsum("ki,ki->i", rows, rows)))
+
+
+def longest(rows: Array) -> float:
+    """The largest length of a row; 0 if there is none."""
+    return float(np.sqrt(np.max(np.einsum("ki,ki->k", rows, rows), initial=0.0)))
+
+
+def largest(rows: Array) -> Array:
+    """The largest size in each column of rows; 0 if there are none."""
+    return np.asarray(np.abs(rows).max(axis=0, initial=0.0))
 
 
 def orthonormal(rows: Array, others: Array) -> Array:

@@ -46,7 +46,7 @@ def left_out(known: Completed, whole: Deflation, probes: Array, products: Array)
 
     None if no dimension is left to test in, or if the probes say that there are negative eigenvalues.
     """
-    inner, rest = known.rest(probes, products)
+    inner, rest, _ = known.rest(probes, products)
     left = probes.shape[1] - whole.size + 1
     if whole.size < known.size + len(probes) or left < 1:
         return None

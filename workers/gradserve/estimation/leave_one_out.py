@@ -14,7 +14,7 @@ import numpy as np
 
 from gradserve.estimation import exact
 from gradserve.estimation.asking import Columns, Dialogue, Known, Operator, Probes
-from gradserve.estimation.deflation import orthonormal
+from gradserve.estimation.deflation import longest, orthonormal
 from gradserve.estimation.looks import Target, stop_reason
 from gradserve.estimation.running import ROUNDING, widening
 from gradserve.estimation.spending import probability
@@ -42,7 +42,8 @@ def xtrace(operator: Operator, target: Target, sampler: Sampler = Sampler.SPHERE
         probes, products = (np.concatenate(pair) for pair in zip((probes, products), more, strict=True))
         rows = orthonormal(more[1], basis)
         basis, known = np.concatenate([basis, rows]), np.concatenate([known, (yield Columns(rows))])
-        yield _known(operator, target, look, left_out(probes, products, basis, known), len(probes) + len(basis))
+        estimates, lost = left_out(probes, products, basis, known), _lost(operator, products, basis, known)
+        yield _known(operator, target, look, estimates, len(probes) + len(basis), lost)
 
 
 def xnystrace(operator: Operator, target: Target, sampler: Sampler = Sampler.SPHERE) -> Dialogue:
@@ -54,7 +55,7 @@ def xnystrace(operator: Operator, target: Target, sampler: Sampler = Sampler.SPH
             return
         more = yield Probes(len(probes), count, sampler)
         probes, products = (np.concatenate(pair) for pair in zip((probes, products), more, strict=True))
-        yield _known(operator, target, look, nystrom_left_out(probes, products), len(probes))
+        yield _known(operator, target, look, nystrom_left_out(probes, products), len(probes), 0.0)
 
 
 def left_out(probes: Array, products: Array, basis: Array, known: Array) -> Array:
@@ -116,11 +117,17 @@ def _all_columns(operator: Operator, target: Target, wanted: int, spent: int) ->
     return wanted >= operator.size and spent + operator.size <= target.max_probes
 
 
-def _known(operator: Operator, target: Target, look: int, estimates: Array, products: int) -> Known:
+def _lost(operator: Operator, products: Array, basis: Array, known: Array) -> float:
+    """The roundings of a sum that may cancel, and what is left of products that were taken to lie in the basis."""
+    left = products - (products @ basis.T) @ basis
+    return float(np.sqrt(operator.size)) * longest(left) + ROUNDING * operator.epsilon * len(products) * longest(known)
+
+
+def _known(operator: Operator, target: Target, look: int, estimates: Array, products: int, lost: float) -> Known:
     count, value = len(estimates), float(estimates.mean())
     shared = SHARED + LAST / (operator.size - count + 1)
     error = float(estimates.std(ddof=1)) * np.sqrt(1 / count + shared)
-    rounding = ROUNDING * operator.epsilon * count * float(np.abs(estimates).max())
+    rounding = ROUNDING * operator.epsilon * count * float(np.abs(estimates).max()) + lost
     half = (widening(probability(target, look), count) + (SKEWED / count) ** 2) * error + rounding
     half = np.inf if np.isnan(half) else half
     reason = stop_reason(target, products + products % 2, half, abs(value))

@@ -35,10 +35,10 @@ class Found:
 
     def with_probes(self, probes: Array, products: Array) -> Found:
         """After further probes."""
-        inner, rest = self.deflation.rest(probes, products)
+        inner, rest, sizes = self.deflation.rest(probes, products)
         shifts = np.full(len(probes), self.shift)
         shares = probes * (rest - self.shift * inner)
-        sampled = self.sampled.with_rows(self.operator, shares, shifts, self.outside)
+        sampled = self.sampled.with_rows(self.operator, shares, shifts, self.outside, sizes)
         count = len(probes)
         return replace(self, sampled=sampled, spent=self.spent + count, drawn=self.drawn + count)
 
@@ -54,7 +54,7 @@ class Found:
     def wanted(self, look: int) -> float:
         """The samples that are predicted to meet the target at a look; equal ones have to be enough to prove it."""
         deviation = self.deviation()
-        equal = deviation <= self.sampled.rounding(self.operator, self.base)[0]
+        equal = deviation <= self.sampled.rounding(self.operator)[0]
         predicted = needed(self.target, look, deviation, self.value)
         return max(predicted, proving(probability(self.target, look))) if equal else predicted
 
@@ -78,8 +78,8 @@ def plain(operator: Operator, target: Target) -> Found:
 
 def beginning(operator: Operator, target: Target, deflation: Deflation, spent: int, drawn: int) -> Found:
     """A basis and nothing sampled beside it."""
-    base, outside = deflation.diagonal, deflation.outside()
-    return Found(operator, target, deflation, base, outside, Sampled.none(operator), 0.0, spent, drawn)
+    base, outside, sampled = deflation.diagonal, deflation.outside(), Sampled.none(operator, deflation.sizes())
+    return Found(operator, target, deflation, base, outside, sampled, 0.0, spent, drawn)
 
 
 def beside(
@@ -87,11 +87,11 @@ def beside(
 ) -> Found:
     """What these probes say beside a basis. Each is shifted by what the others say of the mean of the rest."""
     outside = deflation.outside()
-    inner, rest = deflation.rest(probes, products)
+    inner, rest, sizes = deflation.rest(probes, products)
     means = np.einsum("ji,ji->j", inner, rest) / np.maximum(np.einsum("ji,ji->j", inner, inner), 1e-300)
     others = (means.sum() - means) / (len(means) - 1)
     shares = probes * (rest - others[:, None] * inner)
-    sampled = Sampled.none(operator).with_rows(operator, shares, others, outside)
+    sampled = Sampled.none(operator, deflation.sizes()).with_rows(operator, shares, others, outside, sizes)
     shift = float(means.mean())
     return Found(operator, target, deflation, deflation.diagonal, outside, sampled, shift, spent, drawn)
 
@@ -108,8 +108,8 @@ def in_turn(found: Found, deflation: Deflation, probes: Array, products: Array) 
     if whole is None or told is None:
         return None
     shifts = np.full(len(probes), told.multiple)
-    sampled = replace(Sampled.none(found.operator), shared=told.shared)
-    sampled = sampled.with_rows(found.operator, told.shares, shifts, told.outside)
+    sampled = replace(Sampled.none(found.operator, whole.sizes()), shared=told.shared)
+    sampled = sampled.with_rows(found.operator, told.shares, shifts, told.outside, whole.rest(probes, products)[-1])
     return replace(found, deflation=whole, base=whole.diagonal, outside=told.outside, sampled=sampled)
 
 

@@ -17,6 +17,7 @@ from gradserve.questions.resuming import Standing, State, refuse_token
 _EMPTY = np.zeros(0)
 SMALLEST = 1e-138
 """Numbers below this have squares that are lost, and with them what is known of their spread."""
+EPSILON = float(np.finfo(float).eps)
 INDEPENDENT = (0.0, 0.0)
 """What samples share that are independent."""
 
@@ -35,29 +36,39 @@ class Sampled:
     """Sums of squared distances, entry by entry."""
     shift: float
     """The sum of the multiples of the known diagonal."""
+    beside: Array
+    """The sizes of what each entry is added up from that is known beside the samples,"""
+    sizes: Array
+    """and the largest ones of what its share in a sample is: sums may cancel, and their roundings do not."""
     shared: tuple[float, float] = INDEPENDENT
     """What is left of the variance of a sample in the mean of however many: of the trace, and of its parts."""
 
     @classmethod
-    def none(cls, operator: Operator) -> Sampled:
-        """Nothing has been sampled."""
+    def none(cls, operator: Operator, beside: Array) -> Sampled:
+        """Nothing has been sampled, beside what is added up from numbers of these sizes."""
         forms, zero = np.zeros((0, 1 + len(operator.groups))), np.zeros(operator.size)
-        return cls(0, forms, zero, zero, zero, 0.0)
+        return cls(0, forms, zero, zero, zero, 0.0, beside, zero)
 
     def state(self) -> State:
         """What `stood` takes."""
         arrays = {"forms": self.forms, "first": self.first, "total": self.total, "squares": self.squares}
-        return {**arrays, "known": np.asarray(self.shift), "shared": np.asarray(self.shared)}
+        sizes = {"beside": self.beside, "sizes": self.sizes}
+        return {**arrays, **sizes, "shifts": np.asarray(self.shift), "shared": np.asarray(self.shared)}
 
     @classmethod
     def stood(cls, operator: Operator, at: Standing) -> Sampled:
         """The sums where they stood."""
         forms = at.numbers("forms", None, 1 + len(operator.groups))
-        first, total, squares = (at.numbers(name, operator.size) for name in ("first", "total", "squares"))
-        return cls(len(forms), forms, first, total, squares, at.number("known"), _shared(at))
+        first, total, squares, beside, sizes = (
+            at.numbers(name, operator.size) for name in ("first", "total", "squares", "beside", "sizes")
+        )
+        return cls(len(forms), forms, first, total, squares, at.number("shifts"), beside, sizes, _shared(at))
 
-    def with_rows(self, operator: Operator, shares: Array, shifts: Array, outside: Array) -> Sampled:
-        """More rows; `shifts` are the multiples of the diagonal `outside` that they stand for besides."""
+    def with_rows(self, operator: Operator, shares: Array, shifts: Array, outside: Array, sizes: Array) -> Sampled:
+        """More rows; `shifts` are the multiples of the diagonal `outside` that they stand for besides.
+
+        `sizes` are those of what the shares are added up from, the largest of all rows.
+        """
         if not len(shares):
             return self
         first = self.first if self.count else shares[0]
@@ -70,6 +81,8 @@ class Sampled:
             self.total + distances.sum(axis=0),
             self.squares + np.einsum("ji,ji->i", distances, distances),
             self.shift + float(shifts.sum()),
+            self.beside,
+            np.maximum(self.sizes, sizes),
             self.shared,
         )
 
@@ -102,17 +115,18 @@ class Sampled:
         shares = np.sqrt(2 * by_group(operator, variances[None])[0])
         return np.asarray(np.maximum(self.forms.std(axis=0, ddof=1), shares))
 
-    def rounding(self, operator: Operator, base: Array) -> Array:
-        """The rounding error of the estimates beside a diagonal that is known."""
-        sizes = by_group(operator, np.abs(base)[None])[0] + np.abs(self.forms).max(axis=0, initial=0.0)
-        return np.asarray(ROUNDING * operator.epsilon * sizes)
+    def rounding(self, operator: Operator) -> Array:
+        """The rounding error of the estimates: that of sums, all told, and that of products, independent by entry."""
+        sizes = self.beside + self.sizes
+        sums, squares = (by_group(operator, each[None])[0] for each in (sizes, sizes**2))
+        return np.asarray(ROUNDING * (EPSILON * sums + operator.epsilon * np.sqrt(squares)))
 
     def known(
         self, operator: Operator, base: Array, outside: Array, alpha: float, products: int, reason: StopReason
     ) -> Known:
         """The answer, beside a diagonal that is known; reason NONE if it is not the last."""
         value = by_group(operator, base[None])[0] + self.forms.sum(0) / max(self.count, 1)
-        deviations, rounding = self.deviations(operator, alpha), self.rounding(operator, base)
+        deviations, rounding = self.deviations(operator, alpha), self.rounding(operator)
         wide = widening(alpha, self.count) if self.count > 1 else np.inf
         errors = deviations * np.where(np.arange(len(deviations)) == 0, self.of_mean(), self.of_parts())
         half = wide * errors + rounding
@@ -131,7 +145,7 @@ class Sampled:
         mean = self.first + self.total / count
         error = np.sqrt(self.variances()) * self.of_parts()
         values = base + self.shift / count * outside + mean
-        rounding = ROUNDING * operator.epsilon * (np.abs(base) + np.abs(values) + np.sqrt(self.squares))
+        rounding = ROUNDING * operator.epsilon * (self.beside + self.sizes)
         spread = np.hypot(error, mean / np.sqrt(count)) if few(alpha, count) else error
         half = wide * spread + rounding
         unproven = self.count < proving(alpha)

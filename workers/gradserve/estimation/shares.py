@@ -40,13 +40,16 @@ class Shares:
         squares = np.cumsum(np.concatenate([[self.squares], lengths]))[-1]
         return Shares(self.count + len(rows), first, total, float(squares))
 
-    def deviation(self, error_probability: float) -> float:
-        """The standard deviation of one form; where samples are too few to tell the diagonal from it, that and more."""
+    def deviation(self, error_probability: float, forms: int) -> float:
+        """The standard deviation of one of so many forms; if they are too few to tell the diagonal from it, and more.
+
+        Shares of some of the forms do: if these are equal by chance, the other forms are not.
+        """
         if self.count < 2:
             return math.inf
         mean = self.total / self.count
         variance = max(self.squares / self.count - float(np.vdot(mean, mean)), 0.0)
-        if few(error_probability, self.count):
+        if few(error_probability, forms):
             centre = self.first + mean
             return math.sqrt(2 * (variance + float(np.vdot(centre, centre))))
         return math.sqrt(2 * variance * self.count / (self.count - 1))

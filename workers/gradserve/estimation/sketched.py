@@ -14,7 +14,7 @@ import numpy as np
 
 from gradserve.estimation import exact
 from gradserve.estimation.asking import Columns, Dialogue, Known, Operator, Probes
-from gradserve.estimation.deflation import Deflation
+from gradserve.estimation.deflation import Deflation, columns, largest, longest
 from gradserve.estimation.looks import Target
 from gradserve.estimation.residual import Found, beginning, plain, sampling
 from gradserve.ir.types import Array
@@ -74,9 +74,15 @@ class Approximation(Deflation):
         """Nothing: it leaves no projection."""
         return np.zeros(self.rows.shape[1])
 
-    def rest(self, probes: Array, products: Array) -> tuple[Array, Array]:
-        """The probes, and the products with what the approximation leaves."""
-        return probes, products - (probes @ self.rows.T) @ self.rows
+    def sizes(self) -> Array:
+        """Squares do not cancel."""
+        return self.diagonal
+
+    def rest(self, probes: Array, products: Array) -> tuple[Array, Array, Array]:
+        """The probes, the products with what the approximation leaves, and the sizes that these are added up from."""
+        inside = probes @ self.rows.T
+        sizes = largest(products) + longest(inside) * columns(self.rows)
+        return probes, products - inside @ self.rows, sizes
 
 
 def nystrom(probes: Array, products: Array) -> Deflation:

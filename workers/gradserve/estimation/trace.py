@@ -1,7 +1,8 @@
 """Hutchinson's estimate of a trace: the mean of <v, A v> over independent random signs v.
 
 Its variance is 2 (|A|_F^2 - sum a_ii^2) for symmetric A: nothing for a diagonal one. It is estimated from samples, and
-from the shares of single entries in them; the larger estimate makes the interval.
+from the shares of single entries in some of them, which tell more of it than all forms do; the larger estimate makes
+the interval.
 """
 
 from __future__ import annotations
@@ -37,9 +38,11 @@ class TraceSoFar:
 
     @staticmethod
     def samples_of(outputs: Mapping[str, Array], probes: ProbesOf) -> Mapping[str, Array]:
-        """The samples of a chunk, one for each probe, and their shares."""
+        """The samples of a chunk, one for each probe, and their shares if it tells them."""
         del probes
         parts = [array for key, array in outputs.items() if names.split(key)[0] == SHARE]
+        if not parts:
+            return {SAMPLE: outputs[SAMPLE]}
         # What is not a number is counted as the form that it is in.
         finite = np.isfinite(outputs[SAMPLE])[:, None]
         return {SAMPLE: outputs[SAMPLE], SHARES: np.where(finite, np.concatenate(parts, axis=1), 0.0)}
@@ -53,24 +56,28 @@ class TraceSoFar:
         """Where it stands."""
         numbers = {"mean": self.samples.mean, "squares": self.samples.squares, "largest": self.samples.largest}
         shares = {"first": self.shares.first, "total": self.shares.total, "spread": np.asarray(self.shares.squares)}
+        shares["told"] = np.asarray(self.shares.count)
         return {"taken": np.asarray(self.taken), **{name: np.asarray(each) for name, each in numbers.items()}, **shares}
 
     def standing(self, stood: Standing, outputs: Mapping[str, TensorType]) -> TraceSoFar:
         """The same where it stood."""
         count = stood.count("taken", 1)
+        told = stood.count("told", 1, count)
         width = sum(type_.lengths[-1] for name, type_ in outputs.items() if names.split(name)[0] == SHARE)
         first, total = stood.array("first", width), stood.array("total", width)
         samples = Running(count, stood.number("mean"), stood.number("squares", 0.0), stood.number("largest", 0.0))
-        return replace(self, samples=samples, shares=Shares(count, first, total, stood.number("spread", 0.0)))
+        return replace(self, samples=samples, shares=Shares(told, first, total, stood.number("spread", 0.0)))
 
     def with_samples(self, samples: Mapping[str, Array]) -> TraceSoFar:
         """The estimate after more probes."""
         found = self.samples.with_samples(samples[SAMPLE])
-        return replace(self, samples=found, shares=self.shares.with_samples(samples[SHARES]))
+        shares = self.shares.with_samples(samples[SHARES]) if SHARES in samples else self.shares
+        return replace(self, samples=found, shares=shares)
 
     def answer(self, target: Target, look: int, report: Report) -> TraceEstimate:
         """The answer of look 1, 2, ..."""
-        samples, deviation = self.samples, self.shares.deviation(error_probability(target, look))
+        samples = self.samples
+        deviation = self.shares.deviation(error_probability(target, look), samples.count)
         interval = interval_at(samples, target, look, self.epsilon, deviation)
         return TraceEstimate(
             value=samples.mean,

@@ -45,7 +45,7 @@ class Mending:
         lost: list[ChunkResult] = []
         for result in self._schedule.pool.run(self._work, self._control):
             nonfinite = count_nonfinite(result.outputs.values())
-            if nonfinite and has_nan(result.outputs, self._schedule.derivatives or result.outputs):
+            if nonfinite and has_nan(result.outputs, self._derivatives(result.outputs)):
                 lost.append(result)
             else:
                 self.nonfinite += nonfinite
@@ -92,6 +92,11 @@ class Mending:
             chunks=[self._chunks.chunk(result.index, piece) for result, piece in zip(lost, pieces, strict=True)],
         )
 
+    def _derivatives(self, outputs: Mapping[str, Array]) -> Sequence[str]:
+        """Those among the outputs of a chunk; of what came of many products all."""
+        known = self._schedule.derivatives
+        return [name for name in known if name in outputs] if known else list(outputs)
+
     def _together(self, own: Mapping[str, Array], careful: Mapping[str, Array]) -> dict[str, Array]:
         """The chunk's own outputs where they are numbers, so that these keep their bits; kinks of the other run.
 
@@ -100,6 +105,6 @@ class Mending:
         if self._work.recurrence is not None:
             return dict(careful)
         found = dict(own)
-        for name in self._schedule.derivatives:
+        for name in self._derivatives(own):
             found[name] = np.where(np.isnan(own[name]), careful[name], own[name])
         return found | {name: told for name, told in careful.items() if names.tells_of_kinks(name)}

@@ -6,11 +6,12 @@ bits the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
 from gradserve.execution import Instance, Schedule
+from gradserve.questions.derivations import Derivation
 
 CHUNK_SECONDS = 0.05
 """Predicted seconds of a chunk: eighty times the way to a worker, and short enough to cancel."""
@@ -34,6 +35,16 @@ class Piece:
     stop: int
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Positions of an axis that are asked the same."""
+
+    derivation: Derivation
+    count: int
+    at_once: int
+    """The most of a piece."""
+
+
 PieceOf = Callable[[int, int], Piece]
 """The piece from one position to another."""
 
@@ -49,6 +60,16 @@ def cut(piece: PieceOf, size: int) -> tuple[Piece, ...]:
     count = -(-size // _positions_per_chunk(piece(0, 1), many, size))
     bounds = [k * size // count for k in range(count + 1)]
     return tuple(piece(start, stop) for start, stop in pairwise(bounds))
+
+
+def parted(parts: Iterable[Part]) -> Iterator[tuple[Derivation, int, int]]:
+    """Of each piece of the parts, one after the other, what it is asked, where it starts and where it stops."""
+    first = 0
+    for each in parts:
+        count = -(-each.count // each.at_once)
+        bounds = [first + k * each.count // count for k in range(count + 1)]
+        yield from ((each.derivation, start, stop) for start, stop in pairwise(bounds))
+        first += each.count
 
 
 def _fits(schedule: Schedule) -> bool:

@@ -22,12 +22,13 @@ from gradserve.ir.types import Array, TensorType
 from gradserve.jobs.calls import inputs_in_question
 from gradserve.jobs.chunks import Lap
 from gradserve.jobs.context import Context
+from gradserve.jobs.counted import counting
 from gradserve.jobs.derivative import with_inputs
 from gradserve.jobs.folds import Gathered, KinkCount, by_role, count_nonfinite, mean
 from gradserve.jobs.matrices import BasisLayout
 from gradserve.jobs.programs import Axis, Check
 from gradserve.jobs.ready import Form, Matrix, key_of, ready
-from gradserve.jobs.sweep import Sweep, SweepRun, SweepSchedule, counting
+from gradserve.jobs.sweep import Sweep, SweepRun, SweepSchedule
 from gradserve.pools.sources import array_of
 from gradserve.pools.work import OneHots, Point, Rows, Shared, Source
 from gradserve.questions.call import Call, Reduction, arrays_of

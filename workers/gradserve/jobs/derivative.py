@@ -14,10 +14,11 @@ from gradserve.ir.types import Array, TensorType
 from gradserve.jobs.calls import checked, named_vectors, type_violations
 from gradserve.jobs.chunks import Lap
 from gradserve.jobs.context import Context
+from gradserve.jobs.counted import counting
 from gradserve.jobs.folds import Gathered, KinkCount, by_role, mean
 from gradserve.jobs.programs import Axis, Check
 from gradserve.jobs.ready import Form, key_of, ready
-from gradserve.jobs.sweep import Sweep, SweepSchedule, counting
+from gradserve.jobs.sweep import Sweep, SweepSchedule
 from gradserve.pools.work import Rows, Shared, Source
 from gradserve.questions.call import Argument, Call, Reduction, arrays_of, types_of
 from gradserve.questions.derivations import TANGENTS, Derivation

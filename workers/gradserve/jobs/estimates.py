@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from gradserve.autodiff.derivation import added_inputs
 from gradserve.estimation import automatic
 from gradserve.estimation.looks import Target, moments
 from gradserve.estimation.recurrence import Space
@@ -24,11 +23,11 @@ from gradserve.jobs import slopes, traces
 from gradserve.jobs.calls import checked, inputs_in_question
 from gradserve.jobs.context import Context
 from gradserve.jobs.multiplied import Products, product_of
-from gradserve.jobs.probing import Probing, asked_of
+from gradserve.jobs.probing import Probing, asked_of, sweep_of
 from gradserve.jobs.programs import Check
 from gradserve.jobs.resuming import Resumable
-from gradserve.jobs.sweep import SweepSchedule, counting
-from gradserve.jobs.vectors import CHUNK_PROBES, OverVectors, block_of
+from gradserve.jobs.sweep import SweepSchedule
+from gradserve.jobs.vectors import CHUNK_PROBES, block_of
 from gradserve.questions.call import Argument, AtKinks, Call, Reduction
 from gradserve.questions.derivations import Derivation
 from gradserve.questions.estimates import (
@@ -61,11 +60,7 @@ def schedule(context: Context, question: Estimate, check: Check) -> SweepSchedul
         assert isinstance(question, EstimateTrace)
         products = _products(context, question, Control())
         return products.schedule(check, traces.most_products(question, target, products.space.size), points)
-    derivation = counting(probed(question, call.graph), call.options)
-    vectors = frozenset(added_inputs(call.graph, derivation))
-    nbytes = sum(argument.nbytes for argument in call.arguments.values())
-    probes = OverVectors(call, derivation, vectors, nbytes).whole(target.max_probes, context, check)
-    return replace(probes, laps=points * probes.laps).schedule(context, check)
+    return sweep_of(context, question, target.max_probes, points, check).schedule(context, check)
 
 
 def gradient_schedules(context: Context, question: EstimateTrace, check: Check) -> list[SweepSchedule]:

@@ -12,6 +12,7 @@ from gradserve.ir.graph import Graph
 from gradserve.jobs import eigenpairs, estimates, solve, spectrum, zero_order
 from gradserve.jobs.calls import checked, inputs_in_question
 from gradserve.jobs.context import Context
+from gradserve.jobs.counted import counting
 from gradserve.jobs.dense import mode_of, ways
 from gradserve.jobs.dense import schedule as schedule_dense
 from gradserve.jobs.derivative import schedule as schedule_derivative
@@ -19,7 +20,7 @@ from gradserve.jobs.multiplied import product_of
 from gradserve.jobs.pace import pace
 from gradserve.jobs.probing import ESTIMATORS
 from gradserve.jobs.programs import Check
-from gradserve.jobs.sweep import Sweep, SweepSchedule, counting
+from gradserve.jobs.sweep import Sweep, SweepSchedule
 from gradserve.questions.derivations import Derivation, Evaluate
 from gradserve.questions.derivatives import Differentiate
 from gradserve.questions.eigenpairs import TopEigenpairs

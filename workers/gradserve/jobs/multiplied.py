@@ -22,10 +22,11 @@ from gradserve.ir.errors import LimitExceeded, NotDifferentiable
 from gradserve.ir.types import Array, TensorType
 from gradserve.jobs.chunks import Lap
 from gradserve.jobs.context import Context
+from gradserve.jobs.counted import counting
 from gradserve.jobs.folds import KinkCount, count_nonfinite
 from gradserve.jobs.probes import probes_of
 from gradserve.jobs.programs import Check
-from gradserve.jobs.sweep import Sweep, SweepSchedule, counting
+from gradserve.jobs.sweep import Sweep, SweepSchedule
 from gradserve.jobs.vectors import CHUNK_PROBES, OverVectors
 from gradserve.pools.sources import array_of
 from gradserve.pools.work import Normals, OneHots, Rows, Shared, Signs, Source

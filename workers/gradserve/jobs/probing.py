@@ -7,19 +7,24 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from gradserve.autodiff import names
-from gradserve.autodiff.derivation import Curvature
+from gradserve.autodiff.derivation import Curvature, Form, added_inputs
 from gradserve.estimation import estimator
 from gradserve.estimation.diagonal import DiagonalSoFar
 from gradserve.estimation.trace import TraceSoFar
 from gradserve.ir.types import Array
 from gradserve.jobs.calls import inputs_in_question
 from gradserve.jobs.chunks import Lap
+from gradserve.jobs.context import Context
+from gradserve.jobs.counted import counting
+from gradserve.jobs.cut import Part
 from gradserve.jobs.folds import KinkCount, count_nonfinite
 from gradserve.jobs.kinks import resolved
 from gradserve.jobs.multiplied import product_of
 from gradserve.jobs.probes import probes_of
+from gradserve.jobs.programs import Check
 from gradserve.jobs.resolved import Resolved
-from gradserve.jobs.sweep import SweepSchedule
+from gradserve.jobs.sweep import Sweep, SweepSchedule
+from gradserve.jobs.vectors import CHUNK_PROBES, OverVectors
 from gradserve.pools.sources import array_of
 from gradserve.pools.work import Shared, Signs, Source
 from gradserve.questions.call import AtKinks, arrays_of
@@ -35,6 +40,31 @@ ESTIMATORS: Mapping[type[Estimate], type[estimator.Estimator]] = {
     EstimateDiagonal: DiagonalSoFar,
 }
 """What answers each question."""
+
+
+WITH_SHARES, IN_ALL = 8, 64
+"""Of so many probes of a trace the first ones tell the shares that single entries have in their forms, from which the
+interval comes; the others tell their forms alone, which takes half."""
+
+
+def sweep_of(context: Context, question: Estimate, count: int, points: int, check: Check) -> Sweep:
+    """The sweep over so many probes of a checked question at each of its points, or over a few more."""
+    call, wrt = question.call, inputs_in_question(question.call.graph, question.wrt)
+    asked = asked_of(question, wrt)
+    derivation, vectors = counting(asked, call.options), frozenset(added_inputs(call.graph, asked))
+    nbytes = sum(argument.nbytes for argument in call.arguments.values())
+    alike = not isinstance(asked, Curvature) or call.options.kinks is AtKinks.RESOLVE
+    over = OverVectors(call, derivation, vectors, nbytes, CHUNK_PROBES if alike else WITH_SHARES)
+    if alike or count <= WITH_SHARES:
+        whole = over.whole(count, context, check)
+        return replace(whole, laps=points * whole.laps)
+    span = min(IN_ALL, 1 << (count - 1).bit_length())
+    forms = OverVectors(call, Form(wrt), vectors, nbytes).size(context, check)
+    parts = (
+        Part(derivation, WITH_SHARES, over.size(context, check)),
+        Part(Form(wrt), span - WITH_SHARES, forms),
+    )
+    return replace(over.sweep(span, points * -(-count // span)), parts=parts)
 
 
 def asked_of(question: Estimate, wrt: tuple[str, ...]) -> Derivation:
@@ -58,10 +88,10 @@ class Probing:
         self._question, self._call, self._seed = question, question.call, question.seed
         self._estimator = ESTIMATORS[type(question)]
         self._scheduled, self._control, self._planned = scheduled, control, planned
-        self._size = scheduled.sizes[0]
+        self._pieces, self._span = scheduled.pieces, scheduled.sweep.at_once
         types = question.call.graph.input_types
         self._types = {name: types[name] for name in inputs_in_question(question.call.graph, question.wrt)}
-        self._left: list[tuple[int, Mapping[str, Array]]] = []
+        self._left: list[tuple[range, Mapping[str, Array]]] = []
         self._chunks_run = 0
         self._kinks = KinkCount(scheduled.sweep.derivation)
         self._resolves = question.call.options.kinks is AtKinks.RESOLVE
@@ -76,15 +106,15 @@ class Probing:
         program = self._scheduled.pieces[0].instance.program
         outputs = {name: type_.with_shape(type_.shape[1:]) for name, type_ in program.graph.output_types.items()}
         found = found.standing(self._stood, outputs)
-        self._chunks_run = found.taken // self._size
+        self._chunks_run = self._chunks_within(found.taken)
         return found
 
     def samples(self, start: int, stop: int) -> Iterator[Mapping[str, Array]]:
         """Samples `start` to `stop`. Whole chunks are run; what they have beyond `stop` waits for the next look."""
         left, self._left = self._left, []
-        for first, samples in left:
-            yield self._between(first, samples, start, stop)
-        chunks = range(self._chunks_run, -(-stop // self._size))
+        for bounds, samples in left:
+            yield self._between(bounds, samples, start, stop)
+        chunks = range(self._chunks_run, self._chunks_up_to(stop))
         if not chunks or start == stop:
             return
         nonfinite = 0
@@ -92,11 +122,11 @@ class Probing:
         for k, found in zip(chunks, outputs, strict=True):
             samples = self._estimator.samples_of(found, functools.partial(self._probes, k))
             nonfinite += count_nonfinite(samples.values())
-            yield self._between(k * self._size, samples, start, stop)
+            yield self._between(self._bounds(k), samples, start, stop)
         report = replace(reported(self._planned), nonfinite_outputs=nonfinite)
         if self.report.chunks:
             report = replace(self.report + report, kinks=_both(self.report.kinks, report.kinks))
-        self.report = replace(report, batch_size=chunks.stop * self._size)
+        self.report = replace(report, batch_size=self._bounds(chunks.stop - 1).stop)
         self._chunks_run, self._planned = chunks.stop, 0.0
 
     def _swept(self, chunks: range) -> tuple[Iterator[Mapping[str, Array]], Callable[[float], Report]]:
@@ -124,25 +154,41 @@ class Probing:
 
         return outputs(), lambda planned: replace(limits.spent(), plan=planned)
 
-    def _between(self, first: int, samples: Mapping[str, Array], start: int, stop: int) -> Mapping[str, Array]:
+    def _between(self, bounds: range, samples: Mapping[str, Array], start: int, stop: int) -> Mapping[str, Array]:
         """The part of a chunk between two probes; keeps the chunk if there is more of it."""
-        if first + self._size > stop:
-            self._left.append((first, samples))
-        low, high = max(start - first, 0), stop - first
+        if bounds.stop > stop:
+            self._left.append((bounds, samples))
+        low, high = max(start - bounds.start, 0), stop - bounds.start
         return {name: array[low:high] for name, array in samples.items()}
 
     def _lap(self, k: int) -> Lap:
-        """Where the arguments of chunk `k` come from."""
+        """Where the arguments of all chunks of lap `k` come from."""
         shared = {name: Shared(name) for name in self._call.arguments}
-        return {**shared, **{names.tangent(name): self._signs(k, name) for name in self._types}}
+        probes = range(k * self._span, (k + 1) * self._span)
+        return {**shared, **{names.tangent(name): self._signs(probes, name) for name in self._types}}
 
-    def _signs(self, k: int, name: str) -> Source:
-        first = k * self._size
-        return probes_of(Signs, self._seed, name, self._types[name], first, first + self._size)
+    def _signs(self, probes: range, name: str) -> Source:
+        return probes_of(Signs, self._seed, name, self._types[name], probes.start, probes.stop)
 
     def _probes(self, k: int, name: str) -> Array:
         """The probes of chunk `k` in an input, made again where they are looked at."""
-        return array_of(self._signs(k, name), {}, {})
+        return array_of(self._signs(self._bounds(k), name), {}, {})
+
+    def _bounds(self, k: int) -> range:
+        """The probes of chunk `k`."""
+        lap, within = divmod(k, len(self._pieces))
+        piece = self._pieces[within]
+        return range(lap * self._span + piece.start, lap * self._span + piece.stop)
+
+    def _chunks_within(self, probes: int) -> int:
+        """The chunks that end within so many probes."""
+        laps, rest = divmod(probes, self._span)
+        return laps * len(self._pieces) + sum(piece.stop <= rest for piece in self._pieces)
+
+    def _chunks_up_to(self, probes: int) -> int:
+        """The chunks that have so many probes among them."""
+        laps, rest = divmod(probes, self._span)
+        return laps * len(self._pieces) + sum(piece.start < rest for piece in self._pieces)
 
 
 def _both(before: Kinks | None, now: Kinks | None) -> Kinks | None:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gradserve.autodiff import names
-from gradserve.autodiff.derivation import Careful, KinkCounts, WithKinks
+from gradserve.autodiff.derivation import Careful
 from gradserve.estimation.recurrence import Recurrence
 from gradserve.execution import Executor, Program, candidates
 from gradserve.ir.graph import Graph
@@ -21,13 +21,13 @@ from gradserve.jobs.careful import Mending
 from gradserve.jobs.chunks import Chunks, LapOf
 from gradserve.jobs.compiling import Heat
 from gradserve.jobs.context import Context
-from gradserve.jobs.cut import Piece, cut
+from gradserve.jobs.cut import Part, Piece, cut, parted
 from gradserve.jobs.folds import count_nonfinite
 from gradserve.jobs.programs import Axis, Check, go_on, weight
 from gradserve.pools.pool import Pool
 from gradserve.pools.work import ChunkResult, Work, key_of
 from gradserve.questions.call import Options
-from gradserve.questions.derivations import Derivation, Evaluate
+from gradserve.questions.derivations import Derivation
 from gradserve.questions.report import Kinks, Report
 from gradserve.runtime.control import Control
 from gradserve.runtime.garbage import uncollected
@@ -51,6 +51,8 @@ class Sweep:
     """Whether the axis may be cut; chunks depend on predicted cost alone."""
     recurrence: Recurrence | None = None
     """What every chunk does with its program, if it does not run it once."""
+    parts: tuple[Part, ...] = ()
+    """What is asked of parts of the axis, one after the other, if not all of it is asked the same."""
 
     @property
     def at_once(self) -> int:
@@ -71,7 +73,7 @@ class Sweep:
             InvalidRequest: an option asks for what is not there.
             NotDifferentiable: there is no such derivative.
         """
-        job = self.laps, self.divisible, self.recurrence, self.options, self.data_bytes
+        job = self.laps, self.divisible, self.recurrence, self.options, self.data_bytes, self.parts
         key = (self.graph.digest, self.derivation, self.axis, *job, context.goes_on)
         found = context.schedules.get(key)
         if found is not None:
@@ -116,15 +118,18 @@ class Sweep:
     def _on(self, executor: Executor, context: Context, check: Check) -> SweepSchedule:
         known = True
 
-        def piece(start: int, stop: int) -> Piece:
+        def piece(start: int, stop: int, derivation: Derivation = self.derivation) -> Piece:
             nonlocal known
             axis = None if self.axis is None else replace(self.axis, size=stop - start)
-            instance, hit = context.programs.instance(self.graph, self.derivation, axis, check)
+            instance, hit = context.programs.instance(self.graph, derivation, axis, check)
             known &= hit
             return Piece(instance, context.programs.schedule(instance.program, executor, check), start, stop)
 
         size = 1 if self.axis is None else self.axis.size
-        pieces = cut(piece, size) if self.divisible else (piece(0, size),)
+        if self.parts:
+            pieces = tuple(piece(start, stop, asked) for asked, start, stop in parted(self.parts))
+        else:
+            pieces = cut(piece, size) if self.divisible else (piece(0, size),)
         return self._placed(pieces, executor, context, known)
 
     def _placed(self, pieces: Sequence[Piece], executor: Executor, context: Context, known: bool) -> SweepSchedule:
@@ -291,10 +296,3 @@ class SweepRun:
             workers=tuple(self._workers),
             kinks=kinks,
         )
-
-
-def counting(derivation: Derivation, options: Options) -> Derivation:
-    """The derivation, with counts of kinks if it is one of derivatives and the options do not decline them."""
-    if isinstance(derivation, Evaluate | KinkCounts) or not options.counts:
-        return derivation
-    return WithKinks(derivation.wrt, derivation)

@@ -88,5 +88,8 @@ class OverVectors:
 
 def block_of(scheduled: SweepSchedule) -> int:
     """The vectors after which a stream tells how far it is, whole chunks."""
-    chunks = BLOCK_SECONDS / max(scheduled.seconds / scheduled.sweep.laps, 1e-9)
-    return scheduled.sweep.at_once * max(1, int(chunks))
+    laps = BLOCK_SECONDS / max(scheduled.seconds / scheduled.sweep.laps, 1e-9)
+    if laps >= 1 or not scheduled.sweep.parts:
+        return scheduled.sweep.at_once * max(1, int(laps))
+    largest = max(piece.stop - piece.start for piece in scheduled.pieces)
+    return largest * max(1, int(laps * len(scheduled.pieces)))
