@@ -230,7 +230,7 @@ def test_a_session_that_was_refused_before_begins_with_the_pause():
 
 def test_repetitions_are_paid_for_by_answers(attempt):
     service, session = Service(Evaluate=Overloaded("full"), EstimateTrace=Overloaded("full")), Session()
-    session._budget = RetryBudget(5)
+    session.budget = RetryBudget(5)
     service.left = 1e6
     for expected in (5, 5):  # nothing is left for the second
         assert isinstance(run(service, attempt(session)), Overloaded)

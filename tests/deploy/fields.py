@@ -45,6 +45,8 @@ _GROUP = {
     "template!": ANY,
 }
 
+_CREDENTIAL: dict[str, Any] = {"value": str, "valueFrom": ANY}
+
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "RayCluster": (
         "ray.io/v1",
@@ -53,6 +55,12 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
             "suspend": bool,
             "upgradeStrategy": {"type": ("Recreate", "None")},
             "authOptions": {"mode": ("disabled", "token"), "secretName": str},
+            "gcsFaultToleranceOptions": {
+                "redisAddress!": str,
+                "redisUsername": _CREDENTIAL,
+                "redisPassword": _CREDENTIAL,
+                "externalStorageNamespace": str,
+            },
             "enableInTreeAutoscaling": bool,
             "autoscalerOptions": {
                 "version": ("v1", "v2"),

@@ -18,6 +18,7 @@ from gradserve.client.importers.imported import Imported, of_arrays
 from gradserve.client.importers.loaded import LoadedGraph
 from gradserve.client.settings import (
     checked_credentials,
+    checked_hedge,
     checked_switch,
     checked_threads,
     checked_timeout,
@@ -26,6 +27,7 @@ from gradserve.client.settings import (
 from gradserve.client.tracing.graphs import Traces
 from gradserve.client.tracing.watching import Watch
 from gradserve.client.transport.connection import checked_address
+from gradserve.client.transport.hedging import Hedge, HedgedBackend
 from gradserve.client.transport.identity import Identity, Tls, Token
 from gradserve.client.transport.remote import RemoteBackend
 from gradserve.ir.graph import Graph
@@ -63,6 +65,7 @@ class Client:
         threads: int | None = None,
         watch: Watch = True,
         share_memory: bool = True,
+        hedge: bool | float | Hedge = False,
     ) -> None:
         """Connects on first use.
 
@@ -80,6 +83,10 @@ class Client:
             threads: of the in-process mode; by default as many as there are processors.
             share_memory: whether large arrays lie in memory that this process shares with a service of the same user on
                 the same machine (Linux), instead of being sent; nobody else can open it.
+            hedge: whether a call whose answer is late is asked a second time, by a connection of its own; the first
+                answer counts and the other call is cancelled. True means later than 95 of 100 of its kind, a number
+                that many seconds, and `Hedge` says all, another front end's address too. At most one call of ten is
+                asked twice in the long run; answers that come one by one never are.
             watch: whether functions look at each call if what they captured has changed; see `Function.watch`.
 
         Raises:
@@ -97,6 +104,11 @@ class Client:
             return
         identity = Identity(checked_address(address), tls, token, allow_plain_token, trusted, server_name)
         self._backend = RemoteBackend(address, identity, share)
+        hedging = checked_hedge(hedge)
+        if hedging is not None:
+            other = checked_address(hedging.address or address)
+            identity = Identity(other, tls, token, allow_plain_token, trusted, server_name)
+            self._backend = HedgedBackend(self._backend, RemoteBackend(other, identity, share), hedging)
 
     def function(self, function: Callable[..., Any], /, *examples: Any, **named: Any) -> Function:
         """`function`, plain NumPy code of its parameters, made ready to be asked for derivatives.

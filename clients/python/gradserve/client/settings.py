@@ -12,6 +12,7 @@ import numpy as np
 
 from gradserve.client.asking import choice
 from gradserve.client.tracing.watching import Watch
+from gradserve.client.transport.hedging import Hedge
 from gradserve.ir.errors import InvalidRequest
 from gradserve.questions.call import EXECUTORS, AtKinks, Placement, Transport
 
@@ -107,6 +108,22 @@ def checked_watch(value: Any) -> Watch:
         raise InvalidRequest(f"watch is {value!r}; write True, False or 'whole'")
     watch: Watch = value
     return watch
+
+
+def checked_hedge(value: Any) -> Hedge | None:
+    """When calls are asked a second time; None for never.
+
+    Raises:
+        InvalidRequest: there is no such time.
+    """
+    if isinstance(value, bool):
+        return Hedge() if value else None
+    hedge = value if isinstance(value, Hedge) else Hedge(after=value)
+    if hedge.after is not None and checked_timeout(hedge.after) is None:
+        raise InvalidRequest("a hedge after an endless time is none; write False")
+    if not 0.0 < hedge.quantile < 1.0:
+        raise InvalidRequest(f"the quantile of a hedge is {hedge.quantile!r}; write a share below 1, such as 0.95")
+    return hedge
 
 
 def checked_threads(number: Any) -> int | None:

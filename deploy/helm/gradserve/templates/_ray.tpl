@@ -27,6 +27,16 @@ default differs between its commands.
 {{- define "gradserve.rayEnv" -}}
 - name: RAY_USAGE_STATS_ENABLED
   value: "0"
+{{- with .Values.ray.healthCheck }}
+- name: RAY_health_check_initial_delay_ms
+  value: {{ mul 1000 (add (int .periodSeconds) (int .timeoutSeconds)) | toString | quote }}
+- name: RAY_health_check_period_ms
+  value: {{ mul 1000 (int .periodSeconds) | toString | quote }}
+- name: RAY_health_check_timeout_ms
+  value: {{ mul 1000 (int .timeoutSeconds) | toString | quote }}
+- name: RAY_health_check_failure_threshold
+  value: {{ int .attempts | toString | quote }}
+{{- end }}
 - name: RAY_AUTH_MODE
   value: {{ ternary "token" "disabled" .Values.ray.auth.enabled }}
 {{- if .Values.ray.auth.enabled }}

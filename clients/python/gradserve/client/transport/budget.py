@@ -1,4 +1,4 @@
-"""How often a client may ask a full service again: a crowd that repeats all it is refused is what keeps one full."""
+"""How often a client may ask again: a crowd that repeats all it is refused is what keeps a service full."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ MOST = 1000
 
 
 class RetryBudget:
-    """Every repetition costs one, every answer brings one back: in the long run no call is repeated more than once.
+    """So many answers pay for one repetition: that is how often calls are repeated in the long run.
 
     Safe for threads.
     """
 
-    def __init__(self, most: int = MOST) -> None:
-        """It is full."""
-        self._most = self._left = most
+    def __init__(self, most: int = MOST, answers: int = 1) -> None:
+        """It is full: there may be `most` repetitions before any answer; later, one for each so many `answers`."""
+        self._most = self._left = most * answers
+        self._price = answers
         self._lock = threading.Lock()
 
     def earn(self) -> None:
@@ -27,7 +28,7 @@ class RetryBudget:
     def spend(self) -> bool:
         """Takes down a repetition; answers whether it may be."""
         with self._lock:
-            if not self._left:
+            if self._left < self._price:
                 return False
-            self._left -= 1
+            self._left -= self._price
             return True

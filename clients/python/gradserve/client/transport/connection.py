@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 
 from gradserve.client.transport.deadline import Deadline
-from gradserve.client.transport.errors import Closed, typed_error
+from gradserve.client.transport.errors import Closed, Unreachable, typed_error
 from gradserve.client.transport.identity import Identity
 from gradserve.client.transport.tracing import trace_headers
 from gradserve.ir.errors import InvalidRequest
@@ -68,9 +68,11 @@ class Connection:
             GradserveError: the typed error that the status stands for.
         """
         try:
-            return method(request, timeout=deadline.left(), metadata=self._metadata())
+            return deadline.reply(method, request, timeout=deadline.left(), metadata=self._metadata())
         except grpc.RpcError as error:
             raise self._typed(error) from None
+        except grpc.FutureCancelledError:
+            raise Unreachable("the call was cancelled") from None
         except ValueError as error:
             raise self._unless_closed(error) from None
 

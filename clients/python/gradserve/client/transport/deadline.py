@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable
 from types import TracebackType
+from typing import Any
 
 from gradserve.ir.errors import DeadlineExceeded
 
@@ -39,6 +41,10 @@ class Deadline:
             return None
         time.sleep(max(0.0, min(seconds, self._moment - time.monotonic())))
         return max(0.0, self._moment - time.monotonic())
+
+    def reply(self, method: Callable[..., Any], request: Any, **options: Any) -> Any:
+        """The reply of a gRPC method to a request."""
+        return method(request, **options)
 
     def __enter__(self) -> Deadline:
         return self

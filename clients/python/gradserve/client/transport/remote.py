@@ -121,7 +121,7 @@ class RemoteBackend:
     ) -> Generator[Part]:
         """What belongs to the points of blocks, in order; leaving early cancels the call."""
         graph = question.call.graph
-        stream = Stream(self._connection, self._streaming, question, blocks, timeout)
+        stream = Stream(self._connection, self._streaming, question, blocks, timeout, self._session.budget)
         parts = stream.parts(
             lambda deadline: self._finish(self._session.register(graph), deadline), lambda: self._session.forget(graph)
         )

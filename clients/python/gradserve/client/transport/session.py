@@ -59,7 +59,8 @@ class Session:
         """Nothing is known to be there. `memories` is what may be shared with the service; without it nothing is."""
         self._memories = memories or Memories("")
         self._blobs = Blobs()
-        self._budget = RetryBudget()
+        self.budget = RetryBudget()
+        """What repeating refused calls is paid from."""
         self._registered: set[str] = set()
         self._reached = False
 
@@ -122,7 +123,7 @@ class Session:
             if error is None:
                 try:
                     found = yield from attempt()
-                    self._budget.earn()
+                    self.budget.earn()
                     return found
                 except Closed:
                     raise
@@ -131,7 +132,7 @@ class Session:
             self._reached |= not isinstance(error, Unreachable)
             told = isinstance(error, Overloaded)
             pause = error.retry_after if isinstance(error, Overloaded) else next(pauses, pause)
-            if told and not self._budget.spend():
+            if told and not self.budget.spend():
                 raise error
             left = yield Pause(pause, told)
             waited += pause

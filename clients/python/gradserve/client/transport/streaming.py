@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from gradserve.client.transport.budget import RetryBudget
 from gradserve.client.transport.connection import Connection
 from gradserve.client.transport.deadline import Deadline, paused
 from gradserve.client.transport.errors import Closed
@@ -48,9 +49,10 @@ class Stream:
         question: Differentiate,
         blocks: Iterator[Block],
         timeout: float | None,
+        budget: RetryBudget,
     ) -> None:
         """Within `timeout` seconds there must be another answer."""
-        self._connection, self._method, self._timeout = connection, method, timeout
+        self._connection, self._method, self._timeout, self._budget = connection, method, timeout, budget
         self._question, self._blocks = question, blocks
         self._start = encode_start(question)
         self._fill_one = fill_of(question)
@@ -69,6 +71,7 @@ class Stream:
                 register(deadline)
                 for part in self._call(deadline):
                     answered, failed = True, 0
+                    self._budget.earn()
                     yield part
             except Closed:
                 raise
@@ -78,7 +81,7 @@ class Stream:
                 self._require_hope(error, answered, failed)
                 failed += 1
                 if isinstance(error, Overloaded):
-                    if paused(deadline, error.retry_after, told=True) == 0.0:
+                    if not self._budget.spend() or paused(deadline, error.retry_after, told=True) == 0.0:
                         raise
                 elif not answered:
                     time.sleep(PAUSES[min(failed, len(PAUSES)) - 1])
