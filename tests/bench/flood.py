@@ -24,10 +24,12 @@ from gradserve.questions.call import Call
 from gradserve.questions.derivations import Gradient
 from gradserve.questions.derivatives import Differentiate
 from gradserve.v1 import graph_service_pb2, graph_service_pb2_grpc
+from tests.bench.bare import METHOD
 
 _OPTIONS = [("grpc.use_local_subchannel_pool", 1)]
 _PUSHBACK = "grpc-retry-pushback-ms"
 _SECONDS_OF_A_CALL = 20.0
+_BYTES = 2200
 _WARM_SECONDS = 6.0
 """By when there is machine code for what is asked."""
 
@@ -47,6 +49,8 @@ class Order:
     at_once: int = 0
     """Calls that are kept under way, instead; those that are refused come back when they are told to."""
     connections: int = 1
+    bare: bool = False
+    """Whether it is a server that does nothing but say requests again."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,8 @@ def loss_of(products: int) -> tuple[Callable[[Any], Any], Any]:
 def _method(order: Order) -> Callable[[], Any]:
     """Begins a call on a connection of its own, which is warm."""
     channel = grpc.insecure_channel(order.address, _OPTIONS)
+    if order.bare:
+        return _saying(channel)
     loss, point = loss_of(order.products)
     with Client() as client:
         graph = client.function(loss, point).graph
@@ -102,6 +108,13 @@ def _method(order: Order) -> Callable[[], Any]:
     until = time.monotonic() + (_WARM_SECONDS if order.products else 0.1)
     while time.monotonic() < until:
         method(request, timeout=60)
+    return lambda: method.future(request, timeout=_SECONDS_OF_A_CALL)
+
+
+def _saying(channel: grpc.Channel) -> Callable[[], Any]:
+    """Begins a call of a bare server, with as many bytes as the requests for gradients of products have."""
+    method, request = channel.unary_unary(METHOD, None, None), bytes(_BYTES)
+    method(request, timeout=60)
     return lambda: method.future(request, timeout=_SECONDS_OF_A_CALL)
 
 

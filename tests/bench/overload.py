@@ -82,6 +82,22 @@ def one_core_service(*options: str) -> Iterator[str]:
         process.wait(60)
 
 
+def bare_seconds(rate: float, seconds: float) -> float:
+    """What gRPC takes of a processor for one call of a server that does nothing, at such a rate."""
+    command = [sys.executable, "-m", "tests.bench.bare"]
+    with subprocess.Popen(
+        command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=_on_first
+    ) as process:
+        assert process.stdout
+        flood = Flood(Order(f"127.0.0.1:{int(process.stdout.readline())}", 0, rate, seconds, connections=4, bare=True))
+        before = _processor_seconds(process.pid)
+        flood.begin()
+        calls = len(flood.seen())
+        taken = _processor_seconds(process.pid) - before
+        process.terminate()
+    return taken / calls
+
+
 class Health:
     """Asks for the health every 50 ms."""
 
@@ -129,6 +145,7 @@ def overload(share: float, screen: Screen) -> Section:
         seen, calm = flood.seen(), after.seen()
         health.stop()
         kept_after = flooded(Order(address, PRODUCTS, at_once=KEPT, seconds=seconds / 2))
+    bare = bare_seconds(TIMES * capacity, seconds / 2)
     began = min(each.sent for each in seen)
     answered, shed = [s for s in seen if s.code == _OK], _took([s for s in seen if s.code == _SHED])
     within = [s for s in answered if s.sent + s.took <= began + seconds]
@@ -137,6 +154,7 @@ def overload(share: float, screen: Screen) -> Section:
     recovery = (good[0].sent + good[0].took - ended) if good else float("inf")
     most = max(capacity, _rate(kept_after))
     goodput = len(within) / seconds / most
+    refusal = max(0.0, 1 - goodput) * seconds / max(1, len(shed))
     all_p99 = _at(_took(answered), 99)
     codes = Counter(s.code for s in seen)
     rows = [
@@ -157,7 +175,16 @@ def overload(share: float, screen: Screen) -> Section:
             f"{duration(_at(shed, 50))}, {duration(_at(shed, 99))}",
             _told(codes),
         ),
+        (
+            "the same of a bare echo",
+            "",
+            "",
+            "",
+            "",
+            f"{duration(bare)} of the processor a call: would leave {1 - TIMES * capacity * bare:.2f}x",
+        ),
     ]
+    screen.line(f"a call turned away takes {duration(refusal)} of what could be answered, a bare echo {duration(bare)}")
     floors = [
         Floor("overload: goodput of capacity", goodput, 0.9, at_least=True),
         Floor("overload: p99 of admitted calls of that alone", _at(settled, 99) / _at(alone, 99), 3.0),
@@ -173,7 +200,9 @@ def overload(share: float, screen: Screen) -> Section:
         "on a processor of its own, the client on the others, as it takes half as much as the service to be refused "
         f"and would be counted otherwise. Recovery was seen {duration(max(recovery, 0.0))} after the last call, by a "
         "caller that began then; health was asked for every 50 ms and answered within "
-        f"{duration(max(health.seconds))}. Of calls turned away p50 and p99. What a service can do is "
+        f"{duration(max(health.seconds))}. A call that was turned away took {duration(refusal)} of what could be "
+        f"answered; a server of gRPC for Python that says requests again takes {duration(bare)} of the processor for "
+        "each, at the same rate. Of calls turned away p50 and p99. What a service can do is "
         "what it does for callers of whom eight wait for an answer, before or after, whichever is more."
     )
     header = ("load", "answered/s", "p50", "p99", "turned away", "codes")
@@ -189,14 +218,23 @@ def all_at_once(screen: Screen) -> Section:
             seen = flooded(Order(address, products, rate=1e6, seconds=AT_ONCE / 1e6))
             health.stop()
         codes, took = Counter(s.code for s in seen), _took(seen)
+        shed = _took([s for s in seen if s.code == _SHED])
+        late = f"{duration(_at(shed, 50))}, {duration(max(shed))}" if shed else ""
         explained = (codes[_OK] + codes[_SHED]) / AT_ONCE
-        rows.append((name, _told(codes), duration(_at(took, 50)), duration(max(took)), duration(max(health.seconds))))
+        times = duration(_at(took, 50)), duration(max(took)), late, duration(max(health.seconds))
+        rows.append((name, _told(codes), *times))
         screen.line("  ".join(rows[-1]))
         floors.append(Floor(f"{AT_ONCE} {name} calls at once: explained", explained, 1.0, at_least=True))
         true = 1 - health.failures / len(health.seconds)
         floors.append(Floor(f"{AT_ONCE} {name} calls at once: health true", true, 1.0, at_least=True))
     text = f"{AT_ONCE} calls sent at once over one connection, to a service as above."
-    return Section("All at once", text, ("calls", "codes", "p50", "slowest", "health, slowest"), rows, floors)
+    return Section(
+        "All at once",
+        text,
+        ("calls", "codes", "p50", "slowest", "turned away, p50 and slowest", "health, slowest"),
+        rows,
+        floors,
+    )
 
 
 def beside_one_who_wants_all(share: float, screen: Screen) -> Section:
@@ -244,6 +282,12 @@ def _on_first() -> None:
 def _on_others() -> None:
     all_ = os.sched_getaffinity(0)
     os.sched_setaffinity(0, all_ - {min(all_)} or all_)
+
+
+def _processor_seconds(process: int) -> float:
+    """What a process has had of processors."""
+    fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _told(codes: Mapping[str, int]) -> str:
