@@ -261,7 +261,7 @@ def test_external_data_lies_in_the_models_folder(client, tmp_path):
         return path
 
     np.testing.assert_array_equal(client.load(from_onnx(written("weights.bin", offset="4")))(), [1, 2])
-    for outside in ("../weights.bin", str(tmp_path / "weights.bin"), "link.bin", "", "none.bin"):
+    for outside in ("../weights.bin", str(tmp_path / "weights.bin"), "link.bin", "", "none.bin", "a\0b", "a" * 5000):
         with pytest.raises(InvalidGraph, match="is no file in the folder of the model"):
             from_onnx(written(outside))
     for wrong in ({"offset": "8"}, {"length": "12"}):
@@ -277,6 +277,25 @@ def test_external_data_lies_in_the_models_folder(client, tmp_path):
 def test_bytes_that_are_no_model_are_refused(data):
     with pytest.raises(InvalidGraph, match="is no ONNX model"):
         from_onnx(data)
+
+
+def test_functions_that_double_each_other_are_refused_before_they_are_expanded(monkeypatch):
+    monkeypatch.setattr("gradserve.client.importers.onnx.graphs.MOST_NODES", 1 << 62)  # those that are expanded
+    opsets = [helper.make_opsetid("", 20), helper.make_opsetid("own", 1)]
+    bodies = [[helper.make_node("Neg", ["a"], ["b"])]]
+    for k in range(30):
+        chain = (("a", "c"), ("c", "b"))
+        bodies.append([helper.make_node(f"f{k}", [x], [y], domain="own") for x, y in chain])
+    functions = [helper.make_function("own", f"f{k}", ["a"], ["b"], body, opsets) for k, body in enumerate(bodies)]
+    made = model([node("f30", ["x"], domain="own")], [("x", [2])], functions=functions, domains=["own"])
+    with pytest.raises(LimitExceeded, match="more than 50000 nodes, those of functions included"):
+        from_onnx(made)
+
+
+def test_wide_edges_are_refused_before_they_are_made():
+    made = model([node("Pad", ["x", "p"], mode="reflect")], [("x", [3])], initialisers={"p": np.array([1 << 40, 0])})
+    with pytest.raises(LimitExceeded, match="1099511627776 elements are repeated"):
+        from_onnx(made)
 
 
 def test_functions_that_call_themselves_are_refused():

@@ -27,7 +27,7 @@ PROGRAMS = Path(__file__).parent / "programs"
 REPOSITORY = Path(__file__).resolve().parents[3]
 MODULES = ("convolutional", "encoder", "recurrent", "unet", "mixer")
 MODEL = "archive/models/model.json"
-DOUBLE, FLOAT, LONG, BOOL, HALF = 8, 7, 5, 12, 6
+DOUBLE, FLOAT, LONG, BOOL, HALF, COMPLEX = 8, 7, 5, 12, 6, 11
 
 
 def tensor(shape: tuple[int, ...], dtype: int = DOUBLE) -> dict[str, Any]:
@@ -364,6 +364,69 @@ def test_archives_that_declare_too_much_are_refused(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("gradserve.client.importers.aten.archive.MOST_BYTES", 1000)
     with pytest.raises(LimitExceeded, match=r"declares .* bytes; the limit is 1000"):
         from_torch(PROGRAMS / "mixer.pt2")
+
+
+def packed(size: int) -> bytes:
+    """An archive whose program is so many blanks, packed into few bytes."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr(MODEL, b" " * size)
+    return file.getvalue()
+
+
+WIDE, BIG = 1 << 20, 1 << 40
+LARGE = {
+    "a range": one("aten.arange.default", {"end": {"as_int": BIG}}, tensor((BIG,))),
+    "a unit matrix": one("aten.eye.default", {"n": {"as_int": WIDE}}, tensor((WIDE, WIDE))),
+    "a layout": one(
+        "aten.as_strided.default",
+        {"self": of("x"), "size": {"as_ints": [WIDE, WIDE]}, "stride": {"as_ints": [0, 0]}},
+        tensor((WIDE, WIDE)),
+    ),
+    "an edge": one(
+        "aten.replication_pad1d.default", {"self": of("x"), "padding": {"as_ints": [BIG, 0]}}, tensor((2, BIG + 3))
+    ),
+    "what is packed": packed((1 << 26) + 1),
+}
+
+
+@pytest.mark.parametrize("case", LARGE)
+def test_what_is_large_is_refused_before_it_is_made(case: str):
+    with pytest.raises(LimitExceeded, match=r"the limit is|declares"):
+        from_torch(LARGE[case])
+
+
+def test_slices_that_the_program_does_not_name_are_not_made():
+    read = program(
+        [node("aten.unbind.int", {"self": of("x")}, ["y"])],
+        {"x": tensor((1 << 26,)), "y": tensor(())},
+        ["x"],
+        ["y"],
+    )
+    with pytest.raises(Untraceable, match="it gives 67108864 slices here, and 1 in torch"):
+        from_torch(archive(read))
+
+
+def test_places_beside_an_array_are_refused():
+    told = {"self": of("x"), "size": {"as_ints": [3, 3]}, "stride": {"as_ints": [3, 1]}}
+    with pytest.raises(Untraceable, match="it reads beside the array; use views and slices"):
+        from_torch(one("aten.as_strided.default", told, tensor((3, 3))))
+
+
+def test_places_are_those_of_the_layout_that_the_program_tells(embedded: Client):
+    turned = tensor((2, 3)) | {"strides": [{"as_int": 1}, {"as_int": 2}], "storage_offset": {"as_int": 0}}
+    told = {"self": of("x"), "size": {"as_ints": [6]}, "stride": {"as_ints": [1]}}
+    x = np.arange(6.0).reshape(2, 3)
+    for given, expected in ((turned, x.T.ravel()), (tensor((2, 3)), x.ravel())):
+        made = from_torch(one("aten.as_strided.default", told, tensor((6,)), x=given))
+        np.testing.assert_array_equal(embedded.load(made)(x), expected)
+
+
+def test_complex_numbers_do_not_become_real_by_themselves():
+    with pytest.raises(
+        Untraceable, match=r"exp.default 'y' of complex128\[2\].*call it for the real and the imaginary"
+    ):
+        from_torch(one("aten.exp.default", {"self": of("z")}, tensor((2,)), z=tensor((2,), COMPLEX)))
 
 
 def test_the_command_line_makes_a_graph_file(embedded: Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -6,7 +6,8 @@ They are made anew by hand, where torch is installed, by
 
 Each module lies beside this file as programs/NAME.pt2, in float64, and what torch makes of it as NAME.npz: the
 arguments, the loss, and the gradient of every parameter. FOLDER holds programs of single operators that the study of
-torch's own tests has kept (`python -m tests.thirdparty.torch_ops.study --keep FOLDER`): they become operators.zip.
+torch's own tests has kept (`python -m tests.thirdparty.torch_ops.study --keep FOLDER`): those with operators that
+operators.zip does not have go there.
 """
 
 from __future__ import annotations
@@ -168,10 +169,10 @@ def compact(program: bytes) -> bytes:
 
 
 def strip(program: dict[str, Any]) -> None:
-    """Leaves away how arrays lie, of which nothing is read."""
+    """Leaves away what is not read of arrays."""
     graph = program["graph_module"]["graph"]
     for name, told in graph["tensor_values"].items():
-        graph["tensor_values"][name] = {key: told[key] for key in ("dtype", "sizes")}
+        graph["tensor_values"][name] = {key: told[key] for key in ("dtype", "sizes", "strides", "storage_offset")}
 
 
 def torch_folder() -> str:
@@ -206,9 +207,9 @@ def _targets(path: Path) -> set[str]:
     return {node["target"] for node in program["graph_module"]["graph"]["nodes"]}
 
 
-def _covering(programs: dict[Path, set[str]]) -> list[Path]:
-    """Few of these programs, small ones first, that have all operators of all."""
-    found, seen = [], set[str]()
+def _covering(programs: dict[Path, set[str]], seen: set[str]) -> list[Path]:
+    """Few of these programs, small ones first, that have all operators of all but those seen."""
+    found = []
     for path in sorted(programs, key=lambda path: (len(programs[path]), path.stat().st_size, path.name)):
         if not programs[path] <= seen:
             found.append(path)
@@ -217,9 +218,12 @@ def _covering(programs: dict[Path, set[str]]) -> list[Path]:
 
 
 def write_operators(folder: Path) -> None:
-    """The programs of single operators, and their numbers, in one file."""
-    kept = _covering({path: _targets(path) for path in folder.glob("*.pt2")})
-    with zipfile.ZipFile(FOLDER / "operators.zip", "w") as made:
+    """The programs of single operators, and their numbers, go into one file."""
+    with zipfile.ZipFile(FOLDER / "operators.zip") as had:
+        programs = [json.loads(had.read(name)) for name in had.namelist() if name.endswith(".json")]
+    seen = {node["target"] for program in programs for node in program["graph_module"]["graph"]["nodes"]}
+    kept = _covering({path: _targets(path) for path in folder.glob("*.pt2")}, seen)
+    with zipfile.ZipFile(FOLDER / "operators.zip", "a") as made:
         for path in kept:
             program = json.loads(zipfile.ZipFile(path).read("archive/models/model.json"))
             strip(program)

@@ -12,6 +12,7 @@ import io
 import json
 import operator
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,10 @@ from gradserve.numpy.arguments import Unsupported
 
 MOST_BYTES = 1 << 31
 """Of all that is read of an archive."""
+MOST_TEXT = 1 << 26
+"""Bytes of a record."""
+MOST_PACKED = 100
+"""How many times as long as the file what it holds may be; torch packs nothing."""
 _SCHEMA = 8
 _DTYPES = {
     **dict(enumerate(("uint8", "int8", "int16", "int32", "int64"), start=1)),
@@ -48,6 +53,10 @@ class Meta:
     dtype: str
     """NumPy's name of its elements, or torch's where NumPy has none."""
     shape: tuple[int, ...]
+    strides: tuple[int, ...] | None = None
+    """In elements; None where each lies behind the one before."""
+    offset: int = 0
+    """Of the first element."""
 
     @property
     def size(self) -> int:
@@ -64,9 +73,14 @@ class Meta:
         lengths = []
         for each in told["sizes"]:
             if "as_int" not in each:
-                raise InvalidRequest("the program has open lengths; export it without dynamic_shapes")
+                raise InvalidRequest(
+                    "the program has open lengths; export it without dynamic_shapes, "
+                    "or import program.module() with examples"
+                )
             lengths.append(int(each["as_int"]))
-        return Meta(name_of(told["dtype"]), tuple(lengths))
+        steps = [each.get("as_int") for each in told.get("strides") or ()]
+        strides = None if len(steps) != len(lengths) or None in steps else tuple(map(int, steps))
+        return Meta(name_of(told["dtype"]), tuple(lengths), strides, int(_whole(told.get("storage_offset"))))
 
 
 @dataclass(frozen=True)
@@ -80,6 +94,10 @@ class Archive:
     """By their names in the state dict, or those of constants."""
     learned: frozenset[str]
     """The names of parameters that require gradients."""
+
+
+def _whole(told: Mapping[str, Any] | None) -> Any:
+    return (told or {}).get("as_int", 0)
 
 
 def name_of(number: Any) -> str:
@@ -119,25 +137,39 @@ def sound(file: str) -> Iterator[None]:
 
 def _parsed(file: Any, name: str) -> Archive:
     try:
+        length = file.seek(0, io.SEEK_END)
         with zipfile.ZipFile(file) as archive, sound(name):
+            _require_size(archive, name, length)
             return _archive(archive, name)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
         if isinstance(error, GradserveError):
             raise
         raise Malformed(f"{name} is no program that torch.export.save wrote: {error}") from None
 
 
-def _archive(archive: zipfile.ZipFile, name: str) -> Archive:
+def _require_size(archive: zipfile.ZipFile, name: str, length: int) -> None:
     size = sum(entry.file_size for entry in archive.infolist())
     if size > MOST_BYTES:
         raise LimitExceeded("torch_bytes", f"{name} declares {size} bytes; the limit is {MOST_BYTES}")
+    if size > max(MOST_TEXT, MOST_PACKED * length):
+        raise LimitExceeded("torch_bytes", f"{name} declares {size} bytes in a file of {length}")
+
+
+def _json(archive: zipfile.ZipFile, entry: str) -> Any:
+    size = archive.getinfo(entry).file_size
+    if size > MOST_TEXT:
+        raise LimitExceeded("torch_bytes", f"{entry} has {size} bytes; the limit is {MOST_TEXT}")
+    return json.loads(archive.read(entry))
+
+
+def _archive(archive: zipfile.ZipFile, name: str) -> Archive:
     programs = [each for each in archive.namelist() if each.endswith(".json") and "/models/" in each]
     if len(programs) != 1:
         raise Malformed(f"{name} holds {len(programs)} programs; save one by torch.export.save of torch 2.8 or later")
     root = programs[0].partition("models/")[0]
     if _text(archive, f"{root}byteorder", "little") != "little":
         raise Malformed(f"{name} was written on a machine of another order of bytes")
-    program = json.loads(archive.read(programs[0]))
+    program = _json(archive, programs[0])
     version = program["schema_version"]["major"]
     if version != _SCHEMA:
         raise Malformed(f"{name} is of schema {version}, and {_SCHEMA} is read; save it with torch 2.8 or later")
@@ -145,7 +177,7 @@ def _archive(archive: zipfile.ZipFile, name: str) -> Archive:
     for folder, config in _GROUPS:
         if f"{root}{folder}{config}" not in archive.namelist():
             continue
-        for key, payload in json.loads(archive.read(f"{root}{folder}{config}"))["config"].items():
+        for key, payload in _json(archive, f"{root}{folder}{config}")["config"].items():
             arrays[key] = _array(archive, f"{root}{folder}", key, payload)
             if payload["is_param"] and payload["tensor_meta"]["requires_grad"]:
                 learned.add(key)

@@ -44,8 +44,10 @@ Nothing in the file is unpickled. What of torch's own tests passes is told by [T
   data; `wrt=["head.weight"]` chooses other ones.
 - **Derivatives** at kinks are torch's: of `relu` 0 at 0, of equal largest elements the first (`max_pool2d`, `max.dim`)
   or equal shares (`amax`, `maximum`), of `clamp` 1 at its ends. What `detach` returns is not differentiated.
-- **Types** are those that torch gives: float32 unless the module and its arguments are float64. Reals of 16 bits and
-  complex numbers are refused by name.
+- **Types** are those that torch gives: float32 unless the module and its arguments are float64. Reals of 16 bits are
+  refused by name.
+- **Complex numbers** and Fourier transforms are those of [NumPy's functions](NUMPY.md#complex-numbers). Gradients of
+  real losses in z = x + iy are JAX's, df/dx - i df/dy: the conjugates of torch's.
 - **Modes**: what draws random numbers, such as dropout in training, is refused; call `module.eval()`. Normalisation of
   batches in training mode is imported, and the running statistics stay as they are.
 - **Choices and loops** of the program itself (`torch.cond`, `while_loop` of known length, `scan`) become the graph's.

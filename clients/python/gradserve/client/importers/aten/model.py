@@ -81,6 +81,7 @@ class _Program:
     def _arguments(self, signature: Signature, graph: Mapping[str, Any]) -> None:
         """The inputs that the caller gives; what the exporter has fixed is noted."""
         plain = parameter_names(signature.inputs, (PARAMETERS,))
+        self.scope |= dict.fromkeys(_tokens(self.archive.module))
         leaves = iter(signature.given)
         for name, structure in signature.inputs.items():
             own = [next(leaves) for _ in range(trees.count(structure))]
@@ -108,7 +109,7 @@ class _Program:
     def _held(self, wrt: Sequence[str] | None) -> dict[tuple[str, ...], Array]:
         """The arrays that are parameters, entered as inputs; the others become constants."""
         names = dict(_own(self.archive.module))
-        real = {key for key in names.values() if self._array(key).dtype.kind == "f"}
+        real = {key for key in names.values() if self._array(key).dtype.kind in "fc"}
         unknown = [key for key in wrt or () if key not in real]
         if unknown:
             raise InvalidRequest(f"{unknown[0]!r} is none of the module's real arrays: {', '.join(sorted(real))}")
@@ -142,6 +143,8 @@ class _Program:
             ((kind, told),) = spec.items()
             if kind in ("user_output", "loss_output"):
                 found.append(result)
+            elif kind == "token":
+                continue  # which says in what order errors are raised
             elif kind in _WRITTEN:
                 self.notes.append(f"{told[_WRITTEN[kind]]} stays as it is, where the module writes into it")
             elif kind == "user_input_mutation":
@@ -172,6 +175,11 @@ class _Program:
         if result.dtype == np.uint64:
             raise Untraceable(f"{self.name} returns uint64, and no graph does; return int64 or uint32")
         return result.value
+
+
+def _tokens(module: Mapping[str, Any]) -> list[str]:
+    """The inputs that only say in what order things are done, such as the checks of linear systems."""
+    return [spec["token"]["arg"]["name"] for spec in module["signature"]["input_specs"] if "token" in spec]
 
 
 def _own(module: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from gradserve.client.importers.lax.elements import Operand
 
-_DEFAULT = {bool: "bool", int: "int64", float: "float32"}
+_DEFAULT = {bool: "bool", int: "int64", float: "float32", complex: "complex64"}
 
 
 def promoted_dtype(given: Sequence[Any]) -> np.dtype[Any]:
@@ -31,7 +31,9 @@ def _combined(higher: np.dtype[Any] | None, lower: np.dtype[Any] | None) -> np.d
     """The elements of those that count more, unless the others are of a higher category."""
     if higher is None or lower is None:
         return lower if higher is None else higher
-    return lower if _category(lower) > _category(higher) else higher
+    if _category(lower) <= _category(higher):
+        return higher
+    return np.promote_types(higher, lower) if lower.kind == "c" and higher.kind == "f" else lower
 
 
 def _joined(dtypes: Iterable[np.dtype[Any]]) -> np.dtype[Any] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -23,6 +23,8 @@ from gradserve.numpy.recorder import Recorder
 
 MOST_NODES = 200_000
 DEEPEST = 32
+MOST_LENGTH = 1 << 27
+"""Of an axis, for which tables of places are made."""
 _FRAME = re.compile(r'File "(.+?)", line (\d+)')
 _LIBRARY = re.compile(r"[\\/](site|dist)-packages[\\/](torch|functorch)[\\/]|[\\/]gradserve[\\/]client[\\/]")
 _PREFIXES = ("torch.ops.", "torch._ops.")
@@ -59,6 +61,9 @@ class Reader:
 
     def _read(self, g: Recorder, graph: Mapping[str, Any], node: Mapping[str, Any], scope: dict[str, Any]) -> None:
         operation = _operation(node["target"])
+        if operation == "higher_order.with_effects":
+            node = _without_token(node, scope)
+            operation = _operation(node["target"])
         names = list(_names(node["outputs"]))
         origin, operands = origin_of(node["metadata"].get("stack_trace")), list[Any]()
         called = f"{operation} {node.get('name') or ''!r}"
@@ -72,7 +77,9 @@ class Reader:
             dtypes = [None if meta is None else np.dtype(meta.dtype) for meta in _taken(metas)]
             shapes = [None if meta is None else meta.shape for meta in metas]
             try:
-                made = translate(Node(g, self, operation, dtypes, shapes, scope), *given, **named)
+                made = translate(
+                    Node(g, self, operation, dtypes, shapes, scope, _layouts(graph, node)), *given, **named
+                )
             except ConstraintError as error:  # of shapes that do not broadcast, which no op was asked for yet
                 raise ValueError(error.description) from None
             results = [made] if isinstance(made, Value | Operand) or made is None else list(made)
@@ -96,6 +103,8 @@ class Reader:
         ((kind, value),) = told.items()
         if kind in _PLAIN:
             return _numbers(value)
+        if kind == "as_complex":
+            return complex(_numbers(value["real"]), _numbers(value["imag"]))
         if kind == "as_none":
             return None
         if kind == "as_tensor":
@@ -129,6 +138,14 @@ def _operation(target: str) -> str:
     return target.removeprefix("aten.")
 
 
+def _without_token(node: Mapping[str, Any], scope: dict[str, Any]) -> Mapping[str, Any]:
+    """An operator that is done in the order that a token says, by itself; the token goes on."""
+    _, operator, *inputs = node["inputs"]
+    token, *outputs = node["outputs"]
+    scope[token["as_tensor"]["name"]] = None
+    return {**node, "target": operator["arg"]["as_operator"], "inputs": inputs, "outputs": outputs}
+
+
 def _names(outputs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """The names of the values that a node makes."""
     for each in outputs:
@@ -146,11 +163,27 @@ def _names(outputs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 def _metas(values: Mapping[str, Any], names: Sequence[str]) -> list[Meta | None]:
     """What the program tells of a node's results."""
     try:
-        return [Meta.of(values[name]) if name in values else None for name in names]
+        return [_bounded(Meta.of(values[name])) if name in values else None for name in names]
     except InvalidRequest:
         raise Unsupported(
             "the shape of its result depends on numbers", "choose by torch.where instead of x[mask]"
         ) from None
+
+
+def _bounded(meta: Meta) -> Meta:
+    if any(length > MOST_LENGTH for length in meta.shape):
+        raise LimitExceeded("torch_length", f"an array has an axis of {max(meta.shape)}; the limit is {MOST_LENGTH}")
+    return meta
+
+
+def _layouts(graph: Mapping[str, Any], node: Mapping[str, Any]) -> Callable[[int], Meta]:
+    """How the tensors that a node is given lie, by their numbers."""
+
+    def layout(number: int) -> Meta:
+        names = [each["arg"]["as_tensor"]["name"] for each in node["inputs"] if "as_tensor" in each["arg"]]
+        return Meta.of(graph["tensor_values"][names[number]])
+
+    return layout
 
 
 def _taken(metas: Sequence[Meta | None]) -> list[Meta | None]:
@@ -176,9 +209,11 @@ def _filled(results: Sequence[Any], count: int) -> list[Any]:
 
 def _result(g: Recorder, made: Value | Operand, meta: Meta | None, dtype: np.dtype[Any] | None) -> Operand:
     """A result with the elements that the program tells; of another shape it is none."""
-    assert meta is not None
-    assert dtype is not None
+    if meta is None or dtype is None:  # a number of the program's, such as .item()
+        return made if isinstance(made, Operand) else Operand(made, np.dtype(made.type.element_type.dtype))
     if isinstance(made, Value):
+        if made.type.is_complex and dtype.kind != "c":
+            raise ValueError(f"it gives {made.type} here, and {dtype} in torch")
         value = finished(g, made, dtype) if dtype.kind != "b" else made
         made = Operand(value, dtype)
     if made.shape != meta.shape or made.dtype != dtype:

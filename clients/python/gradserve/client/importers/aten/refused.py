@@ -4,8 +4,8 @@ from __future__ import annotations
 
 _RANDOM = "give the random numbers as an argument"
 _DROPOUT = "call module.eval() before, which leaves dropout out, or give its mask as an argument"
+_HERMITIAN = "use torch.linalg.eigh of a symmetric matrix: eigenvectors of general ones are no op of graphs"
 _BY_NUMBERS = "compute it beforehand: the shape of its result depends on numbers"
-_SPECTRAL = "write it by real matrices of cosines and sines, or in NumPy by np.fft"
 
 WAYS_ROUND: dict[str, str] = {
     **dict.fromkeys(("rand", "randn", "randint", "randperm", "normal", "uniform", "multinomial"), _RANDOM),
@@ -14,11 +14,10 @@ WAYS_ROUND: dict[str, str] = {
     "_standard_gamma": _RANDOM,
     **dict.fromkeys(("native_dropout", "bernoulli", "dropout", "alpha_dropout", "feature_dropout"), _DROPOUT),
     **dict.fromkeys(("nonzero", "masked_select", "unique_dim", "_unique2", "unique_consecutive"), _BY_NUMBERS),
-    **dict.fromkeys(("bincount", "repeat_interleave", "nonzero_static"), _BY_NUMBERS),
-    **dict.fromkeys(("as_strided", "as_strided_scatter"), "use views, slices and torch.gather, which say no layout"),
-    **dict.fromkeys(("_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa"), "leave antialias out"),
-    "_local_scalar_dense": "leave .item(), float(x) and int(x) out: a tensor without axes is a number",
-    **dict.fromkeys(("_fft_r2c", "_fft_c2r", "_fft_c2c", "stft", "istft"), _SPECTRAL),
+    **dict.fromkeys(("bincount", "repeat_interleave"), _BY_NUMBERS),
+    **dict.fromkeys(("_linalg_eigvals", "linalg_eig", "linalg_eigvals"), _HERMITIAN),
+    "geqrf": "use torch.linalg.qr: what lies below R is read by nothing but householder_product",
+    **dict.fromkeys(("linalg_ldl_factor_ex", "linalg_ldl_factor", "linalg_ldl_solve"), "use torch.linalg.solve"),
 }
 """What to do instead, by operators."""
 

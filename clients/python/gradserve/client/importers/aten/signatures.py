@@ -79,7 +79,7 @@ def _given(specs: Sequence[Mapping[str, Any]]) -> Iterator[Given]:
             if kind != "as_tensor":
                 raise InvalidRequest(f"the program takes {kind.removeprefix('as_')}; export it with tensors alone")
             yield value["name"], None
-        elif kind in ("custom_obj", "token"):
+        elif kind == "custom_obj":
             raise InvalidRequest(f"the program takes a {kind}, which no graph does; export it without")
 
 

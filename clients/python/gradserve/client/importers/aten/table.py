@@ -12,11 +12,13 @@ from gradserve.client.importers.aten.promotion import promoted_dtype
 from gradserve.client.importers.lax.elements import Operand, converted, held
 from gradserve.client.importers.lax.known import folded, known_array
 from gradserve.ir.builder import Value
+from gradserve.ir.errors import LimitExceeded
 from gradserve.ir.types import Array
 from gradserve.numpy.arguments import Unsupported
 from gradserve.numpy.recorder import Recorder
 
 if TYPE_CHECKING:
+    from gradserve.client.importers.aten.archive import Meta
     from gradserve.client.importers.aten.reading import Reader
 
 Result: TypeAlias = "Value | Operand | Sequence[Value | Operand | None] | None"
@@ -25,6 +27,8 @@ Given: TypeAlias = "Operand | bool | int | float"
 """What stands where ATen takes a tensor or a number."""
 Translate = Callable[..., Result]
 
+MOST_KNOWN = 1 << 26
+"""Elements of an array that is made while importing."""
 TRANSLATORS: dict[str, Translate] = {}
 """By the names of operators: `add` for all of its overloads, `max.dim` for one."""
 
@@ -60,6 +64,8 @@ class Node:
     """The elements of the results, as the program tells them."""
     shapes: Sequence[tuple[int, ...] | None]
     scope: dict[str, Any]
+    layout: Callable[[int], Meta]
+    """How the tensor operand of that number lies in memory, as the program tells."""
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -84,6 +90,8 @@ class Node:
         """x with the elements of the first result, or with others."""
         wanted = self.dtype if dtype is None else dtype
         if isinstance(x, Operand):
+            if x.is_complex and wanted.kind not in "cb":
+                raise self.refuse("complex numbers would become real", "call it for the real and the imaginary part")
             return converted(self.g, x, wanted) if x.dtype != wanted else x.value
         return self.g.constant(np.asarray(x).astype(held(wanted).dtype))
 
@@ -103,6 +111,16 @@ class Node:
     def refuse(self, problem: str, instead: str) -> Unsupported:
         """What is to be raised where no graph can say what is asked for."""
         return Unsupported(problem, instead)
+
+
+def require_small(count: int) -> None:
+    """What is known while importing, such as a table of places, has no more elements than this.
+
+    Raises:
+        LimitExceeded: it has.
+    """
+    if count > MOST_KNOWN:
+        raise LimitExceeded("torch_constant_elements", f"{count} elements would be known; the limit is {MOST_KNOWN}")
 
 
 def axis_in(axis: int, rank: int) -> int:

@@ -128,10 +128,14 @@ def _external(tensor: TensorProto, folder: Path | None) -> Array:
     if folder is None:
         raise InvalidGraph(f"tensor {tensor.name!r} lies in a file of its own; give the path of the model, not a proto")
     told = {entry.key: entry.value for entry in tensor.external_data}
-    root = folder.resolve()
-    path = (root / told.get("location", "")).resolve()
-    if not path.is_relative_to(root) or not path.is_file():
-        raise InvalidGraph(f"tensor {tensor.name!r}: {told.get('location')!r} is no file in the folder of the model")
+    root, location = folder.resolve(), told.get("location", "")
+    try:
+        path = (root / location).resolve()
+        beside = path.is_relative_to(root) and path.is_file()
+    except (ValueError, OSError):  # what cannot be a path at all
+        beside = False
+    if not beside:
+        raise InvalidGraph(f"tensor {tensor.name!r}: {location[:80]!r} is no file in the folder of the model")
     size = bytes_of(tensor)
     offset, length = (_number(tensor, told.get(key, default)) for key, default in (("offset", 0), ("length", size)))
     if length != size or offset + length > path.stat().st_size:

@@ -17,7 +17,7 @@ from gradserve.client.importers.lax.elements import Operand, finished, held
 from gradserve.client.importers.lax.known import folded
 from gradserve.client.importers.onnx import schemas
 from gradserve.client.importers.onnx.elements import Elements
-from gradserve.client.importers.onnx.reading import require_texts
+from gradserve.client.importers.onnx.reading import DEEPEST, MOST_NODES, require_texts
 from gradserve.client.importers.onnx.refused import ELSE, WAYS_ROUND
 from gradserve.client.importers.onnx.table import TRANSLATORS, Node, Result, Translator
 from gradserve.ir.builder import Value
@@ -26,9 +26,6 @@ from gradserve.ir.graph import Literal, Origin
 from gradserve.ir.types import Array
 from gradserve.numpy.arguments import Unsupported
 from gradserve.numpy.recorder import Recorder
-
-MOST_NODES = 50_000
-DEEPEST = 32
 
 
 @dataclass

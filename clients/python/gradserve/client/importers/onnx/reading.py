@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from google.protobuf.message import DecodeError
-from onnx import FunctionProto, GraphProto, ModelProto
+from onnx import FunctionProto, GraphProto, ModelProto, NodeProto
 
 from gradserve.client.importers.onnx.elements import MOST_BYTES, bytes_of
 from gradserve.ir.errors import InvalidGraph, LimitExceeded
 
+MOST_NODES = 50_000
+DEEPEST = 32
+"""Graphs within graphs, and functions that call functions."""
 OLDEST = 13
 """The oldest operator set that is taken."""
 
@@ -68,6 +71,25 @@ def _parsed(data: bytes, name: str) -> ModelProto:
     return model
 
 
+def _require_few(nodes: Sequence[NodeProto], functions: Mapping[tuple[str, str], FunctionProto]) -> None:
+    """Refuses a model that its own functions, which call each other, make too large, before any is expanded."""
+    sizes: dict[tuple[str, str], int] = {}
+
+    def size(body: Sequence[NodeProto], within: tuple[tuple[str, str], ...]) -> int:
+        total = len(body)
+        for node in body:
+            key = (node.domain, node.op_type)
+            if key not in functions or key in within or len(within) >= DEEPEST:
+                continue  # what calls itself, or is too deep, is refused where it is expanded
+            if key not in sizes:
+                sizes[key] = size(functions[key].node, (*within, key))
+            total += sizes[key]
+        return total
+
+    if functions and size(nodes, ()) > MOST_NODES:
+        raise LimitExceeded("onnx_nodes", f"the model has more than {MOST_NODES} nodes, those of functions included")
+
+
 def _looked_at(model: ModelProto, name: str, folder: Path | None) -> Model:
     opsets = {("" if each.domain == "ai.onnx" else each.domain): each.version for each in model.opset_import}
     version = opsets.get("")
@@ -83,4 +105,5 @@ def _looked_at(model: ModelProto, name: str, folder: Path | None) -> Model:
     if size > MOST_BYTES:
         raise LimitExceeded("initialiser_bytes", f"the initialisers of {name} declare {size} bytes of {MOST_BYTES}")
     functions = {(each.domain, each.name): each for each in model.functions}
+    _require_few(model.graph.node, functions)
     return Model(model.graph, opsets, functions, name, folder)

@@ -31,6 +31,13 @@ def from_stablehlo(source: Any, /, *, most: int | None = None, names: tuple[str,
         return imported(load_text(source), source.name, most, names)
     if hasattr(source, "mlir_module"):
         source = source.mlir_module()
+    if isinstance(source, bytes | bytearray):
+        from gradserve.ir.errors import InvalidGraph
+
+        raise InvalidGraph(
+            "the bytes of Exported.serialize hold MLIR's bytecode, which is not read; "
+            "take the text, as exported.mlir_module() gives it"
+        )
     if not isinstance(source, str):
         raise TypeError(f"the text of a program is wanted, or the path of a file, not a {type(source).__name__}")
     return imported(source, "stablehlo", most, names)

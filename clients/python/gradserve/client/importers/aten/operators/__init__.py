@@ -6,7 +6,10 @@ from gradserve.client.importers.aten.operators import (
     control,
     creation,
     elementwise,
+    factors,
+    grids,
     indexing,
+    layouts,
     linalg,
     losses,
     movement,
@@ -16,7 +19,9 @@ from gradserve.client.importers.aten.operators import (
     products,
     reductions,
     resizing,
+    segments,
     special,
+    spectral,
 )
 
 __all__ = [
@@ -25,7 +30,10 @@ __all__ = [
     "control",
     "creation",
     "elementwise",
+    "factors",
+    "grids",
     "indexing",
+    "layouts",
     "linalg",
     "losses",
     "movement",
@@ -35,5 +43,7 @@ __all__ = [
     "products",
     "reductions",
     "resizing",
+    "segments",
     "special",
+    "spectral",
 ]

@@ -59,7 +59,7 @@ def _shift(n: Node, x: Given, y: Given) -> Result:
 @translates("isnan", "isinf", "isposinf", "isneginf")
 def _is(n: Node, x: Operand) -> Result:
     """Whether x is not a number, or infinite."""
-    if not x.is_float:
+    if x.is_whole:
         return n.g.zeros(n.g.ne(x.value, x.value).type)
     return _TESTS[n.name](x.value)
 

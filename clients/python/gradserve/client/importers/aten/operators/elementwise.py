@@ -8,15 +8,16 @@ import numpy as np
 
 from gradserve.client.importers.aten.table import Given, Node, Result, Scalar, translates
 from gradserve.client.importers.lax import elementwise as lax
-from gradserve.client.importers.lax.elements import Operand, bits_of
+from gradserve.client.importers.lax.bits import nextafter
+from gradserve.client.importers.lax.elements import Operand, bits_of, converted
 from gradserve.ir.builder import Value
 from gradserve.numpy import elementwise, logic, probability, special, ufuncs
 
 _REAL = {
     **{name: name for name in ("exp", "expm1", "log", "log1p", "sin", "cos", "tan", "asin", "acos", "atan")},
     **{name: name for name in ("sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "sqrt", "erf", "erfc", "digamma")},
-    **{"sigmoid": "logistic", "erfinv": "erfinv", "lgamma": "gammaln", "special_erfcx": "erfcx"},
-    **{"special_expit": "logistic", "special_ndtr": "ndtr"},
+    **{"erfinv": "erfinv", "lgamma": "gammaln", "special_erfcx": "erfcx"},
+    **{"special_ndtr": "ndtr"},
 }
 """Functions of real numbers that are one op; integers become reals first."""
 _COMPOSED: dict[str, Callable[[Value], Value]] = {
@@ -60,6 +61,12 @@ for _name, _function in _ROUNDED.items():
 def _signed(n: Node, x: Operand) -> Result:
     """x turned round, without its sign, or its sign alone."""
     return lax.ELEMENTWISE["sign" if n.name == "sgn" else n.name](n.g, x) if x.dtype.kind != "b" else x.value
+
+
+@translates("sigmoid", "special_expit")
+def _sigmoid(n: Node, x: Operand) -> Result:
+    """1 / (1 + exp(-x))."""
+    return lax.logistic(n.g, n.operand(x))
 
 
 @translates("rsqrt")
@@ -151,7 +158,7 @@ def _remainder(n: Node, x: Given, y: Given) -> Result:
 @translates("pow", "float_power")
 def _pow(n: Node, x: Given, y: Given) -> Result:
     """x to the power of y."""
-    if n.dtype.kind == "f":
+    if n.dtype.kind in "fc":
         if isinstance(y, int) and isinstance(x, Operand) and 0 <= y <= 4:
             return lax.integer_pow(n.g, n.operand(x), int(y)) if y else n.g.full(n.operand(x).value.type, 1)
         return ufuncs.power(*n.g.align([n.of(x), n.of(y)]))
@@ -210,6 +217,8 @@ def _nan_to_num(
     n: Node, x: Operand, nan: float | None = None, posinf: float | None = None, neginf: float | None = None
 ) -> Result:
     """x with numbers in the place of those that are not finite."""
+    if x.is_complex:
+        raise n.refuse("it is of complex numbers", "call it for the real and the imaginary part")
     return elementwise.nan_to_num(x.value, True, nan or 0.0, posinf, neginf) if x.is_float else x.value
 
 
@@ -229,8 +238,25 @@ def _addc(n: Node, x: Operand, a: Operand, b: Operand, value: Scalar = 1) -> Res
 
 @translates("_to_copy", "to", "_to_dense", "prims.convert_element_type", "convert_element_type")
 def _to_copy(n: Node, x: Operand, dtype: np.dtype[np.generic] | None = None) -> Result:
-    """x with other elements."""
-    return n.operand(x)
+    """x with other elements; of complex numbers that become real the imaginary part is lost."""
+    return converted(n.g, x, n.dtype)
+
+
+@translates("nextafter")
+def _nextafter(n: Node, x: Given, y: Given) -> Result:
+    """The number after x on the way to y; the derivative in x is 1."""
+    g = n.g
+    a, b = (Operand(each, n.dtype) for each in g.align([n.of(x), n.of(y)]))
+    found = nextafter(g, a, b)
+    finite = g.logical_and(g.is_finite(a.value), g.is_finite(found))
+    step = g.stop_gradient(g.select(finite, g.sub(found, a.value), 0.0))
+    return g.select(finite, g.add(a.value, step), found)
+
+
+@translates("_local_scalar_dense")
+def _item(n: Node, x: Operand) -> Result:
+    """The one element of x."""
+    return n.g.reshape(x.value, ())
 
 
 @translates("frexp")

@@ -10,14 +10,14 @@ import numpy as np
 from gradserve.client.importers.aten.table import Given, Node, Result, axis_in, translates
 from gradserve.client.importers.lax.elements import Operand
 from gradserve.client.importers.lax.indexing import Combine
-from gradserve.client.importers.lax.movement import along, numbers
+from gradserve.client.importers.lax.movement import along, numbers, stack
 from gradserve.client.importers.lax.places import grid, scattered
 from gradserve.ir.builder import Value
 from gradserve.ir.types import ElementType
-from gradserve.numpy import indexing
+from gradserve.numpy import indexing, ufuncs
 
-_COMBINED: dict[str, Combine] = {"sum": "add", "add": "add", "prod": "mul", "multiply": "mul", "amax": "max"}
-_COMBINED |= {"amin": "min"}
+COMBINED: dict[str, Combine] = {"sum": "add", "add": "add", "prod": "mul", "multiply": "mul", "amax": "max"}
+COMBINED |= {"amin": "min"}
 
 
 def _row(n: Node, x: Operand) -> Operand:
@@ -59,12 +59,14 @@ def _index_put(
 ) -> Result:
     """x with elements written or added at positions along several axes."""
     g = n.g
-    masks = [k for k, each in enumerate(indices) if each is not None and each.dtype.kind == "b"]
-    if len(indices) == len(masks) == values.value.type.size == 1 and not accumulate:
-        mask = indices[0]
-        assert mask is not None
-        wide = g.reshape(mask.value, (*mask.shape, *(1,) * (x.rank - mask.rank)))
-        return g.select(g.broadcast(wide, x.shape), g.reshape(n.of(values), ()), x.value)
+    (mask, *others), new = indices, n.of(values)
+    if mask is not None and mask.dtype.kind == "b" and not others:
+        # What is the same for all elements that are chosen may be written without knowing how many these are.
+        one = g.reshape(new, ()) if new.type.size == 1 else new
+        if one.type.rank <= x.rank - mask.rank:
+            wide = g.broadcast(g.reshape(mask.value, (*mask.shape, *(1,) * (x.rank - mask.rank))), x.shape)
+            written = g.broadcast(one, x.shape)
+            return g.select(wide, g.add(x.value, written) if accumulate else written, x.value)
     keys = _keys(n, indices)
     axes = [k for k, key in enumerate(keys) if isinstance(key, Value)]
     rest = [k for k in range(x.rank) if k not in axes]
@@ -73,7 +75,7 @@ def _index_put(
     together = axes == list(range(axes[0], axes[0] + len(axes)))
     at = axes[0] if together else 0
     shape = (*(x.shape[k] for k in rest[:at]), *lead, *(x.shape[k] for k in rest[at:]))
-    new = g.broadcast(n.of(values), shape)
+    new = g.broadcast(new, shape)
     order = [*range(at, at + len(lead)), *range(at), *range(at + len(lead), len(shape))]
     ordered = Operand(_permuted(n, new, order), x.dtype)
     front = Operand(_permuted(n, x.value, [*axes, *rest]), x.dtype)
@@ -100,6 +102,35 @@ def _take(n: Node, x: Operand, index: Operand) -> Result:
     """The elements at positions among all in a row."""
     flat = n.g.reshape(x.value, (math.prod(x.shape),))
     return n.g.emit("gather", flat, n.g.convert(index.value, ElementType.INT64), axis=0)
+
+
+@translates("put")
+def _put(n: Node, x: Operand, index: Operand, source: Operand, accumulate: bool = False) -> Result:
+    """x with elements written or added at positions among all in a row."""
+    g, count = n.g, index.value.type.size
+    flat = Operand(g.reshape(x.value, (math.prod(x.shape),)), x.dtype)
+    line = g.reshape(g.convert(index.value, ElementType.INT64), (count,))
+    new = Operand(g.reshape(n.of(source), (count,)), x.dtype)
+    return g.reshape(scattered(g, flat, [line], new, "add" if accumulate else "set"), x.shape)
+
+
+@translates("nonzero_static")
+def _nonzero_static(n: Node, x: Operand, *, size: int, fill_value: int = -1) -> Result:
+    """Where the first so many elements are that are not zero; behind them one number."""
+    g, count = n.g, math.prod(x.shape)
+    some = g.convert(g.reshape(n.of(x, np.dtype(np.bool_)), (count,)), ElementType.INT32)
+    order = g.argsort(g.sub(1, some), axis=0)
+    total = g.convert(g.reduce_sum(some, axes=(0,)), ElementType.INT64)
+    rows = numbers(g, size)
+    within = g.lt(rows, total)
+    flat = g.emit("gather", order, g.minimum(rows, max(count - 1, 0)), axis=0)
+    found, behind = [], count
+    for length in x.shape:
+        behind //= max(length, 1)
+        row = ufuncs.floor_divide(flat, g.full(flat.type, max(behind, 1)))
+        own = g.remainder(row, g.full(flat.type, max(length, 1)))
+        found.append(Operand(g.select(within, own, fill_value), np.dtype(np.int64)))
+    return stack(g, found, 1) if found else g.zeros(flat.type.with_shape((size, 0)))
 
 
 @translates("embedding")
@@ -149,7 +180,7 @@ def _scatter(n: Node, x: Operand, dim: int, index: Operand, src: Given, reduce: 
     new = n.of(src)
     if not isinstance(src, Operand) or n.operation.endswith("value"):
         new = n.g.broadcast(new, index.shape)
-    combine: Combine = "add" if n.name == "scatter_add" else "set" if reduce is None else _COMBINED[reduce]
+    combine: Combine = "add" if n.name == "scatter_add" else "set" if reduce is None else COMBINED[reduce]
     return _scatter_at(n, x, dim, index, new, combine)
 
 
@@ -164,7 +195,7 @@ def _scatter_reduce(
         hit = _scatter_at(n, Operand(g.zeros(x.value.type), x.dtype), dim, index, _ones(n, index), "add")
         base = Operand(g.select(g.gt(hit, 0), n.of(identity), x.value), x.dtype)
     if reduce != "mean":
-        return _scatter_at(n, base, dim, index, n.of(src), _COMBINED[reduce])
+        return _scatter_at(n, base, dim, index, n.of(src), COMBINED[reduce])
     sums = _scatter_at(n, base, dim, index, n.of(src), "add")
     start = Operand(g.full(x.value.type, 1 if include_self else 0), x.dtype)
     counts = _scatter_at(n, start, dim, index, _ones(n, index), "add")

@@ -14,11 +14,18 @@ from gradserve.numpy import decompositions, systems
 @translates("linalg_inv_ex", "inverse")
 def _inverse(n: Node, x: Operand, *, check_errors: bool = False) -> Result:
     """The inverse of matrices, and zero in the place of what went wrong: singular ones are refused."""
-    return [systems.inv(x.value), *_no_info(n)]
+    return [systems.inv(x.value), *no_info(n)]
 
 
-def _no_info(n: Node) -> list[Value]:
-    return [n.g.broadcast(n.of(0, n.dtypes[1]), n.shapes[1] or ())] if n.dtypes[1:] else []
+def no_info(n: Node, at: int = 1) -> list[Value]:
+    """Zero where the program has a result that tells what went wrong."""
+    return [n.g.broadcast(n.of(0, n.dtypes[at]), n.shapes[at] or ())] if n.dtypes[at:] else []
+
+
+def conjugate_transpose(n: Node, x: Value) -> Value:
+    """The conjugate of the transpose."""
+    turned = lax.transposed(n.g, x)
+    return n.g.conj(turned) if x.type.is_complex else turned
 
 
 @translates("_linalg_det", "linalg_det", "det")
@@ -37,19 +44,19 @@ def _slogdet(n: Node, x: Operand) -> Result:
 @translates("linalg_cholesky_ex", "cholesky")
 def _cholesky(n: Node, x: Operand, upper: bool = False, *, check_errors: bool = False) -> Result:
     """The triangular factor of matrices; those that are not positive definite are refused."""
-    return [systems.cholesky(_symmetric(n, x.value, upper), upper), *_no_info(n)]
+    return [systems.cholesky(_symmetric(n, x.value, upper), upper), *no_info(n)]
 
 
 def _of_triangle(n: Node, x: Value, upper: bool) -> Value:
-    """The symmetric matrix of one triangle, which is not differentiated."""
+    """The Hermitian matrix of one triangle, which is not differentiated."""
     kept = (np.triu if upper else np.tril)(np.ones(x.shape[-2:], np.bool_))
-    return n.g.stop_gradient(n.g.select(n.g.constant(kept), x, lax.transposed(n.g, x)))
+    return n.g.stop_gradient(n.g.select(n.g.constant(kept), x, conjugate_transpose(n, x)))
 
 
 def _symmetric(n: Node, x: Value, upper: bool) -> Value:
-    """The symmetric matrix of one triangle, whose derivative torch lays on both."""
+    """The Hermitian matrix of one triangle, whose derivative torch lays on both."""
     g = n.g
-    mean = g.mul(g.add(x, lax.transposed(g, x)), 0.5)
+    mean = g.mul(g.add(x, conjugate_transpose(n, x)), 0.5)
     return g.add(_of_triangle(n, x, upper), g.sub(mean, g.stop_gradient(mean)))
 
 
@@ -64,7 +71,7 @@ def _solve(n: Node, a: Operand, b: Operand, *, left: bool = True, check_errors: 
     else:
         turned = systems.solve(lax.transposed(g, a.value), lax.transposed(g, right))
         found = lax.transposed(g, turned)
-    return [g.reshape(found, n.shape), None, None, None]
+    return [g.reshape(found, n.shape), None, None, *no_info(n, 3)]
 
 
 @translates("linalg_solve_triangular", "triangular_solve")
@@ -124,6 +131,20 @@ def _matrix_exp(n: Node, x: Operand) -> Result:
 @translates("linalg_pinv")
 def _pinv(n: Node, x: Operand, *, atol: object = None, rtol: object = None, hermitian: bool = False) -> Result:
     """The pseudo-inverse of matrices."""
-    if atol is not None or rtol is not None or hermitian:
-        raise n.refuse("its tolerance is told, or it reads one triangle", "leave atol, rtol and hermitian out")
-    return decompositions.pinv(x.value)
+    least, share = (_told(n, each, name) for each, name in ((atol, "atol"), (rtol, "rtol")))
+    if least:
+        raise n.refuse("its tolerance is no share of the largest singular value", "give rtol instead of atol")
+    matrix = _symmetric(n, x.value, False) if hermitian else x.value
+    if not share:
+        share = max(x.shape[-2:]) * float(np.finfo(x.dtype).eps) if least is None or share is None else 0.0
+    return decompositions.pinv(matrix, share)
+
+
+def _told(n: Node, tolerance: object, name: str) -> float | None:
+    """A tolerance that is known, of all matrices the same."""
+    if not isinstance(tolerance, Operand):
+        return None if tolerance is None else float(tolerance)  # type: ignore[arg-type]
+    known = n.known(tolerance)
+    if known is None or not known.size or np.any(known != known.flat[0]):
+        raise n.refuse(f"its {name} is computed, or differs between matrices", f"give {name} as a number")
+    return float(known.flat[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +12,7 @@ from gradserve.client.importers.lax import movement as lax
 from gradserve.client.importers.lax.elements import Operand
 from gradserve.client.importers.lax.movement import part, permute
 from gradserve.ir.builder import Value
+from gradserve.ir.types import Array
 from gradserve.numpy import matrices, repeating, shaping
 
 
@@ -22,8 +24,18 @@ def _reshape(n: Node, x: Operand, *shape: object, **named: object) -> Result:
     return n.g.reshape(x.value, n.shape)
 
 
-@translates("clone", "alias", "contiguous", "detach_copy", "lift_fresh_copy", "lift", "view_as", "positive", "conj")
-@translates("alias_copy", "_conj", "real", "resolve_conj", "resolve_neg", "_neg_view", "lift_fresh")
+@translates("resize", "resize_as")
+def _resize(n: Node, x: Operand, *size: object, **named: object) -> Result:
+    """The first elements of x in another shape."""
+    count = math.prod(n.shape)
+    if count > x.value.type.size:
+        raise n.refuse("it has more elements than the array", "join arrays by torch.cat")
+    flat = n.g.reshape(x.value, (x.value.type.size,))
+    return n.g.reshape(part(n.g, flat, 0, 0, count), n.shape)
+
+
+@translates("clone", "alias", "contiguous", "detach_copy", "lift_fresh_copy", "lift", "view_as", "positive")
+@translates("alias_copy", "resolve_conj", "resolve_neg", "_neg_view", "lift_fresh")
 def _same(n: Node, x: Operand) -> Result:
     """x."""
     return x
@@ -32,7 +44,7 @@ def _same(n: Node, x: Operand) -> Result:
 @translates("detach")
 def _detach(n: Node, x: Operand) -> Result:
     """x, which is not differentiated."""
-    return n.g.stop_gradient(x.value) if x.is_float else x
+    return x if x.is_whole else n.g.stop_gradient(x.value)
 
 
 @translates("copy")
@@ -100,6 +112,8 @@ def _split(n: Node, x: Operand, size: int, dim: int = 0) -> Result:
 @translates("unbind", "unbind_copy")
 def _unbind(n: Node, x: Operand, dim: int = 0) -> Result:
     """The slices along an axis, without it."""
+    if x.shape[axis_in(dim, x.rank)] != len(n.shapes):
+        raise ValueError(f"it gives {x.shape[axis_in(dim, x.rank)]} slices here, and {len(n.shapes)} in torch")
     return lax.unstack(n.g, x, axis_in(dim, x.rank))
 
 
@@ -140,7 +154,7 @@ def _select_scatter(n: Node, x: Operand, new: Operand, dim: int, index: int) -> 
     axis = axis_in(dim, x.rank)
     at = index % x.shape[axis]
     shape = tuple(1 if k == axis else length for k, length in enumerate(x.shape))
-    return _put(n, x, n.g.reshape(n.of(new), shape), axis, range(at, at + 1))
+    return put(n, x, n.g.reshape(n.of(new), shape), axis, range(at, at + 1))
 
 
 @translates("slice_scatter")
@@ -149,14 +163,14 @@ def _slice_scatter(
 ) -> Result:
     """x with other elements in the place of a slice."""
     axis = axis_in(dim, x.rank)
-    return _put(n, x, n.of(new), axis, range(*_span(x.shape[axis], start, end), step))
+    return put(n, x, n.of(new), axis, range(*_span(x.shape[axis], start, end), step))
 
 
-def _put(n: Node, x: Operand, new: Value, axis: int, places: range) -> Value:
-    """x with new slices at these places along an axis."""
+def put(n: Node, x: Operand, new: Value, axis: int, places: Sequence[int] | Array) -> Value:
+    """x with new slices at these places along an axis; of equal places the last one counts."""
     g, length = n.g, x.shape[axis]
     source = np.full(length, -1)
-    source[places.start : places.stop : places.step] = np.arange(len(places))
+    source[np.asarray(places, np.int64)] = np.arange(len(places))
     if not len(places):
         return x.value
     taken = g.emit("gather", new, g.constant(np.maximum(source, 0)), axis=axis)

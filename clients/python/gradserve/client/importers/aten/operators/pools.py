@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gradserve.client.importers.aten.table import Node, Result, translates
+from gradserve.client.importers.aten.table import Node, Result, require_small, translates
 from gradserve.client.importers.lax import ordering
 from gradserve.client.importers.lax.elements import Operand
+from gradserve.client.importers.lax.places import scattered
 from gradserve.client.importers.lax.pools import Frame, ceiling
 from gradserve.client.importers.lax.reductions import identity
 from gradserve.ir.builder import Value
@@ -64,9 +65,25 @@ def _max_pool(
     return [found, where]
 
 
+@translates("max_pool2d_with_indices_backward")
+def _max_pool_backward(n: Node, cotangent: Operand, x: Operand, *frame: object) -> Result:
+    """The cotangent at the places where the largest elements were, which are the last operand."""
+    *_, where = frame
+    assert isinstance(where, Operand)
+    g, lead, size = n.g, x.shape[:-2], math.prod(x.shape[-2:])
+    rows = math.prod(lead)
+    begins = np.arange(rows).reshape(-1, 1) * size
+    flat = g.add(g.reshape(where.value, (rows, math.prod(where.shape[-2:]))), g.constant(begins))
+    zeros = Operand(g.zeros(cotangent.value.type.with_shape((rows * size,))), cotangent.dtype)
+    line = g.reshape(flat, (flat.type.size,))
+    new = Operand(g.reshape(cotangent.value, (flat.type.size,)), cotangent.dtype)
+    return g.reshape(scattered(g, zeros, [line], new, "add"), x.shape)
+
+
 def _sources(lengths: Sequence[int], frame: Frame, counts: Sequence[int]) -> Array:
     """For each window and each of its elements, where that is among all elements in a row."""
     rank = len(lengths)
+    require_small(math.prod(counts) * math.prod(frame.sizes))
     found = np.zeros((*counts, *frame.sizes), np.int64)
     for k, (length, count, size) in enumerate(zip(lengths, counts, frame.sizes, strict=True)):
         own = np.arange(count)[:, None] * frame.strides[k] + np.arange(size) * frame.dilations[k] - frame.pads[k][0]

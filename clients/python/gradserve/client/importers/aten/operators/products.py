@@ -19,7 +19,7 @@ def _scaled(n: Node, x: Value, factor: Scalar) -> Value:
     return x if factor == 1 else n.g.mul(x, n.of(factor))
 
 
-@translates("mm", "bmm", "matmul", "mv", "dot", "vdot")
+@translates("mm", "bmm", "matmul", "mv", "dot")
 def _matmul(n: Node, x: Operand, y: Operand, out_dtype: object = None) -> Result:
     """The product of matrices."""
     return products.matmul(n.of(x), n.of(y))

@@ -11,6 +11,7 @@ from gradserve.client.importers.aten.table import Node, Result, Scalar, axes_in,
 from gradserve.client.importers.lax import normalising, ordering
 from gradserve.client.importers.lax import reductions as lax
 from gradserve.client.importers.lax.elements import Operand
+from gradserve.client.importers.lax.movement import along, numbers
 from gradserve.ir.builder import Value
 from gradserve.numpy import exponentials, norms, statistics
 
@@ -87,8 +88,15 @@ def _cumulated(n: Node, x: Operand, dim: int, dtype: object = None) -> Result:
 
 @translates("cummax", "cummin")
 def _running_extreme(n: Node, x: Operand, dim: int) -> Result:
-    """The extremes of all elements up to each one; where they are is not made."""
-    return [x if not x.rank else lax.accumulate(n.g, x, n.name, axis_in(dim, x.rank), False), None]
+    """The extremes of all elements up to each one, and where the last such is; it alone has a derivative."""
+    if not x.rank:
+        return [x, n.g.constant(0)]
+    g, axis = n.g, axis_in(dim, x.rank)
+    running = lax.accumulate(g, Operand(g.stop_gradient(x.value), x.dtype), n.name, axis, False)
+    reached = g.logical_or(g.eq(x.value, running), g.ne(x.value, x.value))
+    own = g.broadcast(along(g, numbers(g, x.shape[axis]), axis, x.rank), x.shape)
+    place = lax.accumulate(g, Operand(g.select(reached, own, 0), np.dtype(np.int64)), "cummax", axis, False)
+    return [ordering.along_axis(g, x.value, place, axis), place]
 
 
 @translates("logsumexp")
@@ -111,7 +119,8 @@ def _var(
     centre = normalising.mean(g, x.value, axes)
     rest = g.sub(x.value, centre)
     count = math.prod(x.shape[k] for k in axes)
-    squares = g.reduce_sum(g.mul(rest, rest), axes=axes) if axes else g.mul(rest, rest)
+    square = g.real(g.mul(rest, g.conj(rest))) if x.is_complex else g.mul(rest, rest)
+    squares = g.reduce_sum(square, axes=axes) if axes else square
     spread = g.div(squares, max(count - less, 0.0))
     if n.name.startswith("std"):
         spread = statistics.root(spread)
@@ -123,9 +132,9 @@ def _norm(
     n: Node, x: Operand, ord: Scalar | None = 2, dim: Axes = None, keepdim: bool = False, dtype: object = None
 ) -> Result:
     """The p-norm of the elements along axes."""
-    g, value, axes = n.g, n.of(x), axes_in(dim, x.rank)
+    g, value, axes = n.g, x.value if x.is_complex else n.of(x), axes_in(dim, x.rank)
     if not axes:
-        return _shaped(n, g.abs(value) if ord else g.convert(g.ne(value, 0), value.type.element_type))
+        return _shaped(n, g.abs(value) if ord else g.convert(g.ne(value, 0), n.of(0).type.element_type))
     rest = [k for k in range(x.rank) if k not in axes]
     lines = g.reshape(
         g.emit("permute", value, order=(*rest, *axes)),

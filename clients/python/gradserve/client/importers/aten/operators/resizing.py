@@ -7,14 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from gradserve.client.importers.aten.operators.pools import times
-from gradserve.client.importers.aten.table import Node, Result, translates
+from gradserve.client.importers.aten.table import Node, Result, require_small, translates
 from gradserve.client.importers.lax import sampling
 from gradserve.client.importers.lax.elements import Operand
-from gradserve.ir.errors import LimitExceeded
 from gradserve.ir.types import Array
-
-_MOST = 1 << 24
-"""Elements of one matrix."""
 
 
 def _scales(n: Node, x: Operand, told: Sequence[float] | None) -> list[tuple[int, int, int, float]]:
@@ -23,8 +19,7 @@ def _scales(n: Node, x: Operand, told: Sequence[float] | None) -> list[tuple[int
     found = []
     for k in range(count):
         length, wanted = x.shape[2 + k], n.shape[2 + k]
-        if length * wanted > _MOST:
-            raise LimitExceeded("torch_constant_bytes", f"a matrix of {wanted} x {length} resizes axis {2 + k}")
+        require_small(length * wanted)
         scale = told[k] if told is not None and told[k] else None
         found.append((2 + k, length, wanted, 1 / scale if scale else length / wanted))
     return found
@@ -58,6 +53,27 @@ def _interpolated(
         kernel = sampling.cubic(-0.75) if cubic else sampling.linear
         bounded = places if cubic else np.clip(places, 0, length - 1)
         found = times(n, sampling.matrix(kernel, 2 if cubic else 1, bounded, length), found, axis)
+    return found
+
+
+@translates("_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa")
+def _smoothed(
+    n: Node,
+    x: Operand,
+    output_size: Sequence[int] | None,
+    align_corners: bool,
+    scale_factors: Sequence[float] | None = None,
+    *more: float,
+) -> Result:
+    """The old elements weighed by kernels that are as wide as the new ones are apart."""
+    cubic, found = n.name == "_upsample_bicubic2d_aa", x.value
+    for axis, length, wanted, step in _scales(n, x, _told(scale_factors, more)):
+        if align_corners:
+            step = (length - 1) / (wanted - 1) if wanted > 1 else 0.0
+        places = (np.arange(wanted) + 0.5) * step - 0.5
+        kernel = sampling.cubic(-0.5) if cubic else sampling.linear
+        shares = sampling.matrix(kernel, 2 if cubic else 1, places, length, 1 / max(step, 1.0), exclude_outside=True)
+        found = times(n, shares, found, axis)
     return found
 
 

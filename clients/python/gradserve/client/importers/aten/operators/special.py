@@ -7,6 +7,7 @@ import numpy as np
 from gradserve.client.importers.aten.table import Given, Node, Result, translates
 from gradserve.client.importers.lax.elements import Operand
 from gradserve.client.importers.lax.special import polygamma, zeta
+from gradserve.numpy import elementwise
 
 _BESSEL = {
     **{"i0": ("bessel_i", 0.0), "special_i0": ("bessel_i", 0.0), "special_i1": ("bessel_i", 1.0)},
@@ -24,6 +25,19 @@ def _enter_bessel(name: str, op: str, order: float) -> None:
 
 for _name, (_op, _order) in _BESSEL.items():
     _enter_bessel(_name, _op, _order)
+
+
+@translates("special_scaled_modified_bessel_k0", "special_scaled_modified_bessel_k1")
+def _scaled_bessel(n: Node, x: Operand) -> Result:
+    """exp(x) times the modified Bessel function of the second kind."""
+    value = n.of(x)
+    return n.g.mul(n.g.exp(value), n.g.emit("bessel_k", value, order=float(n.name[-1])))
+
+
+@translates("special_spherical_bessel_j0")
+def _spherical_bessel(n: Node, x: Operand) -> Result:
+    """sin(x) / x."""
+    return elementwise.sinc(n.g.div(n.of(x), np.pi))
 
 
 @translates("igamma", "igammac")

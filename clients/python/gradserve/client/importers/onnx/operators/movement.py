@@ -11,6 +11,7 @@ from gradserve.client.importers.lax.movement import padded, part, permute
 from gradserve.client.importers.lax.ordering import along_axis
 from gradserve.client.importers.onnx.table import Node, Result, axis_in, translates
 from gradserve.ir.builder import Value
+from gradserve.ir.errors import LimitExceeded
 from gradserve.ir.types import ElementType
 from gradserve.numpy import padding, repeating
 
@@ -123,6 +124,10 @@ def cut(n: Node, x: Operand, *bounds: Operand | None) -> Result:
     return n.g.emit("reverse", made, axes=tuple(sorted(turned))) if turned else made
 
 
+_WIDEST = 1 << 26
+"""How many elements are written beside an array, whose places are known while importing."""
+
+
 @translates("Pad", known=(1, 3), moves=True)
 def pad(n: Node, x: Operand, pads: Operand, fill: Operand | None = None, axes: Operand | None = None) -> Result:
     """x with more elements around it: one number, or its own; negative numbers take elements away."""
@@ -138,6 +143,8 @@ def pad(n: Node, x: Operand, pads: Operand, fill: Operand | None = None, axes: O
     if any(starts) or stops != x.shape:
         value = g.emit("slice", value, starts=starts, stops=stops, strides=(1,) * x.rank)
     widths = [(max(low, 0), max(high, 0)) for low, high in pairs]
+    if mode != "constant" and max(map(max, widths), default=0) > _WIDEST:
+        raise LimitExceeded("onnx_length", f"{max(map(max, widths))} elements are repeated; the limit is {_WIDEST}")
     if mode == "constant":
         number = g.zeros(x.value.type.with_shape(())) if fill is None else g.reshape(fill.value, ())
         return padded(g, value, number, *([pair[side] for pair in widths] for side in (0, 1)))
