@@ -383,3 +383,55 @@ def network(x):
     received = np.bincount(EDGES[:, 1], weights=sent, minlength=4)
     degree = np.bincount(EDGES.ravel(), minlength=4)
     return np.sum((received / degree - x) ** 2) + np.average(x**2, weights=degree)
+
+
+# ---- genomics: an elastic net, with the methods of arrays
+
+MARKERS = _rng.normal(size=(30, 6))
+TRAIT = MARKERS.dot([1.0, 0, -2.0, 0, 0, 0.5]) + 0.1 * _rng.normal(size=30)
+
+
+@_loss([0.9, 0.1, -1.5, 0.2, -0.1, 0.3])
+def elastic_net(b):
+    r = TRAIT - MARKERS.dot(b)
+    return 0.5 * r.dot(r) / len(r) + 0.1 * (0.5 * np.abs(b).sum() + 0.25 * (b**2).sum())
+
+
+# ---- astronomy: radial velocities, with np.vectorize of a function that reads parameters
+
+EPOCHS = np.linspace(0.0, 6.0, 9)
+SPEEDS_SEEN = 3.0 * np.cos(EPOCHS) + 0.1 * _rng.normal(size=9)
+
+
+@_loss([0.3, 2.8, 0.2])
+def radial_velocity(theta):
+    eccentricity, amplitude, angle = theta
+
+    @np.vectorize
+    def anomaly(mean):
+        e = mean
+        for _ in range(12):
+            e = e - (e - eccentricity * np.sin(e) - mean) / (1 - eccentricity * np.cos(e))
+        return 2 * np.arctan(np.sqrt((1 + eccentricity) / (1 - eccentricity)) * np.tan(e / 2))
+
+    true = anomaly(EPOCHS)
+    return np.sum((amplitude * (np.cos(true + angle) + eccentricity * np.cos(angle)) - SPEEDS_SEEN) ** 2)
+
+
+# ---- geophysics: resistivities of cells, by a sparse operator that is made of them and solved with
+
+_sparse: Any = sp
+CELLS = 130
+GRADIENT: Any = _sparse.diags([-np.ones(CELLS), np.ones(CELLS)], [0, 1], shape=(CELLS, CELLS + 1)).tocsr()
+CURRENT = np.zeros(CELLS + 1)
+CURRENT[[20, 90]] = 1.0, -1.0
+ELECTRODES = [10, 40, 70, 110]
+
+
+@_loss([0.5, -0.3, 0.2])
+def resistivity(theta):
+    depth = np.linspace(-1, 1, CELLS)
+    conductivity = np.exp(theta[0] + theta[1] * depth + theta[2] * depth**2)
+    stiffness = GRADIENT.T @ sp.diags(conductivity) @ GRADIENT + 1e-3 * sp.eye(CELLS + 1)
+    potential = spsolve(stiffness.tocsc(), CURRENT)
+    return np.sum(np.diff(potential[ELECTRODES]) ** 2)

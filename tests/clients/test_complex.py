@@ -359,7 +359,6 @@ REFUSED = {
     "lost part": (lambda z: z.astype(float), InvalidGraph, "would lose its imaginary part; write real, imag or abs"),
     "whole part": (lambda z: np.floor(z), Untraceable, "not supported for the input types"),
     "real transform": (lambda z: np.fft.rfft(z), InvalidGraph, "write np.fft.fft"),
-    "vectors": (lambda z: np.linalg.svd(np.outer(z, z)), Untraceable, "write np.linalg.svdvals"),
     "special function": (lambda z: special.erf(z), InvalidGraph, "erf does not take c128"),
     "upper": (lambda z: np.linalg.eigh(np.outer(z, z), UPLO="U"), Untraceable, r"write eigh\(a.conj\(\).T\)"),
     "within": (lambda z: jacobian(lambda w: np.abs(w))(z), Untraceable, "take its real and its imaginary part"),

@@ -68,6 +68,33 @@ LINALG: dict[str, tuple[Any, ...]] = {
         B,
     ),
     "eigh_tridiagonal": (lambda d, e: linalg.eigh_tridiagonal(d, e, eigvals_only=True), P, V[:5]),
+    "expm_frechet": (lambda a, e: linalg.expm_frechet(a, e)[1] + linalg.expm_frechet(a, e, compute_expm=False), A, D),
+    "cosm, sinm, tanm": (lambda a: [linalg.cosm(a), linalg.sinm(a), linalg.tanm(0.3 * a)], A),
+    "coshm, sinhm, tanhm": (lambda a: [linalg.coshm(a), linalg.sinhm(a), linalg.tanhm(a)], A),
+    "solve_discrete_lyapunov": (
+        lambda a, q: [linalg.solve_discrete_lyapunov(0.2 * a, q, method=m) for m in (None, "bilinear")],
+        A,
+        D,
+    ),
+    "pinvh": (lambda a: [linalg.pinvh(a), linalg.pinvh(a, lower=False)], D),
+    "orthogonal_procrustes": (lambda a, b: linalg.orthogonal_procrustes(a, b), A, D),
+    "khatri_rao": (lambda a, b: linalg.khatri_rao(a, b[:2]), A, D),
+    "leslie, fiedler": (lambda f: [linalg.leslie(f, f[1:]), linalg.fiedler(f)], V),
+    "convolution_matrix": (lambda a: [linalg.convolution_matrix(a, 4, m) for m in ("full", "same", "valid")], V),
+    "solve_circulant": (lambda c, b: linalg.solve_circulant(c, b), P + 9 * (T == 0), V),
+    "cholesky_banded": (
+        lambda r, b: [
+            linalg.cho_solve_banded((linalg.cholesky_banded(r), False), b),
+            linalg.cholesky_banded(r[::-1], lower=True)[0],
+        ],
+        np.abs(A[:2]) + np.array([[0], [9]]),
+        B,
+    ),
+    "cho_solve_banded": (
+        lambda c, b: [linalg.cho_solve_banded((c, False), b), linalg.cho_solve_banded((c[::-1], True), b[:, 0])],
+        np.abs(A[:2]) + np.array([[0], [9]]),
+        B,
+    ),
     "sylvester": (lambda a, q: linalg.solve_sylvester(a, a, q) + linalg.solve_continuous_lyapunov(a, q), D, A),
 }
 STATS: dict[str, tuple[Any, ...]] = {

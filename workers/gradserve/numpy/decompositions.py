@@ -20,7 +20,7 @@ from gradserve.numpy.products import dot
 from gradserve.numpy.reductions import count_nonzero
 from gradserve.numpy.reductions import max as max_along
 from gradserve.numpy.reductions import sum as sum_along
-from gradserve.numpy.shaping import part, squeeze
+from gradserve.numpy.shaping import flip, part, squeeze
 from gradserve.numpy.table import implements
 from gradserve.ops.contraction.contract import matrix_product
 from gradserve.ops.elementwise.parts import conjugate, squared_size
@@ -131,11 +131,40 @@ def svd(
 def thin_svd(g: Builder, x: Value) -> tuple[Value, ...]:
     """U, s and V^H of each matrix, with as many columns and rows as there are singular values."""
     if x.type.is_complex:
-        raise Unsupported(
-            "singular vectors of complex matrices cannot be traced: their phases are any",
-            "write np.linalg.svdvals(x), or np.linalg.eigh(x.conj().T @ x)",
-        )
+        return _unitary_svd(g, x)
     return g.apply(Svd(0, min(x.shape[-2:])), [x])
+
+
+def _unitary_svd(g: Builder, x: Value) -> tuple[Value, ...]:
+    """The same of complex matrices: of one that is not square, by the square factor of it or of its adjoint."""
+    *_, m, n = x.shape
+    if m < n:
+        u, s, vh = _unitary_svd(g, conjugate(g, flipped(g, x)))
+        return conjugate(g, flipped(g, vh)), s, conjugate(g, flipped(g, u))
+    if m > n:
+        q, r = g.apply(Qr(), [x])
+        u, s, vh = _by_pairs(g, r)
+        return matrix_product(g, q, u), s, vh
+    return _by_pairs(g, x)
+
+
+def _by_pairs(g: Builder, x: Value) -> tuple[Value, ...]:
+    """By the Hermitian [[0, A], [A^H, 0]] of a square matrix A, with eigenvectors (u, v) for each singular value.
+
+    These have any phase: what depends on it is refused. They are NaN where a singular value is 0 to rounding, as zeros
+    have vectors of their own on either side.
+    """
+    *lead, n, _ = x.shape
+    rows, columns, nothing = x.type.rank - 2, x.type.rank - 1, g.zeros(x.type)
+    turned = conjugate(g, flipped(g, x))
+    whole = concatenate([concatenate([nothing, x], -1), concatenate([turned, nothing], -1)], -2)
+    w, q = g.apply(HermitianEigh(), [whole])
+    (free,) = g.apply(PhaseFree(back=False), [q, q])
+    top, s = flip(part(free, columns, n, 2 * n), -1), flip(part(w, rows, n, 2 * n), -1)
+    least = g.mul(g.broadcast(part(s, rows, 0, min(n, 1)), s.type.shape), _rounding(x))
+    size = g.select(g.gt(s, least), g.full(s.type, float(np.sqrt(2.0))), np.nan)
+    pairs = g.mul(top, g.convert(g.reshape(size, (*lead, 1, n)), x.type.element_type))
+    return part(pairs, rows, 0, n), s, conjugate(g, flipped(g, part(pairs, rows, n, 2 * n)))
 
 
 @implements(np.linalg.svdvals)

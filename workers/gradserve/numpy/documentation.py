@@ -129,10 +129,11 @@ Arrays of complex64 and complex128 are parameters, data and values like others. 
   side that the value is on.
 - Eigenvectors of a complex Hermitian matrix have any phase: a gradient that depends on it is refused, and so are
   derivatives of single eigenvalues and of vectors in a cluster. Their tangents have no part along the vector itself.
+  So it is with pairs of singular vectors, which are NaN where a singular value is 0.
 
 Pseudoinverses, least squares, Sylvester's equation and functions of complex matrices are computed as those of real
-matrices of twice the size. Not there are singular vectors and special functions of complex numbers, and Jacobians,
-Hessians and solvers within a loss in complex arguments; `grad`, `value_and_grad`, `jvp` and `vjp` are. What needs an
+matrices of twice the size. Not there are special functions of complex numbers, and Jacobians, Hessians and
+solvers within a loss in complex arguments; `grad`, `value_and_grad`, `jvp` and `vjp` are. What needs an
 order, as `np.max` and `np.sort`, is refused.
 """
 _SECTIONS = {

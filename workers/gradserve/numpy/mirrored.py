@@ -32,6 +32,15 @@ _OWN = "gradserve.client.functions"
 _ROOT = f"write {_OWN}.root(function, guess).x, which has the derivative of the solution in all that moves it"
 _MINIMUM = f"write {_OWN}.minimize(function, guess).x, which has the derivative of the minimum in all that moves it"
 _SQUARES = f"write {_OWN}.minimize(lambda x: np.sum(residuals(x) ** 2), guess).x"
+_LU = "write np.linalg.solve(A, b) and np.linalg.slogdet(A): systems of one matrix share its factors"
+_BASIS = (
+    "its columns may be turned at will, so they have no derivative; write the projection, np.linalg.pinv(A) @ A for "
+    "the rows, A @ np.linalg.pinv(A) for the columns, and np.eye(n) less the former for the null space"
+)
+_FORM = (
+    "its factors may be changed at will, so they have no derivative; write what is made of them, by np.linalg.solve, "
+    "np.linalg.eigvalsh, scipy.linalg.expm or np.linalg.qr"
+)
 INSTEAD: dict[str, str] = {
     **{
         f"scipy.optimize.{name}": _ROOT
@@ -54,5 +63,17 @@ INSTEAD: dict[str, str] = {
         f"scipy.integrate.{name}": f"write {_OWN}.quad(function, a, b).value"
         for name in ("fixed_quad", "quad", "quad_vec", "romberg")
     },
+    "scipy.linalg.logm": (
+        f"write {_OWN}.logm, which is that of symmetric matrices; of others "
+        f"{_OWN}.root(lambda X: {_OWN}.expm(X) - A, np.zeros(A.shape)).x"
+    ),
+    "scipy.linalg.sqrtm": (
+        f"write {_OWN}.sqrtm, which is that of symmetric matrices; of others "
+        f"{_OWN}.root(lambda X: X @ X - A, np.eye(len(A))).x"
+    ),
+    "scipy.linalg.lu": _LU,
+    "scipy.linalg.lu_factor": _LU,
+    **dict.fromkeys(("scipy.linalg.null_space", "scipy.linalg.orth"), _BASIS),
+    **dict.fromkeys(("scipy.linalg.schur", "scipy.linalg.qz", "scipy.linalg.hessenberg", "scipy.linalg.ldl"), _FORM),
 }
-"""What calls a function of an author's own, and what to write instead where traced arrays take part."""
+"""Functions that are refused where traced arrays take part, and what to write instead."""

@@ -14,6 +14,7 @@ from gradserve.numpy.scipy import (  # noqa: F401  (importing a module enters it
     interpolate,
     linalg,
     matrices_of_few,
+    matrix_equations,
     multivariate,
     sparse,
     spatial,

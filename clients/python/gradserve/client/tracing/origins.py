@@ -7,7 +7,7 @@ import functools
 import linecache
 import sys
 from pathlib import PurePath
-from types import FrameType
+from types import FrameType, FunctionType
 
 import numpy as np
 
@@ -42,11 +42,12 @@ def untraceable(problem: str, instead: str) -> Untraceable:
 def called_function() -> str:
     """What the author's nearest line calls: a function of NumPy or SciPy if that can be seen, else NumPy itself."""
     frame = sys._getframe(1)
-    inner = frame
-    while inner.f_back is not None and stands_inside(str(inner.f_back.f_globals.get("__name__", ""))):
-        inner = inner.f_back
-        if not str(inner.f_globals.get("__name__", "")).startswith("scipy._lib"):  # where its decorators are
-            frame = inner
+    while frame.f_back is not None and stands_inside(str(frame.f_back.f_globals.get("__name__", ""))):
+        frame = frame.f_back
+    if str(frame.f_globals.get("__name__", "")).startswith("scipy._lib"):
+        decorated = _decorated(frame)
+        if decorated is not None:
+            return decorated
     name = frame.f_code.co_name
     if name == "__call__":
         name = type(frame.f_locals["self"]).__name__
@@ -56,6 +57,15 @@ def called_function() -> str:
     if package == "scipy":
         return ".".join([package, *(module for module in modules if not module.startswith("_")), name])
     return f"np.{name}" if package == "numpy" and hasattr(np, name) else "NumPy"
+
+
+def _decorated(frame: FrameType) -> str | None:
+    """The function of SciPy that a decorator of its own calls, or has called it."""
+    for known in frame.f_locals.values():
+        module = str(getattr(known, "__module__", ""))
+        if isinstance(known, FunctionType) and module.startswith("scipy.") and not module.startswith("scipy._lib"):
+            return ".".join([*(part for part in module.split(".") if not part.startswith("_")), known.__name__])
+    return None
 
 
 def is_assigning() -> bool:
