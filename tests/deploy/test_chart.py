@@ -178,7 +178,7 @@ def test_secrets_are_there_or_named_by_the_user(name):
     manifests = rendered(name)
     made = {m["metadata"]["name"] for m in manifests if m["kind"] == "Secret"}
     assert read_secrets(manifests) <= made | (
-        {"our-token", "our-certificate", "our-tokens", "our-callers", "our-redis"}
+        {"our-token", "our-certificate", "our-tokens", "our-callers", "our-redis", "our-scraper"}
         & set(re.findall(r"[\w-]+", str(merged(SETS[name]))))
     )
     assert read_secrets([{"secretName": "forgotten"}]) == {"forgotten"}

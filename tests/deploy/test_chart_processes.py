@@ -80,6 +80,7 @@ def test_front_end_of_the_defaults():
         ray=True,
         ray_join="demo-gradserve-ray-head-svc.default.svc:6379",
         max_connection_age=300,
+        metrics_host="0.0.0.0",
     )
     # Ports and limits that the chart states are the product's own.
     for name in ("metrics_port", "ray_metrics_port", "max_in_flight", "max_seconds", "grace", "log_level"):

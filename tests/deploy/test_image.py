@@ -31,7 +31,7 @@ from tests.deploy.scraping import Prometheus
 pytestmark = [pytest.mark.deploy, pytest.mark.live]
 
 PORTS = ("--publish", "127.0.0.1::50051", "--publish", "127.0.0.1::9464")
-ALONE = ("serve", "--address", "0.0.0.0:50051", "--no-ray")
+ALONE = ("serve", "--address", "0.0.0.0:50051", "--metrics-host", "0.0.0.0", "--no-ray")
 VERSION: str = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 FOLDER = "/opt/gradserve/lib/python3.11/site-packages"
 

@@ -1,29 +1,151 @@
-"""The metrics page."""
+"""The metrics page: for whoever reaches its port, which is this machine unless told, or for who bears its token."""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import socket
+import socketserver
+import threading
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-from prometheus_client import start_http_server
-from prometheus_client.registry import CollectorRegistry
+from prometheus_client import make_wsgi_app
+from prometheus_client.registry import Collector, CollectorRegistry
 
+from gradserve.ir.errors import InvalidRequest
+from gradserve.service.identity.watched import Watched
+from gradserve.service.ports import why_not
 from gradserve.service.settings import Settings
+
+SILENT_SECONDS = 10.0
+"""How long one who connects may leave us waiting."""
+MOST_AT_ONCE = 16
+"""How many may be answered at once; who comes then is cut off, and comes again."""
+ALIVE = "/-/healthy"
+"""What is answered to who bears no token as well: that we are there, and nothing else."""
+_SCHEME = "Bearer "
 
 
 def start_page(running: ExitStack, settings: Settings, registry: CollectorRegistry) -> int | None:
     """The port on which what the registry collects can be read until `running` ends; None if no page is wanted.
 
     Raises:
-        OSError: the port is taken.
+        OSError: the port is taken, or there is no such host.
+        InvalidRequest: the file of the token cannot be read.
     """
-    host, port = settings.host, settings.metrics_port
+    host, port = settings.metrics_host, settings.metrics_port
     if port is None:
         return None
+    page = _page(registry)
+    if (file := settings.metrics_token_file) is not None:
+        page = _guarded(page, Watched((file,), lambda: _digest_in(file)))
     try:
-        page, _ = start_http_server(port, host, registry)
+        server = _Server(host, port)
     except OSError as error:
-        advice = "give another --metrics-port, 0 for any that is free or -1 for none"
-        raise OSError(f"the metrics page cannot be on {host}:{port}: {error.strerror or error}; {advice}") from None
-    running.callback(page.server_close)
-    running.callback(page.shutdown)
-    return page.server_port
+        raise _nowhere(settings, error.strerror or str(error)) from None
+    server.set_app(page)
+    threading.Thread(target=server.serve_forever, name="metrics page", daemon=True).start()
+    running.callback(server.server_close)
+    running.callback(server.shutdown)
+    return int(server.server_port)
+
+
+def require_room(settings: Settings) -> None:
+    """Sees that there will be room for the page, before anything is begun that takes long.
+
+    Raises:
+        OSError: its port is taken.
+    """
+    if settings.metrics_port and (why := why_not(settings.metrics_host, settings.metrics_port)):
+        raise _nowhere(settings, why)
+
+
+def _nowhere(settings: Settings, why: str) -> OSError:
+    advice = "give another --metrics-port, 0 for any that is free or -1 for none"
+    return OSError(f"the metrics page cannot be on {settings.metrics_host}:{settings.metrics_port}: {why}; {advice}")
+
+
+class _Handler(WSGIRequestHandler):
+    """One connection, which may not be silent for long."""
+
+    timeout = SILENT_SECONDS
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Says nothing."""
+
+
+class _Server(socketserver.ThreadingMixIn, WSGIServer):
+    """A thread a connection, and only so many of them."""
+
+    daemon_threads = True
+    request_queue_size = MOST_AT_ONCE
+
+    def __init__(self, host: str, port: int) -> None:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        self.address_family, _, _, _, place = found[0]
+        self._free = threading.BoundedSemaphore(MOST_AT_ONCE)
+        super().__init__((str(place[0]), port), _Handler)
+
+    def server_bind(self) -> None:
+        """Binds, without asking anybody for the name of this host."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+        self.setup_environ()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answers on a thread of its own, if there is one."""
+        if not self._free.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answers."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Says nothing: who breaks off knows it."""
+
+
+_App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+def _page(registry: Collector) -> _App:
+    return make_wsgi_app(registry)  # type: ignore[arg-type,return-value,unused-ignore]
+
+
+def _guarded(page: _App, digest: Watched[bytes]) -> _App:
+    """The page, for who bears the token of this digest."""
+
+    def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        borne = str(environ.get("HTTP_AUTHORIZATION", ""))
+        found = hashlib.sha256(borne[len(_SCHEME) :].strip().encode()).digest()
+        if borne[: len(_SCHEME)].lower() == _SCHEME.lower() and hmac.compare_digest(found, digest.value):
+            return page(environ, start)
+        if environ.get("PATH_INFO") == ALIVE:
+            start("200 OK", [("Content-Type", "text/plain")])
+            return [b"OK\n"]
+        status = HTTPStatus.UNAUTHORIZED
+        start(f"{status.value} {status.phrase}", [("WWW-Authenticate", "Bearer"), ("Content-Type", "text/plain")])
+        return [b"the metrics page asks for its token: Authorization: Bearer ...\n"]
+
+    return answer
+
+
+def _digest_in(file: Path) -> bytes:
+    """The digest of the token in a file."""
+    try:
+        token = file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"the token of the metrics page cannot be read: {error}") from None
+    if not token:
+        raise InvalidRequest(f"{file} holds no token for the metrics page")
+    return hashlib.sha256(token.encode()).digest()

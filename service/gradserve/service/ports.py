@@ -6,6 +6,8 @@ import socket
 from types import TracebackType
 from typing import Self
 
+from gradserve.service.settings import Settings
+
 _WILDCARDS = {"0.0.0.0", "::"}  # where gRPC listens for IPv4 and IPv6 alike
 
 
@@ -62,6 +64,16 @@ def why_not(host: str, port: int) -> str:
     except OSError as error:
         return error.strerror or str(error)
     return ""
+
+
+def require_port(settings: Settings) -> None:
+    """Sees that nobody else listens on the port; of one that processes share their supervisor has seen to it.
+
+    Raises:
+        OSError: somebody does, or there is no such host.
+    """
+    if settings.port and settings.processes == 1 and (why := why_not(settings.host, settings.port)):
+        raise OSError(f"cannot listen on {settings.address}: {why}")
 
 
 def _places(host: str) -> list[tuple[socket.AddressFamily, str]]:

@@ -34,8 +34,8 @@ from gradserve.service.listeners import listeners
 from gradserve.service.methods import Handler, House, methods_of, of_message, of_messages
 from gradserve.service.metrics import Metrics
 from gradserve.service.owners import Owned
-from gradserve.service.page import start_page
-from gradserve.service.ports import why_not
+from gradserve.service.page import require_room, start_page
+from gradserve.service.ports import require_port
 from gradserve.service.running import run
 from gradserve.service.settings import Settings
 from gradserve.service.signals import Signals
@@ -147,6 +147,9 @@ class Server:
 
     def _start(self, running: ExitStack) -> None:
         settings = self.settings
+        # First what may be wrong, and then what takes long.
+        require_room(settings)
+        require_port(settings)
         authenticator = Authenticator(settings)
         running.callback(authenticator.close)
         identify = authenticator.identify
@@ -251,9 +254,8 @@ class Server:
                 return self._server.add_insecure_port(address)
             return self._server.add_secure_port(address, server_credentials(tls))
         except RuntimeError as error:
-            raise OSError(
-                f"cannot listen on {address}: {why_not(self.settings.host, self.settings.port) or error}"
-            ) from None
+            require_port(self.settings)
+            raise OSError(f"cannot listen on {address}: {error}") from None
 
     def _publish(self, running: ExitStack, front_end: LocalPool, cluster: HealingPool | None) -> None:
         """Starts the metrics page."""

@@ -73,7 +73,11 @@ class Settings:
     address: str = "127.0.0.1:50051"
     """Where to listen: `host:port`, where port 0 means any that is free, or `unix:/path` for this user alone."""
     metrics_port: Port | None = 9464
-    """Where the metrics page is, on the same host; 0 means any that is free, None no page."""
+    """Where the metrics page is; 0 means any that is free, None no page."""
+    metrics_host: str = "127.0.0.1"
+    """The host that it listens on: this machine alone, unless told; `0.0.0.0` for all networks."""
+    metrics_token_file: Path | None = None
+    """A file with the token that readers of the page must bear, read again when it changes; None for everybody."""
     tls: Tls | None = field(default=None, metadata={PREFIX: "tls_"})
     """The server's certificate; without one, connections are plain."""
     token_file: Path | None = None

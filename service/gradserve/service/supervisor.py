@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 
 from gradserve.ir.errors import GradserveError
 from gradserve.service.child import Child
-from gradserve.service.page import start_page
+from gradserve.service.page import require_room, start_page
 from gradserve.service.ports import SharedPort
 from gradserve.service.running import run
 from gradserve.service.settings import Settings
@@ -50,6 +50,7 @@ def supervise(settings: Settings) -> None:
         Unavailable: it stopped because it could not go on.
     """
     with ExitStack() as running:
+        require_room(settings)
         supervisor = Supervisor(settings, running)
         metrics_port = start_page(running, settings, supervisor.registry)
         text = "serving on port %d, metrics on port %s, by %d processes"

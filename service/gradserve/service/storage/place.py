@@ -8,13 +8,13 @@ import os
 import pwd
 import re
 import shutil
-import stat
 import tempfile
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gradserve.runtime.folders import WRITING, require_own
 from gradserve.service.settings import Settings
 from gradserve.service.storage.folder import Folder
 from gradserve.service.storage.objects import Check, Objects, is_empty, is_named, is_sealed
@@ -33,7 +33,6 @@ _PASSING = "passing-"
 _CLAIMS = "claims"
 _GRAPHS_PART = 16
 """One part in so many of what a URL may hold is for graphs."""
-_WRITABLE = 0o022
 _FREE_PART = 2
 """A folder takes no more than one part in so many of what is free on its disk, and of what it has already."""
 
@@ -61,8 +60,17 @@ def opened(settings: Settings, running: ExitStack) -> Place | None:
         return None
     if "://" in store:
         system, path = file_system(store)
-        return _folder(Path(path), settings) if _is_local(system) else _remote(settings, system, path)
-    return _folder(Path(store).expanduser(), settings)
+        if not _is_local(system):
+            return _remote(settings, system, path)
+        store = path
+    try:
+        return _folder(Path(store).expanduser(), settings)
+    except OSError as error:
+        why = f"graphs and blobs cannot be kept in {store}: {error.strerror or error}"
+        if settings.store:
+            raise OSError(f"{why}; name another store, or none") from None
+        _logger.warning("%s; they stay in memory, and are sent again after a restart", why)
+        return None
 
 
 def named(settings: Settings, running: ExitStack) -> str:
@@ -83,7 +91,7 @@ def _own_folder(settings: Settings, running: ExitStack) -> Path:
     named = os.environ.get("XDG_STATE_HOME")
     state = (Path(named) if named else _home() / ".local" / "state") / "gradserve"
     state.mkdir(0o700, parents=True, exist_ok=True)
-    _require_own(state, closed=_WRITABLE)  # what is in it is closed altogether
+    require_own(state, WRITING)  # what is in it is closed altogether
     if settings.port or settings.address.startswith("unix"):
         return state / ("at-" + re.sub(r"[^\w.]+", "-", settings.address))
     return _passing(state, running)
@@ -115,24 +123,9 @@ def _passing(state: Path, running: ExitStack) -> Path:
     return made
 
 
-def _require_own(folder: Path, closed: int = 0o077) -> None:
-    """Refuses a folder that is another's, or that gives others one of these rights.
-
-    Raises:
-        OSError: it is such a one.
-    """
-    known = folder.stat()
-    if not stat.S_ISDIR(known.st_mode):
-        raise OSError(f"{folder} is no folder; name another store")
-    if known.st_uid != os.geteuid():
-        raise OSError(f"{folder} belongs to user {known.st_uid}; name a folder of our own, such as one below it")
-    if known.st_mode & closed:
-        raise OSError(f"{folder} is open to other users; close it by chmod 700, or name another store")
-
-
 def _folder(root: Path, settings: Settings) -> Place:
     root.mkdir(0o700, parents=True, exist_ok=True)
-    _require_own(root)
+    require_own(root)
     drafts = root / _part(settings, "drafts")
     space = Space(root, settings.store_bytes, drafts)
     space.capacity = min(settings.store_bytes, space.used + shutil.disk_usage(root).free // _FREE_PART)

@@ -30,12 +30,22 @@ from ray._private.node import Node
 from ray._private.parameter import RayParams
 
 from gradserve.ir.errors import Unavailable
+from gradserve.runtime.folders import require_kept, require_own
 from gradserve.runtime.still import stands_still
 
 _READY = re.compile(r"gradserve-head at (\S+) of ([\d ]+)")
 _END_SECONDS = 10.0
 _LEAST_DISK_BYTES = 32 << 20
 """What Ray's logs and sockets need for a beginning: without room its processes end one after the other."""
+_PREFIX = "gradserve-ray-"
+_SHORT = Path("/tmp")  # what is made there is closed to others
+_SOCKET_BYTES = 107
+"""What the kernel takes for the name of a socket."""
+_NAME = f"/{_PREFIX}8letters/ray/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
+"""The longest that a socket has within the folder for what passes."""
+_LONGEST = _SOCKET_BYTES - len(_NAME)
+"""The most bytes that the name of that folder may have."""
+_ELSE = "name another folder by TMPDIR, or serve with --no-ray"
 _REGISTER_SECONDS = 60
 _LINES_KEPT = 2
 _LOST = "gradserve-head lost: "
@@ -64,8 +74,7 @@ class LocalHead:
             Unavailable: it did not start; says what it said last.
             OSError: the disk has no room for it.
         """
-        _require_room(tempfile.gettempdir())
-        self._folder = Path(tempfile.mkdtemp(prefix="gradserve-ray-"))  # which nobody else may enter
+        self._folder = _own_folder()
         token = self._folder / "token"
         token.touch(0o600, exist_ok=False)
         token.write_text(secrets.token_hex(32))
@@ -137,13 +146,39 @@ class LocalHead:
             self._lost(told.removeprefix(_LOST).strip())
 
 
-def _require_room(folder: str) -> None:
-    free = shutil.disk_usage(folder).free
+def _own_folder() -> Path:
+    """A new folder that nobody else may enter, nor put another in the place of.
+
+    Raises:
+        OSError: there is no room for one, or none where it would be ours alone.
+    """
+    where = _temporary()
+    free = shutil.disk_usage(where).free
     if free < _LEAST_DISK_BYTES:
         raise OSError(
-            f"no Ray cluster can be started: {folder} has {free} bytes free of at least {_LEAST_DISK_BYTES}; make room "
-            "there, name another folder by TMPDIR, or serve with --no-ray"
+            f"no Ray cluster can be started: {where} has {free} bytes free of at least {_LEAST_DISK_BYTES}; {_ELSE}"
         )
+    made = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=where))
+    try:
+        made.chmod(0o700)  # the umask may have taken rights of our own
+        require_own(made)
+        require_kept(where)
+    except OSError as error:
+        shutil.rmtree(made, ignore_errors=True)
+        raise OSError(f"no Ray cluster can be started: {error}; {_ELSE}") from None
+    return made
+
+
+def _temporary() -> Path:
+    """The folder for what passes; if the names of Ray's sockets would be too long there, the one with a short name."""
+    given = Path(tempfile.gettempdir())
+    for where in (given, _SHORT):
+        if len(os.fsencode(where)) <= _LONGEST and os.access(where, os.W_OK | os.X_OK):
+            return where
+    raise OSError(
+        f"no Ray cluster can be started: in {given} the names of Ray's sockets would be too long, of which at most "
+        f"{_LONGEST} bytes may be the folder's, and nothing can be written to {_SHORT}; {_ELSE}"
+    )
 
 
 class _PrivateNode(Node):

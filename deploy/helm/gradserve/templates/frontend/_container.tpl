@@ -49,6 +49,11 @@ volumeMounts:
     mountPath: /etc/gradserve/tokens
     readOnly: true
   {{- end }}
+  {{- if .Values.frontend.auth.metricsTokenSecret }}
+  - name: metrics-token
+    mountPath: /etc/gradserve/metrics-token
+    readOnly: true
+  {{- end }}
   {{- if .Values.frontend.config }}
   - name: config
     mountPath: /etc/gradserve/config
@@ -61,6 +66,10 @@ volumeMounts:
 - serve
 - --address=0.0.0.0:{{ int $front.ports.grpc }}
 - --metrics-port={{ int $front.ports.metrics }}
+- --metrics-host=0.0.0.0
+{{- if $front.auth.metricsTokenSecret }}
+- --metrics-token-file=/etc/gradserve/metrics-token/{{ $front.auth.metricsTokenKey }}
+{{- end }}
 - --processes={{ int $front.processes }}
 - --workers={{ int $front.workers }}
 {{- if .Values.ray.enabled }}
@@ -120,7 +129,7 @@ whether the process still answers with its metrics.
 {{- $alive := $health -}}
 {{- if include "gradserve.tls" . -}}
 {{- $health = dict "tcpSocket" (dict "port" "grpc") -}}
-{{- $alive = dict "httpGet" (dict "path" "/metrics" "port" "http-metrics") -}}
+{{- $alive = dict "httpGet" (dict "path" (ternary "/-/healthy" "/metrics" (not (empty .Values.frontend.auth.metricsTokenSecret))) "port" "http-metrics") -}}
 {{- end -}}
 startupProbe:
   {{- toYaml (merge (dict) $health $probes.startup) | nindent 2 }}
