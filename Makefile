@@ -109,7 +109,7 @@ golden: $(VENV)/.dev ## write the renders of the Helm chart that its tests compa
 demo: $(VENV)/.demo ## see gradserve work, from a fresh clone
 	@$(BIN)/gradserve demo $(DEMO_ARGS)
 
-fuzz: $(VENV)/.dev ## send hostile graphs, bytes, requests and texts through every pass (FUZZ_ARGS="--count 200000")
+fuzz: $(VENV)/.dev ## send hostile graphs, bytes, requests and texts through every pass (FUZZ_ARGS="--minutes 60 --workers 2 --record fuzz.jsonl")
 	@$(BIN)/python -m tests.attack.campaign $(FUZZ_ARGS)
 
 soak: $(VENV)/.dev ## load a service while its parts are killed, stopped, starved and restarted (SOAK_ARGS="--minutes 20")

@@ -220,9 +220,6 @@ def bombs() -> Iterator[tuple[str, Bomb]]:
                            axes=(0,), sizes=(size,), strides=(1,), dilations=(1,))  # fmt: skip
             for question in ("evaluate", "gradient", "vjp", "jacobian", "hessian"):
                 yield f"{question}: windows of {size} of {n}", _asked(question, windows)
-            reduced = _graph(_type(n))
-            _node(reduced, "window_max", [0], _type(n - size + 1),
-                  axes=(0,), sizes=(size,), strides=(1,), dilations=(1,))  # fmt: skip
         product = {"lhs_contract": (1,), "rhs_contract": (0,), "lhs_batch": (), "rhs_batch": ()}
         matrices = _one("contract", [_type(n, n), _type(n, n)], _type(n, n), **product)
         for question in ("evaluate", "vjp", "jacobian"):
@@ -290,6 +287,48 @@ def floods() -> Iterator[tuple[str, Bomb]]:
     )
 
 
+def faults() -> Iterator[tuple[str, Bomb]]:
+    """Much that is wrong at once, or said of many things: what is told of it must not grow with it."""
+    bad = field(1, b"sin") + field(2, b"\x7f" * 100)
+    for name, graph in {
+        "a million operands of one node that are not there": field(4, field(1, b"sin") + field(2, b"\x7f" * 1_000_000)),
+        "10 000 nodes of 100 operands that are not there": 10_000 * field(4, bad),
+        "100 000 nodes of an op that is not there": 100_000 * field(4, field(1, b"nosuch")),
+    }.items():
+        yield f"register: {name}", _register(_REST + graph)
+        yield f"check: {name}", Bomb("GraphService/CheckGraph", field(1, _REST + graph))
+    call = field(1, field(1, _chain("tanh", 1, (3,))))
+    given = field(2, field(1, b"x0") + field(2, varint(1 << 3) + b"\5" + field(2, b"\3") + field(3, bytes(24))))
+    pair = field(3, field(1, field(1, b"x0") + field(2, b"\1")) + field(2, field(1, b"x0") + field(2, b"\1")))
+    for count in (10_000, 90_000):
+        names = [b"n%06d" % k for k in range(count)]
+        batch = field(3, b"".join(field(1, name) for name in names))
+        arguments = b"".join(field(2, field(1, name) + field(2, b"")) for name in names)
+        claims = b"".join(field(3, field(1, name) + field(2, b"")) for name in names)
+        groups = b"".join(field(31, field(1, name) + field(2, b"x0")) for name in names)
+        whole = field(1, call + given)
+        for name, method, data in (
+            ("inputs in question", "DerivativeService/Gradient", whole + b"".join(field(2, name) for name in names)),
+            ("inputs of a batch", "DerivativeService/Gradient", field(1, call + given + batch)),
+            ("arguments", "DerivativeService/Gradient", field(1, call + given + arguments)),
+            ("claims", "VerificationService/VerifyGradient", whole + claims),
+            ("groups", "EstimateService/EstimateTrace", whole + groups),
+            ("pairs of one entry", "VerificationService/VerifySymmetry", whole + count * pair),
+            ("empty pairs", "VerificationService/VerifySymmetry", whole + count * field(3, b"")),
+        ):
+            yield f"{method.partition('/')[2]}: {count} {name}", Bomb(method, data)
+    many = _graph(*[_type() for _ in range(4000)])
+    for k, each in enumerate(many.inputs):
+        each.name = f"{k}".ljust(900, "x")
+    many.outputs.add(name="y", value=0)
+    unknown = b"".join(field(2, b"n%06d" % k) for k in range(5000))
+    graph = field(1, field(1, many.SerializeToString()))
+    yield (
+        "gradient: 5000 names that are none of 4000 long ones",
+        Bomb("DerivativeService/Gradient", field(1, graph) + unknown),
+    )
+
+
 class Target:
     """A service in a process of its own."""
 
@@ -347,7 +386,7 @@ def main() -> int:
     only = parser.parse_args().only
     bad = 0
     with target() as service:
-        for name, bomb in (*bombs(), *floods()):
+        for name, bomb in (*bombs(), *floods(), *faults()):
             if only in name:
                 effect = service.meet(bomb)
                 fine = effect.is_fine and effect.seconds < SECONDS

@@ -1,5 +1,6 @@
 """Mutations of graphs as protobuf messages, and a repair of types that lets more of them through the check."""
 
+import functools
 import random
 import struct
 from typing import Any
@@ -18,9 +19,16 @@ REALS = (0.0, -0.0, 1.0, -1.0, 0.5, 1e-310, 5e-324, 1e300, -1e308, float("inf"),
 _ELEMENTS: list[Any] = list(tensor_pb2.ElementType.values())
 
 
+@functools.cache
+def _plain(arity: int | None = None) -> list[str]:
+    """The ops without attributes and functions that take so many operands, or any number."""
+    plain = [op for n in NAMES if (op := OP_SET.find(n)) and not attribute_types(op) and not op.calls_functions]
+    return [op.name for op in plain if arity in (None, op.arity)]
+
+
 def mutated(graph: graph_pb2.Graph, dice: random.Random) -> graph_pb2.Graph:
     """The graph with one to four changes, mostly repaired so that types fit again."""
-    for _ in range(dice.choice((1, 1, 2, 3, 4))):
+    for _ in range(dice.choice((1, 1, 1, 2, 3, 4))):
         where = dice.choice((graph, graph, *graph.functions))
         dice.choice(_CHANGES)(where, dice)
     if dice.random() < 0.85:
@@ -33,9 +41,7 @@ def mutated(graph: graph_pb2.Graph, dice: random.Random) -> graph_pb2.Graph:
 def _op_name(g: graph_pb2.Graph, dice: random.Random) -> None:
     if g.nodes:
         node = dice.choice(g.nodes)
-        others = [
-            n for n in NAMES if (op := OP_SET.find(n)) and not attribute_types(op) and op.arity == len(node.operands)
-        ]
+        others = _plain(len(node.operands))
         node.op = dice.choice(others if others and dice.random() < 0.8 else NAMES)
         if not node.attributes or dice.random() < 0.8:
             node.attributes.clear()
@@ -168,11 +174,12 @@ def _turn_constant(g: graph_pb2.Graph, dice: random.Random) -> None:
 
 def _append(g: graph_pb2.Graph, dice: random.Random) -> None:
     """One more node, of an op without attributes, on any values; it becomes the first output."""
-    plain = [op for n in NAMES if (op := OP_SET.find(n)) and not attribute_types(op) and not op.calls_functions]
-    op = dice.choice(plain)
+    name = dice.choice(_plain())
+    op = OP_SET.find(name)
+    assert op
     count = len(g.inputs) + len(g.constants) + sum(len(node.types) for node in g.nodes)
     operands = [dice.randrange(max(count, 1)) for _ in range(op.arity or dice.randint(1, 3))]
-    g.nodes.add(op=op.name, operands=operands)
+    g.nodes.add(op=name, operands=operands)
     if g.outputs:
         g.outputs[0].value = count
 

@@ -1,4 +1,4 @@
-"""Correct graphs to be mutated: a loss of every op at every sample, and chains of ops after each other."""
+"""Correct graphs to be mutated: a loss of every op at every sample, chains of functions, programs of any ops."""
 
 import functools
 import random
@@ -6,9 +6,14 @@ import random
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.errors import GradserveError
+from gradserve.ir.graph import Graph
+from gradserve.ir.op import Op
+from gradserve.ir.types import TensorType
 from gradserve.ops import OP_SET, builder
 from gradserve.v1 import graph_pb2
 from gradserve.wire import encode_graph
+from tests.ir.strategies import applications, fitted
 from tests.laws.support import apply
 
 CHAIN = (
@@ -17,6 +22,8 @@ CHAIN = (
 )  # fmt: skip
 """Functions of one variable that are put after others."""
 _PAIRS = ("atan2", "pow", "maximum", "logaddexp", "div", "mul")
+_DEPTH = 3
+"""How deep functions are put into functions."""
 
 
 def loss(g: Builder, values: list[Value]) -> Value:
@@ -55,3 +62,55 @@ def chain(dice: random.Random) -> graph_pb2.Graph:
         else:
             values.append(g.emit(dice.choice(known), dice.choice(values)))
     return encode_graph(g.build({"loss": loss(g, values[-1:])}))
+
+
+def program(dice: random.Random) -> Graph:
+    """Any ops after each other, with others within the functions that they call, and perhaps a loss."""
+    g = builder()
+    values: list[Value] = []
+    _emit(g, values, dice, _DEPTH)
+    real = [value for value in values[-4:] if value.type.is_float]
+    return g.build({"loss": loss(g, real)} if real and dice.random() < 0.8 else {"y": values[-1]})
+
+
+@functools.cache
+def _ops() -> tuple[list[type[Op]], list[type[Op]]]:
+    """All that may be sent, and those of them that call functions."""
+    every = sorted((op for op in OP_SET if not op.internal), key=lambda op: op.name)
+    return every, [op for op in every if op.calls_functions]
+
+
+def _emit(g: Builder, values: list[Value], dice: random.Random, depth: int) -> None:
+    """Puts one to three applications after the values, each of operands made of these or of new inputs."""
+    every, calling = _ops()
+    for _ in range(dice.choice((1, 2, 2, 3))):
+        op, types = dice.choice(applications(dice.choice(calling if depth and dice.random() < 0.4 else every)))
+        operands = [_operand(g, values, type_, dice, inner=depth < _DEPTH) for type_ in types]
+        try:
+            values += g.apply(_filled(op, dice, depth - 1) if depth and op.calls_functions else op, operands)
+        except GradserveError:  # such functions must be linear
+            values += g.apply(op, operands)
+
+
+def _operand(g: Builder, values: list[Value], type_: TensorType, dice: random.Random, inner: bool) -> Value:
+    if values and (inner or dice.random() < 0.6):
+        return fitted(g, dice.choice(values[-4:]), type_)
+    if inner or dice.random() < 0.1:
+        return g.constant(np.ones(type_.lengths, type_.element_type.dtype))
+    values.append(g.input(f"x{len(values)}", type_))
+    return values[-1]
+
+
+def _filled(op: Op, dice: random.Random, depth: int) -> Op:
+    """The op with more within its functions."""
+
+    def grown(function: Graph) -> Graph:
+        if dice.random() < 0.4:
+            return function
+        g = builder()
+        values = [g.input(i.name, i.type) for i in function.inputs]
+        _emit(g, values, dice, depth)
+        made = [fitted(g, values[-1], type_) for type_ in function.output_types.values()]
+        return g.build(dict(zip(function.output_types, made, strict=True)))
+
+    return op.with_functions(grown)

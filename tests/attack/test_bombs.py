@@ -26,6 +26,11 @@ def test_parts_are_counted_before_they_are_made(service):
     assert {effect.code for effect in found.values()} == {"RESOURCE_EXHAUSTED"}
 
 
+def test_what_is_told_of_faults_does_not_grow_with_them(service):
+    found = {name: service.meet(bomb) for name, bomb in list(bombs.faults())[::2]}
+    assert {name: str(effect) for name, effect in found.items() if not effect.is_fine} == {}
+
+
 def test_what_takes_memory_would_be_seen(service):
     """An array of 60 MB in a request that is well-formed: the service takes it, and more memory than a bomb may."""
     data = field(1, field(3, field(3, bytes(60_000_000))))

@@ -27,14 +27,15 @@ from gradserve.questions.call import Call, Options
 from gradserve.questions.derivations import Derivation, Evaluate, GaussNewtonProduct, Gradient, Hvp, Jvp, Vjp
 from gradserve.runtime.caches import Lru
 from gradserve.v1 import graph_pb2
-from gradserve.wire import decode_graph
+from gradserve.wire import decode_graph, encode_graph
 from tests.attack.mutate import REALS, mutated
-from tests.attack.seeds import chain, seeds
+from tests.attack.seeds import chain, program, seeds
 
 SECONDS = 1.0
 BYTES = 200 << 20
 LIMITS = Limits(peak_bytes=64 << 20, step_seconds=0.02, flops=2e8, result_bytes=16 << 20, plan_seconds=0.7)
 _RUN_SECONDS = 0.02
+_TRIES = 3
 
 
 @dataclass
@@ -55,11 +56,21 @@ class Outcome:
 
 
 def graph_of(seed: int) -> graph_pb2.Graph:
-    """The mutated graph of a number."""
+    """The mutated graph of a number: the first of three that is correct, or else the third."""
     dice = random.Random(seed)
-    known = seeds()
-    graph = chain(dice) if dice.random() < 0.3 else graph_pb2.Graph.FromString(dice.choice(known))
-    return mutated(graph, dice)
+    which = dice.random()
+    if which < 0.5:
+        graph = graph_pb2.Graph.FromString(dice.choice(seeds()))
+    else:
+        graph = encode_graph(program(dice)) if which < 0.75 else chain(dice)
+    for _ in range(_TRIES):
+        made = graph_pb2.Graph()
+        made.CopyFrom(graph)
+        made = mutated(made, dice)
+        with suppress(Exception):  # of what kind it is, the trial sees
+            decode_graph(made, OP_SET)
+            break
+    return made
 
 
 def try_seed(seed: int, most: int | None = None) -> Outcome:
@@ -87,7 +98,7 @@ def stage(outcome: Outcome, name: str) -> Iterator[None]:
         outcome.stages[name] = "fine"
     except GradserveError as refusal:
         outcome.stages[name] = type(refusal).__name__
-        raise Ended from None
+        raise Ended from refusal
     except Exception as error:
         outcome.stages[name] = type(error).__name__
         outcome.faults.append(f"{name}: {type(error).__name__}: {error}"[:300])
@@ -103,7 +114,7 @@ def _try(message: graph_pb2.Graph, dice: random.Random, outcome: Outcome, most: 
         assert not check(graph)
         assert graph.digest
     with stage(outcome, "bind"):
-        call = Call(graph, {i.name: _given(i.type, dice) for i in graph.inputs})
+        call = Call(graph, {i.name: given(i.type, dice) for i in graph.inputs})
         graph = checked(context(), call, go_on).graph
     every = derivations(graph, dice)
     for derivation in every if most is None else dice.sample(every, most):
@@ -113,9 +124,13 @@ def _try(message: graph_pb2.Graph, dice: random.Random, outcome: Outcome, most: 
         if dice.random() < 0.3 and graph.inputs:
             taken = [*graph.input_types, *added_inputs(graph, derivation)]
             axis = Axis(frozenset(dice.sample(taken, dice.randint(1, len(taken)))), dice.choice((1, 3, 40)))
+        options = Options(executor=dice.choice(("fused", "fused", "xla")) if dice.random() < 0.1 else "")
+        name += f" by {options.executor}" if options.executor else ""
         try:
             with stage(outcome, name):
-                schedule = Sweep(graph, derivation, Options(), 0, axis).schedule(fresh)
+                schedule = Sweep(graph, derivation, options, 0, axis).schedule(fresh)
+            if options.executor and dice.random() < 0.9:
+                continue  # compiling takes long
             if axis is None and schedule.seconds <= _RUN_SECONDS:
                 with stage(outcome, f"run {name}"):
                     _run(schedule, graph, derivation, dice)
@@ -123,7 +138,7 @@ def _try(message: graph_pb2.Graph, dice: random.Random, outcome: Outcome, most: 
             continue
 
 
-def _given(type_: TensorType, dice: random.Random) -> TensorType:
+def given(type_: TensorType, dice: random.Random) -> TensorType:
     """A type without symbols."""
     return type_.with_shape(tuple(n if isinstance(n, int) else dice.choice((0, 1, 3, 5)) for n in type_.shape))
 
@@ -156,17 +171,18 @@ def _run(schedule: SweepSchedule, graph: Graph, derivation: Derivation, dice: ra
     piece = schedule.pieces[0]
     draw = np.random.default_rng(dice.randrange(2**32))
     types = {**graph.input_types, **added_inputs(graph, derivation)}
-    arguments = {name: _numbers(type_, draw, dice.random() < 0.5) for name, type_ in types.items()}
+    arguments = {name: numbers(type_, draw, dice.random() < 0.5) for name, type_ in types.items()}
     prepared = executor(schedule.executor).prepare(piece.schedule)
     prepared({**arguments, **piece.instance.arrays})
 
 
-def _numbers(type_: TensorType, draw: np.random.Generator, special: bool) -> np.ndarray:
+def numbers(type_: TensorType, draw: np.random.Generator, special: bool) -> np.ndarray:
+    """Numbers of a type, some of them perhaps special."""
     dtype = type_.element_type.dtype
     if dtype.kind == "c":
         real = TensorType(type_.element_type.part, type_.shape)
         found = np.empty(type_.lengths, dtype)
-        found.real, found.imag = (_numbers(real, draw, special) for _ in range(2))
+        found.real, found.imag = (numbers(real, draw, special) for _ in range(2))
         return found
     if dtype.kind == "f":
         found = draw.normal(size=type_.lengths)

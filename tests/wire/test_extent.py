@@ -5,6 +5,7 @@ import pytest
 
 from gradserve import wire
 from gradserve.ir.errors import InvalidRequest, LimitExceeded
+from gradserve.ir.limits import DEFAULT_LIMITS
 from gradserve.v1 import derivative_service_pb2, graph_pb2, graph_service_pb2
 from gradserve.wire import extent
 from tests.attack.bytes import field, varint
@@ -29,7 +30,7 @@ def test_correct_messages_pass():
 
 
 TOO_MANY = {
-    "nodes": (extent.MOST_PARTS + 1) * field(4, b""),
+    "nodes": (DEFAULT_LIMITS.nodes + 1) * field(4, b""),
     "functions": (extent.MOST_PARTS + 1) * field(6, b""),
     "numbers": field(4, field(2, b"\0" * (extent.NUMBER_BYTES + 1))),
     "types": field(4, field(5, b"") * 300_001),
@@ -46,7 +47,7 @@ def test_too_many_parts_are_refused(name):
 
 
 def test_as_many_as_may_be_pass():
-    extent.require_parseable(field(1, extent.MOST_PARTS * field(4, b"")), REGISTER)
+    extent.require_parseable(field(1, DEFAULT_LIMITS.nodes * field(4, b"")), REGISTER)
     extent.require_parseable(field(1, field(3, field(3, bytes(9 << 20)))), REGISTER)  # one array
 
 

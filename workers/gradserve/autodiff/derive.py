@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import islice
 
 from gradserve.autodiff import names
 from gradserve.autodiff.absorbing import absorbing
@@ -36,12 +35,11 @@ from gradserve.autodiff.spectral import invariant
 from gradserve.autodiff.taylor import taylor
 from gradserve.autodiff.transpose import seed_of, vjp
 from gradserve.autodiff.walk import copy_node, declare_inputs, inline, leaves, reachable
-from gradserve.ir.errors import InvalidRequest, NotDifferentiable, Violation
+from gradserve.ir.errors import InvalidRequest, NotDifferentiable, Violation, listed
 from gradserve.ir.graph import Graph, Output
 from gradserve.ops import builder
 from gradserve.questions.derivations import Derivation, Evaluate, GaussNewtonProduct, Gradient, Hvp, Jvp, Vjp
 
-_MOST_NAMES = 50
 """How many inputs a message lists."""
 PARTS = "take the real and the imaginary part as inputs, and x + 1j * y in the loss"
 """What to write where something is asked of real inputs alone."""
@@ -212,13 +210,13 @@ def _outer(graph: Graph, inner: Sequence[Output], loss: str, wrt: Sequence[str])
         values += [cut.get(k, value) for k, value in zip(numbers, copy_node(g, node, values), strict=True)]
     known = {o.name: values[o.value] for o in graph.outputs}
     if loss not in known:
-        text = f"there is no output {loss!r}; there are {', '.join(known)}"
+        text = f"there is no output {loss!r}; there are {listed(known)}"
         raise InvalidRequest("the request does not fit", [Violation("loss", "W5", text)])
     outer = g.build({loss: known[loss]})
     _check_loss(outer, [_inner(o.name) for o in inner])
     (output,) = outer.outputs
     if reachable(outer, wrt)[output.value]:
-        text = f"{loss} depends on {', '.join(wrt)} beside the other outputs; return all that it is computed from"
+        text = f"{loss} depends on {listed(wrt)} beside the other outputs; return all that it is computed from"
         raise NotDifferentiable("the loss is no function of the other outputs", [Violation("loss", "W6", text)])
     return outer
 
@@ -238,9 +236,9 @@ def _check_wrt(graph: Graph, wrt: Sequence[str], real: bool = False) -> None:
     for position, name in enumerate(wrt):
         type_ = graph.input_types.get(name)
         if type_ is None:
-            text = f"the graph has no input {name!r}; its inputs are {_listed(graph.input_types)}"
+            text = f"the graph has no input {name!r}; its inputs are {listed(graph.input_types)}"
         elif not type_.is_float:
-            text = f"{name}: {type_} is not real; one can differentiate {_listed(floats)}"
+            text = f"{name}: {type_} is not real; one can differentiate {listed(floats)}"
         elif real and type_.is_complex:
             text = f"{name}: {type_} is complex, and this is asked of real inputs alone; {PARTS}"
         elif first[name] < position:
@@ -263,12 +261,6 @@ def _check_holomorphic(graph: Graph, wrt: Sequence[str]) -> None:
         raise NotDifferentiable("the graph is no loss", [Violation("outputs", "W3", text)])
 
 
-def _listed(named: Collection[str]) -> str:
-    """The first of these names: a message about each of thousands cannot list thousands."""
-    shown = ", ".join(islice(named, _MOST_NAMES)) or "none"
-    return f"{shown} and {len(named) - _MOST_NAMES} more" if len(named) > _MOST_NAMES else shown
-
-
 def _is_loss(graph: Graph) -> bool:
     types = list(graph.output_types.values())
     return len(types) == 1 and types[0].is_real and not types[0].shape
@@ -278,7 +270,7 @@ def _check_loss(graph: Graph, wrt: Sequence[str], real: bool = False) -> None:
     _check_wrt(graph, wrt, real)
     if _is_loss(graph):
         return
-    shown = ", ".join(f"{name}: {type_}" for name, type_ in graph.output_types.items())
+    shown = listed([f"{name}: {type_}" for name, type_ in graph.output_types.items()])
     advice = "a loss has one output, a floating-point scalar; reduce it with a sum or mean, or ask for Jvp or Vjp"
     if any(type_.is_complex for type_ in graph.output_types.values()):
         advice = "a loss is real: take np.abs or np.real of it, or say holomorphic=True if it has a complex derivative"

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gradserve.ir.attributes import attribute_faults, has_symbols
-from gradserve.ir.errors import ConstraintError, Violation
+from gradserve.ir.errors import ConstraintError, Violation, sought
 from gradserve.ir.graph import BlobRef, Graph, Node, Origin, Output
 from gradserve.ir.limits import GraphLimits, require_within
 from gradserve.ir.op import Op
@@ -67,7 +67,7 @@ class Draft:
 
 
 def check(graph: Graph, *, derived: bool = False, limits: GraphLimits | None = None) -> list[Violation]:
-    """All violations of a graph; none for a correct one.
+    """The violations of a graph, as many as anybody looks for; none for a correct one.
 
     Args:
         graph: the graph.
@@ -122,8 +122,8 @@ def symbol_faults(function: Graph) -> list[Violation]:
 
 
 def check_draft(draft: Draft, *, derived: bool = False) -> list[Violation]:
-    """All violations of a graph that may have gaps, beyond the gaps themselves."""
-    return list(_Examination(draft).violations(derived))
+    """The violations of a graph that may have gaps, beyond the gaps themselves, as many as anybody looks for."""
+    return sought(_Examination(draft).violations(derived))
 
 
 def shown(text: str) -> str:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import ClassVar
 
 MAX_VIOLATIONS = 50
+MOST_SOUGHT = 5000
+"""Violations after which nobody looks for more: a request of a megabyte may hold a million."""
+_MOST_NAMES = 8
+_MOST_LETTERS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,24 @@ class Violation:
         traced = f"; traced at {self.source}" if self.source else ""
         where = f"{self.field}: " if self.field else ""
         return f"{where}{self.constraint}: {self.description}{traced}"
+
+
+def sought(violations: Iterable[Violation]) -> list[Violation]:
+    """As many of them as anybody looks for."""
+    return [*islice(violations, MOST_SOUGHT)]
+
+
+def listed(names: Collection[str]) -> str:
+    """The first of these names, for messages: one about each of thousands cannot list thousands."""
+    cut = (name if len(name) <= _MOST_LETTERS else name[: _MOST_LETTERS - 1] + "…" for name in names)
+    shown = ", ".join(islice(cut, _MOST_NAMES)) or "none"
+    return f"{shown} and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else shown
+
+
+def repeated(names: Sequence[str]) -> list[int]:
+    """The positions of names that were there before."""
+    first: dict[str, int] = {}
+    return [k for k, name in enumerate(names) if first.setdefault(name, k) != k]
 
 
 class GradserveError(Exception):

@@ -9,7 +9,7 @@ from gradserve.autodiff import names
 from gradserve.autodiff.derive import PARTS
 from gradserve.ir.bind import bind, solve_symbols
 from gradserve.ir.check import shown
-from gradserve.ir.errors import BlobNotFound, InvalidRequest, Violation
+from gradserve.ir.errors import BlobNotFound, InvalidRequest, Violation, listed, repeated
 from gradserve.ir.graph import BlobRef, Graph
 from gradserve.ir.types import TensorType
 from gradserve.jobs.context import Context
@@ -62,8 +62,7 @@ def inputs_in_question(graph: Graph, wrt: Sequence[str], real: bool = True) -> t
     """
     chosen = tuple(wrt) or tuple(i.name for i in graph.inputs if i.type.is_float)
     types = graph.input_types
-    twice = [k for k, name in enumerate(chosen) if name in chosen[:k]] if len({*chosen}) < len(chosen) else []
-    if twice:
+    if twice := repeated(chosen):
         found = [Violation(f"wrt[{k}]", "W1", f"{shown(chosen[k])} is named twice") for k in twice]
         raise InvalidRequest("the inputs in question do not fit", found)
     if real and any(name in types and types[name].is_complex for name in chosen):
@@ -101,7 +100,7 @@ def _name_violations(
     if not has_batch and arguments.keys() == graph.input_types.keys():
         return []
     names = list(graph.input_types)
-    known = ", ".join(names) or "none"
+    known = listed(names)
     missing = [
         Violation(f'arguments["{n}"]', "R1", f"the argument {n}: {graph.input_types[n]} is missing")
         for n in names
@@ -117,11 +116,7 @@ def _name_violations(
         for k, n in enumerate(batch)
         if n not in graph.input_types
     ]
-    twice = [
-        Violation(f"batch.inputs[{k}]", "R3", f"{shown(n)} is named twice")
-        for k, n in enumerate(batch)
-        if n in batch[:k]
-    ]
+    twice = [Violation(f"batch.inputs[{k}]", "R3", f"{shown(batch[k])} is named twice") for k in repeated(batch)]
     return missing + extra + unknown + twice
 
 
@@ -130,7 +125,7 @@ def _batch_violations(types: Mapping[str, TensorType], batch: Sequence[str]) -> 
     if not lengths:
         return []
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{name}: {length}" for name, length in lengths.items())
+        told = listed([f"{name}: {length}" for name, length in lengths.items()])
         return [Violation("batch.inputs", "R5", f"batched arguments have different lengths: {told}")]
     if 0 in lengths.values():
         return [Violation("batch.inputs", "R6", "the batch has no points; send at least one")]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from gradserve.ir.errors import Violation
+from gradserve.ir.errors import Violation, listed
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array, TensorType, type_of
 from gradserve.jobs.calls import type_violations
@@ -23,7 +23,7 @@ def violations(question: VerifyGradient, graph: Graph, wrt: Sequence[str]) -> li
     if of is not Claimed.GRADIENT and not question.claimed:
         found.append(Violation("claimed", "V8", f"there is none; give the {of} that is to be verified"))
     if of.of_arrays and not _is_one_array(graph):
-        shown = ", ".join(f"{name}: {type_}" for name, type_ in graph.output_types.items())
+        shown = listed([f"{name}: {type_}" for name, type_ in graph.output_types.items()])
         text = (
             f"the {of} that is verified is of one floating-point output, which is real; the graph's outputs are {shown}"
         )
@@ -91,6 +91,6 @@ def _array_violations(
             found += type_violations(f'{path}["{name}"]', type_of(given[name]), type_, batched=False)
     for name in given:
         if name not in expected:
-            text = f"{name!r} is not among those to verify: {', '.join(expected)}"
+            text = f"{name!r} is not among those to verify: {listed(expected)}"
             found.append(Violation(f'{path}["{name}"]', "V4", text))
     return found

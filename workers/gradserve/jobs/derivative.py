@@ -8,7 +8,7 @@ from collections.abc import Hashable, Iterator, Mapping
 
 from gradserve.autodiff import names
 from gradserve.autodiff.derivation import added_inputs
-from gradserve.ir.errors import InvalidRequest, Violation
+from gradserve.ir.errors import InvalidRequest, Violation, listed
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array, TensorType
 from gradserve.jobs.calls import checked, named_vectors, type_violations
@@ -169,7 +169,7 @@ def _check_vectors(graph: Graph, derivation: Derivation, vectors: Mapping[str, T
     ]
     for name, type_ in vectors.items():
         if name not in expected:
-            text = f"there is no {name.replace(':', ' of ')} here; expected are {', '.join(expected) or 'none'}"
+            text = f"there is no {name.replace(':', ' of ')} here; expected are {listed(expected)}"
             violations.append(Violation(_vector_path(name), "R10", text))
             continue
         batched = axis is not None and name in axis.inputs

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from gradserve.autodiff.derivation import Curvature
-from gradserve.ir.errors import InvalidRequest, NotDifferentiable, Violation
+from gradserve.ir.errors import InvalidRequest, NotDifferentiable, Violation, listed
 from gradserve.ir.types import Array
 from gradserve.jobs import dense, derivative
 from gradserve.jobs.context import Context
@@ -63,9 +63,11 @@ class Resolved:
     def __post_init__(self) -> None:
         """Refuses complex numbers, which have no order in which limits could lie between others."""
         types = {**self.call.graph.output_types, **{name: self.call.graph.input_types[name] for name in self.wrt}}
-        shown = ", ".join(f"{name}: {type_}" for name, type_ in types.items() if type_.is_complex)
-        if shown:
-            text = f"limits are of real numbers, and there is {shown}; take parts, or leave kinks to conventions"
+        found = [f"{name}: {type_}" for name, type_ in types.items() if type_.is_complex]
+        if found:
+            text = (
+                f"limits are of real numbers, and there is {listed(found)}; take parts, or leave kinks to conventions"
+            )
             raise InvalidRequest("the request does not fit", [Violation("call.options.kinks", "K5", text)])
 
     def derivatives(self, derivation: Derivation, vectors: Mapping[str, Array]) -> tuple[Any, Any]:

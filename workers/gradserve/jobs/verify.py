@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from gradserve.autodiff import names
-from gradserve.ir.errors import InvalidRequest, Violation
+from gradserve.ir.errors import InvalidRequest, Violation, listed
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array
 from gradserve.jobs.calls import checked, inputs_in_question, require_no_batch
@@ -127,9 +127,9 @@ def verify_symmetry(context: Context, question: VerifySymmetry, control: Control
     context.programs.derived(call.graph, Hvp(wrt, product_only=True), control.check)  # refuses what is no loss
     layout = Layout({name: call.graph.input_types[name].lengths for name in wrt})
     tolerance = question.relative_tolerance or DEFAULT_TOLERANCE
-    _refuse(_tolerance_violations(tolerance) + _pair_violations(layout, question.pairs))
     count = question.count or DEFAULT_PAIRS
     context.limits.check_count("directions", max(count, len(question.pairs)))
+    _refuse(_tolerance_violations(tolerance) + _pair_violations(layout, question.pairs))
     losses = Losses(context, call, wrt, control, spent=work.spent)
     point = layout.pack(losses.arguments)
     chosen = [_named(layout, point, pair) for pair in question.pairs] or choose_pairs(point, count, question.seed)
@@ -285,7 +285,7 @@ def _pair_violations(layout: Layout, pairs: Sequence[EntryPair]) -> list[Violati
 def _entry_violations(layout: Layout, field_path: str, entry: Entry) -> list[Violation]:
     shape = layout.shapes.get(entry.input)
     if shape is None:
-        text = f"{entry.input!r} is not among the inputs to verify: {', '.join(layout.shapes)}"
+        text = f"{entry.input!r} is not among the inputs to verify: {listed(layout.shapes)}"
     elif len(entry.index) != len(shape) or not all(0 <= k < n for k, n in zip(entry.index, shape, strict=True)):
         text = f"there is no entry {list(entry.index)} in {entry.input} of shape {list(shape)}"
     else:

@@ -16,7 +16,7 @@ import numpy as np
 
 from gradserve.estimation import recurrence as recurrences
 from gradserve.estimation.recurrence import Recurrence, Space
-from gradserve.ir.errors import InvalidRequest, NumericalFailure, Violation
+from gradserve.ir.errors import InvalidRequest, NumericalFailure, Violation, listed
 from gradserve.ir.types import Array
 from gradserve.jobs.calls import checked, inputs_in_question, require_no_batch, type_violations
 from gradserve.jobs.chunks import LapOf
@@ -84,7 +84,7 @@ def vector_violations(
     question: OfMatrix, field_path: str, vectors: Mapping[str, Argument], rows: bool = False
 ) -> list[Violation]:
     """Why vectors do not have an array of the right type for each input in question; with a leading axis if `rows`."""
-    types, given = question.call.graph.input_types, types_of(vectors)
+    types, given, wanted = question.call.graph.input_types, types_of(vectors), {*question.wrt}
     violations = [
         Violation(f'{field_path}["{name}"]', "K3", f"what belongs to this input is missing: {types[name]}")
         for name in question.wrt
@@ -92,8 +92,8 @@ def vector_violations(
     ]
     for name, type_ in given.items():
         path = f'{field_path}["{name}"]'
-        if name not in question.wrt:
-            text = f"{name!r} is not among the inputs in question: {', '.join(question.wrt)}"
+        if name not in wanted:
+            text = f"{name!r} is not among the inputs in question: {listed(question.wrt)}"
             violations.append(Violation(path, "K3", text))
         elif name in types:  # what is no input at all is refused where the product is derived
             violations += type_violations(path, type_, types[name], rows)

@@ -16,9 +16,9 @@ from google.protobuf.descriptor import FieldDescriptor
 from gradserve.ir.errors import InvalidRequest, LimitExceeded
 from gradserve.ir.limits import DEFAULT_LIMITS, GraphLimits
 
-SMALL_BYTES = 256 << 10
+SMALL_BYTES = 64 << 10
 """Messages up to this are not looked through: whatever they say, they take few MiB."""
-MOST_PARTS = 100_000
+MOST_PARTS = 30_000
 """Parts of one kind, such as names, of which graphs have no limit of their own."""
 NUMBER_BYTES = 3 << 20
 """Bytes of lists of whole numbers, each of which takes eight times as much once it is parsed."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from gradserve.ir.attributes import make_op
 from gradserve.ir.check import Draft, Incomplete, check_draft, origin_fault, shown, symbol_faults
-from gradserve.ir.errors import ConstraintError, InvalidGraph, UnsupportedOpSet, Violation
+from gradserve.ir.errors import MOST_SOUGHT, ConstraintError, InvalidGraph, UnsupportedOpSet, Violation
 from gradserve.ir.graph import BlobRef, Constant, Graph, Input, Node, Origin, Output
 from gradserve.ir.limits import DEFAULT_LIMITS, GraphLimits, extent
 from gradserve.ir.op import Op, OpSet, attribute_types
@@ -37,7 +37,7 @@ def decode_graph(
     Raises:
         LimitExceeded: the graph is over a limit.
         UnsupportedOpSet: it is written in an op set newer than `op_set`.
-        InvalidGraph: it is not correct; names all violations.
+        InvalidGraph: it is not correct; names the violations.
         BlobNotFound: names all blobs that are not there, of a graph that is correct otherwise.
     """
     if message.op_set_version > op_set.version:
@@ -118,6 +118,10 @@ def _require_within(message: graph_pb2.Graph, limits: GraphLimits) -> None:
     )
 
 
+class _Enough(Exception):
+    """More is wrong than anybody looks for."""
+
+
 class _Reading:
     """What one message says, and what is wrong with how it says it."""
 
@@ -134,8 +138,11 @@ class _Reading:
         """Ops without attributes and functions, by name."""
 
     def graph(self, limits: GraphLimits) -> tuple[Graph | None, list[Violation]]:
-        """The graph, or None, and all violations."""
-        constants, inputs, nodes = self.constants(limits), self.inputs(), self.nodes()
+        """The graph, or None, and its violations."""
+        try:
+            constants, inputs, nodes = self.constants(limits), self.inputs(), self.nodes()
+        except _Enough:
+            return None, self.violations
         outputs = tuple(Output(output.name, output.value) for output in self.message.outputs)
         types = [None if constant is None else constant.type for constant in constants]
         violations = self.violations + check_draft(Draft(inputs, types, nodes, outputs))
@@ -151,6 +158,12 @@ class _Reading:
 
     def refuse(self, field: str, constraint: str, description: str, source: str = "") -> None:
         self.violations.append(Violation(field, constraint, description, source))
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Ends the reading where enough is known to be wrong."""
+        if len(self.violations) >= MOST_SOUGHT:
+            raise _Enough
 
     def constants(self, limits: GraphLimits) -> list[Constant | None]:
         read: list[Constant | None] = []
@@ -162,6 +175,7 @@ class _Reading:
             size += constant.type.nbytes if constant is not None and message.HasField("inline") else 0
             limits.require(inline_bytes=size)
             read.append(constant)
+            self.go_on()
         return read
 
     def inputs(self) -> list[tuple[str, TensorType | None]]:
@@ -172,6 +186,7 @@ class _Reading:
 
     def nodes(self) -> list[Node | Incomplete]:
         origins = self.origins()
+        self.go_on()
         return [self.node(k, message, origins.get(k)) for k, message in enumerate(self.message.nodes)]
 
     def origins(self) -> dict[int, Origin]:
@@ -196,6 +211,7 @@ class _Reading:
         types = tuple(read_type(t, f"nodes[{k}].types[{j}]", self.violations) for j, t in enumerate(message.types))
         known = tuple(t for t in types if t is not None)
         if op is None or len(known) < len(types):
+            self.go_on()
             return Incomplete(op, operands, types, origin)
         return Node(op, operands, known, origin)
 

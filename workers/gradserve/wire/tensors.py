@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 
 from gradserve.ir.check import DIGEST, shown
-from gradserve.ir.errors import BlobNotFound, InvalidRequest, Violation
+from gradserve.ir.errors import MOST_SOUGHT, BlobNotFound, InvalidRequest, Violation
 from gradserve.ir.graph import BlobRef, Constant, Literal
 from gradserve.ir.shapes import MAX_RANK, shape_faults
 from gradserve.ir.types import Array, ElementType, TensorType
@@ -118,7 +118,11 @@ def _plain(message: tensor_pb2.Tensor) -> Array | None:
 
 def _decode(messages: Mapping[str, tensor_pb2.Tensor], blobs: Blobs | None, shared: Shared | None) -> dict[str, Array]:
     violations: list[Violation] = []
-    constants = {field: read_constant(message, field, violations, shared) for field, message in messages.items()}
+    constants = {}
+    for field, message in messages.items():
+        constants[field] = read_constant(message, field, violations, shared)
+        if len(violations) >= MOST_SOUGHT:
+            break
     narrow = {field for field, message in messages.items() if message.narrow}
     if violations:
         raise InvalidRequest("an array is not correct", violations)
