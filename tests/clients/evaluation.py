@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from gradserve.client.tracing.trace import Traced, as_array, bind, trace
+from gradserve.client.tracing.trace import bind, trace
+from gradserve.client.tracing.traced import Traced, as_array
 from gradserve.client.tracing.trees import flatten, unflatten
 from tests.running import prepared
 

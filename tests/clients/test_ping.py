@@ -46,3 +46,13 @@ def test_it_needs_no_extra():
     program += "print(*{'rich', 'ray', 'scipy', 'prometheus_client'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_the_ops_come_with_the_first_function():
+    """They are half of all code, which a client waits for that has something to trace or to load."""
+    ops = "print(sum(name.startswith(('gradserve.ops', 'gradserve.numpy')) for name in sys.modules))"
+    program = f"import sys, gradserve.client\n{ops}\n"
+    program += f"gradserve.client.Client('localhost:1').function(len)\n{ops}\n"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    before, after = map(int, done.stdout.split())
+    assert before == 0 < after

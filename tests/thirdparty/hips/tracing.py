@@ -15,7 +15,7 @@ import numpy as np
 from gradserve.autodiff import derive
 from gradserve.autodiff.walk import inline
 from gradserve.client.tracing.memory import Memory
-from gradserve.client.tracing.trace import as_array
+from gradserve.client.tracing.traced import as_array
 from gradserve.client.tracing.tracer import Tracer
 from gradserve.client.tracing.trees import flatten, unflatten
 from gradserve.ir.builder import Value

@@ -6,16 +6,13 @@ import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
 from gradserve.client.backend import Backend
 from gradserve.client.certifying import Certificate, certify
 from gradserve.client.function import Function
-from gradserve.client.importers.files import load_graph
-from gradserve.client.importers.imported import Imported, of_arrays
-from gradserve.client.importers.loaded import LoadedGraph
 from gradserve.client.settings import (
     checked_credentials,
     checked_hedge,
@@ -32,6 +29,9 @@ from gradserve.client.transport.identity import Identity, Tls, Token
 from gradserve.client.transport.remote import RemoteBackend
 from gradserve.ir.graph import Graph
 from gradserve.questions.verification import VerificationProgress
+
+if TYPE_CHECKING:
+    from gradserve.client.importers.imported import Imported
 
 DEFAULT_TIMEOUT = 60.0
 
@@ -127,6 +127,9 @@ class Client:
             InvalidRequest: an example is not a tree of arrays and numbers.
             TypeError: the examples do not fit the function's signature.
         """
+        import gradserve.client.entered  # noqa: F401  # with this all ops come, here as in `load`
+        from gradserve.client.importers.imported import Imported
+
         if isinstance(function, Imported):
             raise TypeError("this function is imported, and has its graph: client.load(...) takes it")
         traces = Traces(function, self._watch)
@@ -143,6 +146,11 @@ class Client:
             OSError: the file cannot be read.
             InvalidGraph: it holds no correct graph; names all violations.
         """
+        # With these come all ops: half of all code, which nobody is to wait for who asks for the client alone.
+        from gradserve.client.importers.files import load_graph
+        from gradserve.client.importers.imported import Imported, of_arrays
+        from gradserve.client.importers.loaded import LoadedGraph
+
         if isinstance(source, Imported):
             return Function(self._backend, LoadedGraph(source.traced, source.source, source.parameters), self._timeout)
         graph = source if isinstance(source, Graph) else load_graph(Path(source))

@@ -5,12 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-import gradserve.client.functions.elementwise
-import gradserve.client.functions.polynomials
-import gradserve.client.functions.vectorizing
-import gradserve.client.scipy.leading  # noqa: F401  # all of these enter what names lead to while a function is traced
 from gradserve.client.asking import explained, whole
-from gradserve.client.importers.files import save_graph
 from gradserve.client.operators import LinearOperator
 from gradserve.client.spectral import Spectral
 from gradserve.client.taylor import TaylorAlong, TaylorModel, along_direction
@@ -240,4 +235,6 @@ class Function(Spectral, Traces, Verifications):
 
     def save(self, path: str | Path) -> None:
         """Writes the graph traced last, constants included: text for `.txt` and `.graph`, protobuf otherwise."""
+        from gradserve.client.importers.files import save_graph  # with which all ops come
+
         save_graph(self.graph, Path(path))

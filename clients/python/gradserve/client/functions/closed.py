@@ -11,7 +11,8 @@ import numpy as np
 from gradserve.client.tracing.memory import Memory
 from gradserve.client.tracing.origins import untraceable
 from gradserve.client.tracing.recording import current, recording
-from gradserve.client.tracing.trace import as_array, flat_result
+from gradserve.client.tracing.trace import flat_result
+from gradserve.client.tracing.traced import as_array
 from gradserve.client.tracing.tracer import Tracer, tracers
 from gradserve.client.tracing.trees import Structure, flatten, unflatten
 from gradserve.ir import evaluate

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gradserve.client.tracing.parameters import Parameters
-from gradserve.client.tracing.trace import RESULT, Traced
+from gradserve.client.tracing.traced import RESULT, Traced
 from gradserve.client.tracing.trees import Branch, Leaf, Structure
 from gradserve.ir.builder import Builder
 from gradserve.ir.errors import ConstraintError, InvalidGraph, Untraceable

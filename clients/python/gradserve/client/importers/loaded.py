@@ -16,7 +16,7 @@ from gradserve.client.tracing.signature import (
     require_batched,
     widened,
 )
-from gradserve.client.tracing.trace import Traced
+from gradserve.client.tracing.traced import Traced
 from gradserve.client.tracing.trees import flatten, leaves_like
 from gradserve.client.tracing.watching import Watch
 from gradserve.ir.errors import InvalidRequest

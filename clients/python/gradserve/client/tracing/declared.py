@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from gradserve.client.tracing.signature import converted, widened
-from gradserve.client.tracing.trace import as_array
+from gradserve.client.tracing.traced import as_array
 from gradserve.client.tracing.trees import Structure, flatten, paths, unflatten
 from gradserve.ir.bind import lengths_told
 from gradserve.ir.errors import InvalidRequest

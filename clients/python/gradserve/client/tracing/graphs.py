@@ -12,7 +12,7 @@ from gradserve.client.tracing.declared import NOTHING, declared_by
 from gradserve.client.tracing.parameters import Parameters
 from gradserve.client.tracing.repeats import traced_repeatably
 from gradserve.client.tracing.signature import Batch, Bound, Names, batched_names, converted, names_of, require_batched
-from gradserve.client.tracing.trace import Traced, trace_bound
+from gradserve.client.tracing.traced import Traced
 from gradserve.client.tracing.trees import Leaf, Structure, flatten, number_lists, paths, unflatten
 from gradserve.client.tracing.watching import Watch, Watched
 from gradserve.ir.errors import GradserveError, InvalidRequest, Untraceable
@@ -150,6 +150,10 @@ class Traces:
                 raise
 
     def _trace(self, examples: Mapping[str, Any]) -> Traced:
+        from gradserve.client.tracing.trace import (
+            trace_bound,
+        )  # with which all ops come: half of all code
+
         with self._lock:
             function = self._parameters.function
             traced = traced_repeatably(function, lambda: trace_bound(self._parameters, examples))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gradserve.client.tracing.reached import reached
-from gradserve.client.tracing.trace import Traced
+from gradserve.client.tracing.traced import Traced
 from gradserve.ir.errors import Untraceable
 from gradserve.ir.graph import Graph, Origin
 

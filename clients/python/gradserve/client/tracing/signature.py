@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from gradserve.client.tracing.trace import RESULT, Traced, as_array
+from gradserve.client.tracing.traced import RESULT, Traced, as_array
 from gradserve.client.tracing.trees import Leaf, Structure, kind_of, leaves_like, unflatten
 from gradserve.client.tracing.watching import Watch
 from gradserve.ir.bind import bind, solve_symbols

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,39 +18,12 @@ from gradserve.client.tracing.origins import untraceable
 from gradserve.client.tracing.parameters import Parameters
 from gradserve.client.tracing.recording import recording
 from gradserve.client.tracing.refusals import Assigned, ElementsAsked, of_compiled
+from gradserve.client.tracing.traced import RESULT, Traced, as_array
 from gradserve.client.tracing.tracer import Tracer
-from gradserve.client.tracing.trees import Structure, flatten, paths, require_keys, unflatten
+from gradserve.client.tracing.trees import Structure, flatten, require_keys, unflatten
 from gradserve.ir.errors import InvalidRequest, Untraceable
-from gradserve.ir.graph import Graph
-from gradserve.ir.types import Array, TensorType, type_of
+from gradserve.ir.types import TensorType, type_of
 from gradserve.numpy.recorder import Recorder
-
-RESULT = "result"
-"""The name of the output of a function that returns a single array; stands before the paths of a tree."""
-_WIDER = dict.fromkeys(("int8", "int16", "uint8", "uint16"), np.int32) | {"uint32": np.int64, "float16": np.float32}
-"""What elements become that are narrower than a graph's, by the names of their types."""
-
-
-@dataclass(frozen=True)
-class Traced:
-    """A function as a graph, and how its arguments and its result become named arrays."""
-
-    graph: Graph
-    inputs: Mapping[str, Structure]
-    """The structure of each argument, by the name of the parameter."""
-    output: Structure
-    """The structure of what the function returns."""
-
-    @functools.cached_property
-    def paths(self) -> Mapping[str, tuple[str, ...]]:
-        """The inputs of the graph that belong to each argument, in the order of its leaves."""
-        return {name: tuple(paths(structure, name)) for name, structure in self.inputs.items()}
-
-    @functools.cached_property
-    def real(self) -> tuple[str, ...]:
-        """The arguments that hold real numbers: what one differentiates unless told otherwise."""
-        types = self.graph.input_types
-        return tuple(name for name, inputs in self.paths.items() if any(types[path].is_float for path in inputs))
 
 
 def trace(function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Traced:
@@ -112,30 +83,6 @@ def _recorded(parameters: Parameters, examples: Mapping[str, Any]) -> Traced:
 def bind(function: Callable[..., Any], arguments: tuple[Any, ...], named: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments by the names of the function's parameters; see `Parameters.bind`."""
     return Parameters(function).bind(arguments, named)
-
-
-def as_array(leaf: Any, path: str) -> Array:
-    """A leaf of an argument as an array, in this machine's byte order.
-
-    Narrow elements become the narrowest that a graph has and that hold them all: int8, int16 and uint8, uint16 become
-    int32, uint32 int64, float16 float32.
-
-    Raises:
-        InvalidRequest: no graph has such elements.
-    """
-    if isinstance(leaf, np.ma.MaskedArray):
-        raise InvalidRequest(f"argument {path} is masked, and no graph knows masks; give .filled() and a mask apart")
-    try:
-        array = np.asarray(leaf)
-        if not array.dtype.isnative:
-            array = array.astype(array.dtype.newbyteorder("="))
-        wider = _WIDER.get(array.dtype.name)
-        if wider is not None:
-            array = array.astype(wider)
-        type_of(array)
-    except (TypeError, ValueError) as error:
-        raise InvalidRequest(f"argument {path}: {error}") from None
-    return array
 
 
 def _input(g: Recorder, path: str, leaf: Any) -> Tracer:

@@ -21,7 +21,7 @@ from gradserve.client.importers.lax.elements import Operand, finished, held_type
 from gradserve.client.importers.models import Defaulted, ImportedModel
 from gradserve.client.importers.naming import parameter_names, paths, tree
 from gradserve.client.tracing import trees
-from gradserve.client.tracing.trace import RESULT, Traced
+from gradserve.client.tracing.traced import RESULT, Traced
 from gradserve.client.tracing.trees import SEPARATOR, Structure, flatten
 from gradserve.ir.builder import Value
 from gradserve.ir.errors import InvalidRequest, Untraceable

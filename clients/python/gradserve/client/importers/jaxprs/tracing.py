@@ -14,7 +14,7 @@ from gradserve.client.importers.jaxprs.operands import Known, Refused, flat, is_
 from gradserve.client.importers.jaxprs.reading import Reader
 from gradserve.client.importers.lax.elements import Operand, held_type
 from gradserve.client.tracing.parameters import Parameters
-from gradserve.client.tracing.trace import RESULT, Traced
+from gradserve.client.tracing.traced import RESULT, Traced
 from gradserve.client.tracing.trees import Structure, flatten, paths, require_keys, unflatten
 from gradserve.ir.errors import InvalidRequest, Untraceable
 from gradserve.numpy.arguments import Unsupported

@@ -21,7 +21,7 @@ from gradserve.client.importers.onnx.graphs import Reader, Scope
 from gradserve.client.importers.onnx.losses import LOSS, attached
 from gradserve.client.importers.onnx.table import TRANSLATORS
 from gradserve.client.tracing import trees
-from gradserve.client.tracing.trace import Traced
+from gradserve.client.tracing.traced import Traced
 from gradserve.client.tracing.trees import SEPARATOR, Branch, Leaf, Structure, flatten
 from gradserve.ir.builder import Value
 from gradserve.ir.errors import InvalidGraph, InvalidRequest

@@ -1,0 +1,6 @@
+"""All functions that names lead to while a function is traced: importing this enters them."""
+
+import gradserve.client.functions.elementwise
+import gradserve.client.functions.polynomials
+import gradserve.client.functions.vectorizing
+import gradserve.client.scipy.leading  # noqa: F401

@@ -1,0 +1,66 @@
+"""What a trace has come to: a graph, and the structures of what goes in and comes out."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gradserve.client.tracing.trees import Structure, paths
+from gradserve.ir.errors import InvalidRequest
+from gradserve.ir.graph import Graph
+from gradserve.ir.types import Array, type_of
+
+RESULT = "result"
+"""The name of the output of a function that returns a single array; stands before the paths of a tree."""
+_WIDER = dict.fromkeys(("int8", "int16", "uint8", "uint16"), np.int32) | {"uint32": np.int64, "float16": np.float32}
+"""What elements become that are narrower than a graph's, by the names of their types."""
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A function as a graph, and how its arguments and its result become named arrays."""
+
+    graph: Graph
+    inputs: Mapping[str, Structure]
+    """The structure of each argument, by the name of the parameter."""
+    output: Structure
+    """The structure of what the function returns."""
+
+    @functools.cached_property
+    def paths(self) -> Mapping[str, tuple[str, ...]]:
+        """The inputs of the graph that belong to each argument, in the order of its leaves."""
+        return {name: tuple(paths(structure, name)) for name, structure in self.inputs.items()}
+
+    @functools.cached_property
+    def real(self) -> tuple[str, ...]:
+        """The arguments that hold real numbers: what one differentiates unless told otherwise."""
+        types = self.graph.input_types
+        return tuple(name for name, inputs in self.paths.items() if any(types[path].is_float for path in inputs))
+
+
+def as_array(leaf: Any, path: str) -> Array:
+    """A leaf of an argument as an array, in this machine's byte order.
+
+    Narrow elements become the narrowest that a graph has and that hold them all: int8, int16 and uint8, uint16 become
+    int32, uint32 int64, float16 float32.
+
+    Raises:
+        InvalidRequest: no graph has such elements.
+    """
+    if isinstance(leaf, np.ma.MaskedArray):
+        raise InvalidRequest(f"argument {path} is masked, and no graph knows masks; give .filled() and a mask apart")
+    try:
+        array = np.asarray(leaf)
+        if not array.dtype.isnative:
+            array = array.astype(array.dtype.newbyteorder("="))
+        wider = _WIDER.get(array.dtype.name)
+        if wider is not None:
+            array = array.astype(wider)
+        type_of(array)
+    except (TypeError, ValueError) as error:
+        raise InvalidRequest(f"argument {path}: {error}") from None
+    return array
