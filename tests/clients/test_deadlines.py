@@ -89,9 +89,9 @@ def test_a_late_call_ends_and_frees_its_worker(service, remotely, method):
 
 
 def delayed(method, seconds):
-    def act(*arguments):
+    def act(*arguments, **named):
         time.sleep(seconds)
-        return method(*arguments)
+        return method(*arguments, **named)
 
     return act
 

@@ -79,11 +79,11 @@ def test_a_write_that_breaks_off_goes_on_where_it_was(own, service, monkeypatch)
     real = service.blobs.append
     failed: list[int] = []
 
-    def append(digest, offset, data):
+    def append(digest, offset, data, caller):
         if offset > 5 << 20 and not failed:
             failed.append(offset)
             raise Unavailable("just now")
-        return real(digest, offset, data)
+        return real(digest, offset, data, caller)
 
     monkeypatch.setattr(service.blobs, "append", append)
     w = np.random.default_rng(1).standard_normal(20 << 17)
