@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+import gradserve.client.entered  # noqa: F401  # as `client.function` does: what names lead to while tracing
 from gradserve.client.tracing.trace import bind, trace
 from gradserve.client.tracing.traced import Traced, as_array
 from gradserve.client.tracing.trees import flatten, unflatten

@@ -97,6 +97,11 @@ LINALG: dict[str, tuple[Any, ...]] = {
     ),
     "sylvester": (lambda a, q: linalg.solve_sylvester(a, a, q) + linalg.solve_continuous_lyapunov(a, q), D, A),
 }
+_PLAIN: tuple[Any, ...] = (
+    *(stats.norm, stats.expon, stats.laplace, stats.cauchy, stats.uniform, stats.logistic, stats.halfnorm),
+    *(stats.gumbel_r, stats.gumbel_l, stats.rayleigh, stats.halfcauchy),
+)
+_SHAPED: tuple[Any, ...] = (stats.lognorm, stats.weibull_min, stats.pareto, stats.lomax, stats.fisk)
 STATS: dict[str, tuple[Any, ...]] = {
     "norm": (lambda x, s: [f(x, 0.3, s) for f in _all(stats.norm)], V, P),
     "norm frozen": (lambda x, s: stats.norm(loc=0.3, scale=s).logpdf(x), V, P),
@@ -119,6 +124,21 @@ STATS: dict[str, tuple[Any, ...]] = {
     "pareto": (lambda x, b: [f(x, b, scale=0.2) for f in _all(stats.pareto)], P, S),
     "gumbel_r": (lambda x, s: [f(x, 0.2, s) for f in _all(stats.gumbel_r)], V, P),
     "rayleigh": (lambda x, s: [f(x, scale=s) for f in _all(stats.rayleigh)], P, P[::-1].copy()),
+    "skewnorm": (lambda x, a, s: [f(x, a, 0.1, s) for f in (stats.skewnorm.pdf, stats.skewnorm.logpdf)], V, V[::-1], P),
+    "invgauss": (lambda x, m, s: [f(x, m, scale=s) for f in _all(stats.invgauss)], P, S, P[::-1].copy()),
+    "truncnorm": (lambda x, a, s: [f(x, a - 3, 4.0, 0.1, s) for f in _all(stats.truncnorm)], S, S, P + 0.1),
+    "truncnorm in a tail": (lambda x, a: [f(x + 7, a + 5, np.inf) for f in _all(stats.truncnorm)], P, S),
+    "f": (lambda x, s: [f(x, 3.2, 5.1, scale=s) for f in _all(stats.f)], P, S),
+    "f of degrees": (lambda x, n, m: stats.f.logpdf(x, n, m), P, P[::-1].copy(), P + 1),
+    "gumbel_l": (lambda x, s: [f(x, 0.2, s) for f in _all(stats.gumbel_l)], V, P),
+    "lomax": (lambda x, c: [f(x, c, scale=0.7) for f in _all(stats.lomax)], P, S),
+    "fisk": (lambda x, c: [f(x, c, scale=0.7) for f in _all(stats.fisk)], P, P[::-1].copy()),
+    "halfcauchy": (lambda x, s: [f(x, scale=s) for f in _all(stats.halfcauchy)], P, P[::-1].copy()),
+    "maxwell": (lambda x, s: [f(x, scale=s) for f in _all(stats.maxwell)], P, P[::-1].copy()),
+    "betabinom": (lambda a, b: [f(K, 7, a, b) for f in (stats.betabinom.pmf, stats.betabinom.logpmf)], P, S),
+    "quantiles": (lambda q, s: [f(q, 0.3, s) for law in _PLAIN for f in (law.ppf, law.isf)], S, P),
+    "quantiles by a shape": (lambda q, c: [f(q, c, 0.3, 1.4) for law in _SHAPED for f in (law.ppf, law.isf)], S, P),
+    "quantiles frozen": (lambda q, s: stats.norm(0.3, s).ppf(q) + stats.expon(scale=s).isf(q), S, P),
     "vonmises": (lambda x, k: stats.vonmises.logpdf(x, k), V, P),
     "poisson": (lambda m: [f(K, m) for f in _all(stats.poisson)], P),
     "binom": (lambda p: stats.binom.logpmf(K, 7, p) + stats.binom.pmf(K, 7, p) + stats.binom.cdf(K, 7, p), S),

@@ -21,6 +21,7 @@ from scipy.linalg import cho_factor
 from scipy.stats import norm
 
 from gradserve.client import Client
+from gradserve.client.functions import root
 from gradserve.client.scipy import linalg as ours
 from gradserve.client.scipy import stats as our_stats
 from gradserve.client.scipy.interpolate import BSpline, CubicSpline, interp1d
@@ -60,6 +61,16 @@ LAWS: dict[str, list[tuple[Any, ...]]] = {
     "nbinom": [(2.0, 0.3), (2.5, 1.0), (0.0, 0.5)],
     "bernoulli": [(0.3,), (1.0,), (2.0,)],
     "geom": [(0.3,), (1.0,), (0.0,)],
+    "gumbel_l": [()],
+    "lomax": [(2.0,), (0.0,)],
+    "fisk": [(1.0,), (2.0,), (0.5,), (0.0,)],
+    "halfcauchy": [()],
+    "maxwell": [()],
+    "skewnorm": [(1.5,), (0.0,)],
+    "invgauss": [(2.0,), (0.0,)],
+    "truncnorm": [(-1.0, 1.0), (0.5, np.inf), (1.0, 0.0)],
+    "f": [(2.0, 3.0), (1.0, 4.0), (0.0, 1.0)],
+    "betabinom": [(2.0, 1.5, 0.5), (2.5, 1.0, 1.0), (2.0, 0.0, 1.0)],
 }
 # Of t with infinitely many degrees the beta function has no probabilities; gamma and its kin have NaN at infinity.
 LEFT_OUT = {("t", np.inf, "cdf"), ("t", np.inf, "sf"), ("t", np.inf, "logcdf"), ("t", np.inf, "logsf")}
@@ -177,8 +188,8 @@ def test_the_mirror_takes_numbers():
     assert "logpdf" in repr(dir(our_stats)) or "norm" in dir(our_stats)
     with pytest.raises(AttributeError, match=r"gradserve has no scipy\.stats\.skellam"):
         _ = our_stats.skellam
-    with pytest.raises(AttributeError, match=r"has no scipy\.stats\.norm\.ppf"):
-        _ = our_stats.norm.ppf
+    with pytest.raises(AttributeError, match=r"has no scipy\.stats\.gamma\.ppf"):
+        _ = our_stats.gamma.ppf
 
 
 def test_curves_through_traced_points():
@@ -230,7 +241,7 @@ def test_a_large_sparse_matrix_stays_sparse():
 @pytest.mark.parametrize(
     ("function", "line"),
     [
-        (lambda w: norm.ppf(w), "so can what gradserve.client.scipy has"),
+        (lambda w: stats.gamma.ppf(w, 2.0), "functions.root(lambda x: law.cdf(x, *shapes) - q, guess).x"),
         (lambda w, f=cho_factor: f(np.outer(w, w)), "write `from gradserve.client.scipy.linalg import cho_factor`"),
         (lambda w: stats.multivariate_t.logpdf(w), "gradserve.client.scipy"),
         (
@@ -254,6 +265,16 @@ def test_refusals_name_the_line(function, line):
         trace(function, np.ones(4))
     assert line in str(refusal.value)
     assert str(refusal.value).startswith("test_scipy_edges.py:")
+
+
+def test_quantiles_without_a_closed_form_by_the_line_that_their_refusal_names():
+    q, a = np.array([0.2, 0.5, 0.95]), 2.5
+    with Client() as client:
+        f = client.function(lambda q: np.sum(root(lambda x: stats.gamma.cdf(x, a) - q, 2.0 + 0 * q).x))
+        value, gradient = f.value_and_grad(q)
+    expected = stats.gamma.ppf(q, a)
+    np.testing.assert_allclose(value, expected.sum(), rtol=1e-12)
+    np.testing.assert_allclose(gradient, 1 / stats.gamma.pdf(expected, a), rtol=1e-10)
 
 
 def test_the_mirror_traces_without_scipy():

@@ -32,6 +32,7 @@ _OWN = "gradserve.client.functions"
 _ROOT = f"write {_OWN}.root(function, guess).x, which has the derivative of the solution in all that moves it"
 _MINIMUM = f"write {_OWN}.minimize(function, guess).x, which has the derivative of the minimum in all that moves it"
 _SQUARES = f"write {_OWN}.minimize(lambda x: np.sum(residuals(x) ** 2), guess).x"
+_QUANTILE = f"write {_OWN}.root(lambda x: law.cdf(x, *shapes) - q, guess).x, of a law whose cdf can be traced"
 _LU = "write np.linalg.solve(A, b) and np.linalg.slogdet(A): systems of one matrix share its factors"
 _BASIS = (
     "its columns may be turned at will, so they have no derivative; write the projection, np.linalg.pinv(A) @ A for "
@@ -63,6 +64,8 @@ INSTEAD: dict[str, str] = {
         f"scipy.integrate.{name}": f"write {_OWN}.quad(function, a, b).value"
         for name in ("fixed_quad", "quad", "quad_vec", "romberg")
     },
+    "scipy.stats.ppf": _QUANTILE,
+    "scipy.stats.isf": _QUANTILE.replace("cdf(x", "sf(x"),
     "scipy.linalg.logm": (
         f"write {_OWN}.logm, which is that of symmetric matrices; of others "
         f"{_OWN}.root(lambda X: {_OWN}.expm(X) - A, np.zeros(A.shape)).x"

@@ -14,14 +14,16 @@ _FROM_0 = between(0.0, math.inf)
 _ONE = at(1.0)
 
 
-def _positive(g: Builder, *shapes: Value) -> Value:
+def positive(g: Builder, *shapes: Value) -> Value:
+    """Whether all shape parameters are."""
     result = g.gt(shapes[0], 0)
     for shape in shapes[1:]:
         result = g.logical_and(result, g.gt(shape, 0))
     return result
 
 
-def _normal(g: Builder, y: Value) -> Value:
+def normal(g: Builder, y: Value) -> Value:
+    """The logarithm of the density of the standard normal distribution."""
     return g.sub(g.mul(g.mul(y, y), -0.5), _HALF_LOG_TAU)
 
 
@@ -31,7 +33,7 @@ def _students(g: Builder, y: Value, df: Value) -> Value:
     known = g.select(finite, df, 1.0)
     size = g.add(g.betaln(0.5, g.mul(known, 0.5)), g.mul(g.log(known), 0.5))
     tail = g.mul(g.mul(g.add(known, 1), 0.5), g.log1p(g.div(g.mul(y, y), known)))
-    return g.select(finite, g.neg(g.add(size, tail)), _normal(g, y))
+    return g.select(finite, g.neg(g.add(size, tail)), normal(g, y))
 
 
 def _students_below(g: Builder, y: Value, df: Value) -> Value:
@@ -75,10 +77,6 @@ def _lognormal(g: Builder, y: Value, s: Value) -> Value:
     return g.select(positive, inside, -math.inf)
 
 
-def _weibull(g: Builder, y: Value, c: Value) -> Value:
-    return g.sub(g.add(g.log(c), special.xlogy(g.sub(c, 1), y)), g.pow(y, c))
-
-
 def _inverse_gamma(g: Builder, y: Value, a: Value) -> Value:
     positive = g.gt(y, 0)
     safe = g.select(positive, y, 1.0)
@@ -115,19 +113,29 @@ def _laplace_below(g: Builder, y: Value) -> Value:
     return g.select(low, small, g.sub(1.0, small))
 
 
-def _power(g: Builder, y: Value, c: Value) -> Value:
-    return g.neg(g.pow(y, c))
+def _laplace_quantile(g: Builder, q: Value) -> Value:
+    below = g.lt(q, 0.5)
+    size = g.log(g.mul(g.select(below, q, g.sub(1.0, q)), 2.0))
+    return g.select(below, size, g.neg(size))
+
+
+def _cotangent(g: Builder, q: Value) -> Value:
+    """Of half turns, with all digits where it is large."""
+    angle = g.mul(q, math.pi)
+    return g.div(g.cos(angle), g.sin(angle))
 
 
 for _law in (
     Distribution(
         "norm",
         "the normal distribution",
-        _normal,
+        normal,
         cdf=_ndtr,
         sf=lambda g, y: _ndtr(g, g.neg(y)),
         logcdf=lambda _g, y: probability.log_ndtr(y),
         logsf=lambda g, y: probability.log_ndtr(g.neg(y)),
+        ppf=lambda _g, q: probability.ndtri(q),
+        isf=lambda g, q: g.neg(probability.ndtri(q)),
     ),
     Distribution(
         "t",
@@ -135,7 +143,7 @@ for _law in (
         _students,
         ("df",),
         (1.0,),
-        _positive,
+        positive,
         cdf=_students_below,
         sf=lambda g, y, df: _students_below(g, g.neg(y), df),
     ),
@@ -145,7 +153,7 @@ for _law in (
         _gamma,
         ("a",),
         (1.0,),
-        _positive,
+        positive,
         _FROM_0,
         _ONE,
         cdf=lambda g, y, a: g.emit("gammainc", a, y),
@@ -157,7 +165,7 @@ for _law in (
         _chi2,
         ("df",),
         (1.0,),
-        _positive,
+        positive,
         _FROM_0,
         _ONE,
         cdf=lambda g, y, df: g.emit("gammainc", g.mul(df, 0.5), g.mul(y, 0.5)),
@@ -169,7 +177,7 @@ for _law in (
         _beta,
         ("a", "b"),
         (1.0, 1.0),
-        _positive,
+        positive,
         between(0.0, 1.0),
         at(0.5),
         cdf=lambda g, y, a, b: g.emit("betainc", a, b, y),
@@ -184,6 +192,8 @@ for _law in (
         cdf=lambda g, y: g.neg(g.expm1(g.neg(y))),
         sf=lambda g, y: g.exp(g.neg(y)),
         logsf=lambda g, y: g.neg(y),
+        ppf=lambda g, q: g.neg(g.log1p(g.neg(q))),
+        isf=lambda g, q: g.neg(g.log(q)),
     ),
     Distribution(
         "laplace",
@@ -191,6 +201,8 @@ for _law in (
         lambda g, y: g.sub(-math.log(2), g.abs(y)),
         cdf=_laplace_below,
         sf=lambda g, y: _laplace_below(g, g.neg(y)),
+        ppf=_laplace_quantile,
+        isf=lambda g, q: g.neg(_laplace_quantile(g, q)),
     ),
     Distribution(
         "cauchy",
@@ -198,6 +210,8 @@ for _law in (
         lambda g, y: g.sub(-math.log(math.pi), g.log1p(g.mul(y, y))),
         cdf=_arc,
         sf=lambda g, y: _arc(g, g.neg(y)),
+        ppf=lambda g, q: g.neg(_cotangent(g, q)),
+        isf=_cotangent,
     ),
     Distribution(
         "lognorm",
@@ -205,26 +219,15 @@ for _law in (
         _lognormal,
         ("s",),
         (1.0,),
-        _positive,
+        positive,
         _FROM_0,
         _ONE,
         cdf=lambda g, y, s: _ndtr(g, g.div(g.log(y), s)),
         sf=lambda g, y, s: _ndtr(g, g.neg(g.div(g.log(y), s))),
         logcdf=lambda g, y, s: probability.log_ndtr(g.div(g.log(y), s)),
         logsf=lambda g, y, s: probability.log_ndtr(g.neg(g.div(g.log(y), s))),
-    ),
-    Distribution(
-        "weibull_min",
-        "Weibull's distribution",
-        _weibull,
-        ("c",),
-        (1.0,),
-        _positive,
-        _FROM_0,
-        _ONE,
-        cdf=lambda g, y, c: g.neg(g.expm1(_power(g, y, c))),
-        sf=lambda g, y, c: g.exp(_power(g, y, c)),
-        logsf=_power,
+        ppf=lambda g, q, s: g.exp(g.mul(s, probability.ndtri(q))),
+        isf=lambda g, q, s: g.exp(g.mul(g.neg(s), probability.ndtri(q))),
     ),
     Distribution(
         "uniform",
@@ -234,6 +237,7 @@ for _law in (
         middle=at(0.5),
         cdf=lambda _g, y: y,
         sf=lambda g, y: g.sub(1.0, y),
+        ppf=lambda _g, q: q,
     ),
     Distribution(
         "logistic",
@@ -243,15 +247,19 @@ for _law in (
         sf=lambda g, y: g.logistic(g.neg(y)),
         logcdf=_log_sigmoid,
         logsf=lambda g, y: _log_sigmoid(g, g.neg(y)),
+        ppf=lambda _g, q: special.logit(q),
+        isf=lambda g, q: g.neg(special.logit(q)),
     ),
     Distribution(
         "halfnorm",
         "the size of a standard normal number",
-        lambda g, y: g.add(_normal(g, y), math.log(2)),
+        lambda g, y: g.add(normal(g, y), math.log(2)),
         support=_FROM_0,
         middle=_ONE,
         cdf=lambda g, y: g.erf(g.mul(y, math.sqrt(0.5))),
         sf=lambda g, y: g.erfc(g.mul(y, math.sqrt(0.5))),
+        ppf=lambda g, q: g.mul(g.emit("erfinv", q), math.sqrt(2)),
+        isf=lambda g, q: g.mul(g.erfcinv(q), math.sqrt(2)),
     ),
     Distribution(
         "invgamma",
@@ -259,42 +267,12 @@ for _law in (
         _inverse_gamma,
         ("a",),
         (1.0,),
-        _positive,
+        positive,
         _FROM_0,
         _ONE,
         cdf=lambda g, y, a: g.emit("gammaincc", a, g.div(1.0, y)),
         sf=lambda g, y, a: g.emit("gammainc", a, g.div(1.0, y)),
     ),
-    Distribution(
-        "pareto",
-        "Pareto's distribution",
-        lambda g, y, b: g.sub(g.log(b), g.mul(g.add(b, 1), g.log(y))),
-        ("b",),
-        (1.0,),
-        _positive,
-        between(1.0, math.inf),
-        at(2.0),
-        cdf=lambda g, y, b: g.neg(g.expm1(g.mul(g.neg(b), g.log(y)))),
-        sf=lambda g, y, b: g.pow(y, g.neg(b)),
-    ),
-    Distribution(
-        "gumbel_r",
-        "Gumbel's distribution of greatest numbers",
-        lambda g, y: g.sub(g.neg(y), g.exp(g.neg(y))),
-        cdf=lambda g, y: g.exp(g.neg(g.exp(g.neg(y)))),
-        sf=lambda g, y: g.neg(g.expm1(g.neg(g.exp(g.neg(y))))),
-        logcdf=lambda g, y: g.neg(g.exp(g.neg(y))),
-    ),
-    Distribution(
-        "rayleigh",
-        "Rayleigh's distribution",
-        lambda g, y: g.sub(g.log(y), g.mul(g.mul(y, y), 0.5)),
-        support=_FROM_0,
-        middle=_ONE,
-        cdf=lambda g, y: g.neg(g.expm1(g.mul(g.mul(y, y), -0.5))),
-        sf=lambda g, y: g.exp(g.mul(g.mul(y, y), -0.5)),
-        logsf=lambda g, y: g.mul(g.mul(y, y), -0.5),
-    ),
-    Distribution("vonmises", "von Mises's distribution of angles", _vonmises, ("kappa",), (1.0,), _positive),
+    Distribution("vonmises", "von Mises's distribution of angles", _vonmises, ("kappa",), (1.0,), positive),
 ):
     enter(_law)

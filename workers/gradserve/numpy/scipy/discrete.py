@@ -6,6 +6,7 @@ import math
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.numpy import special
+from gradserve.numpy.scipy.continuous import positive
 from gradserve.numpy.scipy.distributions import Distribution, at, between, enter
 
 _FROM_0 = between(0.0, math.inf)
@@ -39,6 +40,12 @@ def _binomial(g: Builder, k: Value, n: Value, p: Value) -> Value:
 def _negative_binomial(g: Builder, k: Value, n: Value, p: Value) -> Value:
     ways = g.sub(g.sub(g.gammaln(g.add(n, k)), g.gammaln(g.add(k, 1))), g.gammaln(n))
     return g.add(ways, _powers(g, n, k, p))
+
+
+def _beta_binomial(g: Builder, k: Value, n: Value, a: Value, b: Value) -> Value:
+    rest = g.sub(n, k)
+    ways = g.add(g.log(g.add(n, 1)), g.betaln(g.add(rest, 1), g.add(k, 1)))
+    return g.sub(g.sub(g.betaln(g.add(k, a), g.add(rest, b)), g.betaln(a, b)), ways)
 
 
 def _is_nonzero_share(g: Builder, p: Value) -> Value:
@@ -106,6 +113,16 @@ for _law in (
         cdf=lambda g, k, p: g.neg(g.expm1(special.xlog1py(k, g.neg(p)))),
         logsf=lambda g, k, p: special.xlog1py(k, g.neg(p)),
         sf=lambda g, k, p: g.exp(special.xlog1py(k, g.neg(p))),
+        whole=True,
+    ),
+    Distribution(
+        "betabinom",
+        "the binomial distribution of a beta distributed share",
+        _beta_binomial,
+        ("n", "a", "b"),
+        (1.0, 1.0, 1.0),
+        lambda g, n, a, b: g.logical_and(_is_count(g, n, g.full(n.type, 0.5)), positive(g, a, b)),
+        lambda _g, n, _a, _b: (0.0, n),
         whole=True,
     ),
 ):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gradserve.ir.builder import Builder, Value
@@ -63,15 +63,22 @@ class Distribution:
     logsf: Formula | None = None
     whole: bool = False
     """Whether it is one of whole numbers."""
+    ppf: Formula | None = None
+    """The number that it is below with a probability strictly between 0 and 1."""
+    isf: Formula | None = None
+    """The number that it is above with it."""
 
 
 @dataclass(frozen=True)
 class _Point:
     """A number and parameters as a distribution takes them."""
 
+    number: Value
+    """As it is given."""
     y: Value
-    """The number, in standard form."""
+    """In standard form."""
     shapes: list[Value]
+    loc: Value
     scale: Value
     """1 where there is none such."""
     exists: Value
@@ -86,6 +93,8 @@ def enter(law: Distribution) -> Distribution:
     methods: Mapping[str, Formula] = {density[0]: _density, density[1]: _log_density}
     if law.cdf is not None or law.logcdf is not None:
         methods = {**methods, "cdf": _cdf, "sf": _sf, "logcdf": _logcdf, "logsf": _logsf}
+    if law.ppf is not None:
+        methods = {**methods, "ppf": _ppf, "isf": _isf}
     for method, formula in methods.items():
         SCIPY[f"scipy.stats.{law.name}.{method}"] = NumpyFunction(_method(law, method, formula))
     return law
@@ -100,6 +109,8 @@ _SAID = {
     "sf": "The probability to be above x, of",
     "logcdf": "The logarithm of cdf, of",
     "logsf": "The logarithm of sf, of",
+    "ppf": "The number to be at most with a probability, of",
+    "isf": "The number to be above with a probability, of",
 }
 
 
@@ -132,7 +143,7 @@ def _placed(g: Builder, law: Distribution, x: Any, args: Sequence[Any], named: M
     scale = g.select(exists, scale, 1)
     y = g.div(g.sub(number, loc), scale)
     low, high = (g.convert(g.lift(end), y.type.element_type) for end in law.support(g, *shapes))
-    return _Point(y, shapes, scale, g.logical_and(exists, g.eq(y, y)), low, high)
+    return _Point(number, y, shapes, loc, scale, g.logical_and(exists, g.eq(y, y)), low, high)
 
 
 def _inside(g: Builder, law: Distribution, at: _Point, inside: Value, formula: Formula) -> Value:
@@ -160,7 +171,7 @@ def _density(g: Builder, law: Distribution, at: _Point) -> Value:
 def _probability(g: Builder, law: Distribution, at: _Point, formula: Formula, ends: tuple[float, float]) -> Value:
     """A formula strictly inside, and what it is below and above."""
     if law.whole:
-        at = _Point(g.floor(at.y), at.shapes, at.scale, at.exists, at.low, at.high)
+        at = replace(at, y=g.floor(at.y))
         below = g.lt(at.y, at.low)
     else:
         below = g.le(at.y, at.low)
@@ -191,6 +202,24 @@ def _logsf(g: Builder, law: Distribution, at: _Point) -> Value:
     else:
         found = law.logsf or (lambda g, *point: g.log(_known(law.sf)(g, *point)))
     return _probability(g, law, at, found, (0.0, -math.inf))
+
+
+def _quantile(g: Builder, at: _Point, formula: Formula, ends: tuple[Value, Value]) -> Value:
+    """A formula of probabilities strictly between 0 and 1, and what it is at both ends; NaN beyond."""
+    q = at.number
+    inside = g.logical_and(at.exists, g.logical_and(g.gt(q, 0), g.lt(q, 1)))
+    ended = g.select(g.eq(q, 0), ends[0], g.select(g.eq(q, 1), ends[1], math.nan))
+    found = g.select(inside, formula(g, g.select(inside, q, 0.5), *at.shapes), ended)
+    return _or_nan(g, at, g.add(g.mul(found, at.scale), at.loc))
+
+
+def _ppf(g: Builder, law: Distribution, at: _Point) -> Value:
+    return _quantile(g, at, _known(law.ppf), (at.low, at.high))
+
+
+def _isf(g: Builder, law: Distribution, at: _Point) -> Value:
+    found = law.isf or (lambda g, q, *shapes: _known(law.ppf)(g, g.sub(1.0, q), *shapes))
+    return _quantile(g, at, found, (at.high, at.low))
 
 
 def _known(formula: Formula | None) -> Formula:

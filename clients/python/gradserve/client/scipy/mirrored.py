@@ -20,7 +20,7 @@ from gradserve.numpy.scipy.sparse import is_sparse
 from gradserve.numpy.table import SCIPY
 
 _LAWS = {
-    "rv_continuous": ("pdf", "logpdf", "cdf", "logcdf", "sf", "logsf"),
+    "rv_continuous": ("pdf", "logpdf", "cdf", "logcdf", "sf", "logsf", "ppf", "isf"),
     "rv_discrete": ("pmf", "logpmf", "cdf", "logcdf", "sf", "logsf"),
 }
 """Classes of distributions, and methods that look for their own by the name of the distribution."""
