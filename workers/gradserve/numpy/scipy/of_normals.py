@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from gradserve.ir.builder import Builder, Value
+from gradserve.numpy import special
 from gradserve.numpy.probability import log_ndtr
 from gradserve.numpy.scipy.continuous import normal, positive
 from gradserve.numpy.scipy.distributions import Distribution, at, between, enter
@@ -59,7 +60,7 @@ def _fishers(g: Builder, y: Value, n: Value, m: Value) -> Value:
     """F, of n and m degrees: by log1p, so that no power of degrees overflows."""
     half, other = g.mul(n, 0.5), g.mul(m, 0.5)
     ratio = g.div(n, m)
-    kernel = g.mul(g.sub(half, 1), g.log(y))
+    kernel = special.xlogy(g.sub(half, 1), y)
     tail = g.mul(g.add(half, other), g.log1p(g.mul(ratio, y)))
     return g.sub(g.sub(g.add(g.mul(half, g.log(ratio)), kernel), tail), g.betaln(half, other))
 

@@ -49,7 +49,7 @@ def called_function() -> str:
         if decorated is not None:
             return decorated
     name = frame.f_code.co_name
-    if name == "__call__":
+    if name in ("__call__", "__init__"):
         name = type(frame.f_locals["self"]).__name__
     if name == "__ua_function__":  # by which scipy.fft calls all of its functions
         name = frame.f_locals["method"].__name__

@@ -151,7 +151,7 @@ def instead_of_scipys(asking: str) -> str:
         return instead
     module, _, name = asking.rpartition(".")
     own = module.replace("scipy", "gradserve.client.scipy", 1)
-    if asking in SCIPY:
+    if asking in SCIPY or any(known.startswith(f"{asking}.") for known in SCIPY):
         return f"write `from {own} import {name}`, which takes the same arguments"
     public = next((known.rpartition(".")[0] for known in SCIPY if _is_inside(asking, known)), None)
     if public is not None:
