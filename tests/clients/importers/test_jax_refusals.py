@@ -29,8 +29,8 @@ def unbounded(w):
     return jax.lax.while_loop(lambda x: x < 3.0, lambda x: x * 1.5, w[0])
 
 
-def halves(w):
-    return w.astype(jnp.bfloat16).sum().astype(jnp.float64)
+def eighths(w):
+    return w.astype(jnp.float8_e4m3fn).sum().astype(jnp.float64)
 
 
 def called_back(w):
@@ -53,8 +53,8 @@ def powers_of_two(w):
         (factors, r"hessenberg of float64\[3,3\] cannot be imported.*jnp\.linalg\.solve"),
         (unbounded, r"while of float64\[\] cannot be imported: how often.*most=100"),
         (
-            halves,
-            r"convert_element_type of float64\[3\] cannot be imported: no graph has elements of bfloat16.*float32",
+            eighths,
+            r"convert_element_type of float64\[3\] cannot be imported: no graph has elements of float8_e4m3fn.*float32",
         ),
         (called_back, r"pure_callback of float64\[3\] cannot be imported.*beforehand"),
         (other_keys, r"keys are of rbg.*threefry2x32"),
@@ -118,8 +118,36 @@ def test_types_are_those_of_jax(embedded):
     assert str(from_jax(lambda w: jnp.sum(w * 2), W).graph.input_types["w"]) == "f64[3]"
     with pytest.raises(InvalidRequest, match="uint64"):
         from_jax(lambda n: n + 1, np.array([1, 2], np.uint64))
-    with pytest.raises(InvalidRequest, match=r"w: no graph has elements of float16"):
-        from_jax(lambda w: w + 1, np.array([1.0], np.float16))
+    with pytest.raises(InvalidRequest, match=r"w: no graph has elements of float8_e4m3fn"):
+        from_jax(lambda w: w + 1, jnp.ones(1, jnp.float8_e4m3fn))
+
+
+def in_halves(w):
+    rows = jax.nn.softmax(jnp.arange(6.0).reshape(2, 3).astype(w.dtype) * w)
+    carried, _ = jax.lax.scan(lambda c, row: (jnp.tanh(c + row), None), jnp.zeros(3, w.dtype), rows)
+    return jnp.sum(carried.astype(jnp.float32) ** 2)
+
+
+@pytest.mark.parametrize("name", ["float16", "bfloat16"])
+@pytest.mark.parametrize("through_text", [False, True])
+def test_reals_of_16_bits_are_computed_in_32(embedded, name, through_text):
+    half = jnp.asarray([0.5, -1.25, 2.0], name)
+    made = from_stablehlo(jax.jit(in_halves).lower(half).as_text()) if through_text else from_jax(in_halves, half)
+    assert made.notes == (f"{name} is computed as float32: less is rounded",)
+    ours, wide = embedded.load(made), half.astype(jnp.float32)
+    np.testing.assert_allclose(ours(half), in_halves(wide), rtol=1e-6)
+    np.testing.assert_allclose(ours.grad(half), jax.grad(in_halves)(wide), rtol=1e-5, atol=1e-6)
+    assert abs(float(in_halves(half)) - float(in_halves(wide))) > 1e-5  # what is computed in 16 bits is another number
+
+
+@pytest.mark.parametrize("other", [jnp.uint16, jnp.bfloat16])
+def test_bits_of_reals_of_16_bits_are_refused(other):
+    def bits(w):
+        return jax.lax.bitcast_convert_type(w.astype(jnp.float16), other).astype(jnp.float32)
+
+    for importer in (lambda: from_jax(bits, W), lambda: from_stablehlo(jax.jit(bits).lower(W).as_text())):
+        with pytest.raises(Untraceable, match=r"has other bits|are no arithmetic"):
+            importer()
 
 
 def test_trees_and_names_are_those_of_the_function(embedded):

@@ -119,6 +119,8 @@ def program(*lines):
         (program("    %0 = call @other(%arg0) : (tensor<2xf64>) -> tensor<2xf64>"), "no function other"),
         (program("    %0 = call @main(%arg0) : (tensor<2xf64>) -> tensor<2xf64>"), "more than 48 calls and regions"),
         (program("    %0 = stablehlo.sine %arg0 : tensor<?xf64>"), "known lengths"),
+        (program("    %0 = stablehlo.sine %arg0 : tensor<2xf64>\n" * 2), "line 4 .*%0 is defined a second time"),
+        (program("    %arg0 = stablehlo.sine %arg0 : tensor<2xf64>"), "%arg0 is defined a second time"),
         (program("    %0 = stablehlo.sine %arg0 {a = " + "[" * 5000 + "} : tensor<2xf64>"), "more than 64 levels"),
         (program("    %0 = stablehlo.sine %arg0 \x00 : tensor<2xf64>"), "line 3 .*no StableHLO"),
     ],
@@ -132,7 +134,7 @@ def test_bad_text_is_refused(text, problem):
     ("line", "problem"),
     [
         ("%0 = stablehlo.uniform_quantize %arg0 : tensor<2xf64>", "uniform_quantize of float64.2. cannot be imported"),
-        ("%0 = stablehlo.convert %arg0 : (tensor<2xf64>) -> tensor<2xbf16>", "no graph has elements of bf16"),
+        ("%0 = stablehlo.convert %arg0 : (tensor<2xf64>) -> tensor<2xf8E5M2>", "no graph has elements of f8E5M2"),
         (
             "%1 = stablehlo.constant dense<9.0e8> : tensor<2xf64>\n"
             "%0 = chlo.polygamma %1, %arg0 : tensor<2xf64>, tensor<2xf64> -> tensor<2xf64>",
@@ -192,6 +194,41 @@ def test_calls_that_double_each_time_are_refused_in_time():
     text = program("    %0 = call @f0(%arg0) : (tensor<2xf64>) -> tensor<2xf64>")[:-1] + "\n".join([*functions, last])
     with pytest.raises(LimitExceeded, match="operations"):
         from_stablehlo(text + "}")
+
+
+def test_functions_of_elements_that_double_are_refused_in_time():
+    functions = "\n".join(
+        f"func.func private @f{k}(%a: tensor<f64>) -> tensor<f64> {{\n"
+        f"  %0 = call @f{k + 1}(%a) : (tensor<f64>) -> tensor<f64>\n"
+        f"  %1 = call @f{k + 1}(%0) : (tensor<f64>) -> tensor<f64>\n  return %1 : tensor<f64>\n}}"
+        for k in range(40)
+    )
+    last = "func.func private @f40(%a: tensor<f64>) -> tensor<f64> {\n  return %a : tensor<f64>\n}"
+    main = (
+        "func.func public @main(%x: tensor<8xf64>) -> tensor<f64> {\n"
+        "  %c = stablehlo.constant dense<0.0> : tensor<f64>\n"
+        "  %0 = stablehlo.reduce(%x init: %c) across dimensions = [0] : (tensor<8xf64>, tensor<f64>) -> tensor<f64>\n"
+        "   reducer(%a: tensor<f64>, %b: tensor<f64>) {\n"
+        "    %1 = func.call @f0(%a) : (tensor<f64>) -> tensor<f64>\n"
+        "    stablehlo.return %1 : tensor<f64>\n  }\n  return %0 : tensor<f64>\n}"
+    )
+    with pytest.raises(LimitExceeded, match="operations, with calls"):
+        from_stablehlo("\n".join([main, functions, last]))
+
+
+def test_bits_of_halves_and_of_long_integers(embedded):
+    lines = [
+        '%0 = stablehlo.constant dense<"0x003C00C0"> : tensor<2xf16>',
+        "%1 = stablehlo.constant dense<[0x3FC0, -2.5]> : tensor<2xbf16>",
+        "%2 = stablehlo.constant dense<18446744073709551615> : tensor<ui64>",
+        "return %0, %1, %2 : tensor<2xf16>, tensor<2xbf16>, tensor<ui64>",
+    ]
+    made = from_stablehlo("func.func public @main() -> tensor<2xf16> {\n" + "\n".join(lines) + "\n}")
+    first, second, third = embedded.load(made)().values()
+    assert first.tolist() == [1.0, -2.0]
+    assert second.tolist() == [1.5, -2.5]
+    assert np.asarray(third).view(np.uint64) == 2**64 - 1
+    assert [note.split()[0] for note in made.notes] == ["float16", "bfloat16", "a"]
 
 
 def test_damaged_text_is_refused_by_type():

@@ -27,7 +27,7 @@ PROGRAMS = Path(__file__).parent / "programs"
 REPOSITORY = Path(__file__).resolve().parents[3]
 MODULES = ("convolutional", "encoder", "recurrent", "unet", "mixer")
 MODEL = "archive/models/model.json"
-DOUBLE, FLOAT, LONG, BOOL, HALF, COMPLEX = 8, 7, 5, 12, 6, 11
+DOUBLE, FLOAT, LONG, BOOL, HALF, COMPLEX, NARROW = 8, 7, 5, 12, 6, 11, 9
 
 
 def tensor(shape: tuple[int, ...], dtype: int = DOUBLE) -> dict[str, Any]:
@@ -117,6 +117,45 @@ def test_gradients_of_exported_modules_are_those_of_torch(client: Client, name: 
     assert set(found) == set(wanted)
     for key, gradient in wanted.items():
         np.testing.assert_allclose(found[key], gradient, rtol=1e-9, atol=1e-13, err_msg=key)
+
+
+def test_parameters_of_two_names_are_one(embedded: Client):
+    one, other = (f"network.layers.{k}.channels.0.weight" for k in (0, 1))
+
+    def tied(data: bytes) -> bytes:
+        config = json.loads(data)
+        config["config"][other]["path_name"] = config["config"][one]["path_name"]
+        return json.dumps(config).encode()
+
+    made = from_torch(rewritten("archive/data/weights/model_weights_config.json", tied))
+    assert made.notes == (f"{other} is {one}: one parameter, by that name",)
+    assert f"parameters.{other}" not in made.graph.input_types
+    with np.load(PROGRAMS / "mixer.npz") as file:
+        given = file["x"], file["labels"]
+    both = from_torch(PROGRAMS / "mixer.pt2")
+    arrays = dict(flatten(both.defaults["parameters"])[0])
+    arrays[other] = arrays[one]
+    loaded = embedded.load(both)
+    tree = unflatten(both.traced.inputs["parameters"], list(arrays.values()))
+    apart = dict(flatten(loaded.grad(*given, tree, wrt="parameters"))[0])
+    together = dict(flatten(embedded.load(made).grad(*given, wrt="parameters"))[0])
+    assert np.abs(apart[other]).max() > 1e-4  # which one of two parameters would not have
+    np.testing.assert_allclose(together[one], apart[one] + apart[other], rtol=1e-12)
+
+
+def test_reals_of_16_bits_are_computed_in_32(embedded: Client):
+    made = from_torch(one("aten._to_copy.default", {"self": of("x")}, tensor((2, 3), HALF), x=tensor((2, 3), FLOAT)))
+    assert made.notes == ("float16 is computed as float32: less is rounded",)
+    x = np.full((2, 3), np.float32(1 / 3))
+    assert np.array_equal(embedded.load(made)(x), x)
+    with pytest.raises(Untraceable, match="float16 is computed as float32, which has other bits"):
+        from_torch(one("aten.view.dtype", {"self": of("x")}, tensor((2, 3), HALF), x=tensor((2, 3), 13)))
+
+
+def test_a_module_given_to_be_traced_is_told(embedded: Client):
+    module = type("Network", (), {"__module__": "torch.nn.modules.module", "__call__": lambda self, x: x})
+    with pytest.raises(Untraceable, match=r"Network is torch's, .*client\.load\(from_torch\(function, \*examples\)\)"):
+        embedded.function(module())
 
 
 def operators() -> dict[str, tuple[bytes, dict[str, np.ndarray]]]:
@@ -240,15 +279,15 @@ REFUSED = {
         Untraceable,
         r"a computed mask gives a shape that depends on numbers; choose by torch.where instead of x\[mask\]",
     ),
-    "reals of 16 bits": (
-        one("aten._to_copy.default", {"self": of("x")}, tensor((2, 3), HALF), TRACE),
+    "complex numbers of 32 bits": (
+        one("aten._to_copy.default", {"self": of("x")}, tensor((2, 3), NARROW), TRACE),
         Untraceable,
-        "model.py:12: _to_copy.default 'y' of .* no graph has elements of float16; convert to float32 or float64",
+        "model.py:12: _to_copy.default 'y' of .* no graph has elements of complex32; convert to complex64",
     ),
-    "an input of 16 bits": (
-        one("aten.neg.default", {"self": of("x")}, tensor((2, 3), HALF), x=tensor((2, 3), HALF)),
+    "an input of 32 bits": (
+        one("aten.neg.default", {"self": of("x")}, tensor((2, 3), NARROW), x=tensor((2, 3), NARROW)),
         InvalidRequest,
-        "x is float16, and no graph takes such an array; give float32, float64, int64 or bool",
+        "x is complex32, and no graph takes such an array; give float32, float64, int64 or bool",
     ),
     "an open length": (
         one("aten.neg.default", {"self": of("x")}, tensor((2, 3)), x=OPEN),
@@ -337,7 +376,7 @@ def changed_tensor(**more: Any) -> bytes:
         ({"strides": [{"as_int": -1}]}, "has the shape"),
         ({"layout": 2}, "network.head.bias is sparse; make it dense"),
         ({"path_name": "../../etc/passwd"}, "damaged"),
-        ({"dtype": 13}, "network.head.bias holds bfloat16"),
+        ({"dtype": 9}, "network.head.bias holds complex32"),
     ],
 )
 def test_arrays_that_are_not_what_they_say_are_refused(more: dict[str, Any], said: str):

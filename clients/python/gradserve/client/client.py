@@ -21,6 +21,7 @@ from gradserve.client.settings import (
     checked_timeout,
     checked_watch,
 )
+from gradserve.client.tracing.foreign import require_traceable
 from gradserve.client.tracing.graphs import Traces
 from gradserve.client.tracing.watching import Watch
 from gradserve.client.transport.connection import checked_address
@@ -132,6 +133,7 @@ class Client:
 
         if isinstance(function, Imported):
             raise TypeError("this function is imported, and has its graph: client.load(...) takes it")
+        require_traceable(function)
         traces = Traces(function, self._watch)
         if examples or named:
             traces.expect(examples, named)

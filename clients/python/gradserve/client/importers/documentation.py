@@ -49,7 +49,8 @@ equation of its jaxpr becomes nodes with your line as their origin.
 
 - **Parameters** keep their names and trees: dicts, lists, tuples and dataclasses of arrays.
 - **Types** are those that JAX gives, so derivatives are float64 where `jax_enable_x64` is on, and float32 otherwise.
-  Narrow and unsigned integers are computed exactly in wider ones. bfloat16 and float16 are refused by name.
+  Narrow and unsigned integers are computed exactly in wider ones. bfloat16 and float16 are
+  computed as float32, which `notes` tell: less is rounded. A result of uint64 is given as int64 of the same bits.
 - **Complex numbers** and Fourier transforms are those of [NumPy's functions](NUMPY.md#complex-numbers), whose
   gradients are JAX's: df/dx - i df/dy in z = x + iy. Where JAX says that z / |z| has no derivative (`lax.sign`), here
   it has its own. Singular vectors of complex matrices are refused, as their phases are any.
@@ -116,7 +117,9 @@ are solved faster if `from_jax` imports them (the gradient of one of 128 unknown
 | --- | --- |
 {ways}
 
-Refused by name are also results of ui64, real numbers of 8 and 16 bits, lengths that are not known, scatters by
+f16 and bf16 are computed as f32, and a result of ui64 is given as i64 of the same bits; `notes` tell of both.
+
+Refused by name are also real numbers of 8 bits, bits of those of 16, lengths that are not known, scatters by
 functions of their own, sorts by anything but the operands themselves, and calls of other functions.
 
 Of the self-checking programs in StableHLO's repository (`stablehlo/testdata`, with the results that JAX's tests want),

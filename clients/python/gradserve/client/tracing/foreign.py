@@ -19,6 +19,17 @@ _LIBRARIES = {
 _OURS = "gradserve"
 
 
+def require_traceable(function: object) -> None:
+    """Sees that what is to be traced is no module or compiled function of torch, whose code traced arrays never reach.
+
+    Raises:
+        Untraceable: it is one.
+    """
+    if any(each.__module__.partition(".")[0] == "torch" for each in type(function).__mro__):
+        name = getattr(function, "__name__", type(function).__name__)
+        raise Untraceable(f"{name} is torch's, and plain NumPy is traced; {_LIBRARIES['torch'][1]}")
+
+
 def refusal_of_foreign(error: BaseException) -> Untraceable | None:
     """The refusal of code that gave a traced array to another library, as that one complained; None if it did not."""
     if not isinstance(error, TypeError | RuntimeError) or "Tracer" not in str(error):

@@ -15,13 +15,14 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gradserve.client.importers.imported import Malformed
+from gradserve.client.importers.lax.elements import HALVES, computed, of_half
 from gradserve.ir.errors import GradserveError, InvalidRequest, LimitExceeded
 from gradserve.ir.types import Array
 from gradserve.numpy.arguments import Unsupported
@@ -94,6 +95,10 @@ class Archive:
     """By their names in the state dict, or those of constants."""
     learned: frozenset[str]
     """The names of parameters that require gradients."""
+    held: tuple[str, ...] = ()
+    """What the arrays hold, by torch's names."""
+    same: Mapping[str, str] = field(default_factory=dict)
+    """Of parameters that are another one by a second name, that one."""
 
 
 def _whole(told: Mapping[str, Any] | None) -> Any:
@@ -173,15 +178,21 @@ def _archive(archive: zipfile.ZipFile, name: str) -> Archive:
     version = program["schema_version"]["major"]
     if version != _SCHEMA:
         raise Malformed(f"{name} is of schema {version}, and {_SCHEMA} is read; save it with torch 2.8 or later")
-    arrays, learned = dict[str, Array](), set[str]()
+    arrays, learned, held = dict[str, Array](), set[str](), list[str]()
+    first, same = dict[str, str](), dict[str, str]()
     for folder, config in _GROUPS:
         if f"{root}{folder}{config}" not in archive.namelist():
             continue
         for key, payload in _json(archive, f"{root}{folder}{config}")["config"].items():
+            if payload["is_param"]:
+                told = payload["tensor_meta"]
+                place = json.dumps([payload["path_name"], *map(told.get, ("sizes", "strides", "storage_offset"))])
+                same[key] = first.setdefault(place, key)
+            held.append(name_of(payload["tensor_meta"]["dtype"]))
             arrays[key] = _array(archive, f"{root}{folder}", key, payload)
             if payload["is_param"] and payload["tensor_meta"]["requires_grad"]:
                 learned.add(key)
-    return Archive(name, program["graph_module"], arrays, frozenset(learned))
+    return Archive(name, program["graph_module"], arrays, frozenset(learned), tuple(held), same)
 
 
 def _text(archive: zipfile.ZipFile, name: str, default: str) -> str:
@@ -195,10 +206,11 @@ def _array(archive: zipfile.ZipFile, folder: str, key: str, payload: Mapping[str
     meta, layout = Meta.of(told), told["layout"]
     if layout != _STRIDED:
         raise Malformed(f"{key} is sparse; make it dense by .to_dense()")
-    if meta.dtype not in _DTYPES.values():
+    if meta.dtype not in (*_DTYPES.values(), *HALVES):
         raise Unsupported(f"{key} holds {meta.dtype}, and no graph has such elements", "call module.float()")
-    dtype = np.dtype(meta.dtype)
-    elements = np.frombuffer(archive.read(f"{folder}{payload['path_name']}"), dtype)
+    dtype, raw = computed(meta.dtype), archive.read(f"{folder}{payload['path_name']}")
+    halves = meta.dtype in HALVES
+    elements = of_half(np.frombuffer(raw, np.uint16), meta.dtype) if halves else np.frombuffer(raw, dtype)
     strides, offset = [int(n["as_int"]) for n in told["strides"]], int(told["storage_offset"]["as_int"])
     last = offset + sum((n - 1) * stride for n, stride in zip(meta.shape, strides, strict=True))
     if any(n < 0 for n in (*meta.shape, *strides, offset)) or (meta.size and last >= len(elements)):

@@ -42,10 +42,11 @@ Nothing in the file is unpickled. What of torch's own tests passes is told by [T
 - **Parameters** of the module are one more argument, `parameters`: a tree by the names of the state dict, whose default
   is what the module holds. Buffers, parameters that do not require gradients, and tensors that a function captures are
   data; `wrt=["head.weight"]` chooses other ones.
+- **Tied parameters**, one array by two names, are one parameter by the first of them, as `module.parameters()` has it.
 - **Derivatives** at kinks are torch's: of `relu` 0 at 0, of equal largest elements the first (`max_pool2d`, `max.dim`)
   or equal shares (`amax`, `maximum`), of `clamp` 1 at its ends. What `detach` returns is not differentiated.
 - **Types** are those that torch gives: float32 unless the module and its arguments are float64. Reals of 16 bits are
-  refused by name.
+  computed as float32, which `notes` tell: less is rounded. A result of uint64 is given as int64 of the same bits.
 - **Complex numbers** and Fourier transforms are those of [NumPy's functions](NUMPY.md#complex-numbers). Gradients of
   real losses in z = x + iy are JAX's, df/dx - i df/dy: the conjugates of torch's.
 - **Modes**: what draws random numbers, such as dropout in training, is refused; call `module.eval()`. Normalisation of

@@ -12,12 +12,20 @@ from gradserve.client.importers.aten import (
     archive,
     operators,  # noqa: F401  (which enters them in the table)
 )
-from gradserve.client.importers.aten.archive import Archive, Meta, sound
+from gradserve.client.importers.aten.archive import Archive, Meta, name_of, sound
 from gradserve.client.importers.aten.reading import Reader
 from gradserve.client.importers.aten.signatures import Signature
 from gradserve.client.importers.imported import Malformed
 from gradserve.client.importers.lax import elements
-from gradserve.client.importers.lax.elements import Operand, finished, held_type
+from gradserve.client.importers.lax.elements import (
+    BITS_OF_UINT64,
+    HALVES,
+    Operand,
+    computed,
+    finished,
+    half_note,
+    held_type,
+)
 from gradserve.client.importers.models import Defaulted, ImportedModel
 from gradserve.client.importers.naming import parameter_names, paths, tree
 from gradserve.client.tracing import trees
@@ -70,6 +78,7 @@ class _Program:
             graph, signature = self.archive.module["graph"], Signature.of(self.archive.module)
             self._arguments(signature, graph)
             arrays = self._held(wrt)
+            self.notes += map(half_note, _halves(self.archive, graph))
             results = Reader().read(self.g, graph, self.scope)
             traced = self._traced(self._outputs(results), signature, arrays)
         parameters = tree(arrays)
@@ -96,7 +105,7 @@ class _Program:
 
     def _input(self, name: str, path: str, meta: Meta) -> None:
         try:
-            dtype = np.dtype(meta.dtype)
+            dtype = computed(meta.dtype)
             type_ = held_type(dtype, meta.shape)
         except (TypeError, Unsupported):
             raise InvalidRequest(
@@ -113,16 +122,21 @@ class _Program:
         unknown = [key for key in wrt or () if key not in real]
         if unknown:
             raise InvalidRequest(f"{unknown[0]!r} is none of the module's real arrays: {', '.join(sorted(real))}")
-        free = [key for key in names.values() if key in (self.archive.learned if wrt is None else wrt) and key in real]
+        same = self.archive.same
+        asked = self.archive.learned if wrt is None else wrt
+        free = [same.get(key, key) for key in names.values() if key in asked and key in real]
         found, where = dict[tuple[str, ...], Array](), paths(dict.fromkeys(free))
-        for name, key in names.items():
+        known = dict[str, Operand]()
+        for name, own in names.items():
+            key = same.get(own, own)
             array = self._array(key)
-            if key not in where:
-                self.scope[name] = self._constant(key, array)
-                continue
-            path = SEPARATOR.join((PARAMETERS, *where[key]))
-            self.scope[name] = Operand(self.g.input(path, held_type(array.dtype, array.shape)), array.dtype)
-            found[where[key]] = array
+            if key in where and key not in known:
+                path = SEPARATOR.join((PARAMETERS, *where[key]))
+                known[key] = Operand(self.g.input(path, held_type(array.dtype, array.shape)), array.dtype)
+                found[where[key]] = array
+            if key in where and key != own:
+                self.notes.append(f"{own} is {key}: one parameter, by that name")
+            self.scope[name] = known[key] if key in where else self._constant(key, array)
         return found
 
     def _array(self, key: str) -> Array:
@@ -173,8 +187,14 @@ class _Program:
         if not isinstance(result, Operand):
             raise Untraceable(f"{self.name} returns a {type(result).__name__}; return arrays and numbers")
         if result.dtype == np.uint64:
-            raise Untraceable(f"{self.name} returns uint64, and no graph does; return int64 or uint32")
+            self.notes.append(BITS_OF_UINT64)
         return result.value
+
+
+def _halves(archive: Archive, graph: Mapping[str, Any]) -> list[str]:
+    """The reals of 16 bits that the program computes with, or holds."""
+    names = [*archive.held, *(name_of(told["dtype"]) for told in graph["tensor_values"].values())]
+    return [name for name in dict.fromkeys(names) if name in HALVES]
 
 
 def _tokens(module: Mapping[str, Any]) -> list[str]:

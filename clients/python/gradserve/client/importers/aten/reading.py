@@ -14,7 +14,7 @@ from gradserve.client.importers.aten.archive import Meta, name_of
 from gradserve.client.importers.aten.refused import ELSE, WAYS_ROUND
 from gradserve.client.importers.aten.table import Node, Result
 from gradserve.client.importers.imported import Malformed, at, refusal
-from gradserve.client.importers.lax.elements import Operand, finished
+from gradserve.client.importers.lax.elements import HALVES, Operand, computed, finished, held, require_no_bits
 from gradserve.ir.builder import Value
 from gradserve.ir.errors import ConstraintError, InvalidRequest, LimitExceeded
 from gradserve.ir.graph import Origin
@@ -74,7 +74,8 @@ class Reader:
             if translate is None:
                 raise refusal(called, operands, origin, *_unknown(operation))
             metas = _metas(graph["tensor_values"], names)
-            dtypes = [None if meta is None else np.dtype(meta.dtype) for meta in _taken(metas)]
+            dtypes = [None if meta is None else computed(meta.dtype) for meta in _taken(metas)]
+            require_no_bits(operation, (meta.dtype for meta in metas if meta is not None))
             shapes = [None if meta is None else meta.shape for meta in metas]
             try:
                 made = translate(
@@ -116,7 +117,7 @@ class Reader:
         if kind == "as_optional_tensors":
             return [self._argument(each, scope) for each in value]
         if kind == "as_scalar_type":
-            return np.dtype(_taken_name(name_of(value)))
+            return computed(_taken_name(name_of(value)))
         if kind in ("as_sym_int", "as_sym_float", "as_sym_bool"):
             return _symbol(value, scope)
         if kind in ("as_sym_ints", "as_sym_floats", "as_sym_bools"):
@@ -194,10 +195,8 @@ def _taken(metas: Sequence[Meta | None]) -> list[Meta | None]:
 
 
 def _taken_name(name: str) -> str:
-    try:
-        np.dtype(name)
-    except TypeError:
-        raise Unsupported(f"no graph has elements of {name}", "convert to float32 or float64") from None
+    if name not in HALVES:
+        held(name)  # which refuses it
     return name
 
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradserve.client.importers.lax.elements import Operand, constant, held_type
+from gradserve.client.importers.lax.elements import HALVES, Operand, computed, constant, held_type
 from gradserve.client.importers.lax.movement import part
 from gradserve.ir.builder import Builder
 from gradserve.ir.errors import Untraceable
@@ -47,9 +47,14 @@ def is_key(aval: Any) -> bool:
 
 def types_of(aval: Any) -> Iterator[tuple[TensorType, np.dtype[Any]]]:
     """The types of the arrays that hold one of this type, and what they hold."""
-    dtype = np.dtype(np.uint32) if is_key(aval) else aval.dtype
+    dtype = np.dtype(np.uint32) if is_key(aval) else computed(aval.dtype)
     for _ in range(WORDS if is_key(aval) else 1):
-        yield held_type(dtype, tuple(aval.shape)), np.dtype(dtype)
+        yield held_type(dtype, tuple(aval.shape)), dtype
+
+
+def seen(aval: Any) -> Any:
+    """The type with the elements that it is computed in."""
+    return aval if is_key(aval) or str(aval.dtype) not in HALVES else aval.update(dtype=computed(aval.dtype))
 
 
 def constant_of(g: Builder, array: Any) -> Operand | Keys:

@@ -16,12 +16,13 @@ from gradserve.client.importers.jaxprs.operands import (
     Refused,
     constant_of,
     flat,
+    seen,
     shaped,
     types_of,
 )
 from gradserve.client.importers.jaxprs.primitives import ARRAYS, MOVEMENTS
 from gradserve.client.importers.jaxprs.refused import WAYS_ROUND
-from gradserve.client.importers.lax.elements import Operand
+from gradserve.client.importers.lax.elements import HALVES, Operand, computed, half_note, require_no_bits
 from gradserve.ir.builder import Value
 from gradserve.ir.errors import Untraceable
 from gradserve.ir.graph import Origin
@@ -68,10 +69,16 @@ class Reader:
         def look(atom: Any) -> Known:
             return known[atom] if not hasattr(atom, "val") else constant_of(g, np.asarray(atom.val, atom.aval.dtype))
 
+        self._note(jaxpr.invars)
         for equation in jaxpr.eqns:
+            self._note(equation.outvars)
             results = self._results(g, equation, [look(atom) for atom in equation.invars])
             known |= zip(equation.outvars, results, strict=True)
         return [look(atom) for atom in jaxpr.outvars]
+
+    def _note(self, variables: Sequence[Any]) -> None:
+        halves = (str(dtype) for each in variables if str(dtype := getattr(each.aval, "dtype", "")) in HALVES)
+        self.notes += map(half_note, halves)
 
     @staticmethod
     def adopted(g: Recorder, operand: Known) -> Known:
@@ -115,7 +122,8 @@ class Reader:
     def _arrays(self, g: Recorder, equation: Any, operands: Sequence[Known]) -> list[Known]:
         """The results of a primitive of arrays, seen to have the types that JAX says."""
         name = equation.primitive.name
-        avals = [variable.aval for variable in equation.outvars]
+        require_no_bits(name, (x.aval.dtype for x in (*equation.invars, *equation.outvars) if hasattr(x.aval, "dtype")))
+        avals = [seen(variable.aval) for variable in equation.outvars]
         arrays = flat(operands)
         compute = ARRAYS.get(name)
         if compute is None:
@@ -154,11 +162,13 @@ def is_of_jax(body: Any) -> bool:
 
 
 def _plain(given: Any) -> Any:
-    """Parameters with Python's numbers in the place of NumPy's, which JAX leaves as they were written."""
+    """Parameters with Python's numbers in the place of NumPy's, and with the elements that are computed."""
     if isinstance(given, dict):
         return {name: _plain(value) for name, value in given.items()}
     if type(given) is tuple:
         return tuple(map(_plain, given))
+    if isinstance(given, np.dtype):
+        return computed(given)
     return int(given) if isinstance(given, np.integer) else given
 
 

@@ -12,7 +12,7 @@ from gradserve.client.importers.imported import Imported
 from gradserve.client.importers.jaxprs import joins, randomness, rules, systems  # noqa: F401  (which enter their rules)
 from gradserve.client.importers.jaxprs.operands import Known, Refused, flat, is_key, split, types_of
 from gradserve.client.importers.jaxprs.reading import Reader
-from gradserve.client.importers.lax.elements import Operand, held_type
+from gradserve.client.importers.lax.elements import BITS_OF_UINT64, Operand, held_type
 from gradserve.client.tracing.parameters import Parameters
 from gradserve.client.tracing.traced import RESULT, Traced
 from gradserve.client.tracing.trees import Structure, flatten, paths, require_keys, unflatten
@@ -53,6 +53,8 @@ def traced(
     named_outputs = dict(zip(paths(structure, RESULT), map(_value, made), strict=True))
     if not named_outputs:
         raise Untraceable(f"{parameters.name} returns no array; return what is to be computed")
+    if any(operand.dtype == np.uint64 for operand in named_outputs.values()):
+        reader.notes.append(BITS_OF_UINT64)
     graph = g.build({path: operand.value for path, operand in named_outputs.items()})
     return Imported(
         Traced(graph, inputs, structure), f"jax: {parameters.name}", parameters, tuple(dict.fromkeys(reader.notes))
@@ -77,6 +79,4 @@ def _value(result: Known) -> Operand:
     arrays = flat([result])
     if len(arrays) > 1 or isinstance(result, Refused):
         raise Untraceable("the function returns keys of random numbers; return jax.random.key_data of them")
-    if arrays[0].dtype == np.uint64:
-        raise Untraceable("the function returns uint64, and no graph does; return int64 or uint32")
     return arrays[0]

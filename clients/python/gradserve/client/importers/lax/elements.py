@@ -6,13 +6,14 @@
 | int8, uint8, int16, uint16 | int32 |
 | uint32 | int64 |
 | uint64 | int64 of the same bits |
+| float16, bfloat16 | float32, which importers note: less is rounded |
 
-Others, such as bfloat16 and float16, are refused: what is rounded to them here and there has no derivative of its own.
+Others are refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +33,9 @@ _HELD: dict[str, ElementType] = {
     "complex128": ElementType.COMPLEX128,
 }
 _SIGN = -(1 << 63)
+HALVES = ("float16", "bfloat16")
+"""Reals of 16 bits."""
+BITS_OF_UINT64 = "a result of uint64 is given as int64 of the same bits; .view(np.uint64) has its numbers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,34 @@ class Operand:
         return f"{self.dtype}[{','.join(map(str, self.shape))}]"
 
 
+def half_note(dtype: Any, computed_as: str = "float32") -> str:
+    """What is said of a program with reals of 16 bits."""
+    return f"{dtype} is computed as {computed_as}: less is rounded"
+
+
+def require_no_bits(name: str, dtypes: Iterable[Any]) -> None:
+    """Sees that nothing reads or makes the bits of reals of 16 bits, which are not there.
+
+    Raises:
+        Unsupported: it does.
+    """
+    half = next((dtype for dtype in dtypes if str(dtype) in HALVES), None)
+    if half is not None and name.startswith(("bitcast_convert", "next", "view.dtype")):
+        raise Unsupported(f"{half} is computed as float32, which has other bits", "convert to float32 before it")
+
+
+def computed(dtype: Any) -> np.dtype[Any]:
+    """The elements that those of a dtype are computed as: reals of 16 bits as float32, others as they are."""
+    return np.dtype(np.float32) if str(dtype) in HALVES else np.dtype(dtype)
+
+
+def of_half(bits: Array, name: str) -> Array:
+    """Reals of 16 bits, told by their bits as uint16, as float32."""
+    if name == "float16":
+        return bits.view(np.float16).astype(np.float32)
+    return np.left_shift(bits.astype(np.uint32), 16).view(np.float32)
+
+
 def held(dtype: Any) -> ElementType:
     """Our elements that hold those of a dtype.
 
@@ -78,7 +110,8 @@ def held(dtype: Any) -> ElementType:
     """
     found = _HELD.get(str(dtype))
     if found is None:
-        wider = "float32 or float64" if "float" in str(dtype) else "int32 or int64"
+        kinds = {"float": "float32 or float64", "complex": "complex64 or complex128"}
+        wider = next((held for kind, held in kinds.items() if kind in str(dtype)), "int32 or int64")
         raise Unsupported(f"no graph has elements of {dtype}", f"convert to {wider}")
     return found
 
@@ -90,6 +123,7 @@ def held_type(dtype: Any, shape: Shape) -> TensorType:
 
 def constant(g: Builder, array: Array) -> Operand:
     """A constant array of XLA's elements."""
+    array = array.astype(computed(array.dtype), copy=False)
     element_type = held(array.dtype)
     same_bits = array.view(np.int64) if array.dtype == np.uint64 else array.astype(element_type.dtype, copy=False)
     return Operand(g.constant(np.asarray(same_bits)), array.dtype)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, external_data_helper, numpy_helper
 
+from gradserve.client.importers.lax.elements import half_note
 from gradserve.ir.errors import InvalidGraph, LimitExceeded
 from gradserve.ir.types import Array
 from gradserve.numpy.arguments import Unsupported
@@ -53,9 +54,7 @@ class Elements:
             Unsupported: no graph has them.
         """
         if number in _HALF:
-            self.notes.append(
-                f"{_HALF[number]} is computed as {'float64' if self.wide else 'float32'}: less is rounded"
-            )
+            self.notes.append(half_note(_HALF[number], "float64" if self.wide else "float32"))
             number = TensorProto.FLOAT
         if number == TensorProto.FLOAT and self.wide:
             number = TensorProto.DOUBLE

@@ -8,89 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from gradserve.client.importers.lax.elements import of_half
+from gradserve.client.importers.stablehlo.stream import OPEN, Stream
 from gradserve.client.importers.stablehlo.syntax import ArrayType, Dense, array_type
-from gradserve.client.importers.stablehlo.tokens import Token, invalid, tokens
+from gradserve.client.importers.stablehlo.tokens import Token, invalid
 from gradserve.ir.types import Array
 from gradserve.numpy.arguments import Unsupported
 
-DEEPEST = 64
-"""How deep regions, lists and dicts stand in each other."""
-_OPEN, _CLOSE = {"(": ")", "[": "]", "{": "}", "<": ">"}, frozenset(")]}>")
 _ELEMENT = re.compile(r"[-+]?(?:0x[0-9A-Fa-f]+|[\w.]+(?:[-+]\d+)?)")
-
-
-class Stream:
-    """Tokens one after the other."""
-
-    def __init__(self, text: str) -> None:
-        """Of the whole text."""
-        self._tokens = list(tokens(text))
-        self._position = 0
-        self.depth = 0
-
-    @property
-    def next(self) -> Token:
-        """The token that comes."""
-        return self._tokens[self._position]
-
-    def ahead(self, count: int) -> Token:
-        """The one that comes after so many others."""
-        return self._tokens[min(self._position + count, len(self._tokens) - 1)]
-
-    def take(self) -> Token:
-        """The token that comes, which is passed."""
-        token = self.next
-        if token.kind != "end":
-            self._position += 1
-        return token
-
-    def skip(self, text: str) -> bool:
-        """Whether this token comes, which then is passed."""
-        if self.next.text != text or self.next.kind == "string":
-            return False
-        self._position += 1
-        return True
-
-    def expect(self, text: str) -> Token:
-        """Passes this token.
-
-        Raises:
-            InvalidGraph: another one comes.
-        """
-        token = self.next
-        if not self.skip(text):
-            raise invalid(token.line, f"{text!r} is expected before {token.text[:40]!r}")
-        return token
-
-    def of_kind(self, kind: str) -> Token:
-        """Passes a token of a kind.
-
-        Raises:
-            InvalidGraph: one of another kind comes.
-        """
-        token = self.take()
-        if token.kind != kind:
-            raise invalid(token.line, f"a {kind} is expected, not {token.text[:40]!r}")
-        return token
-
-    def deeper(self) -> None:
-        """Goes down by one level.
-
-        Raises:
-            InvalidGraph: that is too deep.
-        """
-        self.depth += 1
-        if self.depth > DEEPEST:
-            raise invalid(self.next.line, f"more than {DEEPEST} levels stand in each other")
-
-    def skip_group(self) -> None:
-        """Passes a bracket with all that is in it."""
-        first, open_ = self.take(), 1
-        while open_:
-            token = self.take()
-            if token.kind == "end":
-                raise invalid(first.line, f"{first.text!r} is not closed")
-            open_ += (token.text in _OPEN) - (token.text in _CLOSE)
 
 
 def attribute(stream: Stream) -> Any:
@@ -112,14 +37,14 @@ def _attribute(stream: Stream) -> Any:
     if token.kind == "alias":
         stream.take()
         return _of_dialect(stream, token)
-    if token.text == "array" and stream.ahead(1).text == "<":
+    if token.text == "array" and stream.after.text == "<":
         return _flat_array(stream)
     stream.take()
     if token.kind == "dense":
         stream.expect(":")
         return Dense(token.text, array_type(stream.of_kind("type")))
     if token.kind == "number":
-        if stream.next.text == ":" and stream.ahead(1).kind == "word":
+        if stream.next.text == ":" and stream.after.kind == "word":
             stream.take()
             stream.take()
         return number(token)
@@ -150,7 +75,7 @@ def _of_dialect(stream: Stream, token: Token) -> Any:
         return named(stream, "<", ">")
     words = [stream.take()]
     while words[-1].kind != "end" and stream.next.text != ">":
-        if stream.next.text in _OPEN:
+        if stream.next.text in OPEN:
             stream.skip_group()
         else:
             words.append(stream.take())
@@ -231,7 +156,7 @@ def elements(dense: Dense, line: int) -> Array:
         return _packed(text.strip('"'), dtype, dense.type, line)
     part = np.empty(0, dtype).real.dtype
     try:
-        values = np.array([_element(each, part) for each in _ELEMENT.findall(text)], part).view(dtype)
+        values = np.array([_element(each, part, dense.type) for each in _ELEMENT.findall(text)], part).view(dtype)
     except (ValueError, OverflowError):
         raise invalid(line, f"{text[:40]!r} are no elements of {dense.type}") from None
     if len(values) != size and (len(values) != 1 or "[" in text):
@@ -256,6 +181,11 @@ def _packed(text: str, dtype: np.dtype[Any], type_: ArrayType, line: int) -> Arr
         if len(data) == 1 and size > 8:
             return np.asarray(data[0] != 0)
         return bits[:size].astype(bool).reshape(type_.shape)
+    if type_.half is not None:
+        if len(data) not in (2, 2 * size):
+            raise invalid(line, f"{len(data)} bytes are given for {type_}")
+        halves = of_half(np.frombuffer(data, "<u2").astype(np.uint16), type_.half)
+        return halves.reshape(type_.shape if len(data) == 2 * size else ())
     if len(data) == dtype.itemsize:
         return np.asarray(np.frombuffer(data, dtype.newbyteorder("<")).astype(dtype)[0])
     if len(data) != size * dtype.itemsize:
@@ -263,10 +193,12 @@ def _packed(text: str, dtype: np.dtype[Any], type_: ArrayType, line: int) -> Arr
     return np.frombuffer(data, dtype.newbyteorder("<")).astype(dtype).reshape(type_.shape)
 
 
-def _element(text: str, dtype: np.dtype[Any]) -> Any:
+def _element(text: str, dtype: np.dtype[Any], type_: ArrayType) -> Any:
     if text in ("true", "false"):
         return text == "true"
     if dtype.kind == "f" and "x" in text:
         bits = int(text, 16)
+        if type_.half is not None:
+            return of_half(np.array([bits], np.uint16), type_.half)[0]
         return np.array(bits, f"uint{dtype.itemsize * 8}").view(dtype)[()]
     return float(text) if dtype.kind == "f" else int(text, 16 if "x" in text else 10)

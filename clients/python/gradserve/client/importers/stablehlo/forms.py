@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-from gradserve.client.importers.stablehlo.attributes import Stream, attribute, convolution_axes, named
+from gradserve.client.importers.stablehlo.attributes import attribute, convolution_axes, named
 from gradserve.client.importers.stablehlo.lists import all_types, pairs, result_types, type_list, values, whole
+from gradserve.client.importers.stablehlo.stream import Stream
 from gradserve.client.importers.stablehlo.syntax import ArrayType, Region
 from gradserve.client.importers.stablehlo.tokens import invalid
 
@@ -22,7 +23,7 @@ def plain(stream: Stream) -> Parts:
         token = stream.next
         if token.kind == "value":
             operands.append(stream.take().text)
-        elif token.kind == "word" and stream.ahead(1).text == "=":
+        elif token.kind == "word" and stream.after.text == "=":
             stream.take()
             stream.take()
             attributes[token.text] = pairs(stream) if token.text.endswith("_dims") else attribute(stream)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-from gradserve.client.importers.stablehlo.attributes import Stream, attribute
+from gradserve.client.importers.stablehlo.attributes import attribute
+from gradserve.client.importers.stablehlo.stream import Stream
 from gradserve.client.importers.stablehlo.syntax import ArrayType, array_type
 from gradserve.client.importers.stablehlo.tokens import Token, invalid
 
@@ -29,7 +30,7 @@ def arguments_until(stream: Stream, last: str) -> Arguments:
 
 def skip_location(stream: Stream) -> None:
     """Passes the place in an author's source, if it comes."""
-    if stream.next.text == "loc" and stream.ahead(1).text == "(":
+    if stream.next.text == "loc" and stream.after.text == "(":
         stream.take()
         stream.skip_group()
 

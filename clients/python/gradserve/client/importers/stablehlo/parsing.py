@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gradserve.client.importers.stablehlo.attributes import Stream, attribute, named
+from gradserve.client.importers.stablehlo.attributes import attribute, named
 from gradserve.client.importers.stablehlo.forms import Parts, as_printed, barrier, convolved, plain, returned, sliced
 from gradserve.client.importers.stablehlo.lists import (
     Arguments,
@@ -16,6 +16,7 @@ from gradserve.client.importers.stablehlo.lists import (
     skip_location,
     values,
 )
+from gradserve.client.importers.stablehlo.stream import Stream
 from gradserve.client.importers.stablehlo.syntax import Function, Module, Operation, Region
 from gradserve.client.importers.stablehlo.tokens import Token, invalid
 
@@ -97,9 +98,13 @@ def _region(stream: Stream, arguments: Arguments = ()) -> Region:
             arguments = arguments_until(stream, ")")
         stream.expect(":")
     operations = []
+    stream.known.append(set())
+    for name, type_ in arguments:
+        stream.define(name, type_.line)
     while not stream.skip("}"):
         operations.append(_operation(stream))
     stream.depth -= 1
+    stream.known.pop()
     if not operations or not operations[-1].name.endswith("return"):
         raise invalid(stream.next.line, "operations do not end with a return")
     return Region(arguments, tuple(operations))
@@ -107,6 +112,7 @@ def _region(stream: Stream, arguments: Arguments = ()) -> Region:
 
 def _operation(stream: Stream) -> Operation:
     results: list[tuple[str, int]] = []
+    stream.count()
     while stream.next.kind == "value":
         name, count = stream.take().text, 1
         if stream.skip(":"):
@@ -123,6 +129,8 @@ def _operation(stream: Stream) -> Operation:
     read = _generic if token.kind == "string" else _FORMS.get(name, plain)
     operands, attributes, regions, types = read(stream)
     skip_location(stream)
+    for result, _ in results:
+        stream.define(result, token.line)
     return Operation(name, tuple(results), tuple(operands), attributes, tuple(regions), tuple(types), token.line)
 
 

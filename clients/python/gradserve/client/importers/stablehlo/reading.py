@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Sequence
 from functools import partial
 from typing import TypeAlias
@@ -10,7 +11,7 @@ import numpy as np
 
 from gradserve.client.importers.imported import Imported, at, of_arrays, output_names, refusal
 from gradserve.client.importers.lax import control
-from gradserve.client.importers.lax.elements import Operand, held_type
+from gradserve.client.importers.lax.elements import BITS_OF_UINT64, Operand, half_note, held_type, require_no_bits
 from gradserve.client.importers.lax.folding import Join
 from gradserve.client.importers.stablehlo import reflections
 from gradserve.client.importers.stablehlo.calls import CALLS
@@ -20,21 +21,21 @@ from gradserve.client.importers.stablehlo.operations import ARRAYS
 from gradserve.client.importers.stablehlo.parsing import parse
 from gradserve.client.importers.stablehlo.reflections import Given, Reflections
 from gradserve.client.importers.stablehlo.refused import OTHERWISE, WAYS_ROUND
-from gradserve.client.importers.stablehlo.scalars import applied, held_constant
-from gradserve.client.importers.stablehlo.syntax import ArrayType, Function, Module, Operation, Region
-from gradserve.client.importers.stablehlo.tokens import invalid
+from gradserve.client.importers.stablehlo.scalars import MOST_JOINED, applied, held_constant
+from gradserve.client.importers.stablehlo.sizes import DEEPEST, Sizes, symbol_of
+from gradserve.client.importers.stablehlo.syntax import ArrayType, Function, Module, Operation, Region, types_in
+from gradserve.client.importers.stablehlo.tokens import invalid, too_long
 from gradserve.ir.builder import Builder, Value
-from gradserve.ir.errors import InvalidGraph, LimitExceeded, Untraceable
+from gradserve.ir.errors import InvalidGraph, Untraceable
 from gradserve.ir.graph import Origin
 from gradserve.ir.limits import DEFAULT_LIMITS
 from gradserve.ir.types import TensorType
+from gradserve.numpy.arguments import Unsupported
 from gradserve.numpy.recorder import Recorder
 
-DEEPEST = 48
-"""How deep calls and regions stand in each other."""
 Known: TypeAlias = Given | Untraceable
 """A value, or why there is none."""
-Scope: TypeAlias = dict[str, Known]
+Scope: TypeAlias = ChainMap[str, Known]
 
 
 def imported(text: str, file: str, most: int | None, names: Sequence[str]) -> Imported:
@@ -48,14 +49,17 @@ def imported(text: str, file: str, most: int | None, names: Sequence[str]) -> Im
         Operand(g.input(name, _held(type_)), _dtype(type_))
         for name, (_, type_) in zip(names or _names(main), main.arguments, strict=True)
     ]
-    made = arrays(Reader(module, file, most).function(g, main, given, 0), main.name)
-    for k, operand in enumerate(made):
-        if operand.dtype == np.uint64:
-            raise Untraceable(f"result {k} is ui64, and no graph gives that; convert it to i64 or ui32")
+    made = Reader(module, file, most).main(g, main, given)
     if not made:
         raise Untraceable("the program returns nothing; return what is to be computed")
     graph = g.build({name: x.value for name, x in zip(output_names(len(made)), made, strict=True)})
-    return Imported(of_arrays(graph), f"{file}: {main.name}")
+    notes = (BITS_OF_UINT64,) if any(operand.dtype == np.uint64 for operand in made) else ()
+    return Imported(of_arrays(graph), f"{file}: {main.name}", notes=(*_half_notes(module), *notes))
+
+
+def _half_notes(module: Module) -> list[str]:
+    halves = (type_.half for function in module.values() for type_ in types_in(function.body))
+    return [half_note(name) for name in dict.fromkeys(halves) if name is not None]
 
 
 def _main(module: Module) -> Function:
@@ -89,17 +93,24 @@ class Reader:
     def __init__(self, module: Module, file: str, most: int | None) -> None:
         """Of a module in a file; `most` bounds the steps of loops that nothing else does."""
         self.module, self.file, self.most = module, file, most
+        self.sizes = Sizes(module)
         self._left = DEFAULT_LIMITS.nodes
+
+    def main(self, g: Recorder, function: Function, operands: Sequence[Given]) -> list[Operand]:
+        """The results of the program's function, once it is seen to be no larger than a graph may be."""
+        if self.sizes.of(function.body) > self._left:
+            raise too_long()
+        return arrays(self.function(g, function, operands, 0), function.name)
 
     def function(self, g: Recorder, function: Function, operands: Sequence[Given], depth: int) -> list[Given]:
         """The results of a function."""
-        return self.region(g, function.body, operands, {}, depth)
+        return self.region(g, function.body, operands, ChainMap(), depth)
 
     def region(self, g: Recorder, region: Region, operands: Sequence[Given], around: Scope, depth: int) -> list[Given]:
         """The results of a region, which reads what is around it as well."""
         if depth > DEEPEST:
             raise invalid(region.operations[0].line, f"more than {DEEPEST} calls and regions stand in each other")
-        scope = dict(around)
+        scope = around.new_child()
         if len(operands) != len(region.arguments):
             raise invalid(region.operations[0].line, f"{len(operands)} values are given to {len(region.arguments)}")
         for (name, type_), operand in zip(region.arguments, operands, strict=True):
@@ -121,9 +132,7 @@ class Reader:
     def _read(self, g: Recorder, operation: Operation, scope: Scope, depth: int) -> None:
         self._left -= 1
         if self._left < 0:
-            raise LimitExceeded(
-                "graph_nodes", f"the program has more than {DEFAULT_LIMITS.nodes} operations, with calls"
-            )
+            raise too_long()
         names = [
             each
             for name, count in operation.results
@@ -160,6 +169,7 @@ class Reader:
             symbol = operation.attributes.get("symbol") if operation.name == "custom_call" else None
             if symbol in reflections.FACTORISATIONS:
                 return reflections.factorised(g, operands[0])
+            require_no_bits(operation.name, (type_.half for type_ in operation.types))
             compute = ARRAYS.get(operation.name) if symbol is None else CALLS.get(str(symbol))
             if compute is None:
                 what = operation.name if symbol is None else f"{operation.name} @{symbol}"
@@ -176,6 +186,10 @@ class Reader:
             return found
 
         def function(region: Region) -> Join:
+            if self.sizes.of(region) > MOST_JOINED:
+                raise Unsupported(
+                    "its function is a long one", "compute the elements beforehand, and reduce by a short one"
+                )
             return lambda inner, given: applied(inner, self.module, region, given, around)
 
         return self._typed(operation, FOLDS[operation.name](g, operation, operands, function))
@@ -195,8 +209,7 @@ class Reader:
 
     def _called(self, g: Recorder, operation: Operation, operands: Sequence[Given], depth: int) -> list[Given]:
         """The results of the function that is called, or that a composite is made of."""
-        name = "symbol" if operation.name == "call" else "decomposition"
-        symbol = str(operation.attributes.get(name)).removeprefix("@")
+        symbol = symbol_of(operation)
         function = self.module.get(symbol)
         if function is None:
             raise invalid(operation.line, f"there is no function {symbol}")

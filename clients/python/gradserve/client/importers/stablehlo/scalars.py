@@ -85,23 +85,21 @@ def held_constant(g: Builder, op: Operation) -> Operand:
     return Operand(g.broadcast(found.value, dense.type.shape), found.dtype)
 
 
+MOST_JOINED = 256
+"""Operations of a function of single elements, with calls."""
 Around: TypeAlias = Callable[[Builder, str, int], Operand]
 """From a builder, a name and the line that reads it to a value around a function."""
 
 
-def applied(
-    g: Builder, module: Module, region: Region, operands: Sequence[Operand], around: Around, left: int = 256
-) -> list[Operand]:
+def applied(g: Builder, module: Module, region: Region, operands: Sequence[Operand], around: Around) -> list[Operand]:
     """What a function of single elements makes of each element of arrays of one shape.
 
     Raises:
-        Unsupported: it is more than operations element by element, or more than `left` of them, with calls.
+        Unsupported: it is more than operations element by element.
     """
     shape = operands[0].shape
     scope = dict(zip([name for name, _ in region.arguments], operands, strict=True))
     *body, returned = region.operations
-    if len(body) > left:
-        raise Unsupported("its function is a long one", "compute the elements beforehand, and reduce by a short one")
 
     def look(name: str, line: int) -> Operand:
         found = scope[name] if name in scope else around(g, name, line)
@@ -115,7 +113,7 @@ def applied(
             made = [held_constant(g, op)]
         elif op.name == "call" and str(op.attributes.get("symbol")) in module:
             called = module[str(op.attributes["symbol"])].body
-            made = applied(g, module, called, alike(g, given), _nothing, left - len(body))
+            made = applied(g, module, called, alike(g, given), _nothing)
         elif op.name in SCALARS:
             made = [Operand(_one(SCALARS[op.name](g, op, alike(g, given))), dtype_of(op))]
         else:

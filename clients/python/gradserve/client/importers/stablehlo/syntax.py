@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -19,12 +19,13 @@ _DTYPES = {
     "i1": "bool",
     **{f"{sign}i{bits}": f"{kind}int{bits}" for sign, kind in (("", ""), ("u", "u")) for bits in (8, 16, 32, 64)},
     **{f"si{bits}": f"int{bits}" for bits in (8, 16, 32, 64)},
-    "f32": "float32",
+    **dict.fromkeys(("f16", "bf16", "f32"), "float32"),
     "f64": "float64",
     "complex<f32>": "complex64",
     "complex<f64>": "complex128",
     "index": "int64",
 }
+_HALVES = {"f16": "float16", "bf16": "bfloat16"}
 _TYPE = re.compile(r"tensor<((?:\d+x)*)([A-Za-z_]\w*(?:<[^<>]*>)?)>")
 
 
@@ -38,9 +39,14 @@ class ArrayType:
 
     @property
     def dtype(self) -> np.dtype[Any] | None:
-        """Its elements as NumPy's; None if it has no such."""
+        """The elements that its own are computed as, NumPy's; None if there are none."""
         name = _DTYPES.get(self.elements)
         return None if name is None else np.dtype(name)
+
+    @property
+    def half(self) -> str | None:
+        """NumPy's name of its elements if they are reals of 16 bits."""
+        return _HALVES.get(self.elements)
 
     def __str__(self) -> str:
         return f"tensor<{''.join(f'{n}x' for n in self.shape)}{self.elements}>"
@@ -108,6 +114,15 @@ class Function:
 
 
 Module: TypeAlias = Mapping[str, Function]
+
+
+def types_in(region: Region) -> Iterator[ArrayType]:
+    """The types of all that a region computes."""
+    yield from (type_ for _, type_ in region.arguments)
+    for operation in region.operations:
+        yield from operation.types
+        for inner in operation.regions:
+            yield from types_in(inner)
 
 
 def numbers(given: Any, line: int) -> tuple[int, ...]:

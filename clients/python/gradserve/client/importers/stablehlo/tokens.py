@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from gradserve.client.importers.imported import Malformed
 from gradserve.ir.errors import LimitExceeded
+from gradserve.ir.limits import DEFAULT_LIMITS
 
 MOST_CHARACTERS = 1 << 28
 _LONGEST_NUMBER = 1000
@@ -40,6 +41,11 @@ class Token:
 def invalid(line: int, problem: str) -> Malformed:
     """The refusal of what stands in a line."""
     return Malformed(f"line {line} of the program: {problem}")
+
+
+def too_long() -> LimitExceeded:
+    """The refusal of more operations than a graph may have nodes."""
+    return LimitExceeded("graph_nodes", f"the program has more than {DEFAULT_LIMITS.nodes} operations, with calls")
 
 
 def tokens(text: str) -> Iterator[Token]:
