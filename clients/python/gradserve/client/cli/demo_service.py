@@ -51,7 +51,7 @@ class DemoService:
                 except grpc.FutureTimeoutError:
                     continue
                 return
-        self.stop()
+        self._drained()
         raise OSError(f"the service did not start; its log ends with:\n{self._log.read_text()[-2000:]}")
 
     @property
@@ -67,17 +67,20 @@ class DemoService:
         return [(name, float(value)) for name, value in pairs if float(value)]
 
     def stop(self) -> int:
-        """Drains the service; returns its exit status."""
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
-        try:
-            status = self._process.wait(timeout=60)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            status = self._process.wait()
+        """Drains the service; returns its exit status. What ended well leaves no log."""
+        status = self._drained()
         if status == 0:
             self._log.unlink(missing_ok=True)
         return status
+
+    def _drained(self) -> int:
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+        try:
+            return self._process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
 
 
 def _free_ports(count: int) -> list[int]:
