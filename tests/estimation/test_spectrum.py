@@ -11,6 +11,7 @@ import pytest
 from scipy.special import ndtr
 
 from gradserve.client import Client
+from gradserve.estimation import quadrature
 from gradserve.estimation.spectrum import SpectrumSoFar
 from gradserve.questions.report import Report
 from gradserve.questions.spectrum import SpectrumEstimate, TraceOf
@@ -158,3 +159,30 @@ def test_a_large_network_costs_its_products_and_the_vectors_of_one_probe(steps):
     assert probes * steps <= found.report.flops / product <= 1.2 * probes * steps
     assert vectors / 2 < peak < vectors
     assert vectors / 2 < found.report.peak_bytes < vectors
+
+
+def at_scale(power: int) -> dict[str, TraceOf]:
+    """What is told of a matrix times a power of two, by its name."""
+    values = np.ldexp(np.linspace(1.0, 3.0, 20), power)
+    answer = estimate(np.diag(values), 6, steps=12)
+    return {each.name: each for each in (*answer.moments, *answer.functions)}
+
+
+def scaled_back(found: TraceOf, power: int) -> list[float]:
+    return [math.ldexp(x, -power) for x in (found.value, found.lower, found.upper)]
+
+
+@pytest.mark.parametrize("power", [-996, -500, 500, 990])
+def test_numbers_that_cannot_be_squared_are_told_as_well_as_others(power):
+    plain, other = at_scale(0), at_scale(power)
+    for name, degree in {"tr A / n": 1, "|A|_F": 1, "tr A^-1": -1}.items():
+        expected = [plain[name].value, plain[name].lower, plain[name].upper]
+        np.testing.assert_allclose(scaled_back(other[name], degree * power), expected, rtol=1e-12, err_msg=name)
+        assert all(map(math.isfinite, expected))
+
+
+def test_without_powers_of_two_deviations_would_vanish(monkeypatch):
+    """The planted fault: what is squared as it is."""
+    monkeypatch.setattr(quadrature, "_powers", lambda values: np.zeros((len(values[0]), 1), int))
+    found = at_scale(-996)["tr A / n"]
+    assert found.upper > 1e100 * found.value

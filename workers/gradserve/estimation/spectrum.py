@@ -70,7 +70,7 @@ class SpectrumSoFar:
             moments=tuple(
                 _trace(f"tr {name} / n", moments, p, 1.0, (-math.inf, 0.0)[p % 2]) for p, name in enumerate(POWERS)
             ),
-            functions=self._functions(smallest, largest, moments),
+            functions=self._functions(smallest, largest),
             nodes=nodes,
             weights=np.concatenate([each.weights for each in self.rules]) / len(self.rules),
             steps=self.steps,
@@ -84,14 +84,16 @@ class SpectrumSoFar:
     def _means(self, function: Values) -> Means:
         return means(self.rules, function, self.size, 1 - self.confidence, self.epsilon)
 
-    def _functions(self, smallest: float, largest: float, moments: Means) -> tuple[TraceOf, ...]:
+    def _functions(self, smallest: float, largest: float) -> tuple[TraceOf, ...]:
         n, positive = self.size, self._outside(smallest, largest)
         overflows = "" if largest < math.log(np.finfo(np.float64).max / n) else f"it overflows at {largest:.3g}"
+        power = math.frexp(max(abs(smallest), abs(largest)))[1]  # squares of multiples are numbers where others are not
+        squares = self._means(lambda x: np.square(np.ldexp(x, -power))[None])
         return (
             _unless(positive, _trace("log det A", self._means(lambda x: np.log(x)[None]), 0, n)),
             _unless(positive, _trace("tr A^-1", self._means(lambda x: 1 / x[None]), 0, n)),
             _unless(overflows, _trace("tr exp A", self._means(lambda x: np.exp(x)[None]), 0, n, 0.0)),
-            _root(_trace("|A|_F", moments, 1, n)),
+            _root(_trace("|A|_F", squares, 0, n), power),
         )
 
     def _outside(self, smallest: float, largest: float) -> str:
@@ -111,10 +113,13 @@ def _unless(reason: str, found: TraceOf) -> TraceOf:
     return TraceOf(found.name, math.nan, math.nan, math.nan, math.nan, reason) if reason else found
 
 
-def _root(square: TraceOf) -> TraceOf:
-    """The square root of a number that is not negative."""
+def _root(square: TraceOf, power: int) -> TraceOf:
+    """The square root of a number that is not negative, times a power of two."""
     value, low, high = (math.sqrt(max(x, 0.0)) for x in (square.value, square.lower, square.upper))
-    return TraceOf(square.name, value, low, high, math.sqrt(max(square.value, 0.0) + square.quadrature) - value)
+    quadrature = math.sqrt(max(square.value, 0.0) + square.quadrature) - value
+    with np.errstate(over="ignore"):
+        found = np.ldexp([value, low, high, quadrature], power).tolist()
+    return TraceOf(square.name, *found)
 
 
 def _normal(x: Array) -> Array:
