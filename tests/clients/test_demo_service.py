@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import tempfile
+
 import pytest
 
 from gradserve.client.cli import demo_service
@@ -21,8 +24,8 @@ def slow(monkeypatch, tmp_path):
     program = tmp_path / "service"
     program.write_text(SLOW)
     program.chmod(0o700)
-    monkeypatch.setattr(demo_service.sys, "executable", str(program))
-    monkeypatch.setattr(demo_service.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", str(program))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(demo_service, "STARTUP_SECONDS", 3.0)
     return tmp_path
 
