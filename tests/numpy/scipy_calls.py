@@ -25,13 +25,20 @@ SPARSE: Any = sparse.random(5, 4, 0.5, format="csr", random_state=3)
 DEFINITE = sparse.csc_matrix(sparse.random(6, 6, 0.4, random_state=4) + 6 * sparse.eye(6))
 MANY = sparse.csc_matrix(sparse.random(150, 150, 0.03, random_state=4) + 6 * sparse.eye(150))
 SYSTEMS: Any = sparse.linalg
+LONG = _RNG.normal(size=30)
+SECTIONS = np.array([[0.2, 0.3, 0.1, 1.0, -0.5, 0.2], [1.0, 0.4, 0.0, 1.0, 0.3, 0.0]])
 MANY_B = _RNG.normal(size=(150, 2))
 MANY_LU: Any = sparse.linalg.splu(MANY)
 MANY_SOLVED: Any = sparse.linalg.factorized(MANY)
 LU = linalg.lu_factor(A)
 FROZEN: Any = stats.multivariate_normal(V[:4], D)
+KERNELS: Any = stats.gaussian_kde(P)
+PLANE: Any = stats.gaussian_kde(IMAGE[:2])
 CURVE = interpolate.CubicSpline(T, V)
 LINE = interpolate.interp1d(T, V, fill_value="extrapolate")
+PLACES = (T[:5], np.arange(7.0) ** 1.5)
+GRID: Any = interpolate.RegularGridInterpolator(PLACES, IMAGE)
+GRID_AT = np.array([[0.1, 3.3], [1.7, 0.2], [2.5, 14.0]])
 SPLINE = interpolate.make_interp_spline(T, V)
 
 LINALG: dict[str, tuple[Any, ...]] = {
@@ -163,6 +170,22 @@ STATS: dict[str, tuple[Any, ...]] = {
     ),
     "dirichlet frozen": (lambda a: stats.dirichlet(a).logpdf(S[:3] / S[:3].sum()), P[:3]),
     "wishart": (lambda x, s: stats.wishart.logpdf(x @ x.T, 5.5, s @ s.T), D, D),
+    "zscore": (lambda x: [stats.zscore(x), stats.zscore(x, 1, 1), stats.zscore(x, None)], IMAGE),
+    "skew, kurtosis": (
+        lambda x: [f(x, a, bias=b) for f in (stats.skew, stats.kurtosis) for a in (0, None) for b in (True, False)],
+        IMAGE,
+    ),
+    "pearsonr": (lambda x, y: [*stats.pearsonr(x, y)], V, P),
+    "entropy": (lambda p, q: [stats.entropy(p), stats.entropy(p, q, 2.0), stats.entropy(X**2, axis=1)], P, S),
+    "gaussian_kde": (lambda x: [KERNELS(x), KERNELS.logpdf(x), KERNELS.pdf(x), PLANE(x.reshape(2, 3))], V),
+    "gaussian_kde of a sample": (
+        lambda s: [
+            stats.gaussian_kde(s, "silverman")(AT),
+            stats.gaussian_kde(s, 0.4, P).logpdf(AT),
+            stats.gaussian_kde(s.reshape(2, 3)).evaluate(IMAGE[:2]),
+        ],
+        V,
+    ),
     "wishart frozen": (lambda x: [stats.wishart(5.5, D).logpdf(x @ x.T), stats.wishart(9, D).pdf(x @ x.T)], D / 4),
 }
 CURVES: dict[str, tuple[Any, ...]] = {
@@ -173,6 +196,31 @@ CURVES: dict[str, tuple[Any, ...]] = {
     "curve at": (lambda x: [CURVE(x), CURVE(x, 1), CURVE(x, nu=2)], AT),
     "line at": (lambda x: LINE(x), AT),
     "spline at": (lambda x: SPLINE(x), AT),
+    "spline's derivatives": (lambda x: [SPLINE(x, 1), SPLINE(x, nu=2)], AT),
+    "spline through": (lambda y: _curves(interpolate.make_interp_spline(T, y, k=3)), V),
+    "cubic through": (lambda x, y: _curves(interpolate.CubicSpline(x, y)), T, V),
+    "cubic's integrals": (
+        lambda x, y, b: [
+            interpolate.CubicSpline(x, y).integrate(0.3, b),
+            interpolate.CubicSpline(x, y).antiderivative()(AT),
+            interpolate.CubicSpline(x, y).antiderivative(2)(AT),
+            interpolate.CubicSpline(x, y).derivative(2)(AT),
+        ],
+        T,
+        V,
+        np.array(2.9),
+    ),
+    "pchip through": (lambda x, y: [interpolate.PchipInterpolator(x, y)(AT, k) for k in (0, 1, 2)], T, V),
+    "pchip through points that rise": (lambda y: _curves(interpolate.PchipInterpolator(T, np.cumsum(y))), P),
+    "hermite through": (lambda y, d: _curves(interpolate.CubicHermiteSpline(T, y, d)), V, P),
+    "grid at": (lambda x: [GRID(x), interpolate.interpn(PLACES, IMAGE, x)], GRID_AT),
+    "grid of": (lambda v, x: interpolate.RegularGridInterpolator(PLACES, v, fill_value=None)(x), IMAGE, GRID_AT),
+    "grid of the nearest": (
+        lambda v: interpolate.RegularGridInterpolator(PLACES, v, method="nearest", bounds_error=False, fill_value=2.0)(
+            2 * GRID_AT
+        ),
+        IMAGE,
+    ),
 }
 OTHERS: dict[str, tuple[Any, ...]] = {
     "special": (
@@ -300,7 +348,65 @@ FOURIER: dict[str, tuple[Any, ...]] = {
     ),
     "dct of one": (lambda x: [f(x[:1], t) for f in (fft.dct, fft.dst, fft.idct, fft.idst) for t in (2, 3, 4)], V),
 }
-CALLS = LINALG | STATS | OTHERS | CURVES | FOURIER
+SIGNALS: dict[str, tuple[Any, ...]] = {
+    "savgol_filter": (
+        lambda x: [
+            *(signal.savgol_filter(x, 5, 2, deriv=d, delta=0.3) for d in (0, 1, 2)),
+            *(signal.savgol_filter(x, 4, 3, axis=0, mode=m) for m in ("interp", "mirror", "constant")),
+        ],
+        IMAGE,
+    ),
+    "filtfilt": (
+        lambda x: [
+            *(signal.filtfilt([0.2, 0.3], [1.0, -0.5, 0.1], x, 0, p, 3) for p in ("odd", "even", "constant", None)),
+            signal.filtfilt([0.5, 0.5], [2.0], x),
+        ],
+        IMAGE,
+    ),
+    "filtfilt of its coefficients": (lambda b, a: signal.filtfilt(b, a, LONG), P[:2], P[:3] + 4 * (T[:3] == 0)),
+    "sosfilt": (lambda x: [signal.sosfilt(SECTIONS, x), signal.sosfiltfilt(SECTIONS, x)], LONG),
+    "sosfilt of sections": (
+        lambda s: [
+            signal.sosfilt(s * (np.arange(6) != 3) + (np.arange(6) == 3), LONG),
+            signal.sosfiltfilt(s * (np.arange(6) != 3) + (np.arange(6) == 3), LONG, padlen=5),
+            signal.sosfilt_zi(s * (np.arange(6) != 3) + (np.arange(6) == 3)),
+        ],
+        SECTIONS,
+    ),
+    "lfilter_zi": (lambda b, a: signal.lfilter_zi(b, a), P[:2], P[:4]),
+    "resample": (
+        lambda x: [signal.resample(x, n, axis=1) for n in (4, 5, 7, 10, 11)],
+        IMAGE,
+    ),
+    "resample of an even number": (lambda x: [signal.resample(x, n) for n in (3, 4, 6, 8, 9)], V),
+    "resample with times": (lambda x: [*signal.resample(x, 4, T * 2)], V),
+    "hilbert": (lambda x: [f for n in (None, 9) for f in _parts_of(signal.hilbert(x, n), signal.hilbert(x[:5]))], V),
+    "sobel, prewitt": (lambda x: [f(x, a) for f in (ndimage.sobel, ndimage.prewitt) for a in (0, 1)], IMAGE),
+    "laplace": (
+        lambda x: [
+            ndimage.laplace(x, mode="wrap"),
+            ndimage.gaussian_laplace(x, 0.8),
+            ndimage.gaussian_gradient_magnitude(x, (0.6, 1.1)),
+        ],
+        IMAGE,
+    ),
+    "ndimage of kernels": (
+        lambda x, w: [f(x, w[:k]) for f in (ndimage.convolve, ndimage.correlate) for k in (2, 3)],
+        IMAGE,
+        Y,
+    ),
+    "shift": (
+        lambda x, s: [ndimage.shift(x, s, order=1), ndimage.shift(x, s[0], order=1, mode="nearest")],
+        IMAGE,
+        V[:2],
+    ),
+    "zoom": (lambda x: [ndimage.zoom(x, z, order=1) for z in (1.7, (0.8, 2.0))], IMAGE),
+}
+CALLS = LINALG | STATS | OTHERS | CURVES | SIGNALS | FOURIER
+
+
+def _curves(curve: Any) -> list[Any]:
+    return [curve(AT), curve(AT, 1), curve.derivative()(AT)]
 
 
 def _parts_of(*arrays: Any) -> list[Any]:

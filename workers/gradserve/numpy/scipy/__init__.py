@@ -6,6 +6,8 @@ Importing it enters them in the table: who traces nothing of SciPy need not wait
 from gradserve.numpy.scipy import (  # noqa: F401  (importing a module enters its functions in the table)
     continuous,
     cosines,
+    curves,
+    derived_images,
     discrete,
     extremes,
     filters,
@@ -18,7 +20,10 @@ from gradserve.numpy.scipy import (  # noqa: F401  (importing a module enters it
     matrix_equations,
     multivariate,
     of_normals,
+    smoothing,
     sparse,
     spatial,
     special,
+    splines,
+    summaries,
 )

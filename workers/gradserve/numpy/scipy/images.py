@@ -29,7 +29,8 @@ _EDGES = {
 """SciPy's names of what lies beyond edges, and NumPy's."""
 
 
-def _framed(g: Builder, x: Value, before: int, after: int, axis: int, mode: str, cval: Any) -> Value:
+def framed(g: Builder, x: Value, before: int, after: int, axis: int, mode: str, cval: Any) -> Value:
+    """The array with what lies beyond its edges along an axis."""
     if mode not in _EDGES:
         raise ValueError(f"boundary mode not supported: {mode}")
     width = [(before, after) if k == axis else (0, 0) for k in range(x.type.rank)]
@@ -46,8 +47,8 @@ def correlate1d(
     x, w = g.promote([to_float(g, input), to_float(g, weights)])
     along, size = axis_of(x, axis, "correlate1d"), w.type.size
     before = size // 2 + origin
-    framed = _framed(g, x, before, size - 1 - before, along, mode, cval)
-    found = OWN["convolve"].call(g, framed, flip(w), "valid", ((along,), (0,)))
+    wider = framed(g, x, before, size - 1 - before, along, mode, cval)
+    found = OWN["convolve"].call(g, wider, flip(w), "valid", ((along,), (0,)))
     return moveaxis(found, -1, along)
 
 

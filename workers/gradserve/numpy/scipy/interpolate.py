@@ -12,6 +12,7 @@ import numpy as np
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType
+from gradserve.numpy.accumulations import cumsum
 from gradserve.numpy.arguments import Unsupported, axis_of, refuse, to_float
 from gradserve.numpy.differences import diff
 from gradserve.numpy.indexing import getitem
@@ -22,7 +23,7 @@ from gradserve.numpy.systems import solve
 from gradserve.numpy.table import implements_scipy
 
 
-def _points(g: Builder, x: Any, y: Any, axis: Any) -> tuple[Value, Value]:
+def points(g: Builder, x: Any, y: Any, axis: Any) -> tuple[Value, Value]:
     """Where the points are, and their values along the first axis."""
     values = to_float(g, y)
     places = to_float(g, x)
@@ -32,19 +33,20 @@ def _points(g: Builder, x: Any, y: Any, axis: Any) -> tuple[Value, Value]:
     return places, rows
 
 
-def _interval(g: Builder, places: Value, at: Value, side: str = "right", first: int = 0, beyond: int = 1) -> Value:
+def interval(g: Builder, places: Value, at: Value, side: str = "right", first: int = 0, beyond: int = 1) -> Value:
     """The number of the interval that each point is in; the outermost ones reach beyond their ends."""
     found = g.sub(searchsorted(places, at, side), 1)
     last = places.shape[0] - 1 - beyond
     return g.convert(g.clip(found, first, max(first, last)), ElementType.INT64)
 
 
-def _along(g: Builder, v: Value, rows: Value) -> Value:
+def along_first(g: Builder, v: Value, rows: Value) -> Value:
     """A vector along the first axis of rows."""
     return g.reshape(v, (*v.type.shape, *(1,) * (rows.type.rank - 1)))
 
 
-def _outside(g: Builder, places: Value, at: Value) -> Value:
+def outside(g: Builder, places: Value, at: Value) -> Value:
+    """Whether each number is before the first place or behind the last."""
     n = places.shape[0]
     return g.logical_or(g.lt(at, getitem(g, places, 0)), g.gt(at, getitem(g, places, n - 1)))
 
@@ -56,7 +58,8 @@ def _placed(g: Builder, found: Value, at: Value, values: Any, axis: Any) -> Valu
     return moveaxis(found, tuple(range(at.type.rank)), tuple(range(along, along + at.type.rank)))
 
 
-def _refuse_periodic(extrapolate: Any) -> None:
+def refuse_periodic(extrapolate: Any) -> None:
+    """Refuses a curve that goes on periodically."""
     if isinstance(extrapolate, str):
         raise Unsupported(f"a curve with extrapolate={extrapolate!r} cannot be traced", "take x modulo the period")
 
@@ -80,11 +83,11 @@ def interp1d(
     """
     if kind == "cubic":
         found = cubic_spline(at, x, y, axis)
-        return _filled(g, found, to_float(g, at), *_points(g, x, y, axis), fill_value)
-    places, rows = _points(g, x, y, axis)
+        return _filled(g, found, to_float(g, at), *points(g, x, y, axis), fill_value)
+    places, rows = points(g, x, y, axis)
     where = to_float(g, at)
     if kind == "linear":
-        k = _interval(g, places, where)
+        k = interval(g, places, where)
         low, high = getitem(g, places, k), getitem(g, places, g.add(k, 1))
         share = g.div(g.sub(where, low), g.sub(high, low))
         share = g.reshape(share, (*share.type.shape, *(1,) * (rows.type.rank - 1)))
@@ -92,7 +95,7 @@ def interp1d(
         found = g.add(below, g.mul(share, g.sub(above, below)))
     elif kind in ("previous", "next"):
         side, shift = ("right", 0) if kind == "previous" else ("left", 1)
-        found = getitem(g, rows, g.add(_interval(g, places, where, side, -shift, 0), shift))
+        found = getitem(g, rows, g.add(interval(g, places, where, side, -shift, 0), shift))
     else:
         raise Unsupported(f"interp1d of kind {kind!r} cannot be traced", "use 'linear', 'cubic', 'previous' or 'next'")
     return _filled(g, _placed(g, found, where, y, axis), where, places, rows, fill_value)
@@ -125,33 +128,47 @@ def cubic_spline(
 
     Its ends are 'not-a-knot', 'natural' or 'clamped', or a pair of these or of (order, value) of a derivative.
     """
-    _refuse_periodic(extrapolate)
-    places, rows = _points(g, x, y, axis)
+    places, rows = points(g, x, y, axis)
     coefficients = _coefficients(g, places, rows, bc_type)
+    return on_pieces(g, at, coefficients, places, y, axis, extrapolate, nu)
+
+
+def on_pieces(
+    g: Builder, at: Any, coefficients: list[Value], places: Value, y: Any, axis: Any, extrapolate: Any, nu: int
+) -> Value:
+    """The values of a curve of polynomials on intervals, in the place of the axis that y has its points on."""
+    refuse_periodic(extrapolate)
     where = to_float(g, at)
     found = _piecewise(g, where, coefficients, places, nu)
     if extrapolate is False:
-        nothing = _outside(g, places, where)
-        found = g.select(g.reshape(nothing, (*where.type.shape, *(1,) * (rows.type.rank - 1))), np.nan, found)
+        nothing = outside(g, places, where)
+        column = g.reshape(nothing, (*where.type.shape, *(1,) * (coefficients[0].type.rank - 1)))
+        found = g.select(column, np.nan, found)
     return _placed(g, found, where, y, axis)
 
 
 @implements_scipy("interpolate.PPoly.__call__")
 def ppoly(g: Builder, at: Any, c: Any, x: Any, extrapolate: Any = None, *, nu: int = 0) -> Value:
     """Polynomials on intervals, the highest power first along the first axis of c, or their derivatives of order nu."""
-    _refuse_periodic(extrapolate)
+    refuse_periodic(extrapolate)
     where, places, whole = to_float(g, at), to_float(g, x), to_float(g, c)
     parts = [getitem(g, whole, k) for k in range(whole.shape[0])]
     found = _piecewise(g, where, parts, places, nu)
     if extrapolate is not False:
         return found
-    nothing = _outside(g, places, where)
+    nothing = outside(g, places, where)
     return g.select(g.reshape(nothing, (*where.type.shape, *(1,) * (whole.type.rank - 2))), np.nan, found)
 
 
 def _piecewise(g: Builder, at: Value, coefficients: list[Value], places: Value, nu: int = 0) -> Value:
-    """Polynomials in the distance from the beginning of each interval, the highest power first."""
-    k = _interval(g, places, at)
+    """Polynomials in the distance from the beginning of each interval, the highest power first.
+
+    Or their derivatives of order nu; below 0 it counts integrals from the first place on.
+    """
+    for _ in range(-nu):
+        coefficients = _integrated(g, coefficients, places)
+    nu = max(nu, 0)
+    k = interval(g, places, at)
     distance = g.sub(at, getitem(g, places, k))
     extra = coefficients[0].type.rank - 1
     distance = g.reshape(distance, (*distance.type.shape, *(1,) * extra))
@@ -168,14 +185,34 @@ def _piecewise(g: Builder, at: Value, coefficients: list[Value], places: Value, 
     return total
 
 
+def _integrated(g: Builder, coefficients: list[Value], places: Value) -> list[Value]:
+    """The polynomials whose derivatives these are, each of which begins where the one before it ends."""
+    steps = along_first(g, diff(places), coefficients[0])
+    degree = len(coefficients)
+    raised = [g.div(c, float(degree - j)) for j, c in enumerate(coefficients)]
+    area: Value = raised[0]
+    for c in raised[1:]:
+        area = g.add(g.mul(area, steps), c)
+    ends = cumsum(g.mul(area, steps), 0)
+    starts = concatenate([g.zeros(part(ends, 0, 0, 1).type), part(ends, 0, 0, ends.shape[0] - 1)])
+    return [*raised, starts]
+
+
 def _coefficients(g: Builder, places: Value, rows: Value, bc_type: Any) -> list[Value]:
     """Those of the cubic on each interval, from its slopes at the points (de Boor 1978, chapter IV)."""
     n = places.shape[0]
     if n < 2:
         raise ValueError("`x` must contain at least 2 elements.")
-    steps = _along(g, diff(places), rows)
+    steps = along_first(g, diff(places), rows)
     slopes = g.div(diff(rows, axis=0), steps)
-    at_points = _slopes(g, places, rows, diff(places), slopes, bc_type)
+    return by_slopes(g, places, rows, _slopes(g, places, rows, diff(places), slopes, bc_type))
+
+
+def by_slopes(g: Builder, places: Value, rows: Value, at_points: Value) -> list[Value]:
+    """The coefficients of the cubics through points with given slopes there."""
+    n = places.shape[0]
+    steps = along_first(g, diff(places), rows)
+    slopes = g.div(diff(rows, axis=0), steps)
     first, second = part(at_points, 0, 0, n - 1), part(at_points, 0, 1, n)
     bend = g.div(g.sub(g.add(first, second), g.mul(slopes, 2.0)), steps)
     return [g.div(bend, steps), g.sub(g.div(g.sub(slopes, first), steps), bend), first, part(rows, 0, 0, n - 1)]
@@ -192,7 +229,7 @@ def _slopes(g: Builder, places: Value, rows: Value, steps: Value, slopes: Value,
     middle = g.mul(g.add(before, after), 2.0)
     entries = concatenate([ravel(v) for v in (*ends[0][0], before, middle, after, *ends[1][0])])
     matrix = g.reshape(g.emit("scatter_add", entries, _where(n), axis=0, length=n * n), (n, n))
-    a, b = (_along(g, v, rows) for v in (before, after))
+    a, b = (along_first(g, v, rows) for v in (before, after))
     inside = g.mul(g.add(g.mul(a, part(slopes, 0, 0, n - 2)), g.mul(b, part(slopes, 0, 1, n - 1))), 3.0)
     rights = [g.reshape(v, (1, *rows.type.shape[1:])) for v in (ends[0][1], ends[1][1])]
     return solve(matrix, concatenate([rights[0], inside, rights[1]]))
@@ -231,30 +268,7 @@ def _slopes_of_few(g: Builder, rows: Value, steps: Value, slopes: Value) -> Valu
     """Of the line through two points, or the parabola through three."""
     if rows.shape[0] == 2:
         return concatenate([slopes, slopes])
-    h, k = (_along(g, part(steps, 0, j, j + 1), rows) for j in (0, 1))
+    h, k = (along_first(g, part(steps, 0, j, j + 1), rows) for j in (0, 1))
     one, two = part(slopes, 0, 0, 1), part(slopes, 0, 1, 2)
     bend = g.div(g.sub(two, one), g.add(h, k))
     return concatenate([g.sub(one, g.mul(bend, h)), g.add(one, g.mul(bend, h)), g.add(two, g.mul(bend, k))])
-
-
-@implements_scipy("interpolate.BSpline.__call__")
-def b_spline(g: Builder, at: Any, t: Any, c: Any, k: int, extrapolate: Any = True, axis: Any = 0) -> Value:
-    """The spline with knots t, coefficients c and degree k, by de Boor's recursion."""
-    _refuse_periodic(extrapolate)
-    knots, control = to_float(g, t), to_float(g, c)
-    where = to_float(g, at)
-    n = knots.shape[0] - k - 1
-    if control.type.rank != 1 or control.shape[0] < n:
-        raise Unsupported(f"a spline of {control.type} with {knots.type} cannot be traced", "give n coefficients")
-    found = g.sub(searchsorted(knots, where, "right"), 1)
-    i = g.convert(g.clip(found, k, n - 1), ElementType.INT64)
-    parts = [getitem(g, control, g.add(i, j - k)) for j in range(k + 1)]
-    for r in range(1, k + 1):
-        for j in range(k, r - 1, -1):
-            low, high = getitem(g, knots, g.add(i, j - k)), getitem(g, knots, g.add(i, j + 1 - r))
-            share = g.div(g.sub(where, low), g.sub(high, low))
-            parts[j] = g.add(g.mul(g.sub(1.0, share), parts[j - 1]), g.mul(share, parts[j]))
-    if extrapolate in (True, None):
-        return parts[k]
-    outside = g.logical_or(g.lt(where, getitem(g, knots, k)), g.gt(where, getitem(g, knots, n)))
-    return g.select(outside, np.nan, parts[k])

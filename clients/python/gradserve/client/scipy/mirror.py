@@ -78,7 +78,7 @@ class Methods:
 
     def __call__(self, *args: Any, **named: Any) -> Made:
         """The distribution with these parameters, or the curve through these points."""
-        return Made(self, args, named)
+        return (Curve if self._full.startswith("scipy.interpolate.") else Made)(self, args, named)
 
     def __getattr__(self, name: str) -> Any:
         found = None if name.startswith("_") else member(f"{self._full}.{name}")
@@ -111,4 +111,26 @@ class Made:
         own = member(f"{self._methods._full}.__call__")
         if own is None:
             raise TypeError(f"{self._methods!r} is not called; it has methods")
-        return own(point, *self._args, **self._named, **named)
+        return own(point, *self._args, **{**self._named, **named})
+
+
+class Curve(Made):
+    """A curve through its points, which has derivatives and integrals as well."""
+
+    def derivative(self, nu: int = 1) -> Curve:
+        """The curve of its derivatives of order nu."""
+        return Curve(self._methods, self._args, {**self._named, "nu": self._named.get("nu", 0) + nu})
+
+    def antiderivative(self, nu: int = 1) -> Curve:
+        """The curve of its integrals from the first point on, nu times."""
+        return self.derivative(-nu)
+
+    def integrate(self, a: Any, b: Any) -> Any:
+        """The integral from a to b."""
+        whole = self.antiderivative()
+        return whole(b) - whole(a)
+
+    def __call__(self, point: Any, *nu: Any, **named: Any) -> Any:
+        """The value at a point, or the derivative there of order nu."""
+        order = (nu[0] if nu else named.pop("nu", 0)) + self._named.get("nu", 0)
+        return super().__call__(point, **named, **({"nu": order} if order else {}))

@@ -27,6 +27,9 @@ _LAWS = {
 _CURVES: dict[str, Callable[[Any], tuple[Any, ...]]] = {
     "PPoly": lambda curve: (curve.c, curve.x, curve.extrapolate),
     "BSpline": lambda curve: (curve.t, curve.c, curve.k, curve.extrapolate),
+    "RegularGridInterpolator": lambda grid: (
+        *(grid.grid, grid.values, grid.method, grid.bounds_error, grid.fill_value),
+    ),
     "interp1d": lambda curve: (
         *(curve.x, curve.y, curve._kind, curve.axis, True, None),
         "extrapolate" if curve._extrapolate else (curve._fill_value_below, curve._fill_value_above),
@@ -42,7 +45,9 @@ _FROZEN: dict[str, tuple[tuple[Any, ...], tuple[str, ...]]] = {
     "wishart": ((1, 1.0), ("df", "scale")),
 }
 """Distributions of several numbers: parameters that one may have, and where a frozen one keeps its own."""
-_MADE_OF_VALUES = ("BSpline", "CubicSpline", "interp1d")
+_MADE_OF_VALUES = (
+    *("BSpline", "CubicHermiteSpline", "CubicSpline", "PchipInterpolator", "RegularGridInterpolator", "interp1d"),
+)
 """Classes of curves that the mirror makes of traced values."""
 
 
@@ -67,7 +72,7 @@ def _places_in(modules: frozenset[str]) -> tuple[Place, ...]:
         if module in modules and callable(own := getattr(sys.modules[module], name, None)):
             found.append((sys.modules[module], name, _aware(own, member(full))))
     if "scipy.stats" in sys.modules:
-        found += _laws(sys.modules["scipy.stats"])
+        found += [*_laws(sys.modules["scipy.stats"]), *_kernels(sys.modules["scipy.stats"])]
     if "scipy.sparse" in modules:
         found += _sparse(sys.modules["scipy.sparse"])
     if "scipy.sparse.linalg" in sys.modules:
@@ -92,7 +97,7 @@ def _laws(stats: Any) -> Iterator[Place]:
     for full in SCIPY:
         module, _, method = full.rpartition(".")
         law = getattr(stats, module.rpartition(".")[2], None)
-        if module.startswith("scipy.stats.") and method in vars(type(law)):
+        if module.startswith("scipy.stats.") and not isinstance(law, type) and method in vars(type(law)):
             yield type(law), method, _method(getattr(type(law), method), module)
             yield type(law), "__call__", _freezing(type(law).__call__, type(law))
     for name, (example, parts) in _FROZEN.items():
@@ -101,6 +106,14 @@ def _laws(stats: Any) -> Iterator[Place]:
             ours = member(f"scipy.stats.{name}.{method}") if method in vars(frozen) else None
             if ours is not None:
                 yield frozen, method, _of_frozen(getattr(frozen, method), ours, operator.attrgetter(*parts))
+
+
+def _kernels(stats: Any) -> Iterator[Place]:
+    kind, full = stats.gaussian_kde, "scipy.stats.gaussian_kde"
+    for method in ("__call__", "evaluate", "logpdf", "pdf"):
+        ours = member(f"{full}.{method}")
+        yield kind, method, _call(vars(kind)[method], ours, kind, operator.attrgetter("dataset", "factor", "weights"))
+    yield stats, "gaussian_kde", _standing(kind, member(full))
 
 
 def _method(own: Callable[..., Any], law: str | None = None) -> Callable[..., Any]:
@@ -167,6 +180,8 @@ def _curves(interpolate: Any) -> Iterator[Place]:
         yield owner, "__call__", _call(owner.__call__, member(f"scipy.interpolate.{name}.__call__"), kind, made_of)
     for name in _MADE_OF_VALUES:
         yield interpolate, name, _standing(getattr(interpolate, name), member(f"scipy.interpolate.{name}"))
+    spline = "make_interp_spline"
+    yield interpolate, spline, _aware(getattr(interpolate, spline), member(f"scipy.interpolate.{spline}"))
 
 
 def _sparse(sparse: Any) -> Iterator[Place]:
