@@ -31,7 +31,7 @@ def called(ufunc: np.ufunc, *operands: np.ndarray, out: np.ndarray | None = None
     made = vectors.vector_loop(ufunc, [ElementType.FLOAT64] * len(operands))
     assert made is not None
     pointers, code = made
-    assert code["loop"] == pointers[0]
+    assert code.address == pointers[0]
     arrays = [*operands, result]
     data = np.array([array.ctypes.data for array in arrays])
     strides = np.array([array.strides[0] for array in arrays])
@@ -49,7 +49,7 @@ def test_code_lives_as_long_as_whoever_calls_it():
     vectors._loop.cache_clear()
     ufuncs.inner_loop.cache_clear()
     gc.collect()
-    assert loop.keeps["loop"] == loop.pointers[0]
+    assert loop.keeps.address == loop.pointers[0]
     assert code() is loop.keeps
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from scipy.sparse.linalg import cg, splu, spsolve
 from gradserve.client import Client, Untraceable
 from gradserve.client.scipy import sparse as mirror
 from gradserve.client.tracing.trace import trace
+from gradserve.numpy.documentation import supported_names
+from tests.numpy import scipy_calls
 
 N = 120
 _rng = np.random.default_rng(5)
@@ -90,10 +93,28 @@ def by_assignments(w):
     return np.sum(spsolve(A.tocsr(), np.ones(5))) + (A @ np.ones(5))[2]
 
 
+def by_other_makers(w):
+    stripes = [kinds.dia_array((w[:4][None], [1]), shape=(5, 5)), kinds.dia_matrix((w[4:][None], [0]), shape=(5, 5))]
+    stripes += [
+        kinds.diags_array([w[:5], w[4:]], offsets=[0, -1]),
+        kinds.spdiags(np.stack([w[:5], w[3:]]), [0, 1], 5, 5),
+    ]
+    A = kinds.hstack([kinds.tril(stripe) + stripe.T for stripe in stripes])
+    blocks = ((w.reshape(2, 2, 2), [1, 0], [0, 1, 2]), (4, 4))
+    B = kinds.block_array([[kinds.bsr_array(*blocks), None], [None, kinds.bsr_matrix(*blocks)]])
+    C = kinds.csc_array((w, ([0, 1, 2, 3, 0, 1, 2, 3], [0, 0, 1, 1, 2, 2, 3, 3])), shape=(4, 4))
+    grown = [kinds.lil_array((4, 4)), kinds.dok_array((4, 4)), kinds.dok_matrix((4, 4))]
+    for k, one in enumerate(grown):
+        one[k, k + 1] = w[k]
+        one[3, 0] = w[3] ** 2
+    E = sum((one.tocsr() for one in grown[1:]), grown[0].tocsr()) + kinds.csr_matrix(C)
+    return np.sum((A @ np.arange(20.0)) ** 2) + np.sum((B @ np.arange(8.0)) ** 2) + np.sum((E @ np.arange(4.0)) ** 2)
+
+
 LOSSES = {
     **{f.__name__: (f, ELEMENTS) for f in (by_places, by_factors, by_products, of_arrays)},
     **{f.__name__: (f, 1 + _rng.random(80)) for f in (of_a_network, by_iterations, by_diagonals)},
-    **{f.__name__: (f, 1 + _rng.random(8)) for f in (of_two_patterns, by_blocks, by_assignments)},
+    **{f.__name__: (f, 1 + _rng.random(8)) for f in (of_two_patterns, by_blocks, by_assignments, by_other_makers)},
     "by_pattern": (by_pattern, _rng.random(KNOWN.nnz)),
 }
 
@@ -180,3 +201,10 @@ def test_the_mirror_has_their_names(engine):
     value, gradient = engine.function(loss).value_and_grad(np.arange(1.0, 5.0))
     assert np.isclose(value, np.sum(1 / np.arange(1.0, 5.0)))
     np.testing.assert_allclose(gradient, -1 / np.arange(1.0, 5.0) ** 2)
+
+
+def test_every_maker_is_called():
+    source = Path(__file__).read_text() + Path(scipy_calls.__file__).read_text()
+    for full in supported_names():
+        name = full.removesuffix(".__call__").rpartition(".")[2]
+        assert not full.startswith("scipy.sparse.") or name in source, full

@@ -51,8 +51,8 @@ def test_a_token_of_the_issuer_names_its_caller(issuer, checked):
 NOW = int(time.time())
 WRONG: dict[str, dict[str, Any]] = {
     "expired": {"exp": NOW - 60},
-    "not yet valid": {"nbf": NOW + 600},
-    "issued in the future": {"iat": NOW + 600},
+    "not yet valid": {"nbf": NOW + 86_400},
+    "issued in the future": {"iat": NOW + 86_400},
     "without an end": {"exp": None},
     "for another service": {"aud": "another"},
     "for nobody": {"aud": None},

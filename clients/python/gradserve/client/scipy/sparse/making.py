@@ -32,6 +32,9 @@ def _made(given: Any, shape: Any, format: str, is_matrix: bool) -> Sparse:
         return _of_diagonals(given[0], given[1], shape, is_matrix)
     if isinstance(given, tuple | list) and len(given) == 2 and isinstance(given[1], tuple | list | np.ndarray):
         (data, (rows, columns)) = given
+    elif isinstance(given, tuple | list) and len(given) == 3 and format == "bsr":
+        data = given[0]
+        rows, columns = _in_blocks(given[1], of_starts(np.asarray(given[2])), np.shape(data)[1:])
     elif isinstance(given, tuple | list) and len(given) == 3 and format in ("csr", "csc"):
         data, minor, starts = given
         major = of_starts(np.asarray(starts))
@@ -52,6 +55,13 @@ def _made(given: Any, shape: Any, format: str, is_matrix: bool) -> Sparse:
     if shape is None:
         shape = tuple(int(np.max(x, initial=-1)) + 1 for x in (rows, columns))
     return Sparse(np.ravel(np.asarray(data)), rows, columns, shape, format, is_matrix)
+
+
+def _in_blocks(across: Any, along: Any, block: Sequence[int]) -> tuple[Any, Any]:
+    """The rows and the columns of all elements of blocks, by the places of these among blocks."""
+    rows, columns = np.indices((len(along), *block))[1:]
+    rows = rows + block[0] * np.asarray(along)[:, None, None]
+    return rows.reshape(-1), (columns + block[1] * np.asarray(across)[:, None, None]).reshape(-1)
 
 
 def _of_diagonals(data: Any, offsets: Any, shape: Any, is_matrix: bool) -> Sparse:
