@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from gradserve.service.adaptive import Adaptive
+from gradserve.service.brim import Brim
+from gradserve.service.fair import FairQueue
+from gradserve.service.gate import Gate, Patience
 from gradserve.service.quota import Bucket, Quotas
 
 
@@ -103,3 +106,35 @@ def test_callers_have_quotas_of_their_own():
         quotas.spend(str(k), {"quota_flops": 1.0, "quota_bytes": 1.0})
         now += 1.0
     assert len(quotas._buckets) <= 4098
+
+
+def test_made_up_callers_cost_as_much_each_however_many_there_are(monkeypatch):
+    """All of them owe something, so that none can be forgotten: they are looked through seldom all the same."""
+    looked, full = [], Bucket.full
+    monkeypatch.setattr(Bucket, "full", lambda bucket, now: looked.append(1) or full(bucket, now))
+    quotas = Quotas({"quota_flops": 1.0}, 10.0, lambda: 0.0)
+    for k in range(20_000):
+        quotas.spend(str(k), {"quota_flops": 1.0})
+    assert 4096 < len(looked) < 2 * 20_000
+    queue: FairQueue[int] = FairQueue()
+    forgot, forget = [], FairQueue._forget
+    monkeypatch.setattr(FairQueue, "_forget", lambda queue: forgot.append(len(queue._flows)) or forget(queue))
+    for k in range(20_000):
+        queue.push(str(k), k, 1.0)
+    assert 1024 < sum(forgot) < 3 * 20_000
+    gate = Gate("gate", Patience(1.0, 1.0), None, 1.0)
+    for k in range(5000):
+        gate.come_back(str(k), 1.0, 0.0)
+    assert len(gate._told) == 5000
+    for k in range(6000):
+        gate.come_back(f"later {k}", 1.0, 1e6)
+    assert len(gate._told) == 6000  # those of before are forgotten
+
+
+def test_brim_is_reached_when_twice_as_much_is_there_as_was_left():
+    brim = Brim(10)
+    assert [brim.reached(size) for size in (10, 11)] == [False, True]
+    brim.left(8)
+    assert [brim.reached(size) for size in (16, 17)] == [False, True]
+    brim.left(0)
+    assert [brim.reached(size) for size in (10, 11)] == [False, True]

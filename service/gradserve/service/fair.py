@@ -13,6 +13,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from gradserve.service.brim import Brim
+
 T = TypeVar("T")
 
 _MOST_REMEMBERED = 1024
@@ -53,6 +55,7 @@ class FairQueue(Generic[T]):
         self._weight = weight or _even
         self._now = 0.0
         self._flows: dict[str, _Flow[T]] = {}
+        self._brim = Brim(_MOST_REMEMBERED)
         self._heap: list[Entry[T]] = []
         self._count = self._waiting = 0
         self.backlog = 0.0
@@ -153,8 +156,9 @@ class FairQueue(Generic[T]):
     def _state(self, flow: str) -> _Flow[T]:
         state = self._flows.get(flow)
         if state is None:
-            if len(self._flows) > _MOST_REMEMBERED:
+            if self._brim.reached(len(self._flows)):
                 self._forget()
+                self._brim.left(len(self._flows))
             state = self._flows[flow] = _Flow()
         return state
 

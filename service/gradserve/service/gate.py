@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gradserve.service.adaptive import Adaptive
+from gradserve.service.brim import Brim
 from gradserve.service.fair import FairQueue
 from gradserve.service.waiter import Waiter
 
@@ -59,6 +60,7 @@ class Gate:
         """The costs that waited when it was first seen that the queue stands."""
         self._grown = 0.0
         """Costs that have come since then, turned away or not, without those that have left."""
+        self._brim = Brim(_MOST_REMEMBERED)
         self._told: dict[str, float] = {}
         """By caller, until when those that were turned away have been told to wait."""
 
@@ -109,8 +111,9 @@ class Gate:
 
     def come_back(self, caller: str, cost: float, now: float) -> float:
         """In how many seconds there will be room for a call that is turned away: after those told so before it."""
-        if len(self._told) > _MOST_REMEMBERED:
+        if self._brim.reached(len(self._told)):
             self._told = {name: until for name, until in self._told.items() if until > now}
+            self._brim.left(len(self._told))
         others = sum(1 for name in self.queue.flows if name != caller)
         until = max(now + self.wait(caller, now), self._told.get(caller, 0.0))
         until += cost * (1 + others) * self._seconds / max(self._cost, 1e-9)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
+from gradserve.service.brim import Brim
+
 _MOST_REMEMBERED = 4096
 """Callers that are remembered before those are forgotten whose buckets are full again."""
 
@@ -46,6 +48,7 @@ class Quotas:
         """`rates` are amounts per second by the name of their quota; so many seconds' worth may be spent at once."""
         self._rates, self._burst, self._clock = dict(rates), burst_seconds, clock
         self._buckets: dict[str, dict[str, Bucket]] = {}
+        self._brim = Brim(_MOST_REMEMBERED)
         self.any = bool(rates)
         """Whether there is any quota."""
 
@@ -62,8 +65,9 @@ class Quotas:
         now = self._clock()
         buckets = self._buckets.get(caller)
         if buckets is None:
-            if len(self._buckets) > _MOST_REMEMBERED:
+            if self._brim.reached(len(self._buckets)):
                 self._buckets = {c: b for c, b in self._buckets.items() if not all(x.full(now) for x in b.values())}
+                self._brim.left(len(self._buckets))
             buckets = {name: Bucket(rate, rate * self._burst, now) for name, rate in self._rates.items()}
             self._buckets[caller] = buckets
         for name, bucket in buckets.items():

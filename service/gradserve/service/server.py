@@ -55,6 +55,7 @@ _logger = logging.getLogger(__name__)
 _LAST_SECONDS = 1.0
 """How long replies have to leave, and streams of health checks to end, when all calls are done."""
 _OPTIONS = (
+    ("grpc.compression_enabled_algorithms_bitset", 1),  # none: a thousandth could be sent of what would be held
     ("grpc.max_send_message_length", -1),  # `inline_limit` keeps replies small
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),

@@ -7,6 +7,7 @@ all their columns; where the columns of one point fill more than a chunk, they a
 from __future__ import annotations
 
 import functools
+import math
 import time
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from gradserve.autodiff.derivation import added_inputs
 from gradserve.autodiff.holomorphic import check_holomorphic
 from gradserve.ir.errors import InvalidRequest, LimitExceeded, NotDifferentiable, Violation
 from gradserve.ir.graph import Graph
+from gradserve.ir.shapes import shape_faults
 from gradserve.ir.types import Array, TensorType
 from gradserve.jobs.calls import inputs_in_question
 from gradserve.jobs.chunks import Lap
@@ -229,7 +231,13 @@ def _attempt(context: Context, call: Call, products: Way, check: Check) -> Sweep
 
 
 def _check_size(context: Context, call: Call, layout: BasisLayout) -> None:
-    kept = (call.batch_size or 1) if call.reduction is Reduction.NONE else 1
+    """Refuses a matrix that is over a limit, or whose blocks no array can hold: NumPy counts empty ones as if full."""
+    points = (call.batch_size,) if call.batch_size and call.reduction is Reduction.NONE else ()
+    for block in layout.largest:
+        for constraint, fault in shape_faults((*points, *block.shape), block.element_type.itemsize):
+            text = f"a block would be no array: {fault}; ask for products with vectors instead"
+            raise InvalidRequest("the request does not fit", [Violation("call", constraint, text)])
+    kept = math.prod(points)
     context.limits.check_results(kept * layout.nbytes, "the matrix takes", "ask for its products with vectors instead")
 
 

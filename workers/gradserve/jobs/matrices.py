@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -30,6 +31,15 @@ class BasisLayout:
         return self.count * sum(type_.nbytes for type_ in self.rows.values())
 
     @property
+    def largest(self) -> Iterator[TensorType]:
+        """The block of the most axes, and the one that would fill the most bytes if none of them were empty."""
+        if not self.seeds or not self.rows:
+            return
+        for size in (lambda type_: len(type_.shape), _extent):
+            seed, row = max(self.seeds.values(), key=size), max(self.rows.values(), key=size)
+            yield row.with_shape(row.shape + seed.shape)
+
+    @property
     def offsets(self) -> Iterator[int]:
         """Where each seed begins when all are laid out one behind the other."""
         offset = 0
@@ -54,3 +64,7 @@ class BasisLayout:
                 else:
                     blocks.setdefault(seed, {})[name] = part.reshape(lead + seed_type.lengths + type_.lengths)
         return blocks
+
+
+def _extent(type_: TensorType) -> int:
+    return type_.element_type.itemsize * math.prod(length for length in type_.lengths if length)

@@ -49,7 +49,7 @@ class Issuer:
             if jwks and "://" not in jwks
             else FetchedKeys(settings.issuer, jwks, settings.keys_age)
         )
-        self._known: Lru[bytes, tuple[float, Any, Caller]] = Lru(_REMEMBERED)
+        self._known: Lru[bytes, tuple[int, Any, Caller]] = Lru(_REMEMBERED)
 
     def close(self) -> None:
         """Fetches no more keys."""
@@ -70,7 +70,7 @@ class Issuer:
         claims = self._claims(token, waits)
         caller = named("oidc", claims.get(self._settings.caller_claim))
         self._require_role(claims)
-        self._known.put(name, (float(claims["exp"]), self._keys.current(), caller))
+        self._known.put(name, (int(claims["exp"]), self._keys.current(), caller))
         return caller
 
     def _claims(self, token: str, waits: bool) -> dict[str, Any]:
