@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable, Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -39,6 +40,8 @@ class Issuer:
     def __init__(self, *keys: Key) -> None:
         self.keys = list(keys)
         self.fetched = 0
+        self.sends: Callable[[bytes], Iterable[bytes]] = lambda body: (body,)
+        """What is sent in the place of an answer, piece by piece."""
         issuer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -49,7 +52,8 @@ class Issuer:
                     found["/keys"] = issuer.jwks()
                 self.send_response(200 if self.path in found else 404)
                 self.end_headers()
-                self.wfile.write(json.dumps(found.get(self.path)).encode())
+                for piece in issuer.sends(json.dumps(found.get(self.path)).encode()):
+                    self.wfile.write(piece)
 
             def log_message(self, *_: Any) -> None:
                 """Says nothing."""

@@ -20,6 +20,7 @@ from gradserve.runtime.memory import keep_freed_memory, memory_limit
 from gradserve.runtime.processors import processors
 from gradserve.service.admission import Admission
 from gradserve.service.arrivals import Arrivals
+from gradserve.service.connections import options_of
 from gradserve.service.content import Content
 from gradserve.service.contexts import Contexts
 from gradserve.service.handlers.blobs import BlobHandlers
@@ -54,14 +55,6 @@ _logger = logging.getLogger(__name__)
 
 _LAST_SECONDS = 1.0
 """How long replies have to leave, and streams of health checks to end, when all calls are done."""
-_OPTIONS = (
-    ("grpc.compression_enabled_algorithms_bitset", 1),  # none: a thousandth could be sent of what would be held
-    ("grpc.max_send_message_length", -1),  # `inline_limit` keeps replies small
-    ("grpc.keepalive_time_ms", 60_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
-    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-)
 
 
 class Server:
@@ -162,13 +155,9 @@ class Server:
             running.callback(cluster.close)
         threads = Lanes(settings.lanes, settings.handler_threads)
         running.callback(threads.shutdown)
-        # Among processes of one service each takes its share; a second service on the port is a mistake.
-        options = [*_OPTIONS, ("grpc.so_reuseport", int(settings.processes > 1))]
-        options.append(("grpc.max_receive_message_length", settings.max_message_bytes))
-        if settings.max_connection_age is not None:
-            options.append(("grpc.max_connection_age_ms", round(1e3 * settings.max_connection_age)))
         before = [StrangerInterceptor(authenticator, SERVICES, self.metrics)] if settings.knows_callers else []
         arrivals = Arrivals(threads, settings.handler_threads // 2)
+        options = options_of(settings)
         self._server = grpc.server(arrivals, None, before, options)  # type: ignore[arg-type]  # any executor does
         programs = Programs(settings.plan_bytes, settings.limits)
         content = Content(self.owned, settings.graph_limits, settings.inline_limit)

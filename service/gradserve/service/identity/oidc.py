@@ -13,6 +13,7 @@ import threading
 import time
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import jwt
 
@@ -27,6 +28,8 @@ WAIT_SECONDS = 0.08
 FETCH_SECONDS = 10.0
 """The pause between fetches of keys, however many tokens name unknown ones."""
 _TIMEOUT = 5.0
+_MOST_BYTES = 1 << 20
+"""Of what an issuer publishes: parsing holds up all calls meanwhile."""
 _DISCOVERY = "/.well-known/openid-configuration"
 _REMEMBERED = 4096
 
@@ -185,8 +188,8 @@ class FetchedKeys:
 
     def _fetch(self) -> bool:
         try:
-            url = self._jwks or _discovered(self._issuer)
-            self._keys = jwt.PyJWKClient(url, cache_jwk_set=False, timeout=_TIMEOUT).get_jwk_set()
+            url = self._jwks or str(_published(self._issuer.rstrip("/") + _DISCOVERY)["jwks_uri"])
+            self._keys = jwt.PyJWKSet.from_dict(_published(url))
         except Exception as error:  # whatever the issuer answers, its old keys hold on
             _logger.warning("the keys of %s cannot be fetched: %s", self._issuer, error)
             return False
@@ -201,7 +204,15 @@ def _found(keys: jwt.PyJWKSet | None, kid: Any) -> jwt.PyJWK:
     return found[0]
 
 
-def _discovered(issuer: str) -> str:
-    """The address of an issuer's keys, as it publishes it."""
-    client = jwt.PyJWKClient(issuer.rstrip("/") + _DISCOVERY, cache_jwk_set=False, timeout=_TIMEOUT)
-    return str(client.fetch_data()["jwks_uri"])
+def _published(url: str) -> dict[str, Any]:
+    """What is published at an address, as JSON; no more and for no longer than keys take, however slowly it comes."""
+    if not url.startswith(("http://", "https://")):
+        raise ValueError(f"{url} is no address of the web")
+    end, data = time.monotonic() + _TIMEOUT, b""
+    with urlopen(url, timeout=_TIMEOUT) as response:
+        while piece := response.read1(_MOST_BYTES):
+            data += piece
+            if len(data) > _MOST_BYTES or time.monotonic() > end:
+                raise ValueError(f"{url} has more than {_MOST_BYTES} bytes, or takes over {_TIMEOUT} s to tell them")
+    found: dict[str, Any] = json.loads(data)
+    return found

@@ -1,0 +1,91 @@
+"""A connection that speaks HTTP/2 badly, frame by frame: others do not notice."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import grpc
+import pytest
+
+from gradserve import wire
+from gradserve.v1 import derivative_service_pb2 as pb
+from tests.service.support import Stubs, call_of
+
+GRADIENT = "/gradserve.v1.DerivativeService/Gradient"
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+DATA, HEADERS, RESET, SETTINGS, PING = 0, 1, 3, 4, 6
+END_HEADERS = 4
+
+
+def frame(kind: int, flags: int, stream: int, data: bytes = b"") -> bytes:
+    return struct.pack(">I", len(data))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + data
+
+
+def headers(path: str = GRADIENT) -> bytes:
+    """Of a call, written out: literals without an index."""
+    told = {":method": "POST", ":scheme": "http", ":path": path, ":authority": "x", "te": "trailers"}
+    told["content-type"] = "application/grpc"
+    return b"".join(b"\0" + bytes([len(k)]) + k.encode() + bytes([len(v)]) + v.encode() for k, v in told.items())
+
+
+HALF = bytes(1) + struct.pack(">I", 1000) + bytes(50)
+"""The beginning of a message of 1000 bytes."""
+
+
+@contextmanager
+def raw(server, data: bytes) -> Iterator[socket.socket]:
+    """A connection that has sent these bytes."""
+    with socket.create_connection(("127.0.0.1", server.port)) as found:
+        found.sendall(data)
+        yield found
+
+
+def answered(server) -> float:
+    """The seconds in which a call over a connection of its own is answered."""
+    started = time.monotonic()
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}", [("grpc.use_local_subchannel_pool", 1)]) as channel:
+        reply = Stubs(channel).derivatives.Gradient(pb.GradientRequest(call=call_of()), timeout=20)
+    assert wire.decode_tensor(reply.value) == 14.0
+    return time.monotonic() - started
+
+
+def streams(count: int, *frames: tuple[int, int, bytes]) -> bytes:
+    """So many streams, each with these frames."""
+    each = [(2 * k + 1, *one) for k in range(count) for one in frames]
+    return b"".join(frame(kind, flags, stream, data) for stream, kind, flags, data in each)
+
+
+BEGUN = (HEADERS, END_HEADERS, headers())
+BAD = {
+    "half a preface": PREFACE[:10],
+    "half a head": PREFACE + frame(SETTINGS, 0, 0) + frame(HEADERS, 0, 1, headers()[:30]),
+    "plain HTTP": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "no HTTP at all": b"\xff" * 4000,
+    "pings": PREFACE + frame(SETTINGS, 0, 0) + frame(PING, 0, 0, bytes(8)) * 2000,
+    "calls that are given up at once": PREFACE
+    + frame(SETTINGS, 0, 0)
+    + streams(3000, BEGUN, (RESET, 0, b"\0\0\0\x08")),
+    "a field longer than all may be": PREFACE + frame(SETTINGS, 0, 0) + frame(HEADERS, 0, 1, b"\0\1x\x7f\x81\xff\x3f"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_whatever_a_connection_sends_others_are_answered(server, kind):
+    with raw(server, BAD[kind]):
+        for _ in range(3):
+            answered(server)
+
+
+def test_no_call_of_others_is_lost_to_thousands_that_were_begun(server):
+    """More than gRPC takes in before it cancels some at random: those of one connection alone are turned away."""
+    begun = PREFACE + frame(SETTINGS, 0, 0) + streams(5000, BEGUN, (DATA, 0, HALF))
+    with raw(server, begun), raw(server, begun), raw(server, begun):
+        for _ in range(5):
+            answered(server)
+    for _ in range(5):  # while all of them end
+        answered(server)
+    assert server.admission.wait_idle(10)
