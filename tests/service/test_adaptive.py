@@ -110,17 +110,25 @@ def test_callers_have_quotas_of_their_own():
 
 def test_made_up_callers_cost_as_much_each_however_many_there_are(monkeypatch):
     """All of them owe something, so that none can be forgotten: they are looked through seldom all the same."""
-    looked, full = [], Bucket.full
-    monkeypatch.setattr(Bucket, "full", lambda bucket, now: looked.append(1) or full(bucket, now))
+    looked, forgot = [], []
+    full, forget = Bucket.full, FairQueue._forget
+
+    def looks(bucket, now):
+        looked.append(bucket)
+        return full(bucket, now)
+
+    def forgets(queue):
+        forgot.append(len(queue._flows))
+        forget(queue)
+
+    monkeypatch.setattr(Bucket, "full", looks)
+    monkeypatch.setattr(FairQueue, "_forget", forgets)
     quotas = Quotas({"quota_flops": 1.0}, 10.0, lambda: 0.0)
+    queue: FairQueue[int] = FairQueue()
     for k in range(20_000):
         quotas.spend(str(k), {"quota_flops": 1.0})
-    assert 4096 < len(looked) < 2 * 20_000
-    queue: FairQueue[int] = FairQueue()
-    forgot, forget = [], FairQueue._forget
-    monkeypatch.setattr(FairQueue, "_forget", lambda queue: forgot.append(len(queue._flows)) or forget(queue))
-    for k in range(20_000):
         queue.push(str(k), k, 1.0)
+    assert 4096 < len(looked) < 2 * 20_000
     assert 1024 < sum(forgot) < 3 * 20_000
     gate = Gate("gate", Patience(1.0, 1.0), None, 1.0)
     for k in range(5000):
