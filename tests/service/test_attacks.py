@@ -205,7 +205,7 @@ def test_health_is_answered_while_a_long_routine_runs(server, stubs):
     assert answered > 3
 
 
-@pytest.mark.parametrize("wrt", [["w"] * 60_000, [f"u{k}" for k in range(60_000)]], ids=["repeated", "unknown"])
+@pytest.mark.parametrize("wrt", [["w"] * 25_000, [f"u{k}" for k in range(25_000)]], ids=["repeated", "unknown"])
 def test_tens_of_thousands_of_wrong_names_are_refused_soon(stubs, wrt):
     """Each compared with all before it would take a minute."""
     text = 'graph (%0 "w": f64[]) {\n  %1: f64[] = sin %0\n  return "loss" %1\n}'

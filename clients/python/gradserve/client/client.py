@@ -21,7 +21,6 @@ from gradserve.client.settings import (
     checked_timeout,
     checked_watch,
 )
-from gradserve.client.tracing.foreign import require_traceable
 from gradserve.client.tracing.graphs import Traces
 from gradserve.client.tracing.watching import Watch
 from gradserve.client.transport.connection import checked_address
@@ -130,6 +129,7 @@ class Client:
         """
         import gradserve.client.entered  # noqa: F401  # with this all ops come, here as in `load`
         from gradserve.client.importers.imported import Imported
+        from gradserve.client.tracing.foreign import require_traceable
 
         if isinstance(function, Imported):
             raise TypeError("this function is imported, and has its graph: client.load(...) takes it")
