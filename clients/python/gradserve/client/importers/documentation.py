@@ -130,7 +130,8 @@ at version 1.20.0:
 {counts}
 
 Of the three of f32 and f64 that do not, two give ui64, and one sorts NaN by their signs; of the integers, 139 give
-ui64. `python -m tests.thirdparty.stablehlo_programs.self_checking FOLDER` counts them anew.
+ui64. That was before reals of 16 bits were computed as f32 and ui64 given as i64; `python -m
+tests.thirdparty.stablehlo_programs.self_checking FOLDER` counts them anew.
 """
 
 
