@@ -25,7 +25,7 @@ from gradserve.pools.work import ChunkResult
 CHUNKS_PER_WORKER = 2
 """One that runs, and one that waits beside it so that no worker idles for the length of a hop."""
 _TICK_SECONDS = 0.25
-_STOP_SECONDS = 0.4
+_STOP_SECONDS = 0.6
 """How long a worker may take to stop a chunk that nobody wants any more; one amid a longer step is ended."""
 _DEATHS = (RayActorError, WorkerCrashedError, NodeDiedError, OutOfMemoryError, LaneEndedError)
 _CLOSED = "the pool is closed"
