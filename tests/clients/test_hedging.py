@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from contextlib import ExitStack
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from gradserve.client.transport.attempt import Pace
 from gradserve.client.transport.hedging import AT_FIRST, HedgedBackend
 from gradserve.ir.errors import DeadlineExceeded, InvalidRequest, Unavailable
 
-AFTER = 0.3
+AFTER = 0.6
 LOST = 30.0
 """Within which whoever waits for a stopped service has no answer."""
 
@@ -58,6 +59,14 @@ def loss(w):
 W = np.linspace(-1.0, 1.0, 50)
 
 
+def stand_still(process):
+    """Stops a process, and waits until all of its threads stand."""
+    process.send_signal(signal.SIGSTOP)
+    tasks = Path(f"/proc/{process.pid}/task")
+    while not all(task.read_text().rpartition(")")[2].split()[0] == "T" for task in tasks.glob("*/stat")):
+        time.sleep(0.001)
+
+
 def test_a_stopped_front_end_delays_no_call(services, first):
     with (
         Client(first.address, timeout=LOST, hedge=Hedge(AFTER, address=services[1].address)) as client,
@@ -66,7 +75,7 @@ def test_a_stopped_front_end_delays_no_call(services, first):
         f, expected = client.function(loss, W), plain.function(loss, W).grad(W)
         assert f.grad(W).tobytes() == expected.tobytes()
         assert hedging(client).hedged == 0
-        first.process.send_signal(signal.SIGSTOP)
+        stand_still(first.process)
         for _ in range(3):
             started = time.monotonic()
             assert f.grad(W).tobytes() == expected.tobytes()
@@ -83,7 +92,7 @@ def test_without_a_hedge_the_same_call_is_late(first):
         f = client.function(loss, W)
         f.grad(W)
         f.timeout = 4 * AFTER
-        first.process.send_signal(signal.SIGSTOP)
+        stand_still(first.process)
         with pytest.raises(DeadlineExceeded):
             f.grad(W)
 
@@ -92,7 +101,7 @@ def test_the_second_call_has_its_budget(services, first):
     with Client(first.address, timeout=LOST, hedge=Hedge(0.1, address=services[1].address)) as client:
         f = client.function(loss, W)
         f.grad(W)
-        first.process.send_signal(signal.SIGSTOP)
+        stand_still(first.process)
         f.timeout = 4.0
         with pytest.raises(DeadlineExceeded):
             [f.grad(W) for _ in range(3 * AT_FIRST)]
