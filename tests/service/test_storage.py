@@ -218,7 +218,7 @@ def test_least_recently_used_goes_first_whoever_used_it(tmp_path):
 def test_the_limit_holds_for_all_processes_together(tmp_path):
     command = [sys.executable, "-m", "tests.service.kills", "--root", str(tmp_path), "--write", "40", "--seed"]
     writers = [subprocess.Popen([*command, str(k)]) for k in range(2)]
-    assert [writer.wait(60) for writer in writers] == [0, 0]
+    assert [writer.wait(180) for writer in writers] == [0, 0]
     taken = sum(footprint(path.stat().st_size) for path in files(tmp_path))
     assert 0 < taken <= CAPACITY
     assert taken <= Space(tmp_path, CAPACITY, tmp_path / "drafts").used <= CAPACITY
