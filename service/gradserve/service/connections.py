@@ -6,7 +6,7 @@ from gradserve.service.settings import Settings
 
 _OPTIONS = (
     ("grpc.compression_enabled_algorithms_bitset", 1),  # none: a thousandth could be sent of what would be held
-    ("grpc.max_concurrent_streams", 1000),  # of one connection: its further calls wait in its client
+    ("grpc.max_concurrent_streams", 4096),  # of one connection: its further calls wait in its client
     # Calls that have come and not been looked at; of more than that gRPC cancels some, whosever they are.
     ("grpc.server.max_pending_requests", 1 << 14),
     ("grpc.server.max_pending_requests_hard_limit", 1 << 15),
