@@ -150,7 +150,7 @@ def test_a_chunk_amid_a_long_step_is_ended_and_its_process_replaced(lone):
 def test_a_chunk_between_short_steps_stops_and_keeps_its_process(lone):
     before = lone.processes.pids
     with pytest.raises(DeadlineExceeded):
-        list(lone.run(long_work(steps=3000, chunks=1, length=2_000_000), Control.after(0.4)))
+        list(lone.run(long_work(steps=4000, chunks=1), Control.after(0.4)))
     assert len(list(lone.run(heavy(), Control.after(60)))) == 1
     assert lone.processes.pids == before
 

@@ -7,7 +7,7 @@ import pytest
 from gradserve.service.adaptive import Adaptive
 from gradserve.service.brim import Brim
 from gradserve.service.fair import FairQueue
-from gradserve.service.gate import Gate, Patience
+from gradserve.service.promises import Promises
 from gradserve.service.quota import Bucket, Quotas
 
 
@@ -130,13 +130,13 @@ def test_made_up_callers_cost_as_much_each_however_many_there_are(monkeypatch):
         queue.push(str(k), k, 1.0)
     assert 4096 < len(looked) < 2 * 20_000
     assert 1024 < sum(forgot) < 3 * 20_000
-    gate = Gate("gate", Patience(1.0, 1.0), None, 1.0)
+    promises = Promises()
     for k in range(5000):
-        gate.come_back(str(k), 1.0, 0.0)
-    assert len(gate._told) == 5000
+        promises.make(str(k), 0.0, 1.0, 0.0)
+    assert promises.knows("0")
     for k in range(6000):
-        gate.come_back(f"later {k}", 1.0, 1e6)
-    assert len(gate._told) == 6000  # those of before are forgotten
+        promises.make(f"later {k}", 1e6, 1.0, 1e6)
+    assert [promises.knows(name) for name in ("0", "4999", "later 0")] == [False, False, True]
 
 
 def test_brim_is_reached_when_twice_as_much_is_there_as_was_left():

@@ -16,7 +16,6 @@ from gradserve.questions.call import Call
 from gradserve.questions.derivations import Gradient
 from gradserve.questions.derivatives import Differentiate
 from gradserve.service import arrivals
-from gradserve.service.fair import FairQueue
 from gradserve.service.methods import Method
 from gradserve.v1 import derivative_service_pb2 as pb
 from gradserve.v1 import graph_service_pb2
@@ -118,16 +117,3 @@ def test_calls_without_a_request_and_with_one_too_many_places_taken_are_answered
     many = [stubs.derivatives.Gradient.future(pb.GradientRequest(call=call_of()), timeout=30) for _ in range(64)]
     assert {call.code() for call in many} == {grpc.StatusCode.OK}
     assert server.admission.wait_idle(10)
-
-
-def test_whoever_does_not_wait_when_told_has_those_before_it_that_are_due_as_well():
-    """Three callers who are due at the same moment: whoever is told counts both others, and the work of both."""
-    queue: FairQueue[str] = FairQueue()
-    for flow in ("a", "b"):
-        queue.push(flow, flow, 2.0)
-    assert queue.ahead("c") == 0.0
-    assert queue.ahead("c", ties=True) == 4.0
-    assert queue.ahead("a", ties=True) == 4.0
-    queue.serve(queue.push("c", "c", 2.0))
-    queue.pop(), queue.pop()
-    assert queue.ahead("c", ties=True) == 0.0

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import time
+from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -252,6 +253,18 @@ def test_what_was_written_for_nothing_is_soon_gone(tmp_path, monkeypatch):
     assert Space(tmp_path, FREE, tmp_path / "drafts").used == footprint(9000)
     assert [path.name for path in files(tmp_path)] == [digest(bytes(9000))]
     assert store.read(digest(bytes(9000))) == bytes(9000)
+
+
+def test_what_was_written_for_nothing_is_never_among_what_is_whole(tmp_path):
+    """A process that is killed before it removes that leaves a draft, which is the first to go."""
+    store = objects(tmp_path)
+    store.write(digest(b"x"), b"x")
+    draft = store.draft(digest(b"x"))
+    draft.append(b"x")
+    for written in (None, draft):
+        store.write(digest(b"x"), b"x", written, anew=True)
+    kept = Counter("whole" if path.name == digest(b"x") else path.parent.name for path in files(tmp_path))
+    assert kept == {"whole": 1, "drafts": 2}
 
 
 def test_drafts_of_others_are_not_looked_through(tmp_path, monkeypatch):

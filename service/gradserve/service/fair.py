@@ -55,6 +55,8 @@ class FairQueue(Generic[T]):
         self._weight = weight or _even
         self._now = 0.0
         self._flows: dict[str, _Flow[T]] = {}
+        self._busy: dict[str, _Flow[T]] = {}
+        """Those that have items."""
         self._brim = Brim(_MOST_REMEMBERED)
         self._heap: list[Entry[T]] = []
         self._count = self._waiting = 0
@@ -67,7 +69,7 @@ class FairQueue(Generic[T]):
     @property
     def flows(self) -> list[str]:
         """The flows that have items."""
-        return [name for name, flow in self._flows.items() if flow.entries]
+        return list(self._busy)
 
     def waiting(self, flow: str) -> int:
         """How many items a flow has."""
@@ -82,6 +84,7 @@ class FairQueue(Generic[T]):
         self._count += 1
         entry = Entry(flow, item, cost, start, self._count)
         state.entries.append(entry)
+        self._busy[flow] = state
         state.backlog += cost
         self.backlog += cost
         self._waiting += 1
@@ -133,24 +136,25 @@ class FairQueue(Generic[T]):
         found = self._flows.get(flow)
         return found.entries[-1] if found and found.entries else None
 
-    def ahead(self, flow: str, ties: bool = False) -> float:
-        """The costs of what leaves before an item that came now, about; with `ties` what would leave with it as well.
+    def last(self) -> Entry[T] | None:
+        """The entry that is to leave after all others; None if there is none."""
+        return max((flow.entries[-1] for flow in self._busy.values()), default=None)
 
-        Flows that are all due have that in common: without ties each of them is the next.
-        """
+    def start(self, flow: str) -> float:
+        """Where an item of a flow would start that came now."""
         state = self._flows.get(flow)
-        start = self._now if state is None else max(self._now, state.finish)
+        return self._now if state is None else max(self._now, state.finish)
+
+    def ahead(self, flow: str) -> float:
+        """The costs of what leaves before an item that came now, about. Of flows that are all due, each is the next."""
+        start = self.start(flow)
         total = 0.0
-        for name, other in self._flows.items():
-            if not other.entries:
-                continue
-            first = other.entries[0]
-            until = start - first.start  # all of its own: that ends where the next begins
+        for name, other in self._busy.items():
             if name == flow:
-                total += other.backlog
-            else:  # what has begun is done to its end
-                begun = first.cost if ties and until >= 0 else 0.0
-                total += min(other.backlog, max(0.0, until) * self._weight(name) + begun)
+                total += other.backlog  # all of its own: that ends where the next begins
+            else:
+                until = start - other.entries[0].start
+                total += min(other.backlog, max(0.0, until) * self._weight(name))
         return total
 
     def _state(self, flow: str) -> _Flow[T]:
@@ -168,6 +172,8 @@ class FairQueue(Generic[T]):
         state = self._flows[entry.flow]
         state.entries.remove(entry)
         state.backlog = state.backlog - entry.cost if state.entries else 0.0
+        if not state.entries:
+            del self._busy[entry.flow]
         self.backlog = self.backlog - entry.cost if self._waiting else 0.0
         if self._heap and self._heap[0] is entry:
             heapq.heappop(self._heap)

@@ -13,8 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gradserve.service.adaptive import Adaptive
-from gradserve.service.brim import Brim
-from gradserve.service.fair import FairQueue
+from gradserve.service.fair import Entry, FairQueue
+from gradserve.service.promises import Promises
 from gradserve.service.waiter import Waiter
 
 STANDING_SECONDS = 0.1
@@ -27,11 +27,10 @@ _STANDING = 0.5
 """The same in a queue that stands and grows."""
 _CHANCE = 16
 """Calls that come by chance although no more come than leave, in the long run."""
-_LEAST_TOLD, _MOST_TOLD = 0.05, 10.0
-"""Seconds after which one may be told to come back."""
+_JUST_COME = 0.03
+"""Seconds for which one that waits may still be turned away for another: it is told soon enough."""
 _MEMORY = 0.9
 """How much of what was seen before each departure still counts after it."""
-_MOST_REMEMBERED = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +59,7 @@ class Gate:
         """The costs that waited when it was first seen that the queue stands."""
         self._grown = 0.0
         """Costs that have come since then, turned away or not, without those that have left."""
-        self._brim = Brim(_MOST_REMEMBERED)
-        self._told: dict[str, float] = {}
-        """By caller, until when those that were turned away have been told to wait."""
+        self._promises = Promises()
 
     @property
     def full(self) -> bool:
@@ -82,7 +79,7 @@ class Gate:
         self._waited = now
 
     def came(self, cost: float, seconds: float, now: float) -> None:
-        """Takes down that a call has come that will wait, or be turned away; see `patience`."""
+        """Takes down that a call has come that will wait, or be turned away; see `too_long`."""
         if not self.queue and now - self._waited > STANDING_SECONDS:
             self._began, self._stood = now, None
         self._waited = now
@@ -90,20 +87,33 @@ class Gate:
         if self._stood is None and now - self._began > max(STANDING_SECONDS, _LONGER * seconds * self._pace):
             self._stood, self._grown = self.queue.backlog, 0.0
 
-    def wait(self, caller: str, now: float) -> float:
-        """The seconds that a call of a caller would wait, about, if it came now.
+    def too_long(self, caller: str, cost: float, seconds: float, now: float) -> bool:
+        """Whether a call that came now and is predicted to take so many seconds itself would wait longer than it may.
 
-        A caller may always be the next when it is due, with others who are. Not if it has been told to wait and does
-        not: as many as do not wait would each have one before those that do.
+        In a queue that stands and grows there is room for whoever is due: who has not been turned away before, or
+        comes when it was told to. Others wait for all that waits, or take the place of one that would leave after them.
         """
-        deaf = now < self._told.get(caller, 0.0)
-        return self.queue.ahead(caller, ties=deaf) * self._seconds / max(self._cost, 1e-9)
+        patience = self._patience_for(cost, seconds)
+        if self.wait(caller) > patience:
+            return True
+        if not self._grows(cost) or self._whole <= patience or not self._promises.knows(caller):
+            return False
+        if self._promises.is_due(caller, now) and self._whole <= patience + cost * self._price:
+            return False
+        return self._behind(caller, now) is None
 
-    def patience(self, cost: float, seconds: float) -> float:
-        """How long a call may wait now that is predicted to take so many seconds itself."""
-        if self._stood is not None and self._grown > self._stood + _CHANCE * cost:
-            return max(self._patience.standing, _STANDING * seconds * self._pace)
-        return self.longest(seconds)
+    def gives_way(self, caller: str, cost: float, seconds: float, now: float) -> Entry[Waiter] | None:
+        """Whose place a call takes that comes and would not wait too long; None if it needs nobody's."""
+        if not self._grows(cost):
+            return None
+        if self._promises.is_due(caller, now):
+            self._promises.keep(caller, cost * self._price, now)
+            return None
+        return self._behind(caller, now) if self._whole > self._patience_for(cost, seconds) else None
+
+    def wait(self, caller: str) -> float:
+        """The seconds that a call of a caller would wait, about, if it came now and no other came before it."""
+        return self.queue.ahead(caller) * self._price
 
     def longest(self, seconds: float) -> float:
         """How long a call that is predicted to take so many seconds may wait at most, having been let wait."""
@@ -111,14 +121,33 @@ class Gate:
 
     def come_back(self, caller: str, cost: float, now: float) -> float:
         """In how many seconds there will be room for a call that is turned away: after those told so before it."""
-        if self._brim.reached(len(self._told)):
-            self._told = {name: until for name, until in self._told.items() if until > now}
-            self._brim.left(len(self._told))
-        others = sum(1 for name in self.queue.flows if name != caller)
-        until = max(now + self.wait(caller, now), self._told.get(caller, 0.0))
-        until += cost * (1 + others) * self._seconds / max(self._cost, 1e-9)
-        self._told[caller] = min(until, now + _MOST_TOLD)
-        return min(max(until - now, _LEAST_TOLD), _MOST_TOLD)
+        return self._promises.make(caller, now + self._whole, cost * self._price, now)
+
+    def _patience_for(self, cost: float, seconds: float) -> float:
+        if self._grows(cost):
+            return max(self._patience.standing, _STANDING * seconds * self._pace)
+        return self.longest(seconds)
+
+    def _grows(self, cost: float) -> bool:
+        """Whether the queue stands, and more comes than leaves."""
+        return self._stood is not None and self._grown > self._stood + _CHANCE * cost
+
+    def _behind(self, caller: str, now: float) -> Entry[Waiter] | None:
+        """The last in line, if a call of a caller would leave before it, and it has only just come."""
+        last = self.queue.last()
+        if last is None or last.flow == caller or not last.item.may_be_shed or now - last.item.since > _JUST_COME:
+            return None
+        return last if self.queue.start(caller) < last.start else None
+
+    @property
+    def _price(self) -> float:
+        """Seconds in which a cost of 1 leaves."""
+        return self._seconds / max(self._cost, 1e-9)
+
+    @property
+    def _whole(self) -> float:
+        """Seconds in which all leave that wait."""
+        return self.queue.backlog * self._price
 
     @property
     def _pace(self) -> float:

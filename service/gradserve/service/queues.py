@@ -79,9 +79,10 @@ class Queues:
         """What a call is told that would be turned away if it joined; None if it would not, and then it has to join."""
         if not gate.queue and not self._lacks(gate, caller, amounts):
             return None
-        if not self._too_long(gate, caller, seconds, cost) and not self._full_of_others(caller):
+        now = self._clock()
+        if not gate.too_long(caller, cost, seconds, now) and not self._full_of_others(caller):
             return None
-        gate.came(cost, seconds, self._clock())
+        gate.came(cost, seconds, now)
         return self.overloaded(gate, caller, amounts, cost)
 
     def fill_all(self) -> None:
@@ -161,22 +162,24 @@ class Queues:
         Raises:
             Overloaded: it is turned away.
         """
-        caller = waiter.ticket.caller
-        if self._too_long(gate, caller, waiter.seconds, cost):
+        caller, now = waiter.ticket.caller, self._clock()
+        if gate.too_long(caller, cost, waiter.seconds, now):
             raise self.overloaded(gate, caller, waiter.amounts, cost)
+        behind = gate.gives_way(caller, cost, waiter.seconds, now)
+        if behind is not None:
+            self._turn_out(gate, behind)
         if self.waiting < self._max_queued:
             return
         last = self._last_of_most(caller)
         if last is None:
             raise self.overloaded(gate, caller, waiter.amounts, cost)
-        where, entry = last
-        self.drop(where, entry)
-        entry.item.error = self.overloaded(where, entry.flow, entry.item.amounts, entry.cost)
-        entry.item.woken.set()
+        self._turn_out(*last)
 
-    def _too_long(self, gate: Gate, caller: str, seconds: float, cost: float) -> bool:
-        """Whether a call would wait for longer than it may."""
-        return gate.wait(caller, self._clock()) > gate.patience(cost, seconds)
+    def _turn_out(self, gate: Gate, entry: Entry[Waiter]) -> None:
+        """Turns away one that waits."""
+        self.drop(gate, entry)
+        entry.item.error = self.overloaded(gate, entry.flow, entry.item.amounts, entry.cost)
+        entry.item.woken.set()
 
     def _full_of_others(self, caller: str) -> bool:
         """Whether no more calls may wait, and none of those that do should leave for one of a caller."""

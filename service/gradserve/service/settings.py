@@ -141,7 +141,7 @@ class Settings:
     """Calls that may wait for others to end; further ones are told to try again."""
     queue_seconds: Seconds = 1.0
     """How long calls may wait in a burst that will be worked off, if they do not take long themselves."""
-    queue_target: Seconds = 0.01
+    queue_target: Seconds = 0.003
     """How long calls may wait in a queue that stands and grows, in seconds; or half as long as they take."""
     quota_flops: Number | None = None
     """Predicted floating-point operations that each caller may spend in a second, in the long run; None for no end."""

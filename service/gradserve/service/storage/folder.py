@@ -80,7 +80,7 @@ class Folder:
             return
         if isinstance(draft, FileDraft) and draft.size and self._placed(draft, digest, data, lasting):
             return
-        fresh = FileDraft(self._drafts / f"{_WHOLE}{secrets.token_hex(8)}", self._space)
+        fresh = FileDraft(self._drafts, f"{_WHOLE}{secrets.token_hex(8)}", self._space)
         try:
             if not self._placed(fresh, digest, data, lasting):
                 raise Unavailable("so much is being kept that others have taken the room; try again")
@@ -95,7 +95,7 @@ class Folder:
 
     def draft(self, digest: str) -> FileDraft:
         """A new draft."""
-        return FileDraft(self._drafts / digest / secrets.token_hex(8), self._space)
+        return FileDraft(self._drafts, f"{digest}/{secrets.token_hex(8)}", self._space)
 
     def resumed(self, digest: str) -> tuple[Draft, bytes] | None:
         """The draft that goes furthest and its bytes, for this process alone from now on; None if there is none."""
@@ -133,9 +133,9 @@ class Folder:
 class FileDraft:
     """A file that is written by this process alone; see `Draft`. It is opened for each piece: many may be under way."""
 
-    def __init__(self, path: Path, space: Space) -> None:
-        """There is no file yet."""
-        self.path, self._space = path, space
+    def __init__(self, drafts: Path, name: str, space: Space) -> None:
+        """There is no file yet of such a name in the folder `drafts`."""
+        self.path, self._drafts, self._space = drafts / name, drafts, space
         self.size = 0
 
     def append(self, data: bytes | memoryview) -> None:
@@ -176,15 +176,15 @@ class FileDraft:
     def finish(self, path: Path, lasting: bool) -> bool:
         """Gives the file its place among those that are whole; answers whether it was still there.
 
-        If its place is taken it is put beside that one, and soon removed: who is to be told nothing by the time waits
-        for the same.
+        If its place is taken it stays a draft, under another name, and is soon removed: who is to be told nothing by
+        the time waits for the same.
 
         Raises:
             LimitExceeded, Unavailable: see `Objects.write`; the file stays where it is.
         """
         with _room():
             path.parent.mkdir(0o700, parents=True, exist_ok=True)
-            spent = path.with_name(f"{_WHOLE}{secrets.token_hex(8)}") if path.exists() else None
+            spent = self._drafts / f"{_WHOLE}{secrets.token_hex(8)}" if path.exists() else None
             try:
                 if lasting:
                     _sync(self.path)
