@@ -40,7 +40,7 @@ def describe(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("file", type=Path, metavar="FILE", help="a model, .onnx, or a program, .pt2 or .mlir")
     add("-o", "--out", type=Path, metavar="GRAPH", required=True, help="the graph file: text for .txt and .graph")
-    add = command.add_argument_group("models of operator set 13 or later").add_argument
+    add = command.add_argument_group("models of operator set 7 or later").add_argument
     add("--loss", metavar="NAME", help="cross_entropy, mse, or an output that is a number (default: all outputs)")
     add("--length", type=_named(int), action="append", metavar="NAME=N", help="of an open axis; repeat")
     add("--shape", type=_named(_shape), action="append", metavar="INPUT=N,N", help="of an input; repeat")

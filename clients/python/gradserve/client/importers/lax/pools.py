@@ -10,8 +10,11 @@ import numpy as np
 
 from gradserve.client.importers.lax.elements import Operand
 from gradserve.client.importers.lax.movement import padded
+from gradserve.client.importers.lax.ordering import along_axis
+from gradserve.client.importers.lax.reductions import identity
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.errors import LimitExceeded
+from gradserve.ir.types import Array
 from gradserve.numpy import windowing
 
 _MOST = 1 << 24
@@ -39,6 +42,33 @@ class Frame:
         """The windows reduced."""
         blocks = self.blocks(g, x, fill)
         return g.emit(f"reduce_{fold}", blocks, axes=tuple(range(x.type.rank, blocks.type.rank)))
+
+    def largest(self, g: Builder, x: Operand) -> tuple[Value, Value]:
+        """The largest element of each window, and where the first such is among those of the last axes, in a row.
+
+        It alone has a derivative.
+        """
+        blocks = self.blocks(g, x.value, identity(g, "max", x.dtype))
+        lead, size = blocks.shape[: x.rank], math.prod(self.sizes)
+        flat = g.reshape(blocks, (*lead, size))
+        place = g.reshape(g.emit("argmax", flat, axis=x.rank), (*lead, 1))
+        first = x.rank - len(self.sizes)
+        table = g.broadcast(g.constant(self._sources(x.shape[first:], lead[first:])), (*lead, size))
+        found, where = (g.reshape(along_axis(g, each, place, x.rank), lead) for each in (flat, table))
+        return found, where
+
+    def _sources(self, lengths: Sequence[int], counts: Sequence[int]) -> Array:
+        """For each window and each of its elements, where that is among all elements in a row."""
+        rank, size = len(lengths), math.prod(counts) * math.prod(self.sizes)
+        if size > _MOST:
+            raise LimitExceeded("pool_constant_bytes", f"{size} elements of windows are counted; the limit is {_MOST}")
+        found = np.zeros((*counts, *self.sizes), np.int64)
+        for k, (length, count, extent) in enumerate(zip(lengths, counts, self.sizes, strict=True)):
+            own = np.arange(count)[:, None] * self.strides[k] + np.arange(extent) * self.dilations[k] - self.pads[k][0]
+            shape = [1] * (2 * rank)
+            shape[k], shape[rank + k] = count, extent
+            found = found * length + np.clip(own, 0, length - 1).reshape(shape)
+        return found.reshape(*counts, math.prod(self.sizes))
 
     def counts(self, g: Builder, x: Operand, windows: Sequence[int], with_padding: bool) -> Value:
         """How many elements each window has, those of the padding counted or not: a product over the axes.

@@ -31,7 +31,7 @@ def from_onnx(
     returns what the model does.
 
     Args:
-        model: a file, its bytes, or an `onnx.ModelProto`; of operator set 13 or later.
+        model: a file, its bytes, or an `onnx.ModelProto`; of operator set 7 or later.
         loss: `cross_entropy` of the model's output (n, classes, ...) and a parameter `labels` (n, ...), averaged; `mse`
             of its output and a parameter `targets`; or the name of an output that is a number.
         wrt: the initialisers that are parameters, by their names; all real ones unless told otherwise.

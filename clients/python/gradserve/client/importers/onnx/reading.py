@@ -16,7 +16,7 @@ from gradserve.ir.errors import InvalidGraph, LimitExceeded
 MOST_NODES = 50_000
 DEEPEST = 32
 """Graphs within graphs, and functions that call functions."""
-OLDEST = 13
+OLDEST = 7
 """The oldest operator set that is taken."""
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 _RANDOM = "give the random numbers as an input of the model"
 _OUTSIDE = "leave it out of the model, and do it before or after"
-_QUANTISED = "export the model before it is quantised"
 _TEXT = "turn texts into numbers before the model"
 _SEQUENCES = "export a model that takes and gives arrays, not sequences or optional values"
 _BY_NUMBERS = "compute it beforehand: the shape of its result depends on numbers"
@@ -13,8 +12,7 @@ _TRAINING = "leave the optimiser's step out: gradients are what the service give
 WAYS_ROUND: dict[str, str] = {
     **dict.fromkeys(("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial"), _RANDOM),
     "Bernoulli": _RANDOM,
-    **dict.fromkeys(("ImageDecoder", "NonMaxSuppression", "TfIdfVectorizer", "MelWeightMatrix"), _OUTSIDE),
-    **dict.fromkeys(("QuantizeLinear", "DequantizeLinear", "QLinearMatMul", "QLinearConv"), _QUANTISED),
+    **dict.fromkeys(("ImageDecoder", "NonMaxSuppression", "TfIdfVectorizer"), _OUTSIDE),
     **dict.fromkeys(("StringNormalizer", "StringConcat", "StringSplit", "RegexFullMatch"), _TEXT),
     **dict.fromkeys(
         ("SequenceAt", "SequenceConstruct", "SequenceEmpty", "SequenceErase", "SequenceInsert"), _SEQUENCES
@@ -23,12 +21,6 @@ WAYS_ROUND: dict[str, str] = {
     **dict.fromkeys(("Optional", "OptionalHasElement", "OptionalGetElement"), _SEQUENCES),
     "Unique": _BY_NUMBERS,
     **dict.fromkeys(("Adagrad", "Adam", "Momentum", "Gradient"), _TRAINING),
-    **dict.fromkeys(("DFT", "STFT"), "multiply by matrices of cosines and sines, which are known"),
-    "GridSample": "write it by Gather and products",
-    "MaxUnpool": "write it by ScatterElements",
-    "Col2Im": "write it by ConvTranspose with kernels of ones and zeros",
-    "RoiAlign": "write it by Gather and products",
-    "DeformConv": "write it by Gather and Conv",
 }
 """What to do instead, by operators."""
 

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gradserve.client.importers.aten.table import Node, Result, require_small, translates
+from gradserve.client.importers.aten.table import Node, Result, translates
 from gradserve.client.importers.lax import ordering
 from gradserve.client.importers.lax.elements import Operand
 from gradserve.client.importers.lax.places import scattered
 from gradserve.client.importers.lax.pools import Frame, ceiling
-from gradserve.client.importers.lax.reductions import identity
 from gradserve.ir.builder import Value
 from gradserve.ir.types import Array
 from gradserve.numpy import shaping
@@ -51,18 +50,8 @@ def _max_pool(
     ceil_mode: bool = False,
 ) -> Result:
     """The largest element of each window, and where the first such is; it alone has a derivative."""
-    g, count = n.g, int(n.name[len("max_pool")])
-    frame = _frame(x, count, kernel_size, stride, padding, dilation, ceil_mode)
-    blocks = frame.blocks(g, x.value, identity(g, "max", x.dtype))
-    lead, size = blocks.shape[: x.rank], math.prod(frame.sizes)
-    flat = g.reshape(blocks, (*lead, size))
-    place = g.emit("argmax", flat, axis=x.rank)
-    wide = g.reshape(place, (*lead, 1))
-    found = g.reshape(ordering.along_axis(g, flat, wide, x.rank), lead)
-    source = _sources(x.shape[x.rank - count :], frame, lead[x.rank - count :])
-    table = g.broadcast(g.constant(source), (*lead, size))
-    where = g.reshape(ordering.along_axis(g, table, wide, x.rank), lead)
-    return [found, where]
+    count = int(n.name[len("max_pool")])
+    return _frame(x, count, kernel_size, stride, padding, dilation, ceil_mode).largest(n.g, x)
 
 
 @translates("max_pool2d_with_indices_backward")
@@ -78,19 +67,6 @@ def _max_pool_backward(n: Node, cotangent: Operand, x: Operand, *frame: object) 
     line = g.reshape(flat, (flat.type.size,))
     new = Operand(g.reshape(cotangent.value, (flat.type.size,)), cotangent.dtype)
     return g.reshape(scattered(g, zeros, [line], new, "add"), x.shape)
-
-
-def _sources(lengths: Sequence[int], frame: Frame, counts: Sequence[int]) -> Array:
-    """For each window and each of its elements, where that is among all elements in a row."""
-    rank = len(lengths)
-    require_small(math.prod(counts) * math.prod(frame.sizes))
-    found = np.zeros((*counts, *frame.sizes), np.int64)
-    for k, (length, count, size) in enumerate(zip(lengths, counts, frame.sizes, strict=True)):
-        own = np.arange(count)[:, None] * frame.strides[k] + np.arange(size) * frame.dilations[k] - frame.pads[k][0]
-        shape = [1] * (2 * rank)
-        shape[k], shape[rank + k] = count, size
-        found = found * length + np.clip(own, 0, length - 1).reshape(shape)
-    return found.reshape(*counts, math.prod(frame.sizes))
 
 
 @translates("avg_pool1d", "avg_pool2d", "avg_pool3d")

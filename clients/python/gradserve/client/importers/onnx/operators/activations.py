@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 from gradserve.client.importers.lax import activations
 from gradserve.client.importers.lax.elements import Operand
+from gradserve.client.importers.lax.movement import along, numbers
 from gradserve.client.importers.onnx.table import Node, Result, axis_in, translates
+from gradserve.ir.builder import Value
 from gradserve.ir.types import ElementType
 from gradserve.numpy import exponentials
 
@@ -104,28 +109,36 @@ def shrink(n: Node, x: Operand) -> Result:
     return g.select(g.lt(real, -bound), g.add(real, bias), above)
 
 
-def _axis(n: Node, x: Operand) -> int:
-    return axis_in(n.get("axis", -1), x.rank)
+def _along(n: Node, x: Operand, function: Callable[..., Value]) -> Value:
+    """A function along an axis; before operator set 13 along all axes from that one on, as one."""
+    if n.version >= 13:
+        return function(x.value, axis=axis_in(n.get("axis", -1), x.rank))
+    axis = axis_in(n.get("axis", 1), x.rank)
+    rows = n.g.reshape(x.value, (math.prod(x.shape[:axis]), math.prod(x.shape[axis:])))
+    return n.g.reshape(function(rows, axis=1), x.shape)
 
 
 @translates("Softmax")
 def softmax(n: Node, x: Operand) -> Result:
     """exp(x) divided by its sums along an axis."""
-    return exponentials.softmax(x.value, axis=_axis(n, x))
+    return _along(n, x, exponentials.softmax)
 
 
 @translates("LogSoftmax")
 def log_softmax(n: Node, x: Operand) -> Result:
     """The logarithm of softmax."""
-    return exponentials.log_softmax(x.value, axis=_axis(n, x))
+    return _along(n, x, exponentials.log_softmax)
 
 
 @translates("Hardmax")
 def hardmax(n: Node, x: Operand) -> Result:
     """1 at the first largest element along an axis, else 0."""
-    g, axis = n.g, _axis(n, x)
-    place = g.emit("argmax", x.value, axis=axis)
-    line = g.emit("iota", length=x.shape[axis], element_type=ElementType.INT64)
-    wide = g.reshape(line, tuple(x.shape[k] if k == axis else 1 for k in range(x.rank)))
-    kept = g.reshape(place, tuple(1 if k == axis else length for k, length in enumerate(x.shape)))
-    return g.convert(g.eq(g.convert(kept, ElementType.INT64), wide), x.value.type.element_type)
+
+    def largest(value: Value, axis: int) -> Value:
+        g, shape = n.g, value.shape
+        place = g.emit("argmax", value, axis=axis)
+        line = along(g, numbers(g, shape[axis]), axis, len(shape))
+        kept = g.reshape(place, tuple(1 if k == axis else length for k, length in enumerate(shape)))
+        return g.convert(g.eq(g.convert(kept, ElementType.INT64), line), value.type.element_type)
+
+    return _along(n, x, largest)

@@ -129,7 +129,9 @@ _WIDEST = 1 << 26
 
 
 @translates("Pad", known=(1, 3), moves=True)
-def pad(n: Node, x: Operand, pads: Operand, fill: Operand | None = None, axes: Operand | None = None) -> Result:
+def pad(
+    n: Node, x: Operand, pads: Operand | None = None, fill: Operand | None = None, axes: Operand | None = None
+) -> Result:
     """x with more elements around it: one number, or its own; negative numbers take elements away."""
     given, named, mode = n.ints(1, "pads"), n.ints(3), n.get("mode", "constant")
     assert given is not None
@@ -146,7 +148,7 @@ def pad(n: Node, x: Operand, pads: Operand, fill: Operand | None = None, axes: O
     if mode != "constant" and max(map(max, widths), default=0) > _WIDEST:
         raise LimitExceeded("onnx_length", f"{max(map(max, widths))} elements are repeated; the limit is {_WIDEST}")
     if mode == "constant":
-        number = g.zeros(x.value.type.with_shape(())) if fill is None else g.reshape(fill.value, ())
+        number = g.full(x.value.type.with_shape(()), n.get("value", 0)) if fill is None else g.reshape(fill.value, ())
         return padded(g, value, number, *([pair[side] for pair in widths] for side in (0, 1)))
     return padding.pad(value, widths, mode=mode)
 

@@ -17,6 +17,8 @@ def batch(n: Node, x: Operand, scale: Operand, bias: Operand, centre: Operand, v
     """Channels normalised by given means and variances, or, in training mode, by those of the batch."""
     g, epsilon = n.g, n.get("epsilon", 1e-5)
     factor, shift = (of_channels(n.g, x.rank, each.value) for each in (scale, bias))
+    if not n.get("spatial", 1):
+        raise n.refuse("each element has statistics of its own", "export the model with operator set 9 or later")
     if not n.get("training_mode", 0):
         middle, spread = (of_channels(n.g, x.rank, each.value) for each in (centre, variance))
         unit = g.div(g.sub(x.value, middle), g.sqrt(g.add(spread, epsilon)))

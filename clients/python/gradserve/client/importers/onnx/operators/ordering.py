@@ -11,9 +11,9 @@ from gradserve.client.importers.onnx.table import Node, Result, axis_in, transla
 
 
 @translates("TopK", known=(1,), moves=True, uint64=False)
-def top_k(n: Node, x: Operand, count: Operand) -> Result:
+def top_k(n: Node, x: Operand, count: Operand | None = None) -> Result:
     """The largest or smallest elements along an axis in order, and where they are."""
-    g, axis, found = n.g, axis_in(n.get("axis", -1), x.rank), n.ints(1)
+    g, axis, found = n.g, axis_in(n.get("axis", -1), x.rank), n.ints(1, "k")
     assert found is not None
     if n.get("largest", 1):
         values, places = lax.top_k(g, x, found[0], axis)

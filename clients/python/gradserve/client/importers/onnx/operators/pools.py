@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from gradserve.client.importers.lax.elements import Operand
 from gradserve.client.importers.lax.pools import Frame, ceiling
 from gradserve.client.importers.lax.reductions import identity
@@ -28,8 +30,18 @@ def max_pool(n: Node, x: Operand) -> Result:
     """The largest element of each window; equal ones share the derivative evenly."""
     frame = frame_of(n, x)
     if n.outputs > 1:
-        raise n.refuse("positions of the largest elements are not made", "export the model without return_indices")
+        return _with_places(n, x, frame)
     return frame.reduced(n.g, x.value, identity(n.g, "max", x.dtype), "max")
+
+
+def _with_places(n: Node, x: Operand, frame: Frame) -> Result:
+    """The largest element of each window, and where the first such is in all of x, which alone has a derivative."""
+    if n.get("storage_order", 0):
+        raise n.refuse("positions are counted by columns", "export the model with storage_order=0")
+    g, (found, where) = n.g, frame.largest(n.g, x)
+    begins = np.arange(math.prod(x.shape[:2])) * math.prod(x.shape[2:])
+    lead = g.constant(begins.reshape(*x.shape[:2], *(1,) * (x.rank - 2)))
+    return [found, Operand(g.add(where, lead), np.dtype(np.int64))]
 
 
 @translates("AveragePool")

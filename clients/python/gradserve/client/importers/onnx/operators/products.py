@@ -58,7 +58,7 @@ def conv(n: Node, x: Operand, w: Operand, b: Operand | None = None, w_zero: Oper
     if n.operation == "ConvInteger":
         value, kernel = (g.convert(each, ElementType.INT32) for each in (value, kernel))
         value = value if b is None else g.sub(value, b.value)
-        kernel = kernel if w_zero is None else g.sub(kernel, w_zero.value)
+        kernel = kernel if w_zero is None else g.sub(kernel, of_kernels(n, w_zero, w))
         b = None
     sizes = w.shape[2:]
     count = len(sizes)
@@ -66,6 +66,13 @@ def conv(n: Node, x: Operand, w: Operand, b: Operand | None = None, w_zero: Oper
     pads = auto_padding(n, x.shape[2:], sizes, strides, dilations)
     found = windowing.convolution(value, kernel, strides, pads, dilations, 1, n.get("group", 1))
     return found if b is None else g.add(found, g.reshape(b.value, (b.shape[0], *(1,) * count)))
+
+
+def of_kernels(n: Node, told: Operand, w: Operand) -> Value:
+    """A number, or one for each kernel, as an array that goes with all kernels."""
+    if told.value.type.size == 1:
+        return n.g.reshape(told.value, ())
+    return n.g.reshape(told.value, (w.shape[0], *(1,) * (w.rank - 1)))
 
 
 @translates("ConvTranspose")

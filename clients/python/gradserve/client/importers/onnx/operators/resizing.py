@@ -10,6 +10,7 @@ import numpy as np
 
 from gradserve.client.importers.lax import sampling
 from gradserve.client.importers.lax.elements import Operand
+from gradserve.client.importers.lax.movement import along
 from gradserve.client.importers.onnx.table import Node, Result, axis_in, translates
 from gradserve.ir.builder import Value
 from gradserve.ir.errors import LimitExceeded
@@ -34,22 +35,26 @@ class Sampling:
     @staticmethod
     def of(n: Node) -> Sampling:
         """What the attributes say."""
-        old = "asymmetric" if n.operation == "Upsample" else "half_pixel"
+        older = n.operation == "Upsample" or n.version < 11
+        old = "asymmetric" if older else "half_pixel"
         return Sampling(
             n.get("coordinate_transformation_mode", old),
             n.get("mode", "nearest"),
-            n.get("nearest_mode", "floor" if n.operation == "Upsample" else "round_prefer_floor"),
+            n.get("nearest_mode", "floor" if older else "round_prefer_floor"),
             n.get("cubic_coeff_a", -0.75),
             bool(n.get("exclude_outside", 0)),
             bool(n.get("antialias", 0)),
         )
 
-    def at(self, n: Node, length: int, count: int, scale: float) -> Array:
-        """Where each new element lies among the old ones."""
+    def at(self, n: Node, length: int, count: int, scale: float, region: tuple[float, float]) -> Array:
+        """Where each new element lies among the old ones, of which a region may be told by shares of the length."""
         k = np.arange(count, dtype=np.float64)
         whole = length * scale
         if self.places == "align_corners":
             return k * ((length - 1) / (whole - 1)) if whole > 1 else np.zeros(count)
+        if self.places == "tf_crop_and_resize":
+            first, last = (share * (length - 1) for share in region)
+            return first + k * ((last - first) / (count - 1)) if count > 1 else np.full(count, (first + last) / 2)
         if self.places == "asymmetric":
             return k / scale
         if self.places == "pytorch_half_pixel" and whole <= 1:
@@ -83,19 +88,32 @@ def resize(n: Node, x: Operand, *more: Operand | None) -> Result:
     """x with its elements interpolated at other places."""
     axes = [axis_in(axis, x.rank) for axis in n.get("axes", range(x.rank))]
     scales, counts = _sizes(n, x, axes)
-    how, found = Sampling.of(n), x.value
-    for axis, scale, count in zip(axes, scales, counts, strict=True):
+    how, found, outside = Sampling.of(n), x.value, list[Value]()
+    cuts = how.places == "tf_crop_and_resize"
+    for axis, scale, count, region in zip(axes, scales, counts, _regions(n, len(axes)), strict=True):
         length = x.shape[axis]
-        if scale == 1 and count == length:
+        if scale == 1 and count == length and not cuts:
             continue
         if max(length * count, count) > _MOST:
             raise LimitExceeded("onnx_constant_bytes", f"a matrix of {count} x {length} resizes axis {axis}")
-        places = how.at(n, length, count, scale)
+        places = how.at(n, length, count, scale, region)
+        if cuts:
+            outside.append(along(n.g, n.g.constant((places < 0) | (places > length - 1)), axis, x.rank))
         if how.mode == "nearest":
             found = indexing.take(found, how.positions(places, length), axis=axis)
         else:
             found = _applied(n, how.matrix(places, length, scale).astype(x.dtype), found, axis)
+    for beside in outside:
+        found = n.g.select(n.g.broadcast(beside, found.shape), n.get("extrapolation_value", 0.0), found)
     return found
+
+
+def _regions(n: Node, count: int) -> list[tuple[float, float]]:
+    """The part of each axis that is told, as shares of its length; all of it otherwise."""
+    told = n.array(1) if n.operation == "Resize" and n.version > 10 else None
+    if told is None or told.size != 2 * count:
+        return [(0.0, 1.0)] * count
+    return list(zip(told[:count].tolist(), told[count:].tolist(), strict=True))
 
 
 def _applied(n: Node, matrix: Array, x: Value, axis: int) -> Value:
@@ -106,7 +124,7 @@ def _applied(n: Node, matrix: Array, x: Value, axis: int) -> Value:
 
 def _sizes(n: Node, x: Operand, axes: Sequence[int]) -> tuple[list[float], list[int]]:
     """The scale and the new length of each axis."""
-    at = 1 if n.operation == "Upsample" else 2
+    at = 1 if n.operation == "Upsample" or n.version < 11 else 2
     scales, sizes = n.array(at, "scales"), n.array(3)
     lengths = [x.shape[axis] for axis in axes]
     if scales is not None and scales.size:
