@@ -124,13 +124,13 @@ def test_what_is_explained_is_what_is_run():
 
 @pytest.mark.parametrize("limit", SMALLEST)
 def test_the_planted_fault_of_an_explanation_that_forgets_a_limit_is_found(limit, monkeypatch):
-    house, schedule = House(), explain._schedule
+    house, schedule = House(), explain._schedules
 
     def forgetful(context, question, check):
         limits = replace(context.limits, **{limit: getattr(Limits(), limit)})
         return schedule(house.context(limits), question, check)
 
-    monkeypatch.setattr(explain, "_schedule", forgetful)
+    monkeypatch.setattr(explain, "_schedules", forgetful)
     with pytest.raises(AssertionError):
         list(check_all(house))
 

@@ -16,6 +16,7 @@ from gradserve.questions.call import Batch, Call
 from gradserve.questions.eigenpairs import TopEigenpairs
 from gradserve.questions.estimates import EstimateDiagonal, EstimateTrace, Estimator, StopReason
 from gradserve.questions.spectrum import EstimateSpectrum
+from gradserve.questions.zero_order import EstimateGradient
 from gradserve.runtime.control import Control
 from tests.jobs.support import F32, F64, arguments_of, estimates, layer, quadratic, real, total
 
@@ -145,7 +146,7 @@ def test_what_does_not_fit_is_refused(context):
         by_signs(context, call, absolute_tolerance=float("nan"))
     batched = Call(quadratic(np.eye(3)), {"x": np.zeros((4, 3))}, Batch(("x",)))
     with pytest.raises(InvalidRequest, match="E1"):
-        list(answers(context, EstimateDiagonal(batched), Control()))
+        list(answers(context, EstimateGradient(batched), Control()))
     with pytest.raises(LimitExceeded, match="probes"):
         by_signs(context, call, max_probes=10**9)
     with pytest.raises(LimitExceeded, match="flops"):

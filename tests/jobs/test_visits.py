@@ -217,7 +217,7 @@ def test_deadlines_and_cancellation_are_looked_at_between_products(context):
         (lambda c: EstimateSpectrum(c, width=-1.0), "width: K5"),
         (lambda c: EstimateSpectrum(c, steps=2000), "steps: K6: 2000 are asked for, and there are at most 1000"),
         (lambda c: EstimateSpectrum(c, damping=np.inf), "damping: K5"),
-        (lambda c: EstimateSpectrum(Call(c.graph, {**c.arguments, "b": c.arguments["b"][None]}, Batch(("b",)))), "K1"),
+        (lambda c: SolveHessian(Call(c.graph, {**c.arguments, "b": c.arguments["b"][None]}, Batch(("b",)))), "K1"),
         (lambda c: SolveHessian(c, WRT), r'right\["W"\]: K3: what belongs to this input is missing: f64\[6,6\]'),
         (lambda c: SolveHessian(c, ("b",), right={"b": np.ones(5)}), r'right\["b"\]: R4'),
         (lambda c: SolveHessian(c, ("b",), right={"b": np.ones(6), "W": np.ones(6)}), r'right\["W"\]: K3.*not among'),

@@ -81,9 +81,12 @@ def looked_at(name: str, function: Function, parameters: Parameters, x: Array, y
     """The spectrum, told together with the eigenvalues at both of its ends."""
 
     def ends(end: End) -> Eigenpairs:
-        return function.hessian_eigenpairs(parameters, x, y, wrt="parameters", count=3, end=end, tol=1e-4)
+        pairs: Eigenpairs = function.hessian_eigenpairs(parameters, x, y, wrt="parameters", count=3, end=end, tol=1e-4)
+        return pairs
 
-    spectrum = function.hessian_spectrum(parameters, x, y, wrt="parameters", probes=4, steps=40, width=0.005)
+    spectrum: SpectrumEstimate = function.hessian_spectrum(
+        parameters, x, y, wrt="parameters", probes=4, steps=40, width=0.005
+    )
     low, high = ends("smallest"), ends("largest")
     print(f"{name}: {spectrum}")
     for pairs in (low, high):

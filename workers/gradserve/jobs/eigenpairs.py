@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,12 +11,14 @@ from gradserve.estimation.eigenpairs import Cycle, Told, random_rows
 from gradserve.ir.errors import Violation
 from gradserve.ir.types import Array
 from gradserve.jobs.context import Context
+from gradserve.jobs.points import at, points_of
 from gradserve.jobs.programs import Check
 from gradserve.jobs.resuming import Resumable
 from gradserve.jobs.sweep import SweepSchedule
 from gradserve.jobs.visits import (
-    Visits,
     at_most,
+    each_group,
+    in_groups,
     of_single,
     positive,
     prepared,
@@ -23,6 +26,7 @@ from gradserve.jobs.visits import (
     schedule_of,
     space_of,
     vector_violations,
+    visits_of,
 )
 from gradserve.questions.call import arrays_of, types_of
 from gradserve.questions.eigenpairs import Eigenpairs, SearchStop, TopEigenpairs
@@ -36,28 +40,37 @@ MOST_BASIS = 2000
 """Beyond this the work in the space itself would take long."""
 
 
-def schedule(context: Context, question: TopEigenpairs, check: Check) -> SweepSchedule:
-    """How cycles will be run until all products are spent.
+def schedules(context: Context, question: TopEigenpairs, check: Check) -> list[SweepSchedule]:
+    """How cycles will be run until all products are spent, of each group at all points.
 
     Raises:
         InvalidRequest: the call, the start or an option does not fit.
         NotDifferentiable: there is no such matrix.
         LimitExceeded: memory or operations above a limit.
     """
-    return _schedule(context, prepared(context, question, check), check)
+    named = prepared(context, question, check)
+    points, call = points_of(named.call), at(named.call, 0)
+    if named.groups and named.start:
+        refuse([Violation("start", "K8", "vectors to begin with are those of one matrix; leave the groups out")])
+    return [_schedule(context, replace(each, call=call), check, points) for each in each_group(named)]
 
 
 def answers(context: Context, question: TopEigenpairs, control: Control) -> Iterator[Eigenpairs]:
     """The eigenpairs after each cycle, until all have converged and a search from new random vectors finds no other.
 
+    Of several groups or points one after the other.
+
     Raises:
-        InvalidRequest, NotDifferentiable, LimitExceeded: as `schedule` does.
+        InvalidRequest, NotDifferentiable, LimitExceeded: as `schedules` does.
         NumericalFailure, Cancelled, DeadlineExceeded, WorkerLost: while running.
     """
-    resumable, named = Resumable(question), prepared(context, question, control.check)
-    context, stood = resumable.context(context), resumable.stood
-    scheduled = _schedule(context, named, control.check)
-    search, visits = _Search(named), Visits(context, named, scheduled, control, stood)
+    return in_groups(context, question, control, schedules, _answers)
+
+
+def _answers(context: Context, named: TopEigenpairs, control: Control, resumable: Resumable) -> Iterator[Eigenpairs]:
+    """The answers about one matrix."""
+    stood, scheduled = resumable.stood, _schedule(context, named, control.check)
+    search, visits = _Search(named), visits_of(context, named, _cycle(named), scheduled, control, stood)
     if stood is None:
         search.take(visits.one(search.cycles, search.state()))
     else:
@@ -170,12 +183,12 @@ class _Search:
         return random_rows(self._question.seed, first, self._drawn, self._space.size)
 
 
-def _schedule(context: Context, question: TopEigenpairs, check: Check) -> SweepSchedule:
+def _schedule(context: Context, question: TopEigenpairs, check: Check, points: int = 1) -> SweepSchedule:
     refuse(_violations(question))
     schedule_of(context, question, None, check=check)  # refuses what there is no matrix of
     cycle = _cycle(question)
     laps = -(-(question.max_products or DEFAULT_PRODUCTS) // cycle.products)
-    return schedule_of(context, question, cycle, laps, check)
+    return schedule_of(context, question, cycle, points * laps, check)
 
 
 def _cycle(question: TopEigenpairs) -> Cycle:

@@ -11,27 +11,27 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from gradserve.estimation import automatic
 from gradserve.estimation.looks import Target, moments
 from gradserve.estimation.recurrence import Space
 from gradserve.ir.errors import InvalidRequest, Violation
 from gradserve.ir.graph import Graph
-from gradserve.ir.types import TensorType
 from gradserve.jobs import slopes, traces
 from gradserve.jobs.calls import checked, inputs_in_question
 from gradserve.jobs.context import Context
 from gradserve.jobs.multiplied import Products, product_of
+from gradserve.jobs.points import at, in_turn, points_of
 from gradserve.jobs.probing import Probing, asked_of, sweep_of
 from gradserve.jobs.programs import Check
 from gradserve.jobs.resuming import Resumable
+from gradserve.jobs.summed import SummedProbing
 from gradserve.jobs.sweep import SweepSchedule
 from gradserve.jobs.vectors import CHUNK_PROBES, block_of
-from gradserve.questions.call import Argument, AtKinks, Call, Reduction
+from gradserve.questions.call import AtKinks, Call, Reduction
 from gradserve.questions.derivations import Derivation
 from gradserve.questions.estimates import (
     Estimate,
+    EstimateDiagonal,
     EstimateTrace,
     Estimator,
     Sampler,
@@ -54,18 +54,22 @@ def schedule(context: Context, question: Estimate, check: Check) -> SweepSchedul
         LimitExceeded: more probes, memory or operations than allowed.
     """
     question = replace(question, call=checked(context, question.call, check))
-    target, points = _admitted(context, question), _points(question.call)
-    call, question = _at(question.call, 0), replace(question, call=_at(question.call, 0))
-    if by_products(question, call.graph):
-        assert isinstance(question, EstimateTrace)
+    target, points = _admitted(context, question), points_of(question.call)
+    question = replace(question, call=at(question.call, 0))
+    if by_products(question, question.call.graph):
+        assert isinstance(question, EstimateTrace | EstimateDiagonal)
         products = _products(context, question, Control())
-        return products.schedule(check, traces.most_products(question, target, products.space.size), points)
+        most = target.max_probes
+        if isinstance(question, EstimateTrace):
+            most = traces.most_products(question, target, products.space.size)
+        return products.schedule(check, most, points)
     return sweep_of(context, question, target.max_probes, points, check).schedule(context, check)
 
 
 def gradient_schedules(context: Context, question: EstimateTrace, check: Check) -> list[SweepSchedule]:
-    """How the gradient of an estimate that can be scheduled will be run: of all its vectors."""
+    """How the gradient of an estimate that can be scheduled will be run at a point: of all its vectors."""
     question, target = replace(question, call=checked(context, question.call, check)), target_of(question)
+    question = replace(question, call=at(question.call, 0))
     size = _space(question, question.call.graph).size
     return slopes.schedules(context, question, traces.most_products(question, target, size), check)
 
@@ -82,39 +86,18 @@ def answers(context: Context, question: Estimate, control: Control) -> Iterator[
         NumericalFailure, Cancelled, DeadlineExceeded, WorkerLost: while running.
     """
     resumable = Resumable(question)
-    context, stood = resumable.context(context), resumable.stood
+    context = resumable.context(context)
     question = replace(question, call=checked(context, question.call, control.check))
     _admitted(context, question)
-    points = _points(question.call)
-    if points == 1:
-        yield from _with_gradient(context, replace(question, call=_at(question.call, 0)), control, resumable)
-        return
-    schedule(context, question, control.check)  # refuses what is too much at all points together
-    first = stood.count("point", 0, points - 1) if stood else 0
-    for point in range(first, points):
-        asked, part = replace(question, call=_at(question.call, point)), resumable.part("point", point, point == first)
-        for answer in _with_gradient(context, asked, control, part):
-            yield replace(answer, point=point)
+    points = points_of(question.call)
+    if points > 1:
+        schedule(context, question, control.check)  # refuses what is too much at all points together
 
+    def answer(point: int, part: Resumable) -> Iterator[Any]:
+        for found in _with_gradient(context, replace(question, call=at(question.call, point)), control, part):
+            yield replace(found, point=point)
 
-def _points(call: Call) -> int:
-    """The points at each of which there is a matrix; 1 where a batch is reduced."""
-    return (call.batch_size or 1) if call.reduction is Reduction.NONE else 1
-
-
-def _at(call: Call, point: int) -> Call:
-    """A checked call at one of its points; itself if its batch is reduced."""
-    if not call.batch or call.reduction is not Reduction.NONE:
-        return call
-    own = {name: _row(call.arguments[name], point) for name in call.batched}
-    return replace(call, arguments={**call.arguments, **own}, batch=None)
-
-
-def _row(argument: Argument, point: int) -> Argument:
-    """The array at a point; of a type alone the type there."""
-    if isinstance(argument, TensorType):
-        return argument.with_shape(argument.shape[1:])
-    return np.array(argument[point])
+    yield from in_turn(points, resumable, answer)
 
 
 def _with_gradient(context: Context, question: Estimate, control: Control, resumable: Resumable) -> Iterator[Any]:
@@ -127,15 +110,19 @@ def _with_gradient(context: Context, question: Estimate, control: Control, resum
 
 def _answers(context: Context, question: Estimate, control: Control, resumable: Resumable) -> Iterator[Any]:
     """The answers about one matrix, without gradients."""
-    started = time.perf_counter()
-    if by_products(question, question.call.graph):
-        assert isinstance(question, EstimateTrace)
-        products = _products(context, question, control, resumable.stood)
-        yield from traces.answers(products, question, target_of(question), control, started, resumable)
+    started, target, stood = time.perf_counter(), target_of(question), resumable.stood
+    multiplies = by_products(question, question.call.graph)
+    if multiplies and isinstance(question, EstimateTrace):
+        products = _products(context, question, control, stood)
+        yield from traces.answers(products, question, target, control, started, resumable)
         return
-    target = target_of(question)
     scheduled = schedule(context, question, control.check)
-    probing = Probing(question, scheduled, control, time.perf_counter() - started, resumable.stood)
+    planned = time.perf_counter() - started
+    probing: Probing | SummedProbing
+    if multiplies and isinstance(question, EstimateDiagonal):
+        probing = SummedProbing(_products(context, question, control, stood), question, planned, stood)
+    else:
+        probing = Probing(question, scheduled, control, planned, stood)
     found = probing.beginning()
     told = [*moments(target, block_of(scheduled))]
     if found.taken not in (0, *(probes for _, probes, _ in told)):
@@ -157,10 +144,11 @@ def by_products(question: Estimate, graph: Graph) -> bool:
     """Whether the estimator holds products; else it is made of quadratic forms, of which workers send numbers alone.
 
     Those are for signs alone: where they are asked for, where the rows of one chunk would fill the memory, where kinks
-    are resolved, or where a gradient is wanted, as a basis would move with the inputs.
+    are resolved, or where a gradient is wanted, as a basis would move with the inputs. A diagonal is made of products
+    that workers send as samples, but for one of a sum over a batch.
     """
     if not isinstance(question, EstimateTrace):
-        return False
+        return bool(question.call.batch)
     more = question.call.batch or question.diagonal or question.groups
     forms = question.matrix is Matrix.HESSIAN and not more
     auto = question.estimator is Estimator.AUTO
@@ -177,15 +165,16 @@ def _space(question: Estimate, graph: Graph) -> Space:
     return Space.of(graph.input_types, inputs_in_question(graph, question.wrt))
 
 
-def _products(context: Context, question: EstimateTrace, control: Control, stood: Standing | None = None) -> Products:
+def _products(
+    context: Context, question: EstimateTrace | EstimateDiagonal, control: Control, stood: Standing | None = None
+) -> Products:
     return Products(context, question, inputs_in_question(question.call.graph, question.wrt), control, stood)
 
 
 def probed(question: Estimate, graph: Graph) -> Derivation:
     """What every probe is asked of."""
     wrt = inputs_in_question(graph, question.wrt)
-    if by_products(question, graph):
-        assert isinstance(question, EstimateTrace)
+    if isinstance(question, EstimateTrace | EstimateDiagonal) and by_products(question, graph):
         return product_of(question, wrt)
     return asked_of(question, wrt)
 
@@ -219,12 +208,13 @@ def _admitted(context: Context, question: Estimate) -> Target:
 
 def _violations(question: Estimate, call: Call, target: Target) -> list[Violation]:
     violations = []
-    if call.batch and not isinstance(question, EstimateTrace):
-        text = "an estimate of a diagonal is made at one point; leave the batch out"
-        violations.append(Violation("call.batch", "E1", text))
+    reduced = call.batch and call.reduction is not Reduction.NONE
+    if reduced and isinstance(question, EstimateDiagonal) and call.options.kinks is AtKinks.RESOLVE:
+        text = "kinks are not resolved in a sum over a batch; ask for the diagonal at each point"
+        violations.append(Violation("call.options.kinks", "E7", text))
     if isinstance(question, EstimateTrace):
         space = _space(question, call.graph)
-        violations += traces.group_violations(question, space)
+        violations += traces.part_violations(question, space)
         violations += traces.violations(question, target, space.size) if by_products(question, call.graph) else []
         violations += slopes.violations(question) if question.gradient else []
     return violations + target_violations(target)

@@ -33,14 +33,17 @@ from gradserve.questions.zero_order import EstimateGradient
 from gradserve.runtime.control import Control
 from gradserve.text.printing import to_text
 
-SCHEDULES: Mapping[type[Estimate | OfMatrix], Callable[[Context, Any, Check], SweepSchedule]] = {
+SCHEDULES: Mapping[type[Estimate], Callable[[Context, Any, Check], SweepSchedule]] = {
     **dict.fromkeys(ESTIMATORS, estimates.schedule),
     EstimateGradient: zero_order.schedule,
-    EstimateSpectrum: spectrum.schedule,
-    TopEigenpairs: eigenpairs.schedule,
-    SolveHessian: solve.schedule,
 }
-"""What schedules each question that is no derivation."""
+"""What schedules each estimate."""
+OF_MATRICES: Mapping[type[OfMatrix], Callable[[Context, Any, Check], list[SweepSchedule]]] = {
+    EstimateSpectrum: spectrum.schedules,
+    TopEigenpairs: eigenpairs.schedules,
+    SolveHessian: solve.schedules,
+}
+"""The same of questions about matrices, of each group of inputs by itself."""
 
 
 GRADIENTS: Mapping[type[EstimateTrace | EstimateSpectrum], Callable[[Context, Any, Check], list[SweepSchedule]]] = {
@@ -66,7 +69,8 @@ def explain(context: Context, question: Differentiate | Estimate | OfMatrix, che
     graph = checked(context, question.call, check).graph
     loss = context.programs.instance(graph, Evaluate(), None, check)[0].program
     try:
-        scheduled, more = _schedule(context, question, check), _of_gradient(context, question, check)
+        scheduled, *more = _schedules(context, question, check)
+        more += _of_gradient(context, question, check)
     except LimitExceeded as error:
         single = Sweep(graph, _one_example(question, graph), question.call.options, 0).unlimited(context, check)
         told = _explanation(context, single, loss.flops, check)
@@ -114,11 +118,13 @@ def _explanation(context: Context, scheduled: SweepSchedule, loss_flops: float, 
     )
 
 
-def _schedule(context: Context, question: Differentiate | Estimate | OfMatrix, check: Check) -> SweepSchedule:
-    if not isinstance(question, Differentiate):
-        return SCHEDULES[type(question)](context, question, check)
+def _schedules(context: Context, question: Differentiate | Estimate | OfMatrix, check: Check) -> list[SweepSchedule]:
+    if isinstance(question, OfMatrix):
+        return OF_MATRICES[type(question)](context, question, check)
+    if isinstance(question, Estimate):
+        return [SCHEDULES[type(question)](context, question, check)]
     schedule = schedule_dense if question.derivation.dense else schedule_derivative
-    return schedule(context, question, check)
+    return [schedule(context, question, check)]
 
 
 def _one_example(question: Differentiate | Estimate | OfMatrix, graph: Graph) -> Derivation:

@@ -58,7 +58,7 @@ class Products:
     def __init__(
         self,
         context: Context,
-        question: EstimateTrace,
+        question: EstimateTrace | EstimateDiagonal | OfMatrix,
         wrt: tuple[str, ...],
         control: Control,
         stood: Standing | None = None,

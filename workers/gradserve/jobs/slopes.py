@@ -29,7 +29,7 @@ from gradserve.jobs.programs import Check
 from gradserve.jobs.sweep import SweepSchedule
 from gradserve.jobs.vectors import OverVectors
 from gradserve.pools.work import OneHots, Rows, Shared, Signs, Source
-from gradserve.questions.call import AtKinks, Call, arrays_of
+from gradserve.questions.call import AtKinks, Call, Reduction, arrays_of
 from gradserve.questions.estimates import EstimateTrace, Estimator, Sampler, StopReason, TraceEstimate
 from gradserve.questions.matrices import Matrix
 from gradserve.questions.report import Report
@@ -54,7 +54,7 @@ class Gradient:
 def violations(question: EstimateTrace) -> list[Violation]:
     """Why an estimate has no gradient here."""
     found = []
-    if question.matrix is not Matrix.HESSIAN or question.call.batch:
+    if question.matrix is not Matrix.HESSIAN or question.call.reduction is not Reduction.NONE:
         text = "gradients are of the trace of one Hessian; put a mean over examples into the loss"
         found.append(Violation("gradient", "E8", text))
     if question.estimator not in (Estimator.AUTO, Estimator.HUTCHINSON, Estimator.EXACT):

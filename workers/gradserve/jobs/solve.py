@@ -15,6 +15,7 @@ from gradserve.jobs import estimates
 from gradserve.jobs.context import Context
 from gradserve.jobs.programs import Check
 from gradserve.jobs.resuming import Resumable
+from gradserve.jobs.summed import Sums
 from gradserve.jobs.sweep import SweepSchedule
 from gradserve.jobs.visits import (
     Visits,
@@ -25,8 +26,9 @@ from gradserve.jobs.visits import (
     schedule_of,
     space_of,
     vector_violations,
+    visits_of,
 )
-from gradserve.questions.call import arrays_of
+from gradserve.questions.call import Reduction, arrays_of
 from gradserve.questions.estimates import EstimateDiagonal
 from gradserve.questions.report import Report
 from gradserve.questions.resuming import Standing, State, refuse_token
@@ -41,7 +43,7 @@ _FLOOR = 1e-2
 """The least entry of an estimated diagonal, as a share of the mean of their sizes."""
 
 
-def schedule(context: Context, question: SolveHessian, check: Check) -> SweepSchedule:
+def schedules(context: Context, question: SolveHessian, check: Check) -> list[SweepSchedule]:
     """How all iterations will be run.
 
     Raises:
@@ -49,20 +51,20 @@ def schedule(context: Context, question: SolveHessian, check: Check) -> SweepSch
         NotDifferentiable: there is no such matrix.
         LimitExceeded: memory or operations above a limit.
     """
-    return _schedule(context, prepared(context, question, check), check)[1]
+    return [_schedule(context, prepared(context, question, check), check)[1]]
 
 
 def answers(context: Context, question: SolveHessian, control: Control) -> Iterator[Solution]:
     """The solution after each visit, the last one with the reason to stop.
 
     Raises:
-        InvalidRequest, NotDifferentiable, LimitExceeded: as `schedule` does.
+        InvalidRequest, NotDifferentiable, LimitExceeded: as `schedules` does.
         NumericalFailure, Cancelled, DeadlineExceeded, WorkerLost: while running.
     """
     resumable, named = Resumable(question), prepared(context, question, control.check)
     context, stood = resumable.context(context), resumable.stood
     method, scheduled = _schedule(context, named, control.check)
-    visits = Visits(context, named, scheduled, control, stood)
+    visits = visits_of(context, named, method, scheduled, control, stood)
     b = method.space.joined({name: array[None] for name, array in arrays_of(named.right).items()})[0]
     power = power_of(b)  # what is solved is linear in it, and has squares that are numbers
     b = np.ldexp(b, -power)
@@ -90,7 +92,7 @@ def _products(state: State) -> int:
     return int(Scalars.of(state["scalars"]).products)
 
 
-def _visited(visits: Visits, state: State, b: Array, most: int) -> State:
+def _visited(visits: Visits | Sums, state: State, b: Array, most: int) -> State:
     """Where it stands after one more visit."""
     m, residuals, number = state["m"], state["residuals"], int(state["visits"])
     vectors = {name: state[name] for name in ("x", "r", "p", "scalars")}
@@ -145,6 +147,9 @@ def _schedule(context: Context, question: SolveHessian, check: Check) -> tuple[C
 
 
 def _violations(question: SolveHessian) -> list[Violation]:
+    if question.call.batch and question.call.reduction is Reduction.NONE:
+        text = "a system is solved at one point; ask for the sum or the mean over the batch, or leave it out"
+        return [Violation("call.batch", "K1", text)]
     violations = vector_violations(question, "right", question.right)
     violations += positive("damping", question.damping) + positive("tolerance", question.tolerance)
     if question.diagonal:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,12 +15,23 @@ from gradserve.ir.types import Array
 from gradserve.jobs import slopes
 from gradserve.jobs.chunks import Lap
 from gradserve.jobs.context import Context
+from gradserve.jobs.points import at, points_of
 from gradserve.jobs.probes import probes_of
 from gradserve.jobs.programs import Check
 from gradserve.jobs.resuming import Resumable
 from gradserve.jobs.slopes import Solved
 from gradserve.jobs.sweep import SweepSchedule
-from gradserve.jobs.visits import Visits, at_most, positive, prepared, refuse, schedule_of, space_of
+from gradserve.jobs.visits import (
+    at_most,
+    each_group,
+    in_groups,
+    positive,
+    prepared,
+    refuse,
+    schedule_of,
+    space_of,
+    visits_of,
+)
 from gradserve.pools.work import Shared, Signs
 from gradserve.questions.matrices import Matrix
 from gradserve.questions.resuming import Standing, State, refuse_token
@@ -35,35 +47,46 @@ MOST_STEPS, MOST_POINTS = 1000, 10_000
 """Beyond these the answer itself would take long."""
 
 
-def schedule(context: Context, question: EstimateSpectrum, check: Check) -> SweepSchedule:
-    """How all probes will be run.
+def schedules(context: Context, question: EstimateSpectrum, check: Check) -> list[SweepSchedule]:
+    """How all probes will be run, of each group at all points.
 
     Raises:
         InvalidRequest: the call or an option does not fit.
         NotDifferentiable: there is no such matrix.
         LimitExceeded: more probes, memory or operations than allowed.
     """
-    return _schedule(context, prepared(context, question, check), check)
+    named = prepared(context, question, check)
+    points, call = points_of(named.call), at(named.call, 0)
+    return [_schedule(context, replace(each, call=call), check, points) for each in each_group(named)]
 
 
 def gradient_schedules(context: Context, question: EstimateSpectrum, check: Check) -> list[SweepSchedule]:
-    """How the gradient of log det, which can be scheduled, will be run."""
+    """How the gradient of log det, which can be scheduled, will be run at a point."""
     named = prepared(context, question, check)
-    return slopes.schedules(context, named, named.probes or DEFAULT_PROBES, check)
+    asked = [replace(each, call=at(named.call, 0)) for each in each_group(named)]
+    return [each for one in asked for each in slopes.schedules(context, one, named.probes or DEFAULT_PROBES, check)]
 
 
 def answers(context: Context, question: EstimateSpectrum, control: Control) -> Iterator[SpectrumEstimate]:
     """The spectrum after 1, 2, 4, ... probes, or after each where they take long, and after all.
 
+    Of several groups or points one after the other.
+
     Raises:
-        InvalidRequest, NotDifferentiable, LimitExceeded: as `schedule` does.
+        InvalidRequest, NotDifferentiable, LimitExceeded: as `schedules` does.
         NumericalFailure, Cancelled, DeadlineExceeded, WorkerLost: while running.
     """
-    resumable, named = Resumable(question), prepared(context, question, control.check)
-    context = resumable.context(context)
+    return in_groups(context, question, control, schedules, _answers)
+
+
+def _answers(
+    context: Context, named: EstimateSpectrum, control: Control, resumable: Resumable
+) -> Iterator[SpectrumEstimate]:
+    """The answers about one matrix."""
     scheduled = _schedule(context, named, control.check)
-    visits, found = Visits(context, named, scheduled, control, resumable.stood), _nothing(named)
-    probes, solved = question.probes or DEFAULT_PROBES, Solved(context, named, control)
+    visits = visits_of(context, named, _recurrence(named), scheduled, control, resumable.stood)
+    found = _nothing(named)
+    probes, solved = named.probes or DEFAULT_PROBES, Solved(context, named, control)
     looks = [*_looks(probes, scheduled.seconds / probes > PROBE_SECONDS)]
     rows = _rows(resumable.stood, looks, named)
     for row in rows:
@@ -113,14 +136,18 @@ def _looks(probes: int, each: bool) -> Iterator[int]:
     yield probes
 
 
-def _schedule(context: Context, question: EstimateSpectrum, check: Check) -> SweepSchedule:
+def _schedule(context: Context, question: EstimateSpectrum, check: Check, points: int = 1) -> SweepSchedule:
     refuse(_violations(question))
     probes = question.probes or DEFAULT_PROBES
     context.limits.check_count("probes", probes)
     schedule_of(context, question, None, check=check)  # refuses what there is no matrix of
+    return schedule_of(context, question, _recurrence(question), points * probes, check)
+
+
+def _recurrence(question: EstimateSpectrum) -> Lanczos:
+    """What every probe begins."""
     steps = space_of(question), _steps(question), epsilon_of(question.call.graph)
-    recurrence = LanczosSolve(*steps, question.damping) if question.gradient else Lanczos(*steps)
-    return schedule_of(context, question, recurrence, probes, check)
+    return LanczosSolve(*steps, question.damping) if question.gradient else Lanczos(*steps)
 
 
 def _violations(question: EstimateSpectrum) -> list[Violation]:
@@ -131,6 +158,9 @@ def _violations(question: EstimateSpectrum) -> list[Violation]:
         violations.append(Violation("confidence", "K5", f"{question.confidence} is not between 0 and 1"))
     if question.gradient and question.matrix is not Matrix.HESSIAN:
         text = "the gradient is that of the Hessian's log det; leave the matrix out"
+        violations.append(Violation("gradient", "K10", text))
+    if question.gradient and question.call.batch:
+        text = "the gradient is that of one Hessian; put the sum over examples into the loss"
         violations.append(Violation("gradient", "K10", text))
     return violations
 

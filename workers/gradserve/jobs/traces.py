@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,9 +15,10 @@ from gradserve.estimation.asking import Ask, Known, Operator, Whole
 from gradserve.estimation.looks import Target
 from gradserve.estimation.methods import WAYS
 from gradserve.estimation.recurrence import Space
-from gradserve.ir.errors import Violation, listed
+from gradserve.ir.errors import Violation
 from gradserve.ir.types import Array
 from gradserve.jobs.multiplied import Products
+from gradserve.jobs.points import group_violations
 from gradserve.jobs.resuming import Resumable
 from gradserve.jobs.vectors import block_of
 from gradserve.questions.call import AtKinks
@@ -31,8 +32,6 @@ HELD_BYTES = 512 << 20
 """What the rows that an estimator holds may take."""
 MOST_AT_ONCE = 256
 """Products that are asked for at once."""
-MOST_GROUPS = 1000
-"""Groups of inputs whose parts one estimate tells."""
 _ROWS = 4
 """Arrays of rows that are there at once: a basis, its products, probes and theirs."""
 
@@ -70,27 +69,14 @@ def violations(question: EstimateTrace, target: Target, size: int) -> list[Viola
     return found
 
 
-def group_violations(question: EstimateTrace, space: Space) -> list[Violation]:
+def part_violations(question: EstimateTrace, space: Space) -> list[Violation]:
     """Why there are no such groups, or no parts for them."""
-    if len(question.groups) > MOST_GROUPS:
-        text = f"{len(question.groups)} groups are given; at most {MOST_GROUPS} are told of"
-        return [Violation("groups", "E8", text)]
     entries = sum(space.types[name].size for each in question.groups for name in each.inputs if name in space.types)
     if 8 * entries > HELD_BYTES:
         return [
             Violation("groups", "E8", f"the groups have {entries} entries; at most {HELD_BYTES // 8} are told apart")
         ]
-    found, names = [], Counter(each.name for each in question.groups)
-    for k, each in enumerate(question.groups):
-        unknown = [name for name in each.inputs if name not in space.types]
-        path = f"groups[{k}]"
-        if not each.name or names[each.name] > 1:
-            found.append(Violation(f"{path}.name", "E8", f"{each.name!r} does not name one group; give each its own"))
-        if not each.inputs or len({*each.inputs}) < len(each.inputs):
-            found.append(Violation(f"{path}.inputs", "E8", "give at least one input, and each once"))
-        if unknown:
-            text = f"{listed(unknown)} not among the inputs in question: {listed(space.types)}"
-            found.append(Violation(f"{path}.inputs", "E8", text))
+    found = group_violations(question.groups, space)
     if question.groups and not WAYS[question.estimator].parts:
         text = f"{question.estimator} tells the trace alone; ask for auto, hutchinson or hutch++"
         found.append(Violation("groups", "E5", text))

@@ -8,7 +8,7 @@ one visit with it. What a visit is depends on the question and on predicted cost
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -16,38 +16,75 @@ import numpy as np
 
 from gradserve.estimation import recurrence as recurrences
 from gradserve.estimation.recurrence import Recurrence, Space
-from gradserve.ir.errors import InvalidRequest, NumericalFailure, Violation, listed
+from gradserve.ir.errors import InvalidRequest, Violation, listed
 from gradserve.ir.types import Array
-from gradserve.jobs.calls import checked, inputs_in_question, require_no_batch, type_violations
+from gradserve.jobs.calls import checked, inputs_in_question, type_violations
 from gradserve.jobs.chunks import LapOf
 from gradserve.jobs.context import Context
 from gradserve.jobs.kinks import counted
-from gradserve.jobs.multiplied import product_of
+from gradserve.jobs.multiplied import Products, product_of
+from gradserve.jobs.points import at, group_violations, in_turn, points_of
 from gradserve.jobs.programs import Check, go_on
+from gradserve.jobs.resuming import Resumable
+from gradserve.jobs.summed import Sums, not_finite
 from gradserve.jobs.sweep import Sweep, SweepSchedule
 from gradserve.pools.work import Shared
 from gradserve.questions.call import Argument, arrays_of, types_of
-from gradserve.questions.matrices import OfMatrix
+from gradserve.questions.matrices import OfMatrices, OfMatrix
 from gradserve.questions.report import Kinks, Report
 from gradserve.questions.resuming import Standing
 from gradserve.runtime.control import Control
 
 Q = TypeVar("Q", bound=OfMatrix)
+Several = TypeVar("Several", bound=OfMatrices)
 
 
 def prepared(context: Context, question: Q, check: Check) -> Q:
     """The question with its call checked and its inputs named.
 
     Raises:
-        InvalidRequest: the call does not fit, has a batch, or there are no numbers in the inputs in question.
+        InvalidRequest: the call does not fit, or there are no numbers in the inputs in question.
     """
     call = checked(context, question.call, check)
-    require_no_batch(call, "K1", "a matrix is looked at at one point; leave the batch out")
     named = replace(question, call=call, wrt=inputs_in_question(call.graph, question.wrt))
     unknown = [name for name in named.wrt if name not in call.graph.input_types]
     if not unknown and not space_of(named).size:
         refuse([Violation("wrt", "K2", "there are no numbers in the inputs in question, and so no matrix")])
     return named
+
+
+def each_group(question: Several) -> list[Several]:
+    """The prepared question about each of its groups alone; itself if there are none.
+
+    Raises:
+        InvalidRequest: there are no such groups.
+    """
+    refuse(group_violations(question.groups, space_of(question)))
+    return [replace(question, wrt=each.inputs) for each in question.groups] or [question]
+
+
+def in_groups(
+    context: Context,
+    question: Several,
+    control: Control,
+    schedules: Callable[[Context, Several, Check], list[SweepSchedule]],
+    answers: Callable[[Context, Several, Control, Resumable], Iterator[Any]],
+) -> Iterator[Any]:
+    """What `answers` gives of each group at each point, one after the other, each saying what it is about."""
+    resumable, named = Resumable(question), prepared(context, question, control.check)
+    context, asked = resumable.context(context), each_group(named)
+    names = [each.name for each in named.groups] or [""]
+    count = points_of(named.call) * len(asked)
+    if count > 1:
+        schedules(context, question, control.check)  # refuses what is too much at all points together
+
+    def answer(position: int, part: Resumable) -> Iterator[Any]:
+        point, k = divmod(position, len(asked))
+        one = replace(asked[k], call=at(named.call, point))
+        for found in answers(context, one, control, part):
+            yield replace(found, point=point, group=names[k])
+
+    yield from in_turn(count, resumable, answer)
 
 
 def refuse(violations: Sequence[Violation]) -> None:
@@ -75,6 +112,11 @@ def schedule_of(
     context.limits.check_graph(call.graph)
     product = product_of(question, question.wrt)
     context.programs.derived(call.graph, product, check)
+    if recurrence is not None and call.batch:
+        context.limits.check_peak(recurrence.nbytes, "what is held", "ask for fewer steps, pairs or inputs")
+    if call.batch:
+        products = Products(context, question, question.wrt, Control())
+        return products.schedule(check, laps * (1 if recurrence is None else recurrence.products))
     nbytes = sum(argument.nbytes for argument in call.arguments.values())
     sweep = Sweep(call.graph, product, call.options, nbytes, laps=laps, recurrence=recurrence)
     return sweep.schedule(context, check)
@@ -103,8 +145,22 @@ def vector_violations(
     return violations
 
 
+def visits_of(
+    context: Context,
+    question: OfMatrix,
+    recurrence: Recurrence,
+    scheduled: SweepSchedule,
+    control: Control,
+    stood: Standing | None,
+) -> Visits | Sums:
+    """What runs a recurrence: where its program is, or of a sum over a batch beside its products."""
+    if question.call.batch:
+        return Sums(context, question, recurrence, control, stood)
+    return Visits(context, question, scheduled, control, stood)
+
+
 class Visits:
-    """The visits of one question to workers, and what they cost."""
+    """The visits of one question at one point to workers, and what they cost."""
 
     def __init__(
         self,
@@ -150,8 +206,7 @@ class Visits:
         running = self._scheduled.run(laps, data, self._control, chunks)
         for result in running:
             if any(np.isnan(array).any() for array in result.outputs.values()):
-                name = self._question.matrix.replace("-", " ")
-                raise NumericalFailure(f"the products with the {name} matrix are not finite at this point")
+                raise not_finite(self._question)
             spent = replace(running.report(time.perf_counter() - started), plan=0.0, nonfinite_outputs=0)
             # Executor and placement are those of the products.
             self._report = replace(spent + before, plan=before.plan)

@@ -12,7 +12,7 @@ import numpy as np
 from gradserve.ir.types import Array
 from gradserve.questions.call import Argument
 from gradserve.questions.estimates import through_kinks
-from gradserve.questions.matrices import OfMatrix
+from gradserve.questions.matrices import OfMatrices
 from gradserve.questions.options import option
 from gradserve.questions.report import Report
 from gradserve.questions.shown import Shown, Table
@@ -38,7 +38,7 @@ class SearchStop(enum.StrEnum):
     """All products are spent."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Eigenpairs(Shown):
     """The current eigenpairs, each with a certificate. Prints as a table; `.plot()` draws the eigenvalues.
 
@@ -63,6 +63,10 @@ class Eigenpairs(Shown):
     stop_reason: SearchStop
     seed: int
     report: Report
+    point: int = 0
+    """The point of the batch that it is about."""
+    group: str = ""
+    """The group of inputs that it is about; empty for all in question."""
     token: bytes = field(default=b"", repr=False)
     """What the same question goes on with from here; see `gradserve.questions.resuming`."""
 
@@ -87,7 +91,7 @@ _COLUMNS = ("", "eigenvalue", "|A v - lambda v|", "converged")
 
 
 @dataclass(frozen=True)
-class TopEigenpairs(OfMatrix):
+class TopEigenpairs(OfMatrices):
     """Asks for eigenpairs at an end of the spectrum of the Hessian of a loss, with residuals as certificates.
 
     By a block Krylov method with thick restarts, in memory that is known beforehand. Repeated eigenvalues are found by
@@ -101,7 +105,6 @@ class TopEigenpairs(OfMatrix):
     )
     max_products: int = option(0, "the most products with vectors; 0 for 2000")
     basis: int = option(0, "vectors kept between restarts and made before one; 0 for 3 times the pairs and 24 more")
-    seed: int = option(0, "determines the random vectors")
     start: Mapping[str, Argument] = field(default_factory=dict)
     """Vectors to begin with by input, with a leading axis, such as those of an earlier answer; none for random ones."""
 

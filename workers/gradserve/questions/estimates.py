@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from gradserve.ir.types import Array
 from gradserve.questions.call import Call
-from gradserve.questions.matrices import Matrix
+from gradserve.questions.matrices import Group, Matrix
 from gradserve.questions.options import option
 from gradserve.questions.report import Report
 from gradserve.questions.shown import HERE, ByInput, Converging, EntriesShown, Look, Table, named
@@ -94,7 +94,7 @@ def through_kinks(report: Report) -> str:
     return f"; {report.kinks}: the interval does not hold" if report.on_kinks else f"; {report.kinks}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class TraceEstimate(Converging, ByInput):
     """The current estimate of a trace: the mean of samples and its interval.
 
@@ -193,15 +193,6 @@ class TraceEstimate(Converging, ByInput):
         return "part of the trace"
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Inputs that belong together, such as those of a layer."""
-
-    name: str
-    """What they are called in answers."""
-    inputs: tuple[str, ...]
-
-
 @dataclass(frozen=True)
 class EstimateTrace(Estimate):
     """Asks for the trace of the Hessian of a loss, or of another matrix of products with vectors.
@@ -229,7 +220,7 @@ class EstimateTrace(Estimate):
     answer = TraceEstimate
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DiagonalEstimate(EntriesShown):
     """The current estimate of a diagonal: for each entry the mean of samples and its interval.
 
@@ -249,6 +240,8 @@ class DiagonalEstimate(EntriesShown):
     seed: int
     confidence: float
     report: Report
+    point: int = 0
+    """The point of the batch that it is about."""
     token: bytes = field(default=b"", repr=False)
     """What the same question goes on with from here; see `gradserve.questions.resuming`."""
     looks: tuple[Look, ...] = field(default=(), metadata={HERE: True})
@@ -264,7 +257,7 @@ class EstimateDiagonal(Estimate):
     """Asks for the diagonal of the Hessian of a loss, by the mean of v times H v over random signs v.
 
     A tolerance is met when half of every entry's interval is within it; relative ones count from the largest entry.
-    A trace from the same products, and over a batch, has `EstimateTrace` with a diagonal.
+    Batches are those of `EstimateTrace`, which with a diagonal has the trace from the same products as well.
     """
 
     matrix: Matrix = option(Matrix.HESSIAN, "the matrix whose diagonal it is")

@@ -46,6 +46,10 @@ class Shown:
     def __str__(self) -> str:
         return "\n".join(map(str, self._tables()))
 
+    def __repr__(self) -> str:
+        """One line, as in a list of several; without their arrays."""
+        return f"<{type(self).__name__}: {str(self).partition(chr(10))[0]}>"
+
     def _repr_html_(self) -> str:
         """Tables and figure for notebooks; without Matplotlib the tables alone."""
         return "".join(each.html() for each in self._tables()) + figures.inline(self._draw)

@@ -41,7 +41,7 @@ class SolveStop(enum.StrEnum):
     """The residual falls no further: it is rounding."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Solution(Shown):
     """The current solution x of (A + damping I) x = b, with a certificate. Prints as a table; `.plot()` draws."""
 
@@ -106,7 +106,6 @@ class SolveHessian(OfMatrix):
         Preconditioner.NONE, "what iterations are relative to: nothing, or the diagonal, given or estimated"
     )
     probes: int = option(0, "random vectors for the estimate of the diagonal; 0 for 32")
-    seed: int = option(0, "determines them")
     diagonal: Mapping[str, Argument] = field(default_factory=dict)
     """The diagonal by input, if it is known; all of it above 0."""
 

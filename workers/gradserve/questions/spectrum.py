@@ -11,7 +11,7 @@ import numpy as np
 from gradserve.ir.types import Array
 from gradserve.questions import figures
 from gradserve.questions.estimates import through_kinks
-from gradserve.questions.matrices import OfMatrix
+from gradserve.questions.matrices import OfMatrices
 from gradserve.questions.options import option
 from gradserve.questions.report import Report
 from gradserve.questions.shown import Shown, Table
@@ -37,7 +37,7 @@ class TraceOf:
         return self.name, f"{self.value:.8g}", f"{self.lower:.8g}", f"{self.upper:.8g}", self.remark
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SpectrumEstimate(Shown):
     """The current estimate of a spectrum, by Gauss quadrature from random vectors. Prints as a table; `.plot()` draws.
 
@@ -84,6 +84,10 @@ class SpectrumEstimate(Shown):
     """Half the interval of each of its entries, as if samples were normal."""
     gradient_residual: float = 0.0
     """The largest |v - A x| / |v| of the systems that were solved for it: 0 where steps were enough."""
+    point: int = 0
+    """The point of the batch that it is about."""
+    group: str = ""
+    """The group of inputs that it is about; empty for all in question."""
     token: bytes = field(default=b"", repr=False)
     """What the same question goes on with from here; see `gradserve.questions.resuming`."""
 
@@ -125,14 +129,13 @@ _COLUMNS = ("of the matrix A", "estimate", "lower", "upper", "")
 
 
 @dataclass(frozen=True)
-class EstimateSpectrum(OfMatrix):
+class EstimateSpectrum(OfMatrices):
     """Asks for the spectrum of the Hessian of a loss: density, distribution, ends, moments and traces of functions.
 
     By stochastic Lanczos quadrature with full re-orthogonalisation. The stream gives a full answer after 1, 2, 4, ...
     probes; probes depend on the seed alone, so the same seed gives the same bits on any number of workers.
     """
 
-    seed: int = option(0, "determines the probes")
     probes: int = option(0, "random vectors to begin with; 0 for 16")
     steps: int = option(0, "products for each of them; 0 for 64")
     points: int = option(0, "points at which the density is given; 0 for 256")

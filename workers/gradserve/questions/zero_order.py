@@ -38,7 +38,7 @@ class Scheme(enum.StrEnum):
     """x + step v and x itself: one for each, and one at x for all of them; the error is of order step."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class GradientEstimate(EntriesShown):
     """The current estimate of a gradient from differences of the loss: for each entry a mean and its interval.
 

@@ -32,7 +32,7 @@ from gradserve.questions.asked import Answer, Question
 from gradserve.questions.call import Call
 from gradserve.questions.derivations import DERIVATIONS, Derivation
 from gradserve.questions.derivatives import Derivatives, Differentiate
-from gradserve.questions.estimates import Estimate
+from gradserve.questions.estimates import Estimate, EstimateTrace
 from gradserve.questions.explanation import Explain
 from gradserve.questions.report import Report
 
@@ -203,21 +203,24 @@ class Asker:
         named: Mapping[str, Any],
         *,
         wrt: Names = (),
+        batch: Batch = False,
+        reduction: str = "none",
         progress: Callable[[Any], object] | None = None,
         resume: Any = None,
         **options: Any,
     ) -> Any:
         """The last of the estimates, or that with which `progress` leaves; `options` are its own."""
-        bound = self._signatures.bind(arguments, named, wrt, False)
+        bound = self._signatures.bind(arguments, named, wrt, batch)
         chosen = asking.options_from(kind, options)
         token = asking.token_of(resume)
-        question = kind(self._call(bound), bound.real_inputs(), resume=token, **chosen)
-        return self._bettered(question, bound, progress)[-1]
+        question = kind(self._call(bound, reduction), bound.real_inputs(), resume=token, **chosen)
+        found = self._bettered(question, bound, progress)
+        return found if bound.batch and reduction == "none" else found[-1]
 
     def _bettered(self, question: Question, bound: Bound, progress: Callable[[Any], object] | None) -> list[Any]:
         """The last of ever better answers at each point, or that with which `progress` leaves; as trees."""
         asking.require_callable(progress)
-        groups = [each.name for each in getattr(question, "groups", ())]
+        groups = [each.name for each in question.groups] if isinstance(question, EstimateTrace) else []
         told = asking.Told(bound, groups, progress)
         self._last_report = wire.report_later(self._last(question, told))
         return [*told.last.values()]

@@ -19,9 +19,8 @@ from gradserve.questions.call import AtKinks, Batch, Call, Options, Placement, R
 from gradserve.questions.derivations import COTANGENTS, DERIVATIONS, TANGENTS, Derivation, Evaluate, Hvp
 from gradserve.questions.derivatives import Derivatives, Differentiate
 from gradserve.questions.estimated import ESTIMATES
-from gradserve.questions.estimates import Group
 from gradserve.questions.explanation import Explain
-from gradserve.questions.matrices import OfMatrix
+from gradserve.questions.matrices import Group, OfMatrix
 from gradserve.questions.options import Option, options_of
 from gradserve.questions.shown import Converging
 from gradserve.questions.solve import SolveHessian
@@ -273,13 +272,22 @@ class Told:
     def __init__(self, bound: Bound, groups: Sequence[str], progress: Callable[[Any], object] | None) -> None:
         """Nothing has been said."""
         self._bound, self._groups, self._progress = bound, groups, progress
-        self.last: dict[int, Any] = {}
-        """The last answer at each point."""
+        self.last: dict[tuple[int, str], Any] = {}
+        """The last answer at each point about each group."""
 
     def __call__(self, answer: Answer) -> None:
         """Tells the next one."""
         found: Any = in_parameters(self._bound, answer, self._groups)
-        point = getattr(found, "point", 0)
-        self.last[point] = found.after(self.last.get(point)) if isinstance(found, Converging) else found
+        about = getattr(found, "point", 0), getattr(found, "group", "")
+        self.last[about] = found.after(self.last.get(about)) if isinstance(found, Converging) else found
         if self._progress is not None:
-            self._progress(self.last[point])
+            self._progress(self.last[about])
+
+
+def by_group(found: Sequence[Any], points: bool, groups: bool) -> Any:
+    """The last answers about several matrices: a dict by group if there are such, at each of several points a list."""
+    by_point: dict[int, dict[str, Any]] = {}
+    for each in found:
+        by_point.setdefault(each.point, {})[each.group] = each
+    rows = [named if groups else named[""] for named in by_point.values()]
+    return rows if points else rows[0]

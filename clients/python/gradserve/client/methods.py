@@ -15,7 +15,7 @@ from gradserve.questions.options import Option, options_of
 _POSITIONAL, _KEYWORD = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
 _EVERY = {"wrt": ()}
 _OF_DERIVATIONS = {**_EVERY, "batch": False, "reduction": "none"}
-_OF_ESTIMATES = {**_EVERY, "progress": None, "resume": None}
+_OF_ESTIMATES = {**_OF_DERIVATIONS, "progress": None, "resume": None}
 NAMES = frozenset({*DERIVATIONS, *ESTIMATES})
 """What they are called."""
 

@@ -8,7 +8,8 @@ from typing import Any, Literal, TypeAlias
 
 from gradserve.client import asking
 from gradserve.client.asker import Asker
-from gradserve.client.tracing.signature import Bound, Names
+from gradserve.client.traces import Reduction
+from gradserve.client.tracing.signature import Batch, Bound, Names
 from gradserve.questions.eigenpairs import Eigenpairs, TopEigenpairs
 from gradserve.questions.matrices import OfMatrix
 from gradserve.questions.solve import Solution, SolveHessian
@@ -24,9 +25,12 @@ class Spectral(Asker):
 
     Of all of them: `matrix="gauss-newton"` asks about J^T H J instead of the Hessian, with the `loss` that
     `gauss_newton_product` takes, and `"fisher"` about g g^T for the gradient g. As a number 0 stands for the service's
-    default. `progress` is called with every answer on the way, each a full current one; raising StopIteration in it
+    default. With `batch` and a `reduction` it is the sum or the mean of the matrices of all examples. Of spectra and
+    eigenpairs `batch` alone, such as the points of a training, is a list with the answer at each point, and `groups`, a
+    dict from names to parameters, or to what lies in them, a dict with the answer about each group's own rows and
+    columns. `progress` is called with every answer on the way, each a full current one; raising StopIteration in it
     leaves with that one. `resume` is such an answer, or its `.token`: the same call goes on from there, with any
-    service, to the bit as if it had never ended.
+    service, to the bit as if it had never ended; of several matrices at that of the answer.
     """
 
     __slots__ = ()
@@ -44,11 +48,14 @@ class Spectral(Asker):
         gradient: bool = False,
         matrix: Matrix = "hessian",
         loss: str = "",
+        groups: Mapping[str, Names] | None = None,
         wrt: Names = (),
+        batch: Batch = False,
+        reduction: Reduction = "none",
         progress: Callable[[SpectrumEstimate], object] | None = None,
         resume: SpectrumEstimate | bytes | None = None,
         **named: Any,
-    ) -> SpectrumEstimate:
+    ) -> Any:
         """The spectrum of the Hessian: density, distribution, ends, moments, log det and more, each with an interval.
 
         By `probes` random vectors (16) with `steps` products each (64), at the cost of so many Hessian-vector products.
@@ -66,9 +73,10 @@ class Spectral(Asker):
             "damping": damping,
         }
         options |= {"seed": seed, "confidence": confidence, "gradient": gradient, "matrix": matrix, "loss": loss}
-        bound = self._signatures.bind(arguments, named, wrt, False)
-        found: SpectrumEstimate = self._about(EstimateSpectrum, bound, {}, options, progress, resume)
-        return found
+        bound = self._signatures.bind(arguments, named, wrt, batch)
+        more = {"groups": asking.groups_of(bound, groups)}
+        found = self._about(EstimateSpectrum, bound, reduction, more, options, progress, resume)
+        return asking.by_group(found, bool(bound.batch) and reduction == "none", bool(groups))
 
     def hessian_eigenpairs(
         self,
@@ -82,11 +90,14 @@ class Spectral(Asker):
         start: Any = None,
         matrix: Matrix = "hessian",
         loss: str = "",
+        groups: Mapping[str, Names] | None = None,
         wrt: Names = (),
+        batch: Batch = False,
+        reduction: Reduction = "none",
         progress: Callable[[Eigenpairs], object] | None = None,
         resume: Eigenpairs | bytes | None = None,
         **named: Any,
-    ) -> Eigenpairs:
+    ) -> Any:
         """The `count` (4) eigenpairs at an end of the Hessian's spectrum, with |A v - lambda v| as certificates.
 
         `.values`, `.vectors` in the structure of the parameters with a leading axis, `.residuals`, `.converged`: within
@@ -96,11 +107,13 @@ class Spectral(Asker):
         """
         options: dict[str, Any] = {"count": count, "end": end, "tol": tol, "max_products": max_products, "basis": basis}
         options |= {"seed": seed, "matrix": matrix, "loss": loss}
-        bound = self._signatures.bind(arguments, named, wrt, False)
+        bound = self._signatures.bind(arguments, named, wrt, batch)
         trees = start.vectors if isinstance(start, Eigenpairs) else start
-        vectors = {} if trees is None else {"start": bound.vectors(trees, "start")}
-        found: Eigenpairs = self._about(TopEigenpairs, bound, vectors, options, progress, resume)
-        return found
+        more: dict[str, Any] = {"groups": asking.groups_of(bound, groups)}
+        if trees is not None:
+            more["start"] = bound.vectors(trees, "start")
+        found = self._about(TopEigenpairs, bound, reduction, more, options, progress, resume)
+        return asking.by_group(found, bool(bound.batch) and reduction == "none", bool(groups))
 
     def hessian_solve(
         self,
@@ -116,6 +129,8 @@ class Spectral(Asker):
         matrix: Matrix = "hessian",
         loss: str = "",
         wrt: Names = (),
+        batch: Batch = False,
+        reduction: Reduction = "none",
         progress: Callable[[Solution], object] | None = None,
         resume: Solution | bytes | None = None,
         **named: Any,
@@ -129,24 +144,25 @@ class Spectral(Asker):
         """
         options: dict[str, Any] = {"damping": damping, "tol": tol, "max_iterations": max_iterations}
         options |= {"preconditioner": preconditioner, "probes": probes, "seed": seed, "matrix": matrix, "loss": loss}
-        bound = self._signatures.bind(arguments, named, wrt, False)
+        bound = self._signatures.bind(arguments, named, wrt, batch)
         vectors = {"right": bound.vectors(right, "right-hand side")}
         if diagonal is not None:
             vectors["diagonal"] = bound.vectors(diagonal, "diagonal")
-        found: Solution = self._about(SolveHessian, bound, vectors, options, progress, resume)
+        found: Solution = self._about(SolveHessian, bound, reduction, vectors, options, progress, resume)[-1]
         return found
 
     def _about(
         self,
         kind: type[OfMatrix],
         bound: Bound,
-        vectors: Mapping[str, Any],
+        reduction: Reduction,
+        more: Mapping[str, Any],
         options: Mapping[str, Any],
         progress: Callable[[Any], object] | None,
         resume: Any,
-    ) -> Any:
-        """The last answer to a question about a matrix."""
+    ) -> list[Any]:
+        """The last answers to a question, about each of its matrices."""
         chosen = asking.options_from(kind, options)
         token = asking.token_of(resume)
-        question = replace(kind(self._call(bound), bound.real_inputs()), resume=token, **vectors, **chosen)
-        return self._bettered(question, bound, progress)[-1]
+        question = replace(kind(self._call(bound, reduction), bound.real_inputs()), resume=token, **more, **chosen)
+        return self._bettered(question, bound, progress)

@@ -23,12 +23,20 @@ Count: TypeAlias = Callable[[Metrics, Any, Any], None]
 
 
 def _count_probes(metrics: Metrics, answer: Any, before: Any) -> None:
-    goes_on = before and getattr(before, "point", 0) == getattr(answer, "point", 0)
-    metrics.probes.inc(answer.probes - (before.probes if goes_on else 0))
+    metrics.probes.inc(answer.probes - (before.probes if _goes_on(answer, before) else 0))
 
 
 def _count_products(metrics: Metrics, answer: Any, before: Any) -> None:
-    metrics.probes.inc(answer.report.batch_size - (before.report.batch_size if before else 0))
+    metrics.probes.inc(answer.report.batch_size - (before.report.batch_size if _goes_on(answer, before) else 0))
+
+
+def _goes_on(answer: Any, before: Any) -> bool:
+    """Whether both are about the same matrix of several."""
+    return before is not None and _about(answer) == _about(before)
+
+
+def _about(answer: Any) -> tuple[int, str]:
+    return getattr(answer, "point", 0), getattr(answer, "group", "")
 
 
 def _count_verdict(metrics: Metrics, answer: Any, before: Any) -> None:

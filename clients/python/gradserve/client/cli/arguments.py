@@ -8,8 +8,17 @@ from importlib import metadata
 from pathlib import Path
 
 from gradserve.client.cli import certify, epilogs, importing, spectral_arguments
-from gradserve.client.cli.options import add_drawing, add_options, add_resume, count, dashed, words
-from gradserve.questions.call import EXECUTORS, AtKinks, Placement, Reduction, Transport
+from gradserve.client.cli.options import (
+    add_batch,
+    add_drawing,
+    add_groups,
+    add_options,
+    add_resume,
+    count,
+    dashed,
+    words,
+)
+from gradserve.questions.call import EXECUTORS, AtKinks, Placement, Transport
 from gradserve.questions.derivations import DERIVATIONS, Derivation
 from gradserve.questions.estimated import ESTIMATES
 from gradserve.questions.estimates import Estimate, EstimateTrace
@@ -100,9 +109,8 @@ def _inspect(command: argparse.ArgumentParser) -> None:
 
 
 def _gradient(command: argparse.ArgumentParser) -> None:
+    add_batch(command)
     add = command.add_argument
-    add("--batch", action="store_true", help="arrays to differentiate have a leading axis of points")
-    add("--reduction", choices=words(Reduction), default="none", help="over the points of a batch (default none)")
     add("--stream", action="store_true", help="each row of those arrays is a point, answered to the bit as alone")
     add("--out", type=Path, metavar="FILE.npz", help="write what was asked for there")
 
@@ -118,6 +126,7 @@ def _derivation(command: argparse.ArgumentParser, kind: type[Derivation]) -> Non
 
 def _estimate(command: argparse.ArgumentParser, kind: type[Estimate]) -> None:
     command.add_argument("--out", type=Path, metavar="FILE.npz", help="write the arrays of the estimate there")
+    add_batch(command)
     add_resume(command)
     add_drawing(command, epilogs.CONVERGENCE, "draw a bar for each input, with its interval")
     add_options(command, options_of(kind))
@@ -154,8 +163,7 @@ def _symmetry(command: argparse.ArgumentParser) -> None:
 
 def _trace(command: argparse.ArgumentParser) -> None:
     _estimate(command, EstimateTrace)
-    text = "a group of inputs whose part of the trace is wanted, such as first=w1,b1; repeat"
-    command.add_argument("--group", type=_group, action="append", default=[], metavar="NAME=INPUTS", help=text)
+    add_groups(command, "whose part of the trace is wanted")
 
 
 def _with_graph(
@@ -202,13 +210,6 @@ def _of_question(
     command = _at_point(commands, dashed(name), text, epilog)
     command.set_defaults(question=name)
     return command
-
-
-def _group(text: str) -> tuple[str, list[str]]:
-    name, _, inputs = text.partition("=")
-    if not name or not inputs:
-        raise argparse.ArgumentTypeError(f"{text!r} is no NAME=INPUT,INPUT, such as first=w1,b1")
-    return name, inputs.split(",")
 
 
 def _length(text: str) -> tuple[str, int]:

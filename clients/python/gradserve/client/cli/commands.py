@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -81,9 +81,7 @@ def gradient(function: Function, options: argparse.Namespace) -> int:
     if options.stream:
         value, found = _streamed(function, point, options)
     else:
-        value, found = function.value_and_grad(
-            *point, wrt=options.wrt, batch=options.batch, reduction=options.reduction
-        )
+        value, found = function.value_and_grad(*point, wrt=options.wrt, **given.batch(options))
     gradients = found if isinstance(found, dict) else {given.differentiated(function, options)[0]: found}
     show.gradients(value, gradients)
     if function.last_report:
@@ -96,7 +94,7 @@ def gradient(function: Function, options: argparse.Namespace) -> int:
 
 def _streamed(function: Function, point: list[Array], options: argparse.Namespace) -> tuple[Any, Any]:
     """Loss and gradient at each row of the arrays to differentiate, one above the other."""
-    if options.batch:
+    if options.batch or options.batched:
         raise InvalidRequest("--stream takes rows one by one, and --batch all at once; give one of them")
     wrt, types = given.differentiated(function, options), function.graph.input_types
     rows = {len(array) if array.ndim else 0 for name, array in zip(types, point, strict=True) if name in wrt}
@@ -122,8 +120,7 @@ def derivation(function: Function, options: argparse.Namespace) -> int:
         given.point(function, options.point),
         vectors,
         wrt=options.wrt or tuple(vectors if kind.takes == TANGENTS else ()),
-        batch=options.batch,
-        reduction=options.reduction,
+        **given.batch(options),
         **given.chosen(kind, options),
     )
     arrays = {f"{role}:{name}": array for role, named in found.arrays.items() for name, array in named.items()}
@@ -137,15 +134,26 @@ def derivation(function: Function, options: argparse.Namespace) -> int:
 def estimate(function: Function, options: argparse.Namespace) -> int:
     """An estimate of the table, in words and perhaps a file."""
     given.require_folder(options.out)
-    found = _estimated(function, options, ESTIMATES[options.question])
-    show.line(str(found))
-    _keep_arrays(function, options, found)
-    drawing.draw(found, options)
+    _tell(function, options, _estimated(function, options, ESTIMATES[options.question]), lambda e: show.line(str(e)))
     return 0
 
 
-def _keep_arrays(function: Function, options: argparse.Namespace, found: Any) -> None:
-    """Shows the arrays of an estimate, and writes them to the file that is asked for."""
+def _tell(function: Function, options: argparse.Namespace, found: Any, tell: Callable[[Any], None]) -> None:
+    """Tells an estimate, or that at each point; draws what is to be drawn and writes the arrays."""
+    written: dict[str, Array] = {}
+    for about, answer in given.about(found):
+        if about:
+            show.heading(about)
+        tell(answer)
+        arrays = _arrays(function, options, answer)
+        show.arrays(arrays)
+        written |= {f"{about}/{name}" if about else name: array for name, array in arrays.items()}
+        drawing.draw(answer, options, about)
+    given.write(options.out, written)
+
+
+def _arrays(function: Function, options: argparse.Namespace, found: Any) -> dict[str, Array]:
+    """The arrays of an estimate, by field and input."""
     wrt = given.differentiated(function, options)
     arrays: dict[str, Array] = {}
     for field in fields(found):
@@ -153,9 +161,7 @@ def _keep_arrays(function: Function, options: argparse.Namespace, found: Any) ->
         if isinstance(value, np.ndarray | Mapping):
             named = value if isinstance(value, Mapping) else {wrt[0]: value}
             arrays |= {f"{field.name}:{name}": array for name, array in named.items()}
-    if arrays:
-        show.arrays(arrays)
-    given.write(options.out, arrays)
+    return arrays
 
 
 def _estimated(function: Function, options: argparse.Namespace, kind: type[Estimate], **more: Any) -> Any:
@@ -163,7 +169,7 @@ def _estimated(function: Function, options: argparse.Namespace, kind: type[Estim
     drawing.require(options)
     method, point = getattr(function, kind.method), given.point(function, options.point)
     with show.following("probes", lambda found: found.probes, options.max_probes or None) as update:
-        told = {**more, **given.resumable(options, update)}
+        told = {**more, **given.batch(options), **given.resumable(options, update)}
         return method(*point, wrt=options.wrt, **told, **given.chosen(kind, options))
 
 
@@ -205,9 +211,7 @@ def trace(function: Function, options: argparse.Namespace) -> int:
     """An estimate of the Hessian's trace."""
     given.require_folder(options.out)
     found = _estimated(function, options, EstimateTrace, groups=dict(options.group) or None)
-    show.trace(found)
-    _keep_arrays(function, options, found)
-    drawing.draw(found, options)
+    _tell(function, options, found, show.trace)
     return 0
 
 

@@ -22,9 +22,10 @@ def require(options: argparse.Namespace) -> None:
         figures.require()
 
 
-def draw(found: Any, options: argparse.Namespace) -> None:
-    """Draws an answer into the files that are wanted."""
-    for name, file in _wanted(options):
+def draw(found: Any, options: argparse.Namespace, about: str = "") -> None:
+    """Draws an answer into the files that are wanted; one of several into files named after what it is about."""
+    for name, wanted in _wanted(options):
+        file = wanted.with_stem(f"{wanted.stem}-{about}") if about else wanted
         figures.write(getattr(found, name), file)
         show.line(f"drawn into {file}")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,20 @@ _ROLES = {
 def chosen(kind: Any, options: argparse.Namespace) -> dict[str, Any]:
     """The options of a question, by keyword."""
     return {option.keyword: getattr(options, option.keyword) for option in options_of(kind)}
+
+
+def batch(options: argparse.Namespace) -> dict[str, Any]:
+    """Which arrays have a leading axis, and what becomes of it, as methods take it."""
+    return {"batch": tuple(options.batched) or options.batch, "reduction": options.reduction}
+
+
+def about(found: Any) -> Iterator[tuple[str, Any]]:
+    """The answers about one matrix or several, each with what it is about: a point, a group; nothing of one alone."""
+    rows = found if isinstance(found, list) else [found]
+    for row in rows:
+        for group, answer in row.items() if isinstance(row, dict) else [("", row)]:
+            point = f"point{answer.point}" if isinstance(found, list) else ""
+            yield "-".join(filter(None, (point, group))), answer
 
 
 def require_folder(out: Path | None) -> None:

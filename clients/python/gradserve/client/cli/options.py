@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from gradserve.questions.call import Reduction
 from gradserve.questions.options import Option
 
 
@@ -23,6 +24,28 @@ def add_options(command: argparse.ArgumentParser, options: tuple[Option, ...]) -
             metavar, type_ = _VALUES[type(option.default)]
             described |= {"metavar": metavar, "type": type_}
         command.add_argument(f"--{dashed(option.keyword)}", **described)
+
+
+def add_batch(command: argparse.ArgumentParser) -> None:
+    """Which arrays have a leading axis, and what becomes of it."""
+    add = command.add_argument
+    add("--batch", action="store_true", help="arrays to differentiate have a leading axis of points")
+    text = "this array has one, of points or of examples, whatever is differentiated; repeat"
+    add("--batched", action="append", default=[], metavar="NAME", help=text)
+    add("--reduction", choices=words(Reduction), default="none", help="over the points of a batch (default none)")
+
+
+def add_groups(command: argparse.ArgumentParser, wanted: str) -> None:
+    """Groups of inputs, and what is wanted of them."""
+    text = f"a group of inputs {wanted}, such as first=w1,b1; repeat"
+    command.add_argument("--group", type=_group, action="append", default=[], metavar="NAME=INPUTS", help=text)
+
+
+def _group(text: str) -> tuple[str, list[str]]:
+    name, _, inputs = text.partition("=")
+    if not name or not inputs:
+        raise argparse.ArgumentTypeError(f"{text!r} is no NAME=INPUT,INPUT, such as first=w1,b1")
+    return name, inputs.split(",")
 
 
 def add_resume(command: argparse.ArgumentParser) -> None:

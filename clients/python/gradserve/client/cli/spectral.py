@@ -19,15 +19,15 @@ from gradserve.questions.spectrum import EstimateSpectrum
 
 def spectrum(function: Function, options: argparse.Namespace) -> int:
     """The spectrum of the Hessian."""
-    _answer(function, options, {})
+    _answers(function, options, {"groups": dict(options.group) or None})
     return 0
 
 
 def eigenpairs(function: Function, options: argparse.Namespace) -> int:
     """Eigenpairs; exit status 0 if all have converged and no other was found."""
     start = given.named(function, options, options.start, "vectors:") if options.start else None
-    found = _answer(function, options, {"start": start})
-    return 0 if found.complete else 1
+    found = _answers(function, options, {"start": start, "groups": dict(options.group) or None})
+    return 0 if all(answer.complete for answer in found) else 1
 
 
 def solve(function: Function, options: argparse.Namespace) -> int:
@@ -35,9 +35,9 @@ def solve(function: Function, options: argparse.Namespace) -> int:
     if options.right:
         right = given.named(function, options, options.right, given.GRADIENT)
     else:
-        right = function.grad(*given.point(function, options.point), wrt=options.wrt)
+        right = function.grad(*given.point(function, options.point), wrt=options.wrt, **given.batch(options))
     diagonal = given.named(function, options, options.diagonal, "values:") if options.diagonal else None
-    found = _answer(function, options, {"right": right, "diagonal": diagonal})
+    (found,) = _answers(function, options, {"right": right, "diagonal": diagonal})
     return 0 if found.converged else 1
 
 
@@ -49,19 +49,25 @@ COMMANDS: Mapping[str, Callable[[Function, argparse.Namespace], int]] = {
 """What runs each command."""
 
 
-def _answer(function: Function, options: argparse.Namespace, vectors: Mapping[str, Any]) -> Any:
-    """The last answer, shown and written; meanwhile the current one is told."""
+def _answers(function: Function, options: argparse.Namespace, more: Mapping[str, Any]) -> list[Any]:
+    """The last answers, about one matrix or several, shown and written; meanwhile the current one is told."""
     given.require_folder(options.out)
     drawing.require(options)
     kind = spectral_arguments.COMMANDS[options.command].question
     method, point = getattr(function, kind.method), given.point(function, options.point)
     with show.following("products", lambda answer: answer.report.batch_size) as update:
-        told = {**vectors, **given.resumable(options, update)}
+        told = {**more, **given.batch(options), **given.resumable(options, update)}
         found = method(*point, wrt=options.wrt, **told, **given.chosen(kind, options))
-    show.line(str(found))
-    drawing.draw(found, options)
-    given.write(options.out, _arrays(function, options, found))
-    return found
+    written: dict[str, Array] = {}
+    for about, answer in given.about(found):
+        if about:
+            show.heading(about)
+        show.line(str(answer))
+        drawing.draw(answer, options, about)
+        arrays = _arrays(function, options, answer)
+        written |= {f"{about}/{name}" if about else name: array for name, array in arrays.items()}
+    given.write(options.out, written)
+    return [answer for _, answer in given.about(found)]
 
 
 _BY_INPUT = frozenset({"vectors", "solution", "direction", "gradient", "gradient_half_widths"})

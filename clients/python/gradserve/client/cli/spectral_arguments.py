@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gradserve.client.cli.options import add_drawing, add_resume
+from gradserve.client.cli.options import add_batch, add_drawing, add_groups, add_resume
 from gradserve.questions.eigenpairs import TopEigenpairs
-from gradserve.questions.matrices import OfMatrix
+from gradserve.questions.matrices import OfMatrices, OfMatrix
 from gradserve.questions.solve import SolveHessian
 from gradserve.questions.spectrum import EstimateSpectrum
 
@@ -36,9 +36,11 @@ examples:
   gradserve spectrum loss.pb point.npz
   gradserve spectrum loss.pb point.npz --probes 32 --steps 100 --plot density.png --out spectrum.npz
   gradserve spectrum net.pb point.npz --matrix gauss-newton --damping 1e-3
+  gradserve spectrum net.pb point.npz --wrt w --batched x --batched y --reduction mean    # of all examples
+  gradserve spectrum net.pb training.npz --batch --group first=w1,b1 --group last=w2,b2   # at each point, by group
 
 --out writes points, density, cumulative and half their intervals; nodes and weights, with which n sum(weights f(nodes))
-estimates tr f(A) for any f.
+estimates tr f(A) for any f. Of several points and groups the names begin with each one's, such as point0-first/density.
 """
 _EIGENPAIRS = """\
 Each pair has a certificate: an eigenvalue lies within |A v - lambda v| of lambda. Repeated eigenvalues are found too:
@@ -91,6 +93,9 @@ def add(command: argparse.ArgumentParser, name: str) -> None:
     """Adds the files that a command reads and writes."""
     for option, text in COMMANDS[name].files.items():
         command.add_argument(f"--{option}", type=Path, metavar="FILE.npz", help=text)
+    add_batch(command)
+    if issubclass(COMMANDS[name].question, OfMatrices):
+        add_groups(command, "whose own rows and columns are wanted")
     add_resume(command)
     command.add_argument("--out", type=Path, metavar="FILE.npz", help="write the arrays of the answer there")
     add_drawing(command)
