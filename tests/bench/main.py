@@ -23,6 +23,7 @@ from tests.bench import (
     predicted,
     probes,
     remote,
+    spectra,
     ways,
     workloads,
 )
@@ -30,7 +31,7 @@ from tests.bench.report import Screen, Section, markdown, screen
 from tests.bench.timing import Timing
 
 SECTIONS = (
-    *("speed", "operations", "predicted", "preparation", "losses", "kinks", "probes", "chain", "first"),
+    *("speed", "operations", "predicted", "preparation", "losses", "kinks", "probes", "spectra", "chain", "first"),
     *("jacobian", "gradbench", "dispatch", "ray", "batch", "hessian", "remote", "crowd", "overload"),
 )
 _WITH_SERVICE = {"batch", "hessian", "remote"}
@@ -138,6 +139,9 @@ class Run:
 
     def _probes(self) -> None:
         self.sections.append(probes.against_products(5.0 * self._share, self.screen))
+
+    def _spectra(self) -> None:
+        self.sections.append(spectra.against_products(10.0 * self._share, self.screen))
 
     def _chain(self) -> None:
         self.sections.append(local.long_chain(1 if self._share < 1 else 5, self.screen))
