@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -31,8 +32,8 @@ def against_products(seconds: float, screen: Screen) -> Section:
             function.timeout = None
             tangent = dict(zip(workload.parameters, models.directions(workload), strict=True))
             calls: dict[str, Callable[[], Any]] = {
-                "product": lambda f=function, at=point, v=tangent: f.hvp(*at, tangent=v),
-                "density": lambda f=function, at=point: f.hessian_spectrum(*at, probes=PROBES, steps=STEPS),
+                "product": functools.partial(function.hvp, *point, tangent=tangent),
+                "density": functools.partial(function.hessian_spectrum, *point, probes=PROBES, steps=STEPS),
             }
             found = [call() for call in calls.values()][-1]
             product, whole = _peak(calls["product"]), _peak(calls["density"])
