@@ -131,6 +131,28 @@ def test_too_few_steps_are_in_the_interval():
     assert not narrow.lower <= exact <= narrow.upper
 
 
+@pytest.mark.parametrize("decades", [6, 8, 12])
+@pytest.mark.parametrize("steps", [10, 20, 40])
+def test_what_steps_do_not_resolve_has_no_bound(decades, steps):
+    """The inverse grows with every step by more than before: an interval of what was left out so far would miss."""
+    values = np.logspace(0, -decades, N)
+    found = estimate(with_eigenvalues(values), probes=8, steps=steps)
+    log, inverse = found.functions[:2]
+    assert log.lower <= np.log(values).sum() <= log.upper
+    assert inverse.lower == 0
+    assert math.isinf(inverse.upper)
+    assert inverse.remark.startswith("so few steps do not resolve it")
+    assert inverse.value < 0.5 * (1 / values).sum()
+
+
+def test_without_seeing_that_it_grows_the_interval_would_miss(monkeypatch):
+    """The planted fault: what the last steps changed, whatever those before did."""
+    monkeypatch.setattr(quadrature, "_left_out", lambda last, before: last)
+    values = np.logspace(0, -12, N)
+    inverse = estimate(with_eigenvalues(values), probes=8, steps=40).functions[1]
+    assert inverse.upper < 0.5 * (1 / values).sum()
+
+
 def test_a_function_of_ones_own():
     values = SPECTRA["flat"]
     found = estimate(with_eigenvalues(values), probes=30)

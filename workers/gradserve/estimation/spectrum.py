@@ -81,8 +81,8 @@ class SpectrumSoFar:
             report=report,
         )
 
-    def _means(self, function: Values) -> Means:
-        return means(self.rules, function, self.size, 1 - self.confidence, self.epsilon)
+    def _means(self, function: Values, from_one_side: bool = False) -> Means:
+        return means(self.rules, function, self.size, 1 - self.confidence, self.epsilon, from_one_side)
 
     def _functions(self, smallest: float, largest: float) -> tuple[TraceOf, ...]:
         n, positive = self.size, self._outside(smallest, largest)
@@ -90,8 +90,8 @@ class SpectrumSoFar:
         power = math.frexp(max(abs(smallest), abs(largest)))[1]  # squares of multiples are numbers where others are not
         squares = self._means(lambda x: np.square(np.ldexp(x, -power))[None])
         return (
-            _unless(positive, _trace("log det A", self._means(lambda x: np.log(x)[None]), 0, n)),
-            _unless(positive, _trace("tr A^-1", self._means(lambda x: 1 / x[None]), 0, n)),
+            _unless(positive, _trace("log det A", self._means(lambda x: np.log(x)[None], True), 0, n)),
+            _unless(positive, _trace("tr A^-1", self._means(lambda x: 1 / x[None], True), 0, n, 0.0)),
             _unless(overflows, _trace("tr exp A", self._means(lambda x: np.exp(x)[None]), 0, n, 0.0)),
             _root(_trace("|A|_F", squares, 0, n), power),
         )
@@ -106,7 +106,9 @@ class SpectrumSoFar:
 def _trace(name: str, found: Means, row: int, factor: float, least: float = -math.inf) -> TraceOf:
     """A row of means as a trace; what it is at `least` is known without it."""
     value, half = factor * float(found.values[row]), factor * float(found.half_widths[row])
-    return TraceOf(name, value, max(value - half, least), value + half, factor * float(found.quadrature[row]))
+    quadrature = factor * float(found.quadrature[row])
+    remark = "so few steps do not resolve it; take more, or a damping" if math.isinf(quadrature) else ""
+    return TraceOf(name, value, max(value - half, least), value + half, quadrature, remark)
 
 
 def _unless(reason: str, found: TraceOf) -> TraceOf:
