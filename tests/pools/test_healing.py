@@ -30,7 +30,7 @@ class Cluster(LocalPool):
     def run(self, work, control):
         for result in super().run(work, control):
             if self.after == 0:
-                local_cluster._lose("its power is off")
+                local_cluster.lose("its power is off")
                 raise Unavailable("the pool is closed")
             self.after -= 1
             yield result
@@ -108,4 +108,18 @@ def test_an_error_that_is_no_loss_stays_one(beside):
     starts.made[0].close()
     with pytest.raises(Unavailable, match="closed"):
         list(pool.run(squares(chunks=2), Control.after(60)))
+    pool.close()
+
+
+def test_a_cluster_that_is_lost_as_it_begins_is_started_again(beside):
+    starts = Starts()
+
+    def start(running):
+        made = starts(running)
+        if len(starts.made) == 1:
+            local_cluster.lose("its node has ended")
+        return made
+
+    pool = HealingPool(start, beside, 1 << 30)
+    assert until(lambda: len(starts.made) == 2 and pool.size == 2)
     pool.close()

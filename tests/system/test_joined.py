@@ -12,9 +12,12 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
+import grpc
 import numpy as np
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gradserve.client import Client
 from gradserve.client.cli.ping import ping
@@ -25,6 +28,7 @@ from tests.system.test_freeing import endless
 
 pytestmark = pytest.mark.ray
 
+Health = health_pb2.HealthCheckResponse
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4, "RAY_USAGE_STATS_ENABLED": "0"}
 SMALL = ("--object-store-memory=100000000", "--disable-usage-stats", "--block")
 
@@ -42,13 +46,18 @@ def running(*command: str, **environment: str) -> Iterator[subprocess.Popen[byte
     try:
         yield process
     finally:
-        if process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+        ended(process)
+
+
+def ended(process: subprocess.Popen[Any]) -> None:
+    """Ends a process, and whatever it started."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def ray_node(*options: str) -> tuple[str, ...]:
@@ -86,7 +95,7 @@ class Cluster:
 
 @pytest.fixture(scope="module")
 def cluster():
-    """What all tests of this file share; the last of them ends the service."""
+    """What all tests of this file share."""
     folder = Path(f"/tmp/gs-{free_port()}")  # short, because the names of sockets may not be long
     with ExitStack() as stack:
         yield Cluster(folder, stack)
@@ -121,11 +130,35 @@ def test_a_machine_without_the_token_is_refused(cluster):
         assert stranger.wait(60) != 0
 
 
-def test_a_service_ends_with_its_ray_node(cluster):
-    """It cannot use the cluster any more; whoever runs it starts it again."""
+def test_a_service_outlives_its_ray_node_and_joins_again(cluster):
+    """What is asked meanwhile is done in the front end."""
+    end = time.monotonic() + 120
+    while health_of_cluster(cluster.address) != Health.SERVING:
+        assert time.monotonic() < end, "the service did not join"
+        time.sleep(0.1)
     (node,) = [p for p in children(cluster.service.pid) if "ray.scripts.scripts" in p.cmdline()]
+    told = [Health.SERVING]
     node.terminate()
-    assert cluster.service.wait(30) == 1
+    with Client(cluster.address, timeout=60) as client:
+        f = client.function(lambda w: np.sum(w * w), np.zeros(3))
+        f.placement = "cluster"
+        end = time.monotonic() + 120
+        while len(told) < 3 and time.monotonic() < end:
+            now = health_of_cluster(cluster.address)
+            told += [now] if now != told[-1] else []
+            if now == Health.NOT_SERVING:
+                assert f(np.ones(3)) == 3.0
+            time.sleep(0.05)
+    assert told == [Health.SERVING, Health.NOT_SERVING, Health.SERVING]
+    (another,) = [p for p in children(cluster.service.pid) if "ray.scripts.scripts" in p.cmdline()]
+    assert another.pid != node.pid
+    assert cluster.service.poll() is None
+
+
+def health_of_cluster(address):
+    with grpc.insecure_channel(address) as channel:
+        request = health_pb2.HealthCheckRequest(service="cluster")
+        return health_pb2_grpc.HealthStub(channel).Check(request, timeout=30).status
 
 
 def children(pid):

@@ -79,9 +79,6 @@ class Server:
         self._running = ExitStack()
         """Ends the parts, the last begun first."""
         self._lock = threading.Lock()
-        self.failure = ""
-        """Why the service cannot go on; empty while it can."""
-        self._failed = threading.Event()
         self._stopped = threading.Event()
         self._stopped.set()
 
@@ -116,10 +113,6 @@ class Server:
     def wait(self, seconds: float | None = None) -> bool:
         """Waits until the service has stopped or `seconds` have passed; answers whether it has stopped."""
         return self._stopped.wait(seconds)
-
-    def wait_failed(self) -> None:
-        """Returns when the service cannot go on: see `failure`."""
-        self._failed.wait()
 
     def stop(self, grace: float | None = None) -> bool:
         """Lets calls in flight end within `grace` seconds, then ends everything; answers whether all of them ended.
@@ -200,20 +193,17 @@ class Server:
         return HealingPool(self._ray_pool, front_end, settings.front_end_bytes, patient=settings.ray_join is not None)
 
     def _ray_pool(self, running: ExitStack) -> RayPool:
+        from gradserve.pools.ray import cluster
         from gradserve.pools.ray.pool import RayPool
 
         settings = self.settings
         if settings.ray_join:
             require_head(settings.ray_join)
-            running.callback(JoinedNode(settings.ray_join, settings.ray_metrics_port, self._fail).close)
+            running.callback(JoinedNode(settings.ray_join, settings.ray_metrics_port, cluster.lose).close)
         address = settings.ray_join or settings.ray_address
         pool = RayPool(address, settings.workers, max_workers=settings.max_workers, sharers=settings.processes)
         running.callback(pool.close)
         return pool
-
-    def _fail(self, reason: str) -> None:
-        self.failure = reason
-        self._failed.set()
 
     def _handlers(self, context: Context, content: Content) -> dict[str, Handler]:
         """What handles each method: questions all alike, and what is kept for them in its own way."""
@@ -270,7 +260,6 @@ def serve(settings: Settings | None = None) -> None:
 
     Raises:
         OSError, Unavailable: it could not start; see `Server.start`.
-        Unavailable: it stopped because it could not go on.
     """
     server = started(settings or Settings())
     where = f"port {server.port}" if server.port else server.settings.address

@@ -11,12 +11,11 @@ from gradserve.service.settings import Settings
 
 
 def share_ray(
-    settings: Settings, running: ExitStack, failed: Callable[[str], None], lost: Callable[[str], None]
+    settings: Settings, running: ExitStack, lost: Callable[[str], None]
 ) -> tuple[Settings, Mapping[str, str]]:
     """The settings of each process and the variables of its environment, by which it finds the cluster.
 
-    What is started for that ends with `running`; if it ends before, `failed` is called with the reason, or `lost` if it
-    was a cluster of our own, which can be started again.
+    What is started for that ends with `running`; if it ends before, `lost` is called with the reason.
 
     Raises:
         Unavailable: there is no cluster.
@@ -26,7 +25,7 @@ def share_ray(
     if settings.ray_join is not None:
         from gradserve.pools.ray.joined_node import JoinedNode
 
-        node = JoinedNode(settings.ray_join, settings.ray_metrics_port, failed)
+        node = JoinedNode(settings.ray_join, settings.ray_metrics_port, lost)
         running.callback(node.close)
         return replace(settings, ray_join=None, ray_address=settings.ray_join), {}
     from gradserve.pools.ray import cluster

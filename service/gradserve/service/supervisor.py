@@ -47,7 +47,6 @@ def supervise(settings: Settings) -> None:
 
     Raises:
         OSError, Unavailable: a process could not start; see `Server.start`.
-        Unavailable: it stopped because it could not go on.
     """
     with ExitStack() as running:
         require_room(settings)
@@ -70,9 +69,7 @@ class Supervisor(Collector):
             OSError: the port is taken, or a process could not start.
             Unavailable: there is no Ray cluster.
         """
-        self.failure = ""
-        """Why the service cannot go on; empty while it can."""
-        self._failed, self._stopping = threading.Event(), threading.Event()
+        self._stopping = threading.Event()
         self._has_ray = threading.Event()
         self._has_ray.set()
         self._lock = threading.Lock()
@@ -90,7 +87,7 @@ class Supervisor(Collector):
         store = place.named(settings, running)
         self._here = replace(settings, metrics_port=None, store=store).on_port(port.number)
         self._ray = running.enter_context(ExitStack())
-        self.settings, self._environment = share_ray(self._here, self._ray, self._fail, self._heal)
+        self.settings, self._environment = share_ray(self._here, self._ray, self._heal)
         running.callback(self._end)
         for child in [self._start(number) for number in range(settings.processes)]:
             child.await_started()
@@ -114,10 +111,6 @@ class Supervisor(Collector):
             with ThreadPoolExecutor(max(1, len(children))) as asking:
                 found = list(asking.map(lambda child: child.snapshot(_SNAPSHOT_SECONDS), children))
             return together([list(self._own.collect()), self._before, *found])
-
-    def wait_failed(self) -> None:
-        """Returns when the service cannot go on: see `failure`."""
-        self._failed.wait()
 
     def cut_off(self) -> None:
         """Tells every process to stop; once they have been told, to cut off the calls that they wait for."""
@@ -145,21 +138,17 @@ class Supervisor(Collector):
         for watcher in self._watchers:
             watcher.join()
 
-    def _fail(self, reason: str) -> None:
-        self.failure = reason
-        self._failed.set()
-
     def _heal(self, reason: str) -> None:
-        """Starts our Ray cluster again, and then the processes: those of before know none but the lost one."""
-        _logger.error("the Ray cluster is lost: %s; it is started again", reason)
+        """Starts our Ray cluster or node again, and then the processes: those of before know none but the lost one."""
+        _logger.error("the Ray cluster is lost: %s; it is started again, or joined", reason)
         self._has_ray.clear()
         self._ray.close()
         pause = _FIRST_PAUSE
         while not self._stopping.is_set():
             try:
-                self.settings, self._environment = share_ray(self._here, self._ray, self._fail, self._heal)
+                self.settings, self._environment = share_ray(self._here, self._ray, self._heal)
                 break
-            except GradserveError as error:
+            except (GradserveError, OSError) as error:
                 _logger.warning("%s; trying again", error)
                 self._stopping.wait(pause)
                 pause = min(_LONGEST_PAUSE, 2 * pause)

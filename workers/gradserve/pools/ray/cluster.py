@@ -58,7 +58,7 @@ def disconnect() -> None:
 
 
 def on_lost(listener: Callable[[str], None]) -> None:
-    """Calls `listener` with the reason whenever a cluster that was started here is lost, from a thread of its own."""
+    """Calls `listener` with the reason whenever the cluster is lost, from a thread of its own."""
     _listeners.append(listener)
 
 
@@ -78,7 +78,8 @@ def require() -> None:
         raise Unavailable("the Ray cluster of this service is lost and started again")
 
 
-def _lose(reason: str) -> None:
+def lose(reason: str) -> None:
+    """Takes down that the cluster is lost, or the node by which this process is in it, and tells who listens."""
     _lost.set()
     for listener in tuple(_listeners):
         listener(reason)
@@ -102,8 +103,8 @@ def _open(address: str | None, cpus: int, object_store_bytes: int | None) -> Non
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # the coming default; silences a warning
     if address is None:
-        _head = started(cpus, object_store_bytes, lost=_lose)
-        _lost.clear()
+        _head = started(cpus, object_store_bytes, lost=lose)
+    _lost.clear()
     try:
         with _KeptSignals():
             if _head is None:

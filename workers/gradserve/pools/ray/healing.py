@@ -162,15 +162,21 @@ class HealingPool:
             pool = self._start(running)
             self._running, self._pool = running.pop_all(), pool
         self._changed(True)
+        if self._is_lost():  # who told it while there was no pool was not heard
+            threading.Thread(
+                target=self._lose, args=("it ended as it began",), name="gradserve-heal", daemon=True
+            ).start()
 
     def _lose(self, reason: str) -> None:
         if self._pool is None or self._closed.is_set():
             return
-        log.error("the Ray cluster is lost: %s; work is done in the front end until it is started again", reason)
-        self._changed(False)
         with self._lock:
             pool, self._pool = self._pool, None
-            self._lost_before += pool.lost if pool else 0
+            if pool is None:  # it has been told already
+                return
+            self._lost_before += pool.lost
+            log.error("the Ray cluster is lost: %s; work is done in the front end until there is one again", reason)
+            self._changed(False)
             self._running.close()
         self._heal()
 
