@@ -13,6 +13,12 @@ from gradserve.runtime.control import Control
 from tests.pools.works import bits, products, squares
 
 
+def opened(*arguments, **options):
+    pool = HealingPool(*arguments, **options)
+    pool.open()
+    return pool
+
+
 @pytest.fixture
 def beside():
     pool = LocalPool(threads=1)
@@ -66,7 +72,7 @@ def until(holds):
 def test_what_a_lost_cluster_has_not_answered_runs_beside_it_with_the_same_bits(beside, answered):
     starts = Starts()
     states: list[bool] = []
-    pool = HealingPool(starts, beside, 1 << 30)
+    pool = opened(starts, beside, 1 << 30)
     pool.tell(states.append)
     work, _, _ = products(chunks=7)
     expected = bits(beside.run(work, Control()))
@@ -81,18 +87,35 @@ def test_what_a_lost_cluster_has_not_answered_runs_beside_it_with_the_same_bits(
 
 def test_who_is_patient_serves_without_a_cluster_and_keeps_trying(beside):
     starts = Starts(failures=2)
-    pool = HealingPool(starts, beside, 1 << 30, patient=True)
+    pool = opened(starts, beside, 1 << 30, patient=True)
     assert pool.size == 0
     assert len(list(pool.run(squares(chunks=3), Control.after(60)))) == 3
     assert until(lambda: pool.size == 2)
     pool.close()
+    pool = HealingPool(Starts(failures=1), beside, 1 << 30)
     with pytest.raises(Unavailable, match="nobody is there"):
-        HealingPool(Starts(failures=1), beside, 1 << 30)
+        pool.open()
+    pool.close()
+
+
+def test_what_comes_before_the_cluster_is_there_is_done_beside_it(beside):
+    starts = Starts()
+    starts.gate.clear()
+    states: list[bool] = []
+    pool = HealingPool(starts, beside, 1 << 30)
+    pool.tell(states.append)
+    opening = threading.Thread(target=pool.open)
+    opening.start()
+    assert len(list(pool.run(squares(chunks=3), Control.after(60)))) == 3
+    starts.gate.set()
+    opening.join(20)
+    assert states == [False, True]
+    pool.close()
 
 
 def test_work_too_large_to_be_done_beside_waits_for_the_cluster(beside):
     starts = Starts(failures=1)
-    pool = HealingPool(starts, beside, 16, patient=True)
+    pool = opened(starts, beside, 16, patient=True)
     starts.gate.clear()
     with pytest.raises(DeadlineExceeded):
         list(pool.run(squares(chunks=2), Control.after(0.2)))
@@ -104,7 +127,7 @@ def test_work_too_large_to_be_done_beside_waits_for_the_cluster(beside):
 
 def test_an_error_that_is_no_loss_stays_one(beside):
     starts = Starts()
-    pool = HealingPool(starts, beside, 1 << 30)
+    pool = opened(starts, beside, 1 << 30)
     starts.made[0].close()
     with pytest.raises(Unavailable, match="closed"):
         list(pool.run(squares(chunks=2), Control.after(60)))
@@ -120,6 +143,6 @@ def test_a_cluster_that_is_lost_as_it_begins_is_started_again(beside):
             local_cluster.lose("its node has ended")
         return made
 
-    pool = HealingPool(start, beside, 1 << 30)
+    pool = opened(start, beside, 1 << 30)
     assert until(lambda: len(starts.made) == 2 and pool.size == 2)
     pool.close()

@@ -84,9 +84,17 @@ class Cluster:
         joining = ("--ray-join", self.head, "--workers", "1", "--max-workers", "2", "--grace", "1")
         self.service = stack.enter_context(running(*serve, *joining, **TOKEN))
         end = time.monotonic() + 60
-        while ping(self.address, 1.0):
+        while ping(self.address, 5.0):
             assert time.monotonic() < end, "the service did not start"
             time.sleep(0.5)
+        self.await_joined()
+
+    def await_joined(self) -> None:
+        """Returns when the service says that it has its cluster."""
+        end = time.monotonic() + 120
+        while health_of_cluster(self.address) != Health.SERVING:
+            assert time.monotonic() < end, "the service did not join"
+            time.sleep(0.1)
 
     def machine(self) -> tuple[str, ...]:
         """The command of one more machine, with a processor."""
@@ -132,12 +140,8 @@ def test_a_machine_without_the_token_is_refused(cluster):
 
 def test_a_service_outlives_its_ray_node_and_joins_again(cluster):
     """What is asked meanwhile is done in the front end."""
-    end = time.monotonic() + 120
-    while health_of_cluster(cluster.address) != Health.SERVING:
-        assert time.monotonic() < end, "the service did not join"
-        time.sleep(0.1)
     (node,) = [p for p in children(cluster.service.pid) if "ray.scripts.scripts" in p.cmdline()]
-    told = [Health.SERVING]
+    told = [health_of_cluster(cluster.address)]
     node.terminate()
     with Client(cluster.address, timeout=60) as client:
         f = client.function(lambda w: np.sum(w * w), np.zeros(3))

@@ -83,7 +83,7 @@ class Server:
         self._stopped.set()
 
     def start(self) -> Self:
-        """Starts the pools, then takes calls.
+        """Takes calls, and starts the Ray cluster meanwhile; returns when both are there.
 
         Raises:
             OSError: a port is taken, or a certificate cannot be read.
@@ -91,9 +91,15 @@ class Server:
             Unavailable: the Ray cluster has no worker to offer.
         """
         with ExitStack() as running:
-            self._start(running)
+            cluster = self._start(running)
             self._running = running.pop_all()
         self._stopped.clear()
+        if cluster is not None:
+            try:
+                cluster.open()
+            except BaseException:
+                self.stop()
+                raise
         return self
 
     def warm(self) -> None:
@@ -132,7 +138,8 @@ class Server:
             self._stopped.set()
             return idle
 
-    def _start(self, running: ExitStack) -> None:
+    def _start(self, running: ExitStack) -> HealingPool | None:
+        """Begins to take calls; answers the pool of the cluster, which is to be opened."""
         settings = self.settings
         # First what may be wrong, and then what takes long.
         require_room(settings)
@@ -173,6 +180,7 @@ class Server:
         self._standard.serving()
         if cluster is not None:
             cluster.tell(self._standard.cluster)
+        return cluster
 
     def _keep(self, running: ExitStack) -> None:
         """Keeps graphs and blobs beyond memory, where the settings say."""

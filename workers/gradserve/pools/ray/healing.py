@@ -46,12 +46,9 @@ class HealingPool:
         """`start` makes the cluster's pool, and puts on the stack what ends it. `beside` takes its place.
 
         Work whose chunks need more than `beside_bytes` waits for the cluster. A `patient` pool goes on trying if there
-        is none at first.
-
-        Raises:
-            Unavailable: there is no cluster.
+        is none at first. Until `open` there is none.
         """
-        self._start, self._beside, self._beside_bytes = start, beside, beside_bytes
+        self._start, self._beside, self._beside_bytes, self._patient = start, beside, beside_bytes, patient
         self._changed: Callable[[bool], None] = lambda _: None
         self._lock = threading.Lock()
         self._pool: RayPool | None = None
@@ -59,11 +56,18 @@ class HealingPool:
         self._closed = threading.Event()
         self._lost_before = 0
         local_cluster.on_lost(self._lose)
+
+    def open(self) -> None:
+        """Starts the cluster; returns when it is there. Work may come before, and is done beside it.
+
+        Raises:
+            Unavailable: there is none, and the pool is not patient.
+            OSError: there is no room for it.
+        """
         try:
             self._open()
         except Unavailable as error:
-            if not patient:
-                self.close()
+            if not self._patient:
                 raise
             log.warning("%s; work is done in the front end, and the cluster is tried again", error)
             threading.Thread(target=self._heal, name="gradserve-heal", daemon=True).start()

@@ -14,8 +14,10 @@ import urllib.request
 from pathlib import Path
 
 import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 STARTUP_SECONDS = 90.0
+_PAUSE_SECONDS = 0.05
 _SHOWN = re.compile(
     r"gradserve_(calls_total|chunks_total|worker_retries_total|plan_cache_\w+_total|probes_total|verifications_total"
     r"|received_bytes_total|sent_bytes_total|workers|in_flight)\b"
@@ -26,7 +28,7 @@ class DemoService:
     """A running service with Ray workers on free ports of this machine."""
 
     def __init__(self, workers: int, processes: int = 1) -> None:
-        """Returns when the service answers.
+        """Returns when the service answers and has its workers.
 
         Raises:
             OSError: it ended, or does not answer in time; with the end of its log.
@@ -45,12 +47,16 @@ class DemoService:
 
     def _wait(self, deadline: float) -> None:
         with grpc.insecure_channel(self.address) as channel:
+            health = health_pb2_grpc.HealthStub(channel)
             while time.monotonic() < deadline and self._process.poll() is None:
                 try:
-                    grpc.channel_ready_future(channel).result(timeout=0.5)
-                except grpc.FutureTimeoutError:
-                    continue
-                return
+                    found = health.Check(health_pb2.HealthCheckRequest(service="cluster"), timeout=5.0)
+                except grpc.RpcError:  # it does not listen yet
+                    pass
+                else:
+                    if found.status == health_pb2.HealthCheckResponse.SERVING:
+                        return
+                time.sleep(_PAUSE_SECONDS)
         self._drained()
         raise OSError(f"the service did not start; its log ends with:\n{self._log.read_text()[-2000:]}")
 
