@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ray.cluster_utils import Cluster
-
 from gradserve.pools.ray import cluster as local_cluster
+from gradserve.pools.ray.bare_node import BareNode
 
 STORE_BYTES = 80 << 20
 
@@ -15,26 +14,33 @@ STORE_BYTES = 80 << 20
 @contextmanager
 def nodes(*cpus: int) -> Iterator[str]:
     """The address of a cluster of nodes with so many CPUs each, on the first of which this process is."""
-    cluster = _started(cpus)
+    started = _started(cpus)
     try:
-        local_cluster.connect(cluster.address, cpus=1)
+        local_cluster.connect(started[0].gcs_address, cpus=1)
         try:
-            yield cluster.address
+            yield started[0].gcs_address
         finally:
             local_cluster.disconnect()
     finally:
-        cluster.shutdown()
+        _end(started)
 
 
-def _started(cpus: tuple[int, ...], attempts: int = 3) -> Cluster:
+def _started(cpus: tuple[int, ...], attempts: int = 3) -> list[BareNode]:
     """A busy machine may not start a node in Ray's time, which cannot be changed; then again."""
-    cluster = Cluster()
+    found: list[BareNode] = []
+    ports = {"min_worker_port": 0, "max_worker_port": 0}
     try:
         for count in cpus:
-            cluster.add_node(num_cpus=count, object_store_memory=STORE_BYTES, include_dashboard=False)
+            head = {"gcs_address": found[0].gcs_address} if found else {}
+            found.append(BareNode(head=not found, num_cpus=count, object_store_memory=STORE_BYTES, **ports, **head))
     except Exception:
-        cluster.shutdown()
+        _end(found)
         if attempts == 1:
             raise
         return _started(cpus, attempts - 1)
-    return cluster
+    return found
+
+
+def _end(found: list[BareNode]) -> None:
+    for node in reversed(found):
+        node.kill_all_processes(check_alive=False, allow_graceful=True)

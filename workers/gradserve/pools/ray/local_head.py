@@ -23,13 +23,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
-from ray._private import services, utils
-from ray._private.node import Node
-from ray._private.parameter import RayParams
+from ray._private import services
 
 from gradserve.ir.errors import Unavailable
+from gradserve.pools.ray.bare_node import BareNode
 from gradserve.runtime.folders import require_kept, require_own
 from gradserve.runtime.still import stands_still
 
@@ -181,13 +179,6 @@ def _temporary() -> Path:
     )
 
 
-class _PrivateNode(Node):
-    """Ray's processes of one machine without those that are for others to look in."""
-
-    def start_api_server(self, **_: Any) -> None:
-        """Nothing: there is no dashboard."""
-
-
 def main() -> None:
     """Starts a cluster, says where it is, and ends it when the standard input does, and so when our parent does."""
     parser = argparse.ArgumentParser(prog=f"python -m {__name__}", description=main.__doc__)
@@ -195,19 +186,14 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--object-store-bytes", type=int)
     options = parser.parse_args()
-    # Ray takes its agent for one without HTTP, and so without jobs to submit, where it thinks that it cannot have one.
-    utils.get_dashboard_dependency_error = lambda: ImportError("there is no dashboard")
-    parameters = RayParams(
-        node_ip_address=_LOOPBACK,
-        num_cpus=options.cpus,
-        object_store_memory=options.object_store_bytes,
-        temp_dir=str(options.folder / "ray"),
-        include_dashboard=False,
-        include_log_monitor="",  # nobody reads logs from elsewhere
-        no_monitor=True,
-    )
     try:
-        node = _PrivateNode(parameters, head=True, shutdown_at_exit=False, spawn_reaper=True)
+        node = BareNode(
+            head=True,
+            node_ip_address=_LOOPBACK,
+            num_cpus=options.cpus,
+            object_store_memory=options.object_store_bytes,
+            temp_dir=str(options.folder / "ray"),
+        )
         # Who connects waits for this with the interpreter's lock in hand.
         services.wait_for_node(node.gcs_address, node.plasma_store_socket_name, _REGISTER_SECONDS)
         parts = {kind: infos[0].process for kind, infos in node.all_processes.items() if kind in _PARTS}

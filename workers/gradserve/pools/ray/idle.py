@@ -1,0 +1,10 @@
+"""Stands in for Ray's agents, run by its path: does nothing, and ends with the Ray node that started it."""
+
+import os
+import time
+
+_PAUSE_SECONDS = 1.0
+
+parent = os.getppid()
+while os.getppid() == parent:
+    time.sleep(_PAUSE_SECONDS)
