@@ -8,6 +8,7 @@ import pytest
 from gradserve.ir.errors import DeadlineExceeded, Unavailable
 from gradserve.pools.local.pool import LocalPool
 from gradserve.pools.ray import cluster as local_cluster
+from gradserve.pools.ray import healing
 from gradserve.pools.ray.healing import HealingPool
 from gradserve.runtime.control import Control
 from tests.pools.works import bits, products, squares
@@ -111,6 +112,22 @@ def test_what_comes_before_the_cluster_is_there_is_done_beside_it(beside):
     opening.join(20)
     assert states == [False, True]
     pool.close()
+
+
+def test_a_pool_that_ends_does_not_wait_for_a_cluster_that_is_slow_to_start(beside, monkeypatch):
+    monkeypatch.setattr(healing, "_END_SECONDS", 0.05)
+    starts = Starts()
+    starts.gate.clear()
+    pool = HealingPool(starts, beside, 1 << 30)
+    opening = threading.Thread(target=pool.open)
+    opening.start()
+    pool.close()
+    assert opening.is_alive()
+    starts.gate.set()
+    opening.join(20)
+    assert pool.size == 0
+    with pytest.raises(Unavailable, match="closed"):
+        list(starts.made[0].run(squares(chunks=2), Control.after(60)))
 
 
 def test_work_too_large_to_be_done_beside_waits_for_the_cluster(beside):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -30,7 +31,6 @@ pytestmark = pytest.mark.ray
 
 Health = health_pb2.HealthCheckResponse
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4, "RAY_USAGE_STATS_ENABLED": "0"}
-SMALL = ("--object-store-memory=100000000", "--disable-usage-stats", "--block")
 
 
 def free_port() -> int:
@@ -42,7 +42,9 @@ def free_port() -> int:
 @contextmanager
 def running(*command: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
     """A process, and whatever it started, until left."""
-    process = subprocess.Popen([sys.executable, *command], env={**os.environ, **environment}, start_new_session=True)
+    process = subprocess.Popen(
+        [sys.executable, *command], env={**os.environ, **environment}, stdin=subprocess.PIPE, start_new_session=True
+    )
     try:
         yield process
     finally:
@@ -60,8 +62,8 @@ def ended(process: subprocess.Popen[Any]) -> None:
             process.wait()
 
 
-def ray_node(*options: str) -> tuple[str, ...]:
-    return ("-m", "ray.scripts.scripts", "start", *options, *SMALL)
+def ray_node(**options: object) -> tuple[str, ...]:
+    return ("-m", "tests.system.bare", json.dumps(options))
 
 
 class Cluster:
@@ -69,8 +71,8 @@ class Cluster:
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.head, self.address = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
-        options = ("--head", f"--port={self.head.split(':')[1]}", "--num-cpus=0", f"--temp-dir={folder}")
-        stack.enter_context(running(*ray_node(*options, "--include-dashboard=false"), **TOKEN))
+        port = int(self.head.split(":")[1])
+        stack.enter_context(running(*ray_node(gcs_server_port=port, num_cpus=0, temp_dir=str(folder)), **TOKEN))
         serve = (
             "-m",
             "gradserve.service",
@@ -98,7 +100,7 @@ class Cluster:
 
     def machine(self) -> tuple[str, ...]:
         """The command of one more machine, with a processor."""
-        return ray_node(f"--address={self.head}", "--num-cpus=1", f"--memory={2 << 30}")
+        return ray_node(gcs_address=self.head, num_cpus=1, memory=2 << 30)
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,8 @@ WAIT_SECONDS = 60.0
 _PAUSES = (0.1, 1.0, 2.0, 5.0)
 """Seconds before a cluster is started again that could not be; from then on the last of them."""
 _TICK_SECONDS = 0.1
+_END_SECONDS = 5.0
+"""How long the end of a pool waits for a cluster that is being started."""
 
 log = logging.getLogger("gradserve.pools")
 
@@ -130,9 +132,13 @@ class HealingPool:
             return
         self._closed.set()
         local_cluster.forget(self._lose)
-        with self._lock:
-            self._pool = None
-            self._running.close()
+        # Who starts one now ends it when it is there: that may be long, and it ends with this process as well.
+        if self._lock.acquire(timeout=_END_SECONDS):
+            try:
+                self._pool = None
+                self._running.close()
+            finally:
+                self._lock.release()
 
     def _is_lost(self) -> bool:
         try:
@@ -164,6 +170,8 @@ class HealingPool:
             if self._closed.is_set():
                 return
             pool = self._start(running)
+            if self._closed.is_set():
+                return
             self._running, self._pool = running.pop_all(), pool
         self._changed(True)
         if self._is_lost():  # who told it while there was no pool was not heard
