@@ -1,6 +1,7 @@
 """A minute's load in small: nothing is wrong, nothing lost; and what a soak would tell if something were."""
 
-import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -61,27 +62,26 @@ def test_an_answer_that_differs_and_a_call_that_fails_are_told():
     assert "Unavailable" in came_of(lost, b"1").lost[0]
 
 
+LEAKS = "import os, sys; any(os.open(os.devnull, os.O_RDONLY) < 0 for _ in sys.stdin)"
+"""A process that keeps one more file open for each line that it reads."""
+
+
 def test_a_descriptor_leaked_at_every_look_is_growth(monkeypatch):
     monkeypatch.setattr(growth, "PAUSE_SECONDS", 0.01)
-    leaked = []
-
-    def leak():
-        leaked.append(os.open(os.devnull, os.O_RDONLY))
-        return []
-
-    still, grown = growing(lambda: []), growing(leak)
-    for each in leaked:
-        os.close(each)
+    with subprocess.Popen([sys.executable, "-c", LEAKS], stdin=subprocess.PIPE, bufsize=0) as process:
+        still = growing(process, b"")
+        grown = growing(process, b"\n")
+        process.kill()
     assert "descriptors" not in still
     assert "descriptors" in grown
 
 
-def growing(workers):
+def growing(process, line):
     looks = []
 
     def looked():
-        looks.append(time.monotonic())
-        return [psutil.Process(), *workers()]
+        looks.append(process.stdin.write(line))
+        return [psutil.Process(process.pid)]
 
     with Watch({"looked at": looked}) as watched:
         until = time.monotonic() + 30
