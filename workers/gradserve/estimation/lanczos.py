@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from gradserve.estimation import held
 from gradserve.estimation.recurrence import Product, Space
 from gradserve.estimation.scaling import Multiple
 from gradserve.ir.types import Array
@@ -39,8 +40,8 @@ class Lanczos:
 
     @property
     def nbytes(self) -> int:
-        """The vectors of all steps, and four at work."""
-        return 8 * self.space.size * (self.steps + 4)
+        """The vectors of all steps, if they are held in memory, and four at work."""
+        return held.memory(self.steps, self.space.size) + 8 * self.space.size * 4
 
     def __call__(self, product: Product, state: Mapping[str, Array]) -> dict[str, Array]:
         """Diagonal and off-diagonal, of the same length.
@@ -58,7 +59,7 @@ class Lanczos:
         return basis, multiple.back(diagonal), multiple.back(off)
 
     def _of_multiple(self, product: Product, vector: Array) -> tuple[Array, Array, Array]:
-        basis = np.empty((self.steps, self.space.size))
+        basis = held.rows(self.steps, self.space.size)
         diagonal, off, beta = np.empty(self.steps), np.zeros(self.steps), float(np.linalg.norm(vector))
         for k in range(self.steps):
             np.divide(vector, beta, out=basis[k])

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from gradserve.estimation import held
 from gradserve.estimation.lanczos import Lanczos, LanczosSolve
 from gradserve.estimation.recurrence import state
 from gradserve.estimation.spectrum import SpectrumSoFar
@@ -140,6 +141,7 @@ def _schedule(context: Context, question: EstimateSpectrum, check: Check, points
     refuse(_violations(question))
     probes = question.probes or DEFAULT_PROBES
     context.limits.check_count("probes", probes)
+    held.require_room(_steps(question), space_of(question).size)
     schedule_of(context, question, None, check=check)  # refuses what there is no matrix of
     return schedule_of(context, question, _recurrence(question), points * probes, check)
 
