@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional
 
 FOLDER = Path(__file__).parent / "networks"
-OPSET = 18
+OPSET = 20
 
 
 class Encoder(nn.Module):  # type: ignore[misc]  # where there is no PyTorch
@@ -35,6 +36,64 @@ class Encoder(nn.Module):  # type: ignore[misc]  # where there is no PyTorch
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         return self.head(self.encoder(self.embedding(tokens) + self.position).mean(dim=1))
+
+
+class Recurrent(nn.Module):  # type: ignore[misc]  # where there is no PyTorch
+    """Two layers of LSTM in both directions over tokens, gated units over these, and a classifier of the last state."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(9, 4)
+        self.lstm = nn.LSTM(4, 5, 2, batch_first=True, bidirectional=True)
+        self.gru = nn.GRU(10, 4, batch_first=True)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self.head(self.gru(self.lstm(self.embedding(tokens))[0])[0][:, -1])
+
+
+class Masked(nn.Module):  # type: ignore[misc]  # where there is no PyTorch
+    """Attention to what came before and is not padding, and a classifier of the mean over what is not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(9, 8, padding_idx=0)
+        self.norm = nn.LayerNorm(8)
+        self.attended = nn.Linear(8, 24)
+        self.feed = nn.Sequential(nn.Linear(8, 12), nn.GELU(), nn.Linear(12, 8))
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        h, there = self.embedding(tokens), tokens != 0
+        q, k, v = self.attended(self.norm(h)).view(-1, 6, 3, 2, 4).permute(2, 0, 3, 1, 4).unbind(0)
+        mask = there[:, None, None, :] & torch.ones(6, 6, dtype=torch.bool).tril()
+        h = h + functional.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).flatten(2)
+        h, weights = h + self.feed(self.norm(h)), there.to(h.dtype)[..., None]
+        return self.head((h * weights).sum(1) / weights.sum(1))
+
+
+class Warped(nn.Module):  # type: ignore[misc]  # where there is no PyTorch
+    """Images brought into place by a map that is computed from them, made larger and smaller."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(2, 3, 3, stride=2, padding=1)
+        self.place = nn.Linear(3, 6)
+        self.place.weight.data *= 0.3
+        self.place.bias.data = torch.tensor([0.9, 0.1, 0.02, -0.1, 0.8, 0.05])
+        self.wide = nn.Conv2d(2, 8, 3, padding=1, groups=2)
+        self.up = nn.ConvTranspose2d(2, 4, 3, 2, 1, 1)
+        self.norm = nn.InstanceNorm2d(4, affine=True)
+        self.last = nn.Conv2d(6, 3, 3, padding=2, dilation=2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        theta = self.place(functional.relu(self.first(x)).mean((2, 3))).view(-1, 2, 3)
+        grid = functional.affine_grid(theta, list(x.shape), align_corners=False)
+        x = functional.grid_sample(x, grid, padding_mode="border", align_corners=False)
+        y = functional.pixel_shuffle(self.wide(x), 2)
+        y = functional.interpolate(y, scale_factor=0.5, mode="bilinear", align_corners=False)
+        y = functional.avg_pool2d(functional.hardswish(self.norm(self.up(y))), 2)
+        return self.last(torch.cat([y, functional.interpolate(x, size=(8, 8), mode="nearest")], 1)).amax((2, 3))
 
 
 def networks() -> dict[str, tuple[nn.Module, torch.Tensor, int]]:
@@ -61,6 +120,9 @@ def networks() -> dict[str, tuple[nn.Module, torch.Tensor, int]]:
         "perceptron": (perceptron, torch.randn(10, 8), 3),
         "convolutional": (convolutional, torch.randn(4, 3, 12, 12), 5),
         "encoder": (Encoder(), tokens, 4),
+        "recurrent": (Recurrent(), torch.randint(0, 9, (3, 5)), 3),
+        "masked": (Masked(), torch.tensor([[1, 2, 3, 4, 5, 6], [7, 8, 1, 0, 0, 0], [3, 3, 2, 1, 0, 0]]), 3),
+        "warped": (Warped(), torch.randn(2, 2, 8, 8), 3),
     }
 
 

@@ -53,7 +53,7 @@ LINEAR = model(
 )
 
 
-@pytest.mark.parametrize("name", ["perceptron", "convolutional", "encoder"])
+@pytest.mark.parametrize("name", ["perceptron", "convolutional", "encoder", "recurrent", "masked", "warped"])
 def test_gradients_of_exported_networks_are_those_of_pytorch(client, name):
     made = from_onnx(NETWORKS / f"{name}.onnx", "cross_entropy", dtype="float64")
     with np.load(NETWORKS / f"{name}.npz") as file:

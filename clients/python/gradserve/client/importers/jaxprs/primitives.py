@@ -102,6 +102,16 @@ def _dot_general(g: Builder, params: Params, operands: Sequence[Operand], outs: 
     return products.dot_general(g, operands[0], operands[1], contract, batch, np.dtype(outs[0].dtype))
 
 
+def _ragged_dot(g: Builder, params: Params, operands: Sequence[Operand], outs: Sequence[Any]) -> Value:
+    numbers = params["ragged_dot_dimension_numbers"]
+    contract, batch = numbers.dot_dimension_numbers
+    groups = tuple(numbers.rhs_group_dimensions)
+    if len(groups) != 1 or params["group_offset"] is not None:
+        raise Unsupported("its parts are those of both operands, or some of them", "use products of the parts")
+    parts = (numbers.lhs_ragged_dimensions[0], groups[0])
+    return products.ragged_dot(g, *operands, contract, batch, parts, np.dtype(outs[0].dtype))
+
+
 def _convolved(g: Builder, params: Params, operands: Sequence[Operand], outs: Sequence[Any]) -> Value:
     numbers = params["dimension_numbers"]
     how = products.Convolution(
@@ -172,6 +182,15 @@ def _top_k(g: Builder, params: Params, operands: Sequence[Operand], outs: Sequen
     return [values, g.convert(places, elements.held(outs[1].dtype))]
 
 
+def _extremes(g: Builder, params: Params, operands: Sequence[Operand], outs: Sequence[Any]) -> list[Value]:
+    """The largest or smallest elements, which JAX finds exactly on processors."""
+    (x,), axis = operands, params["reduction_dimension"] % operands[0].rank
+    ordered = x if params["is_max_k"] else Operand(g.neg(x.value), x.dtype)
+    values, places = ordering.top_k(g, ordered, params["k"], axis)
+    found = values if params["is_max_k"] else g.neg(values)
+    return [found, g.convert(places, elements.held(outs[1].dtype))]
+
+
 def _counters(g: Builder, shape: Sequence[int]) -> list[Value]:
     """The number of each element in row-major order, as its higher and its lower 32 bits."""
     size = math.prod(shape)
@@ -224,9 +243,13 @@ ARRAYS: dict[str, Compute] = {
     **{f"reduce_window_{fold}": windowed(fold) for fold in ("sum", "max", "min")},
     "select_and_scatter_add": scattered_windows,
     "dot_general": _dot_general,
+    "ragged_dot_general": _ragged_dot,
+    "symmetric_product": lambda g, p, x, outs: products.symmetric_product(g, *x, p["alpha"], p["beta"]),
+    "cholesky_update": lambda g, p, x, outs: products.cholesky_update(g, *x),
     "conv_general_dilated": _convolved,
     "sort": lambda g, p, x, outs: ordering.sort(g, x, p["dimension"], p["num_keys"]),
     "top_k": _top_k,
+    "approx_top_k": _extremes,
     "fft": _fft,
     "cholesky": lambda g, p, x, outs: g.emit("cholesky", x[0].value),
     "triangular_solve": _triangular,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import PurePath
 from typing import Any
 
 import jax
 import numpy as np
+from jax.interpreters import ad
 
 from gradserve.client.importers.imported import at, refusal
 from gradserve.client.importers.jaxprs.operands import (
@@ -107,7 +109,7 @@ class Reader:
     def _results(self, g: Recorder, equation: Any, operands: Sequence[Known]) -> Sequence[Known]:
         """The results of an equation; what cannot be imported is an error only where something needs it."""
         name, origin = equation.primitive.name, self.origin_of(equation)
-        apply = RULES.get(name)
+        apply = Reader.of_others if computed_by(equation.primitive) else RULES.get(name)
         refused = next((operand for operand in operands if isinstance(operand, Refused)), None)
         if apply is None and refused is not None:
             return [refused] * len(equation.outvars)
@@ -118,6 +120,19 @@ class Reader:
                 return self._arrays(g, equation, operands)
         except Untraceable as error:
             return [Refused(error)] * len(equation.outvars)
+
+    def of_others(self, g: Recorder, equation: Any, operands: Sequence[Known]) -> list[Known]:
+        """The results of a primitive that is none of JAX's, by what it says that it computes, traced anew."""
+        name, compute = equation.primitive.name, computed_by(equation.primitive)
+        assert compute is not None
+        examples = [jax.ShapeDtypeStruct(x.aval.shape, x.aval.dtype) for x in equation.invars]
+        try:
+            body = jax.make_jaxpr(functools.partial(compute, **equation.params))(*examples)
+        except Exception as error:  # whatever others raise
+            raise Unsupported(f"JAX cannot trace what it computes ({type(error).__name__})", _REWRITE) from None
+        if equation.primitive in ad.primitive_jvps and _is_moved(examples):
+            self.notes.append(f"{name} is imported as what it computes: the derivative of its own is not used")
+        return self.called(g, equation, body, operands)
 
     def _arrays(self, g: Recorder, equation: Any, operands: Sequence[Known]) -> list[Known]:
         """The results of a primitive of arrays, seen to have the types that JAX says."""
@@ -153,6 +168,17 @@ class Reader:
 
 
 _REWRITE = "write it by other functions of jax.numpy"
+
+
+def computed_by(primitive: Any) -> Callable[..., Any] | None:
+    """What a primitive computes, if it is none of JAX's."""
+    function = getattr(primitive.impl, "func", primitive.impl)
+    module = str(getattr(function, "__module__", "")).partition(".")[0]
+    return None if module in ("jax", "jaxlib") else primitive.impl
+
+
+def _is_moved(examples: Sequence[Any]) -> bool:
+    return any(np.issubdtype(x.dtype, np.inexact) for x in examples)
 
 
 def is_of_jax(body: Any) -> bool:

@@ -8,7 +8,7 @@ _HOST = "compute it beforehand, and give it as an argument"
 WAYS_ROUND: dict[str, str] = {
     **dict.fromkeys(("eig", "schur"), _GENERAL),
     **dict.fromkeys(("geqrf", "geqp3", "householder_product", "ormqr"), _FACTORS),
-    **dict.fromkeys(("hessenberg", "tridiagonal", "cholesky_update", "symmetric_product"), _FACTORS),
+    **dict.fromkeys(("hessenberg", "tridiagonal"), _FACTORS),
     **dict.fromkeys(("pure_callback", "io_callback", "ffi_call"), _HOST),
     **dict.fromkeys(
         ("psum", "pmax", "pmin", "all_gather", "all_to_all", "ppermute", "axis_index", "shard_map"),
@@ -19,7 +19,5 @@ WAYS_ROUND: dict[str, str] = {
     ),
     "igamma_grad_a": "keep the first argument of gammainc fixed",
     "random_gamma": "draw the numbers beforehand, and give them as an argument",
-    "approx_top_k": "use jax.lax.top_k",
-    "ragged_dot_general": "use products of the parts",
 }
 """What to write instead of primitives that cannot be imported."""

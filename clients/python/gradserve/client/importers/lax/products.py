@@ -30,6 +30,34 @@ def dot_general(
     return g.ne(product, 0) if dtype.kind == "b" else finished(g, product, dtype)
 
 
+def ragged_dot(
+    g: Builder,
+    x: Operand,
+    y: Operand,
+    sizes: Operand,
+    contract: Sequence[Sequence[int]],
+    batch: Sequence[Sequence[int]],
+    parts: tuple[int, int],
+    dtype: Any,
+) -> Value:
+    """`dot_general` of each part of x along an axis with its own slice of y along one; `parts` are these axes.
+
+    Raises:
+        Unsupported: the axis of x is not one that is left.
+    """
+    axis, group = parts
+    if axis in (*contract[0], *batch[0]) or sizes.rank != 1:
+        raise Unsupported("its parts lie along an axis that is summed over, or differ", "use products of the parts")
+    ends = g.emit("cumsum", g.convert(sizes.value, ElementType.INT64), axis=0)
+    rows = g.reshape(numbers(g, x.shape[axis]), (x.shape[axis], 1))
+    below = g.lt(rows, ends)
+    own = g.logical_and(below, g.ge(rows, g.sub(ends, g.convert(sizes.value, ElementType.INT64))))
+    shape = tuple(x.shape[k] if k == axis else sizes.shape[0] if k == x.rank else 1 for k in range(x.rank + 1))
+    apart = g.select(g.reshape(own, shape), g.reshape(x.value, (*x.shape, 1)), 0)
+    summed = ((*contract[0], x.rank), (*contract[1], group))
+    return dot_general(g, Operand(apart, x.dtype), y, summed, batch, dtype)
+
+
 @dataclass(frozen=True)
 class Convolution:
     """How a convolution goes over its operands."""
@@ -131,6 +159,19 @@ def qr(g: Builder, a: Operand, full: bool) -> list[Value]:
     found = decompositions.qr(a.value, "complete" if full else "reduced")
     assert not isinstance(found, Value)
     return list(found)
+
+
+def cholesky_update(g: Builder, factor: Operand, w: Operand) -> Value:
+    """The R with R^T R = F^T F + w w^T, upper triangular as the factor F is."""
+    (n,) = w.shape
+    column = g.reshape(w.value, (n, 1))
+    gram = g.matmul(transposed(g, factor.value), factor.value)
+    return transposed(g, g.emit("cholesky", g.add(gram, g.mul(column, transposed(g, column)))))
+
+
+def symmetric_product(g: Builder, a: Operand, c: Operand, alpha: float, beta: float) -> Value:
+    """alpha A A^T + beta C."""
+    return g.add(g.mul(g.matmul(a.value, transposed(g, a.value)), alpha), g.mul(c.value, beta))
 
 
 def tridiagonal_solve(g: Builder, below: Operand, diagonal: Operand, above: Operand, b: Operand) -> Value:
