@@ -11,6 +11,7 @@ import numpy as np
 from jax import lax, nn
 
 from tests.clients.importers.jax_complex_models import COMPLEX_MODELS
+from tests.clients.importers.jax_network_models import NETWORK_MODELS
 
 jax.config.update("jax_enable_x64", True)
 RNG = np.random.default_rng(17)
@@ -330,6 +331,7 @@ Model = tuple[Callable[..., Any], tuple[Any, ...]]
 _LAYERS = [{"w": normal(4, 5), "b": normal(5)}, {"w": normal(5, 1), "b": normal(1)}]
 MODELS: Mapping[str, Model] = {
     **COMPLEX_MODELS,
+    **NETWORK_MODELS,
     "linear regression": (linear_regression, ({"w": normal(4), "b": np.array(0.1)},)),
     "ridge": (ridge, (normal(4), 0.3)),
     "logistic regression": (logistic_regression, (normal(4),)),

@@ -272,6 +272,19 @@ PROGRAMS: Mapping[str, Program] = {
         (X, Y),
     ),
     "top_k": (lambda x: lax.top_k(x, 2), (X,)),
+    "approx_top_k": (lambda x: (lax.approx_max_k(x, 2), lax.approx_min_k(x, 3, reduction_dimension=1)), (X,)),
+    "ragged_dot_general": (
+        lambda x, b: lax.ragged_dot(x, jnp.stack([b, 2 * b, b**2]), jnp.array([1, 0, 2])),
+        (X, B),
+    ),
+    "symmetric_product": (
+        lambda a, c: lax.linalg.symmetric_product(a, c + c.T, alpha=0.7, beta=0.3, symmetrize_output=True),
+        (A, A),
+    ),
+    "cholesky_update": (
+        lambda a, w: lax.linalg.cholesky_update(jnp.linalg.cholesky(_spd(a)).T, w),
+        (A, V[:4]),
+    ),
     "cholesky": (lambda a: jnp.linalg.cholesky(_spd(a)), (A,)),
     "triangular_solve": (
         lambda a, b: (
@@ -334,6 +347,8 @@ PROGRAMS: Mapping[str, Program] = {
 }
 
 STAND_INS: Mapping[str, Callable[..., Any]] = {
+    "symmetric_product": lambda a, c: 0.7 * a @ a.T + 0.3 * (c + c.T),
+    "cholesky_update": lambda a, w: jnp.linalg.cholesky(_spd(a) + jnp.outer(w, w)).T,
     "custom_vjp": lambda x: x * x * x,
     "zeta": lambda x: sum((x + k) ** -2.5 for k in range(30)) + _tail_of_zeta(x + 30),
     "scatter-mul": lambda x: x.at[0, 1].multiply(1.25 * x[0, 0] ** 2).at[2, 3].multiply(1.5 * x[0, 0]),

@@ -12,6 +12,7 @@ from tests.clients.importers.against_jax import TOLERANCE, is_moved, recorded, t
 from tests.clients.importers.jax_models import KEY, MODELS, mlp_with_dropout
 
 SENT = ["MLP with dropout", "transformer block", "LSTM", "Kalman filter", "quantum circuit", "beamformer"]
+SENT += ["selective states", "experts of few places", "weighted autoencoder", "diagonal states"]
 
 
 @pytest.fixture(scope="module")

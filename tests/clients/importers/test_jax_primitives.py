@@ -8,6 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from jax.extend.core import Primitive
+from jax.interpreters import ad
 
 from gradserve.client import Untraceable
 from gradserve.client.importers import from_jax
@@ -78,6 +80,30 @@ def test_a_planted_fault_is_seen(embedded, theirs, monkeypatch, name):
     monkeypatch.setitem(ARRAYS, name, lambda g, p, x, outs: compute(g, {**p, **changed}, x, outs))
     with pytest.raises((AssertionError, Untraceable)):
         test_a_primitive_is_imported(embedded, theirs, name)
+
+
+def test_primitives_of_others_are_what_they_compute(embedded):
+    """Whatever they are called: this one is called as one of JAX's is."""
+    cube = Primitive("sin")
+    cube.def_abstract_eval(lambda x, power: x)
+    cube.def_impl(lambda x, power: jax.numpy.sum(x) * x**power)
+    point, total = np.array([0.5, 2.0, -1.0]), 1.5
+    made = from_jax(lambda w: cube.bind(w, power=2).sum(), point)
+    assert made.notes == ()
+    np.testing.assert_allclose(embedded.load(made).grad(point), np.sum(point**2) + total * 2 * point, rtol=1e-14)
+    ad.primitive_jvps[cube] = lambda primals, tangents, power: (cube.bind(*primals, power=power), tangents[0])
+    (note,) = from_jax(lambda w: cube.bind(w, power=2).sum(), point).notes
+    assert note == "sin is imported as what it computes: the derivative of its own is not used"
+
+
+def test_a_primitive_of_others_that_jax_cannot_trace_is_refused():
+    opaque = Primitive("opaque")
+    opaque.def_abstract_eval(lambda x: x)
+    opaque.def_impl(np.sin)
+    with pytest.raises(
+        Untraceable, match=r"opaque of float64\[1\] cannot be imported: JAX cannot trace what it computes"
+    ):
+        from_jax(lambda w: opaque.bind(w).sum(), np.ones(1))
 
 
 def _primitives(jaxpr):

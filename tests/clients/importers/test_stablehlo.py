@@ -22,6 +22,14 @@ from tests.clients.importers.jax_programs import PROGRAMS, A
 MOST = 600
 COMPARED = ["CNN", "transformer block", "LSTM", "Gaussian process", "HMM", "MLP with dropout", "neural field"]
 COMPARED += ["phase retrieval", "quantum circuit", "split steps", "beamformer", "Gaussian process by solve"]
+COMPARED += [
+    "decoder of layers",
+    "selective states",
+    "spline flow",
+    "graph attention",
+    "U-shaped",
+    "experts of few places",
+]
 
 
 @pytest.fixture(scope="module")

@@ -109,7 +109,8 @@ def _ragged_dot(g: Builder, params: Params, operands: Sequence[Operand], outs: S
     if len(groups) != 1 or params["group_offset"] is not None:
         raise Unsupported("its parts are those of both operands, or some of them", "use products of the parts")
     parts = (numbers.lhs_ragged_dimensions[0], groups[0])
-    return products.ragged_dot(g, *operands, contract, batch, parts, np.dtype(outs[0].dtype))
+    x, y, sizes = operands
+    return products.ragged_dot(g, x, y, sizes, contract, batch, parts, np.dtype(outs[0].dtype))
 
 
 def _convolved(g: Builder, params: Params, operands: Sequence[Operand], outs: Sequence[Any]) -> Value:
@@ -184,11 +185,9 @@ def _top_k(g: Builder, params: Params, operands: Sequence[Operand], outs: Sequen
 
 def _extremes(g: Builder, params: Params, operands: Sequence[Operand], outs: Sequence[Any]) -> list[Value]:
     """The largest or smallest elements, which JAX finds exactly on processors."""
-    (x,), axis = operands, params["reduction_dimension"] % operands[0].rank
-    ordered = x if params["is_max_k"] else Operand(g.neg(x.value), x.dtype)
-    values, places = ordering.top_k(g, ordered, params["k"], axis)
-    found = values if params["is_max_k"] else g.neg(values)
-    return [found, g.convert(places, elements.held(outs[1].dtype))]
+    axis = params["reduction_dimension"] % operands[0].rank
+    values, places = ordering.extremes(g, operands[0], params["k"], axis, params["is_max_k"])
+    return [values, g.convert(places, elements.held(outs[1].dtype))]
 
 
 def _counters(g: Builder, shape: Sequence[int]) -> list[Value]:
@@ -244,7 +243,7 @@ ARRAYS: dict[str, Compute] = {
     "select_and_scatter_add": scattered_windows,
     "dot_general": _dot_general,
     "ragged_dot_general": _ragged_dot,
-    "symmetric_product": lambda g, p, x, outs: products.symmetric_product(g, *x, p["alpha"], p["beta"]),
+    "symmetric_product": lambda g, p, x, outs: products.symmetric_product(g, x[0], x[1], p["alpha"], p["beta"]),
     "cholesky_update": lambda g, p, x, outs: products.cholesky_update(g, *x),
     "conv_general_dilated": _convolved,
     "sort": lambda g, p, x, outs: ordering.sort(g, x, p["dimension"], p["num_keys"]),

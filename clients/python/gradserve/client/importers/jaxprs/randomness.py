@@ -59,8 +59,8 @@ def drawn(reader: Reader, g: Recorder, equation: Any, operands: Sequence[Known])
             return implementation.split(words, params["shape"])
         return implementation.seed(words) if name == "random_seed" else implementation.fold_in(words, *others)
 
-    if len(key.shape):
-        raise Unsupported("several keys are used at once", "loop over the keys, as by jax.lax.map")
+    for _ in key.shape:
+        apply = jax.vmap(apply)
     arrays = [joined(g, operand) if isinstance(operand, Keys) else flat([operand])[0] for operand in operands]
     if name == "random_fold_in" and arrays[1].dtype != np.uint32:
         raise Unsupported(f"the data is {arrays[1].dtype}", "fold in numbers of uint32")

@@ -125,7 +125,8 @@ class Reader:
         """The results of a primitive that is none of JAX's, by what it says that it computes, traced anew."""
         name, compute = equation.primitive.name, computed_by(equation.primitive)
         assert compute is not None
-        examples = [jax.ShapeDtypeStruct(x.aval.shape, x.aval.dtype) for x in equation.invars]
+        like: Any = jax.ShapeDtypeStruct
+        examples = [like(x.aval.shape, x.aval.dtype) for x in equation.invars]
         try:
             body = jax.make_jaxpr(functools.partial(compute, **equation.params))(*examples)
         except Exception as error:  # whatever others raise

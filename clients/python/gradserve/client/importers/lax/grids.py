@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal as Word
 from typing import TypeAlias
 
-import numpy as np
-
-from gradserve.client.importers.lax.movement import part, permute
+from gradserve.client.importers.lax.movement import along, numbers, part, permute
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.errors import LimitExceeded
 from gradserve.ir.types import ElementType
 from gradserve.numpy import ufuncs
 
@@ -22,6 +22,8 @@ Near: TypeAlias = Sequence[tuple[Value, Value]]
 """Elements near each place along one axis, and their shares."""
 _KEYS = -0.75
 """The parameter of Keys' kernel (1981)."""
+_MOST = 256
+"""Of elements near each place: those of four axes by cubes."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,8 @@ def _nearest(g: Builder, place: Value) -> Near:
 def sampled(g: Builder, x: Value, grid: Value, mode: Mode, outside: Outside, corners: bool) -> Value:
     """The elements of images (n, channels, ...) at places (n, ..., axes) between -1 and 1, the last axis first."""
     lengths, last = x.shape[2:], grid.type.rank - 1
+    if grid.shape[last] != len(lengths) or last != len(lengths) + 1 or grid.shape[0] != x.shape[0]:
+        raise ValueError(f"places {grid.type} are not those of images {x.type}")
     told = [g.reshape(part(g, grid, last, k, k + 1), grid.shape[:-1]) for k in range(len(lengths))][::-1]
     how = Grid(g, outside, corners)
     near = [how.near(mode, each, length) for each, length in zip(told, lengths, strict=True)]
@@ -110,7 +114,7 @@ def sampled(g: Builder, x: Value, grid: Value, mode: Mode, outside: Outside, cor
 
 def examples(g: Builder, count: int, rank: int) -> Value:
     """Which image each place is in, where the first axis of places is that of the images."""
-    return g.constant(np.arange(count).reshape(-1, *(1,) * (rank - 1)))
+    return along(g, numbers(g, count), 0, rank)
 
 
 def weighed(g: Builder, x: Value, which: Value, near: Sequence[Near]) -> Value:
@@ -119,8 +123,11 @@ def weighed(g: Builder, x: Value, which: Value, near: Sequence[Near]) -> Value:
     Shape: that of the places, then the channels.
     """
     count, channels, *lengths = x.shape
+    corners = math.prod(map(len, near))
+    if corners > _MOST:
+        raise LimitExceeded("grid_corners", f"{corners} elements are near each place; the limit is {_MOST}")
     order = [0, *range(2, x.type.rank), 1]
-    rows = g.reshape(permute(g, x, order), (count * int(np.prod(lengths)), channels))
+    rows = g.reshape(permute(g, x, order), (count * math.prod(lengths), channels))
     shape = near[0][0][0].shape
     total: Value | None = None
     for corner in itertools.product(*near):

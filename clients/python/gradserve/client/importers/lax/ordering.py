@@ -65,3 +65,11 @@ def top_k(g: Builder, x: Operand, k: int, axis: int) -> tuple[Value, Value]:
     order = part(g, g.emit("reverse", g.argsort(backward, axis=axis), axes=(axis,)), axis, 0, k)
     places = g.sub(n - 1, order)
     return along_axis(g, x.value, places, axis), places
+
+
+def extremes(g: Builder, x: Operand, k: int, axis: int, largest: bool) -> tuple[Value, Value]:
+    """The k largest elements along an axis in descending order, or the smallest in ascending order, and where."""
+    if largest:
+        return top_k(g, x, k, axis)
+    values, places = top_k(g, Operand(g.neg(x.value), x.dtype), k, axis)
+    return g.neg(values), places

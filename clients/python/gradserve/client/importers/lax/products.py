@@ -14,6 +14,7 @@ from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType
 from gradserve.numpy import decompositions, windowing
 from gradserve.numpy.arguments import Unsupported
+from gradserve.numpy.products import matmul
 from gradserve.ops.movement.shapes import inverse
 
 
@@ -165,13 +166,13 @@ def cholesky_update(g: Builder, factor: Operand, w: Operand) -> Value:
     """The R with R^T R = F^T F + w w^T, upper triangular as the factor F is."""
     (n,) = w.shape
     column = g.reshape(w.value, (n, 1))
-    gram = g.matmul(transposed(g, factor.value), factor.value)
+    gram = matmul(transposed(g, factor.value), factor.value)
     return transposed(g, g.emit("cholesky", g.add(gram, g.mul(column, transposed(g, column)))))
 
 
 def symmetric_product(g: Builder, a: Operand, c: Operand, alpha: float, beta: float) -> Value:
     """alpha A A^T + beta C."""
-    return g.add(g.mul(g.matmul(a.value, transposed(g, a.value)), alpha), g.mul(c.value, beta))
+    return g.add(g.mul(matmul(a.value, transposed(g, a.value)), alpha), g.mul(c.value, beta))
 
 
 def tridiagonal_solve(g: Builder, below: Operand, diagonal: Operand, above: Operand, b: Operand) -> Value:

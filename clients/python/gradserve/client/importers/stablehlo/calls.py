@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from gradserve.client.importers.lax import factors, ordering, products
 from gradserve.client.importers.lax.elements import Operand, held
+from gradserve.client.importers.lax.known import known_array
 from gradserve.client.importers.lax.movement import along, numbers
 from gradserve.client.importers.stablehlo.given import Compute, dtype_of_result
 from gradserve.client.importers.stablehlo.scalars import SCALARS
@@ -94,6 +97,16 @@ def top_k(g: Builder, op: Operation, x: Sequence[Operand]) -> Sequence[Value]:
     return [values, g.convert(places, held(dtype_of_result(op, 1)))]
 
 
+def approximate(g: Builder, op: Operation, x: Sequence[Operand]) -> Sequence[Value]:
+    """The largest or the smallest elements along an axis, which is told by what there is before all of them."""
+    assert isinstance(g, Recorder)
+    given, least = _options(op), known_array(g, x[2])
+    if least is None or not np.all(np.isinf(least)) or "_comparator" not in str(op.attributes["called_computations"]):
+        raise Unsupported("its order is not known here", "export jax.lax.approx_max_k anew")
+    values, places = ordering.extremes(g, x[0], int(given["top_k"]), int(given["reduction_dim"]), bool(least < 0))
+    return [values, g.convert(places, held(dtype_of_result(op, 1)))]
+
+
 def _dropped(op: Operation) -> Sequence[Value]:
     if op.types:
         raise Unsupported("it calls Python", "compute it beforehand, and give it as an argument")
@@ -117,6 +130,7 @@ CALLS: dict[str, Compute] = {
     **_each("sdcz", "gtsv", tridiagonal),
     **{f"mhlo.{name}": SCALARS[name] for name in _OF_MHLO},
     "mhlo.topk": top_k,
+    "ApproxTopK": approximate,
     "Sharding": lambda g, op, x: [x[0].value],
     "xla_ffi_python_cpu_callback": lambda g, op, x: _dropped(op),
 }

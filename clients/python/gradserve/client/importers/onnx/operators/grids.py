@@ -12,6 +12,7 @@ from gradserve.client.importers.lax.movement import part, permute
 from gradserve.client.importers.onnx.operators.frames import auto_padding
 from gradserve.client.importers.onnx.table import Node, Result, translates
 from gradserve.ir.builder import Value
+from gradserve.ir.errors import LimitExceeded
 from gradserve.ir.types import ElementType
 from gradserve.numpy import einstein
 
@@ -19,11 +20,16 @@ _MODES: dict[str, grids.Mode] = {"bilinear": "linear", "bicubic": "cubic", "line
 _MODES |= {"nearest": "nearest", "cubic": "cubic"}
 _OUTSIDE: dict[str, grids.Outside] = {"zeros": "zeros", "border": "border", "reflection": "reflection"}
 
+_MOST = 1 << 20
+"""Numbers of places along an axis."""
+
 
 @translates("GridSample")
 def grid_sample(n: Node, x: Operand, grid: Operand) -> Result:
     """The elements at places between -1 and 1, weighed by how near they are."""
-    mode, outside = _MODES[n.get("mode", "linear")], _OUTSIDE[n.get("padding_mode", "zeros")]
+    mode, outside = _MODES.get(n.get("mode", "linear")), _OUTSIDE.get(n.get("padding_mode", "zeros"))
+    if mode is None or outside is None:
+        raise n.refuse(f"it is done by {n.attributes}", "use linear, nearest or cubic, and zeros, border or reflection")
     return grids.sampled(n.g, x.value, grid.value, mode, outside, bool(n.get("align_corners", 0)))
 
 
@@ -35,6 +41,7 @@ def region(n: Node, x: Operand, corners: Operand, images: Operand) -> Result:
         raise n.refuse("it takes largest elements, or a number of places that is computed", "use avg, sampling_ratio=2")
     half = n.get("coordinate_transformation_mode", "half_pixel" if n.version >= 16 else "output_half_pixel")
     offset = 0.5 if half == "half_pixel" else 0.0
+    _require_few(ratio * max(n.get("output_height", 1), n.get("output_width", 1)))
     scaled = g.sub(g.mul(corners.value, n.get("spatial_scale", 1.0)), offset)
     edges = [g.reshape(part(g, scaled, 1, k, k + 1), (corners.shape[0],)) for k in (1, 3, 0, 2)]
     counts = (n.get("output_height", 1), n.get("output_width", 1))
@@ -50,6 +57,16 @@ def region(n: Node, x: Operand, corners: Operand, images: Operand) -> Result:
     found = g.mul(grids.weighed(g, x.value, which, near), g.reshape(there, (*shape, 1)))
     means = g.div(g.reduce_sum(found, axes=(2, 4)), float(ratio * ratio))
     return permute(g, means, [0, 3, 1, 2])
+
+
+def _require_few(count: int) -> None:
+    """What is known while importing of places is small.
+
+    Raises:
+        LimitExceeded: it is not.
+    """
+    if count > _MOST:
+        raise LimitExceeded("onnx_constant_elements", f"{count} places would be known; the limit is {_MOST}")
 
 
 def _cells(n: Node, first: Value, span: Value, count: int, length: int, half: bool) -> tuple[Value, Value]:
@@ -96,6 +113,7 @@ def _windows(
     axis: int, sizes: tuple[int, ...], lengths: tuple[int, ...], stride: int, gap: int, low: int
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
     """Where each element of each window lies along an axis: of elements, then windows."""
+    _require_few(math.prod(sizes) * lengths[axis])
     of_element = np.repeat(np.arange(sizes[0]), sizes[1]) if axis == 0 else np.tile(np.arange(sizes[1]), sizes[0])
     of_window = np.arange(lengths[axis]).reshape((-1, 1) if axis == 0 else (1, -1)) * stride
     return np.asarray(of_element[:, None, None] * gap + of_window - low)

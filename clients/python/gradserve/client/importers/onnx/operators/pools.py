@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from gradserve.client.importers.lax.elements import Operand
+from gradserve.client.importers.lax.movement import numbers
 from gradserve.client.importers.lax.pools import Frame, ceiling
 from gradserve.client.importers.lax.reductions import identity
 from gradserve.client.importers.onnx.operators.frames import auto_padding
@@ -39,8 +40,8 @@ def _with_places(n: Node, x: Operand, frame: Frame) -> Result:
     if n.get("storage_order", 0):
         raise n.refuse("positions are counted by columns", "export the model with storage_order=0")
     g, (found, where) = n.g, frame.largest(n.g, x)
-    begins = np.arange(math.prod(x.shape[:2])) * math.prod(x.shape[2:])
-    lead = g.constant(begins.reshape(*x.shape[:2], *(1,) * (x.rank - 2)))
+    begins = g.mul(numbers(g, math.prod(x.shape[:2])), math.prod(x.shape[2:]))
+    lead = g.reshape(begins, (*x.shape[:2], *(1,) * (x.rank - 2)))
     return [found, Operand(g.add(where, lead), np.dtype(np.int64))]
 
 

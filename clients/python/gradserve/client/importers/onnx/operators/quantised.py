@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from gradserve.client.importers.lax.elements import Operand
+from gradserve.client.importers.lax.movement import numbers
 from gradserve.client.importers.onnx.operators.products import conv, of_kernels
 from gradserve.client.importers.onnx.table import Node, Result, axis_in, translates
 from gradserve.ir.builder import Value
 from gradserve.ir.types import ElementType
-from gradserve.numpy import products
+from gradserve.numpy import products, ufuncs
 
 _UINT8 = np.dtype(np.uint8)
 
@@ -24,8 +25,8 @@ def _laid(n: Node, told: Operand, x: Operand) -> Value:
     axis = axis_in(n.get("axis", 1), x.rank)
     if told.rank == 1 and not size:
         return g.reshape(told.value, tuple(m if k == axis else 1 for k, m in enumerate(x.shape)))
-    places = np.arange(x.shape[axis]) // max(size, 1)
-    return g.emit("gather", told.value, g.constant(places), axis=axis)
+    places = ufuncs.floor_divide(numbers(g, x.shape[axis]), g.constant(max(size, 1), ElementType.INT64))
+    return g.emit("gather", told.value, places, axis=axis)
 
 
 def _rounded(n: Node, real: Value, zero: Value | None, dtype: np.dtype[Any]) -> Operand:

@@ -113,6 +113,8 @@ def _regions(n: Node, count: int) -> list[tuple[float, float]]:
     told = n.array(1) if n.operation == "Resize" and n.version > 10 else None
     if told is None or told.size != 2 * count:
         return [(0.0, 1.0)] * count
+    if not np.isfinite(told).all():
+        raise ValueError(f"{told.tolist()} is no region")
     return list(zip(told[:count].tolist(), told[count:].tolist(), strict=True))
 
 

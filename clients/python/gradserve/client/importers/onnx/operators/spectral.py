@@ -16,6 +16,8 @@ from gradserve.numpy import fourier, windowing
 def _numbers(n: Node, x: Operand) -> Value:
     """Real or complex numbers, by whether the last axis has one part or both."""
     g, last = n.g, x.rank - 1
+    if x.rank < 2 or x.shape[last] not in (1, 2):
+        raise ValueError("its last axis has not one part of numbers or two")
     parts = [g.reshape(part(g, x.value, last, k, k + 1), x.shape[:-1]) for k in range(x.shape[last])]
     return parts[0] if len(parts) == 1 else g.complex(*parts)
 
