@@ -65,7 +65,8 @@ def absorbed_values(
 
 def _steady(graph: Graph, moved: Collection[str]) -> list[bool]:
     """For each value, whether it stays as it is near the point, but for jumps: its zeros are zeros by choice."""
-    steady = [i.name not in moved for i in graph.inputs] + [True] * len(graph.constants)
+    named = frozenset(moved)
+    steady = [i.name not in named for i in graph.inputs] + [True] * len(graph.constants)
     for node in graph.nodes:
         jumps = isinstance(node.op, Discrete) or not any(type_.is_float for type_ in node.types)
         steady += [jumps or all(steady[k] for k in node.operands)] * len(node.types)

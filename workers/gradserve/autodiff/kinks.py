@@ -95,7 +95,8 @@ def margins(g: Builder, graph: Graph, values: Sequence[Value]) -> Mapping[int, V
 
 def _moving(graph: Graph, wrt: Sequence[str]) -> list[bool]:
     """For each value, whether it moves with the inputs `wrt`."""
-    moving = [i.name in wrt for i in graph.inputs] + [False] * len(graph.constants)
+    named = frozenset(wrt)
+    moving = [i.name in named for i in graph.inputs] + [False] * len(graph.constants)
     for node in graph.nodes:
         moves = any(moving[k] for k in _differentiated(node)) and not isinstance(node.op, StopGradient)
         moving += [moves] * len(node.types)

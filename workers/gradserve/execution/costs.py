@@ -133,7 +133,7 @@ def _flops_per_second(cost: Cost, operands: Sequence[TensorType]) -> float:
     elements = max((type_.size for type_ in operands), default=0)
     if cost.flops <= _INTENSE * elements:
         return FLOPS_PER_SECOND
-    return _rate(_FACTORS_PER_SECOND, _HALF_FACTORS, elements**0.5)
+    return _rate(_FACTORS_PER_SECOND, _HALF_FACTORS, max(1.0, elements**0.5))
 
 
 def _nanoseconds(op: Elementwise) -> float:

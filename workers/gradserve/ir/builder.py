@@ -31,7 +31,7 @@ class Builder:
         self.op_set = op_set
         self.origin: Origin | None = None
         """The source position given to the nodes emitted next."""
-        self._inputs: list[tuple[Input, Value]] = []
+        self._inputs: dict[str, tuple[Input, Value]] = {}
         self._constants: dict[Constant, Value] = {}
         self._scalars: dict[tuple[ElementType, str], Value] = {}
         self._ops: dict[Op, Op] = {}
@@ -45,6 +45,8 @@ class Builder:
         self._kinds: dict[TensorType, TensorType] = {}
         """Of equal types one, which stands for all of them."""
         self._literals: dict[int, Constant] = {}
+        self.filling: dict[Value, Value | None] = {}
+        """What `splat` has found out of values: what fills them."""
         self._count = 0
         self._budget = budget.begun()
 
@@ -58,10 +60,10 @@ class Builder:
         Raises:
             InvalidGraph: the name is taken.
         """
-        if any(known.name == name for known, _ in self._inputs):
+        if name in self._inputs:
             raise InvalidGraph(f"two inputs are named {name!r}")
         value = self._new(self._kinds.setdefault(type_, type_))
-        self._inputs.append((Input(name, type_), value))
+        self._inputs[name] = Input(name, type_), value
         return value
 
     def constant(
@@ -238,7 +240,7 @@ class Builder:
             inputs: the inputs that it takes, in their order, among them all that the outputs need; by default all.
         """
         needed, live = self._needed(outputs.values())
-        declared = {value: input_ for input_, value in self._inputs}
+        declared = {value: input_ for input_, value in self._inputs.values()}
         taken = [*declared] if inputs is None else inputs
         constants = {value: constant for constant, value in self._constants.items() if value in live}
         number = {value: k for k, value in enumerate((*taken, *constants))}

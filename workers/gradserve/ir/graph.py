@@ -198,11 +198,16 @@ class Graph:
         return digest(self)
 
     def __getstate__(self) -> dict[str, Any]:
-        """What is pickled: the canonical form is soon found again."""
-        return {name: value for name, value in self.__dict__.items() if name != "canonical"}
+        """What is pickled: the canonical form is soon found again, and hashes are others in each process."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("canonical", "_hash")}
+
+    @functools.cached_property
+    def _hash(self) -> int:
+        """That of all its parts: functions that differ in little may come by the thousand."""
+        return hash((self.inputs, self.constants, self.nodes, self.outputs))
 
     def __hash__(self) -> int:
-        return hash((self.inputs, self.outputs, len(self.nodes)))
+        return self._hash
 
     def __str__(self) -> str:
         given = ", ".join(f"{i.name}: {i.type}" for i in self.inputs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from gradserve.ir.errors import LimitExceeded
 from gradserve.ir.graph import Graph, Literal
@@ -25,9 +26,9 @@ class GraphLimits:
     constants: Amount = 10_000
     """Constants of a graph."""
     values: Count = 200_000
-    """Inputs, constants and results of nodes together."""
+    """Inputs, constants and results of nodes together, those of functions counted at every node that calls them."""
     operands: Amount = 1_000_000
-    """Operands of all nodes together."""
+    """Operands of all nodes together, counted in the same way."""
     origins: Amount = 100_000
     """Source lines that nodes were traced at."""
     name_length: Count = 1024
@@ -57,9 +58,9 @@ def require_within(graph: Graph, limits: GraphLimits) -> None:
     Raises:
         LimitExceeded: naming the first limit that it exceeds.
     """
-    nodes, depth = extent(_table(graph))
+    whole, depth = extent(_table(graph))
     limits.require(
-        nodes=nodes,
+        nodes=whole.nodes,
         depth=depth,
         inputs=len(graph.inputs),
         outputs=len(graph.outputs),
@@ -68,29 +69,43 @@ def require_within(graph: Graph, limits: GraphLimits) -> None:
     names = [i.name for i in graph.inputs] + [o.name for o in graph.outputs]
     names += [node.origin.file for node in graph.nodes if node.origin]
     limits.require(
-        values=graph.first_node_value + sum(len(node.types) for node in graph.nodes),
-        operands=sum(len(node.operands) for node in graph.nodes),
+        values=whole.values,
+        operands=whole.operands,
         name_length=max(map(len, names), default=0),
         inline_bytes=sum(c.array.nbytes for c in graph.constants if isinstance(c, Literal)),
     )
 
 
-def extent(table: Iterable[tuple[int, Iterable[int]]]) -> tuple[int, int]:
-    """Nodes, those of functions counted at every node that calls them, and how deep functions call functions.
+class Size(NamedTuple):
+    """How much there is in a graph: who writes a function where it is called writes all of this."""
+
+    nodes: int
+    values: int
+    """Inputs, constants and results of nodes."""
+    operands: int
+
+    def with_called(self, called: Iterable[Size]) -> Size:
+        """Together with functions, each as often as it is called."""
+        return Size(*map(sum, zip(self, *called, strict=True)))
+
+
+def extent(table: Iterable[tuple[Size, Iterable[int]]]) -> tuple[Size, int]:
+    """How much there is, functions counted at every node that calls them, and how deep functions call functions.
 
     Args:
-        table: for each function and at last the graph itself, the number of its nodes, and for each call the position
-            of what is called; such as are not before it do not count.
+        table: for each function and at last the graph itself, how much there is in it alone, and for each call the
+            position of what is called; such as are not before it do not count.
     """
-    found: list[tuple[int, int]] = []
-    for count, calls in table:
+    found: list[tuple[Size, int]] = []
+    for own, calls in table:
         called = [found[k] for k in calls if k < len(found)]
         depth = 1 + max(depth for _, depth in called) if called else 0
-        found.append((count + sum(nodes for nodes, _ in called), depth))
+        found.append((own.with_called(size for size, _ in called), depth))
     return found[-1]
 
 
-def _table(graph: Graph) -> Iterator[tuple[int, list[int]]]:
+def _table(graph: Graph) -> Iterator[tuple[Size, list[int]]]:
     position = {function: k for k, function in enumerate(graph.functions)}
     for each in (*graph.functions, graph):
-        yield len(each.nodes), [position[f] for node in each.nodes for f in node.op.functions.values()]
+        size = Size(len(each.nodes), len(each.value_types), sum(len(node.operands) for node in each.nodes))
+        yield size, [position[f] for node in each.nodes for f in node.op.functions.values()]

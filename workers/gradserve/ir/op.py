@@ -114,6 +114,16 @@ class Op(abc.ABC):
     calls_functions: ClassVar[tuple[str, ...]] = ()
     """The fields that are functions: graphs that it calls."""
 
+    def __init_subclass__(cls, **more: Any) -> None:
+        """Gives the class a hash that no client can make alike for many ops: a table of such is walked through."""
+        super().__init_subclass__(**more)
+        cls.__hash__ = Op.__hash__  # type: ignore[method-assign]  # or each dataclass makes its own
+
+    def __hash__(self) -> int:
+        """By the text of its attributes: of numbers alone, hashes are the same in every process."""
+        values = [getattr(self, name) for name in attribute_types(type(self))]
+        return hash((self.name, repr(values), *self.functions.values()))
+
     def attributes(self) -> dict[str, Attribute]:
         """The attributes by name."""
         return {name: getattr(self, name) for name in attribute_types(type(self))}

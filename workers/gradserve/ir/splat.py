@@ -19,16 +19,25 @@ def producer(g: Builder, value: Value, kind: type[Op]) -> tuple[Any, tuple[Value
 
 def splat(g: Builder, value: Value) -> np.generic | None:
     """The number that fills `value`, or None if it is not known to be filled by one."""
-    made = value.producer
-    while made is not None:
-        if not made.op.fills:
-            return None
-        value = made.operands[0]
-        made = value.producer
-    literal = g.literal(value)
+    found = _filling(g, value)
+    literal = None if found is None else g.literal(found)
     if isinstance(literal, Literal) and literal.array.size == 1:
         return cast("np.generic", literal.array.reshape(())[()])
     return None
+
+
+def _filling(g: Builder, value: Value) -> Value | None:
+    """The input or constant whose elements fill the value; None if there is none. What lies between is passed once."""
+    passed = []
+    found: Value | None = value
+    while found is not None and found.producer is not None:
+        if found in g.filling:
+            found = g.filling[found]
+            break
+        passed.append(found)
+        found = found.producer.operands[0] if found.producer.op.fills else None
+    g.filling.update(dict.fromkeys(passed[:-1], found))
+    return found
 
 
 def is_splat(g: Builder, value: Value, number: float) -> bool:

@@ -136,6 +136,18 @@ class TensorType:
     shape: Shape = ()
 
     @once
+    def _hash(self) -> int:
+        """By its text: tuples of numbers have hashes that anybody can make alike, texts do not."""
+        return hash(self.text)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __reduce__(self) -> tuple[type[TensorType], tuple[ElementType, Shape]]:
+        """Without what was worked out: hashes of texts are others in each process."""
+        return TensorType, (self.element_type, self.shape)
+
+    @once
     def rank(self) -> int:
         """The number of axes."""
         return len(self.shape)

@@ -6,7 +6,15 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from gradserve.ir.errors import Cancelled, DeadlineExceeded, GradserveError, InvalidRequest, Violation
+from gradserve.ir.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    GradserveError,
+    InvalidGraph,
+    InvalidRequest,
+    LimitExceeded,
+    Violation,
+)
 from gradserve.ir.types import Array
 from gradserve.jobs.answering import answers, ready_for
 from gradserve.jobs.context import Context
@@ -19,6 +27,8 @@ from gradserve.runtime.control import Control
 
 PART_BYTES = 16 << 20
 """Results of points that are gathered before they are told."""
+_ALL_ALIKE = (InvalidGraph, InvalidRequest, LimitExceeded)
+"""Errors that no number of an argument changes: those that one point ends in, all further points of its block do."""
 
 
 def parts(context: Context, question: Differentiate, block: Block, control: Control) -> Iterator[Part]:
@@ -31,9 +41,9 @@ def parts(context: Context, question: Differentiate, block: Block, control: Cont
     if not block.points:
         yield Part(0, 0, _found(context, question, arguments, control))
         return
-    faults = _faults(arguments, block.points)
-    if faults:
-        yield Part(0, block.points, InvalidRequest("the arguments do not hold the points", faults))
+    refusal = _refusal(context, arguments, block.points)
+    if refusal is not None:
+        yield Part(0, block.points, refusal)
         return
     gathered = _Gathered(0)
     known: Ready | None = None
@@ -49,6 +59,9 @@ def parts(context: Context, question: Differentiate, block: Block, control: Cont
         if not isinstance(found, Derivatives) or gathered.nbytes >= PART_BYTES:
             yield from gathered.part()
             gathered = _Gathered(position + 1)
+        if isinstance(found, _ALL_ALIKE):
+            yield Part(position, block.points - position, found)
+            return
         if not isinstance(found, Derivatives):
             yield Part(position, 1, found)
     yield from gathered.part()
@@ -84,7 +97,19 @@ def _at(question: Differentiate, arguments: Mapping[str, Array]) -> Differentiat
     return Differentiate(Call(call.graph, arguments, call.batch, call.options), question.derivation)
 
 
+def _refusal(context: Context, arguments: Mapping[str, Array], points: int) -> GradserveError | None:
+    """Why a block cannot hold so many points; None if it does."""
+    try:
+        context.limits.check_points(points)
+    except LimitExceeded as error:
+        return error
+    faults = _faults(arguments, points)
+    return InvalidRequest("the arguments do not hold the points", faults) if faults else None
+
+
 def _faults(arguments: Mapping[str, Array], points: int) -> list[Violation]:
+    if not arguments:
+        return [Violation("points", "R11", f"there is no argument with {points} points")]
     return [
         Violation(
             f'arguments["{name}"]', "R11", f"its shape is {array.shape}; the first axis must have {points} points"

@@ -18,6 +18,8 @@ from gradserve.optimize.chains import reordered
 from gradserve.optimize.rewriter import is_read_once
 from gradserve.optimize.scaling import scaling_of_sum
 
+MOST_TERMS = 64
+"""Of a sum of products that is summed product by product."""
 LONG_ROW = 16
 """From so many elements on, BLAS takes a row of two matrices in less time than NumPy multiplies and adds it."""
 
@@ -31,7 +33,7 @@ def simpler_sum(g: Builder, op: Any, operands: Sequence[Value]) -> Value | None:
         _sum_of_broadcast(g, op.axes, x)
         or scaling_of_sum(g, op, operands)
         or _sum_of_product(g, op.axes, x)
-        or _sum_of_contraction(g, op.axes, x)
+        or (_sum_of_contraction(g, op.axes, x) if _has_few_terms(g, x) else None)
     )
 
 
@@ -111,6 +113,17 @@ def _inner_product(g: Builder, left: Value, right: Value) -> Value | None:
     size = (left.type.size,)
     flat = Contract(lhs_contract=(0,), rhs_contract=(0,), lhs_batch=(), rhs_batch=())
     return g.apply(flat, (g.reshape(left, size), g.reshape(right, size)))[0]
+
+
+def _has_few_terms(g: Builder, x: Value) -> bool:
+    """Whether a sum that nobody else reads has few enough terms to look at each."""
+    terms = [x]
+    for _ in range(MOST_TERMS):
+        if not terms:
+            return True
+        both = producer(g, terms.pop(), Add)
+        terms += [operand for operand in both[1] if is_read_once(g, operand)] if both else []
+    return False
 
 
 def _sum_of_contraction(g: Builder, axes: tuple[int, ...], x: Value) -> Value | None:

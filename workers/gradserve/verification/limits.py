@@ -50,7 +50,7 @@ def displacements(point: Array) -> Array:
     rows = np.exp2(-_OCTAVES * uniform) * np.where(words & np.uint64(1), 1.0, -1.0)
     rows = np.concatenate([rows, -rows]) * scales(point)
     steps = steps_of(EXPONENTS)
-    return np.asarray((rows[:, None, :] * steps[None, :, None]).reshape(-1, len(point)))
+    return np.asarray((rows[:, None, :] * steps[None, :, None]).reshape(len(rows) * len(steps), len(point)))
 
 
 def limit(values: Array, epsilon: float) -> Limit:

@@ -11,7 +11,7 @@ from gradserve.ir.attributes import make_op
 from gradserve.ir.check import Draft, Incomplete, check_draft, origin_fault, shown, symbol_faults
 from gradserve.ir.errors import MOST_SOUGHT, ConstraintError, InvalidGraph, UnsupportedOpSet, Violation
 from gradserve.ir.graph import BlobRef, Constant, Graph, Input, Node, Origin, Output
-from gradserve.ir.limits import DEFAULT_LIMITS, GraphLimits, extent
+from gradserve.ir.limits import DEFAULT_LIMITS, GraphLimits, Size, extent
 from gradserve.ir.op import Op, OpSet, attribute_types
 from gradserve.ir.types import TensorType
 from gradserve.v1 import graph_pb2
@@ -99,10 +99,11 @@ def with_elements(graph: Graph, blobs: Blobs) -> Graph:
 def _require_within(message: graph_pb2.Graph, limits: GraphLimits) -> None:
     graphs = (message, *message.functions)
     limits.require(nodes=sum(len(g.nodes) for g in graphs))
-    table = ((len(g.nodes), [k for node in g.nodes for k in node.functions]) for g in (*message.functions, message))
-    nodes, depth = extent(table)
+    whole, depth = extent(
+        (_size(g), [k for node in g.nodes for k in node.functions]) for g in (*message.functions, message)
+    )
     limits.require(
-        nodes=nodes,
+        nodes=whole.nodes,
         depth=depth,
         inputs=sum(len(g.inputs) for g in graphs),
         outputs=sum(len(g.outputs) for g in graphs),
@@ -111,11 +112,19 @@ def _require_within(message: graph_pb2.Graph, limits: GraphLimits) -> None:
     )
     names = [i.name for g in graphs for i in g.inputs] + [o.name for g in graphs for o in g.outputs]
     names += [origin.file for g in graphs for origin in g.origins]
+    own = Size(0, 0, 0).with_called(map(_size, graphs))
     limits.require(
-        values=sum(len(g.inputs) + len(g.constants) + sum(len(n.types) for n in g.nodes) for g in graphs),
-        operands=sum(len(node.operands) for g in graphs for node in g.nodes),
+        values=max(whole.values, own.values),
+        operands=max(whole.operands, own.operands),
         name_length=max(map(len, names), default=0),
     )
+
+
+def _size(message: graph_pb2.Graph) -> Size:
+    """How much there is in a graph alone."""
+    nodes = message.nodes
+    values = len(message.inputs) + len(message.constants) + sum(len(node.types) for node in nodes)
+    return Size(len(nodes), values, sum(len(node.operands) for node in nodes))
 
 
 class _Enough(Exception):

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-
 from gradserve.execution.numpy.kernels.table import entry
 from gradserve.ir.budget import looking
 from gradserve.ir.graph import Graph, Node
+from gradserve.ir.shapes import broadcast_shape
 from gradserve.ir.types import Shape, TensorType
 from gradserve.ops.movement.shapes import BroadcastTo
 
@@ -53,7 +52,7 @@ def _unspread(
 
 def _covers(shapes: Sequence[tuple[int, ...]], shape: Shape) -> bool:
     """Whether arrays of these shapes broadcast to `shape` and to nothing smaller."""
-    return max(map(len, shapes)) == len(shape) and np.broadcast_shapes(*shapes) == shape
+    return max(map(len, shapes)) == len(shape) and broadcast_shape(shapes) == shape
 
 
 def _needed(graph: Graph, drafts: list[Draft]) -> list[Draft]:

@@ -137,6 +137,7 @@ class LoopSource(Source):
     def __init__(self, schedule: NumpySchedule, kernel: Kernel, loop: Scan) -> None:
         """Of a loop whose body has this schedule."""
         self._loop = loop
+        self._makers = {value: step for step in schedule.steps for value in step.results}
         super().__init__(schedule, kernel)
 
     def _write(self) -> None:
@@ -179,7 +180,7 @@ class LoopSource(Source):
     def _carried(self, value: int) -> str:
         """What the next step takes: as `_write_own` has it, where a step may have made it otherwise."""
         name, type_ = self._variable(value), self._graph.value_types[value]
-        step = next((step for step in self._schedule.steps if value in step.results), None)
+        step = self._makers.get(value)
         if step is None:
             return name
         if type_.rank:

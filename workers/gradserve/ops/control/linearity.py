@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from contextvars import ContextVar
 from enum import Enum
 
 import numpy as np
@@ -30,6 +31,9 @@ class Way(Enum):
 
 
 LINEAR, ZERO, OTHER = Way.LINEAR, Way.ZERO, Way.OTHER
+MOST_LOOKS = 500_000
+"""At values of a function and of those that it calls: loops are looked at until what they carry no longer changes."""
+_left: ContextVar[list[int] | None] = ContextVar("looks left", default=None)
 
 
 class NotLinear(Exception):
@@ -42,20 +46,34 @@ def require_linear(function: Graph, inputs: Sequence[int], constraint: str, what
     Raises:
         ConstraintError: one is not, or its ops do not tell; names the op and its line.
     """
-    given = tuple(LINEAR if k in inputs else OTHER for k in range(len(function.inputs)))
+    moving = frozenset(inputs)
+    given = tuple(LINEAR if k in moving else OTHER for k in range(len(function.inputs)))
+    token = _left.set([MOST_LOOKS])
     try:
         found = _outputs(function, given)
     except NotLinear as refusal:
         raise ConstraintError(constraint, f"it is not linear in {what}: {refusal}") from None
+    finally:
+        _left.reset(token)
     for output, way in zip(function.outputs, found, strict=True):
         if way is OTHER:
             text = f"it is not linear in {what}: {output.name} does not depend on them, and is not 0"
             raise ConstraintError(constraint, text)
 
 
+def _look(values: int) -> None:
+    """Counts what is looked at."""
+    left = _left.get()
+    if left is not None:
+        left[0] -= values
+        if left[0] < 0:
+            raise NotLinear("its loops hand on what they carry so often that this cannot be seen soon; carry less")
+
+
 @functools.lru_cache(maxsize=1024)
 def _outputs(function: Graph, inputs: tuple[Way, ...]) -> tuple[Way, ...]:
     """How the outputs depend on inputs that depend on others like this."""
+    _look(len(function.value_types))
     ways = [*inputs]
     ways += [ZERO if isinstance(c, Literal) and not np.any(c.array) else OTHER for c in function.constants]
     for node in function.nodes:

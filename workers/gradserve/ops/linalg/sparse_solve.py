@@ -16,6 +16,9 @@ from gradserve.ops.family import moved_bytes, require, work
 from gradserve.ops.linalg.sparse_systems import AWAY, SparseSystem, dense, outside
 from gradserve.ops.registry import register
 
+_UNTOLD_FLOPS = 1e9
+"""What takes longer than a front end lets any step take by itself."""
+
 
 @register
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class SparseSolve(SparseSystem):
         "C0": "four operands",
         **SparseSystem.constraints,
         "C3": "the last operand is a matrix",
-        "C5": "the factors are not expected to have fewer than 0 elements",
+        "C5": "the factors are not expected to have fewer than 0 elements, or more than two triangles have",
     }
 
     @property
@@ -49,7 +52,9 @@ class SparseSolve(SparseSystem):
     def require_rows(self, others: Sequence[TensorType]) -> None:
         (b,) = others
         require(b.rank == 2, "C3", f"{b} is no matrix")
-        require(self.fill >= 0, "C5", f"{self.fill} elements of factors are expected")
+        n = b.shape[0]
+        fits = self.fill >= 0 and (not isinstance(n, int) or self.fill <= n * (n + 1))
+        require(fits, "C5", f"{self.fill} elements of factors are expected of {n} rows")
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
         """By the full matrix."""
@@ -64,10 +69,14 @@ class SparseSolve(SparseSystem):
         return (Guard("R1", AWAY, NumericalFailure, outside), Guard("R2", text, NumericalFailure, _not_finite))
 
     def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:
-        """Factors as if each of their rows and columns had as many elements, and a product for each element."""
+        """Factors as if each of their rows and columns had as many elements, and a product for each element.
+
+        At least what goes to a process that can be ended, unless a full matrix takes less: `fill` is what is expected.
+        """
         b = operands[3]
         n = max(1, b.lengths[0])
         flops = work(2.0 * self.fill * (self.fill / n + b.lengths[1]), b)
+        flops = max(flops, min(_UNTOLD_FLOPS, 2.0 * n**3 * (b.size > 0)))
         return Cost(flops, moved_bytes(operands, results) + 12.0 * self.fill)
 
     @classmethod

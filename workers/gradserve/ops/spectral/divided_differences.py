@@ -8,6 +8,7 @@ of degree m - k in the x - c (C. de Boor, "Divided differences", Surveys in Appr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice, pairwise
@@ -40,8 +41,10 @@ def divided_difference(
         return function.value(xp, points[0], parameter)
     if len(points) == 2:
         return function.slope(xp, points[0], points[1], parameter)
-    ordered = xp.sort(xp.stack(points, axis=-1), axis=-1)
-    ascending = [ordered[..., k] for k in range(len(points))]
+    # In two axes, as NumPy sorts no array of more than 32.
+    apart = [xp.reshape(x, (math.prod(x.shape),)) for x in points]
+    ordered = xp.sort(xp.stack(apart, axis=-1), axis=-1)
+    ascending = [xp.reshape(ordered[:, k], points[0].shape) for k in range(len(points))]
     return _ascending(xp, function, parameter, ascending, blend or everywhere(xp))
 
 

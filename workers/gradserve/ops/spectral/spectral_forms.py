@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gradserve.ir.shapes import broadcast_shape
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.spectral.clusters import near, zero
 from gradserve.ops.spectral.divided_differences import Blend, divided_difference
@@ -81,7 +82,7 @@ class Form:
         """
         if self.function == BAND:
             return self._band(xp, w, len(points) - 1, first, points[0])
-        together = [xp.broadcast_to(x, np.broadcast_shapes(*(p.shape for p in points))) for x in points]
+        together = [xp.broadcast_to(x, broadcast_shape([p.shape for p in points])) for x in points]
         return divided_difference(xp, FUNCTIONS[self.function], self.parameter, together, blend)
 
     def _band(self, xp: Any, w: Array, order: int, first: int, head: Array) -> Any:

@@ -95,10 +95,10 @@ def _free(run: Run, taken: Array) -> Run | None:
 def _with_scans(graph: Graph, loops: Sequence[Loop]) -> Graph:
     g = builder()
     values: list[Value | None] = [*leaves(g, graph, declare_inputs(g, graph))]
-    position = 0
+    position, last_reads = 0, _last_reads(graph)
     for loop in loops:
         _copy(g, graph, range(position, loop.run.start), values)
-        made = _scan(g, graph, loop, values, _read_outside(graph, loop))
+        made = _scan(g, graph, loop, values, _read_outside(last_reads, loop))
         values += [made.get(k) for k in range(loop.first, loop.last)]
         position = loop.run.stop
     _copy(g, graph, range(position, len(graph.nodes)), values)
@@ -111,11 +111,20 @@ def _copy(g: Builder, graph: Graph, positions: range, values: list[Value | None]
         values += copy_node(g, graph.nodes[position], values)  # type: ignore[arg-type]
 
 
-def _read_outside(graph: Graph, loop: Loop) -> list[int]:
-    """The values that the loop makes and others read."""
-    others = (*graph.nodes[: loop.run.start], *graph.nodes[loop.run.stop :])
-    read = {k for node in others for k in node.operands} | {output.value for output in graph.outputs}
-    return sorted(k for k in read if loop.first <= k < loop.last)
+def _last_reads(graph: Graph) -> list[int]:
+    """Of each value the position of the last node that reads it, and that behind all nodes for outputs; else -1."""
+    last = [-1] * len(graph.value_types)
+    for position, node in enumerate(graph.nodes):
+        for k in node.operands:
+            last[k] = position
+    for output in graph.outputs:
+        last[output.value] = len(graph.nodes)
+    return last
+
+
+def _read_outside(last_reads: Sequence[int], loop: Loop) -> list[int]:
+    """The values that the loop makes and others read, all of which come after it."""
+    return [k for k in range(loop.first, loop.last) if last_reads[k] >= loop.run.stop]
 
 
 def _scan(
@@ -159,13 +168,16 @@ class _Body:
         self._roles = loop.roles
         self._slots: dict[Role, int] = {}
         """Where in its group of operands a role's value is: of a carry the one that the step before has made."""
+        self._carries: dict[int, int] = {}
+        """Which of the last carries is the value of the last step at an offset."""
         for role in dict.fromkeys(loop.roles):
             self._place(role)
 
     def _place(self, role: Role) -> None:
         match role:
-            case Carried(initial=initial):
+            case Carried(offset=offset, initial=initial):
                 self._slots[role] = len(self.initial)
+                self._carries.setdefault(offset, len(self.initial))
                 self.initial += [self._given(k) for k in reversed(initial)]
             case Row(values):
                 self._slots[role] = len(self.rows)
@@ -186,7 +198,7 @@ class _Body:
 
     def carry_of(self, offset: int) -> int | None:
         """Which of the last carries is this value of the last step."""
-        return next((k for r, k in self._slots.items() if isinstance(r, Carried) and r.offset == offset), None)
+        return self._carries.get(offset)
 
     def function(self, stacks: Sequence[int]) -> Graph:
         """One step: from carries, a row and what is shared to the new carries, and the values at these offsets."""

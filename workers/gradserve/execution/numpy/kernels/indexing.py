@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -52,22 +51,31 @@ def _scatter_add(op: ScatterAdd, types: Sequence[TensorType]) -> Kernel:
 @kernel(Argsort)
 def _argsort(op: Argsort, types: Sequence[TensorType]) -> Kernel:
     """The array's own method; its results are int64 already."""
-    del types
-    return operator.methodcaller("argsort", axis=op.axis, kind="stable")
+    (x,) = types
+    lines = _lines(x, op.axis)
+
+    def argsort(x: Any) -> Any:
+        return np.ascontiguousarray(x).reshape(lines).argsort(axis=1, kind="stable").reshape(x.shape)
+
+    return argsort
 
 
 @kernel(Sort)
 def _sort(op: Sort, types: Sequence[TensorType]) -> Kernel:
     """A row-major copy sorted in place: by itself NumPy would keep the operand's order in memory."""
-    del types
-    axis = op.axis
+    lines = _lines(types[0], op.axis)
 
     def sort(x: Any) -> Any:
         result = np.array(x, order="C", copy=True)
-        result.sort(axis)
+        result.reshape(lines).sort(axis=1)
         return result
 
     return sort
+
+
+def _lines(x: TensorType, axis: int) -> tuple[int, int, int]:
+    """The array's lengths before the axis, along it, and after: NumPy sorts no array of more than 32 axes."""
+    return math.prod(x.lengths[:axis]), x.lengths[axis], math.prod(x.lengths[axis + 1 :])
 
 
 def require_inside(indices: Any, length: int, words: str = OUTSIDE) -> None:
