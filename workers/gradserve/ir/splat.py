@@ -30,12 +30,12 @@ def _filling(g: Builder, value: Value) -> Value | None:
     """The input or constant whose elements fill the value; None if there is none. What lies between is passed once."""
     passed = []
     found: Value | None = value
-    while found is not None and found.producer is not None:
+    while found is not None and (made := found.producer) is not None:
         if found in g.filling:
             found = g.filling[found]
             break
         passed.append(found)
-        found = found.producer.operands[0] if found.producer.op.fills else None
+        found = made.operands[0] if made.op.fills else None
     g.filling.update(dict.fromkeys(passed[:-1], found))
     return found
 

@@ -176,7 +176,7 @@ class _Program:
             raise Untraceable(f"{self.name} returns no array; return what is to be computed")
         if arrays:
             self.inputs[PARAMETERS] = flatten(tree(arrays))[1]
-        given = {input_.name: value for input_, value in self.g._inputs}
+        given = {name: value for name, (_, value) in self.g._inputs.items()}
         names = [path for name, each in self.inputs.items() for path in trees.paths(each, name)]
         outputs = dict(zip(trees.paths(structure, RESULT), values, strict=True))
         return Traced(self.g.build(outputs, [given[name] for name in names]), self.inputs, structure)

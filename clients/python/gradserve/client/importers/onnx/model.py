@@ -101,7 +101,7 @@ class _Model:
 
     def _built(self, outputs: Mapping[str, Value]) -> Any:
         """The graph, with its inputs in the order of the parameters."""
-        values = {input_.name: value for input_, value in self.g._inputs}
+        values = {name: value for name, (_, value) in self.g._inputs.items()}
         names = [path for name, structure in self.inputs.items() for path in trees.paths(structure, name)]
         return self.g.build(outputs, [values[name] for name in names])
 
