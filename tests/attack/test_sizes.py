@@ -120,7 +120,7 @@ class Walked(dict[Any, Any]):
 class Forgetful(Walked):
     """One that knows nothing."""
 
-    def update(self, *_: Any, **__: Any) -> None:  # type: ignore[override]
+    def update(self, *_: Any, **__: Any) -> None:
         pass
 
 

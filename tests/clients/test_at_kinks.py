@@ -284,3 +284,7 @@ def test_limits_have_bounds_that_hold(slope):
         found = limits.limit(values, 2.2e-16)
         assert abs(float(found.value) - exact) <= float(found.bound) or np.isinf(found.bound)
         assert np.isfinite(found.bound)
+
+
+def test_around_a_point_without_entries_there_are_as_many_points():
+    assert limits.displacements(np.zeros(0)).shape == (len(limits.displacements(np.zeros(1))), 0)

@@ -91,6 +91,32 @@ def test_what_has_no_gradient_has_an_error_for_each_message(stubs):
     assert [bool(reply.error) for reply in replies] == [True, True]
 
 
+def test_a_block_that_cannot_be_answered_has_one_error_and_not_one_for_each_point(stubs):
+    """Four thousand million points in a message of a few bytes, and more than one call may have."""
+    endless = pb.StreamGradientRequest(id=2, points=2**32 - 1)
+    wrong = at(3, np.ones((5, 4)), 5)
+    replies = list(stubs.derivatives.StreamGradient(iter([START, endless, wrong, at(4, W)])))
+    assert [(reply.id, reply.first, reply.points) for reply in replies] == [(2, 0, 2**32 - 1), (3, 0, 5), (4, 0, 0)]
+    assert all(decode_error(status_pb2.Status.FromString(reply.error)) for reply in replies[:2])
+
+
+INVERSE = """\
+graph (%0 "w": f64[2,2]) {
+  %1: f64[2,2] = inv %0
+  %2: f64[] = reduce_sum %1 {axes=[0,1]}
+  return "loss" %2
+}"""
+
+
+def test_planted_a_point_whose_numbers_cannot_be_answered_leaves_the_others(stubs):
+    points = np.stack([np.eye(2), np.zeros((2, 2)), 2 * np.eye(2)])
+    start = pb.StreamGradientRequest(call=call_of(INVERSE, arguments={}))
+    replies = list(stubs.derivatives.StreamGradient(iter([start, at(1, points, 3)])))
+    assert [(reply.first, reply.points, bool(reply.error)) for reply in replies] == [
+        (0, 1, False), (1, 1, True), (2, 1, False),
+    ]  # fmt: skip
+
+
 def waiting(*messages):
     """Requests that are never ended."""
     yield from messages

@@ -35,6 +35,7 @@ TOO_MANY = {
     "numbers": field(4, field(2, b"\0" * (extent.NUMBER_BYTES + 1))),
     "types": field(4, field(5, b"") * 300_001),
     "numbers one by one": field(4, (varint(2 << 3) + b"\0") * 1_100_000),
+    "fields that nobody knows": 2_000_001 * (varint(15 << 3) + b"\0"),
     "attributes of two nodes": 2 * field(4, field(3, b"") * 200_001),
 }
 
@@ -49,6 +50,7 @@ def test_too_many_parts_are_refused(name):
 def test_as_many_as_may_be_pass():
     extent.require_parseable(field(1, DEFAULT_LIMITS.nodes * field(4, b"")), REGISTER)
     extent.require_parseable(field(1, field(3, field(3, bytes(9 << 20)))), REGISTER)  # one array
+    extent.require_parseable(100_000 * (varint(15 << 3) + b"\0"), REGISTER)  # of a client of a later version
 
 
 @pytest.mark.parametrize(

@@ -23,10 +23,11 @@ MOST_PARTS = 30_000
 NUMBER_BYTES = 3 << 20
 """Bytes of lists of whole numbers, each of which takes eight times as much once it is parsed."""
 _NUMBERS = "whole numbers"
+_OTHERS = "fields that hold no parts"
 _OF_GRAPHS = {"Node": "nodes", "Input": "inputs", "Output": "outputs", "Origin": "origins"}
 """What graphs have limits for, by the message that says it."""
-_OF_NODES = {"TensorType": 3, "Dimension": 10, "AttributesEntry": 4, "Attribute": 4}
-"""How many of these there may be for each node that a graph may have."""
+_OF_NODES = {"TensorType": 3, "Dimension": 10, "AttributesEntry": 4, "Attribute": 4, _OTHERS: 20}
+"""How many of these there may be for each node that a graph may have; among the last are fields that nobody knows."""
 _TOLD = 1_200_000
 """How many parts of a graph are told exactly; more are not waited for."""
 _DEPTH = 100
@@ -74,6 +75,7 @@ class _Walk:
         self._most = {_NUMBERS: NUMBER_BYTES} | {name: each * limits.nodes for name, each in _OF_NODES.items()}
         self._most |= {name: getattr(limits, limit) for name, limit in _OF_GRAPHS.items()}
         self._counts: Counter[str] = Counter()
+        self._others = 0
 
     def over(self, at: int, end: int, descriptor: Any, depth: int) -> None:
         """Walks over the fields of a message that lies there."""
@@ -83,6 +85,10 @@ class _Walk:
         while at < end:
             tag, at = self._number(at)
             field, kind = fields.get(tag >> 3), tag & 7
+            if field is None:
+                self._others += 1
+                if self._others > self._most[_OTHERS]:
+                    self._count(_OTHERS, self._others)
             if kind == 2:
                 length, at = self._number(at)
                 if field is not None:
