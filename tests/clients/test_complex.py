@@ -10,7 +10,7 @@ import scipy.linalg
 from scipy import special
 
 from gradserve.client import InvalidRequest, NotDifferentiable, Untraceable, functions
-from gradserve.client.functions import grad, jacobian, jvp, scan, vjp
+from gradserve.client.functions import grad, hessian, jacobian, jvp, scan, vjp
 from gradserve.ir.errors import InvalidGraph
 from tests.clients.complex_losses import ANGLES, HAMILTONIAN, LOSSES, STATE, circuit, draw, infidelity
 
@@ -361,7 +361,12 @@ REFUSED = {
     "real transform": (lambda z: np.fft.rfft(z), InvalidGraph, "write np.fft.fft"),
     "special function": (lambda z: special.erf(z), InvalidGraph, "erf does not take c128"),
     "upper": (lambda z: np.linalg.eigh(np.outer(z, z), UPLO="U"), Untraceable, r"write eigh\(a.conj\(\).T\)"),
-    "within": (lambda z: jacobian(lambda w: np.abs(w))(z), Untraceable, "take its real and its imaginary part"),
+    "within": (lambda z: jacobian(lambda w: w * w)(z), Untraceable, "write that of np.real and that of np.imag"),
+    "Hessian within": (
+        lambda z: hessian(lambda w: np.sum(np.abs(w)))(z),
+        Untraceable,
+        "write that of np.real and that",
+    ),
     "holomorphic within": (
         lambda z: grad(lambda w: np.sum(w**2))(z),
         Untraceable,

@@ -12,10 +12,10 @@ import jax.scipy.stats
 import numpy as np
 import pytest
 
-from tests.clients import everyday_losses, odd_losses
+from tests.clients import everyday_losses, odd_losses, rare_losses
 from tests.clients.everyday_losses import LOSSES as USUAL
 
-LOSSES = USUAL | odd_losses.LOSSES
+LOSSES = USUAL | odd_losses.LOSSES | rare_losses.LOSSES
 
 jax.config.update("jax_enable_x64", True)
 
@@ -33,7 +33,8 @@ def _of_jax(function: Any) -> Any:
 def test_there_are_as_many_trades():
     assert len(USUAL) >= 24
     assert len(odd_losses.LOSSES) >= 15
-    assert not USUAL.keys() & odd_losses.LOSSES.keys()
+    assert len(rare_losses.LOSSES) >= 15
+    assert len(LOSSES) == len(USUAL) + len(odd_losses.LOSSES) + len(rare_losses.LOSSES)
 
 
 @pytest.mark.parametrize("trade", LOSSES)

@@ -275,7 +275,7 @@ MISUSED = {
     "another structure": (lambda w: functions.root(lambda x: (x,), w).x, "where \\* of f64"),
     "another shape": (lambda w: functions.root(lambda x: x[:2], w).x, r"\* of f64\[2\] where"),
     "integers": (lambda w: functions.root(lambda n: n * w[0], 3).x, "is in real numbers"),
-    "complex numbers": (lambda w: functions.root(lambda z: z * z - w[0], 1j).x, "its real and its imaginary part"),
+    "a part of a complex number": (lambda w: functions.root(lambda z: np.real(z) - w[0], 1j).x, "where .* belongs"),
     "several numbers": (lambda w: functions.minimize(lambda x: x, w).x, "of a real scalar"),
 }
 

@@ -71,16 +71,6 @@ LINES = {
         lambda p: functions.quad(lambda x: np.exp(-p[0] * x**2) * np.cos(p[1] * x), 0.0, 2.0).value,
         ".functions.quad(function, a, b).value",
     ),
-    "sqrtm": (
-        lambda p: np.sum(scipy.linalg.sqrtm(_matrix(p))[0]),
-        lambda p: np.sum(functions.root(lambda X: X @ X - _matrix(p), np.eye(3)).x[0]),
-        ".functions.root(lambda X: X @ X - A, np.eye(len(A))).x",
-    ),
-    "logm": (
-        lambda p: np.sum(scipy.linalg.logm(_matrix(p))[0]),
-        lambda p: np.sum(functions.root(lambda X: functions.expm(X) - _matrix(p), np.zeros((3, 3))).x[0]),
-        ".functions.root(lambda X: gradserve.client.functions.expm(X) - A, np.zeros(A.shape)).x",
-    ),
 }
 """By SciPy's name: the loss as it is refused, as the refusal has it, and the line."""
 

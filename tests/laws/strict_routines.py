@@ -9,14 +9,17 @@ import scipy.linalg
 import scipy.special
 
 from gradserve.ops.elementwise import assembled
+from gradserve.ops.linalg import finite
 from gradserve.ops.linalg.finite import NAMES, where_finite
+from gradserve.ops.special import truncated
 
 
 def __getattr__(name: str) -> Callable[..., Any]:
     if name in NAMES:
         own = getattr(strict.linalg, name)
         return lambda a, **options: where_finite(strict, lambda x: own(x, **options), a)
-    function = getattr(assembled, name, None) or getattr(scipy.special, name, None) or getattr(scipy.linalg, name)
+    places = (finite, assembled, truncated, scipy.special, scipy.linalg)
+    function = next(own for place in places if (own := getattr(place, name, None)) is not None)
 
     def call(*operands: Any, **options: Any) -> Any:
         results = function(*map(_in_numpy, operands), **options)

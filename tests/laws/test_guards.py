@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from gradserve.execution.numpy.kernels.table import entry
+from gradserve.execution.xla.lowerings import lowered
 from gradserve.execution.xla.programs import NOWHERE, Lowering
 from gradserve.ir.errors import NotDifferentiable, NumericalFailure
 from gradserve.ir.guards import Guard, refusal
@@ -62,13 +63,14 @@ def check_refusal(sample: Sample, guard: Guard, flags: Array) -> None:
 
 def compiled_flags(sample: Sample) -> list[Array]:
     """The flags of the guards, from one compiled program."""
+    graph = graph_of(sample)
 
     @jax.jit
     def run(*operands: Any) -> Any:
         if isinstance(sample.op, Calling):  # whose loops are compiled as such
             _, positions = Lowering().run(graph_of(sample), operands)
             return [position != NOWHERE for position in positions[: len(sample.op.guards)]]
-        results = sample.op.results(jnp, *operands)
+        results = lowered(sample.op, graph.nodes[0], operands, list(graph.input_types.values()))
         return [guard.test(sample.op, jnp, operands, results) for guard in sample.op.guards]
 
     return [np.asarray(flag) for flag in run(*map(jnp.asarray, sample.operands))]

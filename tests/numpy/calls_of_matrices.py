@@ -21,6 +21,18 @@ CALLS: dict[str, list[Call]] = {
         (lambda x: np.linalg.eigvalsh(x + x.mT), SS),
         (lambda x: np.linalg.eigvalsh(x @ x.T), F),
     ],
+    "np.linalg.eig": [
+        (lambda x: np.linalg.eig(x + 0j), S),
+        (lambda x: np.linalg.eig(x + 1j * x.mT).eigenvectors, SS),
+        (lambda x: np.linalg.eig(x)[0].real, F[:, :3]),
+    ],
+    "np.linalg.eigvals": [(lambda x: np.linalg.eigvals(x + 0j), S), (lambda x: np.abs(np.linalg.eigvals(x)), K[:, :2])],
+    "np.roots": [
+        (lambda p: np.roots(p + 0j), V),
+        (lambda p: np.roots(p[:2]).real, V),
+        (lambda p: np.roots(p[:1]).shape[0] * p, V),
+    ],
+    "np.poly": [(np.poly, V), (lambda x: np.poly(x * (1 + 0.3j)), U), (lambda x: np.poly(x).real, S)],
     "np.linalg.svd": [
         (np.linalg.svd, S),
         (lambda x: np.linalg.svd(x, full_matrices=False), TALL),

@@ -25,6 +25,7 @@ SPARSE: Any = sparse.random(5, 4, 0.5, format="csr", random_state=3)
 DEFINITE = sparse.csc_matrix(sparse.random(6, 6, 0.4, random_state=4) + 6 * sparse.eye(6))
 MANY = sparse.csc_matrix(sparse.random(150, 150, 0.03, random_state=4) + 6 * sparse.eye(150))
 SYSTEMS: Any = sparse.linalg
+ARE = (A, B, D, B[:3])
 LONG = _RNG.normal(size=30)
 SECTIONS = np.array([[0.2, 0.3, 0.1, 1.0, -0.5, 0.2], [1.0, 0.4, 0.0, 1.0, 0.3, 0.0]])
 MANY_B = _RNG.normal(size=(150, 2))
@@ -102,6 +103,20 @@ LINALG: dict[str, tuple[Any, ...]] = {
         np.abs(A[:2]) + np.array([[0], [9]]),
         B,
     ),
+    "eig": (lambda a: _parts_of(linalg.eig(a)[0], linalg.eig(a)[1], linalg.eigvals(a, D)), A),
+    "eig right": (lambda a: _parts_of(linalg.eig(a, right=False)), A),
+    "sqrtm": (lambda a: linalg.sqrtm(a @ D), D),
+    "logm": (lambda a: [linalg.logm(a @ D), linalg.fractional_matrix_power(a @ D, 0.3)], D),
+    "a whole power": (lambda a: linalg.fractional_matrix_power(a, 3), A),
+    "lu": (lambda a: [*linalg.lu(a)[1:], *linalg.lu(a, permute_l=True), linalg.lu(a, p_indices=True)[1]], A),
+    "lu_factor": (lambda a: linalg.lu_factor(a)[0], A),
+    "lu_solve of traced factors": (
+        lambda a, b: [linalg.lu_solve(linalg.lu_factor(a), b, trans=k) for k in (0, 1)] + [linalg.lu_factor(a)[0]],
+        A,
+        B,
+    ),
+    "solve_continuous_are": (lambda a, b, q, r: linalg.solve_continuous_are(a, b, q @ q.T, r @ r.T + D[:3, :3]), *ARE),
+    "solve_discrete_are": (lambda a, b, q, r: linalg.solve_discrete_are(a, b, q @ q.T, r @ r.T + D[:3, :3]), *ARE),
     "sylvester": (lambda a, q: linalg.solve_sylvester(a, a, q) + linalg.solve_continuous_lyapunov(a, q), D, A),
 }
 _PLAIN: tuple[Any, ...] = (
@@ -137,6 +152,45 @@ STATS: dict[str, tuple[Any, ...]] = {
     "truncnorm in a tail": (lambda x, a: [f(x + 7, a + 5, np.inf) for f in _all(stats.truncnorm)], P, S),
     "f": (lambda x, s: [f(x, 3.2, 5.1, scale=s) for f in _all(stats.f)], P, S),
     "f of degrees": (lambda x, n, m: stats.f.logpdf(x, n, m), P, P[::-1].copy(), P + 1),
+    "genextreme": (lambda x, c: [f(x, c - 0.5, 0.3, 2.0) for f in _all(stats.genextreme)], V, S),
+    "genextreme at c = 0": (lambda x, c: [f(x, c * 1e-9, 0.3, 2.0) for f in _all(stats.genextreme)], V, S),
+    "genpareto": (lambda x, c: [f(x, c - 0.3, scale=3.0) for f in _all(stats.genpareto)], P, S),
+    "chi, nakagami": (lambda x, a: [f(x, a) for k in (stats.chi, stats.nakagami) for f in _all(k)], P, P[::-1].copy()),
+    "gennorm, exponnorm": (
+        lambda x, a: [f(x, a, 0.1) for k in (stats.gennorm, stats.exponnorm) for f in _all(k)],
+        V,
+        P + 0.5,
+    ),
+    "johnsonsu": (lambda x, a, b: [f(x, a, b, 0.1, 1.3) for f in _all(stats.johnsonsu)], V, S, P),
+    "triang, powerlaw": (
+        lambda x, c: [f(x, c) for k in (stats.triang, stats.powerlaw) for f in _all(k)],
+        S,
+        S[::-1] * 0.7,
+    ),
+    "genlogistic": (lambda x, c: [f(x, c) for f in _all(stats.genlogistic)], V, P),
+    "levy, laplace_asymmetric": (
+        lambda x, k: [*(f(x) for f in _all(stats.levy)), stats.laplace_asymmetric.logpdf(x, k)],
+        P,
+        S + 0.5,
+    ),
+    "gompertz, invweibull": (
+        lambda x, c: [f(x, c) for k in (stats.gompertz, stats.invweibull) for f in _all(k)],
+        P / 2,
+        P[::-1].copy(),
+    ),
+    "burr12": (lambda x, c: [f(x, c, c + 1.0) for f in _all(stats.burr12)], P, S),
+    "quantiles of families": (
+        lambda q, c: (
+            [
+                f(q, c, 0.3, 1.4)
+                for k in (stats.genextreme, stats.genpareto, stats.chi, stats.powerlaw, stats.nakagami, stats.gompertz)
+                for f in (k.ppf, k.isf)
+            ]
+            + [stats.johnsonsu.ppf(q, c, 1.3), stats.johnsonsu.isf(q, c, 1.3), stats.invweibull.ppf(q, c)]
+        ),
+        S,
+        S[::-1] + 0.3,
+    ),
     "gumbel_l": (lambda x, s: [f(x, 0.2, s) for f in _all(stats.gumbel_l)], V, P),
     "lomax": (lambda x, c: [f(x, c, scale=0.7) for f in _all(stats.lomax)], P, S),
     "fisk": (lambda x, c: [f(x, c, scale=0.7) for f in _all(stats.fisk)], P, P[::-1].copy()),
@@ -145,6 +199,28 @@ STATS: dict[str, tuple[Any, ...]] = {
     "betabinom": (lambda a, b: [f(K, 7, a, b) for f in (stats.betabinom.pmf, stats.betabinom.logpmf)], P, S),
     "quantiles": (lambda q, s: [f(q, 0.3, s) for law in _PLAIN for f in (law.ppf, law.isf)], S, P),
     "quantiles by a shape": (lambda q, c: [f(q, c, 0.3, 1.4) for law in _SHAPED for f in (law.ppf, law.isf)], S, P),
+    "quantiles of tails": (
+        lambda q, a: [
+            f(q, a, 0.3, 1.4) for law in (stats.t, stats.gamma, stats.chi2, stats.invgamma) for f in (law.ppf, law.isf)
+        ],
+        S,
+        P + 0.5,
+    ),
+    "quantiles of beta": (lambda q, a, b: [stats.beta.ppf(q, a, b), stats.beta.isf(q, a, b)], S, P, P[::-1].copy()),
+    "probabilities by shapes": (
+        lambda a, b: [
+            stats.gamma.cdf(P, a),
+            stats.t.sf(V, b),
+            stats.beta.cdf(S, a, b),
+            stats.chi2.sf(P, b),
+            stats.poisson.cdf(K, a),
+            stats.f.cdf(P, a, b),
+            stats.binom.cdf(K, 7, S),
+            stats.nbinom.cdf(K, a, S),
+        ],
+        P,
+        P[::-1].copy(),
+    ),
     "quantiles frozen": (lambda q, s: stats.norm(0.3, s).ppf(q) + stats.expon(scale=s).isf(q), S, P),
     "vonmises": (lambda x, k: stats.vonmises.logpdf(x, k), V, P),
     "poisson": (lambda m: [f(K, m) for f in _all(stats.poisson)], P),
@@ -237,6 +313,17 @@ OTHERS: dict[str, tuple[Any, ...]] = {
         lambda x: [special.exprel(x), special.cosm1(x), special.powm1(x, 0.3), special.exprel(-x / 9)],
         P,
     ),
+    "spherical": (
+        lambda x: [
+            f(n, x, d)
+            for f in (special.spherical_jn, special.spherical_yn, special.spherical_in, special.spherical_kn)
+            for n in (0, 2)
+            for d in (False, True)
+        ],
+        P,
+    ),
+    "lambertw": (lambda x: _parts_of(special.lambertw(x), special.lambertw(-x / 20, -1)), P),
+    "perm, zeta": (lambda x: [special.perm(7, 3 * x), special.zeta(2.5, x), special.zeta([2, 3, 4], x[:3])], S),
     "betaincc, comb, factorial": (
         lambda x: [special.betaincc(1.5, 2.5, x), special.comb(7, 3 * x), special.factorial(x)],
         S,

@@ -1,8 +1,12 @@
 """Ufuncs of scipy.special: orders known while tracing, and derivatives in SciPy's own closed forms."""
 
+from typing import Any
+
+import mpmath as mp
 import numpy as np
 import pytest
 import scipy.special
+import scipy.stats
 from numpy.testing import assert_allclose
 
 from gradserve.autodiff import derive
@@ -63,20 +67,144 @@ def test_a_traced_order_is_refused():
         trace(scipy.special.jv, X, X)
 
 
-@pytest.mark.parametrize(
-    ("function", "line"),
-    [
-        (lambda a: scipy.special.gammainc(a, 2.0), "gammainc has no derivative in its shape"),
-        (lambda a: scipy.special.gammaincc(a, 2.0), "gammaincc has no derivative in its shape"),
-        (lambda a: scipy.special.betainc(a, 2.0, 0.5), "betainc has no derivative in its shapes"),
-        (lambda b: scipy.special.betainc(2.0, b, 0.5), "betainc has no derivative in its shapes"),
-    ],
-)
-def test_a_derivative_in_a_shape_is_refused(function, line):
-    graph = trace(function, 1.5).graph
-    with pytest.raises(NotDifferentiable, match=line) as refusal:
-        derive(graph, Gradient(tuple(graph.input_types)))
-    assert refusal.value.violations[0].source.startswith("test_special_functions.py:")
+BY_SHAPE: dict[str, Any] = {
+    "gammainc": (
+        lambda a, x: mp.gammainc(a, 0, x, regularized=True),
+        [(0.5, 0.4), (0.01, 0.011), (3.0, 2.0), (3.0, 9.0), (100.0, 90.0), (0.3, 5.0), (1.0, 1.0)],
+    ),
+    "gammaincc": (lambda a, x: mp.gammainc(a, x, regularized=True), [(2.5, 0.3), (2.5, 30.0)]),
+    "betainc": (
+        lambda a, b, x: mp.betainc(a, b, 0, x, regularized=True),
+        [(0.5, 2.0, 0.15), (3.0, 0.75, 0.5), (50.0, 0.5, 0.98), (0.2, 30.0, 0.001), (2.0, 3.0, 0.7)],
+    ),
+}
+"""By name: the function in mpmath, and points of it."""
+
+
+@pytest.mark.parametrize("name", BY_SHAPE)
+def test_probabilities_move_with_their_shapes(name):
+    """All first derivatives in shapes, all second ones among them, and those in shape and argument."""
+    precise, points = BY_SHAPE[name]
+    ours = getattr(scipy.special, name)
+    for point in points:
+        x = np.array(point)
+        rows = _hessian(lambda p: ours(*p), x)
+        count, gradient = len(point), _gradient(lambda p: ours(*p), x)
+        for i in range(count - 1):
+            wanted = mp.diff(precise, point, tuple(int(k == i) for k in range(count)))
+            assert gradient[i] == pytest.approx(float(wanted), rel=1e-12)
+            for j in range(i, count):
+                orders = tuple(int(k == i) + int(k == j) for k in range(count))
+                assert rows[i, j] == pytest.approx(float(mp.diff(precise, point, orders)), rel=1e-9)
+
+
+def _gradient(function, x):
+    graph = derive(trace(lambda p: function(p), x).graph, Gradient(("p",)))
+    return run(graph, {"p": x})["gradient:p"]
+
+
+def _hessian(function, x):
+    graph = derive(trace(lambda p: function(p), x).graph, Hvp(("p",)))
+    return np.stack([run(graph, {"p": x, "tangent:p": e})["product:p"] for e in np.eye(len(x))])
+
+
+@pytest.mark.parametrize("end", [0.0, 1.0])
+def test_shapes_do_not_move_the_ends(end):
+    assert np.array_equal(_gradient(lambda p: scipy.special.betainc(p[0], p[1], end), np.array([2.0, 3.0])), [0, 0])
+    infinite = np.inf if end else 0.0
+    assert _gradient(lambda p: scipy.special.gammainc(p[0], infinite), np.array([2.0])) == 0.0
+
+
+def test_quantiles_are_inverses():
+    """In all that moves them: t(p, df) has the derivative by the implicit function theorem, at the median as well."""
+    for df, p in ((1.5, 0.2), (7.0, 0.5), (30.0, 0.99)):
+        found = _gradient(lambda v: scipy.special.stdtrit(v[0], v[1]), np.array([df, p]))
+        t, below = scipy.special.stdtrit(df, p), lambda v, t: scipy.stats.t.cdf(t, v)
+        moved = _gradient(lambda v: scipy.stats.t.cdf(v[1], v[0]), np.array([df, t]))
+        assert_allclose(below(df, t), p, rtol=1e-7)
+        assert_allclose(found, [-moved[0] / moved[1], 1 / moved[1]], rtol=1e-6, atol=1e-9)
+    graph = derive(trace(lambda v: scipy.special.stdtrit(v[0], v[1]), np.ones(2)).graph, Hvp(("v",)))
+    bend = run(graph, {"v": np.array([7.0, 0.5]), "tangent:v": np.array([0.0, 1.0])})["product:v"][0]
+    slope = lambda df: 1 / scipy.stats.t.pdf(0.0, df)  # noqa: E731
+    assert bend == pytest.approx((slope(7.001) - slope(6.999)) / 0.002, rel=1e-6)
+
+
+def test_a_derivative_in_a_parameter_that_has_none_is_refused():
+    for function, line in (
+        (lambda m: scipy.special.ellipj(0.3, m)[0], "jacobi has no derivative in its parameter"),
+        (lambda a: scipy.special.hyp1f1(a, 2.0, 0.5), "hyp1f1 has no derivative in its parameters"),
+    ):
+        graph = trace(function, 0.5).graph
+        with pytest.raises(NotDifferentiable, match=line) as refusal:
+            derive(graph, Gradient(tuple(graph.input_types)))
+        assert refusal.value.violations[0].source.startswith("test_special_functions.py:")
+
+
+POLYNOMIALS = {
+    "legendre": (), "chebyt": (), "chebyu": (), "hermite": (), "hermitenorm": (), "laguerre": (),
+    "genlaguerre": (1.3,), "gegenbauer": (0.7,), "jacobi": (0.3, 1.2),
+}  # fmt: skip
+"""By name, with their parameters."""
+
+
+@pytest.mark.parametrize("name", POLYNOMIALS)
+def test_polynomials_by_their_degrees(name):
+    function, x = getattr(scipy.special, f"eval_{name}"), np.array([-0.9, 0.1, 0.8])
+    degrees, parameters = np.array([[0], [1], [2], [5]]), POLYNOMIALS[name]
+    assert_traces(lambda x: function(degrees, *parameters, x), x)
+    assert_gradient(lambda x: function(degrees, *parameters, x), [x])
+    for k in range(len(parameters)):
+        at = lambda p, k=k: function(4, *parameters[:k], p, *parameters[k + 1 :], 0.3)  # noqa: E731
+        assert_gradient(at, [np.array([parameters[k]])])
+    with pytest.raises(Untraceable, match="does not take these" if "hermite" in name else "write whole degrees"):
+        trace(lambda x: function(1.5, *parameters, x), x)
+
+
+def test_further_orders_and_parameters():
+    x = np.array([0.3, 1.0, 4.5])
+    assert_traces(lambda x: scipy.special.expn([[0], [1], [4]], x), x)
+    assert_gradient(lambda x: scipy.special.expn([[0], [1], [4]], x), [x])
+    assert_traces(lambda x: scipy.special.kve([[0.0], [1.5]], x), x)
+    assert_gradient(lambda x: scipy.special.kve([[0.0], [1.5]], x), [x])
+    assert_traces(lambda x: scipy.special.hyp2f1(0.5, 1.5, 2.5, x / 5), x)
+    assert_gradient(lambda x: scipy.special.hyp2f1(0.5, 1.5, 2.5, x / 5), [x])
+
+
+def test_profiles_with_one_width_alone():
+    """That of a normal number, that of Cauchy's, and neither."""
+    x = np.array([-1.0, 0.0, 0.5])
+    for sigma, gamma in ((0.7, 0.3), (0.7, 0.0), (0.0, 0.3), (0.0, 0.0)):
+        assert_traces(lambda x, s=sigma, g=gamma: scipy.special.voigt_profile(x, s, g), x)
+    assert_gradient(lambda s, g: scipy.special.voigt_profile(x, s, g), [np.array([0.7]), np.array([0.3])])
+    # The derivative of the density in the width of Cauchy's part, at 0: (x D(x) sqrt(2) - 1) / pi for a width of 1.
+    found = slopes(lambda g: scipy.special.voigt_profile(0.0, 1.0, g), np.array([0.0]))
+    assert_allclose(found, [-1 / np.pi], rtol=1e-13)
+
+
+def test_lamberts_function():
+    lambertw: Any = scipy.special.lambertw
+    for points, branch in (([0.0, 1.0, 1e-9, 50.0], 0), ([-0.3, -0.1], -1)):
+        z = np.array(points)
+        w = lambertw(z, branch).real
+        found = slopes(lambda z, k=branch: lambertw(z, k=k).real, z)
+        assert_allclose(found, np.exp(-w) / (1 + w), rtol=1e-12)
+
+
+def test_elliptic_integrals_near_no_modulus():
+    """Where quotients by m would lose all digits: against mpmath."""
+    m = np.array([0.0, 1e-12, 0.04, 0.06, -0.05, 0.9])
+    for ours, precise in ((scipy.special.ellipk, mp.ellipk), (scipy.special.ellipe, mp.ellipe)):
+        assert_allclose(slopes(ours, m), [float(mp.diff(precise, v)) for v in m], rtol=1e-13)
+        assert_allclose(curvatures(ours, m), [float(mp.diff(precise, v, 2)) for v in m], rtol=1e-11)
+    found = slopes(lambda m: scipy.special.ellipkinc(1.1, m), m)
+    assert_allclose(found, [float(mp.diff(lambda v: mp.ellipf(1.1, v), v)) for v in m], rtol=1e-12)
+
+
+def test_dawsons_integral_far_out():
+    x = np.array([0.0, 1.0, 9.99, 10.01, 1e3, 1e8])
+    precise = [float(1 - 2 * v * mp.sqrt(mp.pi) / 2 * mp.exp(-v * v) * mp.erfi(v)) for v in map(mp.mpf, x[:-2])]
+    assert_allclose(slopes(scipy.special.dawsn, x), [*precise, -5e-7, -5e-17], rtol=2e-6)
+    assert_allclose(slopes(scipy.special.dawsn, x)[:-2], precise, rtol=2e-12)
 
 
 def test_digamma_and_its_derivatives():

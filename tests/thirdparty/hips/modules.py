@@ -21,8 +21,6 @@ from tests.thirdparty.hips.tracing import counted
 
 _MIRRORS = {scipy.special: special, scipy.linalg: linalg, scipy.stats: stats}
 """Modules of SciPy, and where the client has those functions of them that no tracer can see."""
-_OURS = {scipy.linalg: {"sqrtm": functions.sqrtm}}
-"""What it has beside them: the root of symmetric matrices alone."""
 
 
 class Missing(types.ModuleType):
@@ -47,7 +45,7 @@ def _module(name: str, **members: Any) -> types.ModuleType:
 def _with_ours(module: types.ModuleType) -> types.ModuleType:
     mirror = _MIRRORS[module]
     ours = {name: _either(getattr(mirror, name), getattr(module, name, None)) for name in dir(mirror)}
-    return arrays.Numpy(module, **{**ours, **_OURS.get(module, {})})
+    return arrays.Numpy(module, **ours)
 
 
 def _either(ours: Any, theirs: Any) -> Any:

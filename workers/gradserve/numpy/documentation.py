@@ -132,9 +132,15 @@ Arrays of complex64 and complex128 are parameters, data and values like others. 
   So it is with pairs of singular vectors, which are NaN where a singular value is 0.
 
 Pseudoinverses, least squares, Sylvester's equation and functions of complex matrices are computed as those of real
-matrices of twice the size. Not there are special functions of complex numbers, and Jacobians, Hessians and
-solvers within a loss in complex arguments; `grad`, `value_and_grad`, `jvp` and `vjp` are. What needs an
-order, as `np.max` and `np.sort`, is refused.
+matrices of twice the size. Within a loss, `grad`, `value_and_grad`, `jvp` and `vjp` take complex arguments, `root`,
+`fixed_point`, `minimize` and `odeint` complex unknowns, and `quad` complex integrands; `jacobian` is of complex results
+in real arguments, or of real results in complex ones. Of both, and of Hessians, write it in real and imaginary parts.
+Of special functions, `wofz` and `lambertw` are of complex numbers. What needs an order, as `np.max` and `np.sort`, is
+refused.
+
+Eigenvalues of general matrices, `np.linalg.eig`, `eigvals` and `np.roots`, are complex of real matrices as well: NumPy
+looks at the numbers first. A derivative that depends on one that is equal to another, or defective, is refused; others
+have theirs all the same, such as the largest of a matrix of rank one.
 """
 _SECTIONS = {
     "np": "NumPy",

@@ -33,7 +33,6 @@ _ROOT = f"write {_OWN}.root(function, guess).x, which has the derivative of the 
 _MINIMUM = f"write {_OWN}.minimize(function, guess).x, which has the derivative of the minimum in all that moves it"
 _SQUARES = f"write {_OWN}.minimize(lambda x: np.sum(residuals(x) ** 2), guess).x"
 _QUANTILE = f"write {_OWN}.root(lambda x: law.cdf(x, *shapes) - q, guess).x, of a law whose cdf can be traced"
-_LU = "write np.linalg.solve(A, b) and np.linalg.slogdet(A): systems of one matrix share its factors"
 _BASIS = (
     "its columns may be turned at will, so they have no derivative; write the projection, np.linalg.pinv(A) @ A for "
     "the rows, A @ np.linalg.pinv(A) for the columns, and np.eye(n) less the former for the null space"
@@ -66,16 +65,6 @@ INSTEAD: dict[str, str] = {
     },
     "scipy.stats.ppf": _QUANTILE,
     "scipy.stats.isf": _QUANTILE.replace("cdf(x", "sf(x"),
-    "scipy.linalg.logm": (
-        f"write {_OWN}.logm, which is that of symmetric matrices; of others "
-        f"{_OWN}.root(lambda X: {_OWN}.expm(X) - A, np.zeros(A.shape)).x"
-    ),
-    "scipy.linalg.sqrtm": (
-        f"write {_OWN}.sqrtm, which is that of symmetric matrices; of others "
-        f"{_OWN}.root(lambda X: X @ X - A, np.eye(len(A))).x"
-    ),
-    "scipy.linalg.lu": _LU,
-    "scipy.linalg.lu_factor": _LU,
     **dict.fromkeys(("scipy.linalg.null_space", "scipy.linalg.orth"), _BASIS),
     **dict.fromkeys(("scipy.linalg.schur", "scipy.linalg.qz", "scipy.linalg.hessenberg", "scipy.linalg.ldl"), _FORM),
 }

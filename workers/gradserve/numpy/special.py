@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,41 +16,81 @@ from gradserve.numpy.table import UFUNCS, emitting, implements, implements_speci
 _OPS = {
     "beta": "beta",
     "betainc": "betainc",
+    "betaincinv": "betaincinv",
     "betaln": "betaln",
+    "binom": "binom",
+    "dawsn": "dawsn",
     "digamma": "digamma",
+    "ellipe": "ellipe",
+    "ellipeinc": "ellipeinc",
+    "ellipk": "ellipk",
+    "ellipkinc": "ellipkinc",
     "erf": "erf",
     "erfc": "erfc",
     "erfcinv": "erfcinv",
     "erfcx": "erfcx",
+    "erfi": "erfi",
     "erfinv": "erfinv",
+    "exp1": "exp1",
     "expi": "expi",
     "expit": "logistic",
     "expm1": "expm1",
     "gamma": "gamma",
     "gammainc": "gammainc",
     "gammaincc": "gammaincc",
+    "gammainccinv": "gammainccinv",
+    "gammaincinv": "gammaincinv",
     "gammaln": "gammaln",
+    "hyp0f1": "hyp0f1",
+    "hyp1f1": "hyp1f1",
+    "hyp2f1": "hyp2f1",
+    "hyperu": "hyperu",
     "log1p": "log1p",
+    "owens_t": "owens_t",
+    "poch": "poch",
     "psi": "digamma",
+    "spence": "spence",
+    "stdtrit": "stdtrit",
+    "wofz": "wofz",
 }
 """Ufuncs that are one op."""
-_OF_ORDER = {"iv": "bessel_i", "ive": "bessel_ie", "jv": "bessel_j", "kv": "bessel_k", "yv": "bessel_y"}
+_OF_ORDER = {
+    "iv": "bessel_i",
+    "ive": "bessel_ie",
+    "jv": "bessel_j",
+    "kv": "bessel_k",
+    "kve": "bessel_ke",
+    "yv": "bessel_y",
+}
 """Bessel functions whose order is their first operand."""
 _OF_WHOLE_ORDER = {"jn": "bessel_j", "kn": "bessel_k", "yn": "bessel_y"}
-_FIXED = {"i0": "bessel_i", "i0e": "bessel_ie", "j0": "bessel_j", "k0": "bessel_k", "y0": "bessel_y"}
+_FIXED = {
+    "i0": "bessel_i",
+    "i0e": "bessel_ie",
+    "j0": "bessel_j",
+    "k0": "bessel_k",
+    "k0e": "bessel_ke",
+    "y0": "bessel_y",
+}
 """Bessel functions of order 0; those of order 1 are named likewise."""
+
+
+def by_orders(g: Builder, name: str, order: Value, x: Sequence[Value], at: Callable[[float], Value]) -> Value:
+    """A function of known orders, each of which may be another, beside other operands."""
+    literal = g.literal(order)
+    if not isinstance(literal, Literal):
+        raise Unsupported(f"the order of scipy.special.{name} is traced", "use orders known while tracing")
+    result: Value | None = None
+    for each in np.unique(literal.array):
+        result = at(float(each)) if result is None else g.select(g.eq(order, float(each)), at(float(each)), result)
+    if result is None:
+        return g.zeros(g.align([order, *x])[1].type)
+    return g.broadcast(result, g.align([order, *x])[0].type.shape)
 
 
 def _of_order(name: str, op: str) -> Callable[..., Value]:
     def apply(g: Builder, order: Value, x: Value) -> Value:
-        literal = g.literal(order)
-        if not isinstance(literal, Literal):
-            raise Unsupported(f"the order of scipy.special.{name} is traced", "use orders known while tracing")
-        orders, result = np.unique(literal.array), None
-        for each in orders:
-            of_each = g.emit(op, x, order=float(each))
-            result = of_each if result is None else g.select(g.eq(order, float(each)), of_each, result)
-        return g.zeros(g.align([order, x])[1].type) if result is None else result
+        return by_orders(g, name, order, [x], lambda each: g.emit(op, x, order=each))
 
     apply.__doc__ = f"{_said_of(op)} The order must be known while tracing."
     return apply

@@ -14,6 +14,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "numpy": (
         "gradserve.ops.linalg.finite",
         "gradserve.ops.elementwise.assembled",
+        "gradserve.ops.special.truncated",
         "scipy.special",
         "scipy.linalg",
     ),

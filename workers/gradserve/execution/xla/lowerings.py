@@ -17,15 +17,19 @@ from gradserve.ir.types import TensorType
 from gradserve.ops.elementwise.powers import Pow
 from gradserve.ops.indexing.gather import ScatterAdd
 from gradserve.ops.linalg.banded import BandedSolve
+from gradserve.ops.linalg.exponential import OfPlane
 from gradserve.ops.linalg.factors import Lu, LuInverse, LuSolve
 from gradserve.ops.linalg.finite import where_finite
+from gradserve.ops.linalg.riccati import Riccati
 from gradserve.ops.linalg.sparse import SparseTriangularSolve
 from gradserve.ops.linalg.sparse_solve import SparseSolve
 from gradserve.ops.linalg.sylvester import Sylvester
 from gradserve.ops.special.bessel import Bessel
 from gradserve.ops.special.erf import Erfcinv
-from gradserve.ops.special.gammas import Beta, Digamma, Expi, Zeta
+from gradserve.ops.special.gammas import Beta, Binom, Digamma, Expi, Poch, Zeta
+from gradserve.ops.special.rare import OfScipy
 from gradserve.ops.spectral.eigen import UpperEigh
+from gradserve.ops.spectral.general import Eig
 
 Traced: TypeAlias = Any
 """An array that JAX traces."""
@@ -39,6 +43,12 @@ def lowered(op: Op, node: Node, operands: Sequence[Traced], types: Sequence[Tens
 
 
 @lowered.register(Bessel)
+@lowered.register(OfScipy)
+@lowered.register(OfPlane)
+@lowered.register(Eig)
+@lowered.register(Riccati)
+@lowered.register(Binom)
+@lowered.register(Poch)
 @lowered.register(Erfcinv)
 @lowered.register(Digamma)
 @lowered.register(Zeta)
@@ -49,7 +59,7 @@ def lowered(op: Op, node: Node, operands: Sequence[Traced], types: Sequence[Tens
 @lowered.register(SparseSolve)
 @lowered.register(BandedSolve)
 def _(op: Op, node: Node, operands: Sequence[Traced], types: Sequence[TensorType]) -> Sequence[Traced]:
-    """By NumPy and SciPy: JAX (0.10) lacks the first two and the last, and at poles or far out errs for the others."""
+    """By NumPy and SciPy: JAX (0.10) lacks most of them, and at poles or far out errs for the others."""
     return called_back(made(op, types), node.types, operands)
 
 

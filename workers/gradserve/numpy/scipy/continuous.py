@@ -146,6 +146,8 @@ for _law in (
         positive,
         cdf=_students_below,
         sf=lambda g, y, df: _students_below(g, g.neg(y), df),
+        ppf=lambda g, q, df: g.emit("stdtrit", df, q),
+        isf=lambda g, q, df: g.neg(g.emit("stdtrit", df, q)),
     ),
     Distribution(
         "gamma",
@@ -158,6 +160,8 @@ for _law in (
         _ONE,
         cdf=lambda g, y, a: g.emit("gammainc", a, y),
         sf=lambda g, y, a: g.emit("gammaincc", a, y),
+        ppf=lambda g, q, a: g.emit("gammaincinv", a, q),
+        isf=lambda g, q, a: g.emit("gammainccinv", a, q),
     ),
     Distribution(
         "chi2",
@@ -170,6 +174,8 @@ for _law in (
         _ONE,
         cdf=lambda g, y, df: g.emit("gammainc", g.mul(df, 0.5), g.mul(y, 0.5)),
         sf=lambda g, y, df: g.emit("gammaincc", g.mul(df, 0.5), g.mul(y, 0.5)),
+        ppf=lambda g, q, df: g.mul(g.emit("gammaincinv", g.mul(df, 0.5), q), 2.0),
+        isf=lambda g, q, df: g.mul(g.emit("gammainccinv", g.mul(df, 0.5), q), 2.0),
     ),
     Distribution(
         "beta",
@@ -182,6 +188,8 @@ for _law in (
         at(0.5),
         cdf=lambda g, y, a, b: g.emit("betainc", a, b, y),
         sf=lambda g, y, a, b: g.emit("betainc", b, a, g.sub(1.0, y)),
+        ppf=lambda g, q, a, b: g.emit("betaincinv", a, b, q),
+        isf=lambda g, q, a, b: g.sub(1.0, g.emit("betaincinv", b, a, q)),
     ),
     Distribution(
         "expon",
@@ -272,6 +280,8 @@ for _law in (
         _ONE,
         cdf=lambda g, y, a: g.emit("gammaincc", a, g.div(1.0, y)),
         sf=lambda g, y, a: g.emit("gammainc", a, g.div(1.0, y)),
+        ppf=lambda g, q, a: g.div(1.0, g.emit("gammainccinv", a, q)),
+        isf=lambda g, q, a: g.div(1.0, g.emit("gammaincinv", a, q)),
     ),
     Distribution("vonmises", "von Mises's distribution of angles", _vonmises, ("kappa",), (1.0,), positive),
 ):

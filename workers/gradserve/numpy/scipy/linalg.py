@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
-from gradserve.ir.graph import Literal
 from gradserve.numpy import decompositions, norms, systems
 from gradserve.numpy.arguments import Unsupported, integers, lift, refuse, to_float, to_real
 from gradserve.numpy.decompositions import matrix
 from gradserve.numpy.indexing import getitem
 from gradserve.numpy.joining import concatenate
-from gradserve.numpy.matrices import diag, tril, triu
+from gradserve.numpy.matrices import diag
 from gradserve.numpy.shaping import swapaxes
 from gradserve.numpy.table import OWN, SCIPY, implements_scipy
 from gradserve.ops.elementwise.parts import conjugate
@@ -127,31 +126,6 @@ def lstsq(g: Builder, a: Any, b: Any, cond: Any = None) -> Any:
     x = matrix(g, a, "lstsq")
     eps = float(np.finfo(x.type.element_type.dtype).eps)
     return tuple(decompositions.lstsq(x, b, eps if cond is None else cond))
-
-
-@implements_scipy("linalg.lu_solve")
-def lu_solve(g: Builder, lu_and_piv: Any, b: Any, trans: int = 0) -> Value:
-    """The x with a x = b, or a^T x = b, given scipy.linalg.lu_factor of a captured a."""
-    lu, pivots = lu_and_piv
-    if isinstance(lu, Value) and not isinstance(g.literal(lu), Literal):
-        raise Unsupported("scipy.linalg.lu_solve of traced factors cannot be traced", "write np.linalg.solve(a, b)")
-    factors, right, order = to_float(g, lu), to_float(g, b), _order(integers(pivots, "pivots"))
-    n = factors.shape[-1]
-    unit = g.add(tril(factors, -1), g.constant(np.eye(n, dtype=factors.type.element_type.dtype)))
-    upper = triu(factors)
-    if trans in (0, "N"):
-        half = systems.solve_triangular(unit, getitem(g, right, order), lower=True)
-        return systems.solve_triangular(upper, half)
-    half = systems.solve_triangular(upper, right, trans=1)
-    return getitem(g, systems.solve_triangular(unit, half, trans=1, lower=True), np.argsort(order))
-
-
-def _order(pivots: tuple[int, ...]) -> Any:
-    """The rows in the order to which exchanges, one after the other, bring them."""
-    order = np.arange(len(pivots))
-    for k, other in enumerate(pivots):
-        order[[k, other]] = order[[other, k]]
-    return order
 
 
 @implements_scipy("linalg.solve_banded")

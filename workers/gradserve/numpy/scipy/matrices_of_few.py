@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
+from gradserve.numpy import eigenvalues
 from gradserve.numpy.arguments import lift, promoted
 from gradserve.numpy.indexing import getitem
 from gradserve.numpy.joining import concatenate
@@ -59,11 +60,7 @@ def block_diag(g: Builder, *arrs: Any) -> Value:
 @implements_scipy("linalg.companion")
 def companion(g: Builder, a: Any) -> Value:
     """The matrix whose eigenvalues are the roots of a polynomial."""
-    coefficients = ravel(lift(g, a))
-    n = coefficients.type.size
-    head = g.neg(g.div(getitem(g, coefficients, slice(1, None)), getitem(g, coefficients, 0)))
-    below = g.constant(np.eye(n - 2, n - 1, dtype=head.type.element_type.dtype))
-    return concatenate([g.reshape(head, (1, n - 1)), below])
+    return eigenvalues.companion(g, ravel(lift(g, a)))
 
 
 @implements_scipy("linalg.solve_toeplitz")

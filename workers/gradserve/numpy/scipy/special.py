@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from gradserve.ir.builder import Builder, Value
-from gradserve.numpy.arguments import Unsupported, to_float
+from gradserve.ir.types import ElementType
+from gradserve.numpy.arguments import Unsupported, integer, to_float, to_real
+from gradserve.numpy.special import by_orders
 from gradserve.numpy.table import OWN, SCIPY, implements_scipy
+from gradserve.ops.special.bessel import Spherical, SphericalI, SphericalJ, SphericalK, SphericalY
 
 for _name in ("log_softmax", "logsumexp", "multigammaln", "polygamma", "softmax"):
     SCIPY[f"scipy.special.{_name}"] = OWN[_name]
@@ -32,3 +35,42 @@ def factorial(g: Builder, n: Any, exact: bool = False) -> Value:
     x = to_float(g, n)
     some = g.ge(x, 0)
     return g.select(some, g.gamma(g.add(g.select(some, x, 0.0), 1)), 0.0)
+
+
+@implements_scipy("special.lambertw")
+def lambertw(g: Builder, z: Any, k: Any = 0, tol: Any = 1e-8) -> Value:
+    """Lambert's function, the complex w with w exp(w) = z, on a branch known while tracing."""
+    return g.emit("lambertw", g.convert(to_float(g, z), ElementType.COMPLEX128), branch=integer(k, "the branch k"))
+
+
+def _spherical(name: str, kind: type[Spherical]) -> None:
+    def apply(g: Builder, n: Any, z: Any, derivative: bool = False) -> Value:
+        x, order = to_real(g, z, name), integer(n, "the order n")
+        if not derivative:
+            return g.apply(kind(order), [x])[0]
+        return kind(order).slope(g, x)
+
+    apply.__doc__ = f"{kind.__doc__} Of an order known while tracing, or its derivative."
+    implements_scipy(f"special.{name}")(apply)
+
+
+for _kind in (SphericalI, SphericalJ, SphericalK, SphericalY):
+    _spherical(_kind.function, _kind)
+
+
+@implements_scipy("special.perm")
+def perm(g: Builder, N: Any, k: Any, exact: bool = False) -> Value:
+    """The number of ways to take k of N in turn; 0 where there is none."""
+    if exact:
+        raise Unsupported("scipy.special.perm with exact=True cannot be traced", "leave it out")
+    n, count = g.align([to_float(g, v) for v in g.promote([to_float(g, N), to_float(g, k)])])
+    some = g.logical_and(g.logical_and(g.le(count, n), g.ge(n, 0)), g.ge(count, 0))
+    n, count = g.select(some, n, 1.0), g.select(some, count, 1.0)
+    return g.select(some, g.emit("poch", g.add(g.sub(n, count), 1.0), count), 0.0)
+
+
+@implements_scipy("special.zeta")
+def zeta(g: Builder, x: Any, q: Any = None) -> Value:
+    """Hurwitz's zeta function, the sum of (k + q)^-x, of an exponent x known while tracing."""
+    base, exponent = to_real(g, 1.0 if q is None else q, "zeta"), to_real(g, x, "zeta")
+    return by_orders(g, "zeta", exponent, [base], lambda each: g.emit("zeta", base, exponent=each))

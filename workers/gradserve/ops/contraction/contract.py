@@ -120,8 +120,8 @@ class Contract(Multilinear):
 
     def absorbing(self, g: Builder, operands: Sequence[Value], reach: Sequence[Value | None]) -> Absorbed:
         """The sum of all finite products, and what the others add: found from how many there are, of which sign."""
-        if operands[0].type.is_complex:  # an infinite complex number has no sign of few: what is NaN stays so
-            return Absorbed(g.apply(self, operands), self.reached(g, operands, reach))
+        if operands[0].type.is_complex:  # an infinite complex number has no sign of few
+            return self._absorbing_whole(g, operands, reach)
         x, y = (_Factor(g, operand, own) for operand, own in zip(operands, reach, strict=True))
 
         def product(left: Value, right: Value) -> Value:
@@ -135,6 +135,18 @@ class Contract(Multilinear):
         hits = g.add(product(x.strange_reached, y.zero_reached), product(x.zero_reached, y.strange_reached))
         result = g.select(g.gt(strange, 0), g.add(finite, beyond), finite)
         return Absorbed((result,), self.reached(g, operands, reach), g.gt(hits, 0))
+
+    def _absorbing_whole(self, g: Builder, operands: Sequence[Value], reach: Sequence[Value | None]) -> Absorbed:
+        """The products, and 0 where a factor that is linear has nothing but zeros in the sum."""
+        zero = g.constant(False)
+        for k, own in enumerate(reach):
+            if own is not None:
+                counted = [g.full(x.type, 1) for x in operands]
+                counted[k] = g.convert(g.ne(operands[k], 0), operands[k].type.element_type)
+                zero = g.logical_or(zero, g.eq(g.apply(self, counted)[0], 0))
+        result, (reached,) = g.apply(self, operands)[0], self.reached(g, operands, reach)
+        lost = g.logical_and(zero, g.logical_not(g.is_finite(result)))
+        return Absorbed((g.select(zero, 0, result),), (reached,), g.logical_and(lost, g.gt(g.real(reached), 0)))
 
     def batch(self, g: Builder, operands: Sequence[Value], batched: Sequence[bool], size: int) -> tuple[Value, ...]:
         """One contraction: a batch axis of both operands runs along, one of a single operand is one more free axis.

@@ -9,6 +9,8 @@ from gradserve.ops.linalg import (
     least_squares,
     matrices,
     orthogonal,
+    pivoted,
+    riccati,
     solve,
     sparse,
     sparse_solve,

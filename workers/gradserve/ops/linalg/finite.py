@@ -9,7 +9,9 @@ Ops find these by `routine`, as all that differs between namespaces: nothing els
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -81,6 +83,76 @@ def schur(a: Array) -> Any:
     from scipy.linalg import schur as of_scipy  # an executor has SciPy; a client that only traces need not
 
     return of_scipy(a, check_finite=False)
+
+
+@of_finite
+def eig(a: Array) -> Any:
+    """Eigenvalues of each matrix, vectors as columns, and left ones as rows, scaled to a product of 1, or 0."""
+    from scipy.linalg import eig as of_scipy  # an executor has SciPy; a client that only traces need not
+
+    kind = np.result_type(a.dtype, np.complex64)
+    w, v, left = np.empty(a.shape[:-1], kind), np.empty(a.shape, kind), np.empty(a.shape, kind)
+    for k in np.ndindex(a.shape[:-2] if a.size else (0,)):
+        found: Any = of_scipy(a[k], left=True, right=True, check_finite=False)
+        w[k], turned, v[k] = found
+        rows = turned.conj().T
+        own = np.einsum("ij,ji->i", rows, v[k])
+        known = np.abs(own) > a.shape[-1] * np.finfo(kind).eps
+        left[k] = np.where(known[:, None], rows / np.where(known, own, 1.0)[:, None], 0.0)
+    return w, v, left
+
+
+@of_finite
+def sqrtm(a: Array) -> Any:
+    """The principal root of each matrix as SciPy has it; NaN of real ones of which it is complex."""
+    from scipy.linalg import sqrtm as of_scipy  # an executor has SciPy; a client that only traces need not
+
+    result = np.full_like(a, np.nan)
+    for k in np.ndindex(a.shape[:-2] if a.size else (0,)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a singular matrix, which the result shows
+            found = of_scipy(a[k])
+        if np.iscomplexobj(a) or np.isrealobj(found):
+            result[k] = found
+    return result
+
+
+_ROOTS = 60
+_POINTS, _SHARES = (0.5 * x for x in np.polynomial.legendre.leggauss(10))
+"""Half of the nodes of Gauss and of their weights: the integral of X / (1 + s X) over s from 0 to 1 is log(1 + X)."""
+
+
+@of_finite
+def logm(a: Array) -> Any:
+    """The principal logarithm of each matrix, by roots until one is near 1; NaN of real ones of which it is complex."""
+    root, one = a.astype(np.result_type(a.dtype, np.float64)), np.eye(a.shape[-1])
+    doublings = np.zeros((*a.shape[:-2], 1, 1))
+    for _ in range(_ROOTS):
+        wide = np.abs(root - one).sum(axis=-2).max(axis=-1, initial=0.0) > 0.25
+        if not wide.any():
+            break
+        root[wide] = sqrtm(root[wide])
+        doublings[wide] += 1
+    rest = np.where(wide[..., None, None], np.nan, root - one)
+    terms = (w * np.linalg.solve(one + (0.5 + s) * rest, rest) for s, w in zip(_POINTS, _SHARES, strict=True))
+    return (sum(terms) * np.exp2(doublings)).astype(a.dtype)
+
+
+def _regulated(function: str, a: Array, b: Array, q: Array, r: Array) -> Array:
+    """The solution of each equation of Riccati, of the symmetric parts of q and r; NaN if there is none."""
+    import scipy.linalg  # an executor has SciPy; a client that only traces need not
+
+    result = np.full(q.shape, np.nan, q.dtype)
+    q, r = (0.5 * (x + np.matrix_transpose(x)) for x in (q, r))
+    for k in np.ndindex(q.shape[:-2] if q.size else (0,)):
+        if all(is_finite(x[k]) for x in (a, b, q, r)):
+            with contextlib.suppress(np.linalg.LinAlgError):
+                result[k] = getattr(scipy.linalg, function)(a[k], b[k], q[k], r[k])
+    return result
+
+
+solve_continuous_are = functools.partial(_regulated, "solve_continuous_are")
+solve_discrete_are = functools.partial(_regulated, "solve_discrete_are")
 
 
 def _scaled_and_squared(a: Array) -> Any:

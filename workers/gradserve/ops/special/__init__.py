@@ -1,3 +1,14 @@
 """Special functions."""
 
-from gradserve.ops.special import bessel, erf, gammas
+from gradserve.ops.special import (
+    bessel,
+    complexes,
+    elliptic,
+    erf,
+    gammas,
+    hypergeometric,
+    incomplete,
+    rare,
+    students,
+    tails,
+)

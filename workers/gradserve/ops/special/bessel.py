@@ -1,4 +1,4 @@
-"""Bessel functions of a fixed real order. Their derivatives are those of neighbouring orders."""
+"""Bessel functions of a fixed order. Their derivatives are those of neighbouring orders."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import numpy as np
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Sample
-from gradserve.ops.family import Unary
+from gradserve.ir.types import TensorType
+from gradserve.ops.family import Columns, Unary, require
 from gradserve.ops.registry import register
 from gradserve.ops.routines import routine
 from gradserve.ops.special.erf import Special
+from gradserve.ops.special.rare import OfScipy
 
 
 @dataclass(frozen=True)
@@ -119,3 +121,101 @@ class BesselK(Bessel):
     function = "kv"
     fixed = ("k0", "k1")
     below, above = -0.5, -0.5
+
+
+@register
+@dataclass(frozen=True)
+class BesselKe(Bessel):
+    """exp(x) times the modified Bessel function of the second kind, for x > 0."""
+
+    name = "bessel_ke"
+    function = "kve"
+    fixed = ("k0e", "k1e")
+    below, above = -0.5, -0.5
+
+    def differential(self, g: Builder, dx: Value, x: Value, y: Value) -> Value | None:
+        """By the orders below and above, and y."""
+        return g.mul(g.add(self.neighbours(g, x), y), dx)
+
+
+@dataclass(frozen=True)
+class Spherical(OfScipy, Unary):
+    """A spherical Bessel function of a whole order: sqrt(pi / 2x) times the Bessel function of half an order more."""
+
+    order: int
+
+    below: ClassVar[float]
+    above: ClassVar[float]
+    """The signs of the functions of the orders below and above in the derivative."""
+    points: ClassVar[Columns] = ((0.5, 3.0, 12.0),)
+    constraints: ClassVar[dict[str, str]] = {**Special.constraints, "C4": "the order is not negative"}
+
+    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        results = super().infer(*types)
+        require(self.order >= 0, "C4", f"the order is {self.order}")
+        return results
+
+    def chosen(self, xp: Any) -> Callable[..., Any]:
+        return partial(routine(xp, self.function), self.order)
+
+    def differential(self, g: Builder, dx: Value, x: Value, y: Value) -> Value | None:
+        """By the orders below and above."""
+        return g.mul(self.slope(g, x), dx)
+
+    def slope(self, g: Builder, x: Value) -> Value:
+        """(n times the function of the order below, n + 1 times that above) / (2n + 1), each with its sign."""
+        n = self.order
+        slope = g.mul(g.emit(self.name, x, order=n + 1), self.above * (n + 1.0) / (2.0 * n + 1.0))
+        if n:
+            slope = g.add(slope, g.mul(g.emit(self.name, x, order=n - 1), self.below * n / (2.0 * n + 1.0)))
+        return slope
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        """Some orders, a scalar, nothing."""
+        points = np.array(cls.points[0])
+        for order in (0, 1, 3):
+            yield Sample(cls(order), (points,))
+        yield Sample(cls(2), (points[0],))
+        yield Sample(cls(0), (np.zeros((2, 0)),))
+
+
+@register
+@dataclass(frozen=True)
+class SphericalJ(Spherical):
+    """The spherical Bessel function of the first kind, j."""
+
+    name = "spherical_j"
+    function = "spherical_jn"
+    below, above = 1.0, -1.0
+    points = ((0.5, 3.0, 0.0, 12.0),)
+
+
+@register
+@dataclass(frozen=True)
+class SphericalY(Spherical):
+    """The spherical Bessel function of the second kind, y."""
+
+    name = "spherical_y"
+    function = "spherical_yn"
+    below, above = 1.0, -1.0
+
+
+@register
+@dataclass(frozen=True)
+class SphericalI(Spherical):
+    """The modified spherical Bessel function of the first kind, i."""
+
+    name = "spherical_i"
+    function = "spherical_in"
+    below, above = 1.0, 1.0
+
+
+@register
+@dataclass(frozen=True)
+class SphericalK(Spherical):
+    """The modified spherical Bessel function of the second kind, k."""
+
+    name = "spherical_k"
+    function = "spherical_kn"
+    below, above = -1.0, -1.0

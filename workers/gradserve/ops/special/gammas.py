@@ -1,4 +1,4 @@
-"""The gamma function and its relatives: digamma, zeta, beta, the incomplete ones, the exponential integral."""
+"""The gamma function and its relatives: digamma, zeta, beta, binomial coefficients; the exponential integral."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
-from gradserve.ir.errors import ConstraintError
 from gradserve.ir.op import Sample
-from gradserve.ir.types import Array, ElementType, TensorType
+from gradserve.ir.types import Array, TensorType
 from gradserve.ops.family import Binary, RealElementwise, Unary, require
 from gradserve.ops.registry import register
 from gradserve.ops.special.erf import Special
@@ -142,7 +141,7 @@ class Betaln(Special, RealElementwise, Binary):
 
     def differential(self, g: Builder, k: int, dx: Value, operands: Sequence[Value], y: Value) -> Value | None:
         """(digamma(x) - digamma(x + y)) dx, and likewise for y."""
-        return g.mul(g.neg(_digamma_rise(g, operands[k], operands[1 - k])), dx)
+        return g.mul(g.neg(digamma_rise(g, operands[k], operands[1 - k])), dx)
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
@@ -163,7 +162,7 @@ class Beta(Special, RealElementwise, Binary):
 
     def differential(self, g: Builder, k: int, dx: Value, operands: Sequence[Value], y: Value) -> Value | None:
         """For z = Beta(x, y): dz = z (digamma(x) - digamma(x + y)) dx, and likewise for y."""
-        return g.mul(g.mul(y, g.neg(_digamma_rise(g, operands[k], operands[1 - k]))), dx)
+        return g.mul(g.mul(y, g.neg(digamma_rise(g, operands[k], operands[1 - k]))), dx)
 
 
 _FAR = 16.0
@@ -171,7 +170,7 @@ _BERNOULLI = (1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760)
 """B_2k / 2k, the coefficients in digamma(x) = log x - 1 / (2 x) - sum_k (B_2k / 2k) x^-2k."""
 
 
-def _digamma_rise(g: Builder, x: Value, step: Value) -> Value:
+def digamma_rise(g: Builder, x: Value, step: Value) -> Value:
     """digamma(x + step) - digamma(x), term by term, so that nothing cancels where the step is small.
 
     That is the rise further on, at x + n, and the sum of step / ((x + k)(x + k + step)) over k below n.
@@ -198,6 +197,41 @@ def _digamma_rise(g: Builder, x: Value, step: Value) -> Value:
 
 @register
 @dataclass(frozen=True)
+class Binom(Special, RealElementwise, Binary):
+    """The binomial coefficient of real x and y, Gamma(x + 1) / (Gamma(y + 1) Gamma(x - y + 1))."""
+
+    name = "binom"
+    function = "binom"
+    points = ((5.5, 3.0, 10.0), (2.0, 0.25, 3.5))
+    kinks = ((-1.0, 3.0), (1.0, 4.0))
+
+    def differential(self, g: Builder, k: int, dx: Value, operands: Sequence[Value], y: Value) -> Value | None:
+        """For z: z (digamma(x + 1) - digamma(x - y + 1)) dx and z (digamma(x - y + 1) - digamma(y + 1)) dy."""
+        n, count = operands
+        rest = g.add(g.sub(n, count), 1.0)
+        slope = digamma_rise(g, rest, count) if k == 0 else g.sub(g.digamma(rest), g.digamma(g.add(count, 1.0)))
+        return g.mul(g.mul(y, slope), dx)
+
+
+@register
+@dataclass(frozen=True)
+class Poch(Special, RealElementwise, Binary):
+    """The rising factorial, Gamma(x + y) / Gamma(x)."""
+
+    name = "poch"
+    function = "poch"
+    points = ((5.5, 3.0, 0.5), (2.0, 0.25, 3.5))
+    kinks = ((-1.0, 3.0), (1.0, 400.0))
+
+    def differential(self, g: Builder, k: int, dx: Value, operands: Sequence[Value], y: Value) -> Value | None:
+        """For z: z (digamma(x + y) - digamma(x)) dx and z digamma(x + y) dy."""
+        x, step = operands
+        slope = digamma_rise(g, x, step) if k == 0 else g.digamma(g.add(x, step))
+        return g.mul(g.mul(y, slope), dx)
+
+
+@register
+@dataclass(frozen=True)
 class Expi(Special, Unary):
     """The exponential integral: that of exp(t) / t from -infinity to x, its principal value where x is above 0.
 
@@ -212,88 +246,3 @@ class Expi(Special, Unary):
     def differential(self, g: Builder, dx: Value, x: Value, y: Value) -> Value | None:
         """dy = exp(x) / x dx."""
         return g.mul(g.div(g.exp(x), x), dx)
-
-
-_LIMITS = {ElementType.FLOAT64: (160.0, 2800.0), ElementType.FLOAT32: (30.0, 340.0)}
-"""Shapes up to which the gamma function is finite, and arguments up to which exp(-x / 4) is normal."""
-
-
-class IncompleteGamma(Special, RealElementwise, Binary):
-    """A regularised incomplete gamma function of a shape a and an argument x. There is no derivative in the shape."""
-
-    refuses = (0,)
-    points = ((0.5, 3.0, 2.0, 1.0), (2.0, 0.25, 1.5, 0.5))
-    kinks = ((1.0, 0.5, 3.0), (0.0, 0.0, math.inf))
-    sign = 1.0
-
-    def differential(self, g: Builder, k: int, dx: Value, operands: Sequence[Value], y: Value) -> Value | None:
-        """x^(a-1) exp(-x) / Gamma(a) dx."""
-        a, x = operands
-        if k == 0:
-            raise ConstraintError("D1", f"{self.name} has no derivative in its shape; only in its argument")
-        lowered = g.sub(a, 1.0)
-        exponent = g.sub(g.sub(_times_log(g, lowered, x), x), g.gammaln(a))
-        # The rounding of a large exponent costs digits; powers and the gamma function do not while they are finite.
-        finite, normal = _LIMITS[a.type.element_type]
-        few = g.logical_and(g.lt(a, finite), g.lt(x, normal))
-        small, at = g.select(few, lowered, 1.0), g.select(few, x, 1.0)
-        root = g.mul(g.pow(at, g.mul(small, 0.25)), g.exp(g.mul(at, -0.25)))
-        square = g.mul(root, root)
-        density = g.mul(g.div(square, g.gamma(g.select(few, a, 1.0))), square)
-        return g.mul(g.mul(g.select(few, density, g.exp(exponent)), self.sign), dx)
-
-
-@register
-@dataclass(frozen=True)
-class Gammainc(IncompleteGamma):
-    """The integral of t^(a-1) exp(-t) from 0 to x, divided by Gamma(a): no derivative in a."""
-
-    name = "gammainc"
-    function = "gammainc"
-
-
-@register
-@dataclass(frozen=True)
-class Gammaincc(IncompleteGamma):
-    """The integral of t^(a-1) exp(-t) from x to infinity, divided by Gamma(a): no derivative in a."""
-
-    name = "gammaincc"
-    function = "gammaincc"
-    sign = -1.0
-
-
-@register
-@dataclass(frozen=True)
-class Betainc(Special, RealElementwise):
-    """The integral of t^(a-1) (1-t)^(b-1) from 0 to x, divided by Beta(a, b): no derivative in a and b."""
-
-    name = "betainc"
-    function = "betainc"
-    arity = 3
-    refuses = (0, 1)
-    points = ((0.5, 3.0, 2.0), (2.0, 0.75, 1.0), (0.25, 0.5, 0.75))
-    kinks = ((1.0, 2.0), (1.0, 2.0), (0.0, 1.0))
-
-    def jvp(
-        self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
-    ) -> tuple[Value | None, ...]:
-        """x^(a-1) (1-x)^(b-1) / Beta(a, b) dx."""
-        if tangents[0] is not None or tangents[1] is not None:
-            raise ConstraintError("D1", f"{self.name} has no derivative in its shapes; only in its argument")
-        a, b, x = primals
-        dx = tangents[2]
-        if dx is None:
-            return (None,)
-        p, q, other = g.sub(a, 1.0), g.sub(b, 1.0), g.sub(1.0, x)
-        logarithm = g.sub(g.add(_times_log(g, p, x), _times_log(g, q, other)), g.betaln(a, b))
-        finite, _ = _LIMITS[a.type.element_type]
-        few = g.logical_and(g.lt(a, finite), g.lt(b, finite))  # as above
-        powers = g.mul(g.pow(x, g.select(few, p, 1.0)), g.pow(other, g.select(few, q, 1.0)))
-        density = g.div(powers, g.emit("beta", g.select(few, a, 1.0), g.select(few, b, 1.0)))
-        return (g.mul(g.select(few, density, g.exp(logarithm)), dx),)
-
-
-def _times_log(g: Builder, x: Value, y: Value) -> Value:
-    """x log(y), and 0 at x = y = 0, where it stands for y^0."""
-    vanishes = g.logical_and(g.eq(x, 0.0), g.eq(y, 0.0))
-    return g.mul(x, g.log(g.select(vanishes, 1.0, y)))

@@ -2,6 +2,7 @@
 
 from gradserve.ops.spectral import (
     eigen,
+    general,
     hermitian,
     matrix_functions,
     nearest_rotation,

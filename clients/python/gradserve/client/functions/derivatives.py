@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from gradserve.client.functions.closed import Tree
-from gradserve.client.functions.parts import Parts, has_complex
+from gradserve.client.functions.parts import Parts, flat_parts, has_complex, joined
 from gradserve.client.functions.points import Point, Wrt, positions
 from gradserve.client.tracing.origins import untraceable
 from gradserve.client.tracing.trees import Structure
@@ -151,22 +151,45 @@ def jacobian(function: Callable[..., Any], wrt: Wrt = 0, mode: Mode = "auto") ->
 
     For each leaf that the function returns, of shape s, it has the structure of the arguments, with arrays of shape
     (*s, *t) for leaves of shape t. Forward mode takes a product for each element of the arguments, reverse mode one for
-    each of the results; `auto` takes the fewer.
+    each of the results; `auto` takes the fewer. Complex results have one in real arguments, and real results one in
+    complex arguments, whose rows are gradients, df/dx - i df/dy.
 
     Raises:
-        Untraceable: when called: no function is being traced, or something is not real.
+        Untraceable: when called: no function is being traced, or results are complex and arguments as well.
         ValueError: there is no such mode.
     """
     _require_mode(mode, "auto", "forward", "reverse")
 
     def dense(*arguments: Any) -> Any:
+        chosen = positions(function, wrt, len(arguments))
+        if has_complex([arguments[k] for k in chosen]):
+            return _dense_by_parts(function, arguments, chosen, mode, isinstance(wrt, int | str))
         point = Point(function, arguments, wrt, "a Jacobian")
+        if any(type_.is_complex for type_ in point.results):
+            return _dense_by_parts(function, arguments, chosen, mode, isinstance(wrt, int | str))
         point.require_real_results()
         forward = mode == "forward" or (mode == "auto" and _count(point.moving) <= _count(point.results))
         rows = _rows_by_columns(point)[1] if forward else _rows(point)
         return point.returned([point.in_arguments(row) for row in rows])
 
     return dense
+
+
+def _dense_by_parts(
+    function: Callable[..., Any], arguments: Sequence[Any], chosen: Sequence[int], mode: Mode, is_one: bool
+) -> Any:
+    """The same of complex results in real arguments, or of real results in complex ones: rows df/dx - i df/dy."""
+    moving, result = [arguments[k] for k in chosen], function(*arguments)
+    if has_complex(moving) and has_complex([result]):
+        raise untraceable(
+            "a Jacobian of complex results in complex arguments is asked for, and that takes two",
+            "write that of np.real and that of np.imag of the results, each of which has rows df/dx - i df/dy",
+        )
+    parts, of_moving = Parts(arguments), Parts(moving)
+    flat = flat_parts(lambda *apart: function(*parts.together(apart)))
+    rows = jacobian(flat, chosen, mode)(*parts.apart(arguments))
+    found = [of_moving.together(row, -1.0) for row in rows]
+    return joined(result, [row[0] if is_one else row for row in found])
 
 
 def hessian(function: Callable[..., Any], wrt: Wrt = 0) -> Callable[..., Any]:

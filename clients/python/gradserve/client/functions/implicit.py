@@ -18,6 +18,7 @@ from gradserve.client.functions.custom import custom_derivative, stop_gradient
 from gradserve.client.functions.derivatives import jacobian, jvp
 from gradserve.client.functions.krylov import solved
 from gradserve.client.functions.lifted import Field, OfVector
+from gradserve.client.functions.parts import has_complex, in_parts
 from gradserve.client.functions.until import OnMost, until
 
 Solver: TypeAlias = Callable[..., tuple[Any, Any, Any]]
@@ -57,8 +58,8 @@ def root(
     at most tol (1 + max |x|), which does not depend on the scale of the equations; the step is then made.
 
     Args:
-        function: returns a tree of the structure and types of x: as many real equations as unknowns.
-        guess: where to begin, a tree of real arrays.
+        function: returns a tree of the structure and types of x: as many equations as unknowns.
+        guess: where to begin, a tree of arrays; of complex ones, real and imaginary parts are unknowns.
         arguments: trees of arrays.
         tol: a number or a traced scalar; by default the 2/3rd power of the rounding unit, 4e-11 for float64.
         most: the largest number of steps.
@@ -68,6 +69,10 @@ def root(
         NumericalFailure: the call does, if the solver does not converge or meets a singular Jacobian.
         Untraceable: nothing is being traced, or the function returns another tree.
     """
+    if has_complex([guess]):
+        parts, start, real = in_parts(function, guess)
+        found_in_parts = root(real, start, *arguments, tol=tol, most=most, on_most=on_most)
+        return found_in_parts._replace(x=parts.together([found_in_parts.x])[0])
     residual = Field("a root", function, guess, *arguments)
     goal = tolerance(residual, tol)
 
@@ -107,6 +112,10 @@ def fixed_point(
     It has converged when that moves x by at most tol (1 + max |x|). Derivatives, arguments and refusals are those of
     `root`, of x - function(x, *arguments).
     """
+    if has_complex([guess]):
+        parts, start, real = in_parts(function, guess)
+        found_in_parts = fixed_point(real, start, *arguments, tol=tol, most=most, on_most=on_most)
+        return found_in_parts._replace(x=parts.together([found_in_parts.x])[0])
     image = Field("a fixed point", function, guess, *arguments)
     goal = tolerance(image, tol)
 

@@ -12,6 +12,7 @@ from gradserve.client.functions.custom import stop_gradient
 from gradserve.client.functions.derivatives import grad, hessian, value_and_grad
 from gradserve.client.functions.implicit import SUFFICIENT, Solver, implicit, is_small, shortened, tolerance
 from gradserve.client.functions.lifted import Objective
+from gradserve.client.functions.parts import Parts, has_complex
 from gradserve.client.functions.until import OnMost, until
 
 PAIRS = 10
@@ -73,6 +74,14 @@ def minimize(
     """
     if method not in ("newton", "lbfgs"):
         raise ValueError(f"method={method!r} is none of 'newton', 'lbfgs'")
+    if has_complex([guess]):
+        parts = Parts([guess])
+        found = minimize(
+            lambda leaves, *others: function(*parts.together([leaves]), *others),
+            *(parts.apart([guess])[0], *arguments),
+            **{"method": method, "tol": tol, "most": most, "on_most": on_most},
+        )
+        return found._replace(x=parts.together([found.x])[0])
     objective = Objective("a minimum", function, guess, *arguments)
     goal = tolerance(objective, tol, 2 / 3 if method == "newton" else 1 / 2)
     solver = _newton if method == "newton" else _lbfgs

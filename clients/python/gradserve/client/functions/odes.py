@@ -12,6 +12,7 @@ from gradserve.client.functions.control import scan
 from gradserve.client.functions.custom import custom_derivative, linear_call, stop_gradient
 from gradserve.client.functions.derivatives import jvp, vjp
 from gradserve.client.functions.lifted import Field, Layout
+from gradserve.client.functions.parts import has_complex, in_parts
 from gradserve.client.functions.stepping import METHODS, Method, Rate, stepped
 from gradserve.client.functions.until import OnMost
 from gradserve.client.tracing.origins import untraceable
@@ -57,7 +58,7 @@ def odeint(
 
     Args:
         function: from a state, a float64 scalar and others to a tree like the state: how fast it moves.
-        y: a tree of real arrays.
+        y: a tree of arrays; of complex ones, real and imaginary parts are followed, and atol is one number then.
         t: the times, in order, upwards or downwards; steps end at each of them.
         arguments: trees of arrays.
         rtol: a step's error is at most atol + rtol |y|, as the root of the mean of squares over the state.
@@ -78,6 +79,11 @@ def odeint(
     for name, given, offered in (("method", method, METHODS), ("adjoint", adjoint, ADJOINTS)):
         if given not in offered:
             raise ValueError(f"{name}={given!r} is none of {', '.join(map(repr, offered))}")
+    if has_complex([y]):
+        parts, start, real = in_parts(function, y)
+        options: dict[str, Any] = {"rtol": rtol, "atol": atol, "method": method, "adjoint": adjoint}
+        found = odeint(real, start, t, *arguments, **options, most=most, on_most=on_most)
+        return found._replace(y=parts.together([found.y])[0])
     times = t.astype(np.float64) if isinstance(t, Tracer) else np.asarray(t, np.float64)
     if times.ndim != 1 or not times.size:
         raise untraceable(f"the times have shape {times.shape}", "give a vector of at least one")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,3 +43,33 @@ def _apart(tree: Any, sign: float) -> list[Any]:
 def _together(structure: Structure, leaves: Sequence[Any], sign: float) -> Any:
     whole = [leaf[0] + sign * 1j * leaf[1] if isinstance(leaf, list) else leaf for leaf in leaves]
     return unflatten(structure, whole)
+
+
+def in_parts(function: Callable[..., Any], first: Any) -> tuple[Parts, Any, Callable[..., Any]]:
+    """Of a function with a result like its first argument: their parts, the argument's own, and it as one of parts."""
+    parts = Parts([first])
+    (start,) = parts.apart([first])
+    return parts, start, lambda leaves, *others: parts.apart([function(*parts.together([leaves]), *others)])[0]
+
+
+def flat_parts(function: Callable[..., Any]) -> Callable[..., list[Any]]:
+    """The function with a list of the leaves of its result, real and imaginary parts of complex ones one by one."""
+
+    def flat(*arguments: Any) -> list[Any]:
+        leaves = _apart(function(*arguments), 1.0)
+        return [part for leaf in leaves for part in (leaf if isinstance(leaf, list) else [leaf])]
+
+    return flat
+
+
+def joined(result: Any, rows: Sequence[Any]) -> Any:
+    """A tree like the result of a function, with trees in the places of its leaves, of those of `flat_parts`."""
+    rest, (leaves, structure) = iter(rows), flatten(result)
+    found = [_sum(next(rest), next(rest)) if _is_complex(leaf) else next(rest) for _, leaf in leaves]
+    return unflatten(structure, found)
+
+
+def _sum(real: Any, imaginary: Any) -> Any:
+    """x + i y of trees of arrays."""
+    xs, structure = flatten(real)
+    return unflatten(structure, [x + 1j * y for (_, x), (_, y) in zip(xs, flatten(imaginary)[0], strict=True)])

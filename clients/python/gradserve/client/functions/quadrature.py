@@ -74,7 +74,7 @@ def quad(
     which no error is estimated.
 
     Args:
-        function: of a float64 scalar, and others, to a real array. It is never called at the limits themselves, unless
+        function: of a float64 scalar, and others, to an array. It is never called at the limits themselves, unless
             a derivative in a limit asks for its value there.
         a: the first limit, a float64 scalar; an infinite one is a number that is known when the function is traced.
         b: the last one.
@@ -86,7 +86,7 @@ def quad(
 
     Raises:
         NumericalFailure: the call does, if the error stays larger.
-        Untraceable: nothing is being traced, or the function returns no real array.
+        Untraceable: nothing is being traced, or the function returns no array.
     """
     ends = _infinite(a), _infinite(b)
     if ends[0] and ends[0] == ends[1]:
@@ -95,6 +95,13 @@ def quad(
         found = quad(function, b, a, *arguments, rtol=rtol, atol=atol, most=most, on_most=on_most)
         return found._replace(value=-found.value)
     integrand = _Integrand(function, (a, b), arguments)
+    if integrand.is_complex:
+        both = quad(
+            lambda x, *others: np.stack([np.real(z := function(x, *others)), np.imag(z)]),
+            *(a, b, *arguments),
+            **{"rtol": rtol, "atol": atol, "most": most, "on_most": on_most},
+        )
+        return both._replace(value=both.value[0] + 1j * both.value[1])
     goals = stop_gradient((rtol, atol))
 
     def solved(limits: tuple[Any, ...], *known: Any) -> _Cut:
@@ -121,7 +128,9 @@ class _Integrand:
     def __init__(self, function: Callable[..., Any], limits: tuple[Any, Any], arguments: Sequence[Any]) -> None:
         """Traces the function."""
         self._lifted = Lifted("an integral", function, np.zeros(()), *arguments)
-        Layout(self._lifted.types, "an integral")
+        self.is_complex = any(type_.is_complex for type_ in self._lifted.types)
+        if not self.is_complex:
+            Layout(self._lifted.types, "an integral")
         if len(self._lifted.types) != 1:
             text = f"the function of an integral returns {len(self._lifted.types)} arrays"
             raise untraceable(text, "return one, such as np.stack of them")

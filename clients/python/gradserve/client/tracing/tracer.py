@@ -14,9 +14,10 @@ from gradserve.client.tracing.holders import OF_SPARSE, Holder
 from gradserve.client.tracing.memory import Memory
 from gradserve.client.tracing.origins import untraceable
 from gradserve.client.tracing.recording import recorded, traced
-from gradserve.client.tracing.refusals import INTO_OWN, REFUSED, Numberless, unassignable
+from gradserve.client.tracing.refusals import INTO_OWN, REFUSED, ElementsAsked, Numberless, unassignable
 from gradserve.client.tracing.writing import WRITES, Written, add_up
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.errors import Untraceable
 from gradserve.ir.types import ElementType
 from gradserve.numpy.indexing import getitem, is_basic
 from gradserve.numpy.table import FUNCTIONS
@@ -191,7 +192,14 @@ class Tracer(Written, Numberless, NDArrayOperatorsMixin):
                 return of_sparse(ufunc, inputs)
         operands = Operands()
         values, named = operands.values(inputs), operands.values(kwargs)
-        return tracers(traced(operands.builder, name_of(ufunc), lambda g: apply_ufunc(g, ufunc, method, values, named)))
+        try:
+            return tracers(
+                traced(operands.builder, name_of(ufunc), lambda g: apply_ufunc(g, ufunc, method, values, named))
+            )
+        except Untraceable as refusal:
+            if ufunc.__name__.startswith("_"):  # of a function of SciPy, whose name may lead elsewhere
+                raise ElementsAsked(str(refusal)) from None
+            raise
 
     def __getitem__(self, key: Any) -> Tracer:
         operands = Operands()

@@ -7,16 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from gradserve.execution.numpy.kernels.table import Kernel, kernel
+from gradserve.execution.numpy.kernels.table import Kernel, kernel, plain
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.special.erf import Special
 from gradserve.ops.special.gammas import FAR, Zeta
+from gradserve.ops.special.rare import OfScipy
 
 
 @kernel(Special, broadcasts=True, overwrites=True)
 def _special(op: Special, types: Sequence[TensorType]) -> Kernel:
     del types
     return op.chosen(np)
+
+
+kernel(OfScipy, broadcasts=True)(plain)
 
 
 @kernel(Zeta, broadcasts=True)
