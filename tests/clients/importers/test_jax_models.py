@@ -54,6 +54,24 @@ def test_a_service_answers_the_same(embedded, remote, name):
         assert same_bits(here, there)
 
 
+def by_many_keys(w, key):
+    """What is drawn for each of several keys at once: made by a split, by numbers folded in, and of seeds."""
+    keys = jax.random.split(key, 6).reshape(2, 3)
+    of_each = jax.vmap(jax.vmap(lambda k: jax.random.normal(k, (4,)) @ w))(keys).sum()
+    folded = jax.vmap(lambda k, n: jax.random.uniform(jax.random.fold_in(k, n)))(keys[0], np.arange(3)) @ w[:3]
+    again = jax.vmap(lambda k: jax.random.bernoulli(jax.random.split(k)[1], 0.3, (4,)) @ w)(keys[1]).sum()
+    return of_each * folded + again + jax.vmap(lambda n: jax.random.normal(jax.random.key(n)))(np.arange(4)) @ w
+
+
+def test_keys_are_used_side_by_side(embedded):
+    w, key = np.linspace(0.1, 1.0, 4), jax.random.key(3)
+    value, gradient = embedded.load(from_jax(by_many_keys, w, key)).value_and_grad(
+        w, np.asarray(jax.random.key_data(key)), wrt="w"
+    )
+    expected = jax.value_and_grad(by_many_keys)(w, key)
+    _agree([value, gradient], expected)
+
+
 def test_a_key_is_data(embedded):
     """Another key drops other numbers out, and nothing is imported anew."""
     _, (layers, _) = MODELS["MLP with dropout"]

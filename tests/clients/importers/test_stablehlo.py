@@ -82,6 +82,16 @@ def test_what_is_not_imported_is_named(function, said):
         from_stablehlo(text_of(function, (A,)))
 
 
+def test_where_parts_of_an_array_lie_is_left_away(embedded):
+    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    text = text_of(lambda x: jax.lax.with_sharding_constraint(2 * x, device) ** 2, (np.ones(3),))
+    assert "sdy.sharding_constraint" in text
+    assert np.array_equal(embedded.load(from_stablehlo(text))(np.arange(3.0)), [0.0, 4.0, 16.0])
+    for cut in (text.replace("[{}]> :", "[{} :"), text.replace("<@empty_mesh, [{}]>", "")):
+        with pytest.raises(InvalidGraph):
+            from_stablehlo(cut)
+
+
 def test_an_artefact_of_jax_export(embedded, tmp_path):
     exported = export.export(jax.jit(lambda w: (w**2).sum()))(np.ones(3))
     path = tmp_path / "f.mlir"

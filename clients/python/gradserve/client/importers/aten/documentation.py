@@ -51,6 +51,8 @@ Nothing in the file is unpickled. What of torch's own tests passes is told by [T
   real losses in z = x + iy are JAX's, df/dx - i df/dy: the conjugates of torch's.
 - **Modes**: what draws random numbers, such as dropout in training, is refused; call `module.eval()`. Normalisation of
   batches in training mode is imported, and the running statistics stay as they are.
+- **Gradients within a loss**, by `torch.func` or `torch.autograd.grad`, are nothing that torch.export follows, as are
+  losses that look at their numbers (`gaussian_nll_loss`, distributions without `validate_args=False`).
 - **Choices and loops** of the program itself (`torch.cond`, `while_loop` of known length, `scan`) become the graph's.
 - **Writing** to equal places (`scatter`, `index_put`): the last one counts, and it alone has a derivative, where torch
   gives one to all of them.

@@ -18,7 +18,8 @@ _HEAD = """\
 
 Made by `python -m gradserve.client.importers.onnx`; do not edit.
 
-`from_onnx` takes models of operator set 7 or later. Operators that have a translation:
+`from_onnx` takes models of operator set 7 or later. Of the 1884 tests of operators that come with onnx 1.23, 1590 pass;
+`tests/thirdparty/onnx_nodes` says why the others do not. Operators that have a translation:
 """
 _BODIES = """
 Operators that are expanded by the functions that ONNX defines them by, as the model's own functions are:

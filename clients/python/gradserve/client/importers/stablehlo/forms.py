@@ -86,6 +86,13 @@ def barrier(stream: Stream) -> Parts:
     return operands, {}, [], all_types(stream)
 
 
+def placed_on(stream: Stream) -> Parts:
+    """`%x <@mesh, [{}]> : T`, which says on which devices the parts of an array lie."""
+    operand = stream.of_kind("value").text
+    stream.skip_group()
+    return [operand], {}, [], all_types(stream)
+
+
 def convolved(stream: Stream) -> Parts:
     """`(%x, %k) dim_numbers = ..., window = {...} {...} : ...`."""
     operands = values(stream)

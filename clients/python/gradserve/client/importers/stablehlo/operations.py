@@ -95,6 +95,6 @@ ARRAYS: dict[str, Compute] = {
     "cholesky": _cholesky,
     "fft": _fft,
     "triangular_solve": _triangular,
-    "optimization_barrier": lambda g, op, x: [each.value for each in x],
+    **dict.fromkeys(("optimization_barrier", "sdy.sharding_constraint"), lambda g, op, x: [each.value for each in x]),
 }
 """By name, without the dialect."""

@@ -6,7 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 from gradserve.client.importers.stablehlo.attributes import attribute, named
-from gradserve.client.importers.stablehlo.forms import Parts, as_printed, barrier, convolved, plain, returned, sliced
+from gradserve.client.importers.stablehlo.forms import (
+    Parts,
+    as_printed,
+    barrier,
+    convolved,
+    placed_on,
+    plain,
+    returned,
+    sliced,
+)
 from gradserve.client.importers.stablehlo.lists import (
     Arguments,
     all_types,
@@ -213,6 +222,7 @@ _FORMS: dict[str, Callable[[Stream], Parts]] = {
     "slice": sliced,
     "return": returned,
     "optimization_barrier": barrier,
+    "sdy.sharding_constraint": placed_on,
     "while": _while,
     "reduce": _reduced,
     "convolution": convolved,
