@@ -4,7 +4,7 @@ import grpc
 import numpy as np
 import pytest
 
-from gradserve.v1 import estimate_service_pb2, execution_pb2, verification_service_pb2
+from gradserve.v1 import estimate_service_pb2, execution_pb2, spectrum_pb2, verification_service_pb2
 from tests.service.support import QUADRATIC, SCALED, VECTOR, W, call_of, refusal, tensors
 
 COUPLED = """\
@@ -86,12 +86,24 @@ def test_a_batch_that_is_not_reduced_is_answered_point_after_point(stubs):
         ]
 
 
-def test_a_diagonal_is_of_one_point(stubs):
+def test_diagonals_come_point_after_point(stubs):
+    def diagonals(call):
+        asked = estimate_service_pb2.EstimateDiagonalRequest(call=call, max_probes=8, seed=1)
+        return [(each.point, each.widest, each.probes) for each in stubs.estimates.EstimateDiagonal(asked)]
+
+    batch = execution_pb2.Batch(inputs=["w"])
+    found = diagonals(call_of(COUPLED, {"w": np.stack([W, 2 * W])}, batch=batch))
+    for k, point in enumerate((W, 2 * W)):
+        alone = diagonals(call_of(COUPLED, {"w": point}))
+        assert [each[1:] for each in found if each[0] == k] == [each[1:] for each in alone]
+
+
+def test_a_system_is_of_one_point(stubs):
     batch = execution_pb2.Batch(inputs=["w"])
     call = call_of(COUPLED, {"w": W[None]}, batch=batch)
-    asked = estimate_service_pb2.EstimateDiagonalRequest(call=call)
-    refused = refusal(lambda: list(stubs.estimates.EstimateDiagonal(asked)))
-    assert (refused.code, [*refused.violations]) == (grpc.StatusCode.INVALID_ARGUMENT, ["call.batch"])
+    refused = refusal(lambda: list(stubs.estimates.SolveHessian(spectrum_pb2.SolveHessianRequest(call=call))))
+    assert refused.code == grpc.StatusCode.INVALID_ARGUMENT
+    assert "call.batch" in refused.violations
 
 
 def test_too_many_probes(stubs):

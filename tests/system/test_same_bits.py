@@ -65,6 +65,18 @@ def spectral_bits(client, executor):
     return [array.tobytes() for array in arrays], f.last_report
 
 
+def summed_bits(client, executor):
+    """Of sums over examples, whose products are sweeps, and of every group at each of some points."""
+    f = client.function(network, **point())
+    f.executor = executor
+    asked = {"batch": True, "probes": 1, "steps": 4, "seed": 3}
+    summed = f.hessian_spectrum(**batch(6), reduction="mean", **asked)
+    groups = f.hessian_spectrum(**batch(2), groups={"first": "w", "last": "u"}, **asked)
+    diagonal = f.hessian_diagonal(**batch(6), batch=True, reduction="sum", max_probes=4, seed=3)
+    spectra = [summed, *(each for named in groups for each in named.values())]
+    return [each.nodes.tobytes() for each in spectra] + [array.tobytes() for array in diagonal.values.values()]
+
+
 def regularising_bits(client, executor):
     """Of gradients of estimates."""
     f = client.function(network, **point())
@@ -77,7 +89,7 @@ def regularising_bits(client, executor):
 def all_bits(client, executor):
     found = [bits(client, executor)[0] for bits in (gradient_bits, trace_bits, spectral_bits)]
     gradients = regularising_bits(client, executor), zero_order_bits(client, executor)
-    return (*found, sketched_bits(client, executor), *gradients)
+    return (*found, sketched_bits(client, executor), *gradients, summed_bits(client, executor))
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +112,7 @@ def test_with_two_workers(expected, remote, executor):
     assert (spent.placement, spent.chunks) == ("cluster", 7)
     found = bits, trace_bits(remote, executor)[0], spectral, sketched_bits(remote, executor)
     gradients = regularising_bits(remote, executor), zero_order_bits(remote, executor)
-    assert (*found, *gradients) == expected[executor]
+    assert (*found, *gradients, summed_bits(remote, executor)) == expected[executor]
 
 
 def test_with_one_worker(expected):
