@@ -288,6 +288,17 @@ def test_tokens_that_nobody_has_given_end_in_an_answer_or_a_typed_error(name, da
             pass
 
 
+@pytest.mark.parametrize("counts", [{"chunks": 2**32 - 1}, {"retries": 2**31}, {"peak_bytes": 2**64 - 1}])
+def test_a_token_of_more_work_than_anybody_does_is_refused(counts, whole, context):
+    """To what it tells of, the work from there on is added."""
+    message = stream_token_pb2.StreamToken.FromString(whole["hutchinson"][0].token)
+    for name, count in counts.items():
+        setattr(message.report, name, count)
+    question = replace(QUESTIONS["hutchinson"], resume=message.SerializeToString())
+    with pytest.raises(InvalidRequest, match="more than anybody does"):
+        next(answers(context, question, Control()))
+
+
 @pytest.mark.parametrize("token", [b"\xff", b"no token", stream_token_pb2.StreamToken(version=9).SerializeToString()])
 def test_bytes_that_are_no_token(token, context):
     with pytest.raises(InvalidRequest, match="the token is not one of this question"):

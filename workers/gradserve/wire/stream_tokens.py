@@ -13,6 +13,8 @@ from gradserve.wire.source import Source, fill_inline
 from gradserve.wire.tensors import decode_tensors, write_tensor
 
 VERSION = 1
+_MOST_COUNTED = 1 << 31
+"""Chunks that a token may tell of: further ones are added to them, and must still be sayable."""
 
 
 def encode_token(digest: bytes, state: State, report: Report) -> bytes:
@@ -42,6 +44,8 @@ def decode_token(token: bytes, digest: bytes) -> Standing:
         raise broken_token("M8", "it is one of another question: of other arguments, options or another graph")
     try:
         report: Report = report_codec().read(message.report, Source(), f"{FIELD}.")
+        if max(report.chunks, report.retries) >= _MOST_COUNTED or max(report.batch_size, report.peak_bytes) >= 1 << 63:
+            raise broken_token("M7", "what it says of the work so far is more than anybody does")
         return Standing(decode_tensors(message.state, None, FIELD), report)
     except (InvalidRequest, BlobNotFound) as error:
         raise broken_token("M7", f"what it holds is damaged ({error})") from None

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gradserve.ir.types import Array, TensorType
+
+_WORD = np.dtype(np.uint32)
+"""What numbers of 64 bits travel in. XLA calls from threads of its own, where JAX takes such for numbers of 32."""
 
 
 def called_back(kernel: Callable[..., Any], types: Sequence[TensorType], operands: Sequence[Any]) -> Sequence[Any]:
@@ -16,17 +21,59 @@ def called_back(kernel: Callable[..., Any], types: Sequence[TensorType], operand
 
     NaN where the kernel refuses: an exception would end the program without a word of where, which the guards have.
     """
+    given = [(np.dtype(x.dtype), tuple(x.shape)) for x in operands]
+    wanted = [(t.element_type.dtype, t.lengths) for t in types]
 
-    def compute(*arrays: Array) -> tuple[Array, ...]:
+    def compute(*words: Any) -> tuple[Array, ...]:
+        arrays = [_numbers(np.asarray(own), *of) for own, of in zip(words, given, strict=True)]
         try:
             with np.errstate(all="ignore"):
-                found = kernel(*map(np.asarray, arrays))
+                found = kernel(*arrays)
         except (np.linalg.LinAlgError, IndexError):
-            return tuple(np.full(t.lengths, np.nan, t.element_type.dtype) for t in types)
+            found = tuple(np.full(shape, np.nan, dtype) for dtype, shape in wanted)
         results = found if isinstance(found, tuple) else (found,)
-        return tuple(np.asarray(r, t.element_type.dtype) for r, t in zip(results, types, strict=True))
+        return tuple(_words(np.asarray(r, dtype), dtype) for r, (dtype, _) in zip(results, wanted, strict=True))
 
     described: Any = jax.ShapeDtypeStruct  # which carries no annotations
-    shapes = tuple(described(type_.lengths, type_.element_type.dtype) for type_ in types)
-    results: Sequence[Any] = jax.pure_callback(compute, shapes, *operands)
-    return results
+    shapes = tuple(described((*shape, *_apart(dtype)), _WORD if _apart(dtype) else dtype) for dtype, shape in wanted)
+    found: Sequence[Any] = jax.pure_callback(compute, shapes, *[_traced_words(x) for x in operands])
+    return [_traced_numbers(own, dtype) for own, (dtype, _) in zip(found, wanted, strict=True)]
+
+
+def _apart(dtype: np.dtype[Any]) -> tuple[int, ...]:
+    """The axes of the words of a number; none if it travels as it is."""
+    if dtype.kind == "c":
+        return (2, 2) if dtype.itemsize == 16 else ()
+    return (2,) if dtype.itemsize == 8 else ()
+
+
+def _numbers(words: Array, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
+    """The array that these words say."""
+    return np.ascontiguousarray(words).reshape(math.prod(words.shape)).view(dtype).reshape(shape)
+
+
+def _words(numbers: Array, dtype: np.dtype[Any]) -> Array:
+    """The words of an array."""
+    if not _apart(dtype):
+        return numbers
+    flat = np.ascontiguousarray(numbers).reshape(numbers.size)
+    return flat.view(_WORD).reshape(*numbers.shape, *_apart(dtype))
+
+
+def _traced_words(numbers: Any) -> Any:
+    """The words of an array of JAX's."""
+    dtype = np.dtype(numbers.dtype)
+    if not _apart(dtype):
+        return numbers
+    parts = jnp.stack([numbers.real, numbers.imag], axis=-1) if dtype.kind == "c" else numbers
+    return jax.lax.bitcast_convert_type(parts, _WORD)
+
+
+def _traced_numbers(words: Any, dtype: np.dtype[Any]) -> Any:
+    """The array of JAX's that these words say."""
+    if not _apart(dtype):
+        return words
+    if dtype.kind != "c":
+        return jax.lax.bitcast_convert_type(words, dtype)
+    parts = jax.lax.bitcast_convert_type(words, np.dtype(np.float64))
+    return jax.lax.complex(parts[..., 0], parts[..., 1])
