@@ -14,13 +14,13 @@ from tests.clients.evaluation import assert_same, assert_traces, traced_result
 from tests.numpy.calls import flat_calls
 
 MATRIX_UFUNCS = {"matmul", "vecdot", "matvec", "vecmat"}
-OF_ORDER = {"expn", "iv", "ive", "jn", "jv", "kn", "kv", "kve", "yn", "yv", "hyp2f1"} | {
+OF_ORDER = {"expn", "iv", "ive", "jn", "jv", "kn", "kv", "kve", "yn", "yv"} | {
     f"eval_{name}"
     for name in (
         *("chebyt", "chebyu", "gegenbauer", "genlaguerre", "hermite", "hermitenorm", "jacobi", "laguerre", "legendre"),
     )
 }
-"""Functions whose first operand cannot be traced, or with four; tests/numpy/test_special_functions.py calls them."""
+"""Functions whose first operand cannot be traced; tests/numpy/test_special_functions.py calls them."""
 ELEMENTWISE = {ufunc.__name__: ufunc for ufunc in UFUNCS if ufunc.__name__ not in MATRIX_UFUNCS} | {
     f"scipy.special.{name}": getattr(scipy.special, name) for name in SPECIAL if name not in OF_ORDER
 }

@@ -130,14 +130,10 @@ def test_quantiles_are_inverses():
 
 
 def test_a_derivative_in_a_parameter_that_has_none_is_refused():
-    for function, line in (
-        (lambda m: scipy.special.ellipj(0.3, m)[0], "jacobi has no derivative in its parameter"),
-        (lambda a: scipy.special.hyp1f1(a, 2.0, 0.5), "hyp1f1 has no derivative in its parameters"),
-    ):
-        graph = trace(function, 0.5).graph
-        with pytest.raises(NotDifferentiable, match=line) as refusal:
-            derive(graph, Gradient(tuple(graph.input_types)))
-        assert refusal.value.violations[0].source.startswith("test_special_functions.py:")
+    graph = trace(lambda m: scipy.special.ellipj(0.3, m)[0], 0.5).graph
+    with pytest.raises(NotDifferentiable, match="jacobi has no derivative in its parameter") as refusal:
+        derive(graph, Gradient(("m",)))
+    assert refusal.value.violations[0].source.startswith("test_special_functions.py:")
 
 
 POLYNOMIALS = {
@@ -166,8 +162,6 @@ def test_further_orders_and_parameters():
     assert_gradient(lambda x: scipy.special.expn([[0], [1], [4]], x), [x])
     assert_traces(lambda x: scipy.special.kve([[0.0], [1.5]], x), x)
     assert_gradient(lambda x: scipy.special.kve([[0.0], [1.5]], x), [x])
-    assert_traces(lambda x: scipy.special.hyp2f1(0.5, 1.5, 2.5, x / 5), x)
-    assert_gradient(lambda x: scipy.special.hyp2f1(0.5, 1.5, 2.5, x / 5), [x])
 
 
 def test_profiles_with_one_width_alone():

@@ -6,7 +6,6 @@ from gradserve.ops.special import (
     elliptic,
     erf,
     gammas,
-    hypergeometric,
     incomplete,
     rare,
     students,
