@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from gradserve import wire
 from gradserve.client import asking
@@ -21,22 +20,22 @@ from gradserve.client.settings import (
     checked_transport,
     checked_watch,
 )
-from gradserve.client.streaming import checked_errors, gradients, raising
+from gradserve.client.streaming import checked_errors, gradients, last_of, raising
+from gradserve.client.tracing.current import current
 from gradserve.client.tracing.signature import Batch, Bound, Names, Signatures
 from gradserve.client.tracing.watching import Watch
 from gradserve.client.transport.deadline import Deadline
+from gradserve.client.within import refuse_traced
 from gradserve.ir.errors import GradserveError
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array
 from gradserve.questions.asked import Answer, Question
 from gradserve.questions.call import Call
-from gradserve.questions.derivations import DERIVATIONS, Derivation
+from gradserve.questions.derivations import DERIVATIONS, Derivation, Evaluate
 from gradserve.questions.derivatives import Derivatives, Differentiate
 from gradserve.questions.estimates import Estimate, EstimateTrace
 from gradserve.questions.explanation import Explain
 from gradserve.questions.report import Report
-
-T = TypeVar("T")
 
 
 class Asker:
@@ -152,6 +151,9 @@ class Asker:
         **options: Any,
     ) -> Any:
         """What a derivation gives, as trees; `options` are its own."""
+        g = current()
+        if g and kind is Evaluate and batch is False:
+            return self._signatures.within(g, arguments, named)
         vector = tangent if cotangent is None else cotangent
         asked = kind, self._placement, self._executor, self._count_kinks, self._kinks, self._transport
         remembered = self._signatures.remembered()
@@ -163,7 +165,7 @@ class Asker:
             found = again(leaves, self._timeout)
             self._last_report = wire.report_later(found)
             return trees(found)
-        bound = self._signatures.bind(arguments, named, wrt, batch, looked=True)
+        bound = self._bound(arguments, named, wrt, batch, looked=True)
         vectors = asking.vectors_of(kind, bound, vector)
         question = Differentiate(self._call(bound, reduction), asking.derivation_of(kind, bound, options), vectors)
         trees = asking.trees_of(kind, bound.form)
@@ -190,7 +192,7 @@ class Asker:
             InvalidRequest: the arguments or the vectors do not fit.
         """
         kind = DERIVATIONS[name]
-        bound = self._signatures.bind(arguments, {}, wrt, batch)
+        bound = self._bound(arguments, {}, wrt, batch)
         call = self._call(bound, reduction)
         promoted = bound.promoted(vectors, kind.takes)
         found: Derivatives = self._ask(Differentiate(call, asking.derivation_of(kind, bound, options), promoted))
@@ -210,7 +212,7 @@ class Asker:
         **options: Any,
     ) -> Any:
         """The last of the estimates, or that with which `progress` leaves; `options` are its own."""
-        bound = self._signatures.bind(arguments, named, wrt, batch)
+        bound = self._bound(arguments, named, wrt, batch)
         chosen = asking.options_from(kind, options)
         token = asking.token_of(resume)
         question = kind(self._call(bound, reduction), bound.real_inputs(), resume=token, **chosen)
@@ -255,12 +257,20 @@ class Asker:
         found = gradients(
             self._backend,
             points,
-            lambda arguments: self._signatures.bind(arguments, {}, wrt, batch),
+            lambda arguments: self._bound(arguments, {}, wrt, batch),
             lambda bound: self._call(bound, reduction),
             self._timeout,
             lambda read: setattr(self, "_last_report", read),
         )
         return found if checked_errors(errors) else raising(found)
+
+    def _bound(
+        self, arguments: Sequence[Any], named: Mapping[str, Any], wrt: Names, batch: Batch, looked: bool = False
+    ) -> Bound:
+        """The arguments bound to a graph; none of them is traced."""
+        if current():
+            refuse_traced((*arguments, *named.values()))
+        return self._signatures.bind(arguments, named, wrt, batch, looked)
 
     def _call(self, bound: Bound, reduction: str = "none") -> Call:
         wishes = self._placement, self._count_kinks, self._executor, self._kinks, self._transport
@@ -278,19 +288,4 @@ class Asker:
         """The last answer to a question that has several."""
         wire.require_sayable(question)
         with Deadline(self._timeout) as deadline:
-            return _last(self._backend.stream(question, deadline), progress)
-
-
-def _last(stream: Generator[T], progress: Callable[[T], object] | None) -> T:
-    """The last of a stream, each told to `progress`; an earlier one if that raises StopIteration. Ends the stream."""
-    last = None
-    with contextlib.closing(stream):
-        for last in stream:
-            if progress is not None:
-                try:
-                    progress(last)
-                except StopIteration:
-                    break
-    if last is None:
-        raise GradserveError("the service ended its answer before it began")
-    return last
+            return last_of(self._backend.stream(question, deadline), progress)

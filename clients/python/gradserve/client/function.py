@@ -48,6 +48,11 @@ class Function(Spectral, Traces, Verifications):
         return f"<Function {self._signatures}({inputs}) -> {', '.join(map(str, graph.output_types.values()))}>"
 
     @property
+    def __wrapped__(self) -> Any:
+        """The author's function, which Python looks at for its signature; a graph that was loaded has none."""
+        return self._signatures.function
+
+    @property
     def parameters(self) -> tuple[str, ...]:
         """The names of the parameters, as far as the function tells them."""
         return self._signatures.parameters
@@ -187,7 +192,7 @@ class Function(Spectral, Traces, Verifications):
 
         `direction` has the structure of the parameters.
         """
-        bound = self._signatures.bind(arguments, named, wrt, False)
+        bound = self._bound(arguments, named, wrt, False)
         found = self._ask(ExpandAlong(self._call(bound), whole(order, "order"), bound.vectors(direction, "direction")))
         return along_direction(bound.outputs, found)
 
@@ -200,7 +205,7 @@ class Function(Spectral, Traces, Verifications):
         """
         if order not in (1, 2):
             raise InvalidRequest(f"a model around a point has order 1 or 2, not {order}; see taylor_along for more")
-        bound = self._signatures.bind(arguments, named, wrt, False)
+        bound = self._bound(arguments, named, wrt, False)
         value, gradient = self.value_and_grad(*arguments, wrt=wrt, **named)
         along = self.taylor_along(*arguments, direction=bound.random_signs(seed), order=order, wrt=wrt, **named)
         hessian = self.hessian_operator(*arguments, wrt=wrt, **named) if order == 2 else None
@@ -211,7 +216,7 @@ class Function(Spectral, Traces, Verifications):
 
         Prints as a table; `.dot()` and `.svg()` draw it. Nodes on a kink are marked in all three; `.kinks` has them.
         """
-        bound = self._signatures.bind(arguments, named, wrt, False)
+        bound = self._bound(arguments, named, wrt, False)
         vectors = {} if tangent is None else bound.vectors(tangent, "tangent")
         found: Inspection = self._ask(Inspect(self._call(bound), vectors))
         return found
@@ -229,7 +234,7 @@ class Function(Spectral, Traces, Verifications):
 
         `derivation` is the name of what would be asked: of a derivation, such as `hvp`, or of an estimate.
         """
-        bound = self._signatures.bind(arguments, named, wrt, batch)
+        bound = self._bound(arguments, named, wrt, batch)
         explanation: Explanation = self._ask(explained(derivation, bound, self._call(bound, reduction)))
         return explanation
 

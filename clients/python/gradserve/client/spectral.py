@@ -73,7 +73,7 @@ class Spectral(Asker):
             "damping": damping,
         }
         options |= {"seed": seed, "confidence": confidence, "gradient": gradient, "matrix": matrix, "loss": loss}
-        bound = self._signatures.bind(arguments, named, wrt, batch)
+        bound = self._bound(arguments, named, wrt, batch)
         more = {"groups": asking.groups_of(bound, groups)}
         found = self._about(EstimateSpectrum, bound, reduction, more, options, progress, resume)
         return asking.by_group(found, bool(bound.batch) and reduction == "none", bool(groups))
@@ -107,7 +107,7 @@ class Spectral(Asker):
         """
         options: dict[str, Any] = {"count": count, "end": end, "tol": tol, "max_products": max_products, "basis": basis}
         options |= {"seed": seed, "matrix": matrix, "loss": loss}
-        bound = self._signatures.bind(arguments, named, wrt, batch)
+        bound = self._bound(arguments, named, wrt, batch)
         trees = start.vectors if isinstance(start, Eigenpairs) else start
         more: dict[str, Any] = {"groups": asking.groups_of(bound, groups)}
         if trees is not None:
@@ -144,7 +144,7 @@ class Spectral(Asker):
         """
         options: dict[str, Any] = {"damping": damping, "tol": tol, "max_iterations": max_iterations}
         options |= {"preconditioner": preconditioner, "probes": probes, "seed": seed, "matrix": matrix, "loss": loss}
-        bound = self._signatures.bind(arguments, named, wrt, batch)
+        bound = self._bound(arguments, named, wrt, batch)
         vectors = {"right": bound.vectors(right, "right-hand side")}
         if diagonal is not None:
             vectors["diagonal"] = bound.vectors(diagonal, "diagonal")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from gradserve.questions.derivatives import Derivatives, Differentiate
 from gradserve.questions.report import Report
 from gradserve.questions.streams import Block, Part
 
+T = TypeVar("T")
 TOGETHER = 64
 """The most points that go in one message."""
 TOGETHER_BYTES = 1 << 20
@@ -165,3 +167,18 @@ def raising(found: Iterable[tuple[Any, Any] | GradserveError]) -> Iterator[tuple
         if isinstance(each, GradserveError):
             raise each
         yield each
+
+
+def last_of(stream: Generator[T], progress: Callable[[T], object] | None) -> T:
+    """The last of a stream, each told to `progress`; an earlier one if that raises StopIteration. Ends the stream."""
+    last = None
+    with contextlib.closing(stream):
+        for last in stream:
+            if progress is not None:
+                try:
+                    progress(last)
+                except StopIteration:
+                    break
+    if last is None:
+        raise GradserveError("the service ended its answer before it began")
+    return last

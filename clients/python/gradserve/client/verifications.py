@@ -46,7 +46,7 @@ class Verifications(Asker):
         `progress` is called at every stage; `resume` is what it was called with, or the `.token` of that, to go on from
         there.
         """
-        bound = self._signatures.bind(arguments, named, wrt, False)
+        bound = self._bound(arguments, named, wrt, False)
         chosen = {"directions": directions, "seed": seed, "rel_tol": rel_tol, "order": order, "thorough": thorough}
         options = options_from(VerifyGradient, {**chosen, "of": of})
         vectors, tangents = {}, {} if tangent is None else bound.vectors(tangent, "tangent")
@@ -81,7 +81,7 @@ class Verifications(Asker):
         random signs find a dependence, the entries that it comes from are searched for. `progress` and `resume` are
         those of `verify`.
         """
-        bound = self._signatures.bind(arguments, named, wrt, False)
+        bound = self._bound(arguments, named, wrt, False)
         named_pairs = parse_pairs(pairs)
         options = options_from(VerifySymmetry, {"count": count, "seed": seed, "rel_tol": rel_tol})
         token = token_of(resume)

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from gradserve.client.tracing.current import current
 from gradserve.client.tracing.memory import Memory
 from gradserve.client.tracing.origins import untraceable
-from gradserve.client.tracing.recording import current, recording
+from gradserve.client.tracing.recording import recording
 from gradserve.client.tracing.trace import flat_result
 from gradserve.client.tracing.traced import as_array
 from gradserve.client.tracing.tracer import Tracer, tracers
@@ -94,15 +95,6 @@ class Closed:
         graph = self.recorder.build({f"y{k}": value for k, value in enumerate(outputs)}, inputs)
         # What is captured was numbered in the order in which it was met, which says nothing.
         return replace(graph, inputs=tuple(Input(f"x{k}", i.type) for k, i in enumerate(graph.inputs)))
-
-
-def written(g: Recorder, graph: Graph, arguments: Sequence[Value]) -> list[Value]:
-    """The outputs of a function of these arguments, its nodes written in place."""
-    values = [*arguments, *map(g.constant, graph.constants)]
-    for node in graph.nodes:
-        g.origin = node.origin
-        values += g.apply(node.op, [values[k] for k in node.operands])
-    return [values[output.value] for output in graph.outputs]
 
 
 TRACED_INSTEAD = "put this line into a function of what it needs, and call that one by Client().function(...)"

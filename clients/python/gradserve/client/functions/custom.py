@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from gradserve.client.functions.closed import Closed, Tree, applied, around, written
+from gradserve.client.functions.closed import Closed, Tree, applied, around
 from gradserve.client.tracing.origins import untraceable
-from gradserve.client.tracing.recording import recorded, traced
+from gradserve.client.tracing.recording import recorded, traced, written
 from gradserve.client.tracing.tracer import Tracer, tracers
 from gradserve.client.tracing.trees import Structure, count, unflatten
 from gradserve.ir.builder import Value

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from gradserve.client.functions.control import scan
+from gradserve.client.tracing.current import current
 from gradserve.client.tracing.memory import Memory
 from gradserve.client.tracing.names import first_tracer, lead
 from gradserve.client.tracing.origins import untraceable
-from gradserve.client.tracing.recording import current
 from gradserve.client.tracing.tracer import Tracer
 
 

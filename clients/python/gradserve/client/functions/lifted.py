@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from gradserve.client.functions.closed import TRACED_INSTEAD, Closed, Tree, written
+from gradserve.client.functions.closed import TRACED_INSTEAD, Closed, Tree
+from gradserve.client.tracing.current import current
 from gradserve.client.tracing.origins import untraceable
-from gradserve.client.tracing.recording import current, traced
+from gradserve.client.tracing.recording import traced, written
 from gradserve.client.tracing.tracer import tracers
 from gradserve.client.tracing.trees import Structure, unflatten
 from gradserve.ir.builder import Value

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from gradserve.client.functions.closed import TRACED_INSTEAD, Closed, Tree
+from gradserve.client.tracing.current import current
 from gradserve.client.tracing.origins import untraceable
-from gradserve.client.tracing.recording import current, traced
+from gradserve.client.tracing.recording import traced
 from gradserve.client.tracing.tracer import tracers
 from gradserve.client.tracing.trees import unflatten
 from gradserve.ir.builder import Value

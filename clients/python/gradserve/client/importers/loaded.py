@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from gradserve.client.tracing.parameters import Parameters
 from gradserve.client.tracing.signature import (
@@ -21,6 +21,9 @@ from gradserve.client.tracing.trees import flatten, leaves_like
 from gradserve.client.tracing.watching import Watch
 from gradserve.ir.errors import InvalidRequest
 
+if TYPE_CHECKING:
+    from gradserve.numpy.recorder import Recorder
+
 
 class LoadedGraph:
     """One graph whose inputs are the leaves of its parameters."""
@@ -37,6 +40,11 @@ class LoadedGraph:
         self._remembered: dict[Hashable, Any] = {}
 
     @property
+    def function(self) -> Callable[..., Any]:
+        """There is none."""
+        raise AttributeError(f"{self._source} is a graph, and no function of an author's")
+
+    @property
     def parameters(self) -> tuple[str, ...]:
         """The names of the parameters."""
         return tuple(self.latest.inputs)
@@ -50,22 +58,37 @@ class LoadedGraph:
         """The arguments by position or by the name of the parameter; trees are taken apart to the names of inputs."""
         del looked  # a graph reads nothing
         types, inputs = self.latest.graph.input_types, self.latest.paths
-        leaves = {name: widened(leaf, types.get(name), name) for name, leaf in self._leaves(arguments, named)}
-        missing = [f"{name}: {type_}" for name, type_ in types.items() if name not in leaves]
-        unknown = [name for name in leaves if name not in types]
-        if missing or unknown:
-            faults = [f"lack {', '.join(missing)}"] if missing else []
-            faults += [f"have {', '.join(unknown)} too much"] if unknown else []
-            raise InvalidRequest(f"the arguments {' and '.join(faults)}; the graph takes {', '.join(types)}")
+        leaves = {name: widened(leaf, types[name], name) for name, leaf in self._given(arguments, named).items()}
         wrt = names_of(wrt, inputs, "wrt") or self.latest.real
         batched = tuple(path for name in batched_names(batch, wrt, inputs) for path in inputs[name])
         require_batched(leaves, batched)
         values = {name: converted(leaves[name], types[name], name) for name in types}
         return Bound(self.latest, wrt, values, batched)
 
+    def within(self, g: Recorder, arguments: Sequence[Any], named: Mapping[str, Any]) -> Any:
+        """What the graph comes to where a function is traced: its nodes are written there."""
+        from gradserve.client.tracing.inlined import inlined  # with which all ops come
+
+        return inlined(g, self._source, self.latest, self._given(arguments, named))
+
     def remembered(self) -> dict[Hashable, Any]:
         """What may be kept of calls: the graph stays."""
         return self._remembered
+
+    def _given(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments by the graph's inputs.
+
+        Raises:
+            InvalidRequest: there are others, or some are missing.
+        """
+        types, leaves = self.latest.graph.input_types, dict(self._leaves(arguments, named))
+        missing = [f"{name}: {type_}" for name, type_ in types.items() if name not in leaves]
+        unknown = [name for name in leaves if name not in types]
+        if missing or unknown:
+            faults = [f"lack {', '.join(missing)}"] if missing else []
+            faults += [f"have {', '.join(unknown)} too much"] if unknown else []
+            raise InvalidRequest(f"the arguments {' and '.join(faults)}; the graph takes {', '.join(types)}")
+        return leaves
 
     def _leaves(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> list[tuple[str, Any]]:
         inputs = self.latest.inputs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from gradserve.client.tracing.watching import Watch, Watched
 from gradserve.ir.errors import GradserveError, InvalidRequest, Untraceable
 from gradserve.ir.graph import Literal
 from gradserve.ir.types import Array, TensorType
+
+if TYPE_CHECKING:
+    from gradserve.numpy.recorder import Recorder
 
 MOST_GRAPHS = 64
 """How many graphs of one function are kept: each holds the arrays that the function captures."""
@@ -57,6 +60,11 @@ class Traces:
         return self._traced[-1]
 
     @property
+    def function(self) -> Callable[..., Any]:
+        """The author's function."""
+        return self._parameters.function
+
+    @property
     def parameters(self) -> tuple[str, ...]:
         """The names of the function's parameters that have one."""
         return self._parameters.names
@@ -85,6 +93,11 @@ class Traces:
         if not looked:
             self._forget_stale()
         return self._bind(self._parameters.bind(arguments, named), wrt, batch)
+
+    def within(self, g: Recorder, arguments: Sequence[Any], named: Mapping[str, Any]) -> Any:
+        """What the function comes to where another one is traced: it is called, and traced with that."""
+        del g  # which NumPy's functions find by themselves
+        return self.function(*arguments, **named)
 
     def remembered(self) -> dict[Hashable, Any]:
         """What may be kept of calls, by what they have in common; another dict once a graph has come or gone.

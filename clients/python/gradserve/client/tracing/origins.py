@@ -16,7 +16,11 @@ from gradserve.ir.graph import Origin
 
 _TRACING = "gradserve.client"
 _INNER = {"numpy", "scipy", "gradserve.ir", "gradserve.numpy", "gradserve.ops"} | {
-    f"{_TRACING}.{module}" for module in ("client", "function", "functions", "scipy", "tracing")
+    f"{_TRACING}.{module}"
+    for module in (
+        *("asker", "client", "function", "functions", "importers.loaded", "scipy", "spectral", "taylor", "traces"),
+        *("tracing", "verifications", "within"),
+    )
 }
 """Packages that stand between the author's code and its nodes."""
 _EXCERPT = 160

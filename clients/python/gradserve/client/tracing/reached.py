@@ -179,11 +179,11 @@ class _Walk:
         if isinstance(each, random.Random | np.random.Generator | np.random.RandomState):
             self.found.generators.append(each)
             return
-        if kind.__module__.partition(".")[0] == "gradserve":
-            return
-        wrapped = getattr(each, "__wrapped__", None)  # as functools.cache makes it
+        wrapped = getattr(each, "__wrapped__", None)  # as functools.cache makes it, and `Client.function`
         if isinstance(wrapped, FunctionType) and _is_own(wrapped.__code__.co_filename, wrapped.__module__):
             self.visit(wrapped, names)
+        if kind.__module__.partition(".")[0] == "gradserve":
+            return
         if hasattr(kind, "__array__") or isinstance(each, bytearray | memoryview | array.array):
             self._of_array(each)
         elif _is_own_owner(kind) or isinstance(each, _OPEN):

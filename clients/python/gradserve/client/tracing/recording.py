@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 
+from gradserve.client.tracing.current import INNERMOST, current
 from gradserve.client.tracing.origins import origin, untraceable
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.errors import ConstraintError, InvalidGraph, Untraceable, Violation
+from gradserve.ir.graph import Graph
 from gradserve.numpy.arguments import Unsupported
 from gradserve.numpy.recorder import Recorder
-
-_current: ContextVar[Recorder | None] = ContextVar("recorder", default=None)
-
-
-def current() -> Recorder | None:
-    """The graph of the innermost function that is being traced."""
-    return _current.get()
 
 
 @contextmanager
 def recording(g: Recorder) -> Iterator[None]:
     """A context in which what is traced goes into this graph, which is closed afterwards."""
-    token = _current.set(g)
+    token = INNERMOST.set(g)
     try:
         yield
     finally:
-        _current.reset(token)
+        INNERMOST.reset(token)
         g.closed = True
 
 
@@ -63,3 +57,12 @@ def traced(g: Builder, name: str, emit: Callable[[Builder], Any]) -> Any:
         raise InvalidGraph("this operation is not possible", [violation]) from None
     except TypeError as error:
         raise untraceable(f"{name} does not take these arguments", str(error)) from error
+
+
+def written(g: Builder, graph: Graph, arguments: Sequence[Value]) -> list[Value]:
+    """The outputs of a function of these arguments, its nodes written in place."""
+    values = [*arguments, *map(g.constant, graph.constants)]
+    for node in graph.nodes:
+        g.origin = node.origin
+        values += g.apply(node.op, [values[k] for k in node.operands])
+    return [values[output.value] for output in graph.outputs]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from gradserve.ir.bind import bind, solve_symbols
 from gradserve.ir.errors import InvalidRequest
 from gradserve.ir.types import Array, TensorType
 from gradserve.questions.derivations import COTANGENTS
+
+if TYPE_CHECKING:
+    from gradserve.numpy.recorder import Recorder
 
 Names: TypeAlias = str | Sequence[str]
 Batch: TypeAlias = bool | Names
@@ -148,6 +151,11 @@ class Signatures(Protocol):
         ...
 
     @property
+    def function(self) -> Callable[..., Any]:
+        """The author's function; raises AttributeError if there is none, but a graph alone."""
+        ...
+
+    @property
     def parameters(self) -> tuple[str, ...]:
         """The names of the parameters, as far as they are known."""
         ...
@@ -156,6 +164,10 @@ class Signatures(Protocol):
         self, arguments: Sequence[Any], named: Mapping[str, Any], wrt: Names, batch: Batch, looked: bool = False
     ) -> Bound:
         """The arguments bound to a graph; `looked` says that this call has asked for what is remembered."""
+        ...
+
+    def within(self, g: Recorder, arguments: Sequence[Any], named: Mapping[str, Any]) -> Any:
+        """What the function comes to where another one is traced into `g`: traced arrays."""
         ...
 
     def remembered(self) -> dict[Hashable, Any]:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradserve.client.tracing.current import current
 from gradserve.client.tracing.memory import Memory
 from gradserve.client.tracing.origins import origin, untraceable
-from gradserve.client.tracing.recording import current, traced
+from gradserve.client.tracing.recording import traced
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType
 from gradserve.numpy.table import OWN
