@@ -153,6 +153,10 @@ def _more_draws(x: Any) -> Any:
     return jax.random.uniform(key, (4,)) * x, whole, order, jax.random.gumbel(key, (3,)) * x
 
 
+def _in_parts(z: Any) -> Any:
+    return z.real, z.imag
+
+
 def _spd(a: Any) -> Any:
     return a @ a.T + jnp.eye(4)
 
@@ -298,6 +302,8 @@ PROGRAMS: Mapping[str, Program] = {
         lambda d, b: lax.linalg.tridiagonal_solve(d * 0 + 0.5, d + 3.0, d * 0.2, b),
         (V[:4], B),
     ),
+    "eig": (lambda a: _in_parts(jnp.linalg.eigvals(a)), (A,)),
+    "eig with vectors": (lambda a: [jnp.abs(x) for x in jnp.linalg.eig(lax.stop_gradient(a))], (A,)),
     "eigh": (lambda a: jnp.linalg.eigh(a + a.T)[0], (A,)),
     "svd": (lambda a: jnp.linalg.svd(a, compute_uv=False), (B,)),
     "svd with vectors": (lambda a: [jnp.abs(x) for x in jnp.linalg.svd(a, full_matrices=False)], (B,)),
@@ -347,6 +353,7 @@ PROGRAMS: Mapping[str, Program] = {
 }
 
 STAND_INS: Mapping[str, Callable[..., Any]] = {
+    "eig": lambda a: _in_parts(lax.linalg.eig(a, compute_left_eigenvectors=False, enable_eigvec_derivs=True)[0]),
     "symmetric_product": lambda a, c: 0.7 * a @ a.T + 0.3 * (c + c.T),
     "cholesky_update": lambda a, w: jnp.linalg.cholesky(_spd(a) + jnp.outer(w, w)).T,
     "custom_vjp": lambda x: x * x * x,

@@ -149,6 +149,12 @@ def _eigh(g: Builder, params: Params, operands: Sequence[Operand], outs: Sequenc
     return products.eigh(g, operands[0], params["lower"])
 
 
+def _eig(g: Builder, params: Params, operands: Sequence[Operand], outs: Sequence[Any]) -> Sequence[Value]:
+    if params["compute_left_eigenvectors"]:
+        raise Unsupported("it asks for left eigenvectors", "take the right ones of the transposed matrix")
+    return products.eig(g, operands[0], params["compute_right_eigenvectors"])
+
+
 def _svd(g: Builder, params: Params, operands: Sequence[Operand], outs: Sequence[Any]) -> Sequence[Value]:
     _require_all(params, "singular values")
     return products.svd(g, operands[0], params["full_matrices"], params["compute_uv"])
@@ -253,6 +259,7 @@ ARRAYS: dict[str, Compute] = {
     "cholesky": lambda g, p, x, outs: g.emit("cholesky", x[0].value),
     "triangular_solve": _triangular,
     "tridiagonal_solve": lambda g, p, x, outs: products.tridiagonal_solve(g, *x),
+    "eig": _eig,
     "eigh": _eigh,
     "svd": _svd,
     "qr": _qr,

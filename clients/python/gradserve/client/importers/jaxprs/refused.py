@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-_GENERAL = "use jnp.linalg.eigh of a Hermitian matrix: eigenvectors of general matrices are no op of graphs"
+_SCHUR = "use jnp.linalg.eig, or eigh of a Hermitian matrix: Schur's factors are not determined"
 _FACTORS = "use jnp.linalg.solve, det, slogdet or inv, which need no factors, or cholesky, qr, eigh or svd"
 _HOST = "compute it beforehand, and give it as an argument"
 WAYS_ROUND: dict[str, str] = {
-    **dict.fromkeys(("eig", "schur"), _GENERAL),
+    "schur": _SCHUR,
     **dict.fromkeys(("geqrf", "geqp3", "householder_product", "ormqr"), _FACTORS),
     **dict.fromkeys(("hessenberg", "tridiagonal"), _FACTORS),
     **dict.fromkeys(("pure_callback", "io_callback", "ffi_call"), _HOST),

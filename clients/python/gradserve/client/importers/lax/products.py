@@ -12,7 +12,7 @@ from gradserve.client.importers.lax.elements import Operand, finished, held
 from gradserve.client.importers.lax.movement import along, numbers, padded, part, permute
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType
-from gradserve.numpy import decompositions, windowing
+from gradserve.numpy import decompositions, eigenvalues, windowing
 from gradserve.numpy.arguments import Unsupported
 from gradserve.numpy.products import matmul
 from gradserve.ops.movement.shapes import inverse
@@ -144,6 +144,11 @@ def eigh(g: Builder, a: Operand, lower: bool) -> tuple[Value, Value]:
     """Eigenvectors as columns, and eigenvalues in ascending order, of a symmetric matrix."""
     found = decompositions.eigh(a.value, "L" if lower else "U")
     return found.eigenvectors, found.eigenvalues
+
+
+def eig(g: Builder, a: Operand, vectors: bool) -> list[Value]:
+    """The complex eigenvalues of a general matrix, and eigenvectors as columns if they are asked for."""
+    return list(eigenvalues.eig(a.value)) if vectors else [eigenvalues.eigvals(a.value)]
 
 
 def svd(g: Builder, a: Operand, full: bool, vectors: bool) -> list[Value]:
