@@ -28,8 +28,8 @@ CALLS: dict[str, list[Call]] = {
     ],
     "np.linalg.eigvals": [(lambda x: np.linalg.eigvals(x + 0j), S), (lambda x: np.abs(np.linalg.eigvals(x)), K[:, :2])],
     "np.roots": [
-        (lambda p: np.roots(p + 0j), V),
-        (lambda p: np.roots(p[:2]).real, V),
+        (lambda p: np.roots(p + (2.0 + 0j)), V),
+        (lambda p: np.roots(p[:2] + 2.0).real, V),
         (lambda p: np.roots(p[:1]).shape[0] * p, V),
     ],
     "np.poly": [(np.poly, V), (lambda x: np.poly(x * (1 + 0.3j)), U), (lambda x: np.poly(x).real, S)],

@@ -21,7 +21,7 @@ from gradserve.ops.movement.shapes import BroadcastTo
 from gradserve.questions.derivations import Vjp
 from tests.clients.evaluation import assert_same, evaluate
 from tests.numpy.test_calls import ELEMENTWISE
-from tests.numpy.test_derivatives import SHAPES as SHAPES_OF
+from tests.numpy.test_derivatives import PARAMETERS
 from tests.running import prepared
 
 SHAPES = [(), (1,), (4,), (0,), (2, 3), (2, 0), (2, 3, 4)]
@@ -100,10 +100,10 @@ def test_operands_that_broadcast(name):
     for shapes, width in zip(BROADCAST, itertools.cycle(WIDTHS), strict=False):
         for chosen in (shapes, shapes[::-1]):
             operands = [numbers(shape, width) + width(shift) for shape in (*chosen, chosen[0])[: ufunc.nin]]
-            agree(ufunc, operands, fixed=SHAPES_OF.get(name, 0))
+            agree(ufunc, operands, moved=ufunc.nin - PARAMETERS.get(name, 0))
 
 
-def agree(call, operands, must=False, fixed=0):
+def agree(call, operands, must=False, moved=None):
     """Whether both give a result; then it is the same, and pullbacks have the types and shapes of the operands."""
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings():
@@ -119,20 +119,20 @@ def agree(call, operands, must=False, fixed=0):
             raise
         return False
     assert_same(found, expected)
-    assert_pullbacks_fit(traced.graph, operands, fixed)
+    assert_pullbacks_fit(traced.graph, operands, moved)
     return True
 
 
-def assert_pullbacks_fit(graph, operands, fixed):
-    """The pullbacks of cotangents of all real results, where there are such, to all operands but the first `fixed`."""
-    names = tuple(graph.input_types)[fixed:]
+def assert_pullbacks_fit(graph, operands, moved):
+    """The pullbacks of cotangents of all real results, where there are such, to all operands or the first `moved`."""
+    names = tuple(graph.input_types)[:moved]
     types = {f"cotangent:{name}": t for name, t in graph.output_types.items() if t.is_float}
     if not types:
         return
     cotangents = {name: np.ones(t.lengths, t.element_type.dtype) for name, t in types.items()}
     program = prepared(derive(graph, Vjp(names)))
     found = program(dict(zip(graph.input_types, operands, strict=True)) | cotangents)
-    for name, operand in zip(names, operands[fixed:], strict=True):
+    for name, operand in zip(names, operands[:moved], strict=True):
         assert found[f"cotangent:{name}"].shape == operand.shape
         assert found[f"cotangent:{name}"].dtype == operand.dtype
 

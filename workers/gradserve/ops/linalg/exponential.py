@@ -113,7 +113,6 @@ class OfPlane(ByBlocks):
     """A principal function, of eigenvalues that are no numbers up to 0: real matrices with such ones are refused."""
 
     takes_complex = True
-    analytic = True
     folds = False
 
     @property

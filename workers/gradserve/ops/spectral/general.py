@@ -146,8 +146,10 @@ class OfSimple(Multilinear):
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
         x = arrays[2]
-        unknown = 0.0 * xp.ones_like(x) if self.back else xp.nan * xp.ones_like(x)
-        return xp.where(xp.logical_and(_not_simple(xp, *arrays), x != 0), unknown, x)
+        lost = xp.reshape(xp.logical_and(_not_simple(xp, *arrays), x != 0), (-1,))
+        flat = xp.reshape(x, (-1,))  # row by row, as results lie, wherever operands do
+        unknown = 0.0 * xp.ones_like(flat) if self.back else xp.nan * xp.ones_like(flat)
+        return xp.reshape(xp.where(lost, unknown, flat), x.shape)
 
     @property
     def guards(self) -> tuple[Guard, ...]:
