@@ -23,12 +23,16 @@ from gradserve.questions.call import Call, arrays_of
 from gradserve.questions.derivatives import Derivatives, Differentiate
 from gradserve.questions.report import Kinks, Report
 from gradserve.questions.streams import Block, Part
+from gradserve.questions.transport import rounded_arguments
 from gradserve.runtime.control import Control
 
 PART_BYTES = 16 << 20
 """Results of points that are gathered before they are told."""
 _ALL_ALIKE = (InvalidGraph, InvalidRequest, LimitExceeded)
-"""Errors that no number of an argument changes: those that one point ends in, all further points of its block do."""
+"""Errors that no number of an argument changes: those that one point ends in, all further points of its block do.
+
+But for numbers that cannot travel as the question says; those are looked for first.
+"""
 
 
 def parts(context: Context, question: Differentiate, block: Block, control: Control) -> Iterator[Part]:
@@ -50,7 +54,8 @@ def parts(context: Context, question: Differentiate, block: Block, control: Cont
     found: Derivatives | GradserveError | None
     for position in range(block.points):
         point = {name: np.array(array[position]) for name, array in arguments.items()}
-        found = None if known is None else _at_once(known, point, control)
+        unfit = _unfit(question, point)
+        found = unfit if unfit or known is None else _at_once(known, point, control)
         if found is None:
             found = _found(context, question, point, control)
             known = ready_for(context, _at(question, point))()
@@ -59,7 +64,7 @@ def parts(context: Context, question: Differentiate, block: Block, control: Cont
         if not isinstance(found, Derivatives) or gathered.nbytes >= PART_BYTES:
             yield from gathered.part()
             gathered = _Gathered(position + 1)
-        if isinstance(found, _ALL_ALIKE):
+        if unfit is None and isinstance(found, _ALL_ALIKE):
             yield Part(position, block.points - position, found)
             return
         if not isinstance(found, Derivatives):
@@ -79,6 +84,15 @@ def _found(
         return error
     found: Derivatives = answer
     return found
+
+
+def _unfit(question: Differentiate, arguments: Mapping[str, Array]) -> InvalidRequest | None:
+    """Why the numbers of one point cannot travel as the question says; None if they can."""
+    try:
+        rounded_arguments(question, arguments)
+    except InvalidRequest as error:
+        return error
+    return None
 
 
 def _at_once(known: Ready, arguments: Mapping[str, Array], control: Control) -> Derivatives | None:
