@@ -19,6 +19,15 @@ NUMBERS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _numbers_of_32_bits():
+    """JAX's own default, which other tests of this process may have changed, is what threads of XLA's know."""
+    before = jax.config.values["jax_enable_x64"]
+    jax.config.update("jax_enable_x64", False)
+    yield
+    jax.config.update("jax_enable_x64", before)
+
+
 def compiled(function, x):
     """A function compiled for numbers of 64 bits, and called where JAX knows none, as in threads of XLA's own."""
     with jax.enable_x64(True):

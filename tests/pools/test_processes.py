@@ -19,7 +19,16 @@ from gradserve.ir.errors import Cancelled, DeadlineExceeded, NumericalFailure, U
 from gradserve.pools.local.passing import LARGE_BYTES, MOST_FILES, Cargo, close, receive, send, unloaded
 from gradserve.pools.local.pool import LocalPool
 from gradserve.runtime.control import Control
-from tests.pools.works import bits, indefinite, long_work, one_input, one_long_step, outer_schedule, squares
+from tests.pools.works import (
+    bits,
+    endless_work,
+    indefinite,
+    long_work,
+    one_input,
+    one_long_step,
+    outer_schedule,
+    squares,
+)
 from tests.system import exposure
 from tests.system.processes import starve
 
@@ -150,7 +159,7 @@ def test_a_chunk_amid_a_long_step_is_ended_and_its_process_replaced(lone):
 def test_a_chunk_between_short_steps_stops_and_keeps_its_process(lone):
     before = lone.processes.pids
     with pytest.raises(DeadlineExceeded):
-        list(lone.run(long_work(steps=4000, chunks=1), Control.after(0.4)))
+        list(lone.run(endless_work(chunks=1), Control.after(0.4)))
     assert len(list(lone.run(heavy(), Control.after(60)))) == 1
     assert lone.processes.pids == before
 

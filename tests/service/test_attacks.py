@@ -185,7 +185,7 @@ def test_health_is_answered_while_a_long_routine_runs(server, stubs):
   %1: f64[n,n] = sylvester %0, %0, %0
   return "y" %1
 }"""
-    a = np.random.default_rng(0).normal(size=(120, 120)) + 40.0 * np.eye(120)
+    a = np.random.default_rng(0).normal(size=(500, 500)) + 40.0 * np.eye(500)
     done = threading.Event()
 
     def long():
