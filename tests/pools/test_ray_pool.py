@@ -7,6 +7,7 @@ import threading
 import time
 
 import numpy as np
+import psutil
 import pytest
 import ray
 
@@ -30,10 +31,12 @@ from tests.pools.works import (
     outer_schedule,
     probes,
     products,
+    square_schedule,
     squares,
     watched,
 )
 from tests.running import schedule_of
+from tests.system.processes import starve
 
 pytestmark = pytest.mark.ray
 
@@ -272,6 +275,19 @@ def test_workers_run_machine_code(pool, reference):
     expected = next(iter(reference.run(works[0], Control.after(30)))).outputs["y"]
     for result in pool.run(works[1], Control.after(30)):
         np.testing.assert_allclose(result.outputs["y"], expected, rtol=1e-14)
+
+
+def test_a_worker_without_memory_for_the_library_of_a_program_is_replaced():
+    pool = RayPool(workers=1, worker_memory=MEMORY)
+    (pid,) = pool.worker_pids().values()
+    starve(psutil.Process(pid), room=1 << 20)
+    graph = square_schedule().program.graph
+    work = one_input(schedule_of(graph, "fused"), np.arange(4.0), executor="fused")
+    (result,) = pool.run(work, Control.after(60))
+    np.testing.assert_array_equal(result.outputs["y"], np.arange(4.0) ** 2 + 1.0)
+    assert result.retries == 1
+    assert pid not in pool.worker_pids().values()
+    pool.close()
 
 
 def test_an_error_that_nobody_planned_keeps_its_type(pool):

@@ -10,7 +10,14 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
 
-from ray.exceptions import NodeDiedError, ObjectLostError, OutOfMemoryError, RayActorError, WorkerCrashedError
+from ray.exceptions import (
+    NodeDiedError,
+    ObjectLostError,
+    OutOfMemoryError,
+    RayActorError,
+    RaySystemError,
+    WorkerCrashedError,
+)
 
 from gradserve.ir.errors import Unavailable, WorkerLost
 from gradserve.pools.pool import MAX_RETRIES
@@ -28,6 +35,7 @@ _TICK_SECONDS = 0.25
 _STOP_SECONDS = 0.6
 """How long a worker may take to stop a chunk that nobody wants any more; one amid a longer step is ended."""
 _DEATHS = (RayActorError, WorkerCrashedError, NodeDiedError, OutOfMemoryError, LaneEndedError)
+_UNREADABLE = "it could not read what it was sent, as without memory for a library"
 _CLOSED = "the pool is closed"
 
 log = logging.getLogger("gradserve.pools")
@@ -159,10 +167,13 @@ class Dispatcher:
     def _arrived(self, worker: Worker, task: Task, future: Future[Reply | bytes]) -> None:
         """Called by Ray's own thread or a lane's, which must not wait: it hands over, the rest is for `_attend`."""
         error = future.exception()
+        cause = getattr(error, "cause", None) or error  # without Ray's wrapping
         if isinstance(error, _DEATHS):
             self._lose(worker, error)
-        elif error is not None:
-            self._give_back(worker, task, getattr(error, "cause", None) or error)  # without Ray's wrapping
+        elif isinstance(cause, RaySystemError):
+            self._lose(worker, _UNREADABLE)
+        elif cause is not None:
+            self._give_back(worker, task, cause)
         else:
             answer = future.result()
             reply = unpacked(answer) if isinstance(answer, bytes) else answer
