@@ -7,6 +7,7 @@ import random
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import psutil
 
 from gradserve.service.identity.tokens import new_token
 from tests.system import restarts
+from tests.system.health import Health, health_of_cluster
 from tests.system.processes import starve, worker_processes
 
 _LEFT_BYTES = 4 << 20
@@ -49,8 +51,16 @@ class Service(restarts.Service):
         """Returns when it answers."""
         super().__init__(("--workers", "2", *place.options), place.log)
 
+    def await_cluster(self) -> None:
+        """Returns when it has its cluster, which comes after its first answers: workers may be killed from then on."""
+        until = time.monotonic() + restarts.START_SECONDS
+        while health_of_cluster(self.address) != Health.SERVING:
+            if time.monotonic() > until:
+                raise TimeoutError("the service has no cluster")
+            time.sleep(0.2)
+
     def restart(self, number: signal.Signals) -> str:
-        """Ends it by a signal and starts it again."""
+        """Ends it by a signal and starts it again; its cluster comes later."""
         self.end(number)
         self.start()
         return f"front end restarted by {number.name}"

@@ -99,13 +99,14 @@ def _rude(address: str, token: str, out: Outcome, over: threading.Event) -> None
 def faults(service: Service, seconds: float) -> Iterator[tuple[float, Callable[[], str]]]:
     """When which fault is done: a worker killed every half minute, one stopped, one starved, two restarts.
 
-    Those come early, so that one life is long enough to tell what grows from what fills.
+    Those come early, so that one life is long enough to tell what grows from what fills; the restarts last, since a
+    restarted service is for a while without workers.
     """
     plan: list[tuple[float, Callable[[], str]]] = [
-        (0.1 * seconds, lambda: service.restart(signal.SIGTERM)),
+        (0.05 * seconds, service.stop_worker),
+        (0.1 * seconds, service.starve_worker),
+        (0.15 * seconds, lambda: service.restart(signal.SIGTERM)),
         (0.25 * seconds, lambda: service.restart(signal.SIGKILL)),
-        (0.5 * seconds, service.stop_worker),
-        (0.7 * seconds, service.starve_worker),
     ]
     kills = int(seconds / KILL_SECONDS)
     plan += [((each + 0.5) * seconds / max(kills, 1), service.kill_worker) for each in range(kills)]
@@ -150,6 +151,7 @@ def _soaked(
             expected = [{name: kind.call() for name, kind in kinds(here, name).items()} for name in EXECUTORS]
         asking = [_Caller(each, expected[k % 2], seed + k, out, over) for k, each in enumerate(calls)]
         token = place.tokens[NAMES[0]]
+        service.await_cluster()
         rude = threading.Thread(target=_rude, args=(service.address, token, out, over), daemon=True)
         with Watch(_parts(service, second)) as watch:
             for thread in (*asking, rude):

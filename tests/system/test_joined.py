@@ -15,21 +15,19 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import grpc
 import numpy as np
 import pytest
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gradserve.client import Client
 from gradserve.client.cli.ping import ping
 from gradserve.ir.errors import Unavailable
 from gradserve.pools.ray import joined_node
 from gradserve.pools.ray.joined_node import JoinedNode
+from tests.system.health import Health, health_of_cluster
 from tests.system.test_freeing import endless
 
 pytestmark = pytest.mark.ray
 
-Health = health_pb2.HealthCheckResponse
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4, "RAY_USAGE_STATS_ENABLED": "0"}
 
 
@@ -159,12 +157,6 @@ def test_a_service_outlives_its_ray_node_and_joins_again(cluster):
     (another,) = [p for p in children(cluster.service.pid) if "ray.scripts.scripts" in p.cmdline()]
     assert another.pid != node.pid
     assert cluster.service.poll() is None
-
-
-def health_of_cluster(address):
-    with grpc.insecure_channel(address) as channel:
-        request = health_pb2.HealthCheckRequest(service="cluster")
-        return health_pb2_grpc.HealthStub(channel).Check(request, timeout=30).status
 
 
 def children(pid):
