@@ -202,7 +202,7 @@ def test_stopping_frees_the_workers_without_ending_them(near, carried, late):
     if not late:
         threading.Timer(0.4, control.cancel).start()
     with pytest.raises(DeadlineExceeded if late else Cancelled):
-        list(near.run(lasting(steps=400, chunks=6), control))
+        list(near.run(lasting(steps=60, chunks=6, size=2_000_000), control))  # quickly made ready, unlike many steps
     seen: set[str] = set()
     while seen < set(pids):
         seen |= {r.worker for r in near.run(lasting(steps=1, chunks=8), Control.after(20))}
