@@ -19,6 +19,7 @@ from gradserve.ir.guards import Guard
 from gradserve.ir.op import Cost, Sample
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.family import moved_bytes, work
+from gradserve.ops.linalg.matrices import has_none
 from gradserve.ops.linalg.triangles import flipped
 from gradserve.ops.registry import register
 from gradserve.ops.routines import routine
@@ -122,7 +123,7 @@ class OfPlane(ByBlocks):
             f"{self.name} of matrix {{where}} is not real, or there is none: an eigenvalue is not above 0; write it "
             "of A.astype(complex)"
         )
-        return (Guard("R1", text, NumericalFailure, _has_none),)
+        return (Guard("R1", text, NumericalFailure, has_none),)
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
@@ -140,14 +141,6 @@ class OfPlane(ByBlocks):
     def refused_samples(cls) -> Iterator[tuple[str, Sample]]:
         """An eigenvalue below 0, in the second of two matrices."""
         yield "R1", Sample(cls(), (np.stack([np.eye(2), np.array([[1.0, 0.5], [0.0, -2.0]])]),))
-
-
-def _has_none(op: OfPlane, xp: Any, operands: Sequence[Any], results: Sequence[Any]) -> Any:
-    """Of each matrix, if the numbers that it is made of are finite."""
-    lost = xp.any(xp.logical_not(xp.isfinite(results[0])), axis=(-2, -1))
-    for x in operands:
-        lost = xp.logical_and(lost, xp.all(xp.isfinite(x), axis=(-2, -1)))
-    return lost
 
 
 @register

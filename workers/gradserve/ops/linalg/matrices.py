@@ -109,3 +109,11 @@ class Inv(OfMatrix):
         """A matrix of rank one, and one of a batch."""
         yield "R1", Sample(cls(), (np.ones((2, 2)),))
         yield "R1", Sample(cls(), (np.stack([np.eye(2), np.ones((2, 2))]),))
+
+
+def has_none(op: Op, xp: Any, operands: Sequence[Any], results: Sequence[Any]) -> Any:
+    """Of each matrix that results, whether it is no numbers although all that it is made of are: there is none."""
+    lost = xp.any(xp.logical_not(xp.isfinite(results[0])), axis=(-2, -1))
+    for x in operands:
+        lost = xp.logical_and(lost, xp.all(xp.isfinite(x), axis=(-2, -1)))
+    return lost

@@ -15,6 +15,7 @@ from gradserve.ir.op import Cost, Op, Sample
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.contraction.contract import matrix_product
 from gradserve.ops.family import moved_bytes, require, require_arity, require_floats, total, with_batch
+from gradserve.ops.linalg.matrices import has_none
 from gradserve.ops.linalg.triangles import flipped, on_diagonal
 from gradserve.ops.registry import register
 from gradserve.ops.routines import routine
@@ -75,7 +76,7 @@ class Riccati(Op):
     def guards(self) -> tuple[Guard, ...]:
         """A system that nothing regulates."""
         text = "the equation {where} has no solution that makes the system stable: what moves by itself must be reached"
-        return (Guard("R1", text, NumericalFailure, _has_none),)
+        return (Guard("R1", text, NumericalFailure, has_none),)
 
     def regulator(self, g: Builder, x: Value, a: Value, b: Value, r: Value) -> Value:
         """K, with which -K x regulates the system."""
@@ -123,14 +124,6 @@ class Riccati(Op):
 
 def _symmetric(g: Builder, x: Value) -> Value:
     return g.mul(g.add(x, flipped(g, x)), 0.5)
-
-
-def _has_none(op: Riccati, xp: Any, operands: Sequence[Any], results: Sequence[Any]) -> Any:
-    """Of each equation, if the numbers that it is made of are finite."""
-    lost = xp.any(xp.logical_not(xp.isfinite(results[0])), axis=(-2, -1))
-    for x in operands:
-        lost = xp.logical_and(lost, xp.all(xp.isfinite(x), axis=(-2, -1)))
-    return lost
 
 
 @register
