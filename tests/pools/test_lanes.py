@@ -21,7 +21,17 @@ from gradserve.pools.ray.pool import RayPool
 from gradserve.pools.replies import Done
 from gradserve.pools.work import Chunk, Shared
 from gradserve.runtime.control import Control
-from tests.pools.works import bits, lasting, one_input, probes, product_schedule, products, square_schedule, work_of
+from tests.pools.works import (
+    bits,
+    lasting,
+    one_input,
+    probes,
+    product_schedule,
+    products,
+    square_schedule,
+    squares,
+    work_of,
+)
 from tests.raylets import nodes
 
 pytestmark = pytest.mark.ray
@@ -209,6 +219,24 @@ def test_stopping_frees_the_workers_without_ending_them(near, carried, late):
     assert time.monotonic() - started < 10
     assert near.worker_pids() == pids
     assert carried
+
+
+def test_a_worker_that_hears_late_that_it_shall_stop_is_kept(far):
+    """As on a machine whose processors are all taken: what counts is when it heard of it, not when it was told."""
+    pids, control = far.worker_pids(), Control()
+    (pid,) = pids.values()
+
+    def stop():
+        os.kill(pid, signal.SIGSTOP)
+        control.cancel()
+        time.sleep(2)
+        os.kill(pid, signal.SIGCONT)
+
+    threading.Timer(0.4, stop).start()
+    with pytest.raises(Cancelled):
+        list(far.run(lasting(steps=200, chunks=2, size=2_000_000), control))
+    assert len(list(far.run(squares(), Control.after(20)))) == 1
+    assert far.worker_pids() == pids
 
 
 def lanes():

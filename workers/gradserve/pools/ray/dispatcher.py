@@ -32,8 +32,6 @@ from gradserve.pools.work import ChunkResult
 CHUNKS_PER_WORKER = 2
 """One that runs, and one that waits beside it so that no worker idles for the length of a hop."""
 _TICK_SECONDS = 0.25
-_STOP_SECONDS = 0.6
-"""How long a worker may take to stop a chunk that nobody wants any more; one amid a longer step is ended."""
 _DEATHS = (RayActorError, WorkerCrashedError, NodeDiedError, OutOfMemoryError, LaneEndedError)
 _UNREADABLE = "it could not read what it was sent, as without memory for a library"
 _CLOSED = "the pool is closed"
@@ -93,18 +91,20 @@ class Dispatcher:
                 return
             self._jobs.remove(job)
             job.pending.clear()
-            running = set()
+            running: dict[Worker, list[Task]] = {}
             for worker in job.workers:
                 for task in worker.tasks:
                     if task.job is job:
                         task.unwanted_since = time.monotonic()
-                        running.add(worker)
+                        running.setdefault(worker, []).append(task)
             listening = [m for m in (job.workers if job.calls.keeps_data else running) if not m.lost]
         if job.own_workers:
             self.workers.end_all_of(job)
             return
         for worker in listening:
-            worker.handle.finish.remote(job.calls.number)
+            told = worker.handle.finish.remote(job.calls.number)
+            if worker in running:
+                told.future().add_done_callback(functools.partial(_hear, running[worker]))
 
     def close(self) -> None:
         """Ends all jobs and all workers."""
@@ -258,10 +258,10 @@ class Dispatcher:
 
     def _stuck_workers(self) -> list[Worker]:
         """Workers still at work on a chunk that was to stop some time ago. A step cannot be interrupted otherwise."""
-        late = time.monotonic() - _STOP_SECONDS
+        now = time.monotonic()
         with self._lock:
-            oldest = [(worker, worker.tasks[0].unwanted_since) for worker in self.workers.all_ready() if worker.tasks]
-        return [worker for worker, since in oldest if since is not None and since < late]
+            oldest = [(worker, worker.tasks[0]) for worker in self.workers.all_ready() if worker.tasks]
+        return [worker for worker, task in oldest if task.stuck(now)]
 
     def _fail_stalled(self) -> None:
         """Fails jobs for whose chunks there has been no worker at all for long."""
@@ -282,3 +282,9 @@ class Dispatcher:
             job.pending.clear()
         for task in pending:
             job.inbox.put(task.index, error)
+
+
+def _hear(tasks: list[Task], _: Future[None]) -> None:
+    """Called by Ray's own thread, which must not wait."""
+    for task in tasks:
+        task.heard = time.monotonic()

@@ -10,6 +10,11 @@ from gradserve.pools.ray.sending import ChunkCalls, Parcel
 from gradserve.pools.ray.workers import Worker
 from gradserve.runtime.control import Control
 
+STOP_SECONDS = 0.6
+"""How long a worker may take to stop a chunk once it has heard that it shall; one amid a longer step is ended."""
+HEAR_SECONDS = 3.0
+"""How long it may take to hear of it: one that has no processor, or keeps its interpreter to itself, answers late."""
+
 
 @dataclass(eq=False)
 class Job:
@@ -44,6 +49,15 @@ class Task:
     offered: float
     retries: int = 0
     unwanted_since: float | None = None
+    heard: float | None = None
+    """When its worker answered that the chunk is to stop."""
+
+    def stuck(self, now: float) -> bool:
+        """Whether nobody has wanted it for so long that its worker must be amid a long step."""
+        if self.unwanted_since is None:
+            return False
+        since_heard = 0.0 if self.heard is None else now - self.heard
+        return since_heard > STOP_SECONDS or now - self.unwanted_since > STOP_SECONDS + HEAR_SECONDS
 
     @property
     def longest_step_seconds(self) -> float:
