@@ -12,6 +12,7 @@ from scipy import special
 from gradserve.client import InvalidRequest, NotDifferentiable, Untraceable, functions
 from gradserve.client.functions import grad, hessian, jacobian, jvp, scan, vjp
 from gradserve.ir.errors import InvalidGraph
+from tests import compiled
 from tests.clients.complex_losses import ANGLES, HAMILTONIAN, LOSSES, STATE, circuit, draw, infidelity
 
 TOLERANCE = 1e-10
@@ -55,7 +56,7 @@ def answers_of_jax(name):
     """Value and gradient, and those of the value and of the gradient along a direction."""
     _, theirs, point = loss_of(name)
     v = like(point, 1)
-    (value, gradient), (dot, product) = jax.jvp(jax.value_and_grad(theirs), (point,), (v,))
+    (value, gradient), (dot, product) = compiled.jvp(jax.value_and_grad(theirs), (point,), (v,))
     return (value, gradient), (value, dot), product
 
 
@@ -75,7 +76,7 @@ def test_a_batch_is_its_points(client, name):
     own, theirs, point = loss_of(name)
     f, points = client.function(own), np.stack([point, 2.0 * point, 1j * point])
     values, gradients = f.value_and_grad(points, batch=True)
-    close([values, gradients], [jnp.stack(x) for x in zip(*map(jax.value_and_grad(theirs), points), strict=True)])
+    close([values, gradients], [jnp.stack(x) for x in zip(*map(compiled.value_and_grad(theirs), points), strict=True)])
     close(f.grad(points, batch=True, reduction="sum"), gradients.sum(axis=0))
     close([g for _, g in f.stream_gradient(points)], list(gradients))
 
@@ -116,7 +117,7 @@ def test_gradients_are_verified_in_parts(client, name):
 
 @functools.cache
 def hessian_of_jax():
-    return jax.hessian(circuit(jnp))(ANGLES)
+    return compiled.hessian(circuit(jnp))(ANGLES)
 
 
 def test_second_derivatives_in_real_parameters_go_through_complex_values(client):
@@ -129,10 +130,10 @@ def test_second_derivatives_in_real_parameters_go_through_complex_values(client)
 def test_jacobians_of_either_half(client):
     table = draw(3, 4)
     rows = client.function(lambda z: np.abs(table @ z) ** 2)
-    close(rows.jacobian(Z), jax.jacrev(lambda z: jnp.abs(table @ z) ** 2)(Z))
+    close(rows.jacobian(Z), compiled.jacrev(lambda z: jnp.abs(table @ z) ** 2)(Z))
     columns = client.function(lambda x: np.fft.fft(x**2))
     x = Z.real.copy()
-    close(columns.jacobian(x), jax.jacfwd(lambda x: jnp.fft.fft(x**2))(x))
+    close(columns.jacobian(x), compiled.jacfwd(lambda x: jnp.fft.fft(x**2))(x))
     for f, point, mode in ((rows, Z, "forward"), (columns, x, "reverse")):
         with pytest.raises(InvalidRequest, match="columns say all about real inputs"):
             f.jacobian(point, mode=mode)
@@ -141,11 +142,11 @@ def test_jacobians_of_either_half(client):
 def test_complex_derivatives_of_holomorphic_functions(client):
     table = draw(4, 4)
     f = client.function(lambda z: np.exp(table @ z) * np.fft.ifft(z) / np.sqrt(z))
-    expected = jax.jacfwd(lambda z: jnp.exp(table @ z) * jnp.fft.ifft(z) / jnp.sqrt(z), holomorphic=True)(Z)
+    expected = compiled.jacfwd(lambda z: jnp.exp(table @ z) * jnp.fft.ifft(z) / jnp.sqrt(z), holomorphic=True)(Z)
     for mode in ("auto", "forward", "reverse"):
         close(f.jacobian(Z, holomorphic=True, mode=mode), expected)
     g = client.function(lambda z: np.linalg.det(table * z) + np.prod(z**3))
-    expected = jax.grad(lambda z: jnp.linalg.det(table * z) + jnp.prod(z**3), holomorphic=True)(Z)
+    expected = compiled.grad(lambda z: jnp.linalg.det(table * z) + jnp.prod(z**3), holomorphic=True)(Z)
     close(g.grad(Z, holomorphic=True), expected)
 
 
@@ -188,7 +189,7 @@ def test_they_are_answered_in_parts(embedded):
     loss = infidelity(np)
     f = embedded.function(lambda x, y: loss(x + 1j * y))
     theirs = infidelity(jnp)
-    exact = jax.hessian(lambda x, y: theirs(x + 1j * y), argnums=(0, 1))(STATE.real, STATE.imag)
+    exact = compiled.hessian(lambda x, y: theirs(x + 1j * y), argnums=(0, 1))(STATE.real, STATE.imag)
     found = f.hessian(STATE.real, STATE.imag)
     close([found["x"]["x"], found["x"]["y"], found["y"]["y"]], [exact[0][0], exact[0][1], exact[1][1]])
 
@@ -244,7 +245,7 @@ def test_loops_carry_complex_numbers(client):
     for executor in ("numpy", "fused"):
         f = client.function(own)
         f.executor = executor
-        close(f.value_and_grad(1.5 - 0.5j), jax.value_and_grad(theirs)(1.5 - 0.5j))
+        close(f.value_and_grad(1.5 - 0.5j), compiled.value_and_grad(theirs)(1.5 - 0.5j))
 
 
 def real_loss(np_, w):
@@ -256,26 +257,26 @@ def complex_result(np_, w):
 
 
 WITHIN = {
-    "grad": (lambda z: grad(lambda w: real_loss(np, w))(z), lambda z: jax.grad(lambda w: real_loss(jnp, w))(z)),
+    "grad": (lambda z: grad(lambda w: real_loss(np, w))(z), lambda z: compiled.grad(lambda w: real_loss(jnp, w))(z)),
     "grad in several": (
         lambda z: grad(lambda x, t: real_loss(np, t["w"][0] * x), (1, 0))(z.real, {"w": [z]})[0]["w"][0],
-        lambda z: jax.grad(lambda x, t: real_loss(jnp, t["w"][0] * x), (1, 0))(z.real, {"w": [z]})[0]["w"][0],
+        lambda z: compiled.grad(lambda x, t: real_loss(jnp, t["w"][0] * x), (1, 0))(z.real, {"w": [z]})[0]["w"][0],
     ),
     "grad in two modes": (
         lambda z: grad(lambda w: real_loss(np, w), mode="forward")(z),
-        lambda z: jax.grad(lambda w: real_loss(jnp, w))(z),
+        lambda z: compiled.grad(lambda w: real_loss(jnp, w))(z),
     ),
     "jvp": (
         lambda z: jvp(lambda w: complex_result(np, w), (z,), (z * 1j,))[1],
-        lambda z: jax.jvp(lambda w: complex_result(jnp, w), (z,), (z * 1j,))[1],
+        lambda z: compiled.jvp(lambda w: complex_result(jnp, w), (z,), (z * 1j,))[1],
     ),
     "vjp": (
         lambda z: vjp(lambda w: complex_result(np, w), z)[1](z**2)[0],
-        lambda z: jax.vjp(lambda w: complex_result(jnp, w), z)[1](z**2)[0],
+        lambda z: compiled.vjp(lambda w: complex_result(jnp, w), z)[1](z**2)[0],
     ),
     "nested": (
         lambda z: grad(lambda w: np.sum(np.abs(grad(lambda v: real_loss(np, v))(w)) ** 2))(z / 2),
-        lambda z: jax.grad(lambda w: jnp.sum(jnp.abs(jax.grad(lambda v: real_loss(jnp, v))(w)) ** 2))(z / 2),
+        lambda z: compiled.grad(lambda w: jnp.sum(jnp.abs(compiled.grad(lambda v: real_loss(jnp, v))(w)) ** 2))(z / 2),
     ),
 }
 
@@ -287,7 +288,7 @@ def test_derivatives_within_are_those_of_jax(embedded, name):
     weights = draw(4)
     close(embedded.function(ours)(Z), theirs(Z))
     found = embedded.function(lambda z: np.sum(np.real(weights * ours(z)) ** 2)).grad(Z)
-    close(found, jax.grad(lambda z: jnp.sum(jnp.real(weights * theirs(z)) ** 2))(Z))
+    close(found, compiled.grad(lambda z: jnp.sum(jnp.real(weights * theirs(z)) ** 2))(Z))
 
 
 def hermitian(np_, a):
@@ -348,7 +349,7 @@ def test_functions_of_matrices(embedded, name):
     shape = jax.eval_shape(theirs, a).shape
     weights = draw(*shape)
     found = embedded.function(lambda a: np.sum(np.real(weights * ours(a)) ** 3)).value_and_grad(a)
-    expected = jax.value_and_grad(lambda a: jnp.sum(jnp.real(weights * theirs(a)) ** 3))(a)
+    expected = compiled.value_and_grad(lambda a: jnp.sum(jnp.real(weights * theirs(a)) ** 3))(a)
     close(found, expected)
 
 
