@@ -58,6 +58,19 @@ def test_constant_and_broken_losses():
     assert level(lambda h: 1.0 if h == 0 else np.nan) == EPSILON
 
 
+def test_where_neither_side_tells_anything_one_is_heard_again_and_the_other_if_that_is_loud():
+    """Steps may fall in with those of rounding, which makes values lie on a line; no evaluation is to be wasted."""
+    windows = np.full((2, 5, 7), np.nan)
+    windows[:, 0] = 1 + 2.0**-40 * np.arange(7)
+    assert noise.unsettled(windows) == [0]
+    rng = np.random.default_rng(0)
+    for sigma, asked in ((EPSILON, []), (1e-9, [1])):
+        windows[0, 1] = 1 + sigma * rng.standard_normal(7)
+        assert noise.unsettled(windows) == asked
+    windows[0, 1] = windows[0, 0]
+    assert noise.unsettled(windows) == [0, 1]
+
+
 def smooth_by_chance(h):
     """Noise of 1e-9 whose first values on the left lie on a parabola."""
     rng = np.random.default_rng(int(abs(h) * 2**40) + (h < 0))

@@ -65,11 +65,17 @@ def noise_steps(spacings: Sequence[float] = SPACINGS) -> Array:
 def unsettled(windows: Array) -> list[int]:
     """The sides whose noise is not told yet by windows (2, spacings, WINDOW); those that were not asked for are NaN.
 
-    Where one is told to be much louder than the other, that is the quieter one, until it has been heard twice.
+    Where one is told to be much louder than the other, that is the quieter one, until it has been heard twice. Where
+    nothing is heard on either, one of them is listened to again first, and the other only if that is not rounding.
     """
     heard = [_heard(each) for each in windows]
     untold = [side for side, found in enumerate(heard) if not _is_told(found)]
     sigmas = [sigma for found in heard if (sigma := _sigma(found)) is not None]
+    asked = int(np.count_nonzero(~np.isnan(windows).all(axis=(0, 2))))
+    if not sigmas and asked == 1:
+        return untold[:1]
+    if len(sigmas) == 1 and asked == 2 and not _windows(windows[:, 0]):
+        return [] if _are_alike([*sigmas, EPSILON * float(np.nanmax(np.abs(windows)))]) else untold
     if untold or len(sigmas) < 2 or _are_alike(sigmas):
         return untold
     quiet = int(np.argmin(sigmas))
