@@ -102,6 +102,17 @@ def test_what_has_not_converged_says_so(context):
     assert np.all(distances <= last.residuals + 1e-14)  # the certificate holds all the same
 
 
+@pytest.mark.parametrize("most", [8, 11, 31])
+def test_no_more_products_are_spent_than_there_may_be(context, most):
+    """A cycle that begins with few left ends early, and still has certificates."""
+    matrix = with_eigenvalues(np.linspace(0, 1, N))
+    told = search(context, matrix, max_products=most, tolerance=1e-10)
+    assert [each.products <= most for each in told] == [True] * len(told)
+    assert told[-1].stop_reason is SearchStop.MAX_PRODUCTS
+    distances = np.min(np.abs(told[-1].values[:, None] - np.linspace(0, 1, N)), axis=1)
+    assert np.all(distances <= told[-1].residuals + 1e-14)
+
+
 def test_the_same_seed_has_the_same_bits(context):
     matrix = with_eigenvalues(SPECTRA["tail"])
     first, again, other = (search(context, matrix, seed=seed)[-1].vectors["x"].tobytes() for seed in (1, 1, 2))

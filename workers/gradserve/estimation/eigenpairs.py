@@ -60,10 +60,11 @@ class Cycle:
         """The vectors kept and their products, the wanted ones first; eigenvalues, and residuals of those wanted.
 
         New vectors may be given in `start`. If all wanted had converged before, `searching`, the space grows to its
-        capacity, whatever has converged. What `Told` holds is in `told`.
+        capacity, whatever has converged. No more than `left` products are taken. What `Told` holds is in `told`.
         """
         product = Multiple(product, state["images"])
-        found = _Ritz(self, state["basis"], product.of(state["images"]), float(product.of(state["scale"])))
+        room = max(0, int(state["left"]) - self.count)
+        found = _Ritz(self, state["basis"], product.of(state["images"]), float(product.of(state["scale"])), room)
         searching = bool(state["searching"])
         rows = found.orthonormal(state["start"])
         spent = 0
@@ -112,8 +113,9 @@ class Told:
 class _Ritz:
     """A space with its products, and the eigenpairs of the matrix in it."""
 
-    def __init__(self, cycle: Cycle, basis: Array, images: Array, scale: float) -> None:
-        self._cycle, self._scale = cycle, scale
+    def __init__(self, cycle: Cycle, basis: Array, images: Array, scale: float, most: int) -> None:
+        """Grows by `most` vectors at most."""
+        self._cycle, self._scale, self._most = cycle, scale, len(basis) + most
         self._basis, self._images = (np.empty((cycle.capacity, cycle.space.size)) for _ in range(2))
         self._count = len(basis)
         self._basis[: self._count], self._images[: self._count] = basis, images
@@ -131,7 +133,7 @@ class _Ritz:
     @property
     def room(self) -> int:
         """The vectors by which the space can grow."""
-        return self._cycle.capacity - self._count
+        return min(self._cycle.capacity, self._most) - self._count
 
     def extend(self, rows: Array, images: Array) -> None:
         """Takes orthonormal vectors, orthogonal to the space, and their products."""

@@ -127,6 +127,7 @@ class _Search:
     def state(self) -> Mapping[str, Array]:
         """What the next cycle begins with."""
         numbers = {"searching": np.array(float(self._searching)), "scale": np.array(self._scale)}
+        numbers["left"] = np.array(float(self._most - self.spent))
         return {"basis": self._basis, "images": self._images, "start": self._start, **numbers}
 
     def take(self, found: Mapping[str, Array]) -> None:
@@ -169,7 +170,8 @@ class _Search:
     def _stop_reason(self) -> SearchStop:
         if self._complete:
             return SearchStop.TOLERANCE
-        return SearchStop.MAX_PRODUCTS if self.spent >= self._most else SearchStop.NONE
+        goes_on = self.spent + self._cycle.count < self._most  # by a vector, and with certificates
+        return SearchStop.NONE if goes_on else SearchStop.MAX_PRODUCTS
 
     def _first(self) -> Array:
         """The vectors of the first cycle: those given and a random one; all of the space if it is small."""
