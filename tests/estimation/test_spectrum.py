@@ -96,6 +96,14 @@ def test_the_ends_of_a_spectrum():
     assert np.min(np.abs(values - found.smallest)) <= found.smallest_error
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_the_ends_of_a_spectrum_that_is_known_as_a_whole_are_right_to_rounding(seed):
+    values = SPECTRA["hessian"]
+    found = estimate(with_eigenvalues(values), probes=1, steps=N, seed=seed)
+    assert abs(found.smallest - values.min()) <= found.smallest_error < 1e-12
+    assert abs(found.largest - values.max()) <= found.largest_error < 1e-12
+
+
 def test_a_multiple_of_the_identity_is_exact():
     """All probes agree, and so does the truth."""
     found = estimate(3 * np.eye(20), probes=2)

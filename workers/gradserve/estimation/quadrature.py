@@ -29,7 +29,7 @@ Values: TypeAlias = Callable[[Array], Array]
 
 _SETTLED = 1e-2
 """The share of what sampling leaves open that too few steps may leave open, unseen."""
-_ROUNDING = 8.0
+ROUNDING = 8.0
 """The rounding error of a node, in spacings of the largest."""
 
 
@@ -84,7 +84,7 @@ def means(
     have one sign.
     """
     count, scale = len(rules), max(float(np.max(np.abs(each.nodes))) for each in rules)
-    step = _ROUNDING * epsilon * scale
+    step = ROUNDING * epsilon * scale
     plain = [function(each.nodes) for each in rules]
     powers = _powers(plain)
     at = [np.ldexp(values, -powers) for values in plain]
@@ -96,7 +96,7 @@ def means(
     quadrature = np.abs(coarse - value)
     moved = [np.abs(function(each.nodes + step) - function(each.nodes - step)) for each in rules]
     moves = [np.ldexp(values, -powers) @ each.weights for values, each in zip(moved, rules, strict=True)]
-    rounding = np.mean(moves, axis=0) / 2 + _ROUNDING * epsilon * np.abs(value)
+    rounding = np.mean(moves, axis=0) / 2 + ROUNDING * epsilon * np.abs(value)
     half_widths = np.full_like(value, np.inf)
     if count > 1:
         deviation = np.hypot(np.maximum(spread, np.std(samples, axis=0, ddof=1)), LOST if scale else 0.0)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gradserve.estimation.quadrature import Means, Rule, Values, means
+from gradserve.estimation.quadrature import ROUNDING, Means, Rule, Values, means
 from gradserve.ir.types import Array
 from gradserve.questions.report import Report
 from gradserve.questions.spectrum import SpectrumEstimate, TraceOf
@@ -50,6 +50,7 @@ class SpectrumSoFar:
         errors = np.concatenate([each.errors for each in self.rules])
         low, high = int(np.argmin(nodes)), int(np.argmax(nodes))
         smallest, largest = float(nodes[low]), float(nodes[high])
+        rounding = ROUNDING * self.epsilon * max(abs(smallest), abs(largest))
         width = self.width * (max(largest - smallest, _TINY * max(abs(smallest), abs(largest))) or 1.0)
         points = np.linspace(smallest - _MARGIN * width, largest + _MARGIN * width, self.points)
         density = self._means(lambda x: _normal((points[:, None] - x) / width) / width)
@@ -64,9 +65,9 @@ class SpectrumSoFar:
             cumulative_half_widths=cumulative.half_widths,
             width=width,
             smallest=smallest,
-            smallest_error=float(errors[low]),
+            smallest_error=float(errors[low]) + rounding,
             largest=largest,
-            largest_error=float(errors[high]),
+            largest_error=float(errors[high]) + rounding,
             moments=tuple(
                 _trace(f"tr {name} / n", moments, p, 1.0, (-math.inf, 0.0)[p % 2]) for p, name in enumerate(POWERS)
             ),
