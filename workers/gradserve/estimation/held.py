@@ -15,42 +15,39 @@ from gradserve.ir.errors import LimitExceeded
 from gradserve.ir.types import Array
 
 IN_MEMORY = 1 << 30
-"""Bytes up to which vectors are held in memory."""
-MOST_BYTES = 64 << 30
-"""Bytes of the longest file."""
-_ADVICE = "ask for fewer steps"
+"""Bytes up to which vectors are held in memory, unless told."""
+LIMIT = "held_bytes"
+"""What limits the longest file."""
+FEWER = "ask for fewer steps"
 
 
-def memory(count: int, size: int) -> int:
-    """The bytes of memory that so many vectors of this size take."""
-    nbytes = 8 * count * size
-    return nbytes if nbytes <= IN_MEMORY else 0
+def nbytes_of(count: int, size: int) -> int:
+    """The bytes of so many vectors of this size."""
+    return 8 * count * size
 
 
-def require_room(count: int, size: int) -> None:
-    """Refuses vectors that no file may hold.
-
-    Raises:
-        LimitExceeded: they are longer.
-    """
-    if 8 * count * size > MOST_BYTES:
-        text = f"{count} vectors of {size} numbers take {8 * count * size / 2**30:.4g} GiB"
-        raise LimitExceeded("held_bytes", f"{text} and the limit is {MOST_BYTES >> 30} GiB; {_ADVICE}")
+def memory(count: int, size: int, in_memory: int) -> int:
+    """The bytes of memory that they take, if at most so many are held there."""
+    nbytes = nbytes_of(count, size)
+    return nbytes if nbytes <= in_memory else 0
 
 
-def rows(count: int, size: int) -> Array:
+def rows(count: int, size: int, in_memory: int) -> Array:
     """Room for so many vectors of this size, as rows of any numbers.
 
     Raises:
         LimitExceeded: there is none.
     """
-    nbytes = 8 * count * size
-    if nbytes <= IN_MEMORY:
+    nbytes = nbytes_of(count, size)
+    if nbytes <= in_memory:
         return np.empty((count, size))
+    folder = "any folder"
     try:
-        with tempfile.TemporaryFile() as file:  # without a name: what dies takes it along
+        folder = tempfile.gettempdir()
+        with tempfile.TemporaryFile(dir=folder) as file:  # without a name: what dies takes it along
             os.posix_fallocate(file.fileno(), 0, nbytes)  # all of it now, as a write to a full disk would be fatal
             return np.asarray(np.memmap(file, np.float64, "r+", shape=(count, size)))
     except OSError as error:
-        text = f"there is no room for {nbytes / 2**30:.3g} GiB of vectors in {tempfile.gettempdir()}: {error.strerror}"
-        raise LimitExceeded("held_bytes", f"{text}; {_ADVICE}") from None
+        text = f"there is no room for {nbytes / 2**30:.3g} GiB of vectors in {folder}: {error.strerror}"
+        advice = "or have TMPDIR, where it is computed, name a folder on a disk with room"
+        raise LimitExceeded(LIMIT, f"{text}; {FEWER}, {advice}") from None

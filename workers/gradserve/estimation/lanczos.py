@@ -30,6 +30,8 @@ class Lanczos:
     steps: int
     epsilon: float
     """The spacing at 1 of the numbers that products are made of."""
+    in_memory: int = held.IN_MEMORY
+    """The most bytes of vectors that are held in memory; more lie in a file."""
 
     gives: ClassVar[tuple[str, ...]] = ("diagonal", "off_diagonal")
 
@@ -41,7 +43,7 @@ class Lanczos:
     @property
     def nbytes(self) -> int:
         """The vectors of all steps, if they are held in memory, and four at work."""
-        return held.memory(self.steps, self.space.size) + 8 * self.space.size * 4
+        return held.memory(self.steps, self.space.size, self.in_memory) + 8 * self.space.size * 4
 
     def __call__(self, product: Product, state: Mapping[str, Array]) -> dict[str, Array]:
         """Diagonal and off-diagonal, of the same length.
@@ -59,7 +61,7 @@ class Lanczos:
         return basis, multiple.back(diagonal), multiple.back(off)
 
     def _of_multiple(self, product: Product, vector: Array) -> tuple[Array, Array, Array]:
-        basis = held.rows(self.steps, self.space.size)
+        basis = held.rows(self.steps, self.space.size, self.in_memory)
         diagonal, off, beta = np.empty(self.steps), np.zeros(self.steps), float(np.linalg.norm(vector))
         for k in range(self.steps):
             np.divide(vector, beta, out=basis[k])

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from gradserve.estimation import held
 from gradserve.execution import Schedule
 from gradserve.ir.errors import LimitExceeded
 from gradserve.ir.graph import Graph, Origin
@@ -32,6 +33,10 @@ class Limits:
     """Predicted seconds of any one step: no executor can be stopped within a step."""
     flops: Number = 1e15
     """Floating-point operations of the whole call."""
+    held_memory_bytes: Bytes = held.IN_MEMORY
+    """Bytes of the vectors of a spectrum's probe that are held in memory; more lie in a file below TMPDIR."""
+    held_bytes: Bytes = 64 << 30
+    """Bytes of such a file, on the disk of the worker, or of the front end for a batch that is summed."""
     result_bytes: Bytes = 4 << 30
     """Bytes of all results."""
     points: Count = 1_000_000
@@ -96,6 +101,17 @@ class Limits:
         if flops > self.flops:
             text = f"{what} takes {flops:.3g} floating-point operations"
             raise _exceeded("flops", text, f"{self.flops:.3g}", "ask for fewer points or probes, or evaluate less data")
+
+    def check_held(self, count: int, size: int) -> None:
+        """Refuses so many vectors of a size that are to be held at once, before there is room made for them.
+
+        Raises:
+            LimitExceeded: they are longer than `held_bytes`.
+        """
+        nbytes = held.nbytes_of(count, size)
+        if nbytes > self.held_bytes:
+            what = f"{count} vectors of {size} numbers take {_binary(nbytes)}"
+            raise _exceeded(held.LIMIT, what, _binary(self.held_bytes), held.FEWER)
 
     def check_results(self, nbytes: int, what: str, advice: str) -> None:
         """Refuses results of so many bytes, before they are made.

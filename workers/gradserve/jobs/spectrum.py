@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from gradserve.estimation import held
 from gradserve.estimation.lanczos import Lanczos, LanczosSolve
 from gradserve.estimation.recurrence import state
 from gradserve.estimation.spectrum import SpectrumSoFar
@@ -85,7 +84,7 @@ def _answers(
 ) -> Iterator[SpectrumEstimate]:
     """The answers about one matrix."""
     scheduled = _schedule(context, named, control.check)
-    visits = visits_of(context, named, _recurrence(named), scheduled, control, resumable.stood)
+    visits = visits_of(context, named, _recurrence(context, named), scheduled, control, resumable.stood)
     found = _nothing(named)
     probes, solved = named.probes or DEFAULT_PROBES, Solved(context, named, control)
     looks = [*_looks(probes, scheduled.seconds / probes > PROBE_SECONDS)]
@@ -141,15 +140,15 @@ def _schedule(context: Context, question: EstimateSpectrum, check: Check, points
     refuse(_violations(question))
     probes = question.probes or DEFAULT_PROBES
     context.limits.check_count("probes", probes)
-    held.require_room(_steps(question), space_of(question).size)
+    context.limits.check_held(_steps(question), space_of(question).size)
     schedule_of(context, question, None, check=check)  # refuses what there is no matrix of
-    return schedule_of(context, question, _recurrence(question), points * probes, check)
+    return schedule_of(context, question, _recurrence(context, question), points * probes, check)
 
 
-def _recurrence(question: EstimateSpectrum) -> Lanczos:
+def _recurrence(context: Context, question: EstimateSpectrum) -> Lanczos:
     """What every probe begins."""
-    steps = space_of(question), _steps(question), epsilon_of(question.call.graph)
-    return LanczosSolve(*steps, question.damping) if question.gradient else Lanczos(*steps)
+    given = space_of(question), _steps(question), epsilon_of(question.call.graph), context.limits.held_memory_bytes
+    return LanczosSolve(*given, question.damping) if question.gradient else Lanczos(*given)
 
 
 def _violations(question: EstimateSpectrum) -> list[Violation]:
