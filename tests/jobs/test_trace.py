@@ -6,19 +6,20 @@ import numpy as np
 import pytest
 
 from gradserve.estimation.samplers import signs
-from gradserve.ir.errors import Cancelled, InvalidRequest, LimitExceeded, NotDifferentiable
+from gradserve.ir.errors import Cancelled, InvalidRequest, LimitExceeded, NotDifferentiable, NumericalFailure
 from gradserve.jobs.answering import answers
 from gradserve.jobs.context import Context
 from gradserve.jobs.limits import Limits
 from gradserve.ops import builder
 from gradserve.pools.local.pool import LocalPool
-from gradserve.questions.call import Batch, Call
+from gradserve.questions.call import Batch, Call, Reduction
 from gradserve.questions.eigenpairs import TopEigenpairs
 from gradserve.questions.estimates import EstimateDiagonal, EstimateTrace, Estimator, StopReason
+from gradserve.questions.matrices import Matrix
 from gradserve.questions.spectrum import EstimateSpectrum
 from gradserve.questions.zero_order import EstimateGradient
 from gradserve.runtime.control import Control
-from tests.jobs.support import F32, F64, arguments_of, estimates, layer, quadratic, real, total
+from tests.jobs.support import F32, F64, arguments_of, call_of, estimates, layer, quadratic, real, total
 
 
 def symmetric(n, seed=0):
@@ -126,13 +127,34 @@ def test_the_same_bits_on_any_number_of_workers_and_for_any_budget(context):
     assert without_timings(by_signs(context, call, seed=4, max_probes=300)) != expected
 
 
-def test_what_is_not_finite_never_counts_as_good(context):
+OUTSIDE = {"negative": -np.ones(3), "at the edge": np.array([1.0, 0.0, 1.0]), "no number": np.full(3, np.nan)}
+
+
+def roots():
     g = builder()
-    graph = g.build({"loss": total(g, g.sqrt(g.input("x", real(3))))})
-    last = by_signs(context, Call(graph, {"x": -np.ones(3)}), max_probes=40, relative_tolerance=0.5)[-1]
-    assert last.stop_reason is StopReason.MAX_PROBES
-    assert np.isnan(last.value)
-    assert last.report.nonfinite_outputs > 0
+    return g.build({"loss": total(g, g.sqrt(g.input("x", real(3))))})
+
+
+@pytest.mark.parametrize("point", OUTSIDE)
+@pytest.mark.parametrize("estimator", Estimator)
+def test_what_is_not_finite_is_refused(context, estimator, point):
+    """As by spectra, eigenpairs and solutions: no estimate, and least of all an exact one, is made of it."""
+    call = call_of(roots(), {"x": OUTSIDE[point]})
+    for more in ({}, {"relative_tolerance": 0.5}, {"matrix": Matrix.FISHER}):
+        with pytest.raises(NumericalFailure, match=r"^the products with the \w+ matrix are not finite at this point"):
+            estimates(context, call, estimator=estimator, **more)
+    with pytest.raises(NumericalFailure, match="products with the hessian matrix are not finite"):
+        list(answers(context, EstimateDiagonal(call), Control()))
+
+
+@pytest.mark.parametrize("kind", [EstimateTrace, EstimateDiagonal, EstimateSpectrum])
+def test_which_of_several_points_is_not_finite_is_told(context, kind):
+    points = {"x": np.array([[1.0, 2.0, 3.0], [1.0, -1.0, 1.0]])}
+    with pytest.raises(NumericalFailure, match=r"^point 1: the products with the hessian matrix"):
+        list(answers(context, kind(Call(roots(), points, Batch(("x",)))), Control()))
+    summed = kind(Call(roots(), points, Batch(("x",), Reduction.SUM)))
+    with pytest.raises(NumericalFailure, match=r"^the products"):
+        list(answers(context, summed, Control()))
 
 
 def test_what_does_not_fit_is_refused(context):
@@ -142,8 +164,9 @@ def test_what_does_not_fit_is_refused(context):
             by_signs(context, call, confidence=confidence)
     with pytest.raises(InvalidRequest, match="E3"):
         by_signs(context, call, relative_tolerance=-1.0)
-    with pytest.raises(InvalidRequest, match="E3"):
-        by_signs(context, call, absolute_tolerance=float("nan"))
+    for tolerance in (float("nan"), float("inf")):
+        with pytest.raises(InvalidRequest, match="E3"):
+            by_signs(context, call, absolute_tolerance=tolerance)
     batched = Call(quadratic(np.eye(3)), {"x": np.zeros((4, 3))}, Batch(("x",)))
     with pytest.raises(InvalidRequest, match="E1"):
         list(answers(context, EstimateGradient(batched), Control()))

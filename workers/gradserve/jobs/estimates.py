@@ -6,6 +6,7 @@ number of workers, and a longer estimate begins with the samples of a shorter on
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -34,6 +35,7 @@ from gradserve.questions.estimates import (
     EstimateDiagonal,
     EstimateTrace,
     Estimator,
+    MatrixEstimate,
     Sampler,
     StopReason,
 )
@@ -45,7 +47,7 @@ DEFAULT_PROBES = 4096
 DEFAULT_CONFIDENCE = 0.95
 
 
-def schedule(context: Context, question: Estimate, check: Check) -> SweepSchedule:
+def schedule(context: Context, question: MatrixEstimate, check: Check) -> SweepSchedule:
     """How the probes will be run, if all of them are: chunks of one size, so that bits do not depend on their number.
 
     Raises:
@@ -74,7 +76,7 @@ def gradient_schedules(context: Context, question: EstimateTrace, check: Check) 
     return slopes.schedules(context, question, traces.most_products(question, target, size), check)
 
 
-def answers(context: Context, question: Estimate, control: Control) -> Iterator[Any]:
+def answers(context: Context, question: MatrixEstimate, control: Control) -> Iterator[Any]:
     """Ever better estimates, the last one with a stop reason, and with its gradient if that is wanted.
 
     They come after numbers of probes that double, and between these after blocks that take some seconds. With a
@@ -97,10 +99,10 @@ def answers(context: Context, question: Estimate, control: Control) -> Iterator[
         for found in _with_gradient(context, replace(question, call=at(question.call, point)), control, part):
             yield replace(found, point=point)
 
-    yield from in_turn(points, resumable, answer)
+    yield from in_turn(points, resumable, answer, lambda point: f"point {point}")
 
 
-def _with_gradient(context: Context, question: Estimate, control: Control, resumable: Resumable) -> Iterator[Any]:
+def _with_gradient(context: Context, question: MatrixEstimate, control: Control, resumable: Resumable) -> Iterator[Any]:
     """The answers about one matrix, the last with its gradient if that is wanted."""
     for answer in _answers(context, question, control, resumable):
         if answer.stop_reason is not StopReason.NONE and isinstance(question, EstimateTrace) and question.gradient:
@@ -108,7 +110,7 @@ def _with_gradient(context: Context, question: Estimate, control: Control, resum
         yield answer
 
 
-def _answers(context: Context, question: Estimate, control: Control, resumable: Resumable) -> Iterator[Any]:
+def _answers(context: Context, question: MatrixEstimate, control: Control, resumable: Resumable) -> Iterator[Any]:
     """The answers about one matrix, without gradients."""
     started, target, stood = time.perf_counter(), target_of(question), resumable.stood
     multiplies = by_products(question, question.call.graph)
@@ -140,7 +142,7 @@ def _answers(context: Context, question: Estimate, control: Control, resumable: 
             return
 
 
-def by_products(question: Estimate, graph: Graph) -> bool:
+def by_products(question: MatrixEstimate, graph: Graph) -> bool:
     """Whether the estimator holds products; else it is made of quadratic forms, of which workers send numbers alone.
 
     Those are for signs alone: where they are asked for, where the rows of one chunk would fill the memory, where kinks
@@ -161,7 +163,7 @@ def by_products(question: Estimate, graph: Graph) -> bool:
     return not (forms and auto and (resolves or traces.capacity(size) < CHUNK_PROBES))
 
 
-def _space(question: Estimate, graph: Graph) -> Space:
+def _space(question: MatrixEstimate, graph: Graph) -> Space:
     return Space.of(graph.input_types, inputs_in_question(graph, question.wrt))
 
 
@@ -173,8 +175,9 @@ def _products(
 
 def probed(question: Estimate, graph: Graph) -> Derivation:
     """What every probe is asked of."""
+    assert isinstance(question, EstimateTrace | EstimateDiagonal)
     wrt = inputs_in_question(graph, question.wrt)
-    if isinstance(question, EstimateTrace | EstimateDiagonal) and by_products(question, graph):
+    if by_products(question, graph):
         return product_of(question, wrt)
     return asked_of(question, wrt)
 
@@ -190,7 +193,7 @@ def target_of(question: Estimate) -> Target:
     )
 
 
-def _admitted(context: Context, question: Estimate) -> Target:
+def _admitted(context: Context, question: MatrixEstimate) -> Target:
     """How good an estimate is wanted, of a question that has a meaning and asks for no more than is allowed.
 
     Raises:
@@ -206,7 +209,7 @@ def _admitted(context: Context, question: Estimate) -> Target:
     return target
 
 
-def _violations(question: Estimate, call: Call, target: Target) -> list[Violation]:
+def _violations(question: MatrixEstimate, call: Call, target: Target) -> list[Violation]:
     violations = []
     reduced = call.batch and call.reduction is not Reduction.NONE
     if reduced and isinstance(question, EstimateDiagonal) and call.options.kinks is AtKinks.RESOLVE:
@@ -227,6 +230,6 @@ def target_violations(target: Target) -> list[Violation]:
         violations.append(Violation("confidence", "E2", f"{target.confidence} is not between 0 and 1"))
     for name in ("relative_tolerance", "absolute_tolerance"):
         tolerance = getattr(target, name)
-        if not tolerance >= 0:
+        if not 0 <= tolerance < math.inf:
             violations.append(Violation(name, "E3", f"{tolerance} is no tolerance; 0 means none"))
     return violations

@@ -18,7 +18,7 @@ from gradserve.autodiff.derivation import FisherProduct, Laplacian, added_inputs
 from gradserve.autodiff.laplacian import SUM
 from gradserve.estimation.asking import Ask, Basis, Columns, Probes
 from gradserve.estimation.recurrence import Space
-from gradserve.ir.errors import LimitExceeded, NotDifferentiable
+from gradserve.ir.errors import LimitExceeded, NotDifferentiable, NumericalFailure
 from gradserve.ir.types import Array, TensorType
 from gradserve.jobs.chunks import Lap
 from gradserve.jobs.context import Context
@@ -32,7 +32,7 @@ from gradserve.pools.sources import array_of
 from gradserve.pools.work import Normals, OneHots, Rows, Shared, Signs, Source
 from gradserve.questions.call import Reduction, arrays_of
 from gradserve.questions.derivations import Derivation, GaussNewtonProduct, Hvp
-from gradserve.questions.estimates import EstimateDiagonal, EstimateTrace, Sampler
+from gradserve.questions.estimates import MatrixEstimate, Sampler
 from gradserve.questions.matrices import Matrix, OfMatrix
 from gradserve.questions.report import Report
 from gradserve.questions.resuming import Standing
@@ -42,7 +42,7 @@ _SourceOf: TypeAlias = Callable[[str, TensorType, int, int], Source]
 """Where vectors come from: by the input, its type, the first of them and the one after the last."""
 
 
-def product_of(question: EstimateTrace | EstimateDiagonal | OfMatrix, wrt: tuple[str, ...]) -> Derivation:
+def product_of(question: MatrixEstimate | OfMatrix, wrt: tuple[str, ...]) -> Derivation:
     """What is asked for each vector: the product of the matrix in question."""
     match question.matrix:
         case Matrix.GAUSS_NEWTON:
@@ -52,13 +52,19 @@ def product_of(question: EstimateTrace | EstimateDiagonal | OfMatrix, wrt: tuple
     return Hvp(wrt, product_only=True)
 
 
+def not_finite(question: MatrixEstimate | OfMatrix) -> NumericalFailure:
+    """The error of products that are not."""
+    name = question.matrix.replace("-", " ")
+    return NumericalFailure(f"the products with the {name} matrix are not finite at this point")
+
+
 class Products:
     """Multiplies for an estimator, and keeps the report."""
 
     def __init__(
         self,
         context: Context,
-        question: EstimateTrace | EstimateDiagonal | OfMatrix,
+        question: MatrixEstimate | OfMatrix,
         wrt: tuple[str, ...],
         control: Control,
         stood: Standing | None = None,
@@ -88,7 +94,11 @@ class Products:
         self._planned = seconds
 
     def products(self, ask: Ask) -> Array:
-        """The products that an estimator asks for."""
+        """The products that an estimator asks for.
+
+        Raises:
+            NumericalFailure: they are infinite or not a number, and so is what would be made of them.
+        """
         match ask:
             case Columns(rows):
                 given = self.space.typed(rows)
@@ -110,7 +120,7 @@ class Products:
             return math.inf
 
     def trace(self) -> float:
-        """The trace in one pass, some directions at a time."""
+        """The trace in one pass, some directions at a time; raises what `products` does."""
         sweep = self._whole()
         scheduled = sweep.schedule(self._context, self._control.check)
         call, size = self._question.call, self._directions
@@ -120,11 +130,12 @@ class Products:
             columns = {n: self._one_hots(n, t, k * size, (k + 1) * size) for n, t in self.space.inputs}
             return own | {names.tangent(n): source for n, source in columns.items()}
 
-        running, total, nonfinite = scheduled.run(lap, arrays_of(call.arguments), self._control), 0.0, 0
+        running, total = scheduled.run(lap, arrays_of(call.arguments), self._control), 0.0
         for result in running:
             total += float(result.outputs[SUM])
-            nonfinite += count_nonfinite([result.outputs[SUM]])
-        report = running.report(0.0, nonfinite_outputs=nonfinite)
+        if not math.isfinite(total):
+            raise not_finite(self._question)
+        report = running.report(0.0)
         spent = self.report.batch_size + self.space.size
         self.report = replace(self.report + report, batch_size=spent)
         return total
@@ -176,7 +187,7 @@ class Products:
             return own | {names.tangent(n): source(n, types[n], low, low + size) for n in types}
 
         running = scheduled.run(lap, {**arrays_of(call.arguments), **extra}, self._control)
-        results, nonfinite = iter(running), 0
+        results = iter(running)
         for _ in range(sweep.laps):
             total: dict[str, Array] = {}
             for _ in scheduled.pieces:
@@ -185,11 +196,12 @@ class Products:
                 total = {n: total[n] + each for n, each in products.items()} if total else products
                 if not self.report.chunks:
                     self._kinks.add(outputs, one_point=True)
-            nonfinite += count_nonfinite(total.values())
+            if count_nonfinite(total.values()):
+                raise not_finite(self._question)
             rows = self.space.joined(total)
             yield rows / (call.batch_size or 1) if call.reduction is Reduction.MEAN else rows
         next(results, None)  # so that the pool ends its work here
-        report = running.report(self._planned, nonfinite_outputs=nonfinite, kinks=self._kinks.done())
+        report = running.report(self._planned, kinks=self._kinks.done())
         before, self._planned = self.report, 0.0
         self.report = replace(
             before + report if before.chunks else report, batch_size=before.batch_size + sweep.laps * size

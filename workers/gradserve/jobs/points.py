@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 
 from gradserve.estimation.recurrence import Space
-from gradserve.ir.errors import Violation, listed
+from gradserve.ir.errors import NumericalFailure, Violation, listed
 from gradserve.ir.types import TensorType
 from gradserve.jobs.resuming import Resumable
 from gradserve.questions.call import Argument, Call, Reduction
@@ -47,15 +47,23 @@ def _row(argument: Argument, point: int) -> Argument:
     return np.array(argument[point])
 
 
-def in_turn(count: int, resumable: Resumable, answers: Callable[[int, Resumable], Iterator[A]]) -> Iterator[A]:
-    """What `answers` gives of the first of so many matrices, then of the next; a token says where the work stands."""
+def in_turn(
+    count: int, resumable: Resumable, answers: Callable[[int, Resumable], Iterator[A]], called: Callable[[int], str]
+) -> Iterator[A]:
+    """What `answers` gives of the first of so many matrices, then of the next; a token says where the work stands.
+
+    Where numbers of one of several are none to compute with, the error says what that one is `called`.
+    """
     if count == 1:
         yield from answers(0, resumable)
         return
     stood = resumable.stood
     first = stood.count(_POSITION, 0, count - 1) if stood else 0
     for position in range(first, count):
-        yield from answers(position, resumable.part(_POSITION, position, position == first))
+        try:
+            yield from answers(position, resumable.part(_POSITION, position, position == first))
+        except NumericalFailure as error:
+            raise NumericalFailure(f"{called(position)}: {error.message}", error.violations) from None
 
 
 def group_violations(groups: Sequence[Group], space: Space) -> list[Violation]:

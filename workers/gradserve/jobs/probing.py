@@ -19,7 +19,7 @@ from gradserve.jobs.counted import counting
 from gradserve.jobs.cut import Part
 from gradserve.jobs.folds import KinkCount, count_nonfinite
 from gradserve.jobs.kinks import resolved
-from gradserve.jobs.multiplied import product_of
+from gradserve.jobs.multiplied import not_finite, product_of
 from gradserve.jobs.probes import probes_of
 from gradserve.jobs.programs import Check
 from gradserve.jobs.resolved import Resolved
@@ -29,7 +29,7 @@ from gradserve.pools.sources import array_of
 from gradserve.pools.work import Shared, Signs, Source
 from gradserve.questions.call import AtKinks, arrays_of
 from gradserve.questions.derivations import Derivation
-from gradserve.questions.estimates import Estimate, EstimateDiagonal, EstimateTrace
+from gradserve.questions.estimates import Estimate, EstimateDiagonal, EstimateTrace, MatrixEstimate
 from gradserve.questions.report import Kinks, Report
 from gradserve.questions.resuming import Standing
 from gradserve.runtime.control import Control
@@ -47,7 +47,7 @@ WITH_SHARES, IN_ALL = 8, 64
 interval comes; the others tell their forms alone, which takes half."""
 
 
-def sweep_of(context: Context, question: Estimate, count: int, points: int, check: Check) -> Sweep:
+def sweep_of(context: Context, question: MatrixEstimate, count: int, points: int, check: Check) -> Sweep:
     """The sweep over so many probes of a checked question at each of its points, or over a few more."""
     call, wrt = question.call, inputs_in_question(question.call.graph, question.wrt)
     asked = asked_of(question, wrt)
@@ -67,7 +67,7 @@ def sweep_of(context: Context, question: Estimate, count: int, points: int, chec
     return replace(over.sweep(span, points * -(-count // span)), parts=parts)
 
 
-def asked_of(question: Estimate, wrt: tuple[str, ...]) -> Derivation:
+def asked_of(question: MatrixEstimate, wrt: tuple[str, ...]) -> Derivation:
     """What every probe, a tangent of the inputs `wrt`, is asked of."""
     return product_of(question, wrt) if isinstance(question, EstimateDiagonal) else Curvature(wrt)
 
@@ -77,7 +77,7 @@ class Probing:
 
     def __init__(
         self,
-        question: Estimate,
+        question: MatrixEstimate,
         scheduled: SweepSchedule,
         control: Control,
         planned: float,
@@ -110,20 +110,24 @@ class Probing:
         return found
 
     def samples(self, start: int, stop: int) -> Iterator[Mapping[str, Array]]:
-        """Samples `start` to `stop`. Whole chunks are run; what they have beyond `stop` waits for the next look."""
+        """Samples `start` to `stop`. Whole chunks are run; what they have beyond `stop` waits for the next look.
+
+        Raises:
+            NumericalFailure: one is infinite or not a number.
+        """
         left, self._left = self._left, []
         for bounds, samples in left:
             yield self._between(bounds, samples, start, stop)
         chunks = range(self._chunks_run, self._chunks_up_to(stop))
         if not chunks or start == stop:
             return
-        nonfinite = 0
         outputs, reported = self._resolved(chunks) if self._resolves else self._swept(chunks)
         for k, found in zip(chunks, outputs, strict=True):
             samples = self._estimator.samples_of(found, functools.partial(self._probes, k))
-            nonfinite += count_nonfinite(samples.values())
+            if count_nonfinite(samples.values()):
+                raise not_finite(self._question)
             yield self._between(self._bounds(k), samples, start, stop)
-        report = replace(reported(self._planned), nonfinite_outputs=nonfinite)
+        report = reported(self._planned)
         if self.report.chunks:
             report = replace(self.report + report, kinks=_both(self.report.kinks, report.kinks))
         self.report = replace(report, batch_size=self._bounds(chunks.stop - 1).stop)

@@ -9,13 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-import numpy as np
-
 from gradserve.autodiff import names
 from gradserve.estimation.asking import Columns, Probes
 from gradserve.estimation.diagonal import DiagonalSoFar
-from gradserve.estimation.recurrence import STATE, NotFinite, Recurrence
-from gradserve.ir.errors import NumericalFailure
+from gradserve.estimation.recurrence import STATE, Recurrence
 from gradserve.ir.types import Array
 from gradserve.jobs.chunks import LapOf
 from gradserve.jobs.context import Context
@@ -43,7 +40,7 @@ class Sums:
         stood: Standing | None = None,
     ) -> None:
         """`question` has its call checked and its inputs named."""
-        self._question, self._recurrence, self._control = question, recurrence, control
+        self._recurrence, self._control = recurrence, control
         self._products = Products(context, question, question.wrt, control, stood)
 
     def each(self, laps: LapOf, chunks: range) -> Iterator[Mapping[str, Array]]:
@@ -68,23 +65,11 @@ class Sums:
         return replace(self._products.report, batch_size=products)
 
     def _run(self, state: Mapping[str, Array]) -> Mapping[str, Array]:
-        try:
-            return self._recurrence(self._product, state)
-        except NotFinite:
-            raise not_finite(self._question) from None
+        return self._recurrence(self._product, state)
 
     def _product(self, rows: Array) -> Array:
         self._control.check()
-        found = self._products.products(Columns(rows))
-        if not np.isfinite(found).all():
-            raise NotFinite
-        return found
-
-
-def not_finite(question: OfMatrix) -> NumericalFailure:
-    """The error of products that are not."""
-    name = question.matrix.replace("-", " ")
-    return NumericalFailure(f"the products with the {name} matrix are not finite at this point")
+        return self._products.products(Columns(rows))
 
 
 class SummedProbing:

@@ -22,11 +22,11 @@ from gradserve.jobs.calls import checked, inputs_in_question, type_violations
 from gradserve.jobs.chunks import LapOf
 from gradserve.jobs.context import Context
 from gradserve.jobs.kinks import counted
-from gradserve.jobs.multiplied import Products, product_of
+from gradserve.jobs.multiplied import Products, not_finite, product_of
 from gradserve.jobs.points import at, group_violations, in_turn, points_of
 from gradserve.jobs.programs import Check, go_on
 from gradserve.jobs.resuming import Resumable
-from gradserve.jobs.summed import Sums, not_finite
+from gradserve.jobs.summed import Sums
 from gradserve.jobs.sweep import Sweep, SweepSchedule
 from gradserve.pools.work import Shared
 from gradserve.questions.call import Argument, arrays_of, types_of
@@ -84,7 +84,12 @@ def in_groups(
         for found in answers(context, one, control, part):
             yield replace(found, point=point, group=names[k])
 
-    yield from in_turn(count, resumable, answer)
+    def called(position: int) -> str:
+        point, k = divmod(position, len(asked))
+        parts = (f"point {point}", count > len(asked)), (f"group {names[k]}", bool(names[k]))
+        return ", ".join(part for part, told in parts if told)
+
+    yield from in_turn(count, resumable, answer, called)
 
 
 def refuse(violations: Sequence[Violation]) -> None:

@@ -6,7 +6,7 @@ import enum
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 from gradserve.ir.types import Array
 from gradserve.questions.call import Call
@@ -266,3 +266,7 @@ class EstimateDiagonal(Estimate):
     method = "hessian_diagonal"
     rpc = "EstimateDiagonal"
     answer = DiagonalEstimate
+
+
+MatrixEstimate: TypeAlias = EstimateTrace | EstimateDiagonal
+"""What asks for a part of a matrix."""
