@@ -12,32 +12,38 @@ Function = Callable[..., Any]
 
 def grad(function: Function, *which: Any, **options: Any) -> Function:
     """As `jax.grad`."""
-    return jax.jit(jax.grad(function, *which, **options))  # type: ignore[no-any-return]
+    made: Function = jax.jit(jax.grad(function, *which, **options))
+    return made
 
 
 def value_and_grad(function: Function, *which: Any, **options: Any) -> Function:
     """As `jax.value_and_grad`."""
-    return jax.jit(jax.value_and_grad(function, *which, **options))  # type: ignore[no-any-return]
+    made: Function = jax.jit(jax.value_and_grad(function, *which, **options))
+    return made
 
 
 def hessian(function: Function, *which: Any, **options: Any) -> Function:
     """As `jax.hessian`."""
-    return jax.jit(jax.hessian(function, *which, **options))  # type: ignore[no-any-return]
+    made: Function = jax.jit(jax.hessian(function, *which, **options))
+    return made
 
 
 def jacfwd(function: Function, *which: Any, **options: Any) -> Function:
     """As `jax.jacfwd`."""
-    return jax.jit(jax.jacfwd(function, *which, **options))  # type: ignore[no-any-return]
+    made: Function = jax.jit(jax.jacfwd(function, *which, **options))
+    return made
 
 
 def jacrev(function: Function, *which: Any, **options: Any) -> Function:
     """As `jax.jacrev`."""
-    return jax.jit(jax.jacrev(function, *which, **options))  # type: ignore[no-any-return]
+    made: Function = jax.jit(jax.jacrev(function, *which, **options))
+    return made
 
 
 def jvp(function: Function, primals: Any, tangents: Any) -> tuple[Any, Any]:
     """As `jax.jvp`."""
-    return jax.jit(lambda x, v: jax.jvp(function, x, v))(primals, tangents)  # type: ignore[no-any-return]
+    found: tuple[Any, Any] = jax.jit(lambda x, v: jax.jvp(function, x, v))(primals, tangents)
+    return found
 
 
 def vjp(function: Function, *primals: Any) -> tuple[Any, Function]:
