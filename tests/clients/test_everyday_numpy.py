@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gradserve.client import functions
 from gradserve.client.tracing.trace import trace
-from gradserve.ir.errors import Untraceable
+from gradserve.ir.errors import NotDifferentiable, Untraceable
 from tests.clients.evaluation import assert_same, assert_traces, traced_result
 
 X = np.array([[0.5, -1.5, 2.0], [3.0, 0.25, -0.75]])
@@ -149,8 +150,40 @@ def test_gradients(client):
     w, rows = np.array([0.3, 0.7]), np.array([0, 2], np.uint8)
     f = client.function(lambda w, rows: loss(w, rows)[0])
     value, gradient = f.value_and_grad(w, rows, wrt="w")
-    both = client.function(loss)(w, rows)
     size = np.sum(X[:, [0, 2]] ** 2)
     assert np.isclose(value, size * (w @ w))
     np.testing.assert_allclose(gradient, 2 * size * w, rtol=1e-13)
-    assert both[1]["accuracy"] == pytest.approx(0.5)
+    both = client.function(loss)
+    (again, more), slope = both.value_and_grad(w, rows, wrt="w")
+    assert (again, more["accuracy"]) == (value, pytest.approx(0.5))
+    assert np.array_equal(slope, gradient)
+    assert np.array_equal(both.grad(w, rows, wrt="w"), gradient)
+    np.testing.assert_allclose(both.hessian(w, rows, wrt="w"), 2 * size * np.eye(2), atol=1e-12)
+    assert both(w, rows)[1] == more
+
+
+def kept(w):
+    """A loss, and beside it what has no derivative, no finite one, or axes."""
+    return np.sum(w**3), {"first": np.argmax(w), "logs": [np.log(w), w > 0]}
+
+
+def test_what_is_returned_beside_a_loss(embedded):
+    f, w = embedded.function(kept), np.array([0.3, -0.7, 0.0])
+    points = np.stack([w, 2 * w, w + 1])
+    (values, more), gradients = f.value_and_grad(points, batch=True)
+    np.testing.assert_allclose(gradients, 3 * points**2)
+    assert np.array_equal(more["first"], np.argmax(points, axis=1))
+    assert np.array_equal(more["logs"][1], points > 0)
+    assert f.hessian_trace(w).value == pytest.approx(6 * np.sum(w))
+    assert f.verify(points[2]).verdict == "agrees"
+    assert np.array_equal(values, [value for value, _ in f.stream_gradient(points)])
+    np.testing.assert_allclose(f.taylor(w).gradient, 3 * w**2)
+    inner = embedded.function(lambda w: functions.value_and_grad(kept)(w))
+    (_, within), slope = inner(w)
+    np.testing.assert_allclose(slope, 3 * w**2)
+    assert within["first"] == 0
+
+
+def test_two_numbers_are_no_loss(embedded):
+    with pytest.raises(NotDifferentiable, match=r'in a dict: loss, {"accuracy": accuracy}'):
+        embedded.function(lambda w: (np.sum(w), np.prod(w))).grad(W)

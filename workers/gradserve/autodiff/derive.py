@@ -272,6 +272,8 @@ def _check_loss(graph: Graph, wrt: Sequence[str], real: bool = False) -> None:
         return
     shown = listed([f"{name}: {type_}" for name, type_ in graph.output_types.items()])
     advice = "a loss has one output, a floating-point scalar; reduce it with a sum or mean, or ask for Jvp or Vjp"
+    if sum(type_.is_real and not type_.shape for type_ in graph.output_types.values()) > 1:
+        advice += '; in Python return what is to be known beside it in a dict: loss, {"accuracy": accuracy}'
     if any(type_.is_complex for type_ in graph.output_types.values()):
         advice = "a loss is real: take np.abs or np.real of it, or say holomorphic=True if it has a complex derivative"
     raise NotDifferentiable("the graph is no loss", [Violation("outputs", "W3", f"its outputs are {shown}; {advice}")])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from gradserve import wire
-from gradserve.client import asking
+from gradserve.client import asking, losses
 from gradserve.client.backend import Backend
 from gradserve.client.methods import NAMES, method_of
 from gradserve.client.remembered import key_of, order_of, remember
@@ -31,7 +31,7 @@ from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array
 from gradserve.questions.asked import Answer, Question
 from gradserve.questions.call import Call
-from gradserve.questions.derivations import DERIVATIONS, Derivation, Evaluate
+from gradserve.questions.derivations import DERIVATIONS, Derivation, Evaluate, Vjp
 from gradserve.questions.derivatives import Derivatives, Differentiate
 from gradserve.questions.estimates import Estimate, EstimateTrace
 from gradserve.questions.explanation import Explain
@@ -148,14 +148,15 @@ class Asker:
         reduction: str = "none",
         tangent: Any = None,
         cotangent: Any = None,
+        more: bool = False,
         **options: Any,
     ) -> Any:
-        """What a derivation gives, as trees; `options` are its own."""
+        """What a derivation gives, as trees, with `more` that a loss is returned with; `options` are its own."""
         g = current()
         if g and kind is Evaluate and batch is False:
             return self._signatures.within(g, arguments, named)
         vector = tangent if cotangent is None else cotangent
-        asked = kind, self._placement, self._executor, self._count_kinks, self._kinks, self._transport
+        asked = kind, more, self._placement, self._executor, self._count_kinks, self._kinks, self._transport
         remembered = self._signatures.remembered()
         leaves: list[Array] = []
         key = key_of(asked, arguments, named, vector, (wrt, batch, reduction, *options, *options.values()), leaves)
@@ -165,8 +166,11 @@ class Asker:
             found = again(leaves, self._timeout)
             self._last_report = wire.report_later(found)
             return trees(found)
-        bound = self._bound(arguments, named, wrt, batch, looked=True)
-        vectors = asking.vectors_of(kind, bound, vector)
+        bound = self._bound(arguments, named, wrt, batch, True, whole=more or not losses.is_of_loss(kind))
+        if more and bound.traced.has_more:
+            kind, vectors = Vjp, losses.seeds_of(bound)
+        else:
+            vectors = asking.vectors_of(kind, bound, vector)
         question = Differentiate(self._call(bound, reduction), asking.derivation_of(kind, bound, options), vectors)
         trees = asking.trees_of(kind, bound.form)
         result = trees(self._ask(question))
@@ -192,10 +196,10 @@ class Asker:
             InvalidRequest: the arguments or the vectors do not fit.
         """
         kind = DERIVATIONS[name]
-        bound = self._bound(arguments, {}, wrt, batch)
-        call = self._call(bound, reduction)
+        bound = self._bound(arguments, {}, wrt, batch, whole=not losses.is_of_loss(kind))
         promoted = bound.promoted(vectors, kind.takes)
-        found: Derivatives = self._ask(Differentiate(call, asking.derivation_of(kind, bound, options), promoted))
+        call, derivation = self._call(bound, reduction), asking.derivation_of(kind, bound, options)
+        found: Derivatives = self._ask(Differentiate(call, derivation, promoted))
         return found
 
     def _estimate(
@@ -212,7 +216,7 @@ class Asker:
         **options: Any,
     ) -> Any:
         """The last of the estimates, or that with which `progress` leaves; `options` are its own."""
-        bound = self._bound(arguments, named, wrt, batch)
+        bound = self._bound(arguments, named, wrt, batch, whole=losses.names_loss(options))
         chosen = asking.options_from(kind, options)
         token = asking.token_of(resume)
         question = kind(self._call(bound, reduction), bound.real_inputs(), resume=token, **chosen)
@@ -265,12 +269,13 @@ class Asker:
         return found if checked_errors(errors) else raising(found)
 
     def _bound(
-        self, arguments: Sequence[Any], named: Mapping[str, Any], wrt: Names, batch: Batch, looked: bool = False
+        self, arguments: Any, named: Any, wrt: Names, batch: Batch, looked: bool = False, whole: bool = False
     ) -> Bound:
-        """The arguments bound to a graph; none of them is traced."""
+        """The arguments bound to a graph, none of them traced: that of the loss alone, or the `whole` one."""
         if current():
             refuse_traced((*arguments, *named.values()))
-        return self._signatures.bind(arguments, named, wrt, batch, looked)
+        found = self._signatures.bind(arguments, named, wrt, batch, looked)
+        return found if whole else found.of_loss()
 
     def _call(self, bound: Bound, reduction: str = "none") -> Call:
         wishes = self._placement, self._count_kinks, self._executor, self._kinks, self._transport

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from gradserve.client.asking import explained, whole
+from gradserve.client.losses import asks_whole
 from gradserve.client.operators import LinearOperator
 from gradserve.client.spectral import Spectral
 from gradserve.client.taylor import TaylorAlong, TaylorModel, along_direction
@@ -32,6 +33,8 @@ class Function(Spectral, Traces, Verifications):
       there are several. Integers in it have no derivative: None stands in their place.
     - `batch=True` says that every parameter differentiated carries a leading axis of points; `batch=["w"]` says which
       parameters do. Results then carry one too.
+    - A function may return more beside its loss, in a pair with a dict: `return loss, {"accuracy": a}`. Gradients,
+      Hessians, estimates and verifications are those of the loss; the value is all of it.
     - `reduction="sum"` or `"mean"` adds the results of all points up instead, in one fixed order.
 
     Results are arrays of your own: write into them as you like.
@@ -73,10 +76,24 @@ class Function(Spectral, Traces, Verifications):
         """The loss and its gradient, in one call; in a complex z = x + iy that of a real loss f is df/dx - i df/dy.
 
         With `holomorphic` it is the derivative of a complex scalar in complex parameters, refused where there is none.
+        A function that returns more beside its loss, `return loss, {"accuracy": a}`, has all of that as its value.
         """
-        more: dict[str, Any] = {} if holomorphic is False else {"holomorphic": holomorphic}
+        return self._gradient(not holomorphic, arguments, named, wrt, batch, reduction, holomorphic)
+
+    def _gradient(
+        self,
+        more: bool,
+        arguments: Any,
+        named: Any,
+        wrt: Names,
+        batch: Batch,
+        reduction: Reduction,
+        holomorphic: bool,
+    ) -> tuple[Any, Any]:
+        """The loss and its gradient, and `more`, which the function returns beside it."""
+        options: dict[str, Any] = {} if holomorphic is False else {"holomorphic": holomorphic}
         found: tuple[Any, Any] = self._derive(
-            Gradient, arguments, named, wrt=wrt, batch=batch, reduction=reduction, **more
+            Gradient, arguments, named, wrt=wrt, batch=batch, reduction=reduction, more=more, **options
         )
         return found
 
@@ -90,9 +107,7 @@ class Function(Spectral, Traces, Verifications):
         **named: Any,
     ) -> Any:
         """The gradient of the loss."""
-        return self.value_and_grad(
-            *arguments, wrt=wrt, batch=batch, reduction=reduction, holomorphic=holomorphic, **named
-        )[1]
+        return self._gradient(False, arguments, named, wrt, batch, reduction, holomorphic)[1]
 
     def jvp(
         self,
@@ -206,7 +221,7 @@ class Function(Spectral, Traces, Verifications):
         if order not in (1, 2):
             raise InvalidRequest(f"a model around a point has order 1 or 2, not {order}; see taylor_along for more")
         bound = self._bound(arguments, named, wrt, False)
-        value, gradient = self.value_and_grad(*arguments, wrt=wrt, **named)
+        value, gradient = self._gradient(False, arguments, named, wrt, False, "none", False)
         along = self.taylor_along(*arguments, direction=bound.random_signs(seed), order=order, wrt=wrt, **named)
         hessian = self.hessian_operator(*arguments, wrt=wrt, **named) if order == 2 else None
         return TaylorModel(float(value), gradient, hessian, along, bound.inner)
@@ -234,7 +249,7 @@ class Function(Spectral, Traces, Verifications):
 
         `derivation` is the name of what would be asked: of a derivation, such as `hvp`, or of an estimate.
         """
-        bound = self._bound(arguments, named, wrt, batch)
+        bound = self._bound(arguments, named, wrt, batch, whole=asks_whole(derivation))
         explanation: Explanation = self._ask(explained(derivation, bound, self._call(bound, reduction)))
         return explanation
 

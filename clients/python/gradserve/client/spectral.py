@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 from gradserve.client import asking
 from gradserve.client.asker import Asker
+from gradserve.client.losses import names_loss
 from gradserve.client.traces import Reduction
 from gradserve.client.tracing.signature import Batch, Bound, Names
 from gradserve.questions.eigenpairs import Eigenpairs, TopEigenpairs
@@ -73,7 +74,7 @@ class Spectral(Asker):
             "damping": damping,
         }
         options |= {"seed": seed, "confidence": confidence, "gradient": gradient, "matrix": matrix, "loss": loss}
-        bound = self._bound(arguments, named, wrt, batch)
+        bound = self._bound(arguments, named, wrt, batch, whole=names_loss(options))
         more = {"groups": asking.groups_of(bound, groups)}
         found = self._about(EstimateSpectrum, bound, reduction, more, options, progress, resume)
         return asking.by_group(found, bool(bound.batch) and reduction == "none", bool(groups))
@@ -107,7 +108,7 @@ class Spectral(Asker):
         """
         options: dict[str, Any] = {"count": count, "end": end, "tol": tol, "max_products": max_products, "basis": basis}
         options |= {"seed": seed, "matrix": matrix, "loss": loss}
-        bound = self._bound(arguments, named, wrt, batch)
+        bound = self._bound(arguments, named, wrt, batch, whole=names_loss(options))
         trees = start.vectors if isinstance(start, Eigenpairs) else start
         more: dict[str, Any] = {"groups": asking.groups_of(bound, groups)}
         if trees is not None:
@@ -144,7 +145,7 @@ class Spectral(Asker):
         """
         options: dict[str, Any] = {"damping": damping, "tol": tol, "max_iterations": max_iterations}
         options |= {"preconditioner": preconditioner, "probes": probes, "seed": seed, "matrix": matrix, "loss": loss}
-        bound = self._bound(arguments, named, wrt, batch)
+        bound = self._bound(arguments, named, wrt, batch, whole=names_loss(options))
         vectors = {"right": bound.vectors(right, "right-hand side")}
         if diagonal is not None:
             vectors["diagonal"] = bound.vectors(diagonal, "diagonal")

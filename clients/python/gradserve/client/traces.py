@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 from gradserve.client import asking
 from gradserve.client.asker import Asker
+from gradserve.client.losses import names_loss
 from gradserve.client.tracing.signature import Batch, Names
 from gradserve.questions.estimates import EstimateTrace, TraceEstimate
 
@@ -67,7 +68,7 @@ class Traces(Asker):
         options = {"rel_tol": rel_tol, "abs_tol": abs_tol, "max_probes": max_probes, "confidence": confidence}
         chosen = {"estimator": estimator, "sampler": sampler, "matrix": matrix, "loss": loss, "diagonal": diagonal}
         given = asking.options_from(EstimateTrace, {**options, "seed": seed, "gradient": gradient, **chosen})
-        bound = self._bound(arguments, named, wrt, batch)
+        bound = self._bound(arguments, named, wrt, batch, whole=names_loss(chosen))
         asked = {"groups": asking.groups_of(bound, groups), "resume": asking.token_of(resume), **given}
         question = EstimateTrace(self._call(bound, reduction), bound.real_inputs(), **asked)
         found = self._bettered(question, bound, progress)

@@ -16,7 +16,7 @@ from gradserve.client.functions.closed import Tree
 from gradserve.client.functions.parts import Parts, flat_parts, has_complex, joined
 from gradserve.client.functions.points import Point, Wrt, positions
 from gradserve.client.tracing.origins import untraceable
-from gradserve.client.tracing.trees import Structure
+from gradserve.client.tracing.trees import Structure, kept_beside
 from gradserve.ir.builder import Value
 from gradserve.ir.types import TensorType
 from gradserve.numpy.indexing import getitem
@@ -33,7 +33,7 @@ def value_and_grad(
     """A function that returns what `function` does, a real scalar, and its gradient in the arguments `wrt`.
 
     The gradient has the structure of the argument; if `wrt` lists several, it is a tuple. Forward mode takes a product
-    for each of its elements, and keeps nothing of loops.
+    for each of its elements, and keeps nothing of loops. More may be returned beside the scalar, in a pair with a dict.
 
     Raises:
         Untraceable: when called: no function is being traced, the result is no real scalar, or what moves is not real.
@@ -50,6 +50,9 @@ def value_and_grad(
             slopes = Parts([arguments[k] for k in chosen]).together(found, -1.0)
             return value, slopes[0] if isinstance(wrt, int | str) else slopes
         point = Point(function, arguments, wrt, "a gradient")
+        if kept_beside(point.closed.structure):
+            inner = value_and_grad(lambda *given: function(*given)[0], wrt, mode)
+            return function(*arguments), inner(*arguments)[1]
         point.require_real_results()
         if [type_.rank for type_ in point.results] != [0]:
             shown = ", ".join(map(str, point.results)) or "nothing"

@@ -75,6 +75,10 @@ class Bound(Form):
         """The number of points; 1 without a batch."""
         return self.arguments[self.batch[0]].shape[0] if self.batch else 1
 
+    def of_loss(self) -> Bound:
+        """The same of the loss alone, if the function returns more beside it."""
+        return replace(self, traced=self.traced.of_loss) if self.traced.has_more else self
+
     def concrete(self) -> Bound:
         """The same with the lengths of the arguments in the place of the graph's symbols."""
         graph = self.traced.graph

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from gradserve.client.tracing.trees import Structure, paths
+from gradserve.client.tracing.trees import Leaf, Structure, kept_beside, paths
 from gradserve.ir.errors import InvalidRequest
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array, type_of
@@ -40,6 +40,23 @@ class Traced:
         """The arguments that hold real numbers: what one differentiates unless told otherwise."""
         types = self.graph.input_types
         return tuple(name for name, inputs in self.paths.items() if any(types[path].is_float for path in inputs))
+
+    @functools.cached_property
+    def of_loss(self) -> Traced:
+        """The loss alone of a function that returns a pair, a number and a dict of what else is to be known; or itself.
+
+        So `return loss, {"accuracy": a}` has the derivatives of `loss`.
+        """
+        first = self.graph.outputs[0].value if kept_beside(self.output) else None
+        if first is None or not self.graph.value_types[first].is_float or self.graph.value_types[first].shape:
+            return self
+        alone = replace(self.graph, outputs=self.graph.outputs[:1]).canonical
+        return Traced(alone, self.inputs, Leaf())
+
+    @property
+    def has_more(self) -> bool:
+        """Whether it returns more than its loss."""
+        return self.of_loss is not self
 
 
 def as_array(leaf: Any, path: str) -> Array:

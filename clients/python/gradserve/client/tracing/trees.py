@@ -107,6 +107,14 @@ def count(structure: Structure) -> int:
     return 1 if isinstance(structure, Leaf) else sum(count(child) for child in structure.children)
 
 
+def kept_beside(structure: Structure) -> bool:
+    """Whether it is that of a pair: one array, and a dict of what is kept beside it."""
+    if isinstance(structure, Leaf) or structure.container is not tuple or len(structure.children) != 2:
+        return False
+    first, second = structure.children
+    return isinstance(first, Leaf) and isinstance(second, Branch) and second.container in (dict, OrderedDict)
+
+
 def kind_of(tree: Any) -> str:
     """What a tree is at its root, in a word."""
     return "number or array" if _is_leaf(tree) else type(tree).__name__
