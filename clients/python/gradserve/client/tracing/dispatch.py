@@ -78,7 +78,8 @@ def _near(name: str) -> str:
 
 
 @functools.cache
-def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
+def signature_of(function: Callable[..., Any]) -> inspect.Signature | None:
+    """The signature of a function of NumPy, or None if it does not tell."""
     try:
         return inspect.signature(function)
     except (TypeError, ValueError):  # written in C, in a NumPy that does not tell
@@ -89,7 +90,7 @@ def _arguments(
     function: Callable[..., Any], name: str, entry: NumpyFunction, args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> tuple[Sequence[Any], dict[str, Any]]:
     """The arguments that the implementation takes, by the names of NumPy's own signature; defaults are left out."""
-    signature = _signature(function)
+    signature = signature_of(function)
     if signature is None:
         return args, {key: value for key, value in kwargs.items() if _is_taken(name, entry, key, value, None)}
     positional: Sequence[Any] = ()
@@ -120,7 +121,6 @@ def _is_taken(name: str, entry: NumpyFunction, key: str, value: Any, default: An
 def refused_argument(name: str, key: str) -> Exception:
     """The refusal of an argument."""
     instead = {
-        "out": "a traced array cannot be written into; use the result: y = y + x",
         "where": "write np.where(condition, ..., ...) around it",
         "dtype": "convert before or after, with .astype(...)",
         "initial": "combine the result with the initial value",

@@ -135,19 +135,39 @@ def _asks_for_scipy() -> bool:
     return str(sys._getframe(2).f_globals.get("__name__", "")).startswith("scipy.")
 
 
-def _joining(own: Callable[..., Any]) -> Callable[..., Any]:
-    """np.r_ and np.c_: arrays, numbers and slices one after the other, or as columns."""
+def _joining(own: Any) -> Callable[..., Any]:
+    """np.r_ and np.c_: arrays, numbers and slices one after the other along an axis, or as a text in front says."""
 
     def join(self: Any, key: Any) -> Any:
         parts = key if isinstance(key, tuple) else (key,)
         if first_tracer(parts) is None:
             return own(self, key)
-        if any(isinstance(part, str) for part in parts):
-            raise untraceable("np.r_ with a text cannot be traced", "write np.concatenate or np.stack")
+        how = (self.axis, self.ndmin, self.trans1d)
+        if isinstance(parts[0], str):
+            how, parts = _how_to_join(parts[0], how), parts[1:]
         arrays = [own(np.r_, part) if isinstance(part, slice) else part for part in parts]
-        return np.column_stack(arrays) if self is np.c_ else np.concatenate([np.atleast_1d(part) for part in arrays])
+        return np.concatenate([_with_axes(array, *how[1:]) for array in arrays], axis=how[0])
 
     return join
+
+
+def _how_to_join(text: str, usual: tuple[int, int, int]) -> tuple[int, int, int]:
+    """The axis, how many axes there are at least, and before which the new ones are not."""
+    try:
+        told = [int(word) for word in text.split(",")]
+        return (*told, *usual[len(told) :])[:3]  # type: ignore[return-value]  # of three
+    except ValueError:
+        raise untraceable(f"np.r_[{text!r}, ...] cannot be traced", "write np.concatenate or np.stack") from None
+
+
+def _with_axes(part: Any, count: int, first: int) -> Any:
+    """An array with so many axes at least: new ones stand before its own, of which the first stands at a place."""
+    array, rank = np.array(part, ndmin=count), np.ndim(part)
+    if rank >= count or first == -1:
+        return array
+    new, axes = count - rank, [*range(count)]
+    place = first if first >= 0 else first + new + 1
+    return np.transpose(array, axes[:place] + axes[new:] + axes[place:new])
 
 
 def _enter() -> None:

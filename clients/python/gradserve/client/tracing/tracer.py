@@ -15,7 +15,7 @@ from gradserve.client.tracing.memory import Memory
 from gradserve.client.tracing.origins import untraceable
 from gradserve.client.tracing.recording import recorded, traced
 from gradserve.client.tracing.refusals import INTO_OWN, REFUSED, ElementsAsked, Numberless, unassignable
-from gradserve.client.tracing.writing import WRITES, Written, add_up
+from gradserve.client.tracing.writing import WRITES, Written, add_up, split_out, ufunc_out, written_out
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.errors import Untraceable
 from gradserve.ir.types import ElementType
@@ -170,6 +170,9 @@ class Tracer(Written, Numberless, NDArrayOperatorsMixin):
             if not isinstance(args[0], Tracer):
                 raise unassignable(f"{name_of(func)} writes traced numbers into an array of plain ones", INTO_OWN)
             return WRITES[func](*args, **kwargs)
+        out, args, kwargs = split_out(func, args, kwargs)
+        if out is not None:
+            return written_out(name_of(func), out, func(*args, **kwargs))
         entry = FUNCTIONS.get(func)
         operands = Operands()
         args, kwargs = operands.values(args), operands.values(kwargs)
@@ -177,16 +180,12 @@ class Tracer(Written, Numberless, NDArrayOperatorsMixin):
         return tracers(result, operands.memory if entry is not None and entry.view else None)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: Any, *inputs: Any, **kwargs: Any) -> Any:
-        out: tuple[Any, ...] = kwargs.get("out") or ()
-        if len(out) == 1 and isinstance(out[0], Tracer) and method == "__call__":
-            result = self.__array_ufunc__(ufunc, method, *inputs, **{k: v for k, v in kwargs.items() if k != "out"})
-            return out[0]._become(result)
+        if kwargs.get("out"):
+            return ufunc_out(ufunc, method, inputs, **kwargs)
         if method == "at" and ufunc in (np.add, np.subtract):
             if not isinstance(inputs[0], Tracer):
                 raise unassignable(f"{name_of(ufunc)}.at adds traced numbers to an array of plain ones", INTO_OWN)
             return add_up(ufunc, *inputs)
-        if out and method == "__call__":
-            raise unassignable(f"{name_of(ufunc)} writes traced numbers into an array of plain ones", INTO_OWN)
         if method == "__call__" and any(hasattr(x, "tocsr") for x in inputs):
             for of_sparse in OF_SPARSE:
                 return of_sparse(ufunc, inputs)

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradserve.client.tracing.current import current
+from gradserve.client.tracing.dispatch import name_of, signature_of
 from gradserve.client.tracing.memory import Memory
 from gradserve.client.tracing.origins import origin, untraceable
 from gradserve.client.tracing.recording import traced
+from gradserve.client.tracing.refusals import INTO_OWN, unassignable
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType
 from gradserve.numpy.table import OWN
@@ -180,6 +182,47 @@ def add_up(ufunc: np.ufunc, array: Any, key: Any, item: Any) -> None:
     """np.add.at and np.subtract.at: all that is added counts where positions repeat."""
     addends = item if ufunc is np.add else np.negative(item)
     array._become(_emitted(array, f"np.{ufunc.__name__}.at", OWN["add_at"].call, key, addends))
+
+
+def split_out(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+    """What a call has for `out`, None for nothing, and the call without it."""
+    if kwargs.get("out") is not None:
+        return kwargs["out"], args, {key: value for key, value in kwargs.items() if key != "out"}
+    signature = signature_of(function)
+    place = [*signature.parameters].index("out") if signature and "out" in signature.parameters else len(args)
+    if len(args) <= place or args[place] is None:
+        return None, args, kwargs
+    return args[place], (*args[:place], None, *args[place + 1 :]), kwargs
+
+
+def written_out(name: str, out: Any, result: Any, where: Any = True) -> Any:
+    """The array that a call of a function names as `out`, with the result in it where a condition holds."""
+    if not isinstance(out, Written):
+        raise unassignable(f"{name} writes traced numbers into an array of plain ones", INTO_OWN)
+    array: Any = out
+    found = result if where is True else np.where(where, result, array)
+    if not isinstance(found, Written):
+        array[...] = found
+        return array
+    return array._become(found)
+
+
+def ufunc_out(
+    ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], out: tuple[Any, ...], where: Any = True, **kwargs: Any
+) -> Any:
+    """What a ufunc, or one of its methods, writes into arrays."""
+    name, reduces = name_of(ufunc), method != "__call__"
+    if reduces and where is not True:
+        kwargs["where"] = where
+    result = getattr(ufunc, method)(*inputs, **kwargs)
+    parts = result if isinstance(result, tuple) else (result,)
+    pairs = zip(out, parts, strict=True)
+    found = tuple(
+        part if array is None else written_out(name, array, part, True if reduces else where) for array, part in pairs
+    )
+    return found if isinstance(result, tuple) else found[0]
 
 
 def _copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -> None:
