@@ -25,6 +25,18 @@ def into_out(x):
     return y
 
 
+def into_several(x):
+    """What functions, methods and ufuncs of several results write into arrays and parts of them."""
+    y, z, total = np.zeros(3), np.ones((2, 3)), np.zeros(3, np.float32)
+    np.cumsum(x[0], out=y)
+    np.dot(x, np.eye(3), z)
+    np.log(x, out=z, where=x > 0.5)
+    np.add.reduce(x, axis=0, out=total)
+    np.divmod(x[1], 0.4, out=(None, z[0]))
+    np.multiply(W, 2.0, out=y[:3], where=[True, False, True])
+    return [y, z, total, z.mean(axis=1, out=np.zeros(2))]
+
+
 def rotation(t):
     c, s = np.cos(t[0]), np.sin(t[0])
     return np.array([[c, -s], [s, c]]) @ X
@@ -41,6 +53,8 @@ CALLS: dict[str, Any] = {
     "r_": (lambda x: np.r_[x, 1.0, 0:3, x[:2]], W),
     "r_ of matrices": (lambda x: np.r_[np.outer(x, x), X], W),
     "c_": (lambda x: np.c_[x, [1, 2, 3], np.outer(x, x)], W),
+    "r_ of a text": (lambda x: np.r_["0,2", x, W] + np.r_["0,3,1", x, 0:3, W][0, :2], W),
+    "r_ along the last axis": (lambda x: [np.r_["-1", x[:, None], X.T], np.c_["0,3,0", x, W]], W),
     "sum of a list": (lambda x: np.sum([x[0], 2 * x[1]]) + np.sum([x, x], axis=0), W),
     "mean, max and norm of lists": (
         lambda x: np.mean([x[0], x[1]]) + np.max([x[0], 0.0]) + np.linalg.norm([x[0], x[1]]),
@@ -49,12 +63,24 @@ CALLS: dict[str, Any] = {
     "block": (lambda x: np.block([[np.outer(x, x), x[:, None]], [x[None], np.ones((1, 1))]]), W),
     "vectorize": (np.vectorize(lambda t, u: np.sin(t) * u + np.max([t, 0.0])), W, X),
     "vectorize of several": (lambda x: np.vectorize(lambda t: (t * t, t + 1))(x), X),
+    "vectorize by a signature": (
+        lambda x: np.vectorize(lambda a, b: (a @ b, 2 * a), signature="(n),(n)->(),(n)")(X, x),
+        W,
+    ),
+    "vectorize but for some": (
+        lambda x: np.vectorize(lambda p, t, k=1: np.polyval(p, t) * k, excluded=[0, "k"], otypes=[float])(x, W, k=x[0]),
+        W,
+    ),
+    "vectorize of named arguments": (lambda x: np.vectorize(lambda a, b: a - b)(x, b=X), W),
     "polynomial": (lambda x: np.polynomial.Polynomial([1.0, 2.0, 3.0])(x), W),
     "polynomial of traced coefficients": (lambda x: np.polynomial.Polynomial(x)(X), W),
     "chebyshev": (lambda x: np.polynomial.chebyshev.chebval(X, x), W),
     "legendre": (lambda x: np.polynomial.legendre.legval(x, [1.0, 2.0, 3.0]), W),
+    "legendre in the plane": (lambda x: np.polynomial.legendre.legval2d(W, x, X), W),
+    "chebyshev on a grid": (lambda x: np.polynomial.chebyshev.chebgrid3d(W, x, W[:2], X[..., None]), W),
     "column-major": (lambda x: [x.reshape(3, 2, order="F"), x.ravel("F"), x.flatten(order="F")], X),
     "out": (into_out, X),
+    "out of all kinds": (into_several, X),
     "index": (lambda i: X.T[i], I),
     "captured and indexed": (lambda i: [X[0][i], X[i, 1], X[i % 2, i], X[:, i], X[None, i]], I),
     "one element": (lambda i: [X[i], X[1, i]], np.int64(1)),

@@ -62,10 +62,20 @@ def solve(g: Builder, a: Any, b: Any) -> Value:
 
 
 @own
-def solve_triangular(g: Builder, a: Any, b: Any, trans: Any = 0, lower: bool = False) -> Value:
-    """The x with t x = b, t a triangle of a, or its transpose for trans=1, or the conjugate of that for trans=2."""
+def solve_triangular(
+    g: Builder, a: Any, b: Any, trans: Any = 0, lower: bool = False, unit_diagonal: bool = False
+) -> Value:
+    """The x with t x = b, t a triangle of a, or its transpose for trans=1, or the conjugate of that for trans=2.
+
+    With `unit_diagonal` the diagonal is not read, and taken for ones.
+    """
     if trans not in (0, 1, 2, "N", "T", "C"):
         refuse(g, "solve_triangular", f"trans is 0, 1, 2, 'N', 'T' or 'C', not {trans!r}")
+    if unit_diagonal:
+        given = to_float(g, a)
+        if given.type.rank < 2:
+            refuse(g, "solve_triangular", f"{given.type} is no matrix")
+        a = g.select(g.constant(np.eye(*given.shape[-2:], dtype=np.bool_)), 1, given)
     if trans in (2, "C"):
         a = conjugate(g, lift(g, a))
     return _solved(g, "triangular_solve", a, b, lower=bool(lower), transposed=trans not in (0, "N"))

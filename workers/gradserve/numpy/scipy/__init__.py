@@ -28,4 +28,5 @@ from gradserve.numpy.scipy import (  # noqa: F401  (importing a module enters it
     special,
     splines,
     summaries,
+    symmetric,
 )

@@ -8,7 +8,7 @@ import numpy as np
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.numpy import decompositions, norms, systems
-from gradserve.numpy.arguments import Unsupported, integers, lift, refuse, to_float, to_real
+from gradserve.numpy.arguments import Unsupported, integers, refuse, to_float
 from gradserve.numpy.decompositions import matrix
 from gradserve.numpy.indexing import getitem
 from gradserve.numpy.joining import concatenate
@@ -66,21 +66,6 @@ def pinv(g: Builder, a: Any, *, rtol: Any = None) -> Value:
 def norm(g: Builder, a: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Value:
     """The norm of vectors or matrices."""
     return norms.norm(a, ord, axis, keepdims)
-
-
-@implements_scipy("linalg.eigh")
-def eigh(g: Builder, a: Any, *, lower: bool = True, eigvals_only: bool = False) -> Any:
-    """Eigenvalues, ascending, and eigenvectors of the symmetric matrix of which one triangle is read."""
-    triangle = "L" if lower else "U"
-    if eigvals_only:
-        return decompositions.eigvalsh(a, triangle)
-    return tuple(decompositions.eigh(a, triangle))
-
-
-@implements_scipy("linalg.eigvalsh")
-def eigvalsh(g: Builder, a: Any, *, lower: bool = True) -> Value:
-    """Eigenvalues, ascending, of the symmetric matrix of which one triangle is read."""
-    return decompositions.eigvalsh(a, "L" if lower else "U")
 
 
 @implements_scipy("linalg.svd")
@@ -165,15 +150,6 @@ def by_diagonals(g: Builder, rows: Value, b: Any, low: int, high: int) -> Value:
     columns = g.reshape(right, (n, right.type.size // n if n else 0))
     found = g.emit("banded_solve", kept, columns, lower=min(low, most), upper=min(high, most))
     return g.reshape(found, right.type.shape)
-
-
-@implements_scipy("linalg.eigh_tridiagonal")
-def eigh_tridiagonal(g: Builder, d: Any, e: Any, eigvals_only: bool = False) -> Any:
-    """Eigenvalues, ascending, and eigenvectors of the symmetric matrix with a diagonal and the one beside it."""
-    middle, beside = (to_real(g, v, "eigh_tridiagonal") for v in g.promote([lift(g, d), lift(g, e)]))
-    if beside.type.size != middle.type.size - 1:
-        raise ValueError("d and e must have lengths n and n - 1")
-    return eigh(g.add(diag(middle), diag(beside, -1)), lower=True, eigvals_only=eigvals_only)
 
 
 @implements_scipy("linalg.solve_continuous_lyapunov")

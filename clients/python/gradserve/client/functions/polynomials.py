@@ -42,6 +42,22 @@ class _Basis:
             c = np.reshape(c, (*np.shape(c), *(1,) * np.ndim(x)))
         return self._own["val"](x, c, tensor=False)
 
+    def val2d(self, x: Any, y: Any, c: Any) -> Any:
+        """The values at points (x, y)."""
+        return self.val(y, self.val(x, c), tensor=False)
+
+    def val3d(self, x: Any, y: Any, z: Any, c: Any) -> Any:
+        """The values at points (x, y, z)."""
+        return self.val(z, self.val2d(x, y, c), tensor=False)
+
+    def grid2d(self, x: Any, y: Any, c: Any) -> Any:
+        """The values at all points of which one coordinate is in x and one in y."""
+        return self.val(y, self.val(x, c))
+
+    def grid3d(self, x: Any, y: Any, z: Any, c: Any) -> Any:
+        """The values at all points of which one coordinate is in x, one in y and one in z."""
+        return self.val(z, self.grid2d(x, y, c))
+
     def vander(self, x: Any, deg: int) -> Any:
         """The values of all basis functions up to a degree, along a new last axis."""
         at = np.atleast_1d(x)
@@ -114,7 +130,7 @@ class _Basis:
         return np.concatenate([c, np.zeros((missing, *c.shape[1:]))]) if missing > 0 else c
 
 
-_NAMES = ("val", "vander", "der", "int", "add", "sub", "mul", "pow", "fit")
+_NAMES = ("val", "val2d", "val3d", "grid2d", "grid3d", "vander", "der", "int", "add", "sub", "mul", "pow", "fit")
 
 
 def _places() -> Iterable[Place]:
