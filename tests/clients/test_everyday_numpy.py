@@ -25,14 +25,15 @@ def into_out(x):
     return y
 
 
-def into_several(x):
+def into_several(x: Any) -> Any:
     """What functions, methods and ufuncs of several results write into arrays and parts of them."""
     y, z, total = np.zeros(3), np.ones((2, 3)), np.zeros(3, np.float32)
     np.cumsum(x[0], out=y)
     np.dot(x, np.eye(3), z)
     np.log(x, out=z, where=x > 0.5)
     np.add.reduce(x, axis=0, out=total)
-    np.divmod(x[1], 0.4, out=(None, z[0]))
+    divmod_: Any = np.divmod
+    divmod_(x[1], 0.4, out=(None, z[0]))
     np.multiply(W, 2.0, out=y[:3], where=[True, False, True])
     return [y, z, total, z.mean(axis=1, out=np.zeros(2))]
 

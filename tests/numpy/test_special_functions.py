@@ -130,10 +130,74 @@ def test_quantiles_are_inverses():
 
 
 def test_a_derivative_in_a_parameter_that_has_none_is_refused():
-    graph = trace(lambda m: scipy.special.ellipj(0.3, m)[0], 0.5).graph
-    with pytest.raises(NotDifferentiable, match="jacobi has no derivative in its parameter") as refusal:
-        derive(graph, Gradient(("m",)))
-    assert refusal.value.violations[0].source.startswith("test_special_functions.py:")
+    for function, line in (
+        (lambda m: scipy.special.ellipj(0.3, m)[0], "jacobi has no derivative in its parameter"),
+        (lambda a: scipy.special.hyp1f1(a, 2.0, 0.5), "hyp1f1 has no derivative in its parameters"),
+    ):
+        graph = trace(function, 0.5).graph
+        with pytest.raises(NotDifferentiable, match=line) as refusal:
+            derive(graph, Gradient(tuple(graph.input_types)))
+        assert refusal.value.violations[0].source.startswith("test_special_functions.py:")
+
+
+WAVES: dict[str, Any] = {
+    "struve": (scipy.special.struve, mp.struveh),
+    "modstruve": (scipy.special.modstruve, mp.struvel),
+    "hankel1": (lambda v, x: scipy.special.hankel1(v, x).real, lambda v, x: mp.re(mp.hankel1(v, x))),
+    "hankel2e": (
+        lambda v, x: scipy.special.hankel2e(v, x).imag, lambda v, x: mp.im(mp.hankel2(v, x) * mp.exp(1j * x)),
+    ),
+    "jv of complex numbers": (
+        lambda v, x: scipy.special.jv(v, x * (1 + 0.5j)).imag, lambda v, x: mp.im(mp.besselj(v, x * mp.mpc(1, 0.5))),
+    ),
+    "pbdv": (lambda v, x: scipy.special.pbdv(v, x)[0], mp.pcfd),
+}  # fmt: skip
+"""By name: a function of an order and x, and that of mpmath."""
+
+
+@pytest.mark.parametrize("name", WAVES)
+def test_waves_by_their_orders(name):
+    ours, precise = WAVES[name]
+    x = np.array([0.4, 2.0])
+    for order in (0.0, 1.0, 2.5):
+        assert_traces(lambda x, v=order: ours(v, x), x)
+        for found, k in (
+            (slopes(lambda x, v=order: ours(v, x), x), 1),
+            (curvatures(lambda x, v=order: ours(v, x), x), 2),
+        ):
+            assert_allclose(found, [float(mp.diff(lambda t, v=order: precise(v, t), u, k)) for u in x], rtol=1e-8)
+
+
+def test_associated_legendre_functions():
+    x = np.array([-0.9, 0.0, 0.8, 1.0])
+    for order in (-2, -1, 0, 1, 2, 4):
+        assert_traces(lambda x, m=order: scipy.special.lpmv(m, np.array([[0], [2], [3], [-4]]), x), x)
+    assert_allclose(slopes(lambda x: scipy.special.lpmv(2, 3, x), x), 15 * (1 - 3 * x**2), atol=1e-13)
+    with pytest.raises(Untraceable, match=r"of order 0\.5 and degree 2\.0 cannot be traced; write whole numbers"):
+        trace(lambda x: scipy.special.lpmv(0.5, 2, x), x)
+
+
+def test_sums_that_would_not_end_are_not_begun():
+    for function, huge in (
+        (lambda x: scipy.special.hyp1f1(0.5, -30.5, x), [1e100, -1e8, np.inf]),
+        (lambda x: scipy.special.hyperu(0.5, x, 1e4), [1e6, -1e9, 2e4]),
+    ):
+        graph = trace(function, np.zeros(3)).graph
+        assert np.isnan(run(graph, {"x": np.array(huge)})["result"]).all()
+        assert np.isfinite(run(graph, {"x": np.array([0.5, 1.5, 30.0])})["result"]).all()
+
+
+def test_integrals_near_zero():
+    """Where quotients by x would lose all digits."""
+    x = np.array([1e-8, 0.3, 0.99, 1.01])
+    for function, integrand in (
+        (lambda x: scipy.special.it2i0k0(x)[0], lambda v: (mp.besseli(0, v) - 1) / v),
+        (lambda x: scipy.special.it2j0y0(x)[0], lambda v: (1 - mp.besselj(0, v)) / v),
+        (scipy.special.it2struve0, lambda v: -mp.struveh(0, v) / v),
+    ):
+        with mp.workdps(40):
+            wanted = [float(integrand(mp.mpf(v))) for v in x]
+        assert_allclose(slopes(function, x), wanted, rtol=1e-13)
 
 
 POLYNOMIALS = {

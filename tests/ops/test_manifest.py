@@ -45,6 +45,7 @@ def test_entries_say_what_an_op_takes():
     assert entries()["concatenate"]["arity"] is None
     assert entries()["add"]["linear_in"] is None
     assert entries()["jacobi"]["refuses"] == [1]
+    assert entries()["hyp1f1"]["refuses"] == [0, 1]
     assert not entries()["argmax"]["differentiable"]
     assert entries()["lu"]["internal"]
 

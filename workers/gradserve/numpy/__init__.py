@@ -22,6 +22,7 @@ from gradserve.numpy import (  # noqa: F401  (importing a module enters its func
     elementwise,
     exponentials,
     fourier,
+    harmonics,
     indexing,
     joining,
     logic,
@@ -32,6 +33,7 @@ from gradserve.numpy import (  # noqa: F401  (importing a module enters its func
     ordering,
     padding,
     polynomials,
+    probabilities,
     probability,
     products,
     quantiles,
@@ -44,6 +46,7 @@ from gradserve.numpy import (  # noqa: F401  (importing a module enters its func
     systems,
     ufuncs,
     updates,
+    waves,
     windowing,
 )
 from gradserve.numpy.documentation import supported_names

@@ -11,7 +11,7 @@ import numpy as np
 from gradserve.ir.builder import Builder, Value
 from gradserve.numpy.arguments import Unsupported
 from gradserve.numpy.special import by_orders
-from gradserve.numpy.table import implements_special
+from gradserve.numpy.table import SPECIAL, implements_special
 
 Start = Callable[..., Value]
 """Of the builder, x and parameters."""
@@ -101,6 +101,24 @@ _polynomials(
     "The polynomials of Gegenbauer",
 )
 _polynomials("eval_jacobi", _first_of_jacobi, _of_jacobi, "The polynomials of Jacobi")
+
+
+def _moved(name: str, of: str, said: str, slope: float, offset: float, size: float = 1.0) -> None:
+    """Enters the polynomials of a recurrence at slope x + offset, times a number."""
+
+    def apply(g: Builder, n: Value, x: Value) -> Value:
+        found: Value = SPECIAL[of](g, n, g.add(g.mul(x, slope), offset))
+        return g.mul(found, size)
+
+    apply.__doc__ = f"{said} of a degree known while tracing, by their recurrence."
+    implements_special(name)(apply)
+
+
+_moved("eval_chebyc", "eval_chebyt", "The polynomials of Chebyshev of the first kind on [-2, 2]", 0.5, 0.0, 2.0)
+_moved("eval_chebys", "eval_chebyu", "The polynomials of Chebyshev of the second kind on [-2, 2]", 0.5, 0.0)
+_moved("eval_sh_chebyt", "eval_chebyt", "The polynomials of Chebyshev of the first kind on [0, 1]", 2.0, -1.0)
+_moved("eval_sh_chebyu", "eval_chebyu", "The polynomials of Chebyshev of the second kind on [0, 1]", 2.0, -1.0)
+_moved("eval_sh_legendre", "eval_legendre", "The polynomials of Legendre on [0, 1]", 2.0, -1.0)
 
 
 @implements_special("expn")

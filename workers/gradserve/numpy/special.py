@@ -41,6 +41,10 @@ _OPS = {
     "gammainccinv": "gammainccinv",
     "gammaincinv": "gammaincinv",
     "gammaln": "gammaln",
+    "hyp0f1": "hyp0f1",
+    "hyp1f1": "hyp1f1",
+    "hyp2f1": "hyp2f1",
+    "hyperu": "hyperu",
     "log1p": "log1p",
     "owens_t": "owens_t",
     "poch": "poch",
@@ -60,6 +64,7 @@ _OF_ORDER = {
 }
 """Bessel functions whose order is their first operand."""
 _OF_WHOLE_ORDER = {"jn": "bessel_j", "kn": "bessel_k", "yn": "bessel_y"}
+_OF_COMPLEX = {"jn": "jv", "kn": "kv", "yn": "yv"}
 _FIXED = {
     "i0": "bessel_i",
     "i0e": "bessel_ie",
@@ -86,6 +91,9 @@ def by_orders(g: Builder, name: str, order: Value, x: Sequence[Value], at: Calla
 
 def _of_order(name: str, op: str) -> Callable[..., Value]:
     def apply(g: Builder, order: Value, x: Value) -> Value:
+        if x.type.is_complex:
+            kind = _OF_COMPLEX.get(name, name)
+            return by_orders(g, name, order, [x], lambda each: g.emit("bessel_of_complex", x, kind=kind, order=each))
         return by_orders(g, name, order, [x], lambda each: g.emit(op, x, order=each))
 
     apply.__doc__ = f"{_said_of(op)} The order must be known while tracing."
@@ -206,7 +214,7 @@ def _box(g: Builder, logarithm: Value, power: Value, excess: Value) -> Value:
 
 @implements_special("betaincc")
 def betaincc(g: Builder, a: Value, b: Value, x: Value) -> Value:
-    """1 - betainc(a, b, x), with all digits where it is small: no derivative in a and b."""
+    """1 - betainc(a, b, x), with all digits where it is small."""
     return g.emit("betainc", b, a, g.sub(1.0, x))
 
 

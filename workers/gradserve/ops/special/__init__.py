@@ -6,8 +6,12 @@ from gradserve.ops.special import (
     elliptic,
     erf,
     gammas,
+    hypergeometric,
     incomplete,
+    integrals,
+    parabolic,
     rare,
+    struve,
     students,
     tails,
 )

@@ -6,15 +6,16 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Sample
-from gradserve.ir.types import Array, ElementType
-from gradserve.ops.family import Unary
+from gradserve.ir.types import Array, ElementType, TensorType
+from gradserve.ops.family import TRANSCENDENTAL, Unary, require
 from gradserve.ops.registry import register
+from gradserve.ops.routines import routine
 from gradserve.ops.special.rare import OfScipy
 
 
@@ -93,3 +94,54 @@ class Lambertw(OfComplex):
         yield from cls.at(cls(0), np.array([0.5 + 0.3j, -1.0 + 2.0j, 3.0 + 0j, 0j, -0.3 + 0j, 50.0 - 2.0j]))
         yield Sample(cls(-1), (np.array([-0.2 + 0.1j, 0.5 + 1.0j]),))
         yield Sample(cls(-1), (np.array([-0.2 + 0j, -0.1 + 0j]),), differentiable=False)
+
+
+_NEIGHBOURS = {"jv": (0.5, -0.5), "yv": (0.5, -0.5), "iv": (0.5, 0.5), "kv": (-0.5, -0.5), "kve": (-0.5, -0.5)}
+_NEIGHBOURS |= dict.fromkeys(("hankel1", "hankel1e", "hankel2", "hankel2e"), (0.5, -0.5))
+"""How much of the functions of the orders below and above is in the derivative of each."""
+_SCALES = {"kve": 1.0, "hankel1e": -1j, "hankel2e": 1j}
+"""What the exponent of the factor in scaled ones is of z."""
+
+
+@register
+@dataclass(frozen=True)
+class BesselOfComplex(OfComplex):
+    """A Bessel function of a complex number, of this order: jv, yv, iv, kv, hankel1, hankel2; scaled ones end in e."""
+
+    kind: str
+    order: float
+
+    name = "bessel_of_complex"
+    function = "jv"
+    flops = 8 * TRANSCENDENTAL
+    constraints: ClassVar[dict[str, str]] = {**OfComplex.constraints, "C4": "the kind is one that is analytic"}
+
+    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        results = super().infer(*types)
+        require(self.kind in _NEIGHBOURS, "C4", f"{self.kind!r} is none of {', '.join(_NEIGHBOURS)}")
+        return results
+
+    def chosen(self, xp: Any) -> Callable[..., Any]:
+        return partial(routine(xp, self.kind), self.order)
+
+    def differential(self, g: Builder, dx: Value, x: Value, y: Value) -> Value | None:
+        """By the orders below and above; at order 0 both are order 1, but for the sign."""
+        below, above = _NEIGHBOURS[self.kind]
+        slope = g.emit(self.name, x, kind=self.kind, order=self.order + 1.0)
+        if self.order == 0.0:
+            slope = g.mul(slope, 2.0 * above)
+        else:
+            before = g.emit(self.name, x, kind=self.kind, order=self.order - 1.0)
+            slope = g.add(g.mul(before, below), g.mul(slope, above))
+        if self.kind in _SCALES:
+            slope = g.add(slope, g.mul(y, _SCALES[self.kind]))
+        return g.mul(slope, dx)
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        """All kinds, orders 0, 1 and one between."""
+        points = np.array([0.5 + 0.3j, -1.0 + 2.0j, 3.0 + 0j])
+        for kind in _NEIGHBOURS:
+            yield from cls.at(cls(kind, 0.0), points)
+        yield Sample(cls("jv", 1.0), (points,))
+        yield Sample(cls("kv", 1.5), (points,))

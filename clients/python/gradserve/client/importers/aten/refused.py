@@ -4,7 +4,6 @@ from __future__ import annotations
 
 _RANDOM = "give the random numbers as an argument"
 _DROPOUT = "call module.eval() before, which leaves dropout out, or give its mask as an argument"
-_HERMITIAN = "use torch.linalg.eigh of a symmetric matrix: eigenvectors of general ones are no op of graphs"
 _BY_NUMBERS = "compute it beforehand: the shape of its result depends on numbers"
 
 WAYS_ROUND: dict[str, str] = {
@@ -15,7 +14,6 @@ WAYS_ROUND: dict[str, str] = {
     **dict.fromkeys(("native_dropout", "bernoulli", "dropout", "alpha_dropout", "feature_dropout"), _DROPOUT),
     **dict.fromkeys(("nonzero", "masked_select", "unique_dim", "_unique2", "unique_consecutive"), _BY_NUMBERS),
     **dict.fromkeys(("bincount", "repeat_interleave"), _BY_NUMBERS),
-    **dict.fromkeys(("_linalg_eigvals", "linalg_eig", "linalg_eigvals"), _HERMITIAN),
     "geqrf": "use torch.linalg.qr: what lies below R is read by nothing but householder_product",
     **dict.fromkeys(("linalg_ldl_factor_ex", "linalg_ldl_factor", "linalg_ldl_solve"), "use torch.linalg.solve"),
 }

@@ -7,15 +7,19 @@ from typing import Any
 
 from gradserve.client.importers.imported import Imported
 
+_GIVES_TEXT = ("mlir_module", "as_text")
+"""Methods of what jax.export and jax.jit(...).lower make, which give their text."""
+
 
 def from_stablehlo(source: Any, /, *, most: int | None = None, names: tuple[str, ...] = ()) -> Imported:
     """The graph of a StableHLO program's public function; `Client.load` makes a function of it.
 
     Its parameters are `arg0`, `arg1`, ... unless `names` gives others; its results are `result`, or `result.0` and so
-    on. What is exported by `jax.export` may be given itself; `str(jax.jit(f).lower(x).as_text())` is such a text.
+    on. What is exported by `jax.export` may be given itself, as `jax.jit(f).lower(x)` may.
 
     Args:
-        source: the text, the path of a file with it (`.mlir`), or what has an `mlir_module()` that gives it.
+        source: the text, the path of a file with it (`.mlir`), or what has an `mlir_module()` or an `as_text()` that
+            gives it.
         most: a bound on the steps of loops whose number of steps depends on numbers.
         names: of the parameters.
 
@@ -29,8 +33,10 @@ def from_stablehlo(source: Any, /, *, most: int | None = None, names: tuple[str,
 
     if isinstance(source, Path):
         return imported(load_text(source), source.name, most, names)
-    if hasattr(source, "mlir_module"):
-        source = source.mlir_module()
+    for name in _GIVES_TEXT:
+        if hasattr(source, name):
+            source = getattr(source, name)()
+            break
     if isinstance(source, bytes | bytearray):
         from gradserve.ir.errors import InvalidGraph
 

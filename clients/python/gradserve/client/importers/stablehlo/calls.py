@@ -20,7 +20,7 @@ from gradserve.ir.types import ElementType, TensorType
 from gradserve.numpy.arguments import Unsupported
 from gradserve.numpy.recorder import Recorder
 
-_LOWER, _LEFT, _UNIT, _PLAIN, _ADJOINT = map(ord, "LLUNC")
+_LOWER, _LEFT, _UNIT, _PLAIN, _ADJOINT, _NONE = map(ord, "LLUNCN")
 
 
 def _options(op: Operation) -> dict[str, Any]:
@@ -53,6 +53,17 @@ def triangular(g: Builder, op: Operation, x: Sequence[Operand]) -> Sequence[Valu
 def eigh(g: Builder, op: Operation, x: Sequence[Operand]) -> Sequence[Value]:
     """Eigenvectors, eigenvalues and success."""
     return [*products.eigh(g, x[0], _options(op).get("uplo") == _LOWER), _success(g, op, 2)]
+
+
+def eig(g: Builder, op: Operation, x: Sequence[Operand]) -> Sequence[Value | None]:
+    """Eigenvalues, of real matrices in two parts; left vectors, which nobody may read; right ones; success."""
+    given = _options(op)
+    if given.get("compute_left") != _NONE:
+        raise Unsupported("left eigenvectors are asked for", "take the right ones of the transposed matrix")
+    w, *vectors = products.eig(g, x[0], given.get("compute_right") != _NONE)
+    values = [w] if x[0].value.type.is_complex else [g.real(w), g.imag(w)]
+    right: list[Value | None] = [*vectors] if vectors else [None]
+    return [*values, None, *right, _success(g, op, len(values) + 2)]
 
 
 def svd(g: Builder, op: Operation, x: Sequence[Operand]) -> Sequence[Value | None]:
@@ -125,6 +136,7 @@ CALLS: dict[str, Compute] = {
     **dict.fromkeys(("blas_strsm", "blas_dtrsm", "blas_ctrsm", "blas_ztrsm"), triangular),
     **_each("sd", "syevd", eigh),
     **_each("cz", "heevd", eigh),
+    **_each("sdcz", "geev", eig),
     **_each("sdcz", "gesdd", svd),
     **_each("sdcz", "getrf", lu),
     **_each("sdcz", "gtsv", tridiagonal),

@@ -6,7 +6,7 @@ _DEVICES = "export the function of one device, and give a batch of points"
 _LENGTHS = "export it for known lengths"
 _HOST = "compute it beforehand, and give it as an argument"
 _RANDOM = "draw by keys of threefry, JAX's default, or give the numbers as an argument"
-_GENERAL = "use jnp.linalg.eigh of a Hermitian matrix, or import the function itself, as from_jax does"
+_GENERAL = "use jnp.linalg.eig, or eigh of a Hermitian matrix: Schur's factors are not determined"
 _FACTORS = "use jnp.linalg.solve, det, inv, cholesky, qr, eigh or svd"
 _REALS = "compute with real numbers, and round the result"
 OTHERWISE = "write it by other operations, or import the function itself, as from_jax does"
@@ -18,7 +18,7 @@ WAYS_ROUND: dict[str, str] = {
     **dict.fromkeys(("infeed", "outfeed", "recv", "send"), _HOST),
     **dict.fromkeys(("rng", "rng_bit_generator"), _RANDOM),
     **dict.fromkeys(("uniform_dequantize", "uniform_quantize"), _REALS),
-    **{f"lapack_{kind}{name}_ffi": _GENERAL for kind in "sdcz" for name in ("geev", "gees")},
+    **{f"lapack_{kind}gees_ffi": _GENERAL for kind in "sdcz"},
     **{f"lapack_{kind}{name}_ffi": _FACTORS for kind in "sdcz" for name in ("gehrd", "geqp3")},
     **{f"lapack_{name}_ffi": _FACTORS for name in ("sormqr", "dormqr", "cunmqr", "zunmqr", "ssytrd", "dsytrd")},
 }

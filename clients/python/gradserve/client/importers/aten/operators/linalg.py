@@ -103,6 +103,19 @@ def _eigh(n: Node, x: Operand, uplo: str = "L", compute_v: bool = True) -> Resul
     return [found.eigenvalues, found.eigenvectors]
 
 
+@translates("linalg_eig")
+def _eig(n: Node, x: Operand) -> Result:
+    """The complex eigenvalues of general matrices, and eigenvectors as columns."""
+    return list(lax.eig(n.g, x, vectors=True))
+
+
+@translates("linalg_eigvals", "_linalg_eigvals")
+def _eigvals(n: Node, x: Operand) -> Result:
+    """The complex eigenvalues of general matrices."""
+    (found,) = lax.eig(n.g, x, vectors=False)
+    return found
+
+
 @translates("_linalg_svd")
 def _svd(
     n: Node, x: Operand, full_matrices: bool = False, compute_uv: bool = True, *, driver: str | None = None
