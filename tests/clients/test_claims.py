@@ -138,3 +138,17 @@ def test_without_the_step_of_the_tangent_a_right_product_fails(embedded, monkeyp
         [float(np.sum(v * known("tangent", step))) for step in steps]
     ))  # fmt: skip
     assert not verified(embedded, "jvp", jvp()).passed
+
+
+def test_the_reproducer_repeats_the_worst_check_or_all_of_them(client, capsys):
+    f, at = client.function(loss, X, Y), (X, Y)
+    gradient = f.grad(X, Y)
+    gradient["x"][3] *= 1 + 1e-4
+    found = f.verify(*at, claimed=gradient, seed=3)
+    exec(found.reproducer, {"function": f, "at": at})
+    claimed, measured = (float(word.strip(",")) for word in capsys.readouterr().out.split()[1::2])
+    assert claimed == found.worst.claimed == gradient["x"][3]
+    assert abs(measured - found.worst.measured) < 1e-8
+    whole = f.verify(*at, claimed=split(hessian() @ np.r_[V, U]), of="hvp", tangent=TANGENT, seed=3)
+    exec(whole.reproducer, {"function": f, "at": at, "tangent": TANGENT, "claimed": split(hessian() @ np.r_[V, U])})
+    assert capsys.readouterr().out.strip() == str(whole)

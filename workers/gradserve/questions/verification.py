@@ -12,7 +12,7 @@ from gradserve.questions.call import Argument, Call
 from gradserve.questions.claimed import Claimed
 from gradserve.questions.options import option
 from gradserve.questions.report import Kinks, Report
-from gradserve.questions.shown import ByInput, Shown, Table
+from gradserve.questions.shown import HERE, ByInput, Shown, Table
 from gradserve.questions.verdicts import Irregularity, Verdict
 
 DEFAULT_DIRECTIONS = 2
@@ -165,6 +165,8 @@ class VerificationReport(Shown, ByInput):
     in units of the largest powers of two up to max(1, |x|), entry by entry."""
     checks: tuple[CheckReport, ...] = ()
     """Checks by other means, if they were asked for."""
+    reproducer: str = field(default="", metadata={HERE: True})
+    """Lines of Python that repeat the worst check, by whoever has function and point: made where it was asked for."""
 
     @property
     def passed(self) -> bool:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from gradserve.client.asker import Asker
 from gradserve.client.asking import options_from, token_of
 from gradserve.client.claims import Target
 from gradserve.client.entries import parse_pairs
+from gradserve.client.reproducing import reproducer, written
 from gradserve.client.tracing.signature import Names
+from gradserve.questions.call import arrays_of
 from gradserve.questions.claimed import Claimed
 from gradserve.questions.symmetry import SymmetryProgress, SymmetryReport, VerifySymmetry
 from gradserve.questions.verification import VerificationProgress, VerificationReport, VerifyGradient
+
+_HEAD = "function and at: what was verified, and a tuple of its arguments"
 
 
 class Verifications(Asker):
@@ -38,6 +43,8 @@ class Verifications(Asker):
     ) -> VerificationReport:
         """A finite-difference verification of the gradient, or of what is `claimed`: `.passed`, `.worst`; prints well.
 
+        `.reproducer` has some lines of Python that repeat the worst check.
+
         `of` says what is claimed: a `gradient`, a `diagonal` of the Hessian or an `hvp`, as the parameters are; a
         `jvp`, as the value is, which is one array; or a `jacobian`, which has for each parameter an array of the
         value's shape followed by the parameter's. Products are with a `tangent`.
@@ -57,7 +64,11 @@ class Verifications(Asker):
             self._call(bound), bound.real_inputs(), vectors, tangents=tangents, resume=token_of(resume), **options
         )
         report: VerificationReport = self._verified(question, progress)
-        return report
+        given = ("claimed", claimed), ("tangent", tangent)
+        kind = "".join(f", {name}={name}" for name, value in given if value is not None)
+        kind += written({"of": "" if of == "gradient" else of, "wrt": wrt, **chosen})
+        arrays = arrays_of(question.call.arguments) if of == "gradient" else {}
+        return replace(report, reproducer=reproducer(report, arrays, f"print(function.verify(*at{kind}))", _HEAD))
 
     def verify_symmetry(
         self,

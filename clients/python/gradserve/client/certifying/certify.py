@@ -11,10 +11,10 @@ import numpy as np
 from gradserve.client.asking import options_from
 from gradserve.client.certifying.arguments import Arguments, arguments_of, as_numpy, parameters_of, real_numbers
 from gradserve.client.certifying.certificate import Certificate, Repeats
-from gradserve.client.certifying.reproducing import reproducer
 from gradserve.client.claims import OUTPUT, TARGETS
 from gradserve.client.entries import parse_entry
 from gradserve.client.function import Function
+from gradserve.client.reproducing import reproducer, written
 from gradserve.ir.errors import InvalidRequest
 from gradserve.ir.types import Array
 from gradserve.questions.claimed import Claimed
@@ -28,6 +28,7 @@ from gradserve.questions.verification import (
 
 Progress = Callable[[VerificationProgress], object]
 _ROUNDING = 64.0
+_HEAD = "function, claimed and at: those of the certificate"
 
 
 def certify(
@@ -80,7 +81,8 @@ def certify(
         report, difference = _run(function, arguments, claim, options, progress)
     again = _parsed(of, _claims(claimed, arguments)[0], arguments, shape) if computed else given
     repeats = _repeats(difference, given, again)
-    return Certificate(_name(function), report, repeats, reproducer(report, arguments, options, of), of)
+    arrays = arguments.real if of == "gradient" else {}
+    return Certificate(_name(function), report, repeats, reproducer(report, arrays, _again(options, of), _HEAD), of)
 
 
 def moved(function: Callable[..., Any], at: Any, entry: str, step: float) -> float:
@@ -116,6 +118,13 @@ class _Claim:
             told = f"the tangent has {', '.join(self.tangent)}, the hvp claimed {', '.join(self.arrays)}"
             raise InvalidRequest(f"{told}; give both in the same arrays")
         return self.tangent
+
+
+def _again(options: Mapping[str, Any], of: str) -> str:
+    """The same certificate once more, as Python."""
+    kind = "" if of == "gradient" else f", of={of!r}" + ", tangent=tangent" * (of in ("jvp", "hvp"))
+    given = {"directions": options["directions"], "seed": options["seed"], "rel_tol": options["relative_tolerance"]}
+    return f"from gradserve.client import certify\n\nprint(certify(function, claimed, at=at{kind}{written(given)}))"
 
 
 def _parsed(of: str, claimed: Any, arguments: Arguments, shape: tuple[int, ...]) -> dict[str, Array]:
