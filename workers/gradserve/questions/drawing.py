@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from xml.sax.saxutils import escape
+from html import escape
 
 _CHARACTER, _LINE, _PADDING = 7.3, 15.0, 8.0
 """The width and the height of monospaced text, and the space around it, in pixels."""
@@ -90,8 +90,9 @@ def _box(box: Box, x: float, y: float) -> str:
     left, top = x - box.width / 2, y - box.height / 2
     size = f'width="{box.width:.0f}" height="{box.height:.0f}"'
     frame = f'<rect x="{left:.0f}" y="{top:.0f}" {size} rx="4" fill="white" stroke="{box.color}"/>'
+    lines = [escape(line, quote=False) for line in box.lines]
     rows = [
-        f'<text x="{left + _PADDING:.0f}" y="{top + _PADDING + (k + 0.8) * _LINE:.0f}">{escape(line)}</text>'
-        for k, line in enumerate(box.lines)
+        f'<text x="{left + _PADDING:.0f}" y="{top + _PADDING + (k + 0.8) * _LINE:.0f}">{line}</text>'
+        for k, line in enumerate(lines)
     ]
     return "\n".join([frame, *rows])
