@@ -30,6 +30,7 @@ def into_several(x: Any) -> Any:
     y, z, total = np.zeros(3), np.ones((2, 3)), np.zeros(3, np.float32)
     np.cumsum(x[0], out=y)
     np.dot(x, np.eye(3), z)
+    np.einsum("ij,j->i", x, W, out=np.zeros(2))
     np.log(x, out=z, where=x > 0.5)
     np.add.reduce(x, axis=0, out=total)
     divmod_: Any = np.divmod

@@ -43,6 +43,11 @@ LINES = {
         lambda p: np.sum(functions.root(lambda x: np.array([x[0] ** 2 - p[0], x[1] * x[0] - p[1]]), np.ones(2)).x),
         ".functions.root(function, guess).x",
     ),
+    "root": (
+        lambda p: np.sum(optimize.root(lambda x: x**3 - p[0] * x - p[1], 1.5, tol=1e-13).x),
+        lambda p: functions.root(lambda x: x**3 - p[0] * x - p[1], 1.5).x,
+        ".functions.root(function, guess).x",
+    ),
     "minimize": (
         lambda p: np.sum(
             optimize.minimize(lambda x: (x[0] - p[0]) ** 4 + p[1] * np.sum(x**2), [0.0, 1.0], tol=1e-13).x

@@ -10,6 +10,7 @@ from gradserve.client.tracing.names import first_tracer
 from gradserve.client.tracing.refusals import ElementsAsked, instead_of_scipys
 from gradserve.ir.errors import Untraceable
 from gradserve.ir.graph import Origin
+from gradserve.numpy.mirrored import INSTEAD
 
 _LIBRARIES = {
     "jax": ("JAX", "import the function: client.load(from_jax(function, *examples)), of gradserve.client.importers"),
@@ -52,9 +53,13 @@ def of_scipy(error: BaseException) -> ElementsAsked | None:
     frames = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__)]
     modules = [str(frame.f_globals.get("__name__", "")) for frame, _ in frames]
     for k, ((frame, _), module) in enumerate(zip(frames, modules, strict=True)):
-        if k and module.startswith("scipy.") and first_tracer(dict(frame.f_locals)) is not None:
-            public = ".".join(part for part in module.split(".") if not part.startswith("_"))
-            asking = f"{public}.{frame.f_code.co_name}"
+        if not k or not module.startswith("scipy."):
+            continue
+        public = ".".join(part for part in module.split(".") if not part.startswith("_"))
+        asking = f"{public}.{frame.f_code.co_name}"
+        # Compiled solvers say in errors of their own that what the author's function gives is no number.
+        of_solver = asking in INSTEAD and type(error).__module__ != "builtins"
+        if of_solver or first_tracer(dict(frame.f_locals)) is not None:
             author, line = frames[k - 1]
             where = Origin(PurePath(author.f_code.co_filename).name, line)
             problem = f"{asking} does not know traced arrays ({type(error).__name__}: {error})"

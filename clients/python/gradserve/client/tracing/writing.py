@@ -6,6 +6,7 @@ round. All other names of the same memory are refused from then on, as nobody kn
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -191,8 +192,9 @@ def split_out(
     if kwargs.get("out") is not None:
         return kwargs["out"], args, {key: value for key, value in kwargs.items() if key != "out"}
     signature = signature_of(function)
-    place = [*signature.parameters].index("out") if signature and "out" in signature.parameters else len(args)
-    if len(args) <= place or args[place] is None:
+    parameters = signature.parameters if signature else {}
+    place = [*parameters].index("out") if "out" in parameters else len(args)
+    if len(args) <= place or args[place] is None or parameters["out"].kind is inspect.Parameter.KEYWORD_ONLY:
         return None, args, kwargs
     return args[place], (*args[:place], None, *args[place + 1 :]), kwargs
 
