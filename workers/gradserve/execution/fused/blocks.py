@@ -197,7 +197,7 @@ class _Cutting:
             node = nodes[position]
             if not (node.op.elementwise or node.op.view or isinstance(node.op, ReduceSum)):
                 written |= inside & {*node.operands, *self._results[position]}
-        made = [self._results[position][0] for position in positions]
+        made = {self._results[position][0] for position in positions}
         saved = sum(self._types[k].nbytes for k in written)
         handed_on = sum(self._types[k].nbytes for k in made if k not in inside)
         if saved + self._read_again(positions) < max(_LARGE, _SHARE * handed_on):
@@ -241,7 +241,7 @@ class _Cutting:
     def _gather(self, positions: Sequence[int], block: int) -> None:
         """One node for these."""
         graph, first = self._graph, len(self._graph.inputs)
-        made = [self._results[position][0] for position in positions]
+        made = dict.fromkeys(self._results[position][0] for position in positions)
         cut: dict[int, None] = {}
         whole: dict[int, None] = {}
         for position in positions:
@@ -274,7 +274,8 @@ class _Cutting:
                 outputs=tuple(Output(f"y{n}", number["cut", k]) for n, k in enumerate(kept)),
             )
 
-        sums = tuple(n for n, k in enumerate(kept) if any(self._results[p][0] == k for p in self._sums))
+        summed = {self._results[position][0] for position in self._sums}
+        sums = tuple(n for n, k in enumerate(kept) if k in summed)
         op = Blocks(body(block), body(self._rows % block or block), self._rows, block, len(cut), sums)
         self._add(Node(op, tuple(self._number[k] for k in given), tuple(self._types[k] for k in kept)), kept)
 

@@ -29,7 +29,7 @@ def called_back(kernel: Callable[..., Any], types: Sequence[TensorType], operand
         try:
             with np.errstate(all="ignore"):
                 found = kernel(*arrays)
-        except (np.linalg.LinAlgError, IndexError):
+        except (np.linalg.LinAlgError, IndexError, ValueError):
             found = tuple(np.full(shape, np.nan, dtype) for dtype, shape in wanted)
         results = found if isinstance(found, tuple) else (found,)
         return tuple(_words(np.asarray(r, dtype), dtype) for r, (dtype, _) in zip(results, wanted, strict=True))

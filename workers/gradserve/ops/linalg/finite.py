@@ -146,7 +146,7 @@ def _regulated(function: str, a: Array, b: Array, q: Array, r: Array) -> Array:
     q, r = (0.5 * (x + np.matrix_transpose(x)) for x in (q, r))
     for k in np.ndindex(q.shape[:-2] if q.size else (0,)):
         if all(is_finite(x[k]) for x in (a, b, q, r)):
-            with contextlib.suppress(np.linalg.LinAlgError):
+            with contextlib.suppress(np.linalg.LinAlgError, ValueError):  # the latter of an r that is singular
                 result[k] = getattr(scipy.linalg, function)(a[k], b[k], q[k], r[k])
     return result
 

@@ -75,7 +75,10 @@ class Riccati(Op):
     @property
     def guards(self) -> tuple[Guard, ...]:
         """A system that nothing regulates."""
-        text = "the equation {where} has no solution that makes the system stable: what moves by itself must be reached"
+        text = (
+            "the equation {where} has no solution that makes the system stable: what moves by itself must be reached, "
+            "and in continuous time the last matrix have an inverse"
+        )
         return (Guard("R1", text, NumericalFailure, has_none),)
 
     def regulator(self, g: Builder, x: Value, a: Value, b: Value, r: Value) -> Value:
@@ -143,6 +146,12 @@ class ContinuousRiccati(Riccati):
     def settled(self, g: Builder, closed: Value, load: Value) -> Value:
         """Of (A - B K)^T dX + dX (A - B K) + load = 0."""
         return g.emit("sylvester", flipped(g, closed), closed, g.neg(load))
+
+    @classmethod
+    def refused_samples(cls) -> Iterator[tuple[str, Sample]]:
+        """As of any, and an input that costs nothing."""
+        yield from super().refused_samples()
+        yield "R1", Sample(cls(), tuple(np.array([[x]]) for x in (2.0, 1.0, 1.0, 0.0)))
 
 
 @register
