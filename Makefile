@@ -94,8 +94,8 @@ test: $(VENV)/.dev ## lint, then run all tests (PYTEST_ARGS="-k ops" narrows)
 	[ $$code -eq 0 ] || failed=1; \
 	exit $$failed
 
-deploy-test: $(VENV)/.dev ## build, run and break the deployment for real (needs root, buildah, podman, runc, debootstrap)
-	@missing=$$(for tool in npm buildah podman runc debootstrap; do command -v $$tool >/dev/null 2>&1 || echo $$tool; done); \
+deploy-test: $(VENV)/.dev ## build, run and break the deployment for real (needs root, buildah, podman, runc, debootstrap, ip)
+	@missing=$$(for tool in npm buildah podman runc debootstrap ip; do command -v $$tool >/dev/null 2>&1 || echo $$tool; done); \
 	if [ -n "$$missing" ]; then echo "Missing:" $$missing; exit 1; fi; \
 	if [ "$$(id -u)" -ne 0 ]; then echo "Containers and networks need root: sudo make deploy-test"; exit 1; fi
 	@$(BIN)/pytest -v -m deploy tests/deploy $(PYTEST_ARGS)

@@ -6,7 +6,7 @@ import functools
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,8 +21,11 @@ SILENT_SECONDS = 7.0
 """A worker that answers nothing for so long counts as dead. Ray took 68 s to notice a partition."""
 STEPS_WORTH = 3.0
 """So many times the longest step is waited beyond that: some routines keep the interpreter to themselves."""
+_AVOIDED_SECONDS = 90.0
+"""How long another node is preferred to one of a silent worker: Ray would start others there until it notices."""
 _PING_SECONDS = 5.0
 """How often a worker is asked whether it lives, at most: an answer costs as much as a chunk that is sent by Ray."""
+_NODE_LABEL = "ray.io/node-id"
 _FIRST_DELAY = 0.1
 _LONGEST_DELAY = 5.0
 
@@ -72,6 +75,17 @@ def _door() -> Door | None:
         return None
 
 
+def _elsewhere(nodes: Sequence[str]) -> dict[str, Any]:
+    """The options of an actor that shall be on none of these nodes, unless no other has room."""
+    if not nodes:
+        return {}
+    these = f"in({','.join(nodes)})"
+    return {
+        "label_selector": {_NODE_LABEL: f"!{these}"},
+        "fallback_strategy": [{"label_selector": {_NODE_LABEL: these}}],
+    }
+
+
 @dataclass(eq=False)
 class _Opening:
     memory: int
@@ -94,6 +108,8 @@ class Workers:
         self._openings: list[_Opening] = []
         self._leaving: list[Worker] = []
         self._names = 0
+        self._avoided: dict[str, float] = {}
+        """Nodes of which a worker has fallen silent, and until when they are avoided."""
         self._node = ray.get_runtime_context().get_node_id()
         self.lost = 0
         """Workers that were given up as dead."""
@@ -166,7 +182,10 @@ class Workers:
             worker.end()
         for opening in due:
             self._start(opening)
-        return [worker for worker in self.all_ready() if self._is_silent(worker)]
+        silent = [worker for worker in self.all_ready() if self._is_silent(worker)]
+        until = time.monotonic() + _AVOIDED_SECONDS
+        self._avoided |= {worker.hello.node: until for worker in silent if worker.hello}
+        return silent
 
     def close(self) -> None:
         """Ends all workers."""
@@ -181,16 +200,18 @@ class Workers:
         self._names += 1
         # A worker of one job runs beside the others: it reserves memory, and no CPU that they already hold.
         cpus = self._cpus if opening.owner is None else 0
-        handle = (
-            _actor_class()
-            .options(num_cpus=cpus, memory=opening.memory, max_concurrency=1, max_restarts=0, max_task_retries=0)
-            .remote()
-        )
+        options = {"num_cpus": cpus, "memory": opening.memory, **_elsewhere(self._silent_nodes())}
+        handle = _actor_class().options(max_concurrency=1, max_restarts=0, max_task_retries=0, **options).remote()
         worker = Worker(f"worker-{self._names}", opening.memory, opening.owner, handle, door=_door())
         with self._lock:
             self._starting.add(worker)
         started = handle.start.remote(self._node, worker.door.path if worker.door else None).future()
         started.add_done_callback(functools.partial(self._ready_or_not, worker, opening))
+
+    def _silent_nodes(self) -> list[str]:
+        now = time.monotonic()
+        self._avoided = {node: until for node, until in self._avoided.items() if until > now}
+        return list(self._avoided)
 
     def _ready_or_not(self, worker: Worker, opening: _Opening, hello: Future[Hello]) -> None:
         error = hello.exception()
