@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -65,16 +68,49 @@ def spectral_bits(client, executor):
     return [array.tobytes() for array in arrays], f.last_report
 
 
+GROUPS = {"first": "w", "last": "u"}
+AT_POINTS = {**batch(2), "batch": True, "groups": GROUPS}
+SUMMED = {**batch(6), "batch": True, "reduction": "mean"}
+STREAMS = {
+    "trace at points": lambda f, **more: f.hessian_trace(
+        **AT_POINTS, estimator="hutch++", max_probes=12, seed=3, **more
+    ),
+    "trace of a sum": lambda f, **more: f.hessian_trace(
+        **SUMMED, groups=GROUPS, diagonal=True, max_probes=12, seed=3, **more
+    ),
+    "diagonal of a sum": lambda f, **more: f.hessian_diagonal(**SUMMED, max_probes=20, seed=3, **more),
+    "spectrum at points": lambda f, **more: f.hessian_spectrum(**AT_POINTS, probes=1, steps=4, seed=3, **more),
+    "spectrum of a sum": lambda f, **more: f.hessian_spectrum(**SUMMED, probes=2, steps=3, seed=3, **more),
+    "eigenpair of a sum": lambda f, **more: f.hessian_eigenpairs(**SUMMED, count=1, basis=3, max_products=6, **more),
+}
+"""Sums over examples, whose products are sweeps, and every group at each of some points."""
+
+
 def summed_bits(client, executor):
-    """Of sums over examples, whose products are sweeps, and of every group at each of some points."""
+    return [[said(answer) for answer in answers] for answers in streamed(client, executor).values()]
+
+
+def streamed(client, executor, resume=None):
+    """All that each stream answers; from answers on where these are given."""
     f = client.function(network, **point())
     f.executor = executor
-    asked = {"batch": True, "probes": 1, "steps": 4, "seed": 3}
-    summed = f.hessian_spectrum(**batch(6), reduction="mean", **asked)
-    groups = f.hessian_spectrum(**batch(2), groups={"first": "w", "last": "u"}, **asked)
-    diagonal = f.hessian_diagonal(**batch(6), batch=True, reduction="sum", max_probes=4, seed=3)
-    spectra = [summed, *(each for named in groups for each in named.values())]
-    return [each.nodes.tobytes() for each in spectra] + [array.tobytes() for array in diagonal.values.values()]
+    found: dict[str, list[Any]] = {}
+    for name, ask in STREAMS.items():
+        found[name] = []
+        ask(f, progress=found[name].append, **({"resume": resume[name]} if resume else {}))
+    return found
+
+
+def said(answer):
+    """The bits of all that an answer says; its report, its token and what was said before it are of this way alone."""
+    fields = [name for name in answer.__dataclass_fields__ if name not in ("report", "token", "looks")]
+    return {name: bits_of(getattr(answer, name)) for name in fields}
+
+
+def bits_of(value):
+    if isinstance(value, Mapping):
+        return {name: bits_of(each) for name, each in value.items()}
+    return value.tobytes() if isinstance(value, np.ndarray) else repr(value)
 
 
 def regularising_bits(client, executor):
@@ -115,13 +151,19 @@ def test_with_two_workers(expected, remote, executor):
     assert (*found, *gradients, summed_bits(remote, executor)) == expected[executor]
 
 
-def test_with_one_worker(expected):
+def test_with_one_worker_and_where_it_goes_on_with_what_another_front_end_began(expected, remote):
+    begun = streamed(remote, "numpy")
+    middle = {name: (len(answers) - 1) // 2 for name, answers in begun.items()}
     service = DemoService(workers=1)
     try:
         with Client(service.address) as client:
             assert all_bits(client, "numpy") == expected["numpy"]
+            gone_on = streamed(client, "numpy", {name: answers[middle[name]] for name, answers in begun.items()})
     finally:
         assert service.stop() == 0
+    for name, answers in begun.items():
+        assert [said(each) for each in gone_on[name]] == [said(each) for each in answers[middle[name] :]], name
+        assert len(answers) > 1, f"{name}: a stream of one answer shows nothing"
 
 
 def test_with_workers_killed_in_the_middle(expected, service, remote):
@@ -143,6 +185,9 @@ def test_with_workers_killed_in_the_middle(expected, service, remote):
     assert bits == expected["numpy"][2]
     with Killer(service.pid, pause=0.1, kills=2):
         assert sketched_bits(remote, "numpy") == expected["numpy"][3]
+    with Killer(service.pid, pause=0.1, kills=1) as killer:
+        assert summed_bits(remote, "numpy") == expected["numpy"][-1]
+    assert killer.killed
 
 
 def test_the_comparison_can_fail(expected, embedded):
