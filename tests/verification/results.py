@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from tests.verification.study import BUDGET, Tally
 
 _HEAD = f"""# What a verification finds
 
-Written by `python -m tests.verification.study`. Losses of {len(MODELS)} kinds (a sum of sines; a layer with a bias;
+Written by `python -m tests.verification.study` on {datetime.date.today()}.
+Losses of {len(MODELS)} kinds (a sum of sines; a layer with a bias;
 a table that rows are gathered from, with a scale that is broadcast) in every size. A single entry is wrong by a factor
 of 1 + delta, and is at least as large as the median one; other faults are wrong in a whole array. Found: called wrong
 within {BUDGET} evaluations. Input: exactly the wrong array is named. Entry: exactly the wrong entry is; in time: within
