@@ -151,6 +151,10 @@ WAVES: dict[str, Any] = {
         lambda v, x: scipy.special.jv(v, x * (1 + 0.5j)).imag, lambda v, x: mp.im(mp.besselj(v, x * mp.mpc(1, 0.5))),
     ),
     "pbdv": (lambda v, x: scipy.special.pbdv(v, x)[0], mp.pcfd),
+    "hyp0f1": (lambda v, x: scipy.special.hyp0f1(v + 1, x), lambda v, x: mp.hyp0f1(v + 1, x)),
+    "hyp1f1": (lambda v, x: scipy.special.hyp1f1(v, 1.5, x), lambda v, x: mp.hyp1f1(v, 1.5, x)),
+    "hyp2f1": (lambda v, x: scipy.special.hyp2f1(v, 1.5, 2.5, -x), lambda v, x: mp.hyp2f1(v, 1.5, 2.5, -x)),
+    "hyperu": (lambda v, x: scipy.special.hyperu(v, 1.5, x), lambda v, x: mp.hyperu(v, 1.5, x)),
 }  # fmt: skip
 """By name: a function of an order and x, and that of mpmath."""
 
