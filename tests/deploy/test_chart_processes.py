@@ -12,13 +12,18 @@ from ray._private import ray_constants
 from ray.autoscaler._private.kuberay import autoscaling_config
 from ray.scripts import scripts
 
+from gradserve.ir.quantities import Quantity
 from gradserve.pools.ray.pool import WORKER_MEMORY
 from gradserve.service.command_line import settings_of
-from gradserve.service.settings import Oidc, Settings
+from gradserve.service.configuration import SETTINGS
+from gradserve.service.described import value_of
+from gradserve.service.settings import GROUPS, Oidc, Settings
 from tests.deploy.chart import PRODUCTION, Manifest, render, the
 from tests.deploy.golden import SETS, rendered
 
 pytestmark = pytest.mark.deploy
+LIMITS = {title for name, title in GROUPS if name in ("limits", "graph_limits", "max_in_flight", "max_message_bytes")}
+"""The groups of settings that bound what is done."""
 every_set = pytest.mark.parametrize("name", SETS)
 
 
@@ -111,6 +116,17 @@ def test_large_numbers_reach_the_front_end():
     for helm in (3, 4):
         rendering = render({"frontend": {"config": {"value_bytes": (1 << 40) + 1}}}, helm=helm)
         assert settings(rendering).limits.value_bytes == (1 << 40) + 1
+
+
+def test_every_limit_reaches_the_front_end():
+    """But for those that the chart has values for, which are among the arguments."""
+    own = {str(word).partition("=")[0] for word in front_end(rendered("defaults"))["args"]}
+    kinds = {s: getattr(s.kind, "of", s.kind) for s in SETTINGS.values() if s.flag not in own}
+    limits = {s: kind for s, kind in kinds.items() if s.group in LIMITS and isinstance(kind, Quantity)}
+    given = {s.name: 0.5 if kind.most == 1 else 77 for s, kind in limits.items()}
+    found = settings(render({"frontend": {"config": given}}))
+    assert {s.name: value_of(found, s) for s in limits} == given
+    assert {"peak_bytes", "graph_nodes", "quota_flops", "queue_seconds", "plan_bytes"} < given.keys()
 
 
 def test_planted_unknown_setting_is_found(capsys):
