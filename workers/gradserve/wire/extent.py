@@ -28,7 +28,7 @@ _OF_GRAPHS = {"Node": "nodes", "Input": "inputs", "Output": "outputs", "Origin":
 """What graphs have limits for, by the message that says it."""
 _OF_NODES = {"TensorType": 3, "Dimension": 10, "AttributesEntry": 4, "Attribute": 4, _OTHERS: 20}
 """How many of these there may be for each node that a graph may have; among the last are fields that nobody knows."""
-_TOLD = 1_200_000
+_TOLD = 400_000
 """How many parts of a graph are told exactly; more are not waited for."""
 _DEPTH = 100
 """What protobuf takes of messages in each other."""
