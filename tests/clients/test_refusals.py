@@ -171,8 +171,8 @@ def unknown_ufunc(x):
     return np.spacing(x)
 
 
-def struve_(x):
-    return scipy.special.struve(1, x)
+def mathieu_(x):
+    return scipy.special.mathieu_a(1, x)
 
 
 def itairy_(x):
@@ -256,7 +256,7 @@ REFUSED = [
     (qr_, 1, "np.linalg.qr with mode='raw' cannot be traced"),
     (schur_, 1, "scipy.linalg.schur"),
     (unknown_ufunc, 1, "np.spacing cannot be traced"),
-    (struve_, 1, "scipy.special.struve cannot be traced"),
+    (mathieu_, 1, "scipy.special.mathieu_a cannot be traced"),
     (itairy_, 1, "near it are scipy.special.airy"),
     (order_, 1, "use orders known while tracing"),
     (logsumexp_, 1, "scipy.special.logsumexp asks for the elements of a traced array"),

@@ -58,7 +58,7 @@ def ready(pool, size):
 
 @pytest.fixture(scope="module")
 def shared_near(address):
-    pool = ready(RayPool(address, 2, worker_memory=MEMORY, cpus_per_worker=NEAR_CPUS, silent_seconds=1.0), 2)
+    pool = ready(RayPool(address, 2, worker_memory=MEMORY, cpus_per_worker=NEAR_CPUS, silent_seconds=3.0), 2)
     yield pool
     pool.close()
 

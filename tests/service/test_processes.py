@@ -179,7 +179,7 @@ def test_metrics_are_those_of_all_processes(shared):
 def test_a_signal_drains_all_processes(service):
     running = service()
     channels, stubs = connect(running, 6)
-    calls = [each.derivatives.Evaluate.future(pb.EvaluateRequest(call=slow_call(1))) for each in stubs]
+    calls = [each.derivatives.Evaluate.future(pb.EvaluateRequest(call=slow_call(2))) for each in stubs]
     until = time.monotonic() + 10
     while running.values()["gradserve_in_flight",] < len(calls):
         assert time.monotonic() < until

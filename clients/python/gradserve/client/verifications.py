@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from gradserve.client.asker import Asker
-from gradserve.client.asking import options_from, token_of
+from gradserve.client.asking import options_from, require_callable, token_of
 from gradserve.client.claims import Target
 from gradserve.client.entries import parse_pairs
 from gradserve.client.reproducing import reproducer, written
@@ -63,12 +63,23 @@ class Verifications(Asker):
         question = VerifyGradient(
             self._call(bound), bound.real_inputs(), vectors, tangents=tangents, resume=token_of(resume), **options
         )
-        report: VerificationReport = self._verified(question, progress)
+        require_callable(progress)
         given = ("claimed", claimed), ("tangent", tangent)
         kind = "".join(f", {name}={name}" for name, value in given if value is not None)
         kind += written({"of": "" if of == "gradient" else of, "wrt": wrt, **chosen})
         arrays = arrays_of(question.call.arguments) if of == "gradient" else {}
-        return replace(report, reproducer=reproducer(report, arrays, f"print(function.verify(*at{kind}))", _HEAD))
+        finished: list[VerificationReport] = []
+
+        def tell(step: VerificationProgress) -> None:
+            if step.report is not None:
+                again = reproducer(step.report, arrays, f"print(function.verify(*at{kind}))", _HEAD)
+                finished.append(replace(step.report, reproducer=again))
+                step = replace(step, report=finished[0])
+            if progress is not None:
+                progress(step)
+
+        self._verified(question, tell)
+        return finished[0]
 
     def verify_symmetry(
         self,

@@ -10,7 +10,8 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 
 from gradserve.ir.errors import Unavailable
@@ -83,17 +84,15 @@ class JoinedNode:
 
     def _start(self, give_up: float) -> bool:
         """Starts the node; answers whether it has joined. It tries no longer than until the moment `give_up`."""
-        # A session of its own, so that an interrupt at a terminal reaches it through `close` only.
-        self._process = subprocess.Popen(
-            self._command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-        )
-        impatience = threading.Timer(max(0.0, give_up - time.monotonic()), self._process.kill)
-        impatience.start()
+        self._process = _begun(self._command)
         joined = False
         try:
+            impatience = threading.Timer(max(0.0, give_up - time.monotonic()), self._process.kill)
+            impatience.daemon = True  # a signal may end this process before it is cancelled
+            impatience.start()
             joined = any(_UP in line for line in self._lines())
-        finally:
             impatience.cancel()
+        finally:
             if not joined:
                 self._process.kill()
                 self._process.wait()
@@ -112,3 +111,26 @@ class JoinedNode:
         status = self._process.wait()
         if not self._closing:
             self._ended(f"the Ray node beside this service ended with status {status}: {' / '.join(self._said)}")
+
+
+def _begun(command: Sequence[str]) -> subprocess.Popen[str]:
+    """The process of a command, begun by a thread that no signal interrupts: what it began would be forgotten."""
+    begun: Future[subprocess.Popen[str]] = Future()
+
+    def begin() -> None:
+        try:
+            # A session of its own, so that an interrupt at a terminal reaches it through `close` only.
+            process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+            )
+            begun.set_result(process)
+        except OSError as error:
+            begun.set_exception(error)
+
+    threading.Thread(target=begin, daemon=True).start()
+    try:
+        return begun.result()
+    except BaseException:
+        if begun.exception() is None:
+            begun.result().kill()
+        raise
