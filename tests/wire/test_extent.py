@@ -47,6 +47,29 @@ def test_too_many_parts_are_refused(name):
     assert refused.value.limit == ("graph_nodes" if name == "nodes" else "message_parts")
 
 
+@pytest.mark.parametrize("parts", [[b""], [b"\x12\x02\x00\x00"], [b"", b"\x08\x01"]], ids=["empty", "alike", "in turn"])
+@pytest.mark.parametrize("count", [100_001, 333_333])
+def test_how_many_nodes_there_are_is_told(parts, count):
+    nodes = [field(4, part) for part in parts]
+    data = b"".join(nodes) * (count // len(nodes)) + nodes[0] * (count % len(nodes))
+    with pytest.raises(LimitExceeded, match=f"{count};"):
+        extent.require_parseable(field(1, data), REGISTER)
+
+
+def test_a_flood_of_nodes_alike_is_told_whole():
+    with pytest.raises(LimitExceeded, match="4000000;") as refused:
+        extent.require_parseable(field(1, field(4, b"") * 4_000_000), REGISTER)
+    assert refused.value.limit == "graph_nodes"
+
+
+@pytest.mark.parametrize("copies", [1, 2, 3, 7, 8, 9, 1000, 700_001])
+@pytest.mark.parametrize("after", [b"", b"ab", b"abd", b"xabcabc"])
+def test_copies_are_those_one_behind_the_other(copies, after):
+    data = b"<" + b"abc" * copies + after
+    assert extent._copies(data, 1, 4, len(data)) == copies
+    assert extent._copies(data, 1, 4, len(data) - len(after) - 1) == max(1, copies - 1)  # of which the end is not ours
+
+
 def test_as_many_as_may_be_pass():
     extent.require_parseable(field(1, DEFAULT_LIMITS.nodes * field(4, b"")), REGISTER)
     extent.require_parseable(field(1, field(3, field(3, bytes(9 << 20)))), REGISTER)  # one array

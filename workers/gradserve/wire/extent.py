@@ -28,8 +28,10 @@ _OF_GRAPHS = {"Node": "nodes", "Input": "inputs", "Output": "outputs", "Origin":
 """What graphs have limits for, by the message that says it."""
 _OF_NODES = {"TensorType": 3, "Dimension": 10, "AttributesEntry": 4, "Attribute": 4, _OTHERS: 20}
 """How many of these there may be for each node that a graph may have; among the last are fields that nobody knows."""
-_TOLD = 400_000
+_TOLD = 1_200_000
 """How many parts of a graph are told exactly; more are not waited for."""
+_LONGEST_BLOCK = 1 << 20
+"""Bytes of copies of one part that are looked for as one."""
 _DEPTH = 100
 """What protobuf takes of messages in each other."""
 _ONE_BY_ONE = 4
@@ -83,6 +85,7 @@ class _Walk:
             raise InvalidRequest(f"the bytes are nested over {_DEPTH} messages deep")
         data, fields = self._data, _fields(descriptor)
         while at < end:
+            start = at
             tag, at = self._number(at)
             field, kind = fields.get(tag >> 3), tag & 7
             if field is None:
@@ -91,18 +94,24 @@ class _Walk:
                     self._count(_OTHERS, self._others)
             if kind == 2:
                 length, at = self._number(at)
+                stop = at + length
                 if field is not None:
                     counted, inner = field
-                    self._count(counted, length if counted is _NUMBERS else 1)
-                    if inner is not None and length > _LEAF_BYTES and not self._over:
-                        self.over(at, min(at + length, end), inner, depth + 1)
-                at += length
+                    entered = inner is not None and length > _LEAF_BYTES and not self._over
+                    copies = 1 if entered else _copies(data, start, stop, end)
+                    self._count(counted, copies * length if counted is _NUMBERS else copies)
+                    if entered:
+                        self.over(at, min(stop, end), inner, depth + 1)
+                    stop += (copies - 1) * (stop - start)
+                at = stop
             elif kind == 0:
-                if field is not None:
-                    self._count(field.counted, _ONE_BY_ONE)
                 while data[at] > 0x7F:
                     at += 1
                 at += 1
+                if field is not None:
+                    copies = _copies(data, start, at, end)
+                    self._count(field.counted, copies * _ONE_BY_ONE)
+                    at += (copies - 1) * (at - start)
             elif kind in (1, 5):
                 at += 8 if kind == 1 else 4
             else:
@@ -128,9 +137,10 @@ class _Walk:
         most = self._most.get(counted, MOST_PARTS)
         if self._counts[counted] <= most:
             return
-        if counted in _OF_GRAPHS and self._counts[counted] < _TOLD:
+        if counted in _OF_GRAPHS:
             self._over = counted  # the rest is counted, to tell how many there are, and not entered
-            return
+            if self._counts[counted] < _TOLD:
+                return
         self.refuse_over()
         what = f"more than {most} bytes of" if counted is _NUMBERS else f"more than {most} times"
         raise LimitExceeded("message_parts", f"the request has {what} {counted}")
@@ -150,4 +160,18 @@ def _fields(descriptor: Any) -> Mapping[int, _Field]:
             found[field.number] = _Field(field.message_type.name, field.message_type)
         elif field.is_repeated:
             found[field.number] = _Field(_NUMBERS if field.type in _WHOLE else field.name)
+    return found
+
+
+def _copies(data: bytes, start: int, stop: int, end: int) -> int:
+    """How many copies of what lies there are one behind the other: floods are of one part over and over."""
+    size, found, grows = stop - start, 1, True
+    block = int(size <= _LONGEST_BLOCK)
+    while block:
+        copies = data[start : start + block * size]
+        if stop + len(copies) <= end and data.startswith(copies, stop):
+            found, stop = found + block, stop + len(copies)
+            block = 2 * block if grows and len(copies) < _LONGEST_BLOCK else block
+        else:
+            block, grows = block // 2, False
     return found
