@@ -94,24 +94,21 @@ class _Walk:
                     self._count(_OTHERS, self._others)
             if kind == 2:
                 length, at = self._number(at)
-                stop = at + length
-                if field is not None:
-                    counted, inner = field
-                    entered = inner is not None and length > _LEAF_BYTES and not self._over
-                    copies = 1 if entered else _copies(data, start, stop, end)
-                    self._count(counted, copies * length if counted is _NUMBERS else copies)
-                    if entered:
-                        self.over(at, min(stop, end), inner, depth + 1)
-                    stop += (copies - 1) * (stop - start)
-                at = stop
+                inside, at = at, at + length
+                if field is None:
+                    continue
+                counted, inner = field
+                if inner is not None and length > _LEAF_BYTES and not self._over:
+                    self._count(counted, 1)
+                    self.over(inside, min(at, end), inner, depth + 1)
+                else:
+                    at = self._count_alike(counted, length if counted is _NUMBERS else 1, start, at, end)
             elif kind == 0:
                 while data[at] > 0x7F:
                     at += 1
                 at += 1
                 if field is not None:
-                    copies = _copies(data, start, at, end)
-                    self._count(field.counted, copies * _ONE_BY_ONE)
-                    at += (copies - 1) * (at - start)
+                    at = self._count_alike(field.counted, _ONE_BY_ONE, start, at, end)
             elif kind in (1, 5):
                 at += 8 if kind == 1 else 4
             else:
@@ -131,6 +128,12 @@ class _Walk:
             if byte < 0x80:
                 return found, at + 1
         raise InvalidRequest("the bytes hold a number of more than 64 bits")
+
+    def _count_alike(self, counted: str, each: int, start: int, stop: int, end: int) -> int:
+        """Counts a part that lies there and its copies behind it, each for so much; where the last of them ends."""
+        copies = _copies(self._data, start, stop, end)
+        self._count(counted, copies * each)
+        return start + copies * (stop - start)
 
     def _count(self, counted: str, count: int) -> None:
         self._counts[counted] += count
