@@ -32,6 +32,7 @@ class Machine:
         _ip("netns", "add", self.name)
         stack.callback(self._end)
         _ip("link", "add", self._cable, "type", "veth", "peer", "name", "eth0", "netns", self.name)
+        stack.callback(_ip, "link", "del", self._cable)  # its namespace lasts as long as a process that is ending
         _ip("link", "set", self._cable, "master", _BRIDGE, "up")
         _ip("-n", self.name, "addr", "add", f"{ip}/24", "dev", "eth0")
         for device in ("eth0", "lo"):

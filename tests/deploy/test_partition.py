@@ -27,27 +27,32 @@ _BEFORE, _AMID = 8.0, 15.0
 
 
 class Cluster:
-    """A service, and two machines with a worker each."""
+    """A service, and machines with a worker each, but for those to spare."""
 
-    def __init__(self, both: list[Machine], stack: ExitStack) -> None:
-        self.machines = both
+    def __init__(self, all_machines: list[Machine], workers: int, stack: ExitStack) -> None:
+        self._all, self._workers = all_machines, workers
         self.address = f"127.0.0.1:{free_port()}"
-        options = ("--metrics-port", "-1", "--ray-address", head(), "--workers", "2", "--grace", "1")
+        options = ("--metrics-port", "-1", "--ray-address", head(), "--workers", str(workers), "--grace", "1")
         started(stack, sys.executable, "-m", "gradserve.service", "--ray", "--address", self.address, *options)
         wait_until(lambda: not ping(self.address, 5.0), 90, "the service answers")
 
     def await_workers(self) -> None:
-        wait_until(lambda: all(map(has_worker, self.machines)), 120, "each machine has a worker")
+        wait_until(lambda: len(self.machines) == self._workers, 120, "all workers are there")
+
+    @property
+    def machines(self) -> list[Machine]:
+        """Those that have a worker."""
+        return [machine for machine in self._all if has_worker(machine)]
 
 
 def has_worker(machine: Machine) -> bool:
     return any(map(is_actor, machine.processes()))
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
+@pytest.fixture(scope="module", params=[2, 1], ids=["two workers", "one worker"])
+def cluster(request) -> Iterator[Cluster]:
     with ExitStack() as stack:
-        yield Cluster(stack.enter_context(machines(2)), stack)
+        yield Cluster(stack.enter_context(machines(2)), request.param, stack)
 
 
 def loss(w):
@@ -94,7 +99,7 @@ def test_a_lost_machine_delays_the_calls_that_it_works_on_alone(cluster, fault, 
         time.sleep(_BEFORE)
         usual = max(max(caller.seconds[1:], default=0.0) for caller in callers)  # the first ones make the program
         known = [len(caller.seconds) for caller in callers]
-        with fault(cluster.machines[1]):
+        with fault(cluster.machines[-1]):
             time.sleep(_AMID)
     finally:
         for caller in callers:

@@ -206,6 +206,19 @@ def test_a_worker_that_falls_silent_counts_as_dead():
     pool.close()
 
 
+def test_in_the_place_of_a_worker_that_is_doubted_another_works_until_it_answers():
+    pool = RayPool(workers=1, worker_memory=MEMORY, silent_seconds=60.0)
+    (pid,) = pool.worker_pids().values()
+    os.kill(pid, signal.SIGSTOP)
+    assert until(lambda: pool.size == 2)
+    (other,) = (name for name, each in pool.worker_pids().items() if each != pid)
+    assert {r.worker for r in pool.run(squares(chunks=4), Control.after(10))} == {other}
+    os.kill(pid, signal.SIGCONT)
+    assert until(lambda: pool.size == 1)
+    assert pool.lost == 0
+    pool.close()
+
+
 def test_cancelling_ends_the_caller_and_frees_the_workers(pool):
     await_size(pool, 2)
     pids = pool.worker_pids()

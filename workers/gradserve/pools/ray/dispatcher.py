@@ -133,7 +133,8 @@ class Dispatcher:
             self._jobs.rotate(-1)
             if not job.pending:
                 continue
-            worker = min(self.workers.ready(job.owner), key=lambda m: len(m.tasks), default=None)
+            trusted = (worker for worker in self.workers.ready(job.owner) if not worker.doubted)
+            worker = min(trusted, key=lambda m: len(m.tasks), default=None)
             if worker is not None and len(worker.tasks) < CHUNKS_PER_WORKER:
                 task = job.pending.popleft()
                 worker.tasks.append(task)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -19,11 +20,13 @@ from gradserve.pools.ray.messages import Hello
 
 SILENT_SECONDS = 7.0
 """A worker that answers nothing for so long counts as dead. Ray took 68 s to notice a partition."""
+DOUBT_SECONDS = 2.0
+"""One that answers nothing for so long gets no more chunks, and another is started beside it: that takes seconds."""
 STEPS_WORTH = 3.0
 """So many times the longest step is waited beyond that: some routines keep the interpreter to themselves."""
 _AVOIDED_SECONDS = 90.0
 """How long another node is preferred to one of a silent worker: Ray would start others there until it notices."""
-_PING_SECONDS = 5.0
+_PING_SECONDS = 2.0
 """How often a worker is asked whether it lives, at most: an answer costs as much as a chunk that is sent by Ray."""
 _NODE_LABEL = "ray.io/node-id"
 _FIRST_DELAY = 0.1
@@ -55,6 +58,10 @@ class Worker:
     """The way for small chunks, if it is on this machine."""
     tasks: list[Any] = field(default_factory=list)
     """Chunks that it has been sent, oldest first; one runs, the oldest but for a race between lane and Ray."""
+    doubted: bool = False
+    """Whether it has not answered for a while."""
+    relieved: bool = False
+    """Whether another has been asked for in its place."""
     lost: bool = False
     ping: tuple[float, Future[Hello]] | None = None
 
@@ -130,11 +137,14 @@ class Workers:
         self._changed()
 
     def resize(self, count: int, memory: int) -> None:
-        """Makes the workers that work for all `count`, counting those to come: asks for more, or lets idle ones go."""
+        """Makes the workers that work for all `count`: asks for more, or lets idle ones go.
+
+        Those to come count, and those that are doubted do not.
+        """
         with self._lock:
             asked = [v for v in self._openings if v.owner is None]
             starting = [m for m in self._starting if m.owner is None]
-            ready = self._ready.get(None, [])
+            ready = [m for m in self._ready.get(None, []) if not m.doubted]
             surplus = len(asked) + len(starting) + len(ready) - count
             if not surplus:
                 return
@@ -143,7 +153,7 @@ class Workers:
                 gone: list[object] = [*asked, *starting, *(m for m in ready if not m.tasks)][:surplus]
                 self._openings = [v for v in self._openings if v not in gone]
                 self._starting.difference_update(m for m in starting if m in gone)
-                self._ready[None] = [m for m in ready if m not in gone]
+                self._ready[None] = [m for m in self._ready.get(None, []) if m not in gone]
                 self._leaving += [m for m in (*starting, *ready) if m in gone]
         self._changed()
 
@@ -168,7 +178,7 @@ class Workers:
             if worker in workers:
                 # Copied, as `ready` hands the list out.
                 self._ready[worker.owner] = [m for m in workers if m is not worker]
-                self._openings.append(_Opening(worker.memory, worker.owner, due=0.0))
+                self._relieve(worker)
             self._leaving.append(worker)
         self._changed()
 
@@ -182,10 +192,9 @@ class Workers:
             worker.end()
         for opening in due:
             self._start(opening)
-        silent = [worker for worker in self.all_ready() if self._is_silent(worker)]
-        until = time.monotonic() + _AVOIDED_SECONDS
-        self._avoided |= {worker.hello.node: until for worker in silent if worker.hello}
-        return silent
+        silence = {worker: self._silence(worker) for worker in self.all_ready()}
+        self._doubt(silence)
+        return [worker for worker, seconds in silence.items() if seconds > self.silent_seconds]
 
     def close(self) -> None:
         """Ends all workers."""
@@ -233,11 +242,32 @@ class Workers:
             log.warning("a worker could not start and is tried again: %s", error)
         self._changed()
 
-    def _is_silent(self, worker: Worker) -> bool:
+    def _silence(self, worker: Worker) -> float:
+        """For how many seconds it has not answered, beyond what its longest step excuses."""
         now = time.monotonic()
         if worker.ping is None or (worker.ping[1].done() and worker.ping[1].exception() is None):
             if worker.ping is None or now - worker.ping[0] > min(_PING_SECONDS, self.silent_seconds / 4):
                 worker.ping = (now, worker.handle.hello.remote().future())
-            return False
+            return 0.0
+        if worker.ping[1].done():
+            return math.inf
         step = max((task.longest_step_seconds for task in tuple(worker.tasks)), default=0.0)
-        return worker.ping[1].done() or now - worker.ping[0] > self.silent_seconds + STEPS_WORTH * step
+        return now - worker.ping[0] - STEPS_WORTH * step
+
+    def _doubt(self, silence: dict[Worker, float]) -> None:
+        """Has others start in the place of workers that have been silent for a while, and trusts who has answered."""
+        now = time.monotonic()
+        with self._lock:
+            for worker, seconds in silence.items():
+                worker.doubted = seconds > DOUBT_SECONDS
+                if worker.doubted and worker.hello:
+                    self._avoided[worker.hello.node] = now + _AVOIDED_SECONDS
+                    self._relieve(worker)
+                elif worker.owner is None:
+                    worker.relieved = False  # `resize` lets the other one go, or one that idles
+
+    def _relieve(self, worker: Worker) -> None:
+        """Asks for another in the place of a worker, once. The lock is held."""
+        if not worker.relieved:
+            worker.relieved = True
+            self._openings.append(_Opening(worker.memory, worker.owner, due=0.0))
