@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -78,20 +76,6 @@ def test_a_loop_over_its_bound_is_refused_when_it_runs(embedded):
     assert f(np.array([2.5, 0.0, 0.0])) == 3.75
     with pytest.raises(NumericalFailure, match="most"):
         f(W)
-
-
-def test_a_rule_of_the_author_is_noted_and_its_primal_imported(embedded):
-    @jax.custom_jvp
-    def straight_through(x):
-        return jnp.round(x)
-
-    straight_through.defjvps(lambda dx, _, x: dx)
-    found = from_jax(lambda w: (straight_through(w) * w).sum(), W)
-    assert [re.sub(r"^.*<locals>\.", "", note) for note in found.notes] == [
-        "straight_through is imported as what it computes: the derivative of its custom_jvp is not used"
-    ]
-    assert np.array_equal(embedded.load(found).grad(W), np.round(W))
-    assert from_jax(lambda w: jax.nn.softplus(w).sum(), W).notes == ()
 
 
 def test_derivatives_that_rules_of_jax_are_for(embedded):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Mapping
 
-from gradserve.client.importers.jaxprs import joins, randomness, rules, systems  # noqa: F401  (which enter their rules)
+from gradserve.client.importers.jaxprs import authors, joins, randomness, rules, systems  # noqa: F401  (which enter their rules)
 from gradserve.client.importers.jaxprs.known import KNOWN
 from gradserve.client.importers.jaxprs.primitives import ARRAYS
 from gradserve.client.importers.jaxprs.reading import RULES
@@ -59,8 +59,11 @@ equation of its jaxpr becomes nodes with your line as their origin.
 - **Loops**: `scan` and loops over a known number of steps are loops of the graph. Of other `while` loops the graph
   needs to know a bound, `most=100`; a loop that would go on is refused when it runs. They are differentiated in
   reverse mode as well.
-- **Functions with derivatives of their own**, by `jax.custom_jvp` or `jax.custom_vjp`, are imported as what they
-  compute, and the derivative is that of what they compute. `from_jax(...).notes` names them. Of JAX's own,
+- **Functions with derivatives of their own**, by `jax.custom_jvp` or `jax.custom_vjp`, keep them in both modes: up to
+  the third order, and beyond it those of what they compute. Second derivatives are those of the rule, in which the
+  result moves as the rule says; JAX has those of what the rule gives as the result, where that is not the function
+  itself. A rule that is not linear in tangents or cotangents, as one that clips them, is no derivative: such a
+  function is imported as what it computes. `from_jax(...).notes` tells of all this by name. Of JAX's own functions,
   some are ours by another name, with derivatives that are right everywhere: {known}.
 - **Linear systems** (`jnp.linalg.solve`, `inv`, `cg`) are solved by their matrix, and differentiated to any order.
 - **LU factors** are those of the matrix with the rows exchanged as they were: exchanges have no derivatives.

@@ -16,8 +16,8 @@ def from_jax(function: Callable[..., Any], /, *examples: Any, most: int | None =
     names. Types are those that JAX gives: float64 where `jax_enable_x64` is on, and float32 otherwise. Keys of
     `jax.random` are data: give the result `jax.random.key_data(key)` for a parameter that was one.
 
-    Functions with derivatives of their own (`jax.custom_jvp`, `jax.custom_vjp`) are imported as what they compute; the
-    result's `notes` name those that are not JAX's.
+    Functions with derivatives of their own (`jax.custom_jvp`, `jax.custom_vjp`) keep them up to the third order. The
+    result's `notes` name those whose rule is no derivative, or cannot be imported: they are what they compute.
 
     Args:
         function: a JAX function of arrays, jitted or not.

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import PurePath
 from typing import Any
 
 import jax
 import numpy as np
-from jax.interpreters import ad
 
 from gradserve.client.importers.imported import at, refusal
 from gradserve.client.importers.jaxprs.operands import (
@@ -36,6 +35,8 @@ _HERE = str(PurePath(__file__).parents[2])
 Rule = Callable[["Reader", Recorder, Any, Sequence[Known]], Sequence[Known]]
 RULES: dict[str, Rule] = {}
 """What becomes of primitives that call functions or make random numbers, by their names."""
+MOST_ORDERS = 3
+"""Up to derivatives of this order rules are imported: most of them call the function again that they are of."""
 
 
 def rule(*names: str) -> Callable[[Rule], Rule]:
@@ -51,12 +52,23 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
 class Reader:
     """Reads jaxprs into graphs."""
 
-    def __init__(self, most: int | None) -> None:
-        """`most` bounds the steps of loops that nothing else does."""
-        self.most = most
+    def __init__(self, most: int | None, of_others: Rule) -> None:
+        """`most` bounds the steps of loops that nothing else does; `of_others` reads primitives that JAX has not."""
+        self.most, self._of_others = most, of_others
         self.notes: list[str] = []
+        self.orders: int | None = MOST_ORDERS
+        """Of how many more derivatives the rules are imported; None where nothing is derived."""
         self._around: Origin | None = None
         self._in_jax = False
+
+    @contextmanager
+    def of_order(self, orders: int | None) -> Iterator[None]:
+        """A context in which rules of so many more derivatives are imported."""
+        before, self.orders = self.orders, orders
+        try:
+            yield
+        finally:
+            self.orders = before
 
     def closed(self, g: Recorder, jaxpr: Any, operands: Sequence[Known]) -> list[Known]:
         """The results of a jaxpr with its constants."""
@@ -109,7 +121,7 @@ class Reader:
     def _results(self, g: Recorder, equation: Any, operands: Sequence[Known]) -> Sequence[Known]:
         """The results of an equation; what cannot be imported is an error only where something needs it."""
         name, origin = equation.primitive.name, self.origin_of(equation)
-        apply = Reader.of_others if computed_by(equation.primitive) else RULES.get(name)
+        apply = self._of_others if computed_by(equation.primitive) else RULES.get(name)
         refused = next((operand for operand in operands if isinstance(operand, Refused)), None)
         if apply is None and refused is not None:
             return [refused] * len(equation.outvars)
@@ -121,20 +133,6 @@ class Reader:
         except Untraceable as error:
             return [Refused(error)] * len(equation.outvars)
 
-    def of_others(self, g: Recorder, equation: Any, operands: Sequence[Known]) -> list[Known]:
-        """The results of a primitive that is none of JAX's, by what it says that it computes, traced anew."""
-        name, compute = equation.primitive.name, computed_by(equation.primitive)
-        assert compute is not None
-        like: Any = jax.ShapeDtypeStruct
-        examples = [like(x.aval.shape, x.aval.dtype) for x in equation.invars]
-        try:
-            body = jax.make_jaxpr(functools.partial(compute, **equation.params))(*examples)
-        except Exception as error:  # whatever others raise
-            raise Unsupported(f"JAX cannot trace what it computes ({type(error).__name__})", _REWRITE) from None
-        if equation.primitive in ad.primitive_jvps and _is_moved(examples):
-            self.notes.append(f"{name} is imported as what it computes: the derivative of its own is not used")
-        return self.called(g, equation, body, operands)
-
     def _arrays(self, g: Recorder, equation: Any, operands: Sequence[Known]) -> list[Known]:
         """The results of a primitive of arrays, seen to have the types that JAX says."""
         name = equation.primitive.name
@@ -143,7 +141,7 @@ class Reader:
         arrays = flat(operands)
         compute = ARRAYS.get(name)
         if compute is None:
-            raise refusal(name, operands, self.origin_of(equation), "no graph has it", WAYS_ROUND.get(name, _REWRITE))
+            raise refusal(name, operands, self.origin_of(equation), "no graph has it", WAYS_ROUND.get(name, REWRITE))
         if any(isinstance(operand, Keys) for operand in operands):
             return self._of_words(g, equation, operands)
         made = compute(g, _plain(equation.params), arrays, avals)
@@ -151,7 +149,7 @@ class Reader:
         types = [each for aval in avals for each in types_of(aval)]
         for value, (type_, _) in zip(values, types, strict=True):
             if value.type != type_:
-                raise Unsupported(f"it would give {value.type}, not {type_}", _REWRITE)
+                raise Unsupported(f"it would give {value.type}, not {type_}", REWRITE)
         return shaped(avals, [Operand(value, dtype) for value, (_, dtype) in zip(values, types, strict=True)])
 
     def _of_words(self, g: Recorder, equation: Any, operands: Sequence[Known]) -> list[Known]:
@@ -168,7 +166,7 @@ class Reader:
         return [Keys((Operand(a, dtype), Operand(b, dtype))) for a, b in zip(*results, strict=True)]
 
 
-_REWRITE = "write it by other functions of jax.numpy"
+REWRITE = "write it by other functions of jax.numpy"
 
 
 def computed_by(primitive: Any) -> Callable[..., Any] | None:
@@ -176,10 +174,6 @@ def computed_by(primitive: Any) -> Callable[..., Any] | None:
     function = getattr(primitive.impl, "func", primitive.impl)
     module = str(getattr(function, "__module__", "")).partition(".")[0]
     return None if module in ("jax", "jaxlib") else primitive.impl
-
-
-def _is_moved(examples: Sequence[Any]) -> bool:
-    return any(np.issubdtype(x.dtype, np.inexact) for x in examples)
 
 
 def is_of_jax(body: Any) -> bool:

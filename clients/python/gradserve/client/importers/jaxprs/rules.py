@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gradserve.client.importers.jaxprs.known import PLAIN, known_function
 from gradserve.client.importers.jaxprs.operands import Known, flat, shaped, types_of
 from gradserve.client.importers.jaxprs.reading import Reader, avals_of, rule
 from gradserve.client.importers.lax import control
@@ -23,26 +22,6 @@ def _body(params: Any, *names: str) -> Any:
 def call(reader: Reader, g: Recorder, equation: Any, operands: Sequence[Known]) -> Sequence[Known]:
     """What it calls, in its place."""
     return reader.called(g, equation, _body(equation.params, "jaxpr", "call_jaxpr", "call"), operands)
-
-
-@rule("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr")
-def custom(reader: Reader, g: Recorder, equation: Any, operands: Sequence[Known]) -> Sequence[Known]:
-    """What it computes, in its place; some functions of JAX by ours, whose derivatives are right everywhere."""
-    body = _body(equation.params, "call_jaxpr", "fun_jaxpr")
-    name, of_jax, function = known_function(equation.params, body)
-    if function is not None:
-        made = function(g, *(x.value for x in flat(operands)))
-        values = [made] if isinstance(made, Value) else list(made)
-        avals = avals_of(equation.outvars)
-        types = [next(types_of(aval)) for aval in avals]
-        return [
-            Operand(g.broadcast(g.convert(value, type_.element_type), type_.shape), dtype)
-            for value, (type_, dtype) in zip(values, types, strict=True)
-        ]
-    if not of_jax or name not in PLAIN:
-        kind = equation.primitive.name.partition("_call")[0]
-        reader.notes.append(f"{name} is imported as what it computes: the derivative of its {kind} is not used")
-    return reader.called(g, equation, body, operands)
 
 
 @rule("platform_index")

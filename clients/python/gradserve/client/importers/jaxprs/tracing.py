@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from gradserve.client.importers.imported import Imported
-from gradserve.client.importers.jaxprs import joins, randomness, rules, systems  # noqa: F401  (which enter their rules)
+from gradserve.client.importers.jaxprs import authors, joins, randomness, rules, systems  # noqa: F401  (which enter their rules)
 from gradserve.client.importers.jaxprs.operands import Known, Refused, flat, is_key, split, types_of
 from gradserve.client.importers.jaxprs.reading import Reader
 from gradserve.client.importers.lax.elements import BITS_OF_UINT64, Operand, held_type
@@ -46,7 +46,7 @@ def traced(
         return [leaf for _, leaf in results]
 
     jaxpr = jax.make_jaxpr(of_leaves)(*(leaf for _, leaf in leaves))
-    g, reader = Recorder(), Reader(most)
+    g, reader = Recorder(), Reader(most, authors.of_others)
     given = [_input(g, path, aval) for (path, _), aval in zip(leaves, jaxpr.in_avals, strict=True)]
     made = reader.closed(g, jaxpr, given)
     (structure,) = outputs

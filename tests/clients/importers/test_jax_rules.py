@@ -1,0 +1,171 @@
+"""Functions of JAX with derivatives of their authors': JAX's derivatives, and not those of what they compute."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gradserve.client.importers import from_jax
+
+jax.config.update("jax_enable_x64", True)
+W = np.array([0.3, 1.7, -0.6])
+T = np.array([0.2, -0.5, 0.9])
+
+
+@jax.custom_jvp
+def straight_through(x):
+    return jnp.round(x)
+
+
+straight_through.defjvps(lambda dx, _, x: dx)
+
+
+@jax.custom_jvp
+def doubled(x, n):
+    """A sigmoid, and twice its derivative."""
+    return 1 / (1 + jnp.exp(-x)) + 0 * n
+
+
+@doubled.defjvp
+def _(primals, tangents):
+    y = doubled(*primals)
+    return y, 2 * y * (1 - y) * tangents[0]
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def tree(scale, given):
+    return {"product": scale * given["x"] * given["n"], "count": jnp.int64(3)}
+
+
+@tree.defjvp
+def _(scale, primals, tangents):
+    (given,), (moved,) = primals, tangents
+    float0 = np.zeros((), jax.dtypes.float0)
+    return tree(scale, given), {"product": 7 * moved["x"] * given["x"], "count": float0}
+
+
+@jax.custom_vjp
+def two_results(x, y):
+    return x * y, jnp.sum(x)
+
+
+two_results.defvjp(
+    lambda x, y: (two_results(x, y), (x, y)), lambda kept, ct: (5 * ct[0] * kept[1] + ct[1], ct[0] * kept[0] ** 2)
+)
+
+
+@jax.custom_vjp
+def fixed_point(a):
+    return jax.lax.fori_loop(0, 60, lambda _, x: jnp.cos(a * x), jnp.ones_like(a))
+
+
+def _implicit(kept, ct):
+    a, x = kept
+    slope = -jnp.sin(a * x)
+    return (ct * slope * x / (1 - slope * a),)
+
+
+fixed_point.defvjp(lambda a: ((x := fixed_point(a)), (a, x)), _implicit)
+
+
+@jax.custom_vjp
+def reversed_gradient(x):
+    return x
+
+
+reversed_gradient.defvjp(lambda x: (reversed_gradient(x), None), lambda _, ct: (-2 * ct,))
+
+
+@jax.custom_vjp
+def clipped(x):
+    return x
+
+
+clipped.defvjp(lambda x: (x, None), lambda _, ct: (jnp.clip(ct, -1, 1),))
+
+
+def looped(w):
+    """As many steps as there are rows; second derivatives of JAX's own loops leave the rule out."""
+    carry, steps = 0.3, []
+    for x in w:
+        carry = doubled(carry * x, 1) + carry
+        steps.append(two_results(carry, x)[0])
+    return sum(steps) + carry
+
+
+LOSSES = {
+    "straight through": lambda w: jnp.sum(straight_through(w) * w),
+    "its own value": lambda w: jnp.sum(doubled(w * w, 2) * w),
+    "trees": lambda w: jnp.sum(tree(2.0, {"x": w**2, "n": 2})["product"] * w),
+    "two results": lambda w: (lambda a, b: jnp.sum(jnp.sin(a)) * b)(*two_results(w, w**2)),
+    "one argument twice": lambda w: sum(map(jnp.sum, two_results(w, w))),
+    "one that stands still": lambda w: sum(map(jnp.sum, two_results(2 * jnp.ones(3), w))),
+    "implicit": lambda w: jnp.sum(fixed_point(0.5 + 0.1 * w) * w),
+    "reversed": lambda w: jnp.sum(reversed_gradient(w) ** 3),
+    "batched": lambda w: jnp.sum(jax.vmap(lambda x: fixed_point(x) * two_results(x, x)[0])(0.3 * w)),
+    "chosen": lambda w: jax.lax.cond(w[0] > 0, lambda w: doubled(w, 1).sum(), lambda w: w.sum(), w),
+    "within a gradient": lambda w: jnp.sum(jax.grad(lambda v: jnp.sum(doubled(v, 1) * v))(w) ** 2),
+    "in steps": looped,
+}
+
+
+def _second(loss):
+    """A Hessian times T, by the mode that the rules allow."""
+    try:
+        return jax.jacfwd(jax.jacfwd(loss))(W) @ T
+    except TypeError:  # custom_vjp has no forward mode
+        return jax.jacrev(jax.jacrev(loss))(W) @ T
+
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys())
+def test_rules_of_authors_are_kept(embedded, loss):
+    f = embedded.load(from_jax(loss, W))
+    value, gradient = f.value_and_grad(W)
+    expected, slope = jax.value_and_grad(loss)(W)
+    np.testing.assert_allclose(value, expected, rtol=1e-13)
+    np.testing.assert_allclose(gradient, slope, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(f.jvp(W, tangent=T)[1], gradient @ T, rtol=1e-12)
+    np.testing.assert_allclose(f.hvp(W, tangent=T), _second(loss), rtol=1e-11, atol=1e-12)
+
+
+def test_a_loop_has_the_rules_of_its_steps(embedded):
+    def loss(w):
+        def step(carry, x):
+            carry = doubled(carry * x, 1) + carry
+            return carry, two_results(carry, x)[0]
+
+        carry, steps = jax.lax.scan(step, 0.3, w)
+        return jnp.sum(steps) + carry
+
+    loop, steps = (embedded.load(from_jax(each, W)) for each in (loss, looped))
+    np.testing.assert_allclose(loop.grad(W), jax.grad(loss)(W), rtol=1e-12)
+    np.testing.assert_allclose(loop.hvp(W, tangent=T), steps.hvp(W, tangent=T), rtol=1e-12)
+
+
+def test_other_rules_give_other_derivatives(embedded):
+    """What the functions compute has none of these derivatives: a rule that is lost would show."""
+    plain = {"straight through": np.round(W), "reversed": 3 * W**2, "its own value": None}
+    for name, lost in plain.items():
+        found = embedded.load(from_jax(LOSSES[name], W))
+        own = lost if lost is not None else _numeric(found)
+        assert not np.allclose(found.grad(W), own, rtol=1e-2)
+
+
+def _numeric(f):
+    steps = 1e-6 * np.eye(3)
+    return np.array([(f(W + step) - f(W - step)) / 2e-6 for step in steps])
+
+
+def test_what_is_no_derivative_is_noted_and_left_away(embedded):
+    found = from_jax(lambda w: jnp.sum(5 * clipped(w) * w), W)
+    (note,) = found.notes
+    assert note == "clipped is imported as what it computes: no graph can say the derivative of its own"
+    np.testing.assert_allclose(embedded.load(found).grad(W), 10 * W)
+
+
+def test_the_order_up_to_which_rules_go_is_noted():
+    (note,) = from_jax(LOSSES["its own value"], W).notes
+    assert note == "derivatives of doubled above order 3 are those of what it computes"
+    assert from_jax(lambda w: jax.nn.softplus(w).sum(), W).notes == ()
