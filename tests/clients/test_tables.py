@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,6 +12,7 @@ import pytest
 from gradserve.client import InvalidRequest
 from gradserve.client.importers.files import load_arrays
 from gradserve.client.methods import NAMES, method_of
+from gradserve.ir.records import dataclass
 from gradserve.questions.derivations import DERIVATIONS, TANGENTS, Derivation
 from gradserve.questions.options import option
 from tests.clients.bits import same_bits

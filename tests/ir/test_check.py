@@ -1,6 +1,6 @@
 """Rules of graphs that were made in Python, where a message could not even say what is wrong."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +9,7 @@ from gradserve.ir.check import CONSTRAINTS, check
 from gradserve.ir.errors import LimitExceeded
 from gradserve.ir.graph import BlobRef, Graph, Input, Literal, Node, Origin, Output
 from gradserve.ir.limits import GraphLimits
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import ElementType, Symbol, TensorType
 from gradserve.ops import OP_SET
 from gradserve.ops.elementwise.arithmetic import Add, Mul

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ import numpy as np
 import sympy
 
 from gradserve.client import Client, Function
+from gradserve.ir.records import dataclass
 
 HAND, SYMBOLIC, AUTOMATIC = "by hand", "symbols", "automatic"
 FORWARD, CENTRAL = "forward differences", "central differences"

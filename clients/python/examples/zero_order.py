@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from gradserve.client import Client, Function
+from gradserve.ir.records import dataclass
 
 Array: TypeAlias = Any
 Gradient: TypeAlias = Callable[[Array, int], tuple[Array, float]]

@@ -12,13 +12,14 @@ import inspect
 import textwrap
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origin, get_type_hints
 
 from gradserve.ir.quantities import Quantity
+from gradserve.ir.records import dataclass
 
 PREFIX = "prefix"
 """The key of a nesting field's metadata."""

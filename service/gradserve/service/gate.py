@@ -10,8 +10,7 @@ it need not wait half as long as it takes itself, and is turned away at once oth
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from gradserve.ir.records import dataclass
 from gradserve.service.adaptive import Adaptive
 from gradserve.service.fair import Entry, FairQueue
 from gradserve.service.promises import Promises

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import grpc
@@ -18,6 +17,7 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
 from gradserve.ir.limits import GraphLimits
+from gradserve.ir.records import dataclass
 from gradserve.questions.report import Report
 from gradserve.runtime.planned import Planned
 from gradserve.service.admission import Admission

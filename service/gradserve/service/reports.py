@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from gradserve.ir.records import dataclass
 from gradserve.service.together import Snapshot
 
 

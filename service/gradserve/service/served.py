@@ -6,11 +6,11 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 import grpc
 
+from gradserve.ir.records import dataclass
 from gradserve.pools.work import ChunkResult
 from gradserve.questions.report import PHASES, Report
 

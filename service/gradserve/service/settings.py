@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
@@ -13,6 +13,7 @@ from typing import Any, Literal
 from gradserve.ir.errors import InvalidRequest
 from gradserve.ir.limits import DEFAULT_LIMITS, GraphLimits
 from gradserve.ir.quantities import Amount, Bytes, Count, Number, Port, Seconds, Share
+from gradserve.ir.records import dataclass
 from gradserve.jobs.limits import Limits
 from gradserve.service.described import PREFIX
 from gradserve.service.room import Amounts

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from gradserve.autodiff import names, rules
 from gradserve.autodiff.spectral import invariant
@@ -11,6 +10,7 @@ from gradserve.autodiff.walk import copy_node, declare_inputs, leaves, refused
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.errors import ConstraintError
 from gradserve.ir.graph import Graph
+from gradserve.ir.records import dataclass
 from gradserve.ops import builder
 
 

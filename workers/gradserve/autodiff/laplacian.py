@@ -10,7 +10,6 @@ et al., Collapsing Taylor mode automatic differentiation, 2025).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from gradserve.autodiff import names, rules
@@ -21,6 +20,7 @@ from gradserve.autodiff.walk import copy_node, declare_inputs, inline, leaves, r
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.errors import ConstraintError
 from gradserve.ir.graph import Graph, Node
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import TensorType
 from gradserve.ops import builder
 from gradserve.ops.family import total

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from gradserve.autodiff import names
 from gradserve.autodiff.jvp import jvp
 from gradserve.ir.graph import Graph
+from gradserve.ir.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ So a form takes what goes forward along v, and nothing comes back: half of what 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from gradserve.autodiff import names
 from gradserve.autodiff.inspect import perturbed
@@ -19,6 +18,7 @@ from gradserve.autodiff.walk import copy_node, declare_inputs, inline, leaves, r
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.errors import ConstraintError
 from gradserve.ir.graph import Graph, Node
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import ElementType, TensorType
 from gradserve.ops import builder
 from gradserve.ops.family import total

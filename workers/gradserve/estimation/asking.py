@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from gradserve.estimation.looks import Target
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.questions.estimates import Sampler, StopReason
 from gradserve.questions.resuming import State

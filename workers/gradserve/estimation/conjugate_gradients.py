@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from gradserve.estimation.recurrence import Product, Space
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.questions.solve import SolveStop
 

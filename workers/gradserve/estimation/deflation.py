@@ -9,10 +9,9 @@ depend on make both parts unbiased; their products A g serve any Q, so the basis
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 
 DEPENDENT = 1e-8

@@ -7,13 +7,14 @@ sum of a_ij^2 over all other j (C. Bekas, E. Kokiopoulou, Y. Saad, 2007).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TypeVar
 
 from gradserve.autodiff import names
 from gradserve.estimation.entries import Means, largest
 from gradserve.estimation.estimator import ProbesOf
 from gradserve.estimation.looks import Target, stop_reason
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array, TensorType
 from gradserve.questions.estimates import DiagonalEstimate
 from gradserve.questions.report import Report

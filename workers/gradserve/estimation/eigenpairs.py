@@ -9,7 +9,7 @@ repeated eigenvalue: a space made from one vector has but one of them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -18,6 +18,7 @@ from gradserve.estimation.lanczos import orthogonalise
 from gradserve.estimation.recurrence import Product, Space
 from gradserve.estimation.samplers import philox_words
 from gradserve.estimation.scaling import Multiple
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.questions.eigenpairs import End
 

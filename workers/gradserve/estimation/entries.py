@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 import numpy as np
 
 from gradserve.estimation.looks import Target, error_probability, first_look
 from gradserve.estimation.running import LOST, ROUNDING, few, widening
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.questions.resuming import Standing, State
 

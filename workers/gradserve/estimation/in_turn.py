@@ -12,11 +12,10 @@ few. As these estimates have nearly all in common, what their spread says of the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from gradserve.estimation.deflation import Completed, Deflation
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 
 SHARED = 0.16

@@ -8,7 +8,6 @@ that is enough (L. Giraud, J. Langou, M. Rozloznik, 2005).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy as np
 from gradserve.estimation import held
 from gradserve.estimation.recurrence import Product, Space
 from gradserve.estimation.scaling import Multiple
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 
 _AGAIN = 0.5

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from gradserve.ir.records import dataclass
 from gradserve.questions.estimates import StopReason
 
 FEWEST = 8

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from gradserve.estimation import automatic, exact, leave_one_out, residual, scaling, sketched
 from gradserve.estimation.asking import Dialogue, Method, Operator
 from gradserve.estimation.deflation import Deflation
 from gradserve.estimation.looks import Target
+from gradserve.ir.records import dataclass
 from gradserve.questions.estimates import Estimator, Sampler
 from gradserve.questions.resuming import Standing
 

@@ -15,13 +15,13 @@ the matrix, which moves f by a little.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 
 from gradserve.estimation.lanczos import rule
 from gradserve.estimation.running import LOST, widening
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 
 Values: TypeAlias = Callable[[Array], Array]

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import ClassVar, Protocol, TypeAlias
 
 import numpy as np
 
 from gradserve.autodiff import names
 from gradserve.ir.errors import Cancelled
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array, TensorType
 
 STATE = "state"

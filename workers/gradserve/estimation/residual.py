@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from gradserve.estimation.in_turn import left_out
 from gradserve.estimation.looks import Target
 from gradserve.estimation.sampled import Sampled, proving
 from gradserve.estimation.spending import allowed, further, needed, probability
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.questions.estimates import Sampler, StopReason
 from gradserve.questions.resuming import Standing, State, refuse_token

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 
 from gradserve.estimation.asking import Known, Operator
 from gradserve.estimation.looks import FEWEST
 from gradserve.estimation.running import ROUNDING, few, widening
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.questions.estimates import StopReason
 from gradserve.questions.resuming import Standing, State, refuse_token

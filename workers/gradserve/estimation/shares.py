@@ -9,11 +9,12 @@ fourth powers of v, and where few entries rule, so that forms are skewed, it is 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 
 from gradserve.estimation.running import few
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 
 

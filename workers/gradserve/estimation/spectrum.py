@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from gradserve.estimation.quadrature import ROUNDING, Means, Rule, Values, means
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.questions.report import Report
 from gradserve.questions.spectrum import SpectrumEstimate, TraceOf

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from gradserve.estimation.estimator import ProbesOf
 from gradserve.estimation.looks import Target, error_probability, first_look, stop_reason
 from gradserve.estimation.running import LOST, Interval, Running
 from gradserve.estimation.shares import Shares
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array, TensorType
 from gradserve.questions.estimates import Estimator, TraceEstimate
 from gradserve.questions.report import Report

@@ -14,12 +14,13 @@ distribution have come; the larger of both makes the interval.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 import numpy as np
 
 from gradserve.estimation.entries import Means, largest
 from gradserve.estimation.looks import Target, stop_reason
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.questions.estimates import StopReason
 from gradserve.questions.resuming import Standing, State

@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from gradserve.ir.graph import BlobRef, Constant, Graph, Input, Literal, Node, Output
 from gradserve.ir.op import Cost
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.ops.control.calling import graph_cost
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gradserve.ir.attributes import attribute_faults, has_symbols
 from gradserve.ir.errors import ConstraintError, Violation, sought
 from gradserve.ir.graph import BlobRef, Graph, Node, Origin, Output
 from gradserve.ir.limits import GraphLimits, require_within
 from gradserve.ir.op import Op
+from gradserve.ir.records import dataclass
 from gradserve.ir.shapes import shape_faults
 from gradserve.ir.types import TensorType
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from typing import ClassVar
+
+from gradserve.ir.records import dataclass
 
 MAX_VIOLATIONS = 50
 MOST_SOUGHT = 5000

@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from gradserve.ir.attributes import has_symbols
 from gradserve.ir.op import Op
-from gradserve.ir.records import record
+from gradserve.ir.records import dataclass, record
 from gradserve.ir.types import Array, TensorType, type_of
 
 

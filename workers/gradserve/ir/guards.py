@@ -7,12 +7,12 @@ depends on numbers, so that it can be compiled. Executors differ in when they lo
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from gradserve.ir.errors import GradserveError, NotDifferentiable, NumericalFailure, Violation
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 
 if TYPE_CHECKING:

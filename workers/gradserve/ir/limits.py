@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from gradserve.ir.errors import LimitExceeded
 from gradserve.ir.graph import Graph, Literal
 from gradserve.ir.quantities import Amount, Bytes, Count
+from gradserve.ir.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import abc
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, get_type_hints
 
 import numpy as np
 
 from gradserve.ir.errors import ConstraintError
 from gradserve.ir.guards import Guard, enforce
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array, ElementType, Shape, TensorType
 
 if TYPE_CHECKING:

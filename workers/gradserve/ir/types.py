@@ -5,11 +5,12 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from gradserve.ir.records import dataclass
 
 Array: TypeAlias = NDArray[Any]
 T = TypeVar("T")

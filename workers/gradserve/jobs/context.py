@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from gradserve.ir.errors import InvalidRequest, Violation
+from gradserve.ir.records import dataclass
 from gradserve.jobs.compiling import Compiling
 from gradserve.jobs.limits import Limits
 from gradserve.jobs.programs import Programs

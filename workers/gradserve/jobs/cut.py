@@ -7,10 +7,10 @@ bits the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 
 from gradserve.execution import Instance, Schedule
+from gradserve.ir.records import dataclass
 from gradserve.questions.derivations import Derivation
 
 CHUNK_SECONDS = 0.05

@@ -10,7 +10,7 @@ import functools
 import math
 import time
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from gradserve.autodiff.derivation import added_inputs
 from gradserve.autodiff.holomorphic import check_holomorphic
 from gradserve.ir.errors import InvalidRequest, LimitExceeded, NotDifferentiable, Violation
 from gradserve.ir.graph import Graph
+from gradserve.ir.records import dataclass
 from gradserve.ir.shapes import shape_faults
 from gradserve.ir.types import Array, TensorType
 from gradserve.jobs.calls import inputs_in_question

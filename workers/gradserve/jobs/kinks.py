@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from gradserve.autodiff import names
 from gradserve.autodiff.derivation import KinkCounts
 from gradserve.autodiff.smooth import smoothed
 from gradserve.ir.errors import NotDifferentiable, Violation
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.jobs.calls import checked, inputs_in_question
 from gradserve.jobs.context import Context

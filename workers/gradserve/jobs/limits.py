@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from gradserve.estimation import held
@@ -11,6 +10,7 @@ from gradserve.execution import Schedule
 from gradserve.ir.errors import LimitExceeded
 from gradserve.ir.graph import Graph, Origin
 from gradserve.ir.quantities import Bytes, Count, Number, Seconds
+from gradserve.ir.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

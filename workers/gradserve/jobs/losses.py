@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -14,6 +14,7 @@ from gradserve.autodiff import names
 from gradserve.autodiff.derivation import Along
 from gradserve.ir.errors import NumericalFailure
 from gradserve.ir.graph import Graph
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.jobs.chunks import Lap
 from gradserve.jobs.context import Context

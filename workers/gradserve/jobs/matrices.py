@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array, TensorType
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from gradserve.autodiff import derive, names, vmap, written_out
@@ -14,6 +13,7 @@ from gradserve.autodiff.walk import declare_inputs, inline
 from gradserve.execution import Executor, Instance, Program, Schedule, instance_of
 from gradserve.ir.budget import Budget, spending
 from gradserve.ir.graph import Graph
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import ElementType
 from gradserve.jobs.limits import Limits
 from gradserve.ops import builder

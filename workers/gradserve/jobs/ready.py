@@ -9,12 +9,13 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Collection, Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from gradserve.autodiff import names
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.jobs.folds import KinkCount, count_nonfinite, has_nan
 from gradserve.questions.call import arrays_of

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from gradserve.autodiff.derivation import Curvature
 from gradserve.ir.errors import InvalidRequest, NotDifferentiable, Violation, listed
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.jobs import dense, derivative
 from gradserve.jobs.context import Context

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -19,6 +19,7 @@ from gradserve.estimation.entries import Means
 from gradserve.estimation.recurrence import Space
 from gradserve.estimation.running import ROUNDING, widening
 from gradserve.ir.errors import Violation
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array, TensorType
 from gradserve.jobs.calls import inputs_in_question
 from gradserve.jobs.chunks import Lap

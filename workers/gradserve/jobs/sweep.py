@@ -9,13 +9,14 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gradserve.autodiff import names
 from gradserve.autodiff.derivation import Careful
 from gradserve.estimation.recurrence import Recurrence
 from gradserve.execution import Executor, Program, candidates
 from gradserve.ir.graph import Graph
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.jobs.careful import Mending
 from gradserve.jobs.chunks import Chunks, LapOf

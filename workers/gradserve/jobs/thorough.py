@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from gradserve.execution import installed
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.jobs.context import Context
 from gradserve.jobs.kinks import settled

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from gradserve.ir.builder import Value
+from gradserve.ir.records import dataclass
 from gradserve.ops.movement.shapes import permuted
 
 Label: TypeAlias = Hashable

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from gradserve.autodiff.walk import declare_inputs, leaves
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Graph
+from gradserve.ir.records import dataclass
 from gradserve.ir.splat import producer
 from gradserve.ir.types import TensorType
 from gradserve.ops import OP_SET

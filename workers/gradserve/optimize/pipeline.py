@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 
 from gradserve.autodiff.walk import declare_inputs, leaves
 from gradserve.ir.builder import Application, Builder, Value
 from gradserve.ir.graph import Graph, Node
 from gradserve.ir.op import Op
+from gradserve.ir.records import dataclass
 from gradserve.ops import OP_SET
 from gradserve.optimize.calls import called
 from gradserve.optimize.factors import shared_factors

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, cast
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Op
+from gradserve.ir.records import dataclass
 from gradserve.ir.splat import producer, splat
 from gradserve.ops.contraction.contract import Contract
 from gradserve.ops.elementwise.arithmetic import Add, Mul

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from gradserve.ir.errors import GradserveError
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 
 

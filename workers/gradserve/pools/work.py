@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from gradserve.estimation.recurrence import Recurrence
 from gradserve.execution import Schedule
 from gradserve.ir.graph import Literal
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array, ElementType
 
 

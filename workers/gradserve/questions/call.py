@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TypeAlias, cast
 
 from gradserve.ir.graph import Graph
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array, TensorType, type_of
 
 Argument: TypeAlias = Array | TensorType

@@ -10,10 +10,11 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar, Self
 
 from gradserve.ir.graph import Graph
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import TensorType
 from gradserve.questions.options import option
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
+
+from gradserve.ir.records import dataclass
 
 _CHARACTER, _LINE, _PADDING = 7.3, 15.0, 8.0
 """The width and the height of monospaced text, and the space around it, in pixels."""

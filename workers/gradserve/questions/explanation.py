@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import ClassVar
 
 from gradserve.ir.errors import LimitExceeded
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import TensorType
 from gradserve.questions.derivatives import Differentiate
 from gradserve.questions.estimates import Estimate

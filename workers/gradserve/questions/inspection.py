@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar
 
 import numpy as np
 
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array, type_of
 from gradserve.questions.call import Argument, Call
 from gradserve.questions.drawing import Box, draw

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import ClassVar
 
+from gradserve.ir.records import dataclass
 from gradserve.questions.call import Call
 from gradserve.questions.options import option
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, field, fields
 from typing import Any
+
+from gradserve.ir.records import dataclass
 
 _KEY = "option"
 

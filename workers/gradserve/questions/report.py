@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from gradserve.ir.records import dataclass
 from gradserve.questions.call import Transport
 
 PHASES = ("queue", "decode", "plan", "execute", "encode")

@@ -12,13 +12,14 @@ import enum
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, NoReturn, TypeAlias, TypeVar
 
 import numpy as np
 
 from gradserve.ir.errors import InvalidRequest, Violation
 from gradserve.ir.graph import Graph
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.questions.call import EXECUTORS
 from gradserve.questions.report import Report

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from html import escape
 from typing import Any, Self
 
 import numpy as np
 
+from gradserve.ir.records import dataclass
 from gradserve.questions import figures
 from gradserve.questions.tables import html_table, table
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from gradserve.ir.errors import GradserveError
+from gradserve.ir.records import dataclass
 from gradserve.questions.call import Argument
 from gradserve.questions.derivatives import Derivatives
 

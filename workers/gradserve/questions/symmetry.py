@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar
 
+from gradserve.ir.records import dataclass
 from gradserve.questions.call import Call
 from gradserve.questions.options import option
 from gradserve.questions.report import Kinks, Report

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar
 
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.questions.call import Argument, Call
 from gradserve.questions.report import Report

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar, TypeAlias
 
+from gradserve.ir.records import dataclass
 from gradserve.questions.call import Argument, Call
 from gradserve.questions.claimed import Claimed
 from gradserve.questions.options import option

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from gradserve.ir.attributes import make_op
@@ -12,6 +12,7 @@ from gradserve.ir.check import Draft, Incomplete, check_draft, shown, symbol_fau
 from gradserve.ir.errors import ConstraintError, InvalidGraph, Violation
 from gradserve.ir.graph import BlobRef, Constant, Graph, Input, Literal, Node, Origin, Output
 from gradserve.ir.op import Op, OpSet, attribute_types
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import ElementType, Length, Shape, Symbol, TensorType
 from gradserve.text.elements import parse_elements
 from gradserve.text.tokens import Line, SyntaxFault

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+
+from gradserve.ir.records import dataclass
 
 _TOKEN = re.compile(
     r"""(?P<space>[ \t\r]+)

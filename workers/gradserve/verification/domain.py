@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.verification.finite_differences import RATIO
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.questions.verdicts import Verdict, worst
 from gradserve.questions.verification import DirectionReport, EntryReport, InputReport, VerificationReport

@@ -7,10 +7,10 @@ itself only where something is wrong that no single entry explains, or where the
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.questions.verdicts import Verdict, worst
 from gradserve.questions.verification import EntryReport, InputReport

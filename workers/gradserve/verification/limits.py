@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.verification.directions import scales
 from gradserve.verification.finite_differences import COLUMNS, RATIO, steps_of

@@ -7,11 +7,11 @@ values; whoever drives them decides where the loss runs.
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
 import numpy as np
 
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.questions.verdicts import Verdict
 from gradserve.verification import domain

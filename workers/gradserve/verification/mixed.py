@@ -15,11 +15,11 @@ limit. The limits along ever flatter rays tend to the iterated one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
 import numpy as np
 
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.questions.verdicts import Verdict
 from gradserve.verification.finite_differences import RATIO, SIGNAL, Differences, plain, steps_of

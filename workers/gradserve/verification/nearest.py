@@ -8,11 +8,11 @@ steps below t, and above it something that no power of h resembles.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.questions.verdicts import Irregularity
 from gradserve.verification.finite_differences import RATIO, SIGNAL, Differences, plain

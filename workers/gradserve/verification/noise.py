@@ -8,10 +8,10 @@ successive orders give the same sigma and the differences change sign.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 
 WINDOW = 7

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.verification.directions import scales, sign_directions
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.verification.directions import scales, sign_directions
 from gradserve.verification.finite_differences import NOISE_FACTOR, SAFETY

@@ -11,11 +11,11 @@ import abc
 import functools
 import hashlib
 from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.verification.directions import Layout, scales
 from gradserve.verification.measure import Dialogue, Stage, T

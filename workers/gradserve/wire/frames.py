@@ -6,12 +6,12 @@ The lengths of arrays of the same types are the same, and so are all bytes aroun
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 from google.protobuf.descriptor import Descriptor
 
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array, ElementType
 from gradserve.v1 import tensor_pb2
 from gradserve.wire.types import ELEMENT_TYPE_OF

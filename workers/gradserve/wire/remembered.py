@@ -6,9 +6,9 @@ The bytes are those that protobuf would write, and mean what it would read from 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.questions.call import Batch, Call, Options, arrays_of
 from gradserve.questions.derivations import Derivation

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from gradserve.ir.errors import InvalidGraph, Violation
+from gradserve.ir.records import dataclass
 from gradserve.ir.shapes import MAX_RANK, shape_faults
 from gradserve.ir.types import ElementType, Length, Shape, Symbol, TensorType
 from gradserve.v1 import graph_service_pb2, tensor_pb2

@@ -7,7 +7,6 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Hashable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,6 +16,7 @@ from gradserve.client import asking
 from gradserve.client.backend import Backend
 from gradserve.client.tracing.signature import Bound
 from gradserve.ir.errors import GradserveError, InvalidRequest, LimitExceeded
+from gradserve.ir.records import dataclass
 from gradserve.questions.call import Call
 from gradserve.questions.derivations import Gradient
 from gradserve.questions.derivatives import Derivatives, Differentiate

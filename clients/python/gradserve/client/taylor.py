@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from gradserve.client.operators import LinearOperator
+from gradserve.ir.records import dataclass
 from gradserve.questions.report import Kinks
 from gradserve.questions.taylor import Deviation, Expansion
 

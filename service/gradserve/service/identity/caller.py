@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Literal, TypeAlias
 
+from gradserve.ir.records import dataclass
 from gradserve.jobs.limits import Limits
 
 Kind: TypeAlias = Literal["anonymous", "certificate", "token", "oidc"]

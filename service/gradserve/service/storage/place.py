@@ -10,10 +10,10 @@ import re
 import shutil
 import tempfile
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gradserve.ir.records import dataclass
 from gradserve.runtime.folders import WRITING, require_own
 from gradserve.service.settings import Settings
 from gradserve.service.storage.folder import Folder

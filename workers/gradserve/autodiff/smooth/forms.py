@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeAlias, cast
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Op
+from gradserve.ir.records import dataclass
 
 Later: TypeAlias = Callable[[], Value]
 """A value that is built when it is asked for: of most that could be said of roots nothing is."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gradserve.autodiff.spectral.expressions import (
     Algebra,
@@ -17,6 +17,7 @@ from gradserve.autodiff.spectral.expressions import (
     without_turn,
 )
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.records import dataclass
 from gradserve.ops.contraction.contract import matrix_product
 from gradserve.ops.linalg.orthogonal import Qr
 from gradserve.ops.linalg.triangles import flipped, mirrored, on_diagonal

@@ -7,10 +7,10 @@ sums are sums and products are products of matrices. Both agree: the matrix is Q
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import ElementType
 from gradserve.ops.spectral.scalar_functions import FUNCTIONS
 

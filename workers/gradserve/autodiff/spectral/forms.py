@@ -8,13 +8,14 @@ f(A), and of one without rows a trace: neither depends on which vectors a cluste
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum, auto
 from string import ascii_letters
 
 from gradserve.autodiff.spectral.algebras import Decomposition
 from gradserve.autodiff.spectral.expressions import Expression, has_kink, has_turn, times, vector
 from gradserve.ir.builder import Value
+from gradserve.ir.records import dataclass
 from gradserve.numpy.einstein import einsum
 from gradserve.numpy.matrices import trace
 

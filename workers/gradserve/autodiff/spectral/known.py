@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from gradserve.autodiff.spectral.algebras import Decomposition
 from gradserve.autodiff.spectral.expressions import ONE, Number, Variable
 from gradserve.autodiff.spectral.forms import Row, SpectralForm
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.ops.family import Elementwise
 from gradserve.ops.linalg.stacked import part

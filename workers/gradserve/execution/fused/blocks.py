@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from gradserve.execution.costs import CACHED_BYTES
 from gradserve.execution.fused.rows import by_rows, of_rows, sums_rows
 from gradserve.ir.graph import Graph, Input, Node, Output
 from gradserve.ir.op import Sample
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.contraction.contract import Contract
 from gradserve.ops.control.calling import Calling, Function, output_types

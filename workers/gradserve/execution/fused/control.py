@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gradserve.execution.costs import of_graph
 from gradserve.execution.fused.blocks import Blocks
@@ -17,6 +17,7 @@ from gradserve.execution.fused.stacks import arranged
 from gradserve.execution.fused.text import MEMORY
 from gradserve.execution.fused.values import FEW, Filled, Lowered, Small, Stored, row_major_at
 from gradserve.ir.graph import Graph
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import ElementType, TensorType
 from gradserve.ops.control.cond import Cond
 from gradserve.ops.control.once import Once

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from gradserve.execution.fused.terms import Term, in_order, leaf, number
 from gradserve.execution.fused.text import literal
 from gradserve.execution.fused.values import Filled, Lowered, Stored
+from gradserve.ir.records import dataclass
 
 _FEW_INSTRUCTIONS, _MUCH_SMALLER = 4, 8
 

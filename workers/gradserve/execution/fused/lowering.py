@@ -6,7 +6,6 @@ import functools
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from gradserve.execution.fused.elementwise import computed, term_of
@@ -17,6 +16,7 @@ from gradserve.execution.fused.terms import NotLowered, Term, in_order
 from gradserve.execution.fused.values import FEW, Lowered, Stored
 from gradserve.ir.graph import Graph, Literal, Node
 from gradserve.ir.op import Op
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import TensorType
 from gradserve.ops.reduction.reductions import ReduceSum
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from gradserve.execution.fused.terms import Term
 from gradserve.execution.fused.text import MEMORY, REGISTER, Text, literal
 from gradserve.execution.fused.ufuncs import InnerLoop
 from gradserve.execution.fused.values import FEW, Arena, Filled, Lowered, Small, Stored, positions, row_major_at
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import ElementType, TensorType
 
 ARENA, CHECK = 0, 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ from gradserve.execution.fused.table import lower
 from gradserve.execution.fused.ufuncs import InnerLoop
 from gradserve.execution.fused.values import FEW, Lowered, Small, row_major_at
 from gradserve.ir.graph import Graph
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array, TensorType
 
 _SMALL_BYTES = 1 << 14

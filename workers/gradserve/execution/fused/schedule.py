@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gradserve.execution import costs
 from gradserve.execution.fused.blocks import Blocks, in_blocks
 from gradserve.execution.fused.region import Region, fused
@@ -11,6 +9,7 @@ from gradserve.execution.fused.table import lowerable, weight
 from gradserve.execution.numpy.schedule import NumpySchedule, Step, schedule_of
 from gradserve.execution.program import Program
 from gradserve.ir.graph import Graph
+from gradserve.ir.records import dataclass
 from gradserve.ops.contraction.contract import Contract
 
 

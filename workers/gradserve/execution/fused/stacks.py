@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -17,6 +16,7 @@ from gradserve.execution.fused.ufuncs import inner_loop
 from gradserve.execution.fused.values import FEW, Lowered, Stored, row_major_at
 from gradserve.execution.numpy.layout import strides_cut_anew
 from gradserve.ir.graph import Graph
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import TensorType
 from gradserve.ops.contraction.contract import Contract
 

@@ -6,12 +6,13 @@ A term is an instruction of the processor, or one call of a ufunc's inner loop, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from gradserve.execution.fused.ufuncs import InnerLoop, inner_loop
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import ElementType
 
 Number: TypeAlias = bool | int | float

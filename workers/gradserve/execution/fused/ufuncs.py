@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from gradserve.execution.fused.vectors import vector_loop
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import ElementType
 
 _CAPSULE = b"numpy_1.24_ufunc_call_info"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from gradserve.execution.numpy.layout import is_row_major, row_major
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import TensorType
 
 FEW = 8

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from gradserve.execution.numpy.kernels.table import entry
 from gradserve.ir.op import Op
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import TensorType
 from gradserve.ops.movement.placement import Reverse, Slice
 from gradserve.ops.movement.shapes import BroadcastTo, Permute, Reshape

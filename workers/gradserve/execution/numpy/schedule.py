@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from gradserve.execution import costs
 from gradserve.execution.numpy.drafts import Draft, drafts_of
@@ -13,7 +12,7 @@ from gradserve.execution.program import Program
 from gradserve.ir.budget import looking
 from gradserve.ir.graph import Graph
 from gradserve.ir.op import Cost, Op
-from gradserve.ir.records import record
+from gradserve.ir.records import dataclass, record
 from gradserve.ir.types import TensorType
 from gradserve.ops.control.calling import Calling
 

@@ -7,7 +7,6 @@ one more output: for each the first position at which it refuses, or -1.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import jax.numpy as jnp
@@ -16,6 +15,7 @@ from jax import lax
 from gradserve.execution.xla.lowerings import lowered
 from gradserve.ir.graph import Graph, Literal, Node
 from gradserve.ir.guards import Guard
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import TensorType
 from gradserve.ops.control.calling import output_types
 from gradserve.ops.control.cond import Cond

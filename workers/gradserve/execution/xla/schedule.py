@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gradserve.execution import costs
 from gradserve.execution.program import Program
 from gradserve.ir.graph import Graph
+from gradserve.ir.records import dataclass
 
 LAUNCH_SECONDS = 5e-5
 """Seconds that a call takes beside the work."""

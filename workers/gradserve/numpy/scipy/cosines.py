@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.numpy import fourier
 from gradserve.numpy.arguments import Unsupported, axis_of, integer, to_float

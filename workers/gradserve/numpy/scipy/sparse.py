@@ -7,12 +7,12 @@ while tracing, and others where they are solved with. Derivatives in elements ar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.records import dataclass
 from gradserve.numpy.arguments import Unsupported, lift, refuse, to_float
 from gradserve.numpy.shaping import swapaxes
 from gradserve.numpy.systems import solve

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from gradserve.ir.builder import Builder, Value
 from gradserve.ir.errors import Untraceable
 from gradserve.ir.graph import Graph
 from gradserve.ir.op import Cost, Op, Sample
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array, ElementType, Shape, TensorType
 from gradserve.ops.control.calling import output_types, require_signature
 from gradserve.ops.family import require

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from gradserve.ir.graph import Graph
 from gradserve.ir.op import Sample
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import TensorType, type_of
 from gradserve.ops.control.calling import output_types, require_signature
 from gradserve.ops.control.once import Once, sample_numbers

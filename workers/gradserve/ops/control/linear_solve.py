@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
 from gradserve.ir.graph import Graph
 from gradserve.ir.op import Sample
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import TensorType, type_of
 from gradserve.ops.control.calling import output_types, require_signature
 from gradserve.ops.control.linear_call import LinearCall

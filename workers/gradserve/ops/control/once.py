@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from gradserve.ir.graph import Graph
 from gradserve.ir.op import Sample
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array, ElementType, TensorType, type_of
 from gradserve.ops.control.calling import Calling, Function, output_types, require_signature
 from gradserve.ops.family import require

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,6 +12,7 @@ from gradserve.ir.errors import NumericalFailure
 from gradserve.ir.graph import Graph
 from gradserve.ir.guards import Guard
 from gradserve.ir.op import Sample
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array, ElementType, TensorType
 from gradserve.ops.control.calling import Calling, Function, output_types, require_signature
 from gradserve.ops.control.conditions import compared

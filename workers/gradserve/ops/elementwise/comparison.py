@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from gradserve.ir.builder import Builder, Operand, Value
 from gradserve.ir.op import Absorbed, Sample, Unknown
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array, ElementType, TensorType
 from gradserve.ops.family import Binary, Discrete, Elementwise, only, require, require_arity, total
 from gradserve.ops.registry import register

@@ -8,13 +8,13 @@ real loss f in z = x + iy is df/dx - i df/dy, as in JAX, and that of a function 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from gradserve.ir.builder import Builder, Operand, Value
 from gradserve.ir.op import Sample, Unknown
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array, ElementType, TensorType
 from gradserve.ops.family import Elementwise, Linear, only, total
 from gradserve.ops.registry import register

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.records import dataclass
 from gradserve.ir.splat import splat
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.elementwise.slopes import LogisticSlope

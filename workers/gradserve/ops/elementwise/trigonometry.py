@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.records import dataclass
 from gradserve.ops.elementwise.slopes import OneMinusSquare, TanhSlope
 from gradserve.ops.family import TRANSCENDENTAL, Binary, RealElementwise, Unary
 from gradserve.ops.registry import register

@@ -8,7 +8,6 @@ theorem 3.6).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,6 +16,7 @@ from gradserve.ir.builder import Builder, Value
 from gradserve.ir.errors import NumericalFailure
 from gradserve.ir.guards import Guard
 from gradserve.ir.op import Cost, Sample
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.family import moved_bytes, work
 from gradserve.ops.linalg.matrices import has_none

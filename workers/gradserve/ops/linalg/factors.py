@@ -7,7 +7,7 @@ derivatives are taken. So they have none in the factors.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,6 +16,7 @@ from gradserve.ir.builder import Builder, Operand, Value
 from gradserve.ir.errors import NumericalFailure
 from gradserve.ir.guards import Guard
 from gradserve.ir.op import Absorbed, Cost, Op, Sample, Unknown
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array, ElementType, TensorType
 from gradserve.ops.absorption import absorbed_over
 from gradserve.ops.family import moved_bytes, only, require, require_arity, require_floats, with_batch, work

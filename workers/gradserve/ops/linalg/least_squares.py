@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from gradserve.ir.builder import Builder, Operand, Value
 from gradserve.ir.guards import Guard
 from gradserve.ir.op import Cost, Op, Sample, Unknown
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.contraction.contract import matrix_product
 from gradserve.ops.family import moved_bytes, only, require, require_arity, require_floats, total, with_batch

@@ -7,7 +7,6 @@ in the value as in the derivative.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,6 +15,7 @@ from gradserve.ir.builder import Builder, Value
 from gradserve.ir.errors import NumericalFailure
 from gradserve.ir.guards import Guard
 from gradserve.ir.op import Cost, Op, Sample
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.contraction.contract import matrix_product
 from gradserve.ops.family import moved_bytes, require, require_arity, require_floats, with_batch, work

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Sample
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array, ElementType, TensorType
 from gradserve.ops.contraction.contract import matrix_product
 from gradserve.ops.linalg.factors import Lu, OfLu

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from gradserve.ir.builder import Builder, Operand, Value
 from gradserve.ir.errors import NumericalFailure
 from gradserve.ir.guards import Guard
 from gradserve.ir.op import Absorbed, Cost, Op, Sample, Unknown
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.absorption import absorbed_over
 from gradserve.ops.contraction.contract import matrix_product

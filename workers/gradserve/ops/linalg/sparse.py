@@ -6,7 +6,7 @@ Of a triangle the diagonal is apart, so that nobody has to look for it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from gradserve.ir.builder import Builder, Value
 from gradserve.ir.errors import NumericalFailure
 from gradserve.ir.guards import Guard
 from gradserve.ir.op import Cost, Sample
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.family import moved_bytes, require, work
 from gradserve.ops.linalg.sparse_systems import AWAY, SparseSystem, dense, outside

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from gradserve.ir.builder import Builder, Operand, Value
 from gradserve.ir.errors import ConstraintError
 from gradserve.ir.op import Cost, Op, Sample, Unknown
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array, Shape, TensorType
 from gradserve.ops.family import Linear, moved_bytes, only, require, with_batch
 from gradserve.ops.movement.shapes import Movement, known

@@ -6,7 +6,6 @@ import math
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy as np
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Literal
 from gradserve.ir.op import Cost, Sample, Unknown
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array, Length, Shape, Symbol, TensorType
 from gradserve.ops.family import Linear, moved_bytes, only, require, require_arity, with_batch
 from gradserve.ops.registry import register

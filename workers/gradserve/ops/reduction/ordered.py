@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 
 from gradserve.ir.builder import Builder, Operand, Value
 from gradserve.ir.op import Cost, Op, Sample, Unknown
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array, ElementType, TensorType
 from gradserve.ops.family import Discrete, Linear, expand, moved_bytes, only, require, require_arity, with_batch, work
 from gradserve.ops.reduction.reductions import widened

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from gradserve.ir.builder import Builder, Operand, Value
 from gradserve.ir.op import Sample
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import ElementType
 from gradserve.ops.family import Discrete
 from gradserve.ops.reduction.reductions import OverAxes

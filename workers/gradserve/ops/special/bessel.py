@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Sample
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import TensorType
 from gradserve.ops.family import Columns, Unary, require
 from gradserve.ops.registry import register

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.ops.elementwise.slopes import Bell
 from gradserve.ops.family import TRANSCENDENTAL, Elementwise, Unary

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.records import dataclass
 from gradserve.ops.family import Binary, RealElementwise, total
 from gradserve.ops.registry import register
 from gradserve.ops.special.erf import Special

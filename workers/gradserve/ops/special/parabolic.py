@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Sample
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.family import Unary, require
 from gradserve.ops.registry import register

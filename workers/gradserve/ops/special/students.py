@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.records import dataclass
 from gradserve.ops.family import Binary, RealElementwise
 from gradserve.ops.registry import register
 from gradserve.ops.special.gammas import digamma_rise

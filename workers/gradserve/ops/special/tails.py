@@ -7,7 +7,7 @@ all derivatives are made of further means.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Sample
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import ElementType
 from gradserve.ops.family import TRANSCENDENTAL, Binary, RealElementwise, total
 from gradserve.ops.registry import register

@@ -7,7 +7,6 @@ eigenvalue moves by its left and right vectors alone, whatever becomes of the ot
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from gradserve.ir.builder import Builder, Value
 from gradserve.ir.errors import NotDifferentiable
 from gradserve.ir.guards import Guard
 from gradserve.ir.op import Absorbed, Cost, Sample, Unknown
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array, ElementType, TensorType
 from gradserve.ops.contraction.contract import matrix_product
 from gradserve.ops.elementwise.parts import squared_size

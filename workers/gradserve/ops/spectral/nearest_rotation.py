@@ -8,7 +8,6 @@ of these add to 0, which the two smallest singular values decide: they may be re
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from gradserve.ir.builder import Builder, Value
 from gradserve.ir.errors import NotDifferentiable
 from gradserve.ir.guards import Guard
 from gradserve.ir.op import Cost, Sample, Unknown
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.contraction.contract import matrix_product
 from gradserve.ops.family import Discrete, moved_bytes, only, total

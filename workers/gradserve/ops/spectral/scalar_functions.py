@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
+
+from gradserve.ir.records import dataclass
 
 Parity: TypeAlias = Literal["odd", "even", "neither"]
 

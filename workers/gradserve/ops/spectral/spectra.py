@@ -8,7 +8,6 @@ dQ = Q (F o Q^T dA Q) with F_ij = 1 / (w_j - w_i) (M. B. Giles, "An extended col
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,6 +16,7 @@ from gradserve.ir.builder import Builder, Value
 from gradserve.ir.errors import NotDifferentiable
 from gradserve.ir.guards import Guard, Test
 from gradserve.ir.op import Cost, Sample, Unknown
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.family import moved_bytes, only, require, require_arity, total
 from gradserve.ops.linalg.stacked import Beside, part, stacked_product

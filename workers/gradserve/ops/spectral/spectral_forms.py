@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from gradserve.ir.records import dataclass
 from gradserve.ir.shapes import broadcast_shape
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.spectral.clusters import near, zero

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Cost, Op, Sample, Unknown
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array, ElementType, Shape, TensorType
 from gradserve.ops.family import Linear, moved_bytes, only, require, require_arity, with_batch
 from gradserve.ops.movement.placement import Pad

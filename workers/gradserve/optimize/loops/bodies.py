@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 
 from gradserve.ir.graph import Graph, Node
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.ops.movement.placement import Slice
 from gradserve.ops.movement.shapes import Reshape

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from gradserve.ir.graph import Graph
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 
 LEAST_COUNT = 8

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from gradserve.estimation.recurrence import Recurrence
 from gradserve.execution import Schedule
+from gradserve.ir.records import dataclass
 from gradserve.pools.local.passing import Part
 from gradserve.pools.replies import Declined, Failed
 from gradserve.pools.work import Source

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 
+from gradserve.ir.records import dataclass
 from gradserve.pools.in_order import Inbox
 from gradserve.pools.ray.sending import ChunkCalls, Parcel
 from gradserve.pools.ray.workers import Worker

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeAlias
 
 from gradserve.estimation.recurrence import Recurrence
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.pools.work import Source
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from ray.exceptions import ObjectStoreFullError, OutOfDiskError
 from gradserve.execution import Schedule
 from gradserve.ir.errors import LimitExceeded
 from gradserve.ir.graph import Literal
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.pools.prepared import schedule_bytes
 from gradserve.pools.ray.cluster import require

@@ -9,11 +9,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import ray
 
+from gradserve.ir.records import dataclass
 from gradserve.pools.ray.actor import WorkerActor
 from gradserve.pools.ray.lane import Door, Lane
 from gradserve.pools.ray.messages import Hello

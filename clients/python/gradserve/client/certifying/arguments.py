@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from gradserve.client.tracing.trees import Leaf, Structure, count, flatten, leaves_like, paths, unflatten
 from gradserve.ir.errors import InvalidRequest
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 
 _ONLY = "x"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from gradserve.client.certifying.arguments import Arguments, as_numpy
 from gradserve.client.claims import OUTPUT
 from gradserve.ir.errors import InvalidRequest
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.questions.claimed import Claimed
 from gradserve.questions.report import Report

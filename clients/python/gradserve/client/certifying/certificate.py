@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from gradserve.client.certifying import documents
+from gradserve.ir.records import dataclass
 from gradserve.questions.tables import table
 from gradserve.questions.verdicts import Verdict, worst
 from gradserve.questions.verification import EntryReport, InputReport, VerificationReport

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from gradserve.client.entries import parse_entry
 from gradserve.client.function import Function
 from gradserve.client.reproducing import reproducer, written
 from gradserve.ir.errors import InvalidRequest
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.questions.claimed import Claimed
 from gradserve.questions.verification import (

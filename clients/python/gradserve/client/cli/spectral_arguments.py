@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from gradserve.client.cli.options import add_batch, add_drawing, add_groups, add_resume
+from gradserve.ir.records import dataclass
 from gradserve.questions.eigenpairs import TopEigenpairs
 from gradserve.questions.matrices import OfMatrices, OfMatrix
 from gradserve.questions.solve import SolveHessian

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from gradserve.ir import evaluate
 from gradserve.ir.builder import Value
 from gradserve.ir.graph import Graph, Input, Literal
 from gradserve.ir.op import Op
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import TensorType, type_of
 from gradserve.numpy.recorder import Recorder
 from gradserve.ops.control.derivatives import Derivative

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from gradserve.client.tracing.parameters import Parameters
@@ -19,6 +18,7 @@ from gradserve.client.tracing.trees import Branch, Leaf, Structure
 from gradserve.ir.builder import Builder
 from gradserve.ir.errors import ConstraintError, InvalidGraph, Untraceable
 from gradserve.ir.graph import Graph, Origin
+from gradserve.ir.records import dataclass
 from gradserve.numpy.arguments import Unsupported
 
 _FAULTS = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, ConstraintError, InvalidGraph)

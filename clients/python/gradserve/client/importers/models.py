@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from gradserve.client.importers.imported import Imported
 from gradserve.client.tracing.parameters import Parameters
 from gradserve.client.tracing.trees import flatten
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 
 

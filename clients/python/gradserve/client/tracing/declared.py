@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from gradserve.client.tracing.traced import as_array
 from gradserve.client.tracing.trees import Structure, flatten, paths, unflatten
 from gradserve.ir.bind import lengths_told
 from gradserve.ir.errors import InvalidRequest
+from gradserve.ir.records import dataclass
 from gradserve.ir.shapes import shape_faults
 from gradserve.ir.types import Array, ElementType, Length, Symbol, TensorType, type_of
 

@@ -15,12 +15,14 @@ import sys
 import sysconfig
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from types import CodeType, FunctionType, MappingProxyType, MethodType, ModuleType, SimpleNamespace
 from typing import Any, TypeAlias
 
 import numpy as np
+
+from gradserve.ir.records import dataclass
 
 Read: TypeAlias = Callable[[], Iterable[Any]]
 """The objects that are in a place now; raises LookupError, ValueError or AttributeError if one is missing."""

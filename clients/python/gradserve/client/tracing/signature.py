@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
@@ -14,6 +14,7 @@ from gradserve.client.tracing.trees import Leaf, Structure, kind_of, leaves_like
 from gradserve.client.tracing.watching import Watch
 from gradserve.ir.bind import bind, solve_symbols
 from gradserve.ir.errors import InvalidRequest
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array, TensorType
 from gradserve.questions.derivations import COTANGENTS
 

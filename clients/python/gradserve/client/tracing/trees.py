@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from gradserve.ir.errors import InvalidRequest
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import TensorType
 
 SEPARATOR = "."

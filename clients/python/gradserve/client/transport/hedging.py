@@ -11,7 +11,6 @@ import queue
 import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from gradserve.client.backend import Again, Backend, asked_anew
@@ -20,6 +19,7 @@ from gradserve.client.transport.budget import RetryBudget
 from gradserve.client.transport.deadline import Deadline
 from gradserve.client.transport.session import graph_of
 from gradserve.ir.errors import DeadlineExceeded, Unavailable
+from gradserve.ir.records import dataclass
 from gradserve.questions.asked import Answer, Question
 from gradserve.questions.derivatives import Differentiate
 from gradserve.questions.streams import Block, Part

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import grpc
 
 from gradserve.ir.errors import InvalidRequest
+from gradserve.ir.records import dataclass
 
 Token: TypeAlias = str | Path | Callable[[], str]
 """A token; a file that holds it, read for every call; or what gives it, called for every call."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
+
+from gradserve.ir.records import dataclass
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ import queue
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from gradserve.client.transport.budget import RetryBudget
@@ -23,6 +23,7 @@ from gradserve.ir.errors import (
     Overloaded,
     Unavailable,
 )
+from gradserve.ir.records import dataclass
 from gradserve.questions.derivatives import Derivatives, Differentiate
 from gradserve.questions.streams import Block, Part
 from gradserve.questions.transport import rounded_arguments

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
+
+from gradserve.ir.records import dataclass
 
 Axes: TypeAlias = tuple[int, ...]
 Form: TypeAlias = Callable[[Any], Any]

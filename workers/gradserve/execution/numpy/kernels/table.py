@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
 from gradserve.ir.op import Op
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import TensorType
 
 Kernel: TypeAlias = Callable[..., Any]

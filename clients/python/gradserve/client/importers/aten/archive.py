@@ -15,7 +15,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ import numpy as np
 from gradserve.client.importers.imported import Malformed
 from gradserve.client.importers.lax.elements import HALVES, computed, of_half
 from gradserve.ir.errors import GradserveError, InvalidRequest, LimitExceeded
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.numpy.arguments import Unsupported
 

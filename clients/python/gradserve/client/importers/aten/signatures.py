@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from gradserve.client.importers.imported import Malformed
 from gradserve.client.tracing.trees import Branch, Leaf, Structure, count, require_keys
 from gradserve.ir.errors import InvalidRequest
+from gradserve.ir.records import dataclass
 
 _PROTOCOL = 1
 _SEQUENCES: dict[str, type[Any]] = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -13,6 +12,7 @@ from gradserve.client.importers.lax.elements import Operand, converted, held
 from gradserve.client.importers.lax.known import folded, known_array
 from gradserve.ir.builder import Value
 from gradserve.ir.errors import LimitExceeded
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.numpy.arguments import Unsupported
 from gradserve.numpy.recorder import Recorder

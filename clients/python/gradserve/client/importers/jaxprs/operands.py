@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import jax
@@ -14,6 +13,7 @@ from gradserve.client.importers.lax.elements import HALVES, Operand, computed, c
 from gradserve.client.importers.lax.movement import part
 from gradserve.ir.builder import Builder
 from gradserve.ir.errors import Untraceable
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import TensorType
 
 WORDS = 2

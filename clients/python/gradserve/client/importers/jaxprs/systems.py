@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from gradserve.client.importers.lax import control, factors, products
 from gradserve.client.importers.lax.elements import Operand
 from gradserve.client.importers.lax.movement import permute
 from gradserve.ir.builder import Value
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import ElementType
 from gradserve.numpy.arguments import Unsupported
 from gradserve.numpy.recorder import Recorder

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from gradserve.client.importers.lax.elements import Operand, bits_of, finished, held, unsigned
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import ElementType
 from gradserve.numpy.arguments import Unsupported
 

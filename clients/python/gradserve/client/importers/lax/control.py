@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeAlias
 
 from gradserve.client.importers.lax.elements import Operand
 from gradserve.ir.builder import Value
 from gradserve.ir.graph import Graph, Input, Literal
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import ElementType
 from gradserve.numpy.arguments import Unsupported
 from gradserve.numpy.recorder import Recorder

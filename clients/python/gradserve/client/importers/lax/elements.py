@@ -14,12 +14,12 @@ Others are refused.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array, ElementType, Shape, TensorType
 from gradserve.numpy.arguments import Unsupported
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal as Word
 from typing import TypeAlias
 
 from gradserve.client.importers.lax.movement import along, numbers, part, permute
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.errors import LimitExceeded
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import ElementType
 from gradserve.numpy import ufuncs
 

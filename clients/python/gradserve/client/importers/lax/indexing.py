@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal as Word
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy as np
 from gradserve.client.importers.lax.elements import Operand, finished
 from gradserve.client.importers.lax.movement import along, numbers, part, permute
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import ElementType, TensorType
 from gradserve.ops.movement.shapes import inverse
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from gradserve.client.importers.lax.ordering import along_axis
 from gradserve.client.importers.lax.reductions import identity
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.errors import LimitExceeded
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.numpy import windowing
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from gradserve.client.importers.lax.elements import Operand, finished, held
 from gradserve.client.importers.lax.movement import along, numbers, padded, part, permute
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import ElementType
 from gradserve.numpy import decompositions, eigenvalues, windowing
 from gradserve.numpy.arguments import Unsupported

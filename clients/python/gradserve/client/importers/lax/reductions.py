@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from gradserve.client.importers.lax.elements import Operand, finished, held, ordered
 from gradserve.client.importers.lax.movement import padded, part
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import ElementType
 from gradserve.numpy.accumulations import cummax, cummin, logcumsumexp
 from gradserve.numpy.arguments import Unsupported

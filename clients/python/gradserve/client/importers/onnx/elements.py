@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence, Sized
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from onnx import TensorProto, external_data_helper, numpy_helper
 
 from gradserve.client.importers.lax.elements import half_note
 from gradserve.ir.errors import InvalidGraph, LimitExceeded
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.numpy.arguments import Unsupported
 

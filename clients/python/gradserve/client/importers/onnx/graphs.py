@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from gradserve.client.importers.onnx.table import TRANSLATORS, Node, Result, Tra
 from gradserve.ir.builder import Value
 from gradserve.ir.errors import ConstraintError, InvalidGraph, LimitExceeded
 from gradserve.ir.graph import Literal, Origin
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.numpy.arguments import Unsupported
 from gradserve.numpy.recorder import Recorder

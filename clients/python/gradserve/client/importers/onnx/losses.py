@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from gradserve.client.importers.lax.elements import Operand
 from gradserve.client.importers.lax.losses import negative_log_likelihood
 from gradserve.ir.builder import Value
 from gradserve.ir.errors import InvalidRequest
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import ElementType, TensorType
 from gradserve.numpy import exponentials
 from gradserve.numpy.recorder import Recorder

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from onnx import FunctionProto, GraphProto, ModelProto, NodeProto
 
 from gradserve.client.importers.onnx.elements import MOST_BYTES, bytes_of
 from gradserve.ir.errors import InvalidGraph, LimitExceeded
+from gradserve.ir.records import dataclass
 
 MOST_NODES = 50_000
 DEEPEST = 32

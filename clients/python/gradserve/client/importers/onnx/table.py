@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from gradserve.client.importers.lax.elements import Operand
 from gradserve.ir.builder import Value
 from gradserve.ir.graph import Literal
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.numpy.arguments import Unsupported
 from gradserve.numpy.recorder import Recorder

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,6 +15,7 @@ from gradserve.client.importers.stablehlo.operations import ARRAYS
 from gradserve.client.importers.stablehlo.syntax import Operation
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.evaluate import evaluated
+from gradserve.ir.records import dataclass
 from gradserve.numpy.arguments import Unsupported
 from gradserve.numpy.recorder import Recorder
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from gradserve.client.importers.stablehlo.tokens import Token, invalid
 from gradserve.ir.errors import LimitExceeded
+from gradserve.ir.records import dataclass
 
 MOST_ELEMENTS = 1 << 40
 """Of one array; more than any memory holds."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from gradserve.client.importers.imported import Malformed
 from gradserve.ir.errors import LimitExceeded
 from gradserve.ir.limits import DEFAULT_LIMITS
+from gradserve.ir.records import dataclass
 
 MOST_CHARACTERS = 1 << 28
 _LONGEST_NUMBER = 1000

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from gradserve.client.importers.lax.elements import Operand
 from gradserve.client.importers.lax.movement import part, permute
 from gradserve.client.importers.onnx.table import Node, Result, translates
 from gradserve.ir.builder import Value
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import ElementType
 from gradserve.numpy import products, shaping
 from gradserve.numpy.recorder import Recorder

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from gradserve.client.importers.lax.movement import along
 from gradserve.client.importers.onnx.table import Node, Result, axis_in, translates
 from gradserve.ir.builder import Value
 from gradserve.ir.errors import LimitExceeded
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.numpy import indexing, shaping
 
