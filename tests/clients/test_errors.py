@@ -17,7 +17,8 @@ from gradserve.client import (
     Overloaded,
     Untraceable,
 )
-from gradserve.client.transport.errors import Unreachable, typed_error
+from gradserve.client.transport.ended import Unreachable
+from gradserve.client.transport.errors import typed_error
 from gradserve.ir import errors
 from gradserve.ir.errors import MAX_VIOLATIONS, BlobNotFound, Violation
 from gradserve.ir.graph import BlobRef, Graph, Output

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from gradserve.client import Client, InvalidRequest, Tls, Unauthenticated, Unavailable
-from gradserve.client.transport.identity import Identity, is_local
+from gradserve.client.transport.address import is_local
+from gradserve.client.transport.identity import Identity
 from gradserve.service.identity.tokens import new_token
 from gradserve.service.server import Server
 from gradserve.service.settings import Settings

@@ -62,6 +62,17 @@ def test_it_traces_encodes_and_asks(address, tmp_path):
     assert (passed, probes) == ("True", "8")
 
 
+def test_its_import_waits_for_no_connection():
+    """gRPC and protobuf come with the first address: NumPy and Python's own are what an import takes."""
+    seen = "print(*sorted({name.partition('.')[0] for name in sys.modules} & {'google', 'grpc', 'numpy'}))"
+    assert run(f"import gradserve.client\n{seen}").stdout.split() == ["numpy"]
+    assert run(f"from gradserve.client import Client\nClient('localhost:1')\n{seen}").stdout.split() == [
+        "google",
+        "grpc",
+        "numpy",
+    ]
+
+
 def test_computing_here_needs_more_and_says_so():
     found = run("from gradserve.client import Client\nClient()")
     assert found.returncode == 1

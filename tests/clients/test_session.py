@@ -11,7 +11,7 @@ from gradserve import wire
 from gradserve.client.transport.blobs import INLINE_BYTES
 from gradserve.client.transport.budget import RetryBudget
 from gradserve.client.transport.deadline import Deadline, paused
-from gradserve.client.transport.errors import Closed, Unreachable
+from gradserve.client.transport.ended import Closed, Unreachable
 from gradserve.client.transport.session import ENDLESS_SECONDS, FIRST_SECONDS, PAUSES, Session
 from gradserve.client.transport.steps import Alone, Begin, Next, Pause, Send, Steps, Tell
 from gradserve.ir.errors import GradserveError, GraphNotRegistered, LimitExceeded, Overloaded, Unavailable

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+from gradserve.ir.graph import Graph
+from gradserve.questions.call import Argument
 from gradserve.questions.derivations import DERIVATIONS
 from gradserve.questions.derivatives import Differentiate
 from gradserve.questions.estimated import ESTIMATES
@@ -30,3 +32,16 @@ QUESTIONS: Mapping[str, type[Question]] = {
     **{question.rpc: question for question in (Inspect, ExpandAlong, VerifyGradient, VerifySymmetry, Explain)},
 }
 """The question of every RPC that asks one. `Differentiate` answers by the derivation of the RPC's own name."""
+
+
+def graph_of(question: Question) -> Graph:
+    """The graph that a question is about."""
+    return graph_of(question.question) if isinstance(question, Explain) else question.call.graph
+
+
+def arrays_of(question: Question) -> list[Argument]:
+    """The arrays that a question holds."""
+    if isinstance(question, Explain):
+        return arrays_of(question.question)
+    named = [question.call.arguments, *(each for each in vars(question).values() if isinstance(each, Mapping))]
+    return [array for arrays in named for array in arrays.values()]

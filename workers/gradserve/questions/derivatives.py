@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
@@ -73,3 +73,11 @@ class Differentiate:
     def rpc(self) -> str:
         """The method that answers it."""
         return type(self.derivation).__name__
+
+
+def report_later(answer: Any) -> Callable[[], Report]:
+    """Tells the report of an answer that calls it so, and keeps nothing else of the answer in memory."""
+    if isinstance(answer, ReportedLater):
+        return answer.tell
+    report: Report = answer.report
+    return lambda: report

@@ -1,6 +1,6 @@
 """Between protobuf messages and records: graphs, tensors, questions, answers and errors. Messages go no further."""
 
-from gradserve.wire.answers import decode_answer, encode_answer, reply_of, report_later
+from gradserve.wire.answers import decode_answer, encode_answer, reply_of
 from gradserve.wire.graph_decode import decode_graph
 from gradserve.wire.graph_encode import encode_graph, encode_signature, large_constants
 from gradserve.wire.memory import SHARED_BYTES, may_share, read_memory, write_memory, write_shared
@@ -43,7 +43,6 @@ __all__ = [
     "narrowed",
     "read_memory",
     "reply_of",
-    "report_later",
     "require_sayable",
     "write_memory",
     "write_shared",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -63,14 +63,6 @@ def reply_of(question: Question, data: bytes) -> Any:
         return reply_class(question.rpc).FromString(data)
     except DecodeError:
         raise GradserveError(f"what came back is no reply of {question.rpc}") from None
-
-
-def report_later(answer: Answer) -> Callable[[], Report]:
-    """Tells the report of an answer that calls it so, and keeps nothing else of the answer in memory."""
-    if isinstance(answer, ReportedLater):
-        return answer.tell
-    report: Report = answer.report
-    return lambda: report
 
 
 @functools.cache

@@ -5,7 +5,7 @@ from gradserve.client.client import Client
 from gradserve.client.function import Function
 from gradserve.client.live import Live
 from gradserve.client.tracing.declared import array, dim
-from gradserve.client.transport.hedging import Hedge
+from gradserve.client.transport.hedge import Hedge
 from gradserve.client.transport.identity import Tls
 from gradserve.ir.errors import (
     DeadlineExceeded,

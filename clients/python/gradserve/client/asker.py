@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from gradserve import wire
 from gradserve.client import asking, losses
 from gradserve.client.backend import Backend
 from gradserve.client.methods import NAMES, method_of
@@ -32,7 +31,7 @@ from gradserve.ir.types import Array
 from gradserve.questions.asked import Answer, Question
 from gradserve.questions.call import Call
 from gradserve.questions.derivations import DERIVATIONS, Derivation, Evaluate, Vjp
-from gradserve.questions.derivatives import Derivatives, Differentiate
+from gradserve.questions.derivatives import Derivatives, Differentiate, report_later
 from gradserve.questions.estimates import Estimate, EstimateTrace
 from gradserve.questions.explanation import Explain
 from gradserve.questions.report import Report
@@ -164,7 +163,7 @@ class Asker:
         if known is not None:
             again, trees = known
             found = again(leaves, self._timeout)
-            self._last_report = wire.report_later(found)
+            self._last_report = report_later(found)
             return trees(found)
         bound = self._bound(arguments, named, wrt, batch, True, whole=more or not losses.is_of_loss(kind))
         if more and bound.traced.has_more:
@@ -228,7 +227,7 @@ class Asker:
         asking.require_callable(progress)
         groups = [each.name for each in question.groups] if isinstance(question, EstimateTrace) else []
         told = asking.Told(bound, groups, progress)
-        self._last_report = wire.report_later(self._last(question, told))
+        self._last_report = report_later(self._last(question, told))
         return [*told.last.values()]
 
     def _verified(self, question: Question, progress: Callable[[Any], object] | None) -> Any:
@@ -286,11 +285,13 @@ class Asker:
         with Deadline(self._timeout) as deadline:
             answer = self._backend.ask(question, deadline)
         if not isinstance(question, Explain):
-            self._last_report = wire.report_later(answer)
+            self._last_report = report_later(answer)
         return answer
 
     def _last(self, question: Question, progress: Callable[[Any], object] | None) -> Answer:
         """The last answer to a question that has several."""
-        wire.require_sayable(question)
+        from gradserve.wire import require_sayable
+
+        require_sayable(question)
         with Deadline(self._timeout) as deadline:
             return last_of(self._backend.stream(question, deadline), progress)

@@ -8,8 +8,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import grpc
-
 from gradserve.client.backend import Backend
 from gradserve.client.certifying import Certificate, certify
 from gradserve.client.function import Function
@@ -23,14 +21,15 @@ from gradserve.client.settings import (
 )
 from gradserve.client.tracing.graphs import Traces
 from gradserve.client.tracing.watching import Watch
-from gradserve.client.transport.connection import checked_address
-from gradserve.client.transport.hedging import Hedge, HedgedBackend
+from gradserve.client.transport.address import checked_address
+from gradserve.client.transport.hedge import Hedge
 from gradserve.client.transport.identity import Identity, Tls, Token
-from gradserve.client.transport.remote import RemoteBackend
 from gradserve.ir.graph import Graph
 from gradserve.questions.verification import VerificationProgress
 
 if TYPE_CHECKING:
+    import grpc
+
     from gradserve.client.importers.imported import Imported
 
 DEFAULT_TIMEOUT = 60.0
@@ -102,10 +101,14 @@ class Client:
         if address is None:
             self._backend: Backend = _embedded(threads)
             return
+        from gradserve.client.transport.remote import RemoteBackend  # with this gRPC and protobuf come
+
         identity = Identity(checked_address(address), tls, token, allow_plain_token, trusted, server_name)
         self._backend = RemoteBackend(address, identity, share)
         hedging = checked_hedge(hedge)
         if hedging is not None:
+            from gradserve.client.transport.hedging import HedgedBackend
+
             other = checked_address(hedging.address or address)
             identity = Identity(other, tls, token, allow_plain_token, trusted, server_name)
             self._backend = HedgedBackend(self._backend, RemoteBackend(other, identity, share), hedging)

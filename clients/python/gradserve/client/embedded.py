@@ -12,8 +12,7 @@ import numpy as np
 
 from gradserve.client.backend import Again, asked_anew
 from gradserve.client.transport.deadline import Deadline, late
-from gradserve.client.transport.errors import Closed
-from gradserve.client.transport.session import arrays_of, graph_of
+from gradserve.client.transport.ended import Closed
 from gradserve.ir.errors import BlobNotFound, DeadlineExceeded
 from gradserve.ir.graph import BlobRef
 from gradserve.ir.types import Array
@@ -22,7 +21,7 @@ from gradserve.jobs.calls import named_vectors
 from gradserve.jobs.context import Context
 from gradserve.jobs.embedded import embedded_context
 from gradserve.jobs.streams import parts
-from gradserve.questions.asked import Answer, Question
+from gradserve.questions.asked import Answer, Question, arrays_of, graph_of
 from gradserve.questions.derivatives import Derivatives, Differentiate
 from gradserve.questions.report import Report
 from gradserve.questions.streams import Block, Part

@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from numbers import Integral, Real
-from typing import Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-import grpc
 import numpy as np
 
 from gradserve.client.asking import choice
 from gradserve.client.tracing.watching import Watch
-from gradserve.client.transport.hedging import Hedge
+from gradserve.client.transport.hedge import Hedge
 from gradserve.ir.errors import InvalidRequest
 from gradserve.questions.call import EXECUTORS, AtKinks, Placement, Transport
+
+if TYPE_CHECKING:
+    import grpc
 
 T = TypeVar("T")
 
@@ -145,7 +147,11 @@ def checked_credentials(credentials: Any) -> grpc.ChannelCredentials | None:
     Raises:
         InvalidRequest: it is nothing of the kind.
     """
-    if credentials is None or isinstance(credentials, grpc.ChannelCredentials):
+    if credentials is None:
+        return None
+    import grpc
+
+    if isinstance(credentials, grpc.ChannelCredentials):
         return credentials
     advice = "write grpc.ssl_channel_credentials(), with the bytes of a certificate to trust if it is your own"
     raise InvalidRequest(f"credentials are a {type(credentials).__name__}; {advice}")

@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from gradserve import wire
 from gradserve.client import asking
 from gradserve.client.backend import Backend
 from gradserve.client.tracing.signature import Bound
@@ -19,7 +18,7 @@ from gradserve.ir.errors import GradserveError, InvalidRequest, LimitExceeded
 from gradserve.ir.records import dataclass
 from gradserve.questions.call import Call
 from gradserve.questions.derivations import Gradient
-from gradserve.questions.derivatives import Derivatives, Differentiate
+from gradserve.questions.derivatives import Derivatives, Differentiate, report_later
 from gradserve.questions.report import Report
 from gradserve.questions.streams import Block, Part
 
@@ -91,7 +90,7 @@ def _of_run(
                 waiting.popleft()
                 yield found
             continue
-        told(wire.report_later(found))
+        told(report_later(found))
         for answer in _apart(part, found):
             yield asking.trees_of(Gradient, waiting.popleft().form)(answer)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import grpc
 
-from gradserve.client.transport.connection import checked_address
+from gradserve.client.transport.address import checked_address
 from gradserve.client.transport.identity import Identity, Tls
 
 _CHECK = "/grpc.health.v1.Health/Check"

@@ -12,7 +12,6 @@ import functools
 import operator
 import random
 import sys
-import sysconfig
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import field
@@ -37,8 +36,6 @@ _PARTS = operator.attrgetter("__code__", "__defaults__", "__kwdefaults__")
 _CONTENTS = operator.attrgetter("cell_contents")
 _REFLECTION = frozenset({"__dict__", "asdict", "astuple", "fields", "getattr", "vars"})
 """Names by which code may read attributes that it does not name."""
-_LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
-"""Where code lies that is no author's."""
 _FOREIGN = frozenset({"builtins", "gradserve", "numpy", "scipy"})
 _OPEN = (SimpleNamespace, argparse.Namespace)
 """Classes of the standard library that hold what their users put there."""
@@ -295,4 +292,7 @@ def _is_own(file: str | None, module: str | None) -> bool:
     """Whether code of this file and module is the author's: no built-in, and no installed library."""
     if file is None or (module or "").partition(".")[0] in _FOREIGN:
         return False
-    return not any(Path(file).is_relative_to(library) for library in _LIBRARIES)
+    from sysconfig import get_path  # which reads a file of its own when it is imported
+
+    libraries = map(get_path, ("stdlib", "platstdlib", "purelib", "platlib"))
+    return not any(Path(file).is_relative_to(library) for library in libraries)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Generator
 from typing import Any
 
 import grpc
 
+from gradserve.client.transport.address import checked_address
 from gradserve.client.transport.deadline import Deadline
-from gradserve.client.transport.errors import Closed, Unreachable, typed_error
+from gradserve.client.transport.ended import Closed, Unreachable
+from gradserve.client.transport.errors import typed_error
 from gradserve.client.transport.identity import Identity
 from gradserve.client.transport.tracing import trace_headers
-from gradserve.ir.errors import InvalidRequest
 
 MAX_MESSAGE_BYTES = 64 << 20
 
@@ -37,9 +37,6 @@ _OPTIONS = (
     ("grpc.min_reconnect_backoff_ms", 5000),
     ("grpc.max_reconnect_backoff_ms", 1000),
 )
-_SCHEMES = re.compile(r"(dns|ipv4|ipv6|unix|unix-abstract):.")
-_WRITE = "write host:port, such as localhost:50051, or unix:/path of a socket"
-_HOST_AND_PORT = re.compile(r"([^/:]+|\[[0-9a-fA-F:.%]+\]):([0-9]{1,5})")
 
 
 class Connection:
@@ -105,18 +102,3 @@ class Connection:
     def _unless_closed(self, error: ValueError) -> Exception:
         """The error itself, unless it is gRPC's word for a channel that we have closed."""
         return Closed() if self._closed else error
-
-
-def checked_address(address: Any) -> str:
-    """The address itself.
-
-    Raises:
-        InvalidRequest: it is none.
-    """
-    if not isinstance(address, str):
-        raise InvalidRequest(f"{address!r} is not the address of a service; {_WRITE}")
-    match = _HOST_AND_PORT.fullmatch(address)
-    if _SCHEMES.match(address) or (match and int(match[2]) < 1 << 16):
-        return address
-    hint = "; leave http:// and paths away" if "/" in address else ""
-    raise InvalidRequest(f"{address!r} is not the address of a service; {_WRITE}{hint}")

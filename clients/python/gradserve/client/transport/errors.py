@@ -5,6 +5,7 @@ from __future__ import annotations
 import grpc
 from grpc_status import rpc_status
 
+from gradserve.client.transport.ended import Unreachable
 from gradserve.ir.errors import (
     DeadlineExceeded,
     GradserveError,
@@ -12,24 +13,8 @@ from gradserve.ir.errors import (
     LimitExceeded,
     PermissionDenied,
     Unauthenticated,
-    Unavailable,
 )
 from gradserve.wire.errors import decode_error
-
-CLOSED = "the client is closed; make a new one, and its functions with it"
-
-
-class Closed(Unavailable):
-    """The caller has closed the client: trying again cannot help."""
-
-    def __init__(self) -> None:
-        """Says what to do instead."""
-        super().__init__(CLOSED)
-
-
-class Unreachable(Unavailable):
-    """No service has said anything: there is none, or it ended amid a call."""
-
 
 _BY_CODE: dict[grpc.StatusCode, type[GradserveError]] = {
     grpc.StatusCode.CANCELLED: Unreachable,  # not by us: a service that ends cuts off what is under way

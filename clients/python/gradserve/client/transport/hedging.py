@@ -17,10 +17,9 @@ from gradserve.client.backend import Again, Backend, asked_anew
 from gradserve.client.transport.attempt import Attempt, Pace
 from gradserve.client.transport.budget import RetryBudget
 from gradserve.client.transport.deadline import Deadline
-from gradserve.client.transport.session import graph_of
+from gradserve.client.transport.hedge import Hedge
 from gradserve.ir.errors import DeadlineExceeded, Unavailable
-from gradserve.ir.records import dataclass
-from gradserve.questions.asked import Answer, Question
+from gradserve.questions.asked import Answer, Question, graph_of
 from gradserve.questions.derivatives import Differentiate
 from gradserve.questions.streams import Block, Part
 from gradserve.runtime.caches import Lru
@@ -32,20 +31,6 @@ AT_FIRST = 10
 LEAST_SECONDS = 5e-3
 """Sooner than this nothing is asked again: the second call would hardly be the faster one."""
 _KINDS = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Hedge:
-    """When a call is asked a second time, and where.
-
-    `after` seconds without an answer; by default as long as `quantile` of the last calls of the same graph and kind
-    took, once 16 of them have been answered. The second call has a connection of its own, to another front end at
-    `address`; by default to the same address, where it reaches whichever replica or process takes the connection.
-    """
-
-    after: float | None = None
-    quantile: float = 0.95
-    address: str | None = None
 
 
 _Outcome: TypeAlias = tuple[Attempt, Answer | None, BaseException | None]

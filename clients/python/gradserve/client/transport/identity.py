@@ -6,14 +6,15 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import field
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import grpc
-
+from gradserve.client.transport.address import is_local
 from gradserve.ir.errors import InvalidRequest
 from gradserve.ir.records import dataclass
+
+if TYPE_CHECKING:
+    import grpc
 
 Token: TypeAlias = str | Path | Callable[[], str]
 """A token; a file that holds it, read for every call; or what gives it, called for every call."""
@@ -21,7 +22,6 @@ Metadata: TypeAlias = tuple[tuple[str, str], ...] | None
 
 VARIABLES = "GRADSERVE_CLIENT_"
 """What variables of the environment begin with that say what a client is not told."""
-_HOST = re.compile(r"(?:(?:dns|ipv4|ipv6):/*)?(\[[^\]]*\]|[^/:]+)(?::[0-9]+)?")
 _TOKEN = re.compile(r"[!-~]+")
 
 
@@ -45,6 +45,8 @@ class Tls:
             InvalidRequest: certificate or key is there without the other.
             OSError: a file cannot be read.
         """
+        import grpc  # which nobody is to wait for who asks for the client alone
+
         if (self.certificate is None) != (self.key is None):
             raise InvalidRequest("tls: certificate and key of the client go together")
         ca, key, certificate = (each and Path(each).read_bytes() for each in (self.ca, self.key, self.certificate))
@@ -93,18 +95,6 @@ class Identity:
         if self._token is None:
             return None
         return (("authorization", f"Bearer {_text(self._token)}"),)
-
-
-def is_local(address: str) -> bool:
-    """Whether an address is on this machine."""
-    if address.startswith("unix"):
-        return True
-    match = _HOST.fullmatch(address)
-    host = match[1].strip("[]") if match else ""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _tls(tls: Any) -> Tls | None:

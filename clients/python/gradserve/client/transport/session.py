@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 from gradserve import wire
 from gradserve.client.transport.blobs import INLINE_BYTES, Blobs, Filler
 from gradserve.client.transport.budget import RetryBudget
-from gradserve.client.transport.errors import Closed, Unreachable
+from gradserve.client.transport.ended import Closed, Unreachable
 from gradserve.client.transport.memory import Lease, Memories
 from gradserve.client.transport.steps import Alone, Begin, Next, Pause, Send, Steps, Tell
 from gradserve.ir.errors import (
@@ -22,8 +22,7 @@ from gradserve.ir.errors import (
     Unavailable,
 )
 from gradserve.ir.graph import Graph
-from gradserve.questions.asked import Answer, Question
-from gradserve.questions.call import Argument
+from gradserve.questions.asked import Answer, Question, arrays_of, graph_of
 from gradserve.questions.derivatives import Differentiate
 from gradserve.questions.estimates import Estimate
 from gradserve.questions.explanation import Explain
@@ -242,19 +241,6 @@ class _Progress:
         if refused:
             self.asked, self.first = self._question, 0
         return refused
-
-
-def graph_of(question: Question) -> Graph:
-    """The graph that a question is about."""
-    return graph_of(question.question) if isinstance(question, Explain) else question.call.graph
-
-
-def arrays_of(question: Question) -> list[Argument]:
-    """The arrays that a question holds."""
-    if isinstance(question, Explain):
-        return arrays_of(question.question)
-    named = [question.call.arguments, *(each for each in vars(question).values() if isinstance(each, Mapping))]
-    return [array for arrays in named for array in arrays.values()]
 
 
 def _size(question: Question) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 from gradserve.client.transport.budget import RetryBudget
 from gradserve.client.transport.connection import Connection
 from gradserve.client.transport.deadline import Deadline, paused
-from gradserve.client.transport.errors import Closed
+from gradserve.client.transport.ended import Closed
 from gradserve.client.transport.session import ATTEMPTS, ENDLESS_SECONDS, PAUSES
 from gradserve.ir.errors import (
     DeadlineExceeded,
