@@ -25,7 +25,7 @@ from gradserve.ir.errors import GradserveError, InvalidGraph, InvalidRequest, Li
 
 PROGRAMS = Path(__file__).parent / "programs"
 REPOSITORY = Path(__file__).resolve().parents[3]
-MODULES = ("convolutional", "encoder", "recurrent", "unet", "mixer")
+MODULES = ("convolutional", "encoder", "recurrent", "unet", "mixer", "quantised")
 MODEL = "archive/models/model.json"
 DOUBLE, FLOAT, LONG, BOOL, HALF, COMPLEX, NARROW = 8, 7, 5, 12, 6, 11, 9
 
@@ -117,6 +117,19 @@ def test_gradients_of_exported_modules_are_those_of_torch(client: Client, name: 
     assert set(found) == set(wanted)
     for key, gradient in wanted.items():
         np.testing.assert_allclose(found[key], gradient, rtol=1e-9, atol=1e-13, err_msg=key)
+
+
+def test_what_is_detached_is_told_by_the_call_that_made_it():
+    """Without what torch keeps of the calls, `detach` and `x[...]` are the same operator: the gradient is another."""
+
+    def forgotten(data: bytes) -> bytes:
+        return data.replace(b".detach", b".other").replace(b"wrap_with_set_grad_enabled;", b"other;")
+
+    with np.load(PROGRAMS / "quantised.npz") as file:
+        given, wanted = (file["x"], file["labels"]), file["gradient:network.first.weight"]
+    made = from_torch(rewritten(MODEL, forgotten, "quantised"))
+    found = dict(flatten(Client().load(made).grad(*given, wrt="parameters"))[0])
+    assert not np.allclose(found["network.first.weight"], wanted, rtol=0.1)
 
 
 def test_parameters_of_two_names_are_one(embedded: Client):
@@ -345,10 +358,10 @@ def test_bytes_that_are_no_program_are_refused(data: bytes):
         from_torch(data)
 
 
-def rewritten(name: str, change: Any) -> bytes:
-    """The mixer's archive with one entry changed."""
+def rewritten(name: str, change: Any, program: str = "mixer") -> bytes:
+    """An archive with one entry changed."""
     file = io.BytesIO()
-    with zipfile.ZipFile(PROGRAMS / "mixer.pt2") as given, zipfile.ZipFile(file, "w") as made:
+    with zipfile.ZipFile(PROGRAMS / f"{program}.pt2") as given, zipfile.ZipFile(file, "w") as made:
         for entry in given.namelist():
             data = given.read(entry)
             made.writestr(entry, change(data) if entry == name else data)

@@ -56,6 +56,23 @@ class Encoder(nn.Module):  # type: ignore[misc]  # where there is no torch
         return self.head(self.encoder(self.embedding(tokens) + self.position).mean(dim=1))
 
 
+class Quantised(nn.Module):  # type: ignore[misc]  # where there is no torch
+    """Scores of rounded features, whose derivative goes straight through, less what a fixed branch makes of them."""
+
+    def __init__(self, width: int = 6, classes: int = 3) -> None:
+        super().__init__()
+        self.first, self.target, self.last = nn.Linear(5, width), nn.Linear(width, classes), nn.Linear(width, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        features = torch.tanh(self.first(x))
+        rounded = features + (torch.round(4 * features) / 4 - features).detach()
+        with torch.no_grad():
+            target = torch.softmax(self.target(features), -1)
+            with torch.enable_grad():
+                within = self.first.weight.square().sum()
+        return self.last(rounded[...]) * (1 - target) + 0.1 * within
+
+
 class Recurrent(nn.Module):  # type: ignore[misc]  # where there is no torch
     """Two layers of gated recurrent units in both directions, and scores of the last state."""
 
@@ -146,6 +163,7 @@ def modules() -> dict[str, tuple[nn.Module, torch.Tensor, torch.Tensor]]:
         "recurrent": (Recurrent(), torch.randn(3, 4, 4), labels(3)),
         "unet": (UNet(), torch.randn(2, 2, 8, 8), labels(2, 8, 8)),
         "mixer": (Mixer(), torch.randn(3, 1, 8, 8), labels(3)),
+        "quantised": (Quantised(), torch.randn(4, 5), labels(4)),
     }
 
 
@@ -159,7 +177,7 @@ def compact(program: bytes) -> bytes:
         trace = (
             node["metadata"].get("stack_trace", "").replace(str(Path(__file__).parent), "").replace(torch_folder(), "")
         )
-        node["metadata"] = {"stack_trace": trace}
+        node["metadata"] = {"stack_trace": trace, "torch_fn": node["metadata"].get("torch_fn", "")}
     entries["archive/models/model.json"] = json.dumps(read, separators=(",", ":")).encode()
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as made:
@@ -193,7 +211,10 @@ def write_modules() -> None:
         exact = x.double() if x.is_floating_point() else x
         loss = module(exact, labels)
         loss.backward()
-        gradients = {f"gradient:{key}": each.grad.numpy() for key, each in module.named_parameters()}
+        gradients = {
+            f"gradient:{key}": (torch.zeros_like(each) if each.grad is None else each.grad).numpy()
+            for key, each in module.named_parameters()
+        }
         data = compact(archive_of(module, (exact, labels), {}))
         (FOLDER / f"{name}.pt2").write_bytes(data)
         found: dict[str, Any] = {"x": exact.numpy(), "labels": labels.numpy(), "loss": loss.detach().numpy()}

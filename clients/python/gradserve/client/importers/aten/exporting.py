@@ -6,9 +6,11 @@ import functools
 import inspect
 import io
 import sys
+import threading
 import traceback
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import PurePath
 from typing import Any
 
@@ -92,12 +94,57 @@ def _program(source: Any, examples: Sequence[Any], named: Mapping[str, Any]) -> 
     module = source if isinstance(source, torch.nn.Module) else _Function(source)
     given, others = pytree.tree_map(_tensor, (tuple(examples), dict(named)))
     try:
-        return torch.export.export(module, given, others, strict=False)
+        with _no_rules_of_authors():
+            program = torch.export.export(module, given, others, strict=False)
+        _require_no_detaching_in_place(program)
+        return program
+    except _Refused as error:
+        raise Untraceable(f"{_where(error)}{name_of(source)} cannot be imported: {error}") from error
     except Exception as error:  # torch's are of many kinds, and the author's code may raise any
         raise Untraceable(
             f"{_where(error)}torch.export cannot follow {name_of(source)}: "
             f"{type(error).__name__}: {_first_line(error)}; {_WAY_ROUND}"
         ) from error
+
+
+class _Refused(Exception):
+    """What torch.export would lose without a word."""
+
+
+@contextmanager
+def _no_rules_of_authors() -> Iterator[None]:
+    """A context in which this thread's calls of functions with a `backward` of their own are refused."""
+    kept, here = torch.autograd.Function.__dict__["apply"], threading.get_ident()
+
+    def apply(cls: Any, *arguments: Any, **named: Any) -> Any:
+        if threading.get_ident() == here:
+            raise _Refused(
+                f"torch.export leaves out the backward of {cls.__name__}, a torch.autograd.Function; write what it "
+                "computes by operators, with .detach() of what is not to be differentiated, as x + (f(x) - x).detach() "
+                "(a checkpoint: give it use_reentrant=False)"
+            )
+        return kept.__get__(None, cls)(*arguments, **named)
+
+    torch.autograd.Function.apply = classmethod(apply)
+    try:
+        yield
+    finally:
+        torch.autograd.Function.apply = kept
+
+
+def _require_no_detaching_in_place(program: Any) -> None:
+    """Sees that none is lost: nothing is left of it in core ATen. Constants are made so, which have no derivative.
+
+    Raises:
+        _Refused: an array that is computed is detached in place.
+    """
+    of_constants = ("lift_fresh_copy", "lift_fresh")
+    for part in program.graph_module.modules():
+        for node in part.graph.nodes if isinstance(part, torch.fx.GraphModule) else ():
+            if str(node.target) == "aten.detach_.default" and not any(
+                str(node.args[0].target).startswith(f"aten.{made}.") for made in of_constants
+            ):
+                raise _Refused(f"{node.args[0].name} is detached in place, which torch.export loses; write x.detach()")
 
 
 def _where(error: BaseException) -> str:

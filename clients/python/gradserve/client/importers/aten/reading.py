@@ -84,6 +84,8 @@ class Reader:
             except ConstraintError as error:  # of shapes that do not broadcast, which no op was asked for yet
                 raise ValueError(error.description) from None
             results = [made] if isinstance(made, Value | Operand) or made is None else list(made)
+            if _stands_still(node):
+                results = [_stopped(g, each) for each in results]
             for name, meta, dtype, result in zip(names, metas, dtypes, _filled(results, len(names)), strict=True):
                 scope[name] = Unmade(operation) if result is None else _result(g, result, meta, dtype)
 
@@ -125,6 +127,25 @@ class Reader:
         if kind in ("as_graph", "as_int_lists", "as_float_lists"):
             return value
         raise Unsupported(f"it is given {kind.removeprefix('as_')}, which no graph has", ELSE)
+
+
+def _stands_still(node: Mapping[str, Any]) -> bool:
+    """Whether the author called it by `detach`, or under `no_grad`.
+
+    Core ATen has neither. What is called `alias` there may be either of `detach` or of `x[...]`, and only what torch
+    keeps of the author's own call tells which.
+    """
+    called = str(node["metadata"].get("torch_fn", ""))
+    return called.startswith("wrap_with_set_grad_enabled;") or called.endswith(".detach")
+
+
+def _stopped(g: Recorder, result: Value | Operand | None) -> Value | Operand | None:
+    """The result, which is not differentiated."""
+    value = result.value if isinstance(result, Operand) else result
+    if value is None or not (value.type.is_float or value.type.is_complex):
+        return result
+    stopped = g.stop_gradient(value)
+    return Operand(stopped, result.dtype) if isinstance(result, Operand) else stopped
 
 
 def origin_of(trace: str | None) -> Origin | None:
