@@ -48,7 +48,7 @@ Nothing in the file is unpickled. What of torch's own tests passes is told by [T
 - **What is not differentiated** is not: what `detach` returns, and what is computed under `no_grad`. Core ATen has
   neither; a program that was saved tells it beside its nodes, which must not be stripped. `detach_` of what is
   computed, and functions with a `backward` of their own (`torch.autograd.Function`), are refused where the module is
-  at hand; a saved program has lost both.
+  at hand; a saved program has lost both. Hooks of tensors (`register_hook`) are lost in torch.export.
 - **Types** are those that torch gives: float32 unless the module and its arguments are float64. Reals of 16 bits are
   computed as float32, which `notes` tell: less is rounded. A result of uint64 is given as int64 of the same bits.
 - **Complex numbers** and Fourier transforms are those of [NumPy's functions](NUMPY.md#complex-numbers). Gradients of
