@@ -153,6 +153,7 @@ def test_integers_and_what_does_not_move_have_no_more_coefficients():
 LARGE = {"pow": 1600, "betainc": 1500, "betaln": 5500, "beta": 5500, "erfcx": 3000, "erfinv": 2800, "erfcinv": 2800}
 LARGE |= {"dawsn": 2000, "wofz": 3000, "binom": 3100, "poch": 3000, "ellipkinc": 11_000, "ellipeinc": 11_000}
 LARGE |= {"struve": 2000, "gammaincinv": 2000, "gammainccinv": 2000, "betaincinv": 2800}
+LARGE |= {"ndtri_exp": 2800, "kolmogi": 2400, "tklmbda": 9000, "scaled_airy": 3600}
 """Those whose differential is an asymptotic series of a dozen terms, has several special functions, or powers."""
 SHAPES = {
     "gammainc": 1,

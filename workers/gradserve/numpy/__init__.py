@@ -14,6 +14,7 @@ import numpy as np
 
 from gradserve.numpy import (  # noqa: F401  (importing a module enters its functions in the table)
     accumulations,
+    carlson,
     creation,
     decompositions,
     differences,
@@ -25,6 +26,7 @@ from gradserve.numpy import (  # noqa: F401  (importing a module enters its func
     harmonics,
     indexing,
     joining,
+    laws,
     logic,
     matrices,
     matrix_functions,
@@ -48,6 +50,7 @@ from gradserve.numpy import (  # noqa: F401  (importing a module enters its func
     updates,
     waves,
     windowing,
+    zetas,
 )
 from gradserve.numpy.documentation import supported_names
 from gradserve.numpy.loops import apply_ufunc

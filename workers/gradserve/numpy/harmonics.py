@@ -20,22 +20,31 @@ def lpmv(g: Builder, m: Value, v: Value, x: Value) -> Value:
 
 
 def _legendre(g: Builder, order: float, degree: float, x: Value) -> Value:
-    """(-1)^m (2m - 1)!! (1 - x^2)^(m/2) times Gegenbauer's polynomial, which the derivative of Legendre's one is."""
+    """The function of a whole degree, or of the one that stands for a negative degree; 0 or NaN where there is none."""
     if not (order.is_integer() and degree.is_integer()):
         text = f"scipy.special.lpmv of order {order} and degree {degree} cannot be traced"
         raise Unsupported(text, "write whole numbers")
-    degree = -degree - 1.0 if degree < 0 else degree
-    size, m = 1.0, int(abs(order))
-    if m > degree:
+    n = int(-degree - 1.0 if degree < 0 else degree)
+    if abs(order) > n:
         return g.full(x.type, math.nan if order < 0 else 0.0)
-    if order < 0:
-        size = (-1.0) ** m / math.prod(range(int(degree) - m + 1, int(degree) + m + 1))
-    size *= (-1.0) ** m * math.prod(range(1, 2 * m, 2))
-    n = g.constant(degree - m, x.type.element_type)
-    found = SPECIAL["eval_gegenbauer"](g, n, g.constant(m + 0.5, x.type.element_type), x)
+    m = int(abs(order))
     bend = g.mul(g.sub(1.0, x), g.add(x, 1.0))
     factor = g.pow(bend, m // 2) if m % 2 == 0 else g.mul(g.pow(bend, m // 2), g.sqrt(bend))
-    return g.mul(g.mul(found, factor), size)
+    return g.mul(g.mul(slopes_of_legendre(g, n, m, x), factor), size_of_legendre(n, int(order)))
+
+
+def slopes_of_legendre(g: Builder, n: int, m: int, x: Value) -> Value:
+    """The derivative of order m of Legendre's polynomial over (2m - 1)!!: a polynomial of Gegenbauer."""
+    kind = x.type.element_type
+    found: Value = SPECIAL["eval_gegenbauer"](g, g.constant(float(n - m), kind), g.constant(m + 0.5, kind), x)
+    return found
+
+
+def size_of_legendre(n: int, m: int) -> float:
+    """(-1)^m (2m - 1)!!, by what it is multiplied; for negative m times (-1)^m (n - m)! / (n + m)! of their sizes."""
+    k = abs(m)
+    size = (-1.0) ** k * math.prod(range(1, 2 * k, 2))
+    return size if m >= 0 else size * (-1.0) ** k / math.prod(range(n - k + 1, n + k + 1))
 
 
 @implements_special("agm")

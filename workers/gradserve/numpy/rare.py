@@ -136,12 +136,16 @@ def sici(g: Builder, x: Value) -> tuple[Value, Value]:
 @implements_special("fresnel")
 def fresnel(g: Builder, x: Value) -> tuple[Value, Value]:
     """The integrals of sin(pi t^2 / 2) and of cos(pi t^2 / 2) from 0 to x."""
+    if x.type.is_complex:
+        return g.emit("special_of_complex", x, kind="fresnel 0"), g.emit("special_of_complex", x, kind="fresnel 1")
     return g.emit("fresnel_sine", x), g.emit("fresnel_cosine", x)
 
 
 @implements_special("airy")
 def airy(g: Builder, x: Value) -> tuple[Value, ...]:
     """Airy's functions and their derivatives: Ai, Ai', Bi and Bi'."""
+    if x.type.is_complex:
+        return tuple(g.emit("special_of_complex", x, kind=f"airy {kind}") for kind in range(4))
     return tuple(g.emit("airy", x, kind=kind) for kind in range(4))
 
 
@@ -153,7 +157,9 @@ def ellipj(g: Builder, u: Value, m: Value) -> tuple[Value, ...]:
 
 @implements_special("loggamma")
 def loggamma(g: Builder, x: Value) -> Value:
-    """The logarithm of the gamma function, of real numbers; NaN below 0, where it is complex."""
+    """The logarithm of the gamma function; of real numbers NaN below 0, where it is complex."""
+    if x.type.is_complex:
+        return g.emit("special_of_complex", x, kind="loggamma")
     positive = g.gt(x, 0)
     return g.select(positive, g.gammaln(g.select(positive, x, 1.0)), g.select(g.eq(x, 0), math.inf, np.nan))
 

@@ -12,6 +12,7 @@ from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Literal
 from gradserve.numpy.arguments import Unsupported, to_float
 from gradserve.numpy.table import UFUNCS, emitting, implements, implements_special
+from gradserve.ops.special.plane import KINDS
 
 _OPS = {
     "beta": "beta",
@@ -45,6 +46,7 @@ _OPS = {
     "hyp1f1": "hyp1f1",
     "hyp2f1": "hyp2f1",
     "hyperu": "hyperu",
+    "log_wright_bessel": "log_wright_bessel",
     "log1p": "log1p",
     "owens_t": "owens_t",
     "poch": "poch",
@@ -52,8 +54,11 @@ _OPS = {
     "spence": "spence",
     "stdtrit": "stdtrit",
     "wofz": "wofz",
+    "wright_bessel": "wright_bessel",
+    "wrightomega": "wrightomega",
 }
 """Ufuncs that are one op."""
+_ALIASES = {"digamma": "psi"}
 _OF_ORDER = {
     "iv": "bessel_i",
     "ive": "bessel_ie",
@@ -112,8 +117,21 @@ def _said_of(op: str) -> str:
     return (emitting(op).__doc__ or "").split("\n\n")[0]
 
 
+def _of_plane(name: str, op: str) -> Callable[..., Value]:
+    """One op, and another one of complex numbers if there is one."""
+    kind = _ALIASES.get(name, name)
+
+    def apply(g: Builder, *x: Value) -> Value:
+        if x[0].type.is_complex:
+            return g.emit("special_of_complex", *x, kind=kind)
+        return g.emit(op, *x)
+
+    apply.__doc__ = _said_of(op)
+    return apply
+
+
 for _name, _op in _OPS.items():
-    implements_special(_name)(emitting(_op))
+    implements_special(_name)(_of_plane(_name, _op) if _ALIASES.get(_name, _name) in KINDS else emitting(_op))
 for _name, _op in (_OF_ORDER | _OF_WHOLE_ORDER).items():
     implements_special(_name)(_of_order(_name, _op))
 for _name, _op in _FIXED.items():
@@ -152,6 +170,8 @@ def exp10(g: Builder, x: Value) -> Value:
 @implements_special("xlogy")
 def xlogy(g: Builder, x: Value, y: Value) -> Value:
     """x log(y), and 0 at x = 0 with any number y; its derivatives at x = y = 0 are taken as 0."""
+    if x.type.is_complex or y.type.is_complex:
+        return g.mul(x, g.log(g.select(g.logical_and(g.eq(x, 0), g.eq(y, 0)), 1, y)))
     vanishes = g.logical_and(g.eq(x, 0), g.le(y, 0))
     return g.mul(x, g.log(g.select(vanishes, 1, y)))
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 
 from gradserve.ir.builder import Builder, Value
+from gradserve.numpy.arguments import Unsupported
 from gradserve.numpy.special import by_orders
 from gradserve.numpy.table import implements_special
 from gradserve.ops.special.integrals import KINDS
@@ -117,3 +118,11 @@ def _parabolic(name: str, first: int, said: str) -> None:
 _parabolic("pbdv", 0, "D")
 _parabolic("pbvv", 2, "V")
 _parabolic("pbwa", 4, "W")
+
+
+@implements_special("airye")
+def airye(g: Builder, z: Value) -> tuple[Value, ...]:
+    """Airy's functions and their derivatives, Ai and Ai' times exp(2/3 z^(3/2)), Bi and Bi' over the size of it."""
+    if z.type.is_complex:
+        raise Unsupported("scipy.special.airye of complex numbers cannot be traced", "write scipy.special.airy")
+    return tuple(g.emit("scaled_airy", z, kind=kind) for kind in range(4))

@@ -26,6 +26,7 @@ from gradserve.numpy.scipy import (  # noqa: F401  (importing a module enters it
     sparse,
     spatial,
     special,
+    spherical,
     splines,
     summaries,
     symmetric,

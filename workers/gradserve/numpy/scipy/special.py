@@ -6,6 +6,7 @@ from typing import Any
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType
+from gradserve.numpy import zetas
 from gradserve.numpy.arguments import Unsupported, integer, to_float, to_real
 from gradserve.numpy.special import by_orders
 from gradserve.numpy.table import OWN, SCIPY, implements_scipy
@@ -71,6 +72,11 @@ def perm(g: Builder, N: Any, k: Any, exact: bool = False) -> Value:
 
 @implements_scipy("special.zeta")
 def zeta(g: Builder, x: Any, q: Any = None) -> Value:
-    """Hurwitz's zeta function, the sum of (k + q)^-x, of an exponent x known while tracing."""
-    base, exponent = to_real(g, 1.0 if q is None else q, "zeta"), to_real(g, x, "zeta")
+    """Hurwitz's zeta function, the sum of (k + q)^-x; q must be above 0 where the exponent x is traced."""
+    exponent = to_real(g, x, "zeta")
+    if q is None and g.literal(exponent) is None:
+        return g.add(zetas.less_one(g, exponent), 1.0)
+    base = to_real(g, 1.0 if q is None else q, "zeta")
+    if g.literal(exponent) is None:
+        return zetas.hurwitz(g, *g.align(g.promote([exponent, base])))
     return by_orders(g, "zeta", exponent, [base], lambda each: g.emit("zeta", base, exponent=each))

@@ -9,9 +9,13 @@ from gradserve.ops.special import (
     hypergeometric,
     incomplete,
     integrals,
+    inverses,
     parabolic,
+    plane,
     rare,
+    scaled_airy,
     struve,
     students,
     tails,
+    wright,
 )

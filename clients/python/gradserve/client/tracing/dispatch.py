@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gradserve.ir.builder import Builder
-from gradserve.numpy import supported_names
+from gradserve.numpy import mirrored, supported_names
 from gradserve.numpy.arguments import Unsupported, lift
 from gradserve.numpy.loops import apply_ufunc as apply_implementation
 from gradserve.numpy.table import FUNCTIONS, UFUNC_METHODS, NumpyFunction, find_ufunc
@@ -67,7 +67,7 @@ def name_of(function: Any) -> str:
 
 
 def _instead(name: str) -> str:
-    return INSTEAD.get(name) or _near(name)
+    return INSTEAD.get(name) or mirrored.INSTEAD.get(name) or _near(name)
 
 
 def _near(name: str) -> str:
