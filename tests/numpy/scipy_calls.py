@@ -332,6 +332,13 @@ OTHERS: dict[str, tuple[Any, ...]] = {
         P,
     ),
     "lambertw": (lambda x: _parts_of(special.lambertw(x), special.lambertw(-x / 20, -1)), P),
+    "harmonics": (
+        lambda x: [
+            *(special.sph_harm_y(2, 1, x, 0.3), special.sph_legendre_p(2, 1, x)),
+            *(special.legendre_p(2, x), special.assoc_legendre_p(2, 1, x / 9)),
+        ],
+        S,
+    ),
     "perm, zeta": (lambda x: [special.perm(7, 3 * x), special.zeta(2.5, x), special.zeta([2, 3, 4], x[:3])], S),
     "betaincc, comb, factorial": (
         lambda x: [special.betaincc(1.5, 2.5, x), special.comb(7, 3 * x), special.factorial(x)],

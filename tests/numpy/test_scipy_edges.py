@@ -164,6 +164,8 @@ def test_arguments_stand_where_scipys_do():
             [p.name for p in inspect.signature(f).parameters.values() if p.kind in by_position]
             for f in (theirs, entry.call)
         )
+        if inspect.signature(theirs).parameters.keys() == {"args", "kwargs"}:
+            continue  # it does not tell
         assert own[1:] == names[: len(own) - 1], full
         compared += 1
     assert compared > 60
