@@ -78,6 +78,19 @@ def test_a_loop_over_its_bound_is_refused_when_it_runs(embedded):
         f(W)
 
 
+def test_loops_of_jax_itself_need_no_bound(embedded):
+    special = jax.scipy.special
+    point = np.array([0.3, 1.7, 0.6])
+    for loss in (
+        lambda w: special.expn(2, w).sum(),
+        lambda w: special.hyp1f1(0.5, 1.5, -w).sum(),
+        lambda w: jnp.sum(jnp.sin(jax.scipy.linalg.polar(jnp.outer(w, w) + jnp.eye(3) * w)[1])),
+    ):
+        value, gradient = embedded.load(from_jax(loss, point)).value_and_grad(point)
+        np.testing.assert_allclose(value, loss(point), rtol=1e-12)
+        np.testing.assert_allclose(gradient, jax.jacfwd(loss)(point), rtol=1e-9)
+
+
 def test_derivatives_that_rules_of_jax_are_for(embedded):
     """At points where what these functions compute would give NaN, or 0, if it were differentiated as written."""
     zero = np.zeros(2)

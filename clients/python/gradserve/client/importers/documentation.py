@@ -57,7 +57,8 @@ equation of its jaxpr becomes nodes with your line as their origin.
 - **Random numbers** by keys of threefry, JAX's default, are the same to the bit. A key is data: import with the key,
   or with `jax.random.key_data(key)`, as an example, and give `jax.random.key_data(key)` at each call.
 - **Loops**: `scan` and loops over a known number of steps are loops of the graph. Of other `while` loops the graph
-  needs to know a bound, `most=100`; a loop that would go on is refused when it runs. They are differentiated in
+  needs to know a bound, `most=100`, but for those within JAX's own functions; one that would go on is refused when it
+  runs. They are differentiated in
   reverse mode as well.
 - **Functions with derivatives of their own**, by `jax.custom_jvp` or `jax.custom_vjp`, keep them in both modes: up to
   the third order, and beyond it those of what they compute. Second derivatives are those of the rule, in which the

@@ -35,6 +35,8 @@ _HERE = str(PurePath(__file__).parents[2])
 Rule = Callable[["Reader", Recorder, Any, Sequence[Known]], Sequence[Known]]
 RULES: dict[str, Rule] = {}
 """What becomes of primitives that call functions or make random numbers, by their names."""
+MOST_OF_JAX = 2000
+"""Steps of loops in functions of JAX: of its series, `hyp1f1` takes up to 500, and others fewer."""
 MOST_ORDERS = 3
 """Up to derivatives of this order rules are imported: most of them call the function again that they are of."""
 
@@ -54,12 +56,17 @@ class Reader:
 
     def __init__(self, most: int | None, of_others: Rule) -> None:
         """`most` bounds the steps of loops that nothing else does; `of_others` reads primitives that JAX has not."""
-        self.most, self._of_others = most, of_others
+        self._most, self._of_others = most, of_others
         self.notes: list[str] = []
         self.orders: int | None = MOST_ORDERS
         """Of how many more derivatives the rules are imported; None where nothing is derived."""
         self._around: Origin | None = None
         self._in_jax = False
+
+    @property
+    def bound(self) -> int | None:
+        """Of the steps of a loop that nothing else bounds: known for JAX's own, which are series and iterations."""
+        return self._most or (MOST_OF_JAX if self._in_jax else None)
 
     @contextmanager
     def of_order(self, orders: int | None) -> Iterator[None]:
