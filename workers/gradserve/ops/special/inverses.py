@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Sample
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import TensorType
 from gradserve.ops.family import Binary, RealElementwise, Unary, require
 from gradserve.ops.registry import register

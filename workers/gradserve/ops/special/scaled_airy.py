@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Sample
+from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.family import Unary, require
 from gradserve.ops.registry import register

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.errors import ConstraintError
+from gradserve.ir.records import dataclass
 from gradserve.ops.family import RealElementwise
 from gradserve.ops.registry import register
 from gradserve.ops.special.rare import OfScipy

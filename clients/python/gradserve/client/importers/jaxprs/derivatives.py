@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import jax
@@ -14,6 +13,7 @@ from gradserve.client.importers.jaxprs.reading import Reader, avals_of
 from gradserve.client.importers.lax import control
 from gradserve.client.importers.lax.elements import Operand
 from gradserve.ir.errors import ConstraintError, InvalidGraph, Untraceable
+from gradserve.ir.records import dataclass
 from gradserve.numpy.arguments import Unsupported
 from gradserve.numpy.recorder import Recorder
 from gradserve.ops.control.custom_derivative import CustomDerivative
