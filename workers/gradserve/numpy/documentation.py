@@ -87,6 +87,11 @@ function makes by `np.zeros`, `np.array`, `x.copy()` and the like; elements of a
 are not assigned. What is selected by numbers and slices is a part: what is written to it is written to the whole, and
 the other way round. Other views of what was written to, such as `x.T`, are refused from then on.
 
+What a traced mask selects, `x[x > 0]`, is not counted before there are numbers. Functions of single elements take it,
+and so do sums, means, extremes, variances, medians, norms and products. It is assigned where the same mask holds,
+`x[mask] = np.log(x[mask])`, `x[mask] *= 2`. Whatever needs its length is refused. Extremes of nothing are infinite,
+where NumPy raises.
+
 `np.polynomial`, functions and classes of all bases, takes traced coefficients and points; `np.apply_along_axis`,
 `np.apply_over_axes`, `np.vectorize`, `np.fromiter` and, by known conditions, `np.piecewise` take traced arrays.
 

@@ -21,7 +21,6 @@ from gradserve.client.tracing.origins import untraceable
 from gradserve.client.tracing.reached import Reached, is_own_code, names_in, reached
 from gradserve.client.tracing.recording import traced
 from gradserve.client.tracing.tracer import Operands, tracers
-from gradserve.numpy.indexing import getitem
 
 _lock = threading.RLock()
 _MAKE: list[Callable[[Any], Any]] = []
@@ -33,11 +32,11 @@ class Captured(np.ndarray[Any, Any]):
 
     def __getitem__(self, key: Any) -> Any:
         operands = Operands()
-        inner = operands.values(key)
+        operands.values(key)
         if not operands.are_traced:
             return super().__getitem__(key)
         whole = np.asarray(self)
-        return tracers(traced(operands.builder, "indexing", lambda g: getitem(g, g.constant(whole), inner)))
+        return tracers(traced(operands.builder, "indexing", lambda g: g.constant(whole)))[key]
 
     def __setitem__(self, key: Any, item: Any) -> None:
         operands = Operands()

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from gradserve.client.tracing import chosen  # noqa: F401  (which enters what masks choose)
 from gradserve.client.tracing.buffers import taking_buffers
 from gradserve.client.tracing.captured import taking_traced_indices
 from gradserve.client.tracing.foreign import of_scipy, refusal_of_foreign

@@ -32,6 +32,9 @@ METHODS: dict[str, Callable[..., Any]] = {
 } | {"conj": np.conjugate, "conjugate": np.conjugate}
 """Methods that are NumPy functions of the array."""
 
+MASKED: list[Callable[[Any, Any], Any]] = []
+"""What is chosen of an array by a traced mask of its first axes."""
+
 
 class Tracer(Written, Numberless, NDArrayOperatorsMixin):
     """An array of known type and unknown elements. NumPy functions of it emit nodes of the graph."""
@@ -200,7 +203,10 @@ class Tracer(Written, Numberless, NDArrayOperatorsMixin):
                 raise ElementsAsked(str(refusal)) from None
             raise
 
-    def __getitem__(self, key: Any) -> Tracer:
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, Tracer) and key.dtype == np.bool_ and key.ndim:
+            for choose in MASKED:
+                return choose(self, key)
         operands = Operands()
         value, inner = operands.values((self, key))
         result = traced(operands.builder, "indexing", lambda g: getitem(g, value, inner))

@@ -46,6 +46,9 @@ class Written:
             )
         if _is_written_already(self, key, item):
             return
+        if hasattr(item, "spread_over"):  # what the same mask has chosen
+            self._become(item.spread_over(self, key))
+            return
         result = _emitted(self, "assignment", lambda g, value, key, item: _assigned(g, value, key, item), key, item)
         self._become(result)
 
