@@ -56,7 +56,22 @@ def by_elements(w):
     return np.clip(chosen, 0.35, 1).sum() + np.where(chosen > 0.45, 1.0, chosen).sum() + (2 - w[~(w > 0)]).sum()
 
 
+def by_masks_of_masks(w):
+    up = w[w > 0]
+    low = up[up < 0.5]
+    up[up > 1] = 1
+    up[up < 0.35] *= 3
+    return (up**2).sum() + low.sum() * np.exp(low[low > 0.35]).sum() + w.sum()
+
+
+def by_columns(b):
+    rows = X[X @ b > 0]
+    return rows[:, 0] @ rows[:, 1] + (rows[:, :2] * b[:2]).sum() + rows[:].mean()
+
+
 LOSSES = {
+    by_masks_of_masks: W,
+    by_columns: X[1],
     huber: X[0],
     sortino: X[0] + 0.3,
     by_assignment: W,

@@ -84,6 +84,31 @@ class Chosen(Tracer):
             )
         return np.where(self._where, self._whole, array)
 
+    def __getitem__(self, key: Any) -> Any:
+        """Some of them, by a mask that is made of what the same mask chose; or parts of all their rows."""
+        if self._is_mask(key):
+            return Chosen(self._whole, self._mask & key._whole)
+        first, *others = key if isinstance(key, tuple) and key else (key,)
+        if isinstance(first, slice) and first == slice(None):
+            return Chosen(self._whole[(slice(None),) * self._mask.ndim + tuple(others)], self._mask)
+        raise self._refused()
+
+    def __setitem__(self, key: Any, item: Any) -> None:
+        """Some of them become others: they are a copy, which nothing else sees."""
+        if not self._is_mask(key):
+            raise self._refused()
+        some = Chosen(self._whole, self._mask & key._whole)
+        if isinstance(item, Chosen):
+            self._whole = item.spread_over(self._whole, some._mask)
+        else:
+            whole: Any = np.where(some._where, self._beside(item), self._whole)
+            self._whole = whole
+
+    def _is_mask(self, key: Any) -> bool:
+        """Whether it is a mask of these elements, one by one."""
+        is_mask = isinstance(key, Chosen) and key.dtype == np.bool_ and not key._rest
+        return is_mask and _is_same(key._mask, self._mask)
+
     def __len__(self) -> int:
         return self.shape[0]
 
