@@ -24,55 +24,60 @@ def called(g: Builder, op: Op, operands: Sequence[Value], read: Collection[int])
     """
     match op:
         case Scan():
-            smaller, given, kept = _scan(op, operands, read)
+            kept = _carried(op, read)
         case Cond():
             known = g.literal(operands[0])
             if isinstance(known, Literal):
                 return tuple(call(g, op.then if known.array else op.otherwise, operands[1:]))
-            smaller, given, kept = _cond(op, operands, read)
+            kept = sorted(read)
         case CustomDerivative() | LinearCall():
             return tuple(call(g, op.function, operands))
         case Checkpoint():
-            smaller, given, kept = _checkpoint(op, operands, read)
+            kept = sorted(read)
         case _:
             return None
     types = g.types(op, operands)
-    if not kept or len(kept) == len(types):
+    if not kept or len(kept) == len(types):  # seen before anything is cut: most calls are such, in every pass
         return None
+    smaller, given = _smaller(op, operands, kept)
     results = dict(zip(kept, g.apply(smaller, given), strict=True))
     return tuple(results.get(k) or g.zeros(type_) for k, type_ in enumerate(types))
 
 
-def _scan(op: Scan, operands: Sequence[Value], read: Collection[int]) -> tuple[Op, list[Value], list[int]]:
-    """A scan of the carries that later steps or readers need, and of the rows that are read."""
+def _carried(op: Scan, read: Collection[int]) -> list[int]:
+    """The results of a scan that later steps or readers need."""
     first = int(op.stops)
     kept = {*read, *range(first)}
     while True:
-        used = _inputs_of(op.body, kept)
-        carried = {first + k for k in used if k < op.carries}
+        carried = {first + k for k in _inputs_of(op.body, kept) if k < op.carries}
         if carried <= kept:
-            break
+            return sorted(kept)
         kept |= carried
-    outputs = sorted(kept)
+
+
+def _smaller(op: Scan | Cond | Checkpoint, operands: Sequence[Value], kept: Sequence[int]) -> tuple[Op, list[Value]]:
+    """A call for some results, and what it is given."""
+    match op:
+        case Scan():
+            return _scan(op, operands, kept)
+        case Cond():
+            inputs = sorted(_inputs_of(op.then, kept) | _inputs_of(op.otherwise, kept))
+            smaller: Op = op.with_functions(lambda function: _cut(function, inputs, kept))
+            return smaller, [operands[0], *(operands[1 + k] for k in inputs)]
+        case Checkpoint():
+            inputs = sorted(_inputs_of(op.function, kept))
+            return Checkpoint(_cut(op.function, inputs, kept)), [operands[k] for k in inputs]
+
+
+def _scan(op: Scan, operands: Sequence[Value], kept: Sequence[int]) -> tuple[Op, list[Value]]:
+    """A scan of these carries and of the rows that they are made of."""
+    first, used = int(op.stops), _inputs_of(op.body, kept)
     _, carries, scanned, shared = op.parts(range(-1, len(operands) - 1))
     chosen_carries = [k for k in carries if first + k in kept]
     rows = [k for k in scanned if k in used]
     inputs = [*chosen_carries, *rows, *(k for k in shared if k in used)]
-    smaller = replace(op, body=_cut(op.body, inputs, outputs), carries=len(chosen_carries), scanned=len(rows))
-    return smaller, [operands[0], *(operands[1 + k] for k in inputs)], outputs
-
-
-def _cond(op: Cond, operands: Sequence[Value], read: Collection[int]) -> tuple[Op, list[Value], list[int]]:
-    outputs = sorted(read)
-    inputs = sorted(_inputs_of(op.then, outputs) | _inputs_of(op.otherwise, outputs))
-    smaller = op.with_functions(lambda function: _cut(function, inputs, outputs))
-    return smaller, [operands[0], *(operands[1 + k] for k in inputs)], outputs
-
-
-def _checkpoint(op: Checkpoint, operands: Sequence[Value], read: Collection[int]) -> tuple[Op, list[Value], list[int]]:
-    outputs = sorted(read)
-    inputs = sorted(_inputs_of(op.function, outputs))
-    return Checkpoint(_cut(op.function, inputs, outputs)), [operands[k] for k in inputs], outputs
+    smaller = replace(op, body=_cut(op.body, inputs, kept), carries=len(chosen_carries), scanned=len(rows))
+    return smaller, [operands[0], *(operands[1 + k] for k in inputs)]
 
 
 def _cut(function: Graph, inputs: Sequence[int], outputs: Iterable[int]) -> Graph:
