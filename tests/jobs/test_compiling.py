@@ -45,7 +45,7 @@ def eager(monkeypatch):
     monkeypatch.setattr(Compiling, "__init__", noted)
     monkeypatch.setenv(compiling.COMPILE, "1")
     monkeypatch.setattr(compiling, "_SECONDS", 0.0)
-    monkeypatch.setattr(compiling, "_SECONDS_PER_NODE", 0.0)
+    monkeypatch.setattr(compiling, "_SECONDS_PER_PART", 0.0)
 
     def wait() -> None:
         for each in made:

@@ -110,7 +110,8 @@ def _pull_back(g: Builder, linear: _Linear, cotangents: _Cotangents) -> None:
         if all(cotangent is None for cotangent in arriving):
             continue
         g.origin = application.origin
-        operands = [Unknown(x.type) if x in linear.values else x for x in application.operands]
+        unknown = {x: Unknown(x.type) for x in application.operands if x in linear.values}
+        operands = [unknown.get(x, x) for x in application.operands]
         try:
             leaving = rules.pull(application.op, g, arriving, operands)
         except ConstraintError as error:

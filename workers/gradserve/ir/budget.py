@@ -96,6 +96,13 @@ def spending(budget: Budget) -> Iterator[None]:
         current.reset(token)
 
 
+def look() -> None:
+    """Lets work of this thread go on, whatever it is. Raises what `Budget.look` does."""
+    budget = current.get()
+    if budget is not None:
+        budget.look(0)
+
+
 def looking(nodes: Iterable[_T]) -> Iterator[_T]:
     """The nodes of a graph, or what stands for them, with a look at the budget of this thread at every few of them.
 

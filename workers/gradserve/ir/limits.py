@@ -27,7 +27,7 @@ class GraphLimits:
     """Constants of a graph."""
     values: Count = 200_000
     """Inputs, constants and results of nodes together, those of functions counted at every node that calls them."""
-    operands: Amount = 1_000_000
+    operands: Amount = 400_000
     """Operands of all nodes together, counted in the same way."""
     origins: Amount = 100_000
     """Source lines that nodes were traced at."""

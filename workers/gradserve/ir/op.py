@@ -45,7 +45,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Stands for the operand in which a node is to be transposed."""
+    """Stands for the operand in which a node is to be transposed; the same one wherever that is among its operands."""
 
     type: TensorType
 

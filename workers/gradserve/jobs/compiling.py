@@ -14,13 +14,21 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from gradserve.execution import Executor, Prepared, Program, compiler
+from gradserve.ir.budget import Budget, spending
+from gradserve.ir.errors import Cancelled
 from gradserve.runtime.caches import Lru
 
 _LOG = logging.getLogger(__name__)
 COMPILE = "GRADSERVE_COMPILE"
 """The variable that keeps programs from becoming machine code of themselves where it is `0`: bits then never change."""
 _SECONDS = 0.03
-_SECONDS_PER_NODE = 1e-3
+_SECONDS_PER_PART = 1e-3
+"""For each node, and for each operand of each."""
+_MOST_SECONDS = 20.0
+"""Of a processor, for all programs of a job: others would wait for their machine code, and the end of the process."""
+_MOST_NODES = 1 << 20
+"""Of one graph on the way, and as many graphs: programs have been held to their own limits."""
+_MOST_WITHOUT = 1000
 _CAPACITY_NODES = 1 << 18
 """Nodes of all programs whose machine code is kept."""
 
@@ -48,6 +56,8 @@ class Compiling:
         self._lock = threading.Lock()
         self._thread: ThreadPoolExecutor | None = None
         self._kept: Lru[str, Prepared] = Lru(_CAPACITY_NODES)
+        self._without: Lru[str, None] = Lru(_MOST_WITHOUT)
+        """Programs that have no machine code although it was tried."""
         self._asked: set[Future[None]] = set()
 
     def ready(self, programs: Sequence[Program]) -> Executor | None:
@@ -58,7 +68,9 @@ class Compiling:
         """What a job of these programs adds its seconds to; `done` is called once there is machine code for them."""
         if os.environ.get(COMPILE) == "0" or compiler() is None:
             return None
-        due = sum(_SECONDS + _SECONDS_PER_NODE * len(program.graph.nodes) for program in programs)
+        if any(program.digest in self._without for program in programs):
+            return None
+        due = sum(_SECONDS + _SECONDS_PER_PART * _parts(program) for program in programs)
         return Heat(due, functools.partial(self._ask, programs, done))
 
     def wait(self) -> None:
@@ -78,9 +90,24 @@ class Compiling:
         executor = compiler()
         assert executor is not None
         try:
-            for program in programs:
-                prepared = executor.prepare(executor.schedule(program))
-                self._kept.put(program.digest, prepared, len(program.graph.nodes) + 16)
+            with spending(Budget(_MOST_NODES, _MOST_NODES, _MOST_SECONDS, _go_on)):
+                for program in programs:
+                    prepared = executor.prepare(executor.schedule(program))
+                    self._kept.put(program.digest, prepared, len(program.graph.nodes) + 16)
             done()
-        except Exception:
-            _LOG.exception("no machine code for %d programs; they stay on NumPy", len(programs))
+        except Exception as error:
+            for program in programs:
+                self._without.put(program.digest, None)
+            if not isinstance(error, Cancelled):  # at the end of the process nobody reads it
+                _LOG.exception("no machine code for %d programs; they stay on NumPy", len(programs))
+
+
+def _parts(program: Program) -> int:
+    """Nodes and operands: a node may have a hundred thousand of these."""
+    return sum(1 + len(node.operands) for node in program.graph.nodes)
+
+
+def _go_on() -> None:
+    """Raises at the end of the process, which waits for this thread."""
+    if not threading.main_thread().is_alive():
+        raise Cancelled("the process ends")

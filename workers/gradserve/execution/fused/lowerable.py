@@ -12,12 +12,17 @@ from gradserve.ir.op import Op
 from gradserve.ir.types import TensorType
 
 _LOOP = 20
+_USUAL_OPERANDS = 4
+_MOST_OPERANDS = 128
+"""Of a node with machine code: each is a loop of its own, and where it lies is found among all others."""
 _UNKNOWN = lowered.dispatch(object)
 
 
 def lowerable(graph: Graph, node: Node) -> bool:
     """Whether there is machine code for a node of a concrete graph: there is none for complex numbers."""
     op = node.op
+    if len(node.operands) > _MOST_OPERANDS:
+        return False
     if any(t.is_complex for t in node.types) or any(graph.value_types[k].is_complex for k in node.operands):
         return False
     if op.elementwise:
@@ -33,7 +38,7 @@ def weight(graph: Graph, node: Node) -> int:
     op = node.op
     if not op.elementwise:
         inner = sum(weight(function, each) for function in op.functions.values() for each in function.nodes)
-        return 1 if op.view else _LOOP + inner
+        return 1 if op.view else _LOOP * max(1, len(node.operands) // _USUAL_OPERANDS) + inner
     terms = _terms(op, tuple(graph.value_types[k] for k in node.operands))
     return len(terms) + _LOOP * sum(term.operation == "call" for term in terms)
 

@@ -15,6 +15,7 @@ from gradserve.execution.fused.memory import MEMORY, address_of, stretch
 from gradserve.execution.fused.table import lower
 from gradserve.execution.fused.ufuncs import InnerLoop
 from gradserve.execution.fused.values import FEW, Lowered, Small, row_major_at
+from gradserve.ir.budget import look
 from gradserve.ir.graph import Graph
 from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array, TensorType
@@ -77,6 +78,7 @@ class Native:
 
     def __init__(self, graph: Graph, seconds: float) -> None:
         """Compiles; `seconds` is how long a run is predicted to take."""
+        look()  # a program may have many of these
         self._written = written(graph)
         self._library = linked(object_of(self._written.text), "run")
         prototype = ctypes.PYFUNCTYPE if seconds < _SHORT_SECONDS else ctypes.CFUNCTYPE

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -175,6 +178,11 @@ class Reverse(Movement):
         yield Sample(cls((0,)), (np.zeros((0, 2)),))
 
 
+_OFTEN = 16
+"""Times that an operand is there from which on its parts are summed up as one: a byte of a request says one more."""
+_MOST_INDICES = 1 << 18
+
+
 @register
 @dataclass(frozen=True)
 class Concatenate(Linear, Op):
@@ -201,14 +209,14 @@ class Concatenate(Linear, Op):
         require(bool(types), "C0", "concatenate takes at least one operand")
         first, axis = types[0], self.axis
         require(0 <= axis < first.rank, "C1", f"{first} has no axis {axis}")
-        for other in types[1:]:
+        for other in dict.fromkeys(types):  # there may be a hundred thousand operands, of few types
             same = other.element_type is first.element_type
             require(same, "C2", f"element types differ: {first} and {other}")
             fits = other.rank == first.rank and _without(other.shape, axis) == _without(first.shape, axis)
             require(fits, "C3", f"{first} and {other} differ elsewhere than along axis {axis}")
         if len(types) == 1:
             return (first,)
-        length = sum(known(t.shape[axis], "C4") for t in types)
+        length = sum(times * known(t.shape[axis], "C4") for t, times in Counter(types).items())
         return (first.with_shape((*first.shape[:axis], length, *first.shape[axis + 1 :])),)
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
@@ -217,15 +225,31 @@ class Concatenate(Linear, Op):
     def transpose(
         self, g: Builder, cotangents: Sequence[Value | None], operands: Sequence[Value | Unknown]
     ) -> tuple[Value | None, ...]:
-        """The cotangent's part that each unknown operand fills."""
-        ct = only(cotangents)
-        parts: list[Value | None] = []
-        offset = 0
-        for operand in operands:
-            end = offset + operand.type.lengths[self.axis]
-            parts.append(self._part(g, ct, offset, end) if isinstance(operand, Unknown) else None)
-            offset = end
+        """The cotangent's part that each unknown operand fills; of one that is there often all of them at its first."""
+        ct, lengths = only(cotangents), [operand.type.lengths[self.axis] for operand in operands]
+        starts = [0, *itertools.accumulate(lengths)]
+        places: dict[int, list[int]] = {}
+        for k, operand in enumerate(operands):
+            if isinstance(operand, Unknown):
+                places.setdefault(id(operand), []).append(k)
+        parts: list[Value | None] = [None] * len(operands)
+        every = math.gcd(*lengths)
+        for own in places.values():
+            length = lengths[own[0]]
+            if len(own) >= _OFTEN and every and len(own) * length // every <= _MOST_INDICES:
+                parts[own[0]] = self._together(g, ct, [starts[k] for k in own], length, every)
+            else:
+                for k in own:
+                    parts[k] = self._part(g, ct, starts[k], starts[k + 1])
         return tuple(parts)
+
+    def _together(self, g: Builder, value: Value, starts: Sequence[int], length: int, every: int) -> Value:
+        """The sum of as many parts of one length, taken in pieces of `every`, of which all lengths are multiples."""
+        before, after = value.shape[: self.axis], value.shape[self.axis + 1 :]
+        pieces = g.reshape(value, (*before, value.type.lengths[self.axis] // every, every, *after))
+        indices = np.add.outer(np.asarray(starts) // every, np.arange(length // every))
+        taken = g.emit("gather", pieces, g.constant(indices), axis=self.axis)
+        return g.reshape(g.emit("reduce_sum", taken, axes=(self.axis,)), (*before, length, *after))
 
     def _part(self, g: Builder, value: Value, start: int, stop: int) -> Value:
         starts = tuple(start if axis == self.axis else 0 for axis in range(value.type.rank))
