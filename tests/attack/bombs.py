@@ -132,7 +132,7 @@ def calls(depth: int, times: int) -> bytes:
     return graph.SerializeToString()
 
 
-def _loops(depth: int, length: int, shape: tuple[int, ...] = ()) -> bytes:
+def loops(depth: int, length: int, shape: tuple[int, ...] = ()) -> bytes:
     """Loops in loops."""
     graph = _graph(_type(*shape))
     inner = graph.functions.add(inputs=[graph.inputs[0]], outputs=[{"name": "y0", "value": 1}])
@@ -172,6 +172,15 @@ def _counted(length: int) -> bytes:
     return graph.SerializeToString()
 
 
+def _row(times: int) -> bytes:
+    """One value over and over, summed."""
+    graph = _graph(_type(1))
+    _node(graph, "concatenate", [0] * times, _type(times), axis=0)
+    _node(graph, "reduce_sum", [1], _type(), axes=(0,))
+    graph.outputs.add(name="y", value=2)
+    return graph.SerializeToString()
+
+
 def _claimed(shape: tuple[int, ...]) -> bytes:
     """A constant that is only named."""
     graph = _graph(_type())
@@ -195,9 +204,9 @@ def bombs() -> Iterator[tuple[str, Bomb]]:
             yield f"{question}: {depth} functions, each called {times} times by the next", _asked(question, graph)
     for depth, length in ((3, 1000), (10, 10**6), (16, 2), (16, huge), (1, 10**9), (300, 2)):
         for question in ("evaluate", "gradient", "hessian", "jacobian"):
-            yield f"{question}: {depth} loops of {length} steps in each other", _asked(question, _loops(depth, length))
+            yield f"{question}: {depth} loops of {length} steps in each other", _asked(question, loops(depth, length))
     for question in ("evaluate", "vjp", "jacobian"):
-        yield f"{question}: loops in loops over a huge array", _asked(question, _loops(16, huge, (1 << 58,)))
+        yield f"{question}: loops in loops over a huge array", _asked(question, loops(16, huge, (1 << 58,)))
     for name, shape in {"one axis": (huge,), "two axes": (1 << 31, 1 << 31), "overflow": (1 << 40, 1 << 40),
                         "64 axes": (2,) * 64, "1000 axes": (1,) * 1000, "10^5 axes": (1,) * 100_000,
                         "negative": (-1,), "40 GiB": (5 << 30,)}.items():  # fmt: skip
@@ -208,6 +217,9 @@ def bombs() -> Iterator[tuple[str, Bomb]]:
             yield f"{question}: broadcast to {name}", _asked(question, graph)
             yield f"{question}: sine of {name}", _asked(question, _chain("sin", 1, shape))
         yield f"evaluate: constant of {name}", _asked("evaluate", _claimed(shape))
+    for question in ("evaluate", "gradient", "hessian"):
+        yield f"{question}: a number 30 000 times in a row", _asked(question, _row(30_000))
+        yield f"{question}: a loop of 2^40 steps", _asked(question, loops(1, 1 << 40))
     for n in (1 << 20, 1 << 30, 1 << 40):
         half = tensor_pb2.ELEMENT_TYPE_COMPLEX128
         spectrum = _one("rfft", [_type(n)], _type(n // 2 + 1, element=half), axis=0, norm="backward")

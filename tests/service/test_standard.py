@@ -80,3 +80,18 @@ def test_health_watch_tells_of_the_end(start):
     stopper.start()
     assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
     stopper.join(10)
+
+
+HEALTH, REFLECTION = "/grpc.health.v1.Health/", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+
+
+@pytest.mark.parametrize("data", [b"\xff" * 10, b"\x0a\x05ab", b"\x0a\x02\xff\xfe"])
+def test_bytes_that_are_no_message_are_refused(stubs, data):
+    channel = stubs.channel
+    for ask in (
+        lambda: channel.unary_unary(f"{HEALTH}Check", None, None)(data, timeout=5),
+        lambda: list(channel.unary_stream(f"{HEALTH}Watch", None, None)(data, timeout=5)),
+        lambda: list(channel.stream_stream(REFLECTION, None, None)(iter([data]), timeout=5)),
+    ):
+        assert refusal(ask).code is grpc.StatusCode.INVALID_ARGUMENT
+    assert check(stubs) == SERVING

@@ -11,12 +11,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 from grpc_health.v1 import health
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_reflection.v1alpha import reflection
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
 
-from gradserve.ir.errors import GradserveError
+from gradserve.ir.errors import GradserveError, InvalidRequest
 from gradserve.service.identity.authenticator import Identify, anonymous
 from gradserve.service.lanes import Lanes
 from gradserve.service.served import name_of_call
@@ -96,21 +97,21 @@ def add_methods(server: grpc.Server, service: str, methods: dict[str, grpc.RpcMe
 
 
 def _health_methods(servicer: health.HealthServicer, pool: _Threads, identify: Identify) -> dict[str, Any]:
-    codecs = (HealthCheckRequest.FromString, HealthCheckResponse.SerializeToString)
+    on = functools.partial(_on, pool, identify, HealthCheckRequest)
     return {
-        "Check": grpc.unary_unary_rpc_method_handler(_on(pool, servicer.Check, identify), *codecs),
-        "Watch": grpc.unary_stream_rpc_method_handler(_on(pool, servicer.Watch, identify), *codecs),
+        "Check": grpc.unary_unary_rpc_method_handler(on(servicer.Check), None, HealthCheckResponse.SerializeToString),
+        "Watch": grpc.unary_stream_rpc_method_handler(on(servicer.Watch), None, HealthCheckResponse.SerializeToString),
     }
 
 
 def _reflection_methods(servicer: reflection.ReflectionServicer, pool: _Threads, identify: Identify) -> dict[str, Any]:
-    codecs = (ServerReflectionRequest.FromString, ServerReflectionResponse.SerializeToString)
-    behavior = _on(pool, servicer.ServerReflectionInfo, identify)
-    return {"ServerReflectionInfo": grpc.stream_stream_rpc_method_handler(behavior, *codecs)}
+    behavior = _on(pool, identify, ServerReflectionRequest, servicer.ServerReflectionInfo)
+    encode = ServerReflectionResponse.SerializeToString
+    return {"ServerReflectionInfo": grpc.stream_stream_rpc_method_handler(behavior, None, encode)}
 
 
-def _on(pool: _Threads, behavior: Callable[..., Any], identify: Identify) -> Callable[..., Any]:
-    """The behavior, for callers who are known, on threads of its own.
+def _on(pool: _Threads, identify: Identify, kind: Any, behavior: Callable[..., Any]) -> Callable[..., Any]:
+    """The behavior, for callers who are known, on threads of its own; it is given bytes, which gRPC would end INTERNAL.
 
     A gRPC that does not know the wish runs it among all others.
     """
@@ -118,13 +119,22 @@ def _on(pool: _Threads, behavior: Callable[..., Any], identify: Identify) -> Cal
     @functools.wraps(behavior)
     def run(request: Any, context: grpc.ServicerContext, *more: Any) -> Any:
         pool.lanes.heard()
+        read = functools.partial(_read, kind, context, behavior.__qualname__)
         try:
             identify(context)
         except GradserveError as error:
             abort(context, error, {}, behavior.__qualname__, name_of_call(context))
-        if isinstance(request, Iterator):
-            request = pool.lanes.hearing(request)
-        return behavior(request, context, *more)
+        given = map(read, pool.lanes.hearing(request)) if isinstance(request, Iterator) else read(request)
+        return behavior(given, context, *more)
 
     run.experimental_thread_pool = pool  # type: ignore[attr-defined]
     return run
+
+
+def _read(kind: Any, context: grpc.ServicerContext, method: str, data: bytes) -> Any:
+    """The message in these bytes; the call ends INVALID_ARGUMENT if there is none."""
+    try:
+        return kind.FromString(data)
+    except DecodeError:
+        error = InvalidRequest(f"the bytes are no {kind.DESCRIPTOR.full_name}")
+        abort(context, error, {}, method, name_of_call(context))

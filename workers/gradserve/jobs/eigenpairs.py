@@ -187,6 +187,7 @@ class _Search:
 
 def _schedule(context: Context, question: TopEigenpairs, check: Check, points: int = 1) -> SweepSchedule:
     refuse(_violations(question))
+    context.limits.check_count("probes", question.max_products)
     schedule_of(context, question, None, check=check)  # refuses what there is no matrix of
     cycle = _cycle(question)
     laps = -(-(question.max_products or DEFAULT_PRODUCTS) // cycle.products)

@@ -21,7 +21,7 @@ class Limits:
 
     plan_nodes: Count = 1_000_000
     """Nodes of any one graph on the way to a program."""
-    plan_graphs: Count = 2000
+    plan_graphs: Count = 1200
     """Graphs made on the way to a program, functions among them; beside `PLAN_GRAPHS_OF_NODE` for each node sent."""
     plan_seconds: Seconds = 60.0
     """Processor seconds of making the programs of one job."""
@@ -31,6 +31,8 @@ class Limits:
     """Live bytes of one chunk."""
     step_seconds: Seconds = 60.0
     """Predicted seconds of any one step: no executor can be stopped within a step."""
+    chunk_seconds: Seconds = 36_000.0
+    """Predicted seconds of one chunk, which one worker runs from its start to its end."""
     flops: Number = 1e15
     """Floating-point operations of the whole call."""
     held_memory_bytes: Bytes = held.IN_MEMORY
@@ -42,7 +44,7 @@ class Limits:
     points: Count = 1_000_000
     """Points of one batch."""
     probes: Count = 1_000_000
-    """Probes of one estimate."""
+    """Probes of one estimate; products of one search for eigenpairs, iterations of one solve."""
     directions: Count = 1_000
     """Directions of one verification."""
 
@@ -72,7 +74,7 @@ class Limits:
         """Refuses a job by the schedules of its chunks, each of them run so many `times`.
 
         Raises:
-            LimitExceeded: memory, time of a step, or operations over a limit.
+            LimitExceeded: memory, time, or operations over a limit.
         """
         peak = max(schedule.peak_bytes for schedule in schedules)
         if peak > self.peak_bytes:
@@ -81,6 +83,10 @@ class Limits:
         if longest > self.step_seconds:
             what = f"one step of the program is predicted to take {longest:.3g} s"
             raise _exceeded("step_seconds", what, f"{self.step_seconds:.3g} s", _largest_value(schedules))
+        slowest = max(schedule.seconds for schedule in schedules)
+        if slowest > self.chunk_seconds:
+            what = f"one run of the program is predicted to take {slowest:.3g} s"
+            raise _exceeded("chunk_seconds", what, f"{self.chunk_seconds:.3g} s", "loop fewer times")
         self.check_flops(times * sum(schedule.program.flops for schedule in schedules), "the job")
 
     def check_peak(self, peak: int, what: str, advice: str) -> None:

@@ -137,6 +137,7 @@ def _answer(method: ConjugateGradients, state: State, report: Report) -> Solutio
 
 def _schedule(context: Context, question: SolveHessian, check: Check) -> tuple[ConjugateGradients, SweepSchedule]:
     refuse(_violations(question))
+    context.limits.check_count("probes", question.max_iterations)
     single = schedule_of(context, question, None, check=check)
     epsilon = epsilon_of(question.call.graph)
     most = question.max_iterations or DEFAULT_ITERATIONS

@@ -1,0 +1,177 @@
+"""Small requests that would keep a processor busy: refused, or made so that they do not."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from gradserve.autodiff import derive
+from gradserve.client import Client, LimitExceeded
+from gradserve.execution.fused import lowerable as machine_code
+from gradserve.execution.fused.table import lowerable
+from gradserve.ir import budget
+from gradserve.ir.errors import Cancelled
+from gradserve.ir.graph import Graph
+from gradserve.ir.types import ElementType, TensorType
+from gradserve.jobs import compiling
+from gradserve.jobs.context import Context
+from gradserve.jobs.limits import Limits
+from gradserve.jobs.sweep import Sweep
+from gradserve.ops import OP_SET, builder
+from gradserve.ops.control.cond import Cond
+from gradserve.ops.movement import placement
+from gradserve.optimize import calls
+from gradserve.pools.local.pool import LocalPool
+from gradserve.questions.call import Options
+from gradserve.questions.derivations import Evaluate, Gradient
+from gradserve.v1 import graph_pb2
+from gradserve.wire import decode_graph
+from tests.attack.bombs import loops
+from tests.laws.support import evaluate
+
+W = np.array([0.5, -1.5, 2.0])
+
+
+# ---- one value over and over
+
+
+def joined(times: int, axis: int = 0) -> Graph:
+    """A loss of a matrix that is there so often, along an axis, between others of other lengths."""
+    g = builder()
+    x = g.input("x", TensorType(ElementType.FLOAT64, (2, 2)))
+    y = g.input("y", TensorType(ElementType.FLOAT64, (2, 4) if axis else (4, 2)))
+    z = g.apply(placement.Concatenate(axis), [part for _ in range(times) for part in (x, y)])[0]
+    weights = g.constant(np.cos(np.arange(z.type.size)).reshape(z.type.lengths))
+    return g.build({"loss": g.reduce_sum(weights * z * z, axes=(0, 1))})
+
+
+def expected(times: int, axis: int, x: np.ndarray, y: np.ndarray) -> list[np.ndarray]:
+    """Twice each, times the sum of its weights."""
+    blocks = np.concatenate([part for _ in range(times) for part in (x, y)], axis)
+    weights = np.cos(np.arange(blocks.size)).reshape(blocks.shape)
+    own = np.split(weights, np.cumsum([x.shape[axis], y.shape[axis]] * times)[:-1], axis)
+    return [2 * x * sum(own[::2]), 2 * y * sum(own[1::2])]
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("times", [15, 16, 400])
+def test_parts_of_one_value_are_pulled_back_as_one(times, axis):
+    graph = derive(joined(times, axis), Gradient(("x", "y")))
+    given = {"x": W[:2, None] * W[None, :2], "y": np.arange(8.0).reshape((2, 4) if axis else (4, 2))}
+    found = evaluate(graph, given)
+    for name, gradient in zip("xy", expected(times, axis, *given.values()), strict=True):
+        np.testing.assert_allclose(found[f"gradient:{name}"], gradient, rtol=1e-12)
+    assert (len(graph.nodes) < 20) is (times >= placement._OFTEN)
+
+
+def test_planted_slices_of_each_would_be_seen(monkeypatch):
+    monkeypatch.setattr(placement, "_OFTEN", 10**9)
+    assert len(derive(joined(400), Gradient(("x", "y"))).nodes) > 2 * 400
+
+
+# ---- calls of which all is read
+
+
+def chosen(outputs: int, read: int) -> Graph:
+    """A choice between two functions, some of whose results are read."""
+    inner = builder()
+    x = inner.input("x0", TensorType(ElementType.FLOAT64))
+    function = inner.build({f"y{k}": inner.sin(x) if k else inner.cos(x) for k in range(outputs)})
+    g = builder()
+    given = g.input("x", TensorType(ElementType.FLOAT64))
+    results = g.apply(Cond(function, function), [g.gt(given, 0.0), given])
+    return g.build({f"y{k}": results[k] for k in range(read)})
+
+
+@pytest.mark.parametrize(("read", "cuts"), [(2, False), (1, True)])
+def test_calls_are_cut_only_where_there_is_something_to_cut(monkeypatch, read, cuts):
+    from gradserve.optimize import optimize
+
+    made: list[Graph] = []
+    cut = calls.cut
+    monkeypatch.setattr(calls, "cut", lambda *given: made.append(cut(*given)) or made[-1])
+    optimize(chosen(2, read))
+    assert bool(made) is cuts
+
+
+# ---- machine code that nobody waits for
+
+
+def test_nodes_of_very_many_operands_have_no_machine_code(monkeypatch):
+    def whole(times: int) -> bool:
+        graph = joined(times)
+        return lowerable(graph, graph.nodes[0])
+
+    assert [whole(64), whole(65)] == [True, False]
+    monkeypatch.setattr(machine_code, "_MOST_OPERANDS", 10**9)
+    assert whole(65)
+
+
+@pytest.mark.parametrize(("seconds", "executor"), [(0.0, "numpy"), (20.0, "fused")])
+def test_machine_code_in_the_background_takes_no_longer_than_it_may(monkeypatch, seconds, executor):
+    monkeypatch.setenv(compiling.COMPILE, "1")
+    monkeypatch.setattr(compiling, "_MOST_SECONDS", seconds)
+    for name in ("_SECONDS", "_SECONDS_PER_PART"):
+        monkeypatch.setattr(compiling, name, 0.0)
+    asked: list[int] = []
+    ask = compiling.Compiling._ask
+    made: list[compiling.Compiling] = []
+
+    def noted(self, programs, done):
+        asked.append(len(programs))
+        made.append(self)
+        ask(self, programs, done)
+
+    monkeypatch.setattr(compiling.Compiling, "_ask", noted)
+    with Client() as client:
+        f = client.function(lambda w: np.sum(np.cos(w) * np.sin(w * 1.25) + seconds), w=W)
+        for _ in range(4):
+            f.grad(W)
+            made[0].wait()
+        assert f.last_report.executor == executor
+    assert len(asked) == 1  # where there is none it is not tried again
+
+
+def test_a_process_that_ends_does_not_wait_for_all_of_it(monkeypatch):
+    with budget.spending(budget.Budget(1, 1, 60.0, compiling._go_on)):
+        budget.look()
+        monkeypatch.setattr(threading, "main_thread", threading.Thread)  # one that does not run
+        with pytest.raises(Cancelled):
+            budget.look()
+
+
+# ---- what nobody can wait for
+
+
+def looped(steps: int) -> Graph:
+    return decode_graph(graph_pb2.Graph.FromString(loops(1, steps)), OP_SET)
+
+
+@pytest.mark.parametrize(("steps", "limit"), [(1 << 40, "chunk_seconds"), (1 << 55, "flops"), (1 << 20, "")])
+def test_loops_that_would_not_end_are_refused(steps, limit):
+    def schedule(limits: Limits) -> None:
+        Sweep(looped(steps), Evaluate(), Options(), 0).schedule(Context(LocalPool(1), limits=limits))
+
+    if limit:
+        with pytest.raises(LimitExceeded) as refused:
+            schedule(Limits(**({"chunk_seconds": 1e300} if limit == "flops" else {})))
+        assert refused.value.limit == limit
+    else:
+        schedule(Limits())
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda f, n: f.hessian_eigenpairs(W, count=1, max_products=n),
+        lambda f, n: f.hessian_solve(W, right=W, max_iterations=n),
+    ],
+    ids=["eigenpairs", "solve"],
+)
+def test_products_are_counted_as_probes_are(ask):
+    with Client() as client:
+        f = client.function(lambda w: np.sum(np.cosh(w)), w=W)
+        ask(f, 1_000_000)
+        with pytest.raises(LimitExceeded) as refused:
+            ask(f, 1_000_001)
+    assert refused.value.limit == "probes"
