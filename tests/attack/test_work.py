@@ -1,11 +1,13 @@
 """Small requests that would keep a processor busy: refused, or made so that they do not."""
 
 import threading
+from typing import Any
 
 import numpy as np
 import pytest
 
 from gradserve.autodiff import derive
+from gradserve.autodiff.control import functions
 from gradserve.client import Client, LimitExceeded
 from gradserve.execution.fused import lowerable as machine_code
 from gradserve.execution.fused.table import lowerable
@@ -20,7 +22,7 @@ from gradserve.jobs.sweep import Sweep
 from gradserve.ops import OP_SET, builder
 from gradserve.ops.control.cond import Cond
 from gradserve.ops.movement import placement
-from gradserve.optimize import calls
+from gradserve.optimize import calls, optimize
 from gradserve.pools.local.pool import LocalPool
 from gradserve.questions.call import Options
 from gradserve.questions.derivations import Evaluate, Gradient
@@ -85,11 +87,13 @@ def chosen(outputs: int, read: int) -> Graph:
 
 @pytest.mark.parametrize(("read", "cuts"), [(2, False), (1, True)])
 def test_calls_are_cut_only_where_there_is_something_to_cut(monkeypatch, read, cuts):
-    from gradserve.optimize import optimize
-
     made: list[Graph] = []
-    cut = calls.cut
-    monkeypatch.setattr(calls, "cut", lambda *given: made.append(cut(*given)) or made[-1])
+
+    def noted(*given: Any) -> Graph:
+        made.append(functions.cut(*given))
+        return made[-1]
+
+    monkeypatch.setattr(calls, "cut", noted)
     optimize(chosen(2, read))
     assert bool(made) is cuts
 
@@ -128,7 +132,9 @@ def test_machine_code_in_the_background_takes_no_longer_than_it_may(monkeypatch,
         for _ in range(4):
             f.grad(W)
             made[0].wait()
-        assert f.last_report.executor == executor
+        report = f.last_report
+        assert report is not None
+        assert report.executor == executor
     assert len(asked) == 1  # where there is none it is not tried again
 
 
@@ -154,7 +160,7 @@ def test_loops_that_would_not_end_are_refused(steps, limit):
 
     if limit:
         with pytest.raises(LimitExceeded) as refused:
-            schedule(Limits(**({"chunk_seconds": 1e300} if limit == "flops" else {})))
+            schedule(Limits(chunk_seconds=1e300) if limit == "flops" else Limits())
         assert refused.value.limit == limit
     else:
         schedule(Limits())
