@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from gradserve.client import Client
+from gradserve.execution.numpy import source
 from gradserve.execution.numpy.executor import NumpyExecutor
 from gradserve.ir.errors import Cancelled, NumericalFailure
 from gradserve.ir.graph import Graph, Origin
@@ -161,6 +162,19 @@ def test_a_failure_names_the_node_its_operands_and_the_source_line(name, matrix)
     assert violation.constraint == name
     assert "f64[3,3]" in violation.description
     assert violation.source == "loss.py:7"
+
+
+def test_programs_of_one_form_share_their_code_and_fail_each_for_itself():
+    graphs = [failing("cholesky", TensorType(F64, (n, n))) for n in (2, 3)]
+    first = NumpyExecutor().prepare(schedule_of(graphs[0]))
+    compiled = source._code.cache_info().misses
+    second = NumpyExecutor().prepare(schedule_of(graphs[1]))
+    assert source._code.cache_info().misses == compiled
+    assert first.source == second.source
+    for n, each in ((2, first), (3, second), (2, first)):
+        with pytest.raises(NumericalFailure) as caught:
+            each({"x": -np.eye(n), "c:0": np.asarray(2.0)})
+        assert f"f64[{n},{n}]" in caught.value.violations[0].description
 
 
 def test_a_failure_of_traced_code_names_its_own_line():

@@ -18,6 +18,7 @@ from gradserve.ir import records
 from gradserve.ir.graph import Node, Origin
 from gradserve.ir.types import ElementType, TensorType
 from gradserve.ops.elementwise.arithmetic import Add, Mul
+from gradserve.ops.movement.shapes import BroadcastTo
 
 NODE = Node(Add(), (0, 1), (TensorType(ElementType.FLOAT64, (3,)),), Origin("loss.py", 3))
 
@@ -34,6 +35,16 @@ def test_records_are_pickled_with_all_fields():
     again = pickle.loads(pickle.dumps(NODE))
     assert again == NODE
     assert again.origin == NODE.origin
+
+
+def test_hashes_stay_in_their_process():
+    """Those of texts are others in the next one."""
+    op = BroadcastTo((2, 3))
+    assert hash(op) == hash(BroadcastTo((2, 3)))
+    assert "_hash" in vars(op)
+    again = pickle.loads(pickle.dumps(op))
+    assert vars(again) == {"shape": (2, 3)}
+    assert again == op
 
 
 OPTIONS = [

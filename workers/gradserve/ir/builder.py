@@ -15,7 +15,7 @@ from gradserve.ir.graph import Constant, Graph, Input, Literal, Node, Origin, Ou
 from gradserve.ir.op import Op, OpSet, attribute_types
 from gradserve.ir.shapes import broadcast_shape
 from gradserve.ir.types import Array, ElementType, Shape, TensorType
-from gradserve.ir.value import Application, Operand, Scalar, Value, common_element_type, impossible
+from gradserve.ir.value import Application, Operand, Scalar, Value, common_element_type, inferred
 
 __all__ = ["Application", "Builder", "Operand", "Scalar", "Value", "common_element_type"]
 
@@ -148,14 +148,10 @@ class Builder:
 
     def _infer(self, op: Op, operands: Sequence[Value]) -> tuple[TensorType, ...]:
         """The types of the results: asked of the op once for each combination of operand types."""
-        given = [operand.type for operand in operands]
-        try:
-            types = tuple([self._kinds.setdefault(t, t) for t in op.infer(*given)])
-        except ConstraintError as error:
-            raise impossible(op, operands, error, self.origin) from None
+        types = tuple([self._kinds.setdefault(t, t) for t in inferred(op, operands, self.origin)])
         if self._budget is not None:
             self._budget.require_sayable(types)
-        self._inferred[(id(op), *map(id, given))] = types
+        self._inferred[(id(op), *[id(operand.type) for operand in operands])] = types
         return types
 
     def emit_all(self, name: str, *operands: Operand, **attributes: Any) -> tuple[Value, ...]:

@@ -13,7 +13,7 @@ import numpy as np
 from gradserve.ir.errors import ConstraintError
 from gradserve.ir.guards import Guard, enforce
 from gradserve.ir.records import dataclass
-from gradserve.ir.types import Array, ElementType, Shape, TensorType
+from gradserve.ir.types import Array, ElementType, Shape, TensorType, once
 
 if TYPE_CHECKING:
     from gradserve.ir.builder import Builder, Operand, Value
@@ -120,10 +120,18 @@ class Op(abc.ABC):
         super().__init_subclass__(**more)
         cls.__hash__ = Op.__hash__  # type: ignore[method-assign]  # or each dataclass makes its own
 
-    def __hash__(self) -> int:
+    @once
+    def _hash(self) -> int:
         """By the text of its attributes: of numbers alone, hashes are the same in every process."""
         values = [getattr(self, name) for name in attribute_types(type(self))]
         return hash((self.name, repr(values), *self.functions.values()))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled: hashes of texts are others in each process."""
+        return {name: value for name, value in self.__dict__.items() if name != "_hash"}
 
     def attributes(self) -> dict[str, Attribute]:
         """The attributes by name."""

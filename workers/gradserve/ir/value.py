@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -19,6 +20,8 @@ Scalar: TypeAlias = bool | int | float | complex
 Operand: TypeAlias = "Value | Scalar | Array | np.generic"
 _PYTHON = frozenset({bool, int, float, complex})
 """The types of Python's numbers, which adapt to arrays."""
+_FEW = 4
+"""Operands up to which the types of results are kept for other graphs: what is kept stays small."""
 
 
 class Value:
@@ -98,7 +101,27 @@ def common_element_type(operands: Sequence[Operand]) -> ElementType:
     return ElementType.of(np.result_type(*strong))
 
 
-def impossible(op: Op, operands: Sequence[Value], error: ConstraintError, origin: Origin | None) -> InvalidGraph:
+def inferred(op: Op, operands: Sequence[Value], origin: Origin | None) -> tuple[TensorType, ...]:
+    """The types of the results of `op` on `operands`.
+
+    Raises:
+        InvalidGraph: the operands break one of the op's constraints.
+    """
+    given = [operand.type for operand in operands]
+    is_small = len(given) <= _FEW and not op.calls_functions
+    try:
+        return _inferred(type(op).infer, op, *given) if is_small else op.infer(*given)
+    except ConstraintError as error:
+        raise _impossible(op, operands, error, origin) from None
+
+
+@functools.lru_cache(maxsize=4096)
+def _inferred(infer: Callable[..., tuple[TensorType, ...]], op: Op, *types: TensorType) -> tuple[TensorType, ...]:
+    """What the rule of an op says of these types: graphs of one process mostly ask the same."""
+    return infer(op, *types)
+
+
+def _impossible(op: Op, operands: Sequence[Value], error: ConstraintError, origin: Origin | None) -> InvalidGraph:
     """The refusal of an application whose operands break a constraint of its op."""
     types = ", ".join(str(operand.type) for operand in operands)
     violation = Violation(

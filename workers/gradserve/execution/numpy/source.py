@@ -6,7 +6,9 @@ that a client has written ever becomes code.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from types import CodeType, FunctionType
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,8 @@ from gradserve.ops.control.scan import Scan
 CHECK_SECONDS = 5e-3
 """Predicted seconds of steps between two looks at `stopped`."""
 _ROWS_BETWEEN_CHECKS = 64
+_SHORT = 1 << 14
+"""Characters from which on a source is compiled anew each time: what is kept stays small."""
 Kernel = Callable[[Step], Callable[..., Any]]
 """What makes the function by which a step is computed from its operands."""
 
@@ -55,9 +59,9 @@ class Source:
 
     def compile(self, file: str) -> Callable[..., tuple[Any, ...]]:
         """The function; tracebacks name the `file`."""
-        exec(compile(self.text, file, "exec"), self._names)
-        function: Callable[..., tuple[Any, ...]] = self._names["run"]
-        return function
+        text = self.text
+        code = _code(text) if len(text) < _SHORT else _code.__wrapped__(text)
+        return FunctionType(code.replace(co_filename=file), self._names)
 
     def _write(self) -> None:
         """Straight lines: `run(check, *arguments)` gives the outputs as arrays."""
@@ -129,6 +133,13 @@ class Source:
             name = self._kernels[kind] = f"f{step.results[0]}"
             self._names[name] = self._kernel(step)
         return name
+
+
+@functools.lru_cache(maxsize=512)
+def _code(source: str) -> CodeType:
+    """The function that a source defines: graphs of one form, as of several shapes, are run as the same one."""
+    (found,) = [each for each in compile(source, "<program>", "exec").co_consts if isinstance(each, CodeType)]
+    return found
 
 
 class LoopSource(Source):
