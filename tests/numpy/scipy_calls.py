@@ -334,7 +334,7 @@ OTHERS: dict[str, tuple[Any, ...]] = {
     "lambertw": (lambda x: _parts_of(special.lambertw(x), special.lambertw(-x / 20, -1)), P),
     "harmonics": (
         lambda x: [
-            *(special.sph_harm_y(2, 1, x, 0.3), special.sph_legendre_p(2, 1, x)),
+            *(np.real(special.sph_harm_y(2, 1, x, 0.3)), special.sph_legendre_p(2, 1, x)),
             *(special.legendre_p(2, x), special.assoc_legendre_p(2, 1, x / 9)),
         ],
         S,
