@@ -53,6 +53,7 @@ LINALG: dict[str, tuple[Any, ...]] = {
     "cho_solve lower": (lambda a, b: linalg.cho_solve(linalg.cho_factor(a, lower=True), b), D, B[:, 1]),
     "lu_solve": (lambda b: [linalg.lu_solve(LU, b), linalg.lu_solve(LU, b, trans=1)], B),
     "solve_triangular": (lambda a, b: linalg.solve_triangular(a, b, lower=True), D, B),
+    "rq": (lambda a: [*linalg.rq(a), *linalg.rq(a[:2], mode="economic"), linalg.rq(a, mode="r")], A),
     "expm, polar": (lambda a: [linalg.expm(a), *linalg.polar(a)], A),
     "eigh": (lambda a: linalg.eigh(a, eigvals_only=True) + linalg.eigvalsh(a, lower=False), D),
     "eigh of a pair": (
@@ -361,6 +362,14 @@ OTHERS: dict[str, tuple[Any, ...]] = {
         X,
         Y,
     ),
+    "jensenshannon": (
+        lambda x, y: [
+            distance.cdist(x**2 + 0.1, y**2 + 0.2, "jensenshannon"),
+            distance.jensenshannon(x**2 + 0.1, y[:1] ** 2 + 0.2, 2.0, axis=1),
+        ],
+        X,
+        X[::-1] + 0.3,
+    ),
     "pdist": (lambda x: [distance.pdist(x), distance.squareform(distance.pdist(x, "sqeuclidean"))], X),
     "distances": (lambda x, y: distance.euclidean(x, y) + distance.cosine(x, y) + distance.cityblock(x, y), X[0], Y[0]),
     "convolve": (lambda x, y: [signal.convolve(x, y, m) for m in ("full", "same", "valid")], V, P[:3]),
@@ -386,6 +395,14 @@ OTHERS: dict[str, tuple[Any, ...]] = {
     "uniform_filter": (
         lambda x: [ndimage.uniform_filter(x, 3), ndimage.uniform_filter(x, (2, 4)), ndimage.uniform_filter1d(x, 3)],
         IMAGE,
+    ),
+    "map_coordinates beyond edges": (
+        lambda x, c: [
+            ndimage.map_coordinates(x, 3.0 * c - 4.137, order=1, mode=m, cval=0.3)
+            for m in ("reflect", "grid-mirror", "mirror", "wrap", "grid-wrap", "grid-constant")
+        ],
+        IMAGE,
+        np.stack([P * 3, P * 4]),
     ),
     "map_coordinates": (
         lambda x, c: [ndimage.map_coordinates(x, c, order=1, mode=m) for m in ("constant", "nearest")],

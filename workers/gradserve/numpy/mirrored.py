@@ -93,6 +93,10 @@ INSTEAD: dict[str, str] = {
     },
     "scipy.stats.ppf": _QUANTILE,
     "scipy.stats.isf": _QUANTILE.replace("cdf(x", "sf(x"),
+    "scipy.linalg.cossin": (
+        "its factors may be changed at will, so they have no derivative; the cosines are "
+        "np.linalg.svd(x[:p, :q], compute_uv=False)"
+    ),
     **dict.fromkeys(("scipy.linalg.null_space", "scipy.linalg.orth"), _BASIS),
     **dict.fromkeys(("scipy.linalg.schur", "scipy.linalg.qz", "scipy.linalg.hessenberg", "scipy.linalg.ldl"), _FORM),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -143,17 +143,20 @@ def map_coordinates(
 ) -> Value:
     """The values at coordinates, one for each axis along the first, by linear interpolation or of the nearest point.
 
-    Orders are 0 and 1; beyond edges it is constant, or that of the nearest point. On the points of the grid the slope
-    is that on their right.
+    Orders are 0 and 1, the former with a constant beyond edges or the nearest point. On the points of the grid the
+    slope is that on their right.
     """
     if order not in (0, 1):
         raise Unsupported(f"map_coordinates of order {order} cannot be traced", "give order=1, or order=0")
-    if mode not in ("constant", "nearest"):
-        raise Unsupported(f"map_coordinates with mode={mode!r} cannot be traced", "give mode='nearest' or 'constant'")
+    if mode not in ("constant", "nearest") and (order == 0 or mode not in _BEYOND):
+        text = f"map_coordinates of order {order} with mode={mode!r} cannot be traced"
+        raise Unsupported(text, "give mode='nearest' or 'constant'" + ", or order=1" * (mode in _BEYOND))
     x, places = to_float(g, input), to_float(g, coordinates)
     if places.shape[0] != x.type.rank:
         refuse(g, "map_coordinates", f"{places.type} has not one coordinate for each axis of {x.type}")
     along = [getitem(g, places, k) for k in range(x.type.rank)]
+    if mode in _BEYOND:
+        return _extended(g, x, along, mode, cval)
     lengths = x.shape
     inside = None
     for k, place in enumerate(along):
@@ -181,6 +184,53 @@ def _linear(g: Builder, x: Value, along: Sequence[Value]) -> Value:
             places.append(_whole(g, g.minimum(g.add(low, float(side)), n - 1.0)))
             weight = g.mul(share if side else g.sub(1.0, share), weight)
         term = g.mul(getitem(g, x, tuple(places)), weight)
+        total = term if total is None else g.add(total, term)
+    assert total is not None
+    return total
+
+
+def _periodic(g: Builder, place: Value, period: float, last: float) -> Value:
+    """The place within a period, which runs back from `last` on."""
+    within = g.remainder(place, max(period, 1.0))
+    return g.minimum(within, g.sub(last, within))
+
+
+_BEYOND: dict[str, Callable[[Builder, Value, float], Value]] = {
+    "reflect": lambda g, i, n: _periodic(g, i, 2 * n, 2 * n - 1),
+    "grid-mirror": lambda g, i, n: _periodic(g, i, 2 * n, 2 * n - 1),
+    "mirror": lambda g, i, n: _periodic(g, i, 2 * n - 2, 2 * n - 2),
+    "grid-wrap": lambda g, i, n: g.remainder(i, n),
+    "wrap": lambda g, i, n: g.minimum(i, n - 1),
+    "grid-constant": lambda g, i, n: g.clip(i, 0.0, n - 1),
+}
+"""Modes in which an array goes on beyond its edges: the place in it of one anywhere, and of its length."""
+
+
+def _extended(g: Builder, x: Value, along: list[Value], mode: str, cval: Any) -> Value:
+    """The corners of a cell of the array that goes on for ever, weighted by the volumes opposite."""
+    lengths = [float(n) for n in x.shape]
+    if mode == "wrap":  # which has the last point for the first one
+        for k, n in enumerate(lengths):
+            period = max(n - 1.0, 1.0)
+            turns = g.stop_gradient(g.floor(g.div(along[k], period)))
+            inside = g.logical_and(g.ge(along[k], 0.0), g.le(along[k], n - 1.0))
+            along[k] = g.select(inside, along[k], g.sub(along[k], g.mul(turns, period)))
+    lows = [g.stop_gradient(g.floor(place)) for place in along]
+    shares = [g.sub(place, low) for place, low in zip(along, lows, strict=True)]
+    total: Value | None = None
+    for corner in itertools.product((0, 1), repeat=len(along)):
+        weight: Any = 1.0
+        places, outside = [], None
+        for side, low, share, n in zip(corner, lows, shares, lengths, strict=True):
+            place = g.add(low, float(side))
+            beyond = g.logical_or(g.lt(place, 0.0), g.gt(place, n - 1.0))
+            outside = beyond if outside is None else g.logical_or(outside, beyond)
+            places.append(_whole(g, _BEYOND[mode](g, place, n)))
+            weight = g.mul(share if side else g.sub(1.0, share), weight)
+        found = getitem(g, x, tuple(places))
+        if mode == "grid-constant" and outside is not None:
+            found = g.select(outside, cval, found)
+        term = g.mul(found, weight)
         total = term if total is None else g.add(total, term)
     assert total is not None
     return total

@@ -13,7 +13,7 @@ from gradserve.numpy.decompositions import matrix
 from gradserve.numpy.indexing import getitem
 from gradserve.numpy.joining import concatenate
 from gradserve.numpy.matrices import diag
-from gradserve.numpy.shaping import swapaxes
+from gradserve.numpy.shaping import flip, swapaxes
 from gradserve.numpy.table import OWN, SCIPY, implements_scipy
 from gradserve.ops.elementwise.parts import conjugate
 from gradserve.ops.linalg.triangles import mirrored
@@ -103,6 +103,22 @@ def qr(g: Builder, a: Any, *, mode: str = "full") -> Any:
         raise Unsupported("scipy.linalg.qr in mode 'full' cannot be traced: Q has columns of no use", "use 'economic'")
     found = decompositions.qr(x, "r" if mode == "r" else "reduced")
     return (found,) if isinstance(found, Value) else tuple(found)
+
+
+@implements_scipy("linalg.rq")
+def rq(g: Builder, a: Any, *, mode: str = "full") -> Any:
+    """R upper triangular and Q with orthonormal rows, a = R Q, of a matrix that is not high; R alone in mode r."""
+    x = matrix(g, a, "rq")
+    if mode not in ("full", "economic", "r"):
+        raise Unsupported(f"scipy.linalg.rq with mode={mode!r} cannot be traced", "use 'economic'")
+    if x.shape[-2] > x.shape[-1] or (mode != "economic" and x.shape[-2] < x.shape[-1]):
+        raise Unsupported("scipy.linalg.rq of a matrix that is not square has no such derivative", "use 'economic'")
+
+    def turned(v: Value) -> Value:
+        return swapaxes(flip(v, (-2, -1)), -1, -2)
+
+    found = decompositions.qr(turned(x), "r" if mode == "r" else "reduced")
+    return turned(found) if isinstance(found, Value) else (turned(found.R), turned(found.Q))
 
 
 @implements_scipy("linalg.lstsq")

@@ -16,6 +16,7 @@ from gradserve.ir.builder import Builder, Value
 from gradserve.numpy.arguments import Unsupported, promoted, refuse, to_float, to_real
 from gradserve.numpy.indexing import getitem
 from gradserve.numpy.norms import vector_norm
+from gradserve.numpy.probability import rel_entr
 from gradserve.numpy.products import matmul
 from gradserve.numpy.reductions import max as max_along
 from gradserve.numpy.reductions import sum as sum_along
@@ -83,6 +84,20 @@ def _braycurtis(g: Builder, u: Value, v: Value) -> Value:
     return g.div(sum_along(g.abs(g.sub(u, v)), -1), sum_along(g.abs(g.add(u, v)), -1))
 
 
+def _jensenshannon(g: Builder, u: Value, v: Value) -> Value:
+    return _divergence(g, u, v, -1)
+
+
+def _divergence(g: Builder, u: Value, v: Value, axis: int, keepdims: bool = False) -> Value:
+    """The root of the mean entropy of two distributions relative to their mean."""
+    p, q = (g.div(x, sum_along(x, axis, keepdims=True)) for x in (u, v))
+    middle = g.mul(g.add(p, q), 0.5)
+    terms = g.add(rel_entr(p, middle), rel_entr(q, middle))
+    found = g.mul(sum_along(terms, axis, keepdims=keepdims), 0.5)
+    apart = g.gt(found, 0)
+    return g.select(apart, g.sqrt(g.select(apart, found, 1.0)), g.select(g.eq(found, found), 0.0, found))
+
+
 METRICS: dict[str, Metric] = {
     "braycurtis": _braycurtis,
     "canberra": _canberra,
@@ -91,14 +106,15 @@ METRICS: dict[str, Metric] = {
     "correlation": _correlation,
     "cosine": _cosine,
     "euclidean": _euclidean,
+    "jensenshannon": _jensenshannon,
     "mahalanobis": _mahalanobis,
     "minkowski": _minkowski,
     "seuclidean": _seuclidean,
     "sqeuclidean": _sqeuclidean,
 }
 """By SciPy's name."""
-_WITH_MORE = frozenset({"mahalanobis", "minkowski", "seuclidean"})
-"""Those that take more than two vectors."""
+_WITH_MORE = frozenset({"jensenshannon", "mahalanobis", "minkowski", "seuclidean"})
+"""Those that take more than two vectors, or others."""
 
 
 def _metric(g: Builder, name: Any) -> Metric:
@@ -173,3 +189,11 @@ def mahalanobis(g: Builder, u: Any, v: Any, VI: Any) -> Value:
     """The distance of two vectors in the metric VI."""
     x, y = promoted(g, u, v)
     return _mahalanobis(g, to_float(g, x), to_float(g, y), VI)
+
+
+@implements_scipy("spatial.distance.jensenshannon")
+def jensenshannon(g: Builder, p: Any, q: Any, base: Any = None, *, axis: int = 0, keepdims: bool = False) -> Value:
+    """The distance of Jensen and Shannon of two distributions along an axis, by logarithms of a base."""
+    x, y = g.align([to_float(g, each) for each in promoted(g, p, q)])
+    found = _divergence(g, x, y, axis, keepdims)
+    return found if base is None else g.div(found, g.sqrt(g.log(to_float(g, base))))

@@ -10,6 +10,8 @@ from typing import Any
 
 from gradserve.client.scipy.factors import Factors
 from gradserve.client.scipy.mirror import member
+from gradserve.client.scipy.operators import operators
+from gradserve.client.scipy.pairs import pairs
 from gradserve.client.scipy.sparse.factored import Factored
 from gradserve.client.scipy.sparse.growing import Growing
 from gradserve.client.scipy.sparse.making import CLASSES, FUNCTIONS
@@ -77,6 +79,9 @@ def _places_in(modules: frozenset[str]) -> tuple[Place, ...]:
         found += _sparse(sys.modules["scipy.sparse"])
     if "scipy.sparse.linalg" in sys.modules:
         found += [(sys.modules["scipy.sparse.linalg"], name, _factors(name)) for name in ("splu", "factorized")]
+        found += operators(sys.modules["scipy.sparse.linalg"])
+    if "scipy.spatial.distance" in modules:
+        found += pairs(sys.modules["scipy.spatial.distance"])
     if "scipy.interpolate" in sys.modules:
         found += _curves(sys.modules["scipy.interpolate"])
     return tuple(found)
@@ -197,6 +202,18 @@ def _sparse(sparse: Any) -> Iterator[Place]:
     kinds = [getattr(sparse, name) for name in CLASSES if hasattr(sparse, name)]
     for owner in dict.fromkeys(owner for kind in kinds for owner in kind.__mro__ if "multiply" in vars(owner)):
         yield owner, "multiply", _multiply(owner.multiply)
+    for owner in dict.fromkeys(owner for kind in kinds for owner in kind.__mro__ if "dot" in vars(owner)):
+        yield owner, "dot", _dot(owner.dot)
+
+
+def _dot(own: Callable[..., Any]) -> Callable[..., Any]:
+    """The product of a captured matrix with traced numbers."""
+
+    @functools.wraps(own)
+    def call(self: Any, other: Any) -> Any:
+        return own(self, other) if first_tracer(other) is None else Sparse.of(self) @ other
+
+    return call
 
 
 def _multiply(own: Callable[..., Any]) -> Callable[..., Any]:

@@ -52,6 +52,12 @@ class Captured(np.ndarray[Any, Any]):
         """The product with another, which may be traced: NumPy would ask that for numbers."""
         return super().dot(b) if out is None and first_tracer(b) is None else np.dot(self, b, out)
 
+    def take(self, indices: Any, axis: Any = None, out: Any = None, mode: Any = "raise") -> Any:
+        """The elements at indices, which may be traced."""
+        if out is not None or first_tracer(indices) is None:
+            return super().take(indices, axis, out, mode)
+        return np.take(np.asarray(self), indices, axis, mode=mode)
+
     def copy(self, order: Any = "C") -> Any:
         """A copy, which the author may write to."""
         return as_buffer(np.array(self, order=order))
