@@ -6,6 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.core import ShapedArray
+from jax.extend.core import Primitive
+from jax.interpreters import ad
 
 from gradserve.client.importers import from_jax
 
@@ -142,6 +145,41 @@ def test_a_loop_has_the_rules_of_its_steps(embedded):
     loop, steps = (embedded.load(from_jax(each, W)) for each in (loss, looped))
     np.testing.assert_allclose(loop.grad(W), jax.grad(loss)(W), rtol=1e-12)
     np.testing.assert_allclose(loop.hvp(W, tangent=T), steps.hvp(W, tangent=T), rtol=1e-12)
+
+
+def solver():
+    """A primitive as libraries of solvers have: of factors that stand still, with a status beside the solution."""
+    solve = Primitive("solve")
+    solve.multiple_results = True
+    solve.def_abstract_eval(lambda kept, a, b: [b, ShapedArray((), jnp.int32)])
+
+    def impl(kept, a, b):
+        x = jnp.linalg.solve(kept, b)
+        return [x, jnp.where(jnp.all(jnp.isfinite(x)), 0, 1).astype(jnp.int32)]
+
+    def jvp(primals, tangents):
+        (kept, a, b), (_, da, db) = primals, map(ad.instantiate_zeros, tangents)
+        assert type(tangents[0]) is ad.Zero
+        x, status = solve.bind(kept, a, b)
+        dx, _ = solve.bind(kept, a, db - da @ x)
+        return [x, status], [dx, ad.Zero(ShapedArray((), jax.dtypes.float0))]
+
+    solve.def_impl(impl)
+    ad.primitive_jvps[solve] = jvp
+    return lambda a, b: solve.bind(jax.lax.stop_gradient(a), a, b)[0]
+
+
+def test_a_solver_of_others_moves_as_its_rule_says(embedded):
+    """Its solution is that of a matrix that stands still: without the rule, nothing would move with it."""
+    own = solver()
+
+    def loss(w, solve):
+        return jnp.sum(solve(jnp.outer(w, w) + 2 * jnp.eye(3), jnp.sin(w)) ** 2)
+
+    f = embedded.load(from_jax(lambda w: loss(w, own), W))
+    theirs = jax.grad(lambda w: loss(w, jnp.linalg.solve))
+    np.testing.assert_allclose(f.grad(W), theirs(W), rtol=1e-12)
+    np.testing.assert_allclose(f.hvp(W, tangent=T), jax.jvp(theirs, (W,), (T,))[1], rtol=1e-11)
 
 
 def test_other_rules_give_other_derivatives(embedded):

@@ -47,9 +47,13 @@ class Recorder(Builder):
             self._around[inner.index] = outer
         return self.captured[outer.index][1]
 
+    def around(self, value: Value) -> Value | None:
+        """The value of the parent that an input stands for."""
+        return self._around.get(value.index)
+
     def literal(self, value: Value) -> Constant | None:
         """The constant behind a value, also of a graph around this one."""
-        outer = self._around.get(value.index)
+        outer = self.around(value)
         return super().literal(value) if outer is None or self.parent is None else self.parent.literal(outer)
 
     def constant(

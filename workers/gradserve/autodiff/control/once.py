@@ -158,6 +158,54 @@ def pull(
     return tuple(next(found) if is_unknown else None for is_unknown in unknown)
 
 
+@rules.pull.register
+def pull_custom(
+    op: CustomDerivative, g: Builder, cotangents: Sequence[Value | None], operands: Sequence[Value | Unknown]
+) -> tuple[Value | None, ...]:
+    """The transpose of the function, which moves with what is known as the rule says."""
+    unknown = [isinstance(operand, Unknown) for operand in operands]
+    known = [k for k, is_unknown in enumerate(unknown) if not is_unknown]
+    moved = [k for k in op.moved if k in known]
+    if not moved:
+        return pull(op, g, cotangents, operands)
+    seeded = [k for k, ct in enumerate(cotangents) if ct is not None]
+    back = numbered(pullback(op.function, unknown, seeded))
+    turned = _moved_transpose(op, unknown, moved, seeded)
+    first = len(known)
+    moving = [*(known.index(k) for k in moved), *range(first, first + len(seeded))]
+    inner, inputs = builder(), [i.type for i in back.inputs]
+    results = output_types(back)
+    given = parameters(inner, [*results, *(inputs[k] for k in moving), *inputs])
+    tangents, own = given[len(results) : -len(inputs)], given[-len(inputs) :]
+    of_known, of_cotangents = tangents[: len(moved)], tangents[len(moved) :]
+    pairs = zip(
+        call(inner, back, [*own[:first], *of_cotangents]),
+        call(inner, turned, [*own[:first], *of_known, *own[first:]]),
+        strict=True,
+    )
+    rule = function(inner, [inner.add(one, other) for one, other in pairs])
+    values = [operands[k] for k in known] + [ct for ct in cotangents if ct is not None]
+    found = iter(g.apply(CustomDerivative(back, rule, tuple(moving)), [x for x in values if isinstance(x, Value)]))
+    return tuple(next(found) if is_unknown else None for is_unknown in unknown)
+
+
+def _moved_transpose(
+    op: CustomDerivative, unknown: Sequence[bool], moved: Sequence[int], seeded: Sequence[int]
+) -> Graph:
+    """The transpose, in what is unknown, of how the function moves with what is known.
+
+    It takes what is known, the tangents of what moves there, and cotangents.
+    """
+    inner, types = builder(), [i.type for i in op.function.inputs]
+    given = parameters(inner, [*types, *(types[k] for k in moved)])
+    operands, tangents = given[: len(types)], dict(zip(moved, given[len(types) :], strict=True))
+    results = call(inner, op.function, operands)
+    along = [tangents.get(k) or inner.zeros(types[k]) for k in op.moved]
+    differential = function(inner, call(inner, op.rule, [*results, *along, *operands]))
+    real = [k for k, type_ in enumerate(output_types(op.function)) if type_.is_float]
+    return numbered(pullback(differential, [*unknown, *[False] * len(moved)], [real.index(k) for k in seeded]))
+
+
 @rules.spread.register
 def spread_checkpoint(
     op: Checkpoint, g: Builder, operands: Sequence[Value], batched: Sequence[bool], size: int

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Sequence
 from contextvars import ContextVar
 from enum import Enum
+from typing import TypeAlias
 
 import numpy as np
 
@@ -31,6 +32,8 @@ class Way(Enum):
 
 
 LINEAR, ZERO, OTHER = Way.LINEAR, Way.ZERO, Way.OTHER
+Found: TypeAlias = "Way | NotLinear"
+"""How a value depends on them, or why it is not linear: what no result is made of may be anything."""
 MOST_LOOKS = 500_000
 """At values of a function and of those that it calls: loops are looked at until what they carry no longer changes."""
 _left: ContextVar[list[int] | None] = ContextVar("looks left", default=None)
@@ -38,6 +41,10 @@ _left: ContextVar[list[int] | None] = ContextVar("looks left", default=None)
 
 class NotLinear(Exception):
     """Says which op makes a function something else."""
+
+
+class _Endless(Exception):
+    """Too much would have to be looked at."""
 
 
 def require_linear(function: Graph, inputs: Sequence[int], constraint: str, what: str) -> None:
@@ -51,11 +58,14 @@ def require_linear(function: Graph, inputs: Sequence[int], constraint: str, what
     token = _left.set([MOST_LOOKS])
     try:
         found = _outputs(function, given)
-    except NotLinear as refusal:
-        raise ConstraintError(constraint, f"it is not linear in {what}: {refusal}") from None
+    except _Endless:
+        text = "its loops hand on what they carry so often that this cannot be seen soon; carry less"
+        raise ConstraintError(constraint, f"it is not linear in {what}: {text}") from None
     finally:
         _left.reset(token)
     for output, way in zip(function.outputs, found, strict=True):
+        if isinstance(way, NotLinear):
+            raise ConstraintError(constraint, f"it is not linear in {what}: {way}")
         if way is OTHER:
             text = f"it is not linear in {what}: {output.name} does not depend on them, and is not 0"
             raise ConstraintError(constraint, text)
@@ -67,23 +77,36 @@ def _look(values: int) -> None:
     if left is not None:
         left[0] -= values
         if left[0] < 0:
-            raise NotLinear("its loops hand on what they carry so often that this cannot be seen soon; carry less")
+            raise _Endless
 
 
 @functools.lru_cache(maxsize=1024)
-def _outputs(function: Graph, inputs: tuple[Way, ...]) -> tuple[Way, ...]:
+def _outputs(function: Graph, inputs: tuple[Found, ...]) -> tuple[Found, ...]:
     """How the outputs depend on inputs that depend on others like this."""
     _look(len(function.value_types))
-    ways = [*inputs]
+    ways: list[Found] = [*inputs]
     ways += [ZERO if isinstance(c, Literal) and not np.any(c.array) else OTHER for c in function.constants]
     for node in function.nodes:
-        operands = [ways[k] for k in node.operands]
-        ways += _results(node.op, node, operands) if {LINEAR, ZERO} & {*operands} else [OTHER] * len(node.types)
+        ways += _of_node(node, [ways[k] for k in node.operands])
     return tuple(ways[output.value] for output in function.outputs)
 
 
+def _of_node(node: Node, operands: Sequence[Found]) -> Sequence[Found]:
+    """How the results of a node depend on them."""
+    lost = next((operand for operand in operands if isinstance(operand, NotLinear)), None)
+    if lost is not None:
+        return [lost] * len(node.types)
+    ways = [operand for operand in operands if isinstance(operand, Way)]
+    if not {LINEAR, ZERO} & {*ways}:
+        return [OTHER] * len(node.types)
+    try:
+        return _results(node.op, node, ways)
+    except NotLinear as refusal:
+        return [refusal.with_traceback(None)] * len(node.types)
+
+
 @functools.singledispatch
-def _results(op: Op, node: Node, operands: Sequence[Way]) -> Sequence[Way]:
+def _results(op: Op, node: Node, operands: Sequence[Way]) -> Sequence[Found]:
     """How the results depend on what some of the operands are linear in, or are zeros."""
     moving = {k for k, way in enumerate(operands) if way is LINEAR}
     factors = set(range(len(operands)) if op.linear_in is None else op.linear_in)
@@ -104,7 +127,7 @@ def _results(op: Op, node: Node, operands: Sequence[Way]) -> Sequence[Way]:
 
 
 @_results.register
-def _(op: Derivative, node: Node, operands: Sequence[Way]) -> Sequence[Way]:
+def _(op: Derivative, node: Node, operands: Sequence[Way]) -> Sequence[Found]:
     count = len(op.function.inputs)
     if LINEAR in operands[:count]:
         raise _refusal(node, "is taken at a point that moves with them")
@@ -115,7 +138,7 @@ def _(op: Derivative, node: Node, operands: Sequence[Way]) -> Sequence[Way]:
 
 
 @_results.register
-def _(op: LinearCall, node: Node, operands: Sequence[Way]) -> Sequence[Way]:
+def _(op: LinearCall, node: Node, operands: Sequence[Way]) -> Sequence[Found]:
     if LINEAR in operands[op.linear :]:
         raise _refusal(node, "is not linear in them")
     way = _sum(operands[: op.linear])
@@ -125,13 +148,13 @@ def _(op: LinearCall, node: Node, operands: Sequence[Way]) -> Sequence[Way]:
 
 
 @_results.register
-def _(op: Once, node: Node, operands: Sequence[Way]) -> Sequence[Way]:
+def _(op: Once, node: Node, operands: Sequence[Way]) -> Sequence[Found]:
     del node
     return _outputs(op.function, tuple(operands))
 
 
 @_results.register
-def _(op: Cond, node: Node, operands: Sequence[Way]) -> Sequence[Way]:
+def _(op: Cond, node: Node, operands: Sequence[Way]) -> Sequence[Found]:
     truth, *others = operands
     if truth is LINEAR:
         raise _refusal(node, "chooses by them")
@@ -140,26 +163,28 @@ def _(op: Cond, node: Node, operands: Sequence[Way]) -> Sequence[Way]:
 
 
 @_results.register
-def _(op: Scan, node: Node, operands: Sequence[Way]) -> Sequence[Way]:
+def _(op: Scan, node: Node, operands: Sequence[Way]) -> Sequence[Found]:
     _, first, scanned, shared = op.parts(operands)
-    before, carries = int(op.stops), list(first)
+    before, carries = int(op.stops), list[Found](first)
     while True:
         ways = _outputs(op.body, (*carries, *scanned, *shared))
         after = [_joint(node, pair) for pair in zip(carries, ways[before:], strict=False)]
         if after == carries:
             break
         carries = after
-    if op.stops and ways[0] is LINEAR:
+    if op.stops and ways[0] not in (ZERO, OTHER):
         raise _refusal(node, "ends by them")
     return [*[OTHER] * before, *carries, *ways[before + op.carries :]]
 
 
-def _joint(node: Node, ways: Sequence[Way]) -> Way:
+def _joint(node: Node, found: Sequence[Found]) -> Found:
     """How what is one of several values depends on them."""
-    way = _sum(ways)
-    if way is None:
-        raise _refusal(node, "chooses between them and numbers that are not 0")
-    return way
+    lost = next((way for way in found if isinstance(way, NotLinear)), None)
+    return (
+        lost
+        or _sum([way for way in found if isinstance(way, Way)])
+        or _refusal(node, "chooses between them and numbers that are not 0")
+    )
 
 
 def _sum(ways: Sequence[Way]) -> Way | None:

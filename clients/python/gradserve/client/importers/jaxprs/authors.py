@@ -58,12 +58,8 @@ def ruled(
     reader: Reader, g: Recorder, equation: Any, operands: Sequence[Known], name: str, body: Any
 ) -> Sequence[Known]:
     """What a function computes, with the derivative that its author gave it, or a note that it is without."""
-
-    def compute(inner: Recorder, given: list[Operand]) -> list[Operand]:
-        return flat(reader.called(inner, equation, body, given))
-
     if reader.orders:
-        made = with_rule(reader, g, equation, operands, compute)
+        made = with_rule(reader, g, equation, operands, body)
         if made is not None:
             return made
         reader.notes.append(f"{name} is imported as what it computes: no graph can say the derivative of its own")

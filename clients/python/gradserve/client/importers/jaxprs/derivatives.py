@@ -24,18 +24,23 @@ Leaves: TypeAlias = Sequence[Any]
 
 
 def with_rule(
-    reader: Reader, g: Recorder, equation: Any, operands: Sequence[Known], compute: control.Step
-) -> list[Known] | None:
-    """What a function that an equation calls computes, with the derivative of its own.
+    reader: Reader, g: Recorder, equation: Any, operands: Sequence[Known], body: Any
+) -> Sequence[Known] | None:
+    """What a function that an equation calls computes, as its body says, with the derivative of its own.
 
     None if no graph can say that: the rule is not linear, is of complex numbers, or computes what cannot be imported.
     """
     if not all(isinstance(operand, Operand) and not operand.is_complex for operand in operands):
         return None
-    orders, given = reader.orders or 0, flat(operands)
-    rule = _Rule(reader, equation, tuple(k for k, operand in enumerate(given) if operand.is_float))
-    results = _examples(equation.outvars)
+    orders, given, results = reader.orders or 0, flat(operands), _examples(equation.outvars)
+    rule = _Rule(reader, equation, tuple(k for k, x in enumerate(given) if reader.activity.moves(x.value)))
+    if not rule.moved or not any(map(_is_real, results)):
+        return reader.called(g, equation, body, operands)
     moving = [given[k] for k in rule.moved]
+
+    def compute(inner: Recorder, given: list[Operand]) -> list[Operand]:
+        return flat(reader.called(inner, equation, body, given))
+
     try:
         with reader.of_order(None):
             function = control.Function.of(g, compute, given)
@@ -61,13 +66,19 @@ class _Rule:
     reader: Reader
     equation: Any
     moved: tuple[int, ...]
-    """Which of its operands are real."""
+    """Which of its operands move: authors may refuse tangents of others."""
 
     def step(self, results: int) -> control.Step:
         """What they are, of so many results, of tangents of what is moved, and of the operands."""
         rule = self._pulled if "custom_vjp" in self.equation.primitive.name else self._pushed
         first = results + len(self.moved)
-        return lambda inner, given: rule(inner, given[results:first], given[first:])
+
+        def emit(inner: Recorder, given: list[Operand]) -> list[Operand]:
+            point = given[first:]
+            self.reader.activity.stand(x.value for k, x in enumerate(point) if k not in self.moved)
+            return rule(inner, given[results:first], point)
+
+        return emit
 
     def _pushed(self, g: Recorder, tangents: list[Operand], operands: list[Operand]) -> list[Operand]:
         """By the author's tangents."""

@@ -23,6 +23,7 @@ from gradserve.client.importers.jaxprs.operands import (
 )
 from gradserve.client.importers.jaxprs.primitives import ARRAYS, MOVEMENTS
 from gradserve.client.importers.jaxprs.refused import WAYS_ROUND
+from gradserve.client.importers.lax.activity import Activity
 from gradserve.client.importers.lax.elements import HALVES, Operand, computed, half_note, require_no_bits
 from gradserve.ir.builder import Value
 from gradserve.ir.errors import Untraceable
@@ -58,6 +59,7 @@ class Reader:
         """`most` bounds the steps of loops that nothing else does; `of_others` reads primitives that JAX has not."""
         self._most, self._of_others = most, of_others
         self.notes: list[str] = []
+        self.activity = Activity()
         self.orders: int | None = MOST_ORDERS
         """Of how many more derivatives the rules are imported; None where nothing is derived."""
         self._around: Origin | None = None
