@@ -203,6 +203,27 @@ STATS: dict[str, tuple[Any, ...]] = {
     ),
     "gumbel_l": (lambda x, s: [f(x, 0.2, s) for f in _all(stats.gumbel_l)], V, P),
     "lomax": (lambda x, c: [f(x, c, scale=0.7) for f in _all(stats.lomax)], P, S),
+    "weibull_max, loguniform": (
+        lambda x, c: [
+            *(f(-x, c, scale=0.7) for f in _all(stats.weibull_max)),
+            *(f(x, 0.2, 5.0 + c) for f in (stats.loguniform.logpdf, stats.reciprocal.cdf)),
+            stats.weibull_max.ppf(x / 9, c),
+            stats.loguniform.ppf(x / 9, 0.2, 5.0 + c),
+        ],
+        P,
+        S,
+    ),
+    "elementary densities": (
+        lambda x, c: [
+            *(law.logpdf(x, c) for law in (stats.dweibull, stats.dgamma, stats.fatiguelife, stats.foldnorm)),
+            *(law.logpdf(x, c) for law in (stats.loggamma,)),
+            *(law.logpdf(x, c, 1.3) for law in (stats.gengamma, stats.betaprime)),
+            *(law.logpdf(x, 0.1, c) for law in (stats.halflogistic, stats.hypsecant, stats.moyal, stats.wald)),
+            *(stats.gibrat.logpdf(x, 0.1, c), stats.truncexpon.logpdf(x, c + 5.0)),
+        ],
+        P,
+        S,
+    ),
     "fisk": (lambda x, c: [f(x, c, scale=0.7) for f in _all(stats.fisk)], P, P[::-1].copy()),
     "halfcauchy": (lambda x, s: [f(x, scale=s) for f in _all(stats.halfcauchy)], P, P[::-1].copy()),
     "maxwell": (lambda x, s: [f(x, scale=s) for f in _all(stats.maxwell)], P, P[::-1].copy()),

@@ -17,6 +17,7 @@ from gradserve.numpy.scipy import (  # noqa: F401  (importing a module enters it
     images,
     integrate,
     interpolate,
+    lifetimes,
     linalg,
     matrices_of_few,
     matrix_equations,
