@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -91,3 +92,19 @@ def test_the_line_that_a_refusal_names_works(name, embedded):
     v, h = np.array([0.6, -0.8]), 1e-3
     f = [refused(POINT + k * h * v) for k in (-2, -1, 1, 2)]
     assert gradient @ v == pytest.approx((f[0] - 8 * f[1] + 8 * f[2] - f[3]) / (12 * h), rel=1e-4)
+
+
+def test_compiled_code_of_another_library_is_told_by_its_name(embedded):
+    """It has no frame: what it asks of a traced array looks as if the author had asked."""
+    torch: Any = ModuleType("torch")
+    torch.tensor, torch.as_tensor = len, float
+    for loss, called in (
+        (lambda w: torch.tensor(w[0]), "torch.tensor"),
+        (lambda w: torch.as_tensor(w), "torch.as_tensor"),
+    ):
+        with pytest.raises(Untraceable) as refusal:
+            embedded.function(loss).grad(POINT)
+        assert f"{called} is given a traced array, which torch does not know; import it" in str(refusal.value)
+        assert str(refusal.value).startswith("test_lines_of_refusals.py:")
+    with pytest.raises(Untraceable, match="a scalar has no length"):
+        embedded.function(lambda w: len(w[0])).grad(POINT)

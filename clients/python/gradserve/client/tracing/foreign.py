@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import linecache
 import sys
 import traceback
+from collections.abc import Iterator
 from pathlib import PurePath
+from types import ModuleType, TracebackType
 
 from gradserve.client.tracing.names import first_tracer
 from gradserve.client.tracing.refusals import ElementsAsked, instead_of_scipys
@@ -46,6 +50,41 @@ def refusal_of_foreign(error: BaseException) -> Untraceable | None:
                 where = f"{Origin(PurePath(frame.f_code.co_filename).name, line)}: "
             return Untraceable(f"{where}the function gives a traced array to {name}, which knows none; {instead}")
     return None
+
+
+def of_call(error: BaseException) -> Untraceable | None:
+    """The refusal of an author's call of another library's compiled code, which asked a traced array for its numbers.
+
+    Such code has no frame: what the author's line calls tells it, or None if that is of no such library.
+    """
+    steps = [*_steps(error.__traceback__)]
+    own = [step for step in steps if not str(step.tb_frame.f_globals.get("__name__", "")).startswith(_OURS)]
+    if not own:
+        return None
+    frame, callee = own[-1].tb_frame, _callee(own[-1])
+    found = {**frame.f_globals, **frame.f_locals}.get(callee.partition(".")[0])
+    module = found.__name__ if isinstance(found, ModuleType) else getattr(found, "__module__", None)
+    name = str(module).partition(".")[0]
+    if name not in _LIBRARIES:
+        return None
+    where = Origin(PurePath(frame.f_code.co_filename).name, own[-1].tb_lineno)
+    return Untraceable(f"{where}: {callee} is given a traced array, which {name} does not know; {_LIBRARIES[name][1]}")
+
+
+def _steps(step: TracebackType | None) -> Iterator[TracebackType]:
+    while step is not None:
+        yield step
+        step = step.tb_next
+
+
+def _callee(step: TracebackType) -> str:
+    """The text of what the instruction calls, if it stands on one line."""
+    positions = next(itertools.islice(step.tb_frame.f_code.co_positions(), step.tb_lasti // 2, None))
+    first, last, start, end = positions
+    if first is None or first != last or start is None or end is None:
+        return ""
+    code = linecache.getline(step.tb_frame.f_code.co_filename, first, step.tb_frame.f_globals)
+    return code.encode()[start:end].decode(errors="replace").partition("(")[0].strip()
 
 
 def of_scipy(error: BaseException) -> ElementsAsked | None:

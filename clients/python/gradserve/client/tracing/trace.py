@@ -12,7 +12,7 @@ import numpy as np
 from gradserve.client.tracing import chosen  # noqa: F401  (which enters what masks choose)
 from gradserve.client.tracing.buffers import taking_buffers
 from gradserve.client.tracing.captured import taking_traced_indices
-from gradserve.client.tracing.foreign import of_scipy, refusal_of_foreign
+from gradserve.client.tracing.foreign import of_call, of_scipy, refusal_of_foreign
 from gradserve.client.tracing.memory import Memory
 from gradserve.client.tracing.names import names_lead_here, some_names_lead_here
 from gradserve.client.tracing.origins import untraceable
@@ -95,11 +95,14 @@ def _input(g: Recorder, path: str, leaf: Any) -> Tracer:
 def _run(parameters: Parameters, tracers: Mapping[str, Any]) -> Any:
     try:
         return parameters.call(tracers)
-    except Untraceable:
-        raise
+    except Untraceable as error:
+        refusal = of_call(error)
+        if refusal is None:
+            raise
+        raise refusal from error
     except Exception as error:
         # NumPy puts an error of its own around some refusals, such as that of an assignment to an element.
-        refusal = _refusal_behind(error) or refusal_of_foreign(error)
+        refusal = _refusal_behind(error) or refusal_of_foreign(error) or of_call(error)
         if refusal is None and isinstance(error, TypeError):
             refusal = of_compiled(error, [frame for frame, _ in traceback.walk_tb(error.__traceback__)][-1])
         refusal = refusal or of_scipy(error)
