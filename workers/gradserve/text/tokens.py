@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-
-from gradserve.ir.records import dataclass
+from typing import NamedTuple
 
 _TOKEN = re.compile(
     r"""(?P<space>[ \t\r]+)
@@ -34,8 +33,7 @@ class SyntaxFault(Exception):
     """A line does not read as the text form."""
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A word of the text form."""
 
     kind: str
