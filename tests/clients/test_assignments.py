@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy import zeros
 
-from gradserve.client import functions
+from gradserve.client import Client, functions
 from gradserve.client.tracing.trace import trace
 from gradserve.client.tracing.writing import Written
 from gradserve.ir.errors import Untraceable
@@ -244,3 +244,23 @@ def test_another_view_of_what_was_written_to_is_refused():
 
     with pytest.raises(Untraceable, match=r"changed in place at test_assignments\.py"):
         trace(loss, W)
+
+
+def test_what_is_written_to_flat_is_written_to_the_array():
+    def loss(w):
+        A, B = np.zeros((3, 3)), np.outer(w, w)
+        A.flat[::4] = np.exp(w)
+        flat = B.flat
+        flat[0] = w[1] ** 2
+        B[1, 1] += flat[0]
+        flat[8] *= 2.0
+        return np.sum(A @ B.T) + flat[8] + B[0, 0]
+
+    w, h = np.array([0.3, 0.4, 0.7]), 1e-6
+    with Client() as client:
+        value, gradient = client.function(loss).value_and_grad(w)
+        assert value == pytest.approx(loss(w), rel=1e-13)
+        differences = [(loss(w + h * e) - loss(w - h * e)) / (2 * h) for e in np.eye(3)]
+        np.testing.assert_allclose(gradient, differences, rtol=1e-7)
+        with pytest.raises(Untraceable, match="the caller's array"):
+            client.function(lambda w: w.flat.__setitem__(0, 1.0)).grad(w)

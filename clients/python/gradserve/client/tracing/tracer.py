@@ -15,7 +15,7 @@ from gradserve.client.tracing.memory import Memory
 from gradserve.client.tracing.origins import untraceable
 from gradserve.client.tracing.recording import recorded, traced
 from gradserve.client.tracing.refusals import INTO_OWN, REFUSED, ElementsAsked, Numberless, unassignable
-from gradserve.client.tracing.writing import WRITES, Written, add_up, split_out, ufunc_out, written_out
+from gradserve.client.tracing.writing import WRITES, Flat, Written, add_up, split_out, ufunc_out, written_out
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.errors import Untraceable
 from gradserve.ir.types import ElementType
@@ -41,7 +41,7 @@ class Tracer(Written, Numberless, NDArrayOperatorsMixin):
 
     __slots__ = ("_memory", "_part_of", "_value", "_version")
 
-    def __init__(self, value: Value, memory: Memory | None = None, part_of: tuple[Tracer, Any] | None = None) -> None:
+    def __init__(self, value: Value, memory: Memory | None = None, part_of: tuple[Any, Any] | None = None) -> None:
         """`memory` is that of an array, and None for NumPy's scalars, which nobody can write to.
 
         `part_of` are the array that it is a view of, and the key that selects it there.
@@ -136,8 +136,9 @@ class Tracer(Written, Numberless, NDArrayOperatorsMixin):
 
     @property
     def flat(self) -> Any:
-        """The elements in row-major order."""
-        return np.ravel(self)
+        """The elements in row-major order; what is written to them is written to the array."""
+        flat: Any = np.ravel(self)
+        return Tracer(flat.value, self._memory, (Flat(self), ...)) if self._memory else flat
 
     def item(self, *at: Any) -> Any:
         """The only element, or that at a position, as a traced number."""

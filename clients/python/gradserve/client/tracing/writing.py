@@ -26,6 +26,21 @@ if TYPE_CHECKING:
     from gradserve.client.tracing.tracer import Tracer
 
 
+class Flat:
+    """An array by its elements in row-major order: of which those are parts."""
+
+    def __init__(self, whole: Tracer) -> None:
+        """Of this array."""
+        self._whole = whole
+
+    def __getitem__(self, key: Any) -> Any:
+        return np.ravel(self._whole)[key]
+
+    def __setitem__(self, key: Any, item: Any) -> None:
+        del key  # all of them
+        self._whole[...] = np.reshape(item, self._whole.shape)
+
+
 class Written:
     """An array that can be written to."""
 
@@ -33,7 +48,7 @@ class Written:
     _value: Value
     _memory: Memory | None
     _version: int
-    _part_of: tuple[Tracer, Any] | None
+    _part_of: tuple[Any, Any] | None
 
     def __setitem__(self: Any, key: Any, item: Any) -> None:
         if self._memory is None:
