@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -12,11 +11,9 @@ from gradserve.ir.builder import Builder, Value
 from gradserve.ir.errors import ConstraintError
 from gradserve.ir.op import Sample
 from gradserve.ir.records import dataclass
-from gradserve.ir.types import Array, TensorType
-from gradserve.ops.family import Binary, RealElementwise, Unary, require
+from gradserve.ops.family import Binary, RealElementwise, Unary
 from gradserve.ops.registry import register
-from gradserve.ops.special.erf import Special
-from gradserve.ops.special.rare import OfScipy
+from gradserve.ops.special.rare import OfKind, OfScipy
 
 _NEAR = 0.05
 _TERMS = 13
@@ -128,27 +125,16 @@ class Ellipeinc(Incomplete):
 
 @register
 @dataclass(frozen=True)
-class Jacobi(OfScipy, RealElementwise, Binary):
+class Jacobi(OfKind, RealElementwise, Binary):
     """Jacobi's elliptic functions of u with the parameter m: sn, cn, dn and the amplitude for the kinds 0 to 3.
 
     There is no derivative in m.
     """
 
-    kind: int
-
     name = "jacobi"
     function = "ellipj"
     refuses = (1,)
     points = ((0.5, -1.0, 2.0, 0.0), (0.5, 0.2, 0.9, 0.3))
-    constraints = {**Special.constraints, "C4": "the kind is one of 0 to 3"}
-
-    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        results = super().infer(*types)
-        require(0 <= self.kind <= 3, "C4", f"there is no kind {self.kind}")
-        return results
-
-    def impl(self, xp: Any, *arrays: Array) -> Any:
-        return xp.astype(self.chosen(xp)(*arrays)[self.kind], arrays[0].dtype)
 
     def differential(self, g: Builder, k: int, dx: Value, operands: Sequence[Value], y: Value) -> Value | None:
         """dsn = cn dn du, dcn = -sn dn du, ddn = -m sn cn du, and dn du of the amplitude."""

@@ -30,6 +30,23 @@ class OfScipy(Special):
         return xp.astype(found if self.part is None else found[self.part], arrays[-1].dtype)
 
 
+@dataclass(frozen=True)
+class OfKind(OfScipy):
+    """One of the four results of such a function, by its kind."""
+
+    kind: int
+
+    constraints = {**Special.constraints, "C4": "the kind is one of 0 to 3"}
+
+    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        results = super().infer(*types)
+        require(0 <= self.kind <= 3, "C4", f"there is no kind {self.kind}")
+        return results
+
+    def impl(self, xp: Any, *arrays: Array) -> Any:
+        return xp.astype(self.chosen(xp)(*arrays)[self.kind], arrays[-1].dtype)
+
+
 def sinc(g: Builder, x: Value) -> Value:
     """sin(x) / x."""
     return g.apply(Stumpff(1), [g.mul(x, x)])[0]
@@ -232,23 +249,12 @@ class OwensT(OfScipy, RealElementwise, Binary):
 
 @register
 @dataclass(frozen=True)
-class Airy(OfScipy, Unary):
+class Airy(OfKind, Unary):
     """Airy's functions and their derivatives: Ai, Ai', Bi and Bi' for the kinds 0 to 3."""
-
-    kind: int
 
     name = "airy"
     function = "airy"
     points = ((0.5, -2.0, 0.0, 3.0),)
-    constraints = {**Special.constraints, "C4": "the kind is one of 0 to 3"}
-
-    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        results = super().infer(*types)
-        require(0 <= self.kind <= 3, "C4", f"there is no kind {self.kind}")
-        return results
-
-    def impl(self, xp: Any, *arrays: Array) -> Any:
-        return xp.astype(self.chosen(xp)(*arrays)[self.kind], arrays[0].dtype)
 
     def differential(self, g: Builder, dx: Value, x: Value, y: Value) -> Value | None:
         """Its derivative, of which the derivative is x times the function."""

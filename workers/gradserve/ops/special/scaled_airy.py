@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Sample
 from gradserve.ir.records import dataclass
-from gradserve.ir.types import Array, TensorType
-from gradserve.ops.family import Unary, require
+from gradserve.ops.family import Unary
 from gradserve.ops.registry import register
-from gradserve.ops.special.erf import Special
-from gradserve.ops.special.rare import OfScipy
+from gradserve.ops.special.rare import OfKind
 
 _FAR = 30.0
 _TERMS = 12
@@ -23,23 +20,12 @@ _TERMS = 12
 
 @register
 @dataclass(frozen=True)
-class ScaledAiry(OfScipy, Unary):
+class ScaledAiry(OfKind, Unary):
     """Ai and Ai' times exp(2/3 x^(3/2)), NaN below 0; Bi and Bi' over it, plain ones below 0: kinds 0 to 3."""
-
-    kind: int
 
     name = "scaled_airy"
     function = "airye"
     points = ((0.5, 3.0, 40.0, 1e3),)
-    constraints = {**Special.constraints, "C4": "the kind is one of 0 to 3"}
-
-    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        results = super().infer(*types)
-        require(0 <= self.kind <= 3, "C4", f"there is no kind {self.kind}")
-        return results
-
-    def impl(self, xp: Any, *arrays: Array) -> Any:
-        return xp.astype(self.chosen(xp)(*arrays)[self.kind], arrays[0].dtype)
 
     def differential(self, g: Builder, dx: Value, x: Value, y: Value) -> Value | None:
         """That of the function, and what its factor adds; far out, where the two cancel, by the asymptotic series."""
