@@ -21,7 +21,7 @@ from gradserve.ops.movement.shapes import BroadcastTo
 from gradserve.questions.derivations import Vjp
 from tests.clients.evaluation import assert_same, evaluate
 from tests.numpy.test_calls import ELEMENTWISE
-from tests.numpy.test_derivatives import PARAMETERS
+from tests.numpy.test_derivatives import MOVED_ELSEWHERE, PARAMETERS
 from tests.running import prepared
 
 SHAPES = [(), (1,), (4,), (0,), (2, 3), (2, 0), (2, 3, 4)]
@@ -32,6 +32,8 @@ PLACES = [
     *itertools.product([(), (4,), (2, 3)], [None, 0, -1, (0,)], [np.float32]),  # types do not depend on where
 ]
 BROADCAST = [((), (3,)), ((2, 1), (3,)), ((1, 3), (2, 3)), ((0,), (1,)), ((2, 1), (0,)), ((1, 1), ()), ((), ())]
+IN_DOUBLE = {"scipy.special.fdtri"}
+"""Functions of which SciPy loses more digits in single precision."""
 OTHERS = {
     "append": lambda x: (x[:1] if x.ndim else x,),
     "argpartition": lambda x: (0,),
@@ -97,10 +99,12 @@ def test_along_every_axis(own):
 def test_operands_that_broadcast(name):
     ufunc = ELEMENTWISE[name]
     shift = 1.0 if name == "arccosh" else 0.0
-    for shapes, width in zip(BROADCAST, itertools.cycle(WIDTHS), strict=False):
+    widths = [np.float64] if name in IN_DOUBLE else WIDTHS
+    for shapes, width in zip(BROADCAST, itertools.cycle(widths), strict=False):
         for chosen in (shapes, shapes[::-1]):
             operands = [numbers(shape, width) + width(shift) for shape in (*chosen, chosen[0])[: ufunc.nin]]
-            agree(ufunc, operands, moved=ufunc.nin - PARAMETERS.get(name, 0))
+            moved = ufunc.nin - PARAMETERS.get(name, 0)
+            agree(ufunc, operands, moved=0 if name.rpartition(".")[2] in MOVED_ELSEWHERE else moved)
 
 
 def agree(call, operands, must=False, moved=None):
@@ -127,7 +131,7 @@ def assert_pullbacks_fit(graph, operands, moved):
     """The pullbacks of cotangents of all real results, where there are such, to all operands or the first `moved`."""
     names = tuple(graph.input_types)[:moved]
     types = {f"cotangent:{name}": t for name, t in graph.output_types.items() if t.is_float}
-    if not types:
+    if not types or not names:
         return
     cotangents = {name: np.ones(t.lengths, t.element_type.dtype) for name, t in types.items()}
     program = prepared(derive(graph, Vjp(names)))

@@ -49,8 +49,8 @@ function @0 (%0 "x0": f64[]) {
   return "y0" %1
 }
 graph (%0 "w": f64[]) {
-  %1: i64[] = constant 1000000000000
-  %2: f64[] = scan %1, %0 {body=@0, carries=1, length=1000000000000, reverse=false, scanned=0, stops=false}
+  %1: i64[] = constant 10000000000
+  %2: f64[] = scan %1, %0 {body=@0, carries=1, length=10000000000, reverse=false, scanned=0, stops=false}
   return "y" %2
 }"""
 

@@ -119,8 +119,11 @@ def fdtri(g: Builder, dfn: Value, dfd: Value, p: Value) -> Value:
 
 @implements_special("nrdtrisd")
 def nrdtrisd(g: Builder, mn: Value, p: Value, x: Value) -> Value:
-    """The standard deviation with which a normal number of a mean is below x with probability p."""
-    return _where(g, _all(g, g.gt(p, 0), g.lt(p, 1)), g.div(g.sub(x, mn), ndtri(p)))
+    """The standard deviation with which a normal number of a mean is below x with probability p; 0 where any is."""
+    distance, quantile = g.sub(x, mn), ndtri(p)
+    any_is = g.logical_and(g.eq(distance, 0), g.eq(quantile, 0))
+    found = g.select(any_is, 0, g.div(distance, g.select(any_is, 1, quantile)))
+    return _where(g, _all(g, g.gt(p, 0), g.lt(p, 1)), found)
 
 
 @implements_special("kolmogorov")
