@@ -104,7 +104,7 @@ class Dispatcher:
         for worker in listening:
             told = worker.handle.finish.remote(job.calls.number)
             if worker in running:
-                told.future().add_done_callback(functools.partial(_hear, running[worker]))
+                told.future().add_done_callback(functools.partial(_hear, worker, running[worker]))
 
     def close(self) -> None:
         """Ends all jobs and all workers."""
@@ -262,7 +262,7 @@ class Dispatcher:
         now = time.monotonic()
         with self._lock:
             oldest = [(worker, worker.tasks[0]) for worker in self.workers.all_ready() if worker.tasks]
-        return [worker for worker, task in oldest if task.stuck(now)]
+        return [worker for worker, task in oldest if task.stuck(now, worker.processor_seconds())]
 
     def _fail_stalled(self) -> None:
         """Fails jobs for whose chunks there has been no worker at all for long."""
@@ -285,7 +285,8 @@ class Dispatcher:
             job.inbox.put(task.index, error)
 
 
-def _hear(tasks: list[Task], _: Future[None]) -> None:
+def _hear(worker: Worker, tasks: list[Task], _: Future[None]) -> None:
     """Called by Ray's own thread, which must not wait."""
+    used = worker.processor_seconds()
     for task in tasks:
-        task.heard = time.monotonic()
+        task.used, task.heard = used, time.monotonic()

@@ -12,6 +12,8 @@ from gradserve.runtime.control import Control
 
 STOP_SECONDS = 0.6
 """How long a worker may take to stop a chunk once it has heard that it shall; one amid a longer step is ended."""
+STOP_PROCESSOR_SECONDS = 0.3
+"""How much of a processor it must have had by then: on a machine whose processors are all taken it comes to less."""
 HEAR_SECONDS = 3.0
 """How long it may take to hear of it: one that has no processor, or keeps its interpreter to itself, answers late."""
 
@@ -51,13 +53,16 @@ class Task:
     unwanted_since: float | None = None
     heard: float | None = None
     """When its worker answered that the chunk is to stop."""
+    used: float = 0.0
+    """The processor time that its worker had used by then."""
 
-    def stuck(self, now: float) -> bool:
-        """Whether nobody has wanted it for so long that its worker must be amid a long step."""
+    def stuck(self, now: float, used: float) -> bool:
+        """Whether nobody has wanted it for so long that its worker, which used so much, must be amid a long step."""
         if self.unwanted_since is None:
             return False
         since_heard = 0.0 if self.heard is None else now - self.heard
-        return since_heard > STOP_SECONDS or now - self.unwanted_since > STOP_SECONDS + HEAR_SECONDS
+        worked = not used - self.used < STOP_PROCESSOR_SECONDS  # what is not known is infinite, both times
+        return (since_heard > STOP_SECONDS and worked) or now - self.unwanted_since > STOP_SECONDS + HEAR_SECONDS
 
     @property
     def longest_step_seconds(self) -> float:
