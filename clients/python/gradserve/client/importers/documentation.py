@@ -58,8 +58,7 @@ equation of its jaxpr becomes nodes with your line as their origin.
   or with `jax.random.key_data(key)`, as an example, and give `jax.random.key_data(key)` at each call.
 - **Loops**: `scan` and loops over a known number of steps are loops of the graph. Of other `while` loops the graph
   needs to know a bound, `most=100`, but for those within JAX's own functions; one that would go on is refused when it
-  runs. They are differentiated in
-  reverse mode as well.
+  runs. They are differentiated in reverse mode as well.
 - **Functions with derivatives of their own**, by `jax.custom_jvp` or `jax.custom_vjp`, keep them in both modes: up to
   the third order, and beyond it those of what they compute. Second derivatives are those of the rule, in which the
   result moves as the rule says; JAX has those of what the rule gives as the result, where that is not the function

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jax.interpreters import ad
 
-from gradserve.client.importers.jaxprs.derivatives import with_rule
+from gradserve.client.importers.jaxprs.derivatives import examples_of, with_rule
 from gradserve.client.importers.jaxprs.known import PLAIN, known_function
 from gradserve.client.importers.jaxprs.operands import Known, flat, types_of
 from gradserve.client.importers.jaxprs.reading import MOST_ORDERS, REWRITE, Reader, avals_of, computed_by, rule
@@ -43,8 +43,7 @@ def of_others(reader: Reader, g: Recorder, equation: Any, operands: Sequence[Kno
     """What a primitive says that it computes, traced anew."""
     name, compute = equation.primitive.name, computed_by(equation.primitive)
     assert compute is not None
-    like: Any = jax.ShapeDtypeStruct
-    examples = [like(x.aval.shape, x.aval.dtype) for x in equation.invars]
+    examples = examples_of(equation.invars)
     try:
         body = jax.make_jaxpr(functools.partial(compute, **equation.params))(*examples)
     except Exception as error:  # whatever others raise

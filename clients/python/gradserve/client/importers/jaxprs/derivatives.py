@@ -32,7 +32,7 @@ def with_rule(
     """
     if not all(isinstance(operand, Operand) and not operand.is_complex for operand in operands):
         return None
-    orders, given, results = reader.orders or 0, flat(operands), _examples(equation.outvars)
+    orders, given, results = reader.orders or 0, flat(operands), examples_of(equation.outvars)
     rule = _Rule(reader, equation, tuple(k for k, x in enumerate(given) if reader.activity.moves(x.value)))
     if not rule.moved or not any(map(_is_real, results)):
         return reader.called(g, equation, body, operands)
@@ -82,7 +82,7 @@ class _Rule:
 
     def _pushed(self, g: Recorder, tangents: list[Operand], operands: list[Operand]) -> list[Operand]:
         """By the author's tangents."""
-        examples = _examples(self.equation.invars)
+        examples = examples_of(self.equation.invars)
 
         def jvp(tangents: Leaves, point: Leaves) -> Any:
             return jax.jvp(self._around(point), [point[k] for k in self.moved], tangents)[1]
@@ -96,8 +96,8 @@ class _Rule:
         def vjp(cotangents: Leaves, point: Leaves) -> Any:
             return jax.vjp(self._around(point), *(point[k] for k in self.moved))[1](list(cotangents))
 
-        cotangents = [each for each in _examples(self.equation.outvars) if _is_real(each)]
-        body = _traced(vjp, cotangents, _examples(self.equation.invars))
+        cotangents = [each for each in examples_of(self.equation.outvars) if _is_real(each)]
+        body = _traced(vjp, cotangents, examples_of(self.equation.invars))
 
         def backward(inner: Recorder, given: list[Operand]) -> list[Operand]:
             return flat(self.reader.called(inner, self.equation, body, [*given, *operands]))
@@ -145,7 +145,8 @@ def _traced(function: Callable[..., Any], *examples: Leaves) -> Any:
         raise _NoRule from error
 
 
-def _examples(variables: Sequence[Any]) -> Leaves:
+def examples_of(variables: Sequence[Any]) -> Leaves:
+    """Arrays without elements, of the types of variables."""
     like: Any = jax.ShapeDtypeStruct
     return [like(aval.shape, aval.dtype) for aval in avals_of(variables)]
 
