@@ -107,6 +107,7 @@ def warm() -> None:
 TARGETS: Mapping[str, Callable[[int], Outcome]] = MappingProxyType(
     {
         "graphs": functools.partial(try_seed, most=1),
+        "plans": functools.partial(try_seed, most=6, runs=False),
         "bytes": try_graph_bytes,
         "reading": try_reading,
         "requests": try_request,
@@ -115,4 +116,5 @@ TARGETS: Mapping[str, Callable[[int], Outcome]] = MappingProxyType(
         "stablehlo": try_stablehlo,
     }
 )
-"""Graphs go through every pass by one derivation each; requests and sessions are answered, the others read."""
+"""Graphs go through every pass by one derivation each, plans are of some and are not run; requests and sessions are
+answered, the others read."""

@@ -36,6 +36,9 @@ BYTES = 200 << 20
 LIMITS = Limits(peak_bytes=64 << 20, step_seconds=0.02, flops=2e8, result_bytes=16 << 20, plan_seconds=0.7)
 _RUN_SECONDS = 0.02
 _TRIES = 3
+_QUICK = (Evaluate, Gradient, Jvp, Vjp, Along)
+_MANY = 0.9
+"""Of the graphs that are only planned, those of which only what is quickly planned is asked."""
 
 
 @dataclass
@@ -73,13 +76,13 @@ def graph_of(seed: int) -> graph_pb2.Graph:
     return made
 
 
-def try_seed(seed: int, most: int | None = None) -> Outcome:
-    """Decodes, checks, derives, plans and runs the mutated graph of a number, by every derivation or a few."""
+def try_seed(seed: int, most: int | None = None, runs: bool = True) -> Outcome:
+    """Decodes, checks, derives, plans and perhaps runs the mutated graph of a number, by every derivation or a few."""
     outcome, dice = Outcome(), random.Random(seed)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     graph = graph_of(seed)
     with suppress(Ended):
-        _try(graph, dice, outcome, most)
+        _try(graph, dice, outcome, most, runs)
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) << 10
     if grown > BYTES:
         outcome.faults.append(f"memory: {grown >> 20} MB more")
@@ -107,7 +110,7 @@ def stage(outcome: Outcome, name: str) -> Iterator[None]:
         outcome.seconds[name] = time.thread_time() - started
 
 
-def _try(message: graph_pb2.Graph, dice: random.Random, outcome: Outcome, most: int | None) -> None:
+def _try(message: graph_pb2.Graph, dice: random.Random, outcome: Outcome, most: int | None, runs: bool) -> None:
     with stage(outcome, "decode"):
         graph = decode_graph(message, OP_SET)
     with stage(outcome, "check"):
@@ -117,21 +120,23 @@ def _try(message: graph_pb2.Graph, dice: random.Random, outcome: Outcome, most: 
         call = Call(graph, {i.name: given(i.type, dice) for i in graph.inputs})
         graph = checked(context(), call, go_on).graph
     every = derivations(graph, dice)
-    for derivation in every if most is None else dice.sample(every, most):
+    if not runs and dice.random() < _MANY:
+        every = [each for each in every if isinstance(each, _QUICK)]
+    for derivation in every if most is None else dice.sample(every, min(most, len(every))):
         fresh = context()
         name = str(type(derivation).__name__)
         axis = None
         if dice.random() < 0.3 and graph.inputs:
             taken = [*graph.input_types, *added_inputs(graph, derivation)]
             axis = Axis(frozenset(dice.sample(taken, dice.randint(1, len(taken)))), dice.choice((1, 3, 40)))
-        options = Options(executor=dice.choice(("fused", "fused", "xla")) if dice.random() < 0.1 else "")
+        options = Options(executor=dice.choice(("fused", "fused", "xla")) if runs and dice.random() < 0.1 else "")
         name += f" by {options.executor}" if options.executor else ""
         try:
             with stage(outcome, name):
                 schedule = Sweep(graph, derivation, options, 0, axis).schedule(fresh)
             if options.executor and dice.random() < 0.9:
                 continue  # compiling takes long
-            if axis is None and schedule.seconds <= _RUN_SECONDS:
+            if runs and axis is None and schedule.seconds <= _RUN_SECONDS:
                 with stage(outcome, f"run {name}"):
                     _run(schedule, graph, derivation, dice)
         except Ended:
