@@ -150,15 +150,15 @@ def _rows(name: str, it: Overloaded) -> Iterator[tuple[str, ...]]:
         "",
         "",
     )
-    times = duration(percentile(it.kept, 50)), duration(percentile(it.kept, 99))
-    yield name, f"{KEPT} at a time", f"{before:.1f}, later {later:.1f}", *times, "", ""
+    took = duration(percentile(it.kept, 50)), duration(percentile(it.kept, 99))
+    yield name, f"{KEPT} at a time", f"{before:.1f}, later {later:.1f}", *took, "", ""
     first = duration(percentile(times(it.answered), 99))
-    times = (
+    took = (
         duration(percentile(it.settled, 50)),
         f"{duration(percentile(it.settled, 99))} ({first} with the first second)",
     )
     away = f"{duration(percentile(it.shed, 50))}, {duration(percentile(it.shed, 99))}"
-    yield name, f"{TIMES:g} times that", f"{it.rate:.1f}", *times, away, codes_told(Counter(s.code for s in it.seen))
+    yield name, f"{TIMES:g} times that", f"{it.rate:.1f}", *took, away, codes_told(Counter(s.code for s in it.seen))
     told = f"{duration(it.bare)} of the processor a call: would leave {it.left:.2f}x"
     yield name, "the same of a bare echo", "", "", "", "", told
 
