@@ -9,6 +9,7 @@ import pytest
 
 from gradserve.client import Client
 from gradserve.execution import compiler
+from gradserve.execution.fused.executor import FusedExecutor
 from gradserve.jobs import compiling
 from gradserve.jobs.compiling import Compiling, Heat
 from gradserve.questions.report import Report
@@ -44,8 +45,7 @@ def eager(monkeypatch):
 
     monkeypatch.setattr(Compiling, "__init__", noted)
     monkeypatch.setenv(compiling.COMPILE, "1")
-    monkeypatch.setattr(compiling, "_SECONDS", 0.0)
-    monkeypatch.setattr(compiling, "_SECONDS_PER_PART", 0.0)
+    monkeypatch.setattr(FusedExecutor, "preparing_seconds", lambda *_: 0.0)
 
     def wait() -> None:
         for each in made:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from gradserve.execution import executor
 from gradserve.ir.types import ElementType, TensorType
 from gradserve.ops import builder
 from gradserve.pools.work import Chunk, Rows, Shared, Signs, Work
@@ -111,6 +112,17 @@ def lasting(steps, chunks, size=200_000):
     schedule = schedule_of(g.build({"y": g.reduce_sum(y, axes=(0,))}))
     cut = tuple(Chunk(schedule.program.digest, {"x": Rows("x", k, k + 1)}) for k in range(chunks))
     return work_of(schedule, {"x": np.linspace(0.0, 1.0, chunks)}, cut)
+
+
+def compiled_work(steps):
+    """A chunk on machine code that nobody has made before, which takes a millisecond or so for each step."""
+    g = builder()
+    x = g.input("x", TensorType(F64, (4,)))
+    number = np.random.default_rng().uniform(0.5, 1.0)  # machine code is kept on disk, by its text
+    for _ in range(steps):
+        x = g.tanh(x * number) + number
+    schedule = executor("fused").schedule(schedule_of(g.build({"y": x})).program)
+    return one_input(schedule, np.linspace(0.0, 1.0, 4), executor="fused")
 
 
 def endless_work(chunks):

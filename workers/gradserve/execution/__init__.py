@@ -1,6 +1,6 @@
 """Programs, and the executors that run them."""
 
-from gradserve.execution.executor import Executor, Prepared, Schedule
+from gradserve.execution.executor import Executor, Prepared, Schedule, Stopped
 from gradserve.execution.executors import candidates, compiler, executor, installed
 from gradserve.execution.program import Instance, Program, instance_of
 
@@ -10,6 +10,7 @@ __all__ = [
     "Prepared",
     "Program",
     "Schedule",
+    "Stopped",
     "candidates",
     "compiler",
     "executor",

@@ -58,6 +58,10 @@ class Executor(Protocol):
         """How the program will be run."""
         ...
 
+    def preparing_seconds(self, program: Program, /) -> float:
+        """Predicted seconds of a processor until a schedule of the program is ready; 0 if nothing is to be compiled."""
+        ...
+
     def prepare(self, schedule: Schedule) -> Prepared:
         """The schedule, one of this executor's own, made ready to run."""
         ...

@@ -34,6 +34,12 @@ class Program:
         """Floating-point operations, and bytes read and written, of one run; exact, from shapes."""
         return graph_cost(self.graph)
 
+    @functools.cached_property
+    def parts(self) -> int:
+        """Nodes and their operands, those of functions included: a node may have a hundred thousand operands."""
+        every = (self.graph, *self.graph.functions)
+        return sum(1 + len(node.operands) for graph in every for node in graph.nodes)
+
     @property
     def flops(self) -> float:
         """Floating-point operations of one run."""

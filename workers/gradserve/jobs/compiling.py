@@ -21,9 +21,6 @@ from gradserve.runtime.caches import Lru
 _LOG = logging.getLogger(__name__)
 COMPILE = "GRADSERVE_COMPILE"
 """The variable that keeps programs from becoming machine code of themselves where it is `0`: bits then never change."""
-_SECONDS = 0.03
-_SECONDS_PER_PART = 1e-3
-"""For each node, and for each operand of each."""
 _MOST_SECONDS = 20.0
 """Of a processor, for all programs of a job: others would wait for their machine code, and the end of the process."""
 _MOST_NODES = 1 << 20
@@ -66,11 +63,12 @@ class Compiling:
 
     def heat(self, programs: Sequence[Program], done: Callable[[], object]) -> Heat | None:
         """What a job of these programs adds its seconds to; `done` is called once there is machine code for them."""
-        if os.environ.get(COMPILE) == "0" or compiler() is None:
+        executor = compiler()
+        if os.environ.get(COMPILE) == "0" or executor is None:
             return None
         if any(program.digest in self._without for program in programs):
             return None
-        due = sum(_SECONDS + _SECONDS_PER_PART * _parts(program) for program in programs)
+        due = sum(executor.preparing_seconds(program) for program in programs)
         return Heat(due, functools.partial(self._ask, programs, done))
 
     def wait(self) -> None:
@@ -100,11 +98,6 @@ class Compiling:
                 self._without.put(program.digest, None)
             if not isinstance(error, Cancelled):  # at the end of the process nobody reads it
                 _LOG.exception("no machine code for %d programs; they stay on NumPy", len(programs))
-
-
-def _parts(program: Program) -> int:
-    """Nodes and operands: a node may have a hundred thousand of these."""
-    return sum(1 + len(node.operands) for node in program.graph.nodes)
 
 
 def _go_on() -> None:

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 from gradserve.estimation import recurrence as recurrences
 from gradserve.estimation.recurrence import Recurrence
-from gradserve.execution import Prepared, Schedule
+from gradserve.execution import Prepared, Program, Schedule, Stopped
 from gradserve.execution import executor as executor_of
+from gradserve.ir.budget import Budget, spending
+from gradserve.ir.errors import Cancelled
 from gradserve.ir.types import Array
 from gradserve.runtime.caches import Lru
 from gradserve.runtime.garbage import uncollected
 
 CAPACITY_BYTES = 1 << 28
 _NODE_BYTES = 1 << 10
+_ANY = 1 << 62
+
+
+def _never() -> bool:
+    return False
 
 
 def schedule_bytes(schedule: Schedule) -> int:
@@ -40,23 +49,51 @@ class PreparedSchedules:
     def __init__(self, capacity_bytes: int = CAPACITY_BYTES) -> None:
         """Keeps up to `capacity_bytes` altogether, the least recently used dropped first."""
         self._prepared: Lru[tuple[str, str], Prepared] = Lru(capacity_bytes)
-        self._preparing = threading.Lock()
+        self._lock = threading.Lock()
+        self._preparing: dict[tuple[str, str], threading.Lock] = {}
+        """One for each program that is being prepared."""
 
     def find(self, digest: str, executor: str) -> Prepared | None:
         """What is ready for a program, else None."""
         return self._prepared.get((digest, executor))
 
-    def prepared(self, schedule: Schedule, executor: str) -> Prepared:
-        """The schedule ready to run, prepared now if it is not known."""
+    def seconds(self, programs: Iterable[Program], executor: str) -> float:
+        """Predicted seconds until those of the programs are ready that are not."""
+        missing = [program for program in programs if (program.digest, executor) not in self._prepared]
+        return sum(map(executor_of(executor).preparing_seconds, missing))
+
+    def prepared(self, schedule: Schedule, executor: str, stopped: Stopped = _never) -> Prepared:
+        """The schedule ready to run, prepared now if it is not known.
+
+        Raises:
+            Cancelled: `stopped` said so; what compiles looks now and then.
+        """
         key = (schedule.program.digest, executor)
         found = self._prepared.get(key)
         if found is not None:
             return found
-        # One at a time: preparing may compile, and calls that arrive together mostly bring the same program.
-        with self._preparing:
+        # Calls that arrive together mostly bring the same program; others do not wait for it.
+        with self._alone(key), uncollected():
             found = self._prepared.get(key)
             if found is None:
-                with uncollected():
+                with spending(Budget(_ANY, _ANY, float("inf"), functools.partial(_check, stopped))):
                     found = executor_of(executor).prepare(schedule)
                 self._prepared.put(key, found, schedule_bytes(schedule))
         return found
+
+    @contextmanager
+    def _alone(self, key: tuple[str, str]) -> Iterator[None]:
+        """A context in which no other thread prepares the same."""
+        with self._lock:
+            lock = self._preparing.setdefault(key, threading.Lock())
+        try:
+            with lock:
+                yield
+        finally:
+            with self._lock:
+                self._preparing.pop(key, None)
+
+
+def _check(stopped: Stopped) -> None:
+    if stopped():
+        raise Cancelled("the work was stopped while it was made ready")

@@ -19,6 +19,9 @@ from gradserve.execution.program import Program
 from gradserve.ir.types import Array
 from gradserve.ops.control.calling import unpacked
 
+_COMPILING_SECONDS, _SECONDS_PER_PART = 0.03, 1e-3
+"""For a program, and for each of its parts."""
+
 
 class _Refused(Exception):
     """Machine code has come to numbers that it refuses; it does not say which."""
@@ -37,6 +40,11 @@ class FusedExecutor:
     def schedule(self, program: Program) -> FusedSchedule:
         """The regions, and the steps between them."""
         return fused_schedule(program)
+
+    def preparing_seconds(self, program: Program, /) -> float:
+        """What LLVM takes about; 0 for what is compiled."""
+        known = program.digest in self._prepared
+        return 0.0 if known else _COMPILING_SECONDS + _SECONDS_PER_PART * program.parts
 
     def prepare(self, schedule: Schedule) -> FusedPrepared:
         """The schedule with its regions compiled."""

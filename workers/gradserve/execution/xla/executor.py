@@ -18,6 +18,8 @@ from gradserve.ir.errors import Cancelled, GradserveError
 from gradserve.ir.guards import refusal
 from gradserve.ir.types import Array
 
+_SECONDS_PER_PART = 2e-3
+
 
 class XlaExecutor:
     """Compiles each program on its first run. Chosen only when it is asked for."""
@@ -27,6 +29,10 @@ class XlaExecutor:
     def schedule(self, program: Program) -> XlaSchedule:
         """The program as one step."""
         return schedule_of(program)
+
+    def preparing_seconds(self, program: Program, /) -> float:
+        """What XLA takes about; who keeps what is prepared knows whether that is behind it."""
+        return _SECONDS_PER_PART * program.parts
 
     def prepare(self, schedule: Schedule) -> XlaPrepared:
         """The program, to be compiled on its first run."""

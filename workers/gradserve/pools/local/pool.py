@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeAlias
 
@@ -24,6 +24,8 @@ from gradserve.runtime.processors import processors
 
 CALLER_SECONDS = 2e-3
 """A single chunk predicted to be shorter runs in the caller's thread: the hop to another would cost as much."""
+COMPILING_SECONDS = 1.0
+"""What takes longer to compile is compiled, and then run, in a process that can be ended."""
 _CHUNKS_PER_THREAD = 2
 _CLOSED = "the pool is closed"
 _Result: TypeAlias = Callable[[int, float, Callable[[], bool]], ChunkResult]
@@ -58,15 +60,19 @@ class LocalPool:
 
     def run(self, work: Work, control: Control) -> Iterator[ChunkResult]:
         """The result of every chunk, in chunk order; see `Pool.run`."""
+        if self.processes is not None and (
+            work.seconds > HEAVY_SECONDS or self._compiles_long(work.schedules.values(), work.executor)
+        ):
+            return self._run_beside(work, control, self.processes.threads, self.processes.results(work))
         if len(work.chunks) == 1 and work.seconds <= CALLER_SECONDS:
             return self._run_here(work, control)
-        if self.processes is not None and work.seconds > HEAVY_SECONDS:
-            return self._run_beside(work, control, self.processes.threads, self.processes.results(work))
         return self._run_beside(work, control, self._threads, functools.partial(self._result_here, work))
 
     def direct(self, schedule: Schedule, executor: str) -> Direct | None:
         """What runs a short schedule in the caller's thread; see `Pool.direct`."""
         if schedule.seconds > CALLER_SECONDS:
+            return None
+        if self.processes is not None and self._compiles_long([schedule], executor):
             return None
         prepared, renew = self._prepared.prepared(schedule, executor), ONE_BLAS_THREAD.renew
 
@@ -83,6 +89,10 @@ class LocalPool:
             raise Unavailable(_CLOSED)
 
         return run
+
+    def _compiles_long(self, schedules: Iterable[Schedule], executor: str) -> bool:
+        """Whether what is not ready here yet would keep a compiler for long, which cannot be ended."""
+        return self._prepared.seconds((each.program for each in schedules), executor) > COMPILING_SECONDS
 
     def close(self) -> None:
         """Stops running chunks at their next step and ends the threads."""
@@ -143,7 +153,7 @@ class LocalPool:
         self, work: Work, index: int, submitted: float, stopped: Callable[[], bool], worker: str
     ) -> ChunkResult:
         chunk = work.chunks[index]
-        prepared = self._prepared.prepared(work.schedules[chunk.program], work.executor)
+        prepared = self._prepared.prepared(work.schedules[chunk.program], work.executor, stopped)
         arguments = arrays_of(chunk.arguments, work.data, work.constants)
         with ONE_BLAS_THREAD:  # again, for libraries that came with the program
             started = time.perf_counter()

@@ -51,17 +51,21 @@ class Worker:
             constants = {key: Literal(array) for key, array in unloaded(call.constants, files).items()}
         finally:
             close(files)
+
+        def stopped() -> bool:
+            return self._stopping() == call.number
+
         prepared = self._prepared.find(call.program, call.executor)
         if prepared is None and call.schedule is None:
             return Declined()
         try:
             if prepared is None:
                 assert call.schedule is not None
-                prepared = self._prepared.prepared(call.schedule, call.executor)
+                prepared = self._prepared.prepared(call.schedule, call.executor, stopped)
             arguments = arrays_of(call.arguments, data, constants)
             with ONE_BLAS_THREAD:  # again, for libraries that came with the program
                 started = time.perf_counter()
-                outputs = outputs_of(prepared, call.recurrence, arguments, lambda: self._stopping() == call.number)
+                outputs = outputs_of(prepared, call.recurrence, arguments, stopped)
                 seconds = time.perf_counter() - started
             return Ran(cargo.parts(outputs), seconds)
         except GradserveError as error:

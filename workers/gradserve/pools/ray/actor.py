@@ -127,7 +127,7 @@ class WorkerActor:
 
     def _prepare(self, call: ChunkCall, references: References, stopped: Callable[[], bool]) -> Prepared:
         found = self._prepared.find(call.program, call.executor)
-        return found or self._prepared.prepared(_fetch(references.schedule, stopped), call.executor)
+        return found or self._prepared.prepared(_fetch(references.schedule, stopped), call.executor, stopped)
 
     def _constants_of(self, call: ChunkCall, references: References, stopped: Callable[[], bool]) -> dict[str, Literal]:
         found = {}
