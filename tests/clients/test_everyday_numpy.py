@@ -80,6 +80,7 @@ CALLS: dict[str, Any] = {
     "legendre": (lambda x: np.polynomial.legendre.legval(x, [1.0, 2.0, 3.0]), W),
     "legendre in the plane": (lambda x: np.polynomial.legendre.legval2d(W, x, X), W),
     "chebyshev on a grid": (lambda x: np.polynomial.chebyshev.chebgrid3d(W, x, W[:2], X[..., None]), W),
+    "elements with their places": (lambda x: sum(v * (i - j) for (i, j), v in np.ndenumerate(x)), X),
     "column-major": (lambda x: [x.reshape(3, 2, order="F"), x.ravel("F"), x.flatten(order="F")], X),
     "out": (into_out, X),
     "out of all kinds": (into_several, X),

@@ -291,6 +291,39 @@ def test_elements_replaced_and_added_to(key, values):
     check(lambda x, v: functions.add_at(x, key, v), added(key), A, values)
 
 
+MASKED = [
+    (lambda x: x > 0.2, np.float64(0.5)),
+    (lambda x: x[:, 0] > 0, B[0]),
+    (lambda x: (slice(None), x[0] > 0), B[:, :1]),
+    (lambda x: (1, x[0] > 0), np.float64(0.5)),
+    (lambda x: (..., x[0] > 0), B[:1, :1]),
+    (lambda x: (slice(1, None), x[2] > 0), np.float64(0.5)),
+]
+"""Keys with a mask, and what fits however many elements it selects."""
+
+
+@pytest.mark.parametrize(("mask", "values"), MASKED)
+def test_traced_masks_in_keys(mask, values):
+    check(lambda x, v: functions.set_at(x, mask(x), v), lambda x, v: assigned(mask(x))(x, v), A, values)
+    check(lambda x, v: functions.add_at(x, mask(x), v), lambda x, v: added(mask(x))(x, v), A, values)
+
+    def by_assignment(x, v):
+        y = x.copy()
+        y[mask(x)] = v
+        return y
+
+    check(lambda x, v: functions.set_at(x, mask(x), v), by_assignment, A, values)
+    assert_same(evaluate(trace(by_assignment, A, values), {"x": A, "v": values}), by_assignment(A, values))
+
+
+def test_a_number_beside_a_mask_takes_no_rows():
+    """NumPy may lay the axis of what a mask selects first there."""
+    with pytest.raises(Untraceable, match="each is assigned its own"):
+        trace(lambda x: functions.set_at(x, (1, x[0] > 0), x[0, :1]), A)
+    with pytest.raises(IndexError, match="boolean index of shape"):
+        trace(lambda x: functions.set_at(x, (slice(None), x[:, 0] > 0), 0.0), A)
+
+
 def test_traced_positions():
     def replaced(x, v, i):
         return functions.set_at(x, (i, np.array([0, 1, 1, 0, 1])), v)
@@ -357,7 +390,7 @@ def test_refusals_name_the_line_and_the_alternative():
     ):
         trace(lambda x, unseen=logsumexp: unseen(x), A)
     with pytest.raises(Untraceable, match=r"test_functions_of_arrays.py:\d+: a traced mask"):
-        trace(lambda x: functions.set_at(x, x > 0, 0.0), A)
+        trace(lambda x: functions.set_at(x, x > 0, x.ravel()[:5]), A)
 
 
 def test_functions_look_like_functions_of_arrays():

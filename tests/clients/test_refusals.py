@@ -200,7 +200,43 @@ def where_alone(x):
 
 
 def reduceat_(x):
-    return np.add.reduceat(x, [0, 1])
+    return np.subtract.reduceat(x, [0, 1])
+
+
+def traced_segments(x):
+    return np.add.reduceat(x, np.argsort(x[0])[:2])
+
+
+def masked_(x):
+    return x * np.ma.masked_greater(X, 1.0)
+
+
+def of_masks(x):
+    return np.ma.masked_where(X > 1.0, x).sum()
+
+
+def matrix_(x):
+    return np.matrix(np.eye(2)) * x
+
+
+def matrix_of_traced(x):
+    return np.asmatrix(x) * x.T
+
+
+def strided(x):
+    return np.lib.stride_tricks.as_strided(x, (2, 2), x.strides)
+
+
+def as_strided(x):
+    return np.lib.stride_tricks.as_strided(x, (2, 2), (8, 8))
+
+
+def nditer_(x):
+    return sum(v * 2 for v in np.nditer(x))
+
+
+def poly1d_(x):
+    return np.poly1d(x[0])(2.0)
 
 
 def traced_shape(x):
@@ -245,7 +281,7 @@ REFUSED = [
     (assign_to_view, 4, "changed in place at test_refusals.py"),
     (assign_to_view, 4, "write y = y + x there, not y += x"),
     (assign_complex, 1, "does not take complex numbers"),
-    (assign_by_mask, 1, "write np.where(mask, x, 0)"),
+    (assign_by_mask, 1, "each is assigned its own; write np.where(mask, values, x)"),
     (out_, 1, "np.add writes traced numbers into an array of plain ones; make it within the function"),
     (where_, 1, "np.where(condition, ..., ...)"),
     (sum_where, 1, "np.var with where= cannot be traced"),
@@ -264,7 +300,16 @@ REFUSED = [
     (scipy_, 1, "ufuncs of scipy.special can be traced"),
     (nonzero_, 1, "np.where(condition, x, y)"),
     (where_alone, 1, "write np.where(condition, x, y)"),
-    (reduceat_, 1, "np.add.reduceat cannot be traced"),
+    (reduceat_, 1, "np.subtract.reduceat cannot be traced"),
+    (traced_segments, 1, "the positions of reduceat are traced"),
+    (masked_, 1, "masked, and no graph knows masks; give m.filled(0)"),
+    (of_masks, 1, "np.where(mask, x, 0) and sums of it instead of masked arrays"),
+    (matrix_, 1, "a np.matrix, whose * and ** are of matrices; write np.asarray(M), and @"),
+    (matrix_of_traced, 1, "write np.array(...), and @ for products of matrices"),
+    (strided, 1, "sliding_window_view"),
+    (as_strided, 1, "sliding_window_view"),
+    (nditer_, 1, "for v in x.flat"),
+    (poly1d_, 1, "write np.polyval(c, x)"),
     (traced_shape, 1, "a shape depends on a traced array"),
     (fortran, 1, "order='A' cannot be traced"),
     (long_, 1, ", and no graph has such elements"),

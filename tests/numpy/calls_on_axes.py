@@ -178,6 +178,9 @@ CALLS: dict[str, list[Call]] = {
         (lambda x, y: np.einsum(x, [0, 1], y, [1, 2], [0, 2]), A, D),
         (lambda x, y: np.einsum(x, [Ellipsis, 0], y, [0]), C, V[:4]),
     ],
+    "np.einsum_path": [
+        (lambda x, y: np.einsum("ij,jk", x, y, optimize=np.einsum_path("ij,jk", x, y, optimize="optimal")[0]), A, D),
+    ],
     "np.linalg.multi_dot": [
         (lambda x, y, z: np.linalg.multi_dot([x, y, z]), A, D, D.T),
         (lambda x, y, z: np.linalg.multi_dot([x, y, z]), V[:3], A, U[:4]),

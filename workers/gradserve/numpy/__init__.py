@@ -42,6 +42,7 @@ from gradserve.numpy import (  # noqa: F401  (importing a module enters its func
     rare,
     reductions,
     repeating,
+    segments,
     shaping,
     special,
     statistics,

@@ -44,6 +44,13 @@ def einsum(g: Builder, *operands: Any) -> Value:
     return g.convert(last.summed(set(result)).ordered(result), values[0].type.element_type)
 
 
+@implements(np.einsum_path)
+def einsum_path(g: Builder, *operands: Any, optimize: Any = "greedy") -> tuple[list[Any], str]:
+    """The order of contractions that NumPy would take, known while tracing: np.einsum finds its own."""
+    shapes = [np.broadcast_to(0.0, part.shape) if isinstance(part, Value) else part for part in operands]
+    return np.einsum_path(*shapes, optimize=optimize)
+
+
 @implements(np.linalg.multi_dot)
 def multi_dot(g: Builder, arrays: Any) -> Value:
     """The product of several matrices, in the cheapest order; the first and the last may be vectors."""

@@ -2,6 +2,7 @@
 
 Keys are NumPy's: numbers, slices, masks and arrays of positions, such as `np.s_[1:, 0]`. Where positions repeat,
 `set_at` keeps the last value, as an assignment does, and `add_at` adds all. The derivative in what is replaced is zero.
+A traced mask among numbers and slices takes values that fit however many elements it selects.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from gradserve.ir.types import ElementType
 from gradserve.numpy.arguments import as_operand, axis_of, lift, promoted
 from gradserve.numpy.indexing import along_axis, getitem
 from gradserve.numpy.joining import concatenate
+from gradserve.numpy.masks import masked
 from gradserve.numpy.repeating import tile
 from gradserve.numpy.shaping import part, ravel
 from gradserve.numpy.table import own
@@ -27,6 +29,10 @@ from gradserve.numpy.table import own
 def set_at(g: Builder, x: Any, key: Any, values: Any) -> Value:
     """x with values in place of the elements x[key]."""
     whole = lift(g, x)
+    if (chosen := masked(g, whole, key)) is not None:
+        region = getitem(g, whole, chosen.region)
+        new = chosen.spread(g, region, g.convert(lift(g, values), region.type.element_type))
+        return set_at(whole, chosen.region, g.select(chosen.over(g, region), new, region))
     return _replaced(g, whole, _positions(g, whole, key), values)
 
 
@@ -34,6 +40,10 @@ def set_at(g: Builder, x: Any, key: Any, values: Any) -> Value:
 def add_at(g: Builder, x: Any, key: Any, values: Any) -> Value:
     """x with values added to the elements x[key], all of them where positions repeat."""
     whole = lift(g, x)
+    if (chosen := masked(g, whole, key)) is not None:
+        region = getitem(g, whole, chosen.region)
+        addends = chosen.spread(g, region, promoted(g, whole, values)[1])
+        return add_at(whole, chosen.region, g.select(chosen.over(g, region), addends, 0))
     positions = _positions(g, whole, key)
     addends = _fitted(g, promoted(g, whole, values)[1], positions.type.shape)
     added = g.emit("scatter_add", ravel(addends), ravel(positions), axis=0, length=whole.type.size)

@@ -199,8 +199,21 @@ def hessian(function: Callable[..., Any], wrt: Wrt = 0) -> Callable[..., Any]:
     """A function that returns the Hessian of `function`, a real scalar, in the arguments `wrt`.
 
     It is the Jacobian of the gradient: for parameters of shapes s and t, an array of shape (*s, *t).
+
+    Raises:
+        Untraceable: when called: no function is being traced, or arguments are complex.
     """
-    return jacobian(grad(function, wrt), wrt, mode="forward")
+    dense = jacobian(grad(function, wrt), wrt, mode="forward")
+
+    def second(*arguments: Any) -> Any:
+        if has_complex([arguments[k] for k in positions(function, wrt, len(arguments))]):
+            raise untraceable(
+                "a Hessian in complex arguments is asked for, and a gradient there has two derivatives",
+                "write functions.hessian(lambda x, y: f(x + 1j * y), (0, 1))(z.real, z.imag), or functions.hvp",
+            )
+        return dense(*arguments)
+
+    return second
 
 
 def _require_mode(mode: str, *known: str) -> None:

@@ -28,6 +28,8 @@ INSTEAD = {
     "expit((x - edges[1:, None]) / width), axis=1), expit of scipy.special",
     "np.apply_along_axis": "write the operation on whole arrays, or np.stack over a loop",
     "np.add.at": "gradserve.client.functions.add_at(x, key, values) gives the new array",
+    "np.trim_zeros": "how many are left depends on numbers; write np.polyval(c, x), np.polymul, np.polyder and "
+    "np.polyint of coefficients c instead of np.poly1d",
     "np.put": "gradserve.client.functions.put(x, positions, values) gives the new array",
     "np.put_along_axis": "gradserve.client.functions.put_along_axis(x, positions, values, axis) gives the new array",
     "np.copyto": "write np.where(mask, new, x); np.zeros(shape) + x instead of np.full(shape, x)",

@@ -170,7 +170,38 @@ def _with_axes(part: Any, count: int, first: int) -> Any:
     return np.transpose(array, axes[:place] + axes[new:] + axes[place:new])
 
 
+def _enumerated(own: Any) -> Callable[..., Any]:
+    """np.ndenumerate: positions, and the elements there."""
+
+    @functools.wraps(own)
+    def call(arr: Any) -> Any:
+        return own(arr) if first_tracer(arr) is None else _placed(np.asarray(arr))
+
+    return call
+
+
+def _placed(array: Any) -> Iterator[Any]:
+    return ((place, array[place]) for place in np.ndindex(array.shape))
+
+
+def _refusing(own: Any, name: str, instead: str) -> Callable[..., Any]:
+    """What looks into the memory of arrays, which traced ones have not."""
+
+    @functools.wraps(own)
+    def call(*args: Any, **named: Any) -> Any:
+        if first_tracer((args, named)) is not None:
+            raise untraceable(f"{name} of a traced array cannot be traced", instead)
+        return own(*args, **named)
+
+    return call
+
+
 def _enter() -> None:
+    lead(np, "ndenumerate", _enumerated(np.ndenumerate))
+    nditer = _refusing(np.nditer, "np.nditer", "write for v in x.flat, or functions of whole arrays")
+    lead_always_by(lambda: [(np, "nditer", nditer)])
+    windows = "write np.lib.stride_tricks.sliding_window_view(x, shape), or x[positions]"
+    lead(np.lib.stride_tricks, "as_strided", _refusing(np.lib.stride_tricks.as_strided, "as_strided", windows))
     for owner, names in ((np, _OF_NUMPY), (np.linalg, _OF_LINALG)):
         for name in names:
             lead(owner, name, _aware(getattr(owner, name)))

@@ -14,11 +14,13 @@ from gradserve.numpy.mirrored import INSTEAD, SPARSE
 from gradserve.numpy.table import SCIPY
 
 _NUMBER = "a traced array stands for any array of its shape and has no numbers yet"
+_UNMASKED = "np.where(mask, x, 0) and sums of it instead of masked arrays of np.ma"
 REFUSED = {
     "nonzero": "write np.where(condition, x, y)",
     "itemset": "gradserve.client.functions.set_at(x, key, values) gives the new array",
     "partition": "it sorts in place; write y = np.partition(x, kth)",
-    "view": "write x.astype(...)",
+    "strides": "write np.lib.stride_tricks.sliding_window_view(x, shape), or x[positions]",
+    "view": f"write x.astype(...); {_UNMASKED}",
     "resize": "write x.reshape(...)",
 }
 """What to write instead of some of NumPy's attributes."""
@@ -33,6 +35,8 @@ _ELEMENTS = (
     "write A @ x instead of A.dot(x); call np.array by that name, with numpy imported as a whole: from numpy import "
     "array cannot be traced; write np.stack, np.concatenate or np.where instead of assigning elements"
 )
+_MATRIX = "write np.array(...), and @ for products of matrices"
+_OF_NUMPY = {"np.__new__": _MATRIX, "np.asmatrix": _MATRIX, "np.bmat": _MATRIX.replace("array", "block")}
 _TAKE = "write np.take(x, indices, axis=0) if it is an index"
 
 
@@ -64,7 +68,7 @@ class Numberless:
             f"whether a traced array is true is not known: {_NUMBER}",
             _of_called()
             or "write np.where(condition, x, y) instead of if, or cond and while_loop of gradserve.client.functions; "
-            "&, | and ~ instead of and, or and not; np.maximum and np.minimum instead of max and min",
+            "&, | and ~ instead of and, or and not; np.maximum, np.minimum and np.sort instead of max, min and sorted",
         )
 
     def __float__(self) -> float:
@@ -110,7 +114,7 @@ class Numberless:
             return holder_of(self)
         if asking in _PASSES_ON:
             return holder_of(self)
-        instead = instead_of_scipys(asking) if asking.startswith("scipy.") else _ELEMENTS
+        instead = instead_of_scipys(asking) if asking.startswith("scipy.") else _OF_NUMPY.get(asking, _ELEMENTS)
         if asking == "NumPy" and np.dtype(getattr(self, "dtype", float)).kind in "biu":
             instead = f"{_TAKE}; {instead}"
         problem = f"{asking} asks for the elements of a traced array: {_NUMBER}"
@@ -141,7 +145,7 @@ def of_compiled(error: TypeError, frame: FrameType) -> Untraceable | None:
     text = f"{where}: compiled code asks for the elements of a traced array ({error})"
     if "numpy.ndarray, not Tracer" in str(error):
         return ElementsAsked(f"{text}; {_FACTORS}")
-    return Untraceable(f"{text}; {_FOREIGN}")
+    return Untraceable(f"{text}; write {_UNMASKED}" if "descriptor 'view'" in str(error) else f"{text}; {_FOREIGN}")
 
 
 def instead_of_scipys(asking: str) -> str:

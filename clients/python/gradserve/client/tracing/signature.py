@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
+from gradserve.client.tracing.subclasses import has_own_arithmetic
 from gradserve.client.tracing.traced import RESULT, Traced, as_array
 from gradserve.client.tracing.trees import Leaf, Structure, kind_of, leaves_like, unflatten
 from gradserve.client.tracing.watching import Watch
@@ -239,7 +240,7 @@ def widened(leaf: Any, type_: TensorType | None, path: str) -> Array:
     except (TypeError, ValueError):
         return as_array(leaf, path)  # which refuses it
     wanted = None if type_ is None else type_.element_type.dtype
-    if wanted is None or isinstance(leaf, np.ma.MaskedArray) or not np.can_cast(array.dtype, wanted, "safe"):
+    if wanted is None or has_own_arithmetic(type(leaf)) or not np.can_cast(array.dtype, wanted, "safe"):
         return as_array(leaf, path)
     return array.astype(wanted, copy=False)
 
@@ -277,7 +278,7 @@ def _vector(leaf: Any, type_: TensorType, path: str) -> Array:
         InvalidRequest: it does not hold real numbers.
     """
     array = np.asarray(leaf)
-    if array.dtype.kind not in "biuf" or isinstance(leaf, np.ma.MaskedArray):
+    if array.dtype.kind not in "biuf" or has_own_arithmetic(type(leaf)):
         return converted(as_array(leaf, path), type_, f"the {path}")
     return array.astype(type_.element_type.dtype, copy=False)
 

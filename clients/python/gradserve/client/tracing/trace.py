@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import traceback
 from collections.abc import Callable, Mapping
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from gradserve.client.tracing.captured import taking_traced_indices
 from gradserve.client.tracing.foreign import of_call, of_scipy, refusal_of_foreign
 from gradserve.client.tracing.memory import Memory
 from gradserve.client.tracing.names import names_lead_here, some_names_lead_here
-from gradserve.client.tracing.origins import untraceable
+from gradserve.client.tracing.origins import stands_inside, untraceable
 from gradserve.client.tracing.parameters import Parameters
 from gradserve.client.tracing.recording import recording
 from gradserve.client.tracing.refusals import Assigned, ElementsAsked, of_compiled
@@ -92,6 +93,12 @@ def _input(g: Recorder, path: str, leaf: Any) -> Tracer:
     return Tracer(g.input(path, type_), Memory(of_caller=True) if is_array else None)
 
 
+def _author_frames(error: Exception) -> list[FrameType]:
+    """The frames that an error came through, without those of NumPy and SciPy."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return [frame for frame in frames if not stands_inside(str(frame.f_globals.get("__name__", "")))] or frames
+
+
 def _run(parameters: Parameters, tracers: Mapping[str, Any]) -> Any:
     try:
         return parameters.call(tracers)
@@ -104,7 +111,7 @@ def _run(parameters: Parameters, tracers: Mapping[str, Any]) -> Any:
         # NumPy puts an error of its own around some refusals, such as that of an assignment to an element.
         refusal = _refusal_behind(error) or refusal_of_foreign(error) or of_call(error)
         if refusal is None and isinstance(error, TypeError):
-            refusal = of_compiled(error, [frame for frame, _ in traceback.walk_tb(error.__traceback__)][-1])
+            refusal = of_compiled(error, _author_frames(error)[-1])
         refusal = refusal or of_scipy(error)
         if refusal is not None:
             raise refusal from error

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from gradserve.client.tracing.subclasses import described, has_own_arithmetic
 from gradserve.client.tracing.trees import Leaf, Structure, kept_beside, paths
 from gradserve.ir.errors import InvalidRequest
 from gradserve.ir.graph import Graph
@@ -69,8 +70,9 @@ def as_array(leaf: Any, path: str) -> Array:
     Raises:
         InvalidRequest: no graph has such elements.
     """
-    if isinstance(leaf, np.ma.MaskedArray):
-        raise InvalidRequest(f"argument {path} is masked, and no graph knows masks; give .filled() and a mask apart")
+    if has_own_arithmetic(type(leaf)):
+        what, instead = described(type(leaf))
+        raise InvalidRequest(f"argument {path} is {what}; {instead}")
     try:
         array = np.asarray(leaf)
         if not array.dtype.isnative:

@@ -15,6 +15,7 @@ from gradserve.client.tracing.memory import Memory
 from gradserve.client.tracing.origins import untraceable
 from gradserve.client.tracing.recording import recorded, traced
 from gradserve.client.tracing.refusals import INTO_OWN, REFUSED, ElementsAsked, Numberless, unassignable
+from gradserve.client.tracing.subclasses import described, has_own_arithmetic
 from gradserve.client.tracing.writing import WRITES, Flat, Written, add_up, split_out, ufunc_out, written_out
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.errors import Untraceable
@@ -256,13 +257,19 @@ class Operands:
             return type(argument)(self.values(part) for part in argument)
         if type(argument) is dict:
             return {key: self.values(part) for key, part in argument.items()}
-        if isinstance(argument, np.ndarray) and argument.dtype == object:
-            return self.values(argument.tolist())
+        if isinstance(argument, np.ndarray):
+            return self._of_array(argument)
         if isinstance(argument, Holder):
             return argument.with_values(self.values)
         if isinstance(argument, slice):
             return slice(*(self.values(bound) for bound in (argument.start, argument.stop, argument.step)))
         return argument
+
+    def _of_array(self, array: Any) -> Any:
+        if has_own_arithmetic(type(array)):
+            what, instead = described(type(array))
+            raise untraceable(f"a traced array meets one that is {what}", instead)
+        return self.values(array.tolist()) if array.dtype == object else array
 
     def _value(self, tracer: Tracer) -> Value:
         target, value = recorded(tracer.value)

@@ -19,7 +19,6 @@ from gradserve.client.tracing.origins import origin, untraceable
 from gradserve.client.tracing.recording import traced
 from gradserve.client.tracing.refusals import INTO_OWN, unassignable
 from gradserve.ir.builder import Builder, Value
-from gradserve.ir.types import ElementType
 from gradserve.numpy.table import OWN
 
 if TYPE_CHECKING:
@@ -186,14 +185,10 @@ def _emitted(array: Any, name: str, emit: Callable[..., Value], *arguments: Any)
 
 
 def _assigned(g: Builder, x: Value, key: Any, item: Any) -> Value:
-    """x with the item in the places of a key: of a traced mask, one number in all of them."""
+    """x with the item in the places of a key."""
     new = g.lift(item) if isinstance(item, Value) else g.constant(np.asarray(item))
     if new.type.is_complex and not x.type.is_complex:
         raise TypeError(f"an array of {x.type} does not take complex numbers")
-    is_mask = isinstance(key, Value) and key.type.element_type is ElementType.BOOL and key.type.rank > 0
-    if is_mask and new.type.rank == 0 and key.type.shape == x.type.shape[: key.type.rank]:
-        mask = g.reshape(key, (*key.type.lengths, *(1,) * (x.type.rank - key.type.rank)))
-        return g.select(g.broadcast(mask, x.type.shape), g.convert(new, x.type.element_type), x)
     return OWN["set_at"].call(g, x, key, new)  # type: ignore[no-any-return]
 
 
