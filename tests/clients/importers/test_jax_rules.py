@@ -172,14 +172,60 @@ def solver():
 def test_a_solver_of_others_moves_as_its_rule_says(embedded):
     """Its solution is that of a matrix that stands still: without the rule, nothing would move with it."""
     own = solver()
-
-    def loss(w, solve):
-        return jnp.sum(solve(jnp.outer(w, w) + 2 * jnp.eye(3), jnp.sin(w)) ** 2)
-
-    f = embedded.load(from_jax(lambda w: loss(w, own), W))
-    theirs = jax.grad(lambda w: loss(w, jnp.linalg.solve))
+    f = embedded.load(from_jax(lambda w: _solved(w, own), W))
+    theirs = jax.grad(lambda w: _solved(w, jnp.linalg.solve))
     np.testing.assert_allclose(f.grad(W), theirs(W), rtol=1e-12)
     np.testing.assert_allclose(f.hvp(W, tangent=T), jax.jvp(theirs, (W,), (T,))[1], rtol=1e-11)
+
+
+def searching(transposed):
+    """A solver in steps that look for it, as libraries of Krylov's methods have: no step is linear in the vector."""
+    solve = Primitive("search")
+    solve.multiple_results = True
+    solve.def_abstract_eval(lambda kept, a, b: [b, ShapedArray((), jnp.int32)])
+
+    def impl(kept, a, b):
+        def step(state, _):
+            x, left, way = state
+            ahead = kept @ way
+            square = left @ left
+            share = square / jnp.where(square > 0, way @ ahead, 1)
+            after = left - share * ahead
+            return (x + share * way, after, after + after @ after / jnp.where(square > 0, square, 1) * way), None
+
+        (x, _, _), _ = jax.lax.scan(step, (0 * b, b, b), None, length=len(b))
+        return [x, jnp.int32(len(b))]
+
+    def jvp(primals, tangents):
+        (kept, a, b), (_, da, db) = primals, map(ad.instantiate_zeros, tangents)
+        x, steps = solve.bind(kept, a, b)
+        dx, _ = solve.bind(kept, a, db - da @ x)
+        return [x, steps], [dx, ad.Zero(ShapedArray((), jax.dtypes.float0))]
+
+    def transpose(cotangents, kept, a, b):
+        return [None, None, solve.bind(kept.T, a.T, ad.instantiate_zeros(cotangents[0]))[0]]
+
+    solve.def_impl(impl)
+    ad.primitive_jvps[solve] = jvp
+    if transposed:
+        ad.primitive_transposes[solve] = transpose
+    return lambda a, b: solve.bind(jax.lax.stop_gradient(a), a, b)[0]
+
+
+def _solved(w, solve):
+    return jnp.sum(solve(jnp.outer(w, w) + 2 * jnp.eye(3), jnp.sin(w)) ** 2)
+
+
+def test_a_solver_in_steps_moves_as_its_rule_says(embedded):
+    """Its transpose says that it is linear, whatever its steps are."""
+    own = searching(True)
+    found = from_jax(lambda w: _solved(w, own), W)
+    theirs = jax.grad(lambda w: _solved(w, jnp.linalg.solve))
+    f = embedded.load(found)
+    np.testing.assert_allclose(f.grad(W), theirs(W), rtol=1e-11)
+    np.testing.assert_allclose(f.jvp(W, tangent=T)[1], theirs(W) @ T, rtol=1e-11)
+    np.testing.assert_allclose(f.hvp(W, tangent=T), jax.jvp(theirs, (W,), (T,))[1], rtol=1e-10)
+    assert found.notes == ("derivatives of search above order 3 are those of what it computes",)
 
 
 def test_other_rules_give_other_derivatives(embedded):

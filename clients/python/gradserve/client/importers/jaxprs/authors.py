@@ -10,10 +10,12 @@ import jax
 import numpy as np
 from jax.interpreters import ad
 
-from gradserve.client.importers.jaxprs.derivatives import examples_of, with_rule
+from gradserve.client.importers.jaxprs.binding import examples_of
+from gradserve.client.importers.jaxprs.derivatives import with_rule
 from gradserve.client.importers.jaxprs.known import PLAIN, known_function
 from gradserve.client.importers.jaxprs.operands import Known, flat, types_of
 from gradserve.client.importers.jaxprs.reading import MOST_ORDERS, REWRITE, Reader, avals_of, computed_by, rule
+from gradserve.client.importers.jaxprs.transposes import with_transpose
 from gradserve.client.importers.lax.elements import Operand
 from gradserve.ir.builder import Value
 from gradserve.numpy.arguments import Unsupported
@@ -48,9 +50,15 @@ def of_others(reader: Reader, g: Recorder, equation: Any, operands: Sequence[Kno
         body = jax.make_jaxpr(functools.partial(compute, **equation.params))(*examples)
     except Exception as error:  # whatever others raise
         raise Unsupported(f"JAX cannot trace what it computes ({type(error).__name__})", REWRITE) from None
-    if equation.primitive in ad.primitive_jvps and any(np.issubdtype(x.dtype, np.inexact) for x in examples):
-        return ruled(reader, g, equation, operands, name, body)
-    return reader.called(g, equation, body, operands)
+    derived = equation.primitive in ad.primitive_jvps and any(np.issubdtype(x.dtype, np.inexact) for x in examples)
+
+    def computed(inner: Recorder, given: Sequence[Known]) -> Sequence[Known]:
+        if derived:
+            return ruled(reader, inner, equation, given, name, body)
+        return reader.called(inner, equation, body, given)
+
+    found = with_transpose(reader, g, equation, operands, computed)
+    return computed(g, operands) if found is None else found
 
 
 def ruled(

@@ -62,6 +62,8 @@ class Reader:
         self.activity = Activity()
         self.orders: int | None = MOST_ORDERS
         """Of how many more derivatives the rules are imported; None where nothing is derived."""
+        self.tangents: Activity | None = None
+        """What the tangents of a rule lead to, which must be linear in them; None outside of rules."""
         self._around: Origin | None = None
         self._in_jax = False
 
@@ -78,6 +80,16 @@ class Reader:
             yield
         finally:
             self.orders = before
+
+    @contextmanager
+    def along(self, tangents: Sequence[Operand] | None) -> Iterator[None]:
+        """A context of a rule with these tangents, or outside of rules."""
+        before = self.tangents
+        self.tangents = None if tangents is None else Activity([x.value for x in tangents])
+        try:
+            yield
+        finally:
+            self.tangents = before
 
     def closed(self, g: Recorder, jaxpr: Any, operands: Sequence[Known]) -> list[Known]:
         """The results of a jaxpr with its constants."""

@@ -1,10 +1,10 @@
-"""Which values move: those that real inputs lead to, by ops that have derivatives."""
+"""Which values move: those that real inputs, or others, lead to, by ops that have derivatives."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from gradserve.ir.builder import Value
+from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Literal
 from gradserve.numpy.recorder import Recorder
 from gradserve.ops.elementwise.stop_gradient import StopGradient
@@ -13,9 +13,10 @@ from gradserve.ops.elementwise.stop_gradient import StopGradient
 class Activity:
     """What is known of the values of graphs and of functions in them."""
 
-    def __init__(self) -> None:
-        """Nothing is known yet."""
-        self._moves: dict[tuple[int, int], bool] = {}
+    def __init__(self, first: Iterable[Value] | None = None) -> None:
+        """What is first to move: these values, or all real inputs."""
+        self._moves: dict[tuple[Builder, int], bool] = {_key(value): True for value in first or ()}
+        self._inputs = first is None
 
     def stand(self, inputs: Iterable[Value]) -> None:
         """These inputs of a function do not move."""
@@ -42,7 +43,9 @@ class Activity:
         assert isinstance(g, Recorder)
         if made is None:
             outer = g.around(value)
-            return not isinstance(g.literal(value), Literal) if outer is None else self._any([outer])
+            return (
+                self._any([outer]) if outer is not None else self._inputs and not isinstance(g.literal(value), Literal)
+            )
         return not isinstance(made.op, StopGradient) and self._any(made.operands)
 
     def _any(self, values: Sequence[Value]) -> bool | Sequence[Value]:
@@ -52,5 +55,5 @@ class Activity:
         return [value for value, moves in zip(values, known, strict=True) if moves is None] or False
 
 
-def _key(value: Value) -> tuple[int, int]:
-    return id(value.builder), value.index
+def _key(value: Value) -> tuple[Builder, int]:
+    return value.builder, value.index
