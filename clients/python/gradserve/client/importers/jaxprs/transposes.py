@@ -55,11 +55,12 @@ def with_transpose(
         body = traced(transpose, real, examples_of(equation.invars))
         made = [empty(g, like) for like in real]
         with reader.along(None):
-            functions = [control.Function.of(g, there, [given[k] for k in linear]), control.Function.of(g, back, made)]
+            function = control.Function.of(g, there, [given[k] for k in linear])
+            transposed = control.Function.of(g, back, made)
             with reader.of_order(None):
                 plain = compute(g, operands)
-        captured = list(dict.fromkeys(value for function in functions for value in function.reads()))
-        op = LinearCall(*(function.graph(captured) for function in functions), linear=len(linear))
+        captured = list(dict.fromkeys([*function.reads(), *transposed.reads()]))
+        op = LinearCall(function.graph(captured), transposed.graph(captured), len(linear))
         found = iter(g.apply(op, [*(given[k].value for k in linear), *captured]))
     except (NoRule, ConstraintError, InvalidGraph, Unsupported, Untraceable):
         return None
