@@ -21,6 +21,7 @@ Y = _RNG.normal(size=(4, 3))
 T = np.array([0.0, 0.7, 1.1, 2.0, 2.6, 3.3])
 AT = np.array([-0.4, 0.05, 0.8, 1.5, 2.3, 3.6])
 IMAGE = _RNG.normal(size=(5, 7))
+BEYOND: list[Any] = [(2, "constant"), (3, "nearest"), (3, "mirror"), (4, "wrap"), (5, "grid-wrap")]
 SPARSE: Any = sparse.random(5, 4, 0.5, format="csr", random_state=3)
 DEFINITE = sparse.csc_matrix(sparse.random(6, 6, 0.4, random_state=4) + 6 * sparse.eye(6))
 MANY = sparse.csc_matrix(sparse.random(150, 150, 0.03, random_state=4) + 6 * sparse.eye(150))
@@ -41,6 +42,18 @@ PLACES = (T[:5], np.arange(7.0) ** 1.5)
 GRID: Any = interpolate.RegularGridInterpolator(PLACES, IMAGE)
 GRID_AT = np.array([[0.1, 3.3], [1.7, 0.2], [2.5, 14.0]])
 SPLINE = interpolate.make_interp_spline(T, V)
+
+
+def _spectra(x: Any, y: Any) -> list[Any]:
+    spectra: Any = signal
+    return [
+        spectra.welch(x, 10.0, nperseg=8, noverlap=2, nfft=11, detrend="linear", scaling="spectrum"),
+        spectra.welch(np.stack([x, y], 1), nperseg=8, axis=0, average="median", window="hamming"),
+        spectra.welch(x, window=np.hanning(7), detrend=False, return_onesided=False),
+        *(spectra.periodogram(x, 2.0, window=w, nfft=n) for w, n in (("hann", 9), ("blackman", 32), (None, None))),
+        *(_real_parts(spectra.csd(x, y, nperseg=8)), spectra.coherence(x, y, nperseg=8)),
+    ]
+
 
 LINALG: dict[str, tuple[Any, ...]] = {
     "solve": (lambda a, b: linalg.solve(a, b), A, B),
@@ -542,12 +555,59 @@ SIGNALS: dict[str, tuple[Any, ...]] = {
         V[:2],
     ),
     "zoom": (lambda x: [ndimage.zoom(x, z, order=1) for z in (1.7, (0.8, 2.0))], IMAGE),
+    "splines of images": (
+        lambda x, c: [ndimage.map_coordinates(x, 3.0 * c - 4.137, order=k, mode=m, cval=0.3) for k, m in BEYOND],
+        IMAGE,
+        np.stack([P * 3, P * 4]),
+    ),
+    "splines of images beyond edges": (
+        lambda x, c: [
+            ndimage.map_coordinates(x, 2.0 * c - 3.137, order=3, mode="grid-constant", cval=0.3),
+            ndimage.map_coordinates(x, c, order=3, mode="nearest", prefilter=False),
+            # SciPy's own coefficients for this mode are off by 0.27^(2 n - 1).
+            ndimage.map_coordinates(np.concatenate([x, x, x]), c - 0.7, order=3, mode="reflect"),
+        ],
+        np.concatenate([IMAGE, IMAGE], axis=1),
+        np.stack([P * 3, P * 4]),
+    ),
+    "images moved by splines": (
+        lambda x, s: [
+            *(ndimage.shift(x, s), ndimage.zoom(x, 1.3, order=2)),
+            ndimage.affine_transform(x, np.eye(2) + 0.1 * s, s, order=3, mode="nearest"),
+            ndimage.affine_transform(x, 1.0 + 0.1 * s, 0.2, (3, 3), order=2),
+            ndimage.affine_transform(x, np.c_[np.eye(2), s], order=1),
+        ],
+        IMAGE,
+        V[:2],
+    ),
+    "spectra": (_spectra, np.cos(np.arange(20.0) ** 1.3), np.sin(np.arange(20.0) ** 1.2)),
+    "ranks of neighbours": (
+        lambda x: [
+            *(ndimage.maximum_filter(x, 3), ndimage.minimum_filter(x, (2, 3), mode="constant", origin=(0, 1))),
+            *(ndimage.median_filter(x, 2, mode="mirror"), ndimage.median_filter(x, footprint=[[0, 1], [1, 1]])),
+            *(ndimage.percentile_filter(x, p, size=3, mode="wrap") for p in (30, -10, 100)),
+            *(ndimage.rank_filter(x, -2, size=3), ndimage.maximum_filter1d(x, 4, 0), ndimage.minimum_filter1d(x, 3)),
+        ],
+        IMAGE + 0.01 * np.arange(IMAGE.size).reshape(IMAGE.shape) ** 1.5,
+    ),
+    "cumulative_simpson": (
+        lambda y, x: [
+            *(integrate.cumulative_simpson(y[:k], x=x[:k], initial=0.3) for k in (2, 3, 5)),
+            *(integrate.cumulative_simpson(y, dx=0.3), integrate.cumulative_simpson(y[:4])),
+        ],
+        V,
+        T,
+    ),
 }
 CALLS = LINALG | STATS | OTHERS | CURVES | SIGNALS | FOURIER
 
 
 def _curves(curve: Any) -> list[Any]:
     return [curve(AT), curve(AT, 1), curve.derivative()(AT)]
+
+
+def _real_parts(spectrum: Any) -> list[Any]:
+    return [spectrum[0], *_parts_of(spectrum[1])]
 
 
 def _parts_of(*arrays: Any) -> list[Any]:

@@ -5,6 +5,7 @@ Importing it enters them in the table: who traces nothing of SciPy need not wait
 
 from gradserve.numpy.scipy import (  # noqa: F401  (importing a module enters its functions in the table)
     continuous,
+    coordinates,
     cosines,
     curves,
     derived_images,
@@ -23,11 +24,14 @@ from gradserve.numpy.scipy import (  # noqa: F401  (importing a module enters it
     matrix_equations,
     multivariate,
     of_normals,
+    rank_filters,
     smoothing,
     sparse,
     spatial,
     special,
+    spectra,
     spherical,
+    spline_images,
     splines,
     summaries,
     symmetric,

@@ -9,7 +9,10 @@ import numpy as np
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.numpy.arguments import Unsupported, axis_of, promoted, refuse, to_float
-from gradserve.numpy.scipy.images import correlate1d, framed, gaussian_filter, map_coordinates
+from gradserve.numpy.indexing import getitem
+from gradserve.numpy.products import matmul
+from gradserve.numpy.scipy.coordinates import map_coordinates
+from gradserve.numpy.scipy.images import correlate1d, framed, gaussian_filter
 from gradserve.numpy.shaping import flip
 from gradserve.numpy.table import OWN, implements_scipy
 
@@ -92,21 +95,67 @@ def _summed(g: Builder, values: Sequence[Value]) -> Value:
 
 
 @implements_scipy("ndimage.shift")
-def shift(g: Builder, input: Any, shift: Any, *, order: int = 3, mode: str = "constant", cval: Any = 0.0) -> Value:
-    """The array moved along its axes, by linear interpolation; how far may be traced."""
+def shift(
+    g: Builder,
+    input: Any,
+    shift: Any,
+    *,
+    order: int = 3,
+    mode: str = "constant",
+    cval: Any = 0.0,
+    prefilter: bool = True,
+) -> Value:
+    """The array moved along its axes, by splines of an order; how far may be traced."""
     x, far = to_float(g, input), to_float(g, shift)
     moved = g.broadcast(far, (x.type.rank,)) if far.type.rank < 2 else far
     grid = np.indices(x.shape).astype(np.float64)
     places = g.sub(grid, g.reshape(moved, (x.type.rank, *(1,) * x.type.rank)))
-    return map_coordinates(x, places, order=order, mode=mode, cval=cval)
+    return map_coordinates(x, places, order=order, mode=mode, cval=cval, prefilter=prefilter)
 
 
 @implements_scipy("ndimage.zoom")
-def zoom(g: Builder, input: Any, zoom: Any, *, order: int = 3, mode: str = "constant", cval: Any = 0.0) -> Value:
-    """The array on another grid between its first and last elements, by linear interpolation."""
+def zoom(
+    g: Builder,
+    input: Any,
+    zoom: Any,
+    *,
+    order: int = 3,
+    mode: str = "constant",
+    cval: Any = 0.0,
+    prefilter: bool = True,
+) -> Value:
+    """The array on another grid between its first and last elements, by splines of an order."""
     if isinstance(zoom, Value):
         raise Unsupported("zoom by a traced factor has no shape", "use a number that is known while tracing")
     x = to_float(g, input)
     factors = np.broadcast_to(zoom, (x.type.rank,))
     along = [np.linspace(0, n - 1, round(n * float(f))) for n, f in zip(x.shape, factors, strict=True)]
-    return map_coordinates(x, np.stack(np.meshgrid(*along, indexing="ij")), order=order, mode=mode, cval=cval)
+    grid = np.stack(np.meshgrid(*along, indexing="ij"))
+    return map_coordinates(x, grid, order=order, mode=mode, cval=cval, prefilter=prefilter)
+
+
+@implements_scipy("ndimage.affine_transform")
+def affine_transform(
+    g: Builder,
+    input: Any,
+    matrix: Any,
+    offset: Any = 0.0,
+    output_shape: Any = None,
+    *,
+    order: int = 3,
+    mode: str = "constant",
+    cval: Any = 0.0,
+    prefilter: bool = True,
+) -> Value:
+    """The array at the places matrix @ i + offset, for positions i in the result; both may be traced.
+
+    A vector for the matrix is its diagonal; one with one more row, or column, has the offset in that.
+    """
+    x, m, moved = to_float(g, input), to_float(g, matrix), to_float(g, offset)
+    rank, shape = x.type.rank, tuple(x.shape if output_shape is None else output_shape)
+    if m.type.rank == 2 and m.shape[1] == rank + 1:
+        m, moved = getitem(g, m, np.s_[:rank, :rank]), getitem(g, m, np.s_[:rank, rank])
+    places = g.constant(np.indices(shape).reshape(rank, -1).astype(np.float64))
+    turned = g.mul(g.reshape(m, (rank, 1)), places) if m.type.rank == 1 else matmul(m, places)
+    at = g.add(turned, g.reshape(g.broadcast(moved, (rank,)), (rank, 1)))
+    return map_coordinates(x, g.reshape(at, (rank, *shape)), order=order, mode=mode, cval=cval, prefilter=prefilter)

@@ -9,10 +9,11 @@ import numpy as np
 from gradserve.ir.builder import Builder, Value
 from gradserve.numpy import differences
 from gradserve.numpy.accumulations import cumsum
-from gradserve.numpy.arguments import Unsupported, axis_of, promoted, to_float
+from gradserve.numpy.arguments import Unsupported, axis_of, lift, promoted, to_float
+from gradserve.numpy.indexing import getitem
 from gradserve.numpy.joining import concatenate
 from gradserve.numpy.products import matmul
-from gradserve.numpy.shaping import moveaxis, part
+from gradserve.numpy.shaping import flip, moveaxis, part
 from gradserve.numpy.table import implements_scipy
 
 
@@ -87,3 +88,39 @@ def _parabola(x: Any, start: float, stop: float) -> Any:
     powers = np.vander(centred, increasing=True)
     k = np.arange(1, 4)
     return np.linalg.solve(powers.T, ((stop - middle) ** k - (start - middle) ** k) / k)
+
+
+@implements_scipy("integrate.cumulative_simpson")
+def cumulative_simpson(
+    g: Builder, y: Any, *, x: Any = None, dx: Any = 1.0, axis: Any = -1, initial: Any = None
+) -> Value:
+    """The integrals up to each point by parabolas, after an initial one and with it added if there is one."""
+    value = to_float(g, y)
+    along = axis_of(value, axis, "cumulative_simpson")
+    rows = moveaxis(value, along, -1)
+    n = rows.shape[-1]
+    if n < 3:
+        found = cumulative_trapezoid(rows, x, dx)
+    else:
+        steps = g.broadcast(lift(g, _steps(g, x, dx)), (n - 1,))
+        ahead = _first_halves(g, rows, steps)
+        behind = flip(_first_halves(g, flip(rows, -1), flip(steps, -1)), -1)
+        # Parabolas go through every second point; the last interval is the second half of the last parabola.
+        chosen = [k if k % 2 == 0 and k < n - 2 else n - 2 + k - 1 for k in range(n - 1)]
+        found = cumsum(getitem(g, concatenate([ahead, behind], -1), (..., np.array(chosen))), -1)
+    if initial is not None:
+        first = g.broadcast(lift(g, initial), found.type.with_shape((*found.shape[:-1], 1)).shape)
+        found = concatenate([first, g.add(found, first)], -1)
+    return moveaxis(found, -1, along)
+
+
+def _first_halves(g: Builder, rows: Value, steps: Value) -> Value:
+    """The integral over each interval but the last of the parabola through its ends and the next point."""
+    n, last = rows.shape[-1], rows.type.rank - 1
+    first, second, third = (part(rows, last, k, n - 2 + k) for k in range(3))
+    near, far = part(steps, 0, 0, n - 2), part(steps, 0, 1, n - 1)
+    of_both = g.div(near, g.add(near, far))
+    curved = g.mul(of_both, g.div(near, far))
+    weights = (g.sub(3.0, of_both), g.add(g.add(3.0, curved), of_both), g.neg(curved))
+    terms = [g.mul(v, w) for v, w in zip((first, second, third), weights, strict=True)]
+    return g.mul(g.add(g.add(terms[0], terms[1]), terms[2]), g.div(near, 6.0))

@@ -11,7 +11,7 @@ import numpy as np
 
 from gradserve.client.tracing.recording import traced
 from gradserve.client.tracing.tracer import Operands, tracers
-from gradserve.ir.builder import Builder
+from gradserve.ir.builder import Builder, Value
 from gradserve.ir.evaluate import evaluated
 from gradserve.ir.types import Array, type_of
 from gradserve.numpy.recorder import Recorder
@@ -59,5 +59,7 @@ def _computed(implementation: Callable[..., Any], args: tuple[Any, ...], named: 
 
     results = traced(g, implementation.__name__, emit)
     several = isinstance(results, tuple)
-    numbers = [np.array(array)[()] for array in evaluated(g, results if several else (results,), given)]
+    # What is known while tracing, such as the frequencies of a spectrum, is given as it is.
+    values = [x if isinstance(x, Value) else g.constant(x) for x in (results if several else (results,))]
+    numbers = [np.array(array)[()] for array in evaluated(g, values, given)]
     return tuple(numbers) if several else numbers[0]
