@@ -474,6 +474,20 @@ def test_places_are_those_of_the_layout_that_the_program_tells(embedded: Client)
         np.testing.assert_array_equal(embedded.load(made)(x), expected)
 
 
+@pytest.mark.parametrize("training", [False, True])
+def test_random_slopes_are_their_middle_but_in_training(embedded: Client, training: bool):
+    told = {"lower": {"as_float": 0.1}, "upper": {"as_float": 0.4}, "training": {"as_bool": training}}
+    call = node("aten.rrelu_with_noise_functional.default", {"self": of("x"), "noise": of("z"), **told}, ["y", "left"])
+    values = dict.fromkeys(("x", "z", "y", "left"), tensor((2, 3)))
+    data = archive(program([call], values, ["x", "z"], ["y"]))
+    x = np.array([[1.0, -2, 3], [-4, 5, -6]])
+    if training:
+        with pytest.raises(Untraceable, match="it draws random numbers; give the random numbers as an argument"):
+            from_torch(data)
+    else:
+        np.testing.assert_allclose(embedded.load(from_torch(data))(x, 0 * x), np.where(x > 0, x, 0.25 * x))
+
+
 def test_complex_numbers_do_not_become_real_by_themselves():
     with pytest.raises(
         Untraceable, match=r"exp.default 'y' of complex128\[2\].*call it for the real and the imaginary"

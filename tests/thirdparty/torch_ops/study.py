@@ -215,7 +215,9 @@ differentiated, or no elements). {refused} are refused by a typed error, most of
 have results whose shapes depend on numbers, or are polynomials whose degrees are arrays; {foreign} cannot be exported
 by torch. {different} differ: in max_unpool several elements are written to one place, and torch gives each of them a
 derivative, although the last one alone counts; torch's Bessel functions have 6 right digits; its derivatives of
-as_strided_scatter are not those of differences; and one matrix that pinv is to take for Hermitian is not.
+as_strided_scatter are not those of differences; one matrix that pinv is to take for Hermitian is not; results of half
+are not rounded to 16 bits here, and NumPy has no arrays of bfloat16 to compare with; and what new_empty and its like
+leave as it lies in memory is 0 here.
 
 """
 

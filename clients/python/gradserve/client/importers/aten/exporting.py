@@ -94,7 +94,7 @@ def _program(source: Any, examples: Sequence[Any], named: Mapping[str, Any]) -> 
     module = source if isinstance(source, torch.nn.Module) else _Function(source)
     given, others = pytree.tree_map(_tensor, (tuple(examples), dict(named)))
     try:
-        with _no_rules_of_authors():
+        with _no_derivatives_within():
             program = torch.export.export(module, given, others, strict=False)
         _require_no_detaching_in_place(program)
         return program
@@ -112,9 +112,11 @@ class _Refused(Exception):
 
 
 @contextmanager
-def _no_rules_of_authors() -> Iterator[None]:
-    """A context in which this thread's calls of functions with a `backward` of their own are refused."""
-    kept, here = torch.autograd.Function.__dict__["apply"], threading.get_ident()
+def _no_derivatives_within() -> Iterator[None]:
+    """A context in which this thread's calls of what takes derivatives, or has a `backward` of its own, are refused."""
+    autograd, here = torch.autograd, threading.get_ident()
+    of_functions = autograd.Function.__dict__["apply"]
+    kept = {name: getattr(autograd, name) for name in ("grad", "backward")}
 
     def apply(cls: Any, *arguments: Any, **named: Any) -> Any:
         if threading.get_ident() == here:
@@ -123,13 +125,30 @@ def _no_rules_of_authors() -> Iterator[None]:
                 "computes by operators, with .detach() of what is not to be differentiated, as x + (f(x) - x).detach() "
                 "(a checkpoint: give it use_reentrant=False)"
             )
-        return kept.__get__(None, cls)(*arguments, **named)
+        return of_functions.__get__(None, cls)(*arguments, **named)
 
-    torch.autograd.Function.apply = classmethod(apply)
+    def instead(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def derived(*arguments: Any, **named: Any) -> Any:
+            if threading.get_ident() == here:
+                raise _Refused(
+                    "torch.export does not follow derivatives that are taken within; load the network, "
+                    "f = client.load(from_torch(network, x)), and write the loss in NumPy, with "
+                    "functions.grad(lambda x: f(x, parameters))(x) of gradserve.client.functions in it"
+                )
+            return function(*arguments, **named)
+
+        return derived
+
+    autograd.Function.apply = classmethod(apply)
+    for name, function in kept.items():
+        setattr(autograd, name, instead(function))
     try:
         yield
     finally:
-        torch.autograd.Function.apply = kept
+        autograd.Function.apply = of_functions
+        for name, function in kept.items():
+            setattr(autograd, name, function)
 
 
 def _require_no_detaching_in_place(program: Any) -> None:

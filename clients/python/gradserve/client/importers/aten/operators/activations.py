@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from gradserve.client.importers.aten.refused import WAYS_ROUND
 from gradserve.client.importers.aten.table import Node, Result, axis_in, translates
 from gradserve.client.importers.lax import activations
 from gradserve.client.importers.lax.elements import Operand
 from gradserve.client.importers.lax.movement import part
+from gradserve.ir.builder import Value
 from gradserve.numpy import exponentials
 
 
@@ -26,6 +28,16 @@ def _relu6(n: Node, x: Operand) -> Result:
 def _leaky_relu(n: Node, x: Operand, slope: float = 0.01) -> Result:
     """x where it is positive, else a share of it."""
     return activations.leaky_relu(n.g, x.value, n.of(slope))
+
+
+@translates("rrelu_with_noise_functional")
+def _rrelu(
+    n: Node, x: Operand, noise: Operand, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False
+) -> tuple[Value, Value]:
+    """x where it is positive, else the share of it that lies in the middle; and the noise, which is not used."""
+    if training:
+        raise n.refuse("it draws random numbers", WAYS_ROUND["rrelu_with_noise"])
+    return activations.leaky_relu(n.g, x.value, n.of((lower + upper) / 2)), noise.value
 
 
 @translates("_prelu_kernel")

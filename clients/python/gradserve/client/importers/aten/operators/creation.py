@@ -23,7 +23,7 @@ def _full(n: Node, like: object, value: Given, fill: Given | None = None, **name
 
 
 @translates("zeros", "zeros_like", "new_zeros", "empty", "empty_like", "new_empty", "empty_strided", "empty_permuted")
-@translates("new_empty_strided")
+@translates("new_empty_strided", "_new_zeros_with_same_feature_meta")
 def _zeros(n: Node, *like: object, **named: object) -> Result:
     """Zeros in a shape; what torch leaves as it lies is zero as well."""
     return n.g.broadcast(n.of(0), n.shape)
