@@ -366,7 +366,7 @@ REFUSED = {
     "Hessian within": (
         lambda z: hessian(lambda w: np.sum(np.abs(w)))(z),
         Untraceable,
-        "write that of np.real and that",
+        r"write functions.hessian\(lambda x, y: f\(x \+ 1j \* y\), \(0, 1\)\)\(z.real, z.imag\)",
     ),
     "holomorphic within": (
         lambda z: grad(lambda w: np.sum(w**2))(z),

@@ -157,6 +157,7 @@ _SECTIONS = {
     "scipy.linalg": "scipy.linalg",
     "scipy.stats": "scipy.stats",
     "scipy.spatial.distance": "scipy.spatial.distance",
+    "scipy.spatial.transform": "scipy.spatial.transform",
     "scipy.signal": "scipy.signal",
     "scipy.ndimage": "scipy.ndimage",
     "scipy.interpolate": "scipy.interpolate",

@@ -16,6 +16,7 @@ from gradserve.client.scipy.sparse.factored import Factored
 from gradserve.client.scipy.sparse.growing import Growing
 from gradserve.client.scipy.sparse.making import CLASSES, FUNCTIONS
 from gradserve.client.scipy.sparse.matrices import Sparse
+from gradserve.client.scipy.spatial.transform import Rotation
 from gradserve.client.tracing.buffers import are_taken
 from gradserve.client.tracing.names import Place, first_tracer
 from gradserve.numpy.scipy.sparse import is_sparse
@@ -55,8 +56,8 @@ _MADE_OF_VALUES = (
 
 def places() -> tuple[Place, ...]:
     """What leads to the mirror in those modules of SciPy that are imported by now."""
-    modules = {full.rpartition(".")[0] for full in SCIPY}
-    return _places_in(frozenset(module for module in {*modules, "scipy.sparse"} if _is_complete(module)))
+    modules = {*(full.rpartition(".")[0] for full in SCIPY), "scipy.sparse", "scipy.spatial.transform"}
+    return _places_in(frozenset(module for module in modules if _is_complete(module)))
 
 
 def _is_complete(module: str) -> bool:
@@ -82,6 +83,8 @@ def _places_in(modules: frozenset[str]) -> tuple[Place, ...]:
         found += operators(sys.modules["scipy.sparse.linalg"])
     if "scipy.spatial.distance" in modules:
         found += pairs(sys.modules["scipy.spatial.distance"])
+    if "scipy.spatial.transform" in modules:
+        found += _rotations(sys.modules["scipy.spatial.transform"])
     if "scipy.interpolate" in sys.modules:
         found += _curves(sys.modules["scipy.interpolate"])
     return tuple(found)
@@ -256,6 +259,19 @@ class _GrowingKind(_Kind):
             format, _, kind = cls.own.__name__.removeprefix("_").partition("_")
             return Growing(arg1, kind == "matrix", format)
         return cls.own(arg1, *args, **named)
+
+
+class _RotationKind(_Kind):
+    """Stands for the class of rotations: those of traced values are the mirror's."""
+
+    def __getattr__(cls, name: str) -> Any:
+        own, ours = getattr(cls.own, name), getattr(Rotation, name, None)
+        return _aware(own, ours) if name.startswith("from_") and ours is not None else own
+
+
+def _rotations(transform: Any) -> Iterator[Place]:
+    own = transform.Rotation
+    yield transform, "Rotation", _RotationKind("Rotation", (), {"own": own, "ours": (Rotation.from_quat,)})
 
 
 def _standing(own: type, ours: Callable[..., Any]) -> Any:

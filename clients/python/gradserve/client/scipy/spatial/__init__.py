@@ -1,5 +1,5 @@
-"""scipy.spatial: distances, in gradserve.client.scipy.spatial.distance."""
+"""scipy.spatial: distances, in gradserve.client.scipy.spatial.distance, and rotations, in that of transform."""
 
-from gradserve.client.scipy.spatial import distance
+from gradserve.client.scipy.spatial import distance, transform
 
-__all__ = ["distance"]
+__all__ = ["distance", "transform"]
