@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import sys
 import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
@@ -18,6 +19,7 @@ from gradserve.questions.asked import QUESTIONS
 from gradserve.questions.streams import RPC
 from gradserve.runtime.memory import keep_freed_memory, memory_limit
 from gradserve.runtime.processors import processors
+from gradserve.runtime.turns import SWITCH_SECONDS
 from gradserve.service.admission import Admission
 from gradserve.service.arrivals import Arrivals
 from gradserve.service.connections import options_of
@@ -280,6 +282,7 @@ def serve(settings: Settings | None = None) -> None:
 def started(settings: Settings) -> Server:
     """A service of this process, which is its own from now on; raises what `Server.start` does."""
     keep_freed_memory()
+    sys.setswitchinterval(SWITCH_SECONDS)
     server = Server(settings).start()
     server.warm()
     gc.freeze()  # what has been imported by now stays, and need not be gone through again and again

@@ -19,6 +19,7 @@ from gradserve.ir.builder import Builder, Value
 from gradserve.ir.errors import ConstraintError
 from gradserve.ir.graph import Constant, Graph
 from gradserve.ir.op import Op
+from gradserve.ir.records import once
 from gradserve.ops import builder
 from gradserve.ops.elementwise.arithmetic import Div
 from gradserve.ops.family import Multilinear, total
@@ -166,7 +167,7 @@ class Application:
             self._rows.append(self._following(len(self._rows)))
         return self._rows[k]
 
-    @functools.cached_property
+    @once
     def _moving(self) -> list[int]:
         return [k for k, x in enumerate(self.operands) if x.value.type.is_float and x.at(1) is not None]
 
@@ -225,7 +226,7 @@ class Application:
         found = [None if slope is None else slope.at(k - 1) for slope in slopes]
         return [x if x is None or k == 1 else g.div(x, g.full(x.type, k)) for x in found]
 
-    @functools.cached_property
+    @once
     def _differential(self) -> tuple[Graph, list[bool]]:
         """The tangents of the results that move, as a function of the operands and their tangents; and which move."""
         types = [x.value.type for x in self.operands]
@@ -240,7 +241,7 @@ class Application:
         """Whether a result does not move though operands do; of an op with a rule of its author's."""
         return bool(self.op.functions) and bool(self._moving) and not self._differential[1][position]
 
-    @functools.cached_property
+    @once
     def _slopes(self) -> list[Series | None]:
         """The series of the results' derivatives, from the op's differential."""
         if self._begun:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 
 from gradserve.ir.graph import BlobRef, Constant, Graph, Input, Literal, Node, Output
 from gradserve.ir.op import Cost
-from gradserve.ir.records import dataclass
+from gradserve.ir.records import dataclass, once
 from gradserve.ir.types import Array
 from gradserve.ops.control.calling import graph_cost
 
@@ -24,17 +23,17 @@ class Program:
     graph: Graph
     """Its array constants are inputs after all others; scalars, which are part of the mathematics, stay."""
 
-    @functools.cached_property
+    @once
     def digest(self) -> str:
         """SHA-256 in lower-case hexadecimal; two data sets of the same shapes have one program."""
         return hashlib.sha256(b"program 1 " + self.graph.digest.encode()).hexdigest()
 
-    @functools.cached_property
+    @once
     def cost(self) -> Cost:
         """Floating-point operations, and bytes read and written, of one run; exact, from shapes."""
         return graph_cost(self.graph)
 
-    @functools.cached_property
+    @once
     def parts(self) -> int:
         """Nodes and their operands, those of functions included: a node may have a hundred thousand operands."""
         every = (self.graph, *self.graph.functions)
@@ -45,12 +44,12 @@ class Program:
         """Floating-point operations of one run."""
         return self.cost.flops
 
-    @functools.cached_property
+    @once
     def argument_bytes(self) -> int:
         """Bytes of all arguments, constants included."""
         return sum(given.type.nbytes for given in self.graph.inputs)
 
-    @functools.cached_property
+    @once
     def result_bytes(self) -> int:
         """Bytes of all outputs."""
         return sum(type_.nbytes for type_ in self.graph.output_types.values())
@@ -64,7 +63,7 @@ class Instance:
     constants: Mapping[str, Literal] = field(default_factory=dict)
     """By the name of the program's input."""
 
-    @functools.cached_property
+    @once
     def arrays(self) -> dict[str, Array]:
         """The elements of the constants, by the name of the program's input."""
         return {name: literal.array for name, literal in self.constants.items()}

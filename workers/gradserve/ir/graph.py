@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import field
@@ -12,7 +11,7 @@ import numpy as np
 
 from gradserve.ir.attributes import has_symbols
 from gradserve.ir.op import Op
-from gradserve.ir.records import dataclass, record
+from gradserve.ir.records import dataclass, once, record
 from gradserve.ir.types import Array, TensorType, type_of
 
 
@@ -42,7 +41,7 @@ class Literal:
         self.array: Array = frozen
         self.type: TensorType = type_of(frozen)
 
-    @functools.cached_property
+    @once
     def digest(self) -> str:
         """SHA-256 of the elements' bytes, row-major and little endian: the name of the blob that holds them."""
         return hashlib.sha256(self.array.data if self.array.size else b"").hexdigest()
@@ -113,24 +112,24 @@ class Graph:
     nodes: tuple[Node, ...]
     outputs: tuple[Output, ...]
 
-    @functools.cached_property
+    @once
     def value_types(self) -> tuple[TensorType, ...]:
         """The type of every value."""
         given = [i.type for i in self.inputs] + [c.type for c in self.constants]
         return tuple(given + [t for node in self.nodes for t in node.types])
 
-    @functools.cached_property
+    @once
     def largest_value(self) -> tuple[TensorType, Origin | None] | None:
         """The type of the largest value that a node produces, and where the node came from; None without nodes."""
         made = ((type_, node.origin) for node in self.nodes for type_ in node.types)
         return max(made, key=lambda found: found[0].nbytes, default=None)
 
-    @functools.cached_property
+    @once
     def input_types(self) -> Mapping[str, TensorType]:
         """The type of every input, by name."""
         return {i.name: i.type for i in self.inputs}
 
-    @functools.cached_property
+    @once
     def output_types(self) -> Mapping[str, TensorType]:
         """The type of every output, by name."""
         return {o.name: self.value_types[o.value] for o in self.outputs}
@@ -140,7 +139,7 @@ class Graph:
         """The number of inputs and constants: the value that the first node produces."""
         return len(self.inputs) + len(self.constants)
 
-    @functools.cached_property
+    @once
     def first_values(self) -> list[int]:
         """Of each node the first value that it produces."""
         found, value = [], self.first_node_value
@@ -154,7 +153,7 @@ class Graph:
         for node, value in zip(self.nodes, self.first_values, strict=True):
             yield node, range(value, value + len(node.types))
 
-    @functools.cached_property
+    @once
     def functions(self) -> tuple[Graph, ...]:
         """The functions that its nodes call and those that these call, each once and before its callers."""
         found: dict[Graph, None] = {}
@@ -163,7 +162,7 @@ class Graph:
                 found |= dict.fromkeys((*function.functions, function))
         return tuple(found)
 
-    @functools.cached_property
+    @once
     def kinds(self) -> frozenset[type[Op]]:
         """The classes of its nodes' ops."""
         return frozenset({type(node.op) for node in self.nodes})
@@ -176,12 +175,12 @@ class Graph:
         """Whether a node of it, or of a function that is called in it, applies an op of one of these classes."""
         return any(each.has(*kinds) for each in (self, *self.functions))
 
-    @functools.cached_property
+    @once
     def is_concrete(self) -> bool:
         """Whether every length is a number, those of attributes included."""
         return all(t.is_concrete for t in self.value_types) and not any(has_symbols(node.op) for node in self.nodes)
 
-    @functools.cached_property
+    @once
     def canonical(self) -> Graph:
         """The graph's canonical form, which is its own: see `ir.canonical`."""
         from gradserve.ir.canonical import canonical
@@ -190,7 +189,7 @@ class Graph:
         found.__dict__["canonical"] = found
         return found
 
-    @functools.cached_property
+    @once
     def digest(self) -> str:
         """SHA-256 of the canonical form, in lower-case hexadecimal: the graph's identity."""
         from gradserve.ir.canonical import digest
@@ -201,7 +200,7 @@ class Graph:
         """What is pickled: the canonical form is soon found again, and hashes are others in each process."""
         return {name: value for name, value in self.__dict__.items() if name not in ("canonical", "_hash")}
 
-    @functools.cached_property
+    @once
     def _hash(self) -> int:
         """That of all its parts: functions that differ in little may come by the thousand."""
         return hash((self.inputs, self.constants, self.nodes, self.outputs))

@@ -12,8 +12,8 @@ import numpy as np
 
 from gradserve.ir.errors import ConstraintError
 from gradserve.ir.guards import Guard, enforce
-from gradserve.ir.records import dataclass
-from gradserve.ir.types import Array, ElementType, Shape, TensorType, once
+from gradserve.ir.records import dataclass, once
+from gradserve.ir.types import Array, ElementType, Shape, TensorType
 
 if TYPE_CHECKING:
     from gradserve.ir.builder import Builder, Operand, Value

@@ -1,11 +1,29 @@
-"""Records: dataclasses whose methods are made when they are first used, and those that are made in great numbers."""
+"""Records, whose methods are made when they are first used, and what of them is worked out when it is asked for."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, dataclass_transform
 
 T = TypeVar("T")
+
+
+class once(Generic[T]):
+    """An attribute that is worked out when it is first asked for; where threads ask at once, by each of them.
+
+    `functools.cached_property` locks all objects of the class for that, until Python 3.12: who asks about a small graph
+    would wait for whoever asks about a large one.
+    """
+
+    def __init__(self, make: Callable[[Any], T]) -> None:
+        """Decorates the method that works it out."""
+        self.make = make
+        self.__doc__ = make.__doc__
+
+    def __get__(self, instance: Any, owner: type[Any]) -> T:
+        found = instance.__dict__[self.make.__name__] = self.make(instance)
+        return found
 
 
 @dataclass_transform(frozen_default=True)

@@ -4,29 +4,15 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Callable
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gradserve.ir.records import dataclass
+from gradserve.ir.records import dataclass, once
 
 Array: TypeAlias = NDArray[Any]
 T = TypeVar("T")
-
-
-class once(Generic[T]):
-    """An attribute that is worked out when it is first asked for, as `cached_property`, which takes a lock for that."""
-
-    def __init__(self, make: Callable[[Any], T]) -> None:
-        """Decorates the method that works it out."""
-        self.make = make
-        self.__doc__ = make.__doc__
-
-    def __get__(self, instance: Any, owner: type[Any]) -> T:
-        found = instance.__dict__[self.make.__name__] = self.make(instance)
-        return found
 
 
 class ElementType(enum.Enum):

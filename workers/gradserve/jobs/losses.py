@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +13,7 @@ from gradserve.autodiff import names
 from gradserve.autodiff.derivation import Along
 from gradserve.ir.errors import NumericalFailure
 from gradserve.ir.graph import Graph
-from gradserve.ir.records import dataclass
+from gradserve.ir.records import dataclass, once
 from gradserve.ir.types import Array
 from gradserve.jobs.chunks import Lap
 from gradserve.jobs.context import Context
@@ -127,7 +126,7 @@ class Losses:
         self.bound = max(self.bound or 0.0, limits.bound)
         return [{name: found[name][k] for name in self._wrt} for k in range(len(parts))]
 
-    @functools.cached_property
+    @once
     def _limits(self) -> Resolved:
         return resolved(self._context, self._call, self._wrt, self._control)
 

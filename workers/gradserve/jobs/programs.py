@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeAlias
 
 from gradserve.autodiff import derive, names, vmap, written_out
 from gradserve.autodiff.derivation import EveryValue, KinkCounts
 from gradserve.autodiff.walk import declare_inputs, inline
 from gradserve.execution import Executor, Instance, Program, Schedule, instance_of
-from gradserve.ir.budget import Budget, spending
+from gradserve.ir.budget import Budget, current, spending
 from gradserve.ir.graph import Graph
 from gradserve.ir.records import dataclass
 from gradserve.ir.types import ElementType
@@ -22,6 +22,7 @@ from gradserve.optimize import in_order, optimize, rerolled
 from gradserve.questions.derivations import Derivation
 from gradserve.runtime.caches import Lru
 from gradserve.runtime.garbage import uncollected
+from gradserve.runtime.turns import PLANNING
 
 Check: TypeAlias = Callable[[], None]
 _NODE_BYTES = 1000
@@ -68,7 +69,7 @@ class Programs:
             return graph
         found = self._written.get(graph)
         if found is None:
-            with uncollected(), self.spending(graph, check):
+            with self.spending(graph, check):
                 found = written_out(graph)
             self._written.put(graph, found, weight(found))
         return found
@@ -82,7 +83,7 @@ class Programs:
         key = (graph.digest, derivation)
         found = self._graphs.get(key)
         if found is None:
-            with uncollected(), self.spending(graph, check):
+            with self.spending(graph, check):
                 found = optimize(derive(_given(graph, derivation), derivation), check)
             self._graphs.put(key, found, weight(found))
         return found
@@ -98,7 +99,7 @@ class Programs:
         found = self._instances.get(key)
         if found is not None:
             return found, True
-        with uncollected(), self.spending(graph, check):
+        with self.spending(graph, check):
             derived = self.derived(graph, derivation, check)
             check()
             final = derived if axis is None else optimize(_along(derived, axis), check)
@@ -107,12 +108,21 @@ class Programs:
         self._instances.put(key, instance, weight(final))
         return instance, False
 
-    def spending(self, graph: Graph, check: Check) -> AbstractContextManager[None]:
-        """Work on programs of a graph within the limits, or within those of the work that it is a part of."""
+    @contextmanager
+    def spending(self, graph: Graph, check: Check) -> Iterator[None]:
+        """Work on programs of a graph within the limits, or within those of the work that it is a part of.
+
+        Threads take turns at it.
+        """
+        if current.get() is not None:
+            yield
+            return
         limits = self._limits
         nodes = sum(len(each.nodes) for each in (graph, *graph.functions))
         graphs = limits.plan_graphs + limits.PLAN_GRAPHS_OF_NODE * nodes
-        return spending(Budget(limits.plan_nodes, graphs, limits.plan_seconds, check))
+        seconds = limits.plan_seconds
+        with PLANNING.turn(check) as look, uncollected(), spending(Budget(limits.plan_nodes, graphs, seconds, look)):
+            yield
 
     def schedule(self, program: Program, executor: Executor, check: Check = go_on) -> Schedule:
         """How the executor will run the program. What `check` raises ends the work.
@@ -123,7 +133,7 @@ class Programs:
         key = (program.digest, executor.name)
         found = self._schedules.get(key)
         if found is None:
-            with uncollected(), self.spending(program.graph, check):
+            with self.spending(program.graph, check):
                 found = executor.schedule(program)
             self._schedules.put(key, found, weight(program.graph))
         return found

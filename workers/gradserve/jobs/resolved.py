@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field, replace
 from typing import Any, TypeAlias
@@ -11,7 +10,7 @@ import numpy as np
 
 from gradserve.autodiff.derivation import Curvature
 from gradserve.ir.errors import InvalidRequest, NotDifferentiable, Violation, listed
-from gradserve.ir.records import dataclass
+from gradserve.ir.records import dataclass, once
 from gradserve.ir.types import Array
 from gradserve.jobs import dense, derivative
 from gradserve.jobs.context import Context
@@ -130,17 +129,17 @@ class Resolved:
         self._has_gradient = True
         self._limits(self._ask(Differentiate(self._around, Gradient(self.wrt))).arrays)
 
-    @functools.cached_property
+    @once
     def _moved(self) -> Array:
         """The points around, (points, entries)."""
         point = self._layout.pack(arrays_of(self.call.arguments))
         return np.asarray(point + displacements(point))
 
-    @functools.cached_property
+    @once
     def _layout(self) -> Layout:
         return Layout({name: arrays_of(self.call.arguments)[name].shape for name in self.wrt})
 
-    @functools.cached_property
+    @once
     def _around(self) -> Call:
         """The call at all of them, as a batch."""
         own = arrays_of(self.call.arguments)
@@ -148,7 +147,7 @@ class Resolved:
         arguments = dict(own) | {n: np.stack([p[n] for p in parts]).astype(own[n].dtype) for n in self.wrt}
         return replace(self.call, arguments=arguments, batch=Batch(self.wrt))
 
-    @functools.cached_property
+    @once
     def _here(self) -> Mapping[str, Array]:
         """The outputs at the point itself."""
         return self._ask(Differentiate(self.call, Evaluate())).arrays["value"]

@@ -16,7 +16,7 @@ from gradserve.autodiff.derivation import Careful
 from gradserve.estimation.recurrence import Recurrence
 from gradserve.execution import Executor, Program, candidates
 from gradserve.ir.graph import Graph
-from gradserve.ir.records import dataclass
+from gradserve.ir.records import dataclass, once
 from gradserve.ir.types import Array
 from gradserve.jobs.careful import Mending
 from gradserve.jobs.chunks import Chunks, LapOf
@@ -31,7 +31,6 @@ from gradserve.questions.call import Options
 from gradserve.questions.derivations import Derivation
 from gradserve.questions.report import Kinks, Report
 from gradserve.runtime.control import Control
-from gradserve.runtime.garbage import uncollected
 from gradserve.runtime.planned import Planned
 
 
@@ -92,7 +91,7 @@ class Sweep:
 
     def unlimited(self, context: Context, check: Check = go_on) -> SweepSchedule:
         """The schedule, whether it is over a limit or not; but making it stays within what may be spent on that."""
-        with uncollected(), context.programs.spending(self.graph, check):
+        with context.programs.spending(self.graph, check):
             schedules = [self._on(executor, context, check) for executor in candidates(self.options.executor)]
             found = min(schedules, key=lambda schedule: schedule.seconds)
             return found if self.options.executor else self._compiled(found, context, check)
@@ -166,7 +165,7 @@ class SweepSchedule:
         """Whether it runs one of the programs with these digests."""
         return any(program.digest in programs for program in self.programs)
 
-    @functools.cached_property
+    @once
     def programs(self) -> tuple[Program, ...]:
         """What its chunks run, each once."""
         return tuple({piece.instance.program.digest: piece.instance.program for piece in self.pieces}.values())
@@ -176,7 +175,7 @@ class SweepSchedule:
         """The name of what runs all chunks."""
         return self.runs_on.name
 
-    @functools.cached_property
+    @once
     def derivatives(self) -> tuple[str, ...]:
         """The outputs that are derivatives."""
         if self.sweep.recurrence is not None:
@@ -214,7 +213,7 @@ class SweepSchedule:
         """Bytes read and written by all chunks."""
         return self.sweep.runs * sum(piece.instance.program.cost.bytes for piece in self.pieces)
 
-    @functools.cached_property
+    @once
     def planned(self) -> Planned:
         """What is predicted for all chunks, as whoever lets them begin sees it."""
         beside = min(len(self.pieces) * self.sweep.laps, self.pool.size)

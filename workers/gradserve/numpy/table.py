@@ -15,7 +15,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
-from gradserve.ir.records import dataclass
+from gradserve.ir.records import dataclass, once
 from gradserve.numpy.arguments import builder_of
 from gradserve.ops import OP_SET
 
@@ -36,7 +36,7 @@ class NumpyFunction:
     view: bool = False
     """Whether NumPy's result may share memory with the first argument."""
 
-    @functools.cached_property
+    @once
     def accepted(self) -> frozenset[str]:
         """The names of the parameters that it takes."""
         return frozenset(list(inspect.signature(self.call).parameters)[1:])

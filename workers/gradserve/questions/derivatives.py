@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from typing import Any, ClassVar
 
-from gradserve.ir.records import dataclass
+from gradserve.ir.records import dataclass, once
 from gradserve.ir.types import Array
 from gradserve.questions.call import Argument, Call
 from gradserve.questions.derivations import Derivation, Mode
@@ -47,7 +46,7 @@ class ReportedLater(Derivatives):
         """Of a report that `tell` writes."""
         object.__setattr__(self, "__dict__", {"arrays": arrays, "tell": tell, "blocks": blocks, "mode": mode})
 
-    @functools.cached_property
+    @once
     def report(self) -> Report:
         """What it cost."""
         return self.tell()

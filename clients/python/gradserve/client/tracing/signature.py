@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -15,7 +14,7 @@ from gradserve.client.tracing.trees import Leaf, Structure, kind_of, leaves_like
 from gradserve.client.tracing.watching import Watch
 from gradserve.ir.bind import bind, solve_symbols
 from gradserve.ir.errors import InvalidRequest
-from gradserve.ir.records import dataclass
+from gradserve.ir.records import dataclass, once
 from gradserve.ir.types import Array, TensorType
 from gradserve.questions.derivations import COTANGENTS
 
@@ -34,12 +33,12 @@ class Form:
     wrt: tuple[str, ...]
     """The parameters to differentiate."""
 
-    @functools.cached_property
+    @once
     def outputs(self) -> Callable[[Mapping[str, Any]], Any]:
         """Makes what the function returns of named outputs; scalars are NumPy's own, None has no derivative."""
         return _tree_of(self.traced.output, [output.name for output in self.traced.graph.outputs])
 
-    @functools.cached_property
+    @once
     def parameters(self) -> Callable[[Mapping[str, Any]], Any]:
         """Makes what belongs to the parameters in `wrt`: one tree, or a dict of trees if there are several.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -13,7 +12,7 @@ from gradserve.client.tracing.subclasses import described, has_own_arithmetic
 from gradserve.client.tracing.trees import Leaf, Structure, kept_beside, paths
 from gradserve.ir.errors import InvalidRequest
 from gradserve.ir.graph import Graph
-from gradserve.ir.records import dataclass
+from gradserve.ir.records import dataclass, once
 from gradserve.ir.types import Array, type_of
 
 RESULT = "result"
@@ -32,18 +31,18 @@ class Traced:
     output: Structure
     """The structure of what the function returns."""
 
-    @functools.cached_property
+    @once
     def paths(self) -> Mapping[str, tuple[str, ...]]:
         """The inputs of the graph that belong to each argument, in the order of its leaves."""
         return {name: tuple(paths(structure, name)) for name, structure in self.inputs.items()}
 
-    @functools.cached_property
+    @once
     def real(self) -> tuple[str, ...]:
         """The arguments that hold real numbers: what one differentiates unless told otherwise."""
         types = self.graph.input_types
         return tuple(name for name, inputs in self.paths.items() if any(types[path].is_float for path in inputs))
 
-    @functools.cached_property
+    @once
     def of_loss(self) -> Traced:
         """The loss alone of a function that returns a pair, a number and a dict of what else is to be known; or itself.
 
