@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections import defaultdict
@@ -19,17 +20,22 @@ from tests.bench.asked import Asked
 from tests.bench.callers import Raw, calling
 from tests.bench.report import Floor, Screen, Section, duration
 
-GROWTH, HEALTH_SECONDS = 2.0, 0.05
+MIDDLE, GROWTH, HEALTH_SECONDS = 1.5, 2.0, 0.05
 _SMALL = Asked("mean_square", 1000)
 _CALLS, _PAUSE, _ROUNDS = 300, 5e-3, 5
 _CAUSE = "three busy processes share two processors"
 
 
 def beside_heavy_work(address: str, share: float, screen: Screen) -> Section:
-    """Percentiles of small calls and of health checks without heavy work and beside two kinds of it."""
+    """Percentiles of small calls and of health checks without heavy work and beside three kinds of it."""
     seen: dict[tuple[str, str], list[float]] = defaultdict(list)
     with calling("small", Raw(address, _SMALL), 1, 1) as small, Client(address) as client:
-        jobs: dict[str, Callable[[], Any] | None] = {"none": None, "dense": _dense(client), "LAPACK": _lapack(client)}
+        jobs: dict[str, Callable[[], Any] | None] = {
+            "none": None,
+            "dense": _dense(client),
+            "LAPACK": _lapack(client),
+            "planning": _planning(client),
+        }
         for first in filter(None, jobs.values()):
             first()  # what is sent and planned once
         for _ in range(max(2, round(share * _ROUNDS))):
@@ -44,6 +50,8 @@ def beside_heavy_work(address: str, share: float, screen: Screen) -> Section:
         if name != "none":
             grown = _at(seen[name, "small"], 99) / _at(seen["none", "small"], 99)
             floors.append(Floor(f"beside {name}: p99 of small calls of that without", grown, GROWTH, cause=_CAUSE))
+            middle = _at(seen[name, "small"], 50) / _at(seen["none", "small"], 50)
+            floors.append(Floor(f"beside {name}: p50 of small calls of that without", middle, MIDDLE, cause=_CAUSE))
             slowest = _at(seen[name, "health"], 99) / HEALTH_SECONDS
             floors.append(Floor(f"beside {name}: p99 of health checks of 50 ms", slowest, 1.0))
     for floor in floors:
@@ -51,7 +59,8 @@ def beside_heavy_work(address: str, share: float, screen: Screen) -> Section:
     text = (
         "One client asks for the value and gradient of 0.5 mean(a (w - 1)^2), 1000 parameters, every 5 ms, another for "
         "the health, and a third has the same service, of one process and two Ray workers, make Hessians of a network "
-        "(dense) or gradients through eigenvalues of 700 x 700 matrices (LAPACK) without a pause, on one machine."
+        "(dense), gradients through eigenvalues of 700 x 700 matrices (LAPACK), or gradients of a chain of 2100 nodes that "
+        "are planned anew each time, for another number of points (planning), without a pause, on one machine."
     )
     header = ("heavy work", "small p50", "small p99", "health p50", "health p99", "calls")
     return Section("Small calls beside heavy work", text, header, rows, floors)
@@ -76,6 +85,16 @@ def _lapack(client: Client) -> Callable[[], Any]:
 
     function = client.function(loss, A)
     return lambda: _elsewhere(function, function.value_and_grad(A))
+
+
+def _planning(client: Client) -> Callable[[], Any]:
+    def loss(w: Any) -> Any:
+        for k in range(700):
+            w = np.sin(w) * (1.0 + k / 700) + 0.1
+        return np.sum(w)
+
+    function, numbers = client.function(loss, np.ones(3)), itertools.count(2)
+    return lambda: function.value_and_grad(np.ones((next(numbers), 3)), batch=True)
 
 
 def _elsewhere(function: Function, found: Any) -> Any:
