@@ -59,8 +59,8 @@ def beside_heavy_work(address: str, share: float, screen: Screen) -> Section:
     text = (
         "One client asks for the value and gradient of 0.5 mean(a (w - 1)^2), 1000 parameters, every 5 ms, another for "
         "the health, and a third has the same service, of one process and two Ray workers, make Hessians of a network "
-        "(dense), gradients through eigenvalues of 700 x 700 matrices (LAPACK), or gradients of a chain of 2100 nodes that "
-        "are planned anew each time, for another number of points (planning), without a pause, on one machine."
+        "(dense), gradients through eigenvalues of 700 x 700 matrices (LAPACK), or gradients of a chain of 2100 nodes "
+        "that are planned anew each time, for another number of points (planning), without a pause, on one machine."
     )
     header = ("heavy work", "small p50", "small p99", "health p50", "health p99", "calls")
     return Section("Small calls beside heavy work", text, header, rows, floors)

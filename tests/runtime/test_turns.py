@@ -37,7 +37,10 @@ def go_on_with(look):
 
 
 def test_one_thread_at_a_time_and_all_of_them():
-    turns, inside, most, done = Turns(), [], [], []
+    turns = Turns()
+    inside: list[None] = []
+    done: list[None] = []
+    most: list[int] = []
 
     def work():
         with turns.turn(go_on) as look:
