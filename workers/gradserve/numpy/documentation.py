@@ -140,7 +140,8 @@ Pseudoinverses, least squares, Sylvester's equation and functions of complex mat
 matrices of twice the size. Within a loss, `grad`, `value_and_grad`, `jvp` and `vjp` take complex arguments, `root`,
 `fixed_point`, `minimize` and `odeint` complex unknowns, and `quad` complex integrands; `jacobian` is of complex results
 in real arguments, or of real results in complex ones. Of both, and of Hessians, write it in real and imaginary parts.
-Of special functions, `wofz` and `lambertw` are of complex numbers. What needs an order, as `np.max` and `np.sort`, is
+Of special functions, those of errors and normal laws, `wofz`, `lambertw`, gamma functions, integrals of sines and
+exponentials, Airy's and Bessel's functions take complex numbers. What needs an order, as `np.max` and `np.sort`, is
 refused.
 
 Eigenvalues of general matrices, `np.linalg.eig`, `eigvals` and `np.roots`, are complex of real matrices as well: NumPy

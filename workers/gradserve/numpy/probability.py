@@ -13,12 +13,16 @@ from gradserve.numpy.table import implements_special, own
 @implements_special("ndtr")
 def ndtr(g: Builder, x: Value) -> Value:
     """The probability that a standard normal variable is below x."""
+    if x.type.is_complex:
+        return g.emit("special_of_complex", x, kind="ndtr")
     return g.emit("ndtr", to_float(g, x))
 
 
 @implements_special("log_ndtr")
 def log_ndtr(g: Builder, x: Value) -> Value:
     """The logarithm of ndtr, by the scaled function where ndtr would vanish."""
+    if x.type.is_complex:
+        return g.emit("special_of_complex", x, kind="log_ndtr")
     value = to_float(g, x)
     scaled = g.mul(value, math.sqrt(0.5))
     below = g.lt(scaled, -0.5)

@@ -130,6 +130,8 @@ def expn(g: Builder, n: Value, x: Value) -> Value:
 @implements_special("sici")
 def sici(g: Builder, x: Value) -> tuple[Value, Value]:
     """The integrals of sin(t) / t from 0 to x, and of cos(t) / t from infinity to x."""
+    if x.type.is_complex:
+        return g.emit("special_of_complex", x, kind="sici 0"), g.emit("special_of_complex", x, kind="sici 1")
     return g.emit("sine_integral", x), g.emit("cosine_integral", x)
 
 

@@ -10,6 +10,7 @@ from gradserve.numpy.arguments import Unsupported
 from gradserve.numpy.special import by_orders
 from gradserve.numpy.table import implements_special
 from gradserve.ops.special.integrals import KINDS
+from gradserve.ops.special.plane import KINDS as OF_COMPLEX
 
 
 def _integrals(name: str, said: str) -> None:
@@ -17,6 +18,8 @@ def _integrals(name: str, said: str) -> None:
     kinds = [of for of, (function, _, _) in KINDS.items() if function == name]
 
     def apply(g: Builder, x: Value) -> Value | tuple[Value, ...]:
+        if x.type.is_complex and f"{name} 0" in OF_COMPLEX:
+            return tuple(g.emit("special_of_complex", x, kind=f"{name} {k}") for k in range(len(kinds)))
         found = tuple(g.emit("integral", x, of=of) for of in kinds)
         return found if KINDS[kinds[0]][1] is not None else found[0]
 

@@ -80,6 +80,29 @@ def _of_omega(g: Builder, _: Value, y: Value) -> Value:
     return g.div(y, g.add(y, 1.0))
 
 
+def _of_log_ndtr(g: Builder, z: Value, y: Value) -> Value:
+    """exp(-z^2 / 2) / sqrt(2 pi) by the law; on the left, where both vanish, by the scaled function."""
+    left = g.lt(g.real(z), 0.0)
+    scaled = g.emit("wofz", g.mul(g.select(left, z, -1.0), -1j * math.sqrt(0.5)))
+    exponent = g.select(left, 0.0, g.neg(g.add(g.mul(g.mul(z, z), 0.5), y)))
+    return g.select(left, g.div(math.sqrt(2.0 / math.pi), scaled), g.mul(g.exp(exponent), 1 / math.sqrt(2.0 * math.pi)))
+
+
+def _over_z(function: str, sign: float) -> Callable[[Builder, Value, Value], Value]:
+    """sin(z) / z or sinh(z) / z; near 0 by its power series."""
+
+    def slope(g: Builder, z: Value, _: Value) -> Value:
+        near = g.lt(g.abs(z), 0.5)
+        t, series = g.select(near, z, 0.0), g.zeros(z.type)
+        square = g.mul(t, t)
+        for k in range(10, 0, -1):
+            series = g.mul(g.mul(square, sign / (2 * k * (2 * k + 1))), g.add(series, 1.0))
+        far = g.select(near, 1.0, z)
+        return g.select(near, g.add(series, 1.0), g.div(g.emit(function, far), far))
+
+    return slope
+
+
 def _half_turn(function: str) -> Callable[[Builder, Value, Value], Value]:
     return lambda g, z, _: g.emit(function, g.mul(g.mul(z, z), math.pi / 2))
 
@@ -95,6 +118,8 @@ KINDS: dict[str, Callable[[Builder, Value, Value], Value]] = {
     "erfc": _gauss(-1.0, -2.0 / _ROOT),
     "erfi": _gauss(1.0, 2.0 / _ROOT),
     "dawsn": _of_dawson,
+    "ndtr": _gauss(-0.5, 1 / math.sqrt(2.0 * math.pi)),
+    "log_ndtr": _of_log_ndtr,
     "gamma": lambda g, z, y: g.mul(y, g.emit("special_of_complex", z, kind="psi")),
     "loggamma": lambda g, z, _: g.emit("special_of_complex", z, kind="psi"),
     "psi": lambda g, z, _: trigamma(g, z),
@@ -102,6 +127,10 @@ KINDS: dict[str, Callable[[Builder, Value, Value], Value]] = {
     "expi": lambda g, z, _: g.div(g.exp(z), z),
     "spence": _of_spence,
     "wrightomega": _of_omega,
+    "sici 0": _over_z("sin", -1.0),
+    "sici 1": lambda g, z, _: g.div(g.cos(z), z),
+    "shichi 0": _over_z("sinh", 1.0),
+    "shichi 1": lambda g, z, _: g.div(g.cosh(z), z),
     "fresnel 0": _half_turn("sin"),
     "fresnel 1": _half_turn("cos"),
     **{f"airy {kind}": _airy(kind) for kind in range(4)},
