@@ -23,7 +23,7 @@ from gradserve.ir.errors import InvalidGraph, InvalidRequest, LimitExceeded, Num
 
 NETWORKS = Path(__file__).parent / "networks"
 REPOSITORY = Path(__file__).resolve().parents[3]
-FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
+FLOAT, INT64, BOOL = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
 
 
 @pytest.fixture(scope="module")
@@ -179,6 +179,14 @@ MOVED = {
         ),
         {"r": np.array([[1.3, 2.1, 9.6, 8.3], [0.2, 0.4, 7.9, 9.1], [3.1, 1.7, 12.3, 6.9]]), "i": np.array([0, 1, 1])},
     ),
+    "AffineGrid": (
+        model(
+            [node("AffineGrid", ["t", "s"], ["g"], "n0"), node("GridSample", ["x", "g"])],
+            [("x", [1, 2, 4, 3]), ("t", [1, 2, 3])],
+            initialisers={"s": np.array([1, 2, 5, 4])},
+        ),
+        {"t": np.array([[[0.71, 0.12, 0.05], [-0.23, 0.61, 0.13]]])},
+    ),
     "GridSample": (
         model(
             [node("GridSample", ["x", "g"], padding_mode="reflection")],
@@ -207,6 +215,34 @@ def test_derivatives_by_moved_places_are_those_of_differences(client, name):
     _, gradient = function.vjp(*point.values(), cotangent=weights, wrt=real)
     found = sum(np.vdot(gradient[key], away[key]) for key in real)
     np.testing.assert_allclose(found, (along(1e-6) - along(-1e-6)) / 2e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("align", [0, 1])
+def test_a_single_image_has_a_grid(client, align):
+    size = np.array([1, 1, 2, 3])
+    made = model([node("AffineGrid", ["t", "s"], align_corners=align)], [("t", [1, 2, 3])], initialisers={"s": size})
+    t = np.array([[[0.7, 0.1, 0.05], [-0.2, 0.6, 0.1]]], np.float32)
+    x, y = ([-1, 0, 1], [-1, 1]) if align else ([-2 / 3, 0, 2 / 3], [-0.5, 0.5])
+    expected = [[t[0] @ [across, down, 1] for across in x] for down in y]
+    np.testing.assert_allclose(client.load(from_onnx(made))(t)[0], expected, rtol=1e-6, atol=1e-7)
+
+
+def test_a_loop_needs_no_condition(client):
+    body = helper.make_graph(
+        [helper.make_node("Mul", ["c", "w"], ["next"]), helper.make_node("Identity", ["on"], ["still"])],
+        "body",
+        [helper.make_tensor_value_info(*each) for each in (("k", INT64, []), ("on", BOOL, []), ("c", FLOAT, [2]))],
+        [helper.make_tensor_value_info("still", BOOL, []), helper.make_tensor_value_info("next", FLOAT, [2])],
+    )
+    times = {"n": np.array(3)}
+    made = model([node("Loop", ["n", "", "x"], body=body)], [("x", [2]), ("w", [2])], initialisers=times)
+    x, w = np.array([2.0, 3.0], np.float32), np.array([0.5, 2.0], np.float32)
+    np.testing.assert_allclose(client.load(from_onnx(made))(x, w), x * w**3, rtol=1e-6)
+
+
+def test_none_of_many_operands_may_be_left_out():
+    with pytest.raises(Untraceable, match="one of its data_0 is left out"):
+        from_onnx(model([node("Max", ["x", "", "x"])], [("x", [2])]))
 
 
 def test_functions_of_the_model_are_expanded(client):

@@ -61,11 +61,15 @@ def require(proto: NodeProto, version: int, operands: Sequence[Operand | None]) 
     schema = find(proto.op_type, version, proto.domain)
     if schema is None:
         raise ValueError(f"operator set {version} has no {proto.op_type}")
-    single = onnx.defs.OpSchema.FormalParameterOption.Single
-    lacking = [each.name for k, each in enumerate(schema.inputs) if each.option == single and _left_out(operands, k)]
+    options = onnx.defs.OpSchema.FormalParameterOption
+    lacking = [
+        each.name for k, each in enumerate(schema.inputs) if each.option == options.Single and _left_out(operands, k)
+    ]
     lacking += [name for name, each in schema.attributes.items() if each.required and not _has(proto, name)]
-    if lacking or len(operands) < schema.min_input or None in operands[: schema.min_input]:
+    if lacking or len(operands) < schema.min_input:
         raise ValueError(f"it lacks {', '.join(lacking) or 'operands'}")
+    if schema.inputs and schema.inputs[-1].option == options.Variadic and None in operands[len(schema.inputs) - 1 :]:
+        raise ValueError(f"one of its {schema.inputs[-1].name} is left out")
     if len(operands) > schema.max_input or len(proto.output) > schema.max_output:
         raise ValueError("it has more operands or results than its operator")
     for each in proto.attribute:

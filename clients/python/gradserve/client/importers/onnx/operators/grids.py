@@ -33,6 +33,18 @@ def grid_sample(n: Node, x: Operand, grid: Operand) -> Result:
     return grids.sampled(n.g, x.value, grid.value, mode, outside, bool(n.get("align_corners", 0)))
 
 
+@translates("AffineGrid", known=(1,))
+def affine_grid(n: Node, theta: Operand, size: Operand) -> Result:
+    """Where affine maps bring the places of the elements of images, which lie between -1 and 1."""
+    _, _, *lengths = n.ints(1) or ()
+    _require_few(math.prod(lengths))
+    inset = [0.0 if n.get("align_corners", 0) else 1 / length for length in lengths]
+    lines = [np.linspace(-1 + by, 1 - by, length) for by, length in zip(inset, lengths, strict=True)]
+    places = np.stack([*np.meshgrid(*lines, indexing="ij")[::-1], np.ones(lengths)], axis=-1).astype(theta.dtype)
+    found = einstein.einsum("pk,nak->npa", n.g.constant(places.reshape(-1, len(lengths) + 1)), theta.value)
+    return n.g.reshape(found, (theta.shape[0], *lengths, len(lengths)))
+
+
 @translates("RoiAlign")
 def region(n: Node, x: Operand, corners: Operand, images: Operand) -> Result:
     """The means of elements at places in each cell of regions of images."""
