@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 _SCHUR = "use jnp.linalg.eig, or eigh of a Hermitian matrix: Schur's factors are not determined"
-_FACTORS = "use jnp.linalg.solve, det, slogdet or inv, which need no factors, or cholesky, qr, eigh or svd"
+_FACTORS = (
+    "use jnp.linalg.solve, det, slogdet or inv, which need no factors, or cholesky, qr, eigh or svd; "
+    "of lineax's solvers LU, Cholesky, SVD, CG or BiCGStab"
+)
 _HOST = (
     "compute it beforehand, and give it as an argument; what equinox and its kin check is left away "
     "if EQX_ON_ERROR=off is in the environment when they are imported"
