@@ -59,7 +59,8 @@ Nothing in the file is unpickled. What of torch's own tests passes is told by [T
   network and write the loss in NumPy: `f = client.load(from_torch(network, x))`, and in the loss
   `functions.grad(lambda x: f(x, parameters))(x)`, of `gradserve.client.functions`, to any order; `parameters` begin at
   `from_torch(...).defaults["parameters"]`. Losses that look at their numbers (`gaussian_nll_loss`, distributions
-  without `validate_args=False`) are refused as well.
+  without `validate_args=False`) are refused as well, and so is `multilabel_margin_loss`, which torch brings to core
+  ATen as another function: a program that was saved in core ATen holds that one.
 - **Choices and loops** of the program itself (`torch.cond`, `while_loop` of known length, `scan`) become the graph's.
 - **Writing** to equal places (`scatter`, `index_put`): the last one counts, and it alone has a derivative, where torch
   gives one to all of them.

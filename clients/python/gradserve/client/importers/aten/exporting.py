@@ -74,6 +74,7 @@ def archive_of(source: Any, examples: Sequence[Any], named: Mapping[str, Any]) -
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = _program(source, examples, named)
+        _require_right_decompositions(program, name_of(source))
         file = io.BytesIO()
         try:
             torch.export.save(program.run_decompositions(), file)
@@ -164,6 +165,21 @@ def _require_no_detaching_in_place(program: Any) -> None:
                 str(node.args[0].target).startswith(f"aten.{made}.") for made in of_constants
             ):
                 raise _Refused(f"{node.args[0].name} is detached in place, which torch.export loses; write x.detach()")
+
+
+def _require_right_decompositions(program: Any, name: str) -> None:
+    """Sees that no operator becomes another function in core ATen.
+
+    Raises:
+        Untraceable: one does. In sums of margins of several labels torch counts labels after the first -1 as well.
+    """
+    for part in program.graph_module.modules():
+        for node in part.graph.nodes if isinstance(part, torch.fx.GraphModule) else ():
+            if str(node.target).startswith("aten.multilabel_margin_loss"):
+                raise Untraceable(
+                    f"{name} cannot be imported: torch brings multilabel_margin_loss to core ATen as another function, "
+                    "which counts labels after -1; use multilabel_soft_margin_loss, or write it by a mask of the labels"
+                )
 
 
 def _where(error: BaseException) -> str:
