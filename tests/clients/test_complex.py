@@ -360,7 +360,7 @@ REFUSED = {
     "lost part": (lambda z: z.astype(float), InvalidGraph, "would lose its imaginary part; write real, imag or abs"),
     "whole part": (lambda z: np.floor(z), Untraceable, "not supported for the input types"),
     "real transform": (lambda z: np.fft.rfft(z), InvalidGraph, "write np.fft.fft"),
-    "special function": (lambda z: special.erfinv(z), InvalidGraph, "erfinv does not take c128"),
+    "special function": (lambda z: special.hyp0f1(2.0, z), InvalidGraph, "hyp0f1 does not take c128"),
     "upper": (lambda z: np.linalg.eigh(np.outer(z, z), UPLO="U"), Untraceable, r"write eigh\(a.conj\(\).T\)"),
     "within": (lambda z: jacobian(lambda w: w * w)(z), Untraceable, "write that of np.real and that of np.imag"),
     "Hessian within": (
