@@ -5,6 +5,7 @@ import mmap
 import os
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -32,6 +33,17 @@ os.environ.setdefault("GRADSERVE_COMPILE", "0")
 # What services keep beyond their memory goes when the tests do.
 _state = tempfile.TemporaryDirectory(prefix="gradserve-tests-")
 os.environ["XDG_STATE_HOME"] = _state.name
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+    """Has each worker of pytest-xdist begin with other files, which are compiled once: others find what it has kept."""
+    report = yield
+    worker = getattr(collector.config, "workerinput", None)
+    if worker and isinstance(collector, pytest.Directory):
+        first = int(worker["workerid"].removeprefix("gw")) * len(report.result) // worker["workercount"]
+        report.result = [*report.result[first:], *report.result[:first]]
+    return report
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -76,7 +88,8 @@ def _share_among_workers(items: list[pytest.Item]) -> None:
     groups = {item: _group(item) for item in items}
     sizes = Counter(groups.values())
     slow = {groups[item] for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: (groups[item] != "ray", groups[item] not in slow, -sizes[groups[item]], groups[item]))
+    first = {group: (group != "ray", group not in slow, -sizes[group], group) for group in sizes}
+    items.sort(key=lambda item: (first[groups[item]], item.path))
     for item in items:
         item.add_marker(pytest.mark.xdist_group(groups[item]))
 

@@ -16,6 +16,7 @@ from gradserve.ir.errors import InvalidGraph, Untraceable
 from gradserve.numpy.documentation import OF_FUNCTIONS
 from gradserve.numpy.table import OWN
 from gradserve.questions.derivations import Gradient, Hvp
+from tests import compiled
 from tests.clients.evaluation import assert_same, evaluate
 from tests.numpy.test_derivatives import assert_gradient, assert_second_derivative, run
 
@@ -175,8 +176,8 @@ def agrees_with_jax(function, reference, *arguments):
     )
     with jax.enable_x64(True):
         gradient = jax.grad(lambda args: jnp.sum(jnp.sin(reference(*args))))
-        slopes, products = jax.jvp(gradient, (arguments,), (tuple(tangents),))
-        value = np.asarray(reference(*arguments))
+        slopes, products = compiled.jvp(gradient, (arguments,), (tuple(tangents),))
+        value = np.asarray(jax.jit(reference)(*arguments))
     np.testing.assert_allclose(function(*arguments), value, rtol=1e-11, atol=1e-11)
     for name, slope, product in zip(names, slopes, products, strict=True):
         np.testing.assert_allclose(found[f"gradient:{name}"], slope, rtol=1e-10, atol=1e-10)
