@@ -5,7 +5,7 @@ import mmap
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -36,7 +36,9 @@ os.environ["XDG_STATE_HOME"] = _state.name
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     """Has each worker of pytest-xdist begin with other files, which are compiled once: others find what it has kept."""
     report = yield
     worker = getattr(collector.config, "workerinput", None)

@@ -15,6 +15,7 @@ from gradserve.estimation.samplers import signs
 from gradserve.ir.errors import InvalidRequest
 from gradserve.ir.types import ElementType
 from gradserve.questions.estimates import StopReason
+from tests import compiled
 
 RNG = np.random.default_rng(4)
 X, W, B = RNG.standard_normal((30, 4)), 0.5 * RNG.standard_normal((4, 3)), RNG.standard_normal(3)
@@ -36,7 +37,7 @@ def derivatives():
     """Second and third derivatives of the loss as dense arrays."""
     jax.config.update("jax_enable_x64", True)
     point, hessian = np.concatenate([W.ravel(), B]), jax.hessian(of_vector)
-    return np.asarray(hessian(point)), np.asarray(jax.jacfwd(hessian)(point))
+    return np.asarray(jax.jit(hessian)(point)), np.asarray(compiled.jacfwd(hessian)(point))
 
 
 def expected(weights):

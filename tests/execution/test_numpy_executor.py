@@ -15,6 +15,7 @@ from gradserve.ir.errors import Cancelled, NumericalFailure
 from gradserve.ir.graph import Graph, Origin
 from gradserve.ir.types import ElementType, TensorType
 from gradserve.ops import builder
+from tests import compiled
 from tests.execution.graphs import random_arguments, random_graph
 from tests.execution.support import WORKLOADS, arguments, scheduled, scheduled_workload, workload
 from tests.running import prepared, schedule_of
@@ -46,7 +47,7 @@ def close(found, expected):
 def test_value_and_gradient_are_those_of_jax(name):
     loss, point = workload(name).using(jnp), [jnp.asarray(p) for p in workload(name).point]
     outputs = run_of(name, "gradient", arguments(scheduled_workload(name, "gradient"), workload(name).parameters))
-    value, gradients = jax.value_and_grad(loss, tuple(range(len(point))))(*point)
+    value, gradients = compiled.value_and_grad(loss, tuple(range(len(point))))(*point)
     (found,) = (array for key, array in outputs.items() if key.startswith("value:"))
     assert close(found, value)
     for parameter, expected in zip(workload(name).parameters, gradients, strict=True):
@@ -60,7 +61,7 @@ def test_hessian_products_are_those_of_jax(name):
     outputs = run_of(name, "hvp", given)
     tangents = tuple(jnp.asarray(given[f"tangent:{parameter}"]) for parameter in workload(name).parameters)
     gradient = jax.grad(loss, tuple(range(len(point))))
-    products = jax.jvp(lambda *p: gradient(*p), point, tangents)[1]
+    products = compiled.jvp(gradient, point, tangents)[1]
     for parameter, expected in zip(workload(name).parameters, products, strict=True):
         assert close(outputs[f"product:{parameter}"], expected)
 

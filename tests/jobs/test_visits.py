@@ -31,6 +31,7 @@ from gradserve.questions.matrices import Matrix
 from gradserve.questions.solve import Preconditioner, SolveHessian, SolveStop
 from gradserve.questions.spectrum import EstimateSpectrum
 from gradserve.runtime.control import Control
+from tests import compiled
 from tests.jobs.support import F32, F64, arguments_of, call_of, layer, quadratic, real, total
 
 WRT = ("W", "b")
@@ -51,7 +52,7 @@ def jax_hessian(arguments):
         return jnp.sum(jnp.tanh(w @ arguments["x"] + b) ** 2)
 
     point = np.concatenate([arguments["W"].ravel(), arguments["b"]])
-    return np.asarray(jax.hessian(loss)(point))
+    return np.asarray(compiled.hessian(loss)(point))
 
 
 def network(element_type=F64, width=6):
