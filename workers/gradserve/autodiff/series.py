@@ -46,7 +46,9 @@ def expanded(g: Builder, graph: Graph, inputs: Sequence[Coefficients], order: in
         except ConstraintError as error:
             raise refused(node, position, error) from None
         values += results
-    return [[values[o.value].at(k) for k in range(order + 1)] for o in graph.outputs]
+    found = [[values[o.value].at(k) for k in range(order + 1)] for o in graph.outputs]
+    expansion.release()
+    return found
 
 
 @functools.singledispatch
@@ -122,6 +124,13 @@ class Expansion:
         self._known: dict[tuple[Op, tuple[Series, ...]], tuple[Series, ...]] = {}
         self._slopes: dict[Series, Series] = {}
         self._constants: dict[Value, Series] = {}
+
+    def release(self) -> None:
+        """Ends its use: series, which lead to each other in circles, are freed without the collector."""
+        for results in self._known.values():
+            for each in results:
+                each.__dict__.clear()
+        self._known.clear()
 
     def slope(self, of: Series) -> Series:
         """The derivative of a series, one for all who ask: else what is applied to it would be as many series."""

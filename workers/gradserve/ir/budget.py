@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from gradserve.ir.errors import LimitExceeded
 from gradserve.ir.shapes import MAX_BYTES
@@ -20,6 +20,14 @@ from gradserve.ir.types import TensorType
 _T = TypeVar("_T")
 EVERY = 128
 """Nodes of one graph between two looks; a power of two."""
+
+
+class Passing(Protocol):
+    """What is of use only until the work is done."""
+
+    def release(self) -> None:
+        """Lets go of all that it holds."""
+        ...
 
 
 class Budget:
@@ -31,18 +39,27 @@ class Budget:
     def __init__(self, nodes: int, graphs: int, seconds: float, check: Callable[[], None]) -> None:
         """Time of this thread runs from now on; what `check` raises ends the work as well."""
         self._nodes, self._graphs, self._seconds, self._check = nodes, graphs, seconds, check
-        self._begun = 0
+        self._begun: list[Passing] = []
         self._end = time.thread_time() + seconds
 
-    def begin(self) -> None:
+    def begin(self, maker: Passing) -> None:
         """Lets one more graph be made; raises what `look` does."""
-        self._begun += 1
-        if self._begun > self._graphs:
+        self._begun.append(maker)
+        if len(self._begun) > self._graphs:
             text = (
                 f"deriving and optimising makes more than {self._graphs} graphs of functions, by the limit plan_graphs"
             )
             raise LimitExceeded("plan_graphs", f"{text}; call functions in fewer places")
         self.look(0)
+
+    def end(self) -> None:
+        """Frees what has made graphs: values know it and each other, and would wait for a collection of garbage.
+
+        That stops everybody, for a second where a large graph was derived.
+        """
+        for maker in self._begun:
+            maker.release()
+        self._begun.clear()
 
     def require_sayable(self, types: Iterable[TensorType]) -> None:
         """Refuses values that no memory has room for, and whose costs no number says.
@@ -75,11 +92,11 @@ current: ContextVar[Budget | None] = ContextVar("budget", default=None)
 """That of the work in this thread; None means any amount."""
 
 
-def begun() -> Budget | None:
+def begun(maker: Passing) -> Budget | None:
     """The budget of the graph that is about to be made; None for any amount. Raises what `Budget.begin` does."""
     found = current.get()
     if found is not None:
-        found.begin()
+        found.begin(maker)
     return found
 
 
@@ -94,6 +111,7 @@ def spending(budget: Budget) -> Iterator[None]:
         yield
     finally:
         current.reset(token)
+        budget.end()
 
 
 def look() -> None:

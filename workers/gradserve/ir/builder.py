@@ -48,7 +48,7 @@ class Builder:
         self.filling: dict[Value, Value | None] = {}
         """What `splat` has found out of values: what fills them."""
         self._count = 0
-        self._budget = budget.begun()
+        self._budget = budget.begun(self)
 
     def _new(self, type_: TensorType) -> Value:
         self._count += 1
@@ -260,8 +260,8 @@ class Builder:
         return graph
 
     def release(self) -> None:
-        """Ends the builder's use: its values, which know it and each other, are freed without the collector."""
-        for application in self._applications.values():
+        """Ends the builder's use, if it has not: its values, which know it and each other, are freed at once."""
+        for application in self.__dict__.get("_applications", {}).values():
             application.results = ()
         self.__dict__ = {"op_set": self.op_set}
 

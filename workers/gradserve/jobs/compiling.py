@@ -63,8 +63,8 @@ class Compiling:
 
     def heat(self, programs: Sequence[Program], done: Callable[[], object]) -> Heat | None:
         """What a job of these programs adds its seconds to; `done` is called once there is machine code for them."""
-        executor = compiler()
-        if os.environ.get(COMPILE) == "0" or executor is None:
+        executor = None if os.environ.get(COMPILE) == "0" else compiler()
+        if executor is None:
             return None
         if any(program.digest in self._without for program in programs):
             return None

@@ -53,25 +53,25 @@ def _steps() -> Graph:
     y = x
     for _ in range(50):
         y = g.mul(g.add(y, x), x)
-    return g.build({"y": y})
+    return g.finished({"y": y})
 
 
 def _product() -> Graph:
     """Two matrices multiplied."""
     g = builder()
     x = g.input("x", TensorType(ElementType.FLOAT64, (128, 128)))
-    return g.build({"y": matrix_product(g, x, x)})
+    return g.finished({"y": matrix_product(g, x, x)})
 
 
 def _reading() -> Graph:
     """A matrix that no cache holds, with a vector."""
     g = builder()
     a, x = (g.input(name, TensorType(ElementType.FLOAT64, (1000, n))) for name, n in (("a", 1000), ("x", 1)))
-    return g.build({"y": matrix_product(g, a, x)})
+    return g.finished({"y": matrix_product(g, a, x)})
 
 
 def _functions() -> Graph:
     """Elementary functions of many numbers."""
     g = builder()
     x = g.input("x", TensorType(ElementType.FLOAT64, (10_000,)))
-    return g.build({"y": g.mul(g.exp(x), g.sin(x))})
+    return g.finished({"y": g.mul(g.exp(x), g.sin(x))})

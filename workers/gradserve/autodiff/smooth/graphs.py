@@ -35,6 +35,7 @@ def smoothed(graph: Graph) -> Graph:
         )
         values += smoother.apply(op, [values[k] for k in node.operands])
         smoother.changed |= op is not node.op and op != node.op
+    smoother.release()
     return g.finished({o.name: values[o.value] for o in graph.outputs}) if smoother.changed else graph
 
 

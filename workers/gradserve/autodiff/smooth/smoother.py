@@ -59,6 +59,10 @@ class Smoother:
             self._note_comparison(op, compared, value)
         return (known,)
 
+    def release(self) -> None:
+        """Ends its use: forms, which ask it for what they are made of, are freed without the collector."""
+        self._forms.clear()
+
     def form(self, value: Value) -> Form | None:
         """What is known of a value; None if no root is behind it, or none that matters."""
         return self._forms.get(value.index)
