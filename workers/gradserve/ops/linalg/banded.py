@@ -13,7 +13,7 @@ from gradserve.ir.errors import NumericalFailure
 from gradserve.ir.guards import Guard
 from gradserve.ir.op import Cost, Sample
 from gradserve.ir.records import dataclass
-from gradserve.ir.types import Array, TensorType
+from gradserve.ir.types import Array, ElementType, TensorType
 from gradserve.ops.family import moved_bytes, require, require_arity, require_floats, work
 from gradserve.ops.linalg.solve import System
 from gradserve.ops.registry import register
@@ -76,17 +76,17 @@ class BandedSolve(System):
     def product(self, g: Builder, a: Value, x: Value) -> Value:
         """Row i is the sum over the diagonals, and row upper + i - j of them is at column j."""
         *lead, count, n = a.shape
-        row, i = np.indices((count, n))
-        j = i + self.upper - row
+        row, i = _rows_and_columns(g, count, n)
+        j = g.sub(g.add(i, self.upper), row)
         weights = _at(g, a, row, j)
-        here = g.emit("gather", x, g.constant(np.clip(j, 0, max(n - 1, 0))), axis=len(lead))
+        here = g.emit("gather", x, g.minimum(g.maximum(j, 0), max(n - 1, 0)), axis=len(lead))
         return g.reduce_sum(g.mul(g.reshape(weights, (*lead, count, n, 1)), here), axes=(len(lead),))
 
     def adjoint(self, g: Builder, a: Value, b: Value) -> Value:
         """By the diagonals of the transpose, in which lower and upper ones are exchanged."""
         count, n = a.shape[-2:]
-        row, j = np.indices((count, n))
-        turned = _at(g, a, count - 1 - row, j + row - self.lower)
+        row, j = _rows_and_columns(g, count, n)
+        turned = _at(g, a, g.sub(count - 1, row), g.sub(g.add(j, row), self.lower))
         return g.apply(replace(self, lower=self.upper, upper=self.lower), [turned, b])[0]
 
     def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:
@@ -114,13 +114,20 @@ class BandedSolve(System):
         yield "R1", Sample(cls(0, 0), (np.array([[1.0, 0.0]]), np.ones((2, 1))))
 
 
-def _at(g: Builder, a: Value, row: Array, column: Array) -> Value:
-    """The elements of diagonals at known places, 0 where there is no such column."""
+def _rows_and_columns(g: Builder, rows: int, columns: int) -> tuple[Value, Value]:
+    """The row and the column of each element of a matrix: computed, as a graph that held them would be as large."""
+    row, column = (g.emit("iota", length=length, element_type=ElementType.INT64) for length in (rows, columns))
+    shape = (rows, columns)
+    return g.broadcast(g.reshape(row, (rows, 1)), shape), g.broadcast(column, shape)
+
+
+def _at(g: Builder, a: Value, row: Value, column: Value) -> Value:
+    """The elements of diagonals at these places, 0 where there is no such column."""
     *lead, count, n = a.shape
-    inside = (column >= 0) & (column < n)
+    inside = g.logical_and(g.ge(column, 0), g.lt(column, n))
     flat = g.reshape(a, (*lead, count * n))
-    taken = g.emit("gather", flat, g.constant(np.where(inside, row * n + column, 0)), axis=len(lead))
-    return g.select(g.constant(inside), taken, 0.0)
+    taken = g.emit("gather", flat, g.select(inside, g.add(g.mul(row, n), column), 0), axis=len(lead))
+    return g.select(g.broadcast(inside, taken.shape), taken, 0.0)
 
 
 def _not_finite(op: BandedSolve, xp: Any, operands: Sequence[Any], results: Sequence[Any]) -> Any:

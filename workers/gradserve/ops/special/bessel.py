@@ -18,6 +18,10 @@ from gradserve.ops.routines import routine
 from gradserve.ops.special.erf import Special
 from gradserve.ops.special.rare import OfScipy
 
+MOST_ORDER = 10_000
+ORDER_FLOPS = 5.0
+"""Of one order more, where SciPy goes through all of them: what that takes grows with the order, without an end."""
+
 
 @dataclass(frozen=True)
 class Bessel(Special, Unary):
@@ -80,6 +84,21 @@ class BesselY(Bessel):
     function = "yv"
     fixed = ("y0", "y1")
     below, above = 0.5, -0.5
+    constraints: ClassVar[dict[str, str]] = {**Special.constraints, "C4": "whole orders are from -10,000 to 10,000"}
+
+    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        results = super().infer(*types)
+        require(not self._steps > MOST_ORDER, "C4", f"the order is {self.order}")
+        return results
+
+    @property
+    def flops(self) -> float:  # type: ignore[override]
+        """SciPy goes from whole order to whole order."""
+        return Special.flops + ORDER_FLOPS * self._steps
+
+    @property
+    def _steps(self) -> float:
+        return abs(self.order) if float(self.order).is_integer() else 0.0
 
 
 @register
@@ -148,12 +167,17 @@ class Spherical(OfScipy, Unary):
     above: ClassVar[float]
     """The signs of the functions of the orders below and above in the derivative."""
     points: ClassVar[Columns] = ((0.5, 3.0, 12.0),)
-    constraints: ClassVar[dict[str, str]] = {**Special.constraints, "C4": "the order is not negative"}
+    constraints: ClassVar[dict[str, str]] = {**Special.constraints, "C4": "the order is from 0 to 10,000"}
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         results = super().infer(*types)
-        require(self.order >= 0, "C4", f"the order is {self.order}")
+        require(0 <= self.order <= MOST_ORDER, "C4", f"the order is {self.order}")
         return results
+
+    @property
+    def flops(self) -> float:  # type: ignore[override]
+        """SciPy goes from order to order."""
+        return Special.flops + ORDER_FLOPS * self.order
 
     def chosen(self, xp: Any) -> Callable[..., Any]:
         return partial(routine(xp, self.function), self.order)

@@ -67,7 +67,8 @@ class Eig(OfMatrix):
         own = g.broadcast(on_diagonal(g, w.shape[-1], ElementType.BOOL), moved.shape)
         # Without a left vector there is nothing to tell whether anything moves: any sum of what does tells it.
         lost = g.emit("reduce_all", g.eq(left, 0), axes=(left.type.rank - 1,))
-        weights = g.constant(np.cos(np.arange(1.0, 1.0 + w.shape[-1] ** 2)).reshape((w.shape[-1],) * 2))
+        places = g.emit("iota", length=w.shape[-1] ** 2, element_type=ElementType.FLOAT64)
+        weights = g.reshape(g.cos(g.add(places, 1.0)), (w.shape[-1],) * 2)
         any_move = g.reduce_sum(
             g.mul(da, g.convert(weights, da.type.element_type)), axes=(da.type.rank - 2, da.type.rank - 1)
         )
