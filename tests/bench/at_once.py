@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from tests.bench.flood import Order, Seen
 from tests.bench.loaded import (
     OK,
+    PRODUCTS,
     SHED,
     Flood,
     Health,
@@ -23,8 +24,6 @@ from tests.bench.report import Floor, Screen, Section, duration
 
 AT_ONCE, QUEUED = 2000, 1000
 _CAUSE = "a bare server of gRPC for Python takes 0.3 s to say so many requests again"
-_PRODUCTS = {"small": 0, "20 ms": 12, "100 ms": 60}
-"""By how long calls take, how many products of matrices they are of."""
 
 
 def all_at_once(screen: Screen) -> Section:
@@ -33,7 +32,7 @@ def all_at_once(screen: Screen) -> Section:
     for name in ("small", "20 ms"):
         with one_core_service() as address:
             health = Health(address)
-            seen = flooded(_burst(address, _PRODUCTS[name]))
+            seen = flooded(_burst(address, PRODUCTS[name]))
             health.stop()
         codes = Counter(s.code for s in seen)
         rows.append((name, *_row(seen), duration(max(health.seconds))))
@@ -80,7 +79,7 @@ def beside_one_who_wants_all(share: float, screen: Screen) -> Section:
             greedy = (
                 None
                 if name == "none"
-                else Flood(Order(address, _PRODUCTS["100 ms"], at_once=QUEUED, seconds=seconds + 2))
+                else Flood(Order(address, PRODUCTS["100 ms"], at_once=QUEUED, seconds=seconds + 2))
             )
             polite = Flood(Order(address, 0, seconds=seconds, pause=5e-3))
             if greedy:

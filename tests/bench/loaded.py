@@ -20,6 +20,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.bench.flood import Order, Seen
 
 OK, SHED = "OK", "RESOURCE_EXHAUSTED"
+PRODUCTS = {"small": 0, "20 ms": 12, "100 ms": 60}
+"""By how long calls take, how many products of matrices they are of."""
 _ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -14,6 +14,7 @@ from tests.bench import at_once
 from tests.bench.flood import Order, Seen
 from tests.bench.loaded import (
     OK,
+    PRODUCTS,
     SHED,
     Flood,
     Health,
@@ -27,8 +28,7 @@ from tests.bench.loaded import (
 )
 from tests.bench.report import Floor, Screen, Section, duration
 
-CALLS = {"20 ms": 12, "100 ms": 60}
-"""By how long they take, how many products of matrices they are of."""
+CALLS = ("20 ms", "100 ms")
 TIMES, KEPT = 10.0, 8
 _SETTLED = 1.0
 
@@ -119,7 +119,7 @@ def overloaded(products: int, seconds: float) -> Overloaded:
 
 def overload(share: float, screen: Screen) -> Section:
     """Goodput, times and recovery of a service at ten times what it can do."""
-    every = {name: overloaded(products, max(3.0, 20.0 * share)) for name, products in CALLS.items()}
+    every = {name: overloaded(PRODUCTS[name], max(3.0, 20.0 * share)) for name in CALLS}
     rows = [row for name, each in every.items() for row in _rows(name, each)]
     floors = [floor for name, each in every.items() for floor in _floors(name, each)]
     for line in (*map("  ".join, rows), *map(str, floors)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from gradserve.ir.records import dataclass, once
 
 Array: TypeAlias = NDArray[Any]
-T = TypeVar("T")
 
 
 class ElementType(enum.Enum):
