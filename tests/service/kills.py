@@ -78,11 +78,11 @@ def write_some(root: Path, dice: random.Random, count: int = sys.maxsize) -> Non
     blobs = _blobs(root)
     for _ in range(count):
         data = _content(dice)
-        digest, at = hashlib.sha256(data).hexdigest(), 0
+        digest = hashlib.sha256(data).hexdigest()
         whole = blobs.begin(digest, len(data))
         while not whole:
-            at = blobs.offset(digest) or at
-            whole = blobs.append(digest, at, data[at : at + _PIECE])
+            at = blobs.offset(digest)  # none as soon as the other has written all of it
+            whole = at is None or blobs.append(digest, at, data[at : at + _PIECE])
         assert blobs.get(digest) in (data, None)  # the other may have made room for its own
 
 
