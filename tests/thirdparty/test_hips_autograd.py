@@ -11,7 +11,6 @@ import json
 import os
 import subprocess
 import sys
-import tarfile
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from tests.archives import unpack
 from tests.thirdparty.hips.plugin import FAULTS
 
 RELEASE = "autograd==1.9.1"
@@ -42,9 +42,7 @@ def suite(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory)
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", "autograd", RELEASE]
         subprocess.run(command, cwd=folder, check=True, timeout=300)
         assert hashlib.sha256(archive.read_bytes()).hexdigest() == SHA256
-        with tarfile.open(archive) as packed:
-            members = [m for m in packed.getmembers() if m.name.startswith(f"{ARCHIVE[:-7]}/tests/")]
-            packed.extractall(folder, members, filter="data")
+        unpack(archive, folder, f"{ARCHIVE[:-7]}/tests/")
         (folder / ARCHIVE[:-7] / "tests").rename(folder / "tests")
     return folder / "tests"
 
