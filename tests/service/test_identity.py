@@ -297,6 +297,7 @@ def test_callers_have_limits_of_their_own(stubs, tokens):
             "'flop' is no limit of a caller; the nearest is flops",
         ),
         (f"- {{name: a, sha256: '{'0' * 64}', limits: {{flops: x}}}}", "flops: 'x' is no number"),
+        (f"- {{name: a, sha256: '{'0' * 64}', limits: {{flops: '1e400'}}}}", "flops: '1e400' is out of bounds"),
         ("{", "is no YAML"),
         ("- " + "9" * 5000, "is no YAML"),
         (

@@ -302,6 +302,18 @@ def test_one_line_says_what_is_wrong_in_a_file(text, told, tmp_path, capsys):
         (["lanes"], {}, "lanes is no option"),
         (["--lanes"], {}, "--lanes: expected one argument"),
         (["--lanes", "x"], {}, "--lanes: 'x' is no number from 1"),
+        (["--threads", "1e400"], {}, "--threads: '1e400' is out of bounds: a number from 1 is from 1 to 9.22337e+18"),
+        (["--threads", "9" * 400], {}, "is out of bounds"),
+        (["--grace", "9" * 400], {}, "is out of bounds"),
+        (["--grace", "1e300d"], {}, "--grace: '1e300d' is out of bounds: a number of seconds is from 0 to 1e+09"),
+        (["--flops", "1e400"], {}, "--flops: '1e400' is out of bounds"),
+        (["--quota-flops", "0"], {}, "--quota-flops: '0' is out of bounds: a number from 1 is at least 1"),
+        (["--quota-bytes", "0.5"], {}, "--quota-bytes: '0.5' is out of bounds"),
+        (["--max-message-bytes", "2GiB"], {}, "--max-message-bytes: '2GiB' is out of bounds"),
+        (["--max-connection-age", "0"], {}, "a number of seconds is at least 0.001"),
+        (["--max-seconds", "0"], {}, "a number of seconds is at least 0.001"),
+        (["--log-level", "x" * 5000], {}, f"'{'x' * 63}…' is none of DEBUG"),
+        ([], {"GRADSERVE_ADDRESS": "x" * 5000}, f"'{'x' * 63}…' is no address to listen on"),
         ([], {"GRADSERVE_LANES": ""}, "GRADSERVE_LANES: '' is no number from 1"),
         ([], {"GRADSERVE_MAX_INFLIGHT": "3"}, "GRADSERVE_MAX_INFLIGHT is no setting; the nearest is GRADSERVE_MAX_IN_"),
         (["--config", "/nowhere/s.yaml"], {}, "/nowhere/s.yaml cannot be read"),
@@ -309,6 +321,13 @@ def test_one_line_says_what_is_wrong_in_a_file(text, told, tmp_path, capsys):
 )
 def test_one_line_says_what_is_wrong(arguments, environment, told, capsys):
     assert told in refused_line(arguments, environment, capsys)
+
+
+@pytest.mark.parametrize("age", [1e-3, 3e6, 1e9])
+def test_connections_of_any_age(start, age):
+    """gRPC counts their milliseconds by 32 bits."""
+    server, _ = start(max_connection_age=age)
+    assert server.port
 
 
 def refused_line(arguments, environment, capsys):

@@ -40,6 +40,17 @@ def test_subclasses_have_the_code_of_their_class():
     assert code_of(Special("x")) is grpc.StatusCode.UNAVAILABLE
 
 
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(0.0051, 5), (0.9999999999, 1000), (61.5, 61_500), (1e12, 86_400_000), (1e300, 86_400_000)]
+)
+def test_every_wait_can_be_told(seconds, told):
+    """However much a caller has overdrawn, and also where nanoseconds round up to a second."""
+    error = errors.Overloaded("spent", limit="quota_flops", retry_after=seconds)
+    status = status_of(error, PLACES, "S/M", "some-call")
+    assert round(details_of(status)["RetryInfo"].retry_delay.ToTimedelta().total_seconds() * 1e3) == told
+    assert ("grpc-retry-pushback-ms", str(told)) in metadata_of(error, status)
+
+
 def test_violations_are_placed_in_the_request():
     violations = [
         Violation("nodes[17].operands[1]", "G2", "%9 is not known yet", "loss.py:31"),

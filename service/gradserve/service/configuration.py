@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from gradserve.ir.errors import InvalidRequest
+from gradserve.ir.errors import InvalidRequest, shown
 from gradserve.ir.records import dataclass
 from gradserve.service.described import Setting, built, nearest, settings_of, value_of
 from gradserve.service.settings import GROUPS, SERVED, Settings
@@ -143,7 +143,7 @@ def _of_file(file: Path) -> Layer:
     raw = found or {}
     for key in raw:
         if key not in SETTINGS:
-            raise InvalidRequest(f"{file}: {key!r} is no setting{nearest(str(key), SETTINGS)}")
+            raise InvalidRequest(f"{file}: {shown(key)} is no setting{nearest(str(key), SETTINGS)}")
     return Layer(str(file), raw, {name: f"{file}: {name}" for name in raw})
 
 

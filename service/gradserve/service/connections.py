@@ -16,6 +16,8 @@ _OPTIONS = (
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
 )
+_FOR_EVER = (1 << 31) - 1
+"""What gRPC takes for milliseconds without an end."""
 
 
 def options_of(settings: Settings) -> list[tuple[str, int]]:
@@ -24,5 +26,5 @@ def options_of(settings: Settings) -> list[tuple[str, int]]:
     options = [*_OPTIONS, ("grpc.so_reuseport", int(settings.processes > 1))]
     options.append(("grpc.max_receive_message_length", settings.max_message_bytes))
     if settings.max_connection_age is not None:
-        options.append(("grpc.max_connection_age_ms", round(1e3 * settings.max_connection_age)))
+        options.append(("grpc.max_connection_age_ms", min(_FOR_EVER, round(1e3 * settings.max_connection_age))))
     return options

@@ -18,6 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origin, get_type_hints
 
+from gradserve.ir.errors import shown
 from gradserve.ir.quantities import Quantity
 from gradserve.ir.records import dataclass
 
@@ -62,7 +63,7 @@ class Switch:
         }
         found = raw if isinstance(raw, bool) else words.get(str(raw).lower())
         if found is None:
-            raise ValueError(f"{raw!r} is neither true nor false")
+            raise ValueError(f"{shown(raw)} is neither true nor false")
         return found
 
     def show(self, value: bool) -> bool:
@@ -82,7 +83,7 @@ class Text:
         """The text, or the path that it is."""
         if isinstance(raw, str) and (not self.choices or raw in self.choices):
             return self.made(raw)
-        raise ValueError(f"{raw!r} is " + (f"none of {', '.join(self.choices)}" if self.choices else "no text"))
+        raise ValueError(f"{shown(raw)} is " + (f"none of {', '.join(self.choices)}" if self.choices else "no text"))
 
     def show(self, value: Any) -> str:
         """The text."""
@@ -101,7 +102,7 @@ class Words:
         words = [word.strip() for word in raw.split(",") if word.strip()] if isinstance(raw, str) else raw
         if isinstance(words, list):
             return tuple(map(self.of.read, words))
-        raise ValueError(f"{raw!r} is no list of texts")
+        raise ValueError(f"{shown(raw)} is no list of texts")
 
     def show(self, value: tuple[str, ...]) -> list[str]:
         """As YAML has it."""

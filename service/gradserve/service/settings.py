@@ -10,9 +10,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from gradserve.ir.errors import InvalidRequest
+from gradserve.ir.errors import InvalidRequest, shown
 from gradserve.ir.limits import DEFAULT_LIMITS, GraphLimits
-from gradserve.ir.quantities import Amount, Bytes, Count, Number, Port, Seconds, Share
+from gradserve.ir.quantities import Age, Amount, Bytes, Count, MessageBytes, Number, Port, Rate, Seconds, Share
 from gradserve.ir.records import dataclass
 from gradserve.jobs.limits import Limits
 from gradserve.service.described import PREFIX
@@ -115,9 +115,9 @@ class Settings:
     """The most that one call may cost."""
     graph_limits: GraphLimits = field(default=DEFAULT_LIMITS, metadata={PREFIX: "graph_"})
     """How large a graph may be."""
-    max_connection_age: Seconds | None = None
+    max_connection_age: Age | None = None
     """Seconds after which clients are told to connect anew, so that they find new replicas; None means never."""
-    max_seconds: Seconds = 3600.0
+    max_seconds: Age = 3600.0
     """The longest deadline of a call, and its deadline if the client states none."""
 
     max_in_flight: Count = 64
@@ -144,9 +144,9 @@ class Settings:
     """How long calls may wait in a burst that will be worked off, if they do not take long themselves."""
     queue_target: Seconds = 0.003
     """How long calls may wait in a queue that stands and grows, in seconds; or half as long as they take."""
-    quota_flops: Number | None = None
+    quota_flops: Rate | None = None
     """Predicted floating-point operations that each caller may spend in a second, in the long run; None for no end."""
-    quota_bytes: Number | None = None
+    quota_bytes: Rate | None = None
     """Predicted bytes that programs of each caller may read and write in a second."""
     quota_seconds: Seconds = 60.0
     """How many seconds' worth of these each caller may spend at once."""
@@ -155,7 +155,7 @@ class Settings:
     threads: Count | None = None
     """Threads that hold calls; None means enough for all that run or wait, and some to turn others away."""
 
-    max_message_bytes: Bytes = 64 << 20
+    max_message_bytes: MessageBytes = 64 << 20
     """The largest request message. Larger arrays come as blobs."""
     inline_limit: Bytes = 32 << 20
     """Bytes of results that one reply carries; larger ones are left in the blob store."""
@@ -194,14 +194,14 @@ class Settings:
         Raises:
             InvalidRequest: one cannot, or settings exclude each other.
         """
-        match = _HOST_AND_PORT.fullmatch(self.address)
+        match, address = _HOST_AND_PORT.fullmatch(self.address), shown(self.address)
         if not _SCHEMES.fullmatch(self.address) and not (match and int(match[2]) <= MAX_PORT):
             raise InvalidRequest(
-                f"{self.address!r} is no address to listen on; write host:port, with a port from 0 (any that is free) "
+                f"{address} is no address to listen on; write host:port, with a port from 0 (any that is free) "
                 f"to {MAX_PORT}, such as 127.0.0.1:50051, or 0.0.0.0:50051 for all networks; or unix:/path of a socket"
             )
         if self.processes > 1 and not match:
-            raise InvalidRequest(f"{self.address!r} is for one process; {self.processes} share a port: write host:port")
+            raise InvalidRequest(f"{address} is for one process; {self.processes} share a port: write host:port")
         if self.ray_address is not None and self.ray_join is not None:
             raise InvalidRequest(
                 "ray_address and ray_join exclude each other: use a cluster of this machine, or join one"

@@ -26,6 +26,8 @@ from gradserve.wire.errors import DOMAIN, encode_violation, error_info
 DETAILS_KEY = "grpc-status-details-bin"
 RETRY_SECONDS = 0.2
 """How long a client waits that is not told how long; clients add their own jitter."""
+_LONGEST_RETRY_SECONDS = 86_400.0
+"""What a client is told to wait at most, however much its caller has overdrawn: who reads it can count so far."""
 
 CODES: Mapping[type[GradserveError], grpc.StatusCode] = {
     errors.InvalidGraph: grpc.StatusCode.INVALID_ARGUMENT,
@@ -103,7 +105,7 @@ def _retry_after(error: BaseException) -> float | None:
     One that is over a limit always will be; one that has cost several workers their lives would cost more.
     """
     if isinstance(error, errors.Overloaded):
-        return error.retry_after
+        return min(error.retry_after, _LONGEST_RETRY_SECONDS)
     return RETRY_SECONDS if isinstance(error, errors.Unavailable) else None
 
 
@@ -126,7 +128,8 @@ def _status(
         details.append(error_details_pb2.QuotaFailure(violations=[quota]))
     pause = _retry_after(error)
     if pause is not None:
-        delay = duration_pb2.Duration(seconds=int(pause), nanos=round(1e9 * (pause % 1.0)))
+        delay = duration_pb2.Duration()
+        delay.FromNanoseconds(round(1e9 * pause))
         details.append(error_details_pb2.RetryInfo(retry_delay=delay))
     return _packed(code, _message(error, violations, total), details)
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from gradserve.ir.attributes import has_symbols, shape_attributes
-from gradserve.ir.check import operands_text, shown
-from gradserve.ir.errors import ConstraintError, InvalidGraph, InvalidRequest, Violation
+from gradserve.ir.check import operands_text
+from gradserve.ir.errors import ConstraintError, InvalidGraph, InvalidRequest, Violation, shown
 from gradserve.ir.graph import Graph, Input, Node
 from gradserve.ir.op import Op
 from gradserve.ir.shapes import shape_faults

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from gradserve.ir.attributes import attribute_faults, has_symbols
-from gradserve.ir.errors import ConstraintError, Violation, sought
+from gradserve.ir.errors import ConstraintError, Violation, shown, sought
 from gradserve.ir.graph import BlobRef, Graph, Node, Origin, Output
 from gradserve.ir.limits import GraphLimits, require_within
 from gradserve.ir.op import Op
@@ -125,11 +125,6 @@ def symbol_faults(function: Graph) -> list[Violation]:
 def check_draft(draft: Draft, *, derived: bool = False) -> list[Violation]:
     """The violations of a graph that may have gaps, beyond the gaps themselves, as many as anybody looks for."""
     return sought(_Examination(draft).violations(derived))
-
-
-def shown(text: str) -> str:
-    """The text in quotes, escaped, and cut after 64 characters."""
-    return repr(text if len(text) <= 64 else text[:63] + "…")
 
 
 def name_fault(name: str, derived: bool = False) -> str | None:

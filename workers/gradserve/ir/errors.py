@@ -46,9 +46,17 @@ def sought(violations: Iterable[Violation]) -> list[Violation]:
 
 def listed(names: Collection[str]) -> str:
     """The first of these names, for messages: one about each of thousands cannot list thousands."""
-    cut = (name if len(name) <= _MOST_LETTERS else name[: _MOST_LETTERS - 1] + "…" for name in names)
-    shown = ", ".join(islice(cut, _MOST_NAMES)) or "none"
-    return f"{shown} and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else shown
+    first = ", ".join(islice(map(_cut, names), _MOST_NAMES)) or "none"
+    return f"{first} and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else first
+
+
+def shown(value: object) -> str:
+    """What somebody has written, for messages: a text in quotes, escaped; of what is long, the beginning."""
+    return repr(_cut(value)) if isinstance(value, str) else _cut(repr(value))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MOST_LETTERS else text[: _MOST_LETTERS - 1] + "…"
 
 
 def repeated(names: Sequence[str]) -> list[int]:

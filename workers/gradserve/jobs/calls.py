@@ -8,8 +8,7 @@ from dataclasses import replace
 from gradserve.autodiff import names
 from gradserve.autodiff.derive import PARTS
 from gradserve.ir.bind import bind, solve_symbols
-from gradserve.ir.check import shown
-from gradserve.ir.errors import BlobNotFound, InvalidRequest, Violation, listed, repeated
+from gradserve.ir.errors import BlobNotFound, InvalidRequest, Violation, listed, repeated, shown
 from gradserve.ir.graph import BlobRef, Graph
 from gradserve.ir.types import TensorType
 from gradserve.jobs.context import Context

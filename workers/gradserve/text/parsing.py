@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 from gradserve.ir.attributes import make_op
-from gradserve.ir.check import Draft, Incomplete, check_draft, shown, symbol_faults
-from gradserve.ir.errors import ConstraintError, InvalidGraph, Violation
+from gradserve.ir.check import Draft, Incomplete, check_draft, symbol_faults
+from gradserve.ir.errors import ConstraintError, InvalidGraph, Violation, shown
 from gradserve.ir.graph import BlobRef, Constant, Graph, Input, Literal, Node, Origin, Output
 from gradserve.ir.op import Op, OpSet, attribute_types
 from gradserve.ir.records import dataclass

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from gradserve.ir.attributes import make_op
-from gradserve.ir.check import Draft, Incomplete, check_draft, origin_fault, shown, symbol_faults
-from gradserve.ir.errors import MOST_SOUGHT, ConstraintError, InvalidGraph, UnsupportedOpSet, Violation
+from gradserve.ir.check import Draft, Incomplete, check_draft, origin_fault, symbol_faults
+from gradserve.ir.errors import MOST_SOUGHT, ConstraintError, InvalidGraph, UnsupportedOpSet, Violation, shown
 from gradserve.ir.graph import BlobRef, Constant, Graph, Input, Node, Origin, Output
 from gradserve.ir.limits import DEFAULT_LIMITS, GraphLimits, Size, extent
 from gradserve.ir.op import Op, OpSet, attribute_types

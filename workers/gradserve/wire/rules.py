@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gradserve.ir.check import DIGEST, shown
-from gradserve.ir.errors import InvalidRequest, Violation
+from gradserve.ir.check import DIGEST
+from gradserve.ir.errors import InvalidRequest, Violation, shown
 
 CONSTRAINTS: Mapping[str, str] = {
     "M1": "a graph is there, inline or by digest",

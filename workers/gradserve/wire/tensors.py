@@ -10,8 +10,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from gradserve.ir.check import DIGEST, shown
-from gradserve.ir.errors import MOST_SOUGHT, BlobNotFound, InvalidRequest, Violation
+from gradserve.ir.check import DIGEST
+from gradserve.ir.errors import MOST_SOUGHT, BlobNotFound, InvalidRequest, Violation, shown
 from gradserve.ir.graph import BlobRef, Constant, Literal
 from gradserve.ir.shapes import MAX_RANK, shape_faults
 from gradserve.ir.types import Array, ElementType, TensorType

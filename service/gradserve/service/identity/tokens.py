@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from gradserve.ir.errors import InvalidRequest
+from gradserve.ir.errors import InvalidRequest, shown
 from gradserve.ir.records import dataclass
 from gradserve.jobs.limits import Limits
 from gradserve.service.described import nearest, settings_of
@@ -143,7 +143,7 @@ def _limits(raw: Any, where: str) -> Limits:
     values: dict[str, Any] = {each.name: float("inf") for each in fields(Limits)}
     for name, value in raw.items():
         if name not in known:
-            raise InvalidRequest(f"{where}: {name!r} is no limit of a caller{nearest(str(name), known)}")
+            raise InvalidRequest(f"{where}: {shown(name)} is no limit of a caller{nearest(str(name), known)}")
         if not isinstance(value, int | float | str):  # aliases can make a list that nobody could print
             raise InvalidRequest(f"{where}: {name} is no number")
         try:
