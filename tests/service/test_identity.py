@@ -4,6 +4,7 @@ import datetime
 import hashlib
 import logging
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -426,7 +427,7 @@ def serves(server, authority):
         return ended(channel, method, (False, False)) is grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_certificates_change_while_the_service_runs(start, authority, tmp_path):
+def test_certificates_change_while_the_service_runs(start, authority, tmp_path, caplog):
     own, other = authority.signed("server"), Authority(tmp_path)
     files = Tls(tmp_path / "c.pem", tmp_path / "k.pem")
 
@@ -438,6 +439,9 @@ def test_certificates_change_while_the_service_runs(start, authority, tmp_path):
     server, _ = start(tls=files)
     with secure(server, authority) as before:
         gradient(Stubs(before))
+        shutil.copy(other.signed("server").key, files.key)  # half of the renewal: what was there before holds on
+        until(lambda: "are no certificate with its own key" in caplog.text)
+        assert serves(server, authority)
         place(other.signed("server"))
         until(lambda: serves(server, other))
         with secure(server, authority) as channel:

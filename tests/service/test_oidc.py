@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 import time
 from typing import Any
 
@@ -180,6 +181,23 @@ def test_an_issuer_that_does_not_answer_stops_nobody(start, caplog):
     token = jwt.encode({"sub": "a"}, alone.private, alone.algorithm, {"kid": "one"})
     assert refused_of(stubs, token).code is grpc.StatusCode.UNAUTHENTICATED
     assert "the keys of http://127.0.0.1:1 cannot be fetched" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (Oidc("", AUDIENCE), "oidc_issuer, '', is no address of the web"),
+        (Oidc("login.example.com", AUDIENCE), "oidc_issuer, 'login.example.com', is no address of the web"),
+        (
+            Oidc("https://login.example.com", AUDIENCE, jwks="file:///keys.json"),
+            "oidc_jwks, 'file:///keys.json'",
+        ),
+        (Oidc("https://login.example.com", ""), "oidc_audience is empty"),
+    ],
+)
+def test_issuers_whose_tokens_nobody_could_ever_bear_are_refused(settings, told):
+    with pytest.raises(InvalidRequest, match=re.escape(told)):
+        oidc.Issuer(settings)
 
 
 def test_keys_of_a_file(tmp_path):

@@ -217,7 +217,8 @@ def test_a_process_that_cannot_start_says_why(tmp_path):
     command += ["--metrics-port", "-1", "--tls-certificate", f"{tmp_path}/c.pem", "--tls-key", f"{tmp_path}/k.pem"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
-    assert "gradserve: cannot listen on" in done.stderr
+    assert "gradserve: tls_certificate, " in done.stderr
+    assert "are no certificate with its own key" in done.stderr
 
 
 def test_health_is_that_of_the_process_that_is_asked(shared):

@@ -4,7 +4,7 @@ import os
 import socket
 import subprocess
 import sys
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import grpc
@@ -22,6 +22,7 @@ from gradserve.service.__main__ import main
 from gradserve.service.command_line import configuration_of, settings_of
 from gradserve.service.configuration import SETTINGS
 from gradserve.service.described import Switch, Words, value_of
+from gradserve.service.identity.certificates import server_credentials
 from gradserve.service.settings import GROUPS, SERVED, Oidc, Settings, Tls
 from gradserve.v1 import derivative_service_pb2 as pb
 from tests.certificates import self_signed
@@ -121,6 +122,66 @@ def test_certificate_that_cannot_be_read(capsys):
     missing = ["--tls-certificate", "/nowhere/c.pem", "--tls-key", "/nowhere/k.pem"]
     assert main(["--no-ray", "--address", "127.0.0.1:0", "--metrics-port", "-1", *missing]) == 1
     assert "/nowhere/" in capsys.readouterr().err
+
+
+def other_key(tls, folder):
+    return replace(tls, key=self_signed(folder).key)
+
+
+def no_certificate(tls, folder):
+    (folder / "words.pem").write_text("words")
+    return replace(tls, certificate=folder / "words.pem")
+
+
+def locked_key(tls, folder):
+    from cryptography.hazmat.primitives import serialization
+
+    key = serialization.load_pem_private_key(tls.key.read_bytes(), None)
+    lock = serialization.BestAvailableEncryption(b"secret")
+    encoding = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, lock)
+    (folder / "locked.pem").write_bytes(key.private_bytes(*encoding))
+    return replace(tls, key=folder / "locked.pem")
+
+
+def no_authority(tls, folder):
+    return replace(tls, client_ca=tls.key)
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "told"),
+    [
+        (other_key, "are no certificate with its own key"),
+        (no_certificate, "are no certificate with its own key"),
+        (locked_key, "the key not encrypted"),
+        (no_authority, "holds no certificates of authorities in PEM"),
+    ],
+)
+def test_files_that_are_no_certificates_are_named(certificate, spoilt, told, tmp_path):
+    """gRPC would say that it cannot listen."""
+    server_credentials(certificate)
+    with pytest.raises(InvalidRequest, match=told) as refused:
+        server_credentials(spoilt(certificate, tmp_path))
+    assert "tls_" in refused.value.message
+    assert str(tmp_path) in refused.value.message or spoilt is no_authority
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("--address nohost.invalid:0", "cannot listen on nohost.invalid:0: "),
+        ("--address 192.0.2.1:0", "cannot listen on 192.0.2.1:0: Cannot assign requested address"),
+        ("--address unix:/nowhere/s", "/nowhere is no folder for a Unix socket of ours: No such file"),
+        ("--metrics-port 0 --metrics-host nohost.invalid", "give another --metrics-host"),
+        ("--store ~nobody-knows-him/store", "cannot be kept in ~nobody-knows-him/store: "),
+    ],
+)
+def test_one_line_says_where_nothing_can_be(words, told, capfd):
+    """Without gRPC's own lines, which it would write of some."""
+    plain = "--no-ray --address 127.0.0.1:0 --metrics-port -1 --store none"
+    assert main([*plain.split(), *words.split()]) == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("gradserve: ")
+    assert told in line
 
 
 def test_help_names_every_option():
@@ -313,6 +374,8 @@ def test_one_line_says_what_is_wrong_in_a_file(text, told, tmp_path, capsys):
         (["--max-connection-age", "0"], {}, "a number of seconds is at least 0.001"),
         (["--max-seconds", "0"], {}, "a number of seconds is at least 0.001"),
         (["--log-level", "x" * 5000], {}, f"'{'x' * 63}…' is none of DEBUG"),
+        (["--metrics-host", "a\nb"], {}, r"--metrics-host: 'a\nb' holds a control character"),
+        (["--tls-key", "a\0b"], {}, r"--tls-key: 'a\x00b' holds a control character"),
         ([], {"GRADSERVE_ADDRESS": "x" * 5000}, f"'{'x' * 63}…' is no address to listen on"),
         ([], {"GRADSERVE_LANES": ""}, "GRADSERVE_LANES: '' is no number from 1"),
         ([], {"GRADSERVE_MAX_INFLIGHT": "3"}, "GRADSERVE_MAX_INFLIGHT is no setting; the nearest is GRADSERVE_MAX_IN_"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import difflib
 import inspect
+import re
 import textwrap
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from gradserve.ir.records import dataclass
 
 PREFIX = "prefix"
 """The key of a nesting field's metadata."""
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Kind(Protocol):
@@ -81,6 +83,8 @@ class Text:
 
     def read(self, raw: Any) -> Any:
         """The text, or the path that it is."""
+        if isinstance(raw, str) and _CONTROLS.search(raw):
+            raise ValueError(f"{shown(raw)} holds a control character")
         if isinstance(raw, str) and (not self.choices or raw in self.choices):
             return self.made(raw)
         raise ValueError(f"{shown(raw)} is " + (f"none of {', '.join(self.choices)}" if self.choices else "no text"))

@@ -66,7 +66,7 @@ def require_room(settings: Settings) -> None:
 
 
 def _nowhere(settings: Settings, why: str) -> OSError:
-    advice = "give another --metrics-port, 0 for any that is free or -1 for none"
+    advice = "give another --metrics-host, or another --metrics-port: 0 for any that is free or -1 for none"
     return OSError(f"the metrics page cannot be on {settings.metrics_host}:{settings.metrics_port}: {why}; {advice}")
 
 

@@ -72,7 +72,7 @@ def require_port(settings: Settings) -> None:
     Raises:
         OSError: somebody does, or there is no such host.
     """
-    if settings.port and settings.processes == 1 and (why := why_not(settings.host, settings.port)):
+    if settings.is_host_and_port and settings.processes == 1 and (why := why_not(settings.host, settings.port)):
         raise OSError(f"cannot listen on {settings.address}: {why}")
 
 

@@ -194,13 +194,13 @@ class Settings:
         Raises:
             InvalidRequest: one cannot, or settings exclude each other.
         """
-        match, address = _HOST_AND_PORT.fullmatch(self.address), shown(self.address)
-        if not _SCHEMES.fullmatch(self.address) and not (match and int(match[2]) <= MAX_PORT):
+        address = shown(self.address)
+        if not _SCHEMES.fullmatch(self.address) and not (self.is_host_and_port and self.port <= MAX_PORT):
             raise InvalidRequest(
                 f"{address} is no address to listen on; write host:port, with a port from 0 (any that is free) "
                 f"to {MAX_PORT}, such as 127.0.0.1:50051, or 0.0.0.0:50051 for all networks; or unix:/path of a socket"
             )
-        if self.processes > 1 and not match:
+        if self.processes > 1 and not self.is_host_and_port:
             raise InvalidRequest(f"{address} is for one process; {self.processes} share a port: write host:port")
         if self.ray_address is not None and self.ray_join is not None:
             raise InvalidRequest(
@@ -256,6 +256,11 @@ class Settings:
             return self.address.startswith("unix") or self.host == "localhost" or ip_address(self.host).is_loopback
         except ValueError:  # a name
             return False
+
+    @property
+    def is_host_and_port(self) -> bool:
+        """Whether that is what the address says, rather than a socket or a name with a scheme."""
+        return _HOST_AND_PORT.fullmatch(self.address) is not None
 
     @property
     def port(self) -> int:

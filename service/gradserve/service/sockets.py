@@ -54,8 +54,13 @@ def _alone(folder: Path) -> Iterator[None]:
     """While no other service looks for a place in the folder: two could find the same dead one."""
     import fcntl  # which is where such sockets are
 
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
+        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise OSError(f"{folder} is no folder for a Unix socket of ours: {error.strerror}; choose another") from None
+    try:
+        if not os.access(folder, os.W_OK | os.X_OK):  # which gRPC would tell in words of its own
+            raise OSError(f"there can be no Unix socket in {folder}, which we may not write to; choose another folder")
         fcntl.flock(opened, fcntl.LOCK_EX)
         yield
     finally:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 
 import grpc
 
+from gradserve.ir.errors import InvalidRequest
 from gradserve.service.identity.watched import Watched
 from gradserve.service.settings import Tls
 
@@ -16,7 +18,7 @@ def server_credentials(tls: Tls) -> grpc.ServerCredentials:
     With a `client_ca` clients must show a certificate that it has signed.
 
     Raises:
-        OSError: a file cannot be read.
+        InvalidRequest: a file cannot be read, or holds something else.
     """
     paths = tuple(path for path in (tls.certificate, tls.key, tls.client_ca) if path is not None)
     files = Watched(paths, lambda: _read(tls))
@@ -35,6 +37,34 @@ def server_credentials(tls: Tls) -> grpc.ServerCredentials:
 
 
 def _read(tls: Tls) -> grpc.ServerCertificateConfiguration:
-    pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
-    authority = tls.client_ca.read_bytes() if tls.client_ca is not None else None
+    try:
+        pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
+        authority = tls.client_ca.read_bytes() if tls.client_ca is not None else None
+    except OSError as error:
+        raise InvalidRequest(f"the TLS file {error.filename} cannot be read: {error.strerror}") from None
+    _require_certificates(tls)
     return grpc.ssl_server_certificate_configuration([pair], authority)
+
+
+def _require_certificates(tls: Tls) -> None:
+    """Sees that the files hold what they should: gRPC says of others that it cannot listen, if it says anything.
+
+    Raises:
+        InvalidRequest: one does not; names its setting.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")  # how strong they have to be is gRPC's to say
+    try:
+        # gRPC asks nobody for the password of a key.
+        context.load_cert_chain(tls.certificate, tls.key, password=lambda: "")
+    except ssl.SSLError as error:
+        text = f"tls_certificate, {tls.certificate}, and tls_key, {tls.key}, are no certificate with its own key"
+        raise InvalidRequest(
+            f"{text}, both in PEM and the key not encrypted: {error.reason or 'not readable'}"
+        ) from None
+    try:
+        if tls.client_ca is not None:
+            context.load_verify_locations(tls.client_ca)
+    except ssl.SSLError as error:
+        text = f"tls_client_ca, {tls.client_ca}, holds no certificates of authorities in PEM: {error.reason}"
+        raise InvalidRequest(text) from None

@@ -17,7 +17,7 @@ from urllib.request import urlopen
 
 import jwt
 
-from gradserve.ir.errors import InvalidRequest, PermissionDenied
+from gradserve.ir.errors import InvalidRequest, PermissionDenied, shown
 from gradserve.runtime.caches import Lru
 from gradserve.service.identity.caller import Caller, Refused, Undecided, named
 from gradserve.service.identity.watched import Watched
@@ -43,10 +43,16 @@ class Issuer:
         """Begins to fetch the issuer's keys; until they are there its tokens are refused.
 
         Raises:
-            InvalidRequest: the keys are a file that cannot be read.
+            InvalidRequest: the keys are a file that cannot be read, or where they are is no address of the web.
         """
         self._settings = settings
         jwks = settings.jwks
+        if not settings.audience:
+            raise InvalidRequest("oidc_audience is empty; say what this service is called in the tokens of its callers")
+        if jwks is None:
+            _require_web(settings.issuer, "oidc_issuer")
+        elif "://" in jwks:
+            _require_web(jwks, "oidc_jwks")
         self._keys: FileKeys | FetchedKeys = (
             FileKeys(Path(jwks))
             if jwks and "://" not in jwks
@@ -204,10 +210,14 @@ def _found(keys: jwt.PyJWKSet | None, kid: Any) -> jwt.PyJWK:
     return found[0]
 
 
+def _require_web(url: str, what: str) -> None:
+    if not url.startswith(("http://", "https://")):
+        raise InvalidRequest(f"{what}, {shown(url)}, is no address of the web, such as https://login.example.com")
+
+
 def _published(url: str) -> dict[str, Any]:
     """What is published at an address, as JSON; no more and for no longer than keys take, however slowly it comes."""
-    if not url.startswith(("http://", "https://")):
-        raise ValueError(f"{url} is no address of the web")
+    _require_web(url, "what it publishes")
     end, data = time.monotonic() + _TIMEOUT, b""
     with urlopen(url, timeout=_TIMEOUT) as response:
         while piece := response.read1(_MOST_BYTES):

@@ -65,8 +65,8 @@ def opened(settings: Settings, running: ExitStack) -> Place | None:
         store = path
     try:
         return _folder(Path(store).expanduser(), settings)
-    except OSError as error:
-        why = f"graphs and blobs cannot be kept in {store}: {error.strerror or error}"
+    except (OSError, RuntimeError) as error:  # the latter of a ~user whom nobody knows
+        why = f"graphs and blobs cannot be kept in {store}: {getattr(error, 'strerror', None) or error}"
         if settings.store:
             raise OSError(f"{why}; name another store, or none") from None
         _logger.warning("%s; they stay in memory, and are sent again after a restart", why)
