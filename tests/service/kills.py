@@ -62,8 +62,7 @@ def _kill(root: Path, kills: int, dice: random.Random, write: Callable[[Path, ra
 
 def _blobs(root: Path) -> BlobStore:
     space = Space(root, CAPACITY, root / "drafts")
-    blobs = BlobStore(1, _LARGEST)  # nothing stays in memory
-    blobs.capacity = blobs.max_blob = _LARGEST
+    blobs = BlobStore(_LARGEST, _LARGEST)
     blobs.keep_in(Folder(root / "blobs", root / "drafts", space, is_named), shared=True)
     return blobs
 

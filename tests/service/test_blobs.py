@@ -126,13 +126,14 @@ def test_stream_without_a_message(stubs):
     assert refusal(lambda: stubs.blobs.WriteBlob(iter([]))).code is grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_large_chunks_and_large_blobs(stubs, server):
+def test_large_chunks_and_large_blobs(start):
+    _, stubs = start(store="none", max_blob_bytes=5 * MIB)
     chunk = pb.WriteBlobRequest(digest="4" * 64, size=3 * MIB, data=bytes(MIB + 1))
     refused = refusal(lambda: stubs.blobs.WriteBlob(iter([chunk])))
     assert (refused.code, refused.limit) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "chunk_bytes")
-    chunk = pb.WriteBlobRequest(digest="5" * 64, size=server.settings.max_blob_bytes + 1)
+    chunk = pb.WriteBlobRequest(digest="5" * 64, size=5 * MIB + 1)
     refused = refusal(lambda: stubs.blobs.WriteBlob(iter([chunk])))
-    assert (refused.code, refused.limit) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "blob_bytes")
+    assert (refused.code, refused.limit) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "max_blob_bytes")
 
 
 def test_reading_what_is_not_there(stubs):

@@ -95,3 +95,9 @@ def test_urls_of_files_are_folders(tmp_path):
         found = place.opened(Settings(store=f"file://{tmp_path}"), running)
     assert found is not None
     assert isinstance(found.blobs, Folder)
+
+
+def test_a_place_that_cannot_be_reached_is_named_without_its_password():
+    with pytest.raises(OSError, match=r"the store ftp://…@127.0.0.1:1/x cannot be used: ") as refused:
+        remote.file_system("ftp://alice:secret@127.0.0.1:1/x")
+    assert "secret" not in str(refused.value)

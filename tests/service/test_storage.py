@@ -4,6 +4,7 @@ import errno
 import logging
 import os
 import resource
+import shutil
 import stat
 import subprocess
 import sys
@@ -239,7 +240,23 @@ def test_more_than_all_may_take_is_refused(tmp_path):
     assert files(tmp_path) == []
     with pytest.raises(LimitExceeded) as refused:
         blobs_at(tmp_path, BLOCK).begin("0" * 64, 9000)
-    assert refused.value.limit == "blob_bytes"
+    assert refused.value.limit == "store_bytes"
+
+
+def test_a_disk_with_less_room_than_all_may_take_is_named(tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=2 * BLOCK))
+    with ExitStack() as running:
+        found = place.opened(Settings(store=str(tmp_path / "store")), running)
+        assert found is not None
+        blobs = BlobStore(FREE, FREE)
+        blobs.keep_in(found.blobs, found.shared)
+        with pytest.raises(LimitExceeded, match="the limit store_disk is 4096") as refused:
+            blobs.begin("0" * 64, BLOCK + 1)
+        blobs.begin("1" * 64, BLOCK)
+    assert refused.value.limit == "store_disk"
+    assert "half of what is free on the disk" in caplog.text
 
 
 def test_what_was_written_for_nothing_is_soon_gone(tmp_path, monkeypatch):

@@ -133,7 +133,7 @@ def test_blob_over_the_limit_is_refused_before_its_bytes():
     blobs = BlobStore(1000, 100)
     with pytest.raises(LimitExceeded) as refused:
         blobs.begin("0" * 64, 101)
-    assert refused.value.limit == "blob_bytes"
+    assert refused.value.limit == "max_blob_bytes"
     with pytest.raises(LimitExceeded):
         blobs.put("0" * 64, bytes(101))
 

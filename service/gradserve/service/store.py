@@ -94,7 +94,8 @@ class BlobStore:
     def __init__(self, capacity: int, max_blob: int) -> None:
         """Keeps at most `capacity` bytes in memory, in blobs of at most `max_blob`."""
         self.capacity = capacity
-        self.max_blob = min(max_blob, capacity)
+        self._largest = {"max_blob_bytes": max_blob, "blob_store_bytes": capacity}
+        """The largest blob, by each limit that there is."""
         self._whole: OrderedDict[str, bytes] = OrderedDict()
         self._whole_bytes = 0
         self._uploads = Uploads()
@@ -110,7 +111,7 @@ class BlobStore:
     def keep_in(self, objects: Objects, shared: bool) -> None:
         """Keeps blobs there as well from now on: results only if others may look for them, as all can be made again."""
         self._objects, self._shared = objects, shared
-        self.max_blob = min(self.max_blob, objects.capacity)
+        self._largest[objects.limit] = objects.capacity
 
     def get(self, digest: str) -> bytes | None:
         """The blob, or None."""
@@ -275,5 +276,6 @@ class BlobStore:
                 raise LimitExceeded("blob_store_bytes", f"all {self.capacity} bytes for blobs are taken")
 
     def _require_size(self, size: int) -> None:
-        if size > self.max_blob:
-            raise LimitExceeded("blob_bytes", f"the blob has {size} bytes; at most {self.max_blob} are taken")
+        most, limit = min((bytes_, name) for name, bytes_ in self._largest.items())
+        if size > most:
+            raise LimitExceeded(limit, f"the blob has {size} bytes; the limit {limit} is {most}")

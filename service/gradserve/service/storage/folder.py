@@ -22,6 +22,8 @@ TOUCH_SECONDS = 60.0
 """How much too old the time may be at which a file was used last."""
 _WHOLE = "whole-"
 """What the names begin with of files that nobody goes on with: they have all bytes, or their process has ended."""
+NO_ROOM = "store_disk"
+"""The limit of what there is no room for on the disk."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _TOUCHED = 1 << 16
 
@@ -32,7 +34,7 @@ class Folder:
     def __init__(self, path: Path, drafts: Path, space: Space, check: Check) -> None:
         """`drafts` is a folder of the same file system; both are made, for this user alone."""
         self._path, self._drafts, self._space, self._check = path, drafts, space, check
-        self.capacity = space.capacity
+        self.capacity, self.limit = space.capacity, space.limit
         self._touched: Lru[str, float] = Lru(_TOUCHED)
         for folder in (path, drafts):
             folder.mkdir(0o700, parents=True, exist_ok=True)
@@ -233,5 +235,5 @@ def _room() -> Iterator[None]:
             text = (
                 "there is no room on the disk where graphs and blobs are kept; make some there, or send arrays inline"
             )
-            raise LimitExceeded("store_disk", text) from None
+            raise LimitExceeded(NO_ROOM, text) from None
         raise Unavailable(f"graphs and blobs cannot be kept: {error.strerror or type(error).__name__}") from None

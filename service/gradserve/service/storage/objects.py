@@ -73,6 +73,8 @@ class Objects(Protocol):
 
     capacity: int
     """The most bytes."""
+    limit: str
+    """What says so: `store_bytes`, or `store_disk` where there is less room on the disk."""
 
     def read(self, digest: str) -> bytes | None:
         """The bytes, looked through; None if they are not there, or not any more what they were."""
@@ -95,7 +97,7 @@ class Objects(Protocol):
         work, so that the time does not tell of it.
 
         Raises:
-            LimitExceeded: there is no room, by `store_bytes` or on the disk. What is there stays, the draft too.
+            LimitExceeded: there is no room, by `limit` or on the disk. What is there stays, the draft too.
             Unavailable: the place cannot be reached.
         """
         ...

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from gradserve.ir.records import dataclass
 from gradserve.runtime.folders import WRITING, require_own
 from gradserve.service.settings import Settings
-from gradserve.service.storage.folder import Folder
+from gradserve.service.storage.folder import NO_ROOM, Folder
 from gradserve.service.storage.objects import Check, Objects, is_empty, is_named, is_sealed
 from gradserve.service.storage.remote import Remote, file_system
 from gradserve.service.storage.space import Space
@@ -128,13 +128,16 @@ def _folder(root: Path, settings: Settings) -> Place:
     require_own(root)
     drafts = root / _part(settings, "drafts")
     space = Space(root, settings.store_bytes, drafts)
-    space.capacity = min(settings.store_bytes, space.used + shutil.disk_usage(root).free // _FREE_PART)
+    free = space.used + shutil.disk_usage(root).free // _FREE_PART
+    if free < settings.store_bytes:
+        space.capacity, space.limit = free, NO_ROOM
 
     def part(name: str, check: Check) -> Folder:
         return Folder(root / _part(settings, name), drafts, space, check)
 
     claims = part(_CLAIMS, is_empty) if settings.knows_callers else None
-    _logger.info("graphs and blobs are kept in %s, up to %d MiB", root, space.capacity >> 20)
+    why = "half of what is free on the disk" if space.limit == NO_ROOM else space.limit
+    _logger.info("graphs and blobs are kept in %s, up to %d MiB, %s", root, space.capacity >> 20, why)
     return Place(part("blobs", is_named), part("graphs", is_sealed), claims, shared=bool(settings.store))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ REFRESH_SECONDS = 3600.0
 COUNT_SECONDS = 600.0
 """How often the objects are counted anew, for others put some there as well."""
 _SLACK = 16
+_SECRETS = re.compile(r"//[^/@]*@")
+"""Whom a URL names before its host, with his password."""
 _KNOWN = 1 << 16
 
 
@@ -33,14 +36,16 @@ def file_system(url: str) -> tuple[AbstractFileSystem, str]:
     Raises:
         OSError: fsspec, or what it needs for such URLs, is not installed, or the URL makes no sense to it.
     """
+    told = _SECRETS.sub("//…@", url)
     try:
         from fsspec.core import url_to_fs
     except ImportError:
-        raise OSError(f"the store {url} needs fsspec: pip install 'gradserve[fsspec]'") from None
+        raise OSError(f"the store {told} needs fsspec: pip install 'gradserve[fsspec]'") from None
     try:
         found: tuple[AbstractFileSystem, str] = url_to_fs(url)
-    except (ImportError, ValueError) as error:
-        raise OSError(f"the store {url} cannot be used: {error}") from None
+    except Exception as error:  # some connect at once, and fail in their own ways
+        why = str(error).replace(url, told) or type(error).__name__
+        raise OSError(f"the store {told} cannot be used: {why}; name another store, or none") from None
     return found
 
 
@@ -50,7 +55,7 @@ class Remote:
     def __init__(self, system: AbstractFileSystem, path: str, capacity: int, check: Check) -> None:
         """Others that use the same path share the `capacity`, each with what it counted last."""
         self._system, self._path, self._check = system, path.rstrip("/"), check
-        self.capacity = capacity
+        self.capacity, self.limit = capacity, "store_bytes"
         self._lock = threading.Lock()
         self.used = 0
         """The bytes there, as counted last."""
@@ -92,8 +97,8 @@ class Remote:
         if not anew and self.holds(digest):
             return
         if len(data) > self.capacity:
-            text = f"{len(data)} bytes are to be kept; the limit store_bytes is {self.capacity}"
-            raise LimitExceeded("store_bytes", text)
+            text = f"{len(data)} bytes are to be kept; the limit {self.limit} is {self.capacity}"
+            raise LimitExceeded(self.limit, text)
         with _reached():
             self._make_room(len(data))
             self._send(digest, data)

@@ -41,6 +41,8 @@ class Space:
         """`drafts` is the one folder below `root` whose old files go first, and the folders in it with them."""
         self._root, self._drafts = root, drafts
         self.capacity = capacity
+        self.limit = "store_bytes"
+        """What says so."""
         self._lock = threading.Lock()
         self._spent: list[tuple[Path, int]] = []
         self._count = root / "count"
@@ -59,8 +61,8 @@ class Space:
             LimitExceeded: they are more than all files may take.
         """
         if size > self.capacity:
-            text = f"{size} bytes are to be kept; the limit store_bytes is {self.capacity}"
-            raise LimitExceeded("store_bytes", text)
+            text = f"{size} bytes are to be kept; the limit {self.limit} is {self.capacity}"
+            raise LimitExceeded(self.limit, text)
         with self._counted() as count:
             used = _read(count)
             if used + size > self.capacity:
