@@ -257,6 +257,17 @@ def test_secrets_are_nowhere_but_with_their_owner(stubs, tokens, server, caplog)
     assert digest_of(secrets["alice"]) not in caplog.text + repr(read_tokens(file).find(secrets["alice"]))
 
 
+@pytest.mark.parametrize("method", ["gradserve.v1.GraphService/GetGraph", f"{REFLECTION_V1}/ServerReflectionInfo"])
+def test_a_refused_call_has_the_same_name_in_its_error_and_in_the_log(stubs, caplog, method):
+    caplog.set_level(logging.INFO)
+    time.sleep(TELL_SECONDS)
+    refused = refusal(lambda: list(stubs.channel.stream_stream(f"/{method}")(iter([b""]), timeout=10)))
+    (line,) = (record for record in caplog.records if "is refused" in record.getMessage())
+    assert refused.request_id
+    assert f"request {refused.request_id}" in line.getMessage()
+    assert vars(line)["request_id"] == refused.request_id
+
+
 def test_strangers_do_not_fill_the_log(stubs, caplog):
     caplog.set_level(logging.INFO)
     time.sleep(TELL_SECONDS)

@@ -105,7 +105,7 @@ class Rpc:
     def admit(self, size: int, may_be_shed: bool = True) -> None:
         """Finds out who calls, and waits until there is room for a call of `size` bytes."""
         house = self._method.house
-        self.caller = house.identify(self._context)
+        self.caller = house.identify(self._context, lambda: self.request_id)
         # Room is shared between callers: where nothing is known of them, each connection is one.
         whose = self.caller.name or self._context.peer()
         self.ticket = house.admission.enter(size, self.control, whose, may_be_shed)

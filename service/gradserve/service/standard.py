@@ -120,10 +120,11 @@ def _on(pool: _Threads, identify: Identify, kind: Any, behavior: Callable[..., A
     def run(request: Any, context: grpc.ServicerContext, *more: Any) -> Any:
         pool.lanes.heard()
         read = functools.partial(_read, kind, context, behavior.__qualname__)
+        request_id = name_of_call(context)
         try:
-            identify(context)
+            identify(context, lambda: request_id)
         except GradserveError as error:
-            abort(context, error, {}, behavior.__qualname__, name_of_call(context))
+            abort(context, error, {}, behavior.__qualname__, request_id)
         given = map(read, pool.lanes.hearing(request)) if isinstance(request, Iterator) else read(request)
         return behavior(given, context, *more)
 

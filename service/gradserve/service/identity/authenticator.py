@@ -17,8 +17,8 @@ from gradserve.service.identity.tokens import Tokens, read_tokens
 from gradserve.service.identity.watched import Watched
 from gradserve.service.settings import Settings
 
-Identify: TypeAlias = Callable[[grpc.ServicerContext], Caller]
-"""Who makes a call; raises Unauthenticated or PermissionDenied."""
+Identify: TypeAlias = Callable[[grpc.ServicerContext, Callable[[], str]], Caller]
+"""Who makes a call, of which the second tells the name if it is refused; raises Unauthenticated or PermissionDenied."""
 
 Metadata: TypeAlias = Iterable[tuple[str, str | bytes]]
 Recognise: TypeAlias = Callable[[Metadata], Caller | None]
@@ -36,7 +36,7 @@ _HEADER, _SCHEME = "authorization", "bearer "
 _logger = logging.getLogger(__name__)
 
 
-def anonymous(_context: grpc.ServicerContext) -> Caller:
+def anonymous(_context: grpc.ServicerContext, _request_id: Callable[[], str]) -> Caller:
     """Whoever it is."""
     return ANONYMOUS
 
@@ -102,16 +102,16 @@ class Authenticator:
         except (Undecided, Refused, PermissionDenied):
             return None
 
-    def _identify(self, context: grpc.ServicerContext) -> Caller:
+    def _identify(self, context: grpc.ServicerContext, request_id: Callable[[], str]) -> Caller:
         try:
             secret = _bearer(context.invocation_metadata())
             found = self._of_certificate(context) if secret is None else self._of_token(secret)
         except Refused as refused:
-            self._tell(context.peer(), refused)
+            self._tell(context.peer(), refused, request_id())
             raise Unauthenticated(REFUSED) from None
         return found
 
-    def _tell(self, peer: str, refused: Refused) -> None:
+    def _tell(self, peer: str, refused: Refused, request_id: str) -> None:
         """Logs a refusal, unless there are too many: strangers must not fill a disk."""
         now = time.monotonic()
         with self._telling:
@@ -120,7 +120,8 @@ class Authenticator:
                 return
             before, self._untold, self._told = self._untold - 1, 0, now
         more = f", and {before} more since the last line like this" if before else ""
-        _logger.info("a call from %s is refused: %s%s", peer, refused, more)
+        text, named = "a call from %s is refused: %s, request %s%s", {"request_id": request_id}
+        _logger.info(text, peer, refused, request_id, more, extra=named)
 
     def _of_token(self, secret: str, waits: bool = True) -> Caller:
         token = self._tokens.value.find(secret) if self._tokens else None

@@ -46,7 +46,7 @@ class StrangerInterceptor(grpc.ServerInterceptor):  # type: ignore[type-arg]  # 
         def refuse(_requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
             request_id = name_of_call(context)
             try:
-                self._authenticator.identify(context)
+                self._authenticator.identify(context, lambda: request_id)
             except GradserveError as error:
                 counts.ended(code_of(error), (), 0, 0, None, "")
                 abort(context, error, {}, name, request_id)
