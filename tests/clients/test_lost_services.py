@@ -50,6 +50,13 @@ def test_a_forgetful_service_is_told_again(own, service, method):
     assert same_bits(ask(), first)
 
 
+def test_a_forgetful_service_is_told_again_for_a_stream(own, service):
+    f = own.function(much_data)
+    first = f.value_and_grad(PAIR)
+    empty(service)
+    assert same_bits(list(f.stream_gradient(iter([PAIR, PAIR]))), [first, first])
+
+
 def test_large_arguments_are_sent_again(own, service):
     w = np.ones(3 << 20)
     f = own.function(lambda w: np.sum(w * w))

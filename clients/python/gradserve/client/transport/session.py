@@ -69,7 +69,7 @@ class Session:
 
     def register(self, graph: Graph) -> Steps[None]:
         """Sees to it that the service has the graph, as far as is known."""
-        return (yield from self._insist(lambda: self._register(graph)))
+        return (yield from self._insist(lambda: self._with_graph(graph, _nothing)))
 
     def forget(self, graph: Graph) -> None:
         """Takes down that the service lacks the graph."""
@@ -241,6 +241,11 @@ class _Progress:
         if refused:
             self.asked, self.first = self._question, 0
         return refused
+
+
+def _nothing() -> Steps[None]:
+    """Asks nothing."""
+    yield from ()
 
 
 def _size(question: Question) -> int:
