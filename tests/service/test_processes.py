@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gradserve.client import Client
 from gradserve.ir.errors import InvalidRequest
+from gradserve.service import child
 from gradserve.service.ports import SharedPort
 from gradserve.service.settings import Settings
 from gradserve.v1 import derivative_service_pb2 as pb
@@ -219,6 +220,27 @@ def test_a_process_that_cannot_start_says_why(tmp_path):
     assert done.returncode == 1
     assert "gradserve: tls_certificate, " in done.stderr
     assert "are no certificate with its own key" in done.stderr
+
+
+@pytest.fixture
+def still():
+    """A process that a signal stops as soon as it has been started."""
+    begun = child.Child("process 7", Settings(address="127.0.0.1:0", metrics_port=None, store="none"), {})
+    psutil.Process(begun.pid).suspend()
+    yield begun
+    begun.kill()
+
+
+def test_a_process_that_stands_still_while_it_starts_is_killed(still, monkeypatch, caplog):
+    monkeypatch.setattr(child, "ASK_SECONDS", 0.05)
+    with pytest.raises(OSError, match="process 7 ended with status -9 before it served"):
+        still.await_started()
+    assert "process 7 stands still, stopped by a signal, and is killed" in caplog.text
+
+
+def test_a_process_that_is_starting_holds_up_no_stop(still):
+    still.terminate()
+    assert psutil.Process(still.pid).wait(10) == -signal.SIGKILL
 
 
 def test_health_is_that_of_the_process_that_is_asked(shared):

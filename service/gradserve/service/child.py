@@ -44,6 +44,7 @@ class Child:
         self._asking = threading.Lock()
         self._told = threading.Condition()
         self._heard = time.monotonic()
+        self._looks_still = 0
         self.serves = False
         """Whether it has begun to serve."""
         self.counted: Snapshot = ()
@@ -62,6 +63,8 @@ class Child:
             OSError: it cannot; says why.
         """
         try:
+            while not self._connection.poll(ASK_SECONDS):
+                self._stood_still()
             told = self._connection.recv()
         except (EOFError, OSError):
             status = self._process.wait()
@@ -73,7 +76,6 @@ class Child:
 
     def watch(self) -> int:
         """Takes down what it tells until it has ended; returns its exit status."""
-        looks_still = 0
         while True:
             try:
                 if self._connection.poll(ASK_SECONDS):
@@ -82,10 +84,7 @@ class Child:
                 self._ask()
             except (EOFError, OSError):
                 break
-            looks_still = looks_still + 1 if stands_still(self.pid) else 0
-            if looks_still > 1:
-                _logger.error("%s stands still, stopped by a signal, and is killed", self._name)
-                self.kill()
+            if self._stood_still():
                 break
             if time.monotonic() - self._heard > SILENT_SECONDS:
                 _logger.error("%s has not answered for %g s and is killed", self._name, SILENT_SECONDS)
@@ -107,12 +106,24 @@ class Child:
             return self.counted
 
     def terminate(self) -> None:
-        """Tells it to stop; a second time, to cut off the calls that it waits for."""
-        self._process.terminate()
+        """Tells it to stop; a second time, to cut off the calls that it waits for. Before it serves it has none."""
+        if self.serves:
+            self._process.terminate()
+        else:
+            self.kill()  # what it is about to start may be deaf to signals
 
     def kill(self) -> None:
         """Ends it at once."""
         self._process.kill()
+
+    def _stood_still(self) -> bool:
+        """Whether it did at this look and at the one before, stopped by a signal; it is killed then."""
+        self._looks_still = self._looks_still + 1 if stands_still(self.pid) else 0
+        if self._looks_still <= 1:
+            return False
+        _logger.error("%s stands still, stopped by a signal, and is killed", self._name)
+        self.kill()
+        return True
 
     def _ask(self) -> None:
         with self._asking:
