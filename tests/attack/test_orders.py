@@ -12,6 +12,9 @@ from gradserve.ops import builder
 from gradserve.ops.linalg.banded import BandedSolve
 from gradserve.ops.special.bessel import BesselY, SphericalI, SphericalJ, SphericalK, SphericalY
 from gradserve.ops.special.inverses import Smirnovi
+from gradserve.ops.special.mathieu import ModifiedMathieu
+from gradserve.ops.special.noncentral import Noncentral
+from gradserve.ops.special.spheroidal import SpheroidalRadial
 from gradserve.ops.spectral.general import Eig
 from gradserve.questions.derivations import Jvp, Vjp
 
@@ -37,6 +40,37 @@ def test_orders_are_bounded(op):
     g = builder()
     with pytest.raises((ConstraintError, InvalidGraph), match=r"order|points"):
         g.apply(op, [g.input("x", TensorType(ElementType.FLOAT64, (2,)))])
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        *(
+            SpheroidalRadial(0, m, n, c)
+            for m, n, c in ((0, 31, 1.0), (5, 4, 1.0), (0, 3, 31.0), (-1, 3, 1.0), (0, 3, 0.0))
+        ),
+        *(ModifiedMathieu(0, order, q) for order, q in ((2**62, 1.0), (10, 0.1), (2, 1e9), (2, -1.0))),
+    ],
+    ids=str,
+)
+def test_where_scipys_tables_end_or_its_sums_cancel_is_refused(op):
+    """Beyond their ends it writes into other memory."""
+    g = builder()
+    with pytest.raises((ConstraintError, InvalidGraph), match="the kind is 0"):
+        g.apply(op, [g.input("x", TensorType(ElementType.FLOAT64, (2,)))])
+
+
+@pytest.mark.parametrize("law", ["chi-squared", "F", "t"])
+def test_noncentral_laws_end_soon(law):
+    """SciPy takes seconds for an element that is far off the centre: that is no number."""
+    far = np.array([1e5, 1e8, 1e300, -1e300])
+    with np.errstate(all="ignore"):
+        assert np.isnan(Noncentral(law, 0, 3.0, 2.0).impl(np, far, far)).all()
+        assert np.isnan(Noncentral(law, 1, 3.0, 2.0).impl(np, far * 0.0 + 0.5, far)).all()
+    g = builder()
+    x = g.input("x", TensorType(ElementType.FLOAT64, (2,)))
+    with pytest.raises((ConstraintError, InvalidGraph), match="degrees of freedom"):
+        g.apply(Noncentral(law, 0, 1e9, 2.0), [x, x])
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,7 @@ LARGE = {"pow": 1600, "betainc": 1500, "betaln": 5500, "beta": 5500, "erfcx": 30
 LARGE |= {"dawsn": 2000, "wofz": 3000, "binom": 3100, "poch": 3000, "ellipkinc": 11_000, "ellipeinc": 11_000}
 LARGE |= {"struve": 2000, "gammaincinv": 2000, "gammainccinv": 2000, "betaincinv": 2800}
 LARGE |= {"ndtri_exp": 2800, "kolmogi": 2400, "tklmbda": 9000, "scaled_airy": 3600}
+LARGE["noncentral"] = 7500
 """Those whose differential is an asymptotic series of a dozen terms, has several special functions, or powers."""
 SHAPES = {
     "gammainc": 1,
@@ -163,14 +164,18 @@ SHAPES = {
     "stdtrit": 1,
     "betainc": 2,
     "betaincinv": 2,
+    "shape_by_two": 2,
+    "shape_by_three": 3,
 }
-"""How many first operands are shapes of distributions: each derivative in those asks for means of a further order."""
+"""How many first operands are shapes of laws, or move one: derivatives in those ask for means of more orders."""
 
 
 DIFFERENTIABLE = [
     op
     for op in OP_SET
-    if issubclass(op, Elementwise) and not op.internal and any(type_of(x).is_float for x in next(op.samples()).operands)
+    if issubclass(op, Elementwise)
+    and not op.internal
+    and any(type_of(x).is_float for x in next(op.samples()).operands[SHAPES.get(op.name, 0) :])
 ]
 
 

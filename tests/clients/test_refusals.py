@@ -171,8 +171,8 @@ def unknown_ufunc(x):
     return np.spacing(x)
 
 
-def mathieu_(x):
-    return scipy.special.mathieu_a(1, x)
+def fdtridfd_(x):
+    return scipy.special.fdtridfd(1.0, x, 2.0)
 
 
 def itairy_(x):
@@ -292,7 +292,7 @@ REFUSED = [
     (qr_, 1, "np.linalg.qr with mode='raw' cannot be traced"),
     (schur_, 1, "scipy.linalg.schur"),
     (unknown_ufunc, 1, "np.spacing cannot be traced"),
-    (mathieu_, 1, "scipy.special.mathieu_a cannot be traced"),
+    (fdtridfd_, 1, "scipy.special.fdtridfd cannot be traced"),
     (itairy_, 1, "near it are scipy.special.airy"),
     (order_, 1, "use orders known while tracing"),
     (logsumexp_, 1, "scipy.special.logsumexp asks for the elements of a traced array"),

@@ -25,6 +25,9 @@ MATRIX_UFUNCS = {"matmul", "vecdot", "matvec", "vecmat"}
 OF_ORDER = {
     *("expn", "iv", "ive", "jn", "jv", "jve", "kn", "kv", "kve", "yn", "yv", "yve", "lpmv", "struve", "modstruve"),
     *("hankel1", "hankel1e", "hankel2", "hankel2e", "pbdv", "pbvv", "pbwa", "hyp0f1", "hyp1f1", "hyp2f1", "hyperu"),
+    *("chndtr", "chndtrix", "chndtrinc", "ncfdtr", "ncfdtri", "nctdtr", "nctdtrit", "besselpoly"),
+    *("bdtrik", "bdtrin", "gdtrib", "nbdtrik", "nbdtrin", "modfresnelm", "modfresnelp", "pdtrik"),
+    *(name for name in SPECIAL if name.startswith(("mathieu_", "pro_", "obl_"))),
     *("smirnov", "smirnovi", "elliprd", "elliprf", "elliprg", "elliprj"),
     *(name for name in SPECIAL if name.startswith("eval_")),
 }

@@ -43,33 +43,29 @@ _FORM = (
     "its factors may be changed at will, so they have no derivative; write what is made of them, by np.linalg.solve, "
     "np.linalg.eigvalsh, scipy.linalg.expm or np.linalg.qr"
 )
-_EQUATION = f"write the solution of its differential equation, {_OWN}.odeint(function, y, t).y, from a known point on"
-_WEIGHED = (
-    "write the sum by Poisson's weights, np.sum(stats.poisson.pmf(k, nc / 2) * special.chdtr(df + 2 * k, x)) over "
-    "k = np.arange(100.0), or likewise with special.betainc"
-)
-_MATHIEU = (
-    "write the eigenvalue of its recurrence, np.linalg.eigvalsh(np.diag((2.0 * np.arange(40)) ** 2) + q * B)[m // 2] "
-    "for even m, B with ones beside the diagonal and np.sqrt(2.0) in its corner"
+_SECOND_KIND = (
+    "SciPy's has few digits or none; write the solution of its differential equation, "
+    f"{_OWN}.odeint(function, y, t).y, from a known point on"
 )
 _PARAMETER = f"write {_OWN}.root(lambda v: probability(v) - p, guess).x, of a probability that can be traced"
 INSTEAD: dict[str, str] = {
-    **dict.fromkeys(("scipy.special.mathieu_a", "scipy.special.mathieu_b"), _MATHIEU),
+    **{f"scipy.special.{kind}_{what}": _SECOND_KIND for kind in ("pro", "obl") for what in ("rad2", "rad2_cv")},
     **{
-        f"scipy.special.{name}": _EQUATION
-        for name in (
-            *("mathieu_cem", "mathieu_sem", "mathieu_modcem1", "mathieu_modcem2", "mathieu_modsem1", "mathieu_modsem2"),
-            *(f"{kind}_{what}" for kind in ("pro", "obl") for what in ("ang1", "ang1_cv", "rad1", "rad1_cv")),
-            *(f"{kind}_{what}" for kind in ("pro", "obl") for what in ("rad2", "rad2_cv", "cv")),
-        )
+        f"scipy.special.{kind}_{what}_cv": f"write scipy.special.{kind}_{what}(m, n, c, x), which finds the value cv"
+        for kind in ("pro", "obl")
+        for what in ("ang1", "rad1")
     },
-    **dict.fromkeys(("scipy.special.chndtr", "scipy.special.ncfdtr"), _WEIGHED),
     **{
         f"scipy.special.{name}": _PARAMETER
         for name in (
-            *("bdtrik", "bdtrin", "nbdtrik", "nbdtrin", "pdtrik", "fdtridfd", "stdtridf", "chndtridf", "chndtrinc"),
-            *("btdtria", "btdtrib", "chdtriv", "gdtrib"),
-            *("chndtrix", "ncfdtri", "ncfdtridfd", "ncfdtridfn", "ncfdtrinc", "nctdtridf", "nctdtrinc", "nctdtrit"),
+            "fdtridfd",
+            "stdtridf",
+            "chndtridf",
+            "ncfdtridfd",
+            "ncfdtridfn",
+            "ncfdtrinc",
+            "nctdtridf",
+            "nctdtrinc",
         )
     },
     **{

@@ -121,6 +121,27 @@ _moved("eval_sh_chebyu", "eval_chebyu", "The polynomials of Chebyshev of the sec
 _moved("eval_sh_legendre", "eval_legendre", "The polynomials of Legendre on [0, 1]", 2.0, -1.0)
 
 
+@implements_special("eval_sh_jacobi")
+def eval_sh_jacobi(g: Builder, n: Value, p: Value, q: Value, x: Value) -> Value:
+    """The polynomials of Jacobi on [0, 1] of a degree known while tracing, by their recurrence."""
+    p, q, x = g.align([p, q, x])
+    found = SPECIAL["eval_jacobi"](g, n, g.sub(p, q), g.sub(q, 1.0), g.sub(g.mul(x, 2.0), 1.0))
+    return g.div(found, g.emit("binom", *g.align([g.sub(g.add(g.mul(n, 2.0), p), 1.0), n])))
+
+
+@implements_special("besselpoly")
+def besselpoly(g: Builder, a: Value, lmb: Value, nu: Value) -> Value:
+    """The integral of x^lmb J(2 a x) over x from 0 to 1, of a power lmb and an order nu known while tracing."""
+
+    def of_power(power: float) -> Value:
+        def of_order(order: float) -> Value:
+            return g.emit("bessel_integral", a, power=power, order=order)
+
+        return by_orders(g, "besselpoly", nu, [a], of_order)
+
+    return by_orders(g, "besselpoly", lmb, [a, nu], of_power, "power")
+
+
 @implements_special("expn")
 def expn(g: Builder, n: Value, x: Value) -> Value:
     """The exponential integral of an order known while tracing: that of exp(-x t) / t^n over t from 1 to infinity."""

@@ -80,11 +80,13 @@ _FIXED = {
 """Bessel functions of order 0; those of order 1 are named likewise."""
 
 
-def by_orders(g: Builder, name: str, order: Value, x: Sequence[Value], at: Callable[[float], Value]) -> Value:
+def by_orders(
+    g: Builder, name: str, order: Value, x: Sequence[Value], at: Callable[[float], Value], said: str = "order"
+) -> Value:
     """A function of known orders, each of which may be another, beside other operands."""
     literal = g.literal(order)
     if not isinstance(literal, Literal):
-        raise Unsupported(f"the order of scipy.special.{name} is traced", "use orders known while tracing")
+        raise Unsupported(f"the {said} of scipy.special.{name} is traced", f"use {said}s known while tracing")
     result: Value | None = None
     for each in np.unique(literal.array):
         result = at(float(each)) if result is None else g.select(g.eq(order, float(each)), at(float(each)), result)

@@ -2,6 +2,7 @@
 
 from gradserve.ops.special import (
     bessel,
+    bessel_integral,
     complexes,
     elliptic,
     erf,
@@ -10,10 +11,14 @@ from gradserve.ops.special import (
     incomplete,
     integrals,
     inverses,
+    mathieu,
+    noncentral,
     parabolic,
     plane,
     rare,
     scaled_airy,
+    shapes,
+    spheroidal,
     struve,
     students,
     tails,

@@ -1,4 +1,4 @@
-"""Means of logarithms over parts of gamma and beta distributions, by quadrature: what their shapes do to probabilities.
+"""Means over gamma and beta distributions or parts of them, by quadrature: what shapes do to probabilities.
 
 Each mean is one of s^j u^k over a tail, s and u the distances of logarithms from the end of the tail, which are not
 negative: nothing cancels. They are integrals over s from 0 on, of integrands that fall off like exponentials, which the
@@ -7,6 +7,7 @@ substitution s = scale exp(v - exp(-v)) makes sums with equal steps of v (Takaha
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,28 @@ def beta_tail(a: Array, b: Array, x: Array, order: int, other: int) -> Any:
         s = _NODES / np.where(rate > 0, rate, 1.0)
         u = np.log1p(-odds * np.expm1(-s))
         return _mean((b - 1.0) * u - a * s, s, s**order * u**other)
+
+
+_ROUND = np.arange(-4.5, 9.0, 0.1)
+_AROUND = _ROUND - np.expm1(-_ROUND)
+_AROUND_WEIGHTS = 0.1 * (1.0 + np.exp(-_ROUND))
+
+
+def normal_mean(t: Array, nc: Array, df: float, power: int) -> Any:
+    """The mean of s^power times the normal density at t s - nc, of s^2 as a chi-squared number over its degrees df.
+
+    By equal steps of the logarithm of s about its peak, that grow where it falls off slowly, towards 0.
+    """
+    t, nc = (np.asarray(v, np.float64)[..., None] for v in np.broadcast_arrays(t, nc))
+    with np.errstate(all="ignore"):
+        a, size, turn = df + power, df + t * t, t * nc
+        root = np.sqrt(turn * turn + 4.0 * size * a)
+        peak = np.where(turn > 0, turn + root, 4.0 * size * a / (root - turn)) / (2.0 * size)
+        width = 1.0 / np.sqrt(size * peak * peak + a)
+        s = peak * np.exp(width * _AROUND)
+        logs = a * np.log(s) - 0.5 * df * s * s - 0.5 * (t * s - nc) ** 2
+        own = 0.5 * df * math.log(0.5 * df) - math.lgamma(0.5 * df) + 0.5 * math.log(2.0 / math.pi)
+        return width[..., 0] * np.sum(_AROUND_WEIGHTS * np.exp(logs + own), axis=-1)
 
 
 def _mean(logs: Array, s: Array, values: Array) -> Any:
