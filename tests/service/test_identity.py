@@ -310,6 +310,10 @@ def test_callers_have_limits_of_their_own(stubs, tokens):
         ),
         (f"- {{name: a, sha256: '{'0' * 64}', limits: {{flops: x}}}}", "flops: 'x' is no number"),
         (f"- {{name: a, sha256: '{'0' * 64}', limits: {{flops: '1e400'}}}}", "flops: '1e400' is out of bounds"),
+        (
+            f"- {{name: a, sha256: '{'0' * 64}'}}\n- {{name: b, sha256: '{'0' * 64}'}}",
+            "token 2 has the sha256 of token 1; make a new one",
+        ),
         ("{", "is no YAML"),
         ("- " + "9" * 5000, "is no YAML"),
         (

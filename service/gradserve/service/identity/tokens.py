@@ -102,6 +102,12 @@ def read_tokens(file: Path) -> Tokens:
     if not isinstance(found, list | None):
         raise InvalidRequest(f"{file} is no list of tokens, such as `gradserve token new` writes")
     tokens = [_token(entry, f"{file}: token {number}") for number, entry in enumerate(found or [], 1)]
+    first: dict[str, int] = {}
+    for number, token in enumerate(tokens, 1):
+        if first.setdefault(token.digest, number) != number:  # whose it is nobody could say
+            raise InvalidRequest(
+                f"{file}: token {number} has the sha256 of token {first[token.digest]}; make a new one"
+            )
     return Tokens({token.digest: token for token in tokens})
 
 
