@@ -172,6 +172,8 @@ def test_files_that_are_no_certificates_are_named(certificate, spoilt, told, tmp
         ("--address 192.0.2.1:0", "cannot listen on 192.0.2.1:0: Cannot assign requested address"),
         ("--address unix:/nowhere/s", "/nowhere is no folder for a Unix socket of ours: No such file"),
         ("--metrics-port 0 --metrics-host nohost.invalid", "give another --metrics-host"),
+        ("--traces nope://collector:4317", "traces: 'nope://collector:4317' is no place of a collector"),
+        ("--traces http://", "traces: 'http://' is no place of a collector"),
         ("--store ~nobody-knows-him/store", "cannot be kept in ~nobody-knows-him/store: "),
     ],
 )

@@ -7,23 +7,29 @@ is the parent. What the SDK is told by `OTEL_*` variables, such as how many call
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import ExitStack
 from typing import Any
 
-from gradserve.ir.errors import Unavailable
+from gradserve.ir.errors import InvalidRequest, Unavailable, shown
 from gradserve.service.served import Served, Told
 
 _NAME = "gradserve"
 _CONSOLE = "console"
+_ENDPOINT = re.compile(r"(https?://)?([^\s/:\[\]]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?(/\S*)?")
 
 
 def tracing(endpoint: str, running: ExitStack) -> Told:
     """What sends the spans of a call to a collector that takes OTLP by gRPC; to standard output for `console`.
 
     Raises:
+        InvalidRequest: that is no place of a collector.
         Unavailable: OpenTelemetry's SDK is not installed.
     """
+    if not _ENDPOINT.fullmatch(endpoint):
+        place = f"traces: {shown(endpoint)} is no place of a collector"
+        raise InvalidRequest(f"{place}, such as http://collector:4317, and not {_CONSOLE!r}")
     try:
         from opentelemetry import trace
         from opentelemetry.sdk.resources import Resource
