@@ -39,7 +39,15 @@ def quaternions(v):
     return np.sum(some.as_quat(canonical=True) * np.arange(4.0)) + some.as_quat(scalar_first=True)[0] + 1e5 * near[1]
 
 
-LOSSES = [registration, chain, geodesics, quaternions]
+def attitudes(v):
+    """Angles about all kinds of axes, and rotations of matrices that are none, of each largest component."""
+    some = Rotation.from_rotvec(v + 2 * VECTORS)
+    angles = [some.as_euler(seq, degrees=seq == "ZYX")[0] for seq in ("xyz", "ZYX", "zxz", "YXY")]
+    near = Rotation.from_matrix(some.as_matrix() + 0.02 * np.outer(v, v)).as_quat(canonical=True)
+    return np.sum(np.stack(angles) * np.arange(12.0).reshape(4, 3)) + np.sum(near * np.arange(4.0))
+
+
+LOSSES = [registration, chain, geodesics, quaternions, attitudes]
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -66,10 +74,28 @@ def test_no_rotation_is_a_smooth_point(embedded):
 @pytest.mark.parametrize(
     ("function", "said"),
     [
-        (lambda v: Rotation.from_matrix(np.outer(v, v)).as_quat(), "multiply by them, matrix @ v"),
-        (lambda v: Rotation.from_rotvec(v).as_euler("xyz"), r"\.as_euler of a traced rotation.*as_rotvec\(\)"),
+        (lambda v: Rotation.from_rotvec(v).as_mrp(), r"\.as_mrp of a traced rotation.*as_rotvec\(\)"),
+        (lambda v: Rotation.from_rotvec(v).as_davenport(np.eye(3), "e"), r"\.as_davenport of a traced rotation"),
     ],
 )
 def test_what_is_missing_is_refused(function, said):
     with pytest.raises(Untraceable, match=rf"test_rotations.py:\d+: .*{said}"):
         trace(function, VECTOR)
+
+
+@pytest.mark.filterwarnings("ignore:Gimbal lock")
+@pytest.mark.parametrize("seq", ["xyz", "ZYX", "zxz", "YXY"])
+def test_where_two_axes_fall_together_the_last_angle_is_none(embedded, seq):
+    for middle in (0.0, 180.0) if seq[0] == seq[2] else (90.0, -90.0):
+        quat = Rotation.from_euler(seq, [20.0, middle, 30.0], degrees=True).as_quat()
+        wanted = Rotation.from_quat(quat).as_euler(seq, degrees=True)
+        found = embedded.function(lambda q: Rotation.from_quat(q).as_euler(seq, degrees=True), quat)(quat)
+        np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
+def test_matrices_that_are_no_rotations(embedded):
+    """Gradients are across the rotations nearest to them: none along their sizes; of a reflection there is none."""
+    turn = Rotation.from_rotvec(VECTOR).as_matrix()
+    f = embedded.function(lambda m: np.sum(Rotation.from_matrix(m).as_rotvec() * np.arange(3.0)), turn)
+    assert abs(np.sum(f.grad(2.0 * turn) * turn)) < 1e-12
+    assert np.isnan(f(-turn))

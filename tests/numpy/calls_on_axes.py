@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tests.numpy.calls_of_matrices import NORMS
-from tests.numpy.operands import R3, SS, T3, A, B, C, Call, D, F, K, S, U, V
+from tests.numpy.operands import R3, SS, T3, A, B, C, Call, D, F, K, P, S, U, V
 
 linalg: Any = np.linalg  # the stubs of vecdot know no axis
 sliding_window_view = np.lib.stride_tricks.sliding_window_view
@@ -136,6 +136,11 @@ CALLS: dict[str, list[Call]] = {
     "np.choose": [
         (lambda i, x, y: np.choose(i, [x, y]), np.array([1, 0, 1, 1]), A, B),
         *[(lambda i, x, m=m: np.choose(i, [x, 0.5], mode=m), np.array([-1, 0, 1, 5]), V[:4]) for m in ("clip", "wrap")],
+    ],
+    "np.histogram": [
+        (lambda w: np.histogram(V, 3, weights=w), V),
+        (lambda w: np.histogram(V, [-1.0, 0.0, 0.5], weights=w, density=True), V),
+        (lambda w: np.histogram(P, 4, (0.6, 1.5), weights=w)[0], A),
     ],
     "np.bincount": [
         (lambda w: np.bincount([0, 3, 3, 1, 0], weights=w), V),

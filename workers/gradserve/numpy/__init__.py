@@ -15,6 +15,7 @@ import numpy as np
 from gradserve.numpy import (  # noqa: F401  (importing a module enters its functions in the table)
     accumulations,
     carlson,
+    counting,
     creation,
     decompositions,
     differences,
@@ -22,6 +23,7 @@ from gradserve.numpy import (  # noqa: F401  (importing a module enters its func
     einstein,
     elementwise,
     exponentials,
+    folding,
     fourier,
     harmonics,
     indexing,

@@ -262,15 +262,3 @@ def choose(g: Builder, a: Any, choices: Any, mode: str = "raise") -> Value:
 def _wrapped_by_nothing(g: Builder, index: Value, count: int) -> Value:
     """The positions, each looked up in 0, 1, 2, ..., which is refused when run if one is not there."""
     return g.emit("gather", np.arange(count), g.convert(index, ElementType.INT64), axis=0)
-
-
-@implements(np.bincount)
-def bincount(g: Builder, x: Any, weights: Any = None, minlength: Any = 0) -> Value:
-    """How often each whole number occurs among captured ones, or the sums of their weights."""
-    if isinstance(x, Value):
-        raise Unsupported("np.bincount of traced numbers has a length that depends on them", "capture the numbers")
-    count = max(len(np.bincount(x)), integer(minlength, "a length"))
-    values = g.convert(lift(g, weights), ElementType.FLOAT64)
-    if values.type.shape != np.shape(x):
-        raise ValueError("The weights and list don't have the same length.")
-    return g.emit("scatter_add", values, np.asarray(x, np.int64), axis=0, length=count)

@@ -24,8 +24,8 @@ SPARSE: dict[str, str] = {
     "scipy.sparse.tril": "What is not above a diagonal.",
     "scipy.sparse.triu": "What is not below a diagonal.",
     "scipy.sparse.vstack": "Matrices below each other.",
-    "scipy.spatial.transform.Rotation": "Rotations, by from_quat, from_rotvec and from_euler of traced numbers, and "
-    "their as_quat, as_matrix, as_rotvec, magnitude, apply, inv and products.",
+    "scipy.spatial.transform.Rotation": "Rotations, by from_quat, from_rotvec, from_euler and from_matrix of traced "
+    "numbers, and their as_quat, as_matrix, as_rotvec, as_euler, magnitude, apply, inv and products.",
     "scipy.sparse.linalg.factorized": "What solves systems of a sparse matrix; as splu.",
     "scipy.sparse.linalg.splu": "What solves systems of a sparse matrix, whose factors are made for each solution.",
 }

@@ -24,8 +24,6 @@ INSTEAD = {
     "np.flatnonzero": "the shape of its result depends on numbers; write np.where(condition, x, y)",
     "np.extract": "the shape of its result depends on numbers; write np.where(condition, x, 0)",
     "np.unique": "the shape of its result depends on numbers; call it on captured data, outside of the function",
-    "np.histogram": "counts have no derivative; write soft ones: np.sum(expit((x - edges[:-1, None]) / width) - "
-    "expit((x - edges[1:, None]) / width), axis=1), expit of scipy.special",
     "np.apply_along_axis": "write the operation on whole arrays, or np.stack over a loop",
     "np.add.at": "gradserve.client.functions.add_at(x, key, values) gives the new array",
     "np.trim_zeros": "how many are left depends on numbers; write np.polyval(c, x), np.polymul, np.polyder and "

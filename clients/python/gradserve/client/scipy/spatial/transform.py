@@ -6,10 +6,15 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from gradserve.client.functions.of_arrays import of_arrays
 from gradserve.client.tracing.origins import untraceable
 
 _SMALL = 1e-6
 """The square of an angle up to which its functions are the first terms of their series: the rest is below rounding."""
+
+_LOCKED = 1e-7
+"""As SciPy has it."""
+_polar = of_arrays("polar")
 
 
 class Rotation:
@@ -56,10 +61,26 @@ class Rotation:
         return cls(np.stack([*(sine if k == axis else nothing for k in range(3)), np.cos(angle / 2)], axis=-1))
 
     @classmethod
-    def from_matrix(cls, matrix: Any, **how: Any) -> NoReturn:
-        """Refused: of a matrix that is no rotation SciPy takes the nearest one."""
-        del matrix, how
-        raise untraceable("Rotation.from_matrix of traced matrices cannot be traced", "multiply by them, matrix @ v")
+    def from_matrix(cls, matrix: Any, *, assume_valid: bool = False) -> Rotation:
+        """Those of matrices, or of the nearest rotation to each; NaN where a determinant is not above 0."""
+        given = np.asarray(matrix)
+        turned = (
+            given if assume_valid else np.where(np.linalg.det(given)[..., None, None] > 0, _polar(given)[0], np.nan)
+        )
+        m = [[turned[..., j, k] for k in range(3)] for j in range(3)]
+        trace = m[0][0] + m[1][1] + m[2][2]
+        candidates = [
+            [1 - trace + 2 * m[i][i] if k == i else m[k][i] + m[i][k] for k in range(3)]
+            + [m[(i + 2) % 3][(i + 1) % 3] - m[(i + 1) % 3][(i + 2) % 3]]
+            for i in range(3)
+        ]
+        candidates.append([*(m[(k + 2) % 3][(k + 1) % 3] - m[(k + 1) % 3][(k + 2) % 3] for k in range(3)), 1 + trace])
+        # Of the largest component all others are divided: it is the one whose square has the most digits.
+        largest = np.argmax(np.stack([m[0][0], m[1][1], m[2][2], trace], axis=-1), axis=-1)[..., None]
+        found = np.stack(candidates[3], axis=-1)
+        for k in range(3):
+            found = np.where(largest == k, np.stack(candidates[k], axis=-1), found)
+        return cls(found)
 
     def as_quat(self, canonical: bool = False, *, scalar_first: bool = False) -> Any:
         """The quaternions; canonical ones have a real part that is not negative."""
@@ -87,6 +108,37 @@ class Rotation:
         near = 2 * (1 - ratio / 3 + ratio**2 / 5) / np.where(small, real, 1.0)
         found = np.where(small, near, 2 * np.arctan2(sine, real) / sine) * vector
         return np.rad2deg(found) if degrees else found
+
+    def as_euler(self, seq: str, degrees: bool = False) -> Any:
+        """The angles about three axes, of the body for capital letters, else fixed ones; the first and last one turn.
+
+        Where the first and the last axis fall together, within 1e-7, the last angle is 0.
+        """
+        if len(seq) != 3 or seq.lower() not in (seq, seq.swapcase()) or seq[0] == seq[1] or seq[1] == seq[2]:
+            raise ValueError(f"Expected three axes of {seq!r} from 'xyz' or 'XYZ', of which none follows itself")
+        fixed = seq.islower()
+        i, j, k = ("xyz".index(axis) for axis in (seq if fixed else seq[::-1]).lower())
+        symmetric = i == k
+        k = 3 - i - j if symmetric else k
+        sign = (i - j) * (j - k) * (k - i) // 2
+        q = [self._quat[..., n] for n in range(4)]
+        if symmetric:
+            a, b, c, d = q[3], q[i], q[j], q[k] * sign
+        else:
+            a, b, c, d = q[3] - q[j], q[i] + q[k] * sign, q[j] + q[3], q[k] * sign - q[i]
+        middle = 2 * np.arctan2(np.hypot(c, d), np.hypot(a, b))
+        low, high = np.abs(middle) <= _LOCKED, np.abs(middle - np.pi) <= _LOCKED
+        half_sum = np.arctan2(np.where(high, 0.0, b), np.where(high, 1.0, a))
+        half_difference = np.arctan2(np.where(low, 0.0, d), np.where(low, 1.0, c))
+        locked = low | high
+        turn = np.where(low, 2 * half_sum, 2 * half_difference * (-1 if fixed else 1))
+        first = np.where(locked, turn if fixed else 0.0, half_sum - half_difference)
+        third = np.where(locked, 0.0 if fixed else turn, half_sum + half_difference)
+        if not symmetric:
+            third, middle = third * sign, middle - np.pi / 2
+        angles = np.stack([first, middle, third] if fixed else [third, middle, first], axis=-1)
+        angles = np.where(angles < -np.pi, angles + 2 * np.pi, np.where(angles > np.pi, angles - 2 * np.pi, angles))
+        return np.rad2deg(angles) if degrees else angles
 
     def magnitude(self) -> Any:
         """The angles, from 0 to pi."""
@@ -119,7 +171,7 @@ class Rotation:
             raise AttributeError(name)
         raise untraceable(
             f".{name} of a traced rotation cannot be traced",
-            "write it with as_quat(), as_matrix(), as_rotvec(), magnitude(), apply(v), inv() and products",
+            "write it with as_quat(), as_matrix(), as_rotvec(), as_euler(), magnitude(), apply(v), inv() and products",
         )
 
 
