@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from gradserve.ir.op import Op
-from gradserve.numpy.mirrored import SPARSE
+from gradserve.numpy.mirrored import OF_CLIENT
 from gradserve.numpy.table import FUNCTIONS, OWN, PACKAGE, SCIPY, SPECIAL, UFUNC_METHODS, UFUNCS, numpy_names
 from gradserve.ops import OP_SET
 
@@ -163,6 +163,7 @@ _SECTIONS = {
     "scipy.ndimage": "scipy.ndimage",
     "scipy.interpolate": "scipy.interpolate",
     "scipy.integrate": "scipy.integrate",
+    "scipy.optimize": "scipy.optimize",
     "scipy.sparse": "scipy.sparse",
     "scipy.sparse.linalg": "scipy.sparse.linalg",
     PACKAGE: "Functions that NumPy lacks",
@@ -204,7 +205,7 @@ def _rows() -> dict[str, str]:
     import gradserve.numpy.scipy  # noqa: F401  # which is imported where SciPy is, or is asked for
 
     rows |= {f"{name}({', '.join(map(_bare, _parameters(e.call)))})": _summary(e.call) for name, e in SCIPY.items()}
-    rows |= SPARSE
+    rows |= OF_CLIENT
     for name, entry in OWN.items():
         rows[f"{PACKAGE}.{name}({', '.join(map(_shown, _parameters(entry.call)))})"] = _summary(entry.call)
     return rows | {f"{PACKAGE}.{call}": gives for call, gives in OF_FUNCTIONS.items()}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 _PLACES = "The places of elements are known while tracing, and the elements traced."
-SPARSE: dict[str, str] = {
+_BETWEEN = "The root between two points where a function has different signs."
+OF_CLIENT: dict[str, str] = {
     **{
         f"scipy.sparse.{format}_{kind}": f"A sparse matrix in the format {format}. {_PLACES}"
         for format in ("bsr", "coo", "csc", "csr", "dia")
@@ -28,6 +29,27 @@ SPARSE: dict[str, str] = {
     "numbers, and their as_quat, as_matrix, as_rotvec, as_euler, magnitude, apply, inv and products.",
     "scipy.sparse.linalg.factorized": "What solves systems of a sparse matrix; as splu.",
     "scipy.sparse.linalg.splu": "What solves systems of a sparse matrix, whose factors are made for each solution.",
+    "scipy.integrate.odeint": "States at times, one row each; explicit steps first, implicit ones if it is stiff.",
+    "scipy.integrate.solve_ivp": "The same in columns: at times of t_eval, by sol, or the last step; no events.",
+    "scipy.integrate.quad": "The integral of a function, and an estimate of its error; points, but no weight.",
+    "scipy.integrate.quad_vec": "The same of a function that returns arrays.",
+    "scipy.integrate.fixed_quad": "The integral by the rule of Gauss.",
+    **dict.fromkeys(
+        ("scipy.integrate.dblquad", "scipy.integrate.tplquad", "scipy.integrate.nquad"),
+        "The integral over several numbers, between limits that may be functions of the others.",
+    ),
+    **{f"scipy.optimize.{name}": _BETWEEN for name in ("bisect", "brenth", "brentq", "ridder", "toms748")},
+    "scipy.optimize.root_scalar": "The root in a bracket, or near a number.",
+    "scipy.optimize.newton": "The roots near numbers.",
+    **{f"scipy.optimize.{name}": "The roots of as many equations as unknowns." for name in ("fsolve", "root")},
+    "scipy.optimize.fixed_point": "What a function leaves as it is.",
+    "scipy.optimize.minimize": "A local minimum, whatever the method is called; no bounds, no constraints.",
+    "scipy.optimize.minimize_scalar": "A local minimum over a number, also between bounds.",
+    **{
+        f"scipy.optimize.{name}": "Where a sum of squares is smallest; no bounds."
+        for name in ("least_squares", "leastsq")
+    },
+    "scipy.optimize.curve_fit": "The parameters of the curve that fits best, and their covariance; no bounds.",
 }
 """Classes and functions of the client's own, by SciPy's names, and what they give."""
 _OWN = "gradserve.client.functions"
@@ -68,27 +90,10 @@ INSTEAD: dict[str, str] = {
             "nctdtrinc",
         )
     },
-    **{
-        f"scipy.optimize.{name}": _ROOT
-        for name in (
-            *("bisect", "brenth", "brentq", "broyden1", "fsolve", "newton", "newton_krylov", "ridder", "root"),
-            *("root_scalar", "toms748"),
-        )
-    },
-    "scipy.optimize.fixed_point": f"write {_OWN}.fixed_point(function, guess).x",
-    **{
-        f"scipy.optimize.{name}": _MINIMUM
-        for name in ("fmin", "fmin_bfgs", "fmin_cg", "fmin_l_bfgs_b", "minimize", "minimize_scalar")
-    },
-    **{f"scipy.optimize.{name}": _SQUARES for name in ("curve_fit", "least_squares", "leastsq", "nnls")},
-    "scipy.integrate.odeint": f"write {_OWN}.odeint(function, y, t).y, with the same arguments",
-    "scipy.integrate.solve_ivp": (
-        f"write {_OWN}.odeint(lambda y, t: np.array(function(t, y)), y, t_eval).y.T, with method='radau' if it is stiff"
-    ),
-    **{
-        f"scipy.integrate.{name}": f"write {_OWN}.quad(function, a, b).value"
-        for name in ("fixed_quad", "quad", "quad_vec", "romberg")
-    },
+    **{f"scipy.optimize.{name}": _ROOT for name in ("broyden1", "newton_krylov")},
+    **{f"scipy.optimize.{name}": _MINIMUM for name in ("fmin", "fmin_bfgs", "fmin_cg", "fmin_l_bfgs_b")},
+    "scipy.optimize.nnls": _SQUARES,
+    "scipy.integrate.romberg": f"write {_OWN}.quad(function, a, b).value",
     "scipy.stats.ppf": _QUANTILE,
     "scipy.stats.isf": _QUANTILE.replace("cdf(x", "sf(x"),
     "scipy.linalg.cossin": (

@@ -102,7 +102,9 @@ def _newton(objective: Objective, goal: Any, most: int, on_most: OnMost) -> Solv
             value, slope = value_and_grad(objective)(x, *known)
             curvatures, axes = np.linalg.eigh(hessian(objective)(x, *known))
             sizes = np.abs(curvatures)
-            least = np.max(sizes) * np.finfo(x.dtype).eps + np.finfo(x.dtype).tiny
+            # Where nothing is bent at all, steps as long as 1 lead to where something is.
+            flat = np.where(np.max(sizes) > 0, 0, np.sqrt(slope @ slope))
+            least = np.max(sizes) * np.finfo(x.dtype).eps + flat + np.finfo(x.dtype).tiny
             bent = curvatures[0] > x.size * least
             return x, value, slope, axes @ ((axes.T @ slope) / np.maximum(sizes, least)), bent
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 import gradserve.client.scipy.factors
-import gradserve.client.scipy.of_math  # noqa: F401  # both enter what else sees traced arrays
+import gradserve.client.scipy.of_math
+import gradserve.client.scipy.solvers.minpack  # noqa: F401  # all enter what else sees traced arrays
 from gradserve.client.tracing.holders import OF_SPARSE
 from gradserve.client.tracing.names import Place, lead_by
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import gradserve.numpy.scipy  # noqa: F401  # which fills the table
 from gradserve.client.functions.of_arrays import function_of_arrays
+from gradserve.client.scipy.solvers.given import mirrored
+from gradserve.client.scipy.solvers.table import SOLVERS
 from gradserve.ir.builder import Builder, Value
 from gradserve.numpy.arguments import to_float
 from gradserve.numpy.table import SCIPY, SPECIAL
@@ -29,7 +31,8 @@ def members(module: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]
         return found
 
     def names() -> list[str]:
-        own = {full[len(module) + 1 :].partition(".")[0] for full in SCIPY if full.startswith(f"{module}.")}
+        known = (full for full in (*SCIPY, *SOLVERS) if full.startswith(f"{module}."))
+        own = {full[len(module) + 1 :].partition(".")[0] for full in known}
         return sorted(own | (SPECIAL.keys() if module == "scipy.special" else set()))
 
     return get, names
@@ -41,6 +44,8 @@ def member(full: str) -> Any:
     module, _, name = full.rpartition(".")
     if full in SCIPY:
         return _function(full)
+    if full in SOLVERS:
+        return mirrored(full, SOLVERS[full])
     if any(known.startswith(f"{full}.") for known in SCIPY):
         return Methods(full)
     if module == "scipy.special" and name in SPECIAL:

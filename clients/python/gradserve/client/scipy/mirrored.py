@@ -12,6 +12,8 @@ from gradserve.client.scipy.factors import Factors
 from gradserve.client.scipy.mirror import member
 from gradserve.client.scipy.operators import operators
 from gradserve.client.scipy.pairs import pairs
+from gradserve.client.scipy.solvers.given import standing
+from gradserve.client.scipy.solvers.table import SOLVERS
 from gradserve.client.scipy.sparse.factored import Factored
 from gradserve.client.scipy.sparse.growing import Growing
 from gradserve.client.scipy.sparse.making import CLASSES, FUNCTIONS
@@ -56,7 +58,8 @@ _MADE_OF_VALUES = (
 
 def places() -> tuple[Place, ...]:
     """What leads to the mirror in those modules of SciPy that are imported by now."""
-    modules = {*(full.rpartition(".")[0] for full in SCIPY), "scipy.sparse", "scipy.spatial.transform"}
+    named = (full.rpartition(".")[0] for full in (*SCIPY, *SOLVERS))
+    modules = {*named, "scipy.sparse", "scipy.spatial.transform"}
     return _places_in(frozenset(module for module in modules if _is_complete(module)))
 
 
@@ -74,6 +77,10 @@ def _places_in(modules: frozenset[str]) -> tuple[Place, ...]:
         module, _, name = full.rpartition(".")
         if module in modules and callable(own := getattr(sys.modules[module], name, None)):
             found.append((sys.modules[module], name, _aware(own, member(full))))
+    for full, ours in SOLVERS.items():
+        module, _, name = full.rpartition(".")
+        if module in modules:
+            found.append((sys.modules[module], name, standing(getattr(sys.modules[module], name), ours)))
     if "scipy.stats" in sys.modules:
         found += [*_laws(sys.modules["scipy.stats"]), *_kernels(sys.modules["scipy.stats"])]
     if "scipy.sparse" in modules:

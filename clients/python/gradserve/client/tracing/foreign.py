@@ -14,7 +14,7 @@ from gradserve.client.tracing.names import first_tracer
 from gradserve.client.tracing.refusals import ElementsAsked, instead_of_scipys
 from gradserve.ir.errors import Untraceable
 from gradserve.ir.graph import Origin
-from gradserve.numpy.mirrored import INSTEAD
+from gradserve.numpy.mirrored import INSTEAD, OF_CLIENT
 
 _LIBRARIES = {
     "jax": ("JAX", "import the function: client.load(from_jax(function, *examples)), of gradserve.client.importers"),
@@ -97,7 +97,7 @@ def of_scipy(error: BaseException) -> ElementsAsked | None:
         public = ".".join(part for part in module.split(".") if not part.startswith("_"))
         asking = f"{public}.{frame.f_code.co_name}"
         # Compiled solvers say in errors of their own that what the author's function gives is no number.
-        of_solver = asking in INSTEAD and type(error).__module__ != "builtins"
+        of_solver = (asking in INSTEAD or asking in OF_CLIENT) and type(error).__module__ != "builtins"
         if of_solver or first_tracer(dict(frame.f_locals)) is not None:
             author, line = frames[k - 1]
             where = Origin(PurePath(author.f_code.co_filename).name, line)

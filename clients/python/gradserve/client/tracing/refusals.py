@@ -10,7 +10,7 @@ import numpy as np
 
 from gradserve.client.tracing.origins import called_function, is_assigning, untraceable
 from gradserve.ir.errors import Untraceable
-from gradserve.numpy.mirrored import INSTEAD, SPARSE
+from gradserve.numpy.mirrored import INSTEAD, OF_CLIENT
 from gradserve.numpy.table import SCIPY
 
 _NUMBER = "a traced array stands for any array of its shape and has no numbers yet"
@@ -64,10 +64,9 @@ class Numberless:
     __slots__ = ()
 
     def __bool__(self) -> bool:
-        raise untraceable(
+        _refuse(
             f"whether a traced array is true is not known: {_NUMBER}",
-            _of_called()
-            or "write np.where(condition, x, y) instead of if, or cond and while_loop of gradserve.client.functions; "
+            "write np.where(condition, x, y) instead of if, or cond and while_loop of gradserve.client.functions; "
             "&, | and ~ instead of and, or and not; np.maximum, np.minimum and np.sort instead of max, min and sorted",
         )
 
@@ -122,7 +121,15 @@ class Numberless:
 
 
 def _refuse_number(what: str, instead: str) -> NoReturn:
-    raise untraceable(f"{what} needs a number: {_NUMBER}", instead)
+    _refuse(f"{what} needs a number: {_NUMBER}", instead)
+
+
+def _refuse(problem: str, instead: str) -> NoReturn:
+    """Refuses what the author's line does, or what a function of SciPy does that it calls, whose name may lead on."""
+    of_called = _of_called()
+    if of_called is not None:
+        raise ElementsAsked(str(untraceable(problem, of_called)))
+    raise untraceable(problem, instead)
 
 
 def holder_of(element: Any) -> Any:
@@ -177,7 +184,7 @@ def _of_public(asking: str) -> str | None:
     for full in (asking, f"scipy.{package}.{name}"):
         if full in INSTEAD:
             return INSTEAD[full]
-        if full in SPARSE:
+        if full in OF_CLIENT:
             module, _, short = full.rpartition(".")
             return f"write `from gradserve.client.{module} import {short}`, which takes the same arguments"
     return None
