@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from scipy import fft, integrate, interpolate, linalg, ndimage, signal, sparse, special, stats
@@ -52,6 +52,31 @@ def _spectra(x: Any, y: Any) -> list[Any]:
         spectra.welch(x, window=np.hanning(7), detrend=False, return_onesided=False),
         *(spectra.periodogram(x, 2.0, window=w, nfft=n) for w, n in (("hann", 9), ("blackman", 32), (None, None))),
         *(_real_parts(spectra.csd(x, y, nperseg=8)), spectra.coherence(x, y, nperseg=8)),
+    ]
+
+
+def _short_times(x: Any) -> list[Any]:
+    signals: Any = signal
+    found = [
+        signals.stft(x, 2.0, nperseg=16),
+        signals.stft(x, 2.0, nperseg=8, noverlap=6, nfft=11, scaling="psd", detrend="constant", window="hamming"),
+        signals.stft(x, nperseg=9, boundary=None, padded=False, return_onesided=False),
+        signals.stft(np.stack([x, x**2], 1), nperseg=8, axis=0),
+    ]
+    again = signals.istft(found[0][2], 2.0, nperseg=16)[1]
+    return [*(part for _, _, z in found for part in _parts_of(z)), again[: x.size] - x, x[0] * found[0][1]]
+
+
+def _signals(x: Any) -> list[Any]:
+    spectra, signals = x + 1j * x[::-1], cast(Any, signal)
+    return [
+        signals.istft(spectra, 2.0)[1],
+        signals.istft(spectra, 2.0, nperseg=9, noverlap=6, boundary=False, scaling="psd", window=np.hanning(11)[1:-1])[
+            1
+        ],
+        signals.istft(spectra.T, time_axis=0, freq_axis=1)[1],
+        *_parts_of(signals.istft(spectra, noverlap=3, input_onesided=False)[1]),
+        x[0, 0] * signals.istft(spectra, 3.0)[0],
     ]
 
 
@@ -374,6 +399,7 @@ OTHERS: dict[str, tuple[Any, ...]] = {
         ],
         S,
     ),
+    "diric": (lambda x: [special.diric(np.append(x, [0.0, 2 * np.pi, -4 * np.pi]), n) for n in (1, 2, 5, 8)], V),
     "perm, zeta": (lambda x: [special.perm(7, 3 * x), special.zeta(2.5, x), special.zeta([2, 3, 4], x[:3])], S),
     "betaincc, comb, factorial": (
         lambda x: [special.betaincc(1.5, 2.5, x), special.comb(7, 3 * x), special.factorial(x)],
@@ -580,6 +606,8 @@ SIGNALS: dict[str, tuple[Any, ...]] = {
         IMAGE,
         V[:2],
     ),
+    "short times": (_short_times, np.cos(np.arange(37.0) ** 1.3)),
+    "signals of short times": (_signals, np.cos(np.arange(45.0) ** 1.3).reshape(5, 9)),
     "spectra": (_spectra, np.cos(np.arange(20.0) ** 1.3), np.sin(np.arange(20.0) ** 1.2)),
     "ranks of neighbours": (
         lambda x: [

@@ -25,6 +25,7 @@ from gradserve.numpy.scipy import (  # noqa: F401  (importing a module enters it
     multivariate,
     of_normals,
     rank_filters,
+    short_time,
     smoothing,
     sparse,
     spatial,

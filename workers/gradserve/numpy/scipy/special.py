@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.types import ElementType
 from gradserve.numpy import zetas
@@ -11,6 +13,8 @@ from gradserve.numpy.arguments import Unsupported, integer, to_float, to_real
 from gradserve.numpy.special import by_orders
 from gradserve.numpy.table import OWN, SCIPY, implements_scipy
 from gradserve.ops.special.bessel import Spherical, SphericalI, SphericalJ, SphericalK, SphericalY
+
+_MOST_COSINES = 10_000
 
 for _name in ("log_softmax", "logsumexp", "multigammaln", "polygamma", "softmax"):
     SCIPY[f"scipy.special.{_name}"] = OWN[_name]
@@ -26,6 +30,17 @@ def comb(g: Builder, N: Any, k: Any, *, exact: bool = False, repetition: bool = 
     n, count = g.select(some, n, 1.0), g.select(some, count, 1.0)
     ways = g.div(1.0, g.mul(g.add(n, 1), g.beta(g.add(g.sub(n, count), 1), g.add(count, 1))))
     return g.select(some, ways, 0.0)
+
+
+@implements_scipy("special.diric")
+def diric(g: Builder, x: Any, n: Any) -> Value:
+    """Dirichlet's function sin(n x / 2) / (n sin(x / 2)) of a whole n: a mean of n cosines, smooth everywhere."""
+    value, count = to_real(g, x, "diric"), integer(n, "n")
+    if not 1 <= count <= _MOST_COSINES:
+        raise Unsupported(f"scipy.special.diric of n={count} cannot be traced", f"write 1 to {_MOST_COSINES}")
+    turns = np.arange(count) - (count - 1) / 2
+    cosines = g.cos(g.mul(g.reshape(value, (*value.type.shape, 1)), turns))
+    return g.convert(g.div(g.reduce_sum(cosines, axes=(value.type.rank,)), float(count)), value.type.element_type)
 
 
 @implements_scipy("special.factorial")

@@ -44,7 +44,7 @@ _WINDOWS = {
 """Windows by name, each for signals that go on, as SciPy takes them here."""
 
 
-def _window(g: Builder, window: Any, nperseg: Any, length: int) -> Value:
+def window_of(g: Builder, window: Any, nperseg: Any, length: int) -> Value:
     """The samples of a window, which may be traced."""
     if not isinstance(window, str | tuple):
         samples = to_float(g, window)
@@ -82,7 +82,7 @@ def csd(
     signals = [moveaxis(v, axis_of(v, axis, "csd"), -1) for v in promoted(g, to_float(g, x), to_float(g, y))]
     length = max(v.shape[-1] for v in signals)
     one_sided = return_onesided and not signals[0].type.is_complex
-    samples = _window(g, window, nperseg, length)
+    samples = window_of(g, window, nperseg, length)
     size = samples.type.size
     count, overlap = int(nfft or size), size // 2 if noverlap is None else int(noverlap)
     if count < size or overlap >= size:
@@ -90,7 +90,7 @@ def csd(
     if scaling not in ("density", "spectrum"):
         raise ValueError(f"Parameter scaling={scaling!r} not in ('spectrum', 'density')!")
     transforms = [
-        _segments(g, _lengthened(v, length), samples, size - overlap, count, detrend, one_sided) for v in signals
+        segments(g, _lengthened(v, length), samples, size - overlap, count, detrend, one_sided) for v in signals
     ]
     factors = np.ones(transforms[0].shape[-1])
     if one_sided:
@@ -108,7 +108,7 @@ def _lengthened(x: Value, length: int) -> Value:
     return pad(x, [(0, 0)] * (x.type.rank - 1) + [(0, length - x.shape[-1])]) if x.shape[-1] < length else x
 
 
-def _segments(g: Builder, x: Value, samples: Value, step: int, count: int, detrend: Any, one_sided: bool) -> Value:
+def segments(g: Builder, x: Value, samples: Value, step: int, count: int, detrend: Any, one_sided: bool) -> Value:
     """The transforms of all segments, each without its trend and times the window."""
     found = windows(x, samples.type.size, -1, step)
     if isinstance(detrend, str):
