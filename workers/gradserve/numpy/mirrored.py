@@ -30,7 +30,7 @@ OF_CLIENT: dict[str, str] = {
     "scipy.sparse.linalg.factorized": "What solves systems of a sparse matrix; as splu.",
     "scipy.sparse.linalg.splu": "What solves systems of a sparse matrix, whose factors are made for each solution.",
     "scipy.integrate.odeint": "States at times, one row each; explicit steps first, implicit ones if it is stiff.",
-    "scipy.integrate.solve_ivp": "The same in columns: at times of t_eval, by sol, or the last step; no events.",
+    "scipy.integrate.solve_ivp": "In columns: at t_eval, by sol, or the last step; to 1e-6 unless told; no events.",
     "scipy.integrate.quad": "The integral of a function, and an estimate of its error; points, but no weight.",
     "scipy.integrate.quad_vec": "The same of a function that returns arrays.",
     "scipy.integrate.fixed_quad": "The integral by the rule of Gauss.",

@@ -13,6 +13,8 @@ from gradserve.client.scipy.solvers.steps import Steps
 
 _ROUNDED = 1.49012e-8
 """The tolerances of `odeint`."""
+_RELATIVE, _ABSOLUTE = 1e-6, 1e-9
+"""Those of `solve_ivp` where the author gives none: a thousandth of SciPy's, whose errors show in derivatives."""
 _MOST = {"dopri5": 5000, "radau": 1000}
 """How many steps are tried: SciPy has no bound, but a bound is what a derivative keeps room for."""
 _METHODS = {
@@ -55,8 +57,8 @@ def solve_ivp(
     dense_output: bool = False,
     events: Any = None,
     args: Any = None,
-    rtol: Any = 1e-3,
-    atol: Any = 1e-6,
+    rtol: Any = _RELATIVE,
+    atol: Any = _ABSOLUTE,
 ) -> Found:
     """The states in columns, at the times of `t_eval` or in steps of which only the first and the last are known."""
     if events is not None:
