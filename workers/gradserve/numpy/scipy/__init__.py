@@ -24,6 +24,7 @@ from gradserve.numpy.scipy import (  # noqa: F401  (importing a module enters it
     matrix_equations,
     multivariate,
     of_normals,
+    off_centre,
     rank_filters,
     short_time,
     smoothing,

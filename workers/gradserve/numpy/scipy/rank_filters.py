@@ -159,3 +159,13 @@ def percentile_filter(
         _neighbours(g, input, size, footprint, mode, cval, origin),
         lambda n: n - 1 if share == 100 else int(n * share / 100),
     )
+
+
+@implements_scipy("signal.medfilt")
+def medfilt(g: Builder, volume: Any, kernel_size: Any = None) -> Value:
+    """The element in the middle of those around each, zeros beyond the ends."""
+    x = lift(g, volume)
+    sizes = np.broadcast_to(3 if kernel_size is None else kernel_size, (x.type.rank,))
+    if not np.all(sizes % 2):
+        raise ValueError("Each element of kernel_size should be odd.")
+    return median_filter(x, tuple(map(int, sizes)), mode="constant")
