@@ -7,6 +7,7 @@ from gradserve.numpy.scipy import (  # noqa: F401  (importing a module enters it
     continuous,
     coordinates,
     cosines,
+    counts,
     curves,
     derived_images,
     discrete,
@@ -18,6 +19,7 @@ from gradserve.numpy.scipy import (  # noqa: F401  (importing a module enters it
     images,
     integrate,
     interpolate,
+    intervals,
     lifetimes,
     linalg,
     matrices_of_few,
@@ -37,4 +39,5 @@ from gradserve.numpy.scipy import (  # noqa: F401  (importing a module enters it
     splines,
     summaries,
     symmetric,
+    tails,
 )

@@ -149,19 +149,22 @@ for _law in (
         ppf=lambda g, q, df: g.emit("stdtrit", df, q),
         isf=lambda g, q, df: g.neg(g.emit("stdtrit", df, q)),
     ),
-    Distribution(
-        "gamma",
-        "the gamma distribution",
-        _gamma,
-        ("a",),
-        (1.0,),
-        positive,
-        _FROM_0,
-        _ONE,
-        cdf=lambda g, y, a: g.emit("gammainc", a, y),
-        sf=lambda g, y, a: g.emit("gammaincc", a, y),
-        ppf=lambda g, q, a: g.emit("gammaincinv", a, q),
-        isf=lambda g, q, a: g.emit("gammainccinv", a, q),
+    *(
+        Distribution(
+            name,
+            "the gamma distribution",
+            _gamma,
+            ("a",),
+            (1.0,),
+            positive,
+            _FROM_0,
+            _ONE,
+            cdf=lambda g, y, a: g.emit("gammainc", a, y),
+            sf=lambda g, y, a: g.emit("gammaincc", a, y),
+            ppf=lambda g, q, a: g.emit("gammaincinv", a, q),
+            isf=lambda g, q, a: g.emit("gammainccinv", a, q),
+        )
+        for name in ("gamma", "erlang")
     ),
     Distribution(
         "chi2",

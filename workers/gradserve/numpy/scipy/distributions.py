@@ -11,9 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.graph import Literal
 from gradserve.ir.records import dataclass
-from gradserve.numpy.arguments import to_real
+from gradserve.numpy.arguments import Unsupported, to_real
 from gradserve.numpy.table import SCIPY, NumpyFunction
 
 Formula = Callable[..., Value]
@@ -68,6 +72,8 @@ class Distribution:
     """The number that it is below with a probability strictly between 0 and 1."""
     isf: Formula | None = None
     """The number that it is above with it."""
+    known: tuple[str, ...] = ()
+    """The names of shape parameters that must be known while tracing; they are given to formulas as they are."""
 
 
 @dataclass(frozen=True)
@@ -140,11 +146,32 @@ def _placed(g: Builder, law: Distribution, x: Any, args: Sequence[Any], named: M
     values = [to_real(g, v, law.name) for v in (x, *(given[name] for name in law.shapes), given.get("loc", 0.0))]
     number, *shapes, loc, scale = g.align(g.promote([*values, to_real(g, given.get("scale", 1.0), law.name)]))
     exists = g.logical_and(g.gt(scale, 0), law.exists(g, *shapes))
-    shapes = [g.select(exists, s, inside) for s, inside in zip(shapes, law.lies, strict=True)]
+    shapes = [
+        _literal(g, law, name, value) if name in law.known else g.select(exists, s, inside)
+        for name, value, s, inside in zip(law.shapes, values[1:-1], shapes, law.lies, strict=True)
+    ]
     scale = g.select(exists, scale, 1)
     y = g.div(g.sub(number, loc), scale)
     low, high = (g.convert(g.lift(end), y.type.element_type) for end in law.support(g, *shapes))
     return _Point(number, y, shapes, loc, scale, g.logical_and(exists, g.eq(y, y)), low, high)
+
+
+def _literal(g: Builder, law: Distribution, name: str, value: Value) -> Value:
+    """A shape parameter that is known while tracing.
+
+    Raises:
+        Unsupported: it is traced.
+    """
+    if not isinstance(g.literal(value), Literal):
+        raise Unsupported(f"{name} of scipy.stats.{law.name} is traced", f"use a number {name} known while tracing")
+    return value
+
+
+def known_numbers(g: Builder, value: Value) -> NDArray[Any]:
+    """The numbers of a shape parameter that is known while tracing."""
+    literal = g.literal(value)
+    assert isinstance(literal, Literal)
+    return np.asarray(literal.array)
 
 
 def _inside(g: Builder, law: Distribution, at: _Point, inside: Value, formula: Formula) -> Value:

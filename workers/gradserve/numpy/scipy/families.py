@@ -13,17 +13,17 @@ _FROM_0 = between(0.0, math.inf)
 _ONE = at(1.0)
 
 
-def _curved(g: Builder, y: Value, c: Value) -> Value:
+def curved(g: Builder, y: Value, c: Value) -> Value:
     """log(1 - c y) / c, and -y at c = 0."""
     return rare.unboxed(g, g.neg(y), c)
 
 
 def _exponential(g: Builder, y: Value, c: Value) -> Value:
-    return g.exp(_curved(g, y, c))
+    return g.exp(curved(g, y, c))
 
 
 def _extreme(g: Builder, y: Value, c: Value) -> Value:
-    logarithm = _curved(g, y, c)
+    logarithm = curved(g, y, c)
     return g.sub(g.mul(g.sub(1.0, c), logarithm), g.exp(logarithm))
 
 
