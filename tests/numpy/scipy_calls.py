@@ -8,6 +8,8 @@ import numpy as np
 from scipy import fft, integrate, interpolate, linalg, ndimage, signal, sparse, special, stats
 from scipy.spatial import distance
 
+from tests.numpy import curve_calls, solver_calls
+
 _RNG = np.random.default_rng(7)
 V = _RNG.normal(size=6)
 P = np.array([0.3, 1.7, 2.2, 0.9, 4.1, 1.2])
@@ -630,7 +632,7 @@ SIGNALS: dict[str, tuple[Any, ...]] = {
         T,
     ),
 }
-CALLS = LINALG | STATS | OTHERS | CURVES | SIGNALS | FOURIER
+CALLS = LINALG | STATS | OTHERS | CURVES | SIGNALS | FOURIER | curve_calls.CALLS | solver_calls.CALLS
 
 
 def _curves(curve: Any) -> list[Any]:

@@ -31,7 +31,7 @@ from gradserve.ir.errors import InvalidGraph, Untraceable
 from gradserve.numpy.table import SCIPY
 from tests import compiled
 from tests.clients.evaluation import traced_result
-from tests.numpy import scipy_calls
+from tests.numpy import curve_calls, scipy_calls, solver_calls
 
 jax.config.update("jax_enable_x64", True)
 
@@ -217,7 +217,8 @@ def test_student_has_its_density_as_derivative_at_0_too():
 
 
 def test_every_function_is_called():
-    source = Path(scipy_calls.__file__).read_text() + Path(__file__).read_text()
+    modules = scipy_calls, curve_calls, solver_calls
+    source = Path(__file__).read_text() + "".join(map(inspect.getsource, modules))
     for full in SCIPY:
         parts = full.split(".")
         name = parts[2] if parts[1] in ("stats", "interpolate") else parts[-1] if parts[-1] != "__call__" else parts[-2]
@@ -337,6 +338,22 @@ def test_a_large_sparse_matrix_stays_sparse():
         (lambda w: np.histogram(w), "counts have no derivative"),
         (lambda w: w / scipy_calls.SPARSE, "A.toarray() if it is small"),
         (lambda w, f=CURVES.CubicSpline: f(np.arange(4.0), w), "import CubicSpline`"),
+        (lambda w: CURVES.UnivariateSpline(np.arange(4.0), w)(0.3), "write UnivariateSpline(..., s=0)"),
+        (lambda w: CURVES.UnivariateSpline(w, np.arange(4.0), s=0)(0.3), "use CubicSpline(x, y)"),
+        (lambda w: CURVES.UnivariateSpline(np.arange(4.0), w, s=0, ext=3)(0.3, 1), "write np.clip(x, first, last)"),
+        (lambda w: CURVES.splrep(np.arange(4.0), w, per=1), "use make_interp_spline(x, y, k)"),
+        (lambda w: CURVES.KroghInterpolator([0.0, 0.0, 1.0, 1.0], w)(0.3), "use CubicHermiteSpline(x, y, dydx)"),
+        (lambda w: CURVES.RBFInterpolator(w[:, None], w, 2)(np.ones((1, 1))), "leave out neighbors"),
+        (
+            lambda w: SYSTEMS.cg(SYSTEMS.aslinearoperator(np.eye(4)), w)[0],
+            "functions.root(lambda x: product(x) - b, b)",
+        ),
+        (lambda w: SYSTEMS.lsqr(SYSTEMS.aslinearoperator(np.eye(4)), w)[0], "write np.linalg.lstsq"),
+        (lambda w: SYSTEMS.eigsh(np.diag(w), 2, sigma=0.5, which="LA"), "write np.linalg.eigh"),
+        (lambda w: SYSTEMS.expm_multiply(np.eye(4), w, stop=w[0]), "write scipy.linalg.expm(t * A) @ B"),
+        (lambda w: CURVES.Rbf(w, np.arange(4.0))(0.3), "give epsilon"),
+        (lambda w: CURVES.griddata(w, np.arange(4.0), 0.3), "use RBFInterpolator(points, values)(xi)"),
+        (lambda w: CURVES.griddata(np.eye(4), w, np.ones(4) / 4, "cubic"), "use 'linear', 'nearest'"),
     ],
 )
 def test_refusals_name_the_line(function, line):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from gradserve.client import Client, Untraceable
 from gradserve.client.scipy import sparse as mirror
 from gradserve.client.tracing.trace import trace
 from gradserve.numpy.documentation import supported_names
-from tests.numpy import scipy_calls
+from tests.numpy import scipy_calls, solver_calls
 
 N = 120
 _rng = np.random.default_rng(5)
@@ -111,10 +112,19 @@ def by_other_makers(w):
     return np.sum((A @ np.arange(20.0)) ** 2) + np.sum((B @ np.arange(8.0)) ** 2) + np.sum((E @ np.arange(4.0)) ** 2)
 
 
+def by_iterated(w):
+    A = kinds.csr_matrix((w, (np.arange(8), np.arange(1, 9) % 5)), shape=(8, 8)) + kinds.identity(8)
+    values, b = sla.eigsh(A + A.T, 3)[0], np.arange(8.0)
+    return np.sum(values**2) + sla.expm_multiply(0.3 * A, b)[0] + np.sum(sla.lsmr(A, b, 0.4, 1e-15, 1e-15)[0] ** 2)
+
+
 LOSSES = {
     **{f.__name__: (f, ELEMENTS) for f in (by_places, by_factors, by_products, of_arrays)},
     **{f.__name__: (f, 1 + _rng.random(80)) for f in (of_a_network, by_iterations, by_diagonals)},
-    **{f.__name__: (f, 1 + _rng.random(8)) for f in (of_two_patterns, by_blocks, by_assignments, by_other_makers)},
+    **{
+        f.__name__: (f, 1 + _rng.random(8))
+        for f in (of_two_patterns, by_blocks, by_assignments, by_other_makers, by_iterated)
+    },
     "by_pattern": (by_pattern, _rng.random(KNOWN.nnz)),
 }
 
@@ -185,7 +195,7 @@ def test_a_singular_matrix_is_refused(engine):
         (lambda w: sla.cg(sla.LinearOperator((4, 4), matvec=lambda v: w * v), w)[0], "functions.root"),
         (lambda w, f=sp.diags: f(w, 1) @ w, "from gradserve.client.scipy.sparse import diags"),
         (lambda w: kinds.csr_matrix(w) @ w, "write csr_matrix((values, (rows, columns)), shape=(m, n))"),
-        (lambda w: sla.eigsh(sp.diags(w), 2), "gradserve.client.scipy"),
+        (lambda w: sla.eigs(sp.diags(w), 2), "gradserve.client.scipy"),
     ],
 )
 def test_refusals_name_the_line(function, line):
@@ -204,7 +214,7 @@ def test_the_mirror_has_their_names(engine):
 
 
 def test_every_maker_is_called():
-    source = Path(__file__).read_text() + Path(scipy_calls.__file__).read_text()
+    source = Path(__file__).read_text() + "".join(map(inspect.getsource, (scipy_calls, solver_calls)))
     for full in supported_names():
         name = full.removesuffix(".__call__").rpartition(".")[2]
         assert not full.startswith("scipy.sparse.") or name in source, full

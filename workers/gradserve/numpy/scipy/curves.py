@@ -71,6 +71,49 @@ def _end_slope(g: Builder, own: Value, other: Value, first: Value, second: Value
     return g.select(turns, 0.0, g.select(steep, g.mul(first, 3.0), slope))
 
 
+@implements_scipy("interpolate.Akima1DInterpolator.__call__")
+def akima(
+    g: Builder,
+    at: Any,
+    x: Any,
+    y: Any,
+    axis: Any = 0,
+    *,
+    method: str = "akima",
+    extrapolate: Any = None,
+    nu: int = 0,
+) -> Value:
+    """The curve of cubics through points by Akima's slopes, or by those of 'makima', or its derivative of order nu."""
+    if method not in ("akima", "makima"):
+        raise NotImplementedError(f"`method`={method} is unsupported.")
+    places, rows = points(g, x, y, axis)
+    slopes = _akimas_slopes(g, places, rows, method == "makima")
+    beyond = False if extrapolate is None else extrapolate
+    return on_pieces(g, at, by_slopes(g, places, rows, slopes), places, y, axis, beyond, nu)
+
+
+def _akimas_slopes(g: Builder, places: Value, rows: Value, is_modified: bool) -> Value:
+    """Means of the slopes on both sides, each weighted by how the slopes change beyond the other (Akima 1970)."""
+    n = places.shape[0]
+    inner = g.div(diff(rows, axis=0), along_first(g, diff(places), rows))
+    if n == 2:
+        return concatenate([inner, inner])
+    first, second, last, before = (part(inner, 0, j, j + 1) for j in (0, 1, n - 2, n - 3))
+    rise, fall = g.sub(first, second), g.sub(last, before)
+    ends = [g.add(first, g.mul(rise, 2.0)), g.add(first, rise), g.add(last, fall), g.add(last, g.mul(fall, 2.0))]
+    m = concatenate([*ends[:2], inner, *ends[2:]])
+    changes = g.abs(diff(m, axis=0))
+    if is_modified:
+        changes = g.add(changes, g.mul(g.abs(g.add(part(m, 0, 1, n + 3), part(m, 0, 0, n + 2))), 0.5))
+    left, right = part(m, 0, 1, n + 1), part(m, 0, 2, n + 2)
+    after, both = part(changes, 0, 0, n), g.add(part(changes, 0, 0, n), part(changes, 0, 2, n + 2))
+    largest = g.emit("reduce_max", both, axes=tuple(range(both.type.rank)))
+    is_defined = g.gt(both, g.broadcast(g.mul(largest, 1e-9), both.shape))
+    share = g.div(after, g.select(is_defined, both, 1.0))
+    middle = g.mul(g.add(part(m, 0, 3, n + 3), part(m, 0, 0, n)), 0.5)
+    return g.select(is_defined, g.add(left, g.mul(share, g.sub(right, left))), middle)
+
+
 @implements_scipy("interpolate.RegularGridInterpolator.__call__")
 def regular_grid(
     g: Builder,

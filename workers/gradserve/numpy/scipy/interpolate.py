@@ -51,7 +51,7 @@ def outside(g: Builder, places: Value, at: Value) -> Value:
     return g.logical_or(g.lt(at, getitem(g, places, 0)), g.gt(at, getitem(g, places, n - 1)))
 
 
-def _placed(g: Builder, found: Value, at: Value, values: Any, axis: Any) -> Value:
+def placed(g: Builder, found: Value, at: Value, values: Any, axis: Any) -> Value:
     """The axes of what was asked for in the place of the curve's axis."""
     rank = to_float(g, values).type.rank
     along = int(axis) % rank
@@ -77,7 +77,7 @@ def interp1d(
     fill_value: Any = None,
     assume_sorted: bool = False,
 ) -> Value:
-    """The values between points: 'linear', 'previous', 'next' or 'cubic'.
+    """The values between points: 'linear', 'nearest', 'previous', 'next' or 'cubic'.
 
     Outside it is NaN, where SciPy refuses unless told otherwise; or `fill_value`, or 'extrapolate'.
     """
@@ -96,9 +96,13 @@ def interp1d(
     elif kind in ("previous", "next"):
         side, shift = ("right", 0) if kind == "previous" else ("left", 1)
         found = getitem(g, rows, g.add(interval(g, places, where, side, -shift, 0), shift))
+    elif kind == "nearest":
+        n = places.shape[0]
+        middles = g.add(part(places, 0, 0, n - 1), g.mul(diff(places), 0.5))
+        found = getitem(g, rows, g.convert(searchsorted(middles, where, "left"), ElementType.INT64))
     else:
-        raise Unsupported(f"interp1d of kind {kind!r} cannot be traced", "use 'linear', 'cubic', 'previous' or 'next'")
-    return _filled(g, _placed(g, found, where, y, axis), where, places, rows, fill_value)
+        raise Unsupported(f"interp1d of kind {kind!r} cannot be traced", "use 'linear', 'cubic' or 'nearest'")
+    return _filled(g, placed(g, found, where, y, axis), where, places, rows, fill_value)
 
 
 def _filled(g: Builder, found: Value, at: Value, places: Value, rows: Value, fill: Any) -> Value:
@@ -144,7 +148,7 @@ def on_pieces(
         nothing = outside(g, places, where)
         column = g.reshape(nothing, (*where.type.shape, *(1,) * (coefficients[0].type.rank - 1)))
         found = g.select(column, np.nan, found)
-    return _placed(g, found, where, y, axis)
+    return placed(g, found, where, y, axis)
 
 
 @implements_scipy("interpolate.PPoly.__call__")

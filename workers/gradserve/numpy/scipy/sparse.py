@@ -16,7 +16,7 @@ from gradserve.ir.records import dataclass
 from gradserve.numpy.arguments import Unsupported, lift, refuse, to_float
 from gradserve.numpy.shaping import swapaxes
 from gradserve.numpy.systems import solve
-from gradserve.numpy.table import SCIPY, NumpyFunction, implements_scipy
+from gradserve.numpy.table import implements_scipy
 from gradserve.numpy.updates import add_at
 from gradserve.ops.elementwise.parts import conjugate
 
@@ -136,20 +136,6 @@ def _fill(A: Elements) -> int:
     alike = csc_array((np.concatenate([np.ones(int(beside.sum())), most]), (rows, columns)), shape=(n, n))
     factors = splu(alike)
     return int(factors.L.nnz + factors.U.nnz)
-
-
-def _iterated(g: Builder, A: Any, b: Any, x0: Any = None, **options: Any) -> tuple[Value, int]:
-    """The x with A x = b to rounding, by sparse factors, whatever tolerance is asked for; and 0, for success."""
-    if not (is_sparse(A) or isinstance(A, Elements)):
-        raise Unsupported(
-            "an iterative solver of a linear operator cannot be traced",
-            "write np.linalg.solve, or gradserve.client.functions.root(lambda x: product(x) - b, b)",
-        )
-    return spsolve(A, to_float(g, b)), 0
-
-
-for _name in ("bicg", "bicgstab", "cg", "cgs", "gcrotmk", "gmres", "lgmres", "minres", "qmr", "tfqmr"):
-    SCIPY[f"scipy.sparse.linalg.{_name}"] = NumpyFunction(_iterated)
 
 
 def _factors(g: Builder, A: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 import gradserve.numpy.scipy  # noqa: F401  # which fills the table
 from gradserve.client.functions.of_arrays import function_of_arrays
+from gradserve.client.scipy.kinds import by_name
 from gradserve.client.scipy.solvers.given import mirrored
 from gradserve.client.scipy.solvers.table import SOLVERS
 from gradserve.ir.builder import Builder, Value
@@ -19,6 +20,12 @@ IGNORED = frozenset(
     | {"overwrite_c", "overwrite_data", "overwrite_x", "permc_spec", "plan", "use_umfpack", "workers"}
 )
 """Arguments that decide on memory, speed and what is checked beforehand, not on numbers."""
+
+_SURFACES: dict[str, tuple[int, tuple[str, ...]]] = {
+    "scipy.interpolate.Rbf": (0, ()),
+    "scipy.interpolate.RectBivariateSpline": (2, ("dx", "dy", "grid")),
+}
+"""What is called with several coordinates: how many, or 0 for any number, and the arguments after them."""
 
 
 def members(module: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
@@ -83,7 +90,10 @@ class Methods:
 
     def __call__(self, *args: Any, **named: Any) -> Made:
         """The distribution with these parameters, or the curve through these points."""
-        return (Curve if self._full.startswith("scipy.interpolate.") else Made)(self, args, named)
+        if self._full in _SURFACES:
+            return Surface(self, args, named)
+        is_curve = self._full.startswith("scipy.interpolate.") and f"{self._full}.derivative" not in SCIPY
+        return (Curve if is_curve else Made)(self, args, named)
 
     def __getattr__(self, name: str) -> Any:
         found = None if name.startswith("_") else member(f"{self._full}.{name}")
@@ -109,33 +119,47 @@ class Made:
         method = getattr(self._methods, name)
         return lambda *point, **named: method(*point, *self._args, **self._named, **named)
 
-    def __call__(self, point: Any, *nu: Any, **named: Any) -> Any:
-        """The value of the curve at a point, or of its derivative of order nu."""
-        if nu:
-            named = {"nu": nu[0], **named}
-        own = member(f"{self._methods._full}.__call__")
+    def __call__(self, point: Any, **named: Any) -> Any:
+        """The value at a point."""
+        return self._own()(point, *self._args, **{**self._named, **named})
+
+    def _own(self) -> Callable[..., Any]:
+        own: Callable[..., Any] | None = member(f"{self._methods._full}.__call__")
         if own is None:
             raise TypeError(f"{self._methods!r} is not called; it has methods")
-        return own(point, *self._args, **{**self._named, **named})
+        return own
+
+
+class Surface(Made):
+    """What is called with several coordinates, each an argument of its own."""
+
+    def __call__(self, *points: Any, **named: Any) -> Any:
+        """The value where the coordinates are these."""
+        count, further = _SURFACES[self._methods._full]
+        more = by_name(further, points[count:]) if count else {}
+        return super().__call__(points[: count or None], **more, **named)
 
 
 class Curve(Made):
     """A curve through its points, which has derivatives and integrals as well."""
 
-    def derivative(self, nu: int = 1) -> Curve:
-        """The curve of its derivatives of order nu."""
-        return Curve(self._methods, self._args, {**self._named, "nu": self._named.get("nu", 0) + nu})
+    def derivative(self, nu: int = 1, *, n: int | None = None) -> Curve:
+        """The curve of its derivatives of order nu, which SciPy's splines call n."""
+        order = nu if n is None else n
+        return Curve(self._methods, self._args, {**self._named, "nu": self._named.get("nu", 0) + order})
 
-    def antiderivative(self, nu: int = 1) -> Curve:
+    def antiderivative(self, nu: int = 1, *, n: int | None = None) -> Curve:
         """The curve of its integrals from the first point on, nu times."""
-        return self.derivative(-nu)
+        return self.derivative(-(nu if n is None else n))
 
     def integrate(self, a: Any, b: Any) -> Any:
         """The integral from a to b."""
         whole = self.antiderivative()
         return whole(b) - whole(a)
 
-    def __call__(self, point: Any, *nu: Any, **named: Any) -> Any:
-        """The value at a point, or the derivative there of order nu."""
-        order = (nu[0] if nu else named.pop("nu", 0)) + self._named.get("nu", 0)
-        return super().__call__(point, **named, **({"nu": order} if order else {}))
+    def __call__(self, point: Any, nu: int = 0, *beyond: Any, **named: Any) -> Any:
+        """The value at a point, or the derivative there of order nu; and what is to be beyond the ends."""
+        order = nu + self._named.get("nu", 0)
+        rule = "ext" if "ext" in SCIPY[f"{self._methods._full}.__call__"].accepted else "extrapolate"
+        given = by_name((rule,), beyond) | named | ({"nu": order} if order else {})
+        return super().__call__(point, **given)

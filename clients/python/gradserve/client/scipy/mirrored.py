@@ -8,7 +8,9 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from gradserve.client.scipy.curves import curves
 from gradserve.client.scipy.factors import Factors
+from gradserve.client.scipy.kinds import Kind, aware, calling, standing_kind
 from gradserve.client.scipy.mirror import member
 from gradserve.client.scipy.operators import operators
 from gradserve.client.scipy.pairs import pairs
@@ -29,20 +31,6 @@ _LAWS = {
     "rv_discrete": ("pmf", "logpmf", "cdf", "logcdf", "sf", "logsf"),
 }
 """Classes of distributions, and methods that look for their own by the name of the distribution."""
-_CURVES: dict[str, Callable[[Any], tuple[Any, ...]]] = {
-    "PPoly": lambda curve: (curve.c, curve.x, curve.extrapolate),
-    "BSpline": lambda curve: (curve.t, curve.c, curve.k, curve.extrapolate),
-    "RegularGridInterpolator": lambda grid: (
-        *(grid.grid, grid.values, grid.method, grid.bounds_error, grid.fill_value),
-    ),
-    "interp1d": lambda curve: (
-        *(curve.x, curve.y, curve._kind, curve.axis, True, None),
-        "extrapolate" if curve._extrapolate else (curve._fill_value_below, curve._fill_value_above),
-    ),
-}
-"""Classes of curves, and what such a curve is made of, as the mirror takes it."""
-
-
 _FROZEN: dict[str, tuple[tuple[Any, ...], tuple[str, ...]]] = {
     "dirichlet": (([1.0, 1.0],), ("alpha",)),
     "multinomial": ((1, [0.5, 0.5]), ("n", "p")),
@@ -50,10 +38,6 @@ _FROZEN: dict[str, tuple[tuple[Any, ...], tuple[str, ...]]] = {
     "wishart": ((1, 1.0), ("df", "scale")),
 }
 """Distributions of several numbers: parameters that one may have, and where a frozen one keeps its own."""
-_MADE_OF_VALUES = (
-    *("BSpline", "CubicHermiteSpline", "CubicSpline", "PchipInterpolator", "RegularGridInterpolator", "interp1d"),
-)
-"""Classes of curves that the mirror makes of traced values."""
 
 
 def places() -> tuple[Place, ...]:
@@ -76,7 +60,7 @@ def _places_in(modules: frozenset[str]) -> tuple[Place, ...]:
     for full in SCIPY:
         module, _, name = full.rpartition(".")
         if module in modules and callable(own := getattr(sys.modules[module], name, None)):
-            found.append((sys.modules[module], name, _aware(own, member(full))))
+            found.append((sys.modules[module], name, aware(own, member(full))))
     for full, ours in SOLVERS.items():
         module, _, name = full.rpartition(".")
         if module in modules:
@@ -93,16 +77,8 @@ def _places_in(modules: frozenset[str]) -> tuple[Place, ...]:
     if "scipy.spatial.transform" in modules:
         found += _rotations(sys.modules["scipy.spatial.transform"])
     if "scipy.interpolate" in sys.modules:
-        found += _curves(sys.modules["scipy.interpolate"])
+        found += curves(sys.modules["scipy.interpolate"])
     return tuple(found)
-
-
-def _aware(own: Callable[..., Any], ours: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(own)
-    def call(*args: Any, **named: Any) -> Any:
-        return own(*args, **named) if first_tracer((args, named)) is None else ours(*args, **named)
-
-    return call
 
 
 def _laws(stats: Any) -> Iterator[Place]:
@@ -125,10 +101,14 @@ def _laws(stats: Any) -> Iterator[Place]:
 
 def _kernels(stats: Any) -> Iterator[Place]:
     kind, full = stats.gaussian_kde, "scipy.stats.gaussian_kde"
+
+    def made_of(known: Any) -> dict[str, Any]:
+        return {"dataset": known.dataset, "bw_method": known.factor, "weights": known.weights}
+
     for method in ("__call__", "evaluate", "logpdf", "pdf"):
         ours = member(f"{full}.{method}")
-        yield kind, method, _call(vars(kind)[method], ours, kind, operator.attrgetter("dataset", "factor", "weights"))
-    yield stats, "gaussian_kde", _standing(kind, member(full))
+        yield kind, method, calling(vars(kind)[method], ours, kind, made_of)
+    yield stats, "gaussian_kde", standing_kind(kind, member(full))
 
 
 def _method(own: Callable[..., Any], law: str | None = None) -> Callable[..., Any]:
@@ -188,27 +168,16 @@ def _factors(name: str) -> Callable[..., Any]:
     return call
 
 
-def _curves(interpolate: Any) -> Iterator[Place]:
-    for name, made_of in _CURVES.items():
-        kind = getattr(interpolate, name)
-        owner = next(cls for cls in kind.__mro__ if "__call__" in vars(cls))
-        yield owner, "__call__", _call(owner.__call__, member(f"scipy.interpolate.{name}.__call__"), kind, made_of)
-    for name in _MADE_OF_VALUES:
-        yield interpolate, name, _standing(getattr(interpolate, name), member(f"scipy.interpolate.{name}"))
-    spline = "make_interp_spline"
-    yield interpolate, spline, _aware(getattr(interpolate, spline), member(f"scipy.interpolate.{spline}"))
-
-
 def _sparse(sparse: Any) -> Iterator[Place]:
     for name, ours in CLASSES.items():
         kind = getattr(sparse, name, None)
         if kind is not None:
-            yield sparse, name, _standing(kind, ours)
+            yield sparse, name, standing_kind(kind, ours)
     for name in ("lil_matrix", "lil_array", "dok_matrix", "dok_array"):
         yield sparse, name, _GrowingKind(name, (), {"own": getattr(sparse, name), "ours": (None,)})
     for name, ours in FUNCTIONS.items():
         if hasattr(sparse, name):
-            yield sparse, name, _aware(getattr(sparse, name), ours)
+            yield sparse, name, aware(getattr(sparse, name), ours)
     kinds = [getattr(sparse, name) for name in CLASSES if hasattr(sparse, name)]
     for owner in dict.fromkeys(owner for kind in kinds for owner in kind.__mro__ if "multiply" in vars(owner)):
         yield owner, "multiply", _multiply(owner.multiply)
@@ -236,29 +205,7 @@ def _multiply(own: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-class _Kind(type):
-    """Stands for a class: what is made of traced values is the mirror's, else all is that class's own."""
-
-    own: type
-    ours: tuple[Callable[..., Any]]
-    """What makes the mirror's, alone in a tuple: a function would become a method."""
-
-    def __call__(cls, *args: Any, **named: Any) -> Any:
-        if first_tracer((args, named)) is None:
-            return cls.own(*args, **named)
-        return cls.ours[0](*args, **named)
-
-    def __instancecheck__(cls, instance: Any) -> bool:
-        return isinstance(instance, cls.own)
-
-    def __subclasscheck__(cls, kind: type) -> bool:
-        return issubclass(kind.own if isinstance(kind, _Kind) else kind, cls.own)
-
-    def __getattr__(cls, name: str) -> Any:
-        return getattr(cls.own, name)
-
-
-class _GrowingKind(_Kind):
+class _GrowingKind(Kind):
     """Stands for a class of matrices that are made by assignments, of traced numbers where those were refused."""
 
     def __call__(cls, arg1: Any, *args: Any, **named: Any) -> Any:
@@ -268,32 +215,14 @@ class _GrowingKind(_Kind):
         return cls.own(arg1, *args, **named)
 
 
-class _RotationKind(_Kind):
+class _RotationKind(Kind):
     """Stands for the class of rotations: those of traced values are the mirror's."""
 
     def __getattr__(cls, name: str) -> Any:
         own, ours = getattr(cls.own, name), getattr(Rotation, name, None)
-        return _aware(own, ours) if name.startswith("from_") and ours is not None else own
+        return aware(own, ours) if name.startswith("from_") and ours is not None else own
 
 
 def _rotations(transform: Any) -> Iterator[Place]:
     own = transform.Rotation
     yield transform, "Rotation", _RotationKind("Rotation", (), {"own": own, "ours": (Rotation.from_quat,)})
-
-
-def _standing(own: type, ours: Callable[..., Any]) -> Any:
-    return _Kind(own.__name__, (), {"own": own, "ours": (ours,)})
-
-
-def _call(
-    own: Callable[..., Any], ours: Callable[..., Any], kind: type, made_of: Callable[[Any], tuple[Any, ...]]
-) -> Callable[..., Any]:
-    @functools.wraps(own)
-    def call(self: Any, x: Any, *args: Any, **named: Any) -> Any:
-        if first_tracer((x, args, named)) is None or not isinstance(self, kind):
-            return own(self, x, *args, **named)
-        if args:
-            named = {"nu": args[0], **named}
-        return ours(x, *made_of(self), **named)
-
-    return call
