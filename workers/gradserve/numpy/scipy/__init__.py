@@ -28,6 +28,7 @@ from gradserve.numpy.scipy import (  # noqa: F401  (importing a module enters it
     matrix_equations,
     multivariate,
     of_normals,
+    of_several,
     off_centre,
     polynomials_through,
     radial,

@@ -30,8 +30,8 @@ def normal_logpdf(g: Builder, x: Any, mean: Any = None, cov: Any = 1, allow_sing
     The last axis of x has the components. A covariance may be a number, a vector of variances, or a matrix. If it may
     be singular, the density is that within its range.
     """
-    deviation, matrix = _deviation(g, x, mean, cov)
-    size, logarithm, rank = _whitened(g, deviation, matrix, allow_singular)
+    away, matrix = deviation(g, x, mean, cov, "multivariate_normal")
+    size, logarithm, rank = whitened(g, away, matrix, allow_singular)
     constant = g.mul(g.add(logarithm, g.mul(rank, math.log(2 * math.pi))), -0.5)
     return g.sub(constant, g.mul(size, 0.5))
 
@@ -45,24 +45,26 @@ def normal_pdf(g: Builder, x: Any, mean: Any = None, cov: Any = 1, allow_singula
 @implements_scipy(f"{_NORMAL}.entropy")
 def normal_entropy(g: Builder, mean: Any = None, cov: Any = 1) -> Value:
     """The entropy of the multivariate normal distribution."""
-    matrix = _covariance(g, cov, None)
+    matrix = covariance(g, cov, None, "multivariate_normal")
     dimension = matrix.shape[-1]
-    return g.mul(g.add(_log_det(g, cholesky(matrix)), dimension * (math.log(2 * math.pi) + 1)), 0.5)
+    return g.mul(g.add(log_det(g, cholesky(matrix)), dimension * (math.log(2 * math.pi) + 1)), 0.5)
 
 
-def _covariance(g: Builder, cov: Any, dimension: int | None) -> Value:
-    value = to_real(g, cov, "multivariate_normal")
+def covariance(g: Builder, cov: Any, dimension: int | None, function: str) -> Value:
+    """The matrix of a number, of a vector of variances, or the matrix given."""
+    value = to_real(g, cov, function)
     if value.type.rank == 0:
         n = dimension or 1
         return g.mul(g.constant(np.eye(n, dtype=value.type.element_type.dtype)), value)
     return diag(value) if value.type.rank == 1 else value
 
 
-def _deviation(g: Builder, x: Any, mean: Any, cov: Any) -> tuple[Value, Value]:
-    point, variance = (to_real(g, v, "multivariate_normal") for v in promoted(g, x, cov))
+def deviation(g: Builder, x: Any, mean: Any, cov: Any, function: str) -> tuple[Value, Value]:
+    """Points less the mean, with components along the last axis, and the matrix of their covariance."""
+    point, variance = (to_real(g, v, function) for v in promoted(g, x, cov))
     if variance.type.rank > 2:
-        refuse(g, "multivariate_normal", f"{variance.type} is no covariance")
-    means = None if mean is None else to_real(g, as_operand(g, mean), "multivariate_normal")
+        refuse(g, function, f"{variance.type} is no covariance")
+    means = None if mean is None else to_real(g, as_operand(g, mean), function)
     if variance.type.rank:
         dimension = variance.shape[-1]
     else:
@@ -71,11 +73,11 @@ def _deviation(g: Builder, x: Any, mean: Any, cov: Any) -> tuple[Value, Value]:
     if point.type.rank == 0 or (dimension == 1 and point.type.rank == 1):
         point = g.reshape(point, (*point.type.shape, 1))
     if point.shape[-1] != dimension:
-        refuse(g, "multivariate_normal", f"{point.type} has no vectors of length {dimension}")
-    return point if means is None else g.sub(point, means), _covariance(g, variance, dimension)
+        refuse(g, function, f"{point.type} has no vectors of length {dimension}")
+    return point if means is None else g.sub(point, means), covariance(g, variance, dimension, function)
 
 
-def _whitened(g: Builder, deviation: Value, cov: Value, singular: bool) -> tuple[Value, Value, Any]:
+def whitened(g: Builder, away: Value, cov: Value, singular: bool) -> tuple[Value, Value, Any]:
     """Squared lengths in units of the covariance, the logarithm of its determinant, and its rank."""
     if singular:
         inverse = pinv(cov, hermitian=True)
@@ -83,17 +85,18 @@ def _whitened(g: Builder, deviation: Value, cov: Value, singular: bool) -> tuple
         eps = float(np.finfo(values.type.element_type.dtype).eps) * 1e6
         counted = g.gt(values, g.mul(g.emit("reduce_max", g.abs(values), axes=(0,)), eps))
         logarithm = sum_along(g.log(g.select(counted, values, 1.0)))
-        squares = g.mul(deviation, matmul(deviation, inverse))
+        squares = g.mul(away, matmul(away, inverse))
         return sum_along(squares, -1), logarithm, g.convert(sum_along(counted), values.type.element_type)
     factor = cholesky(cov)
     n = cov.shape[-1]
-    rows = g.reshape(deviation, (deviation.type.size // max(n, 1), n))
+    rows = g.reshape(away, (away.type.size // max(n, 1), n))
     white = solve_triangular(factor, swapaxes(rows, 0, 1), lower=True)
-    squares = g.reshape(sum_along(g.mul(white, white), 0), deviation.type.shape[:-1])
-    return squares, _log_det(g, factor), float(n)
+    squares = g.reshape(sum_along(g.mul(white, white), 0), away.type.shape[:-1])
+    return squares, log_det(g, factor), float(n)
 
 
-def _log_det(g: Builder, factor: Value) -> Value:
+def log_det(g: Builder, factor: Value) -> Value:
+    """The logarithm of the determinant of what a Cholesky factor is of."""
     return g.mul(sum_along(g.log(diag(factor))), 2.0)
 
 
@@ -144,12 +147,12 @@ def wishart_logpdf(g: Builder, x: Any, df: Any, scale: Any) -> Value:
 
     Of x and scale, the lower triangles are read.
     """
-    matrix, spread = (_matrix(g, v) for v in promoted(g, x, scale))
+    matrix, spread = (matrix_of(g, v, "wishart") for v in promoted(g, x, scale))
     degrees, p = to_real(g, df, "wishart"), spread.shape[-1]
     several = matrix.type.rank == 3
     matrix = moveaxis(matrix, 2, 0) if several else matrix
-    log_x = g.mul(sum_along(g.log(_diagonals(g, cholesky(matrix))), -1), 2.0)
-    log_scale = _log_det(g, cholesky(spread))
+    log_x = g.mul(sum_along(g.log(diagonals(g, cholesky(matrix))), -1), 2.0)
+    log_scale = log_det(g, cholesky(spread))
     power = g.mul(g.mul(g.sub(degrees, p + 1.0), 0.5), log_x)
     inner = g.mul(trace(solve(spread, matrix), axis1=-2, axis2=-1), 0.5)
     size = g.add(g.mul(degrees, 0.5 * p * math.log(2)), g.mul(g.mul(degrees, 0.5), log_scale))
@@ -162,10 +165,12 @@ def wishart_pdf(g: Builder, x: Any, df: Any, scale: Any) -> Value:
     return g.exp(wishart_logpdf(x, df, scale))
 
 
-def _matrix(g: Builder, v: Value) -> Value:
-    value = to_real(g, v, "wishart")
+def matrix_of(g: Builder, v: Value, function: str) -> Value:
+    """The matrix, or a number as one."""
+    value = to_real(g, v, function)
     return g.reshape(value, (1, 1)) if value.type.rank == 0 else value
 
 
-def _diagonals(g: Builder, x: Value) -> Value:
+def diagonals(_g: Builder, x: Value) -> Value:
+    """Of each matrix."""
     return diagonal(x, axis1=-2, axis2=-1)

@@ -33,8 +33,13 @@ _LAWS = {
 """Classes of distributions, and methods that look for their own by the name of the distribution."""
 _FROZEN: dict[str, tuple[tuple[Any, ...], tuple[str, ...]]] = {
     "dirichlet": (([1.0, 1.0],), ("alpha",)),
+    "dirichlet_multinomial": (([1.0, 1.0], 1), ("alpha", "n")),
+    "invwishart": ((1, 1.0), ("df", "scale")),
+    "matrix_normal": ((), ("mean", "rowcov", "colcov")),
     "multinomial": ((1, [0.5, 0.5]), ("n", "p")),
     "multivariate_normal": ((), ("mean", "cov", "allow_singular")),
+    "multivariate_t": ((), ("loc", "shape", "df")),
+    "vonmises_fisher": (([1.0, 0.0], 1.0), ("mu", "kappa")),
     "wishart": ((1, 1.0), ("df", "scale")),
 }
 """Distributions of several numbers: parameters that one may have, and where a frozen one keeps its own."""
