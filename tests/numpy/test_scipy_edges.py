@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -321,7 +323,16 @@ def test_a_large_sparse_matrix_stays_sparse():
     [
         (lambda w: stats.invgauss.ppf(w, 2.0), "functions.root(lambda x: law.cdf(x, *shapes) - q, guess).x"),
         (lambda w, f=cho_factor: f(np.outer(w, w)), "write `from gradserve.client.scipy.linalg import cho_factor`"),
-        (lambda w: stats.multivariate_t.logpdf(w), "gradserve.client.scipy"),
+        (lambda w: stats.landau.logpdf(w), "scipy.stats.landau.logpdf asks for the elements"),
+        (lambda w: stats.landau(w[0]).logpdf(w[1]), "scipy.stats.landau.logpdf asks for the elements"),
+        (lambda w: stats.landau.ppf(w), "write it with functions of NumPy"),
+        (lambda w: stats.crystalball.cdf(w, 2.0, 3.0), "of scipy.stats.crystalball, logpdf, pdf can be traced"),
+        (lambda w: stats.multivariate_normal.cdf(w), "scipy.stats.multivariate_normal.cdf asks for the elements"),
+        (lambda w: stats.norm.entropy(w[0], w[1]), "scipy.stats.norm.entropy asks for the elements"),
+        (lambda w: stats.norm.fit(w), "scipy.stats.norm.fit asks for the elements"),
+        (lambda w, f=stats.norm.logpdf: f(w), "write `from gradserve.client.scipy.stats import norm`, whose logpdf"),
+        (lambda w: stats.kstest(w, "norm"), "scipy.stats.kstest asks for the elements"),
+        (lambda w, f=stats.skew: f(w), "write `from gradserve.client.scipy.stats import skew`"),
         (
             lambda w, f=SYSTEMS.splu: f(scipy_calls.DEFINITE[:4, :4]).solve(w),
             "from gradserve.client.scipy.sparse.linalg",
@@ -361,6 +372,31 @@ def test_refusals_name_the_line(function, line):
         trace(function, np.ones(4))
     assert line in str(refusal.value)
     assert str(refusal.value).startswith("test_scipy_edges.py:")
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        *(
+            lambda w: stats.landau.logpdf(w),
+            lambda w: stats.multivariate_normal.cdf(w),
+            lambda w: stats.kstest(w, "norm"),
+        ),
+        *(lambda w: stats.norm.entropy(w[0], w[1]), lambda w: stats.crystalball.cdf(w, 2.0, 3.0)),
+        *(lambda w, f=stats.norm.logpdf: f(w), lambda w, f=stats.zscore: f(w)),
+    ],
+)
+def test_refusals_advise_nothing_that_there_is_not(function):
+    """What they say to import is found, with the method that they name."""
+    with pytest.raises(Untraceable) as refusal:
+        trace(function, np.ones(4))
+    said = str(refusal.value)
+    assert "axis_nan_policy" not in said
+    assert "A.dot(x)" not in said
+    for module, name in re.findall(r"from (gradserve\S+) import (\w+)`", said):
+        found = getattr(importlib.import_module(module), name)
+        for method in re.findall(r"whose (\w+) takes", said):
+            assert callable(getattr(found, method))
 
 
 def test_quantiles_without_a_closed_form_by_the_line_that_their_refusal_names():

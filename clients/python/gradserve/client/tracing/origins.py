@@ -8,6 +8,7 @@ import linecache
 import sys
 from pathlib import PurePath
 from types import FrameType, FunctionType
+from typing import Any
 
 import numpy as np
 
@@ -44,32 +45,60 @@ def untraceable(problem: str, instead: str) -> Untraceable:
 
 
 def called_function() -> str:
-    """What the author's nearest line calls: a function of NumPy or SciPy if that can be seen, else NumPy itself."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and stands_inside(str(frame.f_back.f_globals.get("__name__", ""))):
-        frame = frame.f_back
-    if str(frame.f_globals.get("__name__", "")).startswith("scipy._lib"):
-        decorated = _decorated(frame)
-        if decorated is not None:
-            return decorated
+    """What the author's nearest line calls: a function of NumPy or SciPy if that can be seen, else NumPy itself.
+
+    A method of a distribution is `scipy.stats.norm.fit`, whichever module it stands in.
+    """
+    frame = _called_frame()
     name = frame.f_code.co_name
     if name in ("__call__", "__init__"):
         name = type(frame.f_locals["self"]).__name__
     if name == "__ua_function__":  # by which scipy.fft calls all of its functions
         name = frame.f_locals["method"].__name__
-    package, *modules = frame.f_globals.get("__name__", "").split(".")
+    module = str(frame.f_globals.get("__name__", ""))
+    if "<locals>" in frame.f_code.co_qualname and module.startswith("scipy."):
+        module, name = _decorated(frame) or (module, name)
+    package, *modules = module.split(".")
     if package == "scipy":
-        return ".".join([package, *(module for module in modules if not module.startswith("_")), name])
+        law = _law(frame.f_locals.get("self")) if modules[:1] == ["stats"] else None
+        return ".".join([package, *(part for part in modules if not part.startswith("_")), *filter(None, [law]), name])
     return f"np.{name}" if package == "numpy" and hasattr(np, name) else "NumPy"
 
 
-def _decorated(frame: FrameType) -> str | None:
-    """The function of SciPy that a decorator of its own calls, or has called it."""
+def _called_frame() -> FrameType:
+    """The outermost frame of NumPy or SciPy that the author's nearest line leads to, or one of ours."""
+    frame = sys._getframe(2)
+    found = frame
+    while frame.f_back is not None and stands_inside(str(frame.f_back.f_globals.get("__name__", ""))):
+        frame = frame.f_back
+        if str(frame.f_globals.get("__name__", "")).partition(".")[0] in ("numpy", "scipy"):
+            found = frame
+    return found
+
+
+def _decorated(frame: FrameType) -> tuple[str, str] | None:
+    """The module and the name of the function of SciPy that a decorator of its own calls, or has called it."""
     for known in frame.f_locals.values():
-        module = str(getattr(known, "__module__", ""))
-        if isinstance(known, FunctionType) and module.startswith("scipy.") and not module.startswith("scipy._lib"):
-            return ".".join([*(part for part in module.split(".") if not part.startswith("_")), known.__name__])
+        module, name = str(getattr(known, "__module__", "")), getattr(known, "__name__", "_")
+        own = module.startswith("scipy.") and not module.startswith("scipy._lib")
+        if own and isinstance(known, FunctionType) and name.isidentifier() and not name.startswith("_"):
+            return module, name
     return None
+
+
+def _law(owner: Any) -> str | None:
+    """The name of SciPy's distribution whose method is called, or that of a frozen one; None for those of others."""
+    law: Any = getattr(owner, "dist", getattr(owner, "_dist", owner))
+    known = vars(sys.modules["scipy.stats"])
+    if not isinstance(law, known["_distn_infrastructure"].rv_generic | known["_multivariate"].multi_rv_generic):
+        return None
+    names = (str(getattr(law, "name", "")), *known)
+    return next((name for name in names if type(known.get(name)) is type(law) and _same(known[name], law)), None)
+
+
+def _same(known: Any, law: Any) -> bool:
+    """Whether two distributions of one class have one support, as far as they have any."""
+    return all(getattr(known, end, None) == getattr(law, end, None) for end in ("a", "b"))
 
 
 def is_assigning() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import PurePath
 from types import FrameType
 from typing import Any, NoReturn
@@ -157,20 +158,30 @@ def of_compiled(error: TypeError, frame: FrameType) -> Untraceable | None:
 
 def instead_of_scipys(asking: str) -> str:
     """The line to write instead of what calls a function of SciPy."""
+    module, _, name = asking.rpartition(".")
+    if module.startswith("scipy.stats.") and module not in sys.modules:
+        return _of_law(module, name)
     instead = _of_public(asking)
     if instead is not None:
         return instead
-    module, _, name = asking.rpartition(".")
     own = module.replace("scipy", "gradserve.client.scipy", 1)
     if asking in SCIPY or any(known.startswith(f"{asking}.") for known in SCIPY):
         return f"write `from {own} import {name}`, which takes the same arguments"
     public = next((known.rpartition(".")[0] for known in SCIPY if _is_inside(asking, known)), None)
     if public is not None:
         return f"write `from gradserve.client.{public} import {name}`, which takes the same arguments"
-    if any(known.startswith(f"{module}.") and known.endswith(f".{name}") for known in SCIPY):
-        package, _, last = own.rpartition(".")
-        return f"write `from {package} import {last}`, whose {name} takes the same arguments"
     return f"{_FOREIGN}; so can what gradserve.client.scipy has"
+
+
+def _of_law(law: str, method: str) -> str:
+    """The line to write instead of a method of a distribution."""
+    if f"{law}.{method}" in SCIPY:
+        name = law.rpartition(".")[2]
+        return f"write `from gradserve.client.scipy.stats import {name}`, whose {method} takes the same arguments"
+    have = [known.rpartition(".")[2] for known in SCIPY if known.startswith(f"{law}.")]
+    if "cdf" in have and f"scipy.stats.{method}" in INSTEAD:
+        return INSTEAD[f"scipy.stats.{method}"]
+    return f"of {law}, {', '.join(sorted(have))} can be traced; {_FOREIGN}" if have else _FOREIGN
 
 
 def _of_called() -> str | None:
