@@ -8,7 +8,7 @@ import numpy as np
 from scipy import fft, integrate, interpolate, linalg, ndimage, signal, sparse, special, stats
 from scipy.spatial import distance
 
-from tests.numpy import curve_calls, solver_calls
+from tests.numpy import curve_calls, response_calls, solver_calls
 
 _RNG = np.random.default_rng(7)
 V = _RNG.normal(size=6)
@@ -632,7 +632,9 @@ SIGNALS: dict[str, tuple[Any, ...]] = {
         T,
     ),
 }
-CALLS = LINALG | STATS | OTHERS | CURVES | SIGNALS | FOURIER | curve_calls.CALLS | solver_calls.CALLS
+CALLS = (
+    LINALG | STATS | OTHERS | CURVES | SIGNALS | FOURIER | curve_calls.CALLS | solver_calls.CALLS | response_calls.CALLS
+)
 
 
 def _curves(curve: Any) -> list[Any]:

@@ -15,6 +15,7 @@ import jax.scipy.stats
 import numpy as np
 import pytest
 import scipy.interpolate
+import scipy.signal
 import scipy.sparse.linalg
 import scipy.spatial.distance
 import scipy.stats
@@ -33,11 +34,12 @@ from gradserve.ir.errors import InvalidGraph, Untraceable
 from gradserve.numpy.table import SCIPY
 from tests import compiled
 from tests.clients.evaluation import traced_result
-from tests.numpy import curve_calls, scipy_calls, solver_calls
+from tests.numpy import curve_calls, response_calls, scipy_calls, solver_calls
 
 jax.config.update("jax_enable_x64", True)
 
 CURVES: Any = scipy.interpolate
+SIGNAL: Any = scipy.signal
 SYSTEMS: Any = scipy.sparse.linalg
 SOLVERS: Any = scipy.optimize
 X = np.array([-np.inf, -1.0, 0.0, 0.5, 1.0, 2.0, 7.0, np.inf, np.nan])
@@ -219,7 +221,7 @@ def test_student_has_its_density_as_derivative_at_0_too():
 
 
 def test_every_function_is_called():
-    modules = scipy_calls, curve_calls, solver_calls
+    modules = scipy_calls, curve_calls, response_calls, solver_calls
     source = Path(__file__).read_text() + "".join(map(inspect.getsource, modules))
     for full in SCIPY:
         parts = full.split(".")
@@ -362,6 +364,7 @@ def test_a_large_sparse_matrix_stays_sparse():
         (lambda w: SYSTEMS.lsqr(SYSTEMS.aslinearoperator(np.eye(4)), w)[0], "write np.linalg.lstsq"),
         (lambda w: SYSTEMS.eigsh(np.diag(w), 2, sigma=0.5, which="LA"), "write np.linalg.eigh"),
         (lambda w: SYSTEMS.expm_multiply(np.eye(4), w, stop=w[0]), "write scipy.linalg.expm(t * A) @ B"),
+        (lambda w: SIGNAL.decimate(np.tile(w, 9), 2, ftype=SIGNAL.dlti([1.0], [1.0, 0.5])), "use 'iir' or 'fir'"),
         (lambda w: CURVES.Rbf(w, np.arange(4.0))(0.3), "give epsilon"),
         (lambda w: CURVES.griddata(w, np.arange(4.0), 0.3), "use RBFInterpolator(points, values)(xi)"),
         (lambda w: CURVES.griddata(np.eye(4), w, np.ones(4) / 4, "cubic"), "use 'linear', 'nearest'"),

@@ -157,6 +157,7 @@ _SECTIONS = {
     "scipy.fft": "scipy.fft",
     "scipy.linalg": "scipy.linalg",
     "scipy.stats": "scipy.stats",
+    "scipy.spatial": "scipy.spatial",
     "scipy.spatial.distance": "scipy.spatial.distance",
     "scipy.spatial.transform": "scipy.spatial.transform",
     "scipy.signal": "scipy.signal",

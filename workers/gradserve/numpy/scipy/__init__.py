@@ -33,6 +33,7 @@ from gradserve.numpy.scipy import (  # noqa: F401  (importing a module enters it
     polynomials_through,
     radial,
     rank_filters,
+    responses,
     short_time,
     smoothing,
     sparse,

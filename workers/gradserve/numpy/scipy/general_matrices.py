@@ -57,6 +57,13 @@ def logm(g: Builder, A: Any) -> Value:
     return g.apply(Logm(), [matrix(g, A, "logm", square=True)])[0]
 
 
+@implements_scipy("linalg.signm")
+def signm(g: Builder, A: Any) -> Value:
+    """The sign of a matrix, A (A A)^(-1/2): its eigenvalues are the signs of A's real parts; of regular ones."""
+    x = matrix(g, A, "signm", square=True)
+    return systems.solve(sqrtm(matrix_product(g, x, x)), x)
+
+
 @implements_scipy("linalg.fractional_matrix_power")
 def fractional_matrix_power(g: Builder, A: Any, t: Any) -> Value:
     """A matrix to any power, as expm(t logm(A)); whole ones known while tracing as products."""

@@ -90,6 +90,31 @@ def _parabola(x: Any, start: float, stop: float) -> Any:
     return np.linalg.solve(powers.T, ((stop - middle) ** k - (start - middle) ** k) / k)
 
 
+@implements_scipy("integrate.romb")
+def romb(g: Builder, y: Any, dx: Any = 1.0, axis: Any = -1) -> Value:
+    """The integral of 2^k + 1 values at equal distances by Romberg's rule."""
+    value = to_float(g, y)
+    along = axis_of(value, axis, "romb")
+    weights = _rombergs(value.shape[along])
+    found = matmul(moveaxis(value, along, -1), g.constant(weights.astype(value.type.element_type.dtype)))
+    return g.mul(found, to_float(g, dx)) if isinstance(dx, Value) else g.mul(found, float(dx))
+
+
+def _rombergs(n: int) -> Any:
+    """What Romberg's rule multiplies each value by: trapezoids of halved widths, and what follows for no width."""
+    halvings = (n - 1).bit_length() - 1
+    if n < 2 or n != 2**halvings + 1:
+        raise ValueError("Number of samples must be one plus a non-negative power of 2.")
+    rules = np.zeros((halvings + 1, n))
+    for k, rule in enumerate(rules):
+        step = 2 ** (halvings - k)
+        rule[::step] = step
+        rule[[0, -1]] = step / 2
+    for power in range(1, halvings + 1):
+        rules = rules[1:] + (rules[1:] - rules[:-1]) / (4.0**power - 1)
+    return rules[0]
+
+
 @implements_scipy("integrate.cumulative_simpson")
 def cumulative_simpson(
     g: Builder, y: Any, *, x: Any = None, dx: Any = 1.0, axis: Any = -1, initial: Any = None

@@ -1,4 +1,4 @@
-"""scipy.spatial.distance: distances between vectors, and between all pairs of rows.
+"""scipy.spatial: distances between vectors, and between all pairs of rows; sets of points laid upon each other.
 
 Differences are taken as they are, so that small distances keep their digits. Where two rows are equal, a Euclidean
 distance has a kink, and its derivative there is 0.
@@ -20,7 +20,8 @@ from gradserve.numpy.probability import rel_entr
 from gradserve.numpy.products import matmul
 from gradserve.numpy.reductions import max as max_along
 from gradserve.numpy.reductions import sum as sum_along
-from gradserve.numpy.shaping import expand_dims
+from gradserve.numpy.scipy.matrix_equations import orthogonal_procrustes
+from gradserve.numpy.shaping import expand_dims, swapaxes
 from gradserve.numpy.statistics import mean
 from gradserve.numpy.table import implements_scipy
 
@@ -197,3 +198,24 @@ def jensenshannon(g: Builder, p: Any, q: Any, base: Any = None, *, axis: int = 0
     x, y = g.align([to_float(g, each) for each in promoted(g, p, q)])
     found = _divergence(g, x, y, axis, keepdims)
     return found if base is None else g.div(found, g.sqrt(g.log(to_float(g, base))))
+
+
+@implements_scipy("spatial.procrustes")
+def procrustes(g: Builder, data1: Any, data2: Any) -> tuple[Value, Value, Value]:
+    """Two sets of points, moved and scaled to size 1, the second turned upon the first, and the square that is left."""
+    one, two = (_standard(g, data) for data in (data1, data2))
+    if one.type.shape != two.type.shape:
+        raise ValueError("Input matrices must be of same shape")
+    turn, scale = orthogonal_procrustes(one, two)
+    turned = g.mul(matmul(two, swapaxes(turn, 0, 1)), scale)
+    apart = g.sub(one, turned)
+    return one, turned, g.emit("reduce_sum", g.mul(apart, apart), axes=(0, 1))
+
+
+def _standard(g: Builder, data: Any) -> Value:
+    """Points around 0, with 1 for the sum of their squares."""
+    x = to_float(g, data)
+    if x.type.rank != 2:
+        raise ValueError("Input matrices must be two-dimensional")
+    centred = g.sub(x, g.div(g.emit("reduce_sum", x, axes=(0,)), float(x.shape[0])))
+    return g.div(centred, g.sqrt(g.emit("reduce_sum", g.mul(centred, centred), axes=(0, 1))))
