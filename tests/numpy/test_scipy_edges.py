@@ -34,7 +34,7 @@ from gradserve.ir.errors import InvalidGraph, Untraceable
 from gradserve.numpy.table import SCIPY
 from tests import compiled
 from tests.clients.evaluation import traced_result
-from tests.numpy import curve_calls, response_calls, scipy_calls, solver_calls
+from tests.numpy import curve_calls, response_calls, scipy_calls, solver_calls, test_laws_of_several, test_samples
 
 jax.config.update("jax_enable_x64", True)
 
@@ -221,7 +221,7 @@ def test_student_has_its_density_as_derivative_at_0_too():
 
 
 def test_every_function_is_called():
-    modules = scipy_calls, curve_calls, response_calls, solver_calls
+    modules = scipy_calls, curve_calls, response_calls, solver_calls, test_laws_of_several, test_samples
     source = Path(__file__).read_text() + "".join(map(inspect.getsource, modules))
     for full in SCIPY:
         parts = full.split(".")

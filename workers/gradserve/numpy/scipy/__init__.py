@@ -4,6 +4,7 @@ Importing it enters them in the table: who traces nothing of SciPy need not wait
 """
 
 from gradserve.numpy.scipy import (  # noqa: F401  (importing a module enters its functions in the table)
+    comparisons,
     continuous,
     coordinates,
     cosines,
@@ -26,6 +27,7 @@ from gradserve.numpy.scipy import (  # noqa: F401  (importing a module enters it
     linalg,
     matrices_of_few,
     matrix_equations,
+    means,
     multivariate,
     of_normals,
     of_several,

@@ -26,10 +26,11 @@ class Correlation(NamedTuple):
     pvalue: Value
 
 
-def _centered(g: Builder, a: Any, axis: Any, function: str) -> tuple[Value, int | None]:
+def centered(g: Builder, a: Any, axis: Any, function: str) -> tuple[Value, int | None]:
+    """What elements are from the mean along an axis, which is given as well; all along one for None."""
     x = to_real(g, a, function)
     if axis is None:
-        return _centered(g, ravel(x), 0, function)[0], 0
+        return centered(g, ravel(x), 0, function)[0], 0
     along = axis_of(x, axis, function)
     return g.sub(x, mean(x, along, keepdims=True)), along
 
@@ -37,7 +38,7 @@ def _centered(g: Builder, a: Any, axis: Any, function: str) -> tuple[Value, int 
 @implements_scipy("stats.zscore")
 def zscore(g: Builder, a: Any, axis: Any = 0, ddof: int = 0) -> Value:
     """How many standard deviations each element is from the mean."""
-    apart, along = _centered(g, a, axis, "zscore")
+    apart, along = centered(g, a, axis, "zscore")
     n = apart.shape[along or 0]
     variance = g.div(sum_along(g.mul(apart, apart), along, keepdims=True), float(n - ddof))
     return g.reshape(g.div(apart, g.sqrt(variance)), to_real(g, a, "zscore").type.shape)
@@ -46,7 +47,7 @@ def zscore(g: Builder, a: Any, axis: Any = 0, ddof: int = 0) -> Value:
 @implements_scipy("stats.skew")
 def skew(g: Builder, a: Any, axis: Any = 0, bias: bool = True) -> Value:
     """The third central moment by the cube of the standard deviation, or what is expected of it without bias."""
-    apart, along = _centered(g, a, axis, "skew")
+    apart, along = centered(g, a, axis, "skew")
     n = apart.shape[along or 0]
     variance = mean(g.mul(apart, apart), along)
     found = g.div(mean(g.mul(g.mul(apart, apart), apart), along), g.pow(variance, 1.5))
@@ -56,7 +57,7 @@ def skew(g: Builder, a: Any, axis: Any = 0, bias: bool = True) -> Value:
 @implements_scipy("stats.kurtosis")
 def kurtosis(g: Builder, a: Any, axis: Any = 0, fisher: bool = True, bias: bool = True) -> Value:
     """The fourth central moment by the square of the variance, less 3 for fisher=True."""
-    apart, along = _centered(g, a, axis, "kurtosis")
+    apart, along = centered(g, a, axis, "kurtosis")
     n = apart.shape[along or 0]
     square = g.mul(apart, apart)
     variance = mean(square, along)
@@ -69,7 +70,7 @@ def kurtosis(g: Builder, a: Any, axis: Any = 0, fisher: bool = True, bias: bool 
 @implements_scipy("stats.pearsonr")
 def pearsonr(g: Builder, x: Any, y: Any) -> Correlation:
     """The correlation of two vectors, and its probability if they are independent and normal."""
-    u, v = (_centered(g, a, 0, "pearsonr")[0] for a in (x, y))
+    u, v = (centered(g, a, 0, "pearsonr")[0] for a in (x, y))
     if u.type.rank != 1 or u.type.shape != v.type.shape:
         refuse(g, "pearsonr", f"{u.type} and {v.type} are no two vectors of one length")
     sizes = g.mul(sum_along(g.mul(u, u)), sum_along(g.mul(v, v)))
