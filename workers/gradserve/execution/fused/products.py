@@ -22,13 +22,17 @@ def _registers() -> tuple[int, int]:
 _MOST_ACROSS, _MOST_DOWN = 3, 8
 """Vectors beside each other, and rows below each other, whose sums grow together."""
 _NARROWEST = 4
-_CACHED_BYTES = 1 << 19
-"""Of the right matrix, which is read again for each block of rows, unless there is one block alone."""
+_FIRST_BYTES, _CACHED_BYTES = 1 << 15, 1 << 19
+"""Of the right matrix, which is read again for each block of rows, unless there is one block alone: from the first
+cache as quickly as BLAS reads what it has packed, from the second where BLAS packs for little."""
+_SHORT, _FEW_COLUMNS = 24, 32
+"""Sums of so few terms, and so few of them in a row, are little."""
 
 
 def is_narrow(kind: ElementType, rows: int, inner: int, columns: int) -> bool:
     """Whether matrices of these sizes are better multiplied here than by BLAS, which packs both before it begins."""
-    return kind.is_float and min(rows, columns) >= _NARROWEST and inner * columns * kind.itemsize <= _CACHED_BYTES
+    most = _CACHED_BYTES if inner <= _SHORT or columns <= _FEW_COLUMNS else _FIRST_BYTES
+    return kind.is_float and min(rows, columns) >= _NARROWEST and inner * columns * kind.itemsize <= most
 
 
 def has_dense_rows(matrices: Stored) -> bool:
