@@ -361,6 +361,7 @@ def test_a_large_sparse_matrix_stays_sparse():
             lambda w: SYSTEMS.cg(SYSTEMS.aslinearoperator(np.eye(4)), w)[0],
             "functions.root(lambda x: product(x) - b, b)",
         ),
+        (lambda w: SYSTEMS.svds(np.diag(w), 2), "gradserve.client.scipy"),
         (lambda w: SYSTEMS.lsqr(SYSTEMS.aslinearoperator(np.eye(4)), w)[0], "write np.linalg.lstsq"),
         (lambda w: SYSTEMS.eigsh(np.diag(w), 2, sigma=0.5, which="LA"), "write np.linalg.eigh"),
         (lambda w: SYSTEMS.expm_multiply(np.eye(4), w, stop=w[0]), "write scipy.linalg.expm(t * A) @ B"),

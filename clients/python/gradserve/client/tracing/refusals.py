@@ -191,7 +191,7 @@ def _of_called() -> str | None:
 
 def _of_public(asking: str) -> str | None:
     """What to write instead of a function that nothing on values stands for, by its name in its package."""
-    package, *_, name = asking.split(".")[1:] or ("", "")
+    package, name = (asking.split(".")[k] if asking.count(".") > 1 else "" for k in (1, -1))
     for full in (asking, f"scipy.{package}.{name}"):
         if full in INSTEAD:
             return INSTEAD[full]
