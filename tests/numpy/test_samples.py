@@ -57,6 +57,19 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "boxcox_llf": (lambda p, k: [S.boxcox_llf(k, p), S.boxcox_llf(0, p)], P, np.array(0.7)),
     "yeojohnson": (lambda v: [S.yeojohnson(v, k) for k in (0.3, 0.0, 2.0, 1.0, -1.4)], V),
     "yeojohnson_llf": (lambda v: [S.yeojohnson_llf(0.3, v), S.yeojohnson_llf(2.0, v)], V),
+    "fits": (
+        lambda p: [
+            *(f for law in (S.norm, S.expon, S.uniform, S.laplace) for f in law.fit(p)),
+            S.norm.fit(p, floc=1.0)[1],
+        ],
+        P,
+    ),
+    "fits from a known place": (
+        lambda p: (
+            [law.fit(p, floc=0.1)[1] for law in (S.expon, S.laplace, S.rayleigh)] + [S.expon.fit(p, fscale=2.0)[0]]
+        ),
+        P,
+    ),
     "distances": (
         lambda u, v: [f(x, y) for f in (S.wasserstein_distance, S.energy_distance) for x, y in ((u, v), (u[:4], v))],
         *(U, V),

@@ -331,7 +331,7 @@ def test_a_large_sparse_matrix_stays_sparse():
         (lambda w: stats.crystalball.cdf(w, 2.0, 3.0), "of scipy.stats.crystalball, logpdf, pdf can be traced"),
         (lambda w: stats.multivariate_normal.cdf(w), "scipy.stats.multivariate_normal.cdf asks for the elements"),
         (lambda w: stats.norm.entropy(w[0], w[1]), "scipy.stats.norm.entropy asks for the elements"),
-        (lambda w: stats.norm.fit(w), "scipy.stats.norm.fit asks for the elements"),
+        (lambda w: stats.gamma.fit(w), "scipy.stats.gamma.fit"),
         (lambda w, f=stats.norm.logpdf: f(w), "write `from gradserve.client.scipy.stats import norm`, whose logpdf"),
         (lambda w: stats.kstest(w, "norm"), "scipy.stats.kstest asks for the elements"),
         (lambda w, f=stats.skew: f(w), "write `from gradserve.client.scipy.stats import skew`"),

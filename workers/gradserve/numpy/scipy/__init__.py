@@ -15,6 +15,7 @@ from gradserve.numpy.scipy import (  # noqa: F401  (importing a module enters it
     extremes,
     families,
     filters,
+    fits,
     fitted_splines,
     fourier,
     general_matrices,

@@ -95,7 +95,8 @@ def _laws(stats: Any) -> Iterator[Place]:
         law = getattr(stats, module.rpartition(".")[2], None)
         if module.startswith("scipy.stats.") and not isinstance(law, type) and method in vars(type(law)):
             yield type(law), method, _method(getattr(type(law), method), module)
-            yield type(law), "__call__", _freezing(type(law).__call__, type(law))
+            if "__call__" in vars(type(law)):
+                yield type(law), "__call__", _freezing(type(law).__call__, type(law))
     for name, (example, parts) in _FROZEN.items():
         frozen = type(getattr(stats, name)(*example))
         for method in ("pdf", "logpdf", "pmf", "logpmf"):
