@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -123,16 +123,38 @@ def _aware(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def call(*args: Any, **named: Any) -> Any:
         tracer = first_tracer((args, named))
-        if tracer is None or _asks_for_scipy():
+        if tracer is None or _is_anothers(call, function.__name__):
             return function(*args, **named)
         return tracer.__array_function__(function, (Tracer,), args, named)
 
     return call
 
 
-def _asks_for_scipy() -> bool:
-    """Whether SciPy's code called the function: it would ask for numbers next, and is refused by its own name."""
-    return str(sys._getframe(2).f_globals.get("__name__", "")).startswith("scipy.")
+def _is_anothers(call: Callable[..., Any], name: str) -> bool:
+    """Whether SciPy's code called the function: it would ask for numbers next, and is refused by its own name.
+
+    Compiled code has no frame, and may read what it gets as memory of an array: no frame of the author's mentions the
+    function then.
+    """
+    frame: FrameType | None = sys._getframe(2)
+    nearest = _package(frame)
+    while frame is not None and _package(frame) != "gradserve":
+        if _mentions(frame, call, name):
+            return nearest == "scipy"
+        frame = frame.f_back
+    return nearest != "gradserve"
+
+
+def _package(frame: FrameType | None) -> str:
+    return "" if frame is None else str(frame.f_globals.get("__name__", "")).partition(".")[0]
+
+
+def _mentions(frame: FrameType, call: Callable[..., Any], name: str) -> bool:
+    code = frame.f_code
+    known = (*code.co_names, *code.co_varnames, *code.co_freevars)
+    return name in code.co_names or any(
+        frame.f_locals.get(each) is call or frame.f_globals.get(each) is call for each in known
+    )
 
 
 def _joining(own: Any) -> Callable[..., Any]:
