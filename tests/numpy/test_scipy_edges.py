@@ -157,7 +157,8 @@ LEFT_OUT = {
 @pytest.mark.parametrize("law", LAWS)
 def test_values_at_edges_are_scipys(law):
     theirs = getattr(stats, law)
-    methods = [full.rpartition(".")[2] for full in SCIPY if full.startswith(f"scipy.stats.{law}.")]
+    named = {full.rpartition(".")[2] for full in SCIPY if full.startswith(f"scipy.stats.{law}.")}
+    methods = sorted(named - {"fit"})  # which is of samples
     for parameters in LAWS[law]:
         for method in methods:
             if (law, *parameters[:1], method) in LEFT_OUT:
