@@ -18,6 +18,7 @@ from gradserve.client import NumericalFailure, Untraceable
 from gradserve.client.scipy import optimize as mirror
 from gradserve.client.scipy.solvers import roots
 from gradserve.client.scipy.solvers.table import SOLVERS
+from gradserve.numpy.mirrored import OF_CLIENT
 
 integrate: Any = scipy.integrate
 optimize: Any = scipy.optimize
@@ -236,6 +237,11 @@ def test_arguments_stand_in_the_order_of_scipys(full):
     solver = SOLVERS[full]
     assert solver.positions[: len(positions)] == positions
     assert {each.name for each in own if each.kind is kinds[1]} <= solver.known
+
+
+def test_every_solver_is_described():
+    of_solvers = ("scipy.integrate.", "scipy.optimize.")
+    assert set(SOLVERS) == {name for name in OF_CLIENT if name.startswith(of_solvers)}
 
 
 def test_numbers_are_left_to_scipy(embedded):
