@@ -19,14 +19,12 @@ _AT_BOUND = 1e-6
 
 
 class _Bracket(NamedTuple):
-    """A root lies between a, which came last, and b; c came before."""
+    """A root lies between a, which came last, and b."""
 
     a: Any
     b: Any
-    c: Any
     fa: Any
     fb: Any
-    fc: Any
     share: Any
     """Where between a and b to look next."""
     best: Any
@@ -41,7 +39,7 @@ def bracketed(function: Callable[[Any], Any], a: Any, b: Any) -> Any:
     """
     fa, fb = function(a), function(b)
     hit = (fa == 0.0) | (fb == 0.0)
-    first = _Bracket(a, b, a, fa, fb, fa, np.float64(0.5), np.where(fa == 0.0, a, b), hit)
+    first = _Bracket(a, b, fa, fb, np.float64(0.5), np.where(fa == 0.0, a, b), hit)
     changes = (np.sign(fa) * np.sign(fb) < 0.0) | hit
 
     def step(state: _Bracket) -> _Bracket:
@@ -66,7 +64,7 @@ def _narrowed(function: Callable[[Any], Any], it: _Bracket) -> _Bracket:
     curved = fa / (fb - fa) * fc / (fb - fc) + (c - a) / (b - a) * fa / (fc - fa) * fb / (fc - fb)
     share = np.clip(np.where(smooth, curved, 0.5), np.minimum(least, 0.5), np.maximum(1 - least, 0.5))
     ended = (least > 0.5) | (np.where(best == a, fa, fb) == 0.0)
-    return _Bracket(a, b, c, fa, fb, fc, share, best, ended)
+    return _Bracket(a, b, fa, fb, share, best, ended)
 
 
 def lowest(function: Callable[[Any], Any], low: Any, high: Any) -> Any:

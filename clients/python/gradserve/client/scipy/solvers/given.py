@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from gradserve.client.scipy.kinds import by_name
 from gradserve.client.tracing.names import first_tracer
 from gradserve.client.tracing.origins import untraceable
 
@@ -37,10 +38,10 @@ class Solver:
 
     def __call__(self, *args: Any, **named: Any) -> Any:
         """What it finds; raises TypeError if SciPy has no such argument."""
-        if len(args) > len(self.positions) or (unknown := named.keys() - self.known):
-            strange = f"the argument {min(unknown)}" if len(args) <= len(self.positions) else f"{len(args)} arguments"
-            raise TypeError(f"{self._call.__name__} has no place for {strange}")
-        given = dict(zip(self.positions, args, strict=False)) | named
+        unknown = named.keys() - self.known
+        if unknown:
+            raise TypeError(f"{self._call.__name__} has no place for the argument {min(unknown)}")
+        given = by_name(self.positions, args) | named
         return self._call(**{name: value for name, value in given.items() if name in self._taken})
 
 

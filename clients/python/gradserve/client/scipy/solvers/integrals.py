@@ -32,7 +32,9 @@ def quad(
     if full_output:
         refuse("scipy.integrate.quad with full_output", "leave it out")
     between = [] if points is None else sorted(float(point) for point in points)
-    found = _pieces(bound(func, args, scalar), [a, *between, b], epsrel, epsabs, limit)
+    function = bound(func, args, scalar)
+    pieces = itertools.pairwise([a, *between, b])
+    found = [functions.quad(function, *ends, rtol=epsrel, atol=epsabs, most=limit) for ends in pieces]
     return sum(each.value for each in found), sum(each.error for each in found)
 
 
@@ -108,7 +110,3 @@ def _nested(
 
     found = over(len(limits), ())
     return found.value, found.error
-
-
-def _pieces(function: Callable[..., Any], ends: Sequence[Any], epsrel: Any, epsabs: Any, limit: int) -> list[Any]:
-    return [functions.quad(function, a, b, rtol=epsrel, atol=epsabs, most=limit) for a, b in itertools.pairwise(ends)]

@@ -104,23 +104,19 @@ def _least(residuals: Callable[[Any], Any], start: Any) -> Any:
     Newton's method alone may leave for another minimum, as far from one the curvature of residuals counts.
     """
 
-    def at(x: Any, damping: Any, size: Any) -> tuple[Any, ...]:
-        left = residuals(x)
-        return x, np.sum(left * left), damping, size
-
     def step(state: tuple[Any, ...]) -> tuple[Any, ...]:
-        x, cost, damping, _ = state
+        x, damping, _ = state
         left, matrix = residuals(x), functions.jacobian(residuals)(x)
         normal = matrix.T @ matrix
         scale = np.diag(normal) + np.finfo(float).tiny
         move = np.linalg.solve(normal + damping * np.diag(scale), matrix.T @ left)
         other = residuals(x - move)
-        falls = np.sum(other * other) < cost
+        falls = np.sum(other * other) < np.sum(left * left)
         size = np.where(falls, np.max(np.abs(move)) / (1 + np.max(np.abs(x))), 1.0)
-        return at(np.where(falls, x - move, x), np.where(falls, damping / 10, damping * 10), size)
+        return np.where(falls, x - move, x), np.where(falls, damping / 10, damping * 10), size
 
     near, _, _ = until(
-        lambda s: (s[3] < 1e-6) | (s[2] > _FARTHEST), step, at(start, np.float64(1e-3), np.float64(1.0)), 500, "report"
+        lambda s: (s[2] < 1e-6) | (s[1] > _FARTHEST), step, (start, np.float64(1e-3), np.float64(1.0)), 500, "report"
     )
     return functions.minimize(lambda x: np.sum(residuals(x) ** 2) / 2, functions.stop_gradient(near[0])).x
 
