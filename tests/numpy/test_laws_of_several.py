@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gradserve.client import Client
 from gradserve.numpy.scipy import bessel_sums
 from tests.clients.evaluation import traced_result
+from tests.numpy.slopes import assert_slope_is_that_of_values
 
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=(5, 3))
@@ -88,15 +88,7 @@ def test_derivatives_are_those_of_scipys_values(call):
     def loss(x: Any) -> Any:
         return sum(np.sum(np.where(np.isfinite(part), part, 0.0) ** 2) for part in _parts(function(*x)))
 
-    def along(t: float) -> Any:
-        return loss([x + t * d for x, d in zip(arguments, directions, strict=True)])
-
-    h = 1e-4
-    expected = (8 * (along(h) - along(-h)) - (along(2 * h) - along(-2 * h))) / (12 * h)
-    with Client() as client:
-        slopes = client.function(loss).grad(arguments)
-    inner = sum(np.sum(slope * d) for slope, d in zip(slopes, directions, strict=True))
-    assert abs(inner - expected) < 1e-6 * max(1.0, abs(expected))
+    assert_slope_is_that_of_values(loss, arguments, directions)
 
 
 def test_a_wrong_size_of_a_sphere_is_seen(monkeypatch):

@@ -13,6 +13,7 @@ from gradserve.client.tracing.trace import trace
 from gradserve.ir.errors import Untraceable
 from gradserve.numpy.scipy import comparisons
 from tests.clients.evaluation import traced_result
+from tests.numpy.slopes import assert_slope_is_that_of_values
 
 RNG = np.random.default_rng(3)
 V, U = RNG.normal(size=7), RNG.normal(size=7) * 1.3 + 0.2
@@ -102,15 +103,7 @@ def test_derivatives_are_those_of_scipys_values(call):
     def loss(x: Any) -> Any:
         return np.sum(weights * _joined(function(*x)))
 
-    def along(t: float) -> Any:
-        return loss([x + t * d for x, d in zip(arguments, directions, strict=True)])
-
-    h = 1e-4
-    expected = (8 * (along(h) - along(-h)) - (along(2 * h) - along(-2 * h))) / (12 * h)
-    with Client() as client:
-        slopes = client.function(loss).grad(arguments)
-    inner = sum(np.sum(slope * d) for slope, d in zip(slopes, directions, strict=True))
-    assert abs(inner - expected) < 1e-6 * max(1.0, abs(expected))
+    assert_slope_is_that_of_values(loss, arguments, directions)
 
 
 def test_a_wrong_probability_is_seen(monkeypatch):

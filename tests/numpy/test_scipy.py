@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 import pytest
 
-from gradserve.client import Client
 from gradserve.ops.special.erf import Ndtr
 from tests.clients.evaluation import assert_same, traced_result
 from tests.numpy.scipy_calls import CALLS
+from tests.numpy.slopes import assert_slope_is_that_of_values
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -36,20 +35,7 @@ def test_derivatives_are_those_of_scipys_values(call):
     def loss(x: Any) -> Any:
         return sum(np.sum(w * part) for w, part in zip(weights, _parts(function(*x)), strict=True))
 
-    def along(t: float) -> Any:
-        return loss([x + t * d for x, d in zip(arguments, directions, strict=True)])
-
-    h = 1e-4
-    expected = (8 * (along(h) - along(-h)) - (along(2 * h) - along(-2 * h))) / (12 * h)
-    with Client() as client, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        f = client.function(loss)
-        pushed = f.jvp(arguments, tangent=directions)[1]
-        slopes = f.grad(arguments)
-    inner = sum(np.sum(slope * d) for slope, d in zip(slopes, directions, strict=True))
-    size = max(1.0, abs(expected))
-    assert abs(inner - expected) < 1e-6 * size
-    assert abs(pushed - inner) < 1e-9 * size
+    assert_slope_is_that_of_values(loss, arguments, directions)
 
 
 def test_another_derivative_is_seen(monkeypatch):
