@@ -85,7 +85,7 @@ def akima(
 ) -> Value:
     """The curve of cubics through points by Akima's slopes, or by those of 'makima', or its derivative of order nu."""
     if method not in ("akima", "makima"):
-        raise NotImplementedError(f"`method`={method} is unsupported.")
+        raise Unsupported(f"a curve of Akima's by method={method!r} cannot be traced", "write 'akima' or 'makima'")
     places, rows = points(g, x, y, axis)
     slopes = _akimas_slopes(g, places, rows, method == "makima")
     beyond = False if extrapolate is None else extrapolate

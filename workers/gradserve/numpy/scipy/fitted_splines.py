@@ -117,6 +117,11 @@ def splint(g: Builder, a: Any, b: Any, tck: Any) -> Value:
     return g.sub(high, low)
 
 
+def _interpolating(g: Builder, name: str, x: Any, y: Any, k: int, bbox: Any) -> tuple[Any, Any, int]:
+    """Knots, coefficients and degree of the spline through points."""
+    return (*_of_values(g, _through(_places(x, name), k, bbox), y), k)
+
+
 @implements_scipy("interpolate.InterpolatedUnivariateSpline.__call__")
 def interpolated(
     g: Builder,
@@ -131,8 +136,7 @@ def interpolated(
     nu: int = 0,
 ) -> Any:
     """The spline of degree k through points, or its derivative of order nu; ext as in splev. Weights change nothing."""
-    knots, control = _of_values(g, _through(_places(x, "InterpolatedUnivariateSpline"), k, bbox), y)
-    return splev(at, (knots, control, k), nu, ext)
+    return splev(at, _interpolating(g, "InterpolatedUnivariateSpline", x, y, k, bbox), nu, ext)
 
 
 @implements_scipy("interpolate.InterpolatedUnivariateSpline.integral")
@@ -140,8 +144,7 @@ def interpolated_integral(
     g: Builder, a: Any, b: Any, x: Any, y: Any, w: Any = None, bbox: Any = _NO_ENDS, k: int = 3, ext: Any = 0
 ) -> Value:
     """The integral of such a spline from a to b; beyond its ends it is 0."""
-    knots, control = _of_values(g, _through(_places(x, "InterpolatedUnivariateSpline"), k, bbox), y)
-    return splint(a, b, (knots, control, k))
+    return splint(a, b, _interpolating(g, "InterpolatedUnivariateSpline", x, y, k, bbox))
 
 
 @implements_scipy("interpolate.UnivariateSpline.__call__")
@@ -160,8 +163,7 @@ def univariate(
 ) -> Any:
     """The spline of degree k through points for s=0, or its derivative of order nu; ext as in splev."""
     _refuse_smoothing(s, "UnivariateSpline", True)
-    knots, control = _of_values(g, _through(_places(x, "UnivariateSpline"), k, bbox), y)
-    return splev(at, (knots, control, k), nu, ext)
+    return splev(at, _interpolating(g, "UnivariateSpline", x, y, k, bbox), nu, ext)
 
 
 @implements_scipy("interpolate.UnivariateSpline.integral")
@@ -179,8 +181,7 @@ def univariate_integral(
 ) -> Value:
     """The integral of such a spline from a to b; beyond its ends it is 0."""
     _refuse_smoothing(s, "UnivariateSpline", True)
-    knots, control = _of_values(g, _through(_places(x, "UnivariateSpline"), k, bbox), y)
-    return splint(a, b, (knots, control, k))
+    return splint(a, b, _interpolating(g, "UnivariateSpline", x, y, k, bbox))
 
 
 def _least_squares(places: Array, t: Any, w: Any, ends: Sequence[Any], k: int) -> tuple[Array, Array]:
