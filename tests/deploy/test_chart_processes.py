@@ -17,7 +17,8 @@ from gradserve.pools.ray.pool import WORKER_MEMORY
 from gradserve.service.command_line import settings_of
 from gradserve.service.configuration import SETTINGS
 from gradserve.service.described import value_of
-from gradserve.service.settings import GROUPS, Oidc, Settings
+from gradserve.service.identity.settings import Oidc
+from gradserve.service.settings import GROUPS, Settings
 from tests.deploy.chart import PRODUCTION, Manifest, render, the
 from tests.deploy.golden import SETS, rendered
 

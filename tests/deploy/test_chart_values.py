@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from gradserve.service.configuration import SETTINGS
 from tests.deploy.chart import CHART, PRODUCTION, Refused, merged, render
 
 pytestmark = pytest.mark.deploy
@@ -24,6 +25,8 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "misspelt value": ({"frontend": {"replicsa": 2}}, "frontend", "replicsa", "not allowed"),
     "misspelt group": ({"fronted": {"replicas": 2}}, "", "fronted", "not allowed"),
     "no replicas": ({"frontend": {"replicas": 0}}, "frontend.replicas", "greater than or equal to 1|got 0, want 1"),
+    "workers without end": ({"frontend": {"workers": 100000}}, "frontend.workers", "100,?000", "1,?024"),
+    "processes without end": ({"frontend": {"processes": 100000}}, "frontend.processes", "100,?000", "256"),
     "number as text": ({"frontend": {"workers": "two"}}, "frontend.workers", "integer", "string"),
     "half a worker": ({"ray": {"worker": {"cpus": 0.5}}}, "ray.worker.cpus", "integer", "number"),
     "text for a switch": ({"networkPolicy": {"enabled": "yes"}}, "networkPolicy.enabled", "boolean", "string"),
@@ -188,6 +191,13 @@ def test_schema_and_values_name_the_same():
                 yield from names(value, (*path, name))
 
     assert set(names(VALUES)) == set(OURS)
+
+
+@pytest.mark.parametrize("name", ["processes", "workers", "maxWorkers"])
+def test_numbers_have_the_bounds_of_their_settings(name):
+    kind: Any = SETTINGS[re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", name)].kind
+    kind, part = getattr(kind, "of", kind), OURS["frontend", name]
+    assert (part["minimum"], part["maximum"]) == (kind.least, kind.most)
 
 
 def test_no_group_takes_names_that_it_does_not_know():

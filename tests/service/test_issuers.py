@@ -8,7 +8,7 @@ import pytest
 
 from gradserve.service.identity import oidc
 from gradserve.service.identity.caller import Refused
-from gradserve.service.settings import Oidc
+from gradserve.service.identity.settings import Oidc
 from tests.service.issuer import AUDIENCE, Issuer, Key
 from tests.service.test_identity import until
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -24,6 +26,7 @@ from gradserve.questions.report import PHASES
 from gradserve.service.logs import ACCESS, start_logging
 from gradserve.service.served import request_id_of
 from gradserve.service.settings import Settings
+from gradserve.service.spans import LAST_SECONDS
 from gradserve.v1 import derivative_service_pb2 as pb
 from tests.service.support import call_of, refusal
 
@@ -161,3 +164,27 @@ def test_a_span_is_current_only_while_an_answer_is_awaited(client_spans):
     assert found == [(0, False), (1, False)]
     assert seen == [True, True]
     assert [span.name for span in client_spans.get_finished_spans()] == ["EstimateTrace"]
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_a_collector_that_is_not_there_does_not_hold_up_the_end(listens, start, caplog):
+    """Be it that nobody listens, or that somebody does and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        if not listens:
+            silent.close()
+        server, stubs = start(traces=f"http://127.0.0.1:{port}")
+        stubs.derivatives.Gradient(pb.GradientRequest(call=call_of()))
+        began = time.monotonic()
+        assert server.stop(0)
+        assert LAST_SECONDS / 2 < time.monotonic() - began < LAST_SECONDS + 2
+    assert not any(record.exc_info for record in caplog.records)
+
+
+def test_what_was_not_sent_yet_is_sent_at_the_end(start, collector):
+    server, stubs = start(traces=collector.endpoint)
+    stubs.derivatives.Gradient(pb.GradientRequest(call=call_of()))
+    began = time.monotonic()
+    assert server.stop(0)
+    assert time.monotonic() - began < LAST_SECONDS + 2
+    assert "DerivativeService/Gradient" in {span.name for span in collector.spans}

@@ -17,7 +17,7 @@ from gradserve.ir.errors import InvalidRequest
 from gradserve.service.identity import oidc
 from gradserve.service.identity.authenticator import REFUSED
 from gradserve.service.identity.caller import Caller, Refused
-from gradserve.service.settings import Oidc
+from gradserve.service.identity.settings import Oidc
 from gradserve.v1 import derivative_service_pb2 as pb
 from tests.service.issuer import AUDIENCE, Issuer, Key
 from tests.service.support import call_of, refusal

@@ -1,10 +1,14 @@
 """Objects at a URL, on fsspec's own file system in memory: the same for all who use it in this process."""
 
+import logging
+import socket
 from contextlib import ExitStack
 
 import fsspec
+import grpc
 import pytest
 
+from gradserve import wire
 from gradserve.ir.errors import LimitExceeded, Unavailable
 from gradserve.service.settings import Settings
 from gradserve.service.storage import place, remote
@@ -12,7 +16,9 @@ from gradserve.service.storage.folder import Folder
 from gradserve.service.storage.objects import is_named
 from gradserve.service.storage.remote import Remote
 from gradserve.service.store import BlobStore
-from tests.service.support import SCALED
+from gradserve.v1 import blob_service_pb2, graph_service_pb2
+from gradserve.v1 import derivative_service_pb2 as pb
+from tests.service.support import SCALED, call_of, refusal
 from tests.service.test_shared_stores import ARGUMENTS, W, gradient, registered
 from tests.service.test_store import digest, write
 
@@ -101,3 +107,35 @@ def test_a_place_that_cannot_be_reached_is_named_without_its_password():
     with pytest.raises(OSError, match=r"the store ftp://…@127.0.0.1:1/x cannot be used: ") as refused:
         remote.file_system("ftp://alice:secret@127.0.0.1:1/x")
     assert "secret" not in str(refused.value)
+
+
+def listening_nowhere():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+def test_a_url_that_nobody_answers_is_told_in_one_line(start, caplog):
+    """What is there in memory is answered; of what is not the caller is told that it may be there later."""
+    _, stubs = start(store=f"http://alice:secret@127.0.0.1:{listening_nowhere()}/x")
+    reply = stubs.derivatives.Gradient(pb.GradientRequest(call=call_of()))
+    assert wire.decode_tensor(reply.value) == 14.0
+    for act in (
+        lambda: list(stubs.blobs.ReadBlob(blob_service_pb2.ReadBlobRequest(digest="0" * 64))),
+        lambda: stubs.graphs.GetGraph(graph_service_pb2.GetGraphRequest(digest="0" * 64)),
+    ):
+        told = refusal(act)
+        assert told.code is grpc.StatusCode.UNAVAILABLE
+        assert told.message == "the store of graphs and blobs cannot be reached: ClientConnectorError"
+    lines = [record for record in caplog.records if record.levelno > logging.DEBUG]
+    assert len([record for record in lines if "cannot be reached" in record.getMessage()]) == 2
+    assert not any(record.exc_info for record in lines)
+    assert not any("secret" in record.getMessage() or "\n" in record.getMessage() for record in caplog.records)
+
+
+def test_a_file_system_that_only_reads_is_told_apart(system, monkeypatch):
+    def lacks(*_, **__):
+        raise NotImplementedError
+
+    monkeypatch.setattr(type(system), "pipe_file", lacks)
+    with pytest.raises(Unavailable, match="does not take what is to be kept: NotImplementedError"):
+        objects(system).write("0" * 64, b"")

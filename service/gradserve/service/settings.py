@@ -12,56 +12,32 @@ from typing import Any, Literal
 
 from gradserve.ir.errors import InvalidRequest, shown
 from gradserve.ir.limits import DEFAULT_LIMITS, GraphLimits
-from gradserve.ir.quantities import Age, Amount, Bytes, Count, MessageBytes, Number, Port, Rate, Seconds, Share
+from gradserve.ir.quantities import (
+    MOST_THREADS,
+    Age,
+    Amount,
+    Bytes,
+    Count,
+    MessageBytes,
+    Number,
+    Port,
+    Processes,
+    Rate,
+    Seconds,
+    Share,
+    Threads,
+    Workers,
+)
 from gradserve.ir.records import dataclass
 from gradserve.jobs.limits import Limits
 from gradserve.service.described import PREFIX
+from gradserve.service.identity.settings import Oidc, Tls
 from gradserve.service.room import Amounts
 
 MAX_PORT = (1 << 16) - 1
 _SPARE_THREADS = 8
 _SCHEMES = re.compile(r"(unix|unix-abstract|ipv4|ipv6|dns):.+")
 _HOST_AND_PORT = re.compile(r"([^/:\[\]\s]+|\[[0-9a-fA-F:.%]+\]):([0-9]{1,5})")
-
-
-@dataclass(frozen=True, slots=True)
-class Tls:
-    """The files of a server's certificate chain and private key, in PEM."""
-
-    certificate: Path
-    """The certificate chain of the server, in PEM; without it, connections are plain."""
-    key: Path
-    """Its private key, in PEM."""
-    client_ca: Path | None = None
-    """Authorities, in PEM, one of which must have signed the certificate of every client (mutual TLS); a call without a
-    token is then by whom its certificate names. All three files are read again when they change."""
-
-
-_Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
-
-
-@dataclass(frozen=True, slots=True)
-class Oidc:
-    """Whose tokens are taken beside those of a file."""
-
-    issuer: str
-    """The issuer of tokens (JWTs), as their claim `iss` has it; its keys are found below it, unless told."""
-    audience: str
-    """What this service is called in their claim `aud`."""
-    jwks: str | None = None
-    """Where the issuer's keys are, a URL or a file; None asks the issuer (`.well-known/openid-configuration`)."""
-    algorithms: tuple[_Algorithm, ...] = ("RS256", "ES256")
-    """What may have signed them."""
-    leeway: Seconds = 30.0
-    """How far the clocks of issuer and service may be apart."""
-    keys_age: Seconds = 300.0
-    """After which the keys are fetched again; a token that names a new one has them fetched before."""
-    caller_claim: str = "sub"
-    """The claim that names the caller."""
-    role: str | None = None
-    """A role that callers must have; None for none."""
-    roles_claim: str = "roles"
-    """The claim that lists a caller's roles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +71,10 @@ class Settings:
     max_caller_labels: Count = 100
     """How many callers metrics tell apart; all others are one."""
 
-    processes: Count = 1
+    processes: Processes = 1
     """Front-end processes behind the one address, all on one Ray cluster. A connection stays with one of them."""
 
-    workers: Count | None = None
+    workers: Workers | None = None
     """Threads of each process's own pool and, with Ray, actors of all of them; None means the number of processors."""
     ray: bool = False
     """Whether there is a pool of Ray actors beside the front end's own."""
@@ -108,7 +84,7 @@ class Settings:
     """The head (`host:port`) of a Ray cluster to join with a Ray node of our own, which offers no processors."""
     ray_metrics_port: Port = 8080
     """Where that node publishes Ray's metrics."""
-    max_workers: Count | None = None
+    max_workers: Workers | None = None
     """The actors that a process may have while work waits; None means no more than `workers`."""
 
     limits: Limits = field(default_factory=Limits, metadata={PREFIX: ""})
@@ -150,9 +126,9 @@ class Settings:
     """Predicted bytes that programs of each caller may read and write in a second."""
     quota_seconds: Seconds = 60.0
     """How many seconds' worth of these each caller may spend at once."""
-    lanes: Count = 2
+    lanes: Threads = 2
     """Small calls that run at the same moment, by each process; those that wait or take long go on beside them."""
-    threads: Count | None = None
+    threads: Threads | None = None
     """Threads that hold calls; None means enough for all that run or wait, and some to turn others away."""
 
     max_message_bytes: MessageBytes = 64 << 20
@@ -275,7 +251,7 @@ class Settings:
     @property
     def handler_threads(self) -> int:
         """Threads that hold calls."""
-        return self.threads or self.max_in_flight + self.max_queued + _SPARE_THREADS
+        return self.threads or min(MOST_THREADS, self.max_in_flight + self.max_queued + _SPARE_THREADS)
 
 
 SERVED: Mapping[str, Any] = MappingProxyType({"ray": True})

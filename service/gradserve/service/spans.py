@@ -8,13 +8,22 @@ is the parent. What the SDK is told by `OTEL_*` variables, such as how many call
 from __future__ import annotations
 
 import re
+import threading
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from gradserve.ir.errors import InvalidRequest, Unavailable, shown
 from gradserve.service.served import Served, Told
 
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+    from opentelemetry.sdk.trace.export import SpanExporter
+    from opentelemetry.sdk.trace.export import SpanExportResult as Result
+
+LAST_SECONDS = 1.0
+"""How long the last spans have to be sent when the service stops."""
 _NAME = "gradserve"
 _CONSOLE = "console"
 _ENDPOINT = re.compile(r"(https?://)?([^\s/:\[\]]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?(/\S*)?")
@@ -34,14 +43,47 @@ def tracing(endpoint: str, running: ExitStack) -> Told:
         from opentelemetry import trace
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import TracerProvider
-        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
     except ImportError:
         raise Unavailable("traces need OpenTelemetry: pip install 'gradserve[otel]'") from None
     provider = TracerProvider(resource=Resource.create({"service.name": _NAME}))
-    provider.add_span_processor(BatchSpanProcessor(_exporter(endpoint)))
-    running.callback(provider.shutdown)
+    exporter = _Ending(_exporter(endpoint), SpanExportResult.FAILURE)
+    provider.add_span_processor(BatchSpanProcessor(cast("SpanExporter", exporter)))
+    running.callback(_end, provider, exporter)
     tracer = provider.get_tracer(_NAME)
     return lambda served: _tell(trace, tracer, served)
+
+
+class _Ending:
+    """An exporter that one may end while it tries to reach a collector, which it does for longer than we have."""
+
+    def __init__(self, exporter: SpanExporter, unsent: Result) -> None:
+        """Nothing is sent yet; `unsent` is what is answered of spans that are not."""
+        self._exporter, self._unsent = exporter, unsent
+        self._ended = threading.Event()
+
+    def export(self, spans: Sequence[ReadableSpan]) -> Result:
+        """Sends spans, unless it has ended."""
+        return self._unsent if self._ended.is_set() else self._exporter.export(spans)
+
+    def shutdown(self) -> None:
+        """Ends what is being sent too, once."""
+        if not self._ended.is_set():
+            self._ended.set()
+            self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Sees that nothing waits to be sent."""
+        return self._exporter.force_flush(timeout_millis)
+
+
+def _end(provider: TracerProvider, exporter: _Ending) -> None:
+    """Sends what has not been sent yet, as far as the collector takes it in time."""
+    late = threading.Timer(LAST_SECONDS, exporter.shutdown)
+    late.daemon = True
+    late.start()
+    provider.shutdown()
+    late.cancel()
 
 
 def _exporter(endpoint: str) -> Any:

@@ -81,8 +81,16 @@ class Quantity:
         return number * self.units[match[2].lower()] if match[2] else number
 
 
-Count: TypeAlias = Annotated[int, Quantity("number from 1", least=1)]
+_COUNT = Quantity("number from 1", least=1)
+Count: TypeAlias = Annotated[int, _COUNT]
 """How many there are, at least one."""
+Workers: TypeAlias = Annotated[int, replace(_COUNT, most=1024)]
+"""How many threads, or processes anywhere in a cluster, compute for one process: each takes memory of its own."""
+Processes: TypeAlias = Annotated[int, replace(_COUNT, most=256)]
+"""How many processes share a machine: more than any has processors for that also compute."""
+MOST_THREADS = 1 << 15
+Threads: TypeAlias = Annotated[int, replace(_COUNT, most=MOST_THREADS)]
+"""How many threads there are in a process: Linux gives no more of them to a whole machine unless told."""
 Amount: TypeAlias = Annotated[int, Quantity("number from 0")]
 """How many there are, perhaps none."""
 _BYTES = Quantity("number of bytes", units=_SIZES, shown=("TiB", "GiB", "MiB", "KiB"), metavar="SIZE")

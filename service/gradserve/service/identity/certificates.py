@@ -8,8 +8,8 @@ import threading
 import grpc
 
 from gradserve.ir.errors import InvalidRequest
+from gradserve.service.identity.settings import Tls
 from gradserve.service.identity.watched import Watched
-from gradserve.service.settings import Tls
 
 
 def server_credentials(tls: Tls) -> grpc.ServerCredentials:

@@ -20,8 +20,8 @@ import jwt
 from gradserve.ir.errors import InvalidRequest, PermissionDenied, shown
 from gradserve.runtime.caches import Lru
 from gradserve.service.identity.caller import Caller, Refused, Undecided, named
+from gradserve.service.identity.settings import Oidc
 from gradserve.service.identity.watched import Watched
-from gradserve.service.settings import Oidc
 
 WAIT_SECONDS = 0.08
 """How long a call waits for keys that are being fetched: one whose key is new may need them."""

@@ -13,6 +13,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gradserve.ir.errors import shown
 from gradserve.ir.records import dataclass
 from gradserve.runtime.folders import WRITING, require_own
 from gradserve.service.settings import Settings
@@ -28,6 +29,7 @@ _logger = logging.getLogger(__name__)
 
 IN_MEMORY = "none"
 """The store of one who wants none beyond the memory of each process."""
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _PASSING = "passing-"
 """What the names of folders begin with that end with their service."""
 _CLAIMS = "claims"
@@ -58,6 +60,7 @@ def opened(settings: Settings, running: ExitStack) -> Place | None:
     store = settings.store or named(settings, running)
     if store == IN_MEMORY:
         return None
+    _require_whole_url(store)
     if "://" in store:
         system, path = file_system(store)
         if not _is_local(system):
@@ -71,6 +74,16 @@ def opened(settings: Settings, running: ExitStack) -> Place | None:
             raise OSError(f"{why}; name another store, or none") from None
         _logger.warning("%s; they stay in memory, and are sent again after a restart", why)
         return None
+
+
+def _require_whole_url(store: str) -> None:
+    """Refuses what begins as a URL and would be the name of a folder here, which nobody else can see."""
+    scheme = _SCHEME.match(store)
+    if scheme and "://" not in store:
+        url, folder = f"{scheme[0]}//{store[scheme.end() :].lstrip('/')}", f"./{store}"
+        if scheme[0] == "file:":
+            url = f"file:///{store[scheme.end() :].lstrip('/')}"
+        raise OSError(f"the store {shown(store)} is half a URL: write {url}, or {folder} for a folder of that name")
 
 
 def named(settings: Settings, running: ExitStack) -> str:

@@ -167,9 +167,14 @@ class Remote:
 
 @contextmanager
 def _reached() -> Iterator[None]:
-    """Tells of a place that cannot be reached; each kind has errors of its own."""
+    """Tells of a place that cannot be reached, in one line of the log; each kind has errors of its own."""
     try:
         yield
     except Exception as error:
-        _logger.exception("the store of graphs and blobs fails")
-        raise Unavailable(f"the store of graphs and blobs cannot be reached: {type(error).__name__}") from None
+        lacks = isinstance(error, NotImplementedError)
+        what = "does not take what is to be kept" if lacks else "cannot be reached"
+        text = f"the store of graphs and blobs {what}: {type(error).__name__}"
+        why = _SECRETS.sub("//…@", " ".join(str(error).split()))
+        _logger.warning("%s: %s", text, why)
+        _logger.debug("where it failed", exc_info=True)
+        raise Unavailable(text) from None
