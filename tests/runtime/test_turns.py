@@ -1,12 +1,13 @@
 """Turns at the interpreter: one thread at a time, the longest waiting next, and nobody keeps it who has given up."""
 
+import sys
 import threading
 import time
 
 import pytest
 
 from gradserve.ir.errors import Cancelled
-from gradserve.runtime.turns import Turns
+from gradserve.runtime.turns import Turns, share_interpreter
 
 
 def go_on():
@@ -123,3 +124,11 @@ def test_an_error_gives_the_turn_back():
         raise ValueError("broken")
     with turns.turn(go_on) as look:
         look()
+
+
+def test_threads_keep_the_interpreter_for_a_short_time_while_some_are_long():
+    before = sys.getswitchinterval()
+    share_interpreter(True)
+    assert sys.getswitchinterval() == pytest.approx(2e-4)
+    share_interpreter(False)
+    assert sys.getswitchinterval() == before

@@ -13,7 +13,8 @@ from gradserve.questions.call import Call
 from gradserve.questions.derivations import Gradient
 from gradserve.questions.derivatives import Differentiate
 from gradserve.runtime.control import Control
-from gradserve.service.lanes import Lanes, connection_of
+from gradserve.service.lanes import Lanes
+from gradserve.service.silent import connection_of
 
 
 @pytest.fixture
@@ -56,6 +57,30 @@ def test_calls_that_give_up_their_lane_run_beside_each_other(lanes):
     assert lanes.submit(pow, 2, 3).result(10) == 8
     gate.open.set()
     assert len({call.result(10) for call in calls}) == 7
+
+
+def test_it_is_told_whether_there_are_long_calls_when_that_changes():
+    heard, ended = [], threading.Semaphore(0)
+
+    def hears(some):
+        heard.append(some)
+        if not some:
+            ended.release()
+
+    lanes, gate = Lanes(2, 8, hears), Gate()
+    assert lanes.submit(pow, 2, 3).result(10) == 8
+    assert heard == []
+    calls = [lanes.submit(gate, lanes.give_up) for _ in range(3)]
+    for _ in calls:
+        assert gate.entered.acquire(timeout=10)
+    assert heard == [True]
+    gate.open.set()
+    assert ended.acquire(timeout=10)
+    assert heard == [True, False]
+    lanes.submit(lanes.give_up).result(10)
+    assert ended.acquire(timeout=10)
+    assert heard == [True, False] * 2
+    lanes.shutdown()
 
 
 def test_a_call_that_says_nothing_loses_its_lane(lanes):

@@ -19,7 +19,8 @@ from typing import Any, NamedTuple, TypeAlias
 from grpc import _server as inside
 from grpc._cython import cygrpc  # type: ignore[attr-defined]  # the stubs know nothing of it
 
-from gradserve.service.lanes import SILENT_SECONDS, Lanes, of_most
+from gradserve.service.lanes import Lanes
+from gradserve.service.silent import SILENT_SECONDS, of_most
 
 _NAMES = ("_RECEIVE_MESSAGE_TOKEN", "_OPEN", "_CLOSED", "_abort", "_is_rpc_state_active", "_possibly_finish_call")
 _CAN = all(hasattr(inside, name) for name in _NAMES) and hasattr(cygrpc, "ReceiveMessageOperation")

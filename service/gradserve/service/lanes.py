@@ -7,8 +7,7 @@ that wait for others or take long give up their lane and go on beside it.
 Where more calls come than there are lanes for, connections take turns, by the time that their calls have had: who sends
 a thousand at once waits for them, and others do not.
 
-Whoever sends the beginning of a call and then nothing holds a thread. When all of them are held, and calls wait, those
-that wait for their client end: of the connection that has most of them, the one that has waited longest.
+Whoever sends the beginning of a call and then nothing holds a thread: see `silent`.
 """
 
 from __future__ import annotations
@@ -16,21 +15,19 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from gradserve.service.fair import FairQueue
+from gradserve.service.silent import SILENT_SECONDS, connection_of, end, of_most
 
 STUCK_SECONDS = 0.1
 """After so long a call loses its lane if others wait for one, whatever it does: perhaps its client sends slowly."""
 HEARING_SECONDS = 5e-3
 """And after so long if it waits for its client: most requests come with the beginning of their call."""
 _TICK_SECONDS = 10e-3
-SILENT_SECONDS = 0.5
-"""After so long a call that waits for its client may be ended, if others wait for a thread."""
 
 _USUAL_SECONDS = 1e-4
 """What a call is taken to have a lane for, until it has been seen."""
@@ -41,21 +38,8 @@ _NEXT = object()
 """In the queue of tasks, in the place of one whose turn is found when it comes."""
 
 
-def connection_of(arguments: tuple[Any, ...]) -> str:
-    """The connection of a call, by what gRPC hands over to threads: what is to be called, its event, its state."""
-    try:
-        peer: bytes = arguments[1].call.peer()
-        return peer.decode()
-    except (AttributeError, IndexError, UnicodeDecodeError):  # another gRPC, or no call at all: all are alike
-        return ""
-
-
-def _end(arguments: tuple[Any, ...]) -> None:
-    """Ends a call that perhaps has no handler yet; as CANCELLED, gRPC has no other way for those."""
-    try:
-        arguments[1].call.cancel()
-    except (AttributeError, IndexError):
-        return
+def unheard(_some: bool) -> None:
+    """For whom it makes no difference whether there are long calls."""
 
 
 class _Task:
@@ -94,8 +78,11 @@ class _Worker:
 class Lanes(Executor):
     """Threads that hold calls, of which a few at a time have a lane: only those take calls from the queue."""
 
-    def __init__(self, lanes: int, threads: int) -> None:
-        """At most `lanes` calls run beside those that have given up their lane, on at most `threads` threads in all."""
+    def __init__(self, lanes: int, threads: int, some_are_long: Callable[[bool], None] = unheard) -> None:
+        """At most `lanes` calls run beside those that have given up their lane, on at most `threads` threads in all.
+
+        `some_are_long` hears whether there are any of those, whenever that changes.
+        """
         self._free, self._most = lanes, threads
         self._queue: SimpleQueue[Any] = SimpleQueue()
         """Tasks, `_NEXT` for one of those in turn, None at the end."""
@@ -106,6 +93,7 @@ class Lanes(Executor):
         self._workers: list[_Worker] = []
         self._idle: list[_Worker] = []
         self._threads = 0
+        self._some_are_long, self._long = some_are_long, 0
         self._closed = False
         self._current = threading.local()
         self._busy = threading.Event()
@@ -187,9 +175,16 @@ class Lanes(Executor):
         with self._lock:
             if worker.has_lane:
                 worker.has_lane = False
+                self._count_long(1)
                 self._on_lanes.discard(worker)
                 self._free += 1
                 self._fill()
+
+    def _count_long(self, more: int) -> None:
+        """Notes that a call goes on beside the lanes, or has ended there; with the lock held."""
+        before, self._long = self._long, self._long + more
+        if not before or not self._long:
+            self._some_are_long(self._long > 0)
 
     def _fill(self) -> None:
         """Gives a free lane to a thread, if there is or may be one without; with the lock held."""
@@ -228,6 +223,7 @@ class Lanes(Executor):
     def _has_lane(self, worker: _Worker) -> bool:
         """Returns once a thread that has given up its lane has one again; False at the end."""
         with self._lock:
+            self._count_long(-1)
             if self._closed:
                 return False
             if self._free:
@@ -271,22 +267,6 @@ class Lanes(Executor):
                 silent.append((since, connection_of(task.arguments), task))
         ended = of_most(silent, time.monotonic() - SILENT_SECONDS, self._queue.qsize())
         for task in ended:
-            _end(task.arguments)
+            end(task.arguments)
         if ended:
             _logger.warning("ended %d calls whose clients were silent while others waited for a thread", len(ended))
-
-
-def of_most(silent: list[tuple[float, str, _T]], before: float, count: int) -> list[_T]:
-    """At most so many calls, silent since some moment, each of a connection that has most left; the longest first."""
-    held = Counter(flow for _, flow, _ in silent)
-    found: list[_T] = []
-    waiting = sorted(silent, key=lambda entry: entry[0])
-    while waiting and len(found) < count:
-        most = max(held.values())
-        position, (since, flow, task) = next((k, each) for k, each in enumerate(waiting) if held[each[1]] == most)
-        if since >= before:
-            break
-        del waiting[position]
-        held[flow] -= 1
-        found.append(task)
-    return found

@@ -146,7 +146,12 @@ class Method:
 
 def of_message(handler: Handler) -> Handler:
     """The handler of a request's bytes, by one of its message."""
-    return lambda data, rpc: handler(rpc.parse(data), rpc)
+
+    def handle(data: bytes, rpc: Rpc) -> Any:
+        rpc.control.waits()  # who knows how much is in it
+        return handler(rpc.parse(data), rpc)
+
+    return handle
 
 
 def of_messages(handler: Handler) -> Handler:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gc
 import logging
-import sys
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
@@ -19,7 +19,7 @@ from gradserve.questions.asked import QUESTIONS
 from gradserve.questions.streams import RPC
 from gradserve.runtime.memory import keep_freed_memory, memory_limit
 from gradserve.runtime.processors import processors
-from gradserve.runtime.turns import SWITCH_SECONDS
+from gradserve.runtime.turns import share_interpreter
 from gradserve.service.admission import Admission
 from gradserve.service.arrivals import Arrivals
 from gradserve.service.connections import options_of
@@ -32,7 +32,7 @@ from gradserve.service.handlers.streams import Streams
 from gradserve.service.identity.authenticator import Authenticator
 from gradserve.service.identity.certificates import server_credentials
 from gradserve.service.identity.interceptor import StrangerInterceptor
-from gradserve.service.lanes import Lanes
+from gradserve.service.lanes import Lanes, unheard
 from gradserve.service.listeners import listeners
 from gradserve.service.methods import Handler, House, methods_of, of_message, of_messages
 from gradserve.service.metrics import Metrics
@@ -66,8 +66,8 @@ class Server:
     _standard: Standard
     _front_end: LocalPool
 
-    def __init__(self, settings: Settings | None = None) -> None:
-        """Nothing runs before `start`."""
+    def __init__(self, settings: Settings | None = None, some_are_long: Callable[[bool], None] = unheard) -> None:
+        """Nothing runs before `start`; `some_are_long` hears whether there are long calls, whenever that changes."""
         self.settings = settings = (settings or Settings()).within(memory_limit())
         self.metrics = Metrics(settings.max_caller_labels)
         self.graphs = GraphStore(settings.graph_store_bytes, settings.graph_store_count)
@@ -78,6 +78,7 @@ class Server:
         """The port that is listened on, once started; 0 for a Unix socket."""
         self.metrics_port: int | None = None
         """The port of the metrics page, once started."""
+        self._some_are_long = some_are_long
         self._running = ExitStack()
         """Ends the parts, the last begun first."""
         self._lock = threading.Lock()
@@ -155,7 +156,7 @@ class Server:
         cluster = self._cluster(front_end)
         if cluster is not None:
             running.callback(cluster.close)
-        threads = Lanes(settings.lanes, settings.handler_threads)
+        threads = Lanes(settings.lanes, settings.handler_threads, self._some_are_long)
         running.callback(threads.shutdown)
         before = [StrangerInterceptor(authenticator, SERVICES, self.metrics)] if settings.knows_callers else []
         arrivals = Arrivals(threads, settings.handler_threads // 2)
@@ -282,8 +283,7 @@ def serve(settings: Settings | None = None) -> None:
 def started(settings: Settings) -> Server:
     """A service of this process, which is its own from now on; raises what `Server.start` does."""
     keep_freed_memory()
-    sys.setswitchinterval(SWITCH_SECONDS)
-    server = Server(settings).start()
+    server = Server(settings, share_interpreter).start()
     server.warm()
     gc.freeze()  # what has been imported by now stays, and need not be gone through again and again
     return server

@@ -6,6 +6,7 @@ waits for each of them.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -77,7 +78,15 @@ class Turns:
 
 PLANNING = Turns()
 """Of all that makes programs in this process."""
-SWITCH_SECONDS = 2e-4
-"""How long a thread may keep the interpreter when others want it, in a process that serves: a small call comes to it
-several times. Python's own 5 ms made such calls ten times longer beside one that was planned; answers came no slower
-by more switches."""
+_SHORT_SECONDS = 2e-4
+_USUAL_SECONDS = sys.getswitchinterval()
+
+
+def share_interpreter(some_are_long: bool) -> None:
+    """Sets how long a thread of this process may keep the interpreter when others want it.
+
+    0.2 ms while some have long work: a small call comes to the interpreter several times, and Python's own 5 ms made
+    such calls ten times longer beside one that was planned. Otherwise Python's own: threads of small calls, that soon
+    let go by themselves, took a tenth more time when they were interrupted.
+    """
+    sys.setswitchinterval(_SHORT_SECONDS if some_are_long else _USUAL_SECONDS)
