@@ -63,6 +63,11 @@ class Admission:
         return self._queues.waiting
 
     @property
+    def crowded(self) -> bool:
+        """Whether some call may be turned away now, as others wait or there are quotas."""
+        return self._queues.waiting > 0 or self._quotas.any
+
+    @property
     def delays(self) -> Row:
         """How long calls have waited that had to and were let in."""
         return self._queues.delays

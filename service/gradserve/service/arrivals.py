@@ -28,6 +28,10 @@ _NO_FLAGS = 0
 _CLOSED = "no calls are taken any more"
 _NOTHING = "a call of this method has one request message, and this one has none"
 
+_BEGUN = Future[Any]()
+"""One for all calls: gRPC only wants to know how many have begun and not ended, and that only if there is a limit."""
+_BEGUN.set_result(None)
+
 _logger = logging.getLogger(__name__)
 
 
@@ -65,9 +69,7 @@ class Arrivals(Executor):
         if turns is None or not self._holds(args[1]):
             return self._lanes.submit(fn, *args)
         _ask(args[1], args[2], self._received(fn, args, turns))
-        begun = Future[Any]()
-        begun.set_result(None)
-        return begun
+        return _BEGUN
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Takes no more calls."""
@@ -117,7 +119,7 @@ class Arrivals(Executor):
             )
             if ending is None:
                 try:
-                    self._lanes.submit(fn, run, event, state, behavior, begin, *codecs)
+                    self._lanes.begin(fn, run, event, state, behavior, begin, *codecs)
                 except RuntimeError:
                     ending = Ending(cygrpc.StatusCode.unavailable, _CLOSED, ())
             if ending is not None:
