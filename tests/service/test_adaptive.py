@@ -36,6 +36,19 @@ def test_calls_that_do_not_slow_each_other_down_may_be_many():
     assert max(limits) <= 1.3 * 40 + 2
 
 
+def test_one_that_is_too_many_is_tried_seldom_and_two_calls_tell():
+    limits = driven(Adaptive(1, 64), 1, calls=2000)
+    assert max(limits) == 2
+    assert 0 < limits.count(2) <= 20
+    assert limits[-200:].count(2) <= 2
+
+
+def test_what_was_too_many_is_tried_again_when_it_is_no_more():
+    adaptive = Adaptive(1, 64)
+    driven(adaptive, 1, calls=2000)
+    assert max(driven(adaptive, 8, calls=20_000, now=1e3)) >= 8
+
+
 def test_the_most_is_never_passed():
     assert max(driven(Adaptive(2, 10), 1000)) == 10
     assert Adaptive(8, 4).limit == 4

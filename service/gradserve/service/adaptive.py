@@ -4,7 +4,8 @@ A call's time is measured against its prediction, so that long calls are not tak
 what they take at best, one more may run; where they slow each other down, fewer do, as a queue in front of the workers
 costs nothing and one behind them does. What is best is measured at the least limit, at first and again and again, as in
 Envoy's adaptive concurrency filter; the limit goes down by the gradient, as there and in Netflix's concurrency-limits,
-and up one by one, as in Chiu and Jain, "Analysis of the Increase and Decrease Algorithms" (1989).
+and up one by one, as in Chiu and Jain, "Analysis of the Increase and Decrease Algorithms" (1989). One that was too many
+is tried again after a while, and after twice as long whenever it is too many again.
 """
 
 from __future__ import annotations
@@ -16,6 +17,10 @@ _STEEPEST = 0.7
 _FEWEST = 8
 """Calls in a window, at least."""
 _WINDOW_SECONDS = 0.05
+_CLEARLY = 0.75
+"""Where the gradient is below this one more is too many, and two calls tell."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 4, 64
+"""Windows in which a limit that was too many is not tried again, at first and at last."""
 _WINDOWS = 50
 """After so many, what is best is measured anew: the least limit keeps all workers busy, so that this costs little."""
 
@@ -29,6 +34,10 @@ class Adaptive:
         self.limit = self._least
         """How many calls may run at once."""
         self._best: float | None = None
+        self._too_many, self._pause, self._paused = most + 1, 0, 0
+        """The limit at which calls slowed each other down, and windows in which it is not tried: in all, and left."""
+        self._tries = False
+        """Whether the limit has just gone up, which was not known to do well."""
         self._windows = self._calls = self._inside = 0
         self._seconds = self._predicted = self._began = 0.0
 
@@ -47,8 +56,10 @@ class Adaptive:
         self._predicted += predicted
         self._calls += 1
         self._inside = max(self._inside, inside)
-        if self._calls >= max(_FEWEST, 2 * self.limit) and now - self._began >= _WINDOW_SECONDS:
-            self._adapt(self._seconds / max(self._predicted, 1e-9))
+        ratio = self._seconds / max(self._predicted, 1e-9)
+        whole = self._calls >= max(_FEWEST, 2 * self.limit) and now - self._began >= _WINDOW_SECONDS
+        if whole or (self._tries and self._calls > 1 and self._gradient(ratio) < _CLEARLY):
+            self._adapt(ratio)
             self._calls = 0
 
     def _begin(self, began: float) -> None:
@@ -56,14 +67,34 @@ class Adaptive:
         self._seconds = self._predicted = 0.0
         self._calls = self._inside = 0
 
+    def _gradient(self, ratio: float) -> float:
+        """Below 1 where calls take longer than they may."""
+        return 1.0 if self._best is None else _TOLERANCE * self._best / ratio
+
     def _adapt(self, ratio: float) -> None:
         if self._best is None or self.limit == self._least:
             self._best = ratio
         self._windows += 1
-        gradient = _TOLERANCE * self._best / ratio
+        tried, self._tries = self._tries, False
         if self._windows >= _WINDOWS:
             self._windows, self.limit = 0, self._least
-        elif gradient < 1.0:
+        elif (gradient := self._gradient(ratio)) < 1.0:
+            self._spare(self.limit)
             self.limit = max(self._least, int(self.limit * max(_STEEPEST, gradient)))
         elif self._inside >= self.limit:
-            self.limit = min(self._most, self.limit + 1)
+            if tried:
+                self._too_many, self._pause = self._most + 1, 0
+            self._go_up()
+
+    def _spare(self, limit: int) -> None:
+        """Has a limit that was too many not be tried for a while."""
+        self._too_many = limit
+        self._pause = self._paused = min(2 * self._pause or _FIRST_PAUSE, _LONGEST_PAUSE)
+
+    def _go_up(self) -> None:
+        """One more, unless that was too many lately."""
+        known = self.limit + 1 < self._too_many <= self._most
+        if not known and self._paused:
+            self._paused -= 1
+        elif self.limit < self._most:
+            self.limit, self._tries = self.limit + 1, not known
