@@ -1,8 +1,9 @@
 """Calls as they arrive: threads are given to those whose request is there, and nobody needs one to be turned away.
 
 gRPC hands a call to a thread when it begins: that asks for the request, waits until the thread that polls has it, and
-is woken again. Here the thread that polls asks, and hands over what has come. Who is known to be turned away is told so
-by it at once, for about half of what a call costs that does nothing.
+is woken again. Where calls wait, or hold many threads, the thread that polls asks here, and hands over what has come.
+Who is known to be turned away is told so by it at once, for about half of what a call costs that does nothing. Else
+gRPC's way is the better one: much of what the thread that polls would do is done by others then, beside it.
 
 gRPC has no public name for any of this. One that is built in another way serves as it would without.
 """
@@ -54,9 +55,12 @@ It is asked by the thread that all calls come by: so it never waits.
 class Arrivals(Executor):
     """What gRPC hands calls to: those go on to lanes when their requests are there."""
 
-    def __init__(self, lanes: Lanes, most: int) -> None:
-        """At most so many calls hold requests that no thread has taken yet; threads ask for those of others."""
-        self._lanes, self._most = lanes, most
+    def __init__(self, lanes: Lanes, most: int, crowded: Callable[[], bool]) -> None:
+        """At most so many calls hold requests that no thread has taken yet; threads ask for those of others.
+
+        As they do for all while it is not `crowded`.
+        """
+        self._lanes, self._most, self._crowded = lanes, most, crowded
         self._lock = threading.Lock()
         self._silent: dict[Any, float] = {}
         """Calls whose requests have not come, and since when; the oldest first."""
@@ -65,15 +69,21 @@ class Arrivals(Executor):
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Calls a function of gRPC's, as soon as there is a request if its method has just one, and a lane."""
-        turns = getattr(args[3], "turns", None) if _CAN and len(args) > 4 else None
-        if turns is None or not self._holds(args[1]):
-            return self._lanes.submit(fn, *args)
-        _ask(args[1], args[2], self._received(fn, args, turns))
+        if not self._crowded() or not self._asks(fn, args):
+            self._lanes.begin(fn, *args)
         return _BEGUN
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Takes no more calls."""
         self._lanes.shutdown(wait)
+
+    def _asks(self, fn: Callable[..., Any], args: tuple[Any, ...]) -> bool:
+        """Whether the call is of a method that has one request, for which there is a place; then that is asked for."""
+        turns = getattr(args[3], "turns", None) if _CAN and len(args) > 4 else None
+        if turns is None or not self._holds(args[1]):
+            return False
+        _ask(args[1], args[2], self._received(fn, args, turns))
+        return True
 
     def _holds(self, event: Any) -> bool:
         """Whether there is a place for a request; that of a call that is silent, if need be, which ends."""

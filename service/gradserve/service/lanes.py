@@ -114,6 +114,11 @@ class Lanes(Executor):
                 self._fill()
         threading.Thread(target=self._watch, name="rpc-watch", daemon=True).start()
 
+    @property
+    def held(self) -> int:
+        """Threads that hold a call or have a lane."""
+        return self._threads - len(self._idle)
+
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Calls a function with positional arguments as soon as there is a lane."""
         future = Future[Any]()

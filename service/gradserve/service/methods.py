@@ -96,8 +96,6 @@ class Method:
         Whoever hears of calls hears of what happens to them on their way: so then they all go it.
         """
         house, began = self.house, time.perf_counter()
-        if not house.admission.crowded:
-            return None
         caller = None if house.told else house.recognise(metadata)
         planned = None if caller is None else house.foreseen(caller.name, self._descriptor.name, data)
         if caller is None or planned is None:

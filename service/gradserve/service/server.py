@@ -159,7 +159,8 @@ class Server:
         threads = Lanes(settings.lanes, settings.handler_threads, self._some_are_long)
         running.callback(threads.shutdown)
         before = [StrangerInterceptor(authenticator, SERVICES, self.metrics)] if settings.knows_callers else []
-        arrivals = Arrivals(threads, settings.handler_threads // 2)
+        many = settings.handler_threads // 2
+        arrivals = Arrivals(threads, many, lambda: self.admission.crowded or threads.held > many)
         options = options_of(settings)
         self._server = grpc.server(arrivals, None, before, options)  # type: ignore[arg-type]  # any executor does
         programs = Programs(settings.plan_bytes, settings.limits)
