@@ -22,6 +22,7 @@ from gradserve.ops.control.scan import Scan
 from gradserve.optimize import optimize
 from gradserve.questions.derivations import Gradient, Hvp
 from gradserve.text.printing import to_text
+from tests.laws.derived import Derived
 from tests.laws.laws import LAWS
 from tests.running import kernel_of, prepared, program_of
 
@@ -182,7 +183,7 @@ FAULTS = [
 def test_the_laws_see_a_fault(rule, op, fault, law):
     def keep_law():
         for sample in op.samples():
-            LAWS[law](sample)
+            LAWS[law](sample, Derived())
 
     keep_law()
     right = rule.dispatch(op)

@@ -15,6 +15,7 @@ from gradserve.text.parsing import parse
 from gradserve.text.printing import to_text
 from gradserve.wire import decode_graph, encode_graph
 from tests.laws import laws
+from tests.laws.derived import Derived
 from tests.laws.support import arguments, evaluate, graph_of
 
 SAMPLES: list[Any] = [
@@ -92,7 +93,7 @@ def test_graphs_come_back_from_text_and_messages(sample):
 
 @pytest.mark.parametrize("sample", SAMPLES)
 def test_other_operands_break_a_constraint(sample):
-    laws.misuse_breaks_a_numbered_constraint(sample)
+    laws.misuse_breaks_a_numbered_constraint(sample, Derived())
 
 
 def test_every_such_op_is_here():

@@ -8,7 +8,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from gradserve.autodiff import derive, jvp, kinks, linearize, transpose, vmap
+from gradserve.autodiff import kinks, linearize, transpose, vmap
 from gradserve.execution.numpy import schedule as lower
 from gradserve.execution.numpy.kernels.table import entry
 from gradserve.ir.errors import ConstraintError, InvalidGraph, NotDifferentiable
@@ -22,6 +22,7 @@ from gradserve.text.parsing import parse
 from gradserve.text.printing import to_text
 from gradserve.wire import decode_graph, encode_graph
 from tests.laws import support
+from tests.laws.derived import Derived
 from tests.laws.support import (
     Arrays,
     arguments,
@@ -41,7 +42,7 @@ SINGLE = 2e-4
 """The error to be allowed in single precision, relative to the largest number."""
 
 
-def infer_agrees_with_impl(sample: Sample) -> None:
+def infer_agrees_with_impl(sample: Sample, derived: Derived) -> None:
     """The types foretold are those of the arrays computed, in double and in single precision."""
     for chosen in (sample, support.narrowed(sample)):
         foretold = chosen.op.infer(*(type_of(x) for x in chosen.operands))
@@ -49,7 +50,7 @@ def infer_agrees_with_impl(sample: Sample) -> None:
         assert foretold == computed
 
 
-def kernel_agrees_with_impl(sample: Sample) -> None:
+def kernel_agrees_with_impl(sample: Sample, derived: Derived) -> None:
     """The specialised callable gives the same up to rounding, also into given memory; so do operands that broadcast."""
     for chosen in (sample, support.narrowed(sample)):
         expected = support.results_of(chosen.op, chosen.operands)
@@ -68,7 +69,7 @@ def kernel_agrees_with_impl(sample: Sample) -> None:
         _same(support.results_of(sample.op, [single, *rest]), support.results_of(sample.op, [spread, *rest]))
 
 
-def misuse_breaks_a_numbered_constraint(sample: Sample) -> None:
+def misuse_breaks_a_numbered_constraint(sample: Sample, derived: Derived) -> None:
     """Other operand types are taken, or refused by a constraint that the op declares."""
     types = [type_of(x) for x in sample.operands]
     attempts = [types[:-1], [*types, TensorType(ElementType.BOOL, (2,))]]
@@ -81,7 +82,7 @@ def misuse_breaks_a_numbered_constraint(sample: Sample) -> None:
     assert broken - {None} <= set(sample.op.constraints)
 
 
-def jvp_agrees_with_differences(sample: Sample) -> None:
+def jvp_agrees_with_differences(sample: Sample, derived: Derived) -> None:
     """The differential is the limit of difference quotients, for all operands together and for each alone."""
     if not (sample.differentiable and has_derivative(sample)):
         return
@@ -90,12 +91,12 @@ def jvp_agrees_with_differences(sample: Sample) -> None:
     step, tolerance = _precision(sample)
     for wrt in {names, *((name,) for name in names)}:
         moving = {name: v for name, v in directions(sample).items() if name in wrt}
-        pushed = evaluate(jvp(graph, wrt), arguments(sample) | prefixed("tangent", moving))
+        pushed = evaluate(derived.jvp(graph, wrt), arguments(sample) | prefixed("tangent", moving))
         quotients = support.difference_quotient(lambda x: evaluate(graph, x), arguments(sample), moving, step)
         _close(prefixed("tangent", quotients), pushed, tolerance)
 
 
-def transpose_keeps_inner_products(sample: Sample) -> None:
+def transpose_keeps_inner_products(sample: Sample, derived: Derived) -> None:
     """<u, J v> = <J^T u, v>."""
     if not has_derivative(sample):
         return
@@ -110,12 +111,12 @@ def transpose_keeps_inner_products(sample: Sample) -> None:
         assert np.isclose(there, back, rtol=_precision(sample)[1], atol=_precision(sample)[1]), (there, back)
 
 
-def transpose_is_linear(sample: Sample) -> None:
+def transpose_is_linear(sample: Sample, derived: Derived) -> None:
     """J^T (2 u - 3 w) = 2 J^T u - 3 J^T w."""
     if not has_derivative(sample):
         return
     graph = graph_of(sample)
-    pulled = derive(graph, Vjp(real_inputs(sample)))
+    pulled = derived.derive(graph, Vjp(real_inputs(sample)))
     u, w = cotangents(graph, seed=3), cotangents(graph, seed=4)
     both = {name: 2 * u[name] - 3 * w[name] for name in u}
     of_u, of_w, of_both = (
@@ -125,49 +126,49 @@ def transpose_is_linear(sample: Sample) -> None:
         _close({name: 2 * of_u[name] - 3 * of_w[name] for name in of_u}, of_both, _precision(sample)[1])
 
 
-def derivatives_keep_types(sample: Sample) -> None:
+def derivatives_keep_types(sample: Sample, derived: Derived) -> None:
     """Tangents and cotangents have the types of what they belong to, in single precision as well."""
     for chosen in (sample, support.narrowed(sample)):
         if has_derivative(chosen):
             graph, names = graph_of(chosen), real_inputs(chosen)
-            pushed, pulled = jvp(graph, names), derive(graph, Vjp(names))
+            pushed, pulled = derived.jvp(graph, names), derived.derive(graph, Vjp(names))
             for name in support.real_outputs(graph):
                 assert pushed.output_types[f"tangent:{name}"] == graph.output_types[name]
             for name in names:
                 assert pulled.output_types[f"cotangent:{name}"] == graph.input_types[name]
 
 
-def single_precision_agrees_with_double(sample: Sample) -> None:
+def single_precision_agrees_with_double(sample: Sample, derived: Derived) -> None:
     """Values, tangents, cotangents and Hessian-vector products of float32 are those of float64 up to its rounding."""
     if not (sample.differentiable and has_derivative(sample)):
         return
     narrow = support.narrowed(sample)
-    for derived, wanted in zip(
-        _derived_with_vectors(narrow), _derived_with_vectors(support.widened(narrow)), strict=True
+    for found, wanted in zip(
+        _derived_with_vectors(narrow, derived), _derived_with_vectors(support.widened(narrow), derived), strict=True
     ):
-        _close(evaluate(*wanted), evaluate(*derived), SINGLE)
+        _close(evaluate(*wanted), evaluate(*found), SINGLE)
 
 
-def _derived_with_vectors(sample: Sample) -> Iterator[tuple[Graph, Arrays]]:
+def _derived_with_vectors(sample: Sample, derived: Derived) -> Iterator[tuple[Graph, Arrays]]:
     """The graphs of derivatives of both modes and orders, each with its arguments."""
     graph, names = graph_of(sample), real_inputs(sample)
     tangents = arguments(sample) | prefixed("tangent", directions(sample))
-    yield jvp(graph, names), tangents
-    yield derive(graph, Vjp(names)), arguments(sample) | prefixed("cotangent", cotangents(graph))
-    yield derive(support.loss_of(sample), Hvp(names)), tangents
+    yield derived.jvp(graph, names), tangents
+    yield derived.derive(graph, Vjp(names)), arguments(sample) | prefixed("cotangent", cotangents(graph))
+    yield derived.derive(support.loss_of(sample), Hvp(names)), tangents
 
 
-def missing_derivatives_are_refused(sample: Sample) -> None:
+def missing_derivatives_are_refused(sample: Sample, derived: Derived) -> None:
     """A derivative in an operand in which the op has none to give is refused, never zero."""
     for k in sample.op.refuses:
         try:
-            jvp(graph_of(sample), (f"x{k}",))
+            derived.jvp(graph_of(sample), (f"x{k}",))
         except NotDifferentiable:
             continue
         raise AssertionError(f"{sample.op.name} gave a derivative in operand {k}")
 
 
-def kinks_are_where_it_is_not_smooth(sample: Sample) -> None:
+def kinks_are_where_it_is_not_smooth(sample: Sample, derived: Derived) -> None:
     """No element sits on a kink where the op is smooth; of the samples where it is not, some show one."""
     if not real_inputs(sample):
         return
@@ -185,14 +186,14 @@ def _on_kinks(sample: Sample) -> int:
     return sum(int(count) for count in counts.values())
 
 
-def analytic_ops_are_linear_over_complex_numbers(sample: Sample) -> None:
+def analytic_ops_are_linear_over_complex_numbers(sample: Sample, derived: Derived) -> None:
     """J(i v) = i J(v) for complex v, of ops that say to have complex derivatives."""
     if not (sample.differentiable and sample.op.analytic and has_derivative(sample)):
         return
     graph, names = graph_of(sample), real_inputs(sample)
     if not all(graph.input_types[name].is_complex for name in names):
         return
-    pushed, v = jvp(graph, names), directions(sample)
+    pushed, v = derived.jvp(graph, names), directions(sample)
     along, turned = (
         _only("tangent", evaluate(pushed, arguments(sample) | prefixed("tangent", {n: c * x for n, x in v.items()})))
         for c in (1.0, 1j)
@@ -202,22 +203,22 @@ def analytic_ops_are_linear_over_complex_numbers(sample: Sample) -> None:
     _close(kept, turned, _precision(sample)[1])
 
 
-def second_derivative_agrees_with_differences(sample: Sample) -> None:
+def second_derivative_agrees_with_differences(sample: Sample, derived: Derived) -> None:
     """The Hessian-vector product is the limit of difference quotients of the gradient."""
     if not (sample.differentiable and has_derivative(sample)):
         return
     loss, names = support.loss_of(sample), real_inputs(sample)
     step, tolerance = _precision(sample)
-    gradient = derive(loss, Gradient(names))
+    gradient = derived.derive(loss, Gradient(names))
     v = directions(sample)
-    products = evaluate(derive(loss, Hvp(names)), arguments(sample) | prefixed("tangent", v))
+    products = evaluate(derived.derive(loss, Hvp(names)), arguments(sample) | prefixed("tangent", v))
     quotients = support.difference_quotient(
         lambda x: _only("gradient", evaluate(gradient, x)), arguments(sample), v, step
     )
     _close({name.replace("gradient", "product"): q for name, q in quotients.items()}, products, tolerance)
 
 
-def vmap_agrees_with_loop(sample: Sample) -> None:
+def vmap_agrees_with_loop(sample: Sample, derived: Derived) -> None:
     """A batch is computed as its examples are one by one, whichever operands carry it; so are derivatives."""
     graph = graph_of(sample)
     given = arguments(sample)
@@ -225,22 +226,22 @@ def vmap_agrees_with_loop(sample: Sample) -> None:
         for names in itertools.combinations(given, count):
             _check_batch(graph, given, names)
     if sample.differentiable and has_derivative(sample):
-        pulled = derive(graph, Vjp(real_inputs(sample)))
+        pulled = derived.derive(graph, Vjp(real_inputs(sample)))
         given = given | prefixed("cotangent", cotangents(graph))
         _check_batch(pulled, given, tuple(given))
 
 
-def text_round_trip(sample: Sample) -> None:
+def text_round_trip(sample: Sample, derived: Derived) -> None:
     """The text form tells a graph and its derivative wholly."""
-    for graph in _with_derivative(sample):
+    for graph in _with_derivative(sample, derived):
         assert parse(to_text(graph), OP_SET) == graph
 
 
-def proto_round_trip(sample: Sample) -> None:
+def proto_round_trip(sample: Sample, derived: Derived) -> None:
     """The message tells a graph and its derivative wholly, unless an op in it is internal: then it is refused."""
-    for derived in _with_derivative(sample):
-        graph = _as_sent(derived)
-        if any(node.op.internal for each in (graph, *graph.functions) for node in each.nodes):
+    for each in _with_derivative(sample, derived):
+        graph = _as_sent(each)
+        if any(node.op.internal for part in (graph, *graph.functions) for node in part.nodes):
             with pytest.raises(InvalidGraph, match="internal"):
                 decode_graph(encode_graph(graph), OP_SET)
             continue
@@ -249,9 +250,9 @@ def proto_round_trip(sample: Sample) -> None:
         assert decoded.digest == graph.digest
 
 
-def executor_agrees_with_impl(sample: Sample) -> None:
+def executor_agrees_with_impl(sample: Sample, derived: Derived) -> None:
     """Plans compute what the ops do one by one, of a graph and of its derivative, also where memory is used again."""
-    for graph in _with_derivative(sample):
+    for graph in _with_derivative(sample, derived):
         given = arguments(sample) | prefixed("cotangent", cotangents(graph_of(sample)))
         given = {i.name: given[i.name] for i in graph.inputs}
         expected = evaluate(graph, given)
@@ -261,15 +262,15 @@ def executor_agrees_with_impl(sample: Sample) -> None:
             _close(expected, program(given), 2e-6 if support.is_single(sample.operands) else 1e-12)
 
 
-def optimize_keeps_results(sample: Sample) -> None:
+def optimize_keeps_results(sample: Sample, derived: Derived) -> None:
     """The optimised graph computes the same, of a graph and of its derivative."""
-    for graph in _with_derivative(sample):
+    for graph in _with_derivative(sample, derived):
         given = arguments(sample) | prefixed("cotangent", cotangents(graph_of(sample)))
         if sample.differentiable or "value:y0" not in graph.output_types:
             _close(evaluate(graph, given), evaluate(optimize(graph), given), _precision(sample)[1])
 
 
-def cost_is_not_negative(sample: Sample) -> None:
+def cost_is_not_negative(sample: Sample, derived: Derived) -> None:
     """FLOPs and bytes are numbers that are not negative."""
     operands = [type_of(x) for x in sample.operands]
     cost = sample.op.cost(operands, sample.op.infer(*operands))
@@ -278,7 +279,7 @@ def cost_is_not_negative(sample: Sample) -> None:
         assert 0.0 <= number < np.inf
 
 
-LAWS: Mapping[str, Callable[[Sample], None]] = {
+LAWS: Mapping[str, Callable[[Sample, Derived], None]] = {
     law.__name__: law
     for law in (
         infer_agrees_with_impl,
@@ -317,9 +318,9 @@ def _precision(sample: Sample) -> tuple[float, float]:
     return (2.0**-4, 1e-3) if single else (2.0**-10, 1e-8)
 
 
-def _with_derivative(sample: Sample) -> list[Graph]:
+def _with_derivative(sample: Sample, derived: Derived) -> list[Graph]:
     graph = graph_of(sample)
-    return [graph, derive(graph, Vjp(real_inputs(sample)))] if has_derivative(sample) else [graph]
+    return [graph, derived.derive(graph, Vjp(real_inputs(sample)))] if has_derivative(sample) else [graph]
 
 
 def _as_sent(graph: Graph) -> Graph:

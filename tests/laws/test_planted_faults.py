@@ -22,6 +22,7 @@ from gradserve.ops.reduction.ordered import Cumsum
 from gradserve.ops.reduction.reductions import ReduceSum
 from gradserve.ops.special.elliptic import Jacobi
 from gradserve.optimize import simplify
+from tests.laws.derived import Derived
 from tests.laws.laws import LAWS
 from tests.laws.support import complexified
 
@@ -138,8 +139,9 @@ ENTRIES = [
 
 
 def check(law, op):
+    derived = Derived()
     for sample in [*op.samples(), *complexified(op)]:
-        LAWS[law](sample)
+        LAWS[law](sample, derived)
 
 
 @pytest.mark.parametrize(("law", "op", "rule", "fault"), FAULTS)
