@@ -52,8 +52,8 @@ def check_grads(
 def _ways(f: Callable[..., Any], traced: Traced, u: Any, v: Any) -> dict[str, tuple[Any, ...]]:
     """Each mode's name, its vector, the one that its result is taken with; its functions of a vector, and of both."""
     return {
-        "fwd": ("JVP", v, u, traced.pushed, lambda x, v: Traced(f, x).pushed(v)),
-        "rev": ("VJP", u, v, traced.pulled, lambda x, u: Traced(f, x).pulled(u)),
+        "fwd": ("JVP", v, u, traced.pushed, lambda x, v: traced.at(x).pushed(v)),
+        "rev": ("VJP", u, v, traced.pulled, lambda x, u: traced.at(x).pulled(u)),
     }
 
 

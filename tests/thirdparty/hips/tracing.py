@@ -6,8 +6,9 @@ argument is put in for afterwards. So gradients can be nested, and may refer to 
 
 from __future__ import annotations
 
+import copy
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,13 +61,22 @@ class Traced:
         inputs = [g.argument(leaf) for _, leaf in leaves]
         self._names = [name for name, _ in inputs]
         self._point = dict(zip(self._names, [leaf for _, leaf in leaves], strict=True))
-        self._structure = structure
+        self._function, self._structure = function, structure
         _traces.append(g)
         try:
             results, self._results = flatten(function(unflatten(structure, [tracer for _, tracer in inputs])))
         finally:
             _traces.pop()
         self._graph = g.build({f"y{k}": _value(g, result) for k, (_, result) in enumerate(results)})
+
+    def at(self, point: Any) -> Traced:
+        """The function at another point: traced anew within a trace and where types are others, else as it is known."""
+        leaves, _ = flatten(point)
+        if _traces or self._outer or _kinds(leaves) != _kinds(zip(self._names, self._point.values(), strict=True)):
+            return Traced(self._function, point)
+        there = copy.copy(self)
+        there._point = dict(zip(self._names, [leaf for _, leaf in leaves], strict=True))
+        return there
 
     def value(self) -> Any:
         """The function's value."""
@@ -124,6 +134,11 @@ def _ordered(outputs: Mapping[str, Any], wanted: Sequence[str]) -> list[Any]:
 
 def _tracer(value: Value) -> Tracer:
     return Tracer(value, Memory(of_caller=True) if value.type.rank else None)
+
+
+def _kinds(leaves: Iterable[tuple[str, Any]]) -> list[Any]:
+    """What of the leaves a trace depends on."""
+    return [leaf if isinstance(leaf, Tracer) else type_of(as_array(leaf, name)) for name, leaf in leaves]
 
 
 def _value(g: Recorder, leaf: Any) -> Value:
