@@ -13,6 +13,7 @@ from gradserve.ops.control.scan import Scan
 from gradserve.ops.family import Elementwise
 from gradserve.optimize import optimize
 from tests.laws.support import evaluate
+from tests.rows import in_one
 
 ORDER = 10
 UNARY = {
@@ -179,6 +180,7 @@ DIFFERENTIABLE = [
 ]
 
 
+@in_one
 @pytest.mark.parametrize("op", DIFFERENTIABLE, ids=lambda op: op.name)
 def test_elementwise_ops_take_few_nodes(op):
     counts = nodes_in(op, SHAPES.get(op.name, 0), 5, ORDER)

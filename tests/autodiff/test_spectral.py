@@ -15,6 +15,7 @@ from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array
 from gradserve.optimize import optimize
 from gradserve.questions.derivations import Derivation, Gradient, Hvp, Jvp
+from tests.rows import in_one
 from tests.running import prepared
 
 N = 4
@@ -178,6 +179,7 @@ CASES = [
 REWRITES: list[dict[str, bool]] = [{"forward": False}, {"forward": True}, {"forward": True, "again": True}]
 
 
+@in_one
 @pytest.mark.parametrize("flags", REWRITES, ids=str)
 @pytest.mark.parametrize(("name", "loss", "at"), CASES, ids=[case[0] for case in CASES])
 def test_the_rewritten_graph_has_the_same_values(name, loss, at, flags):
@@ -187,6 +189,7 @@ def test_the_rewritten_graph_has_the_same_values(name, loss, at, flags):
     np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-11)
 
 
+@in_one
 @pytest.mark.parametrize(("name", "loss", "at"), CASES, ids=[case[0] for case in CASES])
 def test_derivatives_at_simple_values(name, loss, at):
     graph, direction = graph_of(loss, at), symmetric_direction(at)
@@ -203,6 +206,7 @@ def quadratic(loss: Callable[[Array], Any], at: Array, direction: Array) -> floa
     return 2 * float(np.polynomial.polynomial.polyfit(ts, [loss(at + t * direction) for t in ts], 6)[2])
 
 
+@in_one
 @pytest.mark.parametrize(("name", "loss", "at"), CASES, ids=[case[0] for case in CASES])
 def test_second_derivatives_at_simple_values(name, loss, at):
     graph, direction = graph_of(loss, at), symmetric_direction(at) / 10

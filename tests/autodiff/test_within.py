@@ -17,6 +17,7 @@ from gradserve.wire import decode_graph, encode_graph
 from tests.laws import laws
 from tests.laws.derived import Derived
 from tests.laws.support import arguments, evaluate, graph_of
+from tests.rows import in_one
 
 SAMPLES: list[Any] = [
     pytest.param(sample, id=f"{op.name}{k}") for op in (Jvp, Vjp) for k, sample in enumerate(op.samples())
@@ -65,6 +66,7 @@ def check(sample: Any) -> None:
     np.testing.assert_allclose(flat(found), expected, rtol=1e-5 if single else 1e-8, atol=1e-5 if single else 1e-8)
 
 
+@in_one
 @pytest.mark.parametrize("sample", SAMPLES)
 def test_products_are_those_of_differences(sample):
     check(sample)
@@ -78,12 +80,14 @@ def test_a_derivative_in_another_input_is_seen(monkeypatch):
         check(sample)
 
 
+@in_one
 @pytest.mark.parametrize("sample", SAMPLES)
 def test_types_are_those_of_what_is_written(sample):
     foretold = sample.op.infer(*(type_of(x) for x in sample.operands))
     assert foretold == tuple(written_out(graph_of(sample)).output_types.values())
 
 
+@in_one
 @pytest.mark.parametrize("sample", SAMPLES)
 def test_graphs_come_back_from_text_and_messages(sample):
     graph = graph_of(sample)
@@ -91,6 +95,7 @@ def test_graphs_come_back_from_text_and_messages(sample):
     assert decode_graph(encode_graph(graph), OP_SET).digest == graph.digest
 
 
+@in_one
 @pytest.mark.parametrize("sample", SAMPLES)
 def test_other_operands_break_a_constraint(sample):
     laws.misuse_breaks_a_numbered_constraint(sample, Derived())

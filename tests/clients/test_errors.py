@@ -28,6 +28,7 @@ from gradserve.service.places import WHOLE_GRAPH, places_of
 from gradserve.service.status import CODES, code_of, metadata_of, status_of
 from gradserve.text.parsing import parse
 from tests.clients.examples import SYMBOLIC
+from tests.rows import in_one
 
 W = np.array([1.0, 2.0, 3.0])
 
@@ -82,6 +83,7 @@ VIOLATIONS = [
 ]
 
 
+@in_one
 @pytest.mark.parametrize("kind", [kind for kind in CODES if kind not in (LimitExceeded, BlobNotFound)])
 @pytest.mark.parametrize("violations", [[], VIOLATIONS[:1], VIOLATIONS])
 @pytest.mark.parametrize("places", [{}, places_of(True), places_of(False), places_of(True, "gradient"), WHOLE_GRAPH])

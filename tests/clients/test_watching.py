@@ -17,6 +17,7 @@ from gradserve.client.functions import cond, scan
 from gradserve.client.tracing.contents import Content
 from gradserve.client.tracing.reached import reached
 from gradserve.client.tracing.watching import Watched
+from tests.rows import in_one
 
 W = np.array([1.0, 2.0, 3.0])
 LAM = 0.1
@@ -295,6 +296,7 @@ def test_a_cycle_ends_and_a_deep_tree_is_bounded():
     assert len(reached(np.linalg.norm).places) == 0
 
 
+@in_one
 @pytest.mark.parametrize("dtype", ["f8", "f4", "i4", "bool", "c16", "U3", ">f8"])
 @pytest.mark.parametrize("shape", [(), (0,), (7,), (3, 5), (40, 300), (2, 0, 3), (9000,)])
 @pytest.mark.parametrize("layout", ["C", "F", "strided"])

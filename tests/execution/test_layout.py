@@ -11,6 +11,7 @@ from gradserve.execution.numpy.layout import kept_order, place, row_major, sprea
 from gradserve.ir.types import ElementType, TensorType, type_of
 from gradserve.ops import builder
 from tests.laws.support import OPS
+from tests.rows import in_one
 from tests.running import kernel_of, schedule_of
 
 F64 = ElementType.FLOAT64
@@ -81,6 +82,7 @@ def test_a_reshape_is_a_view_where_numpy_makes_one():
     assert copies > CASES
 
 
+@in_one
 @pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
 def test_every_op_puts_its_results_where_predicted(op):
     rng = random.Random(1)

@@ -18,6 +18,7 @@ from gradserve.ops import builder
 from tests import compiled
 from tests.execution.graphs import random_arguments, random_graph
 from tests.execution.support import WORKLOADS, arguments, scheduled, scheduled_workload, workload
+from tests.rows import in_one
 from tests.running import prepared, schedule_of
 
 jax.config.update("jax_enable_x64", True)
@@ -66,6 +67,7 @@ def test_hessian_products_are_those_of_jax(name):
         assert close(outputs[f"product:{parameter}"], expected)
 
 
+@in_one
 @pytest.mark.parametrize("seed", range(60))
 def test_outputs_have_the_types_that_the_graph_says(seed):
     graph = random_graph(seed)

@@ -21,6 +21,7 @@ from gradserve.ops.elementwise.arithmetic import Add
 from gradserve.ops.elementwise.trigonometry import Cos
 from gradserve.ops.indexing.gather import Gather
 from tests.laws.support import OPS, arguments, complexified, graph_of
+from tests.rows import in_one
 from tests.running import prepared
 
 REFUSING = [op for op in OPS if any(True for _ in op.refused_samples())]
@@ -86,11 +87,13 @@ def test_xla_gives_the_results_of_numpy(op):
     agree(op, in_xla)
 
 
+@in_one
 @pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
 def test_machine_code_gives_the_results_of_numpy(op):
     agree(op, in_machine_code)
 
 
+@in_one
 @pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
 def test_mathematics_keep_to_the_array_api(op):
     agree(op, in_strict, bool_operands=op.name not in BEYOND_THE_STANDARD)
@@ -113,6 +116,7 @@ def test_all_refuse_what_numpy_refuses(op, executor):
         ]
 
 
+@in_one
 @pytest.mark.parametrize("op", REFUSING, ids=lambda op: op.name)
 def test_guards_keep_to_the_array_api(op):
     for constraint, sample in op.refused_samples():

@@ -23,6 +23,7 @@ from gradserve.ops.spectral.matrix_functions import Spectral
 from gradserve.ops.spectral.rotation import Rotation
 from gradserve.ops.spectral.spectra import SpectrumCotangent, SpectrumTangent
 from tests.laws.support import OPS, arguments, graph_of
+from tests.rows import in_one
 from tests.running import prepared
 
 REFUSING = [op for op in OPS if any(True for _ in op.refused_samples())]
@@ -81,6 +82,7 @@ def test_what_is_refused(op):
     refused_by_their_guards(op)
 
 
+@in_one
 @pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
 def test_every_guard_has_a_sample_that_it_refuses(op):
     samples = [*op.samples(), *(sample for _, sample in op.refused_samples())]
@@ -88,6 +90,7 @@ def test_every_guard_has_a_sample_that_it_refuses(op):
     assert guards == {constraint for constraint, _ in op.refused_samples()}
 
 
+@in_one
 @pytest.mark.parametrize("op", REFUSING, ids=lambda op: op.name)
 def test_a_cheaper_test_never_hides_a_flag(op):
     for constraint, sample in op.refused_samples():

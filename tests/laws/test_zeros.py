@@ -19,6 +19,7 @@ from gradserve.ops.linalg.stacked import Beside
 from gradserve.optimize import optimize
 from gradserve.questions.derivations import Jvp, Vjp
 from tests.laws.support import OPS, arguments, graph_of, prefixed
+from tests.rows import in_one
 from tests.running import prepared
 
 STRANGE = (np.nan, np.inf, -np.inf, 0.0, 1.0, -1.0)
@@ -78,6 +79,7 @@ def violations(op: type[Op], derivation: type[Vjp] | type[Jvp], executor: str = 
     ]
 
 
+@in_one
 @pytest.mark.parametrize("derivation", [Vjp, Jvp])
 @pytest.mark.parametrize("op", SMOOTH, ids=lambda op: op.name)
 def test_zeros_stay_zeros(op, derivation):
@@ -113,6 +115,7 @@ def strangers(op: type[Op], derivation: type[Vjp] | type[Jvp]) -> list[str]:
 ELEMENTWISE = [op for op in SMOOTH if issubclass(op, Elementwise)]
 
 
+@in_one
 @pytest.mark.parametrize("derivation", [Vjp, Jvp])
 @pytest.mark.parametrize("op", ELEMENTWISE, ids=lambda op: op.name)
 def test_an_element_that_is_not_asked_for_changes_no_other(op, derivation):

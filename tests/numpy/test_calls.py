@@ -13,6 +13,7 @@ from gradserve.numpy.mirrored import OF_CLIENT
 from gradserve.numpy.table import PACKAGE, SCIPY, SPECIAL, UFUNCS
 from tests.clients.evaluation import assert_same, assert_traces, traced_result
 from tests.numpy.calls import flat_calls
+from tests.rows import in_one
 
 FEW_TYPES = {
     f"scipy.special.{name}"
@@ -51,6 +52,7 @@ TYPES = [np.bool_, np.int32, np.int64, np.float32, np.float64]
 NOT_AT_INFINITY = {"modf", "floor_divide", "divmod", "cbrt", "logaddexp2", "scipy.special.rgamma"}
 
 
+@in_one
 @pytest.mark.parametrize(("name", "function", "arguments"), flat_calls())
 def test_traced_function_gives_what_numpy_gives(name, function, arguments):
     assert_traces(function, *arguments)
@@ -113,6 +115,7 @@ def test_ufunc_has_the_types_and_numbers_of_numpy(name):
         assert_same(traced_result(function, *arrays), expected)
 
 
+@in_one
 @pytest.mark.parametrize("name", sorted(ELEMENTWISE))
 def test_ufunc_at_zero_infinity_and_nan(name):
     ufunc = ELEMENTWISE[name]

@@ -10,6 +10,7 @@ from gradserve.numpy.table import SPECIAL, UFUNCS
 from gradserve.questions.derivations import Gradient, Hvp
 from tests.numpy.calls import flat_calls
 from tests.numpy.test_calls import OF_ORDER
+from tests.rows import in_one
 from tests.running import prepared
 
 STEP = 1e-5
@@ -71,6 +72,7 @@ def assert_gradient(function, arguments):
         np.testing.assert_allclose(np.sum(found[f"gradient:{name}"] * direction), expected, rtol=1e-6, atol=1e-8)
 
 
+@in_one
 @pytest.mark.parametrize(("name", "function", "arguments"), SMOOTH_CALLS)
 def test_gradient_of_a_function(name, function, arguments):
     assert_gradient(function, arguments)
@@ -96,6 +98,7 @@ def assert_second_derivative(function, arguments):
         np.testing.assert_allclose(product[f"product:{name}"], quotient, rtol=1e-5, atol=1e-6 * scale, err_msg=name)
 
 
+@in_one
 @pytest.mark.parametrize(("name", "function", "arguments"), SMOOTH_CALLS)
 def test_second_derivative_of_a_function(name, function, arguments):
     assert_second_derivative(function, arguments)

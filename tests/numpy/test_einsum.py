@@ -8,6 +8,7 @@ from gradserve import numpy as functions
 from gradserve.ir.errors import InvalidGraph
 from gradserve.ops import builder
 from tests.ops.support import check_derivatives, evaluate, f64, normal, trace
+from tests.rows import in_one
 
 LENGTHS = {"a": 2, "b": 3, "c": 4, "d": 2, "e": 3, "i": 2, "j": 3, "k": 4, "l": 2, "m": 3, "n": 4, "A": 2, "Z": 3}
 SUBSCRIPTS = [
@@ -23,6 +24,7 @@ SUBSCRIPTS = [
 ]  # fmt: skip
 
 
+@in_one
 @pytest.mark.parametrize("subscripts", SUBSCRIPTS)
 def test_values(subscripts):
     terms = subscripts.split("->")[0].split(",")

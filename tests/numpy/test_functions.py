@@ -12,6 +12,7 @@ from gradserve.autodiff.kinks import kinks
 from gradserve.ir.errors import InvalidGraph
 from gradserve.ops import builder
 from tests.ops.support import agree, check_derivatives, evaluate, f64, gradients, normal, trace
+from tests.rows import in_one
 from tests.running import prepared
 
 X = normal(2, 3, 4)
@@ -24,6 +25,7 @@ TRUTHS = np.array([[True, False], [True, True]])
 AXES = [None, 0, -1, (0, 2), (2, 0), ()]
 
 
+@in_one
 @pytest.mark.parametrize("keepdims", [False, True])
 @pytest.mark.parametrize("axis", AXES, ids=str)
 @pytest.mark.parametrize("name", ["sum", "prod", "max", "min", "mean", "var", "std", "any", "all", "count_nonzero"])
@@ -32,6 +34,7 @@ def test_reductions(name, axis, keepdims):
     agree(lambda x: function(x, axis, keepdims=keepdims), lambda x: reference(x, axis, keepdims=keepdims), X)
 
 
+@in_one
 @pytest.mark.parametrize("x", [INTEGERS, TRUTHS, X.astype(np.float32), np.float64(2.5)], ids=lambda x: str(x.dtype))
 @pytest.mark.parametrize("name", ["sum", "mean", "var", "std", "all", "count_nonzero", "cumsum"])
 def test_reductions_of_other_elements(name, x):

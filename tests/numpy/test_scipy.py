@@ -11,8 +11,10 @@ from gradserve.ops.special.erf import Ndtr
 from tests.clients.evaluation import assert_same, traced_result
 from tests.numpy.scipy_calls import CALLS
 from tests.numpy.slopes import assert_slope_is_that_of_values
+from tests.rows import in_one
 
 
+@in_one
 @pytest.mark.parametrize("call", CALLS)
 def test_values_are_scipys(call):
     function, *arguments = CALLS[call]

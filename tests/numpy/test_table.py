@@ -9,6 +9,7 @@ from gradserve.ir.types import type_of
 from gradserve.numpy import ufuncs
 from gradserve.numpy.recorder import Recorder
 from gradserve.numpy.table import FUNCTIONS, OWN, SPECIAL, UFUNCS, numpy_names
+from tests.rows import in_one
 
 SQUARE = np.array([[2.0, 0.5, 0.25], [0.5, 3.0, 0.75], [0.25, 0.75, 4.0]])
 
@@ -44,6 +45,7 @@ def calls():
 CALLS = list(calls())
 
 
+@in_one
 @pytest.mark.parametrize(("name", "operands", "expected"), CALLS, ids=[name for name, _, _ in CALLS])
 def test_values_and_traced_arrays_record_the_same(name, operands, expected):
     assert recorded(getattr(gnp, name), *operands) == expected

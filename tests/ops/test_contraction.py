@@ -25,6 +25,7 @@ from tests.ops.support import (
     run,
     trace,
 )
+from tests.rows import in_one
 from tests.running import kernel_of
 
 n = Symbol("n")
@@ -52,6 +53,7 @@ def operands(subscripts):
     return [normal(*(LENGTHS[label] for label in term), seed=k) for k, term in enumerate(subscripts.split(","))]
 
 
+@in_one
 @pytest.mark.parametrize("subscripts", PRODUCTS)
 def test_values_are_those_of_einsum(subscripts):
     op, full = from_letters(subscripts)
@@ -75,6 +77,7 @@ def layouts(x):
     return x, np.asfortranarray(x), view, np.broadcast_to(x[:1], x.shape)
 
 
+@in_one
 @pytest.mark.parametrize("subscripts", PRODUCTS)
 def test_derivatives_and_batches(subscripts):
     # A pullback of a sum of products is the sum of products with the operand and the result exchanged.

@@ -11,6 +11,7 @@ from gradserve.ir.errors import InvalidGraph
 from gradserve.ir.types import type_of
 from gradserve.ops import builder
 from tests.laws.support import evaluate
+from tests.rows import in_one
 
 INTEGERS = np.array([[7, -3, 0], [2, 5, -4]])
 TRUTHS = np.array([[True, False, True], [False, False, True]])
@@ -63,6 +64,7 @@ def assert_same(found, expected):
     assert_array_equal(found, expected)
 
 
+@in_one
 @pytest.mark.parametrize("right", [REALS, INTEGERS + 0, INTEGERS[:, :1], REALS[0], 2, 0.5], ids=str)
 @pytest.mark.parametrize("left", [REALS, INTEGERS], ids=["real", "integer"])
 @pytest.mark.parametrize("name", BINARY)
@@ -100,6 +102,7 @@ def test_integer_powers_stay_integers():
     assert_same(computed("pow", INTEGERS, 3), INTEGERS**3)
 
 
+@in_one
 @pytest.mark.parametrize("x", [REALS, INTEGERS, INTEGERS.astype(np.int32), TRUTHS], ids=["f64", "i64", "i32", "bool"])
 @pytest.mark.parametrize("axes", [(0,), (1,), (0, 1), ()], ids=str)
 @pytest.mark.parametrize("name", REDUCTIONS)

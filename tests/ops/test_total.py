@@ -12,6 +12,7 @@ from gradserve.ir.op import Op, Sample
 from gradserve.ir.types import Array, type_of
 from gradserve.ops import OP_SET
 from gradserve.ops.elementwise.powers import Pow
+from tests.rows import in_one
 
 NASTY = (np.nan, np.inf, -np.inf, 0.0, -0.0, -1.0, 1e300, 5e-324)
 TOTAL = [op for op in OP_SET if op.total and not op.calls_functions]
@@ -43,6 +44,7 @@ def faults(sample: Sample) -> Iterator[str]:
                 yield f"{error!r} of {hard}"
 
 
+@in_one
 @pytest.mark.parametrize("op", TOTAL, ids=lambda op: op.name)
 def test_total_ops_have_results_for_all_numbers(op: type[Op]):
     samples = [s for s in op.samples() if s.op.is_total(*(type_of(np.asarray(x)) for x in s.operands))]

@@ -10,6 +10,7 @@ from gradserve.optimize import optimize
 from gradserve.optimize.simplify import RULES
 from gradserve.questions.derivations import Gradient
 from tests.execution.graphs import random_arguments, random_graph
+from tests.rows import in_one
 from tests.running import prepared, program_of
 
 F64, F32, I64 = ElementType.FLOAT64, ElementType.FLOAT32, ElementType.INT64
@@ -30,24 +31,28 @@ def assert_equal(found, expected):
         assert np.allclose(found[key], want, rtol=CLOSE, atol=CLOSE * size, equal_nan=True), key
 
 
+@in_one
 @pytest.mark.parametrize("seed", SEEDS)
 def test_an_optimised_graph_computes_the_same(seed):
     graph, given = random_graph(seed), random_arguments(random_graph(seed), seed)
     assert_equal(run(optimize(graph), given), run(graph, given))
 
 
+@in_one
 @pytest.mark.parametrize("seed", SEEDS)
 def test_optimising_twice_changes_nothing_more(seed):
     once = optimize(random_graph(seed))
     assert optimize(once).nodes == once.nodes
 
 
+@in_one
 @pytest.mark.parametrize("seed", SEEDS)
 def test_an_optimised_graph_costs_no_more(seed):
     graph = random_graph(seed)
     assert program_of(optimize(graph)).flops <= program_of(graph).flops
 
 
+@in_one
 @pytest.mark.parametrize("seed", range(60))
 def test_an_optimised_gradient_is_the_same(seed):
     graph = derive(loss_of(random_graph(seed)), Gradient(("a", "b", "c", "s")))
@@ -215,6 +220,7 @@ CASES = {
 }
 
 
+@in_one
 @pytest.mark.parametrize("case", CASES)
 def test_what_is_left(case):
     _, make, left = CASES[case]
@@ -225,6 +231,7 @@ def test_a_sum_of_products_of_long_rows_is_a_contraction():
     assert ops_of(lambda g, x, y: g.reduce_sum(g.mul(x, y), axes=(1,)), shape=(4, 64)) == ["contract"]
 
 
+@in_one
 @pytest.mark.parametrize("case", CASES)
 def test_what_is_left_computes_the_same(case):
     g = builder()
@@ -235,6 +242,7 @@ def test_what_is_left_computes_the_same(case):
     assert_equal(run(optimize(graph), given), run(graph, given))
 
 
+@in_one
 @pytest.mark.parametrize("case", CASES)
 def test_zeros_keep_their_signs(case):
     g = builder()
@@ -265,12 +273,14 @@ KEPT = {
 }
 
 
+@in_one
 @pytest.mark.parametrize("case", KEPT)
 def test_what_could_be_infinite_or_nan_stays(case):
     make, left = KEPT[case]
     assert ops_of(make) == left
 
 
+@in_one
 @pytest.mark.parametrize("seed", SEEDS)
 def test_infinities_and_nan_stay_where_they_are(seed):
     graph = random_graph(seed)

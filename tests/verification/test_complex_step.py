@@ -8,6 +8,7 @@ from gradserve.ir.types import ElementType, TensorType
 from gradserve.ops import OP_SET, builder
 from gradserve.ops.elementwise.arithmetic import Abs
 from gradserve.verification.complex_step import STEP, slope_by_complex_step
+from tests.rows import in_one
 
 F64 = ElementType.FLOAT64
 ANALYTIC = [
@@ -43,6 +44,7 @@ def law(op):
     assert tried
 
 
+@in_one
 @pytest.mark.parametrize("op", ANALYTIC, ids=lambda op: op.name)
 def test_ops_that_say_they_are_analytic_are(op):
     law(op)

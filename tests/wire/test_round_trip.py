@@ -12,6 +12,7 @@ from gradserve.v1 import graph_pb2
 from gradserve.wire import decode_graph, decode_signature, encode_graph, encode_signature, large_constants
 from gradserve.wire import graph_decode as decode
 from tests.ir.strategies import applications, graphs
+from tests.rows import in_one
 
 SMALL = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -81,6 +82,7 @@ def test_a_signature_survives_the_wire(graph):
     assert signature.outputs == graph.output_types
 
 
+@in_one
 @pytest.mark.parametrize("op", list(OP_SET), ids=lambda op: op.name)
 def test_every_application_of_every_op_survives_both_ways(op):
     for applied, types in applications(op):
