@@ -126,7 +126,7 @@ def test_who_asks_for_more_gets_about_as_much_as_others(monkeypatch):
 def test_promises_are_one_after_the_other_and_each_caller_has_one():
     promises = Promises()
     assert [promises.make(name, 1.0, 0.5, 0.0) for name in "abc"] == [1.5, 2.0, 2.5]
-    assert promises.make("a", 1.0, 0.5, 0.0) == 1.5 + 2.5  # after all that were promised before
+    assert promises.make("a", 1.0, 0.5, 0.0) == 1.5 + 3 * 0.5  # after all that were promised before
     assert promises.make("d", 1.0, 0.5, 0.0) == 3.0  # for whom that was nothing
     assert not promises.is_due("a", 1.4)
     assert promises.is_due("a", 1.5)

@@ -4,8 +4,9 @@ What waits is a burst or a queue that stands. A burst is worked off and may take
 call only waits as long as the one before it, for nothing. Callers that wait for their answers keep one standing, of as
 many calls as they are, and that is theirs to choose; others send on, and it grows. So once a queue has not been empty
 for a while, and as much again has come as stood there then and has not been worked off, a call is let into it only if
-it need not wait half as long as it takes itself, and is turned away at once otherwise, as in Nichols and Jacobson,
-"Controlling Queue Delay" (2012), but by what is predicted, not by what has been waited.
+it need not wait longer than it takes a few others to come, so that the gate is never without one, and is turned away at
+once otherwise, as in Nichols and Jacobson, "Controlling Queue Delay" (2012), but by what is predicted, not by what has
+been waited.
 """
 
 from __future__ import annotations
@@ -17,17 +18,23 @@ from gradserve.service.promises import Promises
 from gradserve.service.waiter import Waiter
 
 STANDING_SECONDS = 0.1
-"""A queue that has not been empty for so long is no burst; one that has been is not there any more."""
+"""A queue that has not been empty for so long is no burst; one that has been is gone, if no more come than leave."""
 _LONGER = 4.0
 """Nor is one that has not been empty for so many times what a call takes."""
 _BURST = 8.0
 """How many times as long as it takes a call may wait in a burst."""
-_STANDING = 0.5
-"""The same in a queue that stands and grows."""
+_COME_MEANWHILE = 4.0
+"""How many others come, on average, while a call waits in a queue that stands and grows."""
+_LEAST_STANDING = 0.1
+"""It may wait so many times as long as it takes itself in any case: so much predictions may be wrong by."""
 _CHANCE = 16
 """Calls that come by chance although no more come than leave, in the long run."""
 _JUST_COME = 0.03
 """Seconds for which one that waits may still be turned away for another: it is told soon enough."""
+_PAUSE = 1.0
+"""Seconds without calls that count as an end of what came before."""
+_NEWS = 0.05
+"""How much the last of them counts in what is their pace."""
 _MEMORY = 0.9
 """How much of what was seen before each departure still counts after it."""
 
@@ -52,6 +59,10 @@ class Gate:
         self.inside = 0
         self._patience = patience
         self._cost, self._seconds, self._left = rate, 1.0, 0.0
+        self._within = self._until = 0.0
+        """The costs that are inside, and until when they are, about, if nothing follows."""
+        self._gap, self._came = _PAUSE, 0.0
+        """Seconds from one call that comes to the next, on average, and when the last one came."""
         self._began = self._waited = 0.0
         """Since when the queue stands, and when somebody waited last."""
         self._stood: float | None = None
@@ -65,8 +76,17 @@ class Gate:
         """Whether one more would be too many."""
         return self.adaptive is not None and self.inside >= self.adaptive.limit
 
+    def enters(self, cost: float, now: float) -> None:
+        """Takes down that a call is let in."""
+        self.inside += 1
+        self._within += cost
+        self._until = max(self._until, now) + cost * self._price
+
     def left(self, cost: float, now: float) -> None:
         """Takes down that a call has left, others waiting or not."""
+        self.inside -= 1
+        self._within = max(0.0, self._within - cost) if self.inside else 0.0
+        self._until = min(self._until, now + self._within * self._price)
         self._grown = max(0.0, self._grown - cost)
         if self.queue and now - self._left < 1.0:
             self._cost = _MEMORY * self._cost + cost
@@ -77,12 +97,18 @@ class Gate:
         """Takes down that one is let in that has waited."""
         self._waited = now
 
+    def comes(self, cost: float, now: float) -> None:
+        """Takes down that a call has come, whatever becomes of it."""
+        self._gap += _NEWS * (min(now - self._came, _PAUSE) - self._gap)
+        self._came = now
+        self._grown += cost
+
     def came(self, cost: float, seconds: float, now: float) -> None:
         """Takes down that a call has come that will wait, or be turned away; see `too_long`."""
-        if not self.queue and now - self._waited > STANDING_SECONDS:
+        if not self.queue and now - self._waited > STANDING_SECONDS and self._gap > cost * self._price:
             self._began, self._stood = now, None
         self._waited = now
-        self._grown += cost
+        self.comes(cost, now)
         if self._stood is None and now - self._began > max(STANDING_SECONDS, _LONGER * seconds * self._pace):
             self._stood, self._grown = self.queue.backlog, 0.0
 
@@ -95,9 +121,10 @@ class Gate:
         patience = self._patience_for(cost, seconds)
         if self.wait(caller) > patience:
             return True
-        if not self._grows(cost) or self._whole <= patience or not self._promises.knows(caller):
+        if not self._grows(cost) or not self._promises.knows(caller):
             return False
-        if self._promises.is_due(caller, now) and self._whole <= patience + cost * self._price:
+        whole = self._left_inside(now) + self._whole
+        if whole <= patience or (self._promises.is_due(caller, now) and whole <= patience + cost * self._price):
             return False
         return self._behind(caller, now) is None
 
@@ -120,11 +147,12 @@ class Gate:
 
     def come_back(self, caller: str, cost: float, now: float) -> float:
         """In how many seconds there will be room for a call that is turned away: after those told so before it."""
-        return self._promises.make(caller, now + self._whole, cost * self._price, now)
+        return self._promises.make(caller, now + self._left_inside(now) + self._whole, cost * self._price, now)
 
     def _patience_for(self, cost: float, seconds: float) -> float:
         if self._grows(cost):
-            return max(self._patience.standing, _STANDING * seconds * self._pace)
+            most = min(_COME_MEANWHILE * self._gap, self.longest(seconds))
+            return max(self._patience.standing, most, _LEAST_STANDING * seconds * self._pace)
         return self.longest(seconds)
 
     def _grows(self, cost: float) -> bool:
@@ -137,6 +165,15 @@ class Gate:
         if last is None or last.flow == caller or not last.item.may_be_shed or now - last.item.since > _JUST_COME:
             return None
         return last if self.queue.start(caller) < last.start else None
+
+    def _left_inside(self, now: float) -> float:
+        """Seconds until the first call leaves of those inside, about, if that is waited for.
+
+        Of n that have entered one after the other, the first leaves after 2 / (n + 1) of what all of them take.
+        """
+        if not self.full:
+            return 0.0
+        return max(0.0, self._until - now) * 2 / (self.inside + 1)
 
     @property
     def _price(self) -> float:

@@ -44,7 +44,7 @@ class Promises:
         if self.is_due(caller, now):
             until = self._promise(caller, free, seconds, now)
         else:
-            until = self._last[caller] = self._last[caller] + max(seconds, self._next - now)
+            until = self._last[caller] = self._last[caller] + max(seconds, self._next - free)
         return min(max(until - now, _LEAST_TOLD), _MOST_TOLD)
 
     def _promise(self, caller: str, free: float, seconds: float, now: float) -> float:

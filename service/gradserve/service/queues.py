@@ -56,7 +56,8 @@ class Queues:
         if gate.queue or self._lacks(gate, ticket.caller, amounts):
             return False
         gate.queue.passes(ticket.caller, cost)
-        self._let_in(gate, ticket, amounts)
+        gate.comes(cost, self._clock())
+        self._let_in(gate, ticket, amounts, cost)
         return True
 
     def join(self, gate: Gate, waiter: Waiter, cost: float) -> Entry[Waiter]:
@@ -102,7 +103,7 @@ class Queues:
             gate.served(now)
             self.waiting -= 1
             self.delays.observe(now - waiter.since)
-            self._let_in(gate, waiter.ticket, waiter.amounts)
+            self._let_in(gate, waiter.ticket, waiter.amounts, entry.cost)
             waiter.let_in = True
             waiter.woken.set()
 
@@ -127,7 +128,6 @@ class Queues:
             now = self._clock()
             if as_predicted and gate.adaptive is not None:
                 gate.adaptive.saw(planned.alone, now - ticket.began, gate.inside, now)
-            gate.inside -= 1
             gate.left(planned.seconds, now)
 
     def overloaded(self, gate: Gate, caller: str, amounts: tuple[float, ...], cost: float) -> Overloaded:
@@ -144,10 +144,10 @@ class Queues:
             return "max_in_flight"
         return self.room.lacks(amounts) or self.room.caller_lacks(caller, amounts)
 
-    def _let_in(self, gate: Gate, ticket: Ticket, amounts: tuple[float, ...]) -> None:
+    def _let_in(self, gate: Gate, ticket: Ticket, amounts: tuple[float, ...], cost: float) -> None:
         self.hold(ticket, amounts)
-        gate.inside += 1
         ticket.began = self._clock()
+        gate.enters(cost, ticket.began)
 
     def _next(self, gate: Gate) -> Entry[Waiter] | None:
         """Who is to be let in next; nobody as long as the first has no room, whose caller has not its share already."""

@@ -119,7 +119,7 @@ class Settings:
     queue_seconds: Seconds = 1.0
     """How long calls may wait in a burst that will be worked off, if they do not take long themselves."""
     queue_target: Seconds = 0.003
-    """How long calls may wait in a queue that stands and grows, in seconds; or half as long as they take."""
+    """How long calls may wait in a queue that stands and grows, in seconds; or until four others are expected."""
     quota_flops: Rate | None = None
     """Predicted floating-point operations that each caller may spend in a second, in the long run; None for no end."""
     quota_bytes: Rate | None = None
