@@ -236,7 +236,6 @@ REFUSED = {
     "branches of other structures": (lambda x: cond(x[0] > 0, lambda: (x, x), lambda: x), "return the same structure"),
     "predicate with elements": (lambda x: cond(x > 0, lambda: x, lambda: -x), "no scalar"),
     "go_on with elements": (lambda x: while_loop(lambda c: c > 0, lambda c: c - 1.0, x, 5).carry, "no scalar"),
-    "python if inside": (lambda x: scan(lambda c, r: (c if r > 0 else -c, None), x[0], x).carry, "cond"),
 }
 
 

@@ -143,11 +143,11 @@ def test_known_lengths_are_traced_at_once(embedded):
     with pytest.raises(InvalidRequest, match="the length 5, not 4"):
         f(np.zeros(5, np.float32))
     with pytest.raises(Untraceable, match="test_declared_lengths"):
-        embedded.function(lambda x: float(np.sum(x)), x=array(4))
+        embedded.function(lambda x: int(np.sum(x)), x=array(4))
 
 
 def test_what_fails_for_a_length_names_the_line(embedded):
-    f = embedded.function(lambda x: np.sum(x.reshape(2, -1)) if x.shape[0] > 1 else float(x[0]), x=array("n"))
+    f = embedded.function(lambda x: np.sum(x.reshape(2, -1)) if x.shape[0] > 1 else int(x[0]), x=array("n"))
     close(f(np.ones(6)), 6.0)
     with pytest.raises(InvalidGraph, match=r"reshape: f64\[5\] does not fit.*test_declared_lengths"):
         f(np.ones(5))

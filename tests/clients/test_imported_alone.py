@@ -120,7 +120,6 @@ def test_factors_are_still_what_they_are_while_tracing():
         (lambda w, f=exp: f(w[0]), "np.sin instead of math.sin"),
         (lambda w, f=WITH_A: f(w), "from gradserve.client.scipy.linalg import solve`"),
         (lambda w: math.factorial(w[0]), "np.floor(x)"),
-        (lambda w: f"{w[0]:.3f}", "print after the call"),
     ],
 )
 def test_what_cannot_be_found_is_refused_with_the_line_to_write(function, instead):

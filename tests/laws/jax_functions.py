@@ -171,6 +171,7 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "reduce_prod": lambda op, x: jnp.prod(x, axis=op.axes),
     "reduce_sum": lambda op, x: jnp.sum(x, axis=op.axes),
     "remainder": lambda op, x, y: jnp.remainder(x, y),
+    "required": lambda op, x, truth: x,
     "reshape": lambda op, x: jnp.reshape(x, op.shape),
     "reverse": lambda op, x: jnp.flip(x, axis=op.axes),
     "rfft": lambda op, x: jnp.fft.rfft(x, axis=op.axis, norm=op.norm),

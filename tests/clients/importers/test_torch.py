@@ -513,7 +513,7 @@ def test_a_function_of_torch_given_to_be_traced_is_told_of_from_torch(
     monkeypatch.setitem(sys.modules, "torch", types.ModuleType("torch"))
 
     def relu(w: Any) -> Any:
-        raise TypeError(f"relu(): argument 'input' (position 1) must be Tensor, not {type(w).__name__}")
+        raise TypeError(f"relu(): argument 'input' (position 1) must be Tensor, not {w.__class__.__name__}")
 
     with pytest.raises(Untraceable, match=r"gives a traced array to torch.*client.load\(from_torch\(function"):
         embedded.function(relu, np.ones(3))

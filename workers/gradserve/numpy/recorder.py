@@ -20,10 +20,11 @@ class Recorder(Builder):
     further inputs.
     """
 
-    def __init__(self, parent: Recorder | None = None) -> None:
+    def __init__(self, parent: Recorder | None = None, continues: bool = False) -> None:
         """Starts an empty graph over the whole op set; a function's within that of its parent."""
         super().__init__(OP_SET)
         self.parent = parent
+        self._continues = continues
         self.closed = False
         """Whether all is recorded: the function has returned."""
         self.captured: dict[int, tuple[Value, Value]] = {}
@@ -35,6 +36,10 @@ class Recorder(Builder):
     def is_within(self, builder: Builder) -> bool:
         """Whether this is the graph of that builder, or of a function in it."""
         return self is builder or (self.parent is not None and self.parent.is_within(builder))
+
+    def is_of_run(self, builder: Builder) -> bool:
+        """Whether the same run of code records this graph and that one, whose arrays it may write to, then."""
+        return self is builder or (self._continues and self.parent is not None and self.parent.is_of_run(builder))
 
     def adopt(self, value: Value) -> Value:
         """The value, which may be one of the graphs around this one, as one of this graph."""

@@ -1,3 +1,3 @@
 """Ops that call functions."""
 
-from gradserve.ops.control import cond, custom_derivative, derivatives, linear_call, linear_solve, once, scan
+from gradserve.ops.control import cond, custom_derivative, derivatives, linear_call, linear_solve, once, required, scan

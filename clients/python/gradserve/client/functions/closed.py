@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gradserve.client.tracing.choices import on_all_ways
 from gradserve.client.tracing.current import current
 from gradserve.client.tracing.memory import Memory
 from gradserve.client.tracing.origins import untraceable
@@ -64,19 +65,30 @@ class Closed:
     """A traced function of trees."""
 
     def __init__(
-        self, outer: Recorder, function: Callable[..., Any], *arguments: tuple[Structure, Sequence[TensorType]]
+        self,
+        outer: Recorder,
+        function: Callable[..., Any],
+        *arguments: tuple[Structure, Sequence[TensorType]],
+        continues: bool = False,
     ) -> None:
-        """Calls the function once, on arrays without elements."""
-        self.recorder = Recorder(outer)
+        """Calls the function on arrays without elements: once, unless it chooses by numbers."""
+        self.recorder = Recorder(outer, continues)
         leaves = enumerate(type_ for _, types in arguments for type_ in types)
         self.inputs = [self.recorder.input(f"x{k}", type_) for k, type_ in leaves]
         given = iter(self.inputs)
-        trees = [
-            unflatten(structure, [Tracer(next(given), Memory() if t.rank else None) for t in types])
-            for structure, types in arguments
-        ]
+        leaves_of = [[Tracer(next(given), Memory() if t.rank else None) for t in types] for _, types in arguments]
+
+        def run() -> Any:
+            # With trees and memories of its own each time: the function may change what it is given.
+            return function(
+                *(
+                    unflatten(structure, [Tracer(x.value, Memory() if x.ndim else None) for x in leaves])
+                    for (structure, _), leaves in zip(arguments, leaves_of, strict=True)
+                )
+            )
+
         with recording(self.recorder):
-            outputs, self.structure = flat_result(self.recorder, function(*trees))
+            outputs, self.structure = flat_result(self.recorder, on_all_ways(run))
         self.paths = tuple(outputs)
         self.outputs = list(outputs.values())
 

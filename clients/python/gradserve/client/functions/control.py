@@ -1,8 +1,8 @@
 """Control flow within a graph: a choice, a loop over rows, and a loop with an end that depends on numbers.
 
-A Python `if` on a traced array has no answer while the graph is made, and a Python loop writes its body down once for
-each step. These functions take Python functions instead, trace each once, and put the choice or the loop into the graph
-as one node. What the functions capture, arrays and traced arrays, is passed to them by itself.
+A Python `if` on a traced array has the whole function run once for each answer, and a Python loop writes its body down
+once for each step. These functions take Python functions instead, trace each once, and put the choice or the loop into
+the graph as one node. What the functions capture, arrays and traced arrays, is passed to them by itself.
 """
 
 from __future__ import annotations
@@ -72,16 +72,27 @@ def cond(predicate: Any, then: Callable[..., Any], otherwise: Callable[..., Any]
     outer = around()
     trees = [Tree.of(operand, f"operands.{k}") for k, operand in enumerate(operands)]
     arguments = [(tree.structure, tree.types) for tree in trees]
-    both = [Closed(outer, function, *arguments) for function in (then, otherwise)]
-    _require_alike(*both)
+    first, second = (Closed(outer, function, *arguments) for function in (then, otherwise))
+
+    def emit(g: Any) -> Any:
+        truth = _scalar(g, predicate, "the predicate")
+        return chosen_of(g, truth, first, second, [v for tree in trees for v in tree.values(g)])
+
+    return traced(outer, "cond", emit)
+
+
+def chosen_of(g: Recorder, truth: Value, then: Closed, otherwise: Closed, operands: Sequence[Value] = ()) -> Any:
+    """What one of two functions of the operands returns in a graph, by a truth value.
+
+    Raises:
+        Untraceable: they return different structures or types.
+    """
+    _require_alike(then, otherwise)
+    both = (then, otherwise)
     captured = [*{value.index: value for closed in both for value in closed.reads(closed.outputs)}.values()]
-    graphs = [closed.graph(closed.outputs, captured) for closed in both]
-
-    def emit(g: Any) -> list[Any]:
-        truth = g.convert(_scalar(g, predicate, "the predicate"), ElementType.BOOL)
-        return applied(g, Cond(*graphs), [truth, *(v for tree in trees for v in tree.values(g)), *captured])
-
-    return unflatten(both[0].structure, traced(outer, "cond", emit))
+    op = Cond(*(closed.graph(closed.outputs, captured) for closed in both))
+    truth = g.convert(g.adopt(truth), ElementType.BOOL)
+    return unflatten(then.structure, applied(g, op, [truth, *operands, *captured]))
 
 
 def scan(

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from gradserve.client.functions.custom import checkpoint
+from gradserve.client.functions.custom import checkpoint, stop_gradient
 from gradserve.client.functions.derivatives import jacobian
 from gradserve.client.functions.implicit import root
 from gradserve.client.functions.until import OnMost, until
@@ -122,6 +122,9 @@ def stepped(
 
     def step(state: _State) -> _State:
         y, t, size, row, rows = state
+        # Of lengths that move, derivatives would be those of how errors are estimated: wherever a rate jumps at a
+        # time, as that of a dose does, they have nothing to do with those of the solution.
+        size = stop_gradient(size)
         goal = np.sum(np.where(numbers == row, times, 0.0))
         left = goal - t
         arrives = np.abs(left) <= size

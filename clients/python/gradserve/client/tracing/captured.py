@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from gradserve.client.tracing.buffers import as_buffer
+from gradserve.client.tracing.listed import as_arrays, aware_of_lists
 from gradserve.client.tracing.names import first_tracer, names_lead_here, stand_ins
 from gradserve.client.tracing.origins import untraceable
-from gradserve.client.tracing.reached import Reached, is_own_code, names_in, reached
+from gradserve.client.tracing.reached import Reached, is_own_code, is_own_owner, names_in, reached
 from gradserve.client.tracing.recording import traced
 from gradserve.client.tracing.tracer import Operands, tracers
 
@@ -29,6 +30,12 @@ _MAKE: list[Callable[[Any], Any]] = []
 
 class Captured(np.ndarray[Any, Any]):
     """An array that takes traced indices as well."""
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: Any, *inputs: Any, **named: Any) -> Any:
+        """What NumPy gives, of lists with traced arrays in them as well; results take traced indices too."""
+        outs = {key: tuple(map(_plain, out)) for key, out in named.items() if key == "out"}
+        result = getattr(ufunc, method)(*map(_plain, as_arrays(inputs)), **named | outs)
+        return result.view(Captured) if type(result) is np.ndarray else result
 
     def __getitem__(self, key: Any) -> Any:
         operands = Operands()
@@ -78,6 +85,11 @@ def taking_traced_indices(function: Any) -> Iterator[None]:
         made = {id(own): stand_in for _, _, own in places for make in _MAKE if (stand_in := make(own)) is not None}
         standing |= made | stand_ins()
         changed = [(space, key, own) for space, key, own in places if id(own) in standing]
+        # NumPy's own modules keep their ufuncs, which are known by their identity there.
+        authors = [place for place in places if not getattr(place[0], "is_of_library", False)]
+        listed = {id(own): aware_of_lists(own) for _, _, own in authors if isinstance(own, ModuleType | np.ufunc)}
+        changed += [(space, key, own) for space, key, own in authors if listed.get(id(own), own) is not own]
+        standing |= listed
         for space, key, own in changed:
             space[key] = standing[id(own)]
         try:
@@ -86,6 +98,10 @@ def taking_traced_indices(function: Any) -> Iterator[None]:
             for space, key, own in changed:
                 if space[key] is standing[id(own)]:  # the function may have put something else there
                     space[key] = own
+
+
+def _plain(each: Any) -> Any:
+    return each.view(np.ndarray) if isinstance(each, Captured) else each
 
 
 class _Cells:
@@ -107,8 +123,9 @@ class _Cells:
 class _Some:
     """Elements of a list, or some names of a module or an object."""
 
-    def __init__(self, space: Any, keys: Any) -> None:
+    def __init__(self, space: Any, keys: Any, is_of_library: bool = False) -> None:
         self._space, self._keys = space, [*keys]
+        self.is_of_library = is_of_library
 
     def keys(self) -> list[Any]:
         return self._keys
@@ -131,7 +148,7 @@ def _spaces(found: Reached) -> Iterator[Any]:
         elif isinstance(each, dict):
             yield _Some(each, each)
         elif isinstance(each, ModuleType):
-            yield _Some(each.__dict__, found.names & each.__dict__.keys())
+            yield _Some(each.__dict__, found.names & each.__dict__.keys(), not is_own_owner(each))
         elif not isinstance(each, type) and isinstance(space := getattr(each, "__dict__", None), dict):
             yield _Some(space, space)
 

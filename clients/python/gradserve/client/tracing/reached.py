@@ -164,7 +164,7 @@ class _Walk:
 
     def _named(self, owner: ModuleType | type, names: frozenset[str]) -> None:
         """A module or a class: what the code that reads it names."""
-        if not _is_own_owner(owner):
+        if not is_own_owner(owner):
             return
         spaces = [owner.__dict__] if isinstance(owner, ModuleType) else [cls.__dict__ for cls in owner.__mro__[:-1]]
         for space in spaces:
@@ -185,7 +185,7 @@ class _Walk:
             return
         if hasattr(kind, "__array__") or isinstance(each, bytearray | memoryview | array.array):
             self._of_array(each)
-        elif _is_own_owner(kind) or isinstance(each, _OPEN):
+        elif is_own_owner(kind) or isinstance(each, _OPEN):
             self._attributes(each, names | _names_of(kind, names))
         elif isinstance(space := getattr(each, "__dict__", None), dict):
             held = (*PLAIN, *_HOLDERS)
@@ -279,7 +279,7 @@ def _is_filled(cell: Any) -> bool:
     return True
 
 
-def _is_own_owner(owner: ModuleType | type) -> bool:
+def is_own_owner(owner: ModuleType | type) -> bool:
     """Whether a module or class is the author's, or at least no library's."""
     module = owner.__name__ if isinstance(owner, ModuleType) else owner.__module__
     found = sys.modules.get(module)

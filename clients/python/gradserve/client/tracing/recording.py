@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from gradserve.client.tracing.choices import step
 from gradserve.client.tracing.current import INNERMOST, current
 from gradserve.client.tracing.origins import origin, untraceable
 from gradserve.ir.builder import Builder, Value
@@ -47,7 +48,7 @@ def traced(g: Builder, name: str, emit: Callable[[Builder], Any]) -> Any:
     """What `emit` returns, its nodes marked with the author's line; refusals say it as well."""
     g.origin = origin()
     try:
-        return emit(g)
+        return step(g, name, lambda: emit(g))
     except Unsupported as refusal:
         raise untraceable(refusal.problem, refusal.instead) from None
     except Untraceable:

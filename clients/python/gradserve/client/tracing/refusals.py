@@ -9,7 +9,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from gradserve.client.tracing.origins import called_function, is_assigning, untraceable
+from gradserve.client.tracing.choices import answered
+from gradserve.client.tracing.origins import called_function, is_assigning, origin, untraceable
 from gradserve.ir.errors import Untraceable
 from gradserve.numpy.mirrored import INSTEAD, OF_CLIENT
 from gradserve.numpy.table import SCIPY
@@ -64,12 +65,22 @@ class Numberless:
 
     __slots__ = ()
 
-    def __bool__(self) -> bool:
-        _refuse(
-            f"whether a traced array is true is not known: {_NUMBER}",
-            "write np.where(condition, x, y) instead of if, or cond and while_loop of gradserve.client.functions; "
-            "&, | and ~ instead of and, or and not; np.maximum, np.minimum and np.sort instead of max, min and sorted",
+    def __bool__(self: Any) -> bool:
+        instead = _of_called()
+        refusal = ElementsAsked(
+            str(
+                untraceable(
+                    f"whether a traced array is true is not known: {_NUMBER}",
+                    instead
+                    or "write np.where(condition, x, y) instead of if, or cond and while_loop of "
+                    "gradserve.client.functions; &, | and ~ instead of and, or and not; np.maximum, np.minimum and "
+                    "np.sort instead of max, min and sorted",
+                )
+            )
         )
+        if instead is not None:
+            raise refusal
+        return answered(self.value, origin(), refusal)
 
     def __float__(self) -> float:
         if is_assigning():
@@ -96,14 +107,20 @@ class Numberless:
         _refuse_number("an index or a count", "use plain numbers; an array with traced indices must be an argument")
 
     def __format__(self, spec: str) -> str:
-        if spec:
-            _refuse_number("a format", "print after the call, where there are numbers")
-        return repr(self)
+        del spec
+        return repr(self)  # what a function prints is for its reader, who sees that there are no numbers yet
 
     def __complex__(self) -> complex:
         if is_assigning():
             raise unassignable(*_OUTSIDE)
-        _refuse_number("complex()", "use the traced array itself, and x + 1j * y instead of complex(x, y)")
+        raise ElementsAsked(
+            str(
+                untraceable(
+                    f"complex() needs a number: {_NUMBER}",
+                    "use the traced array itself, and x + 1j * y instead of complex(x, y)",
+                )
+            )
+        )
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         asking = called_function()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -13,17 +14,20 @@ import numpy as np
 from gradserve.client.tracing import chosen  # noqa: F401  (which enters what masks choose)
 from gradserve.client.tracing.buffers import taking_buffers
 from gradserve.client.tracing.captured import taking_traced_indices
+from gradserve.client.tracing.choices import following_choices, on_all_ways
 from gradserve.client.tracing.foreign import of_call, of_scipy, refusal_of_foreign
 from gradserve.client.tracing.memory import Memory
 from gradserve.client.tracing.names import names_lead_here, some_names_lead_here
 from gradserve.client.tracing.origins import stands_inside, untraceable
+from gradserve.client.tracing.own_names import OF_NUMBERS, QUESTIONS, standing_in
 from gradserve.client.tracing.parameters import Parameters
+from gradserve.client.tracing.reached import Reached, reached
 from gradserve.client.tracing.recording import recording
 from gradserve.client.tracing.refusals import Assigned, ElementsAsked, of_compiled
 from gradserve.client.tracing.traced import RESULT, Traced, as_array
 from gradserve.client.tracing.tracer import Tracer
 from gradserve.client.tracing.trees import Structure, flatten, require_keys, unflatten
-from gradserve.ir.errors import InvalidRequest, Untraceable
+from gradserve.ir.errors import GradserveError, InvalidRequest, Untraceable
 from gradserve.ir.types import TensorType, type_of
 from gradserve.numpy.recorder import Recorder
 
@@ -48,26 +52,34 @@ def trace_bound(parameters: Parameters, examples: Mapping[str, Any]) -> Traced:
 
     Most functions need no more than NumPy's protocols. One that is refused is traced again, with names that lead to
     traced arrays, and if it still asks one for its elements, with others in the places of captured arrays, which take
-    traced indices, and of functions that were imported alone. If it assigns to
-    elements of arrays that it makes, these are traced ones at last.
+    traced indices, of functions that were imported alone, and of Python's own. If it assigns to elements of arrays that
+    it makes, or gives traced ones to their methods, these are traced ones at last.
     """
     require_keys(tuple(examples))
-    # One after the other: an error of a later attempt is not to be taken for the refusal that led to it.
-    with contextlib.suppress(Untraceable), some_names_lead_here():
-        return _recorded(parameters, examples)
-    refusal: Untraceable | None = None
-    for attempt in (names_lead_here, lambda: taking_traced_indices(parameters.function)):
-        if refusal is None or (isinstance(refusal, ElementsAsked) and not isinstance(refusal, Assigned)):
-            try:
-                with attempt():
-                    return _recorded(parameters, examples)
-            except ElementsAsked as error:
-                refusal = error
-    if not isinstance(refusal, Assigned):
-        assert refusal is not None
-        raise refusal
-    with taking_traced_indices(parameters.function), taking_buffers():
-        return _recorded(parameters, examples)
+    found = reached(parameters.function)
+    with standing_in(found, QUESTIONS):
+        # One after the other: an error of a later attempt is not to be taken for the refusal that led to it.
+        with contextlib.suppress(Untraceable), some_names_lead_here():
+            return _recorded(parameters, examples)
+        with contextlib.suppress(ElementsAsked), names_lead_here():
+            return _recorded(parameters, examples)
+    try:
+        with _every_name_leads_here(parameters, found):
+            return _recorded(parameters, examples)
+    except ElementsAsked as error:
+        refusal = error
+    with _every_name_leads_here(parameters, found), taking_buffers():
+        if isinstance(refusal, Assigned):
+            return _recorded(parameters, examples)
+        with contextlib.suppress(Exception):
+            return _recorded(parameters, examples)
+    raise refusal
+
+
+@contextmanager
+def _every_name_leads_here(parameters: Parameters, found: Reached) -> Iterator[None]:
+    with standing_in(found, OF_NUMBERS), taking_traced_indices(parameters.function), following_choices():
+        yield
 
 
 def _recorded(parameters: Parameters, examples: Mapping[str, Any]) -> Traced:
@@ -76,9 +88,14 @@ def _recorded(parameters: Parameters, examples: Mapping[str, Any]) -> Traced:
     tracers: dict[str, Any] = {}
     for name, example in examples.items():
         leaves, inputs[name] = flatten(example, name)
-        tracers[name] = unflatten(inputs[name], [_input(g, path, leaf) for path, leaf in leaves])
+        tracers[name] = [_input(g, path, leaf) for path, leaf in leaves]
+
+    def run() -> Any:
+        # With trees of its own each time: the function may change what it is given.
+        return _run(parameters, {name: unflatten(inputs[name], tracers[name]) for name in inputs})
+
     with recording(g):
-        outputs, output = flat_result(g, _run(parameters, tracers))
+        outputs, output = flat_result(g, on_all_ways(run))
     return Traced(g.build(outputs), inputs, output)
 
 
@@ -102,20 +119,22 @@ def _author_frames(error: Exception) -> list[FrameType]:
 def _run(parameters: Parameters, tracers: Mapping[str, Any]) -> Any:
     try:
         return parameters.call(tracers)
-    except Untraceable as error:
-        refusal = of_call(error)
-        if refusal is None:
+    except Exception as error:
+        refusal = refusal_of(error)
+        if refusal is None or refusal is error:
             raise
         raise refusal from error
-    except Exception as error:
-        # NumPy puts an error of its own around some refusals, such as that of an assignment to an element.
-        refusal = _refusal_behind(error) or refusal_of_foreign(error) or of_call(error)
-        if refusal is None and isinstance(error, TypeError):
-            refusal = of_compiled(error, _author_frames(error)[-1])
-        refusal = refusal or of_scipy(error)
-        if refusal is not None:
-            raise refusal from error
-        raise
+
+
+def refusal_of(error: Exception) -> Exception | None:
+    """The refusal of what cannot be traced, if that is what an error comes from; None of an author's own."""
+    if isinstance(error, Untraceable):
+        return of_call(error) or error
+    # NumPy puts an error of its own around some refusals, such as that of an assignment to an element.
+    refusal = _refusal_behind(error) or refusal_of_foreign(error) or of_call(error)
+    if refusal is None and isinstance(error, TypeError):
+        refusal = of_compiled(error, _author_frames(error)[-1])
+    return refusal or of_scipy(error) or (error if isinstance(error, GradserveError) else None)
 
 
 def _refusal_behind(error: BaseException) -> Untraceable | None:

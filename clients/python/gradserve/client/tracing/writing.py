@@ -60,6 +60,8 @@ class Written:
             )
         if _is_written_already(self, key, item):
             return
+        if isinstance(item, list | tuple):
+            item = np.array(item)
         if hasattr(item, "spread_over"):  # what the same mask has chosen
             self._become(item.spread_over(self, key))
             return
@@ -164,7 +166,7 @@ def _fitting(array: Any, memory: Memory, result: Any) -> Value:
     if not memory.owner:
         raise untraceable("an array that may share memory with another is changed in place", "write y = y + x")
     inner = current()
-    if inner is not None and inner is not array._value.builder:
+    if inner is not None and not inner.is_of_run(array._value.builder):
         raise untraceable(
             "an array from around a function that is called within the graph is changed in place",
             "give it to the function and return the new one, as a part of what is carried on",
