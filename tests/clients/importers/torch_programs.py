@@ -2,7 +2,7 @@
 
 They are made anew by hand, where torch is installed, by
 
-    python -m tests.clients.importers.torch_programs [FOLDER]
+    python -m tests.clients.importers.torch_programs [FOLDER | NAME ...]
 
 Each module lies beside this file as programs/NAME.pt2, in float64, and what torch makes of it as NAME.npz: the
 arguments, the loss, and the gradient of every parameter. FOLDER holds programs of single operators that the study of
@@ -16,6 +16,7 @@ import io
 import json
 import sys
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,51 @@ class Mixer(nn.Module):  # type: ignore[misc]  # where there is no torch
         return self.head(mixed.mean(dim=1))
 
 
+class Penalised(nn.Module):  # type: ignore[misc]  # where there is no torch
+    """Scores of images, and of what moves these most: derivatives of layers that have operators for them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(1, 2, 3, stride=2, padding=1)
+        self.inner = nn.Sequential(
+            nn.SiLU(), nn.AvgPool2d(2), nn.Upsample(scale_factor=2, mode="bilinear"), nn.MaxPool2d(2)
+        )
+        self.last = nn.ConvTranspose2d(2, 2, 2, dilation=2, padding_mode="zeros")
+        self.centres = nn.Parameter(torch.randn(3, 18))
+        self.register_buffer("places", torch.rand(2, 3, 3, 2) * 1.6 - 0.8)
+
+    def _near(self, x: torch.Tensor) -> torch.Tensor:
+        seen = functional.grid_sample(self.last(self.inner(self.first(x))), self.places, align_corners=False)
+        return -torch.cdist(seen.flatten(1), self.centres)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        moved = x.requires_grad_()
+        scores = self._near(moved)
+        (slopes,) = torch.autograd.grad(scores.logsumexp(1).sum(), moved, create_graph=True)
+        (fixed,) = torch.autograd.grad(scores.sum(), moved, retain_graph=True)
+        return scores + self._near(x + 0.3 * slopes) + (slopes * fixed).sum() * x.detach().mean()
+
+
+class Stepped(nn.Module):  # type: ignore[misc]  # where there is no torch
+    """Scores by what a layer is after a step down a slope, and by how energies bend."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(3, 3)
+        self.energy = nn.Sequential(nn.Linear(3, 4), nn.Softplus(), nn.Linear(4, 1))
+        self.rate = nn.Parameter(torch.tensor(0.2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        func = torch.func
+        begin = dict(self.head.named_parameters())
+        slopes = func.grad(lambda held: func.functional_call(self.head, held, (x,)).tanh().square().mean())(begin)
+        after = {name: held - self.rate * slopes[name] for name, held in begin.items()}
+        bends = func.vmap(func.hessian(lambda row: self.energy(row).sum()))(x)
+        with torch.no_grad():
+            still = bends.mean()
+        return func.functional_call(self.head, after, (x,)) + bends.diagonal(dim1=1, dim2=2) * still
+
+
 def convolutional() -> nn.Module:
     """Convolutions with normalised batches."""
     return nn.Sequential(
@@ -164,6 +210,8 @@ def modules() -> dict[str, tuple[nn.Module, torch.Tensor, torch.Tensor]]:
         "unet": (UNet(), torch.randn(2, 2, 8, 8), labels(2, 8, 8)),
         "mixer": (Mixer(), torch.randn(3, 1, 8, 8), labels(3)),
         "quantised": (Quantised(), torch.randn(4, 5), labels(4)),
+        "penalised": (Penalised(), torch.randn(2, 1, 8, 8), labels(2)),
+        "stepped": (Stepped(), torch.randn(4, 3), labels(4)),
     }
 
 
@@ -198,11 +246,13 @@ def torch_folder() -> str:
     return str(Path(torch.__file__).parents[2])
 
 
-def write_modules() -> None:
-    """The modules and what torch makes of them."""
+def write_modules(only: Sequence[str] = ()) -> None:
+    """The modules, or some of them, and what torch makes of them."""
     torch.manual_seed(20)
     torch.backends.mha.set_fastpath_enabled(False)
     for name, (network, x, labels) in modules().items():
+        if only and name not in only:
+            continue
         module = Classifier(network).double().eval()
         for each in module.modules():
             if isinstance(each, nn.BatchNorm2d):
@@ -217,7 +267,7 @@ def write_modules() -> None:
         }
         data = compact(archive_of(module, (exact, labels), {}))
         (FOLDER / f"{name}.pt2").write_bytes(data)
-        found: dict[str, Any] = {"x": exact.numpy(), "labels": labels.numpy(), "loss": loss.detach().numpy()}
+        found: dict[str, Any] = {"x": exact.detach().numpy(), "labels": labels.numpy(), "loss": loss.detach().numpy()}
         np.savez_compressed(FOLDER / f"{name}.npz", **found, **gradients)
         print(name, float(loss), len(data), (FOLDER / f"{name}.npz").stat().st_size)
 
@@ -262,7 +312,7 @@ def write_operators(folder: Path) -> None:
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
-    if sys.argv[1:]:
+    if sys.argv[1:] and Path(sys.argv[1]).is_dir():
         write_operators(Path(sys.argv[1]))
     else:
-        write_modules()
+        write_modules(sys.argv[1:])

@@ -55,12 +55,13 @@ Nothing in the file is unpickled. What of torch's own tests passes is told by [T
   real losses in z = x + iy are JAX's, df/dx - i df/dy: the conjugates of torch's.
 - **Modes**: what draws random numbers, such as dropout in training, is refused; call `module.eval()`. Normalisation of
   batches in training mode is imported, and the running statistics stay as they are.
-- **Gradients within a loss**, by `torch.func` or `torch.autograd.grad`, are nothing that torch.export follows. Load the
-  network and write the loss in NumPy: `f = client.load(from_torch(network, x))`, and in the loss
-  `functions.grad(lambda x: f(x, parameters))(x)`, of `gradserve.client.functions`, to any order; `parameters` begin at
-  `from_torch(...).defaults["parameters"]`. Losses that look at their numbers (`gaussian_nll_loss`, distributions
-  without `validate_args=False`) are refused as well, and so is `multilabel_margin_loss`, which torch brings to core
-  ATen as another function: a program that was saved in core ATen holds that one.
+- **Derivatives within a loss**, by `torch.func` (`grad`, `jacrev`, `jvp`, `hessian`, `vmap` of them) or
+  `torch.autograd.grad`, are written out as operators, and differentiated like all else: gradient penalties, steps of
+  inner training, energies and equations with derivatives. Without `create_graph` they are not differentiated, as in
+  torch. Attention is computed by its formula there. A program that was saved has them already.
+- **What looks at numbers** while it is exported (`gaussian_nll_loss`, distributions without `validate_args=False`) is
+  refused, and so is `multilabel_margin_loss`, which torch brings to core ATen as another function: a program that was
+  saved in core ATen holds that one.
 - **Choices and loops** of the program itself (`torch.cond`, `while_loop` of known length, `scan`) become the graph's.
 - **Writing** to equal places (`scatter`, `index_put`): the last one counts, and it alone has a derivative, where torch
   gives one to all of them.

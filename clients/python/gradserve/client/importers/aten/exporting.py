@@ -6,11 +6,9 @@ import functools
 import inspect
 import io
 import sys
-import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -18,6 +16,7 @@ import numpy as np
 import torch
 from torch.utils import _pytree as pytree
 
+from gradserve.client.importers.aten.watching import Derived, Lost, without_derivatives, without_rules
 from gradserve.ir.errors import InvalidRequest, Untraceable
 from gradserve.ir.graph import Origin
 
@@ -95,11 +94,10 @@ def _program(source: Any, examples: Sequence[Any], named: Mapping[str, Any]) -> 
     module = source if isinstance(source, torch.nn.Module) else _Function(source)
     given, others = pytree.tree_map(_tensor, (tuple(examples), dict(named)))
     try:
-        with _no_derivatives_within():
-            program = torch.export.export(module, given, others, strict=False)
+        program = _exported(module, given, others)
         _require_no_detaching_in_place(program)
         return program
-    except _Refused as error:
+    except Lost as error:
         raise Untraceable(f"{_where(error)}{name_of(source)} cannot be imported: {error}") from error
     except Exception as error:  # torch's are of many kinds, and the author's code may raise any
         raise Untraceable(
@@ -108,55 +106,24 @@ def _program(source: Any, examples: Sequence[Any], named: Mapping[str, Any]) -> 
         ) from error
 
 
-class _Refused(Exception):
-    """What torch.export would lose without a word."""
+def _exported(module: Any, given: Sequence[Any], named: Mapping[str, Any]) -> Any:
+    """The program of a module; of one that takes derivatives within itself, with these written out."""
+    with without_rules():
+        try:
+            with without_derivatives():
+                return torch.export.export(module, given, named, strict=False)
+        except Derived:
+            from gradserve.client.importers.aten.joint import written_out
 
-
-@contextmanager
-def _no_derivatives_within() -> Iterator[None]:
-    """A context in which this thread's calls of what takes derivatives, or has a `backward` of its own, are refused."""
-    autograd, here = torch.autograd, threading.get_ident()
-    of_functions = autograd.Function.__dict__["apply"]
-    kept = {name: getattr(autograd, name) for name in ("grad", "backward")}
-
-    def apply(cls: Any, *arguments: Any, **named: Any) -> Any:
-        if threading.get_ident() == here:
-            raise _Refused(
-                f"torch.export leaves out the backward of {cls.__name__}, a torch.autograd.Function; write what it "
-                "computes by operators, with .detach() of what is not to be differentiated, as x + (f(x) - x).detach() "
-                "(a checkpoint: give it use_reentrant=False)"
-            )
-        return of_functions.__get__(None, cls)(*arguments, **named)
-
-    def instead(function: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(function)
-        def derived(*arguments: Any, **named: Any) -> Any:
-            if threading.get_ident() == here:
-                raise _Refused(
-                    "torch.export does not follow derivatives that are taken within; load the network, "
-                    "f = client.load(from_torch(network, x)), and write the loss in NumPy, with "
-                    "functions.grad(lambda x: f(x, parameters))(x) of gradserve.client.functions in it"
-                )
-            return function(*arguments, **named)
-
-        return derived
-
-    autograd.Function.apply = classmethod(apply)
-    for name, function in kept.items():
-        setattr(autograd, name, instead(function))
-    try:
-        yield
-    finally:
-        autograd.Function.apply = of_functions
-        for name, function in kept.items():
-            setattr(autograd, name, function)
+            module = written_out(module, given, named)
+    return torch.export.export(module, given, named, strict=False)
 
 
 def _require_no_detaching_in_place(program: Any) -> None:
     """Sees that none is lost: nothing is left of it in core ATen. Constants are made so, which have no derivative.
 
     Raises:
-        _Refused: an array that is computed is detached in place.
+        Lost: an array that is computed is detached in place.
     """
     of_constants = ("lift_fresh_copy", "lift_fresh")
     for part in program.graph_module.modules():
@@ -164,7 +131,7 @@ def _require_no_detaching_in_place(program: Any) -> None:
             if str(node.target) == "aten.detach_.default" and not any(
                 str(node.args[0].target).startswith(f"aten.{made}.") for made in of_constants
             ):
-                raise _Refused(f"{node.args[0].name} is detached in place, which torch.export loses; write x.detach()")
+                raise Lost(f"{node.args[0].name} is detached in place, which torch.export loses; write x.detach()")
 
 
 def _require_right_decompositions(program: Any, name: str) -> None:

@@ -54,15 +54,22 @@ def _max_pool(
     return _frame(x, count, kernel_size, stride, padding, dilation, ceil_mode).largest(n.g, x)
 
 
-@translates("max_pool2d_with_indices_backward")
+@translates(
+    *(
+        f"{kind}_pool{k}d{end}"
+        for k in (2, 3)
+        for kind, end in (("max", "_with_indices_backward"), ("adaptive_max", "_backward"))
+    )
+)
 def _max_pool_backward(n: Node, cotangent: Operand, x: Operand, *frame: object) -> Result:
     """The cotangent at the places where the largest elements were, which are the last operand."""
     *_, where = frame
     assert isinstance(where, Operand)
-    g, lead, size = n.g, x.shape[:-2], math.prod(x.shape[-2:])
+    count = int(n.name[n.name.index("d_") - 1])
+    g, lead, size = n.g, x.shape[:-count], math.prod(x.shape[-count:])
     rows = math.prod(lead)
     begins = np.arange(rows).reshape(-1, 1) * size
-    flat = g.add(g.reshape(where.value, (rows, math.prod(where.shape[-2:]))), g.constant(begins))
+    flat = g.add(g.reshape(where.value, (rows, math.prod(where.shape[-count:]))), g.constant(begins))
     zeros = Operand(g.zeros(cotangent.value.type.with_shape((rows * size,))), cotangent.dtype)
     line = g.reshape(flat, (flat.type.size,))
     new = Operand(g.reshape(cotangent.value, (flat.type.size,)), cotangent.dtype)
