@@ -180,7 +180,7 @@ def test_metrics_are_those_of_all_processes(shared):
 def test_a_signal_drains_all_processes(service):
     running = service()
     channels, stubs = connect(running, 6)
-    calls = [each.derivatives.Evaluate.future(pb.EvaluateRequest(call=slow_call(3))) for each in stubs]
+    calls = [each.derivatives.Evaluate.future(pb.EvaluateRequest(call=slow_call(1))) for each in stubs]
     until = time.monotonic() + 30
     while running.values()["gradserve_in_flight",] < len(calls):
         assert time.monotonic() < until

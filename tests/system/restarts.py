@@ -29,6 +29,8 @@ TIMEOUT = 60.0
 START_SECONDS, END_SECONDS = 120.0, 90.0
 SLACK = 2.0
 """Seconds that a thread of a busy machine may take to notice that its call has ended."""
+PAUSE = 0.05
+"""The most seconds that a client thinks between calls: more of them at a time would show no more."""
 
 
 class Service:
@@ -108,7 +110,7 @@ class Caller(threading.Thread):
         self._counts, self._over = counts, over
 
     def run(self) -> None:
-        while not self._over.is_set():
+        while not self._over.wait(self._random.uniform(0.0, PAUSE)):
             self._call(self._random.choice(list(self._calls)))
         self._client.close()
 
