@@ -278,9 +278,9 @@ OPEN = {"dtype": DOUBLE, "sizes": [{"as_expr": {"expr_str": "s0"}}]}
 MASK = {"as_optional_tensors": [{"as_tensor": {"name": "m"}}]}
 REFUSED = {
     "an operator that draws": (
-        one("aten.bernoulli.p", {"self": of("x")}, tensor((2, 3)), TRACE),
+        one("aten.poisson.default", {"self": of("x")}, tensor((2, 3)), TRACE),
         Untraceable,
-        r"model.py:12: bernoulli.p 'y' of float64\[2,3\] cannot be imported: .*; call module.eval\(\) before",
+        r"model.py:12: poisson.default 'y' of float64\[2,3\] cannot be imported: .*; give the random numbers as",
     ),
     "an operator that is unknown": (
         one("acme.fancy.default", {"self": of("x")}, tensor((2, 3))),

@@ -34,7 +34,7 @@ class Defaulted(Parameters):
         """`names` are those that must be given, in their order."""
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
         given = [inspect.Parameter(name, kind) for name in names]
-        last = [inspect.Parameter(name, kind, default=tree) for name, tree in defaults.items()]
+        last = [inspect.Parameter(name, kind, default=...) for name in defaults]  # which messages show
 
         def model(*arguments: Any) -> None:
             """Stands for the model, which is a graph."""

@@ -53,8 +53,12 @@ Nothing in the file is unpickled. What of torch's own tests passes is told by [T
   computed as float32, which `notes` tell: less is rounded. A result of uint64 is given as int64 of the same bits.
 - **Complex numbers** and Fourier transforms are those of [NumPy's functions](NUMPY.md#complex-numbers). Gradients of
   real losses in z = x + iy are JAX's, df/dx - i df/dy: the conjugates of torch's.
-- **Modes**: what draws random numbers, such as dropout in training, is refused; call `module.eval()`. Normalisation of
-  batches in training mode is imported, and the running statistics stay as they are.
+- **Random numbers**, as those of dropout in training, are drawn by a key, one more argument, `random_key`: two words of
+  uint32, as `np.array([0, step], np.uint32)`. The same key gives the same numbers, each point of a batch its own with
+  `batch=("x", "random_key")`, and they are not those of torch's generators. Within loops and choices they are refused,
+  and so is what is drawn otherwise (`poisson`, `multinomial`): give them as an argument. Call `module.eval()` for a
+  network without dropout.
+- **Modes**: normalisation of batches in training mode is imported, and the running statistics stay as they are.
 - **Derivatives within a loss**, by `torch.func` (`grad`, `jacrev`, `jvp`, `hessian`, `vmap` of them) or
   `torch.autograd.grad`, are written out as operators, and differentiated like all else: gradient penalties, steps of
   inner training, energies and equations with derivatives. Without `create_graph` they are not differentiated, as in

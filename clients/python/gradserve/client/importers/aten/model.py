@@ -13,7 +13,8 @@ from gradserve.client.importers.aten import (
     operators,  # noqa: F401  (which enters them in the table)
 )
 from gradserve.client.importers.aten.archive import Archive, Meta, name_of, sound
-from gradserve.client.importers.aten.reading import Reader
+from gradserve.client.importers.aten.operators.random import DRAWS
+from gradserve.client.importers.aten.reading import Reader, operation_of
 from gradserve.client.importers.aten.signatures import Signature
 from gradserve.client.importers.imported import Malformed
 from gradserve.client.importers.lax import elements
@@ -39,6 +40,8 @@ from gradserve.numpy.recorder import Recorder
 
 PARAMETERS = "parameters"
 """The parameter that the module's parameters are."""
+RANDOM_KEY = "random_key"
+"""The parameter that random numbers are drawn by."""
 _HELD = {"parameter": "parameter_name", "buffer": "buffer_name", "tensor_constant": "tensor_constant_name"}
 """Inputs that the program holds itself, and where their names stand."""
 _WRITTEN = {"buffer_mutation": "buffer_name", "parameter_mutation": "parameter_name"}
@@ -79,7 +82,7 @@ class _Program:
             self._arguments(signature, graph)
             arrays = self._held(wrt)
             self.notes += map(half_note, _halves(self.archive, graph))
-            results = Reader().read(self.g, graph, self.scope)
+            results = Reader(self._key(graph)).read(self.g, graph, self.scope)
             traced = self._traced(self._outputs(results), signature, arrays)
         parameters = tree(arrays)
         defaults = {PARAMETERS: parameters} if parameters else {}
@@ -89,7 +92,7 @@ class _Program:
 
     def _arguments(self, signature: Signature, graph: Mapping[str, Any]) -> None:
         """The inputs that the caller gives; what the exporter has fixed is noted."""
-        plain = parameter_names(signature.inputs, (PARAMETERS,))
+        plain = parameter_names(signature.inputs, (PARAMETERS, RANDOM_KEY))
         self.scope |= dict.fromkeys(_tokens(self.archive.module))
         leaves = iter(signature.given)
         for name, structure in signature.inputs.items():
@@ -102,6 +105,15 @@ class _Program:
                 self._input(value_name, path, Meta.of(graph["tensor_values"][value_name]))
             if trees.count(kept):
                 self.inputs[plain[name]] = kept
+
+    def _key(self, graph: Mapping[str, Any]) -> Operand | None:
+        """The key of random numbers, an input where any are drawn."""
+        if not any(operation_of(node["target"]).partition(".")[0] in DRAWS for node in graph["nodes"]):
+            return None
+        words = np.zeros(2, np.uint32)
+        self.inputs[RANDOM_KEY] = flatten(words)[1]
+        self.notes.append(f"random numbers are drawn by {RANDOM_KEY}, two words of uint32, and are not those of torch")
+        return Operand(self.g.input(RANDOM_KEY, held_type(words.dtype, words.shape)), words.dtype)
 
     def _input(self, name: str, path: str, meta: Meta) -> None:
         try:

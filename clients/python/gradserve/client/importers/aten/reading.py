@@ -44,9 +44,20 @@ class Unmade:
 class Reader:
     """Reads graphs, with what is common to all of one program."""
 
-    def __init__(self) -> None:
-        """Nothing is read yet."""
-        self._count = 0
+    def __init__(self, key: Operand | None = None) -> None:
+        """Nothing is read yet; `key` is that of random numbers, of two words."""
+        self._count, self._key, self._draws = 0, key, 0
+
+    def drawn(self, node: Node) -> tuple[Operand, int]:
+        """The key of random numbers, and the number of this draw.
+
+        Raises:
+            Unsupported: it is within a loop or a choice, where one number would stand for many draws.
+        """
+        if self._key is None or node.g is not self._key.value.builder:
+            raise Unsupported("random numbers are drawn within a loop or a choice", WAYS_ROUND["poisson"])
+        self._draws += 1
+        return self._key, self._draws
 
     def read(self, g: Recorder, graph: Mapping[str, Any], scope: dict[str, Any], depth: int = 0) -> list[Any]:
         """What a graph gives, of the values of its inputs by their names, which others are entered into."""
@@ -60,10 +71,10 @@ class Reader:
         return [self._argument(each, scope) for each in graph["outputs"]]
 
     def _read(self, g: Recorder, graph: Mapping[str, Any], node: Mapping[str, Any], scope: dict[str, Any]) -> None:
-        operation = _operation(node["target"])
+        operation = operation_of(node["target"])
         if operation == "higher_order.with_effects":
             node = _without_token(node, scope)
-            operation = _operation(node["target"])
+            operation = operation_of(node["target"])
         names = list(_names(node["outputs"]))
         origin, operands = origin_of(node["metadata"].get("stack_trace")), list[Any]()
         called = f"{operation} {node.get('name') or ''!r}"
@@ -154,7 +165,7 @@ def origin_of(trace: str | None) -> Origin | None:
     return Origin(PurePath(own[-1][0]).name, int(own[-1][1])) if own else None
 
 
-def _operation(target: str) -> str:
+def operation_of(target: str) -> str:
     for prefix in _PREFIXES:
         target = target.removeprefix(prefix)
     return target.removeprefix("aten.")

@@ -7,11 +7,10 @@ _DROPOUT = "call module.eval() before, which leaves dropout out, or give its mas
 _BY_NUMBERS = "compute it beforehand: the shape of its result depends on numbers"
 
 WAYS_ROUND: dict[str, str] = {
-    **dict.fromkeys(("rand", "randn", "randint", "randperm", "normal", "uniform", "multinomial"), _RANDOM),
-    **dict.fromkeys(("rand_like", "randn_like", "randint_like", "poisson", "exponential", "geometric"), _RANDOM),
-    **dict.fromkeys(("cauchy", "log_normal", "normal_functional", "rrelu_with_noise", "_sample_dirichlet"), _RANDOM),
+    **dict.fromkeys(("normal", "multinomial", "poisson", "geometric", "cauchy", "log_normal"), _RANDOM),
+    **dict.fromkeys(("rrelu_with_noise", "_sample_dirichlet"), _RANDOM),
     "_standard_gamma": _RANDOM,
-    **dict.fromkeys(("native_dropout", "bernoulli", "dropout", "alpha_dropout", "feature_dropout"), _DROPOUT),
+    **dict.fromkeys(("dropout", "alpha_dropout", "feature_dropout"), _DROPOUT),
     **dict.fromkeys(("nonzero", "masked_select", "unique_dim", "_unique2", "unique_consecutive"), _BY_NUMBERS),
     **dict.fromkeys(("bincount", "repeat_interleave"), _BY_NUMBERS),
     "geqrf": "use torch.linalg.qr: what lies below R is read by nothing but householder_product",

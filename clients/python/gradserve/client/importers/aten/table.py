@@ -13,7 +13,7 @@ from gradserve.client.importers.lax.known import folded, known_array
 from gradserve.ir.builder import Value
 from gradserve.ir.errors import LimitExceeded
 from gradserve.ir.records import dataclass
-from gradserve.ir.types import Array
+from gradserve.ir.types import Array, ElementType
 from gradserve.numpy.arguments import Unsupported
 from gradserve.numpy.recorder import Recorder
 
@@ -94,6 +94,11 @@ class Node:
                 raise self.refuse("complex numbers would become real", "call it for the real and the imaginary part")
             return converted(self.g, x, wanted) if x.dtype != wanted else x.value
         return self.g.constant(np.asarray(x).astype(held(wanted).dtype))
+
+    @staticmethod
+    def held(dtype: np.dtype[Any]) -> ElementType:
+        """The elements of the values that hold these."""
+        return held(dtype)
 
     def operand(self, x: Given, dtype: np.dtype[Any] | None = None) -> Operand:
         """As `of`, with its elements."""
