@@ -10,6 +10,7 @@ from gradserve.client.functions import scan
 from gradserve.ir.errors import NumericalFailure, Untraceable
 
 DATA = np.linspace(-2.0, 2.0, 6)
+MANY = np.linspace(-3.0, 3.1, 60)
 SIDES = (np.array([0.5, 1.45]), np.array([2.5, 0.7]), np.array([-1.0, 0.3]))
 
 
@@ -27,6 +28,10 @@ def huber(residual, width):
 
 def helper(w):
     return sum(huber(x - w[0], w[1]) for x in DATA)
+
+
+def of_many(w):
+    return sum(huber(x - w[0], w[1]) for x in MANY)
 
 
 def along_a_loop(w):
@@ -135,7 +140,20 @@ def shown(w):
 
 
 LOSSES = [
-    *(early_return, helper, along_a_loop, caught, written_to, exchanged, best_so_far, kept, extremes, by_kind, lists),
+    *(
+        early_return,
+        helper,
+        of_many,
+        along_a_loop,
+        caught,
+        written_to,
+        exchanged,
+        best_so_far,
+        kept,
+        extremes,
+        by_kind,
+        lists,
+    ),
     *(row_of_a_list, shown),
 ]
 
@@ -230,6 +248,25 @@ def test_a_loop_that_goes_on_is_refused_with_numbers(embedded):
     assert f(np.array([900.0, 1.0])) == 1000.0
     with pytest.raises(NumericalFailure, match="as in a loop that does not end"):
         f(np.array([0.0, 1.0]))
+
+
+def counting(x, seen=[]):  # noqa: B006  # which is what it does
+    seen.append(1)
+    return x if x > 0 else -x
+
+
+def halved(x):
+    return x if x < 1.0 else halved(x / 2)
+
+
+def test_a_helper_that_keeps_something_is_no_choice_of_its_own(embedded):
+    f = embedded.function(lambda w: counting(w[0]) * w[1])
+    assert f(SIDES[2]) == 0.3
+
+
+def test_a_helper_that_calls_itself(embedded):
+    f = embedded.function(lambda w: halved(w[0]) * w[1])
+    assert f.grad(np.array([12.0, 3.0])).tolist() == [3 / 16, 0.75]
 
 
 def test_too_many_ways_are_refused_with_the_line(embedded):

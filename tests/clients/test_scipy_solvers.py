@@ -27,10 +27,12 @@ quad: Any = scipy.integrate.quad
 solve_ivp: Any = scipy.integrate.solve_ivp
 curve_fit: Any = scipy.optimize.curve_fit
 leastsq: Any = scipy.optimize.leastsq
+nnls: Any = scipy.optimize.nnls
 minimize_scalar: Any = scipy.optimize.minimize_scalar
 POINT = np.array([1.3, 0.7])
 TIMES = np.linspace(0.0, 3.0, 7)
 X = np.linspace(0.0, 4.0, 30)
+FOUR = np.array([[1.0, 0.2, 0.3], [0.1, 1.0, -0.2], [0.3, 0.1, 1.0], [0.5, -0.4, 0.2]])
 TIGHT: Any = {"rtol": 1e-10, "atol": 1e-12}
 
 
@@ -173,6 +175,22 @@ LOSSES: dict[str, tuple[Any, Any]] = {
         lambda p: leastsq(lambda x: X * x[0] - p[0] * X**2, [1.0])[0][0],
         lambda p: p[0] * X**3 @ X**0 / (X @ X),
     ),
+    "nnls": (
+        lambda p: optimize.nnls(FOUR * p[1], FOUR @ [1.0, -2.0, p[0]])[0] @ np.arange(1.0, 4.0),
+        lambda p: _bounded(p, [0, 2]) @ np.arange(1.0, 4.0),
+    ),
+    "nnls, what is left": (
+        lambda p: nnls(FOUR * p[1], FOUR @ [1.0, -2.0, p[0]])[1] ** 2,
+        lambda p: np.sum((FOUR @ (p[1] * _bounded(p, [0, 2]) - [1.0, -2.0, p[0]])) ** 2),
+    ),
+    "lsq_linear": (
+        lambda p: optimize.lsq_linear(FOUR * p[1], FOUR @ np.array([1.0, -2.0, p[0]]), (-0.5 * p[0], np.inf)).x[2],
+        lambda p: _bounded(p, [0, 2], -0.5 * p[0])[2],
+    ),
+    "lsq_linear, all free": (
+        lambda p: optimize.lsq_linear(FOUR * p[1], FOUR @ np.array([1.0, -2.0, p[0]])).x.sum(),
+        lambda p: (p[0] - 1.0) / p[1],
+    ),
     "curve_fit": (
         lambda p: curve_fit(lambda x, a, b: a * np.exp(-b * x), X, p[0] * np.exp(-p[1] * X))[0] @ np.array([1.0, 2.0]),
         lambda p: p[0] + 2.0 * p[1],
@@ -185,6 +203,13 @@ LOSSES: dict[str, tuple[Any, Any]] = {
     ),
 }
 """By what of SciPy they hold: losses, and what they are in closed form."""
+
+
+def _bounded(p, free, bound=0.0):
+    """The best unknowns with the second at its bound, by a factorisation of the others' columns."""
+    x = np.full(3, bound)
+    x[free] = np.linalg.lstsq(FOUR[:, free] * p[1], FOUR @ [1.0, -2.0, p[0]] - FOUR[:, 1] * p[1] * bound, rcond=None)[0]
+    return x
 
 
 def _slope(p):

@@ -7,6 +7,7 @@ from typing import Any, cast
 import numpy as np
 from scipy import fft, integrate, interpolate, linalg, ndimage, signal, sparse, special, stats
 from scipy.spatial import distance
+from scipy.spatial import distance_matrix as distances_by_powers
 
 from tests.numpy import curve_calls, response_calls, solver_calls
 
@@ -410,6 +411,7 @@ OTHERS: dict[str, tuple[Any, ...]] = {
         lambda x: [special.betaincc(1.5, 2.5, x), special.comb(7, 3 * x), special.factorial(x)],
         S,
     ),
+    "distance_matrix": (lambda x, y: [distances_by_powers(x, y, p) for p in (1, 2, 3)], X, Y),
     "cdist": (
         lambda x, y: [distance.cdist(x, y, m) for m in ("euclidean", "sqeuclidean", "cityblock", "cosine", "canberra")],
         X,
@@ -440,6 +442,27 @@ OTHERS: dict[str, tuple[Any, ...]] = {
     "convolve": (lambda x, y: [signal.convolve(x, y, m) for m in ("full", "same", "valid")], V, P[:3]),
     "fftconvolve": (lambda x, y: signal.fftconvolve(x, y, "same") + signal.oaconvolve(x, y, "same"), IMAGE, Y),
     "convolve2d": (lambda x, y: signal.convolve2d(x, y) + signal.correlate2d(x, y), IMAGE, Y),
+    "convolve2d beyond edges": (
+        lambda x, y: [
+            f(x, z, m, boundary=b, **more)
+            for f in (getattr(signal, name) for name in ("convolve2d", "correlate2d"))
+            for z in (y, y[:2, :2])
+            for m in ("full", "same", "valid")
+            for b, more in (("wrap", {}), ("symm", {}), ("fill", {"fillvalue": 1.5}))
+        ],
+        IMAGE,
+        Y,
+    ),
+    "correlate of complex numbers": (
+        lambda x, y: [
+            part(f(x * (1 + 2j), z * (2 - 1j), m))
+            for part in (np.real, np.imag)
+            for f, z in ((signal.correlate, y), (signal.correlate2d, y[:2, :2]))
+            for m in ("full", "same", "valid")
+        ],
+        IMAGE,
+        Y,
+    ),
     "correlate": (lambda x, y: [signal.correlate(x, y, m) for m in ("full", "same", "valid")], V, P[:3]),
     "lfilter": (lambda b, a, x: signal.lfilter(b, a, x), P[:3], P[:4], V),
     "lfilter of rows": (lambda a, x: signal.lfilter([1.0, 0.5], a, x, axis=0), P[:3], IMAGE),

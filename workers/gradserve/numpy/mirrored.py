@@ -49,6 +49,8 @@ OF_CLIENT: dict[str, str] = {
         f"scipy.optimize.{name}": "Where a sum of squares is smallest; no bounds."
         for name in ("least_squares", "leastsq")
     },
+    "scipy.optimize.lsq_linear": "What between bounds fits best: a linear sum of squares is smallest there.",
+    "scipy.optimize.nnls": "What of 0 and more fits best, a linear sum of squares being smallest, and what is left.",
     "scipy.optimize.curve_fit": "The parameters of the curve that fits best, and their covariance; no bounds.",
 }
 """Classes and functions of the client's own, by SciPy's names, and what they give."""
@@ -92,7 +94,6 @@ INSTEAD: dict[str, str] = {
     },
     **{f"scipy.optimize.{name}": _ROOT for name in ("broyden1", "newton_krylov")},
     **{f"scipy.optimize.{name}": _MINIMUM for name in ("fmin", "fmin_bfgs", "fmin_cg", "fmin_l_bfgs_b")},
-    "scipy.optimize.nnls": _SQUARES,
     "scipy.integrate.romberg": f"write {_OWN}.quad(function, a, b).value",
     "scipy.stats.ppf": _QUANTILE,
     "scipy.stats.isf": _QUANTILE.replace("cdf(x", "sf(x"),

@@ -4,4 +4,5 @@ import gradserve.client.functions.elementwise
 import gradserve.client.functions.polynomials
 import gradserve.client.functions.vectorizing
 import gradserve.client.functions.ways
-import gradserve.client.scipy.leading  # noqa: F401
+import gradserve.client.scipy.leading
+import gradserve.client.tracing.helpers  # noqa: F401

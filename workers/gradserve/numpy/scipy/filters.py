@@ -11,14 +11,19 @@ from gradserve.ir.types import TensorType
 from gradserve.numpy.arguments import axis_of, promoted, refuse
 from gradserve.numpy.indexing import getitem
 from gradserve.numpy.joining import concatenate
+from gradserve.numpy.padding import pad
 from gradserve.numpy.products import matmul
 from gradserve.numpy.recorder import Recorder
 from gradserve.numpy.shaping import flip, moveaxis, part
 from gradserve.numpy.table import OWN, implements_scipy
 from gradserve.ops.control.scan import Scan
+from gradserve.ops.elementwise.parts import conjugate
+
+_BEYOND = {"fill": "constant", "wrap": "wrap", "symm": "symmetric"}
+"""How np.pad calls what is beyond the edges."""
 
 
-@implements_scipy("signal.fftconvolve", "signal.oaconvolve", "signal.convolve2d")
+@implements_scipy("signal.fftconvolve", "signal.oaconvolve")
 def fftconvolve(g: Builder, in1: Any, in2: Any, mode: str = "full") -> Value:
     """The convolution along all axes, with zeros beyond edges, as convolve: by the direct sums."""
     x, y = promoted(g, in1, in2)
@@ -31,17 +36,47 @@ def convolve(g: Builder, in1: Any, in2: Any, mode: str = "full", method: str = "
     return OWN["convolve"].call(g, in1, in2, mode)  # type: ignore[no-any-return]
 
 
-@implements_scipy("signal.correlate2d")
-def correlate2d(g: Builder, in1: Any, in2: Any, mode: str = "full") -> Value:
-    """The inner products of in2 with in1, moved on along both axes, with zeros beyond edges."""
+@implements_scipy("signal.convolve2d")
+def convolve2d(g: Builder, in1: Any, in2: Any, mode: str = "full", boundary: str = "fill", fillvalue: Any = 0) -> Value:
+    """The convolution along both axes; beyond edges is a number, the array again, or its mirror image."""
     x, y = promoted(g, in1, in2)
-    return correlate(x, y, mode)
+    if boundary == "fill" and np.isscalar(fillvalue) and fillvalue == 0:
+        return convolve(x, y, mode)
+    return convolve(_with_margins(g, x, y, mode, boundary, fillvalue, 1), y, "valid")
+
+
+@implements_scipy("signal.correlate2d")
+def correlate2d(
+    g: Builder, in1: Any, in2: Any, mode: str = "full", boundary: str = "fill", fillvalue: Any = 0
+) -> Value:
+    """The inner products of in2, conjugated, with in1, moved on along both axes; beyond edges as for convolve2d."""
+    x, y = promoted(g, in1, in2)
+    if mode == "valid":
+        return correlate(x, y, mode)
+    return correlate(_with_margins(g, x, y, mode, boundary, fillvalue, 0), y, "valid")
+
+
+def _with_margins(g: Builder, x: Value, y: Value, mode: str, boundary: str, fillvalue: Any, more_before: int) -> Value:
+    """The first array, with as much around it as the second reaches beyond its edges for a mode.
+
+    Of an odd number of rows, which one side has one more of, that is the first side if `more_before` is 1.
+    """
+    if boundary not in _BEYOND:
+        refuse(g, "convolve2d", f"boundary={boundary!r} is none of {', '.join(_BEYOND)}")
+    if mode == "valid":
+        return x
+    reach = [m - 1 for m in y.shape]
+    first = [(m + more_before) // 2 if mode == "same" else m for m in reach]
+    margins = [(k, m - k if mode == "same" else m) for k, m in zip(first, reach, strict=True)]
+    more = {"constant_values": fillvalue} if boundary == "fill" else {}
+    return pad(x, margins, _BEYOND[boundary], **more)
 
 
 @implements_scipy("signal.correlate")
 def correlate(g: Builder, in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> Value:
-    """The inner products of in2 with in1, moved on step by step along all axes."""
+    """The inner products of in2, conjugated, with in1, moved on step by step along all axes."""
     x, y = promoted(g, in1, in2)
+    y = conjugate(g, y)
     if mode == "valid" and any(n < m for n, m in zip(x.shape, y.shape, strict=True)):
         return flip(convolve(y, flip(x), mode))
     return convolve(x, flip(y), mode)

@@ -138,6 +138,12 @@ def cdist(g: Builder, /, XA: Any, XB: Any, metric: str = "euclidean", **named: A
     return _metric(g, metric)(g, expand_dims(rows, 1), expand_dims(others, 0), **named)
 
 
+@implements_scipy("spatial.distance_matrix")
+def distance_matrix(g: Builder, x: Any, y: Any, p: Any = 2, threshold: Any = None) -> Value:
+    """The distances between all rows of x and all of y, roots of sums of powers p of differences."""
+    return cdist(x, y, "minkowski", p=p)
+
+
 @implements_scipy("spatial.distance.pdist")
 def pdist(g: Builder, /, X: Any, metric: str = "euclidean", **named: Any) -> Value:
     """The distances between all pairs of rows, each pair once, as the upper triangle holds them."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import traceback
 from collections.abc import Callable
+from contextvars import ContextVar
 from pathlib import PurePath
 from typing import Any
 
@@ -32,6 +33,8 @@ MOST_CHOICES = 128
 MOST_NESTED = 8
 """Choices of one way that make functions of their own, each within that of the one before; of later ones, as in loops
 that end by their numbers, all that may follow is computed."""
+_nested: ContextVar[int] = ContextVar("nested", default=0)
+"""How many functions of choices there are around."""
 _SHOWN = 200
 """Characters of an author's error that are shown."""
 
@@ -65,10 +68,14 @@ class _Ways:
         if nested >= MOST_NESTED:
             both = [self.after((*answers, answer), steps, nested) for answer in (True, False)]
             return _selected(g, asked, *both)
-        then, otherwise = (
-            Closed(g, functools.partial(self.after, (*answers, answer), steps, nested + 1), continues=True)
-            for answer in (True, False)
-        )
+        token = _nested.set(nested + 1)
+        try:
+            then, otherwise = (
+                Closed(g, functools.partial(self.after, (*answers, answer), steps, nested + 1), continues=True)
+                for answer in (True, False)
+            )
+        finally:
+            _nested.reset(token)
         return _chosen(g, asked, then, otherwise)
 
     def _error(
@@ -148,7 +155,7 @@ def _reason(error: Exception) -> str:
 
 
 def _all_ways(run: Callable[[], Any]) -> Any:
-    return _Ways(run).after((), (), 0)
+    return _Ways(run).after((), (), _nested.get())
 
 
 follow_by(_all_ways)

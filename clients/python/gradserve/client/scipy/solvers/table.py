@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gradserve.client.scipy.solvers import integrals, minima, odes, roots
+from gradserve.client.scipy.solvers import bounded, integrals, minima, odes, roots
 from gradserve.client.scipy.solvers.given import Solver
 
 _BRACKETED = Solver(roots.brentq, "f a b args xtol rtol maxiter full_output disp")
@@ -48,6 +48,10 @@ _OF_OPTIMIZE = {
         minima.least_squares,
         "fun x0 jac bounds method ftol xtol gtol x_scale loss f_scale diff_step tr_solver tr_options jac_sparsity "
         "max_nfev verbose args kwargs callback workers",
+    ),
+    "nnls": Solver(bounded.nnls, "A b", "maxiter atol"),
+    "lsq_linear": Solver(
+        bounded.lsq_linear, "A b bounds method tol lsq_solver lsmr_tol max_iter verbose", "lsmr_maxiter"
     ),
     "leastsq": Solver(
         minima.leastsq, "func x0 args Dfun full_output col_deriv ftol xtol gtol maxfev epsfcn factor diag"
