@@ -13,7 +13,7 @@ from gradserve.numpy.mirrored import OF_CLIENT
 from gradserve.numpy.table import PACKAGE, SCIPY, SPECIAL, UFUNCS
 from tests.clients.evaluation import assert_same, assert_traces, traced_result
 from tests.numpy.calls import flat_calls
-from tests.rows import in_one
+from tests.rows import each, in_one
 
 FEW_TYPES = {
     f"scipy.special.{name}"
@@ -70,49 +70,70 @@ def test_surface_is_wide():
     assert len(supported_names()) > 340
 
 
-def operands_of(name, ufunc, types):
+def operand(name, position, kind):
+    """What is given in this place, of this type; Python's own numbers are captured."""
+    if kind in (int, float):
+        return kind(2)
+    if np.dtype(kind).kind not in "if":
+        return OPERANDS[position] > 0.5
     greater = 1.0 if name == "arccosh" else 0.0
-    for k, kind in enumerate(types):
-        if kind in (int, float):
-            yield kind(2)
-        elif np.dtype(kind).kind in "if":
-            yield (OPERANDS[k] * (1 if np.dtype(kind).kind == "f" else 3) + greater).astype(kind)
-        else:
-            yield OPERANDS[k] > 0.5
+    return (OPERANDS[position] * (1 if np.dtype(kind).kind == "f" else 3) + greater).astype(kind)
+
+
+def label(position, kind):
+    return f"x{position}_{kind.__name__}"
+
+
+def together(name, combinations):
+    """A function of arrays by label, which gives the results of a ufunc for all combinations of types."""
+    ufunc = ELEMENTWISE[name]
+
+    def results(given):
+        return [
+            ufunc(*(given.get(label(k, kind), operand(name, k, kind)) for k, kind in enumerate(types)))
+            for types in combinations
+        ]
+
+    return results
+
+
+def arrays_of(name, combinations):
+    places = {place for types in combinations for place in enumerate(types)}
+    return {label(k, kind): operand(name, k, kind) for k, kind in places if kind not in (int, float)}
 
 
 @pytest.mark.parametrize("name", sorted(ELEMENTWISE))
 def test_ufunc_has_the_types_and_numbers_of_numpy(name):
-    ufunc = ELEMENTWISE[name]
-    kinds = [*TYPES, int, float] if ufunc.nin > 1 else TYPES
+    nin = ELEMENTWISE[name].nin
+    kinds = [*TYPES, int, float] if nin > 1 else TYPES
     if name in FEW_TYPES:
         kinds = [np.int64, np.float32, np.float64]
-    for types in itertools.product(kinds, repeat=ufunc.nin):
+    given = {}
+    for types in itertools.product(kinds, repeat=nin):
         if all(kind in (int, float) for kind in types):
             continue
-        operands = list(operands_of(name, ufunc, types))
-
-        def function(*arrays, operands=operands):
-            given = iter(arrays)
-            return ufunc(*(next(given) if isinstance(x, np.ndarray) else x for x in operands))
-
-        arrays = [x for x in operands if isinstance(x, np.ndarray)]
+        function, arrays = together(name, [types]), arrays_of(name, [types])
         try:
             with np.errstate(all="ignore"):
-                expected = function(*arrays)
+                (expected,) = function(arrays)
         except TypeError:
             with pytest.raises(TypeError):
-                traced_result(function, *arrays)
+                traced_result(function, arrays)
             continue
         if any(result.dtype not in [t.dtype for t in ElementType] for result in np.atleast_1d(expected)):
             with pytest.raises(Untraceable, match="no graph has such elements"):
-                traced_result(function, *arrays)
+                traced_result(function, arrays)
             continue
         if name == "signbit" and types == (np.bool_,):
             with pytest.raises(Untraceable, match="float16"):
-                traced_result(function, *arrays)
+                traced_result(function, arrays)
             continue
-        assert_same(traced_result(function, *arrays), expected)
+        given[types] = expected
+    found = traced_result(together(name, list(given)), arrays_of(name, list(given)))
+    each(
+        ((str(types), pair) for types, pair in zip(given, zip(found, given.values(), strict=True), strict=True)),
+        lambda pair: assert_same(*pair),
+    )
 
 
 @in_one
