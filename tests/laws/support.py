@@ -20,6 +20,16 @@ Arrays = Mapping[str, Array]
 _WIDENED = {ElementType.FLOAT32: ElementType.FLOAT64, ElementType.COMPLEX64: ElementType.COMPLEX128}
 
 
+def some_at_a_time(ops: Sequence[type[Op]]) -> list[Sequence[type[Op]]]:
+    """The ops in groups that JAX compiles as one program: each program costs a good deal."""
+    return [ops[k : k + 10] for k in range(0, len(ops), 10)]
+
+
+def from_to(ops: Sequence[type[Op]]) -> str:
+    """What a test of a group is called."""
+    return f"{ops[0].name} to {ops[-1].name}"
+
+
 def arguments(sample: Sample) -> dict[str, Array]:
     """The operands by the names that `graph_of` gives them."""
     return {f"x{k}": operand for k, operand in enumerate(sample.operands)}
