@@ -68,18 +68,34 @@ def _register(graph: bytes) -> Bomb:
 
 
 def _asked(question: str, graph: bytes) -> Bomb:
-    """An explanation of a question about a graph, whose arguments are types."""
-    call = field(1, field(1, graph)) + (_arguments(graph) if len(graph) < 1 << 20 else b"")
-    asked = field(1, call) + (field(3, b"y") if question == "gauss_newton_product" else b"")
+    """An explanation of a question about a graph, whose arguments and vectors are types."""
+    inputs, outputs = _types(graph) if len(graph) < 1 << 20 else ({}, {})
+    vectors = {"jvp": inputs, "hvp": inputs, "vjp": outputs}.get(question, {})
+    asked = field(1, field(1, field(1, graph)) + _tensors(inputs)) + _tensors(vectors)
+    asked += field(3, b"y") if question == "gauss_newton_product" else b""
     return Bomb("GraphService/ExplainGraph", field(EXPLAIN[question], asked))
 
 
-def _arguments(graph: bytes) -> bytes:
+def _types(graph: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The types of a graph's inputs and outputs, by name, as it says them."""
+    message = graph_pb2.Graph.FromString(graph)
+    types: list[Any] = [given.type for given in message.inputs]
+    types += [tensor_pb2.TensorType(element_type=c.element_type, shape=[{"size": n} for n in c.shape])
+              for c in message.constants]  # fmt: skip
+    types += [type_ for node in message.nodes for type_ in node.types]
+    return (
+        {given.name: given.type for given in message.inputs},
+        {output.name: types[output.value] for output in message.outputs if output.value < len(types)},
+    )
+
+
+def _tensors(types: dict[str, Any]) -> bytes:
+    """The arguments of a call, or the vectors of a question: all of them have the same number."""
     call = execution_pb2.Call()
-    for given in graph_pb2.Graph.FromString(graph).inputs:
-        tensor = call.arguments[given.name]
-        tensor.element_type = given.type.element_type
-        tensor.shape.extend(n.size for n in given.type.shape)
+    for name, type_ in types.items():
+        tensor = call.arguments[name]
+        tensor.element_type = type_.element_type
+        tensor.shape.extend(n.size for n in type_.shape)
     return call.SerializeToString()
 
 
@@ -129,6 +145,26 @@ def calls(depth: int, times: int) -> bytes:
             node = _node(outer, "cond", [1, j + 1 if j else 0], _type())
             node.functions.extend([k, k])
         outer.outputs.add(name="y0", value=1 + times)
+    return graph.SerializeToString()
+
+
+def repeated(nodes: int, times: int, kind: str) -> bytes:
+    """A function of so many nodes, called so many times, each time of what came of it before."""
+    graph = _graph(_type())
+    inner = graph.functions.add(inputs=[graph.inputs[0]], outputs=[{"name": "y0", "value": nodes}])
+    for k in range(nodes):
+        _node(inner, "sin", [k], _type())
+    first = [] if kind == "checkpoint" else [1]
+    if kind == "cond":
+        graph.constants.add(element_type=tensor_pb2.ELEMENT_TYPE_BOOL, inline=b"\1")
+    elif kind == "scan":
+        graph.constants.add(element_type=I64, inline=struct.pack("<q", 3))
+    scan = {"length": 3, "carries": 1, "scanned": 0, "reverse": False, "stops": False}
+    for k in range(times):
+        value = len(first) + k if k else 0
+        node = _node(graph, kind, [*first, value], _type(), **(scan if kind == "scan" else {}))
+        node.functions.extend([0, 0] if kind == "cond" else [0])
+    graph.outputs.add(name="y0", value=len(first) + times)
     return graph.SerializeToString()
 
 
@@ -202,6 +238,10 @@ def bombs() -> Iterator[tuple[str, Bomb]]:
         yield f"register: {depth} functions, each called {times} times by the next", _register(graph)
         for question in ("gradient", "hessian", "hvp"):
             yield f"{question}: {depth} functions, each called {times} times by the next", _asked(question, graph)
+    for kind in ("cond", "scan", "checkpoint"):
+        graph = repeated(30, 100, kind)
+        for question in ("gradient", "hvp", "jacobian"):
+            yield f"{question}: a {kind} of 30 nodes in 100 places", _asked(question, graph)
     for depth, length in ((3, 1000), (10, 10**6), (16, 2), (16, huge), (1, 10**9), (300, 2)):
         for question in ("evaluate", "gradient", "hessian", "jacobian"):
             yield f"{question}: {depth} loops of {length} steps in each other", _asked(question, loops(depth, length))

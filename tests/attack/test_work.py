@@ -8,6 +8,7 @@ import pytest
 
 from gradserve.autodiff import derive
 from gradserve.autodiff.control import functions
+from gradserve.autodiff.vmap import vmap
 from gradserve.client import Client, LimitExceeded
 from gradserve.execution.fused import lowerable as machine_code
 from gradserve.execution.fused.executor import FusedExecutor
@@ -26,10 +27,10 @@ from gradserve.ops.movement import placement
 from gradserve.optimize import calls, optimize
 from gradserve.pools.local.pool import LocalPool
 from gradserve.questions.call import Options
-from gradserve.questions.derivations import Evaluate, Gradient
+from gradserve.questions.derivations import Evaluate, Gradient, Hvp
 from gradserve.v1 import graph_pb2
 from gradserve.wire import decode_graph
-from tests.attack.bombs import loops
+from tests.attack.bombs import loops, repeated
 from tests.laws.support import evaluate
 
 W = np.array([0.5, -1.5, 2.0])
@@ -97,6 +98,35 @@ def test_calls_are_cut_only_where_there_is_something_to_cut(monkeypatch, read, c
     monkeypatch.setattr(calls, "cut", noted)
     optimize(chosen(2, read))
     assert bool(made) is cuts
+
+
+# ---- one function in many places
+
+
+@pytest.mark.parametrize("kind", ["cond", "scan", "checkpoint"])
+@pytest.mark.parametrize("derivation", [Gradient(("x0",)), Hvp(("x0",))])
+def test_what_is_made_of_a_function_is_made_once(kind, derivation):
+    """However often it is called; so what is optimised then, and what is made of that for a batch."""
+
+    def made(times: int) -> int:
+        graph = decode_graph(graph_pb2.Graph.FromString(repeated(4, times, kind)), OP_SET)
+        work = budget.Budget(10**6, 10**6, 60.0, lambda: None)
+        with budget.spending(work):
+            vmap(optimize(derive(graph, derivation)), ["x0"], 3)
+            return len(work._begun)
+
+    assert made(200) < made(20) + 20  # passes that there are more of
+
+
+def test_functions_that_are_made_once_are_right():
+    graph = decode_graph(graph_pb2.Graph.FromString(repeated(3, 5, "scan")), OP_SET)
+    x, slope = 0.75, 1.0
+    for _ in range(3 * 3 * 5):
+        x, slope = np.sin(x), slope * np.cos(x)
+    work = budget.Budget(10**6, 10**6, 60.0, lambda: None)
+    with budget.spending(work):
+        found = evaluate(derive(graph, Gradient(("x0",))), {"x0": np.array(0.75)})
+    np.testing.assert_allclose(found["gradient:x0"], slope, rtol=1e-13)
 
 
 # ---- machine code that nobody waits for

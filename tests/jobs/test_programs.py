@@ -9,7 +9,7 @@ from gradserve.ir.graph import Graph
 from gradserve.jobs.limits import Limits
 from gradserve.jobs.programs import Programs, go_on
 from gradserve.ops import OP_SET, builder
-from gradserve.questions.derivations import Evaluate, Gradient
+from gradserve.questions.derivations import Evaluate, Gradient, Hvp
 from gradserve.v1 import graph_pb2
 from gradserve.wire import decode_graph
 from tests.attack.bombs import calls
@@ -53,11 +53,18 @@ def nested(depth: int) -> Graph:
     return decode_graph(graph_pb2.Graph.FromString(calls(depth, 2)), OP_SET)
 
 
-def test_functions_in_functions_are_derived_within_what_may_be_spent():
+@pytest.mark.parametrize(
+    ("limits", "limit"), [(Limits(), "plan_values"), (Limits(plan_graphs=1, plan_values=10**9), "plan_graphs")]
+)
+def test_functions_in_functions_are_derived_within_what_may_be_spent(limits, limit):
     with pytest.raises(LimitExceeded) as refused:
-        Programs().derived(nested(7), Gradient(("x0",)))
-    assert refused.value.limit == "plan_graphs"
-    assert Programs().derived(nested(2), Gradient(("x0",)))
+        Programs(limits=limits).derived(nested(7), Hvp(("x0",)))
+    assert refused.value.limit == limit
+    assert Programs(limits=limits).derived(nested(2), Hvp(("x0",)))
+
+
+def test_what_is_made_once_of_functions_in_functions_takes_little():
+    assert Programs().derived(nested(6), Gradient(("x0",)))
 
 
 def test_no_value_on_the_way_is_larger_than_can_be_said():

@@ -6,10 +6,12 @@ from collections.abc import Collection
 
 from gradserve.autodiff import rules
 from gradserve.autodiff.walk import leaves
+from gradserve.ir.budget import remembered
 from gradserve.ir.graph import Graph
 from gradserve.ops import builder
 
 
+@remembered
 def vmap(graph: Graph, inputs: Collection[str], size: int, alike: Collection[str] = ()) -> Graph:
     """The graph over a batch: the named inputs and every output have a leading axis of length `size`.
 

@@ -1,5 +1,7 @@
 """What may be spent on making one program: nodes, graphs, processor time, and for as long as the caller wants it.
 
+What has been made of a function is made once: where it is called in hundreds of places, each asks for the same again.
+
 Every transform makes its graph by a builder, and a builder looks here now and then: so no pass of deriving and
 optimising can run away, whichever rule it is in, and none has to think of it. What walks over a finished graph walks
 over `looking`.
@@ -7,17 +9,21 @@ over `looking`.
 
 from __future__ import annotations
 
+import functools
+import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 from gradserve.ir.errors import LimitExceeded
+from gradserve.ir.graph import Graph
 from gradserve.ir.shapes import MAX_BYTES
 from gradserve.ir.types import TensorType
 
 _T = TypeVar("_T")
+_P = ParamSpec("_P")
 EVERY = 128
 """Nodes of one graph between two looks; a power of two."""
 
@@ -31,15 +37,21 @@ class Passing(Protocol):
 
 
 class Budget:
-    """The nodes that one graph on the way may have, how many there may be, and the processor seconds that are left.
+    """The nodes that one graph on the way may have, how many graphs and values there may be, and the time that is left.
 
     Functions are graphs as well: where each calls another twice, a few of them come to thousands when they are derived.
     """
 
-    def __init__(self, nodes: int, graphs: int, seconds: float, check: Callable[[], None]) -> None:
+    def __init__(
+        self, nodes: int, graphs: int, seconds: float, check: Callable[[], None], values: float = math.inf
+    ) -> None:
         """Time of this thread runs from now on; what `check` raises ends the work as well."""
         self._nodes, self._graphs, self._seconds, self._check = nodes, graphs, seconds, check
+        self._values = values
+        self._built = 0
         self._begun: list[Passing] = []
+        self.made: dict[Hashable, tuple[Any, Any]] = {}
+        """What `remembered` functions have made, and of what: so that none of that is mistaken for what comes later."""
         self._end = time.thread_time() + seconds
 
     def begin(self, maker: Passing) -> None:
@@ -52,6 +64,17 @@ class Budget:
             raise LimitExceeded("plan_graphs", f"{text}; call functions in fewer places")
         self.look(0)
 
+    def built(self, values: int) -> None:
+        """Takes down that a graph of so many values has been made: functions that few nodes are in may have very many.
+
+        Raises:
+            LimitExceeded: there are too many by now.
+        """
+        self._built += values
+        if self._built > self._values:
+            text = f"deriving and optimising makes graphs of more than {self._values} values, by the limit plan_values"
+            raise LimitExceeded("plan_values", f"{text}; {_ADVICE}, or call functions in fewer places")
+
     def end(self) -> None:
         """Frees what has made graphs: values know it and each other, and would wait for a collection of garbage.
 
@@ -60,6 +83,7 @@ class Budget:
         for maker in self._begun:
             maker.release()
         self._begun.clear()
+        self.made.clear()
 
     def require_sayable(self, types: Iterable[TensorType]) -> None:
         """Refuses values that no memory has room for, and whose costs no number says.
@@ -98,6 +122,37 @@ def begun(maker: Passing) -> Budget | None:
     if found is not None:
         found.begin(maker)
     return found
+
+
+def remembered(make: Callable[_P, _T]) -> Callable[_P, _T]:
+    """A function that within a budget makes the same of the same once: of the very same graphs, and equal other things.
+
+    Graphs that are equal may differ in the lines that they were traced at.
+    """
+    anything: Callable[..., _T] = make
+
+    @functools.wraps(make)
+    def found(*given: Any, **named: Any) -> _T:
+        budget = current.get()
+        if budget is None or named:
+            return anything(*given, **named)
+        key = make, *map(_known_by, given)
+        known = budget.made.get(key)
+        if known is None:
+            known = budget.made[key] = anything(*given), given
+        result: _T = known[0]
+        return result
+
+    return cast(Callable[_P, _T], found)
+
+
+def _known_by(thing: Any) -> Hashable:
+    if isinstance(thing, Graph):
+        return id(thing)
+    if isinstance(thing, list | tuple) and thing and isinstance(thing[0], Graph | list | tuple):
+        return tuple(map(_known_by, thing))
+    known: Hashable = thing if isinstance(thing, Hashable) else tuple(thing)
+    return known
 
 
 @contextmanager

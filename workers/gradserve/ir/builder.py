@@ -246,6 +246,8 @@ class Builder:
             nodes.append(Node(made.op, operands, made.types, made.origin))
             for result in made.results:
                 number[result] = len(number)
+        if self._budget is not None:
+            self._budget.built(len(number))
         return Graph(
             inputs=tuple(declared[value] for value in taken),
             constants=tuple(constants.values()),

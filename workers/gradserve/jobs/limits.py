@@ -18,11 +18,14 @@ class Limits:
     """The most that one call may cost."""
 
     PLAN_GRAPHS_OF_NODE: ClassVar[int] = 20
+    PLAN_VALUES_OF_NODE: ClassVar[int] = 1000
 
     plan_nodes: Count = 1_000_000
     """Nodes of any one graph on the way to a program."""
     plan_graphs: Count = 1200
     """Graphs made on the way to a program, functions among them; beside `PLAN_GRAPHS_OF_NODE` for each node sent."""
+    plan_values: Count = 100_000
+    """Values of all these graphs together; beside `PLAN_VALUES_OF_NODE` for each node sent."""
     plan_seconds: Seconds = 60.0
     """Processor seconds of making the programs of one job."""
     value_bytes: Bytes = 128 << 30

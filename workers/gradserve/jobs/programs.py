@@ -120,8 +120,9 @@ class Programs:
         limits = self._limits
         nodes = sum(len(each.nodes) for each in (graph, *graph.functions))
         graphs = limits.plan_graphs + limits.PLAN_GRAPHS_OF_NODE * nodes
-        seconds = limits.plan_seconds
-        with PLANNING.turn(check) as look, uncollected(), spending(Budget(limits.plan_nodes, graphs, seconds, look)):
+        values = limits.plan_values + limits.PLAN_VALUES_OF_NODE * nodes
+        budget = functools.partial(Budget, limits.plan_nodes, graphs, limits.plan_seconds, values=values)
+        with PLANNING.turn(check) as look, uncollected(), spending(budget(look)):
             yield
 
     def schedule(self, program: Program, executor: Executor, check: Check = go_on) -> Schedule:

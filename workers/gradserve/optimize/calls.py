@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from gradserve.autodiff.control.functions import call, cut, needed_for
+from gradserve.ir.budget import remembered
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Graph, Literal
 from gradserve.ir.op import Op
@@ -84,7 +85,12 @@ def _cut(function: Graph, inputs: Sequence[int], outputs: Iterable[int]) -> Grap
     return cut(function, inputs, [function.outputs[k].value for k in outputs])
 
 
-def _inputs_of(function: Graph, outputs: Iterable[int]) -> set[int]:
+def _inputs_of(function: Graph, outputs: Iterable[int]) -> frozenset[int]:
     """The inputs that these outputs depend on."""
+    return _needed(function, sorted(outputs))
+
+
+@remembered
+def _needed(function: Graph, outputs: Sequence[int]) -> frozenset[int]:
     needed = needed_for(function, [function.outputs[k].value for k in outputs])
-    return {k for k in needed if k < len(function.inputs)}
+    return frozenset(k for k in needed if k < len(function.inputs))

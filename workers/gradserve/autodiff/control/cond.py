@@ -5,24 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gradserve.autodiff import rules
-from gradserve.autodiff.control.differential import Differential
+from gradserve.autodiff.control.differential import Differential, differential_of
 from gradserve.autodiff.control.functions import (
-    absorbed,
-    any_kink,
+    absorbing,
     call,
     function,
+    kinking,
     names_of,
     parameters,
+    picking,
     with_hits,
 )
 from gradserve.autodiff.control.mapped import mapped
 from gradserve.autodiff.control.pullback import pullback
 from gradserve.autodiff.vmap import vmap
 from gradserve.autodiff.walk import reachable
+from gradserve.ir.budget import remembered
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Graph
 from gradserve.ir.op import Absorbed, Unknown
-from gradserve.ir.types import TensorType
 from gradserve.ops import builder
 from gradserve.ops.control.cond import Cond
 
@@ -33,7 +34,7 @@ def push(
 ) -> tuple[tuple[Value, ...], tuple[Value | None, ...]]:
     """A conditional that records what the linear part of either function reads, and one of the linear parts."""
     moving = [tangent is not None for tangent in tangents[1:]]
-    both = [Differential(graph, moving) for graph in (op.then, op.otherwise)]
+    both = [differential_of(graph, moving) for graph in (op.then, op.otherwise)]
     moved = [k for k in range(len(both[0].moves)) if any(d.moves[k] for d in both)]
     dots = [[d.dot(k) for k in moved] for d in both]
     boundaries = [d.boundary(own) for d, own in zip(both, dots, strict=True)]
@@ -52,11 +53,12 @@ def push(
     for d, own, start, residual in zip(both, dots, (0, len(kept[0])), kept, strict=True):
         given = {k: position for position, k in enumerate(residual, start)}
         given |= {k: position for position, k in enumerate([*read, *d.tangents.values()], len(residuals))}
-        linear.append(_picking(d.cut([*given], own), types, [*given.values()]))
+        linear.append(picking(d.cut([*given], own), types, [*given.values()]))
     pushed = dict(zip(moved, g.apply(Cond(*linear), [primals[0], *operands]), strict=True))
     return outputs, tuple(pushed.get(k) for k in range(count))
 
 
+@remembered
 def _recording(both: Sequence[Differential], kept: Sequence[Sequence[int]]) -> Cond:
     """The conditional of functions that give their residuals as well, and zeros for those of the other."""
     functions = []
@@ -72,13 +74,6 @@ def _recording(both: Sequence[Differential], kept: Sequence[Sequence[int]]) -> C
     return Cond(*functions)
 
 
-def _picking(graph: Graph, types: Sequence[TensorType], positions: Sequence[int]) -> Graph:
-    """The function of more inputs than it reads: those at these positions."""
-    inner = builder()
-    own = parameters(inner, types)
-    return function(inner, call(inner, graph, [own[k] for k in positions]))
-
-
 @rules.pull.register
 def pull(
     op: Cond, g: Builder, cotangents: Sequence[Value | None], operands: Sequence[Value | Unknown]
@@ -92,7 +87,7 @@ def pull(
     given = [operand for operand in others if isinstance(operand, Value)]
     given += [ct for ct in cotangents if ct is not None]
     types = [value.type for value in given]
-    functions = [_picking(graph, types, range(len(types))) for graph in back]
+    functions = [picking(graph, types, range(len(types))) for graph in back]
     found = iter(g.apply(Cond(*functions), [truth, *given]))
     return (None, *(next(found) if is_unknown else None for is_unknown in unknown))
 
@@ -133,9 +128,7 @@ def absorb(op: Cond, g: Builder, operands: Sequence[Value], reach: Sequence[Valu
     functions, linear = [], [own is not None for own in reach[1:]]
     reached = [False] * len(op.then.outputs)
     for graph in (op.then, op.otherwise):
-        inner = builder()
-        outputs, hits = absorbed(inner, graph, linear)
-        functions.append(function(inner, [*outputs, hits]))
+        functions.append(absorbing(graph, linear))
         marks = reachable(graph, names_of(graph, linear))
         reached = [known or marks[output.value] for known, output in zip(reached, graph.outputs, strict=True)]
     return with_hits(g, g.apply(Cond(*functions), operands), reached)
@@ -146,9 +139,13 @@ def kink(
     op: Cond, g: Builder, operands: Sequence[Value], _outputs: Sequence[Value], moving: Sequence[bool]
 ) -> Value | None:
     """Where the chosen function sits on one."""
-    functions = []
-    for graph in (op.then, op.otherwise):
-        inner = builder()
-        _, found = any_kink(inner, graph, moving[1:])
-        functions.append(function(inner, [inner.constant(False) if found is None else found]))
-    return g.apply(Cond(*functions), operands)[0]
+    found = [kinking(graph, moving[1:]) or _never(graph) for graph in (op.then, op.otherwise)]
+    return g.apply(Cond(*found), operands)[0]
+
+
+@remembered
+def _never(graph: Graph) -> Graph:
+    """The function of the same that says no."""
+    inner = builder()
+    parameters(inner, [i.type for i in graph.inputs])
+    return function(inner, [inner.constant(False)])

@@ -9,6 +9,7 @@ from gradserve.autodiff.control.functions import cut, names_of
 from gradserve.autodiff.jvp import push_forward
 from gradserve.autodiff.spectral import invariant
 from gradserve.autodiff.walk import declare_inputs, reachable
+from gradserve.ir.budget import remembered
 from gradserve.ir.graph import Graph
 from gradserve.ops import builder
 
@@ -34,7 +35,7 @@ class Differential:
             type_ = values[output.value].type
             if type_.is_float:
                 outputs[names.tangent(output.name)] = g.zeros(type_) if dot is None else dot
-        self.graph = g.build(outputs)
+        self.graph = g.finished(outputs)
         self.moves = tuple(dot is not None for dot in found)
         """Whether each output moves with the inputs."""
         self.inputs = range(len(function.inputs))
@@ -58,7 +59,9 @@ class Differential:
         """What the linear part reads of the rest, to give these tangents: inputs, and residuals after them."""
         graph = self.graph
         first = graph.first_node_value
-        producers = [node for node in graph.nodes for _ in node.types]
+        producers = [position for position, node in enumerate(graph.nodes) for _ in node.types]
+        followed: set[int] = set()
+        """Nodes whose operands have been looked at: one may have thousands of results, and as many operands."""
         found: set[int] = set()
         seen: set[int] = set()
         stack = [*dots]
@@ -69,10 +72,14 @@ class Differential:
             seen.add(k)
             if k in self.inputs:
                 found.add(k)
-            elif self._linear[k] or producers[k - first].op.view:
-                stack += producers[k - first].operands
-            else:
+                continue
+            position = producers[k - first]
+            node = graph.nodes[position]
+            if not self._linear[k] and not node.op.view:
                 found.add(k)
+            elif position not in followed:
+                followed.add(position)
+                stack += node.operands
         return sorted(found)
 
     def varying(self, inputs: Sequence[int]) -> list[bool]:
@@ -82,3 +89,9 @@ class Differential:
     def cut(self, given: Sequence[int], wanted: Sequence[int]) -> Graph:
         """Some of the values as a function of others."""
         return cut(self.graph, given, wanted)
+
+
+@remembered
+def differential_of(function: Graph, moving: Sequence[bool]) -> Differential:
+    """The differential of a function in the inputs that move."""
+    return Differential(function, moving)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from gradserve.autodiff.absorbing import absorbed_values
 from gradserve.autodiff.kinks import kinked
 from gradserve.autodiff.walk import inline, values_of
+from gradserve.ir.budget import remembered
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Graph, Input, Output
 from gradserve.ir.op import Absorbed
@@ -32,7 +33,15 @@ def parameters(g: Builder, types: Sequence[TensorType]) -> list[Value]:
 
 def function(g: Builder, outputs: Sequence[Value]) -> Graph:
     """The function that the builder holds, its outputs named y0, y1, and so on."""
-    return g.build({f"y{k}": value for k, value in enumerate(outputs)})
+    return g.finished({f"y{k}": value for k, value in enumerate(outputs)})
+
+
+@remembered
+def picking(graph: Graph, types: Sequence[TensorType], positions: Sequence[int]) -> Graph:
+    """The function of more inputs than it reads: those at these positions."""
+    inner = builder()
+    own = parameters(inner, types)
+    return function(inner, call(inner, graph, [own[k] for k in positions]))
 
 
 def numbered(graph: Graph) -> Graph:
@@ -63,6 +72,23 @@ def absorbed(g: Builder, graph: Graph, linear: Sequence[bool]) -> tuple[list[Val
     return [values[output.value] for output in graph.outputs], hits
 
 
+@remembered
+def absorbing(graph: Graph, linear: Sequence[bool]) -> Graph:
+    """The function in which zeros absorb; see `absorbed`."""
+    inner = builder()
+    outputs, hits = absorbed(inner, graph, linear)
+    return function(inner, [*outputs, hits])
+
+
+@remembered
+def kinking(graph: Graph, moving: Sequence[bool], kept: int = 0) -> Graph | None:
+    """Its first outputs, so many of them, and whether a node of the function sits on a kink; None if none ever does."""
+    inner = builder()
+    values, found = any_kink(inner, graph, moving)
+    carried = [values[output.value] for output in graph.outputs[:kept]]
+    return None if found is None else function(inner, [*carried, found])
+
+
 def with_hits(g: Builder, results: Sequence[Value], linear: Sequence[bool]) -> Absorbed:
     """The results of an op whose functions say last whether a computed zero has absorbed something."""
     *own, hits = results
@@ -70,6 +96,7 @@ def with_hits(g: Builder, results: Sequence[Value], linear: Sequence[bool]) -> A
     return Absorbed(tuple(own), tuple(reach), hits)
 
 
+@remembered
 def cut(graph: Graph, given: Sequence[int], wanted: Sequence[int]) -> Graph:
     """Some values of a graph as a function of others that they depend on, all by their numbers."""
     g = builder()

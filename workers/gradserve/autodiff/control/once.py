@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from gradserve.autodiff import rules
-from gradserve.autodiff.control.differential import Differential
+from gradserve.autodiff.control.differential import differential_of
 from gradserve.autodiff.control.functions import (
-    absorbed,
-    any_kink,
+    absorbing,
     call,
     function,
+    kinking,
     names_of,
     numbered,
     parameters,
@@ -40,7 +40,7 @@ def push_checkpoint(
 ) -> tuple[tuple[Value, ...], tuple[Value | None, ...]]:
     """The function, and its differential as another one that computes the values again."""
     outputs = g.apply(op, primals)
-    differential = Differential(op.function, [tangent is not None for tangent in tangents])
+    differential = differential_of(op.function, [tangent is not None for tangent in tangents])
     moved = [k for k, moves in enumerate(differential.moves) if moves]
     if not moved:
         return outputs, (None,) * len(outputs)
@@ -244,10 +244,8 @@ def spread_linear(
 def absorb(op: Once, g: Builder, operands: Sequence[Value], reach: Sequence[Value | None]) -> Absorbed:
     """The function in which zeros absorb."""
     linear = [own is not None for own in reach]
-    inner = builder()
-    outputs, hits = absorbed(inner, op.function, linear)
     marks = reachable(op.function, names_of(op.function, linear))
-    results = g.apply(Checkpoint(function(inner, [*outputs, hits])), operands)
+    results = g.apply(Checkpoint(absorbing(op.function, linear)), operands)
     return with_hits(g, results, [marks[output.value] for output in op.function.outputs])
 
 
@@ -256,6 +254,5 @@ def kink(
     op: Checkpoint, g: Builder, operands: Sequence[Value], _outputs: Sequence[Value], moving: Sequence[bool]
 ) -> Value | None:
     """Whether the function sits on one."""
-    inner = builder()
-    _, found = any_kink(inner, op.function, moving)
-    return None if found is None else g.apply(Checkpoint(function(inner, [found])), operands)[0]
+    found = kinking(op.function, moving)
+    return None if found is None else g.apply(Checkpoint(found), operands)[0]

@@ -8,9 +8,11 @@ from dataclasses import replace
 from gradserve.autodiff import names
 from gradserve.autodiff.linearize import Linearized
 from gradserve.autodiff.transpose import transpose
+from gradserve.ir.budget import remembered
 from gradserve.ir.graph import Graph, Input, Output
 
 
+@remembered
 def pullback(graph: Graph, unknown: Sequence[bool], outputs: Sequence[int]) -> Graph:
     """From the known inputs and the cotangents of these outputs to the cotangents of the unknown inputs."""
     inputs = tuple(

@@ -13,12 +13,12 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from gradserve.autodiff import rules
-from gradserve.autodiff.control.differential import Differential
+from gradserve.autodiff.control.differential import Differential, differential_of
 from gradserve.autodiff.control.functions import (
-    absorbed,
-    any_kink,
+    absorbing,
     call,
     function,
+    kinking,
     names_of,
     parameters,
     with_hits,
@@ -27,7 +27,9 @@ from gradserve.autodiff.control.mapped import mapped
 from gradserve.autodiff.control.pullback import pullback
 from gradserve.autodiff.vmap import vmap
 from gradserve.autodiff.walk import reachable
+from gradserve.ir.budget import remembered
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.graph import Graph
 from gradserve.ir.op import Absorbed, Unknown
 from gradserve.ir.types import TensorType
 from gradserve.ops import builder
@@ -87,7 +89,7 @@ def _settled(op: Scan, moving: list[bool]) -> tuple[list[bool], Differential]:
     """Which inputs of the body move once all steps are done, and the body's differential in them."""
     first = int(op.stops)
     while True:
-        differential = Differential(op.body, moving)
+        differential = differential_of(op.body, moving)
         late = [k for k in range(op.carries) if differential.moves[first + k] and not moving[k]]
         if not late:
             return moving, differential
@@ -113,14 +115,8 @@ def pull(
     fed_rows |= {("cotangent", k): arriving[k] for k in seeds[op.carries :]}
     fed = fed_carries | fed_rows | {("known", k): known[k] for k in shared if k in known}
 
-    inner = builder()
-    own = dict(zip(fed, parameters(inner, [_inside(op, *slot) for slot in fed]), strict=True))
-    back = pullback(op.body, unknown, seeds)
-    found = call(inner, back, [*(own["known", k] for k in known), *(own["cotangent", k] for k in seeds)])
-    pulled = dict(zip([k for k, is_unknown in enumerate(unknown) if is_unknown], found, strict=True))
-    added = [inner.add(own["sum", k], pulled[k]) for k in sums]
     scan = Scan(
-        body=function(inner, [*(pulled[k] for k in carries), *added, *(pulled[k] for k in rows)]),
+        body=_step_back(op.body, [*fed], unknown, seeds, carries, rows),
         length=op.length,
         carries=len(fed_carries),
         scanned=len(fed_rows),
@@ -132,9 +128,29 @@ def pull(
     return (None, *(leaving.get(k) for k in range(len(given))))
 
 
-def _inside(op: Scan, role: str, k: int) -> TensorType:
+@remembered
+def _step_back(
+    body: Graph,
+    slots: Sequence[tuple[str, int]],
+    unknown: Sequence[bool],
+    seeds: Sequence[int],
+    carries: Sequence[int],
+    rows: Sequence[int],
+) -> Graph:
+    """The body of the scan back: of what its inputs are, to cotangents of carries, sums so far, cotangents of rows."""
+    inner = builder()
+    own = dict(zip(slots, parameters(inner, [_inside(body, *slot) for slot in slots]), strict=True))
+    known = [k for role, k in sorted(slots) if role == "known"]
+    back = pullback(body, unknown, seeds)
+    found = call(inner, back, [*(own["known", k] for k in known), *(own["cotangent", k] for k in seeds)])
+    pulled = dict(zip([k for k, is_unknown in enumerate(unknown) if is_unknown], found, strict=True))
+    added = [inner.add(own["sum", k], pulled[k]) for role, k in slots if role == "sum"]
+    return function(inner, [*(pulled[k] for k in carries), *added, *(pulled[k] for k in rows)])
+
+
+def _inside(body: Graph, role: str, k: int) -> TensorType:
     """The type, at one step, of an input that is known or summed, or of the cotangent of an output."""
-    return output_types(op.body)[k] if role == "cotangent" else op.body.inputs[k].type
+    return output_types(body)[k] if role == "cotangent" else body.inputs[k].type
 
 
 @rules.spread.register
@@ -183,9 +199,7 @@ def _exchanged(g: Builder, x: Value) -> Value:
 def absorb(op: Scan, g: Builder, operands: Sequence[Value], reach: Sequence[Value | None]) -> Absorbed:
     """The scan of a body in which zeros absorb."""
     linear, reached = _reached(op, [own is not None for own in reach[1:]])
-    inner = builder()
-    outputs, hits = absorbed(inner, op.body, linear)
-    return with_hits(g, g.apply(replace(op, body=function(inner, [*outputs, hits])), operands), reached)
+    return with_hits(g, g.apply(replace(op, body=absorbing(op.body, linear)), operands), reached)
 
 
 @rules.kink.register
@@ -193,9 +207,5 @@ def kink(
     op: Scan, g: Builder, operands: Sequence[Value], _outputs: Sequence[Value], moving: Sequence[bool]
 ) -> Value | None:
     """At the steps in which the body sits on a kink."""
-    inner = builder()
-    values, found = any_kink(inner, op.body, _settled(op, list(moving[1:]))[0])
-    if found is None:
-        return None
-    carried = [values[output.value] for output in op.body.outputs[: int(op.stops) + op.carries]]
-    return g.apply(replace(op, body=function(inner, [*carried, found])), operands)[-1]
+    found = kinking(op.body, _settled(op, list(moving[1:]))[0], int(op.stops) + op.carries)
+    return None if found is None else g.apply(replace(op, body=found), operands)[-1]
