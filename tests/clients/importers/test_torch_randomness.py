@@ -12,7 +12,7 @@ from jax.extend.random import threefry_2x32
 from gradserve.client import Client
 from gradserve.client.importers import from_torch
 from gradserve.ir.errors import Untraceable
-from tests.clients.importers.test_torch import BOOL, LONG, archive, node, of, one, program, tensor
+from tests.clients.importers.test_torch import BOOL, FLOAT, LONG, archive, node, of, one, program, tensor
 
 SHAPE = (40, 30)
 KEY = np.array([3, 0x9E3779B9], np.uint32)
@@ -38,10 +38,18 @@ DRAWN: dict[str, tuple[dict[str, Any], np.ndarray]] = {
     "randn_like": ({"self": of("x")}, scipy.special.ndtri(U)),
     "uniform": ({"self": of("x"), "from": real(-1), "to": real(3)}, 4 * U - 1),
     "normal_functional": ({"self": of("x"), "mean": real(2), "std": real(3)}, 2 + 3 * scipy.special.ndtri(U)),
+    "normal.float_float": ({"mean": real(2), "std": real(3), "size": SIZES}, 2 + 3 * scipy.special.ndtri(U)),
     "exponential": ({"self": of("x"), "lambd": real(2)}, -np.log(U) / 2),
     "bernoulli": ({"self": of("x")}, (U < 0.25).astype(float)),
     "randint.low": ({"low": {"as_int": 2}, "high": {"as_int": 7}, "size": SIZES}, 2 + np.floor(5 * U)),
 }
+
+
+def test_moments_that_are_not_told_are_standard(embedded: Client):
+    function = embedded.load(
+        from_torch(one("aten.normal_functional.default", {"self": of("x")}, tensor(SHAPE), x=tensor(SHAPE)))
+    )
+    np.testing.assert_allclose(function(np.ones(SHAPE), KEY), scipy.special.ndtri(U), rtol=1e-13)
 
 
 @pytest.mark.parametrize("name", DRAWN)
@@ -52,6 +60,13 @@ def test_numbers_are_drawn_by_the_key(client: Client, name: str):
     function = client.load(from_torch(data))
     assert function.parameters == ("x", "random_key")
     np.testing.assert_allclose(function(np.full(SHAPE, 0.25), KEY), expected, rtol=1e-13, atol=1e-15)
+
+
+def test_numbers_of_32_bits_are_exact_and_within_their_bounds(embedded: Client):
+    function = embedded.load(from_torch(one("aten.rand.default", {"size": SIZES}, tensor(SHAPE, FLOAT))))
+    found = function(np.zeros((2, 3)), KEY)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found.astype(float), (np.floor(U * 2.0**23) + 0.5) / 2.0**23)
 
 
 def test_a_permutation_is_drawn_by_the_key(embedded: Client):

@@ -63,9 +63,10 @@ Nothing in the file is unpickled. What of torch's own tests passes is told by [T
   `torch.autograd.grad`, are written out as operators, and differentiated like all else: gradient penalties, steps of
   inner training, energies and equations with derivatives. Without `create_graph` they are not differentiated, as in
   torch. Attention is computed by its formula there. A program that was saved has them already.
-- **What looks at numbers** while it is exported (`gaussian_nll_loss`, distributions without `validate_args=False`) is
-  refused, and so is `multilabel_margin_loss`, which torch brings to core ATen as another function: a program that was
-  saved in core ATen holds that one.
+- **Checks**: arguments of distributions are not validated, and what `gaussian_nll_loss` makes of a negative variance is
+  NaN. What else looks at numbers while it is exported (`if x.sum() > 0`, `validate_args=True`) is refused, and so is
+  `multilabel_margin_loss`, which torch brings to core ATen as another function: a program that was saved in core ATen
+  holds that one.
 - **Choices and loops** of the program itself (`torch.cond`, `while_loop` of known length, `scan`) become the graph's.
 - **Writing** to equal places (`scatter`, `index_put`): the last one counts, and it alone has a derivative, where torch
   gives one to all of them.

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch.utils import _pytree as pytree
 
+from gradserve.client.importers.aten.checks import without_checks
 from gradserve.client.importers.aten.watching import Derived, Lost, without_derivatives, without_rules
 from gradserve.ir.errors import InvalidRequest, Untraceable
 from gradserve.ir.graph import Origin
@@ -23,6 +24,13 @@ from gradserve.ir.graph import Origin
 _PLAIN = "take and return tensors in dicts, lists and tuples, and call operators of torch alone"
 _NOT_THE_AUTHORS = {"torch", "gradserve", *sys.stdlib_module_names} - {"__main__"}
 _WAY_ROUND = "choose by torch.where instead of `if` on numbers, and keep shapes and loops free of them"
+_WAYS_ROUND = {
+    "fake tensor in the exported program constant": "write x.detach() for x.data, and keep no traced tensors elsewhere",
+    "aten._ctc_loss": "bring log_softmax of the scores alone, and write the sum over alignments in NumPy, by scan",
+    "aten.linalg_lstsq": "use torch.linalg.pinv(A) @ b, or solve with A.mT @ A",
+    "argument 'size' failed to unpack": "pad sequences and mask what is beyond their ends, instead of packing them",
+}
+"""What else to do about some of torch's messages."""
 
 
 class _Function(torch.nn.Module):  # type: ignore[misc]  # where there is no torch
@@ -102,13 +110,13 @@ def _program(source: Any, examples: Sequence[Any], named: Mapping[str, Any]) -> 
     except Exception as error:  # torch's are of many kinds, and the author's code may raise any
         raise Untraceable(
             f"{_where(error)}torch.export cannot follow {name_of(source)}: "
-            f"{type(error).__name__}: {_first_line(error)}; {_WAY_ROUND}"
+            f"{type(error).__name__}: {_first_line(error)}; {_instead(error)}"
         ) from error
 
 
 def _exported(module: Any, given: Sequence[Any], named: Mapping[str, Any]) -> Any:
     """The program of a module; of one that takes derivatives within itself, with these written out."""
-    with without_rules():
+    with without_rules(), without_checks():
         try:
             with without_derivatives():
                 return torch.export.export(module, given, named, strict=False)
@@ -156,6 +164,10 @@ def _where(error: BaseException) -> str:
     ]
     own = [each[1:] for each in frames if each[0].partition(".")[0] not in _NOT_THE_AUTHORS]
     return f"{Origin(PurePath(own[-1][0].f_code.co_filename).name, own[-1][1])}: " if own else ""
+
+
+def _instead(error: BaseException) -> str:
+    return next((way for said, way in _WAYS_ROUND.items() if said in str(error)), _WAY_ROUND)
 
 
 def _first_line(error: BaseException) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -26,7 +25,7 @@ _DOUBLE = np.dtype(np.float64)
 
 
 def _uniform(n: Node, shape: Sequence[int]) -> Value:
-    """Numbers within 0 and 1, neither of which is one: of 52 bits, that lie evenly about a half, in float64."""
+    """Numbers within 0 and 1, neither of which is one: of 52 or 23 bits, that lie evenly about a half, in float64."""
     g, size = n.g, int(np.prod(shape, dtype=np.int64))
     key, number = n.reader.drawn(n)
     places = g.emit("iota", length=size, element_type=ElementType.INT64)
@@ -34,8 +33,11 @@ def _uniform(n: Node, shape: Sequence[int]) -> Value:
     words = [g.broadcast(g.reshape(part(g, key.value, 0, k, k + 1), ()), (size,)) for k in (0, 1)]
     own, counted = ((Operand(x, key.dtype), Operand(y, key.dtype)) for x, y in (words, count))
     first, second = threefry2x32(g, own, counted)
-    bits = g.add(g.mul(g.shift_right(first, 6), 1 << 26), g.shift_right(second, 6))
-    return g.reshape(g.mul(g.add(g.convert(bits, n.held(_DOUBLE)), 0.5), 2.0**-52), tuple(shape))
+    if n.dtype == np.float32:  # of more bits some would be rounded to 1
+        bits, count_of_bits = g.shift_right(first, 9), 23
+    else:
+        bits, count_of_bits = g.add(g.mul(g.shift_right(first, 6), 1 << 26), g.shift_right(second, 6)), 52
+    return g.reshape(g.mul(g.add(g.convert(bits, n.held(_DOUBLE)), 0.5), 2.0**-count_of_bits), tuple(shape))
 
 
 def _normal(n: Node, shape: Sequence[int]) -> Value:
@@ -43,7 +45,7 @@ def _normal(n: Node, shape: Sequence[int]) -> Value:
 
 
 def _finished(n: Node, value: Value) -> Operand:
-    """The numbers in the elements of the result, below 1 where they were."""
+    """The numbers in the elements of the result."""
     return Operand(n.g.convert(value, n.held(n.dtype)), n.dtype)
 
 
@@ -82,11 +84,20 @@ def _between(n: Node, x: Operand, low: float = 0.0, high: float = 1.0) -> Result
     return _finished(n, n.g.add(n.g.mul(_uniform(n, n.shape), float(high - low)), float(low)))
 
 
-@translates("normal_functional", "normal.float_float")
-def _gaussian(n: Node, x: Any, *moments: Any, **elements: object) -> Result:
-    """Normal numbers of a mean and a standard deviation."""
-    mean, deviation = moments if n.name == "normal_functional" else (x, moments[0])
+def _gaussian(n: Node, mean: float, deviation: float) -> Result:
     return _finished(n, n.g.add(n.g.mul(_normal(n, n.shape), float(deviation)), float(mean)))
+
+
+@translates("normal_functional")
+def _gaussian_like(n: Node, x: Operand, mean: float = 0.0, std: float = 1.0) -> Result:
+    """Normal numbers of a mean and a standard deviation, in the shape of x."""
+    return _gaussian(n, mean, std)
+
+
+@translates("normal.float_float")
+def _gaussian_of(n: Node, mean: float, std: float, *_: object, **elements: object) -> Result:
+    """Normal numbers of a mean and a standard deviation."""
+    return _gaussian(n, mean, std)
 
 
 @translates("exponential")
