@@ -92,6 +92,20 @@ def test_loops_of_jax_itself_need_no_bound(embedded):
         np.testing.assert_allclose(gradient, compiled.jacfwd(loss)(point), rtol=1e-9)
 
 
+def test_draws_that_jax_repeats_until_they_are_taken_need_no_bound(embedded):
+    """Of binomial numbers the author's line has the loop itself; a loop of the author's own stays unbounded."""
+
+    def drawn(w, key):
+        return jnp.sum(jax.random.binomial(key, 9, 0.4, (3,)) * w) + jnp.sum(jax.random.poisson(key, 2.0, (3,)) * w**2)
+
+    key = jax.random.key(5)
+    value, gradient = embedded.load(from_jax(drawn, W, key)).value_and_grad(W, jax.random.key_data(key), wrt="w")
+    np.testing.assert_allclose(value, jax.jit(drawn)(W, key), rtol=1e-13)
+    np.testing.assert_allclose(gradient, compiled.grad(drawn)(W, key), rtol=1e-13)
+    with pytest.raises(Untraceable, match="how often this loop runs is not known"):
+        from_jax(lambda w: jax.lax.fori_loop(0, jnp.int32(w[0] * 9), lambda k, x: x * 0.5, w).sum(), W)
+
+
 def test_derivatives_that_rules_of_jax_are_for(embedded):
     """At points where what these functions compute would give NaN, or 0, if it were differentiated as written."""
     zero = np.zeros(2)

@@ -32,6 +32,7 @@ from gradserve.numpy.arguments import Unsupported
 from gradserve.numpy.recorder import Recorder
 
 JAX = str(PurePath(jax.__file__).parent)
+_LOOPS = str(PurePath(JAX) / "_src" / "lax" / "control_flow")
 _HERE = str(PurePath(__file__).parents[2])
 Rule = Callable[["Reader", Recorder, Any, Sequence[Known]], Sequence[Known]]
 RULES: dict[str, Rule] = {}
@@ -67,10 +68,10 @@ class Reader:
         self._around: Origin | None = None
         self._in_jax = False
 
-    @property
-    def bound(self) -> int | None:
+    def bound_of(self, body: Any) -> int | None:
         """Of the steps of a loop that nothing else bounds: known for JAX's own, which are series and iterations."""
-        return self._most or (MOST_OF_JAX if self._in_jax else None)
+        own = is_of_jax(body) and not _file_of(body).startswith(_LOOPS)  # where loops of authors are written anew
+        return self._most or (MOST_OF_JAX if self._in_jax or own else None)
 
     @contextmanager
     def of_order(self, orders: int | None) -> Iterator[None]:
@@ -199,8 +200,13 @@ def computed_by(primitive: Any) -> Callable[..., Any] | None:
 
 def is_of_jax(body: Any) -> bool:
     """Whether a function that was traced is one of JAX's."""
+    return _file_of(body).startswith(JAX)
+
+
+def _file_of(body: Any) -> str:
+    """Where a function that was traced is written."""
     info = getattr(getattr(body, "jaxpr", body), "debug_info", None)
-    return str(getattr(info, "func_filename", None) or "").startswith(JAX)
+    return str(getattr(info, "func_filename", None) or "")
 
 
 def _plain(given: Any) -> Any:

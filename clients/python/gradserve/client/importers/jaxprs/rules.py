@@ -98,5 +98,5 @@ def while_loop(reader: Reader, g: Recorder, equation: Any, operands: Sequence[Kn
     go_on, body, start = of("cond_jaxpr", of_condition), of("body_jaxpr", of_body), flat(carries)
     if params["cond_jaxpr"].out_avals[0].shape:
         go_on, body = _together(go_on, body)
-    made = control.while_loop(g, go_on, body, start, reader.bound)
+    made = control.while_loop(g, go_on, body, start, reader.bound_of(params["body_jaxpr"]))
     return shaped(avals, [Operand(value, x.dtype) for value, x in zip(made, start, strict=True)])
