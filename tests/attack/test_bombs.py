@@ -5,6 +5,8 @@ import pytest
 from tests.attack import bombs
 from tests.attack.bytes import field
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def service():

@@ -19,6 +19,8 @@ from tests.attack.record import Record
 from tests.attack.seeds import program
 from tests.attack.targets import TARGETS
 
+pytestmark = pytest.mark.slow
+
 COUNT = {"bytes": 800, "reading": 600, "requests": 200, "sessions": 60, "text": 300, "stablehlo": 100}
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from tests.attack import trial
 
+pytestmark = pytest.mark.slow
+
 COUNT = int(os.environ.get("GRADSERVE_MUTATED_GRAPHS", "300"))
 """How many are tried here; `python -m tests.attack.campaign` tries as many as one likes, in processes of their own."""
 _TOGETHER = 50

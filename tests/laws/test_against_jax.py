@@ -24,6 +24,8 @@ from tests.laws.support import (
 )
 from tests.rows import each
 
+pytestmark = pytest.mark.slow
+
 DIFFERENTIABLE = [op for op in OPS if entry(op)["differentiable"] and op.name not in ABSENT]
 
 

@@ -32,6 +32,8 @@ from tests.pools.works import (
 from tests.system import exposure
 from tests.system.processes import starve
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def pool():

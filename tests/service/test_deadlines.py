@@ -5,12 +5,15 @@ import time
 import grpc
 import numpy as np
 import psutil
+import pytest
 
 from gradserve import wire
 from gradserve.client.tracing.trace import trace
 from gradserve.v1 import blob_service_pb2, estimate_service_pb2
 from gradserve.v1 import derivative_service_pb2 as pb
 from tests.service.support import QUADRATIC, call_of, refusal, slow_call
+
+pytestmark = pytest.mark.slow
 
 
 def slow_request(seconds=60.0):

@@ -18,6 +18,8 @@ from gradserve.v1 import derivative_service_pb2 as pb
 from gradserve.v1 import estimate_service_pb2, execution_pb2
 from tests.service.support import call_of, read, refusal, slow_call
 
+pytestmark = pytest.mark.slow
+
 SERVING = health_pb2.HealthCheckResponse.SERVING
 
 

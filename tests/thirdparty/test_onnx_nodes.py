@@ -19,6 +19,8 @@ from gradserve.client.importers.onnx.table import TRANSLATORS
 from gradserve.ir.errors import GradserveError
 from tests.thirdparty.onnx_nodes.node_tests import FOLDER, failure, gradient_failure, listed, load
 
+pytestmark = pytest.mark.slow
+
 TESTS = 1884
 LEAST = 1590
 GRADIENTS = (FOLDER / "gradients.txt").read_text(encoding="utf-8").split()
