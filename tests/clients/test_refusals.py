@@ -195,6 +195,14 @@ def poly1d_(x):
     return np.poly1d(x[0])(2.0)
 
 
+def poly1d_of_a_list(x):
+    return np.poly1d([x[0, 0], 1.0])(2.0)
+
+
+def drawn(x):
+    return np.random.default_rng(0).normal(x[0, 0], 1.0, 3)
+
+
 def traced_shape(x):
     return np.zeros_like(x, shape=x.argmax())
 
@@ -256,6 +264,8 @@ REFUSED = [
     (as_strided, 1, "sliding_window_view"),
     (nditer_, 1, "for v in x.flat"),
     (poly1d_, 1, "write np.polyval(c, x)"),
+    (poly1d_of_a_list, 1, "write np.polyval(c, x)"),
+    (drawn, 1, "write mu + sigma * rng.standard_normal(n) instead of rng.normal(mu, sigma, n)"),
     (traced_shape, 1, "a shape depends on a traced array"),
     (fortran, 1, "order='A' cannot be traced"),
     (long_, 1, ", and no graph has such elements"),
@@ -272,6 +282,27 @@ def test_what_no_graph_can_say_is_refused_with_line_and_advice(function, offset,
     assert message.startswith(f"test_refusals.py:{line}: ")
     assert advice in message
     assert message.endswith(inspect.getsource(function).splitlines()[offset].strip())
+
+
+def test_what_is_written_instead_is_traced():
+    def function(x):
+        drawn = x[0, 0] + x[0, 1] * np.random.default_rng(0).standard_normal(3)
+        return drawn + np.polyval([x[0, 0], 1.0], 2.0) + np.searchsorted(OUTSIDE[0], x[0])
+
+    assert_traces(function, X)
+
+
+def test_compiled_code_that_makes_arrays_gets_none_that_are_traced():
+    """It reads them as memory: the process ended."""
+
+    def function(x):
+        noise = np.random.default_rng(0).standard_normal(3)
+        s = np.empty(3)
+        s[0] = x[0, 0]
+        s[1:] = x[0, 1]
+        return s * noise
+
+    assert_traces(function, X)
 
 
 def test_refusals_are_type_errors_and_hold_no_folder():

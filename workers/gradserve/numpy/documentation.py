@@ -82,7 +82,7 @@ of compiled code, it cannot see traced arrays: import it from `gradserve.client.
 has of SciPy is in `gradserve.client.scipy`, for numbers as well, and SciPy need not be installed for tracing it, but
 for sparse matrices. Functions of `math` are NumPy's of traced numbers: NaN where those of `math` raise.
 
-Code that chooses by numbers, `if x > 0:`, is run once for each way through it, for up to 128 choices in all. Only what
+Code that chooses by numbers, `if x > 0:`, is run once for each way through it, for up to 64 choices in all. Only what
 is chosen is computed; after 8 choices of one way, as in a loop that `break`s, all that may follow. Where one way goes
 on after all these, or ends in an error of the author's, as `assert` does, numbers that lead there are refused. A choice
 for each of many elements is `np.where`. `float`, `complex`, `max`, `min`, `sorted`, `isinstance`, `hasattr` and `type`

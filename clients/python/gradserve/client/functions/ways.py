@@ -28,7 +28,7 @@ from gradserve.ir.errors import Untraceable
 from gradserve.ir.types import ElementType
 from gradserve.numpy.recorder import Recorder
 
-MOST_CHOICES = 128
+MOST_CHOICES = 64
 """Choices on all ways through a function that are followed."""
 MOST_NESTED = 8
 """Choices of one way that make functions of their own, each within that of the one before; of later ones, as in loops

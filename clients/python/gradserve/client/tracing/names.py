@@ -27,6 +27,7 @@ _OF_NUMPY = (
     *("sum", "prod", "mean", "average", "median", "std", "var", "max", "min", "amax", "amin", "ptp", "any", "all"),
     *("cumsum", "cumprod", "diff", "sort", "argsort", "argmax", "argmin", "atleast_1d", "atleast_2d", "atleast_3d"),
     *("nansum", "nanmean", "nanmax", "nanmin", "reshape", "ravel", "transpose", "squeeze", "repeat", "tile", "diag"),
+    *("poly", "polyadd", "polyder", "polyfit", "polyint", "polymul", "polysub", "polyval", "roots"),
     *("dot", "inner", "outer", "vdot", "tensordot", "kron", "cross", "trace", "where", "clip", "round", "roll"),
 )
 """Functions that take lists of traced arrays, or traced arrays in places where NumPy does not look for any."""

@@ -34,11 +34,18 @@ _OF_LISTS = frozenset({"np.diag", "np.diagflat"})
 """Functions that take lists of numbers and only lay these out."""
 _FOREIGN = "write it with functions of NumPy; ufuncs of scipy.special can be traced as well"
 _ELEMENTS = (
-    "write A @ x instead of A.dot(x); call np.array by that name, with numpy imported as a whole: from numpy import "
-    "array cannot be traced; write np.stack, np.concatenate or np.where instead of assigning elements"
+    "call functions of NumPy by their names, np.searchsorted(a, x) instead of a.searchsorted(x); write "
+    "mu + sigma * rng.standard_normal(n) instead of rng.normal(mu, sigma, n), and np.stack or np.where instead of "
+    "assigning elements"
 )
 _MATRIX = "write np.array(...), and @ for products of matrices"
-_OF_NUMPY = {"np.__new__": _MATRIX, "np.asmatrix": _MATRIX, "np.bmat": _MATRIX.replace("array", "block")}
+_POLYNOMIAL = "write np.polyval(c, x), np.polymul, np.polyder and np.polyint of coefficients c instead of np.poly1d"
+_OF_NUMPY = {
+    "np.poly1d": _POLYNOMIAL,
+    "np.__new__": _MATRIX,
+    "np.asmatrix": _MATRIX,
+    "np.bmat": _MATRIX.replace("array", "block"),
+}
 _TAKE = "write np.take(x, indices, axis=0) if it is an index"
 
 
