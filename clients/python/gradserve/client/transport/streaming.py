@@ -62,12 +62,13 @@ class Stream:
         self._bytes = self._number = 0
         self._more = True
         self._heard = time.monotonic()
+        """Since when we have been waiting for an answer, however many calls have not brought it."""
 
     def parts(self, register: Register, forget: Callable[[], None]) -> Generator[Part]:
         """What belongs to the points of all blocks, in order."""
         failed = 0
         while self._more or self._open:
-            deadline, answered = Deadline(self._timeout), False
+            deadline, answered = Deadline(self._left()), False
             try:
                 register(deadline)
                 for part in self._call(deadline):
@@ -87,10 +88,14 @@ class Stream:
                 elif not answered:
                     time.sleep(PAUSES[min(failed, len(PAUSES)) - 1])
 
+    def _left(self) -> float | None:
+        """The seconds in which there must be another answer."""
+        return None if self._timeout is None else max(0.0, self._timeout - (time.monotonic() - self._heard))
+
     def _require_hope(self, error: GradserveError, answered: bool, failed: int) -> None:
         """Raises the error if another call would be no better."""
         waited = time.monotonic() - self._heard
-        late = waited > (ENDLESS_SECONDS if self._timeout is None else self._timeout)
+        late = waited >= (ENDLESS_SECONDS if self._timeout is None else self._timeout)
         lost = isinstance(error, GraphNotRegistered) and failed >= ATTEMPTS
         if not answered and (late or lost or isinstance(error, DeadlineExceeded)):
             with Deadline(self._timeout):
@@ -103,7 +108,7 @@ class Stream:
         for sent in self._open:
             requests.put(sent.data)
         replies = self._connection.stream(self._method, iter(requests.get, None), deadline)
-        seen, self._heard = 0, time.monotonic()
+        seen = 0
         try:
             with contextlib.closing(replies):
                 while self._fill(requests):
@@ -121,6 +126,7 @@ class Stream:
                     sent.done = max(sent.done, part.first + part.points)
                     if news is not None:
                         yield news
+                        self._heard = time.monotonic()  # whoever has the answers may take his time
         finally:
             requests.put(None)
 
