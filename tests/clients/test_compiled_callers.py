@@ -19,11 +19,12 @@ POINTS = np.random.default_rng(0).standard_normal((8, 2))
     "loss",
     [
         lambda w: spatial.ConvexHull(w).volume,
+        lambda w: spatial.ConvexHull(np.ascontiguousarray(w)).volume,
         lambda w: np.sum(spatial.Delaunay(w).simplices) * w[0, 0],
         lambda w: np.sum(spatial.Voronoi(w).vertices),
         lambda w: np.sum(spatial.cKDTree(w).query(w[0])[0]),
     ],
-    ids=["ConvexHull", "Delaunay", "Voronoi", "cKDTree"],
+    ids=["ConvexHull", "ConvexHull of what is named", "Delaunay", "Voronoi", "cKDTree"],
 )
 def test_code_that_reads_memory_is_refused(loss, embedded):
     """It would end the process."""

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from gradserve.client.tracing.holders import Holder
-from gradserve.client.tracing.origins import untraceable
+from gradserve.client.tracing.origins import is_calling, untraceable
 from gradserve.client.tracing.tracer import Tracer
 
 _OF_NUMPY = (
@@ -32,6 +32,8 @@ _OF_NUMPY = (
 )
 """Functions that take lists of traced arrays, or traced arrays in places where NumPy does not look for any."""
 _OF_LINALG = ("cholesky", "cond", "det", "eigh", "eigvalsh", "inv", "norm", "pinv", "qr", "slogdet", "solve", "svd")
+_OF_COMPILED = frozenset({"ascontiguousarray", "asfortranarray"})
+"""Names by which compiled code asks for memory, whatever else the author's line calls."""
 Place: TypeAlias = tuple[Any, str, Any]
 """An owner, a name, and what stands there."""
 
@@ -139,6 +141,8 @@ def _is_anothers(call: Callable[..., Any], name: str) -> bool:
     """
     frame: FrameType | None = sys._getframe(2)
     nearest = _package(frame)
+    if name in _OF_COMPILED and frame is not None and nearest not in ("gradserve", "scipy"):
+        return not is_calling(frame, call, name)
     while frame is not None and _package(frame) != "gradserve":
         if _mentions(frame, call, name):
             return nearest == "scipy"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import dis
 import functools
+import itertools
 import linecache
 import sys
+from collections.abc import Callable
 from pathlib import PurePath
 from types import FrameType, FunctionType
 from typing import Any
@@ -124,3 +127,27 @@ def stands_inside(module: str) -> bool:
     """Whether a module stands between the author's code and its nodes."""
     parts = module.split(".")
     return not _INNER.isdisjoint(".".join(parts[:k]) for k in range(1, len(parts) + 1))
+
+
+def is_calling(frame: FrameType, call: Callable[..., Any], name: str) -> bool:
+    """Whether the instruction that a frame is at calls this by a name: compiled code that it calls has no frame.
+
+    Such code reads what it gets as memory of an array, and traced ones have none: the process would end.
+    """
+    positions = next(itertools.islice(frame.f_code.co_positions(), frame.f_lasti // 2, None))
+    first, last, start, end = positions
+    if first is None or last is None or start is None or end is None:
+        return False
+    lines = [linecache.getline(frame.f_code.co_filename, k, frame.f_globals).encode() for k in range(first, last + 1)]
+    lines[-1] = lines[-1][:end]
+    lines[0] = lines[0][start:]
+    try:
+        expression = ast.parse(b"(" + b"".join(lines) + b")", mode="eval").body
+    except SyntaxError:
+        return False
+    if not isinstance(expression, ast.Call):
+        return False
+    called = expression.func
+    if isinstance(called, ast.Name):
+        return {**frame.f_globals, **frame.f_locals}.get(called.id) is call
+    return isinstance(called, ast.Attribute) and called.attr == name
