@@ -127,6 +127,13 @@ def lists(w):
     )
 
 
+def like_captured(w):
+    e = np.zeros_like(DATA * 2)
+    for t, x in enumerate(DATA):
+        e[t] = x - (w[0] * DATA[t - 1] if t else 0.0) - (w[1] * e[t - 1] if t else 0.0)
+    return e @ e
+
+
 def row_of_a_list(w):
     a = np.zeros((2, 2))
     a[0] = [w[0], 2.0]
@@ -154,7 +161,7 @@ LOSSES = [
         by_kind,
         lists,
     ),
-    *(row_of_a_list, shown),
+    *(like_captured, row_of_a_list, shown),
 ]
 
 

@@ -61,13 +61,18 @@ def trace_bound(parameters: Parameters, examples: Mapping[str, Any]) -> Traced:
         # One after the other: an error of a later attempt is not to be taken for the refusal that led to it.
         with contextlib.suppress(Untraceable), some_names_lead_here():
             return _recorded(parameters, examples)
-        with contextlib.suppress(ElementsAsked), names_lead_here():
-            return _recorded(parameters, examples)
-    try:
-        with _every_name_leads_here(parameters, found):
-            return _recorded(parameters, examples)
-    except ElementsAsked as error:
-        refusal = error
+        refusal: ElementsAsked | None = None
+        try:
+            with names_lead_here():
+                return _recorded(parameters, examples)
+        except ElementsAsked as error:
+            refusal = error
+    if not isinstance(refusal, Assigned):
+        try:
+            with _every_name_leads_here(parameters, found):
+                return _recorded(parameters, examples)
+        except ElementsAsked as error:
+            refusal = error
     with _every_name_leads_here(parameters, found), taking_buffers():
         if isinstance(refusal, Assigned):
             return _recorded(parameters, examples)
