@@ -99,7 +99,7 @@ def test_along_every_axis(own):
 def test_operands_that_broadcast(name):
     ufunc = ELEMENTWISE[name]
     shift = 1.0 if name == "arccosh" else 0.0
-    widths = [np.float64] if name in IN_DOUBLE else WIDTHS
+    widths: list[Any] = [np.float64] if name in IN_DOUBLE else [*WIDTHS]
     scale = 1
     if isinstance(ufunc, np.ufunc) and not any("d" in types.lower() for types in ufunc.types):  # of whole numbers alone
         widths, scale = [np.int32, np.int64], 50
