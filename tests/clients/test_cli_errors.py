@@ -108,7 +108,8 @@ def test_a_late_answer(folder, run, place):
 
 MAIN = "import sys; from gradserve.client.cli import main; sys.exit(main())"
 TOLD = """
-import os
+import os, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from gradserve.client.cli import show
 real = show.progress
 def progress(unit):
@@ -117,7 +118,8 @@ def progress(unit):
     return bar
 show.progress = progress
 """
-"""Lets a command write a line whenever there is progress: in one piece, whatever interrupts it."""
+"""Lets a command write a line whenever there is progress: in one piece, whatever interrupts it. Who starts the tests in
+the background may have them ignore interrupts."""
 
 
 def program(*arguments, before=""):

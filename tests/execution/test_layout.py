@@ -101,6 +101,18 @@ def test_every_op_puts_its_results_where_predicted(op):
                 assert agree(np.shape(result), predicted, result), (sample.op, types)
 
 
+@in_one
+@pytest.mark.parametrize("op", [op for op in OPS if not op.view], ids=lambda op: op.name)
+def test_what_is_no_view_has_memory_of_its_own(op):
+    """A schedule uses that of an operand again once nothing reads the operand."""
+    for sample in op.samples():
+        operands = [np.array(x) for x in sample.operands]
+        with np.errstate(all="ignore"):
+            found = kernel_of(sample.op, [type_of(x) for x in operands])(*operands)
+        results = found if isinstance(found, tuple) else (found,)
+        assert not any(np.shares_memory(result, x) for result in results for x in operands), sample.op
+
+
 def points_apart(n, d, square=True):
     g = builder()
     x = g.input("x", TensorType(F64, (n, d)))

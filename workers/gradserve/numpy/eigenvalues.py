@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.types import ElementType, TensorType
 from gradserve.numpy.arguments import refuse, to_float
 from gradserve.numpy.decompositions import matrix
 from gradserve.numpy.joining import concatenate
@@ -47,7 +48,7 @@ def roots(g: Builder, p: Any) -> Value:
     if x.type.rank != 1:
         refuse(g, "roots", f"{x.type} is no vector of coefficients")
     if x.type.size < 2:
-        return g.zeros(x.type.with_shape((0,)).with_element_type(x.type.element_type.with_parts))
+        return g.zeros(TensorType(ElementType.FLOAT64, (0,)))
     return eigvals(companion(g, x))
 
 
