@@ -10,7 +10,6 @@ import numpy as np
 
 from gradserve.client.tracing.choices import on_all_ways
 from gradserve.client.tracing.current import current
-from gradserve.client.tracing.memory import Memory
 from gradserve.client.tracing.origins import untraceable
 from gradserve.client.tracing.recording import recording
 from gradserve.client.tracing.trace import flat_result
@@ -76,13 +75,13 @@ class Closed:
         leaves = enumerate(type_ for _, types in arguments for type_ in types)
         self.inputs = [self.recorder.input(f"x{k}", type_) for k, type_ in leaves]
         given = iter(self.inputs)
-        leaves_of = [[Tracer(next(given), Memory() if t.rank else None) for t in types] for _, types in arguments]
+        leaves_of = [[next(given) for _ in types] for _, types in arguments]
 
         def run() -> Any:
             # With trees and memories of its own each time: the function may change what it is given.
             return function(
                 *(
-                    unflatten(structure, [Tracer(x.value, Memory() if x.ndim else None) for x in leaves])
+                    unflatten(structure, tracers(leaves))
                     for (structure, _), leaves in zip(arguments, leaves_of, strict=True)
                 )
             )

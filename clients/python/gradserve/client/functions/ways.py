@@ -6,7 +6,6 @@ An answer that leads to an error of the author's, such as a failed `assert`, is 
 from __future__ import annotations
 
 import functools
-import traceback
 from collections.abc import Callable
 from contextvars import ContextVar
 from pathlib import PurePath
@@ -18,9 +17,8 @@ from gradserve.client.functions.closed import Closed, Tree
 from gradserve.client.functions.control import chosen_of
 from gradserve.client.tracing.choices import Asked, Way, follow_by
 from gradserve.client.tracing.current import current
-from gradserve.client.tracing.origins import stands_inside
 from gradserve.client.tracing.recording import recording
-from gradserve.client.tracing.trace import refusal_of
+from gradserve.client.tracing.trace import author_places, refusal_of
 from gradserve.client.tracing.tracer import Tracer, tracers
 from gradserve.client.tracing.trees import Structure, unflatten
 from gradserve.ir.builder import Value
@@ -46,7 +44,7 @@ class _Ways:
         self._run = run
         self._choices = 0
 
-    def after(self, answers: tuple[bool, ...], known: tuple[tuple[str, Any], ...], nested: int) -> Any:
+    def after(self, answers: tuple[bool, ...], known: tuple[tuple[str, Any], ...]) -> Any:
         """What the function returns after these answers, and what was recorded up to the last of them."""
         g = current()
         assert g is not None
@@ -62,16 +60,17 @@ class _Ways:
         if no is not None and yes is not None:
             raise _too_many(asked) if is_last else yes
         if yes is not None:
-            return _unless(g, asked, True, yes, self.after((*answers, False), steps, nested))
+            return _unless(g, asked, True, yes, self.after((*answers, False), steps))
         if no is not None:
-            return _unless(g, asked, False, no, self.after((*answers, True), steps, nested))
+            return _unless(g, asked, False, no, self.after((*answers, True), steps))
+        nested = _nested.get()
         if nested >= MOST_NESTED:
-            both = [self.after((*answers, answer), steps, nested) for answer in (True, False)]
+            both = [self.after((*answers, answer), steps) for answer in (True, False)]
             return _selected(g, asked, *both)
         token = _nested.set(nested + 1)
         try:
             then, otherwise = (
-                Closed(g, functools.partial(self.after, (*answers, answer), steps, nested + 1), continues=True)
+                Closed(g, functools.partial(self.after, (*answers, answer), steps), continues=True)
                 for answer in (True, False)
             )
         finally:
@@ -148,14 +147,13 @@ def _reason(error: Exception) -> str:
             f"{MOST_CHOICES} choices by numbers lead to another one here, as in a loop that does not end: bound it, or "
             "write while_loop of gradserve.client.functions"
         )
-    frames = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__)]
-    own = [at for at in frames if not stands_inside(str(at[0].f_globals.get("__name__", "")))] or frames
-    where = f"{PurePath(own[-1][0].f_code.co_filename).name}:{own[-1][1]}"
+    frame, line = author_places(error)[-1]
+    where = f"{PurePath(frame.f_code.co_filename).name}:{line}"
     return f"{where}: the function raises {type(error).__name__}{f': {error}' if str(error) else ''}"[:_SHOWN]
 
 
 def _all_ways(run: Callable[[], Any]) -> Any:
-    return _Ways(run).after((), (), _nested.get())
+    return _Ways(run).after((), ())
 
 
 follow_by(_all_ways)

@@ -17,12 +17,10 @@ from typing import Any
 from gradserve.client.tracing.captured import stand_in_by
 from gradserve.client.tracing.choices import on_all_ways, step
 from gradserve.client.tracing.current import current
-from gradserve.client.tracing.memory import Memory
 from gradserve.client.tracing.names import first_tracer
 from gradserve.client.tracing.reached import is_own_code
-from gradserve.client.tracing.tracer import Tracer
+from gradserve.client.tracing.tracer import Tracer, tracers
 from gradserve.client.tracing.trees import flatten, unflatten
-from gradserve.ir.builder import Value
 from gradserve.ir.errors import InvalidRequest
 
 MOST_DEEP = 4
@@ -77,18 +75,13 @@ def choosing_alone(function: Callable[..., Any]) -> Callable[..., Any]:
         if found is None:
             return function(*args, **named)
         structure, leaves = found
-        return unflatten(structure, [_traced(leaf) for leaf in leaves])
+        return unflatten(structure, tracers(leaves))  # of their own each time: the author may write to them
 
     return call
 
 
 def _value(leaf: Any) -> Any:
     return leaf.value if isinstance(leaf, Tracer) else leaf
-
-
-def _traced(leaf: Any) -> Any:
-    """An array of its own each time: the author may write to it."""
-    return Tracer(leaf, Memory() if leaf.type.rank else None) if isinstance(leaf, Value) else leaf
 
 
 stand_in_by(lambda own: choosing_alone(own) if is_helper(own) else None)

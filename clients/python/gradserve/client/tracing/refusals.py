@@ -74,16 +74,11 @@ class Numberless:
 
     def __bool__(self: Any) -> bool:
         instead = _of_called()
-        refusal = ElementsAsked(
-            str(
-                untraceable(
-                    f"whether a traced array is true is not known: {_NUMBER}",
-                    instead
-                    or "write np.where(condition, x, y) instead of if, or cond and while_loop of "
-                    "gradserve.client.functions; &, | and ~ instead of and, or and not; np.maximum, np.minimum and "
-                    "np.sort instead of max, min and sorted",
-                )
-            )
+        refusal = _asked(
+            f"whether a traced array is true is not known: {_NUMBER}",
+            instead
+            or "write np.where(condition, x, y) instead of if, or cond and while_loop of gradserve.client.functions; "
+            "&, | and ~ instead of and, or and not; np.maximum, np.minimum and np.sort instead of max, min and sorted",
         )
         if instead is not None:
             raise refusal
@@ -93,13 +88,9 @@ class Numberless:
         if is_assigning():
             raise unassignable(*_OUTSIDE)
         # An array of one element is a number to functions of math, wherever these were imported from.
-        raise ElementsAsked(
-            str(
-                untraceable(
-                    f"float() needs a number: {_NUMBER}",
-                    _of_called() or "use np.sin instead of math.sin, and the traced array itself instead of float(x)",
-                )
-            )
+        raise _asked(
+            f"float() needs a number: {_NUMBER}",
+            _of_called() or "use np.sin instead of math.sin, and the traced array itself instead of float(x)",
         )
 
     def __int__(self) -> int:
@@ -120,13 +111,9 @@ class Numberless:
     def __complex__(self) -> complex:
         if is_assigning():
             raise unassignable(*_OUTSIDE)
-        raise ElementsAsked(
-            str(
-                untraceable(
-                    f"complex() needs a number: {_NUMBER}",
-                    "use the traced array itself, and x + 1j * y instead of complex(x, y)",
-                )
-            )
+        raise _asked(
+            f"complex() needs a number: {_NUMBER}",
+            "use the traced array itself, and x + 1j * y instead of complex(x, y)",
         )
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
@@ -142,7 +129,12 @@ class Numberless:
         if asking == "NumPy" and np.dtype(getattr(self, "dtype", float)).kind in "biu":
             instead = f"{_TAKE}; {instead}"
         problem = f"{asking} asks for the elements of a traced array: {_NUMBER}"
-        raise ElementsAsked(str(untraceable(problem, instead)))
+        raise _asked(problem, instead)
+
+
+def _asked(problem: str, instead: str) -> ElementsAsked:
+    """The refusal of an author's line that asks for what other names could lead to."""
+    return ElementsAsked(str(untraceable(problem, instead)))
 
 
 def _refuse_number(what: str, instead: str) -> NoReturn:
@@ -153,7 +145,7 @@ def _refuse(problem: str, instead: str) -> NoReturn:
     """Refuses what the author's line does, or what a function of SciPy does that it calls, whose name may lead on."""
     of_called = _of_called()
     if of_called is not None:
-        raise ElementsAsked(str(untraceable(problem, of_called)))
+        raise _asked(problem, of_called)
     raise untraceable(problem, instead)
 
 

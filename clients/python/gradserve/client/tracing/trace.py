@@ -115,10 +115,10 @@ def _input(g: Recorder, path: str, leaf: Any) -> Tracer:
     return Tracer(g.input(path, type_), Memory(of_caller=True) if is_array else None)
 
 
-def _author_frames(error: Exception) -> list[FrameType]:
-    """The frames that an error came through, without those of NumPy and SciPy."""
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    return [frame for frame in frames if not stands_inside(str(frame.f_globals.get("__name__", "")))] or frames
+def author_places(error: Exception) -> list[tuple[FrameType, int]]:
+    """The frames that an error came through, without those of NumPy and SciPy, and the lines that they were at."""
+    places = [*traceback.walk_tb(error.__traceback__)]
+    return [at for at in places if not stands_inside(str(at[0].f_globals.get("__name__", "")))] or places
 
 
 def _run(parameters: Parameters, tracers: Mapping[str, Any]) -> Any:
@@ -138,7 +138,7 @@ def refusal_of(error: Exception) -> Exception | None:
     # NumPy puts an error of its own around some refusals, such as that of an assignment to an element.
     refusal = _refusal_behind(error) or refusal_of_foreign(error) or of_call(error)
     if refusal is None and isinstance(error, TypeError):
-        refusal = of_compiled(error, _author_frames(error)[-1])
+        refusal = of_compiled(error, author_places(error)[-1][0])
     return refusal or of_scipy(error) or (error if isinstance(error, GradserveError) else None)
 
 
