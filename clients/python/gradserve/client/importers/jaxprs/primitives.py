@@ -19,6 +19,7 @@ from gradserve.client.importers.jaxprs.folds import (
 )
 from gradserve.client.importers.lax import (
     bits,
+    casts,
     elements,
     elementwise,
     fourier,
@@ -228,7 +229,7 @@ ARRAYS: dict[str, Compute] = {
     **{name: _elementwise(name) for name in elementwise.ELEMENTWISE},
     **MOVEMENTS,
     "stop_gradient": lambda g, p, x, outs: x[0].value if x[0].is_whole else g.stop_gradient(x[0].value),
-    "convert_element_type": lambda g, p, x, outs: elements.converted(g, x[0], np.dtype(outs[0].dtype)),
+    "convert_element_type": lambda g, p, x, outs: casts.cast(g, x[0], np.dtype(outs[0].dtype)),
     "bitcast_convert_type": lambda g, p, x, outs: bits.bitcast(g, x[0], np.dtype(outs[0].dtype)),
     "nextafter": lambda g, p, x, outs: bits.nextafter(g, *elements.alike(g, x)),
     "reduce_precision": lambda g, p, x, outs: elementwise.reduce_precision(

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
+import numpy as np
+
 from gradserve.client.importers.lax import elementwise, folding, ordering, reductions
 from gradserve.client.importers.lax.elements import Operand
 from gradserve.client.importers.lax.folding import Join
+from gradserve.client.importers.lax.known import folded, known_array
 from gradserve.client.importers.stablehlo.given import dtype_of_result, integer, ints
 from gradserve.client.importers.stablehlo.placed import frame
-from gradserve.client.importers.stablehlo.regions import combination_of, fold_of, order_of, position_of
+from gradserve.client.importers.stablehlo.regions import combination_of, extreme_of, fold_of, order_of, position_of
 from gradserve.client.importers.stablehlo.scalars import NAMES
 from gradserve.client.importers.stablehlo.syntax import Operation, Region
 from gradserve.ir.builder import Builder, Value
 from gradserve.numpy.arguments import Unsupported
+from gradserve.numpy.recorder import Recorder
 
 Applied: TypeAlias = Callable[[Region], Join]
 """From a region to what it does with the elements of arrays."""
@@ -41,11 +45,22 @@ def _reduce(g: Builder, op: Operation, x: Sequence[Operand], applied: Applied) -
         found = Operand(reductions.reduce(g, x[0], fold, axes), x[0].dtype)
         return _joined(g, name, found, x[1])
     position = position_of(_only_region(op)) if len(x) == 4 and len(axes) == 1 else None
-    if position is not None:
+    if position is not None and _counts(g, x, position[-3:], axes[0]):
         extreme = reductions.reduce(g, x[0], position[-3:], axes)
         return [extreme, reductions.position(g, x[0], position, axes[0], dtype_of_result(op, 1))]
     half = len(x) // 2
     return folding.reduce(g, x[:half], x[half:], axes, applied(_only_region(op)))
+
+
+def _counts(g: Builder, x: Sequence[Operand], fold: str, axis: int) -> bool:
+    """Whether the second operand says where each element stands, and what the search begins with decides nothing."""
+    assert isinstance(g, Recorder)
+    first, start, places = (known_array(g, folded(g, each)) for each in (x[2], x[3], x[1]))
+    least = known_array(g, Operand(reductions.identity(g, fold, x[0].dtype), x[0].dtype))
+    if places is None or first is None or start is None or least is None or first != least or start != 0:
+        return False
+    lengths = [n if k == axis else 1 for k, n in enumerate(x[1].shape)]
+    return np.array_equal(places, np.broadcast_to(np.arange(x[1].shape[axis]).reshape(lengths), x[1].shape))
 
 
 def _reduce_window(g: Builder, op: Operation, x: Sequence[Operand], applied: Applied) -> Value | list[Value]:
@@ -59,11 +74,10 @@ def _reduce_window(g: Builder, op: Operation, x: Sequence[Operand], applied: App
 
 def _select_and_scatter(g: Builder, op: Operation, x: Sequence[Operand], applied: Applied) -> Value:
     array, source, first = x
-    chosen = [each for each in op.regions[0].operations if each.name == "compare"]
-    words = chosen[0].attributes["words"] if len(chosen) == 1 else []
-    if len(op.regions) != 2 or combination_of(op.regions[1]) != "add" or not {"GE", "LE"} & set(words):
+    chosen = extreme_of(op.regions[0]) if len(op.regions) == 2 else None
+    if chosen is None or combination_of(op.regions[1]) != "add":
         raise Unsupported("it chooses by a function of its own", "choose the largest or the smallest element")
-    found = reductions.select_and_scatter_add(g, source, array, "GE" in words, frame(op, array.rank))
+    found = reductions.select_and_scatter_add(g, source, array, chosen == "max", frame(op, array.rank))
     return _joined(g, "add", Operand(found, array.dtype), first)
 
 

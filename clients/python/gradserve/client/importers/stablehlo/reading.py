@@ -13,6 +13,7 @@ from gradserve.client.importers.imported import Imported, at, of_arrays, output_
 from gradserve.client.importers.lax import control
 from gradserve.client.importers.lax.elements import BITS_OF_UINT64, Operand, half_note, held_type, require_no_bits
 from gradserve.client.importers.lax.folding import Join
+from gradserve.client.importers.lax.known import folded
 from gradserve.client.importers.stablehlo import reflections
 from gradserve.client.importers.stablehlo.calls import CALLS
 from gradserve.client.importers.stablehlo.folds import FOLDS
@@ -233,9 +234,7 @@ class Reader:
         index = operands[0]
         if operation.name == "case":  # a number that is none of a branch is that of the last one
             outside = g.logical_or(g.lt(index.value, 0), g.ge(index.value, len(regions)))
-            known = g.literal(index.value)
-            value = index.value if known is not None else g.select(outside, len(regions) - 1, index.value)
-            index = Operand(value, index.dtype)
+            index = folded(g, Operand(g.select(outside, len(regions) - 1, index.value), index.dtype))
         return control.choose(g, index, [partial(_without_arguments, step(region)) for region in regions])
 
 

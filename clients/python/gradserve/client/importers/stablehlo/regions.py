@@ -33,8 +33,9 @@ def _joined(regions: Sequence[Region]) -> str:
     if len(regions) != 1 or len(regions[0].arguments) != 2 or len(regions[0].operations) != 2:
         return ""
     first, last = regions[0].operations
-    names = {name for name, _ in regions[0].arguments}
-    is_joined = set(first.operands) == names and list(last.operands) == [name for name, _ in first.results]
+    names = [name for name, _ in regions[0].arguments]
+    ordered = list(first.operands) == names or (first.name in _FOLDS and list(first.operands) == names[::-1])
+    is_joined = ordered and list(last.operands) == [name for name, _ in first.results]
     return first.name if is_joined else ""
 
 
@@ -62,6 +63,20 @@ def position_of(region: Region) -> str | None:
     if shape != known or directions[1:] != ["NE", "EQ", "LT"] or directions[0] not in ("GT", "LT"):
         return None
     return "argmax" if directions[0] == "GT" else "argmin"
+
+
+def extreme_of(region: Region) -> str | None:
+    """Whether of two numbers the largest or the smallest is chosen, the first of equal ones; None if neither is."""
+    if len(region.operations) != 2 or region.operations[0].name != "compare":
+        return None
+    (compared, last), names = region.operations, [name for name, _ in region.arguments]
+    direction = str(compared.attributes["words"][0]) if compared.attributes["words"] else ""
+    turned = list(compared.operands) == names[::-1]
+    if direction not in ("GE", "LE") or not (turned or list(compared.operands) == names):
+        return None
+    if list(last.operands) != [name for name, _ in compared.results]:
+        return None
+    return "max" if (direction == "GE") != turned else "min"
 
 
 def order_of(around: Builder, region: Region, compare: Join) -> tuple[int, bool]:

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from gradserve.client.importers.lax import bits, elements, elementwise
+from gradserve.client.importers.lax import bits, casts, elementwise
 from gradserve.client.importers.lax.elements import Operand, alike, constant
 from gradserve.client.importers.stablehlo.attributes import elements as constant_elements
 from gradserve.client.importers.stablehlo.given import Compute, dtype_of
@@ -66,7 +66,7 @@ SCALARS: Mapping[str, Compute] = {
     "clamp": _clamp,
     "compare": _compare,
     "select": _select,
-    "convert": lambda g, op, x: elements.converted(g, x[0], dtype_of(op)),
+    "convert": lambda g, op, x: casts.cast(g, x[0], dtype_of(op)),
     "bitcast_convert": lambda g, op, x: bits.bitcast(g, x[0], dtype_of(op)),
     "next_after": lambda g, op, x: bits.nextafter(g, *x),
     "reduce_precision": _precision,
