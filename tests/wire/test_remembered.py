@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from gradserve import wire
-from gradserve.questions.call import Batch, Call
+from gradserve.questions.call import Batch, Call, arrays_of
 from gradserve.questions.derivations import DERIVATIONS, Gradient, Hvp, Jacobian, Mode
 from gradserve.questions.derivatives import Derivatives, Differentiate
 from gradserve.questions.report import Report
@@ -49,6 +49,11 @@ def test_a_known_request_says_what_protobuf_reads(rpc, data):
     assert known.fits(sent)
     assert same(known.question(sent, SOURCE), wire.decode_question(rpc, request_class(rpc).FromString(sent), SOURCE))
     assert same(known.question(sent, SOURCE).vectors, other.vectors)
+    arguments, vectors = (data.draw(st.permutations([*given])) for given in (other.call.arguments, other.vectors))
+    write = known.writer(arguments, vectors)
+    leaves = [arrays_of(other.call.arguments)[name] for name in arguments]
+    leaves += [arrays_of(other.vectors)[name] for name in vectors]
+    assert write(leaves) == sent
 
 
 @pytest.mark.parametrize("rpc", [each.__name__ for each in DERIVATIONS.values() if not each.dense])

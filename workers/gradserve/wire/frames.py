@@ -5,7 +5,7 @@ The lengths of arrays of the same types are the same, and so are all bytes aroun
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -34,6 +34,8 @@ class Slot:
     stop: int
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
+    size: int
+    """How many elements."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +48,11 @@ class Frame:
     size: int
     """Bytes of the whole."""
 
-    def joined(self, arrays: Mapping[Path, Array]) -> bytes:
-        """The message with these arrays, which have the types of the slots."""
+    def joined(self, arrays: Sequence[Array]) -> bytes:
+        """The message with these arrays, one for each slot, of its type."""
         parts = [self.pieces[0]]
-        for slot, piece in zip(self.slots, self.pieces[1:], strict=True):
-            parts.append(arrays[slot.path].tobytes())
+        for array, piece in zip(arrays, self.pieces[1:], strict=True):
+            parts.append(array.tobytes())
             parts.append(piece)
         return b"".join(parts)
 
@@ -70,9 +72,8 @@ class Frame:
 
     def own(self, data: bytes, slot: Slot) -> Array:
         """The same as an array that may be written to."""
-        found: Array = np.empty(slot.shape, slot.dtype)
-        found.reshape(-1)[:] = np.frombuffer(data, slot.dtype, found.size, slot.start)
-        return found
+        found: Array = np.frombuffer(data, slot.dtype, slot.size, slot.start)
+        return (found if len(slot.shape) == 1 else found.reshape(slot.shape)).copy()
 
 
 def frame_of(data: bytes, descriptor: Descriptor, arrays: Mapping[Path, Array]) -> Frame | None:
@@ -86,7 +87,9 @@ def frame_of(data: bytes, descriptor: Descriptor, arrays: Mapping[Path, Array]) 
     spans = list(_spans(data, 0, len(data), descriptor, ()))
     if len(spans) != len(arrays) or {path for path, _, _ in spans} != arrays.keys():
         return None
-    slots = tuple(Slot(path, at, end, arrays[path].dtype, arrays[path].shape) for path, at, end in spans)
+    slots = tuple(
+        Slot(path, at, end, arrays[path].dtype, arrays[path].shape, arrays[path].size) for path, at, end in spans
+    )
     if any(slot.stop - slot.start != arrays[slot.path].nbytes for slot in slots):
         return None
     bounds = [0, *(bound for slot in slots for bound in (slot.start, slot.stop)), len(data)]

@@ -5,7 +5,7 @@ The bytes are those that protobuf would write, and mean what it would read from 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gradserve.ir.records import dataclass
@@ -41,7 +41,16 @@ class KnownRequest:
 
     def bytes_of(self, question: Differentiate) -> bytes:
         """The request of a question of the same types."""
-        return self.frame.joined(_given(question))
+        given = _given(question)
+        return self.frame.joined([given[slot.path] for slot in self.frame.slots])
+
+    def writer(self, arguments: Sequence[str], vectors: Sequence[str]) -> Callable[[Sequence[Array]], bytes]:
+        """What makes requests of arrays that are given in the order of these names."""
+        places = [
+            len(arguments) + vectors.index(name) if position in self.vectors else arguments.index(name)
+            for position, name in enumerate(self.names)
+        ]
+        return lambda arrays: self.frame.joined([arrays[place] for place in places])
 
     def fits(self, data: bytes) -> bool:
         """Whether these bytes are such a request."""
@@ -89,15 +98,13 @@ class KnownReply:
     places: tuple[tuple[str, str], ...]
     """The role and the name of the array in each slot."""
     roles: tuple[str, ...]
-    paths: tuple[Path, ...]
     report_tag: int
     """The first byte of the report, which follows."""
 
     def bytes_of(self, answer: Derivatives) -> bytes:
         """The reply of an answer of the same types."""
         arrays = answer.arrays
-        found = {path: arrays[role][name] for path, (role, name) in zip(self.paths, self.places, strict=True)}
-        return self.frame.joined(found)
+        return self.frame.joined([arrays[role][name] for role, name in self.places])
 
     def fits(self, data: bytes) -> bool:
         """Whether these bytes are such a reply, with a report behind it."""
@@ -126,13 +133,11 @@ def known_reply(question: Differentiate, answer: Derivatives, data: bytes) -> Kn
     frame = frame_of(body, METHODS[rpc].output_type, arrays)
     if frame is None:
         return None
-    paths = tuple(slot.path for slot in frame.slots)
     return KnownReply(
         rpc,
         frame,
-        tuple(places[path] for path in paths),
+        tuple(places[slot.path] for slot in frame.slots),
         tuple(derivation.gives.values()),
-        paths,
         report << 3 | 2,
     )
 

@@ -47,14 +47,27 @@ class Backend(Protocol):
         ...
 
 
-def asked_anew(backend: Backend, question: Differentiate, arguments: Sequence[str], vectors: Sequence[str]) -> Again:
-    """What asks questions like this one as any other."""
+def with_others(
+    question: Differentiate, arguments: Sequence[str], vectors: Sequence[str]
+) -> Callable[[Sequence[Array]], Differentiate]:
+    """What asks the same about other arrays, given in the order of these names; it keeps none of the question's."""
     asked, count = question.of({}, {}), len(arguments)
 
+    def of(arrays: Sequence[Array]) -> Differentiate:
+        return asked.of(
+            dict(zip(arguments, arrays[:count], strict=True)), dict(zip(vectors, arrays[count:], strict=True))
+        )
+
+    return of
+
+
+def asked_anew(backend: Backend, question: Differentiate, arguments: Sequence[str], vectors: Sequence[str]) -> Again:
+    """What asks questions like this one as any other."""
+    of = with_others(question, arguments, vectors)
+
     def again(arrays: Sequence[Array], seconds: float | None) -> Derivatives:
-        given = dict(zip(arguments, arrays[:count], strict=True)), dict(zip(vectors, arrays[count:], strict=True))
         with Deadline(seconds) as deadline:
-            answer: Derivatives = backend.ask(asked.of(*given), deadline)
+            answer: Derivatives = backend.ask(of(arrays), deadline)
             return answer
 
     return again

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
 from gradserve import wire
 from gradserve.client.transport.blobs import INLINE_BYTES
@@ -17,10 +17,11 @@ KEPT = 1024
 class Known:
     """One kind of question: its request, once it has been asked twice, and its reply, once that has been seen."""
 
-    __slots__ = ("reply", "request", "seen")
+    __slots__ = ("reply", "request", "rpc", "seen")
 
-    def __init__(self) -> None:
-        """Nothing is known."""
+    def __init__(self, rpc: str) -> None:
+        """Nothing is known of questions by that method."""
+        self.rpc = rpc
         self.seen = False
         self.request: wire.KnownRequest | None = None
         self.reply: wire.KnownReply | None = None
@@ -32,8 +33,8 @@ class Known:
         elif _size(question) <= INLINE_BYTES:
             self.request = wire.known_request(question)
 
-    def answer(self, question: Differentiate, data: bytes, source: wire.Source) -> Derivatives:
-        """The answer in a reply.
+    def answer(self, question: Callable[[], Differentiate], data: bytes, source: wire.Source) -> Derivatives:
+        """The answer in a reply to a question, which is told only where the reply is like none before.
 
         Raises:
             BlobNotFound: some of its arrays are blobs.
@@ -41,8 +42,9 @@ class Known:
         known = self.reply
         if known is not None and known.fits(data):
             return known.answer(data)
-        answer: Derivatives = wire.decode_answer(question, wire.reply_of(question, data), source)
-        self.reply = wire.known_reply(question, answer, data)
+        asked = question()
+        answer: Derivatives = wire.decode_answer(asked, wire.reply_of(asked, data), source)
+        self.reply = wire.known_reply(asked, answer, data)
         return answer
 
 
@@ -58,7 +60,7 @@ class Kinds:
         key = _kind(question)
         found = self._known.get(key)
         if found is None:
-            found = Known()
+            found = Known(question.rpc)
             self._known.put(key, found)
         return found
 

@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 
 from gradserve import wire
-from gradserve.client.backend import Again, asked_anew
+from gradserve.client.backend import Again, asked_anew, with_others
 from gradserve.client.transport.connection import Connection
 from gradserve.client.transport.deadline import Deadline, paused
 from gradserve.client.transport.identity import Identity
@@ -19,7 +19,7 @@ from gradserve.client.transport.quick import Kinds, Known
 from gradserve.client.transport.session import Session
 from gradserve.client.transport.steps import Alone, Begin, Next, Pause, Send, Step, Steps, Tell
 from gradserve.client.transport.streaming import Stream
-from gradserve.client.transport.tracing import traced, traced_stream
+from gradserve.client.transport.tracing import traced, traced_stream, traces
 from gradserve.ir.errors import (
     BlobNotFound,
     DeadlineExceeded,
@@ -28,9 +28,10 @@ from gradserve.ir.errors import (
     Overloaded,
     Unavailable,
 )
+from gradserve.ir.types import Array
 from gradserve.questions.asked import Answer, Question
 from gradserve.questions.derivations import DERIVATIONS
-from gradserve.questions.derivatives import Differentiate
+from gradserve.questions.derivatives import Derivatives, Differentiate
 from gradserve.questions.streams import RPC, Block, Part
 from gradserve.questions.transport import is_rounded
 from gradserve.v1 import (
@@ -88,24 +89,25 @@ class RemoteBackend:
         if isinstance(question, Differentiate):
             known = self._kinds.of(question)
             if known.request is not None and self._session.knows(question.call.graph):
-                try:
-                    return self._at_once(question, known, known.request, deadline)
-                except Overloaded as refused:
-                    return self._finish(self._session.ask(question, refused), deadline)
-                except (Unavailable, GraphNotRegistered, BlobNotFound):
-                    pass
+                return self._at_once(known, known.request.bytes_of(question), lambda: question, deadline)
             if not self._memories.size_of(question) and not is_rounded(question):
                 known.learn(question)
         return self._finish(self._session.ask(question), deadline)
 
-    def _at_once(self, question: Differentiate, known: Known, request: wire.KnownRequest, deadline: Deadline) -> Answer:
-        """The answer to a question like one before.
-
-        Raises:
-            Unavailable, GraphNotRegistered, BlobNotFound: more is to be done for it; the session knows what.
-        """
-        data = self._connection.call(self._quick[question.rpc], request.bytes_of(question), deadline)
-        return known.answer(question, data, _WRITABLE)
+    def _at_once(
+        self, known: Known, request: bytes, question: Callable[[], Differentiate], deadline: Deadline
+    ) -> Derivatives:
+        """The answer to a question like one before; if more is to be done for it, the session knows what."""
+        refused = None
+        try:
+            data = self._connection.call(self._quick[known.rpc], request, deadline)
+            return known.answer(question, data, _WRITABLE)
+        except Overloaded as error:
+            refused = error
+        except (Unavailable, GraphNotRegistered, BlobNotFound):
+            pass
+        found: Derivatives = self._finish(self._session.ask(question(), refused), deadline)
+        return found
 
     def stream(self, question: Question, deadline: Deadline) -> Generator[Answer]:
         """The answers to a question one by one; leaving early cancels the call."""
@@ -113,8 +115,21 @@ class RemoteBackend:
         return traced_stream(question.rpc, self._connection.address, answers)
 
     def again(self, question: Differentiate, arguments: Sequence[str], vectors: Sequence[str]) -> Again:
-        """What answers questions like this one."""
-        return asked_anew(self, question, arguments, vectors)
+        """What answers questions like this one: by their bytes alone, as soon as requests of their kind are known."""
+        anew, of = asked_anew(self, question, arguments, vectors), with_others(question, arguments, vectors)
+        known, graph = self._kinds.of(question), question.call.graph
+        write: Callable[[Sequence[Array]], bytes] | None = None
+
+        def again(arrays: Sequence[Array], seconds: float | None) -> Derivatives:
+            nonlocal write
+            if write is None and known.request is not None:
+                write = known.request.writer(arguments, vectors)
+            if write is None or traces() or not self._session.knows(graph):
+                return anew(arrays, seconds)
+            with Deadline(seconds) as deadline:
+                return self._at_once(known, write(arrays), lambda: of(arrays), deadline)
+
+        return again
 
     def stream_gradient(
         self, question: Differentiate, blocks: Iterator[Block], timeout: float | None

@@ -15,6 +15,11 @@ T = TypeVar("T")
 _NOTHING = contextlib.nullcontext()
 
 
+def traces() -> bool:
+    """Whether the program may trace."""
+    return "opentelemetry.trace" in sys.modules
+
+
 def traced(method: str, address: str) -> contextlib.AbstractContextManager[Any]:
     """A span around what asks a service one question."""
     api = sys.modules.get("opentelemetry.trace")
