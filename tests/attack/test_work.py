@@ -17,9 +17,11 @@ from gradserve.ir import budget
 from gradserve.ir.errors import Cancelled
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import ElementType, TensorType
-from gradserve.jobs import compiling
+from gradserve.jobs import compiling, programs
 from gradserve.jobs.context import Context
+from gradserve.jobs.explain import explain
 from gradserve.jobs.limits import Limits
+from gradserve.jobs.programs import Programs
 from gradserve.jobs.sweep import Sweep
 from gradserve.ops import OP_SET, builder
 from gradserve.ops.control.cond import Cond
@@ -28,9 +30,12 @@ from gradserve.optimize import calls, optimize
 from gradserve.pools.local.pool import LocalPool
 from gradserve.questions.call import Options
 from gradserve.questions.derivations import Evaluate, Gradient, Hvp
+from gradserve.questions.explanation import Explain, Explanation
 from gradserve.v1 import graph_pb2
 from gradserve.wire import decode_graph
+from tests.attack import bombs
 from tests.attack.bombs import loops, repeated
+from tests.attack.house import House, Rpc
 from tests.laws.support import evaluate
 
 W = np.array([0.5, -1.5, 2.0])
@@ -211,3 +216,36 @@ def test_products_are_counted_as_probes_are(ask):
         with pytest.raises(LimitExceeded) as refused:
             ask(f, 1_000_001)
     assert refused.value.limit == "probes"
+
+
+# ---- what is told of a large graph
+
+
+def explained(question: str, graph: bytes, limits: Limits) -> Explanation:
+    asked = House().content.question("ExplainGraph", bombs._asked(question, graph).data, Rpc("ExplainGraph"))
+    assert isinstance(asked, Explain)
+    context = Context(LocalPool(1), limits=limits, programs=Programs(limits=limits))
+    return explain(context, asked.question, lambda: None)
+
+
+def test_a_small_request_for_a_large_graph_is_told_in_few_letters():
+    told = explained("gradient", repeated(100, 20, "cond"), Limits(explain_letters=5000))
+    assert 2500 < len(told.text) < 5200
+    assert "the limit explain_letters is 5,000 letters" in told.text
+    whole = explained("gradient", repeated(100, 20, "cond"), Limits())
+    assert len(whole.text) > 50_000
+    assert "explain_letters" not in whole.text
+
+
+def test_what_cannot_be_planned_is_not_tried_again_to_explain_it(monkeypatch):
+    tried: list[Any] = []
+
+    def noted(*given: Any) -> Graph:
+        tried.append(given)
+        return derive(*given)
+
+    monkeypatch.setattr(programs, "derive", noted)
+    with pytest.raises(LimitExceeded) as refused:
+        explained("hvp", repeated(100, 20, "cond"), Limits(plan_nodes=3000))
+    assert refused.value.limit == "plan_nodes"
+    assert len(tried) == 2  # the loss itself, and the product

@@ -1,5 +1,8 @@
 """The text form: what it looks like, and what is said about text that is no graph."""
 
+import re
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,8 +11,10 @@ from gradserve.ir.errors import InvalidGraph
 from gradserve.ir.graph import BlobRef, Graph, Input, Literal, Origin, Output
 from gradserve.ir.types import ElementType, Symbol, TensorType
 from gradserve.ops import OP_SET, builder
+from gradserve.ops.movement.placement import Concatenate
+from gradserve.text import printing
 from gradserve.text.parsing import parse
-from gradserve.text.printing import constant_text, to_text
+from gradserve.text.printing import constant_text, excerpt, to_text
 from tests.ir.strategies import arrays
 
 F64 = ElementType.FLOAT64
@@ -168,3 +173,60 @@ def test_all_bad_lines_are_found():
     with pytest.raises(InvalidGraph) as caught:
         parse(text, OP_SET)
     assert [v.field for v in caught.value.violations] == ["line 2", "line 3", "line 4", "line 5"]
+
+
+# ---- excerpts
+
+
+def chain(length: int, wide: int = 1) -> Graph:
+    g = builder()
+    x = g.input("x", TensorType(ElementType.FLOAT64, (2,)))
+    parts = [g.constant(float(k)) for k in range(wide)]
+    value = x if wide == 1 else g.apply(Concatenate(0), [g.broadcast(part, (2,)) for part in parts])[0]
+    for _ in range(length):
+        value = g.sin(value)
+    return g.build({"y": value})
+
+
+@pytest.mark.parametrize("length", [0, 1, 500])
+def test_a_graph_that_has_room_is_shown_whole(length):
+    text = to_text(chain(length))
+    assert excerpt(chain(length), len(text), "letters") == text
+    if length == 500:
+        assert excerpt(chain(length), len(text) - 1, "letters") != text
+
+
+@pytest.mark.parametrize("letters", [200, 1000, 5000])
+def test_an_excerpt_has_the_first_lines_and_the_last_and_counts_the_others(letters):
+    lines = to_text(chain(500)).splitlines()
+    shown = excerpt(chain(500), letters, "explain_letters").splitlines()
+    (middle,) = (k for k, line in enumerate(shown) if "left out" in line)
+    first, last = shown[:middle], shown[middle + 1 :]
+    if letters > 200:
+        assert first == lines[: len(first)]
+        assert last == lines[-len(last) :]
+    left_out, count = (int(word) for word in re.findall(r"(\d+) of (\d+) lines", shown[middle])[0])
+    assert count == len(lines)
+    assert left_out == len(lines) - len(first) - len(last)
+    assert 0.5 * letters < sum(map(len, shown)) < letters + 200
+    assert f"explain_letters is {letters:,}" in shown[middle]
+
+
+def test_a_long_line_is_cut_in_an_excerpt():
+    shown = excerpt(chain(0, wide=5000), 4000, "letters").splitlines()
+    assert max(map(len, shown)) <= 501
+    assert any(line.endswith("…") for line in shown)
+    assert shown[-1] == "}"
+
+
+def test_what_is_left_out_is_not_written(monkeypatch):
+    written: list[Any] = []
+    whole = printing.node_text
+
+    def noted(*given: Any) -> str:
+        written.append(given)
+        return whole(*given)
+
+    monkeypatch.setattr(printing, "node_text", noted)
+    excerpt(chain(5000), 2000, "letters")
+    assert len(written) < 300

@@ -111,6 +111,8 @@ class Budget:
 
 
 _SMALLER = "ask about smaller arrays"
+PLANNING = frozenset({"plan_nodes", "plan_graphs", "plan_values", "plan_seconds"})
+"""The limits by which the making of a program is refused."""
 _ADVICE = "ask for a lower order, or write loops as loops"
 current: ContextVar[Budget | None] = ContextVar("budget", default=None)
 """That of the work in this thread; None means any amount."""

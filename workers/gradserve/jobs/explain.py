@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from gradserve.ir.budget import PLANNING
 from gradserve.ir.errors import LimitExceeded
 from gradserve.ir.graph import Graph
 from gradserve.jobs import eigenpairs, estimates, solve, spectrum, zero_order
@@ -31,7 +32,7 @@ from gradserve.questions.solve import SolveHessian
 from gradserve.questions.spectrum import EstimateSpectrum
 from gradserve.questions.zero_order import EstimateGradient
 from gradserve.runtime.control import Control
-from gradserve.text.printing import to_text
+from gradserve.text.printing import excerpt
 
 SCHEDULES: Mapping[type[Estimate], Callable[[Context, Any, Check], SweepSchedule]] = {
     **dict.fromkeys(ESTIMATORS, estimates.schedule),
@@ -72,6 +73,8 @@ def explain(context: Context, question: Differentiate | Estimate | OfMatrix, che
         scheduled, *more = _schedules(context, question, check)
         more += _of_gradient(context, question, check)
     except LimitExceeded as error:
+        if error.limit in PLANNING:
+            raise  # one example is no easier to plan, and nobody waits for the same to be refused twice
         single = Sweep(graph, _one_example(question, graph), question.call.options, 0).unlimited(context, check)
         told = _explanation(context, single, loss.flops, check)
         return replace(
@@ -105,7 +108,7 @@ def _explanation(context: Context, scheduled: SweepSchedule, loss_flops: float, 
     return Explanation(
         inputs=derived.input_types,
         outputs=derived.output_types,
-        text=to_text(derived),
+        text=excerpt(derived, context.limits.explain_letters, "explain_letters"),
         flops=scheduled.flops,
         bytes=scheduled.bytes,
         peak_bytes=min(scheduled.peak_bytes, _MOST_BYTES),

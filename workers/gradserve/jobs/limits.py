@@ -28,6 +28,8 @@ class Limits:
     """Values of all these graphs together; beside `PLAN_VALUES_OF_NODE` for each node sent."""
     plan_seconds: Seconds = 60.0
     """Processor seconds of making the programs of one job."""
+    explain_letters: Count = 1 << 18
+    """Letters of the derived graph that an explanation shows; of more its beginning and its end."""
     value_bytes: Bytes = 128 << 30
     """Bytes of any one value of the graph as it was sent, even if no step need store it."""
     peak_bytes: Bytes = 8 << 30

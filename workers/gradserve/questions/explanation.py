@@ -34,7 +34,9 @@ class Explanation:
     outputs: Mapping[str, TensorType]
     """What it gives."""
     text: str
-    """The derived and optimised graph for one example; of a dense derivative, the product with one vector."""
+    """The derived and optimised graph for one example; of a dense derivative, the product with one vector.
+
+    Of more than the limit `explain_letters` its beginning and its end, and between them how many lines are left out."""
     flops: float
     """Floating-point operations of the whole job."""
     bytes: float

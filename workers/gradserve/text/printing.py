@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -33,20 +33,69 @@ _INLINE_ELEMENTS = 16
 
 def to_text(graph: Graph) -> str:
     """The graph in text form, without a line break at its end."""
-    table = {function: k for k, function in enumerate(graph.functions)}
-    texts = [_section(f"function @{k}", function, table) for function, k in table.items()]
-    return "\n".join([*texts, _section("graph", graph, table)])
+    return "\n".join(_lines(graph))
 
 
-def _section(title: str, graph: Graph, table: Mapping[Graph, int]) -> str:
+def excerpt(graph: Graph, letters: int, limit: str) -> str:
+    """The graph in text form if it has no more than so many letters; its beginning and its end otherwise.
+
+    Between them a line tells how many are left out, by which `limit`. What is left out is not written.
+    """
+    count = sum(len(each.constants) + len(each.nodes) + 3 for each in (*graph.functions, graph))
+    whole = [*_within(_lines(graph), letters, longest=letters)]
+    if len(whole) == count:
+        return "\n".join(whole)
+    longest = letters // 8
+    first = [*_within(_lines(graph), letters * 3 // 4, longest)]
+    last = [*_within(_lines_from_end(graph), letters // 4, longest)][::-1]
+    left_out = f"{count - len(first) - len(last):,} of {count:,} lines are left out"
+    return "\n".join([*first, f"  ... {left_out}: the limit {limit} is {letters:,} letters ...", *last])
+
+
+def _within(lines: Iterable[str], letters: int, longest: int) -> Iterator[str]:
+    """The first lines that there is room for, of those that are longer than the `longest` the beginning."""
+    for line in lines:
+        shown = line if len(line) <= longest else line[:longest] + "…"
+        letters -= len(shown) + 1
+        if letters < -1:
+            return
+        yield shown
+
+
+def _lines(graph: Graph) -> Iterator[str]:
+    """Those of the functions and of the graph."""
+    table = _table(graph)
+    for function, k in table.items():
+        yield from _section(f"function @{k}", function, table)
+    yield from _section("graph", graph, table)
+
+
+def _table(graph: Graph) -> Mapping[Graph, int]:
+    return {function: k for k, function in enumerate(graph.functions)}
+
+
+def _section(title: str, graph: Graph, table: Mapping[Graph, int]) -> Iterator[str]:
     given = ", ".join(f"%{k} {_name(i.name)}: {i.type}" for k, i in enumerate(graph.inputs))
-    lines = [f"{title} ({given}) {{"]
+    yield f"{title} ({given}) {{"
     for k, constant in enumerate(graph.constants, len(graph.inputs)):
-        lines.append(f"  %{k}: {constant.type} = constant {constant_text(constant)}")
+        yield f"  %{k}: {constant.type} = constant {constant_text(constant)}"
     for node, values in graph.numbered_nodes():
-        lines.append("  " + node_text(node, values, table))
-    lines.append("  return " + ", ".join(f"{_name(o.name)} %{o.value}" for o in graph.outputs))
-    return "\n".join([*lines, "}"])
+        yield "  " + node_text(node, values, table)
+    yield _returned(graph)
+    yield "}"
+
+
+def _lines_from_end(graph: Graph) -> Iterator[str]:
+    """The last lines of the graph and its nodes, the last first."""
+    table = _table(graph)
+    yield "}"
+    yield _returned(graph)
+    for node, value in zip(reversed(graph.nodes), reversed(graph.first_values), strict=True):
+        yield "  " + node_text(node, range(value, value + len(node.types)), table)
+
+
+def _returned(graph: Graph) -> str:
+    return "  return " + ", ".join(f"{_name(o.name)} %{o.value}" for o in graph.outputs)
 
 
 def node_text(node: Node, values: Sequence[int], table: Mapping[Graph, int] | None = None) -> str:
