@@ -37,7 +37,7 @@ def listed() -> dict[str, str]:
     return {name: reason["why"] for reason in reasons for name in reason["tests"]}
 
 
-def imports(model: ModelProto, arrays: dict[str, np.ndarray], **options: Any) -> ImportedModel:
+def imports(model: ModelProto, arrays: dict[str, Any], **options: Any) -> ImportedModel:
     """The model, with those inputs as constants that operators must know; if these are computed, with all integers."""
     static = {
         node.input[k]
@@ -46,12 +46,18 @@ def imports(model: ModelProto, arrays: dict[str, np.ndarray], **options: Any) ->
         for k in TRANSLATORS[node.op_type].known
         if k < len(node.input) and node.input[k] in arrays
     }
-    whole = {name for name, array in arrays.items() if array.dtype.kind in "iub"}
-    shapes = {name: array.shape for name, array in arrays.items()}
+    whole = {name for name, array in arrays.items() if isinstance(array, np.ndarray) and array.dtype.kind in "iub"}
+    shapes = {
+        name: array.shape if isinstance(array, np.ndarray) else [each.shape for each in array]
+        for name, array in arrays.items()
+    }
+    optional = {each.name for each in model.graph.input if each.type.HasField("optional_type")}
+    absent = dict.fromkeys(optional - set(arrays))
     try:
-        return from_onnx(model, known={name: arrays[name] for name in static}, shapes=shapes, **options)
+        known = absent | {name: arrays[name] for name in static}
+        return from_onnx(model, known=known, shapes=shapes, **options)
     except GradserveError:
-        known = {name: arrays[name] for name in static | whole}
+        known = absent | {name: arrays[name] for name in static | whole}
         return from_onnx(model, known=known, shapes=shapes, **options)
 
 
@@ -63,21 +69,29 @@ def outputs(client: Client, case: Any, given: list[Any]) -> list[np.ndarray]:
     function.executor = "numpy"
     held = made.graph.input_types
     plain = parameter_names([each.name for each in case.model.graph.input], ("initialisers",))
-    point = {plain[n]: a for n, a in arrays.items()}
-    arguments = [narrowed(point[name], type_) for name, type_ in held.items() if name in point]
+    point = {plain[name]: each for name, each in arrays.items()}
+    arguments = [
+        [narrowed(each, held[f"{name}.{k}"]) for k, each in enumerate(point[name])]
+        if isinstance(point[name], list)
+        else narrowed(point[name], held[name])
+        for name in function.parameters
+        if name in point
+    ]
     result = function(*arguments)
-    names = [each.name for each in case.model.graph.output]
     found = result if isinstance(result, dict) else {"": result}
-    assert len(found) == len(names)
     return [np.asarray(array) for array in found.values()]
 
 
-def named(case: Any, given: list[Any]) -> dict[str, np.ndarray]:
+def named(case: Any, given: list[Any]) -> dict[str, Any]:
     """The inputs of a test by name."""
     names = [each.name for each in case.model.graph.input]
     arrays = [numpy_helper.to_array(each) if isinstance(each, TensorProto) else each for each in given]
     pairs = zip(names, arrays, strict=True)
-    return {name: np.asarray(array) for name, array in pairs if isinstance(array, np.ndarray | np.generic)}
+    return {
+        name: array if isinstance(array, list) else np.asarray(array)
+        for name, array in pairs
+        if isinstance(array, np.ndarray | np.generic | list)
+    }
 
 
 def narrowed(array: np.ndarray, type_: Any) -> np.ndarray:
@@ -89,7 +103,8 @@ def failure(client: Client, case: Any) -> str:
     """Why a test does not pass; empty if it does."""
     try:
         for given, expected in case.data_sets:
-            for found, wanted in zip(outputs(client, case, list(given)), expected, strict=True):
+            each_wanted = [each for one in expected for each in (one if isinstance(one, list) else [one])]
+            for found, wanted in zip(outputs(client, case, list(given)), each_wanted, strict=True):
                 wide = numpy_helper.to_array(wanted) if isinstance(wanted, TensorProto) else np.asarray(wanted)
                 loose = str(wide.dtype) in HALF
                 assert found.shape == wide.shape, f"{found.shape} is not {wide.shape}"

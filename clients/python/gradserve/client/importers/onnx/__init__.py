@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from gradserve.client.importers.models import ImportedModel
+    from gradserve.client.importers.onnx.model import Shape
 
 
 def from_onnx(
@@ -18,8 +19,8 @@ def from_onnx(
     loss: str | None = None,
     *,
     wrt: Sequence[str] | None = None,
-    known: Mapping[str, np.ndarray[Any, Any]] | None = None,
-    shapes: Mapping[str, Sequence[int]] | None = None,
+    known: Mapping[str, np.ndarray[Any, Any] | None] | None = None,
+    shapes: Mapping[str, Shape] | None = None,
     lengths: Mapping[str, int] | None = None,
     dtype: str | None = None,
 ) -> ImportedModel:
@@ -35,8 +36,8 @@ def from_onnx(
         loss: `cross_entropy` of the model's output (n, classes, ...) and a parameter `labels` (n, ...), averaged; `mse`
             of its output and a parameter `targets`; or the name of an output that is a number.
         wrt: the initialisers that are parameters, by their names; all real ones unless told otherwise.
-        known: inputs that are constants, such as a shape that is given as an input.
-        shapes: whole shapes of inputs whose lengths the model leaves open.
+        known: inputs that are constants, such as a shape that is given as an input; None is an optional one left out.
+        shapes: whole shapes of inputs whose lengths the model leaves open; of a sequence those of all its arrays.
         lengths: numbers for the model's open lengths, by their names, such as `{"batch": 8}`.
         dtype: `float64` computes in float64 what the model does in float32.
 

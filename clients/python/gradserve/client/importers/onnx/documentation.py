@@ -10,6 +10,7 @@ from gradserve.client.importers.onnx import (
     operators,  # noqa: F401  (which enters them in the table)
     schemas,
 )
+from gradserve.client.importers.onnx.operators.classical import ML
 from gradserve.client.importers.onnx.refused import ELSE, WAYS_ROUND
 from gradserve.client.importers.onnx.table import TRANSLATORS
 
@@ -18,15 +19,21 @@ _HEAD = """\
 
 Made by `python -m gradserve.client.importers.onnx`; do not edit.
 
-`from_onnx` takes models of operator set 7 or later. Of the 1884 tests of operators that come with onnx 1.23, 1590 pass;
+`from_onnx` takes models of operator set 7 or later. Of the 1884 tests of operators that come with onnx 1.23, 1627 pass;
 `tests/thirdparty/onnx_nodes` says why the others do not. Operators that have a translation:
+"""
+_CLASSICAL = """
+Of the domain `ai.onnx.ml`, of which pipelines of scikit-learn are made (`skl2onnx.to_onnx`). What such operators hold
+is constant, and labels that are texts are left out:
 """
 _BODIES = """
 Operators that are expanded by the functions that ONNX defines them by, as the model's own functions are:
 """
 _REFUSED = """
-What is refused, with the node's name and a way round. Sequences, optional values, texts, complex numbers, reals of 8
-bits or fewer and integers of 4 or fewer have no place in a graph; reals of 16 bits are computed as float32.
+What is refused if anything reads it, with the node's name and a way round. Texts, complex numbers, reals of 8 bits or
+fewer and integers of 4 or fewer have no place in a graph; reals of 16 bits are computed as float32. Sequences have a
+place while importing alone, where their lengths must be known; as inputs they are lists of parameters, of the shapes
+that `shapes={"x": [(2, 3), (4,)]}` tells.
 """
 
 
@@ -36,12 +43,17 @@ def documentation() -> str:
 
 
 def _lines() -> Iterator[str]:
-    translated = {name: _said(each.translate.__doc__) for name, each in TRANSLATORS.items()}
+    translated, classical = (
+        {name: _said(each.translate.__doc__) for name, each in TRANSLATORS.items() if each.domain == domain}
+        for domain in ("", ML)
+    )
     names = {each.name for each in onnx.defs.get_all_schemas() if not each.domain} - set(translated)
     bodies = sorted(name for name in names - set(WAYS_ROUND) if schemas.has_body(name))
     refused = {name: WAYS_ROUND.get(name, ELSE) for name in sorted(names) if name not in bodies}
     yield _HEAD
     yield from _table(translated)
+    yield _CLASSICAL
+    yield from _table(classical)
     yield _BODIES
     yield ", ".join(f"`{name}`" for name in bodies) + "."
     yield _REFUSED

@@ -17,11 +17,12 @@ from gradserve.client.importers.lax.elements import Operand, finished, held
 from gradserve.client.importers.lax.known import folded
 from gradserve.client.importers.onnx import schemas
 from gradserve.client.importers.onnx.elements import Elements
+from gradserve.client.importers.onnx.entries import Entry, each_in, in_row
 from gradserve.client.importers.onnx.reading import DEEPEST, MOST_NODES, require_texts
 from gradserve.client.importers.onnx.refused import ELSE, WAYS_ROUND
-from gradserve.client.importers.onnx.table import TRANSLATORS, Node, Result, Translator
+from gradserve.client.importers.onnx.table import Node, Result, Translator, translator_of
 from gradserve.ir.builder import Value
-from gradserve.ir.errors import ConstraintError, InvalidGraph, LimitExceeded
+from gradserve.ir.errors import ConstraintError, InvalidGraph, LimitExceeded, Untraceable
 from gradserve.ir.graph import Literal, Origin
 from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
@@ -33,7 +34,8 @@ from gradserve.numpy.recorder import Recorder
 class Scope:
     """Values by name, those of the graphs around included."""
 
-    values: dict[str, Operand]
+    values: dict[str, Entry | Untraceable]
+    """What they stand for, or why that is nothing, which counts only if anything reads it."""
     opsets: Mapping[str, int]
     functions: Mapping[tuple[str, str], FunctionProto]
     attributes: Mapping[str, AttributeProto] = field(default_factory=dict)
@@ -62,16 +64,24 @@ class Reader:
             twice = [name for name in names if name in scope.values and not scope.depth]
             if twice:
                 raise InvalidGraph(f"node {_called(proto)}: {twice[0]!r} is made twice")
-            found = self._results(g, proto, scope, origin or Origin(self.file, number))
-            for name, operand in zip(proto.output, found, strict=False):
-                if name and operand is not None:
-                    scope.values[name] = operand
+            try:
+                found: Sequence[Entry | Untraceable | None] = self._results(
+                    g, proto, scope, origin or Origin(self.file, number)
+                )
+            except Untraceable as error:
+                found = [error.with_traceback(None)] * len(proto.output)
+            scope.values |= {
+                name: entry for name, entry in zip(proto.output, found, strict=False) if name and entry is not None
+            }
 
-    def graph(self, g: Recorder, graph: GraphProto, scope: Scope, given: Sequence[Operand]) -> list[Operand]:
+    def graph(self, g: Recorder, graph: GraphProto, scope: Scope, given: Sequence[Entry]) -> list[Entry]:
         """The results of a graph within a node, which sees the values around it."""
         if scope.depth >= DEEPEST:
             raise LimitExceeded("onnx_depth", f"graphs lie within graphs {DEEPEST} deep")
-        around = {name: Operand(g.adopt(x.value), x.dtype) for name, x in scope.values.items()}
+        around = {
+            name: x if isinstance(x, Untraceable) else each_in(x, lambda each: Operand(g.adopt(each.value), each.dtype))
+            for name, x in scope.values.items()
+        }
         inner = Scope(around, scope.opsets, scope.functions, scope.attributes, scope.depth + 1)
         for tensor in graph.initializer:
             inner.values[tensor.name] = self.constant(g, self.elements.array(tensor, self.folder))
@@ -84,20 +94,21 @@ class Reader:
         """A known array as an operand."""
         return lax_elements.constant(g, array)
 
-    def _results(self, g: Recorder, proto: NodeProto, scope: Scope, origin: Origin) -> Sequence[Operand | None]:
+    def _results(
+        self, g: Recorder, proto: NodeProto, scope: Scope, origin: Origin
+    ) -> Sequence[Entry | Untraceable | None]:
         called = _called(proto)
         operands = [_found(scope, name, called) if name else None for name in proto.input]
         with at(g, called, [x for x in operands if x is not None], origin):
             version = _version(scope, proto, called)
-            translator = TRANSLATORS.get(proto.op_type) if proto.domain in ("", "ai.onnx") else None
+            translator = translator_of(proto.domain, proto.op_type)
             if translator is None:
                 return self._expanded(g, proto, scope, operands, version)
-            if not translator.knows_uint64 and any(x is not None and x.dtype == np.uint64 for x in operands):
-                raise Unsupported(f"{proto.op_type} of uint64 is not known here", "convert to int64 before it")
+            _require_known(proto, translator, operands)
             schemas.require(proto, version, operands)
             attributes = self._attributes(proto, scope)
             node = Node(
-                g, self, scope, proto.op_type, version, attributes, operands, len(proto.output), list(proto.input)
+                g, self, scope, proto.op_type, called, version, attributes, operands, len(proto.output), [*proto.input]
             )
             made = _translated(translator, node, operands)
             found = self._operands(g, proto, version, operands, made, translator)
@@ -108,16 +119,16 @@ class Reader:
         g: Recorder,
         proto: NodeProto,
         version: int,
-        operands: Sequence[Operand | None],
+        operands: Sequence[Entry | None],
         made: Result,
         translator: Translator,
-    ) -> list[Operand | None]:
+    ) -> list[Entry | Untraceable | None]:
         """The results with the elements that ONNX says they have."""
-        results = [made] if isinstance(made, Value | Operand) else list(made)
+        results = list(made) if isinstance(made, Sequence) else [made]
         schema = schemas.find(proto.op_type, version, proto.domain)
-        found: list[Operand | None] = []
+        found: list[Entry | Untraceable | None] = []
         for k, result in enumerate(results):
-            if result is None or isinstance(result, Operand):
+            if not isinstance(result, Value):
                 found.append(result)
                 continue
             dtype = schemas.result_dtype(schema, k, operands, self.elements) or result.type.element_type.dtype
@@ -143,15 +154,16 @@ class Reader:
         return helper.get_attribute_value(attribute)
 
     def _expanded(
-        self, g: Recorder, proto: NodeProto, scope: Scope, operands: Sequence[Operand | None], version: int
-    ) -> list[Operand | None]:
+        self, g: Recorder, proto: NodeProto, scope: Scope, operands: Sequence[Entry | None], version: int
+    ) -> list[Entry | None]:
         """The results of a node by the functions of the model, or by the one that ONNX defines its operator by."""
         body = scope.functions.get((proto.domain, proto.op_type)) or schemas.body(proto, version, operands)
         if body is None:
             raise refusal(_called(proto), [x for x in operands if x], g.origin, *_unknown(proto))
         if scope.depth >= DEEPEST:
             raise LimitExceeded("onnx_depth", f"node {_called(proto)}: functions call functions {DEEPEST} deep")
-        given = {name: x for name, x in zip(body.input, operands, strict=False) if x is not None}
+        values = zip(body.input, operands, strict=False)
+        given: dict[str, Entry | Untraceable] = {name: x for name, x in values if x is not None}
         own = {each.name: whole for each in proto.attribute if (whole := _resolved(each, scope)) is not None}
         defaults = {each.name: each for each in body.attribute_proto} | schemas.defaults(proto, version)
         opsets = {**scope.opsets, **{each.domain: each.version for each in body.opset_import}}
@@ -161,17 +173,28 @@ class Reader:
         return [_found(inner, name, _called(proto)) if outer else None for name, outer in asked]
 
 
-def _translated(translator: Translator, node: Node, operands: Sequence[Operand | None]) -> Result:
+def _require_known(proto: NodeProto, translator: Translator, operands: Sequence[Entry | None]) -> None:
+    """Whether the operands are of a kind that the translation takes."""
+    if any(not isinstance(x, Operand | None) for x in operands) and not translator.sequences:
+        raise Unsupported(f"{proto.op_type} takes arrays alone", "take one out of the sequence by SequenceAt")
+    if not translator.knows_uint64 and any(isinstance(x, Operand) and x.dtype == np.uint64 for x in operands):
+        raise Unsupported(f"{proto.op_type} of uint64 is not known here", "convert to int64 before it")
+
+
+def _translated(translator: Translator, node: Node, operands: Sequence[Entry | None]) -> Result:
     try:
         return translator.translate(node, *operands)
     except ConstraintError as error:  # of shapes that do not broadcast, which no op was asked for yet
         raise ValueError(error.description) from None
 
 
-def _folded(g: Recorder, found: Sequence[Operand | None], operands: Sequence[Operand | None]) -> list[Operand | None]:
+def _folded(
+    g: Recorder, found: Sequence[Entry | Untraceable | None], operands: Sequence[Entry | None]
+) -> list[Entry | Untraceable | None]:
     """Results that follow from constants alone as constants, unless they are large."""
-    open_ = {x.value.index for x in operands if x is not None and not isinstance(g.literal(x.value), Literal)}
-    return [x if x is None else folded(g, x, open_) for x in found]
+    given = in_row([x for x in operands if x is not None])
+    open_ = {x.value.index for x in given if not isinstance(g.literal(x.value), Literal)}
+    return [folded(g, x, open_) if isinstance(x, Operand) else x for x in found]
 
 
 def _unknown(proto: NodeProto) -> tuple[str, str]:
@@ -184,12 +207,15 @@ def _resolved(attribute: AttributeProto, scope: Scope) -> AttributeProto | None:
     return scope.attributes.get(attribute.ref_attr_name) if attribute.ref_attr_name else attribute
 
 
-def _found(scope: Scope, name: str, where: str) -> Operand:
+def _found(scope: Scope, name: str, where: str) -> Entry:
     if name not in scope.values:
         raise InvalidGraph(
             f"{where}: there is no value {name!r} before it; nodes must stand in the order in which they are computed"
         )
-    return scope.values[name]
+    found = scope.values[name]
+    if isinstance(found, Untraceable):
+        raise found
+    return found
 
 
 def _called(proto: NodeProto) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-from onnx import TensorProto, ValueInfoProto
+from onnx import TensorProto, TypeProto, ValueInfoProto
 
 from gradserve.client.importers.imported import output_names
 from gradserve.client.importers.lax.elements import Operand, finished, held_type
@@ -17,18 +17,21 @@ from gradserve.client.importers.onnx import (
     reading,
 )
 from gradserve.client.importers.onnx.elements import Elements
+from gradserve.client.importers.onnx.entries import Absent, Listed
 from gradserve.client.importers.onnx.graphs import Reader, Scope
 from gradserve.client.importers.onnx.losses import LOSS, attached
-from gradserve.client.importers.onnx.table import TRANSLATORS
+from gradserve.client.importers.onnx.table import translator_of
 from gradserve.client.tracing import trees
 from gradserve.client.tracing.traced import Traced
 from gradserve.client.tracing.trees import SEPARATOR, Branch, Leaf, Structure, flatten
 from gradserve.ir.builder import Value
-from gradserve.ir.errors import InvalidGraph, InvalidRequest
+from gradserve.ir.errors import InvalidGraph, InvalidRequest, Untraceable
 from gradserve.ir.types import Array, TensorType
 from gradserve.numpy.arguments import Unsupported
 from gradserve.numpy.recorder import Recorder
 
+Shape: TypeAlias = Sequence[int] | Sequence[Sequence[int]]
+"""Of an array, or of each one of a sequence."""
 INITIALISERS = "initialisers"
 """The parameter that the initialisers are."""
 
@@ -37,8 +40,8 @@ def imported(
     source: Any,
     loss: str | None,
     wrt: Sequence[str] | None,
-    known: Mapping[str, Array],
-    shapes: Mapping[str, Sequence[int]],
+    known: Mapping[str, Array | None],
+    shapes: Mapping[str, Shape],
     lengths: Mapping[str, int],
     dtype: str | None,
 ) -> ImportedModel:
@@ -58,8 +61,8 @@ class _Model:
         self,
         model: reading.Model,
         elements: Elements,
-        known: Mapping[str, Array],
-        shapes: Mapping[str, Sequence[int]],
+        known: Mapping[str, Array | None],
+        shapes: Mapping[str, Shape],
         lengths: Mapping[str, int],
     ) -> None:
         self.model, self.elements = model, elements
@@ -80,9 +83,7 @@ class _Model:
             self._input(each, names)
         arrays = self._initialisers(wrt)
         reader.read(g, graph.node, self.scope)
-        outputs = {each.name: self._output(each.name) for each in graph.output}
-        if not outputs:
-            raise InvalidGraph(f"{self.model.file} has no outputs")
+        outputs = self._outputs(loss)
         named = {name: x.value for name, x in outputs.items()}
         if loss is not None:
             named = {LOSS: attached(g, outputs, loss, self._parameter)}
@@ -105,10 +106,32 @@ class _Model:
         names = [path for name, structure in self.inputs.items() for path in trees.paths(structure, name)]
         return self.g.build(outputs, [values[name] for name in names])
 
-    def _output(self, name: str) -> Operand:
-        if name not in self.scope.values:
-            raise InvalidGraph(f"{self.model.file}: nothing makes its output {name!r}")
-        return self.scope.values[name]
+    def _outputs(self, loss: str | None) -> dict[str, Operand]:
+        """The arrays that the model gives, those of a sequence one by one.
+
+        Texts are left out, which notes tell, and what a loss does not need is not refused.
+        """
+        found: dict[str, Operand] = {}
+        refused: dict[str, Untraceable] = {}
+        for each in self.model.graph.output:
+            if each.name not in self.scope.values:
+                raise InvalidGraph(f"{self.model.file}: nothing makes its output {each.name!r}")
+            entry = self.scope.values[each.name]
+            if isinstance(entry, Listed):
+                found |= {f"{each.name}.{k}": x for k, x in enumerate(entry.items)}
+            elif isinstance(entry, Operand):
+                found[each.name] = entry
+            elif isinstance(entry, Untraceable):
+                refused[each.name] = entry
+                if each.type.tensor_type.elem_type == TensorProto.STRING:
+                    self.elements.notes.append(f"output {each.name} is left out: no graph has texts")
+                elif loss is None:
+                    raise entry
+        if refused and (loss in refused or not any(x.is_float for x in found.values())):
+            raise refused.get(str(loss), next(iter(refused.values())))
+        if not found:
+            raise InvalidGraph(f"{self.model.file} has no outputs")
+        return found
 
     def _require(self, given: Sequence[ValueInfoProto]) -> None:
         """Whether what the options name is there."""
@@ -124,14 +147,18 @@ class _Model:
         return self.g.input(plain, type_)
 
     def _input(self, each: ValueInfoProto, names: Mapping[str, str]) -> None:
-        name = each.name
-        kind = each.type.WhichOneof("value")
-        if kind != "tensor_type":
-            raise InvalidGraph(f"input {name!r} is no array but a {kind}; export a model that takes arrays")
-        try:
-            dtype = self.elements.dtype(each.type.tensor_type.elem_type)
-        except Unsupported as error:
-            raise InvalidGraph(f"input {name!r}: {error}") from None
+        name, type_ = each.name, each.type
+        if type_.HasField("optional_type"):
+            if name in self.known and self.known[name] is None:
+                self.scope.values[name] = Absent()
+                return
+            type_ = type_.optional_type.elem_type
+        if type_.HasField("sequence_type"):
+            self._listed(name, type_.sequence_type.elem_type, names[name])
+            return
+        if not type_.HasField("tensor_type"):
+            raise InvalidGraph(f"input {name!r} is no array but a {type_.WhichOneof('value')}; export one that is")
+        dtype = self._dtype(name, type_.tensor_type.elem_type)
         if name in self.known:
             try:
                 given = np.asarray(self.known[name]).astype(dtype)
@@ -139,30 +166,56 @@ class _Model:
                 raise InvalidRequest(f"input {name!r} is given as something that is no array of {dtype}") from error
             self.scope.values[name] = Reader.constant(self.g, given)
             return
-        if dtype == np.uint64:
-            raise InvalidGraph(f"input {name!r} is uint64, and no graph takes such an array; export it as int64")
-        value = self.g.input(names[name], held_type(dtype, self._shape(each)))
         self.inputs[names[name]] = Leaf()
-        self.scope.values[name] = Operand(finished(self.g, value, dtype), dtype)
+        self.scope.values[name] = self._given(names[name], dtype, self._shape(name, type_.tensor_type))
 
-    def _shape(self, each: ValueInfoProto) -> tuple[int, ...]:
-        if each.name in self.shapes:
-            return self._lengths(each.name, self.shapes[each.name])
-        if not each.type.tensor_type.HasField("shape"):
-            raise InvalidRequest(f"input {each.name!r} has no shape; give shapes={{{each.name!r}: (...)}}")
+    def _listed(self, name: str, element: TypeProto, plain: str) -> None:
+        """An input that is a sequence: a list of parameters, whose shapes are told."""
+        shapes = self.shapes.get(name)
+        if shapes is None or not all(isinstance(shape, Sequence) for shape in shapes):
+            way = f"shapes={{{name!r}: [(...), ...]}}, the shape of each one"
+            raise InvalidRequest(f"input {name!r} is a sequence of arrays; give {way}")
+        dtype = self._dtype(name, element.tensor_type.elem_type)
+        structure = flatten([0.0] * len(shapes))[1]
+        self.inputs[plain] = structure
+        self.scope.values[name] = Listed(
+            tuple(
+                self._given(path, dtype, self._lengths(name, shape))
+                for path, shape in zip(trees.paths(structure, plain), shapes, strict=True)
+            )
+        )
+
+    def _dtype(self, name: str, number: int) -> np.dtype[Any]:
+        try:
+            dtype = self.elements.dtype(number)
+        except Unsupported as error:
+            raise InvalidGraph(f"input {name!r}: {error}") from None
+        if dtype == np.uint64 and name not in self.known:
+            raise InvalidGraph(f"input {name!r} is uint64, and no graph takes such an array; export it as int64")
+        return dtype
+
+    def _given(self, path: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Operand:
+        value = self.g.input(path, held_type(dtype, shape))
+        return Operand(finished(self.g, value, dtype), dtype)
+
+    def _shape(self, name: str, type_: TypeProto.Tensor) -> tuple[int, ...]:
+        if name in self.shapes:
+            return self._lengths(name, self.shapes[name])
+        if not type_.HasField("shape"):
+            raise InvalidRequest(f"input {name!r} has no shape; give shapes={{{name!r}: (...)}}")
         found = []
-        for dim in each.type.tensor_type.shape.dim:
+        for dim in type_.shape.dim:
             length = dim.dim_value if dim.HasField("dim_value") else self.lengths.get(dim.dim_param)
             if length is None:
-                way = f"lengths={{{dim.dim_param!r}: ...}}" if dim.dim_param else f"shapes={{{each.name!r}: (...)}}"
-                raise InvalidRequest(f"input {each.name!r} has an open length {dim.dim_param}; give {way}")
+                way = f"lengths={{{dim.dim_param!r}: ...}}" if dim.dim_param else f"shapes={{{name!r}: (...)}}"
+                raise InvalidRequest(f"input {name!r} has an open length {dim.dim_param}; give {way}")
             found.append(length)
-        return self._lengths(each.name, found)
+        return self._lengths(name, found)
 
     @staticmethod
-    def _lengths(name: str, shape: Sequence[int]) -> tuple[int, ...]:
-        if any(not isinstance(n, int | np.integer) or n < 0 for n in shape):
-            raise InvalidRequest(f"input {name!r} cannot have the shape {tuple(shape)}; lengths are whole, from 0 on")
+    def _lengths(name: str, shape: Any) -> tuple[int, ...]:
+        if not isinstance(shape, Sequence) or any(not isinstance(n, int | np.integer) or n < 0 for n in shape):
+            raise InvalidRequest(f"input {name!r} cannot have the shape {shape}; lengths are whole, from 0 on")
         return tuple(int(n) for n in shape)
 
     def _initialisers(self, wrt: Sequence[str] | None) -> dict[tuple[str, ...], Array]:
@@ -171,7 +224,7 @@ class _Model:
         unknown = [name for name in wrt or () if name not in tensors]
         if unknown:
             raise InvalidRequest(f"the model has no initialiser {unknown[0]!r}; it has {', '.join(tensors) or 'none'}")
-        arrays = {name: self._array(tensor) for name, tensor in tensors.items()}
+        arrays = {name: array for name, tensor in tensors.items() if (array := self._array(tensor)) is not None}
         fixed = self._known_names() if wrt is None else {name for name in tensors if name not in wrt}
         free = [name for name, array in arrays.items() if array.dtype.kind == "f" and name not in fixed]
         odd = [name for name in wrt or () if name not in free]
@@ -187,18 +240,18 @@ class _Model:
             found[where[name]] = array
         return found
 
-    def _array(self, tensor: TensorProto) -> Array:
+    def _array(self, tensor: TensorProto) -> Array | None:
+        """The elements of an initialiser; None of one that no graph has, which counts only if anything reads it."""
         try:
             return self.elements.array(tensor, self.model.folder)
         except Unsupported as error:
-            raise InvalidGraph(f"initialiser {tensor.name!r}: {error}") from None
+            self.scope.values[tensor.name] = Untraceable(f"initialiser {tensor.name!r}: {error}")
+            return None
 
     def _known_names(self) -> set[str]:
         """Initialisers that operators must know, such as the scales of a Resize."""
-        return {
-            node.input[k]
-            for node in self.model.graph.node
-            if not node.domain and node.op_type in TRANSLATORS
-            for k in TRANSLATORS[node.op_type].known
-            if k < len(node.input)
-        }
+        found = set[str]()
+        for node in self.model.graph.node:
+            translator = translator_of(node.domain, node.op_type)
+            found |= {node.input[k] for k in (translator.known if translator else ()) if k < len(node.input)}
+        return found

@@ -11,6 +11,7 @@ from onnx import AttributeProto, FunctionProto, NodeProto, TensorProto, helper
 
 from gradserve.client.importers.lax.elements import Operand
 from gradserve.client.importers.onnx.elements import Elements
+from gradserve.client.importers.onnx.entries import Entry
 
 _NUMBERS = {
     f"tensor({name})": number
@@ -37,7 +38,7 @@ def find(name: str, version: int, domain: str) -> Any | None:
 
 
 def result_dtype(
-    schema: Any, number: int, operands: Sequence[Operand | None], elements: Elements
+    schema: Any, number: int, operands: Sequence[Entry | None], elements: Elements
 ) -> np.dtype[Any] | None:
     """The elements of a result, if the schema fixes them by itself or by those of an operand."""
     if schema is None or not schema.outputs:
@@ -47,12 +48,12 @@ def result_dtype(
         return elements.dtype(_NUMBERS[said])
     formal = schema.inputs
     for k, operand in enumerate(operands):
-        if operand is not None and formal and formal[min(k, len(formal) - 1)].type_str == said:
+        if isinstance(operand, Operand) and formal and formal[min(k, len(formal) - 1)].type_str == said:
             return operand.dtype
     return None
 
 
-def require(proto: NodeProto, version: int, operands: Sequence[Operand | None]) -> None:
+def require(proto: NodeProto, version: int, operands: Sequence[Entry | None]) -> None:
     """Whether a node has the operands and attributes that its operator takes.
 
     Raises:
@@ -80,7 +81,7 @@ def require(proto: NodeProto, version: int, operands: Sequence[Operand | None]) 
             raise ValueError(f"its attribute {each.name} is of another type than its operator says")
 
 
-def _left_out(operands: Sequence[Operand | None], k: int) -> bool:
+def _left_out(operands: Sequence[Entry | None], k: int) -> bool:
     return k >= len(operands) or operands[k] is None
 
 
@@ -103,7 +104,7 @@ def has_body(name: str) -> bool:
     return schema is not None and bool(schema.has_function or schema.has_context_dependent_function)
 
 
-def body(proto: NodeProto, version: int, operands: Sequence[Operand | None]) -> FunctionProto | None:
+def body(proto: NodeProto, version: int, operands: Sequence[Entry | None]) -> FunctionProto | None:
     """The function that ONNX defines an operator by, for operands of these types; None if there is none."""
     schema = find(proto.op_type, version, proto.domain)
     if schema is None:
@@ -127,8 +128,8 @@ def body(proto: NodeProto, version: int, operands: Sequence[Operand | None]) -> 
     return FunctionProto.FromString(made) if made else None
 
 
-def _type(operand: Operand | None) -> bytes:
-    if operand is None:
+def _type(operand: Entry | None) -> bytes:
+    if not isinstance(operand, Operand):
         return b""
     number = helper.np_dtype_to_tensor_dtype(operand.dtype)
     return bytes(helper.make_tensor_type_proto(number, operand.shape).SerializeToString())

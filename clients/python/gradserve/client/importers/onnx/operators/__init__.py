@@ -2,10 +2,12 @@
 
 from gradserve.client.importers.onnx.operators import (
     activations,
+    classical,
     control,
     elementwise,
     grids,
     indexing,
+    kernels,
     losses,
     movement,
     normalisation,
@@ -17,16 +19,19 @@ from gradserve.client.importers.onnx.operators import (
     recurrent,
     reductions,
     resizing,
+    sequences,
     shapes,
     spectral,
 )
 
 __all__ = [
     "activations",
+    "classical",
     "control",
     "elementwise",
     "grids",
     "indexing",
+    "kernels",
     "losses",
     "movement",
     "normalisation",
@@ -38,6 +43,7 @@ __all__ = [
     "recurrent",
     "reductions",
     "resizing",
+    "sequences",
     "shapes",
     "spectral",
 ]

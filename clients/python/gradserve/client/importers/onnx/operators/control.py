@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -10,7 +10,10 @@ from gradserve.client.importers.lax import control
 from gradserve.client.importers.lax.elements import Operand
 from gradserve.client.importers.lax.known import known_array
 from gradserve.client.importers.lax.movement import permute
+from gradserve.client.importers.onnx.entries import Entry, Form, form_of, in_row, of_row
+from gradserve.client.importers.onnx.operators.sequences import stacked
 from gradserve.client.importers.onnx.table import Node, Result, axis_in, translates
+from gradserve.ir.errors import GradserveError, Untraceable
 from gradserve.ir.types import ElementType
 from gradserve.numpy.recorder import Recorder
 
@@ -20,37 +23,120 @@ def choose(n: Node, condition: Operand) -> Result:
     """The results of one of two graphs: where the condition is known, that one alone is read."""
     known = known_array(n.g, condition)
     truth = n.g.reshape(condition.value, ()) if known is None else n.g.constant(known.reshape(()))
-    which = Operand(truth, condition.dtype)
-    return control.choose(n.g, which, [_branch(n, name) for name in ("else_branch", "then_branch")])
+    forms: list[Form] = []
+
+    def branch(name: str) -> Callable[[Recorder], list[Operand]]:
+        def results(g: Recorder) -> list[Operand]:
+            made = n.reader.graph(g, n.get(name), n.scope, [])
+            forms.append(form_of(made))
+            if forms[-1] != forms[0]:
+                raise n.refuse("its branches make sequences of different lengths", "make them alike, or arrays")
+            return in_row(made)
+
+        return results
+
+    made = control.choose(n.g, Operand(truth, condition.dtype), [branch("else_branch"), branch("then_branch")])
+    return of_row(made, forms[0])
 
 
-def _branch(n: Node, name: str) -> Callable[[Recorder], list[Operand]]:
-    return lambda g: n.reader.graph(g, n.get(name), n.scope, [])
+class _Ends(Exception):
+    """A loop ends by a condition that its steps compute."""
 
 
-@translates("Loop", known=(0, 1))
-def loop(n: Node, trips: Operand | None, condition: Operand | None, *first: Operand) -> Result:
-    """The last carries and the stacked results of a graph done a known number of times."""
-    graph, count, go_on = n.get("body"), n.ints(0), n.array(1)
-    if count is None or (go_on is not None and not go_on.all() and count[0]):
-        raise n.refuse("how often this loop runs is not known", "export it with a number of steps and no other end")
-    carried = len(first)
-    yes = n.reader.constant(n.g, np.array(True))
+@translates("Loop", known=(0,), sequences=True)
+def loop(n: Node, trips: Operand | None, condition: Operand | None, *first: Entry) -> Result:
+    """The last carries and the stacked results of a graph done a known number of times, or as long as it says."""
+    count = (n.ints(0) or (MOST_STEPS + 1,))[0]
+    begins = known_array(n.g, condition) if condition is not None else None
+    if begins is not None and not begins.all():
+        count = 0
+    arrays = [x for x in first if isinstance(x, Operand)]
+    if condition is not None and begins is None:
+        return _bounded(n, arrays, count)
+    refused: Untraceable | None = None
+    if trips is not None and len(arrays) == len(first):
+        try:
+            return _counted(n, arrays, count)
+        except _Ends:
+            pass
+        except Untraceable as error:  # of what may be known in each of its steps
+            refused = error
+    try:
+        return _unrolled(n, first, count)
+    except _Ends:
+        return _bounded(n, arrays, count)
+    except GradserveError as error:
+        raise refused or error from None
+
+
+MOST_STEPS = 10_000
+"""Of a loop that is written out step by step, or that a condition ends."""
+
+
+def _counted(n: Node, first: Sequence[Entry], count: int) -> Sequence[Entry]:
+    """A loop of so many steps, all of which are done."""
+    carried, yes = len(first), n.reader.constant(n.g, np.array(True))
 
     def step(g: Recorder, given: list[Operand]) -> list[Operand]:
         number, *carries = given
-        made = n.reader.graph(g, graph, n.scope, [number, Operand(g.adopt(yes.value), yes.dtype), *carries])
-        _require_going(n, g, made[0])
-        return [*made[1 : 1 + carried], *made[1 + carried :]]
+        made = n.reader.graph(g, n.get("body"), n.scope, [number, Operand(g.adopt(yes.value), yes.dtype), *carries])
+        going = known_array(g, _array(n, made[0]))
+        if going is None or not going.all():
+            raise _Ends
+        return [_array(n, each) for each in made[1:]]
 
-    rows = Operand(n.g.emit("iota", length=count[0], element_type=ElementType.INT64), np.dtype(np.int64))
-    return _scanned(n, _with_rows_first(step, carried), list(first), [rows], count[0], False)
+    rows = Operand(n.g.emit("iota", length=count, element_type=ElementType.INT64), np.dtype(np.int64))
+    return _scanned(n, _with_rows_first(step, carried), [_array(n, x) for x in first], [rows], count, False)
 
 
-def _require_going(n: Node, g: Recorder, condition: Operand) -> None:
-    found = known_array(g, condition)
-    if found is None or not found.all():
-        raise n.refuse("the loop ends by a condition that its steps compute", "export it with a known number of steps")
+def _array(n: Node, entry: Entry) -> Operand:
+    if not isinstance(entry, Operand):
+        raise n.refuse("its steps make sequences of arrays", "make arrays, which are stacked")
+    return entry
+
+
+def _unrolled(n: Node, first: Sequence[Entry], count: int) -> Sequence[Entry]:
+    """The steps of a loop one after the other, each with what is known of it: sequences, and whether it goes on."""
+    going, carries, rows = n.reader.constant(n.g, np.array(True)), list(first), list[list[Operand]]()
+    for number in range(count):
+        if number >= MOST_STEPS:
+            raise n.refuse(f"this loop goes on for more than {MOST_STEPS} steps", "export it with fewer")
+        step = n.reader.constant(n.g, np.array(number, np.int64))
+        condition, *made = n.reader.graph(n.g, n.get("body"), n.scope, [step, going, *carries])
+        carries = made[: len(first)]
+        rows.append([_array(n, each) for each in made[len(first) :]])
+        goes_on = known_array(n.g, _array(n, condition))
+        if goes_on is None:
+            raise _Ends
+        if not goes_on.all():
+            break
+    columns = [Operand(stacked(n, column), column[0].dtype) for column in zip(*rows, strict=True)]
+    if n.outputs > len(carries) + len(columns):
+        raise n.refuse("it does no step, and what it stacks has no known shape", "leave the loop out")
+    return [*carries, *columns]
+
+
+def _bounded(n: Node, first: list[Operand], count: int) -> list[Operand]:
+    """The last carries of a loop that ends by what its steps compute, but after so many steps at the latest."""
+    if count > MOST_STEPS or n.outputs > len(first) or any(not isinstance(x, Operand) for x in n.operands[2:]):
+        raise n.refuse(
+            "the loop ends by a condition that its steps compute",
+            f"export it with a known number of steps, or with at most {MOST_STEPS} and no stacked results",
+        )
+
+    def go_on(g: Recorder, given: list[Operand]) -> list[Operand]:
+        number, going, *_ = given
+        return [Operand(g.logical_and(g.reshape(going.value, ()), g.lt(number.value, count)), going.dtype)]
+
+    def step(g: Recorder, given: list[Operand]) -> list[Operand]:
+        number, *_ = given
+        made = n.reader.graph(g, n.get("body"), n.scope, [*given])
+        return [Operand(g.add(number.value, 1), number.dtype), *(_array(n, each) for each in made)]
+
+    given = n.operands[1] if isinstance(n.operands[1], Operand) else n.reader.constant(n.g, np.array(True))
+    number = n.reader.constant(n.g, np.array(0, np.int64))
+    values = control.while_loop(n.g, go_on, step, [number, given, *first], count)
+    return [Operand(value, x.dtype) for value, x in zip(values[2:], first, strict=True)]
 
 
 def _with_rows_first(step: control.Step, carried: int) -> control.Step:
@@ -89,7 +175,7 @@ def scan(n: Node, *operands: Operand) -> Result:
         given.append(Operand(n.g.emit("reverse", moved, axes=(0,)) if turned else moved, x.dtype))
 
     def step(g: Recorder, current: list[Operand]) -> list[Operand]:
-        return n.reader.graph(g, graph, n.scope, current)
+        return [_array(n, each) for each in n.reader.graph(g, graph, n.scope, [*current])]
 
     made = _scanned(n, step, list(operands[:carried]), given, given[0].shape[0], False)
     ways = zip(

@@ -11,6 +11,7 @@ import numpy as np
 from gradserve.client.importers.lax import bits, elements
 from gradserve.client.importers.lax import elementwise as lax
 from gradserve.client.importers.lax.elements import Operand, converted
+from gradserve.client.importers.onnx.entries import Entry
 from gradserve.client.importers.onnx.table import Node, Result, translates
 from gradserve.ir.builder import Value
 from gradserve.ir.types import ElementType
@@ -40,8 +41,8 @@ for _name, _op in {**_COMPARED, **_LAX, **_LOGIC, "Not": "not", "BitwiseNot": "n
     _enter(_name, lax.ELEMENTWISE[_op])
 
 
-@translates("Identity", moves=True)
-def identity(n: Node, x: Operand) -> Result:
+@translates("Identity", moves=True, sequences=True)
+def identity(n: Node, x: Entry) -> Result:
     """x."""
     return x
 
