@@ -158,7 +158,8 @@ class Asker:
         asked = kind, more, self._placement, self._executor, self._count_kinks, self._kinks, self._transport
         remembered = self._signatures.remembered()
         leaves: list[Array] = []
-        key = key_of(asked, arguments, named, vector, (wrt, batch, reduction, *options, *options.values()), leaves)
+        chosen = (wrt, batch, reduction, *options, *options.values()) if options else (wrt, batch, reduction)
+        key = key_of(asked, arguments, named, vector, chosen, leaves)
         known = remembered.get(key)
         if known is not None:
             again, trees = known

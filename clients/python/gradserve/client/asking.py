@@ -247,8 +247,9 @@ def trees_of(kind: type[Derivation], form: Form) -> Callable[[Derivatives], Any]
     def trees(found: Derivatives) -> Any:
         arrays, given = found.arrays, []
         for role, needed, tree in parts:
-            if needed or arrays.get(role):
-                given.append(tree(arrays.get(role, {})))
+            leaves = arrays.get(role)
+            if leaves or needed:
+                given.append(tree(leaves or {}))
         return given[0] if len(given) == 1 else tuple(given)
 
     return trees

@@ -78,22 +78,9 @@ class Function(Spectral, Traces, Verifications):
         With `holomorphic` it is the derivative of a complex scalar in complex parameters, refused where there is none.
         A function that returns more beside its loss, `return loss, {"accuracy": a}`, has all of that as its value.
         """
-        return self._gradient(not holomorphic, arguments, named, wrt, batch, reduction, holomorphic)
-
-    def _gradient(
-        self,
-        more: bool,
-        arguments: Any,
-        named: Any,
-        wrt: Names,
-        batch: Batch,
-        reduction: Reduction,
-        holomorphic: bool,
-    ) -> tuple[Any, Any]:
-        """The loss and its gradient, and `more`, which the function returns beside it."""
         options: dict[str, Any] = {} if holomorphic is False else {"holomorphic": holomorphic}
         found: tuple[Any, Any] = self._derive(
-            Gradient, arguments, named, wrt=wrt, batch=batch, reduction=reduction, more=more, **options
+            Gradient, arguments, named, wrt=wrt, batch=batch, reduction=reduction, more=not holomorphic, **options
         )
         return found
 
@@ -107,7 +94,8 @@ class Function(Spectral, Traces, Verifications):
         **named: Any,
     ) -> Any:
         """The gradient of the loss."""
-        return self._gradient(False, arguments, named, wrt, batch, reduction, holomorphic)[1]
+        options: dict[str, Any] = {} if holomorphic is False else {"holomorphic": holomorphic}
+        return self._derive(Gradient, arguments, named, wrt=wrt, batch=batch, reduction=reduction, **options)[1]
 
     def jvp(
         self,
@@ -221,7 +209,7 @@ class Function(Spectral, Traces, Verifications):
         if order not in (1, 2):
             raise InvalidRequest(f"a model around a point has order 1 or 2, not {order}; see taylor_along for more")
         bound = self._bound(arguments, named, wrt, False)
-        value, gradient = self._gradient(False, arguments, named, wrt, False, "none", False)
+        value, gradient = self._derive(Gradient, arguments, named, wrt=wrt)
         along = self.taylor_along(*arguments, direction=bound.random_signs(seed), order=order, wrt=wrt, **named)
         hessian = self.hessian_operator(*arguments, wrt=wrt, **named) if order == 2 else None
         return TaylorModel(float(value), gradient, hessian, along, bound.inner)

@@ -38,14 +38,15 @@ def key_of(
     are different choices; a list of names is what it holds now.
     """
     try:
-        words = tuple([tuple(each) if type(each) is list else each for each in chosen])
+        kinds = tuple(map(type, chosen))
+        words = tuple([tuple(each) if type(each) is list else each for each in chosen]) if list in kinds else chosen
         hash(words)
         types = tuple([_types_of(tree, leaves) for tree in arguments])
         by_name = _types_of(named, leaves) if named else None
         along = None if vector is None else _types_of(vector, leaves)
     except (_UnusualError, TypeError):
         return None
-    return asked, types, by_name, along, tuple(map(type, chosen)), words
+    return asked, types, by_name, along, kinds, words
 
 
 def _types_of(tree: Any, leaves: list[Array]) -> Hashable:

@@ -117,6 +117,7 @@ class _Frame:
         made = [graph.value_types[output.value] for output in graph.outputs]
         self._inputs = [self._held(place, i.type) for place, i in zip(written.inputs, graph.inputs, strict=True)]
         self._outputs = [self._held(place, type_) for place, type_ in zip(written.outputs, made, strict=True)]
+        self._large = [held for held in self._outputs if held.own is None]
 
     def _held(self, place: int, type_: TensorType) -> _Held:
         """Memory of the frame's own for a small array: to copy it is quicker than to ask where it lies."""
@@ -146,10 +147,9 @@ class _Frame:
             else:
                 own[...] = array
         large = {}
-        for place, lengths, dtype, own in self._outputs:
-            if own is None:
-                large[place] = np.empty(lengths, dtype)
-                self._table[place] = address_of(large[place])
+        for place, lengths, dtype, _ in self._large:
+            large[place] = np.empty(lengths, dtype)
+            self._table[place] = address_of(large[place])
         outcome = self._run(check)
         if outcome:
             raised, self._raised = self._raised, None
