@@ -12,6 +12,7 @@ import numpy as np
 
 from gradserve.ir.errors import ConstraintError
 from gradserve.ir.guards import Guard, enforce
+from gradserve.ir.pieces import Pieces
 from gradserve.ir.records import dataclass, once
 from gradserve.ir.types import Array, ElementType, Shape, TensorType
 
@@ -107,6 +108,8 @@ class Op(abc.ABC):
     """Whether `impl` in NumPy takes complex numbers near real ones as well, and is analytic there."""
     parity: ClassVar[str] = ""
     """`odd` or `even` if f(-x) is -f(x) or f(x), element by element."""
+    pieces: ClassVar[Pieces | None] = None
+    """What it is made of where it jumps or has kinks, if that can be said of each element alone."""
     linear_in: ClassVar[tuple[int, ...] | None] = ()
     """The operands in which the op is linear, one at a time; None means jointly linear in all."""
     refuses: ClassVar[tuple[int, ...]] = ()

@@ -25,7 +25,7 @@ from gradserve.ir.graph import Literal
 from gradserve.ir.op import Op
 from gradserve.ir.types import ElementType
 from gradserve.ops.elementwise.arithmetic import Add, Div, Maximum, Minimum, Mul, Neg, Sub
-from gradserve.ops.elementwise.comparison import Clip
+from gradserve.ops.elementwise.clipping import Clip
 from gradserve.ops.elementwise.conversion import Convert
 from gradserve.ops.elementwise.powers import Pow
 from gradserve.ops.movement.placement import Concatenate, Reverse, Slice

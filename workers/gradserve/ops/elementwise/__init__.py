@@ -3,6 +3,7 @@
 from gradserve.ops.elementwise import (
     arithmetic,
     bits,
+    clipping,
     comparison,
     conversion,
     differentiate_as,

@@ -13,6 +13,7 @@ from gradserve.ir.records import dataclass
 from gradserve.ir.types import ElementType, TensorType
 from gradserve.ops.absorption import absorbed
 from gradserve.ops.elementwise.parts import conjugate, direction, real_part
+from gradserve.ops.elementwise.pieces import Larger, Size
 from gradserve.ops.family import (
     DIVISION,
     Binary,
@@ -177,6 +178,7 @@ class Abs(Elementwise):
     """|x|, with derivative 0 at 0; real, of complex numbers as well."""
 
     name = "abs"
+    pieces = Size()
     takes_complex = True
     parity = "even"
     spectral_function = "abs"
@@ -210,6 +212,7 @@ class Extremum(Binary):
     """The operand that comes first in one of the two orders."""
 
     flops = 1.0
+    pieces = Larger()
     wins: ClassVar[str]
     """The comparison that holds where an operand alone determines the result."""
     points = ((1.5, -2.0, 0.0), (0.25, 3.0, -1.0))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from gradserve.ir.builder import Builder, Operand, Value
 from gradserve.ir.op import Absorbed, Sample, Unknown
 from gradserve.ir.records import dataclass
-from gradserve.ir.types import Array, ElementType, TensorType
-from gradserve.ops.family import Binary, Discrete, Elementwise, only, require, require_arity, total
+from gradserve.ir.types import ElementType, TensorType
+from gradserve.ops.elementwise.pieces import Ordered
+from gradserve.ops.family import Binary, Discrete, Elementwise, only, require, require_arity
 from gradserve.ops.registry import register
 
 
@@ -69,6 +70,7 @@ class Lt(Comparison):
     """x < y."""
 
     name = "lt"
+    pieces = Ordered()
     sign = "<"
     function = "less"
 
@@ -79,6 +81,7 @@ class Le(Comparison):
     """x <= y."""
 
     name = "le"
+    pieces = Ordered()
     sign = "<="
     function = "less_equal"
 
@@ -89,6 +92,7 @@ class Gt(Comparison):
     """x > y."""
 
     name = "gt"
+    pieces = Ordered()
     sign = ">"
     function = "greater"
 
@@ -99,6 +103,7 @@ class Ge(Comparison):
     """x >= y."""
 
     name = "ge"
+    pieces = Ordered()
     sign = ">="
     function = "greater_equal"
 
@@ -256,45 +261,3 @@ class Select(Elementwise):
         yield Sample(cls(), (np.zeros((0, 2), bool), np.zeros((0, 2)), np.zeros((0, 2))))
         yield Sample(cls(), (condition, np.array([1.5, np.nan, np.inf]), np.array([np.nan, 3.0, 1.0])))
         yield Sample(cls(), (condition, np.array([1, 2, 3]), np.array([4, 5, 6])), differentiable=False)
-
-
-@register
-@dataclass(frozen=True)
-class Clip(Elementwise):
-    """min(max(x, low), high). The derivative in x is 1 in the closed interval, in a bound where the bound applies."""
-
-    name = "clip"
-    arity = 3
-    flops = 2.0
-    points = ((0.5, -2.0, 3.0), (-1.0, -1.0, -1.5), (1.0, 1.5, 1.0))
-    kinks = ((-1.0, 1.0, 0.0), (-1.0, -1.0, 1.0), (1.0, 1.0, -1.0))
-    integers = ((7, -3, 0, 2), (-1, -1, -1, 4), (1, 1, 1, 3))
-
-    def impl(self, xp: Any, *arrays: Array) -> Any:
-        x, low, high = arrays
-        return xp.minimum(xp.maximum(x, low), high)
-
-    def jvp(
-        self, g: Builder, outputs: Sequence[Value], primals: Sequence[Value], tangents: Sequence[Value | None]
-    ) -> tuple[Value | None, ...]:
-        """The tangent of the operand that determines the result; of x where it equals a bound."""
-        x, low, high = primals
-        determines = (
-            g.logical_and(g.le(low, x), g.le(x, high)),
-            g.logical_and(g.lt(x, low), g.le(low, high)),
-            g.logical_or(g.gt(x, high), g.gt(low, high)),
-        )
-        terms = [
-            None if dx is None else g.select(where, dx, g.zeros(dx.type))
-            for where, dx in zip(determines, tangents, strict=True)
-        ]
-        return (total(g, terms),)
-
-    def kink(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
-        """Where x equals a bound. The derivative is that of x, as inside."""
-        x, low, high = operands
-        return g.logical_or(g.eq(x, low), g.eq(x, high))
-
-    def margin(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
-        """The distance of x from the nearer bound."""
-        return g.minimum(*(g.abs(g.sub(operands[0], bound)) for bound in operands[1:]))

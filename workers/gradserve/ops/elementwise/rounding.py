@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.records import dataclass
+from gradserve.ops.elementwise.pieces import Quotients, Signed, Whole
 from gradserve.ops.family import DIVISION, Binary, Discrete, Elementwise
 from gradserve.ops.registry import register
 
@@ -16,6 +17,7 @@ class Sign(Discrete, Elementwise):
     """-1, 0 or 1 by the sign of x."""
 
     name = "sign"
+    pieces = Signed()
     spectral_function = "sign"
     function = "sign"
     points = ((1.5, -2.0, 0.125),)
@@ -48,6 +50,7 @@ class Floor(ToWhole):
     """The largest whole number not above x."""
 
     name = "floor"
+    pieces = Whole(1.0)
     function = "floor"
     points = ((1.5, -2.5, 0.9),)
     kinks = ((0.0, -3.0),)
@@ -59,6 +62,7 @@ class Ceil(ToWhole):
     """The smallest whole number not below x."""
 
     name = "ceil"
+    pieces = Whole(0.0)
     function = "ceil"
     points = ((1.5, -2.5, 0.9),)
     kinks = ((0.0, -3.0),)
@@ -70,6 +74,7 @@ class Round(Discrete, Elementwise):
     """The nearest whole number; of two equally near, the even one."""
 
     name = "round"
+    pieces = Whole(0.5)
     function = "round"
     points = ((1.4, -2.3, 0.9),)
     kinks = ((0.5, -1.5, 2.5),)
@@ -89,6 +94,7 @@ class Remainder(Binary):
     """x - floor(x / y) y, which has the sign of y."""
 
     name = "remainder"
+    pieces = Quotients()
     function = "remainder"
     flops = DIVISION
     points = ((7.5, -7.5, 7.5, -7.5, 0.5), (2.0, 2.0, -2.0, -2.0, 3.0))

@@ -14,6 +14,7 @@ from gradserve.client.tracing.recording import traced, written
 from gradserve.client.tracing.tracer import tracers
 from gradserve.client.tracing.trees import Structure, unflatten
 from gradserve.ir.builder import Value
+from gradserve.ir.graph import Graph
 from gradserve.ir.types import TensorType
 
 
@@ -33,7 +34,7 @@ class Lifted:
         trees = [Tree.of(argument, f"argument {k}") for k, argument in enumerate(arguments)]
         self._closed = Closed(outer, function, *((tree.structure, tree.types) for tree in trees))
         captured = self._closed.reads(self._closed.outputs)
-        self._graph = self._closed.graph(self._closed.outputs, captured)
+        self.graph: Graph = self._closed.graph(self._closed.outputs, captured)
         constants = [value.builder.literal(value) for value in captured]
         self._captured = constants
         """The constants among what it captures, None in the place of others."""
@@ -44,19 +45,29 @@ class Lifted:
         """The types of what it returns."""
         self.structure = self._closed.structure
 
+    @property
+    def moving(self) -> set[int]:
+        """The inputs of the graph that are no constants."""
+        own = len(self.graph.inputs) - len(self._captured)
+        return {*range(own), *(own + k for k, constant in enumerate(self._captured) if constant is None)}
+
     def __call__(self, *leaves: Any) -> Any:
         """What the function returns, its nodes written once more."""
+        return unflatten(self.structure, self.written(self.graph, leaves))
+
+    def written(self, graph: Graph, leaves: Sequence[Any], more: Sequence[Any] = ()) -> list[Any]:
+        """What a function gives that is made of this one's graph, of the same arguments and then of some more."""
         g = current()
         assert g is not None, "a lifted function is called within the graph that it was traced in"
-        given = Tree.of(list(leaves), self._what)
+        given = Tree.of([list(leaves), list(more)], self._what)
 
         def emit(_: Any) -> list[Value]:
             values = iter(given.values(g))
-            own = len(self._graph.inputs) - len(self._captured)
-            places = [*[None] * own, *self._captured]
-            return written(g, self._graph, [next(values) if c is None else g.constant(c) for c in places])
+            own = len(self.graph.inputs) - len(self._captured)
+            places = [*[None] * own, *self._captured, *[None] * len(more)]
+            return written(g, graph, [next(values) if c is None else g.constant(c) for c in places])
 
-        return unflatten(self.structure, list(tracers(traced(g, self._what, emit))))
+        return list(tracers(traced(g, self._what, emit)))
 
 
 class Layout:
@@ -110,6 +121,10 @@ class OfVector:
     def result(self, vector: Any, *known: Any) -> Any:
         """What the function returns."""
         return self.lifted(*self.layout.leaves(vector), *known)
+
+    def written(self, graph: Graph, vector: Any, known: Sequence[Any], *more: Any) -> list[Any]:
+        """What a function gives that is made of the function's graph, of the same arguments and then of some more."""
+        return self.lifted.written(graph, [*self.layout.leaves(vector), *known], more)
 
     def tree(self, vector: Any) -> Any:
         """A vector as a tree like the first argument; with the axes that it has before its last."""

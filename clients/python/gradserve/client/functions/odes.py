@@ -13,7 +13,9 @@ from gradserve.client.functions.custom import custom_derivative, linear_call, st
 from gradserve.client.functions.derivatives import jvp, vjp
 from gradserve.client.functions.lifted import Field, Layout
 from gradserve.client.functions.parts import has_complex, in_parts
-from gradserve.client.functions.stepping import METHODS, Method, Rate, stepped
+from gradserve.client.functions.phases import Phases, Watch
+from gradserve.client.functions.regimes import Regimes
+from gradserve.client.functions.stepping import METHODS, Method, Rate, Walked, stepped
 from gradserve.client.functions.until import OnMost
 from gradserve.client.tracing.origins import untraceable
 from gradserve.client.tracing.tracer import Tracer
@@ -56,6 +58,10 @@ def odeint(
     kept but these, and the derivative is right to the tolerance only. Stiff equations cannot be followed backwards:
     they take too many steps, or miss the states on the way there, and then derivatives are NaN.
 
+    Where the function jumps or has a kink, by `if`, `np.where`, `np.sign`, `np.floor`, `np.maximum` and the like of the
+    state or the time, a step ends there, and derivatives know of when that is. Where the state is led back to a jump
+    from both sides it stays, and there is none.
+
     Args:
         function: from a state, a float64 scalar and others to a tree like the state: how fast it moves.
         y: a tree of arrays; of complex ones, real and imaginary parts are followed, and atol is one number then.
@@ -92,10 +98,32 @@ def odeint(
     goals = stop_gradient((rtol, _elements(atol, y, field.layout)))
     along = _Stepper(METHODS[method], goals, most, on_most)
     if adjoint == "equation":
+        if Regimes(field, len(field.layout.types) + 1).jumps_by_others:
+            raise untraceable(
+                "the rate of a differential equation jumps where its state or what it depends on says so, "
+                "which equations of tangents and cotangents do not know",
+                "leave out adjoint='equation'",
+            )
         rows, steps, converged = _by_equations(field, along, field.start, times, known)
     else:
-        rows, steps, converged = along(lambda y, t: field(y, t, *known), field.start, times)
+        rows, steps, converged, *_ = along(
+            lambda y, t: field(y, t, *known), field.start, times, phases_of(field, known)
+        )
     return Trajectory(field.tree(rows), steps, converged)
+
+
+def phases_of(field: Field, known: Sequence[Any], watch: Watch | None = None) -> Phases | None:
+    """The phases of a field of a state, a time and what is known, with events; None if nothing divides it."""
+    regimes = Regimes(field, len(field.layout.types) + 1)
+    if not regimes.size and watch is None:
+        return None
+    return Phases(
+        regimes.size,
+        lambda regime, y, t: regimes.rate(regime, y, t, *known) if regimes.size else field(y, t, *known),
+        lambda regime, y, t: regimes.on(regime, y, t, *known),
+        lambda regime, other, y, t: regimes.gaps(regime, other, y, t, *known),
+        watch,
+    )
 
 
 def _elements(atol: Any, y: Any, layout: Layout) -> Any:
@@ -117,9 +145,9 @@ class _Stepper(NamedTuple):
     most: int
     on_most: OnMost
 
-    def __call__(self, rate: Rate, start: Any, times: Any) -> tuple[Any, Any, Any]:
-        """The states at the times, how many steps were tried, and whether the last time was reached."""
-        return stepped(rate, start, times, self.method, self.goals, self.most, self.on_most)
+    def __call__(self, rate: Rate, start: Any, times: Any, phases: Phases | None = None) -> Walked:
+        """The way from a state over the times."""
+        return stepped(rate, start, times, self.method, self.goals, self.most, self.on_most, phases)
 
     def misses(self, y: Any, other: Any) -> Any:
         """By how many tolerances two states differ at most."""
@@ -141,7 +169,7 @@ def _by_equations(field: Field, along: _Stepper, start: Any, times: Any, known: 
     """The same, with derivatives by the equations of tangents and of cotangents."""
 
     def solved(start: Any, times: Any, *known: Any) -> tuple[Any, Any, Any]:
-        return along(lambda y, t: field(y, t, *known), start, times)
+        return along(lambda y, t: field(y, t, *known), start, times)[:3]
 
     def rule(primals: Any, result: Any, tangents: Any) -> tuple[Any, Any, Any]:
         (_, times, *known), (rows, steps, converged), (first, ends, *others) = primals, result, tangents

@@ -10,6 +10,8 @@ import numpy as np
 from gradserve.client.functions.custom import checkpoint, stop_gradient
 from gradserve.client.functions.derivatives import jacobian
 from gradserve.client.functions.implicit import root
+from gradserve.client.functions.phases import SLIDES, Phases
+from gradserve.client.functions.refusing import derivable
 from gradserve.client.functions.until import OnMost, until
 
 Rate: TypeAlias = Callable[[Any, Any], Any]
@@ -106,22 +108,44 @@ class _State(NamedTuple):
     """The first of the times that is not reached."""
     rows: Any
     """The states at those that are; NaN for the others."""
+    phase: Any
+    """The phase, if there are such."""
+
+
+class Walked(NamedTuple):
+    """A way that was gone."""
+
+    rows: Any
+    """The states at the times; NaN at those that are not reached."""
+    steps: Any
+    """How many steps were tried."""
+    converged: Any
+    """Whether it has come to its end."""
+    y: Any
+    t: Any
+    """The last state, and its time."""
+    phase: Any
+    """The last phase, if there are such."""
 
 
 def stepped(
-    rate: Rate, start: Any, times: Any, method: Method, goals: Any, most: int, on_most: OnMost
-) -> tuple[Any, Any, Any]:
-    """The states at the times, how many steps were tried, and whether the last time was reached."""
+    rate: Rate, start: Any, times: Any, method: Method, goals: Any, most: int, on_most: OnMost,
+    phases: Phases | None = None,
+) -> Walked:  # fmt: skip
+    """What begins at the first of the times and goes on to the last, or to where an event ends it.
+
+    The rate is that of `phases`, if they are given.
+    """
     rtol, atol = goals
     numbers = np.arange(times.size)
 
-    def tried(y: Any, t: Any, h: Any) -> tuple[Any, Any]:
+    def tried(y: Any, t: Any, h: Any, phase: Any) -> tuple[Any, Any]:
         """The state after a step, and by how much it misses the tolerance, squared."""
-        new, error = method.step(rate, y, t, h)
+        new, error = method.step(rate if phases is None else phases.rate(phase), y, t, h)
         return new, np.mean((error / (atol + rtol * np.maximum(np.abs(y), np.abs(new)))) ** 2)
 
     def step(state: _State) -> _State:
-        y, t, size, row, rows = state
+        y, t, size, row, rows, phase = state
         # Of lengths that move, derivatives would be those of how errors are estimated: wherever a rate jumps at a
         # time, as that of a dose does, they have nothing to do with those of the solution.
         size = stop_gradient(size)
@@ -129,12 +153,15 @@ def stepped(
         left = goal - t
         arrives = np.abs(left) <= size
         h = np.where(arrives, left, np.where(left < 0, -size, size))
-        new, miss = checkpoint(tried)(y, t, h)
+        new, miss = checkpoint(tried)(y, t, h, phase)
         good = miss <= 1.0
         tells = np.logical_and(miss > 0, np.isfinite(miss))
         factor = SAFETY * np.where(tells, miss, 1.0) ** (-method.power / 2)
         factor = np.where(tells, np.clip(factor, LEAST, LARGEST), np.where(good, LARGEST, LEAST))
         wanted = np.where(arrives, np.where(left < 0, -left, left), size) * factor
+        if phases is not None:
+            ends, h, new, phase = phases.after(lambda *given: method.step(*given)[0], phase, y, t, h, new, good)
+            arrives = np.logical_and(arrives, np.logical_not(ends))
         done = np.logical_and(good, arrives)
         reached = np.reshape(np.logical_and(numbers == row, done), (times.size, 1))
         return _State(
@@ -143,12 +170,23 @@ def stepped(
             np.where(done, np.maximum(wanted, size), wanted),
             row + done,
             np.where(reached, new, rows),
+            phase,
         )
 
+    def ended(state: _State) -> Any:
+        arrived = state.row >= times.size
+        return arrived if phases is None else np.logical_or(arrived, state.phase.ended)
+
     first = np.reshape(numbers == 0, (times.size, 1))
-    init = _State(start, times[0], _first(rate, start, times, goals), np.int64(1), np.where(first, start, np.nan))
-    state, steps, converged = until(lambda s: s.row >= times.size, step, init, most, on_most)
-    return state.rows, steps, converged
+    size = _first(rate, start, times, goals)
+    phase = None if phases is None else phases.start(start, times[0])
+    init = _State(start, times[0], size, np.int64(1), np.where(first, start, np.nan), phase)
+    state, steps, converged = until(ended, step, init, most, on_most)
+    if phases is None:
+        return Walked(state.rows, steps, converged, state.y, state.t, None)
+    moved = [state.rows, state.y, state.t, state.phase.times, state.phase.states]
+    rows, y, t, happened, states = derivable(moved, np.logical_not(phases.slides(state.phase)), SLIDES)
+    return Walked(rows, steps, converged, y, t, state.phase._replace(times=happened, states=states))
 
 
 def _first(rate: Rate, start: Any, times: Any, goals: Any) -> Any:

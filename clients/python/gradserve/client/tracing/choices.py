@@ -113,6 +113,16 @@ def following_choices() -> Iterator[None]:
         _followed.reset(token)
 
 
+@contextmanager
+def without_choices() -> Iterator[None]:
+    """A context in which code that chooses by traced numbers is refused, as its answers would lead nowhere."""
+    token = _WAY.set(None)
+    try:
+        yield
+    finally:
+        _WAY.reset(token)
+
+
 def follow_by(all_ways: Callable[[Callable[[], Any]], Any]) -> None:
     """Has this make one function of all ways through one."""
     _FOLLOW.append(all_ways)

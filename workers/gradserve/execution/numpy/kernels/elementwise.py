@@ -11,7 +11,8 @@ import numpy as np
 from gradserve.execution.numpy.kernels.table import Kernel, M, kernel, plain
 from gradserve.ir.types import Array, TensorType
 from gradserve.ops.elementwise.arithmetic import Add, Div, Mul, Neg, Sub
-from gradserve.ops.elementwise.comparison import Clip, Select
+from gradserve.ops.elementwise.clipping import Clip
+from gradserve.ops.elementwise.comparison import Select
 from gradserve.ops.elementwise.conversion import Convert
 from gradserve.ops.elementwise.differentiate_as import DifferentiateAs
 from gradserve.ops.elementwise.entire import Stumpff

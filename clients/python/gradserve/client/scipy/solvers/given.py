@@ -11,8 +11,10 @@ from typing import Any, NoReturn
 import numpy as np
 
 from gradserve.client.scipy.kinds import by_name
+from gradserve.client.tracing.choices import without_choices
 from gradserve.client.tracing.names import first_tracer
 from gradserve.client.tracing.origins import untraceable
+from gradserve.ir.errors import Untraceable
 
 
 class Found(dict[str, Any]):
@@ -54,7 +56,7 @@ class _Watch:
 
     def __init__(self) -> None:
         self.is_traced = False
-        """Whether one has returned a traced array: then SciPy is of no use."""
+        """Whether one has returned a traced array, or asked for its numbers: then SciPy is of no use."""
 
     def over(self, argument: Any) -> Any:
         """The argument, watched if it is a function."""
@@ -63,7 +65,11 @@ class _Watch:
 
         @functools.wraps(argument)
         def call(*args: Any, **named: Any) -> Any:
-            found = argument(*args, **named)
+            try:
+                found = argument(*args, **named)
+            except Untraceable:
+                self.is_traced = True
+                raise
             if first_tracer(found) is not None:
                 self.is_traced = True
                 raise _TracedError
@@ -80,7 +86,8 @@ def standing(own: Callable[..., Any], ours: Callable[..., Any]) -> Callable[...,
         if first_tracer((args, named)) is None:
             watch = _Watch()
             try:
-                return own(*map(watch.over, args), **{key: watch.over(value) for key, value in named.items()})
+                with without_choices():
+                    return own(*map(watch.over, args), **{key: watch.over(value) for key, value in named.items()})
             except Exception:
                 if not watch.is_traced:
                     raise
