@@ -304,7 +304,6 @@ def test_minpack_prints_nothing(embedded, capfd):
     [
         (lambda p: np.sum(solve_ivp(lambda t, y: -p[0] * y, (0, 1), [1.0]).y), "give t_eval"),
         (lambda p: solve_ivp(lambda t, y: -p[0] * y, (0, 1), [1.0]).y[0, 3], "give t_eval"),
-        (lambda p: solve_ivp(lambda t, y: -p[0] * y, (0, 1), [1.0], events=lambda t, y: y[0]).t[-1], "events"),
         (lambda p: solve_ivp(lambda t, y: -p[0] * y, (0, 1), p, method="Euler").y[0, -1], "RK23"),
         (lambda p: quad(lambda x: p[0] * x, 0, 1, weight="cos", wvar=1.0)[0], "multiply what the function returns"),
         (lambda p: optimize.minimize(lambda x: np.sum((x - p) ** 2), p, bounds=[(0, 1)] * 2).fun, "np.exp(u)"),

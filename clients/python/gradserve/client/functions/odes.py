@@ -90,31 +90,48 @@ def odeint(
         options: dict[str, Any] = {"rtol": rtol, "atol": atol, "method": method, "adjoint": adjoint}
         found = odeint(real, start, t, *arguments, **options, most=most, on_most=on_most)
         return found._replace(y=parts.together([found.y])[0])
-    times = t.astype(np.float64) if isinstance(t, Tracer) else np.asarray(t, np.float64)
-    if times.ndim != 1 or not times.size:
-        raise untraceable(f"the times have shape {times.shape}", "give a vector of at least one")
-    field = Field("a differential equation", function, y, np.zeros(()), *arguments)
-    _, *known = field.known  # the time is no argument of its own
-    goals = stop_gradient((rtol, _elements(atol, y, field.layout)))
-    along = _Stepper(METHODS[method], goals, most, on_most)
+    field, times = _traced(function, y, t, arguments)
+    along = _Stepper(METHODS[method], _goals(field, y, rtol, atol), most, on_most)
     if adjoint == "equation":
-        if Regimes(field, len(field.layout.types) + 1).jumps_by_others:
-            raise untraceable(
-                "the rate of a differential equation jumps where its state or what it depends on says so, "
-                "which equations of tangents and cotangents do not know",
-                "leave out adjoint='equation'",
-            )
-        rows, steps, converged = _by_equations(field, along, field.start, times, known)
+        rows, steps, converged = _by_equations(field, along, field.start, times, field.known[1:])
     else:
-        rows, steps, converged, *_ = along(
-            lambda y, t: field(y, t, *known), field.start, times, phases_of(field, known)
-        )
+        rows, steps, converged, *_ = along.over(field, times)
     return Trajectory(field.tree(rows), steps, converged)
 
 
-def phases_of(field: Field, known: Sequence[Any], watch: Watch | None = None) -> Phases | None:
+def walked(
+    function: Callable[..., Any],
+    y: Any,
+    t: Any,
+    watch: Watch | None = None,
+    *,
+    rtol: Any,
+    atol: Any,
+    method: str,
+    most: int,
+    on_most: OnMost = "refuse",
+) -> Walked:
+    """The way of a real vector, as `odeint` has it, with events."""
+    field, times = _traced(function, y, t, ())
+    return _Stepper(METHODS[method], _goals(field, y, rtol, atol), most, on_most).over(field, times, watch)
+
+
+def _traced(function: Callable[..., Any], y: Any, t: Any, arguments: Sequence[Any]) -> tuple[Field, Any]:
+    """A differential equation, and the times."""
+    times = t.astype(np.float64) if isinstance(t, Tracer) else np.asarray(t, np.float64)
+    if times.ndim != 1 or not times.size:
+        raise untraceable(f"the times have shape {times.shape}", "give a vector of at least one")
+    return Field("a differential equation", function, y, np.zeros(()), *arguments), times
+
+
+def _goals(field: Field, y: Any, rtol: Any, atol: Any) -> Any:
+    """The tolerances as those of a vector, which do not move."""
+    return stop_gradient((rtol, _elements(atol, y, field.layout)))
+
+
+def _phases(field: Field, known: Sequence[Any], watch: Watch | None) -> Phases | None:
     """The phases of a field of a state, a time and what is known, with events; None if nothing divides it."""
-    regimes = Regimes(field, len(field.layout.types) + 1)
+    regimes = _regimes(field)
     if not regimes.size and watch is None:
         return None
     return Phases(
@@ -124,6 +141,10 @@ def phases_of(field: Field, known: Sequence[Any], watch: Watch | None = None) ->
         lambda regime, other, y, t: regimes.gaps(regime, other, y, t, *known),
         watch,
     )
+
+
+def _regimes(field: Field) -> Regimes:
+    return Regimes(field, len(field.layout.types) + 1)
 
 
 def _elements(atol: Any, y: Any, layout: Layout) -> Any:
@@ -149,6 +170,11 @@ class _Stepper(NamedTuple):
         """The way from a state over the times."""
         return stepped(rate, start, times, self.method, self.goals, self.most, self.on_most, phases)
 
+    def over(self, field: Field, times: Any, watch: Watch | None = None) -> Walked:
+        """The way of an equation from where it starts, with events."""
+        _, *known = field.known  # the time is no argument of its own
+        return self(lambda y, t: field(y, t, *known), field.start, times, _phases(field, known, watch))
+
     def misses(self, y: Any, other: Any) -> Any:
         """By how many tolerances two states differ at most."""
         rtol, atol = self.goals
@@ -167,6 +193,12 @@ class _Stepper(NamedTuple):
 
 def _by_equations(field: Field, along: _Stepper, start: Any, times: Any, known: Sequence[Any]) -> tuple[Any, Any, Any]:
     """The same, with derivatives by the equations of tangents and of cotangents."""
+    if _regimes(field).jumps_by_others:
+        raise untraceable(
+            "the rate of a differential equation jumps where its state or what it depends on says so, "
+            "which equations of tangents and cotangents do not know",
+            "leave out adjoint='equation'",
+        )
 
     def solved(start: Any, times: Any, *known: Any) -> tuple[Any, Any, Any]:
         return along(lambda y, t: field(y, t, *known), start, times)[:3]

@@ -59,7 +59,9 @@ class _Watch:
         """Whether one has returned a traced array, or asked for its numbers: then SciPy is of no use."""
 
     def over(self, argument: Any) -> Any:
-        """The argument, watched if it is a function."""
+        """The argument, watched if it is a function or a list of such."""
+        if isinstance(argument, list | tuple) and argument and all(map(callable, argument)):
+            return type(argument)([self.over(each) for each in argument])
         if isinstance(argument, type) or not callable(argument):
             return argument
 
