@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.ad_checkpoint import checkpoint_name
 
 from tests.clients.importers.jax_complex_programs import COMPLEX_PROGRAMS
 
@@ -16,6 +17,7 @@ jax.config.update("jax_enable_x64", True)
 RNG = np.random.default_rng(5)
 X = RNG.uniform(0.2, 0.8, (3, 4))
 Y = RNG.uniform(1.1, 1.9, (3, 4))
+SHAPES = np.array([0.02, 0.7, 1.0, 3.5, 40.0])
 V = np.array([0.3, -0.7, 1.2, 0.4, -1.1])
 A = RNG.standard_normal((4, 4)) + 4 * np.eye(4)
 B = RNG.standard_normal((4, 2))
@@ -153,6 +155,32 @@ def _more_draws(x: Any) -> Any:
     return jax.random.uniform(key, (4,)) * x, whole, order, jax.random.gumbel(key, (3,)) * x
 
 
+def _gammas(key: Any, a: Any) -> Any:
+    """Numbers of the gamma distribution and of what is made of it."""
+    return (
+        jax.random.gamma(key, a, (4, 3)),
+        jax.random.loggamma(key, a),
+        jax.random.beta(key, a[0], a[1]),
+        jax.random.dirichlet(key, a * 0.1),
+        jax.vmap(jax.random.gamma)(jax.random.split(key, 3), a),
+    )
+
+
+def _by_shape(x: Any) -> Any:
+    """The derivative of gammainc, which JAX does not differentiate once more."""
+    a, at = lax.stop_gradient((x[:, None], x))
+    return jax.grad(lambda b: jnp.sum(jax.scipy.special.gammainc(b, at)))(a + jnp.zeros_like(at))
+
+
+def _named(x: Any) -> Any:
+    kept = jax.checkpoint_policies.save_only_these_names("sine")
+    return jax.checkpoint(lambda y: checkpoint_name(jnp.sin(y), "sine") ** 2, policy=kept)(x)
+
+
+def _powers(x: Any) -> Any:
+    return [*jnp.frexp(x), jnp.ldexp(x, jnp.arange(x.size))]
+
+
 def _in_parts(z: Any) -> Any:
     return z.real, z.imag
 
@@ -181,6 +209,8 @@ PROGRAMS: Mapping[str, Program] = {
     "integer_pow": (lambda x: x**3 + x**-2 + x**7 + x**4 + x**2, (V,)),
     "integer_pow of integers": (lambda x: x**3, (WHOLE,)),
     "igamma": (lambda x: jax.scipy.special.gammainc(Y, x), (X,)),
+    "igamma_grad_a": (_by_shape, (SHAPES,)),
+    "random_gamma": (_gammas, (np.array([5, 9], np.uint32), SHAPES[1:4])),
     "igammac": (lambda x: jax.scipy.special.gammaincc(Y, x), (X,)),
     "betainc": (lambda x: jax.scipy.special.betainc(Y, Y + 1, x), (X,)),
     "polygamma": (lambda x: jax.scipy.special.polygamma(2, x), (Y,)),
@@ -192,6 +222,11 @@ PROGRAMS: Mapping[str, Program] = {
     "convert_element_type": (lambda x: (x.astype(np.float32), x.astype(np.int32), x.astype(bool)), (V,)),
     "converted integers": (lambda x: (x.astype(np.uint8), x.astype(np.int8), x.astype(np.float64)), (WHOLE,)),
     "bitcast of uint32": (lambda x: lax.bitcast_convert_type(x, np.float32), (WORDS[[0, 1, 4]],)),
+    "frexp": (_powers, (np.array([0.3, -7.0, 1e-300, 2.5e100, 1.0]),)),
+    "frexp at the ends": (
+        lambda x: jnp.frexp(lax.stop_gradient(x)),
+        (np.array([0.0, np.inf, np.nan, 1.7e308, -3e-308, 2.0**-1022]),),
+    ),
     "bits of float64": (_bits_of, (np.array([0.0, -0.0, 1.0, -1.5, 5e-324, -2.5e-310, 1.7e308, np.inf, 0.1]),)),
     "bits of float32": (_bits_of, (np.array([0.0, -0.0, 1.0, -1.5, 1e-45, -2e-39, 3.4e38, np.inf, 0.1], np.float32),)),
     "bitcast of int32": (lambda x: lax.bitcast_convert_type(x, np.uint32), (WHOLE,)),
@@ -227,6 +262,10 @@ PROGRAMS: Mapping[str, Program] = {
     "scatter of truths": (lambda x: jnp.asarray(x).at[jnp.array([1, 1])].set(True), (TRUTHS,)),
     "scatter in batches": (lambda x: jax.vmap(lambda r, k: r.at[k].add(2 * r[0]))(x, jnp.array([0, 3, 3])), (X,)),
     **{f"reduce_{name}": (lambda x, name=name: getattr(jnp, name)(x, axis=1), (X,)) for name in ("sum", "prod")},
+    "reductions of axes in any order": (
+        lambda x: [f(x, axis=(-1, 1)) for f in (jnp.sum, jnp.prod, jnp.max, jnp.min, jnp.linalg.norm)],
+        (IMAGE,),
+    ),
     **{f"reduce_{name}": (lambda x, name=name: getattr(jnp, name)(x, axis=(0, 1)), (X,)) for name in ("max", "min")},
     "reduce_and": (lambda x: (jnp.all(x), jnp.any(x), lax.reduce_xor(x, (0,))), (TRUTHS,)),
     "reduce of integers": (
@@ -245,6 +284,8 @@ PROGRAMS: Mapping[str, Program] = {
         lambda x: lax.reduce_window(x, 0.0, lax.add, (1, 4), (1, 1), ((0, 0), (3, 0))),
         (X,),
     ),
+    "select_and_gather_add": (lambda x: jax.jvp(_pooled("max"), (x,), (x**2 - x,))[1], (IMAGE,)),
+    "select_and_gather_add of least": (lambda x: jax.jvp(_pooled("min"), (x,), (x**2 - x,))[1], (IMAGE,)),
     "select_and_scatter_add": (_max_pool_gradient, (IMAGE,)),
     "dot_general": (lambda a, b: lax.dot_general(a, b, (((1,), (0,)), ((), ()))), (A, B)),
     "dot_general in batches": (lambda x: jnp.einsum("bchw,bdhw->hbcd", x, x), (IMAGE,)),
@@ -325,6 +366,7 @@ PROGRAMS: Mapping[str, Program] = {
     "cond": (lambda x: lax.cond(x.sum() > 0, lambda y: y * y, jnp.sin, x), (V,)),
     "switch": (_switched, (0.45,)),
     "jit": (jax.jit(lambda x: jnp.sin(x) * x), (V,)),
+    "name": (_named, (V,)),
     "remat": (jax.checkpoint(lambda x: jnp.sin(x) * x), (V,)),
     "custom_jvp": (lambda x: jax.nn.relu(x) + jax.nn.softplus(x) + jax.nn.silu(x) + jax.nn.gelu(x), (V,)),
     "custom_vjp": (_custom, (V,)),

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import mpmath
 import numpy as np
 import pytest
 from jax.extend.core import Primitive
@@ -127,6 +129,7 @@ OLDER = {
     "core_call",
     "custom_vjp_call_jaxpr",
     "pjit",
+    "random_gamma_grad",
 }
 """Names of other versions of JAX, and of what stands in derivatives that JAX makes."""
 WITHIN = {"iota_2x32_shape", "threefry2x32"}
@@ -136,8 +139,10 @@ ELSEWHERE = {
     "debug_callback",
     "debug_print",
     "device_put",
+    "layout_constraint",
     "pvary",
     "random_clone",
+    "reshard",
     "sharding_constraint",
 }
 """What leaves its operands as they are."""
@@ -148,3 +153,37 @@ def test_every_primitive_has_a_program():
     for function, given in PROGRAMS.values():
         met |= set(_primitives(jax.make_jaxpr(function)(*given).jaxpr))
     assert (ARRAYS.keys() | RULES.keys()) - met - OLDER - WITHIN - ELSEWHERE == set()
+
+
+def test_second_derivatives_in_a_shape_are_those_of_mpmath(embedded):
+    """JAX has none of them."""
+    a, x = np.array([0.4, 2.5, 7.0]), np.array([0.9, 1.5, 9.0])
+    ours = embedded.load(from_jax(lambda a: jax.scipy.special.gammainc(a, x).sum(), a))
+    twice = [
+        mpmath.diff(lambda s, t=t: mpmath.gammainc(s, 0, t, regularized=True), s, 2) for s, t in zip(a, x, strict=True)
+    ]
+    np.testing.assert_allclose(np.diag(ours.hessian(a)), np.array(twice, float), rtol=1e-9)
+    slopes = embedded.load(from_jax(jax.grad(lambda a: jax.scipy.special.gammainc(a, x).sum()), a))
+    np.testing.assert_allclose(np.diag(slopes.jacobian(a)), np.array(twice, float), rtol=1e-9)
+
+
+def test_least_numbers_of_the_gamma_distribution_move_as_their_probability_says(embedded):
+    """Where x underflows JAX has NaN or another derivative; here that of log x is the limit of the implicit one."""
+    a, key = np.array([1e-3, 2e-3, 0.01]), np.array([1, 4], np.uint32)
+    ours = embedded.load(from_jax(lambda key, a: jax.random.loggamma(key, a), key, a))
+    drawn, slopes = ours(key, a), np.diag(ours.jacobian(key, a, wrt="a"))
+    assert drawn.min() < -745.0 < drawn.max()
+    with mpmath.workdps(40):
+        for shape, log_x, slope in zip(a, drawn, slopes, strict=True):
+            x = mpmath.exp(log_x)
+            by_shape = mpmath.diff(lambda s, x=x: mpmath.gammainc(s, 0, x, regularized=True), shape)
+            density = mpmath.exp((shape - 1) * log_x - x) / mpmath.gamma(shape)
+            assert float(-by_shape / density / x) == pytest.approx(slope, rel=1e-10)
+
+
+def test_the_least_numbers_have_powers_of_two(embedded):
+    """As NumPy has them: JAX takes them for zero."""
+    least = np.array([5e-324, -1e-310, 2.2e-308, -0.0])
+    found = embedded.load(from_jax(lambda x: jnp.frexp(x), least))(least)
+    for ours, wanted in zip(found, np.frexp(least), strict=True):
+        np.testing.assert_array_equal(ours, wanted)

@@ -152,7 +152,7 @@ _COUNTS = (
 def documentation() -> str:
     """The text of docs/IMPORTERS.md."""
     return _HEAD.format(
-        known=", ".join(f"`{name.lstrip('_')}`" for name in sorted(KNOWN.keys() - {"_frexp"})),
+        known=", ".join(f"`{name.lstrip('_')}`" for name in sorted(KNOWN)),
         arrays=_listed(ARRAYS),
         rules=_listed(RULES),
         refused=_ways(WAYS_ROUND),

@@ -50,6 +50,13 @@ def windowed(fold: str) -> Compute:
     return lambda g, p, x, outs: reductions.reduce_window(g, x[0], fold, frame_of(p))
 
 
+def gathered_windows(g: Builder, params: Params, operands: Sequence[Operand], outs: Sequence[Any]) -> Value:
+    """The tangent of a reduction of windows by an extreme."""
+    tangents, x = operands
+    largest = params["select_prim"].name == "ge"
+    return reductions.select_and_gather(g, tangents, x, largest, frame_of(params))
+
+
 def scattered_windows(g: Builder, params: Params, operands: Sequence[Operand], outs: Sequence[Any]) -> Value:
     """The cotangent of a reduction of windows by an extreme."""
     source, x = operands

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from gradserve.client.importers.jaxprs.reading import is_of_jax
+from gradserve.client.importers.lax import bits
 from gradserve.ir.builder import Builder, Value
 from gradserve.numpy import probability, special, systems, ufuncs
-from gradserve.numpy.arguments import Unsupported
 from gradserve.numpy.table import SPECIAL
 
 Function: TypeAlias = Callable[..., Value | Sequence[Value]]
@@ -36,19 +36,10 @@ def _special(name: str) -> Function:
     return lambda g, *operands: SPECIAL[name](g, *operands)
 
 
-def frexp(g: Builder, *_: Value) -> Value:
-    """Refused: its derivative would be lost among bits.
-
-    Raises:
-        Unsupported: always.
-    """
-    raise Unsupported("its derivative is that of no arithmetic on bits", "multiply or divide by powers, x * 2.0**n")
-
-
 PLAIN = frozenset({"_softmax", "log1mexp", "logit", "relu6", "_slogdet_small", "_xlogx", "poch"})
 """Functions of JAX whose derivatives are those of what they compute, wherever that is finite."""
 KNOWN: dict[str, Function] = {
-    "_frexp": frexp,
+    "_frexp": bits.frexp,
     "logaddexp": _logaddexp,
     "logaddexp2": lambda g, x, y: ufuncs.logaddexp2(*g.align([x, y])),
     "relu": relu,

@@ -12,6 +12,7 @@ from gradserve.client.importers.jaxprs.folds import (
     Compute,
     Params,
     accumulated,
+    gathered_windows,
     position,
     reduced,
     scattered_windows,
@@ -27,6 +28,7 @@ from gradserve.client.importers.lax import (
     movement,
     ordering,
     products,
+    special,
 )
 from gradserve.client.importers.lax.elements import Operand
 from gradserve.client.importers.lax.indexing import Outside, Windows
@@ -204,6 +206,9 @@ def _counters(g: Builder, shape: Sequence[int]) -> list[Value]:
     return [g.shift_right(line, 32), g.bitwise_and(line, 0xFFFFFFFF)]
 
 
+_MARKS = ["copy", "copy_p", "name", "optimization_barrier", "sharding_constraint", "layout_constraint", "reshard"]
+_MARKS += ["device_put", "pvary"]
+"""What tells JAX what to keep, and where, and leaves elements as they are."""
 MOVEMENTS: dict[str, Compute] = {
     "broadcast_in_dim": lambda g, p, x, outs: movement.broadcast_in_dim(g, x[0], p["shape"], p["broadcast_dimensions"]),
     "reshape": _reshaped,
@@ -221,7 +226,7 @@ MOVEMENTS: dict[str, Compute] = {
     "dynamic_update_slice": lambda g, p, x, outs: movement.dynamic_update_slice(g, x[0], x[1], x[2:]),
     "select_n": _elementwise("select_n"),
     "gather": _gather,
-    **dict.fromkeys(("copy", "copy_p", "optimization_barrier", "sharding_constraint", "device_put", "pvary"), _same),
+    **dict.fromkeys(_MARKS, _same),
 }
 """Those that only move elements."""
 
@@ -235,6 +240,8 @@ ARRAYS: dict[str, Compute] = {
     "reduce_precision": lambda g, p, x, outs: elementwise.reduce_precision(
         g, x[0], p["exponent_bits"], p["mantissa_bits"]
     ),
+    "igamma_grad_a": lambda g, p, x, outs: special.gamma_by_shape(g, *x),
+    "random_gamma_grad": lambda g, p, x, outs: special.gamma_draw_by_shape(g, *x),
     "integer_pow": lambda g, p, x, outs: elementwise.integer_pow(g, x[0], p["y"]),
     "round": lambda g, p, x, outs: elementwise.round_nearest(g, x[0], int(p["rounding_method"]) == 1),
     "pad": lambda g, p, x, outs: movement.pad(g, x[0], x[1], p["padding_config"]),
@@ -248,6 +255,7 @@ ARRAYS: dict[str, Compute] = {
     **{name: accumulated(name) for name in ("cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp")},
     **{f"reduce_window_{fold}": windowed(fold) for fold in ("sum", "max", "min")},
     "select_and_scatter_add": scattered_windows,
+    "select_and_gather_add": gathered_windows,
     "dot_general": _dot_general,
     "ragged_dot_general": _ragged_dot,
     "symmetric_product": lambda g, p, x, outs: products.symmetric_product(g, x[0], x[1], p["alpha"], p["beta"]),

@@ -10,10 +10,13 @@ import numpy as np
 
 from gradserve.client.importers.jaxprs.operands import Keys, Known, flat, joined, split
 from gradserve.client.importers.jaxprs.reading import Reader, rule
+from gradserve.client.importers.lax import control
 from gradserve.client.importers.lax.elements import Operand
 from gradserve.client.importers.lax.random import threefry2x32
+from gradserve.client.importers.lax.special import gamma_draw_by_shape, log_gamma_draw_by_shape
 from gradserve.numpy.arguments import Unsupported
 from gradserve.numpy.recorder import Recorder
+from gradserve.ops.control.custom_derivative import CustomDerivative
 
 
 @rule("threefry2x32")
@@ -67,6 +70,32 @@ def drawn(reader: Reader, g: Recorder, equation: Any, operands: Sequence[Known])
     examples = [np.broadcast_to(np.zeros((), x.dtype), x.shape) for x in arrays]
     made = flat(reader.closed(g, jax.make_jaxpr(apply)(*examples), arrays))
     return made if name == "random_bits" else [split(g, made[0])]
+
+
+@rule("random_gamma")
+def gamma(reader: Reader, g: Recorder, equation: Any, operands: Sequence[Known]) -> Sequence[Known]:
+    """Gamma numbers of shapes, or their logarithms; they move with the shape so that their probabilities stay."""
+    params, key = equation.params, equation.invars[0].aval
+    _implementation(key)
+    words, (a,) = joined(g, _keys(operands[0])), flat(operands[1:])
+
+    def draw(words: Any, a: Any) -> Any:
+        return equation.primitive.impl(jax.random.wrap_key_data(words), a, use_vmap=True, **params)
+
+    body = jax.make_jaxpr(draw)(*(np.broadcast_to(np.zeros((), x.dtype), x.shape) for x in (words, a)))
+    by_shape = log_gamma_draw_by_shape if params["log_space"] else gamma_draw_by_shape
+
+    def drawn_of(inner: Recorder, given: list[Operand]) -> list[Operand]:
+        return flat(reader.closed(inner, body, [reader.adopted(inner, words), *given]))
+
+    def moved(inner: Recorder, given: list[Operand]) -> list[Operand]:
+        x, tangent, shape = given
+        return [Operand(inner.mul(by_shape(inner, shape, x), tangent.value), x.dtype)]
+
+    numbers, rule = control.Function.of(g, drawn_of, [a]), control.Function.of(g, moved, [a, a, a])
+    captured = list(dict.fromkeys([*numbers.reads(), *rule.reads()]))
+    op = CustomDerivative(numbers.graph(captured), rule.graph(captured), (0,))
+    return [Operand(g.apply(op, [a.value, *captured])[0], a.dtype)]
 
 
 def _keys(operand: Known) -> Keys:

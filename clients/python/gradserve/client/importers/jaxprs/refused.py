@@ -20,10 +20,10 @@ WAYS_ROUND: dict[str, str] = {
         ("psum", "pmax", "pmin", "all_gather", "all_to_all", "ppermute", "axis_index", "shard_map"),
         "import the function of one device, and give a batch of points",
     ),
+    **dict.fromkeys(("rng_bit_generator", "rng_uniform"), "draw by keys of threefry, JAX's default"),
     **dict.fromkeys(
-        ("rng_bit_generator", "rng_uniform", "random_gamma_grad"), "draw by keys of threefry, JAX's default"
+        ("new_ref", "empty_ref", "get", "swap", "addupdate", "freeze", "run_state"),
+        "keep arrays, not references to them, and write x = x.at[k].set(y)",
     ),
-    "igamma_grad_a": "keep the first argument of gammainc fixed",
-    "random_gamma": "draw the numbers beforehand, and give them as an argument",
 }
 """What to write instead of primitives that cannot be imported."""

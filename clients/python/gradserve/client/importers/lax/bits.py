@@ -11,6 +11,7 @@ from gradserve.client.importers.lax.elements import Operand, bits_of, finished, 
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.records import dataclass
 from gradserve.ir.types import ElementType
+from gradserve.numpy import ufuncs
 from gradserve.numpy.arguments import Unsupported
 
 
@@ -45,6 +46,26 @@ def nextafter(g: Builder, x: Operand, y: Operand) -> Value:
     bits = Operand(_signed_bits(g, g.abs(moved), g.lt(moved, 0), width), np.dtype(f"uint{width}"))
     found = _real_of_bits(g, bits, x.dtype)
     return g.select(g.eq(x.value, y.value), y.value, g.select(g.eq(step, 0), math.nan, found))
+
+
+def frexp(g: Builder, x: Value) -> tuple[Value, Value]:
+    """A number from a half to before 1, and the power of 2 that x is it times; both real.
+
+    The power stands still: the derivative of the number is that of the power.
+    """
+    inside = g.logical_and(g.is_finite(x), g.ne(x, 0))
+    magnitude = g.stop_gradient(g.select(inside, g.abs(x), 1.0))
+    rough = g.add(g.floor(ufuncs.log2(magnitude)), 1.0)
+    share = _divided(g, magnitude, rough)
+    over, under = g.ge(share, 1.0), g.lt(share, 0.5)
+    exponent = g.select(over, g.add(rough, 1.0), g.select(under, g.sub(rough, 1.0), rough))
+    return g.select(inside, _divided(g, x, exponent), x), g.select(inside, exponent, 0.0)
+
+
+def _divided(g: Builder, x: Value, exponent: Value) -> Value:
+    """x by a power of 2, in two steps: the largest and the least numbers are by powers that are no numbers."""
+    half = g.floor(g.mul(exponent, 0.5))
+    return g.div(g.div(x, ufuncs.exp2(half)), ufuncs.exp2(g.sub(exponent, half)))
 
 
 def rounded(g: Builder, x: Operand, exponent_bits: int, fraction_bits: int) -> Value:

@@ -10,6 +10,7 @@ import numpy as np
 
 from gradserve.client.importers.lax.elements import Operand, finished, held, ordered
 from gradserve.client.importers.lax.movement import padded, part
+from gradserve.client.importers.lax.ordering import along_axis
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.records import dataclass
 from gradserve.ir.types import ElementType
@@ -27,20 +28,21 @@ def reduce(g: Builder, x: Operand, fold: str, axes: Sequence[int]) -> Value:
     """
     if not axes:
         return x.value
+    along = tuple(sorted(axes))
     if x.dtype.kind == "b":
         if fold == "xor":
-            count = g.reduce_sum(g.convert(x.value, ElementType.INT64), axes=tuple(axes))
+            count = g.reduce_sum(g.convert(x.value, ElementType.INT64), axes=along)
             return g.ne(g.remainder(count, 2), 0)
-        return g.emit(f"reduce_{_ON_TRUTHS[fold]}", x.value, axes=tuple(axes))
+        return g.emit(f"reduce_{_ON_TRUTHS[fold]}", x.value, axes=along)
     if fold in ("and", "or", "xor"):
         raise Unsupported(f"reductions by '{fold}' of integers are no op", "reduce truth values")
     if fold in ("max", "min"):
         if 0 in (x.shape[axis] for axis in axes):
             shape = tuple(n for axis, n in enumerate(x.shape) if axis not in axes)
             return g.broadcast(identity(g, fold, x.dtype), shape)
-        found = g.emit(f"reduce_{fold}", ordered(g, x), axes=tuple(axes))
+        found = g.emit(f"reduce_{fold}", ordered(g, x), axes=along)
         return ordered(g, Operand(found, x.dtype))
-    return finished(g, g.emit(f"reduce_{fold}", x.value, axes=tuple(axes)), x.dtype)
+    return finished(g, g.emit(f"reduce_{fold}", x.value, axes=along), x.dtype)
 
 
 def identity(g: Builder, fold: str, dtype: np.dtype[Any]) -> Value:
@@ -126,6 +128,21 @@ def _accumulated(g: Builder, x: Operand, fold: str, frame: Frame) -> Value | Non
     if frame.sizes[axis] != n or n < 2 or frame.padding[axis] not in sides:
         return None
     return accumulate(g, x, name, axis, sides[frame.padding[axis]])
+
+
+def select_and_gather(g: Builder, source: Operand, x: Operand, largest: bool, frame: Frame) -> Value:
+    """The elements of `source` where the first extreme of each window of x is; 0 where that is of the padding."""
+    if not frame.moved:
+        return source.value
+    fold = "max" if largest else "min"
+    blocks, given = (
+        g.emit("windows", frame.padded(g, each.value, fill), **frame.attributes)
+        for each, fill in ((x, identity(g, fold, x.dtype)), (source, g.constant(0, source.value.type.element_type)))
+    )
+    lead = blocks.shape[: x.rank]
+    flat, taken = (g.reshape(each, (*lead, math.prod(blocks.shape[x.rank :]))) for each in (blocks, given))
+    place = g.emit("argmax" if largest else "argmin", flat, axis=x.rank)
+    return g.reshape(along_axis(g, taken, g.reshape(place, (*lead, 1)), x.rank), lead)
 
 
 def select_and_scatter_add(g: Builder, source: Operand, x: Operand, largest: bool, frame: Frame) -> Value:

@@ -12,6 +12,8 @@ from gradserve.client.importers.lax.elements import Operand
 from gradserve.ir.builder import Builder, Value
 from gradserve.numpy.arguments import Unsupported
 from gradserve.ops.movement.shapes import constant_behind
+from gradserve.ops.special import incomplete
+from gradserve.ops.special.tails import gamma_density
 
 MOST_ORDERS = 128
 """The largest order of a special function, and how many of them one array may have."""
@@ -37,6 +39,25 @@ def polygamma(g: Builder, order: Operand, x: Operand) -> Value:
         return g.mul((-1.0) ** (m + 1) * factorial, g.emit("zeta", value, exponent=m + 1.0))
 
     return _for_each(g, order, x, of_order, "the order of polygamma")
+
+
+def gamma_by_shape(g: Builder, a: Operand, x: Operand) -> Value:
+    """The derivative of gammainc in its shape."""
+    return incomplete.gamma_by_shape(g, a.value, x.value)
+
+
+def gamma_draw_by_shape(g: Builder, a: Operand, x: Operand) -> Value:
+    """How a number that is drawn from the gamma distribution moves with the shape, at the probability it has."""
+    return g.neg(g.div(gamma_by_shape(g, a, x), gamma_density(g, a.value, x.value)))
+
+
+def log_gamma_draw_by_shape(g: Builder, a: Operand, log_x: Operand) -> Value:
+    """The same of its logarithm; of the least numbers by the first term of the series of gammainc."""
+    tiny = g.lt(log_x.value, -600.0 if a.dtype == np.float64 else -80.0)
+    x = g.exp(g.select(tiny, 0.0, log_x.value))
+    whole = g.div(gamma_draw_by_shape(g, a, Operand(x, a.dtype)), x)
+    first = g.div(g.sub(g.digamma(g.add(a.value, 1.0)), log_x.value), a.value)
+    return g.select(tiny, first, whole)
 
 
 def _for_each(g: Builder, order: Operand, x: Operand, of: Callable[[float, Value], Value], what: str) -> Value:

@@ -8,7 +8,7 @@ import numpy as np
 
 from gradserve.client.importers.aten.table import Given, Node, Result, Scalar, translates
 from gradserve.client.importers.lax import elementwise as lax
-from gradserve.client.importers.lax.bits import nextafter
+from gradserve.client.importers.lax.bits import frexp, nextafter
 from gradserve.client.importers.lax.elements import Operand, bits_of, converted
 from gradserve.ir.builder import Value
 from gradserve.numpy import elementwise, logic, probability, special, ufuncs
@@ -262,17 +262,8 @@ def _item(n: Node, x: Operand) -> Result:
 @translates("frexp")
 def _frexp(n: Node, x: Operand) -> Result:
     """A number from a half to before 1, and the power of 2 that x is it times."""
-    g, inside = n.g, n.g.logical_and(n.g.is_finite(x.value), n.g.ne(x.value, 0))
-    magnitude = g.select(inside, g.abs(x.value), 1.0)
-    rough = g.add(ufuncs.floor(ufuncs.log2(g.stop_gradient(magnitude))), 1.0)
-    share = g.div(magnitude, ufuncs.exp2(rough))
-    over, under = g.ge(share, 1.0), g.lt(share, 0.5)
-    exponent = g.select(over, g.add(rough, 1.0), g.select(under, g.sub(rough, 1.0), rough))
-    mantissa = g.div(x.value, ufuncs.exp2(exponent))
-    return [
-        g.select(inside, mantissa, x.value),
-        g.convert(g.select(inside, exponent, 0.0), n.of(0, n.dtypes[1]).type.element_type),
-    ]
+    mantissa, exponent = frexp(n.g, x.value)
+    return [mantissa, n.g.convert(exponent, n.of(0, n.dtypes[1]).type.element_type)]
 
 
 @translates("ldexp")
