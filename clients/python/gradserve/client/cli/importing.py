@@ -30,7 +30,8 @@ examples:
   gradserve describe loss.pb
 """
 T = TypeVar("T")
-_OF_MODELS = ("loss", "length", "shape", "dtype")
+_OF_MODELS = ("loss", "length", "dtype")
+_OF_BOTH = ("shape",)
 _OF_ARRAYS = ("wrt", "initialisers")
 _OF_PROGRAMS = ("name", "most")
 
@@ -43,8 +44,9 @@ def describe(command: argparse.ArgumentParser) -> None:
     add = command.add_argument_group("models of operator set 7 or later").add_argument
     add("--loss", metavar="NAME", help="cross_entropy, mse, or an output that is a number (default: all outputs)")
     add("--length", type=_named(int), action="append", metavar="NAME=N", help="of an open axis; repeat")
-    add("--shape", type=_named(_shape), action="append", metavar="INPUT=N,N", help="of an input; repeat")
     add("--dtype", choices=("float32", "float64"), help="float64 computes so what the model does in float32")
+    add = command.add_argument_group("models and programs whose lengths are open, .onnx and .mlir").add_argument
+    add("--shape", type=_named(_shape), action="append", metavar="INPUT=N,N", help="of an input; repeat")
     add = command.add_argument_group("models and programs that hold arrays, .onnx and .pt2").add_argument
     add("--wrt", action="append", metavar="NAME", help="an array that is a parameter; repeat (default: all real)")
     add("--initialisers", type=Path, metavar="FILE.npz", help="write the arrays that are parameters there")
@@ -84,7 +86,8 @@ def _model(options: argparse.Namespace) -> Any:
 
 
 def _program(options: argparse.Namespace) -> Any:
-    return from_stablehlo(options.file, most=options.most, names=tuple(options.name or ()))
+    shapes = dict(options.shape or ())
+    return from_stablehlo(options.file, most=options.most, names=tuple(options.name or ()), shapes=shapes)
 
 
 def _archive(options: argparse.Namespace) -> Any:
@@ -93,7 +96,7 @@ def _archive(options: argparse.Namespace) -> Any:
 
 _KINDS: Mapping[str, tuple[Callable[[argparse.Namespace], Any], tuple[str, ...]]] = {
     ".onnx": (_model, _OF_PROGRAMS),
-    ".pt2": (_archive, (*_OF_MODELS, *_OF_PROGRAMS)),
+    ".pt2": (_archive, (*_OF_MODELS, *_OF_BOTH, *_OF_PROGRAMS)),
     ".mlir": (_program, (*_OF_MODELS, *_OF_ARRAYS)),
     ".stablehlo": (_program, (*_OF_MODELS, *_OF_ARRAYS)),
 }

@@ -89,12 +89,14 @@ Primitives that call functions, or draw random numbers:
 
 ## StableHLO
 
-`from_stablehlo(source, most=None, names=())` reads the text of a program, MLIR's generic form or the shorter one, by
-a parser of its own: neither JAX nor MLIR need be installed. Calls of functions are put in their places; shapes must
-be known. Parameters are called `arg0`, `arg1`, ... in their order if they have no names of their own. Text that is
-damaged or hostile is refused: brackets deeper than 64, arrays of more than 2^40 elements, programs of more operations
-than a graph may have nodes. The binary form that `Exported.serialize` gives holds MLIR's bytecode, which is not read:
-take `exported.mlir_module()`.
+`from_stablehlo(source, most=None, names=(), shapes=None, known=None)` reads the text of a program, MLIR's generic form
+or the shorter one, by a parser of its own: neither JAX nor MLIR need be installed. Calls of functions are put in their
+places. Parameters are called `arg0`, `arg1`, ... in their order if they have no names of their own. Lengths that a
+program leaves open, as where JAX exports symbolic ones, are told by `shapes={{"arg0": (8, 3)}}`, and those that are
+parameters by `known={{"arg0": 8}}`; what is computed of them must come to known lengths. Text that is damaged or
+hostile is refused: brackets deeper than 64, arrays of more than 2^40 elements, programs of more operations than a
+graph may have nodes. The binary form that `Exported.serialize` gives holds MLIR's bytecode, which is not read: take
+`exported.mlir_module()`.
 
 Operations, of `stablehlo` and of `chlo`:
 
@@ -122,7 +124,7 @@ are solved faster if `from_jax` imports them (the gradient of one of 128 unknown
 
 f16 and bf16 are computed as f32, and a result of ui64 is given as i64 of the same bits; `notes` tell of both.
 
-Refused by name are also real numbers of 8 bits, bits of those of 16, lengths that are not known, scatters by
+Refused by name are also real numbers of 8 bits, bits of those of 16, lengths that are computed, scatters by
 functions of their own, sorts by anything but the operands themselves, and calls of other functions.
 
 Of the self-checking programs in StableHLO's repository (`stablehlo/testdata`, with the results that JAX's tests want),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,15 @@ _GIVES_TEXT = ("mlir_module", "as_text")
 """Methods of what jax.export and jax.jit(...).lower make, which give their text."""
 
 
-def from_stablehlo(source: Any, /, *, most: int | None = None, names: tuple[str, ...] = ()) -> Imported:
+def from_stablehlo(
+    source: Any,
+    /,
+    *,
+    most: int | None = None,
+    names: tuple[str, ...] = (),
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    known: Mapping[str, Any] | None = None,
+) -> Imported:
     """The graph of a StableHLO program's public function; `Client.load` makes a function of it.
 
     Its parameters are `arg0`, `arg1`, ... unless `names` gives others; its results are `result`, or `result.0` and so
@@ -22,17 +31,21 @@ def from_stablehlo(source: Any, /, *, most: int | None = None, names: tuple[str,
             gives it.
         most: a bound on the steps of loops whose number of steps depends on numbers.
         names: of the parameters.
+        shapes: whole shapes of parameters whose lengths the program leaves open, as where JAX exports symbolic ones.
+        known: parameters that are constants, such as a length that is given as a number.
 
     Raises:
         InvalidGraph: it is no such text; names the line.
+        InvalidRequest: an option does not fit the program.
         Untraceable: an operation that no graph can say; names it, what it is applied to, the line, and a way round.
         LimitExceeded: it is larger than a graph may be.
         OSError: the file cannot be read.
     """
-    from gradserve.client.importers.stablehlo.reading import imported
+    from gradserve.client.importers.stablehlo.program import Options, imported
 
+    options = Options(most, names, shapes or {}, known or {})
     if isinstance(source, Path):
-        return imported(load_text(source), source.name, most, names)
+        return imported(load_text(source), source.name, options)
     for name in _GIVES_TEXT:
         if hasattr(source, name):
             source = getattr(source, name)()
@@ -46,7 +59,7 @@ def from_stablehlo(source: Any, /, *, most: int | None = None, names: tuple[str,
         )
     if not isinstance(source, str):
         raise TypeError(f"the text of a program is wanted, or the path of a file, not a {type(source).__name__}")
-    return imported(source, "stablehlo", most, names)
+    return imported(source, "stablehlo", options)
 
 
 def load_text(path: Path) -> str:

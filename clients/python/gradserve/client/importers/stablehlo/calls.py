@@ -11,6 +11,7 @@ from gradserve.client.importers.lax import factors, ordering, products
 from gradserve.client.importers.lax.elements import Operand, held
 from gradserve.client.importers.lax.known import known_array
 from gradserve.client.importers.lax.movement import along, numbers
+from gradserve.client.importers.stablehlo import shaped
 from gradserve.client.importers.stablehlo.given import Compute, dtype_of_result
 from gradserve.client.importers.stablehlo.scalars import SCALARS
 from gradserve.client.importers.stablehlo.syntax import Operation
@@ -30,16 +31,16 @@ def _options(op: Operation) -> dict[str, Any]:
     return found
 
 
-def _success(g: Builder, op: Operation, number: int) -> Value:
-    """LAPACK's word that all went well: what does not is refused when it is run."""
-    return g.full(TensorType(ElementType.INT32, op.types[number].shape), 0)
+def _success(g: Builder, matrix: Operand) -> Value:
+    """LAPACK's word of each matrix that all went well: what does not is refused when it is run."""
+    return g.full(TensorType(ElementType.INT32, matrix.shape[:-2]), 0)
 
 
 def cholesky(g: Builder, op: Operation, x: Sequence[Operand]) -> Sequence[Value]:
     """The lower triangular factor, and success."""
     if _options(op).get("uplo") != _LOWER:
         raise Unsupported("it makes the upper triangle", "make the lower one, and transpose it")
-    return [g.emit("cholesky", x[0].value), _success(g, op, 1)]
+    return [g.emit("cholesky", x[0].value), _success(g, x[0])]
 
 
 def triangular(g: Builder, op: Operation, x: Sequence[Operand]) -> Sequence[Value]:
@@ -52,7 +53,7 @@ def triangular(g: Builder, op: Operation, x: Sequence[Operand]) -> Sequence[Valu
 
 def eigh(g: Builder, op: Operation, x: Sequence[Operand]) -> Sequence[Value]:
     """Eigenvectors, eigenvalues and success."""
-    return [*products.eigh(g, x[0], _options(op).get("uplo") == _LOWER), _success(g, op, 2)]
+    return [*products.eigh(g, x[0], _options(op).get("uplo") == _LOWER), _success(g, x[0])]
 
 
 def eig(g: Builder, op: Operation, x: Sequence[Operand]) -> Sequence[Value | None]:
@@ -63,16 +64,16 @@ def eig(g: Builder, op: Operation, x: Sequence[Operand]) -> Sequence[Value | Non
     w, *vectors = products.eig(g, x[0], given.get("compute_right") != _NONE)
     values = [w] if x[0].value.type.is_complex else [g.real(w), g.imag(w)]
     right: list[Value | None] = [*vectors] if vectors else [None]
-    return [*values, None, *right, _success(g, op, len(values) + 2)]
+    return [*values, None, *right, _success(g, x[0])]
 
 
 def svd(g: Builder, op: Operation, x: Sequence[Operand]) -> Sequence[Value | None]:
     """What LAPACK leaves of the matrix, which nobody may read; singular values and vectors; success."""
     mode = _options(op).get("mode")
     if mode == ord("N"):
-        return [None, *products.svd(g, x[0], full=False, vectors=False), None, None, _success(g, op, 4)]
+        return [None, *products.svd(g, x[0], full=False, vectors=False), None, None, _success(g, x[0])]
     s, u, vt = products.svd(g, x[0], full=mode == ord("A"), vectors=True)
-    return [None, s, u, vt, _success(g, op, 4)]
+    return [None, s, u, vt, _success(g, x[0])]
 
 
 def lu(g: Builder, op: Operation, x: Sequence[Operand]) -> Sequence[Value]:
@@ -95,7 +96,7 @@ def _first_zero(g: Builder, packed: Value) -> Value:
 
 def tridiagonal(g: Builder, op: Operation, x: Sequence[Operand]) -> Sequence[Value | None]:
     """What LAPACK leaves of the bands, which nobody may read; the solution; success."""
-    return [None, None, None, products.tridiagonal_solve(g, *x), _success(g, op, 4)]
+    return [None, None, None, products.tridiagonal_solve(g, *x), _success(g, x[3])]
 
 
 def top_k(g: Builder, op: Operation, x: Sequence[Operand]) -> Sequence[Value]:
@@ -143,6 +144,8 @@ CALLS: dict[str, Compute] = {
     **{f"mhlo.{name}": SCALARS[name] for name in _OF_MHLO},
     "mhlo.topk": top_k,
     "ApproxTopK": approximate,
+    "shape_assertion": shaped.asserted,
+    "stablehlo.dynamic_top_k": shaped.top_k,
     "Sharding": lambda g, op, x: [x[0].value],
     "xla_ffi_python_cpu_callback": lambda g, op, x: _dropped(op),
 }

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from gradserve.client.importers.lax.elements import Operand
-from gradserve.client.importers.stablehlo.syntax import ArrayType, Operation, numbers
+from gradserve.client.importers.stablehlo.syntax import OPEN, ArrayType, Operation, numbers
 from gradserve.ir.builder import Builder, Value
 from gradserve.numpy.arguments import Unsupported
 
@@ -28,7 +28,13 @@ def integer(op: Operation, name: str, otherwise: int | None = None) -> int:
 
 
 def shape_of(op: Operation) -> tuple[int, ...]:
-    """The shape of the only result."""
+    """The shape of the only result.
+
+    Raises:
+        Unsupported: it is not known.
+    """
+    if OPEN in op.types[0].shape:
+        raise Unsupported(f"the lengths of {op.types[0]} are not told", "export it for known lengths")
     return op.types[0].shape
 
 

@@ -17,6 +17,7 @@ from gradserve.client.importers.stablehlo.given import (
 )
 from gradserve.client.importers.stablehlo.placed import convolution, gather, scatter
 from gradserve.client.importers.stablehlo.scalars import SCALARS
+from gradserve.client.importers.stablehlo.shaped import SHAPED
 from gradserve.client.importers.stablehlo.syntax import Operation, numbers
 from gradserve.ir.builder import Builder, Value
 
@@ -73,6 +74,7 @@ def _dynamic_slice(g: Builder, op: Operation, x: Sequence[Operand]) -> Value:
 
 ARRAYS: dict[str, Compute] = {
     **SCALARS,
+    **SHAPED,
     "broadcast_in_dim": lambda g, op, x: movement.broadcast_in_dim(
         g, x[0], shape_of(op), either(op, "dims", "broadcast_dimensions")
     ),

@@ -19,13 +19,13 @@ from gradserve.ir.builder import Builder, Value
 from gradserve.numpy.arguments import Unsupported
 
 
-def gather(g: Builder, op: Operation, x: Sequence[Operand]) -> Value:
-    """Windows at computed positions."""
+def gather(g: Builder, op: Operation, x: Sequence[Operand], sizes: Sequence[int] | None = None) -> Value:
+    """Windows at computed positions, of the sizes that are told or that the operation has."""
     array, given = x
     axes = Axes(op, "dimension_numbers")
     windows = Windows(
         shape=array.shape,
-        sizes=ints(op, "slice_sizes"),
+        sizes=ints(op, "slice_sizes") if sizes is None else tuple(sizes),
         offset=axes["offset_dims"],
         collapsed=axes["collapsed_slice_dims"],
         starts=axes["start_index_map"],
@@ -93,12 +93,13 @@ def _pairs(op: Operation, count: int) -> list[list[int]]:
     padding = op.attributes.get("padding")
     if padding is None:
         return [[0, 0]] * count
-    found: list[list[int]] = np.broadcast_to(constant_elements(padding, op.line), (count, 2)).tolist()
+    told = padding if isinstance(padding, list) else constant_elements(padding, op.line)
+    found: list[list[int]] = np.broadcast_to(told, (count, 2)).tolist()
     return found
 
 
-def convolution(g: Builder, op: Operation, x: Sequence[Operand]) -> Value:
-    """The inner products of kernels with all windows."""
+def convolution(g: Builder, op: Operation, x: Sequence[Operand], edges: Sequence[Sequence[int]] | None = None) -> Value:
+    """The inner products of kernels with all windows, between edges that are told or that the operation has."""
     window = op.attributes.get("window", {})
     given = op.attributes.get("dimension_numbers")
     if not isinstance(given, list) or len(given) != 3:
@@ -112,7 +113,7 @@ def convolution(g: Builder, op: Operation, x: Sequence[Operand]) -> Value:
     def of_window(short: str, long: str) -> tuple[int, ...]:
         return numbers(window.get(short, op.attributes.get(long, ones)), op.line)
 
-    padding = window.get("pad", _pairs(op, count))
+    padding = window.get("pad", _pairs(op, count)) if edges is None else edges
     how = products.Convolution(
         lhs=orders[0],
         rhs=orders[1],

@@ -1,4 +1,4 @@
-"""A program read into a graph, operation by operation, calls in their places."""
+"""Functions of a program read into a graph, operation by operation, calls in their places."""
 
 from __future__ import annotations
 
@@ -7,85 +7,35 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TypeAlias
 
-import numpy as np
-
-from gradserve.client.importers.imported import Imported, at, of_arrays, output_names, refusal
+from gradserve.client.importers.imported import at, refusal
 from gradserve.client.importers.lax import control
-from gradserve.client.importers.lax.elements import BITS_OF_UINT64, Operand, half_note, held_type, require_no_bits
+from gradserve.client.importers.lax.elements import (
+    Operand,
+    require_no_bits,
+)
 from gradserve.client.importers.lax.folding import Join
 from gradserve.client.importers.lax.known import folded
-from gradserve.client.importers.stablehlo import reflections
+from gradserve.client.importers.stablehlo import reflections, shaped
 from gradserve.client.importers.stablehlo.calls import CALLS
 from gradserve.client.importers.stablehlo.folds import FOLDS
 from gradserve.client.importers.stablehlo.given import dtype_of_elements
 from gradserve.client.importers.stablehlo.operations import ARRAYS
-from gradserve.client.importers.stablehlo.parsing import parse
 from gradserve.client.importers.stablehlo.reflections import Given, Reflections
 from gradserve.client.importers.stablehlo.refused import OTHERWISE, WAYS_ROUND
 from gradserve.client.importers.stablehlo.scalars import MOST_JOINED, applied, held_constant
 from gradserve.client.importers.stablehlo.sizes import DEEPEST, Sizes, symbol_of
-from gradserve.client.importers.stablehlo.syntax import ArrayType, Function, Module, Operation, Region, types_in
+from gradserve.client.importers.stablehlo.syntax import Function, Module, Operation, Region
 from gradserve.client.importers.stablehlo.tokens import invalid, too_long
 from gradserve.ir.builder import Builder, Value
-from gradserve.ir.errors import InvalidGraph, Untraceable
+from gradserve.ir.errors import Untraceable
 from gradserve.ir.graph import Origin
 from gradserve.ir.limits import DEFAULT_LIMITS
-from gradserve.ir.types import TensorType
 from gradserve.numpy.arguments import Unsupported
 from gradserve.numpy.recorder import Recorder
 
 Known: TypeAlias = Given | Untraceable
 """A value, or why there is none."""
 Scope: TypeAlias = ChainMap[str, Known]
-
-
-def imported(text: str, file: str, most: int | None, names: Sequence[str]) -> Imported:
-    """The public function of a program; see `from_stablehlo`."""
-    module = parse(text)
-    main = _main(module)
-    if names and len(names) != len(main.arguments):
-        raise InvalidGraph(f"{len(names)} names are given for {len(main.arguments)} parameters")
-    g = Recorder()
-    given = [
-        Operand(g.input(name, _held(type_)), _dtype(type_))
-        for name, (_, type_) in zip(names or _names(main), main.arguments, strict=True)
-    ]
-    made = Reader(module, file, most).main(g, main, given)
-    if not made:
-        raise Untraceable("the program returns nothing; return what is to be computed")
-    graph = g.build({name: x.value for name, x in zip(output_names(len(made)), made, strict=True)})
-    notes = (BITS_OF_UINT64,) if any(operand.dtype == np.uint64 for operand in made) else ()
-    return Imported(of_arrays(graph), f"{file}: {main.name}", notes=(*_half_notes(module), *notes))
-
-
-def _half_notes(module: Module) -> list[str]:
-    halves = (type_.half for function in module.values() for type_ in types_in(function.body))
-    return [half_note(name) for name in dict.fromkeys(halves) if name is not None]
-
-
-def _main(module: Module) -> Function:
-    public = [function for function in module.values() if function.public]
-    if "main" in module:
-        return module["main"]
-    if len(public) != 1:
-        raise InvalidGraph(f"one public function is wanted; the program has {', '.join(module)}")
-    return public[0]
-
-
-def _names(function: Function) -> list[str]:
-    """Those of the parameters, without the numbers that MLIR gives to all arguments of a program in a row."""
-    written = [name[1:] for name, _ in function.arguments]
-    return [f"arg{k}" if name[:3] == "arg" and name[3:].isdecimal() else name for k, name in enumerate(written)]
-
-
-def _dtype(type_: ArrayType) -> np.dtype[np.generic]:
-    if type_.dtype is None or type_.dtype == np.uint64:
-        raise Untraceable(f"line {type_.line}: no graph takes an array of {type_}; take f32, f64, i32 or i64")
-    return type_.dtype
-
-
-def _held(type_: ArrayType) -> TensorType:
-    return held_type(_dtype(type_), type_.shape)
 
 
 class Reader:
@@ -115,7 +65,7 @@ class Reader:
         if len(operands) != len(region.arguments):
             raise invalid(region.operations[0].line, f"{len(operands)} values are given to {len(region.arguments)}")
         for (name, type_), operand in zip(region.arguments, operands, strict=True):
-            if operand.shape != type_.shape or operand.dtype != type_.dtype:
+            if not type_.takes(operand.shape, operand.dtype):
                 raise invalid(type_.line, f"{name} is {type_} and is given {operand}")
             scope[name] = operand
         for operation in region.operations[:-1]:
@@ -147,7 +97,7 @@ class Reader:
         if len(made) != len(names):
             raise invalid(operation.line, f"{operation.name} gives {len(made)} values and {len(names)} are named")
         for operand, type_ in zip(made, operation.types, strict=False):
-            if isinstance(operand, Operand) and (operand.shape, operand.dtype) != (type_.shape, type_.dtype):
+            if isinstance(operand, Operand) and not type_.takes(operand.shape, operand.dtype):
                 raise invalid(operation.line, f"{operation.name} gives {operand}, not {type_}")
         scope |= dict(zip(names, made, strict=True))
         scope |= {f"{name}#0": scope[name] for name in names if "#" not in name}
@@ -157,7 +107,7 @@ class Reader:
         given = [self._look(g, name, scope, operation.line) for name in operation.operands]
         with at(g, operation.name, given, origin):
             if operation.name == "constant":
-                return [held_constant(g, operation)]
+                return [_at_once(g, held_constant(g, operation), [])]
             if operation.name in ("call", "composite"):
                 return self._called(g, operation, given, depth)
             operands = [each for each in given if isinstance(each, Operand)]
@@ -165,9 +115,11 @@ class Reader:
                 return self._typed(operation, reflections.read(g, operation, given))
             if operation.name in ("while", "case", "if"):
                 return self._controlled(g, operation, operands, scope, depth)
+            symbol = operation.attributes.get("symbol") if operation.name == "custom_call" else None
+            if symbol == shaped.WINDOWS:
+                operation, operands = shaped.windowed(g, operation, operands, self.module), operands[:-5]
             if operation.name in FOLDS:
                 return self._folded(g, operation, operands, scope)
-            symbol = operation.attributes.get("symbol") if operation.name == "custom_call" else None
             if symbol in reflections.FACTORISATIONS:
                 return reflections.factorised(g, operands[0])
             require_no_bits(operation.name, (type_.half for type_ in operation.types))
@@ -176,7 +128,8 @@ class Reader:
                 what = operation.name if symbol is None else f"{operation.name} @{symbol}"
                 instead = WAYS_ROUND.get(str(symbol or operation.name), OTHERWISE)
                 raise refusal(what, operands, origin, "no graph has it", instead)
-            return self._typed(operation, compute(g, operation, operands))
+            made = self._typed(operation, compute(g, operation, operands))
+            return [_at_once(g, each, operands) for each in made]
 
     def _folded(self, g: Recorder, operation: Operation, operands: Sequence[Operand], scope: Scope) -> Sequence[Known]:
         """The results of an operation that is given functions of single elements, which read what is around as well."""
@@ -236,6 +189,17 @@ class Reader:
             outside = g.logical_or(g.lt(index.value, 0), g.ge(index.value, len(regions)))
             index = folded(g, Operand(g.select(outside, len(regions) - 1, index.value), index.dtype))
         return control.choose(g, index, [partial(_without_arguments, step(region)) for region in regions])
+
+
+MOST_AT_ONCE = 64
+
+
+def _at_once(g: Recorder, x: Known, operands: Sequence[Operand]) -> Known:
+    """A few whole numbers that follow from constants, such as lengths, as constants, which regions see as well."""
+    few = isinstance(x, Operand) and x.is_whole and x.value.type.size <= MOST_AT_ONCE
+    if not few or not isinstance(x, Operand) or any(g.literal(each.value) is None for each in operands):
+        return x
+    return folded(g, x)
 
 
 def _without_arguments(step: control.Step, g: Recorder) -> list[Operand]:

@@ -13,8 +13,7 @@ OTHERWISE = "write it by other operations, or import the function itself, as fro
 WAYS_ROUND: dict[str, str] = {
     **dict.fromkeys(("all_gather", "all_reduce", "all_to_all", "collective_broadcast", "collective_permute"), _DEVICES),
     **dict.fromkeys(("partition_id", "replica_id", "reduce_scatter"), _DEVICES),
-    **dict.fromkeys(("dynamic_broadcast_in_dim", "dynamic_conv", "dynamic_gather", "dynamic_iota"), _LENGTHS),
-    **dict.fromkeys(("dynamic_pad", "dynamic_reshape", "get_dimension_size", "real_dynamic_slice"), _LENGTHS),
+    **dict.fromkeys(("set_dimension_size", "stablehlo.dynamic_approx_top_k"), _LENGTHS),
     **dict.fromkeys(("infeed", "outfeed", "recv", "send"), _HOST),
     **dict.fromkeys(("rng", "rng_bit_generator"), _RANDOM),
     **dict.fromkeys(("uniform_dequantize", "uniform_quantize"), _REALS),

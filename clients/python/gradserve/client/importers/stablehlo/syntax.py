@@ -27,7 +27,9 @@ _DTYPES = {
     "index": "int64",
 }
 _HALVES = {"f16": "float16", "bf16": "bfloat16"}
-_TYPE = re.compile(r"tensor<((?:\d+x)*)([A-Za-z_]\w*(?:<[^<>]*>)?)>")
+_TYPE = re.compile(r"tensor<((?:(?:\d+|\?)x)*)([A-Za-z_]\w*(?:<[^<>]*>)?)>")
+OPEN = -1
+"""A length that is not known."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class ArrayType:
 
     elements: str
     shape: tuple[int, ...]
+    """Lengths, `OPEN` where none is known."""
     line: int = field(compare=False, default=0)
 
     @property
@@ -49,24 +52,29 @@ class ArrayType:
         """NumPy's name of its elements if they are reals of 16 bits."""
         return _HALVES.get(self.elements)
 
+    def takes(self, shape: Sequence[int], dtype: np.dtype[Any]) -> bool:
+        """Whether arrays of a shape and elements are of this type."""
+        lengths = zip(self.shape, shape, strict=False)
+        return self.dtype == dtype and len(shape) == len(self.shape) and all(n in (OPEN, m) for n, m in lengths)
+
     def __str__(self) -> str:
-        return f"tensor<{''.join(f'{n}x' for n in self.shape)}{self.elements}>"
+        return f"tensor<{''.join('?x' if n == OPEN else f'{n}x' for n in self.shape)}{self.elements}>"
 
 
 def array_type(token: Token) -> ArrayType:
     """The type that a token writes.
 
     Raises:
-        InvalidGraph: it is none with known lengths.
+        InvalidGraph: it is none of arrays.
         LimitExceeded: nothing could hold such an array.
     """
     found = _TYPE.fullmatch(token.text.replace(" ", ""))
     if found is None:
-        raise invalid(token.line, f"{token.text[:80]} is no type of arrays with known lengths; give every length")
+        raise invalid(token.line, f"{token.text[:80]} is no type of arrays that is known here")
     digits = found.group(1).split("x")[:-1]
     if len(digits) > 64 or any(len(each) > 18 for each in digits):
         raise LimitExceeded("elements", f"line {token.line}: {token.text[:80]} is larger than any memory")
-    shape = tuple(map(int, digits))
+    shape = tuple(OPEN if each == "?" else int(each) for each in digits)
     if math.prod(max(n, 1) for n in shape) > MOST_ELEMENTS:
         raise LimitExceeded("elements", f"line {token.line}: {token.text[:80]} is larger than any memory")
     return ArrayType(found.group(2), shape, token.line)
