@@ -59,6 +59,17 @@ def test_calls_that_give_up_their_lane_run_beside_each_other(lanes):
     assert len({call.result(10) for call in calls}) == 7
 
 
+def test_a_lane_that_nobody_waits_for_wakes_no_thread():
+    lanes, gate = Lanes(1, 8), Gate()
+    call = lanes.submit(gate, lanes.give_up)
+    assert gate.entered.acquire(timeout=10)
+    assert lanes.held == 1
+    assert lanes.submit(pow, 2, 3).result(10) == 8
+    gate.open.set()
+    call.result(10)
+    lanes.shutdown()
+
+
 def test_it_is_told_whether_there_are_long_calls_when_that_changes():
     heard, ended = [], threading.Semaphore(0)
 

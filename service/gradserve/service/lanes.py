@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 
 from gradserve.service.fair import FairQueue
 from gradserve.service.silent import SILENT_SECONDS, connection_of, end, of_most
+from gradserve.service.task import Task
 
 STUCK_SECONDS = 0.1
 """After so long a call loses its lane if others wait for one, whatever it does: perhaps its client sends slowly."""
@@ -42,36 +43,6 @@ def unheard(_some: bool) -> None:
     """For whom it makes no difference whether there are long calls."""
 
 
-class _Task:
-    """A call that has not begun, and the future of what it returns or raises, if anybody waits for that."""
-
-    __slots__ = ("arguments", "flow", "function", "future")
-
-    def __init__(
-        self, function: Callable[..., Any], arguments: tuple[Any, ...], future: Future[Any] | None = None
-    ) -> None:
-        self.function, self.arguments, self.future = function, arguments, future
-        self.flow = ""
-
-    def run(self) -> None:
-        future = self.future
-        if future is not None and not future.set_running_or_notify_cancel():
-            return
-        try:
-            found = self.function(*self.arguments)
-            if future is not None:
-                future.set_result(found)
-        except BaseException as error:  # the thread must go on
-            if future is None:
-                _logger.exception("what gRPC calls has failed")
-            else:
-                future.set_exception(error)
-
-    def cancel(self) -> None:
-        if self.future is not None:
-            self.future.cancel()
-
-
 class _Worker:
     """A thread, and what it is at."""
 
@@ -81,7 +52,7 @@ class _Worker:
         self.has_lane = True
         self.began: float | None = None
         """When it began its call; None between calls."""
-        self.task: _Task | None = None
+        self.task: Task | None = None
         self.silent: float | None = None
         """Since when its call has been waiting for its client; None if it is not."""
         self.wake = threading.Event()
@@ -98,7 +69,7 @@ class Lanes(Executor):
         self._free, self._most = lanes, threads
         self._queue: SimpleQueue[Any] = SimpleQueue()
         """Tasks, `_NEXT` for one of those in turn, None at the end."""
-        self._turns: FairQueue[_Task] = FairQueue()
+        self._turns: FairQueue[Task] = FairQueue()
         self._turning = threading.Lock()
         self._lock = threading.Lock()
         self._on_lanes: set[_Worker] = set()
@@ -122,34 +93,37 @@ class Lanes(Executor):
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Calls a function with positional arguments as soon as there is a lane."""
         future = Future[Any]()
-        self._take(_Task(fn, args, future))
+        self._take(Task(fn, args, future))
         return future
 
     def begin(self, function: Callable[..., Any], *arguments: Any) -> None:
         """The same, where nobody waits for the end: a future takes 5 us."""
-        self._take(_Task(function, arguments))
+        self._take(Task(function, arguments))
 
-    def _take(self, task: _Task) -> None:
+    def _take(self, task: Task) -> None:
         if self._closed:
             raise RuntimeError("no calls are taken any more")
         if self._queue.empty():
             self._queue.put(task)
         else:
             self._line_up(task)
+        if self._free:  # who gave it up has seen an empty queue, or gives it to another
+            with self._lock:
+                self._fill_if_wanted()
         if not self._busy.is_set():
             self._busy.set()
 
-    def _line_up(self, task: _Task) -> None:
+    def _line_up(self, task: Task) -> None:
         task.flow = connection_of(task.arguments)
         with self._turning:
             self._turns.push(task.flow, task, _USUAL_SECONDS)
         self._queue.put(_NEXT)
 
-    def _in_turn(self) -> _Task:
+    def _in_turn(self) -> Task:
         with self._turning:
             return self._turns.pop().item
 
-    def _charge(self, task: _Task, seconds: float) -> None:
+    def _charge(self, task: Task, seconds: float) -> None:
         """Takes down how long a call has had its lane, if others wait for one."""
         if task.flow and self._turns:
             with self._turning:
@@ -202,13 +176,21 @@ class Lanes(Executor):
                 self._count_long(1)
                 self._on_lanes.discard(worker)
                 self._free += 1
-                self._fill()
+                self._fill_if_wanted()
 
     def _count_long(self, more: int) -> None:
         """Notes that a call goes on beside the lanes, or has ended there; with the lock held."""
         before, self._long = self._long, self._long + more
         if not before or not self._long:
             self._some_are_long(self._long > 0)
+
+    def _fill_if_wanted(self) -> None:
+        """Has a free lane filled if there is a call for it; with the lock held.
+
+        Else whoever gave it up may have it back: to wake another thread for it would cost what a small call does.
+        """
+        if self._free and not self._queue.empty():
+            self._fill()
 
     def _fill(self) -> None:
         """Gives a free lane to a thread, if there is or may be one without; with the lock held."""
@@ -231,7 +213,7 @@ class Lanes(Executor):
     def _work(self, worker: _Worker) -> None:
         self._current.worker = worker
         while (worker.has_lane or self._has_lane(worker)) and (found := self._queue.get()) is not None:
-            task: _Task = self._in_turn() if found is _NEXT else found
+            task: Task = self._in_turn() if found is _NEXT else found
             del found
             if self._closed:
                 task.cancel()
