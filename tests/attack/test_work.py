@@ -8,11 +8,15 @@ import pytest
 
 from gradserve.autodiff import derive
 from gradserve.autodiff.control import functions
+from gradserve.autodiff.derivation import TaylorSeries
 from gradserve.autodiff.vmap import vmap
 from gradserve.client import Client, LimitExceeded
+from gradserve.execution import Program, instance_of
 from gradserve.execution.fused import lowerable as machine_code
 from gradserve.execution.fused.executor import FusedExecutor
 from gradserve.execution.fused.table import lowerable
+from gradserve.execution.numpy import schedule
+from gradserve.execution.numpy.executor import NumpyExecutor
 from gradserve.ir import budget
 from gradserve.ir.errors import Cancelled
 from gradserve.ir.graph import Graph
@@ -25,8 +29,9 @@ from gradserve.jobs.programs import Programs
 from gradserve.jobs.sweep import Sweep
 from gradserve.ops import OP_SET, builder
 from gradserve.ops.control.cond import Cond
+from gradserve.ops.control.once import Checkpoint
 from gradserve.ops.movement import placement
-from gradserve.optimize import calls, optimize
+from gradserve.optimize import calls, optimize, rewriter
 from gradserve.pools.local.pool import LocalPool
 from gradserve.questions.call import Options
 from gradserve.questions.derivations import Evaluate, Gradient, Hvp
@@ -109,7 +114,7 @@ def test_calls_are_cut_only_where_there_is_something_to_cut(monkeypatch, read, c
 
 
 @pytest.mark.parametrize("kind", ["cond", "scan", "checkpoint"])
-@pytest.mark.parametrize("derivation", [Gradient(("x0",)), Hvp(("x0",))])
+@pytest.mark.parametrize("derivation", [Gradient(("x0",)), Hvp(("x0",)), TaylorSeries(("x0",), 4)], ids=str)
 def test_what_is_made_of_a_function_is_made_once(kind, derivation):
     """However often it is called; so what is optimised then, and what is made of that for a batch."""
 
@@ -125,13 +130,68 @@ def test_what_is_made_of_a_function_is_made_once(kind, derivation):
 
 def test_functions_that_are_made_once_are_right():
     graph = decode_graph(graph_pb2.Graph.FromString(repeated(3, 5, "scan")), OP_SET)
-    x, slope = 0.75, 1.0
+    x, slope, second = 0.75, 1.0, 0.0
     for _ in range(3 * 3 * 5):
-        x, slope = np.sin(x), slope * np.cos(x)
+        x, slope, second = np.sin(x), slope * np.cos(x), second * np.cos(x) - np.sin(x) * slope**2
     work = budget.Budget(10**6, 10**6, 60.0, lambda: None)
     with budget.spending(work):
         found = evaluate(derive(graph, Gradient(("x0",))), {"x0": np.array(0.75)})
+        series = derive(graph, TaylorSeries(("x0",), 2))
+        along = evaluate(series, {"x0": np.array(0.75), "tangent:x0": np.array(2.0)})
     np.testing.assert_allclose(found["gradient:x0"], slope, rtol=1e-13)
+    np.testing.assert_allclose(along["order1:y0"], 2 * slope, rtol=1e-13)
+    np.testing.assert_allclose(along["order2:y0"], 2 * second, rtol=1e-13)
+
+
+def large(times: int, kind: str) -> Graph:
+    """A function of a hundred nodes and an array of its own that is chosen in so many places, by a known truth."""
+    inner = builder()
+    x = inner.input("x0", TensorType(ElementType.FLOAT64, (3,)))
+    value = x * inner.constant(W)
+    for _ in range(100):
+        value = inner.sin(value + x)
+    function = inner.build({"y0": value})
+    op = Checkpoint(function) if kind == "checkpoint" else Cond(function, function)
+    g = builder()
+    value = g.input("x", TensorType(ElementType.FLOAT64, (3,)))
+    for _ in range(times):
+        (value,) = g.apply(op, [value] if kind == "checkpoint" else [g.constant(True), value])
+    return g.build({"y": value})
+
+
+def test_a_large_function_is_written_out_while_there_is_room(monkeypatch):
+    """Equal to the last bit, of whatever the room is."""
+    assert len(optimize(large(10, "cond")).nodes) == 10 * 201
+    in_part = optimize(large(100, "cond"))
+    assert 100 < len(in_part.nodes) <= rewriter.ROOM + 100
+    monkeypatch.setattr(rewriter, "ROOM", 10**9)
+    whole = optimize(large(100, "cond"))
+    assert len(whole.nodes) == 100 * 201
+    given = {"x": W / 4}
+    np.testing.assert_array_equal(evaluate(in_part, given)["y"], evaluate(whole, given)["y"])
+
+
+def test_a_small_function_is_always_written_out():
+    graph = decode_graph(graph_pb2.Graph.FromString(repeated(rewriter.FEW_NODES, 400, "cond")), OP_SET)
+    assert len(optimize(graph).nodes) == rewriter.FEW_NODES * 400
+
+
+def test_a_function_is_planned_once_however_often_it_is_called(monkeypatch):
+    made: list[Graph] = []
+    schedule_of = schedule.schedule_of
+
+    def noted(of: Program) -> Any:
+        made.append(of.graph)
+        return schedule_of(of)
+
+    monkeypatch.setattr(schedule, "schedule_of", noted)
+    with budget.spending(budget.Budget(10**6, 10**6, 60.0, lambda: None)):
+        instance = instance_of(optimize(large(100, "checkpoint")))
+        NumpyExecutor().schedule(instance.program)
+    assert len(made) <= 2
+    called = {id(function) for node in instance.program.graph.nodes for function in node.op.functions.values()}
+    assert len(instance.constants) == 100  # one argument for each place, as before
+    assert len(called) == 1
 
 
 # ---- machine code that nobody waits for

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 
+from gradserve.ir.budget import remembered
 from gradserve.ir.graph import BlobRef, Constant, Graph, Input, Literal, Node, Output
 from gradserve.ir.op import Cost
 from gradserve.ir.records import dataclass, once
@@ -81,6 +82,7 @@ def _literal(constant: Constant) -> Literal:
     return constant
 
 
+@remembered
 def _hoist(graph: Graph) -> tuple[Graph, list[Constant]]:
     """The graph with its array constants, those of its functions included, as its last inputs; and these constants."""
     staying = [k for k, c in enumerate(graph.constants) if not c.type.shape]
@@ -132,6 +134,7 @@ def _hoist_functions(node: Node) -> tuple[Node, list[Constant]]:
     return replace(node, op=replace(node.op, **functions)), constants
 
 
+@remembered
 def _taking(function: Graph, own: int, constants: Sequence[Constant], before: int) -> Graph:
     """The function whose last `own` inputs are `constants` from `before` on, taking all of these instead."""
     first = len(function.inputs) - own

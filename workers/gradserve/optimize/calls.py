@@ -15,13 +15,15 @@ from gradserve.ops.control.custom_derivative import CustomDerivative
 from gradserve.ops.control.linear_call import LinearCall
 from gradserve.ops.control.once import Checkpoint
 from gradserve.ops.control.scan import Scan
+from gradserve.optimize.rewriter import has_room
 
 
 def called(g: Builder, op: Op, operands: Sequence[Value], read: Collection[int]) -> tuple[Value, ...] | None:
     """The results of a call of which only some are read, zeros in the place of the others; None if all are needed.
 
-    Of a choice that is known the results are those of the chosen function, its nodes written in place; of a function
-    with a derivative of its own those of the function, as nothing is differentiated any more.
+    Of a choice that is known the results are those of the chosen function, its nodes written in place while there is
+    room for them; of a function with a derivative of its own those of the function, as nothing is differentiated any
+    more.
     """
     match op:
         case Scan():
@@ -29,10 +31,10 @@ def called(g: Builder, op: Op, operands: Sequence[Value], read: Collection[int])
         case Cond():
             known = g.literal(operands[0])
             if isinstance(known, Literal):
-                return tuple(call(g, op.then if known.array else op.otherwise, operands[1:]))
+                return _in_place(g, op.then if known.array else op.otherwise, operands[1:])
             kept = sorted(read)
         case CustomDerivative() | LinearCall():
-            return tuple(call(g, op.function, operands))
+            return _in_place(g, op.function, operands)
         case Checkpoint():
             kept = sorted(read)
         case _:
@@ -43,6 +45,16 @@ def called(g: Builder, op: Op, operands: Sequence[Value], read: Collection[int])
     smaller, given = _smaller(op, operands, kept)
     results = dict(zip(kept, g.apply(smaller, given), strict=True))
     return tuple(results.get(k) or g.zeros(type_) for k, type_ in enumerate(types))
+
+
+def _in_place(g: Builder, function: Graph, operands: Sequence[Value]) -> tuple[Value, ...]:
+    """The results of a function, written in place; called where it is large and others took the room.
+
+    A few kilobytes can call a large function in hundreds of places: what is made of it once stays made once.
+    """
+    if has_room(g, function):
+        return tuple(call(g, function, operands))
+    return g.apply(Checkpoint(function), operands)
 
 
 def _carried(op: Scan, read: Collection[int]) -> list[int]:

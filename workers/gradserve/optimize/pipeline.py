@@ -119,8 +119,12 @@ def _is_open(g: Builder, made: Application, new: Collection[int]) -> bool:
 
 @functools.lru_cache(maxsize=256)
 def _optimized(function: Graph) -> Graph:
-    """A function that a node calls, optimised; each is met again in every pass."""
-    return optimize(function)
+    """A function that a node calls, optimised; each is met again in every pass.
+
+    Itself if nothing is better: what is the same is told at once, what is equal only after all of it is compared.
+    """
+    found = optimize(function)
+    return function if found == function else found
 
 
 def _rewritten(g: Builder, op: Op, operands: tuple[Value, ...], read: Sequence[int]) -> tuple[Value, ...] | None:

@@ -9,6 +9,11 @@ from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Graph, Node
 from gradserve.ir.op import Op, OpSet
 
+FEW_NODES = 16
+"""Of a function that is written out wherever it is called."""
+ROOM = 4096
+"""Nodes of larger functions that are written in the places of calls, of one graph."""
+
 
 class Rewriter(Builder):
     """Gives an order to the operands of commutative ops, so that x y and y x fall together."""
@@ -19,6 +24,7 @@ class Rewriter(Builder):
         self._read = Counter(k for node in graph.nodes for k in node.operands)
         self._read.update(output.value for output in graph.outputs)
         self._reads: Counter[int] = Counter()
+        self._room = ROOM
 
     def extend(self, values: list[Value], made: Sequence[Value]) -> None:
         """Adds what the next values of the graph are now to those of the values before."""
@@ -39,6 +45,16 @@ class Rewriter(Builder):
         """Whether a value stands for one of the graph that a single node reads, and for no other."""
         return self._reads[value.index] == 1
 
+    def take_room(self, function: Graph) -> bool:
+        """Whether a function may be written in the place of a call, which takes room from others if it is large."""
+        nodes = len(function.nodes)
+        if nodes <= FEW_NODES:
+            return True
+        if nodes > self._room:
+            return False
+        self._room -= nodes
+        return True
+
     def apply(self, op: Op, operands: Sequence[Value]) -> tuple[Value, ...]:
         """The results of the op."""
         if op.commutative and len(operands) == 2 and _is_before(operands[1], operands[0]):
@@ -49,6 +65,11 @@ class Rewriter(Builder):
 def is_read_once(g: Builder, value: Value) -> bool:
     """Whether nothing but one node reads a value, where that is known."""
     return isinstance(g, Rewriter) and g.is_read_once(value)
+
+
+def has_room(g: Builder, function: Graph) -> bool:
+    """Whether a function may be written in the place of a call; where nobody counts, any may."""
+    return not isinstance(g, Rewriter) or g.take_room(function)
 
 
 def _is_before(x: Value, y: Value) -> bool:

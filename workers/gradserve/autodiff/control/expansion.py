@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gradserve.autodiff.control.functions import function, names_of, parameters
+from gradserve.autodiff.control.functions import names_of, parameters
 from gradserve.autodiff.series import Coefficients, expanded, whole
 from gradserve.autodiff.spectral import invariant
+from gradserve.ir.budget import remembered
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Graph
 from gradserve.ops import builder
@@ -27,12 +28,18 @@ class Expanded:
         inputs = [[next(own) for _ in _orders(moves, order)] for moves in moving]
         plain = invariant(graph, names_of(graph, moving), forward=True, again=order > 1)
         self._found = expanded(g, plain, inputs, order)
-        self._order = order
+        self._made: dict[tuple[bool, ...], Graph] = {}
         self.moves = [any(x is not None for x in coefficients[1:]) for coefficients in self._found]
         """Whether each output moves."""
 
     def graph(self, moving: Sequence[bool]) -> Graph:
         """The function; of outputs that move all coefficients follow each other, zeros among them."""
+        made = self._made.get((*moving,))
+        if made is None:
+            made = self._made[(*moving,)] = self._written(moving)
+        return made
+
+    def _written(self, moving: Sequence[bool]) -> Graph:
         g, results = self._inner, []
         for coefficients, moves in zip(self._found, moving, strict=True):
             (first, *others) = coefficients
@@ -40,14 +47,20 @@ class Expanded:
             results.append(first)
             if moves:
                 results += [g.zeros(first.type) if x is None else x for x in others]
-        return function(g, results)
+        return g.build({f"y{k}": value for k, value in enumerate(results)})
+
+
+@remembered
+def _expanded(graph: Graph, moving: Sequence[bool], order: int) -> Expanded:
+    """The expansion of a function whose inputs move, for all who call it."""
+    return Expanded(graph, moving, order)
 
 
 @whole.register
 def _(op: Cond, g: Builder, operands: Sequence[Coefficients], order: int) -> list[list[Value | None]]:
     (truth, *_), *others = operands
     moving = [_moves(x) for x in others]
-    both = [Expanded(graph, moving, order) for graph in (op.then, op.otherwise)]
+    both = [_expanded(graph, moving, order) for graph in (op.then, op.otherwise)]
     moved = [a or b for a, b in zip(both[0].moves, both[1].moves, strict=True)]
     flat = _flat(g, others, moving, order)
     assert truth is not None
@@ -57,7 +70,7 @@ def _(op: Cond, g: Builder, operands: Sequence[Coefficients], order: int) -> lis
 @whole.register
 def _(op: Checkpoint, g: Builder, operands: Sequence[Coefficients], order: int) -> list[list[Value | None]]:
     moving = [_moves(x) for x in operands]
-    found = Expanded(op.function, moving, order)
+    found = _expanded(op.function, moving, order)
     results = g.apply(Checkpoint(found.graph(found.moves)), _flat(g, operands, moving, order))
     return _apart(results, found.moves, order)
 
@@ -68,7 +81,7 @@ def _(op: Scan, g: Builder, operands: Sequence[Coefficients], order: int) -> lis
     moving = [_moves(x) for x in others]
     first = int(op.stops)
     while True:
-        body = Expanded(op.body, moving, order)
+        body = _expanded(op.body, moving, order)
         late = [k for k in range(op.carries) if body.moves[first + k] and not moving[k]]
         if not late:
             break

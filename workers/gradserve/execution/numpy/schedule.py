@@ -9,7 +9,7 @@ from gradserve.execution.numpy.drafts import Draft, drafts_of
 from gradserve.execution.numpy.kernels.table import entry
 from gradserve.execution.numpy.layout import Laid, Strides, place, row_major
 from gradserve.execution.program import Program
-from gradserve.ir.budget import looking
+from gradserve.ir.budget import looking, remembered
 from gradserve.ir.graph import Graph
 from gradserve.ir.op import Cost, Op
 from gradserve.ir.records import dataclass, record
@@ -90,6 +90,12 @@ def schedule_of(program: Program) -> NumpySchedule:
     )
 
 
+@remembered
+def _of_function(function: Graph) -> NumpySchedule:
+    """The schedule of a function, which several ops may call."""
+    return schedule_of(Program(function))
+
+
 def _peak_bytes(program: Program, steps: tuple[Step, ...]) -> int:
     live = program.argument_bytes + sum(c.type.nbytes for c in program.graph.constants)
     peak = live
@@ -150,7 +156,7 @@ class _Measured:
         self._op, self._operands, self._results = op, operands, results
         self._placed: dict[tuple[Strides, ...], Laid] = {}
         self.overwrites = entry(type(op)).overwrites and results[0].rank > 0 and results[0].nbytes >= REUSE_BYTES
-        self.functions = {name: schedule_of(Program(function)) for name, function in op.functions.items()}
+        self.functions = {name: _of_function(function) for name, function in op.functions.items()}
         self.cost = op.cost(operands, results)
         self.seconds = self._seconds()
 
