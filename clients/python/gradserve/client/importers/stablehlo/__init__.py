@@ -58,7 +58,10 @@ def from_stablehlo(
             "take the text, as exported.mlir_module() gives it"
         )
     if not isinstance(source, str):
-        raise TypeError(f"the text of a program is wanted, or the path of a file, not a {type(source).__name__}")
+        way = "; give f.lower(x)" if hasattr(source, "lower") else ""
+        raise TypeError(f"the text of a program is wanted, or the path of a file, not a {type(source).__name__}{way}")
+    if source.endswith((".mlir", ".stablehlo")) and "\n" not in source:
+        raise TypeError(f"{source[:80]!r} is no text of a program; give Path({source[:80]!r}) for a file")
     return imported(source, "stablehlo", options)
 
 

@@ -32,6 +32,8 @@ def _attribute(stream: Stream) -> Any:
         return listed(stream, "[", "]")
     if token.text == "{" and token.kind == "mark":
         return named(stream, "{", "}")
+    if token.text == "<" and token.kind == "mark":
+        return named(stream, "<", ">")
     if token.text == "(" and token.kind == "mark":
         return _function_type(stream)
     if token.kind == "alias":
@@ -124,12 +126,43 @@ def _flat_array(stream: Stream) -> list[Any]:
 
 
 def convolution_axes(stream: Stream) -> list[list[Any]]:
-    """The axes of operand, kernel and result: `[b, f, 0]x[o, i, 0]->[b, f, 0]`."""
+    """The axes of operand, kernel and result: `[b, f, 0]x[o, i, 0]->[b, f, 0]`, or `raw` and each by its name."""
+    if stream.skip("raw"):
+        return _named_axes(stream)
     first = listed(stream, "[", "]")
     stream.expect("x")
     second = listed(stream, "[", "]")
     stream.expect("->")
     return [first, second, listed(stream, "[", "]")]
+
+
+def _named_axes(stream: Stream) -> list[list[Any]]:
+    """`input_batch_dimension = 0, ...`, up to the bracket that closes."""
+    line, told = stream.next.line, dict[str, Any]()
+    while stream.next.text != ">":
+        key = stream.of_kind("word")
+        stream.expect("=")
+        told[key.text] = attribute(stream)
+        if not stream.skip(","):
+            break
+    found = []
+    for side, first, second in (("input", "b", "f"), ("kernel", "o", "i"), ("output", "b", "f")):
+        names = {letter: f"{side}_{_AXES[side == 'kernel', letter]}_dimension" for letter in (first, second)}
+        spatial = told.get(f"{side}_spatial_dimensions")
+        places = {told.get(name): letter for letter, name in names.items()}
+        places |= {place: k for k, place in enumerate(spatial if isinstance(spatial, list) else [])}
+        if set(places) != set(range(len(places))):
+            raise invalid(line, f"the axes of the {side} of a convolution are not told")
+        found.append([places[k] for k in range(len(places))])
+    return found
+
+
+_AXES = {
+    (False, "b"): "batch",
+    (False, "f"): "feature",
+    (True, "o"): "output_feature",
+    (True, "i"): "input_feature",
+}
 
 
 def number(token: Token) -> int | float:

@@ -13,7 +13,7 @@ from gradserve.client.importers.lax.folding import Join
 from gradserve.client.importers.lax.known import folded, known_array
 from gradserve.client.importers.stablehlo.given import dtype_of_result, integer, ints
 from gradserve.client.importers.stablehlo.placed import frame
-from gradserve.client.importers.stablehlo.regions import combination_of, extreme_of, fold_of, order_of, position_of
+from gradserve.client.importers.stablehlo.regions import combinations_of, extreme_of, fold_of, order_of, position_of
 from gradserve.client.importers.stablehlo.scalars import NAMES
 from gradserve.client.importers.stablehlo.syntax import Operation, Region
 from gradserve.ir.builder import Builder, Value
@@ -75,7 +75,7 @@ def _reduce_window(g: Builder, op: Operation, x: Sequence[Operand], applied: App
 def _select_and_scatter(g: Builder, op: Operation, x: Sequence[Operand], applied: Applied) -> Value:
     array, source, first = x
     chosen = extreme_of(op.regions[0]) if len(op.regions) == 2 else None
-    if chosen is None or combination_of(op.regions[1]) != "add":
+    if chosen is None or combinations_of(op.regions[1]) != ["add"]:
         raise Unsupported("it chooses by a function of its own", "choose the largest or the smallest element")
     found = reductions.select_and_scatter_add(g, source, array, chosen == "max", frame(op, array.rank))
     return _joined(g, "add", Operand(found, array.dtype), first)
@@ -87,7 +87,12 @@ def _sort(g: Builder, op: Operation, x: Sequence[Operand], applied: Applied) -> 
     return ordering.sort(g, x, integer(op, "dimension"), keys, descending)
 
 
+def _map(g: Builder, op: Operation, x: Sequence[Operand], applied: Applied) -> list[Value]:
+    return [each.value for each in applied(_only_region(op))(g, list(x))]
+
+
 FOLDS: Mapping[str, Fold] = {
+    "map": _map,
     "reduce": _reduce,
     "reduce_window": _reduce_window,
     "select_and_scatter": _select_and_scatter,

@@ -15,11 +15,13 @@ from gradserve.client.importers.stablehlo.given import (
     ints,
     shape_of,
 )
+from gradserve.client.importers.stablehlo.normalising import NORMALISING
 from gradserve.client.importers.stablehlo.placed import convolution, gather, scatter
-from gradserve.client.importers.stablehlo.scalars import SCALARS
+from gradserve.client.importers.stablehlo.scalars import BROADCASTING, SCALARS
 from gradserve.client.importers.stablehlo.shaped import SHAPED
 from gradserve.client.importers.stablehlo.syntax import Operation, numbers
 from gradserve.ir.builder import Builder, Value
+from gradserve.numpy import einstein
 
 
 def _pad(g: Builder, op: Operation, x: Sequence[Operand]) -> Value:
@@ -37,6 +39,21 @@ def _dot_general(g: Builder, op: Operation, x: Sequence[Operand]) -> Value:
         long = [given.get(f"{side}_{names}", []) for side in ("lhs", "rhs")]
         pairs.append([numbers(each, op.line) for each in op.attributes.get(short, long)])
     return products.dot_general(g, x[0], x[1], pairs[0], pairs[1], dtype_of(op))
+
+
+def _dot(g: Builder, op: Operation, x: Sequence[Operand]) -> Value:
+    return products.dot_general(g, x[0], x[1], [(x[0].rank - 1,), (0,)], [(), ()], dtype_of(op))
+
+
+def _einsum(g: Builder, op: Operation, x: Sequence[Operand]) -> Value:
+    config = str(op.attributes.get("config", op.attributes.get("einsum_config", "")))
+    return g.convert(einstein.einsum(config, *(each.value for each in x)), elements.held(dtype_of(op)))
+
+
+def _broadcast(g: Builder, op: Operation, x: Sequence[Operand]) -> Value:
+    sizes = either(op, "sizes", "broadcast_sizes")
+    axes = range(len(sizes), len(sizes) + x[0].rank)
+    return movement.broadcast_in_dim(g, x[0], (*sizes, *x[0].shape), list(axes))
 
 
 def _top_k(g: Builder, op: Operation, x: Sequence[Operand]) -> list[Value]:
@@ -92,6 +109,11 @@ ARRAYS: dict[str, Compute] = {
     "gather": gather,
     "scatter": scatter,
     "dot_general": _dot_general,
+    "dot": _dot,
+    **dict.fromkeys(("einsum", "unary_einsum"), _einsum),
+    "broadcast": _broadcast,
+    **BROADCASTING,
+    **NORMALISING,
     "convolution": convolution,
     "top_k": _top_k,
     "cholesky": _cholesky,

@@ -50,6 +50,8 @@ def parse(text: str) -> Module:
             stream.skip_group()
         elif token.kind == "alias":
             _skip_alias(stream)
+    if not functions and text.lstrip().startswith("HloModule"):
+        raise invalid(1, "it is XLA's own HLO; take StableHLO, as jax.jit(f).lower(x).as_text() gives it")
     if not functions:
         raise invalid(1, "there is no function; a program begins with module @name { func.func public @main(...")
     return functions

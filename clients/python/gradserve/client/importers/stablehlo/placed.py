@@ -13,7 +13,7 @@ from gradserve.client.importers.lax.indexing import Windows
 from gradserve.client.importers.lax.reductions import Frame
 from gradserve.client.importers.stablehlo.attributes import elements as constant_elements
 from gradserve.client.importers.stablehlo.given import dtype_of, integer, ints
-from gradserve.client.importers.stablehlo.regions import combination_of
+from gradserve.client.importers.stablehlo.regions import combinations_of
 from gradserve.client.importers.stablehlo.syntax import Operation, numbers
 from gradserve.ir.builder import Builder, Value
 from gradserve.numpy.arguments import Unsupported
@@ -53,11 +53,14 @@ class Axes:
         return Operand(movement.permute(g, indices.value, order), indices.dtype)
 
 
-def scatter(g: Builder, op: Operation, x: Sequence[Operand]) -> Value:
-    """An array with windows at computed positions written."""
-    if len(x) != 3:
-        raise Unsupported("it writes into several arrays at once", "write into them one by one")
-    array, given, updates = x
+def scatter(g: Builder, op: Operation, x: Sequence[Operand]) -> list[Value]:
+    """Arrays with windows at computed positions written, each by what its function does with it alone."""
+    count = len(x) // 2
+    combined = combinations_of(op.regions[0], count)
+    return [_written(g, op, x[k], x[count], x[count + 1 + k], how) for k, how in enumerate(combined)]
+
+
+def _written(g: Builder, op: Operation, array: Operand, given: Operand, updates: Operand, combine: Any) -> Value:
     axes = Axes(op, "scatter_dimension_numbers")
     batching = dict(zip(axes["input_batching_dims"], axes["scatter_indices_batching_dims"], strict=True))
     kept = [k for k in range(array.rank) if k not in (*axes["inserted_window_dims"], *batching)]
@@ -71,7 +74,6 @@ def scatter(g: Builder, op: Operation, x: Sequence[Operand]) -> Value:
         batching=batching,
         outside="drop",
     )
-    combine: Any = combination_of(op.regions[0])
     unique = op.attributes.get("unique_indices") is True
     return indexing.scatter(g, array, axes.with_vector_last(g, given), updates, windows, combine, unique)
 
@@ -107,8 +109,9 @@ def convolution(g: Builder, op: Operation, x: Sequence[Operand], edges: Sequence
     orders = [_order(axes, front) for axes, front in zip(given, ("bf", "oi", "bf"), strict=True)]
     count = len(given[0]) - 2
     ones = [1] * count
-    if any(window.get("reverse", op.attributes.get("window_reversal", []))):
-        raise Unsupported("its kernel is turned round", "reverse the kernel beforehand")
+    turned = window.get("reverse", op.attributes.get("window_reversal", []))
+    axes = [axis for axis, is_turned in zip(orders[1][2:], turned, strict=False) if is_turned in (True, 1)]
+    kernel = Operand(movement.reverse(g, x[1], axes), x[1].dtype) if axes else x[1]
 
     def of_window(short: str, long: str) -> tuple[int, ...]:
         return numbers(window.get(short, op.attributes.get(long, ones)), op.line)
@@ -125,7 +128,7 @@ def convolution(g: Builder, op: Operation, x: Sequence[Operand], edges: Sequence
         feature_groups=integer(op, "feature_group_count", 1),
         batch_groups=integer(op, "batch_group_count", 1),
     )
-    return products.convolve(g, x[0], x[1], how, dtype_of(op))
+    return products.convolve(g, x[0], kernel, how, dtype_of(op))
 
 
 def _order(axes: Sequence[Any], front: str) -> tuple[int, ...]:

@@ -34,24 +34,36 @@ def _joined(regions: Sequence[Region]) -> str:
         return ""
     first, last = regions[0].operations
     names = [name for name, _ in regions[0].arguments]
-    ordered = list(first.operands) == names or (first.name in _FOLDS and list(first.operands) == names[::-1])
+    ordered = list(first.operands) == names or _turned(first.name, list(first.operands), *names)
     is_joined = ordered and list(last.operands) == [name for name, _ in first.results]
     return first.name if is_joined else ""
 
 
-def combination_of(region: Region) -> str:
-    """What a scatter does with a number and another one that is written there: set, add, sub, mul, max or min.
+def combinations_of(region: Region, count: int = 1) -> list[str]:
+    """What a scatter does with each of some numbers and another one that is written there: set, add, sub and so on.
 
     Raises:
         Unsupported: it is something else.
     """
-    returned = region.operations[-1].operands
-    if len(region.operations) == 1 and returned == tuple(name for name, _ in region.arguments[1:]):
+    arguments, returned = [name for name, _ in region.arguments], region.operations[-1].operands
+    if len(arguments) != 2 * count or len(returned) != count:
+        raise Unsupported("its function takes or gives another number of values", "give one of pairs")
+    made = {each.results[0][0]: each for each in region.operations[:-1] if len(each.results) == 1}
+    return [_combination(made.get(name), name, arguments[k], arguments[count + k]) for k, name in enumerate(returned)]
+
+
+def _combination(made: Operation | None, name: str, old: str, new: str) -> str:
+    if name == new:
         return "set"
-    found = _COMBINED.get(_joined([region]))
-    if found is None:
+    pair = [] if made is None else list(made.operands)
+    if made is None or made.name not in _COMBINED or not (pair == [old, new] or _turned(made.name, pair, old, new)):
         raise Unsupported("it writes by a function of its own", "add, multiply or replace numbers")
-    return found
+    return _COMBINED[made.name]
+
+
+def _turned(name: str, pair: list[str], first: str, second: str) -> bool:
+    """Whether the operands stand the other way round, which for sums and so on is the same."""
+    return name in _FOLDS and pair == [second, first]
 
 
 def position_of(region: Region) -> str | None:

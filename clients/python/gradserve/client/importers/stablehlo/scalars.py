@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
@@ -11,7 +12,7 @@ from gradserve.client.importers.lax import bits, casts, elementwise
 from gradserve.client.importers.lax.elements import Operand, alike, constant
 from gradserve.client.importers.stablehlo.attributes import elements as constant_elements
 from gradserve.client.importers.stablehlo.given import Compute, dtype_of
-from gradserve.client.importers.stablehlo.syntax import Dense, Module, Operation, Region
+from gradserve.client.importers.stablehlo.syntax import Dense, Module, Operation, Region, numbers
 from gradserve.client.importers.stablehlo.tokens import invalid
 from gradserve.ir.builder import Builder, Value
 from gradserve.numpy.arguments import Unsupported
@@ -70,10 +71,38 @@ SCALARS: Mapping[str, Compute] = {
     "bitcast_convert": lambda g, op, x: bits.bitcast(g, x[0], dtype_of(op)),
     "next_after": lambda g, op, x: bits.nextafter(g, *x),
     "reduce_precision": _precision,
+    "is_inf": lambda g, op, x: g.eq(g.abs(x[0].value), math.inf),
+    "is_pos_inf": lambda g, op, x: g.eq(x[0].value, math.inf),
+    "is_neg_inf": lambda g, op, x: g.eq(x[0].value, -math.inf),
     "round_nearest_even": lambda g, op, x: elementwise.round_nearest(g, x[0], to_even=True),
     "round_nearest_afz": lambda g, op, x: elementwise.round_nearest(g, x[0], to_even=False),
 }
 """By name, without the dialect."""
+
+
+def _spread(name: str) -> Compute:
+    """An operation of `chlo` whose operands broadcast, by trailing axes or those that it names."""
+
+    def compute(g: Builder, op: Operation, x: Sequence[Operand]) -> Value | Sequence[Value | None]:
+        rank, told = max(each.rank for each in x), op.attributes.get("broadcast_dimensions")
+        given = []
+        for each in x:
+            axes = numbers(told, op.line) if told is not None and each.rank < rank else range(rank - each.rank, rank)
+            lengths = dict(zip(axes, each.shape, strict=True))
+            given.append(g.reshape(each.value, tuple(lengths.get(k, 1) for k in range(rank))))
+        alike_ = zip(g.align(given), x, strict=True)
+        return SCALARS[name](g, op, [Operand(value, each.dtype) for value, each in alike_])
+
+    return compute
+
+
+_BROADCASTING = (
+    *("add", "and", "atan2", "compare", "complex", "divide", "maximum", "minimum", "multiply", "next_after", "or"),
+    *("polygamma", "power", "remainder", "select", "shift_left", "shift_right_arithmetic", "shift_right_logical"),
+    *("subtract", "xor", "zeta"),
+)
+BROADCASTING: Mapping[str, Compute] = {f"broadcast_{name}": _spread(name) for name in _BROADCASTING}
+"""Those of `chlo` that broadcast."""
 
 
 def held_constant(g: Builder, op: Operation) -> Operand:
