@@ -10,7 +10,7 @@ import pytest
 import scipy.integrate
 
 from gradserve.client import GradserveError, Untraceable, functions
-from gradserve.client.functions import phases
+from gradserve.client.functions import crossings
 from tests import compiled
 
 jax.config.update("jax_enable_x64", True)
@@ -125,8 +125,8 @@ def test_derivatives_know_of_jumps(name, embedded):
 
 
 def test_a_planted_end_that_does_not_move_is_seen(embedded, monkeypatch):
-    own = phases._root
-    monkeypatch.setattr(phases, "_root", lambda *given: functions.stop_gradient(own(*given)))
+    own = crossings._root
+    monkeypatch.setattr(crossings, "_root", lambda *given: functions.stop_gradient(own(*given)))
     with pytest.raises(AssertionError):
         test_derivatives_know_of_jumps("by the state", embedded)
 

@@ -13,28 +13,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradserve.client.functions.control import cond, scan
+from gradserve.client.functions.crossings import changes, crossing, differs
 from gradserve.client.functions.custom import checkpoint, stop_gradient
-from gradserve.client.functions.derivatives import jvp
-from gradserve.client.functions.refusing import derivable
-from gradserve.client.functions.until import until
 
 RECORDED = 16
 """How many times each event is recorded, its first ones."""
 _PARTS = 8
 """Into how many parts a step is divided, at whose ends changes are looked for."""
-_BISECTIONS = 30
 _SHORT = 1e-8
 """What part of a step a phase ends in that is gone back from at once."""
 _MOST_SHORT = 6
 """After how many of such in a row the rate is taken as it is."""
-_NEAR = 1e-6
-"""What part of a step an end may be from where it is looked for."""
-_ROUNDING = 1e-12
-"""What part of a rate may be rounding."""
-_TOUCHES = (
-    "the way only touches where its rate jumps or an event happens, or meets it where nothing is said to move it: "
-    "there is no derivative of when"
-)
 SLIDES = (
     "the state stays where its rate jumps, led back from both sides: there is no derivative through that; smooth the "
     "jump, such as by np.tanh(v / width) for np.sign(v)"
@@ -134,11 +123,6 @@ class Phases:
         found = [] if not self._size else [self._pieces(regime[: self._size], y, t)]
         return np.concatenate(found if self._watch is None else [*found, np.sign(self._watch.functions(y, t))])
 
-    def _changes(self, regime: Any, y: Any, t: Any) -> tuple[Any, Any]:
-        """The regime that the operands are in, and where it is another one."""
-        found = self._on(regime, y, t)
-        return found, (found != regime) & (found == found) & (regime == regime)
-
     def _first_part(self, phase: Phase, y: Any, t: Any, h: Any, new: Any) -> Any:
         """The first part of a step at whose end the phase is over, or their number; by a cubic between the ends."""
         rate = self.rate(phase)
@@ -150,7 +134,8 @@ class Phases:
             x = s.astype(y.dtype)
             curve = (1 - 2 * x) * change + (x - 1) * begins + x * ends
             there = y + x * change + x * (x - 1) * curve
-            return None, np.any(self._changes(phase.regime, np.where(s < 1, there, new), t + s * h)[1])
+            found = self._on(phase.regime, np.where(s < 1, there, new), t + s * h)
+            return None, np.any(changes(phase.regime, found))
 
         rows = scan(over, None, np.arange(1, _PARTS + 1) / _PARTS).rows
         return np.where(np.any(rows), np.argmax(rows), _PARTS)
@@ -164,41 +149,26 @@ class Phases:
         def at(length: Any) -> tuple[Any, Any]:
             return advance(rate, y, t, length), t + length
 
-        def halved(ends: tuple[Any, Any]) -> tuple[Any, Any]:
-            low, high = ends
-            middle = (low + high) / 2
-            is_over = np.any(self._changes(regime, *at(middle))[1])
-            return np.where(is_over, low, middle), np.where(is_over, middle, high)
+        def on(regime: Any, length: Any) -> Any:
+            return self._on(regime, *at(length))
 
-        bounds = stop_gradient((part * h / _PARTS, (part + 1) * h / _PARTS))
-        (_, high), _, _ = until(lambda _: np.bool_(False), halved, bounds, _BISECTIONS, "report")
-        high = stop_gradient(high)
-        found, changed = stop_gradient(self._changes(regime, *at(high)))
-        which = np.arange(regime.size) == np.argmax(changed)
-
-        def gap(length: Any) -> Any:
+        def gaps(regime: Any, other: Any, length: Any) -> Any:
             there, time = at(length)
-            gaps = [] if not self._size else [self._gaps(regime[: self._size], found[: self._size], there, time)]
-            gaps += [] if self._watch is None else [self._watch.functions(there, time)]
-            return np.sum(np.where(which, np.concatenate(gaps), 0.0))
+            found = [] if not self._size else [self._gaps(regime[: self._size], other[: self._size], there, time)]
+            return np.concatenate(found if self._watch is None else [*found, self._watch.functions(there, time)])
 
-        behind = np.where(changed, found, regime)
-        length, is_near = _root(gap, high, h)
-        counts = self._counts(regime, behind, *stop_gradient(at(length)))
-        is_known = np.logical_or(is_near, np.logical_not(counts))
-        length = derivable([np.where(np.logical_and(np.any(changed), is_near), length, high)], is_known, _TOUCHES)[0]
-        there, time = at(length)
-        again = stop_gradient(self._on(behind, there, time))
-        behind = np.where(changed | (again != again) | (regime != regime), behind, again)
-        return length, there, regime, behind
+        def matters(before: Any, behind: Any, length: Any) -> Any:
+            return self._matters(before, behind, *stop_gradient(at(length)))
 
-    def _counts(self, before: Any, behind: Any, y: Any, t: Any) -> Any:
-        """Whether something depends on when a phase ends: an event, or a rate that jumps by more than rounding."""
+        length, behind = crossing(on, gaps, matters, regime, part * h / _PARTS, (part + 1) * h / _PARTS)
+        return length, at(length)[0], regime, behind
+
+    def _matters(self, before: Any, behind: Any, y: Any, t: Any) -> Any:
+        """Whether something depends on when a phase ends: an event, or a rate that jumps."""
         happens = np.any((before != behind)[self._size :])
         if not self._size:
             return happens
-        one, other = (self._rate(regime[: self._size], y, t) for regime in (before, behind))
-        return np.logical_or(happens, np.any(np.abs(one - other) > _ROUNDING * np.max(np.abs(one))))
+        return np.logical_or(happens, differs(*(self._rate(r[: self._size], y, t) for r in (before, behind))))
 
     def _recorded(self, phase: Phase, before: Any, t: Any, y: Any) -> Phase:
         """The phase with what has happened at a time."""
@@ -216,15 +186,3 @@ class Phases:
             states=np.where(place[:, :, None], y, phase.states),
             ended=np.logical_or(phase.ended, np.any((ends > 0) & (counts >= ends))),
         )
-
-
-def _root(gap: Callable[[Any], Any], near: Any, h: Any) -> tuple[Any, Any]:
-    """The length at which a gap closes, and whether that is near: by two steps of Newton's method.
-
-    Derivatives of orders up to 3 are those of the root.
-    """
-    length = near
-    for _ in range(2):
-        value, slope = jvp(gap, (length,), (np.ones(()),))
-        length = length - value / np.where(slope == 0.0, np.nan, slope)
-    return length, np.abs(stop_gradient(length) - near) <= _NEAR * np.abs(stop_gradient(h))

@@ -1,8 +1,6 @@
 """Integrals within a graph, by adaptive Gauss-Kronrod quadrature; derivatives by Leibniz' rule.
 
-The rule of 15 points, its error estimate and the substitutions for infinite limits are those of QUADPACK (Piessens,
-de Doncker-Kapenga, Ueberhuber and Kahaner, 1983): the interval with the largest error is halved until their sum is
-small enough.
+The substitutions for infinite limits are those of QUADPACK, as is the rule.
 """
 
 from __future__ import annotations
@@ -14,34 +12,18 @@ import numpy as np
 
 from gradserve.client.functions.closed import Tree
 from gradserve.client.functions.control import cond, scan
+from gradserve.client.functions.crossings import changes, crossing, differs
 from gradserve.client.functions.custom import custom_derivative, stop_gradient
 from gradserve.client.functions.derivatives import jvp
-from gradserve.client.functions.lifted import Layout, Lifted
-from gradserve.client.functions.until import OnMost, until
+from gradserve.client.functions.kronrod import NODES, WEIGHTS, Cut, integrated, measure
+from gradserve.client.functions.lifted import Layout, OfVector
+from gradserve.client.functions.regimes import Regimes
+from gradserve.client.functions.until import OnMost
 from gradserve.client.tracing.origins import untraceable
 from gradserve.client.tracing.tracer import Tracer
 
-_HALF_NODES = np.array(
-    [
-        *(0.99145537112081263921, 0.94910791234275852453, 0.86486442335976907279, 0.74153118559939443986),
-        *(0.58608723546769113029, 0.40584515137739716691, 0.20778495500789846760, 0.0),
-    ]
-)
-_HALF_WEIGHTS = np.array(
-    [
-        *(0.02293532201052922496, 0.06309209262997855329, 0.10479001032225018384, 0.14065325971552591875),
-        *(0.16900472663926790283, 0.19035057806478540991, 0.20443294007529889241, 0.20948214108472782801),
-    ]
-)
-_HALF_GAUSS = np.array([0.12948496616886969327, 0.27970539148927666790, 0.38183005050511894495, 0.41795918367346938776])
-
-NODES = np.concatenate([-_HALF_NODES, _HALF_NODES[-2::-1]])
-"""Where the rule of Kronrod looks, between -1 and 1."""
-WEIGHTS = np.concatenate([_HALF_WEIGHTS, _HALF_WEIGHTS[-2::-1]])
-"""Its weights."""
-GAUSS = np.zeros(15)
-"""Those of the rule of Gauss, at every second node."""
-GAUSS[1::2] = [*_HALF_GAUSS, *_HALF_GAUSS[-2::-1]]
+_FAR = 1e-12
+"""How near to the limits, in the unit interval, it is asked what they decide."""
 
 
 class Integral(NamedTuple):
@@ -71,7 +53,8 @@ def quad(
 
     It has derivatives of any order in the limits, the arguments and all that the function captures: of the limits the
     values there, of the others the integral of the derivative over the intervals that were found for the value, of
-    which no error is estimated.
+    which no error is estimated. Where the function jumps, and what makes it do so moves, the jump adds to that; an
+    interval holds one jump or kink.
 
     Args:
         function: of a float64 scalar, and others, to an array. It is never called at the limits themselves, unless
@@ -104,22 +87,20 @@ def quad(
         return both._replace(value=both.value[0] + 1j * both.value[1])
     goals = stop_gradient((rtol, atol))
 
-    def solved(limits: tuple[Any, ...], *known: Any) -> _Cut:
-        return _integrated(lambda u: integrand.at(u, limits, known), integrand.shape, goals, most, on_most)
+    def solved(limits: tuple[Any, ...], *known: Any) -> Cut:
+        def at(u: Any) -> Any:
+            return integrand.at(u, limits, known)
+
+        def measured(low: Any, high: Any) -> tuple[Any, Any]:
+            def over(*ends: Any) -> tuple[Any, Any]:
+                return measure(at, integrand.shape, *ends)
+
+            return integrand.cut(over, low, high, limits, known) if integrand.has_pieces else over(low, high)
+
+        return integrated(measured, integrand.shape, goals, most, on_most)
 
     found = custom_derivative(solved, integrand.moved)(integrand.limits, *integrand.known)
     return Integral(found.value, stop_gradient(found.error), found.count, found.converged)
-
-
-class _Cut(NamedTuple):
-    """An integral over the unit interval, cut into parts of which the first `count` are in use."""
-
-    value: Any
-    error: Any
-    count: Any
-    low: Any
-    high: Any
-    converged: Any
 
 
 class _Integrand:
@@ -127,23 +108,27 @@ class _Integrand:
 
     def __init__(self, function: Callable[..., Any], limits: tuple[Any, Any], arguments: Sequence[Any]) -> None:
         """Traces the function."""
-        self._lifted = Lifted("an integral", function, np.zeros(()), *arguments)
-        self.is_complex = any(type_.is_complex for type_ in self._lifted.types)
+        self._of = OfVector("an integral", function, np.zeros(()), *arguments)
+        types = self._of.lifted.types
+        self.is_complex = any(type_.is_complex for type_ in types)
         if not self.is_complex:
-            Layout(self._lifted.types, "an integral")
-        if len(self._lifted.types) != 1:
-            text = f"the function of an integral returns {len(self._lifted.types)} arrays"
+            Layout(types, "an integral")
+        if len(types) != 1:
+            text = f"the function of an integral returns {len(types)} arrays"
             raise untraceable(text, "return one, such as np.stack of them")
-        self.shape = self._lifted.types[0].lengths
+        self.shape = types[0].lengths
+        self._regimes = Regimes(self._of, 1)
+        self.has_pieces = self._regimes.size > 0
+        """Whether the function jumps or has kinks by where it is called."""
         self._finite = [not _infinite(limit) for limit in limits]
         self.limits = tuple(_real(limit) for limit in limits if not _infinite(limit))
         """The finite ones."""
-        self.known = self._lifted.leaves[1:]
+        self.known = self._of.known
         """The arguments and what the function captures."""
 
     def value(self, x: Any, *known: Any) -> Any:
         """What the function returns."""
-        ((_, leaf),) = Tree.of(self._lifted(x, *known), "").leaves
+        ((_, leaf),) = Tree.of(self._of.lifted(x, *known), "").leaves
         return leaf.astype(np.float64)
 
     def place(self, u: Any, limits: tuple[Any, ...]) -> tuple[Any, Any]:
@@ -165,7 +150,7 @@ class _Integrand:
         x, speed = self.place(u, limits)
         return self.value(x, *known) * speed
 
-    def moved(self, primals: Any, result: _Cut, tangents: Any) -> _Cut:
+    def moved(self, primals: Any, result: Cut, tangents: Any) -> Cut:
         """How an integral moves: Leibniz' rule."""
         (limits, *known), (ends, *others) = primals, tangents
         total = np.zeros(self.shape)
@@ -175,78 +160,104 @@ class _Integrand:
         for sign, limit, end in zip(signs, limits, ends, strict=True):
             total = total + sign * self.value(limit, *known) * end
         still = np.zeros(result.low.shape)
-        return _Cut(total, np.zeros(()), result.count, still, still, result.converged)
+        return Cut(total, np.zeros(()), result.count, still, still, result.converged)
 
-    def _inside(self, cut: _Cut, limits: tuple[Any, ...], known: Sequence[Any], tangents: Sequence[Any]) -> Any:
+    def _inside(self, cut: Cut, limits: tuple[Any, ...], known: Sequence[Any], tangents: Sequence[Any]) -> Any:
         """The integral of the derivative along tangents of what is known, over the same parts."""
+
+        def over(value: Callable[..., Any], low: Any, high: Any) -> Any:
+            def node(total: Any, given: Any) -> tuple[Any, None]:
+                node, weight = given
+                x, speed = self.place(0.5 * (low + high) + 0.5 * (high - low) * node, limits)
+                _, along = jvp(value, (x, *known), (None, *tangents))
+                return total + 0.5 * (high - low) * weight * speed * along, None
+
+            return scan(node, np.zeros(self.shape), (NODES, WEIGHTS)).carry
 
         def part(total: Any, given: Any) -> tuple[Any, None]:
             low, high, number = given
 
-            def node(total: Any, given: Any) -> tuple[Any, None]:
-                node, weight = given
-                x, speed = self.place(0.5 * (low + high) + 0.5 * (high - low) * node, limits)
-                _, along = jvp(self.value, (x, *known), (None, *tangents))
-                return total + 0.5 * (high - low) * weight * speed * along, None
+            def added() -> Any:
+                if not self.has_pieces:
+                    return total + over(self.value, low, high)
+                return total + self._in_regimes(over, low, high, limits, known, tangents)
 
-            used = number < cut.count
-            return cond(used, lambda: scan(node, total, (NODES, WEIGHTS)).carry, lambda: total), None
+            return cond(number < cut.count, added, lambda: total), None
 
         return scan(part, np.zeros(self.shape), (cut.low, cut.high, np.arange(cut.low.shape[0]))).carry
 
+    def _in_regimes(
+        self, over: Callable[..., Any], low: Any, high: Any, limits: Any, known: Sequence[Any], tangents: Sequence[Any]
+    ) -> Any:
+        """The same over one part, in which the function may jump or have a kink where that moves.
 
-def _integrated(at: Callable[[Any], Any], shape: tuple[int, ...], goals: Any, most: int, on_most: OnMost) -> _Cut:
-    """The integral of `at` from 0 to 1, the part with the largest error halved until all errors are small."""
-    rtol, atol = goals
-    numbers = np.arange(most)
+        The part is cut there, and a jump adds what it is times how far it moves.
+        """
+        regimes = self._regimes
+        first, _, changed, find = self._end_of_regime(low, high, limits, known)
 
-    def step(state: tuple[Any, ...]) -> tuple[Any, ...]:
-        low, high, values, errors, count = state
-        worst = np.argmax(errors)
-        a, b = np.take(low, worst), np.take(high, worst)
-        middle = 0.5 * (a + b)
-        lows, highs = np.stack([a, middle]), np.stack([middle, b])
-        both = scan(lambda _, ends: (None, _measured(at, shape, *ends)), None, (lows, highs)).rows
+        def value(regime: Any) -> Callable[..., Any]:
+            return lambda x, *known: self._in_regime(regime, x, known)
 
-        def placed(rows: Any, new: Any) -> Any:
-            masks = [np.reshape(numbers == k, (most, *[1] * (rows.ndim - 1))) for k in (worst, count)]
-            return np.where(masks[0], new[0], np.where(masks[1], new[1], rows))
+        def cut() -> Any:
+            u, behind = find()
+            which = np.arange(regimes.size) == np.argmax(changes(first, behind))
 
-        return placed(low, lows), placed(high, highs), placed(values, both[0]), placed(errors, both[1]), count + 1
+            def gap(u: Any, *known: Any) -> Any:
+                found = regimes.gaps(first, behind, np.reshape(self.place(u, limits)[0], (1,)), *known)
+                return np.sum(np.where(which, found, 0.0))
 
-    def ended(state: tuple[Any, ...]) -> Any:
-        _, _, values, errors, _ = state
-        return np.sum(errors) <= np.maximum(atol, rtol * np.max(np.abs(np.sum(values, axis=0))))
+            _, slope = jvp(gap, (u, *known), (np.ones(()), *[None] * len(known)))
+            _, along = jvp(gap, (u, *known), (None, *tangents))
+            x, speed = self.place(u, limits)
+            jump = value(first)(x, *known) - value(behind)(x, *known)
+            sides = over(value(first), low, u) + over(value(behind), u, high)
+            return sides - jump * speed * along / np.where(slope == 0.0, 1.0, slope)
 
-    value, error = _measured(at, shape, 0.0, 1.0)
-    first = numbers == 0
-    init = (
-        np.zeros(most),
-        np.where(first, 1.0, 0.0),
-        np.where(np.reshape(first, (most, *[1] * len(shape))), value, 0.0),
-        np.where(first, error, 0.0),
-        np.int64(1),
-    )
-    (low, high, values, errors, count), _, converged = until(ended, step, init, most - 1, on_most)
-    return _Cut(np.sum(values, axis=0), np.sum(errors), count, low, high, converged)
+        return cond(changed, cut, lambda: over(self.value, low, high))
 
+    def _in_regime(self, regime: Any, x: Any, known: Sequence[Any]) -> Any:
+        """What the function returns in a regime."""
+        found = self._regimes.rate(regime, np.reshape(x, (1,)), *known)
+        return np.reshape(found, self.shape).astype(np.float64)
 
-def _measured(at: Callable[[Any], Any], shape: tuple[int, ...], low: Any, high: Any) -> tuple[Any, Any]:
-    """The integral over a part, and QUADPACK's estimate of its error."""
-    half, middle = 0.5 * (high - low), 0.5 * (low + high)
-    values = scan(lambda _, node: (None, at(middle + half * node)), None, NODES).rows
+    def _end_of_regime(
+        self, low: Any, high: Any, limits: tuple[Any, ...], known: Sequence[Any]
+    ) -> tuple[Any, Any, Any, Callable[[], tuple[Any, Any]]]:
+        """The regimes at the ends of a part, whether they differ, and what finds where one ends, and that behind."""
+        regimes = self._regimes
 
-    def summed(weights: Any, rows: Any) -> Any:
-        return np.reshape(weights @ np.reshape(rows, (NODES.size, -1)), shape)
+        def at(u: Any) -> Any:
+            return np.reshape(self.place(u, limits)[0], (1,))
 
-    value = summed(WEIGHTS, values)
-    spread = half * summed(WEIGHTS, np.abs(values - 0.5 * value))
-    error = half * np.abs(value - summed(GAUSS, values))
-    varies = spread > 0
-    share = error / np.where(varies, spread, 1.0)
-    error = np.where(varies, spread * np.minimum(1.0, (200.0 * share) ** 1.5), error)
-    rounding = 50 * np.finfo(np.float64).eps * half * summed(WEIGHTS, np.abs(values))
-    return half * value, np.max(np.maximum(error, rounding))
+        def on(regime: Any, u: Any) -> Any:
+            return regimes.on(regime, at(u), *known)
+
+        def gaps(regime: Any, other: Any, u: Any) -> Any:
+            return regimes.gaps(regime, other, at(u), *known)
+
+        def matters(before: Any, behind: Any, u: Any) -> Any:
+            x, _ = self.place(u, limits)
+            return differs(self._in_regime(before, x, known), self._in_regime(behind, x, known))
+
+        nowhere = np.full(regimes.size, np.nan)
+        # A limit may be infinite, or where the function is not defined.
+        first, last = stop_gradient(tuple(on(nowhere, np.clip(u, _FAR, 1.0 - _FAR)) for u in (low, high)))
+        return first, last, np.any(changes(first, last)), lambda: crossing(on, gaps, matters, first, low, high)
+
+    def cut(
+        self, over: Callable[..., Any], low: Any, high: Any, limits: tuple[Any, ...], known: Sequence[Any]
+    ) -> tuple[Any, Any]:
+        """What is measured over a part, cut where a regime ends; the error is infinite if a further one ends in it."""
+        _, last, changed, find = self._end_of_regime(low, high, limits, known)
+
+        def both() -> tuple[Any, Any]:
+            middle, behind = stop_gradient(find())
+            ends = np.stack([low, middle]), np.stack([middle, high])
+            values, errors = scan(lambda _, pair: (None, over(*pair)), None, ends).rows
+            return np.sum(values, axis=0), np.where(np.any(changes(behind, last)), np.inf, np.sum(errors))
+
+        return cond(changed, both, lambda: over(low, high))  # type: ignore[no-any-return]
 
 
 def _infinite(limit: Any) -> int:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from gradserve.client.functions.lifted import OfVector
 from gradserve.ir.builder import Value
 from gradserve.ir.graph import Graph, Node
@@ -40,8 +42,8 @@ class Regimes:
             )
 
     def rate(self, regime: Any, vector: Any, *known: Any) -> Any:
-        """The function in a regime, as a vector."""
-        return self._of.layout.vector(self._of.written(self._rate, vector, known, regime))
+        """What the function returns in a regime, leaf by leaf as one vector."""
+        return np.concatenate([np.ravel(leaf) for leaf in self._of.written(self._rate, vector, known, regime)])
 
     def on(self, regime: Any, vector: Any, *known: Any) -> Any:
         """The regime that follows from what the operands are in another one, or are if that is NaN."""
