@@ -306,8 +306,11 @@ def test_minpack_prints_nothing(embedded, capfd):
         (lambda p: solve_ivp(lambda t, y: -p[0] * y, (0, 1), [1.0]).y[0, 3], "give t_eval"),
         (lambda p: solve_ivp(lambda t, y: -p[0] * y, (0, 1), p, method="Euler").y[0, -1], "RK23"),
         (lambda p: quad(lambda x: p[0] * x, 0, 1, weight="cos", wvar=1.0)[0], "multiply what the function returns"),
-        (lambda p: optimize.minimize(lambda x: np.sum((x - p) ** 2), p, bounds=[(0, 1)] * 2).fun, "np.exp(u)"),
-        (lambda p: optimize.least_squares(lambda x: x - p, p, loss="huber").cost, "functions.minimize"),
+        (
+            lambda p: optimize.minimize(lambda x: np.sum((x - p) ** 2), p, constraints={"type": "eq", "fun": sum}).fun,
+            "functions.root",
+        ),
+        (lambda p: optimize.least_squares(lambda x: x - p, p, loss="arctan").cost, "soft_l1"),
     ],
 )
 def test_what_solvers_cannot_do_is_refused_with_a_way_round(loss, text, embedded):

@@ -100,13 +100,7 @@ def _newton(objective: Objective, goal: Any, most: int, on_most: OnMost) -> Solv
     def solved(start: Any, *known: Any) -> tuple[Any, Any, Any]:
         def at(x: Any) -> tuple[Any, Any, Any, Any, Any]:
             value, slope = value_and_grad(objective)(x, *known)
-            curvatures, axes = np.linalg.eigh(hessian(objective)(x, *known))
-            sizes = np.abs(curvatures)
-            # Where nothing is bent at all, steps as long as 1 lead to where something is.
-            flat = np.where(np.max(sizes) > 0, 0, np.sqrt(slope @ slope))
-            least = np.max(sizes) * np.finfo(x.dtype).eps + flat + np.finfo(x.dtype).tiny
-            bent = curvatures[0] > x.size * least
-            return x, value, slope, axes @ ((axes.T @ slope) / np.maximum(sizes, least)), bent
+            return x, value, slope, *downhill(hessian(objective)(x, *known), slope)
 
         def step(state: tuple[Any, Any, Any, Any, Any]) -> tuple[Any, Any, Any, Any, Any]:
             x, value, slope, direction, _ = state
@@ -122,6 +116,16 @@ def _newton(objective: Objective, goal: Any, most: int, on_most: OnMost) -> Solv
         return x - direction, steps, converged
 
     return solved
+
+
+def downhill(matrix: Any, slope: Any) -> tuple[Any, Any]:
+    """Newton's step back, negative curvatures turned round, and whether all are positive."""
+    curvatures, axes = np.linalg.eigh(matrix)
+    sizes = np.abs(curvatures)
+    # Where nothing is bent at all, steps as long as 1 lead to where something is.
+    flat = np.where(np.max(sizes) > 0, 0, np.sqrt(slope @ slope))
+    least = np.max(sizes) * np.finfo(slope.dtype).eps + flat + np.finfo(slope.dtype).tiny
+    return axes @ ((axes.T @ slope) / np.maximum(sizes, least)), curvatures[0] > slope.size * least
 
 
 def _lbfgs(objective: Objective, goal: Any, most: int, on_most: OnMost) -> Solver:

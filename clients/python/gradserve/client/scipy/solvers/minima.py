@@ -10,12 +10,21 @@ import numpy as np
 
 from gradserve.client import functions
 from gradserve.client.functions.until import until
+from gradserve.client.scipy.solvers import boxes
+from gradserve.client.scipy.solvers.boxes import Bounded, Box, of_ends, of_pairs
 from gradserve.client.scipy.solvers.brackets import lowest
 from gradserve.client.scipy.solvers.given import Found, bound, floats, refuse, scalar, vector
 
 _MATRICES = 200
 """Up to how many unknowns Newton's method is used."""
-_BOUNDED = "write the unknowns as functions of free ones, such as np.exp(u), or leave the bounds out if none is reached"
+_CONSTRAINED = "write the unknowns as functions of free ones, or as functions.root of the conditions of a minimum"
+_LOSSES: dict[str, Callable[[Any], Any]] = {
+    "linear": lambda z: z,
+    "soft_l1": lambda z: 2 * (np.sqrt(1 + z) - 1),
+    "huber": lambda z: np.where(z <= 1, z, 2 * np.sqrt(np.where(z <= 1, 1.0, z)) - 1),
+    "cauchy": np.log1p,
+}
+"""What `least_squares` makes of the square of a residual."""
 _FARTHEST = 1e8
 """How much longer than a step of Gauss and Newton the diagonal may make one before the search ends."""
 
@@ -24,10 +33,15 @@ def minimize(
     fun: Callable[..., Any], x0: Any, args: Any = (), jac: Any = None, bounds: Any = None, constraints: Any = ()
 ) -> Found:
     """A local minimum near x0, by Newton's method, or L-BFGS for many unknowns, with derivatives of the graph."""
-    if not _is_free(bounds) or constraints:
-        refuse("scipy.optimize.minimize with bounds or constraints", _BOUNDED)
+    if constraints:
+        refuse("scipy.optimize.minimize with constraints", _CONSTRAINED)
     start = np.atleast_1d(floats(x0))
     function = bound((lambda *x: fun(*x)[0]) if jac is True else fun, args, scalar)
+    box = of_pairs(bounds, start.size)
+    if box is not None:
+        x = boxes.lowest(function, start, box).x
+        slope = functions.grad(function)(x)
+        return Found(x=x, fun=function(x), jac=slope, success=True, status=0, message="")
     found = functions.minimize(function, start, method="newton" if start.size <= _MATRICES else "lbfgs")
     slope = functions.grad(function)(found.x)
     return Found(x=found.x, fun=found.value, jac=slope, success=True, status=0, message="", nit=found.steps)
@@ -46,26 +60,37 @@ def minimize_scalar(fun: Callable[..., Any], bracket: Any = None, bounds: Any = 
 
 
 def least_squares(
-    fun: Callable[..., Any], x0: Any, bounds: Any = None, loss: Any = "linear", args: Any = (), kwargs: Any = None
+    fun: Callable[..., Any],
+    x0: Any,
+    bounds: Any = None,
+    loss: Any = "linear",
+    f_scale: Any = 1.0,
+    args: Any = (),
+    kwargs: Any = None,
 ) -> Found:
-    """Where the sum of squares of residuals is smallest near x0, half of it, and the residuals."""
-    if not _is_free(bounds):
-        refuse("scipy.optimize.least_squares with bounds", _BOUNDED)
-    if loss != "linear":
-        refuse(f"scipy.optimize.least_squares with loss={loss!r}", "write functions.minimize of what is to be smallest")
+    """Where the sum of squares, or of what a loss makes of them, is smallest near x0, half of it, and the residuals."""
+    if loss not in _LOSSES:
+        refuse(f"scipy.optimize.least_squares with loss={loss!r}", f"write one of {', '.join(_LOSSES)}")
     residuals = bound(fun, args, vector, **(kwargs or {}))
-    x = _least(residuals, np.atleast_1d(floats(x0)))
-    left = residuals(x)
-    cost = np.sum(left * left) / 2
-    matrix = functions.jacobian(residuals)(x)
-    return Found(x=x, cost=cost, fun=left, jac=matrix, grad=matrix.T @ left, success=True, status=1, message="")
+    start = np.atleast_1d(floats(x0))
+
+    def squares(x: Any) -> Any:
+        scaled = residuals(x) / f_scale
+        return f_scale**2 * _LOSSES[loss](scaled * scaled)
+
+    x, held = _least(residuals, start, of_ends(bounds, start.size), None if loss == "linear" else squares)
+    known = {"active_mask": held, "success": True, "status": 1, "message": ""}
+    if loss == "linear":
+        known["jac"] = functions.jacobian(residuals)(x)
+    cost, slope = functions.value_and_grad(lambda x: np.sum(squares(x)) / 2)(x)
+    return Found(x=x, cost=cost, fun=residuals(x), grad=slope, **known)
 
 
 def leastsq(func: Callable[..., Any], x0: Any, args: Any = (), full_output: Any = False) -> tuple[Any, int]:
     """Where the sum of squares of residuals is smallest near x0."""
     if full_output:
         refuse("scipy.optimize.leastsq with full_output", "leave it out, or write least_squares")
-    return _least(bound(func, args, vector), np.atleast_1d(floats(x0))), 1
+    return _least(bound(func, args, vector), np.atleast_1d(floats(x0)), None).x, 1
 
 
 def curve_fit(
@@ -79,9 +104,12 @@ def curve_fit(
     full_output: bool = False,
 ) -> tuple[Any, Any]:
     """The parameters of a curve that fits best, and their covariance."""
-    if full_output or not _is_free(bounds):
-        refuse("scipy.optimize.curve_fit with bounds or full_output", _BOUNDED)
+    if full_output:
+        refuse("scipy.optimize.curve_fit with full_output", "leave it out")
     start = np.ones(len(inspect.signature(f).parameters) - 1) if p0 is None else np.atleast_1d(floats(p0))
+    box = of_ends(bounds, start.size)
+    if box is not None and p0 is None:
+        start = boxes.within(box)
     y = floats(ydata)
 
     def residuals(p: Any) -> Any:
@@ -91,42 +119,64 @@ def curve_fit(
         spread = floats(sigma)
         return left / vector(spread) if spread.ndim < 2 else np.linalg.solve(np.linalg.cholesky(spread), left)
 
-    p = _least(residuals, start)
+    p, _ = _least(residuals, start, box)
     left, matrix = residuals(p), functions.jacobian(residuals)(p)
     covariance = np.linalg.inv(matrix.T @ matrix)
     scale = 1.0 if absolute_sigma else np.sum(left * left) / (y.size - start.size)
     return p, covariance * scale
 
 
-def _least(residuals: Callable[[Any], Any], start: Any) -> Any:
-    """The minimiser of a sum of squares; steps of Levenberg and Marquardt lead close to it.
+def _least(
+    residuals: Callable[[Any], Any], start: Any, box: Box | None, squares: Callable[[Any], Any] | None = None
+) -> Bounded:
+    """The minimiser of a sum of squares, or of what is to stand for them; steps of Levenberg and Marquardt lead close.
 
     Newton's method alone may leave for another minimum, as far from one the curvature of residuals counts.
     """
+    if squares is not None:
+        instead = squares
+
+        def roots(x: Any) -> Any:
+            """What has these squares, and is smooth where a residual is 0."""
+            left = residuals(x)
+            is_zero = left == 0.0
+            return left * np.sqrt(np.where(is_zero, 1.0, instead(x) / np.where(is_zero, 1.0, left * left)))
+
+        near = _least_squares(roots, start, box)
+    else:
+        near = _least_squares(residuals, start, box)
+
+    def objective(x: Any) -> Any:
+        return np.sum(residuals(x) ** 2 if squares is None else squares(x)) / 2
+
+    if box is not None:
+        return boxes.lowest(objective, near, box)
+    return Bounded(functions.minimize(objective, near).x, np.zeros(start.shape, np.int64))
+
+
+def _least_squares(residuals: Callable[[Any], Any], start: Any, box: Box | None) -> Any:
+    """A point near the minimiser, a number."""
+    bounds = None if box is None else Box(*functions.stop_gradient(tuple(box)))
+
+    def clipped(x: Any) -> Any:
+        return x if bounds is None else bounds.clipped(x)
 
     def step(state: tuple[Any, ...]) -> tuple[Any, ...]:
         x, damping, _ = state
         left, matrix = residuals(x), functions.jacobian(residuals)(x)
+        slope = matrix.T @ left
+        if bounds is not None:
+            # What is led out of its bound stays, and has no part in the step of the others.
+            stays = ((x <= bounds.low) & (slope > 0)) | ((x >= bounds.high) & (slope < 0))
+            matrix, slope = np.where(stays, 0.0, matrix), np.where(stays, 0.0, slope)
         normal = matrix.T @ matrix
         scale = np.diag(normal) + np.finfo(float).tiny
-        move = np.linalg.solve(normal + damping * np.diag(scale), matrix.T @ left)
-        other = residuals(x - move)
+        there = clipped(x - np.linalg.solve(normal + damping * np.diag(scale), slope))
+        other = residuals(there)
         falls = np.sum(other * other) < np.sum(left * left)
-        size = np.where(falls, np.max(np.abs(move)) / (1 + np.max(np.abs(x))), 1.0)
-        return np.where(falls, x - move, x), np.where(falls, damping / 10, damping * 10), size
+        size = np.where(falls, np.max(np.abs(there - x)) / (1 + np.max(np.abs(x))), 1.0)
+        return np.where(falls, there, x), np.where(falls, damping / 10, damping * 10), size
 
-    near, _, _ = until(
-        lambda s: (s[2] < 1e-6) | (s[1] > _FARTHEST), step, (start, np.float64(1e-3), np.float64(1.0)), 500, "report"
-    )
-    return functions.minimize(lambda x: np.sum(residuals(x) ** 2) / 2, functions.stop_gradient(near[0])).x
-
-
-def _is_free(bounds: Any) -> bool:
-    """Whether bounds bound nothing."""
-    if bounds is None:
-        return True
-    if hasattr(bounds, "lb"):
-        return _is_free((bounds.lb, bounds.ub))
-    if isinstance(bounds, tuple | list | np.ndarray):
-        return all(map(_is_free, bounds))
-    return bool(np.isinf(bounds))
+    first = clipped(start), np.float64(1e-3), np.float64(1.0)
+    near, _, _ = until(lambda s: (s[2] < 1e-6) | (s[1] > _FARTHEST), step, first, 500, "report")
+    return functions.stop_gradient(near[0])
