@@ -11,7 +11,7 @@ from onnx import parser
 from onnx.reference import ReferenceEvaluator
 
 from gradserve.client.importers import from_onnx
-from gradserve.ir.errors import Untraceable
+from gradserve.ir.errors import InvalidGraph, InvalidRequest, LimitExceeded, Untraceable
 
 HEAD = '<ir_version: 10, opset_import: ["" : 20]>\n'
 X = np.array([[0.5, -1.0, 2.0, 3.0], [1.5, 0.25, -2.0, 1.0]], np.float32)
@@ -226,3 +226,42 @@ def test_what_nothing_reads_is_not_refused(embedded):
     np.testing.assert_allclose(embedded.load(made)(X), np.exp(X), rtol=1e-6)
     with pytest.raises(Untraceable, match=r"agraph:1: Unique of float32\[2,4\] cannot be imported"):
         from_onnx(read("agraph (float[2,4] x) => (float[k] u) {\nu = Unique(x)\n}"))
+
+
+def test_long_sequences_are_refused_in_time():
+    with pytest.raises(LimitExceeded, match="a sequence of 1000000 arrays; the limit is 4096"):
+        from_onnx(read("agraph (float[1000000,3] x) => (seq(float) y) {\ny = SplitToSequence<axis = 0>(x)\n}"))
+    text = PROGRAMS["collected in a loop"].replace("value_int = 3", "value_int = 9000000000")
+    with pytest.raises(LimitExceeded, match=r"a sequence of 4097 arrays|more than 50000 nodes"):
+        from_onnx(read(text))
+
+
+def test_a_negative_number_of_steps_is_none(embedded):
+    text = UNTIL.replace("MANY", "many = Constant<value_int = -5>()").replace("TRIPS", "many")
+    np.testing.assert_array_equal(embedded.load(from_onnx(read(text)))(X), X)
+
+
+def test_sequences_as_inputs_are_lists_of_parameters(embedded):
+    body = "t = SequenceInsert(s, x)\ny = ConcatFromSequence<axis = 0>(t)"
+    text = f"agraph (seq(float) s, float[4] x) => (float[k] y) {{\n{body}\n}}"
+    with pytest.raises(InvalidRequest, match=r"input 's' is a sequence of arrays; give shapes="):
+        from_onnx(read(text))
+    ours = embedded.load(from_onnx(read(text), shapes={"s": [(2,), (3,)]}))
+    parts = [np.ones(2, np.float32), np.full(3, 2.0, np.float32)]
+    np.testing.assert_array_equal(ours(parts, X[0]), np.concatenate([*parts, X[0]]))
+    _, found = ours.vjp(parts, X[0], cotangent=np.arange(9, dtype=np.float32), wrt="s")
+    np.testing.assert_array_equal(found[1], [2, 3, 4])
+
+
+def test_two_initialisers_of_one_name_are_refused():
+    model = read("agraph (float[2] x) => (float[2] y) <float[2] w = {1, 2}> {\ny = Add(x, w)\n}")
+    model.graph.initializer.append(model.graph.initializer[0])
+    with pytest.raises(InvalidGraph, match="agraph has 2 initialisers 'w'"):
+        from_onnx(model)
+
+
+def test_operators_of_optimised_models_are_refused():
+    text = "agraph (float[2] x) => (float[2] y) {\ny = com.microsoft.QuickGelu(x)\n}"
+    model = onnx.parser.parse_model(HEAD.replace("20]", '20, "com.microsoft" : 1]') + text)
+    with pytest.raises(Untraceable, match="before ONNX Runtime optimised it"):
+        from_onnx(model)

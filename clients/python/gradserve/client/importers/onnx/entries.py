@@ -6,14 +6,25 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 from gradserve.client.importers.lax.elements import Operand
+from gradserve.ir.errors import LimitExceeded
 from gradserve.ir.records import dataclass
+from gradserve.numpy.recorder import Recorder
+
+MOST_ITEMS = 4096
 
 
 @dataclass(frozen=True)
 class Listed:
-    """A sequence of arrays."""
+    """A sequence of arrays.
+
+    Raises:
+        LimitExceeded: there are too many.
+    """
 
     items: tuple[Operand, ...] = ()
+
+    def __post_init__(self) -> None:
+        require_few(len(self.items))
 
     def __str__(self) -> str:
         return f"sequence({', '.join(map(str, self.items))})"
@@ -30,6 +41,23 @@ class Absent:
 Entry: TypeAlias = Operand | Listed | Absent
 Form: TypeAlias = tuple[int | None, ...]
 """Of entries: how many arrays each sequence has, -1 for what is absent, None for an array."""
+
+
+def require_few(count: int) -> None:
+    """Refuses sequences that are too long.
+
+    Raises:
+        LimitExceeded: this one is.
+    """
+    if count > MOST_ITEMS:
+        raise LimitExceeded("onnx_sequence", f"a sequence of {count} arrays; the limit is {MOST_ITEMS}")
+
+
+def adopted(g: Recorder, entry: Entry) -> Entry:
+    """An entry of a graph around this one, or of this one, as one of this graph."""
+    if isinstance(entry, Listed) and entry.items and entry.items[0].value.builder is g:
+        return entry
+    return each_in(entry, lambda each: Operand(g.adopt(each.value), each.dtype))
 
 
 def each_in(entry: Entry, of: Callable[[Operand], Operand]) -> Entry:

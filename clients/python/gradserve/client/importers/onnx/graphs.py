@@ -17,9 +17,9 @@ from gradserve.client.importers.lax.elements import Operand, finished, held
 from gradserve.client.importers.lax.known import folded
 from gradserve.client.importers.onnx import schemas
 from gradserve.client.importers.onnx.elements import Elements
-from gradserve.client.importers.onnx.entries import Entry, each_in, in_row
+from gradserve.client.importers.onnx.entries import Entry, adopted, in_row
 from gradserve.client.importers.onnx.reading import DEEPEST, MOST_NODES, require_texts
-from gradserve.client.importers.onnx.refused import ELSE, WAYS_ROUND
+from gradserve.client.importers.onnx.refused import ELSE, OPTIMISED, WAYS_ROUND
 from gradserve.client.importers.onnx.table import Node, Result, Translator, translator_of
 from gradserve.ir.builder import Value
 from gradserve.ir.errors import ConstraintError, InvalidGraph, LimitExceeded, Untraceable
@@ -78,10 +78,7 @@ class Reader:
         """The results of a graph within a node, which sees the values around it."""
         if scope.depth >= DEEPEST:
             raise LimitExceeded("onnx_depth", f"graphs lie within graphs {DEEPEST} deep")
-        around = {
-            name: x if isinstance(x, Untraceable) else each_in(x, lambda each: Operand(g.adopt(each.value), each.dtype))
-            for name, x in scope.values.items()
-        }
+        around = {name: x if isinstance(x, Untraceable) else adopted(g, x) for name, x in scope.values.items()}
         inner = Scope(around, scope.opsets, scope.functions, scope.attributes, scope.depth + 1)
         for tensor in graph.initializer:
             inner.values[tensor.name] = self.constant(g, self.elements.array(tensor, self.folder))
@@ -199,7 +196,8 @@ def _folded(
 
 def _unknown(proto: NodeProto) -> tuple[str, str]:
     where = f" of {proto.domain}" if proto.domain else ""
-    return f"there is no translation of {proto.op_type}{where}", WAYS_ROUND.get(proto.op_type, ELSE)
+    way = WAYS_ROUND.get(proto.op_type, OPTIMISED if proto.domain == "com.microsoft" else ELSE)
+    return f"there is no translation of {proto.op_type}{where}", way
 
 
 def _resolved(attribute: AttributeProto, scope: Scope) -> AttributeProto | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,9 @@ def _looked_at(model: ModelProto, name: str, folder: Path | None) -> Model:
         )
     graph = model.graph
     require_texts([each.name for group in (graph.initializer, graph.input, graph.output) for each in group])
+    held = Counter(tensor.name for tensor in graph.initializer)
+    if held and held.most_common(1)[0][1] > 1:
+        raise InvalidGraph(f"{name} has {held.most_common(1)[0][1]} initialisers {held.most_common(1)[0][0]!r}")
     if graph.sparse_initializer:
         raise InvalidGraph(f"{name} has sparse initialisers; make them dense")
     size = sum(bytes_of(tensor) for tensor in model.graph.initializer)

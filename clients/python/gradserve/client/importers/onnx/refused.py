@@ -22,3 +22,4 @@ WAYS_ROUND: dict[str, str] = {
 """What to do instead, by operators."""
 
 ELSE = "export the model with other operators, or without it"
+OPTIMISED = "give the model as it was before ONNX Runtime optimised it"

@@ -46,7 +46,7 @@ class _Ends(Exception):
 @translates("Loop", known=(0,), sequences=True)
 def loop(n: Node, trips: Operand | None, condition: Operand | None, *first: Entry) -> Result:
     """The last carries and the stacked results of a graph done a known number of times, or as long as it says."""
-    count = (n.ints(0) or (MOST_STEPS + 1,))[0]
+    count = max((n.ints(0) or (MOST_STEPS + 1,))[0], 0)
     begins = known_array(n.g, condition) if condition is not None else None
     if begins is not None and not begins.all():
         count = 0

@@ -8,7 +8,7 @@ import numpy as np
 
 from gradserve.client.importers.lax.elements import Operand
 from gradserve.client.importers.lax.movement import part
-from gradserve.client.importers.onnx.entries import Absent, Entry, Listed, in_row
+from gradserve.client.importers.onnx.entries import Absent, Entry, Listed, in_row, require_few
 from gradserve.client.importers.onnx.table import Node, Result, axis_in, translates
 from gradserve.ir.builder import Value
 from gradserve.numpy import indexing
@@ -80,6 +80,7 @@ def split(n: Node, x: Operand, lengths: Operand | None = None) -> Result:
     """Parts along an axis, of known lengths or of one each."""
     axis = axis_in(n.get("axis", 0), x.rank)
     found, count = n.array(1), x.shape[axis]
+    require_few(count if found is None else found.size if found.ndim else -(-count // max(int(found), 1)))
     if found is None:
         parts = [1] * count
     elif found.ndim:
