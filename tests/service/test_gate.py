@@ -34,11 +34,16 @@ class Call:
 
 @dataclass
 class Simulated:
-    """Calls of 0.1 s and a tenth more or less, of four callers who do not wait, and those of a guest."""
+    """Calls of 0.1 s and a tenth more or less, of four callers who do not wait, and those of a guest.
+
+    Before them comes a burst of so many, all but at once. What ends before all is `settled` is not told.
+    """
 
     load: float
     workers: int = 1
     guest_every: float = 0.0
+    settled: float = SETTLED
+    burst: int = 0
     now: float = 0.0
     took: dict[str, list[float]] = field(default_factory=lambda: {"flood": [], "guest": []})
     refused: int = 0
@@ -80,14 +85,17 @@ class Simulated:
                     waiting.remove(call)
                     self.refused += 1
 
-        at(0.0, "flood")
+        for k in range(self.burst):
+            at(k * 2e-4, "burst")
+        if self.load:
+            at(0.0, "flood")
         if self.guest_every:
             at(0.05, "guest")
         while events and events[0][0] < SECONDS:
             self.now, _, what, call = heapq.heappop(events)
             if call is not None:
                 kind = "guest" if call.caller == "guest" else "flood"
-                self.took[kind] += [self.now - call.came] * (self.now > SETTLED)
+                self.took[kind] += [self.now - call.came] * (self.now > self.settled)
                 queues.release(call.ticket, as_predicted=True)
                 queues.room.give(call.ticket.caller, call.ticket.held)
                 queues.fill_all()
@@ -96,13 +104,14 @@ class Simulated:
                 at(self.now + self.guest_every, "guest")
             else:
                 arrive(f"caller {random.randrange(4)}")
+            if what == "flood":
                 at(self.now + random.expovariate(self.load * self.workers / TOOK), "flood")
             settle()
 
     @property
     def goodput(self) -> float:
         done = sum(map(len, self.took.values()))
-        return done * TOOK / self.workers / (SECONDS - SETTLED)
+        return done * TOOK / self.workers / (SECONDS - self.settled)
 
 
 @pytest.mark.parametrize(("load", "workers"), [(10, 1), (30, 1), (10, 4), (2, 4)])
@@ -113,6 +122,20 @@ def test_in_a_flood_answers_take_at_most_three_times_as_long_as_alone_and_worker
     assert np.percentile(it.took["flood"], 99) < 3 * TOOK
     assert np.median(it.took["flood"]) < 1.6 * TOOK
     assert it.refused > 0.4 * load / 2 * workers / TOOK * SECONDS
+
+
+@pytest.mark.parametrize("load", [10, 30])
+def test_a_flood_is_seen_before_many_have_waited_long(load):
+    it = Simulated(load, settled=0.0)
+    it.run()
+    assert np.percentile(it.took["flood"], 99) < 3 * TOOK
+
+
+def test_a_burst_is_worked_off():
+    it = Simulated(0, workers=4, settled=0.0, burst=28)
+    it.run()
+    assert len(it.took["flood"]) == 28
+    assert it.refused == 0
 
 
 @pytest.mark.parametrize("load", [1.2, 1.5, 3.0])

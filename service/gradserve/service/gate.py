@@ -6,7 +6,7 @@ many calls as they are, and that is theirs to choose; others send on, and it gro
 for a while, and as much again has come as stood there then and has not been worked off, a call is let into it only if
 it need not wait longer than it takes a few others to come, so that the gate is never without one, and is turned away at
 once otherwise, as in Nichols and Jacobson, "Controlling Queue Delay" (2012), but by what is predicted, not by what has
-been waited.
+been waited. In a flood, of many times as many as can leave, those are turned away too who came before it was seen.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ STANDING_SECONDS = 0.1
 """A queue that has not been empty for so long is no burst; one that has been is gone, if no more come than leave."""
 _LONGER = 4.0
 """Nor is one that has not been empty for so many times what a call takes."""
+_FLOOD, _FLOODED_SECONDS = 3.0, 0.03
+"""Where so many times as many come as leave, that is a flood, and the queue stands after so long."""
 _BURST = 8.0
 """How many times as long as it takes a call may wait in a burst."""
 _COME_MEANWHILE = 4.0
@@ -34,7 +36,7 @@ _JUST_COME = 0.03
 _PAUSE = 1.0
 """Seconds without calls that count as an end of what came before."""
 _NEWS = 0.05
-"""How much the last of them counts in what is their pace."""
+"""How much the last of them counts in what is their pace, at least; of the first few all count alike."""
 _MEMORY = 0.9
 """How much of what was seen before each departure still counts after it."""
 
@@ -61,14 +63,16 @@ class Gate:
         self._cost, self._seconds, self._left = rate, 1.0, 0.0
         self._within = self._until = 0.0
         """The costs that are inside, and until when they are, about, if nothing follows."""
-        self._gap, self._came = _PAUSE, 0.0
-        """Seconds from one call that comes to the next, on average, and when the last one came."""
+        self._gap, self._came, self._seen = _PAUSE, 0.0, 0
+        """Seconds from one call that comes to the next, on average; when the last came; how many gaps since a pause."""
         self._began = self._waited = 0.0
         """Since when the queue stands, and when somebody waited last."""
         self._stood: float | None = None
         """The costs that waited when it was first seen that the queue stands."""
         self._grown = 0.0
         """Costs that have come since then, turned away or not, without those that have left."""
+        self._cleared = False
+        """Whether those have been turned away who came before it was seen that the queue grows."""
         self._promises = Promises()
 
     @property
@@ -99,17 +103,21 @@ class Gate:
 
     def comes(self, cost: float, now: float) -> None:
         """Takes down that a call has come, whatever becomes of it."""
-        self._gap += _NEWS * (min(now - self._came, _PAUSE) - self._gap)
-        self._came = now
+        gap, self._came = now - self._came, now
+        if gap < _PAUSE:
+            self._seen += 1
+            self._gap += max(_NEWS, 1 / self._seen) * (gap - self._gap)
+        else:
+            self._gap, self._seen = _PAUSE, 0
         self._grown += cost
 
     def came(self, cost: float, seconds: float, now: float) -> None:
         """Takes down that a call has come that will wait, or be turned away; see `too_long`."""
         if not self.queue and now - self._waited > STANDING_SECONDS and self._gap > cost * self._price:
-            self._began, self._stood = now, None
+            self._began, self._stood, self._cleared = now, None, False
         self._waited = now
         self.comes(cost, now)
-        if self._stood is None and now - self._began > max(STANDING_SECONDS, _LONGER * seconds * self._pace):
+        if self._stood is None and now - self._began > self._soonest(cost, seconds):
             self._stood, self._grown = self.queue.backlog, 0.0
 
     def too_long(self, caller: str, cost: float, seconds: float, now: float) -> bool:
@@ -127,6 +135,23 @@ class Gate:
         if whole <= patience or (self._promises.is_due(caller, now) and whole <= patience + cost * self._price):
             return False
         return self._behind(caller, now) is None
+
+    def surplus(self, cost: float) -> list[Entry[Waiter]]:
+        """Those at the end of the queue, the last one first, who wait too long if it is a flood; once in each.
+
+        They were let in before that was seen. `cost` is that of the call which has just come.
+        """
+        if self._cleared or not (self._floods(cost) and self._grows(cost)):
+            return []
+        self._cleared = True
+        found, ahead = [], self._whole
+        for entry in reversed(self.queue.in_order()):
+            ahead -= entry.cost * self._price
+            if ahead <= self._patience_for(entry.cost, entry.item.seconds):
+                break
+            if entry.item.may_be_shed:
+                found.append(entry)
+        return found
 
     def gives_way(self, caller: str, cost: float, seconds: float, now: float) -> Entry[Waiter] | None:
         """Whose place a call takes that comes and would not wait too long; None if it needs nobody's."""
@@ -148,6 +173,16 @@ class Gate:
     def come_back(self, caller: str, cost: float, now: float) -> float:
         """In how many seconds there will be room for a call that is turned away: after those told so before it."""
         return self._promises.make(caller, now + self._left_inside(now) + self._whole, cost * self._price, now)
+
+    def _soonest(self, cost: float, seconds: float) -> float:
+        """How long a queue has not been empty that is said to stand."""
+        if self._floods(cost):
+            return _FLOODED_SECONDS
+        return max(STANDING_SECONDS, _LONGER * seconds * self._pace)
+
+    def _floods(self, cost: float) -> bool:
+        """Whether many times as many come as could leave."""
+        return _FLOOD * self._gap < cost * self._price
 
     def _patience_for(self, cost: float, seconds: float) -> float:
         if self._grows(cost):

@@ -67,6 +67,7 @@ class Queues:
             Overloaded: it is turned away.
         """
         gate.came(cost, waiter.seconds, waiter.since)
+        self._clear(gate, cost)
         if waiter.may_be_shed:
             self._shed(gate, waiter, cost)
         entry = gate.queue.push(waiter.ticket.caller, waiter, cost)
@@ -84,6 +85,7 @@ class Queues:
         if not gate.too_long(caller, cost, seconds, now) and not self._full_of_others(caller):
             return None
         gate.came(cost, seconds, now)
+        self._clear(gate, cost)
         return self.overloaded(gate, caller, amounts, cost)
 
     def fill_all(self) -> None:
@@ -175,9 +177,21 @@ class Queues:
             raise self.overloaded(gate, caller, waiter.amounts, cost)
         self._turn_out(*last)
 
+    def _clear(self, gate: Gate, cost: float) -> None:
+        """Turns away those who would wait too long in a queue of which it is seen now that it grows."""
+        surplus = gate.surplus(cost)
+        for entry in surplus:
+            self.drop(gate, entry)
+        for entry in reversed(surplus):
+            self._tell(gate, entry)
+
     def _turn_out(self, gate: Gate, entry: Entry[Waiter]) -> None:
         """Turns away one that waits."""
         self.drop(gate, entry)
+        self._tell(gate, entry)
+
+    def _tell(self, gate: Gate, entry: Entry[Waiter]) -> None:
+        """Tells one that waited that it is turned away."""
         entry.item.error = self.overloaded(gate, entry.flow, entry.item.amounts, entry.cost)
         entry.item.woken.set()
 
