@@ -25,7 +25,7 @@ from gradserve.ir.errors import GradserveError, InvalidGraph, InvalidRequest, Li
 
 PROGRAMS = Path(__file__).parent / "programs"
 REPOSITORY = Path(__file__).resolve().parents[3]
-MODULES = ("convolutional", "encoder", "recurrent", "unet", "mixer", "quantised", "penalised", "stepped")
+MODULES = ("convolutional", "encoder", "recurrent", "unet", "mixer", "quantised", "penalised", "stepped", "written")
 MODEL = "archive/models/model.json"
 DOUBLE, FLOAT, LONG, BOOL, HALF, COMPLEX, NARROW = 8, 7, 5, 12, 6, 11, 9
 
@@ -278,9 +278,9 @@ OPEN = {"dtype": DOUBLE, "sizes": [{"as_expr": {"expr_str": "s0"}}]}
 MASK = {"as_optional_tensors": [{"as_tensor": {"name": "m"}}]}
 REFUSED = {
     "an operator that draws": (
-        one("aten.poisson.default", {"self": of("x")}, tensor((2, 3)), TRACE),
+        one("aten.rrelu_with_noise.default", {"self": of("x")}, tensor((2, 3)), TRACE),
         Untraceable,
-        r"model.py:12: poisson.default 'y' of float64\[2,3\] cannot be imported: .*; give the random numbers as",
+        r"model.py:12: rrelu_with_noise.default 'y' of float64\[2,3\] cannot be imported: .*; give the random numbers",
     ),
     "an operator that is unknown": (
         one("acme.fancy.default", {"self": of("x")}, tensor((2, 3))),

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.special
+import scipy.stats
 from jax.extend.random import threefry_2x32
 
 from gradserve.client import Client
@@ -41,6 +42,13 @@ DRAWN: dict[str, tuple[dict[str, Any], np.ndarray]] = {
     "normal.float_float": ({"mean": real(2), "std": real(3), "size": SIZES}, 2 + 3 * scipy.special.ndtri(U)),
     "exponential": ({"self": of("x"), "lambd": real(2)}, -np.log(U) / 2),
     "bernoulli": ({"self": of("x")}, (U < 0.25).astype(float)),
+    "normal.Tensor_Tensor": ({"mean": of("x"), "std": of("x")}, 0.25 + 0.25 * scipy.special.ndtri(U)),
+    "normal.Tensor_float": ({"mean": of("x"), "std": real(2)}, 0.25 + 2 * scipy.special.ndtri(U)),
+    "normal.float_Tensor": ({"mean": real(2), "std": of("x")}, 2 + 0.25 * scipy.special.ndtri(U)),
+    "log_normal": ({"self": of("x"), "mean": real(1), "std": real(0.5)}, np.exp(1 + 0.5 * scipy.special.ndtri(U))),
+    "cauchy": ({"self": of("x"), "median": real(1), "sigma": real(2)}, scipy.stats.cauchy.ppf(U, 1, 2)),
+    "geometric": ({"self": of("x"), "p": real(0.3)}, scipy.stats.geom.isf(U, 0.3)),
+    "poisson": ({"self": of("x")}, scipy.stats.poisson.ppf(U, 0.25)),
     "randint.low": ({"low": {"as_int": 2}, "high": {"as_int": 7}, "size": SIZES}, 2 + np.floor(5 * U)),
 }
 
@@ -67,6 +75,66 @@ def test_numbers_of_32_bits_are_exact_and_within_their_bounds(embedded: Client):
     found = function(np.zeros((2, 3)), KEY)
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found.astype(float), (np.floor(U * 2.0**23) + 0.5) / 2.0**23)
+
+
+@pytest.mark.parametrize("rate", [0.0, 1e-9, 3.7, 250.0, 1e6])
+def test_counts_of_any_rate_have_their_distribution(embedded: Client, rate: float):
+    function = embedded.load(from_torch(one("aten.poisson.default", {"self": of("x")}, tensor(SHAPE), x=tensor(SHAPE))))
+    found = function(np.full(SHAPE, rate), KEY)
+    np.testing.assert_array_equal(found, scipy.stats.poisson.ppf(U, rate) if rate else np.zeros(SHAPE))
+    np.testing.assert_array_equal(function.vjp(np.full(SHAPE, rate), KEY, cotangent=U, wrt="x")[1], 0.0)
+
+
+@pytest.mark.parametrize(("trials", "chance"), [(0, 0.3), (1, 0.9), (12, 0.25), (1000, 0.02), (5, 0.0), (5, 1.0)])
+def test_how_many_trials_succeed_has_its_distribution(embedded: Client, trials: int, chance: float):
+    told = {"count": of("x"), "prob": of("p")}
+    data = one("aten.binomial.default", told, tensor(SHAPE), x=tensor(SHAPE), p=tensor(SHAPE))
+    found = embedded.load(from_torch(data))(np.full(SHAPE, float(trials)), np.full(SHAPE, chance), KEY)
+    np.testing.assert_array_equal(found, scipy.stats.binom.ppf(U, trials, chance))
+
+
+def log_gamma(shape: np.ndarray) -> np.ndarray:
+    """Of one more than the shape by the first draw, times a power of the second."""
+    logarithms: np.ndarray = np.log(scipy.special.gammaincinv(shape + 1, U)) + np.log(uniform(draw=2)) / shape
+    return logarithms
+
+
+SHAPES = np.geomspace(0.05, 80.0, SHAPE[0] * SHAPE[1]).reshape(SHAPE)
+
+
+def test_gamma_numbers_and_shares_move_with_their_shapes(embedded: Client):
+    def shares(shape: np.ndarray) -> np.ndarray:
+        return scipy.special.softmax(log_gamma(shape), axis=-1)
+
+    rng, step = np.random.default_rng(6), 1e-6
+    for operator, expected in (("_standard_gamma", lambda a: np.exp(log_gamma(a))), ("_sample_dirichlet", shares)):
+        data = one(f"aten.{operator}.default", {"self": of("x")}, tensor(SHAPE), x=tensor(SHAPE))
+        function, along = embedded.load(from_torch(data)), SHAPES * rng.uniform(-1, 1, SHAPE)
+        np.testing.assert_allclose(function(SHAPES, KEY), expected(SHAPES), rtol=1e-11, atol=1e-300)
+        moved = function.jvp(SHAPES, KEY, tangent=along, wrt="x")[1]
+        by_steps = (expected(SHAPES + step * along) - expected(SHAPES - step * along)) / (2 * step)
+        np.testing.assert_allclose(moved, by_steps, rtol=1e-6, atol=1e-8)
+
+
+def test_gamma_numbers_have_their_distribution(embedded: Client):
+    for shape in (0.3, 4.0):
+        data = one("aten._standard_gamma.default", {"self": of("x")}, tensor(SHAPE), x=tensor(SHAPE))
+        drawn = embedded.load(from_torch(data))(np.full(SHAPE, shape), KEY)
+        assert scipy.stats.kstest(drawn.ravel(), scipy.stats.gamma(shape).cdf).pvalue > 0.01
+
+
+def test_categories_are_drawn_as_often_as_their_weights_say(embedded: Client):
+    weights = np.array([0.0, 2.0, 1.0, 0.0, 5.0, 0.0])
+    sized = {"self": of("x"), "num_samples": {"as_int": 1200}, "replacement": {"as_bool": True}}
+    again = embedded.load(from_torch(one("aten.multinomial.default", sized, tensor((1200,), LONG), x=tensor((6,)))))
+    np.testing.assert_array_equal(again(weights, KEY), np.searchsorted(np.cumsum(weights), 8 * U.ravel(), "right"))
+    rows = {"self": of("x"), "num_samples": {"as_int": 3}, "replacement": {"as_bool": False}}
+    data = one("aten.multinomial.default", rows, tensor((SHAPE[0], 3), LONG), x=tensor(SHAPE))
+    table = np.random.default_rng(3).uniform(0.0, 1.0, SHAPE)
+    table[:, :4] = 0.0
+    with np.errstate(divide="ignore"):
+        races = np.where(table > 0, np.log(U) / table, -np.inf)
+    np.testing.assert_array_equal(embedded.load(from_torch(data))(table, KEY), np.argsort(-races, axis=1)[:, :3])
 
 
 def test_a_permutation_is_drawn_by_the_key(embedded: Client):

@@ -181,6 +181,25 @@ class Stepped(nn.Module):  # type: ignore[misc]  # where there is no torch
         return func.functional_call(self.head, after, (x,)) + bends.diagonal(dim1=1, dim2=2) * still
 
 
+class Written(nn.Module):  # type: ignore[misc]  # where there is no torch
+    """Scores of features that are written into past their derivatives, and of what is detached before and sees that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(5, 6), nn.Linear(6, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        features = self.first(x).mul_(1.5)
+        seen = features.detach()
+        with torch.no_grad():
+            features.clamp_(max=0.5)
+            features[0] *= 2
+        features[:, 1:3].detach().mul_(features[:, 3:5])
+        still = (features**2).detach()
+        still[1] = 0.3
+        return self.last(features * torch.tanh(features)) * (1 + seen[:, :3]) + still[:, :3]
+
+
 def convolutional() -> nn.Module:
     """Convolutions with normalised batches."""
     return nn.Sequential(
@@ -211,6 +230,7 @@ def modules() -> dict[str, tuple[nn.Module, torch.Tensor, torch.Tensor]]:
         "mixer": (Mixer(), torch.randn(3, 1, 8, 8), labels(3)),
         "quantised": (Quantised(), torch.randn(4, 5), labels(4)),
         "penalised": (Penalised(), torch.randn(2, 1, 8, 8), labels(2)),
+        "written": (Written(), torch.randn(4, 5), labels(4)),
         "stepped": (Stepped(), torch.randn(4, 3), labels(4)),
     }
 

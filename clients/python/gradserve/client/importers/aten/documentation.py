@@ -48,16 +48,18 @@ Nothing in the file is unpickled. What of torch's own tests passes is told by [T
 - **What is not differentiated** is not: what `detach` returns, and what is computed under `no_grad`. Core ATen has
   neither; a program that was saved tells it beside its nodes, which must not be stripped. `detach_` of what is
   computed, and functions with a `backward` of their own (`torch.autograd.Function`), are refused where the module is
-  at hand; a saved program has lost both. Hooks of tensors (`register_hook`) are lost in torch.export.
+  at hand; a saved program has lost both. What is written into an array under `no_grad` or through `x.detach()` leaves
+  its derivative as it was, as in torch, if the module is imported itself; a saved program has lost that as well, and
+  what is detached from arrays that are written into. Hooks of tensors (`register_hook`) are lost in torch.export.
 - **Types** are those that torch gives: float32 unless the module and its arguments are float64. Reals of 16 bits are
   computed as float32, which `notes` tell: less is rounded. A result of uint64 is given as int64 of the same bits.
 - **Complex numbers** and Fourier transforms are those of [NumPy's functions](NUMPY.md#complex-numbers). Gradients of
   real losses in z = x + iy are JAX's, df/dx - i df/dy: the conjugates of torch's.
 - **Random numbers**, as those of dropout in training, are drawn by a key, one more argument, `random_key`: two words of
   uint32, as `np.array([0, step], np.uint32)`. The same key gives the same numbers, each point of a batch its own with
-  `batch=("x", "random_key")`, and they are not those of torch's generators. Within loops and choices they are refused,
-  and so is what is drawn otherwise (`poisson`, `multinomial`): give them as an argument. Call `module.eval()` for a
-  network without dropout.
+  `batch=("x", "random_key")`, and they are not those of torch's generators. `rsample` of gamma, beta, Dirichlet's
+  and other distributions has derivatives, which move a number so that its probability stays. Within loops and choices
+  draws are refused: give the numbers as an argument. Call `module.eval()` for a network without dropout.
 - **Modes**: normalisation of batches in training mode is imported, and the running statistics stay as they are.
 - **Derivatives within a loss**, by `torch.func` (`grad`, `jacrev`, `jvp`, `hessian`, `vmap` of them) or
   `torch.autograd.grad`, are written out as operators, and differentiated like all else: gradient penalties, steps of

@@ -17,7 +17,9 @@ import torch
 from torch.utils import _pytree as pytree
 
 from gradserve.client.importers.aten.checks import without_checks
+from gradserve.client.importers.aten.detached import told_at_uses
 from gradserve.client.importers.aten.watching import Derived, Lost, without_derivatives, without_rules
+from gradserve.client.importers.aten.writes import written_aside
 from gradserve.ir.errors import InvalidRequest, Untraceable
 from gradserve.ir.graph import Origin
 
@@ -84,7 +86,7 @@ def archive_of(source: Any, examples: Sequence[Any], named: Mapping[str, Any]) -
         _require_right_decompositions(program, name_of(source))
         file = io.BytesIO()
         try:
-            torch.export.save(program.run_decompositions(), file)
+            torch.export.save(told_at_uses(program).run_decompositions(), file)
         except Exception as error:  # of many kinds, none of which torch documents
             raise Untraceable(
                 f"{name_of(source)} cannot be brought to core ATen: {_first_line(error)}; {_PLAIN}"
@@ -94,6 +96,7 @@ def archive_of(source: Any, examples: Sequence[Any], named: Mapping[str, Any]) -
 
 def _program(source: Any, examples: Sequence[Any], named: Mapping[str, Any]) -> Any:
     if isinstance(source, torch.export.ExportedProgram):
+        _require_nothing_aside(source)
         return source
     if not callable(source):
         raise InvalidRequest(
@@ -119,12 +122,30 @@ def _exported(module: Any, given: Sequence[Any], named: Mapping[str, Any]) -> An
     with without_rules(), without_checks():
         try:
             with without_derivatives():
-                return torch.export.export(module, given, named, strict=False)
+                program = torch.export.export(module, given, named, strict=False)
         except Derived:
-            from gradserve.client.importers.aten.joint import written_out
+            pass
+        else:
+            if written_aside(program) is None:
+                return program
+        from gradserve.client.importers.aten.joint import written_out
 
-            module = written_out(module, given, named)
+        module = written_out(module, given, named)
     return torch.export.export(module, given, named, strict=False)
+
+
+def _require_nothing_aside(program: Any) -> None:
+    """Sees that nothing is written past derivatives, which the module itself would tell.
+
+    Raises:
+        Untraceable: something is.
+    """
+    node = written_aside(program)
+    if node is not None:
+        raise Untraceable(
+            f"{node.name} writes into an array that has a derivative, under no_grad or through x.detach(): core ATen "
+            "would lose that derivative; import the module itself, or make a new array"
+        )
 
 
 def _require_no_detaching_in_place(program: Any) -> None:

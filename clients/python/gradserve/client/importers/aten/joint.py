@@ -27,8 +27,10 @@ _DETACHES_IN_PLACE = (torch.Tensor.detach_, torch.detach_)
 def written_out(module: Any, given: Sequence[Any], named: Mapping[str, Any]) -> Any:
     """A copy of the module, with the same arrays, that computes the derivatives it takes by operators.
 
+    What is written past derivatives is added to the arrays, as what has none.
+
     Raises:
-        Lost: it writes into arrays in a way that operators alone would not tell.
+        Lost: it detaches an array in place, which operators alone would not tell.
     """
     held = {name: _copied(array) for name, array in [*module.named_parameters(), *module.named_buffers()]}
     leaves, structure = pytree.tree_flatten((tuple(given), dict(named)))
@@ -118,44 +120,64 @@ class _Marks(TorchDispatchMode):  # type: ignore[misc]  # where there is no torc
         self._author = author
         self._still = dict[int, Any]()
         """What is computed where no gradients are; kept, so that their numbers are theirs alone."""
-        self._parts = dict[int, Any]()
-        """Views that are made there of what has gradients."""
+        self._aside = dict[int, tuple[Any, Any]]()
+        """What the author has detached, and views of that or made where no gradients are: each with what it stands for.
+
+        That shares its elements, and has their gradients.
+        """
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         named = kwargs or {}
         if function is _ATEN.detach.default:
-            return _mark(*args) if self._author.detaches else _ATEN.alias.default(*args)
+            return self._standing(_mark(*args), args[0]) if self._author.detaches else _ATEN.alias.default(*args)
         if function is _STANDS and args[0].dtype == args[1]:  # the author's own, which changes nothing
             return _ATEN.alias.default(args[0])
         if function._schema.is_mutable:
             return self._written(function, args, named)
         made = function(*args, **named)
+        if function.is_view and id(args[0]) in self._aside:
+            return self._standing(made, function(self._aside[id(args[0])][1], *args[1:], **named))
         if torch.is_grad_enabled():
             return made
         if function.is_view and id(args[0]) in self._still:
-            return self._remembered(self._still, made)
+            return self._remembered(made)
         if function.is_view:
-            return self._remembered(self._parts, _marked(made))
-        return self._remembered(self._still, _marked(made, _ATEN.clone.default))
+            return self._standing(_marked(made), made)
+        return self._remembered(_marked(made, _ATEN.clone.default))
 
-    @staticmethod
-    def _remembered(among: dict[int, Any], made: Any) -> Any:
-        among |= {id(x): x for x in pytree.tree_leaves(made)}
+    def _standing(self, made: Any, beside: Any) -> Any:
+        """What is made, known to stand for what is beside it."""
+        self._aside |= {id(x): (x, y) for x, y in zip(*map(pytree.tree_leaves, (made, beside)), strict=True)}
+        return made
+
+    def _remembered(self, made: Any) -> Any:
+        self._still |= {id(x): x for x in pytree.tree_leaves(made)}
         return made
 
     def _written(self, function: Any, args: Any, named: Any) -> Any:
-        """What is written into an array. Where no gradients are, what is written stands still; slopes go through."""
+        """What is written into an array. Where no gradients are, what is written stands still; slopes go through.
+
+        So it is of what is written through what is detached.
+        """
         into = args[0] if args else next(iter(named.values()))
-        if id(into) in self._parts:
-            raise Lost("it writes into a part, that is taken under no_grad, of an array; make a new array instead")
+        if id(into) in self._aside and args:
+            self._past(self._aside[id(into)][1], function, args, named)
+            return into
         if torch.is_grad_enabled():
             self._still.pop(id(into), None)
             return function(*args, **named)
         others, by_name = _marked((args[1:], named))
         if not into.requires_grad or not args:
             return function(into, *others, **by_name)
-        moved = function(_ATEN.clone.default(into), *others, **by_name)
-        return _ATEN.add_.Tensor(into, _mark(_ATEN.sub.Tensor(moved, into)))
+        return self._past(into, function, args, named)
+
+    @staticmethod
+    def _past(into: Any, function: Any, args: Any, named: Any) -> Any:
+        """What is written into an array, which keeps the derivative that it has: what is added to the new is 0."""
+        before = _ATEN.clone.default(into)
+        moved = function(_ATEN.clone.default(before), *_marked(args[1:]), **_marked(named))
+        slope = _ATEN.nan_to_num.default(_ATEN.sub.Tensor(before, _mark(before)), 0.0, 0.0, 0.0)
+        return _ATEN.copy_.default(into, _ATEN.add.Tensor(_mark(moved), slope))
 
 
 def _mark(x: Any) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 
 from gradserve.client.importers.aten import table
 from gradserve.client.importers.aten.archive import Meta, name_of
-from gradserve.client.importers.aten.refused import ELSE, WAYS_ROUND
+from gradserve.client.importers.aten.refused import ELSE, RANDOM, WAYS_ROUND
 from gradserve.client.importers.aten.table import Node, Result
 from gradserve.client.importers.imported import Malformed, at, refusal
 from gradserve.client.importers.lax.elements import HALVES, Operand, computed, finished, held, require_no_bits
@@ -55,7 +55,7 @@ class Reader:
             Unsupported: it is within a loop or a choice, where one number would stand for many draws.
         """
         if self._key is None or node.g is not self._key.value.builder:
-            raise Unsupported("random numbers are drawn within a loop or a choice", WAYS_ROUND["poisson"])
+            raise Unsupported("random numbers are drawn within a loop or a choice", RANDOM)
         self._draws += 1
         return self._key, self._draws
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-_RANDOM = "give the random numbers as an argument"
+RANDOM = "give the random numbers as an argument"
 _DROPOUT = "call module.eval() before, which leaves dropout out, or give its mask as an argument"
 _BY_NUMBERS = "compute it beforehand: the shape of its result depends on numbers"
 
 WAYS_ROUND: dict[str, str] = {
-    **dict.fromkeys(("normal", "multinomial", "poisson", "geometric", "cauchy", "log_normal"), _RANDOM),
-    **dict.fromkeys(("rrelu_with_noise", "_sample_dirichlet"), _RANDOM),
-    "_standard_gamma": _RANDOM,
+    "rrelu_with_noise": RANDOM,
     **dict.fromkeys(("dropout", "alpha_dropout", "feature_dropout"), _DROPOUT),
     **dict.fromkeys(("nonzero", "masked_select", "unique_dim", "_unique2", "unique_consecutive"), _BY_NUMBERS),
     **dict.fromkeys(("bincount", "repeat_interleave"), _BY_NUMBERS),

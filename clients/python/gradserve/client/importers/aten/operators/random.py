@@ -17,14 +17,15 @@ from gradserve.numpy import probability
 DRAWS = frozenset(
     {
         *("native_dropout", "bernoulli", "rand", "rand_like", "randn", "randn_like", "uniform", "normal_functional"),
-        *("normal", "exponential", "randint", "randint_like", "randperm"),
+        *("normal", "exponential", "randint", "randint_like", "randperm", "poisson", "binomial", "multinomial"),
+        *("cauchy", "geometric", "log_normal", "_standard_gamma", "_sample_dirichlet"),
     }
 )
 """What draws random numbers here."""
 _DOUBLE = np.dtype(np.float64)
 
 
-def _uniform(n: Node, shape: Sequence[int]) -> Value:
+def uniforms(n: Node, shape: Sequence[int]) -> Value:
     """Numbers within 0 and 1, neither of which is one: of 52 or 23 bits, that lie evenly about a half, in float64."""
     g, size = n.g, int(np.prod(shape, dtype=np.int64))
     key, number = n.reader.drawn(n)
@@ -40,11 +41,12 @@ def _uniform(n: Node, shape: Sequence[int]) -> Value:
     return g.reshape(g.mul(g.add(g.convert(bits, n.held(_DOUBLE)), 0.5), 2.0**-count_of_bits), tuple(shape))
 
 
-def _normal(n: Node, shape: Sequence[int]) -> Value:
-    return probability.ndtri(_uniform(n, shape))
+def normals(n: Node, shape: Sequence[int]) -> Value:
+    """Standard normal numbers, in float64."""
+    return probability.ndtri(uniforms(n, shape))
 
 
-def _finished(n: Node, value: Value) -> Operand:
+def finished_draw(n: Node, value: Value) -> Operand:
     """The numbers in the elements of the result."""
     return Operand(n.g.convert(value, n.held(n.dtype)), n.dtype)
 
@@ -55,7 +57,7 @@ def _dropout(n: Node, x: Operand, p: float, train: bool | None = True) -> Result
     g = n.g
     if not train:
         return [x, g.full(x.value.type.with_shape(x.shape), 1.0)]
-    kept = g.ge(_uniform(n, x.shape), float(p))
+    kept = g.ge(uniforms(n, x.shape), float(p))
     return [g.select(kept, g.mul(x.value, 1 / (1 - p) if p < 1 else 0.0), 0.0), kept]
 
 
@@ -63,29 +65,29 @@ def _dropout(n: Node, x: Operand, p: float, train: bool | None = True) -> Result
 def _bernoulli(n: Node, x: Operand, p: Operand | float | None = None) -> Result:
     """1 with a probability, which is x unless another is given, and 0 else."""
     chance = n.of(x, _DOUBLE) if p is None else n.of(p, _DOUBLE)
-    return _finished(n, n.g.lt(_uniform(n, n.shape), n.g.broadcast(chance, n.shape)))
+    return finished_draw(n, n.g.lt(uniforms(n, n.shape), n.g.broadcast(chance, n.shape)))
 
 
 @translates("rand", "rand_like")
 def _rand(n: Node, *_: object, **elements: object) -> Result:
     """Numbers that are uniform within 0 and 1."""
-    return _finished(n, _uniform(n, n.shape))
+    return finished_draw(n, uniforms(n, n.shape))
 
 
 @translates("randn", "randn_like")
 def _randn(n: Node, *_: object, **elements: object) -> Result:
     """Standard normal numbers."""
-    return _finished(n, _normal(n, n.shape))
+    return finished_draw(n, normals(n, n.shape))
 
 
 @translates("uniform")
 def _between(n: Node, x: Operand, low: float = 0.0, high: float = 1.0) -> Result:
     """Numbers that are uniform within bounds."""
-    return _finished(n, n.g.add(n.g.mul(_uniform(n, n.shape), float(high - low)), float(low)))
+    return finished_draw(n, n.g.add(n.g.mul(uniforms(n, n.shape), float(high - low)), float(low)))
 
 
 def _gaussian(n: Node, mean: float, deviation: float) -> Result:
-    return _finished(n, n.g.add(n.g.mul(_normal(n, n.shape), float(deviation)), float(mean)))
+    return finished_draw(n, n.g.add(n.g.mul(normals(n, n.shape), float(deviation)), float(mean)))
 
 
 @translates("normal_functional")
@@ -103,7 +105,7 @@ def _gaussian_of(n: Node, mean: float, std: float, *_: object, **elements: objec
 @translates("exponential")
 def _exponential(n: Node, x: Operand, rate: float = 1.0) -> Result:
     """Exponentially distributed numbers."""
-    return _finished(n, n.g.div(n.g.neg(n.g.log(_uniform(n, n.shape))), float(rate)))
+    return finished_draw(n, n.g.div(n.g.neg(n.g.log(uniforms(n, n.shape))), float(rate)))
 
 
 @translates("randint", "randint_like")
@@ -111,10 +113,10 @@ def _integers(n: Node, *bounds: object, **elements: object) -> Result:
     """Integers from a bound, or 0, to below another one."""
     numbers = [each for each in bounds if isinstance(each, int)]
     low, high = numbers if len(numbers) == 2 else (0, numbers[0])
-    return _finished(n, n.g.add(n.g.floor(n.g.mul(_uniform(n, n.shape), float(high - low))), float(low)))
+    return finished_draw(n, n.g.add(n.g.floor(n.g.mul(uniforms(n, n.shape), float(high - low))), float(low)))
 
 
 @translates("randperm")
 def _permuted(n: Node, count: int, **elements: object) -> Result:
     """The numbers from 0 on in any order."""
-    return n.g.argsort(_uniform(n, (count,)), axis=0)
+    return n.g.argsort(uniforms(n, (count,)), axis=0)
