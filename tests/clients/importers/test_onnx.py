@@ -318,6 +318,23 @@ REFUSED = {
         "input 'x': no graph has elements of string; convert the model to float32 and int64",
     ),
     "an open length": (LINEAR, InvalidRequest, r"input 'x' has an open length batch; give lengths=\{'batch': ...\}"),
+    "an axis that is made twice": (
+        model([node("Unsqueeze", ["x", "a"])], [("x", [2])], initialisers={"a": np.array([0, 0])}),
+        Untraceable,
+        r"Unsqueeze 'n1' of float32\[2\], int64\[2\] cannot be imported: axes \(0, 0\) name one of 3 twice",
+    ),
+    "more rows than operands": (
+        model(
+            [node("Scan", ["x"], num_scan_inputs=1 << 40, body=helper.make_graph([], "step", [], []))], [("x", [2, 3])]
+        ),
+        Untraceable,
+        "1099511627776 of its 1 operands cannot be scanned",
+    ),
+    "an axis that is long to repeat": (
+        model([node("Pad", ["x", "p"], mode="reflect")], [("x", [1 << 40])], initialisers={"p": np.array([1, 1])}),
+        LimitExceeded,
+        "an axis of 1099511627778 elements that are repeated",
+    ),
     "a huge range": (
         model(
             [node("Range", ["a", "b", "c"])], [], initialisers=dict(zip("abc", np.array([0, 1 << 50, 1]), strict=True))
@@ -420,7 +437,7 @@ def test_functions_that_double_each_other_are_refused_before_they_are_expanded(m
 
 def test_wide_edges_are_refused_before_they_are_made():
     made = model([node("Pad", ["x", "p"], mode="reflect")], [("x", [3])], initialisers={"p": np.array([1 << 40, 0])})
-    with pytest.raises(LimitExceeded, match="1099511627776 elements are repeated"):
+    with pytest.raises(LimitExceeded, match="an axis of 1099511627779 elements that are repeated"):
         from_onnx(made)
 
 
@@ -448,7 +465,9 @@ def test_the_command_line_makes_a_graph_file(client, tmp_path, capsys):
         value = client.load(out)(np.ones((2, 3), np.float32), np.array([0, 1]), *arrays.values())
     np.testing.assert_allclose(value, np.log(2), rtol=1e-6)
     assert main(["import", str(path), "-o", str(out)]) == 2
-    assert "give lengths={'batch': ...}" in capsys.readouterr().err
+    assert "give lengths={'batch': ...} (--length batch=N)" in capsys.readouterr().err
+    assert main(["import", str(path), "--length", "Batch=2", "-o", str(out)]) == 2
+    assert "no input has an open length 'Batch'; there are batch" in capsys.readouterr().err
 
 
 def test_the_light_client_knows_no_onnx():

@@ -16,7 +16,7 @@ from gradserve.client.tracing.parameters import Parameters
 from gradserve.client.tracing.traced import RESULT, Traced
 from gradserve.client.tracing.trees import Branch, Leaf, Structure
 from gradserve.ir.builder import Builder
-from gradserve.ir.errors import ConstraintError, InvalidGraph, Untraceable
+from gradserve.ir.errors import ConstraintError, InvalidGraph, LimitExceeded, Untraceable
 from gradserve.ir.graph import Graph, Origin
 from gradserve.ir.records import dataclass
 from gradserve.numpy.arguments import Unsupported
@@ -68,18 +68,13 @@ def output_names(count: int) -> list[str]:
     return [RESULT] if count == 1 else [f"{RESULT}.{k}" for k in range(count)]
 
 
-_OF_MEANING = (
-    ValueError, LookupError, TypeError, AttributeError, ArithmeticError, InvalidGraph, ConstraintError,
-)  # fmt: skip
-"""What is raised where an operation is applied to what it makes no sense of."""
-
-
 @contextmanager
 def at(g: Builder, operation: str, operands: Sequence[object], origin: Origin | None) -> Iterator[None]:
     """Nodes emitted within are for this operation; what it refuses names it.
 
     Raises:
         Untraceable: what was emitted cannot be said by a graph.
+        LimitExceeded: what is known of it has no place in memory.
     """
     before, g.origin = g.origin, origin
     try:
@@ -91,6 +86,9 @@ def at(g: Builder, operation: str, operands: Sequence[object], origin: Origin | 
             raise
         said = str(error.violations[0]) if isinstance(error, InvalidGraph) and error.violations else str(error)
         raise refusal(operation, operands, origin, said, "write it by other operations") from error
+    except MemoryError:
+        where = f"{origin}: " if origin else ""
+        raise LimitExceeded("memory", f"{where}{operation} asks for more memory than there is") from None
     finally:
         g.origin = before
 

@@ -139,6 +139,12 @@ class _Model:
         unknown = [name for name in (*self.known, *self.shapes) if name not in names]
         if unknown:
             raise InvalidRequest(f"the model has no input {unknown[0]!r}; it has {', '.join(sorted(names)) or 'none'}")
+        open_ = {dim.dim_param for each in given for dim in each.type.tensor_type.shape.dim} - {""}
+        odd = [name for name in self.lengths if name not in open_]
+        if odd:
+            raise InvalidRequest(
+                f"no input has an open length {odd[0]!r}; there are {', '.join(sorted(open_)) or 'none'}"
+            )
 
     def _parameter(self, name: str, type_: TensorType) -> Value:
         """One more input."""
@@ -202,13 +208,15 @@ class _Model:
         if name in self.shapes:
             return self._lengths(name, self.shapes[name])
         if not type_.HasField("shape"):
-            raise InvalidRequest(f"input {name!r} has no shape; give shapes={{{name!r}: (...)}}")
+            raise InvalidRequest(f"input {name!r} has no shape; give shapes={{{name!r}: (...)}} (--shape {name}=N,N)")
         found = []
         for dim in type_.shape.dim:
             length = dim.dim_value if dim.HasField("dim_value") else self.lengths.get(dim.dim_param)
             if length is None:
-                way = f"lengths={{{dim.dim_param!r}: ...}}" if dim.dim_param else f"shapes={{{name!r}: (...)}}"
-                raise InvalidRequest(f"input {name!r} has an open length {dim.dim_param}; give {way}")
+                way = f"lengths={{{dim.dim_param!r}: ...}} (--length {dim.dim_param}=N)"
+                if not dim.dim_param:
+                    way = f"shapes={{{name!r}: (...)}} (--shape {name}=N,N)"
+                raise InvalidRequest(f"input {name!r} has an open length {dim.dim_param}".rstrip() + f"; give {way}")
             found.append(length)
         return self._lengths(name, found)
 

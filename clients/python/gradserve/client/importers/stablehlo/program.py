@@ -62,7 +62,8 @@ def _given(g: Recorder, name: str, type_: ArrayType, options: Options) -> Operan
 def _shape(name: str, type_: ArrayType, told: Sequence[int] | None) -> tuple[int, ...]:
     """The lengths of a parameter, those that the program leaves open as they are told."""
     if told is None and OPEN in type_.shape:
-        raise InvalidRequest(f"parameter {name} is {type_}, whose lengths are open; give shapes={{{name!r}: (...)}}")
+        way = f"shapes={{{name!r}: (...)}} (--shape {name}=N,N)"
+        raise InvalidRequest(f"parameter {name} is {type_}, whose lengths are open; give {way}")
     shape = type_.shape if told is None else tuple(told)
     if type_.dtype is None or not type_.takes(shape, type_.dtype) or any(type(n) is not int or n < 0 for n in shape):
         raise InvalidRequest(f"parameter {name} is {type_}, and cannot have the shape {shape}")

@@ -164,6 +164,8 @@ def scan(n: Node, *operands: Operand) -> Result:
     if n.version < 9 or None in operands:
         raise n.refuse("this Scan is of an operator set before 9", "export the model with a newer set")
     graph, rows = n.get("body"), n.get("num_scan_inputs")
+    if not 1 <= rows <= len(operands):
+        raise ValueError(f"{rows} of its {len(operands)} operands cannot be scanned")
     carried = len(operands) - rows
     results = n.outputs - carried
     directions = n.get("scan_input_directions", [0] * rows)

@@ -59,6 +59,8 @@ def unsqueeze(n: Node, x: Operand, axes: Operand | None = None) -> Result:
     given = n.ints(1, "axes") or ()
     rank = x.rank + len(given)
     named, rest = {axis_in(k, rank) for k in given}, iter(x.shape)
+    if len(named) < len(given):
+        raise ValueError(f"axes {given} name one of {rank} twice")
     return n.g.reshape(x.value, tuple(1 if k in named else next(rest) for k in range(rank)))
 
 
@@ -145,8 +147,9 @@ def pad(
     if any(starts) or stops != x.shape:
         value = g.emit("slice", value, starts=starts, stops=stops, strides=(1,) * x.rank)
     widths = [(max(low, 0), max(high, 0)) for low, high in pairs]
-    if mode != "constant" and max(map(max, widths), default=0) > _WIDEST:
-        raise LimitExceeded("onnx_length", f"{max(map(max, widths))} elements are repeated; the limit is {_WIDEST}")
+    longest = max((m + low + high for m, (low, high) in zip(value.shape, widths, strict=True) if low + high), default=0)
+    if mode != "constant" and longest > _WIDEST:
+        raise LimitExceeded("onnx_length", f"an axis of {longest} elements that are repeated; the limit is {_WIDEST}")
     if mode == "constant":
         number = g.full(x.value.type.with_shape(()), n.get("value", 0)) if fill is None else g.reshape(fill.value, ())
         return padded(g, value, number, *([pair[side] for pair in widths] for side in (0, 1)))
