@@ -25,7 +25,18 @@ from gradserve.ir.errors import GradserveError, InvalidGraph, InvalidRequest, Li
 
 PROGRAMS = Path(__file__).parent / "programs"
 REPOSITORY = Path(__file__).resolve().parents[3]
-MODULES = ("convolutional", "encoder", "recurrent", "unet", "mixer", "quantised", "penalised", "stepped", "written")
+MODULES = (
+    "convolutional",
+    "encoder",
+    "recurrent",
+    "unet",
+    "mixer",
+    "quantised",
+    "penalised",
+    "stepped",
+    "written",
+    "aligned",
+)
 MODEL = "archive/models/model.json"
 DOUBLE, FLOAT, LONG, BOOL, HALF, COMPLEX, NARROW = 8, 7, 5, 12, 6, 11, 9
 

@@ -200,6 +200,26 @@ class Written(nn.Module):  # type: ignore[misc]  # where there is no torch
         return self.last(features * torch.tanh(features)) * (1 + seen[:, :3]) + still[:, :3]
 
 
+class Aligned(nn.Module):  # type: ignore[misc]  # where there is no torch
+    """Scores by alignments of labels, by least squares, by margins, and by how they vary together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(5, 4)
+        self.register_buffer("labels", torch.tensor([[1, 2], [2, 2], [3, 0], [1, 3]]))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        scores = self.head(x)
+        times, lengths = torch.tensor([6, 6, 5, 4]), torch.tensor([2, 2, 1, 2])
+        logarithms = scores.log_softmax(-1).transpose(0, 1)
+        aligned = functional.ctc_loss(logarithms, self.labels, times, lengths, reduction="none")
+        fitted = torch.linalg.lstsq(scores, x[..., :2]).solution.square().sum((1, 2))
+        others = torch.tensor([[0, 2, -1, 1], [3, -1, 0, 0], [-1, 1, 2, 3], [2, 1, 0, -1]])
+        margins = functional.multilabel_margin_loss(scores[:, 0], others, reduction="none")
+        together = torch.corrcoef(scores.mean(1))[0] + torch.cov(scores[:, 1], correction=0)[1]
+        return torch.stack([aligned, fitted, margins + together], 1)
+
+
 def convolutional() -> nn.Module:
     """Convolutions with normalised batches."""
     return nn.Sequential(
@@ -230,6 +250,7 @@ def modules() -> dict[str, tuple[nn.Module, torch.Tensor, torch.Tensor]]:
         "mixer": (Mixer(), torch.randn(3, 1, 8, 8), labels(3)),
         "quantised": (Quantised(), torch.randn(4, 5), labels(4)),
         "penalised": (Penalised(), torch.randn(2, 1, 8, 8), labels(2)),
+        "aligned": (Aligned(), torch.randn(4, 6, 5), labels(4)),
         "written": (Written(), torch.randn(4, 5), labels(4)),
         "stepped": (Stepped(), torch.randn(4, 3), labels(4)),
     }

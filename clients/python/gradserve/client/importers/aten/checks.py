@@ -8,7 +8,9 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
-from torch.distributions import Dirichlet, Distribution
+from torch.distributions import Distribution
+
+from gradserve.client.importers.aten.instead import REPLACED
 
 
 def _gaussian_nll_loss(
@@ -26,20 +28,15 @@ def _gaussian_nll_loss(
     return {"none": lambda: loss, "mean": loss.mean, "sum": loss.sum}[reduction]()
 
 
-def _dirichlet(self: Any, sample_shape: Any = ()) -> Any:
-    """Shares whose derivatives those who draw them know, where torch has a function with a `backward` of its own."""
-    return torch._sample_dirichlet(self.concentration.expand(self._extended_shape(sample_shape)))
-
-
 @contextmanager
 def without_checks() -> Iterator[None]:
     """A context in which distributions see no arguments of theirs, unless told to, and variances are not looked at.
 
-    What is drawn of Dirichlet's is so by an operator.
+    What torch.export cannot follow is written otherwise.
     """
     instead = (
         (Distribution, "_validate_args", False),
-        (Dirichlet, "rsample", _dirichlet),
+        *REPLACED,
         (torch.nn.functional, "gaussian_nll_loss", _gaussian_nll_loss),
     )
     with ExitStack() as stack:

@@ -66,9 +66,11 @@ Nothing in the file is unpickled. What of torch's own tests passes is told by [T
   inner training, energies and equations with derivatives. Without `create_graph` they are not differentiated, as in
   torch. Attention is computed by its formula there. A program that was saved has them already.
 - **Checks**: arguments of distributions are not validated, and what `gaussian_nll_loss` makes of a negative variance is
-  NaN. What else looks at numbers while it is exported (`if x.sum() > 0`, `validate_args=True`) is refused, and so is
-  `multilabel_margin_loss`, which torch brings to core ATen as another function: a program that was saved in core ATen
-  holds that one.
+  NaN. What else looks at numbers while it is exported (`if x.sum() > 0`, `validate_args=True`) is refused.
+- **Written otherwise**, as torch.export cannot follow them: `ctc_loss`, step by step, whose derivative is that of the
+  logarithms that it is given (torch's is that of the scores before `log_softmax`, which must be there); `lstsq` of
+  matrices of full rank, others being refused when they are run; `cov` and `corrcoef`; and `multilabel_margin_loss`,
+  which torch brings to core ATen as another function: a program that was saved in core ATen holds that one.
 - **Choices and loops** of the program itself (`torch.cond`, `while_loop` of known length, `scan`) become the graph's.
 - **Writing** to equal places (`scatter`, `index_put`): the last one counts, and it alone has a derivative, where torch
   gives one to all of them.

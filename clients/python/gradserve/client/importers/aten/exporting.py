@@ -28,8 +28,6 @@ _NOT_THE_AUTHORS = {"torch", "gradserve", *sys.stdlib_module_names} - {"__main__
 _WAY_ROUND = "choose by torch.where instead of `if` on numbers, and keep shapes and loops free of them"
 _WAYS_ROUND = {
     "fake tensor in the exported program constant": "write x.detach() for x.data, and keep no traced tensors elsewhere",
-    "aten._ctc_loss": "bring log_softmax of the scores alone, and write the sum over alignments in NumPy, by scan",
-    "aten.linalg_lstsq": "use torch.linalg.pinv(A) @ b, or solve with A.mT @ A",
     "argument 'size' failed to unpack": "pad sequences and mask what is beyond their ends, instead of packing them",
 }
 """What else to do about some of torch's messages."""
