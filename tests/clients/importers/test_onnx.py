@@ -106,6 +106,15 @@ def test_a_label_that_is_no_class_is_refused(client, label):
         function(np.ones((1, 3), np.float32), np.array([label]))
 
 
+@pytest.mark.parametrize("last", ["Softmax", "Sigmoid", "Identity", "LogSoftmax"])
+def test_a_cross_entropy_of_probabilities_is_noted(last):
+    nodes = [node("MatMul", ["x", "w"], ["s"]), node(last, ["s"], ["p"]), node("Identity", ["p"])]
+    made = model(nodes, [("x", [2, 3])], initialisers={"w": np.ones((3, 4), np.float32)})
+    notes = from_onnx(made, "cross_entropy").notes
+    assert any(f"{last} makes probabilities of output y: leave it out" in each for each in notes) == (last[0] == "S")
+    assert from_onnx(made, "mse").notes == ()
+
+
 def test_shapes_are_computed_while_importing():
     nodes = [
         node("Shape", ["x"], ["s"]),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+
+from onnx import NodeProto
 
 from gradserve.client.importers.lax.elements import Operand
 from gradserve.client.importers.lax.losses import negative_log_likelihood
@@ -68,6 +70,30 @@ def attached(
         raise InvalidRequest(f"{loss} is of one real output, and the model has {told}; export it with that one alone")
     output, attach = outputs[real[0]].value, LOSSES[loss]
     return attach.of(g, output, input_(attach.parameter, attach.type(output.type)))
+
+
+_PASSED = ("Identity", "Cast", "Reshape", "Flatten", "ZipMap")
+_NORMALISED = ("Softmax", "Sigmoid", "Normalizer")
+
+
+def note_of(loss: str, nodes: Sequence[NodeProto], outputs: Mapping[str, Operand]) -> list[str]:
+    """What is to be said of a cross entropy of what a softmax gives, which would be done twice."""
+    makers = {name: node for node in nodes for name in node.output}
+    found = []
+    for output in [
+        name for name, x in outputs.items() if x.is_float and loss == "cross_entropy" and loss not in outputs
+    ]:
+        name = output
+        while name in makers and makers[name].op_type in _PASSED:
+            name = makers[name].input[0]
+        node = makers.get(name)
+        after = {each.s for each in node.attribute if each.name == "post_transform"} if node is not None else set()
+        if node is not None and (node.op_type in _NORMALISED or after & {b"SOFTMAX", b"LOGISTIC"}):
+            found.append(
+                f"cross_entropy is of scores, of which it takes the softmax, and {node.op_type} makes probabilities of "
+                f"output {output}: leave it out of the model"
+            )
+    return found
 
 
 def _number(g: Recorder, name: str, x: Operand) -> Value:

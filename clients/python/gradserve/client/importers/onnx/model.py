@@ -19,7 +19,7 @@ from gradserve.client.importers.onnx import (
 from gradserve.client.importers.onnx.elements import Elements
 from gradserve.client.importers.onnx.entries import Absent, Listed
 from gradserve.client.importers.onnx.graphs import Reader, Scope
-from gradserve.client.importers.onnx.losses import LOSS, attached
+from gradserve.client.importers.onnx.losses import LOSS, attached, note_of
 from gradserve.client.importers.onnx.table import translator_of
 from gradserve.client.tracing import trees
 from gradserve.client.tracing.traced import Traced
@@ -86,6 +86,7 @@ class _Model:
         outputs = self._outputs(loss)
         named = {name: x.value for name, x in outputs.items()}
         if loss is not None:
+            self.elements.notes += note_of(loss, graph.node, outputs)
             named = {LOSS: attached(g, outputs, loss, self._parameter)}
         initialisers = tree(arrays)
         order = [*self.inputs]
