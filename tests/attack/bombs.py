@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import struct
 import subprocess
@@ -97,6 +98,12 @@ def _tensors(types: dict[str, Any]) -> bytes:
         tensor.element_type = type_.element_type
         tensor.shape.extend(n.size for n in type_.shape)
     return call.SerializeToString()
+
+
+def _numbers(name: str, number: int = 2) -> bytes:
+    """A number of this name among the arguments of a call, or in another field of a request."""
+    tensor = tensor_pb2.Tensor(element_type=F64, inline=struct.pack("<d", 0.5)).SerializeToString()
+    return field(number, field(1, name.encode()) + field(2, tensor))
 
 
 def _text(text: str) -> bytes:
@@ -238,10 +245,12 @@ def bombs() -> Iterator[tuple[str, Bomb]]:
         yield f"register: {depth} functions, each called {times} times by the next", _register(graph)
         for question in ("gradient", "hessian", "hvp"):
             yield f"{question}: {depth} functions, each called {times} times by the next", _asked(question, graph)
-    for kind in ("cond", "scan", "checkpoint"):
-        graph = repeated(30, 100, kind)
+    for kind, nodes, places in itertools.product(("cond", "scan", "checkpoint"), (30, 100), (100, 300)):
+        graph = repeated(nodes, places, kind)
         for question in ("gradient", "hvp", "jacobian"):
-            yield f"{question}: a {kind} of 30 nodes in 100 places", _asked(question, graph)
+            yield f"{question}: a {kind} of {nodes} nodes in {places} places", _asked(question, graph)
+        series = field(1, field(1, field(1, graph)) + _numbers("x0")) + varint(2 << 3) + varint(10) + _numbers("x0", 3)
+        yield f"taylor: a {kind} of {nodes} nodes in {places} places", Bomb("DerivativeService/TaylorModel", series)
     for depth, length in ((3, 1000), (10, 10**6), (16, 2), (16, huge), (1, 10**9), (300, 2)):
         for question in ("evaluate", "gradient", "hessian", "jacobian"):
             yield f"{question}: {depth} loops of {length} steps in each other", _asked(question, loops(depth, length))

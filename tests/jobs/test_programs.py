@@ -1,14 +1,20 @@
 """Making a program can be ended from outside in each of its parts, not only where nodes are made."""
 
+import functools
+import random
+
 import pytest
 
+from gradserve.autodiff.derivation import TaylorSeries, WithKinks
 from gradserve.execution import candidates
 from gradserve.ir.budget import EVERY
 from gradserve.ir.errors import Cancelled, LimitExceeded
 from gradserve.ir.graph import Graph
 from gradserve.jobs.limits import Limits
-from gradserve.jobs.programs import Programs, go_on
+from gradserve.jobs.programs import Axis, Programs, go_on
 from gradserve.ops import OP_SET, builder
+from gradserve.ops.contraction.contract import Contract
+from gradserve.optimize import pipeline
 from gradserve.questions.derivations import Evaluate, Gradient, Hvp
 from gradserve.v1 import graph_pb2
 from gradserve.wire import decode_graph
@@ -54,9 +60,11 @@ def nested(depth: int) -> Graph:
 
 
 @pytest.mark.parametrize(
-    ("limits", "limit"), [(Limits(), "plan_values"), (Limits(plan_graphs=1, plan_values=10**9), "plan_graphs")]
+    ("limits", "limit"),
+    [(Limits(plan_values=90_000), "plan_values"), (Limits(plan_graphs=20, plan_values=10**9), "plan_graphs")],
 )
 def test_functions_in_functions_are_derived_within_what_may_be_spent(limits, limit):
+    pipeline._optimized.cache_clear()  # what other tests have made need not be made again
     with pytest.raises(LimitExceeded) as refused:
         Programs(limits=limits).derived(nested(7), Hvp(("x0",)))
     assert refused.value.limit == limit
@@ -74,3 +82,67 @@ def test_no_value_on_the_way_is_larger_than_can_be_said():
         with pytest.raises(LimitExceeded) as refused:
             g.broadcast(row, (1 << 40, 1 << 40))
     assert refused.value.limit == "value_bytes"
+
+
+def test_values_count_while_they_are_made():
+    with Programs(limits=Limits(plan_values=1000)).spending(nested(1), go_on):
+        g = builder()
+        value = g.input("x", real())
+        for _ in range(1000 + Limits.PLAN_VALUES_OF_NODE * len(nested(1).nodes)):
+            value = g.sin(value)
+        with pytest.raises(LimitExceeded) as refused:
+            [g.sin(value + float(k)) for k in range(2 * Limits.PLAN_VALUES_OF_NODE)]
+    assert refused.value.limit == "plan_values"
+
+
+def chain_of(length: int) -> Graph:
+    """Nodes of several ops, each of which reads the one before and another."""
+    g, dice = builder(), random.Random(1)
+    values = [g.input("x", real())]
+    for _ in range(length):
+        op = dice.choice((g.sin, g.tanh, g.exp, g.mul, g.add, g.div, g.logaddexp))
+        operands = (values[-1], dice.choice(values)) if op in (g.mul, g.add, g.div, g.logaddexp) else (values[-1],)
+        values.append(op(*operands))
+    return g.build({"loss": values[-1]})
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_series_may_spend_by_its_order(monkeypatch, wrapped):
+    """A hundred nodes, hardly one like another, come to about 800 values each for order 10."""
+    series = TaylorSeries(("x",), 10)
+    asked = WithKinks(("x",), series) if wrapped else series
+    limits = Limits(plan_values=1000)
+    assert Programs(limits=limits).derived(chain_of(100), asked)
+    monkeypatch.setattr(Limits, "PLAN_VALUES_OF_ORDER", 0)
+    with pytest.raises(LimitExceeded) as refused:
+        Programs(limits=limits).derived(chain_of(100), asked)
+    assert refused.value.limit == "plan_values"
+
+
+def layers(count: int) -> Graph:
+    """A network of so many layers, which all have other widths."""
+    g = builder()
+    x = g.input("x", real(1))
+    for k in range(count):
+        weights = g.input(f"w{k}", real(k + 2, k + 1))
+        product = Contract(lhs_contract=(1,), rhs_contract=(0,), lhs_batch=(), rhs_batch=())
+        x = g.tanh(g.apply(product, (weights, x))[0])
+    return g.build({"loss": g.reduce_sum(x * x, axes=(0,))})
+
+
+@functools.cache
+def steps(count: int) -> Graph:
+    """A loop of so many steps that was written out."""
+    g = builder()
+    x = w = g.input("x", real())
+    for k in range(count):
+        x = x + 0.001 * g.sin(x * w + 0.01 * k)
+    return g.build({"loss": x})
+
+
+@pytest.mark.parametrize(
+    "derivation", [Gradient(("x",)), Hvp(("x",)), TaylorSeries(("x",), 5), WithKinks(("x",), Hvp(("x",)))], ids=str
+)
+@pytest.mark.parametrize(("write", "size"), [(layers, 100), (steps, 10_000), (chain_of, 500)])
+def test_what_authors_write_is_planned(write, size, derivation):
+    assert Programs().instance(write(size), derivation, Axis(frozenset({"x"}), 10))

@@ -71,7 +71,10 @@ class Budget:
             LimitExceeded: there are too many by now.
         """
         self._built += values
-        if self._built > self._values:
+        self._require_few(self._built)
+
+    def _require_few(self, values: int) -> None:
+        if values > self._values:
             text = f"deriving and optimising makes graphs of more than {self._values} values, by the limit plan_values"
             raise LimitExceeded("plan_values", f"{text}; {_ADVICE}, or call functions in fewer places")
 
@@ -95,12 +98,14 @@ class Budget:
             if type_.is_concrete and type_.nbytes >= MAX_BYTES:
                 raise LimitExceeded("value_bytes", f"deriving makes a value {type_} of 2**62 bytes or more; {_SMALLER}")
 
-    def look(self, nodes: int) -> None:
-        """Lets work on a graph of so many nodes go on.
+    def look(self, nodes: int, values: int = 0) -> None:
+        """Lets work on a graph of so many nodes, and of so many values that are not taken down yet, go on.
 
         Raises:
-            LimitExceeded: the graph or the time is over its limit, `plan_nodes` or `plan_seconds`.
+            LimitExceeded: the graph, the values or the time are over their limit, `plan_nodes`, `plan_values` or
+                `plan_seconds`.
         """
+        self._require_few(self._built + values)
         if nodes > self._nodes:
             text = f"a derived graph grows over {self._nodes} nodes, the limit plan_nodes; {_ADVICE}"
             raise LimitExceeded("plan_nodes", text)

@@ -128,7 +128,7 @@ class Builder:
         else:
             made.results = tuple([Value(self, index + k, type_, made) for k, type_ in enumerate(types)])
         if self._budget is not None and not len(self._applications) % budget.EVERY:
-            self._budget.look(len(self._applications))
+            self._budget.look(len(self._applications), self._count)
         return made.results
 
     def _standing_for(self, op: Op) -> Op:

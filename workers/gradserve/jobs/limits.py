@@ -18,13 +18,15 @@ class Limits:
     """The most that one call may cost."""
 
     PLAN_GRAPHS_OF_NODE: ClassVar[int] = 20
-    PLAN_VALUES_OF_NODE: ClassVar[int] = 1000
+    PLAN_VALUES_OF_NODE: ClassVar[int] = 250
+    PLAN_VALUES_OF_ORDER: ClassVar[int] = 100
+    """For each node sent and each order of a Taylor series, if that is more."""
 
     plan_nodes: Count = 1_000_000
     """Nodes of any one graph on the way to a program."""
     plan_graphs: Count = 1200
     """Graphs made on the way to a program, functions among them; beside `PLAN_GRAPHS_OF_NODE` for each node sent."""
-    plan_values: Count = 100_000
+    plan_values: Count = 200_000
     """Values of all these graphs together; beside `PLAN_VALUES_OF_NODE` for each node sent."""
     plan_seconds: Seconds = 60.0
     """Processor seconds of making the programs of one job."""
@@ -52,6 +54,11 @@ class Limits:
     """Probes of one estimate; products of one search for eigenpairs, iterations of one solve."""
     directions: Count = 1_000
     """Directions of one verification."""
+
+    def planning(self, nodes: int, order: int = 1) -> tuple[int, float]:
+        """How many graphs, and how many values, may be made for a graph of so many nodes and a series of an order."""
+        of_node = max(self.PLAN_VALUES_OF_NODE, self.PLAN_VALUES_OF_ORDER * order)
+        return self.plan_graphs + self.PLAN_GRAPHS_OF_NODE * nodes, self.plan_values + of_node * nodes
 
     def check_graph(self, graph: Graph) -> None:
         """Refuses a graph with an enormous value before anything is planned.

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TypeAlias
 
 from gradserve.autodiff import derive, names, vmap, written_out
-from gradserve.autodiff.derivation import EveryValue, KinkCounts
+from gradserve.autodiff.derivation import Careful, EveryValue, KinkCounts, TaylorSeries, WithKinks
 from gradserve.autodiff.walk import declare_inputs, inline
 from gradserve.execution import Executor, Instance, Program, Schedule, instance_of
 from gradserve.ir.budget import Budget, current, spending
@@ -83,7 +83,7 @@ class Programs:
         key = (graph.digest, derivation)
         found = self._graphs.get(key)
         if found is None:
-            with self.spending(graph, check):
+            with self.spending(graph, check, derivation):
                 found = optimize(derive(_given(graph, derivation), derivation), check)
             self._graphs.put(key, found, weight(found))
         return found
@@ -99,7 +99,7 @@ class Programs:
         found = self._instances.get(key)
         if found is not None:
             return found, True
-        with self.spending(graph, check):
+        with self.spending(graph, check, derivation):
             derived = self.derived(graph, derivation, check)
             check()
             final = derived if axis is None else optimize(_along(derived, axis), check)
@@ -109,8 +109,10 @@ class Programs:
         return instance, False
 
     @contextmanager
-    def spending(self, graph: Graph, check: Check) -> Iterator[None]:
+    def spending(self, graph: Graph, check: Check, derivation: Derivation | None = None) -> Iterator[None]:
         """Work on programs of a graph within the limits, or within those of the work that it is a part of.
+
+        What a Taylor series may spend grows with its order.
 
         Threads take turns at it.
         """
@@ -119,8 +121,7 @@ class Programs:
             return
         limits = self._limits
         nodes = sum(len(each.nodes) for each in (graph, *graph.functions))
-        graphs = limits.plan_graphs + limits.PLAN_GRAPHS_OF_NODE * nodes
-        values = limits.plan_values + limits.PLAN_VALUES_OF_NODE * nodes
+        graphs, values = limits.planning(nodes, _order(derivation))
         budget = functools.partial(Budget, limits.plan_nodes, graphs, limits.plan_seconds, values=values)
         with PLANNING.turn(check) as look, uncollected(), spending(budget(look)):
             yield
@@ -145,6 +146,13 @@ def _given(graph: Graph, derivation: Derivation) -> Graph:
     # Graphs of one digest may order their nodes, and with them their sums, differently: one stands for all.
     given = graph.canonical
     return given if isinstance(derivation, EveryValue | KinkCounts) else in_order(rerolled(given))
+
+
+def _order(derivation: Derivation | None) -> int:
+    """That of a Taylor series."""
+    if isinstance(derivation, Careful | WithKinks):
+        return _order(derivation.derivation)
+    return derivation.order if isinstance(derivation, TaylorSeries) else 1
 
 
 def weight(graph: Graph) -> int:
