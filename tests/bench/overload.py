@@ -30,7 +30,6 @@ from tests.bench.report import Floor, Screen, Section, duration
 
 CALLS = ("20 ms", "100 ms")
 TIMES, KEPT = 10.0, 8
-_SETTLED = 1.0
 
 
 @dataclass(frozen=True)
@@ -68,11 +67,6 @@ class Overloaded:
     def shed(self) -> list[float]:
         """Seconds of those that were turned away."""
         return times([each for each in self.seen if each.code == SHED])
-
-    @property
-    def settled(self) -> list[float]:
-        """Seconds of the answers after the first second."""
-        return [each.took for each in self.answered if each.sent > self._began + _SETTLED]
 
     @property
     def rate(self) -> float:
@@ -152,11 +146,8 @@ def _rows(name: str, it: Overloaded) -> Iterator[tuple[str, ...]]:
     )
     took = duration(percentile(it.kept, 50)), duration(percentile(it.kept, 99))
     yield name, f"{KEPT} at a time", f"{before:.1f}, later {later:.1f}", *took, "", ""
-    first = duration(percentile(times(it.answered), 99))
-    took = (
-        duration(percentile(it.settled, 50)),
-        f"{duration(percentile(it.settled, 99))} ({first} with the first second)",
-    )
+    answered = times(it.answered)
+    took = duration(percentile(answered, 50)), duration(percentile(answered, 99))
     away = f"{duration(percentile(it.shed, 50))}, {duration(percentile(it.shed, 99))}"
     yield name, f"{TIMES:g} times that", f"{it.rate:.1f}", *took, away, codes_told(Counter(s.code for s in it.seen))
     told = f"{duration(it.bare)} of the processor a call: would leave {it.left:.2f}x"
@@ -167,7 +158,7 @@ def _floors(name: str, it: Overloaded) -> Iterator[Floor]:
     goodput, codes = it.rate / it.capacity, Counter(s.code for s in it.seen)
     cause = f"a bare echo of as many calls would leave {it.left:.2f}x" if it.left < 0.9 else ""
     yield Floor(f"overload by {name}: goodput of capacity", goodput, 0.9, at_least=True, cause=cause)
-    late = percentile(it.settled, 99) / percentile(it.alone, 99)
+    late = percentile(times(it.answered), 99) / percentile(it.alone, 99)
     yield Floor(f"overload by {name}: p99 of admitted calls of that alone", late, 3.0, cause=cause)
     yield Floor(f"overload by {name}: p99 of calls turned away of 50 ms", percentile(it.shed, 99) / 0.05, 1.0)
     yield Floor(f"overload by {name}: recovery of 5 s", max(it.recovery, 1e-3) / 5.0, 1.0)
