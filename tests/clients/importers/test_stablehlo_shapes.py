@@ -141,3 +141,30 @@ def test_shapes_that_are_computed_of_constants(embedded, operation):
     found = embedded.load(from_stablehlo(text))(X)
     static = text.replace("%s = stablehlo.multiply %c, %o", "%unread = stablehlo.multiply %c, %o").replace("%s", "%c")
     np.testing.assert_array_equal(found, results(static, X)[0])
+
+
+def factorised(x):
+    return jnp.linalg.solve(x @ x.T + 4 * jnp.eye(3), jnp.sum(x, 1)) @ jnp.linalg.cholesky(x.T @ x)[:, 0]
+
+
+@pytest.mark.parametrize("platforms", [("cuda", "cpu"), ("cpu", "tpu", "cuda"), ("cpu",)])
+def test_a_program_for_several_platforms_is_that_for_processors(embedded, platforms):
+    x = RNG.normal(size=(3, 3))
+    exported = export.export(jax.jit(factorised), platforms=platforms)(x)
+    ours = embedded.load(from_stablehlo(exported, names=("x",), most=50))
+    assert ours.parameters == ("x",)
+    value, gradient = ours.value_and_grad(x)
+    wanted, expected = jax.value_and_grad(factorised)(jnp.array(x))
+    np.testing.assert_allclose(value, wanted, rtol=1e-9)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-7)
+    if len(platforms) > 1:  # which the text alone does not say
+        known = {"arg0": platforms.index("cpu")}
+        told = embedded.load(from_stablehlo(exported.mlir_module(), known=known, most=50))
+        np.testing.assert_allclose(told(x), wanted, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("platform", "called"), [("cuda", "cusolver_getrf_ffi"), ("tpu", "LuDecomposition")])
+def test_a_program_for_another_platform_says_what_to_do(platform, called):
+    exported = export.export(jax.jit(factorised), platforms=(platform,))(np.eye(3))
+    with pytest.raises(Untraceable, match=rf"@{called} of .*; export it for processors, as by jax.export.export"):
+        from_stablehlo(exported, most=50)

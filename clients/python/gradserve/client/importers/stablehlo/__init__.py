@@ -24,7 +24,8 @@ def from_stablehlo(
     """The graph of a StableHLO program's public function; `Client.load` makes a function of it.
 
     Its parameters are `arg0`, `arg1`, ... unless `names` gives others; its results are `result`, or `result.0` and so
-    on. What is exported by `jax.export` may be given itself, as `jax.jit(f).lower(x)` may.
+    on. What is exported by `jax.export` may be given itself, as `jax.jit(f).lower(x)` may; if it is for several
+    platforms, it is taken as it is on processors.
 
     Args:
         source: the text, the path of a file with it (`.mlir`), or what has an `mlir_module()` or an `as_text()` that
@@ -43,7 +44,7 @@ def from_stablehlo(
     """
     from gradserve.client.importers.stablehlo.program import Options, imported
 
-    options = Options(most, names, shapes or {}, known or {})
+    options = Options(most, names, shapes or {}, known or {}, _platform(source))
     if isinstance(source, Path):
         return imported(load_text(source), source.name, options)
     for name in _GIVES_TEXT:
@@ -63,6 +64,14 @@ def from_stablehlo(
     if source.endswith((".mlir", ".stablehlo")) and "\n" not in source:
         raise TypeError(f"{source[:80]!r} is no text of a program; give Path({source[:80]!r}) for a file")
     return imported(source, "stablehlo", options)
+
+
+def _platform(source: Any) -> int | None:
+    """Which of several platforms a program that JAX exported for them is taken for: processors, if it is for them."""
+    platforms = list(getattr(source, "platforms", ()))
+    if len(platforms) < 2:
+        return None
+    return platforms.index("cpu") if "cpu" in platforms else 0
 
 
 def load_text(path: Path) -> str:

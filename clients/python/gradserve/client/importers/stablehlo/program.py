@@ -10,6 +10,7 @@ import numpy as np
 
 from gradserve.client.importers.imported import Imported, of_arrays, output_names
 from gradserve.client.importers.lax.elements import BITS_OF_UINT64, Operand, constant, half_note, held_type
+from gradserve.client.importers.stablehlo.lists import Arguments
 from gradserve.client.importers.stablehlo.parsing import parse
 from gradserve.client.importers.stablehlo.reading import Reader
 from gradserve.client.importers.stablehlo.syntax import OPEN, ArrayType, Function, Module, types_in
@@ -26,20 +27,27 @@ class Options:
     names: Sequence[str] = ()
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
     known: Mapping[str, Any] = field(default_factory=dict)
+    platform: int | None = None
+    """Which of those that it is for, if its first parameter says so."""
 
 
 def imported(text: str, file: str, options: Options) -> Imported:
     """The public function of a program; see `from_stablehlo`."""
     module = parse(text)
     main = _main(module)
-    if options.names and len(options.names) != len(main.arguments):
-        raise InvalidGraph(f"{len(options.names)} names are given for {len(main.arguments)} parameters")
+    if options.platform is not None and not main.arguments:
+        raise InvalidGraph(f"{main.name} has no parameter that says which platform it is for")
+    arguments = main.arguments if options.platform is None else main.arguments[1:]
+    if options.names and len(options.names) != len(arguments):
+        raise InvalidGraph(f"{len(options.names)} names are given for {len(arguments)} parameters")
     g = Recorder()
-    called = options.names or _names(main)
+    called = options.names or _names(arguments)
     unknown = [name for name in (*options.shapes, *options.known) if name not in called]
     if unknown:
         raise InvalidRequest(f"the program has no parameter {unknown[0]!r}; it has {', '.join(called) or 'none'}")
-    given = [_given(g, name, type_, options) for name, (_, type_) in zip(called, main.arguments, strict=True)]
+    given = [_given(g, name, type_, options) for name, (_, type_) in zip(called, arguments, strict=True)]
+    if options.platform is not None:
+        given = [constant(g, np.array(options.platform, _dtype(main.arguments[0][1]))), *given]
     made = Reader(module, file, options.most).main(g, main, given)
     if not made:
         raise Untraceable("the program returns nothing; return what is to be computed")
@@ -84,9 +92,9 @@ def _main(module: Module) -> Function:
     return public[0]
 
 
-def _names(function: Function) -> list[str]:
+def _names(arguments: Arguments) -> list[str]:
     """Those of the parameters, without the numbers that MLIR gives to all arguments of a program in a row."""
-    written = [name[1:] for name, _ in function.arguments]
+    written = [name[1:] for name, _ in arguments]
     return [f"arg{k}" if name[:3] == "arg" and name[3:].isdecimal() else name for k, name in enumerate(written)]
 
 

@@ -21,7 +21,7 @@ from gradserve.client.importers.stablehlo.folds import FOLDS
 from gradserve.client.importers.stablehlo.given import dtype_of_elements
 from gradserve.client.importers.stablehlo.operations import ARRAYS
 from gradserve.client.importers.stablehlo.reflections import Given, Reflections
-from gradserve.client.importers.stablehlo.refused import OTHERWISE, WAYS_ROUND
+from gradserve.client.importers.stablehlo.refused import way_round
 from gradserve.client.importers.stablehlo.scalars import MOST_JOINED, applied, held_constant
 from gradserve.client.importers.stablehlo.sizes import DEEPEST, Sizes, symbol_of
 from gradserve.client.importers.stablehlo.syntax import Function, Module, Operation, Region
@@ -126,7 +126,7 @@ class Reader:
             compute = ARRAYS.get(operation.name) if symbol is None else CALLS.get(str(symbol))
             if compute is None:
                 what = operation.name if symbol is None else f"{operation.name} @{symbol}"
-                instead = WAYS_ROUND.get(str(symbol or operation.name), OTHERWISE)
+                instead = way_round(str(symbol or operation.name))
                 raise refusal(what, operands, origin, "no graph has it", instead)
             made = self._typed(operation, compute(g, operation, operands))
             return [_at_once(g, each, operands) for each in made]
