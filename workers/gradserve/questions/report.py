@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gradserve.ir.records import dataclass
+from gradserve.ir.records import record
 from gradserve.questions.call import Transport
 
 PHASES = ("queue", "decode", "plan", "execute", "encode")
 """The parts of a call, in the order in which they pass."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Kinks:
     """How much of a function sits where it is not differentiable, and ops follow their conventions."""
 
@@ -31,7 +31,7 @@ class Kinks:
         return f"{self}: {what} follow conventions there" if self.bound is None else str(self)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Report:
     """Seconds by phase, and counts."""
 
