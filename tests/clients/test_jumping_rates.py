@@ -106,6 +106,22 @@ CASES: dict[str, tuple[Any, Any]] = {
         lambda p: _last(lambda t, y: np.where(np.where(t < p[1], 0.0, 2.0) > p[0], p[1], 1.0)),
         lambda p: p[1] + p[1] * (3.0 - p[1]),
     ),
+    "a step with a value in its place": (
+        lambda p: _last(lambda t, y: np.heaviside(t - p[0], 0.5) - p[1] * y),
+        lambda p: (1 - jnp.exp(-p[1] * (3.0 - p[0]))) / p[1],
+    ),
+    "by places in a table": (
+        lambda p: _last(lambda t, y: np.take(np.array([1.0, 0.3, 2.0]), np.searchsorted([0.5 * p[0], 2 * p[0]], y[0]))),
+        lambda p: 0.5 * p[0] + 0.3 * (3.0 - 0.5 * p[0]),
+    ),
+    "by the largest": (
+        lambda p: _last(lambda t, y: np.take(np.array([1.0, 2.0]), np.argmax(np.stack([p[0], p[1] + y[0]])))),
+        lambda p: (p[0] - p[1]) + 2.0 * (3.0 - (p[0] - p[1])),
+    ),
+    "by whole numbers": (
+        lambda p: _last(lambda t, y: np.take(np.array([1.0, 0.3, 2.0]), (t / p[0]).astype(np.int64)) + 0.0 * y),
+        lambda p: p[0] + 0.3 * p[0] + 2.0 * (3.0 - 2 * p[0]),
+    ),
     "two at once": (
         lambda p: _last(lambda t, y: np.where(t < p[0], 1.0, 0.0) + np.where(2 * t < 2 * p[0], p[1], 0.0)),
         lambda p: p[0] * (1.0 + p[1]),

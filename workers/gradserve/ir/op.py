@@ -108,8 +108,6 @@ class Op(abc.ABC):
     """Whether `impl` in NumPy takes complex numbers near real ones as well, and is analytic there."""
     parity: ClassVar[str] = ""
     """`odd` or `even` if f(-x) is -f(x) or f(x), element by element."""
-    pieces: ClassVar[Pieces | None] = None
-    """What it is made of where it jumps or has kinks, if that can be said of each element alone."""
     linear_in: ClassVar[tuple[int, ...] | None] = ()
     """The operands in which the op is linear, one at a time; None means jointly linear in all."""
     refuses: ClassVar[tuple[int, ...]] = ()
@@ -167,6 +165,11 @@ class Op(abc.ABC):
         Raises:
             ConstraintError: the operand types or the attributes break a numbered constraint.
         """
+
+    @property
+    def pieces(self) -> Pieces | None:
+        """What it is made of where it jumps or has kinks, if that can be said."""
+        return None
 
     @property
     def guards(self) -> tuple[Guard, ...]:

@@ -19,6 +19,7 @@ from gradserve.ops.registry import register
 class Comparison(Discrete, Binary):
     """Whether two operands stand in a relation. NaN stands in none but `ne`."""
 
+    pieces = Ordered()
     sign: ClassVar[str]
     """As it is written between them."""
     points = ((1.5, -2.0, 0.0), (0.25, 3.0, 1.0))
@@ -70,7 +71,6 @@ class Lt(Comparison):
     """x < y."""
 
     name = "lt"
-    pieces = Ordered()
     sign = "<"
     function = "less"
 
@@ -81,7 +81,6 @@ class Le(Comparison):
     """x <= y."""
 
     name = "le"
-    pieces = Ordered()
     sign = "<="
     function = "less_equal"
 
@@ -92,7 +91,6 @@ class Gt(Comparison):
     """x > y."""
 
     name = "gt"
-    pieces = Ordered()
     sign = ">"
     function = "greater"
 
@@ -103,7 +101,6 @@ class Ge(Comparison):
     """x >= y."""
 
     name = "ge"
-    pieces = Ordered()
     sign = ">="
     function = "greater_equal"
 

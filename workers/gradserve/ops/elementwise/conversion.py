@@ -9,9 +9,11 @@ import numpy as np
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Sample, Unknown
+from gradserve.ir.pieces import Pieces
 from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array, ElementType, TensorType
 from gradserve.ops.elementwise.parts import real_part
+from gradserve.ops.elementwise.pieces import Truncated
 from gradserve.ops.family import Elementwise, Linear, only, require
 from gradserve.ops.registry import register
 
@@ -38,6 +40,11 @@ class Convert(Linear, Elementwise):
         loses = operand.is_complex and not (self.element_type.is_complex or self.element_type is ElementType.BOOL)
         require(not loses, "C4", f"{operand} would lose its imaginary part; write real, imag or abs of it")
         return operand.with_element_type(self.element_type)
+
+    @property
+    def pieces(self) -> Pieces | None:
+        """The whole numbers, if it makes such."""
+        return Truncated(self.element_type) if self.element_type.is_integer else None
 
     def impl(self, xp: Any, *arrays: Array) -> Any:
         (x,) = arrays

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.op import Op
 from gradserve.ir.types import ElementType
+from gradserve.ops.family import expand
 
 
 class Ordered:
@@ -131,3 +134,62 @@ class Between:
         x, low, high = operands
         upper = g.gt(g.add(piece, other), 0.0)
         return g.sub(x, g.select(upper, high, low))
+
+
+class Truncated(Signed):
+    """Whole numbers without the fraction of a number."""
+
+    def __init__(self, element_type: ElementType) -> None:
+        """Of which type they are."""
+        self._element_type = element_type
+
+    def continued(self, g: Builder, op: Op, operands: Sequence[Value], piece: Value) -> Value:
+        """The number of the piece."""
+        return g.convert(piece, self._element_type)
+
+    def gap(self, g: Builder, operands: Sequence[Value], piece: Value, other: Value) -> Value:
+        """The distance from the whole number where another begins, further from 0 or nearer to it."""
+        up, down = g.ge(piece, 0.0), g.gt(piece, 0.0)
+        above = g.select(up, g.add(piece, 1.0), piece)
+        below = g.select(down, piece, g.sub(piece, 1.0))
+        (x,) = operands
+        return g.sub(x, g.convert(g.select(g.gt(other, piece), above, below), x.type.element_type))
+
+
+class Places(Signed):
+    """The place of an extreme element along an axis."""
+
+    def __init__(self, axis: int) -> None:
+        """Along this one."""
+        self._axis = axis
+
+    def continued(self, g: Builder, op: Op, operands: Sequence[Value], piece: Value) -> Value:
+        """The place of the piece."""
+        return g.convert(piece, ElementType.INT64)
+
+    def gap(self, g: Builder, operands: Sequence[Value], piece: Value, other: Value) -> Value:
+        """The difference of the elements in the two places."""
+        return g.sub(*(self._element(g, operands[0], place) for place in (other, piece)))
+
+    def _element(self, g: Builder, x: Value, place: Value) -> Value:
+        numbers = np.arange(x.shape[self._axis], dtype=np.float64)
+        along = g.reshape(
+            g.constant(numbers), tuple(numbers.size if k == self._axis else 1 for k in range(x.type.rank))
+        )
+        wanted = g.eq(along, expand(g, place, (self._axis,), x.type.shape))
+        return g.emit("reduce_sum", g.select(wanted, x, g.zeros(x.type)), axes=(self._axis,))
+
+
+class Counted(Signed):
+    """How many of ascending numbers are before others."""
+
+    def continued(self, g: Builder, op: Op, operands: Sequence[Value], piece: Value) -> Value:
+        """The count of the piece."""
+        return g.convert(piece, ElementType.INT64)
+
+    def gap(self, g: Builder, operands: Sequence[Value], piece: Value, other: Value) -> Value:
+        """How much more a number is than the one that is passed."""
+        x, v = operands
+        passed = g.select(g.gt(other, piece), piece, g.sub(piece, 1.0))
+        place = g.clip(g.convert(passed, ElementType.INT64), 0, int(x.type.size) - 1)
+        return g.sub(v, g.emit("gather", x, place, axis=0))

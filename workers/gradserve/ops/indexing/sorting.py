@@ -12,6 +12,7 @@ from gradserve.ir.builder import Builder, Operand, Value
 from gradserve.ir.op import Cost, Op, Sample
 from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array, ElementType, TensorType
+from gradserve.ops.elementwise.pieces import Counted
 from gradserve.ops.family import Discrete, moved_bytes, require, require_arity
 from gradserve.ops.indexing.gather import taken_along
 from gradserve.ops.reduction.ordered import AlongAxis
@@ -104,6 +105,7 @@ class Searchsorted(Discrete, Op):
     right: bool
 
     name = "searchsorted"
+    pieces = Counted()
     total = True
     arity = 2
     constraints = {"C0": "two operands", "C1": "x is a vector", "C2": "element types are equal", "K1": "not complex"}

@@ -10,8 +10,10 @@ import numpy as np
 
 from gradserve.ir.builder import Builder, Operand, Value
 from gradserve.ir.op import Cost, Op, Sample, Unknown
+from gradserve.ir.pieces import Pieces
 from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array, ElementType, TensorType
+from gradserve.ops.elementwise.pieces import Places
 from gradserve.ops.family import Discrete, Linear, expand, moved_bytes, only, require, require_arity, with_batch, work
 from gradserve.ops.reduction.reductions import widened
 from gradserve.ops.registry import register
@@ -154,6 +156,11 @@ class Position(Discrete, AlongAxis):
     def impl(self, xp: Any, *arrays: Array) -> Any:
         (x,) = arrays
         return xp.astype(getattr(xp, self.function)(x, axis=self.axis), xp.int64)
+
+    @property
+    def pieces(self) -> Pieces:
+        """The positions."""
+        return Places(self.axis)
 
     def kink(self, g: Builder, operands: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
         """Where several elements are extreme: the position jumps. The derivative is 0, as everywhere."""

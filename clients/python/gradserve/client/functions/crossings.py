@@ -65,7 +65,8 @@ def crossing(
     place = np.where(np.logical_and(np.any(changed), is_near), place, near)
     is_known = np.logical_or(is_near, np.logical_not(matters(regime, behind, stop_gradient(place))))
     place = derivable([place], is_known, _TOUCHES)[0]
-    again = stop_gradient(on(behind, place))
+    # What follows from the change is seen beyond it: in it, much is equal that is so nowhere else.
+    again = stop_gradient(on(behind, near))
     return place, np.where(changed | (again != again) | (regime != regime), behind, again)
 
 

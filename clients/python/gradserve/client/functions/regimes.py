@@ -21,20 +21,29 @@ from gradserve.ir.types import ElementType, TensorType
 from gradserve.numpy.recorder import Recorder
 from gradserve.ops.control.cond import Cond
 from gradserve.ops.family import Discrete
+from gradserve.ops.indexing.sorting import Searchsorted
 
 
 class Regimes:
     """A function of a vector and others, of which the first so many inputs move on the way, in its regimes."""
 
     def __init__(self, of: OfVector, moving: int) -> None:
-        """Of a traced function, which has no regimes if it has neither jumps nor kinks in what moves."""
+        """Of a traced function, which has no regimes if it has neither jumps nor kinks in what moves.
+
+        Places in tables by the last of what moves and constants are left as they are: what is read there has mostly
+        kinks alone, and many of them.
+        """
         self._of = of
         graph = _without_choices(of.lifted.graph)
-        watched = _watched(graph, set(range(moving)))
+        others = set(_watched(graph, of.lifted.moving - {moving - 1}))
+        watched = [
+            k
+            for k in _watched(graph, set(range(moving)))
+            if k in others or not isinstance(graph.nodes[k].op, Searchsorted)
+        ]
         self.size = sum(graph.nodes[k].types[0].size for k in watched)
         """How many numbers a regime has."""
-        others = _watched(graph, of.lifted.moving - {moving - 1})
-        self.jumps_by_others = any(isinstance(graph.nodes[k].op, Discrete) for k in {*watched} & {*others})
+        self.jumps_by_others = any(isinstance(graph.nodes[k].op, Discrete) for k in {*watched} & others)
         """Whether it jumps by anything but the last of what moves, and constants."""
         if watched:
             self._rate, self._on, self._gaps = (
