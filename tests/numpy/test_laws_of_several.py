@@ -112,3 +112,32 @@ def test_directions_of_many_dimensions_have_a_density():
     found = traced_result(lambda k: LAW.vonmises_fisher.logpdf(mu, mu, k), np.array(1e-3))
     surface = np.log(2) + 1000 * np.log(np.pi) - float(np.sum(np.log(np.arange(1, 1000))))
     np.testing.assert_allclose(found, -surface + 1e-3, rtol=1e-12)
+
+
+SHAPES: dict[str, tuple[Any, list[tuple[int, ...]]]] = {
+    "normal of one": (
+        lambda x: LAW.multivariate_normal.logpdf(x, np.zeros(1), np.eye(1)),
+        [(1,), (3,), (3, 1), (1, 1), (), (1, 3, 1)],
+    ),
+    "normal by numbers": (lambda x: LAW.multivariate_normal.pdf(x, 0.0, 2.0), [(1,), (3,), (1, 3, 1)]),
+    "normal": (lambda x: LAW.multivariate_normal.logpdf(x, [0, 0], C[:2, :2]), [(2,), (1, 2), (3, 2), (1, 3, 2)]),
+    "t": (lambda x: LAW.multivariate_t.logpdf(x, [0, 0], C[:2, :2], 3), [(2,), (1, 2), (3, 2), (1, 1, 2)]),
+    "dirichlet": (lambda x: LAW.dirichlet.logpdf(x / x.sum(axis=0), [1.0, 2.0, 3.0]), [(3,), (3, 1), (3, 2)]),
+    "matrix_normal": (lambda x: LAW.matrix_normal.logpdf(x, np.zeros((2, 3)), S, C), [(2, 3), (1, 2, 3), (4, 2, 3)]),
+    "wishart": (lambda x: LAW.wishart.logpdf(x * 0.01 + 9 * np.eye(2)[..., None], 3, S), [(2, 2, 1), (2, 2, 3)]),
+    "wishart of one": (lambda x: LAW.wishart.logpdf(x, 3, 2.0), [(), (1,), (3,)]),
+    "invwishart of one": (lambda x: LAW.invwishart.logpdf(x, 3, 2.0), [(), (1,), (3,)]),
+    "wishart by a diagonal": (lambda x: LAW.wishart.logpdf(C + x, 5, [1.0, 2.0, 0.5]), [()]),
+}
+"""By law: of arrays in these shapes, where SciPy drops axes of length 1."""
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_results_have_scipys_shapes(name):
+    call, shapes = SHAPES[name]
+    for shape in shapes:
+        x = np.abs(np.random.default_rng(3).normal(size=shape)) + 0.2
+        expected = np.asarray(call(x))
+        found = traced_result(call, x)
+        assert np.shape(found) == expected.shape, shape
+        np.testing.assert_allclose(found, expected, rtol=1e-12)

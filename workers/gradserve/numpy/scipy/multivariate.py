@@ -16,7 +16,7 @@ from gradserve.numpy.matrices import diag, diagonal, trace
 from gradserve.numpy.probability import multigammaln
 from gradserve.numpy.products import matmul
 from gradserve.numpy.reductions import sum as sum_along
-from gradserve.numpy.shaping import moveaxis, swapaxes
+from gradserve.numpy.shaping import moveaxis, squeeze, swapaxes
 from gradserve.numpy.systems import cholesky, solve, solve_triangular
 from gradserve.numpy.table import implements_scipy
 
@@ -33,7 +33,7 @@ def normal_logpdf(g: Builder, x: Any, mean: Any = None, cov: Any = 1, allow_sing
     away, matrix = deviation(g, x, mean, cov, "multivariate_normal")
     size, logarithm, rank = whitened(g, away, matrix, allow_singular)
     constant = g.mul(g.add(logarithm, g.mul(rank, math.log(2 * math.pi))), -0.5)
-    return g.sub(constant, g.mul(size, 0.5))
+    return squeeze(g.sub(constant, g.mul(size, 0.5)))
 
 
 @implements_scipy(f"{_NORMAL}.pdf")
@@ -114,7 +114,7 @@ def dirichlet_logpdf(g: Builder, x: Any, alpha: Any) -> Value:
         refuse(g, "dirichlet", f"{shares.type} are no shares for {power.type}")
     size = g.sub(sum_along(g.gammaln(power)), g.gammaln(sum_along(power)))
     along = g.reshape(g.sub(power, 1), (power.shape[0], *(1,) * (shares.type.rank - 1)))
-    return g.sub(sum_along(special.xlogy(along, shares), 0), size)
+    return squeeze(g.sub(sum_along(special.xlogy(along, shares), 0), size))
 
 
 @implements_scipy("stats.dirichlet.pdf")
@@ -147,7 +147,7 @@ def wishart_logpdf(g: Builder, x: Any, df: Any, scale: Any) -> Value:
 
     Of x and scale, the lower triangles are read.
     """
-    matrix, spread = (matrix_of(g, v, "wishart") for v in promoted(g, x, scale))
+    matrix, spread = matrices_of(g, x, scale, "wishart")
     degrees, p = to_real(g, df, "wishart"), spread.shape[-1]
     several = matrix.type.rank == 3
     matrix = moveaxis(matrix, 2, 0) if several else matrix
@@ -156,7 +156,7 @@ def wishart_logpdf(g: Builder, x: Any, df: Any, scale: Any) -> Value:
     power = g.mul(g.mul(g.sub(degrees, p + 1.0), 0.5), log_x)
     inner = g.mul(trace(solve(spread, matrix), axis1=-2, axis2=-1), 0.5)
     size = g.add(g.mul(degrees, 0.5 * p * math.log(2)), g.mul(g.mul(degrees, 0.5), log_scale))
-    return g.sub(g.sub(power, inner), g.add(size, multigammaln(g.mul(degrees, 0.5), p)))
+    return squeeze(g.sub(g.sub(power, inner), g.add(size, multigammaln(g.mul(degrees, 0.5), p))))
 
 
 @implements_scipy("stats.wishart.pdf")
@@ -165,10 +165,12 @@ def wishart_pdf(g: Builder, x: Any, df: Any, scale: Any) -> Value:
     return g.exp(wishart_logpdf(x, df, scale))
 
 
-def matrix_of(g: Builder, v: Value, function: str) -> Value:
-    """The matrix, or a number as one."""
-    value = to_real(g, v, function)
-    return g.reshape(value, (1, 1)) if value.type.rank == 0 else value
+def matrices_of(g: Builder, x: Any, scale: Any, function: str) -> tuple[Value, Value]:
+    """Matrices, or numbers as such of one row, and a scale: of a vector, the matrix with that as its diagonal."""
+    point, spread = (to_real(g, v, function) for v in promoted(g, x, scale))
+    if point.type.rank < 2:
+        point = g.reshape(point, (1, 1, *point.type.shape))
+    return point, covariance(g, spread, None, function)
 
 
 def diagonals(_g: Builder, x: Value) -> Value:

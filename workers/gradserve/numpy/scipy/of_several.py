@@ -15,8 +15,8 @@ from gradserve.numpy.products import matmul
 from gradserve.numpy.reductions import sum as sum_along
 from gradserve.numpy.scipy.bessel_sums import log_sum
 from gradserve.numpy.scipy.counts import log_choose
-from gradserve.numpy.scipy.multivariate import covariance, deviation, diagonals, log_det, matrix_of, whitened
-from gradserve.numpy.shaping import moveaxis, swapaxes
+from gradserve.numpy.scipy.multivariate import covariance, deviation, diagonals, log_det, matrices_of, whitened
+from gradserve.numpy.shaping import moveaxis, squeeze, swapaxes
 from gradserve.numpy.systems import cholesky, solve, solve_triangular
 from gradserve.numpy.table import implements_scipy
 
@@ -40,7 +40,7 @@ def t_logpdf(g: Builder, x: Any, loc: Any = None, shape: Any = 1, df: Any = 1) -
     size = g.sub(size, g.mul(g.log(g.mul(known, math.pi)), 0.5 * dimension))
     tail = g.mul(g.add(half, 0.5 * dimension), g.log1p(g.div(squares, known)))
     normal = g.mul(g.add(squares, dimension * _LOG_TAU), -0.5)
-    return g.sub(g.select(finite, g.sub(size, tail), normal), g.mul(logarithm, 0.5))
+    return squeeze(g.sub(g.select(finite, g.sub(size, tail), normal), g.mul(logarithm, 0.5)))
 
 
 @implements_scipy("stats.multivariate_t.pdf")
@@ -70,7 +70,7 @@ def matrix_normal_logpdf(g: Builder, X: Any, mean: Any = None, rowcov: Any = 1, 
     white = matmul(matmul(_inverse(g, first), away), swapaxes(_inverse(g, second), 0, 1))
     logarithm = g.add(g.mul(log_det(g, first), float(columns)), g.mul(log_det(g, second), float(rows)))
     squares = sum_along(g.mul(white, white), (-2, -1))
-    return g.mul(g.add(g.add(squares, logarithm), rows * columns * _LOG_TAU), -0.5)
+    return squeeze(g.mul(g.add(g.add(squares, logarithm), rows * columns * _LOG_TAU), -0.5))
 
 
 @implements_scipy("stats.matrix_normal.pdf")
@@ -89,7 +89,7 @@ def inverse_wishart_logpdf(g: Builder, x: Any, df: Any, scale: Any) -> Value:
 
     Of x and scale, the lower triangles are read.
     """
-    matrix, spread = (matrix_of(g, v, "invwishart") for v in promoted(g, x, scale))
+    matrix, spread = matrices_of(g, x, scale, "invwishart")
     degrees, p = to_real(g, df, "invwishart"), spread.shape[-1]
     matrix = moveaxis(matrix, 2, 0) if matrix.type.rank == 3 else matrix
     factor, root = cholesky(matrix), cholesky(spread)
@@ -98,7 +98,7 @@ def inverse_wishart_logpdf(g: Builder, x: Any, df: Any, scale: Any) -> Value:
     inner = g.mul(trace(solve(matmul(factor, swapaxes(factor, -1, -2)), whole), axis1=-2, axis2=-1), 0.5)
     size = g.mul(g.mul(degrees, 0.5), g.sub(log_det(g, root), p * math.log(2)))
     power = g.mul(g.mul(g.add(degrees, p + 1.0), 0.5), log_x)
-    return g.sub(g.sub(g.sub(size, inner), power), multigammaln(g.mul(degrees, 0.5), p))
+    return squeeze(g.sub(g.sub(g.sub(size, inner), power), multigammaln(g.mul(degrees, 0.5), p)))
 
 
 @implements_scipy("stats.invwishart.pdf")
