@@ -4,6 +4,7 @@ Importing it enters them in the table: who traces nothing of SciPy need not wait
 """
 
 from gradserve.numpy.scipy import (  # noqa: F401  (importing a module enters its functions in the table)
+    below,
     comparisons,
     continuous,
     coordinates,

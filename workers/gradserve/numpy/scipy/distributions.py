@@ -94,8 +94,13 @@ class _Point:
     high: Value
 
 
+LAWS: dict[str, Distribution] = {}
+"""All distributions of numbers, by name."""
+
+
 def enter(law: Distribution) -> Distribution:
     """Enters the distribution's methods in the table."""
+    LAWS[law.name] = law
     density = ("pmf", "logpmf") if law.whole else ("pdf", "logpdf")
     methods: Mapping[str, Formula] = {density[0]: _density, density[1]: _log_density}
     if law.cdf is not None or law.logcdf is not None:
