@@ -121,6 +121,16 @@ CALLS: dict[str, tuple[Any, ...]] = {
         lambda x: [COLUMNED(x), COLUMNED(x, 1), TURNED(x), interpolate.BSpline(TURNED.t, TURNED.c, 3)(x)],
         INSIDE,
     ),
+    "smoothing spline": (
+        lambda y, lam: [
+            *(
+                interpolate.make_smoothing_spline(T, y, lam=lam)(AT),
+                interpolate.make_smoothing_spline(T, y, W, lam)(AT),
+            ),
+            interpolate.make_smoothing_spline(T, y, lam=lam).derivative()(INSIDE),
+        ],
+        *(V, np.array(0.3)),
+    ),
     "splines through columns": (lambda y: interpolate.make_interp_spline(T, y, k=3, axis=1)(INSIDE[:3]), COLUMNS.T),
     "splines' integrals": (_splines_integrals, V),
     "surfaces": (_rectangular, LEVELS, np.sort(AT), np.sort(np.append(ELSEWHERE[:, 0], AT[:3]))),

@@ -39,6 +39,7 @@ from gradserve.numpy.scipy import (  # noqa: F401  (importing a module enters it
     rank_filters,
     responses,
     short_time,
+    smoothed_splines,
     smoothing,
     sparse,
     spatial,

@@ -89,7 +89,7 @@ def curves(interpolate: Any) -> Iterator[Place]:
     yield from ((owner, "__call__", call) for owner, call in calls.items())
     for name in _MADE_OF_VALUES:
         yield interpolate, name, standing_kind(getattr(interpolate, name), member(f"scipy.interpolate.{name}"))
-    for name in ("lagrange", "make_interp_spline"):
+    for name in ("lagrange", "make_interp_spline", "make_smoothing_spline"):
         yield interpolate, name, aware(getattr(interpolate, name), member(f"scipy.interpolate.{name}"))
 
 
