@@ -479,6 +479,32 @@ def test_the_command_line_makes_a_graph_file(client, tmp_path, capsys):
     assert "no input has an open length 'Batch'; there are batch" in capsys.readouterr().err
 
 
+def test_the_command_line_takes_what_is_known(tmp_path, capsys):
+    nodes = [node("Reshape", ["x", "s"], ["r"]), node("Mul", ["r", "k"])]
+    made = model(nodes, [("x", [2, 3]), ("s", [1], INT64), ("k", [], FLOAT)])
+    path, out = tmp_path / "shaped.onnx", tmp_path / "shaped.graph"
+    path.write_bytes(made.SerializeToString())
+    assert main(["import", str(path), "--known", "s=-1,", "--known", "k=3", "-o", str(out)]) == 0
+    assert "graph (x: f32[2,3]) -> (result: f32[6])" in capsys.readouterr().out
+    assert main(["import", str(path), "-o", str(out)]) == 2
+    assert "give it in from_onnx(..., known={name: array}), --known NAME=N" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("net.pth", "it holds arrays or a pickled module, and no program; write one by torch.export.save"),
+        ("net.keras", "write the model as ONNX, such as by tf2onnx"),
+        ("pipeline.joblib", "write the pipeline as ONNX by skl2onnx.to_onnx"),
+        ("loss.mlirbc", "take the text of the program, as exported.mlir_module"),
+        ("net.zip", "give a file that ends in .onnx, .pt2, .mlir, .stablehlo"),
+    ],
+)
+def test_files_of_other_kinds_are_told_what_to_become(tmp_path, capsys, name, said):
+    assert main(["import", str(tmp_path / name), "-o", str(tmp_path / "out.pb")]) == 2
+    assert f"{name} is of no kind that is known; {said}" in capsys.readouterr().err
+
+
 def test_the_light_client_knows_no_onnx():
     code = "import sys, gradserve.client, gradserve.client.importers; print('onnx' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from gradserve.client.importers import from_onnx, from_stablehlo, from_torch
 from gradserve.client.importers.files import save_arrays
 from gradserve.ir.errors import InvalidRequest
@@ -31,7 +33,7 @@ examples:
 """
 T = TypeVar("T")
 _OF_MODELS = ("loss", "length", "dtype")
-_OF_BOTH = ("shape",)
+_OF_BOTH = ("shape", "known")
 _OF_ARRAYS = ("wrt", "initialisers")
 _OF_PROGRAMS = ("name", "most")
 
@@ -47,6 +49,7 @@ def describe(command: argparse.ArgumentParser) -> None:
     add("--dtype", choices=("float32", "float64"), help="float64 computes so what the model does in float32")
     add = command.add_argument_group("models and programs whose lengths are open, .onnx and .mlir").add_argument
     add("--shape", type=_named(_shape), action="append", metavar="INPUT=N,N", help="of an input; repeat")
+    add("--known", type=_named(_whole), action="append", metavar="INPUT=N", help="an input that is constant; repeat")
     add = command.add_argument_group("models and programs that hold arrays, .onnx and .pt2").add_argument
     add("--wrt", action="append", metavar="NAME", help="an array that is a parameter; repeat (default: all real)")
     add("--initialisers", type=Path, metavar="FILE.npz", help="write the arrays that are parameters there")
@@ -59,7 +62,8 @@ def run(options: argparse.Namespace) -> int:
     """Writes the graph and says what it takes and gives."""
     kind = _KINDS.get(options.file.suffix)
     if kind is None:
-        raise InvalidRequest(f"{options.file} is of no kind that is known; give a file that ends in {_SUFFIXES}")
+        way = _WAYS.get(options.file.suffix, f"give a file that ends in {_SUFFIXES}")
+        raise InvalidRequest(f"{options.file} is of no kind that is known; {way}")
     read, foreign = kind
     wrong = [name for name in foreign if getattr(options, name) is not None]
     if wrong:
@@ -81,13 +85,19 @@ def _model(options: argparse.Namespace) -> Any:
         wrt=options.wrt,
         lengths=dict(options.length or ()),
         shapes=dict(options.shape or ()),
+        known=dict(options.known or ()),
         dtype=options.dtype,
     )
 
 
 def _program(options: argparse.Namespace) -> Any:
-    shapes = dict(options.shape or ())
-    return from_stablehlo(options.file, most=options.most, names=tuple(options.name or ()), shapes=shapes)
+    return from_stablehlo(
+        options.file,
+        most=options.most,
+        names=tuple(options.name or ()),
+        shapes=dict(options.shape or ()),
+        known=dict(options.known or ()),
+    )
 
 
 def _archive(options: argparse.Namespace) -> Any:
@@ -102,10 +112,28 @@ _KINDS: Mapping[str, tuple[Callable[[argparse.Namespace], Any], tuple[str, ...]]
 }
 """What imports a file, by the end of its name, and the options that are not for it."""
 _SUFFIXES = ", ".join(_KINDS)
+_OF_TORCH = (
+    "it holds arrays or a pickled module, and no program; write one by "
+    "torch.export.save(torch.export.export(module, (x, labels)).run_decompositions(), 'loss.pt2')"
+)
+_AS_ONNX = "write the model as ONNX, such as by tf2onnx, and give that"
+_WAYS = {
+    **dict.fromkeys((".pt", ".pth", ".bin", ".ckpt", ".safetensors"), _OF_TORCH),
+    **dict.fromkeys((".h5", ".keras", ".tflite"), _AS_ONNX),
+    **dict.fromkeys((".pkl", ".joblib"), "write the pipeline as ONNX by skl2onnx.to_onnx, and give that"),
+    ".mlirbc": "take the text of the program, as exported.mlir_module() gives it, in a file that ends in .mlir",
+    ".py": "functions are imported in Python, by from_jax, from_torch or a client, and saved by save",
+}
+"""What to do with other files, by the ends of their names."""
 
 
 def _shape(text: str) -> tuple[int, ...]:
     return tuple(int(each) for each in text.split(",") if each)
+
+
+def _whole(text: str) -> np.ndarray[Any, Any]:
+    """A number, or several with commas between or behind them."""
+    return np.array(_shape(text), np.int64) if "," in text else np.array(int(text))
 
 
 def _named(read: Callable[[str], T]) -> Callable[[str], tuple[str, T]]:

@@ -116,7 +116,7 @@ class Node:
             name = self.names[k] if k < len(self.names) else ""
             raise Unsupported(
                 f"operand {k} ({name!r}) must be known beforehand, and it is computed from arguments",
-                "make it an initialiser, or give it in from_onnx(..., known={name: array})",
+                "make it an initialiser, or give it in from_onnx(..., known={name: array}), --known NAME=N",
             )
         return literal.array
 
