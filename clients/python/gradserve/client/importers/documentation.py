@@ -65,6 +65,8 @@ equation of its jaxpr becomes nodes with your line as their origin.
   itself. A rule that is not linear in tangents or cotangents, as one that clips them, is no derivative: such a
   function is imported as what it computes. `from_jax(...).notes` tells of all this by name. Of JAX's own functions,
   some are ours by another name, with derivatives that are right everywhere: {known}.
+- **Sparse arrays** (`jax.experimental.sparse`: BCOO, BCSR, COO, CSR) are gathers and sums of their elements, as JAX has
+  them on processors.
 - **Linear systems** (`jnp.linalg.solve`, `inv`, `cg`) are solved by their matrix, and differentiated to any order.
 - **LU factors** are those of the matrix with the rows exchanged as they were: exchanges have no derivatives.
 - **Reductions by functions** of one's own (`lax.reduce`, `lax.reduce_window`) join elements in pairs, as a tree: the

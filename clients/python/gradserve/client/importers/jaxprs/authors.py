@@ -14,7 +14,15 @@ from gradserve.client.importers.jaxprs.binding import examples_of
 from gradserve.client.importers.jaxprs.derivatives import with_rule
 from gradserve.client.importers.jaxprs.known import PLAIN, known_function
 from gradserve.client.importers.jaxprs.operands import Known, flat, types_of
-from gradserve.client.importers.jaxprs.reading import MOST_ORDERS, REWRITE, Reader, avals_of, computed_by, rule
+from gradserve.client.importers.jaxprs.reading import (
+    MOST_ORDERS,
+    REWRITE,
+    Reader,
+    avals_of,
+    computed_by,
+    of_sparse,
+    rule,
+)
 from gradserve.client.importers.jaxprs.transposes import with_transpose
 from gradserve.client.importers.lax.elements import Operand
 from gradserve.ir.builder import Value
@@ -50,7 +58,10 @@ def of_others(reader: Reader, g: Recorder, equation: Any, operands: Sequence[Kno
         body = jax.make_jaxpr(functools.partial(compute, **equation.params))(*examples)
     except Exception as error:  # whatever others raise
         raise Unsupported(f"JAX cannot trace what it computes ({type(error).__name__})", REWRITE) from None
-    derived = equation.primitive in ad.primitive_jvps and any(np.issubdtype(x.dtype, np.inexact) for x in examples)
+    own = of_sparse(equation.primitive) is None  # whose derivatives are those of what they compute
+    derived = (
+        own and equation.primitive in ad.primitive_jvps and any(np.issubdtype(x.dtype, np.inexact) for x in examples)
+    )
 
     def computed(inner: Recorder, given: Sequence[Known]) -> Sequence[Known]:
         if derived:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import PurePath
@@ -192,10 +193,17 @@ REWRITE = "write it by other functions of jax.numpy"
 
 
 def computed_by(primitive: Any) -> Callable[..., Any] | None:
-    """What a primitive computes, if it is none of JAX's."""
+    """What a primitive computes, if it is none of JAX's, or one of sparse arrays, which JAX writes by others."""
     function = getattr(primitive.impl, "func", primitive.impl)
     module = str(getattr(function, "__module__", "")).partition(".")[0]
-    return None if module in ("jax", "jaxlib") else primitive.impl
+    return of_sparse(primitive) if module in ("jax", "jaxlib") else primitive.impl
+
+
+def of_sparse(primitive: Any) -> Callable[..., Any] | None:
+    """What a primitive of JAX's sparse arrays computes, which its module has by the name of the primitive."""
+    name = str(primitive.name)
+    module = sys.modules.get(f"jax.experimental.sparse.{name.partition('_')[0]}")
+    return getattr(module, f"_{name}_impl", None)
 
 
 def is_of_jax(body: Any) -> bool:
