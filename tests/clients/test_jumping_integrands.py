@@ -48,6 +48,10 @@ CASES: dict[str, tuple[Any, Any]] = {
         lambda p: p[0] ** 2 / 2 + p[1] * (8 - p[0] ** 3) / 3,
     ),
     "a payoff": (_payoff, _paid),
+    "at points that move": (
+        lambda p: quad(lambda x: np.where(x < p[0], x, p[1]), 0, 2, points=[p[0], 0.5])[0],
+        lambda p: p[0] ** 2 / 2 + p[1] * (2 - p[0]),
+    ),
     "beyond a number": (
         lambda p: quad(lambda x: (x > p[0]) * np.exp(-p[1] * x), 0, np.inf)[0],
         lambda p: jnp.exp(-p[1] * p[0]) / p[1],

@@ -10,6 +10,7 @@ import numpy as np
 
 from gradserve.client import functions
 from gradserve.client.scipy.solvers.given import bound, floats, refuse, scalar
+from gradserve.client.tracing.names import first_tracer
 
 _TOLERANCE = 1.49e-8
 
@@ -31,7 +32,9 @@ def quad(
         refuse("scipy.integrate.quad with weight", "multiply what the function returns by it")
     if full_output:
         refuse("scipy.integrate.quad with full_output", "leave it out")
-    between = [] if points is None else sorted(float(point) for point in points)
+    # Where traced ones are in order is not known; what jumps there is found by itself.
+    known = [] if points is None else [point for point in points if first_tracer(point) is None]
+    between = sorted(float(point) for point in known)
     function = bound(func, args, scalar)
     pieces = itertools.pairwise([a, *between, b])
     found = [functions.quad(function, *ends, rtol=epsrel, atol=epsabs, most=limit) for ends in pieces]
