@@ -86,7 +86,8 @@ def _rebuild(graph: Graph, open_: Sequence[bool] | None, check: Callable[[], Non
         g.extend(values, g.apply(node.op, operands) if found is None else found)
     outputs = {o.name: values[o.value] for o in graph.outputs}
     built = g.build(outputs)
-    rebuilt = _Rebuilt(built, [_is_open(g, application, made) for application in g.needed(outputs.values())])
+    needed = g.needed(outputs.values())
+    rebuilt = _Rebuilt(built, [_is_open(g, application, made) for application in needed] if made else [False])
     g.release()
     return rebuilt
 
@@ -102,12 +103,23 @@ class _Seen:
 
     def shows(self, position: int, node: Node) -> bool:
         """Whether the node is open, or a change is near."""
-        return self._open[position] or any(self._distances[k] < REACH for k in node.operands)
+        if self._open[position]:
+            return True
+        distances = self._distances
+        for k in node.operands:  # noqa: SIM110  # a generator takes longer than all of it
+            if distances[k] < REACH:
+                return True
+        return False
 
     def note(self, node: Node, changed: bool) -> None:
         """Goes on to the next node."""
-        near = 0 if changed else min([self._distances[k] + 1 for k in node.operands], default=REACH)
-        self._distances += [min(near, REACH)] * len(node.types)
+        near, distances = 0 if changed else REACH, self._distances
+        if not changed:
+            for k in node.operands:
+                if distances[k] < near:
+                    near = distances[k] + 1
+        for _ in node.types:
+            distances.append(near)
 
 
 def _is_open(g: Builder, made: Application, new: Collection[int]) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 from gradserve.ir.builder import Builder, Value
@@ -21,15 +20,20 @@ class Rewriter(Builder):
     def __init__(self, op_set: OpSet, graph: Graph) -> None:
         """For writing this graph anew."""
         super().__init__(op_set)
-        self._read = Counter(k for node in graph.nodes for k in node.operands)
-        self._read.update(output.value for output in graph.outputs)
-        self._reads: Counter[int] = Counter()
+        self._read = [0] * len(graph.value_types)
+        """How often each value of the graph is read."""
+        for node in graph.nodes:
+            for k in node.operands:
+                self._read[k] += 1
+        for output in graph.outputs:
+            self._read[output.value] += 1
+        self._reads: dict[int, int] = {}
         self._room = ROOM
 
     def extend(self, values: list[Value], made: Sequence[Value]) -> None:
         """Adds what the next values of the graph are now to those of the values before."""
         for value in made:
-            self._reads[value.index] += self._read[len(values)]
+            self._reads[value.index] = self._reads.get(value.index, 0) + self._read[len(values)]
             values.append(value)
 
     def read_of(self, node: Node, first: int) -> Sequence[int]:
@@ -39,11 +43,11 @@ class Rewriter(Builder):
         """
         if not node.op.calls_functions:
             return ()
-        return [k for k in range(len(node.types)) if first + k in self._read]
+        return [k for k in range(len(node.types)) if self._read[first + k]]
 
     def is_read_once(self, value: Value) -> bool:
         """Whether a value stands for one of the graph that a single node reads, and for no other."""
-        return self._reads[value.index] == 1
+        return self._reads.get(value.index) == 1
 
     def take_room(self, function: Graph) -> bool:
         """Whether a function may be written in the place of a call, which takes room from others if it is large."""
