@@ -13,7 +13,7 @@ from gradserve.client.importers.onnx.table import Node, Result, translates
 from gradserve.ir.builder import Value
 from gradserve.ir.records import dataclass
 from gradserve.ir.types import ElementType
-from gradserve.numpy import products, shaping
+from gradserve.numpy import exponentials, products, shaping
 from gradserve.numpy.recorder import Recorder
 
 Activation = Callable[[Recorder, Value], Value]
@@ -99,20 +99,55 @@ def _lstm(layer: Layer, g: Recorder, x: Value, state: list[Value]) -> list[Value
 _STEPS: dict[str, Step] = {"RNN": _rnn, "GRU": _gru, "LSTM": _lstm}
 
 
-def _activation(n: Node, name: str, k: int) -> Activation:
-    def numbers(label: str, default: float) -> float:
-        given = n.get(f"activation_{label}", [])
-        return float(given[k]) if k < len(given) else default
+_NUMBERS: dict[str, dict[str, float | None]] = {
+    "affine": {"alpha": 1.0, "beta": 0.0},
+    "elu": {"alpha": 1.0},
+    "hardsigmoid": {"alpha": 0.2, "beta": 0.5},
+    "leakyrelu": {"alpha": 0.01},
+    "scaledtanh": {"alpha": None, "beta": None},
+    "thresholdedrelu": {"alpha": 1.0},
+}
+"""The numbers that activations have, and what they are if none is given."""
 
+
+def _activations(n: Node, names: Sequence[str]) -> list[Activation]:
+    """Activations by their names; each takes the next of the numbers that are given, if it has such."""
+    left = {label: list(n.get(f"activation_{label}", [])) for label in ("alpha", "beta")}
+    found = []
+    for name in names:
+        told: dict[str, float] = {}
+        for label, default in _NUMBERS.get(name.lower(), {}).items():
+            number = left[label].pop(0) if left[label] else default
+            if number is None:
+                raise n.refuse(f"the activation {name} has no {label}", f"give activation_{label}")
+            told[label] = float(number)
+        found.append(_cut(n, _activation(n, name, **told)))
+    return found
+
+
+def _activation(n: Node, name: str, alpha: float = 0.0, beta: float = 0.0) -> Activation:
     known: dict[str, Activation] = {
         "tanh": lambda g, x: g.tanh(x),
         "sigmoid": lambda g, x: g.logistic(x),
         "relu": lambda g, x: g.select(g.le(x, 0), 0, x),
-        "affine": lambda g, x: g.add(g.mul(x, numbers("alpha", 1.0)), numbers("beta", 0.0)),
+        "affine": lambda g, x: g.add(g.mul(x, alpha), beta),
+        "elu": lambda g, x: g.select(g.le(x, 0), g.mul(g.expm1(g.minimum(x, 0.0)), alpha), x),
+        "hardsigmoid": lambda g, x: g.clip(g.add(g.mul(x, alpha), beta), 0.0, 1.0),
+        "leakyrelu": lambda g, x: g.select(g.lt(x, 0), g.mul(x, alpha), x),
+        "scaledtanh": lambda g, x: g.mul(g.tanh(g.mul(x, beta)), alpha),
+        "softplus": lambda g, x: exponentials.softplus(x),
+        "softsign": lambda g, x: g.div(x, g.add(g.abs(x), 1.0)),
+        "thresholdedrelu": lambda g, x: g.select(g.gt(x, alpha), x, 0),
     }
     if name.lower() not in known:
         raise n.refuse(f"the activation {name} is not known here", f"use one of {', '.join(known)}")
     return known[name.lower()]
+
+
+def _cut(n: Node, activation: Activation) -> Activation:
+    """The activation of what it is given within the bound that the layer has, if it has one."""
+    bound = float(n.get("clip", 0.0))
+    return (lambda g, x: activation(g, g.clip(x, -bound, bound))) if bound else activation
 
 
 @translates("RNN", "GRU", "LSTM")
@@ -132,12 +167,11 @@ def recurrent(
     turned = n.get("layout", 0)
     rows = permute(g, x.value, (1, 0, 2)) if turned else x.value
     batch, found = rows.shape[1], list[list[Value]]()
-    if n.get("clip"):
-        raise n.refuse("gates that are cut at a bound are not known here", "export the layer without `clip`")
     directions = w.shape[0]
+    activations = _activations(n, n.get("activations", _USUAL[n.operation] * directions))
     for k in range(directions):
         backward = k == 1 or n.get("direction", "forward") == "reverse"
-        layer = _layer(n, k, size, w, r, b, p)
+        layer = _layer(n, k, size, w, r, b, p, activations)
         begin = [_first(n, each, k, batch, size, turned, x) for each in ((h, c) if n.operation == "LSTM" else (h,))]
         found.append(_run(n, layer, rows, begin, lengths, backward))
     ways = list(zip(*found, strict=True))
@@ -154,17 +188,24 @@ def _stacked(n: Node, values: Sequence[Value], axis: int) -> Value:
     return n.g.emit("concatenate", *(n.g.reshape(v, s) for v, s in zip(values, shapes, strict=True)), axis=axis)
 
 
-def _layer(n: Node, k: int, size: int, w: Operand, r: Operand, b: Operand | None, p: Operand | None) -> Layer:
+def _layer(
+    n: Node,
+    k: int,
+    size: int,
+    w: Operand,
+    r: Operand,
+    b: Operand | None,
+    p: Operand | None,
+    activations: Sequence[Activation],
+) -> Layer:
     def own(x: Operand | None) -> Value | None:
         return None if x is None else n.g.reshape(part(n.g, x.value, 0, k, k + 1), x.shape[1:])
 
     count = len(_USUAL[n.operation])
-    names = n.get("activations", _USUAL[n.operation] * w.shape[0])[k * count : (k + 1) * count]
     weights, states = own(w), own(r)
     assert weights is not None
     assert states is not None
-    activations = [_activation(n, name, k * count + j) for j, name in enumerate(names)]
-    return Layer(n, weights, states, own(b), own(p), activations, size)
+    return Layer(n, weights, states, own(b), own(p), activations[k * count : (k + 1) * count], size)
 
 
 def _first(n: Node, x: Operand | None, k: int, batch: int, size: int, turned: int, like: Operand) -> Value:
