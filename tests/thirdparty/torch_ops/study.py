@@ -34,6 +34,7 @@ from torch.utils import _pytree as pytree
 from gradserve.client import Client
 from gradserve.client.importers import from_torch
 from gradserve.client.importers.aten.exporting import archive_of
+from gradserve.client.importers.aten.model import RANDOM_KEY
 from gradserve.ir.errors import GradserveError
 
 RTOL, ATOL = 1e-7, 1e-9
@@ -41,8 +42,8 @@ MOST_BYTES = 6000
 """Of the numbers beside a program that is kept."""
 # Which operators torch would decompose does not change from program to program, and finding them takes longest.
 utils._collect_all_valid_cia_ops_for_namespace = functools.cache(utils._collect_all_valid_cia_ops_for_namespace)
-PASSED, REFUSED, WRONG, CRASHED, FOREIGN = "passed", "refused", "WRONG", "CRASHED", "foreign"
-"""What becomes of a sample; foreign is what torch itself cannot export, or compute without random numbers."""
+PASSED, REFUSED, WRONG, CRASHED, FOREIGN, DRAWN = "passed", "refused", "WRONG", "CRASHED", "foreign", "drawn"
+"""What becomes of a sample; foreign is what torch itself cannot export, and drawn what has other random numbers."""
 
 
 def name_of(op: Any) -> str:
@@ -84,6 +85,8 @@ def outcome(client: Client, op: Any, sample: Any, kept: Kept) -> tuple[str, str]
         return (FOREIGN if "torch.export cannot follow" in str(error) else REFUSED), str(error)
     except Exception as error:
         return CRASHED, f"{type(error).__name__}: {error}"
+    if RANDOM_KEY in client.load(made).parameters:
+        return DRAWN, "by a key"
     try:
         arrays: dict[str, Any] = {}
         found = _compared(client, made, tensors, expected, arrays)
@@ -211,13 +214,14 @@ Each is exported by torch.export with all of its tensors as arguments, brought t
 torch differentiates to 1e-6.
 
 Of {total} samples {passed} pass, {gradients} of them with a gradient (the others have no argument or no result that is
-differentiated, or no elements). {refused} are refused by a typed error, most of them because they draw random numbers,
-have results whose shapes depend on numbers, or are polynomials whose degrees are arrays; {foreign} cannot be exported
-by torch. {different} differ: in max_unpool several elements are written to one place, and torch gives each of them a
-derivative, although the last one alone counts; torch's Bessel functions have 6 right digits; its derivatives of
-as_strided_scatter are not those of differences; one matrix that pinv is to take for Hermitian is not; results of half
-are not rounded to 16 bits here, and NumPy has no arrays of bfloat16 to compare with; and what new_empty and its like
-leave as it lies in memory is 0 here.
+differentiated, or no elements). {drawn} draw random numbers, which are imported, and are not those of torch.
+{refused} are refused by a typed error, most of them because they have results whose shapes depend on numbers, or are
+polynomials whose degrees are arrays; {foreign} cannot be exported by torch. {different} differ: in max_unpool several
+elements are written to one place, and torch gives each of them a derivative, although the last one alone counts;
+torch's Bessel functions have 6 right digits; its derivatives of as_strided_scatter are not those of differences, and
+those of ctc_loss are of the scores before log_softmax; one matrix that pinv is to take for Hermitian is not; results
+of half are not rounded to 16 bits here, and NumPy has no arrays of bfloat16 to compare with; and what new_empty and
+its like leave as it lies in memory is 0 here.
 
 """
 
@@ -233,13 +237,16 @@ def summarise(files: Sequence[Path]) -> None:
             gradients += (kind, why) == (PASSED, "gradient")
     total = sum(counts.values(), collections.Counter())
     different = total[WRONG] + total[CRASHED]
-    told = {kind: total[kind] for kind in (PASSED, REFUSED, FOREIGN)} | {"gradients": gradients, "different": different}
+    told = {kind: total[kind] for kind in (PASSED, REFUSED, FOREIGN, DRAWN)} | {
+        "gradients": gradients,
+        "different": different,
+    }
     most = max(own.total() for own in counts.values())
     print(_PAGE.format(version=torch.__version__, most=most, rtol=RTOL, total=total.total(), **told), end="")
-    print("| operator | pass | refused | cannot be exported | differ |")
-    print("| --- | --- | --- | --- | --- |")
+    print("| operator | pass | drawn by a key | refused | cannot be exported | differ |")
+    print("| --- | --- | --- | --- | --- | --- |")
     for name, own in sorted(counts.items()):
-        row = (own[PASSED], own[REFUSED], own[FOREIGN], own[WRONG] + own[CRASHED])
+        row = (own[PASSED], own[DRAWN], own[REFUSED], own[FOREIGN], own[WRONG] + own[CRASHED])
         print(f"| `{name}` | {' | '.join(map(str, row))} |")
 
 

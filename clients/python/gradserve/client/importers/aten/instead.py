@@ -116,6 +116,7 @@ def _multilabel_margin_loss(
     input: Any, target: Any, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
 ) -> Any:
     """Margins between the labels before the first -1 and all others."""
+    input, target = torch.atleast_1d(input, target)
     there = (target >= 0).cumprod(-1).bool()
     places = target.clamp(min=0)
     own = torch.zeros_like(target).scatter_add(-1, places, there.long()) > 0
