@@ -19,7 +19,9 @@ from typing import Any
 
 import grpc
 
-from gradserve.ops import OP_SET
+from gradserve.ir.types import ElementType, TensorType
+from gradserve.ops import OP_SET, builder
+from gradserve.ops.control.derivatives import Jvp, Vjp
 from gradserve.text.parsing import parse
 from gradserve.v1 import execution_pb2, graph_pb2, tensor_pb2
 from gradserve.wire import encode_graph
@@ -175,6 +177,19 @@ def repeated(nodes: int, times: int, kind: str) -> bytes:
     return graph.SerializeToString()
 
 
+def within(depth: int, kind: type[Jvp | Vjp]) -> bytes:
+    """Derivatives of derivatives, each a node of the function that the next is taken of."""
+    scalar = TensorType(ElementType.FLOAT64)
+    inner = builder()
+    x = inner.input("x0", scalar)
+    function = inner.build({"y0": inner.sin(x) * inner.exp(x) / inner.cosh(x)})
+    for _ in range(depth):
+        g = builder()
+        x = g.input("x0", scalar)
+        function = g.build({"y0": g.apply(kind(function, (0,), False), [x, g.constant(1.0)])[-1]})
+    return encode_graph(function).SerializeToString()
+
+
 def loops(depth: int, length: int, shape: tuple[int, ...] = ()) -> bytes:
     """Loops in loops."""
     graph = _graph(_type(*shape))
@@ -251,6 +266,11 @@ def bombs() -> Iterator[tuple[str, Bomb]]:
             yield f"{question}: a {kind} of {nodes} nodes in {places} places", _asked(question, graph)
         series = field(1, field(1, field(1, graph)) + _numbers("x0")) + varint(2 << 3) + varint(10) + _numbers("x0", 3)
         yield f"taylor: a {kind} of {nodes} nodes in {places} places", Bomb("DerivativeService/TaylorModel", series)
+    kinds: tuple[type[Jvp | Vjp], ...] = (Jvp, Vjp)
+    for derivative, depth in itertools.product(kinds, (3, 5, 8, 12, 15)):
+        graph = within(depth, derivative)
+        for question in ("evaluate", "gradient", "hessian"):
+            yield f"{question}: {derivative.name} in {derivative.name}, {depth} deep", _asked(question, graph)
     for depth, length in ((3, 1000), (10, 10**6), (16, 2), (16, huge), (1, 10**9), (300, 2)):
         for question in ("evaluate", "gradient", "hessian", "jacobian"):
             yield f"{question}: {depth} loops of {length} steps in each other", _asked(question, loops(depth, length))

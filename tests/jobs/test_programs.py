@@ -14,11 +14,12 @@ from gradserve.jobs.limits import Limits
 from gradserve.jobs.programs import Axis, Programs, go_on
 from gradserve.ops import OP_SET, builder
 from gradserve.ops.contraction.contract import Contract
+from gradserve.ops.control.derivatives import Jvp, Vjp
 from gradserve.optimize import pipeline
 from gradserve.questions.derivations import Evaluate, Gradient, Hvp
 from gradserve.v1 import graph_pb2
 from gradserve.wire import decode_graph
-from tests.attack.bombs import calls
+from tests.attack.bombs import calls, within
 from tests.jobs.support import real
 
 NODES = 4 * EVERY
@@ -82,6 +83,17 @@ def test_no_value_on_the_way_is_larger_than_can_be_said():
         with pytest.raises(LimitExceeded) as refused:
             g.broadcast(row, (1 << 40, 1 << 40))
     assert refused.value.limit == "value_bytes"
+
+
+@pytest.mark.parametrize("derivative", [Jvp, Vjp])
+def test_derivatives_in_each_other_are_written_out_while_they_are_few(derivative):
+    def written(depth: int) -> Graph:
+        return Programs().written_out(decode_graph(graph_pb2.Graph.FromString(within(depth, derivative)), OP_SET))
+
+    assert written(4).nodes
+    with pytest.raises(LimitExceeded) as refused:
+        written(12)
+    assert refused.value.limit == "plan_nodes"
 
 
 def test_values_count_while_they_are_made():

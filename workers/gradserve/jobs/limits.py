@@ -22,6 +22,10 @@ class Limits:
     PLAN_VALUES_OF_ORDER: ClassVar[int] = 100
     """For each node sent and each order of a Taylor series, if that is more."""
 
+    WRITTEN_NODES: ClassVar[int] = 4000
+    """Nodes of a graph in which derivatives of functions are written out, beside fifty for each node sent."""
+    WRITTEN_NODES_OF_NODE: ClassVar[int] = 50
+
     plan_nodes: Count = 1_000_000
     """Nodes of any one graph on the way to a program."""
     plan_graphs: Count = 1200
@@ -54,6 +58,10 @@ class Limits:
     """Probes of one estimate; products of one search for eigenpairs, iterations of one solve."""
     directions: Count = 1_000
     """Directions of one verification."""
+
+    def written_nodes(self, nodes: int) -> int:
+        """How many nodes writing out derivatives may make of so many: each of them in another doubles what is there."""
+        return min(self.plan_nodes, self.WRITTEN_NODES + self.WRITTEN_NODES_OF_NODE * nodes)
 
     def planning(self, nodes: int, order: int = 1) -> tuple[int, float]:
         """How many graphs, and how many values, may be made for a graph of so many nodes and a series of an order."""

@@ -69,7 +69,7 @@ class Programs:
             return graph
         found = self._written.get(graph)
         if found is None:
-            with self.spending(graph, check):
+            with self.spending(graph, check, most_nodes=self._limits.written_nodes(_nodes(graph))):
                 found = written_out(graph)
             self._written.put(graph, found, weight(found))
         return found
@@ -109,7 +109,9 @@ class Programs:
         return instance, False
 
     @contextmanager
-    def spending(self, graph: Graph, check: Check, derivation: Derivation | None = None) -> Iterator[None]:
+    def spending(
+        self, graph: Graph, check: Check, derivation: Derivation | None = None, most_nodes: int | None = None
+    ) -> Iterator[None]:
         """Work on programs of a graph within the limits, or within those of the work that it is a part of.
 
         What a Taylor series may spend grows with its order.
@@ -120,9 +122,9 @@ class Programs:
             yield
             return
         limits = self._limits
-        nodes = sum(len(each.nodes) for each in (graph, *graph.functions))
-        graphs, values = limits.planning(nodes, _order(derivation))
-        budget = functools.partial(Budget, limits.plan_nodes, graphs, limits.plan_seconds, values=values)
+        graphs, values = limits.planning(_nodes(graph), _order(derivation))
+        most = limits.plan_nodes if most_nodes is None else most_nodes
+        budget = functools.partial(Budget, most, graphs, limits.plan_seconds, values=values)
         with PLANNING.turn(check) as look, uncollected(), spending(budget(look)):
             yield
 
@@ -146,6 +148,11 @@ def _given(graph: Graph, derivation: Derivation) -> Graph:
     # Graphs of one digest may order their nodes, and with them their sums, differently: one stands for all.
     given = graph.canonical
     return given if isinstance(derivation, EveryValue | KinkCounts) else in_order(rerolled(given))
+
+
+def _nodes(graph: Graph) -> int:
+    """Those of functions once, however often they are called."""
+    return sum(len(each.nodes) for each in (graph, *graph.functions))
 
 
 def _order(derivation: Derivation | None) -> int:
