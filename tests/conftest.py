@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 XLA_FLAGS = {"xla_cpu_use_fusion_emitters": "false", "xla_cpu_parallel_codegen_split_count": "1"}
 """Newer emitters of fused loops take four times as long, and programs cut up to be compiled side by side half more."""
@@ -32,6 +33,9 @@ def compile_soon() -> None:
 compile_soon()
 # Tests compare the bits of one call and the next; when a program becomes machine code depends on the machine.
 os.environ.setdefault("GRADSERVE_COMPILE", "0")
+# How long examples take, and take to be made, is a matter of the machine.
+settings.register_profile("gradserve", deadline=None, suppress_health_check=list(HealthCheck))
+settings.load_profile("gradserve")
 # What services keep beyond their memory goes when the tests do.
 _state = tempfile.TemporaryDirectory(prefix="gradserve-tests-")
 os.environ["XDG_STATE_HOME"] = _state.name

@@ -5,7 +5,7 @@ import random
 import re
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -34,7 +34,7 @@ def test_no_input_does_harm(name):
 
 
 @given(st.sampled_from(sorted(COUNT)), st.integers(0, 2**63))
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60)
 def test_no_other_input_does_either(name, seed):
     assert TARGETS[name](seed).faults == []
 

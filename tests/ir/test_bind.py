@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from gradserve.ir.bind import bind, solve_symbols, symbols
 from gradserve.ir.check import check
@@ -108,7 +108,7 @@ def test_a_result_may_not_outgrow_arrays():
     assert [v[:2] for v in refused(text, {"n": 2**30, "m": 2**30})] == [("nodes[0].types[0]", "G8")]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30)
 @given(graphs())
 def test_a_graph_without_symbols_is_bound_already(graph):
     assert bind(graph, {"n": 3}) is graph

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradserve.ir.canonical import canonical, digest
@@ -17,7 +17,7 @@ from gradserve.ops.elementwise.arithmetic import Add
 from gradserve.text.parsing import parse
 from tests.ir.strategies import graphs
 
-SMALL = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+SMALL = settings(max_examples=100)
 TEXT = """\
 graph (%0 "w": f64[2,2], %1 "x": f64[2,2]) {
   %2: f64[2,2] = constant [[1.0, 2.0], [3.0, 4.0]]

@@ -278,7 +278,7 @@ def damaged(draw, token: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(data=st.data())
 def test_tokens_that_nobody_has_given_end_in_an_answer_or_a_typed_error(name, data, whole, context):
     token = data.draw(damaged(whole[name][len(whole[name]) // 2].token))

@@ -35,7 +35,7 @@ def arrays_and_keys(draw):
 
 
 @given(arrays_and_keys())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_key_selects_what_numpy_selects(drawn):
     shape, key = drawn
     x = np.arange(float(np.prod(shape))).reshape(shape)
@@ -43,7 +43,7 @@ def test_any_key_selects_what_numpy_selects(drawn):
 
 
 @given(arrays_and_keys())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_traced_positions_select_what_captured_ones_do(drawn):
     shape, key = drawn
     x = np.arange(float(np.prod(shape))).reshape(shape)

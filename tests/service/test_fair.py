@@ -64,7 +64,7 @@ def unfairness(queue, arrivals):
 
 
 @given(ARRIVALS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_flows_that_wait_get_shares_by_weight(arrivals):
     assert unfairness(FairQueue(WEIGHTS.__getitem__), arrivals) <= 1.0 + 1e-9
 
@@ -77,7 +77,7 @@ def test_planted_faults_are_unfair(planted):
 
 
 @given(ARRIVALS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_everything_leaves_once_and_in_order_within_its_flow(arrivals):
     order = served(FairQueue(WEIGHTS.__getitem__), arrivals)
     assert sorted(position for position, _, _ in order) == list(range(len(arrivals)))
@@ -87,7 +87,7 @@ def test_everything_leaves_once_and_in_order_within_its_flow(arrivals):
 
 
 @given(st.lists(st.tuples(st.booleans(), COSTS), min_size=1, max_size=60), COSTS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_nobody_starves(steps, cost):
     """Whatever one flow sends afterwards, an item of another leaves after as much of it as it costs, and two items."""
     queue: FairQueue[str] = FairQueue()
@@ -106,7 +106,7 @@ def test_nobody_starves(steps, cost):
 
 
 @given(ARRIVALS, st.sets(st.integers(0, 59)))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_what_is_taken_out_leaves_the_others(arrivals, gone):
     queue: FairQueue[int] = FairQueue()
     entries = [queue.push(flow, position, cost) for position, (flow, cost) in enumerate(arrivals)]
@@ -123,7 +123,7 @@ def test_what_is_taken_out_leaves_the_others(arrivals, gone):
 
 
 @given(ARRIVALS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_what_is_ahead_is_known_to_an_item_or_two(arrivals):
     queue: FairQueue[int] = FairQueue()
     for position, (flow, cost) in enumerate(arrivals):

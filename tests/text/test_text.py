@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from gradserve.ir.errors import InvalidGraph
 from gradserve.ir.graph import BlobRef, Graph, Input, Literal, Origin, Output
@@ -66,7 +66,6 @@ def test_space_and_comments_mean_nothing():
     assert to_text(parse(loose, OP_SET)) == tight
 
 
-@settings(deadline=None)
 @given(arrays())
 def test_elements_survive_bit_by_bit(array):
     graph = Graph((), (Literal(array),), (), (Output("y", 0),))

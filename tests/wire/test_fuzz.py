@@ -4,7 +4,7 @@ import random
 import time
 
 from google.protobuf.message import DecodeError
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradserve.ir.check import check
@@ -17,7 +17,7 @@ from gradserve.v1 import graph_pb2
 from gradserve.wire import decode_graph, encode_graph
 from tests.ir.strategies import graphs
 
-SMALL = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+SMALL = settings(max_examples=60)
 SEEDS = st.integers(0, 2**32)
 VARIANTS = 12
 SECONDS = 2.0

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from gradserve.ir.errors import BlobNotFound, InvalidRequest
@@ -33,7 +33,7 @@ from gradserve.wire.reports import decode_report, write_report
 from gradserve.wire.source import no_graph
 from tests.wire.records import ARRAYS, EXPLAINED, GRAPHS, answers, questions, records, same
 
-LAW = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+LAW = settings(max_examples=20)
 
 
 def known(ref: execution_pb2.GraphRef) -> Graph:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from gradserve import wire
@@ -22,7 +22,7 @@ from gradserve.wire.source import Source
 from tests.wire.records import GRAPHS, answers, questions, records, same
 from tests.wire.test_records import SOURCE, reply_of
 
-LAW = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+LAW = settings(max_examples=8)
 W = np.array([1.0, -2.0, 3.0])
 
 

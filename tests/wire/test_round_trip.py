@@ -1,7 +1,7 @@
 """decode(encode(g)) == g and parse(to_text(g)) == g, for graphs over all ops, and a proof that the laws can fail."""
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from gradserve.ir.check import check
 from gradserve.ir.graph import BlobRef, Graph, Literal
@@ -14,7 +14,7 @@ from gradserve.wire import graph_decode as decode
 from tests.ir.strategies import applications, graphs
 from tests.rows import in_one
 
-SMALL = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+SMALL = settings(max_examples=100)
 
 TEXT = """\
 graph (%0 "w": f64[3], %1 "x": f64[n,3]) {

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from gradserve.ir.errors import BlobNotFound, InvalidGraph, InvalidRequest
 from gradserve.ir.types import ElementType, Symbol, TensorType
@@ -17,7 +17,6 @@ UNKNOWN: Any = 9
 """A number that no element type has, so far."""
 
 
-@settings(deadline=None)
 @given(arrays())
 def test_an_array_survives_the_wire_bit_by_bit(array):
     message = tensor_pb2.Tensor.FromString(encode_tensor(array).SerializeToString())
