@@ -187,3 +187,17 @@ def test_the_least_numbers_have_powers_of_two(embedded):
     found = embedded.load(from_jax(lambda x: jnp.frexp(x), least))(least)
     for ours, wanted in zip(found, np.frexp(least), strict=True):
         np.testing.assert_array_equal(ours, wanted)
+
+
+def test_a_service_takes_what_is_drawn_of_gamma(embedded, remote):
+    """With all derivatives: no op of a graph that is sent is one that only derivatives may have."""
+    a, key = np.array([0.3, 2.0, 9.0]), np.array([7, 1], np.uint32)
+
+    def loss(key, a):
+        drawn = jax.random.gamma(key, a) + jax.random.loggamma(key, a)
+        return jnp.sum(drawn**2 + jax.grad(lambda b: jax.scipy.special.gammainc(b, a + 1.0).sum())(a))
+
+    made = from_jax(loss, key, a)
+    for name in ("grad", "hessian"):
+        here, there = (getattr(each.load(made), name)(key, a, wrt="a") for each in (embedded, remote))
+        np.testing.assert_array_equal(here, there)

@@ -102,14 +102,14 @@ def log_gamma(shape: np.ndarray) -> np.ndarray:
 SHAPES = np.geomspace(0.05, 80.0, SHAPE[0] * SHAPE[1]).reshape(SHAPE)
 
 
-def test_gamma_numbers_and_shares_move_with_their_shapes(embedded: Client):
+def test_gamma_numbers_and_shares_move_with_their_shapes(client: Client):
     def shares(shape: np.ndarray) -> np.ndarray:
         return scipy.special.softmax(log_gamma(shape), axis=-1)
 
     rng, step = np.random.default_rng(6), 1e-6
     for operator, expected in (("_standard_gamma", lambda a: np.exp(log_gamma(a))), ("_sample_dirichlet", shares)):
         data = one(f"aten.{operator}.default", {"self": of("x")}, tensor(SHAPE), x=tensor(SHAPE))
-        function, along = embedded.load(from_torch(data)), SHAPES * rng.uniform(-1, 1, SHAPE)
+        function, along = client.load(from_torch(data)), SHAPES * rng.uniform(-1, 1, SHAPE)
         np.testing.assert_allclose(function(SHAPES, KEY), expected(SHAPES), rtol=1e-11, atol=1e-300)
         moved = function.jvp(SHAPES, KEY, tangent=along, wrt="x")[1]
         by_steps = (expected(SHAPES + step * along) - expected(SHAPES - step * along)) / (2 * step)
