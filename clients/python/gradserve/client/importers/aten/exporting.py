@@ -51,12 +51,15 @@ def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function, with tuples in the place of named ones, which archives do not know."""
     _keep_lines_of(function)
 
-    @functools.wraps(function)
     def forward(*arguments: Any, **named: Any) -> Any:
         made = function(*arguments, **named)
         return tuple(made) if isinstance(made, tuple) else made
 
-    return forward
+    try:
+        inspect.signature(function)
+    except ValueError:  # of torch's own that are compiled, such as torch.fft.fft
+        return forward
+    return functools.wraps(function)(forward)
 
 
 def _keep_lines_of(function: Callable[..., Any]) -> None:
