@@ -31,8 +31,10 @@ class Flooded:
         self.gate = self.queues.gates[FRONT_END]
         self.done: list[tuple[str, float, float]] = []
         """Callers whose calls were answered, when these came, and how long they took."""
-        self.turned_out: list[float] = []
-        """How long those had waited that had to give way."""
+        self.turned_out: list[tuple[float, float]] = []
+        """When those came that had to give way, and how long they had waited."""
+        self.refused = 0
+        """How many were turned away when they came."""
         self._waiting: list[Waiter] = []
         self._running: list[tuple[float, int, Ticket, float]] = []
         self._order = count()
@@ -56,6 +58,7 @@ class Flooded:
         try:
             self.queues.join(self.gate, waiter, TAKES)
         except Overloaded:
+            self.refused += 1
             return
         self._waiting.append(waiter)
         self._let_in()
@@ -73,7 +76,7 @@ class Flooded:
     def _let_in(self) -> None:
         for waiter in self._waiting[:]:
             if waiter.error is not None:
-                self.turned_out.append(self.now - waiter.since)
+                self.turned_out.append((waiter.since, self.now - waiter.since))
             elif waiter.let_in:
                 self._begin(waiter.ticket, waiter.since)
             else:
@@ -90,8 +93,8 @@ class Flooded:
         return Counter(name for name, _, _ in self.done)[str(caller)] / len(self.done)
 
     def slowest(self, percent: float = 99.0) -> float:
-        """How much longer the slow ones took than one alone, the first two seconds aside."""
-        return float(np.percentile([took for _, since, took in self.done if since > 2.0], percent)) / TAKES
+        """How much longer the slow ones took than one alone."""
+        return float(np.percentile([took for _, _, took in self.done], percent)) / TAKES
 
 
 @pytest.mark.parametrize("callers", [1, 4, 16])
@@ -100,7 +103,9 @@ def test_at_ten_times_what_can_be_done_those_let_in_hardly_wait(callers):
     assert flooded.goodput > 0.98
     assert flooded.slowest(50.0) < 2.2
     assert flooded.slowest() < 3.5
-    assert max(flooded.turned_out, default=0.0) < 0.05
+    late = [since for since, waited in flooded.turned_out if waited >= 0.05]
+    assert max(late, default=0.0) < 0.2  # only who came before it was seen that it is a flood
+    assert len(late) < 0.005 * flooded.refused
 
 
 def test_if_whoever_is_not_due_came_next_as_well_each_caller_would_have_one_waiting(monkeypatch):
