@@ -21,7 +21,7 @@ STANDING_SECONDS = 0.1
 """A queue that has not been empty for so long is no burst; one that has been is gone, if no more come than leave."""
 _LONGER = 4.0
 """Nor is one that has not been empty for so many times what a call takes."""
-_FLOOD, _FLOODED_SECONDS, _FLOODED_CHANCE = 3.0, 0.02, 8
+_FLOOD, _FLOODED_SECONDS = 3.0, 0.03
 """Where so many times as many come as leave, that is a flood, and the queue stands after so long."""
 _BURST = 8.0
 """How many times as long as it takes a call may wait in a burst."""
@@ -192,8 +192,7 @@ class Gate:
 
     def _grows(self, cost: float) -> bool:
         """Whether the queue stands, and more comes than leaves."""
-        chance = _FLOODED_CHANCE if self._floods(cost) else _CHANCE
-        return self._stood is not None and self._grown > self._stood + chance * cost
+        return self._stood is not None and self._grown > self._stood + _CHANCE * cost
 
     def _behind(self, caller: str, now: float) -> Entry[Waiter] | None:
         """The last in line, if a call of a caller would leave before it, and it has only just come."""
