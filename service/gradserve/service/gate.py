@@ -111,7 +111,7 @@ class Gate:
             self._gap, self._seen = _PAUSE, 0
         self._grown += cost
 
-    def came(self, cost: float, seconds: float, now: float) -> None:
+    def finds_full(self, cost: float, seconds: float, now: float) -> None:
         """Takes down that a call has come that will wait, or be turned away; see `too_long`."""
         if not self.queue and now - self._waited > STANDING_SECONDS and self._gap > cost * self._price:
             self._began, self._stood, self._cleared = now, None, False

@@ -66,8 +66,7 @@ class Queues:
         Raises:
             Overloaded: it is turned away.
         """
-        gate.came(cost, waiter.seconds, waiter.since)
-        self._clear(gate, cost)
+        self._finds_full(gate, cost, waiter.seconds, waiter.since)
         if waiter.may_be_shed:
             self._shed(gate, waiter, cost)
         entry = gate.queue.push(waiter.ticket.caller, waiter, cost)
@@ -84,8 +83,7 @@ class Queues:
         now = self._clock()
         if not gate.too_long(caller, cost, seconds, now) and not self._full_of_others(caller):
             return None
-        gate.came(cost, seconds, now)
-        self._clear(gate, cost)
+        self._finds_full(gate, cost, seconds, now)
         return self.overloaded(gate, caller, amounts, cost)
 
     def fill_all(self) -> None:
@@ -177,8 +175,9 @@ class Queues:
             raise self.overloaded(gate, caller, waiter.amounts, cost)
         self._turn_out(*last)
 
-    def _clear(self, gate: Gate, cost: float) -> None:
-        """Turns away those who would wait too long in a queue of which it is seen now that it grows."""
+    def _finds_full(self, gate: Gate, cost: float, seconds: float, now: float) -> None:
+        """Takes down a call that cannot be let in at once; those leave for whom it shows that they wait in a flood."""
+        gate.finds_full(cost, seconds, now)
         surplus = gate.surplus(cost)
         for entry in surplus:
             self.drop(gate, entry)

@@ -34,8 +34,6 @@ class Slot:
     stop: int
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
-    size: int
-    """How many elements."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +70,7 @@ class Frame:
 
     def own(self, data: bytes, slot: Slot) -> Array:
         """The same as an array that may be written to."""
-        found: Array = np.frombuffer(data, slot.dtype, slot.size, slot.start)
-        return (found if len(slot.shape) == 1 else found.reshape(slot.shape)).copy()
+        return np.ndarray(slot.shape, slot.dtype, data, slot.start).copy()
 
 
 def frame_of(data: bytes, descriptor: Descriptor, arrays: Mapping[Path, Array]) -> Frame | None:
@@ -87,9 +84,7 @@ def frame_of(data: bytes, descriptor: Descriptor, arrays: Mapping[Path, Array]) 
     spans = list(_spans(data, 0, len(data), descriptor, ()))
     if len(spans) != len(arrays) or {path for path, _, _ in spans} != arrays.keys():
         return None
-    slots = tuple(
-        Slot(path, at, end, arrays[path].dtype, arrays[path].shape, arrays[path].size) for path, at, end in spans
-    )
+    slots = tuple(Slot(path, at, end, arrays[path].dtype, arrays[path].shape) for path, at, end in spans)
     if any(slot.stop - slot.start != arrays[slot.path].nbytes for slot in slots):
         return None
     bounds = [0, *(bound for slot in slots for bound in (slot.start, slot.stop)), len(data)]

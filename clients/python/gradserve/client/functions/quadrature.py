@@ -257,7 +257,8 @@ class _Integrand:
             values, errors = scan(lambda _, pair: (None, over(*pair)), None, ends).rows
             return np.sum(values, axis=0), np.where(np.any(changes(behind, last)), np.inf, np.sum(errors))
 
-        return cond(changed, both, lambda: over(low, high))  # type: ignore[no-any-return]
+        found: tuple[Any, Any] = cond(changed, both, lambda: over(low, high))
+        return found
 
 
 def _infinite(limit: Any) -> int:

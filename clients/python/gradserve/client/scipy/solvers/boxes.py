@@ -41,6 +41,10 @@ class Box(NamedTuple):
         """The nearest point between the bounds."""
         return np.minimum(np.maximum(x, self.low), self.high)
 
+    def pressed(self, x: Any, slope: Any, away: Any = 0.0) -> tuple[Any, Any]:
+        """Where the slope leads out of the lower bound, and of the upper one, from no further than so far `away`."""
+        return (x <= self.low + away) & (slope > 0), (x >= self.high - away) & (slope < 0)
+
 
 class Bounded(NamedTuple):
     """A minimum between bounds."""
@@ -86,7 +90,7 @@ def lowest(objective: Callable[[Any], Any], start: Any, box: Box) -> Bounded:
     near = stop_gradient(_searched(objective, bounds.clipped(start), bounds))
     slope = stop_gradient(functions.grad(objective)(near))
     fixed = bounds.low == bounds.high
-    at_low, at_high = (near <= bounds.low) & (slope > 0), (near >= bounds.high) & (slope < 0)
+    at_low, at_high = bounds.pressed(near, slope)
     held = stop_gradient(np.where(fixed | at_low, -1, np.where(at_high, 1, 0)))
     ends = np.where(held < 0, box.low, np.where(held > 0, box.high, 0.0))
     free = held == 0
@@ -121,7 +125,7 @@ def _searched(objective: Callable[[Any], Any], start: Any, box: Box) -> Any:
         value, slope = functions.value_and_grad(objective)(x)
         matrix = functions.hessian(objective)(x)
         away = np.minimum(1e-3, np.max(np.abs(x - box.clipped(x - slope))))
-        pinned = ((x <= box.low + away) & (slope > 0)) | ((x >= box.high - away) & (slope < 0))
+        pinned = np.logical_or(*box.pressed(x, slope, away))
         free = np.logical_not(pinned)
         squares = np.where(
             free[:, None] & free[None, :], matrix, np.diag(np.where(pinned, np.abs(np.diag(matrix)), 0.0))

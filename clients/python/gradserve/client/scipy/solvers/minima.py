@@ -133,18 +133,7 @@ def _least(
 
     Newton's method alone may leave for another minimum, as far from one the curvature of residuals counts.
     """
-    if squares is not None:
-        instead = squares
-
-        def roots(x: Any) -> Any:
-            """What has these squares, and is smooth where a residual is 0."""
-            left = residuals(x)
-            is_zero = left == 0.0
-            return left * np.sqrt(np.where(is_zero, 1.0, instead(x) / np.where(is_zero, 1.0, left * left)))
-
-        near = _least_squares(roots, start, box)
-    else:
-        near = _least_squares(residuals, start, box)
+    near = _least_squares(residuals if squares is None else _roots(residuals, squares), start, box)
 
     def objective(x: Any) -> Any:
         return np.sum(residuals(x) ** 2 if squares is None else squares(x)) / 2
@@ -152,6 +141,17 @@ def _least(
     if box is not None:
         return boxes.lowest(objective, near, box)
     return Bounded(functions.minimize(objective, near).x, np.zeros(start.shape, np.int64))
+
+
+def _roots(residuals: Callable[[Any], Any], squares: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """What has these squares, and is smooth where a residual is 0."""
+
+    def roots(x: Any) -> Any:
+        left = residuals(x)
+        is_zero = left == 0.0
+        return left * np.sqrt(np.where(is_zero, 1.0, squares(x) / np.where(is_zero, 1.0, left * left)))
+
+    return roots
 
 
 def _least_squares(residuals: Callable[[Any], Any], start: Any, box: Box | None) -> Any:
@@ -167,7 +167,7 @@ def _least_squares(residuals: Callable[[Any], Any], start: Any, box: Box | None)
         slope = matrix.T @ left
         if bounds is not None:
             # What is led out of its bound stays, and has no part in the step of the others.
-            stays = ((x <= bounds.low) & (slope > 0)) | ((x >= bounds.high) & (slope < 0))
+            stays = np.logical_or(*bounds.pressed(x, slope))
             matrix, slope = np.where(stays, 0.0, matrix), np.where(stays, 0.0, slope)
         normal = matrix.T @ matrix
         scale = np.diag(normal) + np.finfo(float).tiny

@@ -112,11 +112,12 @@ def _walked(
     if way != "either":
         return walked(rate, y, t, method=way, most=_MOST[way], **options)
     tried = walked(rate, y, t, method="dopri5", most=_FIRST_TRIED, on_most="report", **options)
-    return functions.cond(  # type: ignore[no-any-return]
+    found: Walked = functions.cond(
         tried.converged,
         lambda: tried,
         lambda: walked(rate, y, t, method="radau", most=_MOST["radau"], **options),
     )
+    return found
 
 
 def _walked_by_parts(rate: Callable[..., Any], y: Any, watch: Watch | None, over: Callable[..., Walked]) -> Walked:
