@@ -69,6 +69,14 @@ def flooded(stubs, request, count=120):
     return codes, [read(call) for call in calls if call.code() is not grpc.StatusCode.OK]
 
 
+def test_in_a_flood_nearly_all_are_told_where_they_come(start, judged):
+    """Also while nobody waits, as whoever might wait for too long is not let in."""
+    server, stubs = start(workers=1)
+    _, refused = flooded(stubs, heavy(stubs), 600)
+    at_once = [ending for ending in judged if ending is not None]
+    assert len(at_once) > 0.8 * len(refused) > 200
+
+
 def test_who_is_known_to_be_turned_away_is_told_the_same_where_it_comes(start, judged):
     server, stubs = start(workers=1, max_queued=2)
     codes, refused = flooded(stubs, heavy(stubs))

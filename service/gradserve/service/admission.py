@@ -64,8 +64,8 @@ class Admission:
 
     @property
     def crowded(self) -> bool:
-        """Whether some call may be turned away now, as others wait or there are quotas."""
-        return self._queues.waiting > 0 or self._quotas.any
+        """Whether a call that comes now may be turned away."""
+        return self._quotas.any or self._queues.crowded
 
     @property
     def delays(self) -> Row:

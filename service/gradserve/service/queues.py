@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from operator import add
@@ -23,6 +24,8 @@ FRONT_END, CLUSTER, SHORT = "front-end", "cluster", "short"
 DELAYS = tuple(m * 10.0**e for e in range(-4, 1) for m in (1.0, 2.5, 5.0))
 """The upper ends of the buckets in which waiting is counted, in seconds."""
 _DOOR_RATE = 1000.0
+_A_MOMENT = 0.1
+"""Seconds after a call that was turned away in which the next one may be."""
 _NOTHING = Amounts()
 
 
@@ -44,6 +47,16 @@ class Queues:
         self.delays = Row(DELAYS)
         self.waiting = 0
         """Calls that wait, at the door and at all gates."""
+        self._turned_away = -math.inf
+        """When a call was turned away last."""
+
+    @property
+    def crowded(self) -> bool:
+        """Whether a call that comes now may be turned away: others wait, or one has been a moment ago.
+
+        In a flood the queue is empty half of the time, as nobody is let into it who would wait for long.
+        """
+        return self.waiting > 0 or self._clock() - self._turned_away < _A_MOMENT
 
     def gate_of(self, planned: Planned) -> Gate:
         """Where a call must pass before it begins what is planned."""
@@ -134,7 +147,8 @@ class Queues:
         """What a call is told that is turned away."""
         limit = self._lacks(gate, caller, amounts) or "max_queued"
         self.shed[limit] += 1
-        seconds = gate.come_back(caller, cost, self._clock())
+        self._turned_away = now = self._clock()
+        seconds = gate.come_back(caller, cost, now)
         text = f"{round(self.room.used[0])} calls are in flight and {self.waiting} wait, as many as {limit} allows now"
         return Overloaded(f"{text}; try again in {seconds:.2g} s", limit=limit, retry_after=seconds)
 
