@@ -71,7 +71,7 @@ def flooded(stubs, request, count=120):
 
 def test_in_a_flood_nearly_all_are_told_where_they_come(start, judged):
     """Also while nobody waits, as whoever might wait for too long is not let in."""
-    server, stubs = start(workers=1)
+    _server, stubs = start(workers=1)
     _, refused = flooded(stubs, heavy(stubs), 600)
     at_once = [ending for ending in judged if ending is not None]
     assert len(at_once) > 0.8 * len(refused) > 200
