@@ -257,6 +257,19 @@ def test_a_request_by_hand(stubs, request_of, embedded):
     assert same_bits(found, embedded.function(loss, w=W).grad(W))
 
 
+def test_a_client_cannot_have_memory_made_that_it_has_not_itself(stubs, request_of):
+    """A segment of a tebibyte costs nothing until it is looked at: services made it, and went with the machine's."""
+    segment = Segment(1 << 40)
+    request = request_of()
+    wire.write_memory(request.call.memory, segment.name())
+    request.call.arguments["w"].shape[:] = [1 << 36]
+    error = error_of(stubs.derivatives.Gradient, request)
+    assert isinstance(error, InvalidRequest)
+    assert "send them inline" in str(error)
+    assert os.fstat(segment.name().descriptor).st_blocks <= PAGE // 512
+    segment.close()
+
+
 @pytest.mark.parametrize("name", [{"secret": b"\0" * 32}, {"secret": b""}, {"process": 1}, {"descriptor": 0}])
 def test_memory_that_is_not_the_callers_is_refused(stubs, request_of, name):
     error = error_of(stubs.derivatives.Gradient, request_of(**name))

@@ -80,6 +80,31 @@ def test_there_is_no_more_room_than_memory(segment):
     memory.close()
 
 
+def test_memory_that_its_owner_has_not_written_to_is_not_made_by_looking_at_it():
+    """The size of a segment costs its owner nothing: of half a tebibyte, whoever maps all of it would make all of it."""
+    one = Segment(1 << 40)
+    memory = open_(one.name(room=PAGE))
+    before = os.fstat(one.name().descriptor).st_blocks
+    assert memory.read(PAGE, 1 << 39) is None
+    assert memory.room(1 << 50) is None  # nor is there so much room
+    assert os.fstat(one.name().descriptor).st_blocks == before
+    one.at(PAGE, 1 << 20)[:] = b"x" * (1 << 20)
+    assert bytes(memory.read(PAGE, 1 << 20)) == b"x" * (1 << 20)
+    memory.close()
+    one.close()
+
+
+def test_memory_that_nobody_may_write_to_has_no_room(segment):
+    sealed = os.memfd_create("gradserve", os.MFD_ALLOW_SEALING)
+    os.write(sealed, bytes(segment.at(0, HEADER)) + bytes(3 * PAGE))
+    fcntl.fcntl(sealed, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE)
+    fcntl.fcntl(sealed, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SEAL)
+    memory = open_(replace(segment.name(room=2 * PAGE), descriptor=sealed))
+    assert memory.room(8) is None
+    memory.close()
+    os.close(sealed)
+
+
 def test_whoever_cannot_read_the_memory_cannot_name_it(segment, monkeypatch):
     guessed = replace(segment.name(), secret=b"\0" * len(segment.secret))
     assert not can_open(guessed)
@@ -142,7 +167,8 @@ def test_nothing_stays():
 
 def test_the_memory_of_a_process_that_was_killed_goes_with_it():
     program = (
-        "from gradserve.runtime.shared import Segment; s = Segment(1 << 20); n = s.name(); "
+        "from gradserve.runtime.shared import PAGE, Segment; s = Segment(1 << 20); n = s.name(); "
+        "s.at(PAGE, 1 << 20)[:] = b'x' * (1 << 20); "
         "print(n.process, n.descriptor, n.secret.hex(), flush=True); input()"
     )
     other = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -155,7 +181,7 @@ def test_the_memory_of_a_process_that_was_killed_goes_with_it():
     other.kill()
     other.communicate()
     assert not can_open(name)
-    assert bytes(view) == bytes(1 << 20)  # no fault, amid a call
+    assert bytes(view) == b"x" * (1 << 20)  # no fault, amid a call
     memory.close()
 
 

@@ -18,6 +18,8 @@ PAGE = mmap.ALLOCATIONGRANULARITY
 HEADER = 64
 """The first bytes, which tell what it is, and the secret; what is shared begins at the next page."""
 _MAGIC = b"gradserve shared memory, 1".ljust(32, b"\0")
+_BLOCK = 512
+"""What `stat` counts in."""
 _SECRET = HEADER - len(_MAGIC)
 AVAILABLE = sys.platform == "linux"
 
@@ -69,20 +71,34 @@ class Opened:
         self._room = room
 
     def read(self, offset: int, size: int) -> memoryview | None:
-        """These bytes, which cannot be written to; None if they are not all there."""
-        if offset % PAGE or offset < PAGE or size <= 0 or offset + size > self._size:
+        """These bytes, which cannot be written to; None if they are not all there.
+
+        Nor if its owner has not so many: memory that nobody has written to would be made by looking at it, here.
+        """
+        if not self._has(offset, size) or os.fstat(self._descriptor).st_blocks * _BLOCK < size:
             return None
-        flags = mmap.MAP_SHARED | mmap.MAP_POPULATE
-        return memoryview(mmap.mmap(self._descriptor, size, flags, mmap.PROT_READ, offset=offset))
+        return self._mapped(offset, size, mmap.PROT_READ)
 
     def room(self, size: int) -> tuple[int, memoryview] | None:
         """Where in the room so many bytes lie from now on, and those bytes; None if it is too small for them."""
         start = self._room
-        if size <= 0 or start % PAGE or start < PAGE or start + size > self._size:
+        found = self._mapped(start, size, mmap.PROT_READ | mmap.PROT_WRITE) if self._has(start, size) else None
+        if found is None:
             return None
-        found = mmap.mmap(self._descriptor, size, mmap.MAP_SHARED | mmap.MAP_POPULATE, offset=start)
         self._room += in_pages(size)
-        return start, memoryview(found)
+        return start, found
+
+    def _has(self, offset: int, size: int) -> bool:
+        """Whether so many bytes from a place on are what is shared, or part of it."""
+        return offset % PAGE == 0 and offset >= PAGE and size > 0 and offset + size <= self._size
+
+    def _mapped(self, offset: int, size: int, access: int) -> memoryview | None:
+        """These bytes; None if the system lets nobody look at them so, as where nobody may write to them."""
+        flags = mmap.MAP_SHARED | mmap.MAP_POPULATE
+        try:
+            return memoryview(mmap.mmap(self._descriptor, size, flags, access, offset=offset))
+        except (OSError, OverflowError):  # the latter of more than there are addresses
+            return None
 
     def close(self) -> None:
         """Closes the file; bytes that are looked at stay."""
