@@ -81,7 +81,7 @@ def test_there_is_no_more_room_than_memory(segment):
 
 
 def test_memory_that_its_owner_has_not_written_to_is_not_made_by_looking_at_it():
-    """The size of a segment costs its owner nothing: of half a tebibyte, whoever maps all of it would make all of it."""
+    """The size of a segment costs its owner nothing: whoever mapped all would make all."""
     one = Segment(1 << 40)
     memory = open_(one.name(room=PAGE))
     before = os.fstat(one.name().descriptor).st_blocks

@@ -19,6 +19,7 @@ from gradserve.v1 import derivative_service_pb2
 from gradserve.wire.methods import request_class
 from gradserve.wire.reports import Reports, write_report
 from gradserve.wire.source import Source
+from tests.attack.bytes import field
 from tests.wire.records import GRAPHS, answers, questions, records, same
 from tests.wire.test_records import SOURCE, reply_of
 
@@ -120,6 +121,31 @@ def test_a_request_that_says_something_twice_is_not_remembered(twice):
     data += again.SerializeToString()
     merged = derivative_service_pb2.GradientRequest.FromString(data)
     assert wire.known_request(gradient(), data, merged) is None
+
+
+NUMBER = np.array([1.0])
+NAMES = [chr(code) for code in range(ord("a"), ord("z"))]
+
+
+def overridden(again: bytes, shorter: int) -> bytes:
+    """A request of many numbers, behind the first of which there is something; some lengths take a byte less."""
+    arguments = b""
+    for place, name in enumerate(NAMES):
+        shape = b"\x10\x01" if place < shorter else field(2, b"\x01")
+        tensor = b"\x08\x05" + shape + field(3, NUMBER.tobytes()) + (again if place == 0 else b"")
+        arguments += field(2, field(1, name.encode()) + field(2, tensor))
+    return field(1, field(1, field(2, b"0" * 64)) + arguments)
+
+
+@pytest.mark.parametrize("behind", [b"", b"\xfb\x07\xfc\x07"])  # nothing, or a group, which no message of ours has
+@pytest.mark.parametrize("again", [field(4, b"0" * 64), field(3, NUMBER.tobytes())])  # a blob, or other elements
+def test_elements_that_something_behind_them_overrides_are_not_remembered(again, behind):
+    """Of the length of what protobuf would write they were, and the next such request was answered by them."""
+    kind = derivative_service_pb2.GradientRequest
+    made = [overridden(behind + again, shorter) for shorter in range(len(NAMES))]
+    (data,) = [each for each in made if kind.FromString(each).ByteSize() == len(each)]
+    question = Differentiate(Call(GRAPHS[0], dict.fromkeys(NAMES, NUMBER)), Gradient())
+    assert wire.known_request(question, data, kind.FromString(data)) is None
 
 
 def test_truths_and_nothing_are_read_by_protobuf():

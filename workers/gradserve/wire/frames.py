@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
+from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor
 
 from gradserve.ir.records import dataclass
@@ -74,10 +75,7 @@ class Frame:
 
 
 def frame_of(data: bytes, descriptor: Descriptor, arrays: Mapping[Path, Array]) -> Frame | None:
-    """The frame of a message that holds exactly these arrays; None if anything about it is out of the common.
-
-    The bytes are those that protobuf itself would write, so that no field comes twice.
-    """
+    """The frame of a message that holds exactly these arrays; None if anything about it is out of the common."""
     around = len(data) - sum(array.nbytes for array in arrays.values())
     if not 0 < around <= MOST_AROUND or not all(map(_is_common, arrays.values())):
         return None
@@ -89,7 +87,25 @@ def frame_of(data: bytes, descriptor: Descriptor, arrays: Mapping[Path, Array]) 
         return None
     bounds = [0, *(bound for slot in slots for bound in (slot.start, slot.stop)), len(data)]
     pieces = tuple(data[at:end] for at, end in zip(bounds[::2], bounds[1::2], strict=True))
-    return Frame(pieces, slots, len(data))
+    frame = Frame(pieces, slots, len(data))
+    return frame if _means_its_slots(frame, data, descriptor) else None
+
+
+def _means_its_slots(frame: Frame, data: bytes, descriptor: Descriptor) -> bool:
+    """Whether protobuf reads the elements from the slots: it would not, where a field comes again that overrides them.
+
+    Tried with all their bits turned: for a parser all contents of a field of bytes are alike.
+    """
+    turned = [~np.frombuffer(data[slot.start : slot.stop], np.uint8) for slot in frame.slots]
+    message = message_factory.GetMessageClass(descriptor).FromString(frame.joined(turned))
+    return all(_at(message, slot.path).inline == each.tobytes() for slot, each in zip(frame.slots, turned, strict=True))
+
+
+def _at(message: Any, path: Path) -> Any:
+    """What lies at a place in a message."""
+    for step in path:
+        message = message[step] if isinstance(message, Mapping) else getattr(message, step)
+    return message
 
 
 _COMMON = {each.dtype for each in ELEMENT_TYPE_OF.values() if each is not ElementType.BOOL}
