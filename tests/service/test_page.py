@@ -101,3 +101,22 @@ def test_the_silent_hold_it_for_a_while_alone(shown, monkeypatch):
     assert status == 200
     for each in silent:
         each.close()
+
+
+def test_those_who_ask_letter_by_letter_are_in_nobodys_way(shown):
+    """They are never silent for long, and held the page for as long as they liked."""
+    url = shown()
+    port = int(url.rpartition(":")[2].partition("/")[0])
+    slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(page.MOST_AT_ONCE)]
+    for each in slow:
+        each.sendall(b"GET / HTTP/1.1\r\nX: a")
+    assert [read(url)[0] for _ in range(3)] == [200] * 3
+    for each in slow:
+        each.close()
+
+
+@pytest.mark.parametrize("version", ["a", "1" * 5000, "1.0.0;escaping=?", "\xff"], ids=len)
+def test_what_is_accepted_may_make_no_sense(shown, version):
+    asked = urllib.request.Request(shown(), headers={"Accept": f"application/openmetrics-text;version={version}"})
+    with urllib.request.urlopen(asked, timeout=10) as reply:
+        assert (reply.status, b"answer" in reply.read()) == (200, True)

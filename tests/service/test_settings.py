@@ -430,6 +430,16 @@ def test_printed_settings_are_a_file_of_the_same_settings(tmp_path):
     assert unset == {name for name in SETTINGS if name.startswith("oidc_")}
 
 
+@pytest.mark.parametrize("command", [["serve", "--print-config"], ["token", "new", "--name", "dora"]])
+def test_commands_take_no_modules_from_the_folder_that_they_are_started_in(tmp_path, command):
+    """Where anybody may write to it, anybody's code would run as the service's user."""
+    for name in ("http", "token", "queue", "socket", "yaml", "grpc", "numpy", "asyncio"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('code of a stranger')")
+    script = Path(sys.executable).with_name("gradserve")
+    done = subprocess.run([script, *command], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, "stranger" in done.stderr) == (0, False), done.stderr
+
+
 def test_other_variables_are_left_alone():
     words = "CA COMPILE DATA IMAGES KERNELS PLACEMENTS TAG BIND SERVICE_HOST PORT_50051_TCP_ADDR HEADLESS_SERVICE_PORT "
     words += "CLIENT_TOKEN CLIENT_TOKEN_FILE CLIENT_TLS CLIENT_CA CLIENT_CERTIFICATE CLIENT_KEY CLIENT_SERVER_NAME "

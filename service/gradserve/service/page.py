@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import io
+import logging
 import socket
 import socketserver
 import threading
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -25,10 +27,15 @@ from gradserve.service.settings import Settings
 SILENT_SECONDS = 10.0
 """How long one who connects may leave us waiting."""
 MOST_AT_ONCE = 16
-"""How many may be answered at once; who comes then is cut off, and comes again."""
+"""How many may be answered at once; who comes then takes the place of who has said for longest not what he wants, or
+is cut off, and comes again."""
 ALIVE = "/-/healthy"
 """What is answered to who bears no token as well: that we are there, and nothing else."""
 _SCHEME = "Bearer "
+_LEAVING_SECONDS = 1.0
+"""How long the place of one who is cut off is waited for."""
+
+_logger = logging.getLogger(__name__)
 
 
 def start_page(running: ExitStack, settings: Settings, registry: CollectorRegistry) -> int | None:
@@ -74,6 +81,17 @@ class _Handler(WSGIRequestHandler):
     """One connection, which may not be silent for long."""
 
     timeout = SILENT_SECONDS
+    server: _Server
+
+    def parse_request(self) -> bool:
+        """Reads what is wanted, and answers whether that is something."""
+        found = super().parse_request()
+        self.server.has_asked(self.request)
+        return found
+
+    def get_stderr(self) -> Any:
+        """Where it goes that who asked has broken off: nowhere. What fails here is logged."""
+        return io.StringIO()
 
     def log_message(self, format: str, *args: Any) -> None:
         """Says nothing."""
@@ -89,6 +107,9 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         self.address_family, _, _, _, place = found[0]
         self._free = threading.BoundedSemaphore(MOST_AT_ONCE)
+        self._lock = threading.Lock()
+        self._asking: dict[Any, None] = {}
+        """Connections that have not said yet what they want, the oldest first."""
         super().__init__((str(place[0]), port), _Handler)
 
     def server_bind(self) -> None:
@@ -99,9 +120,11 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Answers on a thread of its own, if there is one."""
-        if not self._free.acquire(blocking=False):
+        if not self._free.acquire(blocking=False) and not self._makes_room():
             self.shutdown_request(request)
             return
+        with self._lock:
+            self._asking[request] = None
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
@@ -109,7 +132,27 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
         try:
             super().process_request_thread(request, client_address)
         finally:
+            self.has_asked(request)
             self._free.release()
+
+    def has_asked(self, request: Any) -> None:
+        """Notes that one has said what he wants, and is no longer in the way of others."""
+        with self._lock:
+            self._asking.pop(request, None)
+
+    def _makes_room(self) -> bool:
+        """Cuts off who asks for longest, if anybody does, and takes the place; answers whether there is one.
+
+        He may send a letter now and then, so that he is never silent for long.
+        """
+        with self._lock:
+            slowest = next(iter(self._asking), None)
+            if slowest is None:
+                return False
+            del self._asking[slowest]
+            with suppress(OSError):  # he has gone
+                slowest.shutdown(socket.SHUT_RDWR)
+        return self._free.acquire(timeout=_LEAVING_SECONDS)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Says nothing: who breaks off knows it."""
@@ -119,7 +162,18 @@ _App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 def _page(registry: Collector) -> _App:
-    return make_wsgi_app(registry)  # type: ignore[arg-type,return-value,unused-ignore]
+    page: _App = make_wsgi_app(registry)  # type: ignore[arg-type,assignment,unused-ignore]
+
+    def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        try:
+            return page(environ, start)
+        except (ValueError, TypeError):  # what it accepts has a version that is none
+            return page({**environ, "HTTP_ACCEPT": ""}, start)
+        except Exception:
+            _logger.exception("the metrics page failed")
+            raise
+
+    return answer
 
 
 def _guarded(page: _App, digest: Watched[bytes]) -> _App:

@@ -38,7 +38,7 @@ class DemoService:
         self.metrics_url = f"http://127.0.0.1:{metrics_port}/metrics"
         self._log = Path(tempfile.mkstemp(prefix="gradserve-demo-", suffix=".log")[1])
         started = time.monotonic()
-        command = [sys.executable, "-m", "gradserve.service", "--address", self.address, "--ray"]
+        command = [sys.executable, "-P", "-m", "gradserve.service", "--address", self.address, "--ray"]
         command += ["--metrics-port", str(metrics_port), "--workers", str(workers), "--processes", str(processes)]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "RAY_DEDUP_LOGS": "0"})

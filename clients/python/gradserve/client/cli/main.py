@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _of_service(command: str, arguments: Sequence[str]) -> int:
     _require_modules(command)
     # The service is its own program: its process replaces this one, so that signals reach it.
-    os.execv(sys.executable, [sys.executable, "-m", _PROGRAMS[command], *arguments])
+    os.execv(sys.executable, [sys.executable, "-P", "-m", _PROGRAMS[command], *arguments])
 
 
 def _run(arguments: Sequence[str]) -> int:
