@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import functools
-import inspect
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,6 +17,7 @@ from gradserve.jobs.programs import Programs
 from gradserve.ops.elementwise.trigonometry import Sin
 from gradserve.questions.derivations import Derivation, Evaluate, Gradient, Hvp
 from tests.bench.workloads import MAKERS, make
+from tests.frames import few_frames
 
 GRADIENT, HVP = 4.0, 8.0
 """The most operations of the loss and its gradient, and of H v, in those of the loss."""
@@ -166,17 +164,6 @@ def test_derived_graphs_grow_with_the_graph_and_not_faster(derivation):
     assert long.flops <= 2.02 * short.flops
     longer, shorter = (executor("numpy").schedule(program) for program in (long, short))
     assert longer.peak_bytes <= 2.02 * shorter.peak_bytes
-
-
-@contextmanager
-def few_frames(count: int) -> Iterator[None]:
-    """So many calls deep from here, and no more."""
-    limit = sys.getrecursionlimit()
-    sys.setrecursionlimit(len(inspect.stack(0)) + count)
-    try:
-        yield
-    finally:
-        sys.setrecursionlimit(limit)
 
 
 @pytest.mark.parametrize("derivation", [Gradient(("x",)), Hvp(("x",))], ids=["gradient", "hvp"])

@@ -12,6 +12,7 @@ from gradserve.ops.control.cond import Cond
 from gradserve.ops.control.scan import Scan
 from gradserve.ops.family import Elementwise
 from gradserve.optimize import optimize
+from tests.frames import few_frames
 from tests.laws.support import evaluate
 from tests.rows import in_one
 
@@ -75,7 +76,7 @@ def test_functions_of_two_variables_have_the_coefficients_of_mpmath(name):
 
 
 def test_a_lost_term_of_a_recurrence_is_seen(monkeypatch):
-    monkeypatch.setattr(series.Application, "_product", lambda self, left, right, k: self._term(left, right, 0, k))
+    monkeypatch.setattr(series.Application, "_product", lambda self, k: (self._term(*self._moving, 0, k),))
     found = coefficients(lambda g, x: g.emit("acos", x), np.array(0.4))
     assert worst(found, mpmath.taylor(mpmath.acos, 0.4, ORDER)) > KNOWN
 
@@ -206,3 +207,21 @@ def test_series_in_shapes_take_few_nodes_up_to_the_fourth_order(name):
     assert second <= 1000
     assert fourth <= 6500
     assert fourth <= 2**4 * second
+
+
+def of_bessel(g, x):
+    """Each of its derivatives is made of two further functions, and none of them is met again."""
+    return g.emit("bessel_j", g.emit("bessel_k", x, order=1.0), order=1.5)
+
+
+def test_functions_that_lead_to_ever_other_ones_are_derived_without_recursion():
+    g = builder()
+    graph = g.build({"y0": of_bessel(g, g.input("x0", type_of(np.array(0.5))))})
+    with few_frames(80):
+        derived = derive(graph, TaylorSeries(("x0",), 10))
+    found = evaluate(derived, {"x0": np.array(0.5), "tangent:x0": np.array(1.0)})
+    with mpmath.workdps(50):
+        expected = mpmath.taylor(lambda t: mpmath.besselj(1.5, mpmath.besselk(1, 0.5 + t)), 0, 10)
+    np.testing.assert_allclose([found[f"order{k}:y0"] for k in range(11)], [float(c) for c in expected], rtol=1e-9)
+    with pytest.raises(RecursionError), few_frames(20):
+        derive(graph, TaylorSeries(("x0",), 2))

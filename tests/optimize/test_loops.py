@@ -14,6 +14,8 @@ from gradserve.client import Client
 from gradserve.client.tracing.trace import trace
 from gradserve.ir.canonical import canonical
 from gradserve.ir.graph import Graph
+from gradserve.ir.types import ElementType, TensorType
+from gradserve.ops import builder
 from gradserve.ops.control.scan import Scan
 from gradserve.optimize import rerolled
 from gradserve.optimize.loops import bodies, rewrite, stacks
@@ -227,6 +229,33 @@ def test_rows_of_an_array_are_not_put_together_again(loss: Loss) -> None:
     found = rerolled(traced(loss)[0])
     assert all(len(node.operands) < 4 for node in found.nodes if node.op.name == "concatenate")
     assert len(found.nodes) < 100
+
+
+def summed(count: int, per_step: int) -> Graph:
+    """A sum over inputs of one number each, of so many ops each."""
+    g = builder()
+    total = g.constant(0.0)
+    for k in range(count):
+        value = g.input(f"x{k}", TensorType(ElementType.FLOAT64))
+        for _ in range(per_step - 1):
+            value = g.sin(value)
+        total = total + value
+    return g.build({"result": total})
+
+
+@pytest.mark.parametrize(("per_step", "looped"), [(1, False), (3, True)])
+def test_what_it_takes_to_put_rows_together_is_no_saving(per_step: int, looped: bool) -> None:
+    """An input is reshaped to be a row: as many nodes as a sum has, and in a gradient more."""
+    found = rerolled(summed(1000, per_step))
+    assert any(node.op.name == "scan" for node in found.nodes) is looped
+    assert len(found.nodes) <= 1010
+    given = {f"x{k}": np.array(np.cos(k)) for k in range(1000)}
+    total: Any = 0.0
+    for x in given.values():
+        for _ in range(per_step - 1):
+            x = np.sin(x)
+        total = total + x
+    assert evaluate(found, given)["result"] == total
 
 
 def test_small_graphs_stay_as_they_are() -> None:

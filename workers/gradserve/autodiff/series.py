@@ -10,10 +10,10 @@ Derivatives, 2008, chapter 13).
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Sequence
 
 from gradserve.autodiff import rules
+from gradserve.autodiff.coefficients import Coefficients, Given, Need, Series, Slope
 from gradserve.autodiff.walk import refused
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.errors import ConstraintError
@@ -23,9 +23,6 @@ from gradserve.ir.records import once
 from gradserve.ops import builder
 from gradserve.ops.elementwise.arithmetic import Div
 from gradserve.ops.family import Multilinear, total
-
-Coefficients: TypeAlias = Sequence[Value | None]
-"""Those of t^0, t^1 and so on; None, never the first, for one that is zero at all points."""
 
 
 def expanded(g: Builder, graph: Graph, inputs: Sequence[Coefficients], order: int) -> list[list[Value | None]]:
@@ -59,59 +56,6 @@ def whole(op: Op, g: Builder, operands: Sequence[Coefficients], order: int) -> l
 
 
 _STEP_BY_STEP = whole.dispatch(object)
-
-
-class Series:
-    """A power series whose coefficients are found one after the other."""
-
-    def __init__(self, known: Sequence[Value | None]) -> None:
-        """Knows the first coefficients."""
-        self._known = [*known]
-
-    def following(self, k: int) -> Value | None:
-        """The coefficient of t^k, when those before are known."""
-        raise NotImplementedError
-
-    def at(self, k: int) -> Value | None:
-        """The coefficient of t^k; None for zero."""
-        if k >= len(self._known):
-            self.upto(k)
-        return self._known[k]
-
-    def upto(self, order: int) -> None:
-        """Finds the coefficients to t^order."""
-        while len(self._known) <= order:
-            self._known.append(self.following(len(self._known)))
-
-    @property
-    def value(self) -> Value:
-        """The coefficient of t^0."""
-        found = self._known[0] if self._known else self.at(0)
-        assert found is not None
-        return found
-
-
-class Given(Series):
-    """A series with these coefficients and no others."""
-
-    def following(self, k: int) -> Value | None:
-        """Zero."""
-        del k
-        return None
-
-
-class Slope(Series):
-    """The derivative of a series that moves."""
-
-    def __init__(self, g: Builder, of: Series) -> None:
-        """Knows none yet."""
-        super().__init__([])
-        self._g, self._of = g, of
-
-    def following(self, k: int) -> Value | None:
-        """(k + 1) x_(k+1)."""
-        found = self._of.at(k + 1)
-        return found if found is None or not k else self._g.mul(found, self._g.full(found.type, k + 1))
 
 
 class Expansion:
@@ -180,18 +124,34 @@ class Application:
     def _moving(self) -> list[int]:
         return [k for k, x in enumerate(self.operands) if x.value.type.is_float and x.at(1) is not None]
 
+    def undecided(self) -> Sequence[Need]:
+        """What has to be known before it is decided how its results go on: which of the operands move."""
+        return [(x, 1) for x in self._floats if not x.knows(1)]
+
+    def needs(self, k: int) -> Sequence[Need]:
+        """What has to be known before its coefficients of t^k, once it is decided how they are found."""
+        if not self._moving:
+            return ()
+        if self._way is Application._by_equation:
+            return [(slope, k - 1) for slope in self._slopes if slope is not None]
+        return [(x, k) for x in self._floats]
+
     def _following(self, k: int) -> Coefficients:
+        return self._way(self, k) if self._moving else (None,) * len(self.results)
+
+    @once
+    def _floats(self) -> list[Series]:
+        return [x for x in self.operands if x.value.type.is_float]
+
+    @once
+    def _way(self) -> Callable[[Application, int], Coefficients]:
+        """How coefficients are found where operands move."""
         op, moving = self.op, self._moving
-        if not moving:
-            return (None,) * len(self.results)
         if op.linear_in is None or (set(moving) <= set(op.linear_in) and (len(moving) == 1 or not self._is_product)):
-            return self._linear(k)
+            return Application._linear
         if self._is_product:
-            left, right = moving
-            return (self._product(left, right, k),)
-        if isinstance(op, Div):
-            return (self._quotient(k),)
-        return self._by_equation(k)
+            return Application._product
+        return Application._quotient if isinstance(op, Div) else Application._by_equation
 
     @property
     def _is_product(self) -> bool:
@@ -204,14 +164,15 @@ class Application:
             return (None,) * len(self.results)
         return self.op.jvp(self.of.g, self.results, [x.value for x in self.operands], tangents)
 
-    def _product(self, left: int, right: int, k: int) -> Value | None:
+    def _product(self, k: int) -> Coefficients:
+        left, right = self._moving
         x, y = self.operands[left], self.operands[right]
         if x is y and self.op.commutative:
             terms = [self._term(left, right, j, k - j) for j in range((k + 1) // 2)]
             half = total(self.of.g, terms)
             middle = None if k % 2 else self._term(left, right, k // 2, k // 2)
-            return total(self.of.g, [None if half is None else half * 2.0, middle])
-        return total(self.of.g, [self._term(left, right, j, k - j) for j in range(k + 1)])
+            return (total(self.of.g, [None if half is None else half * 2.0, middle]),)
+        return (total(self.of.g, [self._term(left, right, j, k - j) for j in range(k + 1)]),)
 
     def _term(self, left: int, right: int, i: int, j: int) -> Value | None:
         x, y = self.operands[left].at(i), self.operands[right].at(j)
@@ -221,14 +182,14 @@ class Application:
         chosen[left], chosen[right] = x, y
         return self.of.g.apply(self.op, chosen)[0]
 
-    def _quotient(self, k: int) -> Value | None:
+    def _quotient(self, k: int) -> Coefficients:
         """From q y = x: q_k = (x_k - sum over j of y_j q_(k-j)) / y_0."""
         g, (x, y) = self.of.g, self.operands
         pairs = [(y.at(j), self.row(k - j)[0]) for j in range(1, k + 1)]
         products = total(g, [None if a is None or b is None else g.mul(a, b) for a, b in pairs])
         top = x.at(k)
         rest = total(g, [top, None if products is None else g.neg(products)])
-        return None if rest is None else g.div(rest, y.value)
+        return (None if rest is None else g.div(rest, y.value),)
 
     def _by_equation(self, k: int) -> Coefficients:
         g, slopes = self.of.g, self._slopes
@@ -275,6 +236,13 @@ class Result(Series):
         """Knows its value."""
         super().__init__([value])
         self._application, self._position = application, position
+
+    def needs(self, k: int) -> Sequence[Need]:
+        """What the application does."""
+        if not self.value.type.is_float:
+            return ()
+        undecided = self._application.undecided()
+        return undecided or (() if self._application.is_still(self._position) else self._application.needs(k))
 
     def following(self, k: int) -> Value | None:
         """What the application finds; integers have no more."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gradserve.autodiff import names
-from gradserve.autodiff.series import Coefficients, expanded
+from gradserve.autodiff.coefficients import Coefficients
+from gradserve.autodiff.series import expanded
 from gradserve.autodiff.spectral import invariant
 from gradserve.autodiff.walk import declare_inputs
 from gradserve.ir.graph import Graph

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from gradserve.autodiff.coefficients import Coefficients
 from gradserve.autodiff.control.functions import names_of, parameters
-from gradserve.autodiff.series import Coefficients, expanded, whole
+from gradserve.autodiff.series import expanded, whole
 from gradserve.autodiff.spectral import invariant
 from gradserve.ir.budget import remembered
 from gradserve.ir.builder import Builder, Value

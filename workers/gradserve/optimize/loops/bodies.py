@@ -7,8 +7,8 @@ from dataclasses import field
 
 import numpy as np
 
-from gradserve.ir.graph import Graph, Node
-from gradserve.ir.records import dataclass
+from gradserve.ir.graph import Graph
+from gradserve.ir.records import dataclass, once
 from gradserve.ir.types import Array
 from gradserve.ops.movement.placement import Slice
 from gradserve.ops.movement.shapes import Reshape
@@ -63,6 +63,13 @@ class Loop:
     width: int
     """How many values a step makes."""
     roles: list[Role] = field(repr=False)
+    joined: int
+    """How many nodes it takes to put its rows together."""
+
+    @property
+    def saved(self) -> int:
+        """How many nodes less there are with a scan in its place."""
+        return self.run.saved - self.joined
 
     @property
     def last(self) -> int:
@@ -85,17 +92,27 @@ class Numbered:
         """The operands of a step's nodes, step by step."""
         return self._operands[self._ends[run.start] : self._ends[run.stop]].reshape(run.count, -1)
 
-    def source(self, value: int) -> int:
-        """The array of which a value is a slice, reshaped or not; else the value itself."""
-        node = self._producer(value)
-        if node is not None and isinstance(node.op, Reshape):
-            node = self._producer(node.operands[0])
-        return node.operands[0] if node is not None and isinstance(node.op, Slice) else value
+    @once
+    def sources(self) -> Array:
+        """Of each value the array of which it is a slice, reshaped or not; else the value itself."""
+        found = list(range(len(self.graph.value_types)))
+        sliced: set[int] = set()
+        for node, (value, *_) in self.graph.numbered_nodes():
+            if isinstance(node.op, Slice):
+                sliced.add(value)
+                found[value] = node.operands[0]
+            elif isinstance(node.op, Reshape) and node.operands[0] in sliced:
+                found[value] = found[node.operands[0]]
+        return np.array(found, np.int64)
 
-    def _producer(self, value: int) -> Node | None:
-        if value < self.graph.first_node_value:
-            return None
-        return self.graph.nodes[int(np.searchsorted(self.starts, value, side="right")) - 1]
+    def joined(self, row: Row) -> int:
+        """How many nodes it takes to put its values together: one for each that is no slice of the array before it."""
+        numbers = np.array(row.values)
+        first, last = len(self.graph.inputs), self.graph.first_node_value
+        if ((first <= numbers) & (numbers < last)).all():
+            return 0  # of constants another constant is made
+        sources = self.sources[numbers]
+        return 1 + int(np.count_nonzero(sources[1:] != sources[:-1]))
 
 
 def loop_of(numbered: Numbered, run: Run) -> Loop | None:
@@ -114,7 +131,8 @@ def loop_of(numbered: Numbered, run: Run) -> Loop | None:
         if role is None or (isinstance(role, Row) and not _is_affordable(numbered, role.values)):
             return None
         roles.append(role)
-    return Loop(start, first, width, roles)
+    joined = sum(numbered.joined(role) for role in {*roles} if isinstance(role, Row))
+    return Loop(start, first, width, roles, joined)
 
 
 def _is_affordable(numbered: Numbered, rows: Sequence[int]) -> bool:
@@ -124,7 +142,7 @@ def _is_affordable(numbered: Numbered, rows: Sequence[int]) -> bool:
     """
     types = numbered.graph.value_types
     together = sum(types[k].nbytes for k in rows)
-    return together <= _LITTLE or together <= 2 * sum(types[k].nbytes for k in {numbered.source(k) for k in rows})
+    return together <= _LITTLE or together <= 2 * sum(types[k].nbytes for k in {*numbered.sources[[*rows]].tolist()})
 
 
 def _stretch(operands: Array, first: int, width: int) -> tuple[int, int]:

@@ -52,7 +52,7 @@ class _Found(NamedTuple):
     @property
     def saved(self) -> int:
         """How many nodes less there are with scans in their place."""
-        return sum(loop.run.saved for loop in self.loops)
+        return sum(loop.saved for loop in self.loops)
 
 
 def _loops(graph: Graph) -> _Found | None:
@@ -78,7 +78,7 @@ def _best(graph: Graph, enough: float) -> _Found:
         if left < 0:
             break
         loop = None if free is None else loop_of(numbered, free)
-        if loop is not None:
+        if loop is not None and loop.saved > 0:
             loops.append(loop)
             taken[loop.run.start : loop.run.stop] = True
     found = _Found(graph, sorted(loops, key=lambda loop: loop.run.start))
