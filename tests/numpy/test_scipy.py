@@ -9,7 +9,7 @@ import pytest
 
 from gradserve.ops.special.erf import Ndtr
 from tests.clients.evaluation import assert_same, traced_result
-from tests.numpy.scipy_calls import CALLS
+from tests.numpy.scipy_calls.every import CALLS
 from tests.numpy.slopes import assert_slope_is_that_of_values
 from tests.rows import in_one
 

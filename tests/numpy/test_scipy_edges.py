@@ -34,7 +34,9 @@ from gradserve.ir.errors import InvalidGraph, Untraceable
 from gradserve.numpy.table import SCIPY
 from tests import compiled
 from tests.clients.evaluation import traced_result
-from tests.numpy import curve_calls, response_calls, scipy_calls, solver_calls, test_laws_of_several, test_samples
+from tests.numpy import test_laws_of_several, test_samples
+from tests.numpy.scipy_calls import values
+from tests.numpy.scipy_calls.every import MODULES
 
 jax.config.update("jax_enable_x64", True)
 
@@ -222,7 +224,7 @@ def test_student_has_its_density_as_derivative_at_0_too():
 
 
 def test_every_function_is_called():
-    modules = scipy_calls, curve_calls, response_calls, solver_calls, test_laws_of_several, test_samples
+    modules = values, *MODULES, test_laws_of_several, test_samples
     source = Path(__file__).read_text() + "".join(map(inspect.getsource, modules))
     for full in SCIPY:
         parts = full.split(".")
@@ -264,8 +266,8 @@ def test_distributions_of_others_are_not_scipys():
 
 
 def test_the_mirror_takes_numbers():
-    A = scipy_calls.D
-    np.testing.assert_allclose(ours.solve(A, scipy_calls.B), np.linalg.solve(A, scipy_calls.B), rtol=1e-12)
+    A = values.D
+    np.testing.assert_allclose(ours.solve(A, values.B), np.linalg.solve(A, values.B), rtol=1e-12)
     np.testing.assert_allclose(our_stats.norm.logpdf(X[1:6], 0.1, 2.0), norm.logpdf(X[1:6], 0.1, 2.0), rtol=1e-14)
     np.testing.assert_allclose(our_stats.gamma(1.5, scale=2.0).cdf(X[2:7]), stats.gamma(1.5, scale=2.0).cdf(X[2:7]))
     assert "logpdf" in repr(dir(our_stats)) or "norm" in dir(our_stats)
@@ -276,32 +278,32 @@ def test_the_mirror_takes_numbers():
 
 
 def test_curves_through_traced_points():
-    t, at = scipy_calls.T, scipy_calls.AT
+    t, at = values.T, values.AT
     with Client() as client:
         for kind in ("not-a-knot", "natural", "clamped", ((1, 0.5), (2, -1.0))):
             curve = lambda y, kind=kind: CubicSpline(t, y, bc_type=kind)(at)  # noqa: E731
             theirs = lambda y, kind=kind: CURVES.CubicSpline(t, y, bc_type=kind)(at)  # noqa: E731
-            y = scipy_calls.V
+            y = values.V
             np.testing.assert_allclose(traced_result(curve, y), theirs(y), rtol=1e-11)
             rows = client.function(curve).jacobian(y)
             expected = np.stack([theirs(y + e) - theirs(y) for e in np.eye(6)], axis=1)
             np.testing.assert_allclose(rows, expected, rtol=1e-9, atol=1e-9)
     for n in (2, 3):
-        found = traced_result(lambda y, n=n: CubicSpline(t[:n], y)(at), scipy_calls.V[:n])
-        np.testing.assert_allclose(found, CURVES.CubicSpline(t[:n], scipy_calls.V[:n])(at), rtol=1e-11)
-    image = scipy_calls.IMAGE[:, :6]
+        found = traced_result(lambda y, n=n: CubicSpline(t[:n], y)(at), values.V[:n])
+        np.testing.assert_allclose(found, CURVES.CubicSpline(t[:n], values.V[:n])(at), rtol=1e-11)
+    image = values.IMAGE[:, :6]
     found = traced_result(lambda y: CubicSpline(t, y, axis=1)(at), image)
     np.testing.assert_allclose(found, CURVES.CubicSpline(t, image, axis=1)(at), rtol=1e-11)
     for kind in ("linear", "previous", "next", "cubic"):
-        found = traced_result(lambda y, kind=kind: interp1d(t, y, kind=kind)(at[1:5]), scipy_calls.V)
-        np.testing.assert_allclose(found, CURVES.interp1d(t, scipy_calls.V, kind=kind)(at[1:5]), rtol=1e-11)
-    spline = scipy_calls.SPLINE
+        found = traced_result(lambda y, kind=kind: interp1d(t, y, kind=kind)(at[1:5]), values.V)
+        np.testing.assert_allclose(found, CURVES.interp1d(t, values.V, kind=kind)(at[1:5]), rtol=1e-11)
+    spline = values.SPLINE
     found = traced_result(lambda c: BSpline(spline.t, c, spline.k)(at), spline.c)
     np.testing.assert_allclose(found, spline(at), rtol=1e-11)
 
 
 def test_factors_of_sparse_matrices():
-    A, b = scipy_calls.DEFINITE, scipy_calls.V
+    A, b = values.DEFINITE, values.V
     np.testing.assert_allclose(traced_result(lambda b: splu(A).solve(b), b), SYSTEMS.splu(A).solve(b), rtol=1e-12)
     found = traced_result(lambda b: factorized(A)(b), b)
     np.testing.assert_allclose(found, SYSTEMS.factorized(A)(b), rtol=1e-12)
@@ -337,12 +339,12 @@ def test_a_large_sparse_matrix_stays_sparse():
         (lambda w: stats.kstest(w, "norm"), "scipy.stats.kstest asks for the elements"),
         (lambda w, f=stats.skew: f(w), "write `from gradserve.client.scipy.stats import skew`"),
         (
-            lambda w, f=SYSTEMS.splu: f(scipy_calls.DEFINITE[:4, :4]).solve(w),
+            lambda w, f=SYSTEMS.splu: f(values.DEFINITE[:4, :4]).solve(w),
             "from gradserve.client.scipy.sparse.linalg",
         ),
         (lambda w: SYSTEMS.spsolve(np.outer(w, w), w), "write np.linalg.solve"),
-        (lambda w, f=SYSTEMS.spsolve: f(scipy_calls.DEFINITE[:4, :4], w), "scipy.sparse.linalg import spsolve`"),
-        (lambda w: scipy_calls.SPARSE + w[0], "write A.toarray() + x"),
+        (lambda w, f=SYSTEMS.spsolve: f(values.DEFINITE[:4, :4], w), "scipy.sparse.linalg import spsolve`"),
+        (lambda w: values.SPARSE + w[0], "write A.toarray() + x"),
         (lambda w: SOLVERS.fmin(lambda x: (x - w[0]) ** 2, 0.0), "functions.minimize(function, guess).x"),
         (
             lambda w, f=SOLVERS.least_squares: f(lambda x: x - w, w * 0).x,
@@ -350,7 +352,7 @@ def test_a_large_sparse_matrix_stays_sparse():
         ),
         (lambda w: np.sum(scipy.integrate.solve_ivp(lambda t, y: -y, (0, 1), w).y), "give t_eval, or take the last"),
         (lambda w: np.histogram(w), "counts have no derivative"),
-        (lambda w: w / scipy_calls.SPARSE, "A.toarray() if it is small"),
+        (lambda w: w / values.SPARSE, "A.toarray() if it is small"),
         (lambda w, f=CURVES.CubicSpline: f(np.arange(4.0), w), "import CubicSpline`"),
         (lambda w: CURVES.UnivariateSpline(np.arange(4.0), w)(0.3), "write UnivariateSpline(..., s=0)"),
         (lambda w: CURVES.UnivariateSpline(w, np.arange(4.0), s=0)(0.3), "use CubicSpline(x, y)"),
