@@ -160,6 +160,17 @@ def test_signal_ends_a_process_that_is_starting():
             starting.wait()
 
 
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_signals_that_were_blocked_by_whoever_started_the_process_end_it(process, processes):
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    try:
+        service = process("--processes", processes)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
+    service.signal(signal.SIGTERM)
+    assert service.end()[0] == 0
+
+
 def test_second_signal_cuts_off(process):
     service = process()
     call = service.stubs.derivatives.Evaluate.future(slow_request(60))

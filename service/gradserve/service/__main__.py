@@ -11,6 +11,7 @@ from gradserve.ir.errors import GradserveError
 from gradserve.service.command_line import configuration_of
 from gradserve.service.logs import start_logging
 from gradserve.service.settings import Settings
+from gradserve.service.signals import SIGNALS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,6 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = configuration_of(arguments, os.environ).settings
     # Until the service is up, and drains when told to stop: the first process of a container has no default for it.
     signal.signal(signal.SIGTERM, _end)
+    # Whoever has started us may have blocked them for himself, and his children have that from him.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     start_logging(settings)
     try:
         _run(settings)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable, Mapping
 
 from gradserve.execution.executor import Executor
 from gradserve.execution.numpy.executor import NumpyExecutor
 from gradserve.ir.errors import InvalidRequest, Violation
+
+_logger = logging.getLogger(__name__)
 
 
 def _xla() -> Executor:
@@ -17,17 +20,22 @@ def _xla() -> Executor:
 
 
 def _fused() -> Executor:
-    from gradserve.execution.fused.executor import FusedExecutor  # imports LLVM, which is an extra
-
+    try:
+        from gradserve.execution.fused.executor import FusedExecutor  # imports LLVM, which is an extra
+    except OSError as error:  # its library is there and has no room in the memory that this process may have
+        raise ImportError(str(error), name="llvmlite") from error
     return FusedExecutor()
 
 
 @functools.cache
 def compiler() -> Executor | None:
-    """The executor whose programs are compiled once they have run for long; None where it is not installed."""
+    """The executor whose programs are compiled once they have run for long; None where there is none."""
     try:
         return _fused()
-    except ImportError:
+    except ModuleNotFoundError:
+        return None
+    except ImportError as error:
+        _logger.warning("no machine code is made, as LLVM cannot be loaded: %s", error)
         return None
 
 
@@ -47,7 +55,7 @@ def executor(name: str) -> Executor:
     """The executor of a name.
 
     Raises:
-        ImportError: what it runs on is not installed.
+        ImportError: what it runs on is not installed, or cannot be loaded.
     """
     return _MAKERS[name]()
 
@@ -78,9 +86,9 @@ def candidates(pinned: str) -> tuple[Executor, ...]:
     try:
         return (executor(pinned),)
     except ImportError as error:
-        extra = _EXTRAS[pinned]
-        text = f"the executor {pinned} needs {error.name}, which is not installed; pip install 'gradserve[{extra}]'"
-        raise _refused(text) from error
+        missing = f"is not installed; pip install 'gradserve[{_EXTRAS[pinned]}]'"
+        why = missing if isinstance(error, ModuleNotFoundError) else f"cannot be loaded here: {error}"
+        raise _refused(f"the executor {pinned} needs {error.name}, which {why}") from error
 
 
 def _refused(text: str) -> InvalidRequest:
