@@ -13,7 +13,7 @@ from jax.extend.random import threefry_2x32
 from gradserve.client import Client
 from gradserve.client.importers import from_torch
 from gradserve.ir.errors import Untraceable
-from tests.clients.importers.test_torch import BOOL, FLOAT, LONG, archive, node, of, one, program, tensor
+from tests.clients.importers.torch_archives import BOOL, FLOAT, LONG, archive, node, of, one, program, tensor
 
 SHAPE = (40, 30)
 KEY = np.array([3, 0x9E3779B9], np.uint32)
