@@ -163,6 +163,55 @@ def test_a_blob_that_cannot_be_read_counts_as_missing(tmp_path):
     assert blobs_at(tmp_path).get(name) is None
 
 
+def sparse(path: Path) -> None:
+    path.touch()
+    os.truncate(path, 1 << 40)
+
+
+@pytest.mark.parametrize(
+    "put",
+    [
+        os.mkfifo,
+        lambda path: path.symlink_to("/dev/zero"),
+        lambda path: path.symlink_to(path),
+        lambda path: os.mknod(path, stat.S_IFSOCK | 0o600),
+        sparse,
+    ],
+    ids=["pipe", "endless", "loop", "socket", "too large"],
+)
+def test_what_is_no_file_of_ours_is_neither_waited_for_nor_read_and_gives_way(tmp_path, put):
+    """A pipe in the place of a blob was waited for beyond deadlines, and longer than the service was to last."""
+    name = write(blobs_at(tmp_path), b"hello")
+    path = tmp_path / "blobs" / name[:2] / name
+    path.unlink()
+    put(path)
+    other = blobs_at(tmp_path)
+    assert other.get(name) is None
+    write(other, b"hello")
+    assert blobs_at(tmp_path).read(name) == b"hello"
+
+
+def test_a_folder_in_the_place_of_a_blob_is_told(tmp_path):
+    """What was written then was said to be there, and was not."""
+    name = write(blobs_at(tmp_path), b"hello")
+    path = tmp_path / "blobs" / name[:2] / name
+    path.unlink()
+    (path / "more").mkdir(parents=True)
+    other = blobs_at(tmp_path)
+    assert other.get(name) is None
+    with pytest.raises(Unavailable, match="cannot be kept"):
+        write(other, b"hello")
+
+
+def test_a_pipe_among_the_drafts_is_not_waited_for(tmp_path):
+    name = digest(b"hello")
+    drafts = tmp_path / "drafts" / name
+    drafts.mkdir(parents=True)
+    os.mkfifo(drafts / "another")
+    assert write(blobs_at(tmp_path), b"hello") == name
+    assert blobs_at(tmp_path).read(name) == b"hello"
+
+
 def test_a_folder_that_was_removed_is_made_again(tmp_path):
     import shutil
 

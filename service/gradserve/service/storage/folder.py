@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 import secrets
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -44,9 +45,7 @@ class Folder:
         if not is_digest(digest):
             return None
         try:
-            with self._file(digest).open("rb", buffering=0) as file:
-                data = file.read()
-                known = os.fstat(file.fileno())
+            data, known = _contents(self._file(digest), self.capacity)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -61,7 +60,7 @@ class Folder:
 
     def holds(self, digest: str) -> bool:
         """Whether there seems to be such an object, without looking through it; it counts as used."""
-        found = is_digest(digest) and self._file(digest).exists()
+        found = is_digest(digest) and _is_file(self._file(digest))
         if found:
             self.touch(digest)
         return found
@@ -105,9 +104,10 @@ class Folder:
             draft = self.draft(digest)
             with suppress(OSError):  # another process may be faster; one that wrote it before writes elsewhere then
                 path.rename(draft.path)
-                data = draft.path.read_bytes()
-                draft.size = len(data)
-                return draft, data
+                data, known = _contents(draft.path, self.capacity)
+                if len(data) == known.st_size:
+                    draft.size = len(data)
+                    return draft, data
         return None
 
     def drafted(self, digest: str) -> int:
@@ -186,7 +186,7 @@ class FileDraft:
         """
         with _room():
             path.parent.mkdir(0o700, parents=True, exist_ok=True)
-            spent = self._drafts / f"{_WHOLE}{secrets.token_hex(8)}" if path.exists() else None
+            spent = self._drafts / f"{_WHOLE}{secrets.token_hex(8)}" if _is_file(path) else None
             try:
                 if lasting:
                     _sync(self.path)
@@ -214,6 +214,27 @@ class FileDraft:
         if is_digest(self.path.parent.name):
             with suppress(OSError):
                 self.path.parent.rmdir()
+
+
+def _contents(path: Path, most: int) -> tuple[bytes, os.stat_result]:
+    """The bytes of a file of ours, and what it is; of one that is larger than any of ours none.
+
+    Raises:
+        OSError: it is not there, or is none: something else may lie in its place, which could be waited for for ever.
+    """
+    opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(opened, "rb", buffering=0) as file:
+        known = os.fstat(opened)
+        if not stat.S_ISREG(known.st_mode):
+            raise OSError(errno.EINVAL, "it is no file")
+        return file.read() if known.st_size <= most else b"", known
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except OSError:
+        return False
 
 
 def _sync(path: Path) -> None:
