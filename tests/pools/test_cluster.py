@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
@@ -48,11 +49,19 @@ def test_a_cluster_that_did_not_start_is_started_again(monkeypatch):
     try:
         local_cluster.connect(None, cpus=1, object_store_bytes=100 << 20)
         assert local_cluster.resources()["CPU"] == 1
+        require_from_many_threads()
         local_cluster.disconnect()
     finally:
         logger.removeHandler(mend)
     assert len(mend.seen) == 1
     assert not ray.is_initialized()
+
+
+def require_from_many_threads():
+    """As calls do that hand arrays to the cluster at the same moment."""
+    with ThreadPoolExecutor(8) as threads:
+        for asked in [threads.submit(local_cluster.require) for _ in range(20_000)]:
+            asked.result()
 
 
 def test_a_cluster_that_never_starts_says_why(monkeypatch):

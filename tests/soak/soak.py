@@ -21,7 +21,7 @@ from tests.soak.durations import Durations
 from tests.soak.growth import Growth, Watch
 from tests.soak.service import Place, Service
 from tests.system import restarts
-from tests.system.processes import worker_processes
+from tests.system.processes import front_ends, worker_processes
 
 EXECUTORS = ("numpy", "fused")
 NAMES = ("alice", "bob")
@@ -176,7 +176,7 @@ def _client(place: Place, address: str, number: int) -> Client:
 
 def _parts(service: Service, second: restarts.Service) -> dict[str, Callable[[], list[psutil.Process]]]:
     return {
-        "front end": lambda: [psutil.Process(service.pid)],
+        "front end": lambda: front_ends(service.pid),
         "second front end": lambda: [psutil.Process(second.pid)],
         "worker": lambda: worker_processes(service.pid),
     }

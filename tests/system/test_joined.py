@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from gradserve.client import Client
@@ -24,6 +25,7 @@ from gradserve.ir.errors import Unavailable
 from gradserve.pools.ray import joined_node
 from gradserve.pools.ray.joined_node import JoinedNode
 from tests.system.health import Health, health_of_cluster
+from tests.system.processes import front_ends
 from tests.system.test_freeing import endless
 
 pytestmark = pytest.mark.ray
@@ -140,7 +142,7 @@ def test_a_machine_without_the_token_is_refused(cluster):
 
 def test_a_service_outlives_its_ray_node_and_joins_again(cluster):
     """What is asked meanwhile is done in the front end."""
-    (node,) = [p for p in children(cluster.service.pid) if "ray.scripts.scripts" in p.cmdline()]
+    node = node_of(cluster)
     told = [health_of_cluster(cluster.address)]
     node.terminate()
     with Client(cluster.address, timeout=60) as client:
@@ -154,15 +156,24 @@ def test_a_service_outlives_its_ray_node_and_joins_again(cluster):
                 assert f(np.ones(3)) == 3.0
             time.sleep(0.05)
     assert told == [Health.SERVING, Health.NOT_SERVING, Health.SERVING]
-    (another,) = [p for p in children(cluster.service.pid) if "ray.scripts.scripts" in p.cmdline()]
-    assert another.pid != node.pid
+    assert node_of(cluster).pid != node.pid
     assert cluster.service.poll() is None
 
 
-def children(pid):
-    import psutil
+def node_of(cluster):
+    """The process that keeps the Ray node of a service."""
+    (serving,) = front_ends(cluster.service.pid)
+    (found,) = [p for p in serving.children() if "ray.scripts.scripts" in p.cmdline()]
+    return found
 
-    return psutil.Process(pid).children()
+
+def test_nothing_is_left_of_a_service_that_is_killed(cluster):
+    """The last test with this service."""
+    cluster.await_joined()
+    left = psutil.Process(cluster.service.pid).children(recursive=True)
+    assert any(process.name() == "raylet" for process in left)
+    cluster.service.kill()
+    assert not psutil.wait_procs(left, timeout=20)[1]
 
 
 def test_a_service_without_a_head_to_join_does_not_start(monkeypatch):

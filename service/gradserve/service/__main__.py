@@ -33,12 +33,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(settings: Settings) -> None:
-    if settings.processes > 1:  # each imports what it needs: who only looks after others needs little
+    # Each imports what it needs: who only looks after others needs little. Ray may end the process that it is in.
+    if settings.processes > 1 or settings.ray:
         from gradserve.service.supervisor import supervise
 
         supervise(settings)
     else:
-        from gradserve.service.server import serve
+        from gradserve.service.alone import serve
 
         serve(settings)
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from multiprocessing import Pipe
 
 from gradserve.runtime.still import stands_still
-from gradserve.service.reports import Counted, Failed
+from gradserve.service.reports import Counted, Failed, Taking
 from gradserve.service.settings import Settings
 from gradserve.service.together import Snapshot
 
@@ -45,8 +45,10 @@ class Child:
         self._told = threading.Condition()
         self._heard = time.monotonic()
         self._looks_still = 0
+        self.takes = False
+        """Whether it takes calls."""
         self.serves = False
-        """Whether it has begun to serve."""
+        """Whether it has all that it serves with."""
         self.counted: Snapshot = ()
         """What it told last."""
         self._connection.send(settings)
@@ -63,9 +65,10 @@ class Child:
             OSError: it cannot; says why.
         """
         try:
-            while not self._connection.poll(ASK_SECONDS):
-                self._stood_still()
-            told = self._connection.recv()
+            told = self._first()
+            if isinstance(told, Taking):
+                self.takes = True
+                told = self._first()
         except (EOFError, OSError):
             status = self._process.wait()
             raise OSError(f"{self._name} ended with status {status} before it served") from None
@@ -90,7 +93,7 @@ class Child:
                 _logger.error("%s has not answered for %g s and is killed", self._name, SILENT_SECONDS)
                 self.kill()
                 break
-        self.serves = False
+        self.takes = self.serves = False
         self._connection.close()
         return self._process.wait()
 
@@ -106,8 +109,8 @@ class Child:
             return self.counted
 
     def terminate(self) -> None:
-        """Tells it to stop; a second time, to cut off the calls that it waits for. Before it serves it has none."""
-        if self.serves:
+        """Tells it to stop; a second time, to cut off the calls that it waits for. Before it takes any it has none."""
+        if self.takes:
             self._process.terminate()
         else:
             self.kill()  # what it is about to start may be deaf to signals
@@ -115,6 +118,11 @@ class Child:
     def kill(self) -> None:
         """Ends it at once."""
         self._process.kill()
+
+    def _first(self) -> object:
+        while not self._connection.poll(ASK_SECONDS):
+            self._stood_still()
+        return self._connection.recv()
 
     def _stood_still(self) -> bool:
         """Whether it did at this look and at the one before, stopped by a signal; it is killed then."""

@@ -20,10 +20,10 @@ _FOR_EVER = (1 << 31) - 1
 """What gRPC takes for milliseconds without an end."""
 
 
-def options_of(settings: Settings) -> list[tuple[str, int]]:
-    """The options of a server."""
+def options_of(settings: Settings, shares_port: bool) -> list[tuple[str, int]]:
+    """The options of a server, which may share its port with others."""
     # Among processes of one service each takes its share; a second service on the port is a mistake.
-    options = [*_OPTIONS, ("grpc.so_reuseport", int(settings.processes > 1))]
+    options = [*_OPTIONS, ("grpc.so_reuseport", int(shares_port))]
     options.append(("grpc.max_receive_message_length", settings.max_message_bytes))
     if settings.max_connection_age is not None:
         options.append(("grpc.max_connection_age_ms", min(_FOR_EVER, round(1e3 * settings.max_connection_age))))

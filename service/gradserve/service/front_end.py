@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import threading
+from concurrent.futures import Future
 from multiprocessing.connection import Connection
 
 from gradserve.ir.errors import GradserveError
+from gradserve.service.alone import started
 from gradserve.service.logs import start_logging
-from gradserve.service.reports import Counted, Failed, Started, Told
+from gradserve.service.reports import Counted, Failed, Started, Taking, Told
 from gradserve.service.running import run
-from gradserve.service.server import Server, started
+from gradserve.service.server import Server
 from gradserve.service.settings import Settings
 from gradserve.service.signals import Signals
 
@@ -25,28 +28,33 @@ def main(name: str, descriptor: int) -> int:
     settings = supervisor.recv()
     assert settings is not None
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # while it starts
-    start_logging(settings, name)
+    start_logging(settings, name if settings.processes > 1 else "")
+    known: Future[Server] = Future()
+    threading.Thread(target=_tell, args=(supervisor, known), daemon=True).start()
     try:
-        server = started(settings)
+        server = started(settings, lambda: supervisor.send(Taking()))
     except (GradserveError, OSError, ImportError) as error:
         supervisor.send(Failed(str(error)))
         return 1
+    known.set_result(server)
     with Signals() as signals:
         supervisor.send(Started())
-        threading.Thread(target=_tell, args=(supervisor, server, signals), daemon=True).start()
         run(server, signals)
     return 0
 
 
-def _tell(supervisor: Connection[Told, Settings | None], server: Server, signals: Signals) -> None:
-    """Tells the supervisor what has been counted whenever it asks; once that has ended, nobody is left to serve for."""
+def _tell(supervisor: Connection[Told, Settings | None], known: Future[Server]) -> None:
+    """Tells the supervisor what the server has counted whenever it asks, once that is known.
+
+    Once that has ended, so does this process, and at once: whoever takes its place wants the port.
+    """
     try:
         while True:
             supervisor.recv()
-            supervisor.send(Counted(list(server.metrics.registry.collect())))
+            supervisor.send(Counted(list(known.result().metrics.registry.collect())))
     except (EOFError, OSError):
         _logger.warning("the supervisor has ended, and so does this process")
-        signals.send()
+        os._exit(1)
 
 
 if __name__ == "__main__":

@@ -67,12 +67,12 @@ def why_not(host: str, port: int) -> str:
 
 
 def require_port(settings: Settings) -> None:
-    """Sees that nobody else listens on the port; of one that processes share their supervisor has seen to it.
+    """Sees that nobody else listens on the port.
 
     Raises:
         OSError: somebody does, or there is no such host.
     """
-    if settings.is_host_and_port and settings.processes == 1 and (why := why_not(settings.host, settings.port)):
+    if settings.is_host_and_port and (why := why_not(settings.host, settings.port)):
         raise OSError(f"cannot listen on {settings.address}: {why}")
 
 

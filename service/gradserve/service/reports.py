@@ -9,6 +9,11 @@ from gradserve.service.together import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
+class Taking:
+    """It takes calls, and waits for its cluster."""
+
+
+@dataclass(frozen=True, slots=True)
 class Started:
     """It serves."""
 
@@ -27,4 +32,4 @@ class Counted:
     snapshot: Snapshot
 
 
-Told: TypeAlias = Started | Failed | Counted
+Told: TypeAlias = Taking | Started | Failed | Counted

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import threading
 from collections.abc import Callable
@@ -17,9 +16,8 @@ from gradserve.pools.local.pool import LocalPool
 from gradserve.pools.ray.joined_node import JoinedNode, require_head
 from gradserve.questions.asked import QUESTIONS
 from gradserve.questions.streams import RPC
-from gradserve.runtime.memory import keep_freed_memory, memory_limit
+from gradserve.runtime.memory import memory_limit
 from gradserve.runtime.processors import processors
-from gradserve.runtime.turns import share_interpreter
 from gradserve.service.admission import Admission
 from gradserve.service.arrivals import Arrivals
 from gradserve.service.connections import options_of
@@ -39,9 +37,7 @@ from gradserve.service.metrics import Metrics
 from gradserve.service.owners import Owned
 from gradserve.service.page import require_room, start_page
 from gradserve.service.ports import require_port
-from gradserve.service.running import run
 from gradserve.service.settings import Settings
-from gradserve.service.signals import Signals
 from gradserve.service.sockets import listening, path_of
 from gradserve.service.standard import Standard, add_methods
 from gradserve.service.storage import place
@@ -66,8 +62,17 @@ class Server:
     _standard: Standard
     _front_end: LocalPool
 
-    def __init__(self, settings: Settings | None = None, some_are_long: Callable[[bool], None] = unheard) -> None:
-        """Nothing runs before `start`; `some_are_long` hears whether there are long calls, whenever that changes."""
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        some_are_long: Callable[[bool], None] = unheard,
+        *,
+        supervised: bool = False,
+    ) -> None:
+        """Nothing runs before `start`; `some_are_long` hears whether there are long calls, whenever that changes.
+
+        Whose port a supervisor has taken is `supervised`, and shares it.
+        """
         self.settings = settings = (settings or Settings()).within(memory_limit())
         self.metrics = Metrics(settings.max_caller_labels)
         self.graphs = GraphStore(settings.graph_store_bytes, settings.graph_store_count)
@@ -79,14 +84,15 @@ class Server:
         self.metrics_port: int | None = None
         """The port of the metrics page, once started."""
         self._some_are_long = some_are_long
+        self._shares_port = supervised and self.settings.is_host_and_port
         self._running = ExitStack()
         """Ends the parts, the last begun first."""
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._stopped.set()
 
-    def start(self) -> Self:
-        """Takes calls, and starts the Ray cluster meanwhile; returns when both are there.
+    def start(self, taking: Callable[[], None] = lambda: None) -> Self:
+        """Takes calls, says so to `taking`, and starts the Ray cluster meanwhile; returns when both are there.
 
         Raises:
             OSError: a port is taken, or a certificate cannot be read.
@@ -97,6 +103,7 @@ class Server:
             cluster = self._start(running)
             self._running = running.pop_all()
         self._stopped.clear()
+        taking()
         if cluster is not None:
             try:
                 cluster.open()
@@ -146,7 +153,8 @@ class Server:
         settings = self.settings
         # First what may be wrong, and then what takes long.
         require_room(settings)
-        require_port(settings)
+        if not self._shares_port:
+            require_port(settings)
         authenticator = Authenticator(settings)
         running.callback(authenticator.close)
         identify = authenticator.identify
@@ -161,7 +169,7 @@ class Server:
         before = [StrangerInterceptor(authenticator, SERVICES, self.metrics)] if settings.knows_callers else []
         many = settings.handler_threads // 2
         arrivals = Arrivals(threads, many, lambda: self.admission.crowded or threads.held > many)
-        options = options_of(settings)
+        options = options_of(settings, self._shares_port)
         self._server = grpc.server(arrivals, None, before, options)  # type: ignore[arg-type]  # any executor does
         programs = Programs(settings.plan_bytes, settings.limits)
         content = Content(self.owned, settings.graph_limits, settings.inline_limit)
@@ -246,7 +254,8 @@ class Server:
                 return self._server.add_insecure_port(address)
             return self._server.add_secure_port(address, server_credentials(tls))
         except RuntimeError as error:
-            require_port(self.settings)
+            if not self._shares_port:
+                require_port(self.settings)
             raise OSError(f"cannot listen on {address}: {error}") from None
 
     def _publish(self, running: ExitStack, front_end: LocalPool, cluster: HealingPool | None) -> None:
@@ -263,28 +272,3 @@ class Server:
         if cluster is not None:
             metrics.watch_cluster(cluster)
         self.metrics_port = start_page(running, self.settings, metrics.registry)
-
-
-def serve(settings: Settings | None = None) -> None:
-    """Runs a service until SIGTERM or SIGINT, and returns when it has stopped.
-
-    The first signal lets calls in flight end within the grace period; a second one cuts them off.
-
-    Raises:
-        OSError, Unavailable: it could not start; see `Server.start`.
-    """
-    server = started(settings or Settings())
-    where = f"port {server.port}" if server.port else server.settings.address
-    _logger.info("serving on %s, metrics on port %s", where, server.metrics_port)
-    with Signals() as signals:  # only now: starting Ray replaces the handler of SIGTERM
-        run(server, signals)
-    _logger.info("stopped")
-
-
-def started(settings: Settings) -> Server:
-    """A service of this process, which is its own from now on; raises what `Server.start` does."""
-    keep_freed_memory()
-    server = Server(settings, share_interpreter).start()
-    server.warm()
-    gc.freeze()  # what has been imported by now stays, and need not be gone through again and again
-    return server

@@ -15,12 +15,14 @@ def share_ray(
 ) -> tuple[Settings, Mapping[str, str]]:
     """The settings of each process and the variables of its environment, by which it finds the cluster.
 
+    One that is alone has its own, which it can do without for a while.
+
     What is started for that ends with `running`; if it ends before, `lost` is called with the reason.
 
     Raises:
         Unavailable: there is no cluster.
     """
-    if not settings.ray or settings.ray_address is not None:
+    if settings.processes == 1 or not settings.ray or settings.ray_address is not None:
         return settings, {}
     if settings.ray_join is not None:
         from gradserve.pools.ray.joined_node import JoinedNode

@@ -30,10 +30,6 @@ class Signals:
         while (received := self._reader.recv(1)) and received[0] not in SIGNALS:
             pass
 
-    def send(self) -> None:
-        """Lets the next wait return as if SIGTERM had come. Any thread may call it."""
-        self._writer.send(bytes([signal.SIGTERM]))
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:

@@ -1,4 +1,6 @@
-"""Several front-end processes as one service: started together, restarted one by one, stopped together.
+"""Front-end processes as one service: started together, restarted one by one, stopped together.
+
+One that has Ray is looked after even if it is alone: Ray ends a process that is handing it an array when its node ends.
 
 All listen on one port (SO_REUSEPORT): the system hands each connection to one of them, where it stays. What a client
 has sent to one the others find in the store that they share; without one it is sent again. Whoever serves is a process
@@ -41,7 +43,7 @@ _END_SECONDS = 15.0
 
 
 def supervise(settings: Settings) -> None:
-    """Runs a service of several processes until SIGTERM or SIGINT, and returns when all of them have stopped.
+    """Runs a service until SIGTERM or SIGINT, and returns when all of them have stopped.
 
     The first signal lets calls in flight end within the grace period; a second one cuts them off.
 
@@ -52,8 +54,8 @@ def supervise(settings: Settings) -> None:
         require_room(settings)
         supervisor = Supervisor(settings, running)
         metrics_port = start_page(running, settings, supervisor.registry)
-        text = "serving on port %d, metrics on port %s, by %d processes"
-        _logger.info(text, supervisor.port, metrics_port, settings.processes)
+        by = f", by {settings.processes} processes" if settings.processes > 1 else ""
+        _logger.info("serving on %s, metrics on port %s%s", supervisor.where, metrics_port, by)
         with Signals() as signals:
             run(supervisor, signals)
     _logger.info("stopped")
@@ -81,11 +83,12 @@ class Supervisor(Collector):
         ProcessCollector(registry=self._own)
         text = "Processes started in the place of one that ended."
         self._restarts = Counter("gradserve_process_restarts", text, registry=self._own)
-        port = running.enter_context(SharedPort(settings.host, settings.port))
-        self.port = port.number
-        """The port that all listen on."""
-        store = place.named(settings, running)
-        self._here = replace(settings, metrics_port=None, store=store).on_port(port.number)
+        self._here, self.where = replace(settings, metrics_port=None), settings.address
+        if settings.processes > 1 or not settings.port:  # or it would go with each process
+            self._here = replace(self._here, store=place.named(settings, running))
+        if settings.is_host_and_port:
+            port = running.enter_context(SharedPort(settings.host, settings.port)).number
+            self._here, self.where = self._here.on_port(port), f"port {port}"
         self._ray = running.enter_context(ExitStack())
         self.settings, self._environment = share_ray(self._here, self._ray, self._heal)
         running.callback(self._end)

@@ -25,6 +25,8 @@ _SHARED_MEMORY = Path("/dev/shm")
 _LEAST_STORE_BYTES = 80 << 20
 _PAUSE_SECONDS = 1.0
 _END_SECONDS = 10.0
+_TIED = (sys.executable, "-I", "-S", str(Path(__file__).with_name("tied.py")))
+"""What a command ends with us by, however we end."""
 _LINES_KEPT = 2
 _COLOURS = re.compile("\x1b\\[[0-9;]*m")
 
@@ -59,8 +61,8 @@ class JoinedNode:
         Raises:
             Unavailable: it has not joined after `START_SECONDS`.
         """
-        self._command = [sys.executable, "-m", "ray.scripts.scripts", "start", f"--address={head}", "--num-cpus=0"]
-        self._command += ["--memory=0", f"--object-store-memory={_store_bytes()}"]
+        self._command = [*_TIED, sys.executable, "-m", "ray.scripts.scripts", "start", f"--address={head}"]
+        self._command += ["--num-cpus=0", "--memory=0", f"--object-store-memory={_store_bytes()}"]
         self._command += [f"--metrics-export-port={metrics_port}", "--disable-usage-stats", "--block"]
         self._ended = ended
         self._closing = False
@@ -75,28 +77,30 @@ class JoinedNode:
     def close(self) -> None:
         """Leaves the cluster."""
         self._closing = True
-        self._process.terminate()
-        try:
-            self._process.wait(_END_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._end()
 
     def _start(self, give_up: float) -> bool:
         """Starts the node; answers whether it has joined. It tries no longer than until the moment `give_up`."""
         self._process = _begun(self._command)
         joined = False
         try:
-            impatience = threading.Timer(max(0.0, give_up - time.monotonic()), self._process.kill)
+            impatience = threading.Timer(max(0.0, give_up - time.monotonic()), self._process.terminate)
             impatience.daemon = True  # a signal may end this process before it is cancelled
             impatience.start()
             joined = any(_UP in line for line in self._lines())
             impatience.cancel()
         finally:
             if not joined:
-                self._process.kill()
-                self._process.wait()
+                self._end()
         return joined
+
+    def _end(self) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
     def _lines(self) -> Iterator[str]:
         """What the node says, the last of it kept for whoever asks why it ended."""
@@ -121,7 +125,12 @@ def _begun(command: Sequence[str]) -> subprocess.Popen[str]:
         try:
             # A session of its own, so that an interrupt at a terminal reaches it through `close` only.
             process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
             )
             begun.set_result(process)
         except OSError as error:
@@ -132,5 +141,5 @@ def _begun(command: Sequence[str]) -> subprocess.Popen[str]:
         return begun.result()
     except BaseException:
         if begun.exception() is None:
-            begun.result().kill()
+            begun.result().terminate()
         raise

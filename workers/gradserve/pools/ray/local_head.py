@@ -94,6 +94,7 @@ class LocalHead:
             env={**others, **self.inherited},
         )
         self._lost, self._closing = lost, False
+        self._looking = threading.Lock()
         self._said: deque[str] = deque(maxlen=_LINES_KEPT)
         self._watched: list[int] = []
         self._watcher = threading.Thread(target=self._watch, name="gradserve-ray-head", daemon=True)
@@ -103,21 +104,25 @@ class LocalHead:
             raise Unavailable(f"no Ray cluster could be started here: {' / '.join(self._said)}")
         self.address = found[1]
         """The address of the cluster."""
-        self._parts = select.poll()
         self._watched = [os.pidfd_open(int(pid)) for pid in found[2].split()]
-        for part in self._watched:
-            self._parts.register(part, select.POLLIN)
         self._watcher.start()
 
     def is_whole(self) -> bool:
         """Whether nothing of it has ended by this moment."""
-        return not self._closing and not self._parts.poll(0)
+        with self._looking:
+            if self._closing:
+                return False
+            parts = select.poll()  # one serves one thread at a time, and many ask
+            for part in self._watched:
+                parts.register(part, select.POLLIN)
+            return not parts.poll(0)
 
     def close(self) -> None:
         """Ends the cluster."""
         assert self._process.stdin
         assert self._process.stdout
-        self._closing = True
+        with self._looking:
+            self._closing = True
         self._process.stdin.close()
         try:
             self._process.wait(_END_SECONDS)
