@@ -271,8 +271,14 @@ def test_message_over_the_limit(stubs):
     assert f"vs. {64 << 20}" in refused.message
 
 
-def test_unknown_method(stubs):
-    assert refusal(lambda: stubs.raw("DerivativeService/Integrate")(b"")).code is grpc.StatusCode.UNIMPLEMENTED
+@pytest.mark.parametrize("method", ["DerivativeService/Integrate", "NoService/Gradient", "../../etc/passwd", "é" * 500])
+def test_unknown_method(stubs, method):
+    """As of all refusals there is a reason, and the name of the call."""
+    refused = refusal(lambda: stubs.raw(method)(b"", metadata=(("x-request-id", "a-call"),)))
+    assert refused.code is grpc.StatusCode.UNIMPLEMENTED
+    assert refused.info.reason == "UNKNOWN_METHOD"
+    assert refused.request_id == "a-call"
+    assert len(refused.message) < 300
 
 
 IMPOSSIBLE = """\

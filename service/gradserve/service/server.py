@@ -43,6 +43,7 @@ from gradserve.service.standard import Standard, add_methods
 from gradserve.service.storage import place
 from gradserve.service.storage.graphs import Shelf
 from gradserve.service.store import BlobStore, GraphStore
+from gradserve.service.unknown import Unknown
 from gradserve.wire.methods import SERVICES
 
 if TYPE_CHECKING:
@@ -184,6 +185,7 @@ class Server:
             add_methods(self._server, service.full_name, methods)
         names = [service.full_name for service in SERVICES]
         self._standard = Standard(self._server, names, identify, settings.open_health)
+        self._server.add_generic_rpc_handlers((Unknown(),))
         running.callback(self._standard.close)
         self.port = self._listen()
         self._server.start()

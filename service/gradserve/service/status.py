@@ -33,6 +33,7 @@ CODES: Mapping[type[GradserveError], grpc.StatusCode] = {
     errors.InvalidGraph: grpc.StatusCode.INVALID_ARGUMENT,
     errors.InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
     errors.UnsupportedOpSet: grpc.StatusCode.UNIMPLEMENTED,
+    errors.UnknownMethod: grpc.StatusCode.UNIMPLEMENTED,
     errors.NotDifferentiable: grpc.StatusCode.FAILED_PRECONDITION,
     errors.NumericalFailure: grpc.StatusCode.FAILED_PRECONDITION,
     errors.LimitExceeded: grpc.StatusCode.RESOURCE_EXHAUSTED,

@@ -114,6 +114,12 @@ class UnsupportedOpSet(GradserveError):
     reason = "OP_SET_NOT_SUPPORTED"
 
 
+class UnknownMethod(GradserveError):
+    """The service has no such method."""
+
+    reason = "UNKNOWN_METHOD"
+
+
 class NotDifferentiable(GradserveError):
     """A derivative was asked for that does not exist."""
 

@@ -22,6 +22,7 @@ from gradserve.ir.errors import (
     PermissionDenied,
     Unauthenticated,
     Unavailable,
+    UnknownMethod,
     UnsupportedOpSet,
     Violation,
     WorkerLost,
@@ -47,6 +48,7 @@ _BY_REASON: dict[str, type[GradserveError]] = {
         PermissionDenied,
         Unauthenticated,
         Unavailable,
+        UnknownMethod,
         UnsupportedOpSet,
         WorkerLost,
     )
