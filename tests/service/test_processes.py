@@ -266,6 +266,22 @@ def test_a_shared_port_is_shared_with_nobody_else():
         assert everywhere.number != port.number
 
 
+def test_a_port_is_free_as_soon_as_its_service_has_ended():
+    """Though the system remembers the connections that it closed."""
+    with SharedPort("127.0.0.1", 0) as port, socket.socket() as ours:
+        for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):  # as gRPC does
+            ours.setsockopt(socket.SOL_SOCKET, option, 1)
+        ours.bind(("127.0.0.1", port.number))
+        ours.listen()
+        with socket.create_connection(("127.0.0.1", port.number)) as client:
+            ours.accept()[0].close()
+            assert client.recv(1) == b""
+    with socket.socket() as unaware, pytest.raises(OSError, match="Address already in use"):
+        unaware.bind(("127.0.0.1", port.number))
+    with SharedPort("127.0.0.1", port.number) as again:
+        assert again.number == port.number
+
+
 @pytest.mark.parametrize("address", ["unix:/tmp/x", "ipv4:127.0.0.1:1"])
 def test_only_a_port_is_shared(address):
     with pytest.raises(InvalidRequest, match="write host:port"):

@@ -34,7 +34,9 @@ class SharedPort:
         self._taken.append(taken)
         if family is socket.AF_INET6 and place == "::":
             taken.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        # In this order: bound first, it finds out others who listen, even such as would share the port with it.
+        # In this order: bound first, it finds out others who listen, even such as would share the port with it, but not
+        # what the system keeps for a while of connections that have ended.
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind((place, port))
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         found: int = taken.getsockname()[1]
