@@ -430,6 +430,16 @@ def test_printed_settings_are_a_file_of_the_same_settings(tmp_path):
     assert unset == {name for name in SETTINGS if name.startswith("oidc_")}
 
 
+@pytest.mark.parametrize("setting", ["config", "token-file", "metrics-token-file"])
+def test_a_file_without_an_end_is_told(setting):
+    """It was read until the machine had no memory left."""
+    command = [sys.executable, "-m", "gradserve.service", "--no-ray", "--address", "127.0.0.1:0", "--metrics-port", "0"]
+    command += ["--store", "none", f"--{setting}", "/dev/zero"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode in {1, 2}
+    assert "it has more than 32 MiB, or no end: '/dev/zero'" in done.stderr.splitlines()[-1]
+
+
 @pytest.mark.parametrize("command", [["serve", "--print-config"], ["token", "new", "--name", "dora"]])
 def test_commands_take_no_modules_from_the_folder_that_they_are_started_in(tmp_path, command):
     """Where anybody may write to it, anybody's code would run as the service's user."""

@@ -13,6 +13,7 @@ import yaml
 from gradserve.ir.errors import InvalidRequest, shown
 from gradserve.ir.records import dataclass
 from gradserve.service.described import Setting, built, nearest, settings_of, value_of
+from gradserve.service.files import contents
 from gradserve.service.settings import GROUPS, SERVED, Settings
 
 CONFIG_VARIABLE = "GRADSERVE_CONFIG"
@@ -129,7 +130,7 @@ def _require_no_typo(variable: str, variables: Iterable[str]) -> None:
 
 def _of_file(file: Path) -> Layer:
     try:
-        found = yaml.load(file.read_bytes(), _Loader)
+        found = yaml.load(contents(file), _Loader)
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"the file of settings {file} cannot be read: {error}") from None
     except RecursionError:

@@ -20,6 +20,7 @@ from prometheus_client import make_wsgi_app
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from gradserve.ir.errors import InvalidRequest
+from gradserve.service.files import contents
 from gradserve.service.identity.watched import Watched
 from gradserve.service.ports import why_not
 from gradserve.service.settings import Settings
@@ -197,7 +198,7 @@ def _guarded(page: _App, digest: Watched[bytes]) -> _App:
 def _digest_in(file: Path) -> bytes:
     """The digest of the token in a file."""
     try:
-        token = file.read_text().strip()
+        token = contents(file).decode().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"the token of the metrics page cannot be read: {error}") from None
     if not token:

@@ -8,6 +8,7 @@ import threading
 import grpc
 
 from gradserve.ir.errors import InvalidRequest
+from gradserve.service.files import contents
 from gradserve.service.identity.settings import Tls
 from gradserve.service.identity.watched import Watched
 
@@ -38,8 +39,8 @@ def server_credentials(tls: Tls) -> grpc.ServerCredentials:
 
 def _read(tls: Tls) -> grpc.ServerCertificateConfiguration:
     try:
-        pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
-        authority = tls.client_ca.read_bytes() if tls.client_ca is not None else None
+        pair = (contents(tls.key), contents(tls.certificate))
+        authority = contents(tls.client_ca) if tls.client_ca is not None else None
     except OSError as error:
         raise InvalidRequest(f"the TLS file {error.filename} cannot be read: {error.strerror}") from None
     _require_certificates(tls)

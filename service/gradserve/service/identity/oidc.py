@@ -19,6 +19,7 @@ import jwt
 
 from gradserve.ir.errors import InvalidRequest, PermissionDenied, shown
 from gradserve.runtime.caches import Lru
+from gradserve.service.files import contents
 from gradserve.service.identity.caller import Caller, Refused, Undecided, named
 from gradserve.service.identity.settings import Oidc
 from gradserve.service.identity.watched import Watched
@@ -116,7 +117,7 @@ class FileKeys:
 
         def read() -> jwt.PyJWKSet:
             try:
-                return jwt.PyJWKSet.from_dict(json.loads(file.read_bytes()))
+                return jwt.PyJWKSet.from_dict(json.loads(contents(file)))
             except (OSError, ValueError, jwt.PyJWTError) as error:
                 raise InvalidRequest(f"the keys of {file} cannot be read: {error}") from None
 

@@ -21,6 +21,7 @@ from gradserve.ir.errors import InvalidRequest, shown
 from gradserve.ir.records import dataclass
 from gradserve.jobs.limits import Limits
 from gradserve.service.described import nearest, settings_of
+from gradserve.service.files import contents
 from gradserve.service.identity.caller import OTHERS, Caller
 
 PREFIX = "gs_"
@@ -94,7 +95,7 @@ def read_tokens(file: Path) -> Tokens:
         InvalidRequest: it cannot be read, or an entry makes no sense; names it.
     """
     try:
-        found = yaml.load(file.read_bytes(), _Loader)
+        found = yaml.load(contents(file), _Loader)
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"the tokens of {file} cannot be read: {error}") from None
     except (yaml.YAMLError, ValueError, RecursionError):
