@@ -152,6 +152,22 @@ def test_what_grpc_itself_says(code, kind, message):
         raise found
 
 
+@pytest.mark.parametrize("changed", ["code", "text", "details", "rubbish"])
+def test_what_somebody_on_the_way_has_changed_is_typed_all_the_same(changed):
+    """Such as a proxy that has codes and texts of its own, beside our details: no typed error came of that."""
+    failed = Failed(InvalidGraph("no"))
+    if changed == "code":
+        failed._code = grpc.StatusCode.UNAVAILABLE
+    elif changed == "text":
+        failed._message = "upstream connect error"
+    else:
+        ((key, details),) = failed._metadata
+        failed._metadata = ((key, details[:-1] if changed == "details" else b"\xff" * 9),)
+    found = typed_error(failed, "here:1")
+    assert type(found) is (Unreachable if changed == "code" else InvalidRequest)
+    assert "here:1" in str(found)
+
+
 # ---- the same errors in both modes
 
 

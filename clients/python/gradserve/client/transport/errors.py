@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grpc
+from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 
 from gradserve.client.transport.ended import Unreachable
@@ -29,7 +30,10 @@ def typed_error(error: grpc.RpcError, address: str) -> GradserveError:
     """The typed error behind a failed call, as the same job would raise it in this process."""
     if not isinstance(error, grpc.Call):
         return Unreachable(f"the call to {address} failed: {error}")
-    status = rpc_status.from_call(error)
+    try:
+        status = rpc_status.from_call(error)
+    except (ValueError, DecodeError):  # somebody on the way has changed the code, the text or the details
+        status = None
     found = None if status is None else decode_error(status)
     return found or _transport_error(error, address)
 
