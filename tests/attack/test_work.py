@@ -1,17 +1,18 @@
 """Small requests that would keep a processor busy: refused, or made so that they do not."""
 
 import threading
+from collections import Counter
 from typing import Any
 
 import numpy as np
 import pytest
 
 from gradserve.autodiff import derive
-from gradserve.autodiff.control import functions
+from gradserve.autodiff.control import cond, functions
 from gradserve.autodiff.derivation import TaylorSeries
 from gradserve.autodiff.vmap import vmap
 from gradserve.client import Client, LimitExceeded
-from gradserve.execution import Program, instance_of
+from gradserve.execution import Program, costs, instance_of
 from gradserve.execution.fused import lowerable as machine_code
 from gradserve.execution.fused.executor import FusedExecutor
 from gradserve.execution.fused.table import lowerable
@@ -25,7 +26,7 @@ from gradserve.jobs import compiling, programs
 from gradserve.jobs.context import Context
 from gradserve.jobs.explain import explain
 from gradserve.jobs.limits import Limits
-from gradserve.jobs.programs import Programs
+from gradserve.jobs.programs import Axis, Programs
 from gradserve.jobs.sweep import Sweep
 from gradserve.ops import OP_SET, builder
 from gradserve.ops.control.cond import Cond
@@ -38,7 +39,7 @@ from gradserve.questions.derivations import Evaluate, Gradient, Hvp
 from gradserve.questions.explanation import Explain, Explanation
 from gradserve.v1 import graph_pb2
 from gradserve.wire import decode_graph
-from tests.attack import bombs
+from tests.attack import bombs, ramps
 from tests.attack.bombs import loops, repeated
 from tests.attack.house import House, Rpc
 from tests.laws.support import evaluate
@@ -194,6 +195,38 @@ def test_a_function_is_planned_once_however_often_it_is_called(monkeypatch):
     assert len(called) == 1
 
 
+def looks(monkeypatch: pytest.MonkeyPatch, depth: int) -> Counter[str]:
+    """How often what looks through functions does, for functions so deep in each other, each called twice."""
+    counts: Counter[str] = Counter()
+
+    def counted(module: Any, name: str) -> None:
+        own = getattr(module, name)
+
+        def noted(*given: Any) -> Any:
+            counts[name] += 1
+            return own(*given)
+
+        monkeypatch.setattr(module, name, noted)
+
+    with monkeypatch.context():
+        counted(cond, "_is_total")
+        counted(costs, "_of_nodes")
+        counted(machine_code, "lowerable")
+        graph = ramps.of_shape(ramps.SHAPES["nested"], depth)
+        programs = Programs()
+        instance, _ = programs.instance(graph, Hvp(("x0",)), Axis(frozenset({"x0"}), 3))
+        programs.schedule(instance.program, FusedExecutor())
+    monkeypatch.undo()
+    return counts
+
+
+def test_functions_in_functions_are_not_looked_through_once_for_each_way_to_them(monkeypatch):
+    """From 6 to 9 deep there are 8 times as many ways."""
+    few, many = looks(monkeypatch, 6), looks(monkeypatch, 9)
+    assert few.keys() == many.keys() == {"_is_total", "_of_nodes", "lowerable"}
+    assert all(many[name] < 4 * few[name] for name in few), (few, many)
+
+
 # ---- machine code that nobody waits for
 
 
@@ -306,6 +339,6 @@ def test_what_cannot_be_planned_is_not_tried_again_to_explain_it(monkeypatch):
 
     monkeypatch.setattr(programs, "derive", noted)
     with pytest.raises(LimitExceeded) as refused:
-        explained("hvp", repeated(100, 20, "cond"), Limits(plan_nodes=3000))
-    assert refused.value.limit == "plan_nodes"
+        explained("hvp", repeated(100, 20, "cond"), Limits(plan_values=1000))
+    assert refused.value.limit == "plan_values"
     assert len(tried) == 2  # the loss itself, and the product

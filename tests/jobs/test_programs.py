@@ -2,6 +2,7 @@
 
 import functools
 import random
+import tracemalloc
 
 import pytest
 
@@ -16,7 +17,7 @@ from gradserve.ops import OP_SET, builder
 from gradserve.ops.contraction.contract import Contract
 from gradserve.ops.control.derivatives import Jvp, Vjp
 from gradserve.optimize import pipeline
-from gradserve.questions.derivations import Evaluate, Gradient, Hvp
+from gradserve.questions.derivations import Derivation, Evaluate, Gradient, Hvp
 from gradserve.v1 import graph_pb2
 from gradserve.wire import decode_graph
 from tests.attack.bombs import calls, within
@@ -97,13 +98,15 @@ def test_derivatives_in_each_other_are_written_out_while_they_are_few(derivative
 
 
 def test_values_count_while_they_are_made():
-    with Programs(limits=Limits(plan_values=1000)).spending(nested(1), go_on):
+    limits = Limits(plan_values=1000)
+    _, _, most = limits.planning(nested(1))
+    with Programs(limits=limits).spending(nested(1), go_on):
         g = builder()
         value = g.input("x", real())
-        for _ in range(1000 + Limits.PLAN_VALUES_OF_NODE * len(nested(1).nodes)):
+        for _ in range(most // 2 - EVERY):
             value = g.sin(value)
         with pytest.raises(LimitExceeded) as refused:
-            [g.sin(value + float(k)) for k in range(2 * Limits.PLAN_VALUES_OF_NODE)]
+            [g.sin(value + float(k)) for k in range(EVERY)]
     assert refused.value.limit == "plan_values"
 
 
@@ -118,17 +121,30 @@ def chain_of(length: int) -> Graph:
     return g.build({"loss": values[-1]})
 
 
+def taken(graph: Graph, derivation: Derivation, limits: Limits) -> tuple[int, str]:
+    """The most memory that planning takes, in MiB, and the limit by which it is refused."""
+    tracemalloc.start()
+    try:
+        Programs(limits=limits).instance(graph, derivation)
+        limit = ""
+    except LimitExceeded as error:
+        limit = error.limit
+    most = tracemalloc.get_traced_memory()[1] >> 20
+    tracemalloc.stop()
+    return most, limit
+
+
 @pytest.mark.parametrize("wrapped", [False, True])
-def test_a_series_may_spend_by_its_order(monkeypatch, wrapped):
-    """A hundred nodes, hardly one like another, come to about 800 values each for order 10."""
+def test_a_series_of_high_order_takes_little_memory_or_is_refused(wrapped):
+    """A node, hardly one like another, comes to about 270 nodes for order 10; 450 of them are 8 KiB that are sent."""
     series = TaylorSeries(("x",), 10)
     asked = WithKinks(("x",), series) if wrapped else series
-    limits = Limits(plan_values=1000)
-    assert Programs(limits=limits).derived(chain_of(100), asked)
-    monkeypatch.setattr(Limits, "PLAN_VALUES_OF_ORDER", 0)
-    with pytest.raises(LimitExceeded) as refused:
-        Programs(limits=limits).derived(chain_of(100), asked)
-    assert refused.value.limit == "plan_values"
+    small, whole = taken(chain_of(100), asked, Limits())
+    large, limit = taken(chain_of(450), asked, Limits())
+    assert (whole, limit) == ("", "plan_nodes")
+    assert max(small, large) < 40
+    without, _ = taken(chain_of(450), asked, Limits(plan_nodes=10**9))
+    assert without > 40
 
 
 def layers(count: int) -> Graph:

@@ -143,7 +143,7 @@ def test_work_on_a_program_has_a_budget(start):
 
 
 def test_work_on_a_program_sees_the_deadline(start):
-    server, stubs = start()
+    server, stubs = start(limits=Limits(plan_nodes=1_000_000, plan_values=10_000_000))
     refused = refusal(lambda: model(stubs, "betaln", operands="%0, %1", times=10, timeout=0.2))
     assert refused.code is grpc.StatusCode.DEADLINE_EXCEEDED
     assert server.admission.wait_idle(SECONDS)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from gradserve.ir.builder import Builder, Value
+from gradserve.ir.builder import Value
+
+if TYPE_CHECKING:
+    from gradserve.autodiff.series import Expansion
 
 Coefficients: TypeAlias = Sequence[Value | None]
 """Those of t^0, t^1 and so on; None, never the first, for one that is zero at all points."""
@@ -80,10 +83,10 @@ class Given(Series):
 class Slope(Series):
     """The derivative of a series that moves."""
 
-    def __init__(self, g: Builder, of: Series) -> None:
+    def __init__(self, within: Expansion, of: Series) -> None:
         """Knows none yet."""
         super().__init__([])
-        self._g, self._of = g, of
+        self._within, self._of = within, of
 
     def needs(self, k: int) -> Sequence[Need]:
         """The coefficient of one order more."""
@@ -92,4 +95,4 @@ class Slope(Series):
     def following(self, k: int) -> Value | None:
         """(k + 1) x_(k+1)."""
         found = self._of.at(k + 1)
-        return found if found is None or not k else self._g.mul(found, self._g.full(found.type, k + 1))
+        return found if found is None or not k else found * self._within.number(found.type, k + 1)

@@ -20,6 +20,7 @@ from gradserve.ir.errors import ConstraintError
 from gradserve.ir.graph import Constant, Graph
 from gradserve.ir.op import Op
 from gradserve.ir.records import once
+from gradserve.ir.types import TensorType
 from gradserve.ops import builder
 from gradserve.ops.elementwise.arithmetic import Div
 from gradserve.ops.family import Multilinear, total
@@ -68,6 +69,7 @@ class Expansion:
         self._known: dict[tuple[Op, tuple[Series, ...]], tuple[Series, ...]] = {}
         self._slopes: dict[Series, Series] = {}
         self._constants: dict[Value, Series] = {}
+        self._numbers: dict[tuple[TensorType, int], Value] = {}
 
     def release(self) -> None:
         """Ends its use: series, which lead to each other in circles, are freed without the collector."""
@@ -78,7 +80,14 @@ class Expansion:
 
     def slope(self, of: Series) -> Series:
         """The derivative of a series, one for all who ask: else what is applied to it would be as many series."""
-        return self._slopes.setdefault(of, Slope(self.g, of))
+        return self._slopes.setdefault(of, Slope(self, of))
+
+    def number(self, type_: TensorType, k: int) -> Value:
+        """Arrays of a whole number, which are asked for at every order of every series."""
+        found = self._numbers.get((type_, k))
+        if found is None:
+            found = self._numbers[type_, k] = self.g.full(type_, k)
+        return found
 
     def constant(self, constant: Constant) -> Series:
         """A constant as a series, one for equal constants."""
@@ -194,7 +203,7 @@ class Application:
     def _by_equation(self, k: int) -> Coefficients:
         g, slopes = self.of.g, self._slopes
         found = [None if slope is None else slope.at(k - 1) for slope in slopes]
-        return [x if x is None or k == 1 else g.div(x, g.full(x.type, k)) for x in found]
+        return [x if x is None or k == 1 else g.div(x, self.of.number(x.type, k)) for x in found]
 
     @once
     def _differential(self) -> tuple[Graph, list[bool]]:

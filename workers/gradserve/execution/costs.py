@@ -82,13 +82,21 @@ def of_graph(graph: Graph, compiled: Mapping[str, float] = _COMPILED) -> float:
 
     `compiled` has nanoseconds of an element of elementwise ops that are not computed by functions of a library.
     """
+    seconds: dict[Graph, float] = {}
+    for each in (*graph.functions, graph):  # every function once, before those who call it
+        seconds[each] = _of_nodes(each, compiled, seconds)
+    return seconds[graph]
+
+
+def _of_nodes(graph: Graph, compiled: Mapping[str, float], functions: Mapping[Graph, float]) -> float:
+    """The seconds of all nodes, by those of the functions that they call."""
     types, known = graph.value_types, dict[tuple[int, ...], float]()
     total = 0.0
     for node in graph.nodes:
         key = (id(node.op), *[id(types[k]) for k in node.operands])
         found = known.get(key)
         if found is None:
-            found = known[key] = _of_node(node, [types[k] for k in node.operands], compiled)
+            found = known[key] = _of_node(node, [types[k] for k in node.operands], compiled, functions)
         total += found
     return total
 
@@ -100,11 +108,13 @@ def at_border(graph: Graph, read: Set[int]) -> float:
     return sum(types[k].nbytes for k in moved) / _PASS_BYTES_PER_SECOND
 
 
-def _of_node(node: Node, operands: Sequence[TensorType], compiled: Mapping[str, float]) -> float:
+def _of_node(
+    node: Node, operands: Sequence[TensorType], compiled: Mapping[str, float], functions: Mapping[Graph, float]
+) -> float:
     """Of a node in machine code: passes keep most of what it moves in registers."""
     op = node.op
     if isinstance(op, Calling):
-        return op.calls * max(of_graph(function, compiled) for function in op.functions.values())
+        return op.calls * max(functions[function] for function in op.functions.values())
     if op.view:
         return NODE_SECONDS
     cost, elements = op.cost(operands, node.types), max(type_.size for type_ in (*operands, *node.types))

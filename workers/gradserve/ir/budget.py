@@ -65,7 +65,10 @@ class Budget:
         self.look(0)
 
     def built(self, values: int) -> None:
-        """Takes down that a graph of so many values has been made: functions that few nodes are in may have very many.
+        """Takes down so many values and nodes of a graph that has been made.
+
+        Functions that few nodes are in may have very many values, and what each of them takes is between that of a node
+        and that of a value.
 
         Raises:
             LimitExceeded: there are too many by now.
@@ -75,7 +78,7 @@ class Budget:
 
     def _require_few(self, values: int) -> None:
         if values > self._values:
-            text = f"deriving and optimising makes graphs of more than {self._values} values, by the limit plan_values"
+            text = f"deriving and optimising makes more than {self._values} values and nodes, by the limit plan_values"
             raise LimitExceeded("plan_values", f"{text}; {_ADVICE}, or call functions in fewer places")
 
     def end(self) -> None:
@@ -99,7 +102,7 @@ class Budget:
                 raise LimitExceeded("value_bytes", f"deriving makes a value {type_} of 2**62 bytes or more; {_SMALLER}")
 
     def look(self, nodes: int, values: int = 0) -> None:
-        """Lets work on a graph of so many nodes, and of so many values that are not taken down yet, go on.
+        """Lets work on a graph of so many nodes, and of so many values and nodes not taken down yet, go on.
 
         Raises:
             LimitExceeded: the graph, the values or the time are over their limit, `plan_nodes`, `plan_values` or

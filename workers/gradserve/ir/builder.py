@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from gradserve.ir.types import Array, ElementType, Shape, TensorType
 from gradserve.ir.value import Application, Operand, Scalar, Value, common_element_type, inferred
 
 __all__ = ["Application", "Builder", "Operand", "Scalar", "Value", "common_element_type"]
+_Applied: TypeAlias = tuple[Op, dict[tuple[Value, ...], Application]]
 
 
 class Builder:
@@ -34,12 +35,11 @@ class Builder:
         self._inputs: dict[str, tuple[Input, Value]] = {}
         self._constants: dict[Constant, Value] = {}
         self._scalars: dict[tuple[ElementType, str], Value] = {}
-        self._ops: dict[Op, Op] = {}
-        """Of equal ops one, which stands for all of them."""
-        self._met: dict[int, tuple[Op, Op]] = {}
+        self._ops: dict[Op, _Applied] = {}
+        """Of equal ops one, which stands for all of them, and its applications by their operands."""
+        self._met: dict[int, tuple[Op, _Applied]] = {}
         """Every op by its identity, with the one that stands for it: hashing an op takes longer than all the rest."""
-        self._applications: dict[tuple[object, ...], Application] = {}
-        """In their order, by the identity of the op and the operands."""
+        self._applications: list[Application] = []
         self._inferred: dict[tuple[int, ...], tuple[TensorType, ...]] = {}
         """Types of results by the identities of the op and of the operands' types."""
         self._kinds: dict[TensorType, TensorType] = {}
@@ -47,7 +47,8 @@ class Builder:
         self._literals: dict[int, Constant] = {}
         self.filling: dict[Value, Value | None] = {}
         """What `splat` has found out of values: what fills them."""
-        self._count = 0
+        self._count = self._told = 0
+        """The number of values so far, and of them and their nodes, what the budget has taken down."""
         self._budget = budget.begun(self)
 
     def _new(self, type_: TensorType) -> Value:
@@ -112,15 +113,16 @@ class Builder:
             InvalidGraph: the operands break one of the op's constraints.
         """
         met = self._met.get(id(op))
-        op = self._standing_for(op) if met is None else met[1]
-        key = (id(op), *operands)
-        known = self._applications.get(key)
+        op, applied = self._standing_for(op) if met is None else met[1]
+        operands = tuple(operands)
+        known = applied.get(operands)
         if known is not None:
             return known.results
         types = self._inferred.get((id(op), *[id(operand.type) for operand in operands]))
         if types is None:
             types = self._infer(op, operands)
-        made = self._applications[key] = Application(op, tuple(operands), types, self.origin)
+        made = applied[operands] = Application(op, operands, types, self.origin)
+        self._applications.append(made)
         index = self._count
         self._count = index + len(types)
         if len(types) == 1:
@@ -128,11 +130,11 @@ class Builder:
         else:
             made.results = tuple([Value(self, index + k, type_, made) for k, type_ in enumerate(types)])
         if self._budget is not None and not len(self._applications) % budget.EVERY:
-            self._budget.look(len(self._applications), self._count)
+            self._budget.look(len(self._applications), self._count + len(self._applications) - self._told)
         return made.results
 
-    def _standing_for(self, op: Op) -> Op:
-        self._met[id(op)] = op, self._ops.setdefault(op, op)  # kept alive, so that no other op gets its identity
+    def _standing_for(self, op: Op) -> _Applied:
+        self._met[id(op)] = op, self._ops.setdefault(op, (op, {}))  # kept alive, so that no other gets its identity
         return self._met[id(op)][1]
 
     def types(self, op: Op, operands: Sequence[Value]) -> tuple[TensorType, ...]:
@@ -141,8 +143,7 @@ class Builder:
         Raises:
             InvalidGraph: the operands break one of the op's constraints.
         """
-        met = self._met.get(id(op))
-        op = self._standing_for(op) if met is None else met[1]
+        op = self._standing_for(op)[0]
         found = self._inferred.get((id(op), *[id(operand.type) for operand in operands]))
         return self._infer(op, operands) if found is None else found
 
@@ -229,16 +230,11 @@ class Builder:
         return tuple(self.broadcast(value, shape) for value in values)
 
     def build(self, outputs: Mapping[str, Value], inputs: Sequence[Value] | None = None) -> Graph:
-        """The graph with these named outputs, its dead constants and nodes dropped.
-
-        Args:
-            outputs: the values it gives.
-            inputs: the inputs that it takes, in their order, among them all that the outputs need; by default all.
-        """
+        """The graph with these named outputs and `inputs`, by default all, its dead constants and nodes dropped."""
         needed, live = self._needed(outputs.values())
         declared = {value: input_ for input_, value in self._inputs.values()}
         taken = [*declared] if inputs is None else inputs
-        constants = {value: constant for constant, value in self._constants.items() if value in live}
+        constants = {value: constant for constant, value in self._constants.items() if live[value.index]}
         number = {value: k for k, value in enumerate((*taken, *constants))}
         nodes = []
         for made in needed:
@@ -247,7 +243,9 @@ class Builder:
             for result in made.results:
                 number[result] = len(number)
         if self._budget is not None:
-            self._budget.built(len(number))
+            spent = self._count + len(self._applications)
+            self._budget.built(spent - self._told)
+            self._told = spent
         return Graph(
             inputs=tuple(declared[value] for value in taken),
             constants=tuple(constants.values()),
@@ -263,14 +261,14 @@ class Builder:
 
     def release(self) -> None:
         """Ends the builder's use, if it has not: its values, which know it and each other, are freed at once."""
-        for application in self.__dict__.get("_applications", {}).values():
+        for application in self.__dict__.get("_applications", ()):
             application.results = ()
         self.__dict__ = {"op_set": self.op_set}
 
     @property
     def applications(self) -> Collection[Application]:
         """The nodes so far, in their order, dead ones too."""
-        return self._applications.values()
+        return self._applications
 
     def needed(self, roots: Iterable[Value]) -> list[Application]:
         """The applications that these values need, in their order: the nodes of the graph with these outputs."""
@@ -278,19 +276,21 @@ class Builder:
 
     def live(self, roots: Iterable[Value]) -> set[int]:
         """Indices of these values and of all that they are made of."""
-        return {value.index for value in self._needed(roots)[1]}
+        return {index for index, is_live in enumerate(self._needed(roots)[1]) if is_live}
 
-    def _needed(self, roots: Iterable[Value]) -> tuple[list[Application], set[Value]]:
-        """The applications that these values need, and the values that these or anybody reads."""
-        live = set(roots)
+    def _needed(self, roots: Iterable[Value]) -> tuple[list[Application], bytearray]:
+        """The applications that these values need, in their order, and of each value whether anybody reads it."""
+        live = bytearray(self._count)
+        for root in roots:
+            live[root.index] = True
         found = []
-        for application in reversed(self._applications.values()):
+        for application in reversed(self._applications):
             results = application.results
-            if results[0] in live if len(results) == 1 else not live.isdisjoint(results):
-                live.update(application.operands)
+            if live[results[0].index] if len(results) == 1 else any(live[result.index] for result in results):
+                for operand in application.operands:
+                    live[operand.index] = True
                 found.append(application)
-        found.reverse()
-        return found, live
+        return found[::-1], live
 
     @property
     def count(self) -> int:

@@ -19,6 +19,9 @@ def producer(g: Builder, value: Value, kind: type[Op]) -> tuple[Any, tuple[Value
 
 def splat(g: Builder, value: Value) -> np.generic | None:
     """The number that fills `value`, or None if it is not known to be filled by one."""
+    made = value.producer
+    if made is not None and not made.op.fills:
+        return None  # as are most values
     found = _filling(g, value)
     literal = None if found is None else g.literal(found)
     if isinstance(literal, Literal) and literal.array.size == 1:

@@ -18,20 +18,21 @@ class Limits:
     """The most that one call may cost."""
 
     PLAN_GRAPHS_OF_NODE: ClassVar[int] = 20
-    PLAN_VALUES_OF_NODE: ClassVar[int] = 250
-    PLAN_VALUES_OF_ORDER: ClassVar[int] = 100
-    """For each node sent and each order of a Taylor series, if that is more."""
+    PLAN_NODES_OF_VALUE: ClassVar[int] = 60
+    PLAN_VALUES_OF_VALUE: ClassVar[int] = 290
+    """For each value sent. A series of order 5 of nodes that are none like another has 62 for each of them, and along a
+    batch 280 nodes are made."""
 
     WRITTEN_NODES: ClassVar[int] = 4000
     """Nodes of a graph in which derivatives of functions are written out, beside fifty for each node sent."""
     WRITTEN_NODES_OF_NODE: ClassVar[int] = 50
 
-    plan_nodes: Count = 1_000_000
-    """Nodes of any one graph on the way to a program."""
+    plan_nodes: Count = 20_000
+    """Nodes of any one graph on the way to a program; beside `PLAN_NODES_OF_VALUE` for each value sent."""
     plan_graphs: Count = 1200
     """Graphs made on the way to a program, functions among them; beside `PLAN_GRAPHS_OF_NODE` for each node sent."""
-    plan_values: Count = 200_000
-    """Values of all these graphs together; beside `PLAN_VALUES_OF_NODE` for each node sent."""
+    plan_values: Count = 145_000
+    """Values and nodes made for all these graphs together; beside `PLAN_VALUES_OF_VALUE` for each value sent."""
     plan_seconds: Seconds = 60.0
     """Processor seconds of making the programs of one job."""
     explain_letters: Count = 1 << 18
@@ -59,14 +60,25 @@ class Limits:
     directions: Count = 1_000
     """Directions of one verification."""
 
-    def written_nodes(self, nodes: int) -> int:
-        """How many nodes writing out derivatives may make of so many: each of them in another doubles what is there."""
-        return min(self.plan_nodes, self.WRITTEN_NODES + self.WRITTEN_NODES_OF_NODE * nodes)
+    def planning(self, graph: Graph) -> tuple[int, int, int]:
+        """How many nodes one graph may have, and how many graphs and values there may be, on the way from this one.
 
-    def planning(self, nodes: int, order: int = 1) -> tuple[int, float]:
-        """How many graphs, and how many values, may be made for a graph of so many nodes and a series of an order."""
-        of_node = max(self.PLAN_VALUES_OF_NODE, self.PLAN_VALUES_OF_ORDER * order)
-        return self.plan_graphs + self.PLAN_GRAPHS_OF_NODE * nodes, self.plan_values + of_node * nodes
+        What it sends counts: of functions once, however often they are called.
+        """
+        sent = (graph, *graph.functions)
+        nodes = sum(len(each.nodes) for each in sent)
+        values = sum(len(each.value_types) for each in sent)
+        return (
+            self.plan_nodes + self.PLAN_NODES_OF_VALUE * values,
+            self.plan_graphs + self.PLAN_GRAPHS_OF_NODE * nodes,
+            self.plan_values + self.PLAN_VALUES_OF_VALUE * values,
+        )
+
+    def writing(self, graph: Graph) -> tuple[int, int, int]:
+        """The same for writing out derivatives: each of them in another doubles what is there."""
+        most, graphs, values = self.planning(graph)
+        nodes = sum(len(each.nodes) for each in (graph, *graph.functions))
+        return min(most, self.WRITTEN_NODES + self.WRITTEN_NODES_OF_NODE * nodes), graphs, values
 
     def check_graph(self, graph: Graph) -> None:
         """Refuses a graph with an enormous value before anything is planned.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TypeAlias
 
 from gradserve.autodiff import derive, names, vmap, written_out
-from gradserve.autodiff.derivation import Careful, EveryValue, KinkCounts, TaylorSeries, WithKinks
+from gradserve.autodiff.derivation import EveryValue, KinkCounts
 from gradserve.autodiff.walk import declare_inputs, inline
 from gradserve.execution import Executor, Instance, Program, Schedule, instance_of
 from gradserve.ir.budget import Budget, current, spending
@@ -69,7 +69,7 @@ class Programs:
             return graph
         found = self._written.get(graph)
         if found is None:
-            with self.spending(graph, check, most_nodes=self._limits.written_nodes(_nodes(graph))):
+            with self._within(self._limits.writing(graph), check):
                 found = written_out(graph)
             self._written.put(graph, found, weight(found))
         return found
@@ -83,7 +83,7 @@ class Programs:
         key = (graph.digest, derivation)
         found = self._graphs.get(key)
         if found is None:
-            with self.spending(graph, check, derivation):
+            with self.spending(graph, check):
                 found = optimize(derive(_given(graph, derivation), derivation), check)
             self._graphs.put(key, found, weight(found))
         return found
@@ -99,7 +99,7 @@ class Programs:
         found = self._instances.get(key)
         if found is not None:
             return found, True
-        with self.spending(graph, check, derivation):
+        with self.spending(graph, check):
             derived = self.derived(graph, derivation, check)
             check()
             final = derived if axis is None else optimize(_along(derived, axis), check)
@@ -108,23 +108,20 @@ class Programs:
         self._instances.put(key, instance, weight(final))
         return instance, False
 
-    @contextmanager
-    def spending(
-        self, graph: Graph, check: Check, derivation: Derivation | None = None, most_nodes: int | None = None
-    ) -> Iterator[None]:
+    def spending(self, graph: Graph, check: Check) -> AbstractContextManager[None]:
         """Work on programs of a graph within the limits, or within those of the work that it is a part of.
-
-        What a Taylor series may spend grows with its order.
 
         Threads take turns at it.
         """
+        return self._within(self._limits.planning(graph), check)
+
+    @contextmanager
+    def _within(self, most: tuple[int, int, int], check: Check) -> Iterator[None]:
         if current.get() is not None:
             yield
             return
-        limits = self._limits
-        graphs, values = limits.planning(_nodes(graph), _order(derivation))
-        most = limits.plan_nodes if most_nodes is None else most_nodes
-        budget = functools.partial(Budget, most, graphs, limits.plan_seconds, values=values)
+        nodes, graphs, values = most
+        budget = functools.partial(Budget, nodes, graphs, self._limits.plan_seconds, values=values)
         with PLANNING.turn(check) as look, uncollected(), spending(budget(look)):
             yield
 
@@ -148,18 +145,6 @@ def _given(graph: Graph, derivation: Derivation) -> Graph:
     # Graphs of one digest may order their nodes, and with them their sums, differently: one stands for all.
     given = graph.canonical
     return given if isinstance(derivation, EveryValue | KinkCounts) else in_order(rerolled(given))
-
-
-def _nodes(graph: Graph) -> int:
-    """Those of functions once, however often they are called."""
-    return sum(len(each.nodes) for each in (graph, *graph.functions))
-
-
-def _order(derivation: Derivation | None) -> int:
-    """That of a Taylor series."""
-    if isinstance(derivation, Careful | WithKinks):
-        return _order(derivation.derivation)
-    return derivation.order if isinstance(derivation, TaylorSeries) else 1
 
 
 def weight(graph: Graph) -> int:

@@ -91,7 +91,7 @@ class Sweep:
 
     def unlimited(self, context: Context, check: Check = go_on) -> SweepSchedule:
         """The schedule, whether it is over a limit or not; but making it stays within what may be spent on that."""
-        with context.programs.spending(self.graph, check, self.derivation):
+        with context.programs.spending(self.graph, check):
             schedules = [self._on(executor, context, check) for executor in candidates(self.options.executor)]
             found = min(schedules, key=lambda schedule: schedule.seconds)
             return found if self.options.executor else self._compiled(found, context, check)

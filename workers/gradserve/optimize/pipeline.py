@@ -24,6 +24,8 @@ from gradserve.optimize.simplify import simplify
 MAX_PASSES = 4
 REACH = 4
 """How many nodes, one behind the other, a rule looks at."""
+FEW = 500
+"""Another pass is not worth its time for one elementwise node in so many."""
 _NODES_BETWEEN_CHECKS = 500
 
 
@@ -46,7 +48,7 @@ def _simplified(graph: Graph, check: Callable[[], None]) -> Graph:
     """The graph simplified again and again, until nothing changes; only what is new is looked at again."""
     rebuilt = _rebuild(graph, None, check)
     for _ in range(MAX_PASSES - 1):
-        if not any(rebuilt.open):
+        if not rebuilt.is_worth_a_pass:
             break
         rebuilt = _rebuild(rebuilt.graph, rebuilt.open, check)
     return rebuilt.graph
@@ -58,6 +60,12 @@ class _Rebuilt:
 
     graph: Graph
     open: Sequence[bool]
+
+    @property
+    def is_worth_a_pass(self) -> bool:
+        """Whether nodes are open that are many or may be dear."""
+        nodes = [node for node, is_open in zip(self.graph.nodes, self.open, strict=False) if is_open]
+        return len(nodes) * FEW > len(self.graph.nodes) or not all(node.op.elementwise for node in nodes)
 
 
 def _rebuild(graph: Graph, open_: Sequence[bool] | None, check: Callable[[], None]) -> _Rebuilt:

@@ -109,12 +109,17 @@ def spread(op: Cond, g: Builder, operands: Sequence[Value], batched: Sequence[bo
 
 
 def _never_fails(graph: Graph) -> bool:
-    """Whether the function has a value for all numbers: no inverse of a matrix that may have none."""
+    """Whether the function has a value for all numbers: no inverse of a matrix that may have none.
+
+    What it calls is looked at once, however often it is called: each may call another twice.
+    """
+    return all(_is_total(each) for each in (graph, *graph.functions))
+
+
+def _is_total(graph: Graph) -> bool:
+    """Whether its own nodes have values for all numbers."""
     types = graph.value_types
-    return all(
-        node.op.is_total(*(types[k] for k in node.operands)) and all(map(_never_fails, node.op.functions.values()))
-        for node in graph.nodes
-    )
+    return all(node.op.is_total(*(types[k] for k in node.operands)) for node in graph.nodes)
 
 
 def _spread_over(g: Builder, truth: Value, x: Value) -> Value:

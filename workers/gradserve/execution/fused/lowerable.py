@@ -7,6 +7,7 @@ import functools
 from gradserve.execution.fused.elementwise import term_of
 from gradserve.execution.fused.lowering import lowered
 from gradserve.execution.fused.terms import NotLowered, Term, in_order, leaf
+from gradserve.ir.budget import remembered
 from gradserve.ir.graph import Graph, Node
 from gradserve.ir.op import Op
 from gradserve.ir.types import TensorType
@@ -30,17 +31,29 @@ def lowerable(graph: Graph, node: Node) -> bool:
         return bool(terms) and terms[-1].element_type is node.types[0].element_type
     if lowered.dispatch(type(op)) is _UNKNOWN:
         return False
-    return all(lowerable(function, inner) for function in op.functions.values() for inner in function.nodes)
+    return all(_whole(function) for function in op.functions.values())
+
+
+@remembered
+def _whole(function: Graph) -> bool:
+    """Whether there is machine code for all nodes of a function, which several ops may call."""
+    return all(lowerable(function, node) for node in function.nodes)
 
 
 def weight(graph: Graph, node: Node) -> int:
     """About how many instructions a node with machine code takes; loops, which calls and most other ops are, most."""
     op = node.op
     if not op.elementwise:
-        inner = sum(weight(function, each) for function in op.functions.values() for each in function.nodes)
+        inner = sum(_weight(function) for function in op.functions.values())
         return 1 if op.view else _LOOP * max(1, len(node.operands) // _USUAL_OPERANDS) + inner
     terms = _terms(op, tuple(graph.value_types[k] for k in node.operands))
     return len(terms) + _LOOP * sum(term.operation == "call" for term in terms)
+
+
+@remembered
+def _weight(function: Graph) -> int:
+    """That of a function, which several ops may call."""
+    return sum(weight(function, node) for node in function.nodes)
 
 
 @functools.lru_cache(maxsize=4096)

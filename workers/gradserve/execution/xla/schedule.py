@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gradserve.execution import costs
 from gradserve.execution.program import Program
+from gradserve.ir.budget import remembered
 from gradserve.ir.graph import Graph
 from gradserve.ir.records import dataclass
 
@@ -35,8 +36,9 @@ def schedule_of(program: Program) -> XlaSchedule:
     return XlaSchedule(program, LAUNCH_SECONDS + work, _peak_bytes(program.graph))
 
 
+@remembered
 def _peak_bytes(graph: Graph) -> int:
-    """The largest sum of live values, in the order of the nodes; functions are within their callers."""
+    """The largest sum of live values, in the order of the nodes; functions are within their callers, often many."""
     types = graph.value_types
     last = {k: len(graph.nodes) for k in (output.value for output in graph.outputs)}
     for position, node in enumerate(graph.nodes):
