@@ -76,7 +76,8 @@ class Expansion:
         for results in self._known.values():
             for each in results:
                 each.__dict__.clear()
-        self._known.clear()
+        for table in (self._known, self._slopes, self._constants, self._numbers):
+            table.clear()
 
     def slope(self, of: Series) -> Series:
         """The derivative of a series, one for all who ask: else what is applied to it would be as many series."""
