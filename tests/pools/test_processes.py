@@ -176,6 +176,13 @@ def test_closing_the_pool_ends_who_waits_and_the_processes(lone):
         list(lone.run(heavy(), Control()))
 
 
+def test_a_process_stands_back_behind_the_one_that_started_it(lone):
+    begun = Begun(lone)
+    assert psutil.Process(begun.pid).nice() == max(10, psutil.Process().nice())
+    sharing = Path(f"/proc/{begun.pid}/autogroup")
+    assert not sharing.exists() or sharing.read_text().endswith("nice 10\n")
+
+
 def test_a_process_listens_nowhere(lone):
     family = exposure.family(Begun(lone).pid)
     assert exposure.ports(family) == set()
