@@ -11,6 +11,8 @@ been waited. In a flood, of many times as many as can leave, those are turned aw
 
 from __future__ import annotations
 
+from collections import deque
+
 from gradserve.ir.records import dataclass
 from gradserve.service.adaptive import Adaptive
 from gradserve.service.fair import Entry, FairQueue
@@ -37,6 +39,8 @@ _PAUSE = 1.0
 """Seconds without calls that count as an end of what came before."""
 _NEWS = 0.05
 """How much the last of them counts in what is their pace, at least; of the first few all count alike."""
+_LATELY = 16
+"""How many calls that have come tell of a flood, as soon as they have."""
 _MEMORY = 0.9
 """How much of what was seen before each departure still counts after it."""
 
@@ -65,6 +69,8 @@ class Gate:
         """The costs that are inside, and until when they are, about, if nothing follows."""
         self._gap, self._came, self._seen = _PAUSE, 0.0, 0
         """Seconds from one call that comes to the next, on average; when the last came; how many gaps since a pause."""
+        self._lately = deque[float](maxlen=_LATELY)
+        """When the last few came."""
         self._began = self._waited = 0.0
         """Since when the queue stands, and when somebody waited last."""
         self._stood: float | None = None
@@ -109,6 +115,7 @@ class Gate:
             self._gap += max(_NEWS, 1 / self._seen) * (gap - self._gap)
         else:
             self._gap, self._seen = _PAUSE, 0
+        self._lately.append(now)
         self._grown += cost
 
     def finds_full(self, cost: float, seconds: float, now: float) -> None:
@@ -182,11 +189,19 @@ class Gate:
 
     def _floods(self, cost: float) -> bool:
         """Whether many times as many come as could leave."""
-        return _FLOOD * self._gap < cost * self._price
+        return _FLOOD * self._every(cost) < cost * self._price
+
+    def _every(self, cost: float) -> float:
+        """Seconds from one call that comes to the next: of the last few if they come as in a flood, else on average.
+
+        What came before it began counts in the average for long.
+        """
+        few = (self._came - self._lately[0]) / (_LATELY - 1) if len(self._lately) == _LATELY else self._gap
+        return few if _FLOOD * few < cost * self._price else self._gap
 
     def _patience_for(self, cost: float, seconds: float) -> float:
         if self._grows(cost):
-            most = min(_COME_MEANWHILE * self._gap, self.longest(seconds))
+            most = min(_COME_MEANWHILE * self._every(cost), self.longest(seconds))
             return max(self._patience.standing, most, _LEAST_STANDING * seconds * self._pace)
         return self.longest(seconds)
 
