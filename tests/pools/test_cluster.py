@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import psutil
 import pytest
@@ -39,6 +40,13 @@ class Mend(logging.Handler):
     def emit(self, record):
         self.seen.append(record.getMessage())
         os.environ.pop(FAULT, None)
+
+
+def test_a_cluster_stands_back_behind_the_service():
+    local_cluster.connect(None, cpus=1, object_store_bytes=100 << 20)
+    (head,) = [p for p in psutil.Process().children() if local_head.__name__ in p.cmdline()]
+    sharing = Path(f"/proc/{head.pid}/autogroup")
+    assert not sharing.exists() or sharing.read_text().endswith("nice 10\n")
 
 
 def test_a_cluster_that_did_not_start_is_started_again(monkeypatch):

@@ -21,11 +21,10 @@ from gradserve.pools.replies import Declined, Failed
 from gradserve.pools.sources import arrays_of
 from gradserve.runtime.blas import ONE_BLAS_THREAD
 from gradserve.runtime.memory import keep_freed_memory
+from gradserve.runtime.standing_back import process_stands_back, session_stands_back
 
 _FIRST_TO_DIE = "1000"
 """What tells the kernel to end this process before the service when memory is short."""
-_NICENESS = 10
-"""How far this process stands back behind the service where processors are short; small calls wait for that one."""
 
 
 class Worker:
@@ -76,21 +75,13 @@ class Worker:
             return Broke(error)
 
 
-def _stand_back() -> None:
-    """Lets the service go first: of a product of matrices nobody notices that it waited for a millisecond.
-
-    Linux may share processors between sessions, and only within each by niceness; this process has one of its own.
-    """
-    os.setpriority(os.PRIO_PROCESS, 0, max(_NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
-    with contextlib.suppress(OSError):  # where it does not
-        Path("/proc/self/autogroup").write_text(str(_NICENESS))
-
-
 def main(descriptor: int, flag: int) -> None:
     """Serves the pool at the other end of a socket until it ends, or until the standard input does."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_DIE)
-    _stand_back()
+    # Of a product of matrices nobody notices that it waited for a millisecond.
+    process_stands_back()
+    session_stands_back()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if flag < 0:
         Worker(socket.socket(fileno=descriptor), lambda: 0).serve()

@@ -29,6 +29,7 @@ from ray._private import services
 from gradserve.ir.errors import Unavailable
 from gradserve.pools.ray.bare_node import BareNode
 from gradserve.runtime.folders import require_kept, require_own
+from gradserve.runtime.standing_back import session_stands_back
 from gradserve.runtime.still import stands_still
 
 _READY = re.compile(r"gradserve-head at (\S+) of ([\d ]+)")
@@ -191,6 +192,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--object-store-bytes", type=int)
     options = parser.parse_args()
+    session_stands_back()  # Ray itself has its workers stand back behind the rest of it
     try:
         node = BareNode(
             head=True,
