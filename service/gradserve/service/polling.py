@@ -13,12 +13,12 @@ _THREADS = ("listener", "client", "for_all_other_endpoints", "callback_cq")
 
 
 def load_grpc() -> None:
-    """Loads gRPC so that the thread that polls for calls also reads and writes, as it did before gRPC 1.7x.
+    """Loads gRPC so that the thread that polls for calls also reads and writes.
 
-    Threads of its own wake each other and then that one for every call: that takes a fifth of the processor that a
-    small call takes, and of what it takes to turn one away. Whoever starts the service may choose by gRPC's variable.
-    Where gRPC is loaded already it stays as it is. No process that is started later has the variable from here, nor
-    has Ray, which brings a gRPC of its own into this one.
+    Threads of its own wake each other and then that one for every call: that takes about a fifth of the processor that
+    a small call takes, and of what it takes to turn one away (gRPC 1.85). Whoever starts the service may choose by
+    gRPC's variable. Where gRPC is loaded already it stays as it is. No process that is started later has the variable
+    from here, nor has Ray, which brings a gRPC of its own into this one.
     """
     if VARIABLE in os.environ or "grpc" in sys.modules:
         return
