@@ -13,14 +13,14 @@ import threading
 import time
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import jwt
 
-from gradserve.ir.errors import InvalidRequest, PermissionDenied, shown
+from gradserve.ir.errors import InvalidRequest, PermissionDenied
 from gradserve.runtime.caches import Lru
 from gradserve.service.files import contents
 from gradserve.service.identity.caller import Caller, Refused, Undecided, named
+from gradserve.service.identity.published import published, require_web
 from gradserve.service.identity.settings import Oidc
 from gradserve.service.identity.watched import Watched
 
@@ -29,8 +29,6 @@ WAIT_SECONDS = 0.08
 FETCH_SECONDS = 10.0
 """The pause between fetches of keys, however many tokens name unknown ones."""
 _TIMEOUT = 5.0
-_MOST_BYTES = 1 << 20
-"""Of what an issuer publishes: parsing holds up all calls meanwhile."""
 _DISCOVERY = "/.well-known/openid-configuration"
 _REMEMBERED = 4096
 
@@ -51,9 +49,9 @@ class Issuer:
         if not settings.audience:
             raise InvalidRequest("oidc_audience is empty; say what this service is called in the tokens of its callers")
         if jwks is None:
-            _require_web(settings.issuer, "oidc_issuer")
+            require_web(settings.issuer, "oidc_issuer")
         elif "://" in jwks:
-            _require_web(jwks, "oidc_jwks")
+            require_web(jwks, "oidc_jwks")
         self._keys: FileKeys | FetchedKeys = (
             FileKeys(Path(jwks))
             if jwks and "://" not in jwks
@@ -80,7 +78,8 @@ class Issuer:
         claims = self._claims(token, waits)
         caller = named("oidc", claims.get(self._settings.caller_claim))
         self._require_role(claims)
-        self._known.put(name, (int(claims["exp"]), self._keys.current(), caller))
+        # By the keys from before: those that are there now may have come since, without the one that has signed it.
+        self._known.put(name, (int(claims["exp"]), keys, caller))
         return caller
 
     def _claims(self, token: str, waits: bool) -> dict[str, Any]:
@@ -195,8 +194,8 @@ class FetchedKeys:
 
     def _fetch(self) -> bool:
         try:
-            url = self._jwks or str(_published(self._issuer.rstrip("/") + _DISCOVERY)["jwks_uri"])
-            self._keys = jwt.PyJWKSet.from_dict(_published(url))
+            url = self._jwks or str(published(self._issuer.rstrip("/") + _DISCOVERY, _TIMEOUT)["jwks_uri"])
+            self._keys = jwt.PyJWKSet.from_dict(published(url, _TIMEOUT))
         except Exception as error:  # whatever the issuer answers, its old keys hold on
             _logger.warning("the keys of %s cannot be fetched: %s", self._issuer, error)
             return False
@@ -209,21 +208,3 @@ def _found(keys: jwt.PyJWKSet | None, kid: Any) -> jwt.PyJWK:
     if len(found) != 1:
         raise Refused("a token names a key that its issuer does not have")
     return found[0]
-
-
-def _require_web(url: str, what: str) -> None:
-    if not url.startswith(("http://", "https://")):
-        raise InvalidRequest(f"{what}, {shown(url)}, is no address of the web, such as https://login.example.com")
-
-
-def _published(url: str) -> dict[str, Any]:
-    """What is published at an address, as JSON; no more and for no longer than keys take, however slowly it comes."""
-    _require_web(url, "what it publishes")
-    end, data = time.monotonic() + _TIMEOUT, b""
-    with urlopen(url, timeout=_TIMEOUT) as response:
-        while piece := response.read1(_MOST_BYTES):
-            data += piece
-            if len(data) > _MOST_BYTES or time.monotonic() > end:
-                raise ValueError(f"{url} has more than {_MOST_BYTES} bytes, or takes over {_TIMEOUT} s to tell them")
-    found: dict[str, Any] = json.loads(data)
-    return found
