@@ -10,6 +10,7 @@ from gradserve.client import (
     Client,
     GradserveError,
     InvalidGraph,
+    InvalidReply,
     InvalidRequest,
     LimitExceeded,
     NotDifferentiable,
@@ -114,7 +115,7 @@ def test_a_full_service_says_when_to_come_back():
 def test_every_error_of_the_service_has_a_type_here():
     """Only those of the client itself, and the root, stand for nothing that arrives."""
     kinds = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, GradserveError)}
-    for kind in kinds - {GradserveError, Untraceable, LimitExceeded, BlobNotFound}:
+    for kind in kinds - {GradserveError, InvalidReply, Untraceable, LimitExceeded, BlobNotFound}:
         assert type(arrived(kind("x"))) is kind
 
 

@@ -132,7 +132,7 @@ def test_the_question_before_the_upload_has_types_alone():
         requests.append(request)
         return explained()
 
-    service = Service(ExplainGraph=explain, Evaluate=reply_to_evaluation())
+    service = Service(ExplainGraph=explain, Evaluate=[reply_to_evaluation(LARGE), reply_to_evaluation()])
     service.run(Session().ask(evaluation(LARGE)))
     assert service.called == ["RegisterGraph", "ExplainGraph", "FindMissingBlobs", "Evaluate"]
     assert requests[0].ByteSize() < 200

@@ -42,7 +42,7 @@ def lengths_told(types: Mapping[str, TensorType], shapes: Mapping[str, Sequence[
     for name, type_ in types.items():
         if name in shapes:
             shape = tuple(shapes[name])
-            fault = _unify(type_.shape, shape, lengths)
+            fault = unify(type_.shape, shape, lengths)
             if fault:
                 shown_shape = f"[{','.join(map(str, shape))}]"
                 description = f"an argument of shape {shown_shape} does not fit {type_}: {fault}"
@@ -77,7 +77,7 @@ def _put(shape: Shape, lengths: Mapping[str, int]) -> Shape:
     return tuple(lengths.get(length.name, length) if isinstance(length, Symbol) else length for length in shape)
 
 
-def _unify(declared: Shape, actual: Shape, lengths: dict[str, int]) -> str:
+def unify(declared: Shape, actual: Shape, lengths: dict[str, int]) -> str:
     """Makes the symbols of `declared` the lengths of `actual`; answers what does not fit, empty if all does."""
     if len(declared) != len(actual):
         return f"it has {len(actual)} axes, not {len(declared)}"
@@ -155,7 +155,7 @@ class _Binding:
 
     def agree(self, field: str, node: Node, declared: TensorType, result: TensorType) -> None:
         """Sees that a result is what was declared and no larger than an array can be."""
-        fault = _unify(declared.shape, result.shape, self.lengths)
+        fault = unify(declared.shape, result.shape, self.lengths)
         if fault or declared.element_type is not result.element_type:
             fault = fault or "another element type"
             self.refuse(field, node, "G10", f"{node.op.name} gives {result}, not {declared}: {fault}")

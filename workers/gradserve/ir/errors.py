@@ -108,6 +108,12 @@ class InvalidRequest(GradserveError):
     reason = "INVALID_REQUEST"
 
 
+class InvalidReply(GradserveError):
+    """What a service has answered is no answer to what it was asked."""
+
+    reason = "INVALID_REPLY"
+
+
 class UnsupportedOpSet(GradserveError):
     """The graph is written in a newer op set than this server knows."""
 

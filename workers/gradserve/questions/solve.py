@@ -59,11 +59,11 @@ class Solution(Shown):
     """NONE in all but the last."""
     curvature: float
     """The least <p, (A + damping I) p> / <p, p> of all directions p so far; infinite before the first."""
-    direction: Mapping[str, Array]
-    """The direction of negative curvature, of length 1, if one was met; else nothing."""
     tolerance: float
     damping: float
     report: Report
+    direction: Mapping[str, Array] = field(default_factory=dict)
+    """The direction of negative curvature, of length 1, if one was met; else nothing."""
     token: bytes = field(default=b"", repr=False)
     """What the same question goes on with from here; see `gradserve.questions.resuming`."""
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import DecodeError
 
-from gradserve.ir.errors import GradserveError
+from gradserve.ir.errors import InvalidReply
 from gradserve.questions.asked import QUESTIONS, Answer, Question
 from gradserve.questions.derivations import Derivation
 from gradserve.questions.derivatives import Derivatives, Differentiate, ReportedLater
@@ -57,12 +57,12 @@ def reply_of(question: Question, data: bytes) -> Any:
     """The reply in its bytes.
 
     Raises:
-        GradserveError: they are none.
+        InvalidReply: they are none.
     """
     try:
         return reply_class(question.rpc).FromString(data)
     except DecodeError:
-        raise GradserveError(f"what came back is no reply of {question.rpc}") from None
+        raise InvalidReply(f"what came back is no reply of {question.rpc}") from None
 
 
 @functools.cache

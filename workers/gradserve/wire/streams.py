@@ -8,7 +8,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
 
-from gradserve.ir.errors import GradserveError
+from gradserve.ir.errors import GradserveError, InvalidReply, InvalidRequest
 from gradserve.questions.derivations import Gradient
 from gradserve.questions.derivatives import Derivatives, Differentiate
 from gradserve.questions.report import Report
@@ -94,13 +94,15 @@ def decode_part(question: Differentiate, data: bytes) -> tuple[int, Part]:
     """The number of a message, and what belongs to points of it. Arrays may be written to.
 
     Raises:
-        GradserveError: the bytes are no reply.
+        InvalidReply: the bytes are no reply.
     """
     try:
         reply = pb.StreamGradientResponse.FromString(data)
+        return reply.id, Part(reply.first, reply.points, _found(question, reply))
     except DecodeError:
-        raise GradserveError("what came back is no reply of a stream") from None
-    return reply.id, Part(reply.first, reply.points, _found(question, reply))
+        raise InvalidReply("what came back is no reply of a stream") from None
+    except InvalidRequest as error:
+        raise InvalidReply("what came back is no answer of a stream", error.violations) from None
 
 
 def _found(question: Differentiate, reply: pb.StreamGradientResponse) -> Derivatives | GradserveError:

@@ -9,8 +9,9 @@ import numpy as np
 
 from gradserve import wire
 from gradserve.client.transport.memory import Lease
+from gradserve.client.transport.replies import wrong
 from gradserve.client.transport.steps import Begin, Next, Send, Steps
-from gradserve.ir.errors import Unavailable
+from gradserve.ir.errors import Unavailable, Violation, shown
 from gradserve.ir.graph import BlobRef
 from gradserve.ir.types import Array, TensorType, type_of
 from gradserve.questions.call import Argument
@@ -44,7 +45,11 @@ class Blobs:
             return
         reply = yield Send("FindMissingBlobs", pb.FindMissingBlobsRequest(digests=list(wanted)))
         for blob in reply.missing:
-            yield Send("WriteBlob", _chunks(blob.digest, wanted[blob.digest], blob.offset))
+            array = wanted.get(blob.digest)
+            if array is None or not 0 <= blob.offset <= array.nbytes:
+                text = f"it lacks {shown(blob.digest)} from byte {blob.offset} on, which it was not asked about"
+                raise wrong("FindMissingBlobs", [Violation("missing", "A3", text)])
+            yield Send("WriteBlob", _chunks(blob.digest, array, blob.offset))
         self._written.update(wanted)
 
     def read(self, digest: str) -> Steps[bytes]:
@@ -52,6 +57,7 @@ class Blobs:
 
         Raises:
             BlobNotFound: it is not there.
+            InvalidReply: what comes is another one, or has no end.
         """
         data = bytearray()
         while True:
@@ -59,8 +65,8 @@ class Blobs:
             try:
                 stream = yield Begin("ReadBlob", pb.ReadBlobRequest(digest=digest, offset=have))
                 while (reply := (yield Next(stream))) is not None:
-                    data += reply.data
-                return bytes(data)
+                    data += _next(reply, len(data))
+                return _whole(digest, bytes(data))
             except Unavailable:
                 if len(data) == have:
                     raise
@@ -99,6 +105,22 @@ class Filler:
         digest = hashlib.sha256(array.data).hexdigest()
         self.large[digest] = array
         message.CopyFrom(encode_constant(BlobRef(type_of(array), digest), 0))
+
+
+def _next(chunk: pb.ReadBlobResponse, have: int) -> bytes:
+    """The bytes of a chunk that comes after so many."""
+    end = have + len(chunk.data)
+    if chunk.offset != have or end > chunk.size or (end == have and have < chunk.size):
+        text = f"{len(chunk.data)} bytes of {chunk.size} come at {chunk.offset}, where {have} are there"
+        raise wrong("ReadBlob", [Violation("offset", "A3", text)])
+    return chunk.data
+
+
+def _whole(digest: str, data: bytes) -> bytes:
+    """The bytes, if they are those of that name."""
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise wrong("ReadBlob", [Violation("data", "A3", f"{len(data)} bytes came that are not those of {digest}")])
+    return data
 
 
 def _chunks(digest: str, array: Array, offset: int) -> Iterator[pb.WriteBlobRequest]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import grpc
 from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
@@ -26,6 +28,10 @@ _BY_CODE: dict[grpc.StatusCode, type[GradserveError]] = {
 }
 
 
+_NUMBER = re.compile(r" \(\d+\)$")
+"""What newer versions of gRPC put behind the system's words."""
+
+
 def typed_error(error: grpc.RpcError, address: str) -> GradserveError:
     """The typed error behind a failed call, as the same job would raise it in this process."""
     if not isinstance(error, grpc.Call):
@@ -42,7 +48,7 @@ def _transport_error(error: grpc.Call, address: str) -> GradserveError:
     """The error of a call that gRPC itself has ended: no gradserve service has said anything."""
     code, details = error.code(), error.details() or "no details"
     if code is grpc.StatusCode.UNAVAILABLE:
-        cause = details.rpartition(": ")[2].rstrip("]").strip()
+        cause = _NUMBER.sub("", details.rpartition(": ")[2].rstrip("]").strip())
         text = f"no gradserve service answers at {address} ({cause}); is it running there? `gradserve serve` starts one"
         return Unreachable(text)
     if code is grpc.StatusCode.UNIMPLEMENTED:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable
 
 from gradserve import wire
 from gradserve.client.transport.blobs import INLINE_BYTES
+from gradserve.client.transport.replies import answer_in
 from gradserve.questions.call import arrays_of
 from gradserve.questions.derivatives import Derivatives, Differentiate
 from gradserve.runtime.caches import Lru
@@ -43,7 +44,7 @@ class Known:
         if known is not None and known.fits(data):
             return known.answer(data)
         asked = question()
-        answer: Derivatives = wire.decode_answer(asked, wire.reply_of(asked, data), source)
+        answer: Derivatives = answer_in(asked, wire.reply_of(asked, data), source)
         self.reply = wire.known_reply(asked, answer, data)
         return answer
 

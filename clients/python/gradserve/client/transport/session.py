@@ -12,6 +12,7 @@ from gradserve.client.transport.blobs import INLINE_BYTES, Blobs, Filler
 from gradserve.client.transport.budget import RetryBudget
 from gradserve.client.transport.ended import Closed, Unreachable
 from gradserve.client.transport.memory import Lease, Memories
+from gradserve.client.transport.replies import answer_in
 from gradserve.client.transport.steps import Alone, Begin, Next, Pause, Send, Steps, Tell
 from gradserve.ir.errors import (
     BlobNotFound,
@@ -178,7 +179,7 @@ class Session:
         source = wire.Source(blobs=found.get, writable=True, shared=None if lease is None else lease.read)
         while True:
             try:
-                return wire.decode_answer(question, reply, source)
+                return answer_in(question, reply, source)
             except BlobNotFound as missing:
                 for digest in missing.digests:
                     found[digest] = yield from self._blobs.read(digest)

@@ -14,6 +14,7 @@ from gradserve.client.transport.budget import RetryBudget
 from gradserve.client.transport.connection import Connection
 from gradserve.client.transport.deadline import Deadline, paused
 from gradserve.client.transport.ended import Closed
+from gradserve.client.transport.replies import require_answered, wrong
 from gradserve.client.transport.session import ATTEMPTS, ENDLESS_SECONDS, PAUSES
 from gradserve.ir.errors import (
     DeadlineExceeded,
@@ -22,10 +23,12 @@ from gradserve.ir.errors import (
     InvalidRequest,
     Overloaded,
     Unavailable,
+    Violation,
 )
 from gradserve.ir.records import dataclass
+from gradserve.questions.call import types_of
 from gradserve.questions.derivatives import Derivatives, Differentiate
-from gradserve.questions.streams import Block, Part
+from gradserve.questions.streams import RPC, Block, Part
 from gradserve.questions.transport import rounded_arguments
 from gradserve.wire.streams import decode_part, encode_block, encode_start, fill_of
 
@@ -114,8 +117,7 @@ class Stream:
                 while self._fill(requests):
                     number, part = decode_part(self._question, self._reply(replies))
                     sent = self._open[0]
-                    if sent.number != number or part.first != seen:
-                        raise GradserveError("the service answers out of order")
+                    self._require_next(sent, number, part, seen)
                     self._heard = time.monotonic()
                     seen += part.points
                     if seen >= sent.points:
@@ -129,6 +131,27 @@ class Stream:
                         self._heard = time.monotonic()  # whoever has the answers may take his time
         finally:
             requests.put(None)
+
+    def _require_next(self, sent: _Sent, number: int, part: Part, seen: int) -> None:
+        """Sees that a part belongs to the block that is to be answered, of which so many points have been.
+
+        Raises:
+            InvalidReply: it does not, or is no answer there.
+        """
+        fits = min(1, sent.points) <= part.points <= sent.points - seen
+        if sent.number != number or part.first != seen or not fits:
+            text = f"points {part.first} to {part.first + part.points} of block {number} are answered, "
+            text += f"where block {sent.number} of {sent.points} points goes on at {seen}"
+            raise wrong(RPC, [Violation("id" if sent.number != number else "points", "A3", text)])
+        if isinstance(part.found, Derivatives):
+            require_answered(sent.asked, part.found, (part.points,) if sent.points else ())
+
+    def _asked(self, block: Block) -> Differentiate:
+        """The question at a point of the block: its types alone."""
+        types = types_of(block.arguments)
+        if block.points:
+            types = {name: type_.with_shape(type_.shape[1:]) for name, type_ in types.items()}
+        return self._question.of(types, {})
 
     def _rounded(self, block: Block) -> Block:
         """The block as it travels. What cannot be rounded is for the service to refuse, point by point."""
@@ -152,7 +175,8 @@ class Stream:
                 self._more = False
                 break
             self._number += 1
-            sent = _Sent(self._number, block.points, encode_block(self._number, self._rounded(block), self._fill_one))
+            data = encode_block(self._number, self._rounded(block), self._fill_one)
+            sent = _Sent(self._number, block.points, data, self._asked(block))
             self._open.append(sent)
             self._bytes += len(sent.data)
             requests.put(sent.data)
@@ -168,6 +192,8 @@ class _Sent:
     number: int
     points: int
     data: bytes
+    asked: Differentiate
+    """The question at one of its points."""
     done: int = 0
     """How many of its points have been answered."""
 
