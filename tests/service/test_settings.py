@@ -1,11 +1,13 @@
 """Settings, the program's options, and TLS."""
 
+import contextlib
 import os
 import socket
 import subprocess
 import sys
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import grpc
 import pytest
@@ -21,9 +23,10 @@ from gradserve.service import described
 from gradserve.service.__main__ import main
 from gradserve.service.command_line import configuration_of, settings_of
 from gradserve.service.configuration import SETTINGS
-from gradserve.service.described import Switch, Words, value_of
+from gradserve.service.described import value_of
 from gradserve.service.identity.certificates import server_credentials
 from gradserve.service.identity.settings import Oidc, Tls
+from gradserve.service.kinds import Switch, Words
 from gradserve.service.settings import GROUPS, SERVED, Settings
 from gradserve.v1 import derivative_service_pb2 as pb
 from tests.certificates import self_signed
@@ -468,3 +471,75 @@ def test_help_teaches_in_groups():
     text = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
     assert [title for _, title in GROUPS if f"\n{title}:\n" not in text] == []
     assert [setting.flag for setting in SETTINGS.values() if setting.flag not in text] == []
+
+
+WRONG = [-1, 0.5, float("nan"), float("inf"), 10**30, "1GiB", "", "a\nb", b"x", True, [], {}, object()]
+
+
+def of_type(value, hint):
+    """Whether a value is of a field's type: by the standard library alone, which knows nothing of bounds."""
+    bare = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    choices = get_args(bare)
+    if get_origin(bare) is Literal:
+        return value in choices
+    if choices and get_origin(bare) is not tuple:
+        return any(of_type(value, choice) for choice in choices)
+    if bare in (int, float):
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, get_origin(bare) or bare)
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Settings)])
+def test_settings_of_a_program_are_looked_at_as_well(name):
+    hint: Any = get_type_hints(Settings, include_extras=True)[name]
+    for value in WRONG:
+        made: Settings | None = None
+        with contextlib.suppress(InvalidRequest):
+            given: dict[str, Any] = {name: value}
+            made = Settings(**given)
+        assert made is None or of_type(value, hint), value
+    Settings(**{name: getattr(Settings(), name)})
+
+
+made: Any = Settings
+"""As a program makes them whom no checker of types has looked at."""
+
+
+def _oidc(**more: Any) -> Oidc:
+    return Oidc("http://a", "b", **more)
+
+
+@pytest.mark.parametrize(
+    ("made_of", "told"),
+    [
+        (lambda: made(metrics_port=-1), "metrics_port: -1 is out of bounds: a port is"),
+        (lambda: made(metrics_port=65536), "metrics_port: 65536 is out of bounds"),
+        (lambda: made(metrics_host=""), "metrics_host is empty; write 127.0.0.1, or 0.0.0.0"),
+        (lambda: made(grace=float("nan")), "grace: nan is no number of seconds, such as 30s"),
+        (lambda: made(store_bytes=float("inf")), "store_bytes: inf is no number of bytes"),
+        (lambda: made(lanes=1.5), "lanes: 1.5 is not a whole number"),
+        (lambda: made(traces=""), "traces: it is empty; None is nothing"),
+        (lambda: made(tls=7), "tls: 7 is no Tls"),
+        (lambda: made(limits=Limits(points=-1)), "points: -1 is out of bounds"),
+        (
+            lambda: made(oidc=_oidc(algorithms=("none",))),
+            "oidc_algorithms: 'none' is none of RS256",
+        ),
+        (lambda: made(oidc=_oidc(leeway=1e12)), "oidc_leeway: 1000000000000.0 is out of bounds"),
+    ],
+)
+def test_one_line_says_what_is_wrong_in_a_program(made_of, told):
+    with pytest.raises(InvalidRequest) as caught:
+        made_of()
+    assert str(caught.value).startswith(told)
+    assert "\n" not in str(caught.value)
+
+
+EMPTY = ["ray_join", "token_file", "traces", "metrics_token_file", "metrics_host", "tls_client_ca", "oidc_role"]
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_variables_that_are_empty_are_told(name, capsys):
+    with pytest.raises(SystemExit):
+        configuration_of([], {f"GRADSERVE_{name.upper()}": ""})
+    assert name in capsys.readouterr().err.lower()

@@ -12,7 +12,8 @@ from typing import Any, NoReturn
 from gradserve.ir.errors import InvalidRequest
 from gradserve.runtime.memory import memory_limit
 from gradserve.service.configuration import CONFIG_VARIABLE, SETTINGS, Configuration, configured
-from gradserve.service.described import Setting, Switch, nearest
+from gradserve.service.described import Setting, nearest
+from gradserve.service.kinds import Switch
 from gradserve.service.settings import SERVED, Settings
 
 _USAGE = "usage: gradserve serve [OPTION]..."

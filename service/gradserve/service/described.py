@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import difflib
 import inspect
-import re
 import textwrap
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,123 +16,14 @@ from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from gradserve.ir.errors import shown
-from gradserve.ir.quantities import Quantity
+from gradserve.ir.errors import InvalidRequest
 from gradserve.ir.records import dataclass
+from gradserve.service.kinds import Kind, Perhaps, Switch, Text, Words
 
 PREFIX = "prefix"
 """The key of a nesting field's metadata."""
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
-
-
-class Kind(Protocol):
-    """What a setting may be."""
-
-    @property
-    def metavar(self) -> str:
-        """What stands for it in a command line."""
-        ...
-
-    def read(self, raw: Any) -> Any:
-        """The value that a text, or a value of YAML, says; raises ValueError."""
-        ...
-
-    def show(self, value: Any) -> Any:
-        """The value as YAML writes and `read` takes it."""
-        ...
-
-
-@dataclass(frozen=True)
-class Switch:
-    """Yes or no."""
-
-    metavar = "BOOL"
-
-    def read(self, raw: Any) -> bool:
-        """What the word says."""
-        words = {
-            "true": True,
-            "yes": True,
-            "on": True,
-            "1": True,
-            "false": False,
-            "no": False,
-            "off": False,
-            "0": False,
-        }
-        found = raw if isinstance(raw, bool) else words.get(str(raw).lower())
-        if found is None:
-            raise ValueError(f"{shown(raw)} is neither true nor false")
-        return found
-
-    def show(self, value: bool) -> bool:
-        """As YAML has it."""
-        return value
-
-
-@dataclass(frozen=True)
-class Text:
-    """A text; one of some if there are `choices`."""
-
-    choices: tuple[str, ...] = ()
-    made: type = str
-    metavar: str = "TEXT"
-
-    def read(self, raw: Any) -> Any:
-        """The text, or the path that it is."""
-        if isinstance(raw, str) and _CONTROLS.search(raw):
-            raise ValueError(f"{shown(raw)} holds a control character")
-        if isinstance(raw, str) and (not self.choices or raw in self.choices):
-            return self.made(raw)
-        raise ValueError(f"{shown(raw)} is " + (f"none of {', '.join(self.choices)}" if self.choices else "no text"))
-
-    def show(self, value: Any) -> str:
-        """The text."""
-        return str(value)
-
-
-@dataclass(frozen=True)
-class Words:
-    """Several texts: a list in YAML, elsewhere with commas between them."""
-
-    of: Text
-    metavar = "A,B"
-
-    def read(self, raw: Any) -> tuple[str, ...]:
-        """The texts."""
-        words = [word.strip() for word in raw.split(",") if word.strip()] if isinstance(raw, str) else raw
-        if isinstance(words, list):
-            return tuple(map(self.of.read, words))
-        raise ValueError(f"{shown(raw)} is no list of texts")
-
-    def show(self, value: tuple[str, ...]) -> list[str]:
-        """As YAML has it."""
-        return list(value)
-
-
-@dataclass(frozen=True)
-class Perhaps:
-    """Something or nothing: `none`, null in YAML; -1 for numbers."""
-
-    of: Kind
-
-    @property
-    def metavar(self) -> str:
-        """What stands for it in a command line."""
-        return self.of.metavar
-
-    def read(self, raw: Any) -> Any:
-        """The value, or None."""
-        nothing = raw.lower() in ("none", "null") if isinstance(raw, str) else raw is None
-        if isinstance(self.of, Quantity):
-            nothing = nothing or str(raw) == "-1"
-        return None if nothing else self.of.read(raw)
-
-    def show(self, value: Any) -> Any:
-        """The value, or null."""
-        return None if value is None else self.of.show(value)
 
 
 @dataclass(frozen=True)
@@ -179,6 +69,24 @@ def value_of(settings: Any, setting: Setting) -> Any:
     for name in setting.path:
         settings = None if settings is None else getattr(settings, name)
     return settings
+
+
+def require_described(settings: Any, prefix: str = "") -> None:
+    """Sees that settings that a program has made itself are such as can be read.
+
+    Raises:
+        InvalidRequest: one is not; names it.
+    """
+    for each in fields(settings):
+        hint, value = _hints(settings.__class__)[each.name], getattr(settings, each.name)
+        nested = _nested(hint)
+        if nested is not None and isinstance(value, nested):
+            require_described(value, prefix + each.metadata[PREFIX])
+        elif nested is None or value is not None or not isinstance(None, hint):
+            try:
+                (Text(made=nested) if nested else kind_of(hint)).require(value)
+            except (TypeError, ValueError) as error:
+                raise InvalidRequest(f"{prefix}{each.name}: {error}") from None
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

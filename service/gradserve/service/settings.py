@@ -30,7 +30,7 @@ from gradserve.ir.quantities import (
 )
 from gradserve.ir.records import dataclass
 from gradserve.jobs.limits import Limits
-from gradserve.service.described import PREFIX
+from gradserve.service.described import PREFIX, require_described
 from gradserve.service.identity.settings import Oidc, Tls
 from gradserve.service.room import Amounts
 
@@ -165,17 +165,20 @@ class Settings:
     """Where OpenTelemetry's spans go, such as `http://collector:4317`, or `console`; None means nowhere."""
 
     def __post_init__(self) -> None:
-        """Sees that one can listen on the address, by so many processes: gRPC takes 99999 for another port.
+        """Sees that all are such as can be read, and that one can listen on the address: gRPC takes 99999 for another.
 
         Raises:
-            InvalidRequest: one cannot, or settings exclude each other.
+            InvalidRequest: they are not, one cannot, or settings exclude each other.
         """
+        require_described(self)
         address = shown(self.address)
         if not _SCHEMES.fullmatch(self.address) and not (self.is_host_and_port and self.port <= MAX_PORT):
             raise InvalidRequest(
                 f"{address} is no address to listen on; write host:port, with a port from 0 (any that is free) "
                 f"to {MAX_PORT}, such as 127.0.0.1:50051, or 0.0.0.0:50051 for all networks; or unix:/path of a socket"
             )
+        if not self.metrics_host:
+            raise InvalidRequest("metrics_host is empty; write 127.0.0.1, or 0.0.0.0 for all networks")
         if self.processes > 1 and not self.is_host_and_port:
             raise InvalidRequest(f"{address} is for one process; {self.processes} share a port: write host:port")
         if self.ray_address is not None and self.ray_join is not None:

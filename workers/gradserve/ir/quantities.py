@@ -57,6 +57,12 @@ class Quantity:
             raise ValueError(f"{shown(raw)} is not a whole {self.noun}")
         return int(number) if self.whole else float(number)
 
+    def require(self, number: object) -> None:
+        """Raises ValueError, as `read` does, of what is no such number, and TypeError of a text."""
+        if isinstance(number, str):
+            raise TypeError(f"{shown(number)} is a text and no {self.noun}")
+        self.read(number)
+
     def show(self, number: float) -> int | float | str:
         """The number as `read` takes it."""
         for unit in self.shown if number else ():
