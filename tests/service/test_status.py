@@ -29,8 +29,8 @@ def details_of(status):
 
 def test_every_error_has_a_code():
     kinds = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, GradserveError)}
-    # Untraceable is the client's own, and the root stands for what went wrong on our side.
-    assert kinds - set(CODES) == {GradserveError, errors.Untraceable}
+    # Untraceable and InvalidReply are the client's own, and the root stands for what went wrong on our side.
+    assert kinds - set(CODES) == {GradserveError, errors.InvalidReply, errors.Untraceable}
 
 
 def test_subclasses_have_the_code_of_their_class():
